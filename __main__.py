@@ -1,0 +1,15 @@
+"""One environment: the stack's settings, composed into components. What each setting means: docs/settings.md."""
+
+import pulumi
+
+import pulumi_llm
+
+settings = pulumi_llm.load()
+
+if settings.api.enabled:
+    api = pulumi_llm.ServerlessBedrockApi("chat", settings.api_args())
+    pulumi.export("api_gateway_url", api.url)
+    pulumi.export("stream_url", api.stream_url)
+    pulumi.export("api_key_value", api.default_api_key)
+    pulumi.export("cloudwatch_log_group", api.log_group_name)
+    pulumi.export("lambda_function_name", api.function_name)

@@ -1,0 +1,258 @@
+"""lambda_src made into what is deployed: one archive for all functions.
+
+A bundle has a target. `lambda` is a zip for Lambda (arm64, the runtime's own Python): the locked dependencies, the sources and
+their bytecode, the same bytes from the same sources whoever builds it. `host` is a folder for the machine at hand, which the
+local run starts. The wheel carries the finished `lambda` zip; a checkout builds either with uv, once, into the user's cache.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import pulumi
+
+from llm_gateway.routes import ROUTES_FILE, Routes, encode
+
+Target = Literal["lambda", "host"]
+
+# The functions' runtime. The bytecode in the bundle is of this minor version.
+PYTHON = "3.13"
+RUNTIME = f"python{PYTHON}"
+# Set to "host" where the program is evaluated for the machine at hand.
+TARGET_VARIABLE = "PULUMI_LLM_BUNDLE"
+
+_SOURCES = ("llm_gateway", "llm_functions")
+# The handler of a function behind the Web Adapter. exec: the adapter's signals reach Python itself.
+RUN_SCRIPT = "run.sh"
+_RUN_SCRIPT_TEXT = '#!/bin/sh\nexec python3 -m llm_functions."${FUNCTION_ENTRY_POINT:-http}"\n'
+# What is left out of the dependencies: botocore's service models (its signer and its parser need none), tests, commands.
+_LEFT_OUT = ("botocore/data", "botocore/docs", "bin")
+_LEFT_OUT_SUFFIXES = (".dist-info", "__pycache__")
+# Zip can't tell times before 1980; every entry has this one.
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+class BundleError(Exception):
+    """The bundle cannot be built; the text says what is missing and how to get it."""
+
+
+def archive(routes: Routes) -> pulumi.Archive:
+    """The archive of a function: the bundle with the routes document in it."""
+    target: Target = "host" if os.environ.get(TARGET_VARIABLE) == "host" else "lambda"
+    return pulumi.FileArchive(str(with_routes(build(target), target, routes)))
+
+
+def build(target: Target) -> Path:
+    """The bundle without a routes document: a zip for `lambda`, a folder for `host`. Raises `BundleError`.
+
+    Built once for the same sources, lock and Python.
+    """
+    shipped = Path(__file__).with_name("lambda.zip")
+    if target == "lambda" and shipped.exists():
+        return shipped
+    lock = _lock()
+    python = _python(target)
+    dependencies = _cached(
+        f"dependencies-{target}", [lock.read_bytes(), python.encode()], lambda to: _install(to, target, python)
+    )
+    contents = [path.read_bytes() for _, path in _source_files()]
+    key = [lock.read_bytes(), python.encode(), Path(__file__).read_bytes(), *contents]
+    if target == "host":
+        return _cached("host", key, lambda to: _assemble(to, dependencies))
+    return _cached("lambda", key, lambda to: _zip(to, dependencies, python), suffix=".zip")
+
+
+def with_routes(base: Path, target: Target, routes: Routes) -> Path:
+    """The bundle with a routes document added."""
+    document = encode(routes)
+    if target == "host":
+
+        def link(to: Path) -> None:
+            shutil.copytree(base, to, copy_function=_link)
+            (to / ROUTES_FILE).write_bytes(document)
+
+        return _cached("host-deployed", [str(base).encode(), document], link)
+
+    def add(to: Path) -> None:
+        shutil.copyfile(base, to)
+        with zipfile.ZipFile(to, "a", zipfile.ZIP_DEFLATED, compresslevel=9) as zipped:
+            _add(zipped, ROUTES_FILE, document, executable=False)
+
+    return _cached("lambda-deployed", [hashlib.sha256(base.read_bytes()).digest(), document], add, suffix=".zip")
+
+
+def _cached(name: str, key: list[bytes], make: Callable[[Path], None], suffix: str = "") -> Path:
+    """What `make` made for `key`, from the cache where it is there. Half-made things never are."""
+    digest = hashlib.sha256()
+    for part in key:
+        digest.update(len(part).to_bytes(8, "big") + part)
+    folder = cache_folder() / "bundle"
+    path = folder / f"{name}-{digest.hexdigest()[:20]}{suffix}"
+    if path.exists():
+        os.utime(path)
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="making-") as making:
+        made = Path(making) / path.name
+        make(made)
+        try:
+            made.rename(path)
+        except OSError:  # another process was first
+            if not path.exists():
+                raise
+    _prune(folder, f"{name}-", suffix)
+    return path
+
+
+def _prune(folder: Path, prefix: str, suffix: str, keep: int = 8) -> None:
+    """Forget all but the newest, for every edit of a source makes another."""
+    length = len(prefix) + 20 + len(suffix)
+    mine = [path for path in folder.iterdir() if path.name.startswith(prefix) and len(path.name) == length]
+    for path in sorted(mine, key=lambda path: path.stat().st_mtime, reverse=True)[keep:]:
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def cache_folder() -> Path:
+    """Where built things are kept: ``$PULUMI_LLM_CACHE``, else ``$XDG_CACHE_HOME/pulumi-llm``, else ``~/.cache/pulumi-llm``."""
+    if own := os.environ.get("PULUMI_LLM_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pulumi-llm"
+
+
+# The parts.
+
+
+def _lock() -> Path:
+    """The lock of the functions' dependencies: beside this module in a wheel, in requirements/ in a checkout."""
+    here = Path(__file__).resolve()
+    for path in (here.with_name("lambda.txt"), here.parents[2] / "requirements" / "lambda.txt"):
+        if path.exists():
+            return path
+    raise BundleError("the lock of the functions' dependencies (lambda.txt) is missing from this installation")
+
+
+def _source_files() -> Iterator[tuple[str, Path]]:
+    """Every source file with its place in the bundle, in a fixed order; found where Python would import it from."""
+    for package in _SOURCES:
+        spec = find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            raise BundleError(f"the package {package} is missing from this installation")
+        root = Path(spec.submodule_search_locations[0])
+        for path in sorted(root.rglob("*.py")):
+            yield f"{package}/{path.relative_to(root).as_posix()}", path
+
+
+def _python(target: Target) -> str:
+    """The Python that compiles or runs the bundle."""
+    if target == "host":
+        # The interpreter below any virtual environment: a function sees its bundle, not the developer's packages.
+        return str(Path(sys.base_prefix) / "bin" / "python3") if sys.platform != "win32" else sys.executable
+    found = subprocess.run(
+        [_uv(), "python", "find", "--no-python-downloads", "--system", PYTHON], capture_output=True, text=True, check=False
+    )
+    if found.returncode == 0:
+        return found.stdout.strip()
+    # pyenv's shims answer only for the version that is switched on, so uv does not see the others.
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    for python in sorted(pyenv.glob(f"{PYTHON}.*/bin/python{PYTHON}")):
+        return str(python)
+    raise BundleError(
+        f"Python {PYTHON} is needed to compile the functions for Lambda's runtime {RUNTIME}, and none is on this machine; "
+        f"install it (uv python install {PYTHON}, pyenv install {PYTHON}, or your system's package). "
+        "The local run (pulumi-llm local) works without it."
+    )
+
+
+def _uv() -> str:
+    import uv
+
+    return uv.find_uv_bin()
+
+
+def _install(to: Path, target: Target, python: str) -> None:
+    """The locked dependencies, and nothing that a function does not read."""
+    command = [
+        _uv(),
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+        "--no-compile-bytecode",
+    ]
+    command += ["--target", str(to), "--requirements", str(_lock())]
+    if target == "lambda":
+        command += ["--python-platform", "aarch64-manylinux2014", "--python-version", PYTHON]
+    else:
+        command += ["--python", python]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BundleError(f"the functions' dependencies cannot be installed:\n{done.stderr.strip()}")
+    for name in _LEFT_OUT:
+        path = to / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    for path in sorted(to.rglob("*"), reverse=True):
+        if path.name.endswith(_LEFT_OUT_SUFFIXES):
+            shutil.rmtree(path)
+    (to / ".lock").unlink(missing_ok=True)
+
+
+def _assemble(to: Path, dependencies: Path) -> None:
+    shutil.copytree(dependencies, to, copy_function=_link)
+    for name, path in _source_files():
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, to / name)
+    script = to / RUN_SCRIPT
+    script.write_text(_RUN_SCRIPT_TEXT)
+    script.chmod(0o755)
+
+
+def _zip(to: Path, dependencies: Path, python: str) -> None:
+    with tempfile.TemporaryDirectory(dir=to.parent) as folder:
+        root = (Path(folder) / "bundle").resolve()
+        _assemble(root, dependencies)
+        # Hash-based, unchecked bytecode holds no time, and with the prefix replaced no path of this machine.
+        # An absolute path, -s and -p: docs.python.org/3/library/compileall.html
+        command = [python, "-m", "compileall", "-q", "-f", "-s", str(root), "-p", "/var/task"]
+        environment = {"PATH": os.environ.get("PATH", ""), "PYTHONHASHSEED": "0"}
+        subprocess.run([*command, "--invalidation-mode", "unchecked-hash", str(root)], check=True, env=environment)
+        with zipfile.ZipFile(to, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as zipped:
+            for path in sorted(path for path in root.rglob("*") if path.is_file()):
+                name = path.relative_to(root).as_posix()
+                _add(zipped, name, path.read_bytes(), executable=name == RUN_SCRIPT)
+
+
+def _add(zipped: zipfile.ZipFile, name: str, content: bytes, *, executable: bool) -> None:
+    entry = zipfile.ZipInfo(name, _EPOCH)
+    entry.create_system = 3
+    entry.external_attr = (0o755 if executable else 0o644) << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    zipped.writestr(entry, content)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def main() -> None:
+    """Build the `lambda` bundle and tell where it is (make bundle)."""
+    path = build("lambda")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    sys.stdout.write(f"{path}\n{path.stat().st_size / 1e6:.2f} MB, sha256 {digest}\n")
+
+
+if __name__ == "__main__":
+    main()

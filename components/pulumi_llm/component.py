@@ -1,0 +1,101 @@
+"""The base of every component: child names and options, tags, mistakes told all at once, every output registered."""
+
+import difflib
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import pulumi
+
+# Per child, arguments that replace or add to the component's own: {"function": {"memory_size": 1024}}.
+Customize = Mapping[str, Mapping[str, Any]]
+
+
+class Mistakes:
+    """Collects what is wrong with a component's arguments, and raises it all as one `InputPropertiesError`."""
+
+    def __init__(self, component: str) -> None:
+        self._component = component
+        self._errors: list[pulumi.InputPropertyErrorDetails] = []
+
+    def add(self, path: str, reason: str) -> None:
+        self._errors.append(pulumi.InputPropertyErrorDetails(property_path=path, reason=reason))
+
+    def check(self) -> None:
+        if self._errors:
+            lines = "".join(f"\n  {error['property_path']}: {error['reason']}" for error in self._errors)
+            raise pulumi.InputPropertiesError(f"{self._component} has arguments that are wrong:{lines}", self._errors)
+
+
+class Component(pulumi.ComponentResource):
+    """A component ``llm:index:<class name>``. Its children are named ``<name>-<key>``; `CHILDREN` lists the keys.
+
+    A subclass checks its arguments before it calls this constructor, makes its children with ``opts=self.child(key)`` and
+    ``tags=self.tags``, sets each annotated output and calls `finish`.
+    """
+
+    CHILDREN: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        name: str,
+        opts: pulumi.ResourceOptions | None,
+        tags: Mapping[str, pulumi.Input[str]] | None,
+        customize: Customize | None,
+    ) -> None:
+        super().__init__(f"llm:index:{type(self).__name__}", name, {}, opts)
+        self._name = name
+        self._customize = customize or {}
+        self.tags: dict[str, pulumi.Input[str]] = {"Component": f"{type(self).__name__}/{name}", **(tags or {})}
+
+    def child_name(self, key: str) -> str:
+        if key not in self.CHILDREN:
+            raise AssertionError(f"{type(self).__name__}.CHILDREN lacks {key!r}")
+        return f"{self._name}-{key}"
+
+    def child(
+        self, key: str, name: str = "", *, depends_on: list[pulumi.Resource] | None = None, **options: Any
+    ) -> pulumi.ResourceOptions:
+        """The options of a child: this parent, and the changes that `customize` has for its key.
+
+        `name` is what errors call a child of which there are several.
+        """
+        changes = self._customize.get(key, {})
+
+        def change(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult:
+            known = inspect.signature(type(args.resource)._internal_init).parameters  # pyright: ignore
+            for argument in changes:
+                if argument not in known:
+                    near = difflib.get_close_matches(argument, known, n=1)
+                    hint = f"; did you mean {near[0]!r}?" if near else ""
+                    reason = f"{type(args.resource).__name__} has no such argument{hint}"
+                    path = f"customize.{key}.{argument}"
+                    details = pulumi.InputPropertyErrorDetails(property_path=path, reason=reason)
+                    raise pulumi.InputPropertiesError(f"{path}: {reason}", [details])
+            return pulumi.ResourceTransformationResult({**args.props, **changes}, args.opts)
+
+        return pulumi.ResourceOptions(
+            parent=self, depends_on=depends_on, transformations=[change] if changes else None, **options
+        )
+
+    def invoke_options(self) -> pulumi.InvokeOptions:
+        """An invoke asks the same provider as the children."""
+        return pulumi.InvokeOptions(parent=self)
+
+    def finish(self) -> None:
+        """Register every output that the class declares."""
+        self.register_outputs({name: getattr(self, name) for name in output_names(type(self))})
+
+
+def output_names(kind: type[Component]) -> list[str]:
+    """The declared outputs of a component class: its annotations of type Output."""
+    return [name for name, annotation in kind.__annotations__.items() if "Output[" in str(annotation)]
+
+
+def check_customize(mistakes: Mistakes, customize: Customize | None, children: Sequence[str]) -> None:
+    """Report every key of `customize` that is no child of the component."""
+    for key in customize or {}:
+        if key not in children:
+            near = difflib.get_close_matches(key, children, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(children)}"
+            mistakes.add(f"customize.{key}", f"is no child of this component; {hint}")

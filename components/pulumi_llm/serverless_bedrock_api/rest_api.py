@@ -1,0 +1,258 @@
+"""The REST API's routes: every operation as a streaming method, preflight answers, and errors in the service's own shape."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import pulumi
+from pulumi_aws import apigateway
+
+from llm_gateway import errors
+from llm_gateway.operations import OPERATIONS, Operation
+from pulumi_llm.component import Component
+
+# The wildcard does not cover Authorization. https://fetch.spec.whatwg.org/#cors-non-wildcard-request-header-name
+_CORS_HEADERS = "authorization,*"
+
+# What API Gateway answers by itself, in the service's one error shape:
+# response type -> (status, type, code, message, Retry-After in seconds).
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
+_GATEWAY_RESPONSES: dict[str, tuple[int, str, str, str, int | None]] = {
+    "BAD_REQUEST_BODY": (
+        400,
+        errors.INVALID_REQUEST,
+        "invalid_json",
+        "the body must be a JSON object; see GET /openapi.json",
+        None,
+    ),
+    "UNAUTHORIZED": (401, errors.AUTHENTICATION, "invalid_api_key", errors.missing_credentials().message, None),
+    "ACCESS_DENIED": (403, errors.PERMISSION, "access_denied", "this API key may not make this call", None),
+    "INVALID_API_KEY": (403, errors.PERMISSION, "invalid_api_key", "this API key is in no usage plan", None),
+    # API Gateway's answer to a route or a method that there is not.
+    "MISSING_AUTHENTICATION_TOKEN": (
+        404,
+        errors.NOT_FOUND,
+        "unknown_route",
+        "there is no such route or method here; GET /openapi.json lists what there is",
+        None,
+    ),
+    "REQUEST_TOO_LARGE": (413, errors.INVALID_REQUEST, "request_too_large", "the body is too large", None),
+    "UNSUPPORTED_MEDIA_TYPE": (415, errors.INVALID_REQUEST, "unsupported_media_type", "send application/json", None),
+    "THROTTLED": (
+        429,
+        errors.RATE_LIMIT,
+        "rate_limit_exceeded",
+        "too many requests a second for this API key; try again shortly",
+        1,
+    ),
+    "QUOTA_EXCEEDED": (
+        429,
+        errors.RATE_LIMIT,
+        "quota_exceeded",
+        "this API key has used up its requests for today; the count starts anew at 00:00 UTC",
+        3600,
+    ),
+    "AUTHORIZER_FAILURE": (500, errors.SERVER, "authorizer_failed", "the service could not check the API key", None),
+    "AUTHORIZER_CONFIGURATION_ERROR": (
+        500,
+        errors.SERVER,
+        "authorizer_failed",
+        "the service could not check the API key",
+        None,
+    ),
+    "INTEGRATION_FAILURE": (502, errors.SERVER, "function_failed", "the service failed to answer; try again", None),
+    "INTEGRATION_TIMEOUT": (504, errors.SERVER, "function_timeout", "the service did not answer in time", None),
+    "DEFAULT_4XX": (0, errors.INVALID_REQUEST, "bad_request", "the request cannot be answered", None),
+    "DEFAULT_5XX": (0, errors.SERVER, "internal_error", "the service failed; try again", None),
+}
+
+
+def deploy(
+    component: Component,
+    api: apigateway.RestApi,
+    function_uri: pulumi.Output[str],
+    authorizer: apigateway.Authorizer | None,
+    *,
+    timeout_seconds: int,
+    origin: str,
+) -> apigateway.Deployment:
+    """Every operation as a method of `api`; the deployment is made anew when any of it changes.
+
+    `function_uri` is what the methods call, `timeout_seconds` how long they wait, `origin` who may call from a browser.
+    """
+    routes = _Routes(component, api, function_uri, authorizer, timeout_seconds, origin)
+    return routes.deploy()
+
+
+class _Routes:
+    def __init__(
+        self,
+        component: Component,
+        api: apigateway.RestApi,
+        function_uri: pulumi.Output[str],
+        authorizer: apigateway.Authorizer | None,
+        timeout_seconds: int,
+        origin: str,
+    ) -> None:
+        self._component = component
+        self._api = api
+        self._uri = function_uri
+        self._authorizer = authorizer
+        self._timeout_seconds = timeout_seconds
+        self._origin = origin
+        self._resources: dict[str, pulumi.Output[str]] = {"": api.root_resource_id}
+        # What the deployment takes a picture of.
+        self._parts: list[pulumi.Resource] = []
+
+    def deploy(self) -> apigateway.Deployment:
+        component = self._component
+        validator = apigateway.RequestValidator(
+            component.child_name("validator"),
+            rest_api=self._api.id,
+            validate_request_body=True,
+            validate_request_parameters=False,
+            opts=component.child("validator"),
+        )
+        body = apigateway.Model(
+            component.child_name("body-model"),
+            rest_api=self._api.id,
+            name="JsonObject",
+            content_type="application/json",
+            schema=json.dumps({"$schema": "http://json-schema.org/draft-04/schema#", "type": "object"}),
+            opts=component.child("body-model"),
+        )
+        for operation in OPERATIONS:
+            self._method(operation, validator, body)
+        for path in dict.fromkeys(operation.path for operation in OPERATIONS):
+            self._preflight(path, [operation.method for operation in OPERATIONS if operation.path == path])
+        for kind in _GATEWAY_RESPONSES:
+            self._gateway_response(kind)
+        definition = [
+            [[o.id, o.method, o.path, o.authorized, o.has_body] for o in OPERATIONS],
+            [self._authorizer is not None, self._timeout_seconds, self._origin, _CORS_HEADERS],
+            _GATEWAY_RESPONSES,
+        ]
+        digest = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
+        return apigateway.Deployment(
+            component.child_name("deployment"),
+            rest_api=self._api.id,
+            triggers={"definition": digest, "integration": self._uri},
+            opts=component.child("deployment", depends_on=self._parts),
+        )
+
+    def _resource(self, path: str) -> pulumi.Output[str]:
+        """The id of a path's resource, made with its parents where it is not there yet."""
+        if path not in self._resources:
+            parent, _, part = path.rpartition("/")
+            self._resources[path] = apigateway.Resource(
+                f"{self._component.child_name('resource')}-{slug(path)}",
+                rest_api=self._api.id,
+                parent_id=self._resource(parent),
+                path_part=part,
+                opts=self._component.child("resource"),
+            ).id
+        return self._resources[path]
+
+    def _method(self, operation: Operation, validator: apigateway.RequestValidator, body: apigateway.Model) -> None:
+        component, resource = self._component, self._resource(operation.path)
+        authorizer = self._authorizer if operation.authorized else None
+        method = apigateway.Method(
+            f"{component.child_name('method')}-{slug(operation.id)}",
+            rest_api=self._api.id,
+            resource_id=resource,
+            http_method=operation.method,
+            authorization="CUSTOM" if authorizer else "NONE",
+            authorizer_id=authorizer.id if authorizer else None,
+            # With api_key_source AUTHORIZER, this has the authorizer's key counted in its usage plan.
+            api_key_required=authorizer is not None,
+            request_validator_id=validator.id if operation.has_body else None,
+            request_models={"application/json": body.name} if operation.has_body else None,
+            opts=component.child("method"),
+        )
+        integration = apigateway.Integration(
+            f"{component.child_name('integration')}-{slug(operation.id)}",
+            rest_api=self._api.id,
+            resource_id=resource,
+            http_method=method.http_method,
+            type="AWS_PROXY",
+            integration_http_method="POST",
+            uri=self._uri,
+            response_transfer_mode="STREAM",
+            timeout_milliseconds=self._timeout_seconds * 1000,
+            opts=component.child("integration"),
+        )
+        self._parts += [method, integration]
+
+    def _preflight(self, path: str, methods: Sequence[str]) -> None:
+        """The answer to a browser's OPTIONS, given by API Gateway itself."""
+        component, resource = self._component, self._resources[path]
+        headers = {
+            "Access-Control-Allow-Origin": self._origin,
+            "Access-Control-Allow-Methods": ",".join([*methods, "OPTIONS"]),
+            "Access-Control-Allow-Headers": _CORS_HEADERS,
+            "Access-Control-Max-Age": "7200",
+        }
+        names = {header: f"method.response.header.{header}" for header in headers}
+        method = apigateway.Method(
+            f"{component.child_name('cors-method')}-{slug(path)}",
+            rest_api=self._api.id,
+            resource_id=resource,
+            http_method="OPTIONS",
+            authorization="NONE",
+            opts=component.child("cors-method"),
+        )
+        integration = apigateway.Integration(
+            f"{component.child_name('cors-integration')}-{slug(path)}",
+            rest_api=self._api.id,
+            resource_id=resource,
+            http_method=method.http_method,
+            type="MOCK",
+            request_templates={"application/json": '{"statusCode": 204}'},
+            opts=component.child("cors-integration"),
+        )
+        method_response = apigateway.MethodResponse(
+            f"{component.child_name('cors-method-response')}-{slug(path)}",
+            rest_api=self._api.id,
+            resource_id=resource,
+            http_method=method.http_method,
+            status_code="204",
+            response_parameters=dict.fromkeys(names.values(), True),
+            opts=component.child("cors-method-response"),
+        )
+        response = apigateway.IntegrationResponse(
+            f"{component.child_name('cors-response')}-{slug(path)}",
+            rest_api=self._api.id,
+            resource_id=resource,
+            http_method=method.http_method,
+            status_code=method_response.status_code,
+            response_parameters={names[header]: f"'{value}'" for header, value in headers.items()},
+            opts=component.child("cors-response", depends_on=[integration]),
+        )
+        self._parts += [method, integration, method_response, response]
+
+    def _gateway_response(self, kind: str) -> None:
+        status, error_type, code, message, retry_after = _GATEWAY_RESPONSES[kind]
+        headers = {
+            "Access-Control-Allow-Origin": f"'{self._origin}'",
+            "Access-Control-Expose-Headers": "'retry-after, x-request-id'",
+            "X-Request-Id": "context.requestId",
+            "Cache-Control": "'no-store'",
+        }
+        if retry_after is not None:
+            headers["Retry-After"] = f"'{retry_after}'"
+        error = {"type": error_type, "code": code, "message": message, "request_id": "$context.requestId"}
+        response = apigateway.Response(
+            f"{self._component.child_name('gateway-response')}-{slug(kind)}",
+            rest_api_id=self._api.id,
+            response_type=kind,
+            status_code=str(status) if status else None,
+            response_parameters={f"gatewayresponse.header.{name}": value for name, value in headers.items()},
+            response_templates={"application/json": json.dumps({"error": error})},
+            opts=self._component.child("gateway-response"),
+        )
+        self._parts.append(response)
+
+
+def slug(text: str) -> str:
+    """A path, an operation or a response type as a part of a resource's name."""
+    return "-".join(part for part in text.lower().replace("_", "-").replace(".", "-").split("/") if part)

@@ -1,0 +1,276 @@
+"""A stack's configuration, typed and checked: every mistake is told at once, with its path and what would be right."""
+
+import difflib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
+
+import pulumi
+from pulumi.runtime import config as runtime_config
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from pulumi_llm.models import MOCK, ModelError, resolve
+
+if TYPE_CHECKING:
+    from pulumi_llm.serverless_bedrock_api import ServerlessBedrockApiArgs
+
+PROJECT = "pulumi-llm"
+
+# CloudWatch Logs takes only these. https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+
+
+class SettingsError(pulumi.RunError):
+    """The configuration is wrong; the text lists every mistake, a line each."""
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSettings(_Settings):
+    """A name that callers use, and the model behind it. In the file, a string alone is both."""
+
+    name: Name
+    model: str
+    base_model: str = ""
+    destination_regions: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _both(cls, value: Any) -> Any:
+        return {"name": value, "model": value} if isinstance(value, str) else value
+
+
+class ApiKeySettings(_Settings):
+    """A key that API Gateway makes: whose it is, and which models it may use (none named: all)."""
+
+    name: Name
+    tenant: Name = "default"
+    models: tuple[str, ...] = ()
+
+
+class ThrottleSettings(_Settings):
+    """Requests a second, and how many at once above that. API Gateway's account limit is 10,000 and 5,000."""
+
+    rate_limit: float = Field(default=10, ge=0.1, le=10_000)
+    burst_limit: int = Field(default=20, ge=1, le=5_000)
+
+
+class ApiSettings(_Settings):
+    """The serverless chat API. Each key is explained in docs/settings.md."""
+
+    enabled: bool = True
+    auth: Literal["api_key", "none"] = "api_key"
+    keys: tuple[ApiKeySettings, ...] = Field(default=(ApiKeySettings(name="default"),), min_length=1)
+    throttle: ThrottleSettings = ThrottleSettings()
+    stage_throttle: ThrottleSettings = ThrottleSettings(rate_limit=100, burst_limit=200)
+    daily_quota: int = Field(default=1_000, ge=1, le=2_147_483_647)
+    cors_allow_origin: str = Field(default="*", pattern=r"^(\*|https?://[^/\s]+)$")
+    memory_mb: int = Field(default=512, ge=256, le=10_240)
+    timeout_seconds: int = Field(default=300, ge=10, le=895)
+    log_retention_days: int = 30
+    access_logs: bool = True
+    debug: bool = False
+    deletion_protection: bool = True
+    web_adapter_layer_version: int = Field(default=27, ge=1)
+
+    @field_validator("log_retention_days")
+    @classmethod
+    def _a_retention(cls, value: int) -> int:
+        if value not in RETENTION_DAYS:
+            raise ValueError(f"must be one of {', '.join(map(str, RETENTION_DAYS))}, not {value}")
+        return value
+
+
+class Settings(_Settings):
+    """The whole configuration of a stack.
+
+    `development` allows what only a developer's own environment may do: no authentication, error details in answers.
+    """
+
+    environment: Name
+    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    owner: str = ""
+    development: bool = False
+    tags: Mapping[str, str] = Field(default_factory=dict)
+    models: tuple[ModelSettings, ...] = Field(min_length=1)
+    api: ApiSettings = ApiSettings()
+
+    def all_tags(self) -> dict[str, str]:
+        """The tags of every resource: the configuration's own win."""
+        own = {"Project": PROJECT, "Environment": self.environment, "ManagedBy": "Pulumi"}
+        return {**own, **({"Owner": self.owner} if self.owner else {}), **self.tags}
+
+    def api_args(self) -> "ServerlessBedrockApiArgs":
+        """The arguments of the serverless chat API."""
+        api = self.api.model_dump(exclude={"enabled"})
+        models = [model.model_dump(exclude_defaults=True) for model in self.models]
+        return cast("ServerlessBedrockApiArgs", {**api, "models": models, "region": self.region, "tags": self.all_tags()})
+
+
+def load() -> Settings:
+    """The running stack's configuration. Raises `SettingsError` that lists every mistake."""
+    values = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
+    raw: dict[str, Any] = {"environment": pulumi.get_stack(), "owner": os.environ.get("OWNER", "")}
+    for key, value in values.items():
+        namespace, _, name = key.partition(":")
+        if namespace == PROJECT:
+            raw[name] = _parsed(value)
+    raw["region"] = values.get("aws:region") or os.environ.get("AWS_REGION", "")
+    return parse(raw)
+
+
+def parse(raw: Mapping[str, Any]) -> Settings:
+    """Settings from plain values. Raises `SettingsError` that lists every mistake."""
+    settings, lines = None, list[str]()
+    try:
+        settings = Settings.model_validate(raw)
+    except ValidationError as error:
+        lines += [_line(details, raw) for details in error.errors()]
+    lines += [*_model_lines(raw), *_rule_lines(raw)]
+    if lines or settings is None:
+        count = f"{len(lines)} mistakes" if len(lines) > 1 else "a mistake"
+        raise SettingsError("\n".join([f"the configuration has {count}:", *(f"  {line}" for line in lines)]))
+    return settings
+
+
+def _parsed(value: Any) -> Any:
+    """A configuration value: the engine hands structured ones, numbers and booleans over as JSON text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+# What pydantic cannot see: the catalogue, and rules between fields. Both read the raw values, so that a mistake elsewhere
+# does not hide theirs.
+
+
+def _model_lines(raw: Mapping[str, Any]) -> Iterator[str]:
+    region = raw.get("region") or ""
+    seen: set[str] = set()
+    for index, model in _valid(ModelSettings, raw.get("models")):
+        path = f"{PROJECT}:models[{index}]"
+        if model.name in seen:
+            yield f"{path}.name: {model.name!r} is there already; every alias needs a name of its own"
+        seen.add(model.name)
+        if model.model == MOCK:
+            continue
+        try:
+            resolve(model.model, region, base_model=model.base_model, destination_regions=model.destination_regions)
+        except ModelError as error:
+            yield f"{path}: {error}"
+
+
+def _rule_lines(raw: Mapping[str, Any]) -> Iterator[str]:
+    api = _mapping(raw.get("api"))
+    development = raw.get("development") is True
+    if api.get("auth") == "none" and not development:
+        yield (
+            f"{PROJECT}:api.auth: 'none' lets anyone spend this account's money; use 'api_key', or set "
+            f"{PROJECT}:development to true in a developer's own environment"
+        )
+    if api.get("debug") is True and not development:
+        yield f"{PROJECT}:api.debug: shows causes to callers, so it needs {PROJECT}:development to be true"
+    aliases = {model.name for _, model in _valid(ModelSettings, raw.get("models"))}
+    names: set[str] = set()
+    for index, key in _valid(ApiKeySettings, api.get("keys")):
+        if key.name in names:
+            yield f"{PROJECT}:api.keys[{index}].name: {key.name!r} is there already; every key needs a name of its own"
+        names.add(key.name)
+        for position, model in enumerate(key.models):
+            if aliases and model not in aliases:
+                yield (
+                    f"{PROJECT}:api.keys[{index}].models[{position}]: {model!r} is not among the models; choose of "
+                    f"{', '.join(sorted(aliases))}"
+                )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+
+
+_T = TypeVar("_T", bound=_Settings)
+
+
+def _valid(kind: type[_T], items: Any) -> Iterator[tuple[int, _T]]:
+    """The items of a list that are well-formed, with their places."""
+    for index, item in enumerate(cast("list[Any]", items) if isinstance(items, list) else []):
+        try:
+            yield index, kind.model_validate(item)
+        except ValidationError:
+            continue
+
+
+# Pydantic's errors in our words.
+
+
+def _line(error: ErrorDetails, raw: Mapping[str, Any]) -> str:
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).removeprefix(".")
+    where = "aws:region" if path == "region" else f"{PROJECT}:{path}"
+    return f"{where}: {_reason(error)}"
+
+
+def _reason(error: ErrorDetails) -> str:
+    given, context = error["input"], error.get("ctx", {})
+    match error["type"]:
+        case "missing":
+            return "is required, but not set"
+        case "extra_forbidden":
+            known = _known_at(error["loc"][:-1])
+            near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+            return f"is not known; did you mean {near[0]!r}?" if near else f"is not known; there are {', '.join(known)}"
+        case "greater_than_equal":
+            return f"must be at least {context['ge']}, not {given}"
+        case "less_than_equal":
+            return f"must be at most {context['le']}, not {given}"
+        case "int_parsing" | "int_type" | "int_from_float":
+            return f"must be a whole number, not {given!r}"
+        case "float_parsing" | "float_type":
+            return f"must be a number, not {given!r}"
+        case "bool_parsing" | "bool_type":
+            return f"must be true or false, not {given!r}"
+        case "string_type":
+            return f"must be a string, not {given!r}"
+        case "tuple_type" | "list_type":
+            return f"must be a list, not {given!r}"
+        case "dict_type" | "model_type" | "mapping_type" | "model_attributes_type":
+            return f"must hold keys and values, not {given!r}"
+        case "literal_error":
+            return f"must be {context['expected']}, not {given!r}"
+        case "too_short":
+            return f"must hold at least {context['min_length']}"
+        case "string_pattern_mismatch":
+            return f"{given!r} is not of the form {_FORMS.get(context['pattern'], context['pattern'])}"
+        case "value_error":
+            return str(context["error"])
+        case _:
+            return f"{error['msg']}, not {given!r}"
+
+
+_FORMS = {
+    r"^[a-z0-9][a-z0-9._-]{0,62}$": "of a name: small letters, digits, '.', '_' and '-', at most 63",
+    r"^[a-z]{2}(-[a-z]+)+-\d$": "of a Region, such as us-east-1",
+    r"^(\*|https?://[^/\s]+)$": "of an origin, such as https://chat.example.com, or '*'",
+}
+
+
+def _known_at(path: tuple[int | str, ...]) -> list[str]:
+    """The keys that there are at a place of the configuration."""
+    kind: Any = Settings
+    for part in path:
+        if isinstance(part, int):
+            continue
+        annotation = kind.model_fields[part].annotation
+        arguments = [argument for argument in getattr(annotation, "__args__", ()) if isinstance(argument, type)]
+        kind = next((a for a in [annotation, *arguments] if isinstance(a, type) and issubclass(a, BaseModel)), None)
+        if kind is None:
+            return []
+    return sorted(name for name in kind.model_fields if not (kind is Settings and name == "region"))

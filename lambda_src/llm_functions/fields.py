@@ -1,0 +1,147 @@
+"""Reading a JSON object field by field, so that every mistake in it is told at once."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from llm_gateway.errors import Problem, invalid_request
+
+
+class Fields:
+    """A JSON object's fields. A field that is wrong becomes a `Problem`; `finish` raises them all.
+
+    `null` counts as not given. `place` is what stands before the field's name in an error, such as ``tools[0].``.
+    """
+
+    def __init__(self, value: Mapping[str, Any], place: str = "", problems: list[Problem] | None = None) -> None:
+        self._value = value
+        self._place = place
+        self._known: list[str] = []
+        self.problems: list[Problem] = [] if problems is None else problems
+
+    def wrong(self, name: str, message: str) -> None:
+        self.problems.append(Problem(f"{self._place}{name}", message))
+
+    def has(self, name: str) -> bool:
+        return self._value.get(name) is not None
+
+    def any(self, name: str) -> Any:
+        self._known.append(name)
+        return self._value.get(name)
+
+    def string(self, name: str, *, required: bool = False) -> str | None:
+        value = self.any(name)
+        if value is None:
+            if required:
+                self.wrong(name, "is required, a string")
+            return None
+        if not isinstance(value, str):
+            self.wrong(name, f"must be a string, not {kind(value)}")
+            return None
+        if required and not value.strip():
+            self.wrong(name, "must not be empty")
+        return value
+
+    def integer(self, name: str, low: int, high: int | None = None) -> int | None:
+        value = self.any(name)
+        if value is None:
+            return None
+        bounds = f"at least {low}" if high is None else f"between {low} and {high}"
+        if isinstance(value, bool) or not isinstance(value, int):
+            self.wrong(name, f"must be a whole number {bounds}, not {kind(value)}")
+            return None
+        if value < low or (high is not None and value > high):
+            self.wrong(name, f"must be {bounds}, not {value}")
+            return None
+        return value
+
+    def number(self, name: str, low: float, high: float) -> float | None:
+        value = self.any(name)
+        if value is None:
+            return None
+        bounds = f"between {low:g} and {high:g}"
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            self.wrong(name, f"must be a number {bounds}, not {kind(value)}")
+            return None
+        if not low <= value <= high:
+            self.wrong(name, f"must be {bounds}, not {value:g}")
+            return None
+        return float(value)
+
+    def boolean(self, name: str) -> bool:
+        value = self.any(name)
+        if value is None:
+            return False
+        if not isinstance(value, bool):
+            self.wrong(name, f"must be true or false, not {kind(value)}")
+            return False
+        return value
+
+    def strings(self, name: str, most: int) -> tuple[str, ...]:
+        """A string, or a list of them; none may be empty."""
+        value = self.any(name)
+        if value is None:
+            return ()
+        values: list[Any] = value if isinstance(value, list) else [value]
+        if not all(isinstance(item, str) and item for item in values):
+            self.wrong(name, "must be a string or a list of strings, none of them empty")
+            return ()
+        if len(values) > most:
+            self.wrong(name, f"may hold at most {most}, not {len(values)}")
+            return ()
+        return tuple(values)
+
+    def objects(self, name: str) -> list["Fields"]:
+        """A list of objects, each as `Fields` that report to this one."""
+        value = self.any(name)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            self.wrong(name, f"must be a list of objects, not {kind(value)}")
+            return []
+        items: list[Fields] = []
+        for index, item in enumerate(value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            if isinstance(item, dict):
+                items.append(Fields(item, f"{self._place}{name}[{index}].", self.problems))  # pyright: ignore[reportUnknownArgumentType]
+            else:
+                self.wrong(f"{name}[{index}]", f"must be an object, not {kind(item)}")
+        return items
+
+    def object(self, name: str) -> "Fields | None":
+        value = self.any(name)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            self.wrong(name, f"must be an object, not {kind(value)}")
+            return None
+        return Fields(value, f"{self._place}{name}.", self.problems)  # pyright: ignore[reportUnknownArgumentType]
+
+    def no_others(self) -> None:
+        """Every field that was not asked for is a mistake."""
+        for name in self._value:
+            if name not in self._known:
+                import difflib
+
+                near = difflib.get_close_matches(name, self._known, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(set(self._known)))}"
+                self.wrong(name, f"is not known{hint}")
+
+    def finish(self) -> None:
+        if self.problems:
+            raise invalid_request(self.problems)
+
+
+def kind(value: Any) -> str:
+    """A JSON value's type in JSON's words."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case str():
+            return "a string"
+        case int() | float():
+            return "a number"
+        case list():
+            return "a list"
+        case _:
+            return "an object"

@@ -1,0 +1,319 @@
+"""The entry point `http`: every operation over HTTP, whole and as Server-Sent Events.
+
+An ASGI application under uvicorn. On Lambda the Web Adapter turns invocations into its requests and streams its responses;
+nothing here knows of that but two headers, which the adapter sets anew on every request: ``x-amzn-request-context`` (API
+Gateway's, with what the authorizer found) and ``x-amzn-lambda-context`` (with the invocation's deadline).
+"""
+
+import asyncio
+import os
+import time
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from llm_functions import chat_api, openai_api
+from llm_gateway import environment, errors
+from llm_gateway.auth import ANONYMOUS, Caller, allowed_models, caller_from_context
+from llm_gateway.aws import Aws
+from llm_gateway.errors import GatewayError
+from llm_gateway.events import Event
+from llm_gateway.http_client import HttpClient
+from llm_gateway.operations import MAX_BODY_BYTES, OPERATIONS
+from llm_gateway.pipeline import Gateway, answer
+from llm_gateway.providers.bedrock import Bedrock
+from llm_gateway.providers.mock import Mock
+from llm_gateway.request import ChatRequest
+from llm_gateway.routes import ROUTES_FILE, load
+from llm_gateway.telemetry import write_log
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+# Seconds that a stream may be silent: a comment is sent then. CloudFront's and most proxies' limits start at 30 s.
+KEEP_ALIVE_SECONDS = 10.0
+# Seconds that a call may take where no invocation says how long it lives.
+DEFAULT_DEADLINE_SECONDS = 300.0
+# Seconds before the invocation's end by which an answer, or the error that says it timed out, is sent.
+DEADLINE_MARGIN_SECONDS = 1.0
+
+_JSON = b"application/json"
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+_by_route = {(operation.method, operation.path): operation for operation in OPERATIONS}
+
+
+class Call(msgspec.Struct):
+    """One HTTP request, as its handler needs it. `deadline` is a time of the loop's clock."""
+
+    request_id: str
+    caller: Caller
+    body: dict[str, Any]
+    deadline: float
+    receive: Receive
+    send: Send
+
+
+class Application:
+    """The ASGI application."""
+
+    def __init__(self, gateway: Gateway, environ: Mapping[str, str] = os.environ) -> None:
+        self._gateway = gateway
+        self._authorized = environ[environment.AUTHORIZATION] != "none"
+        self._debug = environ.get(environment.DEBUG) == "true"
+        self._cors = (b"access-control-allow-origin", environ[environment.CORS_ALLOW_ORIGIN].encode())
+        self._handlers: dict[str, Callable[[Call], Awaitable[None]]] = {
+            "chat": self._chat,
+            "chat_stream": self._chat_stream,
+            "chat_completions": self._chat_completions,
+            "models": self._models,
+            "health": self._health,
+            "openapi": self._openapi,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        context = _json_header(headers, b"x-amzn-request-context")
+        request_id = str(context.get("requestId") or uuid.uuid4())
+        try:
+            operation = _by_route.get((scope["method"], scope["path"]))
+            if operation is None:
+                raise errors.unknown_route(scope["method"], scope["path"])
+            caller = ANONYMOUS
+            if operation.authorized and self._authorized:
+                caller = caller_from_context(context.get("authorizer"))
+            body = await _body(headers, receive) if operation.has_body else {}
+            call = Call(request_id, caller, body, _deadline(headers), receive, send)
+            await self._handlers[operation.id](call)
+        except GatewayError as error:
+            await self._respond(
+                send, request_id, error.status, _encode(error.body(request_id, debug=self._debug)), error.headers()
+            )
+        except Exception as error:  # the last line of defense: a caller never sees a traceback, an operator always does
+            import traceback
+
+            write_log({"level": "ERROR", "message": traceback.format_exc(), "request_id": request_id})
+            failure = errors.internal(detail=f"{type(error).__name__}: {error}")
+            await self._respond(send, request_id, 500, _encode(failure.body(request_id, debug=self._debug)))
+
+    # One method an operation.
+
+    async def _chat(self, call: Call) -> None:
+        events = self._answer(call, chat_api.parse(call.body, stream=False))
+        await self._respond(call.send, call.request_id, 200, await chat_api.whole(events))
+
+    async def _chat_stream(self, call: Call) -> None:
+        request = chat_api.parse(call.body, stream=True)
+        await self._stream(call, self._answer(call, request), chat_api.Events(call.request_id))
+
+    async def _chat_completions(self, call: Call) -> None:
+        request, include_usage = openai_api.parse(call.body)
+        events = self._answer(call, request)
+        if request.stream:
+            await self._stream(call, events, openai_api.Events(call.request_id, include_usage))
+        else:
+            await self._respond(call.send, call.request_id, 200, await openai_api.whole(events))
+
+    async def _models(self, call: Call) -> None:
+        names = allowed_models(call.caller, self._gateway.routes)
+        await self._respond(call.send, call.request_id, 200, openai_api.model_list(names))
+
+    async def _health(self, call: Call) -> None:
+        await self._respond(call.send, call.request_id, 200, b'{"status":"ok"}')
+
+    async def _openapi(self, call: Call) -> None:
+        from llm_functions.openapi import document
+
+        await self._respond(call.send, call.request_id, 200, document(self._gateway.routes.names(), self._authorized))
+
+    def _answer(self, call: Call, request: ChatRequest) -> AsyncGenerator[Event, None]:
+        return answer(self._gateway, request, call.caller, call.request_id, call.deadline)
+
+    # The two ways to respond.
+
+    async def _respond(
+        self, send: Send, request_id: str, status: int, body: bytes, headers: list[tuple[str, str]] | None = None
+    ) -> None:
+        await send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [
+                    (b"content-type", _JSON),
+                    (b"content-length", b"%d" % len(body)),
+                    *self._common_headers(request_id),
+                    *((name.encode(), value.encode()) for name, value in headers or ()),
+                ],
+            }
+        )
+        await send({"type": "http.response.body", "body": body})
+
+    async def _stream(self, call: Call, events: AsyncGenerator[Event, None], rendered: "Rendered") -> None:
+        """Send an answer's events as they come.
+
+        An error before the first event is answered with its own status. The response's head is sent with the first event, or
+        with the first keep-alive comment where the model takes longer than that to begin; from then on an error is an event.
+        A caller that goes away ends the generation.
+        """
+        writer = _EventStream(call.send, self._common_headers(call.request_id), rendered.opening())
+        work = asyncio.ensure_future(_render(events, rendered, writer))
+        keep_alive = asyncio.ensure_future(writer.keep_alive())
+        gone = asyncio.ensure_future(_disconnected(call.receive))
+        try:
+            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                return
+            work.result()
+            await writer.finish(rendered.closing())
+        except GatewayError as error:
+            if not writer.opened:
+                raise
+            await writer.finish(rendered.error(error, debug=self._debug))
+        finally:
+            for task in (work, keep_alive, gone):
+                task.cancel()
+            await asyncio.gather(work, keep_alive, gone, return_exceptions=True)
+
+    def _common_headers(self, request_id: str) -> list[tuple[bytes, bytes]]:
+        return [
+            (b"x-request-id", request_id.encode()),
+            self._cors,
+            (b"access-control-expose-headers", b"retry-after, x-request-id"),
+            (b"cache-control", b"no-store"),
+            (b"x-content-type-options", b"nosniff"),
+        ]
+
+
+class Rendered(Protocol):
+    """A dialect's way to write an event stream."""
+
+    def opening(self) -> bytes: ...
+    def event(self, event: Event) -> bytes: ...
+    def error(self, error: GatewayError, *, debug: bool) -> bytes: ...
+    def closing(self) -> bytes: ...
+
+
+async def _render(events: AsyncGenerator[Event, None], rendered: Rendered, writer: "_EventStream") -> None:
+    try:
+        async for event in events:
+            if data := rendered.event(event):
+                await writer.write(data)
+    finally:
+        await events.aclose()
+
+
+class _EventStream:
+    """A text/event-stream response whose head is sent with its first bytes."""
+
+    def __init__(self, send: Send, headers: list[tuple[bytes, bytes]], opening: bytes) -> None:
+        self._send = send
+        self._headers = headers
+        self._opening = opening
+        self._written = time.monotonic()
+        self.opened = False
+
+    async def write(self, data: bytes, *, more: bool = True) -> None:
+        self._written = time.monotonic()
+        if not self.opened:
+            self.opened = True
+            # no-transform: a proxy that compresses a stream also buffers it.
+            headers = [(n, v) for n, v in self._headers if n != b"cache-control"]
+            headers += [
+                (b"content-type", b"text/event-stream; charset=utf-8"),
+                (b"cache-control", b"no-cache, no-transform"),
+            ]
+            await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+            data = self._opening + data
+        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+
+    async def finish(self, data: bytes) -> None:
+        await self.write(data, more=False)
+
+    async def keep_alive(self) -> None:
+        while True:
+            silent = time.monotonic() - self._written
+            if silent >= KEEP_ALIVE_SECONDS:
+                await self.write(b": keep-alive\n\n")
+                silent = 0.0
+            await asyncio.sleep(KEEP_ALIVE_SECONDS - silent)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _body(headers: dict[bytes, bytes], receive: Receive) -> dict[str, Any]:
+    """The request's JSON object. Raises 400 or 413."""
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > MAX_BODY_BYTES:
+        raise errors.body_too_large(MAX_BODY_BYTES)
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY_BYTES:
+            raise errors.body_too_large(MAX_BODY_BYTES)
+        if not message.get("more_body"):
+            break
+    if not body.strip():
+        raise errors.invalid_json("the body is empty; it must be a JSON object")
+    try:
+        return _decode_object(body)
+    except msgspec.ValidationError:
+        raise errors.invalid_json('the body must be a JSON object, such as {"message": "Hello"}') from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise errors.invalid_json(f"the body is not JSON: {error}") from None
+
+
+def _json_header(headers: dict[bytes, bytes], name: bytes) -> dict[str, Any]:
+    value = headers.get(name)
+    if not value:
+        return {}
+    decoded = _decode(value)
+    return decoded if isinstance(decoded, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+
+
+def _deadline(headers: dict[bytes, bytes]) -> float:
+    """The loop's time by which this call must have been answered."""
+    context = _json_header(headers, b"x-amzn-lambda-context")
+    epoch_ms = context.get("deadline")
+    left = (epoch_ms / 1000 - time.time()) if isinstance(epoch_ms, int) and epoch_ms else DEFAULT_DEADLINE_SECONDS
+    return asyncio.get_running_loop().time() + left - DEADLINE_MARGIN_SECONDS
+
+
+def application() -> Application:
+    """The application as the deployed archive and the environment configure it."""
+    routes = load(Path(os.environ["LAMBDA_TASK_ROOT"]) / ROUTES_FILE)
+    client = HttpClient()
+    return Application(Gateway(routes=routes, providers={"bedrock": Bedrock(Aws(client)), "mock": Mock()}))
+
+
+def main() -> None:
+    import uvicorn
+
+    config = uvicorn.Config(
+        application(),
+        host="127.0.0.1",
+        port=int(os.environ.get("AWS_LWA_PORT", "8080")),
+        loop="asyncio",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=3600,
+    )
+    uvicorn.Server(config).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Who calls, and what they may use.
+
+A key is a random string of 128 bits or more, so its plain SHA-256 is safe to store: there is nothing to guess. The authorizer
+turns a key into a `Caller`; every transport hands that `Caller` to the pipeline.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from llm_gateway.errors import missing_credentials, model_not_allowed, unknown_model
+from llm_gateway.routes import Alias, Routes
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """`key` is the key's name, never its value. `models` are the aliases allowed; empty: all."""
+
+    tenant: str
+    key: str
+    models: tuple[str, ...] = ()
+
+
+ANONYMOUS = Caller(tenant="anonymous", key="")
+
+
+def key_hash(key: str) -> str:
+    """How a key is stored and looked up: the SHA-256 of its UTF-8 bytes, in hex."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def presented_key(headers: Mapping[str, str]) -> str | None:
+    """The key that a request carries, as ``Authorization: Bearer`` or ``x-api-key``; header names in any case.
+
+    The first of the two that is there counts.
+    """
+    lower = {name.lower(): value for name, value in headers.items()}
+    scheme, _, token = lower.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    return lower.get("x-api-key", "").strip() or None
+
+
+def caller_context(caller: Caller) -> dict[str, str]:
+    """A caller as an API Gateway authorizer hands it on: flat strings."""
+    return {"tenant": caller.tenant, "key": caller.key, "models": ",".join(caller.models)}
+
+
+def caller_from_context(context: Mapping[str, Any] | None) -> Caller:
+    """The caller that the authorizer found. Raises 401 where no authorizer spoke."""
+    if not context or "tenant" not in context:
+        raise missing_credentials()
+    models = str(context.get("models", ""))
+    return Caller(
+        tenant=str(context["tenant"]),
+        key=str(context.get("key", "")),
+        models=tuple(models.split(",")) if models else (),
+    )
+
+
+def authorize(caller: Caller, name: str, routes: Routes) -> Alias:
+    """The alias that `caller` asked for. Raises 404 for an unknown one, 403 for one that the key may not use.
+
+    An empty name is the first alias that the key may use.
+    """
+    allowed = allowed_models(caller, routes)
+    if not name and allowed:
+        name = allowed[0]
+    alias = routes.alias(name)
+    if alias is None:
+        raise unknown_model(name, allowed)
+    if alias.name not in allowed:
+        raise model_not_allowed(alias.name, allowed)
+    return alias
+
+
+def allowed_models(caller: Caller, routes: Routes) -> list[str]:
+    return [name for name in routes.names() if not caller.models or name in caller.models]

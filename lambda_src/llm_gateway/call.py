@@ -1,0 +1,104 @@
+"""From a request to what one target is sent: its id, its parameters, within its own bounds."""
+
+import msgspec
+
+from llm_gateway.errors import Problem, invalid_request
+from llm_gateway.request import ChatRequest, Message, Sampling, Tool, ToolChoice
+from llm_gateway.routes import Target
+
+
+class ModelCall(msgspec.Struct, frozen=True):
+    """One call of one target. `sampling.max_tokens` is always set: providers reserve it, and it bounds the bill."""
+
+    target: Target
+    messages: tuple[Message, ...]
+    system: str | None
+    sampling: Sampling
+    tools: tuple[Tool, ...]
+    tool_choice: ToolChoice
+    stream: bool
+
+
+def model_call(request: ChatRequest, target: Target) -> ModelCall:
+    """What `target` is sent for `request`.
+
+    Explicit parameters are checked against the target's own bounds, all at once (`GatewayError` 400); defaults are dropped
+    where the target does not take them, or takes only one of several and the caller chose another.
+    """
+    problems = _problems(request, target)
+    if problems:
+        raise invalid_request(problems)
+    return ModelCall(
+        target=target,
+        messages=request.messages,
+        system=_system(request, target),
+        sampling=_sampling(request, target),
+        tools=request.tools,
+        tool_choice=request.tool_choice,
+        stream=request.stream and (not request.tools or "stream_tools" in target.accepts),
+    )
+
+
+def _problems(request: ChatRequest, target: Target) -> list[Problem]:
+    explicit = request.sampling
+    problems: list[Problem] = []
+
+    def not_taken(field: str, given: bool) -> bool:
+        if given and field not in target.accepts:
+            problems.append(Problem(field, f"{target.model} does not take it; leave it out"))
+        return given and field in target.accepts
+
+    if explicit.max_tokens is not None and explicit.max_tokens > target.max_output_tokens:
+        problems.append(
+            Problem("max_tokens", f"{target.model} answers at most {target.max_output_tokens}, not {explicit.max_tokens}")
+        )
+    if not_taken("temperature", explicit.temperature is not None):
+        assert explicit.temperature is not None
+        if explicit.temperature > target.temperature_max:
+            problems.append(
+                Problem(
+                    "temperature",
+                    f"{target.model} takes 0 to {target.temperature_max:g}, not {explicit.temperature:g}",
+                )
+            )
+    not_taken("top_p", explicit.top_p is not None)
+    if not_taken("stop", bool(explicit.stop)) and target.stop_max is not None and len(explicit.stop) > target.stop_max:
+        problems.append(Problem("stop", f"{target.model} takes at most {target.stop_max}, not {len(explicit.stop)}"))
+    not_taken("tools", bool(request.tools) or any(message.tool_calls for message in request.messages))
+    if request.system is not None and "system" not in target.accepts:
+        problems.append(Problem("system_prompt", f"{target.model} does not take one; put it into the message"))
+    chosen = [name for name in target.exclusive if getattr(explicit, name) is not None]
+    if len(chosen) > 1:
+        problems.append(Problem(chosen[1], f"{target.model} takes {' or '.join(chosen)}, not both; leave one out"))
+    return problems
+
+
+def _system(request: ChatRequest, target: Target) -> str | None:
+    if request.system is not None:
+        return request.system
+    return request.default_system if "system" in target.accepts else None
+
+
+def _sampling(request: ChatRequest, target: Target) -> Sampling:
+    explicit, defaults = request.sampling, request.defaults
+    max_tokens = explicit.max_tokens
+    if max_tokens is None:
+        max_tokens = min(defaults.max_tokens or target.max_output_tokens, target.max_output_tokens)
+    # Of parameters that exclude each other, what the caller chose wins, else the first that has a default.
+    rivals = [name for name in target.exclusive if getattr(explicit, name) is not None] or [
+        name for name in target.exclusive if getattr(defaults, name) is not None
+    ]
+    loses = set(target.exclusive) - set(rivals[:1])
+
+    def value(name: str) -> float | None:
+        given: float | None = getattr(explicit, name)
+        if given is not None:
+            return given
+        if name not in target.accepts or name in loses:
+            return None
+        return getattr(defaults, name)
+
+    temperature = value("temperature")
+    if temperature is not None:
+        temperature = min(temperature, target.temperature_max)
+    return Sampling(max_tokens=max_tokens, temperature=temperature, top_p=value("top_p"), stop=explicit.stop)

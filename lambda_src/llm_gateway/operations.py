@@ -1,0 +1,38 @@
+"""The HTTP operations that the service has: the one table that the component makes routes of, the function answers and
+the OpenAPI document describes."""
+
+from typing import Literal
+
+import msgspec
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """`authorized`: the caller must be known. `has_body`: the body must be a JSON object."""
+
+    id: str
+    method: Literal["GET", "POST"]
+    path: str
+    summary: str
+    authorized: bool = True
+    has_body: bool = False
+
+
+OPERATIONS = (
+    Operation("chat", "POST", "/chat", "Answer one message, whole", has_body=True),
+    Operation("chat_stream", "POST", "/chat/stream", "Answer one message as Server-Sent Events", has_body=True),
+    Operation(
+        "chat_completions",
+        "POST",
+        "/v1/chat/completions",
+        "Answer a conversation in OpenAI's format, whole or streamed",
+        has_body=True,
+    ),
+    Operation("models", "GET", "/v1/models", "List the models in OpenAI's format"),
+    Operation("health", "GET", "/health", "Tell that the service is up", authorized=False),
+    Operation("openapi", "GET", "/openapi.json", "Describe this API", authorized=False),
+)
+
+# The largest body that the service reads, in bytes. Lambda takes 6 MB a synchronous request, in which the body stands
+# escaped as a JSON string; 4 MiB leaves room for that and for the headers.
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+MAX_BODY_BYTES = 4 * 1024 * 1024

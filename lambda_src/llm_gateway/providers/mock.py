@@ -1,0 +1,27 @@
+"""A provider that answers by itself: deterministic, for tests and where a model is not available."""
+
+import re
+from collections.abc import AsyncGenerator
+
+from llm_gateway.call import ModelCall
+from llm_gateway.events import Delta, Done, Event, Usage
+
+_WORD = re.compile(r"\s*\S+")
+
+
+class Mock:
+    """Repeats the last message, a word a delta; a word counts as a token. `max_tokens` and `stop` are honoured."""
+
+    async def answer(self, call: ModelCall) -> AsyncGenerator[Event, None]:
+        said = call.messages[-1].text
+        text = f"You said: {said}"
+        stops = [at for sequence in call.sampling.stop if (at := text.find(sequence)) >= 0]
+        words = _WORD.findall(text[: min(stops)] if stops else text)
+        kept = words[: call.sampling.max_tokens]
+        for word in kept:
+            yield Delta(word)
+        yield Usage(input_tokens=sum(len(message.text.split()) for message in call.messages), output_tokens=len(kept))
+        if len(kept) < len(words):
+            yield Done("max_tokens")
+        else:
+            yield Done("stop_sequence" if stops else "end_turn")
