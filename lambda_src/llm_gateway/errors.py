@@ -110,7 +110,7 @@ def missing_credentials() -> GatewayError:
         401,
         AUTHENTICATION,
         "missing_api_key",
-        "this call needs an API key; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'",
+        "this call needs a valid API key; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'",
     )
 
 

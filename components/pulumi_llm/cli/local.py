@@ -1,0 +1,195 @@
+"""`pulumi-llm local`: run a stack on this machine."""
+
+import asyncio
+import json
+import os
+import shlex
+import sys
+import time
+import webbrowser
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from pulumi_llm_local.stack import Options, Running
+
+
+def run(
+    *,
+    stack: str,
+    port: int,
+    directory: str,
+    open_browser: bool,
+    as_json: bool,
+    bedrock: str,
+    model_url: str,
+    model_delay: str,
+    faults: list[str],
+    config: list[str],
+) -> None:
+    """Run until Ctrl-C. What cannot be done ends the command with one line on standard error and the exit code 1 or 2."""
+    try:
+        from pulumi_llm_local.function import FunctionError
+        from pulumi_llm_local.graph import GraphError
+        from pulumi_llm_local.moto import MotoError
+        from pulumi_llm_local.stack import LocalError
+    except ImportError as error:
+        _fail(f"the local run needs more packages ({error.name} is missing): pip install 'pulumi-llm[local]'", 1)
+    options = _options(stack, port, directory, bedrock, model_url, model_delay, faults, config)
+    try:
+        asyncio.run(_run(options, open_browser, as_json))
+    except (LocalError, GraphError, FunctionError, MotoError) as error:
+        _fail(str(error), 1)
+
+
+async def _run(options: "Options", open_browser: bool, as_json: bool) -> None:
+    from pulumi_llm_local.stack import running, until_stopped
+
+    began = time.perf_counter()
+    async with running(options, _progress) as run:
+        seconds = time.perf_counter() - began
+        for warning in run.warnings:
+            _say(f"warning: {warning}")
+        if run.not_played:
+            _say(f"not played here, only recorded: {', '.join(run.not_played)}")
+        if as_json:
+            print(json.dumps(run.outputs), flush=True)  # noqa: T201
+        else:
+            print(_ready(options, run, seconds), flush=True)  # noqa: T201
+        if open_browser and _has_browser():
+            webbrowser.open(run.page)
+        await until_stopped()
+        _say("stopping")
+
+
+def _options(
+    stack: str,
+    port: int,
+    directory: str,
+    bedrock: str,
+    model_url: str,
+    model_delay: str,
+    faults: list[str],
+    config: list[str],
+) -> "Options":
+    """The options, checked all at once."""
+    from pulumi_llm_local.bedrock import parse_fault
+    from pulumi_llm_local.model_url import ModelUrl
+    from pulumi_llm_local.stack import Options
+    from pulumi_llm_local.stand_in_model import StandInModel
+
+    wrong: list[str] = []
+    if bedrock not in ("local", "aws"):
+        wrong.append(f"--bedrock: must be 'local' or 'aws', not {bedrock!r}")
+    if bedrock == "aws" and (model_url or faults):
+        wrong.append("--bedrock aws: calls Amazon Bedrock itself, so --model-url and --fault have nothing to act on")
+    if model_url and not model_url.startswith(("http://", "https://")):
+        wrong.append(f"--model-url: must be an address such as http://localhost:11434/v1, not {model_url!r}")
+    delays = model_delay.split(",")
+    first = token = 0.0
+    try:
+        first, token = float(delays[0]), float(delays[1]) if len(delays) > 1 else 0.0
+        if len(delays) > 2 or first < 0 or token < 0:
+            raise ValueError
+    except ValueError:
+        wrong.append(f"--model-delay: must be seconds, FIRST or FIRST,TOKEN, such as 0.3,0.02, not {model_delay!r}")
+    parsed = []
+    for fault in faults:
+        try:
+            parsed.append(parse_fault(fault))
+        except ValueError as error:
+            wrong.append(f"--fault: {error}")
+    overrides: dict[str, Any] = {}
+    for setting in config:
+        key, equals, value = setting.partition("=")
+        if not key or not equals:
+            wrong.append(f"--config: must be KEY=VALUE, such as api.daily_quota=50, not {setting!r}")
+        else:
+            overrides[key] = _value(value)
+    if wrong:
+        _fail("\n".join(wrong), 2)
+    model = ModelUrl(model_url) if model_url else StandInModel(first_delay=first, token_delay=token)
+    return Options(
+        directory=Path(directory).resolve(),
+        stack=stack,
+        port=port,
+        model=model,
+        aws_bedrock=bedrock == "aws",
+        faults=parsed,
+        config=overrides,
+    )
+
+
+def _value(text: str) -> Any:
+    """A setting's value: JSON where it is JSON, else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _ready(options: "Options", run: "Running", seconds: float) -> str:
+    """What a person needs to know next, each line to be pasted as it is."""
+    url, key = run.outputs["api_gateway_url"], run.outputs.get("api_key_value", "")
+    header = f" -H 'x-api-key: {key}'" if key else ""
+    code = (
+        f"from openai import OpenAI; c = OpenAI(base_url='{url}/v1', api_key='{key or 'none'}'); "
+        f"print(c.chat.completions.create(model='{run.models[0]}', "
+        "messages=[{'role': 'user', 'content': 'Hello'}]).choices[0].message.content)"
+    )
+    install = "" if find_spec("openai") else "pip install openai && "
+    chat = f"{_command()} chat --endpoint {url}" + (f" --api-key {key}" if key else "")
+    return "\n".join(
+        [
+            "",
+            f"The stack {options.stack} is ready in {seconds:.1f} s: {url}",
+            f"  models   {', '.join(run.models)}",
+            f"  page     {run.page}",
+            f"  logs     {run.log_folder}",
+            "",
+            "With curl, streaming:",
+            "",
+            f"curl -N {url}/chat/stream{header} -H 'content-type: application/json' -d '{{\"message\": \"Hello\"}}'",
+            "",
+            "With the OpenAI client:",
+            "",
+            f'{install}{shlex.quote(sys.executable)} -c "{code}"',
+            "",
+            "In the terminal:",
+            "",
+            chat,
+            "",
+            "Ctrl-C stops everything.",
+        ]
+    )
+
+
+def _command() -> str:
+    """How this command is called from where the user stands."""
+    path = Path(sys.argv[0])
+    if not path.is_absolute():
+        return str(path)
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path.name
+
+
+def _has_browser() -> bool:
+    """Whether a browser would open a window; a text browser in this terminal is not meant."""
+    graphical = sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return graphical and sys.stdout.isatty()
+
+
+def _progress(step: str) -> None:
+    _say(f"… {step}")
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _fail(text: str, code: int) -> "typer.Exit":
+    for line in text.splitlines():
+        _say(line)
+    raise typer.Exit(code)

@@ -1,0 +1,45 @@
+"""Runs a function that is a Python handler: ``python handler_host.py MODULE.HANDLER PORT``, an event a POST.
+
+Answers 200 with the handler's result as JSON, or 500 with ``{"errorType", "errorMessage"}``, as Lambda's invocations end. One
+event at a time, as in one of Lambda's environments. Standard library only, for it runs in the functions' own interpreter.
+"""
+
+import importlib
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+
+def main() -> None:
+    module, _, name = sys.argv[1].rpartition(".")
+    sys.path.insert(0, ".")
+    handler: Callable[[Any, object], Any] = getattr(importlib.import_module(module), name)
+
+    class Host(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            event = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            try:
+                status, answer = 200, json.dumps(handler(event, None)).encode()
+            except Exception as error:
+                if str(error) != "Unauthorized":  # the one exception that is an authorizer's ordinary answer
+                    traceback.print_exc()
+                status = 500
+                answer = json.dumps({"errorType": type(error).__name__, "errorMessage": str(error)}).encode()
+            self.send_response(status)
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Nothing: the log is the function's own."""
+
+    HTTPServer(("127.0.0.1", int(sys.argv[2])), Host).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

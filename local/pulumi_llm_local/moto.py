@@ -1,0 +1,101 @@
+"""The services that moto plays, filled with what the program declares: today DynamoDB.
+
+moto is a mock of AWS's own APIs: https://docs.getmoto.org
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from pulumi_llm_local.function import free_port, spawn, stop_process
+from pulumi_llm_local.graph import Graph
+
+TABLE = "aws:dynamodb/table:Table"
+TABLE_ITEM = "aws:dynamodb/tableItem:TableItem"
+# The resource types that are made in moto.
+TYPES = (TABLE, TABLE_ITEM)
+# The variables by which every AWS SDK finds these services.
+ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB",)
+
+
+class MotoError(Exception):
+    """moto did not start, or refused what the program declares."""
+
+
+class Moto:
+    """moto as a server process of its own."""
+
+    def __init__(self, graph: Graph, log: Path, environment: Mapping[str, str]) -> None:
+        self._graph = graph
+        self._log = log
+        self._environment = environment
+        self._process: asyncio.subprocess.Process | None = None
+        self.url = ""
+
+    async def start(self) -> None:
+        """Start the server and make what the program declares. Raises `MotoError`."""
+        if not any(True for type in TYPES for _ in self._graph.of_type(type)):
+            return
+        here = Path(__file__).parent
+        for _ in range(3):  # another process may take the port between the choice and the start
+            port = free_port()
+            self.url = f"http://127.0.0.1:{port}"
+            command = [sys.executable, "-P", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+            command = [sys.executable, "-P", str(here / "child.py"), *command]
+            self._process = await spawn(command, self._environment, self._log, self._log.parent)
+            if await self._ready():
+                break
+        else:
+            raise MotoError(f"moto did not start; see {self._log}")
+        async with aiohttp.ClientSession() as session:
+            for table in self._graph.of_type(TABLE):
+                await self._create_table(session, table.state)
+            for item in self._graph.of_type(TABLE_ITEM):
+                values = json.loads(item.state["item"])
+                await self._call(session, "PutItem", {"TableName": item.state["tableName"], "Item": values})
+
+    async def stop(self) -> None:
+        await stop_process(self._process)
+
+    async def _ready(self) -> bool:
+        assert self._process is not None
+        async with aiohttp.ClientSession() as session:
+            for _ in range(3_000):
+                if self._process.returncode is not None:
+                    return False
+                try:
+                    async with session.get(f"{self.url}/moto-api/data.json"):
+                        return True
+                except aiohttp.ClientError:
+                    await asyncio.sleep(0.01)
+        return False
+
+    async def _create_table(self, session: aiohttp.ClientSession, table: Mapping[str, Any]) -> None:
+        keys = [{"AttributeName": table["hashKey"], "KeyType": "HASH"}]
+        if table.get("rangeKey"):
+            keys.append({"AttributeName": table["rangeKey"], "KeyType": "RANGE"})
+        attributes = [{"AttributeName": a["name"], "AttributeType": a["type"]} for a in table["attributes"]]
+        body = {
+            "TableName": table["name"],
+            "KeySchema": keys,
+            "AttributeDefinitions": attributes,
+            "BillingMode": table.get("billingMode", "PAY_PER_REQUEST"),
+        }
+        await self._call(session, "CreateTable", body)
+
+    async def _call(self, session: aiohttp.ClientSession, operation: str, body: Mapping[str, Any]) -> None:
+        # moto reads the service and the Region from the signature's scope, and checks no signature.
+        scope = f"local/20000101/{self._graph.region}/dynamodb/aws4_request"
+        headers = {
+            "x-amz-target": f"DynamoDB_20120810.{operation}",
+            "content-type": "application/x-amz-json-1.0",
+            "authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0",
+        }
+        async with session.post(self.url, data=json.dumps(body), headers=headers) as response:
+            if response.status != 200:
+                raise MotoError(f"moto refused {operation}: {await response.text()}")

@@ -1,0 +1,283 @@
+"""A stack on this machine: the program's resources, each played by what stands in for its service.
+
+One supervisor, this process, answers as API Gateway and as Bedrock; every function, and moto, is a process of its own that ends
+with it, however it ends.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from llm_gateway.routes import ROUTES_FILE, Routes
+from llm_gateway.routes import load as load_routes
+from pulumi_llm.bundle import TARGET_VARIABLE, cache_folder
+from pulumi_llm.models import ModelError, find
+from pulumi_llm_local import graph as graphs
+from pulumi_llm_local import moto
+from pulumi_llm_local.api_gateway import REST_API, RestApi
+from pulumi_llm_local.bedrock import Credentials, Fault, Model, ModelTraits, create_app
+from pulumi_llm_local.function import FUNCTION, Function
+from pulumi_llm_local.graph import Graph
+from pulumi_llm_local.page import page_handler
+from pulumi_llm_local.recorder import ACCOUNT
+
+# What the local run plays.
+_PLAYED = frozenset(
+    {
+        FUNCTION,
+        REST_API,
+        "aws:apigateway/apiKey:ApiKey",
+        "aws:apigateway/authorizer:Authorizer",
+        "aws:apigateway/integration:Integration",
+        "aws:apigateway/integrationResponse:IntegrationResponse",
+        "aws:apigateway/method:Method",
+        "aws:apigateway/methodSettings:MethodSettings",
+        "aws:apigateway/model:Model",
+        "aws:apigateway/requestValidator:RequestValidator",
+        "aws:apigateway/resource:Resource",
+        "aws:apigateway/response:Response",
+        "aws:apigateway/stage:Stage",
+        "aws:apigateway/usagePlan:UsagePlan",
+        "aws:apigateway/usagePlanKey:UsagePlanKey",
+        "aws:lambda/permission:Permission",
+        *moto.TYPES,
+    }
+)
+# What has nothing to play: it takes effect in other resources.
+_IMPLIED = frozenset(
+    {
+        "aws:apigateway/deployment:Deployment",
+        "aws:apigateway/methodResponse:MethodResponse",
+        "aws:lambda/alias:Alias",
+    }
+)
+
+
+class LocalError(Exception):
+    """The stack cannot be run here; the text says why and what would help."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run. `aws_bedrock` calls Amazon Bedrock with the user's own credentials in the stand-in's place."""
+
+    directory: Path
+    stack: str
+    port: int
+    model: Model
+    aws_bedrock: bool = False
+    faults: Sequence[Fault] = ()
+    config: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class Running:
+    """A stack that answers. `outputs` are the stack's, with the addresses of this machine."""
+
+    outputs: Mapping[str, Any]
+    page: str
+    models: Sequence[str]
+    not_played: Sequence[str]
+    warnings: Sequence[str]
+    bedrock_url: str
+    log_folder: Path
+
+
+Progress = Callable[[str], None]
+
+
+@asynccontextmanager
+async def running(options: Options, progress: Progress) -> AsyncGenerator[Running, None]:
+    """Run a stack while the context lasts. Raises `LocalError` and `graph.GraphError` before it begins.
+
+    `progress` is told each step.
+    """
+    listener = _listen(options.port)
+    port = listener.getsockname()[1]
+    logs = cache_folder() / "local" / f"{options.stack}-{port}"
+    async with contextlib.AsyncExitStack() as stop:
+        stop.callback(listener.close)
+        progress(f"evaluating the program for the stack {options.stack}")
+        environment = {**os.environ, TARGET_VARIABLE: "host"}
+        graph = await asyncio.to_thread(
+            graphs.load, options.directory, options.stack, options.config, seed=_seed(), environment=environment
+        )
+        apis = list(graph.of_type(REST_API))
+        if not apis:
+            raise LocalError("the program has no REST API to run; is every component switched off?")
+        progress(f"{len(graph.resources)} resources; starting what they need")
+
+        key = Credentials(access_key="AKIALOCALSTACK000000", secret_key=secrets.token_urlsafe(30))
+        variables = _aws_variables(graph.region, key)
+        bedrock_url = ""
+        if options.aws_bedrock:
+            variables |= _own_credentials()
+        else:
+            bedrock_url = await _serve_bedrock(stop, graph, key, options)
+            variables["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"] = bedrock_url
+        mock = moto.Moto(graph, logs / "moto.log", environment)
+        stop.push_async_callback(mock.stop)
+        functions = {
+            str(resource.state["name"]): Function(resource, variables, logs / f"{resource.name}.log", ACCOUNT)
+            for resource in graph.of_type(FUNCTION)
+        }
+        for function in functions.values():
+            stop.push_async_callback(function.stop)
+        # Functions read an endpoint when they start, so moto's has to be there first; its start is the longest.
+        await mock.start()
+        variables |= dict.fromkeys(moto.ENDPOINTS, mock.url)
+        await asyncio.gather(*(function.start() for function in functions.values()))
+
+        addresses, apps = _apis(graph, functions, listener, stop)
+        run = Running(
+            outputs=_with_addresses(graph.outputs, addresses),
+            page=f"http://127.0.0.1:{port}/",
+            models=[name for routes in _routes(graph) for name in routes.names()],
+            not_played=sorted({r.type for r in graph.resources} - _PLAYED - _IMPLIED),
+            warnings=graph.warnings,
+            bedrock_url=bedrock_url,
+            log_folder=logs,
+        )
+        apps[0][0].router.add_get("/", page_handler(run.outputs, run.models, run.not_played))
+        for app, api, socket_ in apps:
+            # Last, for aiohttp takes the first route that fits.
+            app.router.add_route("*", "/{path:.*}", api.handle)
+            await _serve(stop, web.AppRunner(app, access_log=None, keepalive_timeout=75), socket_)
+        yield run
+
+
+async def until_stopped() -> None:
+    """Wait for Ctrl-C or a request to end."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(name, stopped.set)
+    await stopped.wait()
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        listener.close()
+        raise LocalError(
+            f"port {port} on 127.0.0.1 cannot be used ({error.strerror}); name another with --port, or 0 for a free one"
+        ) from error
+    listener.listen(1024)
+    return listener
+
+
+def _seed() -> str:
+    """What the made-up keys and ids depend on: the same on every start, and nobody else's."""
+    path = cache_folder() / "local" / "seed"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            contextlib.suppress(FileExistsError),
+            os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as f,
+        ):
+            f.write(secrets.token_hex(16))
+    return path.read_text()
+
+
+# What stands in for the services.
+
+
+def _aws_variables(region: str, key: Credentials) -> dict[str, str]:
+    """What Lambda sets for every function."""
+    return {
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_ACCESS_KEY_ID": key.access_key,
+        "AWS_SECRET_ACCESS_KEY": key.secret_key,
+    }
+
+
+def _own_credentials() -> dict[str, str]:
+    """The user's AWS credentials, as every AWS tool finds them. Raises `LocalError` where there are none."""
+    import botocore.session  # pyright: ignore[reportMissingTypeStubs]
+
+    found: Any = botocore.session.get_session().get_credentials()
+    if found is None:
+        raise LocalError("--bedrock aws needs AWS credentials, and none are configured here (aws configure, or AWS_PROFILE)")
+    frozen = found.get_frozen_credentials()
+    token = {"AWS_SESSION_TOKEN": frozen.token} if frozen.token else {}
+    return {"AWS_ACCESS_KEY_ID": frozen.access_key, "AWS_SECRET_ACCESS_KEY": frozen.secret_key, **token}
+
+
+async def _serve_bedrock(stop: contextlib.AsyncExitStack, graph: Graph, key: Credentials, options: Options) -> str:
+    models = {
+        target.model: _traits(target.model, target)
+        for routes in _routes(graph)
+        for alias in routes.aliases
+        for target in alias.targets
+        if target.provider == "bedrock"
+    }
+    app = create_app(region=graph.region, credentials=key, models=models, model=options.model, faults=options.faults)
+    return await _serve(stop, web.AppRunner(app, access_log=None), _listen(0))
+
+
+def _traits(model: str, target: Any) -> ModelTraits:
+    try:
+        reasoning = find(model.rpartition("/")[2])[0].reasoning
+    except ModelError:
+        reasoning = False  # an ARN that does not tell its model
+    return ModelTraits(
+        accepts=frozenset(target.accepts),
+        exclusive=frozenset(target.exclusive),
+        reasoning=reasoning,
+        max_output_tokens=target.max_output_tokens,
+    )
+
+
+def _routes(graph: Graph) -> Iterator[Routes]:
+    """The routes documents of the deployed bundles, each once."""
+    roots = {Path(function.inputs["code"]["path"]) for function in graph.of_type(FUNCTION)}
+    for root in sorted(roots):
+        if (root / ROUTES_FILE).exists():
+            yield load_routes(root / ROUTES_FILE)
+
+
+def _apis(
+    graph: Graph, functions: Mapping[str, Function], listener: socket.socket, stop: contextlib.AsyncExitStack
+) -> tuple[dict[str, str], list[tuple[web.Application, RestApi, socket.socket]]]:
+    """Every REST API with an address of its own, the first on `listener`; and AWS's addresses with ours in their place."""
+    addresses: dict[str, str] = {}
+    apps: list[tuple[web.Application, RestApi, socket.socket]] = []
+    for resource in graph.of_type(REST_API):
+        api = RestApi(graph, resource, functions)
+        socket_ = listener
+        if apps:
+            socket_ = _listen(0)
+            stop.callback(socket_.close)
+        apps.append((web.Application(), api, socket_))
+        theirs = f"https://{resource.id}.execute-api.{graph.region}.amazonaws.com/{api.stage_name}"
+        addresses[theirs] = f"http://127.0.0.1:{socket_.getsockname()[1]}/{api.stage_name}"
+    return addresses, apps
+
+
+async def _serve(stop: contextlib.AsyncExitStack, runner: web.AppRunner, listener: socket.socket) -> str:
+    await runner.setup()
+    stop.push_async_callback(runner.cleanup)
+    await web.SockSite(runner, listener, shutdown_timeout=0.5).start()
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def _with_addresses(outputs: Mapping[str, Any], addresses: Mapping[str, str]) -> dict[str, Any]:
+    text = json.dumps(outputs)
+    for theirs, ours in addresses.items():
+        text = text.replace(theirs, ours)
+    return json.loads(text)
