@@ -209,7 +209,7 @@ class RestApi:
             "identity": {"sourceIp": call.request.remote, "userAgent": call.request.headers.get("user-agent")},
         }
         if authorized:
-            given = authorized.get("context") or {}
+            given: dict[str, Any] = authorized.get("context") or {}
             context["authorizer"] = {**given, "principalId": authorized.get("principalId"), "integrationLatency": 0}
         return context
 
@@ -235,10 +235,8 @@ class RestApi:
 
     def _mock(self, integration: Resource) -> web.Response:
         response = self._integration_responses[_place(integration)]
-        headers = {
-            name.removeprefix("method.response.header."): value.strip("'")
-            for name, value in (response.state.get("responseParameters") or {}).items()
-        }
+        parameters: dict[str, str] = response.state.get("responseParameters") or {}
+        headers = {name.removeprefix("method.response.header."): value.strip("'") for name, value in parameters.items()}
         return web.Response(status=int(response.state["statusCode"]), headers=headers)
 
     async def _proxy(self, integration: Resource, call: Call, authorized: Mapping[str, Any]) -> web.StreamResponse:
@@ -293,7 +291,9 @@ class RestApi:
         if configured is None:
             return web.json_response({"message": message}, status=status)
         state = configured.state
-        template = (state.get("responseTemplates") or {}).get("application/json", '{"message":$context.error.messageString}')
+        templates: dict[str, str] = state.get("responseTemplates") or {}
+        parameters: dict[str, str] = state.get("responseParameters") or {}
+        template = templates.get("application/json", '{"message":$context.error.messageString}')
         variables = {
             "$context.error.messageString": json.dumps(message),
             "$context.error.responseType": type,
@@ -302,7 +302,7 @@ class RestApi:
         for variable, value in variables.items():
             template = template.replace(variable, value)
         headers = CIMultiDict[str]()
-        for name, value in (state.get("responseParameters") or {}).items():
+        for name, value in parameters.items():
             text = value.strip("'") if value.startswith("'") else variables.get(f"${value}", "")
             headers[name.removeprefix("gatewayresponse.header.")] = text
         return web.Response(

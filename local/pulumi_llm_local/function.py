@@ -133,7 +133,7 @@ class Function:
 
     def _process_environment(self) -> dict[str, str]:
         memory = str(int(self._inputs.get("memorySize") or 128))
-        logs = self._inputs.get("loggingConfig") or {}
+        logs: dict[str, Any] = self._inputs.get("loggingConfig") or {}
         return {
             **self._environment,
             **self._variables(),
@@ -154,7 +154,8 @@ class Function:
         }
 
     def _variables(self) -> dict[str, str]:
-        return (self._inputs.get("environment") or {}).get("variables") or {}
+        environment: dict[str, Any] = self._inputs.get("environment") or {}
+        return environment.get("variables") or {}
 
     def _lambda_context(self) -> dict[str, Any]:
         return {

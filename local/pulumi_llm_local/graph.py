@@ -45,8 +45,8 @@ class Graph:
 def load(directory: Path, stack: str, overrides: Mapping[str, Any], *, seed: str, environment: Mapping[str, str]) -> Graph:
     """Evaluate the program in `directory` with its configuration of `stack`.
 
-    `overrides` are settings that win over the stack's file, as a path of keys ("api.throttle.rate_limit") and a value. `seed` varies
-    what is made up (keys, ids). `environment` is what the program sees. Raises `GraphError`.
+    `overrides` are settings that win over the stack's file, as a path of keys ("api.throttle.rate_limit") and a value. `seed`
+    varies what is made up (keys, ids). `environment` is what the program sees. Raises `GraphError`.
     """
     project, config = _configuration(directory, stack, overrides)
     region = config.get("aws:region") or environment.get("AWS_REGION") or "us-east-1"
@@ -89,7 +89,8 @@ def _configuration(directory: Path, stack: str, overrides: Mapping[str, Any]) ->
         stacks = sorted(path.name.split(".")[1] for path in directory.glob("Pulumi.*.yaml"))
         raise GraphError(f"there is no stack {stack!r} in {directory}; there are {', '.join(stacks) or 'none'}")
     project = cast("dict[str, Any]", yaml.safe_load(project_file.read_text()))
-    values: dict[str, Any] = (yaml.safe_load(stack_file.read_text()) or {}).get("config") or {}
+    settings = cast("dict[str, Any]", yaml.safe_load(stack_file.read_text()) or {})
+    values = cast("dict[str, Any]", settings.get("config") or {})
     name = str(project["name"])
     secret = [key for key, value in values.items() if isinstance(value, dict) and "secure" in value]
     if secret:
@@ -109,21 +110,23 @@ def _override(values: dict[str, Any], project: str, path: str, value: Any) -> No
     if not keys:
         values[key] = value
         return
-    place = values.setdefault(key, {})
+    place: Any = values.setdefault(key, {})
     for part in keys[:-1]:
         place = _step(place, part, path)
     if isinstance(place, list):
-        place[_index(place, keys[-1], path)] = value  # pyright: ignore[reportUnknownArgumentType]
+        items = cast("list[Any]", place)
+        items[_index(items, keys[-1], path)] = value
     else:
         place[keys[-1]] = value
 
 
 def _step(place: Any, part: str, path: str) -> Any:
     if isinstance(place, list):
-        return place[_index(place, part, path)]  # pyright: ignore[reportUnknownArgumentType]
+        items = cast("list[Any]", place)
+        return items[_index(items, part, path)]
     if not isinstance(place, dict):
         raise GraphError(f"--config {path}: there is nothing below {part!r} to set")
-    return place.setdefault(part, {})  # pyright: ignore[reportUnknownMemberType]
+    return cast("dict[str, Any]", place).setdefault(part, {})
 
 
 def _index(place: list[Any], part: str, path: str) -> int:

@@ -19,8 +19,7 @@ def main() -> None:
     handler: Callable[[Any, object], Any] = getattr(importlib.import_module(module), name)
 
     class Host(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+        # HTTP/1.0: a connection an event, for one that is kept open would keep the others waiting.
         def do_POST(self) -> None:
             event = json.loads(self.rfile.read(int(self.headers["content-length"])))
             try:
@@ -38,7 +37,10 @@ def main() -> None:
         def log_message(self, format: str, *args: Any) -> None:
             """Nothing: the log is the function's own."""
 
-    HTTPServer(("127.0.0.1", int(sys.argv[2])), Host).serve_forever()
+    class Server(HTTPServer):
+        request_queue_size = 1024
+
+    Server(("127.0.0.1", int(sys.argv[2])), Host).serve_forever()
 
 
 if __name__ == "__main__":

@@ -30,17 +30,14 @@ class MotoError(Exception):
 class Moto:
     """moto as a server process of its own."""
 
-    def __init__(self, graph: Graph, log: Path, environment: Mapping[str, str]) -> None:
-        self._graph = graph
+    def __init__(self, log: Path, environment: Mapping[str, str]) -> None:
         self._log = log
         self._environment = environment
         self._process: asyncio.subprocess.Process | None = None
         self.url = ""
 
     async def start(self) -> None:
-        """Start the server and make what the program declares. Raises `MotoError`."""
-        if not any(True for type in TYPES for _ in self._graph.of_type(type)):
-            return
+        """Start the server and wait until it answers. Raises `MotoError`."""
         here = Path(__file__).parent
         for _ in range(3):  # another process may take the port between the choice and the start
             port = free_port()
@@ -52,12 +49,15 @@ class Moto:
                 break
         else:
             raise MotoError(f"moto did not start; see {self._log}")
+
+    async def fill(self, graph: Graph) -> None:
+        """Make what the program declares. Raises `MotoError`."""
         async with aiohttp.ClientSession() as session:
-            for table in self._graph.of_type(TABLE):
-                await self._create_table(session, table.state)
-            for item in self._graph.of_type(TABLE_ITEM):
-                values = json.loads(item.state["item"])
-                await self._call(session, "PutItem", {"TableName": item.state["tableName"], "Item": values})
+            for table in graph.of_type(TABLE):
+                await self._create_table(session, graph.region, table.state)
+            for item in graph.of_type(TABLE_ITEM):
+                values = {"TableName": item.state["tableName"], "Item": json.loads(item.state["item"])}
+                await self._call(session, graph.region, "PutItem", values)
 
     async def stop(self) -> None:
         await stop_process(self._process)
@@ -75,7 +75,7 @@ class Moto:
                     await asyncio.sleep(0.01)
         return False
 
-    async def _create_table(self, session: aiohttp.ClientSession, table: Mapping[str, Any]) -> None:
+    async def _create_table(self, session: aiohttp.ClientSession, region: str, table: Mapping[str, Any]) -> None:
         keys = [{"AttributeName": table["hashKey"], "KeyType": "HASH"}]
         if table.get("rangeKey"):
             keys.append({"AttributeName": table["rangeKey"], "KeyType": "RANGE"})
@@ -86,11 +86,11 @@ class Moto:
             "AttributeDefinitions": attributes,
             "BillingMode": table.get("billingMode", "PAY_PER_REQUEST"),
         }
-        await self._call(session, "CreateTable", body)
+        await self._call(session, region, "CreateTable", body)
 
-    async def _call(self, session: aiohttp.ClientSession, operation: str, body: Mapping[str, Any]) -> None:
+    async def _call(self, session: aiohttp.ClientSession, region: str, operation: str, body: Mapping[str, Any]) -> None:
         # moto reads the service and the Region from the signature's scope, and checks no signature.
-        scope = f"local/20000101/{self._graph.region}/dynamodb/aws4_request"
+        scope = f"local/20000101/{region}/dynamodb/aws4_request"
         headers = {
             "x-amz-target": f"DynamoDB_20120810.{operation}",
             "content-type": "application/x-amz-json-1.0",

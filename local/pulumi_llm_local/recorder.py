@@ -45,7 +45,7 @@ class Recorder(mocks.MockMonitor):
         self.stack_outputs: dict[str, Any] = {}
 
     def RegisterResource(self, request: Any) -> Any:
-        response = super().RegisterResource(request)
+        response: Any = super().RegisterResource(request)  # pyright: ignore[reportUnknownMemberType]
         self.recorded[response.urn] = Recorded(
             urn=response.urn,
             type=request.type,
@@ -80,13 +80,13 @@ class _Mocks(mocks.Mocks):
     def __init__(self, place: Place) -> None:
         self._place = place
 
-    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+    def new_resource(self, args: Any) -> tuple[str | None, dict[Any, Any]]:
         if not args.custom:
             return "", {}
         return computed_outputs.outputs(args.typ, args.name, args.inputs, self._place)
 
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[Any, Any]:
-        return computed_outputs.invoke(args.token, args.args, self._place)
+    def call(self, args: Any) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
+        return computed_outputs.invoke(args.token, args.args, self._place), []
 
 
 def start(place: Place, project: str, stack: str, config: Mapping[str, str], *, preview: bool = False) -> Recorder:
@@ -97,11 +97,11 @@ def start(place: Place, project: str, stack: str, config: Mapping[str, str], *, 
     """
     recorder = Recorder(place)
     pulumi.runtime.set_all_config(dict(config))
-    features = set(recorder.GetDeploymentInfo(empty_pb2.Empty()).supportedFeatures)
+    info: Any = recorder.GetDeploymentInfo(empty_pb2.Empty())  # pyright: ignore[reportUnknownMemberType]
     configure(
         mocks.MockSettings(
             monitor=recorder,
-            monitor_features=features,
+            monitor_features=set(info.supportedFeatures),
             engine=mocks.MockEngine(None),
             project=project,
             stack=stack,

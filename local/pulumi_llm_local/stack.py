@@ -83,14 +83,17 @@ class Options:
 
 @dataclass(frozen=True)
 class Running:
-    """A stack that answers. `outputs` are the stack's, with the addresses of this machine."""
+    """A stack that answers. `outputs` are the stack's, with the addresses of this machine.
+
+    `bedrock` are the environment variables by which any AWS SDK calls the local Bedrock; empty where Amazon's own is called.
+    """
 
     outputs: Mapping[str, Any]
     page: str
     models: Sequence[str]
     not_played: Sequence[str]
     warnings: Sequence[str]
-    bedrock_url: str
+    bedrock: Mapping[str, str]
     log_folder: Path
 
 
@@ -110,6 +113,10 @@ async def running(options: Options, progress: Progress) -> AsyncGenerator[Runnin
         stop.callback(listener.close)
         progress(f"evaluating the program for the stack {options.stack}")
         environment = {**os.environ, TARGET_VARIABLE: "host"}
+        mock = moto.Moto(logs / "moto.log", environment)
+        stop.push_async_callback(mock.stop)
+        mock_started = asyncio.ensure_future(mock.start())  # it takes as long as the program, so both at once
+        stop.callback(mock_started.cancel)
         graph = await asyncio.to_thread(
             graphs.load, options.directory, options.stack, options.config, seed=_seed(), environment=environment
         )
@@ -120,22 +127,20 @@ async def running(options: Options, progress: Progress) -> AsyncGenerator[Runnin
 
         key = Credentials(access_key="AKIALOCALSTACK000000", secret_key=secrets.token_urlsafe(30))
         variables = _aws_variables(graph.region, key)
-        bedrock_url = ""
+        bedrock: dict[str, str] = {}
         if options.aws_bedrock:
             variables |= _own_credentials()
         else:
-            bedrock_url = await _serve_bedrock(stop, graph, key, options)
-            variables["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"] = bedrock_url
-        mock = moto.Moto(graph, logs / "moto.log", environment)
-        stop.push_async_callback(mock.stop)
+            variables["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"] = await _serve_bedrock(stop, graph, key, options)
+            bedrock = dict(variables)
         functions = {
             str(resource.state["name"]): Function(resource, variables, logs / f"{resource.name}.log", ACCOUNT)
             for resource in graph.of_type(FUNCTION)
         }
         for function in functions.values():
             stop.push_async_callback(function.stop)
-        # Functions read an endpoint when they start, so moto's has to be there first; its start is the longest.
-        await mock.start()
+        await mock_started
+        await mock.fill(graph)
         variables |= dict.fromkeys(moto.ENDPOINTS, mock.url)
         await asyncio.gather(*(function.start() for function in functions.values()))
 
@@ -146,7 +151,7 @@ async def running(options: Options, progress: Progress) -> AsyncGenerator[Runnin
             models=[name for routes in _routes(graph) for name in routes.names()],
             not_played=sorted({r.type for r in graph.resources} - _PLAYED - _IMPLIED),
             warnings=graph.warnings,
-            bedrock_url=bedrock_url,
+            bedrock=bedrock,
             log_folder=logs,
         )
         apps[0][0].router.add_get("/", page_handler(run.outputs, run.models, run.not_played))
@@ -208,9 +213,9 @@ def _aws_variables(region: str, key: Credentials) -> dict[str, str]:
 
 def _own_credentials() -> dict[str, str]:
     """The user's AWS credentials, as every AWS tool finds them. Raises `LocalError` where there are none."""
-    import botocore.session  # pyright: ignore[reportMissingTypeStubs]
+    import botocore.session
 
-    found: Any = botocore.session.get_session().get_credentials()
+    found = botocore.session.get_session().get_credentials()
     if found is None:
         raise LocalError("--bedrock aws needs AWS credentials, and none are configured here (aws configure, or AWS_PROFILE)")
     frozen = found.get_frozen_credentials()

@@ -17,7 +17,7 @@ class UsagePlans:
         self._keys: dict[str, list[_Meter]] = {}
         values = {key.id: str(key.state["value"]) for key in graph.of_type("aws:apigateway/apiKey:ApiKey")}
         for plan in graph.of_type("aws:apigateway/usagePlan:UsagePlan"):
-            stages = plan.state.get("apiStages") or []
+            stages: list[Any] = plan.state.get("apiStages") or []
             if not any(s["apiId"] == api and s["stage"] == stage for s in stages):
                 continue
             for link in graph.of_type("aws:apigateway/usagePlanKey:UsagePlanKey"):
@@ -106,7 +106,7 @@ class _Meter:
 
 def _stage_bucket(graph: Graph, api: str) -> _Bucket | None:
     for settings in graph.of_type("aws:apigateway/methodSettings:MethodSettings"):
-        given = settings.state.get("settings") or {}
+        given: dict[str, Any] = settings.state.get("settings") or {}
         if settings.state["restApi"] == api and settings.state["methodPath"] == "*/*" and "throttlingRateLimit" in given:
             return _Bucket(given["throttlingRateLimit"], given["throttlingBurstLimit"])
     return None

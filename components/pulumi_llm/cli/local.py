@@ -9,11 +9,12 @@ import time
 import webbrowser
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
+    from pulumi_llm_local.bedrock import Fault
     from pulumi_llm_local.stack import Options, Running
 
 
@@ -96,7 +97,7 @@ def _options(
             raise ValueError
     except ValueError:
         wrong.append(f"--model-delay: must be seconds, FIRST or FIRST,TOKEN, such as 0.3,0.02, not {model_delay!r}")
-    parsed = []
+    parsed: list[Fault] = []
     for fault in faults:
         try:
             parsed.append(parse_fault(fault))
@@ -149,6 +150,7 @@ def _ready(options: "Options", run: "Running", seconds: float) -> str:
             f"  models   {', '.join(run.models)}",
             f"  page     {run.page}",
             f"  logs     {run.log_folder}",
+            *([f"  bedrock  {' '.join(f'{name}={value}' for name, value in run.bedrock.items())}"] if run.bedrock else []),
             "",
             "With curl, streaming:",
             "",
@@ -189,7 +191,7 @@ def _say(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def _fail(text: str, code: int) -> "typer.Exit":
+def _fail(text: str, code: int) -> NoReturn:
     for line in text.splitlines():
         _say(line)
     raise typer.Exit(code)

@@ -1,0 +1,84 @@
+# `make help` lists the verbs. STACK=dev|prod chooses the environment, OWNER=… tags what is deployed.
+
+PYTHON ?= python3
+STACK ?= dev
+PORT ?= 8787
+export OWNER ?=
+
+BIN := .venv/bin
+READY := .venv/ready
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+TIERS := unit contract gateway local
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test $(TIERS:%=test-%) lint format preview up destroy bench bundle lock clean
+
+help: ## List the verbs
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  make test-TIER  Run one tier of the tests: $(TIERS)"
+
+setup: $(READY) ## Make .venv with everything in it
+	@echo "ready: $(BIN)/pulumi-llm"
+
+demo: $(READY) ## Run the dev stack on this machine, without an AWS account (PORT=8787)
+	@$(BIN)/pulumi-llm local --stack $(STACK) --port $(PORT)
+
+test: $(READY) ## Run every test that this machine can run
+	@$(BIN)/pytest
+
+$(TIERS:%=test-%): test-%: $(READY)
+	@$(BIN)/pytest tests/$*
+
+lint: $(READY) ## Check style, types and the arrows between packages
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+preview: $(READY) ## Show what `make up` would change in AWS (STACK=dev|prod)
+	$(call pulumi,preview)
+
+up: $(READY) ## Deploy to AWS (STACK=dev|prod, OWNER=…)
+	$(call pulumi,up)
+
+destroy: $(READY) ## Delete from AWS (STACK=dev|prod)
+	$(call pulumi,destroy)
+
+bench: $(READY) ## Measure, side by side with a peer or a floor
+	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+bundle: $(READY) ## Build the functions' archive for Lambda
+	@$(BIN)/python -m pulumi_llm.bundle
+
+lock: $(READY) ## Resolve the dependencies anew and write the hashed locks
+	$(LOCK) requirements/setup.in -o requirements/setup.txt
+	$(LOCK) requirements/lambda.in -o requirements/lambda.txt
+	$(LOCK) pyproject.toml requirements/project.in --extra local -o requirements/project.txt
+	$(LOCK) requirements/dev.in -o requirements/dev.txt
+
+clean: ## Remove what setup made in this folder
+	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis
+
+define pulumi
+	@command -v pulumi >/dev/null || { echo "$(1) needs the Pulumi CLI, which is not on PATH: https://www.pulumi.com/docs/install/" >&2; \
+	  echo "make demo runs the stack on this machine without it." >&2; exit 1; }
+	pulumi stack select --create $(STACK)
+	pulumi $(1)
+endef
+
+# The environment: made anew when a lock or the package's own description changes.
+$(READY): requirements/setup.txt requirements/project.txt requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or later is needed; $$($(PYTHON) --version) is not. Name another: make setup PYTHON=python3.13" >&2; exit 1; }
+	@echo "setting up .venv (once; a minute or two)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/setup.txt
+	@echo "  installing the locked packages"
+	@$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements/project.txt -r requirements/dev.txt
+	@echo "  installing pulumi-llm from this folder"
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
