@@ -1,7 +1,7 @@
 """Reading a JSON object field by field, so that every mistake in it is told at once."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from llm_gateway.errors import Problem, invalid_request
 
@@ -81,7 +81,7 @@ class Fields:
         value = self.any(name)
         if value is None:
             return ()
-        values: list[Any] = value if isinstance(value, list) else [value]
+        values = cast("list[Any]", value) if isinstance(value, list) else [value]
         if not all(isinstance(item, str) and item for item in values):
             self.wrong(name, "must be a string or a list of strings, none of them empty")
             return ()

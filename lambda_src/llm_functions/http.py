@@ -90,16 +90,10 @@ class Application:
             body = await _body(headers, receive) if operation.has_body else {}
             call = Call(request_id, caller, body, _deadline(headers), receive, send)
             await self._handlers[operation.id](call)
-        except GatewayError as error:
-            await self._respond(
-                send, request_id, error.status, _encode(error.body(request_id, debug=self._debug)), error.headers()
-            )
-        except Exception as error:  # the last line of defense: a caller never sees a traceback, an operator always does
-            import traceback
-
-            write_log({"level": "ERROR", "message": traceback.format_exc(), "request_id": request_id})
-            failure = errors.internal(detail=f"{type(error).__name__}: {error}")
-            await self._respond(send, request_id, 500, _encode(failure.body(request_id, debug=self._debug)))
+        except Exception as error:
+            failure = _failure(error, request_id)
+            body = _encode(failure.body(request_id, debug=self._debug))
+            await self._respond(send, request_id, failure.status, body, failure.headers())
 
     # One method an operation.
 
@@ -170,10 +164,10 @@ class Application:
                 return
             work.result()
             await writer.finish(rendered.closing())
-        except GatewayError as error:
+        except Exception as error:
             if not writer.opened:
                 raise
-            await writer.finish(rendered.error(error, debug=self._debug))
+            await writer.finish(rendered.error(_failure(error, call.request_id), debug=self._debug))
         finally:
             for task in (work, keep_alive, gone):
                 task.cancel()
@@ -241,6 +235,16 @@ class _EventStream:
                 await self.write(b": keep-alive\n\n")
                 silent = 0.0
             await asyncio.sleep(KEEP_ALIVE_SECONDS - silent)
+
+
+def _failure(error: Exception, request_id: str) -> GatewayError:
+    """The last line of defense: a caller never sees a traceback, an operator always does."""
+    if isinstance(error, GatewayError):
+        return error
+    import traceback
+
+    write_log({"level": "ERROR", "message": traceback.format_exc(), "request_id": request_id})
+    return errors.internal(detail=f"{type(error).__name__}: {error}")
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -76,7 +76,7 @@ class RestApi:
     def __init__(self, graph: Graph, api: Resource, functions: Mapping[str, Function]) -> None:
         self._graph = graph
         self._functions = functions
-        self._id = api.id
+        self.id = api.id
         self._key_source = api.state.get("apiKeySource") or "HEADER"
         self._execution_arn = str(api.state["executionArn"])
         (self._stage,) = self._mine("aws:apigateway/stage:Stage")
@@ -91,10 +91,22 @@ class RestApi:
         self._models = {m.state["name"]: m for m in self._mine("aws:apigateway/model:Model")}
         self._validators = {v.id: v for v in self._mine("aws:apigateway/requestValidator:RequestValidator")}
         self._responses = {r.state["responseType"]: r for r in self._mine("aws:apigateway/response:Response")}
-        self._plans = UsagePlans(graph, self._id, self.stage_name)
+        self._plans = UsagePlans(graph, self.id, self.stage_name)
+
+    @property
+    def keys(self) -> list[str]:
+        """The API keys that may call it."""
+        return self._plans.keys
+
+    @property
+    def functions(self) -> list[Function]:
+        """The functions behind its routes, each once."""
+        uris = [str(integration.state.get("uri") or "") for integration in self._integrations.values()]
+        names = {match[1] for uri in uris if (match := re.search(r":function:([^:/]+)", uri))}
+        return [function for name, function in self._functions.items() if name in names]
 
     def _mine(self, type: str) -> list[Resource]:
-        return [r for r in self._graph.of_type(type) if self._id in (r.state.get("restApi"), r.state.get("restApiId"))]
+        return [r for r in self._graph.of_type(type) if self.id in (r.state.get("restApi"), r.state.get("restApiId"))]
 
     def _resource_paths(self, root: str) -> dict[str, str]:
         paths = {root: ""}
@@ -128,12 +140,12 @@ class RestApi:
             method_arn=f"{self._execution_arn}/{self.stage_name}/{request.method}{path}",
         )
         authorized = await self._authorize(method, call)
-        self._plans.admit_to_stage()
-        if method.state.get("apiKeyRequired"):
+        verdict = self._plans.admit_to_stage()
+        if verdict is None and method.state.get("apiKeyRequired"):
             key = authorized.get("usageIdentifierKey") if self._key_source == "AUTHORIZER" else request.headers.get("x-api-key")
             verdict = self._plans.admit(str(key or ""))
-            if verdict is not None:
-                raise GatewayResponse(verdict)
+        if verdict is not None:
+            raise GatewayResponse(verdict)
         self._validate(method, call)
         integration = self._integrations[_place(method)]
         if integration.state["type"] == "MOCK":
@@ -197,7 +209,7 @@ class RestApi:
     def _context(self, call: Call, authorized: Mapping[str, Any] | None) -> dict[str, Any]:
         context: dict[str, Any] = {
             "accountId": ACCOUNT,
-            "apiId": self._id,
+            "apiId": self.id,
             "stage": self.stage_name,
             "requestId": call.request_id,
             "extendedRequestId": call.request_id,

@@ -40,7 +40,7 @@ class Function:
         self.arn = str(resource.state["arn"])
         self.timeout = float(resource.state.get("timeout") or 3)
         self._inputs = resource.state
-        self._root = Path(resource.inputs["code"]["path"])
+        self.root = Path(resource.inputs["code"]["path"])
         self._environment = environment
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
@@ -113,8 +113,6 @@ class Function:
                 answer = await response.json(content_type=None)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise FunctionError(f"{self.name} ended without an answer: {error}") from error
-        except TimeoutError:
-            raise FunctionError(f"{self.name} timed out after {self.timeout:g} s") from None
         if response.status != 200:
             raise FunctionError(str(answer["errorMessage"]))
         return answer
@@ -123,12 +121,12 @@ class Function:
         handler = str(self._inputs["handler"])
         here = Path(__file__).parent
         python = host_python()
-        if (self._root / handler).is_file():
+        if (self.root / handler).is_file():
             command = ["/bin/sh", handler]
         else:
             command = [python, "-S", "-P", str(here / "handler_host.py"), handler, str(self._port)]
         return await spawn(
-            [python, "-S", "-P", str(here / "child.py"), *command], self._process_environment(), self._log, self._root
+            [python, "-S", "-P", str(here / "child.py"), *command], self._process_environment(), self._log, self.root
         )
 
     def _process_environment(self) -> dict[str, str]:
@@ -144,10 +142,10 @@ class Function:
             "AWS_LAMBDA_LOG_GROUP_NAME": str(logs.get("logGroup") or f"/aws/lambda/{self.name}"),
             "AWS_LAMBDA_LOG_STREAM_NAME": "local",
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-            "LAMBDA_TASK_ROOT": str(self._root),
+            "LAMBDA_TASK_ROOT": str(self.root),
             "_HANDLER": str(self._inputs["handler"]),
             "PATH": f"{Path(host_python()).parent}:/usr/local/bin:/usr/bin:/bin",
-            "PYTHONPATH": str(self._root),
+            "PYTHONPATH": str(self.root),
             "PYTHONNOUSERSITE": "1",
             "TZ": ":UTC",
             "LANG": "en_US.UTF-8",

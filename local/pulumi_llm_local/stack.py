@@ -31,6 +31,7 @@ from pulumi_llm_local.function import FUNCTION, Function
 from pulumi_llm_local.graph import Graph
 from pulumi_llm_local.page import page_handler
 from pulumi_llm_local.recorder import ACCOUNT
+from pulumi_llm_local.served import Served
 
 # What the local run plays.
 _PLAYED = frozenset(
@@ -89,8 +90,8 @@ class Running:
     """
 
     outputs: Mapping[str, Any]
+    apis: Sequence[Served]
     page: str
-    models: Sequence[str]
     not_played: Sequence[str]
     warnings: Sequence[str]
     bedrock: Mapping[str, str]
@@ -120,8 +121,7 @@ async def running(options: Options, progress: Progress) -> AsyncGenerator[Runnin
         graph = await asyncio.to_thread(
             graphs.load, options.directory, options.stack, options.config, seed=_seed(), environment=environment
         )
-        apis = list(graph.of_type(REST_API))
-        if not apis:
+        if not any(True for _ in graph.of_type(REST_API)):
             raise LocalError("the program has no REST API to run; is every component switched off?")
         progress(f"{len(graph.resources)} resources; starting what they need")
 
@@ -144,19 +144,20 @@ async def running(options: Options, progress: Progress) -> AsyncGenerator[Runnin
         variables |= dict.fromkeys(moto.ENDPOINTS, mock.url)
         await asyncio.gather(*(function.start() for function in functions.values()))
 
-        addresses, apps = _apis(graph, functions, listener, stop)
+        apis = _apis(graph, functions, listener, stop)
         run = Running(
-            outputs=_with_addresses(graph.outputs, addresses),
+            outputs=_with_addresses(graph, apis),
+            apis=[_served(api, socket_) for api, socket_ in apis],
             page=f"http://127.0.0.1:{port}/",
-            models=[name for routes in _routes(graph) for name in routes.names()],
             not_played=sorted({r.type for r in graph.resources} - _PLAYED - _IMPLIED),
             warnings=graph.warnings,
             bedrock=bedrock,
             log_folder=logs,
         )
-        apps[0][0].router.add_get("/", page_handler(run.outputs, run.models, run.not_played))
-        for app, api, socket_ in apps:
-            # Last, for aiohttp takes the first route that fits.
+        for api, socket_ in apis:
+            app = web.Application()
+            if socket_ is listener:
+                app.router.add_get("/", page_handler(run.apis, run.outputs, run.not_played))
             app.router.add_route("*", "/{path:.*}", api.handle)
             await _serve(stop, web.AppRunner(app, access_log=None, keepalive_timeout=75), socket_)
         yield run
@@ -258,20 +259,23 @@ def _routes(graph: Graph) -> Iterator[Routes]:
 
 def _apis(
     graph: Graph, functions: Mapping[str, Function], listener: socket.socket, stop: contextlib.AsyncExitStack
-) -> tuple[dict[str, str], list[tuple[web.Application, RestApi, socket.socket]]]:
-    """Every REST API with an address of its own, the first on `listener`; and AWS's addresses with ours in their place."""
-    addresses: dict[str, str] = {}
-    apps: list[tuple[web.Application, RestApi, socket.socket]] = []
+) -> list[tuple[RestApi, socket.socket]]:
+    """Every REST API with where it will listen, the first on `listener`."""
+    apis: list[tuple[RestApi, socket.socket]] = []
     for resource in graph.of_type(REST_API):
-        api = RestApi(graph, resource, functions)
-        socket_ = listener
-        if apps:
-            socket_ = _listen(0)
-            stop.callback(socket_.close)
-        apps.append((web.Application(), api, socket_))
-        theirs = f"https://{resource.id}.execute-api.{graph.region}.amazonaws.com/{api.stage_name}"
-        addresses[theirs] = f"http://127.0.0.1:{socket_.getsockname()[1]}/{api.stage_name}"
-    return addresses, apps
+        socket_ = _listen(0) if apis else listener
+        stop.callback(socket_.close)
+        apis.append((RestApi(graph, resource, functions), socket_))
+    return apis
+
+
+def _served(api: RestApi, socket_: socket.socket) -> Served:
+    documents = [load_routes(function.root / ROUTES_FILE) for function in api.functions]
+    return Served(
+        url=f"http://127.0.0.1:{socket_.getsockname()[1]}/{api.stage_name}",
+        keys=api.keys,
+        models=[name for document in documents for name in document.names()],
+    )
 
 
 async def _serve(stop: contextlib.AsyncExitStack, runner: web.AppRunner, listener: socket.socket) -> str:
@@ -281,8 +285,10 @@ async def _serve(stop: contextlib.AsyncExitStack, runner: web.AppRunner, listene
     return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-def _with_addresses(outputs: Mapping[str, Any], addresses: Mapping[str, str]) -> dict[str, Any]:
-    text = json.dumps(outputs)
-    for theirs, ours in addresses.items():
-        text = text.replace(theirs, ours)
+def _with_addresses(graph: Graph, apis: Sequence[tuple[RestApi, socket.socket]]) -> dict[str, Any]:
+    """The stack's outputs with this machine's addresses in the place of AWS's."""
+    text = json.dumps(graph.outputs)
+    for api, socket_ in apis:
+        theirs = f"https://{api.id}.execute-api.{graph.region}.amazonaws.com"
+        text = text.replace(theirs, f"http://127.0.0.1:{socket_.getsockname()[1]}")
     return json.loads(text)

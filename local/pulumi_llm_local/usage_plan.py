@@ -24,12 +24,16 @@ class UsagePlans:
                 if link.state["usagePlanId"] == plan.id:
                     self._keys.setdefault(values[link.state["keyId"]], []).append(_Meter.of(plan))
 
-    def admit_to_stage(self) -> None:
-        """Count a request against the stage. Raises the gateway's THROTTLED."""
-        if self._stage is not None and not self._stage.take(self._clock()):
-            from pulumi_llm_local.api_gateway import GatewayResponse
+    @property
+    def keys(self) -> list[str]:
+        """The keys' values, in the order of the program."""
+        return list(self._keys)
 
-            raise GatewayResponse("THROTTLED")
+    def admit_to_stage(self) -> str | None:
+        """Count a request against the stage; the gateway response type where it is refused."""
+        if self._stage is not None and not self._stage.take(self._clock()):
+            return "THROTTLED"
+        return None
 
     def admit(self, key: str) -> str | None:
         """Count a request of a key; the gateway response type where it is refused."""

@@ -186,6 +186,8 @@ class Screen:
     def __init__(self, notes: Console | None) -> None:
         self._notes = notes
         self._terminal = sys.stdout.isatty()
+        # A single answer in a pipe is the answer's text as it is and nothing else.
+        self._bare = not self._terminal and (notes is None or notes.stderr)
         self._shown = ""  # what the last piece was, and
         self._open = False  # whether it left its line open
 
@@ -204,10 +206,9 @@ class Screen:
         if self._notes is not None and self._shown == "reasoning":
             self.end()
             self._notes.line()  # a blank line between the two
-        # A pipe gets the answer's text as it is and nothing else.
         sys.stdout.write(_visible(text) if self._terminal else text)
         sys.stdout.flush()
-        self._shown, self._open = "answer", self._terminal and not text.endswith("\n")
+        self._shown, self._open = "answer", not self._bare and not text.endswith("\n")
 
     def end(self) -> None:
         """End the line that is open."""

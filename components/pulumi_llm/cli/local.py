@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shlex
 import sys
 import time
 import webbrowser
@@ -134,35 +133,30 @@ def _value(text: str) -> Any:
 
 def _ready(options: "Options", run: "Running", seconds: float) -> str:
     """What a person needs to know next, each line to be pasted as it is."""
-    url, key = run.outputs["api_gateway_url"], run.outputs.get("api_key_value", "")
-    header = f" -H 'x-api-key: {key}'" if key else ""
-    code = (
-        f"from openai import OpenAI; c = OpenAI(base_url='{url}/v1', api_key='{key or 'none'}'); "
-        f"print(c.chat.completions.create(model='{run.models[0]}', "
-        "messages=[{'role': 'user', 'content': 'Hello'}]).choices[0].message.content)"
-    )
+    api = run.apis[0]
+    others = [f"  also     {other.url}" + (f"  key {other.keys[0]}" if other.keys else "") for other in run.apis[1:]]
     install = "" if find_spec("openai") else "pip install openai && "
-    chat = f"{_command()} chat --endpoint {url}" + (f" --api-key {key}" if key else "")
     return "\n".join(
         [
             "",
-            f"The stack {options.stack} is ready in {seconds:.1f} s: {url}",
-            f"  models   {', '.join(run.models)}",
+            f"The stack {options.stack} is ready in {seconds:.1f} s: {api.url}",
+            *others,
+            f"  models   {', '.join(api.models)}",
             f"  page     {run.page}",
             f"  logs     {run.log_folder}",
             *([f"  bedrock  {' '.join(f'{name}={value}' for name, value in run.bedrock.items())}"] if run.bedrock else []),
             "",
             "With curl, streaming:",
             "",
-            f"curl -N {url}/chat/stream{header} -H 'content-type: application/json' -d '{{\"message\": \"Hello\"}}'",
+            api.curl(),
             "",
             "With the OpenAI client:",
             "",
-            f'{install}{shlex.quote(sys.executable)} -c "{code}"',
+            install + api.openai(sys.executable),
             "",
             "In the terminal:",
             "",
-            chat,
+            api.chat(_command()),
             "",
             "Ctrl-C stops everything.",
         ]

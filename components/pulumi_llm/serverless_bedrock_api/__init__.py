@@ -114,6 +114,10 @@ class ServerlessBedrockApi(Component):
         super().__init__(name, opts, args.get("tags"), args.get("customize"))
         self._args = args
         self._region = region
+        for used in models:
+            if used.model.status == "legacy":
+                instead = f"; consider {used.model.replaced_by!r}" if used.model.replaced_by else ""
+                pulumi.log.warn(f"{used.model_id} is legacy: Bedrock has closed it to new customers{instead}", resource=self)
         self._code = bundle.archive(routes_of(args, models))
         self._authorized = args.get("auth", "api_key") != "none"
 

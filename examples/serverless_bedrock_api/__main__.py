@@ -1,0 +1,37 @@
+"""Two chat APIs in one stack: a cheap one for the web shop, a stronger one for the analysts."""
+
+import pulumi
+
+import pulumi_llm
+
+shop = pulumi_llm.ServerlessBedrockApi(
+    "shop",
+    {
+        "models": [{"name": "fast", "model": "gpt-oss-20b"}],
+        "keys": [{"name": "web", "tenant": "shop"}, {"name": "app", "tenant": "shop"}],
+        "throttle": {"rate_limit": 20, "burst_limit": 40},
+        "daily_quota": 50_000,
+        "cors_allow_origin": "https://shop.example.com",
+        "tags": {"Team": "shop"},
+    },
+)
+
+analysts = pulumi_llm.ServerlessBedrockApi(
+    "analysts",
+    {
+        "models": [
+            {"name": "best", "model": "claude-haiku-4-5"},
+            {"name": "fast", "model": "gpt-oss-120b"},
+        ],
+        "keys": [{"name": "notebook", "tenant": "analysts"}],
+        "timeout_seconds": 600,
+        "tags": {"Team": "analysts"},
+        # A child's own arguments win over the component's.
+        "customize": {"function": {"memory_size": 1024}},
+    },
+)
+
+pulumi.export("api_gateway_url", shop.url)
+pulumi.export("shop_keys", shop.api_keys)
+pulumi.export("analysts_url", analysts.url)
+pulumi.export("analysts_keys", analysts.api_keys)

@@ -1,0 +1,36 @@
+"""What answers, and the lines that call it as they are pasted."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Served:
+    """A REST API that answers at `url`. `keys` are its API keys, none where it asks for none; `models` its aliases."""
+
+    url: str
+    keys: Sequence[str]
+    models: Sequence[str]
+
+    def curl(self) -> str:
+        """A line for curl that streams an answer."""
+        key = f" -H 'x-api-key: {self.keys[0]}'" if self.keys else ""
+        return f"curl -N {self.url}/chat/stream{key} -H 'content-type: application/json' -d '{{\"message\": \"Hello\"}}'"
+
+    def openai(self, python: str) -> str:
+        """A line that answers with the OpenAI client; `python` is the interpreter that has it."""
+        code = (
+            f"from openai import OpenAI; c = OpenAI(base_url='{self.url}/v1', api_key='{self._key}'); "
+            f"print(c.chat.completions.create(model='{self.models[0]}', "
+            "messages=[{'role': 'user', 'content': 'Hello'}]).choices[0].message.content)"
+        )
+        return f'{shlex.quote(python)} -c "{code}"'
+
+    def chat(self, command: str) -> str:
+        """A line that chats in the terminal; `command` is how pulumi-llm is called."""
+        return f"{command} chat --endpoint {self.url}" + (f" --api-key {self._key}" if self.keys else "")
+
+    @property
+    def _key(self) -> str:
+        return self.keys[0] if self.keys else "none"
