@@ -11,6 +11,7 @@ for _name in ("OWNER", "AWS_REGION", "AWS_DEFAULT_REGION", "PULUMI_CONFIG"):
     os.environ.pop(_name, None)
 
 import pytest  # noqa: E402
+
 from support import programs  # noqa: E402
 
 

@@ -287,7 +287,7 @@ async def _serve(stop: contextlib.AsyncExitStack, runner: web.AppRunner, listene
 
 def _with_addresses(graph: Graph, apis: Sequence[tuple[RestApi, socket.socket]]) -> dict[str, Any]:
     """The stack's outputs with this machine's addresses in the place of AWS's."""
-    text = json.dumps(graph.outputs)
+    text = json.dumps(graph.outputs, sort_keys=True)
     for api, socket_ in apis:
         theirs = f"https://{api.id}.execute-api.{graph.region}.amazonaws.com"
         text = text.replace(theirs, f"http://127.0.0.1:{socket_.getsockname()[1]}")

@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_gateway import http_client
+from llm_gateway import http_client, http_connection, http_pool, http_wire
 from llm_gateway.http_client import (
     ConnectError,
     ConnectionCut,
@@ -357,14 +357,14 @@ async def test_closed_as_soon_as_accepted() -> None:
     async def script(_: Peer) -> None:
         return
 
-    connect, lost = HttpClient._connect, http_client._Pool.lost
+    connect, lost = HttpClient._connect, http_pool.Pool.lost
     noticed = asyncio.Event()
 
-    def lost_and_noticed(self: http_client._Pool, connection: http_client._Connection) -> None:
+    def lost_and_noticed(self: http_pool.Pool, connection: http_connection.Connection) -> None:
         lost(self, connection)
         noticed.set()
 
-    async def connect_and_lose(self: HttpClient, origin: http_client._Origin) -> http_client._Connection:
+    async def connect_and_lose(self: HttpClient, origin: http_wire.Origin) -> http_connection.Connection:
         connection = await connect(self, origin)
         await noticed.wait()
         return connection
@@ -374,7 +374,7 @@ async def test_closed_as_soon_as_accepted() -> None:
             await fetch(client, server.url)
         with (
             mock.patch.object(HttpClient, "_connect", connect_and_lose),
-            mock.patch.object(http_client._Pool, "lost", lost_and_noticed),
+            mock.patch.object(http_pool.Pool, "lost", lost_and_noticed),
             pytest.raises(ConnectionCut, match="before the request was sent"),
         ):
             await fetch(client, server.url)
@@ -505,7 +505,7 @@ async def test_given_host_and_length_stand() -> None:
     ],
 )
 def test_url(url: str, host: str, path: str) -> None:
-    target = http_client._parse(url)
+    target = http_wire.parse_url(url)
     assert (target.host, target.path) == (host, path)
 
 
@@ -630,7 +630,7 @@ async def split(data: bytes, cuts: Sequence[int], kept: bool) -> tuple[int, byte
     taken = asyncio.Event()
     counts: list[int] = []
 
-    def data_received(self: http_client._Connection, piece: bytes) -> None:
+    def data_received(self: http_connection.Connection, piece: bytes) -> None:
         counts.append(len(piece))
         taken.set()
         received(self, piece)
@@ -644,8 +644,8 @@ async def split(data: bytes, cuts: Sequence[int], kept: bool) -> tuple[int, byte
         if kept:
             await peer.answer()
 
-    received = http_client._Connection.data_received
-    with mock.patch.object(http_client._Connection, "data_received", data_received):
+    received = http_connection.Connection.data_received
+    with mock.patch.object(http_connection.Connection, "data_received", data_received):
         async with serving(script) as (server, client):
             response = await post(client, server.url)
             pieces = [piece async for piece in response.chunks()]
@@ -740,9 +740,9 @@ async def test_connection_is_back_before_the_body_is_read() -> None:
 async def test_the_next_user_of_a_connection_keeps_its_time_out() -> None:
     """It may start before the task that waits for the last response has had its turn: they share no clock."""
     complete = asyncio.Event()
-    received = http_client._Connection.data_received
+    received = http_connection.Connection.data_received
 
-    def data_received(self: http_client._Connection, piece: bytes) -> None:
+    def data_received(self: http_connection.Connection, piece: bytes) -> None:
         complete.set()
         received(self, piece)
 
@@ -757,7 +757,7 @@ async def test_the_next_user_of_a_connection_keeps_its_time_out() -> None:
             await complete.wait()
             await fetch(client, server.url, response_timeout=SHORT)
 
-        with mock.patch.object(http_client._Connection, "data_received", data_received):
+        with mock.patch.object(http_connection.Connection, "data_received", data_received):
             first, next_one = asyncio.ensure_future(fetch(client, server.url)), asyncio.ensure_future(second())
             with pytest.raises(ResponseTimeout):
                 await next_one
@@ -921,18 +921,18 @@ async def test_the_retry_is_not_retried() -> None:
         await peer.request()
 
     timeouts: list[float] = []
-    send = http_client._Connection.send
+    send = http_connection.Connection.send
 
     async def spy(
-        self: http_client._Connection, exchange: http_client._Exchange, head: bytes, body: bytes, timeout: float
-    ) -> Response:
+        self: http_connection.Connection, exchange: http_connection.Exchange, head: bytes, body: bytes, timeout: float
+    ) -> None:
         timeouts.append(timeout)
-        return await send(self, exchange, head, body, timeout)
+        await send(self, exchange, head, body, timeout)
 
     async with serving(script) as (server, client):
         await fetch(client, server.url)
         with (
-            mock.patch.object(http_client._Connection, "send", spy),
+            mock.patch.object(http_connection.Connection, "send", spy),
             pytest.raises(ConnectionCut, match="before the response"),
         ):
             await fetch(client, server.url)
@@ -1039,7 +1039,7 @@ async def test_cancellation_closes_the_socket(
         with pytest.raises(asyncio.CancelledError):
             await request
         await all_gone(server)
-        assert not client._pool._idle.get(http_client._parse(server.url).origin)
+        assert not client._pool._idle.get(http_wire.parse_url(server.url).origin)
 
 
 async def test_cancellation_while_connecting() -> None:
@@ -1062,15 +1062,15 @@ async def test_cancellation_while_connecting() -> None:
 
 async def test_cancellation_after_the_last_byte_keeps_the_connection() -> None:
     """The response was complete when the task was cancelled, before it ran again."""
-    received = http_client._Connection.data_received
+    received = http_connection.Connection.data_received
 
     async with serving(forever) as (server, client):
 
-        def data_received(self: http_client._Connection, piece: bytes) -> None:
+        def data_received(self: http_connection.Connection, piece: bytes) -> None:
             received(self, piece)
             request.cancel()
 
-        with mock.patch.object(http_client._Connection, "data_received", data_received):
+        with mock.patch.object(http_connection.Connection, "data_received", data_received):
             request = asyncio.ensure_future(fetch(client, server.url))
             with pytest.raises(asyncio.CancelledError):
                 await request

@@ -91,5 +91,6 @@ def events(lines: Sequence[str]) -> list[tuple[int, str, dict[str, Any]]]:
 @pytest.fixture(scope="session")
 def dev() -> Iterator[LocalStack]:
     """The dev stack, answering at once."""
-    with local_stack("--model-delay", "0", "--config", "api.throttle.rate_limit=1000", "--config", "api.throttle.burst_limit=1000") as stack:
+    unthrottled = ("--config", 'api.throttle={"rate_limit": 1000, "burst_limit": 1000}')
+    with local_stack("--model-delay", "0", *unthrottled) as stack:
         yield stack

@@ -12,11 +12,11 @@ from typing import Any
 from unittest import mock
 
 import pulumi
-import pulumi_llm
 import yaml
 from pulumi.runtime import rpc, settings
 from pulumi.runtime.stack import run_in_stack
 
+import pulumi_llm
 from pulumi_llm_local import recorder
 from pulumi_llm_local.arguments import SECRET, SIGNATURE, revealed
 from pulumi_llm_local.computed_outputs import Place
@@ -46,6 +46,13 @@ class Recording(Recorder):
     def Invoke(self, request: Any) -> Any:
         self.invoked.append(Invoked(request.tok, request.provider))
         return super().Invoke(request)
+
+    def RegisterResource(self, request: Any) -> Any:
+        response = super().RegisterResource(request)
+        if pulumi.runtime.is_dry_run() and request.custom:  # as the engine does at a first preview: nothing is computed yet
+            response.object.CopyFrom(request.object)
+            response.id = ""
+        return response
 
     def named(self, name: str) -> Recorded:
         """The one resource of that logical name."""

@@ -1,0 +1,266 @@
+"""What every component of the package keeps to. The components are found, not listed: a new one needs arguments below."""
+
+import ast
+import inspect
+import json
+import typing
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+import pytest
+from pulumi.provider.experimental.component import ComponentProvider
+
+import pulumi_llm
+from pulumi_llm.component import Component, output_names
+from pulumi_llm_local.arguments import problems, resource_class, revealed
+from pulumi_llm_local.recorder import Recorded
+from support import programs
+from support.programs import MODELS, Recording
+
+COMPONENTS: dict[str, type[Component]] = {
+    name: value
+    for name, value in vars(pulumi_llm).items()
+    if inspect.isclass(value) and issubclass(value, Component) and name in pulumi_llm.__all__
+}
+
+# Sets of arguments that together make every child of a component.
+ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
+    "ServerlessBedrockApi": {
+        "least": {"models": MODELS},
+        "no authentication": {"models": MODELS, "auth": "none", "access_logs": False, "debug": True},
+        "two keys": {"models": MODELS, "keys": [{"name": "web", "models": ["fast"]}, {"name": "batch", "tenant": "acme"}]},
+        "no Bedrock": {"models": [{"name": "fast", "model": "mock"}], "log_retention_days": 7},
+    },
+}
+CASES = [(name, label) for name in sorted(COMPONENTS) for label in ARGUMENTS.get(name, {})]
+
+TAGS = {"Team": "search", "CostCenter": "42"}
+
+
+def bug(reason: str) -> pytest.MarkDecorator:
+    return pytest.mark.xfail(strict=True, reason=reason)
+
+
+def make(component: str, label: str, name: str, opts: pulumi.ResourceOptions | None = None) -> Component:
+    constructor: Any = COMPONENTS[component]
+    return constructor(name, {**ARGUMENTS[component][label], "tags": TAGS}, opts)
+
+
+@cache
+def recorded(component: str, label: str) -> Recording:
+    """One component, named `mine`."""
+    return programs.run(lambda: make(component, label, "mine"))
+
+
+def children(recording: Recording, name: str = "mine") -> list[Recorded]:
+    (component,) = (resource for resource in recording.of_type() if resource.name == name and not resource.custom)
+    return [child for child in recording.of_type() if component in recording.ancestors(child)]
+
+
+each_case = pytest.mark.parametrize(("component", "label"), CASES)
+each_component = pytest.mark.parametrize("component", sorted(COMPONENTS))
+
+
+def test_there_are_components_and_arguments_for_each() -> None:
+    assert COMPONENTS
+    assert set(ARGUMENTS) == set(COMPONENTS)
+
+
+# The tree.
+
+
+@each_case
+def test_every_child_is_under_the_component_and_named_after_it(component: str, label: str) -> None:
+    recording = recorded(component, label)
+    below = children(recording)
+    assert len(below) == len(recording.of_type()) - 1, "a child stands beside its component"
+    assert [child.name for child in below if not child.name.startswith("mine-")] == []
+    assert recording.named("mine").type == f"llm:index:{component}"
+
+
+@each_component
+def test_the_declared_children_are_exactly_those_that_are_made(component: str) -> None:
+    declared = COMPONENTS[component].CHILDREN
+    assert len(set(declared)) == len(declared)
+    made: set[str] = set()
+    for label in ARGUMENTS[component]:
+        for child in children(recorded(component, label)):
+            rest = child.name.removeprefix("mine-")
+            fitting = [key for key in declared if rest == key or rest.startswith(f"{key}-")]
+            assert fitting, f"{child.name} is of no declared child"
+            made.add(max(fitting, key=len))
+    assert made == set(declared)
+
+
+@each_case
+def test_every_child_that_takes_tags_has_them(component: str, label: str) -> None:
+    expected = {"Component": f"{component}/mine", **TAGS}
+    for child in children(recorded(component, label)):
+        if child.custom and "tags" in inspect.signature(resource_class(child.type)._internal_init).parameters:
+            assert revealed(child.inputs).get("tags") == expected, child.name
+
+
+@each_component
+def test_a_given_tag_wins(component: str) -> None:
+    constructor: Any = COMPONENTS[component]
+    args = {**next(iter(ARGUMENTS[component].values())), "tags": {"Component": "mine alone"}}
+    recording = programs.run(lambda: constructor("mine", args))
+    tags = [child.inputs["tags"] for child in children(recording) if "tags" in child.inputs]
+    assert tags
+    assert all(tag == {"Component": "mine alone"} for tag in tags)
+
+
+@each_case
+def test_two_stand_in_one_stack(component: str, label: str) -> None:
+    def two() -> None:
+        make(component, label, "mine")
+        make(component, label, "mine-too")
+
+    recording = programs.run(two)
+    assert len(recording.custom()) == 2 * len(recorded(component, label).custom())
+    # A fixed physical name would give both the same id.
+    identities = [(resource.type, resource.id) for resource in recording.custom()]
+    assert [identity for identity in identities if identities.count(identity) > 1] == []
+
+
+@pytest.mark.parametrize(
+    ("component", "label", "given"),
+    [
+        *((*case, "provider") for case in CASES),
+        *((name, next(iter(ARGUMENTS[name])), given) for name in ARGUMENTS for given in ("providers", "by name", "parent")),
+    ],
+)
+def test_an_explicit_provider_reaches_children_and_invokes(component: str, label: str, given: str) -> None:
+    def elsewhere() -> None:
+        provider = aws.Provider("elsewhere", region="us-east-1")
+        options = {
+            "provider": lambda: pulumi.ResourceOptions(provider=provider),
+            "providers": lambda: pulumi.ResourceOptions(providers=[provider]),
+            "by name": lambda: pulumi.ResourceOptions(providers={"aws": provider}),
+            "parent": lambda: pulumi.ResourceOptions(
+                parent=pulumi.ComponentResource("test:index:Outer", "outer", {}, pulumi.ResourceOptions(providers=[provider]))
+            ),
+        }
+        make(component, label, "mine", options[given]())
+
+    recording = programs.run(elsewhere)
+    urn = recording.named("elsewhere").urn
+    below = [child for child in children(recording) if child.custom]
+    assert below
+    assert [child.name for child in below if child.provider.rpartition("::")[0] != urn] == []
+    assert len(recording.invoked) == len(recorded(component, label).invoked)
+    assert [invoked.token for invoked in recording.invoked if invoked.provider.rpartition("::")[0] != urn] == []
+
+
+def test_some_component_asks_a_provider() -> None:
+    assert any(recorded(component, label).invoked for component, label in CASES), "or the test above proves nothing"
+
+
+@each_case
+def test_nothing_is_protected_or_kept_behind_the_users_back(component: str, label: str) -> None:
+    """A user's own options decide (`protect`, `retain_on_delete`); AWS's deletion protection is an argument."""
+    assert [r.name for r in recorded(component, label).of_type() if r.protect or r.retain_on_delete] == []
+
+
+# The outputs.
+
+
+@each_case
+def test_every_declared_output_is_registered_and_known(component: str, label: str) -> None:
+    outputs = recorded(component, label).named("mine").outputs
+    assert set(outputs) == set(output_names(COMPONENTS[component]))
+    assert outputs
+    for name, value in outputs.items():
+        assert revealed(value) is not None, name
+        assert not programs.holds_unknown(value), name
+
+
+@each_component
+def test_every_declared_output_is_registered_at_a_preview_too(component: str) -> None:
+    preview = programs.run(lambda: make(component, next(iter(ARGUMENTS[component])), "mine"), preview=True)
+    assert set(preview.named("mine").outputs) == set(output_names(COMPONENTS[component]))
+
+
+# The arguments that the provider gets.
+
+
+@each_case
+def test_the_provider_takes_every_argument(component: str, label: str) -> None:
+    found = [problem for child in recorded(component, label).custom() for problem in problems(child.type, child.inputs)]
+    assert found == []
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_the_provider_takes_every_argument_of_a_stack(stack: str, request: pytest.FixtureRequest) -> None:
+    recording: Recording = request.getfixturevalue(stack)
+    assert recording.custom()
+    assert [problem for child in recording.custom() for problem in problems(child.type, child.inputs)] == []
+
+
+# The class.
+
+
+def arguments_of(component: type[Component]) -> type:
+    return inspect.get_annotations(component.__init__)["args"]
+
+
+def typed_dicts(kind: Any) -> Iterator[type]:
+    """A TypedDict and those within its fields."""
+    if typing.is_typeddict(kind):
+        yield kind
+        for annotation in inspect.get_annotations(kind).values():
+            yield from typed_dicts(annotation)
+    else:
+        for argument in typing.get_args(kind):
+            yield from typed_dicts(argument)
+
+
+def documented(kind: type) -> Mapping[str, str]:
+    """The docstrings of a class's annotated attributes, from its source."""
+    source = Path(inspect.getfile(kind)).read_text()
+    (node,) = (n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.ClassDef) and n.name == kind.__name__)
+    found: dict[str, str] = {}
+    for statement, following in zip(node.body, [*node.body[1:], None], strict=True):
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            text = following.value if isinstance(following, ast.Expr) else None
+            found[statement.target.id] = str(text.value) if isinstance(text, ast.Constant) else ""
+    return found
+
+
+@each_component
+def test_every_argument_and_output_is_documented(component: str) -> None:
+    kind = COMPONENTS[component]
+    assert inspect.getdoc(kind)
+    outputs = documented(kind)
+    assert [name for name in output_names(kind) if not outputs.get(name)] == []
+    arguments = list(dict.fromkeys(typed_dicts(arguments_of(kind))))
+    assert arguments
+    for nested in arguments:
+        assert nested.__doc__, nested.__name__
+        assert [name for name, text in documented(nested).items() if not text] == [], nested.__name__
+
+
+@each_component
+def test_a_component_is_made_as_every_other(component: str) -> None:
+    kind = COMPONENTS[component]
+    assert list(inspect.signature(kind.__init__).parameters) == ["self", "name", "args", "opts"]
+    assert arguments_of(kind).__name__ == f"{component}Args"
+    assert f"{component}Args" in pulumi_llm.__all__, "a user's type checker needs it"
+    assert {"tags", "customize"} <= set(inspect.get_annotations(arguments_of(kind)))
+
+
+@bug(
+    "Component.CHILDREN is a public annotated attribute, which Pulumi's analyzer takes for an output and cannot type "
+    "(issubclass() arg 1 must be a class); without the two annotations the schema is made"
+)
+def test_other_languages_get_a_schema() -> None:
+    provider = ComponentProvider(list(COMPONENTS.values()), "llm", "pulumi-llm", "0.1.0")
+    described = json.loads(provider.schema)
+    for name, kind in COMPONENTS.items():
+        resource = described["resources"][f"llm:index:{name}"]
+        assert len(resource["inputProperties"]) == len(inspect.get_annotations(arguments_of(kind)))
+        assert len(resource["properties"]) == len(output_names(kind))

@@ -1,0 +1,6 @@
+from botocore.credentials import Credentials
+
+class Session:
+    def get_credentials(self) -> Credentials | None: ...
+
+def get_session() -> Session: ...
