@@ -52,7 +52,7 @@ bench: $(READY) ## Measure, side by side with a peer or a floor
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 bundle: $(READY) ## Build the functions' archive for Lambda
-	@$(BIN)/python -m pulumi_llm.bundle
+	@$(BIN)/python -c 'from pulumi_llm.bundle import main; main()'
 
 lock: $(READY) ## Resolve the dependencies anew and write the hashed locks
 	$(LOCK) requirements/setup.in -o requirements/setup.txt
@@ -75,7 +75,7 @@ $(READY): requirements/setup.txt requirements/project.txt requirements/dev.txt p
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or later is needed; $$($(PYTHON) --version) is not. Name another: make setup PYTHON=python3.13" >&2; exit 1; }
 	@echo "setting up .venv (once; a minute or two)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/setup.txt
 	@echo "  installing the locked packages"
 	@$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements/project.txt -r requirements/dev.txt

@@ -5,12 +5,14 @@ their bytecode, the same bytes from the same sources whoever builds it. `host` i
 local run starts. The wheel carries the finished `lambda` zip; a checkout builds either with uv, once, into the user's cache.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -108,16 +110,20 @@ def _cached(name: str, key: list[bytes], make: Callable[[Path], None], suffix: s
         except OSError:  # another process was first
             if not path.exists():
                 raise
-    _prune(folder, f"{name}-", suffix)
+    os.utime(path)
+    _prune(folder)
     return path
 
 
-def _prune(folder: Path, prefix: str, suffix: str, keep: int = 8) -> None:
-    """Forget all but the newest, for every edit of a source makes another."""
-    length = len(prefix) + 20 + len(suffix)
-    mine = [path for path in folder.iterdir() if path.name.startswith(prefix) and len(path.name) == length]
-    for path in sorted(mine, key=lambda path: path.stat().st_mtime, reverse=True)[keep:]:
-        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+# Every edit of a source makes another bundle. One that nobody has asked for in this time is forgotten.
+_KEPT_SECONDS = 7 * 86_400
+
+
+def _prune(folder: Path) -> None:
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another process was first
+            if time.time() - path.stat().st_mtime > _KEPT_SECONDS:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def cache_folder() -> Path:
@@ -225,7 +231,10 @@ def _zip(to: Path, dependencies: Path, python: str) -> None:
         # An absolute path, -s and -p: docs.python.org/3/library/compileall.html
         command = [python, "-m", "compileall", "-q", "-f", "-s", str(root), "-p", "/var/task"]
         environment = {"PATH": os.environ.get("PATH", ""), "PYTHONHASHSEED": "0"}
-        subprocess.run([*command, "--invalidation-mode", "unchecked-hash", str(root)], check=True, env=environment)
+        command += ["--invalidation-mode", "unchecked-hash", str(root)]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        if done.returncode != 0:
+            raise BundleError(f"{python} cannot compile the functions:\n{(done.stdout + done.stderr).strip()}")
         with zipfile.ZipFile(to, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as zipped:
             for path in sorted(path for path in root.rglob("*") if path.is_file()):
                 name = path.relative_to(root).as_posix()
@@ -252,7 +261,3 @@ def main() -> None:
     path = build("lambda")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     sys.stdout.write(f"{path}\n{path.stat().st_size / 1e6:.2f} MB, sha256 {digest}\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -3,7 +3,7 @@
 import difflib
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, cast
 
 import pulumi
 
@@ -34,7 +34,8 @@ class Component(pulumi.ComponentResource):
     ``tags=self.tags``, sets each annotated output and calls `finish`.
     """
 
-    CHILDREN: ClassVar[tuple[str, ...]] = ()
+    # Without an annotation, for Pulumi's analyzer takes every annotation of a component for an output.
+    CHILDREN = cast("tuple[str, ...]", ())
 
     def __init__(
         self,
@@ -63,7 +64,8 @@ class Component(pulumi.ComponentResource):
         changes = self._customize.get(key, {})
 
         def change(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult:
-            known = inspect.signature(type(args.resource)._internal_init).parameters  # pyright: ignore
+            initializer: Any = type(args.resource)._internal_init  # pyright: ignore
+            known = [name for name in inspect.signature(initializer).parameters if name not in _NO_ARGUMENTS]
             for argument in changes:
                 if argument not in known:
                     near = difflib.get_close_matches(argument, known, n=1)
@@ -78,6 +80,10 @@ class Component(pulumi.ComponentResource):
             parent=self, depends_on=depends_on, transformations=[change] if changes else None, **options
         )
 
+    def customized(self, *keys: str) -> dict[str, Mapping[str, Any]]:
+        """What `customize` changes of these children."""
+        return {key: self._customize[key] for key in keys if key in self._customize}
+
     def invoke_options(self) -> pulumi.InvokeOptions:
         """An invoke asks the same provider as the children."""
         return pulumi.InvokeOptions(parent=self)
@@ -85,6 +91,10 @@ class Component(pulumi.ComponentResource):
     def finish(self) -> None:
         """Register every output that the class declares."""
         self.register_outputs({name: getattr(self, name) for name in output_names(type(self))})
+
+
+# What a resource's constructor takes besides its arguments.
+_NO_ARGUMENTS = ("__self__", "self", "resource_name", "opts", "__props__")
 
 
 def output_names(kind: type[Component]) -> list[str]:
@@ -99,3 +109,21 @@ def check_customize(mistakes: Mistakes, customize: Customize | None, children: S
             near = difflib.get_close_matches(key, children, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(children)}"
             mistakes.add(f"customize.{key}", f"is no child of this component; {hint}")
+
+
+def check_keys(mistakes: Mistakes, value: Mapping[str, Any], kind: type, path: str = "") -> bool:
+    """Report every key that the TypedDict `kind` does not have, and every required one that is missing.
+
+    True where the value can be read: nothing that is required is missing.
+    """
+    required = cast("frozenset[str]", kind.__required_keys__)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    known = required | cast("frozenset[str]", kind.__optional_keys__)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    for key in value:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
+            mistakes.add(f"{path}{key}", f"is not known; {hint}")
+    missing = sorted(required - set(value))
+    for key in missing:
+        mistakes.add(f"{path}{key}", "is required, but not given")
+    return not missing

@@ -133,7 +133,7 @@ def find(name: str) -> tuple[Model, Profile | None]:
     spellings = {spelling: model.name for model in catalogue().values() for spelling in _spellings(model)}
     near = list(dict.fromkeys(spellings[n] for n in difflib.get_close_matches(name, spellings, n=5, cutoff=0.5)))[:3]
     near = [name for name in near if name in known]
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"the catalogue has {', '.join(known)}"
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"the catalogue has {', '.join(known)}."
     raise ModelError(f"{name!r} is no model of the catalogue; {hint} Any Bedrock ARN can be given in full, too.")
 
 
@@ -162,15 +162,23 @@ def _by_name(model: Model, profile: Profile | None, region: str, destination_reg
             f"(arn:aws:bedrock:{region}:ACCOUNT:imported-model/ID) as the model and {model.name!r} as its base_model"
         )
     if profile is None and model.access == "foundation_model":
-        if region not in model.regions:
-            raise ModelError(f"{model.name!r} is not on demand in {region}; it is in {', '.join(model.regions)}")
+        _check_on_demand(model, region)
         arn = _foundation_model_arn(region, model)
         return BedrockModel(model=model, model_id=model.foundation_model, foundation_models=(arn,))
     profile = profile or _profile_for(model, region)
-    if region not in profile.source_regions:
-        raise ModelError(f"{profile.id!r} cannot be called from {region}, only from {', '.join(profile.source_regions)}")
+    _check_callable(profile, region)
     arns = _destinations(model, profile, destination_regions)
     return BedrockModel(model=model, model_id=profile.id, profile=profile.id, foundation_models=arns)
+
+
+def _check_on_demand(model: Model, region: str) -> None:
+    if region not in model.regions:
+        raise ModelError(f"{model.name!r} is not on demand in {region}; it is in {', '.join(model.regions)}")
+
+
+def _check_callable(profile: Profile, region: str) -> None:
+    if region not in profile.source_regions:
+        raise ModelError(f"{profile.id!r} cannot be called from {region}, only from {', '.join(profile.source_regions)}")
 
 
 def _profile_for(model: Model, region: str) -> Profile:
@@ -208,18 +216,26 @@ def _by_arn(arn: str, region: str, base_model: str, destination_regions: Sequenc
     match match["kind"]:
         case "foundation-model":
             model, _ = find(match["id"])
+            if model.access != "foundation_model":
+                instead = _profile_for(model, region).id
+                raise ModelError(f"{arn!r}: {model.name!r} is called through an inference profile only; give {instead!r}")
+            _check_on_demand(model, region)
             return BedrockModel(model=model, model_id=arn, foundation_models=(arn,))
         case "inference-profile":
             model, profile = find(match["id"])
             if profile is None:
                 raise ModelError(f"{match['id']!r} is no inference profile of {model.name!r}")
+            _check_callable(profile, region)
             arns = _destinations(model, profile, destination_regions)
             return BedrockModel(model=model, model_id=arn, profile=arn, foundation_models=arns)
         case "application-inference-profile":
             model = _base(arn, base_model)
+            if not model.foundation_model:
+                raise ModelError(f"{arn!r}: an inference profile has no imported model behind it, such as {model.name!r}")
             if model.profiles:
                 arns = _destinations(model, _profile_for(model, region), destination_regions)
             else:
+                _check_on_demand(model, region)
                 arns = (_foundation_model_arn(region, model),)
             return BedrockModel(model=model, model_id=arn, profile=arn, foundation_models=arns)
         case "imported-model":

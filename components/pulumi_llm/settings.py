@@ -3,6 +3,7 @@
 import difflib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
@@ -21,6 +22,13 @@ PROJECT = "pulumi-llm"
 # CloudWatch Logs takes only these. https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 
+# Quotes are left out, for API Gateway's parameters stand in them.
+ORIGIN = r"\*|https?://[A-Za-z0-9.:\[\]-]+"
+REGION = r"[a-z]{2}(-[a-z]+)+-\d"
+
+# Strict: "true" is no boolean and true is no number.
+Flag = Annotated[bool, Field(strict=True)]
+Count = Annotated[int, Field(strict=True)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 
 
@@ -57,27 +65,27 @@ class ApiKeySettings(_Settings):
 class ThrottleSettings(_Settings):
     """Requests a second, and how many at once above that. API Gateway's account limit is 10,000 and 5,000."""
 
-    rate_limit: float = Field(default=10, ge=0.1, le=10_000)
-    burst_limit: int = Field(default=20, ge=1, le=5_000)
+    rate_limit: Annotated[float, Field(strict=True)] = Field(default=10, ge=0.1, le=10_000)
+    burst_limit: Count = Field(default=20, ge=1, le=5_000)
 
 
 class ApiSettings(_Settings):
     """The serverless chat API. Each key is explained in docs/settings.md."""
 
-    enabled: bool = True
+    enabled: Flag = True
     auth: Literal["api_key", "none"] = "api_key"
     keys: tuple[ApiKeySettings, ...] = Field(default=(ApiKeySettings(name="default"),), min_length=1)
     throttle: ThrottleSettings = ThrottleSettings()
     stage_throttle: ThrottleSettings = ThrottleSettings(rate_limit=100, burst_limit=200)
-    daily_quota: int = Field(default=1_000, ge=1, le=2_147_483_647)
-    cors_allow_origin: str = Field(default="*", pattern=r"^(\*|https?://[^/\s]+)$")
-    memory_mb: int = Field(default=512, ge=256, le=10_240)
-    timeout_seconds: int = Field(default=300, ge=10, le=895)
-    log_retention_days: int = 30
-    access_logs: bool = True
-    debug: bool = False
-    deletion_protection: bool = True
-    web_adapter_layer_version: int = Field(default=27, ge=1)
+    daily_quota: Count = Field(default=1_000, ge=1, le=2_147_483_647)
+    cors_allow_origin: str = Field(default="*", pattern=f"^({ORIGIN})$")
+    memory_mb: Count = Field(default=512, ge=256, le=10_240)
+    timeout_seconds: Count = Field(default=300, ge=10, le=895)
+    log_retention_days: Count = 30
+    access_logs: Flag = True
+    debug: Flag = False
+    deletion_protection: Flag = True
+    web_adapter_layer_version: Count = Field(default=27, ge=1)
 
     @field_validator("log_retention_days")
     @classmethod
@@ -94,9 +102,9 @@ class Settings(_Settings):
     """
 
     environment: Name
-    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    region: str = Field(alias="aws:region", pattern=f"^{REGION}$")
     owner: str = ""
-    development: bool = False
+    development: Flag = False
     tags: Mapping[str, str] = Field(default_factory=dict)
     models: tuple[ModelSettings, ...] = Field(min_length=1)
     api: ApiSettings = ApiSettings()
@@ -113,6 +121,10 @@ class Settings(_Settings):
         return cast("ServerlessBedrockApiArgs", {**api, "models": models, "region": self.region, "tags": self.all_tags()})
 
 
+# The keys at the top whose value is text, whatever it looks like.
+_TEXTS = ("environment", "owner")
+
+
 def load() -> Settings:
     """The running stack's configuration. Raises `SettingsError` that lists every mistake."""
     values = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
@@ -120,8 +132,8 @@ def load() -> Settings:
     for key, value in values.items():
         namespace, _, name = key.partition(":")
         if namespace == PROJECT:
-            raw[name] = _parsed(value)
-    raw["region"] = values.get("aws:region") or os.environ.get("AWS_REGION", "")
+            raw[name] = value if name in _TEXTS else _parsed(value)
+    raw["aws:region"] = values.get("aws:region") or os.environ.get("AWS_REGION", "")
     return parse(raw)
 
 
@@ -131,7 +143,7 @@ def parse(raw: Mapping[str, Any]) -> Settings:
     try:
         settings = Settings.model_validate(raw)
     except ValidationError as error:
-        lines += [_line(details, raw) for details in error.errors()]
+        lines += [_line(details) for details in error.errors() if not _follows(details)]
     lines += [*_model_lines(raw), *_rule_lines(raw)]
     if lines or settings is None:
         count = f"{len(lines)} mistakes" if len(lines) > 1 else "a mistake"
@@ -154,17 +166,18 @@ def _parsed(value: Any) -> Any:
 
 
 def _model_lines(raw: Mapping[str, Any]) -> Iterator[str]:
-    region = raw.get("region") or ""
+    region = raw.get("aws:region")
+    known_region = isinstance(region, str) and re.fullmatch(REGION, region)
     seen: set[str] = set()
     for index, model in _valid(ModelSettings, raw.get("models")):
         path = f"{PROJECT}:models[{index}]"
         if model.name in seen:
             yield f"{path}.name: {model.name!r} is there already; every alias needs a name of its own"
         seen.add(model.name)
-        if model.model == MOCK:
+        if model.model == MOCK or not known_region:
             continue
         try:
-            resolve(model.model, region, base_model=model.base_model, destination_regions=model.destination_regions)
+            resolve(model.model, str(region), base_model=model.base_model, destination_regions=model.destination_regions)
         except ModelError as error:
             yield f"{path}: {error}"
 
@@ -179,7 +192,7 @@ def _rule_lines(raw: Mapping[str, Any]) -> Iterator[str]:
         )
     if api.get("debug") is True and not development:
         yield f"{PROJECT}:api.debug: shows causes to callers, so it needs {PROJECT}:development to be true"
-    aliases = {model.name for _, model in _valid(ModelSettings, raw.get("models"))}
+    aliases = set(_aliases(raw.get("models")))
     names: set[str] = set()
     for index, key in _valid(ApiKeySettings, api.get("keys")):
         if key.name in names:
@@ -191,6 +204,14 @@ def _rule_lines(raw: Mapping[str, Any]) -> Iterator[str]:
                     f"{PROJECT}:api.keys[{index}].models[{position}]: {model!r} is not among the models; choose of "
                     f"{', '.join(sorted(aliases))}"
                 )
+
+
+def _aliases(models: Any) -> Iterator[str]:
+    """Every alias that is named, in a model that is otherwise wrong, too."""
+    for model in cast("list[Any]", models) if isinstance(models, list) else []:
+        name = model if isinstance(model, str) else _mapping(model).get("name")
+        if isinstance(name, str):
+            yield name
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -212,9 +233,14 @@ def _valid(kind: type[_T], items: Any) -> Iterator[tuple[int, _T]]:
 # Pydantic's errors in our words.
 
 
-def _line(error: ErrorDetails, raw: Mapping[str, Any]) -> str:
+def _follows(error: ErrorDetails) -> bool:
+    """Whether an error only follows from others: a list is too short because its items are wrong."""
+    return error["type"] == "too_short" and bool(error["input"])
+
+
+def _line(error: ErrorDetails) -> str:
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).removeprefix(".")
-    where = "aws:region" if path == "region" else f"{PROJECT}:{path}"
+    where = path if path == "aws:region" else f"{PROJECT}:{path}"
     return f"{where}: {_reason(error)}"
 
 
@@ -257,8 +283,8 @@ def _reason(error: ErrorDetails) -> str:
 
 _FORMS = {
     r"^[a-z0-9][a-z0-9._-]{0,62}$": "of a name: small letters, digits, '.', '_' and '-', at most 63",
-    r"^[a-z]{2}(-[a-z]+)+-\d$": "of a Region, such as us-east-1",
-    r"^(\*|https?://[^/\s]+)$": "of an origin, such as https://chat.example.com, or '*'",
+    f"^{REGION}$": "of a Region, such as us-east-1",
+    f"^({ORIGIN})$": "of an origin, such as https://chat.example.com, or '*'",
 }
 
 

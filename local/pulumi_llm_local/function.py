@@ -82,40 +82,48 @@ class Function:
 
         `context` is API Gateway's request context. The invocation's own request id and deadline are made here.
         """
-        await self.start()
-        assert self._session is not None
         adapter = {
             "x-amzn-request-context": json.dumps(context),
             "x-amzn-lambda-context": json.dumps(self._lambda_context()),
         }
         sent = [(name, value) for name, value in headers if name.lower() not in (*adapter, *_HOP_BY_HOP)]
-        sent += adapter.items()
-        try:
-            return await self._session.request(
-                method,
-                f"http://127.0.0.1:{self._port}{path}",
-                headers=sent,
-                data=body,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=self.timeout),
-            )
-        except (aiohttp.ClientError, OSError) as error:
-            raise FunctionError(f"{self.name} ended without an answer: {error}") from error
+        return await self._send(method, path, [*sent, *adapter.items()], body)
 
     async def invoke(self, event: Mapping[str, Any]) -> Any:
         """One invocation of a Python handler. Raises `FunctionError` with the handler's own error text."""
-        await self.start()
-        assert self._session is not None
+        response = await self._send("POST", "/", [], json.dumps(event).encode())
         try:
-            async with self._session.post(
-                f"http://127.0.0.1:{self._port}/", data=json.dumps(event), timeout=aiohttp.ClientTimeout(total=self.timeout)
-            ) as response:
+            async with response:
                 answer = await response.json(content_type=None)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, ValueError) as error:
             raise FunctionError(f"{self.name} ended without an answer: {error}") from error
         if response.status != 200:
             raise FunctionError(str(answer["errorMessage"]))
         return answer
+
+    async def _send(self, method: str, path: str, headers: list[tuple[str, str]], body: bytes) -> aiohttp.ClientResponse:
+        """Send to the process, which is started where it does not run. One that dies meanwhile is gone for the next call."""
+        await self.start()
+        assert self._session is not None
+        url = f"http://127.0.0.1:{self._port}{path}"
+        limit = aiohttp.ClientTimeout(total=self.timeout)
+        try:
+            try:
+                return await self._session.request(
+                    method, url, headers=headers, data=body, allow_redirects=False, timeout=limit
+                )
+            except aiohttp.ClientConnectorError:
+                # Nobody listens: it has just died, and the request has not reached it.
+                await stop_process(self._process)
+                await self.start()
+                url = f"http://127.0.0.1:{self._port}{path}"
+                return await self._session.request(
+                    method, url, headers=headers, data=body, allow_redirects=False, timeout=limit
+                )
+        except TimeoutError:
+            raise FunctionError(f"{self.name} timed out after {self.timeout:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise FunctionError(f"{self.name} ended without an answer: {error}") from error
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         handler = str(self._inputs["handler"])

@@ -46,6 +46,9 @@ class Recorder(mocks.MockMonitor):
 
     def RegisterResource(self, request: Any) -> Any:
         response: Any = super().RegisterResource(request)  # pyright: ignore[reportUnknownMemberType]
+        if pulumi.runtime.is_dry_run() and request.custom:  # as at a first preview: nothing is computed yet
+            response.object.CopyFrom(request.object)
+            response.id = ""
         self.recorded[response.urn] = Recorded(
             urn=response.urn,
             type=request.type,

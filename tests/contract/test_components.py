@@ -41,10 +41,6 @@ CASES = [(name, label) for name in sorted(COMPONENTS) for label in ARGUMENTS.get
 TAGS = {"Team": "search", "CostCenter": "42"}
 
 
-def bug(reason: str) -> pytest.MarkDecorator:
-    return pytest.mark.xfail(strict=True, reason=reason)
-
-
 def make(component: str, label: str, name: str, opts: pulumi.ResourceOptions | None = None) -> Component:
     constructor: Any = COMPONENTS[component]
     return constructor(name, {**ARGUMENTS[component][label], "tags": TAGS}, opts)
@@ -253,10 +249,6 @@ def test_a_component_is_made_as_every_other(component: str) -> None:
     assert {"tags", "customize"} <= set(inspect.get_annotations(arguments_of(kind)))
 
 
-@bug(
-    "Component.CHILDREN is a public annotated attribute, which Pulumi's analyzer takes for an output and cannot type "
-    "(issubclass() arg 1 must be a class); without the two annotations the schema is made"
-)
 def test_other_languages_get_a_schema() -> None:
     provider = ComponentProvider(list(COMPONENTS.values()), "llm", "pulumi-llm", "0.1.0")
     described = json.loads(provider.schema)

@@ -484,7 +484,7 @@ async def test_without_an_authorizers_word_there_is_no_answer(gateway, method: s
 
 GARBAGE = {
     "text": "garbage",
-    "half": '{"requestId": ',
+    "half": '{"requestId":',
     "a list": "[]",
     "null": "null",
     "a number": "5",

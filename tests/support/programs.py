@@ -47,13 +47,6 @@ class Recording(Recorder):
         self.invoked.append(Invoked(request.tok, request.provider))
         return super().Invoke(request)
 
-    def RegisterResource(self, request: Any) -> Any:
-        response = super().RegisterResource(request)
-        if pulumi.runtime.is_dry_run() and request.custom:  # as the engine does at a first preview: nothing is computed yet
-            response.object.CopyFrom(request.object)
-            response.id = ""
-        return response
-
     def named(self, name: str) -> Recorded:
         """The one resource of that logical name."""
         found = [resource for resource in self.of_type() if resource.name == name]

@@ -239,11 +239,6 @@ def test_several_at_once_get_one_and_the_same(target: bundle.Target, host: Path,
     assert cached() == [path.name]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="_prune keeps the eight newest whoever needs them: a program with nine functions of different routes loses the "
-    "first archive before the engine reads it, and a running local stack loses its folder",
-)
 def test_an_archive_that_this_program_was_given_stays(small: Path) -> None:
     given = [bundle.with_routes(small, "lambda", routes(f"model-{number}")) for number in range(12)]
     assert [path for path in given if not path.exists()] == []
@@ -310,9 +305,6 @@ def test_missing_sources_are_told(small: Path, monkeypatch: pytest.MonkeyPatch) 
         bundle.build("host")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="_zip() runs compileall with check=True: a CalledProcessError, which build() does not tell of"
-)
 def test_a_source_that_does_not_compile_is_told(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "llm_gateway"
     root.mkdir()

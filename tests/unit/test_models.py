@@ -258,10 +258,6 @@ def test_a_target_takes_the_bounds_of_its_model() -> None:
         assert getattr(target, bound) == getattr(resolved.model, bound)
 
 
-def bug(reason: str) -> pytest.MarkDecorator:
-    return pytest.mark.xfail(strict=True, reason=reason)
-
-
 # What is asked for, and what of the error's text a user needs.
 REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown, with near ones": (
@@ -334,32 +330,26 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
 }
 
-# Each of these is a bug of models.py.
-NOT_YET: dict[str, tuple[dict[str, Any], list[str], str]] = {
+REFUSED |= {
     "profile ARN of elsewhere": (
         {"name": PROFILE_ARN.replace("us-east-1", "eu-west-1"), "region": "eu-west-1"},
         [f"'us.{HAIKU}' cannot be called from eu-west-1"],
-        "_by_arn does not hold the Region against the profile's source_regions, as _by_name does",
     ),
     "foundation model ARN of elsewhere": (
         {"name": "arn:aws:bedrock:eu-west-1::foundation-model/deepseek.v3.2", "region": "eu-west-1"},
         ["not on demand in eu-west-1"],
-        "_by_arn does not hold the Region against the model's regions, as _by_name does",
     ),
     "foundation model ARN of a model that needs a profile": (
         {"name": f"arn:aws:bedrock:us-east-1::foundation-model/{HAIKU}"},
         [f"us.{HAIKU}"],
-        "_by_arn calls a model without its profile, which Bedrock refuses (on-demand throughput isn't supported)",
     ),
     "application profile of an imported model": (
         {"name": APPLICATION, "base_model": "deepseek-r1-distill-llama-8b"},
         ["deepseek-r1-distill-llama-8b"],
-        "_by_arn makes the ARN `foundation-model/` without an id, for an imported model has none",
     ),
     "unknown, with none near: a sentence": (
         {"name": "zzzz"},
         [". Any Bedrock ARN can be given in full, too."],
-        "find() ends the list of names without a full stop",
     ),
 }
 
@@ -368,7 +358,6 @@ NOT_YET: dict[str, tuple[dict[str, Any], list[str], str]] = {
     ("asked", "texts"),
     [
         *(pytest.param(*case, id=name) for name, case in REFUSED.items()),
-        *(pytest.param(*case, id=name, marks=bug(reason)) for name, (*case, reason) in NOT_YET.items()),
     ],
 )
 def test_what_cannot_be_called_is_refused_with_what_would_be_right(asked: dict[str, Any], texts: list[str]) -> None:

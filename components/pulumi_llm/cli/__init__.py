@@ -13,8 +13,8 @@ app = typer.Typer(
 )
 
 
-@app.command()
-def local(
+@app.command("local")
+def _local(
     stack: Annotated[str, typer.Option(help="The stack whose Pulumi.<stack>.yaml is run.")] = "dev",
     port: Annotated[int, typer.Option(help="Where to listen on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 8787,
     directory: Annotated[str, typer.Option(help="The folder of the Pulumi program.")] = ".",
@@ -51,8 +51,8 @@ def local(
     )
 
 
-@app.command()
-def chat(
+@app.command("chat")
+def _chat(
     endpoint: Annotated[
         str, typer.Option(envvar="PULUMI_LLM_ENDPOINT", help="The service's URL (the output api_gateway_url).")
     ],

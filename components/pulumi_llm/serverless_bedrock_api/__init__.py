@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import pulumi
 from pulumi_aws import apigateway, cloudwatch, dynamodb, get_caller_identity_output, iam, lambda_
@@ -53,7 +53,7 @@ class ServerlessBedrockApi(Component):
     Raises `pulumi.InputPropertiesError` that lists every argument that is wrong.
     """
 
-    CHILDREN: ClassVar[tuple[str, ...]] = (
+    CHILDREN = (
         "keys-table",
         "key",
         "key-item",
@@ -139,7 +139,8 @@ class ServerlessBedrockApi(Component):
         self.url = stage.invoke_url
         self.stream_url = pulumi.Output.concat(stage.invoke_url, "/chat/stream")
         values = {key: resource.value for key, resource in callers[1].items()} if callers else {}
-        self.api_keys = pulumi.Output.secret(pulumi.Output.all(**values))
+        # Output.all() of nothing is a list.
+        self.api_keys = pulumi.Output.secret(pulumi.Output.all(**values) if values else {})
         self.default_api_key = pulumi.Output.secret(next(iter(values.values()), ""))
         self.function_name = function.function_name
         self.function_alias_arn = function.arn

@@ -1,15 +1,16 @@
 """The arguments of ServerlessBedrockApi, and their check."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
 from llm_gateway.routes import Alias, Routes
-from pulumi_llm.component import Mistakes, check_customize
+from pulumi_llm.component import Mistakes, check_customize, check_keys
 from pulumi_llm.models import MOCK, MOCK_TARGET, BedrockModel, ModelError, resolve
-from pulumi_llm.settings import RETENTION_DAYS
+from pulumi_llm.settings import ORIGIN, RETENTION_DAYS
 
 
 class ModelArgs(TypedDict):
@@ -91,17 +92,43 @@ INTEGRATION_MARGIN_SECONDS = 5
 def checked(args: ServerlessBedrockApiArgs, children: Sequence[str]) -> tuple[str, list[BedrockModel]]:
     """The Region and the models. Raises `pulumi.InputPropertiesError` that lists every argument that is wrong."""
     mistakes = Mistakes("ServerlessBedrockApi")
+    check_keys(mistakes, args, ServerlessBedrockApiArgs)
     check_customize(mistakes, args.get("customize"), children)
     region = args.get("region") or pulumi.Config("aws").get("region") or os.environ.get("AWS_REGION", "")
     if not region:
         mistakes.add("region", "is not known; set it, or aws:region, or AWS_REGION")
-    models: list[BedrockModel] = []
-    if not args["models"]:
+    aliases = [str(model.get("name", "")) for model in args.get("models", ())]
+    models = _models(mistakes, args.get("models", ()), region)
+    _check_keys_of_callers(mistakes, args.get("keys"), aliases)
+    for name, throttle in (("throttle", args.get("throttle")), ("stage_throttle", args.get("stage_throttle"))):
+        if throttle is not None:
+            check_keys(mistakes, throttle, ThrottleArgs, f"{name}.")
+    if args.get("auth", "api_key") not in ("api_key", "none"):
+        mistakes.add("auth", f"must be 'api_key' or 'none', not {args.get('auth')!r}")
+    origin = args.get("cors_allow_origin", "*")
+    if not re.fullmatch(ORIGIN, origin):
+        mistakes.add("cors_allow_origin", f"must be an origin such as https://chat.example.com, or '*', not {origin!r}")
+    timeout = args.get("timeout_seconds", 300)
+    if not 10 <= timeout <= 900 - INTEGRATION_MARGIN_SECONDS:
+        mistakes.add("timeout_seconds", f"must be between 10 and {900 - INTEGRATION_MARGIN_SECONDS}, not {timeout}")
+    retention = args.get("log_retention_days", 30)
+    if isinstance(retention, int) and retention not in RETENTION_DAYS:
+        mistakes.add("log_retention_days", f"must be one of {', '.join(map(str, RETENTION_DAYS))}, not {retention}")
+    mistakes.check()
+    return region, models
+
+
+def _models(mistakes: Mistakes, given: Sequence[ModelArgs], region: str) -> list[BedrockModel]:
+    if not given:
         mistakes.add("models", "must hold at least one model")
-    aliases = [model["name"] for model in args["models"]]
-    for index, model in enumerate(args["models"]):
-        if model["name"] in aliases[:index]:
+    names: list[str] = []
+    models: list[BedrockModel] = []
+    for index, model in enumerate(given):
+        if not check_keys(mistakes, model, ModelArgs, f"models[{index}]."):
+            continue
+        if model["name"] in names:
             mistakes.add(f"models[{index}].name", f"{model['name']!r} is there already")
+        names.append(model["name"])
         if model["model"] == MOCK or not region:
             continue
         try:
@@ -115,24 +142,22 @@ def checked(args: ServerlessBedrockApiArgs, children: Sequence[str]) -> tuple[st
             )
         except ModelError as error:
             mistakes.add(f"models[{index}].model", str(error))
-    if args.get("auth", "api_key") not in ("api_key", "none"):
-        mistakes.add("auth", f"must be 'api_key' or 'none', not {args.get('auth')!r}")
+    return models
+
+
+def _check_keys_of_callers(mistakes: Mistakes, given: Sequence[ApiKeyArgs] | None, aliases: Sequence[str]) -> None:
+    if given is not None and not given:
+        mistakes.add("keys", "must hold at least one key")
     names: list[str] = []
-    for index, key in enumerate(args.get("keys", [])):
+    for index, key in enumerate(given or ()):
+        if not check_keys(mistakes, key, ApiKeyArgs, f"keys[{index}]."):
+            continue
         if key["name"] in names:
             mistakes.add(f"keys[{index}].name", f"{key['name']!r} is there already")
         names.append(key["name"])
         for alias in key.get("models", ()):
             if alias not in aliases:
                 mistakes.add(f"keys[{index}].models", f"{alias!r} is not among the models {', '.join(aliases)}")
-    timeout = args.get("timeout_seconds", 300)
-    if not 10 <= timeout <= 900 - INTEGRATION_MARGIN_SECONDS:
-        mistakes.add("timeout_seconds", f"must be between 10 and {900 - INTEGRATION_MARGIN_SECONDS}, not {timeout}")
-    retention = args.get("log_retention_days", 30)
-    if isinstance(retention, int) and retention not in RETENTION_DAYS:
-        mistakes.add("log_retention_days", f"must be one of {', '.join(map(str, RETENTION_DAYS))}, not {retention}")
-    mistakes.check()
-    return region, models
 
 
 def routes_of(args: ServerlessBedrockApiArgs, models: Sequence[BedrockModel]) -> Routes:

@@ -14,6 +14,20 @@ from pulumi_llm.component import Component
 # The wildcard does not cover Authorization. https://fetch.spec.whatwg.org/#cors-non-wildcard-request-header-name
 _CORS_HEADERS = "authorization,*"
 
+# The children whose arguments a deployment takes a picture of.
+_DEPLOYED_CHILDREN = (
+    "validator",
+    "body-model",
+    "resource",
+    "method",
+    "integration",
+    "cors-method",
+    "cors-integration",
+    "cors-method-response",
+    "cors-response",
+    "gateway-response",
+)
+
 # What API Gateway answers by itself, in the service's one error shape:
 # response type -> (status, type, code, message, Retry-After in seconds).
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
@@ -132,11 +146,12 @@ class _Routes:
             [self._authorizer is not None, self._timeout_seconds, self._origin, _CORS_HEADERS],
             _GATEWAY_RESPONSES,
         ]
+        customized = component.customized(*_DEPLOYED_CHILDREN)
         digest = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
         return apigateway.Deployment(
             component.child_name("deployment"),
             rest_api=self._api.id,
-            triggers={"definition": digest, "integration": self._uri},
+            triggers={"definition": digest, "integration": self._uri, "customize": pulumi.Output.json_dumps(customized)},
             opts=component.child("deployment", depends_on=self._parts),
         )
 
