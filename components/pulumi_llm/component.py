@@ -2,7 +2,7 @@
 
 import difflib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import pulumi
@@ -64,7 +64,7 @@ class Component(pulumi.ComponentResource):
         changes = self._customize.get(key, {})
 
         def change(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult:
-            initializer: Any = type(args.resource)._internal_init  # pyright: ignore
+            initializer = cast("Callable[..., None]", type(args.resource)._internal_init)  # pyright: ignore
             known = [name for name in inspect.signature(initializer).parameters if name not in _NO_ARGUMENTS]
             for argument in changes:
                 if argument not in known:

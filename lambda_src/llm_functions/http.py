@@ -43,7 +43,6 @@ DEADLINE_MARGIN_SECONDS = 1.0
 
 _JSON = b"application/json"
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
-_decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 _by_route = {(operation.method, operation.path): operation for operation in OPERATIONS}
 
@@ -276,11 +275,11 @@ async def _body(headers: dict[bytes, bytes], receive: Receive) -> dict[str, Any]
 
 
 def _json_header(headers: dict[bytes, bytes], name: bytes) -> dict[str, Any]:
-    value = headers.get(name)
-    if not value:
+    """A header that the adapter sets to a JSON object; {} where there is none, or none that can be read."""
+    try:
+        return _decode_object(headers.get(name, b"{}"))
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return {}
-    decoded = _decode(value)
-    return decoded if isinstance(decoded, dict) else {}  # pyright: ignore[reportUnknownVariableType]
 
 
 def _deadline(headers: dict[bytes, bytes]) -> float:

@@ -6,7 +6,7 @@ turns a key into a `Caller`; every transport hands that `Caller` to the pipeline
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -47,10 +47,11 @@ def caller_context(caller: Caller) -> dict[str, str]:
     return {"tenant": caller.tenant, "key": caller.key, "models": ",".join(caller.models)}
 
 
-def caller_from_context(context: Mapping[str, Any] | None) -> Caller:
+def caller_from_context(context: Any) -> Caller:
     """The caller that the authorizer found. Raises 401 where no authorizer spoke."""
-    if not context or "tenant" not in context:
+    if not isinstance(context, dict) or "tenant" not in context:
         raise missing_credentials()
+    context = cast("dict[str, Any]", context)
     models = str(context.get("models", ""))
     return Caller(
         tenant=str(context["tenant"]),

@@ -19,13 +19,13 @@ class ModelCall(msgspec.Struct, frozen=True):
     stream: bool
 
 
-def model_call(request: ChatRequest, target: Target) -> ModelCall:
-    """What `target` is sent for `request`.
+def model_call(request: ChatRequest, alias: str, target: Target) -> ModelCall:
+    """What `target` of `alias` is sent for `request`.
 
     Explicit parameters are checked against the target's own bounds, all at once (`GatewayError` 400); defaults are dropped
     where the target does not take them, or takes only one of several and the caller chose another.
     """
-    problems = _problems(request, target)
+    problems = _problems(request, alias, target)
     if problems:
         raise invalid_request(problems)
     return ModelCall(
@@ -39,37 +39,35 @@ def model_call(request: ChatRequest, target: Target) -> ModelCall:
     )
 
 
-def _problems(request: ChatRequest, target: Target) -> list[Problem]:
+def _problems(request: ChatRequest, alias: str, target: Target) -> list[Problem]:
     explicit = request.sampling
     problems: list[Problem] = []
 
     def not_taken(field: str, given: bool) -> bool:
         if given and field not in target.accepts:
-            problems.append(Problem(field, f"{target.model} does not take it; leave it out"))
+            problems.append(Problem(field, f"{alias} does not take it; leave it out"))
         return given and field in target.accepts
 
     if explicit.max_tokens is not None and explicit.max_tokens > target.max_output_tokens:
-        problems.append(
-            Problem("max_tokens", f"{target.model} answers at most {target.max_output_tokens}, not {explicit.max_tokens}")
-        )
+        problems.append(Problem("max_tokens", f"{alias} answers at most {target.max_output_tokens}, not {explicit.max_tokens}"))
     if not_taken("temperature", explicit.temperature is not None):
         assert explicit.temperature is not None
         if explicit.temperature > target.temperature_max:
             problems.append(
                 Problem(
                     "temperature",
-                    f"{target.model} takes 0 to {target.temperature_max:g}, not {explicit.temperature:g}",
+                    f"{alias} takes 0 to {target.temperature_max:g}, not {explicit.temperature:g}",
                 )
             )
     not_taken("top_p", explicit.top_p is not None)
     if not_taken("stop", bool(explicit.stop)) and target.stop_max is not None and len(explicit.stop) > target.stop_max:
-        problems.append(Problem("stop", f"{target.model} takes at most {target.stop_max}, not {len(explicit.stop)}"))
+        problems.append(Problem("stop", f"{alias} takes at most {target.stop_max}, not {len(explicit.stop)}"))
     not_taken("tools", bool(request.tools) or any(message.tool_calls for message in request.messages))
     if request.system is not None and "system" not in target.accepts:
-        problems.append(Problem("system_prompt", f"{target.model} does not take one; put it into the message"))
+        problems.append(Problem("system_prompt", f"{alias} does not take one; put it into the message"))
     chosen = [name for name in target.exclusive if getattr(explicit, name) is not None]
     if len(chosen) > 1:
-        problems.append(Problem(chosen[1], f"{target.model} takes {' or '.join(chosen)}, not both; leave one out"))
+        problems.append(Problem(chosen[1], f"{alias} takes {' or '.join(chosen)}, not both; leave one out"))
     return problems
 
 

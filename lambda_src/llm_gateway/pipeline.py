@@ -65,7 +65,7 @@ async def answer(
             raise errors.invalid_request(problems)
         alias = authorize(caller, request.model, gateway.routes)
         target = route(alias)
-        call = model_call(request, target)
+        call = model_call(request, alias.name, target)
         record.target(target.provider, target.model)
         started = done = False
         events = gateway.providers[target.provider].answer(call)

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 # Not by `from`: the package has a function of this name, the command itself.
 chat = importlib.import_module("pulumi_llm.cli.chat")
+chat_client = importlib.import_module("pulumi_llm.cli.chat_client")
 
 KEY = "sk-test-0123456789"
 MODELS = ["quick", "clever"]
@@ -256,7 +257,7 @@ def test_tells_an_error_on_one_line(case: str, service: Service, capfd: pytest.C
 def test_gives_up_a_silent_service(
     service: Service, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chat, "SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr(chat_client, "SILENCE_SECONDS", 0.1)
     service.scripts = [hangs(service)]
     assert ask(service.url) == 1
     assert capfd.readouterr().err.startswith("error: timeout: ")
@@ -504,7 +505,7 @@ LINES = st.lists(
 
 
 def decoded(*pieces: bytes) -> list[tuple[str, str]]:
-    decoder = chat.SseDecoder()
+    decoder = chat_client.SseDecoder()
     return [event for piece in pieces for event in decoder.feed(piece)]
 
 

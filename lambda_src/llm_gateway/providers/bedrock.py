@@ -34,6 +34,9 @@ _STOP_REASONS: dict[str, StopReason] = {
     "model_context_window_exceeded": "context_window_exceeded",
 }
 
+# What reading an answer that is not as documented raises. Its texts are bytes that may be no UTF-8.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError)
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
@@ -156,7 +159,7 @@ def _whole(body: bytes) -> Iterator[Event]:
                 calls += 1
         yield _usage(answer["usage"])
         yield Done(_stop_reason(answer["stopReason"]))
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
+    except _UNREADABLE as error:
         raise errors.upstream_failed(detail=f"Converse's answer cannot be read: {error!r}") from error
 
 
@@ -165,17 +168,23 @@ async def _streamed(response: Response) -> AsyncIterator[Event]:
     if not response.headers.get("content-type", "").startswith("application/vnd.amazon.eventstream"):
         raise errors.upstream_failed(detail=f"ConverseStream answered {response.headers.get('content-type')!r}")
     calls = -1
+    bare_call = False  # a call of which no arguments have come: an object without members is sent as nothing at all
     stop: StopReason | None = None
     try:
         async for name, payload in _messages_of(response):
             match name:
                 case "contentBlockDelta":
                     if (event := _delta(payload["delta"], calls)) is not None:
+                        bare_call = bare_call and not isinstance(event, ToolCallDelta)
                         yield event
                 case "contentBlockStart":
                     if use := payload["start"].get("toolUse"):
                         calls += 1
+                        bare_call = True
                         yield ToolCall(index=calls, id=use["toolUseId"], name=use["name"])
+                case "contentBlockStop" if bare_call:
+                    bare_call = False
+                    yield ToolCallDelta(index=calls, arguments="{}")
                 case "messageStop":
                     stop = _stop_reason(payload["stopReason"])
                 case "metadata":
@@ -190,7 +199,7 @@ async def _streamed(response: Response) -> AsyncIterator[Event]:
         raise
     except http_client.HttpError as error:
         raise errors.stream_interrupted(detail=str(error)) from error
-    except (ParserError, msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
+    except (ParserError, *_UNREADABLE) as error:
         raise errors.stream_interrupted(detail=f"an event cannot be read: {error!r}") from error
     raise errors.stream_interrupted(detail="the stream ended without metadata")
 
@@ -223,7 +232,9 @@ async def _messages_of(response: Response) -> AsyncIterator[tuple[str, Any]]:
 
 
 def _usage(usage: dict[str, Any]) -> Usage:
-    return Usage(input_tokens=usage["inputTokens"], output_tokens=usage["outputTokens"])
+    return msgspec.convert(
+        {"input_tokens": usage["inputTokens"], "output_tokens": usage["outputTokens"], "type": "usage"}, Usage
+    )
 
 
 def _stop_reason(reason: str) -> StopReason:
@@ -245,7 +256,7 @@ async def _refusal(response: Response) -> GatewayError:
         answer = _decode(body)
         message = str(answer.get("message") or answer.get("Message") or "")
         name = name or str(answer.get("__type", "")).split("#")[-1]
-    except (msgspec.DecodeError, AttributeError):
+    except _UNREADABLE:
         message = body[:200].decode(errors="replace")
     return _exception(name, message, status=response.status)
 
