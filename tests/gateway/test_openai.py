@@ -268,9 +268,6 @@ async def test_a_model_that_does_not_stream_tools_is_called_whole(gateway, fake,
 
 
 @pytest.mark.parametrize("pieces", [[], [""]], ids=["no piece", "an empty piece"])
-@pytest.mark.xfail(
-    strict=True, reason="bedrock._streamed gives a call without input no arguments: '' is no JSON, and 400 comes back"
-)
 async def test_a_streamed_call_without_arguments_goes_round(gateway, fake, wire, pieces: list[str]) -> None:
     """Claude streams the call of a tool without parameters so."""
 
