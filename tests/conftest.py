@@ -24,3 +24,16 @@ def dev() -> programs.Recording:
 @pytest.fixture(scope="session")
 def prod() -> programs.Recording:
     return programs.run_project(programs.ROOT, "prod")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """With STRICT=1, what could not be run here is a failure; the summary above names each and why."""
+    skipped = len(terminalreporter.stats.get("skipped", []))
+    if os.environ.get("STRICT") == "1" and skipped:
+        terminalreporter.write_line(f"STRICT=1: {skipped} skipped", red=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("STRICT") == "1" and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -34,14 +34,14 @@ def parse(body: Mapping[str, Any], *, stream: bool) -> ChatRequest:
     fields.no_others()
     fields.finish()
     return ChatRequest(
-        messages=(*history, Message(role="user", text=message)),
+        messages=(*history, Message(role="user", text=message, place="message")),
         model=model or "",
         system=system,
         default_system=SYSTEM_PROMPT,
         sampling=sampling,
         defaults=DEFAULTS,
         stream=stream,
-        conversation_field="history",
+        names={"system": "system_prompt"},
     )
 
 
@@ -61,7 +61,7 @@ def _turn(turn: Fields) -> Message:
         turn.wrong("role", f"must be 'user' or 'assistant', not {role!r}")
     content = turn.string("content", required=True)
     turn.no_others()
-    return Message(role="assistant" if role == "assistant" else "user", text=content or "")
+    return Message(role="assistant" if role == "assistant" else "user", text=content or "", place=turn.place)
 
 
 async def whole(events: AsyncIterator[Event]) -> bytes:

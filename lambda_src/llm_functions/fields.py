@@ -18,6 +18,11 @@ class Fields:
         self._known: list[str] = []
         self.problems: list[Problem] = [] if problems is None else problems
 
+    @property
+    def place(self) -> str:
+        """Where the object stands, without the dot that its fields' names have before them."""
+        return self._place.removesuffix(".")
+
     def wrong(self, name: str, message: str) -> None:
         self.problems.append(Problem(f"{self._place}{name}", message))
 
@@ -63,7 +68,7 @@ class Fields:
             self.wrong(name, f"must be a number {bounds}, not {kind(value)}")
             return None
         if not low <= value <= high:
-            self.wrong(name, f"must be {bounds}, not {value:g}")
+            self.wrong(name, f"must be {bounds}, not {value}")
             return None
         return float(value)
 

@@ -28,7 +28,7 @@ from llm_gateway.providers.bedrock import Bedrock
 from llm_gateway.providers.mock import Mock
 from llm_gateway.request import ChatRequest
 from llm_gateway.routes import ROUTES_FILE, load
-from llm_gateway.telemetry import write_log
+from llm_gateway.telemetry import record_refusal, write_log
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -91,6 +91,8 @@ class Application:
             await self._handlers[operation.id](call)
         except Exception as error:
             failure = _failure(error, request_id)
+            if not failure.recorded:  # it never came to the pipeline, which records whatever happens there
+                record_refusal(request_id, scope["method"], scope["path"], failure)
             body = _encode(failure.body(request_id, debug=self._debug))
             await self._respond(send, request_id, failure.status, body, failure.headers())
 
@@ -268,10 +270,14 @@ async def _body(headers: dict[bytes, bytes], receive: Receive) -> dict[str, Any]
         raise errors.invalid_json("the body is empty; it must be a JSON object")
     try:
         return _decode_object(body)
-    except msgspec.ValidationError:
+    except msgspec.ValidationError as error:
+        if body.lstrip().startswith(b"{"):
+            raise errors.invalid_json(f"the body cannot be read: {error}") from None
         raise errors.invalid_json('the body must be a JSON object, such as {"message": "Hello"}') from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise errors.invalid_json(f"the body is not JSON: {error}") from None
+    except RecursionError:
+        raise errors.invalid_json("the body is nested too deeply") from None
 
 
 def _json_header(headers: dict[bytes, bytes], name: bytes) -> dict[str, Any]:

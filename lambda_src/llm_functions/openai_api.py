@@ -54,7 +54,7 @@ def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
     """
     fields = Fields(body)
     model = fields.string("model", required=True)
-    system, messages = _conversation(fields)
+    system, system_place, messages = _conversation(fields)
     tools = tuple(_tool(tool) for tool in fields.objects("tools"))
     stream = fields.boolean("stream")
     include_usage = _include_usage(fields, stream)
@@ -72,16 +72,25 @@ def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
         tools=tools,
         tool_choice=_tool_choice(fields, tools),
         stream=stream,
+        names={
+            "system": system_place,
+            "max_tokens": "max_completion_tokens" if fields.has("max_completion_tokens") else "max_tokens",
+        },
     )
     for name, neutral in _NEUTRAL.items():
         value = fields.any(name)
-        if value is not None and value not in neutral:
+        if value is not None and not any(_same(value, usual) for usual in neutral):
             fields.wrong(name, f"only {_encode(neutral[0]).decode()} is possible with these models; leave it out")
     for name in _DESCRIPTIVE:
         fields.any(name)
     fields.no_others()
     fields.finish()
     return request, include_usage
+
+
+def _same(value: Any, usual: Any) -> bool:
+    """Whether a JSON value is the usual one; in Python, true equals 1."""
+    return isinstance(value, bool) == isinstance(usual, bool) and value == usual
 
 
 def _max_tokens(fields: Fields) -> int | None:
@@ -103,13 +112,14 @@ def _include_usage(fields: Fields, stream: bool) -> bool:
     return include
 
 
-def _conversation(fields: Fields) -> tuple[str | None, tuple[Message, ...]]:
-    """The system text (all system and developer messages, in order) and the turns."""
+def _conversation(fields: Fields) -> tuple[str | None, str, tuple[Message, ...]]:
+    """The system text (all system and developer messages, in order), where it begins, and the turns."""
     if not fields.has("messages"):
         fields.any("messages")
         fields.wrong("messages", "is required, a list of messages")
-        return None, ()
+        return None, "", ()
     system: list[str] = []
+    system_place = ""
     turns: list[Message] = []
     for message in fields.objects("messages"):
         role = message.string("role", required=True)
@@ -117,24 +127,25 @@ def _conversation(fields: Fields) -> tuple[str | None, tuple[Message, ...]]:
         match role:
             case "system" | "developer":
                 system.append(text)
+                system_place = system_place or f"{message.place}.role"
             case "user":
-                turns.append(Message(role="user", text=text))
+                turns.append(Message(role="user", text=text, place=message.place))
             case "assistant":
                 # What an SDK sends back of an earlier answer, besides its text and calls.
                 for name in ("refusal", "annotations", "audio", "function_call", "reasoning_content"):
                     message.any(name)
                 calls = tuple(_earlier_call(call) for call in message.objects("tool_calls"))
-                turns.append(Message(role="assistant", text=text, tool_calls=calls))
+                turns.append(Message(role="assistant", text=text, tool_calls=calls, place=message.place))
             case "tool":
                 answered = message.string("tool_call_id", required=True)
-                turns.append(Message(role="tool", text=text, tool_call_id=answered or ""))
+                turns.append(Message(role="tool", text=text, tool_call_id=answered or "", place=message.place))
             case None:
                 pass
             case _:
                 message.wrong("role", f"must be system, developer, user, assistant or tool, not {role!r}")
         message.any("name")
         message.no_others()
-    return ("\n\n".join(system) if system else None), tuple(turns)
+    return ("\n\n".join(system) if system else None), system_place, tuple(turns)
 
 
 def _text(message: Fields) -> str:
@@ -167,7 +178,7 @@ def _earlier_call(call: Fields) -> ToolUse:
         text = function.string("arguments", required=True) or "{}"
         try:
             arguments = msgspec.json.decode(text, type=dict[str, Any])
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             function.wrong("arguments", "must be the JSON text of an object")
     return ToolUse(id=identifier or "", name=name, arguments=arguments)
 

@@ -35,7 +35,7 @@ def model_call(request: ChatRequest, alias: str, target: Target) -> ModelCall:
         sampling=_sampling(request, target),
         tools=request.tools,
         tool_choice=request.tool_choice,
-        stream=request.stream and (not request.tools or "stream_tools" in target.accepts),
+        stream=request.stream and (not request.uses_tools or "stream_tools" in target.accepts),
     )
 
 
@@ -43,31 +43,29 @@ def _problems(request: ChatRequest, alias: str, target: Target) -> list[Problem]
     explicit = request.sampling
     problems: list[Problem] = []
 
-    def not_taken(field: str, given: bool) -> bool:
+    def wrong(field: str, reason: str) -> None:
+        problems.append(Problem(request.name(field), f"{alias} {reason}"))
+
+    def taken(field: str, given: bool) -> bool:
         if given and field not in target.accepts:
-            problems.append(Problem(field, f"{alias} does not take it; leave it out"))
-        return given and field in target.accepts
+            wrong(field, "does not take it; leave it out")
+            return False
+        return given
 
     if explicit.max_tokens is not None and explicit.max_tokens > target.max_output_tokens:
-        problems.append(Problem("max_tokens", f"{alias} answers at most {target.max_output_tokens}, not {explicit.max_tokens}"))
-    if not_taken("temperature", explicit.temperature is not None):
-        assert explicit.temperature is not None
-        if explicit.temperature > target.temperature_max:
-            problems.append(
-                Problem(
-                    "temperature",
-                    f"{alias} takes 0 to {target.temperature_max:g}, not {explicit.temperature:g}",
-                )
-            )
-    not_taken("top_p", explicit.top_p is not None)
-    if not_taken("stop", bool(explicit.stop)) and target.stop_max is not None and len(explicit.stop) > target.stop_max:
-        problems.append(Problem("stop", f"{alias} takes at most {target.stop_max}, not {len(explicit.stop)}"))
-    not_taken("tools", bool(request.tools) or any(message.tool_calls for message in request.messages))
+        wrong("max_tokens", f"answers at most {target.max_output_tokens}, not {explicit.max_tokens}")
+    temperature = explicit.temperature
+    if taken("temperature", temperature is not None) and temperature is not None and temperature > target.temperature_max:
+        wrong("temperature", f"takes 0 to {target.temperature_max:g}, not {temperature:g}")
+    taken("top_p", explicit.top_p is not None)
+    if taken("stop", bool(explicit.stop)) and target.stop_max is not None and len(explicit.stop) > target.stop_max:
+        wrong("stop", f"takes at most {target.stop_max}, not {len(explicit.stop)}")
+    taken("tools", request.uses_tools)
     if request.system is not None and "system" not in target.accepts:
-        problems.append(Problem("system_prompt", f"{alias} does not take one; put it into the message"))
+        wrong("system", "does not take a system prompt; put it into the message")
     chosen = [name for name in target.exclusive if getattr(explicit, name) is not None]
     if len(chosen) > 1:
-        problems.append(Problem(chosen[1], f"{alias} takes {' or '.join(chosen)}, not both; leave one out"))
+        wrong(chosen[1], f"takes {' or '.join(chosen)}, not both; leave one out")
     return problems
 
 

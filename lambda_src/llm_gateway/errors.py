@@ -43,6 +43,8 @@ class GatewayError(Exception):
         self.param = param
         self.retry_after = retry_after
         self.detail = detail
+        # Set by telemetry, so that a failure is recorded once.
+        self.recorded = False
 
     def body(self, request_id: str, *, debug: bool = False) -> dict[str, dict[str, str]]:
         """What is sent: the one error shape."""
@@ -67,12 +69,18 @@ class Problem(msgspec.Struct, frozen=True):
     message: str
 
 
+# The most mistakes that one answer tells; a body may hold any number of them.
+_MOST_PROBLEMS = 20
+
 # What the caller can mend.
 
 
 def invalid_request(problems: Sequence[Problem], code: str = "invalid_value") -> GatewayError:
     """400 that tells every mistake at once; `param` is the first field."""
-    message = "; ".join(f"{p.field}: {p.message}" for p in problems)
+    shown = [f"{problem.field}: {problem.message}" for problem in problems[:_MOST_PROBLEMS]]
+    if len(problems) > _MOST_PROBLEMS:
+        shown.append(f"and {len(problems) - _MOST_PROBLEMS} more")
+    message = "; ".join(shown)
     return GatewayError(400, INVALID_REQUEST, code, message, param=problems[0].field)
 
 

@@ -60,13 +60,13 @@ async def answer(
     """
     record = Record(request_id, caller, request.model)
     try:
-        problems = conversation_problems(request)
+        problems = conversation_problems(request.messages)
         if problems:
             raise errors.invalid_request(problems)
         alias = authorize(caller, request.model, gateway.routes)
         target = route(alias)
         call = model_call(request, alias.name, target)
-        record.target(target.provider, target.model)
+        record.target(alias.name, target)
         started = done = False
         events = gateway.providers[target.provider].answer(call)
         try:

@@ -1,5 +1,6 @@
 """The one request type, whichever transport and dialect it came by."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -16,12 +17,16 @@ class ToolUse(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One turn. A `tool` message answers the call `tool_call_id` of the assistant message before it."""
+    """One turn. A `tool` message answers the call `tool_call_id` of the assistant message before it.
+
+    `place` is where the caller wrote it, such as ``messages[2]``, for errors.
+    """
 
     role: Literal["user", "assistant", "tool"]
     text: str = ""
     tool_calls: tuple[ToolUse, ...] = ()
     tool_call_id: str = ""
+    place: str = ""
 
 
 class Tool(msgspec.Struct, frozen=True):
@@ -53,8 +58,8 @@ class ChatRequest(msgspec.Struct, frozen=True):
 
     `system` and `sampling` hold what the caller said; `default_system` and `defaults` hold what the dialect says where the
     caller said nothing. A default is sent only to a model that takes the parameter; an explicit value is sent, or refused
-    by name. `model` is an alias, empty for the first one. `conversation_field` is the dialect's name of the field that
-    `messages` came from, for errors.
+    by name. `model` is an alias, empty for the first one. `names` are the dialect's own names of fields, where they differ from
+    ours, for errors.
     """
 
     messages: tuple[Message, ...]
@@ -66,43 +71,42 @@ class ChatRequest(msgspec.Struct, frozen=True):
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
     stream: bool = False
-    conversation_field: str = "messages"
+    names: Mapping[str, str] = {}
+
+    def name(self, field: str) -> str:
+        """What the caller calls a field."""
+        return self.names.get(field) or field
+
+    @property
+    def uses_tools(self) -> bool:
+        """Whether tools are offered, or were called earlier in the conversation."""
+        return bool(self.tools) or any(message.tool_calls for message in self.messages)
 
 
-def conversation_problems(request: ChatRequest) -> list[Problem]:
+def conversation_problems(messages: Sequence[Message]) -> list[Problem]:
     """What no model could answer: every rule of a conversation that is broken, each with the message's place."""
-    problems: list[Problem] = []
-    field = request.conversation_field
-    messages = request.messages
     if not messages:
-        return [Problem(field, "must hold at least one message")]
-    if messages[0].role != "user":
-        problems.append(Problem(f"{field}[0].role", f"a conversation starts with 'user', not {messages[0].role!r}"))
-    if messages[-1].role == "assistant":
-        problems.append(
-            Problem(
-                f"{field}[{len(messages) - 1}].role",
-                "the last message must be the user's or a tool's, for there is nothing to answer otherwise",
-            )
-        )
+        return [Problem("messages", "must hold at least one message of the user")]
+    problems: list[Problem] = []
+    first, last = messages[0], messages[-1]
+    if first.role != "user":
+        problems.append(Problem(f"{first.place}.role", f"a conversation starts with 'user', not {first.role!r}"))
+    if last.role == "assistant":
+        reason = "the last message must be the user's or a tool's, for there is nothing to answer otherwise"
+        problems.append(Problem(f"{last.place}.role", reason))
     open_calls: set[str] = set()
-    for index, message in enumerate(messages):
-        place = f"{field}[{index}]"
+    for message in messages:
         if message.role == "tool":
             if message.tool_call_id not in open_calls:
-                problems.append(
-                    Problem(
-                        f"{place}.tool_call_id",
-                        f"{message.tool_call_id!r} answers no tool call of the assistant message before it",
-                    )
-                )
+                reason = f"{message.tool_call_id!r} answers no tool call of the assistant message before it"
+                problems.append(Problem(f"{message.place}.tool_call_id", reason))
             open_calls.discard(message.tool_call_id)
             continue
         if open_calls:
-            problems.append(Problem(place, f"the tool calls {', '.join(sorted(open_calls))} have no answer before it"))
+            problems.append(Problem(message.place, f"the tool calls {', '.join(sorted(open_calls))} have no answer before it"))
         open_calls = {call.id for call in message.tool_calls}
         if not message.text.strip() and not message.tool_calls:
-            problems.append(Problem(f"{place}.content", "must not be empty"))
-    if open_calls and messages[-1].role == "tool":
-        problems.append(Problem(field, f"the tool calls {', '.join(sorted(open_calls))} have no answer"))
+            problems.append(Problem(f"{message.place}.content", "must not be empty"))
+    if open_calls and last.role == "tool":
+        problems.append(Problem(last.place, f"the tool calls {', '.join(sorted(open_calls))} have no answer"))
     return problems

@@ -12,6 +12,7 @@ import msgspec
 from llm_gateway.auth import Caller
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Done, Event, Start, Usage
+from llm_gateway.routes import Target
 
 _encode = msgspec.json.Encoder().encode
 
@@ -31,9 +32,11 @@ class Record:
             "gen_ai.request.model": model,
         }
 
-    def target(self, provider: str, model: str) -> None:
-        self._fields["gen_ai.provider.name"] = "aws.bedrock" if provider == "bedrock" else provider
-        self._fields["gen_ai.response.model"] = model
+    def target(self, alias: str, target: Target) -> None:
+        """What answers: the alias, which the caller may have left to the default, and the target behind it."""
+        self._fields["gen_ai.request.model"] = alias
+        self._fields["gen_ai.provider.name"] = "aws.bedrock" if target.provider == "bedrock" else target.provider
+        self._fields["gen_ai.response.model"] = target.model
 
     def event(self, event: Event) -> None:
         match event:
@@ -48,11 +51,7 @@ class Record:
                 pass
 
     def error(self, error: GatewayError) -> None:
-        self._fields["level"] = "ERROR" if error.status >= 500 else "WARN"
-        self._fields["error.type"] = error.code
-        self._fields["error.message"] = error.message
-        if error.detail is not None:
-            self._fields["error.detail"] = error.detail
+        self._fields |= _error_fields(error)
 
     def abandoned(self) -> None:
         """The caller went away, or stopped the answer, before its end."""
@@ -65,6 +64,30 @@ class Record:
 
     def _elapsed_ms(self) -> float:
         return round((time.perf_counter() - self._began) * 1000, 1)
+
+
+def record_refusal(request_id: str, method: str, path: str, error: GatewayError) -> None:
+    """The line of a request that was refused before the pipeline saw it: an unknown route, no key, a wrong field."""
+    write_log(
+        {
+            "message": "refused",
+            "request_id": request_id,
+            "http.request.method": method,
+            "url.path": path,
+            **_error_fields(error),
+        }
+    )
+
+
+def _error_fields(error: GatewayError) -> dict[str, Any]:
+    """What the log says of an error, which is recorded with this."""
+    error.recorded = True
+    fields: dict[str, Any] = {
+        "level": "ERROR" if error.status >= 500 else "WARN",
+        "error.type": error.code,
+        "error.message": error.message,
+    }
+    return fields if error.detail is None else {**fields, "error.detail": error.detail}
 
 
 def write_log(fields: dict[str, Any]) -> None:
