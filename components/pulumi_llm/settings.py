@@ -12,7 +12,7 @@ from pulumi.runtime import config as runtime_config
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-from pulumi_llm.models import MOCK, ModelError, resolve
+from pulumi_llm.models import MOCK, ModelError, find, resolve
 
 if TYPE_CHECKING:
     from pulumi_llm.serverless_bedrock_api import ServerlessBedrockApiArgs
@@ -174,9 +174,13 @@ def _model_lines(raw: Mapping[str, Any]) -> Iterator[str]:
         if model.name in seen:
             yield f"{path}.name: {model.name!r} is there already; every alias needs a name of its own"
         seen.add(model.name)
-        if model.model == MOCK or not known_region:
+        if model.model == MOCK:
             continue
         try:
+            if not known_region:
+                if not model.model.startswith("arn:"):
+                    find(model.model)  # what can be said without a Region
+                continue
             resolve(model.model, str(region), base_model=model.base_model, destination_regions=model.destination_regions)
         except ModelError as error:
             yield f"{path}: {error}"
