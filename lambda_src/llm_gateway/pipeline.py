@@ -91,7 +91,7 @@ async def answer(
         raise
     except Exception as error:
         failure = errors.internal(detail=f"{type(error).__name__}: {error}")
-        record.error(failure)
+        record.error(failure, error)
         raise failure from error
     finally:
         record.close()

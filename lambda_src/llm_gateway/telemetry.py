@@ -50,8 +50,13 @@ class Record:
             case _:
                 pass
 
-    def error(self, error: GatewayError) -> None:
+    def error(self, error: GatewayError, cause: Exception | None = None) -> None:
+        """How it failed; with the traceback where the service itself did."""
         self._fields |= _error_fields(error)
+        if cause is not None:
+            import traceback
+
+            self._fields["exception.stacktrace"] = "".join(traceback.format_exception(cause))
 
     def abandoned(self) -> None:
         """The caller went away, or stopped the answer, before its end."""
