@@ -54,12 +54,10 @@ class ModelSettings(_Settings):
         return {"name": value, "model": value} if isinstance(value, str) else value
 
 
-class ApiKeySettings(_Settings):
-    """A key that API Gateway makes: whose it is, and which models it may use (none named: all)."""
-
-    name: Name
-    tenant: Name = "default"
-    models: tuple[str, ...] = ()
+# Who may call. "iam": AWS signatures.
+AUTHS = ("api_key", "jwt", "iam", "none")
+# Loopback is for a local run with an issuer on the same machine.
+ISSUER = r"https://[^\s?#]+|http://(127\.0\.0\.1|localhost)(:\d+)?[^\s?#]*"
 
 
 class ThrottleSettings(_Settings):
@@ -69,11 +67,40 @@ class ThrottleSettings(_Settings):
     burst_limit: Count = Field(default=20, ge=1, le=5_000)
 
 
+class ApiKeySettings(_Settings):
+    """A key that API Gateway makes: whose it is, and which models it may use (none named: all)."""
+
+    name: Name
+    tenant: Name = "default"
+    models: tuple[str, ...] = ()
+    throttle: ThrottleSettings | None = None
+    daily_quota: Annotated[int, Field(strict=True, ge=1, le=2_147_483_647)] | None = None
+
+
+class JwtSettings(_Settings):
+    """The tokens of an OpenID Connect issuer."""
+
+    issuer: str = Field(pattern=f"^({ISSUER})$")
+    audiences: tuple[Annotated[str, Field(pattern=r"^[^,\s]+$")], ...] = Field(min_length=1)
+    tenant_claim: str = Field(default="sub", min_length=1)
+    models_claim: str = ""
+
+
+class DomainSettings(_Settings):
+    """A custom domain."""
+
+    name: str = Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")
+    certificate_arn: str = Field(pattern=r"^arn:aws:acm:[a-z0-9-]+:\d{12}:certificate/\S+$")
+    zone_id: str | None = None
+
+
 class ApiSettings(_Settings):
     """The serverless chat API. Each key is explained in docs/settings.md."""
 
     enabled: Flag = True
-    auth: Literal["api_key", "none"] = "api_key"
+    auth: Literal["api_key", "jwt", "iam", "none"] = "api_key"
+    jwt: JwtSettings | None = None
+    authorizer_cache_seconds: Count = Field(default=0, ge=0, le=3_600)
     keys: tuple[ApiKeySettings, ...] = Field(default=(ApiKeySettings(name="default"),), min_length=1)
     throttle: ThrottleSettings = ThrottleSettings()
     stage_throttle: ThrottleSettings = ThrottleSettings(rate_limit=100, burst_limit=200)
@@ -82,6 +109,11 @@ class ApiSettings(_Settings):
     memory_mb: Count = Field(default=512, ge=256, le=10_240)
     timeout_seconds: Count = Field(default=300, ge=10, le=895)
     log_retention_days: Count = 30
+    reserved_concurrency: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = None
+    kms_key_arn: Annotated[str, Field(pattern=r"^arn:aws:kms:[a-z0-9-]+:\d{12}:key/\S+$")] | None = None
+    tracing: Flag = False
+    domain: DomainSettings | None = None
+    parameters: Flag = True
     access_logs: Flag = True
     debug: Flag = False
     deletion_protection: Flag = True
@@ -116,7 +148,11 @@ class Settings(_Settings):
 
     def api_args(self) -> "ServerlessBedrockApiArgs":
         """The arguments of the serverless chat API."""
-        api = self.api.model_dump(exclude={"enabled"})
+        api = self.api.model_dump(exclude={"enabled", "parameters"}, exclude_none=True)
+        if self.api.auth != "api_key":
+            del api["keys"]
+        if self.api.parameters:
+            api["parameter_prefix"] = f"/{PROJECT}/{self.environment}/chat"
         models = [model.model_dump(exclude_defaults=True) for model in self.models]
         return cast("ServerlessBedrockApiArgs", {**api, "models": models, "region": self.region, "tags": self.all_tags()})
 
@@ -194,6 +230,13 @@ def _rule_lines(raw: Mapping[str, Any]) -> Iterator[str]:
             f"{PROJECT}:api.auth: 'none' lets anyone spend this account's money; use 'api_key', or set "
             f"{PROJECT}:development to true in a developer's own environment"
         )
+    auth = api.get("auth", "api_key")
+    if auth == "jwt" and "jwt" not in api:
+        yield f"{PROJECT}:api.jwt: is required with auth 'jwt': the issuer and the audiences"
+    if auth in AUTHS and auth != "jwt" and "jwt" in api:
+        yield f"{PROJECT}:api.jwt: is only for auth 'jwt', not {auth!r}"
+    if auth in AUTHS and auth != "api_key" and "keys" in api:
+        yield f"{PROJECT}:api.keys: are only for auth 'api_key', not {auth!r}"
     if api.get("debug") is True and not development:
         yield f"{PROJECT}:api.debug: shows causes to callers, so it needs {PROJECT}:development to be true"
     aliases = set(_aliases(raw.get("models")))
@@ -288,6 +331,7 @@ def _reason(error: ErrorDetails) -> str:
 _FORMS = {
     r"^[a-z0-9][a-z0-9._-]{0,62}$": "of a name: small letters, digits, '.', '_' and '-', at most 63",
     f"^{REGION}$": "of a Region, such as us-east-1",
+    f"^({ISSUER})$": "of an issuer, such as https://id.example.com",
     f"^({ORIGIN})$": "of an origin, such as https://chat.example.com, or '*'",
 }
 

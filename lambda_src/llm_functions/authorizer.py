@@ -6,42 +6,82 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-use-lamb
 import asyncio
 import os
 import time
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from llm_gateway import environment
-from llm_gateway.auth import Caller, caller_context, key_hash, presented_key
-from llm_gateway.aws import Aws
-from llm_gateway.dynamodb import DynamoDB
+from llm_gateway.auth import Caller, caller_context, key_hash, presented_key, presented_token
 from llm_gateway.http_client import HttpClient
-from llm_gateway.keys import KeyStore
 
-_loop = asyncio.new_event_loop()
-_keys = KeyStore(DynamoDB(Aws(HttpClient())), os.environ[environment.KEYS_TABLE], clock=time.monotonic)
+# Gives the credentials that a request carries and whose they are; None where they are missing or wrong.
+Check = Callable[[Mapping[str, str]], Awaitable[tuple[str, Caller] | None]]
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """The policy and context of a known key.
+    """The policy and context of a known caller.
 
-    Raises the one exception text that API Gateway answers 401 for, where there is no key or an unknown one; anything else
-    that goes wrong (the table cannot be read) is a 500 there, never a yes.
+    Raises the one exception text that API Gateway answers 401 for, where the credentials are missing or wrong; anything else
+    that goes wrong (the table or the issuer's keys cannot be read) is a 500 there, never a yes.
     """
-    key = presented_key(event.get("headers") or {})
-    caller = _loop.run_until_complete(_keys.find(key_hash(key))) if key else None
-    if key is None or caller is None:
+    known = _loop.run_until_complete(_check(event.get("headers") or {}))
+    if known is None:
         raise Exception("Unauthorized")
-    return _allow(key, caller, event["methodArn"])
+    credentials, caller = known
+    return _allow(credentials, caller, event["methodArn"])
 
 
-def _allow(key: str, caller: Caller, method_arn: str) -> dict[str, Any]:
+def _allow(credentials: str, caller: Caller, method_arn: str) -> dict[str, Any]:
     # arn:aws:execute-api:region:account:api/stage/METHOD/path: the policy covers the stage, for a cached answer serves
     # every route of it.
     stage = "/".join(method_arn.split("/")[:2])
-    return {
+    answer: dict[str, Any] = {
         "principalId": caller.key,
         "policyDocument": {
             "Version": "2012-10-17",
             "Statement": [{"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": f"{stage}/*"}],
         },
         "context": caller_context(caller),
-        "usageIdentifierKey": key,
     }
+    if os.environ[environment.AUTHORIZATION] == "api_key":
+        answer["usageIdentifierKey"] = credentials  # what its usage plan counts
+    return answer
+
+
+def _check_keys() -> Check:
+    from llm_gateway.aws import Aws
+    from llm_gateway.dynamodb import DynamoDB
+    from llm_gateway.keys import KeyStore
+
+    keys = KeyStore(DynamoDB(Aws(HttpClient())), os.environ[environment.KEYS_TABLE], clock=time.monotonic)
+
+    async def check(headers: Mapping[str, str]) -> tuple[str, Caller] | None:
+        key = presented_key(headers)
+        caller = await keys.find(key_hash(key)) if key else None
+        return (key, caller) if key and caller else None
+
+    return check
+
+
+def _check_tokens() -> Check:
+    from llm_gateway.jwt import TokenVerifier
+
+    verifier = TokenVerifier(
+        HttpClient(),
+        issuer=os.environ[environment.JWT_ISSUER],
+        audiences=os.environ[environment.JWT_AUDIENCES].split(","),
+        tenant_claim=os.environ[environment.JWT_TENANT_CLAIM],
+        models_claim=os.environ[environment.JWT_MODELS_CLAIM],
+        clock=time.time,
+    )
+
+    async def check(headers: Mapping[str, str]) -> tuple[str, Caller] | None:
+        token = presented_token(headers)
+        caller = await verifier.caller(token) if token else None
+        return (token, caller) if token and caller else None
+
+    return check
+
+
+# Made when the environment starts, so that a wrong set-up is an error there. One loop serves every event, for its connections.
+_loop = asyncio.new_event_loop()
+_check = _check_tokens() if os.environ[environment.AUTHORIZATION] == "jwt" else _check_keys()

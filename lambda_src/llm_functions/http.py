@@ -17,7 +17,7 @@ import msgspec
 
 from llm_functions import chat_api, openai_api
 from llm_gateway import environment, errors
-from llm_gateway.auth import ANONYMOUS, Caller, allowed_models, caller_from_context
+from llm_gateway.auth import ANONYMOUS, Caller, allowed_models, caller_from_context, caller_from_identity
 from llm_gateway.aws import Aws
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Event
@@ -63,7 +63,7 @@ class Application:
 
     def __init__(self, gateway: Gateway, environ: Mapping[str, str] = os.environ) -> None:
         self._gateway = gateway
-        self._authorized = environ[environment.AUTHORIZATION] != "none"
+        self._auth = environ[environment.AUTHORIZATION]
         self._debug = environ.get(environment.DEBUG) == "true"
         self._cors = (b"access-control-allow-origin", environ[environment.CORS_ALLOW_ORIGIN].encode())
         self._handlers: dict[str, Callable[[Call], Awaitable[None]]] = {
@@ -83,9 +83,7 @@ class Application:
             operation = _by_route.get((scope["method"], scope["path"]))
             if operation is None:
                 raise errors.unknown_route(scope["method"], scope["path"])
-            caller = ANONYMOUS
-            if operation.authorized and self._authorized:
-                caller = caller_from_context(context.get("authorizer"))
+            caller = self._caller(context) if operation.authorized else ANONYMOUS
             body = await _body(headers, receive) if operation.has_body else {}
             call = Call(request_id, caller, body, _deadline(headers), receive, send)
             await self._handlers[operation.id](call)
@@ -95,6 +93,16 @@ class Application:
                 record_refusal(request_id, scope["method"], scope["path"], failure)
             body = _encode(failure.body(request_id, debug=self._debug))
             await self._respond(send, request_id, failure.status, body, failure.headers())
+
+    def _caller(self, context: dict[str, Any]) -> Caller:
+        """Who calls, by API Gateway's word; the edge has refused everybody else, and so does this."""
+        match self._auth:
+            case "none":
+                return ANONYMOUS
+            case "iam":
+                return caller_from_identity(context.get("identity"))
+            case _:
+                return caller_from_context(context.get("authorizer"))
 
     # One method an operation.
 
@@ -124,7 +132,7 @@ class Application:
     async def _openapi(self, call: Call) -> None:
         from llm_functions.openapi import document
 
-        await self._respond(call.send, call.request_id, 200, document(self._gateway.routes.names(), self._authorized))
+        await self._respond(call.send, call.request_id, 200, document(self._gateway.routes.names(), self._auth))
 
     def _answer(self, call: Call, request: ChatRequest) -> AsyncGenerator[Event, None]:
         return answer(self._gateway, request, call.caller, call.request_id, call.deadline)

@@ -10,10 +10,10 @@ from llm_gateway.operations import MAX_BODY_BYTES, OPERATIONS, Operation
 
 
 @cache
-def _document(models: tuple[str, ...], authorized: bool) -> bytes:
+def _document(models: tuple[str, ...], auth: str) -> bytes:
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, authorized)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, auth)
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
@@ -26,30 +26,36 @@ def _document(models: tuple[str, ...], authorized: bool) -> bytes:
         "paths": paths,
         "components": {"schemas": _schemas(models)},
     }
-    if authorized:
-        document["components"]["securitySchemes"] = {
-            "bearer": {"type": "http", "scheme": "bearer"},
-            "api_key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
-        }
+    if schemes := _SCHEMES.get(auth):
+        document["components"]["securitySchemes"] = schemes
     return msgspec.json.encode(document)
 
 
-def document(models: list[str], authorized: bool) -> bytes:
+_BEARER = {"type": "http", "scheme": "bearer"}
+_SCHEMES: dict[str, dict[str, dict[str, str]]] = {
+    "api_key": {"bearer": _BEARER, "api_key": {"type": "apiKey", "in": "header", "name": "x-api-key"}},
+    "jwt": {"bearer": {**_BEARER, "bearerFormat": "JWT"}},
+    # How AWS's own exports describe it.
+    "iam": {"sigv4": {"type": "apiKey", "in": "header", "name": "Authorization", "x-amazon-apigateway-authtype": "awsSigv4"}},
+}
+
+
+def document(models: list[str], auth: str) -> bytes:
     """The document as JSON; `models` are the aliases that requests may name."""
-    return _document(tuple(models), authorized)
+    return _document(tuple(models), auth)
 
 
-def _operation(operation: Operation, authorized: bool) -> dict[str, Any]:
+def _operation(operation: Operation, auth: str) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.id,
         "summary": operation.summary,
-        "responses": {"200": _answer(operation), **_errors(operation, authorized)},
+        "responses": {"200": _answer(operation), **_errors(operation, auth)},
     }
     if operation.has_body:
         body = "ChatCompletionRequest" if operation.id == "chat_completions" else "ChatRequest"
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(body)}}}
-    if operation.authorized and authorized:
-        described["security"] = [{"bearer": []}, {"api_key": []}]
+    if operation.authorized and auth in _SCHEMES:
+        described["security"] = [{scheme: []} for scheme in _SCHEMES[auth]]
     return described
 
 
@@ -68,7 +74,7 @@ def _answer(operation: Operation) -> dict[str, Any]:
 _ANSWERS = {"chat": "ChatAnswer", "chat_completions": "ChatCompletion", "models": "ModelList", "health": "Health"}
 
 
-def _errors(operation: Operation, authorized: bool) -> dict[str, Any]:
+def _errors(operation: Operation, auth: str) -> dict[str, Any]:
     kinds = {"500": "The service failed", "502": "The model's provider failed"}
     if operation.has_body:
         kinds |= {
@@ -78,11 +84,11 @@ def _errors(operation: Operation, authorized: bool) -> dict[str, Any]:
             "503": "The model's provider is unavailable, or the model is being loaded; see Retry-After",
             "504": "The model did not answer in time",
         }
-    if operation.authorized and authorized:
+    if operation.authorized and auth in _SCHEMES:
         kinds |= {
-            "401": "The API key is missing or wrong",
-            "403": "The API key may not do this",
-            "429": "The key's rate or quota is used up, or the provider throttles (code upstream_throttled)",
+            "401": "The credentials are missing or wrong",
+            "403": "The caller may not do this",
+            "429": "The caller's rate or quota is used up, or the provider throttles (code upstream_throttled)",
         }
     content = {"application/json": {"schema": _ref("Error")}}
     return {status: {"description": text, "content": content} for status, text in sorted(kinds.items())}

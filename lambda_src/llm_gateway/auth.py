@@ -36,10 +36,14 @@ def presented_key(headers: Mapping[str, str]) -> str | None:
     The first of the two that is there counts.
     """
     lower = {name.lower(): value for name, value in headers.items()}
-    scheme, _, token = lower.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
-    return lower.get("x-api-key", "").strip() or None
+    return presented_token(lower) or lower.get("x-api-key", "").strip() or None
+
+
+def presented_token(headers: Mapping[str, str]) -> str | None:
+    """The token of ``Authorization: Bearer``; header names in any case."""
+    value = next((value for name, value in headers.items() if name.lower() == "authorization"), "")
+    scheme, _, token = value.partition(" ")
+    return (token.strip() or None) if scheme.lower() == "bearer" else None
 
 
 def caller_context(caller: Caller) -> dict[str, str]:
@@ -58,6 +62,17 @@ def caller_from_context(context: Any) -> Caller:
         key=str(context.get("key", "")),
         models=tuple(models.split(",")) if models else (),
     )
+
+
+def caller_from_identity(identity: Any) -> Caller:
+    """The caller that signed with AWS credentials, as API Gateway names it. Raises 401 where it names none."""
+    if not isinstance(identity, dict):
+        raise missing_credentials()
+    identity = cast("dict[str, Any]", identity)
+    account, arn = identity.get("accountId"), identity.get("userArn")
+    if not account or not arn:
+        raise missing_credentials()
+    return Caller(tenant=str(account), key=str(arn))
 
 
 def authorize(caller: Caller, name: str, routes: Routes) -> Alias:

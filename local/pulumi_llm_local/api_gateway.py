@@ -20,12 +20,17 @@ import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
 
+from pulumi_llm_local.bedrock_model import BedrockError
+from pulumi_llm_local.bedrock_signature import Credentials, verify_signature
 from pulumi_llm_local.function import Function, FunctionError
 from pulumi_llm_local.graph import Graph, Resource
 from pulumi_llm_local.recorder import ACCOUNT
 from pulumi_llm_local.usage_plan import UsagePlans
 
 REST_API = "aws:apigateway/restApi:RestApi"
+
+# Who has the local credentials.
+USER_ARN = f"arn:aws:iam::{ACCOUNT}:user/local"
 
 # API Gateway's payload limit, and Lambda's for the event that the payload is put into (6 MB).
 MAX_PAYLOAD_BYTES = 10 * 1024 * 1024
@@ -39,6 +44,7 @@ _DEFAULT_RESPONSES = {
     "AUTHORIZER_FAILURE": (500, "Internal server error"),
     "BAD_REQUEST_BODY": (400, "Invalid request body"),
     "INTEGRATION_FAILURE": (504, "Internal server error"),
+    "INVALID_SIGNATURE": (403, "The request signature we calculated does not match the signature you provided"),
     "INTEGRATION_TIMEOUT": (504, "Endpoint request timed out"),
     "INVALID_API_KEY": (403, "Forbidden"),
     "MISSING_AUTHENTICATION_TOKEN": (403, "Missing Authentication Token"),
@@ -73,8 +79,9 @@ class Call:
 class RestApi:
     """One REST API and its stage."""
 
-    def __init__(self, graph: Graph, api: Resource, functions: Mapping[str, Function]) -> None:
+    def __init__(self, graph: Graph, api: Resource, functions: Mapping[str, Function], credentials: Credentials) -> None:
         self._graph = graph
+        self._credentials = credentials  # whose AWS signatures are known
         self._functions = functions
         self.id = api.id
         self._key_source = api.state.get("apiKeySource") or "HEADER"
@@ -91,12 +98,25 @@ class RestApi:
         self._models = {m.state["name"]: m for m in self._mine("aws:apigateway/model:Model")}
         self._validators = {v.id: v for v in self._mine("aws:apigateway/requestValidator:RequestValidator")}
         self._responses = {r.state["responseType"]: r for r in self._mine("aws:apigateway/response:Response")}
+        self._authorizer_cache: dict[tuple[str, str], tuple[float, Any]] = {}
         self._plans = UsagePlans(graph, self.id, self.stage_name)
 
     @property
     def keys(self) -> list[str]:
         """The API keys that may call it."""
         return self._plans.keys
+
+    @property
+    def signed(self) -> bool:
+        """Whether calls must be signed with AWS credentials."""
+        return any(method.state["authorization"] == "AWS_IAM" for method in self._methods.values())
+
+    @property
+    def addresses(self) -> list[str]:
+        """AWS's addresses of the stage: API Gateway's own, and those of custom domains."""
+        own = f"https://{self.id}.execute-api.{self._graph.region}.amazonaws.com/{self.stage_name}"
+        mappings = self._mine("aws:apigateway/basePathMapping:BasePathMapping")
+        return [own, *(f"https://{mapping.state['domainName']}" for mapping in mappings)]
 
     @property
     def functions(self) -> list[Function]:
@@ -172,6 +192,8 @@ class RestApi:
         """What the method's authorizer answers, {} for a method without one."""
         if method.state["authorization"] == "NONE":
             return {}
+        if method.state["authorization"] == "AWS_IAM":
+            return self._check_signature(call)
         if method.state["authorization"] != "CUSTOM":
             raise GatewayResponse("AUTHORIZER_CONFIGURATION_ERROR")
         authorizer = self._authorizers[method.state["authorizerId"]]
@@ -182,13 +204,34 @@ class RestApi:
         function = self._function(str(authorizer.state["authorizerUri"]), f"{self._execution_arn}/authorizers/{authorizer.id}")
         if function is None:
             raise GatewayResponse("AUTHORIZER_CONFIGURATION_ERROR")
+        answer = await self._authorizer_answer(authorizer, function, call)
+        if not _allows(answer, call.method_arn):
+            raise GatewayResponse("ACCESS_DENIED")
+        return answer
+
+    async def _authorizer_answer(self, authorizer: Resource, function: Function, call: Call) -> Any:
+        """What the authorizer says, from the cache where that is on: by the values of its identity sources, for every route."""
+        seconds = float(authorizer.state.get("authorizerResultTtlInSeconds") or 0)
+        identity = (authorizer.id, call.request.headers.get("authorization", ""))
+        answered, answer = self._authorizer_cache.get(identity, (0.0, None))
+        if seconds and time.monotonic() - answered < seconds:
+            return answer
         try:
             answer = await function.invoke(self._authorizer_event(call))
         except FunctionError as error:
             raise GatewayResponse("UNAUTHORIZED" if str(error) == "Unauthorized" else "AUTHORIZER_FAILURE") from error
-        if not _allows(answer, call.method_arn):
-            raise GatewayResponse("ACCESS_DENIED")
+        if seconds:
+            self._authorizer_cache[identity] = (time.monotonic(), answer)
         return answer
+
+    def _check_signature(self, call: Call) -> Mapping[str, Any]:
+        """The identity of a signed call. Policies are not played: who is known may call."""
+        try:
+            verify_signature(call.request, call.body, self._graph.region, self._credentials, "execute-api")
+        except BedrockError as error:
+            missing = error.code == "MissingAuthenticationTokenException"
+            raise GatewayResponse("MISSING_AUTHENTICATION_TOKEN" if missing else "INVALID_SIGNATURE") from error
+        return {"identity": {"accountId": ACCOUNT, "userArn": USER_ARN, "accessKey": self._credentials.access_key}}
 
     def _authorizer_event(self, call: Call) -> dict[str, Any]:
         headers = call.request.headers
@@ -220,7 +263,9 @@ class RestApi:
             "protocol": "HTTP/1.1",
             "identity": {"sourceIp": call.request.remote, "userAgent": call.request.headers.get("user-agent")},
         }
-        if authorized:
+        if authorized and "identity" in authorized:
+            context["identity"] |= authorized["identity"]
+        elif authorized:
             given: dict[str, Any] = authorized.get("context") or {}
             context["authorizer"] = {**given, "principalId": authorized.get("principalId"), "integrationLatency": 0}
         return context

@@ -1,4 +1,4 @@
-"""Whether a request to the local Bedrock is signed as AWS wants it (Signature Version 4, service "bedrock")."""
+"""Whether a request to the local Bedrock, or to an API that asks for it, is signed as AWS wants it (Signature Version 4)."""
 
 import hashlib
 import hmac
@@ -18,8 +18,10 @@ class Credentials:
     secret_key: str
 
 
-def verify_signature(request: web.Request, body: bytes, region: str, credentials: Credentials) -> None:
-    """Raises the error that AWS gives for a request that these credentials did not sign for this region just now."""
+def verify_signature(
+    request: web.Request, body: bytes, region: str, credentials: Credentials, service: str = "bedrock"
+) -> None:
+    """Raises the error that AWS gives for a request that these credentials did not sign for this service just now."""
     authorization = request.headers.get("Authorization", "")
     if not authorization.startswith(_ALGORITHM):
         raise BedrockError(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
@@ -36,8 +38,8 @@ def verify_signature(request: web.Request, body: bytes, region: str, credentials
     if scope["key"] != credentials.access_key:
         message = "The security token included in the request is invalid."
         raise BedrockError(403, "UnrecognizedClientException", message)
-    if scope["service"] != _SERVICE:
-        raise _invalid_signature(f"Credential should be scoped to correct service: '{_SERVICE}'.")
+    if scope["service"] != service:
+        raise _invalid_signature(f"Credential should be scoped to correct service: '{service}'.")
     if scope["region"] != region:
         raise _invalid_signature(f"Credential should be scoped to a valid region, not '{scope['region']}'.")
     now = datetime.now(UTC)
@@ -48,7 +50,7 @@ def verify_signature(request: web.Request, body: bytes, region: str, credentials
     required = {"host", *(name.lower() for name in request.headers if name.lower().startswith("x-amz-"))}
     for name in sorted(required - set(signed_headers)):
         raise _invalid_signature(f"'{name}' must be a 'SignedHeader' in the AWS Authorization.")
-    if not hmac.compare_digest(scope["signature"], _signature(request, body, region, credentials, signed_headers)):
+    if not hmac.compare_digest(scope["signature"], _signature(request, body, region, service, credentials, signed_headers)):
         raise _invalid_signature(
             "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access "
             "Key and signing method. Consult the service documentation for details."
@@ -59,7 +61,6 @@ def verify_signature(request: web.Request, body: bytes, region: str, credentials
 
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
-_SERVICE = "bedrock"
 _CLOCK_SKEW = timedelta(minutes=15)
 _AUTHORIZATION = re.compile(
     rf"{_ALGORITHM} Credential=(?P<key>[^/,\s]+)/(?P<date>\d{{8}})/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request,\s*"
@@ -78,7 +79,9 @@ def _signing_time(timestamp: str) -> datetime | None:
         return None
 
 
-def _signature(request: web.Request, body: bytes, region: str, credentials: Credentials, signed_headers: Sequence[str]) -> str:
+def _signature(
+    request: web.Request, body: bytes, region: str, service: str, credentials: Credentials, signed_headers: Sequence[str]
+) -> str:
     """What botocore's own signer makes of the request as it arrived, its path as it stood on the wire."""
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
@@ -94,7 +97,7 @@ def _signature(request: web.Request, body: bytes, region: str, credentials: Cred
         def headers_to_sign(self, request: AWSRequest) -> HTTPHeaders:
             return headers  # a client may sign others than botocore would
 
-    auth = Auth(Keys(credentials.access_key, credentials.secret_key), _SERVICE, region)
+    auth = Auth(Keys(credentials.access_key, credentials.secret_key), service, region)
     unsigned = AWSRequest(request.method, f"http://host{request.raw_path}", data=body)
     unsigned.context["timestamp"] = request.headers["X-Amz-Date"]
     return auth.signature(auth.string_to_sign(unsigned, auth.canonical_request(unsigned)), unsigned)

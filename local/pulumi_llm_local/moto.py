@@ -1,4 +1,4 @@
-"""The services that moto plays, filled with what the program declares: today DynamoDB.
+"""The services that moto plays, filled with what the program declares: today DynamoDB and SSM's parameters.
 
 moto is a mock of AWS's own APIs: https://docs.getmoto.org
 """
@@ -18,9 +18,10 @@ from pulumi_llm_local.graph import Graph
 TABLE = "aws:dynamodb/table:Table"
 TABLE_ITEM = "aws:dynamodb/tableItem:TableItem"
 # The resource types that are made in moto.
-TYPES = (TABLE, TABLE_ITEM)
+PARAMETER = "aws:ssm/parameter:Parameter"
+TYPES = (TABLE, TABLE_ITEM, PARAMETER)
 # The variables by which every AWS SDK finds these services.
-ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB",)
+ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SSM")
 
 
 class MotoError(Exception):
@@ -57,7 +58,10 @@ class Moto:
                 await self._create_table(session, graph.region, table.state)
             for item in graph.of_type(TABLE_ITEM):
                 values = {"TableName": item.state["tableName"], "Item": json.loads(item.state["item"])}
-                await self._call(session, graph.region, "PutItem", values)
+                await self._call(session, graph.region, "dynamodb", "DynamoDB_20120810.PutItem", values)
+            for parameter in graph.of_type(PARAMETER):
+                values = {key: parameter.state[key.lower()] for key in ("Name", "Type", "Value")}
+                await self._call(session, graph.region, "ssm", "AmazonSSM.PutParameter", {**values, "Overwrite": True})
 
     async def stop(self) -> None:
         await stop_process(self._process)
@@ -86,14 +90,16 @@ class Moto:
             "AttributeDefinitions": attributes,
             "BillingMode": table.get("billingMode", "PAY_PER_REQUEST"),
         }
-        await self._call(session, region, "CreateTable", body)
+        await self._call(session, region, "dynamodb", "DynamoDB_20120810.CreateTable", body)
 
-    async def _call(self, session: aiohttp.ClientSession, region: str, operation: str, body: Mapping[str, Any]) -> None:
+    async def _call(
+        self, session: aiohttp.ClientSession, region: str, service: str, operation: str, body: Mapping[str, Any]
+    ) -> None:
         # moto reads the service and the Region from the signature's scope, and checks no signature.
-        scope = f"local/20000101/{region}/dynamodb/aws4_request"
+        scope = f"local/20000101/{region}/{service}/aws4_request"
         headers = {
-            "x-amz-target": f"DynamoDB_20120810.{operation}",
-            "content-type": "application/x-amz-json-1.0",
+            "x-amz-target": operation,
+            "content-type": "application/x-amz-json-1.1",
             "authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0",
         }
         async with session.post(self.url, data=json.dumps(body), headers=headers) as response:

@@ -7,15 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Served:
-    """A REST API that answers at `url`. `keys` are its API keys, none where it asks for none; `models` its aliases."""
+    """A REST API that answers at `url`. `keys` are its API keys, none where it asks for none; `models` its aliases.
+
+    `signing` is how curl signs a call; empty where no AWS signature is asked for.
+    """
 
     url: str
     keys: Sequence[str]
     models: Sequence[str]
+    signing: str = ""
 
     def curl(self) -> str:
         """A line for curl that streams an answer."""
-        key = f" -H 'x-api-key: {self.keys[0]}'" if self.keys else ""
+        key = f" -H 'x-api-key: {self.keys[0]}'" if self.keys else f" {self.signing}" if self.signing else ""
         return f"curl -N {self.url}/chat/stream{key} -H 'content-type: application/json' -d '{{\"message\": \"Hello\"}}'"
 
     def openai(self, python: str) -> str:

@@ -58,7 +58,9 @@ _PLAYED = frozenset(
 # What has nothing to play: it takes effect in other resources.
 _IMPLIED = frozenset(
     {
+        "aws:apigateway/basePathMapping:BasePathMapping",
         "aws:apigateway/deployment:Deployment",
+        "aws:apigateway/domainName:DomainName",
         "aws:apigateway/methodResponse:MethodResponse",
         "aws:lambda/alias:Alias",
     }
@@ -144,10 +146,10 @@ async def running(options: Options, progress: Progress) -> AsyncGenerator[Runnin
         variables |= dict.fromkeys(moto.ENDPOINTS, mock.url)
         await asyncio.gather(*(function.start() for function in functions.values()))
 
-        apis = _apis(graph, functions, listener, stop)
+        apis = _apis(graph, functions, key, listener, stop)
         run = Running(
             outputs=_with_addresses(graph, apis),
-            apis=[_served(api, socket_) for api, socket_ in apis],
+            apis=[_served(api, graph.region, key, socket_) for api, socket_ in apis],
             page=f"http://127.0.0.1:{port}/",
             not_played=sorted({r.type for r in graph.resources} - _PLAYED - _IMPLIED),
             warnings=graph.warnings,
@@ -258,22 +260,27 @@ def _routes(graph: Graph) -> Iterator[Routes]:
 
 
 def _apis(
-    graph: Graph, functions: Mapping[str, Function], listener: socket.socket, stop: contextlib.AsyncExitStack
+    graph: Graph,
+    functions: Mapping[str, Function],
+    key: Credentials,
+    listener: socket.socket,
+    stop: contextlib.AsyncExitStack,
 ) -> list[tuple[RestApi, socket.socket]]:
     """Every REST API with where it will listen, the first on `listener`."""
     apis: list[tuple[RestApi, socket.socket]] = []
     for resource in graph.of_type(REST_API):
         socket_ = _listen(0) if apis else listener
         stop.callback(socket_.close)
-        apis.append((RestApi(graph, resource, functions), socket_))
+        apis.append((RestApi(graph, resource, functions, key), socket_))
     return apis
 
 
-def _served(api: RestApi, socket_: socket.socket) -> Served:
+def _served(api: RestApi, region: str, key: Credentials, socket_: socket.socket) -> Served:
     documents = [load_routes(function.root / ROUTES_FILE) for function in api.functions]
     return Served(
         url=f"http://127.0.0.1:{socket_.getsockname()[1]}/{api.stage_name}",
         keys=api.keys,
+        signing=f'--aws-sigv4 "aws:amz:{region}:execute-api" --user {key.access_key}:{key.secret_key}' if api.signed else "",
         models=[name for document in documents for name in document.names()],
     )
 
@@ -289,6 +296,6 @@ def _with_addresses(graph: Graph, apis: Sequence[tuple[RestApi, socket.socket]])
     """The stack's outputs with this machine's addresses in the place of AWS's."""
     text = json.dumps(graph.outputs, sort_keys=True)
     for api, socket_ in apis:
-        theirs = f"https://{api.id}.execute-api.{graph.region}.amazonaws.com"
-        text = text.replace(theirs, f"http://127.0.0.1:{socket_.getsockname()[1]}")
+        for theirs in api.addresses:
+            text = text.replace(theirs, f"http://127.0.0.1:{socket_.getsockname()[1]}/{api.stage_name}")
     return json.loads(text)

@@ -33,6 +33,26 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
         "least": {"models": MODELS},
         "no authentication": {"models": MODELS, "auth": "none", "access_logs": False, "debug": True},
         "two keys": {"models": MODELS, "keys": [{"name": "web", "models": ["fast"]}, {"name": "batch", "tenant": "acme"}]},
+        "everything": {
+            "models": MODELS,
+            "keys": [{"name": "web", "throttle": {"rate_limit": 1, "burst_limit": 2}, "daily_quota": 10}, {"name": "batch"}],
+            "authorizer_cache_seconds": 300,
+            "reserved_concurrency": 20,
+            "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+            "tracing": True,
+            "domain": {
+                "name": "chat.example.com",
+                "certificate_arn": "arn:aws:acm:us-east-1:123456789012:certificate/1234abcd-12ab-34cd-56ef-1234567890ab",
+                "zone_id": "Z0123456789ABCDEFGHIJ",
+            },
+            "parameter_prefix": "/llm/test",
+        },
+        "tokens": {
+            "models": MODELS,
+            "auth": "jwt",
+            "jwt": {"issuer": "https://id.example.com", "audiences": ["chat"], "models_claim": "models"},
+        },
+        "AWS signatures": {"models": MODELS, "auth": "iam"},
         "no Bedrock": {"models": [{"name": "fast", "model": "mock"}], "log_retention_days": 7},
     },
 }
@@ -43,7 +63,11 @@ TAGS = {"Team": "search", "CostCenter": "42"}
 
 def make(component: str, label: str, name: str, opts: pulumi.ResourceOptions | None = None) -> Component:
     constructor: Any = COMPONENTS[component]
-    return constructor(name, {**ARGUMENTS[component][label], "tags": TAGS}, opts)
+    args = {**ARGUMENTS[component][label], "tags": TAGS}
+    if "domain" in args:  # these two are names that a user gives, so each instance has its own
+        args["domain"] = {**args["domain"], "name": f"{name}.example.com"}
+        args["parameter_prefix"] = f"/llm/{name}"
+    return constructor(name, args, opts)
 
 
 @cache

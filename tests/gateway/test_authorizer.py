@@ -1,6 +1,5 @@
 """The authorizer as Lambda calls it, its table played by a DynamoDB on the wire."""
 
-import contextlib
 import importlib
 import json
 import subprocess
@@ -71,6 +70,7 @@ def table() -> Iterator[Table]:
 def authorizer(table: Table, monkeypatch) -> Iterator[Any]:
     """The module as a new environment imports it: it reads its configuration then."""
     for name, value in {
+        "AUTHORIZATION": "api_key",
         "KEYS_TABLE": "the-keys",
         "AWS_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "AKIATEST",
@@ -83,8 +83,6 @@ def authorizer(table: Table, monkeypatch) -> Iterator[Any]:
     module = importlib.import_module("llm_functions.authorizer")
     yield module
     sys.modules.pop("llm_functions.authorizer", None)
-    with contextlib.suppress(AttributeError):
-        module._loop.run_until_complete(module._keys._dynamodb._aws._client.close())
     module._loop.close()
 
 
@@ -207,7 +205,7 @@ def test_a_table_that_fails_is_neither_yes_nor_unauthorized(authorizer, table, i
 
 
 def test_a_table_that_is_not_there(authorizer, table, monkeypatch) -> None:
-    authorizer._keys._dynamodb._aws._environ = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")
     with pytest.raises(Exception) as failed:
         authorizer.handler(event(x_api_key=KEY), None)
     assert "Unauthorized" not in str(failed.value)
@@ -220,7 +218,7 @@ def test_a_known_key_is_served_while_the_table_fails(authorizer, table) -> None:
 
 
 def test_without_a_table_the_function_does_not_start() -> None:
-    environ = {"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    environ = {"AUTHORIZATION": "api_key", "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
     started = subprocess.run(
         [sys.executable, "-c", "import llm_functions.authorizer"],
         env=environ,

@@ -378,7 +378,10 @@ def test_both_functions_run_one_bundle_and_are_published(keyed: Recording) -> No
     assert {function["runtime"] for function in functions} == {"python3.13"}
     assert all(function["publish"] for function in functions)
     authorizer = keyed.inputs("chat-authorizer-function")
-    assert authorizer["environment"]["variables"] == {"KEYS_TABLE": keyed.named("chat-keys-table").state["name"]}
+    assert authorizer["environment"]["variables"] == {
+        "AUTHORIZATION": "api_key",
+        "KEYS_TABLE": keyed.named("chat-keys-table").state["name"],
+    }
     assert "layers" not in authorizer
 
 
@@ -454,8 +457,8 @@ def test_a_role_may_do_what_its_function_does_and_no_more(keyed: Recording) -> N
         ("chat-logs-policy", "logs:PutLogEvents"),
         ("chat-bedrock-policy", "bedrock:InvokeModel"),
         ("chat-bedrock-policy", "bedrock:InvokeModelWithResponseStream"),
-        ("chat-authorizer-policy", "logs:CreateLogStream"),
-        ("chat-authorizer-policy", "logs:PutLogEvents"),
+        ("chat-authorizer-logs-policy", "logs:CreateLogStream"),
+        ("chat-authorizer-logs-policy", "logs:PutLogEvents"),
         ("chat-authorizer-policy", "dynamodb:GetItem"),
     }
     for name, statement in statements(keyed):
@@ -628,7 +631,7 @@ def test_every_wrong_argument_is_told_at_once_and_nothing_is_made() -> None:
         "models[0].model": "'gpt-oss-20c' is no model of the catalogue",
         "models[1].name": "'a' is there already",
         "models[2].model": "'titan-embed-text-v2' is an embedding model",
-        "auth": "must be 'api_key' or 'none', not 'password'",
+        "auth": "must be 'api_key', 'jwt', 'iam' or 'none', not 'password'",
         "keys[1].name": "'k' is there already",
         "keys[1].models": "'nope' is not among the models a, a, b",
         "timeout_seconds": "must be between 10 and 895, not 900",

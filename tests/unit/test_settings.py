@@ -109,7 +109,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "an environment that is no name": ({"environment": "QA"}, [f"pulumi-llm:environment: 'QA' {NAME_FORM}"]),
     "an unknown kind of authentication": (
         {"api": {"auth": "password"}},
-        ["pulumi-llm:api.auth: must be 'api_key' or 'none', not 'password'"],
+        ["pulumi-llm:api.auth: must be 'api_key', 'jwt', 'iam' or 'none', not 'password'"],
     ),
     # Models.
     "an unknown model": (
@@ -146,6 +146,26 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a key with an unknown alias": (
         {"models": ["gpt-oss-20b", "qwen3-32b"], "api": {"keys": [{"name": "k", "models": ["qwen3-32b", "nope"]}]}},
         ["pulumi-llm:api.keys[0].models[1]: 'nope' is not among the models; choose of gpt-oss-20b, qwen3-32b"],
+    ),
+    # Who may call.
+    "tokens without their issuer": (
+        {"api": {"auth": "jwt"}},
+        ["pulumi-llm:api.jwt: is required with auth 'jwt': the issuer and the audiences"],
+    ),
+    "an issuer without tokens": (
+        {"api": {"jwt": {"issuer": "https://id.example.com", "audiences": ["chat"]}}},
+        ["pulumi-llm:api.jwt: is only for auth 'jwt', not 'api_key'"],
+    ),
+    "keys without API keys": (
+        {"api": {"auth": "iam", "keys": [{"name": "k"}]}},
+        ["pulumi-llm:api.keys: are only for auth 'api_key', not 'iam'"],
+    ),
+    "an issuer that is not safe": (
+        {"api": {"auth": "jwt", "jwt": {"issuer": "http://id.example.com", "audiences": []}}},
+        [
+            "pulumi-llm:api.jwt.issuer: 'http://id.example.com' is not of the form of an issuer, such as https://id.example.com",
+            "pulumi-llm:api.jwt.audiences: must hold at least 1",
+        ],
     ),
     # What only a developer's environment may do.
     "no authentication": ({"api": {"auth": "none"}}, [NEEDS_DEVELOPMENT]),
@@ -195,14 +215,14 @@ def test_a_mistake_is_told_with_its_place_and_what_would_be_right(changes: dict[
 
 FIVE: dict[str, Any] = {
     "pulumi-llm:models": ["gpt-oss-20b", "claude-3-5-haiku"],
-    "pulumi-llm:api": {"auth": "none", "memory_mb": 1, "keys": [{"name": "k", "models": ["nope"]}]},
+    "pulumi-llm:api": {"debug": True, "memory_mb": 1, "keys": [{"name": "k", "models": ["nope"]}]},
     "pulumi-llm:ownr": "me",
 }
 FIVE_LINES = [
     "pulumi-llm:ownr: is not known; did you mean 'owner'?",
     "pulumi-llm:api.memory_mb: must be at least 256, not 1",
     "pulumi-llm:models[1]: 'claude-3-5-haiku' has ended: Bedrock refuses every call of it; use 'claude-haiku-4-5' instead",
-    NEEDS_DEVELOPMENT,
+    DEBUG_NEEDS_DEVELOPMENT,
     "pulumi-llm:api.keys[0].models[0]: 'nope' is not among the models; choose of claude-3-5-haiku, gpt-oss-20b",
 ]
 
@@ -222,6 +242,14 @@ def test_a_program_with_five_mistakes_tells_exactly_these_and_creates_nothing() 
         {"api": {"auth": "api_key", "debug": False}},
         {"models": ["mock", {"name": "imported", "model": "mock"}]},
         {"api": {"cors_allow_origin": "http://localhost:5173"}},
+        {"api": {"auth": "jwt", "jwt": {"issuer": "https://id.example.com/", "audiences": ["chat"]}}},
+        {"api": {"auth": "iam", "reserved_concurrency": 20, "tracing": True}},
+        {
+            "api": {
+                "domain": {"name": "chat.example.com", "certificate_arn": "arn:aws:acm:us-east-1:123456789012:certificate/a"}
+            }
+        },
+        {"api": {"keys": [{"name": "k", "throttle": {"rate_limit": 1}, "daily_quota": 5}]}},
         {"api": {"cors_allow_origin": "https://chat.example.com"}},
         {"models": ["claude-haiku-4-5"], "aws:region": "ap-southeast-2"},
         {"api": {"keys": [{"name": "k", "tenant": "acme", "models": ["gpt-oss-20b"]}]}},

@@ -150,14 +150,9 @@ def _ready(options: "Options", run: "Running", seconds: float) -> str:
             "",
             api.curl(),
             "",
-            "With the OpenAI client:",
-            "",
-            install + api.openai(sys.executable),
-            "",
-            "In the terminal:",
-            "",
-            api.chat(_command()),
-            "",
+            # The other two do not sign.
+            *([] if api.signing else ["With the OpenAI client:", "", install + api.openai(sys.executable), ""]),
+            *([] if api.signing else ["In the terminal:", "", api.chat(_command()), ""]),
             "Ctrl-C stops everything.",
         ]
     )

@@ -1,22 +1,22 @@
 """ServerlessBedrockApi: a REST API in front of Amazon Bedrock, as a function behind API Gateway."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
-from pulumi_aws import apigateway, cloudwatch, dynamodb, get_caller_identity_output, iam, lambda_
+from pulumi_aws import apigateway, get_caller_identity_output, lambda_, route53, ssm
 
 from llm_gateway import environment as variables
-from llm_gateway import keys
-from llm_gateway.auth import Caller, key_hash
 from pulumi_llm import bundle
 from pulumi_llm.component import Component
-from pulumi_llm.iam import allow, assume_role, invoke_models, policy_document, write_logs
+from pulumi_llm.functions import Published, Shared, log_group, publish
+from pulumi_llm.iam import invoke_models
 from pulumi_llm.models import BedrockModel
+from pulumi_llm.serverless_bedrock_api import callers
 from pulumi_llm.serverless_bedrock_api.args import (
     INTEGRATION_MARGIN_SECONDS,
-    ApiKeyArgs,
+    DomainArgs,
     ServerlessBedrockApiArgs,
     ThrottleArgs,
     checked,
@@ -26,8 +26,6 @@ from pulumi_llm.serverless_bedrock_api.rest_api import deploy
 
 # The stage's name is the first part of the path. A CDN in front can route /api/* here as it is.
 STAGE = "api"
-# Every integration, permission and event source calls the functions by this alias, never by $LATEST.
-ALIAS = "live"
 # The account that publishes the Web Adapter's layers. https://github.com/awslabs/aws-lambda-web-adapter
 _WEB_ADAPTER_ACCOUNT = "753240598075"
 
@@ -66,6 +64,7 @@ class ServerlessBedrockApi(Component):
         "permission",
         "authorizer-logs",
         "authorizer-role",
+        "authorizer-logs-policy",
         "authorizer-policy",
         "authorizer-function",
         "authorizer-alias",
@@ -88,10 +87,14 @@ class ServerlessBedrockApi(Component):
         "stage-settings",
         "usage-plan",
         "usage-plan-key",
+        "domain",
+        "domain-mapping",
+        "domain-record",
+        "parameter",
     )
 
     url: pulumi.Output[str]
-    """The API's base URL, without a slash at its end."""
+    """The API's base URL, without a slash at its end: the custom domain's where there is one."""
     stream_url: pulumi.Output[str]
     """The URL of the stream of Server-Sent Events."""
     api_keys: pulumi.Output[Mapping[str, str]]
@@ -112,58 +115,63 @@ class ServerlessBedrockApi(Component):
     def __init__(self, name: str, args: ServerlessBedrockApiArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         region, models = checked(args, self.CHILDREN)
         super().__init__(name, opts, args.get("tags"), args.get("customize"))
+        self._warn_of_legacy(models)
         self._args = args
         self._region = region
-        for used in models:
-            if used.model.status == "legacy":
-                instead = f"; consider {used.model.replaced_by!r}" if used.model.replaced_by else ""
-                pulumi.log.warn(f"{used.model_id} is legacy: Bedrock has closed it to new customers{instead}", resource=self)
-        self._code = bundle.archive(routes_of(args, models))
-        self._authorized = args.get("auth", "api_key") != "none"
-
+        self._auth = args.get("auth", "api_key")
+        self._shared = Shared(
+            code=bundle.archive(routes_of(args, models)),
+            log_retention_days=args.get("log_retention_days", 30),
+            kms_key_arn=args.get("kms_key_arn"),
+            tracing=args.get("tracing", False),
+        )
         function = self._function(models)
         api = apigateway.RestApi(
             self.child_name("api"),
             description="pulumi-llm chat API",
             endpoint_configuration={"types": "REGIONAL"},
-            api_key_source="AUTHORIZER" if self._authorized else "HEADER",
+            api_key_source="AUTHORIZER" if self._auth == "api_key" else "HEADER",
             tags=self.tags,
             opts=self.child("api"),
         )
-        callers = self._callers() if self._authorized else None
-        authorizer = self._authorizer(api, callers[0]) if callers else None
+        declared = args.get("keys", [{"name": "default"}]) if self._auth == "api_key" else []
+        keys: dict[str, apigateway.ApiKey] = {}
+        authorizer = None
+        if self._auth == "api_key":
+            table = callers.keys_table(self, args)
+            keys = callers.api_keys(self, declared, table)
+            authorizer = callers.authorizer(self, self._shared, api, table, args.get("authorizer_cache_seconds", 0))
+        elif "jwt" in args:
+            authorizer = callers.authorizer(self, self._shared, api, args["jwt"], args.get("authorizer_cache_seconds", 0))
         stage = self._stage(api, self._routes(api, function, authorizer))
-        if callers:
-            self._usage_plan(api, stage, callers[1])
+        callers.usage_plans(self, args, declared, keys, api, stage)
 
-        self.url = stage.invoke_url
-        self.stream_url = pulumi.Output.concat(stage.invoke_url, "/chat/stream")
-        values = {key: resource.value for key, resource in callers[1].items()} if callers else {}
+        self.url = self._domain(args["domain"], api, stage) if "domain" in args else stage.invoke_url
+        self.stream_url = pulumi.Output.concat(self.url, "/chat/stream")
+        values = {key: resource.value for key, resource in keys.items()}
         # Output.all() of nothing is a list.
         self.api_keys = pulumi.Output.secret(pulumi.Output.all(**values) if values else {})
         self.default_api_key = pulumi.Output.secret(next(iter(values.values()), ""))
-        self.function_name = function.function_name
-        self.function_alias_arn = function.arn
-        self.log_group_name = self._log_group.name
+        self.function_name = function.function.name
+        self.function_alias_arn = function.alias.arn
+        self.log_group_name = function.log_group.name
         self.rest_api_id = api.id
         self.stage_name = stage.stage_name
+        self._parameters()
         self.finish()
+
+    def _warn_of_legacy(self, models: Sequence[BedrockModel]) -> None:
+        for used in models:
+            if used.model.status == "legacy":
+                instead = f"; consider {used.model.replaced_by!r}" if used.model.replaced_by else ""
+                pulumi.log.warn(f"{used.model_id} is legacy: Bedrock has closed it to new customers{instead}", resource=self)
 
     # The function that answers.
 
-    def _function(self, models: Sequence[BedrockModel]) -> lambda_.Alias:
+    def _function(self, models: Sequence[BedrockModel]) -> Published:
         args = self._args
-        self._log_group = self._logs("logs")
-        role = self._role("role")
-        logs = self._policy("logs-policy", role, [write_logs(pulumi.Output.concat(self._log_group.arn, ":*"))])
-        policies: list[pulumi.Resource] = [logs]
-        if models:
-            # A document of its own, of values that are known at preview, so that policies can judge it there.
-            account = get_caller_identity_output(opts=self.invoke_options()).account_id
-            statements = account.apply(lambda account: invoke_models(models, self._region, account))
-            policies.append(self._policy("bedrock-policy", role, statements))
-        values = {
-            variables.AUTHORIZATION: "api_key" if self._authorized else "none",
+        environment = {
+            variables.AUTHORIZATION: self._auth,
             variables.CORS_ALLOW_ORIGIN: args.get("cors_allow_origin", "*"),
             # The Web Adapter: https://github.com/awslabs/aws-lambda-web-adapter#configurations
             "AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap",
@@ -172,128 +180,42 @@ class ServerlessBedrockApi(Component):
             "AWS_LWA_READINESS_CHECK_PATH": "/health",
         }
         if args.get("debug"):
-            values[variables.DEBUG] = "true"
-        layer = args.get("web_adapter_layer_version", 27)
-        function = lambda_.Function(
-            self.child_name("function"),
+            environment[variables.DEBUG] = "true"
+        version = args.get("web_adapter_layer_version", 27)
+        layer = f"arn:aws:lambda:{self._region}:{_WEB_ADAPTER_ACCOUNT}:layer:LambdaAdapterLayerArm64:{version}"
+        return publish(
+            self,
+            "",
+            self._shared,
             description="Answers chats with Amazon Bedrock",
-            runtime=bundle.RUNTIME,
-            architectures=["arm64"],
             handler=bundle.RUN_SCRIPT,
-            code=self._code,
-            layers=[f"arn:aws:lambda:{self._region}:{_WEB_ADAPTER_ACCOUNT}:layer:LambdaAdapterLayerArm64:{layer}"],
-            role=role.arn,
-            memory_size=args.get("memory_mb", 512),
-            timeout=self._timeout,
-            environment={"variables": values},
-            logging_config={"log_format": "JSON", "log_group": self._log_group.name},
-            publish=True,
-            tags=self.tags,
-            opts=self.child("function", depends_on=policies),
+            memory_mb=args.get("memory_mb", 512),
+            timeout_seconds=self._timeout,
+            environment=environment,
+            policies=self._bedrock_policy(models) if models else {},
+            layers=[args.get("web_adapter_layer_arn", layer)],
+            reserved_concurrency=args.get("reserved_concurrency"),
         )
-        return self._alias("alias", function)
+
+    def _bedrock_policy(self, models: Sequence[BedrockModel]) -> Mapping[str, pulumi.Output[list[dict[str, Any]]]]:
+        """A document of its own, of values that are known at preview, so that policies can judge it there."""
+        account = get_caller_identity_output(opts=self.invoke_options()).account_id
+        return {"bedrock-policy": account.apply(lambda account: invoke_models(models, self._region, account))}
 
     @property
     def _timeout(self) -> int:
         return self._args.get("timeout_seconds", 300)
 
-    # Who may call.
-
-    def _callers(self) -> tuple[dynamodb.Table, dict[str, apigateway.ApiKey]]:
-        """The keys, and the table that holds their hashes for the authorizer."""
-        table = dynamodb.Table(
-            self.child_name("keys-table"),
-            billing_mode="PAY_PER_REQUEST",
-            hash_key=keys.HASH_KEY,
-            attributes=[{"name": keys.HASH_KEY, "type": "S"}],
-            deletion_protection_enabled=self._args.get("deletion_protection", True),
-            server_side_encryption={"enabled": True},
-            point_in_time_recovery={"enabled": True},
-            tags=self.tags,
-            opts=self.child("keys-table"),
-        )
-        made: dict[str, apigateway.ApiKey] = {}
-        for key in self._keys():
-            name = key["name"]
-            made[name] = apigateway.ApiKey(
-                f"{self.child_name('key')}-{name}",
-                description=f"pulumi-llm key {name} of tenant {_tenant(key)}",
-                tags=self.tags,
-                opts=self.child("key", additional_secret_outputs=["value"]),
-            )
-            caller = Caller(tenant=_tenant(key), key=name, models=tuple(key.get("models", ())))
-            dynamodb.TableItem(
-                f"{self.child_name('key-item')}-{name}",
-                table_name=table.name,
-                hash_key=keys.HASH_KEY,
-                item=made[name].value.apply(_item_of(caller)),
-                opts=self.child("key-item"),
-            )
-        return table, made
-
-    def _keys(self) -> Sequence[ApiKeyArgs]:
-        return self._args.get("keys", [{"name": "default"}])
-
-    def _authorizer(self, api: apigateway.RestApi, table: dynamodb.Table) -> apigateway.Authorizer:
-        logs = self._logs("authorizer-logs")
-        role = self._role("authorizer-role")
-        policy = self._policy(
-            "authorizer-policy",
-            role,
-            [
-                write_logs(pulumi.Output.concat(logs.arn, ":*")),
-                allow("ReadKeys", ["dynamodb:GetItem"], table.arn),
-            ],
-        )
-        function = lambda_.Function(
-            self.child_name("authorizer-function"),
-            description="Checks API keys",
-            runtime=bundle.RUNTIME,
-            architectures=["arm64"],
-            handler="llm_functions.authorizer.handler",
-            code=self._code,
-            role=role.arn,
-            memory_size=512,
-            timeout=10,
-            environment={"variables": {variables.KEYS_TABLE: table.name}},
-            logging_config={"log_format": "JSON", "log_group": logs.name},
-            publish=True,
-            tags=self.tags,
-            opts=self.child("authorizer-function", depends_on=[policy]),
-        )
-        alias = self._alias("authorizer-alias", function)
-        authorizer = apigateway.Authorizer(
-            self.child_name("authorizer"),
-            rest_api=api.id,
-            type="REQUEST",
-            authorizer_uri=alias.invoke_arn,
-            # A key may stand in either of two headers, and API Gateway asks for every identity source that is named: so
-            # the source is one that is always there. It is a cache's key too, hence no cache: the function has its own.
-            identity_source="context.identity.sourceIp",
-            authorizer_result_ttl_in_seconds=0,
-            opts=self.child("authorizer"),
-        )
-        lambda_.Permission(
-            self.child_name("authorizer-permission"),
-            action="lambda:InvokeFunction",
-            function=function.name,
-            qualifier=alias.name,
-            principal="apigateway.amazonaws.com",
-            source_arn=pulumi.Output.concat(api.execution_arn, "/authorizers/", authorizer.id),
-            opts=self.child("authorizer-permission"),
-        )
-        return authorizer
-
-    # The routes, the stage and its limits.
+    # The routes, the stage and its address.
 
     def _routes(
-        self, api: apigateway.RestApi, function: lambda_.Alias, authorizer: apigateway.Authorizer | None
+        self, api: apigateway.RestApi, function: Published, authorizer: apigateway.Authorizer | None
     ) -> apigateway.Deployment:
         lambda_.Permission(
             self.child_name("permission"),
             action="lambda:InvokeFunction",
-            function=function.function_name,
-            qualifier=function.name,
+            function=function.function.name,
+            qualifier=function.alias.name,
             principal="apigateway.amazonaws.com",
             source_arn=pulumi.Output.concat(api.execution_arn, f"/{STAGE}/*"),
             opts=self.child("permission"),
@@ -302,13 +224,14 @@ class ServerlessBedrockApi(Component):
         # https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-mode-lambda.html
         uri = pulumi.Output.concat(
             f"arn:aws:apigateway:{self._region}:lambda:path/2021-11-15/functions/",
-            function.arn,
+            function.alias.arn,
             "/response-streaming-invocations",
         )
         return deploy(
             self,
             api,
             uri,
+            self._auth,
             authorizer,
             timeout_seconds=self._timeout + INTEGRATION_MARGIN_SECONDS,
             origin=self._args.get("cors_allow_origin", "*"),
@@ -316,12 +239,13 @@ class ServerlessBedrockApi(Component):
 
     def _stage(self, api: apigateway.RestApi, deployment: apigateway.Deployment) -> apigateway.Stage:
         throttle = self._args.get("stage_throttle", ThrottleArgs(rate_limit=100, burst_limit=200))
-        access_logs = self._logs("access-logs") if self._args.get("access_logs", True) else None
+        access_logs = log_group(self, "access-logs", self._shared) if self._args.get("access_logs", True) else None
         stage = apigateway.Stage(
             self.child_name("stage"),
             rest_api=api.id,
             deployment=deployment.id,
             stage_name=STAGE,
+            xray_tracing_enabled=self._shared.tracing,
             access_log_settings=(
                 {"destination_arn": access_logs.arn, "format": json.dumps(_ACCESS_LOG)} if access_logs else None
             ),
@@ -344,63 +268,55 @@ class ServerlessBedrockApi(Component):
         )
         return stage
 
-    def _usage_plan(self, api: apigateway.RestApi, stage: apigateway.Stage, made: Mapping[str, apigateway.ApiKey]) -> None:
-        """A coarse shield per key, in front of the function."""
-        throttle = self._args.get("throttle", ThrottleArgs(rate_limit=10, burst_limit=20))
-        plan = apigateway.UsagePlan(
-            self.child_name("usage-plan"),
-            api_stages=[{"api_id": api.id, "stage": stage.stage_name}],
-            throttle_settings={"rate_limit": throttle["rate_limit"], "burst_limit": throttle["burst_limit"]},
-            quota_settings={"limit": self._args.get("daily_quota", 1_000), "period": "DAY"},
+    def _domain(self, domain: DomainArgs, api: apigateway.RestApi, stage: apigateway.Stage) -> pulumi.Output[str]:
+        """A regional custom domain whose root is the stage; its address."""
+        made = apigateway.DomainName(
+            self.child_name("domain"),
+            domain_name=domain["name"],
+            regional_certificate_arn=domain["certificate_arn"],
+            endpoint_configuration={"types": "REGIONAL"},
+            security_policy="TLS_1_2",
             tags=self.tags,
-            opts=self.child("usage-plan"),
+            opts=self.child("domain"),
         )
-        for name, key in made.items():
-            apigateway.UsagePlanKey(
-                f"{self.child_name('usage-plan-key')}-{name}",
-                usage_plan_id=plan.id,
-                key_id=key.id,
-                key_type="API_KEY",
-                opts=self.child("usage-plan-key"),
+        apigateway.BasePathMapping(
+            self.child_name("domain-mapping"),
+            rest_api=api.id,
+            stage_name=stage.stage_name,
+            domain_name=made.domain_name,
+            opts=self.child("domain-mapping"),
+        )
+        if "zone_id" in domain:
+            route53.Record(
+                self.child_name("domain-record"),
+                zone_id=domain["zone_id"],
+                name=domain["name"],
+                type="A",
+                aliases=[
+                    {"name": made.regional_domain_name, "zone_id": made.regional_zone_id, "evaluate_target_health": False}
+                ],
+                opts=self.child("domain-record"),
             )
+        return pulumi.Output.concat("https://", made.domain_name)
 
-    # What both functions have.
-
-    def _logs(self, key: str) -> cloudwatch.LogGroup:
-        return cloudwatch.LogGroup(
-            self.child_name(key),
-            retention_in_days=self._args.get("log_retention_days", 30),
-            tags=self.tags,
-            opts=self.child(key),
-        )
-
-    def _role(self, key: str) -> iam.Role:
-        return iam.Role(
-            self.child_name(key),
-            assume_role_policy=json.dumps(assume_role("lambda.amazonaws.com")),
-            tags=self.tags,
-            opts=self.child(key),
-        )
-
-    def _policy(self, key: str, role: iam.Role, statements: pulumi.Input[Sequence[Mapping[str, Any]]]) -> iam.RolePolicy:
-        document = pulumi.Output.from_input(statements).apply(lambda resolved: policy_document(*map(dict, resolved)))
-        return iam.RolePolicy(
-            self.child_name(key), role=role.id, policy=pulumi.Output.json_dumps(document), opts=self.child(key)
-        )
-
-    def _alias(self, key: str, function: lambda_.Function) -> lambda_.Alias:
-        return lambda_.Alias(
-            self.child_name(key),
-            name=ALIAS,
-            function_name=function.name,
-            function_version=function.version,
-            opts=self.child(key),
-        )
-
-
-def _item_of(caller: Caller) -> Callable[[str], str]:
-    return lambda value: json.dumps(keys.item(key_hash(value), caller))
-
-
-def _tenant(key: ApiKeyArgs) -> str:
-    return key.get("tenant", "default")
+    def _parameters(self) -> None:
+        """What other stacks need, as SSM parameters."""
+        prefix = self._args.get("parameter_prefix", "")
+        if not prefix:
+            return
+        for key, value in {
+            "url": self.url,
+            "stream_url": self.stream_url,
+            "rest_api_id": self.rest_api_id,
+            "function_name": self.function_name,
+            "function_alias_arn": self.function_alias_arn,
+            "log_group_name": self.log_group_name,
+        }.items():
+            ssm.Parameter(
+                f"{self.child_name('parameter')}-{key.replace('_', '-')}",
+                name=f"{prefix}/{key}",
+                type="String",
+                value=value,
+                tags=self.tags,
+                opts=self.child("parameter"),
+            )

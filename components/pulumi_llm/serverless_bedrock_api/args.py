@@ -10,7 +10,7 @@ import pulumi
 from llm_gateway.routes import Alias, Routes
 from pulumi_llm.component import Mistakes, check_customize, check_keys
 from pulumi_llm.models import MOCK, MOCK_TARGET, BedrockModel, ModelError, resolve
-from pulumi_llm.settings import ORIGIN, RETENTION_DAYS
+from pulumi_llm.settings import AUTHS, ISSUER, ORIGIN, RETENTION_DAYS
 
 
 class ModelArgs(TypedDict):
@@ -26,6 +26,15 @@ class ModelArgs(TypedDict):
     """Where an inference profile may run, for one whose Regions the catalogue does not have."""
 
 
+class ThrottleArgs(TypedDict):
+    """A token bucket."""
+
+    rate_limit: float
+    """Requests a second."""
+    burst_limit: int
+    """Requests at once."""
+
+
 class ApiKeyArgs(TypedDict):
     """An API key, made by API Gateway."""
 
@@ -35,15 +44,34 @@ class ApiKeyArgs(TypedDict):
     """Whose it is. Default: "default"."""
     models: NotRequired[Sequence[str]]
     """The aliases that it may use. Default: all."""
+    throttle: NotRequired[ThrottleArgs]
+    """Its own rate. Default: the API's."""
+    daily_quota: NotRequired[int]
+    """Its own requests a day. Default: the API's."""
 
 
-class ThrottleArgs(TypedDict):
-    """A token bucket."""
+class JwtArgs(TypedDict):
+    """The JSON Web Tokens of an OpenID Connect issuer, signed with RS256, which every such issuer has."""
 
-    rate_limit: float
-    """Requests a second."""
-    burst_limit: int
-    """Requests at once."""
+    issuer: str
+    """The issuer's URL, as it stands in a token's `iss`. Its keys are found by its discovery document."""
+    audiences: Sequence[str]
+    """What a token's `aud` must hold one of."""
+    tenant_claim: NotRequired[str]
+    """The claim that tells the tenant. Default: "sub"."""
+    models_claim: NotRequired[str]
+    """The claim that lists the aliases allowed. Default: none, which allows all."""
+
+
+class DomainArgs(TypedDict):
+    """A custom domain."""
+
+    name: str
+    """The host name."""
+    certificate_arn: pulumi.Input[str]
+    """Its certificate in ACM, in the API's Region."""
+    zone_id: NotRequired[pulumi.Input[str]]
+    """The public Route 53 zone in which its record is made. Default: the record is yours to make."""
 
 
 class ServerlessBedrockApiArgs(TypedDict):
@@ -54,7 +82,12 @@ class ServerlessBedrockApiArgs(TypedDict):
     region: NotRequired[str]
     """The provider's Region. Default: aws:region, else AWS_REGION."""
     auth: NotRequired[str]
-    """"api_key" (default) or "none", which lets anyone call."""
+    """Who may call: "api_key" (default), "jwt", "iam" (AWS signatures), or "none", which lets anyone."""
+    jwt: NotRequired[JwtArgs]
+    """The tokens that are accepted; with `auth` "jwt" only."""
+    authorizer_cache_seconds: NotRequired[int]
+    """How long API Gateway trusts an authorizer's answer, 0 to 3,600. With more than 0 a key must come as Authorization.
+    Default: 0; the authorizer itself remembers a key for a minute."""
     keys: NotRequired[Sequence[ApiKeyArgs]]
     """The keys. Default: one, named "default"."""
     throttle: NotRequired[ThrottleArgs]
@@ -71,6 +104,16 @@ class ServerlessBedrockApiArgs(TypedDict):
     """How long an answer may take, 10 to 895. Default: 300."""
     log_retention_days: NotRequired[pulumi.Input[int]]
     """How long logs are kept. Default: 30."""
+    reserved_concurrency: NotRequired[pulumi.Input[int]]
+    """The most answers at once, taken from the account's limit. Default: none reserved."""
+    kms_key_arn: NotRequired[pulumi.Input[str]]
+    """The KMS key of logs, table and environment; its policy must let CloudWatch Logs use it. Default: keys of AWS."""
+    tracing: NotRequired[bool]
+    """Trace requests with X-Ray. Default: false."""
+    domain: NotRequired[DomainArgs]
+    """A custom domain. Default: API Gateway's own address."""
+    parameter_prefix: NotRequired[str]
+    """Where SSM parameters with the outputs are made, such as "/llm/prod". Default: none are made."""
     access_logs: NotRequired[bool]
     """Log each request at the gateway; needs the account's API Gateway log role. Default: true."""
     debug: NotRequired[bool]
@@ -79,6 +122,8 @@ class ServerlessBedrockApiArgs(TypedDict):
     """Protect the table from deletion. Default: true."""
     web_adapter_layer_version: NotRequired[int]
     """The version of AWS's Lambda Web Adapter layer. Default: 27."""
+    web_adapter_layer_arn: NotRequired[pulumi.Input[str]]
+    """Another Web Adapter layer (arm64), such as a copy in your own account. Default: AWS's."""
     tags: NotRequired[Mapping[str, pulumi.Input[str]]]
     """Tags of every resource."""
     customize: NotRequired[Mapping[str, Mapping[str, Any]]]
@@ -103,8 +148,12 @@ def checked(args: ServerlessBedrockApiArgs, children: Sequence[str]) -> tuple[st
     for name, throttle in (("throttle", args.get("throttle")), ("stage_throttle", args.get("stage_throttle"))):
         if throttle is not None:
             check_keys(mistakes, throttle, ThrottleArgs, f"{name}.")
-    if args.get("auth", "api_key") not in ("api_key", "none"):
-        mistakes.add("auth", f"must be 'api_key' or 'none', not {args.get('auth')!r}")
+    _check_auth(mistakes, args)
+    if "domain" in args:
+        check_keys(mistakes, args["domain"], DomainArgs, "domain.")
+    prefix = args.get("parameter_prefix", "")
+    if prefix and not re.fullmatch(r"(/[A-Za-z0-9_.-]+)+", prefix):
+        mistakes.add("parameter_prefix", f"must be a path such as /llm/prod, not {prefix!r}")
     origin = args.get("cors_allow_origin", "*")
     if not re.fullmatch(ORIGIN, origin):
         mistakes.add("cors_allow_origin", f"must be an origin such as https://chat.example.com, or '*', not {origin!r}")
@@ -116,6 +165,30 @@ def checked(args: ServerlessBedrockApiArgs, children: Sequence[str]) -> tuple[st
         mistakes.add("log_retention_days", f"must be one of {', '.join(map(str, RETENTION_DAYS))}, not {retention}")
     mistakes.check()
     return region, models
+
+
+def _check_auth(mistakes: Mistakes, args: ServerlessBedrockApiArgs) -> None:
+    auth = args.get("auth", "api_key")
+    if auth not in AUTHS:
+        mistakes.add("auth", f"must be {', '.join(map(repr, AUTHS[:-1]))} or {AUTHS[-1]!r}, not {auth!r}")
+    if auth == "jwt" and "jwt" not in args:
+        mistakes.add("jwt", "is required with auth 'jwt': the issuer and the audiences")
+    if auth in AUTHS and auth != "jwt" and "jwt" in args:
+        mistakes.add("jwt", f"is only for auth 'jwt', not {auth!r}")
+    if auth in AUTHS and auth != "api_key" and "keys" in args:
+        mistakes.add("keys", f"are only for auth 'api_key', not {auth!r}")
+    jwt = args.get("jwt")
+    if jwt is not None and check_keys(mistakes, jwt, JwtArgs, "jwt."):
+        if not re.fullmatch(ISSUER, jwt["issuer"]):
+            mistakes.add("jwt.issuer", f"must be an https:// URL without a query, not {jwt['issuer']!r}")
+        if not jwt["audiences"]:
+            mistakes.add("jwt.audiences", "must hold at least one audience")
+        for audience in jwt["audiences"]:
+            if "," in audience or not audience:
+                mistakes.add("jwt.audiences", f"{audience!r} must not be empty or hold a comma")
+    cache = args.get("authorizer_cache_seconds", 0)
+    if not 0 <= cache <= 3_600:
+        mistakes.add("authorizer_cache_seconds", f"must be between 0 and 3600, not {cache}")
 
 
 def _models(mistakes: Mistakes, given: Sequence[ModelArgs], region: str) -> list[BedrockModel]:
@@ -152,6 +225,8 @@ def _check_keys_of_callers(mistakes: Mistakes, given: Sequence[ApiKeyArgs] | Non
     for index, key in enumerate(given or ()):
         if not check_keys(mistakes, key, ApiKeyArgs, f"keys[{index}]."):
             continue
+        if "throttle" in key:
+            check_keys(mistakes, key["throttle"], ThrottleArgs, f"keys[{index}].throttle.")
         if key["name"] in names:
             mistakes.add(f"keys[{index}].name", f"{key['name']!r} is there already")
         names.append(key["name"])

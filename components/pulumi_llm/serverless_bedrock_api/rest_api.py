@@ -81,10 +81,26 @@ _GATEWAY_RESPONSES: dict[str, tuple[int, str, str, str, int | None]] = {
 }
 
 
+# Where AWS signatures are asked for, API Gateway answers a call without one and a route that there is not alike.
+_IAM_RESPONSES: dict[str, tuple[int, str, str, str, int | None]] = {
+    "MISSING_AUTHENTICATION_TOKEN": (
+        403,
+        errors.AUTHENTICATION,
+        "missing_signature",
+        "this call needs an AWS signature for execute-api, or there is no such route; GET /openapi.json lists what there is",
+        None,
+    ),
+    "INVALID_SIGNATURE": (403, errors.AUTHENTICATION, "invalid_signature", "the AWS signature is wrong", None),
+    "EXPIRED_TOKEN": (403, errors.AUTHENTICATION, "expired_token", "the AWS credentials have expired", None),
+    "ACCESS_DENIED": (403, errors.PERMISSION, "access_denied", "these AWS credentials may not make this call", None),
+}
+
+
 def deploy(
     component: Component,
     api: apigateway.RestApi,
     function_uri: pulumi.Output[str],
+    auth: str,
     authorizer: apigateway.Authorizer | None,
     *,
     timeout_seconds: int,
@@ -92,9 +108,10 @@ def deploy(
 ) -> apigateway.Deployment:
     """Every operation as a method of `api`; the deployment is made anew when any of it changes.
 
-    `function_uri` is what the methods call, `timeout_seconds` how long they wait, `origin` who may call from a browser.
+    `function_uri` is what the methods call, `auth` and `authorizer` who may call them, `timeout_seconds` how long they wait,
+    `origin` who may call from a browser.
     """
-    routes = _Routes(component, api, function_uri, authorizer, timeout_seconds, origin)
+    routes = _Routes(component, api, function_uri, auth, authorizer, timeout_seconds, origin)
     return routes.deploy()
 
 
@@ -104,6 +121,7 @@ class _Routes:
         component: Component,
         api: apigateway.RestApi,
         function_uri: pulumi.Output[str],
+        auth: str,
         authorizer: apigateway.Authorizer | None,
         timeout_seconds: int,
         origin: str,
@@ -111,7 +129,9 @@ class _Routes:
         self._component = component
         self._api = api
         self._uri = function_uri
+        self._auth = auth
         self._authorizer = authorizer
+        self._responses = {**_GATEWAY_RESPONSES, **(_IAM_RESPONSES if auth == "iam" else {})}
         self._timeout_seconds = timeout_seconds
         self._origin = origin
         self._resources: dict[str, pulumi.Output[str]] = {"": api.root_resource_id}
@@ -139,12 +159,12 @@ class _Routes:
             self._method(operation, validator, body)
         for path in dict.fromkeys(operation.path for operation in OPERATIONS):
             self._preflight(path, [operation.method for operation in OPERATIONS if operation.path == path])
-        for kind in _GATEWAY_RESPONSES:
+        for kind in self._responses:
             self._gateway_response(kind)
         definition = [
             [[o.id, o.method, o.path, o.authorized, o.has_body] for o in OPERATIONS],
-            [self._authorizer is not None, self._timeout_seconds, self._origin, _CORS_HEADERS],
-            _GATEWAY_RESPONSES,
+            [self._auth, self._timeout_seconds, self._origin, _CORS_HEADERS],
+            self._responses,
         ]
         customized = component.customized(*_DEPLOYED_CHILDREN)
         digest = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
@@ -171,15 +191,16 @@ class _Routes:
     def _method(self, operation: Operation, validator: apigateway.RequestValidator, body: apigateway.Model) -> None:
         component, resource = self._component, self._resource(operation.path)
         authorizer = self._authorizer if operation.authorized else None
+        authorization = "CUSTOM" if authorizer else "AWS_IAM" if self._auth == "iam" and operation.authorized else "NONE"
         method = apigateway.Method(
             f"{component.child_name('method')}-{slug(operation.id)}",
             rest_api=self._api.id,
             resource_id=resource,
             http_method=operation.method,
-            authorization="CUSTOM" if authorizer else "NONE",
+            authorization=authorization,
             authorizer_id=authorizer.id if authorizer else None,
             # With api_key_source AUTHORIZER, this has the authorizer's key counted in its usage plan.
-            api_key_required=authorizer is not None,
+            api_key_required=authorizer is not None and self._auth == "api_key",
             request_validator_id=validator.id if operation.has_body else None,
             request_models={"application/json": body.name} if operation.has_body else None,
             opts=component.child("method"),
@@ -246,7 +267,7 @@ class _Routes:
         self._parts += [method, integration, method_response, response]
 
     def _gateway_response(self, kind: str) -> None:
-        status, error_type, code, message, retry_after = _GATEWAY_RESPONSES[kind]
+        status, error_type, code, message, retry_after = self._responses[kind]
         headers = {
             "Access-Control-Allow-Origin": f"'{self._origin}'",
             "Access-Control-Expose-Headers": "'retry-after, x-request-id'",
