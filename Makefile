@@ -8,10 +8,10 @@ export OWNER ?=
 BIN := .venv/bin
 READY := .venv/ready
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
-TIERS := unit contract gateway local
+TIERS := unit contract gateway runtime local wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test $(TIERS:%=test-%) lint format preview up destroy bench bundle lock clean
+.PHONY: help setup demo test $(TIERS:%=test-%) lint format preview up destroy bench docs bundle wheel lock clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,8 +51,15 @@ destroy: $(READY) ## Delete from AWS (STACK=dev|prod)
 bench: $(READY) ## Measure, side by side with a peer or a floor
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
+docs: $(READY) ## Write docs/components.md and docs/models.md from the code
+	@$(BIN)/python docs/generate.py
+
 bundle: $(READY) ## Build the functions' archive for Lambda
 	@$(BIN)/python -c 'from pulumi_llm.bundle import main; main()'
+
+wheel: $(READY) ## Build the package into dist/, the functions' archive in it (needs Python 3.13)
+	@$(BIN)/uv build --quiet --wheel --offline --no-build-isolation --out-dir dist
+	@ls dist/*.whl
 
 lock: $(READY) ## Resolve the dependencies anew and write the hashed locks
 	$(LOCK) requirements/setup.in -o requirements/setup.txt

@@ -6,6 +6,9 @@ import pulumi_llm
 
 settings = pulumi_llm.load()
 
+if settings.account_baseline.enabled:
+    pulumi_llm.AccountBaseline("account", settings.account_baseline_args())
+
 if settings.api.enabled:
     api = pulumi_llm.ServerlessBedrockApi("chat", settings.api_args())
     pulumi.export("api_gateway_url", api.url)

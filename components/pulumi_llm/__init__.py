@@ -1,6 +1,15 @@
 """An LLM inference service in your own AWS account, as Pulumi components."""
 
+from pulumi_llm.account_baseline import AccountBaseline, AccountBaselineArgs
 from pulumi_llm.serverless_bedrock_api import ServerlessBedrockApi, ServerlessBedrockApiArgs
 from pulumi_llm.settings import Settings, SettingsError, load
 
-__all__ = ["ServerlessBedrockApi", "ServerlessBedrockApiArgs", "Settings", "SettingsError", "load"]
+__all__ = [
+    "AccountBaseline",
+    "AccountBaselineArgs",
+    "ServerlessBedrockApi",
+    "ServerlessBedrockApiArgs",
+    "Settings",
+    "SettingsError",
+    "load",
+]

@@ -35,9 +35,43 @@ _SOURCES = ("llm_gateway", "llm_functions")
 # The handler of a function behind the Web Adapter. exec: the adapter's signals reach Python itself.
 RUN_SCRIPT = "run.sh"
 _RUN_SCRIPT_TEXT = '#!/bin/sh\nexec python3 -m llm_functions."${FUNCTION_ENTRY_POINT:-http}"\n'
-# What is left out of the dependencies: botocore's service models (its signer and its parser need none), tests, commands.
-_LEFT_OUT = ("botocore/data", "botocore/docs", "bin")
-_LEFT_OUT_SUFFIXES = (".dist-info", "__pycache__")
+# What is left out of the dependencies, as patterns: what no function can import or read. tests/unit/test_bundle.py follows
+# every import from the sources, lazy ones included, and fails where one leads here.
+_BOTOCORE_CLIENTS = [
+    "args",
+    "client",
+    "compress",
+    "configprovider",
+    "discovery",
+    "endpoint_provider",
+    "errorfactory",
+    "handlers",
+    "loaders",
+    "monitoring",
+    "paginate",
+    "regions",
+    "retryhandler",
+    "serialize",
+    "session",
+    "signers",
+    "stub",
+    "translate",
+    "validate",
+    "waiter",
+]
+_LEFT_OUT = (
+    "bin",
+    # botocore signs requests and parses event streams. Its clients stay behind, with their models, certificates and retries.
+    *("botocore/data", "botocore/docs", "botocore/cacert.pem", "botocore/retries", "jmespath"),
+    *(f"botocore/{name}.py" for name in _BOTOCORE_CLIENTS),
+    # uvicorn speaks HTTP/1.1 by httptools, without WebSocket.
+    *("h11", "uvicorn/protocols/http/*h11*", "uvicorn/protocols/http/*zttp*", "uvicorn/protocols/websockets/*_impl.py"),
+    "click/testing.py",
+    # A table of time zones, read only where the system has none and a zone is looked up by its name.
+    "dateutil/zoneinfo/dateutil-zoneinfo.tar.gz",
+    # Installers' records, and what compilers and type checkers read.
+    *(f"**/*{suffix}" for suffix in (".dist-info", "__pycache__", ".c", ".h", ".pxd", ".pyx", ".pyi", "py.typed")),
+)
 # Zip can't tell times before 1980; every entry has this one.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -62,9 +96,8 @@ def build(target: Target) -> Path:
         return shipped
     lock = _lock()
     python = _python(target)
-    dependencies = _cached(
-        f"dependencies-{target}", [lock.read_bytes(), python.encode()], lambda to: _install(to, target, python)
-    )
+    chosen = [lock.read_bytes(), python.encode(), repr(_LEFT_OUT).encode()]
+    dependencies = _cached(f"dependencies-{target}", chosen, lambda to: _install(to, target, python))
     contents = [path.read_bytes() for _, path in _source_files()]
     key = [lock.read_bytes(), python.encode(), Path(__file__).read_bytes(), *contents]
     if target == "host":
@@ -204,12 +237,9 @@ def _install(to: Path, target: Target, python: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise BundleError(f"the functions' dependencies cannot be installed:\n{done.stderr.strip()}")
-    for name in _LEFT_OUT:
-        path = to / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    for path in sorted(to.rglob("*"), reverse=True):
-        if path.name.endswith(_LEFT_OUT_SUFFIXES):
-            shutil.rmtree(path)
+    for pattern in _LEFT_OUT:
+        for path in list(to.glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     (to / ".lock").unlink(missing_ok=True)
 
 

@@ -5,6 +5,10 @@ from typing import Any
 
 from pulumi_llm.models import BedrockModel
 
+# What IAM allows a role's inline policies in all, spaces not counted.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+ROLE_POLICY_CHARACTERS = 10_240
+
 # Converse is authorized as InvokeModel, ConverseStream as InvokeModelWithResponseStream; there is no bedrock:Converse.
 # https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
 INVOKE = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
@@ -52,7 +56,11 @@ def invoke_models(models: Sequence[BedrockModel], region: str, account: str) -> 
             through.setdefault(arn, set()).update(model.foundation_models)
     if through:
         statements.append(allow("InvokeProfiles", INVOKE, sorted(through)))
-    for number, (profile, arns) in enumerate(sorted(through.items()), 1):
-        paired = {"StringEquals": {"bedrock:InferenceProfileArn": profile}}
+    # Profiles over the same models share a statement: a role's policies may hold 10,240 characters in all.
+    shared: dict[frozenset[str], list[str]] = {}
+    for profile, arns in sorted(through.items()):
+        shared.setdefault(frozenset(arns), []).append(profile)
+    for number, (arns, profiles) in enumerate(shared.items(), 1):
+        paired = {"StringEquals": {"bedrock:InferenceProfileArn": profiles if len(profiles) > 1 else profiles[0]}}
         statements.append(allow(f"InvokeModelsOfProfile{number}", INVOKE, sorted(arns), paired))
     return statements

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from pulumi_llm.models import MOCK, ModelError, find, resolve
 
 if TYPE_CHECKING:
+    from pulumi_llm.account_baseline import AccountBaselineArgs
     from pulumi_llm.serverless_bedrock_api import ServerlessBedrockApiArgs
 
 PROJECT = "pulumi-llm"
@@ -94,6 +95,12 @@ class DomainSettings(_Settings):
     zone_id: str | None = None
 
 
+def _retention(value: int) -> int:
+    if value not in RETENTION_DAYS:
+        raise ValueError(f"must be one of {', '.join(map(str, RETENTION_DAYS))}, not {value}")
+    return value
+
+
 class ApiSettings(_Settings):
     """The serverless chat API. Each key is explained in docs/settings.md."""
 
@@ -122,9 +129,26 @@ class ApiSettings(_Settings):
     @field_validator("log_retention_days")
     @classmethod
     def _a_retention(cls, value: int) -> int:
-        if value not in RETENTION_DAYS:
-            raise ValueError(f"must be one of {', '.join(map(str, RETENTION_DAYS))}, not {value}")
-        return value
+        return _retention(value)
+
+
+class AccountBaselineSettings(_Settings):
+    """What an account or Region has only once; each part is set only where it is asked for, in one stack of the account."""
+
+    api_gateway_logs: Flag = False
+    github_oidc: Flag = False
+    cost_anomalies: Flag = False
+    bedrock_invocation_logs: Flag = False
+    log_retention_days: Count = 30
+
+    @property
+    def enabled(self) -> bool:
+        return self.api_gateway_logs or self.github_oidc or self.cost_anomalies or self.bedrock_invocation_logs
+
+    @field_validator("log_retention_days")
+    @classmethod
+    def _a_retention(cls, value: int) -> int:
+        return _retention(value)
 
 
 class Settings(_Settings):
@@ -139,12 +163,17 @@ class Settings(_Settings):
     development: Flag = False
     tags: Mapping[str, str] = Field(default_factory=dict)
     models: tuple[ModelSettings, ...] = Field(min_length=1)
+    account_baseline: AccountBaselineSettings = AccountBaselineSettings()
     api: ApiSettings = ApiSettings()
 
     def all_tags(self) -> dict[str, str]:
         """The tags of every resource: the configuration's own win."""
         own = {"Project": PROJECT, "Environment": self.environment, "ManagedBy": "Pulumi"}
         return {**own, **({"Owner": self.owner} if self.owner else {}), **self.tags}
+
+    def account_baseline_args(self) -> "AccountBaselineArgs":
+        """The arguments of what the account has only once."""
+        return cast("AccountBaselineArgs", {**self.account_baseline.model_dump(), "tags": self.all_tags()})
 
     def api_args(self) -> "ServerlessBedrockApiArgs":
         """The arguments of the serverless chat API."""

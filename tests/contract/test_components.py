@@ -29,6 +29,16 @@ COMPONENTS: dict[str, type[Component]] = {
 
 # Sets of arguments that together make every child of a component.
 ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
+    "AccountBaseline": {
+        "everything": {
+            "api_gateway_logs": True,
+            "github_oidc": True,
+            "cost_anomalies": True,
+            "bedrock_invocation_logs": True,
+            "log_retention_days": 90,
+        },
+        "one part": {"github_oidc": True},
+    },
     "ServerlessBedrockApi": {
         "least": {"models": MODELS},
         "no authentication": {"models": MODELS, "auth": "none", "access_logs": False, "debug": True},
@@ -56,6 +66,8 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
         "no Bedrock": {"models": [{"name": "fast", "model": "mock"}], "log_retention_days": 7},
     },
 }
+# Components of what an account or a Region has only once.
+ONCE_ONLY = ("AccountBaseline",)
 CASES = [(name, label) for name in sorted(COMPONENTS) for label in ARGUMENTS.get(name, {})]
 
 TAGS = {"Team": "search", "CostCenter": "42"}
@@ -134,7 +146,7 @@ def test_a_given_tag_wins(component: str) -> None:
     assert all(tag == {"Component": "mine alone"} for tag in tags)
 
 
-@each_case
+@pytest.mark.parametrize(("component", "label"), [case for case in CASES if case[0] not in ONCE_ONLY])
 def test_two_stand_in_one_stack(component: str, label: str) -> None:
     def two() -> None:
         make(component, label, "mine")
@@ -180,7 +192,13 @@ def test_some_component_asks_a_provider() -> None:
     assert any(recorded(component, label).invoked for component, label in CASES), "or the test above proves nothing"
 
 
-@each_case
+@pytest.mark.parametrize("label", ARGUMENTS["AccountBaseline"])
+def test_what_an_account_has_once_stays(label: str) -> None:
+    """Another stack uses it: API Gateway's log role is one for the whole Region."""
+    assert [r.name for r in recorded("AccountBaseline", label).custom() if not r.retain_on_delete or r.protect] == []
+
+
+@pytest.mark.parametrize(("component", "label"), [case for case in CASES if case[0] not in ONCE_ONLY])
 def test_nothing_is_protected_or_kept_behind_the_users_back(component: str, label: str) -> None:
     """A user's own options decide (`protect`, `retain_on_delete`); AWS's deletion protection is an argument."""
     assert [r.name for r in recorded(component, label).of_type() if r.protect or r.retain_on_delete] == []

@@ -42,7 +42,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a key with a near one": ({"model": ["x"]}, ["pulumi-llm:model: is not known; did you mean 'models'?"]),
     "a key with none near": (
         {"vpc": 1},
-        ["pulumi-llm:vpc: is not known; there are api, development, environment, models, owner, tags"],
+        ["pulumi-llm:vpc: is not known; there are account_baseline, api, development, environment, models, owner, tags"],
     ),
     "a key of a component": (
         {"api": {"memory": 512}},

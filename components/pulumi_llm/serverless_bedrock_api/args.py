@@ -1,5 +1,6 @@
 """The arguments of ServerlessBedrockApi, and their check."""
 
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ import pulumi
 
 from llm_gateway.routes import Alias, Routes
 from pulumi_llm.component import Mistakes, check_customize, check_keys
+from pulumi_llm.iam import ROLE_POLICY_CHARACTERS, invoke_models, policy_document
 from pulumi_llm.models import MOCK, MOCK_TARGET, BedrockModel, ModelError, resolve
 from pulumi_llm.settings import AUTHS, ISSUER, ORIGIN, RETENTION_DAYS
 
@@ -215,6 +217,11 @@ def _models(mistakes: Mistakes, given: Sequence[ModelArgs], region: str) -> list
             )
         except ModelError as error:
             mistakes.add(f"models[{index}].model", str(error))
+    # Beside the policy that names them, the role has one of at most some 500 characters for its logs.
+    length = len(json.dumps(policy_document(*invoke_models(models, region, "0" * 12)), separators=(",", ":")))
+    if length > ROLE_POLICY_CHARACTERS - 500:
+        reason = f"need a policy of {length:,} characters, and IAM allows a role {ROLE_POLICY_CHARACTERS:,}; give fewer models"
+        mistakes.add("models", reason)
     return models
 
 

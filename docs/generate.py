@@ -1,0 +1,229 @@
+"""Writes the pages that say what the code says: components.md from the components, models.md from the catalogue.
+
+`make docs` runs it; tests/contract/test_docs.py fails where a page is out of date.
+"""
+
+import inspect
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pulumi.provider.experimental.component import ComponentProvider
+
+import pulumi_llm
+from pulumi_llm.component import Component
+from pulumi_llm.models import Model, catalogue
+
+FOLDER = Path(__file__).resolve().parent
+NOTICE = "<!-- Made by `make docs`; change the code instead. -->"
+UNPROVEN = "†"
+
+
+def main() -> None:
+    for name, page in PAGES.items():
+        path = FOLDER / name
+        path.write_text(page(), encoding="utf-8")
+        sys.stdout.write(f"{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}\n")
+
+
+# The components, as the schema for other languages has them: its texts are the attributes' docstrings.
+
+
+def components_page() -> str:
+    exported = [value for name in pulumi_llm.__all__ if _is_component(value := getattr(pulumi_llm, name))]
+    exported.sort(key=lambda kind: kind.__name__)
+    schema = json.loads(ComponentProvider(exported, "llm", "pulumi-llm", "0").schema)
+    lines = [
+        "# Components",
+        NOTICE,
+        "Each is made as `pulumi_llm.NAME(name, args, opts)`, with the arguments as a dictionary; [examples](../examples) "
+        "has a program for each. An argument of a type `… or Output` may be another resource's output; the others are plain "
+        "values. Other languages write the names in their own style (`dailyQuota`).",
+    ]
+    for kind in exported:
+        described = schema["resources"][f"llm:index:{kind.__name__}"]
+        lines += [
+            f"## {kind.__name__}",
+            *_paragraphs(inspect.getdoc(kind)),
+            f"### Arguments of {kind.__name__}",
+            _arguments(described["inputProperties"], described.get("requiredInputs", ()), _own_names(kind)),
+        ]
+        for name in _nested(described["inputProperties"], schema["types"]):
+            nested = schema["types"][f"llm:index:{name}"]
+            lines += [
+                f"#### {name}",
+                *_paragraphs(nested.get("description")),
+                _arguments(nested["properties"], nested.get("required", ()), nested["properties"]),
+            ]
+        lines += [
+            f"### Outputs of {kind.__name__}",
+            _table(
+                ("output", "type", ""),
+                (
+                    (f"`{_snake(name)}`", _type_of(entry, output=True), _text(entry))
+                    for name, entry in described["properties"].items()
+                ),
+            ),
+            f"### Children of {kind.__name__}",
+            "The keys that `customize` takes: " + _codes(kind.CHILDREN) + ".",
+        ]
+    return _joined(lines)
+
+
+def _is_component(value: object) -> bool:
+    return inspect.isclass(value) and issubclass(value, Component)
+
+
+def _own_names(kind: type[Component]) -> Sequence[str]:
+    """The arguments in the order of their declaration."""
+    return list(inspect.get_annotations(inspect.get_annotations(kind.__init__)["args"]))
+
+
+def _arguments(properties: Mapping[str, Any], required: Sequence[str], order: Iterable[str]) -> str:
+    entries = {_snake(name): (entry, name in required) for name, entry in properties.items()}
+    rows: list[tuple[str, ...]] = []
+    for name in map(_snake, order):
+        entry, needed = entries[name]
+        rows.append((f"`{name}`", _type_of(entry), "yes" if needed else "", _text(entry)))
+    return _table(("argument", "type", "required", ""), rows)
+
+
+def _nested(properties: Mapping[str, Any], types: Mapping[str, Any], seen: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The types that arguments are made of, each once, in the order of their first mention."""
+    for reference in re.findall(r'"#/types/llm:index:(\w+)"', json.dumps(properties)):
+        if reference not in seen:
+            seen = _nested(types[f"llm:index:{reference}"]["properties"], types, (*seen, reference))
+    return seen
+
+
+def _type_of(entry: Mapping[str, Any], *, output: bool = False) -> str:
+    """A type in words. An argument that is not plain takes an Output too; every output is one."""
+    if reference := entry.get("$ref"):
+        name = reference.rpartition(":")[2]
+        text = f"[{name}](#{name.lower()})" if reference.startswith("#/types/") else "anything"
+    elif entry["type"] == "array":
+        text = f"list of {_type_of(entry['items'], output=output)}"
+    elif entry["type"] == "object":
+        text = f"map of {_type_of(entry['additionalProperties'], output=output)}"
+    else:
+        text = entry["type"]
+    return text if output or entry.get("plain") else f"{text} or Output"
+
+
+def _text(entry: Mapping[str, Any]) -> str:
+    return " ".join(entry.get("description", "").split())
+
+
+def _snake(name: str) -> str:
+    return re.sub("(?<!^)([A-Z])", lambda match: "_" + match[1].lower(), name)
+
+
+# The catalogue.
+
+
+def models_page() -> str:
+    models = list(catalogue().values())
+    return _joined(
+        [
+            "# Models",
+            NOTICE,
+            "What [models.toml](../components/pulumi_llm/models.toml) knows, where each figure has its source. A configuration "
+            "names a model by any of its names, by the id or inference profile that it is called as, or by an ARN.",
+            f"{UNPROVEN} marks what rests on secondary sources or on none. Context and output are in tokens. Prices are US "
+            "dollars for a million tokens in and out, on demand in the US Regions. A parameter that a model does not accept is "
+            "refused before the call.",
+            _table(
+                ("name", "", "kind", "called by", "other names", "context", "output", "accepts", "reasons", "price", "status"),
+                map(_model_row, models),
+            ),
+            "## Regions",
+            "A call of a foundation model runs in the Region where it is made; a call through an inference profile may run in "
+            "any of the profile's. Where those are not listed here, the configuration's `destination_regions` must list them. "
+            "An imported model is called by its import's ARN, in the Region of the import.",
+            _table(("name", "called as", "from", "may run in"), (row for model in models for row in _region_rows(model))),
+        ]
+    )
+
+
+def _model_row(model: Model) -> tuple[str, ...]:
+    def marked(text: str, key: str) -> str:
+        return f"{text} {UNPROVEN}" if text and key in model.unproven else text
+
+    accepts = ", ".join(model.accepts)
+    if model.exclusive:
+        accepts += f" (only one of {', '.join(model.exclusive)})"
+    prices = [
+        marked(_price(price), key)
+        for price, key in ((model.price_input, "price_input"), (model.price_output, "price_output"))
+        if price is not None
+    ]
+    return (
+        f"`{model.name}`",
+        model.title,
+        model.kind,
+        {"foundation_model": "id", "inference_profile": "inference profile", "imported_model": "ARN"}[model.access],
+        marked(_codes(_other_names(model)), "names"),
+        marked(f"{model.context_tokens:,}", "context_tokens"),
+        marked(f"{model.max_output_tokens:,}" if model.max_output_tokens else "", "max_output_tokens"),
+        marked(accepts, "accepts"),
+        marked("yes" if model.reasoning else "no", "reasoning") if model.kind == "chat" else "",
+        " / ".join(prices),
+        marked(model.status, "status") + (f"; use `{model.replaced_by}`" if model.replaced_by else ""),
+    )
+
+
+def _other_names(model: Model) -> list[str]:
+    """What a configuration may say too, besides the ids that the model is called as."""
+    called_as = [profile.id for profile in model.profiles] or [model.foundation_model]
+    return [name for name in dict.fromkeys((*model.names, model.foundation_model)) if name and name not in called_as]
+
+
+def _region_rows(model: Model) -> Iterable[tuple[str, ...]]:
+    if model.access != "inference_profile":
+        mark = f" {UNPROVEN}" if "regions" in model.unproven else ""
+        called_as = f"`{model.foundation_model}`" if model.foundation_model else "ARN"
+        yield f"`{model.name}`", called_as, ", ".join(model.regions) + mark, "the same"
+    for profile in model.profiles:
+        if not profile.source_regions:
+            where = "not known" if model.status != "ended" else ""
+        elif profile.destination_regions:
+            mark = f" {UNPROVEN}" if "profiles.destination_regions" in model.unproven else ""
+            where = ", ".join(profile.destination_regions) + mark
+        else:
+            where = "any commercial Region" if profile.id.startswith("global.") else "not known"
+        yield f"`{model.name}`", f"`{profile.id}`", ", ".join(profile.source_regions) or "nowhere any more", where
+
+
+def _price(dollars: float) -> str:
+    """At least cents."""
+    whole, _, cents = f"{dollars:.6f}".rstrip("0").partition(".")
+    return f"{whole}.{cents:<02}"
+
+
+# Markdown.
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    cells = [[cell.replace("|", r"\|") for cell in row] for row in (head, ["---"] * len(head), *rows)]
+    return "\n".join("|" + "|".join(f" {cell} " if cell else " " for cell in row) + "|" for row in cells)
+
+
+def _codes(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _paragraphs(text: str | None) -> list[str]:
+    return [" ".join(paragraph.split()) for paragraph in (text or "").split("\n\n")]
+
+
+def _joined(blocks: Iterable[str]) -> str:
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+PAGES: Mapping[str, Callable[[], str]] = {"components.md": components_page, "models.md": models_page}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""What the account and Region have only once, in a stack of its own that other stacks stand on."""
+
+import pulumi
+
+import pulumi_llm
+
+baseline = pulumi_llm.AccountBaseline(
+    "account",
+    {
+        # Stages with access logs need this role to be set, once a Region.
+        "api_gateway_logs": True,
+        # Deploy roles of GitHub workflows name this provider, once an account.
+        "github_oidc": True,
+        "cost_anomalies": True,
+        "tags": {"Team": "platform"},
+    },
+)
+
+pulumi.export("github_oidc_provider_arn", baseline.github_oidc_provider_arn)
+pulumi.export("api_gateway_role_arn", baseline.api_gateway_role_arn)

