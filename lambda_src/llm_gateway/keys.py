@@ -4,10 +4,12 @@ The component writes an item a key; nothing writes one at run time. The item's s
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llm_gateway.auth import Caller
-from llm_gateway.dynamodb import DynamoDB
+
+if TYPE_CHECKING:  # the component reads the item's shape here, and has no use for an AWS client
+    from llm_gateway.dynamodb import DynamoDB
 
 HASH_KEY = "key_hash"
 
@@ -30,7 +32,7 @@ def item(key_hash: str, caller: Caller) -> dict[str, Any]:
 class KeyStore:
     """Looks keys up by their hash, and remembers the known ones for `TRUST_SECONDS`."""
 
-    def __init__(self, dynamodb: DynamoDB, table: str, clock: Callable[[], float]) -> None:
+    def __init__(self, dynamodb: "DynamoDB", table: str, clock: Callable[[], float]) -> None:
         self._dynamodb = dynamodb
         self._table = table
         self._clock = clock
