@@ -58,8 +58,7 @@ bundle: $(READY) ## Build the functions' archive for Lambda
 	@$(BIN)/python -c 'from pulumi_llm.bundle import main; main()'
 
 wheel: $(READY) ## Build the package into dist/, the functions' archive in it (needs Python 3.13)
-	@$(BIN)/uv build --quiet --wheel --offline --no-build-isolation --out-dir dist
-	@ls dist/*.whl
+	@$(BIN)/uv build --wheel --offline --no-build-isolation --out-dir dist
 
 lock: $(READY) ## Resolve the dependencies anew and write the hashed locks
 	$(LOCK) requirements/setup.in -o requirements/setup.txt

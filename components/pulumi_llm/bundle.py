@@ -37,33 +37,14 @@ RUN_SCRIPT = "run.sh"
 _RUN_SCRIPT_TEXT = '#!/bin/sh\nexec python3 -m llm_functions."${FUNCTION_ENTRY_POINT:-http}"\n'
 # What is left out of the dependencies, as patterns: what no function can import or read. tests/unit/test_bundle.py follows
 # every import from the sources, lazy ones included, and fails where one leads here.
-_BOTOCORE_CLIENTS = [
-    "args",
-    "client",
-    "compress",
-    "configprovider",
-    "discovery",
-    "endpoint_provider",
-    "errorfactory",
-    "handlers",
-    "loaders",
-    "monitoring",
-    "paginate",
-    "regions",
-    "retryhandler",
-    "serialize",
-    "session",
-    "signers",
-    "stub",
-    "translate",
-    "validate",
-    "waiter",
-]
 _LEFT_OUT = (
     "bin",
     # botocore signs requests and parses event streams. Its clients stay behind, with their models, certificates and retries.
     *("botocore/data", "botocore/docs", "botocore/cacert.pem", "botocore/retries", "jmespath"),
-    *(f"botocore/{name}.py" for name in _BOTOCORE_CLIENTS),
+    *(f"botocore/{name}.py" for name in ("args", "client", "compress", "configprovider", "discovery", "endpoint_provider")),
+    *(f"botocore/{name}.py" for name in ("errorfactory", "handlers", "loaders", "monitoring", "paginate", "regions")),
+    *(f"botocore/{name}.py" for name in ("retryhandler", "serialize", "session", "signers", "stub", "translate", "validate")),
+    "botocore/waiter.py",
     # uvicorn speaks HTTP/1.1 by httptools, without WebSocket.
     *("h11", "uvicorn/protocols/http/*h11*", "uvicorn/protocols/http/*zttp*", "uvicorn/protocols/websockets/*_impl.py"),
     "click/testing.py",
@@ -94,15 +75,16 @@ def build(target: Target) -> Path:
     shipped = Path(__file__).with_name("lambda.zip")
     if target == "lambda" and shipped.exists():
         return shipped
-    lock = _lock()
-    python = _python(target)
-    chosen = [lock.read_bytes(), python.encode(), repr(_LEFT_OUT).encode()]
+    # The interpreter is looked for only where something has to be built, for that takes half a second. A bundle for Lambda is of
+    # a minor version, whichever interpreter of it compiled it.
+    python = PYTHON if target == "lambda" else _python(target)
+    chosen = [_lock().read_bytes(), python.encode(), repr(_LEFT_OUT).encode()]
     dependencies = _cached(f"dependencies-{target}", chosen, lambda to: _install(to, target, python))
     contents = [path.read_bytes() for _, path in _source_files()]
-    key = [lock.read_bytes(), python.encode(), Path(__file__).read_bytes(), *contents]
+    key = [*chosen, Path(__file__).read_bytes(), *contents]
     if target == "host":
         return _cached("host", key, lambda to: _assemble(to, dependencies))
-    return _cached("lambda", key, lambda to: _zip(to, dependencies, python), suffix=".zip")
+    return _cached("lambda", key, lambda to: _zip(to, dependencies, _python(target)), suffix=".zip")
 
 
 def with_routes(base: Path, target: Target, routes: Routes) -> Path:
@@ -218,18 +200,8 @@ def _uv() -> str:
 
 def _install(to: Path, target: Target, python: str) -> None:
     """The locked dependencies, and nothing that a function does not read."""
-    command = [
-        _uv(),
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--require-hashes",
-        "--only-binary",
-        ":all:",
-        "--no-compile-bytecode",
-    ]
-    command += ["--target", str(to), "--requirements", str(_lock())]
+    command = [_uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
+    command += ["--no-compile-bytecode", "--target", str(to), "--requirements", str(_lock())]
     if target == "lambda":
         command += ["--python-platform", "aarch64-manylinux2014", "--python-version", PYTHON]
     else:

@@ -155,3 +155,11 @@ def strings(source: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(source.read_text())):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
+
+
+def test_assumptions_about_aws_are_named_and_cited() -> None:
+    """Each row of docs/verification.md is what some test rests on, and each such test names a row that is there."""
+    named = set(re.findall(r"^\| `([a-z0-9-]+)` \|", (ROOT / "docs" / "verification.md").read_text(), re.MULTILINE))
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    cited = set(re.findall(r'mark\.assumes\("([a-z0-9-]+)"\)', tests))
+    assert named == cited

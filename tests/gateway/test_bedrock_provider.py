@@ -159,6 +159,7 @@ VALIDATION = {
 
 
 @pytest.mark.parametrize(("message", "expected"), VALIDATION.items())
+@pytest.mark.assumes("validation-text")
 async def test_a_validation_exception_by_what_it_says(gateway, fake, wire, message: str, expected: Any) -> None:
     refusal = wire.response(400, {"message": message}, x_amzn_errortype="ValidationException")
     outcome = await call(await gateway((await fake(wire.plays(refusal))).url), stream=False)

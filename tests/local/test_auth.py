@@ -70,6 +70,7 @@ def refused(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, error["code"]
 
 
+@pytest.mark.assumes("rs256")
 def test_tokens_of_an_issuer() -> None:
     with issuer() as url:
         jwt = json.dumps({"issuer": url, "audiences": ["chat"], "models_claim": "models"})
@@ -94,6 +95,8 @@ def test_tokens_of_an_issuer() -> None:
             assert stack.outputs["api_key_value"] == ""
 
 
+@pytest.mark.assumes("iam-responses")
+@pytest.mark.assumes("iam-identity")
 def test_aws_signatures() -> None:
     with local_stack("--model-delay", "0", "--config", "api.auth=iam", json_output=False) as stack:
         assert stack.process.stdout is not None
@@ -194,6 +197,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("failing", "answer"), CASES, ids=[f"{c[0][0]}, {c[0][2]}" for c in CASES], indirect=["failing"])
+@pytest.mark.assumes("function-failure")
 def test_a_function_that_fails(failing: LocalStack, answer: tuple[int, str]) -> None:
     for _ in range(2):  # and the next call is no different: it is started again
         assert refused(httpx.post(f"{failing.url}/chat", json={"message": "Hi"}, timeout=30)) == answer

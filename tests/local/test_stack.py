@@ -18,6 +18,7 @@ import pytest
 from botocore.config import Config
 
 from local.conftest import ROOT, LocalStack, events, failed_start, local_stack
+from pulumi_llm.bundle import cache_folder
 
 OUTPUTS = {"api_gateway_url", "stream_url", "api_key_value", "cloudwatch_log_group", "lambda_function_name"}
 
@@ -154,6 +155,10 @@ BAD = [
 
 
 @pytest.mark.parametrize(("method", "path", "headers", "body", "status", "code"), [c[1:] for c in BAD], ids=[c[0] for c in BAD])
+@pytest.mark.assumes("unknown-route")
+@pytest.mark.assumes("too-large")
+@pytest.mark.assumes("event-size")
+@pytest.mark.assumes("identity-source")
 def test_bad_requests(
     dev: LocalStack, method: str, path: str, headers: dict[str, str], body: bytes, status: int, code: str
 ) -> None:
@@ -175,6 +180,7 @@ def test_a_browser_may_ask_first(dev: LocalStack) -> None:
         assert "authorization" in answer.headers["access-control-allow-headers"]
 
 
+@pytest.mark.assumes("usage-identifier")
 def test_a_keys_rate_and_quota_are_told_apart() -> None:
     limits = ("api.throttle.rate_limit=0.1", "api.throttle.burst_limit=4", "api.daily_quota=3")
     with local_stack("--model-delay", "0", *(part for limit in limits for part in ("--config", limit))) as stack:
@@ -243,6 +249,24 @@ async def _outcomes(stack: LocalStack, count: int) -> list[Any]:
             return None if kind == "done" else data["error"]["code"]
 
         return list(await asyncio.gather(*(call() for _ in range(count) for call in (whole, streamed))))
+
+
+@pytest.mark.assumes("runs-on")
+def test_a_caller_that_leaves_does_not_end_the_function() -> None:
+    with local_stack("--model-delay", "0,0.01") as stack:
+        headers = {"x-api-key": stack.key}
+        with httpx.stream("POST", stack.outputs["stream_url"], json={"message": "Hello"}, headers=headers) as response:
+            request_id = response.headers["x-request-id"]
+            next(response.iter_raw())
+        port = stack.url.split(":")[2].split("/")[0]
+        log = cache_folder() / "local" / f"dev-{port}" / "chat-function.log"
+        wait = threading.Event()
+        for _ in range(1_000):
+            lines = [json.loads(line) for line in log.read_text().splitlines() if request_id in line]
+            if lines:
+                break
+            wait.wait(0.01)
+        assert [line["gen_ai.response.finish_reasons"] for line in lines] == [["end_turn"]]
 
 
 def test_a_function_that_dies_is_started_again(dev: LocalStack) -> None:

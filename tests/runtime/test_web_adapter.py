@@ -269,6 +269,7 @@ async def call(function: Lambda, *arguments: Any, timeout: float | None = None, 
 # Every operation.
 
 
+@pytest.mark.assumes("environment")
 async def test_what_is_answered_whole(lambda_, bedrock) -> None:
     function = lambda_(await bedrock())
     health = await call(function, "GET", "/health", caller=None)
@@ -344,6 +345,7 @@ async def test_bedrock_hangs_up_while_the_environment_is_frozen(lambda_, bedrock
 # Who calls.
 
 
+@pytest.mark.assumes("adapter-context")
 async def test_the_authorizers_word_decides(lambda_, bedrock) -> None:
     function = lambda_(await bedrock())
     only = {"tenant": "Müller & Söhne", "key": "ci", "models": "r1"}

@@ -38,6 +38,7 @@ def mixture() -> list[BedrockModel]:
     ]
 
 
+@pytest.mark.assumes("profile-statements")
 def test_each_model_is_allowed_as_it_is_called() -> None:
     llama = foundation("meta.llama3-3-70b-instruct-v1:0", "us-east-1", "us-east-2", "us-west-2")
     everywhere, geographic = f"{OWN}:inference-profile/global.{HAIKU}", f"{OWN}:inference-profile/us.{HAIKU}"

@@ -47,6 +47,7 @@ def test_what_is_unproven_is_there(model: Model) -> None:
 
 
 @each(MODELS)
+@pytest.mark.assumes("catalogue")
 def test_how_a_model_is_called_is_told_in_full(model: Model) -> None:
     regions = [*model.regions, *(r for p in model.profiles for r in (*p.source_regions, *p.destination_regions))]
     assert all(REGION.fullmatch(region) for region in regions)

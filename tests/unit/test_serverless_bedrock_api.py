@@ -99,6 +99,8 @@ def test_there_is_a_method_for_every_operation_and_a_preflight_for_every_path(ea
     assert set(routes(each, INTEGRATION)) == expected
 
 
+@pytest.mark.assumes("stream-uri")
+@pytest.mark.assumes("stream-time")
 def test_every_method_streams_from_the_published_function(each: Recording) -> None:
     alias = each.named("chat-alias")
     assert alias.inputs["name"] == "live"
@@ -116,6 +118,7 @@ def test_every_method_streams_from_the_published_function(each: Recording) -> No
             assert timeout * 1000 < integration["timeoutMilliseconds"] <= 900_000
 
 
+@pytest.mark.assumes("stream-permission")
 def test_nothing_calls_what_is_not_published(each: Recording) -> None:
     assert "$LATEST" not in json.dumps([each.inputs(r.name) for r in each.custom() if r.type != FUNCTION])
     for alias in each.of_type(ALIAS):
@@ -142,6 +145,7 @@ def test_a_caller_must_be_known_except_for_health_and_the_description(keyed: Rec
             assert method["authorizerId"] == authorizer.id
 
 
+@pytest.mark.assumes("identity-source")
 def test_the_authorizer_is_asked_at_every_request_and_names_the_key(keyed: Recording) -> None:
     authorizer, alias = keyed.inputs("chat-authorizer"), keyed.named("chat-authorizer-alias")
     assert authorizer["type"] == "REQUEST"
@@ -345,6 +349,7 @@ def test_the_whole_stage_has_a_limit_of_its_own(plain: Recording, full: Recordin
 # The functions.
 
 
+@pytest.mark.assumes("adapter-layer")
 def test_the_function_is_what_the_web_adapter_runs(each: Recording) -> None:
     function = each.inputs("chat-function")
     assert function["runtime"] == "python3.13"
