@@ -75,8 +75,8 @@ def build(target: Target) -> Path:
     shipped = Path(__file__).with_name("lambda.zip")
     if target == "lambda" and shipped.exists():
         return shipped
-    # The interpreter is looked for only where something has to be built, for that takes half a second. A bundle for Lambda is of
-    # a minor version, whichever interpreter of it compiled it.
+    # The interpreter is looked for only where something has to be built, for that takes half a second. A bundle for Lambda
+    # is of a minor version, whichever interpreter of it compiled it.
     python = PYTHON if target == "lambda" else _python(target)
     chosen = [_lock().read_bytes(), python.encode(), repr(_LEFT_OUT).encode()]
     dependencies = _cached(f"dependencies-{target}", chosen, lambda to: _install(to, target, python))
