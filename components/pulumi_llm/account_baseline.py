@@ -8,7 +8,7 @@ import pulumi
 from pulumi_aws import apigateway, bedrockmodel, cloudwatch, costexplorer, get_caller_identity_output, iam
 
 from pulumi_llm.component import Component, Mistakes, check_customize, check_keys
-from pulumi_llm.iam import allow, policy_document
+from pulumi_llm.iam import allow, assume_role, policy_document
 from pulumi_llm.settings import RETENTION_DAYS
 
 
@@ -84,7 +84,8 @@ class AccountBaseline(Component):
         role = iam.Role(
             self.child_name("api-gateway-role"),
             description="API Gateway writes its logs",
-            assume_role_policy=pulumi.Output.json_dumps(self._trust("apigateway.amazonaws.com")),
+            # AWS documents no condition for it, and setting the account fails where API Gateway cannot take the role.
+            assume_role_policy=json.dumps(assume_role("apigateway.amazonaws.com")),
             tags=self.tags,
             opts=self._kept("api-gateway-role"),
         )
@@ -130,7 +131,7 @@ class AccountBaseline(Component):
         role = iam.Role(
             self.child_name("bedrock-role"),
             description="Bedrock writes its invocation logs",
-            assume_role_policy=pulumi.Output.json_dumps(self._trust("bedrock.amazonaws.com")),
+            assume_role_policy=pulumi.Output.json_dumps(self._trust_of_bedrock()),
             tags=self.tags,
             opts=self._kept("bedrock-role"),
         )
@@ -156,15 +157,15 @@ class AccountBaseline(Component):
         )
         return logs.name
 
-    def _trust(self, service: str) -> pulumi.Output[dict[str, Any]]:
-        """Only this account's own use of the service may take the role."""
+    def _trust_of_bedrock(self) -> pulumi.Output[dict[str, Any]]:
+        """Only this account's own use of Bedrock may take the role."""
         account = get_caller_identity_output(opts=self.invoke_options()).account_id
         return account.apply(
             lambda account: policy_document(
                 {
                     "Effect": "Allow",
                     "Action": "sts:AssumeRole",
-                    "Principal": {"Service": service},
+                    "Principal": {"Service": "bedrock.amazonaws.com"},
                     "Condition": {"StringEquals": {"aws:SourceAccount": account}},
                 }
             )

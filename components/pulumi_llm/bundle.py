@@ -34,7 +34,7 @@ TARGET_VARIABLE = "PULUMI_LLM_BUNDLE"
 _SOURCES = ("llm_gateway", "llm_functions")
 # The handler of a function behind the Web Adapter. exec: the adapter's signals reach Python itself.
 RUN_SCRIPT = "run.sh"
-_RUN_SCRIPT_TEXT = '#!/bin/sh\nexec python3 -m llm_functions."${FUNCTION_ENTRY_POINT:-http}"\n'
+_RUN_SCRIPT_TEXT = "#!/bin/sh\nexec python3 -m llm_functions.http\n"
 # What is left out of the dependencies, as patterns: what no function can import or read. tests/unit/test_bundle.py follows
 # every import from the sources, lazy ones included, and fails where one leads here.
 _LEFT_OUT = (
