@@ -9,7 +9,7 @@ from pulumi_aws import apigateway, bedrockmodel, cloudwatch, costexplorer, get_c
 
 from pulumi_llm.component import Component, Mistakes, check_customize, check_keys
 from pulumi_llm.iam import allow, assume_role, policy_document
-from pulumi_llm.settings import RETENTION_DAYS
+from pulumi_llm.settings import RETENTION_DAYS, RETENTION_RULE
 
 
 class AccountBaselineArgs(TypedDict):
@@ -128,10 +128,12 @@ class AccountBaseline(Component):
             tags=self.tags,
             opts=self._kept("bedrock-logs"),
         )
+        account = get_caller_identity_output(opts=self.invoke_options()).account_id
+        trust = account.apply(lambda account: assume_role("bedrock.amazonaws.com", account))
         role = iam.Role(
             self.child_name("bedrock-role"),
             description="Bedrock writes its invocation logs",
-            assume_role_policy=pulumi.Output.json_dumps(self._trust_of_bedrock()),
+            assume_role_policy=pulumi.Output.json_dumps(trust),
             tags=self.tags,
             opts=self._kept("bedrock-role"),
         )
@@ -157,20 +159,6 @@ class AccountBaseline(Component):
         )
         return logs.name
 
-    def _trust_of_bedrock(self) -> pulumi.Output[dict[str, Any]]:
-        """Only this account's own use of Bedrock may take the role."""
-        account = get_caller_identity_output(opts=self.invoke_options()).account_id
-        return account.apply(
-            lambda account: policy_document(
-                {
-                    "Effect": "Allow",
-                    "Action": "sts:AssumeRole",
-                    "Principal": {"Service": "bedrock.amazonaws.com"},
-                    "Condition": {"StringEquals": {"aws:SourceAccount": account}},
-                }
-            )
-        )
-
 
 def _check(args: AccountBaselineArgs, children: tuple[str, ...]) -> None:
     mistakes = Mistakes("AccountBaseline")
@@ -183,5 +171,5 @@ def _check(args: AccountBaselineArgs, children: tuple[str, ...]) -> None:
         mistakes.add(_PARTS[0], f"nothing is asked for; set {', '.join(_PARTS[:-1])} or {_PARTS[-1]} to true")
     retention = args.get("log_retention_days", 30)
     if retention not in RETENTION_DAYS:
-        mistakes.add("log_retention_days", f"must be one of {', '.join(map(str, RETENTION_DAYS))}, not {retention}")
+        mistakes.add("log_retention_days", f"{RETENTION_RULE}, not {retention}")
     mistakes.check()

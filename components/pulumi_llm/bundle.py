@@ -174,8 +174,7 @@ def _source_files() -> Iterator[tuple[str, Path]]:
 def _python(target: Target) -> str:
     """The Python that compiles or runs the bundle."""
     if target == "host":
-        # The interpreter below any virtual environment: a function sees its bundle, not the developer's packages.
-        return str(Path(sys.base_prefix) / "bin" / "python3") if sys.platform != "win32" else sys.executable
+        return host_python()
     found = subprocess.run(
         [_uv(), "python", "find", "--no-python-downloads", "--system", PYTHON], capture_output=True, text=True, check=False
     )
@@ -190,6 +189,11 @@ def _python(target: Target) -> str:
         f"install it (uv python install {PYTHON}, pyenv install {PYTHON}, or your system's package). "
         "The local run (pulumi-llm local) works without it."
     )
+
+
+def host_python() -> str:
+    """The interpreter below any virtual environment: a function sees its bundle, not the developer's packages."""
+    return str(Path(sys.base_prefix) / "bin" / "python3") if sys.platform != "win32" else sys.executable
 
 
 def _uv() -> str:

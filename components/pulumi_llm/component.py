@@ -54,13 +54,8 @@ class Component(pulumi.ComponentResource):
             raise AssertionError(f"{type(self).__name__}.CHILDREN lacks {key!r}")
         return f"{self._name}-{key}"
 
-    def child(
-        self, key: str, name: str = "", *, depends_on: list[pulumi.Resource] | None = None, **options: Any
-    ) -> pulumi.ResourceOptions:
-        """The options of a child: this parent, and the changes that `customize` has for its key.
-
-        `name` is what errors call a child of which there are several.
-        """
+    def child(self, key: str, *, depends_on: list[pulumi.Resource] | None = None, **options: Any) -> pulumi.ResourceOptions:
+        """The options of a child: this parent, and the changes that `customize` has for its key."""
         changes = self._customize.get(key, {})
 
         def change(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult:
@@ -106,9 +101,7 @@ def check_customize(mistakes: Mistakes, customize: Customize | None, children: S
     """Report every key of `customize` that is no child of the component."""
     for key in customize or {}:
         if key not in children:
-            near = difflib.get_close_matches(key, children, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(children)}"
-            mistakes.add(f"customize.{key}", f"is no child of this component; {hint}")
+            mistakes.add(f"customize.{key}", f"is no child of this component; {_hint(key, children)}")
 
 
 def check_keys(mistakes: Mistakes, value: Mapping[str, Any], kind: type, path: str = "") -> bool:
@@ -117,13 +110,17 @@ def check_keys(mistakes: Mistakes, value: Mapping[str, Any], kind: type, path: s
     True where the value can be read: nothing that is required is missing.
     """
     required = cast("frozenset[str]", kind.__required_keys__)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
-    known = required | cast("frozenset[str]", kind.__optional_keys__)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    known = sorted(required | cast("frozenset[str]", kind.__optional_keys__))  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
     for key in value:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
-            mistakes.add(f"{path}{key}", f"is not known; {hint}")
+            mistakes.add(f"{path}{key}", f"is not known; {_hint(key, known)}")
     missing = sorted(required - set(value))
     for key in missing:
         mistakes.add(f"{path}{key}", "is required, but not given")
     return not missing
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    """What would be right in the place of a name that is not known."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"

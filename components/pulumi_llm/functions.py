@@ -107,6 +107,19 @@ def publish(
     return Published(function=function, alias=alias, log_group=logs)
 
 
+def let_api_gateway_invoke(component: Component, key: str, published: Published, source_arn: pulumi.Input[str]) -> None:
+    """Let API Gateway call the function by its alias, for `source_arn` alone."""
+    lambda_.Permission(
+        component.child_name(key),
+        action="lambda:InvokeFunction",
+        function=published.function.name,
+        qualifier=published.alias.name,
+        principal="apigateway.amazonaws.com",
+        source_arn=source_arn,
+        opts=component.child(key),
+    )
+
+
 def log_group(component: Component, key: str, shared: Shared) -> cloudwatch.LogGroup:
     return cloudwatch.LogGroup(
         component.child_name(key),

@@ -26,9 +26,12 @@ def allow(sid: str, actions: Sequence[str], resources: Any, condition: dict[str,
     return statement
 
 
-def assume_role(service: str) -> dict[str, Any]:
-    """The trust policy that lets one AWS service take a role."""
-    return policy_document({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}})
+def assume_role(service: str, source_account: str = "") -> dict[str, Any]:
+    """The trust policy that lets one AWS service take a role; with `source_account`, only where that account uses it."""
+    statement: dict[str, Any] = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}
+    if source_account:
+        statement["Condition"] = {"StringEquals": {"aws:SourceAccount": source_account}}
+    return policy_document(statement)
 
 
 def write_logs(log_group_arn: Any) -> dict[str, Any]:

@@ -5,11 +5,11 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast, get_args
 
 import pulumi
 from pulumi.runtime import config as runtime_config
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from pulumi_llm.models import MOCK, ModelError, find, resolve
@@ -22,6 +22,14 @@ PROJECT = "pulumi-llm"
 
 # CloudWatch Logs takes only these. https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
+RETENTION_RULE = f"must be one of {', '.join(map(str, RETENTION_DAYS))}"
+
+
+def _retention(value: int) -> int:
+    if value not in RETENTION_DAYS:
+        raise ValueError(f"{RETENTION_RULE}, not {value}")
+    return value
+
 
 # Quotes are left out, for API Gateway's parameters stand in them.
 ORIGIN = r"\*|https?://[A-Za-z0-9.:\[\]-]+"
@@ -30,6 +38,7 @@ REGION = r"[a-z]{2}(-[a-z]+)+-\d"
 # Strict: "true" is no boolean and true is no number.
 Flag = Annotated[bool, Field(strict=True)]
 Count = Annotated[int, Field(strict=True)]
+Retention = Annotated[Count, AfterValidator(_retention)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 
 
@@ -56,7 +65,8 @@ class ModelSettings(_Settings):
 
 
 # Who may call. "iam": AWS signatures.
-AUTHS = ("api_key", "jwt", "iam", "none")
+Auth = Literal["api_key", "jwt", "iam", "none"]
+AUTHS = get_args(Auth)
 # Loopback is for a local run with an issuer on the same machine.
 ISSUER = r"https://[^\s?#]+|http://(127\.0\.0\.1|localhost)(:\d+)?[^\s?#]*"
 
@@ -95,17 +105,11 @@ class DomainSettings(_Settings):
     zone_id: str | None = None
 
 
-def _retention(value: int) -> int:
-    if value not in RETENTION_DAYS:
-        raise ValueError(f"must be one of {', '.join(map(str, RETENTION_DAYS))}, not {value}")
-    return value
-
-
 class ApiSettings(_Settings):
     """The serverless chat API. Each key is explained in docs/settings.md."""
 
     enabled: Flag = True
-    auth: Literal["api_key", "jwt", "iam", "none"] = "api_key"
+    auth: Auth = "api_key"
     jwt: JwtSettings | None = None
     authorizer_cache_seconds: Count = Field(default=0, ge=0, le=3_600)
     keys: tuple[ApiKeySettings, ...] = Field(default=(ApiKeySettings(name="default"),), min_length=1)
@@ -115,7 +119,7 @@ class ApiSettings(_Settings):
     cors_allow_origin: str = Field(default="*", pattern=f"^({ORIGIN})$")
     memory_mb: Count = Field(default=512, ge=256, le=10_240)
     timeout_seconds: Count = Field(default=300, ge=10, le=895)
-    log_retention_days: Count = 30
+    log_retention_days: Retention = 30
     reserved_concurrency: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = None
     kms_key_arn: Annotated[str, Field(pattern=r"^arn:aws:kms:[a-z0-9-]+:\d{12}:key/\S+$")] | None = None
     tracing: Flag = False
@@ -126,11 +130,6 @@ class ApiSettings(_Settings):
     deletion_protection: Flag = True
     web_adapter_layer_version: Count = Field(default=27, ge=1)
 
-    @field_validator("log_retention_days")
-    @classmethod
-    def _a_retention(cls, value: int) -> int:
-        return _retention(value)
-
 
 class AccountBaselineSettings(_Settings):
     """What an account or Region has only once; each part is set only where it is asked for, in one stack of the account."""
@@ -139,16 +138,11 @@ class AccountBaselineSettings(_Settings):
     github_oidc: Flag = False
     cost_anomalies: Flag = False
     bedrock_invocation_logs: Flag = False
-    log_retention_days: Count = 30
+    log_retention_days: Retention = 30
 
     @property
     def enabled(self) -> bool:
         return self.api_gateway_logs or self.github_oidc or self.cost_anomalies or self.bedrock_invocation_logs
-
-    @field_validator("log_retention_days")
-    @classmethod
-    def _a_retention(cls, value: int) -> int:
-        return _retention(value)
 
 
 class Settings(_Settings):

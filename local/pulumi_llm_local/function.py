@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import socket
-import sys
 import time
 import uuid
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from typing import Any
 
 import aiohttp
 
+from pulumi_llm.bundle import host_python
 from pulumi_llm_local.graph import Resource
 
 FUNCTION = "aws:lambda/function:Function"
@@ -35,7 +35,7 @@ class FunctionError(Exception):
 class Function:
     """One function. `start` before the first call; `stop` ends its process group."""
 
-    def __init__(self, resource: Resource, environment: Mapping[str, str], log: Path, account: str) -> None:
+    def __init__(self, resource: Resource, environment: Mapping[str, str], log: Path) -> None:
         self.name = str(resource.state["name"])
         self.arn = str(resource.state["arn"])
         self.timeout = float(resource.state.get("timeout") or 3)
@@ -175,11 +175,6 @@ class Function:
 
 # What belongs to one hop and not to the request.
 _HOP_BY_HOP = ("connection", "host", "content-length", "transfer-encoding", "keep-alive", "upgrade", "te", "trailer", "expect")
-
-
-def host_python() -> str:
-    """The interpreter below any virtual environment: a function sees its bundle, not the developer's packages."""
-    return str(Path(sys.base_prefix) / "bin" / "python3")
 
 
 def free_port() -> int:

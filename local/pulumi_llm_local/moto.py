@@ -17,8 +17,8 @@ from pulumi_llm_local.graph import Graph
 
 TABLE = "aws:dynamodb/table:Table"
 TABLE_ITEM = "aws:dynamodb/tableItem:TableItem"
-# The resource types that are made in moto.
 PARAMETER = "aws:ssm/parameter:Parameter"
+# The resource types that are made in moto.
 TYPES = (TABLE, TABLE_ITEM, PARAMETER)
 # The variables by which every AWS SDK finds these services.
 ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SSM")

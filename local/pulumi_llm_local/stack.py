@@ -30,7 +30,6 @@ from pulumi_llm_local.bedrock import Credentials, Fault, Model, ModelTraits, cre
 from pulumi_llm_local.function import FUNCTION, Function
 from pulumi_llm_local.graph import Graph
 from pulumi_llm_local.page import page_handler
-from pulumi_llm_local.recorder import ACCOUNT
 from pulumi_llm_local.served import Served
 
 # What the local run plays.
@@ -136,7 +135,7 @@ async def running(options: Options, progress: Progress) -> AsyncGenerator[Runnin
             variables["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"] = await _serve_bedrock(stop, graph, key, options)
             bedrock = dict(variables)
         functions = {
-            str(resource.state["name"]): Function(resource, variables, logs / f"{resource.name}.log", ACCOUNT)
+            str(resource.state["name"]): Function(resource, variables, logs / f"{resource.name}.log")
             for resource in graph.of_type(FUNCTION)
         }
         for function in functions.values():

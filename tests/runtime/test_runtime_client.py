@@ -18,7 +18,7 @@ from llm_gateway.auth import Caller, key_hash
 from llm_gateway.keys import item
 from llm_gateway.routes import Alias, Routes, Target
 from pulumi_llm import bundle
-from pulumi_llm_local.function import host_python
+from pulumi_llm.bundle import host_python
 from support.lambda_runtime import Lambda, LambdaError
 from support.programs import Recording
 

@@ -239,7 +239,7 @@ class Environment:
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "AWS_LAMBDA_LOG_FORMAT": "JSON",
             "AWS_LAMBDA_LOG_LEVEL": "INFO",
-            "PATH": f"{Path(local_function.host_python()).parent}:/usr/local/bin:/usr/bin:/bin",
+            "PATH": f"{Path(bundle.host_python()).parent}:/usr/local/bin:/usr/bin:/bin",
             "LANG": "en_US.UTF-8",
             "TZ": ":UTC",
         }
@@ -247,7 +247,7 @@ class Environment:
     async def _spawn(self, name: str, command: list[str], variables: Mapping[str, str]) -> None:
         # In a group of its own, which child.py ends when this process is gone, however it goes.
         child = Path(local_function.__file__).with_name("child.py")
-        command = [local_function.host_python(), "-S", "-P", str(child), *command]
+        command = [bundle.host_python(), "-S", "-P", str(child), *command]
         self.processes[name] = process = await local_function.spawn(command, variables, self._function.log, self._function.code)
         self._do(self._watch, name, process)
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
-from pulumi_aws import apigateway, get_caller_identity_output, lambda_, route53, ssm
+from pulumi_aws import apigateway, get_caller_identity_output, route53, ssm
 
 from llm_gateway import environment as variables
 from pulumi_llm import bundle
 from pulumi_llm.component import Component
-from pulumi_llm.functions import Published, Shared, log_group, publish
+from pulumi_llm.functions import Published, Shared, let_api_gateway_invoke, log_group, publish
 from pulumi_llm.iam import invoke_models
 from pulumi_llm.models import BedrockModel
 from pulumi_llm.serverless_bedrock_api import callers
@@ -22,7 +22,7 @@ from pulumi_llm.serverless_bedrock_api.args import (
     checked,
     routes_of,
 )
-from pulumi_llm.serverless_bedrock_api.rest_api import deploy
+from pulumi_llm.serverless_bedrock_api.rest_api import DEPLOYED_CHILDREN, deploy
 
 # The stage's name is the first part of the path. A CDN in front can route /api/* here as it is.
 STAGE = "api"
@@ -71,16 +71,7 @@ class ServerlessBedrockApi(Component):
         "authorizer-permission",
         "authorizer",
         "api",
-        "validator",
-        "body-model",
-        "resource",
-        "method",
-        "integration",
-        "cors-method",
-        "cors-integration",
-        "cors-method-response",
-        "cors-response",
-        "gateway-response",
+        *DEPLOYED_CHILDREN,
         "deployment",
         "access-logs",
         "stage",
@@ -211,15 +202,7 @@ class ServerlessBedrockApi(Component):
     def _routes(
         self, api: apigateway.RestApi, function: Published, authorizer: apigateway.Authorizer | None
     ) -> apigateway.Deployment:
-        lambda_.Permission(
-            self.child_name("permission"),
-            action="lambda:InvokeFunction",
-            function=function.function.name,
-            qualifier=function.alias.name,
-            principal="apigateway.amazonaws.com",
-            source_arn=pulumi.Output.concat(api.execution_arn, f"/{STAGE}/*"),
-            opts=self.child("permission"),
-        )
+        let_api_gateway_invoke(self, "permission", function, pulumi.Output.concat(api.execution_arn, f"/{STAGE}/*"))
         # An alias has no such output; AWS documents the form:
         # https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-mode-lambda.html
         uri = pulumi.Output.concat(

@@ -12,7 +12,7 @@ from llm_gateway.routes import Alias, Routes
 from pulumi_llm.component import Mistakes, check_customize, check_keys
 from pulumi_llm.iam import ROLE_POLICY_CHARACTERS, invoke_models, policy_document
 from pulumi_llm.models import MOCK, MOCK_TARGET, BedrockModel, ModelError, resolve
-from pulumi_llm.settings import AUTHS, ISSUER, ORIGIN, RETENTION_DAYS
+from pulumi_llm.settings import AUTHS, ISSUER, ORIGIN, RETENTION_DAYS, RETENTION_RULE
 
 
 class ModelArgs(TypedDict):
@@ -164,7 +164,7 @@ def checked(args: ServerlessBedrockApiArgs, children: Sequence[str]) -> tuple[st
         mistakes.add("timeout_seconds", f"must be between 10 and {900 - INTEGRATION_MARGIN_SECONDS}, not {timeout}")
     retention = args.get("log_retention_days", 30)
     if isinstance(retention, int) and retention not in RETENTION_DAYS:
-        mistakes.add("log_retention_days", f"must be one of {', '.join(map(str, RETENTION_DAYS))}, not {retention}")
+        mistakes.add("log_retention_days", f"{RETENTION_RULE}, not {retention}")
     mistakes.check()
     return region, models
 

@@ -4,13 +4,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 
 import pulumi
-from pulumi_aws import apigateway, dynamodb, lambda_
+from pulumi_aws import apigateway, dynamodb
 
 from llm_gateway import environment as variables
 from llm_gateway import keys
 from llm_gateway.auth import Caller, key_hash
 from pulumi_llm.component import Component
-from pulumi_llm.functions import Shared, publish
+from pulumi_llm.functions import Shared, let_api_gateway_invoke, publish
 from pulumi_llm.iam import allow
 from pulumi_llm.serverless_bedrock_api.args import ApiKeyArgs, JwtArgs, ServerlessBedrockApiArgs, ThrottleArgs
 
@@ -103,15 +103,8 @@ def authorizer(
         authorizer_result_ttl_in_seconds=cache_seconds,
         opts=component.child("authorizer"),
     )
-    lambda_.Permission(
-        component.child_name("authorizer-permission"),
-        action="lambda:InvokeFunction",
-        function=published.function.name,
-        qualifier=published.alias.name,
-        principal="apigateway.amazonaws.com",
-        source_arn=pulumi.Output.concat(api.execution_arn, "/authorizers/", made.id),
-        opts=component.child("authorizer-permission"),
-    )
+    source_arn = pulumi.Output.concat(api.execution_arn, "/authorizers/", made.id)
+    let_api_gateway_invoke(component, "authorizer-permission", published, source_arn)
     return made
 
 

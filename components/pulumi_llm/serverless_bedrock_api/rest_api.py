@@ -15,7 +15,7 @@ from pulumi_llm.component import Component
 _CORS_HEADERS = "authorization,*"
 
 # The children whose arguments a deployment takes a picture of.
-_DEPLOYED_CHILDREN = (
+DEPLOYED_CHILDREN = (
     "validator",
     "body-model",
     "resource",
@@ -166,7 +166,7 @@ class _Routes:
             [self._auth, self._timeout_seconds, self._origin, _CORS_HEADERS],
             self._responses,
         ]
-        customized = component.customized(*_DEPLOYED_CHILDREN)
+        customized = component.customized(*DEPLOYED_CHILDREN)
         digest = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
         return apigateway.Deployment(
             component.child_name("deployment"),
