@@ -66,6 +66,8 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
         "no Bedrock": {"models": [{"name": "fast", "model": "mock"}], "log_retention_days": 7},
     },
 }
+# The argument by which AWS refuses to delete a resource.
+PROTECTION = {"aws:dynamodb/table:Table": "deletionProtectionEnabled"}
 # Components of what an account or a Region has only once.
 ONCE_ONLY = ("AccountBaseline",)
 CASES = [(name, label) for name in sorted(COMPONENTS) for label in ARGUMENTS.get(name, {})]
@@ -199,9 +201,12 @@ def test_what_an_account_has_once_stays(label: str) -> None:
 
 
 @pytest.mark.parametrize(("component", "label"), [case for case in CASES if case[0] not in ONCE_ONLY])
-def test_nothing_is_protected_or_kept_behind_the_users_back(component: str, label: str) -> None:
-    """A user's own options decide (`protect`, `retain_on_delete`); AWS's deletion protection is an argument."""
-    assert [r.name for r in recorded(component, label).of_type() if r.protect or r.retain_on_delete] == []
+def test_what_is_protected_is_asked_for_and_nothing_is_kept(component: str, label: str) -> None:
+    """Pulumi protects exactly what AWS does: the argument `deletion_protection` decides both."""
+    resources = recorded(component, label).of_type()
+    in_aws = [r.name for r in resources if r.type in PROTECTION and r.inputs.get(PROTECTION[r.type]) is True]
+    assert [r.name for r in resources if r.protect] == in_aws
+    assert [r.name for r in resources if r.retain_on_delete] == []
 
 
 # The outputs.

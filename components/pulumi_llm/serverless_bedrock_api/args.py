@@ -120,8 +120,8 @@ class ServerlessBedrockApiArgs(TypedDict):
     """Log each request at the gateway; needs the account's API Gateway log role. Default: true."""
     debug: NotRequired[bool]
     """Tell causes in error answers; for development. Default: false."""
-    deletion_protection: NotRequired[pulumi.Input[bool]]
-    """Protect the table from deletion. Default: true."""
+    deletion_protection: NotRequired[bool]
+    """Protect the table of keys from deletion, in AWS and in Pulumi: `pulumi destroy` refuses as a whole. Default: true."""
     web_adapter_layer_version: NotRequired[int]
     """The version of AWS's Lambda Web Adapter layer. Default: 27."""
     web_adapter_layer_arn: NotRequired[pulumi.Input[str]]

@@ -17,6 +17,7 @@ from pulumi_llm.serverless_bedrock_api.args import ApiKeyArgs, JwtArgs, Serverle
 
 def keys_table(component: Component, args: ServerlessBedrockApiArgs) -> dynamodb.Table:
     """The table of the keys' hashes, which the authorizer reads."""
+    protected = args.get("deletion_protection", True)
     encryption: dynamodb.TableServerSideEncryptionArgsDict = {"enabled": True}
     if "kms_key_arn" in args:
         encryption["kms_key_arn"] = args["kms_key_arn"]
@@ -25,11 +26,12 @@ def keys_table(component: Component, args: ServerlessBedrockApiArgs) -> dynamodb
         billing_mode="PAY_PER_REQUEST",
         hash_key=keys.HASH_KEY,
         attributes=[{"name": keys.HASH_KEY, "type": "S"}],
-        deletion_protection_enabled=args.get("deletion_protection", True),
+        deletion_protection_enabled=protected,
         server_side_encryption=encryption,
         point_in_time_recovery={"enabled": True},
         tags=component.tags,
-        opts=component.child("keys-table"),
+        # AWS refuses to delete the table alone; Pulumi refuses to destroy the stack before it has deleted anything.
+        opts=component.child("keys-table", protect=protected or None),
     )
 
 
