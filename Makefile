@@ -8,7 +8,7 @@ export OWNER ?=
 BIN := .venv/bin
 READY := .venv/ready
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
-TIERS := unit contract gateway runtime local wheel
+TIERS := unit contract gateway runtime engine local wheel
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test $(TIERS:%=test-%) lint format preview up destroy bench docs bundle wheel lock clean

@@ -74,6 +74,16 @@ def resource_class(token: str) -> type[pulumi.Resource]:
         return cast("type[pulumi.Resource]", getattr(importlib.import_module(module), name))
 
 
+def takes(token: str, name: str) -> bool:
+    """Say whether a resource type has an argument of that (camelCase) name. Raises LookupError as `problems` does."""
+    return name in _arguments(_arguments_class(resource_class(token)))
+
+
+def unwrapped(value: Any) -> Any:
+    """Take a value, but nothing within it, out of secrets' and outputs' wrapping; an unknown becomes the text `UNKNOWN`."""
+    return _unwrapped(value)[0]
+
+
 def revealed(value: Any) -> Any:
     """Take a value, and all within it, out of secrets' and outputs' wrapping; an unknown becomes the text `UNKNOWN`."""
     plain, _ = _unwrapped(value)

@@ -70,16 +70,7 @@ class Draft:
         prefix_property = "bucketPrefix" if self.name_property == "bucket" else f"{self.name_property}Prefix"
         if prefix := self.text(prefix_property):
             return self.text(self.name_property, f"{prefix}{self.digits(26)}")
-        name = f"{self.name}-{self.hex(7, 'name')}"
-        if self.token == "aws:kms/alias:Alias":
-            name = f"alias/{name}"
-        elif self.inputs.get("fifoQueue") is True or self.inputs.get("fifoTopic") is True:
-            name = f"{name}.fifo"
-        elif self.token in ("aws:s3/bucket:Bucket", "aws:s3/bucketV2:BucketV2"):
-            name = name.lower()
-        elif self.token == "aws:apigateway/model:Model":  # a model's name takes letters and digits alone
-            name = "".join(character for character in name if character.isalnum())
-        return self.text(self.name_property, name)
+        return self.text(self.name_property, adapted_name(self.token, f"{self.name}-{self.hex(7, 'name')}", self.inputs))
 
     def text(self, key: str, default: str = "") -> str:
         """Give an input as text: the default where it is missing, `UNKNOWN` where it is unknown."""
@@ -150,6 +141,19 @@ class Draft:
 
     def _digest(self, purpose: str) -> bytes:
         return hashlib.sha256(f"{self.place.seed}/{self.token}/{self.name}/{purpose}".encode()).digest()
+
+
+def adapted_name(token: str, name: str, inputs: Mapping[str, Any]) -> str:
+    """Make a name that was made up one that the type takes; one that fits already stays as it is."""
+    if token == "aws:kms/alias:Alias":
+        name = f"alias/{name.removeprefix('alias/')}"
+    elif inputs.get("fifoQueue") is True or inputs.get("fifoTopic") is True:
+        name = f"{name.removesuffix('.fifo')}.fifo"
+    elif token in ("aws:s3/bucket:Bucket", "aws:s3/bucketV2:BucketV2"):
+        name = name.lower()
+    elif token == "aws:apigateway/model:Model":  # a model's name takes letters and digits alone
+        name = "".join(character for character in name if character.isalnum())
+    return name
 
 
 def drawn(source: str, length: int, alphabet: str) -> str:

@@ -48,7 +48,7 @@ def load(directory: Path, stack: str, overrides: Mapping[str, Any], *, seed: str
     `overrides` are settings that win over the stack's file, as a path of keys ("api.throttle.rate_limit") and a value. `seed`
     varies what is made up (keys, ids). `environment` is what the program sees. Raises `GraphError`.
     """
-    project, config = _configuration(directory, stack, overrides)
+    project, config = configuration(directory, stack, overrides)
     region = config.get("aws:region") or environment.get("AWS_REGION") or "us-east-1"
     request = {
         "directory": str(directory),
@@ -80,7 +80,7 @@ def load(directory: Path, stack: str, overrides: Mapping[str, Any], *, seed: str
     return Graph(region=region, resources=resources, outputs=answer["outputs"], warnings=tuple(answer["warnings"]))
 
 
-def _configuration(directory: Path, stack: str, overrides: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+def configuration(directory: Path, stack: str, overrides: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     """The project's name and the stack's configuration as the engine hands it over: every value a text, objects as JSON."""
     project_file, stack_file = directory / "Pulumi.yaml", directory / f"Pulumi.{stack}.yaml"
     if not project_file.exists():

@@ -1,0 +1,51 @@
+"""The language host that the engine talks to: it runs the program in a process of its own.
+
+https://github.com/pulumi/pulumi/blob/master/proto/pulumi/language.proto
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.protobuf import json_format
+from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
+
+
+class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
+    """Runs the `__main__.py` of a folder. `environment` is what the program sees."""
+
+    def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
+        self._directory = directory
+        self._environment = environment
+
+    def GetPluginInfo(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return plugin_pb2.PluginInfo(version="0.0.0")
+
+    def GetRequiredPackages(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return language_pb2.GetRequiredPackagesResponse()
+
+    def GetRequiredPlugins(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return language_pb2.GetRequiredPluginsResponse()
+
+    def Run(self, request: Any, context: grpc.ServicerContext) -> Any:
+        done = subprocess.run(
+            [sys.executable, "-m", "pulumi_llm_local.engine.program"],
+            input=json.dumps({**json_format.MessageToDict(request), "directory": str(self._directory)}),
+            capture_output=True,
+            text=True,
+            env=dict(self._environment),
+            check=False,
+        )
+        if done.returncode == 0:
+            return language_pb2.RunResponse()
+        if done.returncode == BAIL:  # it has told the engine why
+            return language_pb2.RunResponse(bail=True)
+        return language_pb2.RunResponse(error=(done.stderr or done.stdout).strip() or f"exit status {done.returncode}")
+
+
+# The exit status of a program that has logged what went wrong.
+BAIL = 32

@@ -1,0 +1,264 @@
+"""The `aws` and `kubernetes` providers that the engine talks to: they check as the real ones do, and change a stand-in account.
+
+https://github.com/pulumi/pulumi/blob/master/proto/pulumi/provider.proto
+"""
+
+import contextlib
+import hashlib
+import importlib.metadata
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any, cast
+
+import grpc
+from google.protobuf import empty_pb2, json_format, struct_pb2
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
+
+from pulumi_llm_local import api_values, arguments, computed_outputs, replacement
+from pulumi_llm_local.arguments import ARCHIVE, ASSET, PACKAGES, SIGNATURE, UNKNOWN, revealed
+from pulumi_llm_local.computed_draft import NAME_PROPERTIES, adapted_name
+from pulumi_llm_local.computed_outputs import Place
+from pulumi_llm_local.engine.cloud import PUBLISHED, Cloud, Refused, published
+
+Properties = dict[str, Any]
+
+# What the engine keeps beside a provider's own configuration.
+_ENGINES_OWN = ("version", "pluginDownloadURL")
+# Where a provider notes which of a resource's inputs it made up itself.
+DEFAULTS = "__defaults"
+AUTONAMED = "pulumi.com/autonamed"
+
+
+class Provider(provider_pb2_grpc.ResourceProviderServicer):
+    """Plays one package for every provider resource of a program; each has a connection, and a Region, of its own."""
+
+    def __init__(self, package: str, cloud: Cloud) -> None:
+        self._package = package
+        self._cloud = cloud
+        self._places: dict[str, Place] = {}
+
+    # The provider itself.
+
+    def Handshake(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, supports_autonaming_configuration=True)
+
+    def Attach(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return empty_pb2.Empty()
+
+    def Cancel(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return empty_pb2.Empty()
+
+    def GetPluginInfo(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return plugin_pb2.PluginInfo(version=_sdk_version(self._package))
+
+    def CheckConfig(self, request: Any, context: grpc.ServicerContext) -> Any:
+        inputs = _read(request.news)
+        given = {key: value for key, value in inputs.items() if key not in _ENGINES_OWN}
+        return _checked(inputs, arguments.problems(_type(request.urn), given))
+
+    def DiffConfig(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """Another Region is another place: the provider is replaced, and what it made with it."""
+        changed = list(_changes(_read(request.old_inputs), _read(request.news)))
+        return _difference(changed, replaces=[key for key in changed if key.partition(".")[0] == "region"])
+
+    def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:
+        region = revealed(_read(request.args)).get("region")
+        self._places[context.peer()] = Place(region=region) if region else Place()
+        return provider_pb2.ConfigureResponse(
+            acceptSecrets=True, acceptResources=False, supportsPreview=True, supports_autonaming_configuration=True
+        )
+
+    # Functions.
+
+    def Invoke(self, request: Any, context: grpc.ServicerContext) -> Any:
+        try:
+            answer = computed_outputs.invoke(request.tok, _read(request.args), self._place(context))
+        except LookupError as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        named: dict[str, Any] = {"return": _written(answer)}  # a word of Python's own
+        return provider_pb2.InvokeResponse(**named)
+
+    # Resources.
+
+    def Check(self, request: Any, context: grpc.ServicerContext) -> Any:
+        token, old, inputs = _type(request.urn), _read(request.olds), _read(request.news)
+        try:
+            named = _named(token, inputs, old, request)
+            found = [*arguments.problems(token, named), *api_values.problems(token, named)]
+        except LookupError as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        return _checked(named, found)
+
+    def Diff(self, request: Any, context: grpc.ServicerContext) -> Any:
+        token, old, new = _type(request.urn), _read(request.old_inputs), _read(request.news)
+        changed = list(_changes(old, new))
+        replaces = [path for path in changed if replacement.forces_replacement(token, path)]
+        name = _name_property(token)
+        # Two of the same name cannot exist at once; an autonamed one gets another name.
+        given = name in new and name not in new.get(DEFAULTS, ()) and old.get(name) == new[name]
+        return _difference(changed, replaces, delete_before_replace=bool(replaces) and given)
+
+    def Create(self, request: Any, context: grpc.ServicerContext) -> Any:
+        token, inputs = _type(request.urn), _read(request.properties)
+        if request.preview:
+            _, state = computed_outputs.outputs(token, _name(request.urn), inputs, self._place(context))
+            state = {key: inputs.get(key, UNKNOWN) for key in state}
+            return provider_pb2.CreateResponse(properties=_written(_state(state)))
+        with _refusal(context):
+            created = self._cloud.create(token, request.urn, inputs, self._place(context))
+        return provider_pb2.CreateResponse(id=created.id, properties=_written(_state(created.state)))
+
+    def Read(self, request: Any, context: grpc.ServicerContext) -> Any:
+        found = self._cloud.read(_type(request.urn), request.id)
+        if found is None:
+            return provider_pb2.ReadResponse()
+        return provider_pb2.ReadResponse(id=found.id, inputs=_written(found.inputs), properties=_written(_state(found.state)))
+
+    def Update(self, request: Any, context: grpc.ServicerContext) -> Any:
+        token, inputs = _type(request.urn), _read(request.news)
+        if request.preview:
+            old_inputs = _read(request.old_inputs)
+            computed = {key: value for key, value in _read(request.olds).items() if key not in old_inputs}
+            state = {**computed, **({"tagsAll": inputs.get("tags", {})} if "tagsAll" in computed else {}), **inputs}
+            if published(token, old_inputs, inputs):
+                state |= dict.fromkeys(PUBLISHED, UNKNOWN)
+            return provider_pb2.UpdateResponse(properties=_written(_state(state)))
+        with _refusal(context):
+            updated = self._cloud.update(token, request.id, request.urn, inputs)
+        return provider_pb2.UpdateResponse(properties=_written(_state(updated.state)))
+
+    def Delete(self, request: Any, context: grpc.ServicerContext) -> Any:
+        with _refusal(context):
+            self._cloud.delete(_type(request.urn), request.id, request.urn)
+        return empty_pb2.Empty()
+
+    def _place(self, context: grpc.ServicerContext) -> Place:
+        return self._places.get(context.peer(), Place())
+
+
+# Names. A resource that is given none keeps the one that it got first.
+
+
+def _named(token: str, inputs: Properties, old: Properties, request: Any) -> Properties:
+    """The inputs with a name that the engine proposes (`pulumi:autonaming`), or the logical name with a random end."""
+    if token.startswith("kubernetes:") and not token.endswith(":Release"):
+        return _named_object(inputs, old, request)
+    name = _name_property(token)
+    if name in inputs or f"{name}Prefix" in inputs or not arguments.takes(token, name):
+        return inputs
+    made = old[name] if name in old.get(DEFAULTS, ()) else _proposed(request, 7)
+    return {**inputs, name: adapted_name(token, made, inputs), DEFAULTS: [name]} if made else inputs
+
+
+def _named_object(inputs: Properties, old: Properties, request: Any) -> Properties:
+    given: Any = inputs.get("metadata", {})
+    if not isinstance(given, dict) or "name" in given or "generateName" in given:
+        return inputs
+    metadata, before = cast("Properties", given), cast("Properties", old.get("metadata", {}))
+    kept = before.get("name") if AUTONAMED in before.get("annotations", {}) else None
+    annotations = {**metadata.get("annotations", {}), AUTONAMED: "true"}
+    return {**inputs, "metadata": {**metadata, "name": kept or _proposed(request, 8), "annotations": annotations}}
+
+
+def _proposed(request: Any, digits: int) -> str:
+    if request.HasField("autonaming"):
+        return request.autonaming.proposed_name  # empty where autonaming is switched off
+    return f"{_name(request.urn)}-{hashlib.sha256(request.randomSeed).hexdigest()[:digits]}"
+
+
+def _name_property(token: str) -> str:
+    return NAME_PROPERTIES.get(token, "name") if token.startswith("aws:") else "name"
+
+
+# Changes.
+
+
+def _changes(old: Any, new: Any, path: str = "") -> Iterator[str]:
+    """The path of each leaf that differs, within what comes or goes as a whole, too."""
+    old, new = _plain(old), _plain(new)
+    if isinstance(old or new, dict) and isinstance(old or {}, dict) and isinstance(new or {}, dict):
+        olds, news = cast("Properties", old or {}), cast("Properties", new or {})
+        for key in sorted({*olds, *news} - {DEFAULTS}):
+            yield from _changes(olds.get(key), news.get(key), f"{path}.{key}" if path else key)
+    elif isinstance(old or new, list) and isinstance(old or [], list) and isinstance(new or [], list):
+        pairs = zip_longest(cast("list[Any]", old or []), cast("list[Any]", new or []))
+        for index, (before, after) in enumerate(pairs):
+            yield from _changes(before, after, f"{path}[{index}]")
+    elif old != new:
+        yield path
+
+
+def _plain(value: Any) -> Any:
+    """A value without a secret's wrapping; of an asset or archive, the hash."""
+    value = arguments.unwrapped(value)
+    if isinstance(value, dict):
+        mapping = cast("Properties", value)
+        if mapping.get(SIGNATURE) in (ASSET, ARCHIVE):
+            return mapping.get("hash")
+        return mapping
+    return value
+
+
+def _difference(changed: Sequence[str], replaces: Sequence[str], *, delete_before_replace: bool = False) -> Any:
+    kinds = provider_pb2.PropertyDiff.Kind
+    return provider_pb2.DiffResponse(
+        changes=provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE,
+        diffs=list(dict.fromkeys(path.partition(".")[0].partition("[")[0] for path in changed)),
+        replaces=replaces,
+        detailedDiff={
+            path: provider_pb2.PropertyDiff(kind=kinds.UPDATE_REPLACE if path in replaces else kinds.UPDATE, inputDiff=True)
+            for path in changed
+        },
+        hasDetailedDiff=True,
+        deleteBeforeReplace=delete_before_replace,
+    )
+
+
+# The protocol's words.
+
+
+def _sdk_version(package: str) -> str:
+    try:
+        return importlib.metadata.version(PACKAGES[package])
+    except importlib.metadata.PackageNotFoundError:
+        return "0.0.0"
+
+
+def _checked(inputs: Properties, problems: Sequence[str]) -> Any:
+    """A problem reads `TYPE: PATH: reason`."""
+    failures: list[Any] = []
+    for problem in problems:
+        path, _, reason = problem.partition(": ")[2].partition(": ")
+        failures.append(provider_pb2.CheckFailure(property=path, reason=f"{path}: {reason}"))
+    return provider_pb2.CheckResponse(inputs=_written(inputs), failures=failures)
+
+
+@contextlib.contextmanager
+def _refusal(context: grpc.ServicerContext) -> Generator[None]:
+    try:
+        yield
+    except (Refused, LookupError) as error:
+        context.abort(grpc.StatusCode.UNKNOWN, str(error))
+
+
+def _type(urn: str) -> str:
+    """The resource's own type, the last of those in its URN."""
+    return urn.split("::")[2].rpartition("$")[2]
+
+
+def _name(urn: str) -> str:
+    return urn.split("::", maxsplit=3)[3]
+
+
+def _state(state: Mapping[str, Any]) -> Properties:
+    return {key: value for key, value in state.items() if key != DEFAULTS}
+
+
+def _read(struct: struct_pb2.Struct) -> Properties:
+    return json_format.MessageToDict(struct)
+
+
+def _written(properties: Mapping[str, Any]) -> struct_pb2.Struct:
+    struct = struct_pb2.Struct()
+    struct.update(dict(properties))
+    return struct

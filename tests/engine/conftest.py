@@ -1,0 +1,75 @@
+"""The engine tier: the Pulumi engine itself runs our programs, against stand-ins for AWS and Kubernetes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pulumi_llm_local.engine import command
+from pulumi_llm_local.engine.cloud import Cloud
+from pulumi_llm_local.engine.stack import Done, Stack
+from support.programs import ROOT
+
+# What a program sees: the bundle for the machine at hand, which needs no Python 3.13.
+ENVIRONMENT = {"PULUMI_LLM_BUNDLE": "host", "PULUMI_ERROR_OUTPUT_STRING": "true", "OWNER": ""}
+
+# Any resource, by its type and its inputs as the engine gets them, without an SDK that could help.
+RAW_PROGRAM = """\
+import pulumi
+
+config = pulumi.Config()
+for name, resource in config.require_object("resources").items():
+    given = resource["inputs"]
+    options = pulumi.ResourceOptions(**resource.get("options", {}))
+    pulumi.CustomResource(resource["type"], name, given, options)
+"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pulumi_cli() -> Path:
+    """The CLI, built where there is none: the first test waits for it."""
+    try:
+        return command.find()
+    except command.EngineMissing as missing:
+        pytest.skip(str(missing))
+
+
+@contextmanager
+def our_stack(folder: Path, name: str, cloud: Cloud | None = None) -> Iterator[Stack]:
+    """The repository's own program, with a stack's settings."""
+    with Stack(folder, ROOT, name, cloud or Cloud(), environment=ENVIRONMENT) as stack:
+        yield stack
+
+
+@contextmanager
+def program(folder: Path, source: str, cloud: Cloud | None = None, **config: Any) -> Iterator[Stack]:
+    """A program of a test's own."""
+    project = folder / "program"
+    project.mkdir(parents=True, exist_ok=True)
+    (project / "Pulumi.yaml").write_text("name: program\nruntime: python\n")
+    settings = {"aws:region": "us-east-1", **{f"program:{key}": value for key, value in config.items()}}
+    (project / "Pulumi.test.yaml").write_text(yaml.safe_dump({"config": settings}))
+    (project / "__main__.py").write_text(source)
+    with Stack(folder / "stack", project, "test", cloud or Cloud(), environment=ENVIRONMENT) as stack:
+        yield stack
+
+
+def succeeded(done: Done) -> Done:
+    assert done.returncode == 0, done.output
+    return done
+
+
+def names(done: Done, *operations: str) -> set[str]:
+    """The logical names of the resources with which one of these was done; providers and the stack are left out."""
+    return {
+        urn.split("::", maxsplit=3)[3]
+        for urn, operation in done.steps().items()
+        if operation in operations and "::pulumi:" not in urn
+    }
+
+
+def urns(cloud: Cloud) -> list[str]:
+    return sorted(existing.urn for existing in cloud)
