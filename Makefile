@@ -8,6 +8,8 @@ export OWNER ?=
 BIN := .venv/bin
 READY := .venv/ready
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+# The tests of one file stay together, for they share what they started.
+PYTEST := $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 TIERS := unit contract gateway runtime engine local wheel
 
 .DEFAULT_GOAL := help
@@ -24,10 +26,10 @@ demo: $(READY) ## Run the dev stack on this machine, without an AWS account (POR
 	@$(BIN)/pulumi-llm local --stack $(STACK) --port $(PORT)
 
 test: $(READY) ## Run every test that this machine can run
-	@$(BIN)/pytest
+	@$(PYTEST)
 
 $(TIERS:%=test-%): test-%: $(READY)
-	@$(BIN)/pytest tests/$*
+	@$(PYTEST) tests/$*
 
 lint: $(READY) ## Check style, types and the arrows between packages
 	$(BIN)/ruff check

@@ -61,10 +61,11 @@ class BundleError(Exception):
     """The bundle cannot be built; the text says what is missing and how to get it."""
 
 
-def archive(routes: Routes) -> pulumi.Archive:
-    """The archive of a function: the bundle with the routes document in it."""
+def archive(routes: Routes | None = None) -> pulumi.Archive:
+    """The archive of a function: the bundle, with the routes document where the function reads it."""
     target: Target = "host" if os.environ.get(TARGET_VARIABLE) == "host" else "lambda"
-    return pulumi.FileArchive(str(with_routes(build(target), target, routes)))
+    base = build(target)
+    return pulumi.FileArchive(str(base if routes is None else with_routes(base, target, routes)))
 
 
 def build(target: Target) -> Path:

@@ -29,7 +29,6 @@ class Published:
 class Shared:
     """What the functions of one component have in common. `kms_key_arn` encrypts logs and environment; None: AWS's own key."""
 
-    code: pulumi.Archive
     log_retention_days: pulumi.Input[int]
     kms_key_arn: pulumi.Input[str] | None = None
     tracing: bool = False
@@ -41,6 +40,7 @@ def publish(
     shared: Shared,
     *,
     description: str,
+    code: pulumi.Archive,
     handler: str,
     memory_mb: pulumi.Input[int],
     timeout_seconds: int,
@@ -83,7 +83,7 @@ def publish(
         runtime=bundle.RUNTIME,
         architectures=["arm64"],
         handler=handler,
-        code=shared.code,
+        code=code,
         layers=list(layers) or None,
         role=role.arn,
         memory_size=memory_mb,

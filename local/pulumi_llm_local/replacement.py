@@ -52,9 +52,8 @@ STATEFUL: Final = frozenset(
         "aws:bedrock/inferenceProfile:InferenceProfile",
         "aws:cloudfront/publicKey:PublicKey",
         "aws:cognito/userPoolClient:UserPoolClient",
-        # What others joined or used up is counted in them: a topic's confirmed subscribers, a key's quota.
+        # What others joined or used up is counted in them: a topic's confirmed subscribers, the keys' quotas.
         "aws:apigateway/usagePlan:UsagePlan",
-        "aws:apigateway/usagePlanKey:UsagePlanKey",
         "aws:sns/topic:Topic",
         # All that is in them goes too.
         "aws:ec2/vpc:Vpc",

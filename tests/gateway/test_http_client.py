@@ -1020,7 +1020,11 @@ async def test_leaving_the_block_or_the_generator_closes_the_socket() -> None:
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-@pytest.mark.parametrize(("data", "get"), [(b"", fetch), (b"HTTP/1.1 200", fetch), (HALF, fetch), (HALF, stream)], ids=repr)
+@pytest.mark.parametrize(
+    ("data", "get"),
+    [(b"", fetch), (b"HTTP/1.1 200", fetch), (HALF, fetch), (HALF, stream)],
+    ids=["nothing", "status", "half", "half-streamed"],
+)
 async def test_cancellation_closes_the_socket(
     data: bytes, get: Callable[..., Awaitable[bytes]], tls: bool, authority: Authority
 ) -> None:

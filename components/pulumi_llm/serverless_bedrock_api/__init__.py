@@ -111,7 +111,6 @@ class ServerlessBedrockApi(Component):
         self._region = region
         self._auth = args.get("auth", "api_key")
         self._shared = Shared(
-            code=bundle.archive(routes_of(args, models)),
             log_retention_days=args.get("log_retention_days", 30),
             kms_key_arn=args.get("kms_key_arn"),
             tracing=args.get("tracing", False),
@@ -179,6 +178,7 @@ class ServerlessBedrockApi(Component):
             "",
             self._shared,
             description="Answers chats with Amazon Bedrock",
+            code=bundle.archive(routes_of(args, models)),
             handler=bundle.RUN_SCRIPT,
             memory_mb=args.get("memory_mb", 512),
             timeout_seconds=self._timeout,

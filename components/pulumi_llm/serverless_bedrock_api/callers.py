@@ -9,6 +9,7 @@ from pulumi_aws import apigateway, dynamodb
 from llm_gateway import environment as variables
 from llm_gateway import keys
 from llm_gateway.auth import Caller, key_hash
+from pulumi_llm import bundle
 from pulumi_llm.component import Component
 from pulumi_llm.functions import Shared, let_api_gateway_invoke, publish
 from pulumi_llm.iam import allow
@@ -88,6 +89,7 @@ def authorizer(
         "authorizer-",
         shared,
         description="Checks who calls",
+        code=bundle.archive(),
         handler="llm_functions.authorizer.handler",
         memory_mb=512,
         timeout_seconds=10,
@@ -141,7 +143,8 @@ def usage_plans(
             usage_plan_id=plans[suffix].id,
             key_id=made[key["name"]].id,
             key_type="API_KEY",
-            opts=component.child("usage-plan-key"),
+            # A key that moves to another plan has to leave the first: it is in one plan for each stage.
+            opts=component.child("usage-plan-key", delete_before_replace=True),
         )
 
 

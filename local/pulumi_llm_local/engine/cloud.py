@@ -8,6 +8,7 @@ from typing import Any, Final
 from pulumi_llm_local import computed_outputs
 from pulumi_llm_local.arguments import revealed
 from pulumi_llm_local.computed_outputs import Place
+from pulumi_llm_local.engine.changes import changes
 
 DELETION_PROTECTION: Final = {
     "aws:cognito/userPool:UserPool": ("deletionProtection", "ACTIVE"),
@@ -22,14 +23,24 @@ FUNCTION: Final = "aws:lambda/function:Function"
 PUBLISHED: Final = ("version", "qualifiedArn", "qualifiedInvokeArn")
 """What a function has anew with each version."""
 # https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/lambda/function.go (needsFunctionConfigUpdate)
-_UNPUBLISHED: Final = {"__defaults", "codeSigningConfigArn", "reservedConcurrentExecutions", "tags", "tagsAll"}
+_UNPUBLISHED: Final = {"codeSigningConfigArn", "reservedConcurrentExecutions", "tags", "tagsAll"}
+
+UNIQUE: Final = {
+    "aws:apigateway/authorizer:Authorizer": ("restApi", "name"),
+    "aws:apigateway/model:Model": ("restApi", "name"),
+    "aws:apigateway/resource:Resource": ("restApi", "parentId", "pathPart"),
+    # A key is in one usage plan for each stage.
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html
+    "aws:apigateway/usagePlanKey:UsagePlanKey": ("keyId",),
+}
+"""The properties that no two resources of a type may share, beside their ids."""
 
 
 def published(token: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Whether an update of a function publishes a version: of its code or configuration, not of its tags."""
     if token != FUNCTION or new.get("publish") is not True:
         return False
-    return any(old.get(key) != new.get(key) for key in {*old, *new} - _UNPUBLISHED)
+    return any(path.partition(".")[0].partition("[")[0] not in _UNPUBLISHED for path in changes(old, new))
 
 
 class Refused(Exception):
@@ -78,8 +89,8 @@ class Cloud:
             made = self._made[urn] = self._made.get(urn, 0) + 1
             place = replace(place, seed=place.seed if made == 1 else f"{place.seed}{made}")
             identifier, state = computed_outputs.outputs(token, urn.rpartition("::")[2], inputs, place)
-            if (token, identifier) in self._existing:
-                raise Refused(f"AlreadyExists: there is a {token} {identifier!r} already")
+            if (token, identifier) in self._existing or self._is_taken(token, inputs):
+                raise Refused(f"ConflictException: there is a {token} {identifier!r} already")
             existing = Existing(token, urn, identifier, inputs, state, place)
             self._existing[token, identifier] = existing
         return existing
@@ -117,6 +128,13 @@ class Cloud:
             if property_name and revealed(existing.inputs).get(property_name) == protected:
                 raise Refused(f"the resource {identifier!r} is protected against deletion: {property_name} is on")
             del self._existing[token, identifier]
+
+    def _is_taken(self, token: str, inputs: Mapping[str, Any]) -> bool:
+        if token not in UNIQUE:
+            return False
+        mine = revealed(inputs)
+        theirs = (revealed(existing.inputs) for existing in self._existing.values() if existing.token == token)
+        return any(all(mine.get(key) == other.get(key) for key in UNIQUE[token]) for other in theirs)
 
     def _ask(self, verb: str, urn: str) -> None:
         call = Call(verb, urn)

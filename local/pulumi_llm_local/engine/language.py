@@ -4,6 +4,7 @@ https://github.com/pulumi/pulumi/blob/master/proto/pulumi/language.proto
 """
 
 import json
+import platform
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -21,6 +22,9 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
         self._directory = directory
         self._environment = environment
+
+    def About(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return language_pb2.AboutResponse(executable=sys.executable, version=platform.python_version())
 
     def GetPluginInfo(self, request: Any, context: grpc.ServicerContext) -> Any:
         return plugin_pb2.PluginInfo(version="0.0.0")

@@ -6,8 +6,7 @@ https://github.com/pulumi/pulumi/blob/master/proto/pulumi/provider.proto
 import contextlib
 import hashlib
 import importlib.metadata
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from itertools import zip_longest
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, cast
 
 import grpc
@@ -15,17 +14,14 @@ from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from pulumi_llm_local import api_values, arguments, computed_outputs, replacement
-from pulumi_llm_local.arguments import ARCHIVE, ASSET, PACKAGES, SIGNATURE, UNKNOWN, revealed
+from pulumi_llm_local.arguments import PACKAGES, UNKNOWN, revealed
 from pulumi_llm_local.computed_draft import NAME_PROPERTIES, adapted_name
 from pulumi_llm_local.computed_outputs import Place
+from pulumi_llm_local.engine.changes import DEFAULTS, Properties, changes
 from pulumi_llm_local.engine.cloud import PUBLISHED, Cloud, Refused, published
-
-Properties = dict[str, Any]
 
 # What the engine keeps beside a provider's own configuration.
 _ENGINES_OWN = ("version", "pluginDownloadURL")
-# Where a provider notes which of a resource's inputs it made up itself.
-DEFAULTS = "__defaults"
 AUTONAMED = "pulumi.com/autonamed"
 
 
@@ -58,7 +54,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def DiffConfig(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Another Region is another place: the provider is replaced, and what it made with it."""
-        changed = list(_changes(_read(request.old_inputs), _read(request.news)))
+        changed = list(changes(_read(request.old_inputs), _read(request.news)))
         return _difference(changed, replaces=[key for key in changed if key.partition(".")[0] == "region"])
 
     def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -91,7 +87,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Diff(self, request: Any, context: grpc.ServicerContext) -> Any:
         token, old, new = _type(request.urn), _read(request.old_inputs), _read(request.news)
-        changed = list(_changes(old, new))
+        changed = list(changes(old, new))
         replaces = [path for path in changed if replacement.forces_replacement(token, path)]
         name = _name_property(token)
         # Two of the same name cannot exist at once; an autonamed one gets another name.
@@ -168,35 +164,6 @@ def _proposed(request: Any, digits: int) -> str:
 
 def _name_property(token: str) -> str:
     return NAME_PROPERTIES.get(token, "name") if token.startswith("aws:") else "name"
-
-
-# Changes.
-
-
-def _changes(old: Any, new: Any, path: str = "") -> Iterator[str]:
-    """The path of each leaf that differs, within what comes or goes as a whole, too."""
-    old, new = _plain(old), _plain(new)
-    if isinstance(old or new, dict) and isinstance(old or {}, dict) and isinstance(new or {}, dict):
-        olds, news = cast("Properties", old or {}), cast("Properties", new or {})
-        for key in sorted({*olds, *news} - {DEFAULTS}):
-            yield from _changes(olds.get(key), news.get(key), f"{path}.{key}" if path else key)
-    elif isinstance(old or new, list) and isinstance(old or [], list) and isinstance(new or [], list):
-        pairs = zip_longest(cast("list[Any]", old or []), cast("list[Any]", new or []))
-        for index, (before, after) in enumerate(pairs):
-            yield from _changes(before, after, f"{path}[{index}]")
-    elif old != new:
-        yield path
-
-
-def _plain(value: Any) -> Any:
-    """A value without a secret's wrapping; of an asset or archive, the hash."""
-    value = arguments.unwrapped(value)
-    if isinstance(value, dict):
-        mapping = cast("Properties", value)
-        if mapping.get(SIGNATURE) in (ASSET, ARCHIVE):
-            return mapping.get("hash")
-        return mapping
-    return value
 
 
 def _difference(changed: Sequence[str], replaces: Sequence[str], *, delete_before_replace: bool = False) -> Any:
