@@ -192,11 +192,9 @@ def _sdk_version(package: str) -> str:
 
 
 def _checked(inputs: Properties, problems: Sequence[str]) -> Any:
-    """A problem reads `TYPE: PATH: reason`."""
-    failures: list[Any] = []
-    for problem in problems:
-        path, _, reason = problem.partition(": ")[2].partition(": ")
-        failures.append(provider_pb2.CheckFailure(property=path, reason=f"{path}: {reason}"))
+    """A problem reads `TYPE: PATH: reason`. The path stays in the text: of a failure's `property` the engine prints the value,
+    a secret's too."""
+    failures = [provider_pb2.CheckFailure(reason=problem.partition(": ")[2]) for problem in problems]
     return provider_pb2.CheckResponse(inputs=_written(inputs), failures=failures)
 
 
