@@ -13,10 +13,11 @@ PYTEST := $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 TIERS := unit contract gateway runtime engine local wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test $(TIERS:%=test-%) lint format preview up destroy bench docs bundle wheel lock clean
+.PHONY: help setup demo test $(TIERS:%=test-%) lint format preview up refresh destroy bench golden record-release docs bundle \
+  wheel lock clean
 
 help: ## List the verbs
-	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  make test-TIER  Run one tier of the tests: $(TIERS)"
 
 setup: $(READY) ## Make .venv with everything in it
@@ -41,17 +42,26 @@ format: $(READY)
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
-preview: $(READY) ## Show what `make up` would change in AWS (STACK=dev|prod)
-	$(call pulumi,preview)
+preview: $(READY) ## Show what `make up` would do; without an AWS account, by stand-ins (STACK=dev|prod)
+	@$(BIN)/python -m pulumi_llm_local.engine.preview $(STACK)
 
 up: $(READY) ## Deploy to AWS (STACK=dev|prod, OWNER=…)
 	$(call pulumi,up)
+
+refresh: $(READY) ## Bring the state to what is in AWS (STACK=dev|prod)
+	$(call pulumi,refresh)
 
 destroy: $(READY) ## Delete from AWS (STACK=dev|prod)
 	$(call pulumi,destroy)
 
 bench: $(READY) ## Measure, side by side with a peer or a floor
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+golden: $(READY) ## Write the golden files of the tests from the code: the schema, the URNs
+	@$(BIN)/python tests/golden/write.py
+
+record-release: $(READY) ## Record the state that this version leaves behind, for the tests of upgrades
+	@$(BIN)/python tests/releases/record.py
 
 docs: $(READY) ## Write docs/components.md and docs/models.md from the code
 	@$(BIN)/python docs/generate.py
@@ -71,11 +81,12 @@ lock: $(READY) ## Resolve the dependencies anew and write the hashed locks
 clean: ## Remove what setup made in this folder
 	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis
 
+# The user's own CLI, login, state and account; never the stand-ins of make preview.
 define pulumi
 	@command -v pulumi >/dev/null || { echo "$(1) needs the Pulumi CLI, which is not on PATH: https://www.pulumi.com/docs/install/" >&2; \
-	  echo "make demo runs the stack on this machine without it." >&2; exit 1; }
-	pulumi stack select --create $(STACK)
-	pulumi $(1)
+	  echo "make preview shows what it would do, and make demo runs the stack on this machine, without it." >&2; exit 1; }
+	env -u PULUMI_DEBUG_PROVIDERS pulumi stack select --create $(STACK)
+	env -u PULUMI_DEBUG_PROVIDERS pulumi $(1)
 endef
 
 # The environment: made anew when a lock or the package's own description changes.

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -16,11 +17,14 @@ import uv
 
 from llm_gateway.routes import ROUTES_FILE, Routes
 from local import conftest as local
+from pulumi_llm_local.engine import command
 from support.programs import ROOT
 
 pytestmark = pytest.mark.timeout(300)  # the first time, the registry's packages have to come
 
 PACKAGES = ("pulumi_llm", "llm_gateway", "llm_functions", "pulumi_llm_local")
+
+EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/__main__.py"))
 
 PROGRAM = """\
 import pulumi
@@ -209,6 +213,32 @@ def test_it_deploys_the_archive_of_the_wheel_where_there_is_no_python_of_the_fun
             routes = msgspec.json.decode(deployed.read(ROUTES_FILE), type=Routes)
             models |= {target.model for alias in routes.aliases for target in alias.targets}
     assert len(http) == len(models) == 2
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_the_engine_deploys_an_example(example: Path, installed: Environment, tmp_path: Path) -> None:
+    """In the wheel's environment, from a copy of the example's folder: up, and up again."""
+    try:
+        pulumi = command.find()
+    except command.EngineMissing as missing:
+        pytest.skip(str(missing))
+    shutil.copytree(example, tmp_path / "example")
+    code = f"""if True:
+        import json, pathlib
+        from pulumi_llm_local.engine.cloud import Cloud
+        from pulumi_llm_local.engine.stack import Stack
+        folder = pathlib.Path({str(tmp_path)!r})
+        with Stack(folder / "stack", folder / "example", "dev", Cloud()) as stack:
+            done, again = stack.up(), stack.up()
+            outputs = json.loads(stack.run("stack", "output", "--json").output)
+        made = [existing.urn for existing in stack.cloud]
+        print(json.dumps([done.returncode, done.output, made, sorted(set(again.steps().values())), outputs]))
+    """
+    status, output, made, again, outputs = installed.python(code, PATH=f"{installed.folder / 'bin'}:{pulumi.parent}")
+    assert status == 0, output
+    assert made
+    assert again == ["same"]
+    assert outputs
 
 
 def test_another_environment_is_one_new_file(installed: Environment, project: Path) -> None:

@@ -36,19 +36,23 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         return language_pb2.GetRequiredPluginsResponse()
 
     def Run(self, request: Any, context: grpc.ServicerContext) -> Any:
-        done = subprocess.run(
+        program = subprocess.Popen(
             [sys.executable, "-m", "pulumi_llm_local.engine.program"],
-            input=json.dumps({**json_format.MessageToDict(request), "directory": str(self._directory)}),
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             env=dict(self._environment),
-            check=False,
         )
-        if done.returncode == 0:
+        context.add_callback(program.kill)  # where the engine is gone, nobody else ends its program
+        printed, errors = program.communicate(
+            json.dumps({**json_format.MessageToDict(request), "directory": str(self._directory)})
+        )
+        if program.returncode == 0:
             return language_pb2.RunResponse()
-        if done.returncode == BAIL:  # it has told the engine why
+        if program.returncode == BAIL:  # it has told the engine why
             return language_pb2.RunResponse(bail=True)
-        return language_pb2.RunResponse(error=(done.stderr or done.stdout).strip() or f"exit status {done.returncode}")
+        return language_pb2.RunResponse(error=(errors or printed).strip() or f"exit status {program.returncode}")
 
 
 # The exit status of a program that has logged what went wrong.
