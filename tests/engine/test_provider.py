@@ -214,6 +214,7 @@ def test_a_name_stays_when_something_else_changes(tmp_path: Path) -> None:
         assert {existing.urn: existing.id for existing in stack.cloud} == first
 
 
+@pytest.mark.assumes("one-plan")
 @pytest.mark.parametrize("token", ["aws:apigateway/usagePlanKey:UsagePlanKey", TABLE])
 def test_the_account_refuses_a_second_of_what_there_is_once(token: str, tmp_path: Path) -> None:
     inputs = {**GOOD_TABLE, "name": "keys"} if token == TABLE else {"keyId": "k", "keyType": "API_KEY", "usagePlanId": "p"}

@@ -49,6 +49,7 @@ def test_there_is_a_release_to_upgrade_from() -> None:
     assert {name for _, name in RECORDED} == {"dev", "prod"}
 
 
+@pytest.mark.assumes("replacement")
 @pytest.mark.parametrize(("release", "name"), RECORDED)
 def test_an_upgrade_loses_nothing(release: str, name: str, tmp_path: Path) -> None:
     assert lost(succeeded(previewed(release, name, tmp_path))) == []
