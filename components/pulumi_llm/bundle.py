@@ -84,7 +84,7 @@ def build(target: Target) -> Path:
     contents = [path.read_bytes() for _, path in _source_files()]
     key = [*chosen, Path(__file__).read_bytes(), *contents]
     if target == "host":
-        return _cached("host", key, lambda to: _assemble(to, dependencies))
+        return _cached("host", key, lambda to: _host(to, dependencies, python))
     return _cached("lambda", key, lambda to: _zip(to, dependencies, _python(target)), suffix=".zip")
 
 
@@ -230,18 +230,28 @@ def _assemble(to: Path, dependencies: Path) -> None:
     script.chmod(0o755)
 
 
+def _host(to: Path, dependencies: Path, python: str) -> None:
+    """With bytecode, so that a function which runs in the folder writes nothing into it: its hash stays."""
+    _assemble(to, dependencies)
+    _compile(python, to)
+
+
+def _compile(python: str, root: Path) -> None:
+    # Hash-based, unchecked bytecode holds no time, and with the prefix replaced no path of this machine.
+    # An absolute path, -s and -p: docs.python.org/3/library/compileall.html
+    command = [python, "-m", "compileall", "-q", "-f", "-s", str(root), "-p", "/var/task"]
+    command += ["--invalidation-mode", "unchecked-hash", str(root)]
+    environment = {"PATH": os.environ.get("PATH", ""), "PYTHONHASHSEED": "0"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode != 0:
+        raise BundleError(f"{python} cannot compile the functions:\n{(done.stdout + done.stderr).strip()}")
+
+
 def _zip(to: Path, dependencies: Path, python: str) -> None:
     with tempfile.TemporaryDirectory(dir=to.parent) as folder:
         root = (Path(folder) / "bundle").resolve()
         _assemble(root, dependencies)
-        # Hash-based, unchecked bytecode holds no time, and with the prefix replaced no path of this machine.
-        # An absolute path, -s and -p: docs.python.org/3/library/compileall.html
-        command = [python, "-m", "compileall", "-q", "-f", "-s", str(root), "-p", "/var/task"]
-        environment = {"PATH": os.environ.get("PATH", ""), "PYTHONHASHSEED": "0"}
-        command += ["--invalidation-mode", "unchecked-hash", str(root)]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-        if done.returncode != 0:
-            raise BundleError(f"{python} cannot compile the functions:\n{(done.stdout + done.stderr).strip()}")
+        _compile(python, root)
         with zipfile.ZipFile(to, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as zipped:
             for path in sorted(path for path in root.rglob("*") if path.is_file()):
                 name = path.relative_to(root).as_posix()

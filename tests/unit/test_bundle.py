@@ -127,6 +127,15 @@ def in_bundle(host: Path, code: str) -> str:
     return done.stdout
 
 
+def test_a_function_that_runs_in_the_host_bundle_leaves_it_as_it_was(host: Path, tmp_path: Path) -> None:
+    """Its hash is the function's version: bytecode that is written later would look like a change of the code."""
+    copy = shutil.copytree(host, tmp_path / "bundle")
+    before = {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
+    command = [bundle.host_python(), "-c", "import llm_functions.http, llm_functions.authorizer"]
+    subprocess.run(command, cwd=copy, env={"PATH": os.environ["PATH"]}, check=True)
+    assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == before
+
+
 def test_nothing_that_a_function_can_import_is_left_out(host: Path, reached: dict[str, Path]) -> None:
     names = {"llm_gateway.aws", "botocore.auth", "botocore.eventstream", "httptools.parser.parser", "uvicorn.server"}
     assert names | {"uvicorn.protocols.http.httptools_impl", "uvicorn.loops.asyncio"} <= reached.keys()

@@ -202,7 +202,7 @@ def unknown_verbs(document: Document) -> Iterator[str]:
                 if "=" not in verb and verb not in verbs:
                     yield f"{job} runs make {verb}"
         command = step.get("with", {}).get("command")
-        if command is not None and f"$(call pulumi,{command})" not in makefile:
+        if command is not None and f"\n{command}: " not in makefile:
             yield f"{job} runs pulumi {command}"
 
 
