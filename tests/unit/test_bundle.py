@@ -131,7 +131,7 @@ def test_a_function_that_runs_in_the_host_bundle_leaves_it_as_it_was(host: Path,
     """Its hash is the function's version: bytecode that is written later would look like a change of the code."""
     copy = shutil.copytree(host, tmp_path / "bundle")
     before = {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
-    command = [bundle.host_python(), "-c", "import llm_functions.http, llm_functions.authorizer"]
+    command = [bundle.host_python(), "-c", "import botocore.auth, llm_functions.http, llm_gateway.dynamodb"]
     subprocess.run(command, cwd=copy, env={"PATH": os.environ["PATH"]}, check=True)
     assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == before
 
