@@ -1,6 +1,7 @@
 """The components as a program in another language gets them: the engine starts components/__main__.py, and that constructs."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -321,7 +322,7 @@ def test_arguments_of_the_wrong_form_come_all_at_once(tmp_path: Path) -> None:
 def test_the_cli_reads_the_schema_from_the_plugin(tmp_path: Path) -> None:
     """What `pulumi package add` generates an SDK from."""
     with stack_of(tmp_path, "") as stack:
-        environment = {**command.environment(command.find()), "PULUMI_HOME": str(tmp_path / "home"), "HOME": str(tmp_path)}
+        environment = {"PATH": os.environ["PATH"], "PULUMI_HOME": str(tmp_path / "home"), "HOME": str(tmp_path)}
         plugin = tmp_path / "program" / "plugin" / "pulumi-resource-llm"
         done = subprocess.run(
             [str(command.find()), "package", "get-schema", str(plugin)],

@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import os
 import re
 import shutil
 import subprocess
@@ -68,8 +67,3 @@ def _locked(path: Path) -> Generator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def environment(pulumi: Path) -> dict[str, str]:
-    """What a child of this process needs to run the CLI: it, and the virtual environment, first on PATH."""
-    return {"PATH": os.pathsep.join([str(pulumi.parent), str(Path(sys.executable).parent), os.environ.get("PATH", "")])}

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,11 +20,11 @@ from pulumi_llm_local.graph import GraphError
 
 
 def main() -> None:
-    """The stack is the one argument; the project is in the working directory."""
-    (stack,) = sys.argv[1:]
+    """The arguments are the stack and what else `pulumi preview` is to be told; the project is in the working directory."""
+    stack, *arguments = sys.argv[1:]
     directory = Path.cwd()
     missing = _missing(directory / f"Pulumi.{stack}.yaml")
-    sys.exit(_with_stand_ins(directory, stack, missing) if missing else _with_account(stack))
+    sys.exit(_with_stand_ins(directory, stack, arguments, missing) if missing else _with_account(stack, arguments))
 
 
 def _missing(stack_file: Path) -> str:
@@ -43,15 +44,15 @@ def _missing(stack_file: Path) -> str:
         return f"there are no AWS credentials ({error})"
 
 
-def _with_account(stack: str) -> int:
+def _with_account(stack: str, arguments: Sequence[str]) -> int:
     environment = {key: value for key, value in os.environ.items() if key != "PULUMI_DEBUG_PROVIDERS"}
-    for command in (["stack", "select", "--create", stack], ["preview"]):
+    for command in (["stack", "select", "--create", stack], ["preview", *arguments]):
         if status := subprocess.run(["pulumi", *command], env=environment, check=False).returncode:
             return status
     return 0
 
 
-def _with_stand_ins(directory: Path, stack: str, missing: str) -> int:
+def _with_stand_ins(directory: Path, stack: str, arguments: Sequence[str], missing: str) -> int:
     note = f"{missing}, so stand-ins answer for AWS. No account and no state is looked at: everything shows as new."
     _say(note)
     try:
@@ -59,7 +60,7 @@ def _with_stand_ins(directory: Path, stack: str, missing: str) -> int:
             tempfile.TemporaryDirectory(prefix="pulumi-llm-") as folder,
             Stack(Path(folder), directory, stack, Cloud(), environment={"PULUMI_LLM_BUNDLE": "host"}) as played,
         ):
-            process = played.start(*played.operation("preview"))
+            process = played.start(*played.operation("preview", *arguments))
             try:
                 status = process.wait()
             except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -77,8 +78,12 @@ class Stack:
         self._ports = {name: server.add_insecure_port("127.0.0.1:0") for name, server in self._servers.items()}
 
     def __enter__(self) -> Self:
-        for folder in ("state", "home", "project"):
+        for folder in ("state", "home", "project", "bin"):
             (self._folder / folder).mkdir(parents=True, exist_ok=True)
+        # The part of Pulumi's language host for Python that starts a policy pack.
+        analyzer = self._folder / "bin" / "pulumi-analyzer-policy-python"
+        analyzer.write_text(f'#!/bin/sh\nexec "{sys.executable}" -u -m pulumi.policy "$1" "$2"\n')
+        analyzer.chmod(0o755)
         for server in self._servers.values():
             server.start()
         return self
@@ -158,11 +163,12 @@ class Stack:
         return project
 
     def _cli_environment(self) -> dict[str, str]:
-        own = {key: value for key, value in self._environment.items() if not key.startswith("PULUMI_")}
+        given = self._environment.items()
+        own = {key: value for key, value in given if not key.startswith("PULUMI_") or key.startswith("PULUMI_LLM_")}
         at_the_end = {} if self._checkpoints else {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
         return own | {
             **at_the_end,
-            **command.environment(self._pulumi),
+            "PATH": os.pathsep.join([str(self._folder / "bin"), str(self._pulumi.parent), own.get("PATH", "")]),
             "PULUMI_HOME": str(self._folder / "home"),
             "PULUMI_BACKEND_URL": (self._folder / "state").as_uri(),
             "PULUMI_CONFIG_PASSPHRASE": _PASSPHRASE,
