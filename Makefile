@@ -10,10 +10,10 @@ READY := .venv/ready
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 # The tests of one file stay together, for they share what they started.
 PYTEST := $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
-TIERS := unit contract gateway runtime engine local wheel
+TIERS := unit contract gateway runtime policy engine local wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test $(TIERS:%=test-%) lint format preview up refresh destroy bench golden record-release docs bundle \
+.PHONY: help setup demo test $(TIERS:%=test-%) lint format preview policy up refresh destroy bench golden record-release docs bundle \
   wheel lock clean
 
 help: ## List the verbs
@@ -36,7 +36,7 @@ lint: $(READY) ## Check style, types and the arrows between packages
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
-	$(BIN)/lint-imports
+	PYTHONPATH=policy $(BIN)/lint-imports
 
 format: $(READY)
 	$(BIN)/ruff check --fix-only
@@ -47,6 +47,10 @@ preview: $(READY) ## Show what `make up` would do; without an AWS account, by st
 
 up: $(READY) ## Deploy to AWS (STACK=dev|prod, OWNER=…)
 	$(call pulumi,up)
+
+policy: $(READY) ## Preview under the policy pack, with the stack's levels in policy/config (STACK=dev|prod)
+	@$(BIN)/python -m pulumi_llm_local.engine.preview $(STACK) --policy-pack $(CURDIR)/policy \
+	  --policy-pack-config $(CURDIR)/$(or $(wildcard policy/config/$(STACK).json),policy/config/prod.json)
 
 refresh: $(READY) ## Bring the state to what is in AWS (STACK=dev|prod)
 	$(call pulumi,refresh)
@@ -63,7 +67,7 @@ golden: $(READY) ## Write the golden files of the tests from the code: the schem
 record-release: $(READY) ## Record the state that this version leaves behind, for the tests of upgrades
 	@$(BIN)/python tests/releases/record.py
 
-docs: $(READY) ## Write docs/components.md and docs/models.md from the code
+docs: $(READY) ## Write docs/components.md, models.md and policies.md from the code
 	@$(BIN)/python docs/generate.py
 
 bundle: $(READY) ## Build the functions' archive for Lambda
@@ -77,6 +81,7 @@ lock: $(READY) ## Resolve the dependencies anew and write the hashed locks
 	$(LOCK) requirements/lambda.in -o requirements/lambda.txt
 	$(LOCK) pyproject.toml requirements/project.in --extra local -o requirements/project.txt
 	$(LOCK) requirements/dev.in -o requirements/dev.txt
+	$(LOCK) -c requirements/dev.txt requirements/policy.in -o policy/requirements.txt
 
 clean: ## Remove what setup made in this folder
 	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis

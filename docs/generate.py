@@ -1,4 +1,4 @@
-"""Writes the pages that say what the code says: components.md from the components, models.md from the catalogue.
+"""Writes the pages that say what the code says: components.md, models.md from the catalogue, policies.md from the rules.
 
 `make docs` runs it; tests/contract/test_docs.py fails where a page is out of date.
 """
@@ -18,6 +18,11 @@ from pulumi_llm.component import Component
 from pulumi_llm.models import Model, catalogue
 
 FOLDER = Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER.parent / "policy"))
+
+from llm_policies.rule import Rule  # noqa: E402
+from llm_policies.rules import RULES  # noqa: E402
+
 NOTICE = "<!-- Made by `make docs`; change the code instead. -->"
 UNPROVEN = "†"
 
@@ -206,6 +211,46 @@ def _price(dollars: float) -> str:
 # Markdown.
 
 
+# The policy pack: its rules, with the level that each environment gives them.
+
+
+def policies_page() -> str:
+    levels = {name: json.loads((FOLDER.parent / "policy" / "config" / f"{name}.json").read_text()) for name in ("dev", "prod")}
+    lines = [
+        "# Policies",
+        NOTICE,
+        f"The {len(RULES)} rules of the pack in [policy](../policy), for Pulumi programs on AWS that serve language models: "
+        "ours and anyone's. [Using the pack](policy-pack.md) says how to run it, set levels, and test rules of your own.",
+        "A value that is not known at preview is told by name, as not verified, and verified at `up`. Levels: "
+        "**mandatory** stops the deployment, **advisory** warns, **remediate** mends, **disabled** is off.",
+        _table(
+            ("rule", "severity", "dev", "prod", "what it asks for"),
+            (
+                (f"[`{r.name}`](#{r.name})", r.severity, _level(levels["dev"], r), _level(levels["prod"], r), r.title)
+                for r in RULES
+            ),
+        ),
+    ]
+    for rule in RULES:
+        lines += [f"## {rule.name}", f"{rule.title} Severity: {rule.severity}.", f"**Why.** {rule.why}", f"**Fix.** {rule.fix}"]
+        if rule.settings:
+            rows = ((f"`{name}`", s.description, f"`{json.dumps(s.default)}`") for name, s in rule.settings.items())
+            lines.append(_table(("setting", "", "default"), rows))
+        if rule.frameworks:
+            lines.append(f"The same is asked for by {', '.join(rule.frameworks)}.")
+        for name, config in levels.items():
+            if isinstance(entry := config.get(rule.name), dict) and "reason" in entry:
+                lines.append(f"In {name}: {entry['reason']}")
+        if rule.url:
+            lines.append(f"[AWS documentation]({rule.url})")
+    return _joined(lines)
+
+
+def _level(config: Mapping[str, Any], rule: Rule) -> str:
+    entry = config.get(rule.name, config.get("all", "mandatory" if rule.severity in ("critical", "high") else "advisory"))
+    return entry if isinstance(entry, str) else entry.get("enforcementLevel", config.get("all", ""))
+
+
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     cells = [[cell.replace("|", r"\|") for cell in row] for row in (head, ["---"] * len(head), *rows)]
     return "\n".join("|" + "|".join(f" {cell} " if cell else " " for cell in row) + "|" for row in cells)
@@ -223,7 +268,11 @@ def _joined(blocks: Iterable[str]) -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-PAGES: Mapping[str, Callable[[], str]] = {"components.md": components_page, "models.md": models_page}
+PAGES: Mapping[str, Callable[[], str]] = {
+    "components.md": components_page,
+    "models.md": models_page,
+    "policies.md": policies_page,
+}
 
 if __name__ == "__main__":
     main()

@@ -4,6 +4,8 @@ import pulumi
 
 import pulumi_llm
 
+tags = {"Project": pulumi.get_project(), "Environment": pulumi.get_stack()}
+
 baseline = pulumi_llm.AccountBaseline(
     "account",
     {
@@ -12,7 +14,7 @@ baseline = pulumi_llm.AccountBaseline(
         # Deploy roles of GitHub workflows name this provider, once an account.
         "github_oidc": True,
         "cost_anomalies": True,
-        "tags": {"Team": "platform"},
+        "tags": tags,
     },
 )
 

@@ -4,6 +4,8 @@ import pulumi
 
 import pulumi_llm
 
+tags = {"Project": pulumi.get_project(), "Environment": pulumi.get_stack()}
+
 shop = pulumi_llm.ServerlessBedrockApi(
     "shop",
     {
@@ -12,7 +14,7 @@ shop = pulumi_llm.ServerlessBedrockApi(
         "throttle": {"rate_limit": 20, "burst_limit": 40},
         "daily_quota": 50_000,
         "cors_allow_origin": "https://shop.example.com",
-        "tags": {"Team": "shop"},
+        "tags": {**tags, "Team": "shop"},
     },
 )
 
@@ -25,7 +27,7 @@ analysts = pulumi_llm.ServerlessBedrockApi(
         ],
         "keys": [{"name": "notebook", "tenant": "analysts"}],
         "timeout_seconds": 600,
-        "tags": {"Team": "analysts"},
+        "tags": {**tags, "Team": "analysts"},
         # A child's own arguments win over the component's.
         "customize": {"function": {"memory_size": 1024}},
     },

@@ -30,6 +30,7 @@ class Recorded:
     inputs: dict[str, Any] = field(default_factory=dict[str, Any])
     state: dict[str, Any] = field(default_factory=dict[str, Any])
     dependencies: list[str] = field(default_factory=list[str])
+    property_dependencies: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     aliases: list[str] = field(default_factory=list[str])
     protect: bool = False
     retain_on_delete: bool = False
@@ -60,6 +61,7 @@ class Recorder(mocks.MockMonitor):
             inputs=rpc.deserialize_properties(request.object),
             state=rpc.deserialize_properties(response.object),
             dependencies=sorted(request.dependencies),
+            property_dependencies={name: list(each.urns) for name, each in request.propertyDependencies.items()},
             aliases=[alias.spec.name or alias.urn for alias in request.aliases],
             protect=request.protect,
             retain_on_delete=request.retainOnDelete,

@@ -16,9 +16,9 @@ from pulumi_llm.models import BedrockModel
 from pulumi_llm.serverless_bedrock_api import callers
 from pulumi_llm.serverless_bedrock_api.args import (
     INTEGRATION_MARGIN_SECONDS,
+    STAGE_THROTTLE,
     DomainArgs,
     ServerlessBedrockApiArgs,
-    ThrottleArgs,
     checked,
     routes_of,
 )
@@ -221,7 +221,7 @@ class ServerlessBedrockApi(Component):
         )
 
     def _stage(self, api: apigateway.RestApi, deployment: apigateway.Deployment) -> apigateway.Stage:
-        throttle = self._args.get("stage_throttle", ThrottleArgs(rate_limit=100, burst_limit=200))
+        throttle = self._args.get("stage_throttle", STAGE_THROTTLE)
         access_logs = log_group(self, "access-logs", self._shared) if self._args.get("access_logs", True) else None
         stage = apigateway.Stage(
             self.child_name("stage"),

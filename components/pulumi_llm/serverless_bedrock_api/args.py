@@ -37,6 +37,9 @@ class ThrottleArgs(TypedDict):
     """Requests at once."""
 
 
+STAGE_THROTTLE = ThrottleArgs(rate_limit=100, burst_limit=200)
+
+
 class ApiKeyArgs(TypedDict):
     """An API key, made by API Gateway."""
 

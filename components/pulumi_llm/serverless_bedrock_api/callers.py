@@ -13,7 +13,7 @@ from pulumi_llm import bundle
 from pulumi_llm.component import Component
 from pulumi_llm.functions import Shared, let_api_gateway_invoke, publish
 from pulumi_llm.iam import allow
-from pulumi_llm.serverless_bedrock_api.args import ApiKeyArgs, JwtArgs, ServerlessBedrockApiArgs, ThrottleArgs
+from pulumi_llm.serverless_bedrock_api.args import STAGE_THROTTLE, ApiKeyArgs, JwtArgs, ServerlessBedrockApiArgs, ThrottleArgs
 
 
 def keys_table(component: Component, args: ServerlessBedrockApiArgs) -> dynamodb.Table:
@@ -22,9 +22,12 @@ def keys_table(component: Component, args: ServerlessBedrockApiArgs) -> dynamodb
     encryption: dynamodb.TableServerSideEncryptionArgsDict = {"enabled": True}
     if "kms_key_arn" in args:
         encryption["kms_key_arn"] = args["kms_key_arn"]
+    at_once = args.get("stage_throttle", STAGE_THROTTLE)["burst_limit"]
     return dynamodb.Table(
         component.child_name("keys-table"),
         billing_mode="PAY_PER_REQUEST",
+        # A bound on what it may cost. A request reads one item at most, and only a deployment writes.
+        on_demand_throughput={"max_read_request_units": max(1_000, 2 * at_once), "max_write_request_units": 100},
         hash_key=keys.HASH_KEY,
         attributes=[{"name": keys.HASH_KEY, "type": "S"}],
         deletion_protection_enabled=protected,

@@ -118,8 +118,9 @@ class Stack:
     def start(self, *arguments: str, **streams: Any) -> "subprocess.Popen[str]":
         """Any command of the CLI, in a process group of its own."""
         project = self._written()
+        stack = [] if arguments[:2] == ("policy", "analyze") else ["--stack", self.name]  # that judges a file
         return subprocess.Popen(
-            [str(self._pulumi), *arguments, "--stack", self.name, "--cwd", str(project)],
+            [str(self._pulumi), *arguments, *stack, "--cwd", str(project)],
             env=self._cli_environment(),
             text=True,
             stdin=subprocess.DEVNULL,

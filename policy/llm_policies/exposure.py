@@ -1,0 +1,217 @@
+"""Rules on what the internet can reach: buckets, clusters, nodes, networks, distributions."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from llm_policies import networks
+from llm_policies.companions import Problem, companions, every, of_types
+from llm_policies.rule import Resource, Rule, Setting, Settings
+from llm_policies.tls import BUCKETS
+from llm_policies.values import NotVerified, Value, each
+
+_BLOCKS: Final = ("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",)
+_WEBSITES: Final = (
+    "aws:s3/bucketWebsiteConfiguration:BucketWebsiteConfiguration",
+    "aws:s3/bucketWebsiteConfigurationV2:BucketWebsiteConfigurationV2",
+)
+_ACLS: Final = ("aws:s3/bucketAcl:BucketAcl", "aws:s3/bucketAclV2:BucketAclV2")
+_FOUR: Final = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
+
+
+def _public_access_blocked(resources: Sequence[Resource], _: Settings) -> Iterator[Problem]:
+    def bucket(resource: Resource) -> Iterator[str]:
+        blocks, unverified = companions(resource, resources, _BLOCKS, "bucket", ("id", "bucket"))
+        if not blocks:
+            if unverified:
+                raise NotVerified(unverified)
+            yield "it has no BucketPublicAccessBlock: add one with all four settings true"
+        for block in blocks:
+            # What is left out is false: a block without a setting switches it off.
+            yield from each(
+                (Value(block[name].data, f"{block.name}.{name}") for name in _FOUR),
+                _is_true,
+            )
+
+    yield from every(of_types(resources, BUCKETS), bucket)
+
+
+def _is_true(value: Value) -> Iterator[str]:
+    if not value.flag():
+        yield f"{value.path} is not true: the bucket's public access block lets that way open"
+
+
+def _no_public_acl(resource: Resource, _: Settings) -> Iterator[str]:
+    acl = resource["acl"]
+    if acl.equals("public-read", "public-read-write", "authenticated-read"):
+        yield f"acl is {acl.text()}: it is open to everybody, or to every AWS customer; leave it out"
+    inline = resource.type not in _ACLS
+    grants = resource["grants"] if inline else resource.at("accessControlPolicy.grants")
+    yield from each(grants.items(), _inline_grant if inline else _grant)
+
+
+def _inline_grant(grant: Value) -> Iterator[str]:
+    yield from _public_group(grant["uri"])
+
+
+def _grant(grant: Value) -> Iterator[str]:
+    yield from _public_group(grant.at("grantee.uri"))
+
+
+def _public_group(uri: Value) -> Iterator[str]:
+    if uri.text().endswith(("/global/AllUsers", "/global/AuthenticatedUsers")):
+        yield f"{uri.path} is {uri.text().rpartition('/')[2]}: it is open to everybody, or to every AWS customer"
+
+
+def _no_website(resource: Resource, _: Settings) -> Iterator[str]:
+    if resource.type in _WEBSITES:
+        if resource["redirectAllRequestsTo"].missing:
+            yield "a website endpoint serves plain HTTP, and needs a public bucket: serve it by CloudFront with access control"
+    elif any(not site.missing for site in (*resource["website"].items(), *resource["websites"].items())):
+        yield "website: its endpoint serves plain HTTP, and needs a public bucket: serve it by CloudFront with access control"
+
+
+def _eks_endpoint_private(cluster: Resource, settings: Settings) -> Iterator[str]:
+    config = cluster["vpcConfig"]
+    if not config["endpointPublicAccess"].flag(default=True):
+        return
+    if not settings["allow_cidrs"]:
+        yield "vpcConfig.endpointPublicAccess is not false: reach the API from within the network alone"
+        return
+    cidrs = config["publicAccessCidrs"]
+    if not cidrs.items():
+        yield "vpcConfig.publicAccessCidrs is missing, which means 0.0.0.0/0: name your networks, or switch public access off"
+    yield from each(cidrs.items(), _open_cidr)
+
+
+def _open_cidr(cidr: Value) -> Iterator[str]:
+    if networks.is_everywhere(cidr.text()):
+        yield f"{cidr.path} is {cidr.text()}: the cluster's API answers the internet; name your networks"
+
+
+def _is_s3(origin: Value) -> bool:
+    domain = origin["domainName"].text()
+    first, _, rest = domain.partition(".s3")
+    return bool(first) and rest.startswith((".", "-")) and ".amazonaws.com" in rest and not rest.startswith("-website")
+
+
+def _cloudfront_oac(distribution: Resource, _: Settings) -> Iterator[str]:
+    def origin(value: Value) -> Iterator[str]:
+        identity = value.at("s3OriginConfig.originAccessIdentity")
+        if not value["s3OriginConfig"].missing and identity.text():
+            yield f"{identity.path}: an origin access identity is superseded; use an OriginAccessControl"
+        elif value["originAccessControlId"].missing and (not value["s3OriginConfig"].missing or _is_s3(value)):
+            yield f"{value.path}.originAccessControlId is missing: the bucket could only be read by making it public"
+
+    yield from each(distribution["origins"].items(), origin)
+
+
+def _cloudfront_security_headers(distribution: Resource, _: Settings) -> Iterator[str]:
+    if not distribution.at("defaultCacheBehavior.responseHeadersPolicyId").text():
+        yield (
+            "defaultCacheBehavior.responseHeadersPolicyId is missing: pages come without Strict-Transport-Security; "
+            "name a policy, such as Managed-SecurityHeadersPolicy"
+        )
+
+
+def _cloudfront_logging(resources: Sequence[Resource], _: Settings) -> Iterator[Problem]:
+    def distribution(resource: Resource) -> Iterator[str]:
+        # The newer logs are a delivery source of CloudWatch Logs that names the distribution's ARN.
+        if not resource.at("loggingConfig.bucket").missing:
+            return
+        sources, unverified = companions(resource, resources, _DELIVERIES, "resourceArn", ("arn",))
+        if not sources:
+            if unverified:
+                raise NotVerified(unverified)
+            yield "it has neither a loggingConfig.bucket nor a LogDeliverySource: nothing tells afterwards who asked for what"
+
+    yield from every(of_types(resources, _DISTRIBUTIONS), distribution)
+
+
+_DISTRIBUTIONS: Final = ("aws:cloudfront/distribution:Distribution",)
+_DELIVERIES: Final = ("aws:cloudwatch/logDeliverySource:LogDeliverySource",)
+_GUIDE: Final = "https://docs.aws.amazon.com"
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    Rule(
+        name="s3-public-access-blocked",
+        title="Every bucket blocks public access, in all four ways.",
+        severity="high",
+        why="A later policy or an upload's ACL can make objects public; the block holds against both.",
+        fix="A `BucketPublicAccessBlock` for the bucket with all four settings true.",
+        check_stack=_public_access_blocked,
+        types=(*BUCKETS, *_BLOCKS),
+        frameworks=("AWS FSBP S3.8", "CIS AWS 3.0 2.1.4"),
+        url=f"{_GUIDE}/AmazonS3/latest/userguide/access-control-block-public-access.html",
+    ),
+    Rule(
+        name="s3-no-public-acl",
+        title="No bucket's ACL is public.",
+        severity="critical",
+        why="A public ACL shows the bucket's list, and often its objects, to everybody.",
+        fix="Leave the ACL out: new buckets have none, and policies say who may read.",
+        check=_no_public_acl,
+        types=(*BUCKETS, *_ACLS),
+        frameworks=("AWS FSBP S3.2", "AWS FSBP S3.3"),
+        url=f"{_GUIDE}/AmazonS3/latest/userguide/acl-overview.html",
+    ),
+    Rule(
+        name="s3-no-website",
+        title="No bucket is a website by itself.",
+        severity="medium",
+        why="S3's website endpoints speak only plain HTTP, and their buckets have to be public.",
+        fix="A CloudFront distribution in front of the private bucket, with an `OriginAccessControl`.",
+        check=_no_website,
+        types=(*BUCKETS, *_WEBSITES),
+        url=f"{_GUIDE}/AmazonS3/latest/userguide/WebsiteEndpoints.html",
+    ),
+    Rule(
+        name="eks-endpoint-private",
+        title="A cluster's API answers no one but your networks.",
+        severity="high",
+        why="An API server on the internet is one stolen token, or one bug, away from the GPU nodes.",
+        fix="`endpoint_public_access=False`, or `public_access_cidrs` with the networks that deploy.",
+        check=_eks_endpoint_private,
+        types=("aws:eks/cluster:Cluster",),
+        settings={
+            "allow_cidrs": Setting(
+                True, {"type": "boolean"}, "Whether a public endpoint that takes only some networks is right; else it is none."
+            )
+        },
+        frameworks=("AWS FSBP EKS.1",),
+        url=f"{_GUIDE}/eks/latest/userguide/cluster-endpoint.html",
+    ),
+    *networks.RULES,
+    Rule(
+        name="cloudfront-oac",
+        title="A distribution reads its buckets by origin access control.",
+        severity="medium",
+        why="Without it the bucket has to be public, and its objects can be had around the distribution's rules.",
+        fix="An `OriginAccessControl` (s3, always, sigv4) as the origin's `origin_access_control_id`, no identity.",
+        check=_cloudfront_oac,
+        types=_DISTRIBUTIONS,
+        frameworks=("AWS FSBP CloudFront.13",),
+        url=f"{_GUIDE}/AmazonCloudFront/latest/DeveloperGuide/private-content-restricting-access-to-s3.html",
+    ),
+    Rule(
+        name="cloudfront-security-headers",
+        title="A distribution's pages come with security headers.",
+        severity="medium",
+        why="Headers such as Strict-Transport-Security and Content-Security-Policy keep a page from being framed or scripted.",
+        fix="`response_headers_policy_id` of a `ResponseHeadersPolicy`, or of Managed-SecurityHeadersPolicy.",
+        check=_cloudfront_security_headers,
+        types=_DISTRIBUTIONS,
+        url=f"{_GUIDE}/AmazonCloudFront/latest/DeveloperGuide/adding-response-headers.html",
+    ),
+    Rule(
+        name="cloudfront-logging",
+        title="A distribution's requests are logged.",
+        severity="low",
+        why="After an abuse only the edge's log tells who asked for what.",
+        fix="A `logging_config`, or a CloudWatch `LogDeliverySource` of the distribution.",
+        check_stack=_cloudfront_logging,
+        types=(*_DISTRIBUTIONS, *_DELIVERIES),
+        frameworks=("AWS FSBP CloudFront.5",),
+        url=f"{_GUIDE}/AmazonCloudFront/latest/DeveloperGuide/AccessLogs.html",
+    ),
+)

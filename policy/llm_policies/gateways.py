@@ -1,0 +1,250 @@
+"""Rules for API Gateway: who may call an API, and how often."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, cast
+
+from llm_policies.rule import Resource, Rule, Setting, Settings
+from llm_policies.stacks import Found, came_from, each_resource, of_type, refers, share, some
+from llm_policies.values import NotVerified
+
+STAGE: Final = "aws:apigateway/stage:Stage"
+_METHOD: Final = "aws:apigateway/method:Method"
+_RESOURCE: Final = "aws:apigateway/resource:Resource"
+_REST_API: Final = "aws:apigateway/restApi:RestApi"
+_API_KEY: Final = "aws:apigateway/apiKey:ApiKey"
+_PLAN: Final = "aws:apigateway/usagePlan:UsagePlan"
+_PLAN_KEY: Final = "aws:apigateway/usagePlanKey:UsagePlanKey"
+_METHOD_SETTINGS: Final = "aws:apigateway/methodSettings:MethodSettings"
+_API_V2: Final = "aws:apigatewayv2/api:Api"
+_ROUTE: Final = "aws:apigatewayv2/route:Route"
+_STAGE_V2: Final = "aws:apigatewayv2/stage:Stage"
+_ASSOCIATION: Final = "aws:wafv2/webAclAssociation:WebAclAssociation"
+_WEB_ACL: Final = "aws:wafv2/webAcl:WebAcl"
+
+STAGE_LIMITS: Final = (STAGE, _REST_API, _METHOD_SETTINGS, _PLAN, _ASSOCIATION)
+"""What says how often a stage may be called, but for the web ACLs themselves."""
+
+LimitsRate = Callable[[Resource, Sequence[Resource]], bool]
+"""Whether a web ACL limits the rate of requests."""
+
+
+# Rates
+
+
+def stage_throttled(resources: Sequence[Resource], _: Settings, limits_rate: LimitsRate) -> Found:
+    def check(stage: Resource) -> Iterator[str]:
+        def throttles(other: Resource) -> bool:
+            if other.type == _METHOD_SETTINGS:
+                return _settings_throttle(other, stage)
+            if other.type == _PLAN:
+                return _plan_throttles(other, stage)
+            return _acl_throttles(other, stage, resources, limits_rate)
+
+        if not some(of_type(resources, _METHOD_SETTINGS, _PLAN, _ASSOCIATION), throttles):
+            yield "stageName: nothing limits the stage's rate: no method settings for */*, no usage plan, no web ACL"
+
+    yield from each_resource(of_type(resources, STAGE), check)
+
+
+def _settings_throttle(settings: Resource, stage: Resource) -> bool:
+    # A limit of -1, the default, is none; a rate of 0 lets nothing through, which is a limit.
+    burst, rate = settings.at("settings.throttlingBurstLimit"), settings.at("settings.throttlingRateLimit")
+    if not settings["methodPath"].equals("*/*") or burst.number(-1) < 0 or rate.number(-1) < 0:
+        return False
+    if came_from(settings, "stageName", STAGE):
+        return refers(settings, "stageName", stage)
+    return settings["stageName"].text() == stage["stageName"].text() and share(settings, stage, "restApi")
+
+
+def _plan_throttles(plan: Resource, stage: Resource) -> bool:
+    throttle = plan["throttleSettings"]
+    if throttle["burstLimit"].number() <= 0 or throttle["rateLimit"].number() <= 0:
+        return False
+    if came_from(plan, "apiStages", STAGE):
+        return refers(plan, "apiStages", stage)
+    covered = [entry for entry in plan["apiStages"].items() if entry["stage"].text() == stage["stageName"].text()]
+    return any(entry["apiId"].text() == stage["restApi"].text() for entry in covered)
+
+
+def _acl_throttles(link: Resource, stage: Resource, resources: Sequence[Resource], limits_rate: LimitsRate) -> bool:
+    if not came_from(link, "resourceArn", STAGE):
+        # arn:aws:apigateway:REGION::/restapis/API/stages/STAGE
+        ending = f"/stages/{stage['stageName'].text()}"
+        arn = link["resourceArn"].text()
+        if not arn.endswith(ending) or arn.removesuffix(ending).rpartition("/")[2] != stage["restApi"].text():
+            return False
+    elif not refers(link, "resourceArn", stage):
+        return False
+    for acl in of_type(resources, _WEB_ACL):
+        if refers(link, "webAclArn", acl, "arn"):
+            return limits_rate(acl, resources)
+    raise NotVerified(link["webAclArn"].path)  # an ACL of another stack: what it holds can't be seen
+
+
+def _plan_limited(resource: Resource, _: Settings) -> Iterator[str]:
+    throttle = resource["throttleSettings"]
+    if throttle["burstLimit"].number() <= 0 or throttle["rateLimit"].number() <= 0:
+        yield "throttleSettings: burstLimit and rateLimit missing: a key of the plan may ask as fast as it likes"
+    if resource.at("quotaSettings.limit").number() <= 0:
+        yield "quotaSettings: a key of the plan may ask without end; set a limit by DAY, WEEK or MONTH"
+
+
+def _keys_in_plan(resources: Sequence[Resource], _: Settings) -> Found:
+    links = of_type(resources, _PLAN_KEY)
+
+    def check(key: Resource) -> Iterator[str]:
+        if not key["enabled"].flag(default=True):
+            return
+        if not some(links, lambda link: refers(link, "keyId", key, "id")):
+            yield "id: the key is in no usage plan, so that nothing limits it; add a UsagePlanKey"
+
+    yield from each_resource(of_type(resources, _API_KEY), check)
+
+
+def _stage_v2_throttled(resource: Resource, _: Settings) -> Iterator[str]:
+    route = resource["defaultRouteSettings"]
+    names = ("throttlingBurstLimit", "throttlingRateLimit")
+    missing = [name for name in names if route[name].number() <= 0]
+    if missing:
+        yield f"defaultRouteSettings: {' and '.join(missing)} missing: the stage takes whatever the account takes"
+
+
+# Authorization
+
+
+def _method_authorized(resources: Sequence[Resource], settings: Settings) -> Found:
+    public = cast("list[str]", settings["public_paths"])
+
+    def check(method: Resource) -> Iterator[str]:
+        if not method["authorization"].equals("NONE") or method["apiKeyRequired"].flag():
+            return
+        verb = method["httpMethod"].text().upper()
+        if verb == "OPTIONS":  # browsers ask for permission without credentials
+            return
+        part = _path_part(method, resources) if verb in ("GET", "HEAD") else ""
+        if part not in public:
+            called = f"{verb} {part}".strip()
+            yield f"authorization: anyone may call {called}; ask for an authorizer, AWS_IAM or an API key"
+
+    yield from each_resource(of_type(resources, _METHOD), check)
+
+
+def _path_part(method: Resource, resources: Sequence[Resource]) -> str:
+    """The last part of a method's path, `/` for the root; nothing where its resource is not of this stack."""
+    if came_from(method, "resourceId", _REST_API):
+        return "/"
+    for resource in came_from(method, "resourceId", _RESOURCE):
+        return resource["pathPart"].text()
+    identifier = method["resourceId"].text()
+    for resource in of_type(resources, _RESOURCE):
+        if resource["id"].data == identifier:
+            return resource["pathPart"].text()
+    roots = [api["rootResourceId"].data for api in of_type(resources, _REST_API)]
+    return "/" if identifier in roots else ""
+
+
+def _route_authorized(resources: Sequence[Resource], settings: Settings) -> Found:
+    public = cast("list[str]", settings["public_paths"])
+
+    def check(resource: Resource) -> Iterator[str]:
+        if resource.type == _API_V2:
+            if resource["protocolType"].equals("HTTP") and not resource["target"].missing:
+                yield "target: makes a route that anyone may call; write a Route with authorizationType instead"
+            return
+        if not resource["authorizationType"].equals(None, "", "NONE"):
+            return
+        key = resource["routeKey"].text()
+        if key == "$connect" and resource["apiKeyRequired"].flag():
+            return
+        verb, _, path = key.partition(" ")
+        if verb == "OPTIONS" or (verb in ("GET", "HEAD") and (path.rstrip("/").rpartition("/")[2] or "/") in public):
+            return
+        # A WebSocket is authorized once, as it connects; its other routes have a word for their key.
+        if key == "$connect" or path or (key == "$default" and _is_http(resource, resources)):
+            yield f"authorizationType: anyone may call {key}; ask for JWT, AWS_IAM or CUSTOM"
+
+    yield from each_resource(of_type(resources, _ROUTE, _API_V2), check)
+
+
+def _is_http(route: Resource, resources: Sequence[Resource]) -> bool:
+    """Whether a route is of an HTTP API; not where its API is of another stack."""
+    apis = [api for api in of_type(resources, _API_V2) if refers(route, "apiId", api, "id")]
+    return any(api["protocolType"].equals("HTTP") for api in apis)
+
+
+_PUBLIC: Final = Setting(
+    ["health", "openapi.json"],
+    {"type": "array", "items": {"type": "string"}},
+    "The last path parts that anyone may GET; / for the root.",
+)
+
+RULES: Final = (
+    Rule(
+        name="apigateway-usage-plan-limited",
+        title="A usage plan has a throttle and a quota.",
+        severity="high",
+        why=(
+            "A key that leaks is used by strangers until someone notices: without a quota, one request a second over a weekend"
+            " is 170,000 model calls, $1,700 at a cent each."
+        ),
+        fix='throttle_settings={"rate_limit": …, "burst_limit": …}, quota_settings={"limit": …, "period": "DAY"}',
+        check=_plan_limited,
+        types=(_PLAN,),
+        url="https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html",
+    ),
+    Rule(
+        name="apigateway-keys-in-plan",
+        title="Every API key is in a usage plan.",
+        severity="medium",
+        why=(
+            "A plan's throttle and quota hold for its keys only: a key in none is either refused everywhere or, as soon as"
+            " someone adds it to a plan by hand, paid for without anybody having set its limits."
+        ),
+        fix="UsagePlanKey(key_id=key.id, key_type='API_KEY', usage_plan_id=plan.id), or enabled=False for a key in reserve.",
+        check_stack=_keys_in_plan,
+        types=(_API_KEY, _PLAN_KEY),
+        url="https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html",
+    ),
+    Rule(
+        name="apigateway-method-authorized",
+        title="A REST method asks for authorization or an API key.",
+        severity="critical",
+        why=(
+            "A method without either is open to the internet: whoever finds the address has a language model at the owner's "
+            "expense, $36 an hour for every call a second at a cent an answer."
+        ),
+        fix="authorization='CUSTOM' with an authorizer_id, 'AWS_IAM' or 'COGNITO_USER_POOLS', or api_key_required=True.",
+        check_stack=_method_authorized,
+        types=(_METHOD, _RESOURCE, _REST_API),
+        settings={"public_paths": _PUBLIC},
+        url="https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-control-access-to-api.html",
+    ),
+    Rule(
+        name="apigatewayv2-route-authorized",
+        title="A route of an HTTP API, and the $connect of a WebSocket API, ask for authorization.",
+        severity="critical",
+        why=(
+            "An open route is a language model for anyone at the owner's expense, $36 an hour for every call a second at a cent"
+            " an answer; a WebSocket is authorized as it connects, or never."
+        ),
+        fix="authorization_type='JWT', 'AWS_IAM' or 'CUSTOM', the first and last with an authorizer_id.",
+        check_stack=_route_authorized,
+        types=(_ROUTE, _API_V2),
+        settings={"public_paths": _PUBLIC},
+        frameworks=("AWS FSBP APIGateway.8",),
+        url="https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-access-control.html",
+    ),
+    Rule(
+        name="apigatewayv2-stage-throttled",
+        title="A stage of an HTTP or WebSocket API limits the rate of requests.",
+        severity="high",
+        why=(
+            "Without limits of its own a stage takes the account's 10,000 requests a second: at a cent an answer that is $100 "
+            "a second of model calls. A web ACL can't stand before these APIs."
+        ),
+        fix='default_route_settings={"throttling_rate_limit": …, "throttling_burst_limit": …}',
+        check=_stage_v2_throttled,
+        types=(_STAGE_V2,),
+        url="https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html",
+    ),
+)

@@ -1,0 +1,349 @@
+"""Rules on what a role, user or group may do: no more than it needs, decided from AWS's own list of actions.
+
+A problem is said of an Allow that stands in a document that gives rights. A permissions boundary gives none (see `BOUNDARIES`).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from llm_policies import actions
+from llm_policies.actions import Action, is_pattern, matches
+from llm_policies.attachments import IAM_BOUNDARY_NOT_ATTACHED, IAM_NO_ADMINISTRATOR_POLICY, IAM_NO_LONG_LIVED_CREDENTIALS
+from llm_policies.documents import BOUNDARIES, Document, Statement, each_document, each_statement, is_boundary, is_open, types
+from llm_policies.escalation import ESCALATIONS, Escalation
+from llm_policies.rule import Resource, Rule, Setting, Settings
+from llm_policies.values import Value, each
+from llm_policies.well_formed import IAM_DOCUMENT_VALID
+
+_STRINGS: Final = {"type": "array", "items": {"type": "string"}}
+
+
+def _each_allow(resource: Resource, settings: Settings, check: Callable[[Statement], Iterator[str]]) -> Iterator[str]:
+    """Check every statement that allows something to a role, user or group."""
+    if not is_boundary(resource, settings):
+        yield from each_statement(resource, ("identity",), lambda one: check(one) if one.allows else iter(()))
+
+
+# Actions that exist.
+
+
+def _actions_exist(resource: Resource, settings: Settings) -> Iterator[str]:
+    def exists(item: Value) -> Iterator[str]:
+        text = item.text()
+        if text == "*" or any(matches(known, text) for known in settings["known-actions"]) or actions.expanded(text):
+            return
+        meant = actions.meant(text)
+        hint = f"; did you mean {meant}?" if meant else ""
+        yield f"{item.path}: {text} {'matches no action' if is_pattern(text) else 'is no action'} of AWS{hint}"
+
+    def check(one: Statement) -> Iterator[str]:
+        yield from each([one.value["Action"], one.value["NotAction"]], lambda held: each(held.items(), exists))
+
+    yield from each_statement(resource, ("identity", "trust", "resource", "limit"), check)
+
+
+IAM_ACTIONS_EXIST: Final = Rule(
+    name="iam-actions-exist",
+    title="Every action that a policy names is one that AWS has.",
+    severity="medium",
+    why="IAM takes a misspelled action without a word: an Allow of it allows nothing, and a Deny of it protects nothing.",
+    fix="Name the action as the service's page of the Service Authorization Reference does; Converse, for one, is allowed by "
+    "bedrock:InvokeModel. An action newer than the list goes into `known-actions`.",
+    check=_actions_exist,
+    types=types("identity", "trust", "resource", "limit"),
+    settings={
+        # AWS's own default policies and guides have these, and its reference does not.
+        "known-actions": Setting(
+            ["bedrock:InvokeModelWithBidirectionalStream", "logs:PutLogEventsBatch", "sns:Receive"],
+            _STRINGS,
+            "Actions (with *) that exist, though the list does not have them.",
+        )
+    },
+    url="https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html",
+)
+
+
+# Wildcards.
+
+
+def _no_wildcard_action(resource: Resource, settings: Settings) -> Iterator[str]:
+    def only_reads(pattern: str) -> bool:
+        name = pattern.partition(":")[2]
+        return any(name.lower().startswith(str(prefix).lower()) for prefix in settings["read-only-prefixes"]) and all(
+            action.level in ("List", "Read") for action in actions.expanded(pattern)
+        )
+
+    def narrow(item: Value) -> Iterator[str]:
+        text = item.text()
+        if is_pattern(text) and not only_reads(text):
+            found = actions.expanded(text)
+            yield f"{item.path}: {text} allows {len(found)} actions{_such_as(found)}; name those that are used"
+
+    yield from _each_allow(resource, settings, lambda one: each(one.value["Action"].items(), narrow))
+
+
+def _such_as(found: Sequence[Action]) -> str:
+    """The most dangerous of some actions, to show what a wildcard lets in."""
+    order = ("Permissions management", "Write", "Tagging", "Read", "List")
+    worst = min(found, key=lambda action: order.index(action.level), default=None)
+    return f", {worst.name} among them" if worst is not None and len(found) > 1 else ""
+
+
+IAM_NO_WILDCARD_ACTION: Final = Rule(
+    name="iam-no-wildcard-action",
+    title="An identity's policy names each action it allows.",
+    severity="high",
+    why="A wildcard allows what nobody decided, and what AWS adds to the service later: `s3:*` can delete the bucket and "
+    "open it to the public.",
+    fix="Write the actions one by one. `Describe*` and `List*` of one service are accepted where all they match only reads.",
+    check=_no_wildcard_action,
+    types=types("identity"),
+    settings={
+        "read-only-prefixes": Setting(
+            ["Describe", "List"],
+            _STRINGS,
+            "Beginnings of action names after which a * is accepted, if all that it matches lists or reads. "
+            "`Get` reads data too: objects, parameters and secrets.",
+        ),
+        "boundaries": BOUNDARIES,
+    },
+    frameworks=("AWS FSBP IAM.1", "AWS FSBP IAM.21", "CIS AWS 3.0 1.16"),
+    url="https://docs.aws.amazon.com/IAM/latest/UserGuide/best-practices.html#grant-least-privilege",
+)
+
+
+_SCOPING_KEYS: Final = (
+    "aws:resourceaccount",
+    "aws:resourceorgid",
+    "aws:resourceorgpaths",
+    "aws:resourcetag/*",
+    "*:resourcetag/*",
+    "*:resourceaccount",
+    "aws:requesttag/*",
+    "bedrock:guardrailidentifier",
+    "bedrock:inferenceprofilearn",
+    "dynamodb:leadingkeys",
+    "ec2:subnet*",
+    "ec2:vpc*",
+    "ecs:cluster",
+    "iam:awsservicename",
+    "iam:permissionsboundary",
+    "iam:policyarn",
+    "kms:encryptioncontext:*",
+    "kms:grantisforawsresource",
+    "kms:requestalias",
+    "kms:resourcealiases",
+    "kms:viaservice",
+    "lambda:functionarn",
+    "s3:dataaccesspoint*",
+    "secretsmanager:secretid",
+)
+"""Condition keys that say which resources are meant, or through what they are used. A key of the caller's does not."""
+
+_MAKING: Final = tuple(
+    f"{service}:{verb}" for service in ("bedrock", "ec2") for verb in ("Allocate", "Create", "Request", "Run")
+)
+"""What makes a resource whose id AWS chooses can't name it: nobody knows an instance's or a job's ARN beforehand."""
+
+_TOLD_ELSEWHERE: Final = frozenset(way.actions[0] for way in ESCALATIONS)
+"""Of these on every resource `iam-no-privilege-escalation` and `iam-pass-role-limited` speak."""
+
+
+def _no_wildcard_resource(resource: Resource, settings: Settings) -> Iterator[str]:
+    def check(one: Statement) -> Iterator[str]:
+        if _is_scoped(one):
+            return
+        scopable = {
+            action.name
+            for pattern in one.known("Action")
+            for action in actions.expanded(pattern)
+            if action.scopable
+            and action.name not in _TOLD_ELSEWHERE
+            and not any(matches(accepted, action.name) for accepted in settings["accepted-actions"])
+        }
+        made = {name for name in scopable if name.startswith(_MAKING)}
+
+        def closed(item: Value) -> Iterator[str]:
+            text = item.text()
+            named = sorted(scopable - made if text.startswith("arn:") else scopable)
+            if is_open(text) and named:
+                yield f"{item.path}: {text} where {_listed(named)} can be scoped to a resource; name it"
+
+        yield from each(one.value["Resource"].items(), closed)
+        one.texts("Action")  # of one that is not known yet nothing was said
+
+    yield from _each_allow(resource, settings, check)
+
+
+def _is_scoped(one: Statement) -> bool:
+    """Whether a condition says which resources are meant: one of the keys, or that they have a tag at all."""
+    tagged = any(
+        condition.operator.lower() == "null" and condition.values == ("false",) and _is_tag(condition.key)
+        for condition in one.conditions()
+    )
+    return tagged or one.scoped_by(*_SCOPING_KEYS)
+
+
+def _is_tag(key: str) -> bool:
+    return ":resourcetag/" in key or ":requesttag/" in key
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
+
+
+IAM_NO_WILDCARD_RESOURCE: Final = Rule(
+    name="iam-no-wildcard-resource",
+    title="An action that can be scoped to a resource is.",
+    severity="high",
+    why="`*`, and an ARN whose name is `*`, mean every table, bucket, key or model of the account, also those of others: one "
+    "leaked credential then reads them all.",
+    fix="Give the ARN of what is used (`table.arn`), or a condition such as aws:ResourceTag. Put the actions that AWS can't "
+    "scope (xray:PutTraceSegments, ecr:GetAuthorizationToken) into a statement of their own.",
+    check=_no_wildcard_resource,
+    types=types("identity"),
+    settings={
+        "accepted-actions": Setting(
+            # What AWS's guide gives a function in a VPC: Lambda checks the role for these on `*`. A lexicon is an option.
+            [
+                "ec2:AssignPrivateIpAddresses",
+                "ec2:CreateNetworkInterface",
+                "ec2:DeleteNetworkInterface",
+                "ec2:UnassignPrivateIpAddresses",
+                "polly:SynthesizeSpeech",
+            ],
+            _STRINGS,
+            "Actions (with *) that are accepted on every resource.",
+        ),
+        "boundaries": BOUNDARIES,
+    },
+    frameworks=("AWS FSBP KMS.1", "AWS FSBP KMS.2"),
+    url="https://docs.aws.amazon.com/IAM/latest/UserGuide/best-practices.html#grant-least-privilege",
+)
+
+
+# The complement.
+
+
+def _no_not_action(resource: Resource, settings: Settings) -> Iterator[str]:
+    def check(one: Statement) -> Iterator[str]:
+        if one.allows:
+            for name in ("NotAction", "NotResource", "NotPrincipal"):
+                if not one.value[name].missing:
+                    yield f"{one.path}: Allow with {name} allows all that it does not name; give its {name[3:]} instead"
+
+    if not is_boundary(resource, settings):
+        yield from each_statement(resource, ("identity", "trust", "resource"), check)
+
+
+IAM_NO_NOT_ACTION: Final = Rule(
+    name="iam-no-not-action",
+    title="An Allow says what it allows, not what it leaves out.",
+    severity="high",
+    why="Allow with NotAction, NotResource or NotPrincipal lets in everything else: also the service that AWS adds next year.",
+    fix="Write Action, Resource and Principal; to leave something out, Deny it in a statement of its own.",
+    check=_no_not_action,
+    types=types("identity", "trust", "resource"),
+    settings={"boundaries": BOUNDARIES},
+    url="https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notaction.html",
+)
+
+
+# From some rights to all.
+
+
+def _pass_role_limited(resource: Resource, settings: Settings) -> Iterator[str]:
+    def check(one: Statement) -> Iterator[str]:
+        # Of `*` the rule on wildcards speaks.
+        if not any(matches(pattern, "iam:PassRole") and pattern != "*" for pattern in one.known("Action")):
+            one.texts("Action")
+            return
+        if not one.scoped_by("iam:passedtoservice", "iam:associatedresourcearn"):
+            yield f"{one.path}: iam:PassRole without a condition on iam:PassedToService; say which service may get the role"
+        for item in one.value["Resource"].items():
+            if is_open(item.text()):
+                yield f"{item.path}: iam:PassRole of every role ({item.text()}); name the roles that may be passed"
+
+    yield from _each_allow(resource, settings, check)
+
+
+IAM_PASS_ROLE_LIMITED: Final = Rule(
+    name="iam-pass-role-limited",
+    title="Only named roles may be passed, and only to a named service.",
+    severity="high",
+    why="Who may pass any role to a service that runs code has what the strongest role of the account has.",
+    fix='Give the role\'s ARN as Resource and the condition {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}}.',
+    check=_pass_role_limited,
+    types=types("identity"),
+    settings={"boundaries": BOUNDARIES},
+    url="https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html",
+)
+
+
+def _no_privilege_escalation(resource: Resource, settings: Settings) -> Iterator[str]:
+    def check(document: Document) -> Iterator[str]:
+        statements = document.statements()
+        allows = [one for one in statements if one.allows]
+        denies = [one for one in statements if one.denies and one.value["Condition"].missing]
+        ways = [way for way in ESCALATIONS if way.name not in settings["accepted"] and _escalates(way, allows, denies)]
+        if len(ways) > 5:
+            yield f"{document.path}: leads to all rights, in {len(ways)} ways: {_listed([way.name for way in ways])}"
+        else:
+            for way in ways:
+                yield f"{document.path}: {way.name} on every resource {way.leads}; name the resources, or leave it out"
+
+    if not is_boundary(resource, settings):
+        yield from each_document(resource, ("identity",), check)
+
+
+def _escalates(way: Escalation, allows: Sequence[Statement], denies: Sequence[Statement]) -> bool:
+    """Whether a document gives all that a way to more rights needs: the first action on any resource, the others on some."""
+
+    def given(action: str, *, anywhere: bool) -> bool:
+        if any(one.covers(action) for one in denies):
+            return False
+        return any(one.covers(action) and (not anywhere or _anywhere(one, way)) for one in allows)
+
+    first, *others = way.actions
+    return given(first, anywhere=True) and all(given(action, anywhere=False) for action in others)
+
+
+def _anywhere(one: Statement, way: Escalation) -> bool:
+    passed_to = one.demanded("iam:passedtoservice")
+    if way.service and passed_to is not None and not any(matches(pattern, way.service) for pattern in passed_to):
+        return False
+    # NotResource is everything else; a condition that says which resources is a scope.
+    everywhere = not one.value["NotResource"].missing or any(is_open(text) for text in one.texts("Resource"))
+    return everywhere and not _is_scoped(one)
+
+
+IAM_NO_PRIVILEGE_ESCALATION: Final = Rule(
+    name="iam-no-privilege-escalation",
+    title="No policy gives rights with which its holder can take all others.",
+    severity="critical",
+    why="Some actions, alone or together, let their holder give itself any right: to write a policy, to take over a role, to "
+    "run code with a stronger role.",
+    fix="Name the resources of these actions, demand iam:PermissionsBoundary where roles are made, or leave the actions out.",
+    check=_no_privilege_escalation,
+    types=types("identity"),
+    settings={
+        "accepted": Setting([], _STRINGS, "Ways that are accepted, by name, such as `iam:CreateAccessKey`."),
+        "boundaries": BOUNDARIES,
+    },
+    url="https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html",
+)
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    IAM_DOCUMENT_VALID,
+    IAM_ACTIONS_EXIST,
+    IAM_NO_WILDCARD_ACTION,
+    IAM_NO_WILDCARD_RESOURCE,
+    IAM_NO_NOT_ACTION,
+    IAM_PASS_ROLE_LIMITED,
+    IAM_NO_PRIVILEGE_ESCALATION,
+    IAM_NO_ADMINISTRATOR_POLICY,
+    IAM_BOUNDARY_NOT_ATTACHED,
+    IAM_NO_LONG_LIVED_CREDENTIALS,
+)

@@ -1,0 +1,176 @@
+"""Rules on networks and nodes: open security groups, instance metadata, public addresses, flow logs."""
+
+import ipaddress
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from llm_policies.companions import Problem, companions, every, of_types
+from llm_policies.rule import Resource, Rule, Setting, Settings
+from llm_policies.values import NotVerified, State, Value, each
+
+
+def is_everywhere(cidr: str) -> bool:
+    """Whether a network is the whole internet, or a large part of it: nobody owns a /4."""
+    try:
+        return ipaddress.ip_network(cidr, strict=False).prefixlen < 8
+    except ValueError:
+        return False
+
+
+_REMOTE_ACCESS: Final = {22: "SSH", 3389: "RDP"}
+
+
+def _security_group_open(resource: Resource, settings: Settings) -> Iterator[str]:
+    allowed = {int(port) for port in settings["ports"]}
+
+    def rule(value: Value, protocol: str, sources: tuple[Value, ...]) -> Iterator[str]:
+        def source(cidr: Value) -> Iterator[str]:
+            if is_everywhere(cidr.text()) and (what := _opened(value, protocol, allowed)):
+                yield f"{cidr.path} is {cidr.text()}: {what} open to the internet; name networks or a security group"
+
+        def listed(place: Value) -> Iterator[str]:
+            yield from each(place.items(), source)
+
+        yield from each(sources, listed)
+
+    def inline(value: Value) -> Iterator[str]:
+        yield from rule(value, "protocol", (value["cidrBlocks"], value["ipv6CidrBlocks"]))
+
+    match resource.type:
+        case "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule":
+            yield from rule(resource.properties, "ipProtocol", (resource["cidrIpv4"], resource["cidrIpv6"]))
+        case "aws:ec2/securityGroupRule:SecurityGroupRule":
+            if resource["type"].equals("ingress"):
+                yield from inline(resource.properties)
+        case _:
+            yield from each(resource["ingress"].items(), inline)
+
+
+def _opened(rule: Value, protocol: str, allowed: set[int]) -> str:
+    """What a rule opens beyond the allowed ports, in words; empty for nothing."""
+    kind = rule[protocol].text().lower()
+    if kind in {"icmp", "icmpv6", "1", "58"}:
+        return ""
+    if kind in {"-1", "all"}:
+        return "all ports (SSH and RDP among them: critical)"
+    first, last = int(rule["fromPort"].number(-1)), int(rule["toPort"].number(-1))
+    if first < 0 or last < 0:
+        return "all ports (SSH and RDP among them: critical)"
+    if first == last and first in allowed:
+        return ""
+    remote = " and ".join(name for port, name in _REMOTE_ACCESS.items() if first <= port <= last)
+    ports = f"port {first}" if first == last else f"ports {first}–{last}"
+    return f"{ports}{f' ({remote}: critical)' if remote else ''}"
+
+
+def _imdsv2(resource: Resource, settings: Settings) -> Iterator[str]:
+    options = resource["metadataOptions"]
+    if options["httpEndpoint"].equals("disabled"):
+        return
+    if resource.type == _INSTANCE and options.missing and resource.at("launchTemplate.id").text():
+        return  # its template says it
+    if not options["httpTokens"].equals("required"):
+        yield "metadataOptions.httpTokens is not required: any request forged on the node reads its role's credentials"
+    if options["httpPutResponseHopLimit"].number(1) > settings["maximum_hops"]:
+        yield (
+            f"metadataOptions.httpPutResponseHopLimit is {options['httpPutResponseHopLimit'].number():g}: pods reach the "
+            f"node's credentials; {settings['maximum_hops']} is enough"
+        )
+
+
+def _no_public_ip(resource: Resource, _: Settings) -> Iterator[str]:
+    if resource.type == _INSTANCE:
+        yield from _public_address(resource["associatePublicIpAddress"])
+    elif resource.type == _TEMPLATE:
+        yield from each(resource["networkInterfaces"].items(), lambda face: _public_address(face["associatePublicIpAddress"]))
+
+
+def _public_address(flag: Value) -> Iterator[str]:
+    if flag.flag():
+        yield f"{flag.path} is true: put the node into a private subnet, behind a load balancer"
+
+
+def _vpc_flow_logs(resources: Sequence[Resource], _: Settings) -> Iterator[Problem]:
+    def vpc(resource: Resource) -> Iterator[str]:
+        logs, unverified = companions(resource, resources, _FLOW_LOGS, "vpcId", ("id",))
+        if not logs:
+            if unverified:
+                raise NotVerified(unverified)
+            yield "it has no FlowLog: nothing tells afterwards what went where; add one with its vpcId"
+        # A log of accepted traffic alone misses the probing, one of refused traffic misses what got through.
+        for log in logs:
+            if log["trafficType"].state is State.KNOWN and log["trafficType"].equals("ACCEPT"):
+                yield f"trafficType of its flow log {log.name} is ACCEPT: refused connections are not logged; write ALL"
+
+    yield from every(of_types(resources, _VPCS), vpc)
+
+
+_INSTANCE: Final = "aws:ec2/instance:Instance"
+_TEMPLATE: Final = "aws:ec2/launchTemplate:LaunchTemplate"
+_VPCS: Final = ("aws:ec2/vpc:Vpc",)
+_FLOW_LOGS: Final = ("aws:ec2/flowLog:FlowLog",)
+_GUIDE: Final = "https://docs.aws.amazon.com"
+
+RULES: Final[tuple[Rule, ...]] = (
+    Rule(
+        name="security-group-open",
+        title="Security groups open no port to the internet but the web's.",
+        severity="critical",
+        why="Model servers such as vLLM, and SSH, have no login worth the name: an open port is found within minutes.",
+        fix="Take traffic from the load balancer's security group, or name the networks; only 80 and 443 may be open.",
+        check=_security_group_open,
+        types=(
+            "aws:ec2/securityGroup:SecurityGroup",
+            "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
+            "aws:ec2/securityGroupRule:SecurityGroupRule",
+            "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+        ),
+        settings={
+            "ports": Setting(
+                [80, 443], {"type": "array", "items": {"type": "integer"}}, "The ports that may be open to the internet."
+            )
+        },
+        frameworks=("AWS FSBP EC2.18", "AWS FSBP EC2.19", "CIS AWS 3.0 5.2", "CIS AWS 3.0 5.3"),
+        url=f"{_GUIDE}/vpc/latest/userguide/security-group-rules.html",
+    ),
+    Rule(
+        name="ec2-imdsv2",
+        title="Nodes give their credentials only to requests with a token, and not through containers.",
+        severity="high",
+        why="A model server that can be made to fetch a URL fetches the node's credentials, unless a token is required.",
+        fix="`metadata_options={'http_tokens': 'required', 'http_put_response_hop_limit': 1}`.",
+        check=_imdsv2,
+        types=(_INSTANCE, _TEMPLATE),
+        settings={
+            "maximum_hops": Setting(
+                2,
+                {"type": "integer", "minimum": 1},
+                "The largest hop limit: 1 keeps pods out.",
+            )
+        },
+        frameworks=("AWS FSBP EC2.8", "AWS FSBP EC2.170", "CIS AWS 3.0 5.6"),
+        url=f"{_GUIDE}/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html",
+    ),
+    Rule(
+        name="ec2-no-public-ip",
+        title="Nodes have no public address.",
+        severity="high",
+        why="A node with a public address is one security group's mistake away from the internet.",
+        fix="Private subnets, and `associate_public_ip_address` left out or false.",
+        check=_no_public_ip,
+        types=(_INSTANCE, _TEMPLATE),
+        frameworks=("AWS FSBP EC2.9",),
+        url=f"{_GUIDE}/AWSEC2/latest/UserGuide/using-instance-addressing.html",
+    ),
+    Rule(
+        name="vpc-flow-logs",
+        title="A network's traffic is logged.",
+        severity="medium",
+        why="Without flow logs nobody can tell whether weights or conversations left the network.",
+        fix="A `FlowLog` with the network's `vpc_id` and `traffic_type='ALL'`.",
+        check_stack=_vpc_flow_logs,
+        types=(*_VPCS, *_FLOW_LOGS),
+        frameworks=("AWS FSBP EC2.6", "CIS AWS 3.0 3.7"),
+        url=f"{_GUIDE}/vpc/latest/userguide/flow-logs.html",
+    ),
+)

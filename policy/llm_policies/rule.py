@@ -1,0 +1,109 @@
+"""What a rule is, and how it judges: a resource by itself, or the resources of a stack together."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from llm_policies.values import NotVerified, Value
+
+Severity = Literal["low", "medium", "high", "critical"]
+Level = Literal["advisory", "mandatory", "remediate", "disabled"]
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One resource of a program, as the engine shows it to a policy. `inputs` in a resource rule, state in a stack rule."""
+
+    type: str
+    name: str
+    properties: Value
+    urn: str = ""
+    dependencies: Mapping[str, Sequence["Resource"]] = field(default_factory=dict[str, Sequence["Resource"]])
+    """In a stack rule: the resources that a property's value came from, by the property."""
+
+    def __getitem__(self, key: str) -> Value:
+        return self.properties[key]
+
+    def at(self, path: str) -> Value:
+        return self.properties.at(path)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Something that an environment may set: its default, and the JSON schema of its value."""
+
+    default: Any
+    schema: Mapping[str, Any]
+    description: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule: what it asks for (`title`), why, how to mend what breaks it, and how it judges.
+
+    `check` yields one line for each problem of a resource of one of `types`. `check_stack` yields problems of the stack's
+    resources together, each with the resource that it is told of (None: the stack). A rule has one of the two.
+    `mend` gives a resource's properties as they should be, or None where they are so already: for level `remediate`.
+    """
+
+    name: str
+    title: str
+    severity: Severity
+    why: str
+    fix: str
+    check: Callable[[Resource, Settings], Iterator[str]] | None = None
+    check_stack: Callable[[Sequence[Resource], Settings], Iterator[tuple[Resource | None, str]]] | None = None
+    types: tuple[str, ...] = ()
+    """The resource types that it looks at; one that ends in `*` stands for all that begin so."""
+    mend: Callable[[Resource, Settings], dict[str, Any] | None] | None = None
+    settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
+    frameworks: tuple[str, ...] = ()
+    """Where a framework asks for the same, such as `CIS AWS 3.0 1.16` or `AWS FSBP Lambda.1`. Empty where none does."""
+    url: str = ""
+
+    def looks_at(self, kind: str) -> bool:
+        return any(kind == each or (each.endswith("*") and kind.startswith(each[:-1])) for each in self.types)
+
+    def settings_of(self, given: Settings | None) -> dict[str, Any]:
+        """Every setting: as given, else its default."""
+        return {name: setting.default for name, setting in self.settings.items()} | dict(given or {})
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a rule says of a resource: its problems, and the path of what it could not verify."""
+
+    problems: tuple[str, ...] = ()
+    not_verified: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return not self.problems and not self.not_verified
+
+
+def judge(rule: Rule, resource: Resource, settings: Settings | None = None) -> Verdict:
+    """What a resource rule says of one resource; nothing of one whose type it does not look at."""
+    if rule.check is None or not rule.looks_at(resource.type):
+        return Verdict()
+    problems: list[str] = []
+    try:
+        for problem in rule.check(resource, rule.settings_of(settings)):
+            problems.append(problem)
+    except NotVerified as error:
+        return Verdict(tuple(problems), error.path)
+    return Verdict(tuple(problems))
+
+
+def judge_stack(
+    rule: Rule, resources: Sequence[Resource], settings: Settings | None = None
+) -> tuple[list[tuple[Resource | None, str]], str]:
+    """What a stack rule says of a stack's resources: the problems, and the path of what it could not verify."""
+    found: list[tuple[Resource | None, str]] = []
+    if rule.check_stack is not None:
+        try:
+            for problem in rule.check_stack(resources, rule.settings_of(settings)):
+                found.append(problem)
+        except NotVerified as error:
+            return found, error.path
+    return found, ""

@@ -1,0 +1,28 @@
+"""Every rule of the pack, in the order of its reference page."""
+
+from typing import Final
+
+from llm_policies import (
+    bedrock,
+    encryption,
+    exposure,
+    least_privilege,
+    limits,
+    operations,
+    spend,
+    trust,
+    workloads,
+)
+from llm_policies.rule import Rule
+
+RULES: Final[tuple[Rule, ...]] = (
+    *least_privilege.RULES,
+    *trust.RULES,
+    *bedrock.RULES,
+    *limits.RULES,
+    *spend.RULES,
+    *encryption.RULES,
+    *exposure.RULES,
+    *operations.RULES,
+    *workloads.RULES,
+)

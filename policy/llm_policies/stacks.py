@@ -1,0 +1,73 @@
+"""How the resources of a stack belong together: which one a property's value came from, and judging each by itself."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from llm_policies.rule import Resource
+from llm_policies.values import NotVerified
+
+Found = Iterator[tuple[Resource | None, str]]
+
+
+def of_type(resources: Iterable[Resource], *types: str) -> list[Resource]:
+    """The resources of any of these types."""
+    return [resource for resource in resources if resource.type in types]
+
+
+def same(one: Resource, other: Resource) -> bool:
+    """Whether two are one resource: the engine may hand out a dependency as an object of its own."""
+    if one.urn and other.urn:
+        return one.urn == other.urn
+    return one is other or (one.type, one.name) == (other.type, other.name)
+
+
+def came_from(resource: Resource, name: str, *types: str) -> list[Resource]:
+    """The resources of these types that a property's value came from."""
+    return of_type(resource.dependencies.get(name, ()), *types)
+
+
+def refers(resource: Resource, name: str, target: Resource, *outputs: str) -> bool:
+    """Whether a property names a resource: its value came from there, or equals one of the resource's outputs.
+
+    A text that is known names no resource whose name is not known yet: nobody could have written it down. Raises
+    `NotVerified` where the property is not known, and came from no resource of that type.
+    """
+    sources = came_from(resource, name, target.type)
+    if sources:
+        return any(same(source, target) for source in sources)
+    value = resource[name].text()
+    return bool(value) and any(target[output].data == value for output in outputs)
+
+
+def share(one: Resource, other: Resource, name: str) -> bool:
+    """Whether two resources have the same value in a property: from the same resource, or known and equal."""
+    ours, theirs = one.dependencies.get(name, ()), other.dependencies.get(name, ())
+    if ours and theirs:
+        return any(same(mine, its) for mine in ours for its in theirs)
+    return one[name].text() == other[name].text()
+
+
+def some(candidates: Iterable[Resource], test: Callable[[Resource], bool]) -> bool:
+    """Whether the test holds for one of them. Raises `NotVerified` where it holds for none, and could not be told for one."""
+    unverified: NotVerified | None = None
+    for candidate in candidates:
+        try:
+            if test(candidate):
+                return True
+        except NotVerified as error:
+            unverified = unverified or error
+    if unverified is not None:
+        raise unverified
+    return False
+
+
+def each_resource(resources: Sequence[Resource], check: Callable[[Resource], Iterator[str]]) -> Found:
+    """Judge every one: one that cannot be verified hides no problem of the others. Raises `NotVerified` at the end."""
+    unverified: NotVerified | None = None
+    for resource in resources:
+        try:
+            for problem in check(resource):
+                yield resource, problem
+        except NotVerified as error:
+            unverified = unverified or error
+    if unverified is not None:
+        raise unverified

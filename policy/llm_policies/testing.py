@@ -1,0 +1,42 @@
+"""For tests of rules: make a resource, and ask what a rule says of it.
+
+from llm_policies.testing import UNKNOWN, problems, resource, unverified
+
+bucket = resource("aws:s3/bucket:Bucket", {"forceDestroy": True})
+assert problems(MY_RULE, bucket) == ["forceDestroy: …"]
+assert unverified(MY_RULE, resource("aws:s3/bucket:Bucket", {"forceDestroy": UNKNOWN})) == "forceDestroy"
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from llm_policies.rule import Resource, Rule, judge, judge_stack
+from llm_policies.values import UNKNOWN, Value
+
+__all__ = ["UNKNOWN", "problems", "resource", "unverified"]
+
+
+def resource(
+    kind: str,
+    properties: Mapping[str, Any] | None = None,
+    *,
+    name: str = "tested",
+    dependencies: Mapping[str, Sequence[Resource]] | None = None,
+) -> Resource:
+    """A resource as a rule sees it. `properties` in Pulumi's camelCase; `UNKNOWN` stands for what is not known yet."""
+    urn = f"urn:pulumi:test::tests::{kind}::{name}"
+    return Resource(kind, name, Value(dict(properties or {})), urn, dependencies or {})
+
+
+def problems(rule: Rule, *resources: Resource, settings: Mapping[str, Any] | None = None) -> list[str]:
+    """What the rule finds, a line each: of each resource by itself, or of them together for a stack rule."""
+    if rule.check_stack is not None:
+        return [problem for _, problem in judge_stack(rule, resources, settings)[0]]
+    return [problem for each in resources for problem in judge(rule, each, settings).problems]
+
+
+def unverified(rule: Rule, *resources: Resource, settings: Mapping[str, Any] | None = None) -> str:
+    """The path of the first value that the rule needs and does not know; empty where it knows all that it needs."""
+    if rule.check_stack is not None:
+        return judge_stack(rule, resources, settings)[1]
+    return next((path for each in resources if (path := judge(rule, each, settings).not_verified)), "")

@@ -1,0 +1,226 @@
+"""Rules on encryption in transit: buckets, custom domains, load balancers, distributions."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from llm_policies.companions import Problem, companions, every, given, of_types, same
+from llm_policies.rule import Resource, Rule, Setting, Settings
+from llm_policies.values import NotVerified, State, Value, each
+
+BUCKETS: Final = ("aws:s3/bucket:Bucket", "aws:s3/bucketV2:BucketV2")
+_POLICIES: Final = ("aws:s3/bucketPolicy:BucketPolicy",)
+
+
+def _s3_tls_only(resources: Sequence[Resource], _: Settings) -> Iterator[Problem]:
+    def bucket(resource: Resource) -> Iterator[str]:
+        policies, unverified = companions(resource, resources, _POLICIES, "bucket", ("id", "bucket"))
+        documents = [policy["policy"] for policy in policies]
+        inline = given(resource, "policy")
+        if inline.state is not State.MISSING and not policies:
+            documents.append(inline)
+        if any(document.state is State.KNOWN and _denies_plain_http(document) for document in documents):
+            return
+        if unverified or any(document.state is State.UNKNOWN for document in documents):
+            raise NotVerified(unverified or f"{resource.name}.policy")
+        what = "its policy does not deny" if documents else "it has no policy that denies"
+        yield f"{what} requests without TLS: deny s3:* where aws:SecureTransport is false, on the bucket and its objects"
+
+    yield from every(of_types(resources, BUCKETS), bucket)
+
+
+def _denies_plain_http(policy: Value) -> bool:
+    """Whether a policy, as JSON or as an object, denies everybody everything on the objects where TLS is missing."""
+    document = policy.plain
+    if isinstance(document, str):
+        try:
+            document = json.loads(document)
+        except ValueError:
+            return False
+    statements = Value(document, policy.path)["Statement"]
+    return any(_is_tls_denial(statement) for statement in statements.items())
+
+
+def _is_tls_denial(statement: Value) -> bool:
+    principal, condition = statement["Principal"], statement["Condition"]
+    everybody = principal.equals("*") or any(item.equals("*") for item in principal["AWS"].items())
+    everything = any(item.equals("*", "s3:*") for item in statement["Action"].items())
+    objects = any(item.equals("*") or item.text().endswith("/*") for item in statement["Resource"].items())
+    if not (statement["Effect"].equals("Deny") and everybody and everything and objects):
+        return False
+    operators = condition.entries()
+    tests = {
+        f"{operator}/{key}".lower(): value for operator, keys in operators.items() for key, value in keys.entries().items()
+    }
+    wanted = {"bool/aws:securetransport", "boolifexists/aws:securetransport"}
+    # A further condition would exempt those who do not meet it.
+    return len(tests) == 1 and all(
+        key in wanted and [str(item.plain).lower() for item in value.items()] == ["false"] for key, value in tests.items()
+    )
+
+
+def _domain_tls(domain: Resource, _: Settings) -> Iterator[str]:
+    path = "domainNameConfiguration.securityPolicy" if domain.type.startswith("aws:apigatewayv2/") else "securityPolicy"
+    # A Regional domain gets TLS_1_2 by itself, an edge-optimized one TLS_1_0: only what is written is sure.
+    policy = domain.at(path).text()
+    if policy == "TLS_1_0" or (policy.startswith("SecurityPolicy_") and "TLS13" not in policy and "TLS12" not in policy):
+        yield f"{path} is {policy}: clients may use TLS 1.0; write TLS_1_2 or a SecurityPolicy_TLS13_…"
+    elif not policy:
+        yield f"{path} is missing: which TLS versions clients may use is left to a default; write TLS_1_2"
+
+
+_LISTENERS: Final = ("aws:lb/listener:Listener", "aws:alb/listener:Listener")
+_BALANCERS: Final = ("aws:lb/loadBalancer:LoadBalancer", "aws:alb/loadBalancer:LoadBalancer")
+_MODERN_POLICY: Final = re.compile(r"ELBSecurityPolicy-(TLS13-1-[23]|TLS-1-2|FS-1-2)(-.+)?")
+
+
+def _listener_tls(resources: Sequence[Resource], settings: Settings) -> Iterator[Problem]:
+    balancers = of_types(resources, _BALANCERS)
+
+    def listener(resource: Resource) -> Iterator[str]:
+        # An Application Load Balancer's listener speaks HTTP where it says nothing; a Gateway Load Balancer's has no port.
+        protocol = resource["protocol"].text("" if resource["port"].missing else "HTTP").upper()
+        if protocol in {"HTTPS", "TLS"}:
+            policy = given(resource, "sslPolicy").text()
+            if not _MODERN_POLICY.fullmatch(policy):
+                is_what = f"is {policy}" if policy else "is missing, which means ELBSecurityPolicy-2016-08"
+                yield f"sslPolicy {is_what}: it takes TLS 1.0; write ELBSecurityPolicy-TLS13-1-2-Res-2021-06 or newer"
+        elif protocol == "HTTP" and not _answers_nothing_in_plain(resource["defaultActions"]):
+            if not settings["internal"] and _is_internal(resource, balancers):
+                return
+            yield "protocol is HTTP and defaultActions serve requests: redirect to HTTPS (redirect.protocol HTTPS, HTTP_301)"
+
+    yield from every(of_types(resources, _LISTENERS), listener)
+
+
+def _answers_nothing_in_plain(actions: Value) -> bool:
+    """Whether a listener only sends clients to HTTPS, or away. A redirect keeps the protocol where it names none."""
+    return bool(actions.items()) and all(
+        action["type"].equals("fixed-response")
+        or (action["type"].equals("redirect") and action.at("redirect.protocol").equals("HTTPS"))
+        for action in actions.items()
+    )
+
+
+def _is_internal(listener: Resource, balancers: Sequence[Resource]) -> bool:
+    """Whether the listener's load balancer is known to be reached from within the network alone."""
+    origins = listener.dependencies.get("loadBalancerArn", ())
+    arn = listener["loadBalancerArn"]
+    for balancer in balancers:
+        by_arn = arn.state is State.KNOWN and balancer["arn"].state is State.KNOWN and balancer["arn"].equals(arn.plain)
+        if by_arn or any(same(origin, balancer) for origin in origins):
+            return given(balancer, "internal").flag()
+    if not origins:
+        _ = arn.plain  # not known: it may be any load balancer of the program
+    return False
+
+
+def _cloudfront_tls(distribution: Resource, settings: Settings) -> Iterator[str]:
+    def part(value: Value) -> Iterator[str]:
+        match value.path:
+            case "defaultCacheBehavior":
+                yield from _behaviour_tls(value)
+            case "orderedCacheBehaviors":
+                yield from each(value.items(), _behaviour_tls)
+            case "viewerCertificate":
+                yield from _viewer_tls(value, settings)
+            case _:
+                yield from each(value.items(), _origin_tls)
+
+    parts = ("defaultCacheBehavior", "orderedCacheBehaviors", "viewerCertificate", "origins")
+    yield from each((distribution[name] for name in parts), part)
+
+
+def _behaviour_tls(behaviour: Value) -> Iterator[str]:
+    if behaviour["viewerProtocolPolicy"].equals("allow-all"):
+        yield f"{behaviour.path}.viewerProtocolPolicy is allow-all: write redirect-to-https or https-only"
+
+
+def _viewer_tls(certificate: Value, settings: Settings) -> Iterator[str]:
+    # With CloudFront's own certificate nobody can choose: *.cloudfront.net takes TLSv1.
+    if certificate["cloudfrontDefaultCertificate"].flag():
+        return
+    version, minimum = certificate["minimumProtocolVersion"].text("TLSv1"), settings["minimum"]
+    if version in _VERSIONS and _VERSIONS.index(version) < _VERSIONS.index(minimum):
+        yield f"{certificate.path}.minimumProtocolVersion is {version}: write {minimum} or newer"
+
+
+def _origin_tls(origin: Value) -> Iterator[str]:
+    config = origin["customOriginConfig"]
+    if config["originProtocolPolicy"].equals("http-only"):
+        yield f"{config.path}.originProtocolPolicy is http-only: prompts travel to the origin in plain text; write https-only"
+    elif old := sorted(item.text() for item in config["originSslProtocols"].items() if not item.equals("TLSv1.2")):
+        yield f"{config.path}.originSslProtocols has {', '.join(old)}: write only TLSv1.2"
+
+
+_VERSIONS: Final = (
+    "SSLv3",
+    "TLSv1",
+    "TLSv1_2016",
+    "TLSv1.1_2016",
+    "TLSv1.2_2018",
+    "TLSv1.2_2019",
+    "TLSv1.2_2021",
+    "TLSv1.2_2025",
+    "TLSv1.3_2025",
+)
+_GUIDE: Final = "https://docs.aws.amazon.com"
+
+RULES: Final[tuple[Rule, ...]] = (
+    Rule(
+        name="s3-tls-only",
+        title="Buckets refuse requests without TLS.",
+        severity="medium",
+        why="S3 answers plain HTTP too: uploads, answers and signed requests could be read on their way.",
+        fix="A `BucketPolicy` that denies `s3:*` to everybody where `aws:SecureTransport` is false, on the bucket and `/*`.",
+        check_stack=_s3_tls_only,
+        types=(*BUCKETS, *_POLICIES),
+        frameworks=("AWS FSBP S3.5", "CIS AWS 3.0 2.1.1"),
+        url=f"{_GUIDE}/AmazonS3/latest/userguide/security-best-practices.html",
+    ),
+    Rule(
+        name="apigateway-domain-tls",
+        title="An API's custom domain takes TLS 1.2 or newer only.",
+        severity="medium",
+        why="TLS 1.0 and 1.1 are broken: an API key sent over them can be read.",
+        fix='`security_policy="TLS_1_2"`, or a `SecurityPolicy_TLS13_…`.',
+        check=_domain_tls,
+        types=("aws:apigateway/domainName:DomainName", "aws:apigatewayv2/domainName:DomainName"),
+        url=f"{_GUIDE}/apigateway/latest/developerguide/apigateway-custom-domain-tls-version.html",
+    ),
+    Rule(
+        name="lb-listener-tls",
+        title="Load balancers serve over TLS 1.2 or newer, and send plain HTTP to HTTPS.",
+        severity="high",
+        why="Prompts, answers and API keys cross the listener; over HTTP or TLS 1.0 others can read them.",
+        fix="An HTTPS listener with `ssl_policy='ELBSecurityPolicy-TLS13-1-2-Res-2021-06'`, and on port 80 a redirect to it.",
+        check_stack=_listener_tls,
+        types=(*_LISTENERS, *_BALANCERS),
+        settings={
+            "internal": Setting(
+                False, {"type": "boolean"}, "Whether plain HTTP is a problem also on load balancers that are known as internal."
+            )
+        },
+        frameworks=("AWS FSBP ELB.1", "AWS FSBP ELB.17"),
+        url=f"{_GUIDE}/elasticloadbalancing/latest/application/describe-ssl-policies.html",
+    ),
+    Rule(
+        name="cloudfront-tls",
+        title="A distribution serves and fetches over modern TLS only.",
+        severity="high",
+        why="One behaviour with allow-all, or one origin over HTTP, lets keys and prompts travel in plain text.",
+        fix="`viewer_protocol_policy` redirect-to-https, `minimum_protocol_version` TLSv1.2_2021, origins https-only.",
+        check=_cloudfront_tls,
+        types=("aws:cloudfront/distribution:Distribution",),
+        settings={
+            "minimum": Setting(
+                "TLSv1.2_2021",
+                {"type": "string", "enum": list(_VERSIONS)},
+                "The oldest security policy of a custom certificate.",
+            )
+        },
+        frameworks=("AWS FSBP CloudFront.3", "AWS FSBP CloudFront.10"),
+        url=f"{_GUIDE}/AmazonCloudFront/latest/DeveloperGuide/secure-connections-supported-viewer-protocols-ciphers.html",
+    ),
+)

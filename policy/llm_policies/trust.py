@@ -1,0 +1,356 @@
+"""Rules on who may come in: who takes a role, who uses a resource, and on whose behalf a service does."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from llm_policies.actions import is_pattern, matches
+from llm_policies.confused_deputy import KEY, RESOURCE, SOURCE_KEYS, TRUST, UNCONDITIONAL
+from llm_policies.documents import Document, Statement, each_document, each_statement, types
+from llm_policies.rule import Resource, Rule, Setting, Settings
+from llm_policies.values import Value, each
+
+_STRINGS: Final = {"type": "array", "items": {"type": "string"}}
+_REST_API: Final = "aws:apigateway/restApi:RestApi"
+_REST_API_POLICY: Final = "aws:apigateway/restApiPolicy:RestApiPolicy"
+_PERMISSION: Final = "aws:lambda/permission:Permission"
+_DOMAINS: Final = ("aws:elasticsearch/domain:Domain", "aws:opensearch/domain:Domain")
+
+_CALLER_KEYS: Final = (
+    *SOURCE_KEYS,
+    "aws:principalaccount",
+    "aws:principalarn",
+    "aws:principalisawsservice",
+    "aws:principalorgid",
+    "aws:principalorgpaths",
+    "aws:principalservicename",
+    "aws:principaltag/*",
+    "aws:sourceip",
+    "aws:sourcevpc",
+    "aws:sourcevpcarn",
+    "aws:sourcevpce",
+    "aws:userid",
+    "aws:vpcsourceip",
+    "aws:vpceaccount",
+    "aws:vpceorgid",
+    "aws:vpceorgpaths",
+    "elasticfilesystem:accessedviamounttarget",
+    "s3:dataaccesspointaccount",
+    "s3:dataaccesspointarn",
+)
+"""Condition keys (lower case) that say who calls, or from where."""
+
+
+# Anyone.
+
+
+def _no_public_principal(resource: Resource, settings: Settings) -> Iterator[str]:
+    if resource.type == _PERMISSION:
+        yield from _public_permission(resource)
+    elif not (resource.type in _DOMAINS and _guarded_domain(resource)):
+        yield from each_document(resource, ("resource",), _public)
+
+
+def _public(document: Document) -> Iterator[str]:
+    def check(one: Statement) -> Iterator[str]:
+        if one.allows and _is_anyone(one) and not one.scoped_by(*_CALLER_KEYS) and not _denied_to_others(one, document):
+            yield (
+                f"{one.path}: lets anyone do {', '.join(one.texts('Action')[:3])}; name who may, or demand aws:SourceArn, "
+                + ("aws:SourceVpce or aws:PrincipalOrgID")
+            )
+
+    yield from document.each_statement(check)
+
+
+def _is_anyone(one: Statement) -> bool:
+    return any(principal.text() == "*" for principal in one.principals("AWS"))
+
+
+def _denied_to_others(one: Statement, document: Document) -> bool:
+    """Whether the document denies the same to all but some, as API Gateway's guide writes it: Deny with NotIpAddress."""
+    actions = one.texts("Action")
+    return any(
+        other.denies
+        and _is_anyone(other)
+        and all(any(matches(pattern, action) for pattern in other.texts("Action")) for action in actions)
+        # Of more conditions in one Deny, all must hold: others then pass by another door.
+        and [condition.excludes and condition.narrow and condition.key in _CALLER_KEYS for condition in other.conditions()]
+        == [True]
+        for other in document.statements()
+    )
+
+
+def _public_permission(resource: Resource) -> Iterator[str]:
+    if resource["principal"].text() == "*" and not any(
+        resource[name].text() for name in ("principalOrgId", "sourceArn", "sourceAccount")
+    ):
+        yield "principal: lets anyone invoke the function; name who may, or demand principalOrgId"
+
+
+def _guarded_domain(resource: Resource) -> bool:
+    """Whether an OpenSearch domain is in a VPC, or judges each user itself: its guide then gives the open policy."""
+    return bool(resource.at("vpcOptions.subnetIds").items()) or resource.at("advancedSecurityOptions.enabled").flag()
+
+
+_PUBLIC_TYPES: Final = (
+    # Of a REST API the methods' authorization decides, as it does without a policy; private ones have a rule of their own. The
+    # guard of a domain does not stand in its policy's resource.
+    *(
+        token
+        for token in types("resource")
+        if token not in (_REST_API, _REST_API_POLICY) and not token.endswith("/domainPolicy:DomainPolicy")
+    ),
+    _PERMISSION,
+)
+
+IAM_NO_PUBLIC_PRINCIPAL: Final = Rule(
+    name="iam-no-public-principal",
+    title="No resource's policy lets anyone in.",
+    severity="critical",
+    why='Principal "*" means every account of AWS, and for some services everybody on the internet: prompts, keys and '
+    "queues are then anyone's who knows the name.",
+    fix="Name accounts, roles or services, or keep `*` with a condition that says who: aws:PrincipalOrgID, aws:SourceArn, "
+    "aws:SourceVpce, aws:SourceIp.",
+    check=_no_public_principal,
+    types=_PUBLIC_TYPES,
+    frameworks=("AWS FSBP Lambda.1", "AWS FSBP SNS.4", "AWS FSBP SQS.3"),
+    url="https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html",
+)
+
+
+def _private_api_scoped(resources: Sequence[Resource], settings: Settings) -> Iterator[tuple[Resource | None, str]]:
+    private = [
+        resource
+        for resource in resources
+        if resource.type == _REST_API
+        and any(kind.equals("PRIVATE") for kind in _items(resource.at("endpointConfiguration.types")))
+    ]
+    ids = {str(resource["id"].data) for resource in private if isinstance(resource["id"].data, str)}
+    for resource in resources:
+        is_private = resource in private or (
+            resource.type == _REST_API_POLICY
+            and (any(api in private for api in resource.dependencies.get("restApiId", ())) or resource["restApiId"].data in ids)
+        )
+        if is_private:
+            for problem in each_document(resource, ("resource",), _public):
+                yield resource, problem
+
+
+def _items(value: Value) -> list[Value]:
+    return [] if value.state.value == "unknown" else value.items()
+
+
+APIGATEWAY_PRIVATE_API_SCOPED: Final = Rule(
+    name="apigateway-private-api-scoped",
+    title="A private API's policy says which VPC endpoints reach it.",
+    severity="high",
+    why="A private API is reached from any VPC endpoint of any account that its policy lets in: an open policy makes it "
+    "private in name only.",
+    fix="Demand aws:SourceVpce (or aws:SourceVpc) in the API's policy, or deny all others with StringNotEquals.",
+    check_stack=_private_api_scoped,
+    types=(_REST_API, _REST_API_POLICY),
+    url="https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-private-api-create.html",
+)
+
+
+# Services.
+
+
+def _service_principal_scoped(resource: Resource, settings: Settings) -> Iterator[str]:
+    is_key = resource.type.startswith("aws:kms/")
+
+    def check(one: Statement) -> Iterator[str]:
+        if not one.allows or one.scoped_by(*SOURCE_KEYS):
+            return
+        table = TRUST if one.document.kind == "trust" else KEY if is_key else RESOURCE
+
+        def service(item: Value) -> Iterator[str]:
+            name = _service(item.text())
+            known = name in table or name in settings["additional-services"]
+            if known and name not in settings["accepted-services"] and resource.type not in UNCONDITIONAL.get(name, ()):
+                page = f" ({table[name]})" if name in table else ""
+                yield f"{one.path}: {item.text()} may act for anyone; demand aws:SourceAccount or aws:SourceArn{page}"
+
+        yield from each(one.principals("Service"), service)
+
+    yield from each_statement(resource, ("trust", "resource"), check)
+
+
+def _service(principal: str) -> str:
+    """A service principal's name without the domain and the region: `logs.us-east-1.amazonaws.com` → `logs`."""
+    return re.sub(r"(\.[a-z]{2}(-[a-z]+)+-\d)?\.amazonaws\.com(\.cn)?$", "", principal)
+
+
+IAM_SERVICE_PRINCIPAL_SCOPED: Final = Rule(
+    name="iam-service-principal-scoped",
+    title="A service that acts for others says for whom.",
+    severity="medium",
+    why="A service acts for all its customers: without aws:SourceAccount or aws:SourceArn, somebody else's job, topic or rule "
+    "can use your role or write to your bucket through it (the confused deputy).",
+    fix='Add {"StringEquals": {"aws:SourceAccount": account}}, or ArnLike with the ARN of what uses it, to the statement.',
+    check=_service_principal_scoped,
+    types=types("trust", "resource"),
+    settings={
+        "accepted-services": Setting([], _STRINGS, "Services (such as `states`) that need no condition here."),
+        "additional-services": Setting([], _STRINGS, "More services (such as `ecs-tasks`) that must have the condition."),
+    },
+    url="https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html",
+)
+
+
+def _permission_source(resource: Resource, settings: Settings) -> Iterator[str]:
+    principal = resource["principal"].text()
+    if (
+        not principal.endswith((".amazonaws.com", ".amazonaws.com.cn", ".amazon.com"))
+        or resource["sourceAccount"].text()
+        or resource["principalOrgId"].text()
+    ):
+        return
+    source = resource["sourceArn"].text()
+    parts = source.split(":", 5)
+    if not source:
+        if not resource["eventSourceToken"].text():
+            yield f"sourceArn: missing, so that {principal} may invoke for anyone; give the caller's ARN or sourceAccount"
+    elif len(parts) < 6 or is_pattern(parts[4]):
+        yield f"sourceArn: {source} is of any account; name the account, or give sourceAccount"
+    elif parts[2] == "s3" and not parts[4]:
+        # A bucket's name is free for another account once the bucket is deleted.
+        yield f"sourceAccount: missing, and {source} names no account; give the bucket's account"
+
+
+LAMBDA_PERMISSION_SOURCE: Final = Rule(
+    name="lambda-permission-source",
+    title="A service invokes a function only for a named source.",
+    severity="high",
+    why="Without a source, anyone's API, bucket or rule can invoke the function through the service.",
+    fix="Set `source_arn` to the ARN of the API, rule, topic or bucket; for a bucket, `source_account` too.",
+    check=_permission_source,
+    types=(_PERMISSION,),
+    frameworks=("AWS FSBP Lambda.1",),
+    url="https://docs.aws.amazon.com/lambda/latest/dg/permissions-function-services.html",
+)
+
+
+# Roles.
+
+_GITHUB: Final = "token.actions.githubusercontent.com"
+# These give the application in a key of their own, and have no account's provider.
+_SOCIAL: Final[Mapping[str, str]] = {
+    "accounts.google.com": "aud",
+    "cognito-identity.amazonaws.com": "aud",
+    "graph.facebook.com": "app_id",
+    "www.amazon.com": "app_id",
+}
+
+
+def _trust_limited(resource: Resource, settings: Settings) -> Iterator[str]:
+    trusted = {str(account) for account in settings["trusted-accounts"]}
+
+    def check(one: Statement) -> Iterator[str]:
+        if not one.allows:
+            return
+        yield from each(one.principals("AWS"), lambda item: _account(one, item, trusted))
+        yield from each(one.principals("Federated"), lambda item: _federated(one, item))
+
+    yield from each_statement(resource, ("trust",), check)
+
+
+def _account(one: Statement, item: Value, trusted: set[str]) -> Iterator[str]:
+    principal = item.text()
+    if principal == "*":
+        if not one.scoped_by("aws:principal*", "aws:sourceaccount", "aws:sourcearn", "aws:sourceorg*", "aws:userid"):
+            yield f"{one.path}: anyone may take the role; name who may, or demand aws:PrincipalOrgID or aws:PrincipalArn"
+        return
+    whole = re.fullmatch(r"(?:arn:[a-z-]+:iam::)?(\d{12})(?::root)?", principal)
+    if whole and whole[1] not in trusted and not one.scoped_by(*_NARROWER_THAN_AN_ACCOUNT):
+        yield (
+            f"{one.path}: all of account {whole[1]} may take the role; name a role of it, demand sts:ExternalId, or list the "
+            + ("account in trusted-accounts")
+        )
+
+
+_NARROWER_THAN_AN_ACCOUNT: Final = (
+    "aws:multifactorauthpresent",
+    "aws:principalarn",
+    "aws:principalorgid",
+    "aws:principalorgpaths",
+    "aws:principaltag/*",
+    "aws:sourceidentity",
+    "aws:sourceip",
+    "aws:sourcevpc",
+    "aws:sourcevpce",
+    "aws:userid",
+    "aws:username",
+    "sts:externalid",
+)
+
+
+def _federated(one: Statement, item: Value) -> Iterator[str]:
+    provider = item.text()
+    if ":saml-provider/" in provider:
+        if not one.scoped_by("saml:aud"):
+            yield f"{one.path}: a SAML provider without a condition on SAML:aud; demand https://signin.aws.amazon.com/saml"
+        return
+    if provider in _SOCIAL:
+        key = f"{provider}:{_SOCIAL[provider]}"
+        if not one.scoped_by(key.lower()):
+            yield f"{one.path}: {provider} without a condition on {key}: every application's users may take the role"
+        return
+    if ":oidc-provider/" not in provider:
+        return
+    host = provider.partition(":oidc-provider/")[2]
+    if host == _GITHUB and not one.scoped_by(f"{host}:aud"):
+        yield f"{one.path}: {host} without a condition on {host}:aud; demand sts.amazonaws.com"
+    subjects = one.demanded(f"{host}:sub".lower())
+    # Some providers put what a subject would say into a claim of its own: then that one is the condition.
+    if subjects is None and (host == _GITHUB or not _other_claim(one, host)):
+        yield f"{one.path}: {host} without a condition on {host}:sub: everyone it knows may take the role; name the subject"
+    for subject in subjects or ():
+        if _is_any_subject(subject):
+            yield f"{one.path}: {host}:sub may be {subject}, which is anyone; name the repository or the service account"
+
+
+def _other_claim(one: Statement, host: str) -> bool:
+    return any(
+        condition.demands and condition.narrow and condition.key.startswith(f"{host}:".lower()) and condition.key[-4:] != ":aud"
+        for condition in one.conditions()
+    )
+
+
+def _is_any_subject(subject: str) -> bool:
+    """Whether a subject says nothing of who it is: `*`, `repo:*`, `repo:*/app:*`, `system:serviceaccount:*:*`."""
+    if not is_pattern(subject):
+        return False
+    kind, _, rest = subject.rpartition("serviceaccount:") if "serviceaccount:" in subject else subject.partition(":")
+    owner = re.split("[:/]", rest)[0]
+    if kind == "repo":  # `repo:acme*` is also acme-but-not-you
+        return is_pattern(owner) or not owner
+    return kind.strip("*?") == "" or owner.strip("*?") == ""
+
+
+IAM_TRUST_LIMITED: Final = Rule(
+    name="iam-trust-limited",
+    title="A role trusts named principals, and of an identity provider named subjects.",
+    severity="critical",
+    why="Whoever may take a role has all that it allows. A trust in `*`, or in all of GitHub's repositories, is a trust in "
+    "everybody.",
+    fix="Name roles as principals; of another account's root demand sts:ExternalId; of OpenID Connect demand `aud` and a `sub` "
+    "that names the repository or service account; of SAML demand SAML:aud.",
+    check=_trust_limited,
+    types=types("trust"),
+    settings={
+        "trusted-accounts": Setting(
+            [], _STRINGS, "Accounts that may be trusted as a whole, such as your own: from a program alone they can't be told."
+        )
+    },
+    url="https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-idp_oidc.html",
+)
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    IAM_NO_PUBLIC_PRINCIPAL,
+    APIGATEWAY_PRIVATE_API_SCOPED,
+    IAM_SERVICE_PRINCIPAL_SCOPED,
+    LAMBDA_PERMISSION_SOURCE,
+    IAM_TRUST_LIMITED,
+)

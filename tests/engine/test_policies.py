@@ -1,0 +1,172 @@
+"""The policy pack as the engine runs it: our stacks pass, a bad program is stopped by its rule, what is unknown is told."""
+
+import json
+import os
+import subprocess
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from engine.conftest import RAW_PROGRAM, our_stack, program, succeeded
+from llm_policies.rules import RULES
+from pulumi_llm_local.engine import command
+from pulumi_llm_local.engine.stack import Done
+from support.programs import ROOT
+
+pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
+
+PACK = ROOT / "policy"
+# The programs with one mistake each, and without it.
+FILES = sorted((ROOT / "tests" / "policy" / "programs").glob("*.yaml"))
+PROGRAMS: list[dict[str, Any]] = [entry for file in FILES for entry in yaml.safe_load(file.read_text())]
+STACK_RULES = {rule.name for rule in RULES if rule.check_stack}
+ALONE = [entry for entry in PROGRAMS if entry["rule"] in STACK_RULES]
+TOGETHER = [entry for entry in PROGRAMS if entry["rule"] not in STACK_RULES]
+
+
+def pack(config: str | Path) -> list[str]:
+    return ["--policy-pack", str(PACK), "--policy-pack-config", str(config)]
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every rule is mandatory."""
+    file = tmp_path_factory.mktemp("config") / "strict.json"
+    file.write_text(json.dumps({"all": "mandatory"}))
+    return file
+
+
+def violations(done: Done) -> dict[str, set[str]]:
+    """The rules that were broken, by the resource's name; what could not be verified is left out."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for event in policy_events(done):
+        if "Not verified now:" not in event["message"]:
+            found[event.get("resourceUrn", "").rpartition("::")[2]].add(event["policyName"])
+    return dict(found)
+
+
+def not_verified(done: Done) -> list[str]:
+    return [event["message"] for event in policy_events(done) if "Not verified now:" in event["message"]]
+
+
+def policy_events(done: Done) -> list[dict[str, Any]]:
+    return [event["policyEvent"] for event in done.events if "policyEvent" in event]
+
+
+@pytest.mark.parametrize("name", ["dev", "prod"])
+def test_our_own_stacks_pass_at_preview_and_at_up(name: str, tmp_path: Path) -> None:
+    arguments = pack(PACK / "config" / f"{name}.json")
+    with our_stack(tmp_path, name) as stack:
+        preview = succeeded(stack.preview(*arguments))
+        assert violations(preview) == {}
+        told = not_verified(preview)
+        assert any("chat-logs-policy: policy is not known before `up`" in text for text in told)
+        assert len(told) == len(set(told))
+        up = succeeded(stack.up(*arguments))
+        assert violations(up) == {}
+        assert not_verified(up) == [], "at up, everything is verified"
+
+
+def resources(entries: list[dict[str, Any]], which: str) -> dict[str, Any]:
+    return {f"{entry['name']}--{name}": resource for entry in entries for name, resource in entry[which].items()}
+
+
+def test_bad_programs_are_stopped_at_preview_each_by_its_own_rule(strict: Path, tmp_path: Path) -> None:
+    """All whose rules judge a resource by itself, in one program."""
+    with program(tmp_path, RAW_PROGRAM, resources=resources(TOGETHER, "resources")) as stack:
+        done = stack.preview(*pack(strict))
+    assert done.returncode != 0
+    found: dict[str, set[str]] = defaultdict(set)
+    for name, rules in violations(done).items():
+        found[name.partition("--")[0]] |= rules - STACK_RULES
+    expected = {entry["name"]: {entry["rule"]} for entry in TOGETHER}
+    assert {name: rules for name, rules in found.items() if rules} == expected
+
+
+@pytest.mark.parametrize("entry", ALONE, ids=[entry["name"] for entry in ALONE])
+def test_a_program_whose_resources_are_bad_together_is_stopped(entry: dict[str, Any], strict: Path, tmp_path: Path) -> None:
+    with program(tmp_path, RAW_PROGRAM, resources=entry["resources"]) as stack:
+        done = stack.preview(*pack(strict))
+        if not done.returncode:  # what they have in common is an id or an ARN, which only AWS gives
+            assert violations(done) == {}
+            assert any(f"Not verified now: {entry['rule']}" in text for text in not_verified(done))
+            done = stack.up(*pack(strict))
+        assert done.returncode != 0
+        assert set().union(*violations(done).values()) == {entry["rule"]}
+
+
+@pytest.mark.parametrize("entry", ALONE, ids=[entry["name"] for entry in ALONE])
+def test_the_same_program_mended_is_not(entry: dict[str, Any], strict: Path, tmp_path: Path) -> None:
+    with program(tmp_path, RAW_PROGRAM, resources=entry["mended"]) as stack:
+        done = succeeded(stack.up(*pack(strict)))
+        assert violations(done) == {}
+
+
+@pytest.mark.parametrize("which", ["resources", "mended"])
+def test_up_makes_the_mended_programs_and_refuses_the_others(which: str, strict: Path, tmp_path: Path) -> None:
+    with program(tmp_path, RAW_PROGRAM, resources=resources(TOGETHER, which)) as stack:
+        done = stack.up(*pack(strict), "--parallel=4")
+        if which == "mended":
+            by_resource = {name: rules - STACK_RULES for name, rules in violations(done).items()}
+            assert {name: rules for name, rules in by_resource.items() if rules} == {}
+        else:
+            assert done.returncode != 0
+            assert len(list(stack.cloud)) < len(resources(TOGETHER, which))
+
+
+UNKNOWN_POLICY = """\
+import json
+
+import pulumi
+import pulumi_aws as aws
+
+tags = {"Project": "chat", "Environment": "test", "Owner": "platform"}
+assume = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+trust = json.dumps({"Version": "2012-10-17", "Statement": [assume]})
+queue = aws.sqs.Queue("queue", tags=tags)
+role = aws.iam.Role("role", assume_role_policy=trust, tags=tags)
+statement = {"Effect": "Allow", "Action": "sqs:*", "Resource": queue.arn}
+aws.iam.RolePolicy("late", role=role.id, policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [statement]}))
+"""
+
+
+def test_what_is_unknown_at_preview_is_told_by_name_and_enforced_at_up(strict: Path, tmp_path: Path) -> None:
+    with program(tmp_path, UNKNOWN_POLICY) as stack:
+        preview = succeeded(stack.preview(*pack(strict)))
+        assert violations(preview) == {}
+        (told,) = [text for text in not_verified(preview) if "late: policy is not known before `up`" in text]
+        assert "iam-no-wildcard-action" in told
+        up = stack.up(*pack(strict))
+        assert up.returncode != 0
+        assert violations(up) == {"late": {"iam-no-wildcard-action"}}
+        assert [existing.urn for existing in stack.cloud if existing.urn.endswith("::late")] == [], "it was never made"
+
+
+def test_a_state_is_analysed_offline(strict: Path, tmp_path: Path) -> None:
+    """`pulumi policy analyze` over an exported state: no login, no program, no account."""
+    bad = next(entry for entry in TOGETHER if entry["rule"] == "iam-no-wildcard-action")
+    for which, status in (("resources", False), ("mended", True)):
+        with program(tmp_path / which, RAW_PROGRAM, resources=bad[which]) as stack:
+            succeeded(stack.up())
+            state = tmp_path / f"{which}.json"
+            state.write_text(json.dumps({"version": 3, "deployment": stack.exported()}))
+            done = stack.run("policy", "analyze", "--file", str(state), *pack(strict))
+            assert (done.returncode == 0) is status, done.output
+            assert ("iam-no-wildcard-action" in done.output) is not status
+
+
+def test_make_policy_says_who_answered(tmp_path: Path) -> None:
+    environment = {
+        "PATH": f"{command.find().parent}:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "PULUMI_LLM_CACHE": os.environ.get("PULUMI_LLM_CACHE", str(Path.home() / ".cache" / "pulumi-llm")),
+    }
+    arguments = ["make", "--no-print-directory", "--old-file=.venv/ready", "policy", "STACK=prod"]
+    done = subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "stand-ins answer for AWS" in done.stderr
+    assert "pulumi-llm" in done.stdout

@@ -1,0 +1,256 @@
+"""The rules on what the internet can reach."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from llm_policies import encryption, exposure, operations, workloads
+from llm_policies.rule import Resource
+from llm_policies.testing import UNKNOWN, problems, resource, unverified
+from pulumi_llm_local import api_values, arguments
+
+RULES = {rule.name: rule for rule in exposure.RULES}
+# Without their setting these find nothing: no program breaks them by itself.
+BY_SETTING: set[str] = set()
+PROGRAMS: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "programs" / "exposure.yaml").read_text())
+
+BUCKET = "aws:s3/bucket:Bucket"
+BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
+ACL = "aws:s3/bucketAcl:BucketAcl"
+WEBSITE = "aws:s3/bucketWebsiteConfiguration:BucketWebsiteConfiguration"
+CLUSTER = "aws:eks/cluster:Cluster"
+GROUP = "aws:ec2/securityGroup:SecurityGroup"
+GROUP_RULE = "aws:ec2/securityGroupRule:SecurityGroupRule"
+INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+INSTANCE = "aws:ec2/instance:Instance"
+TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+VPC = "aws:ec2/vpc:Vpc"
+FLOW_LOG = "aws:ec2/flowLog:FlowLog"
+DISTRIBUTION = "aws:cloudfront/distribution:Distribution"
+SOURCE = "aws:cloudwatch/logDeliverySource:LogDeliverySource"
+FOUR = {"blockPublicAcls": True, "blockPublicPolicy": True, "ignorePublicAcls": True, "restrictPublicBuckets": True}
+ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
+
+
+def bucket_and(**block: Any) -> list[Resource]:
+    return [resource(BUCKET, {"bucket": "chat"}), resource(BLOCK, {"bucket": "chat", **block}, name="block")]
+
+
+def cluster(**config: Any) -> list[Resource]:
+    return [resource(CLUSTER, {"vpcConfig": config})]
+
+
+def ingress(**rule: Any) -> list[Resource]:
+    return [resource(GROUP, {"ingress": [{"protocol": "tcp", "fromPort": 22, "toPort": 22, **rule}]})]
+
+
+def node(kind: str = INSTANCE, **options: Any) -> list[Resource]:
+    return [resource(kind, {"metadataOptions": options})]
+
+
+def site(**origin: Any) -> list[Resource]:
+    return [resource(DISTRIBUTION, {"origins": [{"domainName": "chat.s3.us-east-1.amazonaws.com", **origin}]})]
+
+
+VPC_AND_LOG = [
+    network := resource(VPC, {"id": UNKNOWN}, name="network"),
+    resource(FLOW_LOG, {"vpcId": UNKNOWN, "trafficType": "ALL"}, name="log", dependencies={"vpcId": [network]}),
+]
+
+GOOD: list[tuple[str, list[Resource], dict[str, Any]]] = [
+    ("s3-public-access-blocked", bucket_and(**FOUR), {}),
+    ("s3-no-public-acl", [resource(ACL, {"acl": "private"})], {}),
+    ("s3-no-public-acl", [resource(ACL, {"acl": "log-delivery-write"})], {}),
+    ("s3-no-public-acl", [resource(BUCKET, {})], {}),
+    ("s3-no-website", [resource(BUCKET, {})], {}),
+    ("s3-no-website", [resource(WEBSITE, {"redirectAllRequestsTo": {"hostName": "example.com"}})], {}),
+    ("eks-endpoint-private", cluster(endpointPublicAccess=False), {}),
+    ("eks-endpoint-private", cluster(publicAccessCidrs=["203.0.113.0/24"]), {}),
+    ("security-group-open", ingress(cidrBlocks=["10.0.0.0/8"]), {}),
+    ("security-group-open", ingress(fromPort=443, toPort=443, cidrBlocks=["0.0.0.0/0"], ipv6CidrBlocks=["::/0"]), {}),
+    ("security-group-open", ingress(fromPort=8443, toPort=8443, cidrBlocks=["0.0.0.0/0"]), {"ports": [8443]}),
+    ("security-group-open", ingress(protocol="icmp", fromPort=-1, toPort=-1, cidrBlocks=["0.0.0.0/0"]), {}),
+    (
+        "security-group-open",
+        [resource(GROUP_RULE, {"type": "egress", "protocol": "-1", "fromPort": 0, "toPort": 0, "cidrBlocks": ["0.0.0.0/0"]})],
+        {},
+    ),
+    ("security-group-open", [resource(INGRESS, {"ipProtocol": "-1", "referencedSecurityGroupId": "sg-1"})], {}),
+    ("ec2-imdsv2", node(httpTokens="required"), {}),
+    ("ec2-imdsv2", node(httpEndpoint="disabled"), {}),
+    ("ec2-imdsv2", [resource(INSTANCE, {"launchTemplate": {"id": "lt-1"}})], {}),
+    ("ec2-no-public-ip", [resource(INSTANCE, {})], {}),
+    ("ec2-no-public-ip", [resource(TEMPLATE, {"networkInterfaces": [{"associatePublicIpAddress": "false"}]})], {}),
+    ("vpc-flow-logs", VPC_AND_LOG, {}),
+    ("vpc-flow-logs", [resource(VPC, {"id": "vpc-1"}), resource(FLOW_LOG, {"vpcId": "vpc-1", "trafficType": "REJECT"})], {}),
+    ("cloudfront-oac", site(originAccessControlId="E2QWRUHAPOMQZL"), {}),
+    ("cloudfront-oac", site(domainName="api.example.com"), {}),
+    ("cloudfront-oac", site(domainName="chat.s3-website-us-east-1.amazonaws.com"), {}),
+    (
+        "cloudfront-security-headers",
+        [resource(DISTRIBUTION, {"defaultCacheBehavior": {"responseHeadersPolicyId": "67f7725c-6f97-4210-82d7-5512b31e9d03"}})],
+        {},
+    ),
+    ("cloudfront-logging", [resource(DISTRIBUTION, {"loggingConfig": {"bucket": "logs.s3.amazonaws.com"}})], {}),
+    ("cloudfront-logging", [resource(DISTRIBUTION, {"arn": "arn:1"}), resource(SOURCE, {"resourceArn": "arn:1"})], {}),
+]
+
+BAD: list[tuple[str, list[Resource], dict[str, Any], list[str]]] = [
+    ("s3-public-access-blocked", [resource(BUCKET, {})], {}, ["it has no BucketPublicAccessBlock"]),
+    ("s3-public-access-blocked", bucket_and(blockPublicAcls=True), {}, ["blockPublicPolicy", "ignorePublic", "restrictPublic"]),
+    ("s3-public-access-blocked", bucket_and(**{**FOUR, "ignorePublicAcls": False}), {}, ["ignorePublicAcls"]),
+    ("s3-no-public-acl", [resource(ACL, {"acl": "public-read"})], {}, ["acl is public-read"]),
+    ("s3-no-public-acl", [resource(BUCKET, {"grants": [{"uri": ALL_USERS}]})], {}, ["grants[0].uri is AllUsers"]),
+    (
+        "s3-no-public-acl",
+        [resource(ACL, {"accessControlPolicy": {"grants": [{"grantee": {"uri": ALL_USERS}}]}})],
+        {},
+        ["accessControlPolicy.grants[0].grantee.uri"],
+    ),
+    ("s3-no-website", [resource(WEBSITE, {"indexDocument": {"suffix": "index.html"}})], {}, ["plain HTTP"]),
+    ("s3-no-website", [resource(BUCKET, {"website": {"indexDocument": "index.html"}})], {}, ["website"]),
+    ("eks-endpoint-private", cluster(), {}, ["publicAccessCidrs is missing"]),
+    ("eks-endpoint-private", cluster(publicAccessCidrs=["10.0.0.0/8", "0.0.0.0/0"]), {}, ["publicAccessCidrs[1]"]),
+    ("eks-endpoint-private", cluster(publicAccessCidrs=["203.0.113.0/24"]), {"allow_cidrs": False}, ["is not false"]),
+    ("security-group-open", ingress(cidrBlocks=["0.0.0.0/0"]), {}, ["port 22 (SSH: critical) open"]),
+    ("security-group-open", ingress(fromPort=0, toPort=65535, ipv6CidrBlocks=["::/0"]), {}, ["SSH and RDP"]),
+    ("security-group-open", ingress(fromPort=8000, toPort=8000, cidrBlocks=["0.0.0.0/1"]), {}, ["port 8000 open"]),
+    ("security-group-open", ingress(fromPort=80, toPort=443, cidrBlocks=["0.0.0.0/0"]), {}, ["ports 80–443"]),
+    (
+        "security-group-open",
+        [resource(GROUP_RULE, {"type": "ingress", "protocol": "-1", "fromPort": 0, "toPort": 0, "cidrBlocks": ["0.0.0.0/0"]})],
+        {},
+        ["all ports"],
+    ),
+    ("security-group-open", [resource(INGRESS, {"ipProtocol": "-1", "cidrIpv6": "::/0"})], {}, ["cidrIpv6 is ::/0: all ports"]),
+    ("ec2-imdsv2", [resource(INSTANCE, {})], {}, ["httpTokens is not required"]),
+    ("ec2-imdsv2", node(TEMPLATE, httpTokens="optional", httpPutResponseHopLimit=5), {}, ["httpTokens", "is 5"]),
+    ("ec2-imdsv2", node(httpTokens="required", httpPutResponseHopLimit=2), {"maximum_hops": 1}, ["is 2"]),
+    ("ec2-no-public-ip", [resource(INSTANCE, {"associatePublicIpAddress": True})], {}, ["associatePublicIpAddress"]),
+    (
+        "ec2-no-public-ip",
+        [resource(TEMPLATE, {"networkInterfaces": [{"associatePublicIpAddress": "true"}]})],
+        {},
+        ["networkInterfaces[0].associatePublicIpAddress"],
+    ),
+    ("vpc-flow-logs", [resource(VPC, {"id": UNKNOWN})], {}, ["it has no FlowLog"]),
+    (
+        "vpc-flow-logs",
+        [resource(VPC, {"id": "vpc-1"}), resource(FLOW_LOG, {"vpcId": "vpc-1", "trafficType": "ACCEPT"})],
+        {},
+        ["is ACCEPT"],
+    ),
+    ("vpc-flow-logs", [*VPC_AND_LOG, resource(VPC, {"id": UNKNOWN}, name="other")], {}, ["it has no FlowLog"]),
+    ("cloudfront-oac", site(), {}, ["origins[0].originAccessControlId"]),
+    ("cloudfront-oac", site(s3OriginConfig={"originAccessIdentity": "origin-access-identity/E1"}), {}, ["superseded"]),
+    ("cloudfront-oac", site(domainName="chat.s3.cn-north-1.amazonaws.com.cn"), {}, ["originAccessControlId"]),
+    ("cloudfront-security-headers", [resource(DISTRIBUTION, {"defaultCacheBehavior": {}})], {}, ["responseHeadersPolicyId"]),
+    ("cloudfront-logging", [resource(DISTRIBUTION, {"arn": UNKNOWN})], {}, ["neither"]),
+]
+
+NOT_KNOWN: list[tuple[str, list[Resource], dict[str, Any], str, list[str]]] = [
+    ("s3-public-access-blocked", bucket_and(**{**FOUR, "blockPublicAcls": UNKNOWN}), {}, "blockPublicAcls", []),
+    (
+        "s3-public-access-blocked",
+        bucket_and(blockPublicAcls=UNKNOWN, blockPublicPolicy=True, ignorePublicAcls=True),
+        {},
+        "blockPublicAcls",
+        ["restrictPublicBuckets"],
+    ),
+    (
+        "s3-public-access-blocked",
+        [resource(BUCKET, {"id": UNKNOWN}), resource(BLOCK, {"bucket": UNKNOWN, **FOUR}, name="block")],
+        {},
+        "block.bucket",
+        [],
+    ),
+    ("s3-no-public-acl", [resource(ACL, {"acl": UNKNOWN})], {}, "acl", []),
+    ("s3-no-public-acl", [resource(BUCKET, {"grants": [UNKNOWN, {"uri": ALL_USERS}]})], {}, "grants[0]", ["grants[1]"]),
+    ("s3-no-website", [resource(BUCKET, {"website": UNKNOWN})], {}, "website", []),
+    ("eks-endpoint-private", cluster(publicAccessCidrs=[UNKNOWN, "::/0"]), {}, "[0]", ["publicAccessCidrs[1]"]),
+    (
+        "security-group-open",
+        ingress(cidrBlocks=[UNKNOWN, "0.0.0.0/0"], ipv6CidrBlocks=UNKNOWN),
+        {},
+        "ingress[0].cidrBlocks[0]",
+        ["cidrBlocks[1]"],
+    ),
+    ("security-group-open", [resource(GROUP, {"ingress": UNKNOWN})], {}, "ingress", []),
+    ("ec2-imdsv2", node(httpTokens=UNKNOWN), {}, "metadataOptions.httpTokens", []),
+    ("ec2-no-public-ip", [resource(INSTANCE, {"associatePublicIpAddress": UNKNOWN})], {}, "associatePublicIpAddress", []),
+    ("vpc-flow-logs", [resource(VPC, {"id": UNKNOWN}), resource(FLOW_LOG, {"vpcId": UNKNOWN}, name="log")], {}, "vpcId", []),
+    (
+        "cloudfront-oac",
+        [resource(DISTRIBUTION, {"origins": [UNKNOWN, *site()[0]["origins"].plain]})],
+        {},
+        "[0]",
+        ["origins[1]"],
+    ),
+    ("cloudfront-security-headers", [resource(DISTRIBUTION, {"defaultCacheBehavior": UNKNOWN})], {}, "Behavior", []),
+    (
+        "cloudfront-logging",
+        [resource(DISTRIBUTION, {"arn": UNKNOWN}), resource(SOURCE, {"resourceArn": UNKNOWN}, name="source")],
+        {},
+        "resourceArn",
+        [],
+    ),
+]
+
+
+def found(name: str, *given: Resource, **settings: Any) -> list[str]:
+    return problems(RULES[name], *given, settings=settings)
+
+
+def test_every_rule_is_tried_as_good_as_bad_and_as_unknown() -> None:
+    for table in (GOOD, BAD, NOT_KNOWN):
+        assert {name for name, *_ in table} == set(RULES)
+
+
+@pytest.mark.parametrize(("name", "given", "settings"), GOOD)
+def test_good(name: str, given: list[Resource], settings: dict[str, Any]) -> None:
+    assert found(name, *given, **settings) == []
+    assert unverified(RULES[name], *given, settings=settings) == ""
+
+
+@pytest.mark.parametrize(("name", "given", "settings", "parts"), BAD)
+def test_bad(name: str, given: list[Resource], settings: dict[str, Any], parts: list[str]) -> None:
+    lines = found(name, *given, **settings)
+    assert len(lines) == len(parts), lines
+    for line, part in zip(lines, parts, strict=True):
+        assert part in line
+        assert "\n" not in line
+
+
+@pytest.mark.parametrize(("name", "given", "settings", "path", "parts"), NOT_KNOWN)
+def test_what_is_not_known_is_said_and_hides_nothing(
+    name: str, given: list[Resource], settings: dict[str, Any], path: str, parts: list[str]
+) -> None:
+    lines = found(name, *given, **settings)
+    assert [part for line, part in zip(lines, parts, strict=True) if part not in line] == []
+    assert unverified(RULES[name], *given, settings=settings).endswith(path)
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program["name"])
+def test_programs_are_ones_that_aws_would_take(program: dict[str, Any]) -> None:
+    for made in (*program["resources"].values(), *program["mended"].values()):
+        assert arguments.problems(made["type"], made["inputs"]) == []
+        assert api_values.problems(made["type"], made["inputs"]) == []
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program["name"])
+def test_programs_break_their_rule_until_they_are_mended(program: dict[str, Any]) -> None:
+    assert broken(program["resources"]) == {program["rule"]}
+    assert broken(program["mended"]) == set()
+
+
+def test_every_rule_that_is_on_by_itself_has_a_program() -> None:
+    assert {program["rule"] for program in PROGRAMS} == set(RULES) - BY_SETTING
+
+
+def broken(program: dict[str, Any]) -> set[str]:
+    """The rules of the pack's modules on encryption, exposure, operations and workloads that a program breaks."""
+    rules = (*encryption.RULES, *exposure.RULES, *operations.RULES, *workloads.RULES)
+    given = [resource(made["type"], made["inputs"], name=name) for name, made in program.items()]
+    return {rule.name for rule in rules if problems(rule, *given) or unverified(rule, *given)}

@@ -1,0 +1,304 @@
+"""Each rule about rates and limits, by a table of stacks: what it passes, what it finds, and what it cannot tell."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from llm_policies.limits import RULES
+from llm_policies.rule import Resource
+from llm_policies.testing import UNKNOWN, problems, resource, unverified
+
+BY_NAME = {rule.name: rule for rule in RULES}
+
+TYPES = {
+    "acl": "aws:wafv2/webAcl:WebAcl",
+    "acl-rule": "aws:wafv2/webAclRule:WebAclRule",
+    "group": "aws:wafv2/ruleGroup:RuleGroup",
+    "association": "aws:wafv2/webAclAssociation:WebAclAssociation",
+    "stage": "aws:apigateway/stage:Stage",
+    "settings": "aws:apigateway/methodSettings:MethodSettings",
+    "plan": "aws:apigateway/usagePlan:UsagePlan",
+    "key": "aws:apigateway/apiKey:ApiKey",
+    "plan-key": "aws:apigateway/usagePlanKey:UsagePlanKey",
+    "method": "aws:apigateway/method:Method",
+    "path": "aws:apigateway/resource:Resource",
+    "rest": "aws:apigateway/restApi:RestApi",
+    "api": "aws:apigatewayv2/api:Api",
+    "route": "aws:apigatewayv2/route:Route",
+    "stage2": "aws:apigatewayv2/stage:Stage",
+    "function": "aws:lambda/function:Function",
+    "url": "aws:lambda/functionUrl:FunctionUrl",
+    "source": "aws:lambda/eventSourceMapping:EventSourceMapping",
+    "role": "aws:iam/role:Role",
+    "role-policy": "aws:iam/rolePolicy:RolePolicy",
+    "policy": "aws:iam/policy:Policy",
+    "attachment": "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+    "table": "aws:dynamodb/table:Table",
+    "distribution": "aws:cloudfront/distribution:Distribution",
+    "tenants": "aws:cloudfront/multitenantDistribution:MultitenantDistribution",
+}
+
+
+def a(kind: str, *, name: str = "", come: Mapping[str, Sequence[Resource]] | None = None, **properties: Any) -> Resource:
+    return resource(TYPES[kind], properties, name=name or kind, dependencies=come)
+
+
+def document(action: str = "bedrock:InvokeModel") -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": "*"}]})
+
+
+STAGE = a("stage", restApi="abc", stageName="v1", arn="arn:aws:apigateway:us-east-1::/restapis/abc/stages/v1")
+NEW = a("stage", restApi=UNKNOWN, stageName="v1", arn=UNKNOWN)
+LIMITS = {"throttlingBurstLimit": 20, "throttlingRateLimit": 10}
+THROTTLE = {"burstLimit": 20, "rateLimit": 10}
+QUOTA = {"limit": 1000, "period": "DAY"}
+RATE = {"rateBasedStatement": {"limit": 100}}
+RATE_RULE = {"name": "rate", "priority": 1, "action": {"block": {}}, "statement": RATE}
+COUNTING = {**RATE_RULE, "action": {"count": {}}}
+MANAGED = {"name": "managed", "statement": {"managedRuleGroupStatement": {"name": "AWSManagedRulesCommonRuleSet"}}}
+BY_GROUP = {"name": "group", "statement": {"ruleGroupReferenceStatement": {"arn": "arn:group"}}}
+ACL = a("acl", arn="arn:acl", rules=[MANAGED, RATE_RULE])
+WEAK = a("acl", arn="arn:acl", rules=[MANAGED])
+ASSOCIATION = a("association", resourceArn=STAGE["arn"].data, webAclArn="arn:acl")
+ROLE = a("role", name="chat", arn="arn:aws:iam::123456789012:role/chat")
+CALLS = a("role-policy", role="chat", policy=document())
+FUNCTION = a("function", role="arn:aws:iam::123456789012:role/chat")
+NEW_ROLE = a("role", name="chat", arn=UNKNOWN, id=UNKNOWN)
+SQS, KINESIS = "arn:aws:sqs:us-east-1:123456789012:jobs", "arn:aws:kinesis:us-east-1:123456789012:stream/jobs"
+ON_DEMAND = {"billingMode": "PAY_PER_REQUEST"}
+MAXIMA = {"maxReadRequestUnits": 100, "maxWriteRequestUnits": 100}
+
+
+def path(part: str) -> Resource:
+    return a("path", id="r1", restApi="abc", pathPart=part)
+
+
+def open_method(verb: str = "POST", identifier: Any = "r1", **more: Any) -> Resource:
+    return a("method", authorization="NONE", httpMethod=verb, resourceId=identifier, **more)
+
+
+def route(key: Any, **more: Any) -> Resource:
+    return a("route", apiId="xyz", routeKey=key, **more)
+
+
+# the case, the stack, "good" | "bad" | "unknown", how many problems
+Case = tuple[str, Sequence[Resource], str, int]
+
+STAGE_CASES: list[Case] = [
+    ("settings", [STAGE, a("settings", restApi="abc", stageName="v1", methodPath="*/*", settings=LIMITS)], "good", 0),
+    (
+        "settings by dependency",
+        [NEW, a("settings", come={"stageName": [NEW]}, restApi=UNKNOWN, stageName="v1", methodPath="*/*", settings=LIMITS)],
+        "good",
+        0,
+    ),
+    ("plan", [STAGE, a("plan", apiStages=[{"apiId": "abc", "stage": "v1"}], throttleSettings=THROTTLE)], "good", 0),
+    ("plan by dependency", [NEW, a("plan", come={"apiStages": [NEW]}, throttleSettings=THROTTLE)], "good", 0),
+    ("web ACL", [STAGE, ASSOCIATION, ACL], "good", 0),
+    ("nothing", [STAGE], "bad", 1),
+    (
+        "one limit",
+        [STAGE, a("settings", restApi="abc", stageName="v1", methodPath="*/*", settings={"throttlingRateLimit": 1})],
+        "bad",
+        1,
+    ),
+    ("one path", [STAGE, a("settings", restApi="abc", stageName="v1", methodPath="chat/POST", settings=LIMITS)], "bad", 1),
+    ("another stage", [STAGE, a("settings", restApi="abc", stageName="v2", methodPath="*/*", settings=LIMITS)], "bad", 1),
+    ("another API", [STAGE, a("settings", restApi="xyz", stageName="v1", methodPath="*/*", settings=LIMITS)], "bad", 1),
+    ("plan without throttle", [STAGE, a("plan", apiStages=[{"apiId": "abc", "stage": "v1"}], quotaSettings=QUOTA)], "bad", 1),
+    ("web ACL without a rate", [STAGE, ASSOCIATION, WEAK], "bad", 1),
+    ("web ACL of another stack", [STAGE, ASSOCIATION], "unknown", 0),
+    ("unknown API", [NEW, a("settings", restApi=UNKNOWN, stageName="v1", methodPath="*/*", settings=LIMITS)], "unknown", 0),
+    (
+        "unknown stage beside a bare one",
+        [
+            NEW,
+            a("stage", name="bare", restApi="x", stageName="v9"),
+            a("settings", restApi=UNKNOWN, stageName="v1", methodPath="*/*", settings=LIMITS),
+        ],
+        "unknown",
+        1,
+    ),
+]
+
+FUNCTION_CASES: list[Case] = [
+    ("calls nothing", [FUNCTION, ROLE, a("role-policy", role="chat", policy=document("s3:GetObject"))], "good", 0),
+    ("reserved", [a("function", role=FUNCTION["role"].data, reservedConcurrentExecutions=5), CALLS], "good", 0),
+    ("switched off", [a("function", role=FUNCTION["role"].data, reservedConcurrentExecutions=0), CALLS], "good", 0),
+    ("another role's policy", [FUNCTION, a("role-policy", role="other", policy=document())], "good", 0),
+    ("another role's unknown policy", [FUNCTION, ROLE, a("role-policy", role="other", policy=UNKNOWN)], "good", 0),
+    ("inline policy", [FUNCTION, CALLS], "bad", 1),
+    ("SageMaker", [FUNCTION, a("role-policy", role="chat", policy=document("sagemaker:InvokeEndpoint"))], "bad", 1),
+    ("unreserved", [a("function", role=FUNCTION["role"].data, reservedConcurrentExecutions=-1), CALLS], "bad", 1),
+    ("the role's own", [FUNCTION, a("role", arn=FUNCTION["role"].data, inlinePolicies=[{"policy": document()}])], "bad", 1),
+    (
+        "by dependencies",
+        [
+            a("function", come={"role": [NEW_ROLE]}, role=UNKNOWN),
+            NEW_ROLE,
+            a("role-policy", come={"role": [NEW_ROLE]}, role=UNKNOWN, policy=document()),
+        ],
+        "bad",
+        1,
+    ),
+    (
+        "attached",
+        [FUNCTION, a("policy", arn="arn:p", policy=document()), a("attachment", role="chat", policyArn="arn:p")],
+        "bad",
+        1,
+    ),
+    (
+        "AWS's own",
+        [FUNCTION, a("attachment", role="chat", policyArn="arn:aws:iam::aws:policy/AmazonBedrockFullAccess")],
+        "bad",
+        1,
+    ),
+    ("unknown policy", [FUNCTION, a("role-policy", role="chat", policy=UNKNOWN)], "unknown", 0),
+    ("unknown policy beside", [FUNCTION, a("role-policy", role="chat", policy=UNKNOWN), CALLS], "bad", 1),
+    (
+        "unknown reservation",
+        [a("function", role=FUNCTION["role"].data, reservedConcurrentExecutions=UNKNOWN), CALLS],
+        "unknown",
+        0,
+    ),
+    ("unknown role", [a("function", role=UNKNOWN), CALLS], "unknown", 0),
+]
+
+TABLE: dict[str, list[Case]] = {
+    "apigateway-stage-throttled": STAGE_CASES,
+    "lambda-reserved-concurrency": FUNCTION_CASES,
+    "apigateway-usage-plan-limited": [
+        ("both", [a("plan", throttleSettings=THROTTLE, quotaSettings=QUOTA)], "good", 0),
+        ("no quota", [a("plan", throttleSettings=THROTTLE)], "bad", 1),
+        ("half a throttle", [a("plan", throttleSettings={"rateLimit": 5}, quotaSettings=QUOTA)], "bad", 1),
+        ("neither", [a("plan")], "bad", 2),
+        ("unknown quota", [a("plan", quotaSettings={"limit": UNKNOWN})], "unknown", 1),
+    ],
+    "apigateway-keys-in-plan": [
+        ("in a plan", [a("key", id="k"), a("plan-key", keyId="k")], "good", 0),
+        ("in a plan by dependency", [k := a("key", id=UNKNOWN), a("plan-key", come={"keyId": [k]}, keyId=UNKNOWN)], "good", 0),
+        ("in reserve", [a("key", id="k", enabled=False)], "good", 0),
+        ("in none", [a("key", id="k")], "bad", 1),
+        ("another in a plan", [a("key", id="k"), a("plan-key", keyId="other")], "bad", 1),
+        ("unknown plan key", [a("key", id="k"), a("plan-key", keyId=UNKNOWN)], "unknown", 0),
+    ],
+    "apigateway-method-authorized": [
+        ("authorizer", [a("method", authorization="CUSTOM", httpMethod="POST", resourceId="r1")], "good", 0),
+        ("key", [open_method(apiKeyRequired=True)], "good", 0),
+        ("preflight", [open_method("OPTIONS")], "good", 0),
+        ("health", [open_method("GET"), path("health")], "good", 0),
+        ("health by dependency", [open_method("GET", UNKNOWN, come={"resourceId": [path("health")]})], "good", 0),
+        ("chat", [open_method(), path("chat")], "bad", 1),
+        ("post to health", [open_method(), path("health")], "bad", 1),
+        ("get of chat", [open_method("GET"), path("chat")], "bad", 1),
+        ("any", [open_method("ANY"), path("health")], "bad", 1),
+        ("get of the root", [open_method("GET", "root"), a("rest", rootResourceId="root")], "bad", 1),
+        ("unknown path beside chat", [open_method("GET", UNKNOWN, name="new"), open_method()], "unknown", 1),
+    ],
+    "apigatewayv2-route-authorized": [
+        ("connect", [route("$connect", authorizationType="CUSTOM")], "good", 0),
+        ("connect by key", [route("$connect", apiKeyRequired=True)], "good", 0),
+        ("a WebSocket's word", [route("send"), route("$disconnect")], "good", 0),
+        ("a WebSocket's default", [route("$default"), a("api", id="xyz", protocolType="WEBSOCKET")], "good", 0),
+        ("health", [route("GET /v1/health"), route("OPTIONS /chat")], "good", 0),
+        ("JWT", [route("POST /chat", authorizationType="JWT")], "good", 0),
+        ("open connect", [route("$connect")], "bad", 1),
+        ("open chat", [route("POST /chat", authorizationType="NONE")], "bad", 1),
+        ("open root", [route("GET /")], "bad", 1),
+        ("open default of HTTP", [route("$default"), a("api", id="xyz", protocolType="HTTP")], "bad", 1),
+        ("quick creation", [a("api", protocolType="HTTP", target="arn:aws:lambda:us-east-1:1:function:f")], "bad", 1),
+        ("unknown key beside an open connect", [route(UNKNOWN), route("$connect")], "unknown", 1),
+    ],
+    "apigatewayv2-stage-throttled": [
+        ("both", [a("stage2", defaultRouteSettings=LIMITS)], "good", 0),
+        ("none", [a("stage2")], "bad", 1),
+        ("zero, the provider's none", [a("stage2", defaultRouteSettings={**LIMITS, "throttlingRateLimit": 0})], "bad", 1),
+        ("unknown", [a("stage2", defaultRouteSettings=UNKNOWN)], "unknown", 0),
+    ],
+    "function-url-authorized": [
+        ("signed", [a("url", authorizationType="AWS_IAM")], "good", 0),
+        ("open", [a("url", authorizationType="NONE")], "bad", 1),
+        ("unknown", [a("url", authorizationType=UNKNOWN)], "unknown", 0),
+    ],
+    "event-source-bounded": [
+        ("bounded", [a("source", eventSourceArn=UNKNOWN, scalingConfig={"maximumConcurrency": 5})], "good", 0),
+        ("pollers", [a("source", eventSourceArn=SQS, provisionedPollerConfig={"maximumPollers": 5})], "good", 0),
+        ("stream", [a("source", eventSourceArn=KINESIS, parallelizationFactor=2)], "good", 0),
+        ("Kafka of one's own", [a("source", selfManagedEventSource={"endpoints": {}})], "good", 0),
+        ("queue", [a("source", eventSourceArn=SQS)], "bad", 1),
+        ("another partition", [a("source", eventSourceArn="arn:aws-cn:sqs:cn-north-1:1:jobs", scalingConfig={})], "bad", 1),
+        ("unknown", [a("source", eventSourceArn=UNKNOWN)], "unknown", 0),
+    ],
+    "dynamodb-billing-guard": [
+        ("provisioned by default", [a("table", readCapacity=5)], "good", 0),
+        ("bounded", [a("table", **ON_DEMAND, onDemandThroughput=MAXIMA)], "good", 0),
+        ("unbounded", [a("table", **ON_DEMAND)], "bad", 1),
+        ("reads only", [a("table", **ON_DEMAND, onDemandThroughput={"maxReadRequestUnits": 5})], "bad", 1),
+        ("minus one", [a("table", **ON_DEMAND, onDemandThroughput={**MAXIMA, "maxReadRequestUnits": -1})], "bad", 1),
+        ("index", [a("table", **ON_DEMAND, onDemandThroughput=MAXIMA, globalSecondaryIndexes=[{"name": "i"}])], "bad", 1),
+        (
+            "unknown beside an index",
+            [a("table", **ON_DEMAND, onDemandThroughput=MAXIMA, globalSecondaryIndexes=[UNKNOWN, {}])],
+            "unknown",
+            1,
+        ),
+    ],
+    "waf-rate-limited": [
+        ("rule", [ACL], "good", 0),
+        (
+            "JSON",
+            [a("acl", ruleJson=json.dumps([{"Action": {"Block": {}}, "Statement": {"RateBasedStatement": {"Limit": 9}}}]))],
+            "good",
+            0,
+        ),
+        ("rule of its own", [WEAK, a("acl-rule", webAclArn="arn:acl", statement=RATE, action={"block": {}})], "good", 0),
+        ("group", [a("acl", rules=[BY_GROUP]), a("group", arn="arn:group", rules=[RATE_RULE])], "good", 0),
+        ("none", [a("acl")], "bad", 1),
+        ("managed only", [WEAK], "bad", 1),
+        ("counted only", [a("acl", rules=[COUNTING])], "bad", 1),
+        ("another ACL's rule", [WEAK, a("acl-rule", webAclArn="arn:other", statement=RATE, action={"block": {}})], "bad", 1),
+        ("group without", [a("acl", rules=[BY_GROUP]), a("group", arn="arn:group", rules=[])], "bad", 1),
+        ("group of another stack", [a("acl", rules=[BY_GROUP])], "unknown", 0),
+        ("unknown rule beside a rate", [a("acl", rules=[UNKNOWN, RATE_RULE])], "good", 0),
+        ("unknown ACL beside a weak one", [a("acl", name="new", rules=UNKNOWN), WEAK], "unknown", 1),
+    ],
+    "cloudfront-waf": [
+        ("ACL", [a("distribution", webAclId="arn:aws:wafv2:us-east-1:1:global/webacl/a/1")], "good", 0),
+        ("none", [a("distribution")], "bad", 1),
+        ("empty", [a("tenants", webAclId="")], "bad", 1),
+        ("unknown", [a("distribution", webAclId=UNKNOWN)], "unknown", 0),
+    ],
+}
+
+
+@pytest.mark.parametrize(("rule", "number"), [(rule, number) for rule, cases in TABLE.items() for number in range(len(cases))])
+def test_case(rule: str, number: int) -> None:
+    title, stack, kind, count = TABLE[rule][number]
+    sources = [source for one in stack for origins in one.dependencies.values() for source in origins]
+    # The engine's side hands a rule the types that it looks at, no others.
+    assert all(BY_NAME[rule].looks_at(one.type) for one in (*stack, *sources))
+    found = problems(BY_NAME[rule], *stack)
+    assert len(found) == count, (title, found)
+    assert bool(unverified(BY_NAME[rule], *stack)) == (kind == "unknown"), title
+
+
+def test_every_rule_has_all_kinds_of_case() -> None:
+    assert set(TABLE) == set(BY_NAME)
+    for rule, cases in TABLE.items():
+        assert {kind for _, _, kind, _ in cases} == {"good", "bad", "unknown"}, rule
+
+
+def test_public_paths_are_a_setting() -> None:
+    settings = {"public_paths": ["/", "status"]}
+    rest = [open_method("GET"), path("status")]
+    assert problems(BY_NAME["apigateway-method-authorized"], *rest, settings=settings) == []
+    assert problems(BY_NAME["apigatewayv2-route-authorized"], route("GET /"), settings=settings) == []
+
+
+def test_problems_are_told_of_the_resource() -> None:
+    stack = [a("key", id="k"), a("key", name="other", id="o"), a("plan-key", keyId="k")]
+    check = BY_NAME["apigateway-keys-in-plan"].check_stack
+    assert check is not None
+    assert [told.name for told, _ in check(stack, {}) if told] == ["other"]

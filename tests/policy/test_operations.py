@@ -1,0 +1,233 @@
+"""The rules on logs, protection, backups, tags, runtimes and images."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from llm_policies import encryption, exposure, operations, workloads
+from llm_policies.rule import Resource
+from llm_policies.testing import UNKNOWN, problems, resource, unverified
+from pulumi_llm_local import api_values, arguments
+
+RULES = {rule.name: rule for rule in operations.RULES}
+# Without their setting these find nothing: no program breaks them by itself.
+BY_SETTING: set[str] = set()
+PROGRAMS: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "programs" / "operations.yaml").read_text())
+
+GROUP = "aws:cloudwatch/logGroup:LogGroup"
+FUNCTION = "aws:lambda/function:Function"
+STAGE = "aws:apigateway/stage:Stage"
+STAGE_2 = "aws:apigatewayv2/stage:Stage"
+METHODS = "aws:apigateway/methodSettings:MethodSettings"
+BEDROCK = "aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration"
+TABLE = "aws:dynamodb/table:Table"
+BUCKET = "aws:s3/bucket:Bucket"
+POOL = "aws:cognito/userPool:UserPool"
+REPOSITORY = "aws:ecr/repository:Repository"
+CLUSTER = "aws:eks/cluster:Cluster"
+TAGS = {"Project": "chat", "Environment": "test"}
+
+
+def text(flag: Any) -> list[Resource]:
+    return [resource(BEDROCK, {"loggingConfig": {"textDataDeliveryEnabled": flag}})]
+
+
+GOOD: list[tuple[str, list[Resource], dict[str, Any]]] = [
+    ("log-retention", [resource(GROUP, {"retentionInDays": 30.0})], {"minimum_days": 30, "maximum_days": 30}),
+    ("log-retention", [resource(GROUP, {"logGroupClass": "DELIVERY"})], {}),
+    ("lambda-log-group-declared", [resource(FUNCTION, {"name": "chat", "loggingConfig": {"logGroup": "chat"}})], {}),
+    (
+        "lambda-log-group-declared",
+        [resource(FUNCTION, {"name": "chat"}), resource(GROUP, {"name": "/aws/lambda/chat"}, name="logs")],
+        {},
+    ),
+    ("lambda-log-group-declared", [resource(GROUP, {})], {}),
+    ("apigateway-access-logs", [resource(STAGE, {"accessLogSettings": {"destinationArn": "arn:…", "format": "…"}})], {}),
+    ("apigateway-bodies-not-logged", [resource(METHODS, {"settings": {"loggingLevel": "INFO"}})], {}),
+    ("apigateway-bodies-not-logged", [resource(STAGE_2, {})], {}),
+    ("eks-control-plane-logs", [resource(CLUSTER, {"enabledClusterLogTypes": ["audit", UNKNOWN]})], {"types": ["audit"]}),
+    ("bedrock-prompts-not-logged", text(False), {}),
+    ("bedrock-prompts-not-logged", text(True), {"allowed": True}),
+    ("deletion-protection", [resource(TABLE, {"deletionProtectionEnabled": True})], {}),
+    ("deletion-protection", [resource(POOL, {"deletionProtection": "ACTIVE"}), resource(BUCKET, {})], {}),
+    ("dynamodb-backups", [resource(TABLE, {"pointInTimeRecovery": {"enabled": True}})], {}),
+    ("required-tags", [resource(TABLE, {"tags": TAGS})], {}),
+    ("required-tags", [resource(TABLE, {"tags": {"Project": "chat"}, "tagsAll": TAGS})], {}),
+    ("required-tags", [resource(TABLE, {"tags": {**TAGS, "Project": UNKNOWN}, "tagsAll": UNKNOWN})], {}),
+    ("required-tags", [resource(TABLE, {"tags": {"Project": "chat"}})], {"default_tags": ["Environment"]}),
+    ("required-tags", [resource("aws:lambda/permission:Permission", {}), resource("kubernetes:core/v1:Pod", {})], {}),
+    ("required-tags", [resource("aws:s3/bucketObjectv2:BucketObjectv2", {"key": "index.html"})], {}),
+    ("lambda-runtime-supported", [resource(FUNCTION, {"runtime": "python3.13"})], {}),
+    ("lambda-runtime-supported", [resource(FUNCTION, {"packageType": "Image"})], {}),
+    ("ecr-images-fixed", [resource(REPOSITORY, {"imageTagMutability": "IMMUTABLE_WITH_EXCLUSION"})], {"scan": False}),
+    (
+        "ecr-images-fixed",
+        [resource(REPOSITORY, {"imageTagMutability": "IMMUTABLE", "imageScanningConfiguration": {"scanOnPush": True}})],
+        {},
+    ),
+]
+
+BAD: list[tuple[str, list[Resource], dict[str, Any], list[str]]] = [
+    ("log-retention", [resource(GROUP, {})], {}, ["retentionInDays is missing or 0"]),
+    ("log-retention", [resource(GROUP, {"retentionInDays": 0})], {}, ["kept forever"]),
+    ("log-retention", [resource(GROUP, {"retentionInDays": 7})], {"minimum_days": 90}, ["at least 90"]),
+    ("log-retention", [resource(GROUP, {"retentionInDays": 3653})], {"maximum_days": 365}, ["at most 365"]),
+    ("lambda-log-group-declared", [resource(FUNCTION, {"name": "chat"})], {}, ["loggingConfig.logGroup"]),
+    (
+        "lambda-log-group-declared",
+        [resource(FUNCTION, {"name": "chat", "loggingConfig": {"logGroup": "/aws/lambda/chat"}})],
+        {},
+        ["loggingConfig.logGroup"],
+    ),
+    ("lambda-log-group-declared", [resource(FUNCTION, {"name": "chat", "loggingConfig": UNKNOWN})], {}, ["logGroup"]),
+    ("apigateway-access-logs", [resource(STAGE_2, {})], {}, ["accessLogSettings is missing"]),
+    ("apigateway-bodies-not-logged", [resource(METHODS, {"settings": {"dataTraceEnabled": True}})], {}, ["settings.dataTrace"]),
+    (
+        "apigateway-bodies-not-logged",
+        [resource(STAGE_2, {"routeSettings": [{}, {"dataTraceEnabled": True}]})],
+        {},
+        ["routeSettings[1].dataTraceEnabled"],
+    ),
+    ("eks-control-plane-logs", [resource(CLUSTER, {})], {}, ["lacks api, audit, authenticator"]),
+    ("eks-control-plane-logs", [resource(CLUSTER, {"enabledClusterLogTypes": ["api"]})], {"types": ["audit"]}, ["lacks audit"]),
+    ("bedrock-prompts-not-logged", text(None), {}, ["textDataDeliveryEnabled"]),
+    ("deletion-protection", [resource(TABLE, {})], {}, ["deletionProtectionEnabled is not true"]),
+    ("deletion-protection", [resource(POOL, {"deletionProtection": "INACTIVE"})], {}, ["deletionProtection is not ACTIVE"]),
+    ("deletion-protection", [resource(BUCKET, {"forceDestroy": True})], {}, ["forceDestroy is true"]),
+    ("dynamodb-backups", [resource(TABLE, {})], {}, ["pointInTimeRecovery.enabled"]),
+    ("required-tags", [resource(TABLE, {})], {}, ["tags lacks Project, Environment"]),
+    ("required-tags", [resource(TABLE, {"tags": {**TAGS, "Project": ""}})], {}, ["tags lacks Project"]),
+    ("required-tags", [resource(TABLE, {"tags": TAGS, "tagsAll": TAGS})], {"tags": ["Owner"]}, ["tags lacks Owner"]),
+    ("lambda-runtime-supported", [resource(FUNCTION, {"runtime": "python3.9"})], {}, ["deprecated on 2025-12-15"]),
+    ("ecr-images-fixed", [resource(REPOSITORY, {})], {}, ["imageTagMutability", "scanOnPush"]),
+]
+
+NOT_KNOWN: list[tuple[str, list[Resource], dict[str, Any], str, list[str]]] = [
+    ("log-retention", [resource(GROUP, {"retentionInDays": UNKNOWN})], {}, "retentionInDays", []),
+    (
+        "lambda-log-group-declared",
+        [
+            resource(FUNCTION, {"name": UNKNOWN}),
+            resource(FUNCTION, {"name": "other"}, name="other"),
+            resource(GROUP, {"name": UNKNOWN}, name="logs"),
+        ],
+        {},
+        "name",
+        ["loggingConfig.logGroup"],
+    ),
+    ("apigateway-access-logs", [resource(STAGE, {"accessLogSettings": UNKNOWN})], {}, "accessLogSettings", []),
+    (
+        "apigateway-bodies-not-logged",
+        [resource(STAGE_2, {"defaultRouteSettings": UNKNOWN, "routeSettings": [{"dataTraceEnabled": True}]})],
+        {},
+        "defaultRouteSettings",
+        ["routeSettings[0]"],
+    ),
+    ("eks-control-plane-logs", [resource(CLUSTER, {"enabledClusterLogTypes": ["audit", UNKNOWN]})], {}, "Types[1]", []),
+    ("bedrock-prompts-not-logged", text(UNKNOWN), {}, "textDataDeliveryEnabled", []),
+    ("deletion-protection", [resource(TABLE, {"deletionProtectionEnabled": UNKNOWN})], {}, "deletionProtectionEnabled", []),
+    ("dynamodb-backups", [resource(TABLE, {"pointInTimeRecovery": UNKNOWN})], {}, "pointInTimeRecovery", []),
+    ("required-tags", [resource(TABLE, {"tags": UNKNOWN})], {}, "tags", []),
+    ("required-tags", [resource(TABLE, {"tags": {"Project": UNKNOWN}, "tagsAll": UNKNOWN})], {}, "tagsAll", []),
+    ("lambda-runtime-supported", [resource(FUNCTION, {"runtime": UNKNOWN})], {}, "runtime", []),
+    ("ecr-images-fixed", [resource(REPOSITORY, {"imageTagMutability": UNKNOWN})], {}, "imageTagMutability", []),
+]
+
+
+def test_retention_is_mended_to_a_number_that_cloudwatch_takes() -> None:
+    rule = RULES["log-retention"]
+    assert rule.mend is not None
+
+    def mended(days: int | None, **settings: int) -> Any:
+        assert rule.mend is not None
+        given = resource(GROUP, {"name": "chat"} if days is None else {"name": "chat", "retentionInDays": days})
+        return (rule.mend(given, rule.settings_of(settings)) or {}).get("retentionInDays")
+
+    assert mended(30) is None
+    assert mended(None) == 30
+    assert mended(0, default_days=14) == 14
+    assert mended(None, default_days=31) == 60
+    assert mended(7, minimum_days=90) == 90
+    assert mended(3653, maximum_days=364) == 180
+    assert rule.mend(resource(GROUP, {"name": "chat"}), rule.settings_of({})) == {"name": "chat", "retentionInDays": 30}
+
+
+def test_tags_are_mended_from_the_settings_alone() -> None:
+    rule = RULES["required-tags"]
+    assert rule.mend is not None
+    given = resource(TABLE, {"hashKey": "id", "tags": {"Project": "chat"}})
+    settings = rule.settings_of({"values": {"Project": "another", "Environment": "test"}})
+    assert rule.mend(given, settings) == {"hashKey": "id", "tags": TAGS}
+    assert rule.mend(given, rule.settings_of({})) is None
+    assert rule.mend(resource(TABLE, {"tags": TAGS}), settings) is None
+    joined = resource(TABLE, {"tags": {"Project": "chat"}, "tagsAll": {"Project": "chat", "Owner": "platform"}})
+    assert rule.mend(joined, settings) == {"tags": TAGS, "tagsAll": {**TAGS, "Owner": "platform"}}
+
+
+def test_the_table_of_taggable_types_is_the_sdks() -> None:
+    looked_at = RULES["required-tags"].types
+    for kind in (TABLE, GROUP, FUNCTION, STAGE, POOL, BUCKET):
+        assert kind in looked_at
+    for kind in (METHODS, "aws:s3/bucketPolicy:BucketPolicy", "aws:iam/rolePolicy:RolePolicy"):
+        assert kind not in looked_at
+    for kind in looked_at[::40]:
+        assert arguments.takes(kind, "tags")
+
+
+def found(name: str, *given: Resource, **settings: Any) -> list[str]:
+    return problems(RULES[name], *given, settings=settings)
+
+
+def test_every_rule_is_tried_as_good_as_bad_and_as_unknown() -> None:
+    for table in (GOOD, BAD, NOT_KNOWN):
+        assert {name for name, *_ in table} == set(RULES)
+
+
+@pytest.mark.parametrize(("name", "given", "settings"), GOOD)
+def test_good(name: str, given: list[Resource], settings: dict[str, Any]) -> None:
+    assert found(name, *given, **settings) == []
+    assert unverified(RULES[name], *given, settings=settings) == ""
+
+
+@pytest.mark.parametrize(("name", "given", "settings", "parts"), BAD)
+def test_bad(name: str, given: list[Resource], settings: dict[str, Any], parts: list[str]) -> None:
+    lines = found(name, *given, **settings)
+    assert len(lines) == len(parts), lines
+    for line, part in zip(lines, parts, strict=True):
+        assert part in line
+        assert "\n" not in line
+
+
+@pytest.mark.parametrize(("name", "given", "settings", "path", "parts"), NOT_KNOWN)
+def test_what_is_not_known_is_said_and_hides_nothing(
+    name: str, given: list[Resource], settings: dict[str, Any], path: str, parts: list[str]
+) -> None:
+    lines = found(name, *given, **settings)
+    assert [part for line, part in zip(lines, parts, strict=True) if part not in line] == []
+    assert unverified(RULES[name], *given, settings=settings).endswith(path)
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program["name"])
+def test_programs_are_ones_that_aws_would_take(program: dict[str, Any]) -> None:
+    for made in (*program["resources"].values(), *program["mended"].values()):
+        assert arguments.problems(made["type"], made["inputs"]) == []
+        assert api_values.problems(made["type"], made["inputs"]) == []
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program["name"])
+def test_programs_break_their_rule_until_they_are_mended(program: dict[str, Any]) -> None:
+    assert broken(program["resources"]) == {program["rule"]}
+    assert broken(program["mended"]) == set()
+
+
+def test_every_rule_that_is_on_by_itself_has_a_program() -> None:
+    assert {program["rule"] for program in PROGRAMS} == set(RULES) - BY_SETTING
+
+
+def broken(program: dict[str, Any]) -> set[str]:
+    """The rules of the pack's modules on encryption, exposure, operations and workloads that a program breaks."""
+    rules = (*encryption.RULES, *exposure.RULES, *operations.RULES, *workloads.RULES)
+    given = [resource(made["type"], made["inputs"], name=name) for name, made in program.items()]
+    return {rule.name for rule in rules if problems(rule, *given) or unverified(rule, *given)}

@@ -1,0 +1,219 @@
+"""The pack as a whole: what each rule says of itself, the levels of the environments, and our own stacks under all of it."""
+
+import inspect
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, unknown_checking_proxy
+
+from contract.test_components import CASES, recorded
+from llm_policies import pack, values
+from llm_policies.rule import Resource, Rule, judge, judge_stack
+from llm_policies.rules import RULES
+from llm_policies.testing import UNKNOWN, problems, resource, unverified
+from llm_policies.values import Value
+from pulumi_llm_local.arguments import UNKNOWN as ENGINES_UNKNOWN
+from pulumi_llm_local.arguments import resource_class, revealed
+from support import programs
+from support.programs import ROOT, Recording
+
+CONFIG = ROOT / "policy" / "config"
+ENVIRONMENTS = ("dev", "prod")
+BY_NAME = {rule.name: rule for rule in RULES}
+
+
+def config(environment: str) -> dict[str, Any]:
+    return json.loads((CONFIG / f"{environment}.json").read_text())
+
+
+# Rules that find nothing without a setting, or without a reference from one resource to another, which test data cannot hold.
+# Each has its cases beside its module's.
+NO_PROGRAM = {"bedrock-models-allowed", "dynamodb-kms", "iam-boundary-not-attached", "log-group-kms"}
+
+
+# The rules.
+
+
+def test_there_are_many_rules_each_of_its_own_name() -> None:
+    assert len(RULES) == len(BY_NAME) >= 40
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_a_rule_says_what_why_and_how(rule: Rule) -> None:
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", rule.name)
+    assert rule.severity in ("low", "medium", "high", "critical")
+    assert rule.title.endswith(".") and len(rule.title) < 160
+    assert len(rule.why) > 40
+    assert len(rule.fix) > 20
+    assert (rule.check is None) != (rule.check_stack is None), "it judges a resource, or the stack"
+    assert rule.check is None or rule.types
+    assert rule.url == "" or re.match(r"https://((docs\.)?aws\.amazon\.com|kubernetes\.io)/", rule.url)
+    for setting in rule.settings.values():
+        assert setting.description
+        assert "type" in setting.schema
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.types], ids=lambda rule: rule.name)
+def test_a_rule_looks_at_types_that_there_are(rule: Rule) -> None:
+    for kind in rule.types:
+        if kind.startswith("aws:") and not kind.endswith("*"):
+            assert resource_class(kind)
+
+
+def test_every_rule_is_broken_by_a_program_of_the_test_data() -> None:
+    text = "".join(path.read_text() for path in (ROOT / "tests" / "policy" / "programs").glob("*.yaml"))
+    assert {rule.name for rule in RULES if f"rule: {rule.name}\n" not in text} == NO_PROGRAM
+
+
+# The levels of the environments.
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_an_environment_names_rules_that_there_are_and_why_one_is_off(environment: str) -> None:
+    for name, entry in config(environment).items():
+        assert name == "all" or name in BY_NAME, name
+        level = entry if isinstance(entry, str) else entry.get("enforcementLevel")
+        assert level in (None, "advisory", "mandatory", "remediate", "disabled")
+        if level in ("disabled", "advisory") and name != "all":
+            assert isinstance(entry, dict) and len(entry.get("reason", "")) > 20, f"{name} is {level} without a reason"
+        if level == "remediate":
+            assert BY_NAME[name].mend
+        if isinstance(entry, dict):
+            assert set(entry) <= {"enforcementLevel", "reason", *BY_NAME[name].settings}
+
+
+def test_production_is_nowhere_laxer_than_development() -> None:
+    order = ["disabled", "advisory", "mandatory"]
+
+    def level(environment: str, name: str) -> int:
+        entry = config(environment).get(name, config(environment)["all"])
+        text = entry if isinstance(entry, str) else entry.get("enforcementLevel", config(environment)["all"])
+        return order.index("mandatory" if text == "remediate" else text)
+
+    assert [name for name in BY_NAME if level("prod", name) < level("dev", name)] == []
+
+
+# Our own programs.
+
+
+def as_resources(recording: Recording, which: str) -> list[Resource]:
+    """What was recorded, as the engine shows it to a policy."""
+    made: dict[str, Resource] = {}
+    for each in recording.custom():
+        data = unknowns(revealed(getattr(each, which)))
+        sources = {
+            name: [made[urn] for urn in urns if urn in made] for name, urns in each.property_dependencies.items() if urns
+        }
+        made[each.urn] = Resource(each.type, each.name, Value(data), each.urn, sources)
+    return list(made.values())
+
+
+def unknowns(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: unknowns(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [unknowns(item) for item in value]
+    return UNKNOWN if value == ENGINES_UNKNOWN else value
+
+
+def findings(recording: Recording, levels: Mapping[str, Any]) -> Iterator[str]:
+    for rule in RULES:
+        entry = levels.get(rule.name, {})
+        if entry == "disabled" or (isinstance(entry, dict) and entry.get("enforcementLevel") == "disabled"):
+            continue
+        settings = {k: v for k, v in entry.items() if k in rule.settings} if isinstance(entry, dict) else {}
+        for each in as_resources(recording, "inputs"):
+            verdict = judge(rule, each, settings)
+            yield from (f"{rule.name}: {each.name}: {problem}" for problem in verdict.problems)
+            assert not verdict.not_verified, (rule.name, each.name, verdict.not_verified)
+        found, not_verified = judge_stack(rule, as_resources(recording, "state"), settings)
+        yield from (f"{rule.name}: {each.name if each else 'the stack'}: {problem}" for each, problem in found)
+        assert not not_verified, (rule.name, not_verified)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_our_own_stacks_break_no_rule(environment: str, request: pytest.FixtureRequest) -> None:
+    assert list(findings(request.getfixturevalue(environment), config(environment))) == []
+
+
+EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/__main__.py"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_breaks_no_rule(example: Path) -> None:
+    assert list(findings(programs.run_project(example, "dev"), config("dev"))) == []
+
+
+ASKED_FOR = {
+    "AccountBaseline: everything": {"bedrock-prompts-not-logged"},
+    "ServerlessBedrockApi: no authentication": {"apigateway-method-authorized"},
+}
+
+
+@pytest.mark.parametrize(("component", "label"), CASES)
+def test_a_component_breaks_no_rule_but_those_that_its_arguments_ask_for(component: str, label: str) -> None:
+    """With the levels of dev. A caller that asks for no authentication gets what it asked for, and is told."""
+    found = {finding.partition(":")[0] for finding in findings(recorded(component, label), config("dev"))}
+    # The test's own tags are none of the required ones.
+    assert found - {"required-tags"} == ASKED_FOR.get(f"{component}: {label}", set())
+
+
+# What a rule reads, and how the pack hands it over.
+
+
+def test_a_place_is_known_unknown_or_missing() -> None:
+    value = Value({"a": {"b": [1, UNKNOWN]}, "later": UNKNOWN, "none": None})
+    assert value["a"]["b"][0].plain == 1
+    assert [value[name].state for name in ("a", "later", "none", "nothing")] == [
+        values.State.KNOWN,
+        values.State.UNKNOWN,
+        values.State.MISSING,
+        values.State.MISSING,
+    ]
+    assert value["later"]["deeper"][3].state is values.State.UNKNOWN
+    assert value["a"]["b"]["c"].missing
+    assert value["a"]["b"][7].missing
+    assert value.at("a.b")[1].path == "a.b[1]"
+    for read in (
+        lambda v: v.plain,
+        lambda v: v.text(),
+        lambda v: v.number(),
+        lambda v: v.flag(),
+        lambda v: v.items(),
+        lambda v: v.entries(),
+        lambda v: v.missing,
+        lambda v: v.equals(1),
+    ):
+        with pytest.raises(values.NotVerified, match="later is not known yet"):
+            read(value["later"])
+
+
+def test_one_unknown_item_hides_no_problem_of_the_others() -> None:
+    def check(tested: Resource, settings: Mapping[str, Any]) -> Iterator[str]:
+        def bad(item: Value) -> Iterator[str]:
+            if item.text() == "bad":
+                yield f"{item.path} is bad"
+
+        yield from values.each(tested["list"].items(), bad)
+
+    rule = Rule("a-b", "t", "low", "w", "f", check=check, types=("x:*",))
+    tested = resource("x:y:Z", {"list": ["bad", UNKNOWN, "good", "bad"]})
+    assert problems(rule, tested) == ["list[0] is bad", "list[3] is bad"]
+    assert unverified(rule, tested) == "list[1]"
+    assert problems(rule, resource("other:y:Z", {"list": ["bad"]})) == []
+
+
+def test_the_engine_s_proxies_become_plain_data() -> None:
+    given = {"a": [1, {"b": UNKNOWN_STRING_VALUE}], "c": "text", "d": UNKNOWN_STRING_VALUE, "e": True}
+    assert pack.plain(unknown_checking_proxy(given)) == {"a": [1, {"b": UNKNOWN}], "c": "text", "d": UNKNOWN, "e": True}
+
+
+def test_the_pack_imports_nothing_but_its_own_requirements() -> None:
+    allowed = {"llm_policies", "policy_sentry", "pulumi_policy"}
+    for path in Path(inspect.getfile(pack)).parent.glob("*.py"):
+        for name in re.findall(r"^\s*(?:from|import) ([a-z_]+)", path.read_text(), re.MULTILINE):
+            assert name in allowed or name in __import__("sys").stdlib_module_names, f"{path.name} imports {name}"

@@ -1,0 +1,155 @@
+"""Each rule about spend, by a table of stacks: what it passes, what it finds, and what it cannot tell."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from llm_policies.rule import Resource
+from llm_policies.spend import RULES
+from llm_policies.testing import UNKNOWN, problems, resource, unverified
+
+BY_NAME = {rule.name: rule for rule in RULES}
+
+TYPES = {
+    "instance": "aws:ec2/instance:Instance",
+    "template": "aws:ec2/launchTemplate:LaunchTemplate",
+    "fleet": "aws:ec2/fleet:Fleet",
+    "reservation": "aws:ec2/capacityReservation:CapacityReservation",
+    "nodes": "aws:eks/nodeGroup:NodeGroup",
+    "group": "aws:autoscaling/group:Group",
+    "batch": "aws:batch/computeEnvironment:ComputeEnvironment",
+    "endpoint": "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
+    "throughput": "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput",
+    "policy": "aws:iam/rolePolicy:RolePolicy",
+    "budget": "aws:budgets/budget:Budget",
+    "anomalies": "aws:costexplorer/anomalySubscription:AnomalySubscription",
+}
+
+
+def a(kind: str, *, name: str = "", come: Mapping[str, Sequence[Resource]] | None = None, **properties: Any) -> Resource:
+    return resource(TYPES[kind], properties, name=name or kind, dependencies=come)
+
+
+def nodes(most: Any, *types: Any, **more: Any) -> Resource:
+    return a("nodes", scalingConfig={"maxSize": most}, instanceTypes=list(types), **more)
+
+
+def mixed(*overrides: Any, most: int = 1) -> Resource:
+    return a("group", maxSize=most, mixedInstancesPolicy={"launchTemplate": {"overrides": list(overrides)}})
+
+
+def variants(*kinds: Any, count: int = 1) -> Resource:
+    return a("endpoint", productionVariants=[{"instanceType": kind, "initialInstanceCount": count} for kind in kinds])
+
+
+def asks(**more: Any) -> Resource:
+    return a("template", instanceRequirements={"acceleratorCount": {"min": 1}, **more})
+
+
+CALL = {"Effect": "Allow", "Action": "bedrock:InvokeModel", "Resource": "arn:aws:bedrock:us-east-1::foundation-model/m"}
+CALLS = a("policy", role="chat", policy=json.dumps({"Version": "2012-10-17", "Statement": [CALL]}))
+TELLS = a("budget", notifications=[{"subscriberEmailAddresses": ["ops@example.com"]}])
+NEW_TEMPLATE = a("template", id=UNKNOWN, instanceType="g5.12xlarge")
+
+# the case, the stack, "good" | "bad" | "unknown", how many problems, settings
+Case = tuple[str, Sequence[Resource], str, int, Mapping[str, Any]]
+
+TABLE: dict[str, list[Case]] = {
+    "gpu-types-allowed": [
+        ("allowed", [nodes(1, "g5.xlarge", "g5.48xlarge")], "good", 0, {}),
+        ("allowed for SageMaker", [variants("ml.g5.xlarge")], "good", 0, {}),
+        ("none is accelerated", [nodes(1, "m7i.large", "inf.small"), a("instance")], "good", 0, {}),
+        ("allowed by glob", [a("instance", instanceType="g6e.xlarge")], "good", 0, {"types": ["g6e.*"]}),
+        ("allowed by what it has", [asks(allowedInstanceTypes=["g5.*"])], "good", 0, {"types": ["g5.*"]}),
+        ("wants no accelerator", [a("template", instanceRequirements={"vcpuCount": {"min": 2}})], "good", 0, {}),
+        ("instance", [a("instance", instanceType="p5.48xlarge")], "bad", 1, {}),
+        ("newest", [a("template", instanceType="p6-b200.48xlarge")], "bad", 1, {}),
+        ("group", [mixed({"instanceType": "g5.xlarge"}, {"instanceType": "trn2.48xlarge"})], "bad", 1, {}),
+        ("fleet", [a("fleet", launchTemplateConfigs=[{"overrides": [{"instanceType": "dl1.24xlarge"}]}])], "bad", 1, {}),
+        ("family", [a("batch", computeResources={"instanceTypes": ["p4d", "m7i"]})], "bad", 1, {}),
+        ("SageMaker", [variants("ml.p4d.24xlarge")], "bad", 1, {}),
+        ("any accelerator", [asks()], "bad", 1, {}),
+        ("any of a family", [asks(allowedInstanceTypes=["p5*.*"])], "bad", 1, {}),
+        ("unknown beside a bad one", [nodes(1, UNKNOWN, "p5.48xlarge")], "unknown", 1, {}),
+        ("unknown list", [a("nodes", instanceTypes=UNKNOWN)], "unknown", 0, {}),
+    ],
+    "gpu-hourly-ceiling": [
+        ("under", [nodes(3, "g5.12xlarge"), a("instance", instanceType="m7i.large")], "good", 0, {}),
+        ("no accelerator", [nodes(1000, "m7i.large")], "good", 0, {}),
+        ("at zero", [nodes(0, "p5.48xlarge")], "good", 0, {}),
+        ("over", [nodes(4, "g5.12xlarge")], "bad", 1, {}),
+        ("over by the dearest", [nodes(4, "g5.xlarge", "g5.12xlarge")], "bad", 1, {}),
+        ("over together", [nodes(2, "g5.12xlarge"), mixed({"instanceType": "g5.12xlarge"}, most=2)], "bad", 1, {}),
+        ("over by a reservation", [a("reservation", instanceType="g5.48xlarge", instanceCount=2)], "bad", 1, {}),
+        ("by template", [nodes(4, come={"launchTemplate": [NEW_TEMPLATE]}), NEW_TEMPLATE], "bad", 1, {}),
+        (
+            "by the template's id",
+            [nodes(4, launchTemplate={"id": "lt-1"}), a("template", id="lt-1", instanceType="g5.12xlarge")],
+            "bad",
+            1,
+            {},
+        ),
+        ("a lower ceiling", [a("instance", instanceType="g5.xlarge")], "bad", 1, {"usd_per_hour": 1}),
+        ("no price", [a("instance", instanceType="p6-b200.48xlarge")], "bad", 1, {}),
+        ("no price for SageMaker", [variants("ml.p6-b200.48xlarge")], "bad", 1, {}),
+        ("estimated for SageMaker", [variants("ml.g5.xlarge", count=14)], "good", 0, {}),
+        ("estimated for SageMaker, and over", [variants("ml.g5.xlarge", count=15)], "bad", 1, {}),
+        ("a price given", [variants("ml.g5.xlarge", count=2)], "good", 0, {"prices": {"ml.g5.xlarge": 1.408}}),
+        ("a price given, and over", [variants("ml.g5.xlarge", count=20)], "bad", 1, {"prices": {"ml.g5.xlarge": 1.408}}),
+        ("unknown size", [nodes(UNKNOWN, "g5.xlarge")], "unknown", 0, {}),
+        ("unknown size beside one over", [nodes(UNKNOWN, "g5.xlarge"), nodes(4, "g5.12xlarge", name="b")], "unknown", 1, {}),
+        ("unknown type beside one over", [nodes(4, UNKNOWN, "g5.12xlarge")], "unknown", 1, {}),
+    ],
+    "bedrock-throughput-bounded": [
+        ("one unit", [a("throughput", modelUnits=1)], "good", 0, {}),
+        ("two units", [a("throughput", modelUnits=2)], "bad", 1, {}),
+        ("commitment", [a("throughput", modelUnits=1, commitmentDuration="SixMonths")], "bad", 1, {}),
+        (
+            "raised",
+            [a("throughput", modelUnits=2, commitmentDuration="OneMonth")],
+            "good",
+            0,
+            {"model_units": 2, "commitments": ["OneMonth"]},
+        ),
+        ("unknown", [a("throughput", modelUnits=UNKNOWN)], "unknown", 0, {}),
+    ],
+    "budget-present": [
+        ("spends nothing", [nodes(1, "m7i.large")], "good", 0, {}),
+        ("budget", [CALLS, TELLS], "good", 0, {}),
+        ("budget told by topic", [CALLS, a("budget", notifications=[{"subscriberSnsTopicArns": UNKNOWN}])], "good", 0, {}),
+        ("budget beside an unknown policy", [a("policy", policy=UNKNOWN), TELLS], "good", 0, {}),
+        ("anomalies", [nodes(1, "g5.xlarge"), a("anomalies", subscribers=[{"address": "a@example.com"}])], "good", 0, {}),
+        ("elsewhere", [CALLS], "good", 0, {"elsewhere": True}),
+        ("models", [CALLS], "bad", 1, {}),
+        ("accelerators", [a("instance", instanceType="g5.xlarge")], "bad", 1, {}),
+        ("accelerators by what they have", [asks()], "bad", 1, {}),
+        ("throughput", [a("throughput", modelUnits=1)], "bad", 1, {}),
+        ("budget that tells nobody", [CALLS, a("budget", notifications=[{"threshold": 80}])], "bad", 1, {}),
+        ("unknown policy", [a("policy", policy=UNKNOWN)], "unknown", 0, {}),
+        ("unknown policy beside models", [a("policy", name="new", policy=UNKNOWN), CALLS], "bad", 1, {}),
+    ],
+}
+
+
+@pytest.mark.parametrize(("rule", "number"), [(rule, number) for rule, cases in TABLE.items() for number in range(len(cases))])
+def test_case(rule: str, number: int) -> None:
+    title, stack, kind, count, settings = TABLE[rule][number]
+    sources = [source for one in stack for origins in one.dependencies.values() for source in origins]
+    # The engine's side hands a rule the types that it looks at, no others.
+    assert all(BY_NAME[rule].looks_at(one.type) for one in (*stack, *sources))
+    found = problems(BY_NAME[rule], *stack, settings=settings)
+    assert len(found) == count, (title, found)
+    assert bool(unverified(BY_NAME[rule], *stack, settings=settings)) == (kind == "unknown"), title
+
+
+def test_every_rule_has_all_kinds_of_case() -> None:
+    assert set(TABLE) == set(BY_NAME)
+    for rule, cases in TABLE.items():
+        assert {kind for _, _, kind, _, _ in cases} == {"good", "bad", "unknown"}, rule
+
+
+def test_ceiling_says_what_it_adds_up() -> None:
+    (problem,) = problems(BY_NAME["gpu-hourly-ceiling"], nodes(4, "g5.12xlarge", name="big"), nodes(1, "g5.xlarge"))
+    assert problem.endswith("$23.69 an hour, more than $20.00: big 4 x g5.12xlarge = $22.69, nodes 1 x g5.xlarge = $1.01")

@@ -1,0 +1,310 @@
+"""The rules on who may come in: each with what is right, what is wrong and what is not known yet."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from llm_policies import least_privilege, trust
+from llm_policies.rule import Resource, Rule
+from llm_policies.testing import UNKNOWN, problems, resource, unverified
+from pulumi_llm_local import api_values, arguments
+
+RULES = {rule.name: rule for rule in trust.RULES}
+PROGRAMS = yaml.safe_load((Path(__file__).parent / "programs" / "trust.yaml").read_text())
+
+ACCOUNT = "123456789012"
+ROLE = "aws:iam/role:Role"
+QUEUE = "aws:sqs/queue:Queue"
+KEY = "aws:kms/key:Key"
+TOPIC = "aws:sns/topicPolicy:TopicPolicy"
+BUCKET = "aws:s3/bucketPolicy:BucketPolicy"
+DOMAIN = "aws:opensearch/domain:Domain"
+PERMISSION = "aws:lambda/permission:Permission"
+GITHUB = "token.actions.githubusercontent.com"
+EKS = "oidc.eks.us-east-1.amazonaws.com/id/ABCDEF"
+IN_ACCOUNT = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+
+
+def statement(
+    principal: Any, condition: Any = None, action: Any = "sqs:SendMessage", effect: str = "Allow", on: str | None = "*"
+) -> dict[str, Any]:
+    held = {"Effect": effect, "Action": action, "Principal": principal}
+    return held | ({"Resource": on} if on else {}) | ({"Condition": condition} if condition else {})
+
+
+def guarded(kind: str, *statements: Any, text: bool = True, **inputs: Any) -> Resource:
+    """A resource with a policy."""
+    held = {"Version": "2012-10-17", "Statement": list(statements)}
+    name = {ROLE: "assumeRolePolicy", DOMAIN: "accessPolicies"}.get(kind, "policy")
+    return resource(kind, {name: json.dumps(held) if text else held, **inputs})
+
+
+def role(principal: Any, condition: Any = None, action: str = "sts:AssumeRole") -> Resource:
+    return guarded(ROLE, statement(principal, condition, action, on=None))
+
+
+def service(name: str, condition: Any = None) -> Resource:
+    return role({"Service": name}, condition)
+
+
+def web(host: str, equals: Any = None, like: Any = None) -> Resource:
+    provider = host if host == "cognito-identity.amazonaws.com" else f"arn:aws:iam::{ACCOUNT}:oidc-provider/{host}"
+    condition = ({"StringEquals": equals} if equals else {}) | ({"StringLike": like} if like else {})
+    return role({"Federated": provider}, condition, "sts:AssumeRoleWithWebIdentity")
+
+
+def github(sub: str) -> Resource:
+    return web(GITHUB, {f"{GITHUB}:aud": "sts.amazonaws.com"}, {f"{GITHUB}:sub": sub})
+
+
+def permission(principal: Any, **inputs: Any) -> Resource:
+    return resource(PERMISSION, {"action": "lambda:InvokeFunction", "function": "chat", "principal": principal, **inputs})
+
+
+def api(*statements: Any, kind: str = "PRIVATE", **inputs: Any) -> Resource:
+    return guarded("aws:apigateway/restApi:RestApi", *statements, endpointConfiguration={"types": kind}, **inputs)
+
+
+INVOKE = statement("*", action="execute-api:Invoke")
+
+GOOD: dict[str, list[Resource]] = {
+    "iam-no-public-principal": [
+        resource(QUEUE, {}),
+        guarded(QUEUE, statement({"AWS": ACCOUNT})),
+        guarded(QUEUE, statement("*", {"ArnEquals": {"aws:SourceArn": f"arn:aws:sns:us-east-1:{ACCOUNT}:alarms"}})),
+        guarded(QUEUE, statement("*", {"ArnLike": {"aws:SourceArn": "arn:aws:s3:*:*:prompts"}})),
+        guarded(TOPIC, statement({"AWS": "*"}, {"StringEquals": {"AWS:SourceOwner": ACCOUNT}})),
+        guarded(BUCKET, statement("*", {"Bool": {"aws:SecureTransport": "false"}}, "s3:*", "Deny")),
+        guarded(BUCKET, statement("*", {"StringEquals": {"aws:PrincipalOrgID": "o-1234567890"}}, "s3:GetObject")),
+        guarded(BUCKET, statement("*", {"IpAddress": {"aws:SourceIp": ["203.0.113.0/24"]}}, "s3:GetObject")),
+        guarded(KEY, statement({"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, action="kms:*")),
+        guarded(KEY, statement({"AWS": "*"}, {"StringEquals": {"kms:CallerAccount": ACCOUNT}}, "kms:Decrypt")),
+        guarded(
+            QUEUE,
+            statement("*"),
+            statement("*", {"NotIpAddress": {"aws:SourceIp": "203.0.113.0/24"}}, "sqs:*", "Deny"),
+        ),
+        guarded(DOMAIN, statement("*", action="es:*"), vpcOptions={"subnetIds": ["subnet-1"]}),
+        guarded(DOMAIN, statement("*", action="es:*"), advancedSecurityOptions={"enabled": True}),
+        api(INVOKE, kind="REGIONAL"),
+        permission("apigateway.amazonaws.com"),
+        permission("*", principalOrgId="o-1234567890"),
+    ],
+    "iam-service-principal-scoped": [
+        service("lambda.amazonaws.com"),
+        service("ec2.amazonaws.com"),
+        service("pods.eks.amazonaws.com"),
+        service("ecs-tasks.amazonaws.com"),
+        service("apigateway.amazonaws.com"),
+        service("bedrock.amazonaws.com", IN_ACCOUNT),
+        service("states.amazonaws.com", {"ArnLike": {"aws:SourceArn": f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:*"}}),
+        guarded(
+            QUEUE,
+            statement({"Service": "sns.amazonaws.com"}, {"ArnEquals": {"aws:SourceArn": f"arn:aws:sns:us-east-1:{ACCOUNT}:a"}}),
+        ),
+        guarded(TOPIC, statement({"Service": "events.amazonaws.com"}, action="sns:Publish")),
+        guarded(KEY, statement({"Service": "sns.amazonaws.com"}, action="kms:Decrypt")),
+        guarded(
+            KEY,
+            statement(
+                {"Service": "logs.us-east-1.amazonaws.com"},
+                {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": f"arn:aws:logs:us-east-1:{ACCOUNT}:*"}},
+                "kms:Decrypt",
+            ),
+        ),
+        guarded(BUCKET, statement({"Service": "cloudtrail.amazonaws.com"}, action="s3:PutObject", effect="Deny")),
+    ],
+    "lambda-permission-source": [
+        permission("apigateway.amazonaws.com", sourceArn=f"arn:aws:execute-api:us-east-1:{ACCOUNT}:a1/api/*"),
+        permission("s3.amazonaws.com", sourceArn="arn:aws:s3:::prompts", sourceAccount=ACCOUNT),
+        permission("secretsmanager.amazonaws.com", sourceAccount=ACCOUNT),
+        permission("alexa-appkit.amazon.com", eventSourceToken="amzn1.ask.skill.1"),
+        permission(ACCOUNT),
+        permission(f"arn:aws:iam::{ACCOUNT}:role/team.chat"),
+        permission("*"),
+        permission("cloudfront.amazonaws.com", sourceArn=f"arn:aws:cloudfront::{ACCOUNT}:distribution/E1"),
+        permission("events.amazonaws.com.cn", sourceArn=f"arn:aws-cn:events:cn-north-1:{ACCOUNT}:rule/r"),
+        permission("apigateway.amazonaws.com", sourceAccount=ACCOUNT, sourceArn=UNKNOWN),
+    ],
+    "iam-trust-limited": [
+        service("lambda.amazonaws.com"),
+        role({"AWS": f"arn:aws:iam::{ACCOUNT}:role/deploy"}),
+        role({"AWS": "111122223333"}, {"StringEquals": {"sts:ExternalId": "7c1f"}}),
+        role({"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, {"Bool": {"aws:MultiFactorAuthPresent": "true"}}),
+        role("*", {"StringEquals": {"aws:PrincipalOrgID": "o-1234567890"}}),
+        github("repo:acme/chat:ref:refs/heads/main"),
+        github("repo:acme/*"),
+        web(EKS, {f"{EKS}:sub": "system:serviceaccount:chat:gateway"}),
+        web(
+            "api.pulumi.com/oidc", {"api.pulumi.com/oidc:aud": "acme"}, {"api.pulumi.com/oidc:sub": "pulumi:deploy:org:acme:*"}
+        ),
+        web("cognito-identity.amazonaws.com", {"cognito-identity.amazonaws.com:aud": "us-east-1:1234"}),
+        role(
+            {"Federated": f"arn:aws:iam::{ACCOUNT}:saml-provider/sso"},
+            {"StringEquals": {"SAML:aud": "https://signin.aws.amazon.com/saml"}},
+            "sts:AssumeRoleWithSAML",
+        ),
+    ],
+}
+
+BAD: dict[str, list[tuple[Resource, str]]] = {
+    "iam-no-public-principal": [
+        (guarded(QUEUE, statement("*")), "policy.Statement[0]: lets anyone do sqs:SendMessage"),
+        (guarded(QUEUE, statement({"AWS": ["*"]})), "lets anyone"),
+        (guarded(KEY, statement({"AWS": "*"}, action="kms:*")), "lets anyone do kms:*"),
+        (guarded(BUCKET, statement("*", {"Bool": {"aws:SecureTransport": "true"}}, "s3:GetObject")), "s3:GetObject"),
+        (guarded(BUCKET, statement("*", {"IpAddress": {"aws:SourceIp": ["203.0.113.0/24", "0.0.0.0/1"]}})), "lets anyone"),
+        (guarded(BUCKET, statement("*", {"StringEqualsIfExists": {"aws:SourceVpce": "vpce-1"}})), "lets anyone"),
+        (guarded(BUCKET, statement("*", {"StringNotEquals": {"aws:PrincipalOrgID": "o-1"}})), "lets anyone"),
+        (guarded(BUCKET, statement("*", {"Bool": {"aws:PrincipalIsAWSService": "false"}})), "lets anyone"),
+        (guarded(QUEUE, statement("*", {"ArnLike": {"aws:SourceArn": "arn:aws:s3:*:*:*"}})), "lets anyone"),
+        (
+            guarded(
+                QUEUE,
+                statement("*"),
+                statement("*", {"NotIpAddress": {"aws:SourceIp": "203.0.113.0/24"}}, "sqs:ReceiveMessage", "Deny"),
+            ),
+            "lets anyone",
+        ),
+        (guarded(DOMAIN, statement("*", action="es:*")), "accessPolicies.Statement[0]: lets anyone"),
+        (permission("*"), "principal: lets anyone invoke"),
+    ],
+    "iam-service-principal-scoped": [
+        (service("bedrock.amazonaws.com"), "bedrock.amazonaws.com may act for anyone"),
+        (
+            role({"Service": ["lambda.amazonaws.com", "states.us-east-1.amazonaws.com"]}),
+            "states.us-east-1.amazonaws.com may act",
+        ),
+        (service("scheduler.amazonaws.com", {"StringLike": {"aws:SourceAccount": "*"}}), "scheduler.amazonaws.com may act"),
+        (service("sagemaker.amazonaws.com.cn"), "sagemaker.amazonaws.com.cn may act"),
+        (guarded(BUCKET, statement({"Service": "cloudtrail.amazonaws.com"}, action="s3:PutObject")), "cloudtrail"),
+        (guarded(QUEUE, statement({"Service": "events.amazonaws.com"})), "events.amazonaws.com may act"),
+        (guarded(KEY, statement({"Service": "logs.us-east-1.amazonaws.com"}, action="kms:*")), "encrypt-log-data-kms"),
+    ],
+    "lambda-permission-source": [
+        (permission("apigateway.amazonaws.com"), "sourceArn: missing, so that apigateway.amazonaws.com"),
+        (permission("events.amazonaws.com", sourceArn="arn:aws:events:us-east-1:*:rule/*"), "is of any account"),
+        (permission("events.amazonaws.com", sourceArn="*"), "is of any account"),
+        (permission("s3.amazonaws.com", sourceArn="arn:aws:s3:::prompts"), "sourceAccount: missing"),
+        (permission("alexa-appkit.amazon.com"), "sourceArn: missing"),
+    ],
+    "iam-trust-limited": [
+        (role("*"), "assumeRolePolicy.Statement[0]: anyone may take the role"),
+        (role({"AWS": "*"}, {"StringLike": {"aws:PrincipalArn": "*"}}), "anyone may take the role"),
+        (role({"AWS": "arn:aws:iam::111122223333:root"}), "all of account 111122223333"),
+        (role({"AWS": ["arn:aws-us-gov:iam::111122223333:root"]}), "all of account 111122223333"),
+        (role({"AWS": "111122223333"}, {"StringEqualsIfExists": {"sts:ExternalId": "7c1f"}}), "all of account"),
+        (github("repo:*"), f"{GITHUB}:sub may be repo:*"),
+        (github("*"), "which is anyone"),
+        (github("repo:*/chat:*"), "which is anyone"),
+        (github("repo:acme*"), "which is anyone"),
+        (github("*:ref:refs/heads/main"), "which is anyone"),
+        (web(GITHUB, {f"{GITHUB}:aud": "sts.amazonaws.com"}), f"without a condition on {GITHUB}:sub"),
+        (web(GITHUB, {f"{GITHUB}:sub": "repo:acme/chat:environment:prod"}), f"without a condition on {GITHUB}:aud"),
+        (web(EKS, {f"{EKS}:aud": "sts.amazonaws.com"}), f"without a condition on {EKS}:sub"),
+        (web(EKS, like={f"{EKS}:sub": "system:serviceaccount:*:*"}), "which is anyone"),
+        (web("cognito-identity.amazonaws.com"), "without a condition on cognito-identity.amazonaws.com:aud"),
+        (role({"Federated": f"arn:aws:iam::{ACCOUNT}:saml-provider/sso"}), "SAML:aud"),
+    ],
+}
+
+UNSEEN: dict[str, list[tuple[Resource, str]]] = {
+    "iam-no-public-principal": [
+        (resource(QUEUE, {"policy": UNKNOWN}), "policy"),
+        (
+            guarded(QUEUE, statement("*", {"ArnEquals": {"aws:SourceArn": UNKNOWN}}), text=False),
+            "policy.Statement[0].Condition.ArnEquals.aws:SourceArn",
+        ),
+        # What is not known yet may be the Deny that keeps all others out.
+        (guarded(QUEUE, UNKNOWN, statement("*"), text=False), "policy.Statement[0]"),
+        (permission(UNKNOWN), "principal"),
+    ],
+    "iam-service-principal-scoped": [(resource(ROLE, {"assumeRolePolicy": UNKNOWN}), "assumeRolePolicy")],
+    "lambda-permission-source": [(permission("apigateway.amazonaws.com", sourceArn=UNKNOWN), "sourceArn")],
+    "iam-trust-limited": [(resource(ROLE, {"assumeRolePolicy": UNKNOWN}), "assumeRolePolicy")],
+}
+
+
+@pytest.mark.parametrize(("name", "tested"), [(name, one) for name, several in GOOD.items() for one in several])
+def test_what_is_right_passes(name: str, tested: Resource) -> None:
+    assert problems(RULES[name], tested) == []
+    assert unverified(RULES[name], tested) == ""
+
+
+@pytest.mark.parametrize(("name", "tested", "said"), [(name, *one) for name, several in BAD.items() for one in several])
+def test_what_is_wrong_is_told(name: str, tested: Resource, said: str) -> None:
+    found = problems(RULES[name], tested)
+    assert any(said in problem for problem in found), found
+    assert all("\n" not in problem for problem in found)
+
+
+@pytest.mark.parametrize(("name", "tested", "path"), [(name, *one) for name, several in UNSEEN.items() for one in several])
+def test_what_is_not_known_yet_is_named(name: str, tested: Resource, path: str) -> None:
+    assert problems(RULES[name], tested) == []
+    assert unverified(RULES[name], tested) == path
+
+
+def test_every_rule_has_all_three_kinds_of_cases() -> None:
+    assert {name for name, rule in RULES.items() if rule.check} == set(GOOD) == set(BAD) == set(UNSEEN)
+
+
+def test_a_private_api_says_which_endpoints_reach_it() -> None:
+    rule = RULES["apigateway-private-api-scoped"]
+    from_endpoint = INVOKE | {"Condition": {"StringEquals": {"aws:SourceVpce": "vpce-1"}}}
+    others = statement("*", {"StringNotEquals": {"aws:SourceVpce": "vpce-1"}}, "execute-api:Invoke", "Deny")
+    assert problems(rule, api(INVOKE, kind="REGIONAL"), api(from_endpoint), api(INVOKE, others)) == []
+    assert len(problems(rule, api(INVOKE))) == 1
+
+    private = resource("aws:apigateway/restApi:RestApi", {"endpointConfiguration": {"types": "PRIVATE"}})
+
+    def apart(**inputs: Any) -> Resource:
+        held = json.dumps({"Version": "2012-10-17", "Statement": [INVOKE]})
+        kind = "aws:apigateway/restApiPolicy:RestApiPolicy"
+        return resource(kind, {"policy": held, **inputs}, dependencies={"restApiId": [private]} if not inputs else {})
+
+    assert len(problems(rule, private, apart())) == 1
+    assert problems(rule, private, apart(restApiId="another")) == []
+    known = resource("aws:apigateway/restApi:RestApi", {"id": "a1", "endpointConfiguration": {"types": "PRIVATE"}})
+    assert len(problems(rule, known, apart(restApiId="a1"))) == 1
+    assert unverified(rule, api(INVOKE, policy=UNKNOWN)) == "policy"
+
+
+@pytest.mark.parametrize(
+    ("name", "tested", "settings"),
+    [
+        ("iam-service-principal-scoped", service("states.amazonaws.com"), {"accepted-services": ["states"]}),
+        ("iam-trust-limited", role({"AWS": ACCOUNT}), {"trusted-accounts": [ACCOUNT]}),
+    ],
+)
+def test_a_setting_lets_it_be(name: str, tested: Resource, settings: dict[str, Any]) -> None:
+    assert problems(RULES[name], tested)
+    assert problems(RULES[name], tested, settings=settings) == []
+
+
+def test_more_services_can_be_asked_for() -> None:
+    settings = {"additional-services": ["ecs-tasks"]}
+    assert problems(RULES["iam-service-principal-scoped"], service("ecs-tasks.amazonaws.com"), settings=settings)
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program["name"])
+def test_a_bad_program_breaks_one_rule_and_is_mended(program: dict[str, Any]) -> None:
+    for held in (program["resources"], program["mended"]):
+        for one in held.values():
+            assert arguments.problems(one["type"], one["inputs"]) == []
+            assert api_values.problems(one["type"], one["inputs"]) == []
+    assert broken(program["resources"]) == {program["rule"]}
+    assert broken(program["mended"]) == set()
+
+
+def broken(held: dict[str, Any]) -> set[str]:
+    """The names of this module's and the least-privilege rules that some resources break."""
+    made = [resource(one["type"], one["inputs"], name=name) for name, one in held.items()]
+    rules: tuple[Rule, ...] = (*least_privilege.RULES, *trust.RULES)
+    return {rule.name for rule in rules if problems(rule, *made)}
+
+
+def test_there_is_a_program_for_every_rule() -> None:
+    assert {program["rule"] for program in PROGRAMS} == set(RULES)
