@@ -40,7 +40,7 @@ ROUNDS = 5
 STACKS = ("dev", "prod")
 # Of these, a preview of the stack that is up, too.
 UP = ("prod",)
-# What a preview may cost, as a multiple of the floor's: DESIGN's figure.
+# What a preview may cost, as a multiple of the floor's.
 AIM_RATIO = 1.5
 
 DIRECTORY = Path(__file__).resolve().parents[1]

@@ -35,21 +35,20 @@ _SHAPES: Final = {
 
 _WORDS_TEXT: Final = "SECRET SECRETS PASSWORD PASSWD PASSPHRASE TOKEN APIKEY CREDENTIAL CREDENTIALS"
 _WORDS: Final = frozenset(_WORDS_TEXT.split())
-_PAIRS: Final = re.compile(r"\b(API|ACCESS|PRIVATE|SIGNING|ENCRYPTION|MASTER|SERVICE) KEYS?\b")
-# A name that ends so says where a secret is, or something about it: SECRET_ARN, TOKEN_LIMIT, PASSWORD_MIN_LENGTH.
-_ABOUT_TEXT: Final = """
-    ALGORITHM ARN ARNS AUDIENCE BUCKET BUDGET COST COUNT DAYS ENABLED ENDPOINT EXPIRATION EXPIRY FILE FORMAT HEADER HOURS ID IDS
-    ISSUER LABEL LENGTH LIMIT LIMITS LOCATION MANAGER MINUTES MODE NAME NAMES PARAM PARAMETER PATH POLICY PREFIX PRICE PROVIDER
-    QUOTA RATE REF REGION REQUIRED SCOPE SECONDS SIZE SOURCE STAGE STORE TABLE TTL TYPE URI URL USAGE USE VERSION
-"""
-_ABOUT: Final = frozenset(_ABOUT_TEXT.split())
+_PAIRS: Final = re.compile(r"\b(API|ACCESS|PRIVATE|SIGNING|ENCRYPTION|MASTER|SERVICE) KEYS?$")
+_VALUES: Final = frozenset(("VALUE", "STRING", "TEXT", "PLAINTEXT"))
+# What a build puts into pages that anyone reads is no secret.
+_PUBLIC: Final = ("NEXT_PUBLIC_", "REACT_APP_", "VITE_")
 
 
 def _names_a_secret(name: str) -> bool:
+    """By its last words: SECRET_ARN, TOKEN_LIMIT and PASSWORD_RESET_PAGE say something about one."""
     words = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).upper().replace("-", "_").split("_")
-    if not words or words[-1] in _ABOUT:
+    while words and (words[-1].isdigit() or words[-1] in _VALUES):
+        words.pop()
+    if not words or name.upper().startswith(_PUBLIC):
         return False
-    return not _WORDS.isdisjoint(words) or bool(_PAIRS.search(" ".join(words)))
+    return words[-1] in _WORDS or bool(_PAIRS.search(" ".join(words)))
 
 
 def _refers(text: str) -> bool:

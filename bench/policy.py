@@ -1,0 +1,77 @@
+"""What the policy pack adds to `pulumi preview` of prod: against the same preview without a pack, and with an empty one.
+
+    python bench/policy.py
+
+The engine is Pulumi's own, the providers are stand-ins. An empty pack, of one policy that does nothing, is what any Python pack
+costs: a process that starts before the program, and two calls a resource. The rounds alternate, so that a busy machine slows all
+three; the medians are over the rounds. It stops by itself after some 30 seconds; where no CLI is installed, it builds one the
+first time.
+"""
+
+import os
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from pulumi_llm import bundle
+from pulumi_llm_local.engine import command
+from pulumi_llm_local.engine.cloud import Cloud
+from pulumi_llm_local.engine.stack import Stack
+
+ROUNDS = 5
+# What the pack may add to a preview, as a part of it.
+AIM = 0.2
+
+DIRECTORY = Path(__file__).resolve().parents[1]
+EMPTY = """\
+from pulumi_policy import PolicyPack, ResourceValidationPolicy
+
+PolicyPack("empty", [ResourceValidationPolicy("does-nothing", "Does nothing.", lambda args, report: None)])
+"""
+
+
+def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends with what was started
+    try:
+        command.find()
+    except command.EngineMissing as missing:
+        print(missing)
+        return
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    with tempfile.TemporaryDirectory() as folder:
+        empty = Path(folder) / "empty"
+        empty.mkdir()
+        (empty / "PulumiPolicy.yaml").write_text("name: empty\nversion: 0.0.1\nruntime: python\n")
+        (empty / "__main__.py").write_text(EMPTY)
+        ours = ["--policy-pack", str(DIRECTORY / "policy")]
+        ours += ["--policy-pack-config", str(DIRECTORY / "policy" / "config" / "prod.json")]
+        runs = {"no pack": [], "an empty pack": ["--policy-pack", str(empty)], "our pack": ours}
+        environment = {bundle.TARGET_VARIABLE: "host", "PYTHONPYCACHEPREFIX": f"{folder}/bytecode"}
+        with Stack(Path(folder) / "stack", DIRECTORY, "prod", Cloud(), environment=environment) as stack:
+            compare(stack, runs)
+
+
+def compare(stack: Stack, runs: dict[str, list[str]]) -> None:
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for number in range(ROUNDS + 1):
+        for name, arguments in runs.items():
+            start = time.perf_counter()
+            done = stack.preview(*arguments)
+            if done.returncode:
+                sys.exit(done.output)
+            if number:  # the first round compiles
+                seconds[name].append(time.perf_counter() - start)
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    floor, empty, ours = medians.values()
+    print(f"\n{'preview of prod':18} {'s':>6} {'slowest':>8} {'ratio':>6}   ({ROUNDS} rounds, medians)")
+    for name, median in medians.items():
+        print(f"{name:18} {median:6.2f} {max(seconds[name]):8.2f} {median / floor:6.2f}")
+    added, verdict = ours / floor - 1, "met" if ours <= floor * (1 + AIM) else "missed"
+    print(f"our pack adds {added:.0%}, of which an empty one {empty / floor - 1:.0%}   aim: {AIM:.0%}: {verdict}")
+
+
+if __name__ == "__main__":
+    main()

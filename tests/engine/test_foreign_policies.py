@@ -1,0 +1,36 @@
+"""Programs of others' making, run by the engine with the pack beside it: it finds what is found without an engine."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from engine.conftest import program, succeeded
+from pulumi_llm_local.engine.stack import Done
+from support.foreign import FOLDER, Findings, judged, told_of
+from support.programs import ROOT
+
+pytestmark = [pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+
+
+def findings(done: Done) -> Findings:
+    """The resources that break a rule, by the rule; what could not be verified is left out."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for event in (event["policyEvent"] for event in done.events if "policyEvent" in event):
+        if "Not verified now:" not in event["message"]:
+            urn = event.get("resourceUrn", "")
+            found[event["policyName"]].add(told_of(urn) if urn and "::pulumi:pulumi:Stack::" not in urn else "Stack")
+    return {rule: sorted(names) for rule, names in sorted(found.items())}
+
+
+@pytest.mark.parametrize("name", ["cognito_login", "eks_gpu", "sqs_worker"])
+def test_the_engine_finds_what_is_found_without_it(name: str, tmp_path: Path) -> None:
+    advisory = tmp_path / "advisory.json"
+    advisory.write_text(json.dumps({"all": "advisory"}))
+    arguments = ["--policy-pack", str(ROOT / "policy"), "--policy-pack-config", str(advisory)]
+    with program(tmp_path, (FOLDER / f"{name}.py").read_text()) as stack:
+        preview = succeeded(stack.preview(*arguments))
+        up = succeeded(stack.up(*arguments))
+    assert findings(up) == judged(name).findings
+    assert findings(preview) == judged(name, preview=True).findings
