@@ -3,9 +3,9 @@
     python bench/policy.py
 
 The engine is Pulumi's own, the providers are stand-ins. An empty pack, of one policy that does nothing, is what any Python pack
-costs: a process that starts before the program, and two calls a resource. The rounds alternate, so that a busy machine slows all
-three; the medians are over the rounds. It stops by itself after some 30 seconds; where no CLI is installed, it builds one the
-first time.
+costs: a process that starts before the program, and two calls a resource. The rounds alternate, so that a busy machine slows
+all three; the medians are over the rounds. It stops by itself after some 30 seconds; where no CLI is installed, it builds one
+the first time.
 """
 
 import os
