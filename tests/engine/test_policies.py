@@ -144,6 +144,23 @@ def test_what_is_unknown_at_preview_is_told_by_name_and_enforced_at_up(strict: P
         assert [existing.urn for existing in stack.cloud if existing.urn.endswith("::late")] == [], "it was never made"
 
 
+def test_what_a_rule_can_mend_is_mended(tmp_path: Path) -> None:
+    config = tmp_path / "remediate.json"
+    values = {"Project": "chat", "Environment": "test"}
+    levels = {"log-retention": {"enforcementLevel": "remediate", "default_days": 14}}
+    config.write_text(
+        json.dumps({"all": "disabled", **levels, "required-tags": {"enforcementLevel": "remediate", "values": values}})
+    )
+    logs = {"type": "aws:cloudwatch/logGroup:LogGroup", "inputs": {"tags": {"Owner": "ana"}}}
+    with program(tmp_path, RAW_PROGRAM, resources={"logs": logs}) as stack:
+        succeeded(stack.up(*pack(config)))
+        (made,) = stack.cloud
+        assert made.inputs["retentionInDays"] == 14
+        assert made.inputs["tags"] == {"Owner": "ana", **values}
+        again = succeeded(stack.up(*pack(config)))
+        assert set(again.steps().values()) == {"same"}
+
+
 def test_a_state_is_analysed_offline(strict: Path, tmp_path: Path) -> None:
     """`pulumi policy analyze` over an exported state: no login, no program, no account."""
     bad = next(entry for entry in TOGETHER if entry["rule"] == "iam-no-wildcard-action")
