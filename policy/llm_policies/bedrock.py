@@ -1,12 +1,12 @@
 """Which models an identity may call on Amazon Bedrock: exact ones, profiles with their models, from a list of allowed ones."""
 
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final, cast
 
+from llm_policies.documents import each_document
 from llm_policies.rule import Resource, Rule, Setting, Settings
 from llm_policies.values import NotVerified, State, Value, each
 
@@ -61,31 +61,8 @@ _MODEL_KINDS: Final = (
 _PROFILE_CONDITION: Final = "bedrock:inferenceprofilearn"
 
 
-# Documents. This is the one place that finds and parses them.
-
-
-def _documents(resource: Resource) -> list[Value]:
-    """Where a resource has identity policies. Raises `NotVerified` where their list is unknown."""
-    if resource.type in _INLINE:
-        return [resource["policy"]]
-    if resource.type == _ROLE:
-        return [policy["policy"] for policy in resource["inlinePolicies"].items()]
-    return []
-
-
-def _statements(document: Value) -> list[Value]:
-    """The statements of a document, which is JSON text or an object. A text that is no JSON has none: AWS refuses it."""
-    data = document.plain
-    if isinstance(data, str):
-        try:
-            data = json.loads(data)
-        except ValueError:
-            return []
-    return Value(data, document.path)["Statement"].items()
-
-
 def _each_document(resource: Resource, check: Callable[[list[Value]], Iterator[str]]) -> Iterator[str]:
-    yield from each(_documents(resource), lambda document: check(_statements(document)))
+    yield from each_document(resource, ("identity",), lambda document: check(document.value["Statement"].items()))
 
 
 def _each_arn(statements: Sequence[Value], check: Callable[[Value, Value], Iterator[str]]) -> Iterator[str]:

@@ -125,21 +125,23 @@ def is_boundary(resource: Resource, settings: Mapping[str, Any]) -> bool:
 
 def each_document(resource: Resource, kinds: Sequence[Kind], check: "Callable[[Document], Iterator[str]]") -> Iterator[str]:
     """Check every document of these kinds that a resource has: one that is not known yet hides no other."""
-    places: dict[str, tuple[Kind, str]] = {}
+    places: list[tuple[Value, Kind, str]] = []
     for kind, path in PLACES.get(resource.type, ()):
         head, _, rest = path.partition("[].")
-        places[head] = (kind, rest)
+        if kind in kinds:
+            places.append((resource.at(head), kind, rest))
+    of_place: dict[int, tuple[Kind, str]] = {id(held): (kind, rest) for held, kind, rest in places}
 
     def place(held: Value) -> Iterator[str]:
         if not held.missing:
-            kind, rest = places[held.path]
+            kind, rest = of_place[id(held)]
             yield from each(held.items() if rest else [held], lambda item: found(kind, item.at(rest) if rest else item))
 
     def found(kind: Kind, value: Value) -> Iterator[str]:
         if not value.missing and value.plain != "":
             yield from check(Document(kind, value))
 
-    yield from each([resource.at(head) for head, (kind, _) in places.items() if kind in kinds], place)
+    yield from each([held for held, _, _ in places], place)
 
 
 def each_statement(resource: Resource, kinds: Sequence[Kind], check: "Callable[[Statement], Iterator[str]]") -> Iterator[str]:

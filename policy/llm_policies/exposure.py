@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from llm_policies import networks
-from llm_policies.companions import Problem, companions, every, of_types
 from llm_policies.rule import Resource, Rule, Setting, Settings
+from llm_policies.stacks import Found, companions, every, of_type
 from llm_policies.tls import BUCKETS
 from llm_policies.values import NotVerified, Value, each
 
@@ -18,7 +18,7 @@ _ACLS: Final = ("aws:s3/bucketAcl:BucketAcl", "aws:s3/bucketAclV2:BucketAclV2")
 _FOUR: Final = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
 
 
-def _public_access_blocked(resources: Sequence[Resource], _: Settings) -> Iterator[Problem]:
+def _public_access_blocked(resources: Sequence[Resource], _: Settings) -> Found:
     def bucket(resource: Resource) -> Iterator[str]:
         blocks, unverified = companions(resource, resources, _BLOCKS, "bucket", ("id", "bucket"))
         if not blocks:
@@ -32,7 +32,7 @@ def _public_access_blocked(resources: Sequence[Resource], _: Settings) -> Iterat
                 _is_true,
             )
 
-    yield from every(of_types(resources, BUCKETS), bucket)
+    yield from every(of_type(resources, *BUCKETS), bucket)
 
 
 def _is_true(value: Value) -> Iterator[str]:
@@ -113,7 +113,7 @@ def _cloudfront_security_headers(distribution: Resource, _: Settings) -> Iterato
         )
 
 
-def _cloudfront_logging(resources: Sequence[Resource], _: Settings) -> Iterator[Problem]:
+def _cloudfront_logging(resources: Sequence[Resource], _: Settings) -> Found:
     def distribution(resource: Resource) -> Iterator[str]:
         # The newer logs are a delivery source of CloudWatch Logs that names the distribution's ARN.
         if not resource.at("loggingConfig.bucket").missing:
@@ -124,7 +124,7 @@ def _cloudfront_logging(resources: Sequence[Resource], _: Settings) -> Iterator[
                 raise NotVerified(unverified)
             yield "it has neither a loggingConfig.bucket nor a LogDeliverySource: nothing tells afterwards who asked for what"
 
-    yield from every(of_types(resources, _DISTRIBUTIONS), distribution)
+    yield from every(of_type(resources, *_DISTRIBUTIONS), distribution)
 
 
 _DISTRIBUTIONS: Final = ("aws:cloudfront/distribution:Distribution",)

@@ -4,8 +4,8 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from llm_policies.companions import Problem, companions, every, of_types
 from llm_policies.rule import Resource, Rule, Setting, Settings
+from llm_policies.stacks import Found, companions, every, of_type
 from llm_policies.values import NotVerified, State, Value, each
 
 
@@ -90,7 +90,7 @@ def _public_address(flag: Value) -> Iterator[str]:
         yield f"{flag.path} is true: put the node into a private subnet, behind a load balancer"
 
 
-def _vpc_flow_logs(resources: Sequence[Resource], _: Settings) -> Iterator[Problem]:
+def _vpc_flow_logs(resources: Sequence[Resource], _: Settings) -> Found:
     def vpc(resource: Resource) -> Iterator[str]:
         logs, unverified = companions(resource, resources, _FLOW_LOGS, "vpcId", ("id",))
         if not logs:
@@ -102,7 +102,7 @@ def _vpc_flow_logs(resources: Sequence[Resource], _: Settings) -> Iterator[Probl
             if log["trafficType"].state is State.KNOWN and log["trafficType"].equals("ACCEPT"):
                 yield f"trafficType of its flow log {log.name} is ACCEPT: refused connections are not logged; write ALL"
 
-    yield from every(of_types(resources, _VPCS), vpc)
+    yield from every(of_type(resources, *_VPCS), vpc)
 
 
 _INSTANCE: Final = "aws:ec2/instance:Instance"

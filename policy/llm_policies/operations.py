@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, cast
 
-from llm_policies.companions import Problem, every, given, of_types
 from llm_policies.rule import Resource, Rule, Setting, Settings
 from llm_policies.runtimes import DEPRECATED
+from llm_policies.stacks import Found, every, given, of_type
 from llm_policies.taggable import TAGGABLE
 from llm_policies.values import NotVerified, State, Value, each
 
@@ -52,8 +52,8 @@ _FUNCTIONS: Final = ("aws:lambda/function:Function",)
 _GROUPS: Final = ("aws:cloudwatch/logGroup:LogGroup",)
 
 
-def _lambda_log_group(resources: Sequence[Resource], _: Settings) -> Iterator[Problem]:
-    groups = of_types(resources, _GROUPS)
+def _lambda_log_group(resources: Sequence[Resource], _: Settings) -> Found:
+    groups = of_type(resources, *_GROUPS)
     loggers = {f"/aws/lambda/{group['name'].plain[12:]}" for group in groups if _is_lambda_name(group["name"])}
 
     def function(resource: Resource) -> Iterator[str]:
@@ -68,7 +68,7 @@ def _lambda_log_group(resources: Sequence[Resource], _: Settings) -> Iterator[Pr
         if name.state is State.UNKNOWN or f"/aws/lambda/{name.plain}" not in loggers:
             yield "Lambda makes its log group by itself, kept forever: give loggingConfig.logGroup, a LogGroup of the program's"
 
-    yield from every(of_types(resources, _FUNCTIONS), function)
+    yield from every(of_type(resources, *_FUNCTIONS), function)
 
 
 def _is_lambda_name(name: Value) -> bool:

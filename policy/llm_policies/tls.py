@@ -5,15 +5,15 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from llm_policies.companions import Problem, companions, every, given, of_types, same
 from llm_policies.rule import Resource, Rule, Setting, Settings
+from llm_policies.stacks import Found, companions, every, given, of_type, same
 from llm_policies.values import NotVerified, State, Value, each
 
 BUCKETS: Final = ("aws:s3/bucket:Bucket", "aws:s3/bucketV2:BucketV2")
 _POLICIES: Final = ("aws:s3/bucketPolicy:BucketPolicy",)
 
 
-def _s3_tls_only(resources: Sequence[Resource], _: Settings) -> Iterator[Problem]:
+def _s3_tls_only(resources: Sequence[Resource], _: Settings) -> Found:
     def bucket(resource: Resource) -> Iterator[str]:
         policies, unverified = companions(resource, resources, _POLICIES, "bucket", ("id", "bucket"))
         documents = [policy["policy"] for policy in policies]
@@ -27,7 +27,7 @@ def _s3_tls_only(resources: Sequence[Resource], _: Settings) -> Iterator[Problem
         what = "its policy does not deny" if documents else "it has no policy that denies"
         yield f"{what} requests without TLS: deny s3:* where aws:SecureTransport is false, on the bucket and its objects"
 
-    yield from every(of_types(resources, BUCKETS), bucket)
+    yield from every(of_type(resources, *BUCKETS), bucket)
 
 
 def _denies_plain_http(policy: Value) -> bool:
@@ -75,8 +75,8 @@ _BALANCERS: Final = ("aws:lb/loadBalancer:LoadBalancer", "aws:alb/loadBalancer:L
 _MODERN_POLICY: Final = re.compile(r"ELBSecurityPolicy-(TLS13-1-[23]|TLS-1-2|FS-1-2)(-.+)?")
 
 
-def _listener_tls(resources: Sequence[Resource], settings: Settings) -> Iterator[Problem]:
-    balancers = of_types(resources, _BALANCERS)
+def _listener_tls(resources: Sequence[Resource], settings: Settings) -> Found:
+    balancers = of_type(resources, *_BALANCERS)
 
     def listener(resource: Resource) -> Iterator[str]:
         # An Application Load Balancer's listener speaks HTTP where it says nothing; a Gateway Load Balancer's has no port.
@@ -91,7 +91,7 @@ def _listener_tls(resources: Sequence[Resource], settings: Settings) -> Iterator
                 return
             yield "protocol is HTTP and defaultActions serve requests: redirect to HTTPS (redirect.protocol HTTPS, HTTP_301)"
 
-    yield from every(of_types(resources, _LISTENERS), listener)
+    yield from every(of_type(resources, *_LISTENERS), listener)
 
 
 def _answers_nothing_in_plain(actions: Value) -> bool:
