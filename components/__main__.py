@@ -4,7 +4,6 @@ It does what Pulumi's own `component_provider_host` does not (pulumi 3.250): the
 on the wire, an Output for a whole number fails, arguments that are wrong end in a traceback, and those not known are dropped.
 """
 
-import difflib
 import inspect
 import re
 import sys
@@ -24,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "components"), str(ROOT / "lambda_src")]
 
 import pulumi_llm  # noqa: E402
-from pulumi_llm.component import Component  # noqa: E402
+from pulumi_llm.component import Component, hint  # noqa: E402
 
 # Pulumi's generator joins the two with "_": without a namespace the Python SDK would be `pulumi_llm`, the package's own name.
 NAME, NAMESPACE = "llm", "pulumi-llm"
@@ -104,9 +103,7 @@ class Served(ComponentProvider):
             if key in properties:
                 mapped[names[key]] = self._value(mistakes, value, properties[key], f"{path}{key}")
             else:
-                near = difflib.get_close_matches(key, properties, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(properties))}"
-                mistakes.append(_mistake(f"{path}{key}", f"is not known; {hint}"))
+                mistakes.append(_mistake(f"{path}{key}", f"is not known; {hint(key, sorted(properties))}"))
         for key, definition in properties.items():
             if not definition.optional and given.get(key) is None:
                 mistakes.append(_mistake(f"{path}{key}", "is required, but not given"))

@@ -101,7 +101,7 @@ def check_customize(mistakes: Mistakes, customize: Customize | None, children: S
     """Report every key of `customize` that is no child of the component."""
     for key in customize or {}:
         if key not in children:
-            mistakes.add(f"customize.{key}", f"is no child of this component; {_hint(key, children)}")
+            mistakes.add(f"customize.{key}", f"is no child of this component; {hint(key, children)}")
 
 
 def check_keys(mistakes: Mistakes, value: Mapping[str, Any], kind: type, path: str = "") -> bool:
@@ -113,14 +113,14 @@ def check_keys(mistakes: Mistakes, value: Mapping[str, Any], kind: type, path: s
     known = sorted(required | cast("frozenset[str]", kind.__optional_keys__))  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
     for key in value:
         if key not in known:
-            mistakes.add(f"{path}{key}", f"is not known; {_hint(key, known)}")
+            mistakes.add(f"{path}{key}", f"is not known; {hint(key, known)}")
     missing = sorted(required - set(value))
     for key in missing:
         mistakes.add(f"{path}{key}", "is required, but not given")
     return not missing
 
 
-def _hint(name: str, known: Sequence[str]) -> str:
+def hint(name: str, known: Sequence[str]) -> str:
     """What would be right in the place of a name that is not known."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"

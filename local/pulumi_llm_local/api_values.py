@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, cast
 
 from pulumi_llm_local.api_values_table import DEPENDENT, PROPERTIES, SERVICES, TAG_KEY, TAG_VALUE, TYPES, Rule
-from pulumi_llm_local.arguments import OUTPUT_VALUE, SECRET, SIGNATURE, UNKNOWN, revealed
+from pulumi_llm_local.arguments import SIGNATURE, UNKNOWN, revealed, unwrapped
 
 
 def problems(token: str, inputs: Mapping[str, Any]) -> list[str]:
@@ -166,7 +166,7 @@ class _At:
 
 
 def _problems(at: _At, shape: Shape | None, value: Any) -> Iterator[str]:
-    value, concealed = _unwrapped(value)
+    value, concealed = unwrapped(value)
     at = replace(at, secret=at.secret or concealed)
     rule = at.rules.get(at.path)
     if (rule is not None and rule.exempt) or isinstance(value, bool):
@@ -311,18 +311,6 @@ def _compiled(pattern: str) -> re.Pattern[str] | None:
             return re.compile(pattern, re.ASCII) if pattern else None
         except (re.error, Warning):
             return None
-
-
-def _unwrapped(value: Any) -> tuple[Any, bool]:
-    """Take a value out of its wrapping; also say whether it was a secret."""
-    secret = False
-    while isinstance(value, Mapping):
-        wrapped = cast("Mapping[str, Any]", value)
-        if wrapped.get(SIGNATURE) not in (SECRET, OUTPUT_VALUE):
-            return wrapped, secret
-        secret = secret or wrapped[SIGNATURE] == SECRET or bool(wrapped.get("secret"))
-        value = wrapped.get("value", UNKNOWN)
-    return value, secret
 
 
 # Words.

@@ -79,14 +79,23 @@ def takes(token: str, name: str) -> bool:
     return name in _arguments(_arguments_class(resource_class(token)))
 
 
-def unwrapped(value: Any) -> Any:
-    """Take a value, but nothing within it, out of secrets' and outputs' wrapping; an unknown becomes the text `UNKNOWN`."""
-    return _unwrapped(value)[0]
+def unwrapped(value: Any) -> tuple[Any, bool]:
+    """Take a value out of its wrapping; also say whether it was a secret."""
+    secret = False
+    while isinstance(value, Mapping):
+        wrapped = cast("Mapping[str, Any]", value)
+        if wrapped.get(SIGNATURE) not in (SECRET, OUTPUT_VALUE):
+            return wrapped, secret
+        secret = secret or wrapped[SIGNATURE] == SECRET or bool(wrapped.get("secret"))
+        value = wrapped.get("value", UNKNOWN)
+    if isinstance(value, (pulumi.output.Unknown, pulumi.Output)) or inspect.isawaitable(value):
+        return UNKNOWN, secret
+    return value, secret
 
 
 def revealed(value: Any) -> Any:
     """Take a value, and all within it, out of secrets' and outputs' wrapping; an unknown becomes the text `UNKNOWN`."""
-    plain, _ = _unwrapped(value)
+    plain, _ = unwrapped(value)
     if isinstance(plain, Mapping):
         return {key: revealed(item) for key, item in cast("Mapping[str, Any]", plain).items()}
     if isinstance(plain, (list, tuple)):
@@ -192,7 +201,7 @@ def _object_problems(arguments_class: type, value: Mapping[str, Any], path: str,
 
 def _value_problems(accepted: Sequence[Any], value: Any, path: str, *, secret: bool) -> list[str]:
     """Hold a value against the types it may have; where it fits none, tell what misses the nearest one."""
-    value, concealed = _unwrapped(value)
+    value, concealed = unwrapped(value)
     secret = secret or concealed
     if value == UNKNOWN or not accepted or Any in accepted:
         return []
@@ -267,20 +276,6 @@ def _is_enum(annotation: Any) -> bool:
     return inspect.isclass(annotation) and issubclass(annotation, enum.Enum)
 
 
-def _unwrapped(value: Any) -> tuple[Any, bool]:
-    """Take a value out of its wrapping; also say whether it was a secret."""
-    secret = False
-    while isinstance(value, Mapping):
-        wrapped = cast("Mapping[str, Any]", value)
-        if wrapped.get(SIGNATURE) not in (SECRET, OUTPUT_VALUE):
-            return wrapped, secret
-        secret = secret or wrapped[SIGNATURE] == SECRET or bool(wrapped.get("secret"))
-        value = wrapped.get("value", UNKNOWN)
-    if isinstance(value, (pulumi.output.Unknown, pulumi.Output)) or inspect.isawaitable(value):
-        return UNKNOWN, secret
-    return value, secret
-
-
 # The two kinds of resource that differ from the rest.
 
 
@@ -288,7 +283,7 @@ def _decoded_provider_inputs(arguments_class: type, inputs: Mapping[str, Any]) -
     """Decode a provider's arguments: all but strings travel as JSON text."""
     decoded: dict[str, Any] = {}
     for key, value in inputs.items():
-        plain, _ = _unwrapped(value)
+        plain, _ = unwrapped(value)
         argument = _arguments(arguments_class).get(key)
         decoded[key] = value
         if isinstance(plain, str) and plain != UNKNOWN and argument and str not in argument.types:

@@ -1,11 +1,11 @@
 """Which models an identity may call on Amazon Bedrock: exact ones, profiles with their models, from a list of allowed ones."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final, cast
 
+from llm_policies.actions import matches
 from llm_policies.documents import each_document
 from llm_policies.rule import Resource, Rule, Setting, Settings
 from llm_policies.values import NotVerified, State, Value, each
@@ -81,22 +81,16 @@ def _allows(statement: Value, actions: Sequence[str]) -> bool:
         return False
     if not statement["NotAction"].missing:
         denied = [item.text() for item in statement["NotAction"].items()]
-        return any(not any(_matches(pattern, action) for pattern in denied) for action in actions)
+        return any(not any(matches(pattern, action) for pattern in denied) for action in actions)
     unverified: NotVerified | None = None
     for item in statement["Action"].items():
         if item.state is State.UNKNOWN:
             unverified = NotVerified(item.path)
-        elif any(_matches(item.text(), action) for action in actions):
+        elif any(matches(item.text(), action) for action in actions):
             return True
     if unverified is not None:
         raise unverified
     return False
-
-
-def _matches(pattern: str, text: str) -> bool:
-    """Whether an IAM pattern, in which `*` and `?` are wildcards, stands for a text. Actions know no case."""
-    expression = "".join(".*" if part == "*" else "." if part == "?" else re.escape(part) for part in pattern)
-    return re.fullmatch(expression, text, re.IGNORECASE | re.DOTALL) is not None
 
 
 def _conditions(statement: Value, key: str) -> list[Value]:
@@ -137,12 +131,12 @@ def _model(arn: str) -> _Model | None:
         parts = [*f"{head}*".split(":"), *["*"] * 6][:6]
     else:
         parts = arn.split(":", 5)
-    if len(parts) < 6 or not _matches(parts[2], "bedrock"):
+    if len(parts) < 6 or not matches(parts[2], "bedrock"):
         return None
     kind, _, identifier = parts[5].partition("/")
     if "*" in kind and not identifier:
         identifier = "*"
-    if not any(_matches(kind, known) for known in _MODEL_KINDS):
+    if not any(matches(kind, known) for known in _MODEL_KINDS):
         return None
     return _Model(parts[3], kind, identifier, arn)
 
@@ -229,7 +223,7 @@ def _profile_paired(resource: Resource, settings: Settings) -> Iterator[str]:
         ]
         if any(arn.text() == "*" for statement in calling for arn in statement["Resource"].items()):
             return  # everything is allowed, which another rule tells
-        models = [(arn, model, paired) for arn, model, paired in named if _matches(model.kind, "foundation-model")]
+        models = [(arn, model, paired) for arn, model, paired in named if matches(model.kind, "foundation-model")]
         profiles = [(arn, model) for arn, model, _ in named if model.kind == "inference-profile" and not model.wide]
         for arn, profile in profiles:
             yield from unmatched(arn, profile, [(model, paired) for _, model, paired in models])
@@ -246,7 +240,7 @@ def _profile_paired(resource: Resource, settings: Settings) -> Iterator[str]:
         own = [
             model
             for model, paired in models
-            if _matches(model.id, profile.base) and (not paired or any(_matches(value, profile.arn) for value in paired))
+            if matches(model.id, profile.base) and (not paired or any(matches(value, profile.arn) for value in paired))
         ]
         geography = profile.id.partition(".")[0]
         if not own:
@@ -255,12 +249,12 @@ def _profile_paired(resource: Resource, settings: Settings) -> Iterator[str]:
                 "without which every call through it is denied; add the model in each region where the profile may run"
             )
             return
-        if geography == "global" and not any(_matches(model.region, "") for model in own):
+        if geography == "global" and not any(matches(model.region, "") for model in own):
             yield (
                 f"{arn.path}: a global profile runs anywhere: allow arn:aws:bedrock:::foundation-model/{profile.base} too, "
                 "with the condition bedrock:InferenceProfileArn"
             )
-        missing = [r for r in regions.get(geography, []) if not any(_matches(model.region, r) for model in own)]
+        missing = [r for r in regions.get(geography, []) if not any(matches(model.region, r) for model in own)]
         if missing:
             yield f"{arn.path}: the profile {profile.id} runs in {', '.join(missing)} too, where its model is not allowed"
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from llm_policies import networks
 from llm_policies.rule import Resource, Rule, Setting, Settings
-from llm_policies.stacks import Found, companions, every, of_type
+from llm_policies.stacks import Found, companions, each_resource, of_type
 from llm_policies.tls import BUCKETS
 from llm_policies.values import NotVerified, Value, each
 
@@ -32,7 +32,7 @@ def _public_access_blocked(resources: Sequence[Resource], _: Settings) -> Found:
                 _is_true,
             )
 
-    yield from every(of_type(resources, *BUCKETS), bucket)
+    yield from each_resource(of_type(resources, *BUCKETS), bucket)
 
 
 def _is_true(value: Value) -> Iterator[str]:
@@ -124,7 +124,7 @@ def _cloudfront_logging(resources: Sequence[Resource], _: Settings) -> Found:
                 raise NotVerified(unverified)
             yield "it has neither a loggingConfig.bucket nor a LogDeliverySource: nothing tells afterwards who asked for what"
 
-    yield from every(of_type(resources, *_DISTRIBUTIONS), distribution)
+    yield from each_resource(of_type(resources, *_DISTRIBUTIONS), distribution)
 
 
 _DISTRIBUTIONS: Final = ("aws:cloudfront/distribution:Distribution",)

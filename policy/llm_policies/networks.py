@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from llm_policies.rule import Resource, Rule, Setting, Settings
-from llm_policies.stacks import Found, companions, every, of_type
+from llm_policies.stacks import Found, companions, each_resource, of_type
 from llm_policies.values import NotVerified, State, Value, each
 
 
@@ -102,7 +102,7 @@ def _vpc_flow_logs(resources: Sequence[Resource], _: Settings) -> Found:
             if log["trafficType"].state is State.KNOWN and log["trafficType"].equals("ACCEPT"):
                 yield f"trafficType of its flow log {log.name} is ACCEPT: refused connections are not logged; write ALL"
 
-    yield from every(of_type(resources, *_VPCS), vpc)
+    yield from each_resource(of_type(resources, *_VPCS), vpc)
 
 
 _INSTANCE: Final = "aws:ec2/instance:Instance"

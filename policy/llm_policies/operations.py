@@ -5,7 +5,7 @@ from typing import Any, Final, cast
 
 from llm_policies.rule import Resource, Rule, Setting, Settings
 from llm_policies.runtimes import DEPRECATED
-from llm_policies.stacks import Found, every, given, of_type
+from llm_policies.stacks import Found, each_resource, given, of_type
 from llm_policies.taggable import TAGGABLE
 from llm_policies.values import NotVerified, State, Value, each
 
@@ -68,7 +68,7 @@ def _lambda_log_group(resources: Sequence[Resource], _: Settings) -> Found:
         if name.state is State.UNKNOWN or f"/aws/lambda/{name.plain}" not in loggers:
             yield "Lambda makes its log group by itself, kept forever: give loggingConfig.logGroup, a LogGroup of the program's"
 
-    yield from every(of_type(resources, *_FUNCTIONS), function)
+    yield from each_resource(of_type(resources, *_FUNCTIONS), function)
 
 
 def _is_lambda_name(name: Value) -> bool:

@@ -60,7 +60,7 @@ def some(candidates: Iterable[Resource], test: Callable[[Resource], bool]) -> bo
     return False
 
 
-def each_resource(resources: Sequence[Resource], check: Callable[[Resource], Iterator[str]]) -> Found:
+def each_resource(resources: Iterable[Resource], check: Callable[[Resource], Iterator[str]]) -> Found:
     """Judge every one: one that cannot be verified hides no problem of the others. Raises `NotVerified` at the end."""
     unverified: NotVerified | None = None
     for resource in resources:
@@ -104,16 +104,3 @@ def given(resource: Resource, key: str) -> Value:
     """
     value = resource[key]
     return Value(None, key) if value.state is State.UNKNOWN and not resource.dependencies.get(key) else value
-
-
-def every(resources: Iterable[Resource], check: Callable[[Resource], Iterator[str]]) -> Found:
-    """Check every one: one that cannot be verified hides no problem of the others. Raises `NotVerified` at the end."""
-    unverified: NotVerified | None = None
-    for resource in resources:
-        try:
-            for problem in check(resource):
-                yield resource, problem
-        except NotVerified as error:
-            unverified = unverified or error
-    if unverified is not None:
-        raise unverified

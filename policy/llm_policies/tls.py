@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from llm_policies.rule import Resource, Rule, Setting, Settings
-from llm_policies.stacks import Found, companions, every, given, of_type, same
+from llm_policies.stacks import Found, companions, each_resource, given, of_type, same
 from llm_policies.values import NotVerified, State, Value, each
 
 BUCKETS: Final = ("aws:s3/bucket:Bucket", "aws:s3/bucketV2:BucketV2")
@@ -27,7 +27,7 @@ def _s3_tls_only(resources: Sequence[Resource], _: Settings) -> Found:
         what = "its policy does not deny" if documents else "it has no policy that denies"
         yield f"{what} requests without TLS: deny s3:* where aws:SecureTransport is false, on the bucket and its objects"
 
-    yield from every(of_type(resources, *BUCKETS), bucket)
+    yield from each_resource(of_type(resources, *BUCKETS), bucket)
 
 
 def _denies_plain_http(policy: Value) -> bool:
@@ -91,7 +91,7 @@ def _listener_tls(resources: Sequence[Resource], settings: Settings) -> Found:
                 return
             yield "protocol is HTTP and defaultActions serve requests: redirect to HTTPS (redirect.protocol HTTPS, HTTP_301)"
 
-    yield from every(of_type(resources, *_LISTENERS), listener)
+    yield from each_resource(of_type(resources, *_LISTENERS), listener)
 
 
 def _answers_nothing_in_plain(actions: Value) -> bool:

@@ -8,23 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from engine.conftest import RAW_PROGRAM, our_stack, program, succeeded
 from llm_policies.rules import RULES
 from pulumi_llm_local.engine import command
 from pulumi_llm_local.engine.stack import Done
+from support.policies import PROGRAMS
 from support.programs import ROOT
 
 pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
 
 PACK = ROOT / "policy"
-# The programs with one mistake each, and without it.
-FILES = sorted((ROOT / "tests" / "policy" / "programs").glob("*.yaml"))
-PROGRAMS: list[dict[str, Any]] = [entry for file in FILES for entry in yaml.safe_load(file.read_text())]
+ALL = [program for programs in PROGRAMS.values() for program in programs]
 STACK_RULES = {rule.name for rule in RULES if rule.check_stack}
-ALONE = [entry for entry in PROGRAMS if entry["rule"] in STACK_RULES]
-TOGETHER = [entry for entry in PROGRAMS if entry["rule"] not in STACK_RULES]
+ALONE = [entry for entry in ALL if entry["rule"] in STACK_RULES]
+TOGETHER = [entry for entry in ALL if entry["rule"] not in STACK_RULES]
 
 
 def pack(config: str | Path) -> list[str]:

@@ -1,21 +1,15 @@
 """Each rule about Bedrock, by a table of resources: what it passes, what it finds, and what it cannot tell."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from llm_policies import bedrock, limits, spend
+from llm_policies import bedrock
 from llm_policies.bedrock import RULES
 from llm_policies.rule import Resource
 from llm_policies.testing import UNKNOWN, problems, resource, unverified
-from pulumi_llm_local import api_values, arguments
-
-BY_NAME = {rule.name: rule for rule in RULES}
-ALL = (*bedrock.RULES, *limits.RULES, *spend.RULES)
-HERE = Path(__file__).parent
+from support.policies import BY_NAME
 
 INVOKE = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
 HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
@@ -269,31 +263,3 @@ def test_who_calls_models() -> None:
     assert bedrock.calls_models(attached("arn:aws:iam::aws:policy/AdministratorAccess"))
     assert not bedrock.calls_models(policy(allow("*", "s3:*")))
     assert not bedrock.calls_models(attached("arn:aws:iam::123456789012:policy/AdministratorAccess"))
-
-
-def programs(module: str) -> dict[str, Any]:
-    return {program["name"]: program for program in yaml.safe_load((HERE / "programs" / f"{module}.yaml").read_text())}
-
-
-def found_in(program: dict[str, Any]) -> set[str]:
-    """The rules that a program breaks. Fails where the provider would refuse the program."""
-    for part in program.values():
-        assert arguments.problems(part["type"], part["inputs"]) == []
-        assert api_values.problems(part["type"], part["inputs"]) == []
-    parts = [resource(part["type"], part["inputs"], name=name) for name, part in program.items()]
-    return {rule.name for rule in ALL if problems(rule, *[part for part in parts if rule.looks_at(part.type)])}
-
-
-@pytest.mark.parametrize(
-    ("module", "name"), [(module, name) for module in ("bedrock", "limits", "spend") for name in programs(module)]
-)
-def test_program_breaks_its_rule_alone(module: str, name: str) -> None:
-    program = programs(module)[name]
-    assert found_in(program["resources"]) == {program["rule"]}
-    assert found_in(program["mended"]) == set()
-
-
-def test_every_rule_has_a_program() -> None:
-    rules = {program["rule"] for module in ("bedrock", "limits", "spend") for program in programs(module).values()}
-    needs_settings = {"bedrock-models-allowed"}  # by default all models are allowed
-    assert rules == {rule.name for rule in ALL} - needs_settings

@@ -2,21 +2,17 @@
 
 import functools
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from llm_policies import actions, least_privilege
 from llm_policies.documents import PLACES, is_open
 from llm_policies.escalation import ESCALATIONS
-from llm_policies.rule import Resource, Rule
-from llm_policies.testing import UNKNOWN, problems, resource, unverified
-from pulumi_llm_local import api_values, arguments
-
-RULES = {rule.name: rule for rule in least_privilege.RULES}
-PROGRAMS = yaml.safe_load((Path(__file__).parent / "programs" / "least_privilege.yaml").read_text())
+from llm_policies.rule import Resource
+from llm_policies.testing import UNKNOWN, problems, resource
+from pulumi_llm_local import arguments
+from support.policies import BY_NAME, cases_by_rule
 
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
 TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/keys"
@@ -303,31 +299,16 @@ UNSEEN: dict[str, list[tuple[Resource, str]]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "tested"), [(name, one) for name, several in GOOD.items() for one in several])
-def test_what_is_right_passes(name: str, tested: Resource) -> None:
-    assert problems(RULES[name], tested) == []
-    assert unverified(RULES[name], tested) == ""
-
-
-@pytest.mark.parametrize(("name", "tested", "said"), [(name, *one) for name, several in BAD.items() for one in several])
-def test_what_is_wrong_is_told(name: str, tested: Resource, said: str) -> None:
-    found = problems(RULES[name], tested)
-    assert any(said in problem for problem in found), found
-    assert all("\n" not in problem for problem in found)
-
-
-@pytest.mark.parametrize(("name", "tested", "path"), [(name, *one) for name, several in UNSEEN.items() for one in several])
-def test_what_is_not_known_yet_is_named(name: str, tested: Resource, path: str) -> None:
-    assert problems(RULES[name], tested) == []
-    assert unverified(RULES[name], tested) == path
-
-
-def test_every_rule_has_all_three_kinds_of_cases() -> None:
-    assert {name for name, rule in RULES.items() if rule.check} == set(GOOD) == set(BAD) == set(UNSEEN)
+(
+    test_what_is_right_passes,
+    test_what_is_wrong_is_told,
+    test_what_is_not_known_yet_is_named,
+    test_every_rule_has_all_three_kinds_of_cases,
+) = cases_by_rule(least_privilege.RULES, GOOD, BAD, UNSEEN)
 
 
 def test_a_boundary_is_not_attached() -> None:
-    rule = RULES["iam-boundary-not-attached"]
+    rule = BY_NAME["iam-boundary-not-attached"]
     boundary = policy(allow("*", "*"), kind="aws:iam/policy:Policy", name="team-boundary")
     plain = policy(READ, kind="aws:iam/policy:Policy", name="reader")
 
@@ -358,13 +339,13 @@ def test_a_boundary_is_not_attached() -> None:
     ],
 )
 def test_a_setting_lets_it_be(name: str, tested: Resource, settings: dict[str, Any]) -> None:
-    assert problems(RULES[name], tested)
-    assert problems(RULES[name], tested, settings=settings) == []
+    assert problems(BY_NAME[name], tested)
+    assert problems(BY_NAME[name], tested, settings=settings) == []
 
 
 def test_a_prefix_of_reading_actions_lets_no_writing_one_through() -> None:
     # s3:GetObject reads; kms:Generate* and ssm:Start* do not only read, whatever the prefixes are.
-    assert problems(RULES["iam-no-wildcard-action"], policy(allow("ssm:S*")), settings={"read-only-prefixes": ["S"]})
+    assert problems(BY_NAME["iam-no-wildcard-action"], policy(allow("ssm:S*")), settings={"read-only-prefixes": ["S"]})
 
 
 @pytest.mark.parametrize(
@@ -409,27 +390,3 @@ def test_every_place_of_a_document_is_a_property_of_its_type() -> None:
         for _, path in places
         if path.partition("[].")[0] not in properties(token)
     ] == []
-
-
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program["name"])
-def test_a_bad_program_breaks_one_rule_and_is_mended(program: dict[str, Any]) -> None:
-    for held in (program["resources"], program["mended"]):
-        for one in held.values():
-            assert arguments.problems(one["type"], one["inputs"]) == []
-            assert api_values.problems(one["type"], one["inputs"]) == []
-    assert broken(program["resources"]) == {program["rule"]}
-    assert broken(program["mended"]) == set()
-
-
-def broken(held: dict[str, Any]) -> set[str]:
-    """The names of this module's and the trust's rules that some resources break."""
-    from llm_policies import trust
-
-    made = [resource(one["type"], one["inputs"], name=name) for name, one in held.items()]
-    rules: tuple[Rule, ...] = (*least_privilege.RULES, *trust.RULES)
-    return {rule.name for rule in rules if problems(rule, *made)}
-
-
-def test_the_programs_are_of_these_rules() -> None:
-    without = {"iam-boundary-not-attached"}  # it goes by dependencies, which plain values do not have
-    assert {program["rule"] for program in PROGRAMS} == set(RULES) - without

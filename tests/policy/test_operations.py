@@ -1,20 +1,12 @@
 """The rules on logs, protection, backups, tags, runtimes and images."""
 
-from pathlib import Path
 from typing import Any
 
-import pytest
-import yaml
-
-from llm_policies import encryption, exposure, operations, workloads
+from llm_policies import operations
 from llm_policies.rule import Resource
-from llm_policies.testing import UNKNOWN, problems, resource, unverified
-from pulumi_llm_local import api_values, arguments
-
-RULES = {rule.name: rule for rule in operations.RULES}
-# Without their setting these find nothing: no program breaks them by itself.
-BY_SETTING: set[str] = set()
-PROGRAMS: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "programs" / "operations.yaml").read_text())
+from llm_policies.testing import UNKNOWN, resource
+from pulumi_llm_local import arguments
+from support.policies import BY_NAME, cases
 
 GROUP = "aws:cloudwatch/logGroup:LogGroup"
 FUNCTION = "aws:lambda/function:Function"
@@ -137,7 +129,7 @@ NOT_KNOWN: list[tuple[str, list[Resource], dict[str, Any], str, list[str]]] = [
 
 
 def test_retention_is_mended_to_a_number_that_cloudwatch_takes() -> None:
-    rule = RULES["log-retention"]
+    rule = BY_NAME["log-retention"]
     assert rule.mend is not None
 
     def mended(days: int | None, **settings: int) -> Any:
@@ -155,7 +147,7 @@ def test_retention_is_mended_to_a_number_that_cloudwatch_takes() -> None:
 
 
 def test_tags_are_mended_from_the_settings_alone() -> None:
-    rule = RULES["required-tags"]
+    rule = BY_NAME["required-tags"]
     assert rule.mend is not None
     given = resource(TABLE, {"hashKey": "id", "tags": {"Project": "chat"}})
     settings = rule.settings_of({"values": {"Project": "another", "Environment": "test"}})
@@ -167,7 +159,7 @@ def test_tags_are_mended_from_the_settings_alone() -> None:
 
 
 def test_the_table_of_taggable_types_is_the_sdks() -> None:
-    looked_at = RULES["required-tags"].types
+    looked_at = BY_NAME["required-tags"].types
     for kind in (TABLE, GROUP, FUNCTION, STAGE, POOL, BUCKET):
         assert kind in looked_at
     for kind in (METHODS, "aws:s3/bucketPolicy:BucketPolicy", "aws:iam/rolePolicy:RolePolicy"):
@@ -176,58 +168,9 @@ def test_the_table_of_taggable_types_is_the_sdks() -> None:
         assert arguments.takes(kind, "tags")
 
 
-def found(name: str, *given: Resource, **settings: Any) -> list[str]:
-    return problems(RULES[name], *given, settings=settings)
-
-
-def test_every_rule_is_tried_as_good_as_bad_and_as_unknown() -> None:
-    for table in (GOOD, BAD, NOT_KNOWN):
-        assert {name for name, *_ in table} == set(RULES)
-
-
-@pytest.mark.parametrize(("name", "given", "settings"), GOOD)
-def test_good(name: str, given: list[Resource], settings: dict[str, Any]) -> None:
-    assert found(name, *given, **settings) == []
-    assert unverified(RULES[name], *given, settings=settings) == ""
-
-
-@pytest.mark.parametrize(("name", "given", "settings", "parts"), BAD)
-def test_bad(name: str, given: list[Resource], settings: dict[str, Any], parts: list[str]) -> None:
-    lines = found(name, *given, **settings)
-    assert len(lines) == len(parts), lines
-    for line, part in zip(lines, parts, strict=True):
-        assert part in line
-        assert "\n" not in line
-
-
-@pytest.mark.parametrize(("name", "given", "settings", "path", "parts"), NOT_KNOWN)
-def test_what_is_not_known_is_said_and_hides_nothing(
-    name: str, given: list[Resource], settings: dict[str, Any], path: str, parts: list[str]
-) -> None:
-    lines = found(name, *given, **settings)
-    assert [part for line, part in zip(lines, parts, strict=True) if part not in line] == []
-    assert unverified(RULES[name], *given, settings=settings).endswith(path)
-
-
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program["name"])
-def test_programs_are_ones_that_aws_would_take(program: dict[str, Any]) -> None:
-    for made in (*program["resources"].values(), *program["mended"].values()):
-        assert arguments.problems(made["type"], made["inputs"]) == []
-        assert api_values.problems(made["type"], made["inputs"]) == []
-
-
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program["name"])
-def test_programs_break_their_rule_until_they_are_mended(program: dict[str, Any]) -> None:
-    assert broken(program["resources"]) == {program["rule"]}
-    assert broken(program["mended"]) == set()
-
-
-def test_every_rule_that_is_on_by_itself_has_a_program() -> None:
-    assert {program["rule"] for program in PROGRAMS} == set(RULES) - BY_SETTING
-
-
-def broken(program: dict[str, Any]) -> set[str]:
-    """The rules of the pack's modules on encryption, exposure, operations and workloads that a program breaks."""
-    rules = (*encryption.RULES, *exposure.RULES, *operations.RULES, *workloads.RULES)
-    given = [resource(made["type"], made["inputs"], name=name) for name, made in program.items()]
-    return {rule.name for rule in rules if problems(rule, *given) or unverified(rule, *given)}
+(
+    test_every_rule_is_tried_as_good_as_bad_and_as_unknown,
+    test_good,
+    test_bad,
+    test_what_is_not_known_is_said_and_hides_nothing,
+) = cases(operations.RULES, GOOD, BAD, NOT_KNOWN)

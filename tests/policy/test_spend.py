@@ -4,13 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pytest
-
 from llm_policies.rule import Resource
 from llm_policies.spend import RULES
-from llm_policies.testing import UNKNOWN, problems, resource, unverified
-
-BY_NAME = {rule.name: rule for rule in RULES}
+from llm_policies.testing import UNKNOWN, problems, resource
+from support.policies import BY_NAME, counted_cases
 
 TYPES = {
     "instance": "aws:ec2/instance:Instance",
@@ -133,21 +130,7 @@ TABLE: dict[str, list[Case]] = {
 }
 
 
-@pytest.mark.parametrize(("rule", "number"), [(rule, number) for rule, cases in TABLE.items() for number in range(len(cases))])
-def test_case(rule: str, number: int) -> None:
-    title, stack, kind, count, settings = TABLE[rule][number]
-    sources = [source for one in stack for origins in one.dependencies.values() for source in origins]
-    # The engine's side hands a rule the types that it looks at, no others.
-    assert all(BY_NAME[rule].looks_at(one.type) for one in (*stack, *sources))
-    found = problems(BY_NAME[rule], *stack, settings=settings)
-    assert len(found) == count, (title, found)
-    assert bool(unverified(BY_NAME[rule], *stack, settings=settings)) == (kind == "unknown"), title
-
-
-def test_every_rule_has_all_kinds_of_case() -> None:
-    assert set(TABLE) == set(BY_NAME)
-    for rule, cases in TABLE.items():
-        assert {kind for _, _, kind, _, _ in cases} == {"good", "bad", "unknown"}, rule
+test_case, test_every_rule_has_all_kinds_of_case = counted_cases(RULES, TABLE)
 
 
 def test_ceiling_says_what_it_adds_up() -> None:

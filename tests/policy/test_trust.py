@@ -1,19 +1,14 @@
 """The rules on who may come in: each with what is right, what is wrong and what is not known yet."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from llm_policies import least_privilege, trust
-from llm_policies.rule import Resource, Rule
+from llm_policies import trust
+from llm_policies.rule import Resource
 from llm_policies.testing import UNKNOWN, problems, resource, unverified
-from pulumi_llm_local import api_values, arguments
-
-RULES = {rule.name: rule for rule in trust.RULES}
-PROGRAMS = yaml.safe_load((Path(__file__).parent / "programs" / "trust.yaml").read_text())
+from support.policies import BY_NAME, cases_by_rule
 
 ACCOUNT = "123456789012"
 ROLE = "aws:iam/role:Role"
@@ -228,31 +223,16 @@ UNSEEN: dict[str, list[tuple[Resource, str]]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "tested"), [(name, one) for name, several in GOOD.items() for one in several])
-def test_what_is_right_passes(name: str, tested: Resource) -> None:
-    assert problems(RULES[name], tested) == []
-    assert unverified(RULES[name], tested) == ""
-
-
-@pytest.mark.parametrize(("name", "tested", "said"), [(name, *one) for name, several in BAD.items() for one in several])
-def test_what_is_wrong_is_told(name: str, tested: Resource, said: str) -> None:
-    found = problems(RULES[name], tested)
-    assert any(said in problem for problem in found), found
-    assert all("\n" not in problem for problem in found)
-
-
-@pytest.mark.parametrize(("name", "tested", "path"), [(name, *one) for name, several in UNSEEN.items() for one in several])
-def test_what_is_not_known_yet_is_named(name: str, tested: Resource, path: str) -> None:
-    assert problems(RULES[name], tested) == []
-    assert unverified(RULES[name], tested) == path
-
-
-def test_every_rule_has_all_three_kinds_of_cases() -> None:
-    assert {name for name, rule in RULES.items() if rule.check} == set(GOOD) == set(BAD) == set(UNSEEN)
+(
+    test_what_is_right_passes,
+    test_what_is_wrong_is_told,
+    test_what_is_not_known_yet_is_named,
+    test_every_rule_has_all_three_kinds_of_cases,
+) = cases_by_rule(trust.RULES, GOOD, BAD, UNSEEN)
 
 
 def test_a_private_api_says_which_endpoints_reach_it() -> None:
-    rule = RULES["apigateway-private-api-scoped"]
+    rule = BY_NAME["apigateway-private-api-scoped"]
     from_endpoint = INVOKE | {"Condition": {"StringEquals": {"aws:SourceVpce": "vpce-1"}}}
     others = statement("*", {"StringNotEquals": {"aws:SourceVpce": "vpce-1"}}, "execute-api:Invoke", "Deny")
     assert problems(rule, api(INVOKE, kind="REGIONAL"), api(from_endpoint), api(INVOKE, others)) == []
@@ -280,31 +260,10 @@ def test_a_private_api_says_which_endpoints_reach_it() -> None:
     ],
 )
 def test_a_setting_lets_it_be(name: str, tested: Resource, settings: dict[str, Any]) -> None:
-    assert problems(RULES[name], tested)
-    assert problems(RULES[name], tested, settings=settings) == []
+    assert problems(BY_NAME[name], tested)
+    assert problems(BY_NAME[name], tested, settings=settings) == []
 
 
 def test_more_services_can_be_asked_for() -> None:
     settings = {"additional-services": ["ecs-tasks"]}
-    assert problems(RULES["iam-service-principal-scoped"], service("ecs-tasks.amazonaws.com"), settings=settings)
-
-
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program["name"])
-def test_a_bad_program_breaks_one_rule_and_is_mended(program: dict[str, Any]) -> None:
-    for held in (program["resources"], program["mended"]):
-        for one in held.values():
-            assert arguments.problems(one["type"], one["inputs"]) == []
-            assert api_values.problems(one["type"], one["inputs"]) == []
-    assert broken(program["resources"]) == {program["rule"]}
-    assert broken(program["mended"]) == set()
-
-
-def broken(held: dict[str, Any]) -> set[str]:
-    """The names of this module's and the least-privilege rules that some resources break."""
-    made = [resource(one["type"], one["inputs"], name=name) for name, one in held.items()]
-    rules: tuple[Rule, ...] = (*least_privilege.RULES, *trust.RULES)
-    return {rule.name for rule in rules if problems(rule, *made)}
-
-
-def test_there_is_a_program_for_every_rule() -> None:
-    assert {program["rule"] for program in PROGRAMS} == set(RULES)
+    assert problems(BY_NAME["iam-service-principal-scoped"], service("ecs-tasks.amazonaws.com"), settings=settings)

@@ -2,14 +2,12 @@
 
 import functools
 import json
-import os
 import runpy
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from llm_policies.rule import Resource, judge, judge_stack
 from llm_policies.rules import RULES
@@ -28,19 +26,6 @@ Findings = dict[str, list[str]]
 """The resources that break a rule, each as its type and name (`Bucket site`), by the rule; the stack itself is `Stack`."""
 
 
-class Observing(Recording):
-    """A recording that remembers also which resources each property's value came from, as the engine tells a policy."""
-
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
-        self.sources: dict[str, dict[str, list[str]]] = {}
-
-    def RegisterResource(self, request: Any) -> Any:
-        response = super().RegisterResource(request)
-        self.sources[response.urn] = {name: sorted(each.urns) for name, each in request.propertyDependencies.items()}
-        return response
-
-
 @dataclass
 class Judged:
     """What the rules say of a program."""
@@ -51,14 +36,11 @@ class Judged:
     not_verified: list[str] = field(default_factory=list[str])
 
 
-def run(name: str, *, preview: bool = False) -> Observing:
+def run(name: str, *, preview: bool = False) -> Recording:
     """Evaluate a program. Raises what it raises."""
-    with mock.patch.object(programs, "Recording", Observing), mock.patch.dict(os.environ, PULUMI_ERROR_OUTPUT_STRING="true"):
-        recording = programs.run(
-            lambda: runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__"), project="program", preview=preview
-        )
-    assert isinstance(recording, Observing)
-    return recording
+    return programs.run(
+        lambda: runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__"), project="program", preview=preview
+    )
 
 
 @functools.cache
@@ -76,7 +58,7 @@ def judged(name: str, *, preview: bool = False, with_ids: bool = True) -> Judged
     for rule in RULES:
         if rule.check_stack is not None:
             looked_at = [each for each in resources if not rule.types or rule.looks_at(each.type)]
-            told, not_verified = judge_stack(rule, _together(looked_at, recording.sources, preview, with_ids))
+            told, not_verified = judge_stack(rule, _together(looked_at, preview, with_ids))
             for resource, problem in told:
                 tell(rule.name, told_of(resource.urn) if resource else "Stack", problem)
             if not_verified:
@@ -108,9 +90,7 @@ def _checked(recorded: Recorded, recording: Recording) -> Recorded:
     return replace(recorded, inputs={**recorded.inputs, **joined}, state={**recorded.state, **joined})
 
 
-def _together(
-    given: Sequence[Recorded], sources: Mapping[str, Mapping[str, Sequence[str]]], preview: bool, with_ids: bool
-) -> list[Resource]:
+def _together(given: Sequence[Recorded], preview: bool, with_ids: bool) -> list[Resource]:
     """The resources with their state, each with those that its properties' values came from."""
     dependencies: dict[str, dict[str, list[Resource]]] = {each.urn: {} for each in given}
     made: dict[str, Resource] = {}
@@ -118,9 +98,9 @@ def _together(
         state = _state(each, preview)
         if with_ids and each.custom:
             state["id"] = UNKNOWN if preview else each.id
-        made[each.urn] = Resource(each.type, each.name, Value(state, each.name), each.urn, dependencies[each.urn])
+        made[each.urn] = Resource(each.type, each.name, Value(state, origin=each.name), each.urn, dependencies[each.urn])
     for each in given:
-        for name, urns in sources[each.urn].items():
+        for name, urns in each.property_dependencies.items():
             dependencies[each.urn][name] = [made[urn] for urn in urns if urn in made]
     return list(made.values())
 

@@ -11,7 +11,6 @@ streamed responses, …/lambda-runtime-environment.html for the phases, …/conf
 import asyncio
 import base64
 import contextlib
-import fcntl
 import json
 import os
 import random
@@ -29,6 +28,7 @@ from typing import Any
 
 from pulumi_llm import bundle
 from pulumi_llm_local import function as local_function
+from pulumi_llm_local.engine.command import locked
 
 REGION = "us-east-1"
 # Lambda's own limit for an initialization, in seconds.
@@ -457,9 +457,7 @@ class MissingPart(Exception):
 def web_adapter_layer(tell: Callable[[str], None]) -> Path:
     """The Web Adapter's layer, unpacked: what /opt holds. Built by cargo, once for this cache. Raises `MissingPart`."""
     layer = bundle.cache_folder() / f"lambda-web-adapter-{ADAPTER_VERSION}"
-    layer.parent.mkdir(parents=True, exist_ok=True)
-    with layer.with_name(layer.name + ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another run may be building it
+    with locked(layer):
         if not (layer / "bin" / "lambda-adapter").exists():
             _build_adapter(layer, tell)
         extension = layer / "opt" / "extensions" / "lambda-adapter"

@@ -3,7 +3,6 @@
 Each rule is a function of a document that yields what is wrong with it, so that a bad document can prove that it is held.
 """
 
-import fcntl
 import os
 import re
 import shutil
@@ -16,6 +15,7 @@ import pytest
 import yaml
 
 from pulumi_llm import bundle
+from pulumi_llm_local.engine.command import locked
 from support.programs import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -64,9 +64,7 @@ def _version() -> str:
 def actionlint() -> Path:
     """The linter of tools/actionlint, built once for this cache."""
     program = bundle.cache_folder() / f"actionlint-{_version()}"
-    program.parent.mkdir(parents=True, exist_ok=True)
-    with program.with_name(program.name + ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another run may be building it
+    with locked(program):
         if not program.exists():
             made = program.with_name(program.name + ".made")
             command = ["go", "-C", str(_TOOL), "build", "-mod=readonly", "-o", str(made), f"{_MODULE}/cmd/actionlint"]

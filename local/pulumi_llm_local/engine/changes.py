@@ -29,7 +29,7 @@ def changes(old: Any, new: Any, path: str = "") -> Iterator[str]:
 
 def _plain(value: Any) -> Any:
     """A value without a secret's wrapping; of an asset or archive, the hash."""
-    value = unwrapped(value)
+    value, _ = unwrapped(value)
     if isinstance(value, dict):
         mapping = cast("Properties", value)
         if mapping.get(SIGNATURE) in (ASSET, ARCHIVE):

@@ -29,7 +29,7 @@ def find() -> Path:
         raise EngineMissing(f"the Pulumi CLI is not on PATH, and this is no checkout that could build it; {INSTALL}")
     version = pinned_version()
     folder = cache_folder() / f"pulumi-{version}"
-    with _locked(folder.with_name(f"{folder.name}.lock")):
+    with locked(folder):
         if not (folder / "pulumi").exists():
             _build(folder, version)
     return folder / "pulumi"
@@ -61,9 +61,9 @@ def _build(folder: Path, version: str) -> None:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Generator[None]:
-    """One process builds; the others wait for it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+def locked(made: Path) -> Generator[None]:
+    """Hold the lock beside what is made once for all: one process builds, the others wait for it."""
+    made.parent.mkdir(parents=True, exist_ok=True)
+    with made.with_name(f"{made.name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
