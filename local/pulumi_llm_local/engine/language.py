@@ -3,11 +3,12 @@
 https://github.com/pulumi/pulumi/blob/master/proto/pulumi/language.proto
 """
 
-import json
+import multiprocessing
+import os
 import platform
-import subprocess
 import sys
 from collections.abc import Mapping
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,20 @@ import grpc
 from google.protobuf import json_format
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
+from pulumi_llm_local.engine import program
+
+# A program is a process of its own, forked from one that has imported what programs import: half a second less a run.
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload([program.__name__])
+
 
 class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     """Runs the `__main__.py` of a folder. `environment` is what the program sees."""
 
     def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
         self._directory = directory
-        self._environment = environment
+        self._environment = dict(environment)
+        forkserver.ensure_running()  # it imports while the engine starts
 
     def About(self, request: Any, context: grpc.ServicerContext) -> Any:
         return language_pb2.AboutResponse(executable=sys.executable, version=platform.python_version())
@@ -36,24 +44,18 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         return language_pb2.GetRequiredPluginsResponse()
 
     def Run(self, request: Any, context: grpc.ServicerContext) -> Any:
-        program = subprocess.Popen(
-            [sys.executable, "-m", "pulumi_llm_local.engine.program"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=dict(self._environment),
-        )
-        context.add_callback(program.kill)  # where the engine is gone, nobody else ends its program
-        printed, errors = program.communicate(
-            json.dumps({**json_format.MessageToDict(request), "directory": str(self._directory)})
-        )
-        if program.returncode == 0:
+        reading, writing = _processes.Pipe(duplex=False)
+        given = (json_format.MessageToDict(request), self._directory, self._environment, writing)
+        process = _processes.Process(target=program.run, args=given, daemon=True)
+        process.start()
+        writing.close()
+        context.add_callback(process.kill)  # where the engine is gone, nobody else ends its program
+        with os.fdopen(os.dup(reading.fileno()), errors="replace") as stream:
+            printed = stream.read().strip()
+        reading.close()
+        process.join()
+        if process.exitcode == 0:
             return language_pb2.RunResponse()
-        if program.returncode == BAIL:  # it has told the engine why
+        if process.exitcode == program.BAIL:  # it has told the engine why
             return language_pb2.RunResponse(bail=True)
-        return language_pb2.RunResponse(error=(errors or printed).strip() or f"exit status {program.returncode}")
-
-
-# The exit status of a program that has logged what went wrong.
-BAIL = 32
+        return language_pb2.RunResponse(error=printed or f"exit status {process.exitcode}")

@@ -1,11 +1,13 @@
-"""Run a Pulumi program for the engine: ``python -m pulumi_llm_local.engine.program``, its request as JSON on standard input."""
+"""Run a Pulumi program for the engine, in a process that was forked from one that has the SDKs imported."""
 
 import asyncio
-import json
+import importlib
 import os
 import runpy
 import sys
 import traceback
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +15,29 @@ import grpc
 import pulumi
 from pulumi.runtime import reset_options, run_in_stack, set_all_config
 
-from pulumi_llm_local.engine.language import BAIL
+importlib.import_module("pulumi_llm")  # with the SDKs that it imports: what a program takes longest for
+
+# The exit status of a program that has logged what went wrong.
+BAIL = 32
+
+# The interpreter's own, before the parent's is put in its place.
+_PATH = [folder for folder in sys.path if folder]
 
 
-def main() -> None:
-    request: dict[str, Any] = json.load(sys.stdin)
-    sys.exit(_run(request, Path(request["directory"])))
-
-
-def _run(request: dict[str, Any], directory: Path) -> int:
+def run(request: Mapping[str, Any], directory: Path, environment: Mapping[str, str], output: Connection) -> None:
+    """The process that is the program: what it prints goes to `output`; it exits with 0, `BAIL` or another status."""
+    for stream in (1, 2):
+        os.dup2(output.fileno(), stream)
+    output.close()
+    os.environ.clear()
+    os.environ.update(environment)
     os.chdir(directory)
-    sys.path.insert(0, str(directory))
+    sys.path[:] = [str(directory), *_PATH]
+    sys.argv[:] = [str(directory / "__main__.py")]
+    sys.exit(_run(request, directory))
+
+
+def _run(request: Mapping[str, Any], directory: Path) -> int:
     reset_options(
         project=request["project"],
         stack=request["stack"],
@@ -51,7 +65,3 @@ def _run(request: dict[str, Any], directory: Path) -> int:
     else:
         return 0
     return BAIL
-
-
-if __name__ == "__main__":
-    main()
