@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.conftest import program, succeeded
+from engine.conftest import (
+    program,
+    pulumi_cli,  # noqa: F401  skips without the engine
+    succeeded,
+)
 from pulumi_llm_local.engine.stack import Done
 from support.foreign import FOLDER, Findings, judged, told_of
 from support.programs import ROOT

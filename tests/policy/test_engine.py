@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from engine.conftest import RAW_PROGRAM, our_stack, program, succeeded
+from engine.conftest import (
+    RAW_PROGRAM,
+    our_stack,
+    program,
+    pulumi_cli,  # noqa: F401  skips without the engine
+    succeeded,
+)
 from llm_policies.rules import RULES
 from pulumi_llm_local.engine import command
 from pulumi_llm_local.engine.stack import Done
