@@ -45,6 +45,7 @@ MODEL = "bench.model-v1:0"
 REGION = "us-east-1"
 KEY, SECRET = "AKIABENCH", "bench-secret"
 TARGET = Target(
+    name="bedrock/bench",
     provider="bedrock",
     model=MODEL,
     max_output_tokens=4096,

@@ -39,17 +39,9 @@ _RUN_SCRIPT_TEXT = "#!/bin/sh\nexec python3 -m llm_functions.http\n"
 # every import from the sources, lazy ones included, and fails where one leads here.
 _LEFT_OUT = (
     "bin",
-    # botocore signs requests and parses event streams. Its clients stay behind, with their models, certificates and retries.
-    *("botocore/data", "botocore/docs", "botocore/cacert.pem", "botocore/retries", "jmespath"),
-    *(f"botocore/{name}.py" for name in ("args", "client", "compress", "configprovider", "discovery", "endpoint_provider")),
-    *(f"botocore/{name}.py" for name in ("errorfactory", "handlers", "loaders", "monitoring", "paginate", "regions")),
-    *(f"botocore/{name}.py" for name in ("retryhandler", "serialize", "session", "signers", "stub", "translate", "validate")),
-    "botocore/waiter.py",
     # uvicorn speaks HTTP/1.1 by httptools, without WebSocket.
     *("h11", "uvicorn/protocols/http/*h11*", "uvicorn/protocols/http/*zttp*", "uvicorn/protocols/websockets/*_impl.py"),
     "click/testing.py",
-    # A table of time zones, read only where the system has none and a zone is looked up by its name.
-    "dateutil/zoneinfo/dateutil-zoneinfo.tar.gz",
     # Installers' records, and what compilers and type checkers read.
     *(f"**/*{suffix}" for suffix in (".dist-info", "__pycache__", ".c", ".h", ".pxd", ".pyx", ".pyi", "py.typed")),
 )

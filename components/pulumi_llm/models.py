@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from llm_gateway.routes import Parameter, Target
+from llm_gateway.routes import BEDROCK, MOCK, Parameter, Target
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,6 +87,7 @@ class BedrockModel(msgspec.Struct, frozen=True):
     def target(self) -> Target:
         """What the routes document says of it."""
         return Target(
+            name=f"bedrock/{self.model.name}",
             provider="bedrock",
             model=self.model_id,
             max_output_tokens=self.model.max_output_tokens,
@@ -101,6 +102,7 @@ class BedrockModel(msgspec.Struct, frozen=True):
 # The provider that answers by itself, for tests and where a model is not available.
 MOCK = "mock"
 MOCK_TARGET = Target(
+    name="mock/mock",
     provider="mock",
     model=MOCK,
     max_output_tokens=4096,
@@ -164,11 +166,12 @@ def _by_name(model: Model, profile: Profile | None, region: str, destination_reg
     if profile is None and model.access == "foundation_model":
         _check_on_demand(model, region)
         arn = _foundation_model_arn(region, model)
-        return BedrockModel(model=model, model_id=model.foundation_model, foundation_models=(arn,))
+        return BedrockModel(model.name, model, model.foundation_model, foundation_models=(arn,))
+    name = profile.id if profile else model.name
     profile = profile or _profile_for(model, region)
     _check_callable(profile, region)
     arns = _destinations(model, profile, destination_regions)
-    return BedrockModel(model=model, model_id=profile.id, profile=profile.id, foundation_models=arns)
+    return BedrockModel(name, model, profile.id, profile=profile.id, foundation_models=arns)
 
 
 def _check_on_demand(model: Model, region: str) -> None:
@@ -220,14 +223,14 @@ def _by_arn(arn: str, region: str, base_model: str, destination_regions: Sequenc
                 instead = _profile_for(model, region).id
                 raise ModelError(f"{arn!r}: {model.name!r} is called through an inference profile only; give {instead!r}")
             _check_on_demand(model, region)
-            return BedrockModel(model=model, model_id=arn, foundation_models=(arn,))
+            return BedrockModel(model.name, model, arn, foundation_models=(arn,))
         case "inference-profile":
             model, profile = find(match["id"])
             if profile is None:
                 raise ModelError(f"{match['id']!r} is no inference profile of {model.name!r}")
             _check_callable(profile, region)
             arns = _destinations(model, profile, destination_regions)
-            return BedrockModel(model=model, model_id=arn, profile=arn, foundation_models=arns)
+            return BedrockModel(profile.id, model, arn, profile=arn, foundation_models=arns)
         case "application-inference-profile":
             model = _base(arn, base_model)
             if not model.foundation_model:
@@ -237,17 +240,10 @@ def _by_arn(arn: str, region: str, base_model: str, destination_regions: Sequenc
             else:
                 _check_on_demand(model, region)
                 arns = (_foundation_model_arn(region, model),)
-            return BedrockModel(model=model, model_id=arn, profile=arn, foundation_models=arns)
-        case "imported-model":
+            return BedrockModel(model.name, model, arn, profile=arn, foundation_models=arns)
+        case "imported-model" | "provisioned-model" | "custom-model-deployment":
             model = _base(arn, base_model)
-            if "qwen" in model.name:
-                raise ModelError(
-                    f"{arn!r}: Bedrock's Converse does not take imported models of the Qwen architecture, and this version "
-                    "calls Bedrock by Converse alone; use a Llama distillation"
-                )
-            return BedrockModel(model=model, model_id=arn, own=arn)
-        case "provisioned-model" | "custom-model-deployment":
-            return BedrockModel(model=_base(arn, base_model), model_id=arn, own=arn)
+            return BedrockModel(model.name, model, arn, own=arn)
         case kind:
             raise ModelError(f"{arn!r}: a {kind} cannot be called")
 

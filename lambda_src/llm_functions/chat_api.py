@@ -64,30 +64,34 @@ def _turn(turn: Fields) -> Message:
     return Message(role="assistant" if role == "assistant" else "user", text=content or "", place=turn.place)
 
 
-async def whole(events: AsyncIterator[Event]) -> bytes:
-    """The whole answer as JSON."""
+async def whole(batches: AsyncIterator[list[Event]]) -> tuple[Start, bytes]:
+    """The whole answer as JSON, and what began it."""
     text: list[str] = []
     reasoning: list[str] = []
     answer: dict[str, Any] = {}
-    async for event in events:
-        match event:
-            case Start(request_id=request_id, model=model):
-                answer = {"message": "", "model": model, "request_id": request_id}
-            case Delta(text=piece):
-                text.append(piece)
-            case Reasoning(text=piece):
-                reasoning.append(piece)
-            case Usage(input_tokens=read, output_tokens=written):
-                counts = {"input_tokens": read, "output_tokens": written}
-                answer |= {"usage": counts, **counts}
-            case Done(stop_reason=reason):
-                answer["stop_reason"] = reason
-            case _:
-                pass
+    start: Start | None = None
+    async for batch in batches:
+        for event in batch:
+            match event:
+                case Delta(text=piece):
+                    text.append(piece)
+                case Reasoning(text=piece):
+                    reasoning.append(piece)
+                case Start():
+                    start = event
+                    answer = {"message": "", "model": event.model, "request_id": event.request_id}
+                case Usage(input_tokens=read, output_tokens=written):
+                    counts = {"input_tokens": read, "output_tokens": written}
+                    answer |= {"usage": counts, **counts}
+                case Done(stop_reason=reason):
+                    answer["stop_reason"] = reason
+                case _:
+                    pass
     answer["message"] = "".join(text)
     if reasoning:
         answer["reasoning"] = "".join(reasoning)
-    return _encode(answer)
+    assert start is not None  # the stream of events begins with it
+    return start, _encode(answer)
 
 
 class Events:
@@ -101,15 +105,24 @@ class Events:
         """What stands first: how long a client waits before it reconnects, in milliseconds."""
         return b"retry: 3000\n\n"
 
-    def event(self, event: Event) -> bytes:
-        # An event's data carries its own type: {"type":"delta","text":"…"}.
-        return self._frame(event.__struct_config__.tag, _encode(event))  # pyright: ignore[reportArgumentType]
+    def events(self, batch: list[Event]) -> bytes:
+        # An event's data carries its own type: {"type":"delta","text":"…"}. Most events are deltas, hence their own way.
+        return b"".join(
+            [
+                self._delta(event.text) if type(event) is Delta else self._frame(event.__struct_config__.tag, _encode(event))  # pyright: ignore[reportArgumentType]
+                for event in batch
+            ]
+        )
 
     def error(self, error: GatewayError, *, debug: bool) -> bytes:
         return self._frame("error", _encode(error.body(self._request_id, debug=debug)))
 
     def closing(self) -> bytes:
         return b""
+
+    def _delta(self, text: str) -> bytes:
+        self._id += 1
+        return b'id: %d\nevent: delta\ndata: {"type":"delta","text":%s}\n\n' % (self._id, _encode(text))
 
     def _frame(self, name: str, data: bytes) -> bytes:
         self._id += 1

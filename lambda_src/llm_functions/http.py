@@ -9,7 +9,7 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,14 +20,16 @@ from llm_gateway import environment, errors
 from llm_gateway.auth import ANONYMOUS, Caller, allowed_models, caller_from_context, caller_from_identity
 from llm_gateway.aws import Aws
 from llm_gateway.errors import GatewayError
-from llm_gateway.events import Event
+from llm_gateway.events import Event, Start
 from llm_gateway.http_client import HttpClient
 from llm_gateway.operations import MAX_BODY_BYTES, OPERATIONS
 from llm_gateway.pipeline import Gateway, answer
 from llm_gateway.providers.bedrock import Bedrock
 from llm_gateway.providers.mock import Mock
 from llm_gateway.request import ChatRequest
-from llm_gateway.routes import ROUTES_FILE, load
+from llm_gateway.router import Provider, Router
+from llm_gateway.routes import BEDROCK, MOCK, ROUTES_FILE, Endpoint, load
+from llm_gateway.secrets import Secrets
 from llm_gateway.telemetry import record_refusal, write_log
 
 Scope = dict[str, Any]
@@ -107,8 +109,7 @@ class Application:
     # One method an operation.
 
     async def _chat(self, call: Call) -> None:
-        events = self._answer(call, chat_api.parse(call.body, stream=False))
-        await self._respond(call.send, call.request_id, 200, await chat_api.whole(events))
+        await self._whole(call, *await chat_api.whole(self._answer(call, chat_api.parse(call.body, stream=False))))
 
     async def _chat_stream(self, call: Call) -> None:
         request = chat_api.parse(call.body, stream=True)
@@ -120,7 +121,7 @@ class Application:
         if request.stream:
             await self._stream(call, events, openai_api.Events(call.request_id, include_usage))
         else:
-            await self._respond(call.send, call.request_id, 200, await openai_api.whole(events))
+            await self._whole(call, *await openai_api.whole(events))
 
     async def _models(self, call: Call) -> None:
         names = allowed_models(call.caller, self._gateway.routes)
@@ -134,10 +135,13 @@ class Application:
 
         await self._respond(call.send, call.request_id, 200, document(self._gateway.routes.names(), self._auth))
 
-    def _answer(self, call: Call, request: ChatRequest) -> AsyncGenerator[Event, None]:
+    def _answer(self, call: Call, request: ChatRequest) -> AsyncGenerator[list[Event], None]:
         return answer(self._gateway, request, call.caller, call.request_id, call.deadline)
 
     # The two ways to respond.
+
+    async def _whole(self, call: Call, start: Start, body: bytes) -> None:
+        await self._respond(call.send, call.request_id, 200, body, _routing_headers(start))
 
     async def _respond(
         self, send: Send, request_id: str, status: int, body: bytes, headers: list[tuple[str, str]] | None = None
@@ -156,7 +160,7 @@ class Application:
         )
         await send({"type": "http.response.body", "body": body})
 
-    async def _stream(self, call: Call, events: AsyncGenerator[Event, None], rendered: "Rendered") -> None:
+    async def _stream(self, call: Call, batches: AsyncGenerator[list[Event], None], rendered: "Rendered") -> None:
         """Send an answer's events as they come.
 
         An error before the first event is answered with its own status. The response's head is sent with the first event, or
@@ -164,29 +168,33 @@ class Application:
         A caller that goes away ends the generation.
         """
         writer = _EventStream(call.send, self._common_headers(call.request_id), rendered.opening())
-        work = asyncio.ensure_future(_render(events, rendered, writer))
-        keep_alive = asyncio.ensure_future(writer.keep_alive())
+        work = asyncio.current_task()
+        assert work is not None
         gone = asyncio.ensure_future(_disconnected(call.receive))
+        gone.add_done_callback(lambda gone: None if gone.cancelled() else work.cancel())
         try:
-            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                return
-            work.result()
+            async for batch in batches:
+                if data := rendered.events(batch):
+                    await writer.write(data, batch)
             await writer.finish(rendered.closing())
-        except Exception as error:
+        except GatewayError as error:
             if not writer.opened:
                 raise
-            await writer.finish(rendered.error(_failure(error, call.request_id), debug=self._debug))
+            await writer.finish(rendered.error(error, debug=self._debug))
+        except asyncio.CancelledError:
+            if not gone.done():
+                raise
+            work.uncancel()
         finally:
-            for task in (work, keep_alive, gone):
-                task.cancel()
-            await asyncio.gather(work, keep_alive, gone, return_exceptions=True)
+            gone.cancel()
+            writer.close()
+            await batches.aclose()
 
     def _common_headers(self, request_id: str) -> list[tuple[bytes, bytes]]:
         return [
             (b"x-request-id", request_id.encode()),
             self._cors,
-            (b"access-control-expose-headers", b"retry-after, x-request-id"),
+            (b"access-control-expose-headers", b"retry-after, server-timing, x-llm-target, x-request-id"),
             (b"cache-control", b"no-store"),
             (b"x-content-type-options", b"nosniff"),
         ]
@@ -196,32 +204,33 @@ class Rendered(Protocol):
     """A dialect's way to write an event stream."""
 
     def opening(self) -> bytes: ...
-    def event(self, event: Event) -> bytes: ...
+    def events(self, batch: list[Event]) -> bytes: ...
     def error(self, error: GatewayError, *, debug: bool) -> bytes: ...
     def closing(self) -> bytes: ...
 
 
-async def _render(events: AsyncGenerator[Event, None], rendered: Rendered, writer: "_EventStream") -> None:
-    try:
-        async for event in events:
-            if data := rendered.event(event):
-                await writer.write(data)
-    finally:
-        await events.aclose()
+def _routing_headers(start: Start) -> list[tuple[str, str]]:
+    """Which target answers, and the milliseconds that the others and it took to begin. https://www.w3.org/TR/server-timing/"""
+    timing = f"waited;dur={start.waited_ms}, first_token;dur={start.first_token_ms}"
+    return [("x-llm-target", start.target), ("server-timing", timing)]
 
 
 class _EventStream:
-    """A text/event-stream response whose head is sent with its first bytes."""
+    """A text/event-stream response whose head is sent with its first bytes, and a comment where nothing else is for long."""
 
     def __init__(self, send: Send, headers: list[tuple[bytes, bytes]], opening: bytes) -> None:
         self._send = send
         self._headers = headers
         self._opening = opening
-        self._written = time.monotonic()
+        self._loop = asyncio.get_running_loop()
+        self._written = self._loop.time()
+        self._timer = self._loop.call_later(KEEP_ALIVE_SECONDS, self._on_timer)
+        self._comment: asyncio.Task[None] | None = None
         self.opened = False
 
-    async def write(self, data: bytes, *, more: bool = True) -> None:
-        self._written = time.monotonic()
+    async def write(self, data: bytes, batch: Sequence[Event] = (), *, more: bool = True) -> None:
+        """Send `data`, which renders `batch`; the first tells in the head which target answers."""
+        self._written = self._loop.time()
         if not self.opened:
             self.opened = True
             # no-transform: a proxy that compresses a stream also buffers it.
@@ -230,20 +239,28 @@ class _EventStream:
                 (b"content-type", b"text/event-stream; charset=utf-8"),
                 (b"cache-control", b"no-cache, no-transform"),
             ]
+            if batch and isinstance(batch[0], Start):
+                headers += [(name.encode(), value.encode()) for name, value in _routing_headers(batch[0])]
             await self._send({"type": "http.response.start", "status": 200, "headers": headers})
             data = self._opening + data
         await self._send({"type": "http.response.body", "body": data, "more_body": more})
 
     async def finish(self, data: bytes) -> None:
+        self.close()
         await self.write(data, more=False)
 
-    async def keep_alive(self) -> None:
-        while True:
-            silent = time.monotonic() - self._written
-            if silent >= KEEP_ALIVE_SECONDS:
-                await self.write(b": keep-alive\n\n")
-                silent = 0.0
-            await asyncio.sleep(KEEP_ALIVE_SECONDS - silent)
+    def close(self) -> None:
+        """Send no more comments."""
+        self._timer.cancel()
+        if self._comment is not None:
+            self._comment.cancel()
+
+    def _on_timer(self) -> None:
+        silent = self._loop.time() - self._written
+        if silent >= KEEP_ALIVE_SECONDS:
+            self._comment = self._loop.create_task(self.write(b": keep-alive\n\n"))
+            silent = 0.0
+        self._timer = self._loop.call_later(KEEP_ALIVE_SECONDS - silent, self._on_timer)
 
 
 def _failure(error: Exception, request_id: str) -> GatewayError:
@@ -307,8 +324,26 @@ def _deadline(headers: dict[bytes, bytes]) -> float:
 def application() -> Application:
     """The application as the deployed archive and the environment configure it."""
     routes = load(Path(os.environ["LAMBDA_TASK_ROOT"]) / ROUTES_FILE)
-    client = HttpClient()
-    return Application(Gateway(routes=routes, providers={"bedrock": Bedrock(Aws(client)), "mock": Mock()}))
+    return Application(Gateway(routes, Router(providers(routes.endpoints, HttpClient()))))
+
+
+def providers(
+    endpoints: Sequence[Endpoint], client: HttpClient, environ: Mapping[str, str] = os.environ
+) -> dict[str, Provider]:
+    """Who can answer, by the name that a target has for it. A provider's code is loaded only where an endpoint needs it."""
+    aws = Aws(client, environ)
+    found: dict[str, Provider] = {BEDROCK: Bedrock(aws), MOCK: Mock()}
+    secrets = Secrets(aws)
+    for endpoint in endpoints:
+        if endpoint.type == "anthropic":
+            from llm_gateway.providers.anthropic import Anthropic
+
+            found[endpoint.name] = Anthropic(client, endpoint, secrets)
+        else:
+            from llm_gateway.providers.openai_compatible import OpenAICompatible
+
+            found[endpoint.name] = OpenAICompatible(client, endpoint, secrets)
+    return found
 
 
 def main() -> None:

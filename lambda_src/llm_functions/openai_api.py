@@ -67,6 +67,7 @@ def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
             temperature=fields.number("temperature", 0, 2),
             top_p=fields.number("top_p", 0, 1),
             stop=fields.strings("stop", 4),
+            reasoning_effort=_reasoning_effort(fields),
         ),
         defaults=DEFAULTS,
         tools=tools,
@@ -98,6 +99,17 @@ def _max_tokens(fields: Fields) -> int | None:
         fields.wrong("max_tokens", "give either max_tokens or max_completion_tokens, not both")
     old, new = fields.integer("max_tokens", 1), fields.integer("max_completion_tokens", 1)
     return old if new is None else new
+
+
+# https://platform.openai.com/docs/api-reference/chat/create#chat-create-reasoning_effort
+_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
+
+
+def _reasoning_effort(fields: Fields) -> str | None:
+    effort = fields.string("reasoning_effort")
+    if effort is not None and effort not in _EFFORTS:
+        fields.wrong("reasoning_effort", f"must be {', '.join(_EFFORTS[:-1])} or {_EFFORTS[-1]}, not {effort!r}")
+    return effort
 
 
 def _include_usage(fields: Fields, stream: bool) -> bool:
@@ -236,36 +248,40 @@ def model_list(names: list[str]) -> bytes:
     )
 
 
-async def whole(events: AsyncIterator[Event]) -> bytes:
-    """The whole answer as a chat.completion object."""
+async def whole(batches: AsyncIterator[list[Event]]) -> tuple[Start, bytes]:
+    """The whole answer as a chat.completion object, and what began it."""
     answer: dict[str, Any] = {}
     text: list[str] = []
     reasoning: list[str] = []
     calls: list[dict[str, Any]] = []
     finish_reason = ""
-    async for event in events:
-        match event:
-            case Start(request_id=request_id, model=model):
-                answer = _head(request_id, model, "chat.completion")
-            case Delta(text=piece):
-                text.append(piece)
-            case Reasoning(text=piece):
-                reasoning.append(piece)
-            case ToolCall(id=identifier, name=name):
-                calls.append({"id": identifier, "type": "function", "function": {"name": name, "arguments": ""}})
-            case ToolCallDelta(index=index, arguments=piece):
-                calls[index]["function"]["arguments"] += piece
-            case Usage():
-                answer["usage"] = _usage(event)
-            case Done(stop_reason=reason):
-                finish_reason = _FINISH_REASONS[reason]
+    start: Start | None = None
+    async for batch in batches:
+        for event in batch:
+            match event:
+                case Delta(text=piece):
+                    text.append(piece)
+                case Reasoning(text=piece):
+                    reasoning.append(piece)
+                case ToolCall(id=identifier, name=name):
+                    calls.append({"id": identifier, "type": "function", "function": {"name": name, "arguments": ""}})
+                case ToolCallDelta(index=index, arguments=piece):
+                    calls[index]["function"]["arguments"] += piece
+                case Start():
+                    start = event
+                    answer = _head(event.request_id, event.model, "chat.completion")
+                case Usage():
+                    answer["usage"] = _usage(event)
+                case Done(stop_reason=reason):
+                    finish_reason = _FINISH_REASONS[reason]
     message: dict[str, Any] = {"role": "assistant", "content": "".join(text) if text or not calls else None}
     if reasoning:
         message["reasoning_content"] = "".join(reasoning)
     if calls:
         message["tool_calls"] = calls
     answer["choices"] = [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason}]
-    return _encode(answer)
+    assert start is not None  # the stream of events begins with it
+    return start, _encode(answer)
 
 
 class Events:
@@ -276,14 +292,25 @@ class Events:
         self._include_usage = include_usage
         self._head: dict[str, Any] = {}
         self._usage: Usage | None = None
+        self._before = self._after = b""  # what stands around a delta's text
 
     def opening(self) -> bytes:
         return b""
 
-    def event(self, event: Event) -> bytes:
+    def events(self, batch: list[Event]) -> bytes:
+        # Most events are deltas, hence their own way.
+        return b"".join(
+            [
+                self._before + _encode(event.text) + self._after if type(event) is Delta else self._event(event)
+                for event in batch
+            ]
+        )
+
+    def _event(self, event: Event) -> bytes:
         match event:
             case Start(request_id=request_id, model=model):
                 self._head = _head(request_id, model, "chat.completion.chunk")
+                self._before, self._after = self._chunk({"content": _MARK}).split(_encode(_MARK))
                 return self._chunk({"role": "assistant", "content": ""})
             case Delta(text=piece):
                 return self._chunk({"content": piece})
@@ -314,6 +341,10 @@ class Events:
     def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
         return _data({**self._head, "choices": [choice]})
+
+
+# It stands nowhere else in a chunk: control characters are no part of a model's name or a request's id.
+_MARK = "\x00"
 
 
 def _data(value: Any) -> bytes:

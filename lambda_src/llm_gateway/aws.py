@@ -1,13 +1,13 @@
-"""Signed calls of AWS APIs: botocore's signer without botocore's client, whose import alone costs a cold start 0.2 s."""
+"""Signed calls of AWS APIs."""
 
+import math
 import os
-from collections.abc import Mapping
-
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
+import time
+from collections.abc import Mapping, Sequence
 
 from llm_gateway.http_client import HttpClient, Response
+from llm_gateway.http_wire import parse_url
+from llm_gateway.sigv4 import Signer
 
 # The name that a service's signature carries, where it is not the host's.
 _SIGNING_NAME = {"bedrock-runtime": "bedrock"}
@@ -25,9 +25,12 @@ class Aws:
         self._client = client
         self._environ = environ
         self._region = environ["AWS_REGION"]
-        self._credentials = Credentials(
-            environ["AWS_ACCESS_KEY_ID"], environ["AWS_SECRET_ACCESS_KEY"], environ.get("AWS_SESSION_TOKEN")
+        self._credentials = (
+            environ["AWS_ACCESS_KEY_ID"],
+            environ["AWS_SECRET_ACCESS_KEY"],
+            environ.get("AWS_SESSION_TOKEN"),
         )
+        self._services: dict[str, tuple[str, str, Signer]] = {}
 
     def endpoint(self, service: str) -> str:
         """The base URL of `service` (its endpoint prefix, such as ``bedrock-runtime``), without a slash at its end."""
@@ -40,24 +43,31 @@ class Aws:
         self,
         service: str,
         path: str,
-        headers: Mapping[str, str],
+        headers: Sequence[tuple[str, str]],
         body: bytes,
         *,
-        response_timeout: float,
-        read_timeout: float,
+        response_timeout: float = math.inf,
+        read_timeout: float = math.inf,
+        deadline: float = math.inf,
     ) -> Response:
         """Sign and send one POST; returns when the response's head is there. Raises `http_client.HttpError`.
 
-        `path` is percent-encoded already. Times are in seconds.
+        `path` is percent-encoded already, and follows the endpoint. The times are those of `HttpClient.send`.
         """
-        url = self.endpoint(service) + path
-        request = AWSRequest(method="POST", url=url, headers=dict(headers), data=body)
-        SigV4Auth(self._credentials, _SIGNING_NAME.get(service, service), self._region).add_auth(request)
+        base, host, signer = self._services.get(service) or self._learn(service)
+        signed = signer.sign("POST", host, path, headers, body, time.time())
         return await self._client.send(
             "POST",
-            url,
-            list(request.headers.items()),
+            base + path,
+            [*headers, *signed],
             body,
             response_timeout=response_timeout,
             read_timeout=read_timeout,
+            deadline=deadline,
         )
+
+    def _learn(self, service: str) -> tuple[str, str, Signer]:
+        base = self.endpoint(service)
+        signer = Signer(*self._credentials, self._region, _SIGNING_NAME.get(service, service))
+        known = self._services[service] = base, parse_url(base).host, signer
+        return known

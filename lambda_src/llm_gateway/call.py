@@ -4,11 +4,15 @@ import msgspec
 
 from llm_gateway.errors import Problem, invalid_request
 from llm_gateway.request import ChatRequest, Message, Sampling, Tool, ToolChoice
-from llm_gateway.routes import Target
+from llm_gateway.routes import Alias, Target
 
 
 class ModelCall(msgspec.Struct, frozen=True):
-    """One call of one target. `sampling.max_tokens` is always set: providers reserve it, and it bounds the bill."""
+    """One call of one target.
+
+    `sampling.max_tokens` is always set: providers reserve it, and it bounds the bill. `deadline` is a time of the running
+    loop's clock; `stall_seconds` is how long a stream may be silent between two pieces.
+    """
 
     target: Target
     messages: tuple[Message, ...]
@@ -17,15 +21,17 @@ class ModelCall(msgspec.Struct, frozen=True):
     tools: tuple[Tool, ...]
     tool_choice: ToolChoice
     stream: bool
+    deadline: float
+    stall_seconds: float
 
 
-def model_call(request: ChatRequest, alias: str, target: Target) -> ModelCall:
+def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: float) -> ModelCall:
     """What `target` of `alias` is sent for `request`.
 
     Explicit parameters are checked against the target's own bounds, all at once (`GatewayError` 400); defaults are dropped
     where the target does not take them, or takes only one of several and the caller chose another.
     """
-    problems = _problems(request, alias, target)
+    problems = _problems(request, alias.name, target)
     if problems:
         raise invalid_request(problems)
     return ModelCall(
@@ -36,6 +42,8 @@ def model_call(request: ChatRequest, alias: str, target: Target) -> ModelCall:
         tools=request.tools,
         tool_choice=request.tool_choice,
         stream=request.stream and (not request.uses_tools or "stream_tools" in target.accepts),
+        deadline=deadline,
+        stall_seconds=alias.stall_seconds,
     )
 
 
@@ -61,6 +69,7 @@ def _problems(request: ChatRequest, alias: str, target: Target) -> list[Problem]
     if taken("stop", bool(explicit.stop)) and target.stop_max is not None and len(explicit.stop) > target.stop_max:
         wrong("stop", f"takes at most {target.stop_max}, not {len(explicit.stop)}")
     taken("tools", request.uses_tools)
+    taken("reasoning_effort", explicit.reasoning_effort is not None)
     if request.system is not None and "system" not in target.accepts:
         wrong("system", "does not take a system prompt; put it into the message")
     chosen = [name for name in target.exclusive if getattr(explicit, name) is not None]
@@ -97,4 +106,10 @@ def _sampling(request: ChatRequest, target: Target) -> Sampling:
     temperature = value("temperature")
     if temperature is not None:
         temperature = min(temperature, target.temperature_max)
-    return Sampling(max_tokens=max_tokens, temperature=temperature, top_p=value("top_p"), stop=explicit.stop)
+    return Sampling(
+        max_tokens=max_tokens,
+        temperature=temperature,
+        top_p=value("top_p"),
+        stop=explicit.stop,
+        reasoning_effort=explicit.reasoning_effort,
+    )

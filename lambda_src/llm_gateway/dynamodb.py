@@ -33,7 +33,7 @@ class DynamoDB:
         response = await self._aws.post(
             "dynamodb",
             "/",
-            {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"DynamoDB_20120810.{operation}"},
+            [("content-type", "application/x-amz-json-1.0"), ("x-amz-target", f"DynamoDB_20120810.{operation}")],
             msgspec.json.encode(body),
             response_timeout=2.0,
             read_timeout=2.0,

@@ -144,6 +144,13 @@ def context_too_long(message: str, *, detail: str | None = None) -> GatewayError
     return GatewayError(400, INVALID_REQUEST, "context_length_exceeded", message, detail=detail)
 
 
+def content_refused(*, detail: str | None = None) -> GatewayError:
+    """400: the provider's own filter refuses to answer this conversation, and has said nothing of an answer."""
+    return GatewayError(
+        400, INVALID_REQUEST, "content_filter", "the model's provider refuses to answer this conversation", detail=detail
+    )
+
+
 def upstream_throttled(*, retry_after: float | None = None, detail: str | None = None) -> GatewayError:
     """429: the model's provider throttles this account; not the caller's own quota."""
     return GatewayError(
@@ -202,6 +209,25 @@ def stream_interrupted(*, detail: str | None = None) -> GatewayError:
         "stream_interrupted",
         "the model's answer broke off before its end; what came so far is incomplete",
         detail=detail,
+    )
+
+
+def all_targets_failed(alias: str, reasons: Sequence[tuple[str, GatewayError]]) -> GatewayError:
+    """The failure of several targets in one: each target with its code, under the status that they share, else 502.
+
+    Where any of them may recover it is 503 with the shortest of their times; where all are throttled, 429.
+    """
+    errors = [error for _, error in reasons]
+    statuses = {error.status for error in errors}
+    times = [error.retry_after for error in errors if error.retry_after is not None]
+    status = statuses.pop() if len(statuses) == 1 else 503 if times else 502
+    return GatewayError(
+        status,
+        RATE_LIMIT if status == 429 else INVALID_REQUEST if status == 400 else UPSTREAM,
+        "all_targets_failed",
+        f"no target of {alias!r} could answer: {'; '.join(f'{name}: {error.code}' for name, error in reasons)}",
+        retry_after=min(times) if times else None,
+        detail="; ".join(f"{name}: {error.detail or error.message}" for name, error in reasons),
     )
 
 

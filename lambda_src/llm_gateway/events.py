@@ -1,8 +1,9 @@
 """The event stream that every transport renders.
 
-An answer is ``Start``, then any number of ``Delta``, ``Reasoning``, ``ToolCall`` and ``ToolCallDelta``, then ``Usage``, then
-``Done``. A failure after ``Start`` is a `GatewayError` raised by the stream, which a transport renders as its ``error`` event;
-a stream never ends without ``Done`` or an error.
+Events travel in batches, lists of what one read of the upstream gave: a batch crosses the layers once, however many tokens
+it holds. An answer is ``Start``, then any number of ``Delta``, ``Reasoning``, ``ToolCall`` and ``ToolCallDelta``, then
+``Usage``, then ``Done``, these two in one batch, the last. A failure after ``Start`` is a `GatewayError` raised by the stream,
+which a transport renders as its ``error`` event; a stream never ends without ``Done`` or an error.
 """
 
 from typing import Literal
@@ -14,10 +15,18 @@ StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use", "con
 
 
 class Start(msgspec.Struct, frozen=True, tag="start"):
-    """The model has begun to answer. `model` is the alias that answers."""
+    """The model has begun to answer. `model` is the alias, `target` the name of the target of it that answers.
+
+    `attempts` counts the calls of targets, this one included; `waited_ms` are the milliseconds that the others and the pauses
+    between them took, `first_token_ms` those that this one took to begin.
+    """
 
     request_id: str
     model: str
+    target: str
+    attempts: int
+    waited_ms: float
+    first_token_ms: float
 
 
 class Delta(msgspec.Struct, frozen=True, tag="delta"):

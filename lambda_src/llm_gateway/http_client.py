@@ -14,6 +14,7 @@ response, and one that has run into a time-out are never sent again.
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -91,12 +92,14 @@ class HttpClient:
         headers: Sequence[tuple[str, str]],
         body: bytes,
         *,
-        response_timeout: float,
-        read_timeout: float,
+        response_timeout: float = math.inf,
+        read_timeout: float = math.inf,
+        deadline: float = math.inf,
     ) -> "Response":
         """Send a request and return when the response's head has come. Close the response, or read it to its end.
 
-        `response_timeout` is in seconds from the moment the request is written, connecting not included. `Host` and
+        `response_timeout` is in seconds from the moment the request is written, connecting not included; `read_timeout` bounds
+        each wait for a piece of the body; `deadline`, a time of the running loop's clock, ends every wait. `Host` and
         `Content-Length` are set unless given. Raises `HttpError`, or `ValueError` for a request that must not be sent.
         """
         target = self._urls.get(url) or self._learn(url)
@@ -108,17 +111,17 @@ class HttpClient:
         connection = pool.take(origin)
         if connection is not None:
             loop = connection.loop
-            deadline = loop.time() + response_timeout
-            exchange = Exchange(connection, method == "HEAD", read_timeout)
+            limit = loop.time() + response_timeout
+            exchange = Exchange(connection, method == "HEAD", read_timeout, deadline)
             try:
                 await connection.send(exchange, request, body, response_timeout)
                 return Response(exchange)
             except ConnectionCut:
                 if exchange.started:
                     raise
-            response_timeout = max(0.0, deadline - loop.time())
-        connection = await self._connect(origin)
-        exchange = Exchange(connection, method == "HEAD", read_timeout)
+            response_timeout = max(0.0, limit - loop.time())
+        connection = await self._connect(origin, deadline)
+        exchange = Exchange(connection, method == "HEAD", read_timeout, deadline)
         await connection.send(exchange, request, body, response_timeout)
         return Response(exchange)
 
@@ -141,12 +144,13 @@ class HttpClient:
         self._urls[url] = target
         return target
 
-    async def _connect(self, origin: Origin) -> Connection:
+    async def _connect(self, origin: Origin, deadline: float) -> Connection:
         loop = asyncio.get_running_loop()
+        patience = min(self._connect_timeout, max(0.0, deadline - loop.time()))
         connection = Connection(loop, origin, self._pool, self._max_head, self._max_buffer)
         context = self._tls() if origin.tls else None
         try:
-            async with asyncio.timeout(self._connect_timeout):
+            async with asyncio.timeout(patience):
                 # asyncio sets TCP_NODELAY on every TCP transport.
                 await loop.create_connection(
                     lambda: connection,
@@ -156,7 +160,7 @@ class HttpClient:
                     server_hostname=origin.host if context is not None else None,
                 )
         except TimeoutError:
-            raise ConnectTimeout(f"{origin}: no connection within {self._connect_timeout:g} s") from None
+            raise ConnectTimeout(f"{origin}: no connection within {round(patience, 3):g} s") from None
         except OSError as error:
             kind = TlsError if context is not None and _is_tls_error(error) else ConnectError
             raise kind(f"{origin}: {one_line(error)}") from error
@@ -208,6 +212,13 @@ class Response:
             self.close()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    async def chunk(self) -> bytes:
+        """The next piece of the body; b"" at its end, and then the connection serves the next request.
+
+        Raises `ReadTimeout`, `ConnectionCut` and `MalformedResponse` after every piece that did come.
+        """
+        return await self._exchange.next()
+
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body in pieces as they come, never empty; what came while the caller was busy comes as one piece.
 
@@ -220,6 +231,13 @@ class Response:
         finally:
             self.close()
 
+    def release(self) -> None:
+        """Drop what is unread, but let the body end where that is near, so that its connection serves the next request."""
+        exchange = self._exchange
+        exchange.pieces.clear()
+        if not exchange.complete and exchange.error is None:
+            exchange.connection.run_out(exchange)
+
     def close(self) -> None:
         """Drop what is unread. Idempotent.
 
@@ -227,7 +245,7 @@ class Response:
         """
         exchange = self._exchange
         exchange.pieces.clear()
-        if not exchange.complete and exchange.error is None:
+        if not exchange.complete and exchange.error is None and not exchange.released:
             exchange.connection.fail(exchange, HttpError(f"{exchange.connection.origin}: the response was closed"))
 
     async def __aenter__(self) -> Self:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 # Up to this size head and body leave in one write, hence in one TLS record and one segment where they fit.
 ONE_WRITE = 64 * 1024
+# How much of a body's rest is read so that its connection can be kept. What it saves is a TLS handshake.
+RUN_OUT_SECONDS = 1.0
+RUN_OUT_BYTES = 64 * 1024
 
 
 class Exchange:
@@ -23,10 +26,11 @@ class Exchange:
     and what is unread stays here.
     """
 
-    def __init__(self, connection: "Connection", head_only: bool, read_timeout: float) -> None:
+    def __init__(self, connection: "Connection", head_only: bool, read_timeout: float, end: float) -> None:
         self.connection = connection
         self.head_only = head_only
         self.read_timeout = read_timeout
+        self.end = end  # of every wait, by the loop's clock
         self.started = False  # a byte of the response has come
         self.status = 0  # of the final head; 0 until it has come
         self.headers: dict[str, str] = {}
@@ -34,6 +38,7 @@ class Exchange:
         self.buffered = 0
         self.paused = False
         self.complete = False
+        self.released = False  # nobody reads it any more
         self.error: HttpError | None = None
         self.waiter: asyncio.Future[None] | None = None
         self.deadline = 0.0  # of the waiter, by the loop's clock
@@ -63,8 +68,9 @@ class Exchange:
             raise RuntimeError("two tasks read one response")
         connection = self.connection
         self.waiter = connection.loop.create_future()
-        self.patience = seconds
-        self.deadline = deadline = connection.loop.time() + seconds
+        now = connection.loop.time()
+        self.deadline = deadline = min(now + seconds, self.end)
+        self.patience = max(0.0, deadline - now)
         timer = connection.timer
         if timer is None or timer.when() > deadline:
             connection.set_timer(deadline)
@@ -136,6 +142,16 @@ class Connection(asyncio.Protocol):
         """Whether the server has left it open. The kernel is asked: after a freeze the loop may not have noticed yet."""
         return not self.transport.is_closing() and not self._poll.poll(0)
 
+    def run_out(self, exchange: Exchange) -> None:
+        """Drop the rest of a body that nobody reads, for as long and as much as a new connection would cost."""
+        exchange.released = True
+        exchange.buffered = 0
+        exchange.deadline = self.loop.time() + RUN_OUT_SECONDS
+        if exchange.paused:
+            exchange.paused = False
+            self.transport.resume_reading()
+        self.set_timer(exchange.deadline)
+
     def fail(self, exchange: Exchange, error: HttpError) -> None:
         """End an unfinished exchange; its connection can't be used again."""
         if exchange.error is None:
@@ -163,7 +179,7 @@ class Connection(asyncio.Protocol):
     def _on_timer(self) -> None:
         self.timer = None
         exchange = self._exchange
-        if exchange is None or exchange.waiter is None or exchange.waiter.done():
+        if exchange is None or (not exchange.released and (exchange.waiter is None or exchange.waiter.done())):
             return
         if exchange.deadline > self.loop.time():
             self.set_timer(exchange.deadline)
@@ -283,8 +299,11 @@ class Connection(asyncio.Protocol):
         if exchange is None or exchange.complete:
             self._surplus = True
             return
-        exchange.pieces.append(piece)
         exchange.buffered += len(piece)
+        if not exchange.released:
+            exchange.pieces.append(piece)
+        elif exchange.buffered > RUN_OUT_BYTES:
+            self._refuse("its body goes on after its end")
 
     def on_message_complete(self) -> None:
         exchange = self._exchange

@@ -7,8 +7,8 @@ The stages, in their order:
 3. reserve quota  (ledger)
 4. filter the prompt (safety)
 5. cache          an answer that is already there
-6. route          the target that answers
-7. call           the provider; the first event is the first byte of an answer
+6. route          which target is asked, and which after it: until one begins to answer
+7. call           the provider; from the first event on, a failure is the caller's to hear
 8. filter the answer (safety)
 9. settle quota   (ledger)
 10. record        one line of telemetry, whatever happened
@@ -17,43 +17,31 @@ Stages 3, 4, 5, 8 and 9 are named for their places and have no code yet.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from typing import Protocol
+from collections.abc import AsyncGenerator
 
 import msgspec
 
 from llm_gateway import errors
 from llm_gateway.auth import Caller, authorize
-from llm_gateway.call import ModelCall, model_call
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Done, Event, Start
 from llm_gateway.request import ChatRequest, conversation_problems
-from llm_gateway.router import route
+from llm_gateway.router import Router
 from llm_gateway.routes import Routes
 from llm_gateway.telemetry import Record
 
 
-class Provider(Protocol):
-    """Who can answer a `ModelCall`.
-
-    Yields the events between `Start` and the end, `Usage` and `Done` last; raises `GatewayError` for every failure. Closing
-    the generator ends the upstream call.
-    """
-
-    def answer(self, call: ModelCall) -> AsyncGenerator[Event, None]: ...
-
-
 class Gateway(msgspec.Struct, frozen=True):
-    """What a process holds: the routes and the providers by name."""
+    """What a process holds: the routes, and the router that knows the providers."""
 
     routes: Routes
-    providers: Mapping[str, Provider]
+    router: Router
 
 
 async def answer(
     gateway: Gateway, request: ChatRequest, caller: Caller, request_id: str, deadline: float
-) -> AsyncGenerator[Event, None]:
-    """The event stream that answers `request`.
+) -> AsyncGenerator[list[Event], None]:
+    """The event stream that answers `request`, in batches.
 
     Raises `GatewayError` before the first event or after any; what was yielded before it stands. `deadline` is a time of the
     running loop's clock, by which the answer is whole or a 504 is raised.
@@ -64,25 +52,23 @@ async def answer(
         if problems:
             raise errors.invalid_request(problems)
         alias = authorize(caller, request.model, gateway.routes)
-        target = route(alias)
-        call = model_call(request, alias.name, target)
-        record.target(alias.name, target)
-        started = done = False
-        events = gateway.providers[target.provider].answer(call)
+        record.alias(alias)
+        opened = await gateway.router.open(request, alias, deadline, record.attempts)
+        start = Start(request_id, alias.name, opened.target.name, *record.started(opened.target))
+        events, last = [start, *opened.first], opened.first[-1]
         try:
-            while (event := await _next(events, deadline)) is not None:
-                if not started:
-                    started = True
-                    start = Start(request_id=request_id, model=alias.name)
-                    record.event(start)
-                    yield start
-                done = isinstance(event, Done)
-                record.event(event)
-                yield event
+            yield events
+            if not isinstance(last, Done):
+                async for events in opened.rest:
+                    last = events[-1]
+                    yield events
+                    if isinstance(last, Done):
+                        break
         finally:
-            await events.aclose()
-        if not done:
+            await opened.rest.aclose()
+        if not isinstance(last, Done):
             raise errors.stream_interrupted(detail="the provider's events ended without done")
+        record.done(events)
     except GatewayError as error:
         record.error(error)
         raise
@@ -95,12 +81,3 @@ async def answer(
         raise failure from error
     finally:
         record.close()
-
-
-async def _next(events: AsyncGenerator[Event, None], deadline: float) -> Event | None:
-    """The next event, None at the end; 504 at the deadline."""
-    try:
-        async with asyncio.timeout_at(deadline):
-            return await anext(events, None)
-    except TimeoutError:
-        raise errors.upstream_timeout("the model did not finish in the time that this call may take") from None

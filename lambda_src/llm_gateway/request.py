@@ -45,12 +45,13 @@ class ToolChoice(msgspec.Struct, frozen=True):
 
 
 class Sampling(msgspec.Struct, frozen=True):
-    """How tokens are chosen, and how many. None: not given."""
+    """How tokens are chosen, and how many. None: not given. `reasoning_effort` is OpenAI's word: none, minimal, low, …"""
 
     max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
     stop: tuple[str, ...] = ()
+    reasoning_effort: str | None = None
 
 
 class ChatRequest(msgspec.Struct, frozen=True):

@@ -5,14 +5,16 @@ No text of a prompt or an answer is ever in it. https://opentelemetry.io/docs/sp
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from llm_gateway.auth import Caller
 from llm_gateway.errors import GatewayError
-from llm_gateway.events import Done, Event, Start, Usage
-from llm_gateway.routes import Target
+from llm_gateway.events import Done, Event, Usage
+from llm_gateway.router import Attempt
+from llm_gateway.routes import BEDROCK, Alias, Target
 
 _encode = msgspec.json.Encoder().encode
 
@@ -21,6 +23,7 @@ class Record:
     """The record of one request, filled while it runs and written by `close`."""
 
     def __init__(self, request_id: str, caller: Caller, model: str) -> None:
+        self.attempts: list[Attempt] = []
         self._began = time.perf_counter()
         self._fields: dict[str, Any] = {
             "level": "INFO",
@@ -32,23 +35,29 @@ class Record:
             "gen_ai.request.model": model,
         }
 
-    def target(self, alias: str, target: Target) -> None:
-        """What answers: the alias, which the caller may have left to the default, and the target behind it."""
-        self._fields["gen_ai.request.model"] = alias
-        self._fields["gen_ai.provider.name"] = "aws.bedrock" if target.provider == "bedrock" else target.provider
-        self._fields["gen_ai.response.model"] = target.model
+    def alias(self, alias: Alias) -> None:
+        """The alias, which the caller may have left to the default."""
+        self._fields["gen_ai.request.model"] = alias.name
 
-    def event(self, event: Event) -> None:
-        match event:
-            case Start():
-                self._fields["time_to_first_event_ms"] = self._elapsed_ms()
-            case Usage(input_tokens=read, output_tokens=written):
-                self._fields["gen_ai.usage.input_tokens"] = read
-                self._fields["gen_ai.usage.output_tokens"] = written
-            case Done(stop_reason=reason):
-                self._fields["gen_ai.response.finish_reasons"] = [reason]
-            case _:
-                pass
+    def started(self, target: Target) -> tuple[int, float, float]:
+        """A target has begun to answer: the calls so far, the milliseconds before the last of them and those that it took."""
+        first_token_ms = round(self.attempts[-1].seconds * 1000, 1)
+        elapsed_ms = self._elapsed_ms()
+        self._target(target)
+        self._fields["time_to_first_event_ms"] = elapsed_ms
+        return len(self.attempts), max(0.0, round(elapsed_ms - first_token_ms, 1)), first_token_ms
+
+    def done(self, events: Sequence[Event]) -> None:
+        """The last batch, which ends with the usage and how the answer ended."""
+        for event in events[-2:]:
+            match event:
+                case Usage(input_tokens=read, output_tokens=written):
+                    self._fields["gen_ai.usage.input_tokens"] = read
+                    self._fields["gen_ai.usage.output_tokens"] = written
+                case Done(stop_reason=reason):
+                    self._fields["gen_ai.response.finish_reasons"] = [reason]
+                case _:
+                    pass
 
     def error(self, error: GatewayError, cause: Exception | None = None) -> None:
         """How it failed; with the traceback where the service itself did."""
@@ -64,8 +73,16 @@ class Record:
         self._fields["error.type"] = "abandoned"
 
     def close(self) -> None:
+        failed = [f"{attempt.target.name}: {attempt.error.code}" for attempt in self.attempts if attempt.error is not None]
+        if failed:
+            self._fields["failed_attempts"] = failed
+            self._target(self.attempts[-1].target)
         self._fields["duration_ms"] = self._elapsed_ms()
         write_log(self._fields)
+
+    def _target(self, target: Target) -> None:
+        self._fields["gen_ai.provider.name"] = "aws.bedrock" if target.provider == BEDROCK else target.provider
+        self._fields["gen_ai.response.model"] = target.model
 
     def _elapsed_ms(self) -> float:
         return round((time.perf_counter() - self._began) * 1000, 1)

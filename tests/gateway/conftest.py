@@ -21,12 +21,10 @@ import pytest
 import uvicorn
 from aiohttp import web
 
-from llm_functions.http import Application
-from llm_gateway.aws import Aws
+from llm_functions.http import Application, providers
 from llm_gateway.http_client import HttpClient
-from llm_gateway.pipeline import Gateway, Provider
-from llm_gateway.providers.bedrock import Bedrock
-from llm_gateway.providers.mock import Mock
+from llm_gateway.pipeline import Gateway
+from llm_gateway.router import Provider, Router
 from llm_gateway.routes import Alias, Routes, Target
 from pulumi_llm_local.bedrock import Credentials, Fault, ModelTraits, create_app
 from pulumi_llm_local.stand_in_model import StandInModel
@@ -42,8 +40,9 @@ _ALL = (*_SAMPLING, "tools", "stream_tools")
 
 
 def _alias(name: str, model: str, accepts: tuple[Any, ...], **more: Any) -> Alias:
+    """One target that is asked once."""
     values: dict[str, Any] = {"provider": "bedrock", "max_output_tokens": 4096, "context_tokens": 100_000, **more}
-    return Alias(name=name, targets=(Target(model=model, accepts=accepts, **values),))
+    return Alias(name=name, targets=(Target(name=f"bedrock/{name}", model=model, accepts=accepts, **values),), retries=0)
 
 
 ROUTES = Routes(
@@ -393,8 +392,8 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
             "DEBUG": "true" if debug else "false",
             "CORS_ALLOW_ORIGIN": ORIGIN,
         }
-        providers: dict[str, Provider] = {"bedrock": provider or Bedrock(Aws(client, environ)), "mock": Mock()}
-        application = Application(Gateway(routes=routes, providers=providers), environ)
+        known = providers(routes.endpoints, client, environ) | ({} if provider is None else {"bedrock": provider})
+        application = Application(Gateway(routes, Router(known)), environ)
         url = await opened.enter_async_context(_served(application))
         http = httpx.AsyncClient(base_url=url, verify=False, trust_env=False, timeout=PATIENCE)
         await opened.enter_async_context(http)

@@ -7,17 +7,22 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pytest
 from botocore import validate
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
-from llm_gateway.providers import bedrock as provider
+from gateway.conftest import ROUTES
+from llm_functions import http
+from llm_gateway.routes import Routes
 from pulumi_llm_local.bedrock import Fault
 
 pytestmark = pytest.mark.timeout(20)
 
 HELLO = {"message": "Hello, who is there?"}
+# The same routes, whose targets may stand still for a moment only.
+IMPATIENT = Routes(tuple(msgspec.structs.replace(alias, stall_seconds=0.05) for alias in ROUTES.aliases))
 BOTH = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 
 
@@ -309,27 +314,25 @@ async def test_a_refused_connection(gateway, stream: bool) -> None:
 
 @BOTH
 async def test_no_head_in_time(gateway, fake, wire, monkeypatch, stream: bool) -> None:
-    monkeypatch.setattr(provider, "_RESPONSE_TIMEOUT", 0.05)
+    monkeypatch.setattr(http, "DEFAULT_DEADLINE_SECONDS", http.DEADLINE_MARGIN_SECONDS + 0.05)
     upstream = await fake(wire.plays(wire.STREAM_HEAD[:10], wait=True))
     outcome = await call(await gateway(upstream.url), stream)
     assert (outcome.status, outcome.code) == (504, "upstream_timeout")
     await upstream.left.wait()
 
 
-async def test_a_whole_answer_that_stands_still(gateway, fake, wire, monkeypatch) -> None:
-    monkeypatch.setattr(provider, "_READ_TIMEOUT", 0.05)
+async def test_a_whole_answer_that_stands_still(gateway, fake, wire) -> None:
     upstream = await fake(wire.plays(_whole(wire)[:-10], wait=True))
-    outcome = await call(await gateway(upstream.url), stream=False)
+    outcome = await call(await gateway(upstream.url, routes=IMPATIENT), stream=False)
     assert (outcome.status, outcome.code) == (504, "upstream_timeout")
     await upstream.left.wait()
 
 
 @pytest.mark.parametrize(("began", "status"), [(False, 504), (True, 200)])
-async def test_a_stream_that_stands_still(gateway, fake, wire, monkeypatch, began: bool, status: int) -> None:
-    monkeypatch.setattr(provider, "_READ_TIMEOUT", 0.05)
+async def test_a_stream_that_stands_still(gateway, fake, wire, began: bool, status: int) -> None:
     sent = wire.STREAM_HEAD + (wire.text("Hello") if began else b"")
     upstream = await fake(wire.plays(sent, wait=True))
-    outcome = await call(await gateway(upstream.url), stream=True)
+    outcome = await call(await gateway(upstream.url, routes=IMPATIENT), stream=True)
     assert (outcome.status, outcome.code, outcome.text) == (status, "upstream_timeout", "Hello" if began else "")
     await upstream.left.wait()
 
@@ -591,8 +594,7 @@ async def test_under_a_fault_each_call_ends_whole_or_in_one_error(
 
 @BOTH
 async def test_a_stalled_bedrock_is_left(gateway, bedrock, monkeypatch, stream: bool) -> None:
-    monkeypatch.setattr(provider, "_RESPONSE_TIMEOUT", 0.1)
-    monkeypatch.setattr(provider, "_READ_TIMEOUT", 0.1)
+    monkeypatch.setattr(http, "DEFAULT_DEADLINE_SECONDS", http.DEADLINE_MARGIN_SECONDS + 0.1)
     service = await gateway((await bedrock(None, Fault("stall"))).url)
     outcome = await call(service, stream)
     assert outcome.code == "upstream_timeout" and bool(outcome.text) == stream

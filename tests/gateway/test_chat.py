@@ -209,7 +209,9 @@ async def test_a_stream_is_retry_start_deltas_usage_done_with_ids_from_1(gateway
     assert names(events) == ["", "start", "delta", "usage", "done"]
     assert [event.id for event in events[1:]] == list(range(1, len(events)))
     assert all(event.data["type"] == event.name for event in events[1:])
-    assert start.data == {"type": "start", "request_id": response.headers["x-request-id"], "model": "full"}
+    assert start.data.pop("first_token_ms") > 0 and start.data.pop("waited_ms") >= 0
+    said = {"request_id": response.headers["x-request-id"], "model": "full", "target": "bedrock/full", "attempts": 1}
+    assert start.data == {"type": "start", **said}
     assert usage.data == {"type": "usage", **whole["usage"]}
     assert done.data == {"type": "done", "stop_reason": "end_turn"}
     assert text_of(events) == whole["message"]

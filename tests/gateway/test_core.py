@@ -26,6 +26,7 @@ from llm_gateway.keys import KeyStore
 from llm_gateway.pipeline import Gateway, answer
 from llm_gateway.providers.mock import Mock
 from llm_gateway.request import ChatRequest, Message, Sampling, Tool, ToolUse, conversation_problems
+from llm_gateway.router import Router
 from llm_gateway.routes import Alias, Routes, Target, encode, load
 
 pytestmark = pytest.mark.timeout(30)
@@ -36,7 +37,14 @@ TOOL = Tool(name="t", description="", parameters={"type": "object"})
 
 
 def target(accepts: tuple[Any, ...] = SAMPLING, **more: Any) -> Target:
-    values: dict[str, Any] = {"provider": "mock", "model": "m", "max_output_tokens": 4096, "context_tokens": 9999, **more}
+    values: dict[str, Any] = {
+        "name": "mock/m",
+        "provider": "mock",
+        "model": "m",
+        "max_output_tokens": 4096,
+        "context_tokens": 9999,
+        **more,
+    }
     return Target(accepts=accepts, **values)
 
 
@@ -49,7 +57,7 @@ def request(explicit: Sampling = NOTHING, **more: Any) -> ChatRequest:
 
 
 def sent(request: ChatRequest, to: Target) -> ModelCall:
-    return model_call(request, "an-alias", to)
+    return model_call(request, Alias("an-alias", (to,)), to, deadline=0.0)
 
 
 PAIR = ("temperature", "top_p")
@@ -192,7 +200,7 @@ def test_conversations(messages: Any, fields: list[str]) -> None:
 
 ROUTES = Routes(
     aliases=(
-        Alias("one", (target(stop_max=4, exclusive=PAIR, temperature_max=2.0),)),
+        Alias("one", (target(stop_max=4, exclusive=PAIR, temperature_max=2.0),), retries=0),
         Alias("two", (target(model="", model_variable="MODEL_ARN"), target(("max_tokens",)))),
     )
 )
@@ -214,7 +222,7 @@ def test_routes_survive_the_archive(tmp_path: Path) -> None:
         (None, FileNotFoundError),
         (b"", msgspec.DecodeError),
         (b"{}", msgspec.ValidationError),
-        (encode(ROUTES).replace(b'"mock"', b'"mocked"'), msgspec.ValidationError),
+        (encode(ROUTES).replace(b'"mock"', b'"mocked"'), ValueError),
         (encode(ROUTES).replace(b'"top_p"', b'"top_q"'), msgspec.ValidationError),
         (encode(ROUTES).replace(b"4096", b'"4096"'), msgspec.ValidationError),
         (encode(ROUTES), KeyError),  # the variable is not set
@@ -411,7 +419,7 @@ MOCKED: list[tuple[str, Sampling, str, int, str]] = [
 @pytest.mark.parametrize(("text", "sampling", "expected", "tokens", "reason"), MOCKED)
 async def test_the_mock(text: str, sampling: Sampling, expected: str, tokens: int, reason: str) -> None:
     call = sent(request(sampling, messages=(user(text),), system=None), target())
-    first, second = [[event async for event in Mock().answer(call)] for _ in range(2)]
+    first, second = [[event async for batch in Mock().answer(call) for event in batch] for _ in range(2)]
     assert first == second
     *deltas, usage, done = first
     assert "".join(delta.text for delta in deltas) == expected.rstrip() and all(delta.text for delta in deltas)
@@ -422,20 +430,30 @@ async def test_the_mock(text: str, sampling: Sampling, expected: str, tokens: in
 
 
 class Scripted:
-    """A provider that gives these events, or raises what is no event."""
+    """A provider that gives these events, usage and done in one batch, or raises what is no event."""
 
     def __init__(self, *events: Event | Exception) -> None:
         self.events = events
         self.closed = False
 
-    async def answer(self, call: Any) -> AsyncGenerator[Event, None]:
+    async def answer(self, call: Any) -> AsyncGenerator[list[Event], None]:
+        batch: list[Event] = []
         try:
             for event in self.events:
                 if isinstance(event, Exception):
                     raise event
-                yield event
+                batch.append(event)
+                if not isinstance(event, Usage):
+                    yield batch
+                    batch = []
+            if batch:
+                yield batch
         finally:
             self.closed = True
+
+
+def gateway_of(provider: Any) -> Gateway:
+    return Gateway(ROUTES, Router({"mock": provider}))
 
 
 SECRET_PROMPT, SECRET_ANSWER, SECRET_KEY = "my-secret-prompt", "my-secret-answer", "sk-my-secret-key"
@@ -449,10 +467,11 @@ def records(monkeypatch) -> list[dict[str, Any]]:
 
 
 async def run(provider: Any, name: str = "one", text: str = SECRET_PROMPT) -> list[Event]:
-    gateway = Gateway(routes=ROUTES, providers={"mock": provider})
+    gateway = gateway_of(provider)
     said = request(messages=(user(text),), model=name, system=SECRET_PROMPT)
     deadline = asyncio.get_running_loop().time() + 10
-    return [event async for event in answer(gateway, said, Caller("acme", "ci"), "request-1", deadline)]
+    batches = answer(gateway, said, Caller("acme", "ci"), "request-1", deadline)
+    return [event async for batch in batches for event in batch]
 
 
 async def test_the_record_of_an_answer(records) -> None:
@@ -498,28 +517,26 @@ async def test_the_record_of_a_failure(records, provider: Scripted, name: str, c
 
 async def test_an_answer_that_nobody_reads_on_is_recorded_and_closed(records) -> None:
     provider = Scripted(Delta("one"), Delta("two"), Usage(3, 2), Done("end_turn"))
-    gateway = Gateway(routes=ROUTES, providers={"mock": provider})
     deadline = asyncio.get_running_loop().time() + 10
-    events = answer(gateway, request(messages=HI), Caller("acme", "ci"), "request-1", deadline)
+    events = answer(gateway_of(provider), request(messages=HI), Caller("acme", "ci"), "request-1", deadline)
     await anext(events)
     await events.aclose()
     assert provider.closed and records[0]["error.type"] == "abandoned"
 
 
-async def test_the_deadline_ends_a_provider(records) -> None:
+async def test_the_deadline_ends_a_provider_that_does_not_begin(records) -> None:
     class Endless(Scripted):
-        async def answer(self, call: Any) -> AsyncGenerator[Event, None]:
+        async def answer(self, call: Any) -> AsyncGenerator[list[Event], None]:
             try:
-                yield Delta("one")
                 await asyncio.get_running_loop().create_future()
+                yield []
             finally:
                 self.closed = True
 
     provider = Endless()
-    gateway = Gateway(routes=ROUTES, providers={"mock": provider})
     deadline = asyncio.get_running_loop().time() + 0.02
     with pytest.raises(GatewayError) as late:
-        async for _ in answer(gateway, request(messages=HI), Caller("acme", "ci"), "request-1", deadline):
+        async for _ in answer(gateway_of(provider), request(messages=HI), Caller("acme", "ci"), "request-1", deadline):
             pass
     assert (late.value.status, late.value.code, records[0]["error.type"]) == (504, "upstream_timeout", "upstream_timeout")
     assert provider.closed
@@ -634,7 +651,7 @@ async def in_process() -> AsyncIterator[Any]:
     """The application called as uvicorn calls it, one request after another."""
     environ = {"AUTHORIZATION": "none", "DEBUG": "true", "CORS_ALLOW_ORIGIN": "*"}
     routes = Routes(aliases=(Alias("full", (target((*SAMPLING, "tools"), stop_max=4),)),))
-    application = Application(Gateway(routes=routes, providers={"mock": Mock()}), environ)
+    application = Application(Gateway(routes, Router({"mock": Mock()})), environ)
 
     async def post(path: str, body: bytes) -> tuple[int, bytes]:
         sent: list[dict[str, Any]] = []

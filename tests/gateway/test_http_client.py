@@ -364,8 +364,8 @@ async def test_closed_as_soon_as_accepted() -> None:
         lost(self, connection)
         noticed.set()
 
-    async def connect_and_lose(self: HttpClient, origin: http_wire.Origin) -> http_connection.Connection:
-        connection = await connect(self, origin)
+    async def connect_and_lose(self: HttpClient, origin: http_wire.Origin, deadline: float) -> http_connection.Connection:
+        connection = await connect(self, origin, deadline)
         await noticed.wait()
         return connection
 

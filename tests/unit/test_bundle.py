@@ -27,7 +27,7 @@ EM_AARCH64 = 183  # the ELF header's machine, https://refspecs.linuxfoundation.o
 
 def routes(*names: str) -> Routes:
     def target(name: str) -> Target:
-        return Target(provider="bedrock", model=name, max_output_tokens=1, context_tokens=2, accepts=("max_tokens",))
+        return Target(name=name, provider="bedrock", model=name, max_output_tokens=1, context_tokens=2, accepts=("max_tokens",))
 
     return Routes(aliases=tuple(Alias(name=name, targets=(target(name),)) for name in names))
 
@@ -43,7 +43,7 @@ def packages() -> set[str]:
     lines = (ROOT / "requirements" / "lambda.txt").read_text().splitlines()
     names = {line.partition("==")[0] for line in lines if "==" in line and not line.startswith(("#", " "))}
     imported = {{"python-dateutil": "dateutil", "six": "six.py"}.get(name, name.replace("-", "_")) for name in names}
-    return imported - {"h11", "jmespath"}  # required by uvicorn and botocore, and used by no part of them that is kept
+    return imported - {"h11"}  # required by uvicorn, and used by no part of it that is kept
 
 
 # For this machine.
@@ -59,7 +59,7 @@ def test_the_host_bundle_is_what_a_function_needs(host: Path) -> None:
     assert packages() <= {path.name for path in host.iterdir()}
     assert sources() <= names
     assert ROUTES_FILE not in names, "each function's own is added"
-    unneeded = ("botocore/data", "bin/")
+    unneeded = ("h11/", "bin/")
     assert [name for name in names if name.startswith(unneeded) or ".dist-info/" in name] == []
     script = host / "run.sh"
     assert script.stat().st_mode & 0o777 == 0o755
@@ -69,7 +69,7 @@ def test_the_host_bundle_is_what_a_function_needs(host: Path) -> None:
 def test_the_host_bundle_stands_alone(host: Path) -> None:
     """A function is imported from it with nothing else on the path."""
     python = bundle._python("host")
-    code = "import llm_functions.http, msgspec, httptools, uvicorn, botocore.auth; print(llm_functions.http.__file__)"
+    code = "import llm_functions.http, msgspec, httptools, uvicorn; print(llm_functions.http.__file__)"
     environment = {"PYTHONPATH": str(host), "PATH": os.environ["PATH"]}
     done = subprocess.run([python, "-S", "-c", code], capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
@@ -131,13 +131,13 @@ def test_a_function_that_runs_in_the_host_bundle_leaves_it_as_it_was(host: Path,
     """Its hash is the function's version: bytecode that is written later would look like a change of the code."""
     copy = shutil.copytree(host, tmp_path / "bundle")
     before = {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
-    command = [bundle.host_python(), "-c", "import botocore.auth, llm_functions.http, llm_gateway.dynamodb"]
+    command = [bundle.host_python(), "-c", "import httptools, llm_functions.http, llm_gateway.dynamodb"]
     subprocess.run(command, cwd=copy, env={"PATH": os.environ["PATH"]}, check=True)
     assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == before
 
 
 def test_nothing_that_a_function_can_import_is_left_out(host: Path, reached: dict[str, Path]) -> None:
-    names = {"llm_gateway.aws", "botocore.auth", "botocore.eventstream", "httptools.parser.parser", "uvicorn.server"}
+    names = {"llm_gateway.aws", "llm_gateway.providers.anthropic", "httptools.parser.parser", "uvicorn.server"}
     assert names | {"uvicorn.protocols.http.httptools_impl", "uvicorn.loops.asyncio"} <= reached.keys()
     assert [name for name, path in reached.items() if not (host / path).exists()] == []
 
@@ -229,7 +229,7 @@ def test_the_zip_holds_what_a_function_needs(zipped: zipfile.ZipFile) -> None:
     assert names == sorted(names, key=lambda name: Path(name).parts)
     assert packages() <= {name.partition("/")[0] for name in names}
     assert sources() <= set(names)
-    assert [name for name in names if name.startswith(("botocore/data", "bin/")) or ".dist-info/" in name] == []
+    assert [name for name in names if name.startswith(("h11/", "bin/")) or ".dist-info/" in name] == []
     # Lambda's own bound is 50 MB; the aim is a short cold start.
     assert sum(entry.compress_size for entry in zipped.infolist()) < 3_000_000
 

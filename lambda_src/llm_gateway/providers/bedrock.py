@@ -1,28 +1,25 @@
-"""Amazon Bedrock by Converse and ConverseStream.
+"""Amazon Bedrock: Converse and ConverseStream, and for imported models InvokeModel in OpenAI's chat format.
 
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
+https://docs.aws.amazon.com/bedrock/latest/userguide/invoke-imported-model.html
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+import base64
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
-from botocore.eventstream import EventStreamBuffer, ParserError
 
-from llm_gateway import errors, http_client
+from llm_gateway import errors
 from llm_gateway.aws import Aws
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import GatewayError
+from llm_gateway.event_stream import EventStreamDecoder
 from llm_gateway.events import Delta, Done, Event, Reasoning, StopReason, ToolCall, ToolCallDelta, Usage
 from llm_gateway.http_client import Response
+from llm_gateway.providers import openai_chat, upstream
 from llm_gateway.request import Message, Tool
-
-# Seconds to the response's head. A whole answer's head comes when the answer is whole, so the caller's deadline is what
-# ends it; this is Lambda's own limit.
-_RESPONSE_TIMEOUT = 900.0
-# Seconds between two pieces of a stream.
-_READ_TIMEOUT = 120.0
 
 _STOP_REASONS: dict[str, StopReason] = {
     "end_turn": "end_turn",
@@ -34,44 +31,78 @@ _STOP_REASONS: dict[str, StopReason] = {
     "model_context_window_exceeded": "context_window_exceeded",
 }
 
-# What reading an answer that is not as documented raises. Its texts are bytes that may be no UTF-8.
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError)
+_HEADERS = (("content-type", "application/json"),)
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
 
 
 class Bedrock:
-    """Foundation models, inference profiles and provisioned throughput, by id or ARN."""
+    """Foundation models, inference profiles, provisioned throughput and imported models, by id or ARN."""
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
+        self._paths: dict[str, str] = {}
 
-    async def answer(self, call: ModelCall) -> AsyncGenerator[Event, None]:
-        operation = "converse-stream" if call.stream else "converse"
-        try:
-            response = await self._aws.post(
-                "bedrock-runtime",
-                f"/model/{quote(call.target.model, safe='')}/{operation}",
-                {"content-type": "application/json"},
-                _encode(_body(call)),
-                response_timeout=_RESPONSE_TIMEOUT,
-                read_timeout=_READ_TIMEOUT,
-            )
-            async with response:
-                if response.status != 200:
-                    raise await _refusal(response)
-                if call.stream:
-                    async for event in _streamed(response):
-                        yield event
-                else:
-                    for event in _whole(await response.read()):
-                        yield event
-        except http_client.HttpError as error:
-            raise _transport_error(error) from error
+    def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
+        dialect = _CONVERSE if call.target.api == "converse" else _INVOKE_MODEL
+        return upstream.exchange(self._send(call, dialect), call, dialect)
+
+    async def _send(self, call: ModelCall, dialect: "_Converse | _InvokeModel") -> Response:
+        model = call.target.model
+        path = self._paths.get(model)
+        if path is None:
+            path = self._paths[model] = f"/model/{quote(model, safe='')}/"
+        return await self._aws.post(
+            "bedrock-runtime",
+            path + dialect.operations[call.stream],
+            _HEADERS,
+            _encode(dialect.body(call)),
+            read_timeout=call.stall_seconds,
+            deadline=call.deadline,
+        )
 
 
-# The request.
+class _Converse:
+    media_type = "application/vnd.amazon.eventstream"
+    operations = ("converse", "converse-stream")
+
+    def body(self, call: ModelCall) -> dict[str, Any]:
+        return _body(call)
+
+    def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
+        return _refusal(status, headers, body)
+
+    def whole(self, body: bytes) -> list[Event]:
+        return _whole(body)
+
+    def decoder(self) -> "_ConverseStream":
+        return _ConverseStream()
+
+
+class _InvokeModel:
+    media_type = "application/vnd.amazon.eventstream"
+    operations = ("invoke", "invoke-with-response-stream")
+
+    def body(self, call: ModelCall) -> dict[str, Any]:
+        body = openai_chat.body(call)
+        del body["model"]  # it stands in the path
+        return body
+
+    def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
+        return _refusal(status, headers, body)
+
+    def whole(self, body: bytes) -> list[Event]:
+        return openai_chat.whole(body)
+
+    def decoder(self) -> "_InvokeModelStream":
+        return _InvokeModelStream()
+
+
+_CONVERSE = _Converse()
+_INVOKE_MODEL = _InvokeModel()
+
+
+# The request of Converse.
 
 
 def _body(call: ModelCall) -> dict[str, Any]:
@@ -140,128 +171,236 @@ def _tool_choice(call: ModelCall) -> dict[str, Any]:
             return {}
 
 
-# The answer, whole and streamed.
+# The answer of Converse, whole and streamed. What is not named here is ignored, as msgspec does.
 
 
-def _whole(body: bytes) -> Iterator[Event]:
-    try:
-        answer = _decode(body)
-        calls = 0
-        for block in answer["output"]["message"]["content"]:
-            if text := block.get("text"):
-                yield Delta(text)
-            elif reasoning := block.get("reasoningContent"):
-                if text := reasoning.get("reasoningText", {}).get("text"):
-                    yield Reasoning(text)
-            elif use := block.get("toolUse"):
-                yield ToolCall(index=calls, id=use["toolUseId"], name=use["name"])
-                yield ToolCallDelta(index=calls, arguments=_encode(use["input"]).decode())
-                calls += 1
-        yield _usage(answer["usage"])
-        yield Done(_stop_reason(answer["stopReason"]))
-    except _UNREADABLE as error:
-        raise errors.upstream_failed(detail=f"Converse's answer cannot be read: {error!r}") from error
+class _ToolUse(msgspec.Struct):
+    toolUseId: str = ""
+    name: str = ""
+    input: Any = None
 
 
-async def _streamed(response: Response) -> AsyncIterator[Event]:
-    """ConverseStream's events as ours. Raises 502 where the stream ends before its metadata, the last event of a whole one."""
-    if not response.headers.get("content-type", "").startswith("application/vnd.amazon.eventstream"):
-        raise errors.upstream_failed(detail=f"ConverseStream answered {response.headers.get('content-type')!r}")
-    calls = -1
-    bare_call = False  # a call of which no arguments have come: an object without members is sent as nothing at all
-    stop: StopReason | None = None
-    try:
-        async for name, payload in _messages_of(response):
-            match name:
-                case "contentBlockDelta":
-                    if (event := _delta(payload["delta"], calls)) is not None:
-                        bare_call = bare_call and not isinstance(event, ToolCallDelta)
-                        yield event
-                case "contentBlockStart":
-                    if use := payload["start"].get("toolUse"):
-                        calls += 1
-                        bare_call = True
-                        yield ToolCall(index=calls, id=use["toolUseId"], name=use["name"])
-                case "contentBlockStop" if bare_call:
-                    bare_call = False
-                    yield ToolCallDelta(index=calls, arguments="{}")
-                case "messageStop":
-                    stop = _stop_reason(payload["stopReason"])
-                case "metadata":
-                    if stop is None:
-                        raise errors.stream_interrupted(detail="metadata came before messageStop")
-                    yield _usage(payload["usage"])
-                    yield Done(stop)
-                    return
-                case _:  # messageStart and contentBlockStop say nothing that the others don't
-                    pass
-    except http_client.ReadTimeout:
-        raise
-    except http_client.HttpError as error:
-        raise errors.stream_interrupted(detail=str(error)) from error
-    except (ParserError, *_UNREADABLE) as error:
-        raise errors.stream_interrupted(detail=f"an event cannot be read: {error!r}") from error
-    raise errors.stream_interrupted(detail="the stream ended without metadata")
+class _ReasoningText(msgspec.Struct):
+    text: str = ""
 
 
-def _delta(delta: dict[str, Any], call: int) -> Event | None:
-    if text := delta.get("text"):
-        return Delta(text)
-    if text := delta.get("reasoningContent", {}).get("text"):
-        return Reasoning(text)
-    if arguments := delta.get("toolUse", {}).get("input"):
-        return ToolCallDelta(index=call, arguments=arguments)
-    return None  # a reasoning signature, or an empty piece
+class _ReasoningContent(msgspec.Struct):
+    """Whole: `reasoningText`; a piece: `text`."""
+
+    reasoningText: _ReasoningText | None = None
+    text: str = ""
 
 
-async def _messages_of(response: Response) -> AsyncIterator[tuple[str, Any]]:
-    """Each event's type and payload; an exception event is raised as what it means."""
-    buffer = EventStreamBuffer()
-    async for chunk in response.chunks():
-        buffer.add_data(chunk)
-        for message in buffer:
-            headers = message.headers
-            payload: Any = _decode(message.payload) if message.payload else {}
-            match headers.get(":message-type"):
-                case "event":
-                    yield headers[":event-type"], payload
-                case "exception":
-                    raise _exception(headers[":exception-type"], payload.get("message", ""), in_stream=True)
-                case _:
-                    raise errors.stream_interrupted(detail=f"{headers.get(':error-code')}: {headers.get(':error-message')}")
+class _Content(msgspec.Struct):
+    """A block of an answer, or a piece of one."""
+
+    text: str = ""
+    reasoningContent: _ReasoningContent | None = None
+    toolUse: _ToolUse | None = None
 
 
-def _usage(usage: dict[str, Any]) -> Usage:
-    return msgspec.convert(
-        {"input_tokens": usage["inputTokens"], "output_tokens": usage["outputTokens"], "type": "usage"}, Usage
-    )
+class _Message(msgspec.Struct):
+    content: list[_Content]
 
 
-def _stop_reason(reason: str) -> StopReason:
-    try:
-        return _STOP_REASONS[reason]
-    except KeyError:
+class _Output(msgspec.Struct):
+    message: _Message
+
+
+class _Usage(msgspec.Struct):
+    inputTokens: int
+    outputTokens: int
+
+    def event(self) -> Usage:
+        return Usage(input_tokens=self.inputTokens, output_tokens=self.outputTokens)
+
+
+class _Answer(msgspec.Struct):
+    output: _Output
+    usage: _Usage
+    stopReason: str
+
+
+class _BlockDelta(msgspec.Struct):
+    delta: _Content
+
+
+class _BlockStart(msgspec.Struct):
+    start: _Content
+
+
+class _MessageStop(msgspec.Struct):
+    stopReason: str
+
+
+class _Metadata(msgspec.Struct):
+    usage: _Usage
+
+
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+_decode_delta = msgspec.json.Decoder(_BlockDelta).decode
+_decode_start = msgspec.json.Decoder(_BlockStart).decode
+_decode_stop = msgspec.json.Decoder(_MessageStop).decode
+_decode_metadata = msgspec.json.Decoder(_Metadata).decode
+
+
+def _whole(body: bytes) -> list[Event]:
+    answer = _decode_answer(body)
+    events: list[Event] = []
+    calls = 0
+    for block in answer.output.message.content:
+        if block.text:
+            events.append(Delta(block.text))
+        elif block.reasoningContent is not None:
+            if block.reasoningContent.reasoningText is not None and block.reasoningContent.reasoningText.text:
+                events.append(Reasoning(block.reasoningContent.reasoningText.text))
+        elif (use := block.toolUse) is not None:
+            events.append(_tool_call(use, calls))
+            events.append(ToolCallDelta(index=calls, arguments=_encode(use.input).decode()))
+            calls += 1
+    stop = _stop_reason(answer.stopReason, said=bool(events))
+    return [*events, answer.usage.event(), Done(stop)]
+
+
+class _ConverseStream:
+    """ConverseStream's events as ours; the metadata is the last event of a whole stream."""
+
+    def __init__(self) -> None:
+        self.done = False
+        self._frames = EventStreamDecoder()
+        self._calls = 0
+        self._bare_call = False  # a call of which no arguments have come: an object without members is sent as nothing at all
+        self._said = False
+        self._stop: StopReason | None = None
+
+    def feed(self, data: bytes, events: list[Event]) -> None:
+        for headers, payload in self._frames.feed(data):
+            name = headers.get(":event-type")
+            if name == "contentBlockDelta":
+                self._delta(_decode_delta(payload).delta, events)
+            elif name is None or headers.get(":message-type") != "event":
+                raise _stream_exception(headers, payload)
+            else:
+                self._other(name, payload, events)
+
+    def end(self, events: list[Event]) -> None:
+        raise errors.stream_interrupted(detail="the stream ended without metadata")
+
+    def _delta(self, delta: _Content, events: list[Event]) -> None:
+        if delta.text:
+            self._said = True
+            events.append(Delta(delta.text))
+        elif delta.toolUse is not None:
+            if delta.toolUse.input:
+                self._bare_call = False
+                events.append(ToolCallDelta(index=self._calls - 1, arguments=str(delta.toolUse.input)))
+        elif delta.reasoningContent is not None and delta.reasoningContent.text:  # else a signature, or an empty piece
+            events.append(Reasoning(delta.reasoningContent.text))
+
+    def _other(self, name: str, payload: bytes, events: list[Event]) -> None:
+        match name:
+            case "contentBlockStart":
+                if (use := _decode_start(payload).start.toolUse) is not None:
+                    self._said = self._bare_call = True
+                    events.append(_tool_call(use, self._calls))
+                    self._calls += 1
+            case "contentBlockStop" if self._bare_call:
+                self._bare_call = False
+                events.append(ToolCallDelta(index=self._calls - 1, arguments="{}"))
+            case "messageStop":
+                self._stop = _stop_reason(_decode_stop(payload).stopReason, said=self._said)
+            case "metadata":
+                if self._stop is None:
+                    raise errors.stream_interrupted(detail="metadata came before messageStop")
+                events.append(_decode_metadata(payload).usage.event())
+                events.append(Done(self._stop))
+                self.done = True
+            case _:  # messageStart and contentBlockStop say nothing that the others don't
+                pass
+
+
+def _tool_call(use: _ToolUse, index: int) -> ToolCall:
+    if not use.toolUseId or not use.name:
+        raise ValueError("a toolUse has no toolUseId or no name")
+    return ToolCall(index=index, id=use.toolUseId, name=use.name)
+
+
+def _stop_reason(reason: str, *, said: bool) -> StopReason:
+    meaning = _STOP_REASONS.get(reason)
+    if meaning is None:
         # malformed_model_output, malformed_tool_use, or one that AWS has added: what came is not a whole answer.
-        raise errors.upstream_failed(detail=f"the model stopped with {reason!r}") from None
+        raise errors.upstream_failed(detail=f"the model stopped with {reason!r}")
+    if meaning == "content_filtered" and not said:
+        raise errors.content_refused(detail=f"stopReason {reason}")
+    return meaning
+
+
+# The stream of InvokeModel.
+
+
+class _Chunk(msgspec.Struct):
+    bytes: str
+
+
+_decode_chunk = msgspec.json.Decoder(_Chunk).decode
+
+
+class _InvokeModelStream:
+    """Chunks of OpenAI's format, each in Base64 in an event. The body's end is the answer's."""
+
+    def __init__(self) -> None:
+        self.done = False
+        self._frames = EventStreamDecoder()
+        self._chunks = openai_chat.Chunks()
+
+    def feed(self, data: bytes, events: list[Event]) -> None:
+        for headers, payload in self._frames.feed(data):
+            if headers.get(":event-type") == "chunk":
+                self._chunks.read(base64.b64decode(_decode_chunk(payload).bytes), events)
+            elif headers.get(":message-type") != "event":
+                raise _stream_exception(headers, payload)
+
+    def end(self, events: list[Event]) -> None:
+        if self._frames.pending:
+            raise errors.stream_interrupted(detail="the stream ended in the middle of an event")
+        self._chunks.end(events)
 
 
 # The errors.
 
 
-async def _refusal(response: Response) -> GatewayError:
+class _Exception(msgspec.Struct):
+    message: str | None = None
+    Message: str | None = None
+    type: str = msgspec.field(default="", name="__type")
+
+
+_decode_exception = msgspec.json.Decoder(_Exception).decode
+
+
+def _refusal(status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
     """The error that a status other than 200 means."""
-    body = await response.read()
-    name = response.headers.get("x-amzn-errortype", "").split(":")[0]
+    name = headers.get("x-amzn-errortype", "").split(":")[0]
     try:
-        answer = _decode(body)
-        message = str(answer.get("message") or answer.get("Message") or "")
-        name = name or str(answer.get("__type", "")).split("#")[-1]
-    except _UNREADABLE:
+        answer = _decode_exception(body)
+        message = answer.message or answer.Message or ""
+        name = name or answer.type.split("#")[-1]
+    except upstream.UNREADABLE:
         message = body[:200].decode(errors="replace")
-    return _exception(name, message, status=response.status)
+    return _exception(name, message, status=status, retry_after=upstream.retry_after(headers))
 
 
-def _exception(name: str, message: str, *, status: int = 0, in_stream: bool = False) -> GatewayError:
+def _stream_exception(headers: Mapping[str, str], payload: bytes) -> GatewayError:
+    """The error that an event means which is none of the answer's."""
+    if headers.get(":message-type") == "exception":
+        message = _decode_exception(payload).message if payload else None
+        return _exception(headers[":exception-type"], message or "", in_stream=True)
+    return errors.stream_interrupted(detail=f"{headers.get(':error-code')}: {headers.get(':error-message')}")
+
+
+def _exception(
+    name: str, message: str, *, status: int = 0, in_stream: bool = False, retry_after: float | None = None
+) -> GatewayError:
     """What each exception of Converse means to a caller, by its name in either spelling (the stream's begin small).
 
     ModelNotReadyException is a 429 like ThrottlingException, but means that an imported model is being loaded.
@@ -269,11 +408,11 @@ def _exception(name: str, message: str, *, status: int = 0, in_stream: bool = Fa
     detail = f"{name or status}: {message}"
     match name[:1].upper() + name[1:]:
         case "ThrottlingException" | "ServiceQuotaExceededException" | "TooManyRequestsException":
-            return errors.upstream_throttled(detail=detail)
+            return errors.upstream_throttled(retry_after=retry_after, detail=detail)
         case "ModelNotReadyException":
-            return errors.model_not_ready(detail=detail)
+            return errors.model_not_ready(retry_after=retry_after, detail=detail)
         case "ServiceUnavailableException":
-            return errors.upstream_unavailable(detail=detail)
+            return errors.upstream_unavailable(retry_after=retry_after, detail=detail)
         case "ModelTimeoutException":
             return errors.upstream_timeout("the model took too long to answer", detail=detail)
         case "ModelStreamErrorException":
@@ -294,13 +433,11 @@ def _exception(name: str, message: str, *, status: int = 0, in_stream: bool = Fa
             | "ExpiredTokenException"
             | "ConflictException"
         ):
-            return errors.upstream_misconfigured(
-                "this service may not use the model; its operator has to check the model's id and access", detail=detail
-            )
+            return upstream.misconfigured(detail)
         case _ if status == 429:
-            return errors.upstream_throttled(detail=detail)
+            return errors.upstream_throttled(retry_after=retry_after, detail=detail)
         case _ if status == 503:
-            return errors.upstream_unavailable(detail=detail)
+            return errors.upstream_unavailable(retry_after=retry_after, detail=detail)
         case _:
             return errors.upstream_failed(detail=detail)
 
@@ -313,14 +450,6 @@ _MISCONFIGURED = (
     "end of life",
     "access to this model is not available",
 )
-_TOO_LONG = (
-    "too long",
-    "context length",
-    "context window",
-    "maximum context",
-    "too many input tokens",
-    "context limit",
-)
 
 
 def _validation_error(message: str, detail: str) -> GatewayError:
@@ -329,19 +458,6 @@ def _validation_error(message: str, detail: str) -> GatewayError:
         return errors.upstream_misconfigured(
             "the model's id is not valid at its provider; this service's operator has to check it", detail=detail
         )
-    if any(part in lower for part in _TOO_LONG):
-        return errors.context_too_long(
-            "the conversation is longer than the model's context; shorten it or lower max_tokens", detail=detail
-        )
+    if upstream.says_too_long(message):
+        return upstream.too_long(detail)
     return errors.upstream_rejected(f"the model's provider refused the request: {message}", detail=detail)
-
-
-def _transport_error(error: http_client.HttpError) -> GatewayError:
-    detail = f"{type(error).__name__}: {error}"
-    match error:
-        case http_client.ResponseTimeout() | http_client.ReadTimeout():
-            return errors.upstream_timeout("the model's provider stopped answering", detail=detail)
-        case http_client.ConnectError() | http_client.ConnectTimeout() | http_client.TlsError():
-            return errors.upstream_unavailable(detail=detail)
-        case _:
-            return errors.upstream_failed(detail=detail)

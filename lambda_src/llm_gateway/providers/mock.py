@@ -12,16 +12,13 @@ _WORD = re.compile(r"\s*\S+")
 class Mock:
     """Repeats the last message, a word a delta; a word counts as a token. `max_tokens` and `stop` are honoured."""
 
-    async def answer(self, call: ModelCall) -> AsyncGenerator[Event, None]:
+    async def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
         said = call.messages[-1].text
         text = f"You said: {said}"
         stops = [at for sequence in call.sampling.stop if (at := text.find(sequence)) >= 0]
         words = _WORD.findall(text[: min(stops)] if stops else text)
         kept = words[: call.sampling.max_tokens]
         for word in kept:
-            yield Delta(word)
-        yield Usage(input_tokens=sum(len(message.text.split()) for message in call.messages), output_tokens=len(kept))
-        if len(kept) < len(words):
-            yield Done("max_tokens")
-        else:
-            yield Done("stop_sequence" if stops else "end_turn")
+            yield [Delta(word)]
+        usage = Usage(input_tokens=sum(len(message.text.split()) for message in call.messages), output_tokens=len(kept))
+        yield [usage, Done("max_tokens" if len(kept) < len(words) else "stop_sequence" if stops else "end_turn")]
