@@ -163,7 +163,7 @@ def _direct(client: HttpClient, environment: dict[str, str]) -> Call:
         operation = "converse" if case.whole else "converse-stream"
         path, body = f"/model/{quote(case.model, safe='')}/{operation}", json.dumps(request).encode()
         start = time.perf_counter()
-        response = await aws.post("bedrock-runtime", path, {"content-type": "application/json"}, body, **TIMES)
+        response = await aws.post("bedrock-runtime", path, [("content-type", "application/json")], body, **TIMES)
         return await _read(response, start, b'"outputTokens": %d' % case.tokens)
 
     return call

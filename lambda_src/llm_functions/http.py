@@ -170,23 +170,33 @@ class Application:
         writer = _EventStream(call.send, self._common_headers(call.request_id), rendered.opening())
         work = asyncio.current_task()
         assert work is not None
-        gone = asyncio.ensure_future(_disconnected(call.receive))
-        gone.add_done_callback(lambda gone: None if gone.cancelled() else work.cancel())
+        gone = False
+
+        def leave(watch: "asyncio.Task[None]") -> None:
+            nonlocal gone
+            if not finished and not watch.cancelled():
+                gone = True
+                work.cancel()
+
+        finished = False
+        watch = asyncio.ensure_future(_disconnected(call.receive))
+        watch.add_done_callback(leave)
         try:
             async for batch in batches:
                 if data := rendered.events(batch):
                     await writer.write(data, batch)
             await writer.finish(rendered.closing())
-        except GatewayError as error:
+        except Exception as error:
             if not writer.opened:
                 raise
-            await writer.finish(rendered.error(error, debug=self._debug))
+            await writer.finish(rendered.error(_failure(error, call.request_id), debug=self._debug))
         except asyncio.CancelledError:
-            if not gone.done():
+            if not gone:
                 raise
             work.uncancel()
         finally:
-            gone.cancel()
+            finished = True
+            watch.cancel()
             writer.close()
             await batches.aclose()
 
