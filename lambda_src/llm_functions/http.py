@@ -357,24 +357,17 @@ def providers(
 
 
 def main() -> None:
+    import gc
+
     import uvicorn
 
-    config = uvicorn.Config(
-        application(),
-        host="127.0.0.1",
-        port=int(os.environ.get("AWS_LWA_PORT", "8080")),
-        loop="asyncio",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=3600,
-    )
-    uvicorn.Server(config).run()
+    from llm_functions.http_server import config
+
+    server = uvicorn.Server(config(application()))
+    # What is there now lives as long as the process, and an answer leaves no cycles behind: look for them seldom.
+    gc.freeze()
+    gc.set_threshold(50_000)
+    server.run()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import pytest
 import uvicorn
 from aiohttp import web
 
+from llm_functions import http_server
 from llm_functions.http import Application, providers
 from llm_gateway.http_client import HttpClient
 from llm_gateway.pipeline import Gateway
@@ -405,24 +406,11 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
 
 @contextlib.asynccontextmanager
 async def _served(application: Any) -> AsyncIterator[str]:
-    """The application under uvicorn, as `llm_functions.http.main` starts it, but on any free port and without signals."""
+    """The application as `llm_functions.http.main` serves it, but on any free port and without signals."""
     # With the protocol named, for asyncio sets TCP_NODELAY only then, as it does for the address that `main` gives.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        application,
-        loop="asyncio",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        access_log=False,
-        log_config=None,
-        log_level="warning",
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=3600,
-    )
+    config = http_server.config(application, log_config=None)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)

@@ -1,0 +1,62 @@
+"""The HTTP server in front of the application: uvicorn, with as few system calls as there are answers to send."""
+
+import asyncio
+import os
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+def config(application: Any, **more: Any) -> uvicorn.Config:
+    """How the application is served: for the Web Adapter beside it, and nobody else."""
+    settings: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "port": int(os.environ.get("AWS_LWA_PORT", "8080")),
+        "loop": "asyncio",
+        "http": _Connection,
+        "ws": "none",
+        "lifespan": "off",
+        "interface": "asgi3",
+        "access_log": False,
+        "log_level": "warning",
+        "server_header": False,
+        "date_header": False,
+        "proxy_headers": False,
+        "timeout_keep_alive": 3600,
+    }
+    return uvicorn.Config(application, **{**settings, **more})
+
+
+class _Connection(HttpToolsProtocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(_Gathered(transport, self.loop))  # pyright: ignore[reportArgumentType]
+
+
+class _Gathered:
+    """A transport that sends at once what is written in one turn of the loop.
+
+    uvicorn writes a response's head and body one after the other; a system call costs more than all that it does for either.
+    """
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._call_soon = loop.call_soon
+        self._pieces: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._pieces:
+            self._call_soon(self._flush)
+        self._pieces.append(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._pieces and not self._transport.is_closing():
+            self._transport.write(b"".join(self._pieces))
+        self._pieces.clear()
