@@ -73,9 +73,10 @@ class Record:
         self._fields["error.type"] = "abandoned"
 
     def close(self) -> None:
-        failed = [f"{attempt.target.name}: {attempt.error.code}" for attempt in self.attempts if attempt.error is not None]
+        failed = [(attempt.target.name, attempt.error) for attempt in self.attempts if attempt.error is not None]
         if failed:
-            self._fields["failed_attempts"] = failed
+            self._fields["failed_attempts"] = [f"{name}: {error.code}" for name, error in failed]
+            self._fields["failed_attempts.details"] = [error.detail or error.message for _, error in failed]
             self._target(self.attempts[-1].target)
         self._fields["duration_ms"] = self._elapsed_ms()
         write_log(self._fields)

@@ -1,4 +1,7 @@
-"""Amazon Bedrock Runtime as the local run plays it: Converse and ConverseStream on the real wire protocol.
+"""Amazon Bedrock Runtime as the local run plays it, on the real wire protocol.
+
+Converse and ConverseStream for every model; InvokeModel and InvokeModelWithResponseStream for imported models alone, in the
+format of OpenAI's chat completions (`bedrock_invoke`).
 
 boto3 works against it unmodified: signatures are verified, requests are held against botocore's own model of Converse and
 against what the model accepts, answers are JSON or an AWS event stream, errors are AWS's. Who answers is a `Model`
@@ -9,22 +12,20 @@ structured output. `additionalModelRequestFields`, `requestMetadata`, `performan
 their form and change nothing.
 """
 
-import asyncio
 import json
 import logging
 import re
-import struct
 import time
 import uuid
-import zlib
-from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import unquote
 
 from aiohttp import web
 
-from pulumi_llm_local.bedrock_fault import Cut, Fault, FaultKind, FaultSchedule, generate, parse_fault, refusal
+from pulumi_llm_local.bedrock_fault import generate, refusal, too_long
+from pulumi_llm_local.bedrock_invoke import MALFORMED_CHUNK, invoke_frames, invoke_whole, read_invoke
 from pulumi_llm_local.bedrock_model import (
     BedrockError,
     Block,
@@ -51,6 +52,16 @@ from pulumi_llm_local.bedrock_model import (
 )
 from pulumi_llm_local.bedrock_request import converse_input, read_call
 from pulumi_llm_local.bedrock_signature import Credentials, verify_signature
+from pulumi_llm_local.bedrock_wire import EVENT_STREAM, event_message, exception_message, outside_a_stream, raw_message
+from pulumi_llm_local.fault import Fault, FaultKind, FaultSchedule, parse_fault
+from pulumi_llm_local.upstream import (
+    Connections,
+    exceeds_context,
+    html_page,
+    send_stream,
+    send_whole,
+    within_generation,
+)
 
 __all__ = [
     "BedrockError",
@@ -96,17 +107,18 @@ def create_app(
     """Bedrock Runtime of one region for one pair of keys.
 
     `models` maps all that may stand in the path (a model id, an inference profile's id, an ARN) to what that model accepts.
+    The upstream that a fault may name is "bedrock".
     """
     converse_input()  # read now rather than while the first request waits
-    runtime = _Runtime(region, credentials, models, model, FaultSchedule(faults))
+    runtime = _Runtime(region, credentials, models, model, FaultSchedule(faults, "bedrock"))
     app = web.Application(client_max_size=_MAX_BODY_BYTES)
     app.router.add_route("*", "/{path:.*}", runtime.handle)
-    app.on_shutdown.append(runtime.stop)
+    app.on_shutdown.append(runtime.connections.stop)
     return app
 
 
 _MAX_BODY_BYTES = 25 * 1024 * 1024
-_OPERATION = re.compile(r"/model/(?P<model>.+)/(?P<operation>converse|converse-stream)")
+_OPERATION = re.compile(r"/model/(?P<model>.+)/(?P<operation>converse|converse-stream|invoke|invoke-with-response-stream)")
 
 
 class _Runtime:
@@ -123,7 +135,7 @@ class _Runtime:
         self._models = models
         self._model = model
         self._faults = faults
-        self._answering: set[asyncio.Task[web.StreamResponse]] = set()
+        self.connections = Connections()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         headers = {"x-amzn-RequestId": str(uuid.uuid4())}
@@ -141,11 +153,6 @@ class _Runtime:
         headers["x-amzn-ErrorType"] = failure.code
         return web.json_response({"message": failure.message}, status=failure.status, headers=headers)
 
-    async def stop(self, app: web.Application) -> None:
-        """End the answers under way (a stalled one would hold the server for ever)."""
-        for task in self._answering:
-            task.cancel()
-
     async def _handle(self, request: web.Request, headers: dict[str, str]) -> web.StreamResponse:
         started = time.monotonic()
         body = await request.read()
@@ -153,43 +160,61 @@ class _Runtime:
         path = _OPERATION.fullmatch(request.raw_path.partition("?")[0])
         if request.method != "POST" or path is None:
             raise BedrockError(
-                404, "UnknownOperationException", f"{request.method} {request.raw_path}: only Converse is played here"
+                404,
+                "UnknownOperationException",
+                f"{request.method} {request.raw_path}: only Converse and InvokeModel, whole and streamed, are played here",
             )
-        call = read_call(unquote(path["model"]), body, self._models)
+        model_id, operation = unquote(path["model"]), path["operation"]
+        invoked = operation.startswith("invoke")
+        call = read_invoke(model_id, body, self._models) if invoked else read_call(model_id, body, self._models)
         fault = self._faults.next()
-        refused = refusal(fault)
+        if fault == "html":
+            return html_page()
+        refused = refusal(fault) or (too_long() if exceeds_context(call) else None)
         if refused is not None:
             raise refused
-        if path["operation"] == "converse-stream":
-            answer = _send_stream(request, _events(generate(self._model, call, fault), started), headers)
-        else:
-            cut = fault == "cut-stream"  # is done to the body, not to the generation
-            events = _events(generate(self._model, call, None if cut else fault), started)
-            answer = _send_whole(request, events, headers, cut=cut)
-        return await self._while_connected(request, answer)
-
-    async def _while_connected(
-        self, request: web.Request, answer: Coroutine[Any, Any, web.StreamResponse]
-    ) -> web.StreamResponse:
-        """Run `answer`; stop it, and with it the generation, as soon as the client has gone."""
-        task = asyncio.create_task(answer)
-        self._answering.add(task)
-        task.add_done_callback(self._answering.discard)
+        send = self._send_stream if operation.endswith("stream") else self._send_whole
         try:
-            while not (await asyncio.wait({task}, timeout=_DISCONNECT_POLL_S))[0]:
-                if request.transport is None or request.transport.is_closing():
-                    break
-        finally:
-            task.cancel()  # does nothing to a task that is done
-            await asyncio.wait({task})
-        if task.cancelled() or isinstance(task.exception(), ConnectionError):
-            _abort(request)  # the client has gone, or the server stops in the middle of an answer
-            return web.Response()
-        return task.result()
+            return await self.connections.while_connected(request, send(request, call, fault, invoked, started, headers))
+        except BedrockError as error:
+            raise outside_a_stream(error) from error
+
+    async def _send_stream(
+        self,
+        request: web.Request,
+        call: ConverseCall,
+        fault: FaultKind | None,
+        invoked: bool,
+        started: float,
+        headers: Mapping[str, str],
+    ) -> web.StreamResponse:
+        pieces = generate(self._model, call, fault)
+        headers = {**headers, "Content-Type": EVENT_STREAM}
+        if invoked:
+            headers["X-Amzn-Bedrock-Content-Type"] = "application/json"
+        frames = invoke_frames(pieces, call, started) if invoked else _frames(_events(pieces, started))
+        malformed = MALFORMED_CHUNK if invoked else _MALFORMED_EVENT
+        return await send_stream(request, frames, headers, failed=exception_message, malformed=malformed)
+
+    async def _send_whole(
+        self,
+        request: web.Request,
+        call: ConverseCall,
+        fault: FaultKind | None,
+        invoked: bool,
+        started: float,
+        headers: Mapping[str, str],
+    ) -> web.StreamResponse:
+        pieces = generate(self._model, call, within_generation(fault))
+        if invoked:
+            answer, measured = await invoke_whole(pieces, call, started)
+            headers = {**headers, **measured}
+        else:
+            answer = await _whole(_events(pieces, started))
+        return await send_whole(request, json.dumps(answer).encode(), headers, fault)
 
 
-# aiohttp tells a handler of a lost connection only where the server's runner was set so; looking works under any runner.
-_DISCONNECT_POLL_S = 0.05
+_MALFORMED_EVENT = raw_message("event", "contentBlockDelta", b'{"contentBlockIndex": 0, "delta": {"te')
 
 
 # The answer on the wire.
@@ -240,44 +265,10 @@ def _delta(piece: Piece) -> tuple[str, Json]:
             return "toolUse", {"toolUse": {"input": piece.input}}
 
 
-async def _send_stream(
-    request: web.Request, events: AsyncGenerator[_Event, None], headers: dict[str, str]
-) -> web.StreamResponse:
-    """Write each event as it comes. The status waits for the first, so that an error before it is an HTTP error."""
-    response = web.StreamResponse(headers={**headers, "Content-Type": "application/vnd.amazon.eventstream"})
-    try:
-        async with aclosing(events):
-            async for name, payload in events:
-                if not response.prepared:
-                    await response.prepare(request)
-                await response.write(event_message("event", name, payload))
-    except Cut:
-        _abort(request)
-        return response
-    except BedrockError as error:
-        if not response.prepared:
-            raise _outside_a_stream(error) from error
-        name, payload = _stream_exception(error)
-        await response.write(event_message("exception", name, payload))
-    await response.write_eof()
-    return response
-
-
-async def _send_whole(
-    request: web.Request, events: AsyncGenerator[_Event, None], headers: dict[str, str], *, cut: bool
-) -> web.StreamResponse:
-    try:
-        body = json.dumps(await _whole(events)).encode()
-    except BedrockError as error:
-        raise _outside_a_stream(error) from error
-    if not cut:
-        return web.Response(body=body, content_type="application/json", headers=headers)
-    response = web.StreamResponse(headers={**headers, "Content-Type": "application/json"})
-    response.content_length = len(body)
-    await response.prepare(request)
-    await response.write(body[: len(body) // 2])
-    _abort(request)
-    return response
+async def _frames(events: AsyncGenerator[_Event, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(events):
+        async for name, payload in events:
+            yield event_message("event", name, payload)
 
 
 async def _whole(events: AsyncGenerator[_Event, None]) -> Json:
@@ -313,50 +304,3 @@ def _tool_input(text: str) -> Any:
         return json.loads(text)
     except ValueError:  # maxTokens cut the input short
         return {}
-
-
-def _abort(request: web.Request) -> None:
-    if request.transport is not None:
-        request.transport.abort()
-
-
-# The exceptions that ConverseStreamOutput models; another one becomes the model's stream error.
-_STREAM_EXCEPTIONS = frozenset(
-    {
-        "InternalServerException",
-        "ModelStreamErrorException",
-        "ValidationException",
-        "ThrottlingException",
-        "ServiceUnavailableException",
-    }
-)
-
-
-def _outside_a_stream(error: BedrockError) -> BedrockError:
-    if error.code == "ModelStreamErrorException":
-        return BedrockError(424, "ModelErrorException", error.message)
-    return error
-
-
-def _stream_exception(error: BedrockError) -> _Event:
-    code = error.code if error.code in _STREAM_EXCEPTIONS else "ModelStreamErrorException"
-    payload: Json = {"message": error.message}
-    if code == "ModelStreamErrorException":
-        payload |= {"originalStatusCode": error.status, "originalMessage": error.message}
-    return code[0].lower() + code[1:], payload
-
-
-def event_message(kind: Literal["event", "exception"], name: str, payload: Json) -> bytes:
-    """One message of application/vnd.amazon.eventstream: prelude, its CRC, headers, payload, the message's CRC."""
-    headers = b"".join(
-        struct.pack("!B", len(key)) + key.encode() + struct.pack("!BH", _STRING_HEADER, len(value)) + value.encode()
-        for key, value in ((f":{kind}-type", name), (":content-type", "application/json"), (":message-type", kind))
-    )
-    body = json.dumps(payload).encode()
-    prelude = struct.pack("!II", _FRAME_BYTES + len(headers) + len(body), len(headers))
-    message = prelude + struct.pack("!I", zlib.crc32(prelude)) + headers + body
-    return message + struct.pack("!I", zlib.crc32(message))
-
-
-_STRING_HEADER = 7
-_FRAME_BYTES = 16  # two lengths and two CRCs

@@ -1,4 +1,7 @@
-"""What a model behind the local Bedrock is asked and what it answers: the vocabulary of the server and of every `Model`."""
+"""What a model behind the local Bedrock is asked and what it answers: the vocabulary of the server and of every `Model`.
+
+The other upstreams of a local run use it as well, each with its own protocol around it.
+"""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,12 +18,14 @@ class ModelTraits:
 
     `accepts` holds any of max_tokens, temperature, top_p, stop, system and tools; of those in `exclusive` at most one may be
     given. `reasoning`: the model shows its reasoning. `max_output_tokens` bounds maxTokens, and stands for it when absent.
+    `context_tokens` bounds request and answer together; None: nothing does.
     """
 
     accepts: frozenset[str]
     exclusive: frozenset[str] = frozenset()
     reasoning: bool = False
     max_output_tokens: int = 4096
+    context_tokens: int | None = None
 
 
 @dataclass(frozen=True)
@@ -121,11 +126,12 @@ class ToolUseDelta:
 
 @dataclass(frozen=True)
 class Finish:
-    """The last piece of every answer."""
+    """The last piece of every answer. `stop_sequence` is the one that was met, as far as the model tells."""
 
     stop_reason: StopReason
     input_tokens: int
     output_tokens: int
+    stop_sequence: str | None = None
 
 
 Piece = TextDelta | ReasoningDelta | SignatureDelta | ToolUseStart | ToolUseDelta | Finish

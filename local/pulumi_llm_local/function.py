@@ -18,6 +18,7 @@ from typing import Any
 
 import aiohttp
 
+from llm_gateway.routes import ROUTES_FILE, Routes, load
 from pulumi_llm.bundle import host_python
 from pulumi_llm_local.graph import Resource
 
@@ -33,15 +34,21 @@ class FunctionError(Exception):
 
 
 class Function:
-    """One function. `start` before the first call; `stop` ends its process group."""
+    """One function. `start` before the first call; `stop` ends its process group.
 
-    def __init__(self, resource: Resource, environment: Mapping[str, str], log: Path) -> None:
+    `environment` is what Lambda sets; `addresses` stand in the place of variables that the program sets.
+    """
+
+    def __init__(
+        self, resource: Resource, environment: Mapping[str, str], log: Path, addresses: Mapping[str, str] | None = None
+    ) -> None:
         self.name = str(resource.state["name"])
         self.arn = str(resource.state["arn"])
         self.timeout = float(resource.state.get("timeout") or 3)
         self._inputs = resource.state
         self.root = Path(resource.inputs["code"]["path"])
         self._environment = environment
+        self._addresses = {} if addresses is None else addresses
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
         self._port = 0
@@ -52,6 +59,12 @@ class Function:
     def streams(self) -> bool:
         """Whether it answers invocations with a stream, as the Web Adapter does in that mode."""
         return self._variables().get("AWS_LWA_INVOKE_MODE") == "response_stream"
+
+    @property
+    def routes(self) -> Routes | None:
+        """The routes document of its bundle, with the values of its own environment; None where there is none."""
+        path = self.root / ROUTES_FILE
+        return load(path, self._variables()) if path.exists() else None
 
     async def start(self) -> None:
         """Start the process where it does not run, and wait until it listens. Raises `FunctionError`."""
@@ -143,6 +156,7 @@ class Function:
         return {
             **self._environment,
             **self._variables(),
+            **{name: address for name, address in self._addresses.items() if name in self._variables()},
             "AWS_LWA_PORT": str(self._port),
             "AWS_LAMBDA_FUNCTION_NAME": self.name,
             "AWS_LAMBDA_FUNCTION_VERSION": str(self._inputs.get("version") or "$LATEST"),

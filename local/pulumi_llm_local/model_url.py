@@ -7,7 +7,7 @@ from urllib.parse import urldefrag
 
 import aiohttp
 
-from pulumi_llm_local.bedrock import (
+from pulumi_llm_local.bedrock_model import (
     BedrockError,
     ConverseCall,
     Finish,
@@ -175,6 +175,7 @@ class _Answer:
         self._url = url
         self._call = call
         self._stop_reason: StopReason | None = None
+        self._stop_sequence: str | None = None
         self._usage: Json = {}
         self._characters = 0
         self._tool_calls: list[tuple[Any, Any]] = []  # index and id of each call begun
@@ -198,6 +199,7 @@ class _Answer:
             self._stop_reason,
             self._usage.get("prompt_tokens", _estimated_tokens(len(json.dumps(_request(self._call, ""))))),
             self._usage.get("completion_tokens", _estimated_tokens(self._characters)),
+            self._stop_sequence,
         )
 
     def _chunk(self, chunk: Json) -> Sequence[Piece]:
@@ -217,8 +219,9 @@ class _Answer:
             reason = choice.get("finish_reason")
             if reason:
                 # vLLM names the stop sequence that it met; others leave it untold.
-                met = reason == "stop" and isinstance(choice.get("stop_reason"), str)
-                self._stop_reason = "stop_sequence" if met else _STOP_REASONS.get(reason, "end_turn")
+                met = choice.get("stop_reason")
+                self._stop_sequence = met if reason == "stop" and isinstance(met, str) else None
+                self._stop_reason = "stop_sequence" if self._stop_sequence else _STOP_REASONS.get(reason, "end_turn")
         self.begun = self.begun or bool(pieces)
         self._characters += sum(len(_text(piece)) for piece in pieces)
         return pieces

@@ -1,4 +1,4 @@
-"""The services that moto plays, filled with what the program declares: today DynamoDB and SSM's parameters.
+"""The services that moto plays, filled with what the program declares: today DynamoDB, SSM's parameters and Secrets Manager.
 
 moto is a mock of AWS's own APIs: https://docs.getmoto.org
 """
@@ -21,7 +21,7 @@ PARAMETER = "aws:ssm/parameter:Parameter"
 # The resource types that are made in moto.
 TYPES = (TABLE, TABLE_ITEM, PARAMETER)
 # The variables by which every AWS SDK finds these services.
-ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SSM")
+ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_SECRETSMANAGER")
 
 
 class MotoError(Exception):
@@ -62,6 +62,14 @@ class Moto:
             for parameter in graph.of_type(PARAMETER):
                 values = {key: parameter.state[key.lower()] for key in ("Name", "Type", "Value")}
                 await self._call(session, graph.region, "ssm", "AmazonSSM.PutParameter", {**values, "Overwrite": True})
+
+    async def add_secrets(self, region: str, secrets: Mapping[str, str]) -> None:
+        """Make secrets that the program only names, by their ARNs. Raises `MotoError`."""
+        async with aiohttp.ClientSession() as session:
+            for arn, value in secrets.items():
+                # moto chooses an ARN itself, but finds a secret by the end of an ARN that is its name.
+                values = {"Name": arn.rpartition(":")[2], "SecretString": value}
+                await self._call(session, region, "secretsmanager", "secretsmanager.CreateSecret", values)
 
     async def stop(self) -> None:
         await stop_process(self._process)

@@ -11,7 +11,7 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,16 +19,14 @@ from typing import Any
 
 from aiohttp import web
 
-from llm_gateway.routes import ROUTES_FILE, Routes
-from llm_gateway.routes import load as load_routes
 from pulumi_llm.bundle import TARGET_VARIABLE, cache_folder
-from pulumi_llm.models import ModelError, find
 from pulumi_llm_local import graph as graphs
 from pulumi_llm_local import moto
 from pulumi_llm_local.api_gateway import REST_API, RestApi
-from pulumi_llm_local.bedrock import Credentials, Fault, Model, ModelTraits, create_app
+from pulumi_llm_local.bedrock import Credentials, Fault, Model
 from pulumi_llm_local.function import FUNCTION, Function
 from pulumi_llm_local.graph import Graph
+from pulumi_llm_local.model_upstreams import ModelUpstreams
 from pulumi_llm_local.page import page_handler
 from pulumi_llm_local.served import Served
 
@@ -129,19 +127,24 @@ async def running(options: Options, progress: Progress) -> AsyncGenerator[Runnin
         key = Credentials(access_key="AKIALOCALSTACK000000", secret_key=secrets.token_urlsafe(30))
         variables = _aws_variables(graph.region, key)
         bedrock: dict[str, str] = {}
-        if options.aws_bedrock:
-            variables |= _own_credentials()
-        else:
-            variables["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"] = await _serve_bedrock(stop, graph, key, options)
-            bedrock = dict(variables)
+        addresses: dict[str, str] = {}
         functions = {
-            str(resource.state["name"]): Function(resource, variables, logs / f"{resource.name}.log")
+            str(resource.state["name"]): Function(resource, variables, logs / f"{resource.name}.log", addresses)
             for resource in graph.of_type(FUNCTION)
         }
         for function in functions.values():
             stop.push_async_callback(function.stop)
+        upstreams = ModelUpstreams.of(routes for function in functions.values() if (routes := function.routes) is not None)
+        _check_upstreams(options.faults, upstreams.names)
+        if options.aws_bedrock:
+            variables |= _own_credentials()
+        else:
+            app = upstreams.bedrock(graph.region, key, options.model, options.faults)
+            variables["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"] = await _serve_upstream(stop, app)
+            bedrock = dict(variables)
         await mock_started
         await mock.fill(graph)
+        await _serve_endpoints(stop, upstreams, mock, addresses, graph.region, options)
         variables |= dict.fromkeys(moto.ENDPOINTS, mock.url)
         await asyncio.gather(*(function.start() for function in functions.values()))
 
@@ -213,6 +216,13 @@ def _aws_variables(region: str, key: Credentials) -> dict[str, str]:
     }
 
 
+def _check_upstreams(faults: Sequence[Fault], names: Sequence[str]) -> None:
+    """Raises `LocalError` for a fault of an upstream that the stack does not call: it would do nothing."""
+    for fault in faults:
+        if fault.upstream and fault.upstream not in names:
+            raise LocalError(f"--fault: the stack calls no upstream {fault.upstream!r}; it calls {', '.join(names)}")
+
+
 def _own_credentials() -> dict[str, str]:
     """The user's AWS credentials, as every AWS tool finds them. Raises `LocalError` where there are none."""
     import botocore.session
@@ -225,37 +235,25 @@ def _own_credentials() -> dict[str, str]:
     return {"AWS_ACCESS_KEY_ID": frozen.access_key, "AWS_SECRET_ACCESS_KEY": frozen.secret_key, **token}
 
 
-async def _serve_bedrock(stop: contextlib.AsyncExitStack, graph: Graph, key: Credentials, options: Options) -> str:
-    models = {
-        target.model: _traits(target.model, target)
-        for routes in _routes(graph)
-        for alias in routes.aliases
-        for target in alias.targets
-        if target.provider == "bedrock"
-    }
-    app = create_app(region=graph.region, credentials=key, models=models, model=options.model, faults=options.faults)
+async def _serve_endpoints(
+    stop: contextlib.AsyncExitStack,
+    upstreams: ModelUpstreams,
+    mock: moto.Moto,
+    addresses: dict[str, str],
+    region: str,
+    options: Options,
+) -> None:
+    """Play every endpoint, with a key of this run's own, and put its address into `addresses`."""
+    keys: dict[str, str] = {}
+    for endpoint in upstreams.endpoints.values():
+        key = keys.setdefault(endpoint.secret_arn, f"local-{secrets.token_urlsafe(24)}") if endpoint.secret_arn else None
+        address = await _serve_upstream(stop, upstreams.endpoint(endpoint, key, options.model, options.faults))
+        addresses[endpoint.base_url_variable] = address
+    await mock.add_secrets(region, keys)
+
+
+async def _serve_upstream(stop: contextlib.AsyncExitStack, app: web.Application) -> str:
     return await _serve(stop, web.AppRunner(app, access_log=None), _listen(0))
-
-
-def _traits(model: str, target: Any) -> ModelTraits:
-    try:
-        reasoning = find(model.rpartition("/")[2])[0].reasoning
-    except ModelError:
-        reasoning = False  # an ARN that does not tell its model
-    return ModelTraits(
-        accepts=frozenset(target.accepts),
-        exclusive=frozenset(target.exclusive),
-        reasoning=reasoning,
-        max_output_tokens=target.max_output_tokens,
-    )
-
-
-def _routes(graph: Graph) -> Iterator[Routes]:
-    """The routes documents of the deployed bundles, each once."""
-    roots = {Path(function.inputs["code"]["path"]) for function in graph.of_type(FUNCTION)}
-    for root in sorted(roots):
-        if (root / ROUTES_FILE).exists():
-            yield load_routes(root / ROUTES_FILE)
 
 
 def _apis(
@@ -275,7 +273,7 @@ def _apis(
 
 
 def _served(api: RestApi, region: str, key: Credentials, socket_: socket.socket) -> Served:
-    documents = [load_routes(function.root / ROUTES_FILE) for function in api.functions]
+    documents = [routes for function in api.functions if (routes := function.routes) is not None]
     return Served(
         url=f"http://127.0.0.1:{socket_.getsockname()[1]}/{api.stage_name}",
         keys=api.keys,

@@ -1,6 +1,6 @@
 """The model that answers in a local run when no real one was asked for: deterministic, and it says that it is a stand-in.
 
-A token is a word or a punctuation mark (`count_tokens`), so that every number in an answer can be checked by hand.
+What a token is here, `tokens` says.
 """
 
 import asyncio
@@ -13,24 +13,23 @@ from fractions import Fraction
 from typing import Any, cast
 from urllib.parse import unquote
 
-from pulumi_llm_local.bedrock import (
-    Block,
+from pulumi_llm_local.bedrock_model import (
     ConverseCall,
     Finish,
     Json,
     Piece,
-    ReasoningBlock,
     ReasoningDelta,
     SignatureDelta,
     StopReason,
     TextBlock,
     TextDelta,
-    Tool,
     ToolResultBlock,
-    ToolUseBlock,
     ToolUseDelta,
     ToolUseStart,
 )
+from pulumi_llm_local.tokens import count_tokens, input_tokens
+
+__all__ = ["StandInModel", "count_tokens", "sample"]
 
 
 class StandInModel:
@@ -53,24 +52,20 @@ class StandInModel:
             yield piece
 
 
-def count_tokens(text: str) -> int:
-    """Words and punctuation marks: a run of letters, digits and underscores is one token, any other visible sign is one."""
-    return len(_TOKEN.findall(text))
-
-
-_TOKEN = re.compile(r"\w+|[^\w\s]")
 _TOKEN_WITH_SPACE = re.compile(r"\s*(?:\w+|[^\w\s])|\s+$")
 
 
 def _answer(call: ConverseCall) -> Iterator[Piece]:
     budget = call.traits.max_output_tokens if call.max_tokens is None else call.max_tokens
+    if call.traits.context_tokens is not None:
+        budget = min(budget, max(call.traits.context_tokens - input_tokens(call), 0))
     left = budget
     if call.traits.reasoning:
         thought, left = _first_tokens(_reasoning(call), left)
         yield from (ReasoningDelta(token) for token in thought)
         if left:
             yield SignatureDelta(_digest(call, "signature"))
-    whole, stop_reason = False, "max_tokens"
+    whole, stop_reason, stopped = False, "max_tokens", None
     if left and _calls_a_tool(call):
         tool = next(tool for tool in call.tools if call.tool_choice != "tool" or tool.name == call.tool_name)
         yield ToolUseStart("tooluse_" + _digest(call, "tool")[:22], tool.name)
@@ -82,11 +77,11 @@ def _answer(call: ConverseCall) -> Iterator[Piece]:
         text = _text(call)
         tokens, remaining = _first_tokens(text, left)
         shown, stopped = _until_stop("".join(tokens), call.stop)
-        whole, stop_reason = stopped or shown == text, "stop_sequence" if stopped else "end_turn"
+        whole, stop_reason = bool(stopped) or shown == text, "stop_sequence" if stopped else "end_turn"
         tokens, left = _first_tokens(shown, left) if stopped else (tokens, remaining)
         yield from (TextDelta(token) for token in tokens)
     reason = cast(StopReason, stop_reason if whole else "max_tokens")
-    yield Finish(reason, _input_tokens(call), budget - left)
+    yield Finish(reason, input_tokens(call), budget - left, stopped)
 
 
 def _first_tokens(text: str, limit: int) -> tuple[list[str], int]:
@@ -98,9 +93,10 @@ def _first_tokens(text: str, limit: int) -> tuple[list[str], int]:
     return tokens[:limit], 0
 
 
-def _until_stop(text: str, stop: tuple[str, ...]) -> tuple[str, bool]:
-    found = [text.index(sequence) for sequence in stop if sequence in text]
-    return (text[: min(found)], True) if found else (text, False)
+def _until_stop(text: str, stop: tuple[str, ...]) -> tuple[str, str | None]:
+    """`text` up to the first stop sequence in it, and that sequence."""
+    found = [(text.index(sequence), sequence) for sequence in stop if sequence in text]
+    return (text[: min(found)[0]], min(found)[1]) if found else (text, None)
 
 
 def _calls_a_tool(call: ConverseCall) -> bool:
@@ -141,25 +137,6 @@ def _quoted(prompt: str, words: int = 24) -> str:
 
 def _digest(call: ConverseCall, purpose: str) -> str:
     return hashlib.sha256(f"{purpose} {call.model_id} {call.messages!r} {call.tools!r}".encode()).hexdigest()
-
-
-def _input_tokens(call: ConverseCall) -> int:
-    """Over the system texts, the messages and the tools' names, descriptions and schemas."""
-    texts = [*call.system, *(_block_text(block) for message in call.messages for block in message.content)]
-    texts += [text for tool in call.tools for text in _tool_texts(tool)]
-    return sum(count_tokens(text) for text in texts)
-
-
-def _block_text(block: Block) -> str:
-    match block:
-        case TextBlock() | ReasoningBlock() | ToolResultBlock():
-            return block.text
-        case ToolUseBlock():
-            return f"{block.name} {json.dumps(block.input, ensure_ascii=False)}"
-
-
-def _tool_texts(tool: Tool) -> tuple[str, str, str]:
-    return tool.name, tool.description, json.dumps(tool.schema, ensure_ascii=False)
 
 
 # A value for a JSON Schema.

@@ -4,13 +4,14 @@ import asyncio
 from typing import Any
 
 import pytest
+from botocore.eventstream import ChecksumMismatch
 from botocore.exceptions import ClientError, EventStreamError, ReadTimeoutError
 from urllib3.exceptions import ProtocolError
 from urllib3.exceptions import ReadTimeoutError as UnwrappedReadTimeoutError
 
 from pulumi_llm_local import bedrock_fault
 from pulumi_llm_local.bedrock import Fault, parse_fault
-from pulumi_llm_local.bedrock_fault import FaultSchedule
+from pulumi_llm_local.fault import FaultSchedule
 from support.local_bedrock import HELLO, client, converse, deltas, names, running, stream
 
 
@@ -21,6 +22,8 @@ from support.local_bedrock import HELLO, client, converse, deltas, names, runnin
         ("not-ready", 429, "ModelNotReadyException"),
         ("500", 500, "InternalServerException"),
         ("503", 503, "ServiceUnavailableException"),
+        ("bad-key", 403, "UnrecognizedClientException"),
+        ("context", 400, "ValidationException"),
     ],
 )
 async def test_a_refusing_fault_hits_its_share_of_the_requests(kind: str, status: int, code: str) -> None:
@@ -31,7 +34,7 @@ async def test_a_refusing_fault_hits_its_share_of_the_requests(kind: str, status
             return error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Error"]["Code"]
         return 200, ""
 
-    async with running(None, parse_fault(f"{kind}:0.3")) as url:
+    async with running(None, parse_fault(f"bedrock={kind}:0.3"), parse_fault("deepseek=500")) as url:
         boto = client(url)
         outcomes = [await outcome() for _ in range(10)]
     assert [i for i, seen in enumerate(outcomes) if seen == (status, code)] == [3, 6, 9]
@@ -39,7 +42,7 @@ async def test_a_refusing_fault_hits_its_share_of_the_requests(kind: str, status
 
 
 async def test_two_faults_keep_their_rates() -> None:
-    schedule = FaultSchedule([Fault("throttle", 0.5), Fault("500", 0.5)])
+    schedule = FaultSchedule([Fault("throttle", 0.5), Fault("500", 0.5)], "bedrock")
     kinds = [schedule.next() for _ in range(100)]
     assert kinds.count("throttle") + kinds.count("500") >= 98
     assert abs(kinds.count("throttle") - kinds.count("500")) <= 1
@@ -100,11 +103,42 @@ async def test_a_stream_error() -> None:
     assert whole.value.response["ResponseMetadata"]["HTTPStatusCode"] == 424
 
 
-@pytest.mark.parametrize("text", ["throttling", "throttle:1.5", "throttle:-1", "throttle:", "throttle:nan", ":0.5", ""])
+async def test_refused_content_ends_the_answer() -> None:
+    async with running(None, Fault("refuse")) as url:
+        whole, events = await converse(url), await stream(url)
+    assert whole["stopReason"] == events[-2]["messageStop"]["stopReason"] == "content_filtered"
+    assert len(deltas(events)) == whole["usage"]["outputTokens"] == 3
+    assert whole["usage"]["inputTokens"] == 6
+
+
+async def test_malformed_answers() -> None:
+    async with running(None, Fault("malformed")) as url:
+        # botocore takes what is no JSON for an empty document.
+        assert "output" not in await converse(url)
+        events = await stream(url)
+    assert [name for name in names(events) if name != "contentBlockDelta"] == ["messageStart"]
+    assert events[-1] == {"contentBlockDelta": {}}
+
+
+async def test_a_page_in_the_place_of_an_answer() -> None:
+    async with running(None, Fault("html")) as url:
+        assert "output" not in await converse(url)
+        with pytest.raises(ChecksumMismatch):
+            await stream(url)
+
+
+WRONG = ["throttling", "throttle:1.5", "throttle:-1", "throttle:", "throttle:nan", ":0.5", ""]
+WRONG_UPSTREAM = ["=throttle", "a b=throttle", "deepseek=", "x=y=throttle"]
+
+
+@pytest.mark.parametrize("text", WRONG + WRONG_UPSTREAM)
 def test_a_wrong_fault_says_what_would_be_right(text: str) -> None:
     with pytest.raises(ValueError, match="throttle"):
         parse_fault(text)
 
 
-def test_a_fault_without_a_rate_hits_every_request() -> None:
-    assert parse_fault("stall") == Fault("stall", 1.0)
+def test_a_fault_hits_every_request_to_every_upstream_unless_it_says_less() -> None:
+    assert parse_fault("stall") == Fault("stall", 1.0, "")
+    assert parse_fault("my-vllm.eu=500:0.25") == Fault("500", 0.25, "my-vllm.eu")
+    schedules = [FaultSchedule([parse_fault("deepseek=500"), parse_fault("stall")], name) for name in ("bedrock", "deepseek")]
+    assert [[schedule.next() for _ in range(3)] for schedule in schedules] == [["stall"] * 3, ["500", "stall", "500"]]

@@ -322,6 +322,7 @@ OPTIONS = [
     (("--stack", "qa"), 1, "there is no stack 'qa'"),
     (("--fault", "flood"), 2, "--fault: "),
     (("--fault", "throttle:2"), 2, "--fault: "),
+    (("--fault", "deepsek=throttle"), 1, "--fault: the stack calls no upstream 'deepsek'; it calls bedrock"),
     (("--model-delay", "soon"), 2, "--model-delay: must be seconds"),
     (("--bedrock", "azure"), 2, "--bedrock: must be 'local' or 'aws'"),
     (("--bedrock", "aws", "--fault", "500"), 2, "have nothing to act on"),

@@ -28,7 +28,7 @@ def _local(
         str, typer.Option(help="The local model's delays in seconds: FIRST or FIRST,TOKEN.", metavar="FIRST[,TOKEN]")
     ] = "0.3,0.02",
     fault: Annotated[
-        list[str] | None, typer.Option(help="Make a share of the model calls fail.", metavar="KIND[:RATE]")
+        list[str] | None, typer.Option(help="Make a share of the model calls fail.", metavar="[PROVIDER=]KIND[:RATE]")
     ] = None,
     config: Annotated[
         list[str] | None, typer.Option(help="Override a setting, such as api.daily_quota=50.", metavar="KEY=VALUE")
