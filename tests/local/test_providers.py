@@ -1,4 +1,4 @@
-"""Every kind of provider behind the whole stack, as the command plays it: each answers, and what one lets fall another takes."""
+"""Every kind of provider behind the whole stack, as the command plays it: each answers, and where one fails another does."""
 
 import json
 from collections.abc import Iterator

@@ -222,7 +222,10 @@ def test_under_a_fault_every_answer_is_whole_or_a_typed_error(fault: str) -> Non
     errors = [outcome for outcome in outcomes if outcome is not None]
     assert {outcome for outcome in errors if outcome not in before and outcome not in within} == set()
     if before | within:
-        assert len(errors) == round(share * len(outcomes))
+        assert len(errors) <= round(share * len(outcomes))  # the others were asked again
+        assert len(errors) == round(share * len(outcomes)) or not fault.startswith(
+            "not-ready"
+        )  # half a minute is too long for that
     else:
         assert not errors
 
