@@ -1,4 +1,4 @@
-"""The HTTP server in front of the application: uvicorn, with as few system calls as there are answers to send."""
+"""The HTTP server in front of the application: uvicorn, with a system call less an answer."""
 
 import asyncio
 import os
@@ -34,29 +34,35 @@ class _Connection(HttpToolsProtocol):
 
 
 class _Gathered:
-    """A transport that sends at once what is written in one turn of the loop.
+    """A transport that sends a response's head together with what follows it in the same turn of the loop.
 
-    uvicorn writes a response's head and body one after the other; a system call costs more than all that it does for either.
+    uvicorn writes them one after the other, and a system call costs more than all that it does for either.
     """
 
     def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._call_soon = loop.call_soon
-        self._pieces: list[bytes] = []
+        self._head = b""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        if not self._pieces:
+        if self._head:
+            data = self._head + data
+            self._head = b""
+            self._transport.write(data)
+        elif data.startswith(b"HTTP/1.1 "):
+            self._head = data
             self._call_soon(self._flush)
-        self._pieces.append(data)
+        else:
+            self._transport.write(data)
 
     def close(self) -> None:
         self._flush()
         self._transport.close()
 
     def _flush(self) -> None:
-        if self._pieces and not self._transport.is_closing():
-            self._transport.write(b"".join(self._pieces))
-        self._pieces.clear()
+        if self._head and not self._transport.is_closing():
+            self._transport.write(self._head)
+        self._head = b""

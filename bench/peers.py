@@ -1,0 +1,701 @@
+"""Our function's gateway against LiteLLM's proxy and Portkey's gateway: latency, CPU, throughput, start and memory.
+
+    python bench/peers.py [--only ours,portkey] [--seconds 0.5]
+
+One client (ours) sends the same requests of OpenAI's dialect to each gateway, one process each, and each calls one fake
+provider (peers_upstream.py): in OpenAI's dialect, then as Bedrock. `direct` is the client calling that provider itself (Bedrock
+unsigned: the signature is the gateway's cost). Every answer's tokens are counted and each gateway's first ones are compared
+with what was sent, and the provider's own count has to agree: what is measured are answers.
+
+- added: a whole answer of 64 tokens, one at a time: the median and the 99th percentile, less direct's.
+- first token: of a stream, less direct's, one at a time.
+- CPU: of the gateway's process and its children by the kernel's account (Linux), one at a time as in a Lambda environment;
+  a token's is of a stream of 256 tokens that come 100 a second, the request's own included. A process that wakes for one token
+  finds the caches cold, so a good part of that is the machine's, the same for all.
+- rates: 64 at once, as in a container, tokens as fast as the gateway takes them. Client, provider and gateway share this
+  machine: `busy` is the CPUs that the gateway had meanwhile. Below 1 something else was the limit, and for a gateway that is
+  as fast as `direct` it was the client or the provider. An answer's tokens then come together, which flatters whoever passes
+  on what has been read at once; tokens a CPU second are of 64 streams of 100 tokens a second each, as models send them. An aim
+  that is more than `direct` is marked so: client and provider cannot show it.
+- start: from the process's start to its first whole answer; memory at start is resident then, the peak after all load.
+
+The gateways take turns in every round, so that a busy machine slows all; every figure is the median over the rounds. Ours is
+the bundle, started as on Lambda without the Web Adapter, on Lambda's Python where this machine has it; LiteLLM is on the same
+Python, with bytecode, one worker, no database and its logs at errors; Portkey is on the node of the PATH, in production mode
+without its console. Their versions are locked in bench/peers/ and installed once, into the project's cache; one that cannot be
+installed is left out. It stops by itself after some four minutes, and fails only where ours does.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import quote
+
+import msgspec
+from cold_start import KEY, REGION, SECRET, TARGET, assemble, function_environment, pythons
+from peers_upstream import FAST, MARK, PACED, PROMPT_TOKENS, text
+
+from llm_gateway.http_client import ConnectError, HttpClient, HttpError
+from llm_gateway.routes import ROUTES_FILE, Alias, Endpoint, Routes, encode
+from pulumi_llm import bundle
+
+HERE = Path(__file__).resolve().parent
+UPSTREAMS = ("openai", "bedrock")
+SECONDS = 0.5  # a measurement, which ends with the answers that are under way then
+STARTS = 3
+WARM_UP_AT_ONCE = 16
+PATIENCE = 60.0  # seconds for a start, and for any answer
+CONNECT_EVERY = 0.005  # seconds, while a gateway starts
+
+OPENAI_KEY = "sk-bench"
+SYSTEM = "You are a helpful AI assistant. Answer in plain words, and say so where you do not know."
+PROMPT = "What does a gateway between an application and a language model do, and what does it cost? " * 6
+
+
+class Case(NamedTuple):
+    name: str
+    tokens: int
+    at_once: int
+    stream: bool = True
+    paced: bool = False
+    rounds: int = 5
+
+
+# The first is the load under which V8 compiles what it will.
+CASES = (
+    Case("whole at once", 64, 64, stream=False),
+    Case("whole", 64, 1, stream=False),
+    Case("first token", 4, 1, paced=True),
+    Case("paced", 256, 1, paced=True, rounds=2),
+    Case("streamed at once", 256, 64, rounds=3),
+    Case("paced at once", 256, 64, paced=True, rounds=1),
+)
+WHOLE_AT_ONCE, WHOLE, FIRST_TOKEN, PACED_STREAM, STREAMED_AT_ONCE, PACED_AT_ONCE = CASES
+
+
+class Request(NamedTuple):
+    url: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class Answered(NamedTuple):
+    """Milliseconds until an answer's first token and its last byte."""
+
+    first: float
+    last: float
+
+
+class Measured(NamedTuple):
+    """One round of one case at one gateway."""
+
+    answers: list[Answered]
+    seconds: float
+    cpu: float
+
+    def percentile(self, percent: int) -> float:
+        times = sorted(answer.last for answer in self.answers)
+        return times[min(len(times) - 1, len(times) * percent // 100)]
+
+    def first(self) -> float:
+        return statistics.median(answer.first for answer in self.answers)
+
+    def rate(self) -> float:
+        return len(self.answers) / self.seconds
+
+    def work(self) -> float:
+        """CPU seconds an answer."""
+        return self.cpu / len(self.answers)
+
+    def busy(self) -> float:
+        return self.cpu / self.seconds
+
+
+class Started(NamedTuple):
+    """Seconds to the first answer, and the resident memory then, in MB."""
+
+    seconds: float
+    memory: float
+
+
+class Results(NamedTuple):
+    """What one gateway did with one upstream; the rounds of a case are in its turn's order, the same for all gateways."""
+
+    starts: list[Started]
+    rounds: dict[Case, list[Measured]]
+    peak: float
+
+
+class GatewayFailed(Exception):
+    """A gateway that does not start, or does not answer what it should."""
+
+
+class NotInstalled(Exception):
+    pass
+
+
+Processes = list[subprocess.Popen[bytes]]
+
+
+def main() -> int:
+    options = _options()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(1))  # end what was started
+    processes: Processes = []
+    failed = False
+    with tempfile.TemporaryDirectory() as name:
+        try:
+            gateways = _gateways(options.only.split(","), Path(name))
+            for upstream in UPSTREAMS:
+                run = Run(upstream, gateways, Path(name), processes, options.seconds)
+                results = asyncio.run(run.results())
+                failed |= "ours" in run.failures
+                print_table(upstream, results, run.failures)
+        finally:
+            for process in processes:
+                end(process)
+    return int(failed)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", default="ours,portkey,litellm", help="the gateways to measure, with commas between")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long one measurement lasts")
+    return parser.parse_args()
+
+
+def _gateways(names: list[str], folder: Path) -> list["Gateway"]:
+    python = list(pythons().values())[-1]  # Lambda's, where there is one
+    gateways: list[Gateway] = []
+    for kind in (Ours, Portkey, LiteLlm):
+        if kind.name in names:
+            try:
+                gateways.append(kind(folder, python))
+            except NotInstalled as error:
+                print(f"{kind.name} cannot be installed and is left out: {error}")
+    return gateways
+
+
+# The measurements.
+
+
+class Run:
+    """Every gateway on one upstream. A gateway that fails drops out, and `failures` says why."""
+
+    def __init__(self, upstream: str, gateways: list["Gateway"], folder: Path, processes: Processes, seconds: float) -> None:
+        self._upstream = upstream
+        self._left = {gateway.name: gateway for gateway in gateways}
+        self._folder = folder
+        self._processes = processes
+        self._seconds = seconds
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._ports: dict[str, int] = {}
+        self.failures: dict[str, str] = {}
+
+    async def results(self) -> dict[str, Results]:
+        command = [sys.executable, str(HERE / "peers_upstream.py"), "serve"]
+        upstream = self._spawn(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert upstream.stdout is not None
+        self._address = f"http://127.0.0.1:{int(upstream.stdout.readline())}"
+        async with HttpClient() as client:
+            self._client = client
+            starts = await self._starts()
+            rounds = {case: await self._rounds(case) for case in CASES}
+        peaks = {name: memory(self._running[name].pid, "VmHWM") for name in self._left}
+        for process in (*self._running.values(), upstream):
+            end(process)
+        return {
+            name: Results(starts.get(name, []), {case: rounds[case].get(name, []) for case in CASES}, peaks.get(name, 0.0))
+            for name in ("direct", *self._left)
+        }
+
+    def _drop(self, name: str, error: Exception) -> None:
+        self.failures[name] = f"{type(error).__name__}: {error}" if not isinstance(error, GatewayFailed) else str(error)
+        _progress(f"{self._upstream}: {name} dropped out: {self.failures[name]}")
+        del self._left[name]
+        if name in self._running:
+            end(self._running[name])
+
+    async def _starts(self) -> dict[str, list[Started]]:
+        """The very first start reads the files from the disk and does not count; what the last one started is left running."""
+        starts: dict[str, list[Started]] = {name: [] for name in self._left}
+        for number in range(0 if self._upstream == UPSTREAMS[0] else 1, STARTS + 1):
+            for name, gateway in list(self._left.items()):
+                _progress(f"{self._upstream}: start {number} of {STARTS}, {name}")
+                if name in self._running:
+                    end(self._running[name])
+                try:
+                    started = await self._start(gateway)
+                except (GatewayFailed, HttpError) as error:
+                    self._drop(name, error)
+                else:
+                    starts[name] += [started] if number else []
+        return starts
+
+    async def _start(self, gateway: "Gateway") -> Started:
+        name = gateway.name
+        port = self._ports[name] = _free_port()
+        command = gateway.command(self._upstream, self._address, port)
+        request = self._request(name, WHOLE)
+        log = self._folder / f"{name}.log"
+        with log.open("wb") as output:
+            start = time.perf_counter()
+            process = self._spawn(
+                command.arguments,
+                cwd=command.folder,
+                env=command.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        self._running[name] = process
+        while True:
+            try:
+                await self._ask(request, WHOLE)
+                return Started(time.perf_counter() - start, memory(process.pid, "VmRSS"))
+            except ConnectError:
+                if process.poll() is not None or time.perf_counter() > start + PATIENCE:
+                    lines = log.read_text(errors="replace").split("\n")
+                    raise GatewayFailed(f"does not start: {' | '.join(lines[-4:])[-500:]}") from None
+                await asyncio.sleep(CONNECT_EVERY)
+
+    def _spawn(self, arguments: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(arguments, start_new_session=True, **options)
+        self._processes.append(process)
+        return process
+
+    async def _rounds(self, case: Case) -> dict[str, list[Measured]]:
+        """The first round warms up and does not count; a paced stream is as long as any, and needs none."""
+        paced = case in {PACED_STREAM, PACED_AT_ONCE}
+        names = [*([] if paced else ["direct"]), *self._left]
+        rounds: dict[str, list[Measured]] = {name: [] for name in names}
+        for number in range(1 if paced else 0, case.rounds + 1):
+            _progress(f"{self._upstream}: {case.name}, round {number} of {case.rounds}")
+            for name in names:
+                if name in self.failures:
+                    continue
+                try:
+                    if number == 0:
+                        await self._compare(name, case)
+                        await self._measure(name, case._replace(at_once=min(case.at_once, WARM_UP_AT_ONCE)))
+                    else:
+                        rounds[name].append(await self._measure(name, case))
+                except (GatewayFailed, HttpError, LookupError, TypeError, ValueError) as error:
+                    if name == "direct":
+                        raise
+                    self._drop(name, error)
+        return rounds
+
+    async def _measure(self, name: str, case: Case) -> Measured:
+        request = self._request(name, case)
+        pid = self._running[name].pid if name in self._running else 0
+        answers: list[Answered] = []
+        asked = await self._asked()
+        used, start = cpu(pid), time.perf_counter()
+        until = start + self._seconds
+
+        async def worker() -> None:
+            while time.perf_counter() < until:
+                answers.append((await self._ask(request, case))[0])
+
+        for outcome in await asyncio.gather(*(worker() for _ in range(case.at_once)), return_exceptions=True):
+            if outcome is not None:
+                raise outcome
+        seconds, used = time.perf_counter() - start, cpu(pid) - used
+        asked = await self._asked() - asked
+        if asked != len(answers):
+            raise GatewayFailed(f"{case.name}: asked {len(answers)} times, it asked the provider {asked} times")
+        return Measured(answers, seconds, used)
+
+    async def _ask(self, request: Request, case: Case) -> tuple[Answered, bytes]:
+        first = 0.0
+        pieces: list[bytes] = []
+        start = time.perf_counter()
+        response = await self._client.send("POST", *request, response_timeout=PATIENCE, read_timeout=PATIENCE)
+        async for piece in response.chunks():
+            if not first and MARK in piece:
+                first = time.perf_counter()
+            pieces.append(piece)
+        last = time.perf_counter()
+        body = b"".join(pieces)
+        if response.status != 200 or body.count(MARK) != case.tokens:
+            raise GatewayFailed(f"{case.name}: answered {response.status} {body[-300:]!r}")
+        return Answered((first - start) * 1000, (last - start) * 1000), body
+
+    async def _compare(self, name: str, case: Case) -> None:
+        """Read one answer as a caller does: its text and its usage have to be what the provider sent."""
+        _, body = await self._ask(self._request(name, case), case)
+        if name == "direct":
+            return
+        if case.stream:
+            *events, done = [line.removeprefix(b"data:").strip() for line in body.splitlines() if line.startswith(b"data:")]
+            documents = [json.loads(event) for event in events]
+            found = "".join(
+                choice["delta"].get("content") or "" for document in documents for choice in document.get("choices", ())
+            )
+            complete = done == b"[DONE]"
+        else:
+            documents = [json.loads(body)]
+            found = documents[0]["choices"][0]["message"]["content"]
+            complete = True
+        usage = next((document["usage"] for document in reversed(documents) if document.get("usage")), {})
+        counts = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        if not complete or found != text(case.tokens) or counts != (PROMPT_TOKENS, case.tokens):
+            raise GatewayFailed(f"{case.name}: an answer is not what the provider sent: {body[-500:]!r}")
+
+    async def _asked(self) -> int:
+        response = await self._client.send(
+            "GET", f"{self._address}/count", [], b"", response_timeout=PATIENCE, read_timeout=PATIENCE
+        )
+        return int(await response.read())
+
+    def _request(self, name: str, case: Case) -> Request:
+        model = (PACED if case.paced else FAST)[self._upstream]
+        content = ("content-type", "application/json")
+        if name == "direct" and self._upstream == "bedrock":
+            body = {
+                "messages": [{"role": "user", "content": [{"text": PROMPT}]}],
+                "inferenceConfig": {"maxTokens": case.tokens, "temperature": 0.7},
+                "system": [{"text": SYSTEM}],
+            }
+            operation = "converse-stream" if case.stream else "converse"
+            url = f"{self._address}/model/{quote(model, safe='')}/{operation}"
+            return Request(url, [content], json.dumps(body).encode())
+        body = {
+            "model": model,
+            "messages": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": PROMPT}],
+            "max_tokens": case.tokens,
+            "temperature": 0.7,
+        }
+        if case.stream:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        address, more = self._address, [("authorization", f"Bearer {OPENAI_KEY}")]
+        if name != "direct":
+            address = f"http://127.0.0.1:{self._ports[name]}"
+            more = self._left[name].headers(self._upstream, self._address)
+        return Request(f"{address}/v1/chat/completions", [content, *more], json.dumps(body).encode())
+
+
+# A process and those below it, as the kernel accounts for them.
+
+
+def cpu(pid: int) -> float:
+    """Seconds on a processor; of a process that has ended none. A process's clock counts its ended threads too."""
+    total = 0.0
+    for each in _family(pid) if pid else ():
+        with suppress(OSError):
+            total += time.clock_gettime((~each << 3) | 2)  # clock_getcpuclockid(3)
+    return total
+
+
+def memory(pid: int, line: str) -> float:
+    """MB, by the name of a line in /proc/PID/status."""
+    total = 0
+    for each in _family(pid):
+        with suppress(OSError):
+            status = Path(f"/proc/{each}/status").read_text()
+            total += int(status.split(f"\n{line}:")[1].split()[0])
+    return total * 1024 / 1e6
+
+
+def _family(pid: int) -> list[int]:
+    found = [pid]
+    for parent in found:  # grows meanwhile
+        for path in Path(f"/proc/{parent}/task").glob("*/children"):
+            with suppress(OSError):
+                found += map(int, path.read_text().split())
+    return found
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """It leads a session of its own, so those below it end with it."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+# The gateways.
+
+
+class Command(NamedTuple):
+    arguments: list[str]
+    environment: dict[str, str]
+    folder: Path
+
+
+class Gateway(Protocol):
+    """One that can be started. Making it installs it and raises `NotInstalled`."""
+
+    name: str
+
+    def command(self, upstream: str, address: str, port: int) -> Command: ...
+    def headers(self, upstream: str, address: str) -> list[tuple[str, str]]: ...
+
+
+class Ours:
+    """The bundle of the sources as they are now. Its callers are API Gateway's to know, so it is asked without a key."""
+
+    name = "ours"
+
+    def __init__(self, folder: Path, python: str) -> None:
+        self._python = python
+        self._root = assemble(folder / self.name, python)
+
+    def command(self, upstream: str, address: str, port: int) -> Command:
+        environment = function_environment(self._root, self._python, address, TARGET)
+        (self._root / ROUTES_FILE).write_bytes(encode(_routes(upstream, address)))
+        return Command(["/bin/sh", bundle.RUN_SCRIPT], {**environment, "AWS_LWA_PORT": str(port)}, self._root)
+
+    def headers(self, upstream: str, address: str) -> list[tuple[str, str]]:
+        return []
+
+
+def _routes(upstream: str, address: str) -> Routes:
+    provider = "bedrock" if upstream == "bedrock" else "bench"
+    aliases = tuple(
+        Alias(model, (msgspec.structs.replace(TARGET, name=f"{provider}/{model}", provider=provider, model=model),))
+        for model in (FAST[upstream], PACED[upstream])
+    )
+    if upstream == "bedrock":
+        return Routes(aliases)
+    return Routes(aliases, endpoints=(Endpoint(name=provider, type="openai_compatible", base_url=f"{address}/v1"),))
+
+
+# By default it listens on every address of the machine, which no option of it changes.
+_LOOPBACK = """
+const { Server } = require("node:net");
+const { listen } = Server.prototype;
+Server.prototype.listen = function (port, ...rest) {
+  return listen.call(this, { port: Number(port), host: "127.0.0.1" }, rest.find((each) => typeof each === "function"));
+};
+"""
+
+
+class Portkey:
+    name = "portkey"
+
+    def __init__(self, folder: Path, python: str) -> None:
+        node, npm = shutil.which("node"), shutil.which("npm")
+        if node is None or npm is None:
+            raise NotInstalled("node and npm are not on the PATH")
+        self._node, self._home = node, folder
+
+        def install(to: Path) -> None:
+            for name in ("package.json", "package-lock.json"):
+                shutil.copyfile(HERE / "peers" / "portkey" / name, to / name)
+            _execute([npm, "ci", "--prefix", str(to), "--ignore-scripts", "--no-audit", "--no-fund"])
+
+        self._installed = _installed(self.name, HERE / "peers" / "portkey" / "package-lock.json", "", install)
+        self._loopback = folder / "loopback.cjs"
+        self._loopback.write_text(_LOOPBACK)
+
+    def command(self, upstream: str, address: str, port: int) -> Command:
+        script = self._installed / "node_modules/@portkey-ai/gateway/build/start-server.js"
+        arguments = [self._node, "--require", str(self._loopback), str(script), f"--port={port}", "--headless"]
+        environment = {"PATH": f"{Path(self._node).parent}:/usr/bin:/bin", "HOME": str(self._home), "NODE_ENV": "production"}
+        return Command(arguments, environment, self._installed)
+
+    def headers(self, upstream: str, address: str) -> list[tuple[str, str]]:
+        """Its configuration comes with every request."""
+        if upstream == "openai":
+            values = {"provider": "openai", "custom-host": f"{address}/v1"}
+            return [("authorization", f"Bearer {OPENAI_KEY}"), *_portkey_headers(values)]
+        values = {
+            "provider": "bedrock",
+            "custom-host": address,
+            "aws-access-key-id": KEY,
+            "aws-secret-access-key": SECRET,
+            "aws-region": REGION,
+        }
+        return _portkey_headers(values)
+
+
+def _portkey_headers(values: dict[str, str]) -> list[tuple[str, str]]:
+    return [(f"x-portkey-{name}", value) for name, value in values.items()]
+
+
+class LiteLlm:
+    name = "litellm"
+
+    def __init__(self, folder: Path, python: str) -> None:
+        self._folder = folder
+
+        def install(to: Path) -> None:
+            _execute([bundle._uv(), "venv", "--quiet", "--python", python, "--no-python-downloads", str(to)])
+            lock = ["--require-hashes", "--requirements", str(HERE / "peers" / "litellm.txt")]
+            _execute(
+                [bundle._uv(), "pip", "install", "--quiet", "--compile-bytecode", "--python", str(to / "bin/python"), *lock]
+            )
+
+        self._installed = _installed(self.name, HERE / "peers" / "litellm.txt", python, install)
+
+    def command(self, upstream: str, address: str, port: int) -> Command:
+        if upstream == "openai":
+            parameters = {"api_base": f"{address}/v1", "api_key": OPENAI_KEY}
+        else:
+            parameters = {
+                "aws_bedrock_runtime_endpoint": address,
+                "aws_access_key_id": KEY,
+                "aws_secret_access_key": SECRET,
+                "aws_region_name": REGION,
+            }
+        prefix = "bedrock/converse" if upstream == "bedrock" else "openai"
+        models = [
+            {"model_name": model, "litellm_params": {"model": f"{prefix}/{model}", **parameters}}
+            for model in (FAST[upstream], PACED[upstream])
+        ]
+        config = self._folder / f"litellm-{upstream}.yaml"
+        config.write_text(json.dumps({"model_list": models}))  # JSON is YAML
+        environment = {
+            "PATH": f"{self._installed / 'bin'}:/usr/bin:/bin",
+            "HOME": str(self._folder),
+            "LANG": "C.UTF-8",
+            "LITELLM_LOG": "ERROR",
+            "LITELLM_MODE": "PRODUCTION",
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            # None of the gateways asks its caller for a key.
+            "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+        }
+        arguments = [str(self._installed / "bin/litellm"), "--config", str(config), "--host", "127.0.0.1"]
+        arguments += ["--port", str(port), "--num_workers", "1", "--telemetry", "False"]
+        return Command(arguments, environment, self._folder)
+
+    def headers(self, upstream: str, address: str) -> list[tuple[str, str]]:
+        return []
+
+
+def _installed(name: str, lock: Path, more: str, install: Callable[[Path], None]) -> Path:
+    """The folder of a peer, installed anew when its lock has changed. Raises `NotInstalled`."""
+    key = hashlib.sha256(lock.read_bytes() + more.encode()).hexdigest()
+    folder = bundle.cache_folder() / "bench-peers" / name
+    mark = folder.with_name(f"{name}.installed")
+    if mark.exists() and mark.read_text() == key:
+        return folder
+    _progress(f"installing {name}, once")
+    mark.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    install(folder)
+    mark.write_text(key)
+    return folder
+
+
+def _execute(command: list[str]) -> None:
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    except subprocess.CalledProcessError as error:
+        raise NotInstalled(" ".join(error.stderr.split())[:300]) from None
+    except subprocess.TimeoutExpired:
+        raise NotInstalled(f"{Path(command[0]).name} took longer than five minutes") from None
+
+
+# The table.
+
+
+class Aim(NamedTuple):
+    """The bound of ours divided by the peer's: from above where more is worse."""
+
+    ratio: float
+    at_least: bool = False
+
+    def verdict(self, ours: float, peer: float, direct: float | None) -> str:
+        ratio = ours / peer
+        met = ratio >= self.ratio if self.at_least else ratio <= self.ratio
+        beyond = direct is not None and self.ratio * peer > direct
+        return f"{'≥' if self.at_least else '≤'} {self.ratio:g} {'met' if met else '>direct' if beyond else 'missed'}"
+
+
+class Figure(NamedTuple):
+    name: str
+    digits: int
+    of: Callable[[Results, Results], float]  # a gateway's and direct's
+    portkey: Aim | None = None
+    litellm: Aim | None = None
+
+
+def _added(case: Case, of: Callable[[Measured], float]) -> Callable[[Results, Results], float]:
+    def added(results: Results, direct: Results) -> float:
+        pairs = zip(results.rounds[case], direct.rounds[case], strict=True)
+        return statistics.median(of(ours) - of(theirs) for ours, theirs in pairs)
+
+    return added
+
+
+def _median(case: Case, of: Callable[[Measured], float]) -> Callable[[Results, Results], float]:
+    return lambda results, _: statistics.median(map(of, results.rounds[case]))
+
+
+LATENCY, START = Aim(0.5), Aim(1.0)
+RATES: dict[str, Any] = {"portkey": Aim(3, at_least=True), "litellm": Aim(20, at_least=True)}
+
+FIGURES = (
+    Figure("added p50, ms", 2, _added(WHOLE, lambda one: one.percentile(50)), LATENCY),
+    Figure("added p99, ms", 2, _added(WHOLE, lambda one: one.percentile(99)), LATENCY),
+    Figure("added to first token, ms", 2, _added(FIRST_TOKEN, Measured.first), LATENCY),
+    Figure("CPU a request, ms", 2, _median(WHOLE, lambda one: one.work() * 1e3)),
+    Figure("CPU a token, µs", 1, _median(PACED_STREAM, lambda one: one.work() / PACED_STREAM.tokens * 1e6)),
+    Figure("requests/s, 64 at once", 0, _median(WHOLE_AT_ONCE, Measured.rate), **RATES),
+    Figure("  busy", 2, _median(WHOLE_AT_ONCE, Measured.busy)),
+    Figure("tokens/s, 64 at once", 0, _median(STREAMED_AT_ONCE, lambda one: one.rate() * STREAMED_AT_ONCE.tokens), **RATES),
+    Figure("  busy", 2, _median(STREAMED_AT_ONCE, Measured.busy)),
+    Figure("tokens/CPU s, 64 paced", 0, _median(PACED_AT_ONCE, lambda one: PACED_AT_ONCE.tokens / one.work()), **RATES),
+    Figure("  busy", 2, _median(PACED_AT_ONCE, Measured.busy)),
+    Figure("start to first answer, s", 2, lambda one, _: statistics.median(start.seconds for start in one.starts), START),
+    Figure("memory at start, MB", 0, lambda one, _: statistics.median(start.memory for start in one.starts), START),
+    Figure("memory peak, MB", 0, lambda one, _: one.peak, START),
+)
+
+
+def print_table(upstream: str, results: dict[str, Results], failures: dict[str, str]) -> None:
+    peers = [name for name in ("portkey", "litellm") if name in results and "ours" in results]
+    columns = [*(f"{name:>10}" for name in results), *(f"{f'ours/{name}':>15}  {'aim':11}" for name in peers)]
+    print(f"\n{upstream:25}{''.join(columns)}".rstrip())
+    for figure in FIGURES:
+        line = f"{figure.name:25}"
+        values: dict[str, float] = {}
+        for name, found in results.items():
+            if name == "direct" and not figure.name.endswith("64 at once"):
+                line += " " * 10
+            else:
+                values[name] = figure.of(found, results["direct"])
+                line += f"{values[name]:10,.{figure.digits}f}"
+        for name in peers:
+            aim: Aim | None = getattr(figure, name)
+            if "busy" not in figure.name and values[name]:
+                verdict = aim.verdict(values["ours"], values[name], values.get("direct")) if aim else ""
+                line += f"{values['ours'] / values[name]:15.2f}  {verdict:11}"
+            else:
+                line += " " * 28
+        print(line.rstrip())
+    for name, reason in failures.items():
+        print(f"{name}: {reason}")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
