@@ -59,7 +59,7 @@ destroy: $(READY) ## Delete from AWS (STACK=dev|prod)
 	$(call pulumi,destroy)
 
 bench: $(READY) ## Measure, side by side with a peer or a floor
-	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in $(filter-out %_upstream.py,$(wildcard bench/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 golden: $(READY) ## Write the golden files of the tests from the code: the schema, the URNs
 	@$(BIN)/python tests/golden/write.py
@@ -82,6 +82,7 @@ lock: $(READY) ## Resolve the dependencies anew and write the hashed locks
 	$(LOCK) pyproject.toml requirements/project.in --extra local -o requirements/project.txt
 	$(LOCK) requirements/dev.in -o requirements/dev.txt
 	$(LOCK) -c requirements/dev.txt requirements/policy.in -o policy/requirements.txt
+	$(LOCK) bench/peers/litellm.in -o bench/peers/litellm.txt
 
 clean: ## Remove what setup made in this folder
 	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis
