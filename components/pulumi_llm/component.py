@@ -21,6 +21,10 @@ class Mistakes:
     def add(self, path: str, reason: str) -> None:
         self._errors.append(pulumi.InputPropertyErrorDetails(property_path=path, reason=reason))
 
+    def paths(self) -> set[str]:
+        """Where something is wrong, as far as it is told."""
+        return {error["property_path"] for error in self._errors}
+
     def check(self) -> None:
         if self._errors:
             lines = "".join(f"\n  {error['property_path']}: {error['reason']}" for error in self._errors)

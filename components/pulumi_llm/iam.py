@@ -67,3 +67,17 @@ def invoke_models(models: Sequence[BedrockModel], region: str, account: str) -> 
         paired = {"StringEquals": {"bedrock:InferenceProfileArn": profiles if len(profiles) > 1 else profiles[0]}}
         statements.append(allow(f"InvokeModelsOfProfile{number}", INVOKE, sorted(arns), paired))
     return statements
+
+
+def read_secrets(secret_arns: Sequence[Any], kms_key_arns: Sequence[Any], region: str) -> list[dict[str, Any]]:
+    """Read exactly these secrets, and decrypt with exactly these keys where Secrets Manager asks for it.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
+    """
+    statements: list[dict[str, Any]] = []
+    if secret_arns:
+        statements.append(allow("ReadSecrets", ["secretsmanager:GetSecretValue"], list(secret_arns)))
+    if kms_key_arns:
+        through = {"StringEquals": {"kms:ViaService": f"secretsmanager.{region}.amazonaws.com"}}
+        statements.append(allow("DecryptSecrets", ["kms:Decrypt"], list(kms_key_arns), through))
+    return statements

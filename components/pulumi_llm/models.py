@@ -73,11 +73,13 @@ class ModelError(ValueError):
 class BedrockModel(msgspec.Struct, frozen=True):
     """A model as Bedrock is asked for it.
 
-    `model_id` stands in the call's path. `profile` is the id or ARN of the inference profile that it goes through, if any;
+    `name` is what callers see of it: the catalogue's name, or the id of an inference profile that was asked for. `model_id`
+    stands in the call's path. `profile` is the id or ARN of the inference profile that it goes through, if any;
     `foundation_models` and `own` are the ARNs that a policy must allow: the foundation models behind the call, and the
     account's own imported or provisioned model.
     """
 
+    name: str
     model: Model
     model_id: str
     profile: str = ""
@@ -85,14 +87,24 @@ class BedrockModel(msgspec.Struct, frozen=True):
     own: str = ""
 
     def target(self) -> Target:
-        """What the routes document says of it."""
+        """What the routes document says of it.
+
+        Converse does not take every imported architecture (not Qwen2.5's), and imports take tools only where they are gpt-oss:
+        https://docs.aws.amazon.com/bedrock/latest/userguide/invoke-imported-model.html
+        """
+        imported = ":imported-model/" in self.own
+        accepts = self.model.accepts
+        if imported and "gpt-oss" not in self.model.name:
+            untooled: list[Parameter] = [parameter for parameter in accepts if parameter not in ("tools", "stream_tools")]
+            accepts = tuple(untooled)
         return Target(
-            name=f"bedrock/{self.model.name}",
-            provider="bedrock",
+            name=f"{BEDROCK}/{self.name}",
+            provider=BEDROCK,
             model=self.model_id,
+            api="invoke_model" if imported else "converse",
             max_output_tokens=self.model.max_output_tokens,
             context_tokens=self.model.context_tokens,
-            accepts=self.model.accepts,
+            accepts=accepts,
             exclusive=self.model.exclusive,
             temperature_max=self.model.temperature_max,
             stop_max=self.model.stop_max,
@@ -100,10 +112,9 @@ class BedrockModel(msgspec.Struct, frozen=True):
 
 
 # The provider that answers by itself, for tests and where a model is not available.
-MOCK = "mock"
 MOCK_TARGET = Target(
-    name="mock/mock",
-    provider="mock",
+    name=f"{MOCK}/{MOCK}",
+    provider=MOCK,
     model=MOCK,
     max_output_tokens=4096,
     context_tokens=32768,

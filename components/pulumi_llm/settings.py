@@ -5,14 +5,16 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast, get_args, get_origin
 
 import pulumi
 from pulumi.runtime import config as runtime_config
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from pulumi_llm.models import MOCK, ModelError, find, resolve
+from llm_gateway.routes import BEDROCK, EndpointType, Parameter, Strategy
+from pulumi_llm import routing
+from pulumi_llm.routing.values import NAME, NAME_FORM
 
 if TYPE_CHECKING:
     from pulumi_llm.account_baseline import AccountBaselineArgs
@@ -39,7 +41,8 @@ REGION = r"[a-z]{2}(-[a-z]+)+-\d"
 Flag = Annotated[bool, Field(strict=True)]
 Count = Annotated[int, Field(strict=True)]
 Retention = Annotated[Count, AfterValidator(_retention)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+Number = Annotated[float, Field(strict=True)]
+Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 
 
 class SettingsError(pulumi.RunError):
@@ -50,13 +53,48 @@ class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ModelSettings(_Settings):
-    """A name that callers use, and the model behind it. In the file, a string alone is both."""
+# What providers, models and targets may hold; what is right of it, and between them, `pulumi_llm.routing` says.
 
-    name: Name
+
+class ProviderSettings(_Settings):
+    """A provider of models that is called over HTTP, with a key of its own."""
+
+    type: EndpointType
+    base_url: str | None = None
+    secret_arn: str | None = None
+    kms_key_arn: str | None = None
+
+
+class TargetSettings(_Settings):
+    """One of the models behind an alias."""
+
     model: str
+    provider: str = BEDROCK
     base_model: str = ""
     destination_regions: tuple[str, ...] = ()
+    weight: Count = 1
+    short_prompt_tokens: Count | None = None
+    context_tokens: Count | None = None
+    max_output_tokens: Count | None = None
+    accepts: tuple[Parameter, ...] | None = None
+    exclusive: tuple[Parameter, ...] | None = None
+    temperature_max: Number | None = None
+    stop_max: Count | None = None
+    max_tokens_name: Literal["max_tokens", "max_completion_tokens"] | None = None
+
+
+class ModelSettings(_Settings):
+    """A name that callers use, and the model or the targets behind it. In the file, a string alone is name and model."""
+
+    name: Name
+    model: str = ""
+    base_model: str = ""
+    destination_regions: tuple[str, ...] = ()
+    targets: tuple[TargetSettings, ...] = ()
+    strategy: Strategy = "priority"
+    retries: Count = 2
+    first_token_seconds: Number = 30
+    stall_seconds: Number = 60
 
     @model_validator(mode="before")
     @classmethod
@@ -156,6 +194,7 @@ class Settings(_Settings):
     owner: str = ""
     development: Flag = False
     tags: Mapping[str, str] = Field(default_factory=dict)
+    providers: Mapping[str, ProviderSettings] = Field(default_factory=dict)
     models: tuple[ModelSettings, ...] = Field(min_length=1)
     account_baseline: AccountBaselineSettings = AccountBaselineSettings()
     api: ApiSettings = ApiSettings()
@@ -176,8 +215,10 @@ class Settings(_Settings):
             del api["keys"]
         if self.api.parameters:
             api["parameter_prefix"] = f"/{PROJECT}/{self.environment}/chat"
-        models = [model.model_dump(exclude_defaults=True) for model in self.models]
-        return cast("ServerlessBedrockApiArgs", {**api, "models": models, "region": self.region, "tags": self.all_tags()})
+        api["models"] = [model.model_dump(exclude_unset=True) for model in self.models]
+        if self.providers:
+            api["providers"] = {name: each.model_dump(exclude_unset=True) for name, each in self.providers.items()}
+        return cast("ServerlessBedrockApiArgs", {**api, "region": self.region, "tags": self.all_tags()})
 
 
 # The keys at the top whose value is text, whatever it looks like.
@@ -198,12 +239,14 @@ def load() -> Settings:
 
 def parse(raw: Mapping[str, Any]) -> Settings:
     """Settings from plain values. Raises `SettingsError` that lists every mistake."""
-    settings, lines = None, list[str]()
+    settings, mistakes = None, list[tuple[str, str]]()
     try:
         settings = Settings.model_validate(raw)
     except ValidationError as error:
-        lines += [_line(details) for details in error.errors() if not _follows(details)]
-    lines += [*_model_lines(raw), *_rule_lines(raw)]
+        mistakes += [(_path(details), _reason(details)) for details in error.errors() if not _follows(details)]
+    told = {path for path, _ in mistakes}  # that a value is of the wrong type is said once
+    mistakes += [mistake for mistake in _routing_mistakes(raw) if mistake[0] not in told]
+    lines = [*(f"{path}: {reason}" for path, reason in mistakes), *_rule_lines(raw)]
     if lines or settings is None:
         count = f"{len(lines)} mistakes" if len(lines) > 1 else "a mistake"
         raise SettingsError("\n".join([f"the configuration has {count}:", *(f"  {line}" for line in lines)]))
@@ -220,29 +263,16 @@ def _parsed(value: Any) -> Any:
         return value
 
 
-# What pydantic cannot see: the catalogue, and rules between fields. Both read the raw values, so that a mistake elsewhere
-# does not hide theirs.
+# What pydantic cannot see: the routing, and rules between fields. Both read the raw values, so that a mistake elsewhere does
+# not hide theirs.
 
 
-def _model_lines(raw: Mapping[str, Any]) -> Iterator[str]:
+def _routing_mistakes(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     region = raw.get("aws:region")
-    known_region = isinstance(region, str) and re.fullmatch(REGION, region)
-    seen: set[str] = set()
-    for index, model in _valid(ModelSettings, raw.get("models")):
-        path = f"{PROJECT}:models[{index}]"
-        if model.name in seen:
-            yield f"{path}.name: {model.name!r} is there already; every alias needs a name of its own"
-        seen.add(model.name)
-        if model.model == MOCK:
-            continue
-        try:
-            if not known_region:
-                if not model.model.startswith("arn:"):
-                    find(model.model)  # what can be said without a Region
-                continue
-            resolve(model.model, str(region), base_model=model.base_model, destination_regions=model.destination_regions)
-        except ModelError as error:
-            yield f"{path}: {error}"
+    known_region = region if isinstance(region, str) and re.fullmatch(REGION, region) else ""
+    timeout = _mapping(raw.get("api")).get("timeout_seconds", ApiSettings().timeout_seconds)
+    for path, reason in routing.read(raw.get("models"), raw.get("providers"), known_region, timeout).mistakes:
+        yield f"{PROJECT}:{path}", reason
 
 
 def _rule_lines(raw: Mapping[str, Any]) -> Iterator[str]:
@@ -308,10 +338,9 @@ def _follows(error: ErrorDetails) -> bool:
     return error["type"] == "too_short" and bool(error["input"])
 
 
-def _line(error: ErrorDetails) -> str:
+def _path(error: ErrorDetails) -> str:
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).removeprefix(".")
-    where = path if path == "aws:region" else f"{PROJECT}:{path}"
-    return f"{where}: {_reason(error)}"
+    return path if path == "aws:region" else f"{PROJECT}:{path}"
 
 
 def _reason(error: ErrorDetails) -> str:
@@ -352,7 +381,7 @@ def _reason(error: ErrorDetails) -> str:
 
 
 _FORMS = {
-    r"^[a-z0-9][a-z0-9._-]{0,62}$": "of a name: small letters, digits, '.', '_' and '-', at most 63",
+    f"^{NAME}$": f"of {NAME_FORM}",
     f"^{REGION}$": "of a Region, such as us-east-1",
     f"^({ISSUER})$": "of an issuer, such as https://id.example.com",
     f"^({ORIGIN})$": "of an origin, such as https://chat.example.com, or '*'",
@@ -362,10 +391,13 @@ _FORMS = {
 def _known_at(path: tuple[int | str, ...]) -> list[str]:
     """The keys that there are at a place of the configuration."""
     kind: Any = Settings
+    named = False  # the next part is a name that the configuration gives
     for part in path:
-        if isinstance(part, int):
+        if isinstance(part, int) or named:
+            named = False
             continue
         annotation = kind.model_fields[part].annotation
+        named = get_origin(annotation) is Mapping
         arguments = [argument for argument in getattr(annotation, "__args__", ()) if isinstance(argument, type)]
         kind = next((a for a in [annotation, *arguments] if isinstance(a, type) and issubclass(a, BaseModel)), None)
         if kind is None:

@@ -63,6 +63,47 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
             "jwt": {"issuer": "https://id.example.com", "audiences": ["chat"], "models_claim": "models"},
         },
         "AWS signatures": {"models": MODELS, "auth": "iam"},
+        "providers": {
+            "models": [
+                {
+                    "name": "chat",
+                    "strategy": "weight",
+                    "retries": 1,
+                    "first_token_seconds": 12.5,
+                    "targets": [
+                        {"model": "claude-haiku-4-5", "weight": 3},
+                        {
+                            "provider": "deepseek",
+                            "model": "deepseek-chat",
+                            "context_tokens": 128_000,
+                            "max_output_tokens": 8_192,
+                            "accepts": ["max_tokens", "temperature", "system"],
+                            "temperature_max": 1.5,
+                        },
+                        {
+                            "provider": "claude",
+                            "model": "claude-opus",
+                            "context_tokens": 200_000,
+                            "max_output_tokens": 32_000,
+                        },
+                        {"provider": "vllm", "model": "mine", "context_tokens": 8_192, "max_output_tokens": 2_048},
+                    ],
+                },
+            ],
+            "providers": {
+                "deepseek": {
+                    "type": "openai_compatible",
+                    "base_url": "https://api.deepseek.com",
+                    "secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:deepseek-AbCdEf",
+                    "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+                },
+                "claude": {
+                    "type": "anthropic",
+                    "secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:llm/claude-GhIjKl",
+                },
+                "vllm": {"type": "openai_compatible", "base_url": "http://10.0.0.5:8000/v1"},
+            },
+        },
         "no Bedrock": {"models": [{"name": "fast", "model": "mock"}], "log_retention_days": 7},
     },
 }

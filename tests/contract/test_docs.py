@@ -10,9 +10,12 @@ from urllib.parse import unquote
 
 import pytest
 import typer
+import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from llm_gateway import router
+from pulumi_llm import settings
 from pulumi_llm.cli import app
 from support.programs import ROOT
 
@@ -68,7 +71,29 @@ def test_every_environment_variable_of_the_local_run_is_there() -> None:
     assert sorted(named - {text for source in sources for text in strings(source)}) == []
 
 
+def test_every_example_of_a_configuration_is_right() -> None:
+    examples = [yaml.safe_load(text) for text in fences(ROOT / "docs" / "providers.md", "yaml")]
+    assert len(examples) >= 5
+    for example in examples:
+        raw = {key.removeprefix("pulumi-llm:"): value for key, value in example.items()}
+        assert settings.parse({"environment": "qa", "aws:region": "us-east-1", **raw})
+
+
+def test_what_is_said_of_failures_is_what_the_router_does() -> None:
+    text = (ROOT / "docs" / "providers.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (yes|no)[^|]* \| (yes|no) \| (yes|no) \|$", text, re.MULTILINE)
+    assert {code: tuple(cell == "yes" for cell in cells) for code, *cells in rows} == dict(router.AFTER)
+    for seconds, said in ((router.LONGEST_PAUSE, "at most 8 seconds"), (router.COOLDOWN, "for 5 seconds")):
+        assert f"{seconds:g} seconds" in said
+        assert said in text
+    assert (router.LONGEST_COOLDOWN, router.LATENCY_LIFE) == (60, 300), "a minute, five minutes"
+
+
 # Markdown.
+
+
+def fences(page: Path, language: str) -> list[str]:
+    return [token.content for token in tokens(page) if token.type == "fence" and token.info == language]
 
 
 def tokens(page: Path) -> Iterator[Token]:

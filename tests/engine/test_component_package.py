@@ -262,6 +262,7 @@ def test_a_component_that_is_there_stays_as_it_is(with_outputs: tuple[Stack, Don
 def test_mistakes_come_all_at_once_in_the_caller_s_names(tmp_path: Path) -> None:
     args = {
         "models": [*MODELS, {"name": "own", "model": "arn:aws:bedrock:us-east-1:123456789012:imported-model/abc123"}],
+        "providers": {"deepseek": {"type": "openai_compatible", "baseUrl": "http://example.com", "secretArn": "nope"}},
         "timeoutSeconds": 5,
         "parameterPrefix": "bad",
         "keys": [{"name": "web", "models": ["nope"]}],
@@ -275,7 +276,8 @@ def test_mistakes_come_all_at_once_in_the_caller_s_names(tmp_path: Path) -> None
     assert failed.returncode != 0
     message = told(failed)
     assert "ServerlessBedrockApi has arguments that are wrong" in message
-    for path in ("timeoutSeconds", "parameterPrefix", "keys[0].models", "keys", "jwt.issuer"):
+    of_provider = [f"providers.deepseek{key}" for key in (".baseUrl", ".secretArn", "")]
+    for path in ("timeoutSeconds", "parameterPrefix", "keys[0].models", "keys", "jwt.issuer", *of_provider):
         assert message.count(f"- property {path} ") == 1, path
     assert "must be between 10 and 895, not 5\n" in message
     assert "baseModel" in message

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel
@@ -22,6 +22,22 @@ JWT = {"issuer": "https://id.example.com", "audiences": ["chat"]}
 DEFAULT_KEY = {"name": "default"}
 MODELS = ["deepseek-v3-2", "gpt-oss-20b", "claude-haiku-4-5"]
 
+IMPORT = "arn:aws:bedrock:us-east-1:123456789012:imported-model/abcdefghijkl"
+DEEPSEEK = {
+    "type": "openai_compatible",
+    "base_url": "https://api.deepseek.com",
+    "secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:deepseek-AbCdEf",
+    "kms_key_arn": KEY_ARN,
+}
+TARGET = {"provider": "deepseek", "model": "deepseek-chat", "context_tokens": 128_000, "max_output_tokens": 8_192}
+DETAILS = {
+    "accepts": ["max_tokens", "temperature", "top_p", "stop"],
+    "exclusive": ["temperature", "top_p"],
+    "temperature_max": 1.5,
+    "stop_max": 16,
+    "max_tokens_name": "max_completion_tokens",
+}
+
 # A changed function is published as a new version, which its alias then names.
 FUNCTION = "update function alias"
 # Everything that takes tags. A tag publishes no version.
@@ -39,6 +55,12 @@ AUTHORIZER += "authorizer-role"
 # The key moves from the plan of all to a plan of its own.
 OWN_PLAN = "create usage-plan-default; replace usage-plan-key-default; delete usage-plan"
 
+
+def chat(*targets: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """An alias of several targets."""
+    return {"name": "chat", "targets": list(targets), **more}
+
+
 # What is changed on dev -> what is then done with which children of the component `chat`, or with `account`. `*`: several.
 CASES: list[tuple[dict[str, Any], str]] = [
     ({"tags": {"Team": "search"}}, f"{TAGGED}; update {PARAMETERS}"),
@@ -48,6 +70,34 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"models": [*MODELS, "qwen3-32b"]}, f"{FUNCTION}; update bedrock-policy"),
     ({"models": [{"name": "fast", "model": MODELS[0]}, *MODELS[1:]]}, FUNCTION),
     ({"models": [{"name": MODELS[0], "model": "qwen3-32b"}, *MODELS[1:]]}, f"{FUNCTION}; update bedrock-policy"),
+    ({"models": [*MODELS, chat({"model": MODELS[0]}, {"model": MODELS[1]}, retries=1, stall_seconds=30)]}, FUNCTION),
+    ({"models": [*MODELS, chat({"model": MODELS[0]}, {"model": MODELS[1]}, first_token_seconds=9.5)]}, FUNCTION),
+    ({"models": [*MODELS, chat({"model": MODELS[0], "weight": 9}, {"model": MODELS[1]}, strategy="weight")]}, FUNCTION),
+    (
+        {"models": [*MODELS, chat({"model": MODELS[0]}, {"model": MODELS[1], "short_prompt_tokens": 9}, strategy="workload")]},
+        FUNCTION,
+    ),
+    (
+        {"models": [*MODELS, chat({"model": IMPORT, "base_model": "deepseek-r1-distill-qwen-7b"})]},
+        f"{FUNCTION}; update bedrock-policy",
+    ),
+    (
+        {"models": [*MODELS[:2], chat({"model": MODELS[2], "destination_regions": ["us-east-1"]})]},
+        f"{FUNCTION}; update bedrock-policy",
+    ),
+    (
+        {"models": [*MODELS, chat({"model": MODELS[0]}, {**TARGET, **DETAILS})], "providers": {"deepseek": DEEPSEEK}},
+        f"{FUNCTION}; create secrets-policy",
+    ),
+    (
+        {"models": [*MODELS, chat(TARGET)], "providers": {"deepseek": {**DEEPSEEK, "secret_arn": None, "kms_key_arn": None}}},
+        FUNCTION,
+    ),
+    # A stack that calls no Bedrock at all may not do so.
+    (
+        {"models": [chat(TARGET)], "providers": {"deepseek": DEEPSEEK}},
+        f"{FUNCTION}; create secrets-policy; delete bedrock-policy",
+    ),
     ({"api.enabled": False}, "delete *"),
     (
         {"api.auth": "jwt", "api.jwt": JWT},
@@ -140,7 +190,8 @@ def spelled(expected: str) -> list[tuple[str, str]]:
 
 
 def test_every_documented_setting_is_tried() -> None:
-    tried = {path for change, _ in CASES for path in leaves(change)}
+    # Providers have names that a configuration gives.
+    tried = {re.sub(r"^providers\.deepseek", "providers.*", path) for change, _ in CASES for path in leaves(change)}
     documented = set(setting_paths(Settings))
     untried = {path for path in documented if not any(t == path or t.startswith((f"{path}.", f"{path}[")) for t in tried)}
     assert untried == NOT_CHANGED
@@ -162,9 +213,8 @@ def leaves(value: Any, path: str = "") -> Iterator[str]:
 def setting_paths(kind: type[BaseModel], path: str = "") -> Iterator[str]:
     for name, field in kind.model_fields.items():
         below = f"{path}.{field.alias or name}" if path else field.alias or name
-        models = [
-            (a, "[]" if "tuple" in str(field.annotation) else "") for a in (field.annotation, *get_args(field.annotation))
-        ]
+        of = {tuple: "[]", Mapping: ".*"}.get(get_origin(field.annotation), "")
+        models = [(a, of) for a in (field.annotation, *get_args(field.annotation))]
         nested = [(a, end) for a, end in models if isinstance(a, type) and issubclass(a, BaseModel)]
         if nested:
             yield from setting_paths(nested[0][0], below + nested[0][1])

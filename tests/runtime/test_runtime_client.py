@@ -76,7 +76,9 @@ async def table(opened: contextlib.AsyncExitStack) -> Table:
 
 @pytest.fixture(scope="session")
 def deployed() -> Path:
-    target = Target(name="mock/mock", provider="mock", model="mock", max_output_tokens=1, context_tokens=2, accepts=("max_tokens",))
+    target = Target(
+        name="mock/mock", provider="mock", model="mock", max_output_tokens=1, context_tokens=2, accepts=("max_tokens",)
+    )
     return bundle.with_routes(bundle.build("host"), "host", Routes(aliases=(Alias(name="mock", targets=(target,)),)))
 
 

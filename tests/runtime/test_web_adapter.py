@@ -33,7 +33,9 @@ ACCEPTS = ("max_tokens", "temperature", "top_p", "system")
 
 
 def _alias(name: str, model: str) -> Alias:
-    target = Target(name=f"bedrock/{name}", provider="bedrock", model=model, max_output_tokens=4096, context_tokens=100_000, accepts=ACCEPTS)
+    target = Target(
+        name=f"bedrock/{name}", provider="bedrock", model=model, max_output_tokens=4096, context_tokens=100_000, accepts=ACCEPTS
+    )
     return Alias(name=name, targets=(target,))
 
 

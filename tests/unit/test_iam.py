@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pulumi_llm.iam import INVOKE, allow, assume_role, invoke_models, policy_document, write_logs
+from pulumi_llm.iam import INVOKE, allow, assume_role, invoke_models, policy_document, read_secrets, write_logs
 from pulumi_llm.models import BedrockModel, resolve
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
@@ -83,6 +83,18 @@ def test_a_document_of_them_is_one_that_iam_takes(models: list[BedrockModel]) ->
     assert all(re.fullmatch("[A-Za-z0-9]+", sid) for sid in sids)
     assert all(statement["Action"] == INVOKE and statement["Resource"] for statement in statements)
     assert not any("*" in arn for statement in statements for arn in statement["Resource"])
+
+
+@pytest.mark.assumes("secret-arn")
+def test_secrets_are_read_and_decrypted_through_secrets_manager_alone() -> None:
+    secret, key = "arn:of:secret-AbCdEf", "arn:of:key"
+    assert read_secrets([], [], REGION) == []
+    assert [s["Sid"] for s in read_secrets([secret], [], REGION)] == ["ReadSecrets"]
+    read, decrypt = read_secrets([secret], [key], REGION)
+    assert (read["Action"], read["Resource"]) == (["secretsmanager:GetSecretValue"], [secret])
+    assert (decrypt["Action"], decrypt["Resource"]) == (["kms:Decrypt"], [key])
+    # Without it the key would decrypt whatever else it has encrypted.
+    assert decrypt["Condition"] == {"StringEquals": {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com"}}
 
 
 def test_the_small_documents() -> None:

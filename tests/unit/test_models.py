@@ -234,6 +234,10 @@ RESOLVED: dict[str, tuple[dict[str, Any], tuple[str, str, str, tuple[str, ...], 
         {"name": IMPORTED, "base_model": "deepseek-r1-distill-llama-8b"},
         ("deepseek-r1-distill-llama-8b", IMPORTED, "", (), IMPORTED),
     ),
+    "ARN of an imported Qwen": (
+        {"name": IMPORTED, "base_model": "deepseek-r1-distill-qwen-7b"},
+        ("deepseek-r1-distill-qwen-7b", IMPORTED, "", (), IMPORTED),
+    ),
     "ARN of a provisioned model": (
         {"name": PROVISIONED, "base_model": "llama-3-3-70b"},
         ("llama-3-3-70b", PROVISIONED, "", (), PROVISIONED),
@@ -306,10 +310,6 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"name": "deepseek-r1-distill-llama-8b"},
         ["give the import's ARN (arn:aws:bedrock:us-east-1:ACCOUNT:imported-model/ID)", "as its base_model"],
     ),
-    "imported Qwen": (
-        {"name": IMPORTED, "base_model": "deepseek-r1-distill-qwen-7b"},
-        ["Converse does not take imported models of the Qwen architecture"],
-    ),
     "embedding": ({"name": "titan-embed-text-v2"}, ["'titan-embed-text-v2' is an embedding model; it cannot chat"]),
     "embedding behind an ARN": (
         {"name": PROVISIONED, "base_model": "titan-embed-text-v2"},
@@ -372,6 +372,22 @@ def test_every_spelling_of_an_ended_model_is_refused(model: Model) -> None:
     for spelling in {model.name, *model.names, model.foundation_model, *(profile.id for profile in model.profiles)}:
         with pytest.raises(ModelError, match="has ended"):
             resolve(spelling, "us-east-1")
+
+
+@each([model for model in MODELS if model.access == "imported_model"])
+@pytest.mark.assumes("imported-format")
+def test_every_imported_model_can_be_called_in_the_chat_format(model: Model) -> None:
+    target = resolve(IMPORTED, "us-east-1", base_model=model.name).target()
+    assert (target.name, target.model, target.api) == (f"bedrock/{model.name}", IMPORTED, "invoke_model")
+    assert set(target.accepts) == {"max_tokens", "temperature", "top_p", "stop", "system"}
+
+
+@pytest.mark.parametrize(("base_model", "tools"), [("llama-3-3-70b", False), ("qwen3-32b", False), ("gpt-oss-20b", True)])
+def test_an_import_of_another_model_takes_tools_only_where_aws_says_so(base_model: str, tools: bool) -> None:
+    target = resolve(IMPORTED, "us-east-1", base_model=base_model).target()
+    assert target.api == "invoke_model"
+    assert ("tools" in target.accepts) == tools
+    assert "tools" in resolve(PROVISIONED, "us-east-1", base_model=base_model).target().accepts
 
 
 @each([model for model in MODELS if model.kind == "chat" and model.status != "ended" and model.access != "imported_model"])

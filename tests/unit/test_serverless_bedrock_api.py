@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
+import pulumi_aws as aws
 import pytest
 
 from llm_gateway import errors
 from llm_gateway.operations import OPERATIONS
-from llm_gateway.routes import ROUTES_FILE
+from llm_gateway.routes import ROUTES_FILE, load
+from pulumi_llm.routing.providers import OWN_ENVIRONMENT_BYTES
 from pulumi_llm_local.arguments import revealed
 from support import programs
 from support.programs import Recording, run_chat
@@ -535,6 +537,115 @@ def test_a_preview_already_knows_which_models_may_be_called() -> None:
     assert programs.holds_unknown(preview.named("chat-logs-policy").inputs["policy"])
     assert not programs.holds_unknown(preview.named("chat-bedrock-policy").inputs["policy"])
     assert bedrock(preview) == bedrock(run_chat())
+
+
+# The providers.
+
+PROVIDERS = {
+    "deepseek": {
+        "type": "openai_compatible",
+        "base_url": "https://api.deepseek.com",
+        "secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:deepseek-AbCdEf",
+        "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+    },
+    "claude": {"type": "anthropic", "secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:claude-GhIjKl"},
+    "vllm": {"type": "openai_compatible", "base_url": "http://10.0.0.5:8000/v1"},
+}
+ROUTED = [
+    {
+        "name": "chat",
+        "targets": [
+            {"model": "gpt-oss-20b"},
+            *({"provider": p, "model": "m", "context_tokens": 8_192, "max_output_tokens": 1_024} for p in PROVIDERS),
+        ],
+    }
+]
+
+
+@pytest.fixture(scope="module")
+def routed() -> Recording:
+    """A Bedrock model, with providers behind it."""
+    return run_chat(models=ROUTED, providers=PROVIDERS)
+
+
+def test_the_function_reads_where_the_providers_and_their_keys_are(routed: Recording) -> None:
+    function = routed.inputs("chat-function")
+    read = load(Path(function["code"].path) / ROUTES_FILE, function["environment"]["variables"])
+    assert [target.name for target in read.aliases[0].targets] == [
+        "bedrock/gpt-oss-20b",
+        "deepseek/m",
+        "claude/m",
+        "vllm/m",
+    ]
+    found = {endpoint.name: (endpoint.type, endpoint.base_url, endpoint.secret_arn) for endpoint in read.endpoints}
+    assert found == {
+        "deepseek": ("openai_compatible", "https://api.deepseek.com", PROVIDERS["deepseek"]["secret_arn"]),
+        "claude": ("anthropic", "https://api.anthropic.com", PROVIDERS["claude"]["secret_arn"]),
+        "vllm": ("openai_compatible", "http://10.0.0.5:8000/v1", ""),
+    }
+
+
+def test_exactly_the_providers_secrets_may_be_read(routed: Recording) -> None:
+    assert [statement for _, statement in statements(routed, "chat-secrets-policy")] == [
+        {
+            "Sid": "ReadSecrets",
+            "Effect": "Allow",
+            "Action": ["secretsmanager:GetSecretValue"],
+            "Resource": [PROVIDERS["claude"]["secret_arn"], PROVIDERS["deepseek"]["secret_arn"]],
+        },
+        {
+            "Sid": "DecryptSecrets",
+            "Effect": "Allow",
+            "Action": ["kms:Decrypt"],
+            "Resource": [PROVIDERS["deepseek"]["kms_key_arn"]],
+            "Condition": {"StringEquals": {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}},
+        },
+    ]
+    assert routed.inputs("chat-secrets-policy")["role"] == routed.named("chat-role").id
+    assert routed.named("chat-secrets-policy").urn in routed.named("chat-function").dependencies
+
+
+@pytest.mark.parametrize(
+    ("changes", "sids"),
+    [({"kms_key_arn": None}, ["ReadSecrets"]), ({"secret_arn": None, "kms_key_arn": None}, [])],
+)
+def test_what_is_not_needed_is_not_allowed(changes: dict[str, None], sids: list[str]) -> None:
+    provider = {key: value for key, value in PROVIDERS["deepseek"].items() if key not in changes}
+    found = run_chat(models=[{**ROUTED[0], "targets": [ROUTED[0]["targets"][1]]}], providers={"deepseek": provider})
+    assert [statement["Sid"] for _, statement in statements(found, "chat-secrets-policy")] == sids
+    assert ("chat-secrets-policy" in found.names()) == bool(sids)
+    assert "chat-bedrock-policy" not in found.names()
+
+
+def test_without_providers_there_is_nothing_of_them(each: Recording) -> None:
+    assert "chat-secrets-policy" not in each.names()
+    assert not any(name.startswith("PROVIDER_") for name in each.inputs("chat-function")["environment"]["variables"])
+
+
+def test_what_the_component_sets_itself_leaves_the_providers_their_part(each: Recording, routed: Recording) -> None:
+    for recording in (each, routed):
+        variables = recording.inputs("chat-function")["environment"]["variables"].items()
+        own = sum(len(name) + len(value) for name, value in variables if not name.startswith("PROVIDER_"))
+        assert own <= OWN_ENVIRONMENT_BYTES - 253, "a host's name of 253 characters as the origin has room, too"
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_a_secret_of_the_same_program_is_taken(preview: bool) -> None:
+    def program() -> None:
+        key = aws.kms.Key("key")
+        secret = aws.secretsmanager.Secret("deepseek", kms_key_id=key.arn)
+        provider = {**PROVIDERS["deepseek"], "secret_arn": secret.arn, "kms_key_arn": key.arn}
+        programs.chat(models=[{**ROUTED[0], "targets": ROUTED[0]["targets"][:2]}], providers={"deepseek": provider})
+
+    recording = programs.run(program, preview=preview)
+    policy = recording.inputs("chat-secrets-policy")["policy"]
+    variables = recording.inputs("chat-function")["environment"]["variables"]
+    assert programs.holds_unknown(policy) == programs.holds_unknown(variables) == preview
+    if not preview:
+        arn = recording.named("deepseek").state["arn"]
+        assert variables["PROVIDER_DEEPSEEK_SECRET_ARN"] == arn
+        (read, decrypt) = (statement for _, statement in statements(recording, "chat-secrets-policy"))
+        assert (read["Resource"], decrypt["Resource"]) == ([arn], [recording.named("key").state["arn"]])
 
 
 # The keys.

@@ -22,6 +22,7 @@ NEEDS_DEVELOPMENT = (
 )
 DEBUG_NEEDS_DEVELOPMENT = "pulumi-llm:api.debug: shows causes to callers, so it needs pulumi-llm:development to be true"
 ORIGIN_FORM = "is not of the form of an origin, such as https://chat.example.com, or '*'"
+CLAUDE = {"provider": "type", "model": "claude-opus", "context_tokens": 200_000, "max_output_tokens": 32_000}
 NAME_FORM = "is not of the form of a name: small letters, digits, '.', '_' and '-', at most 63"
 
 
@@ -42,7 +43,10 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a key with a near one": ({"model": ["x"]}, ["pulumi-llm:model: is not known; did you mean 'models'?"]),
     "a key with none near": (
         {"vpc": 1},
-        ["pulumi-llm:vpc: is not known; there are account_baseline, api, development, environment, models, owner, tags"],
+        [
+            "pulumi-llm:vpc: is not known; there are account_baseline, api, development, environment, models, owner, "
+            "providers, tags"
+        ],
     ),
     "a key of a component": (
         {"api": {"memory": 512}},
@@ -181,6 +185,18 @@ WRONG |= {
         {"aws:region": "us-east"},
         ["aws:region: 'us-east' is not of the form of a Region, such as us-east-1"],
     ),
+    "a key of a provider": (
+        {"providers": {"type": {"type": "anthropic", "api_key": "hunter2"}}, "models": [{"name": "a", "targets": [CLAUDE]}]},
+        [
+            "pulumi-llm:providers.type.api_key: is not known; there are base_url, kms_key_arn, secret_arn, type",
+            "pulumi-llm:providers.type.secret_arn: is required by https://api.anthropic.com: the ARN of the secret with its "
+            "key",
+        ],
+    ),
+    "a key of a target": (
+        {"models": [{"name": "a", "targets": [{"model": "gpt-oss-20b", "wait": 1}]}]},
+        ["pulumi-llm:models[0].targets[0].wait: is not known; did you mean 'weight'?"],
+    ),
     "a wrong item of a list": (
         {"models": [{"model": "gpt-oss-20b"}]},
         ["pulumi-llm:models[0].name: is required, but not set"],
@@ -190,7 +206,10 @@ WRONG |= {
             "models": [{"name": "a", "model": "gpt-oss-20b", "extra": 1}, "gpt-oss-20b"],
             "api": {"keys": [{"name": "k", "models": ["a"]}]},
         },
-        ["pulumi-llm:models[0].extra: is not known; there are base_model, destination_regions, model, name"],
+        [
+            "pulumi-llm:models[0].extra: is not known; there are base_model, destination_regions, first_token_seconds, model, "
+            "name, retries, stall_seconds, strategy, targets"
+        ],
     ),
     "true for a whole number": (
         {"api": {"daily_quota": True}},

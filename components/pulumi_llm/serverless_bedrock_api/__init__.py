@@ -11,8 +11,8 @@ from llm_gateway import environment as variables
 from pulumi_llm import bundle
 from pulumi_llm.component import Component
 from pulumi_llm.functions import Published, Shared, let_api_gateway_invoke, log_group, publish
-from pulumi_llm.iam import invoke_models
-from pulumi_llm.models import BedrockModel
+from pulumi_llm.iam import invoke_models, read_secrets
+from pulumi_llm.routing import Routing
 from pulumi_llm.serverless_bedrock_api import callers
 from pulumi_llm.serverless_bedrock_api.args import (
     INTEGRATION_MARGIN_SECONDS,
@@ -20,7 +20,6 @@ from pulumi_llm.serverless_bedrock_api.args import (
     DomainArgs,
     ServerlessBedrockApiArgs,
     checked,
-    routes_of,
 )
 from pulumi_llm.serverless_bedrock_api.rest_api import DEPLOYED_CHILDREN, deploy
 
@@ -59,6 +58,7 @@ class ServerlessBedrockApi(Component):
         "role",
         "logs-policy",
         "bedrock-policy",
+        "secrets-policy",
         "function",
         "alias",
         "permission",
@@ -104,9 +104,9 @@ class ServerlessBedrockApi(Component):
     """The REST API's stage."""
 
     def __init__(self, name: str, args: ServerlessBedrockApiArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        region, models = checked(args, self.CHILDREN)
+        region, routing = checked(args, self.CHILDREN)
         super().__init__(name, opts, args.get("tags"), args.get("customize"))
-        self._warn_of_legacy(models)
+        self._warn_of_legacy(routing)
         self._args = args
         self._region = region
         self._auth = args.get("auth", "api_key")
@@ -115,7 +115,7 @@ class ServerlessBedrockApi(Component):
             kms_key_arn=args.get("kms_key_arn"),
             tracing=args.get("tracing", False),
         )
-        function = self._function(models)
+        function = self._function(routing)
         api = apigateway.RestApi(
             self.child_name("api"),
             description="pulumi-llm chat API",
@@ -150,17 +150,17 @@ class ServerlessBedrockApi(Component):
         self._parameters()
         self.finish()
 
-    def _warn_of_legacy(self, models: Sequence[BedrockModel]) -> None:
-        for used in models:
+    def _warn_of_legacy(self, routing: Routing) -> None:
+        for used in {model.model_id: model for model in routing.models}.values():
             if used.model.status == "legacy":
                 instead = f"; consider {used.model.replaced_by!r}" if used.model.replaced_by else ""
                 pulumi.log.warn(f"{used.model_id} is legacy: Bedrock has closed it to new customers{instead}", resource=self)
 
     # The function that answers.
 
-    def _function(self, models: Sequence[BedrockModel]) -> Published:
+    def _function(self, routing: Routing) -> Published:
         args = self._args
-        environment = {
+        environment: dict[str, pulumi.Input[str]] = {
             variables.AUTHORIZATION: self._auth,
             variables.CORS_ALLOW_ORIGIN: args.get("cors_allow_origin", "*"),
             # The Web Adapter: https://github.com/awslabs/aws-lambda-web-adapter#configurations
@@ -168,6 +168,7 @@ class ServerlessBedrockApi(Component):
             "AWS_LWA_INVOKE_MODE": "response_stream",
             "AWS_LWA_PORT": "8080",
             "AWS_LWA_READINESS_CHECK_PATH": "/health",
+            **routing.environment,
         }
         if args.get("debug"):
             environment[variables.DEBUG] = "true"
@@ -178,20 +179,25 @@ class ServerlessBedrockApi(Component):
             "",
             self._shared,
             description="Answers chats with Amazon Bedrock",
-            code=bundle.archive(routes_of(args, models)),
+            code=bundle.archive(routing.routes),
             handler=bundle.RUN_SCRIPT,
             memory_mb=args.get("memory_mb", 512),
             timeout_seconds=self._timeout,
             environment=environment,
-            policies=self._bedrock_policy(models) if models else {},
+            policies=self._policies(routing),
             layers=[args.get("web_adapter_layer_arn", layer)],
             reserved_concurrency=args.get("reserved_concurrency"),
         )
 
-    def _bedrock_policy(self, models: Sequence[BedrockModel]) -> Mapping[str, pulumi.Output[list[dict[str, Any]]]]:
-        """A document of its own, of values that are known at preview, so that policies can judge it there."""
-        account = get_caller_identity_output(opts=self.invoke_options()).account_id
-        return {"bedrock-policy": account.apply(lambda account: invoke_models(models, self._region, account))}
+    def _policies(self, routing: Routing) -> Mapping[str, pulumi.Input[Sequence[Mapping[str, Any]]]]:
+        """Documents of their own, of values that are known at preview, so that policies can judge them there."""
+        policies: dict[str, pulumi.Input[Sequence[Mapping[str, Any]]]] = {}
+        if routing.models:
+            account = get_caller_identity_output(opts=self.invoke_options()).account_id
+            policies["bedrock-policy"] = account.apply(lambda account: invoke_models(routing.models, self._region, account))
+        if routing.secret_arns:
+            policies["secrets-policy"] = read_secrets(routing.secret_arns, routing.kms_key_arns, self._region)
+        return policies
 
     @property
     def _timeout(self) -> int:

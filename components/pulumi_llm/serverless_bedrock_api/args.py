@@ -3,29 +3,87 @@
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypedDict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NotRequired, TypedDict, cast
 
 import pulumi
 
-from llm_gateway.routes import Alias, Routes
+from pulumi_llm import routing
 from pulumi_llm.component import Mistakes, check_customize, check_keys
-from pulumi_llm.iam import ROLE_POLICY_CHARACTERS, invoke_models, policy_document
-from pulumi_llm.models import MOCK, MOCK_TARGET, BedrockModel, ModelError, resolve
+from pulumi_llm.iam import ROLE_POLICY_CHARACTERS, invoke_models, policy_document, read_secrets
+from pulumi_llm.routing import Routing
 from pulumi_llm.settings import AUTHS, ISSUER, ORIGIN, RETENTION_DAYS, RETENTION_RULE
 
 
+class ProviderArgs(TypedDict):
+    """A provider of models that is called over HTTP, with a key of its own."""
+
+    type: str
+    """What it speaks: "openai_compatible" (OpenAI, DeepSeek, vLLM and others) or "anthropic"."""
+    base_url: NotRequired[pulumi.Input[str]]
+    """What its clients call the base URL: with the /v1 where an OpenAI-compatible one has it, without it for Anthropic's.
+    Default for "anthropic": https://api.anthropic.com; else required."""
+    secret_arn: NotRequired[pulumi.Input[str]]
+    """The Secrets Manager secret that holds the key: alone, or as `api_key` of a JSON object. The whole ARN, in the API's
+    Region. Default: no key is sent."""
+    kms_key_arn: NotRequired[pulumi.Input[str]]
+    """The customer key that encrypts the secret. Default: AWS's own, which needs no permission."""
+
+
+class TargetArgs(TypedDict):
+    """One of the models behind an alias. What bounds a provider's model is told here; the catalogue knows it of Bedrock's."""
+
+    model: str
+    """As in ModelArgs; for a provider's target the provider's own id of the model."""
+    provider: NotRequired[str]
+    """The name of a provider. Default: "bedrock"."""
+    base_model: NotRequired[str]
+    """For a Bedrock ARN that does not tell its model: the catalogue name of the model behind it."""
+    destination_regions: NotRequired[Sequence[str]]
+    """Where a Bedrock inference profile may run, for one whose Regions the catalogue does not have."""
+    weight: NotRequired[int]
+    """Its share under the strategy "weight", 1 to 1,000. Default: 1."""
+    short_prompt_tokens: NotRequired[int]
+    """Under the strategy "workload": this is a small model, which is preferred for prompts up to that size."""
+    context_tokens: NotRequired[int]
+    """How much it reads and writes in all. Required at a provider's target, and only there."""
+    max_output_tokens: NotRequired[int]
+    """How much it answers at most. Required at a provider's target, and only there."""
+    accepts: NotRequired[Sequence[str]]
+    """What a provider's model takes, of "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools" and
+    "reasoning_effort". Default: all but the last."""
+    exclusive: NotRequired[Sequence[str]]
+    """Of which a provider's model takes only one. Default: none; for "anthropic" temperature and top_p."""
+    temperature_max: NotRequired[float]
+    """The highest temperature that a provider's model takes, at most 2. Default: 2; for "anthropic" 1."""
+    stop_max: NotRequired[int]
+    """The most stop sequences that a provider's model takes. Default: 4; for "anthropic" any number."""
+    max_tokens_name: NotRequired[str]
+    """What an OpenAI-compatible provider calls the bound of the answer: "max_tokens" (default) or "max_completion_tokens"."""
+
+
 class ModelArgs(TypedDict):
-    """A name that callers use, and the model behind it."""
+    """A name that callers use, and the model or the targets behind it."""
 
     name: str
     """The alias."""
-    model: str
-    """A name of the catalogue, a Bedrock model id or inference profile id, or an ARN."""
+    model: NotRequired[str]
+    """A name of the catalogue, a Bedrock model id or inference profile id, an ARN, or "mock". Required without targets."""
     base_model: NotRequired[str]
     """For an ARN that does not tell its model: the catalogue name of the model behind it."""
     destination_regions: NotRequired[Sequence[str]]
     """Where an inference profile may run, for one whose Regions the catalogue does not have."""
+    targets: NotRequired[Sequence[TargetArgs]]
+    """Several models in the place of one: where one fails, the next answers."""
+    strategy: NotRequired[str]
+    """Which target is asked first: "priority" (default) the first one, "weight" by shares, "latency" the quickest, "workload"
+    small models for short prompts."""
+    retries: NotRequired[int]
+    """How often targets that may recover are asked again, 0 to 5. Default: 2."""
+    first_token_seconds: NotRequired[float]
+    """How long a target that streams may take to begin where another could answer, 1 to 300. Default: 30."""
+    stall_seconds: NotRequired[float]
+    """How long a stream may be silent, 5 to 300. Default: 60."""
 
 
 class ThrottleArgs(TypedDict):
@@ -84,6 +142,8 @@ class ServerlessBedrockApiArgs(TypedDict):
 
     models: Sequence[ModelArgs]
     """The models, in order; the first is the default."""
+    providers: NotRequired[Mapping[str, ProviderArgs]]
+    """Providers of models besides Bedrock, by the names that targets have for them. Default: none."""
     region: NotRequired[str]
     """The provider's Region. Default: aws:region, else AWS_REGION."""
     auth: NotRequired[str]
@@ -139,16 +199,16 @@ class ServerlessBedrockApiArgs(TypedDict):
 INTEGRATION_MARGIN_SECONDS = 5
 
 
-def checked(args: ServerlessBedrockApiArgs, children: Sequence[str]) -> tuple[str, list[BedrockModel]]:
-    """The Region and the models. Raises `pulumi.InputPropertiesError` that lists every argument that is wrong."""
+def checked(args: ServerlessBedrockApiArgs, children: Sequence[str]) -> tuple[str, Routing]:
+    """The Region and what is routed where. Raises `pulumi.InputPropertiesError` that lists every argument that is wrong."""
     mistakes = Mistakes("ServerlessBedrockApi")
     check_keys(mistakes, args, ServerlessBedrockApiArgs)
     check_customize(mistakes, args.get("customize"), children)
     region = args.get("region") or pulumi.Config("aws").get("region") or os.environ.get("AWS_REGION", "")
     if not region:
         mistakes.add("region", "is not known; set it, or aws:region, or AWS_REGION")
-    aliases = [str(model.get("name", "")) for model in args.get("models", ())]
-    models = _models(mistakes, args.get("models", ()), region)
+    found = _routing(mistakes, args, region)
+    aliases = [str(model.get("name", "")) for _, model in _each("models", args.get("models"))]
     _check_keys_of_callers(mistakes, args.get("keys"), aliases)
     for name, throttle in (("throttle", args.get("throttle")), ("stage_throttle", args.get("stage_throttle"))):
         if throttle is not None:
@@ -169,7 +229,7 @@ def checked(args: ServerlessBedrockApiArgs, children: Sequence[str]) -> tuple[st
     if isinstance(retention, int) and retention not in RETENTION_DAYS:
         mistakes.add("log_retention_days", f"{RETENTION_RULE}, not {retention}")
     mistakes.check()
-    return region, models
+    return region, found
 
 
 def _check_auth(mistakes: Mistakes, args: ServerlessBedrockApiArgs) -> None:
@@ -196,36 +256,44 @@ def _check_auth(mistakes: Mistakes, args: ServerlessBedrockApiArgs) -> None:
         mistakes.add("authorizer_cache_seconds", f"must be between 0 and 3600, not {cache}")
 
 
-def _models(mistakes: Mistakes, given: Sequence[ModelArgs], region: str) -> list[BedrockModel]:
-    if not given:
+def _routing(mistakes: Mistakes, args: ServerlessBedrockApiArgs, region: str) -> Routing:
+    models, providers = args.get("models", ()), args.get("providers", {})
+    if not models:
         mistakes.add("models", "must hold at least one model")
-    names: list[str] = []
-    models: list[BedrockModel] = []
-    for index, model in enumerate(given):
-        if not check_keys(mistakes, model, ModelArgs, f"models[{index}]."):
-            continue
-        if model["name"] in names:
-            mistakes.add(f"models[{index}].name", f"{model['name']!r} is there already")
-        names.append(model["name"])
-        if model["model"] == MOCK or not region:
-            continue
-        try:
-            models.append(
-                resolve(
-                    model["model"],
-                    region,
-                    base_model=model.get("base_model", ""),
-                    destination_regions=model.get("destination_regions", ()),
-                )
-            )
-        except ModelError as error:
-            mistakes.add(f"models[{index}].model", str(error))
-    # Beside the policy that names them, the role has one of at most some 500 characters for its logs.
-    length = len(json.dumps(policy_document(*invoke_models(models, region, "0" * 12)), separators=(",", ":")))
+    for path, provider in _each("providers", providers):
+        check_keys(mistakes, provider, ProviderArgs, f"{path}.")
+    for path, model in _each("models", models):
+        check_keys(mistakes, model, ModelArgs, f"{path}.")
+        for below, target in _each(f"{path}.targets", model.get("targets")):
+            check_keys(mistakes, target, TargetArgs, f"{below}.")
+    told = mistakes.paths()  # that a key is missing is said once
+    found = routing.read(models, providers, region, args.get("timeout_seconds", 300))
+    for path, reason in found.mistakes:
+        if path not in told:
+            mistakes.add(path, reason)
+    # Beside the policies that name models and secrets, the role has one of at most some 500 characters for its logs.
+    statements = [*invoke_models(found.models, region, "0" * 12), *read_secrets(*_shown(found), region)]
+    length = len(json.dumps(policy_document(*statements), separators=(",", ":")))
     if length > ROLE_POLICY_CHARACTERS - 500:
         reason = f"need a policy of {length:,} characters, and IAM allows a role {ROLE_POLICY_CHARACTERS:,}; give fewer models"
         mistakes.add("models", reason)
-    return models
+    return found
+
+
+def _each(path: str, values: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What has keys in a list, or in a map, with its path."""
+    places: list[tuple[str, Any]] = []
+    if isinstance(values, Mapping):
+        places = [(f"{path}.{name}", value) for name, value in cast("Mapping[str, Any]", values).items()]
+    elif isinstance(values, Sequence) and not isinstance(values, str):
+        places = [(f"{path}[{index}]", value) for index, value in enumerate(cast("Sequence[Any]", values))]
+    yield from ((place, value) for place, value in places if isinstance(value, Mapping))
+
+
+def _shown(found: Routing) -> tuple[list[str], list[str]]:
+    """The ARNs of secrets and of keys, with another of their length for each that is not known yet."""
+    secrets = [arn if isinstance(arn, str) else "?" * 120 for arn in found.secret_arns]
+    return secrets, [arn if isinstance(arn, str) else "?" * 80 for arn in found.kms_key_arns]
 
 
 def _check_keys_of_callers(mistakes: Mistakes, given: Sequence[ApiKeyArgs] | None, aliases: Sequence[str]) -> None:
@@ -243,16 +311,3 @@ def _check_keys_of_callers(mistakes: Mistakes, given: Sequence[ApiKeyArgs] | Non
         for alias in key.get("models", ()):
             if alias not in aliases:
                 mistakes.add(f"keys[{index}].models", f"{alias!r} is not among the models {', '.join(aliases)}")
-
-
-def routes_of(args: ServerlessBedrockApiArgs, models: Sequence[BedrockModel]) -> Routes:
-    resolved = iter(models)
-    return Routes(
-        aliases=tuple(
-            Alias(
-                name=model["name"],
-                targets=(MOCK_TARGET if model["model"] == MOCK else next(resolved).target(),),
-            )
-            for model in args["models"]
-        )
-    )
