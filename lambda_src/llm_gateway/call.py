@@ -31,7 +31,7 @@ def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: flo
     Explicit parameters are checked against the target's own bounds, all at once (`GatewayError` 400); defaults are dropped
     where the target does not take them, or takes only one of several and the caller chose another.
     """
-    problems = _problems(request, alias.name, target)
+    problems = _problems(request, alias, target)
     if problems:
         raise invalid_request(problems)
     return ModelCall(
@@ -47,12 +47,12 @@ def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: flo
     )
 
 
-def _problems(request: ChatRequest, alias: str, target: Target) -> list[Problem]:
+def _problems(request: ChatRequest, alias: Alias, target: Target) -> list[Problem]:
     explicit = request.sampling
     problems: list[Problem] = []
 
     def wrong(field: str, reason: str) -> None:
-        problems.append(Problem(request.name(field), f"{alias} {reason}"))
+        problems.append(Problem(request.name(field), f"{alias.name} {reason}"))
 
     def taken(field: str, given: bool) -> bool:
         if given and field not in target.accepts:
@@ -69,7 +69,8 @@ def _problems(request: ChatRequest, alias: str, target: Target) -> list[Problem]
     if taken("stop", bool(explicit.stop)) and target.stop_max is not None and len(explicit.stop) > target.stop_max:
         wrong("stop", f"takes at most {target.stop_max}, not {len(explicit.stop)}")
     taken("tools", request.uses_tools)
-    taken("reasoning_effort", explicit.reasoning_effort is not None)
+    if alias.strategy != "workload":  # there it says which target is to answer, and need go no further
+        taken("reasoning_effort", explicit.reasoning_effort is not None)
     if request.system is not None and "system" not in target.accepts:
         wrong("system", "does not take a system prompt; put it into the message")
     chosen = [name for name in target.exclusive if getattr(explicit, name) is not None]
@@ -111,5 +112,5 @@ def _sampling(request: ChatRequest, target: Target) -> Sampling:
         temperature=temperature,
         top_p=value("top_p"),
         stop=explicit.stop,
-        reasoning_effort=explicit.reasoning_effort,
+        reasoning_effort=explicit.reasoning_effort if "reasoning_effort" in target.accepts else None,
     )

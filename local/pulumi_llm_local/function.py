@@ -48,7 +48,7 @@ class Function:
         self._inputs = resource.state
         self.root = Path(resource.inputs["code"]["path"])
         self._environment = environment
-        self._addresses = {} if addresses is None else addresses
+        self._addresses: Mapping[str, str] = {} if addresses is None else addresses
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
         self._port = 0

@@ -102,6 +102,7 @@ REFUSED: dict[str, tuple[Target, ChatRequest, list[str]]] = {
     ),
     "both of a pair": (target(exclusive=PAIR), request(Sampling(temperature=0.1, top_p=0.1)), ["top_p"]),
     "tools": (target(), request(tools=(TOOL,)), ["tools"]),
+    "reasoning effort": (target(), request(Sampling(reasoning_effort="low")), ["reasoning_effort"]),
     "earlier calls": (
         target(),
         request(messages=(*HI, Message("assistant", tool_calls=(ToolUse("c", "t", {}),)), Message("tool", "1", (), "c"))),
@@ -116,6 +117,13 @@ def test_what_a_target_does_not_take_is_told_at_once(to: Target, said: ChatReque
         sent(said, to)
     assert (refused.value.status, refused.value.param) == (400, fields[0])
     assert [problem.partition(": ")[0] for problem in refused.value.message.split("; ") if ": " in problem] == fields
+
+
+@pytest.mark.parametrize(("strategy", "accepts", "sent"), [("workload", (), None), ("priority", ("reasoning_effort",), "high")])
+def test_a_reasoning_effort_chooses_a_target_that_need_not_take_it(strategy: Any, accepts: Any, sent: str | None) -> None:
+    to = target((*SAMPLING, *accepts))
+    call = model_call(request(Sampling(reasoning_effort="high")), Alias("a", (to,), strategy=strategy), to, 0.0)
+    assert call.sampling.reasoning_effort == sent
 
 
 @pytest.mark.parametrize(
