@@ -51,6 +51,8 @@ class Fields:
         if value is None:
             return None
         bounds = f"at least {low}" if high is None else f"between {low} and {high}"
+        if isinstance(value, float) and value.is_integer():  # JSON has one kind of number, and 5.0 is a whole one
+            value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             self.wrong(name, f"must be a whole number {bounds}, not {kind(value)}")
             return None

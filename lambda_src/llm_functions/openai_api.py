@@ -18,8 +18,9 @@ from llm_gateway.request import ChatRequest, Message, Sampling, Tool, ToolChoice
 # Where the caller names no bound. OpenAI's own default is the model's bound, which a caller of a paid model rarely wants
 # and which some providers reserve from the quota up front.
 DEFAULTS = Sampling(max_tokens=4000)
+STOP_LIMIT = 4
 
-_FINISH_REASONS: dict[StopReason, str] = {
+FINISH_REASONS: dict[StopReason, str] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "max_tokens": "length",
@@ -29,7 +30,7 @@ _FINISH_REASONS: dict[StopReason, str] = {
 }
 
 # Parameters that change an answer and that the models here have no equal for, with the value that means "as usual".
-_NEUTRAL: dict[str, tuple[Any, ...]] = {
+NEUTRAL: dict[str, tuple[Any, ...]] = {
     "n": (1,),
     "frequency_penalty": (0,),
     "presence_penalty": (0,),
@@ -42,7 +43,7 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "store": (False,),
 }
 # What describes a call without changing its answer.
-_DESCRIPTIVE = ("user", "metadata", "safety_identifier", "prompt_cache_key")
+DESCRIPTIVE = ("user", "metadata", "safety_identifier", "prompt_cache_key")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -66,7 +67,7 @@ def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
             max_tokens=_max_tokens(fields),
             temperature=fields.number("temperature", 0, 2),
             top_p=fields.number("top_p", 0, 1),
-            stop=fields.strings("stop", 4),
+            stop=fields.strings("stop", STOP_LIMIT),
             reasoning_effort=_reasoning_effort(fields),
         ),
         defaults=DEFAULTS,
@@ -78,11 +79,11 @@ def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
             "max_tokens": "max_completion_tokens" if fields.has("max_completion_tokens") else "max_tokens",
         },
     )
-    for name, neutral in _NEUTRAL.items():
+    for name, neutral in NEUTRAL.items():
         value = fields.any(name)
         if value is not None and not any(_same(value, usual) for usual in neutral):
             fields.wrong(name, f"only {_encode(neutral[0]).decode()} is possible with these models; leave it out")
-    for name in _DESCRIPTIVE:
+    for name in DESCRIPTIVE:
         fields.any(name)
     fields.no_others()
     fields.finish()
@@ -102,13 +103,13 @@ def _max_tokens(fields: Fields) -> int | None:
 
 
 # https://platform.openai.com/docs/api-reference/chat/create#chat-create-reasoning_effort
-_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 
 
 def _reasoning_effort(fields: Fields) -> str | None:
     effort = fields.string("reasoning_effort")
-    if effort is not None and effort not in _EFFORTS:
-        fields.wrong("reasoning_effort", f"must be {', '.join(_EFFORTS[:-1])} or {_EFFORTS[-1]}, not {effort!r}")
+    if effort is not None and effort not in EFFORTS:
+        fields.wrong("reasoning_effort", f"must be {', '.join(EFFORTS[:-1])} or {EFFORTS[-1]}, not {effort!r}")
     return effort
 
 
@@ -192,7 +193,22 @@ def _earlier_call(call: Fields) -> ToolUse:
             arguments = msgspec.json.decode(text, type=dict[str, Any])
         except (msgspec.DecodeError, RecursionError):
             function.wrong("arguments", "must be the JSON text of an object")
+        _check_nesting(function, "arguments", arguments)
     return ToolUse(id=identifier or "", name=name, arguments=arguments)
+
+
+# Levels of a tool's JSON. What could be read could still be too deep to be written, where more of the stack is in use.
+MAX_NESTING = 100
+
+
+def _check_nesting(fields: Fields, name: str, value: dict[str, Any]) -> None:
+    level: list[Any] = [value]
+    for _ in range(MAX_NESTING):
+        items = [item for each in level for item in (cast("dict[str, Any]", each).values() if isinstance(each, dict) else each)]
+        level = [item for item in items if isinstance(item, dict | list)]
+        if not level:
+            return
+    fields.wrong(name, f"may be nested at most {MAX_NESTING} levels deep")
 
 
 def _tool(tool: Fields) -> Tool:
@@ -211,6 +227,8 @@ def _tool(tool: Fields) -> Tool:
         parameters = {"type": "object", "properties": {}}
     elif not isinstance(parameters, dict):
         function.wrong("parameters", f"must be a JSON Schema, not {kind(parameters)}")
+    else:
+        _check_nesting(function, "parameters", cast("dict[str, Any]", parameters))
     if function.boolean("strict"):
         function.wrong("strict", "only false is possible with these models; leave it out")
     function.no_others()
@@ -273,7 +291,7 @@ async def whole(batches: AsyncIterator[list[Event]]) -> tuple[Start, bytes]:
                 case Usage():
                     answer["usage"] = _usage(event)
                 case Done(stop_reason=reason):
-                    finish_reason = _FINISH_REASONS[reason]
+                    finish_reason = FINISH_REASONS[reason]
     message: dict[str, Any] = {"role": "assistant", "content": "".join(text) if text or not calls else None}
     if reasoning:
         message["reasoning_content"] = "".join(reasoning)
@@ -327,7 +345,7 @@ class Events:
                 self._usage = event
                 return b""
             case Done(stop_reason=reason):
-                last = self._chunk({}, _FINISH_REASONS[reason])
+                last = self._chunk({}, FINISH_REASONS[reason])
                 if self._include_usage and self._usage is not None:
                     last += _data({**self._head, "choices": [], "usage": _usage(self._usage)})
                 return last

@@ -4,6 +4,7 @@ The shape on the wire is the OpenAI one, ``{"error": {"type", "code", "message",
 field is to blame. Each constructor below is one kind of failure; its HTTP status, type and code stand here and nowhere else.
 """
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -56,10 +57,10 @@ class GatewayError(Exception):
         return {"error": error}
 
     def headers(self) -> list[tuple[str, str]]:
-        """The headers that belong to this error: `Retry-After`, in whole seconds, at least 1."""
+        """The headers that belong to this error: `Retry-After`, in whole seconds, none too few, at least 1."""
         if self.retry_after is None:
             return []
-        return [("retry-after", str(max(1, round(self.retry_after))))]
+        return [("retry-after", str(max(1, math.ceil(self.retry_after))))]
 
 
 class Problem(msgspec.Struct, frozen=True):

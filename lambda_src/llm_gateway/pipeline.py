@@ -64,10 +64,13 @@ async def answer(
                     yield events
                     if isinstance(last, Done):
                         break
+            if not isinstance(last, Done):
+                raise errors.stream_interrupted(detail="the provider's events ended without done")
+        except GatewayError as error:
+            gateway.router.failed(opened.target, error)
+            raise
         finally:
             await opened.rest.aclose()
-        if not isinstance(last, Done):
-            raise errors.stream_interrupted(detail="the provider's events ended without done")
         record.done(events)
     except GatewayError as error:
         record.error(error)

@@ -68,8 +68,8 @@ AFTER: Mapping[str, After] = {
 }
 _FINAL = After(other=False, again=False, cools=False)
 
-# Seconds. The pause before the n-th retry is a random part of PAUSE * 2**n, on top of what a target has asked for; where that
-# is more than LONGEST_PAUSE, the caller is told to come back instead.
+# Seconds. The pause before the n-th retry is a random part of PAUSE * 2**n, on top of what the first target that may be asked
+# again has asked for; where that is more than LONGEST_PAUSE, the caller is told to come back instead.
 PAUSE = 0.25
 LONGEST_PAUSE = 8.0
 # A target that failed is asked last for this long, twice as long after each further failure.
@@ -89,7 +89,7 @@ class _Health:
     def __init__(self) -> None:
         self.failures = 0
         self.cool_until = 0.0
-        self.first_token: dict[bool, tuple[float, float]] = {}  # whether streamed -> seconds, and when it was measured
+        self.first_token: dict[bool, tuple[float, float]] = {}  # whether a stream was wanted -> seconds, and when measured
 
 
 class Router:
@@ -106,33 +106,39 @@ class Router:
         Raises the caller's mistake at once, the failure of the only target that was asked, or one error that names the reason
         of each. `deadline` is a time of the running loop's clock.
         """
+        loop = asyncio.get_running_loop()
         calls = self._calls(request, alias, deadline)
         failures: dict[str, GatewayError] = {}
+        waiting: list[tuple[float, ModelCall]] = []  # from when on each that may recover is asked again
         too_small = 0  # the largest context that the conversation does not fit
         retry = 0
         while True:
-            recovering: list[ModelCall] = []
             for position, call in enumerate(calls):
                 if call.target.context_tokens <= too_small:
                     continue
                 try:
-                    limit = _limit(alias, call, deadline, others=len(calls) - position - 1)
-                    return await self._attempt(call, limit, attempts)
+                    others = sum(other.target.context_tokens > too_small for other in calls[position + 1 :])
+                    limit = _limit(alias, call, deadline, others=others)
+                    return await self._attempt(call, limit, attempts, request.stream)
                 except GatewayError as error:
                     failures[call.target.name] = error
                     after = AFTER.get(error.code, _FINAL)
                     if not after.other:
                         raise
                     if after.again:
-                        recovering.append(call)
+                        waiting.append((loop.time() + (error.retry_after or 0.0), call))
                     elif error.code == "context_length_exceeded":
                         too_small = max(too_small, call.target.context_tokens)
-            pause = self._pause(retry, [failures[call.target.name] for call in recovering])
-            late = asyncio.get_running_loop().time() + pause >= deadline
-            if not recovering or retry == alias.retries or pause > LONGEST_PAUSE or late:
+            waiting = [(since, call) for since, call in waiting if call.target.context_tokens > too_small]
+            if not waiting or retry == alias.retries:
                 break
-            await asyncio.sleep(pause)
-            calls = recovering
+            now = loop.time()
+            then = max(now, min(since for since, _ in waiting)) + self._chance.random() * PAUSE * 2.0**retry
+            if then - now > LONGEST_PAUSE or then >= deadline:
+                break
+            await asyncio.sleep(then - now)
+            calls = [call for since, call in waiting if since <= then]
+            waiting = [(since, call) for since, call in waiting if since > then]
             retry += 1
         if len(failures) == 1:
             raise next(iter(failures.values()))
@@ -151,11 +157,9 @@ class Router:
             raise refused
         return calls
 
-    async def _attempt(self, call: ModelCall, limit: float, attempts: list[Attempt]) -> Opened:
+    async def _attempt(self, call: ModelCall, limit: float, attempts: list[Attempt], stream: bool) -> Opened:
+        """`stream` is whether the caller wants one: a target that is asked whole all the same is compared with those."""
         target = call.target
-        health = self._health.get(target.name)
-        if health is None:
-            health = self._health[target.name] = _Health()
         began = time.monotonic()
         attempt = Attempt(target, 0.0)
         attempts.append(attempt)
@@ -166,26 +170,36 @@ class Router:
             attempt.seconds = time.monotonic() - began
             if isinstance(error, GatewayError):
                 attempt.error = error
-                self._failed(health, error)
+                self.failed(target, error)
             await events.aclose()
             raise
         attempt.seconds = time.monotonic() - began
-        health.failures = 0
-        health.cool_until = 0.0
-        before, _ = health.first_token.get(call.stream, (attempt.seconds, 0.0))
-        health.first_token[call.stream] = (before + LATENCY_WEIGHT * (attempt.seconds - before), began)
+        self._began(target, stream, attempt.seconds)
         return Opened(target, first, events)
 
-    def _failed(self, health: _Health, error: GatewayError) -> None:
+    def _began(self, target: Target, stream: bool, seconds: float) -> None:
+        health, now = self._health_of(target), time.monotonic()
+        health.failures = 0
+        health.cool_until = 0.0
+        before, measured = health.first_token.get(stream, (0.0, -LATENCY_LIFE))
+        if measured + LATENCY_LIFE <= now:
+            before = seconds
+        health.first_token[stream] = (before + LATENCY_WEIGHT * (seconds - before), now)
+
+    def failed(self, target: Target, error: GatewayError) -> None:
+        """Take note of a target's failure, also of one after its first token."""
         if not AFTER.get(error.code, _FINAL).cools:
             return
+        health = self._health_of(target)
         cooldown = min(COOLDOWN * 2.0**health.failures, LONGEST_COOLDOWN)
         health.failures += 1
         health.cool_until = time.monotonic() + max(cooldown, error.retry_after or 0.0)
 
-    def _pause(self, retry: int, failures: Sequence[GatewayError]) -> float:
-        asked = [failure.retry_after or 0.0 for failure in failures]
-        return min(asked, default=0.0) + self._chance.random() * PAUSE * 2.0**retry
+    def _health_of(self, target: Target) -> _Health:
+        health = self._health.get(target.name)
+        if health is None:
+            health = self._health[target.name] = _Health()
+        return health
 
     # The order.
 

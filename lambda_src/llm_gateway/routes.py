@@ -115,6 +115,10 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Routes:
     deployment with any of these cannot answer, so the function must not start.
     """
     routes = msgspec.json.decode(path.read_bytes(), type=Routes)
+    endpoints = tuple(_endpoint(endpoint, environ) for endpoint in routes.endpoints)
+    for endpoint in endpoints:
+        if not endpoint.base_url.startswith(("https://", "http://")):
+            raise ValueError(f"{path}: the base URL of the provider {endpoint.name!r} must start with https:// or http://")
     known = {BEDROCK, MOCK, *(endpoint.name for endpoint in routes.endpoints)}
     for target in (target for alias in routes.aliases for target in alias.targets):
         if target.provider not in known:
@@ -126,7 +130,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Routes:
             msgspec.structs.replace(alias, targets=tuple(_target(target, environ) for target in alias.targets))
             for alias in routes.aliases
         ),
-        endpoints=tuple(_endpoint(endpoint, environ) for endpoint in routes.endpoints),
+        endpoints=endpoints,
     )
 
 

@@ -16,6 +16,8 @@ from llm_gateway.http_client import HttpError
 # Seconds that a key is remembered. A replaced one is noticed sooner where the provider refuses the old one.
 LIFE = 300.0
 _TIMEOUT = 5.0
+# Characters of a key that is one; what is shorter stands where a server asks for any text at all.
+_SHORTEST = 8
 
 
 class Secrets:
@@ -24,7 +26,7 @@ class Secrets:
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
         self._keys: dict[str, tuple[str, float]] = {}
-        self._lock = asyncio.Lock()
+        self._locks: dict[str, asyncio.Lock] = {}
 
     async def get(self, arn: str, deadline: float) -> str:
         """The key. Raises `GatewayError`: 502 where this service may not read it or it is no key, 503 where it is not read now.
@@ -34,7 +36,7 @@ class Secrets:
         key, known_until = self._keys.get(arn, ("", 0.0))
         if known_until > time.monotonic():
             return key
-        async with self._lock:  # of many requests at once, one asks
+        async with self._locks.setdefault(arn, asyncio.Lock()):  # of many requests at once, one asks
             key, known_until = self._keys.get(arn, ("", 0.0))
             if known_until > time.monotonic():
                 return key
@@ -44,7 +46,13 @@ class Secrets:
 
     def forget(self, arn: str) -> None:
         """Read it anew the next time."""
-        self._keys.pop(arn, None)
+        key, _ = self._keys.get(arn, ("", 0.0))
+        self._keys[arn] = key, 0.0
+
+    def without(self, arn: str, text: bytes) -> bytes:
+        """`text` with the key struck out: an upstream may repeat it in an error."""
+        key, _ = self._keys.get(arn, ("", 0.0))
+        return text.replace(key.encode(), b"***") if len(key) >= _SHORTEST else text
 
     async def _read(self, arn: str, deadline: float) -> str:
         try:
@@ -61,16 +69,18 @@ class Secrets:
                 body = await response.read()
         except HttpError as error:
             raise errors.upstream_unavailable(detail=f"Secrets Manager: {error}") from error
+        if response.status >= 500:
+            raise errors.upstream_unavailable(detail=f"Secrets Manager: status {response.status}")
         try:
             answer: dict[str, Any] = msgspec.json.decode(body)
             if response.status != 200:
                 name = str(answer.get("__type", response.status)).split("#")[-1]
-                if response.status >= 500 or name == "ThrottlingException":
+                if name == "ThrottlingException":
                     raise errors.upstream_unavailable(detail=f"Secrets Manager: {name}")
                 raise _misconfigured(f"{name}: {answer.get('message') or answer.get('Message') or ''}")
             text: str = answer["SecretString"].strip()
-            key: Any = msgspec.json.decode(text)["api_key"] if text.startswith("{") else text
-            if not isinstance(key, str) or not key.isascii() or not key.isprintable() or not key:
+            key: str = msgspec.json.decode(text)["api_key"].strip() if text.startswith("{") else text
+            if not key.isascii() or not key.isprintable() or not key:
                 raise ValueError
         except (msgspec.DecodeError, ValueError, LookupError, TypeError, AttributeError):
             raise _misconfigured('the secret is neither a key nor a JSON object with "api_key"') from None

@@ -16,6 +16,7 @@ class SseDecoder:
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
+        self._tail = b""  # the last bytes of them: an event's end is seen without joining them all
         self._size = 0
 
     def feed(self, piece: bytes) -> list[bytes]:
@@ -24,15 +25,19 @@ class SseDecoder:
         if b"\n" not in piece:
             return self._keep(piece)
         if self._pieces:
+            seam = self._tail + piece
+            if b"\n\n" not in seam and b"\n\r\n" not in seam:
+                return self._keep(piece)
             piece = b"".join((*self._pieces, piece))
             self._pieces.clear()
         if b"\r" in piece:
             piece = piece.replace(b"\r\n", b"\n")  # one that is cut between the two stays, and meets its LF with the next piece
         *events, rest = piece.split(b"\n\n")
         self._size = len(rest)
+        self._tail = b""
         found: list[bytes] = []
         for event in events:
-            if event.startswith(b"data: ") and b"\n" not in event:
+            if event.startswith(b"data: ") and b"\n" not in event and len(event) > 6:
                 found.append(event[6:])
             elif data := _data(event):
                 found.append(data)
@@ -50,6 +55,7 @@ class SseDecoder:
         if self._size > MAX_EVENT_BYTES:
             raise SseError(f"an event is larger than {MAX_EVENT_BYTES:,} bytes")
         self._pieces.append(piece)
+        self._tail = (self._tail + piece)[-2:]
         return []
 
 

@@ -46,7 +46,7 @@ class Anthropic:
         self._secrets = secrets
 
     def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
-        return upstream.exchange(self._send(call), call, self)
+        return upstream.exchange(self._send(call), call, self, self._without_key)
 
     async def _send(self, call: ModelCall) -> Response:
         headers = [("content-type", "application/json"), ("anthropic-version", _VERSION)]
@@ -55,6 +55,9 @@ class Anthropic:
         return await self._client.send(
             "POST", self._url, headers, _encode(_body(call)), read_timeout=call.stall_seconds, deadline=call.deadline
         )
+
+    def _without_key(self, body: bytes) -> bytes:
+        return self._secrets.without(self._secret_arn, body)
 
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
         if status == 401:
@@ -95,16 +98,16 @@ def _body(call: ModelCall) -> dict[str, Any]:
         body["top_p"] = sampling.top_p
     if sampling.stop:
         body["stop_sequences"] = sampling.stop
-    if call.tools:
+    if tools := (*call.tools, *upstream.undeclared(call)):
         body["tools"] = [
             {
                 "name": tool.name,
                 "input_schema": tool.parameters,
                 **({"description": tool.description} if tool.description else {}),
             }
-            for tool in call.tools
+            for tool in tools
         ]
-        body["tool_choice"] = _tool_choice(call)
+        body["tool_choice"] = _tool_choice(call) if call.tools else {"type": "none"}
     if call.stream:
         body["stream"] = True
     return body
@@ -245,29 +248,31 @@ class _Blocks:
 
     def __init__(self) -> None:
         self._calls = 0
+        self._calling = False  # the block begun last is a call; tools that run at Anthropic have blocks of other types
         self._began = False
         self._bare: dict[str, Any] | None = None  # the input of a call whose pieces have not come: {} is sent as nothing
 
     def start(self, block: _Block, events: list[Event]) -> None:
-        if block.type == "tool_use":
+        self._calling = block.type == "tool_use"
+        if self._calling:
             if not block.id or not block.name:
                 raise ValueError("a tool_use block has no id or no name")
             self._began = True
             self._bare = block.input
             events.append(ToolCall(index=self._calls, id=block.id, name=block.name))
             self._calls += 1
-        else:
+        elif block.type in ("text", "thinking"):
             self.add(_Delta(text=block.text, thinking=block.thinking), events)
 
     def add(self, piece: _Delta, events: list[Event]) -> None:
         if piece.text:
             self._began = True
             events.append(Delta(piece.text))
-        elif piece.partial_json:
-            self._bare = None
-            events.append(ToolCallDelta(index=self._calls - 1, arguments=piece.partial_json))
         elif piece.thinking:
             events.append(Reasoning(piece.thinking))
+        elif piece.partial_json and self._calling:
+            self._bare = None
+            events.append(ToolCallDelta(index=self._calls - 1, arguments=piece.partial_json))
 
     def stop(self, events: list[Event]) -> None:
         if self._bare is not None:

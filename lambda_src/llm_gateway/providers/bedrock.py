@@ -148,10 +148,9 @@ def _offered(call: ModelCall) -> tuple[Tool, ...]:
 
     Converse has no "none", and wants every tool that the history holds a call of declared, offered now or not.
     """
-    used = {use.name for message in call.messages for use in message.tool_calls}
+    used = any(message.tool_calls for message in call.messages)
     tools = call.tools if used or call.tool_choice.mode != "none" else ()
-    missing = used - {tool.name for tool in tools}
-    return (*tools, *(Tool(name=name, description="", parameters={"type": "object"}) for name in sorted(missing)))
+    return (*tools, *upstream.undeclared(call))
 
 
 def _tool_spec(tool: Tool) -> dict[str, Any]:
@@ -282,6 +281,8 @@ class _ConverseStream:
                 raise _stream_exception(headers, payload)
             else:
                 self._other(name, payload, events)
+                if self.done:
+                    return
 
     def end(self, events: list[Event]) -> None:
         raise errors.stream_interrupted(detail="the stream ended without metadata")
@@ -292,6 +293,8 @@ class _ConverseStream:
             events.append(Delta(delta.text))
         elif delta.toolUse is not None:
             if delta.toolUse.input:
+                if not self._calls:
+                    raise ValueError("arguments came before their toolUse")
                 self._bare_call = False
                 events.append(ToolCallDelta(index=self._calls - 1, arguments=str(delta.toolUse.input)))
         elif delta.reasoningContent is not None and delta.reasoningContent.text:  # else a signature, or an empty piece
@@ -433,6 +436,8 @@ def _exception(
             | "ExpiredTokenException"
             | "ConflictException"
         ):
+            return upstream.misconfigured(detail)
+        case _ if status in (401, 403, 404):
             return upstream.misconfigured(detail)
         case _ if status == 429:
             return errors.upstream_throttled(retry_after=retry_after, detail=detail)

@@ -4,7 +4,7 @@ https://platform.openai.com/docs/api-reference/chat, https://api-docs.deepseek.c
 https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import msgspec
@@ -193,7 +193,7 @@ class _Answer:
         self._began = False
         self._places: dict[int, int] = {}  # the provider's index of a call -> ours
         self._ids: list[str] = []
-        self._bare = False  # the call begun last has no arguments yet
+        self._bare: set[int] = set()  # the calls of which no arguments have come
 
     def add(self, said: _Said, events: list[Event]) -> None:
         if text := said.reasoning_content or said.reasoning:
@@ -211,28 +211,25 @@ class _Answer:
         if place is None or (call.id and call.id != self._ids[place]):  # some servers give every call the index 0
             if not call.id or not function.name:
                 raise ValueError("a tool call begins without an id or a name")
-            self._close_call(events)
             place = self._places[index] = len(self._ids)
             self._ids.append(call.id)
-            self._began = self._bare = True
+            self._began = True
+            self._bare.add(place)
             events.append(ToolCall(index=place, id=call.id, name=function.name))
         if function.arguments:
-            self._bare = False
+            self._bare.discard(place)
             events.append(ToolCallDelta(index=place, arguments=function.arguments))
 
-    def _close_call(self, events: list[Event]) -> None:
-        if self._bare:
-            self._bare = False
-            events.append(ToolCallDelta(index=len(self._ids) - 1, arguments="{}"))
-
     def finish(self, last: _Choice, usage: Usage, events: list[Event]) -> None:
-        self._close_call(events)
+        events.extend(ToolCallDelta(index=place, arguments="{}") for place in sorted(self._bare))
         reason = _STOP_REASONS.get(last.finish_reason or "")
         if reason is None:  # such as DeepSeek's insufficient_system_resource: what came is not a whole answer
             raise errors.upstream_failed(detail=f"the model stopped with {last.finish_reason!r}")
         if reason == "content_filtered" and not self._began:
             raise errors.content_refused(detail="finish_reason content_filter")
-        if reason == "end_turn" and isinstance(last.stop_reason, str):
+        if reason == "end_turn" and self._ids:  # OpenAI and vLLM say "stop" where the caller chose the tool
+            reason = "tool_use"
+        elif reason == "end_turn" and isinstance(last.stop_reason, str):
             reason = "stop_sequence"
         events.append(usage)
         events.append(Done(reason))
@@ -272,9 +269,11 @@ def refusal(status: int, headers: Mapping[str, str], data: bytes) -> GatewayErro
             return upstream.too_long(detail)
         if codes & _REFUSED:
             return errors.content_refused(detail=detail)
-        if "insufficient_quota" in codes:  # a 429 that no waiting mends
+        if codes & {"insufficient_quota", "model_not_found"}:  # the first is a 429 that no waiting mends
             return upstream.misconfigured(detail)
-        if status in (400, 409, 413, 415, 422) and "model_not_found" not in codes:
+        if message in _DEEPSEEK:  # which has no codes for them
+            return _DEEPSEEK[message](detail)
+        if status in (400, 409, 413, 415, 422):
             return errors.upstream_rejected(f"the model's provider refused the request: {message}", detail=detail)
     if status == 503 and any(word in message.lower() for word in _NOT_READY):
         return errors.model_not_ready(retry_after=upstream.retry_after(headers), detail=detail)
@@ -283,6 +282,11 @@ def refusal(status: int, headers: Mapping[str, str], data: bytes) -> GatewayErro
 
 # OpenAI's, Azure's and DeepSeek's words for a conversation that their filters refuse.
 _REFUSED = {"content_filter", "content_policy_violation", "invalid_prompt", "responsible_ai_policy_violation"}
+# https://api-docs.deepseek.com/quick_start/error_codes; the texts are from public reports.
+_DEEPSEEK: dict[str, Callable[[str], GatewayError]] = {
+    "Content Exists Risk": lambda detail: errors.content_refused(detail=detail),
+    "Model Not Exist": upstream.misconfigured,
+}
 # What a server says while its model is being loaded.
 _NOT_READY = ("loading", "not ready", "warming", "starting")
 

@@ -28,7 +28,7 @@ class OpenAICompatible:
         self._secrets = secrets
 
     def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
-        return upstream.exchange(self._send(call), call, self)
+        return upstream.exchange(self._send(call), call, self, self._without_key)
 
     async def _send(self, call: ModelCall) -> Response:
         request = openai_chat.body(call)
@@ -41,6 +41,9 @@ class OpenAICompatible:
         return await self._client.send(
             "POST", self._url, headers, _encode(request), read_timeout=call.stall_seconds, deadline=call.deadline
         )
+
+    def _without_key(self, body: bytes) -> bytes:
+        return self._secrets.without(self._secret_arn, body)
 
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
         if status == 401:

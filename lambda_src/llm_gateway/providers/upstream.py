@@ -4,7 +4,7 @@ A provider brings a `Dialect`: what an error says, and how an answer is read, wh
 """
 
 import math
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Protocol
 
@@ -15,9 +15,10 @@ from llm_gateway.call import ModelCall
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Event
 from llm_gateway.http_client import Response
+from llm_gateway.request import Tool
 
-# What reading an answer that is not as documented raises. Its texts are bytes that may be no UTF-8.
-UNREADABLE = (msgspec.DecodeError, ValueError, LookupError, TypeError, AttributeError)
+# What reading an answer that is not as documented raises. Its texts are bytes that may be no UTF-8, or nested without end.
+UNREADABLE = (msgspec.DecodeError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 class Decoder(Protocol):
@@ -52,13 +53,25 @@ class Dialect(Protocol):
     def decoder(self) -> Decoder: ...
 
 
-async def exchange(sending: Awaitable[Response], call: ModelCall, dialect: Dialect) -> AsyncGenerator[list[Event], None]:
-    """The events that answer a request which `sending` sends. Raises `GatewayError` for every failure."""
+def undeclared(call: ModelCall) -> tuple[Tool, ...]:
+    """The tools that only the history holds calls of. Bedrock and Anthropic want them declared, offered now or not."""
+    used = {use.name for message in call.messages for use in message.tool_calls}
+    missing = used - {tool.name for tool in call.tools}
+    return tuple(Tool(name=name, description="", parameters={"type": "object"}) for name in sorted(missing))
+
+
+async def exchange(
+    sending: Awaitable[Response], call: ModelCall, dialect: Dialect, clean: Callable[[bytes], bytes] = bytes
+) -> AsyncGenerator[list[Event], None]:
+    """The events that answer a request which `sending` sends. Raises `GatewayError` for every failure.
+
+    `clean` takes out of a refusal's body what nobody may see.
+    """
     response: Response | None = None
     try:
         response = await sending
         if response.status != 200:
-            raise await _refusal(response, dialect)
+            raise _refusal(response, clean(await response.read()), dialect)
         if call.stream:
             media_type = response.headers.get("content-type", "")
             if not media_type.startswith(dialect.media_type):
@@ -97,8 +110,7 @@ async def exchange(sending: Awaitable[Response], call: ModelCall, dialect: Diale
             response.close()
 
 
-async def _refusal(response: Response, dialect: Dialect) -> GatewayError:
-    body = await response.read()
+def _refusal(response: Response, body: bytes, dialect: Dialect) -> GatewayError:
     try:
         return dialect.refusal(response.status, response.headers, body)
     except UNREADABLE:
@@ -157,24 +169,35 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     ``retry-after-ms`` is OpenAI's and Azure's; ``retry-after`` is seconds or a date.
     https://www.rfc-editor.org/rfc/rfc9110.html#name-retry-after
     """
-    try:
-        if milliseconds := headers.get("retry-after-ms"):
-            return _within(float(milliseconds) / 1000)
-        value = headers.get("retry-after")
-        if not value:
-            return None
-        if value[0].isalpha():
-            import time
+    milliseconds = _number(headers.get("retry-after-ms", ""))
+    if milliseconds is not None:
+        return _within(milliseconds / 1000)
+    value = headers.get("retry-after", "")
+    seconds = _until(value) if value[:1].isalpha() else _number(value)
+    return None if seconds is None else _within(seconds)
 
-            return _within(parsedate_to_datetime(value).timestamp() - time.time())
-        return _within(float(value))
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
     except ValueError:
+        return None
+    return None if math.isnan(number) else number
+
+
+def _until(date: str) -> float | None:
+    """The seconds from now to a date of HTTP."""
+    import time
+
+    try:
+        return parsedate_to_datetime(date).timestamp() - time.time()
+    except (ValueError, OverflowError):
         return None
 
 
-def _within(seconds: float) -> float | None:
+def _within(seconds: float) -> float:
     """Between 0 and a day; nothing else is a time that a caller could act on."""
-    return None if math.isnan(seconds) else min(max(seconds, 0.0), 86_400.0)
+    return min(max(seconds, 0.0), 86_400.0)
 
 
 def _transport_error(error: http_client.HttpError, *, streaming: bool) -> GatewayError:
