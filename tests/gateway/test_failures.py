@@ -274,6 +274,7 @@ WORDS: dict[str, tuple[Voice, bytes, int, str]] = {
 }
 
 
+@pytest.mark.assumes("provider-words")
 @pytest.mark.parametrize("transport", TRANSPORTS.values(), ids=TRANSPORTS)
 @pytest.mark.parametrize(("voice", "answer", "status", "code"), WORDS.values(), ids=WORDS)
 async def test_other_words(world, voice: Voice, answer: bytes, status: int, code: str, transport: Transport) -> None:
