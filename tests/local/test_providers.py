@@ -147,4 +147,4 @@ def test_where_all_fail_each_is_named_with_its_reason() -> None:
 def test_a_provider_that_the_stack_does_not_call_is_told() -> None:
     code, said = failed_start(*SETTINGS, "--fault", "claud=throttle")
     assert code == 1
-    assert "the stack calls no upstream 'claud'; it calls bedrock, deepseek, openai, claude, pool" in said
+    assert "the stack calls no upstream 'claud'; it calls bedrock, claude, deepseek, openai, pool" in said
