@@ -145,10 +145,11 @@ def _conversation(fields: Fields) -> tuple[str | None, str, tuple[Message, ...]]
                 turns.append(Message(role="user", text=text, place=message.place))
             case "assistant":
                 # What an SDK sends back of an earlier answer, besides its text and calls.
-                for name in ("refusal", "annotations", "audio", "function_call", "reasoning_content"):
+                for name in ("refusal", "annotations", "audio", "function_call"):
                     message.any(name)
                 calls = tuple(_earlier_call(call) for call in message.objects("tool_calls"))
-                turns.append(Message(role="assistant", text=text, tool_calls=calls, place=message.place))
+                reasoning = message.string("reasoning_content") or ""
+                turns.append(Message(role="assistant", text=text, tool_calls=calls, reasoning=reasoning, place=message.place))
             case "tool":
                 answered = message.string("tool_call_id", required=True)
                 turns.append(Message(role="tool", text=text, tool_call_id=answered or "", place=message.place))

@@ -315,14 +315,15 @@ def _messages() -> list[dict[str, Any]]:
         {"id": _WORDS, "type": _ANY, "function": _object({"name": _WORDS, "arguments": arguments}, ("name", "arguments"))},
         ("id", "function"),
     )
-    earlier = ("refusal", "annotations", "audio", "function_call", "reasoning_content")
+    earlier = ("refusal", "annotations", "audio", "function_call")
 
     def message(roles: list[str], content: dict[str, Any], required: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
         properties = {"role": {"enum": roles}, "content": content, "name": _ANY, **more}
         return _object(properties, ("role", *required), additionalProperties=False)
 
     uses = {"type": ["array", "null"], "items": call}
-    assistant = message(["assistant"], anything, (), tool_calls=uses, **dict.fromkeys(earlier, _ANY))
+    kept = {"tool_calls": uses, "reasoning_content": {"type": ["string", "null"]}, **dict.fromkeys(earlier, _ANY)}
+    assistant = message(["assistant"], anything, (), **kept)
     calls = {"required": ["tool_calls"], "properties": {"tool_calls": {"type": "array", "minItems": 1}}}
     return [
         message(["system", "developer"], anything),

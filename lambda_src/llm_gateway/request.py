@@ -17,7 +17,8 @@ class ToolUse(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One turn. A `tool` message answers the call `tool_call_id` of the assistant message before it.
+    """One turn. A `tool` message answers the call `tool_call_id` of the assistant message before it; `reasoning` is what the
+    assistant thought on the way, where the caller has kept it.
 
     `place` is where the caller wrote it, such as ``messages[2]``, for errors.
     """
@@ -26,6 +27,7 @@ class Message(msgspec.Struct, frozen=True):
     text: str = ""
     tool_calls: tuple[ToolUse, ...] = ()
     tool_call_id: str = ""
+    reasoning: str = ""
     place: str = ""
 
 

@@ -18,7 +18,10 @@ ROUTES_FILE = "routes.json"
 BEDROCK = "bedrock"
 MOCK = "mock"
 
-Parameter = Literal["max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools", "reasoning_effort"]
+# `reasoning_content`: the reasoning of earlier turns is sent back, as DeepSeek wants it in the middle of a tool's use.
+Parameter = Literal[
+    "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools", "reasoning_effort", "reasoning_content"
+]
 EndpointType = Literal["openai_compatible", "anthropic"]
 Strategy = Literal["priority", "weight", "latency", "workload"]
 

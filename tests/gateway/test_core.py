@@ -24,6 +24,7 @@ from llm_gateway.events import Delta, Done, Event, Usage
 from llm_gateway.http_client import HttpClient
 from llm_gateway.keys import KeyStore
 from llm_gateway.pipeline import Gateway, answer
+from llm_gateway.providers import openai_chat
 from llm_gateway.providers.mock import Mock
 from llm_gateway.request import ChatRequest, Message, Sampling, Tool, ToolUse, conversation_problems
 from llm_gateway.router import Router
@@ -117,6 +118,15 @@ def test_what_a_target_does_not_take_is_told_at_once(to: Target, said: ChatReque
         sent(said, to)
     assert (refused.value.status, refused.value.param) == (400, fields[0])
     assert [problem.partition(": ")[0] for problem in refused.value.message.split("; ") if ": " in problem] == fields
+
+
+@pytest.mark.parametrize(("accepts", "kept"), [((), False), (("reasoning_content",), True)])
+def test_earlier_reasoning_is_sent_back_to_a_target_that_takes_it(accepts: Any, kept: bool) -> None:
+    answer = {"role": "assistant", "content": "Hi.", "reasoning_content": "They greet."}
+    body = {"model": "a", "messages": [{"role": "user", "content": "Hi"}, answer, {"role": "user", "content": "And?"}]}
+    said, _ = openai_api.parse(body)
+    (_, turn, _) = openai_chat.body(sent(said, target((*SAMPLING, *accepts))))["messages"]
+    assert turn == (answer if kept else {"role": "assistant", "content": "Hi."})
 
 
 @pytest.mark.parametrize(("strategy", "accepts", "sent"), [("workload", (), None), ("priority", ("reasoning_effort",), "high")])

@@ -221,7 +221,9 @@ SECRET_FORM = (
     "in the secret alone"
 )
 SMALL_AND_LARGE = "'workload' needs a small target, which has short_prompt_tokens, and a large one, which has none"
-PARAMETERS = "'max_tokens', 'temperature', 'top_p', 'stop', 'system', 'tools', 'stream_tools' or 'reasoning_effort'"
+PARAMETERS = (
+    "'max_tokens', 'temperature', 'top_p', 'stop', 'system', 'tools', 'stream_tools', 'reasoning_effort' or 'reasoning_content'"
+)
 
 
 def with_provider(**changes: Any) -> dict[str, Any]:

@@ -190,8 +190,9 @@ class Targets:
             self._reading.tell(path, "must hold 'max_tokens', which is always sent")
         if "stream_tools" in accepts and "tools" not in accepts:
             self._reading.tell(path, "holds 'stream_tools' without 'tools'; give both or neither")
-        if "reasoning_effort" in accepts and type_ == "anthropic":
-            self._reading.tell(path, "must not hold 'reasoning_effort', which is not sent to the type 'anthropic'")
+        for parameter in ("reasoning_effort", "reasoning_content"):
+            if parameter in accepts and type_ == "anthropic":
+                self._reading.tell(path, f"must not hold {parameter!r}, which is not sent to the type 'anthropic'")
         return accepts
 
     def _exclusive(self, path: str, accepts: Sequence[Parameter], value: Any) -> tuple[Parameter, ...]:

@@ -51,7 +51,7 @@ class TargetArgs(TypedDict):
     """How much it answers at most. Required at a provider's target, and only there."""
     accepts: NotRequired[Sequence[str]]
     """What a provider's model takes, of "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools" and
-    "reasoning_effort". Default: all but the last."""
+    "reasoning_effort", "reasoning_content". Default: all but these two."""
     exclusive: NotRequired[Sequence[str]]
     """Of which a provider's model takes only one. Default: none; for "anthropic" temperature and top_p."""
     temperature_max: NotRequired[float]

@@ -54,14 +54,18 @@ def body(call: ModelCall) -> dict[str, Any]:
 
 def _messages(call: ModelCall) -> list[dict[str, Any]]:
     system = [{"role": "system", "content": call.system}] if call.system else []
-    return [*system, *map(_message, call.messages)]
+    with_reasoning = "reasoning_content" in call.target.accepts
+    return [*system, *(_message(message, with_reasoning=with_reasoning) for message in call.messages)]
 
 
-def _message(message: Message) -> dict[str, Any]:
+def _message(message: Message, *, with_reasoning: bool) -> dict[str, Any]:
     if message.role == "tool":
         return {"role": "tool", "tool_call_id": message.tool_call_id, "content": message.text}
+    said: dict[str, Any] = {"role": message.role, "content": message.text}
+    if message.reasoning and with_reasoning:
+        said["reasoning_content"] = message.reasoning
     if not message.tool_calls:
-        return {"role": message.role, "content": message.text}
+        return said
     calls = [
         {
             "id": use.id,
@@ -70,7 +74,7 @@ def _message(message: Message) -> dict[str, Any]:
         }
         for use in message.tool_calls
     ]
-    return {"role": message.role, "content": message.text or None, "tool_calls": calls}
+    return {**said, "content": message.text or None, "tool_calls": calls}
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
