@@ -88,7 +88,7 @@ def _body(call: ModelCall) -> dict[str, Any]:
     body: dict[str, Any] = {
         "model": call.target.model,
         "max_tokens": sampling.max_tokens,
-        "messages": _messages(call.messages),
+        "messages": upstream.turns(call.messages, _blocks),
     }
     if call.system:
         body["system"] = call.system
@@ -111,17 +111,6 @@ def _body(call: ModelCall) -> dict[str, Any]:
     if call.stream:
         body["stream"] = True
     return body
-
-
-def _messages(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
-    """Neighbors of one role become one message: a tool's results must stand together in the turn after its calls."""
-    turns: list[dict[str, Any]] = []
-    for message in messages:
-        role = "assistant" if message.role == "assistant" else "user"
-        if not turns or turns[-1]["role"] != role:
-            turns.append({"role": role, "content": []})
-        turns[-1]["content"].extend(_blocks(message))
-    return turns
 
 
 def _blocks(message: Message) -> Iterator[dict[str, Any]]:

@@ -41,23 +41,12 @@ def body(call: ModelCall) -> dict[str, Any]:
         inference["topP"] = sampling.top_p
     if sampling.stop:
         inference["stopSequences"] = list(sampling.stop)
-    body: dict[str, Any] = {"messages": _messages(call.messages), "inferenceConfig": inference}
+    body: dict[str, Any] = {"messages": upstream.turns(call.messages, _blocks), "inferenceConfig": inference}
     if call.system:
         body["system"] = [{"text": call.system}]
     if tools := _offered(call):
         body["toolConfig"] = {"tools": [_tool_spec(tool) for tool in tools], **_tool_choice(call)}
     return body
-
-
-def _messages(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
-    """Converse wants user and assistant in turn: neighbors of one role become one message of several blocks."""
-    turns: list[dict[str, Any]] = []
-    for message in messages:
-        role = "assistant" if message.role == "assistant" else "user"
-        if not turns or turns[-1]["role"] != role:
-            turns.append({"role": role, "content": []})
-        turns[-1]["content"].extend(_blocks(message))
-    return turns
 
 
 def _blocks(message: Message) -> Iterator[dict[str, Any]]:

@@ -4,9 +4,9 @@ A provider brings a `Dialect`: what an error says, and how an answer is read, wh
 """
 
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -15,7 +15,7 @@ from llm_gateway.call import ModelCall
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Event
 from llm_gateway.http_client import Response
-from llm_gateway.request import Tool
+from llm_gateway.request import Message, Tool
 
 # What reading an answer that is not as documented raises. Its texts are bytes that may be no UTF-8, or nested without end.
 UNREADABLE = (msgspec.DecodeError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
@@ -51,6 +51,20 @@ class Dialect(Protocol):
         ...
 
     def decoder(self) -> Decoder: ...
+
+
+def turns(messages: Sequence[Message], blocks: Callable[[Message], Iterable[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """User and assistant in turn, as Bedrock and Anthropic want them: neighbors of one role become one message of many blocks.
+
+    A tool's results are the user's, and so stand together in the turn after its calls.
+    """
+    found: list[dict[str, Any]] = []
+    for message in messages:
+        role = "assistant" if message.role == "assistant" else "user"
+        if not found or found[-1]["role"] != role:
+            found.append({"role": role, "content": []})
+        found[-1]["content"].extend(blocks(message))
+    return found
 
 
 def undeclared(call: ModelCall) -> tuple[Tool, ...]:
