@@ -345,14 +345,13 @@ def providers(
     found: dict[str, Provider] = {BEDROCK: Bedrock(aws), MOCK: Mock()}
     secrets = Secrets(aws)
     for endpoint in endpoints:
+        from llm_gateway.providers.endpoint import EndpointProvider
+
         if endpoint.type == "anthropic":
-            from llm_gateway.providers.anthropic import Anthropic
-
-            found[endpoint.name] = Anthropic(client, endpoint, secrets)
+            from llm_gateway.providers.anthropic import Anthropic as Dialect
         else:
-            from llm_gateway.providers.openai_compatible import OpenAICompatible
-
-            found[endpoint.name] = OpenAICompatible(client, endpoint, secrets)
+            from llm_gateway.providers.openai_compatible import OpenAICompatible as Dialect
+        found[endpoint.name] = EndpointProvider(client, endpoint, secrets, Dialect())
     return found
 
 

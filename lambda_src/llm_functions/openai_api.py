@@ -317,22 +317,16 @@ class Events:
         return b""
 
     def events(self, batch: list[Event]) -> bytes:
-        # Most events are deltas, hence their own way.
-        return b"".join(
-            [
-                self._before + _encode(event.text) + self._after if type(event) is Delta else self._event(event)
-                for event in batch
-            ]
-        )
+        return b"".join([self._event(event) for event in batch])
 
     def _event(self, event: Event) -> bytes:
         match event:
+            case Delta(text=piece):  # first, and its own way: most events are deltas
+                return self._before + _encode(piece) + self._after
             case Start(request_id=request_id, model=model):
                 self._head = _head(request_id, model, "chat.completion.chunk")
                 self._before, self._after = self._chunk({"content": _MARK}).split(_encode(_MARK))
                 return self._chunk({"role": "assistant", "content": ""})
-            case Delta(text=piece):
-                return self._chunk({"content": piece})
             case Reasoning(text=piece):
                 return self._chunk({"reasoning_content": piece})
             case ToolCall(index=index, id=identifier, name=name):

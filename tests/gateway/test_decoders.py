@@ -13,22 +13,15 @@ from hypothesis import strategies as st
 from gateway.conftest import Wire
 from gateway.speakers import SPEAKERS, Answer, Call, Converse, Imported, Speaker, dumped
 from llm_functions import chat_api, openai_api
-from llm_gateway.aws import Aws
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Event, Reasoning, Start, ToolCall, ToolCallDelta, Usage
-from llm_gateway.http_client import HttpClient
 from llm_gateway.providers import bedrock, upstream
 from llm_gateway.providers.anthropic import Anthropic
 from llm_gateway.providers.openai_compatible import OpenAICompatible
 from llm_gateway.providers.upstream import UNREADABLE, Dialect
-from llm_gateway.routes import Endpoint
-from llm_gateway.secrets import Secrets
 from llm_gateway.sse import MAX_EVENT_BYTES, SseDecoder, SseError
 
 pytestmark = pytest.mark.timeout(60)
-
-_CLIENT = HttpClient()
-_SECRETS = Secrets(Aws(_CLIENT, {"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "s"}))
 
 
 def dialect(name: str) -> Dialect:
@@ -38,9 +31,9 @@ def dialect(name: str) -> Dialect:
         case None:
             return bedrock._CONVERSE if isinstance(speaker, Converse) else bedrock._INVOKE_MODEL
         case "anthropic":
-            return Anthropic(_CLIENT, Endpoint(name, "anthropic", base_url="http://there"), _SECRETS)
+            return Anthropic()
         case "openai_compatible":
-            return OpenAICompatible(_CLIENT, Endpoint(name, "openai_compatible", base_url="http://there"), _SECRETS)
+            return OpenAICompatible()
 
 
 EVERY = pytest.mark.parametrize("name", SPEAKERS)

@@ -3,7 +3,7 @@
 https://docs.anthropic.com/en/api/messages, https://docs.anthropic.com/en/docs/build-with-claude/streaming
 """
 
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -12,11 +12,8 @@ from llm_gateway import errors
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Event, Reasoning, StopReason, ToolCall, ToolCallDelta, Usage
-from llm_gateway.http_client import HttpClient, Response
 from llm_gateway.providers import upstream
 from llm_gateway.request import Message
-from llm_gateway.routes import Endpoint
-from llm_gateway.secrets import Secrets
 from llm_gateway.sse import SseDecoder
 
 # https://docs.anthropic.com/en/api/versioning
@@ -35,33 +32,19 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Anthropic:
-    """One endpoint; its base URL is without the ``/v1``."""
+    """The base URL is without the ``/v1``."""
 
     media_type = "text/event-stream"
+    path = "/v1/messages"
 
-    def __init__(self, client: HttpClient, endpoint: Endpoint, secrets: Secrets) -> None:
-        self._client = client
-        self._url = f"{endpoint.base_url}/v1/messages"
-        self._secret_arn = endpoint.secret_arn
-        self._secrets = secrets
-
-    def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
-        return upstream.exchange(self._send(call), call, self, self._without_key)
-
-    async def _send(self, call: ModelCall) -> Response:
+    def headers(self, key: str) -> list[tuple[str, str]]:
         headers = [("content-type", "application/json"), ("anthropic-version", _VERSION)]
-        if self._secret_arn:
-            headers.append(("x-api-key", await self._secrets.get(self._secret_arn, call.deadline)))
-        return await self._client.send(
-            "POST", self._url, headers, _encode(_body(call)), read_timeout=call.stall_seconds, deadline=call.deadline
-        )
+        return [*headers, ("x-api-key", key)] if key else headers
 
-    def _without_key(self, body: bytes) -> bytes:
-        return self._secrets.without(self._secret_arn, body)
+    def body(self, call: ModelCall) -> dict[str, Any]:
+        return _body(call)
 
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
-        if status == 401:
-            self._secrets.forget(self._secret_arn)  # it may have been replaced
         return _error(_decode_refusal(body).error, status, headers)
 
     def whole(self, body: bytes) -> list[Event]:

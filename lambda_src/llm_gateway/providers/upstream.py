@@ -75,17 +75,20 @@ def undeclared(call: ModelCall) -> tuple[Tool, ...]:
 
 
 async def exchange(
-    sending: Awaitable[Response], call: ModelCall, dialect: Dialect, clean: Callable[[bytes], bytes] = bytes
+    sending: Awaitable[Response],
+    call: ModelCall,
+    dialect: Dialect,
+    refused: Callable[[int, bytes], bytes] = lambda _, body: body,
 ) -> AsyncGenerator[list[Event], None]:
     """The events that answer a request which `sending` sends. Raises `GatewayError` for every failure.
 
-    `clean` takes out of a refusal's body what nobody may see.
+    `refused` is told of a refusal's status and body, and takes out of the body what nobody may see.
     """
     response: Response | None = None
     try:
         response = await sending
         if response.status != 200:
-            raise _refusal(response, clean(await response.read()), dialect)
+            raise _refusal(response, refused(response.status, await response.read()), dialect)
         if call.stream:
             media_type = response.headers.get("content-type", "")
             if not media_type.startswith(dialect.media_type):

@@ -1,0 +1,59 @@
+"""A provider with an address and a key of its own, in whichever dialect it speaks."""
+
+from collections.abc import AsyncGenerator
+from typing import Any, Protocol
+
+import msgspec
+
+from llm_gateway.call import ModelCall
+from llm_gateway.events import Event
+from llm_gateway.http_client import HttpClient, Response
+from llm_gateway.providers import upstream
+from llm_gateway.routes import Endpoint
+from llm_gateway.secrets import Secrets
+
+_encode = msgspec.json.Encoder().encode
+
+
+class EndpointDialect(upstream.Dialect, Protocol):
+    """How a provider is asked, and how it words its answers."""
+
+    path: str
+    """What follows the base URL."""
+
+    def headers(self, key: str) -> list[tuple[str, str]]:
+        """The request's headers; `key` is empty where none is asked for."""
+        ...
+
+    def body(self, call: ModelCall) -> dict[str, Any]: ...
+
+
+class EndpointProvider:
+    """One endpoint of the routes document."""
+
+    def __init__(self, client: HttpClient, endpoint: Endpoint, secrets: Secrets, dialect: EndpointDialect) -> None:
+        self._client = client
+        self._url = endpoint.base_url + dialect.path
+        self._secret_arn = endpoint.secret_arn
+        self._secrets = secrets
+        self._dialect = dialect
+
+    def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
+        return upstream.exchange(self._send(call), call, self._dialect, self._refused)
+
+    async def _send(self, call: ModelCall) -> Response:
+        key = await self._secrets.get(self._secret_arn, call.deadline) if self._secret_arn else ""
+        return await self._client.send(
+            "POST",
+            self._url,
+            self._dialect.headers(key),
+            _encode(self._dialect.body(call)),
+            read_timeout=call.stall_seconds,
+            deadline=call.deadline,
+        )
+
+    def _refused(self, status: int, body: bytes) -> bytes:
+        """A refusal's body without the key, which the provider may repeat."""
+        if status == 401:
+            self._secrets.forget(self._secret_arn)  # it may have been replaced
+        return self._secrets.without(self._secret_arn, body)
