@@ -11,6 +11,10 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 # The tests of one file stay together, for they share what they started.
 PYTEST := $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 TIERS := unit contract gateway runtime policy engine local wheel
+# A tier's tests: a folder of its own name, tests/system's, or these.
+FOLDERS_unit := tests/components tests/local
+FOLDERS_gateway := tests/lambda_src
+FOLDERS = $(or $(FOLDERS_$1),$(wildcard tests/system/$1),tests/$1)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test $(TIERS:%=test-%) lint format preview policy up refresh destroy bench golden record-release docs bundle \
@@ -30,7 +34,7 @@ test: $(READY) ## Run every test that this machine can run
 	@$(PYTEST)
 
 $(TIERS:%=test-%): test-%: $(READY)
-	@$(PYTEST) tests/$*
+	@$(PYTEST) $(call FOLDERS,$*)
 
 lint: $(READY) ## Check style, types and the arrows between packages
 	$(BIN)/ruff check
@@ -71,7 +75,7 @@ docs: $(READY) ## Write docs/components.md, models.md and policies.md from the c
 	@$(BIN)/python docs/generate.py
 
 bundle: $(READY) ## Build the functions' archive for Lambda
-	@$(BIN)/python -c 'from pulumi_llm.bundle import main; main()'
+	@$(BIN)/python -c 'from pulumi_llm.base.bundle import main; main()'
 
 wheel: $(READY) ## Build the package into dist/, the functions' archive in it (needs Python 3.13)
 	@$(BIN)/uv build --wheel --offline --no-build-isolation --out-dir dist

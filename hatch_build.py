@@ -12,14 +12,14 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class LambdaBundle(BuildHookInterface[Any]):
-    """Puts ``lambda.zip`` and ``lambda.txt`` beside `pulumi_llm.bundle`, where it looks for them."""
+    """Puts ``lambda.zip`` and ``lambda.txt`` beside `pulumi_llm.base.bundle`, where it looks for them."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if version != "standard":  # an editable install builds its bundles from the checkout
             return
         root = Path(self.root)
         sys.path[:0] = [str(root / "components"), str(root / "lambda_src")]
-        from pulumi_llm import bundle
+        from pulumi_llm.base import bundle
 
         try:
             built = bundle.build("lambda")
@@ -27,6 +27,6 @@ class LambdaBundle(BuildHookInterface[Any]):
             self.app.abort(str(error))
         else:
             build_data["force_include"] |= {
-                str(built): "pulumi_llm/lambda.zip",
-                str(root / "requirements" / "lambda.txt"): "pulumi_llm/lambda.txt",
+                str(built): "pulumi_llm/base/lambda.zip",
+                str(root / "requirements" / "lambda.txt"): "pulumi_llm/base/lambda.txt",
             }

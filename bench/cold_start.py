@@ -31,9 +31,9 @@ from typing import NamedTuple
 from aiohttp import web
 
 from llm_gateway.routes import ROUTES_FILE, Alias, Routes, Target, encode
-from pulumi_llm import bundle
-from pulumi_llm_local.bedrock import Credentials, Model, ModelTraits, create_app
-from pulumi_llm_local.stand_in_model import StandInModel
+from pulumi_llm.base import bundle
+from pulumi_llm_local.upstreams.bedrock.app import Credentials, Model, ModelTraits, create_app
+from pulumi_llm_local.upstreams.stand_in_model import StandInModel
 
 ROUNDS = 9
 PROFILES = 3

@@ -23,7 +23,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from llm_gateway.http_client import HttpClient
+from llm_gateway.http.client import HttpClient
 
 ROUNDS = 5
 SECONDS = 0.4  # a measurement

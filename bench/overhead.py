@@ -28,11 +28,11 @@ from urllib.parse import quote
 import msgspec
 from cold_start import MODEL, TARGET, assemble, connected, function_environment, local_bedrock, pythons, serve_bedrock
 
-from llm_gateway.aws import Aws
-from llm_gateway.http_client import HttpClient, Response
-from pulumi_llm.bundle import RUN_SCRIPT
-from pulumi_llm_local.bedrock import ConverseCall, Piece
-from pulumi_llm_local.stand_in_model import StandInModel
+from llm_gateway.aws.client import Aws
+from llm_gateway.http.client import HttpClient, Response
+from pulumi_llm.base.bundle import RUN_SCRIPT
+from pulumi_llm_local.upstreams.bedrock.app import ConverseCall, Piece
+from pulumi_llm_local.upstreams.stand_in_model import StandInModel
 
 ROUNDS = 6  # the first makes the connections and does not count
 SECONDS = 0.6  # a measurement

@@ -49,9 +49,9 @@ import msgspec
 from cold_start import KEY, REGION, SECRET, TARGET, assemble, function_environment, pythons
 from peers_upstream import FAST, MARK, PACED, PROMPT_TOKENS, text
 
-from llm_gateway.http_client import ConnectError, HttpClient, HttpError
+from llm_gateway.http.client import ConnectError, HttpClient, HttpError
 from llm_gateway.routes import ROUTES_FILE, Alias, Endpoint, Routes, encode
-from pulumi_llm import bundle
+from pulumi_llm.base import bundle
 
 HERE = Path(__file__).resolve().parent
 UPSTREAMS = ("openai", "bedrock")

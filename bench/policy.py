@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from pulumi_llm import bundle
+from pulumi_llm.base import bundle
 from pulumi_llm_local.engine import command
 from pulumi_llm_local.engine.cloud import Cloud
 from pulumi_llm_local.engine.stack import Stack

@@ -29,12 +29,12 @@ from typing import Any
 
 import yaml
 
-from pulumi_llm import bundle
-from pulumi_llm_local import graph
-from pulumi_llm_local.arguments import resource_class
+from pulumi_llm.base import bundle
 from pulumi_llm_local.engine import command
 from pulumi_llm_local.engine.cloud import FUNCTION, Cloud
 from pulumi_llm_local.engine.stack import Done, Stack
+from pulumi_llm_local.program import graph
+from pulumi_llm_local.program.arguments import resource_class
 
 ROUNDS = 5
 STACKS = ("dev", "prod")

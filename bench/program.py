@@ -23,8 +23,8 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from pulumi_llm import bundle
-from pulumi_llm_local import graph
+from pulumi_llm.base import bundle
+from pulumi_llm_local.program import graph
 
 ROUNDS = 5
 STACKS = ("dev", "prod")

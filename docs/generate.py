@@ -14,8 +14,8 @@ from typing import Any
 from pulumi.provider.experimental.component import ComponentProvider
 
 import pulumi_llm
-from pulumi_llm.component import Component
-from pulumi_llm.models import Model, catalogue
+from pulumi_llm.base.component import Component
+from pulumi_llm.models.catalogue import Model, catalogue
 
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent / "policy"))
@@ -135,7 +135,8 @@ def models_page() -> str:
         [
             "# Models",
             NOTICE,
-            "What [models.toml](../components/pulumi_llm/models.toml) knows, where each figure has its source. A configuration "
+            "What [catalogue.toml](../components/pulumi_llm/models/catalogue.toml) "
+            "knows, where each figure has its source. A configuration "
             "names a model by any of its names, by the id or inference profile that it is called as, or by an ARN.",
             f"{UNPROVEN} marks what rests on secondary sources or on none. Context and output are in tokens. Prices are US "
             "dollars for a million tokens in and out, on demand in the US Regions. A parameter that a model does not accept is "

@@ -1,1 +1,1 @@
-"""One module an entry point: translate the transport into a request, call the pipeline, render its events."""
+"""The functions' entry points: one module or folder each."""

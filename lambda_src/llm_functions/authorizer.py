@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from llm_gateway import environment
-from llm_gateway.auth import Caller, caller_context, key_hash, presented_key, presented_token
-from llm_gateway.http_client import HttpClient
+from llm_gateway.http.client import HttpClient
+from llm_gateway.identity.caller import Caller, caller_context, key_hash, presented_key, presented_token
 
 # Gives the credentials that a request carries and whose they are; None where they are missing or wrong.
 Check = Callable[[Mapping[str, str]], Awaitable[tuple[str, Caller] | None]]
@@ -48,9 +48,9 @@ def _allow(credentials: str, caller: Caller, method_arn: str) -> dict[str, Any]:
 
 
 def _check_keys() -> Check:
-    from llm_gateway.aws import Aws
-    from llm_gateway.dynamodb import DynamoDB
-    from llm_gateway.keys import KeyStore
+    from llm_gateway.aws.client import Aws
+    from llm_gateway.aws.dynamodb import DynamoDB
+    from llm_gateway.identity.keys import KeyStore
 
     keys = KeyStore(DynamoDB(Aws(HttpClient())), os.environ[environment.KEYS_TABLE], clock=time.monotonic)
 
@@ -63,7 +63,7 @@ def _check_keys() -> Check:
 
 
 def _check_tokens() -> Check:
-    from llm_gateway.jwt import TokenVerifier
+    from llm_gateway.identity.jwt import TokenVerifier
 
     verifier = TokenVerifier(
         HttpClient(),

@@ -1,11 +1,9 @@
 """The one request type, whichever transport and dialect it came by."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
-
-from llm_gateway.errors import Problem
 
 
 class ToolUse(msgspec.Struct, frozen=True):
@@ -84,32 +82,3 @@ class ChatRequest(msgspec.Struct, frozen=True):
     def uses_tools(self) -> bool:
         """Whether tools are offered, or were called earlier in the conversation."""
         return bool(self.tools) or any(message.tool_calls for message in self.messages)
-
-
-def conversation_problems(messages: Sequence[Message]) -> list[Problem]:
-    """What no model could answer: every rule of a conversation that is broken, each with the message's place."""
-    if not messages:
-        return [Problem("messages", "must hold at least one message of the user")]
-    problems: list[Problem] = []
-    first, last = messages[0], messages[-1]
-    if first.role != "user":
-        problems.append(Problem(f"{first.place}.role", f"a conversation starts with 'user', not {first.role!r}"))
-    if last.role == "assistant":
-        reason = "the last message must be the user's or a tool's, for there is nothing to answer otherwise"
-        problems.append(Problem(f"{last.place}.role", reason))
-    open_calls: set[str] = set()
-    for message in messages:
-        if message.role == "tool":
-            if message.tool_call_id not in open_calls:
-                reason = f"{message.tool_call_id!r} answers no tool call of the assistant message before it"
-                problems.append(Problem(f"{message.place}.tool_call_id", reason))
-            open_calls.discard(message.tool_call_id)
-            continue
-        if open_calls:
-            problems.append(Problem(message.place, f"the tool calls {', '.join(sorted(open_calls))} have no answer before it"))
-        open_calls = {call.id for call in message.tool_calls}
-        if not message.text.strip() and not message.tool_calls:
-            problems.append(Problem(f"{message.place}.content", "must not be empty"))
-    if open_calls and last.role == "tool":
-        problems.append(Problem(last.place, f"the tool calls {', '.join(sorted(open_calls))} have no answer"))
-    return problems

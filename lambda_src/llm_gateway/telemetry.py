@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from llm_gateway.auth import Caller
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Done, Event, Usage
+from llm_gateway.identity.caller import Caller
 from llm_gateway.router import Attempt
 from llm_gateway.routes import BEDROCK, Alias, Target
 

@@ -15,9 +15,9 @@ import pytest
 from pulumi.provider.experimental.component import ComponentProvider
 
 import pulumi_llm
-from pulumi_llm.component import Component, output_names
-from pulumi_llm_local.arguments import problems, resource_class, revealed
-from pulumi_llm_local.recorder import Recorded
+from pulumi_llm.base.component import Component, output_names
+from pulumi_llm_local.program.arguments import problems, resource_class, revealed
+from pulumi_llm_local.program.recorder import Recorded
 from support import programs
 from support.programs import MODELS, Recording
 

@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from llm_gateway import router
-from pulumi_llm import settings
+from pulumi_llm import stack_settings
 from pulumi_llm.cli import app
 from support.programs import ROOT
 
@@ -76,7 +76,7 @@ def test_every_example_of_a_configuration_is_right() -> None:
     assert len(examples) >= 5
     for example in examples:
         raw = {key.removeprefix("pulumi-llm:"): value for key, value in example.items()}
-        assert settings.parse({"environment": "qa", "aws:region": "us-east-1", **raw})
+        assert stack_settings.parse({"environment": "qa", "aws:region": "us-east-1", **raw})
 
 
 def test_what_is_said_of_failures_is_what_the_router_does() -> None:

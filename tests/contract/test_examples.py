@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pulumi_llm_local.arguments import problems
+from pulumi_llm.base.component import Component
+from pulumi_llm_local.program.arguments import problems
 from support import programs
 
 EXAMPLES = sorted(path.parent for path in (programs.ROOT / "examples").glob("*/__main__.py"))
@@ -23,5 +24,5 @@ def test_every_component_has_one() -> None:
     components = [name for name in programs.pulumi_llm.__all__ if isinstance(getattr(programs.pulumi_llm, name), type)]
     classes = [getattr(programs.pulumi_llm, name) for name in components]
     for kind in classes:
-        if issubclass(kind, programs.pulumi_llm.component.Component):
+        if issubclass(kind, Component):
             assert f"pulumi_llm.{kind.__name__}(" in used

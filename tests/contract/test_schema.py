@@ -57,7 +57,7 @@ def test_the_python_sdk_does_not_take_the_package_s_own_name() -> None:
 
 
 def test_what_an_output_cannot_say_in_the_schema_its_description_says() -> None:
-    """Pulumi's analyzer has no word for a secret output. The engine keeps it one all the same: tests/engine."""
+    """Pulumi's analyzer has no word for a secret output. The engine keeps it one all the same: tests/system/engine."""
     outputs = schema()["resources"]["llm:index:ServerlessBedrockApi"]["properties"]
     for name in ("apiKeys", "defaultApiKey"):
         assert "secret" not in outputs[name], "the schema can tell it now: use it"

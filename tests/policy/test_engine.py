@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from engine.conftest import (
+from llm_policies.rules import RULES
+from pulumi_llm_local.engine import command
+from pulumi_llm_local.engine.stack import Done
+from support.policies import PROGRAMS
+from support.programs import ROOT
+from system.engine.conftest import (
     RAW_PROGRAM,
     our_stack,
     program,
     pulumi_cli,  # noqa: F401  skips without the engine
     succeeded,
 )
-from llm_policies.rules import RULES
-from pulumi_llm_local.engine import command
-from pulumi_llm_local.engine.stack import Done
-from support.policies import PROGRAMS
-from support.programs import ROOT
 
 pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
 

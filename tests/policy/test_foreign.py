@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from llm_policies.rules import RULES
-from pulumi_llm_local import api_values, arguments
+from pulumi_llm_local.aws_types import api_values
+from pulumi_llm_local.program import arguments
 from support.foreign import FOLDER, NAMES, Judged, judged, run
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the SDK's own modules warn as they are imported

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from engine.conftest import (
+from pulumi_llm_local.engine.stack import Done
+from support.foreign import FOLDER, Findings, judged, told_of
+from support.programs import ROOT
+from system.engine.conftest import (
     program,
     pulumi_cli,  # noqa: F401  skips without the engine
     succeeded,
 )
-from pulumi_llm_local.engine.stack import Done
-from support.foreign import FOLDER, Findings, judged, told_of
-from support.programs import ROOT
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 

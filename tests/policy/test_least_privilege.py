@@ -11,7 +11,7 @@ from llm_policies.documents import PLACES, is_open
 from llm_policies.escalation import ESCALATIONS
 from llm_policies.rule import Resource
 from llm_policies.testing import UNKNOWN, problems, resource
-from pulumi_llm_local import arguments
+from pulumi_llm_local.program import arguments
 from support.policies import BY_NAME, cases_by_rule
 
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"

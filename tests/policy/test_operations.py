@@ -5,7 +5,7 @@ from typing import Any
 from llm_policies import operations
 from llm_policies.rule import Resource
 from llm_policies.testing import UNKNOWN, resource
-from pulumi_llm_local import arguments
+from pulumi_llm_local.program import arguments
 from support.policies import BY_NAME, cases
 
 GROUP = "aws:cloudwatch/logGroup:LogGroup"

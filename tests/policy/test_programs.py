@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from llm_policies.rules import RULES
-from pulumi_llm_local import api_values, arguments
+from pulumi_llm_local.aws_types import api_values
+from pulumi_llm_local.program import arguments
 from support.policies import PROGRAMS, broken
 
 # Rules that find nothing without a setting, or without a reference from one resource to another, which test data cannot hold.

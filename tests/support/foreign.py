@@ -13,9 +13,9 @@ from llm_policies.rule import Resource, judge, judge_stack
 from llm_policies.rules import RULES
 from llm_policies.taggable import TAGGABLE
 from llm_policies.values import UNKNOWN, Value
-from pulumi_llm_local import arguments
-from pulumi_llm_local.computed_outputs import Place
-from pulumi_llm_local.recorder import Recorded
+from pulumi_llm_local.aws_types.computed_outputs import Place
+from pulumi_llm_local.program import arguments
+from pulumi_llm_local.program.recorder import Recorded
 from support import programs
 from support.programs import ROOT, Recording
 

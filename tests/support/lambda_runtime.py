@@ -26,9 +26,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pulumi_llm import bundle
-from pulumi_llm_local import function as local_function
+from pulumi_llm.base import bundle
 from pulumi_llm_local.engine.command import locked
+from pulumi_llm_local.services import lambda_function as local_function
 
 REGION = "us-east-1"
 # Lambda's own limit for an initialization, in seconds.

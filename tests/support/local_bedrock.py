@@ -9,8 +9,8 @@ import boto3
 from aiohttp import web
 from botocore.config import Config
 
-from pulumi_llm_local.bedrock import Credentials, Fault, Model, ModelTraits, create_app
-from pulumi_llm_local.stand_in_model import StandInModel
+from pulumi_llm_local.upstreams.bedrock.app import Credentials, Fault, Model, ModelTraits, create_app
+from pulumi_llm_local.upstreams.stand_in_model import StandInModel
 
 REGION = "us-east-1"
 KEYS = Credentials("AKIALOCAL", "local-secret")

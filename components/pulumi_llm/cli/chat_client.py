@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from llm_gateway import http_client
-from llm_gateway.http_client import HttpClient, HttpError, Response
+from llm_gateway.http import client as http_client
+from llm_gateway.http.client import HttpClient, HttpError, Response
 from pulumi_llm.cli.chat_screen import Screen, visible
 
 CONNECT_SECONDS = 10.0

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from pulumi_llm_local.bedrock import Fault
-    from pulumi_llm_local.stack import Options, Running
+    from pulumi_llm_local.run.supervisor import Options, Running
+    from pulumi_llm_local.upstreams.bedrock.app import Fault
 
 
 def run(
@@ -32,10 +32,10 @@ def run(
 ) -> None:
     """Run until Ctrl-C. What cannot be done ends the command with one line on standard error and the exit code 1 or 2."""
     try:
-        from pulumi_llm_local.function import FunctionError
-        from pulumi_llm_local.graph import GraphError
-        from pulumi_llm_local.moto import MotoError
-        from pulumi_llm_local.stack import LocalError
+        from pulumi_llm_local.program.graph import GraphError
+        from pulumi_llm_local.run.supervisor import LocalError
+        from pulumi_llm_local.services.lambda_function import FunctionError
+        from pulumi_llm_local.services.moto import MotoError
     except ImportError as error:
         _fail(f"the local run needs more packages ({error.name} is missing): pip install 'pulumi-llm[local]'", 1)
     options = _options(stack, port, directory, bedrock, model_url, model_delay, faults, config)
@@ -46,7 +46,7 @@ def run(
 
 
 async def _run(options: "Options", open_browser: bool, as_json: bool) -> None:
-    from pulumi_llm_local.stack import running, until_stopped
+    from pulumi_llm_local.run.supervisor import running, until_stopped
 
     began = time.perf_counter()
     async with running(options, _progress) as run:
@@ -76,10 +76,10 @@ def _options(
     config: list[str],
 ) -> "Options":
     """The options, checked all at once."""
-    from pulumi_llm_local.bedrock import parse_fault
-    from pulumi_llm_local.model_url import ModelUrl
-    from pulumi_llm_local.stack import Options
-    from pulumi_llm_local.stand_in_model import StandInModel
+    from pulumi_llm_local.run.supervisor import Options
+    from pulumi_llm_local.upstreams.bedrock.app import parse_fault
+    from pulumi_llm_local.upstreams.model_url import ModelUrl
+    from pulumi_llm_local.upstreams.stand_in_model import StandInModel
 
     wrong: list[str] = []
     if bedrock not in ("local", "aws"):

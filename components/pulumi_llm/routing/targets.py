@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, get_args
 import msgspec
 
 from llm_gateway.routes import BEDROCK, MOCK, EndpointType, Parameter, Strategy, Target
-from pulumi_llm.component import hint
-from pulumi_llm.models import MOCK_TARGET, BedrockModel, ModelError, find, resolve
+from pulumi_llm.base.component import hint
+from pulumi_llm.models.catalogue import MOCK_TARGET, BedrockModel, ModelError, find, resolve
 from pulumi_llm.routing.values import Reading
 
 PARAMETERS: tuple[Parameter, ...] = get_args(Parameter)

@@ -9,10 +9,10 @@ from typing import Any, NotRequired, TypedDict, cast
 import pulumi
 
 from pulumi_llm import routing
-from pulumi_llm.component import Mistakes, check_customize, check_keys
-from pulumi_llm.iam import ROLE_POLICY_CHARACTERS, invoke_models, policy_document, read_secrets
+from pulumi_llm.base.component import Mistakes, check_customize, check_keys
+from pulumi_llm.base.iam import ROLE_POLICY_CHARACTERS, invoke_models, policy_document, read_secrets
 from pulumi_llm.routing import Routing
-from pulumi_llm.settings import AUTHS, ISSUER, ORIGIN, RETENTION_DAYS, RETENTION_RULE
+from pulumi_llm.stack_settings import AUTHS, ISSUER, ORIGIN, RETENTION_DAYS, RETENTION_RULE
 
 
 class ProviderArgs(TypedDict):

@@ -9,7 +9,7 @@ from pulumi_aws import apigateway
 
 from llm_gateway import errors
 from llm_gateway.operations import OPERATIONS, Operation
-from pulumi_llm.component import Component
+from pulumi_llm.base.component import Component
 
 # The wildcard does not cover Authorization. https://fetch.spec.whatwg.org/#cors-non-wildcard-request-header-name
 _CORS_HEADERS = "authorization,*"

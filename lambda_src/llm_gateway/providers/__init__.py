@@ -1,1 +1,1 @@
-"""One file a provider, one shape: `pipeline.Provider`."""
+"""The providers of models: one folder a protocol."""

@@ -5,17 +5,17 @@ from typing import Any, Protocol
 
 import msgspec
 
+from llm_gateway.aws.secrets import Secrets
 from llm_gateway.call import ModelCall
 from llm_gateway.events import Event
-from llm_gateway.http_client import HttpClient, Response
-from llm_gateway.providers import upstream
+from llm_gateway.http.client import HttpClient, Response
+from llm_gateway.providers import exchange
 from llm_gateway.routes import Endpoint
-from llm_gateway.secrets import Secrets
 
 _encode = msgspec.json.Encoder().encode
 
 
-class EndpointDialect(upstream.Dialect, Protocol):
+class EndpointDialect(exchange.Dialect, Protocol):
     """How a provider is asked, and how it words its answers."""
 
     path: str
@@ -39,7 +39,7 @@ class EndpointProvider:
         self._dialect = dialect
 
     def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
-        return upstream.exchange(self._send(call), call, self._dialect, self._refused)
+        return exchange.exchange(self._send(call), call, self._dialect, self._refused)
 
     async def _send(self, call: ModelCall) -> Response:
         key = await self._secrets.get(self._secret_arn, call.deadline) if self._secret_arn else ""

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from pulumi_llm_local import computed_outputs
-from pulumi_llm_local.arguments import revealed
-from pulumi_llm_local.computed_outputs import Place
+from pulumi_llm_local.aws_types import computed_outputs
+from pulumi_llm_local.aws_types.computed_outputs import Place
 from pulumi_llm_local.engine.changes import changes
+from pulumi_llm_local.program.arguments import revealed
 
 DELETION_PROTECTION: Final = {
     "aws:cognito/userPool:UserPool": ("deletionProtection", "ACTIVE"),

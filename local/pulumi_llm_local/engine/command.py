@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
-from pulumi_llm.bundle import cache_folder
+from pulumi_llm.base.bundle import cache_folder
 
 MODULE = "github.com/pulumi/pulumi/pkg/v3"
 TOOL = Path(__file__).resolve().parents[3] / "tools" / "engine"

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError
 from pulumi_llm_local.engine.cloud import Cloud
 from pulumi_llm_local.engine.command import EngineMissing
 from pulumi_llm_local.engine.stack import Stack
-from pulumi_llm_local.graph import GraphError
+from pulumi_llm_local.program.graph import GraphError
 
 
 def main() -> None:

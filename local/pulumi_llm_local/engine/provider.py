@@ -13,12 +13,13 @@ import grpc
 from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from pulumi_llm_local import api_values, arguments, computed_outputs, replacement
-from pulumi_llm_local.arguments import PACKAGES, UNKNOWN, revealed
-from pulumi_llm_local.computed_draft import NAME_PROPERTIES, adapted_name
-from pulumi_llm_local.computed_outputs import Place
+from pulumi_llm_local.aws_types import api_values, computed_outputs, replacement
+from pulumi_llm_local.aws_types.computed_draft import NAME_PROPERTIES, adapted_name
+from pulumi_llm_local.aws_types.computed_outputs import Place
 from pulumi_llm_local.engine.changes import DEFAULTS, Properties, changes
 from pulumi_llm_local.engine.cloud import PUBLISHED, Cloud, Refused, published
+from pulumi_llm_local.program import arguments
+from pulumi_llm_local.program.arguments import PACKAGES, UNKNOWN, revealed
 
 # What the engine keeps beside a provider's own configuration.
 _ENGINES_OWN = ("version", "pluginDownloadURL")

@@ -1,0 +1,175 @@
+"""AccountBaseline: what an account or a Region has only once. Opt-in, and left in place when the stack is destroyed."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+from pulumi_aws import apigateway, bedrockmodel, cloudwatch, costexplorer, get_caller_identity_output, iam
+
+from pulumi_llm.base.component import Component, Mistakes, check_customize, check_keys
+from pulumi_llm.base.iam import allow, assume_role, policy_document
+from pulumi_llm.stack_settings import RETENTION_DAYS, RETENTION_RULE
+
+
+class AccountBaselineArgs(TypedDict):
+    """What to set. Nothing is, unless it is asked for: another stack, or a person, may have set it already."""
+
+    api_gateway_logs: NotRequired[bool]
+    """Let API Gateway write logs in this Region: the role that stages with access logs need. Default: false."""
+    github_oidc: NotRequired[bool]
+    """Trust GitHub Actions' OpenID Connect tokens in this account: the provider that deploy roles name. Default: false."""
+    cost_anomalies: NotRequired[bool]
+    """Watch the account's cost by service for anomalies. Default: false."""
+    bedrock_invocation_logs: NotRequired[bool]
+    """Log every Bedrock invocation in this Region, with prompts and answers in plain text. Default: false."""
+    log_retention_days: NotRequired[int]
+    """How long Bedrock's invocation logs are kept. Default: 30."""
+    kms_key_arn: NotRequired[pulumi.Input[str]]
+    """The KMS key of those logs; its policy must let CloudWatch Logs use it. Default: a key of AWS."""
+    tags: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """Tags of every resource."""
+    customize: NotRequired[Mapping[str, Mapping[str, Any]]]
+    """Per child, arguments that replace or add to the component's own."""
+
+
+# The managed policy that AWS names for the role; it allows what API Gateway does with its log groups and no more.
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html
+_API_GATEWAY_LOGS = "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+_PARTS = ("api_gateway_logs", "github_oidc", "cost_anomalies", "bedrock_invocation_logs")
+
+
+class AccountBaseline(Component):
+    """The once-only settings of an account and Region. Destroying the stack leaves them, for others use them.
+
+    Raises `pulumi.InputPropertiesError` that lists every argument that is wrong.
+    """
+
+    CHILDREN = (
+        "api-gateway-role",
+        "api-gateway-policy",
+        "api-gateway-account",
+        "github-oidc",
+        "anomaly-monitor",
+        "bedrock-logs",
+        "bedrock-role",
+        "bedrock-policy",
+        "bedrock-logging",
+    )
+
+    api_gateway_role_arn: pulumi.Output[str]
+    """The role that API Gateway logs with. Empty where it is not set here."""
+    github_oidc_provider_arn: pulumi.Output[str]
+    """The provider of GitHub Actions' tokens. Empty where it is not made here."""
+    anomaly_monitor_arn: pulumi.Output[str]
+    """The cost anomaly monitor. Empty where it is not made here."""
+    bedrock_log_group_name: pulumi.Output[str]
+    """Where Bedrock's invocations are logged. Empty where they are not, or not from here."""
+
+    def __init__(self, name: str, args: AccountBaselineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        _check(args, self.CHILDREN)
+        super().__init__(name, opts, args.get("tags"), args.get("customize"))
+        self._args = args
+        nothing = pulumi.Output.from_input("")
+        self.api_gateway_role_arn = self._api_gateway_logs() if args.get("api_gateway_logs") else nothing
+        self.github_oidc_provider_arn = self._github_oidc() if args.get("github_oidc") else nothing
+        self.anomaly_monitor_arn = self._anomaly_monitor() if args.get("cost_anomalies") else nothing
+        self.bedrock_log_group_name = self._bedrock_logs() if args.get("bedrock_invocation_logs") else nothing
+        self.finish()
+
+    def _kept(self, key: str, **options: Any) -> pulumi.ResourceOptions:
+        return self.child(key, retain_on_delete=True, **options)
+
+    def _api_gateway_logs(self) -> pulumi.Output[str]:
+        role = iam.Role(
+            self.child_name("api-gateway-role"),
+            description="API Gateway writes its logs",
+            # AWS documents no condition for it, and setting the account fails where API Gateway cannot take the role.
+            assume_role_policy=json.dumps(assume_role("apigateway.amazonaws.com")),
+            tags=self.tags,
+            opts=self._kept("api-gateway-role"),
+        )
+        policy = iam.RolePolicyAttachment(
+            self.child_name("api-gateway-policy"),
+            role=role.name,
+            policy_arn=_API_GATEWAY_LOGS,
+            opts=self._kept("api-gateway-policy"),
+        )
+        apigateway.Account(
+            self.child_name("api-gateway-account"),
+            cloudwatch_role_arn=role.arn,
+            opts=self._kept("api-gateway-account", depends_on=[policy]),
+        )
+        return role.arn
+
+    def _github_oidc(self) -> pulumi.Output[str]:
+        return iam.OpenIdConnectProvider(
+            self.child_name("github-oidc"),
+            url="https://token.actions.githubusercontent.com",
+            client_id_lists=["sts.amazonaws.com"],
+            tags=self.tags,
+            opts=self._kept("github-oidc"),
+        ).arn
+
+    def _anomaly_monitor(self) -> pulumi.Output[str]:
+        return costexplorer.AnomalyMonitor(
+            self.child_name("anomaly-monitor"),
+            monitor_type="DIMENSIONAL",
+            monitor_dimension="SERVICE",
+            tags=self.tags,
+            opts=self._kept("anomaly-monitor"),
+        ).arn
+
+    def _bedrock_logs(self) -> pulumi.Output[str]:
+        logs = cloudwatch.LogGroup(
+            self.child_name("bedrock-logs"),
+            retention_in_days=self._args.get("log_retention_days", 30),
+            kms_key_id=self._args.get("kms_key_arn"),
+            tags=self.tags,
+            opts=self._kept("bedrock-logs"),
+        )
+        account = get_caller_identity_output(opts=self.invoke_options()).account_id
+        trust = account.apply(lambda account: assume_role("bedrock.amazonaws.com", account))
+        role = iam.Role(
+            self.child_name("bedrock-role"),
+            description="Bedrock writes its invocation logs",
+            assume_role_policy=pulumi.Output.json_dumps(trust),
+            tags=self.tags,
+            opts=self._kept("bedrock-role"),
+        )
+        # https://docs.aws.amazon.com/bedrock/latest/userguide/model-invocation-logging.html
+        stream = pulumi.Output.concat(logs.arn, ":log-stream:aws/bedrock/modelinvocations")
+        statement = allow("Logs", ["logs:CreateLogStream", "logs:PutLogEvents"], stream)
+        policy = iam.RolePolicy(
+            self.child_name("bedrock-policy"),
+            role=role.id,
+            policy=pulumi.Output.json_dumps(policy_document(statement)),
+            opts=self._kept("bedrock-policy"),
+        )
+        bedrockmodel.InvocationLoggingConfiguration(
+            self.child_name("bedrock-logging"),
+            logging_config={
+                "cloudwatch_config": {"log_group_name": logs.name, "role_arn": role.arn},
+                "text_data_delivery_enabled": True,
+                "embedding_data_delivery_enabled": False,
+                "image_data_delivery_enabled": False,
+                "video_data_delivery_enabled": False,
+            },
+            opts=self._kept("bedrock-logging", depends_on=[policy]),
+        )
+        return logs.name
+
+
+def _check(args: AccountBaselineArgs, children: tuple[str, ...]) -> None:
+    mistakes = Mistakes("AccountBaseline")
+    check_keys(mistakes, args, AccountBaselineArgs)
+    check_customize(mistakes, args.get("customize"), children)
+    for part in _PARTS:
+        if not isinstance(args.get(part, False), bool):
+            mistakes.add(part, f"must be true or false, not {json.dumps(args.get(part), default=str)}")
+    if not any(args.get(part) is True for part in _PARTS):
+        mistakes.add(_PARTS[0], f"nothing is asked for; set {', '.join(_PARTS[:-1])} or {_PARTS[-1]} to true")
+    retention = args.get("log_retention_days", 30)
+    if retention not in RETENTION_DAYS:
+        mistakes.add("log_retention_days", f"{RETENTION_RULE}, not {retention}")
+    mistakes.check()

@@ -1,0 +1,83 @@
+"""Least-privilege policy documents, each statement scoped to exactly what is used."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pulumi_llm.models.catalogue import BedrockModel
+
+# What IAM allows a role's inline policies in all, spaces not counted.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+ROLE_POLICY_CHARACTERS = 10_240
+
+# Converse is authorized as InvokeModel, ConverseStream as InvokeModelWithResponseStream; there is no bedrock:Converse.
+# https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
+INVOKE = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
+
+
+def policy_document(*statements: dict[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def allow(sid: str, actions: Sequence[str], resources: Any, condition: dict[str, Any] | None = None) -> dict[str, Any]:
+    """One statement. `resources` is an ARN or a list of them, plain or Outputs."""
+    statement: dict[str, Any] = {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": resources}
+    if condition is not None:
+        statement["Condition"] = condition
+    return statement
+
+
+def assume_role(service: str, source_account: str = "") -> dict[str, Any]:
+    """The trust policy that lets one AWS service take a role; with `source_account`, only where that account uses it."""
+    statement: dict[str, Any] = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}
+    if source_account:
+        statement["Condition"] = {"StringEquals": {"aws:SourceAccount": source_account}}
+    return policy_document(statement)
+
+
+def write_logs(log_group_arn: Any) -> dict[str, Any]:
+    """Write to one log group that exists already."""
+    return allow("Logs", ["logs:CreateLogStream", "logs:PutLogEvents"], log_group_arn)
+
+
+def invoke_models(models: Sequence[BedrockModel], region: str, account: str) -> list[dict[str, Any]]:
+    """Call exactly these models.
+
+    A call through an inference profile is authorized twice: for the profile, without a condition, and for the foundation
+    model in each Region where it may run, where the condition pairs the model with that profile, so that the model cannot be
+    called past it. https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html
+    """
+    statements: list[dict[str, Any]] = []
+    direct = sorted({arn for model in models if not model.profile for arn in (model.own, *model.foundation_models) if arn})
+    if direct:
+        statements.append(allow("InvokeModels", INVOKE, direct))
+    through: dict[str, set[str]] = {}
+    for model in models:
+        if model.profile:
+            arn = model.profile
+            if not arn.startswith("arn:"):
+                arn = f"arn:aws:bedrock:{region}:{account}:inference-profile/{arn}"
+            through.setdefault(arn, set()).update(model.foundation_models)
+    if through:
+        statements.append(allow("InvokeProfiles", INVOKE, sorted(through)))
+    # Profiles over the same models share a statement: a role's policies may hold 10,240 characters in all.
+    shared: dict[frozenset[str], list[str]] = {}
+    for profile, arns in sorted(through.items()):
+        shared.setdefault(frozenset(arns), []).append(profile)
+    for number, (arns, profiles) in enumerate(shared.items(), 1):
+        paired = {"StringEquals": {"bedrock:InferenceProfileArn": profiles if len(profiles) > 1 else profiles[0]}}
+        statements.append(allow(f"InvokeModelsOfProfile{number}", INVOKE, sorted(arns), paired))
+    return statements
+
+
+def read_secrets(secret_arns: Sequence[Any], kms_key_arns: Sequence[Any], region: str) -> list[dict[str, Any]]:
+    """Read exactly these secrets, and decrypt with exactly these keys where Secrets Manager asks for it.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
+    """
+    statements: list[dict[str, Any]] = []
+    if secret_arns:
+        statements.append(allow("ReadSecrets", ["secretsmanager:GetSecretValue"], list(secret_arns)))
+    if kms_key_arns:
+        through = {"StringEquals": {"kms:ViaService": f"secretsmanager.{region}.amazonaws.com"}}
+        statements.append(allow("DecryptSecrets", ["kms:Decrypt"], list(kms_key_arns), through))
+    return statements

@@ -1,0 +1,129 @@
+"""The dialect of /chat and /chat/stream: one message in, one answer out."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import msgspec
+
+from llm_functions.api_formats.fields import Fields
+from llm_gateway.errors import GatewayError
+from llm_gateway.events import Delta, Done, Event, Reasoning, Start, Usage
+from llm_gateway.request import ChatRequest, Message, Sampling
+
+SYSTEM_PROMPT = "You are a helpful AI assistant."
+MAX_TOKENS_LIMIT = 4000
+STOP_LIMIT = 16
+DEFAULTS = Sampling(max_tokens=1000, temperature=0.7, top_p=0.9)
+
+_encode = msgspec.json.Encoder().encode
+
+
+def parse(body: Mapping[str, Any], *, stream: bool) -> ChatRequest:
+    """The request that a body asks for. Raises `GatewayError` 400 that names every field that is wrong."""
+    fields = Fields(body)
+    message = _message(fields)
+    model = fields.string("model")
+    system = fields.string("system_prompt")
+    sampling = Sampling(
+        max_tokens=fields.integer("max_tokens", 1, MAX_TOKENS_LIMIT),
+        temperature=fields.number("temperature", 0, 2),
+        top_p=fields.number("top_p", 0, 1),
+        stop=fields.strings("stop", STOP_LIMIT),
+    )
+    history = [_turn(turn) for turn in fields.objects("history")]
+    fields.no_others()
+    fields.finish()
+    return ChatRequest(
+        messages=(*history, Message(role="user", text=message, place="message")),
+        model=model or "",
+        system=system,
+        default_system=SYSTEM_PROMPT,
+        sampling=sampling,
+        defaults=DEFAULTS,
+        stream=stream,
+        names={"system": "system_prompt"},
+    )
+
+
+def _message(fields: Fields) -> str:
+    if fields.has("message") and fields.has("prompt"):
+        fields.wrong("message", "give either message or prompt, its synonym, not both")
+    name = "prompt" if fields.has("prompt") else "message"
+    text = fields.string(name, required=True)
+    fields.any("message")
+    fields.any("prompt")
+    return text or ""
+
+
+def _turn(turn: Fields) -> Message:
+    role = turn.string("role", required=True)
+    if role is not None and role not in ("user", "assistant"):
+        turn.wrong("role", f"must be 'user' or 'assistant', not {role!r}")
+    content = turn.string("content", required=True)
+    turn.no_others()
+    return Message(role="assistant" if role == "assistant" else "user", text=content or "", place=turn.place)
+
+
+async def whole(batches: AsyncIterator[list[Event]]) -> tuple[Start, bytes]:
+    """The whole answer as JSON, and what began it."""
+    text: list[str] = []
+    reasoning: list[str] = []
+    answer: dict[str, Any] = {}
+    start: Start | None = None
+    async for batch in batches:
+        for event in batch:
+            match event:
+                case Delta(text=piece):
+                    text.append(piece)
+                case Reasoning(text=piece):
+                    reasoning.append(piece)
+                case Start():
+                    start = event
+                    answer = {"message": "", "model": event.model, "request_id": event.request_id}
+                case Usage(input_tokens=read, output_tokens=written):
+                    counts = {"input_tokens": read, "output_tokens": written}
+                    answer |= {"usage": counts, **counts}
+                case Done(stop_reason=reason):
+                    answer["stop_reason"] = reason
+                case _:
+                    pass
+    answer["message"] = "".join(text)
+    if reasoning:
+        answer["reasoning"] = "".join(reasoning)
+    assert start is not None  # the stream of events begins with it
+    return start, _encode(answer)
+
+
+class Events:
+    """The answer as Server-Sent Events, each with the next id from 1."""
+
+    def __init__(self, request_id: str) -> None:
+        self._request_id = request_id
+        self._id = 0
+
+    def opening(self) -> bytes:
+        """What stands first: how long a client waits before it reconnects, in milliseconds."""
+        return b"retry: 3000\n\n"
+
+    def events(self, batch: list[Event]) -> bytes:
+        # An event's data carries its own type: {"type":"delta","text":"…"}. Most events are deltas, hence their own way.
+        return b"".join(
+            [
+                self._delta(event.text) if type(event) is Delta else self._frame(event.__struct_config__.tag, _encode(event))  # pyright: ignore[reportArgumentType]
+                for event in batch
+            ]
+        )
+
+    def error(self, error: GatewayError, *, debug: bool) -> bytes:
+        return self._frame("error", _encode(error.body(self._request_id, debug=debug)))
+
+    def closing(self) -> bytes:
+        return b""
+
+    def _delta(self, text: str) -> bytes:
+        self._id += 1
+        return b'id: %d\nevent: delta\ndata: {"type":"delta","text":%s}\n\n' % (self._id, _encode(text))
+
+    def _frame(self, name: str, data: bytes) -> bytes:
+        self._id += 1
+        return b"id: %d\nevent: %s\ndata: %s\n\n" % (self._id, name.encode(), data)

@@ -1,0 +1,376 @@
+"""The dialect of OpenAI's chat completions.
+
+https://platform.openai.com/docs/api-reference/chat
+Reasoning travels as ``reasoning_content``, as DeepSeek's API and vLLM name it.
+"""
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, cast
+
+import msgspec
+
+from llm_functions.api_formats.fields import Fields, kind
+from llm_gateway.errors import GatewayError
+from llm_gateway.events import Delta, Done, Event, Reasoning, Start, StopReason, ToolCall, ToolCallDelta, Usage
+from llm_gateway.request import ChatRequest, Message, Sampling, Tool, ToolChoice, ToolUse
+
+# Where the caller names no bound. OpenAI's own default is the model's bound, which a caller of a paid model rarely wants
+# and which some providers reserve from the quota up front.
+DEFAULTS = Sampling(max_tokens=4000)
+STOP_LIMIT = 4
+
+FINISH_REASONS: dict[StopReason, str] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "content_filtered": "content_filter",
+}
+
+# Parameters that change an answer and that the models here have no equal for, with the value that means "as usual".
+NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "n": (1,),
+    "frequency_penalty": (0,),
+    "presence_penalty": (0,),
+    "logit_bias": ({},),
+    "logprobs": (False,),
+    "parallel_tool_calls": (True,),
+    "response_format": ({"type": "text"},),
+    "modalities": (["text"],),
+    "service_tier": ("auto", "default"),
+    "store": (False,),
+}
+# What describes a call without changing its answer.
+DESCRIPTIVE = ("user", "metadata", "safety_identifier", "prompt_cache_key")
+
+_encode = msgspec.json.Encoder().encode
+
+
+def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
+    """The request that a body asks for, and whether its stream ends with the usage.
+
+    Raises `GatewayError` 400 that names every field that is wrong.
+    """
+    fields = Fields(body)
+    model = fields.string("model", required=True)
+    system, system_place, messages = _conversation(fields)
+    tools = tuple(_tool(tool) for tool in fields.objects("tools"))
+    stream = fields.boolean("stream")
+    include_usage = _include_usage(fields, stream)
+    request = ChatRequest(
+        messages=messages,
+        model=model or "",
+        system=system,
+        sampling=Sampling(
+            max_tokens=_max_tokens(fields),
+            temperature=fields.number("temperature", 0, 2),
+            top_p=fields.number("top_p", 0, 1),
+            stop=fields.strings("stop", STOP_LIMIT),
+            reasoning_effort=_reasoning_effort(fields),
+        ),
+        defaults=DEFAULTS,
+        tools=tools,
+        tool_choice=_tool_choice(fields, tools),
+        stream=stream,
+        names={
+            "system": system_place,
+            "max_tokens": "max_completion_tokens" if fields.has("max_completion_tokens") else "max_tokens",
+        },
+    )
+    for name, neutral in NEUTRAL.items():
+        value = fields.any(name)
+        if value is not None and not any(_same(value, usual) for usual in neutral):
+            fields.wrong(name, f"only {_encode(neutral[0]).decode()} is possible with these models; leave it out")
+    for name in DESCRIPTIVE:
+        fields.any(name)
+    fields.no_others()
+    fields.finish()
+    return request, include_usage
+
+
+def _same(value: Any, usual: Any) -> bool:
+    """Whether a JSON value is the usual one; in Python, true equals 1."""
+    return isinstance(value, bool) == isinstance(usual, bool) and value == usual
+
+
+def _max_tokens(fields: Fields) -> int | None:
+    if fields.has("max_tokens") and fields.has("max_completion_tokens"):
+        fields.wrong("max_tokens", "give either max_tokens or max_completion_tokens, not both")
+    old, new = fields.integer("max_tokens", 1), fields.integer("max_completion_tokens", 1)
+    return old if new is None else new
+
+
+# https://platform.openai.com/docs/api-reference/chat/create#chat-create-reasoning_effort
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
+
+
+def _reasoning_effort(fields: Fields) -> str | None:
+    effort = fields.string("reasoning_effort")
+    if effort is not None and effort not in EFFORTS:
+        fields.wrong("reasoning_effort", f"must be {', '.join(EFFORTS[:-1])} or {EFFORTS[-1]}, not {effort!r}")
+    return effort
+
+
+def _include_usage(fields: Fields, stream: bool) -> bool:
+    options = fields.object("stream_options")
+    if options is None:
+        return False
+    include = options.boolean("include_usage")
+    options.any("include_obfuscation")
+    options.no_others()
+    if not stream:
+        fields.wrong("stream_options", "is possible only with stream: true")
+    return include
+
+
+def _conversation(fields: Fields) -> tuple[str | None, str, tuple[Message, ...]]:
+    """The system text (all system and developer messages, in order), where it begins, and the turns."""
+    if not fields.has("messages"):
+        fields.any("messages")
+        fields.wrong("messages", "is required, a list of messages")
+        return None, "", ()
+    system: list[str] = []
+    system_place = ""
+    turns: list[Message] = []
+    for message in fields.objects("messages"):
+        role = message.string("role", required=True)
+        text = _text(message)
+        match role:
+            case "system" | "developer":
+                system.append(text)
+                system_place = system_place or f"{message.place}.role"
+            case "user":
+                turns.append(Message(role="user", text=text, place=message.place))
+            case "assistant":
+                # What an SDK sends back of an earlier answer, besides its text and calls.
+                for name in ("refusal", "annotations", "audio", "function_call"):
+                    message.any(name)
+                calls = tuple(_earlier_call(call) for call in message.objects("tool_calls"))
+                reasoning = message.string("reasoning_content") or ""
+                turns.append(Message(role="assistant", text=text, tool_calls=calls, reasoning=reasoning, place=message.place))
+            case "tool":
+                answered = message.string("tool_call_id", required=True)
+                turns.append(Message(role="tool", text=text, tool_call_id=answered or "", place=message.place))
+            case None:
+                pass
+            case _:
+                message.wrong("role", f"must be system, developer, user, assistant or tool, not {role!r}")
+        message.any("name")
+        message.no_others()
+    return ("\n\n".join(system) if system else None), system_place, tuple(turns)
+
+
+def _text(message: Fields) -> str:
+    """A message's content: a string, or a list of text parts."""
+    content = message.any("content")
+    if content is None or isinstance(content, str):
+        return content or ""
+    if not isinstance(content, list):
+        message.wrong("content", f"must be a string or a list of text parts, not {kind(content)}")
+        return ""
+    texts: list[str] = []
+    for part in message.objects("content"):
+        shape = part.string("type", required=True)
+        if shape == "text":
+            texts.append(part.string("text", required=True) or "")
+        elif shape is not None:
+            part.wrong("type", f"only 'text' is possible with these models, not {shape!r}")
+    return "".join(texts)
+
+
+def _earlier_call(call: Fields) -> ToolUse:
+    identifier = call.string("id", required=True)
+    call.any("type")
+    name, arguments = "", {}
+    function = call.object("function")
+    if function is None:
+        call.wrong("function", "is required, an object")
+    else:
+        name = function.string("name", required=True) or ""
+        text = function.string("arguments", required=True) or "{}"
+        try:
+            arguments = msgspec.json.decode(text, type=dict[str, Any])
+        except (msgspec.DecodeError, RecursionError):
+            function.wrong("arguments", "must be the JSON text of an object")
+        _check_nesting(function, "arguments", arguments)
+    return ToolUse(id=identifier or "", name=name, arguments=arguments)
+
+
+# Levels of a tool's JSON. What could be read could still be too deep to be written, where more of the stack is in use.
+MAX_NESTING = 100
+
+
+def _check_nesting(fields: Fields, name: str, value: dict[str, Any]) -> None:
+    level: list[Any] = [value]
+    for _ in range(MAX_NESTING):
+        items = [item for each in level for item in (cast("dict[str, Any]", each).values() if isinstance(each, dict) else each)]
+        level = [item for item in items if isinstance(item, dict | list)]
+        if not level:
+            return
+    fields.wrong(name, f"may be nested at most {MAX_NESTING} levels deep")
+
+
+def _tool(tool: Fields) -> Tool:
+    shape = tool.string("type", required=True)
+    if shape not in (None, "function"):
+        tool.wrong("type", f"only 'function' is possible, not {shape!r}")
+    function = tool.object("function")
+    tool.no_others()
+    if function is None:
+        tool.wrong("function", "is required, an object")
+        return Tool(name="", description="", parameters={})
+    name = function.string("name", required=True)
+    description = function.string("description")
+    parameters: Any = function.any("parameters")
+    if parameters is None:
+        parameters = {"type": "object", "properties": {}}
+    elif not isinstance(parameters, dict):
+        function.wrong("parameters", f"must be a JSON Schema, not {kind(parameters)}")
+    else:
+        _check_nesting(function, "parameters", cast("dict[str, Any]", parameters))
+    if function.boolean("strict"):
+        function.wrong("strict", "only false is possible with these models; leave it out")
+    function.no_others()
+    return Tool(name=name or "", description=description or "", parameters=cast("dict[str, Any]", parameters))
+
+
+def _tool_choice(fields: Fields, tools: tuple[Tool, ...]) -> ToolChoice:
+    choice = fields.any("tool_choice")
+    match choice:
+        case None | "auto" | "none":
+            return ToolChoice(mode="none" if choice == "none" else "auto")
+        case "required":
+            if not tools:
+                fields.wrong("tool_choice", "'required' needs tools")
+            return ToolChoice(mode="required")
+        case {"type": "function", "function": {"name": str(name)}}:
+            if name not in {tool.name for tool in tools}:
+                fields.wrong("tool_choice", f"there is no tool {name!r} in tools")
+            return ToolChoice(mode="tool", name=name)
+        case _:
+            fields.wrong(
+                "tool_choice",
+                'must be \'auto\', \'none\', \'required\' or {"type": "function", "function": {"name": …}}',
+            )
+            return ToolChoice()
+
+
+def model_list(names: list[str]) -> bytes:
+    """The answer of GET /v1/models."""
+    return _encode(
+        {
+            "object": "list",
+            "data": [{"id": name, "object": "model", "created": 0, "owned_by": "pulumi-llm"} for name in names],
+        }
+    )
+
+
+async def whole(batches: AsyncIterator[list[Event]]) -> tuple[Start, bytes]:
+    """The whole answer as a chat.completion object, and what began it."""
+    answer: dict[str, Any] = {}
+    text: list[str] = []
+    reasoning: list[str] = []
+    calls: list[dict[str, Any]] = []
+    finish_reason = ""
+    start: Start | None = None
+    async for batch in batches:
+        for event in batch:
+            match event:
+                case Delta(text=piece):
+                    text.append(piece)
+                case Reasoning(text=piece):
+                    reasoning.append(piece)
+                case ToolCall(id=identifier, name=name):
+                    calls.append({"id": identifier, "type": "function", "function": {"name": name, "arguments": ""}})
+                case ToolCallDelta(index=index, arguments=piece):
+                    calls[index]["function"]["arguments"] += piece
+                case Start():
+                    start = event
+                    answer = _head(event.request_id, event.model, "chat.completion")
+                case Usage():
+                    answer["usage"] = _usage(event)
+                case Done(stop_reason=reason):
+                    finish_reason = FINISH_REASONS[reason]
+    message: dict[str, Any] = {"role": "assistant", "content": "".join(text) if text or not calls else None}
+    if reasoning:
+        message["reasoning_content"] = "".join(reasoning)
+    if calls:
+        message["tool_calls"] = calls
+    answer["choices"] = [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason}]
+    assert start is not None  # the stream of events begins with it
+    return start, _encode(answer)
+
+
+class Events:
+    """The answer as the stream that OpenAI's SDKs read: chunks as data lines, ``[DONE]`` at the end."""
+
+    def __init__(self, request_id: str, include_usage: bool) -> None:
+        self._request_id = request_id
+        self._include_usage = include_usage
+        self._head: dict[str, Any] = {}
+        self._usage: Usage | None = None
+        self._before = self._after = b""  # what stands around a delta's text
+
+    def opening(self) -> bytes:
+        return b""
+
+    def events(self, batch: list[Event]) -> bytes:
+        return b"".join([self._event(event) for event in batch])
+
+    def _event(self, event: Event) -> bytes:
+        match event:
+            case Delta(text=piece):  # first, and its own way: most events are deltas
+                return self._before + _encode(piece) + self._after
+            case Start(request_id=request_id, model=model):
+                self._head = _head(request_id, model, "chat.completion.chunk")
+                self._before, self._after = self._chunk({"content": _MARK}).split(_encode(_MARK))
+                return self._chunk({"role": "assistant", "content": ""})
+            case Reasoning(text=piece):
+                return self._chunk({"reasoning_content": piece})
+            case ToolCall(index=index, id=identifier, name=name):
+                function = {"name": name, "arguments": ""}
+                return self._chunk(
+                    {"tool_calls": [{"index": index, "id": identifier, "type": "function", "function": function}]}
+                )
+            case ToolCallDelta(index=index, arguments=piece):
+                return self._chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
+            case Usage():
+                self._usage = event
+                return b""
+            case Done(stop_reason=reason):
+                last = self._chunk({}, FINISH_REASONS[reason])
+                if self._include_usage and self._usage is not None:
+                    last += _data({**self._head, "choices": [], "usage": _usage(self._usage)})
+                return last
+
+    def error(self, error: GatewayError, *, debug: bool) -> bytes:
+        return _data(error.body(self._request_id, debug=debug))
+
+    def closing(self) -> bytes:
+        return b"data: [DONE]\n\n"
+
+    def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        return _data({**self._head, "choices": [choice]})
+
+
+# It stands nowhere else in a chunk: control characters are no part of a model's name or a request's id.
+_MARK = "\x00"
+
+
+def _data(value: Any) -> bytes:
+    return b"data: %s\n\n" % _encode(value)
+
+
+def _head(request_id: str, model: str, shape: str) -> dict[str, Any]:
+    return {"id": f"chatcmpl-{request_id}", "object": shape, "created": int(time.time()), "model": model}
+
+
+def _usage(usage: Usage) -> dict[str, int]:
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+    }

@@ -1,0 +1,38 @@
+"""How a deployment's gateway is put together: its routes, its providers, what they call with."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from llm_gateway.aws.client import Aws
+from llm_gateway.aws.secrets import Secrets
+from llm_gateway.http.client import HttpClient
+from llm_gateway.pipeline import Gateway
+from llm_gateway.providers.bedrock.provider import Bedrock
+from llm_gateway.providers.mock import Mock
+from llm_gateway.router import Provider, Router
+from llm_gateway.routes import BEDROCK, MOCK, ROUTES_FILE, Endpoint, load
+
+
+def gateway() -> Gateway:
+    """The gateway as the deployed archive and the environment configure it."""
+    routes = load(Path(os.environ["LAMBDA_TASK_ROOT"]) / ROUTES_FILE)
+    return Gateway(routes, Router(providers(routes.endpoints, HttpClient())))
+
+
+def providers(
+    endpoints: Sequence[Endpoint], client: HttpClient, environ: Mapping[str, str] = os.environ
+) -> dict[str, Provider]:
+    """Who can answer, by the name that a target has for it. A provider's code is loaded only where an endpoint needs it."""
+    aws = Aws(client, environ)
+    found: dict[str, Provider] = {BEDROCK: Bedrock(aws), MOCK: Mock()}
+    secrets = Secrets(aws)
+    for endpoint in endpoints:
+        from llm_gateway.providers.endpoint import EndpointProvider
+
+        if endpoint.type == "anthropic":
+            from llm_gateway.providers.anthropic.dialect import Anthropic as Dialect
+        else:
+            from llm_gateway.providers.openai.dialect import OpenAICompatible as Dialect
+        found[endpoint.name] = EndpointProvider(client, endpoint, secrets, Dialect())
+    return found

@@ -1,0 +1,1 @@
+"""The entry point `http`: the operations over HTTP."""

@@ -1,0 +1,22 @@
+"""The entry point `http`: the ASGI application under uvicorn."""
+
+from llm_functions.compose import gateway
+from llm_functions.http.application import Application
+
+
+def main() -> None:
+    import gc
+
+    import uvicorn
+
+    from llm_functions.http.server import config
+
+    server = uvicorn.Server(config(Application(gateway())))
+    # What is there now lives as long as the process, and an answer leaves no cycles behind: look for them seldom.
+    gc.freeze()
+    gc.set_threshold(50_000)
+    server.run()
+
+
+if __name__ == "__main__":
+    main()

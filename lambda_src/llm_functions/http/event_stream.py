@@ -1,0 +1,66 @@
+"""A response of Server-Sent Events: its head, its events, and a comment where nothing else is sent for long."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from llm_gateway.events import Event, Start
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+# Seconds that a stream may be silent: a comment is sent then. CloudFront's and most proxies' limits start at 30 s.
+KEEP_ALIVE_SECONDS = 10.0
+
+
+class EventStreamWriter:
+    """A text/event-stream response whose head is sent with its first bytes, and a comment where nothing else is for long."""
+
+    def __init__(self, send: Send, headers: list[tuple[bytes, bytes]], opening: bytes) -> None:
+        self._send = send
+        self._headers = headers
+        self._opening = opening
+        self._loop = asyncio.get_running_loop()
+        self._written = self._loop.time()
+        self._timer = self._loop.call_later(KEEP_ALIVE_SECONDS, self._on_timer)
+        self._comment: asyncio.Task[None] | None = None
+        self.opened = False
+
+    async def write(self, data: bytes, batch: Sequence[Event] = (), *, more: bool = True) -> None:
+        """Send `data`, which renders `batch`; the first tells in the head which target answers."""
+        self._written = self._loop.time()
+        if not self.opened:
+            self.opened = True
+            # no-transform: a proxy that compresses a stream also buffers it.
+            headers = [(n, v) for n, v in self._headers if n != b"cache-control"]
+            headers += [
+                (b"content-type", b"text/event-stream; charset=utf-8"),
+                (b"cache-control", b"no-cache, no-transform"),
+            ]
+            if batch and isinstance(batch[0], Start):
+                headers += [(name.encode(), value.encode()) for name, value in routing_headers(batch[0])]
+            await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+            data = self._opening + data
+        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+
+    async def finish(self, data: bytes) -> None:
+        self.close()
+        await self.write(data, more=False)
+
+    def close(self) -> None:
+        """Send no more comments."""
+        self._timer.cancel()
+        if self._comment is not None:
+            self._comment.cancel()
+
+    def _on_timer(self) -> None:
+        silent = self._loop.time() - self._written
+        if silent >= KEEP_ALIVE_SECONDS:
+            self._comment = self._loop.create_task(self.write(b": keep-alive\n\n"))
+            silent = 0.0
+        self._timer = self._loop.call_later(KEEP_ALIVE_SECONDS - silent, self._on_timer)
+
+
+def routing_headers(start: Start) -> list[tuple[str, str]]:
+    """Which target answers, and the milliseconds that the others and it took to begin. https://www.w3.org/TR/server-timing/"""
+    timing = f"waited;dur={start.waited_ms}, first_token;dur={start.first_token_ms}"
+    return [("x-llm-target", start.target), ("server-timing", timing)]

@@ -1,0 +1,365 @@
+"""The OpenAPI document of the service, made from the table of operations."""
+
+from functools import cache
+from typing import Any, get_args
+
+import msgspec
+
+from llm_functions.api_formats import chat as chat_api
+from llm_functions.api_formats import openai_chat
+from llm_gateway.events import StopReason
+from llm_gateway.operations import MAX_BODY_BYTES, OPERATIONS, Operation
+
+
+@cache
+def _document(models: tuple[str, ...], auth: str) -> bytes:
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, auth)
+    document: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "pulumi-llm",
+            "version": "1",
+            "description": "Chat with the models of this deployment, in its own format or in OpenAI's.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "."}],
+        "paths": paths,
+        "components": {"schemas": _schemas(models)},
+    }
+    if schemes := _SCHEMES.get(auth):
+        document["components"]["securitySchemes"] = schemes
+    return msgspec.json.encode(document)
+
+
+_BEARER = {"type": "http", "scheme": "bearer"}
+_SCHEMES: dict[str, dict[str, dict[str, str]]] = {
+    "api_key": {"bearer": _BEARER, "api_key": {"type": "apiKey", "in": "header", "name": "x-api-key"}},
+    "jwt": {"bearer": {**_BEARER, "bearerFormat": "JWT"}},
+    # How AWS's own exports describe it.
+    "iam": {"sigv4": {"type": "apiKey", "in": "header", "name": "Authorization", "x-amazon-apigateway-authtype": "awsSigv4"}},
+}
+
+
+def document(models: list[str], auth: str) -> bytes:
+    """The document as JSON; `models` are the aliases that requests may name."""
+    return _document(tuple(models), auth)
+
+
+def _operation(operation: Operation, auth: str) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "responses": {"200": _answer(operation), **_errors(operation, auth)},
+    }
+    if operation.has_body:
+        body = "ChatCompletionRequest" if operation.id == "chat_completions" else "ChatRequest"
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(body)}}}
+    if operation.authorized and auth in _SCHEMES:
+        described["security"] = [{scheme: []} for scheme in _SCHEMES[auth]]
+    return described
+
+
+def _answer(operation: Operation) -> dict[str, Any]:
+    events: dict[str, Any] = {"text/event-stream": {}}  # OpenAPI 3.1 cannot say what the events of a stream are
+    json = {"application/json": {"schema": _ref(_ANSWERS[operation.id])}} if operation.id in _ANSWERS else {}
+    match operation.id:
+        case "chat_stream":
+            described = {"description": "Events start, delta, reasoning, usage, done and error, ids from 1", "content": events}
+        case "chat_completions":
+            described = {"description": "The answer; chunks and [DONE] where stream is true", "content": json | events}
+        case _:
+            described = {"description": "The answer", "content": json or {"application/json": {"schema": {"type": "object"}}}}
+    routing = {name: _header(text, required=operation.id == "chat") for name, text in _ROUTING.items()}
+    return {**described, "headers": _REQUEST_ID | (routing if operation.has_body else {})}
+
+
+_ANSWERS = {"chat": "ChatAnswer", "chat_completions": "ChatCompletion", "models": "ModelList", "health": "Health"}
+
+
+def _header(description: str, kind: str = "string", *, required: bool = True) -> dict[str, Any]:
+    return {"description": description, "required": required, "schema": {"type": kind}}
+
+
+_REQUEST_ID = {"x-request-id": _header("The request's id, for the operator's logs")}
+# A stream whose head had to be sent before the model began is without them.
+_ROUTING = {
+    "x-llm-target": "The target that answered, such as bedrock/gpt-oss-20b",
+    "server-timing": "Milliseconds: waited, for other targets before it; first_token, until it began",
+}
+
+# What each status means, and the error codes that come with it; the edge's own are among them.
+_ERRORS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "400": (
+        "The request is wrong, or the model refuses it; the message names each field",
+        (
+            "invalid_value",
+            "invalid_json",
+            "upstream_rejected",
+            "context_length_exceeded",
+            "content_filter",
+            "all_targets_failed",
+        ),
+    ),
+    "401": ("The credentials are missing or wrong", ("missing_api_key", "invalid_api_key")),
+    "403": (
+        "The caller may not do this",
+        ("model_not_allowed", "access_denied", "missing_signature", "invalid_signature"),
+    ),
+    "404": ("There is no such model", ("model_not_found",)),
+    "413": (f"The body is larger than {MAX_BODY_BYTES:,} bytes", ("request_too_large",)),
+    "429": (
+        "The caller's rate or quota is used up, or the model's provider throttles",
+        ("rate_limit_exceeded", "quota_exceeded", "upstream_throttled", "all_targets_failed"),
+    ),
+    "500": ("The service failed", ("internal_error",)),
+    "502": (
+        "The model's provider failed, or the service itself",
+        ("upstream_failed", "stream_interrupted", "upstream_misconfigured", "all_targets_failed", "function_failed"),
+    ),
+    "503": (
+        "The model's provider is unavailable, or the model is being loaded",
+        ("upstream_unavailable", "model_not_ready", "all_targets_failed"),
+    ),
+    "504": ("The model did not answer in time", ("upstream_timeout", "all_targets_failed", "function_timeout")),
+}
+_CODES = sorted({code for _, codes in _ERRORS.values() for code in codes} | {"unknown_route"})
+
+
+def _errors(operation: Operation, auth: str) -> dict[str, Any]:
+    statuses = {"500", "502"}
+    if operation.has_body:
+        statuses |= {"400", "404", "413", "429", "503", "504"}
+    if operation.authorized and auth in _SCHEMES:
+        statuses |= {"401", "403", "429"}
+    return {status: _error(status) for status in sorted(statuses)}
+
+
+def _error(status: str) -> dict[str, Any]:
+    text, codes = _ERRORS[status]
+    described: dict[str, Any] = {
+        "description": f"{text}. Codes: {', '.join(codes)}",
+        "content": {"application/json": {"schema": _ref("Error")}},
+        "headers": _REQUEST_ID,
+    }
+    if status in ("429", "503"):
+        wait = _header("Seconds after which a repetition may succeed", "integer", required=False)
+        described["headers"] = {**_REQUEST_ID, "retry-after": wait}
+    return described
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _object(properties: dict[str, Any], required: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(required), **more}
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _given(*names: str, kind: str = "string") -> dict[str, Any]:
+    """That all of them are there, and none is null, which counts as not given."""
+    return {"required": list(names), "properties": {name: {"type": kind} for name in names}}
+
+
+_ANY: dict[str, Any] = {}
+_TEXT: dict[str, Any] = {"type": "string"}
+_WORDS: dict[str, Any] = {"type": "string", "minLength": 1, "pattern": r"\S"}
+_COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
+_SAMPLING = {
+    "temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 2},
+    "top_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
+}
+
+
+def _stop(most: int) -> dict[str, Any]:
+    one = {"type": "string", "minLength": 1}
+    return {"anyOf": [one, {"type": "array", "items": one, "maxItems": most}, {"type": "null"}]}
+
+
+def _schemas(models: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "ChatRequest": _chat_request(models),
+        "ChatAnswer": _chat_answer(),
+        "ChatCompletionRequest": _completion_request(models),
+        "ChatCompletion": _completion(),
+        "ModelList": _object(
+            {
+                "object": {"const": "list"},
+                "data": {
+                    "type": "array",
+                    "items": _object(
+                        {"id": _TEXT, "object": {"const": "model"}, "created": _COUNT, "owned_by": _TEXT}, ("id", "object")
+                    ),
+                },
+            },
+            ("object", "data"),
+        ),
+        "Health": _object({"status": {"const": "ok"}}, ("status",)),
+        "Error": _object(
+            {
+                "error": _object(
+                    {"type": _TEXT, "code": {"enum": _CODES}, "message": _TEXT, "request_id": _TEXT, "param": _TEXT},
+                    ("type", "code", "message", "request_id"),
+                )
+            },
+            ("error",),
+        ),
+    }
+
+
+def _chat_request(models: tuple[str, ...]) -> dict[str, Any]:
+    turn = _object(
+        {"role": {"enum": ["user", "assistant"]}, "content": _WORDS}, ("role", "content"), additionalProperties=False
+    )
+    most = chat_api.MAX_TOKENS_LIMIT
+    nothing = {"type": "null"}
+    return _object(
+        {
+            "message": {"type": ["string", "null"], "description": "What to answer; prompt is its synonym"},
+            "prompt": {"type": ["string", "null"]},
+            "model": {"type": ["string", "null"], "enum": [*models, "", None], "description": "Default: the first"},
+            "system_prompt": {"type": ["string", "null"], "default": chat_api.SYSTEM_PROMPT},
+            "max_tokens": {"type": ["integer", "null"], "minimum": 1, "maximum": most, "default": 1000},
+            **_SAMPLING,
+            "stop": _stop(chat_api.STOP_LIMIT),
+            "history": {
+                "type": ["array", "null"],
+                "prefixItems": [{**turn, "properties": {**turn["properties"], "role": {"const": "user"}}}],
+                "items": turn,
+                "description": "Earlier turns, the user's first",
+            },
+        },
+        oneOf=[
+            {"required": ["message"], "properties": {"message": _WORDS, "prompt": nothing}},
+            {"required": ["prompt"], "properties": {"prompt": _WORDS, "message": nothing}},
+        ],
+        additionalProperties=False,
+    )
+
+
+def _chat_answer() -> dict[str, Any]:
+    counts = {"input_tokens": _COUNT, "output_tokens": _COUNT}
+    return _object(
+        {
+            "message": _TEXT,
+            "reasoning": _TEXT,
+            "model": _TEXT,
+            "usage": _object(counts, tuple(counts)),
+            **counts,
+            "stop_reason": {"enum": list(get_args(StopReason))},
+            "request_id": _TEXT,
+        },
+        ("message", "model", "usage", "input_tokens", "output_tokens", "stop_reason", "request_id"),
+    )
+
+
+def _completion_request(models: tuple[str, ...]) -> dict[str, Any]:
+    """The conversation's order is not said here: it begins with the user, and a tool call is answered before the next turn."""
+    limit = {"type": ["integer", "null"], "minimum": 1}
+    function = _object(
+        {
+            "name": _WORDS,
+            "description": {"type": ["string", "null"]},
+            "parameters": {
+                "type": ["object", "null"],
+                "description": f"A JSON Schema, at most {openai_chat.MAX_NESTING} levels deep",
+            },
+            "strict": {"enum": [False, None]},
+        },
+        ("name",),
+        additionalProperties=False,
+    )
+    tool = _object({"type": {"const": "function"}, "function": function}, ("type", "function"), additionalProperties=False)
+    chosen = _object({"type": {"const": "function"}, "function": _object({"name": _TEXT}, ("name",))}, ("type", "function"))
+    options = _object({"include_usage": {"type": ["boolean", "null"]}, "include_obfuscation": _ANY}, additionalProperties=False)
+    return _object(
+        {
+            "model": {"type": "string", "enum": list(models)},
+            "messages": {"type": "array", "minItems": 1, "items": {"oneOf": _messages()}},
+            "stream": {"type": ["boolean", "null"]},
+            "stream_options": {**_or_null(options), "description": "Only with stream: true"},
+            "max_tokens": limit,
+            "max_completion_tokens": {**limit, "description": f"Default: {openai_chat.DEFAULTS.max_tokens}"},
+            **_SAMPLING,
+            "stop": _stop(openai_chat.STOP_LIMIT),
+            "reasoning_effort": {"enum": [*openai_chat.EFFORTS, None]},
+            "tools": {"type": ["array", "null"], "items": tool},
+            "tool_choice": {"anyOf": [{"enum": ["auto", "none", "required", None]}, chosen]},
+            **{name: {"enum": [*usual, None]} for name, usual in openai_chat.NEUTRAL.items()},
+            **dict.fromkeys(openai_chat.DESCRIPTIVE, _ANY),
+        },
+        ("model", "messages"),
+        allOf=[
+            {"not": _given("max_tokens", "max_completion_tokens", kind="integer")},
+            {
+                "if": _given("stream_options", kind="object"),
+                "then": {"required": ["stream"], "properties": {"stream": {"const": True}}},
+            },
+        ],
+        additionalProperties=False,
+        externalDocs={"url": "https://platform.openai.com/docs/api-reference/chat"},
+    )
+
+
+def _messages() -> list[dict[str, Any]]:
+    """A message of each role."""
+    part = _object({"type": {"const": "text"}, "text": _WORDS}, ("type", "text"))
+    words = {"anyOf": [_WORDS, {"type": "array", "items": part, "minItems": 1}]}
+    anything = {"anyOf": [_TEXT, {"type": "array", "items": part}, {"type": "null"}]}
+    arguments = {**_WORDS, "contentMediaType": "application/json", "description": "The JSON text of an object"}
+    call = _object(
+        {"id": _WORDS, "type": _ANY, "function": _object({"name": _WORDS, "arguments": arguments}, ("name", "arguments"))},
+        ("id", "function"),
+    )
+    earlier = ("refusal", "annotations", "audio", "function_call")
+
+    def message(roles: list[str], content: dict[str, Any], required: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
+        properties = {"role": {"enum": roles}, "content": content, "name": _ANY, **more}
+        return _object(properties, ("role", *required), additionalProperties=False)
+
+    uses = {"type": ["array", "null"], "items": call}
+    kept = {"tool_calls": uses, "reasoning_content": {"type": ["string", "null"]}, **dict.fromkeys(earlier, _ANY)}
+    assistant = message(["assistant"], anything, (), **kept)
+    calls = {"required": ["tool_calls"], "properties": {"tool_calls": {"type": "array", "minItems": 1}}}
+    return [
+        message(["system", "developer"], anything),
+        message(["user"], words, ("content",)),
+        {**assistant, "anyOf": [{"required": ["content"], "properties": {"content": words}}, calls]},
+        message(["tool"], anything, ("tool_call_id",), tool_call_id=_WORDS),
+    ]
+
+
+def _completion() -> dict[str, Any]:
+    counts = {"prompt_tokens": _COUNT, "completion_tokens": _COUNT, "total_tokens": _COUNT}
+    function = _object({"name": _TEXT, "arguments": _TEXT}, ("name", "arguments"))
+    call = _object({"id": _TEXT, "type": {"const": "function"}, "function": function}, ("id", "type", "function"))
+    message = _object(
+        {
+            "role": {"const": "assistant"},
+            "content": {"type": ["string", "null"]},
+            "reasoning_content": _TEXT,
+            "tool_calls": {"type": "array", "items": call, "minItems": 1},
+        },
+        ("role", "content"),
+    )
+    reasons = sorted(set(openai_chat.FINISH_REASONS.values()))
+    choice = _object(
+        {"index": {"const": 0}, "message": message, "logprobs": {"type": "null"}, "finish_reason": {"enum": reasons}},
+        ("index", "message", "finish_reason"),
+    )
+    return _object(
+        {
+            "id": _TEXT,
+            "object": {"const": "chat.completion"},
+            "created": _COUNT,
+            "model": _TEXT,
+            "choices": {"type": "array", "items": choice, "minItems": 1, "maxItems": 1},
+            "usage": _object(counts, tuple(counts)),
+        },
+        ("id", "object", "created", "model", "choices", "usage"),
+    )

@@ -1,0 +1,1 @@
+"""AWS's APIs over our own signed HTTP."""

@@ -1,0 +1,73 @@
+"""Signed calls of AWS APIs."""
+
+import math
+import os
+import time
+from collections.abc import Mapping, Sequence
+
+from llm_gateway.aws.sigv4 import Signer
+from llm_gateway.http.client import HttpClient, Response
+from llm_gateway.http.wire import parse_url
+
+# The name that a service's signature carries, where it is not the host's.
+_SIGNING_NAME = {"bedrock-runtime": "bedrock"}
+
+
+class Aws:
+    """One Region's APIs, called with the credentials of Lambda's environment.
+
+    Lambda sets ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY`` and ``AWS_SESSION_TOKEN`` once an environment and ends the
+    environment before they expire, so they are read once. ``AWS_ENDPOINT_URL_<SERVICE>`` and ``AWS_ENDPOINT_URL`` put
+    another address in a service's place, as in every AWS SDK.
+    """
+
+    def __init__(self, client: HttpClient, environ: Mapping[str, str] = os.environ) -> None:
+        self._client = client
+        self._environ = environ
+        self._region = environ["AWS_REGION"]
+        self._credentials = (
+            environ["AWS_ACCESS_KEY_ID"],
+            environ["AWS_SECRET_ACCESS_KEY"],
+            environ.get("AWS_SESSION_TOKEN"),
+        )
+        self._services: dict[str, tuple[str, str, Signer]] = {}
+
+    def endpoint(self, service: str) -> str:
+        """The base URL of `service` (its endpoint prefix, such as ``bedrock-runtime``), without a slash at its end."""
+        override = self._environ.get(f"AWS_ENDPOINT_URL_{service.upper().replace('-', '_')}") or self._environ.get(
+            "AWS_ENDPOINT_URL"
+        )
+        return override.rstrip("/") if override else f"https://{service}.{self._region}.amazonaws.com"
+
+    async def post(
+        self,
+        service: str,
+        path: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+        *,
+        response_timeout: float = math.inf,
+        read_timeout: float = math.inf,
+        deadline: float = math.inf,
+    ) -> Response:
+        """Sign and send one POST; returns when the response's head is there. Raises `http_client.HttpError`.
+
+        `path` is percent-encoded already, and follows the endpoint. The times are those of `HttpClient.send`.
+        """
+        base, host, signer = self._services.get(service) or self._learn(service)
+        signed = signer.sign("POST", host, path, headers, body, time.time())
+        return await self._client.send(
+            "POST",
+            base + path,
+            [*headers, *signed],
+            body,
+            response_timeout=response_timeout,
+            read_timeout=read_timeout,
+            deadline=deadline,
+        )
+
+    def _learn(self, service: str) -> tuple[str, str, Signer]:
+        base = self.endpoint(service)
+        signer = Signer(*self._credentials, self._region, _SIGNING_NAME.get(service, service))
+        known = self._services[service] = base, parse_url(base).host, signer
+        return known

@@ -1,0 +1,93 @@
+"""The keys of providers, read from AWS Secrets Manager.
+
+https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html
+"""
+
+import asyncio
+import time
+from typing import Any
+
+import msgspec
+
+from llm_gateway import errors
+from llm_gateway.aws.client import Aws
+from llm_gateway.http.client import HttpError
+
+# Seconds that a key is remembered. A replaced one is noticed sooner where the provider refuses the old one.
+LIFE = 300.0
+_TIMEOUT = 5.0
+# Characters of a key that is one; what is shorter stands where a server asks for any text at all.
+_SHORTEST = 8
+
+
+class Secrets:
+    """Keys by their secrets' ARNs. A secret is the key itself, or a JSON object with the key as ``api_key``."""
+
+    def __init__(self, aws: Aws) -> None:
+        self._aws = aws
+        self._keys: dict[str, tuple[str, float]] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def get(self, arn: str, deadline: float) -> str:
+        """The key. Raises `GatewayError`: 502 where this service may not read it or it is no key, 503 where it is not read now.
+
+        No error's text holds the secret.
+        """
+        key, known_until = self._keys.get(arn, ("", 0.0))
+        if known_until > time.monotonic():
+            return key
+        async with self._locks.setdefault(arn, asyncio.Lock()):  # of many requests at once, one asks
+            key, known_until = self._keys.get(arn, ("", 0.0))
+            if known_until > time.monotonic():
+                return key
+            key = await self._read(arn, deadline)
+            self._keys[arn] = key, time.monotonic() + LIFE
+            return key
+
+    def forget(self, arn: str) -> None:
+        """Read it anew the next time."""
+        key, _ = self._keys.get(arn, ("", 0.0))
+        self._keys[arn] = key, 0.0
+
+    def without(self, arn: str, text: bytes) -> bytes:
+        """`text` with the key struck out: an upstream may repeat it in an error."""
+        key, _ = self._keys.get(arn, ("", 0.0))
+        return text.replace(key.encode(), b"***") if len(key) >= _SHORTEST else text
+
+    async def _read(self, arn: str, deadline: float) -> str:
+        try:
+            response = await self._aws.post(
+                "secretsmanager",
+                "/",
+                [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", "secretsmanager.GetSecretValue")],
+                msgspec.json.encode({"SecretId": arn}),
+                response_timeout=_TIMEOUT,
+                read_timeout=_TIMEOUT,
+                deadline=deadline,
+            )
+            async with response:
+                body = await response.read()
+        except HttpError as error:
+            raise errors.upstream_unavailable(detail=f"Secrets Manager: {error}") from error
+        if response.status >= 500:
+            raise errors.upstream_unavailable(detail=f"Secrets Manager: status {response.status}")
+        try:
+            answer: dict[str, Any] = msgspec.json.decode(body)
+            if response.status != 200:
+                name = str(answer.get("__type", response.status)).split("#")[-1]
+                if name == "ThrottlingException":
+                    raise errors.upstream_unavailable(detail=f"Secrets Manager: {name}")
+                raise _misconfigured(f"{name}: {answer.get('message') or answer.get('Message') or ''}")
+            text: str = answer["SecretString"].strip()
+            key: str = msgspec.json.decode(text)["api_key"].strip() if text.startswith("{") else text
+            if not key.isascii() or not key.isprintable() or not key:
+                raise ValueError
+        except (msgspec.DecodeError, ValueError, LookupError, TypeError, AttributeError):
+            raise _misconfigured('the secret is neither a key nor a JSON object with "api_key"') from None
+        return key
+
+
+def _misconfigured(reason: str) -> errors.GatewayError:
+    return errors.upstream_misconfigured(
+        "this service cannot read the key of the model's provider; its operator has to check the secret", detail=reason
+    )

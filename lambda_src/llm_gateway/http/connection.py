@@ -1,0 +1,315 @@
+"""A connection of the HTTP client, and the exchange of one request and its response over it."""
+
+import asyncio
+import select
+from typing import TYPE_CHECKING, cast
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from llm_gateway.http.errors import ConnectionCut, HttpError, MalformedResponse, ReadTimeout, ResponseTimeout, one_line
+
+if TYPE_CHECKING:
+    from llm_gateway.http.pool import Pool
+    from llm_gateway.http.wire import Origin
+
+# Up to this size head and body leave in one write, hence in one TLS record and one segment where they fit.
+ONE_WRITE = 64 * 1024
+# How much of a body's rest is read so that its connection can be kept. What it saves is a TLS handshake.
+RUN_OUT_SECONDS = 1.0
+RUN_OUT_BYTES = 64 * 1024
+
+
+class Exchange:
+    """One request and its response: what the parser has found, and the one task that waits for it.
+
+    It outlives its turn on the connection: when the last byte has come the connection goes back to the pool at once,
+    and what is unread stays here.
+    """
+
+    def __init__(self, connection: "Connection", head_only: bool, read_timeout: float, end: float) -> None:
+        self.connection = connection
+        self.head_only = head_only
+        self.read_timeout = read_timeout
+        self.end = end  # of every wait, by the loop's clock
+        self.started = False  # a byte of the response has come
+        self.status = 0  # of the final head; 0 until it has come
+        self.headers: dict[str, str] = {}
+        self.pieces: list[bytes] = []
+        self.buffered = 0
+        self.paused = False
+        self.complete = False
+        self.released = False  # nobody reads it any more
+        self.error: HttpError | None = None
+        self.waiter: asyncio.Future[None] | None = None
+        self.deadline = 0.0  # of the waiter, by the loop's clock
+        self.patience = 0.0  # the seconds it was given, for the message
+
+    async def next(self) -> bytes:
+        """What has come since the last call; b"" after the end."""
+        while not self.pieces:
+            if self.error is not None:
+                raise self.error
+            if self.complete:
+                return b""
+            await self.wait(self.read_timeout)
+        pieces = self.pieces
+        piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self.buffered = 0
+        if self.paused:
+            self.paused = False
+            if not self.complete and self.error is None:
+                self.connection.transport.resume_reading()
+        return piece
+
+    async def wait(self, seconds: float) -> None:
+        """Until the head, a piece of the body, its end or an error has come; a time-out comes as an error."""
+        if self.waiter is not None:
+            raise RuntimeError("two tasks read one response")
+        connection = self.connection
+        self.waiter = connection.loop.create_future()
+        now = connection.loop.time()
+        self.deadline = deadline = min(now + seconds, self.end)
+        self.patience = max(0.0, deadline - now)
+        timer = connection.timer
+        if timer is None or timer.when() > deadline:
+            connection.set_timer(deadline)
+        try:
+            await self.waiter
+        finally:
+            self.waiter = None
+
+    def wake(self) -> None:
+        waiter = self.waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def timed_out(self) -> HttpError:
+        origin, seconds = self.connection.origin, round(self.patience, 3)
+        if self.status:
+            return ReadTimeout(f"{origin}: no byte of the body for {seconds:g} s")
+        return ResponseTimeout(f"{origin}: no response head within {seconds:g} s")
+
+
+class Connection(asyncio.Protocol):
+    """One connection: feeds what comes to the parser, whose callbacks (`on_…`) fill the exchange that is under way."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, origin: "Origin", pool: "Pool", max_head: int, max_buffer: int) -> None:
+        self.loop = loop
+        self.origin = origin
+        self.transport: asyncio.Transport
+        self.timer: asyncio.TimerHandle | None = None
+        self.idle_since = 0.0
+        self._pool = pool
+        self._max_head = max_head
+        self._max_buffer = max_buffer
+        self._parser = HttpResponseParser(self)
+        self._poll = select.poll()
+        self._exchange: Exchange | None = None
+        self._headers: dict[str, str] = {}
+        self._head_size = 0  # of the names and values of one header section
+        self._silent = 0  # bytes since the last one that belonged to a body
+        self._refused = ""  # why a callback stopped the parser
+        self._surplus = False  # something came after the end of the response
+        self._keep_alive = False
+        self._until_eof = False
+
+    async def send(self, exchange: Exchange, head: bytes, body: bytes, response_timeout: float) -> None:
+        """Send the request; returns when the response's head has come."""
+        transport = self.transport
+        if transport.is_closing():
+            raise ConnectionCut(f"{self.origin}: the connection was closed before the request was sent")
+        self._exchange = exchange
+        self._headers = {}
+        self._head_size = self._silent = 0
+        if not body:
+            transport.write(head)
+        elif len(body) <= ONE_WRITE:
+            transport.write(head + body)
+        else:
+            transport.write(head)
+            transport.write(body)
+        try:
+            await exchange.wait(response_timeout)
+        except BaseException:  # cancelled
+            if not exchange.complete:
+                self.fail(exchange, HttpError(f"{self.origin}: the request was given up"))
+            raise
+        if not exchange.status and exchange.error is not None:
+            raise exchange.error
+
+    def reusable(self) -> bool:
+        """Whether the server has left it open. The kernel is asked: after a freeze the loop may not have noticed yet."""
+        return not self.transport.is_closing() and not self._poll.poll(0)
+
+    def run_out(self, exchange: Exchange) -> None:
+        """Drop the rest of a body that nobody reads, for as long and as much as a new connection would cost."""
+        exchange.released = True
+        exchange.buffered = 0
+        exchange.deadline = self.loop.time() + RUN_OUT_SECONDS
+        if exchange.paused:
+            exchange.paused = False
+            self.transport.resume_reading()
+        self.set_timer(exchange.deadline)
+
+    def fail(self, exchange: Exchange, error: HttpError) -> None:
+        """End an unfinished exchange; its connection can't be used again."""
+        if exchange.error is None:
+            exchange.error = error
+        exchange.wake()
+        self.abort()
+
+    def abort(self, error: HttpError | None = None) -> None:
+        if self._exchange is not None and error is not None and self._exchange.error is None:
+            self._exchange.error = error
+            self._exchange.wake()
+        self._exchange = None
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+        # Not close(): over TLS that waits for the server's goodbye.
+        self.transport.abort()
+
+    def set_timer(self, when: float) -> None:
+        """One timer serves all waits: it is set again when it fires too early, so that most waits set none."""
+        if self.timer is not None:
+            self.timer.cancel()
+        self.timer = self.loop.call_at(when, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self.timer = None
+        exchange = self._exchange
+        if exchange is None or (not exchange.released and (exchange.waiter is None or exchange.waiter.done())):
+            return
+        if exchange.deadline > self.loop.time():
+            self.set_timer(exchange.deadline)
+        else:
+            self.fail(exchange, exchange.timed_out())
+
+    # asyncio's side.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        self._pool.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            self._pool.drop(self)  # nobody asked
+            return
+        exchange.started = True
+        buffered = exchange.buffered
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            self._surplus = True
+            if not exchange.complete:
+                reason = self._refused or one_line(error)
+                self.fail(exchange, MalformedResponse(f"{self.origin}: the response is malformed: {reason}"))
+                return
+        if exchange.complete:
+            self._finish(exchange)
+        elif exchange.buffered != buffered:
+            self._silent = 0
+            exchange.wake()
+            if exchange.buffered > self._max_buffer and not exchange.paused:
+                exchange.paused = True
+                self.transport.pause_reading()
+        else:
+            # A header section, a trailer or a chunk's extension that never ends.
+            self._silent += len(data)
+            if self._silent > self._max_head:
+                reason = f"{self._silent:,} bytes of headers or chunk framing without an end"
+                self.fail(exchange, MalformedResponse(f"{self.origin}: the response is malformed: {reason}"))
+
+    def eof_received(self) -> None:
+        self._peer_closed(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._peer_closed(exc)
+        self._pool.lost(self)
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def _peer_closed(self, error: Exception | None) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            return
+        if exchange.status and self._until_eof and error is None:
+            exchange.complete = True
+            self._finish(exchange)
+            return
+        where = "end of the body" if exchange.status else "end of the head" if exchange.started else "response"
+        reason = "" if error is None else f" ({one_line(error)})"
+        self.fail(exchange, ConnectionCut(f"{self.origin}: the connection was closed before the {where}{reason}"))
+
+    def _finish(self, exchange: Exchange) -> None:
+        exchange.wake()
+        self._exchange = None
+        # A request that is still being written was answered early: the rest of it would stand before the next one.
+        if self._surplus or not self._keep_alive or self.transport.get_write_buffer_size():
+            self.abort()
+            return
+        if exchange.head_only:
+            self._parser = HttpResponseParser(self)  # the old one waits for the body that HEAD has not
+        self._pool.give(self)
+
+    # The parser's side.
+
+    def on_message_begin(self) -> None:
+        if self._exchange is None or self._exchange.complete:
+            self._surplus = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head_size += len(name) + len(value) + 4
+        if self._head_size > self._max_head:
+            self._refuse(f"its header section is larger than {self._max_head:,} bytes")
+        headers = self._headers
+        key = name.decode("latin-1").lower()
+        text = value.decode("latin-1").rstrip(" \t")  # the parser strips the front only
+        if key in headers:
+            headers[key] = f"{headers[key]}, {text}"
+        else:
+            headers[key] = text
+
+    def on_headers_complete(self) -> None:
+        exchange = self._exchange
+        if exchange is None or exchange.complete:
+            return
+        status = self._parser.get_status_code()
+        headers, self._headers = self._headers, {}  # what comes from now on is an interim response's or a trailer
+        self._head_size = 0
+        if status < 102 and status != 100:
+            self._refuse(f"its status is {status}")  # nobody asked to switch protocols
+        if status < 200:
+            return
+        exchange.status = status
+        exchange.headers = headers
+        self._keep_alive = self._parser.should_keep_alive()
+        coding = headers.get("transfer-encoding", "").rpartition(",")[2].strip().lower()
+        self._until_eof = coding != "chunked" and "content-length" not in headers
+        if exchange.head_only:
+            exchange.complete = True
+        exchange.wake()
+
+    def on_body(self, piece: bytes) -> None:
+        exchange = self._exchange
+        if exchange is None or exchange.complete:
+            self._surplus = True
+            return
+        exchange.buffered += len(piece)
+        if not exchange.released:
+            exchange.pieces.append(piece)
+        elif exchange.buffered > RUN_OUT_BYTES:
+            self._refuse("its body goes on after its end")
+
+    def on_message_complete(self) -> None:
+        exchange = self._exchange
+        if exchange is not None and exchange.status:
+            exchange.complete = True
+
+    def _refuse(self, reason: str) -> None:
+        self._refused = reason
+        raise ValueError(reason)

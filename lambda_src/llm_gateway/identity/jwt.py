@@ -1,0 +1,152 @@
+"""JSON Web Tokens of an OpenID Connect issuer, signed with RS256.
+
+RS256 is what every OpenID Connect provider must support (OpenID Connect Core 1.0, section 15.1), and verifying it needs no
+more than a power and a comparison (RFC 8017, section 8.2.2): no secret is in play, and the padding is compared whole, not
+parsed. That saves the bundle a cryptography library of its own size.
+"""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import msgspec
+
+from llm_gateway.http.client import HttpClient
+from llm_gateway.identity.caller import Caller
+
+# Seconds that an issuer's keys are trusted, and seconds between two readings for a key that is not among them.
+_TRUST_SECONDS = 3600.0
+_RETRY_SECONDS = 60.0
+# Seconds that the issuer's clock may be off.
+_LEEWAY_SECONDS = 60.0
+# Bits of a key; less is not safe. https://www.rfc-editor.org/rfc/rfc7518#section-3.3
+_LEAST_BITS = 2048
+# DER of DigestInfo for SHA-256, before the digest. https://www.rfc-editor.org/rfc/rfc8017#section-9.2
+_SHA256_PREFIX = bytes.fromhex("3031300d060960864801650304020105000420")
+
+
+class IssuerError(Exception):
+    """The issuer's keys cannot be read: no token can be judged."""
+
+
+class TokenVerifier:
+    """Judges tokens by the keys that their issuer publishes. `clock` gives seconds since the epoch."""
+
+    def __init__(
+        self,
+        client: HttpClient,
+        *,
+        issuer: str,
+        audiences: Sequence[str],
+        tenant_claim: str,
+        models_claim: str,
+        clock: Callable[[], float],
+    ) -> None:
+        self._client = client
+        self._issuer = issuer
+        self._audiences = frozenset(audiences)
+        self._tenant_claim = tenant_claim
+        self._models_claim = models_claim
+        self._clock = clock
+        self._keys: dict[str, tuple[int, int]] = {}
+        self._read_at = float("-inf")
+
+    async def caller(self, token: str) -> Caller | None:
+        """Whose token it is; None for one that is not valid here and now. Raises `IssuerError` and `http_client.HttpError`."""
+        parts = token.split(".")
+        if len(parts) != 3:
+            return None
+        try:
+            header, claims = _object(parts[0]), _object(parts[1])
+            signature = _bytes(parts[2])
+        except (ValueError, msgspec.DecodeError, RecursionError):
+            return None
+        if header.get("alg") != "RS256" or "crit" in header:
+            return None
+        key = await self._key(str(header.get("kid", "")))
+        if key is None or not _signed(f"{parts[0]}.{parts[1]}".encode(), signature, key):
+            return None
+        return self._judged(claims)
+
+    def _judged(self, claims: dict[str, Any]) -> Caller | None:
+        now = self._clock()
+        audience = claims.get("aud")
+        audiences = cast("list[Any]", audience) if isinstance(audience, list) else [audience]
+        expires, begins = claims.get("exp"), claims.get("nbf", 0)
+        valid = (
+            claims.get("iss") == self._issuer
+            and not self._audiences.isdisjoint(a for a in audiences if isinstance(a, str))
+            and isinstance(expires, int | float)
+            and now < expires + _LEEWAY_SECONDS
+            and isinstance(begins, int | float)
+            and begins - _LEEWAY_SECONDS <= now
+        )
+        tenant = claims.get(self._tenant_claim)
+        if not valid or not isinstance(tenant, str) or not tenant:
+            return None
+        if not self._models_claim:
+            return Caller(tenant=tenant, key=str(claims.get("sub", tenant)))
+        models = claims.get(self._models_claim)
+        if isinstance(models, str):  # as a scope: names with spaces between
+            models = models.split()
+        if not isinstance(models, list) or not models:
+            return None  # an empty list would mean all
+        names = tuple(str(name) for name in cast("list[Any]", models))
+        return Caller(tenant=tenant, key=str(claims.get("sub", tenant)), models=names)
+
+    async def _key(self, identifier: str) -> tuple[int, int] | None:
+        """The issuer's key of that id, read again where it is not known or was read long ago."""
+        age = self._clock() - self._read_at
+        if age > _TRUST_SECONDS or (identifier not in self._keys and age > _RETRY_SECONDS):
+            discovery = await self._get(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
+            if discovery.get("issuer") != self._issuer:
+                raise IssuerError(f"the discovery document is of {discovery.get('issuer')!r}, not of {self._issuer!r}")
+            self._keys = _rsa_keys(await self._get(str(discovery.get("jwks_uri", ""))))
+            self._read_at = self._clock()
+        return self._keys.get(identifier)
+
+    async def _get(self, url: str) -> dict[str, Any]:
+        accept = [("accept", "application/json")]
+        async with await self._client.send("GET", url, accept, b"", response_timeout=3.0, read_timeout=3.0) as response:
+            body = await response.read(1 << 20)
+        if response.status != 200:
+            raise IssuerError(f"{url} answered {response.status}")
+        try:
+            return msgspec.json.decode(body, type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise IssuerError(f"{url} is no JSON object: {error}") from error
+
+
+def _rsa_keys(document: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """The modulus and exponent of each RSA signing key, by its id."""
+    keys: dict[str, tuple[int, int]] = {}
+    for key in document.get("keys", []):
+        if key.get("kty") != "RSA" or key.get("use", "sig") != "sig" or key.get("alg", "RS256") != "RS256":
+            continue
+        modulus, exponent = int.from_bytes(_bytes(key["n"])), int.from_bytes(_bytes(key["e"]))
+        if modulus.bit_length() >= _LEAST_BITS and exponent > 1 and exponent % 2:
+            keys[str(key.get("kid", ""))] = (modulus, exponent)
+    return keys
+
+
+def _signed(message: bytes, signature: bytes, key: tuple[int, int]) -> bool:
+    """RSASSA-PKCS1-v1_5 verification with SHA-256, by comparing the whole encoded message."""
+    modulus, exponent = key
+    length = (modulus.bit_length() + 7) // 8
+    number = int.from_bytes(signature)
+    if len(signature) != length or number >= modulus:
+        return False
+    digest = _SHA256_PREFIX + hashlib.sha256(message).digest()
+    expected = b"\x00\x01" + b"\xff" * (length - len(digest) - 3) + b"\x00" + digest
+    return hmac.compare_digest(pow(number, exponent, modulus).to_bytes(length), expected)
+
+
+def _object(part: str) -> dict[str, Any]:
+    return msgspec.json.decode(_bytes(part), type=dict[str, Any])
+
+
+def _bytes(part: str) -> bytes:
+    """Base64url without padding. Raises ValueError."""
+    return base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)

@@ -1,0 +1,254 @@
+"""Bedrock's Converse and ConverseStream: their request, and their answers.
+
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from llm_gateway import errors
+from llm_gateway.aws.event_stream import EventStreamDecoder
+from llm_gateway.call import ModelCall
+from llm_gateway.events import Delta, Done, Event, Reasoning, StopReason, ToolCall, ToolCallDelta, Usage
+from llm_gateway.providers import exchange
+from llm_gateway.providers.bedrock.errors import stream_exception
+from llm_gateway.request import Message, Tool
+
+_STOP_REASONS: dict[str, StopReason] = {
+    "end_turn": "end_turn",
+    "tool_use": "tool_use",
+    "max_tokens": "max_tokens",
+    "stop_sequence": "stop_sequence",
+    "guardrail_intervened": "content_filtered",
+    "content_filtered": "content_filtered",
+    "model_context_window_exceeded": "context_window_exceeded",
+}
+
+_encode = msgspec.json.Encoder().encode
+
+
+# The request.
+
+
+def body(call: ModelCall) -> dict[str, Any]:
+    sampling = call.sampling
+    inference: dict[str, Any] = {"maxTokens": sampling.max_tokens}
+    if sampling.temperature is not None:
+        inference["temperature"] = sampling.temperature
+    if sampling.top_p is not None:
+        inference["topP"] = sampling.top_p
+    if sampling.stop:
+        inference["stopSequences"] = list(sampling.stop)
+    body: dict[str, Any] = {"messages": exchange.turns(call.messages, _blocks), "inferenceConfig": inference}
+    if call.system:
+        body["system"] = [{"text": call.system}]
+    if tools := _offered(call):
+        body["toolConfig"] = {"tools": [_tool_spec(tool) for tool in tools], **_tool_choice(call)}
+    return body
+
+
+def _blocks(message: Message) -> Iterator[dict[str, Any]]:
+    if message.role == "tool":
+        yield {"toolResult": {"toolUseId": message.tool_call_id, "content": [{"text": message.text}]}}
+        return
+    if message.text.strip():
+        yield {"text": message.text}
+    for call in message.tool_calls:
+        yield {"toolUse": {"toolUseId": call.id, "name": call.name, "input": call.arguments}}
+
+
+def _offered(call: ModelCall) -> tuple[Tool, ...]:
+    """The tools to declare.
+
+    Converse has no "none", and wants every tool that the history holds a call of declared, offered now or not.
+    """
+    used = any(message.tool_calls for message in call.messages)
+    tools = call.tools if used or call.tool_choice.mode != "none" else ()
+    return (*tools, *exchange.undeclared(call))
+
+
+def _tool_spec(tool: Tool) -> dict[str, Any]:
+    spec: dict[str, Any] = {"name": tool.name, "inputSchema": {"json": tool.parameters}}
+    if tool.description:
+        spec["description"] = tool.description
+    return {"toolSpec": spec}
+
+
+def _tool_choice(call: ModelCall) -> dict[str, Any]:
+    match call.tool_choice.mode:
+        case "required":
+            return {"toolChoice": {"any": {}}}
+        case "tool":
+            return {"toolChoice": {"tool": {"name": call.tool_choice.name}}}
+        case _:
+            return {}
+
+
+# The answer, whole and streamed. What is not named here is ignored, as msgspec does.
+
+
+class _ToolUse(msgspec.Struct):
+    toolUseId: str = ""
+    name: str = ""
+    input: Any = None
+
+
+class _ReasoningText(msgspec.Struct):
+    text: str = ""
+
+
+class _ReasoningContent(msgspec.Struct):
+    """Whole: `reasoningText`; a piece: `text`."""
+
+    reasoningText: _ReasoningText | None = None
+    text: str = ""
+
+
+class _Content(msgspec.Struct):
+    """A block of an answer, or a piece of one."""
+
+    text: str = ""
+    reasoningContent: _ReasoningContent | None = None
+    toolUse: _ToolUse | None = None
+
+
+class _Message(msgspec.Struct):
+    content: list[_Content]
+
+
+class _Output(msgspec.Struct):
+    message: _Message
+
+
+class _Usage(msgspec.Struct):
+    inputTokens: int
+    outputTokens: int
+
+    def event(self) -> Usage:
+        return Usage(input_tokens=self.inputTokens, output_tokens=self.outputTokens)
+
+
+class _Answer(msgspec.Struct):
+    output: _Output
+    usage: _Usage
+    stopReason: str
+
+
+class _BlockDelta(msgspec.Struct):
+    delta: _Content
+
+
+class _BlockStart(msgspec.Struct):
+    start: _Content
+
+
+class _MessageStop(msgspec.Struct):
+    stopReason: str
+
+
+class _Metadata(msgspec.Struct):
+    usage: _Usage
+
+
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+_decode_delta = msgspec.json.Decoder(_BlockDelta).decode
+_decode_start = msgspec.json.Decoder(_BlockStart).decode
+_decode_stop = msgspec.json.Decoder(_MessageStop).decode
+_decode_metadata = msgspec.json.Decoder(_Metadata).decode
+
+
+def whole(body: bytes) -> list[Event]:
+    answer = _decode_answer(body)
+    events: list[Event] = []
+    calls = 0
+    for block in answer.output.message.content:
+        if block.text:
+            events.append(Delta(block.text))
+        elif block.reasoningContent is not None:
+            if block.reasoningContent.reasoningText is not None and block.reasoningContent.reasoningText.text:
+                events.append(Reasoning(block.reasoningContent.reasoningText.text))
+        elif (use := block.toolUse) is not None:
+            events.append(_tool_call(use, calls))
+            events.append(ToolCallDelta(index=calls, arguments=_encode(use.input).decode()))
+            calls += 1
+    stop = _stop_reason(answer.stopReason, said=bool(events))
+    return [*events, answer.usage.event(), Done(stop)]
+
+
+class Stream:
+    """ConverseStream's events as ours; the metadata is the last event of a whole stream."""
+
+    def __init__(self) -> None:
+        self.done = False
+        self._frames = EventStreamDecoder()
+        self._calls = 0
+        self._bare_call = False  # a call of which no arguments have come: an object without members is sent as nothing at all
+        self._said = False
+        self._stop: StopReason | None = None
+
+    def feed(self, data: bytes, events: list[Event]) -> None:
+        for headers, payload in self._frames.feed(data):
+            name = headers.get(":event-type")
+            if name == "contentBlockDelta":
+                self._delta(_decode_delta(payload).delta, events)
+            elif name is None or headers.get(":message-type") != "event":
+                raise stream_exception(headers, payload)
+            else:
+                self._other(name, payload, events)
+                if self.done:
+                    return
+
+    def end(self, events: list[Event]) -> None:
+        raise errors.stream_interrupted(detail="the stream ended without metadata")
+
+    def _delta(self, delta: _Content, events: list[Event]) -> None:
+        if delta.text:
+            self._said = True
+            events.append(Delta(delta.text))
+        elif delta.toolUse is not None:
+            if delta.toolUse.input:
+                if not self._calls:
+                    raise ValueError("arguments came before their toolUse")
+                self._bare_call = False
+                events.append(ToolCallDelta(index=self._calls - 1, arguments=str(delta.toolUse.input)))
+        elif delta.reasoningContent is not None and delta.reasoningContent.text:  # else a signature, or an empty piece
+            events.append(Reasoning(delta.reasoningContent.text))
+
+    def _other(self, name: str, payload: bytes, events: list[Event]) -> None:
+        match name:
+            case "contentBlockStart":
+                if (use := _decode_start(payload).start.toolUse) is not None:
+                    self._said = self._bare_call = True
+                    events.append(_tool_call(use, self._calls))
+                    self._calls += 1
+            case "contentBlockStop" if self._bare_call:
+                self._bare_call = False
+                events.append(ToolCallDelta(index=self._calls - 1, arguments="{}"))
+            case "messageStop":
+                self._stop = _stop_reason(_decode_stop(payload).stopReason, said=self._said)
+            case "metadata":
+                if self._stop is None:
+                    raise errors.stream_interrupted(detail="metadata came before messageStop")
+                events.append(_decode_metadata(payload).usage.event())
+                events.append(Done(self._stop))
+                self.done = True
+            case _:  # messageStart and contentBlockStop say nothing that the others don't
+                pass
+
+
+def _tool_call(use: _ToolUse, index: int) -> ToolCall:
+    if not use.toolUseId or not use.name:
+        raise ValueError("a toolUse has no toolUseId or no name")
+    return ToolCall(index=index, id=use.toolUseId, name=use.name)
+
+
+def _stop_reason(reason: str, *, said: bool) -> StopReason:
+    meaning = _STOP_REASONS.get(reason)
+    if meaning is None:
+        # malformed_model_output, malformed_tool_use, or one that AWS has added: what came is not a whole answer.
+        raise errors.upstream_failed(detail=f"the model stopped with {reason!r}")
+    if meaning == "content_filtered" and not said:
+        raise errors.content_refused(detail=f"stopReason {reason}")
+    return meaning

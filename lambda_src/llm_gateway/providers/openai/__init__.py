@@ -1,0 +1,1 @@
+"""OpenAI's chat completions, as OpenAI, DeepSeek, vLLM and others serve them."""

@@ -1,0 +1,321 @@
+"""OpenAI's chat format, as OpenAI, DeepSeek, vLLM and Bedrock's imported models speak it.
+
+https://platform.openai.com/docs/api-reference/chat, https://api-docs.deepseek.com/api/create-chat-completion,
+https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import msgspec
+
+from llm_gateway import errors
+from llm_gateway.call import ModelCall
+from llm_gateway.errors import GatewayError
+from llm_gateway.events import Delta, Done, Event, Reasoning, StopReason, ToolCall, ToolCallDelta, Usage
+from llm_gateway.providers import exchange
+from llm_gateway.request import Message, Tool
+
+_STOP_REASONS: dict[str, StopReason] = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "function_call": "tool_use",
+    "content_filter": "content_filtered",
+}
+
+_encode = msgspec.json.Encoder().encode
+
+
+# The request.
+
+
+def body(call: ModelCall) -> dict[str, Any]:
+    """The request's JSON, without what says whether it streams."""
+    sampling = call.sampling
+    request: dict[str, Any] = {
+        "model": call.target.model,
+        "messages": _messages(call),
+        call.target.max_tokens_name: sampling.max_tokens,
+    }
+    if sampling.temperature is not None:
+        request["temperature"] = sampling.temperature
+    if sampling.top_p is not None:
+        request["top_p"] = sampling.top_p
+    if sampling.stop:
+        request["stop"] = sampling.stop
+    if sampling.reasoning_effort is not None:
+        request["reasoning_effort"] = sampling.reasoning_effort
+    if call.tools:
+        request["tools"] = [_tool(tool) for tool in call.tools]
+        request["tool_choice"] = _tool_choice(call)
+    return request
+
+
+def _messages(call: ModelCall) -> list[dict[str, Any]]:
+    system = [{"role": "system", "content": call.system}] if call.system else []
+    with_reasoning = "reasoning_content" in call.target.accepts
+    return [*system, *(_message(message, with_reasoning=with_reasoning) for message in call.messages)]
+
+
+def _message(message: Message, *, with_reasoning: bool) -> dict[str, Any]:
+    if message.role == "tool":
+        return {"role": "tool", "tool_call_id": message.tool_call_id, "content": message.text}
+    said: dict[str, Any] = {"role": message.role, "content": message.text}
+    if message.reasoning and with_reasoning:
+        said["reasoning_content"] = message.reasoning
+    if not message.tool_calls:
+        return said
+    calls = [
+        {
+            "id": use.id,
+            "type": "function",
+            "function": {"name": use.name, "arguments": _encode(use.arguments).decode()},
+        }
+        for use in message.tool_calls
+    ]
+    return {**said, "content": message.text or None, "tool_calls": calls}
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.name, "parameters": tool.parameters}
+    if tool.description:
+        function["description"] = tool.description
+    return {"type": "function", "function": function}
+
+
+def _tool_choice(call: ModelCall) -> str | dict[str, Any]:
+    if call.tool_choice.mode == "tool":
+        return {"type": "function", "function": {"name": call.tool_choice.name}}
+    return call.tool_choice.mode
+
+
+# The answer. What is not named here is ignored, as msgspec does.
+
+
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Call(msgspec.Struct):
+    index: int | None = None
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Said(msgspec.Struct):
+    """A message, or a piece of one. DeepSeek and older vLLM say `reasoning_content`, vLLM since 0.12 says `reasoning`."""
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[_Call] | None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Said | None = None
+    message: _Said | None = None
+    finish_reason: str | None = None
+    # vLLM's: the stop sequence that ended the answer, or a token's number.
+    stop_reason: str | int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class _Metrics(msgspec.Struct):
+    inputTokenCount: int
+    outputTokenCount: int
+
+
+class _Completion(msgspec.Struct):
+    """A whole answer or a chunk of one."""
+
+    choices: list[_Choice] = []
+    usage: _Usage | None = None
+    error: Any = None
+    # Bedrock's own, in the last chunk.
+    metrics: _Metrics | None = msgspec.field(default=None, name="amazon-bedrock-invocationMetrics")
+
+
+_decode = msgspec.json.Decoder(_Completion).decode
+
+
+def whole(data: bytes) -> list[Event]:
+    """The events of a chat.completion. Raises what is `upstream.UNREADABLE`, or `GatewayError`."""
+    answer = _decode(data)
+    if answer.error is not None:
+        raise errors.upstream_failed(detail=_described(answer.error))
+    choice = answer.choices[0]
+    if choice.message is None or choice.finish_reason is None:
+        raise ValueError("the answer has no message or no finish_reason")
+    events: list[Event] = []
+    said = _Answer()
+    said.add(choice.message, events)
+    said.finish(choice, _usage(answer), events)
+    return events
+
+
+class Chunks:
+    """Reads the chunks of a stream, each a JSON text, into events."""
+
+    def __init__(self) -> None:
+        self._said = _Answer()
+        self._last: _Choice | None = None
+        self._usage: Usage | None = None
+
+    def read(self, data: bytes, events: list[Event]) -> None:
+        """Add the events of one chunk to `events`. Raises what is `upstream.UNREADABLE`, or `GatewayError`."""
+        chunk = _decode(data)
+        if chunk.error is not None:
+            raise _broken_off(chunk.error)
+        if chunk.choices:
+            choice = chunk.choices[0]
+            if choice.delta is not None:
+                self._said.add(choice.delta, events)
+            if choice.finish_reason is not None:
+                self._last = choice
+        if chunk.usage is not None or chunk.metrics is not None:
+            self._usage = _usage(chunk)
+
+    def end(self, events: list[Event]) -> None:
+        """Add what ends the answer. Raises 502 where it is not whole."""
+        if self._last is None or self._usage is None:
+            missing = "finish_reason" if self._last is None else "usage"
+            raise errors.stream_interrupted(detail=f"the stream ended without a {missing}")
+        self._said.finish(self._last, self._usage, events)
+
+
+class _Answer:
+    """What has been said so far, for what only the whole tells: a call's place, a refusal."""
+
+    def __init__(self) -> None:
+        self._began = False
+        self._places: dict[int, int] = {}  # the provider's index of a call -> ours
+        self._ids: list[str] = []
+        self._bare: set[int] = set()  # the calls of which no arguments have come
+
+    def add(self, said: _Said, events: list[Event]) -> None:
+        if text := said.reasoning_content or said.reasoning:
+            events.append(Reasoning(text))
+        if text := said.content or said.refusal:
+            self._began = True
+            events.append(Delta(text))
+        if said.tool_calls:
+            for position, call in enumerate(said.tool_calls):
+                self._call(call, position if call.index is None else call.index, events)
+
+    def _call(self, call: _Call, index: int, events: list[Event]) -> None:
+        place = self._places.get(index)
+        function = call.function or _Function()
+        if place is None or (call.id and call.id != self._ids[place]):  # some servers give every call the index 0
+            if not call.id or not function.name:
+                raise ValueError("a tool call begins without an id or a name")
+            place = self._places[index] = len(self._ids)
+            self._ids.append(call.id)
+            self._began = True
+            self._bare.add(place)
+            events.append(ToolCall(index=place, id=call.id, name=function.name))
+        if function.arguments:
+            self._bare.discard(place)
+            events.append(ToolCallDelta(index=place, arguments=function.arguments))
+
+    def finish(self, last: _Choice, usage: Usage, events: list[Event]) -> None:
+        events.extend(ToolCallDelta(index=place, arguments="{}") for place in sorted(self._bare))
+        reason = _STOP_REASONS.get(last.finish_reason or "")
+        if reason is None:  # such as DeepSeek's insufficient_system_resource: what came is not a whole answer
+            raise errors.upstream_failed(detail=f"the model stopped with {last.finish_reason!r}")
+        if reason == "content_filtered" and not self._began:
+            raise errors.content_refused(detail="finish_reason content_filter")
+        if reason == "end_turn" and self._ids:  # OpenAI and vLLM say "stop" where the caller chose the tool
+            reason = "tool_use"
+        elif reason == "end_turn" and isinstance(last.stop_reason, str):
+            reason = "stop_sequence"
+        events.append(usage)
+        events.append(Done(reason))
+
+
+def _usage(answer: _Completion) -> Usage:
+    if answer.usage is not None:
+        return Usage(input_tokens=answer.usage.prompt_tokens, output_tokens=answer.usage.completion_tokens)
+    if answer.metrics is not None:
+        return Usage(input_tokens=answer.metrics.inputTokenCount, output_tokens=answer.metrics.outputTokenCount)
+    raise ValueError("the answer has no usage")
+
+
+# The errors.
+
+
+class _Refusal(msgspec.Struct):
+    """An error's body: OpenAI's; vLLM's before 0.11 is flat."""
+
+    error: Any = None
+    message: str = ""
+    code: Any = None
+    type: Any = None
+
+
+_decode_refusal = msgspec.json.Decoder(_Refusal).decode
+
+
+def refusal(status: int, headers: Mapping[str, str], data: bytes) -> GatewayError:
+    """What an answer other than 200 means. Raises what is `upstream.UNREADABLE` for a body that says nothing."""
+    answer = _decode_refusal(data)
+    error: Any = answer.error or {"message": answer.message, "code": answer.code, "type": answer.type}
+    message, codes = _read(error)
+    detail = f"{status} {_described(error)}"
+    if 400 <= status < 500:
+        if "context_length_exceeded" in codes or exchange.says_too_long(message):
+            return exchange.too_long(detail)
+        if codes & _REFUSED:
+            return errors.content_refused(detail=detail)
+        if codes & {"insufficient_quota", "model_not_found"}:  # the first is a 429 that no waiting mends
+            return exchange.misconfigured(detail)
+        if message in _DEEPSEEK:  # which has no codes for them
+            return _DEEPSEEK[message](detail)
+        if status in (400, 409, 413, 415, 422):
+            return errors.upstream_rejected(f"the model's provider refused the request: {message}", detail=detail)
+    if status == 503 and any(word in message.lower() for word in _NOT_READY):
+        return errors.model_not_ready(retry_after=exchange.retry_after(headers), detail=detail)
+    return exchange.by_status(status, headers, detail)
+
+
+# OpenAI's, Azure's and DeepSeek's words for a conversation that their filters refuse.
+_REFUSED = {"content_filter", "content_policy_violation", "invalid_prompt", "responsible_ai_policy_violation"}
+# https://api-docs.deepseek.com/quick_start/error_codes; the texts are from public reports.
+_DEEPSEEK: dict[str, Callable[[str], GatewayError]] = {
+    "Content Exists Risk": lambda detail: errors.content_refused(detail=detail),
+    "Model Not Exist": exchange.misconfigured,
+}
+# What a server says while its model is being loaded.
+_NOT_READY = ("loading", "not ready", "warming", "starting")
+
+
+def _broken_off(error: Any) -> GatewayError:
+    """An error that came as an event of a stream."""
+    message, codes = _read(error)
+    detail = _described(error)
+    if "context_length_exceeded" in codes or exchange.says_too_long(message):
+        return exchange.too_long(detail)
+    if codes & _REFUSED:
+        return errors.content_refused(detail=detail)
+    if codes & {"429", "rate_limit_exceeded", "rate_limit_error"}:
+        return errors.upstream_throttled(detail=detail)
+    return errors.stream_interrupted(detail=detail)
+
+
+def _read(error: Any) -> tuple[str, set[str]]:
+    """An error's message, and its code and type, whichever of them says something."""
+    if not isinstance(error, dict):
+        return str(error), set()
+    fields = cast("dict[str, Any]", error)
+    return str(fields.get("message") or ""), {str(fields.get(name)) for name in ("code", "type") if fields.get(name)}
+
+
+def _described(error: Any) -> str:
+    message, codes = _read(error)
+    return f"{'/'.join(sorted(codes)) or 'error'}: {message}"

@@ -1,0 +1,62 @@
+"""Any server that speaks OpenAI's chat completions: vLLM, DeepSeek, OpenAI."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from llm_gateway.call import ModelCall
+from llm_gateway.errors import GatewayError
+from llm_gateway.events import Event
+from llm_gateway.http.sse import SseDecoder
+from llm_gateway.providers.openai import chat_completions
+
+
+class OpenAICompatible:
+    """Its streams must carry the usage where ``stream_options.include_usage`` asks for it, as all three do."""
+
+    media_type = "text/event-stream"
+    path = "/chat/completions"
+
+    def headers(self, key: str) -> list[tuple[str, str]]:
+        headers = [("content-type", "application/json")]
+        return [*headers, ("authorization", f"Bearer {key}")] if key else headers
+
+    def body(self, call: ModelCall) -> dict[str, Any]:
+        body = chat_completions.body(call)
+        if call.stream:
+            body["stream"] = True
+            body["stream_options"] = {"include_usage": True}
+        return body
+
+    def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
+        return chat_completions.refusal(status, headers, body)
+
+    def whole(self, body: bytes) -> list[Event]:
+        return chat_completions.whole(body)
+
+    def decoder(self) -> "_Stream":
+        return _Stream()
+
+
+class _Stream:
+    """``data:`` lines of chunks, ``[DONE]`` at the end."""
+
+    def __init__(self) -> None:
+        self.done = False
+        self._sse = SseDecoder()
+        self._chunks = chat_completions.Chunks()
+
+    def feed(self, data: bytes, events: list[Event]) -> None:
+        self._read(self._sse.feed(data), events)
+
+    def end(self, events: list[Event]) -> None:
+        self._read(self._sse.end(), events)
+        if not self.done:
+            self._chunks.end(events)
+
+    def _read(self, found: list[bytes], events: list[Event]) -> None:
+        for data in found:
+            if data == b"[DONE]":
+                self._chunks.end(events)
+                self.done = True
+                break
+            self._chunks.read(data, events)

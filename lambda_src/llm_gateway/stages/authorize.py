@@ -1,0 +1,25 @@
+"""Stage 2: the caller may use the alias."""
+
+from llm_gateway.errors import model_not_allowed, unknown_model
+from llm_gateway.identity.caller import Caller
+from llm_gateway.routes import Alias, Routes
+
+
+def authorize(caller: Caller, name: str, routes: Routes) -> Alias:
+    """The alias that `caller` asked for. Raises 404 for an unknown one, 403 for one that the key may not use.
+
+    An empty name is the first alias that the key may use.
+    """
+    allowed = allowed_models(caller, routes)
+    if not name and allowed:
+        name = allowed[0]
+    alias = routes.alias(name)
+    if alias is None:
+        raise unknown_model(name, allowed)
+    if alias.name not in allowed:
+        raise model_not_allowed(alias.name, allowed)
+    return alias
+
+
+def allowed_models(caller: Caller, routes: Routes) -> list[str]:
+    return [name for name in routes.names() if not caller.models or name in caller.models]

@@ -1,0 +1,35 @@
+"""Stage 1: the conversation's own rules. A field's type and bounds were checked by the API format that read it."""
+
+from collections.abc import Sequence
+
+from llm_gateway.errors import Problem
+from llm_gateway.request import Message
+
+
+def conversation_problems(messages: Sequence[Message]) -> list[Problem]:
+    """What no model could answer: every rule of a conversation that is broken, each with the message's place."""
+    if not messages:
+        return [Problem("messages", "must hold at least one message of the user")]
+    problems: list[Problem] = []
+    first, last = messages[0], messages[-1]
+    if first.role != "user":
+        problems.append(Problem(f"{first.place}.role", f"a conversation starts with 'user', not {first.role!r}"))
+    if last.role == "assistant":
+        reason = "the last message must be the user's or a tool's, for there is nothing to answer otherwise"
+        problems.append(Problem(f"{last.place}.role", reason))
+    open_calls: set[str] = set()
+    for message in messages:
+        if message.role == "tool":
+            if message.tool_call_id not in open_calls:
+                reason = f"{message.tool_call_id!r} answers no tool call of the assistant message before it"
+                problems.append(Problem(f"{message.place}.tool_call_id", reason))
+            open_calls.discard(message.tool_call_id)
+            continue
+        if open_calls:
+            problems.append(Problem(message.place, f"the tool calls {', '.join(sorted(open_calls))} have no answer before it"))
+        open_calls = {call.id for call in message.tool_calls}
+        if not message.text.strip() and not message.tool_calls:
+            problems.append(Problem(f"{message.place}.content", "must not be empty"))
+    if open_calls and last.role == "tool":
+        problems.append(Problem(last.place, f"the tool calls {', '.join(sorted(open_calls))} have no answer"))
+    return problems

@@ -1,0 +1,135 @@
+"""A program's resource graph: what the local run runs."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from pulumi_llm_local.program.arguments import revealed
+
+
+class GraphError(Exception):
+    """The program could not be evaluated; the text is for the one who wrote it."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One resource: `inputs` as the program gave them, `state` with what AWS computes, secrets revealed, camelCase keys."""
+
+    urn: str
+    type: str
+    name: str
+    id: str
+    inputs: Mapping[str, Any]
+    state: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Everything that a program registered, in its order, with the stack's outputs."""
+
+    region: str
+    resources: tuple[Resource, ...]
+    outputs: Mapping[str, Any]
+    warnings: tuple[str, ...]
+
+    def of_type(self, type: str) -> Iterator[Resource]:
+        return (resource for resource in self.resources if resource.type == type)
+
+
+def load(directory: Path, stack: str, overrides: Mapping[str, Any], *, seed: str, environment: Mapping[str, str]) -> Graph:
+    """Evaluate the program in `directory` with its configuration of `stack`.
+
+    `overrides` are settings that win over the stack's file, as a path of keys ("api.throttle.rate_limit") and a value. `seed`
+    varies what is made up (keys, ids). `environment` is what the program sees. Raises `GraphError`.
+    """
+    project, config = configuration(directory, stack, overrides)
+    region = config.get("aws:region") or environment.get("AWS_REGION") or "us-east-1"
+    request = {
+        "directory": str(directory),
+        "project": project,
+        "stack": stack,
+        "region": region,
+        "seed": seed,
+        "config": config,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "pulumi_llm_local.program.evaluate"],
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+        env=dict(environment),
+        check=False,
+    )
+    lines = done.stdout.splitlines()
+    if done.returncode != 0 or not lines:
+        raise GraphError(f"the program in {directory} could not be run:\n{done.stderr.strip()}")
+    answer = json.loads(lines[-1])
+    if "error" in answer:
+        raise GraphError(answer["error"])
+    resources = tuple(
+        Resource(r["urn"], r["type"], r["name"], r["id"], revealed(r["inputs"]), revealed(r["state"]))
+        for r in answer["resources"]
+        if r["custom"]
+    )
+    return Graph(region=region, resources=resources, outputs=answer["outputs"], warnings=tuple(answer["warnings"]))
+
+
+def configuration(directory: Path, stack: str, overrides: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """The project's name and the stack's configuration as the engine hands it over: every value a text, objects as JSON."""
+    project_file, stack_file = directory / "Pulumi.yaml", directory / f"Pulumi.{stack}.yaml"
+    if not project_file.exists():
+        raise GraphError(f"there is no Pulumi.yaml in {directory}; run this in a Pulumi project, or name it with --directory")
+    if not stack_file.exists():
+        stacks = sorted(path.name.split(".")[1] for path in directory.glob("Pulumi.*.yaml"))
+        raise GraphError(f"there is no stack {stack!r} in {directory}; there are {', '.join(stacks) or 'none'}")
+    project = cast("dict[str, Any]", yaml.safe_load(project_file.read_text()))
+    settings = cast("dict[str, Any]", yaml.safe_load(stack_file.read_text()) or {})
+    values = cast("dict[str, Any]", settings.get("config") or {})
+    name = str(project["name"])
+    secret = [key for key, value in values.items() if isinstance(value, dict) and "secure" in value]
+    if secret:
+        raise GraphError(
+            f"the stack's secrets cannot be read without its passphrase: give {', '.join(secret)} with --config KEY=VALUE"
+        )
+    for path, value in overrides.items():
+        _override(values, name, path, value)
+    return name, {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+
+
+def _override(values: dict[str, Any], project: str, path: str, value: Any) -> None:
+    """Set one setting by its path; a namespace other than the project's stands before a colon (aws:region)."""
+    namespace, _, rest = path.rpartition(":")
+    first, *keys = rest.split(".")
+    key = f"{namespace or project}:{first}"
+    if not keys:
+        values[key] = value
+        return
+    place: Any = values.setdefault(key, {})
+    for part in keys[:-1]:
+        place = _step(place, part, path)
+    if isinstance(place, list):
+        items = cast("list[Any]", place)
+        items[_index(items, keys[-1], path)] = value
+    else:
+        place[keys[-1]] = value
+
+
+def _step(place: Any, part: str, path: str) -> Any:
+    if isinstance(place, list):
+        items = cast("list[Any]", place)
+        return items[_index(items, part, path)]
+    if not isinstance(place, dict):
+        raise GraphError(f"--config {path}: there is nothing below {part!r} to set")
+    return cast("dict[str, Any]", place).setdefault(part, {})
+
+
+def _index(place: list[Any], part: str, path: str) -> int:
+    if not part.isdigit() or int(part) >= len(place):
+        raise GraphError(f"--config {path}: {part!r} is no place in a list of {len(place)}")
+    return int(part)

@@ -1,0 +1,118 @@
+"""What a Pulumi program registers, recorded without an engine: every resource with its inputs, options and computed outputs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+from google.protobuf import empty_pb2
+from pulumi.runtime import mocks, rpc
+from pulumi.runtime.settings import configure
+
+from pulumi_llm_local.aws_types import computed_outputs
+from pulumi_llm_local.aws_types.computed_outputs import Place
+
+STACK_TYPE = "pulumi:pulumi:Stack"
+ACCOUNT = "123456789012"
+
+
+@dataclass
+class Recorded:
+    """One resource. `inputs` and `state` are as the engine has them: camelCase keys, secrets in their wrapping."""
+
+    urn: str
+    type: str
+    name: str
+    parent: str
+    custom: bool
+    provider: str
+    id: str = ""
+    inputs: dict[str, Any] = field(default_factory=dict[str, Any])
+    state: dict[str, Any] = field(default_factory=dict[str, Any])
+    dependencies: list[str] = field(default_factory=list[str])
+    property_dependencies: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    aliases: list[str] = field(default_factory=list[str])
+    protect: bool = False
+    retain_on_delete: bool = False
+    outputs: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+class Recorder(mocks.MockMonitor):
+    """A resource monitor that answers from the table of computed outputs and remembers what it was told."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(_Mocks(place))
+        self.recorded: dict[str, Recorded] = {}
+        self.stack_outputs: dict[str, Any] = {}
+
+    def RegisterResource(self, request: Any) -> Any:
+        response: Any = super().RegisterResource(request)  # pyright: ignore[reportUnknownMemberType]
+        if pulumi.runtime.is_dry_run() and request.custom:  # as at a first preview: nothing is computed yet
+            response.object.CopyFrom(request.object)
+            response.id = ""
+        self.recorded[response.urn] = Recorded(
+            urn=response.urn,
+            type=request.type,
+            name=request.name,
+            parent=request.parent,
+            custom=request.custom,
+            provider=request.provider,
+            id=response.id,
+            inputs=rpc.deserialize_properties(request.object),
+            state=rpc.deserialize_properties(response.object),
+            dependencies=sorted(request.dependencies),
+            property_dependencies={name: list(each.urns) for name, each in request.propertyDependencies.items()},
+            aliases=[alias.spec.name or alias.urn for alias in request.aliases],
+            protect=request.protect,
+            retain_on_delete=request.retainOnDelete,
+        )
+        return response
+
+    def RegisterResourceOutputs(self, request: Any) -> Any:
+        outputs = rpc.deserialize_properties(request.outputs)
+        recorded = self.recorded[request.urn]
+        recorded.outputs = outputs
+        if recorded.type == STACK_TYPE:
+            self.stack_outputs = outputs
+        return empty_pb2.Empty()
+
+    def of_type(self, type: str = "") -> list[Recorded]:
+        """The resources of a type, all of them for none, in the order of their registration; never the stack itself."""
+        return [r for r in self.recorded.values() if r.type != STACK_TYPE and type in ("", r.type)]
+
+
+class _Mocks(mocks.Mocks):
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def new_resource(self, args: Any) -> tuple[str | None, dict[Any, Any]]:
+        if not args.custom:
+            return "", {}
+        return computed_outputs.outputs(args.typ, args.name, args.inputs, self._place)
+
+    def call(self, args: Any) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
+        return computed_outputs.invoke(args.token, args.args, self._place), []
+
+
+def start(place: Place, project: str, stack: str, config: Mapping[str, str], *, preview: bool = False) -> Recorder:
+    """Have this process's Pulumi runtime register with a new recorder. `preview` makes computed outputs unknown.
+
+    What `pulumi.runtime.set_mocks` does, but for the root stack that it makes and closes at once: a program that is run with
+    `run_in_stack` has one of its own, which takes its exports.
+    """
+    recorder = Recorder(place)
+    pulumi.runtime.set_all_config(dict(config))
+    info: Any = recorder.GetDeploymentInfo(empty_pb2.Empty())  # pyright: ignore[reportUnknownMemberType]
+    configure(
+        mocks.MockSettings(
+            monitor=recorder,
+            monitor_features=set(info.supportedFeatures),
+            engine=mocks.MockEngine(None),
+            project=project,
+            stack=stack,
+            dry_run=preview,
+            organization=None,
+            callbacks=None,
+        )
+    )
+    return recorder

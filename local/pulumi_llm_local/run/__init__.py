@@ -1,0 +1,1 @@
+"""The local run: the supervisor, and the page that shows what runs."""

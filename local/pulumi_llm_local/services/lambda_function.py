@@ -1,0 +1,243 @@
+"""A Lambda function as a process of its own, run from its bundle with its own environment.
+
+A function behind the Web Adapter (its handler is a script) is an HTTP server already; the local run plays the adapter and
+sets the two headers that the adapter sets. A function that is a Python handler is put behind `handler_host`.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from llm_gateway.routes import ROUTES_FILE, Routes, load
+from pulumi_llm.base.bundle import host_python
+from pulumi_llm_local.program.graph import Resource
+
+FUNCTION = "aws:lambda/function:Function"
+# Seconds that a function may take to listen. Lambda's own limit for an initialization is 10 s.
+_START_SECONDS = 10.0
+# Seconds between a polite end and the kill.
+_STOP_SECONDS = 2.0
+
+
+class FunctionError(Exception):
+    """The function did not start, died, or answered with nothing that can be understood."""
+
+
+class Function:
+    """One function. `start` before the first call; `stop` ends its process group.
+
+    `environment` is what Lambda sets; `addresses` stand in the place of variables that the program sets.
+    """
+
+    def __init__(
+        self, resource: Resource, environment: Mapping[str, str], log: Path, addresses: Mapping[str, str] | None = None
+    ) -> None:
+        self.name = str(resource.state["name"])
+        self.arn = str(resource.state["arn"])
+        self.timeout = float(resource.state.get("timeout") or 3)
+        self._inputs = resource.state
+        self.root = Path(resource.inputs["code"]["path"])
+        self._environment = environment
+        self._addresses: Mapping[str, str] = {} if addresses is None else addresses
+        self._log = log
+        self._process: asyncio.subprocess.Process | None = None
+        self._port = 0
+        self._starting = asyncio.Lock()
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def streams(self) -> bool:
+        """Whether it answers invocations with a stream, as the Web Adapter does in that mode."""
+        return self._variables().get("AWS_LWA_INVOKE_MODE") == "response_stream"
+
+    @property
+    def routes(self) -> Routes | None:
+        """The routes document of its bundle, with the values of its own environment; None where there is none."""
+        path = self.root / ROUTES_FILE
+        return load(path, self._variables()) if path.exists() else None
+
+    async def start(self) -> None:
+        """Start the process where it does not run, and wait until it listens. Raises `FunctionError`."""
+        async with self._starting:
+            if self._process is not None and self._process.returncode is None:
+                return
+            self._session = self._session or aiohttp.ClientSession(
+                auto_decompress=False,
+                connector=aiohttp.TCPConnector(limit=0),
+                skip_auto_headers=("accept-encoding", "user-agent"),
+            )
+            for _ in range(3):  # another process may take the port between the choice and the start
+                self._port = free_port()
+                self._process = await self._spawn()
+                if await _listens(self._port, self._process):
+                    return
+            raise FunctionError(f"{self.name} did not start; the end of {self._log}:\n{_tail(self._log)}")
+
+    async def stop(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+        await stop_process(self._process)
+
+    async def request(
+        self, method: str, path: str, headers: list[tuple[str, str]], body: bytes, context: Mapping[str, Any]
+    ) -> aiohttp.ClientResponse:
+        """One invocation of a function behind the Web Adapter; returns at the response's head. Raises `FunctionError`.
+
+        `context` is API Gateway's request context. The invocation's own request id and deadline are made here.
+        """
+        adapter = {
+            "x-amzn-request-context": json.dumps(context),
+            "x-amzn-lambda-context": json.dumps(self._lambda_context()),
+        }
+        sent = [(name, value) for name, value in headers if name.lower() not in (*adapter, *_HOP_BY_HOP)]
+        return await self._send(method, path, [*sent, *adapter.items()], body)
+
+    async def invoke(self, event: Mapping[str, Any]) -> Any:
+        """One invocation of a Python handler. Raises `FunctionError` with the handler's own error text."""
+        response = await self._send("POST", "/", [], json.dumps(event).encode())
+        try:
+            async with response:
+                answer = await response.json(content_type=None)
+        except (aiohttp.ClientError, ValueError) as error:
+            raise FunctionError(f"{self.name} ended without an answer: {error}") from error
+        if response.status != 200:
+            raise FunctionError(str(answer["errorMessage"]))
+        return answer
+
+    async def _send(self, method: str, path: str, headers: list[tuple[str, str]], body: bytes) -> aiohttp.ClientResponse:
+        """Send to the process, which is started where it does not run. One that dies meanwhile is gone for the next call."""
+        await self.start()
+        assert self._session is not None
+        url = f"http://127.0.0.1:{self._port}{path}"
+        limit = aiohttp.ClientTimeout(total=self.timeout)
+        try:
+            try:
+                return await self._session.request(
+                    method, url, headers=headers, data=body, allow_redirects=False, timeout=limit
+                )
+            except aiohttp.ClientConnectorError:
+                # Nobody listens: it has just died, and the request has not reached it.
+                await stop_process(self._process)
+                await self.start()
+                url = f"http://127.0.0.1:{self._port}{path}"
+                return await self._session.request(
+                    method, url, headers=headers, data=body, allow_redirects=False, timeout=limit
+                )
+        except TimeoutError:
+            raise FunctionError(f"{self.name} timed out after {self.timeout:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise FunctionError(f"{self.name} ended without an answer: {error}") from error
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        handler = str(self._inputs["handler"])
+        here = Path(__file__).parent
+        python = host_python()
+        if (self.root / handler).is_file():
+            command = ["/bin/sh", handler]
+        else:
+            command = [python, "-S", "-P", str(here / "handler_host.py"), handler, str(self._port)]
+        return await spawn(
+            [python, "-S", "-P", str(here / "child.py"), *command], self._process_environment(), self._log, self.root
+        )
+
+    def _process_environment(self) -> dict[str, str]:
+        memory = str(int(self._inputs.get("memorySize") or 128))
+        logs: dict[str, Any] = self._inputs.get("loggingConfig") or {}
+        return {
+            **self._environment,
+            **self._variables(),
+            **{name: address for name, address in self._addresses.items() if name in self._variables()},
+            "AWS_LWA_PORT": str(self._port),
+            "AWS_LAMBDA_FUNCTION_NAME": self.name,
+            "AWS_LAMBDA_FUNCTION_VERSION": str(self._inputs.get("version") or "$LATEST"),
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory,
+            "AWS_LAMBDA_LOG_GROUP_NAME": str(logs.get("logGroup") or f"/aws/lambda/{self.name}"),
+            "AWS_LAMBDA_LOG_STREAM_NAME": "local",
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "LAMBDA_TASK_ROOT": str(self.root),
+            "_HANDLER": str(self._inputs["handler"]),
+            "PATH": f"{Path(host_python()).parent}:/usr/local/bin:/usr/bin:/bin",
+            "PYTHONPATH": str(self.root),
+            "PYTHONNOUSERSITE": "1",
+            "TZ": ":UTC",
+            "LANG": "en_US.UTF-8",
+        }
+
+    def _variables(self) -> dict[str, str]:
+        environment: dict[str, Any] = self._inputs.get("environment") or {}
+        return environment.get("variables") or {}
+
+    def _lambda_context(self) -> dict[str, Any]:
+        return {
+            "request_id": str(uuid.uuid4()),
+            "deadline": int((time.time() + self.timeout) * 1000),
+            "invoked_function_arn": f"{self.arn}:live",
+            "xray_trace_id": None,
+            "env_config": {"function_name": self.name},
+        }
+
+
+# What belongs to one hop and not to the request.
+_HOP_BY_HOP = ("connection", "host", "content-length", "transfer-encoding", "keep-alive", "upgrade", "te", "trailer", "expect")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+async def spawn(command: list[str], environment: Mapping[str, str], log: Path, directory: Path) -> asyncio.subprocess.Process:
+    """Start `child.py`'s command in a group of its own, its output in `log`. It ends with this process."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            env=dict(environment),
+            cwd=directory,
+            start_new_session=True,
+        )
+
+
+async def stop_process(process: asyncio.subprocess.Process | None) -> None:
+    """End a process and its group: politely, then for good."""
+    if process is None or process.returncode is not None:
+        return
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, how)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), _STOP_SECONDS)
+            return
+
+
+async def _listens(port: int, process: asyncio.subprocess.Process) -> bool:
+    """Wait until `port` takes connections; False where the process ends or takes too long."""
+    began = time.monotonic()
+    while time.monotonic() - began < _START_SECONDS and process.returncode is None:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.01)
+            continue
+        writer.close()
+        return True
+    await stop_process(process)
+    return False
+
+
+def _tail(log: Path, lines: int = 20) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(it wrote nothing)"

@@ -1,0 +1,115 @@
+"""The services that moto plays, filled with what the program declares: today DynamoDB, SSM's parameters and Secrets Manager.
+
+moto is a mock of AWS's own APIs: https://docs.getmoto.org
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from pulumi_llm_local.program.graph import Graph
+from pulumi_llm_local.services.lambda_function import free_port, spawn, stop_process
+
+TABLE = "aws:dynamodb/table:Table"
+TABLE_ITEM = "aws:dynamodb/tableItem:TableItem"
+PARAMETER = "aws:ssm/parameter:Parameter"
+# The resource types that are made in moto.
+TYPES = (TABLE, TABLE_ITEM, PARAMETER)
+# The variables by which every AWS SDK finds these services.
+ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_SECRETSMANAGER")
+
+
+class MotoError(Exception):
+    """moto did not start, or refused what the program declares."""
+
+
+class Moto:
+    """moto as a server process of its own."""
+
+    def __init__(self, log: Path, environment: Mapping[str, str]) -> None:
+        self._log = log
+        self._environment = environment
+        self._process: asyncio.subprocess.Process | None = None
+        self.url = ""
+
+    async def start(self) -> None:
+        """Start the server and wait until it answers. Raises `MotoError`."""
+        here = Path(__file__).parent
+        for _ in range(3):  # another process may take the port between the choice and the start
+            port = free_port()
+            self.url = f"http://127.0.0.1:{port}"
+            command = [sys.executable, "-P", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+            command = [sys.executable, "-P", str(here / "child.py"), *command]
+            self._process = await spawn(command, self._environment, self._log, self._log.parent)
+            if await self._ready():
+                break
+        else:
+            raise MotoError(f"moto did not start; see {self._log}")
+
+    async def fill(self, graph: Graph) -> None:
+        """Make what the program declares. Raises `MotoError`."""
+        async with aiohttp.ClientSession() as session:
+            for table in graph.of_type(TABLE):
+                await self._create_table(session, graph.region, table.state)
+            for item in graph.of_type(TABLE_ITEM):
+                values = {"TableName": item.state["tableName"], "Item": json.loads(item.state["item"])}
+                await self._call(session, graph.region, "dynamodb", "DynamoDB_20120810.PutItem", values)
+            for parameter in graph.of_type(PARAMETER):
+                values = {key: parameter.state[key.lower()] for key in ("Name", "Type", "Value")}
+                await self._call(session, graph.region, "ssm", "AmazonSSM.PutParameter", {**values, "Overwrite": True})
+
+    async def add_secrets(self, region: str, secrets: Mapping[str, str]) -> None:
+        """Make secrets that the program only names, by their ARNs. Raises `MotoError`."""
+        async with aiohttp.ClientSession() as session:
+            for arn, value in secrets.items():
+                # moto chooses an ARN itself, but finds a secret by the end of an ARN that is its name.
+                values = {"Name": arn.rpartition(":")[2], "SecretString": value}
+                await self._call(session, region, "secretsmanager", "secretsmanager.CreateSecret", values)
+
+    async def stop(self) -> None:
+        await stop_process(self._process)
+
+    async def _ready(self) -> bool:
+        assert self._process is not None
+        async with aiohttp.ClientSession() as session:
+            for _ in range(3_000):
+                if self._process.returncode is not None:
+                    return False
+                try:
+                    async with session.get(f"{self.url}/moto-api/data.json"):
+                        return True
+                except aiohttp.ClientError:
+                    await asyncio.sleep(0.01)
+        return False
+
+    async def _create_table(self, session: aiohttp.ClientSession, region: str, table: Mapping[str, Any]) -> None:
+        keys = [{"AttributeName": table["hashKey"], "KeyType": "HASH"}]
+        if table.get("rangeKey"):
+            keys.append({"AttributeName": table["rangeKey"], "KeyType": "RANGE"})
+        attributes = [{"AttributeName": a["name"], "AttributeType": a["type"]} for a in table["attributes"]]
+        body = {
+            "TableName": table["name"],
+            "KeySchema": keys,
+            "AttributeDefinitions": attributes,
+            "BillingMode": table.get("billingMode", "PAY_PER_REQUEST"),
+        }
+        await self._call(session, region, "dynamodb", "DynamoDB_20120810.CreateTable", body)
+
+    async def _call(
+        self, session: aiohttp.ClientSession, region: str, service: str, operation: str, body: Mapping[str, Any]
+    ) -> None:
+        # moto reads the service and the Region from the signature's scope, and checks no signature.
+        scope = f"local/20000101/{region}/{service}/aws4_request"
+        headers = {
+            "x-amz-target": operation,
+            "content-type": "application/x-amz-json-1.1",
+            "authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0",
+        }
+        async with session.post(self.url, data=json.dumps(body), headers=headers) as response:
+            if response.status != 200:
+                raise MotoError(f"moto refused {operation}: {await response.text()}")

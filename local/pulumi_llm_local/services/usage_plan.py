@@ -1,0 +1,116 @@
+"""API Gateway's limits: the stage's throttle, and a usage plan's throttle and quota per key."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pulumi_llm_local.program.graph import Graph, Resource
+
+
+class UsagePlans:
+    """The limits of one API's stage. `clock` gives seconds since the epoch."""
+
+    def __init__(self, graph: Graph, api: str, stage: str, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._stage = _stage_bucket(graph, api)
+        self._keys: dict[str, list[_Meter]] = {}
+        values = {key.id: str(key.state["value"]) for key in graph.of_type("aws:apigateway/apiKey:ApiKey")}
+        for plan in graph.of_type("aws:apigateway/usagePlan:UsagePlan"):
+            stages: list[Any] = plan.state.get("apiStages") or []
+            if not any(s["apiId"] == api and s["stage"] == stage for s in stages):
+                continue
+            for link in graph.of_type("aws:apigateway/usagePlanKey:UsagePlanKey"):
+                if link.state["usagePlanId"] == plan.id:
+                    self._keys.setdefault(values[link.state["keyId"]], []).append(_Meter.of(plan))
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys' values, in the order of the program."""
+        return list(self._keys)
+
+    def admit_to_stage(self) -> str | None:
+        """Count a request against the stage; the gateway response type where it is refused."""
+        if self._stage is not None and not self._stage.take(self._clock()):
+            return "THROTTLED"
+        return None
+
+    def admit(self, key: str) -> str | None:
+        """Count a request of a key; the gateway response type where it is refused."""
+        meters = self._keys.get(key)
+        if not meters:
+            return "INVALID_API_KEY"
+        now = self._clock()
+        for meter in meters:
+            verdict = meter.admit(now)
+            if verdict is not None:
+                return verdict
+        return None
+
+
+@dataclass
+class _Bucket:
+    """A token bucket: `rate` tokens a second, at most `burst`."""
+
+    rate: float
+    burst: float
+    tokens: float = 0.0
+    at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.tokens = self.burst
+
+    def take(self, now: float) -> bool:
+        self.tokens = min(self.burst, self.tokens + (now - self.at) * self.rate) if self.at else self.burst
+        self.at = now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+# A quota's period begins anew at 00:00 UTC: seconds since the epoch -> the period's number.
+_PERIODS: dict[str, Callable[[float], Any]] = {
+    "DAY": lambda now: int(now // 86_400),
+    "WEEK": lambda now: int((now // 86_400 + 4) // 7),  # weeks begin on Sunday, and the epoch was a Thursday
+    "MONTH": lambda now: time.gmtime(now)[:2],
+}
+
+
+@dataclass
+class _Meter:
+    """One key in one usage plan."""
+
+    bucket: _Bucket | None
+    limit: int | None
+    period: str
+    used: int = 0
+    current: Any = field(default=None)
+
+    @staticmethod
+    def of(plan: Resource) -> "_Meter":
+        throttle, quota = plan.state.get("throttleSettings"), plan.state.get("quotaSettings")
+        return _Meter(
+            bucket=_Bucket(throttle["rateLimit"], throttle["burstLimit"]) if throttle else None,
+            limit=int(quota["limit"]) if quota else None,
+            period=quota["period"] if quota else "DAY",
+        )
+
+    def admit(self, now: float) -> str | None:
+        if self.bucket is not None and not self.bucket.take(now):
+            return "THROTTLED"
+        period = _PERIODS[self.period](now)
+        if period != self.current:
+            self.current, self.used = period, 0
+        if self.limit is not None and self.used >= self.limit:
+            return "QUOTA_EXCEEDED"
+        self.used += 1
+        return None
+
+
+def _stage_bucket(graph: Graph, api: str) -> _Bucket | None:
+    for settings in graph.of_type("aws:apigateway/methodSettings:MethodSettings"):
+        given: dict[str, Any] = settings.state.get("settings") or {}
+        if settings.state["restApi"] == api and settings.state["methodPath"] == "*/*" and "throttlingRateLimit" in given:
+            return _Bucket(given["throttlingRateLimit"], given["throttlingBurstLimit"])
+    return None

@@ -1,0 +1,314 @@
+"""A request to Converse, read and checked: first its form, then the rules of a conversation, then what the model accepts."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, Protocol, cast
+
+from pulumi_llm_local.upstreams.model import (
+    Block,
+    ConverseCall,
+    Json,
+    Message,
+    ModelTraits,
+    ReasoningBlock,
+    TextBlock,
+    Tool,
+    ToolResultBlock,
+    ToolUseBlock,
+    validation_error,
+)
+
+
+def read_call(model_id: str, body: bytes, models: Mapping[str, ModelTraits]) -> ConverseCall:
+    """Raises ValidationException; of what is wrong with the form, all at once."""
+    try:
+        document = json.loads(body, parse_constant=_no_constant)
+    except ValueError as error:
+        raise validation_error(f"The request body is not valid JSON: {error}") from error
+    violations = list(_violations(converse_input(), document, ""))
+    if violations:
+        plural = "s" if len(violations) > 1 else ""
+        raise validation_error(f"{len(violations)} validation error{plural} detected: {'; '.join(violations)}")
+    if model_id not in models:
+        raise validation_error("The provided model identifier is invalid.")
+    for name in ("guardrailConfig", "outputConfig", "promptVariables"):
+        if document.get(name):
+            raise validation_error(f"The local Bedrock does not support {name}. Remove it and try again.")
+    messages = tuple(_message(i, message) for i, message in enumerate(document.get("messages") or []))
+    tools, choice = _tools(document.get("toolConfig"))
+    _check_conversation(messages, tools)
+    inference: Json = document.get("inferenceConfig") or {}
+    call = ConverseCall(
+        model_id=model_id,
+        traits=models[model_id],
+        messages=messages,
+        system=tuple(_system(i, block) for i, block in enumerate(document.get("system") or [])),
+        max_tokens=inference.get("maxTokens"),
+        temperature=inference.get("temperature"),
+        top_p=inference.get("topP"),
+        stop=tuple(inference.get("stopSequences") or ()),
+        tools=tools,
+        tool_choice=cast(Any, next(iter(choice), "auto")),
+        tool_name=choice["tool"]["name"] if "tool" in choice else "",
+    )
+    _check_traits(call)
+    return call
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+class Shape(Protocol):
+    """What is read of a shape of botocore's service model."""
+
+    type_name: str
+    metadata: Mapping[str, Any]
+    members: Mapping[str, "Shape"]  # of a structure
+    member: "Shape"  # of a list
+    key: "Shape"  # of a map
+    value: "Shape"
+
+
+@cache
+def converse_input() -> Shape:
+    """Converse and ConverseStream take the same body. Reads botocore's model at the first call."""
+    from botocore.loaders import Loader
+    from botocore.model import ServiceModel
+
+    description = Loader().load_service_model("bedrock-runtime", "service-2")
+    return cast(Shape, ServiceModel(description, "bedrock-runtime").operation_model("Converse").input_shape)
+
+
+_JSON_TYPES: dict[str, tuple[type, ...]] = {
+    "structure": (dict,),
+    "map": (dict,),
+    "list": (list,),
+    "string": (str,),
+    "blob": (str,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "long": (int,),
+    "float": (int, float),
+    "double": (int, float),
+}
+
+
+def _violations(shape: Shape, value: Any, path: str) -> Iterator[str]:
+    """What is wrong with the form of `value`, in AWS's words; positions count from 1, as AWS counts them here."""
+    rules = shape.metadata
+    if rules.get("document"):
+        return
+    kind = shape.type_name
+    if not _is_of(kind, value):
+        yield _violation(value, path, f"Member must be of type {kind}")
+    elif kind == "structure":
+        yield from _structure_violations(shape, cast(Json, value), path)
+    elif kind in ("list", "map"):
+        yield from _bound_violations(rules, len(value), None, path)
+        pairs = enumerate(value, 1) if kind == "list" else value.items()
+        for key, item in pairs:
+            if kind == "map":
+                yield from _violations(shape.key, key, f"{path}.{key}.key")
+            member = shape.member if kind == "list" else shape.value
+            yield from _violations(member, item, f"{path}.{key}.{'member' if kind == 'list' else 'value'}")
+    elif kind == "string":
+        if "enum" in rules and value not in rules["enum"]:
+            yield _violation(value, path, f"Member must satisfy enum value set: [{', '.join(rules['enum'])}]")
+        if "pattern" in rules and re.fullmatch(rules["pattern"], value) is None:
+            yield _violation(value, path, f"Member must satisfy regular expression pattern: {rules['pattern']}")
+        yield from _bound_violations(rules, len(value), value, path)
+    elif kind not in ("boolean", "blob"):
+        yield from _bound_violations(rules, value, value, path, quantity="value")
+
+
+def _is_of(kind: str, value: Any) -> bool:
+    return isinstance(value, _JSON_TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
+
+
+def _structure_violations(shape: Shape, value: Json, path: str) -> Iterator[str]:
+    members = {name: member for name, member in shape.members.items() if name != "modelId"}  # stands in the path
+    prefix = f"{path}." if path else ""
+    given = {name: item for name, item in value.items() if item is not None}
+    for name, item in given.items():
+        if name in members:
+            yield from _violations(members[name], item, f"{prefix}{name}")
+        else:
+            yield _violation(None, f"{prefix}{name}", f"Member must be one of: {', '.join(members)}", shown=False)
+    for name in shape.metadata.get("required", ()):
+        if name in members and name not in given:
+            yield _violation(None, f"{prefix}{name}", "Member must not be null")
+    if shape.metadata.get("union") and len(given) != 1:
+        yield _violation(value, path, f"Member must set one of the following keys: {', '.join(members)}")
+
+
+def _bound_violations(
+    rules: Mapping[str, Any], size: float, value: Any, path: str, *, quantity: str = "length"
+) -> Iterator[str]:
+    shown = value is not None
+    if size < rules.get("min", size):
+        yield _violation(value, path, f"Member must have {quantity} greater than or equal to {rules['min']}", shown=shown)
+    if size > rules.get("max", size):
+        yield _violation(value, path, f"Member must have {quantity} less than or equal to {rules['max']}", shown=shown)
+
+
+def _violation(value: Any, path: str, constraint: str, *, shown: bool = True) -> str:
+    text = "null" if value is None else f"'{value}'"
+    if not shown or isinstance(value, dict | list):
+        return f"Value at '{path}' failed to satisfy constraint: {constraint}"
+    return f"Value {text} at '{path}' failed to satisfy constraint: {constraint}"
+
+
+def _message(index: int, message: Json) -> Message:
+    where = f"messages.{index}"
+    role = message["role"]
+    if role == "system":
+        raise validation_error(f"This model doesn't support the role system at {where}. Use the system field instead.")
+    if not message["content"]:
+        raise validation_error(
+            f"The content field in the Message object at {where} is empty. Add a ContentBlock object to the content field "
+            "and try again."
+        )
+    return Message(role, tuple(_block(f"{where}.content.{i}", role, b) for i, b in enumerate(message["content"])))
+
+
+def _block(where: str, role: str, block: Json) -> Block:
+    (kind, value), *_ = ((key, item) for key, item in block.items() if item is not None)
+    match role, kind:
+        case _, "text":
+            if not value.strip():
+                raise validation_error(
+                    f"The text field in the ContentBlock object at {where} is blank. Add text to the text field, and try again."
+                )
+            return TextBlock(value)
+        case "user", "toolResult":
+            return _tool_result(f"{where}.toolResult", value)
+        case "assistant", "toolUse":
+            if not isinstance(value["input"], dict):
+                raise validation_error(
+                    f"The format of the value at {where}.toolUse.input is invalid. Provide a json object for the field and "
+                    "try again."
+                )
+            return ToolUseBlock(value["toolUseId"], value["name"], cast(Json, value["input"]))
+        case "assistant", "reasoningContent" if value.get("reasoningText"):
+            return ReasoningBlock(value["reasoningText"]["text"])
+        case _:
+            raise validation_error(
+                f"This model doesn't support the {kind} content block at {where} in a message of role {role}. Remove it and "
+                "try again."
+            )
+
+
+def _tool_result(where: str, result: Json) -> ToolResultBlock:
+    texts: list[str] = []
+    for i, block in enumerate(result["content"]):
+        (kind, value), *_ = ((key, item) for key, item in block.items() if item is not None)
+        if kind not in ("text", "json"):
+            raise validation_error(f"This model doesn't support the {kind} content block at {where}.content.{i}.")
+        texts.append(value if kind == "text" else json.dumps(value, ensure_ascii=False))
+    error = result.get("status") == "error"
+    if error and not texts:
+        raise validation_error(f"The content field at {where} cannot be empty when status value is error.")
+    return ToolResultBlock(result["toolUseId"], "\n".join(texts), error)
+
+
+def _system(index: int, block: Json) -> str:
+    if block.get("text") is None:
+        raise validation_error(f"This model doesn't support {next(iter(block))} at system.{index}. Remove it and try again.")
+    return cast(str, block["text"])
+
+
+def _tools(config: Json | None) -> tuple[tuple[Tool, ...], Json]:
+    """The tools, and toolChoice as it came."""
+    if config is None:
+        return (), {}
+    tools: dict[str, Tool] = {}
+    for i, entry in enumerate(config["tools"]):
+        spec = entry.get("toolSpec")
+        where = f"toolConfig.tools.{i}"
+        if spec is None:
+            raise validation_error(f"This model doesn't support {next(iter(entry))} at {where}. Remove it and try again.")
+        schema = spec["inputSchema"]["json"]
+        if not isinstance(schema, dict) or cast(Json, schema).get("type") != "object":
+            raise validation_error(f"The value at {where}.toolSpec.inputSchema.json.type must be one of the following: object.")
+        if spec["name"] in tools:
+            raise validation_error(f"The tool {spec['name']} is already defined at {where}.")
+        tools[spec["name"]] = Tool(spec["name"], spec.get("description") or "", cast(Json, schema))
+    given: Json = config.get("toolChoice") or {}
+    choice = {key: value for key, value in given.items() if value is not None}
+    if "tool" in choice and choice["tool"]["name"] not in tools:
+        raise validation_error(f"The tool {choice['tool']['name']} at toolConfig.toolChoice.tool.name is not defined.")
+    return tuple(tools.values()), choice
+
+
+def _check_conversation(messages: Sequence[Message], tools: Sequence[Tool]) -> None:
+    if not messages or messages[0].role != "user":
+        raise validation_error(
+            "A conversation must start with a user message. Try again with a conversation that starts with a user message."
+        )
+    awaited: list[str] = []
+    for i, message in enumerate(messages):
+        if i and message.role == messages[i - 1].role:
+            raise validation_error(
+                "A conversation must alternate between user and assistant roles. Make sure the conversation alternates "
+                "between user and assistant roles and try again."
+            )
+        where = f"messages.{i}.content"
+        uses = [block.id for block in message.content if isinstance(block, ToolUseBlock)]
+        results = [block.id for block in message.content if isinstance(block, ToolResultBlock)]
+        if (uses or results) and not tools:
+            raise validation_error("The toolConfig field must be defined when using toolUse and toolResult content blocks.")
+        for kind, ids in (("toolUse", uses), ("toolResult", results)):
+            if len(set(ids)) < len(ids):
+                raise validation_error(f"The {kind} blocks at {where} contain duplicate Ids: {', '.join(ids)}")
+        missing = [id_ for id_ in awaited if id_ not in results]
+        if missing:
+            raise validation_error(f"Expected toolResult blocks at {where} for the following Ids: {', '.join(missing)}")
+        if len(results) > len(awaited):
+            raise validation_error(
+                f"The number of toolResult blocks at {where} exceeds the number of toolUse blocks of previous turn."
+            )
+        awaited = uses
+    if messages[-1].role != "user":
+        raise validation_error(
+            "This model does not support assistant message prefill. The conversation must end with a user message."
+        )
+
+
+def _check_traits(call: ConverseCall) -> None:
+    traits = call.traits
+    if call.system and "system" not in traits.accepts:
+        raise validation_error(
+            "This model doesn't support system messages. Try again without a system message or use a model that supports "
+            "system messages."
+        )
+    if call.tools and "tools" not in traits.accepts:
+        raise validation_error("This model doesn't support tool use.")
+    given = {
+        "max_tokens": call.max_tokens,
+        "temperature": call.temperature,
+        "top_p": call.top_p,
+        "stop": call.stop or None,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    for name in given:
+        if name not in traits.accepts:
+            field = _FIELDS[name]
+            raise validation_error(f"This model doesn't support the {field} field. Remove {field} and try again.")
+    both = sorted(traits.exclusive & set(given))
+    if len(both) > 1:
+        raise validation_error(
+            f"The model returned the following errors: {' and '.join(f'`{name}`' for name in both)} cannot both be specified "
+            "for this model. Please use only one."
+        )
+    bound = traits.max_output_tokens
+    if call.max_tokens is not None and call.max_tokens > bound:
+        raise validation_error(
+            f"The maximum tokens you requested exceeds the model limit of {bound}. Try again with a maximum tokens value that "
+            f"is lower than {bound}."
+        )
+
+
+_FIELDS = {"max_tokens": "maxTokens", "temperature": "temperature", "top_p": "topP", "stop": "stopSequences"}

@@ -1,0 +1,1 @@
+"""OpenAI's, DeepSeek's and vLLM's stand-in."""

@@ -1,0 +1,847 @@
+"""ServerlessBedrockApi: what AWS would notice of it."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+import pytest
+
+from llm_gateway import errors
+from llm_gateway.operations import OPERATIONS
+from llm_gateway.routes import ROUTES_FILE, load
+from pulumi_llm.routing.providers import OWN_ENVIRONMENT_BYTES
+from pulumi_llm_local.program.arguments import revealed
+from support import programs
+from support.programs import Recording, run_chat
+
+API = "aws:apigateway/"
+METHOD, INTEGRATION = f"{API}method:Method", f"{API}integration:Integration"
+METHOD_RESPONSE, INTEGRATION_RESPONSE = f"{API}methodResponse:MethodResponse", f"{API}integrationResponse:IntegrationResponse"
+RESPONSE, RESOURCE = f"{API}response:Response", f"{API}resource:Resource"
+FUNCTION, ALIAS, PERMISSION = "aws:lambda/function:Function", "aws:lambda/alias:Alias", "aws:lambda/permission:Permission"
+LOG_GROUP, POLICY = "aws:cloudwatch/logGroup:LogGroup", "aws:iam/rolePolicy:RolePolicy"
+
+ORIGIN = "https://chat.example.com"
+KEYS = [{"name": "web", "tenant": "acme", "models": ["fast"]}, {"name": "batch"}]
+IMPORT = "arn:aws:bedrock:us-east-1:123456789012:imported-model/abcdefghijkl"
+
+
+@pytest.fixture(scope="module")
+def plain() -> Recording:
+    """Only what must be given."""
+    return run_chat()
+
+
+@pytest.fixture(scope="module")
+def full() -> Recording:
+    """Everything is given, in another Region."""
+    return programs.run(
+        lambda: programs.chat(
+            models=[{"name": "fast", "model": "gpt-oss-20b"}, {"name": "imported", "model": "mock"}],
+            region="eu-west-2",
+            keys=KEYS,
+            throttle={"rate_limit": 2.5, "burst_limit": 3},
+            daily_quota=7,
+            stage_throttle={"rate_limit": 50, "burst_limit": 60},
+            cors_allow_origin=ORIGIN,
+            memory_mb=1024,
+            timeout_seconds=895,
+            log_retention_days=365,
+            access_logs=False,
+            debug=True,
+            deletion_protection=False,
+            web_adapter_layer_version=30,
+            tags={"Team": "search"},
+        ),
+        config={"aws:region": "eu-west-2"},
+    )
+
+
+@pytest.fixture(scope="module")
+def open_to_all() -> Recording:
+    """No authentication."""
+    return run_chat(auth="none")
+
+
+@pytest.fixture(params=["dev", "prod", "plain", "full", "open_to_all"])
+def each(request: pytest.FixtureRequest) -> Recording:
+    """What holds for every stack holds for each of these."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=["dev", "prod", "plain", "full"])
+def keyed(request: pytest.FixtureRequest) -> Recording:
+    """Those that ask for a key."""
+    return request.getfixturevalue(request.param)
+
+
+# The routes.
+
+
+def routes(recording: Recording, type: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """What there is of a type, by method and path."""
+    paths = {recording.named("chat-api").state["rootResourceId"]: ""}
+    parts = [revealed(resource.inputs) | {"id": resource.id} for resource in recording.of_type(RESOURCE)]
+    while len(paths) <= len(parts):
+        paths.update({p["id"]: f"{paths[p['parentId']]}/{p['pathPart']}" for p in parts if p["parentId"] in paths})
+    found = [revealed(resource.inputs) for resource in recording.of_type(type)]
+    return {(inputs["httpMethod"], paths[inputs["resourceId"]]): inputs for inputs in found}
+
+
+OPERATION_ROUTES = {(operation.method, operation.path): operation for operation in OPERATIONS}
+PATHS = {operation.path for operation in OPERATIONS}
+
+
+def test_there_is_a_method_for_every_operation_and_a_preflight_for_every_path(each: Recording) -> None:
+    expected = {*OPERATION_ROUTES, *(("OPTIONS", path) for path in PATHS)}
+    assert set(routes(each, METHOD)) == expected
+    assert set(routes(each, INTEGRATION)) == expected
+
+
+@pytest.mark.assumes("stream-uri")
+@pytest.mark.assumes("stream-time")
+def test_every_method_streams_from_the_published_function(each: Recording) -> None:
+    alias = each.named("chat-alias")
+    assert alias.inputs["name"] == "live"
+    region = alias.state["arn"].split(":")[3]
+    uri = f"arn:aws:apigateway:{region}:lambda:path/2021-11-15/functions/{alias.state['arn']}/response-streaming-invocations"
+    assert alias.state["arn"].endswith(":live")
+    timeout = each.inputs("chat-function")["timeout"]
+    for route, integration in routes(each, INTEGRATION).items():
+        if route[0] != "OPTIONS":
+            assert integration["type"] == "AWS_PROXY"
+            assert integration["responseTransferMode"] == "STREAM"
+            assert integration["integrationHttpMethod"] == "POST"
+            assert integration["uri"] == uri
+            # The function's own error must arrive; a streamed answer takes 15 minutes at most.
+            assert timeout * 1000 < integration["timeoutMilliseconds"] <= 900_000
+
+
+@pytest.mark.assumes("stream-permission")
+def test_nothing_calls_what_is_not_published(each: Recording) -> None:
+    assert "$LATEST" not in json.dumps([each.inputs(r.name) for r in each.custom() if r.type != FUNCTION])
+    for alias in each.of_type(ALIAS):
+        assert str(alias.inputs["functionVersion"]).isdigit()
+    for permission in each.of_type(PERMISSION):
+        assert permission.inputs["qualifier"] == "live"
+        assert permission.inputs["action"] == "lambda:InvokeFunction"
+        assert permission.inputs["principal"] == "apigateway.amazonaws.com"
+    api = each.named("chat-api").state["executionArn"]
+    assert each.inputs("chat-permission")["sourceArn"] == f"{api}/{each.inputs('chat-stage')['stageName']}/*"
+
+
+def test_a_caller_must_be_known_except_for_health_and_the_description(keyed: Recording) -> None:
+    authorizer = keyed.named("chat-authorizer")
+    public = {route for route in OPERATION_ROUTES if route[1] in ("/health", "/openapi.json")}
+    for route, method in routes(keyed, METHOD).items():
+        if route in public or route[0] == "OPTIONS":
+            assert method["authorization"] == "NONE"
+            assert not method.get("apiKeyRequired")
+            assert "authorizerId" not in method
+        else:
+            assert method["authorization"] == "CUSTOM"
+            assert method["apiKeyRequired"] is True
+            assert method["authorizerId"] == authorizer.id
+
+
+@pytest.mark.assumes("identity-source")
+def test_the_authorizer_is_asked_at_every_request_and_names_the_key(keyed: Recording) -> None:
+    authorizer, alias = keyed.inputs("chat-authorizer"), keyed.named("chat-authorizer-alias")
+    assert authorizer["type"] == "REQUEST"
+    assert authorizer["authorizerResultTtlInSeconds"] == 0
+    # A request that lacks an identity source is refused unasked: the key may stand in either of two headers.
+    assert "header" not in authorizer["identitySource"]
+    assert alias.state["arn"] in authorizer["authorizerUri"]
+    assert keyed.inputs("chat-api")["apiKeySource"] == "AUTHORIZER"
+    source = f"{keyed.named('chat-api').state['executionArn']}/authorizers/{keyed.named('chat-authorizer').id}"
+    assert keyed.inputs("chat-authorizer-permission")["sourceArn"] == source
+
+
+def test_a_body_must_be_a_json_object(each: Recording) -> None:
+    model, validator = each.inputs("chat-body-model"), each.named("chat-validator")
+    assert json.loads(model["schema"])["type"] == "object"
+    assert validator.inputs["validateRequestBody"] is True
+    posts = {route: method for route, method in routes(each, METHOD).items() if route[0] == "POST"}
+    assert posts
+    for route, method in routes(each, METHOD).items():
+        if route in posts:
+            assert method["requestModels"] == {"application/json": model["name"]}
+            assert method["requestValidatorId"] == validator.id
+        else:
+            assert "requestModels" not in method
+
+
+# Browsers, and API Gateway's own answers.
+
+ORIGINS = {"dev": "*", "prod": "*", "plain": "*", "open_to_all": "*", "full": ORIGIN}
+
+
+def test_a_browser_may_ask_every_path(each: Recording, request: pytest.FixtureRequest) -> None:
+    origin = ORIGINS[request.node.callspec.params["each"]]
+    responses, declared = routes(each, INTEGRATION_RESPONSE), routes(each, METHOD_RESPONSE)
+    for path in PATHS:
+        integration = routes(each, INTEGRATION)["OPTIONS", path]
+        assert integration["type"] == "MOCK"
+        response = responses["OPTIONS", path]
+        answered = json.loads(integration["requestTemplates"]["application/json"])["statusCode"]
+        assert str(answered) == response["statusCode"] == declared["OPTIONS", path]["statusCode"]
+        assert dict.fromkeys(response["responseParameters"], True) == declared["OPTIONS", path]["responseParameters"]
+        prefix = "method.response.header.Access-Control-"
+        headers = {name.removeprefix(prefix): value for name, value in response["responseParameters"].items()}
+        assert headers["Allow-Origin"] == f"'{origin}'"
+        methods = {method for method, of in OPERATION_ROUTES if of == path}
+        assert set(headers["Allow-Methods"].strip("'").split(",")) == {*methods, "OPTIONS"}
+        assert "authorization" in headers["Allow-Headers"].lower(), "a wildcard does not cover it"
+        assert int(headers["Max-Age"].strip("'")) > 0
+    assert each.inputs("chat-function")["environment"]["variables"]["CORS_ALLOW_ORIGIN"] == origin
+
+
+def gateway_responses(recording: Recording) -> dict[str, dict[str, Any]]:
+    found = [revealed(resource.inputs) for resource in recording.of_type(RESPONSE)]
+    return {inputs["responseType"]: inputs for inputs in found}
+
+
+ERROR_TYPES = {value for name, value in vars(errors).items() if name.isupper() and isinstance(value, str)}
+
+
+def test_api_gateways_own_errors_have_the_one_shape(each: Recording, request: pytest.FixtureRequest) -> None:
+    origin = ORIGINS[request.node.callspec.params["each"]]
+    found = gateway_responses(each)
+    assert {"DEFAULT_4XX", "DEFAULT_5XX"} <= set(found), "whatever has no answer of its own"
+    for kind, response in found.items():
+        assert set(response["responseTemplates"]) == {"application/json"}
+        body = json.loads(response["responseTemplates"]["application/json"])
+        assert set(body) == {"error"}
+        assert set(body["error"]) == {"type", "code", "message", "request_id"}
+        assert body["error"]["request_id"] == "$context.requestId"
+        assert body["error"]["type"] in ERROR_TYPES
+        assert body["error"]["message"]
+        headers = {n.removeprefix("gatewayresponse.header."): v for n, v in response["responseParameters"].items()}
+        assert headers["Access-Control-Allow-Origin"] == f"'{origin}'"
+        exposed = headers["Access-Control-Expose-Headers"].lower()
+        assert "retry-after" in exposed
+        assert "x-request-id" in exposed
+        # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gatewayResponse-definition.html
+        assert all(re.fullmatch(r"'[^']*'|context\.\w+", value) for value in headers.values())
+        if kind.startswith("DEFAULT"):
+            assert "statusCode" not in response, "each keeps its own status"
+        elif response["statusCode"] == "429":
+            assert body["error"]["type"] == errors.RATE_LIMIT
+            assert int(headers["Retry-After"].strip("'")) >= 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "error_type"),
+    [
+        ("BAD_REQUEST_BODY", "400", errors.INVALID_REQUEST),
+        ("UNAUTHORIZED", "401", errors.AUTHENTICATION),
+        ("ACCESS_DENIED", "403", errors.PERMISSION),
+        ("MISSING_AUTHENTICATION_TOKEN", "404", errors.NOT_FOUND),  # AWS's name of an unknown route
+        ("REQUEST_TOO_LARGE", "413", errors.INVALID_REQUEST),
+        ("THROTTLED", "429", errors.RATE_LIMIT),
+        ("QUOTA_EXCEEDED", "429", errors.RATE_LIMIT),
+        ("INTEGRATION_FAILURE", "502", errors.SERVER),
+        ("INTEGRATION_TIMEOUT", "504", errors.SERVER),
+    ],
+)
+def test_what_a_caller_meets_at_the_gateway(plain: Recording, kind: str, status: str, error_type: str) -> None:
+    response = gateway_responses(plain)[kind]
+    body = json.loads(response["responseTemplates"]["application/json"])
+    assert (response["statusCode"], body["error"]["type"]) == (status, error_type)
+
+
+def test_a_throttle_and_a_used_up_quota_are_told_apart(plain: Recording) -> None:
+    bodies = [gateway_responses(plain)[kind]["responseTemplates"] for kind in ("THROTTLED", "QUOTA_EXCEEDED")]
+    codes = {json.loads(body["application/json"])["error"]["code"] for body in bodies}
+    assert len(codes) == 2
+
+
+# The deployment is a picture of all that; it must be taken after it, and again when it changes.
+
+
+def test_the_deployment_waits_for_all_that_it_pictures(each: Recording) -> None:
+    pictured = (METHOD, INTEGRATION, METHOD_RESPONSE, INTEGRATION_RESPONSE, RESPONSE)
+    parts = {resource.urn for kind in pictured for resource in each.of_type(kind)}
+    assert parts <= set(each.named("chat-deployment").dependencies)
+    assert each.named("chat-deployment").urn in each.named("chat-stage").dependencies
+    # API Gateway refuses an answer to an integration that is not there yet.
+    for resource in each.of_type(INTEGRATION_RESPONSE):
+        assert any(INTEGRATION in urn for urn in resource.dependencies)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cors_allow_origin": ORIGIN},
+        {"timeout_seconds": 60},
+        {"auth": "none"},
+        {"customize": {"integration": {"timeout_milliseconds": 10_000}}},
+        {"customize": {"gateway-response": {"response_templates": {"application/json": "{}"}}}},
+    ],
+    ids=str,
+)
+def test_a_change_of_the_routes_is_deployed(plain: Recording, change: dict[str, Any]) -> None:
+    assert run_chat(**change).inputs("chat-deployment")["triggers"] != plain.inputs("chat-deployment")["triggers"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"memory_mb": 1024},
+        {"log_retention_days": 7},
+        {"daily_quota": 5},
+        {"keys": KEYS},
+        {"models": [*programs.MODELS, {"name": "more", "model": "qwen3-32b"}]},
+        {"tags": {"Team": "search"}},
+        {"debug": True},
+    ],
+    ids=str,
+)
+def test_another_change_deploys_nothing_anew(plain: Recording, change: dict[str, Any]) -> None:
+    assert run_chat(**change).inputs("chat-deployment")["triggers"] == plain.inputs("chat-deployment")["triggers"]
+
+
+def test_the_same_program_gives_the_same_inputs(plain: Recording) -> None:
+    def comparable(recording: Recording) -> dict[str, Any]:
+        plain_inputs = {resource.urn: revealed(resource.inputs) for resource in recording.of_type()}
+        return json.loads(json.dumps(plain_inputs, default=vars))
+
+    assert comparable(run_chat()) == comparable(plain)
+
+
+# The limits.
+
+
+@pytest.mark.parametrize(
+    ("recording", "keys", "throttle", "quota"),
+    [
+        ("dev", {"default"}, (10, 20), 1_000),
+        ("prod", {"default"}, (10, 20), 10_000),
+        ("plain", {"default"}, (10, 20), 1_000),
+        ("full", {"web", "batch"}, (2.5, 3), 7),
+    ],
+)
+def test_every_key_is_in_the_usage_plan(
+    request: pytest.FixtureRequest, recording: str, keys: set[str], throttle: tuple[float, int], quota: int
+) -> None:
+    found: Recording = request.getfixturevalue(recording)
+    plan = found.inputs("chat-usage-plan")
+    assert plan["apiStages"] == [{"apiId": found.named("chat-api").id, "stage": "api"}]
+    assert (plan["throttleSettings"]["rateLimit"], plan["throttleSettings"]["burstLimit"]) == throttle
+    assert plan["quotaSettings"] == {"limit": quota, "period": "DAY"}
+    for name in keys:
+        member = found.inputs(f"chat-usage-plan-key-{name}")
+        assert member["usagePlanId"] == found.named("chat-usage-plan").id
+        assert member["keyId"] == found.named(f"chat-key-{name}").id
+        assert member["keyType"] == "API_KEY"
+    assert len(found.of_type(f"{API}apiKey:ApiKey")) == len(keys)
+
+
+def test_the_whole_stage_has_a_limit_of_its_own(plain: Recording, full: Recording, open_to_all: Recording) -> None:
+    for recording, limits in ((plain, (100, 200)), (open_to_all, (100, 200)), (full, (50, 60))):
+        settings = recording.inputs("chat-stage-settings")
+        assert settings["methodPath"] == "*/*"
+        assert (settings["settings"]["throttlingRateLimit"], settings["settings"]["throttlingBurstLimit"]) == limits
+        assert settings["settings"]["dataTraceEnabled"] is False, "it would log what callers say"
+
+
+# The functions.
+
+
+@pytest.mark.assumes("adapter-layer")
+def test_the_function_is_what_the_web_adapter_runs(each: Recording) -> None:
+    function = each.inputs("chat-function")
+    assert function["runtime"] == "python3.13"
+    assert function["architectures"] == ["arm64"]
+    assert function["handler"] == "run.sh"
+    assert function["publish"] is True
+    region = each.named("chat-function").state["arn"].split(":")[3]
+    (layer,) = function["layers"]
+    assert re.fullmatch(rf"arn:aws:lambda:{region}:753240598075:layer:LambdaAdapterLayerArm64:\d+", layer)
+    variables = function["environment"]["variables"]
+    assert variables["AWS_LAMBDA_EXEC_WRAPPER"] == "/opt/bootstrap"
+    assert variables["AWS_LWA_INVOKE_MODE"] == "response_stream"
+    assert variables["AWS_LWA_READINESS_CHECK_PATH"] == "/health"
+
+
+def test_what_is_asked_for_reaches_the_function(plain: Recording, full: Recording) -> None:
+    before, after = plain.inputs("chat-function"), full.inputs("chat-function")
+    assert (before["memorySize"], before["timeout"]) == (512, 300)
+    assert (after["memorySize"], after["timeout"]) == (1024, 895)
+    assert before["layers"][0].endswith(":27")
+    assert after["layers"][0].endswith(":30")
+    assert "DEBUG" not in before["environment"]["variables"]
+    assert after["environment"]["variables"]["DEBUG"] == "true"
+    assert before["environment"]["variables"]["AUTHORIZATION"] == "api_key"
+
+
+def test_both_functions_run_one_bundle_and_are_published(keyed: Recording) -> None:
+    functions = [resource.inputs for resource in keyed.of_type(FUNCTION)]
+    assert len(functions) == 2
+    folders = [Path(function["code"].path) for function in functions]
+    contents = [{path.relative_to(folder) for path in folder.rglob("*.*")} for folder in folders]
+    # Without them, another model does not redeploy the authorizer.
+    assert contents[0] ^ contents[1] == {Path(ROUTES_FILE)}, "the routes are for the function that reads them"
+    assert {function["runtime"] for function in functions} == {"python3.13"}
+    assert all(function["publish"] for function in functions)
+    authorizer = keyed.inputs("chat-authorizer-function")
+    assert authorizer["environment"]["variables"] == {
+        "AUTHORIZATION": "api_key",
+        "KEYS_TABLE": keyed.named("chat-keys-table").state["name"],
+    }
+    assert "layers" not in authorizer
+
+
+def test_a_function_starts_only_after_it_may_do_what_it_must(each: Recording) -> None:
+    for function in each.of_type(FUNCTION):
+        (role,) = (role for role in each.of_type("aws:iam/role:Role") if role.state["arn"] == function.inputs["role"])
+        own = {policy.urn for policy in each.of_type(POLICY) if policy.inputs["role"] == role.id}
+        assert own
+        assert own <= set(function.dependencies)
+
+
+# The logs.
+
+
+def test_every_log_has_a_retention_and_a_function_of_its_own(each: Recording, request: pytest.FixtureRequest) -> None:
+    days = {"dev": 7, "prod": 90, "plain": 30, "full": 365, "open_to_all": 30}[request.node.callspec.params["each"]]
+    groups = {group.state["name"]: group for group in each.of_type(LOG_GROUP)}
+    assert [group.inputs["retentionInDays"] for group in groups.values()] == [days] * len(groups)
+    written = [function.inputs["loggingConfig"]["logGroup"] for function in each.of_type(FUNCTION)]
+    assert set(written) <= set(groups)
+    assert len(set(written)) == len(written)
+
+
+def test_requests_are_logged_without_what_they_say(plain: Recording, prod: Recording) -> None:
+    for recording in (plain, prod):
+        access = recording.inputs("chat-stage")["accessLogSettings"]
+        assert access["destinationArn"] == recording.named("chat-access-logs").state["arn"]
+        fields = json.loads(access["format"])
+        assert "$context.requestId" in fields.values(), "API Gateway asks for it"
+        assert all(re.fullmatch(r"\$context\.[\w.]+", value) for value in fields.values())
+
+
+def test_access_logs_can_be_off(dev: Recording, full: Recording) -> None:
+    for recording in (dev, full):
+        assert "accessLogSettings" not in recording.inputs("chat-stage")
+        assert "chat-access-logs" not in recording.names()
+
+
+# The roles.
+
+
+def statements(recording: Recording, policies: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each statement of each policy, or of the policy of that name, with the policy's name."""
+    for policy in recording.of_type(POLICY):
+        if policies not in ("", policy.name):
+            continue
+        document = json.loads(revealed(policy.inputs)["policy"])
+        assert document["Version"] == "2012-10-17"
+        for statement in document["Statement"]:
+            yield policy.name, statement
+
+
+def resources(statement: Mapping[str, Any]) -> list[str]:
+    return statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
+
+
+def test_every_statement_is_scoped(each: Recording) -> None:
+    groups = {f"{group.state['arn']}:*" for group in each.of_type(LOG_GROUP)}  # a group's streams, and nothing else
+    for _, statement in statements(each):
+        assert statement["Effect"] == "Allow"
+        assert not any("*" in action for action in statement["Action"])
+        assert [arn for arn in resources(statement) if "*" in arn and arn not in groups] == []
+        assert all(arn.startswith("arn:aws:") for arn in resources(statement))
+    for role in each.of_type("aws:iam/role:Role"):
+        (trust,) = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
+        assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
+
+
+def test_a_role_may_do_what_its_function_does_and_no_more(keyed: Recording) -> None:
+    may = [(name, action) for name, statement in statements(keyed) for action in statement["Action"]]
+    assert set(may) == {
+        ("chat-logs-policy", "logs:CreateLogStream"),
+        ("chat-logs-policy", "logs:PutLogEvents"),
+        ("chat-bedrock-policy", "bedrock:InvokeModel"),
+        ("chat-bedrock-policy", "bedrock:InvokeModelWithResponseStream"),
+        ("chat-authorizer-logs-policy", "logs:CreateLogStream"),
+        ("chat-authorizer-logs-policy", "logs:PutLogEvents"),
+        ("chat-authorizer-policy", "dynamodb:GetItem"),
+    }
+    for name, statement in statements(keyed):
+        if statement["Action"] == ["dynamodb:GetItem"]:
+            assert resources(statement) == [keyed.named("chat-keys-table").state["arn"]]
+        if "logs:PutLogEvents" in statement["Action"]:
+            group = "chat-authorizer-logs" if "authorizer" in name else "chat-logs"
+            assert resources(statement) == [f"{keyed.named(group).state['arn']}:*"]
+    for policy in keyed.of_type(POLICY):
+        role = "chat-authorizer-role" if "authorizer" in policy.name else "chat-role"
+        assert policy.inputs["role"] == keyed.named(role).id
+    for function, role in (("chat-function", "chat-role"), ("chat-authorizer-function", "chat-authorizer-role")):
+        assert keyed.inputs(function)["role"] == keyed.named(role).state["arn"]
+
+
+def bedrock(recording: Recording) -> list[dict[str, Any]]:
+    return [statement for _, statement in statements(recording, "chat-bedrock-policy")]
+
+
+@pytest.mark.parametrize(
+    ("recording", "models"),
+    [
+        ("dev", {"deepseek.v3.2", "openai.gpt-oss-20b-1:0", "anthropic.claude-haiku-4-5-20251001-v1:0"}),
+        (
+            "prod",
+            {
+                "deepseek.v3.2",
+                "openai.gpt-oss-120b-1:0",
+                "qwen.qwen3-32b-v1:0",
+                "anthropic.claude-haiku-4-5-20251001-v1:0",
+            },
+        ),
+        ("full", {"openai.gpt-oss-20b-1:0"}),
+    ],
+)
+def test_exactly_the_configured_models_may_be_called(request: pytest.FixtureRequest, recording: str, models: set[str]) -> None:
+    found = bedrock(request.getfixturevalue(recording))
+    arns = [arn for statement in found for arn in resources(statement)]
+    assert {arn.rpartition("/")[2] for arn in arns if ":foundation-model/" in arn} == models
+    # A model behind a profile is allowed only through a profile that is allowed itself.
+    profiles = {arn for arn in arns if ":inference-profile/" in arn}
+    paired = {s["Condition"]["StringEquals"]["bedrock:InferenceProfileArn"] for s in found if "Condition" in s}
+    assert paired == profiles
+    for statement in found:
+        through = any("anthropic" in arn and ":foundation-model/" in arn for arn in resources(statement))
+        assert ("Condition" in statement) == through
+
+
+def test_the_accounts_own_model_may_be_called() -> None:
+    models = [{"name": "own", "model": IMPORT, "base_model": "deepseek-r1-distill-llama-8b"}]
+    (statement,) = bedrock(run_chat(models=models))
+    assert resources(statement) == [IMPORT]
+
+
+def test_without_bedrock_there_is_no_access_to_it() -> None:
+    mocked = run_chat(models=[{"name": "fast", "model": "mock"}])
+    assert "chat-bedrock-policy" not in mocked.names()
+    assert "bedrock:" not in json.dumps([statement for _, statement in statements(mocked)])
+    assert mocked.invoked == []
+
+
+def test_a_preview_already_knows_which_models_may_be_called() -> None:
+    preview = run_chat(preview=True)
+    assert programs.holds_unknown(preview.named("chat-logs-policy").inputs["policy"])
+    assert not programs.holds_unknown(preview.named("chat-bedrock-policy").inputs["policy"])
+    assert bedrock(preview) == bedrock(run_chat())
+
+
+# The providers.
+
+PROVIDERS = {
+    "deepseek": {
+        "type": "openai_compatible",
+        "base_url": "https://api.deepseek.com",
+        "secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:deepseek-AbCdEf",
+        "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+    },
+    "claude": {"type": "anthropic", "secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:claude-GhIjKl"},
+    "vllm": {"type": "openai_compatible", "base_url": "http://10.0.0.5:8000/v1"},
+}
+ROUTED = [
+    {
+        "name": "chat",
+        "targets": [
+            {"model": "gpt-oss-20b"},
+            *({"provider": p, "model": "m", "context_tokens": 8_192, "max_output_tokens": 1_024} for p in PROVIDERS),
+        ],
+    }
+]
+
+
+@pytest.fixture(scope="module")
+def routed() -> Recording:
+    """A Bedrock model, with providers behind it."""
+    return run_chat(models=ROUTED, providers=PROVIDERS)
+
+
+def test_the_function_reads_where_the_providers_and_their_keys_are(routed: Recording) -> None:
+    function = routed.inputs("chat-function")
+    read = load(Path(function["code"].path) / ROUTES_FILE, function["environment"]["variables"])
+    assert [target.name for target in read.aliases[0].targets] == [
+        "bedrock/gpt-oss-20b",
+        "deepseek/m",
+        "claude/m",
+        "vllm/m",
+    ]
+    found = {endpoint.name: (endpoint.type, endpoint.base_url, endpoint.secret_arn) for endpoint in read.endpoints}
+    assert found == {
+        "deepseek": ("openai_compatible", "https://api.deepseek.com", PROVIDERS["deepseek"]["secret_arn"]),
+        "claude": ("anthropic", "https://api.anthropic.com", PROVIDERS["claude"]["secret_arn"]),
+        "vllm": ("openai_compatible", "http://10.0.0.5:8000/v1", ""),
+    }
+
+
+def test_exactly_the_providers_secrets_may_be_read(routed: Recording) -> None:
+    assert [statement for _, statement in statements(routed, "chat-secrets-policy")] == [
+        {
+            "Sid": "ReadSecrets",
+            "Effect": "Allow",
+            "Action": ["secretsmanager:GetSecretValue"],
+            "Resource": [PROVIDERS["claude"]["secret_arn"], PROVIDERS["deepseek"]["secret_arn"]],
+        },
+        {
+            "Sid": "DecryptSecrets",
+            "Effect": "Allow",
+            "Action": ["kms:Decrypt"],
+            "Resource": [PROVIDERS["deepseek"]["kms_key_arn"]],
+            "Condition": {"StringEquals": {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}},
+        },
+    ]
+    assert routed.inputs("chat-secrets-policy")["role"] == routed.named("chat-role").id
+    assert routed.named("chat-secrets-policy").urn in routed.named("chat-function").dependencies
+
+
+@pytest.mark.parametrize(
+    ("changes", "sids"),
+    [({"kms_key_arn": None}, ["ReadSecrets"]), ({"secret_arn": None, "kms_key_arn": None}, [])],
+)
+def test_what_is_not_needed_is_not_allowed(changes: dict[str, None], sids: list[str]) -> None:
+    provider = {key: value for key, value in PROVIDERS["deepseek"].items() if key not in changes}
+    found = run_chat(models=[{**ROUTED[0], "targets": [ROUTED[0]["targets"][1]]}], providers={"deepseek": provider})
+    assert [statement["Sid"] for _, statement in statements(found, "chat-secrets-policy")] == sids
+    assert ("chat-secrets-policy" in found.names()) == bool(sids)
+    assert "chat-bedrock-policy" not in found.names()
+
+
+def test_without_providers_there_is_nothing_of_them(each: Recording) -> None:
+    assert "chat-secrets-policy" not in each.names()
+    assert not any(name.startswith("PROVIDER_") for name in each.inputs("chat-function")["environment"]["variables"])
+
+
+def test_what_the_component_sets_itself_leaves_the_providers_their_part(each: Recording, routed: Recording) -> None:
+    for recording in (each, routed):
+        variables = recording.inputs("chat-function")["environment"]["variables"].items()
+        own = sum(len(name) + len(value) for name, value in variables if not name.startswith("PROVIDER_"))
+        assert own <= OWN_ENVIRONMENT_BYTES - 253, "a host's name of 253 characters as the origin has room, too"
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_a_secret_of_the_same_program_is_taken(preview: bool) -> None:
+    def program() -> None:
+        key = aws.kms.Key("key")
+        secret = aws.secretsmanager.Secret("deepseek", kms_key_id=key.arn)
+        provider = {**PROVIDERS["deepseek"], "secret_arn": secret.arn, "kms_key_arn": key.arn}
+        programs.chat(models=[{**ROUTED[0], "targets": ROUTED[0]["targets"][:2]}], providers={"deepseek": provider})
+
+    recording = programs.run(program, preview=preview)
+    policy = recording.inputs("chat-secrets-policy")["policy"]
+    variables = recording.inputs("chat-function")["environment"]["variables"]
+    assert programs.holds_unknown(policy) == programs.holds_unknown(variables) == preview
+    if not preview:
+        arn = recording.named("deepseek").state["arn"]
+        assert variables["PROVIDER_DEEPSEEK_SECRET_ARN"] == arn
+        (read, decrypt) = (statement for _, statement in statements(recording, "chat-secrets-policy"))
+        assert (read["Resource"], decrypt["Resource"]) == ([arn], [recording.named("key").state["arn"]])
+
+
+# The keys.
+
+
+def values_of_keys(recording: Recording) -> dict[str, str]:
+    keys = recording.of_type(f"{API}apiKey:ApiKey")
+    return {key.name.removeprefix("chat-key-"): revealed(key.state["value"]) for key in keys}
+
+
+def test_a_key_is_stored_by_its_hash_alone(keyed: Recording) -> None:
+    keys = values_of_keys(keyed)
+    table = keyed.inputs("chat-keys-table")
+    items = {}
+    for item in keyed.of_type("aws:dynamodb/tableItem:TableItem"):
+        inputs = revealed(item.inputs)
+        assert inputs["tableName"] == keyed.named("chat-keys-table").state["name"]
+        assert inputs["hashKey"] == table["hashKey"]
+        items[item.name.removeprefix("chat-key-item-")] = json.loads(inputs["item"])
+    assert set(items) == set(keys)
+    for name, value in keys.items():
+        assert items[name][table["hashKey"]] == {"S": hashlib.sha256(value.encode()).hexdigest()}
+        assert items[name]["name"] == {"S": name}
+        given = json.dumps([resource.inputs for resource in keyed.custom()], default=str)
+        assert value not in given, "no resource is given the key itself"
+
+
+def test_a_key_carries_its_tenant_and_its_models(full: Recording) -> None:
+    web, batch = (json.loads(full.inputs(f"chat-key-item-{name}")["item"]) for name in ("web", "batch"))
+    assert (web["tenant"], web["models"]) == ({"S": "acme"}, {"L": [{"S": "fast"}]})
+    assert (batch["tenant"], batch["models"]) == ({"S": "default"}, {"L": []})
+
+
+def test_the_keys_leave_as_secrets(keyed: Recording) -> None:
+    outputs = keyed.named("chat").outputs
+    for name in ("api_keys", "default_api_key"):
+        assert programs.is_secret(outputs[name])
+    values = revealed(outputs["api_keys"])
+    assert revealed(outputs["default_api_key"]) == values["web" if "web" in values else "default"], "the first that is given"
+    assert values == values_of_keys(keyed)
+
+
+def test_the_table_of_keys_is_protected(plain: Recording, full: Recording) -> None:
+    table = plain.inputs("chat-keys-table")
+    assert table["deletionProtectionEnabled"] is True
+    assert table["pointInTimeRecovery"]["enabled"] is True
+    assert table["serverSideEncryption"]["enabled"] is True
+    assert table["billingMode"] == "PAY_PER_REQUEST", "nothing is paid while idle"
+    assert full.inputs("chat-keys-table")["deletionProtectionEnabled"] is False
+
+
+def test_without_authentication_there_is_nothing_of_it(open_to_all: Recording) -> None:
+    kinds = {resource.type.rpartition(":")[2] for resource in open_to_all.custom()}
+    assert kinds.isdisjoint({"Authorizer", "ApiKey", "UsagePlan", "UsagePlanKey", "Table", "TableItem"})
+    assert [function.name for function in open_to_all.of_type(FUNCTION)] == ["chat-function"]
+    assert not any(name.startswith("chat-authorizer") for name in open_to_all.names())
+    for method in routes(open_to_all, METHOD).values():
+        assert method["authorization"] == "NONE"
+        assert not method.get("apiKeyRequired")
+    assert open_to_all.inputs("chat-api")["apiKeySource"] == "HEADER"
+    assert open_to_all.inputs("chat-function")["environment"]["variables"]["AUTHORIZATION"] == "none"
+    assert revealed(open_to_all.named("chat").outputs["default_api_key"]) == ""
+
+
+def test_without_authentication_the_keys_are_an_empty_map(open_to_all: Recording) -> None:
+    assert revealed(open_to_all.named("chat").outputs["api_keys"]) == {}
+
+
+# The outputs.
+
+
+def test_the_outputs_say_where_it_is(each: Recording) -> None:
+    outputs, stage = each.named("chat").outputs, each.named("chat-stage")
+    assert outputs["url"] == stage.state["invokeUrl"]
+    assert not outputs["url"].endswith("/")
+    assert outputs["stream_url"] == f"{outputs['url']}/chat/stream"
+    assert outputs["function_name"] == each.named("chat-function").state["name"]
+    assert outputs["function_alias_arn"] == each.named("chat-alias").state["arn"]
+    assert outputs["log_group_name"] == each.named("chat-logs").state["name"]
+    assert outputs["rest_api_id"] == each.named("chat-api").id
+    assert outputs["stage_name"] == stage.inputs["stageName"]
+
+
+# The arguments.
+
+
+def test_every_wrong_argument_is_told_at_once_and_nothing_is_made() -> None:
+    with pytest.raises(pulumi.InputPropertiesError) as error:
+        run_chat(
+            models=[
+                {"name": "a", "model": "gpt-oss-20c"},
+                {"name": "a", "model": "gpt-oss-20b"},
+                {"name": "b", "model": "titan-embed-text-v2"},
+            ],
+            auth="password",
+            keys=[{"name": "k"}, {"name": "k", "models": ["nope"]}],
+            timeout_seconds=900,
+            log_retention_days=31,
+            customize={"functoin": {}},
+        )
+    found = {detail["property_path"]: detail["reason"] for detail in error.value.errors or []}
+    assert {path: reason.partition(";")[0].partition(" Any")[0] for path, reason in found.items()} == {
+        "customize.functoin": "is no child of this component",
+        "models[0].model": "'gpt-oss-20c' is no model of the catalogue",
+        "models[1].name": "'a' is there already",
+        "models[2].model": "'titan-embed-text-v2' is an embedding model",
+        "auth": "must be 'api_key', 'jwt', 'iam' or 'none', not 'password'",
+        "keys[1].name": "'k' is there already",
+        "keys[1].models": "'nope' is not among the models a, a, b",
+        "timeout_seconds": "must be between 10 and 895, not 900",
+        "log_retention_days": (
+            "must be one of 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, "
+            "3288, 3653, not 31"
+        ),
+    }
+    assert "did you mean 'function'?" in found["customize.functoin"]
+    head, *lines = str(error.value).splitlines()
+    assert head == "ServerlessBedrockApi has arguments that are wrong:"
+    assert [line.strip() for line in lines] == [f"{path}: {reason}" for path, reason in found.items()]
+
+
+@pytest.mark.parametrize(
+    ("args", "path"),
+    [
+        ({"models": []}, "models"),
+        ({"timeout_seconds": 9}, "timeout_seconds"),
+        ({"models": [{"model": "gpt-oss-20b"}]}, "models[0].name"),
+        ({"throttle": {"rate_limit": 5}}, "throttle.burst_limit"),
+        ({"memory": 512}, "memory"),
+        ({"cors_allow_origin": "https://a'b"}, "cors_allow_origin"),
+    ],
+    ids=str,
+)
+def test_a_wrong_argument_is_told(args: dict[str, Any], path: str) -> None:
+    with pytest.raises(pulumi.InputPropertiesError) as error:
+        run_chat(**args)
+    assert [detail["property_path"] for detail in error.value.errors or []] == [path]
+
+
+def test_without_a_region_that_is_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    with pytest.raises(pulumi.InputPropertiesError) as error:
+        programs.run(programs.chat, config={})
+    assert [detail["property_path"] for detail in error.value.errors or []] == ["region"]
+
+
+# Changes to one child.
+
+
+def changed(before: Recording, after: Recording) -> dict[str, dict[str, Any]]:
+    """What inputs differ, by resource and argument."""
+    differences = {}
+    for name in {*before.names(), *after.names()}:
+        old, new = before.inputs(name), after.inputs(name)
+        keys = {key for key in {*old, *new} if key != "code" and old.get(key) != new.get(key)}
+        if keys:
+            differences[name] = {key: new.get(key) for key in keys}
+    return differences
+
+
+@pytest.mark.parametrize(
+    ("customize", "expected"),
+    [
+        ({"function": {"memory_size": 2048}}, {"chat-function": {"memorySize": 2048}}),
+        (
+            {"function": {"reserved_concurrent_executions": 5}, "logs": {"skip_destroy": True}},
+            {"chat-function": {"reservedConcurrentExecutions": 5}, "chat-logs": {"skipDestroy": True}},
+        ),
+        (
+            {"key": {"enabled": False}},
+            {"chat-key-default": {"enabled": False}},
+        ),
+        ({}, {}),
+    ],
+    ids=str,
+)
+def test_customize_changes_that_child_and_no_other(
+    plain: Recording, customize: dict[str, Any], expected: dict[str, dict[str, Any]]
+) -> None:
+    assert changed(plain, run_chat(customize=customize)) == expected
+
+
+@pytest.mark.parametrize(
+    ("customize", "path", "hint"),
+    [
+        ({"functions": {}}, "customize.functions", "did you mean 'function'?"),
+        ({"zzz": {}}, "customize.zzz", "there are keys-table, "),
+        ({"function": {"memory": 1}}, "customize.function.memory", "Function has no such argument; did you mean 'memory"),
+        ({"stage": {"zzz": 1}}, "customize.stage.zzz", "Stage has no such argument"),
+        ({"function": {"resource_name": "mine"}}, "customize.function.resource_name", "Function has no such argument"),
+    ],
+    ids=str,
+)
+def test_customize_refuses_what_there_is_not(customize: dict[str, Any], path: str, hint: str) -> None:
+    with pytest.raises(pulumi.InputPropertiesError) as error:
+        run_chat(customize=customize)
+    (detail,) = error.value.errors or []
+    assert detail["property_path"] == path
+    assert hint in detail["reason"]

@@ -1,0 +1,364 @@
+"""A stack's configuration: what is right loads, and every mistake is told at once with its place and what would be right."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pulumi_llm import stack_settings
+from pulumi_llm.stack_settings import Settings, SettingsError
+from support import programs
+
+RIGHT: dict[str, Any] = {"environment": "qa", "aws:region": "us-east-1", "models": ["gpt-oss-20b"]}
+ABSENT = object()
+
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+RETENTION = "1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653"
+NEEDS_DEVELOPMENT = (
+    "pulumi-llm:api.auth: 'none' lets anyone spend this account's money; use 'api_key', or set pulumi-llm:development to true "
+    "in a developer's own environment"
+)
+DEBUG_NEEDS_DEVELOPMENT = "pulumi-llm:api.debug: shows causes to callers, so it needs pulumi-llm:development to be true"
+ORIGIN_FORM = "is not of the form of an origin, such as https://chat.example.com, or '*'"
+CLAUDE = {"provider": "type", "model": "claude-opus", "context_tokens": 200_000, "max_output_tokens": 32_000}
+NAME_FORM = "is not of the form of a name: small letters, digits, '.', '_' and '-', at most 63"
+
+
+def mistakes(**changes: Any) -> list[str]:
+    """What is told of `RIGHT` with some changes; nothing where it is right."""
+    raw = {key: value for key, value in {**RIGHT, **changes}.items() if value is not ABSENT}
+    try:
+        stack_settings.parse(raw)
+    except SettingsError as error:
+        head, *lines = str(error).splitlines()
+        assert head == f"the configuration has {f'{len(lines)} mistakes' if len(lines) > 1 else 'a mistake'}:"
+        return [line.removeprefix("  ") for line in lines]
+    return []
+
+
+WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
+    # Keys.
+    "a key with a near one": ({"model": ["x"]}, ["pulumi-llm:model: is not known; did you mean 'models'?"]),
+    "a key with none near": (
+        {"vpc": 1},
+        [
+            "pulumi-llm:vpc: is not known; there are account_baseline, api, development, environment, models, owner, "
+            "providers, tags"
+        ],
+    ),
+    "a key of a component": (
+        {"api": {"memory": 512}},
+        ["pulumi-llm:api.memory: is not known; did you mean 'memory_mb'?"],
+    ),
+    "a key deep down": (
+        {"api": {"throttle": {"burst": 3}}},
+        ["pulumi-llm:api.throttle.burst: is not known; did you mean 'burst_limit'?"],
+    ),
+    # What must be there.
+    "no models": ({"models": ABSENT}, ["pulumi-llm:models: is required, but not set"]),
+    "an empty list of models": ({"models": []}, ["pulumi-llm:models: must hold at least 1"]),
+    "an empty list of keys": ({"api": {"keys": []}}, ["pulumi-llm:api.keys: must hold at least 1"]),
+    # Types.
+    "a text for a list": ({"models": "gpt-oss-20b"}, ["pulumi-llm:models: must be a list, not 'gpt-oss-20b'"]),
+    "a list for an object": ({"api": [1]}, ["pulumi-llm:api: must hold keys and values, not [1]"]),
+    "a number for an object": (
+        {"api": {"throttle": 5}},
+        ["pulumi-llm:api.throttle: must hold keys and values, not 5"],
+    ),
+    "a text for a whole number": (
+        {"api": {"daily_quota": "many"}},
+        ["pulumi-llm:api.daily_quota: must be a whole number, not 'many'"],
+    ),
+    "a fraction for a whole number": (
+        {"api": {"daily_quota": 1.5}},
+        ["pulumi-llm:api.daily_quota: must be a whole number, not 1.5"],
+    ),
+    "a text for a number": (
+        {"api": {"throttle": {"rate_limit": "x"}}},
+        ["pulumi-llm:api.throttle.rate_limit: must be a number, not 'x'"],
+    ),
+    "a text for true or false": (
+        {"api": {"enabled": "maybe"}},
+        ["pulumi-llm:api.enabled: must be true or false, not 'maybe'"],
+    ),
+    "a number for a text": ({"tags": {"Team": 1}}, ["pulumi-llm:tags.Team: must be a string, not 1"]),
+    # Bounds and forms.
+    "below a bound": ({"api": {"memory_mb": 128}}, ["pulumi-llm:api.memory_mb: must be at least 256, not 128"]),
+    "above a bound": ({"api": {"timeout_seconds": 900}}, ["pulumi-llm:api.timeout_seconds: must be at most 895, not 900"]),
+    "bounds of a throttle": (
+        {"api": {"throttle": {"rate_limit": 0, "burst_limit": 99_999}}},
+        [
+            "pulumi-llm:api.throttle.rate_limit: must be at least 0.1, not 0",
+            "pulumi-llm:api.throttle.burst_limit: must be at most 5000, not 99999",
+        ],
+    ),
+    "a retention that CloudWatch does not take": (
+        {"api": {"log_retention_days": 31}},
+        [f"pulumi-llm:api.log_retention_days: must be one of {RETENTION}, not 31"],
+    ),
+    "an origin without its scheme": (
+        {"api": {"cors_allow_origin": "chat.example.com"}},
+        [f"pulumi-llm:api.cors_allow_origin: 'chat.example.com' {ORIGIN_FORM}"],
+    ),
+    "an origin with a path": (
+        {"api": {"cors_allow_origin": "https://example.com/chat"}},
+        [f"pulumi-llm:api.cors_allow_origin: 'https://example.com/chat' {ORIGIN_FORM}"],
+    ),
+    "a name that is none": (
+        {"models": [{"name": "Good Model", "model": "gpt-oss-20b"}, "gpt-oss-20b"]},
+        [f"pulumi-llm:models[0].name: 'Good Model' {NAME_FORM}"],
+    ),
+    "an environment that is no name": ({"environment": "QA"}, [f"pulumi-llm:environment: 'QA' {NAME_FORM}"]),
+    "an unknown kind of authentication": (
+        {"api": {"auth": "password"}},
+        ["pulumi-llm:api.auth: must be 'api_key', 'jwt', 'iam' or 'none', not 'password'"],
+    ),
+    # Models.
+    "an unknown model": (
+        {"models": ["claude-haiku-9"]},
+        [
+            "pulumi-llm:models[0]: 'claude-haiku-9' is no model of the catalogue; did you mean 'claude-haiku-4-5'? "
+            "Any Bedrock ARN can be given in full, too."
+        ],
+    ),
+    "a model that has ended": (
+        {"models": ["claude-3-5-haiku"]},
+        [
+            "pulumi-llm:models[0]: 'claude-3-5-haiku' has ended: Bedrock refuses every call of it; "
+            "use 'claude-haiku-4-5' instead"
+        ],
+    ),
+    "an embedding model": (
+        {"models": ["titan-embed-text-v2"]},
+        ["pulumi-llm:models[0]: 'titan-embed-text-v2' is an embedding model; it cannot chat"],
+    ),
+    "a model that is elsewhere": (
+        {"aws:region": "eu-west-1", "models": ["llama-3-3-70b"]},
+        ["pulumi-llm:models[0]: 'llama-3-3-70b' cannot be called from eu-west-1, only from us-east-1, us-east-2, us-west-2"],
+    ),
+    "an alias twice": (
+        {"models": ["gpt-oss-20b", {"name": "gpt-oss-20b", "model": "gpt-oss-120b"}]},
+        ["pulumi-llm:models[1].name: 'gpt-oss-20b' is there already; every alias needs a name of its own"],
+    ),
+    # Keys of callers.
+    "a key twice": (
+        {"api": {"keys": [{"name": "k"}, {"name": "j"}, {"name": "k"}]}},
+        ["pulumi-llm:api.keys[2].name: 'k' is there already; every key needs a name of its own"],
+    ),
+    "a key with an unknown alias": (
+        {"models": ["gpt-oss-20b", "qwen3-32b"], "api": {"keys": [{"name": "k", "models": ["qwen3-32b", "nope"]}]}},
+        ["pulumi-llm:api.keys[0].models[1]: 'nope' is not among the models; choose of gpt-oss-20b, qwen3-32b"],
+    ),
+    # Who may call.
+    "tokens without their issuer": (
+        {"api": {"auth": "jwt"}},
+        ["pulumi-llm:api.jwt: is required with auth 'jwt': the issuer and the audiences"],
+    ),
+    "an issuer without tokens": (
+        {"api": {"jwt": {"issuer": "https://id.example.com", "audiences": ["chat"]}}},
+        ["pulumi-llm:api.jwt: is only for auth 'jwt', not 'api_key'"],
+    ),
+    "keys without API keys": (
+        {"api": {"auth": "iam", "keys": [{"name": "k"}]}},
+        ["pulumi-llm:api.keys: are only for auth 'api_key', not 'iam'"],
+    ),
+    "an issuer that is not safe": (
+        {"api": {"auth": "jwt", "jwt": {"issuer": "http://id.example.com", "audiences": []}}},
+        [
+            "pulumi-llm:api.jwt.issuer: 'http://id.example.com' is not of the form of an issuer, such as https://id.example.com",
+            "pulumi-llm:api.jwt.audiences: must hold at least 1",
+        ],
+    ),
+    # What only a developer's environment may do.
+    "no authentication": ({"api": {"auth": "none"}}, [NEEDS_DEVELOPMENT]),
+    "causes told to callers": ({"api": {"debug": True}}, [DEBUG_NEEDS_DEVELOPMENT]),
+}
+
+WRONG |= {
+    "causes told to callers, spelled as a text": (
+        {"api": {"debug": "true"}},
+        ["pulumi-llm:api.debug: must be true or false, not 'true'"],
+    ),
+    "a Region that is none": (
+        {"aws:region": "us-east"},
+        ["aws:region: 'us-east' is not of the form of a Region, such as us-east-1"],
+    ),
+    "a key of a provider": (
+        {"providers": {"type": {"type": "anthropic", "api_key": "hunter2"}}, "models": [{"name": "a", "targets": [CLAUDE]}]},
+        [
+            "pulumi-llm:providers.type.api_key: is not known; there are base_url, kms_key_arn, secret_arn, type",
+            "pulumi-llm:providers.type.secret_arn: is required by https://api.anthropic.com: the ARN of the secret with its "
+            "key",
+        ],
+    ),
+    "a key of a target": (
+        {"models": [{"name": "a", "targets": [{"model": "gpt-oss-20b", "wait": 1}]}]},
+        ["pulumi-llm:models[0].targets[0].wait: is not known; did you mean 'weight'?"],
+    ),
+    "a wrong item of a list": (
+        {"models": [{"model": "gpt-oss-20b"}]},
+        ["pulumi-llm:models[0].name: is required, but not set"],
+    ),
+    "an alias whose model is wrong, used by a key": (
+        {
+            "models": [{"name": "a", "model": "gpt-oss-20b", "extra": 1}, "gpt-oss-20b"],
+            "api": {"keys": [{"name": "k", "models": ["a"]}]},
+        },
+        [
+            "pulumi-llm:models[0].extra: is not known; there are base_model, destination_regions, first_token_seconds, model, "
+            "name, retries, stall_seconds, strategy, targets"
+        ],
+    ),
+    "true for a whole number": (
+        {"api": {"daily_quota": True}},
+        ["pulumi-llm:api.daily_quota: must be a whole number, not True"],
+    ),
+    "an origin with a quote": (
+        {"api": {"cors_allow_origin": "https://a'b"}},
+        [f'pulumi-llm:api.cors_allow_origin: "https://a\'b" {ORIGIN_FORM}'],
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "lines"),
+    [
+        *(pytest.param(*case, id=name) for name, case in WRONG.items()),
+    ],
+)
+def test_a_mistake_is_told_with_its_place_and_what_would_be_right(changes: dict[str, Any], lines: list[str]) -> None:
+    assert mistakes(**changes) == lines
+
+
+FIVE: dict[str, Any] = {
+    "pulumi-llm:models": ["gpt-oss-20b", "claude-3-5-haiku"],
+    "pulumi-llm:api": {"debug": True, "memory_mb": 1, "keys": [{"name": "k", "models": ["nope"]}]},
+    "pulumi-llm:ownr": "me",
+}
+FIVE_LINES = [
+    "pulumi-llm:ownr: is not known; did you mean 'owner'?",
+    "pulumi-llm:api.memory_mb: must be at least 256, not 1",
+    "pulumi-llm:models[1]: 'claude-3-5-haiku' has ended: Bedrock refuses every call of it; use 'claude-haiku-4-5' instead",
+    DEBUG_NEEDS_DEVELOPMENT,
+    "pulumi-llm:api.keys[0].models[0]: 'nope' is not among the models; choose of claude-3-5-haiku, gpt-oss-20b",
+]
+
+
+def test_a_program_with_five_mistakes_tells_exactly_these_and_creates_nothing() -> None:
+    with pytest.raises(SettingsError) as error:
+        programs.run_project(programs.ROOT, "prod", FIVE)
+    head, *lines = str(error.value).splitlines()
+    assert head == "the configuration has 5 mistakes:"
+    assert sorted(line.strip() for line in lines) == sorted(FIVE_LINES)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"development": True, "api": {"auth": "none", "debug": True}},
+        {"api": {"auth": "api_key", "debug": False}},
+        {"models": ["mock", {"name": "imported", "model": "mock"}]},
+        {"api": {"cors_allow_origin": "http://localhost:5173"}},
+        {"api": {"auth": "jwt", "jwt": {"issuer": "https://id.example.com/", "audiences": ["chat"]}}},
+        {"api": {"auth": "iam", "reserved_concurrency": 20, "tracing": True}},
+        {
+            "api": {
+                "domain": {"name": "chat.example.com", "certificate_arn": "arn:aws:acm:us-east-1:123456789012:certificate/a"}
+            }
+        },
+        {"api": {"keys": [{"name": "k", "throttle": {"rate_limit": 1}, "daily_quota": 5}]}},
+        {"api": {"cors_allow_origin": "https://chat.example.com"}},
+        {"models": ["claude-haiku-4-5"], "aws:region": "ap-southeast-2"},
+        {"api": {"keys": [{"name": "k", "tenant": "acme", "models": ["gpt-oss-20b"]}]}},
+    ],
+    ids=str,
+)
+def test_what_is_right_is_taken(changes: dict[str, Any]) -> None:
+    assert mistakes(**changes) == []
+
+
+def loaded(stack: str = "test", **config: str) -> Settings:
+    """What `load` reads from a configuration as the engine hands it over."""
+    found: list[Settings] = []
+    values = {"aws:region": "us-east-1", "pulumi-llm:models": '["gpt-oss-20b"]'}
+    values.update({f"pulumi-llm:{key}": value for key, value in config.items()})
+    programs.run(lambda: found.append(stack_settings.load()), stack=stack, config=values)
+    return found[0]
+
+
+def test_load_names_the_environment_after_the_stack_and_reads_structured_values_as_json() -> None:
+    found = loaded("staging-2", development="true", tags='{"Team": "search"}', api='{"debug": true}')
+    assert (found.environment, found.region, found.development, found.api.debug) == ("staging-2", "us-east-1", True, True)
+    assert found.all_tags() == {
+        "Project": "pulumi-llm",
+        "Environment": "staging-2",
+        "ManagedBy": "Pulumi",
+        "Team": "search",
+    }
+
+
+def test_a_tag_of_the_configuration_wins_and_the_owner_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OWNER", "ada")
+    assert loaded().all_tags()["Owner"] == "ada"
+    assert loaded(owner="grace", tags='{"Environment": "mine"}').all_tags() == {
+        "Project": "pulumi-llm",
+        "Environment": "mine",
+        "ManagedBy": "Pulumi",
+        "Owner": "grace",
+    }
+
+
+def test_the_region_comes_from_the_environment_where_the_stack_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-west-2")
+    found: list[Settings] = []
+    config = {"pulumi-llm:models": '["gpt-oss-20b"]'}
+    programs.run(lambda: found.append(stack_settings.load()), config=config)
+    assert found[0].region == "eu-west-2"
+
+
+def test_a_region_of_the_project_is_not_known() -> None:
+    with pytest.raises(SettingsError, match="pulumi-llm:region: is not known"):
+        loaded(region="eu-west-2")
+
+
+def test_a_text_of_digits_stays_a_text() -> None:
+    assert loaded(owner="1234").owner == "1234"
+
+
+def tags_of(recording: programs.Recording) -> Mapping[str, str]:
+    return recording.inputs("chat-function")["tags"]
+
+
+def test_dev_and_prod_load_and_differ_in_what_the_specification_says(dev: programs.Recording, prod: programs.Recording) -> None:
+    for recording, environment in ((dev, "dev"), (prod, "prod")):
+        assert tags_of(recording)["Environment"] == environment
+        assert recording.inputs("chat-stage")["stageName"] == "api"
+        assert recording.of_type("aws:apigateway/apiKey:ApiKey"), "api_key is on in both"
+        assert set(recording.stack_outputs) == {
+            "api_gateway_url",
+            "stream_url",
+            "api_key_value",
+            "cloudwatch_log_group",
+            "lambda_function_name",
+        }
+        assert programs.is_secret(recording.stack_outputs["api_key_value"])
+    assert not dev.inputs("chat-keys-table")["deletionProtectionEnabled"]
+    assert prod.inputs("chat-keys-table")["deletionProtectionEnabled"]
+    assert dev.inputs("chat-logs")["retentionInDays"] < prod.inputs("chat-logs")["retentionInDays"]
+
+
+def test_a_third_environment_is_one_new_file(tmp_path: Path) -> None:
+    for name in ("__main__.py", "Pulumi.yaml"):
+        shutil.copy(programs.ROOT / name, tmp_path)
+    (tmp_path / "Pulumi.qa.yaml").write_text("config:\n  aws:region: eu-west-2\n  pulumi-llm:models: [gpt-oss-20b]\n")
+    qa = programs.run_project(tmp_path, "qa")
+    assert tags_of(qa)["Environment"] == "qa"
+    assert qa.stack_outputs["api_gateway_url"].endswith(".execute-api.eu-west-2.amazonaws.com/api")
+
+
+def test_a_component_is_switched_off_by_its_setting() -> None:
+    nothing = programs.run_project(programs.ROOT, "dev", {"pulumi-llm:api": {"enabled": False}})
+    assert nothing.of_type() == []
+    assert nothing.stack_outputs == {}

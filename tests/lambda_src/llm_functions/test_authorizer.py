@@ -1,0 +1,230 @@
+"""The authorizer as Lambda calls it, its table played by a DynamoDB on the wire."""
+
+import importlib
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from llm_gateway.identity.caller import Caller, caller_from_context, key_hash
+from llm_gateway.identity.keys import item
+
+pytestmark = pytest.mark.timeout(20)
+
+KEY = "sk-a-key-of-the-test"
+CALLER = Caller("acme", "ci", ("full", "r1"))
+ARN = "arn:aws:execute-api:us-east-1:123456789012:a1b2c3/live/POST/v1/chat/completions"
+
+
+class Table(ThreadingHTTPServer):
+    """DynamoDB with one table, or an answer that is to come instead. (A loop of its own runs in the handler's thread.)"""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.items = {key_hash(KEY): item(key_hash(KEY), CALLER)}
+        self.instead: tuple[int, bytes] | None = None
+        self.requests: list[tuple[dict[str, str], Any]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Table
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.server.requests.append(({name.lower(): value for name, value in self.headers.items()}, body))
+        found = self.server.items.get(body["Key"]["key_hash"]["S"])
+        status, content = self.server.instead or (200, json.dumps({"Item": found} if found else {}).encode())
+        head = (
+            f"HTTP/1.1 {status} Whatever\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: {len(content)}\r\n\r\n"
+        )
+        self.wfile.write(head.encode() + content)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def table() -> Iterator[Table]:
+    with Table() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def authorizer(table: Table, monkeypatch) -> Iterator[Any]:
+    """The module as a new environment imports it: it reads its configuration then."""
+    for name, value in {
+        "AUTHORIZATION": "api_key",
+        "KEYS_TABLE": "the-keys",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "AKIATEST",
+        "AWS_SECRET_ACCESS_KEY": "test-secret",
+        "AWS_SESSION_TOKEN": "test-token",
+        "AWS_ENDPOINT_URL_DYNAMODB": table.url,
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delitem(sys.modules, "llm_functions.authorizer", raising=False)
+    module = importlib.import_module("llm_functions.authorizer")
+    yield module
+    sys.modules.pop("llm_functions.authorizer", None)
+    module._loop.close()
+
+
+def event(arn: str = ARN, **headers: str) -> dict[str, Any]:
+    return {"type": "REQUEST", "methodArn": arn, "headers": {name.replace("_", "-"): v for name, v in headers.items()}}
+
+
+PRESENTED: list[dict[str, str]] = [
+    {"Authorization": f"Bearer {KEY}"},
+    {"authorization": f"bearer {KEY}"},
+    {"AUTHORIZATION": f"BEARER {KEY}"},
+    {"x_api_key": KEY},
+    {"X_Api_Key": KEY},
+    {"X_API_KEY": KEY},
+    {"authorization": f"Bearer {KEY}", "x_api_key": "another"},
+    {"Host": "x", "User_Agent": "y", "x_api_key": KEY},
+]
+
+
+@pytest.mark.parametrize("headers", PRESENTED)
+def test_a_known_key(authorizer, table, headers: dict[str, str]) -> None:
+    answer = authorizer.handler(event(**headers), None)
+    assert answer == {
+        "principalId": "ci",
+        "policyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Action": "execute-api:Invoke",
+                    "Effect": "Allow",
+                    "Resource": "arn:aws:execute-api:us-east-1:123456789012:a1b2c3/live/*",
+                }
+            ],
+        },
+        "context": {"tenant": "acme", "key": "ci", "models": "full,r1"},
+        "usageIdentifierKey": KEY,
+    }
+    assert caller_from_context(answer["context"]) == CALLER
+    json.dumps(answer)
+
+
+@pytest.mark.parametrize(
+    ("arn", "resource"),
+    [
+        ("arn:aws:execute-api:eu-west-1:1:api/dev/GET/", "arn:aws:execute-api:eu-west-1:1:api/dev/*"),
+        ("arn:aws:execute-api:eu-west-1:1:api/prod/$connect", "arn:aws:execute-api:eu-west-1:1:api/prod/*"),
+        ("arn:aws-cn:execute-api:cn-north-1:1:api/prod/POST/chat", "arn:aws-cn:execute-api:cn-north-1:1:api/prod/*"),
+    ],
+)
+def test_the_policy_covers_the_stage_and_no_other(authorizer, arn: str, resource: str) -> None:
+    (statement,) = authorizer.handler(event(arn, x_api_key=KEY), None)["policyDocument"]["Statement"]
+    assert statement["Resource"] == resource
+
+
+def test_what_the_table_is_asked(authorizer, table) -> None:
+    authorizer.handler(event(x_api_key=KEY), None)
+    ((headers, body),) = table.requests
+    assert body == {"TableName": "the-keys", "Key": {"key_hash": {"S": key_hash(KEY)}}}
+    assert headers["x-amz-target"] == "DynamoDB_20120810.GetItem"
+    assert headers["content-type"] == "application/x-amz-json-1.0"
+    assert "/us-east-1/dynamodb/aws4_request" in headers["authorization"]
+    assert headers["x-amz-security-token"] == "test-token"
+    assert KEY not in repr((headers, body))
+
+
+def test_a_known_key_is_looked_up_once(authorizer, table) -> None:
+    answers = [authorizer.handler(event(x_api_key=KEY), None) for _ in range(3)]
+    assert answers[0] == answers[1] == answers[2] and len(table.requests) == 1
+
+
+NO_KEY: list[dict[str, Any]] = [
+    event(),
+    event(x_api_key=""),
+    event(authorization="Bearer "),
+    event(authorization="Basic YTpi"),
+    event(authorization=KEY),
+    {"methodArn": ARN, "headers": None},
+    {"methodArn": ARN},
+]
+
+
+@pytest.mark.parametrize("without", NO_KEY)
+def test_no_key_is_unauthorized_without_asking_the_table(authorizer, table, without: dict[str, Any]) -> None:
+    with pytest.raises(Exception, match=r"^Unauthorized$"):
+        authorizer.handler(without, None)
+    assert table.requests == []
+
+
+def test_an_unknown_key_is_unauthorized_each_time(authorizer, table) -> None:
+    for _ in range(2):
+        with pytest.raises(Exception, match=r"^Unauthorized$"):
+            authorizer.handler(event(x_api_key="unknown"), None)
+    assert len(table.requests) == 2
+
+
+def test_a_key_that_no_header_should_hold_is_unauthorized(authorizer) -> None:
+    for key in ("schlüssel", "🙂", "a" * 10_000):
+        with pytest.raises(Exception, match=r"^Unauthorized$"):
+            authorizer.handler(event(x_api_key=key), None)
+
+
+FAILURES = {
+    "refused": (400, b'{"__type": "com.amazonaws.dynamodb.v20120810#ResourceNotFoundException", "message": "no table"}'),
+    "throttled": (400, b'{"__type": "x#ProvisionedThroughputExceededException", "message": "slow"}'),
+    "down": (500, b'{"__type": "InternalServerError"}'),
+    "no JSON": (200, b"<html>"),
+    "a page": (503, b"<html>"),
+    "another item": (200, b'{"Item": {"key_hash": {"S": "x"}}}'),
+}
+
+
+@pytest.mark.parametrize("instead", FAILURES.values(), ids=FAILURES)
+def test_a_table_that_fails_is_neither_yes_nor_unauthorized(authorizer, table, instead: Any) -> None:
+    table.instead = instead
+    with pytest.raises(Exception) as failed:
+        authorizer.handler(event(x_api_key=KEY), None)
+    assert "Unauthorized" not in str(failed.value) and KEY not in str(failed.value)
+    table.instead = None
+    assert authorizer.handler(event(x_api_key=KEY), None)["principalId"] == "ci"  # and the next call is served
+
+
+def test_a_table_that_is_not_there(authorizer, table, monkeypatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")
+    with pytest.raises(Exception) as failed:
+        authorizer.handler(event(x_api_key=KEY), None)
+    assert "Unauthorized" not in str(failed.value)
+
+
+def test_a_known_key_is_served_while_the_table_fails(authorizer, table) -> None:
+    authorizer.handler(event(x_api_key=KEY), None)
+    table.instead = FAILURES["down"]
+    assert authorizer.handler(event(x_api_key=KEY), None)["principalId"] == "ci"
+
+
+def test_without_a_table_the_function_does_not_start() -> None:
+    environ = {"AUTHORIZATION": "api_key", "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    started = subprocess.run(
+        [sys.executable, "-c", "import llm_functions.authorizer"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert started.returncode != 0 and "KeyError: 'KEYS_TABLE'" in started.stderr

@@ -1,0 +1,261 @@
+"""The service against its own description, /openapi.json: called with whatever that allows, and with what it does not."""
+
+import ast
+import asyncio
+import inspect
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.generation import hypothesis as patches
+
+from lambda_src.conftest import Wire
+from llm_functions.http.openapi import document
+from llm_gateway import errors
+from llm_gateway.operations import MAX_BODY_BYTES, OPERATIONS
+from llm_gateway.routes import Alias, Routes, Target
+
+pytestmark = pytest.mark.timeout(120)
+
+# Else it takes the values out of what hypothesis reports of any other test in this process.
+patches.setup._is_patched = True
+
+_ALL: Any = ("max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools", "reasoning_effort")
+
+
+def _alias(name: str, *targets: tuple[str, str], accepts: Any = _ALL) -> Alias:
+    return Alias(
+        name=name,
+        targets=tuple(
+            Target(f"{provider}/{name}-{place}", provider, model, 10**9, 10**9, accepts, temperature_max=2.0)
+            for place, (provider, model) in enumerate(targets)
+        ),
+        retries=0,
+    )
+
+
+BEDROCK = ("bedrock", "test.all-v1:0")
+# One that answers everything, one that has rules of its own, one with two targets.
+ROUTES = Routes(
+    (
+        _alias("mock", ("mock", "mock")),
+        _alias("full", BEDROCK, accepts=_ALL[:-1]),
+        _alias("two", BEDROCK, ("bedrock", "test.bare-v1"), accepts=_ALL[:-1]),
+    )
+)
+
+
+def schema(models: list[str] | None = None, auth: str = "none") -> Any:
+    return schemathesis.openapi.from_dict(json.loads(document(models or ROUTES.names(), auth)))
+
+
+# Whatever is sent.
+
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+)
+CONFIG = "[phases.coverage]\nunexpected-methods = []\n"
+
+
+async def test_whatever_is_sent_the_answer_is_as_described(gateway, bedrock, tmp_path: Path, capsys: Any) -> None:
+    """Boundaries, missing and surplus fields, wrong types, rubbish: no failure of ours, and what is wrong is refused."""
+    service = await gateway((await bedrock()).url, routes=ROUTES)
+    (tmp_path / "schemathesis.toml").write_text(CONFIG)
+    arguments = ["--phases", "coverage,fuzzing", "--mode", "all", "--max-examples", "15", "--seed", "1"]
+    arguments += ["--checks", ",".join(CHECKS), "--request-timeout", "10", "--generation-database", "none"]
+    arguments += ["--suppress-health-check", "all", "--continue-on-failure", "--warnings", "off", "--no-color"]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "schemathesis.cli", "run", f"{service.url}/openapi.json", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        cwd=tmp_path,
+        env={**os.environ, "NO_PROXY": "127.0.0.1", "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    output = (await process.communicate())[0].decode()
+    assert process.returncode == 0, output
+    tested = re.search(r"(\d+) generated, \d+ passed", output)
+    assert tested and int(tested[1]) > 200 and f"Tested: {len(OPERATIONS)}" in output, output
+    assert "Traceback" not in capsys.readouterr().out
+
+
+# What is valid.
+
+
+def sayable(body: dict[str, Any]) -> dict[str, Any]:
+    """A body that the description allows, with what it cannot say put right: the conversation's order, and names of tools."""
+    messages: list[Any] = []
+    for message in body["messages"]:
+        if message["role"] == "tool":
+            continue
+        if message["role"] == "assistant" and not any(other["role"] == "user" for other in messages):
+            messages.append({"role": "user", "content": "Hi"})
+        calls = message.get("tool_calls") or []
+        if calls:
+            calls = [{**call, "id": f"call_{len(messages)}_{i}"} for i, call in enumerate(calls)]
+            calls = [{**call, "function": {**call["function"], "arguments": '{"a": 1}'}} for call in calls]
+        messages += [
+            {**message, "tool_calls": calls} if calls else message,
+            *({"role": "tool", "tool_call_id": call["id"], "content": "Done"} for call in calls),
+        ]
+    if not messages or messages[-1]["role"] not in ("user", "tool"):
+        messages.append({"role": "user", "content": "Hi"})
+    tools = body.get("tools") or []
+    chosen = body.get("tool_choice")
+    if not tools:
+        chosen = None
+    elif isinstance(chosen, dict):
+        chosen = {**chosen, "function": {"name": tools[-1]["function"]["name"]}}
+    bounds = {name: min(body[name], 100) for name in ("max_tokens", "max_completion_tokens") if body.get(name)}
+    return {**body, "messages": messages, "tool_choice": chosen, **bounds}
+
+
+OF_THE_MODEL = {"upstream_rejected", "context_length_exceeded"}
+
+
+@pytest.mark.parametrize(("path", "examples"), [("/chat", 40), ("/chat/stream", 25), ("/v1/chat/completions", 80)])
+async def test_what_is_valid_is_answered(gateway, bedrock, path: str, examples: int) -> None:
+    """By the model that takes everything in any case, by the other one unless it says itself that it will not."""
+    service = await gateway((await bedrock()).url, routes=ROUTES)
+    operation = schema(["mock", "full"])[path]["POST"]
+    answered: list[str] = []
+    with requests.Session() as session:
+        session.trust_env = False
+
+        @settings(
+            max_examples=examples,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
+        def run(case: Any) -> None:
+            body = sayable(case.body) if path.startswith("/v1") else case.body
+            response = session.post(service.url + path, json=body, timeout=20)
+            operation.validate_response(response)
+            if response.status_code != 200:
+                assert body["model"] == "full", response.text
+                error = response.json()["error"]
+                assert error["code"] in OF_THE_MODEL or "full does not take it" in error["message"], response.text
+                return
+            streamed = path == "/chat/stream" or (path != "/chat" and body.get("stream") is True)
+            assert response.headers["content-type"].startswith("text/event-stream" if streamed else "application/json")
+            assert response.headers["x-llm-target"].split("/")[1].startswith(body.get("model") or "mock")
+            answered.append("streamed" if streamed else "whole")
+
+        await asyncio.to_thread(run)
+    assert len(answered) > examples / 2
+    assert set(answered) == {"/chat": {"whole"}, "/chat/stream": {"streamed"}}.get(path, {"whole", "streamed"})
+
+
+# What fails.
+
+
+def refusal(status: int, name: str) -> bytes:
+    return Wire.response(status, {"message": "The cause"}, x_amzn_errortype=name)
+
+
+THROTTLED, DENIED = refusal(429, "ThrottlingException"), refusal(403, "AccessDeniedException")
+FILTERED = Wire.response(200, Wire.converse(reason="guardrail_intervened"))
+# the model asked for, and what Bedrock answers each of its targets -> our status and code
+FAILURES: dict[str, tuple[str, list[bytes], int, str]] = {
+    "throttled": ("full", [THROTTLED], 429, "upstream_throttled"),
+    "not ready": ("full", [refusal(429, "ModelNotReadyException")], 503, "model_not_ready"),
+    "unavailable": ("full", [refusal(503, "ServiceUnavailableException")], 503, "upstream_unavailable"),
+    "misconfigured": ("full", [DENIED], 502, "upstream_misconfigured"),
+    "failed": ("full", [refusal(500, "InternalServerException")], 502, "upstream_failed"),
+    "timed out": ("full", [refusal(408, "ModelTimeoutException")], 504, "upstream_timeout"),
+    "rejected": ("full", [refusal(400, "ValidationException")], 400, "upstream_rejected"),
+    "filtered": ("full", [FILTERED], 400, "content_filter"),
+    "all throttled": ("two", [THROTTLED, THROTTLED], 429, "all_targets_failed"),
+    "all filtered": ("two", [FILTERED, FILTERED], 400, "all_targets_failed"),
+    "throttled and denied": ("two", [THROTTLED, DENIED], 503, "all_targets_failed"),
+    "unknown": ("nobody", [], 404, "model_not_found"),
+}
+PATHS = [operation.path for operation in OPERATIONS if operation.has_body]
+
+
+def asks(path: str, model: str) -> dict[str, Any]:
+    return {
+        "model": model,
+        **({"messages": [{"role": "user", "content": "Hi"}]} if path.startswith("/v1") else {"message": "Hi"}),
+    }
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_failures_are_as_described(gateway, fake, path: str) -> None:
+    answers: list[bytes] = []
+
+    async def script(peer: Any) -> None:
+        while True:
+            await peer.request()
+            await peer.send(answers.pop(0))
+
+    upstream = await fake(script)
+    operation = schema()[path]["POST"]
+    for name, (model, sent, status, code) in FAILURES.items():
+        if path == "/chat/stream" and FILTERED in sent:
+            continue  # a whole answer
+        service = await gateway(upstream.url, routes=ROUTES)
+        answers[:] = sent
+        response = await service.post(path, asks(path, model))
+        assert (response.status_code, service.error_of(response)["code"]) == (status, code), name
+        assert ("retry-after" in response.headers) == (status in (429, 503)), name
+        assert code in operation.definition.raw["responses"][str(status)]["description"], name
+        operation.validate_response(response)
+    large = await service.http.post(path, content=b" " * (MAX_BODY_BYTES + 1))
+    assert (large.status_code, service.error_of(large)["code"]) == (413, "request_too_large")
+    operation.validate_response(large)
+
+
+@pytest.mark.parametrize("auth", ["none", "api_key", "jwt", "iam"])
+async def test_who_may_call_is_described(gateway, auth: str) -> None:
+    """Every operation without credentials, and with those of a caller who may use no model of that name."""
+    service = await gateway(routes=ROUTES, authorization=auth)
+    described = schemathesis.openapi.from_dict((await service.http.get("/openapi.json")).json())
+    schemes = {"none": set(), "api_key": {"bearer", "api_key"}, "jwt": {"bearer"}, "iam": {"sigv4"}}[auth]
+    for operation in OPERATIONS:
+        definition = described[operation.path][operation.method]
+        raw = definition.definition.raw
+        needed = {scheme for requirement in raw.get("security", []) for scheme in requirement}
+        assert needed == (schemes if operation.authorized else set())
+        body = asks(operation.path, "mock") if operation.has_body else None
+        response = await service.http.request(operation.method, operation.path, json=body)
+        refused = operation.authorized and auth != "none"
+        assert response.status_code == (401 if refused else 200)
+        assert {"401", "403"} & set(raw["responses"]) == ({"401", "403"} if refused else set())
+        definition.validate_response(response)
+        if refused and auth != "iam" and operation.has_body:
+            other = service.context({"tenant": "acme", "key": "ci", "models": "full"})
+            response = await service.http.request(operation.method, operation.path, json=body, headers=other)
+            assert (response.status_code, service.error_of(response)["code"]) == (403, "model_not_allowed")
+            definition.validate_response(response)
+
+
+def test_every_code_of_ours_is_described() -> None:
+    ours = {
+        call.args[2].value
+        for call in ast.walk(ast.parse(inspect.getsource(errors)))
+        if isinstance(call, ast.Call)
+        and getattr(call.func, "id", "") == "GatewayError"
+        and isinstance(call.args[2], ast.Constant)
+    }
+    assert len(ours) > 15
+    found = json.loads(document(["mock"], "none"))["components"]["schemas"]["Error"]["properties"]["error"]["properties"][
+        "code"
+    ]
+    assert ours | {"invalid_value"} <= set(found["enum"])

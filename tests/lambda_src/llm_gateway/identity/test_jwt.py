@@ -1,0 +1,185 @@
+"""Tokens of an issuer on loopback, signed by a cryptography library; each kind of wrong token is refused."""
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from llm_gateway.http.client import HttpClient, HttpError
+from llm_gateway.identity.jwt import IssuerError, TokenVerifier
+
+NOW = 1_800_000_000
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+OTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+SHORT = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+
+
+def b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def number(value: int) -> str:
+    return b64(value.to_bytes((value.bit_length() + 7) // 8))
+
+
+def jwk(key: rsa.RSAPrivateKey, kid: str, **more: Any) -> dict[str, Any]:
+    public = key.public_key().public_numbers()
+    return {"kty": "RSA", "kid": kid, "n": number(public.n), "e": number(public.e), **more}
+
+
+class Issuer:
+    """An issuer whose keys and documents a test may change; it counts what is asked."""
+
+    def __init__(self) -> None:
+        self.keys = [jwk(KEY, "one", use="sig", alg="RS256"), jwk(SHORT, "short"), {"kty": "EC", "kid": "ec"}]
+        self.url = ""
+        self.names: str | None = None
+        self.status = 200
+        self.asked = 0
+
+    async def discovery(self, _: web.Request) -> web.Response:
+        self.asked += 1
+        return web.json_response({"issuer": self.names or self.url, "jwks_uri": f"{self.url}/keys"}, status=self.status)
+
+    async def jwks(self, _: web.Request) -> web.Response:
+        return web.json_response({"keys": self.keys})
+
+
+@pytest.fixture
+async def issuer() -> AsyncIterator[Issuer]:
+    made = Issuer()
+    app = web.Application()
+    app.router.add_get("/.well-known/openid-configuration", made.discovery)
+    app.router.add_get("/keys", made.jwks)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield made
+    await runner.cleanup()
+
+
+class Clock:
+    now = float(NOW)
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[HttpClient]:
+    made = HttpClient()
+    yield made
+    await made.close()
+
+
+def verifier(issuer: Issuer, client: HttpClient, clock: Clock | None = None, **changes: Any) -> TokenVerifier:
+    given = {"audiences": ["chat", "other"], "tenant_claim": "org", "models_claim": "", **changes}
+    return TokenVerifier(client, issuer=issuer.url, clock=clock or Clock(), **given)
+
+
+def token(issuer: Issuer, key: rsa.RSAPrivateKey = KEY, header: dict[str, Any] | None = None, **claims: Any) -> str:
+    head = {"alg": "RS256", "kid": "one", "typ": "JWT", **(header or {})}
+    body = {"iss": issuer.url, "aud": "chat", "sub": "me", "org": "acme", "exp": NOW + 300, **claims}
+    body = {name: value for name, value in body.items() if value is not None}
+    signed = f"{b64(json.dumps(head).encode())}.{b64(json.dumps(body).encode())}"
+    return f"{signed}.{b64(key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
+
+
+async def test_a_good_token_tells_its_caller(issuer: Issuer, client: HttpClient) -> None:
+    judge = verifier(issuer, client)
+    for claims in ({}, {"aud": ["x", "other"]}, {"nbf": NOW + 30}, {"exp": NOW - 30}):
+        caller = await judge.caller(token(issuer, **claims))
+        assert caller is not None
+        assert (caller.tenant, caller.key, caller.models) == ("acme", "me", ())
+    assert issuer.asked == 1, "the issuer's keys are remembered"
+
+
+BAD: dict[str, dict[str, Any]] = {
+    "expired": {"exp": NOW - 61},
+    "without an end": {"exp": None},
+    "an end that is no number": {"exp": "tomorrow"},
+    "not yet": {"nbf": NOW + 61},
+    "another audience": {"aud": "else"},
+    "no audience": {"aud": None},
+    "an audience that is no text": {"aud": [1, None]},
+    "another issuer": {"iss": "https://evil.example.com"},
+    "no tenant": {"org": None},
+    "a tenant that is no text": {"org": 7},
+    "an empty tenant": {"org": ""},
+}
+
+
+@pytest.mark.parametrize("claims", BAD.values(), ids=BAD)
+async def test_a_token_with_wrong_claims(issuer: Issuer, client: HttpClient, claims: dict[str, Any]) -> None:
+    assert await verifier(issuer, client).caller(token(issuer, **claims)) is None
+
+
+FORGED: dict[str, Any] = {
+    "another's key": lambda i: token(i, OTHER),
+    "no signature": lambda i: token(i).rpartition(".")[0] + ".",
+    "a cut signature": lambda i: token(i)[:-4],
+    "a signature with zeros before it": lambda i: token(i).rpartition(".")[0] + "." + b64(b"\x00" + b"\x01" * 256),
+    "a number that is its own root": lambda i: token(i).rpartition(".")[0] + "." + b64(b"\x00" * 255 + b"\x01"),
+    "alg none": lambda i: token(i, header={"alg": "none"}),
+    "alg HS256": lambda i: token(i, header={"alg": "HS256"}),
+    "a critical extension": lambda i: token(i, header={"crit": ["b64"]}),
+    "an unknown key": lambda i: token(i, header={"kid": "two"}),
+    "a key that is too short": lambda i: token(i, SHORT, header={"kid": "short"}),
+    "other claims under the signature": lambda i: ".".join(
+        [token(i).split(".")[0], token(i, org="evil").split(".")[1], token(i).split(".")[2]]
+    ),
+    "two parts": lambda i: token(i).rpartition(".")[0],
+    "no JSON": lambda i: f"{b64(b'hello')}.{b64(b'{}')}.{b64(b'x')}",
+    "no base64": lambda i: "a.b.c",
+    "not ASCII": lambda i: "ä.ö.ü",
+    "nothing": lambda i: "",
+}
+
+
+@pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
+async def test_a_forged_token(issuer: Issuer, client: HttpClient, forge: Any) -> None:
+    assert await verifier(issuer, client).caller(forge(issuer)) is None
+
+
+@pytest.mark.parametrize(
+    ("claim", "models"),
+    [(["a", "b"], ("a", "b")), ("a b", ("a", "b")), ([], None), ("", None), (None, None), ({"a": 1}, None)],
+)
+async def test_the_models_that_a_token_allows(issuer: Issuer, client: HttpClient, claim: Any, models: Any) -> None:
+    caller = await verifier(issuer, client, models_claim="models").caller(token(issuer, models=claim))
+    assert (caller and caller.models) == models
+
+
+async def test_a_new_key_is_found_but_not_asked_for_at_every_token(issuer: Issuer, client: HttpClient) -> None:
+    clock = Clock()
+    judge = verifier(issuer, client, clock)
+    assert await judge.caller(token(issuer)) is not None
+    issuer.keys.append(jwk(OTHER, "two"))
+    new = token(issuer, OTHER, header={"kid": "two"})
+    assert await judge.caller(new) is None, "unknown keys are asked for once a minute at most"
+    clock.now += 61
+    assert await judge.caller(new) is not None
+    assert issuer.asked == 2
+    issuer.keys = issuer.keys[3:]
+    clock.now += 3_601
+    assert await judge.caller(token(issuer, exp=clock.now + 60)) is None, "a key that is gone is forgotten within the hour"
+
+
+async def test_an_issuer_that_cannot_be_read_is_an_error_and_no_verdict(issuer: Issuer, client: HttpClient) -> None:
+    issuer.status = 500
+    with pytest.raises(IssuerError, match="answered 500"):
+        await verifier(issuer, client).caller(token(issuer))
+    issuer.status, issuer.names = 200, "https://another.example.com"
+    with pytest.raises(IssuerError, match=r"another\.example\.com"):
+        await verifier(issuer, client).caller(token(issuer))
+    good = token(issuer)
+    issuer.url = "http://127.0.0.1:1"
+    with pytest.raises(HttpError):
+        await verifier(issuer, client).caller(good)

@@ -1,0 +1,240 @@
+"""Each documented setting, changed on a stack that is up: what the engine would then do, and that no state is replaced."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args, get_origin
+
+import pytest
+from pydantic import BaseModel
+
+from pulumi_llm.stack_settings import Settings
+from pulumi_llm_local.aws_types.replacement import STATEFUL
+from pulumi_llm_local.engine.stack import Done, Stack
+from support.programs import ROOT
+from system.engine.conftest import our_stack, succeeded
+
+pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
+
+KEY_ARN = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/1234abcd-12ab-34cd-56ef-1234567890ab"
+DOMAIN = {"name": "chat.example.com", "certificate_arn": CERTIFICATE, "zone_id": "Z0123456789ABCDEFGHIJ"}
+JWT = {"issuer": "https://id.example.com", "audiences": ["chat"]}
+DEFAULT_KEY = {"name": "default"}
+MODELS = ["deepseek-v3-2", "gpt-oss-20b", "claude-haiku-4-5"]
+
+IMPORT = "arn:aws:bedrock:us-east-1:123456789012:imported-model/abcdefghijkl"
+DEEPSEEK = {
+    "type": "openai_compatible",
+    "base_url": "https://api.deepseek.com",
+    "secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:deepseek-AbCdEf",
+    "kms_key_arn": KEY_ARN,
+}
+TARGET = {"provider": "deepseek", "model": "deepseek-chat", "context_tokens": 128_000, "max_output_tokens": 8_192}
+DETAILS = {
+    "accepts": ["max_tokens", "temperature", "top_p", "stop"],
+    "exclusive": ["temperature", "top_p"],
+    "temperature_max": 1.5,
+    "stop_max": 16,
+    "max_tokens_name": "max_completion_tokens",
+}
+
+# A changed function is published as a new version, which its alias then names.
+FUNCTION = "update function alias"
+# Everything that takes tags. A tag publishes no version.
+TAGGED = (
+    "update api authorizer-function authorizer-logs authorizer-role function key-default keys-table logs role stage usage-plan"
+)
+PARAMETERS = "parameter-function-alias-arn parameter-function-name parameter-log-group-name parameter-rest-api-id "
+PARAMETERS += "parameter-stream-url parameter-url"
+# A changed method takes effect with a new deployment, to which the stage is switched before the old one goes.
+DEPLOYMENT = "replace deployment; update stage"
+METHODS = "update method-chat method-chat-completions method-chat-stream method-models"
+KEYS = "authorizer-policy key-default key-item-default keys-table usage-plan usage-plan-key-default"
+AUTHORIZER = "authorizer authorizer-alias authorizer-function authorizer-logs authorizer-logs-policy authorizer-permission "
+AUTHORIZER += "authorizer-role"
+# The key moves from the plan of all to a plan of its own.
+OWN_PLAN = "create usage-plan-default; replace usage-plan-key-default; delete usage-plan"
+
+
+def chat(*targets: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """An alias of several targets."""
+    return {"name": "chat", "targets": list(targets), **more}
+
+
+# What is changed on dev -> what is then done with which children of the component `chat`, or with `account`. `*`: several.
+CASES: list[tuple[dict[str, Any], str]] = [
+    ({"tags": {"Team": "search"}}, f"{TAGGED}; update {PARAMETERS}"),
+    ({"owner": "ana"}, f"{TAGGED}; update {PARAMETERS}"),
+    ({"environment": "staging"}, f"{TAGGED}; replace {PARAMETERS}"),
+    ({"development": False}, ""),
+    ({"models": [*MODELS, "qwen3-32b"]}, f"{FUNCTION}; update bedrock-policy"),
+    ({"models": [{"name": "fast", "model": MODELS[0]}, *MODELS[1:]]}, FUNCTION),
+    ({"models": [{"name": MODELS[0], "model": "qwen3-32b"}, *MODELS[1:]]}, f"{FUNCTION}; update bedrock-policy"),
+    ({"models": [*MODELS, chat({"model": MODELS[0]}, {"model": MODELS[1]}, retries=1, stall_seconds=30)]}, FUNCTION),
+    ({"models": [*MODELS, chat({"model": MODELS[0]}, {"model": MODELS[1]}, first_token_seconds=9.5)]}, FUNCTION),
+    ({"models": [*MODELS, chat({"model": MODELS[0], "weight": 9}, {"model": MODELS[1]}, strategy="weight")]}, FUNCTION),
+    (
+        {"models": [*MODELS, chat({"model": MODELS[0]}, {"model": MODELS[1], "short_prompt_tokens": 9}, strategy="workload")]},
+        FUNCTION,
+    ),
+    (
+        {"models": [*MODELS, chat({"model": IMPORT, "base_model": "deepseek-r1-distill-qwen-7b"})]},
+        f"{FUNCTION}; update bedrock-policy",
+    ),
+    (
+        {"models": [*MODELS[:2], chat({"model": MODELS[2], "destination_regions": ["us-east-1"]})]},
+        f"{FUNCTION}; update bedrock-policy",
+    ),
+    (
+        {"models": [*MODELS, chat({"model": MODELS[0]}, {**TARGET, **DETAILS})], "providers": {"deepseek": DEEPSEEK}},
+        f"{FUNCTION}; create secrets-policy",
+    ),
+    (
+        {"models": [*MODELS, chat(TARGET)], "providers": {"deepseek": {**DEEPSEEK, "secret_arn": None, "kms_key_arn": None}}},
+        FUNCTION,
+    ),
+    # A stack that calls no Bedrock at all may not do so.
+    (
+        {"models": [chat(TARGET)], "providers": {"deepseek": DEEPSEEK}},
+        f"{FUNCTION}; create secrets-policy; delete bedrock-policy",
+    ),
+    ({"api.enabled": False}, "delete *"),
+    (
+        {"api.auth": "jwt", "api.jwt": JWT},
+        f"{FUNCTION} api authorizer-function authorizer-alias; {METHODS}; {DEPLOYMENT}; delete {KEYS}",
+    ),
+    (
+        {"api.auth": "iam"},
+        f"{FUNCTION} api gateway-response-access-denied gateway-response-missing-authentication-token; {METHODS}; "
+        f"{DEPLOYMENT}; create gateway-response-expired-token gateway-response-invalid-signature; delete {KEYS} {AUTHORIZER}",
+    ),
+    ({"api.auth": "none"}, f"{FUNCTION} api; {METHODS}; {DEPLOYMENT}; delete {KEYS} {AUTHORIZER}"),
+    ({"api.authorizer_cache_seconds": 300}, "update authorizer"),
+    ({"api.keys": [DEFAULT_KEY, {"name": "web"}]}, "create key-web key-item-web usage-plan-key-web"),
+    ({"api.keys": [{**DEFAULT_KEY, "tenant": "shop"}]}, "update key-default key-item-default"),
+    ({"api.keys": [{**DEFAULT_KEY, "models": [MODELS[1]]}]}, "update key-item-default"),
+    ({"api.keys": [{**DEFAULT_KEY, "throttle": {"rate_limit": 1, "burst_limit": 2}}]}, OWN_PLAN),
+    ({"api.keys": [{**DEFAULT_KEY, "daily_quota": 5}]}, OWN_PLAN),
+    ({"api.throttle.rate_limit": 1}, "update usage-plan"),
+    ({"api.throttle.burst_limit": 5}, "update usage-plan"),
+    ({"api.daily_quota": 5}, "update usage-plan"),
+    ({"api.stage_throttle.rate_limit": 5}, "update stage-settings"),
+    ({"api.stage_throttle.burst_limit": 5}, "update stage-settings"),
+    (
+        {"api.cors_allow_origin": "https://chat.example.com"},
+        f"{FUNCTION} cors-response-* gateway-response-*; {DEPLOYMENT}",
+    ),
+    ({"api.memory_mb": 1024}, FUNCTION),
+    ({"api.timeout_seconds": 60}, f"{FUNCTION} integration-*; {DEPLOYMENT}"),
+    ({"api.log_retention_days": 30}, "update logs authorizer-logs"),
+    ({"api.reserved_concurrency": 5}, "update function"),
+    (
+        {"api.kms_key_arn": KEY_ARN},
+        f"{FUNCTION} authorizer-function authorizer-alias logs authorizer-logs keys-table logs-policy authorizer-logs-policy",
+    ),
+    ({"api.tracing": True}, f"{FUNCTION} authorizer-function authorizer-alias logs-policy authorizer-logs-policy stage"),
+    ({"api.domain": DOMAIN}, "create domain domain-mapping domain-record; update parameter-url parameter-stream-url"),
+    ({"api.parameters": False}, f"delete {PARAMETERS}"),
+    ({"api.access_logs": True}, "create access-logs; update stage"),
+    ({"api.debug": True}, FUNCTION),
+    ({"api.deletion_protection": True}, "update keys-table"),
+    ({"api.web_adapter_layer_version": 28}, FUNCTION),
+    ({"account_baseline.api_gateway_logs": True}, "create account account-*"),
+    ({"account_baseline.github_oidc": True}, "create account account-*"),
+    ({"account_baseline.cost_anomalies": True}, "create account account-*"),
+    ({"account_baseline.bedrock_invocation_logs": True}, "create account account-*"),
+    ({"account_baseline": {"bedrock_invocation_logs": True, "log_retention_days": 90}}, "create account account-*"),
+]
+# A Region is a place: another one is another stack. These settings are tried with others, or change nothing alone.
+NOT_CHANGED = {
+    "aws:region",
+    "models[].base_model",
+    "models[].destination_regions",
+    "api.jwt.tenant_claim",
+    "api.jwt.models_claim",
+}
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with our_stack(tmp_path_factory.mktemp("dev"), "dev") as stack:
+        succeeded(stack.up())
+        yield stack
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"), CASES, ids=[", ".join(change) + f" {i}" for i, (change, _) in enumerate(CASES)]
+)
+def test_a_setting_touches_only_what_it_should(dev: Stack, change: Mapping[str, Any], expected: str) -> None:
+    dev.configure(change)
+    done = succeeded(dev.preview())
+    found = planned(done)
+    patterns = [(operation, re.compile(pattern.replace("*", ".*"))) for operation, pattern in spelled(expected)]
+    unexpected = [each for each in found if not any(each[0] == o and p.fullmatch(each[1]) for o, p in patterns)]
+    missing = [(o, p.pattern) for o, p in patterns if not any(o == each[0] and p.fullmatch(each[1]) for each in found)]
+    assert (unexpected, missing) == ([], [])
+    replaced = {urn.split("::")[2].rpartition("$")[2] for urn, operation in done.steps().items() if operation == "replace"}
+    # Only the outputs' copies, whose paths have the environment in them.
+    assert replaced & STATEFUL == ({"aws:ssm/parameter:Parameter"} if "environment" in change else set())
+
+
+def planned(done: Done) -> list[tuple[str, str]]:
+    """What is to be done, as operations and the children's keys; the stack itself is left out."""
+    names = ((operation, urn.split("::", maxsplit=3)[3]) for urn, operation in done.steps().items() if "::pulumi:" not in urn)
+    return [(operation, name.removeprefix("chat-")) for operation, name in names if operation != "same"]
+
+
+def spelled(expected: str) -> list[tuple[str, str]]:
+    clauses = (clause.split() for clause in expected.split(";") if clause.strip())
+    return [(operation, name) for operation, *names in clauses for name in names]
+
+
+def test_every_documented_setting_is_tried() -> None:
+    # Providers have names that a configuration gives.
+    tried = {re.sub(r"^providers\.deepseek", "providers.*", path) for change, _ in CASES for path in leaves(change)}
+    documented = set(setting_paths(Settings))
+    untried = {path for path in documented if not any(t == path or t.startswith((f"{path}.", f"{path}[")) for t in tried)}
+    assert untried == NOT_CHANGED
+
+
+def leaves(value: Any, path: str = "") -> Iterator[str]:
+    """The paths of the settings that a change gives: `api.keys[].tenant`."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from leaves(item, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for item in value:
+            yield from leaves(item, f"{path}[]")
+        yield path
+    else:
+        yield path.removesuffix("[]")
+
+
+def setting_paths(kind: type[BaseModel], path: str = "") -> Iterator[str]:
+    for name, field in kind.model_fields.items():
+        below = f"{path}.{field.alias or name}" if path else field.alias or name
+        of = {tuple: "[]", Mapping: ".*"}.get(get_origin(field.annotation), "")
+        models = [(a, of) for a in (field.annotation, *get_args(field.annotation))]
+        nested = [(a, end) for a, end in models if isinstance(a, type) and issubclass(a, BaseModel)]
+        if nested:
+            yield from setting_paths(nested[0][0], below + nested[0][1])
+        else:
+            yield below
+
+
+def test_another_region_is_refused_where_the_stack_is_protected(dev: Stack) -> None:
+    """It replaces everything: `deletion_protection` stands in the way."""
+    dev.configure({"api.deletion_protection": True})
+    succeeded(dev.up())
+    dev.configure({"api.deletion_protection": True, "aws:region": "us-west-2"})
+    done = dev.preview()
+    assert done.returncode != 0
+    assert "chat-keys-table" in done.output
+    assert "marked for protection" in done.output
+
+
+def test_the_documents_name_every_setting() -> None:
+    text = (ROOT / "docs" / "settings.md").read_text()
+    for path in setting_paths(Settings):
+        last = path.rpartition(".")[2].removesuffix("[]")
+        assert last in text, path

@@ -1,0 +1,131 @@
+"""dev and prod from nothing to nothing: preview, up, up again, refresh, destroy; what fails on the way; what stays secret."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pulumi_llm_local.engine.cloud import Call, Cloud, Refused
+from pulumi_llm_local.engine.stack import Done, Stack
+from pulumi_llm_local.program.arguments import revealed
+from system.engine.conftest import names, our_stack, succeeded, urns
+
+pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
+
+STACKS = ("dev", "prod")
+
+
+@dataclass
+class Deployed:
+    """A stack that is up, and what was seen on the way."""
+
+    stack: Stack
+    preview: Done
+    up: Done
+    folder: Path
+
+
+@pytest.fixture(scope="module", params=STACKS)
+def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    folder = tmp_path_factory.mktemp(request.param)
+    with our_stack(folder, request.param) as stack:
+        yield Deployed(stack, succeeded(stack.preview()), succeeded(stack.up()), folder)
+
+
+def test_a_preview_shows_what_up_makes(deployed: Deployed) -> None:
+    assert deployed.preview.steps() == deployed.up.steps()
+    assert set(deployed.up.steps().values()) == {"create"}
+
+
+def test_every_resource_exists_once(deployed: Deployed) -> None:
+    made = [urn for urn in deployed.up.steps() if urn.split("::")[2].rpartition("$")[2].startswith("aws:")]
+    assert urns(deployed.stack.cloud) == sorted(made)
+    assert len(made) > 80
+
+
+def test_a_second_up_changes_nothing(deployed: Deployed) -> None:
+    before = len(deployed.stack.cloud.calls)
+    again = succeeded(deployed.stack.up())
+    assert set(again.steps().values()) == {"same"}
+    assert len(deployed.stack.cloud.calls) == before
+
+
+def test_a_refresh_finds_what_up_recorded(deployed: Deployed) -> None:
+    done = succeeded(deployed.stack.refresh("--expect-no-changes"))
+    assert len(done.steps()) == len(deployed.up.steps())
+
+
+def test_physical_names_tell_the_stack_and_differ(deployed: Deployed) -> None:
+    (function,) = (e for e in deployed.stack.cloud if e.urn.endswith("::chat-function"))
+    assert function.id.startswith(f"chat-function-{deployed.stack.name}-")
+
+
+def test_no_key_stands_in_plain_text_anywhere(deployed: Deployed) -> None:
+    """Not in the state, not in what the CLI printed; `--show-secrets` alone tells it."""
+    values = [revealed(e.state)["value"] for e in deployed.stack.cloud if e.token == "aws:apigateway/apiKey:ApiKey"]
+    assert values
+    files = [path.read_bytes() for path in (deployed.folder / "state").rglob("*") if path.is_file()]
+    printed = [deployed.preview.output, deployed.up.output, deployed.stack.run("stack", "output", "--json").output]
+    events = [json.dumps(done.events) for done in (deployed.preview, deployed.up)]
+    for value in values:
+        assert not any(value.encode() in content for content in files)
+        assert not any(value in text for text in [*printed, *events])
+    assert values[0] in deployed.stack.run("stack", "output", "api_key_value", "--show-secrets").output
+
+
+def test_every_documented_output_is_there(deployed: Deployed) -> None:
+    outputs = json.loads(deployed.stack.run("stack", "output", "--json").output)
+    assert outputs["api_gateway_url"].startswith("https://")
+    assert outputs["stream_url"] == outputs["api_gateway_url"] + "/chat/stream"
+    assert outputs["api_key_value"] == "[secret]"
+    assert {"lambda_function_name", "cloudwatch_log_group"} <= set(outputs)
+
+
+# Last of those that share a stack, for it ends it.
+def test_destroy_deletes_in_order_and_honours_protection(deployed: Deployed) -> None:
+    cloud = deployed.stack.cloud
+    if deployed.stack.name == "prod":
+        refused = deployed.stack.destroy()
+        assert refused.returncode != 0
+        assert "chat-keys-table" in refused.output
+        assert "protected" in refused.output
+        assert not [call for call in cloud.calls if call.verb == "delete"], "all of it is still there"
+        deployed.stack.configure({"api.deletion_protection": False})
+        succeeded(deployed.stack.up())
+    dependencies = {
+        resource["urn"]: set(resource.get("dependencies", [])) | {resource.get("parent", "")}
+        for resource in deployed.stack.exported()["resources"]
+    }
+    before = len(cloud.calls)
+    succeeded(deployed.stack.destroy())
+    assert urns(cloud) == []
+    deleted = [call.urn for call in cloud.calls[before:]]
+    for position, urn in enumerate(deleted):
+        assert dependencies[urn].isdisjoint(deleted[:position]), f"{urn} was deleted after what it stands on"
+
+
+# What goes wrong on the way.
+
+
+@pytest.mark.parametrize("name", ["chat-role", "chat-function", "chat-deployment", "chat-usage-plan-key-default"])
+def test_an_up_that_failed_in_the_middle_is_finished_by_the_next(name: str, tmp_path: Path) -> None:
+    def refuse(call: Call) -> None:
+        if call.urn.endswith(f"::{name}"):
+            raise Refused("LimitExceededException: the account has no more of them")
+
+    cloud = Cloud(before=refuse)
+    with our_stack(tmp_path, "dev", cloud) as stack:
+        failed = stack.up()
+        assert failed.returncode != 0
+        assert name in failed.output
+        assert "LimitExceededException: the account has no more of them" in failed.output
+        assert "Traceback" not in failed.output
+        made = urns(cloud)
+        cloud.before = lambda call: None
+        finished = succeeded(stack.up())
+        assert name in names(finished, "create")
+        assert len(urns(cloud)) == len(set(urns(cloud)))
+        assert set(made) < set(urns(cloud))
+        assert set(succeeded(stack.preview()).steps().values()) == {"same"}
