@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "components"), str(ROOT / "lambda_src")]
 
 import pulumi_llm  # noqa: E402
-from pulumi_llm.base.component import Component, hint  # noqa: E402
+from pulumi_llm.base.component import Component  # noqa: E402
+from pulumi_llm.base.settings import hint  # noqa: E402
 
 # Pulumi's generator joins the two with "_": without a namespace the Python SDK would be `pulumi_llm`, the package's own name.
 NAME, NAMESPACE = "llm", "pulumi-llm"

@@ -1,8 +1,10 @@
-"""Writes the pages that say what the code says: components.md, models.md from the catalogue, policies.md from the rules.
+"""Writes what says again what the code says: components.md and settings.md, models.md from the catalogue, policies.md from the
+rules, and the TypedDicts of the components' arguments.
 
-`make docs` runs it; tests/contract/test_docs.py fails where a page is out of date.
+`make docs` runs it; tests/contract/test_docs.py fails where a file is out of date.
 """
 
+import functools
 import inspect
 import json
 import re
@@ -14,22 +16,36 @@ from typing import Any
 from pulumi.provider.experimental.component import ComponentProvider
 
 import pulumi_llm
+from pulumi_llm.account_baseline.args import AccountBaselineSettings
 from pulumi_llm.base.component import Component
+from pulumi_llm.base.settings import Settings
 from pulumi_llm.models.catalogue import Model, catalogue
+from pulumi_llm.serverless_bedrock_api.args import ServerlessBedrockApiSettings
+from pulumi_llm.stack_settings import StackSettings
 
 FOLDER = Path(__file__).resolve().parent
-sys.path.insert(0, str(FOLDER.parent / "policy"))
+sys.path[:0] = [str(FOLDER), str(FOLDER.parent / "policy")]
+
+from describe import setting_rows, typed_dicts  # noqa: E402
 
 from llm_policies.rule import Rule  # noqa: E402
 from llm_policies.rules import RULES  # noqa: E402
 
 NOTICE = "<!-- Made by `make docs`; change the code instead. -->"
+END = "<!-- The end of what `make docs` makes. -->"
 UNPROVEN = "†"
+
+
+# The description of each component's arguments, by the folder in which its TypedDicts are written.
+ARGUMENTS: Mapping[str, type[Settings]] = {
+    "account_baseline": AccountBaselineSettings,
+    "serverless_bedrock_api": ServerlessBedrockApiSettings,
+}
 
 
 def main() -> None:
     for name, page in PAGES.items():
-        path = FOLDER / name
+        path = (FOLDER / name).resolve()
         path.write_text(page(), encoding="utf-8")
         sys.stdout.write(f"{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}\n")
 
@@ -209,7 +225,19 @@ def _price(dollars: float) -> str:
     return f"{whole}.{cents:<02}"
 
 
-# Markdown.
+# A stack's settings: a table within a page that is otherwise written by hand.
+
+
+def settings_page() -> str:
+    rows = ((f"`{key}`", "yes" if required else "", text) for key, text, required in setting_rows(StackSettings))
+    return _between_marks("settings.md", _table(("key", "required", ""), rows))
+
+
+def _between_marks(name: str, text: str) -> str:
+    """The page with `text` in the place of what stands between its two notices."""
+    before, _, rest = (FOLDER / name).read_text(encoding="utf-8").partition(NOTICE)
+    _, _, after = rest.partition(END)
+    return f"{before}{NOTICE}\n\n{text}\n\n{END}{after}"
 
 
 # The policy pack: its rules, with the level that each environment gives them.
@@ -252,6 +280,9 @@ def _level(config: Mapping[str, Any], rule: Rule) -> str:
     return entry if isinstance(entry, str) else entry.get("enforcementLevel", config.get("all", ""))
 
 
+# Markdown.
+
+
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     cells = [[cell.replace("|", r"\|") for cell in row] for row in (head, ["---"] * len(head), *rows)]
     return "\n".join("|" + "|".join(f" {cell} " if cell else " " for cell in row) + "|" for row in cells)
@@ -273,6 +304,11 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "components.md": components_page,
     "models.md": models_page,
     "policies.md": policies_page,
+    "settings.md": settings_page,
+    **{
+        f"../components/pulumi_llm/{folder}/args_types.py": functools.partial(typed_dicts, "args.py", kind)
+        for folder, kind in ARGUMENTS.items()
+    },
 }
 
 if __name__ == "__main__":

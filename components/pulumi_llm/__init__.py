@@ -2,14 +2,14 @@
 
 from pulumi_llm.account_baseline import AccountBaseline, AccountBaselineArgs
 from pulumi_llm.serverless_bedrock_api import ServerlessBedrockApi, ServerlessBedrockApiArgs
-from pulumi_llm.stack_settings import Settings, SettingsError, load
+from pulumi_llm.stack_settings import SettingsError, StackSettings, load
 
 __all__ = [
     "AccountBaseline",
     "AccountBaselineArgs",
     "ServerlessBedrockApi",
     "ServerlessBedrockApiArgs",
-    "Settings",
     "SettingsError",
+    "StackSettings",
     "load",
 ]

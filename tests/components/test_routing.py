@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from llm_gateway.routes import Alias, Endpoint, Routes, encode, load
 from pulumi_llm import routing
-from pulumi_llm.routing import Routing
+from pulumi_llm.base.settings import read as settings_of
+from pulumi_llm.routing import Routing, RoutingSettings
 from pulumi_llm.stack_settings import SettingsError, parse
 from support import programs
 
@@ -36,12 +37,15 @@ MOCK = {"model": "mock"}
 
 
 def read(models: Any, providers: Any = None, region: str = REGION, timeout: Any = 300) -> Routing:
-    return routing.read(models, providers or {}, region, timeout)
+    """What is read, with all that is wrong, by itself and between settings."""
+    settings, problems = settings_of(RoutingSettings, {"models": models, "providers": providers})
+    found = routing.read(settings, region, timeout)
+    return found._replace(problems=[*problems, *found.problems])
 
 
 def right(models: Any, providers: Any = None) -> Routing:
     found = read(models, providers)
-    assert [f"{path}: {reason}" for path, reason in found.mistakes] == []
+    assert [f"{path}: {reason}" for path, reason in found.problems] == []
     return found
 
 
@@ -179,12 +183,28 @@ def test_the_names_of_targets(models: list[Any], names: list[str]) -> None:
 def test_outputs_are_taken_for_what_is_only_known_later() -> None:
     def program() -> None:
         url, arn = pulumi.Output.from_input("https://later.example.com"), pulumi.Output.from_input(SECRET)
-        provider = {"type": "openai_compatible", "base_url": url, "secret_arn": arn, "kms_key_arn": arn}
+        key = pulumi.Output.from_input(KEY)
+        provider = {"type": "openai_compatible", "base_url": url, "secret_arn": arn, "kms_key_arn": key}
         found = right([alias(CHAT)], {"deepseek": provider})
-        assert found.environment == {"PROVIDER_DEEPSEEK_BASE_URL": url, "PROVIDER_DEEPSEEK_SECRET_ARN": arn}
-        assert found.secret_arns == found.kms_key_arns == [arn]
+        pulumi.export("environment", dict(found.environment))
+        pulumi.export("arns", [*found.secret_arns, *found.kms_key_arns])
 
-    programs.run(program)
+    outputs = programs.run(program).stack_outputs
+    assert outputs["environment"] == {
+        "PROVIDER_DEEPSEEK_BASE_URL": "https://later.example.com",
+        "PROVIDER_DEEPSEEK_SECRET_ARN": SECRET,
+    }
+    assert outputs["arns"] == [SECRET, KEY]
+
+
+def test_an_output_is_checked_when_it_resolves() -> None:
+    def program() -> None:
+        provider = {**DEEPSEEK, "secret_arn": pulumi.Output.from_input("sk-hunter2")}
+        pulumi.export("environment", dict(right([alias(CHAT)], {"deepseek": provider}).environment))
+
+    with pytest.raises(pulumi.InputPropertiesError, match="secret_arn: must be the ARN of a secret") as error:
+        programs.run(program)
+    assert "hunter2" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -378,7 +398,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
             "models[0].base_model: stands beside targets; move it into one of them, or leave it out",
         ],
     ),
-    "no targets": ({"models": [alias()]}, ["models[0].targets: must hold at least one target"]),
+    "no targets": ({"models": [alias()]}, ["models[0].targets: must hold at least one"]),
     "targets that are a text": (
         {"models": [{"name": "chat", "targets": "mock"}]},
         ["models[0].targets: must be a list, not 'mock'"],
@@ -592,7 +612,7 @@ each_mistake = pytest.mark.parametrize(("given", "lines"), WRONG.values(), ids=W
 
 @each_mistake
 def test_a_mistake_is_told_with_its_place_and_what_would_be_right(given: dict[str, Any], lines: list[str]) -> None:
-    assert [f"{path}: {reason}" for path, reason in read(**given).mistakes] == lines
+    assert sorted(f"{path}: {reason}" for path, reason in read(**given).problems) == sorted(lines)
 
 
 @each_mistake
@@ -619,18 +639,18 @@ def told_by_settings(models: Any, providers: Any = None, timeout: int | None = N
         parse(raw)
     except SettingsError as error:
         lines = [line.removeprefix("  pulumi-llm:") for line in str(error).splitlines()[1:]]
-        return [line.replace("is required, but not set", "is required, but not given") for line in lines]
+        return lines
     return []
 
 
 def test_a_secret_that_stands_where_none_should_is_not_repeated() -> None:
     for changes in ({"secret_arn": "sk-hunter2"}, {"base_url": "https://me:hunter2@api.example.com"}):
-        assert "hunter2" not in str(read(**with_provider(**changes)).mistakes)
+        assert "hunter2" not in str(read(**with_provider(**changes)).problems)
 
 
 def test_less_is_said_of_models_where_the_region_is_not_known() -> None:
     models = ["gpt-oss-20c", {"name": "own", "model": IMPORT}, "llama-3-3-70b"]
-    assert [path for path, _ in read(models, region="").mistakes] == ["models[0]"]
+    assert [path for path, _ in read(models, region="").problems] == ["models[0]"]
 
 
 # Whatever is given: no mistake is an exception, and what has none is what the gateway takes.
@@ -670,9 +690,9 @@ def test_any_value_in_any_place_is_taken_or_told(data: st.DataObject, tmp_path_f
         place[last] = data.draw(JUNK)
     found = read(**changed)
     lines = told_by_settings(**{"providers": {}, **changed})
-    if found.mistakes:
+    if found.problems:
         assert lines
-    if not found.mistakes and not lines:
+    if not found.problems and not lines:
         assert loads(found, tmp_path_factory.mktemp("routes")).names() == found.routes.names()
         assert all(re.fullmatch("[!-~]+", target.name) for alias in found.routes.aliases for target in alias.targets)
         json.dumps(found.environment)

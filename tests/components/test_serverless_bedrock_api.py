@@ -28,6 +28,7 @@ LOG_GROUP, POLICY = "aws:cloudwatch/logGroup:LogGroup", "aws:iam/rolePolicy:Role
 
 ORIGIN = "https://chat.example.com"
 KEYS = [{"name": "web", "tenant": "acme", "models": ["fast"]}, {"name": "batch"}]
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/a"
 IMPORT = "arn:aws:bedrock:us-east-1:123456789012:imported-model/abcdefghijkl"
 
 
@@ -754,7 +755,7 @@ def test_every_wrong_argument_is_told_at_once_and_nothing_is_made() -> None:
         "models[2].model": "'titan-embed-text-v2' is an embedding model",
         "auth": "must be 'api_key', 'jwt', 'iam' or 'none', not 'password'",
         "keys[1].name": "'k' is there already",
-        "keys[1].models": "'nope' is not among the models a, a, b",
+        "keys[1].models[0]": "'nope' is not among the models",
         "timeout_seconds": "must be between 10 and 895, not 900",
         "log_retention_days": (
             "must be one of 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, "
@@ -773,7 +774,12 @@ def test_every_wrong_argument_is_told_at_once_and_nothing_is_made() -> None:
         ({"models": []}, "models"),
         ({"timeout_seconds": 9}, "timeout_seconds"),
         ({"models": [{"model": "gpt-oss-20b"}]}, "models[0].name"),
-        ({"throttle": {"rate_limit": 5}}, "throttle.burst_limit"),
+        ({"throttle": {"rate_limit": -5}}, "throttle.rate_limit"),
+        ({"memory_mb": 1}, "memory_mb"),
+        ({"daily_quota": 0}, "daily_quota"),
+        ({"kms_key_arn": "nope"}, "kms_key_arn"),
+        ({"domain": {"name": "!!", "certificate_arn": CERTIFICATE}}, "domain.name"),
+        ({"tracing": "false"}, "tracing"),
         ({"memory": 512}, "memory"),
         ({"cors_allow_origin": "https://a'b"}, "cors_allow_origin"),
     ],

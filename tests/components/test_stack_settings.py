@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pulumi_llm import stack_settings
-from pulumi_llm.stack_settings import Settings, SettingsError
+from pulumi_llm.stack_settings import SettingsError, StackSettings
 from support import programs
 
 RIGHT: dict[str, Any] = {"environment": "qa", "aws:region": "us-east-1", "models": ["gpt-oss-20b"]}
@@ -57,9 +57,9 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["pulumi-llm:api.throttle.burst: is not known; did you mean 'burst_limit'?"],
     ),
     # What must be there.
-    "no models": ({"models": ABSENT}, ["pulumi-llm:models: is required, but not set"]),
-    "an empty list of models": ({"models": []}, ["pulumi-llm:models: must hold at least 1"]),
-    "an empty list of keys": ({"api": {"keys": []}}, ["pulumi-llm:api.keys: must hold at least 1"]),
+    "no models": ({"models": ABSENT}, ["pulumi-llm:models: is required, but not given"]),
+    "an empty list of models": ({"models": []}, ["pulumi-llm:models: must hold at least one"]),
+    "an empty list of keys": ({"api": {"keys": []}}, ["pulumi-llm:api.keys: must hold at least one"]),
     # Types.
     "a text for a list": ({"models": "gpt-oss-20b"}, ["pulumi-llm:models: must be a list, not 'gpt-oss-20b'"]),
     "a list for an object": ({"api": [1]}, ["pulumi-llm:api: must hold keys and values, not [1]"]),
@@ -85,13 +85,16 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "a number for a text": ({"tags": {"Team": 1}}, ["pulumi-llm:tags.Team: must be a string, not 1"]),
     # Bounds and forms.
-    "below a bound": ({"api": {"memory_mb": 128}}, ["pulumi-llm:api.memory_mb: must be at least 256, not 128"]),
-    "above a bound": ({"api": {"timeout_seconds": 900}}, ["pulumi-llm:api.timeout_seconds: must be at most 895, not 900"]),
+    "below a bound": ({"api": {"memory_mb": 128}}, ["pulumi-llm:api.memory_mb: must be between 256 and 10240, not 128"]),
+    "above a bound": (
+        {"api": {"timeout_seconds": 900}},
+        ["pulumi-llm:api.timeout_seconds: must be between 10 and 895, not 900"],
+    ),
     "bounds of a throttle": (
         {"api": {"throttle": {"rate_limit": 0, "burst_limit": 99_999}}},
         [
-            "pulumi-llm:api.throttle.rate_limit: must be at least 0.1, not 0",
-            "pulumi-llm:api.throttle.burst_limit: must be at most 5000, not 99999",
+            "pulumi-llm:api.throttle.rate_limit: must be between 0.1 and 10000, not 0",
+            "pulumi-llm:api.throttle.burst_limit: must be between 1 and 5000, not 99999",
         ],
     ),
     "a retention that CloudWatch does not take": (
@@ -168,7 +171,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"api": {"auth": "jwt", "jwt": {"issuer": "http://id.example.com", "audiences": []}}},
         [
             "pulumi-llm:api.jwt.issuer: 'http://id.example.com' is not of the form of an issuer, such as https://id.example.com",
-            "pulumi-llm:api.jwt.audiences: must hold at least 1",
+            "pulumi-llm:api.jwt.audiences: must hold at least one",
         ],
     ),
     # What only a developer's environment may do.
@@ -199,7 +202,7 @@ WRONG |= {
     ),
     "a wrong item of a list": (
         {"models": [{"model": "gpt-oss-20b"}]},
-        ["pulumi-llm:models[0].name: is required, but not set"],
+        ["pulumi-llm:models[0].name: is required, but not given"],
     ),
     "an alias whose model is wrong, used by a key": (
         {
@@ -229,7 +232,7 @@ WRONG |= {
     ],
 )
 def test_a_mistake_is_told_with_its_place_and_what_would_be_right(changes: dict[str, Any], lines: list[str]) -> None:
-    assert mistakes(**changes) == lines
+    assert sorted(mistakes(**changes)) == sorted(lines)
 
 
 FIVE: dict[str, Any] = {
@@ -239,7 +242,7 @@ FIVE: dict[str, Any] = {
 }
 FIVE_LINES = [
     "pulumi-llm:ownr: is not known; did you mean 'owner'?",
-    "pulumi-llm:api.memory_mb: must be at least 256, not 1",
+    "pulumi-llm:api.memory_mb: must be between 256 and 10240, not 1",
     "pulumi-llm:models[1]: 'claude-3-5-haiku' has ended: Bedrock refuses every call of it; use 'claude-haiku-4-5' instead",
     DEBUG_NEEDS_DEVELOPMENT,
     "pulumi-llm:api.keys[0].models[0]: 'nope' is not among the models; choose of claude-3-5-haiku, gpt-oss-20b",
@@ -279,9 +282,9 @@ def test_what_is_right_is_taken(changes: dict[str, Any]) -> None:
     assert mistakes(**changes) == []
 
 
-def loaded(stack: str = "test", **config: str) -> Settings:
+def loaded(stack: str = "test", **config: str) -> StackSettings:
     """What `load` reads from a configuration as the engine hands it over."""
-    found: list[Settings] = []
+    found: list[StackSettings] = []
     values = {"aws:region": "us-east-1", "pulumi-llm:models": '["gpt-oss-20b"]'}
     values.update({f"pulumi-llm:{key}": value for key, value in config.items()})
     programs.run(lambda: found.append(stack_settings.load()), stack=stack, config=values)
@@ -312,7 +315,7 @@ def test_a_tag_of_the_configuration_wins_and_the_owner_is_one(monkeypatch: pytes
 
 def test_the_region_comes_from_the_environment_where_the_stack_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION", "eu-west-2")
-    found: list[Settings] = []
+    found: list[StackSettings] = []
     config = {"pulumi-llm:models": '["gpt-oss-20b"]'}
     programs.run(lambda: found.append(stack_settings.load()), config=config)
     assert found[0].region == "eu-west-2"

@@ -1,42 +1,20 @@
 """AccountBaseline: what an account or a Region has only once. Opt-in, and left in place when the stack is destroyed."""
 
 import json
-from collections.abc import Mapping
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
 import pulumi
 from pulumi_aws import apigateway, bedrockmodel, cloudwatch, costexplorer, get_caller_identity_output, iam
 
-from pulumi_llm.base.component import Component, Mistakes, check_customize, check_keys
+from pulumi_llm.account_baseline.args import AccountBaselineSettings
+from pulumi_llm.account_baseline.args_types import AccountBaselineArgs
+from pulumi_llm.base.component import Component
 from pulumi_llm.base.iam import allow, assume_role, policy_document
-from pulumi_llm.stack_settings import RETENTION_DAYS, RETENTION_RULE
-
-
-class AccountBaselineArgs(TypedDict):
-    """What to set. Nothing is, unless it is asked for: another stack, or a person, may have set it already."""
-
-    api_gateway_logs: NotRequired[bool]
-    """Let API Gateway write logs in this Region: the role that stages with access logs need. Default: false."""
-    github_oidc: NotRequired[bool]
-    """Trust GitHub Actions' OpenID Connect tokens in this account: the provider that deploy roles name. Default: false."""
-    cost_anomalies: NotRequired[bool]
-    """Watch the account's cost by service for anomalies. Default: false."""
-    bedrock_invocation_logs: NotRequired[bool]
-    """Log every Bedrock invocation in this Region, with prompts and answers in plain text. Default: false."""
-    log_retention_days: NotRequired[int]
-    """How long Bedrock's invocation logs are kept. Default: 30."""
-    kms_key_arn: NotRequired[pulumi.Input[str]]
-    """The KMS key of those logs; its policy must let CloudWatch Logs use it. Default: a key of AWS."""
-    tags: NotRequired[Mapping[str, pulumi.Input[str]]]
-    """Tags of every resource."""
-    customize: NotRequired[Mapping[str, Mapping[str, Any]]]
-    """Per child, arguments that replace or add to the component's own."""
-
+from pulumi_llm.base.settings import read_arguments
 
 # The managed policy that AWS names for the role; it allows what API Gateway does with its log groups and no more.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html
 _API_GATEWAY_LOGS = "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
-_PARTS = ("api_gateway_logs", "github_oidc", "cost_anomalies", "bedrock_invocation_logs")
 
 
 class AccountBaseline(Component):
@@ -67,14 +45,13 @@ class AccountBaseline(Component):
     """Where Bedrock's invocations are logged. Empty where they are not, or not from here."""
 
     def __init__(self, name: str, args: AccountBaselineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        _check(args, self.CHILDREN)
-        super().__init__(name, opts, args.get("tags"), args.get("customize"))
-        self._args = args
+        settings = read_arguments(type(self).__name__, AccountBaselineSettings, args, self.CHILDREN)
+        super().__init__(name, opts, settings.tags, settings.customize)
         nothing = pulumi.Output.from_input("")
-        self.api_gateway_role_arn = self._api_gateway_logs() if args.get("api_gateway_logs") else nothing
-        self.github_oidc_provider_arn = self._github_oidc() if args.get("github_oidc") else nothing
-        self.anomaly_monitor_arn = self._anomaly_monitor() if args.get("cost_anomalies") else nothing
-        self.bedrock_log_group_name = self._bedrock_logs() if args.get("bedrock_invocation_logs") else nothing
+        self.api_gateway_role_arn = self._api_gateway_logs() if settings.api_gateway_logs else nothing
+        self.github_oidc_provider_arn = self._github_oidc() if settings.github_oidc else nothing
+        self.anomaly_monitor_arn = self._anomaly_monitor() if settings.cost_anomalies else nothing
+        self.bedrock_log_group_name = self._bedrock_logs(settings) if settings.bedrock_invocation_logs else nothing
         self.finish()
 
     def _kept(self, key: str, **options: Any) -> pulumi.ResourceOptions:
@@ -120,11 +97,11 @@ class AccountBaseline(Component):
             opts=self._kept("anomaly-monitor"),
         ).arn
 
-    def _bedrock_logs(self) -> pulumi.Output[str]:
+    def _bedrock_logs(self, settings: AccountBaselineSettings) -> pulumi.Output[str]:
         logs = cloudwatch.LogGroup(
             self.child_name("bedrock-logs"),
-            retention_in_days=self._args.get("log_retention_days", 30),
-            kms_key_id=self._args.get("kms_key_arn"),
+            retention_in_days=settings.log_retention_days,
+            kms_key_id=settings.kms_key_arn,
             tags=self.tags,
             opts=self._kept("bedrock-logs"),
         )
@@ -158,18 +135,3 @@ class AccountBaseline(Component):
             opts=self._kept("bedrock-logging", depends_on=[policy]),
         )
         return logs.name
-
-
-def _check(args: AccountBaselineArgs, children: tuple[str, ...]) -> None:
-    mistakes = Mistakes("AccountBaseline")
-    check_keys(mistakes, args, AccountBaselineArgs)
-    check_customize(mistakes, args.get("customize"), children)
-    for part in _PARTS:
-        if not isinstance(args.get(part, False), bool):
-            mistakes.add(part, f"must be true or false, not {json.dumps(args.get(part), default=str)}")
-    if not any(args.get(part) is True for part in _PARTS):
-        mistakes.add(_PARTS[0], f"nothing is asked for; set {', '.join(_PARTS[:-1])} or {_PARTS[-1]} to true")
-    retention = args.get("log_retention_days", 30)
-    if retention not in RETENTION_DAYS:
-        mistakes.add("log_retention_days", f"{RETENTION_RULE}, not {retention}")
-    mistakes.check()

@@ -1,32 +1,26 @@
-"""What a configuration says of providers, aliases and their targets: the routes that it means, and every mistake in it.
+"""From the settings of aliases, targets and providers to the routes document and what a function needs for it."""
 
-A stack's settings and a component's arguments have the same shapes, and both are read here, as plain values: what is wrong with
-them is said once. Keys that are not known are the caller's to tell.
-"""
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, get_args
-
-import msgspec
 import pulumi
 
-from llm_gateway.routes import MOCK, Alias, Routes, Strategy, Target
+from llm_gateway.routes import MOCK, Alias, Routes, Target
+from pulumi_llm.base.settings import Problem, number_text, valid_items
 from pulumi_llm.models.catalogue import BedrockModel
 from pulumi_llm.routing.providers import Providers
-from pulumi_llm.routing.targets import OF_BEDROCK, Targets, called_as
-from pulumi_llm.routing.values import Mistake, Reading, is_number
-
-STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+from pulumi_llm.routing.settings import ModelSettings, RoutingSettings, TargetSettings
+from pulumi_llm.routing.targets import Targets, model_key
 
 
 class Routing(NamedTuple):
-    """What was read; where there are mistakes, what could be read in spite of them.
+    """What the settings mean; where there are problems, what could be read in spite of them.
 
     `models` are Bedrock's, which a policy must allow. `environment` is what the function's must hold for the routes;
     `secret_arns` are the secrets that it must read, and `kms_key_arns` what encrypts them.
     """
 
-    mistakes: Sequence[Mistake]
+    problems: Sequence[Problem]
     routes: Routes
     models: Sequence[BedrockModel]
     environment: Mapping[str, pulumi.Input[str]]
@@ -34,105 +28,102 @@ class Routing(NamedTuple):
     kms_key_arns: Sequence[pulumi.Input[str]]
 
 
-def read(models: Any, providers: Any, region: str, timeout_seconds: Any) -> Routing:
-    """What `models` and `providers` mean in `region`, where they are checked less if it is empty.
+def read(settings: RoutingSettings, region: str, timeout_seconds: int | None) -> Routing:
+    """Read what `models` and `providers` mean.
 
-    `timeout_seconds` is how long an answer may take in all.
+    Args:
+        settings: models and providers. Where they are wrong by themselves, the settings' own check has reported it.
+        region: where Bedrock is called. Empty: not known, and less is checked.
+        timeout_seconds: how long an answer may take in all. None: not known.
     """
-    reading = Reading()
-    known = Providers(reading, providers, region)
-    targets = Targets(reading, known.types, region)
-    aliases = _Aliases(reading, targets, timeout_seconds)
-    found = [aliases.read(f"models[{index}]", value) for index, value in enumerate(reading.items("models", models))]
-    for name in known.types:
+    problems: list[Problem] = []
+    providers = Providers(settings.providers or {}, region, problems)
+    targets = Targets(providers.protocols, region, problems)
+    aliases: list[Alias] = []
+    names: set[str] = set()
+    for index, model in valid_items(settings.models):
+        path = f"models[{index}]"
+        if model.name in names:
+            problems.append(Problem(f"{path}.name", f"{model.name!r} is there already; every alias needs a name of its own"))
+        names |= {model.name} if model.valid("name") else set()
+        alias = _alias(path, model, targets, timeout_seconds, problems)
+        aliases += [alias] if alias is not None else []
+    for name in providers.protocols:
         if name not in targets.used:
-            reading.tell(f"providers.{name}", "is used by no target; name it as a target's provider, or leave it out")
+            reason = "is used by no target; name it as a target's provider, or leave it out"
+            problems.append(Problem(f"providers.{name}", reason))
     return Routing(
-        reading.mistakes,
-        Routes(tuple(alias for alias in found if alias is not None), tuple(known.endpoints)),
+        problems,
+        Routes(tuple(aliases), tuple(providers.endpoints)),
         targets.models,
-        known.environment,
-        _unique(known.secret_arns),
-        _unique(known.kms_key_arns),
+        providers.environment,
+        _unique(providers.secret_arns),
+        _unique(providers.kms_key_arns),
     )
 
 
-class _Aliases:
-    def __init__(self, reading: Reading, targets: Targets, timeout_seconds: Any) -> None:
-        self._reading = reading
-        self._targets = targets
-        self._timeout = timeout_seconds
-        self._names: set[str] = set()
+def _alias(
+    path: str, model: ModelSettings, targets: Targets, timeout_seconds: int | None, problems: list[Problem]
+) -> Alias | None:
+    """The alias; None where it has no name or no target that can be read."""
+    places = list(_places(path, model, problems))
+    found = [targets.read(place, model_path, target, model.strategy) for place, model_path, target in places]
+    problems += _strategy_problems(path, model, [target for _, _, target in places])
+    problems += _unreachable_targets(model, [place for place, _, _ in places], found)
+    limit = model.first_token_seconds
+    if model.valid("first_token_seconds") and timeout_seconds is not None and len(places) > 1 and limit >= timeout_seconds:
+        reason = (
+            f"must be below timeout_seconds, which is {timeout_seconds}, not {number_text(limit)}, or no other target has time"
+        )
+        problems.append(Problem(f"{path}.first_token_seconds", reason))
+    known = tuple(target for target in found if target is not None)
+    if not known or not model.valid("name", "strategy", "retries", "first_token_seconds", "stall_seconds"):
+        return None
+    return Alias(model.name, known, model.strategy, model.retries, model.first_token_seconds, model.stall_seconds)
 
-    def read(self, path: str, value: Any) -> Alias | None:
-        """The alias, None where it has no name or no target that can be read. A text alone is its name and its model."""
-        reading, alone = self._reading, isinstance(value, str)
-        given = {"name": value, "model": value} if alone else reading.fields(path, value)
-        name = reading.required_text(f"{path}.name", given.get("name"))
-        if name in self._names:
-            reading.tell(f"{path}.name", f"{name!r} is there already; every alias needs a name of its own")
-        self._names |= {name} if name is not None else set()
-        strategy = reading.one_of(f"{path}.strategy", given.get("strategy", "priority"), STRATEGIES)
-        retries = reading.whole(f"{path}.retries", given.get("retries"), 0, 5)
-        first_token = reading.number(f"{path}.first_token_seconds", given.get("first_token_seconds"), 1, 300)
-        stall = reading.number(f"{path}.stall_seconds", given.get("stall_seconds"), 5, 300)
-        places = self._places(path, given)
-        found = [self._targets.read(place, target, strategy, alone=alone) for place, target in places]
-        self._check_strategy(path, strategy, [target for _, target in places])
-        self._check_each_answers(strategy, [place for place, _ in places], found)
-        if first_token is not None and len(places) > 1 and is_number(self._timeout) and first_token >= self._timeout:
-            reason = f"must be below timeout_seconds, which is {self._timeout}, not {first_token}, or no other target has time"
-            reading.tell(f"{path}.first_token_seconds", reason)
-        targets = tuple(target for target in found if target is not None)
-        if name is None or not targets:
-            return None
-        alias = Alias(name, targets, strategy or "priority")
-        said = {"retries": retries, "first_token_seconds": first_token, "stall_seconds": stall}
-        return msgspec.structs.replace(alias, **{key: value for key, value in said.items() if value is not None})
 
-    def _places(self, path: str, given: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-        """The targets as they are given, with their paths."""
-        if "targets" not in given:
-            if "model" not in given:
-                self._reading.tell(f"{path}.model", "is required, but not given; or give targets, a list of models")
-                return []
-            return [(path, {key: given[key] for key in ("model", *OF_BEDROCK) if key in given})]
-        for key in ("model", *OF_BEDROCK):
-            if key in given:
-                self._reading.tell(f"{path}.{key}", "stands beside targets; move it into one of them, or leave it out")
-        items = self._reading.items(f"{path}.targets", given["targets"])
-        if not items:
-            self._reading.tell(f"{path}.targets", "must hold at least one target")
-        paths = [f"{path}.targets[{position}]" for position in range(len(items))]
-        return [(place, self._reading.fields(place, item)) for place, item in zip(paths, items, strict=True)]
+def _places(path: str, model: ModelSettings, problems: list[Problem]) -> Iterator[tuple[str, str, TargetSettings]]:
+    """Each target with its path, and the path of its model."""
+    bedrock_only = {name: getattr(model, name) for name in ("model", "base_model", "destination_regions")}
+    if model.given("targets"):
+        for name in bedrock_only:
+            if model.given(name):
+                reason = "stands beside targets; move it into one of them, or leave it out"
+                problems.append(Problem(f"{path}.{name}", reason))
+        for position, target in valid_items(model.targets):
+            place = f"{path}.targets[{position}]"
+            yield place, f"{place}.model", target
+    elif model.given("model"):
+        given = {name: value for name, value in bedrock_only.items() if model.given(name)}
+        yield path, path if model.is_name_alone else f"{path}.model", TargetSettings.model_construct(set(given), **given)
+    else:
+        problems.append(Problem(f"{path}.model", "is required, but not given; or give targets, a list of models"))
 
-    def _check_strategy(self, path: str, strategy: Strategy | None, targets: Sequence[Mapping[str, Any]]) -> None:
-        if strategy is not None and strategy != "priority" and len(targets) == 1:
-            self._reading.tell(f"{path}.strategy", f"{strategy!r} needs several targets; give more of them, or leave it out")
-        small = ["short_prompt_tokens" in target for target in targets]
-        if strategy == "workload" and len(targets) > 1 and (all(small) or not any(small)):
-            self._reading.tell(
-                f"{path}.strategy",
-                "'workload' needs a small target, which has short_prompt_tokens, and a large one, which has none",
-            )
 
-    def _check_each_answers(self, strategy: Strategy | None, paths: Sequence[str], targets: Sequence[Target | None]) -> None:
-        """A target that can never answer is a mistake: one that is there twice, one behind what never fails."""
-        mock = ""
-        seen: dict[tuple[str, str], str] = {}
-        for path, target in zip(paths, targets, strict=True):
-            if target is None:
-                continue
-            before = seen.get(called_as(target))
-            if before is not None:
-                self._reading.tell(path, f"is {before} again, which cannot answer what that cannot; give another model")
-            elif mock and strategy == "priority":
-                self._reading.tell(
-                    path, f"can never answer, for {mock} before it is the mock, which never fails; put that last"
-                )
-            here = path.rpartition(".")[2]
-            seen.setdefault(called_as(target), here)
-            mock = mock or (here if target.provider == MOCK else "")
+def _strategy_problems(path: str, model: ModelSettings, targets: Sequence[TargetSettings]) -> Iterator[Problem]:
+    if model.strategy not in (None, "priority") and len(targets) == 1:
+        yield Problem(f"{path}.strategy", f"{model.strategy!r} needs several targets; give more of them, or leave it out")
+    small = [target.given("short_prompt_tokens") for target in targets]
+    if model.strategy == "workload" and len(targets) > 1 and (all(small) or not any(small)):
+        reason = "'workload' needs a small target, which has short_prompt_tokens, and a large one, which has none"
+        yield Problem(f"{path}.strategy", reason)
+
+
+def _unreachable_targets(model: ModelSettings, paths: Sequence[str], targets: Sequence[Target | None]) -> Iterator[Problem]:
+    """A target that can never answer is a mistake: one that is there twice, one behind a target that never fails."""
+    mock = ""
+    seen: dict[tuple[str, str], str] = {}
+    for path, target in zip(paths, targets, strict=True):
+        if target is None:
+            continue
+        before = seen.get(model_key(target))
+        if before is not None:
+            yield Problem(path, f"is {before} again, which cannot answer what that cannot; give another model")
+        elif mock and model.strategy == "priority":
+            yield Problem(path, f"can never answer, for {mock} before it is the mock, which never fails; put that last")
+        here = path.rpartition(".")[2]
+        seen.setdefault(model_key(target), here)
+        mock = mock or (here if target.provider == MOCK else "")
 
 
 def _unique(values: Sequence[pulumi.Input[str]]) -> list[pulumi.Input[str]]:

@@ -8,19 +8,18 @@ import pulumi
 from pulumi_aws import apigateway, get_caller_identity_output, route53, ssm
 
 from llm_gateway import environment as variables
-from pulumi_llm.api_edge import callers
+from pulumi_llm.api_edge import keys
+from pulumi_llm.api_edge.authorizer import authorizer as make_authorizer
+from pulumi_llm.api_edge.settings import KEY_THROTTLE, STAGE_THROTTLE, Throttle
+from pulumi_llm.api_edge.usage_plans import usage_plans
 from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.iam import invoke_models, read_secrets
 from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_invoke, log_group, publish
+from pulumi_llm.base.settings import read_arguments
 from pulumi_llm.routing import Routing
-from pulumi_llm.serverless_bedrock_api.args import (
-    INTEGRATION_MARGIN_SECONDS,
-    STAGE_THROTTLE,
-    DomainArgs,
-    ServerlessBedrockApiArgs,
-    checked,
-)
+from pulumi_llm.serverless_bedrock_api.args import INTEGRATION_MARGIN_SECONDS, DomainSettings, ServerlessBedrockApiSettings
+from pulumi_llm.serverless_bedrock_api.args_types import ServerlessBedrockApiArgs
 from pulumi_llm.serverless_bedrock_api.rest_api import DEPLOYED_CHILDREN, deploy
 
 # The stage's name is the first part of the path. A CDN in front can route /api/* here as it is.
@@ -104,41 +103,52 @@ class ServerlessBedrockApi(Component):
     """The REST API's stage."""
 
     def __init__(self, name: str, args: ServerlessBedrockApiArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        region, routing = checked(args, self.CHILDREN)
-        super().__init__(name, opts, args.get("tags"), args.get("customize"))
-        self._warn_of_legacy(routing)
-        self._args = args
-        self._region = region
-        self._auth = args.get("auth", "api_key")
+        settings = read_arguments(type(self).__name__, ServerlessBedrockApiSettings, args, self.CHILDREN)
+        super().__init__(name, opts, settings.tags, settings.customize)
+        self._settings = settings
+        self._region = settings.in_region()
         self._shared = Shared(
-            log_retention_days=args.get("log_retention_days", 30),
-            kms_key_arn=args.get("kms_key_arn"),
-            tracing=args.get("tracing", False),
+            log_retention_days=settings.log_retention_days, kms_key_arn=settings.kms_key_arn, tracing=settings.tracing
         )
+        routing = settings.routing()
+        self._warn_of_legacy(routing)
         function = self._function(routing)
         api = apigateway.RestApi(
             self.child_name("api"),
             description="pulumi-llm chat API",
             endpoint_configuration={"types": "REGIONAL"},
-            api_key_source="AUTHORIZER" if self._auth == "api_key" else "HEADER",
+            api_key_source="AUTHORIZER" if settings.auth == "api_key" else "HEADER",
             tags=self.tags,
             opts=self.child("api"),
         )
-        declared = args.get("keys", [{"name": "default"}]) if self._auth == "api_key" else []
-        keys: dict[str, apigateway.ApiKey] = {}
+        api_keys: dict[str, apigateway.ApiKey] = {}
         authorizer = None
-        if self._auth == "api_key":
-            table = callers.keys_table(self, args)
-            keys = callers.api_keys(self, declared, table)
-            authorizer = callers.authorizer(self, self._shared, api, table, args.get("authorizer_cache_seconds", 0))
-        elif "jwt" in args:
-            authorizer = callers.authorizer(self, self._shared, api, args["jwt"], args.get("authorizer_cache_seconds", 0))
+        if settings.auth == "api_key":
+            table = keys.keys_table(
+                self,
+                deletion_protection=settings.deletion_protection,
+                kms_key_arn=settings.kms_key_arn,
+                burst_limit=self._stage_throttle.burst_limit,
+            )
+            api_keys = keys.api_keys(self, settings.keys, table)
+            authorizer = make_authorizer(self, self._shared, api, table, settings.authorizer_cache_seconds)
+        elif settings.jwt is not None:
+            authorizer = make_authorizer(self, self._shared, api, settings.jwt, settings.authorizer_cache_seconds)
         stage = self._stage(api, self._routes(api, function, authorizer))
-        callers.usage_plans(self, args, declared, keys, api, stage)
+        if settings.auth == "api_key":
+            usage_plans(
+                self,
+                settings.keys,
+                api_keys,
+                api,
+                stage,
+                throttle=settings.throttle.over(KEY_THROTTLE),
+                daily_quota=settings.daily_quota,
+            )
 
-        self.url = self._domain(args["domain"], api, stage) if "domain" in args else stage.invoke_url
+        self.url = stage.invoke_url if settings.domain is None else self._domain(settings.domain, api, stage)
         self.stream_url = pulumi.Output.concat(self.url, "/chat/stream")
-        values = {key: resource.value for key, resource in keys.items()}
+        values = {key: resource.value for key, resource in api_keys.items()}
         # Output.all() of nothing is a list.
         self.api_keys = pulumi.Output.secret(pulumi.Output.all(**values) if values else {})
         self.default_api_key = pulumi.Output.secret(next(iter(values.values()), ""))
@@ -159,10 +169,10 @@ class ServerlessBedrockApi(Component):
     # The function that answers.
 
     def _function(self, routing: Routing) -> Published:
-        args = self._args
+        settings = self._settings
         environment: dict[str, pulumi.Input[str]] = {
-            variables.AUTHORIZATION: self._auth,
-            variables.CORS_ALLOW_ORIGIN: args.get("cors_allow_origin", "*"),
+            variables.AUTHORIZATION: settings.auth,
+            variables.CORS_ALLOW_ORIGIN: settings.cors_allow_origin,
             # The Web Adapter: https://github.com/awslabs/aws-lambda-web-adapter#configurations
             "AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap",
             "AWS_LWA_INVOKE_MODE": "response_stream",
@@ -170,10 +180,12 @@ class ServerlessBedrockApi(Component):
             "AWS_LWA_READINESS_CHECK_PATH": "/health",
             **routing.environment,
         }
-        if args.get("debug"):
+        if settings.debug:
             environment[variables.DEBUG] = "true"
-        version = args.get("web_adapter_layer_version", 27)
-        layer = f"arn:aws:lambda:{self._region}:{_WEB_ADAPTER_ACCOUNT}:layer:LambdaAdapterLayerArm64:{version}"
+        layer = settings.web_adapter_layer_arn
+        if layer is None:
+            version = settings.web_adapter_layer_version
+            layer = f"arn:aws:lambda:{self._region}:{_WEB_ADAPTER_ACCOUNT}:layer:LambdaAdapterLayerArm64:{version}"
         return publish(
             self,
             "",
@@ -181,12 +193,12 @@ class ServerlessBedrockApi(Component):
             description="Answers chats with Amazon Bedrock",
             code=bundle.archive(routing.routes),
             handler=bundle.RUN_SCRIPT,
-            memory_mb=args.get("memory_mb", 512),
-            timeout_seconds=self._timeout,
+            memory_mb=settings.memory_mb,
+            timeout_seconds=settings.timeout_seconds,
             environment=environment,
             policies=self._policies(routing),
-            layers=[args.get("web_adapter_layer_arn", layer)],
-            reserved_concurrency=args.get("reserved_concurrency"),
+            layers=[layer],
+            reserved_concurrency=settings.reserved_concurrency,
         )
 
     def _policies(self, routing: Routing) -> Mapping[str, pulumi.Input[Sequence[Mapping[str, Any]]]]:
@@ -198,10 +210,6 @@ class ServerlessBedrockApi(Component):
         if routing.secret_arns:
             policies["secrets-policy"] = read_secrets(routing.secret_arns, routing.kms_key_arns, self._region)
         return policies
-
-    @property
-    def _timeout(self) -> int:
-        return self._args.get("timeout_seconds", 300)
 
     # The routes, the stage and its address.
 
@@ -220,15 +228,15 @@ class ServerlessBedrockApi(Component):
             self,
             api,
             uri,
-            self._auth,
+            self._settings.auth,
             authorizer,
-            timeout_seconds=self._timeout + INTEGRATION_MARGIN_SECONDS,
-            origin=self._args.get("cors_allow_origin", "*"),
+            timeout_seconds=self._settings.timeout_seconds + INTEGRATION_MARGIN_SECONDS,
+            origin=self._settings.cors_allow_origin,
         )
 
     def _stage(self, api: apigateway.RestApi, deployment: apigateway.Deployment) -> apigateway.Stage:
-        throttle = self._args.get("stage_throttle", STAGE_THROTTLE)
-        access_logs = log_group(self, "access-logs", self._shared) if self._args.get("access_logs", True) else None
+        throttle = self._stage_throttle
+        access_logs = log_group(self, "access-logs", self._shared) if self._settings.access_logs else None
         stage = apigateway.Stage(
             self.child_name("stage"),
             rest_api=api.id,
@@ -250,19 +258,23 @@ class ServerlessBedrockApi(Component):
                 "metrics_enabled": True,
                 "logging_level": "OFF",
                 "data_trace_enabled": False,
-                "throttling_rate_limit": throttle["rate_limit"],
-                "throttling_burst_limit": throttle["burst_limit"],
+                "throttling_rate_limit": throttle.rate_limit,
+                "throttling_burst_limit": throttle.burst_limit,
             },
             opts=self.child("stage-settings"),
         )
         return stage
 
-    def _domain(self, domain: DomainArgs, api: apigateway.RestApi, stage: apigateway.Stage) -> pulumi.Output[str]:
+    @property
+    def _stage_throttle(self) -> Throttle:
+        return self._settings.stage_throttle.over(STAGE_THROTTLE)
+
+    def _domain(self, domain: DomainSettings, api: apigateway.RestApi, stage: apigateway.Stage) -> pulumi.Output[str]:
         """A regional custom domain whose root is the stage; its address."""
         made = apigateway.DomainName(
             self.child_name("domain"),
-            domain_name=domain["name"],
-            regional_certificate_arn=domain["certificate_arn"],
+            domain_name=domain.name,
+            regional_certificate_arn=domain.certificate_arn,
             endpoint_configuration={"types": "REGIONAL"},
             security_policy="TLS_1_2",
             tags=self.tags,
@@ -275,11 +287,11 @@ class ServerlessBedrockApi(Component):
             domain_name=made.domain_name,
             opts=self.child("domain-mapping"),
         )
-        if "zone_id" in domain:
+        if domain.zone_id is not None:
             route53.Record(
                 self.child_name("domain-record"),
-                zone_id=domain["zone_id"],
-                name=domain["name"],
+                zone_id=domain.zone_id,
+                name=domain.name,
                 type="A",
                 aliases=[
                     {"name": made.regional_domain_name, "zone_id": made.regional_zone_id, "evaluate_target_health": False}
@@ -290,8 +302,8 @@ class ServerlessBedrockApi(Component):
 
     def _parameters(self) -> None:
         """What other stacks need, as SSM parameters."""
-        prefix = self._args.get("parameter_prefix", "")
-        if not prefix:
+        prefix = self._settings.parameter_prefix
+        if prefix is None:
             return
         for key, value in {
             "url": self.url,

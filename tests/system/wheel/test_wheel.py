@@ -133,7 +133,7 @@ def load_graph(installed: Environment, project: Path, stack: str) -> dict[str, A
     """The resources of the program by type, as it is deployed: with the functions' archives for Lambda."""
     code = f"""if True:
         import json, os, pathlib
-        from pulumi_llm_local.graph import load
+        from pulumi_llm_local.program.graph import load
         graph = load(pathlib.Path({str(project)!r}), {stack!r}, {{}}, seed="", environment=os.environ)
         resources = [{{"type": r.type, "name": r.name, **r.inputs}} for r in graph.resources]
         print(json.dumps({{"region": graph.region, "resources": resources}}))

@@ -1,0 +1,44 @@
+"""The description of AccountBaseline's settings. The TypedDicts in args_types.py are generated from it."""
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from pulumi_llm.base.settings import Customize, Flag, Input, KmsKeyArn, Problem, RetentionDays, Settings, Tags
+
+PARTS = ("api_gateway_logs", "github_oidc", "cost_anomalies", "bedrock_invocation_logs")
+
+
+class BaselineSettings(Settings):
+    """What a stack's configuration and a program's arguments say alike."""
+
+    api_gateway_logs: Flag = False
+    """Let API Gateway write logs in this Region: the role that stages with access logs need."""
+    github_oidc: Flag = False
+    """Trust GitHub Actions' OpenID Connect tokens in this account: the provider that deploy roles name."""
+    cost_anomalies: Flag = False
+    """Watch the account's cost by service for anomalies."""
+    bedrock_invocation_logs: Flag = False
+    """Log every Bedrock invocation in this Region, with prompts and answers in plain text."""
+    log_retention_days: RetentionDays = 30
+    """How long Bedrock's invocation logs are kept, in days; one of the numbers that CloudWatch Logs accepts."""
+    kms_key_arn: Input[KmsKeyArn] | None = None
+    """The KMS key of those logs; its policy must let CloudWatch Logs use it. Default: a key of AWS."""
+    customize: Customize = Field(default_factory=dict)
+    """Per child, arguments that replace or add to the component's own. Default: none."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether any part is asked for."""
+        return any(getattr(self, part) for part in PARTS)
+
+
+class AccountBaselineSettings(BaselineSettings):
+    """What to set. Nothing is set unless it is asked for: another stack, or a person, may have set it already."""
+
+    tags: Tags = Field(default_factory=dict)
+    """Tags of every resource. Default: none but the component's own."""
+
+    def problems(self) -> Iterator[Problem]:
+        if not self.enabled and self.valid(*PARTS):
+            yield Problem(PARTS[0], f"nothing is asked for; set {', '.join(PARTS[:-1])} or {PARTS[-1]} to true")

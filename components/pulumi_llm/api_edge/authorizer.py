@@ -1,0 +1,65 @@
+"""The authorizer that checks API keys or tokens."""
+
+import pulumi
+from pulumi_aws import apigateway, dynamodb
+
+from llm_gateway import environment as variables
+from pulumi_llm.api_edge.settings import JwtSettings
+from pulumi_llm.base import bundle
+from pulumi_llm.base.component import Component
+from pulumi_llm.base.iam import allow
+from pulumi_llm.base.lambda_function import Shared, let_api_gateway_invoke, publish
+
+
+def authorizer(
+    component: Component,
+    shared: Shared,
+    api: apigateway.RestApi,
+    checks: dynamodb.Table | JwtSettings,
+    cache_seconds: int,
+) -> apigateway.Authorizer:
+    """Make the authorizer of `api`, which checks API keys by their table, or JSON Web Tokens.
+
+    `cache_seconds` is how long API Gateway trusts an answer for the same Authorization header; 0: not at all.
+    """
+    if isinstance(checks, dynamodb.Table):
+        environment: dict[str, pulumi.Input[str]] = {
+            variables.AUTHORIZATION: "api_key",
+            variables.KEYS_TABLE: checks.name,
+        }
+        policies = {"authorizer-policy": [allow("ReadKeys", ["dynamodb:GetItem"], checks.arn)]}
+    else:
+        environment = {
+            variables.AUTHORIZATION: "jwt",
+            variables.JWT_ISSUER: checks.issuer,
+            variables.JWT_AUDIENCES: ",".join(checks.audiences),
+            variables.JWT_TENANT_CLAIM: checks.tenant_claim,
+            variables.JWT_MODELS_CLAIM: checks.models_claim,
+        }
+        policies = {}
+    published = publish(
+        component,
+        "authorizer-",
+        shared,
+        description="Checks who calls",
+        code=bundle.archive(),
+        handler="llm_functions.authorizer.handler",
+        memory_mb=512,
+        timeout_seconds=10,
+        environment=environment,
+        policies=policies,
+    )
+    # A key may stand in either of two headers, and API Gateway asks for every identity source that is named. Without a
+    # cache the source is one that is always there; with one it is the cache's key, so only Authorization can be it.
+    made = apigateway.Authorizer(
+        component.child_name("authorizer"),
+        rest_api=api.id,
+        type="REQUEST",
+        authorizer_uri=published.alias.invoke_arn,
+        identity_source="method.request.header.Authorization" if cache_seconds else "context.identity.sourceIp",
+        authorizer_result_ttl_in_seconds=cache_seconds,
+        opts=component.child("authorizer"),
+    )
+    source_arn = pulumi.Output.concat(api.execution_arn, "/authorizers/", made.id)
+    let_api_gateway_invoke(component, "authorizer-permission", published, source_arn)
+    return made

@@ -1,0 +1,61 @@
+"""API keys, and the table of their hashes."""
+
+import json
+from collections.abc import Callable, Sequence
+
+import pulumi
+from pulumi_aws import apigateway, dynamodb
+
+from llm_gateway.identity import keys
+from llm_gateway.identity.caller import Caller, key_hash
+from pulumi_llm.api_edge.settings import ApiKeySettings
+from pulumi_llm.base.component import Component
+
+
+def keys_table(
+    component: Component, *, deletion_protection: bool, kms_key_arn: pulumi.Input[str] | None, burst_limit: int
+) -> dynamodb.Table:
+    """Make the table of the keys' hashes, which the authorizer reads; `burst_limit` is the stage's."""
+    encryption: dynamodb.TableServerSideEncryptionArgsDict = {"enabled": True}
+    if kms_key_arn is not None:
+        encryption["kms_key_arn"] = kms_key_arn
+    return dynamodb.Table(
+        component.child_name("keys-table"),
+        billing_mode="PAY_PER_REQUEST",
+        # A bound on what it may cost. A request reads one item at most, and only a deployment writes.
+        on_demand_throughput={"max_read_request_units": max(1_000, 2 * burst_limit), "max_write_request_units": 100},
+        hash_key=keys.HASH_KEY,
+        attributes=[{"name": keys.HASH_KEY, "type": "S"}],
+        deletion_protection_enabled=deletion_protection,
+        server_side_encryption=encryption,
+        point_in_time_recovery={"enabled": True},
+        tags=component.tags,
+        # AWS refuses to delete the table alone; Pulumi refuses to destroy the stack before it has deleted anything.
+        opts=component.child("keys-table", protect=deletion_protection or None),
+    )
+
+
+def api_keys(component: Component, settings: Sequence[ApiKeySettings], table: dynamodb.Table) -> dict[str, apigateway.ApiKey]:
+    """Make the keys, by their names. API Gateway makes their values; only the hash of a value is stored."""
+    made: dict[str, apigateway.ApiKey] = {}
+    for key in settings:
+        name = key.name
+        made[name] = apigateway.ApiKey(
+            f"{component.child_name('key')}-{name}",
+            description=f"pulumi-llm key {name} of tenant {key.tenant}",
+            tags=component.tags,
+            opts=component.child("key", additional_secret_outputs=["value"]),
+        )
+        caller = Caller(tenant=key.tenant, key=name, models=key.models)
+        dynamodb.TableItem(
+            f"{component.child_name('key-item')}-{name}",
+            table_name=table.name,
+            hash_key=keys.HASH_KEY,
+            item=made[name].value.apply(_item_of(caller)),
+            opts=component.child("key-item"),
+        )
+    return made
+
+
+def _item_of(caller: Caller) -> Callable[[str], str]:
+    return lambda value: json.dumps(keys.item(key_hash(value), caller))

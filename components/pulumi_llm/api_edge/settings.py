@@ -1,0 +1,73 @@
+"""The descriptions of keys, tokens and limits, which every API shares."""
+
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
+
+from pulumi_llm.base.settings import Between, Count, Name, Number, Settings, form
+
+# Requests that a usage plan may count. https://docs.aws.amazon.com/apigateway/latest/api/APIQuotaSettings.html
+Quota = Annotated[Count, Between(1, 2_147_483_647)]
+
+# Loopback is for a local run with an issuer on the same machine.
+_Issuer = Annotated[
+    str,
+    form(r"https://[^\s?#]+|http://(127\.0\.0\.1|localhost)(:\d+)?[^\s?#]*", "an issuer, such as https://id.example.com"),
+]
+_Audience = Annotated[str, form(r"[^,\s]+", "an audience: not empty, without commas or white space")]
+
+
+class Throttle(NamedTuple):
+    """A token bucket: requests a second, and requests at once."""
+
+    rate_limit: float
+    burst_limit: int
+
+
+# The rate of a key, and that of the whole API, where nothing is given.
+KEY_THROTTLE = Throttle(10, 20)
+STAGE_THROTTLE = Throttle(100, 200)
+
+
+class ThrottleSettings(Settings):
+    """A rate of requests. API Gateway's limits for an account are 10,000 a second and 5,000 at once."""
+
+    rate_limit: Annotated[Number, Between(0.1, 10_000)] | None = None
+    """Requests a second. Default: that of the limit above it."""
+    burst_limit: Annotated[Count, Between(1, 5_000)] | None = None
+    """Requests at once. Default: that of the limit above it."""
+
+    def over(self, above: Throttle) -> Throttle:
+        """These limits; for what is not given, those of the level above."""
+        return Throttle(
+            above.rate_limit if self.rate_limit is None else self.rate_limit,
+            above.burst_limit if self.burst_limit is None else self.burst_limit,
+        )
+
+
+class ApiKeySettings(Settings):
+    """An API key, made by API Gateway."""
+
+    name: Name
+    """What the key is called in logs and outputs."""
+    tenant: Name = "default"
+    """Whose key it is."""
+    models: tuple[str, ...] = ()
+    """The aliases that it may use. Default: all."""
+    throttle: ThrottleSettings = ThrottleSettings()
+    """Its own rate. Default: the API's."""
+    daily_quota: Quota | None = None
+    """Its own requests a day. Default: the API's."""
+
+
+class JwtSettings(Settings):
+    """The JSON Web Tokens of an OpenID Connect issuer, signed with RS256, which every such issuer supports."""
+
+    issuer: _Issuer
+    """The issuer's URL, as it stands in a token's `iss`. Its keys are found by its discovery document."""
+    audiences: Annotated[tuple[_Audience, ...], Field(min_length=1)]
+    """A token's `aud` must hold one of these."""
+    tenant_claim: Annotated[str, Field(min_length=1)] = "sub"
+    """The claim that names the tenant."""
+    models_claim: str = ""
+    """The claim that lists the aliases allowed. Default: none, which allows all."""

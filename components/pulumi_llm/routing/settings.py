@@ -1,0 +1,169 @@
+"""The description of aliases, their targets and providers, for stack files and programs alike."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from llm_gateway.providers.registry import PROTOCOLS
+from llm_gateway.routes import BEDROCK, Parameter, Strategy
+from pulumi_llm.base.settings import Between, Count, Input, KmsKeyArn, Name, Number, Problem, Settings, valid_items
+
+# Parameters of which a model may take only one.
+ExclusiveParameter = Literal["temperature", "top_p", "reasoning_effort"]
+
+_LOOPBACK = re.compile(r"127(\.\d{1,3}){3}|localhost|\[::1\]")
+_URL = re.compile(r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(?P<path>/[!-~]*)?")
+_SECRET = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:(?P<name>[A-Za-z0-9/_+=.@!-]+)")
+
+
+def _protocol(value: str) -> str:
+    if value not in PROTOCOLS:
+        *names, last = map(repr, PROTOCOLS)
+        raise ValueError(f"must be {', '.join(names)} or {last}, not {value!r}")
+    return value
+
+
+def _base_url(value: str) -> str:
+    if _URL.fullmatch(value) is None or "?" in value or "#" in value:
+        # The value is not shown, for it may have a password in it.
+        raise ValueError("must be a URL such as https://api.example.com/v1, without a user, a query or white space")
+    return value
+
+
+def _secret_arn(value: str) -> str:
+    match = _SECRET.fullmatch(value)
+    if match is None:
+        # The value is not shown, for it may be the key itself.
+        example = "arn:aws:secretsmanager:us-east-1:ACCOUNT:secret:NAME-AbCdEf"
+        raise ValueError(f"must be the ARN of a secret, such as {example}; the key itself stands in the secret alone")
+    # https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_iam-permissions.html
+    if not re.fullmatch(r".+-[A-Za-z0-9]{6}", match["name"]):
+        reason = f"{value!r} lacks the '-' and six characters at its end, without which IAM does not match it; give it as "
+        raise ValueError(f"{reason}aws secretsmanager describe-secret shows it")
+    return value
+
+
+class ProviderSettings(Settings):
+    """A provider of models that is called over HTTP, with a key of its own."""
+
+    type: Annotated[str, AfterValidator(_protocol)]
+    """What it speaks: "openai_compatible" (OpenAI, DeepSeek, vLLM and others) or "anthropic"."""
+    base_url: Input[Annotated[str, AfterValidator(_base_url)]] | None = None
+    """What its clients call the base URL: with the /v1 where an OpenAI-compatible one has it, without it for Anthropic's.
+    Default: https://api.anthropic.com for "anthropic"; the others need one."""
+    secret_arn: Input[Annotated[str, AfterValidator(_secret_arn)]] | None = None
+    """The Secrets Manager secret that holds the key: alone, or as `api_key` of a JSON object. The whole ARN, in the API's
+    Region. Default: no key is sent."""
+    kms_key_arn: Input[KmsKeyArn] | None = None
+    """The customer key that encrypts the secret. Default: AWS's own, which needs no permission."""
+
+    def problems(self) -> Iterator[Problem]:
+        if self.given("kms_key_arn") and not self.given("secret_arn"):
+            yield Problem("kms_key_arn", "is what encrypts the secret; give secret_arn too, or leave it out")
+        if not self.valid("type"):
+            return
+        protocol = PROTOCOLS[self.type]
+        base_url = self.base_url
+        if not self.given("base_url"):
+            base_url = protocol.base_url
+            if base_url is None:
+                yield Problem("base_url", "is required, such as https://api.example.com/v1")
+        if not isinstance(base_url, str) or (match := _URL.fullmatch(base_url)) is None:
+            return
+        keyed = self.given("secret_arn")
+        if match["scheme"] == "http" and keyed and not _LOOPBACK.fullmatch(match["host"]):
+            yield Problem("base_url", f"{base_url!r} would send the key in plain text; give an https:// URL, or no secret_arn")
+        base = base_url.rstrip("/")
+        for suffix in protocol.added_paths:
+            if (match["path"] or "").rstrip("/").endswith(suffix):
+                right = base.removesuffix(suffix)
+                yield Problem("base_url", f"{base_url!r} must be without {suffix}, which is added to it; give {right!r}")
+                break
+        if base == protocol.base_url and not keyed:
+            yield Problem("secret_arn", f"is required by {base}: the ARN of the secret with its key")
+
+
+class TargetSettings(Settings):
+    """One of the models behind an alias. A provider's target gives its own bounds; the catalogue has Bedrock's."""
+
+    model: str
+    """As in ModelArgs; for a provider's target the provider's own id of the model."""
+    provider: str = BEDROCK
+    """The name of a provider."""
+    base_model: str = ""
+    """For a Bedrock ARN that does not name its model: the catalogue name of the model behind it. Default: none."""
+    destination_regions: tuple[str, ...] = ()
+    """Where a Bedrock inference profile may run, for one whose Regions the catalogue does not have.
+    Default: the catalogue's."""
+    weight: Annotated[Count, Between(1, 1_000)] = 1
+    """Its share under the strategy "weight"."""
+    short_prompt_tokens: Annotated[Count, Between(1)] | None = None
+    """Under the strategy "workload": this is a small model, which is preferred for prompts up to that size. Default: a large
+    one."""
+    context_tokens: Annotated[Count, Between(1)] | None = None
+    """How many tokens the model reads and writes in all. Required at a provider's target, and only there."""
+    max_output_tokens: Annotated[Count, Between(1)] | None = None
+    """How many tokens the model answers at most. Required at a provider's target, and only there."""
+    accepts: tuple[Parameter, ...] | None = None
+    """What a provider's model takes, of "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools",
+    "reasoning_effort", and "reasoning_content" (the reasoning of earlier turns, which DeepSeek wants back while it uses tools).
+    Default: all but the last two."""
+    exclusive: tuple[ExclusiveParameter, ...] | None = None
+    """Parameters of which a provider's model takes only one. Default: none; for "anthropic" temperature and top_p."""
+    temperature_max: Annotated[Number, Between(0, 2)] | None = None
+    """The highest temperature that a provider's model takes, at most 2. Default: 2; for "anthropic" 1."""
+    stop_max: Annotated[Count, Between(1)] | None = None
+    """The most stop sequences that a provider's model takes. Default: 4; for "anthropic" any number."""
+    max_tokens_name: Literal["max_tokens", "max_completion_tokens"] | None = None
+    """What an OpenAI-compatible provider calls the bound of the answer: "max_tokens", or "max_completion_tokens", as OpenAI's
+    reasoning models ask for. Default: "max_tokens"."""
+
+
+class ModelSettings(Settings):
+    """A name that callers use, and the model or the targets behind it. A name alone is name and model."""
+
+    name: Name
+    """The alias."""
+    model: str | None = None
+    """A name of the catalogue, a Bedrock model id or inference profile id, an ARN, or "mock". Required without targets."""
+    base_model: str = ""
+    """For an ARN that does not name its model (imported, provisioned, application profile): the catalogue name of the model
+    behind it. Default: none."""
+    destination_regions: tuple[str, ...] = ()
+    """Where an inference profile may run, for one whose Regions the catalogue does not have. Default: the catalogue's."""
+    targets: Annotated[tuple[TargetSettings, ...], Field(min_length=1)] | None = None
+    """Several models in the place of one: where one fails, the next answers. Default: one, `model`."""
+    strategy: Strategy = "priority"
+    """Which target is asked first: "priority" the first one, "weight" by shares, "latency" the quickest, "workload" small
+    models for short prompts."""
+    retries: Annotated[Count, Between(0, 5)] = 2
+    """How often targets that may recover are asked again."""
+    first_token_seconds: Annotated[Number, Between(1, 300)] = 30
+    """How long a target that streams may take to begin where another could answer, in seconds; below the API's
+    timeout_seconds."""
+    stall_seconds: Annotated[Number, Between(5, 300)] = 60
+    """How long a stream may be silent, in seconds."""
+
+    @classmethod
+    def expand(cls, value: Any) -> Any:
+        return {"name": value, "model": value} if isinstance(value, str) else value
+
+    @property
+    def is_name_alone(self) -> bool:
+        """Whether it says no more than a name alone would."""
+        return self.model_fields_set == {"name", "model"} and self.name == self.model
+
+
+class RoutingSettings(Settings):
+    """The models and the providers behind them."""
+
+    models: Annotated[tuple[ModelSettings, ...], Field(min_length=1)]
+    """The models, in order; the first is the default. In a stack's file, a catalogue name alone is enough."""
+    providers: Mapping[Name, ProviderSettings] = Field(default_factory=dict)
+    """Providers of models besides Bedrock, by the names that targets have for them. Default: none."""
+
+    def aliases(self) -> list[str]:
+        """The names of the models, those of models that are otherwise wrong too."""
+        return [model.name for _, model in valid_items(self.models) if model.valid("name")]

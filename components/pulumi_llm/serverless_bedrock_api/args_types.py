@@ -1,0 +1,190 @@
+"""The arguments as TypedDicts, for programs and for Pulumi's analyzer. Made by `make docs` from args.py."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+
+class TargetArgs(TypedDict):
+    """One of the models behind an alias. A provider's target gives its own bounds; the catalogue has Bedrock's."""
+
+    model: str
+    """As in ModelArgs; for a provider's target the provider's own id of the model."""
+    provider: NotRequired[str]
+    """The name of a provider. Default: "bedrock"."""
+    base_model: NotRequired[str]
+    """For a Bedrock ARN that does not name its model: the catalogue name of the model behind it. Default: none."""
+    destination_regions: NotRequired[Sequence[str]]
+    """Where a Bedrock inference profile may run, for one whose Regions the catalogue does not have. Default: the
+    catalogue's."""
+    weight: NotRequired[int]
+    """Its share under the strategy "weight". From 1 to 1,000. Default: 1."""
+    short_prompt_tokens: NotRequired[int]
+    """Under the strategy "workload": this is a small model, which is preferred for prompts up to that size. At least 1.
+    Default: a large one."""
+    context_tokens: NotRequired[int]
+    """How many tokens the model reads and writes in all. Required at a provider's target, and only there. At least 1."""
+    max_output_tokens: NotRequired[int]
+    """How many tokens the model answers at most. Required at a provider's target, and only there. At least 1."""
+    accepts: NotRequired[Sequence[str]]
+    """What a provider's model takes, of "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools",
+    "reasoning_effort", and "reasoning_content" (the reasoning of earlier turns, which DeepSeek wants back while it uses
+    tools). Default: all but the last two."""
+    exclusive: NotRequired[Sequence[str]]
+    """Parameters of which a provider's model takes only one. Default: none; for "anthropic" temperature and top_p."""
+    temperature_max: NotRequired[float]
+    """The highest temperature that a provider's model takes, at most 2. From 0 to 2. Default: 2; for "anthropic" 1."""
+    stop_max: NotRequired[int]
+    """The most stop sequences that a provider's model takes. At least 1. Default: 4; for "anthropic" any number."""
+    max_tokens_name: NotRequired[str]
+    """What an OpenAI-compatible provider calls the bound of the answer: "max_tokens", or "max_completion_tokens", as
+    OpenAI's reasoning models ask for. Default: "max_tokens"."""
+
+
+class ModelArgs(TypedDict):
+    """A name that callers use, and the model or the targets behind it. A name alone is name and model."""
+
+    name: str
+    """The alias."""
+    model: NotRequired[str]
+    """A name of the catalogue, a Bedrock model id or inference profile id, an ARN, or "mock". Required without targets."""
+    base_model: NotRequired[str]
+    """For an ARN that does not name its model (imported, provisioned, application profile): the catalogue name of the model
+    behind it. Default: none."""
+    destination_regions: NotRequired[Sequence[str]]
+    """Where an inference profile may run, for one whose Regions the catalogue does not have. Default: the catalogue's."""
+    targets: NotRequired[Sequence[TargetArgs]]
+    """Several models in the place of one: where one fails, the next answers. Default: one, `model`."""
+    strategy: NotRequired[str]
+    """Which target is asked first: "priority" the first one, "weight" by shares, "latency" the quickest, "workload" small
+    models for short prompts. Default: "priority"."""
+    retries: NotRequired[int]
+    """How often targets that may recover are asked again. From 0 to 5. Default: 2."""
+    first_token_seconds: NotRequired[float]
+    """How long a target that streams may take to begin where another could answer, in seconds; below the API's
+    timeout_seconds. From 1 to 300. Default: 30."""
+    stall_seconds: NotRequired[float]
+    """How long a stream may be silent, in seconds. From 5 to 300. Default: 60."""
+
+
+class ProviderArgs(TypedDict):
+    """A provider of models that is called over HTTP, with a key of its own."""
+
+    type: str
+    """What it speaks: "openai_compatible" (OpenAI, DeepSeek, vLLM and others) or "anthropic"."""
+    base_url: NotRequired[pulumi.Input[str]]
+    """What its clients call the base URL: with the /v1 where an OpenAI-compatible one has it, without it for Anthropic's.
+    Default: https://api.anthropic.com for "anthropic"; the others need one."""
+    secret_arn: NotRequired[pulumi.Input[str]]
+    """The Secrets Manager secret that holds the key: alone, or as `api_key` of a JSON object. The whole ARN, in the API's
+    Region. Default: no key is sent."""
+    kms_key_arn: NotRequired[pulumi.Input[str]]
+    """The customer key that encrypts the secret. Default: AWS's own, which needs no permission."""
+
+
+class JwtArgs(TypedDict):
+    """The JSON Web Tokens of an OpenID Connect issuer, signed with RS256, which every such issuer supports."""
+
+    issuer: str
+    """The issuer's URL, as it stands in a token's `iss`. Its keys are found by its discovery document."""
+    audiences: Sequence[str]
+    """A token's `aud` must hold one of these."""
+    tenant_claim: NotRequired[str]
+    """The claim that names the tenant. Default: "sub"."""
+    models_claim: NotRequired[str]
+    """The claim that lists the aliases allowed. Default: none, which allows all."""
+
+
+class ThrottleArgs(TypedDict):
+    """A rate of requests. API Gateway's limits for an account are 10,000 a second and 5,000 at once."""
+
+    rate_limit: NotRequired[float]
+    """Requests a second. From 0.1 to 10,000. Default: that of the limit above it."""
+    burst_limit: NotRequired[int]
+    """Requests at once. From 1 to 5,000. Default: that of the limit above it."""
+
+
+class ApiKeyArgs(TypedDict):
+    """An API key, made by API Gateway."""
+
+    name: str
+    """What the key is called in logs and outputs."""
+    tenant: NotRequired[str]
+    """Whose key it is. Default: "default"."""
+    models: NotRequired[Sequence[str]]
+    """The aliases that it may use. Default: all."""
+    throttle: NotRequired[ThrottleArgs]
+    """Its own rate. Default: the API's."""
+    daily_quota: NotRequired[int]
+    """Its own requests a day. From 1 to 2,147,483,647. Default: the API's."""
+
+
+class DomainArgs(TypedDict):
+    """A custom domain."""
+
+    name: str
+    """The host name."""
+    certificate_arn: pulumi.Input[str]
+    """Its certificate in ACM, in the API's Region."""
+    zone_id: NotRequired[pulumi.Input[str]]
+    """The public Route 53 zone in which its record is made. Default: you make the record."""
+
+
+class ServerlessBedrockApiArgs(TypedDict):
+    """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
+
+    models: Sequence[ModelArgs]
+    """The models, in order; the first is the default. In a stack's file, a catalogue name alone is enough."""
+    providers: NotRequired[Mapping[str, ProviderArgs]]
+    """Providers of models besides Bedrock, by the names that targets have for them. Default: none."""
+    auth: NotRequired[str]
+    """Who may call: "api_key", "jwt", "iam" (AWS signatures), or "none", which lets anyone call. Default: "api_key"."""
+    jwt: NotRequired[JwtArgs]
+    """The tokens that are accepted, with `auth` "jwt" only. Default: none."""
+    authorizer_cache_seconds: NotRequired[int]
+    """How long API Gateway trusts an authorizer's answer, in seconds. Above 0, a key must come as Authorization. The
+    authorizer itself remembers a key for a minute. From 0 to 3,600. Default: 0."""
+    keys: NotRequired[Sequence[ApiKeyArgs]]
+    """The API keys. Default: one, named "default"."""
+    throttle: NotRequired[ThrottleArgs]
+    """A key's rate. Default: 10 requests a second, 20 at once."""
+    stage_throttle: NotRequired[ThrottleArgs]
+    """The whole API's rate, whoever calls. Default: 100 requests a second, 200 at once."""
+    daily_quota: NotRequired[pulumi.Input[int]]
+    """A key's requests a day (UTC). From 1 to 2,147,483,647. Default: 1,000."""
+    cors_allow_origin: NotRequired[str]
+    """The origin that browsers may call from; "*" is any. Default: "*"."""
+    memory_mb: NotRequired[pulumi.Input[int]]
+    """The function's memory in MB; on Lambda it also sets its share of a processor. From 256 to 10,240. Default: 512."""
+    timeout_seconds: NotRequired[int]
+    """How long an answer may take, in seconds. From 10 to 895. Default: 300."""
+    log_retention_days: NotRequired[pulumi.Input[int]]
+    """How long logs are kept, in days; one of the numbers that CloudWatch Logs accepts. Default: 30."""
+    reserved_concurrency: NotRequired[pulumi.Input[int]]
+    """The most answers at once, taken from the account's limit. From 1 to 10,000. Default: none reserved."""
+    kms_key_arn: NotRequired[pulumi.Input[str]]
+    """The KMS key of logs, table and environment; its policy must let CloudWatch Logs use it. Default: keys of AWS."""
+    tracing: NotRequired[bool]
+    """Trace requests with X-Ray. Default: false."""
+    domain: NotRequired[DomainArgs]
+    """A custom domain. Default: API Gateway's own address."""
+    access_logs: NotRequired[bool]
+    """Log each request at API Gateway; needs the account's API Gateway log role. Default: true."""
+    debug: NotRequired[bool]
+    """Show causes in error answers; for development. Default: false."""
+    deletion_protection: NotRequired[bool]
+    """Protect the table of keys from deletion, in AWS and in Pulumi: `pulumi destroy` refuses before it deletes anything.
+    To destroy the stack, set it to false and run `pulumi up` first. Default: true."""
+    web_adapter_layer_version: NotRequired[int]
+    """The version of AWS's Lambda Web Adapter layer. At least 1. Default: 27."""
+    web_adapter_layer_arn: NotRequired[pulumi.Input[str]]
+    """Another Web Adapter layer (arm64), such as a copy in your own account. Default: AWS's."""
+    customize: NotRequired[Mapping[str, Mapping[str, Any]]]
+    """Per child, arguments that replace or add to the component's own. Default: none."""
+    region: NotRequired[str]
+    """The provider's Region. Default: aws:region, else AWS_REGION."""
+    parameter_prefix: NotRequired[str]
+    """Where SSM parameters with the outputs are made, such as "/llm/prod". Default: none are made."""
+    tags: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """Tags of every resource. Default: none but the component's own."""

@@ -1,0 +1,184 @@
+"""Reads the components' descriptions of settings (`pulumi_llm.base.settings`) for what is generated from them."""
+
+import ast
+import inspect
+import itertools
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+import pulumi
+
+from pulumi_llm.base.settings import Between, Settings
+
+
+class Setting(NamedTuple):
+    """One setting: its key, its annotation, and what is said of it, bounds and default included."""
+
+    key: str
+    annotation: Any
+    required: bool
+    text: str
+
+
+def settings_of(kind: type[Settings]) -> Iterator[Setting]:
+    """Yield the settings of a class, those of its bases first, in the order of their declaration."""
+    helps = {name: text for base in reversed(kind.__mro__) for name, text in _helps(base).items()}
+    hints = get_type_hints(kind, include_extras=True)
+    for name, field in kind.model_fields.items():
+        help_ = helps[name]
+        text, _, default = help_.partition("Default: ")
+        value = None if field.is_required() else field.get_default(call_default_factory=True)
+        if not default and not field.is_required() and "Required" not in text and not isinstance(value, Settings):
+            default = f"{_default(value)}."
+        parts = [text.strip(), _bounds(hints[name]), f"Default: {default}" if default else ""]
+        yield Setting(field.alias or name, hints[name], field.is_required(), " ".join(part for part in parts if part))
+
+
+def _helps(kind: type) -> Mapping[str, str]:
+    """The text below each annotated attribute of a class."""
+    if not (issubclass(kind, Settings) and kind is not Settings):
+        return {}
+    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0].body  # type: ignore[attr-defined]
+    return {
+        field.target.id: " ".join(text.value.value.split())
+        for field, text in itertools.pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+    }
+
+
+def _bounds(annotation: Any) -> str:
+    for between in _metadata(annotation):
+        if between.high is None:
+            return f"At least {between.low:,}."
+        return f"From {between.low:,} to {between.high:,}."
+    return ""
+
+
+def _metadata(annotation: Any) -> Iterator[Between]:
+    if get_origin(annotation) is Annotated:
+        yield from (item for item in annotation.__metadata__ if isinstance(item, Between))
+        yield from _metadata(annotation.__origin__)
+    elif _is_optional(annotation) or _takes_output(annotation):
+        for argument in get_args(annotation):
+            yield from _metadata(argument)
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, str):
+        return f'"{value}"' if value else "none"
+    if isinstance(value, bool) or value in (None, ()):
+        return str(value).lower() if isinstance(value, bool) else "none"
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+# The TypedDicts of a component's arguments, as Pulumi's analyzer reads them.
+
+
+def typed_dicts(module: str, root: type[Settings]) -> str:
+    """The module of TypedDicts for a component's arguments and for all that they hold."""
+    kinds: list[type[Settings]] = []
+    _collect(root, kinds)
+    classes = [_typed_dict(kind) for kind in kinds]
+    code = "\n\n\n".join(classes)
+    names = [name for name in ("Any", "NotRequired", "TypedDict") if name in code]
+    collections = [name for name in ("Mapping", "Sequence") if f"{name}[" in code]
+    imports = [f"from collections.abc import {', '.join(collections)}", f"from typing import {', '.join(names)}"]
+    head = f'"""The arguments as TypedDicts, for programs and for Pulumi\'s analyzer. Made by `make docs` from {module}."""'
+    return "\n\n".join([head, "\n".join(imports), "import pulumi", f"\n{code}\n"])
+
+
+def _collect(kind: type[Settings], kinds: list[type[Settings]]) -> None:
+    """Each kind after those that it holds, so that no name is used before it is there."""
+    for setting in settings_of(kind):
+        for held in nested(setting.annotation):
+            if held not in kinds:
+                _collect(held, kinds)
+    kinds.append(kind)
+
+
+def nested(annotation: Any) -> Iterator[type[Settings]]:
+    """Yield the settings that a setting holds."""
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from nested(argument)
+
+
+def _typed_dict(kind: type[Settings]) -> str:
+    lines = [f"class {_args_name(kind)}(TypedDict):", *_docstring(inspect.getdoc(kind) or ""), ""]
+    for setting in settings_of(kind):
+        text = _type_text(setting.annotation)
+        lines.append(f"    {setting.key}: {text if setting.required else f'NotRequired[{text}]'}")
+        lines += _docstring(setting.text)
+    return "\n".join(lines)
+
+
+def _docstring(text: str) -> list[str]:
+    return textwrap.wrap(f'"""{text}"""', 124, initial_indent="    ", subsequent_indent="    ", break_long_words=False)
+
+
+def _args_name(kind: type[Settings]) -> str:
+    return kind.__name__.removesuffix("Settings") + "Args"
+
+
+def _type_text(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if _takes_output(annotation):
+        return f"pulumi.Input[{_type_text(_plain(annotation))}]"
+    if origin is Annotated:
+        return _type_text(arguments[0])
+    if _is_optional(annotation):
+        (member,) = (argument for argument in _optional_members(annotation))
+        return _type_text(member)
+    if origin is tuple:
+        return f"Sequence[{_type_text(arguments[0])}]"
+    if origin is Mapping:
+        return f"Mapping[{_type_text(arguments[0])}, {_type_text(arguments[1])}]"
+    if origin is Literal:
+        return "str"
+    if annotation is Any:
+        return "Any"
+    return _args_name(annotation) if issubclass(annotation, Settings) else annotation.__name__
+
+
+def _takes_output(annotation: Any) -> bool:
+    members = get_args(annotation.__origin__) if get_origin(annotation) is Annotated else get_args(annotation)
+    return any(get_origin(member) is pulumi.Output for member in members) and not _is_optional(annotation)
+
+
+def _plain(annotation: Any) -> Any:
+    members = get_args(annotation.__origin__) if get_origin(annotation) is Annotated else get_args(annotation)
+    return next(member for member in members if get_origin(member) is not pulumi.Output)
+
+
+def _is_optional(annotation: Any) -> bool:
+    return type(None) in get_args(annotation)
+
+
+def _optional_members(annotation: Any) -> Iterator[Any]:
+    yield from (member for member in get_args(annotation) if member is not type(None))
+
+
+# The table of a stack's settings.
+
+
+def setting_rows(kind: type[Settings], path: str = "") -> Iterator[tuple[str, str, bool]]:
+    """Yield each setting of a stack's file, nested ones below: its path, what is said of it, whether it is required."""
+    for setting in settings_of(kind):
+        key = f"{path}{setting.key}"
+        below = list(nested(setting.annotation))
+        if not (below and setting.text == inspect.getdoc(below[0])):  # a heading: what it holds says it all
+            yield key, setting.text, setting.required and "Default:" not in setting.text
+        for held in below:
+            origin = _container(setting.annotation)
+            yield from setting_rows(held, f"{key}{ {tuple: '[]', Mapping: '.*'}.get(origin, '') }.")
+
+
+def _container(annotation: Any) -> Any:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _container(annotation.__origin__)
+    if _is_optional(annotation):
+        return _container(next(_optional_members(annotation)))
+    return origin
