@@ -12,7 +12,8 @@ from pulumi.runtime import config as runtime_config
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from llm_gateway.routes import BEDROCK, EndpointType, Parameter, Strategy
+from llm_gateway.request import Parameter
+from llm_gateway.routes import BEDROCK, Strategy
 from pulumi_llm import routing
 from pulumi_llm.routing.values import NAME, NAME_FORM
 
@@ -59,7 +60,7 @@ class _Settings(BaseModel):
 class ProviderSettings(_Settings):
     """A provider of models that is called over HTTP, with a key of its own."""
 
-    type: EndpointType
+    type: str
     base_url: str | None = None
     secret_arn: str | None = None
     kms_key_arn: str | None = None

@@ -1,22 +1,18 @@
 """The providers of a configuration: where each is, and where its key stands."""
 
 import re
-from typing import Any, get_args
+from typing import Any
 
 import pulumi
 
-from llm_gateway.routes import BEDROCK, MOCK, Endpoint, EndpointType
+from llm_gateway.providers.registry import PROTOCOLS, Protocol
+from llm_gateway.routes import BEDROCK, MOCK, Endpoint
 from pulumi_llm.routing.values import NAME, NAME_FORM, Reading
 
 # A function's environment, names and values together, and what of it the component's own variables may take.
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 ENVIRONMENT_BYTES = 4_096
 OWN_ENVIRONMENT_BYTES = 512
-
-# https://docs.anthropic.com/en/api/overview
-ANTHROPIC_URL = "https://api.anthropic.com"
-
-TYPES: tuple[EndpointType, ...] = get_args(EndpointType)
 
 _LOOPBACK = r"127(\.\d{1,3}){3}|localhost|\[::1\]"
 _URL = re.compile(r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(?P<path>/[!-~]*)?")
@@ -31,36 +27,37 @@ _KEY = re.compile(r"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):\d{12}:key/[A-Za-z
 class Providers:
     """The providers that were read.
 
-    `types` are their types by their names, None where that is wrong. `environment` is what the function's has to hold for
-    `endpoints`; `secret_arns` and `kms_key_arns` are what it has to read.
+    `protocols` maps a provider's name to its protocol, None where its type is wrong. `environment` holds the variables that the
+    function needs for `endpoints`; `secret_arns` and `kms_key_arns` are what it has to read.
     """
 
     def __init__(self, reading: Reading, given: Any, region: str) -> None:
         self._reading = reading
         self._region = region
-        self.types: dict[str, EndpointType | None] = {}
+        self.protocols: dict[str, Protocol | None] = {}
         self.endpoints: list[Endpoint] = []
         self.environment: dict[str, pulumi.Input[str]] = {}
         self.secret_arns: list[pulumi.Input[str]] = []
         self.kms_key_arns: list[pulumi.Input[str]] = []
         # A map has no order, and may arrive in another: what is made of it must not depend on that.
         for name, value in sorted(reading.fields("providers", given).items()):
-            self.types[name] = self._provider(name, value)
+            self.protocols[name] = self._provider(name, value)
         self._check_size()
 
-    def _provider(self, name: str, value: Any) -> EndpointType | None:
+    def _provider(self, name: str, value: Any) -> Protocol | None:
         path = f"providers.{name}"
         given = self._reading.fields(path, value)
-        type_ = self._reading.one_of(f"{path}.type", given.get("type"), TYPES)
+        type_ = self._reading.one_of(f"{path}.type", given.get("type"), tuple(PROTOCOLS))
+        protocol = None if type_ is None else PROTOCOLS[type_]
         if "type" not in given:
             self._reading.tell(f"{path}.type", "is required, but not given")
         base_url, secret_arn, kms_key_arn = (given.get(key) for key in ("base_url", "secret_arn", "kms_key_arn"))
-        if base_url is None and type_ == "anthropic":
-            base_url = ANTHROPIC_URL
-        if base_url is None and type_ is not None:
+        if base_url is None and protocol is not None:
+            base_url = protocol.base_url or None
+        if base_url is None and protocol is not None:
             self._reading.tell(f"{path}.base_url", "is required, such as https://api.example.com/v1")
         prefix = self._prefix(path, name)
-        self._check_base_url(path, type_, base_url, keyed=secret_arn is not None)
+        self._check_base_url(path, protocol, base_url, keyed=secret_arn is not None)
         self._check_secret(f"{path}.secret_arn", secret_arn)
         self._check_key(f"{path}.kms_key_arn", kms_key_arn, keyed=secret_arn is not None)
 
@@ -71,10 +68,10 @@ class Providers:
             self.secret_arns.append(secret_arn)
         if kms_key_arn is not None:
             self.kms_key_arns.append(kms_key_arn)
-        if type_ is not None:
+        if protocol is not None:
             secret_arn_variable = f"{prefix}_SECRET_ARN" if secret_arn is not None else ""
-            self.endpoints.append(Endpoint(name, type_, f"{prefix}_BASE_URL", secret_arn_variable))
-        return type_
+            self.endpoints.append(Endpoint(name, protocol.name, f"{prefix}_BASE_URL", secret_arn_variable))
+        return protocol
 
     def _prefix(self, path: str, name: str) -> str:
         """How the names of its environment variables begin."""
@@ -89,7 +86,7 @@ class Providers:
             )
         return prefix
 
-    def _check_base_url(self, provider: str, type_: EndpointType | None, value: Any, *, keyed: bool) -> None:
+    def _check_base_url(self, provider: str, protocol: Protocol | None, value: Any, *, keyed: bool) -> None:
         path = f"{provider}.base_url"
         text = self._plain(path, value)
         if text is None:
@@ -102,14 +99,13 @@ class Providers:
         if match["scheme"] == "http" and keyed and not re.fullmatch(_LOOPBACK, match["host"]):
             self._reading.tell(path, f"{text!r} would send the key in plain text; give an https:// URL, or no secret_arn")
         base = text.rstrip("/")
-        added = {"openai_compatible": ("/chat/completions",), "anthropic": ("/v1/messages", "/v1")}
-        for end in added.get(type_ or "", ()):
+        for end in protocol.added_paths if protocol is not None else ():
             if (match["path"] or "").rstrip("/").endswith(end):
                 right = base.removesuffix(end)
                 self._reading.tell(path, f"{text!r} must be without {end}, which is added to it; give {right!r}")
                 break
-        if base == ANTHROPIC_URL and not keyed:
-            self._reading.tell(f"{provider}.secret_arn", f"is required by {ANTHROPIC_URL}: the ARN of the secret with its key")
+        if not keyed and any(each.needs_key and each.base_url == base for each in PROTOCOLS.values()):
+            self._reading.tell(f"{provider}.secret_arn", f"is required by {base}: the ARN of the secret with its key")
 
     def _check_secret(self, path: str, value: Any) -> None:
         text = self._plain(path, value)

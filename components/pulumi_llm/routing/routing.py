@@ -41,10 +41,10 @@ def read(models: Any, providers: Any, region: str, timeout_seconds: Any) -> Rout
     """
     reading = Reading()
     known = Providers(reading, providers, region)
-    targets = Targets(reading, known.types, region)
+    targets = Targets(reading, known.protocols, region)
     aliases = _Aliases(reading, targets, timeout_seconds)
     found = [aliases.read(f"models[{index}]", value) for index, value in enumerate(reading.items("models", models))]
-    for name in known.types:
+    for name in known.protocols:
         if name not in targets.used:
             reading.tell(f"providers.{name}", "is used by no target; name it as a target's provider, or leave it out")
     return Routing(

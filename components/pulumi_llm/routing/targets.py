@@ -6,7 +6,9 @@ from typing import Any, NamedTuple, get_args
 
 import msgspec
 
-from llm_gateway.routes import BEDROCK, MOCK, EndpointType, Parameter, Strategy, Target
+from llm_gateway.providers.registry import PROTOCOLS, Protocol
+from llm_gateway.request import Parameter
+from llm_gateway.routes import BEDROCK, MOCK, Strategy, Target
 from pulumi_llm.base.component import hint
 from pulumi_llm.models.catalogue import MOCK_TARGET, BedrockModel, ModelError, find, resolve
 from pulumi_llm.routing.values import Reading
@@ -29,8 +31,8 @@ OF_PROVIDERS = (
 )
 
 
-class Defaults(NamedTuple):
-    """What a provider's target is taken for where it does not say."""
+class Bounds(NamedTuple):
+    """What a provider's target takes."""
 
     accepts: tuple[Parameter, ...]
     exclusive: tuple[Parameter, ...]
@@ -38,19 +40,10 @@ class Defaults(NamedTuple):
     stop_max: int | None
 
 
-_ACCEPTS: tuple[Parameter, ...] = ("max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools")
-DEFAULTS: Mapping[EndpointType, Defaults] = {
-    # https://platform.openai.com/docs/api-reference/chat/create
-    "openai_compatible": Defaults(_ACCEPTS, exclusive=(), temperature_max=2.0, stop_max=4),
-    # Claude since 4.5 takes temperature or top_p, not both. https://docs.anthropic.com/en/api/messages
-    "anthropic": Defaults(_ACCEPTS, exclusive=("temperature", "top_p"), temperature_max=1.0, stop_max=None),
-}
-
-
 class Targets:
     """Reads targets, one after another. `models` are Bedrock's that were read, `used` the providers that were named."""
 
-    def __init__(self, reading: Reading, providers: Mapping[str, EndpointType | None], region: str) -> None:
+    def __init__(self, reading: Reading, providers: Mapping[str, Protocol | None], region: str) -> None:
         self._reading = reading
         self._providers = providers
         self._region = region
@@ -130,7 +123,7 @@ class Targets:
     # A provider's.
 
     def _of_provider(
-        self, path: str, provider: str, type_: EndpointType | None, model: str | None, given: Mapping[str, Any]
+        self, path: str, provider: str, protocol: Protocol | None, model: str | None, given: Mapping[str, Any]
     ) -> Target | None:
         reading = self._reading
         for key in OF_BEDROCK:
@@ -147,10 +140,11 @@ class Targets:
         if model is not None and not re.fullmatch(r"[!-~]{1,256}", model):
             reading.tell(f"{path}.model", f"{model!r} is no id of a model; give at most 256 characters, no white space")
             model = None
-        bounds = Defaults((), (), 1.0, None) if type_ is None else self._bounds(path, type_, given)
+        bounds = Bounds((), (), 1.0, None) if protocol is None else self._bounds(path, protocol, given)
         name = reading.one_of(f"{path}.max_tokens_name", given.get("max_tokens_name"), MAX_TOKENS_NAMES)
-        if name is not None and type_ == "anthropic":
-            reading.tell(f"{path}.max_tokens_name", f"is only for the type 'openai_compatible', which {provider!r} is not")
+        if name is not None and protocol is not None and not protocol.names_max_tokens:
+            types = " or ".join(repr(each.name) for each in PROTOCOLS.values() if each.names_max_tokens)
+            reading.tell(f"{path}.max_tokens_name", f"is only for the type {types}, which {provider!r} is not")
         if model is None or context is None or output is None:
             return None
         return Target(
@@ -166,10 +160,10 @@ class Targets:
             max_tokens_name="max_completion_tokens" if name == "max_completion_tokens" else "max_tokens",
         )
 
-    def _bounds(self, path: str, type_: EndpointType, given: Mapping[str, Any]) -> Defaults:
-        """What the target says of itself, and the type's defaults for the rest."""
-        reading, defaults = self._reading, DEFAULTS[type_]
-        accepts = self._accepts(f"{path}.accepts", type_, given["accepts"]) if "accepts" in given else defaults.accepts
+    def _bounds(self, path: str, defaults: Protocol, given: Mapping[str, Any]) -> Bounds:
+        """What the target says of itself, and the protocol's defaults for the rest."""
+        reading = self._reading
+        accepts = self._accepts(f"{path}.accepts", defaults, given["accepts"]) if "accepts" in given else defaults.accepts
         exclusive = defaults.exclusive if set(defaults.exclusive) <= set(accepts) else ()
         if "exclusive" in given:
             exclusive = self._exclusive(f"{path}.exclusive", accepts, given["exclusive"])
@@ -177,22 +171,22 @@ class Targets:
         stops = reading.whole(f"{path}.stop_max", given.get("stop_max"), 1)
         if "stop_max" in given and "stop" not in accepts:
             reading.tell(f"{path}.stop_max", "is only for a target that accepts 'stop'")
-        return Defaults(
+        return Bounds(
             accepts,
             exclusive,
             defaults.temperature_max if temperature is None else float(temperature),
             (stops or defaults.stop_max) if "stop" in accepts else None,
         )
 
-    def _accepts(self, path: str, type_: EndpointType, value: Any) -> tuple[Parameter, ...]:
+    def _accepts(self, path: str, protocol: Protocol, value: Any) -> tuple[Parameter, ...]:
         accepts = self._parameters(path, value, PARAMETERS)
         if "max_tokens" not in accepts:
             self._reading.tell(path, "must hold 'max_tokens', which is always sent")
         if "stream_tools" in accepts and "tools" not in accepts:
             self._reading.tell(path, "holds 'stream_tools' without 'tools'; give both or neither")
-        for parameter in ("reasoning_effort", "reasoning_content"):
-            if parameter in accepts and type_ == "anthropic":
-                self._reading.tell(path, f"must not hold {parameter!r}, which is not sent to the type 'anthropic'")
+        for parameter in protocol.never_sent:
+            if parameter in accepts:
+                self._reading.tell(path, f"must not hold {parameter!r}, which is not sent to the type {protocol.name!r}")
         return accepts
 
     def _exclusive(self, path: str, accepts: Sequence[Parameter], value: Any) -> tuple[Parameter, ...]:
