@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from llm_gateway.aws.client import Aws
@@ -10,6 +11,7 @@ from llm_gateway.http.client import HttpClient
 from llm_gateway.pipeline import Gateway
 from llm_gateway.providers.bedrock.provider import Bedrock
 from llm_gateway.providers.mock import Mock
+from llm_gateway.providers.registry import PROTOCOLS
 from llm_gateway.router import Provider, Router
 from llm_gateway.routes import BEDROCK, MOCK, ROUTES_FILE, Endpoint, load
 
@@ -28,11 +30,9 @@ def providers(
     found: dict[str, Provider] = {BEDROCK: Bedrock(aws), MOCK: Mock()}
     secrets = Secrets(aws)
     for endpoint in endpoints:
-        from llm_gateway.providers.endpoint import EndpointProvider
+        from llm_gateway.providers.endpoint import EndpointDialect, EndpointProvider
 
-        if endpoint.type == "anthropic":
-            from llm_gateway.providers.anthropic.dialect import Anthropic as Dialect
-        else:
-            from llm_gateway.providers.openai.dialect import OpenAICompatible as Dialect
-        found[endpoint.name] = EndpointProvider(client, endpoint, secrets, Dialect())
+        module, _, name = PROTOCOLS[endpoint.type].dialect.partition(":")
+        dialect: EndpointDialect = getattr(import_module(module), name)()
+        found[endpoint.name] = EndpointProvider(client, endpoint, secrets, dialect)
     return found

@@ -5,6 +5,12 @@ from typing import Any, Literal
 
 import msgspec
 
+# What a caller or a target may name of a request. `stream_tools`: tools with a streamed answer. `reasoning_content`: the
+# reasoning of earlier turns is sent back, as DeepSeek wants it in the middle of a tool's use.
+Parameter = Literal[
+    "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools", "reasoning_effort", "reasoning_content"
+]
+
 
 class ToolUse(msgspec.Struct, frozen=True):
     """A tool call that the model made earlier in the conversation; `arguments` is a JSON object."""

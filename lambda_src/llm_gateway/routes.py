@@ -12,30 +12,28 @@ from typing import Literal
 
 import msgspec
 
+from llm_gateway.providers.registry import PROTOCOLS
+from llm_gateway.request import Parameter
+
 ROUTES_FILE = "routes.json"
 
 # The providers that every deployment has; any other is an endpoint of the document.
 BEDROCK = "bedrock"
 MOCK = "mock"
 
-# `reasoning_content`: the reasoning of earlier turns is sent back, as DeepSeek wants it in the middle of a tool's use.
-Parameter = Literal[
-    "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools", "reasoning_effort", "reasoning_content"
-]
-EndpointType = Literal["openai_compatible", "anthropic"]
 Strategy = Literal["priority", "weight", "latency", "workload"]
 
 
 class Endpoint(msgspec.Struct, frozen=True, omit_defaults=True):
     """A provider that is called over HTTP, with a key of its own.
 
-    `base_url` is what its clients call the base URL, without a slash at its end. `secret_arn` is the Secrets Manager secret
-    that holds the key; empty where none is asked for. In the document both are named by the environment variables that
-    hold them.
+    `type` is the name of its protocol in `llm_gateway.providers.registry`. `base_url` is what its clients call the base URL,
+    without a slash at its end. `secret_arn` is the Secrets Manager secret that holds the key; empty where none is asked for.
+    In the document both are named by the environment variables that hold them.
     """
 
     name: str
-    type: EndpointType
+    type: str
     base_url_variable: str = ""
     secret_arn_variable: str = ""
     base_url: str = ""
@@ -120,11 +118,16 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Routes:
     routes = msgspec.json.decode(path.read_bytes(), type=Routes)
     endpoints = tuple(_endpoint(endpoint, environ) for endpoint in routes.endpoints)
     for endpoint in endpoints:
+        if endpoint.type not in PROTOCOLS:
+            known = ", ".join(PROTOCOLS)
+            raise ValueError(
+                f"{path}: the type of the provider {endpoint.name!r} must be one of {known}, not {endpoint.type!r}"
+            )
         if not endpoint.base_url.startswith(("https://", "http://")):
             raise ValueError(f"{path}: the base URL of the provider {endpoint.name!r} must start with https:// or http://")
-    known = {BEDROCK, MOCK, *(endpoint.name for endpoint in routes.endpoints)}
+    providers = {BEDROCK, MOCK, *(endpoint.name for endpoint in routes.endpoints)}
     for target in (target for alias in routes.aliases for target in alias.targets):
-        if target.provider not in known:
+        if target.provider not in providers:
             raise ValueError(
                 f"{path}: the target {target.name!r} names the provider {target.provider!r}, which is none of them"
             )

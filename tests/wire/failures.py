@@ -24,8 +24,9 @@ from llm_functions.compose import providers
 from llm_functions.http.application import Application
 from llm_gateway.http.client import HttpClient
 from llm_gateway.pipeline import Gateway
+from llm_gateway.request import Parameter
 from llm_gateway.router import Router
-from llm_gateway.routes import Alias, Endpoint, Parameter, Routes, Target
+from llm_gateway.routes import Alias, Endpoint, Routes, Target
 
 # Time.
 

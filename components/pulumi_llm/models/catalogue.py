@@ -14,7 +14,8 @@ from typing import Literal
 
 import msgspec
 
-from llm_gateway.routes import BEDROCK, MOCK, Parameter, Target
+from llm_gateway.request import Parameter
+from llm_gateway.routes import BEDROCK, MOCK, Target
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,11 +1,14 @@
 """The providers of models that a stack's functions call, each as the stand-in that plays it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from llm_gateway.providers.anthropic.protocol import ANTHROPIC
+from llm_gateway.providers.openai.protocol import OPENAI_COMPATIBLE
 from llm_gateway.routes import BEDROCK, Endpoint, Routes, Target
 from pulumi_llm.models.catalogue import ModelError, find
 from pulumi_llm_local.upstreams.anthropic import app as anthropic_upstream
@@ -45,11 +48,8 @@ class ModelUpstreams:
 
     def endpoint(self, endpoint: Endpoint, key: str | None, model: Model, faults: Sequence[Fault]) -> web.Application:
         """`key` is what the endpoint wants to see; None: no key."""
-        models, name = self._traits(endpoint.name), endpoint.name
-        if endpoint.type == "anthropic":
-            return anthropic_upstream.create_app(models=models, model=model, name=name, key=key, faults=faults)
-        flavour = _flavour(endpoint.base_url)
-        return openai_upstream.create_app(flavour=flavour, models=models, model=model, name=name, key=key, faults=faults)
+        create_app = STAND_INS[endpoint.type](endpoint)
+        return create_app(models=self._traits(endpoint.name), model=model, name=endpoint.name, key=key, faults=faults)
 
     def _traits(self, provider: str) -> dict[str, ModelTraits]:
         return {model: _traits(target) for model, target in self.targets[provider].items()}
@@ -73,6 +73,13 @@ def _reasons(target: Target) -> bool:
         except ModelError:
             continue
     return any(word in target.model.lower() for word in ("reasoner", "-r1", "thinking"))
+
+
+# By the protocol that an endpoint speaks.
+STAND_INS: Mapping[str, Callable[[Endpoint], Callable[..., web.Application]]] = {
+    OPENAI_COMPATIBLE.name: lambda endpoint: partial(openai_upstream.create_app, flavour=_flavour(endpoint.base_url)),
+    ANTHROPIC.name: lambda _: anthropic_upstream.create_app,
+}
 
 
 def _flavour(base_url: str) -> Flavour:

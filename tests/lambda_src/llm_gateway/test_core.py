@@ -37,7 +37,7 @@ from llm_gateway.providers.mock import Mock
 from llm_gateway.providers.openai import chat_completions
 from llm_gateway.request import ChatRequest, Message, Sampling, Tool, ToolUse
 from llm_gateway.router import Router
-from llm_gateway.routes import Alias, Routes, Target, encode, load
+from llm_gateway.routes import Alias, Endpoint, Routes, Target, encode, load
 from llm_gateway.stages.authorize import allowed_models, authorize
 from llm_gateway.stages.validate import conversation_problems
 
@@ -263,6 +263,13 @@ def test_broken_routes_stop_the_start(tmp_path: Path, content: bytes | None, err
         path.write_bytes(content)
     with pytest.raises(error):
         load(path, {})
+
+
+def test_a_provider_of_an_unknown_protocol_stops_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "routes.json"
+    path.write_bytes(encode(Routes(ROUTES.aliases, (Endpoint(name="p", type="gopher", base_url="https://p.example.com"),))))
+    with pytest.raises(ValueError, match="provider 'p' must be one of openai_compatible, anthropic, not 'gopher'"):
+        load(path, {"MODEL_ARN": "arn:of:it"})
 
 
 # Who calls.

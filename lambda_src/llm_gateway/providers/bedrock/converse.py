@@ -3,7 +3,7 @@
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -11,9 +11,10 @@ import msgspec
 from llm_gateway import errors
 from llm_gateway.aws.event_stream import EventStreamDecoder
 from llm_gateway.call import ModelCall
+from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Event, Reasoning, StopReason, ToolCall, ToolCallDelta, Usage
 from llm_gateway.providers import exchange
-from llm_gateway.providers.bedrock.errors import stream_exception
+from llm_gateway.providers.bedrock.errors import refusal, stream_exception
 from llm_gateway.request import Message, Tool
 
 _STOP_REASONS: dict[str, StopReason] = {
@@ -29,10 +30,43 @@ _STOP_REASONS: dict[str, StopReason] = {
 _encode = msgspec.json.Encoder().encode
 
 
+class Converse:
+    """The dialect of Converse and ConverseStream."""
+
+    media_type = "application/vnd.amazon.eventstream"
+    operations = ("converse", "converse-stream")
+
+    def body(self, call: ModelCall) -> dict[str, Any]:
+        return _body(call)
+
+    def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
+        return refusal(status, headers, body)
+
+    def whole(self, body: bytes) -> list[Event]:
+        answer = _decode_answer(body)
+        events: list[Event] = []
+        calls = 0
+        for block in answer.output.message.content:
+            if block.text:
+                events.append(Delta(block.text))
+            elif block.reasoningContent is not None:
+                if block.reasoningContent.reasoningText is not None and block.reasoningContent.reasoningText.text:
+                    events.append(Reasoning(block.reasoningContent.reasoningText.text))
+            elif (use := block.toolUse) is not None:
+                events.append(_tool_call(use, calls))
+                events.append(ToolCallDelta(index=calls, arguments=_encode(use.input).decode()))
+                calls += 1
+        stop = _stop_reason(answer.stopReason, said=bool(events))
+        return [*events, answer.usage.event(), Done(stop)]
+
+    def decoder(self) -> "_Stream":
+        return _Stream()
+
+
 # The request.
 
 
-def body(call: ModelCall) -> dict[str, Any]:
+def _body(call: ModelCall) -> dict[str, Any]:
     sampling = call.sampling
     inference: dict[str, Any] = {"maxTokens": sampling.max_tokens}
     if sampling.temperature is not None:
@@ -159,25 +193,7 @@ _decode_stop = msgspec.json.Decoder(_MessageStop).decode
 _decode_metadata = msgspec.json.Decoder(_Metadata).decode
 
 
-def whole(body: bytes) -> list[Event]:
-    answer = _decode_answer(body)
-    events: list[Event] = []
-    calls = 0
-    for block in answer.output.message.content:
-        if block.text:
-            events.append(Delta(block.text))
-        elif block.reasoningContent is not None:
-            if block.reasoningContent.reasoningText is not None and block.reasoningContent.reasoningText.text:
-                events.append(Reasoning(block.reasoningContent.reasoningText.text))
-        elif (use := block.toolUse) is not None:
-            events.append(_tool_call(use, calls))
-            events.append(ToolCallDelta(index=calls, arguments=_encode(use.input).decode()))
-            calls += 1
-    stop = _stop_reason(answer.stopReason, said=bool(events))
-    return [*events, answer.usage.event(), Done(stop)]
-
-
-class Stream:
+class _Stream:
     """ConverseStream's events as ours; the metadata is the last event of a whole stream."""
 
     def __init__(self) -> None:

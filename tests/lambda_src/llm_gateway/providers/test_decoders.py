@@ -18,7 +18,8 @@ from llm_gateway.events import Delta, Done, Event, Reasoning, Start, ToolCall, T
 from llm_gateway.http.sse import MAX_EVENT_BYTES, SseDecoder, SseError
 from llm_gateway.providers import exchange
 from llm_gateway.providers.anthropic.dialect import Anthropic
-from llm_gateway.providers.bedrock import provider as bedrock
+from llm_gateway.providers.bedrock.converse import Converse as ConverseDialect
+from llm_gateway.providers.bedrock.invoke_model import InvokeModel
 from llm_gateway.providers.exchange import UNREADABLE, Dialect
 from llm_gateway.providers.openai.dialect import OpenAICompatible
 from wire.speakers import SPEAKERS, Answer, Call, Converse, Imported, Speaker, dumped
@@ -31,7 +32,7 @@ def dialect(name: str) -> Dialect:
     speaker = SPEAKERS[name]
     match speaker.endpoint:
         case None:
-            return bedrock._CONVERSE if isinstance(speaker, Converse) else bedrock._INVOKE_MODEL
+            return ConverseDialect() if isinstance(speaker, Converse) else InvokeModel()
         case "anthropic":
             return Anthropic()
         case "openai_compatible":

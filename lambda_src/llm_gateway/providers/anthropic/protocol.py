@@ -1,0 +1,15 @@
+"""The protocol of Anthropic's Messages API."""
+
+from llm_gateway.providers.protocol import Protocol
+
+# https://docs.anthropic.com/en/api/overview, https://docs.anthropic.com/en/api/messages
+ANTHROPIC = Protocol(
+    name="anthropic",
+    dialect="llm_gateway.providers.anthropic.dialect:Anthropic",
+    added_paths=("/v1/messages", "/v1"),
+    base_url="https://api.anthropic.com",
+    needs_key=True,
+    exclusive=("temperature", "top_p"),  # Claude since 4.5 takes one of them, not both
+    temperature_max=1.0,
+    never_sent=("reasoning_effort", "reasoning_content"),
+)

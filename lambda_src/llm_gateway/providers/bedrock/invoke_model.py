@@ -1,0 +1,67 @@
+"""Bedrock's InvokeModel for imported models, in OpenAI's chat format.
+
+https://docs.aws.amazon.com/bedrock/latest/userguide/invoke-imported-model.html
+"""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from llm_gateway import errors
+from llm_gateway.aws.event_stream import EventStreamDecoder
+from llm_gateway.call import ModelCall
+from llm_gateway.errors import GatewayError
+from llm_gateway.events import Event
+from llm_gateway.providers.bedrock.errors import refusal, stream_exception
+from llm_gateway.providers.openai import chat_completions
+
+
+class InvokeModel:
+    """The dialect of InvokeModel and InvokeModelWithResponseStream."""
+
+    media_type = "application/vnd.amazon.eventstream"
+    operations = ("invoke", "invoke-with-response-stream")
+
+    def body(self, call: ModelCall) -> dict[str, Any]:
+        body = chat_completions.body(call)
+        del body["model"]  # it stands in the path
+        return body
+
+    def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
+        return refusal(status, headers, body)
+
+    def whole(self, body: bytes) -> list[Event]:
+        return chat_completions.whole(body)
+
+    def decoder(self) -> "_Stream":
+        return _Stream()
+
+
+class _Chunk(msgspec.Struct):
+    bytes: str
+
+
+_decode_chunk = msgspec.json.Decoder(_Chunk).decode
+
+
+class _Stream:
+    """Chunks of OpenAI's format, each in Base64 in an event. The answer ends with the body."""
+
+    def __init__(self) -> None:
+        self.done = False
+        self._frames = EventStreamDecoder()
+        self._chunks = chat_completions.Chunks()
+
+    def feed(self, data: bytes, events: list[Event]) -> None:
+        for headers, payload in self._frames.feed(data):
+            if headers.get(":event-type") == "chunk":
+                self._chunks.read(base64.b64decode(_decode_chunk(payload).bytes), events)
+            elif headers.get(":message-type") != "event":
+                raise stream_exception(headers, payload)
+
+    def end(self, events: list[Event]) -> None:
+        if self._frames.pending:
+            raise errors.stream_interrupted(detail="the stream ended in the middle of an event")
+        self._chunks.end(events)
