@@ -48,7 +48,7 @@ class Providers:
         base_url = provider.base_url
         if base_url is None and protocol is not None and not provider.given("base_url"):
             base_url = protocol.base_url
-        if base_url is not None:
+        if base_url:
             self.environment[f"{prefix}_BASE_URL"] = base_url
         if provider.secret_arn is not None:
             self.environment[f"{prefix}_SECRET_ARN"] = provider.secret_arn

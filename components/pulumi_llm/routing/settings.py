@@ -68,7 +68,7 @@ class ProviderSettings(Settings):
         base_url = self.base_url
         if not self.given("base_url"):
             base_url = protocol.base_url
-            if base_url is None:
+            if not base_url:
                 yield Problem("base_url", "is required, such as https://api.example.com/v1")
         if not isinstance(base_url, str) or (match := _URL.fullmatch(base_url)) is None:
             return
@@ -81,7 +81,7 @@ class ProviderSettings(Settings):
                 right = base.removesuffix(suffix)
                 yield Problem("base_url", f"{base_url!r} must be without {suffix}, which is added to it; give {right!r}")
                 break
-        if base == protocol.base_url and not keyed:
+        if protocol.needs_key and base == protocol.base_url and not keyed:
             yield Problem("secret_arn", f"is required by {base}: the ARN of the secret with its key")
 
 
