@@ -277,7 +277,7 @@ def test_mistakes_come_all_at_once_in_the_caller_s_names(tmp_path: Path) -> None
     message = told(failed)
     assert "ServerlessBedrockApi has arguments that are wrong" in message
     of_provider = [f"providers.deepseek{key}" for key in (".baseUrl", ".secretArn", "")]
-    for path in ("timeoutSeconds", "parameterPrefix", "keys[0].models", "keys", "jwt.issuer", *of_provider):
+    for path in ("timeoutSeconds", "parameterPrefix", "keys[0].models[0]", "keys", "jwt.issuer", *of_provider):
         assert message.count(f"- property {path} ") == 1, path
     assert "must be between 10 and 895, not 5\n" in message
     assert "baseModel" in message
