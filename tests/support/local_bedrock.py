@@ -9,7 +9,10 @@ import boto3
 from aiohttp import web
 from botocore.config import Config
 
-from pulumi_llm_local.upstreams.bedrock.app import Credentials, Fault, Model, ModelTraits, create_app
+from pulumi_llm_local.services.signature import Credentials
+from pulumi_llm_local.upstreams.bedrock.app import create_app
+from pulumi_llm_local.upstreams.fault import Fault
+from pulumi_llm_local.upstreams.model import LanguageModel, ModelTraits
 from pulumi_llm_local.upstreams.stand_in_model import StandInModel
 
 REGION = "us-east-1"
@@ -45,7 +48,7 @@ CLOCK = {"toolSpec": {"name": "get_time", "inputSchema": {"json": {"type": "obje
 
 
 @asynccontextmanager
-async def running(model: Model | None = None, *faults: Fault) -> AsyncIterator[str]:
+async def running(model: LanguageModel | None = None, *faults: Fault) -> AsyncIterator[str]:
     """The address of a Bedrock that `model` (by default the stand-in) answers."""
     app = create_app(region=REGION, credentials=KEYS, models=MODELS, model=model or StandInModel(), faults=faults)
     runner = web.AppRunner(app)

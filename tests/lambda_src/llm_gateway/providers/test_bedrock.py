@@ -16,7 +16,7 @@ from botocore.model import ServiceModel
 from lambda_src.conftest import ROUTES
 from llm_functions.http import application
 from llm_gateway.routes import Routes
-from pulumi_llm_local.upstreams.bedrock.app import Fault
+from pulumi_llm_local.upstreams.fault import Fault
 
 pytestmark = pytest.mark.timeout(20)
 
