@@ -15,7 +15,7 @@ from pulumi_llm_local.upstreams.model import (
 
 
 def count_tokens(text: str) -> int:
-    """Count words and punctuation marks: a run of letters, digits and underscores is one token, so is any other visible sign."""
+    """Count words and signs: a run of letters, digits and underscores is one token, and so is any other visible sign."""
     return len(_TOKEN.findall(text))
 
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from pulumi_llm_local.upstreams.bedrock.errors import validation_error
-from pulumi_llm_local.upstreams.bedrock.wire import chunk_message
+from pulumi_llm_local.upstreams.bedrock.wire import chunk_message, invocation_metrics
 from pulumi_llm_local.upstreams.model import GenerationRequest, Json, ModelTraits, Piece
 from pulumi_llm_local.upstreams.openai.request import ChatRules, InvalidChat, read_chat, read_document
 from pulumi_llm_local.upstreams.openai.wire import IMPORTED_MODEL, ChatChunks, render_complete
@@ -52,12 +52,12 @@ async def frames(
             for chunk in chunks.of(piece):
                 first = first or time.monotonic()
                 if "usage" in chunk:
-                    chunk["amazon-bedrock-invocationMetrics"] = {
-                        "inputTokenCount": chunk["usage"]["prompt_tokens"],
-                        "outputTokenCount": chunk["usage"]["completion_tokens"],
-                        "invocationLatency": _milliseconds(started, time.monotonic()),
-                        "firstByteLatency": _milliseconds(started, first),
-                    }
+                    chunk["amazon-bedrock-invocationMetrics"] = invocation_metrics(
+                        chunk["usage"]["prompt_tokens"],
+                        chunk["usage"]["completion_tokens"],
+                        latency_ms=_milliseconds(started, time.monotonic()),
+                        first_byte_ms=_milliseconds(started, first),
+                    )
                 yield chunk_message(json.dumps(chunk, ensure_ascii=False).encode())
 
 

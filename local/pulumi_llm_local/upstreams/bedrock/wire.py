@@ -72,6 +72,16 @@ def chunk_message(body: bytes) -> bytes:
     return event_message("chunk", {"bytes": base64.b64encode(body).decode(), "p": "abcdef"})
 
 
+def invocation_metrics(input_tokens: int, output_tokens: int, *, latency_ms: int, first_byte_ms: int) -> Json:
+    """Return what Bedrock measured, which the last chunk has as `amazon-bedrock-invocationMetrics`."""
+    return {
+        "inputTokenCount": input_tokens,
+        "outputTokenCount": output_tokens,
+        "invocationLatency": latency_ms,
+        "firstByteLatency": first_byte_ms,
+    }
+
+
 # Errors before an answer.
 
 

@@ -194,12 +194,14 @@ _FINISH_REASONS: dict[StopReason, str] = {
 
 def render_complete(chunks: Iterable[Json]) -> Json:
     """Put the chat.completion together from all chunks of a stream with its usage."""
-    message: Json = {"role": "assistant", "content": None, "refusal": None}
+    message: Json = {"role": "assistant", "content": "", "refusal": None}
     answer: Json = {}
     for chunk in chunks:
         answer |= {name: value for name, value in chunk.items() if name != "choices" or value}
         for choice in chunk["choices"]:
             _extend(message, choice["delta"])
+    if "tool_calls" in message and not message["content"]:
+        message["content"] = None
     last = {name: value for name, value in answer["choices"][0].items() if name != "delta"}
     return {**answer, "object": "chat.completion", "choices": [{**last, "message": message}]}
 
