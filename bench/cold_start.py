@@ -32,7 +32,9 @@ from aiohttp import web
 
 from llm_gateway.routes import ROUTES_FILE, Alias, Routes, Target, encode
 from pulumi_llm.base import bundle
-from pulumi_llm_local.upstreams.bedrock.app import Credentials, Model, ModelTraits, create_app
+from pulumi_llm_local.services.signature import Credentials
+from pulumi_llm_local.upstreams.bedrock.app import create_app
+from pulumi_llm_local.upstreams.model import LanguageModel, ModelTraits
 from pulumi_llm_local.upstreams.stand_in_model import StandInModel
 
 ROUNDS = 9
@@ -283,7 +285,7 @@ def local_bedrock(script: Path) -> Iterator[str]:
         process.wait()
 
 
-async def serve_bedrock(model: Model, *names: str) -> None:
+async def serve_bedrock(model: LanguageModel, *names: str) -> None:
     """Play Bedrock, with `model` behind every name, until this process is ended."""
     traits = dict.fromkeys(names, ModelTraits(accepts=frozenset(TARGET.accepts)))
     app = create_app(region=REGION, credentials=Credentials(KEY, SECRET), models=traits, model=model)

@@ -31,7 +31,7 @@ from cold_start import MODEL, TARGET, assemble, connected, function_environment,
 from llm_gateway.aws.client import Aws
 from llm_gateway.http.client import HttpClient, Response
 from pulumi_llm.base.bundle import RUN_SCRIPT
-from pulumi_llm_local.upstreams.bedrock.app import ConverseCall, Piece
+from pulumi_llm_local.upstreams.model import GenerationRequest, Piece
 from pulumi_llm_local.upstreams.stand_in_model import StandInModel
 
 ROUNDS = 6  # the first makes the connections and does not count
@@ -288,8 +288,8 @@ class Paced:
     def __init__(self) -> None:
         self._models = {MODEL: StandInModel(), PACED_MODEL: StandInModel(token_delay=TOKEN_DELAY)}
 
-    def generate(self, call: ConverseCall) -> AsyncIterator[Piece]:
-        return self._models[call.model_id].generate(call)
+    def generate(self, request: GenerationRequest) -> AsyncIterator[Piece]:
+        return self._models[request.model_id].generate(request)
 
 
 if __name__ == "__main__":

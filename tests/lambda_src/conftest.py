@@ -6,10 +6,7 @@ Everything runs in the test's own loop, and everything is closed when the test e
 import asyncio
 import contextlib
 import json
-import re
 import socket
-import struct
-import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +16,6 @@ import httpx2
 import openai
 import pytest
 import uvicorn
-from aiohttp import web
 
 from llm_functions.compose import providers
 from llm_functions.http import server as http_server
@@ -28,12 +24,14 @@ from llm_gateway.http.client import HttpClient
 from llm_gateway.pipeline import Gateway
 from llm_gateway.router import Provider, Router
 from llm_gateway.routes import Alias, Routes, Target
-from pulumi_llm_local.upstreams.bedrock.app import Credentials, Fault, ModelTraits, create_app
+from pulumi_llm_local.upstreams.fault import Fault
+from pulumi_llm_local.upstreams.model import ModelTraits
 from pulumi_llm_local.upstreams.stand_in_model import StandInModel
+from support.local_bedrock import KEYS, REGION, running
+from wire.bedrock import Wire
+from wire.http import Fake, Script
 
 PATIENCE = 20.0  # no test waits this long: it is what keeps a broken one from hanging
-REGION = "us-east-1"
-KEYS = Credentials("AKIATEST", "test-secret")
 ORIGIN = "https://chat.example.com"
 PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/r1profile"
 ARN = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abcdef123456"
@@ -66,149 +64,6 @@ MODELS = {
     PROFILE: ModelTraits(frozenset({"max_tokens", "temperature", "top_p", "system"}), reasoning=True),
     "test.whole-tools-v1": ModelTraits(_LOCAL),
 }
-
-
-# The upstream's side of the wire.
-
-
-class Peer:
-    """One connection as the fake upstream sees it."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fake: "Fake") -> None:
-        self._reader = reader
-        self._writer = writer
-        self._fake = fake
-
-    async def request(self) -> Any:
-        """The next request's JSON; its path and the whole of it are kept by the fake."""
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
-        body = await self._reader.readexactly(int(length[1]) if length else 0)
-        self._fake.paths.append(head.split(b" ")[1].decode())
-        self._fake.heads.append(head.decode())
-        self._fake.bodies.append(json.loads(body))
-        return self._fake.bodies[-1]
-
-    async def send(self, data: bytes) -> None:
-        self._writer.write(data)
-        await self._writer.drain()
-
-    async def gone(self) -> None:
-        """Until the gateway has closed the connection, in order or by a reset."""
-        with contextlib.suppress(ConnectionError):
-            assert await self._reader.read() == b""
-        self._fake.left.set()
-
-
-Script = Callable[[Peer], Awaitable[None]]
-
-
-class Fake:
-    """An upstream on loopback that plays its script on each connection and then closes it."""
-
-    def __init__(self, script: Script) -> None:
-        self._script = script
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.url = ""
-        self.paths: list[str] = []
-        self.heads: list[str] = []
-        self.bodies: list[Any] = []
-        self.left = asyncio.Event()
-
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    async def stop(self) -> None:
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        for result in await asyncio.gather(*self._tasks, return_exceptions=True):
-            if isinstance(result, Exception):
-                raise result
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._tasks.add(asyncio.ensure_future(self._play(reader, writer)))
-
-    async def _play(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await self._script(Peer(reader, writer, self))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the gateway went away, as it may
-        finally:
-            writer.close()
-
-
-class Wire:
-    """What an upstream puts on the wire."""
-
-    STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/vnd.amazon.eventstream\r\ntransfer-encoding: chunked\r\n\r\n"
-    STREAM_END = b"0\r\n\r\n"
-    USAGE: Mapping[str, int] = {"inputTokens": 3, "outputTokens": 2, "totalTokens": 5}
-
-    @staticmethod
-    def response(status: int, body: Any, **headers: str) -> bytes:
-        """A whole response; `body` is bytes or what becomes JSON."""
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        lines = {"content-type": "application/json", "content-length": str(len(content))}
-        lines |= {name.replace("_", "-"): value for name, value in headers.items()}
-        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-        return f"HTTP/1.1 {status} Whatever\r\n{head}\r\n".encode() + content
-
-    @staticmethod
-    def chunk(data: bytes) -> bytes:
-        return b"%x\r\n%s\r\n" % (len(data), data)
-
-    @staticmethod
-    def frame(kind: str, name: str, payload: Any) -> bytes:
-        """One message of application/vnd.amazon.eventstream; `payload` is bytes or what becomes JSON."""
-        headers = b""
-        for key, value in ((f":{kind}-type", name), (":content-type", "application/json"), (":message-type", kind)):
-            headers += bytes([len(key)]) + key.encode() + b"\x07" + struct.pack("!H", len(value)) + value.encode()
-        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        prelude = struct.pack("!II", 16 + len(headers) + len(body), len(headers))
-        message = prelude + struct.pack("!I", zlib.crc32(prelude)) + headers + body
-        return message + struct.pack("!I", zlib.crc32(message))
-
-    @classmethod
-    def event(cls, name: str, payload: Any) -> bytes:
-        return cls.chunk(cls.frame("event", name, payload))
-
-    @classmethod
-    def exception(cls, name: str, message: str) -> bytes:
-        return cls.chunk(cls.frame("exception", name, {"message": message}))
-
-    @classmethod
-    def text(cls, text: str) -> bytes:
-        return cls.event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": text}})
-
-    @classmethod
-    def ending(cls, reason: str = "end_turn") -> bytes:
-        return cls.event("messageStop", {"stopReason": reason}) + cls.event("metadata", {"usage": dict(cls.USAGE)})
-
-    @classmethod
-    def stream(cls, *events: bytes) -> bytes:
-        """A whole streamed response."""
-        return cls.STREAM_HEAD + b"".join(events) + cls.STREAM_END
-
-    @classmethod
-    def converse(cls, *content: Any, reason: str = "end_turn", **more: Any) -> dict[str, Any]:
-        """A whole answer's body."""
-        message = {"role": "assistant", "content": list(content)}
-        return {"output": {"message": message}, "stopReason": reason, "usage": dict(cls.USAGE), **more}
-
-    @staticmethod
-    def plays(*data: bytes, wait: bool = False) -> Script:
-        """A script: read a request, send `data`, then close; or wait until the gateway goes."""
-
-        async def script(peer: Peer) -> None:
-            await peer.request()
-            for piece in data:
-                await peer.send(piece)
-            if wait:
-                await peer.gone()
-
-        return script
 
 
 # The caller's side.
@@ -338,15 +193,15 @@ def fake(opened: contextlib.AsyncExitStack) -> Callable[[Script], Awaitable[Fake
 
 
 class Recorded:
-    """A model that keeps the calls it got."""
+    """A model that keeps the requests that it gets."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
         self.calls: list[Any] = []
 
-    def generate(self, call: Any) -> AsyncIterator[Any]:
-        self.calls.append(call)
-        return self.model.generate(call)
+    def generate(self, request: Any) -> AsyncIterator[Any]:
+        self.calls.append(request)
+        return self.model.generate(request)
 
 
 @dataclass
@@ -361,12 +216,7 @@ def bedrock(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[LocalB
 
     async def start(model: Any = None, *faults: Fault) -> LocalBedrock:
         recorded = Recorded(model or StandInModel())
-        app = create_app(region=REGION, credentials=KEYS, models=MODELS, model=recorded, faults=faults)
-        runner = web.AppRunner(app, shutdown_timeout=1.0)
-        await runner.setup()
-        opened.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        return LocalBedrock(f"http://127.0.0.1:{runner.addresses[0][1]}", recorded.calls)
+        return LocalBedrock(await opened.enter_async_context(running(recorded, *faults, models=MODELS)), recorded.calls)
 
     return start
 

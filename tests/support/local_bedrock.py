@@ -1,7 +1,7 @@
 """A local Bedrock to be called by boto3, as the functions and any other client call it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,11 +9,14 @@ import boto3
 from aiohttp import web
 from botocore.config import Config
 
-from pulumi_llm_local.upstreams.bedrock.app import Credentials, Fault, Model, ModelTraits, create_app
+from pulumi_llm_local.services.signature import Credentials
+from pulumi_llm_local.upstreams.bedrock.app import create_app
+from pulumi_llm_local.upstreams.fault import Fault
+from pulumi_llm_local.upstreams.model import LanguageModel, ModelTraits
 from pulumi_llm_local.upstreams.stand_in_model import StandInModel
 
 REGION = "us-east-1"
-KEYS = Credentials("AKIALOCAL", "local-secret")
+KEYS = Credentials("AKIATEST", "test-secret")
 ALL = frozenset({"max_tokens", "temperature", "top_p", "stop", "system", "tools"})
 PROFILE = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.deepseek.r1-v1:0"
 MODELS = {
@@ -45,10 +48,12 @@ CLOCK = {"toolSpec": {"name": "get_time", "inputSchema": {"json": {"type": "obje
 
 
 @asynccontextmanager
-async def running(model: Model | None = None, *faults: Fault) -> AsyncIterator[str]:
+async def running(
+    model: LanguageModel | None = None, *faults: Fault, models: Mapping[str, ModelTraits] = MODELS
+) -> AsyncIterator[str]:
     """The address of a Bedrock that `model` (by default the stand-in) answers."""
-    app = create_app(region=REGION, credentials=KEYS, models=MODELS, model=model or StandInModel(), faults=faults)
-    runner = web.AppRunner(app)
+    app = create_app(region=REGION, credentials=KEYS, models=models, model=model or StandInModel(), faults=faults)
+    runner = web.AppRunner(app, shutdown_timeout=1.0)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)

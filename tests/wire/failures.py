@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import httpx
 
-from lambda_src.conftest import KEYS, ORIGIN, REGION, Fake, Peer, Service, Wire, _served
+from lambda_src.conftest import ORIGIN, Service, _served
 from llm_functions.compose import providers
 from llm_functions.http.application import Application
 from llm_gateway.http.client import HttpClient
@@ -27,6 +27,9 @@ from llm_gateway.pipeline import Gateway
 from llm_gateway.request import Parameter
 from llm_gateway.router import Router
 from llm_gateway.routes import Alias, Endpoint, Routes, Target
+from support.local_bedrock import KEYS, REGION
+from wire.bedrock import Wire
+from wire.http import Fake, Peer
 
 # Time.
 

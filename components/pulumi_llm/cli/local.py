@@ -14,7 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from pulumi_llm_local.run.supervisor import Options, Running
-    from pulumi_llm_local.upstreams.bedrock.app import Fault
+    from pulumi_llm_local.upstreams.fault import Fault
 
 
 def run(
@@ -77,7 +77,7 @@ def _options(
 ) -> "Options":
     """The options, checked all at once."""
     from pulumi_llm_local.run.supervisor import Options
-    from pulumi_llm_local.upstreams.bedrock.app import parse_fault
+    from pulumi_llm_local.upstreams.fault import parse_fault
     from pulumi_llm_local.upstreams.model_url import ModelUrl
     from pulumi_llm_local.upstreams.stand_in_model import StandInModel
 

@@ -27,8 +27,10 @@ from pulumi_llm_local.run.running_api import Served
 from pulumi_llm_local.services import moto
 from pulumi_llm_local.services.api_gateway import REST_API, RestApi
 from pulumi_llm_local.services.lambda_function import FUNCTION, Function
-from pulumi_llm_local.upstreams.bedrock.app import Credentials, Fault, Model
-from pulumi_llm_local.upstreams.registry import ModelUpstreams
+from pulumi_llm_local.services.signature import Credentials
+from pulumi_llm_local.upstreams.fault import Fault
+from pulumi_llm_local.upstreams.model import LanguageModel
+from pulumi_llm_local.upstreams.stack_upstreams import StackUpstreams
 
 # What the local run plays.
 _PLAYED = frozenset(
@@ -76,7 +78,7 @@ class Options:
     directory: Path
     stack: str
     port: int
-    model: Model
+    model: LanguageModel
     aws_bedrock: bool = False
     faults: Sequence[Fault] = ()
     config: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -135,7 +137,7 @@ async def running(options: Options, progress: Progress) -> AsyncGenerator[Runnin
         }
         for function in functions.values():
             stop.push_async_callback(function.stop)
-        upstreams = ModelUpstreams.of(routes for function in functions.values() if (routes := function.routes) is not None)
+        upstreams = StackUpstreams.of(routes for function in functions.values() if (routes := function.routes) is not None)
         _check_upstreams(options.faults, upstreams.names)
         if options.aws_bedrock:
             variables |= _own_credentials()
@@ -238,7 +240,7 @@ def _own_credentials() -> dict[str, str]:
 
 async def _serve_endpoints(
     stop: contextlib.AsyncExitStack,
-    upstreams: ModelUpstreams,
+    upstreams: StackUpstreams,
     mock: moto.Moto,
     addresses: dict[str, str],
     region: str,

@@ -25,7 +25,7 @@ from pulumi_llm_local.program.recorder import ACCOUNT
 from pulumi_llm_local.services.lambda_function import Function, FunctionError
 from pulumi_llm_local.services.signature import Credentials, verify_signature
 from pulumi_llm_local.services.usage_plan import UsagePlans
-from pulumi_llm_local.upstreams.model import BedrockError
+from pulumi_llm_local.upstreams.bedrock.errors import BedrockError
 
 REST_API = "aws:apigateway/restApi:RestApi"
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 
-from pulumi_llm_local.upstreams.model import BedrockError
+from pulumi_llm_local.upstreams.bedrock.errors import BedrockError
 
 
 @dataclass(frozen=True)

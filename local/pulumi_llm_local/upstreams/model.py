@@ -1,24 +1,27 @@
-"""What a model behind the local Bedrock is asked and what it answers: the vocabulary of the server and of every `Model`.
+"""The vocabulary of all stand-ins for providers: what a model accepts, what it is asked, and what it answers.
 
-The other upstreams of a local run use it as well, each with its own protocol around it.
+Each provider's stand-in translates its own protocol into these words and back.
 """
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-# A call, as a model is asked.
-
 Json = dict[str, Any]
+
+# A request to a model.
 
 
 @dataclass(frozen=True)
 class ModelTraits:
-    """What one model accepts; anything else is a ValidationException.
+    """What one model accepts. A provider refuses every other parameter.
 
-    `accepts` holds any of max_tokens, temperature, top_p, stop, system and tools; of those in `exclusive` at most one may be
-    given. `reasoning`: the model shows its reasoning. `max_output_tokens` bounds maxTokens, and stands for it when absent.
-    `context_tokens` bounds request and answer together; None: nothing does.
+    Attributes:
+        accepts: Any of max_tokens, temperature, top_p, stop, system and tools.
+        exclusive: At most one of these may be given.
+        reasoning: The model shows its reasoning.
+        max_output_tokens: The largest value of max_tokens, and its default.
+        context_tokens: The limit of request and answer together; None: no limit.
     """
 
     accepts: frozenset[str]
@@ -49,7 +52,7 @@ class ToolUseBlock:
 
 @dataclass(frozen=True)
 class ToolResultBlock:
-    """What the tool answered to call `id`; JSON results stand in `text` as JSON."""
+    """What the tool answered to the call `id`. A JSON result is in `text`, as JSON."""
 
     id: str
     text: str
@@ -57,11 +60,12 @@ class ToolResultBlock:
 
 
 Block = TextBlock | ReasoningBlock | ToolUseBlock | ToolResultBlock
+Role = Literal["user", "assistant"]
 
 
 @dataclass(frozen=True)
 class Message:
-    role: Literal["user", "assistant"]
+    role: Role
     content: tuple[Block, ...]
 
 
@@ -73,8 +77,8 @@ class Tool:
 
 
 @dataclass(frozen=True)
-class ConverseCall:
-    """A valid request. `tool_choice` is auto, any, or tool, which means the one that `tool_name` names. None: not given."""
+class GenerationRequest:
+    """A valid request to a model. None: the parameter is not given. `tool_name` is the tool that the choice "tool" names."""
 
     model_id: str
     traits: ModelTraits
@@ -106,7 +110,7 @@ class ReasoningDelta:
 
 @dataclass(frozen=True)
 class SignatureDelta:
-    """Ends the reasoning: what some models want back together with it."""
+    """Ends the reasoning. Some models want it back together with the reasoning."""
 
     signature: str
 
@@ -119,14 +123,14 @@ class ToolUseStart:
 
 @dataclass(frozen=True)
 class ToolUseDelta:
-    """A piece of the JSON text that is the input of the call begun last."""
+    """A piece of the JSON text that is the input of the latest tool call."""
 
     input: str
 
 
 @dataclass(frozen=True)
 class Finish:
-    """The last piece of every answer. `stop_sequence` is the one that was met, as far as the model tells."""
+    """The last piece of every answer. `stop_sequence` is the one that was found, if the model says it."""
 
     stop_reason: StopReason
     input_tokens: int
@@ -137,26 +141,28 @@ class Finish:
 Piece = TextDelta | ReasoningDelta | SignatureDelta | ToolUseStart | ToolUseDelta | Finish
 
 
-class Model(Protocol):
-    """Who answers. A `BedrockError` that it raises reaches the caller as it is; closing the iterator stops it."""
+class LanguageModel(Protocol):
+    """What generates the answers behind a stand-in."""
 
-    def generate(self, call: ConverseCall) -> AsyncIterator[Piece]: ...
+    def generate(self, request: GenerationRequest, /) -> AsyncIterator[Piece]:
+        """Yield the answer. Closing the iterator stops the generation.
+
+        Raises:
+            UpstreamError: The model refuses the request or fails.
+        """
+        ...
 
 
-class BedrockError(Exception):
-    """An error as AWS sends it: the HTTP status, the exception's name and its message."""
+class UpstreamError(Exception):
+    """A model's refusal or failure. Each provider reports it in its own words.
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    Args:
+        status: 400 the request is invalid, 403 access is denied, 424 the model failed within its answer, 429 too many
+            requests, 503 the model is not available, 500 any other failure.
+        message: The cause, for the caller.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
-        self.code = code
         self.message = message
-
-
-def validation_error(message: str) -> BedrockError:
-    return BedrockError(400, "ValidationException", message)
-
-
-def internal_error() -> BedrockError:
-    message = "The system encountered an unexpected error during processing. Try your request again."
-    return BedrockError(500, "InternalServerException", message)

@@ -1,4 +1,4 @@
-"""Answers from a real model behind the local Bedrock: any server that speaks OpenAI's chat completions (Ollama, vLLM, …)."""
+"""A real model behind the stand-ins: any server with OpenAI's chat completions (Ollama, vLLM, …)."""
 
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -8,9 +8,8 @@ from urllib.parse import urldefrag
 import aiohttp
 
 from pulumi_llm_local.upstreams.model import (
-    BedrockError,
-    ConverseCall,
     Finish,
+    GenerationRequest,
     Json,
     Message,
     Piece,
@@ -22,31 +21,32 @@ from pulumi_llm_local.upstreams.model import (
     ToolUseBlock,
     ToolUseDelta,
     ToolUseStart,
-    validation_error,
+    UpstreamError,
 )
 
 
 class ModelUrl:
-    """`url` is what an OpenAI client calls its base URL, as in ``http://localhost:11434/v1``.
+    """Asks the model at a URL.
 
-    The model asked for is the URL's fragment (``…/v1#llama3.2``), else the first one that the server lists. A server that
-    cannot be reached or fails is a ServiceUnavailableException, one that refuses the request a ValidationException, one that
-    says 429 a ThrottlingException; the message names the URL. The Bedrock model id of the call decides only what the call may
-    contain.
+    An `UpstreamError` names the URL. Its status is 503 if the server cannot be reached or fails, 400 if it refuses the request,
+    429 if it says so. The model id of the request decides only what the request may contain.
+
+    Args:
+        url: What an OpenAI client calls its base URL, as in ``http://localhost:11434/v1``. The fragment names the model
+            (``…/v1#llama3.2``); without one it is the first that the server lists.
     """
 
     def __init__(self, url: str) -> None:
         base, self._model = urldefrag(url)
         self._base = base.rstrip("/")
 
-    async def generate(self, call: ConverseCall) -> AsyncIterator[Piece]:
+    async def generate(self, request: GenerationRequest, /) -> AsyncIterator[Piece]:
         async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
             self._model = self._model or await self._first_model(session)
             url = f"{self._base}/chat/completions"
-            answer = _Answer(url, call)
+            answer = _Answer(url, request)
             try:
-                request = _request(call, self._model)
-                async with session.post(url, json=request, read_bufsize=_LONGEST_LINE_BYTES) as response:
+                async with session.post(url, json=_body(request, self._model), read_bufsize=_LONGEST_LINE_BYTES) as response:
                     await _check(response, url)
                     async for line in response.content:
                         for piece in answer.pieces(line):
@@ -65,9 +65,9 @@ class ModelUrl:
         except (aiohttp.ClientError, OSError) as error:
             raise _unreachable(url, error) from error
         except (ValueError, LookupError, TypeError) as error:
-            raise validation_error(f"{url} does not answer as OpenAI's list of models does: {error!r}") from error
+            raise UpstreamError(400, f"{url} does not answer as OpenAI's list of models does: {error!r}") from error
         if not models:
-            raise validation_error(f"{url} lists no model; load one, or name one after '#' in --model-url")
+            raise UpstreamError(400, f"{url} lists no model; load one, or name one after '#' in --model-url")
         return models[0]
 
 
@@ -81,19 +81,19 @@ async def _check(response: aiohttp.ClientResponse, url: str) -> None:
         return
     message = f"{url} answered {response.status}: {_error_text(await response.text(errors='replace'))}"
     if response.status == 429:
-        raise BedrockError(429, "ThrottlingException", message)
+        raise UpstreamError(429, message)
     if 400 <= response.status < 500:
-        raise validation_error(message)
-    raise BedrockError(503, "ServiceUnavailableException", message)
+        raise UpstreamError(400, message)
+    raise UpstreamError(503, message)
 
 
-def _unreachable(url: str, error: Exception, *, begun: bool = False) -> BedrockError:
+def _unreachable(url: str, error: Exception, *, begun: bool = False) -> UpstreamError:
     what = "broke off its answer" if begun else "cannot be reached"
-    return BedrockError(503, "ServiceUnavailableException", f"{url} {what}: {str(error) or type(error).__name__}")
+    return UpstreamError(503, f"{url} {what}: {str(error) or type(error).__name__}")
 
 
 def _error_text(body: str) -> str:
-    """What an error says: OpenAI's shape, Ollama's, vLLM's, else the body's beginning."""
+    """Return the message of an error in OpenAI's, Ollama's or vLLM's form, else the beginning of the body."""
     try:
         error: Any = json.loads(body)
     except ValueError:
@@ -107,38 +107,38 @@ def _error_text(body: str) -> str:
 # The request.
 
 
-def _request(call: ConverseCall, model: str) -> Json:
-    request: Json = {
+def _body(request: GenerationRequest, model: str) -> Json:
+    body: Json = {
         "model": model,
         "messages": [
-            *({"role": "system", "content": text} for text in call.system),
-            *(translated for message in call.messages for translated in _messages(message)),
+            *({"role": "system", "content": text} for text in request.system),
+            *(translated for message in request.messages for translated in _messages(message)),
         ],
         "stream": True,
         "stream_options": {"include_usage": True},
     }
     settings = {
-        "max_tokens": call.max_tokens,
-        "temperature": call.temperature,
-        "top_p": call.top_p,
-        "stop": list(call.stop) or None,
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "stop": list(request.stop) or None,
     }
-    request |= {name: value for name, value in settings.items() if value is not None}
-    if call.tools:
-        request["tools"] = [
+    body |= {name: value for name, value in settings.items() if value is not None}
+    if request.tools:
+        body["tools"] = [
             {
                 "type": "function",
                 "function": {"name": tool.name, "description": tool.description, "parameters": tool.schema},
             }
-            for tool in call.tools
+            for tool in request.tools
         ]
-        named = {"type": "function", "function": {"name": call.tool_name}}
-        request["tool_choice"] = {"auto": "auto", "any": "required", "tool": named}[call.tool_choice]
-    return request
+        named = {"type": "function", "function": {"name": request.tool_name}}
+        body["tool_choice"] = {"auto": "auto", "any": "required", "tool": named}[request.tool_choice]
+    return body
 
 
 def _messages(message: Message) -> list[Json]:
-    """One message of Converse: tool results become messages of their own; reasoning is not sent back."""
+    """Translate one message. Tool results become messages of their own; reasoning is not sent back."""
     texts = [block.text for block in message.content if isinstance(block, TextBlock)]
     results: list[Json] = [
         {"role": "tool", "tool_call_id": block.id, "content": f"Error: {block.text}" if block.error else block.text}
@@ -168,12 +168,12 @@ _STOP_REASONS: dict[str, StopReason] = {
 
 
 class _Answer:
-    """Turns the server's stream, line by line, into pieces."""
+    """Turns the lines of the server's stream into pieces."""
 
-    def __init__(self, url: str, call: ConverseCall) -> None:
+    def __init__(self, url: str, request: GenerationRequest) -> None:
         self.begun = False
         self._url = url
-        self._call = call
+        self._request = request
         self._stop_reason: StopReason | None = None
         self._stop_sequence: str | None = None
         self._usage: Json = {}
@@ -197,7 +197,7 @@ class _Answer:
             self._stop_reason = "tool_use"
         return Finish(
             self._stop_reason,
-            self._usage.get("prompt_tokens", _estimated_tokens(len(json.dumps(_request(self._call, ""))))),
+            self._usage.get("prompt_tokens", _estimated_tokens(len(json.dumps(_body(self._request, ""))))),
             self._usage.get("completion_tokens", _estimated_tokens(self._characters)),
             self._stop_sequence,
         )
@@ -218,7 +218,7 @@ class _Answer:
                 pieces += self._tool_call(call)
             reason = choice.get("finish_reason")
             if reason:
-                # vLLM names the stop sequence that it met; others leave it untold.
+                # vLLM names the stop sequence that it found; others do not.
                 met = choice.get("stop_reason")
                 self._stop_sequence = met if reason == "stop" and isinstance(met, str) else None
                 self._stop_reason = "stop_sequence" if self._stop_sequence else _STOP_REASONS.get(reason, "end_turn")
@@ -227,14 +227,14 @@ class _Answer:
         return pieces
 
     def _tool_call(self, call: Json) -> list[Piece]:
-        """A call begins where its index or its id is new (Ollama gives all calls index 0)."""
+        """Return the pieces of a tool call. A call begins with a new index or a new id (Ollama gives all calls index 0)."""
         index, id_ = call.get("index", 0), call.get("id")
         function: Json = call.get("function") or {}
         pieces: list[Piece] = []
         last_index, last_id = self._tool_calls[-1] if self._tool_calls else (None, None)
         if index != last_index or (id_ and id_ != last_id):
             if any(index == begun and (not id_ or id_ == begun_id) for begun, begun_id in self._tool_calls):
-                raise self._failed(f"{self._url} mixes the pieces of several tool calls, which Bedrock cannot stream")
+                raise self._failed(f"{self._url} mixes the pieces of several tool calls, which cannot be streamed further")
             id_ = id_ or f"call_{len(self._tool_calls)}"
             self._tool_calls.append((index, id_))
             pieces.append(ToolUseStart(id_, function["name"]))
@@ -242,8 +242,8 @@ class _Answer:
             pieces.append(ToolUseDelta(function["arguments"]))
         return pieces
 
-    def _failed(self, message: str) -> BedrockError:
-        return BedrockError(424, "ModelStreamErrorException", message)
+    def _failed(self, message: str) -> UpstreamError:
+        return UpstreamError(424, message)
 
 
 def _text(piece: Piece) -> str:
@@ -257,5 +257,5 @@ def _text(piece: Piece) -> str:
 
 
 def _estimated_tokens(characters: int) -> int:
-    """For a server that counts no tokens: about four characters a token, as English text has."""
+    """Estimate the tokens, for a server that does not count them: about four characters a token, as in English text."""
     return -(-characters // 4)

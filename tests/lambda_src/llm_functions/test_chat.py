@@ -11,8 +11,8 @@ import pytest
 from llm_functions.api_formats import chat as chat_api
 from llm_functions.http import application, event_stream
 from llm_gateway import telemetry
-from pulumi_llm_local.upstreams.bedrock.app import ConverseCall, Finish, Piece, TextDelta
-from pulumi_llm_local.upstreams.stand_in_model import count_tokens
+from pulumi_llm_local.upstreams.model import Finish, GenerationRequest, Piece, TextDelta
+from pulumi_llm_local.upstreams.tokens import count_tokens
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -36,7 +36,7 @@ class Controlled:
         self.go_on = asyncio.Event()
         self.whole = False
 
-    async def generate(self, call: ConverseCall) -> AsyncIterator[Piece]:
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[Piece]:
         if not self.silent:
             yield TextDelta("Hello")
         await self.go_on.wait()

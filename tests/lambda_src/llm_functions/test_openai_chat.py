@@ -7,7 +7,7 @@ from typing import Any
 import openai
 import pytest
 
-from pulumi_llm_local.upstreams.stand_in_model import count_tokens
+from pulumi_llm_local.upstreams.tokens import count_tokens
 
 pytestmark = pytest.mark.timeout(20)
 

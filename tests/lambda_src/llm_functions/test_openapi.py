@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.generation import hypothesis as patches
 
-from lambda_src.conftest import Wire
 from llm_functions.http.openapi import document
 from llm_gateway import errors
 from llm_gateway.operations import MAX_BODY_BYTES, OPERATIONS
 from llm_gateway.routes import Alias, Routes, Target
+from wire.bedrock import Wire
 
 pytestmark = pytest.mark.timeout(120)
 

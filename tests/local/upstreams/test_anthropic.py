@@ -9,11 +9,12 @@ import httpx
 import pytest
 from aiohttp.test_utils import TestServer
 
-from pulumi_llm_local.upstreams import faulty
+from pulumi_llm_local.upstreams import fault
 from pulumi_llm_local.upstreams.anthropic.app import create_app
 from pulumi_llm_local.upstreams.fault import Fault, parse_fault
-from pulumi_llm_local.upstreams.model import BedrockError, ConverseCall, ModelTraits, Piece, TextDelta
-from pulumi_llm_local.upstreams.stand_in_model import StandInModel, count_tokens
+from pulumi_llm_local.upstreams.model import GenerationRequest, ModelTraits, Piece, TextDelta, UpstreamError
+from pulumi_llm_local.upstreams.stand_in_model import StandInModel
+from pulumi_llm_local.upstreams.tokens import count_tokens
 
 ALL = frozenset({"max_tokens", "temperature", "top_p", "stop", "system", "tools"})
 MODELS = {
@@ -193,9 +194,9 @@ async def test_wrong_headers(headers: dict[str, str], status: int, said: str) ->
 
 
 class Failing:
-    async def generate(self, call: ConverseCall) -> AsyncIterator[Piece]:
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[Piece]:
         yield TextDelta("one")
-        raise BedrockError(403, "AccessDeniedException", "no")
+        raise UpstreamError(403, "no")
 
 
 async def test_what_a_model_says_becomes_what_anthropic_says() -> None:
@@ -230,8 +231,8 @@ async def test_a_fault_that_refuses(kind: Any, status: int, code: str, said: str
 
 
 async def test_a_fault_within_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(faulty, "SLOW_FIRST_PIECE_S", 0.1)
-    monkeypatch.setattr(faulty, "SLOW_PIECE_S", 0.001)
+    monkeypatch.setattr(fault, "SLOW_FIRST_PIECE_S", 0.1)
+    monkeypatch.setattr(fault, "SLOW_PIECE_S", 0.001)
 
     async def outcome(kind: str, streamed: bool = False) -> httpx.Response:
         async with serving(parse_fault(f"anthropic={kind}")) as url:

@@ -12,7 +12,9 @@ from aiohttp import web
 from botocore.config import Config
 from botocore.exceptions import ClientError, EventStreamError
 
-from pulumi_llm_local.upstreams.bedrock.app import Credentials, ModelTraits, create_app
+from pulumi_llm_local.services.signature import Credentials
+from pulumi_llm_local.upstreams.bedrock.app import create_app
+from pulumi_llm_local.upstreams.model import ModelTraits
 from pulumi_llm_local.upstreams.model_url import ModelUrl
 
 MODEL = "test.model-v1:0"

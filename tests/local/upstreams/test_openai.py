@@ -10,11 +10,12 @@ import openai
 import pytest
 from aiohttp.test_utils import TestServer
 
-from pulumi_llm_local.upstreams import faulty
+from pulumi_llm_local.upstreams import fault
 from pulumi_llm_local.upstreams.fault import Fault, parse_fault
-from pulumi_llm_local.upstreams.model import BedrockError, ConverseCall, Finish, ModelTraits, Piece, TextDelta
+from pulumi_llm_local.upstreams.model import Finish, GenerationRequest, ModelTraits, Piece, TextDelta, UpstreamError
 from pulumi_llm_local.upstreams.openai.app import create_app
-from pulumi_llm_local.upstreams.stand_in_model import StandInModel, count_tokens
+from pulumi_llm_local.upstreams.stand_in_model import StandInModel
+from pulumi_llm_local.upstreams.tokens import count_tokens
 
 ALL = frozenset({"max_tokens", "temperature", "top_p", "stop", "system", "tools"})
 MODELS = {
@@ -184,13 +185,13 @@ async def test_deepseek_says_that_it_is_still_there() -> None:
 
 
 class Failing:
-    async def generate(self, call: ConverseCall) -> AsyncIterator[Piece]:
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[Piece]:
         yield TextDelta("one")
-        raise BedrockError(503, "ServiceUnavailableException", "gone")
+        raise UpstreamError(503, "gone")
 
 
 class Filtering:
-    async def generate(self, call: ConverseCall) -> AsyncIterator[Piece]:
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[Piece]:
         yield TextDelta("one")
         yield Finish("content_filtered", 1, 1)
 
@@ -322,8 +323,8 @@ async def test_a_fault_that_refuses(flavour: str, kind: Any, streamed: bool) -> 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 async def test_a_fault_within_an_answer(flavour: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(faulty, "SLOW_FIRST_PIECE_S", 0.1)
-    monkeypatch.setattr(faulty, "SLOW_PIECE_S", 0.001)
+    monkeypatch.setattr(fault, "SLOW_FIRST_PIECE_S", 0.1)
+    monkeypatch.setattr(fault, "SLOW_PIECE_S", 0.001)
     body = {"model": "plain", "messages": HELLO}
 
     async def outcome(kind: Any, **arguments: Any) -> Any:

@@ -20,7 +20,9 @@ from aiohttp import web
 from llm_gateway.operations import MAX_BODY_BYTES
 from llm_gateway.routes import Alias, Routes, Target
 from pulumi_llm.base import bundle
-from pulumi_llm_local.upstreams.bedrock.app import Credentials, Finish, ModelTraits, TextDelta, create_app
+from pulumi_llm_local.services.signature import Credentials
+from pulumi_llm_local.upstreams.bedrock.app import create_app
+from pulumi_llm_local.upstreams.model import Finish, ModelTraits, TextDelta
 from pulumi_llm_local.upstreams.stand_in_model import StandInModel
 from support.lambda_runtime import REGION, Invocation, Lambda, LambdaError, MissingPart, children, free_port, web_adapter_layer
 from support.programs import Recording

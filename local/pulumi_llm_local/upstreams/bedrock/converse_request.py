@@ -1,4 +1,4 @@
-"""A request to Converse, read and checked: first its form, then the rules of a conversation, then what the model accepts."""
+"""Reads and checks a request to Converse: first its form, then the rules of a conversation, then what the model accepts."""
 
 import json
 import re
@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Protocol, cast
 
+from pulumi_llm_local.upstreams.bedrock.errors import validation_error
 from pulumi_llm_local.upstreams.model import (
     Block,
-    ConverseCall,
+    GenerationRequest,
     Json,
     Message,
     ModelTraits,
@@ -17,12 +18,15 @@ from pulumi_llm_local.upstreams.model import (
     Tool,
     ToolResultBlock,
     ToolUseBlock,
-    validation_error,
 )
 
 
-def read_call(model_id: str, body: bytes, models: Mapping[str, ModelTraits]) -> ConverseCall:
-    """Raises ValidationException; of what is wrong with the form, all at once."""
+def read_converse(model_id: str, body: bytes, models: Mapping[str, ModelTraits]) -> GenerationRequest:
+    """Read the body of Converse or ConverseStream, which take the same.
+
+    Raises:
+        BedrockError: A ValidationException. All errors in the form are reported together, any other alone.
+    """
     try:
         document = json.loads(body, parse_constant=_no_constant)
     except ValueError as error:
@@ -40,7 +44,7 @@ def read_call(model_id: str, body: bytes, models: Mapping[str, ModelTraits]) -> 
     tools, choice = _tools(document.get("toolConfig"))
     _check_conversation(messages, tools)
     inference: Json = document.get("inferenceConfig") or {}
-    call = ConverseCall(
+    request = GenerationRequest(
         model_id=model_id,
         traits=models[model_id],
         messages=messages,
@@ -53,8 +57,8 @@ def read_call(model_id: str, body: bytes, models: Mapping[str, ModelTraits]) -> 
         tool_choice=cast(Any, next(iter(choice), "auto")),
         tool_name=choice["tool"]["name"] if "tool" in choice else "",
     )
-    _check_traits(call)
-    return call
+    _check_traits(request)
+    return request
 
 
 def _no_constant(name: str) -> None:
@@ -62,7 +66,7 @@ def _no_constant(name: str) -> None:
 
 
 class Shape(Protocol):
-    """What is read of a shape of botocore's service model."""
+    """The attributes that are read here of a shape in botocore's service model."""
 
     type_name: str
     metadata: Mapping[str, Any]
@@ -74,7 +78,7 @@ class Shape(Protocol):
 
 @cache
 def converse_input() -> Shape:
-    """Converse and ConverseStream take the same body. Reads botocore's model at the first call."""
+    """Return the shape of the request's body. The first call reads botocore's model."""
     from botocore.loaders import Loader
     from botocore.model import ServiceModel
 
@@ -97,7 +101,7 @@ _JSON_TYPES: dict[str, tuple[type, ...]] = {
 
 
 def _violations(shape: Shape, value: Any, path: str) -> Iterator[str]:
-    """What is wrong with the form of `value`, in AWS's words; positions count from 1, as AWS counts them here."""
+    """Yield each error in the form of `value`, in AWS's words. Positions count from 1, as AWS counts them here."""
     rules = shape.metadata
     if rules.get("document"):
         return
@@ -129,7 +133,7 @@ def _is_of(kind: str, value: Any) -> bool:
 
 
 def _structure_violations(shape: Shape, value: Json, path: str) -> Iterator[str]:
-    members = {name: member for name, member in shape.members.items() if name != "modelId"}  # stands in the path
+    members = {name: member for name, member in shape.members.items() if name != "modelId"}  # which is in the path
     prefix = f"{path}." if path else ""
     given = {name: item for name, item in value.items() if item is not None}
     for name, item in given.items():
@@ -221,7 +225,7 @@ def _system(index: int, block: Json) -> str:
 
 
 def _tools(config: Json | None) -> tuple[tuple[Tool, ...], Json]:
-    """The tools, and toolChoice as it came."""
+    """Return the tools, and toolChoice as it was sent."""
     if config is None:
         return (), {}
     tools: dict[str, Tool] = {}
@@ -277,20 +281,20 @@ def _check_conversation(messages: Sequence[Message], tools: Sequence[Tool]) -> N
         )
 
 
-def _check_traits(call: ConverseCall) -> None:
-    traits = call.traits
-    if call.system and "system" not in traits.accepts:
+def _check_traits(request: GenerationRequest) -> None:
+    traits = request.traits
+    if request.system and "system" not in traits.accepts:
         raise validation_error(
             "This model doesn't support system messages. Try again without a system message or use a model that supports "
             "system messages."
         )
-    if call.tools and "tools" not in traits.accepts:
+    if request.tools and "tools" not in traits.accepts:
         raise validation_error("This model doesn't support tool use.")
     given = {
-        "max_tokens": call.max_tokens,
-        "temperature": call.temperature,
-        "top_p": call.top_p,
-        "stop": call.stop or None,
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "stop": request.stop or None,
     }
     given = {name: value for name, value in given.items() if value is not None}
     for name in given:
@@ -304,7 +308,7 @@ def _check_traits(call: ConverseCall) -> None:
             "for this model. Please use only one."
         )
     bound = traits.max_output_tokens
-    if call.max_tokens is not None and call.max_tokens > bound:
+    if request.max_tokens is not None and request.max_tokens > bound:
         raise validation_error(
             f"The maximum tokens you requested exceeds the model limit of {bound}. Try again with a maximum tokens value that "
             f"is lower than {bound}."

@@ -1,26 +1,22 @@
 """Errors in the words of the servers that speak OpenAI's chat completions.
 
 OpenAI: https://platform.openai.com/docs/guides/error-codes; DeepSeek: https://api-docs.deepseek.com/quick_start/error_codes;
-vLLM: `ErrorResponse` of vllm/entrypoints/openai. Where a provider documents only a status, the text is the local run's own.
+vLLM: `ErrorResponse` of vllm/entrypoints/openai. If a provider documents only a status, the text is the local run's own.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from pulumi_llm_local.upstreams.fault import FaultKind
-from pulumi_llm_local.upstreams.model import BedrockError, ConverseCall, Json
-from pulumi_llm_local.upstreams.openai.request import ChatError
-from pulumi_llm_local.upstreams.server import exceeded_context
-
-# vllm-old is vLLM up to 0.9: its errors are flat, and only reasoning_content holds the reasoning.
-Flavour = Literal["openai", "deepseek", "vllm", "vllm-old"]
+from pulumi_llm_local.upstreams.model import GenerationRequest, Json, UpstreamError
+from pulumi_llm_local.upstreams.openai.request import InvalidChat
+from pulumi_llm_local.upstreams.openai.wire import Flavour, error_document
+from pulumi_llm_local.upstreams.tokens import exceeded_context
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """An answer that is an error. vLLM tells its status in the place of `code`."""
+class ChatRefusal:
+    """An answer that is an error. vLLM gives its status in the place of `code`."""
 
     status: int
     message: str
@@ -30,28 +26,19 @@ class Refusal:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def body(self, flavour: Flavour) -> Json:
-        described: Json = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
-        match flavour:
-            case "openai" | "deepseek":
-                return {"error": described}
-            case "vllm":
-                return {"error": {**described, "code": self.status}}
-            case "vllm-old":
-                return {"object": "error", **described, "code": self.status}
-
-    def event(self, flavour: Flavour) -> bytes:
-        """The error within a stream."""
-        return f"data: {json.dumps(self.body(flavour))}\n\n".encode()
+        code = self.code if flavour in ("openai", "deepseek") else self.status
+        document = error_document(self.message, self.type, self.param, code)
+        return {"object": "error", **document["error"]} if flavour == "vllm-old" else document
 
 
-class Refused(Exception):
-    def __init__(self, refusal: Refusal) -> None:
+class ChatRefused(Exception):
+    def __init__(self, refusal: ChatRefusal) -> None:
         super().__init__(refusal.message)
         self.refusal = refusal
 
 
-def of_fault(fault: FaultKind | None, flavour: Flavour, call: ConverseCall) -> Refusal | None:
-    """The error of a fault that refuses the request before the model is asked; None for any other."""
+def of_fault(fault: FaultKind | None, flavour: Flavour, request: GenerationRequest) -> ChatRefusal | None:
+    """Return the error of a fault that refuses the request before the model is asked; None for any other fault."""
     match fault:
         case "throttle":
             return _THROTTLED[flavour]
@@ -64,52 +51,54 @@ def of_fault(fault: FaultKind | None, flavour: Flavour, call: ConverseCall) -> R
         case "bad-key":
             return unauthorized(flavour, "sk-wrong")
         case "context":
-            return too_long(flavour, call)
+            return too_long(flavour, request)
         case "refuse":
             return _FILTERED.get(flavour)
         case _:
             return None
 
 
-def of_request(error: ChatError, flavour: Flavour) -> Refusal:
+def of_request(error: InvalidChat, flavour: Flavour) -> ChatRefusal:
     match flavour:
         case "openai":
-            return Refusal(400, error.message, "invalid_request_error", error.param, error.code)
+            return ChatRefusal(400, error.message, "invalid_request_error", error.param, error.code)
         case "deepseek" if error.form:
             message = f"Failed to deserialize the JSON body into the target type: {error.message}"
-            return Refusal(422, message, "invalid_request_error", None, "invalid_request_error")
+            return ChatRefusal(422, message, "invalid_request_error", None, "invalid_request_error")
         case "deepseek":
-            return Refusal(400, error.message, "invalid_request_error", None, "invalid_request_error")
+            return ChatRefusal(400, error.message, "invalid_request_error", None, "invalid_request_error")
         case "vllm" | "vllm-old":
-            return Refusal(400, error.message, "BadRequestError", error.param if flavour == "vllm" else None)
+            return ChatRefusal(400, error.message, "BadRequestError", error.param if flavour == "vllm" else None)
 
 
-def of_model(error: BedrockError, flavour: Flavour) -> Refusal:
-    """What the model behind the upstream raised, told as the provider tells the like."""
+def of_model(error: UpstreamError, flavour: Flavour) -> ChatRefusal:
+    """Return the provider's error for a failure of the model."""
     match error.status:
         case 429:
             return _THROTTLED[flavour]
         case 503:
             return _UNAVAILABLE[flavour]
         case 400:
-            return of_request(ChatError(error.message), flavour)
+            return of_request(InvalidChat(error.message), flavour)
         case _:
             return failed(flavour)
 
 
-def failed(flavour: Flavour) -> Refusal:
+def failed(flavour: Flavour) -> ChatRefusal:
     match flavour:
         case "openai":
             message = "The server had an error while processing your request. Sorry about that!"
-            return Refusal(500, message, "server_error")
+            return ChatRefusal(500, message, "server_error")
         case "deepseek":
-            return Refusal(500, "Internal Server Error", "server_error", None, "internal_server_error")
+            return ChatRefusal(500, "Internal Server Error", "server_error", None, "internal_server_error")
         case "vllm" | "vllm-old":
-            return Refusal(500, "EngineCore encountered an issue. See stack trace for the root cause.", "InternalServerError")
+            return ChatRefusal(
+                500, "EngineCore encountered an issue. See stack trace for the root cause.", "InternalServerError"
+            )
 
 
-def unauthorized(flavour: Flavour, key: str) -> Refusal:
-    """`key` is the one that came, empty for none."""
+def unauthorized(flavour: Flavour, key: str) -> ChatRefusal:
+    """`key` is the key of the request; empty: none."""
     shown = f"****{key[-4:]}"
     match flavour:
         case "openai" if not key:
@@ -117,53 +106,55 @@ def unauthorized(flavour: Flavour, key: str) -> Refusal:
                 "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth "
                 "(i.e. Authorization: Bearer YOUR_KEY)."
             )
-            return Refusal(401, message, "invalid_request_error")
+            return ChatRefusal(401, message, "invalid_request_error")
         case "openai":
             message = f"Incorrect API key provided: {shown}. You can find your API key at https://platform.openai.com/account/api-keys."
-            return Refusal(401, message, "invalid_request_error", None, "invalid_api_key")
+            return ChatRefusal(401, message, "invalid_request_error", None, "invalid_api_key")
         case "deepseek":
             message = f"Authentication Fails, Your api key: {shown} is invalid"
-            return Refusal(401, message, "authentication_error", None, "invalid_request_error")
+            return ChatRefusal(401, message, "authentication_error", None, "invalid_request_error")
         case "vllm" | "vllm-old":
-            return Refusal(401, "Unauthorized", "Unauthorized")
+            return ChatRefusal(401, "Unauthorized", "Unauthorized")
 
 
-def unpaid() -> Refusal:
-    """DeepSeek's alone."""
-    return Refusal(402, "Insufficient Balance", "unknown_error", None, "invalid_request_error")
+def unpaid() -> ChatRefusal:
+    """Return the error of an account without money. Only DeepSeek has it."""
+    return ChatRefusal(402, "Insufficient Balance", "unknown_error", None, "invalid_request_error")
 
 
-def unknown_model(flavour: Flavour, model: str) -> Refusal:
+def unknown_model(flavour: Flavour, model: str) -> ChatRefusal:
     match flavour:
         case "openai":
             message = f"The model `{model}` does not exist or you do not have access to it."
-            return Refusal(404, message, "invalid_request_error", None, "model_not_found")
+            return ChatRefusal(404, message, "invalid_request_error", None, "model_not_found")
         case "deepseek":
-            return Refusal(400, "Model Not Exist", "invalid_request_error", None, "invalid_request_error")
+            return ChatRefusal(400, "Model Not Exist", "invalid_request_error", None, "invalid_request_error")
         case "vllm" | "vllm-old":
-            return Refusal(404, f"The model `{model}` does not exist.", "NotFoundError", "model" if flavour == "vllm" else None)
+            return ChatRefusal(
+                404, f"The model `{model}` does not exist.", "NotFoundError", "model" if flavour == "vllm" else None
+            )
 
 
-def too_long(flavour: Flavour, call: ConverseCall) -> Refusal:
-    limit, messages = exceeded_context(call)
+def too_long(flavour: Flavour, request: GenerationRequest) -> ChatRefusal:
+    limit, messages = exceeded_context(request)
     if flavour == "openai":
         message = (
             f"This model's maximum context length is {limit} tokens. However, your messages resulted in {messages} tokens. "
             "Please reduce the length of the messages."
         )
-        return Refusal(400, message, "invalid_request_error", "messages", "context_length_exceeded")
-    completion = call.max_tokens or 0
+        return ChatRefusal(400, message, "invalid_request_error", "messages", "context_length_exceeded")
+    completion = request.max_tokens or 0
     message = (
         f"This model's maximum context length is {limit} tokens. However, you requested {messages + completion} tokens "
         f"({messages} in the messages, {completion} in the completion). Please reduce the length of the messages or completion."
     )
-    return of_request(ChatError(message), flavour)
+    return of_request(InvalidChat(message), flavour)
 
 
 _RETRY = {"retry-after": "1", "retry-after-ms": "1000"}
-_NO_RETRY_TOLD = "Requests rate limit exceeded. Please slow down your requests."
-_THROTTLED: dict[Flavour, Refusal] = {
-    "openai": Refusal(
+_SLOW_DOWN = "Requests rate limit exceeded. Please slow down your requests."
+_THROTTLED: dict[Flavour, ChatRefusal] = {
+    "openai": ChatRefusal(
         429,
         "Rate limit reached for this model in organization org-local on requests per min (RPM): Limit 500, Used 500, "
         "Requested 1. Please try again in 1s.",
@@ -172,30 +163,30 @@ _THROTTLED: dict[Flavour, Refusal] = {
         "rate_limit_exceeded",
         _RETRY,
     ),
-    "deepseek": Refusal(429, "Rate limit reached", "rate_limit_error", None, "rate_limit_reached"),
-    # vLLM has no rate limit; what stands before it may have one.
-    "vllm": Refusal(429, _NO_RETRY_TOLD, "TooManyRequestsError", headers={"retry-after": "1"}),
-    "vllm-old": Refusal(429, _NO_RETRY_TOLD, "TooManyRequestsError", headers={"retry-after": "1"}),
+    "deepseek": ChatRefusal(429, "Rate limit reached", "rate_limit_error", None, "rate_limit_reached"),
+    # vLLM has no rate limit; a proxy before it may have one.
+    "vllm": ChatRefusal(429, _SLOW_DOWN, "TooManyRequestsError", headers={"retry-after": "1"}),
+    "vllm-old": ChatRefusal(429, _SLOW_DOWN, "TooManyRequestsError", headers={"retry-after": "1"}),
 }
 _TOO_BUSY = "Service is too busy. We advise users to temporarily switch to alternative LLM API service providers."
-_UNAVAILABLE: dict[Flavour, Refusal] = {
-    "openai": Refusal(
+_UNAVAILABLE: dict[Flavour, ChatRefusal] = {
+    "openai": ChatRefusal(
         503,
         "Our servers are currently overloaded. Please try again later.",
         "service_unavailable_error",
         None,
         "server_is_overloaded",
     ),
-    "deepseek": Refusal(503, _TOO_BUSY, "service_unavailable_error", None, "invalid_request_error"),
-    "vllm": Refusal(503, "The engine is not available.", "ServiceUnavailableError"),
-    "vllm-old": Refusal(503, "The engine is not available.", "ServiceUnavailableError"),
+    "deepseek": ChatRefusal(503, _TOO_BUSY, "service_unavailable_error", None, "invalid_request_error"),
+    "vllm": ChatRefusal(503, "The engine is not available.", "ServiceUnavailableError"),
+    "vllm-old": ChatRefusal(503, "The engine is not available.", "ServiceUnavailableError"),
 }
-_NOT_READY: dict[Flavour, Refusal] = {
-    "openai": Refusal(503, "The server is overloaded or not ready yet.", "server_error", headers=_RETRY),
+_NOT_READY: dict[Flavour, ChatRefusal] = {
+    "openai": ChatRefusal(503, "The server is overloaded or not ready yet.", "server_error", headers=_RETRY),
 }
-# vLLM has no filter; under the fault it is its answer that ends so (`bedrock_fault.generate`).
-_FILTERED: dict[Flavour, Refusal] = {
-    "openai": Refusal(
+# vLLM has no filter: under the fault refuse its answer ends with content_filter (`fault.generate`).
+_FILTERED: dict[Flavour, ChatRefusal] = {
+    "openai": ChatRefusal(
         400,
         "Your request was rejected as a result of our safety system. Your prompt may contain text that is not allowed by our "
         "safety system.",
@@ -203,5 +194,5 @@ _FILTERED: dict[Flavour, Refusal] = {
         None,
         "content_policy_violation",
     ),
-    "deepseek": Refusal(400, "Content Exists Risk", "invalid_request_error", None, "invalid_request_error"),
+    "deepseek": ChatRefusal(400, "Content Exists Risk", "invalid_request_error", None, "invalid_request_error"),
 }

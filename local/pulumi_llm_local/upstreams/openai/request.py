@@ -1,38 +1,141 @@
-"""A request in the format of OpenAI's chat completions, read and checked as the servers that take it do.
+"""Reads and checks a request in the format of OpenAI's chat completions, as the servers with this format do.
 
-Played by no server here, and refused by name: images and other media, several choices, log probabilities, output formats.
+No server here plays images and other media, several choices, log probabilities or output formats: these are refused by name.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from pulumi_llm_local.upstreams.model import (
     Block,
-    ConverseCall,
+    GenerationRequest,
     Json,
     Message,
     ModelTraits,
     ReasoningBlock,
+    Role,
     TextBlock,
     Tool,
     ToolResultBlock,
     ToolUseBlock,
 )
 
+# The form of a request. The openai package has it as TypedDicts, without any bound; it is no dependency of the local run.
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+class ContentPart(_Form):
+    type: Literal["text", "refusal"]
+    text: str | None = None
+    refusal: str | None = None
+
+
+class Function(_Form):
+    name: str
+    arguments: Any
+
+
+class ToolCall(_Form):
+    id: str
+    function: Function
+
+
+def _as_parts(content: Any) -> Any:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+class ChatMessage(_Form):
+    role: Literal["system", "assistant", "user", "function", "tool", "developer"]
+    content: Annotated[list[ContentPart] | None, BeforeValidator(_as_parts)] = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+    reasoning_content: str | None = None  # DeepSeek's and vLLM's, from an earlier answer
+    reasoning: str | None = None
+
+
+class FunctionDefinition(_Form):
+    name: Annotated[str, Field(min_length=1)]
+    description: str | None = None
+    parameters: Json | None = None
+
+
+class ToolDefinition(_Form):
+    type: Literal["function"]
+    function: FunctionDefinition
+
+
+class StreamOptions(_Form):
+    include_usage: bool | None = None
+
+
+class ResponseFormat(_Form):
+    type: Literal["text"]
+
+
+class ChatParameters(_Form):
+    """What OpenAI documents for chat completions, the deprecated parameters included. Any: the parameter changes nothing."""
+
+    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    model: str = ""
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    stop: Annotated[list[str], BeforeValidator(lambda stop: [stop] if isinstance(stop, str) else stop)] = []
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    tools: list[ToolDefinition] = []
+    tool_choice: Any = None
+    n: Literal[1] = 1
+    logprobs: Literal[False] = False
+    response_format: ResponseFormat | None = None
+    audio: Literal[None] = None
+    functions: Literal[None] = None
+    frequency_penalty: Any = None
+    function_call: Any = None
+    logit_bias: Any = None
+    metadata: Any = None
+    modalities: Any = None
+    moderation: Any = None
+    parallel_tool_calls: Any = None
+    prediction: Any = None
+    presence_penalty: Any = None
+    prompt_cache_key: Any = None
+    prompt_cache_options: Any = None
+    prompt_cache_retention: Any = None
+    reasoning_effort: Any = None
+    safety_identifier: Any = None
+    seed: Any = None
+    service_tier: Any = None
+    store: Any = None
+    top_logprobs: Any = None
+    user: Any = None
+    verbosity: Any = None
+    web_search_options: Any = None
+
+
+# Reading it.
+
 
 @dataclass(frozen=True)
 class ChatRules:
     """How one server reads a request.
 
-    `limits` are the names under which it takes the bound of the answer's tokens. `known`: the parameters that it takes, any
-    other is an error; None: it ignores what it does not know. `strict`: it holds a request against what the model accepts.
-    `paired_tools`: it wants every tool call answered before the next turn.
+    Attributes:
+        limits: The names under which it takes the limit of the answer's tokens.
+        strict: It refuses parameters that it does not know, and checks a request against what the model accepts.
+        paired_tools: Every tool call must be answered before the next turn.
+        most_stops: The most stop sequences that it takes; None: any number.
     """
 
     limits: tuple[str, ...]
-    known: frozenset[str] | None = None
     strict: bool = False
     paired_tools: bool = True
     most_stops: int | None = None
@@ -40,15 +143,22 @@ class ChatRules:
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """`include_usage`: a stream is to end with the tokens used."""
+    """`include_usage`: the stream must end with the tokens used."""
 
-    call: ConverseCall
+    generation: GenerationRequest
     stream: bool
     include_usage: bool
 
 
-class ChatError(Exception):
-    """What is wrong with a request, in OpenAI's words. `form`: it is of another form than it should be, whatever the model."""
+class InvalidChat(Exception):
+    """An error in a request, in OpenAI's words.
+
+    Args:
+        message: The error.
+        param: The place of the error in the request.
+        code: OpenAI's code of the error.
+        form: The request has a wrong form, whatever the model is.
+    """
 
     def __init__(self, message: str, param: str | None = None, code: str | None = None, *, form: bool = False) -> None:
         super().__init__(message)
@@ -59,173 +169,185 @@ class ChatError(Exception):
 
 
 def read_document(body: bytes) -> Json:
-    """Raises `ChatError`."""
+    """Raises `InvalidChat`."""
     try:
         document = json.loads(body)
     except ValueError as error:
         message = f"We could not parse the JSON body of your request: {error}"
-        raise ChatError(message, form=True) from error
+        raise InvalidChat(message, form=True) from error
     if not isinstance(document, dict):
-        raise ChatError("The JSON body of your request is not an object.", form=True)
+        raise InvalidChat("The JSON body of your request is not an object.", form=True)
     return cast(Json, document)
 
 
 def read_chat(document: Json, model_id: str, traits: ModelTraits, rules: ChatRules) -> ChatRequest:
-    """Raises `ChatError`."""
+    """Raises `InvalidChat`."""
     given = {name: value for name, value in document.items() if value is not None}
     if rules.strict and "max_tokens" in given and "max_tokens" not in rules.limits:
-        raise ChatError(
+        raise InvalidChat(
             "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
             "max_tokens",
             "unsupported_parameter",
         )
     for name in given:
-        if rules.known is not None and name not in rules.known:
-            raise ChatError(f"Unrecognized request argument supplied: {name}")
-    _check_not_played(given)
-    messages, system = _read_messages(given, rules)
-    tools = _tools(given)
-    choice = _tool_choice(given.get("tool_choice"), tools)
-    call = ConverseCall(
+        if rules.strict and name not in ChatParameters.model_fields:
+            raise InvalidChat(f"Unrecognized request argument supplied: {name}")
+    try:
+        chat = ChatParameters.model_validate(given)
+    except ValidationError as error:
+        raise _invalid(error) from error
+    if rules.most_stops is not None and len(chat.stop) > rules.most_stops:
+        message = (
+            f"Invalid 'stop': array too long. Expected an array with maximum length {rules.most_stops}, but got an array with "
+            f"length {len(chat.stop)} instead."
+        )
+        raise InvalidChat(message, "stop", "array_above_max_length")
+    messages, system = _read_messages(chat.messages, rules)
+    tools = tuple(_read_tool(tool.function) for tool in chat.tools)
+    choice, tool_name = _read_tool_choice(chat.tool_choice, tools)
+    limits = (getattr(chat, name) for name in rules.limits)
+    request = GenerationRequest(
         model_id=model_id,
         traits=traits,
         # A model is always asked something.
         messages=messages or (Message("user", tuple(TextBlock(text) for text in system)),),
         system=system if messages else (),
-        max_tokens=_max_tokens(given, rules),
-        temperature=_number(given, "temperature", 2),
-        top_p=_number(given, "top_p", 1),
-        stop=_stop(given, rules.most_stops),
+        max_tokens=next((limit for limit in limits if limit is not None), None),
+        temperature=chat.temperature,
+        top_p=chat.top_p,
+        stop=tuple(sequence for sequence in chat.stop if sequence),
         tools=() if choice == "none" else tools,
-        tool_choice=cast(Any, {"required": "any", "named": "tool"}.get(choice, "auto")),
-        tool_name=given["tool_choice"]["function"]["name"] if choice == "named" else "",
+        tool_choice=cast(Any, {"required": "any", "tool": "tool"}.get(choice, "auto")),
+        tool_name=tool_name,
     )
     if rules.strict:
-        _check_traits(call, rules)
-    stream = bool(_get(given, "stream", (bool,), "a boolean"))
-    options: Json | None = _get(given, "stream_options", (dict,), "an object")
-    if options is not None and not stream and rules.strict:
-        raise ChatError("The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options")
-    return ChatRequest(call, stream, bool((options or {}).get("include_usage")))
+        _check_traits(request, rules)
+        if chat.stream_options is not None and not chat.stream:
+            message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
+            raise InvalidChat(message, "stream_options")
+    return ChatRequest(request, chat.stream, bool(chat.stream_options and chat.stream_options.include_usage))
 
 
-def _check_not_played(given: Json) -> None:
-    wanted = {
-        "n": given.get("n", 1) != 1,
-        "logprobs": bool(given.get("logprobs")),
-        "response_format": given.get("response_format") not in (None, {"type": "text"}),
-        "functions": "functions" in given,
-        "audio": "audio" in given,
-    }
-    for name, asked in wanted.items():
-        if asked:
-            raise ChatError(f"The local run does not play {name}. Remove it and try again.", name)
+def _invalid(errors: ValidationError) -> InvalidChat:
+    """Return the first error in the form of a request, in OpenAI's words."""
+    error = errors.errors()[0]
+    param = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error["loc"]).lstrip(".")
+    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    match kind:
+        case "missing":
+            return _missing(param)
+        case "literal_error" if error["loc"][0] not in ("messages", "tools"):
+            return InvalidChat(f"The local run does not play {param} = {value!r}. Remove it and try again.", param)
+        case "literal_error":
+            message = f"Invalid value: '{value}'. Supported values are: {context['expected']}."
+            return InvalidChat(message, param, "invalid_value", form=True)
+        case "greater_than_equal" | "less_than_equal":
+            bound, sign, side = (context["ge"], ">=", "below_min") if "ge" in context else (context["le"], "<=", "above_max")
+            number = "decimal" if isinstance(bound, float) else "integer"
+            message = (
+                f"{number} {side.replace('_', ' ')}imum value. Expected a value {sign} {bound:g}, but got {value} instead."
+            )
+            return InvalidChat(f"Invalid '{param}': {message}", param, f"{number}_{side}_value")
+        case "too_short":
+            message = "empty array. Expected an array with minimum length 1, but got an empty array instead."
+            return InvalidChat(f"Invalid '{param}': {message}", param, "empty_array")
+        case _ if kind in _EXPECTED:
+            message = f"expected {_EXPECTED[kind]}, but got {_TYPES.get(type(value).__name__, 'null')} instead."
+            return InvalidChat(f"Invalid type for '{param}': {message}", param, "invalid_type", form=True)
+        case _:
+            return InvalidChat(f"Invalid '{param}': {error['msg']}.", param, "invalid_value", form=True)
 
 
-def _get(given: Json, name: str, kinds: tuple[type, ...], expected: str, place: str = "") -> Any:
-    """The value of `name`, None where it is not given."""
-    value = given.get(name)
-    if value is None or (isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))):
-        return value
-    raise _invalid_type(place or name, expected, value)
+_EXPECTED = {
+    "bool_type": "a boolean",
+    "dict_type": "an object",
+    "float_type": "a decimal",
+    "int_type": "an integer",
+    "list_type": "an array",
+    "model_type": "an object",
+    "string_type": "a string",
+}
+_TYPES = {
+    "bool": "a boolean",
+    "int": "an integer",
+    "float": "a decimal",
+    "str": "a string",
+    "list": "an array",
+    "dict": "an object",
+}
 
 
-def _invalid_type(place: str, expected: str, value: Any) -> ChatError:
-    message = f"Invalid type for '{place}': expected {expected}, but got {_type_name(value)} instead."
-    return ChatError(message, place, "invalid_type", form=True)
+def _missing(param: str) -> InvalidChat:
+    return InvalidChat(f"Missing required parameter: '{param}'.", param, "missing_required_parameter", form=True)
 
 
-def _type_name(value: Any) -> str:
-    names = {
-        bool: "a boolean",
-        int: "an integer",
-        float: "a decimal",
-        str: "a string",
-        list: "an array",
-        dict: "an object",
-    }
-    return next((name for kind, name in names.items() if isinstance(value, kind)), "null")
+# The rules of a conversation.
 
 
-def _missing(place: str) -> ChatError:
-    return ChatError(f"Missing required parameter: '{place}'.", place, "missing_required_parameter", form=True)
-
-
-def _max_tokens(given: Json, rules: ChatRules) -> int | None:
-    for name in rules.limits:
-        value = _get(given, name, (int,), "an integer")
-        if value is not None:
-            if value < 1:
-                message = f"Invalid '{name}': integer below minimum value. Expected a value >= 1, but got {value} instead."
-                raise ChatError(message, name, "integer_below_min_value")
-            return cast(int, value)
-    return None
-
-
-def _number(given: Json, name: str, most: float) -> float | None:
-    value = _get(given, name, (int, float), "a decimal")
-    if value is not None and not 0 <= value <= most:
-        side, bound = ("below minimum", ">= 0") if value < 0 else ("above maximum", f"<= {most}")
-        message = f"Invalid '{name}': decimal {side} value. Expected a value {bound}, but got {value} instead."
-        raise ChatError(message, name, f"decimal_{side.replace('imum', '').replace(' ', '_')}_value")
-    return value
-
-
-def _stop(given: Json, most: int | None) -> tuple[str, ...]:
-    value = _get(given, "stop", (str, list), "one of a string or array of strings")
-    stop: list[Any] = [value] if isinstance(value, str) else value or []
-    for i, sequence in enumerate(stop):
-        if not isinstance(sequence, str):
-            raise _invalid_type(f"stop[{i}]", "a string", sequence)
-    if most is not None and len(stop) > most:
-        message = f"Invalid 'stop': array too long. Expected an array with maximum length {most}, but got an array with length "
-        raise ChatError(f"{message}{len(stop)} instead.", "stop", "array_above_max_length")
-    return tuple(sequence for sequence in stop if sequence)
-
-
-# Messages.
-
-
-def _read_messages(given: Json, rules: ChatRules) -> tuple[tuple[Message, ...], tuple[str, ...]]:
-    """The conversation, neighbours of one role made one message, and the texts of the system."""
-    listed = _get(given, "messages", (list,), "an array of objects")
-    if listed is None:
-        raise _missing("messages")
-    if not listed:
-        raise ChatError(
-            "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead.",
-            "messages",
-            "empty_array",
-        )
+def _read_messages(listed: Sequence[ChatMessage], rules: ChatRules) -> tuple[tuple[Message, ...], tuple[str, ...]]:
+    """Return the conversation, with neighbours of one role joined to one message, and the texts of the system."""
     messages: list[Message] = []
     system: list[str] = []
     awaited: set[str] = set()
-    for i, entry in enumerate(cast(list[Any], listed)):
-        place = f"messages[{i}]"
-        if not isinstance(entry, dict):
-            raise _invalid_type(place, "an object", entry)
-        message = cast(Json, entry)
-        role = _get(message, "role", (str,), "a string", f"{place}.role")
-        if role in ("system", "developer"):
-            system += _texts(message, place)
+    for i, message in enumerate(listed):
+        texts = _texts(message, i)
+        if message.role in ("system", "developer"):
+            system += texts
             continue
-        speaker, content = _content(role, message, place)
+        role, content = _read_content(message, texts, i)
         if rules.paired_tools:
             awaited = _awaited(awaited, content, i)
-        if messages and messages[-1].role == speaker:
-            messages[-1] = Message(speaker, (*messages[-1].content, *content))
-        else:
-            messages.append(Message(speaker, tuple(content)))
+        if messages and messages[-1].role == role:
+            content = (*messages.pop().content, *content)
+        messages.append(Message(role, content))
     if awaited:
         raise _unanswered(awaited)
     return tuple(messages), tuple(system)
 
 
+def _texts(message: ChatMessage, index: int) -> list[str]:
+    if message.content is None and not message.tool_calls:
+        raise _missing(f"messages[{index}].content")
+    texts: list[str] = []
+    for i, part in enumerate(message.content or ()):
+        text = part.text if part.type == "text" else part.refusal
+        if text is None:
+            raise _missing(f"messages[{index}].content[{i}].{part.type}")
+        texts.append(text)
+    return texts
+
+
+def _read_content(message: ChatMessage, texts: Sequence[str], index: int) -> tuple[Role, tuple[Block, ...]]:
+    spoken = [TextBlock(text) for text in texts]
+    match message.role:
+        case "user":
+            return "user", tuple(spoken)
+        case "assistant":
+            reasoning = message.reasoning_content or message.reasoning
+            calls = [ToolUseBlock(c.id, c.function.name, _arguments(c.function.arguments)) for c in message.tool_calls or ()]
+            return "assistant", (*([ReasoningBlock(reasoning)] if reasoning else ()), *spoken, *calls)
+        case "tool":
+            if message.tool_call_id is None:
+                raise _missing(f"messages[{index}].tool_call_id")
+            return "user", (ToolResultBlock(message.tool_call_id, "\n".join(texts)),)
+        case _:
+            raise InvalidChat(f"The local run does not play messages of role '{message.role}'.", f"messages[{index}].role")
+
+
+def _arguments(text: Any) -> Json:
+    """Read the arguments that a model wrote, which may not be JSON."""
+    try:
+        arguments = json.loads(text)
+    except (ValueError, TypeError):
+        return {}
+    return cast(Json, arguments) if isinstance(arguments, dict) else {}
+
+
 def _awaited(awaited: set[str], content: Sequence[Block], index: int) -> set[str]:
-    """The ids of the tool calls still to be answered after a message that holds `content`."""
+    """Return the ids of the tool calls that are still without an answer after a message with `content`."""
     answered = {block.id for block in content if isinstance(block, ToolResultBlock)}
     if answered - awaited:
-        raise ChatError(
+        raise InvalidChat(
             "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'.",
             f"messages.[{index}].role",
         )
@@ -234,131 +356,55 @@ def _awaited(awaited: set[str], content: Sequence[Block], index: int) -> set[str
     return (awaited - answered) | {block.id for block in content if isinstance(block, ToolUseBlock)}
 
 
-def _unanswered(ids: set[str]) -> ChatError:
-    return ChatError(
+def _unanswered(ids: set[str]) -> InvalidChat:
+    return InvalidChat(
         "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. "
         f"The following tool_call_ids did not have response messages: {', '.join(sorted(ids))}",
         "messages",
     )
 
 
-def _content(role: Any, message: Json, place: str) -> tuple[Literal["user", "assistant"], list[Block]]:
-    match role:
-        case "user":
-            return "user", [TextBlock(text) for text in _texts(message, place)]
-        case "tool":
-            id_ = _get(message, "tool_call_id", (str,), "a string", f"{place}.tool_call_id")
-            if id_ is None:
-                raise _missing(f"{place}.tool_call_id")
-            return "user", [ToolResultBlock(id_, "\n".join(_texts(message, place)))]
-        case "assistant":
-            reasoning = message.get("reasoning_content") or message.get("reasoning")
-            calls = list(_tool_calls(message, place))
-            texts = _texts(message, place, optional=bool(calls))
-            thought = [ReasoningBlock(reasoning)] if isinstance(reasoning, str) else []
-            return "assistant", [*thought, *(TextBlock(text) for text in texts), *calls]
-        case None:
-            raise _missing(f"{place}.role")
-        case _:
-            supported = "'system', 'assistant', 'user', 'function', 'tool', and 'developer'"
-            message_text = f"Invalid value: '{role}'. Supported values are: {supported}."
-            raise ChatError(message_text, f"{place}.role", "invalid_value", form=True)
-
-
-def _texts(message: Json, place: str, *, optional: bool = False) -> list[str]:
-    place = f"{place}.content"
-    content = message.get("content")
-    if content is None and optional:
-        return []
-    if isinstance(content, str):
-        return [content]
-    if not isinstance(content, list):
-        raise _invalid_type(place, "one of a string or array of objects", content)
-    texts: list[str] = []
-    for i, part in enumerate(cast(list[Any], content)):
-        given = cast(Json, part if isinstance(part, dict) else {})
-        kind = given.get("type")
-        if kind not in ("text", "refusal"):
-            raise ChatError(f"The local run does not play content parts of type {kind!r}.", f"{place}[{i}].type")
-        text = _get(given, kind, (str,), "a string", f"{place}[{i}].{kind}")
-        if text is None:
-            raise _missing(f"{place}[{i}].{kind}")
-        texts.append(text)
-    return texts
-
-
-def _tool_calls(message: Json, place: str) -> Iterator[ToolUseBlock]:
-    calls = _get(message, "tool_calls", (list,), "an array of objects", f"{place}.tool_calls")
-    for i, call in enumerate(calls or ()):
-        try:
-            id_, name, arguments = call["id"], call["function"]["name"], call["function"]["arguments"]
-        except (LookupError, TypeError) as error:
-            raise _missing(f"{place}.tool_calls[{i}].id, .function.name or .function.arguments") from error
-        yield ToolUseBlock(id_, name, _arguments(arguments))
-
-
-def _arguments(text: Any) -> Json:
-    """What a model once wrote; nobody promised that it is JSON."""
-    try:
-        arguments = json.loads(text)
-    except (ValueError, TypeError):
-        return {}
-    return cast(Json, arguments) if isinstance(arguments, dict) else {}
-
-
 # Tools, and what the model accepts.
 
 
-def _tools(given: Json) -> tuple[Tool, ...]:
-    tools: list[Tool] = []
-    entries: list[Any] = _get(given, "tools", (list,), "an array of objects") or []
-    for i, entry in enumerate(entries):
-        place = f"tools[{i}]"
-        if not isinstance(entry, dict) or cast(Json, entry).get("type") != "function":
-            raise ChatError("The local run plays no tools but those of type 'function'.", f"{place}.type", "invalid_value")
-        function: Json = _get(cast(Json, entry), "function", (dict,), "an object", f"{place}.function") or {}
-        name = _get(function, "name", (str,), "a string", f"{place}.function.name")
-        if not name:
-            raise _missing(f"{place}.function.name")
-        schema = _get(function, "parameters", (dict,), "an object", f"{place}.function.parameters")
-        tools.append(Tool(name, function.get("description") or "", schema or {"type": "object", "properties": {}}))
-    return tuple(tools)
+def _read_tool(function: FunctionDefinition) -> Tool:
+    return Tool(function.name, function.description or "", function.parameters or {"type": "object", "properties": {}})
 
 
-def _tool_choice(choice: Any, tools: Sequence[Tool]) -> str:
-    """none, auto, required, or named."""
+def _read_tool_choice(choice: Any, tools: Sequence[Tool]) -> tuple[str, str]:
+    """Return none, auto, required or tool, and the tool's name."""
     if choice is None:
-        return "auto"
+        return "auto", ""
     if not tools:
         message = "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified."
-        raise ChatError(message, "tool_choice")
-    if choice in ("none", "auto", "required"):
-        return cast(str, choice)
-    function: Any = cast(Json, choice).get("function") if isinstance(choice, dict) else None
-    name = cast(Json, function).get("name") if isinstance(function, dict) else None
-    if all(tool.name != name for tool in tools):
-        raise ChatError(f"Tool choice '{name or choice}' not found in 'tools' parameter.", "tool_choice", "invalid_value")
-    return "named"
+        raise InvalidChat(message, "tool_choice")
+    match choice:
+        case "none" | "auto" | "required":
+            return choice, ""
+        case {"function": {"name": str(name)}} if any(tool.name == name for tool in tools):
+            return "tool", name
+        case _:
+            raise InvalidChat(f"Tool choice '{choice}' not found in 'tools' parameter.", "tool_choice", "invalid_value")
 
 
-def _check_traits(call: ConverseCall, rules: ChatRules) -> None:
-    traits = call.traits
+def _check_traits(request: GenerationRequest, rules: ChatRules) -> None:
+    traits = request.traits
     given = {
-        "max_tokens": call.max_tokens,
-        "temperature": call.temperature,
-        "top_p": call.top_p,
-        "stop": call.stop or None,
-        "tools": call.tools or None,
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "stop": request.stop or None,
+        "tools": request.tools or None,
     }
     for name, value in given.items():
         if value is not None and name not in traits.accepts:
             field = rules.limits[0] if name == "max_tokens" else name
             message = f"Unsupported parameter: '{field}' is not supported with this model."
-            raise ChatError(message, field, "unsupported_parameter")
-    if call.max_tokens is not None and call.max_tokens > traits.max_output_tokens:
-        raise ChatError(
-            f"max_tokens is too large: {call.max_tokens}. This model supports at most {traits.max_output_tokens} completion "
-            f"tokens, whereas you provided {call.max_tokens}.",
+            raise InvalidChat(message, field, "unsupported_parameter")
+    if request.max_tokens is not None and request.max_tokens > traits.max_output_tokens:
+        raise InvalidChat(
+            f"max_tokens is too large: {request.max_tokens}. This model supports at most {traits.max_output_tokens} completion "
+            f"tokens, whereas you provided {request.max_tokens}.",
             rules.limits[0],
             "invalid_value",
         )

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import socket
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,8 @@ from botocore.model import ServiceModel
 from lambda_src.conftest import ROUTES
 from llm_functions.http import application
 from llm_gateway.routes import Routes
-from pulumi_llm_local.upstreams.bedrock.app import Fault
+from pulumi_llm_local.upstreams import fault
+from pulumi_llm_local.upstreams.fault import Fault
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -575,10 +575,8 @@ async def test_under_a_fault_each_call_ends_whole_or_in_one_error(
     gateway, bedrock, monkeypatch, kind: Any, expected: Any, stream: bool
 ) -> None:
     rate, *codes = expected
-    for module in [module for name, module in sys.modules.items() if name.startswith("pulumi_llm_local.upstreams.bedrock")]:
-        for delay in ("SLOW_FIRST_PIECE_S", "SLOW_PIECE_S"):
-            if hasattr(module, delay):
-                monkeypatch.setattr(module, delay, 0.001)
+    monkeypatch.setattr(fault, "SLOW_FIRST_PIECE_S", 0.001)
+    monkeypatch.setattr(fault, "SLOW_PIECE_S", 0.001)
     sane = await gateway((await bedrock()).url)
     answer = (await sane.post("/chat", HELLO)).json()["message"]
     service = await gateway((await bedrock(None, Fault(kind, rate))).url)

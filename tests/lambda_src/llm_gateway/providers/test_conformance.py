@@ -8,25 +8,16 @@ from typing import Any
 
 import pytest
 
-from lambda_src.conftest import REGION, Wire
 from llm_functions.api_formats.chat import SYSTEM_PROMPT
 from llm_gateway.aws.client import Aws
 from llm_gateway.routes import Alias, Endpoint, Routes, Target
-from wire.speakers import (
-    KEY,
-    OPENAI,
-    SPEAKERS,
-    Answer,
-    Anthropic,
-    Asked,
-    Call,
-    Converse,
-    Frames,
-    OpenAI,
-    Speaker,
-    dumped,
-    with_news,
-)
+from support.local_bedrock import REGION
+from wire import http
+from wire.anthropic import Anthropic
+from wire.bedrock import Converse
+from wire.openai import OpenAI
+from wire.providers import OPENAI, SPEAKERS
+from wire.speaker import KEY, Answer, Asked, Frames, FunctionCall, Speaker, dumped, with_unknown_members
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -49,7 +40,7 @@ def gateway_for(gateway, fake, monkeypatch) -> Callable[..., Any]:
         async def tell_key(peer: Any) -> None:
             while True:
                 assert (await peer.request())["SecretId"] == SECRET
-                await peer.send(Wire.response(200, {"SecretString": json.dumps({"api_key": KEY})}))
+                await peer.send(http.response(200, {"SecretString": json.dumps({"api_key": KEY})}))
 
         urls = {"bedrock-runtime": upstream.url, "secretsmanager": (await fake(tell_key)).url}
         monkeypatch.setattr(Aws, "endpoint", lambda self, service: urls[service])
@@ -137,7 +128,7 @@ async def ask_openai(service: Any, stream: bool, **said: Any) -> tuple[Answer, s
     answer = Answer(
         text=text,
         reasoning=reasoning,
-        calls=tuple(Call(id_, name, json.loads(arguments)) for id_, name, arguments in calls),
+        calls=tuple(FunctionCall(id_, name, json.loads(arguments)) for id_, name, arguments in calls),
         usage=(usage.prompt_tokens, usage.completion_tokens),
     )
     return answer, reason
@@ -179,7 +170,7 @@ def read_chat(events: list[Any]) -> Answer:
     return Answer(
         text,
         reasoning,
-        tuple(Call(id_, name, json.loads(arguments)) for id_, name, arguments in calls),
+        tuple(FunctionCall(id_, name, json.loads(arguments)) for id_, name, arguments in calls),
         done.data["stop_reason"],
         (usage.data["input_tokens"], usage.data["output_tokens"]),
     )
@@ -192,7 +183,7 @@ def user(text: str) -> dict[str, Any]:
     return {"role": "user", "content": text}
 
 
-def assistant(text: str | None, *calls: Call) -> dict[str, Any]:
+def assistant(text: str | None, *calls: FunctionCall) -> dict[str, Any]:
     uses = [{"id": c.id, "type": "function", "function": {"name": c.name, "arguments": json.dumps(c.arguments)}} for c in calls]
     return {"role": "assistant", "content": text, **({"tool_calls": uses} if uses else {})}
 
@@ -205,9 +196,9 @@ SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "require
 NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
 TOOLS = [tool("weather", description="The weather of a city", parameters=SCHEMA), tool("clock")]
 OFFERED = {"weather": ("The weather of a city", SCHEMA), "clock": (None, NOTHING)}
-WEATHER = Call("call_1", "weather", {"city": "Köln", "day": {"n": [1, 2.5, None]}})
-OTHER = Call("call_2", "weather", {"city": "北京"})
-CLOCK = Call("call_3", "clock", {})
+WEATHER = FunctionCall("call_1", "weather", {"city": "Köln", "day": {"n": [1, 2.5, None]}})
+OTHER = FunctionCall("call_2", "weather", {"city": "北京"})
+CLOCK = FunctionCall("call_3", "clock", {})
 BRIEF = {"role": "system", "content": "Be brief."}
 RESULT = {"role": "tool", "tool_call_id": "call_1", "content": "21 degrees"}
 CALLED = [user("Hi"), assistant(None, WEATHER), RESULT]
@@ -418,12 +409,14 @@ ALL = Answer("Let me look.", "The weather.", (WEATHER, CLOCK), "tool_use")
 @every(SPEAKERS)
 async def test_what_is_not_known_is_ignored(gateway_for, fake, speaker: Speaker) -> None:
     """Unknown members everywhere, and before every event of a stream all that means nothing: pings, comments, new events."""
-    whole = speaker.answered(speaker.padding() + dumped(with_news(speaker.whole(ALL))))
+    whole = http.response(200, speaker.padding() + dumped(with_unknown_members(speaker.complete(ALL))))
     noise = b"".join(speaker.noise())
     if isinstance(speaker, Converse):
-        frames = [speaker.frame((name, with_news(payload))) for name, payload in speaker.events(ALL)]
+        frames = [speaker.frame((name, with_unknown_members(payload))) for name, payload in speaker.events(ALL)]
     else:
-        frames = [speaker.frame(event if isinstance(event, bytes) else with_news(event)) for event in speaker.events(ALL)]
+        frames = [
+            speaker.frame(event if isinstance(event, bytes) else with_unknown_members(event)) for event in speaker.events(ALL)
+        ]
     upstream = await fake(plays(whole, speaker.streamed(*(noise + frame for frame in frames))))
     service = await gateway_for(speaker, upstream)
     for stream in (False, True):
@@ -448,9 +441,9 @@ async def test_blocks_of_tools_that_run_at_anthropic_are_ignored(gateway_for, fa
     before_and_behind = speaker.streamed(
         first, *map(speaker.frame, blocks), *answered, *map(speaker.frame, blocks), delta, stop
     )
-    body = speaker.whole(ALL)
+    body = speaker.complete(ALL)
     whole = {**body, "content": [use, found, *body["content"], use]}
-    service = await gateway_for(speaker, await fake(plays(speaker.answered(dumped(whole)), before_and_behind)))
+    service = await gateway_for(speaker, await fake(plays(http.response(200, dumped(whole)), before_and_behind)))
     for stream in (False, True):
         assert await ask_openai(service, stream, tools=TOOLS) == (replace(ALL, stop="end_turn"), "tool_calls")
 
@@ -469,7 +462,7 @@ async def test_a_forced_call_that_ends_with_stop_is_a_call(gateway_for, fake, sp
     assert await ask_openai(service, stream, tools=TOOLS, tool_choice=choice) == (answer, "tool_calls")
 
 
-def _call(index: int | None, call: Call | None = None, arguments: str | None = None) -> dict[str, Any]:
+def _call(index: int | None, call: FunctionCall | None = None, arguments: str | None = None) -> dict[str, Any]:
     piece: dict[str, Any] = {} if index is None else {"index": index}
     if call:
         return piece | {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments or ""}}
@@ -478,7 +471,7 @@ def _call(index: int | None, call: Call | None = None, arguments: str | None = N
 
 FIRST, SECOND = json.dumps(WEATHER.arguments), json.dumps(OTHER.arguments)
 # pieces of calls, each line those of one chunk -> the calls
-CHUNKS: dict[str, tuple[list[list[Any]], tuple[Call, ...]]] = {
+CHUNKS: dict[str, tuple[list[list[Any]], tuple[FunctionCall, ...]]] = {
     "all begin before their arguments come": (
         [
             [_call(0, WEATHER), _call(1, CLOCK), _call(2, OTHER)],
@@ -498,9 +491,9 @@ CHUNKS: dict[str, tuple[list[list[Any]], tuple[Call, ...]]] = {
 
 @every(OPENAI)
 @pytest.mark.parametrize(("chunks", "calls"), CHUNKS.values(), ids=CHUNKS)
-async def test_how_calls_are_streamed(gateway_for, fake, speaker: OpenAI, chunks: Any, calls: tuple[Call, ...]) -> None:
+async def test_how_calls_are_streamed(gateway_for, fake, speaker: OpenAI, chunks: Any, calls: tuple[FunctionCall, ...]) -> None:
     answer = Answer(calls=calls, stop="tool_use")
-    events = [*(speaker._chunk({"tool_calls": calls}) for calls in chunks), *speaker._ending(answer)]
+    events = [*(speaker.chunk({"tool_calls": calls}) for calls in chunks), *speaker.ending(answer)]
     if not speaker.ends_with_the_body:
         events.append(b"[DONE]")
     upstream = await fake(plays(speaker.streamed(*map(speaker.frame, events))))
@@ -521,9 +514,9 @@ async def test_a_character_that_is_cut_across_packets(gateway_for, fake, speaker
 
     async def script(peer: Any) -> None:
         await peer.request()
-        await peer.send(speaker.head() + Wire.chunk(body[:at]))
+        await peer.send(speaker.head() + http.chunk(body[:at]))
         await go_on.wait()
-        await peer.send(Wire.chunk(body[at:]) + Wire.STREAM_END)
+        await peer.send(http.chunk(body[at:]) + http.STREAM_END)
 
     service = await gateway_for(speaker, await fake(script))
     found: list[Any] = []
@@ -548,10 +541,10 @@ async def test_the_connection_serves_the_next_call(gateway_for, fake, speaker: S
             await peer.request()
             await peer.send(speaker.response(HELLO, stream=False))
             await peer.request()
-            await peer.send(speaker.streamed(*speaker.frames(HELLO)).removesuffix(Wire.STREAM_END))
+            await peer.send(speaker.streamed(*speaker.frames(HELLO)).removesuffix(http.STREAM_END))
             if not speaker.ends_with_the_body:
                 await read.wait()
-            await peer.send(Wire.STREAM_END)
+            await peer.send(http.STREAM_END)
             sent.set()
 
     service = await gateway_for(speaker, await fake(script))
@@ -585,7 +578,7 @@ def says_more_before(speaker: Speaker) -> bool:
 # how a stream ends: its frames -> the response; which speakers that concerns; for which the answer is whole
 ENDS: dict[str, tuple[Callable[[Speaker, Frames], bytes], Concerns, Concerns]] = {
     "closed behind the last event": (
-        lambda speaker, frames: speaker.head() + b"".join(map(Wire.chunk, frames)),
+        lambda speaker, frames: speaker.head() + b"".join(map(http.chunk, frames)),
         always,
         has_a_mark,
     ),
@@ -620,7 +613,7 @@ ENDED = {
 
 @pytest.mark.parametrize(("speaker", "ends", "whole"), ENDED.values(), ids=ENDED)
 async def test_how_a_stream_ends(gateway_for, fake, speaker: Speaker, ends: Any, whole: bool) -> None:
-    service = await gateway_for(speaker, await fake(Wire.plays(ends(speaker, speaker.frames(HELLO)))))
+    service = await gateway_for(speaker, await fake(http.plays(ends(speaker, speaker.frames(HELLO)))))
     events = await service.sse("/chat/stream", {"message": "Hi"})
     if whole:
         assert read_chat(events) == HELLO

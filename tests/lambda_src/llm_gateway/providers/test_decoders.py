@@ -1,6 +1,5 @@
 """What reads the providers' answers: however a stream is cut, wherever it breaks off, and whatever stands in it."""
 
-import base64
 import json
 import time
 from collections.abc import Iterable, Sequence
@@ -10,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambda_src.conftest import Wire
 from llm_functions.api_formats import chat as chat_api
 from llm_functions.api_formats import openai_chat
 from llm_gateway.errors import GatewayError
@@ -22,7 +20,10 @@ from llm_gateway.providers.bedrock.converse import Converse as ConverseDialect
 from llm_gateway.providers.bedrock.invoke_model import InvokeModel
 from llm_gateway.providers.exchange import UNREADABLE, Dialect
 from llm_gateway.providers.openai.dialect import OpenAICompatible
-from wire.speakers import SPEAKERS, Answer, Call, Converse, Imported, Speaker, dumped
+from pulumi_llm_local.upstreams.bedrock.wire import chunk_message, raw_message
+from wire.bedrock import Converse, Imported
+from wire.providers import SPEAKERS
+from wire.speaker import Answer, FunctionCall, Speaker, dumped
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -115,7 +116,7 @@ def understood(events: Sequence[Event]) -> Answer:
     return Answer(
         text="".join(event.text for event in events if isinstance(event, Delta)),
         reasoning="".join(event.text for event in events if isinstance(event, Reasoning)),
-        calls=tuple(Call(id_, name, json.loads(arguments)) for id_, name, arguments in calls),
+        calls=tuple(FunctionCall(id_, name, json.loads(arguments)) for id_, name, arguments in calls),
         stop=done.stop_reason,
         usage=(usage.input_tokens, usage.output_tokens),
     )
@@ -130,7 +131,7 @@ JSON = st.recursive(
     max_leaves=6,
 )
 IDS = st.text("abcXYZ019_-", min_size=1, max_size=8)
-CALLS = st.builds(Call, IDS, IDS, st.dictionaries(TEXTS, JSON, max_size=2))
+CALLS = st.builds(FunctionCall, IDS, IDS, st.dictionaries(TEXTS, JSON, max_size=2))
 COUNTS = st.tuples(st.integers(5, 10**6), st.integers(0, 10**6))
 ANSWERS = st.one_of(
     st.builds(Answer, TEXTS, TEXTS, st.just(()), st.sampled_from(["end_turn", "max_tokens", "stop_sequence"]), COUNTS),
@@ -139,7 +140,10 @@ ANSWERS = st.one_of(
     ),
 )
 ALL = Answer(
-    "Größe 你好 🙂", "Why?", (Call("c1", "t", {"a": "北京"}), Call("c2", "u", {}), Call("c3", "t", {"b": 1})), "tool_use"
+    "Größe 你好 🙂",
+    "Why?",
+    (FunctionCall("c1", "t", {"a": "北京"}), FunctionCall("c2", "u", {}), FunctionCall("c3", "t", {"b": 1})),
+    "tool_use",
 )
 
 
@@ -166,7 +170,7 @@ def test_the_same_events_however_cut(name: str, answer: Answer, drawn: st.DataOb
     check(events)
     assert read(name, cut(data + behind, at)) == expected
     assert read(name, bytewise(data)) == expected
-    assert understood(read_whole(name, dumped(speaker.whole(answer)))[0]) == speaker.expected(_listed(answer))
+    assert understood(read_whole(name, dumped(speaker.complete(answer)))[0]) == speaker.expected(_listed(answer))
 
 
 def _listed(answer: Answer) -> Answer:
@@ -271,7 +275,7 @@ def test_a_spoilt_stream(name: str, drawn: st.DataObject) -> None:
 def test_a_spoilt_whole_answer(name: str, drawn: st.DataObject) -> None:
     @st.composite
     def bodies(draw: st.DrawFn) -> bytes:
-        return dumped(replaced(draw, SPEAKERS[name].whole(draw(ANSWERS))))
+        return dumped(replaced(draw, SPEAKERS[name].complete(draw(ANSWERS))))
 
     check(read_whole(name, drawn.draw(bodies() | JSON.map(dumped) | st.binary(max_size=20)))[0])
 
@@ -342,9 +346,9 @@ def test_nesting_without_end(name: str) -> None:
 
 def _deep(speaker: Speaker, body: bytes) -> bytes:
     if isinstance(speaker, Converse):
-        return Wire.frame("event", "contentBlockDelta", body)
+        return raw_message("event", "contentBlockDelta", body)
     if isinstance(speaker, Imported):
-        return Wire.frame("event", "chunk", {"bytes": base64.b64encode(body).decode()})
+        return chunk_message(body)
     return b"data: %s\n\n" % body
 
 

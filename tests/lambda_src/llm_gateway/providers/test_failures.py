@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from lambda_src.conftest import Wire
 from lambda_src.llm_gateway.http.test_client import Authority
 from llm_gateway import telemetry
+from wire.bedrock import Wire
 from wire.failures import (
     ANTHROPIC,
     FAILURES,

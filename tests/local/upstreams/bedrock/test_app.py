@@ -10,8 +10,9 @@ import pytest
 from botocore.eventstream import EventStreamBuffer
 from botocore.exceptions import EventStreamError
 
-from pulumi_llm_local.upstreams.bedrock.app import BedrockError, ConverseCall, Finish, Piece, TextDelta, event_message
-from pulumi_llm_local.upstreams.stand_in_model import count_tokens
+from pulumi_llm_local.upstreams.bedrock.wire import event_message
+from pulumi_llm_local.upstreams.model import Finish, GenerationRequest, Piece, TextDelta, UpstreamError
+from pulumi_llm_local.upstreams.tokens import count_tokens
 from support.local_bedrock import CLOCK, HELLO, MODELS, PROFILE, WEATHER, client, converse, deltas, names, running, stream
 
 
@@ -23,7 +24,7 @@ class Controlled:
         self.ended = asyncio.Event()
         self.failure = failure
 
-    async def generate(self, call: ConverseCall) -> AsyncIterator[Piece]:
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[Piece]:
         try:
             yield TextDelta("one")
             yield TextDelta(" two")
@@ -85,20 +86,20 @@ async def test_the_generation_stops_when_the_client_leaves() -> None:
         await asyncio.wait_for(model.ended.wait(), 5)
 
 
-@pytest.mark.parametrize("failure", [BedrockError(429, "ThrottlingException", "wait"), RuntimeError("a bug")])
+@pytest.mark.parametrize("failure", [UpstreamError(429, "wait"), RuntimeError("a bug")])
 async def test_a_failure_in_mid_stream_is_an_exception_event(failure: Exception) -> None:
     model = Controlled(failure)
     model.released.set()
     async with running(model) as url:
         with pytest.raises(EventStreamError) as error:
             await stream(url)
-    expected = "throttlingException" if isinstance(failure, BedrockError) else "internalServerException"
+    expected = "throttlingException" if isinstance(failure, UpstreamError) else "internalServerException"
     assert error.value.response["Error"]["Code"] == expected
 
 
 def test_an_event_has_the_headers_of_bedrock() -> None:
     buffer = EventStreamBuffer()
-    buffer.add_data(event_message("event", "messageStop", {"stopReason": "end_turn"}))  # checks both CRCs
+    buffer.add_data(event_message("messageStop", {"stopReason": "end_turn"}))  # checks both CRCs
     (message,) = list(buffer)
     assert message.headers == {":event-type": "messageStop", ":content-type": "application/json", ":message-type": "event"}
 

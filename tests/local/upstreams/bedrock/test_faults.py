@@ -9,9 +9,8 @@ from botocore.exceptions import ClientError, EventStreamError, ReadTimeoutError
 from urllib3.exceptions import ProtocolError
 from urllib3.exceptions import ReadTimeoutError as UnwrappedReadTimeoutError
 
-from pulumi_llm_local.upstreams import faulty
-from pulumi_llm_local.upstreams.bedrock.app import Fault, parse_fault
-from pulumi_llm_local.upstreams.fault import FaultSchedule
+from pulumi_llm_local.upstreams import fault
+from pulumi_llm_local.upstreams.fault import Fault, FaultSchedule, parse_fault
 from support.local_bedrock import HELLO, client, converse, deltas, names, running, stream
 
 
@@ -49,8 +48,8 @@ async def test_two_faults_keep_their_rates() -> None:
 
 
 async def test_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(faulty, "SLOW_FIRST_PIECE_S", 0.2)
-    monkeypatch.setattr(faulty, "SLOW_PIECE_S", 0.01)
+    monkeypatch.setattr(fault, "SLOW_FIRST_PIECE_S", 0.2)
+    monkeypatch.setattr(fault, "SLOW_PIECE_S", 0.01)
     async with running(None, Fault("slow")) as url:
         events = await stream(url, inferenceConfig={"maxTokens": 5})
     assert len(deltas(events)) == 5

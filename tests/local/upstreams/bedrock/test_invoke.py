@@ -9,9 +9,9 @@ from botocore.eventstream import ChecksumMismatch
 from botocore.exceptions import ClientError, EventStreamError, ReadTimeoutError
 from urllib3.exceptions import ProtocolError
 
-from pulumi_llm_local.upstreams import faulty
-from pulumi_llm_local.upstreams.bedrock.app import Fault, parse_fault
-from pulumi_llm_local.upstreams.stand_in_model import count_tokens
+from pulumi_llm_local.upstreams import fault
+from pulumi_llm_local.upstreams.fault import Fault, parse_fault
+from pulumi_llm_local.upstreams.tokens import count_tokens
 from support.local_bedrock import HELLO as CONVERSE_HELLO
 from support.local_bedrock import WEATHER, client, running
 
@@ -125,8 +125,8 @@ async def test_a_fault_that_refuses(kind: str, status: int, code: str) -> None:
 
 
 async def test_a_fault_within_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(faulty, "SLOW_FIRST_PIECE_S", 0.1)
-    monkeypatch.setattr(faulty, "SLOW_PIECE_S", 0.001)
+    monkeypatch.setattr(fault, "SLOW_FIRST_PIECE_S", 0.1)
+    monkeypatch.setattr(fault, "SLOW_PIECE_S", 0.001)
     async with running(None, Fault("slow")) as url:
         assert (await invoke(url))["choices"] and await chunks(url)
     async with running(None, Fault("stall")) as url:

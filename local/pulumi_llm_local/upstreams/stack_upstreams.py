@@ -1,4 +1,4 @@
-"""The providers of models that a stack's functions call, each as the stand-in that plays it."""
+"""The upstreams of a stack: the providers that its functions call, each with the stand-in that plays it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,23 +11,29 @@ from llm_gateway.providers.anthropic.protocol import ANTHROPIC
 from llm_gateway.providers.openai.protocol import OPENAI_COMPATIBLE
 from llm_gateway.routes import BEDROCK, Endpoint, Routes, Target
 from pulumi_llm.models.catalogue import ModelError, find
-from pulumi_llm_local.upstreams.anthropic import app as anthropic_upstream
+from pulumi_llm_local.services.signature import Credentials
+from pulumi_llm_local.upstreams.anthropic import app as anthropic
 from pulumi_llm_local.upstreams.bedrock import app as bedrock
-from pulumi_llm_local.upstreams.bedrock.app import Credentials, Model, ModelTraits
 from pulumi_llm_local.upstreams.fault import Fault
-from pulumi_llm_local.upstreams.openai import app as openai_upstream
-from pulumi_llm_local.upstreams.openai.app import Flavour
+from pulumi_llm_local.upstreams.model import LanguageModel, ModelTraits
+from pulumi_llm_local.upstreams.openai import app as openai
+from pulumi_llm_local.upstreams.openai.wire import Flavour
 
 
 @dataclass(frozen=True)
-class ModelUpstreams:
-    """What the routes documents of a stack call, by the names that its settings have for them."""
+class StackUpstreams:
+    """What the routes documents of a stack call.
+
+    Attributes:
+        endpoints: The endpoints, by their name in the stack's settings.
+        targets: The targets of each provider, by the model's name there.
+    """
 
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict[str, Endpoint])
     targets: Mapping[str, Mapping[str, Target]] = field(default_factory=dict[str, dict[str, Target]])
 
     @classmethod
-    def of(cls, documents: Iterable[Routes]) -> "ModelUpstreams":
+    def of(cls, documents: Iterable[Routes]) -> "StackUpstreams":
         endpoints: dict[str, Endpoint] = {}
         targets: dict[str, dict[str, Target]] = {BEDROCK: {}}
         for routes in documents:
@@ -43,11 +49,11 @@ class ModelUpstreams:
     def names(self) -> list[str]:
         return list(self.targets)
 
-    def bedrock(self, region: str, key: Credentials, model: Model, faults: Sequence[Fault]) -> web.Application:
+    def bedrock(self, region: str, key: Credentials, model: LanguageModel, faults: Sequence[Fault]) -> web.Application:
         return bedrock.create_app(region=region, credentials=key, models=self._traits(BEDROCK), model=model, faults=faults)
 
-    def endpoint(self, endpoint: Endpoint, key: str | None, model: Model, faults: Sequence[Fault]) -> web.Application:
-        """`key` is what the endpoint wants to see; None: no key."""
+    def endpoint(self, endpoint: Endpoint, key: str | None, model: LanguageModel, faults: Sequence[Fault]) -> web.Application:
+        """Return the stand-in of an endpoint. `key` is the key that it asks for; None: no key."""
         create_app = STAND_INS[endpoint.type](endpoint)
         return create_app(models=self._traits(endpoint.name), model=model, name=endpoint.name, key=key, faults=faults)
 
@@ -66,7 +72,7 @@ def _traits(target: Target) -> ModelTraits:
 
 
 def _reasons(target: Target) -> bool:
-    """Whether the model shows its reasoning unasked: by the catalogue, else by its name."""
+    """Whether the model shows its reasoning without being asked: by the catalogue, else by its name."""
     for name in (target.name.partition("/")[2], target.model.rpartition("/")[2]):
         try:
             return find(name)[0].reasoning
@@ -75,15 +81,15 @@ def _reasons(target: Target) -> bool:
     return any(word in target.model.lower() for word in ("reasoner", "-r1", "thinking"))
 
 
-# By the protocol that an endpoint speaks.
+# The stand-in of each protocol of an endpoint.
 STAND_INS: Mapping[str, Callable[[Endpoint], Callable[..., web.Application]]] = {
-    OPENAI_COMPATIBLE.name: lambda endpoint: partial(openai_upstream.create_app, flavour=_flavour(endpoint.base_url)),
-    ANTHROPIC.name: lambda _: anthropic_upstream.create_app,
+    OPENAI_COMPATIBLE.name: lambda endpoint: partial(openai.create_app, flavour=_flavour(endpoint.base_url)),
+    ANTHROPIC.name: lambda _: anthropic.create_app,
 }
 
 
 def _flavour(base_url: str) -> Flavour:
-    """Whose dialect of OpenAI's API an address speaks; a host that is nobody's known one is a vLLM."""
+    """Return whose server is at an address. An unknown host is a vLLM."""
     host = urlsplit(base_url).hostname or ""
     if host.endswith("deepseek.com"):
         return "deepseek"
