@@ -1,4 +1,5 @@
-"""Writes the pages that say what the code says: components.md, models.md from the catalogue, policies.md from the rules.
+"""Writes the pages that say what the code says: components.md, models.md from the catalogue, policies.md from the rules, and
+the tables of errors in api.md and providers.md.
 
 `make docs` runs it; tests/contract/test_docs.py fails where a page is out of date.
 """
@@ -14,6 +15,7 @@ from typing import Any
 from pulumi.provider.experimental.component import ComponentProvider
 
 import pulumi_llm
+from llm_gateway.errors import ERROR_KINDS, ErrorKind, statuses
 from pulumi_llm.base.component import Component
 from pulumi_llm.models.catalogue import Model, catalogue
 
@@ -24,6 +26,7 @@ from llm_policies.rule import Rule  # noqa: E402
 from llm_policies.rules import RULES  # noqa: E402
 
 NOTICE = "<!-- Made by `make docs`; change the code instead. -->"
+END = "<!-- End of what `make docs` made. -->"
 UNPROVEN = "†"
 
 
@@ -209,9 +212,6 @@ def _price(dollars: float) -> str:
     return f"{whole}.{cents:<02}"
 
 
-# Markdown.
-
-
 # The policy pack: its rules, with the level that each environment gives them.
 
 
@@ -252,6 +252,41 @@ def _level(config: Mapping[str, Any], rule: Rule) -> str:
     return entry if isinstance(entry, str) else entry.get("enforcementLevel", config.get("all", ""))
 
 
+# The errors: their table in api.md, and what the router does after each in providers.md.
+
+
+def api_page() -> str:
+    return _with_table("api.md", _table(("status", "code", "Retry-After", "message"), map(_error_row, ERROR_KINDS)))
+
+
+def _error_row(kind: ErrorKind) -> tuple[str, ...]:
+    message = re.sub(r"\{(\w+)[^}]*\}", r"*\1*", kind.message)
+    after = "" if kind.retry_after is None else f"{kind.retry_after:g}"
+    return ", ".join(map(str, statuses(kind))), f"`{kind.code}`", after, message
+
+
+def providers_page() -> str:
+    def row(kind: ErrorKind) -> tuple[str, ...]:
+        policy = kind.policy
+        following = "yes, of a larger context" if policy.larger_context else "yes"
+        return f"`{kind.code}`", following, "yes" if policy.retry else "no", "yes" if policy.cooldown else "no"
+
+    rows = [row(kind) for kind in ERROR_KINDS if kind.policy.next_target]
+    rows.append(("anything else, such as `upstream_rejected`", "no: it is the caller's mistake", "no", "no"))
+    return _with_table("providers.md", _table(("what the target said", "the next target", "asked again", "cools down"), rows))
+
+
+def _with_table(name: str, table: str) -> str:
+    """A page that is written by hand, with its generated table between the two markers as the code has it now."""
+    page = (FOLDER / name).read_text(encoding="utf-8")
+    before, rest = page.split(NOTICE)
+    _, after = rest.split(END)
+    return f"{before}{NOTICE}\n\n{table}\n\n{END}{after}"
+
+
+# Markdown.
+
+
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     cells = [[cell.replace("|", r"\|") for cell in row] for row in (head, ["---"] * len(head), *rows)]
     return "\n".join("|" + "|".join(f" {cell} " if cell else " " for cell in row) + "|" for row in cells)
@@ -270,9 +305,11 @@ def _joined(blocks: Iterable[str]) -> str:
 
 
 PAGES: Mapping[str, Callable[[], str]] = {
+    "api.md": api_page,
     "components.md": components_page,
     "models.md": models_page,
     "policies.md": policies_page,
+    "providers.md": providers_page,
 }
 
 if __name__ == "__main__":

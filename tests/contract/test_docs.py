@@ -24,7 +24,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
-@pytest.mark.parametrize("name", ["components.md", "models.md"])
+@pytest.mark.parametrize("name", ["api.md", "components.md", "models.md", "providers.md"])
 def test_a_generated_page_is_up_to_date(name: str) -> None:
     written = ROOT / "docs" / name
     pages = runpy.run_path(str(ROOT / "docs/generate.py"))["PAGES"]
@@ -82,7 +82,8 @@ def test_every_example_of_a_configuration_is_right() -> None:
 def test_what_is_said_of_failures_is_what_the_router_does() -> None:
     text = (ROOT / "docs" / "providers.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (yes|no)[^|]* \| (yes|no) \| (yes|no) \|$", text, re.MULTILINE)
-    assert {code: tuple(cell == "yes" for cell in cells) for code, *cells in rows} == dict(router.AFTER)
+    policies = {code: (p.next_target, p.retry, p.cooldown) for code, p in router.FAILURE_POLICY.items() if p.next_target}
+    assert {code: tuple(cell == "yes" for cell in cells) for code, *cells in rows} == policies
     for seconds, said in ((router.LONGEST_PAUSE, "at most 8 seconds"), (router.COOLDOWN, "for 5 seconds")):
         assert f"{seconds:g} seconds" in said
         assert said in text
