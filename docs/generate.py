@@ -1,5 +1,5 @@
 """Writes what says again what the code says: components.md and settings.md, models.md from the catalogue, policies.md from the
-rules, and the TypedDicts of the components' arguments.
+rules, the tables of errors in api.md and providers.md, and the TypedDicts of the components' arguments.
 
 `make docs` runs it; tests/contract/test_docs.py fails where a file is out of date.
 """
@@ -16,6 +16,7 @@ from typing import Any
 from pulumi.provider.experimental.component import ComponentProvider
 
 import pulumi_llm
+from llm_gateway.errors import ERROR_KINDS, ErrorKind, statuses
 from pulumi_llm.account_baseline.args import AccountBaselineSettings
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.settings import Settings
@@ -32,7 +33,7 @@ from llm_policies.rule import Rule  # noqa: E402
 from llm_policies.rules import RULES  # noqa: E402
 
 NOTICE = "<!-- Made by `make docs`; change the code instead. -->"
-END = "<!-- The end of what `make docs` makes. -->"
+END = "<!-- End of what `make docs` made. -->"
 UNPROVEN = "†"
 
 
@@ -230,14 +231,7 @@ def _price(dollars: float) -> str:
 
 def settings_page() -> str:
     rows = ((f"`{key}`", "yes" if required else "", text) for key, text, required in setting_rows(StackSettings))
-    return _between_marks("settings.md", _table(("key", "required", ""), rows))
-
-
-def _between_marks(name: str, text: str) -> str:
-    """The page with `text` in the place of what stands between its two notices."""
-    before, _, rest = (FOLDER / name).read_text(encoding="utf-8").partition(NOTICE)
-    _, _, after = rest.partition(END)
-    return f"{before}{NOTICE}\n\n{text}\n\n{END}{after}"
+    return _with_table("settings.md", _table(("key", "required", ""), rows))
 
 
 # The policy pack: its rules, with the level that each environment gives them.
@@ -280,6 +274,38 @@ def _level(config: Mapping[str, Any], rule: Rule) -> str:
     return entry if isinstance(entry, str) else entry.get("enforcementLevel", config.get("all", ""))
 
 
+# The errors: their table in api.md, and what the router does after each in providers.md.
+
+
+def api_page() -> str:
+    return _with_table("api.md", _table(("status", "code", "Retry-After", "message"), map(_error_row, ERROR_KINDS)))
+
+
+def _error_row(kind: ErrorKind) -> tuple[str, ...]:
+    message = re.sub(r"\{(\w+)[^}]*\}", r"*\1*", kind.message)
+    after = "" if kind.retry_after is None else f"{kind.retry_after:g}"
+    return ", ".join(map(str, statuses(kind))), f"`{kind.code}`", after, message
+
+
+def providers_page() -> str:
+    def row(kind: ErrorKind) -> tuple[str, ...]:
+        policy = kind.policy
+        following = "yes, of a larger context" if policy.larger_context else "yes"
+        return f"`{kind.code}`", following, "yes" if policy.retry else "no", "yes" if policy.cooldown else "no"
+
+    rows = [row(kind) for kind in ERROR_KINDS if kind.policy.next_target]
+    rows.append(("anything else, such as `upstream_rejected`", "no: it is the caller's mistake", "no", "no"))
+    return _with_table("providers.md", _table(("what the target said", "the next target", "asked again", "cools down"), rows))
+
+
+def _with_table(name: str, table: str) -> str:
+    """A page that is written by hand, with its generated table between the two markers as the code has it now."""
+    page = (FOLDER / name).read_text(encoding="utf-8")
+    before, rest = page.split(NOTICE)
+    _, after = rest.split(END)
+    return f"{before}{NOTICE}\n\n{table}\n\n{END}{after}"
+
+
 # Markdown.
 
 
@@ -301,6 +327,7 @@ def _joined(blocks: Iterable[str]) -> str:
 
 
 PAGES: Mapping[str, Callable[[], str]] = {
+    "api.md": api_page,
     "components.md": components_page,
     "models.md": models_page,
     "policies.md": policies_page,
@@ -309,6 +336,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
         f"../components/pulumi_llm/{folder}/args_types.py": functools.partial(typed_dicts, "args.py", kind)
         for folder, kind in ARGUMENTS.items()
     },
+    "providers.md": providers_page,
 }
 
 if __name__ == "__main__":
