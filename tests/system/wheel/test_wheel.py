@@ -133,7 +133,7 @@ def load_graph(installed: Environment, project: Path, stack: str) -> dict[str, A
     """The resources of the program by type, as it is deployed: with the functions' archives for Lambda."""
     code = f"""if True:
         import json, os, pathlib
-        from pulumi_llm_local.graph import load
+        from pulumi_llm_local.program.graph import load
         graph = load(pathlib.Path({str(project)!r}), {stack!r}, {{}}, seed="", environment=os.environ)
         resources = [{{"type": r.type, "name": r.name, **r.inputs}} for r in graph.resources]
         print(json.dumps({{"region": graph.region, "resources": resources}}))
@@ -171,6 +171,7 @@ def test_every_source_is_in_it_and_what_a_component_reads(wheel: Path) -> None:
         files = (path for path in (ROOT / place / package).rglob("*") if path.is_file() and path.suffix != ".pyc")
         assert {path.relative_to(ROOT / place).as_posix() for path in files} <= names
     assert {"pulumi_llm/models/catalogue.toml", "pulumi_llm/base/lambda.zip"} <= names
+    assert {"pulumi_llm/py.typed", "llm_gateway/py.typed"} <= names, "type checkers ignore the annotations without it"
     assert lock == (ROOT / "requirements" / "lambda.txt").read_bytes()
     assert {name.partition("/")[0] for name in names if ".dist-info" not in name} == set(PACKAGES)
 
