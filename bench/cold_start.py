@@ -124,7 +124,7 @@ def compare(name: str, ours: Path, floor: Path, python: str, bedrock: str) -> No
 def profile(root: Path, python: str, bedrock: str) -> None:
     """Print the imports that take the time of our start."""
     alone: defaultdict[str, list[float]] = defaultdict(list)
-    whole: defaultdict[str, list[float]] = defaultdict(list)
+    below: defaultdict[str, list[float]] = defaultdict(list)
     totals: list[float] = []
     bare: list[float] = []
     listens: list[float] = []
@@ -141,7 +141,7 @@ def profile(root: Path, python: str, bedrock: str) -> None:
         first = next(at for at, (_, _, _, module) in enumerate(lines) if module == "site") + 1
         for own, cumulative, _, module in lines[first:]:
             alone[module].append(int(own) / 1000)
-            whole[module].append(int(cumulative) / 1000)
+            below[module].append(int(cumulative) / 1000)
         totals.append(sum(int(own) for own, _, _, _ in lines[first:]) / 1000)
     total, start = statistics.median(totals), statistics.median(bare)
     until = statistics.median(listens)
@@ -151,7 +151,7 @@ def profile(root: Path, python: str, bedrock: str) -> None:
     print(f"  {'alone':>7} {'':42} {'with what it imports':>22}")
     columns = [
         sorted(((statistics.median(times), module) for module, times in table.items()), reverse=True)[:HEAVIEST]
-        for table in (alone, whole)
+        for table in (alone, below)
     ]
     for (own, module), (cumulative, importer) in zip(*columns, strict=True):
         print(f"  {own:7.1f} {module:42} {cumulative:7.1f} {importer}")

@@ -56,13 +56,13 @@ class Case(NamedTuple):
     rounds: int = ROUNDS
 
     @property
-    def whole(self) -> bool:
-        return self.name == "whole"
+    def complete(self) -> bool:
+        return self.name == "complete"
 
 
 CASES = [
-    Case("whole", 64, 1),
-    Case("whole", 64, 16),
+    Case("complete", 64, 1),
+    Case("complete", 64, 16),
     Case("streamed", 256, 1),
     Case("streamed", 256, 16),
     Case("paced", 256, 16, PACED_MODEL, rounds=1),
@@ -160,7 +160,7 @@ def _direct(client: HttpClient, environment: dict[str, str]) -> Call:
             "inferenceConfig": {"maxTokens": case.tokens, "temperature": 0.7, "topP": 0.9},
             "system": [{"text": "You are a helpful AI assistant."}],
         }
-        operation = "converse" if case.whole else "converse-stream"
+        operation = "converse" if case.complete else "converse-stream"
         path, body = f"/model/{quote(case.model, safe='')}/{operation}", json.dumps(request).encode()
         start = time.perf_counter()
         response = await aws.post("bedrock-runtime", path, [("content-type", "application/json")], body, **TIMES)
@@ -172,7 +172,7 @@ def _direct(client: HttpClient, environment: dict[str, str]) -> Call:
 def _ours(client: HttpClient, port: int) -> Call:
     async def call(case: Case) -> Answered:
         body = json.dumps({"message": PROMPT, "model": case.model, "max_tokens": case.tokens}).encode()
-        url = f"http://127.0.0.1:{port}/chat{'' if case.whole else '/stream'}"
+        url = f"http://127.0.0.1:{port}/chat{'' if case.complete else '/stream'}"
         start = time.perf_counter()
         response = await client.send("POST", url, [("content-type", "application/json")], body, **TIMES)
         return await _read(response, start, b'"output_tokens":%d' % case.tokens)
@@ -241,7 +241,7 @@ class Profile(NamedTuple):
 
 def profile(environment: dict[str, str], process: subprocess.Popen[bytes], samples: Path) -> None:
     """Print where the process of the function spends its CPU time while it streams."""
-    cases = [case for case in CASES if not case.whole and case.at_once > 1]
+    cases = [case for case in CASES if not case.complete and case.at_once > 1]
     profiles = [_profile(case, environment, process, samples) for case in cases]
     print(f"\n% of the function's CPU time, {cases[0].at_once} at once, alone and with what it calls, by", end=" ")
     print(" and ".join(f"{profile.samples} samples" for profile in profiles))

@@ -80,14 +80,14 @@ class Case(NamedTuple):
 
 # The first case also lets V8 compile the code of Portkey.
 CASES = (
-    Case("whole at once", 64, 64, stream=False),
-    Case("whole", 64, 1, stream=False),
+    Case("complete at once", 64, 64, stream=False),
+    Case("complete", 64, 1, stream=False),
     Case("first token", 4, 1, paced=True),
     Case("paced", 256, 1, paced=True, rounds=2),
     Case("streamed at once", 256, 64, rounds=3),
     Case("paced at once", 256, 64, paced=True, rounds=1),
 )
-WHOLE_AT_ONCE, WHOLE, FIRST_TOKEN, PACED_STREAM, STREAMED_AT_ONCE, PACED_AT_ONCE = CASES
+COMPLETE_AT_ONCE, COMPLETE, FIRST_TOKEN, PACED_STREAM, STREAMED_AT_ONCE, PACED_AT_ONCE = CASES
 
 
 class Request(NamedTuple):
@@ -234,7 +234,7 @@ class Run:
             end(self._running[name])
 
     async def _starts(self) -> dict[str, list[Started]]:
-        """Start each gateway several times; the last process keeps running. The first start reads the disk and does not count."""
+        """Start each gateway several times; the last process keeps running. The first start does not count."""
         starts: dict[str, list[Started]] = {name: [] for name in self._left}
         for number in range(0 if self._upstream == UPSTREAMS[0] else 1, STARTS + 1):
             for name, gateway in list(self._left.items()):
@@ -253,7 +253,7 @@ class Run:
         name = gateway.name
         port = self._ports[name] = free_port()
         command = gateway.command(self._upstream, self._address, port)
-        request = self._request(name, WHOLE)
+        request = self._request(name, COMPLETE)
         log = self._folder / f"{name}.log"
         with log.open("wb") as output:
             start = time.perf_counter()
@@ -268,7 +268,7 @@ class Run:
         self._running[name] = process
         while True:
             try:
-                await self._ask(request, WHOLE)
+                await self._ask(request, COMPLETE)
                 return Started(time.perf_counter() - start, memory(process.pid, "VmRSS"))
             except ConnectError:
                 if process.poll() is not None or time.perf_counter() > start + PATIENCE:
@@ -651,13 +651,13 @@ LATENCY, START = Aim(0.5), Aim(1.0)
 RATES: dict[str, Any] = {"portkey": Aim(3, at_least=True), "litellm": Aim(20, at_least=True)}
 
 FIGURES = (
-    Figure("added p50, ms", 2, _added(WHOLE, lambda one: one.percentile(50)), LATENCY),
-    Figure("added p99, ms", 2, _added(WHOLE, lambda one: one.percentile(99)), LATENCY),
+    Figure("added p50, ms", 2, _added(COMPLETE, lambda one: one.percentile(50)), LATENCY),
+    Figure("added p99, ms", 2, _added(COMPLETE, lambda one: one.percentile(99)), LATENCY),
     Figure("added to first token, ms", 2, _added(FIRST_TOKEN, Measured.first), LATENCY),
-    Figure("CPU a request, ms", 2, _median(WHOLE, lambda one: one.work() * 1e3)),
+    Figure("CPU a request, ms", 2, _median(COMPLETE, lambda one: one.work() * 1e3)),
     Figure("CPU a token, µs", 1, _median(PACED_STREAM, lambda one: one.work() / PACED_STREAM.tokens * 1e6)),
-    Figure("requests/s, 64 at once", 0, _median(WHOLE_AT_ONCE, Measured.rate), **RATES),
-    Figure("  busy", 2, _median(WHOLE_AT_ONCE, Measured.busy)),
+    Figure("requests/s, 64 at once", 0, _median(COMPLETE_AT_ONCE, Measured.rate), **RATES),
+    Figure("  busy", 2, _median(COMPLETE_AT_ONCE, Measured.busy)),
     Figure("tokens/s, 64 at once", 0, _median(STREAMED_AT_ONCE, lambda one: one.rate() * STREAMED_AT_ONCE.tokens), **RATES),
     Figure("  busy", 2, _median(STREAMED_AT_ONCE, Measured.busy)),
     Figure("tokens/CPU s, 64 paced", 0, _median(PACED_AT_ONCE, lambda one: PACED_AT_ONCE.tokens / one.work()), **RATES),
