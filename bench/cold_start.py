@@ -1,12 +1,13 @@
-"""A cold start: from a process's start to its first answer, our function against the least that could call Bedrock.
+"""A cold start: the time from a process's start to its first answer, for our function and for a minimal caller of Bedrock.
 
     python bench/cold_start.py
 
-Ours is the bundle as Lambda starts it (``run.sh``, then ``POST /chat``); the floor is Python's own HTTP server with one boto3
-client, both with bytecode as the deployed bundle has it, both calling one local Bedrock. The rounds alternate, so that a busy
-machine slows both; the medians are over the rounds. CPU is user and system time of the process. Then what our start is spent
-on, by `-X importtime`. Files are read from the page cache: a new Lambda environment reads them from its disk. It stops by
-itself after some 30 seconds; the first run also installs what it starts, once.
+Ours is the bundle as Lambda starts it (``run.sh``, then ``POST /chat``). The floor is Python's own HTTP server with one boto3
+client. Both have bytecode as in the deployed bundle, and both call the same local Bedrock. The two take turns, so that a busy
+machine slows both. All figures are medians over the rounds. CPU is the user and system time of the process. After that, the
+script shows which imports take the time of our start (`-X importtime`). Files are read from the page cache; a new Lambda
+environment reads them from its disk. The script ends by itself after about 30 seconds. The first run also installs what it
+starts.
 """
 
 import asyncio
@@ -40,7 +41,7 @@ from pulumi_llm_local.upstreams.stand_in_model import StandInModel
 ROUNDS = 9
 PROFILES = 3
 HEAVIEST = 15
-# What a cold start may cost: SPEC section 6 and DESIGN's figures.
+# The aim for a cold start: the ratio to the floor, and the seconds.
 AIM_RATIO, AIM_SECONDS = 1.3, 0.6
 
 MODEL = "bench.model-v1:0"
@@ -86,7 +87,7 @@ HTTPServer(("127.0.0.1", int(os.environ["AWS_LWA_PORT"])), Handler).serve_foreve
 
 
 class Start(NamedTuple):
-    """One start, in milliseconds: until the process listens, until its answer is whole, and the CPU of all that."""
+    """One start, in milliseconds: until the process listens, until its answer is complete, and the CPU time until then."""
 
     listens: float
     answers: float
@@ -123,9 +124,9 @@ def compare(name: str, ours: Path, floor: Path, python: str, bedrock: str) -> No
 
 
 def profile(root: Path, python: str, bedrock: str) -> None:
-    """Print the imports that our start spends its time on."""
+    """Print the imports that take the time of our start."""
     alone: defaultdict[str, list[float]] = defaultdict(list)
-    whole: defaultdict[str, list[float]] = defaultdict(list)
+    below: defaultdict[str, list[float]] = defaultdict(list)
     totals: list[float] = []
     bare: list[float] = []
     listens: list[float] = []
@@ -138,11 +139,11 @@ def profile(root: Path, python: str, bedrock: str) -> None:
         bare.append((time.perf_counter() - began) * 1000)
         _start(root, {**environment, "PYTHONPROFILEIMPORTTIME": "1"}, log)
         lines = _IMPORT.findall(log.read_text())
-        # A root module's time is that of all below it; `site` and what comes before it is the interpreter's own start.
+        # The imports up to `site` belong to the start of the interpreter itself.
         first = next(at for at, (_, _, _, module) in enumerate(lines) if module == "site") + 1
         for own, cumulative, _, module in lines[first:]:
             alone[module].append(int(own) / 1000)
-            whole[module].append(int(cumulative) / 1000)
+            below[module].append(int(cumulative) / 1000)
         totals.append(sum(int(own) for own, _, _, _ in lines[first:]) / 1000)
     total, start = statistics.median(totals), statistics.median(bare)
     until = statistics.median(listens)
@@ -152,7 +153,7 @@ def profile(root: Path, python: str, bedrock: str) -> None:
     print(f"  {'alone':>7} {'':42} {'with what it imports':>22}")
     columns = [
         sorted(((statistics.median(times), module) for module, times in table.items()), reverse=True)[:HEAVIEST]
-        for table in (alone, whole)
+        for table in (alone, below)
     ]
     for (own, module), (cumulative, importer) in zip(*columns, strict=True):
         print(f"  {own:7.1f} {module:42} {cumulative:7.1f} {importer}")
@@ -165,7 +166,7 @@ _IMPORT = re.compile(r"^import time:\s+(\d+) \|\s+(\d+) \| ( *)(\S+)$", re.MULTI
 
 
 def pythons() -> dict[str, str]:
-    """The interpreter below the virtual environment, and the one of Lambda's runtime where it is another."""
+    """The interpreter below the virtual environment, and the one of Lambda's runtime if that is another one."""
     found = {}
     for target in ("host", "lambda"):
         try:
@@ -188,7 +189,7 @@ def assemble(to: Path, python: str) -> Path:
 
 
 def _floor(to: Path, python: str) -> Path:
-    """boto3 of the project's version, without its other services' models left out: as pip installs it."""
+    """boto3 in the project's version, complete, as pip installs it."""
     packages = [f"{name}=={version(name)}" for name in ("boto3", "botocore")]
 
     def install(made: Path) -> None:
@@ -210,7 +211,7 @@ def _compiled(root: Path, python: str) -> Path:
 
 
 def function_environment(root: Path, python: str, bedrock: str, *targets: Target) -> dict[str, str]:
-    """What Lambda and the component give a function; the alias of each target is its model's id."""
+    """The environment that Lambda and the component give a function. The alias of each target is the id of its model."""
     (root / ROUTES_FILE).write_bytes(encode(Routes(tuple(Alias(target.model, (target,)) for target in targets))))
     return {
         "PATH": f"{Path(python).parent}:/usr/bin:/bin",
@@ -219,7 +220,7 @@ def function_environment(root: Path, python: str, bedrock: str, *targets: Target
         "AWS_ACCESS_KEY_ID": KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock,
-        "AWS_LWA_PORT": str(_free_port()),
+        "AWS_LWA_PORT": str(free_port()),
         "LAMBDA_TASK_ROOT": str(root),
         "AUTHORIZATION": "none",
         "CORS_ALLOW_ORIGIN": "*",
@@ -230,7 +231,7 @@ def function_environment(root: Path, python: str, bedrock: str, *targets: Target
 
 
 def _start(root: Path, environment: dict[str, str], log: Path | None = None) -> Start:
-    """Start, ask once, kill."""
+    """Start the process, send one request, and kill the process."""
     port = int(environment["AWS_LWA_PORT"])
     with (log or Path(os.devnull)).open("wb") as output:
         began = time.perf_counter()
@@ -264,7 +265,7 @@ def connected(port: int, process: subprocess.Popen[bytes]) -> http.client.HTTPCo
     raise RuntimeError(f"nothing listens on {port}: process {process.pid} did not start")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -275,7 +276,7 @@ def _free_port() -> int:
 
 @contextmanager
 def local_bedrock(script: Path) -> Iterator[str]:
-    """The address of a local Bedrock that ``script serve`` plays while the context lasts."""
+    """Run ``script serve`` as a local Bedrock while the context lasts, and give its address."""
     process = subprocess.Popen([sys.executable, str(script), "serve"], stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
@@ -286,7 +287,7 @@ def local_bedrock(script: Path) -> Iterator[str]:
 
 
 async def serve_bedrock(model: LanguageModel, *names: str) -> None:
-    """Play Bedrock, with `model` behind every name, until this process is ended."""
+    """Serve as Bedrock, with `model` behind every name, until this process is killed."""
     traits = dict.fromkeys(names, ModelTraits(accepts=frozenset(TARGET.accepts)))
     app = create_app(region=REGION, credentials=Credentials(KEY, SECRET), models=traits, model=model)
     runner = web.AppRunner(app, access_log=None)
@@ -294,7 +295,7 @@ async def serve_bedrock(model: LanguageModel, *names: str) -> None:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     print(runner.addresses[0][1], flush=True)
-    await asyncio.sleep(240)  # a Bedrock whose parent has died ends too
+    await asyncio.sleep(240)  # ends too if its parent has died
 
 
 if __name__ == "__main__":

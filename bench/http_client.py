@@ -1,9 +1,9 @@
-"""Requests a second: the gateway's HTTP client against aiohttp's, on one loopback upstream in a process of its own.
+"""Requests a second: the gateway's HTTP client against aiohttp's. The upstream is a separate process on loopback.
 
     python bench/http_client.py
 
-Each round runs both clients in turn, so that a busy machine slows both; the medians are over the rounds. A request is a POST
-of 600 bytes and an answer of 700. It stops by itself after some 20 seconds.
+Each round runs both clients in turn, so that a busy machine slows both. The figures are medians over the rounds. A request is
+a POST of 600 bytes, and its answer has 700 bytes. The script ends by itself after about 20 seconds.
 """
 
 import asyncio
@@ -98,7 +98,7 @@ async def measure(call: Call, concurrency: int, seconds: float) -> float:
 
 
 class Upstream(asyncio.Protocol):
-    """Answers as fast as asyncio can: it looks for the end of the fixed body and parses nothing."""
+    """Answers as fast as asyncio can. It looks for the end of the fixed body and parses nothing."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -117,7 +117,7 @@ async def serve(certificate: Path) -> None:
     plain = await loop.create_server(Upstream, "127.0.0.1", 0, backlog=256)
     secure = await loop.create_server(Upstream, "127.0.0.1", 0, backlog=256, ssl=context)
     print(*(server.sockets[0].getsockname()[1] for server in (plain, secure)), flush=True)
-    await asyncio.sleep(60)  # an upstream whose parent has died ends too
+    await asyncio.sleep(60)  # ends too if its parent has died
 
 
 def make_certificate(folder: Path) -> Path:

@@ -1,14 +1,14 @@
-"""What our function adds to a call of Bedrock: latency and CPU a request and a token.
+"""What our function adds to a call of Bedrock: latency, and CPU per request and per token.
 
     python bench/overhead.py
 
-One client (the gateway's own) calls one local Bedrock, either directly, with a signed request of Converse, or through the
-function from its bundle (``/chat``, ``/chat/stream``). Client, function and Bedrock are a process each and share this machine,
-so with 16 at once the rates are those of all three together; the function's CPU is its own, from the kernel's account of its
-threads (Linux). The rounds alternate, so that a busy machine slows both; latencies are over all requests of all rounds, in
-milliseconds. `paced` is a stream of 100 tokens a second, as models send: every token comes alone; the times are the pacing's,
-the CPU is what a real stream costs. Then where the streamed runs' time in the function goes, by sampling. It stops by itself
-after some 55 seconds.
+One client (the gateway's own) calls one local Bedrock in two ways: directly, with a signed request of Converse, and through the
+function from its bundle (``/chat``, ``/chat/stream``). Client, function and Bedrock are one process each and share this
+machine, so with 16 requests at once the rates are limited by all three together. The CPU time is the function's alone: the
+kernel counts it for each thread (Linux). The two ways take turns, so that a busy machine slows both. Latencies are over all
+requests of all rounds, in milliseconds. `paced` is a stream of 100 tokens a second, as models send them, each token alone: its
+times come from the pacing, and its CPU is what a real stream costs. After that, the script samples where the function spends
+its time in the streamed runs. It ends by itself after about 55 seconds.
 """
 
 import asyncio
@@ -40,8 +40,8 @@ PROFILE_SECONDS = 5.0
 HEAVIEST = 15
 
 PACED_MODEL = "bench.paced-v1:0"
-TOKEN_DELAY = 0.01  # seconds, of the paced model
-# The stand-in quotes the prompt by words: one word of many tokens makes an answer of any length.
+TOKEN_DELAY = 0.01  # seconds between the tokens of the paced model
+# The stand-in repeats the prompt word by word: one word of many tokens gives an answer of any length.
 PROMPT = "token." * 200
 
 TIMES = {"response_timeout": 30.0, "read_timeout": 30.0}
@@ -56,13 +56,13 @@ class Case(NamedTuple):
     rounds: int = ROUNDS
 
     @property
-    def whole(self) -> bool:
-        return self.name == "whole"
+    def complete(self) -> bool:
+        return self.name == "complete"
 
 
 CASES = [
-    Case("whole", 64, 1),
-    Case("whole", 64, 16),
+    Case("complete", 64, 1),
+    Case("complete", 64, 16),
     Case("streamed", 256, 1),
     Case("streamed", 256, 16),
     Case("paced", 256, 16, PACED_MODEL, rounds=1),
@@ -70,7 +70,7 @@ CASES = [
 
 
 class Answered(NamedTuple):
-    """Milliseconds until an answer's first byte of body and its last."""
+    """Milliseconds until the first and the last byte of an answer's body."""
 
     first: float
     last: float
@@ -151,7 +151,7 @@ async def measure(call: Call, case: Case, seconds: float, pid: int) -> Measured:
 
 
 def _direct(client: HttpClient, environment: dict[str, str]) -> Call:
-    """Bedrock itself, asked for what the function asks it."""
+    """Call Bedrock directly, with the request that the function would send."""
     aws = Aws(client, environment)
 
     async def call(case: Case) -> Answered:
@@ -160,7 +160,7 @@ def _direct(client: HttpClient, environment: dict[str, str]) -> Call:
             "inferenceConfig": {"maxTokens": case.tokens, "temperature": 0.7, "topP": 0.9},
             "system": [{"text": "You are a helpful AI assistant."}],
         }
-        operation = "converse" if case.whole else "converse-stream"
+        operation = "converse" if case.complete else "converse-stream"
         path, body = f"/model/{quote(case.model, safe='')}/{operation}", json.dumps(request).encode()
         start = time.perf_counter()
         response = await aws.post("bedrock-runtime", path, [("content-type", "application/json")], body, **TIMES)
@@ -172,7 +172,7 @@ def _direct(client: HttpClient, environment: dict[str, str]) -> Call:
 def _ours(client: HttpClient, port: int) -> Call:
     async def call(case: Case) -> Answered:
         body = json.dumps({"message": PROMPT, "model": case.model, "max_tokens": case.tokens}).encode()
-        url = f"http://127.0.0.1:{port}/chat{'' if case.whole else '/stream'}"
+        url = f"http://127.0.0.1:{port}/chat{'' if case.complete else '/stream'}"
         start = time.perf_counter()
         response = await client.send("POST", url, [("content-type", "application/json")], body, **TIMES)
         return await _read(response, start, b'"output_tokens":%d' % case.tokens)
@@ -193,13 +193,13 @@ async def _read(response: Response, start: float, expected: bytes) -> Answered:
 
 
 def _cpu(pid: int) -> float:
-    """Seconds on a processor that the threads of `pid` have had."""
+    """CPU seconds of all threads of the process `pid`."""
     return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
 # The profile.
 
-# A sample is taken after each so much CPU time (the kernel's clock ticks are what it can tell), hence none while it waits.
+# The timer counts CPU time, in the kernel's clock ticks. There are no samples while the process waits.
 PROFILED = """
 import collections, json, os, runpy, signal, sys
 
@@ -232,7 +232,7 @@ runpy.run_module("llm_functions.http", run_name="__main__", alter_sys=True)
 
 
 class Profile(NamedTuple):
-    """Shares of the samples by function: with it innermost, and with it anywhere on the stack."""
+    """For each function, the share of the samples in which it is innermost (`alone`) or anywhere on the stack (`within`)."""
 
     samples: int
     alone: dict[str, float]
@@ -240,8 +240,8 @@ class Profile(NamedTuple):
 
 
 def profile(environment: dict[str, str], process: subprocess.Popen[bytes], samples: Path) -> None:
-    """Print the functions in which the function process spends its CPU time while it streams."""
-    cases = [case for case in CASES if not case.whole and case.at_once > 1]
+    """Print where the process of the function spends its CPU time while it streams."""
+    cases = [case for case in CASES if not case.complete and case.at_once > 1]
     profiles = [_profile(case, environment, process, samples) for case in cases]
     print(f"\n% of the function's CPU time, {cases[0].at_once} at once, alone and with what it calls, by", end=" ")
     print(" and ".join(f"{profile.samples} samples" for profile in profiles))
@@ -272,7 +272,7 @@ def _profile(case: Case, environment: dict[str, str], process: subprocess.Popen[
 
 @contextmanager
 def function(command: list[str], root: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """The function as a process that listens, while the context lasts."""
+    """Run the function while the context lasts, and give its process once it listens."""
     process = subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.DEVNULL)
     try:
         connected(int(environment["AWS_LWA_PORT"]), process).close()
@@ -283,7 +283,7 @@ def function(command: list[str], root: Path, environment: dict[str, str]) -> Ite
 
 
 class Paced:
-    """The stand-in at full speed, or at a model's."""
+    """The stand-in model, at full speed or at the speed of a real model."""
 
     def __init__(self) -> None:
         self._models = {MODEL: StandInModel(), PACED_MODEL: StandInModel(token_delay=TOKEN_DELAY)}

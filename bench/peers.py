@@ -1,29 +1,33 @@
-"""Our function's gateway against LiteLLM's proxy and Portkey's gateway: latency, CPU, throughput, start and memory.
+"""Our gateway against LiteLLM's proxy and Portkey's gateway: latency, CPU, throughput, start and memory.
 
     python bench/peers.py [--only ours,portkey] [--seconds 0.5]
 
-One client (ours) sends the same requests of OpenAI's dialect to each gateway, one process each, and each calls one fake
-provider (peers_upstream.py): in OpenAI's dialect, then as Bedrock. `direct` is the client calling that provider itself (Bedrock
-unsigned: the signature is the gateway's cost). Every answer's tokens are counted and each gateway's first ones are compared
-with what was sent, and the provider's own count has to agree: what is measured are answers.
+One client (ours) sends the same requests, in OpenAI's API format, to each gateway. Each gateway is one process and calls
+one fake provider (peers_upstream.py), first with OpenAI's API and then with Bedrock's. `direct` is the client that calls
+the provider itself (Bedrock without a signature: signing is a cost of the gateway). To be sure that answers are measured
+and not errors, the script counts the tokens of every answer, compares the first answers of each gateway with what the
+provider sent, and compares the number of requests with the provider's count.
 
-- added: a whole answer of 64 tokens, one at a time: the median and the 99th percentile, less direct's.
-- first token: of a stream, less direct's, one at a time.
-- CPU: of the gateway's process and its children by the kernel's account (Linux), one at a time as in a Lambda environment;
-  a token's is of a stream of 256 tokens that come 100 a second, the request's own included. A process that wakes for one token
-  finds the caches cold, so a good part of that is the machine's, the same for all.
-- rates: 64 at once, as in a container, tokens as fast as the gateway takes them. Client, provider and gateway share this
-  machine: `busy` is the CPUs that the gateway had meanwhile. Below 1 something else was the limit, and for a gateway that is
-  as fast as `direct` it was the client or the provider. An answer's tokens then come together, which flatters whoever passes
-  on what has been read at once; tokens a CPU second are of 64 streams of 100 tokens a second each, as models send them. An aim
-  that is more than `direct` is marked so: client and provider cannot show it.
-- start: from the process's start to its first whole answer; memory at start is resident then, the peak after all load.
+- added: a complete answer of 64 tokens, one request at a time: the median and the 99th percentile, minus those of `direct`.
+- first token: of a stream, one request at a time, minus that of `direct`.
+- CPU: of the gateway's process and its children, as the kernel counts it (Linux), one request at a time, as in a Lambda
+  environment. CPU per token is that of a stream of 256 tokens at 100 a second, the request itself included. A process that
+  wakes for one token finds cold caches, so a good part of it is the machine's cost and the same for all.
+- rates: 64 requests at once, as in a container, with tokens as fast as the gateway takes them. Client, provider and gateway
+  share this machine: `busy` is how many CPUs the gateway used. If it is below 1, something else was the limit; for a
+  gateway that is as fast as `direct`, that was the client or the provider. The tokens of an answer then arrive together,
+  which favors a gateway that passes on at once what it has read. Tokens per CPU second are therefore measured with 64
+  streams of 100 tokens a second each, as models send them. An aim above `direct` is marked so, because client and provider
+  cannot reach it.
+- start: from the process's start to its first complete answer. The memory at start is the resident memory then; the peak is
+  taken after all load.
 
-The gateways take turns in every round, so that a busy machine slows all; every figure is the median over the rounds. Ours is
-the bundle, started as on Lambda without the Web Adapter, on Lambda's Python where this machine has it; LiteLLM is on the same
-Python, with bytecode, one worker, no database and its logs at errors; Portkey is on the node of the PATH, in production mode
-without its console. Their versions are locked in bench/peers/ and installed once, into the project's cache; one that cannot be
-installed is left out. It stops by itself after some four minutes, and fails only where ours does.
+The gateways take turns in every round, so that a busy machine slows all of them. Every figure is the median over the
+rounds. Ours is the bundle, started as on Lambda but without the Web Adapter, on Lambda's Python version if this machine has
+it. LiteLLM runs on the same Python, with bytecode, one worker, no database, and error logs only. Portkey runs on the node
+of the PATH, in production mode without its console. Their versions are locked in bench/peers/ and installed once, into the
+project's cache. A gateway that cannot be installed is left out. The script ends by itself after about four minutes, and
+fails only if ours does.
 """
 
 import argparse
@@ -33,7 +37,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -46,7 +49,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
 import msgspec
-from cold_start import KEY, REGION, SECRET, TARGET, assemble, function_environment, pythons
+from cold_start import KEY, REGION, SECRET, TARGET, assemble, free_port, function_environment, pythons
 from peers_upstream import FAST, MARK, PACED, PROMPT_TOKENS, text
 
 from llm_gateway.http.client import ConnectError, HttpClient, HttpError
@@ -55,7 +58,7 @@ from pulumi_llm.base import bundle
 
 HERE = Path(__file__).resolve().parent
 UPSTREAMS = ("openai", "bedrock")
-SECONDS = 0.5  # a measurement, which ends with the answers that are under way then
+SECONDS = 0.5  # of a measurement; answers that have begun by then are waited for
 STARTS = 3
 WARM_UP_AT_ONCE = 16
 PATIENCE = 60.0  # seconds for a start, and for any answer
@@ -75,16 +78,16 @@ class Case(NamedTuple):
     rounds: int = 5
 
 
-# The first is the load under which V8 compiles what it will.
+# The first case also lets V8 compile the code of Portkey.
 CASES = (
-    Case("whole at once", 64, 64, stream=False),
-    Case("whole", 64, 1, stream=False),
+    Case("complete at once", 64, 64, stream=False),
+    Case("complete", 64, 1, stream=False),
     Case("first token", 4, 1, paced=True),
     Case("paced", 256, 1, paced=True, rounds=2),
     Case("streamed at once", 256, 64, rounds=3),
     Case("paced at once", 256, 64, paced=True, rounds=1),
 )
-WHOLE_AT_ONCE, WHOLE, FIRST_TOKEN, PACED_STREAM, STREAMED_AT_ONCE, PACED_AT_ONCE = CASES
+COMPLETE_AT_ONCE, COMPLETE, FIRST_TOKEN, PACED_STREAM, STREAMED_AT_ONCE, PACED_AT_ONCE = CASES
 
 
 class Request(NamedTuple):
@@ -94,7 +97,7 @@ class Request(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """Milliseconds until an answer's first token and its last byte."""
+    """Milliseconds until the first token and the last byte of an answer."""
 
     first: float
     last: float
@@ -118,7 +121,7 @@ class Measured(NamedTuple):
         return len(self.answers) / self.seconds
 
     def work(self) -> float:
-        """CPU seconds an answer."""
+        """CPU seconds per answer."""
         return self.cpu / len(self.answers)
 
     def busy(self) -> float:
@@ -126,14 +129,14 @@ class Measured(NamedTuple):
 
 
 class Started(NamedTuple):
-    """Seconds to the first answer, and the resident memory then, in MB."""
+    """Seconds to the first answer, and the resident memory at that time, in MB."""
 
     seconds: float
     memory: float
 
 
 class Results(NamedTuple):
-    """What one gateway did with one upstream; the rounds of a case are in its turn's order, the same for all gateways."""
+    """The results of one gateway with one upstream. The rounds of a case are in the same order for all gateways."""
 
     starts: list[Started]
     rounds: dict[Case, list[Measured]]
@@ -141,11 +144,11 @@ class Results(NamedTuple):
 
 
 class GatewayFailed(Exception):
-    """A gateway that does not start, or does not answer what it should."""
+    """A gateway does not start, or gives a wrong answer."""
 
 
 class NotInstalled(Exception):
-    pass
+    """A gateway cannot be installed."""
 
 
 Processes = list[subprocess.Popen[bytes]]
@@ -194,7 +197,7 @@ def _gateways(names: list[str], folder: Path) -> list["Gateway"]:
 
 
 class Run:
-    """Every gateway on one upstream. A gateway that fails drops out, and `failures` says why."""
+    """Measures all gateways with one upstream. A gateway that fails is left out, and `failures` says why."""
 
     def __init__(self, upstream: str, gateways: list["Gateway"], folder: Path, processes: Processes, seconds: float) -> None:
         self._upstream = upstream
@@ -231,7 +234,7 @@ class Run:
             end(self._running[name])
 
     async def _starts(self) -> dict[str, list[Started]]:
-        """The very first start reads the files from the disk and does not count; what the last one started is left running."""
+        """Start each gateway several times; the last process keeps running. The first start does not count."""
         starts: dict[str, list[Started]] = {name: [] for name in self._left}
         for number in range(0 if self._upstream == UPSTREAMS[0] else 1, STARTS + 1):
             for name, gateway in list(self._left.items()):
@@ -248,9 +251,9 @@ class Run:
 
     async def _start(self, gateway: "Gateway") -> Started:
         name = gateway.name
-        port = self._ports[name] = _free_port()
+        port = self._ports[name] = free_port()
         command = gateway.command(self._upstream, self._address, port)
-        request = self._request(name, WHOLE)
+        request = self._request(name, COMPLETE)
         log = self._folder / f"{name}.log"
         with log.open("wb") as output:
             start = time.perf_counter()
@@ -265,7 +268,7 @@ class Run:
         self._running[name] = process
         while True:
             try:
-                await self._ask(request, WHOLE)
+                await self._ask(request, COMPLETE)
                 return Started(time.perf_counter() - start, memory(process.pid, "VmRSS"))
             except ConnectError:
                 if process.poll() is not None or time.perf_counter() > start + PATIENCE:
@@ -279,7 +282,7 @@ class Run:
         return process
 
     async def _rounds(self, case: Case) -> dict[str, list[Measured]]:
-        """The first round warms up and does not count; a paced stream is as long as any, and needs none."""
+        """Measure a case. The first round warms up and does not count; a paced stream is long enough without one."""
         paced = case in {PACED_STREAM, PACED_AT_ONCE}
         names = [*([] if paced else ["direct"]), *self._left]
         rounds: dict[str, list[Measured]] = {name: [] for name in names}
@@ -337,7 +340,7 @@ class Run:
         return Answered((first - start) * 1000, (last - start) * 1000), body
 
     async def _compare(self, name: str, case: Case) -> None:
-        """Read one answer as a caller does: its text and its usage have to be what the provider sent."""
+        """Read one answer as a caller does. Its text and its usage must be what the provider sent."""
         _, body = await self._ask(self._request(name, case), case)
         if name == "direct":
             return
@@ -390,11 +393,11 @@ class Run:
         return Request(f"{address}/v1/chat/completions", [content, *more], json.dumps(body).encode())
 
 
-# A process and those below it, as the kernel accounts for them.
+# The CPU time and the memory of a process and its children, from the kernel.
 
 
 def cpu(pid: int) -> float:
-    """Seconds on a processor; of a process that has ended none. A process's clock counts its ended threads too."""
+    """CPU seconds of the process and its children that still run. The clock of a process includes its ended threads."""
     total = 0.0
     for each in _family(pid) if pid else ():
         with suppress(OSError):
@@ -403,7 +406,7 @@ def cpu(pid: int) -> float:
 
 
 def memory(pid: int, line: str) -> float:
-    """MB, by the name of a line in /proc/PID/status."""
+    """The memory of the process and its children in MB. `line` names the line of /proc/PID/status."""
     total = 0
     for each in _family(pid):
         with suppress(OSError):
@@ -414,7 +417,7 @@ def memory(pid: int, line: str) -> float:
 
 def _family(pid: int) -> list[int]:
     found = [pid]
-    for parent in found:  # grows meanwhile
+    for parent in found:  # the list grows during the loop
         for path in Path(f"/proc/{parent}/task").glob("*/children"):
             with suppress(OSError):
                 found += map(int, path.read_text().split())
@@ -422,17 +425,11 @@ def _family(pid: int) -> list[int]:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """It leads a session of its own, so those below it end with it."""
+    """Kill a process and its children, which are in its session."""
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _progress(line: str) -> None:
@@ -449,7 +446,7 @@ class Command(NamedTuple):
 
 
 class Gateway(Protocol):
-    """One that can be started. Making it installs it and raises `NotInstalled`."""
+    """A gateway that can be started. Its constructor installs it, and raises `NotInstalled` if that fails."""
 
     name: str
 
@@ -458,7 +455,7 @@ class Gateway(Protocol):
 
 
 class Ours:
-    """The bundle of the sources as they are now. Its callers are API Gateway's to know, so it is asked without a key."""
+    """The bundle of the current sources. It gets no key, because API Gateway checks the callers."""
 
     name = "ours"
 
@@ -486,7 +483,7 @@ def _routes(upstream: str, address: str) -> Routes:
     return Routes(aliases, endpoints=(Endpoint(name=provider, type="openai_compatible", base_url=f"{address}/v1"),))
 
 
-# By default it listens on every address of the machine, which no option of it changes.
+# Portkey listens on every address of the machine, and has no option for that.
 _LOOPBACK = """
 const { Server } = require("node:net");
 const { listen } = Server.prototype;
@@ -521,7 +518,7 @@ class Portkey:
         return Command(arguments, environment, self._installed)
 
     def headers(self, upstream: str, address: str) -> list[tuple[str, str]]:
-        """Its configuration comes with every request."""
+        """Portkey is configured by the headers of each request."""
         if upstream == "openai":
             values = {"provider": "openai", "custom-host": f"{address}/v1"}
             return [("authorization", f"Bearer {OPENAI_KEY}"), *_portkey_headers(values)]
@@ -578,7 +575,7 @@ class LiteLlm:
             "LITELLM_LOG": "ERROR",
             "LITELLM_MODE": "PRODUCTION",
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-            # None of the gateways asks its caller for a key.
+            # No gateway checks a key of its caller.
             "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
         }
         arguments = [str(self._installed / "bin/litellm"), "--config", str(config), "--host", "127.0.0.1"]
@@ -590,7 +587,7 @@ class LiteLlm:
 
 
 def _installed(name: str, lock: Path, more: str, install: Callable[[Path], None]) -> Path:
-    """The folder of a peer, installed anew when its lock has changed. Raises `NotInstalled`."""
+    """The folder of a peer. It is installed again if its lock has changed. Raises `NotInstalled`."""
     key = hashlib.sha256(lock.read_bytes() + more.encode()).hexdigest()
     folder = bundle.cache_folder() / "bench-peers" / name
     mark = folder.with_name(f"{name}.installed")
@@ -618,7 +615,7 @@ def _execute(command: list[str]) -> None:
 
 
 class Aim(NamedTuple):
-    """The bound of ours divided by the peer's: from above where more is worse."""
+    """A bound for our figure divided by the peer's: a maximum, or with `at_least` a minimum."""
 
     ratio: float
     at_least: bool = False
@@ -633,7 +630,7 @@ class Aim(NamedTuple):
 class Figure(NamedTuple):
     name: str
     digits: int
-    of: Callable[[Results, Results], float]  # a gateway's and direct's
+    of: Callable[[Results, Results], float]  # of a gateway's results and those of direct
     portkey: Aim | None = None
     litellm: Aim | None = None
 
@@ -654,13 +651,13 @@ LATENCY, START = Aim(0.5), Aim(1.0)
 RATES: dict[str, Any] = {"portkey": Aim(3, at_least=True), "litellm": Aim(20, at_least=True)}
 
 FIGURES = (
-    Figure("added p50, ms", 2, _added(WHOLE, lambda one: one.percentile(50)), LATENCY),
-    Figure("added p99, ms", 2, _added(WHOLE, lambda one: one.percentile(99)), LATENCY),
+    Figure("added p50, ms", 2, _added(COMPLETE, lambda one: one.percentile(50)), LATENCY),
+    Figure("added p99, ms", 2, _added(COMPLETE, lambda one: one.percentile(99)), LATENCY),
     Figure("added to first token, ms", 2, _added(FIRST_TOKEN, Measured.first), LATENCY),
-    Figure("CPU a request, ms", 2, _median(WHOLE, lambda one: one.work() * 1e3)),
+    Figure("CPU a request, ms", 2, _median(COMPLETE, lambda one: one.work() * 1e3)),
     Figure("CPU a token, µs", 1, _median(PACED_STREAM, lambda one: one.work() / PACED_STREAM.tokens * 1e6)),
-    Figure("requests/s, 64 at once", 0, _median(WHOLE_AT_ONCE, Measured.rate), **RATES),
-    Figure("  busy", 2, _median(WHOLE_AT_ONCE, Measured.busy)),
+    Figure("requests/s, 64 at once", 0, _median(COMPLETE_AT_ONCE, Measured.rate), **RATES),
+    Figure("  busy", 2, _median(COMPLETE_AT_ONCE, Measured.busy)),
     Figure("tokens/s, 64 at once", 0, _median(STREAMED_AT_ONCE, lambda one: one.rate() * STREAMED_AT_ONCE.tokens), **RATES),
     Figure("  busy", 2, _median(STREAMED_AT_ONCE, Measured.busy)),
     Figure("tokens/CPU s, 64 paced", 0, _median(PACED_AT_ONCE, lambda one: PACED_AT_ONCE.tokens / one.work()), **RATES),

@@ -1,10 +1,10 @@
-"""The provider that bench/peers.py puts behind every gateway: OpenAI's and Bedrock's answers, as fast as asyncio can send them.
+"""The fake provider behind every gateway in bench/peers.py: OpenAI's and Bedrock's answers, as fast as asyncio can send them.
 
-It is started by that benchmark and ends with it. What it sends is made once for each kind of answer; a request is looked
-through for what chooses the answer, and nothing else is read of it: neither its key nor its signature. An answer has as many
-tokens as the request's maximum, and one write on the socket for each of them; to a model of `PACED` they are sent as a model
-does, `TOKENS_A_SECOND` of them. The framing is the providers' own: OpenAI's events with all their fields, usage and ``[DONE]``,
-and Bedrock's event stream with its CRCs. ``GET /count`` tells how many requests have been answered.
+The benchmark starts it, and it ends with the benchmark. Each kind of answer is made once. Of a request, only what chooses
+the answer is read, neither its key nor its signature. An answer has as many tokens as the request's maximum, with one write
+on the socket for each token. For a model of `PACED`, the tokens are sent as a real model sends them, `TOKENS_A_SECOND` a
+second. The framing is that of the providers: OpenAI's events with all their fields, usage and ``[DONE]``, and Bedrock's
+event stream with its CRCs. ``GET /count`` returns how many requests have been answered.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ FAST = {"openai": "gpt-4o-mini", "bedrock": "anthropic.claude-3-5-haiku-20241022
 PACED = {"openai": "gpt-4o", "bedrock": "anthropic.claude-3-5-sonnet-20241022-v2:0"}
 TOKENS_A_SECOND = 100
 
-# In every token of an answer once, and nowhere else in an answer.
+# Stands once in every token of an answer, and nowhere else in it.
 MARK = b"orem"
 PROMPT_TOKENS = 210
 
@@ -35,7 +35,7 @@ def text(tokens: int) -> str:
 
 
 def _pieces(tokens: int) -> list[str]:
-    """Neighbors differ: LiteLLM ends a stream that repeats itself."""
+    """The tokens. Neighbors differ, because LiteLLM ends a stream that repeats itself."""
     return ["Lorem", *(f" lorem{number % 10}" for number in range(1, tokens))]
 
 
@@ -59,7 +59,7 @@ class Upstream(asyncio.Protocol):
         if len(data) < head + 4 + (int(length[1]) if length else 0):
             self._received = data
             return
-        self._received = b""  # nobody sends a request before the answer to the last
+        self._received = b""  # no client sends a request before the answer to its last one
         self._answer(data)
 
     def _answer(self, request: bytes) -> None:
@@ -108,7 +108,7 @@ def _json(document: Any) -> bytes:
 
 
 def _stream(kind: bytes, headers: bytes, before: bytes, tokens: list[bytes], after: bytes) -> tuple[bytes, ...]:
-    """One write a token: what comes before the first goes with it, and what comes after the last with that."""
+    """One write per token. `before` goes with the first token, and `after` with the last one."""
     head = b"HTTP/1.1 200 OK\r\n%bcontent-type: %b\r\ntransfer-encoding: chunked\r\n\r\n" % (headers, kind)
     writes = [_chunk(token) for token in tokens]
     writes[0] = head + _chunk(before) + writes[0]
@@ -212,7 +212,7 @@ def _bedrock(tokens: int, stream: bool) -> tuple[bytes, ...]:
 
 
 async def serve() -> None:
-    """Print the port and answer until standard input ends: with whoever started this process."""
+    """Print the port, and answer until standard input ends, which happens when the parent process ends."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(Upstream, "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)

@@ -1,11 +1,11 @@
-"""What the policy pack adds to `pulumi preview` of prod: against the same preview without a pack, and with an empty one.
+"""What the policy pack adds to `pulumi preview` of prod, compared with no pack and with an empty pack.
 
     python bench/policy.py
 
-The engine is Pulumi's own, the providers are stand-ins. An empty pack, of one policy that does nothing, is what any Python pack
-costs: a process that starts before the program, and two calls a resource. The rounds alternate, so that a busy machine slows
-all three; the medians are over the rounds. It stops by itself after some 30 seconds; where no CLI is installed, it builds one
-the first time.
+The engine is Pulumi's own; the providers are stand-ins. The empty pack has one policy that does nothing. It shows what any
+Python pack costs: a process that starts before the program, and two calls for each resource. The three take turns, so that
+a busy machine slows all of them. The figures are medians over the rounds. The script ends by itself after about 30 seconds.
+If the Pulumi CLI is not installed, the first run builds it.
 """
 
 import os
@@ -22,7 +22,7 @@ from pulumi_llm_local.engine.cloud import Cloud
 from pulumi_llm_local.engine.stack import Stack
 
 ROUNDS = 5
-# What the pack may add to a preview, as a part of it.
+# The aim: what the pack may add to a preview, as a share of its time.
 AIM = 0.2
 
 DIRECTORY = Path(__file__).resolve().parents[1]
@@ -34,7 +34,7 @@ PolicyPack("empty", [ResourceValidationPolicy("does-nothing", "Does nothing.", l
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends with what was started
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # end what was started
     try:
         command.find()
     except command.EngineMissing as missing:

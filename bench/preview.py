@@ -1,33 +1,33 @@
-"""`pulumi preview` of our stacks, against a program of the same bare resources in the same engine.
+"""`pulumi preview` of our stacks, compared with a program that has the same resources without components.
 
     python bench/preview.py
 
 The engine is Pulumi's own; the providers are the stand-ins of `pulumi_llm_local.engine`, in this process. The floor is a
-program as one writes it by hand: it imports pulumi_aws and calls the class of each resource of our stack, with the same inputs
-as plain values. It has no component, no settings, no bundle, and no output that another resource waits for. `new` is a preview
-of a stack that does not exist yet, `same` one of a stack that is up and needs no change. The rounds alternate, so that a busy
-machine slows both; the medians are over the rounds, CPU is user and system time of the CLI and the program. Bytecode is
-compiled first, as `make setup` does it. It stops by itself after some 60 seconds; where no CLI is installed, it builds one the
-first time (some three minutes).
+simple program: it imports pulumi_aws and creates each resource of our stack with the same inputs as plain values. It has no
+component, no settings, no bundle, and no output that another resource waits for. `new` is a preview of a stack that does
+not exist yet, `same` is one of a stack that is up and needs no change. The two take turns, so that a busy machine slows
+both. The figures are medians over the rounds. CPU is the user and system time of the CLI and the program. Bytecode is
+compiled first, as in `make setup`. The script ends by itself after about 60 seconds. If the Pulumi CLI is not installed,
+the first run builds it (about three minutes).
 """
 
 import contextlib
 import inspect
 import json
 import os
-import resource
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
+from program import measure
 
 from pulumi_llm.base import bundle
 from pulumi_llm_local.engine import command
@@ -38,23 +38,23 @@ from pulumi_llm_local.program.arguments import resource_class
 
 ROUNDS = 5
 STACKS = ("dev", "prod")
-# Of these, a preview of the stack that is up, too.
+# For these, also a preview of the stack that is up.
 UP = ("prod",)
-# What a preview may cost, as a multiple of the floor's.
+# The aim: the time of a preview, as a multiple of the floor's.
 AIM_RATIO = 1.5
 
 DIRECTORY = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends with what was started
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # end what was started
     try:
         command.find()
     except command.EngineMissing as missing:
         print(missing)
         return
     with tempfile.TemporaryDirectory() as folder:
-        # Bytecode of its own: none is left in the checkout, and none that is there is taken.
+        # Its own bytecode: the checkout gets none, and what is there is not used.
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         environment = {bundle.TARGET_VARIABLE: "host", "PYTHONPYCACHEPREFIX": f"{folder}/bytecode"}
         compare(Path(folder), environment)
@@ -82,7 +82,7 @@ def compare(folder: Path, environment: Mapping[str, str]) -> None:
         for _ in range(ROUNDS):
             for name, pair in cases.items():
                 for stack, results in zip(pair, measured[name], strict=True):
-                    results.append(_measure(stack))
+                    results.append(measure(partial(_operate, stack, "preview")))
     _print(resources, measured)
 
 
@@ -100,7 +100,7 @@ def _print(resources: Mapping[str, int], measured: Mapping[str, tuple[list[tuple
 
 
 def _floor(folder: Path, stack: str, found: graph.Graph) -> Path:
-    """A project whose program has the resources of `found`, one call a resource, without what connects them."""
+    """Write a project whose program creates the resources of `found`, with one call each and no connections between them."""
     modules: set[str] = set()
     lines: list[str] = []
     for one in found.resources:
@@ -126,12 +126,12 @@ def _is_property(member: object) -> bool:
 
 
 def _source(token: str, key: str, value: Any) -> str:
-    """The value as Python has it. The graph tells of an archive its path."""
+    """The value as Python source. For an archive, the graph has its path."""
     return f"pulumi.FileArchive({value['path']!r})" if (token, key) == (FUNCTION, "code") else repr(value)
 
 
 def _registered(pair: tuple[Stack, Stack], log: Path) -> int:
-    """A first preview of both, in which the program is compiled: how many resources, which have to be the same ones."""
+    """Preview both once, which compiles the program, check that they have the same resources, and return how many."""
     kinds: list[Counter[str]] = []
     for stack in pair:
         done = _operate(stack, "preview", f"--event-log={log}")
@@ -145,14 +145,6 @@ def _registered(pair: tuple[Stack, Stack], log: Path) -> int:
     return ours.total()
 
 
-def _measure(stack: Stack) -> tuple[float, float]:
-    """Seconds on the clock, and of the children's CPU."""
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    _operate(stack, "preview")
-    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
 def _operate(stack: Stack, verb: str, *arguments: str) -> Done:
     process = stack.start(
         *stack.operation(verb, "--non-interactive", "--color=never", *arguments),
@@ -162,7 +154,7 @@ def _operate(stack: Stack, verb: str, *arguments: str) -> Done:
     try:
         output, _ = process.communicate()
     finally:
-        process.wait()  # when this is ended, too: a CLI that is killed leaves its program behind
+        process.wait()  # also when this script is ended: a CLI that is killed leaves its program running
     assert process.returncode == 0, output
     return Done(process.returncode, output)
 

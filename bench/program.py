@@ -1,12 +1,12 @@
-"""The Pulumi program's own time, and the size of what it deploys.
+"""How long the Pulumi program itself takes, and the size of what it deploys.
 
     python bench/program.py
 
-The program is evaluated as the local run does it, by a process that registers every resource of a stack without an engine:
-with the bundle that Lambda gets, as a deployment does, and (`local`) with this machine's. It is measured against a process that
-only imports pulumi and the modules of pulumi_aws which the components name. The rounds alternate, so that a busy machine slows
-all; the medians are over the rounds, CPU is user and system time. Bytecode is compiled first, as `make setup` does it. It stops
-by itself after some 45 seconds.
+The program is evaluated as in the local run, by a process that registers every resource of a stack without an engine: with the
+bundle for Lambda, as in a deployment, and (`local`) with the bundle for this machine. It is compared with a process that only
+imports pulumi and the modules of pulumi_aws that the components import. They take turns, so that a busy machine slows all of
+them. The figures are medians over the rounds. CPU is user and system time. Bytecode is compiled first, as in `make setup`. The
+script ends by itself after about 45 seconds.
 """
 
 import ast
@@ -29,16 +29,16 @@ from pulumi_llm_local.program import graph
 ROUNDS = 5
 STACKS = ("dev", "prod")
 LARGEST = 10
-# What a program and a bundle may cost: DESIGN's figures.
+# The aims: the seconds of an evaluation, and the bytes of the bundle.
 AIM_SECONDS, AIM_BYTES = 2.0, 3_000_000
 
 DIRECTORY = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends the child with it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # end what was started
     with tempfile.TemporaryDirectory() as bytecode:
-        # Bytecode of its own: none is left in the checkout, and none that is there is taken.
+        # Its own bytecode: the checkout gets none, and what is there is not used.
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         environment["PYTHONPYCACHEPREFIX"] = bytecode
         size(environment)
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def size(environment: dict[str, str]) -> None:
-    """Print the bundle that Lambda gets; without one, the program is evaluated with this machine's."""
+    """Print the size of the bundle for Lambda. If it cannot be built, the program is evaluated with this machine's bundle."""
     try:
         path = bundle.build("lambda")
     except bundle.BundleError as error:
@@ -91,7 +91,7 @@ def compare(environment: dict[str, str]) -> None:
     measured: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     for number in range(ROUNDS + 1):
         for name, run in runs.items():
-            one = _measure(run)
+            one = measure(run)
             if number:  # the first round compiles
                 measured[name].append(one)
     print(f"\n{'':9} {'resources':>9} {'s':>6} {'slowest':>8} {'CPU s':>6} {'CPU ratio':>9}   ({ROUNDS} rounds, medians)")
@@ -104,8 +104,8 @@ def compare(environment: dict[str, str]) -> None:
     print(f"imports: pulumi, pulumi_aws.{{{', '.join(used)}}}")
 
 
-def _measure(run: Callable[[], None]) -> tuple[float, float]:
-    """Seconds on the clock, and of the children's CPU."""
+def measure(run: Callable[[], object]) -> tuple[float, float]:
+    """Wall-clock seconds, and CPU seconds of the child processes."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     run()
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)

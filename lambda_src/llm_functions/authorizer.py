@@ -9,9 +9,10 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from llm_functions.request_context import caller_context
 from llm_gateway import environment
 from llm_gateway.http.client import HttpClient
-from llm_gateway.identity.caller import Caller, caller_context, key_hash, presented_key, presented_token
+from llm_gateway.identity.caller import Caller, key_hash, presented_key, presented_token
 
 # Gives the credentials that a request carries and whose they are; None where they are missing or wrong.
 Check = Callable[[Mapping[str, str]], Awaitable[tuple[str, Caller] | None]]

@@ -19,7 +19,13 @@ from pulumi_llm import stack_settings
 from pulumi_llm.cli import app
 from support.programs import ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES_WITH_VERBS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", ".github/pull_request_template.md")]
+PAGES = [
+    *PAGES_WITH_VERBS,
+    *(ROOT / name for name in ("CHANGELOG.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "examples").glob("*/README.md")),
+]
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -48,7 +54,7 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
     assert list(broken_links(page)) == ["gone.md", "other.md#gone", "gone.svg", "#gone"]
 
 
-@pytest.mark.parametrize("page", PAGES[:2], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES_WITH_VERBS, ids=lambda page: page.name)
 def test_every_verb_of_make_is_there(page: Path) -> None:
     verbs = {verb for text in code(page) for verb in make_verbs(text)}
     assert verbs

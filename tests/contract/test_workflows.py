@@ -1,4 +1,4 @@
-"""The GitHub workflows: what actionlint says of them, and the rules that it does not know.
+"""The GitHub workflows: what actionlint says of them, and the rules that it does not know; and other tools' YAML files.
 
 Each rule is a function of a document that yields what is wrong with it, so that a bad document can prove that it is held.
 """
@@ -335,3 +335,105 @@ def test_every_variable_is_documented() -> None:
     names = set(re.findall(r"\b(?:vars|secrets)\.([A-Z_]+)", texts))
     assert len(names) > 5
     assert {name for name in names if f"`{name}`" not in documented} == set()
+
+
+# Dependabot, the issue forms and pre-commit.
+
+ISSUE_FORMS = sorted(path for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml")
+MANIFESTS = {"pip": "*.in", "gomod": "go.mod", "github-actions": ".github/workflows/*.yml"}
+
+
+def wrong_updates(document: Document) -> Iterator[str]:
+    """Every update is weekly and grouped, each directory has what is updated, and no Go module is forgotten."""
+    if document.get("version") != 2:
+        yield "the version is not 2"
+    modules = {f"/{path.parent.relative_to(ROOT)}" for path in (ROOT / "tools").glob("*/go.mod")}
+    for update in document["updates"]:
+        ecosystem = update["package-ecosystem"]
+        if update.get("schedule") != {"interval": "weekly"} or not update.get("groups"):
+            yield f"{ecosystem} is not grouped and weekly"
+        for directory in update.get("directories") or [update["directory"]]:
+            folder = ROOT / directory.lstrip("/")
+            modules.discard(directory)
+            if not any(folder.glob(MANIFESTS[ecosystem])) and not (ecosystem == "pip" and (folder / "pyproject.toml").exists()):
+                yield f"there is nothing of {ecosystem} in {directory}"
+    yield from (f"{module} is not updated" for module in sorted(modules))
+
+
+def wrong_form(document: Document) -> Iterator[str]:
+    """What GitHub requires of an issue form, without which it does not show it.
+
+    https://docs.github.com/en/communities/using-templates-to-encourage-useful-issues-and-pull-requests/syntax-for-issue-forms
+    """
+    yield from (f"{key} is missing" for key in ("name", "description", "body") if not document.get(key))
+    body = document.get("body", [])
+    fields = [field for field in body if field["type"] != "markdown"]
+    if not fields:
+        yield "there is no field"
+    identifiers = [field.get("id") for field in fields]
+    if len(set(identifiers)) < len(identifiers):
+        yield "two fields have one id"
+    for field in body:
+        required = {"markdown": {"value"}, "dropdown": {"label", "options"}}.get(field["type"], {"label"})
+        if field["type"] not in ("markdown", "input", "textarea", "dropdown", "checkboxes"):
+            yield f"{field['type']} is no type of a field"
+        elif missing := required - set(field["attributes"]):
+            yield f"{field['type']} lacks {sorted(missing)}"
+
+
+def wrong_hooks(document: Document) -> Iterator[str]:
+    """A hook runs a program of the project's environment, whose version requirements/dev.in has."""
+    pinned = set(re.findall(r"^([\w-]+)[^=\n]*==", (ROOT / "requirements" / "dev.in").read_text(), re.MULTILINE))
+    for repository in document["repos"]:
+        for hook in repository["hooks"]:
+            program, *_ = hook.get("entry", "").split()
+            if repository["repo"] != "local" or Path(program).parent != Path(".venv/bin") or Path(program).name not in pinned:
+                yield f"{hook['id']} does not run a pinned program of .venv"
+
+
+FILES = [
+    (ROOT / ".github" / "dependabot.yml", wrong_updates),
+    (ROOT / ".pre-commit-config.yaml", wrong_hooks),
+    *((path, wrong_form) for path in ISSUE_FORMS),
+]
+
+
+@pytest.mark.parametrize(("path", "rule"), FILES, ids=lambda value: getattr(value, "name", ""))
+def test_a_file_for_a_tool_is_right(path: Path, rule: Callable[[Document], Iterator[str]]) -> None:
+    assert list(rule(read(path.read_text()))) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "text", "problems"),
+    [
+        (
+            wrong_updates,
+            "{version: 1, updates: [{package-ecosystem: gomod, directories: [/tools/gone, /tools/engine]}]}",
+            [
+                "the version is not 2",
+                "gomod is not grouped and weekly",
+                "there is nothing of gomod in /tools/gone",
+                "/tools/actionlint is not updated",
+            ],
+        ),
+        (wrong_form, "{name: a, body: []}", ["description is missing", "body is missing", "there is no field"]),
+        (
+            wrong_form,
+            "{name: a, description: b, body: [{type: input, id: a, attributes: {}}, {type: choice, id: a, attributes: {}}]}",
+            ["two fields have one id", "input lacks ['label']", "choice is no type of a field"],
+        ),
+        (
+            wrong_hooks,
+            "{repos: [{repo: local, hooks: [{id: a, entry: ruff check}, {id: b, entry: .venv/bin/ruff format}]}]}",
+            ["a does not run a pinned program of .venv"],
+        ),
+    ],
+)
+def test_what_is_wrong_with_it_is_found(rule: Callable[[Document], Iterator[str]], text: str, problems: list[str]) -> None:
+    assert list(rule(read(text))) == problems
+
+
+def test_issues_are_filed_with_a_form() -> None:
+    assert {path.stem for path in ISSUE_FORMS} == {"bug_report", "feature_request"}
+    assert read((ROOT / ".github" / "ISSUE_TEMPLATE" / "config.yml").read_text()) == {"blank_issues_enabled": False}
+    assert (ROOT / "SECURITY.md").exists(), "GitHub shows its link for security reports only then"

@@ -1,4 +1,4 @@
-"""The command `pulumi-llm chat`: one question from a shell, or a conversation at a prompt, both streamed."""
+"""The command `pulumi-llm chat`: one message from the shell, or a conversation at a prompt. Answers are streamed."""
 
 import asyncio
 import contextlib
@@ -13,24 +13,24 @@ from pulumi_llm.cli.chat_client import ChatError, Service, UsageError
 from pulumi_llm.cli.chat_screen import Screen
 
 HELP = """\
-/help          this list
-/models        the models that the service has
-/model NAME    go on with another model; without NAME, tell the present one
-/system TEXT   how the model shall behave; without TEXT, the service's default
+/help          show this list
+/models        list the models of the service
+/model NAME    change to another model; without NAME, show the current one
+/system TEXT   set how the model should behave; without TEXT, use the service's default
 /clear         forget the conversation
-/exit          leave, as do Ctrl-C and Ctrl-D at the prompt
-A backslash at a line's end continues the message on the next line; Ctrl-C during an answer stops it."""
+/exit          leave; Ctrl-C and Ctrl-D at the prompt do the same
+End a line with a backslash to continue the message on the next line. Press Ctrl-C during an answer to stop it."""
 
 
 def run(*, endpoint: str, api_key: str, message: str, model: str, system_prompt: str, max_tokens: int) -> None:
-    """Ask `message` once ("-" reads it from standard input), or hold a conversation where there is none.
+    """Send `message` ("-": read it from standard input) and print the answer. If it is empty, hold a conversation.
 
-    Exits with 1 after an error of the service or of the way to it, with 2 where an argument is wrong and with 130 after
-    Ctrl-C during a single answer.
+    The exit code is 1 after an error of the service or of the connection, 2 if an argument is wrong, and 130 after Ctrl-C
+    during a single answer.
     """
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a character is no reason to stop
+            stream.reconfigure(errors="replace")  # do not stop because the terminal lacks a character
     conversation = Conversation(model, system_prompt, max_tokens)
     try:
         service = Service(endpoint, api_key)
@@ -61,9 +61,9 @@ async def _ask_once(service: "Service", body: dict[str, object]) -> None:
 
 def _talk(service: "Service", conversation: "Conversation") -> None:
     with contextlib.suppress(ImportError):
-        import readline as readline  # noqa: PLC0414  # once imported, it gives input() line editing and a history
+        import readline as readline  # noqa: PLC0414  # importing it gives input() line editing and a history
     screen = Screen(Console())
-    # One loop for all turns; Ctrl-C cancels what runs in it.
+    # One event loop for all turns; Ctrl-C cancels the task that runs in it.
     with asyncio.Runner() as runner:
         try:
             prompt = Prompt(service, conversation, screen, runner)
@@ -78,7 +78,7 @@ def _talk(service: "Service", conversation: "Conversation") -> None:
 
 
 def _read() -> str:
-    """One message: a line, and the next one after each line that ends with a backslash."""
+    """Read one message. A backslash at the end of a line continues it on the next line."""
     lines = [input("> ")]
     while lines[-1].endswith("\\"):
         lines[-1] = lines[-1][:-1]
@@ -88,7 +88,7 @@ def _read() -> str:
 
 @dataclass
 class Conversation:
-    """What is sent with a message. An empty `model` or `system_prompt` leaves the choice to the service."""
+    """What is sent with each message. If `model` or `system_prompt` is empty, the service uses its default."""
 
     model: str
     system_prompt: str
@@ -100,23 +100,23 @@ class Conversation:
         return {"message": message, "max_tokens": self.max_tokens, **{k: v for k, v in chosen.items() if v}}
 
     def keep(self, message: str, answer: str) -> None:
-        """Add a whole turn. One without any text is left out: the service takes no empty turn."""
+        """Add a finished turn. An answer without text is left out, because the service accepts no empty turn."""
         if answer.strip():
             self.history += [{"role": "user", "content": message}, {"role": "assistant", "content": answer}]
 
 
 class Prompt:
-    """What a line at the prompt does: it is a command or a message."""
+    """Runs the lines that are typed at the prompt: commands and messages."""
 
     def __init__(self, service: "Service", conversation: Conversation, screen: "Screen", runner: asyncio.Runner) -> None:
         self._service = service
         self._conversation = conversation
         self._screen = screen
         self._runner = runner
-        self._again = ""  # the message that an empty line sends again
+        self._again = ""  # the message to send again after an empty line
 
     def turn(self, line: str) -> bool:
-        """Act on what was typed. False: leave."""
+        """Run one line. Returns False to leave."""
         try:
             if command := re.fullmatch(r"(/[a-z]+)(?:\s+(.*))?", line, re.DOTALL):
                 return self._command(command[1], command[2] or "")

@@ -1,4 +1,4 @@
-"""The client of `pulumi-llm chat`: the service's stream over HTTP, read event by event."""
+"""The HTTP client of `pulumi-llm chat`: reads the service's stream event by event."""
 
 import errno
 import re
@@ -13,12 +13,12 @@ from llm_gateway.http.client import HttpClient, HttpError, Response
 from pulumi_llm.cli.chat_screen import Screen, visible
 
 CONNECT_SECONDS = 10.0
-# Seconds without any byte after which an answer is given up. A service that waits for its model sends comments meanwhile.
+# Give up after this many seconds without any byte. A service that waits for its model sends comments in the meantime.
 SILENCE_SECONDS = 30.0
 
 
 class ChatError(Exception):
-    """A call that failed; its text is one line. `retry_after` is how long the service asks to wait, such as "7 s"."""
+    """A call failed; the text is one line. `retry_after` is how long the service asks to wait, such as "7 s"."""
 
     def __init__(self, code: str, message: str, request_id: str = "", retry_after: str = "") -> None:
         request = f" (request {request_id})" if request_id else ""
@@ -32,7 +32,7 @@ class UsageError(ChatError):
 
 @dataclass
 class Answer:
-    """A whole answer. `first_token` and `seconds` are in seconds from the moment before the request was sent."""
+    """A complete answer. `first_token` and `seconds` are in seconds since just before the request was sent."""
 
     request_id: str
     model: str = ""
@@ -44,7 +44,7 @@ class Answer:
     stop_reason: str = ""
 
     def summary(self) -> str:
-        """One line. The rate is the output tokens over all the seconds, the wait for the first one included."""
+        """One line about the answer. The token rate includes the wait for the first token."""
         first = "" if self.first_token is None else f"first token {self.first_token:.2f} s · "
         rate = self.output_tokens / max(self.seconds, 0.001)
         reason = "" if self.stop_reason == "end_turn" else f" · stopped: {self.stop_reason}"
@@ -59,9 +59,9 @@ class _Error(msgspec.Struct):
 
 
 class _Data(msgspec.Struct):
-    """Every field of an event, and of an error's body: the service's own shape or the bare message of what stands before it.
+    """The fields of all events and of an error's body, which is the service's own, or only a `message` of API Gateway.
 
-    A client reads leniently: a stop reason that it does not know is no failure.
+    The client is lenient: an unknown stop reason is not an error.
     """
 
     request_id: str = ""
@@ -83,7 +83,7 @@ class _Models(msgspec.Struct):
 
 
 class Service:
-    """The service at an endpoint. Raises `ChatError`, whose text never has the API key in it."""
+    """The service at an endpoint. Its methods raise `ChatError`, whose text never contains the API key."""
 
     def __init__(self, endpoint: str, api_key: str) -> None:
         self.base = _base(endpoint)
@@ -103,7 +103,7 @@ class Service:
             raise self._error("malformed_response", f"{self.base}/v1/models is no list of models") from None
 
     async def ask(self, body: dict[str, object], screen: Screen) -> Answer:
-        """Stream an answer to `screen` and return it when it is whole."""
+        """Stream the answer to `screen`, and return it when it is complete."""
         try:
             content = msgspec.json.encode(body)
         except UnicodeEncodeError:
@@ -146,8 +146,8 @@ class Service:
                         answer.stop_reason, answer.seconds = data.stop_reason, time.monotonic() - start
                         return answer
                     case _:
-                        told = data.error
-                        raise self._error(told.code, told.message, told.request_id or answer.request_id)
+                        error = data.error
+                        raise self._error(error.code, error.message, error.request_id or answer.request_id)
         raise self._error("stream_interrupted", "the answer broke off before its end", answer.request_id)
 
     async def _send(self, method: str, path: str, body: bytes) -> Response:
@@ -166,19 +166,19 @@ class Service:
 
     def _refused(self, status: int, headers: dict[str, str], body: bytes) -> ChatError:
         try:
-            told = msgspec.json.decode(body, type=_Data)
+            data = msgspec.json.decode(body, type=_Data)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            told = _Data()
+            data = _Data()
         wait = headers.get("retry-after", "") if status in (429, 503) else ""
         return self._error(
-            told.error.code or f"http_{status}",
-            told.error.message or told.message or f"{self.base} answered with the HTTP status {status} and no more",
-            told.error.request_id or headers.get("x-request-id", ""),
+            data.error.code or f"http_{status}",
+            data.error.message or data.message or f"{self.base} answered with the HTTP status {status} and no more",
+            data.error.request_id or headers.get("x-request-id", ""),
             f"{wait} s" if wait.isdigit() else wait and f"until {wait}",
         )
 
     def _broken(self, error: HttpError) -> ChatError:
-        """What a failure on the way to the service or back means to the one who waits."""
+        """The error to show for a failure of the connection."""
         match error:
             case http_client.ConnectError() if f"[Errno {errno.ECONNREFUSED}]" in str(error):
                 return self._error("connection_refused", f"nothing listens at {self.base}; is the service running?")
@@ -197,12 +197,12 @@ class Service:
 
 
 def _base(endpoint: str) -> str:
-    """The endpoint without a slash at its end. No error repeats it: a key may have been given in its place."""
+    """The endpoint without its final slash. Errors do not repeat it, because the user may have given a key by mistake."""
     text = endpoint.strip()
     try:
         parts = urlsplit(text)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number, a bracket that isn't closed
+    except ValueError:  # the port is not a number, or a bracket is not closed
         good = False
     if not good or not re.fullmatch(r"[\x21-\x7e]+", text) or re.search("[@?#]", text):
         what = "it must be a URL such as https://example.com/api, without a user name, a query or a fragment"
@@ -214,20 +214,20 @@ _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
 class SseDecoder:
-    """Server-Sent Events from bytes that may be split anywhere.
+    """Decodes Server-Sent Events from bytes that may be split anywhere. `id` and `retry` are ignored.
 
-    https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation; `id` and `retry` are not kept.
+    https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
     """
 
     def __init__(self) -> None:
         self._rest = b""
-        self._after_return = False  # the last byte was \r: a \n that comes now belongs to it
+        self._after_return = False  # the last byte was \r; a \n at the start of the next data belongs to it
         self._first = True
         self._name = ""
         self._data: list[str] = []
 
     def feed(self, data: bytes) -> list[tuple[str, str]]:
-        """The names and the data of the events that `data` completes."""
+        """Return (name, data) of each event that `data` completes."""
         if not data:
             return []
         if self._after_return:

@@ -1,4 +1,4 @@
-"""How an answer is shown while it comes."""
+"""Shows an answer while it is streamed."""
 
 import sys
 
@@ -6,15 +6,15 @@ from rich.console import Console
 
 
 class Screen:
-    """Where an answer appears as it streams: its text on stdout, all else on `notes` (None: nowhere)."""
+    """Writes the text of an answer to stdout, and everything else to `notes` (None: nowhere)."""
 
     def __init__(self, notes: Console | None) -> None:
         self._notes = notes
         self._terminal = sys.stdout.isatty()
-        # A single answer in a pipe is the answer's text as it is and nothing else.
+        # A single answer in a pipe consists of its unchanged text and nothing else.
         self._bare = not self._terminal and (notes is None or notes.stderr)
-        self._shown = ""  # what the last piece was, and
-        self._open = False  # whether it left its line open
+        self._shown = ""  # the kind of the last piece: "answer" or "reasoning"
+        self._open = False  # whether its line has no end yet
 
     def note(self, text: str, style: str = "dim") -> None:
         if self._notes is not None:
@@ -36,14 +36,14 @@ class Screen:
         self._shown, self._open = "answer", not self._bare and not text.endswith("\n")
 
     def end(self) -> None:
-        """End the line that is open."""
+        """End the current line if it has no end yet."""
         if self._open:
             (sys.stdout if self._shown == "answer" or self._notes is None else self._notes.file).write("\n")
             sys.stdout.flush()
         self._shown, self._open = "", False
 
 
-# Control characters but for tab and line feed: a model's text must not drive the terminal.
+# Control characters except tab and line feed: the text of a model must not control the terminal.
 _CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in (0x09, 0x0A)}
 
 

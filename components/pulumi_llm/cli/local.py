@@ -30,7 +30,7 @@ def run(
     faults: list[str],
     config: list[str],
 ) -> None:
-    """Run until Ctrl-C. What cannot be done ends the command with one line on standard error and the exit code 1 or 2."""
+    """Run until Ctrl-C. An error ends the command with one line on standard error for each problem, and exit code 1 or 2."""
     try:
         from pulumi_llm_local.program.graph import GraphError
         from pulumi_llm_local.run.supervisor import LocalError
@@ -75,19 +75,19 @@ def _options(
     faults: list[str],
     config: list[str],
 ) -> "Options":
-    """The options, checked all at once."""
+    """Check all options, and report every problem at once."""
     from pulumi_llm_local.run.supervisor import Options
     from pulumi_llm_local.upstreams.fault import parse_fault
     from pulumi_llm_local.upstreams.model_url import ModelUrl
     from pulumi_llm_local.upstreams.stand_in_model import StandInModel
 
-    wrong: list[str] = []
+    problems: list[str] = []
     if bedrock not in ("local", "aws"):
-        wrong.append(f"--bedrock: must be 'local' or 'aws', not {bedrock!r}")
+        problems.append(f"--bedrock: must be 'local' or 'aws', not {bedrock!r}")
     if bedrock == "aws" and (model_url or faults):
-        wrong.append("--bedrock aws: calls Amazon Bedrock itself, so --model-url and --fault have nothing to act on")
+        problems.append("--bedrock aws: calls Amazon Bedrock itself, so --model-url and --fault have nothing to act on")
     if model_url and not model_url.startswith(("http://", "https://")):
-        wrong.append(f"--model-url: must be an address such as http://localhost:11434/v1, not {model_url!r}")
+        problems.append(f"--model-url: must be an address such as http://localhost:11434/v1, not {model_url!r}")
     delays = model_delay.split(",")
     first = token = 0.0
     try:
@@ -95,22 +95,22 @@ def _options(
         if len(delays) > 2 or first < 0 or token < 0:
             raise ValueError
     except ValueError:
-        wrong.append(f"--model-delay: must be seconds, FIRST or FIRST,TOKEN, such as 0.3,0.02, not {model_delay!r}")
+        problems.append(f"--model-delay: must be seconds, FIRST or FIRST,TOKEN, such as 0.3,0.02, not {model_delay!r}")
     parsed: list[Fault] = []
     for fault in faults:
         try:
             parsed.append(parse_fault(fault))
         except ValueError as error:
-            wrong.append(f"--fault: {error}")
+            problems.append(f"--fault: {error}")
     overrides: dict[str, Any] = {}
     for setting in config:
         key, equals, value = setting.partition("=")
         if not key or not equals:
-            wrong.append(f"--config: must be KEY=VALUE, such as api.daily_quota=50, not {setting!r}")
+            problems.append(f"--config: must be KEY=VALUE, such as api.daily_quota=50, not {setting!r}")
         else:
             overrides[key] = _value(value)
-    if wrong:
-        _fail("\n".join(wrong), 2)
+    if problems:
+        _fail("\n".join(problems), 2)
     model = ModelUrl(model_url) if model_url else StandInModel(first_delay=first, token_delay=token)
     return Options(
         directory=Path(directory).resolve(),
@@ -124,7 +124,7 @@ def _options(
 
 
 def _value(text: str) -> Any:
-    """A setting's value: JSON where it is JSON, else the text itself."""
+    """The value of a setting: parsed if it is JSON, otherwise the text itself."""
     try:
         return json.loads(text)
     except ValueError:
@@ -132,7 +132,7 @@ def _value(text: str) -> Any:
 
 
 def _ready(options: "Options", run: "Running", seconds: float) -> str:
-    """What a person needs to know next, each line to be pasted as it is."""
+    """What the user needs next: addresses, and commands to paste unchanged."""
     api = run.apis[0]
     others = [f"  also     {other.url}" + (f"  key {other.keys[0]}" if other.keys else "") for other in run.apis[1:]]
     install = "" if find_spec("openai") else "pip install openai && "
@@ -150,7 +150,7 @@ def _ready(options: "Options", run: "Running", seconds: float) -> str:
             "",
             api.curl(),
             "",
-            # The other two do not sign.
+            # The OpenAI client and the terminal client do not sign requests.
             *([] if api.signing else ["With the OpenAI client:", "", install + api.openai(sys.executable), ""]),
             *([] if api.signing else ["In the terminal:", "", api.chat(_command()), ""]),
             "Ctrl-C stops everything.",
@@ -159,7 +159,7 @@ def _ready(options: "Options", run: "Running", seconds: float) -> str:
 
 
 def _command() -> str:
-    """How this command is called from where the user stands."""
+    """How the user calls this command from the current folder."""
     path = Path(sys.argv[0])
     if not path.is_absolute():
         return str(path)
@@ -167,7 +167,7 @@ def _command() -> str:
 
 
 def _has_browser() -> bool:
-    """Whether a browser would open a window; a text browser in this terminal is not meant."""
+    """Whether a graphical browser can open. A text browser in this terminal does not count."""
     graphical = sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     return graphical and sys.stdout.isatty()
 

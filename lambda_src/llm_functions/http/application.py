@@ -17,10 +17,11 @@ import msgspec
 from llm_functions.api_formats import chat as chat_api
 from llm_functions.api_formats import openai_chat
 from llm_functions.http.event_stream import EventStreamWriter, Send, routing_headers
+from llm_functions.request_context import caller_from_context, caller_from_identity
 from llm_gateway import environment, errors
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Event, Start
-from llm_gateway.identity.caller import ANONYMOUS, Caller, caller_from_context, caller_from_identity
+from llm_gateway.identity.caller import ANONYMOUS, Caller
 from llm_gateway.operations import MAX_BODY_BYTES, OPERATIONS
 from llm_gateway.pipeline import Gateway, answer
 from llm_gateway.request import ChatRequest

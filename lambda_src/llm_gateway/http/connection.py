@@ -2,14 +2,13 @@
 
 import asyncio
 import select
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from llm_gateway.http.errors import ConnectionCut, HttpError, MalformedResponse, ReadTimeout, ResponseTimeout, one_line
 
 if TYPE_CHECKING:
-    from llm_gateway.http.pool import Pool
     from llm_gateway.http.wire import Origin
 
 # Up to this size head and body leave in one write, hence in one TLS record and one segment where they fit.
@@ -17,6 +16,18 @@ ONE_WRITE = 64 * 1024
 # How much of a body's rest is read so that its connection can be kept. What it saves is a TLS handshake.
 RUN_OUT_SECONDS = 1.0
 RUN_OUT_BYTES = 64 * 1024
+
+
+class Owner(Protocol):
+    """Keeps connections; each connection reports to its owner. The client's owner is its pool."""
+
+    def add(self, connection: "Connection") -> None: ...  # it is open
+
+    def give(self, connection: "Connection") -> None: ...  # it can be used again
+
+    def drop(self, connection: "Connection") -> None: ...  # it can no longer be used
+
+    def lost(self, connection: "Connection") -> None: ...  # it is closed
 
 
 class Exchange:
@@ -94,13 +105,13 @@ class Exchange:
 class Connection(asyncio.Protocol):
     """One connection: feeds what comes to the parser, whose callbacks (`on_…`) fill the exchange that is under way."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, origin: "Origin", pool: "Pool", max_head: int, max_buffer: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, origin: "Origin", owner: Owner, max_head: int, max_buffer: int) -> None:
         self.loop = loop
         self.origin = origin
         self.transport: asyncio.Transport
         self.timer: asyncio.TimerHandle | None = None
         self.idle_since = 0.0
-        self._pool = pool
+        self._owner = owner
         self._max_head = max_head
         self._max_buffer = max_buffer
         self._parser = HttpResponseParser(self)
@@ -191,12 +202,12 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-        self._pool.add(self)
+        self._owner.add(self)
 
     def data_received(self, data: bytes) -> None:
         exchange = self._exchange
         if exchange is None:
-            self._pool.drop(self)  # nobody asked
+            self._owner.drop(self)  # nobody asked
             return
         exchange.started = True
         buffered = exchange.buffered
@@ -228,7 +239,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._peer_closed(exc)
-        self._pool.lost(self)
+        self._owner.lost(self)
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
@@ -254,7 +265,7 @@ class Connection(asyncio.Protocol):
             return
         if exchange.head_only:
             self._parser = HttpResponseParser(self)  # the old one waits for the body that HEAD has not
-        self._pool.give(self)
+        self._owner.give(self)
 
     # The parser's side.
 

@@ -1,4 +1,4 @@
-"""Who calls: API keys, and what the authorizer or API Gateway found.
+"""Who calls: the caller, and the credentials that a request carries.
 
 A key is a random string of 128 bits or more, so its plain SHA-256 is safe to store: there is nothing to guess. The authorizer
 turns a key into a `Caller`; every transport hands that `Caller` to the pipeline.
@@ -6,11 +6,8 @@ turns a key into a `Caller`; every transport hands that `Caller` to the pipeline
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, cast
 
 import msgspec
-
-from llm_gateway.errors import missing_api_key
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -43,32 +40,3 @@ def presented_token(headers: Mapping[str, str]) -> str | None:
     value = next((value for name, value in headers.items() if name.lower() == "authorization"), "")
     scheme, _, token = value.partition(" ")
     return (token.strip() or None) if scheme.lower() == "bearer" else None
-
-
-def caller_context(caller: Caller) -> dict[str, str]:
-    """A caller as an API Gateway authorizer hands it on: flat strings."""
-    return {"tenant": caller.tenant, "key": caller.key, "models": ",".join(caller.models)}
-
-
-def caller_from_context(context: Any) -> Caller:
-    """The caller that the authorizer found. Raises 401 where no authorizer spoke."""
-    if not isinstance(context, dict) or "tenant" not in context:
-        raise missing_api_key()
-    context = cast("dict[str, Any]", context)
-    models = str(context.get("models", ""))
-    return Caller(
-        tenant=str(context["tenant"]),
-        key=str(context.get("key", "")),
-        models=tuple(models.split(",")) if models else (),
-    )
-
-
-def caller_from_identity(identity: Any) -> Caller:
-    """The caller that signed with AWS credentials, as API Gateway names it. Raises 401 where it names none."""
-    if not isinstance(identity, dict):
-        raise missing_api_key()
-    identity = cast("dict[str, Any]", identity)
-    account, arn = identity.get("accountId"), identity.get("userArn")
-    if not account or not arn:
-        raise missing_api_key()
-    return Caller(tenant=str(account), key=str(arn))

@@ -230,6 +230,7 @@ def test_the_zip_holds_what_a_function_needs(zipped: zipfile.ZipFile) -> None:
     assert packages() <= {name.partition("/")[0] for name in names}
     assert sources() <= set(names)
     assert [name for name in names if name.startswith(("h11/", "bin/")) or ".dist-info/" in name] == []
+    assert [name for name in names if name.endswith("/py.typed")] == [], "no function reads it"
     # Lambda's own bound is 50 MB; the aim is a short cold start.
     assert sum(entry.compress_size for entry in zipped.infolist()) < 3_000_000
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from llm_gateway.identity.caller import Caller, caller_from_context, key_hash
+from llm_functions.request_context import caller_from_context
+from llm_gateway.identity.caller import Caller, key_hash
 from llm_gateway.identity.keys import item
 
 pytestmark = pytest.mark.timeout(20)

@@ -171,6 +171,7 @@ def test_every_source_is_in_it_and_what_a_component_reads(wheel: Path) -> None:
         files = (path for path in (ROOT / place / package).rglob("*") if path.is_file() and path.suffix != ".pyc")
         assert {path.relative_to(ROOT / place).as_posix() for path in files} <= names
     assert {"pulumi_llm/models/catalogue.toml", "pulumi_llm/base/lambda.zip"} <= names
+    assert {"pulumi_llm/py.typed", "llm_gateway/py.typed"} <= names, "type checkers ignore the annotations without it"
     assert lock == (ROOT / "requirements" / "lambda.txt").read_bytes()
     assert {name.partition("/")[0] for name in names if ".dist-info" not in name} == set(PACKAGES)
 

@@ -1,0 +1,38 @@
+"""The caller in API Gateway's request context: as the authorizer writes it there, and as the functions read it.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
+"""
+
+from typing import Any, cast
+
+from llm_gateway.errors import missing_api_key
+from llm_gateway.identity.caller import Caller
+
+
+def caller_context(caller: Caller) -> dict[str, str]:
+    """The context that the authorizer returns for a caller. API Gateway passes on strings, numbers and booleans only."""
+    return {"tenant": caller.tenant, "key": caller.key, "models": ",".join(caller.models)}
+
+
+def caller_from_context(context: Any) -> Caller:
+    """The caller in the authorizer's context. Raises the error 401 if there is none."""
+    if not isinstance(context, dict) or "tenant" not in context:
+        raise missing_api_key()
+    context = cast("dict[str, Any]", context)
+    models = str(context.get("models", ""))
+    return Caller(
+        tenant=str(context["tenant"]),
+        key=str(context.get("key", "")),
+        models=tuple(models.split(",")) if models else (),
+    )
+
+
+def caller_from_identity(identity: Any) -> Caller:
+    """The caller that signed the request with AWS credentials. Raises the error 401 if API Gateway names none."""
+    if not isinstance(identity, dict):
+        raise missing_api_key()
+    identity = cast("dict[str, Any]", identity)
+    account, arn = identity.get("accountId"), identity.get("userArn")
+    if not account or not arn:
+        raise missing_api_key()
+    return Caller(tenant=str(account), key=str(arn))

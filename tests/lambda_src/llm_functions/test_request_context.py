@@ -1,0 +1,23 @@
+"""A caller on its way through API Gateway."""
+
+from typing import Any
+
+import pytest
+
+from llm_functions.request_context import caller_context, caller_from_context
+from llm_gateway.errors import GatewayError
+from llm_gateway.identity.caller import Caller
+
+
+@pytest.mark.parametrize("caller", [Caller("acme", "ci"), Caller("acme", "ci", ("one",)), Caller("a", "", ("one", "two"))])
+def test_a_caller_survives_api_gateway(caller: Caller) -> None:
+    context = caller_context(caller)
+    assert all(isinstance(value, str) for value in context.values())
+    assert caller_from_context(context) == caller
+
+
+@pytest.mark.parametrize("context", [None, {}, {"principalId": "x"}, {"key": "ci", "models": ""}])
+def test_without_an_authorizers_word_nobody_calls(context: Any) -> None:
+    with pytest.raises(GatewayError) as refused:
+        caller_from_context(context)
+    assert (refused.value.status, refused.value.code) == (401, "missing_api_key")
