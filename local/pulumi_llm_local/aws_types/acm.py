@@ -10,7 +10,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
         replaced_by=(
             "certificateAuthorityArn domainName keyAlgorithm subjectAlternativeNames validationMethod validationOptions"
         ),
-        # Certificates: the provider's own value for one that isn't validated
+        # NONE is the provider's own value for one that isn't validated
         rules={
             "validationMethod": ValueRule(PROVIDER_DOCS + "acm/certificate/", values=("DNS", "EMAIL", "HTTP", "NONE")),
         },

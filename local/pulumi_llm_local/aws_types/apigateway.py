@@ -1,4 +1,4 @@
-"""API Gateway's REST APIs."""
+"""API Gateway's REST APIs, whose model in botocore has hardly any bounds."""
 
 from collections.abc import Mapping
 from string import ascii_letters, digits
@@ -63,7 +63,6 @@ TYPES: Final[Mapping[str, AwsType]] = {
         outputs=_api_key,
         replaced_by="value",
         stateful="callers were given it by hand",
-        # API Gateway, whose model has hardly any bounds
         rules={"value": ValueRule(_QUOTAS, low=20, high=128)},
     ),
     "aws:apigateway/authorizer:Authorizer": AwsType(

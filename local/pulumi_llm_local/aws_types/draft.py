@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pulumi_llm_local.aws_types.values import UNKNOWN
 
+ACCOUNT: Final = "123456789012"
 CREATED: Final = "2026-01-01T00:00:00Z"
 """When every resource was created."""
 
@@ -21,7 +22,7 @@ AdaptName = Callable[[str, Mapping[str, Any]], str]
 class Place:
     """The account and region in which the resources live. Another seed gives other ids and names."""
 
-    account: str = "123456789012"
+    account: str = ACCOUNT
     region: str = "us-east-1"
     seed: str = ""
 

@@ -32,7 +32,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
         ),
         stateful="its items are lost with it",
         api="dynamodb CreateTable UpdateTimeToLive UpdateContinuousBackups",
-        # DynamoDB: a table's schema and capacities stand flat in the SDK
+        # A table's schema and capacities stand flat in the SDK
         rules={
             "name": ValueRule(_API + "CreateTable.html", low=3, high=255, pattern="[a-zA-Z0-9_.-]+"),
             "attributes": ValueRule(_API + "CreateTable.html", member="AttributeDefinitions"),

@@ -115,7 +115,6 @@ TYPES: Final[Mapping[str, AwsType]] = {
             "attachmentCount": 0,
         },
         replaced_by="description name namePrefix path",
-        # IAM: a role's inline policies count together; a trust policy's 2048 can be raised to 4096
         rules={"policy": ValueRule(_QUOTAS, member="PolicyDocument", high=6144, size=_visible, unit=_POLICY_TEXT)},
     ),
     "aws:iam/role:Role": AwsType(
@@ -128,6 +127,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
             "maxSessionDuration": 3600,
         },
         replaced_by="name namePrefix path",
+        # A role's inline policies count together; a trust policy's 2048 can be raised to 4096.
         rules={
             "assumeRolePolicy": ValueRule(
                 _QUOTAS, member="AssumeRolePolicyDocument", high=4096, size=_visible, unit=_POLICY_TEXT

@@ -125,7 +125,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
         # durableConfig (only when it comes or goes) and tenancyConfig: the source of provider 6.
         replaced_by="durableConfig name packageType tenancyConfig",
         api="lambda CreateFunction CreateFunction.Code",
-        # Lambda: more bounds below, for what they are depends on where the function runs
+        # More bounds are in `_function_rules`: they depend on where the function runs.
         rules={
             "name": ValueRule(AWS_DOCS + "lambda/latest/api/API_CreateFunction.html", high=64, pattern="[a-zA-Z0-9-_]+"),
             "environment.variables": ValueRule(_QUOTAS, high=4096, size=_bytes_of_variables, unit="byte"),

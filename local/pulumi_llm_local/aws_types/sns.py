@@ -17,7 +17,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
         },
         replaced_by="fifoTopic name namePrefix",
         stateful="its subscribers have to confirm again",
-        # SNS and SQS take their settings as a map of texts
+        # SNS takes its settings as a map of texts
         adapt_name=fifo_name,
         rules={
             "name": ValueRule(_API, high=256, pattern=r"[a-zA-Z0-9_-]+(\.fifo)?"),

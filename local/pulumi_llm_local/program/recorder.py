@@ -13,7 +13,6 @@ from pulumi_llm_local.aws_types import registry
 from pulumi_llm_local.aws_types.draft import Place
 
 STACK_TYPE = "pulumi:pulumi:Stack"
-ACCOUNT = "123456789012"
 
 
 @dataclass
