@@ -30,11 +30,11 @@ import yaml
 from program import measure
 
 from pulumi_llm.base import bundle
+from pulumi_llm_local.aws_types.sdk import resource_class
 from pulumi_llm_local.engine import command
 from pulumi_llm_local.engine.cloud import FUNCTION, Cloud
 from pulumi_llm_local.engine.stack import Done, Stack
 from pulumi_llm_local.program import graph
-from pulumi_llm_local.program.arguments import resource_class
 
 ROUNDS = 5
 STACKS = ("dev", "prod")

@@ -41,15 +41,15 @@ _KINDS: dict[PropertyType, tuple[type | tuple[type, ...], str]] = {
 }
 
 
-def provider() -> "Served":
+def provider() -> "ComponentServer":
     """Serves every component that the package exports."""
     exported = [getattr(pulumi_llm, name) for name in pulumi_llm.__all__]
     components = [value for value in exported if inspect.isclass(value) and issubclass(value, Component)]
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    return Served(list(components), NAME, NAMESPACE, version)
+    return ComponentServer(list(components), NAME, NAMESPACE, version)
 
 
-class Served(ComponentProvider):
+class ComponentServer(ComponentProvider):
     """Takes arguments in the schema's names, and tells in these all that is wrong with them."""
 
     def construct(

@@ -15,7 +15,7 @@ from llm_gateway import errors
 from llm_gateway.operations import OPERATIONS
 from llm_gateway.routes import ROUTES_FILE, load
 from pulumi_llm.routing.providers import OWN_ENVIRONMENT_BYTES
-from pulumi_llm_local.program.arguments import revealed
+from pulumi_llm_local.aws_types.values import revealed
 from support import programs
 from support.programs import Recording, run_chat
 

@@ -16,7 +16,9 @@ from pulumi.provider.experimental.component import ComponentProvider
 
 import pulumi_llm
 from pulumi_llm.base.component import Component, output_names
-from pulumi_llm_local.program.arguments import problems, resource_class, revealed
+from pulumi_llm_local.aws_types.sdk import resource_class
+from pulumi_llm_local.aws_types.values import revealed
+from pulumi_llm_local.program.arguments import problems
 from pulumi_llm_local.program.recorder import Recorded
 from support import programs
 from support.programs import MODELS, Recording

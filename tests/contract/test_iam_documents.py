@@ -11,7 +11,7 @@ import pytest
 
 from contract.test_components import CASES, make
 from pulumi_llm.models.catalogue import catalogue
-from pulumi_llm_local.program.arguments import revealed
+from pulumi_llm_local.aws_types.values import revealed
 from support import iam_documents, programs
 from support.iam_documents import Document, document_problems, documents, permission_problems, size_problems
 from support.programs import REGION, Recording

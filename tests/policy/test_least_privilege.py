@@ -11,7 +11,7 @@ from llm_policies.documents import PLACES, is_open
 from llm_policies.escalation import ESCALATIONS
 from llm_policies.rule import Resource
 from llm_policies.testing import UNKNOWN, problems, resource
-from pulumi_llm_local.program import arguments
+from pulumi_llm_local.aws_types.sdk import takes
 from support.policies import BY_NAME, cases_by_rule
 
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
@@ -377,9 +377,7 @@ def test_every_action_of_a_way_to_more_rights_exists() -> None:
 @functools.cache
 def properties(token: str) -> frozenset[str]:
     return frozenset(
-        name
-        for name in {path.partition("[].")[0] for places in PLACES.values() for _, path in places}
-        if arguments.takes(token, name)
+        name for name in {path.partition("[].")[0] for places in PLACES.values() for _, path in places} if takes(token, name)
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from llm_policies import operations
 from llm_policies.rule import Resource
 from llm_policies.testing import UNKNOWN, resource
-from pulumi_llm_local.program import arguments
+from pulumi_llm_local.aws_types.sdk import takes
 from support.policies import BY_NAME, cases
 
 GROUP = "aws:cloudwatch/logGroup:LogGroup"
@@ -165,7 +165,7 @@ def test_the_table_of_taggable_types_is_the_sdks() -> None:
     for kind in (METHODS, "aws:s3/bucketPolicy:BucketPolicy", "aws:iam/rolePolicy:RolePolicy"):
         assert kind not in looked_at
     for kind in looked_at[::40]:
-        assert arguments.takes(kind, "tags")
+        assert takes(kind, "tags")
 
 
 (

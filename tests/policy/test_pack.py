@@ -16,7 +16,7 @@ from llm_policies.rule import Resource, Rule, judge, judge_stack
 from llm_policies.rules import RULES
 from llm_policies.testing import UNKNOWN, problems, resource, unverified
 from llm_policies.values import Value
-from pulumi_llm_local.program.arguments import resource_class
+from pulumi_llm_local.aws_types.sdk import resource_class
 from support import programs
 from support.foreign import plain
 from support.programs import ROOT, Recording

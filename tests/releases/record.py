@@ -9,9 +9,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pulumi_llm_local.aws_types.values import ARCHIVE, ASSET, SIGNATURE
 from pulumi_llm_local.engine.cloud import Cloud
 from pulumi_llm_local.engine.stack import Stack
-from pulumi_llm_local.program.arguments import ARCHIVE, ASSET, SIGNATURE
 
 RELEASES = Path(__file__).resolve().parent
 ROOT = RELEASES.parents[1]

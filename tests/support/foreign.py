@@ -13,8 +13,9 @@ from llm_policies.rule import Resource, judge, judge_stack
 from llm_policies.rules import RULES
 from llm_policies.taggable import TAGGABLE
 from llm_policies.values import UNKNOWN, Value
-from pulumi_llm_local.aws_types.computed_outputs import Place
-from pulumi_llm_local.program import arguments
+from pulumi_llm_local.aws_types import values
+from pulumi_llm_local.aws_types.draft import Place
+from pulumi_llm_local.aws_types.values import revealed
 from pulumi_llm_local.program.recorder import Recorded
 from support import programs
 from support.programs import ROOT, Recording
@@ -113,13 +114,13 @@ def _state(recorded: Recorded, preview: bool) -> dict[str, Any]:
     if not recorded.custom:
         return inputs
     given = {key: value for key, value in recorded.inputs.items() if value is not None}
-    _, state = programs.recorder.computed_outputs.outputs(recorded.type, recorded.name, given, Place(region=programs.REGION))
+    _, state = programs.recorder.registry.outputs(recorded.type, recorded.name, given, Place(region=programs.REGION))
     return {**dict.fromkeys(state, UNKNOWN), **inputs}
 
 
 def plain(value: Any) -> Any:
     """Recorded data as a rule reads it: secrets revealed, and what is unknown is `UNKNOWN`."""
-    return _with_unknowns(arguments.revealed(value))
+    return _with_unknowns(revealed(value))
 
 
 def _with_unknowns(value: Any) -> Any:
@@ -127,4 +128,4 @@ def _with_unknowns(value: Any) -> Any:
         return {key: _with_unknowns(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_with_unknowns(item) for item in value]
-    return UNKNOWN if isinstance(value, str) and arguments.UNKNOWN in value else value
+    return UNKNOWN if isinstance(value, str) and values.UNKNOWN in value else value

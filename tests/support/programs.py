@@ -17,9 +17,9 @@ from pulumi.runtime import rpc, settings
 from pulumi.runtime.stack import run_in_stack
 
 import pulumi_llm
-from pulumi_llm_local.aws_types.computed_outputs import Place
+from pulumi_llm_local.aws_types.draft import Place
+from pulumi_llm_local.aws_types.values import SECRET, SIGNATURE, revealed
 from pulumi_llm_local.program import recorder
-from pulumi_llm_local.program.arguments import SECRET, SIGNATURE, revealed
 from pulumi_llm_local.program.recorder import Recorded, Recorder
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,36 +1,48 @@
-"""Holds the values of an AWS resource's inputs against AWS's own models of its APIs, as botocore carries them.
+"""Checks the values of an AWS resource's inputs against AWS's own models of its APIs, as botocore carries them.
 
 The provider's SDK types most values as plain text and numbers; the API knows better: which texts it takes, how long they
 may be, between which bounds a number lies. A resource type is a create operation of a service, found by its name; an input
-is the operation's member of the same name. What the names don't tell, and what the models lack, is in `api_values_table`.
+is the operation's member of the same name. What the names don't tell, and what the models lack, is in the entry of the type.
 
 Only what is certain is refused. Left alone are types and inputs without a counterpart, unknowns, assets, values of another
-kind than the model's (`arguments` tells of those), and empty texts, lists and maps: the provider takes them for not given.
+kind than the model's (`arguments` reports those), and empty texts, lists and maps: the provider takes them for not given.
 """
 
 import difflib
 import functools
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, cast
 
-from pulumi_llm_local.aws_types.api_values_table import DEPENDENT, PROPERTIES, SERVICES, TAG_KEY, TAG_VALUE, TYPES, Rule
-from pulumi_llm_local.program.arguments import SIGNATURE, UNKNOWN, revealed, unwrapped
+from pulumi_llm_local.aws_types.aws_type import AWS_DOCS, AwsType, ValueRule
+from pulumi_llm_local.aws_types.registry import TYPES
+from pulumi_llm_local.aws_types.values import SIGNATURE, UNKNOWN, revealed, unwrapped
+from pulumi_llm_local.aws_types.wording import listed, shortened
+
+_TAGS: Final = AWS_DOCS + "tag-editor/latest/userguide/best-practices-and-strats.html"
+_TAG_KEY: Final = ValueRule(_TAGS, high=128)
+_TAG_VALUE: Final = ValueRule(_TAGS, high=256)
+_NOTHING_KNOWN: Final = AwsType()
 
 
 def problems(token: str, inputs: Mapping[str, Any]) -> list[str]:
-    """Tell which of a resource's values AWS would refuse, one line a problem, each naming the type and the property's path.
+    """List the values of a resource that AWS would refuse.
 
-    `token` is the resource's type, such as `aws:lambda/function:Function`; of another provider's there is nothing to tell.
-    The inputs are as `arguments.problems` takes them.
+    Args:
+        token: The resource's type, such as `aws:lambda/function:Function`. Another provider's has no problems.
+        inputs: The resource's inputs, as the engine gets them.
+
+    Returns:
+        One line for each problem, which names the type and the property's path.
     """
     if not token.startswith("aws:") or token.count(":") != 2:
         return []
-    rules = dict(PROPERTIES.get(token, {}))
-    if token in DEPENDENT:
-        for path, rule in DEPENDENT[token](cast("Mapping[str, Any]", revealed(inputs))).items():
+    entry = TYPES.get(token, _NOTHING_KNOWN)
+    rules = dict(entry.rules)
+    if entry.rules_by_inputs:
+        for path, rule in entry.rules_by_inputs(cast("Mapping[str, Any]", revealed(inputs))).items():
             rules[path] = replace(rule, member=rules[path].member) if path in rules else rule
     found: list[str] = []
     for name, value in inputs.items():
@@ -57,7 +69,7 @@ class Shape(Protocol):
 @functools.cache
 def counterpart(token: str, name: str) -> Shape | None:
     """Find the member of an operation that a resource's input stands for; None where there is no such member."""
-    rule, kind = PROPERTIES.get(token, {}).get(name), token.rpartition(":")[2]
+    rule, kind = TYPES.get(token, _NOTHING_KNOWN).rules.get(name), token.rpartition(":")[2]
     return next((shape for place in places(token) if (shape := _member(place, name, kind, rule))), None)
 
 
@@ -65,7 +77,7 @@ def counterpart(token: str, name: str) -> Shape | None:
 def places(token: str) -> tuple[Shape, ...]:
     """Find the structures whose members a type's inputs are, in the order to look in; none where there is no counterpart."""
     module, kind = token.split(":")[1].partition("/")[0], token.rpartition(":")[2].lower()
-    service, *paths = TYPES.get(token, SERVICES.get(module, module)).split()
+    service, *paths = (TYPES.get(token, _NOTHING_KNOWN).api or module).split()
     api = _service(service)
     if api is None:
         return ()
@@ -102,8 +114,8 @@ class _Service:
         return _held(found)
 
 
-def _member(structure: Shape, name: str, kind: str, rule: Rule | None) -> Shape | None:
-    """Find the member that a property stands for: as the table says, or by its name."""
+def _member(structure: Shape, name: str, kind: str, rule: ValueRule | None) -> Shape | None:
+    """Find the member that a property stands for: as its rule says, or by its name."""
     if rule is not None and rule.member:
         return _at_path(structure, rule.member)
     members = {member.lower(): shape for member, shape in structure.members.items()}
@@ -148,17 +160,17 @@ def _held(shape: Shape) -> Shape:
 class _At:
     """Where in a resource's inputs a value is."""
 
-    rules: Mapping[str, Rule]
-    """What the table says of the resource's properties."""
+    rules: Mapping[str, ValueRule]
+    """What the type's entry says of its properties."""
     path: str
-    """The path as the table has it, without positions."""
+    """The path as the rules have it, without positions."""
     shown: str
     secret: bool = False
 
     def below(self, key: str) -> "_At":
         plain = key.replace("_", "").replace("-", "").isalnum() and len(key) <= 60
         return replace(
-            self, path=f"{self.path}.{key}", shown=f"{self.shown}.{key}" if plain else f"{self.shown}[{_quoted(key)}]"
+            self, path=f"{self.path}.{key}", shown=f"{self.shown}.{key}" if plain else f"{self.shown}[{shortened(repr(key))}]"
         )
 
     def says(self, wanted: str, found: object) -> str:
@@ -194,7 +206,7 @@ def _problems(at: _At, shape: Shape | None, value: Any) -> Iterator[str]:
 _NUMBERS: Final = ("integer", "long", "float", "double")
 
 
-def _without_length(rules: Mapping[str, Rule], path: str) -> Mapping[str, Rule]:
+def _without_length(rules: Mapping[str, ValueRule], path: str) -> Mapping[str, ValueRule]:
     """Take out of the rules what is said of a list itself: of its values only their enumeration holds."""
     rule = rules.get(path)
     if rule is None:
@@ -202,10 +214,10 @@ def _without_length(rules: Mapping[str, Rule], path: str) -> Mapping[str, Rule]:
     return {**rules, path: replace(rule, low=None, high=None, size=None)}
 
 
-def _map_problems(at: _At, rule: Rule | None, shape: Shape | None, value: Mapping[str, Any]) -> Iterator[str]:
+def _map_problems(at: _At, rule: ValueRule | None, shape: Shape | None, value: Mapping[str, Any]) -> Iterator[str]:
     """Check an object's properties, or a map's keys and values; some maps are lists of pairs for the API."""
     if at.path == "tags":
-        yield from _entry_problems(at, TAG_KEY.limits, None, value, {**at.rules, "tags.*": TAG_VALUE})
+        yield from _entry_problems(at, _TAG_KEY.limits, None, value, {**at.rules, "tags.*": _TAG_VALUE})
         return
     if shape is not None and not _has_any(shape, value):
         shape = _list_of(shape)
@@ -244,7 +256,7 @@ def _pair(item: Shape, value: Mapping[str, Any]) -> tuple[Shape, Shape] | None:
 
 
 def _entry_problems(
-    at: _At, key_limits: Mapping[str, Any], shape: Shape | None, value: Mapping[str, Any], rules: Mapping[str, Rule]
+    at: _At, key_limits: Mapping[str, Any], shape: Shape | None, value: Mapping[str, Any], rules: Mapping[str, ValueRule]
 ) -> Iterator[str]:
     for key, item in value.items():
         entry = at.below(key)
@@ -253,8 +265,8 @@ def _entry_problems(
         yield from _problems(replace(entry, rules=rules, path=f"{at.path}.*"), shape, item)
 
 
-def _limits(rule: Rule | None, shape: Shape | None, kinds: Sequence[str]) -> Mapping[str, Any]:
-    """What bounds a value: the model, if it is of the value's kind, overruled by the table."""
+def _limits(rule: ValueRule | None, shape: Shape | None, kinds: Sequence[str]) -> Mapping[str, Any]:
+    """What bounds a value: the model, if it is of the value's kind, overruled by the rule."""
     limits: dict[str, Any] = {}
     if shape is not None and shape.type_name in kinds:
         limits |= shape.metadata
@@ -280,7 +292,7 @@ def _number_problems(at: _At, limits: Mapping[str, Any], value: float) -> Iterat
 def _text_problems(at: _At, limits: Mapping[str, Any], value: str) -> Iterator[str]:
     if not value or UNKNOWN in value:
         return
-    shown = "a secret string" if at.secret else _quoted(value)
+    shown = "a secret string" if at.secret else shortened(repr(value))
     if "enum" in limits:
         if value not in limits["enum"]:
             yield at.says(_choice(limits["enum"]), shown + _nearest(at, limits["enum"], value))
@@ -317,7 +329,7 @@ def _compiled(pattern: str) -> re.Pattern[str] | None:
 
 
 def _choice(values: Sequence[Any]) -> str:
-    return f"be {_listed(values)}" if len(values) <= 12 else "be a value that the API knows"
+    return f"be {listed(values, 'or')}" if len(values) <= 12 else "be a value that the API knows"
 
 
 def _nearest(at: _At, values: Sequence[Any], value: Any) -> str:
@@ -332,15 +344,5 @@ def _nearest(at: _At, values: Sequence[Any], value: Any) -> str:
     return f"; did you mean {found[0]!r}?" if found else ""
 
 
-def _listed(values: Iterable[Any]) -> str:
-    *rest, last = [repr(value) for value in values]
-    return f"{', '.join(rest)} or {last}" if rest else last
-
-
 def _number(value: float) -> str:
     return str(int(value)) if float(value).is_integer() else repr(float(value))
-
-
-def _quoted(text: str) -> str:
-    shown = repr(text)
-    return shown if len(shown) <= 60 else f"{shown[:57]}…{shown[0]}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any, Final, cast
 
-from pulumi_llm_local.program.arguments import ARCHIVE, ASSET, SIGNATURE, unwrapped
+from pulumi_llm_local.aws_types.values import ARCHIVE, ASSET, SIGNATURE, unwrapped
 
 Properties = dict[str, Any]
 

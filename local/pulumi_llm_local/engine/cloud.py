@@ -3,44 +3,21 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any
 
-from pulumi_llm_local.aws_types import computed_outputs
-from pulumi_llm_local.aws_types.computed_outputs import Place
+from pulumi_llm_local.aws_types import registry
+from pulumi_llm_local.aws_types.draft import Place
+from pulumi_llm_local.aws_types.lambda_ import FUNCTION, UNPUBLISHED
+from pulumi_llm_local.aws_types.registry import TYPES
+from pulumi_llm_local.aws_types.values import revealed
 from pulumi_llm_local.engine.changes import changes
-from pulumi_llm_local.program.arguments import revealed
-
-DELETION_PROTECTION: Final = {
-    "aws:cognito/userPool:UserPool": ("deletionProtection", "ACTIVE"),
-    "aws:dynamodb/table:Table": ("deletionProtectionEnabled", True),
-    "aws:eks/cluster:Cluster": ("deletionProtection", True),
-    "aws:lb/loadBalancer:LoadBalancer": ("enableDeletionProtection", True),
-}
-"""The property that has AWS refuse to delete a resource of a type, and its value then."""
-
-
-FUNCTION: Final = "aws:lambda/function:Function"
-PUBLISHED: Final = ("version", "qualifiedArn", "qualifiedInvokeArn")
-"""What a function has anew with each version."""
-# https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/lambda/function.go (needsFunctionConfigUpdate)
-_UNPUBLISHED: Final = {"codeSigningConfigArn", "reservedConcurrentExecutions", "tags", "tagsAll"}
-
-UNIQUE: Final = {
-    "aws:apigateway/authorizer:Authorizer": ("restApi", "name"),
-    "aws:apigateway/model:Model": ("restApi", "name"),
-    "aws:apigateway/resource:Resource": ("restApi", "parentId", "pathPart"),
-    # A key is in one usage plan for each stage.
-    # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html
-    "aws:apigateway/usagePlanKey:UsagePlanKey": ("keyId",),
-}
-"""The properties that no two resources of a type may share, beside their ids."""
 
 
 def published(token: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Whether an update of a function publishes a version: of its code or configuration, not of its tags."""
     if token != FUNCTION or new.get("publish") is not True:
         return False
-    return any(path.partition(".")[0].partition("[")[0] not in _UNPUBLISHED for path in changes(old, new))
+    return any(path.partition(".")[0].partition("[")[0] not in UNPUBLISHED for path in changes(old, new))
 
 
 class Refused(Exception):
@@ -48,7 +25,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
-class Call:
+class ProviderCall:
     """One change that was asked for: `verb` is create, update or delete."""
 
     verb: str
@@ -73,8 +50,8 @@ class Existing:
 class Cloud:
     """An account. `before` is asked ahead of every change; it may raise `Refused`, or end the engine."""
 
-    before: Callable[[Call], None] = lambda call: None
-    calls: list[Call] = field(default_factory=list[Call])
+    before: Callable[[ProviderCall], None] = lambda call: None
+    calls: list[ProviderCall] = field(default_factory=list[ProviderCall])
     _existing: dict[tuple[str, str], Existing] = field(default_factory=dict[tuple[str, str], Existing])
     _made: dict[str, int] = field(default_factory=dict[str, int])
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -88,7 +65,7 @@ class Cloud:
         with self._lock:
             made = self._made[urn] = self._made.get(urn, 0) + 1
             place = replace(place, seed=place.seed if made == 1 else f"{place.seed}{made}")
-            identifier, state = computed_outputs.outputs(token, urn.rpartition("::")[2], inputs, place)
+            identifier, state = registry.outputs(token, urn.rpartition("::")[2], inputs, place)
             if (token, identifier) in self._existing or self._is_taken(token, inputs):
                 raise Refused(f"ConflictException: there is a {token} {identifier!r} already")
             existing = Existing(token, urn, identifier, inputs, state, place)
@@ -109,7 +86,7 @@ class Cloud:
             if published(token, existing.inputs, inputs):
                 existing.version += 1
             existing.inputs = inputs
-            _, state = computed_outputs.outputs(token, urn.rpartition("::")[2], inputs, existing.place)
+            _, state = registry.outputs(token, urn.rpartition("::")[2], inputs, existing.place)
             if token == FUNCTION and existing.version > 1:
                 for key in ("qualifiedArn", "qualifiedInvokeArn"):
                     state[key] = state[key].replace(f"{state['arn']}:1", f"{state['arn']}:{existing.version}")
@@ -124,20 +101,21 @@ class Cloud:
             existing = self._existing.get((token, identifier))
             if existing is None:
                 return
-            property_name, protected = DELETION_PROTECTION.get(token, ("", None))
-            if property_name and revealed(existing.inputs).get(property_name) == protected:
-                raise Refused(f"the resource {identifier!r} is protected against deletion: {property_name} is on")
+            protection = TYPES[token].deletion_protection if token in TYPES else None
+            if protection and revealed(existing.inputs).get(protection[0]) == protection[1]:
+                raise Refused(f"the resource {identifier!r} is protected against deletion: {protection[0]} is on")
             del self._existing[token, identifier]
 
     def _is_taken(self, token: str, inputs: Mapping[str, Any]) -> bool:
-        if token not in UNIQUE:
+        unique = TYPES[token].unique if token in TYPES else ()
+        if not unique:
             return False
         mine = revealed(inputs)
         theirs = (revealed(existing.inputs) for existing in self._existing.values() if existing.token == token)
-        return any(all(mine.get(key) == other.get(key) for key in UNIQUE[token]) for other in theirs)
+        return any(all(mine.get(key) == other.get(key) for key in unique) for other in theirs)
 
     def _ask(self, verb: str, urn: str) -> None:
-        call = Call(verb, urn)
+        call = ProviderCall(verb, urn)
         self.before(call)
         with self._lock:
             self.calls.append(call)

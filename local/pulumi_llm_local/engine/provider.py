@@ -13,13 +13,14 @@ import grpc
 from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from pulumi_llm_local.aws_types import api_values, computed_outputs, replacement
-from pulumi_llm_local.aws_types.computed_draft import NAME_PROPERTIES, adapted_name
-from pulumi_llm_local.aws_types.computed_outputs import Place
+from pulumi_llm_local.aws_types import api_values, registry
+from pulumi_llm_local.aws_types.draft import Place
+from pulumi_llm_local.aws_types.lambda_ import PUBLISHED
+from pulumi_llm_local.aws_types.sdk import PACKAGES, takes
+from pulumi_llm_local.aws_types.values import UNKNOWN, revealed
 from pulumi_llm_local.engine.changes import DEFAULTS, Properties, changes
-from pulumi_llm_local.engine.cloud import PUBLISHED, Cloud, Refused, published
+from pulumi_llm_local.engine.cloud import Cloud, Refused, published
 from pulumi_llm_local.program import arguments
-from pulumi_llm_local.program.arguments import PACKAGES, UNKNOWN, revealed
 
 # What the engine keeps beside a provider's own configuration.
 _ENGINES_OWN = ("version", "pluginDownloadURL")
@@ -69,7 +70,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Invoke(self, request: Any, context: grpc.ServicerContext) -> Any:
         try:
-            answer = computed_outputs.invoke(request.tok, _read(request.args), self._place(context))
+            answer = registry.invoke(request.tok, _read(request.args), self._place(context))
         except LookupError as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         named: dict[str, Any] = {"return": _written(answer)}  # a word of Python's own
@@ -89,8 +90,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Diff(self, request: Any, context: grpc.ServicerContext) -> Any:
         token, old, new = _type(request.urn), _read(request.old_inputs), _read(request.news)
         changed = list(changes(old, new))
-        replaces = [path for path in changed if replacement.forces_replacement(token, path)]
-        name = _name_property(token)
+        replaces = [path for path in changed if registry.forces_replacement(token, path)]
+        name = registry.name_property(token)
         # Two of the same name cannot exist at once; an autonamed one gets another name.
         given = name in new and name not in new.get(DEFAULTS, ()) and old.get(name) == new[name]
         return _difference(changed, replaces, delete_before_replace=bool(replaces) and given)
@@ -98,7 +99,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Create(self, request: Any, context: grpc.ServicerContext) -> Any:
         token, inputs = _type(request.urn), _read(request.properties)
         if request.preview:
-            _, state = computed_outputs.outputs(token, _name(request.urn), inputs, self._place(context))
+            _, state = registry.outputs(token, _name(request.urn), inputs, self._place(context))
             state = {key: inputs.get(key, UNKNOWN) for key in state}
             return provider_pb2.CreateResponse(properties=_written(_state(state)))
         with _refusal(context):
@@ -140,11 +141,11 @@ def _named(token: str, inputs: Properties, old: Properties, request: Any) -> Pro
     """The inputs with a name that the engine proposes (`pulumi:autonaming`), or the logical name with a random end."""
     if token.startswith("kubernetes:") and not token.endswith(":Release"):
         return _named_object(inputs, old, request)
-    name = _name_property(token)
-    if name in inputs or f"{name}Prefix" in inputs or not arguments.takes(token, name):
+    name = registry.name_property(token)
+    if name in inputs or f"{name}Prefix" in inputs or not takes(token, name):
         return inputs
     made = old[name] if name in old.get(DEFAULTS, ()) else _proposed(request, 7)
-    return {**inputs, name: adapted_name(token, made, inputs), DEFAULTS: [name]} if made else inputs
+    return {**inputs, name: registry.adapted_name(token, made, inputs), DEFAULTS: [name]} if made else inputs
 
 
 def _named_object(inputs: Properties, old: Properties, request: Any) -> Properties:
@@ -161,10 +162,6 @@ def _proposed(request: Any, digits: int) -> str:
     if request.HasField("autonaming"):
         return request.autonaming.proposed_name  # empty where autonaming is switched off
     return f"{_name(request.urn)}-{hashlib.sha256(request.randomSeed).hexdigest()[:digits]}"
-
-
-def _name_property(token: str) -> str:
-    return NAME_PROPERTIES.get(token, "name") if token.startswith("aws:") else "name"
 
 
 def _difference(changed: Sequence[str], replaces: Sequence[str], *, delete_before_replace: bool = False) -> Any:

@@ -14,11 +14,11 @@ import grpc
 import yaml
 from pulumi.runtime.proto import language_pb2_grpc, provider_pb2_grpc
 
+from pulumi_llm_local.aws_types.sdk import PACKAGES
 from pulumi_llm_local.engine import command
 from pulumi_llm_local.engine.cloud import Cloud
 from pulumi_llm_local.engine.language import LanguageHost
 from pulumi_llm_local.engine.provider import Provider
-from pulumi_llm_local.program.arguments import PACKAGES
 from pulumi_llm_local.program.graph import configuration
 
 # It encrypts the secrets of a state that nobody else sees.

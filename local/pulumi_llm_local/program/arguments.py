@@ -1,192 +1,55 @@
-"""Holds the arguments of a resource against its class in the provider's SDK.
+"""Checks the arguments of a resource against its class in the provider's SDK.
 
-A program under mocks, or against stand-in providers, is checked by nobody: a misspelled argument is simply sent and
-lost. This module reads what the generated class of the resource's type says about its arguments (names, types, which
-are required, nested to any depth) and tells what a resource's inputs have wrong.
+Nothing else checks a program under mocks, or against stand-in providers: a misspelled argument would be sent and lost.
+The generated class of a resource's type says which arguments there are, of which types, and which are required, nested
+to any depth. This module reports what in a resource's inputs differs from that.
 
 The inputs are taken as the engine gets them: camelCase keys, every number a float, secrets, unknowns, assets and
 archives either as objects or as the dictionaries that stand for them on the wire.
 """
 
-import difflib
 import enum
-import functools
-import importlib
 import inspect
 import json
-import types
 import typing
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, cast
 
 import pulumi
-from pulumi.runtime import rpc
 
-UNKNOWN: Final = rpc.UNKNOWN
-"""The text that stands for an unknown value in a preview."""
-
-SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
-"""The key whose value tells what a dictionary on the wire stands for."""
-SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"
-OUTPUT_VALUE: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
-RESOURCE: Final = "5cf8f73096256a8f31e491e813e4eb8e"
-ASSET: Final = "c44067f5952c0a294b673a41bacd8c17"
-ARCHIVE: Final = "0def7320c3a5731c473e5ecbe6d01bc7"
-
-PACKAGES: Final = {"aws": "pulumi_aws", "kubernetes": "pulumi_kubernetes"}
-"""The packages whose resources have a class to check against, and the Python distribution of each."""
+from pulumi_llm_local.aws_types import sdk
+from pulumi_llm_local.aws_types.sdk import Argument, arguments_of, is_arguments_class, known_types, members
+from pulumi_llm_local.aws_types.values import ARCHIVE, ASSET, RESOURCE, SIGNATURE, UNKNOWN, unwrapped
+from pulumi_llm_local.aws_types.wording import listed, nearest, shortened
 
 
 def problems(token: str, inputs: Mapping[str, Any]) -> list[str]:
-    """Tell what is wrong with a resource's inputs, one line a problem, each naming the type and the property's path.
+    """List what is wrong with a resource's inputs.
 
-    `token` is the resource's type, such as `aws:lambda/function:Function` or `pulumi:providers:aws`. A Kubernetes
-    custom resource has no class: of it only `apiVersion`, `kind` and `metadata` are checked.
+    Args:
+        token: The resource's type, such as `aws:lambda/function:Function` or `pulumi:providers:aws`. A Kubernetes custom
+            resource has no class: only `apiVersion`, `kind` and `metadata` of it are checked.
+        inputs: The resource's inputs, as the engine gets them.
 
-    Raises LookupError where there is nothing to check against: the SDK has no such type (the error names the nearest
-    one), its package is not installed, or the token is a component's or the stack's.
+    Returns:
+        One line for each problem, which names the type and the property's path.
+
+    Raises:
+        LookupError: There is no class to check against, as `sdk.resource_class` says.
     """
-    if token.startswith("pulumi:providers:"):
-        arguments_class = _arguments_class(resource_class(token))
-        inputs = _decoded_provider_inputs(arguments_class, inputs)
-    elif _is_custom_kubernetes_resource(token):
+    if _is_custom_kubernetes_resource(token):
         return [f"{token}: {problem}" for problem in _custom_resource_problems(token, inputs)]
-    else:
-        arguments_class = _arguments_class(resource_class(token))
+    arguments_class = sdk.arguments_class(token)
+    if token.startswith("pulumi:providers:"):
+        inputs = _decoded_provider_inputs(arguments_class, inputs)
     return [f"{token}: {problem}" for problem in _object_problems(arguments_class, inputs, "", secret=False)]
-
-
-def resource_class(token: str) -> type[pulumi.Resource]:
-    """Find the SDK class of a resource type. Raises LookupError as `problems` does."""
-    package = token.rpartition(":")[2] if token.startswith("pulumi:providers:") else token.partition(":")[0]
-    if package not in PACKAGES:
-        raise LookupError(
-            f"{token}: no class to check against; only {_listed(PACKAGES)} resources and their providers have one"
-        )
-    known = _known_types(package)
-    if token not in known:
-        raise LookupError(f"{token}: {PACKAGES[package]} has no such resource{_nearest(token, known)}")
-    module, name = known[token]
-    with warnings.catch_warnings():  # the SDK warns of its own deprecated classes as it defines them
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return cast("type[pulumi.Resource]", getattr(importlib.import_module(module), name))
-
-
-def takes(token: str, name: str) -> bool:
-    """Say whether a resource type has an argument of that (camelCase) name. Raises LookupError as `problems` does."""
-    return name in _arguments(_arguments_class(resource_class(token)))
-
-
-def unwrapped(value: Any) -> tuple[Any, bool]:
-    """Take a value out of its wrapping; also say whether it was a secret."""
-    secret = False
-    while isinstance(value, Mapping):
-        wrapped = cast("Mapping[str, Any]", value)
-        if wrapped.get(SIGNATURE) not in (SECRET, OUTPUT_VALUE):
-            return wrapped, secret
-        secret = secret or wrapped[SIGNATURE] == SECRET or bool(wrapped.get("secret"))
-        value = wrapped.get("value", UNKNOWN)
-    if isinstance(value, (pulumi.output.Unknown, pulumi.Output)) or inspect.isawaitable(value):
-        return UNKNOWN, secret
-    return value, secret
-
-
-def revealed(value: Any) -> Any:
-    """Take a value, and all within it, out of secrets' and outputs' wrapping; an unknown becomes the text `UNKNOWN`."""
-    plain, _ = unwrapped(value)
-    if isinstance(plain, Mapping):
-        return {key: revealed(item) for key, item in cast("Mapping[str, Any]", plain).items()}
-    if isinstance(plain, (list, tuple)):
-        return [revealed(item) for item in cast("Sequence[Any]", plain)]
-    return plain
-
-
-# What a class says about its arguments.
-
-
-@dataclass(frozen=True)
-class _Argument:
-    types: tuple[Any, ...]
-    """The types that the argument takes, any of them; Input, Output, Optional and TypedDict are gone."""
-    required: bool
-
-
-@functools.cache
-def _known_types(package: str) -> dict[str, tuple[str, str]]:
-    """Map each type of a package to its module and class, as the SDK registers them when it is imported."""
-    try:
-        importlib.import_module(PACKAGES[package])
-    except ModuleNotFoundError as error:
-        raise LookupError(
-            f"{PACKAGES[package]} is not installed, so that {package} resources can't be checked: {error}"
-        ) from error
-    # The SDK's registry has no public reader that lists what it holds.
-    registered: dict[str, list[Any]] = vars(rpc)["_RESOURCE_MODULES"]
-    known = {f"pulumi:providers:{package}": (PACKAGES[package], "Provider")}
-    for module in (module for modules in registered.values() for module in modules):
-        info: Any = getattr(module, "mod_info", None)
-        if info is not None and info["pkg"] == package:
-            known.update({token: (info["fqn"], name) for token, name in info["classes"].items()})
-    return known
-
-
-@functools.cache
-def _arguments_class(resource: type[pulumi.Resource]) -> type:
-    """Find the `…Args` class of a resource: the one that an overload of its constructor takes."""
-    for overload in typing.get_overloads(resource.__init__):
-        annotation = inspect.get_annotations(overload).get("args")
-        for member in _members(annotation):
-            if _is_arguments_class(member):
-                return member
-    raise LookupError(f"{resource.__module__}.{resource.__name__} has no class of arguments")
-
-
-@functools.cache
-def _arguments(arguments_class: type) -> dict[str, _Argument]:
-    """Map the camelCase names of a class's arguments to what each takes."""
-    names = {
-        python_name: cast("str", getattr(member.fget, "_pulumi_name", python_name))
-        for python_name, member in inspect.getmembers(arguments_class, lambda member: isinstance(member, property))
-    }
-    initializer = cast("Any", arguments_class).__init__
-    hints = typing.get_type_hints(initializer, localns={"Output": pulumi.Output, "T": type(None)})
-    return {
-        names.get(parameter.name, parameter.name): _Argument(
-            tuple(_members(hints.get(parameter.name, Any))), required=parameter.default is parameter.empty
-        )
-        for parameter in list(inspect.signature(initializer).parameters.values())[1:]
-    }
-
-
-def _members(annotation: Any) -> Iterator[Any]:
-    """List the types that an annotation stands for: the members of unions, without the wrappers of an Input."""
-    origin = typing.get_origin(annotation)
-    if origin in (typing.Union, types.UnionType):
-        for member in typing.get_args(annotation):
-            yield from _members(member)
-    elif annotation is not None and annotation is not type(None) and not _is_wrapper(annotation):
-        yield annotation
-
-
-def _is_wrapper(annotation: Any) -> bool:
-    """Say whether a union's member only repeats another one: as an Output, awaited, or as a TypedDict."""
-    if isinstance(annotation, typing.ForwardRef):
-        return annotation.__forward_arg__.startswith("Output[")
-    origin = typing.get_origin(annotation) or annotation
-    return typing.is_typeddict(origin) or (inspect.isclass(origin) and issubclass(origin, (pulumi.Output, typing.Awaitable)))
-
-
-def _is_arguments_class(annotation: Any) -> bool:
-    return inspect.isclass(annotation) and hasattr(annotation, "_pulumi_input_type")
 
 
 # Values against types. Each function yields "path: problem" lines.
 
 
 def _object_problems(arguments_class: type, value: Mapping[str, Any], path: str, *, secret: bool) -> Iterator[str]:
-    arguments = _arguments(arguments_class)
+    arguments = arguments_of(arguments_class)
     for key, item in value.items():
         if key.startswith("__"):  # the engine's own notes, such as __defaults
             continue
@@ -200,7 +63,7 @@ def _object_problems(arguments_class: type, value: Mapping[str, Any], path: str,
 
 
 def _value_problems(accepted: Sequence[Any], value: Any, path: str, *, secret: bool) -> list[str]:
-    """Hold a value against the types it may have; where it fits none, tell what misses the nearest one."""
+    """Hold a value against the types it may have; where it fits none, give the problems with the nearest one."""
     value, concealed = unwrapped(value)
     secret = secret or concealed
     if value == UNKNOWN or not accepted or Any in accepted:
@@ -237,7 +100,7 @@ def _has_kind(annotation: Any, value: Any) -> bool:
         if issubclass(origin, (pulumi.Asset, pulumi.Archive)):
             wanted = ASSET if issubclass(origin, pulumi.Asset) else ARCHIVE
             fits = isinstance(value, origin) or signature == wanted
-        elif _is_arguments_class(origin) or issubclass(origin, Mapping):
+        elif is_arguments_class(origin) or issubclass(origin, Mapping):
             fits = isinstance(value, Mapping) and signature is None
         elif issubclass(origin, Sequence):
             fits = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
@@ -247,22 +110,22 @@ def _has_kind(annotation: Any, value: Any) -> bool:
 def _inner_problems(annotation: Any, value: Any, path: str, *, secret: bool) -> Iterator[str]:
     """Check what a value of the right kind holds."""
     origin = typing.get_origin(annotation) or annotation
-    if _is_arguments_class(origin):
+    if is_arguments_class(origin):
         yield from _object_problems(origin, value, path, secret=secret)
     elif isinstance(value, Mapping):
-        items = tuple(_members((typing.get_args(annotation) or (str, Any))[1]))
+        items = tuple(members((typing.get_args(annotation) or (str, Any))[1]))
         for key, item in cast("Mapping[str, Any]", value).items():
             if item is not None:
                 yield from _value_problems(items, item, _joined(path, key), secret=secret)
     elif isinstance(value, Sequence) and not isinstance(value, str):
-        items = tuple(_members((typing.get_args(annotation) or (Any,))[0]))
+        items = tuple(members((typing.get_args(annotation) or (Any,))[0]))
         for index, item in enumerate(cast("Sequence[Any]", value)):
             if item is not None:
                 yield from _value_problems(items, item, f"{path}[{index}]", secret=secret)
     elif origin is int and isinstance(value, float) and not value.is_integer():
         yield f"{path}: must be a whole number, not {_shown(value, secret=secret)}"
     elif (values := _values(annotation)) and value not in values:
-        yield f"{path}: must be {_listed(values, 'or')}, not {_shown(value, secret=secret)}"
+        yield f"{path}: must be {listed(values, 'or')}, not {_shown(value, secret=secret)}"
 
 
 def _values(annotation: Any) -> list[Any]:
@@ -284,13 +147,13 @@ def _decoded_provider_inputs(arguments_class: type, inputs: Mapping[str, Any]) -
     decoded: dict[str, Any] = {}
     for key, value in inputs.items():
         plain, _ = unwrapped(value)
-        argument = _arguments(arguments_class).get(key)
+        argument = arguments_of(arguments_class).get(key)
         decoded[key] = value
         if isinstance(plain, str) and plain != UNKNOWN and argument and str not in argument.types:
             try:
                 decoded[key] = json.loads(plain)
             except ValueError:
-                continue  # the check tells that it is a string
+                continue  # the check reports that it is a string
     return decoded
 
 
@@ -299,7 +162,7 @@ def _is_custom_kubernetes_resource(token: str) -> bool:
     package, _, group = token.split("/", maxsplit=1)[0].partition(":")
     if package != "kubernetes" or "." not in group or token.count(":") != 2:
         return False
-    return not any(known.startswith(f"kubernetes:{group}/") for known in _known_types("kubernetes"))
+    return not any(known.startswith(f"kubernetes:{group}/") for known in known_types("kubernetes"))
 
 
 def _custom_resource_problems(token: str, inputs: Mapping[str, Any]) -> Iterator[str]:
@@ -307,7 +170,7 @@ def _custom_resource_problems(token: str, inputs: Mapping[str, Any]) -> Iterator
     for key, wanted in {"apiVersion": api_version, "kind": kind}.items():
         if inputs.get(key) != wanted:
             yield f"{key}: must be {wanted!r}, not {_shown(inputs.get(key), secret=False)}"
-    metadata = _arguments(_arguments_class(resource_class("kubernetes:core/v1:ConfigMap")))["metadata"]
+    metadata = arguments_of(sdk.arguments_class("kubernetes:core/v1:ConfigMap"))["metadata"]
     if inputs.get("metadata") is not None:
         yield from _value_problems(metadata.types, inputs["metadata"], "metadata", secret=False)
 
@@ -320,9 +183,9 @@ def _kind_text(annotation: Any) -> str:
     if origin in _KINDS:
         return _KINDS[origin]
     if values := _values(annotation):
-        return _listed(values, "or")
-    if _is_arguments_class(origin):
-        return f"an object with {_names(_arguments(origin))}"
+        return listed(values, "or")
+    if is_arguments_class(origin):
+        return f"an object with {_names(arguments_of(origin))}"
     return "a map" if issubclass(origin, Mapping) else "a list"
 
 
@@ -344,7 +207,7 @@ def _shown(value: Any, *, secret: bool) -> str:
         return "a secret string" if isinstance(value, str) else "a secret that is no string"
     text = f"{value:g}" if isinstance(value, float) else repr(value)
     text = {"True": "true", "False": "false", "None": "null"}.get(text, text)
-    return text if len(text) <= 60 else f"{text[:57]}…{text[0]}"
+    return shortened(text)
 
 
 def _compound_text(value: Any) -> str:
@@ -362,26 +225,16 @@ def _compound_text(value: Any) -> str:
 def _suggestion(name: str, arguments: Mapping[str, Any]) -> str:
     """Name the arguments that exist, all where they are few, the nearest where they are many."""
     if len(arguments) <= 5:
-        return f"; there {'is' if len(arguments) == 1 else 'are'} {_listed(arguments)}" if arguments else ""
-    return _nearest(_camel(name), arguments)
+        return f"; there {'is' if len(arguments) == 1 else 'are'} {listed(arguments)}" if arguments else ""
+    return nearest(_camel(name), arguments)
 
 
-def _nearest(name: str, names: Iterable[str]) -> str:
-    found = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f"; did you mean {found[0]!r}?" if found else ""
-
-
-def _names(arguments: Mapping[str, _Argument]) -> str:
+def _names(arguments: Mapping[str, Argument]) -> str:
     """Name an object's required arguments, or all of them where they are few."""
     required = [name for name, argument in arguments.items() if argument.required]
     if len(arguments) <= 5 or not required:
-        return _listed(list(arguments)[:5])
-    return _listed(required)
-
-
-def _listed(items: Iterable[Any], conjunction: str = "and") -> str:
-    *rest, last = [repr(item) for item in items] or ["nothing"]
-    return f"{', '.join(rest)} {conjunction} {last}" if rest else last
+        return listed(list(arguments)[:5])
+    return listed(required)
 
 
 def _camel(name: str) -> str:

@@ -19,9 +19,9 @@ from typing import Any
 import pulumi
 from pulumi.runtime.stack import run_in_stack
 
-from pulumi_llm_local.aws_types.computed_outputs import Place
+from pulumi_llm_local.aws_types.draft import Place
+from pulumi_llm_local.aws_types.values import revealed
 from pulumi_llm_local.program import recorder as recorders
-from pulumi_llm_local.program.arguments import revealed
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import yaml
 
-from pulumi_llm_local.program.arguments import revealed
+from pulumi_llm_local.aws_types.values import revealed
 
 
 class GraphError(Exception):

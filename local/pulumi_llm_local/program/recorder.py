@@ -9,11 +9,10 @@ from google.protobuf import empty_pb2
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.settings import configure
 
-from pulumi_llm_local.aws_types import computed_outputs
-from pulumi_llm_local.aws_types.computed_outputs import Place
+from pulumi_llm_local.aws_types import registry
+from pulumi_llm_local.aws_types.draft import Place
 
 STACK_TYPE = "pulumi:pulumi:Stack"
-ACCOUNT = "123456789012"
 
 
 @dataclass
@@ -88,10 +87,10 @@ class _Mocks(mocks.Mocks):
     def new_resource(self, args: Any) -> tuple[str | None, dict[Any, Any]]:
         if not args.custom:
             return "", {}
-        return computed_outputs.outputs(args.typ, args.name, args.inputs, self._place)
+        return registry.outputs(args.typ, args.name, args.inputs, self._place)
 
     def call(self, args: Any) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-        return computed_outputs.invoke(args.token, args.args, self._place), []
+        return registry.invoke(args.token, args.args, self._place), []
 
 
 def start(place: Place, project: str, stack: str, config: Mapping[str, str], *, preview: bool = False) -> Recorder:

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from pulumi_llm_local.run.running_api import Served
+from pulumi_llm_local.run.running_api import RunningApi
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
@@ -17,7 +17,7 @@ _STYLE = (
 
 
 def page_handler(
-    apis: Sequence[Served], outputs: Mapping[str, Any], not_played: Sequence[str]
+    apis: Sequence[RunningApi], outputs: Mapping[str, Any], not_played: Sequence[str]
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
     """Serves the page to this machine's own browser, called by this machine's own name."""
     text = _page(apis, outputs, not_played)
@@ -31,7 +31,7 @@ def page_handler(
     return handle
 
 
-def _page(apis: Sequence[Served], outputs: Mapping[str, Any], not_played: Sequence[str]) -> str:
+def _page(apis: Sequence[RunningApi], outputs: Mapping[str, Any], not_played: Sequence[str]) -> str:
     """The page as HTML. It shows the API keys, which are this machine's own."""
     rows = "".join(map(_row, outputs.items()))
     missing = f"<p>Recorded, but not played here: {escape(', '.join(not_played))}.</p>" if not_played else ""
@@ -48,7 +48,7 @@ def _row(output: tuple[str, Any]) -> str:
     return f"<tr><th scope=row>{escape(name)}</th><td><code>{escape(text)}</code></td></tr>"
 
 
-def _section(api: Served) -> str:
+def _section(api: RunningApi) -> str:
     return (
         f"<h2>{escape(api.url)}</h2><p>Models: {escape(', '.join(api.models))}. "
         f'The API describes itself at <a href="{escape(api.url)}/openapi.json">openapi.json</a>. Try it:</p>'

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Served:
+class RunningApi:
     """A REST API that answers at `url`. `keys` are its API keys, none where it asks for none; `models` its aliases.
 
     `signing` is how curl signs a call; empty where no AWS signature is asked for.

@@ -20,51 +20,24 @@ from typing import Any
 from aiohttp import web
 
 from pulumi_llm.base.bundle import TARGET_VARIABLE, cache_folder
+from pulumi_llm_local.aws_types.lambda_ import FUNCTION
 from pulumi_llm_local.program import graph as graphs
 from pulumi_llm_local.program.graph import Graph
 from pulumi_llm_local.run.page import page_handler
-from pulumi_llm_local.run.running_api import Served
-from pulumi_llm_local.services import moto
-from pulumi_llm_local.services.api_gateway import REST_API, RestApi
-from pulumi_llm_local.services.lambda_function import FUNCTION, Function
+from pulumi_llm_local.run.running_api import RunningApi
+from pulumi_llm_local.services import lambda_function, moto
+from pulumi_llm_local.services.api_gateway import rest_api
+from pulumi_llm_local.services.api_gateway.rest_api import REST_API, RestApi
+from pulumi_llm_local.services.lambda_function import Function
 from pulumi_llm_local.services.signature import Credentials
 from pulumi_llm_local.upstreams.fault import Fault
 from pulumi_llm_local.upstreams.model import LanguageModel
 from pulumi_llm_local.upstreams.stack_upstreams import StackUpstreams
 
-# What the local run plays.
-_PLAYED = frozenset(
-    {
-        FUNCTION,
-        REST_API,
-        "aws:apigateway/apiKey:ApiKey",
-        "aws:apigateway/authorizer:Authorizer",
-        "aws:apigateway/integration:Integration",
-        "aws:apigateway/integrationResponse:IntegrationResponse",
-        "aws:apigateway/method:Method",
-        "aws:apigateway/methodSettings:MethodSettings",
-        "aws:apigateway/model:Model",
-        "aws:apigateway/requestValidator:RequestValidator",
-        "aws:apigateway/resource:Resource",
-        "aws:apigateway/response:Response",
-        "aws:apigateway/stage:Stage",
-        "aws:apigateway/usagePlan:UsagePlan",
-        "aws:apigateway/usagePlanKey:UsagePlanKey",
-        "aws:lambda/permission:Permission",
-        *moto.TYPES,
-    }
-)
-# What has nothing to play: it takes effect in other resources.
-_IMPLIED = frozenset(
-    {
-        "aws:apigateway/basePathMapping:BasePathMapping",
-        "aws:apigateway/deployment:Deployment",
-        "aws:apigateway/domainName:DomainName",
-        "aws:apigateway/methodResponse:MethodResponse",
-        "aws:lambda/alias:Alias",
-        "aws:secretsmanager/secret:Secret",  # the run makes the keys that its stand-ins for the providers want
-    }
-)
+# The stand-ins, one a module in services/: each says which types it plays, and which take effect in others.
+SERVICES = (lambda_function, moto, rest_api)
+_PLAYED = frozenset[str]().union(*(service.PLAYED for service in SERVICES))
+_IMPLIED = frozenset[str]().union(*(service.IMPLIED for service in SERVICES))
 
 
 class LocalError(Exception):
@@ -92,7 +65,7 @@ class Running:
     """
 
     outputs: Mapping[str, Any]
-    apis: Sequence[Served]
+    apis: Sequence[RunningApi]
     page: str
     not_played: Sequence[str]
     warnings: Sequence[str]
@@ -275,9 +248,9 @@ def _apis(
     return apis
 
 
-def _served(api: RestApi, region: str, key: Credentials, socket_: socket.socket) -> Served:
+def _served(api: RestApi, region: str, key: Credentials, socket_: socket.socket) -> RunningApi:
     documents = [routes for function in api.functions if (routes := function.routes) is not None]
-    return Served(
+    return RunningApi(
         url=f"http://127.0.0.1:{socket_.getsockname()[1]}/{api.stage_name}",
         keys=api.keys,
         signing=f'--aws-sigv4 "aws:amz:{region}:execute-api" --user {key.access_key}:{key.secret_key}' if api.signed else "",

@@ -5,11 +5,7 @@ sets the two headers that the adapter sets. A function that is a Python handler 
 """
 
 import asyncio
-import contextlib
 import json
-import os
-import signal
-import socket
 import time
 import uuid
 from collections.abc import Mapping
@@ -20,13 +16,14 @@ import aiohttp
 
 from llm_gateway.routes import ROUTES_FILE, Routes, load
 from pulumi_llm.base.bundle import host_python
+from pulumi_llm_local.aws_types.lambda_ import FUNCTION
 from pulumi_llm_local.program.graph import Resource
+from pulumi_llm_local.services.process import free_port, spawn, stop_process
 
-FUNCTION = "aws:lambda/function:Function"
+PLAYED = frozenset({FUNCTION, "aws:lambda/permission:Permission"})
+IMPLIED = frozenset({"aws:lambda/alias:Alias"})
 # Seconds that a function may take to listen. Lambda's own limit for an initialization is 10 s.
 _START_SECONDS = 10.0
-# Seconds between a polite end and the kill.
-_STOP_SECONDS = 2.0
 
 
 class FunctionError(Exception):
@@ -140,15 +137,13 @@ class Function:
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         handler = str(self._inputs["handler"])
-        here = Path(__file__).parent
         python = host_python()
         if (self.root / handler).is_file():
             command = ["/bin/sh", handler]
         else:
-            command = [python, "-S", "-P", str(here / "handler_host.py"), handler, str(self._port)]
-        return await spawn(
-            [python, "-S", "-P", str(here / "child.py"), *command], self._process_environment(), self._log, self.root
-        )
+            host = Path(__file__).with_name("handler_host.py")
+            command = [python, "-S", "-P", str(host), handler, str(self._port)]
+        return await spawn(python, command, self._process_environment(), self._log, self.root)
 
     def _process_environment(self) -> dict[str, str]:
         memory = str(int(self._inputs.get("memorySize") or 128))
@@ -189,39 +184,6 @@ class Function:
 
 # What belongs to one hop and not to the request.
 _HOP_BY_HOP = ("connection", "host", "content-length", "transfer-encoding", "keep-alive", "upgrade", "te", "trailer", "expect")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-async def spawn(command: list[str], environment: Mapping[str, str], log: Path, directory: Path) -> asyncio.subprocess.Process:
-    """Start `child.py`'s command in a group of its own, its output in `log`. It ends with this process."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
-        return await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            env=dict(environment),
-            cwd=directory,
-            start_new_session=True,
-        )
-
-
-async def stop_process(process: asyncio.subprocess.Process | None) -> None:
-    """End a process and its group: politely, then for good."""
-    if process is None or process.returncode is not None:
-        return
-    for how in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, how)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _STOP_SECONDS)
-            return
 
 
 async def _listens(port: int, process: asyncio.subprocess.Process) -> bool:

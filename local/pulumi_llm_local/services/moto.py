@@ -13,13 +13,14 @@ from typing import Any
 import aiohttp
 
 from pulumi_llm_local.program.graph import Graph
-from pulumi_llm_local.services.lambda_function import free_port, spawn, stop_process
+from pulumi_llm_local.services.process import free_port, spawn, stop_process
 
 TABLE = "aws:dynamodb/table:Table"
 TABLE_ITEM = "aws:dynamodb/tableItem:TableItem"
 PARAMETER = "aws:ssm/parameter:Parameter"
-# The resource types that are made in moto.
-TYPES = (TABLE, TABLE_ITEM, PARAMETER)
+PLAYED = frozenset({TABLE, TABLE_ITEM, PARAMETER})
+# The run makes the keys that its stand-ins for the providers want.
+IMPLIED = frozenset({"aws:secretsmanager/secret:Secret"})
 # The variables by which every AWS SDK finds these services.
 ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_SECRETSMANAGER")
 
@@ -39,13 +40,11 @@ class Moto:
 
     async def start(self) -> None:
         """Start the server and wait until it answers. Raises `MotoError`."""
-        here = Path(__file__).parent
         for _ in range(3):  # another process may take the port between the choice and the start
             port = free_port()
             self.url = f"http://127.0.0.1:{port}"
             command = [sys.executable, "-P", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-            command = [sys.executable, "-P", str(here / "child.py"), *command]
-            self._process = await spawn(command, self._environment, self._log, self._log.parent)
+            self._process = await spawn(sys.executable, command, self._environment, self._log, self._log.parent)
             if await self._ready():
                 break
         else:

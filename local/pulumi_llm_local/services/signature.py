@@ -9,35 +9,46 @@ from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 
-from pulumi_llm_local.upstreams.bedrock.errors import BedrockError
-
 
 @dataclass(frozen=True)
 class Credentials:
+    """The keys with which a caller signs."""
+
     access_key: str
     secret_key: str
+
+
+class SignatureError(Exception):
+    """AWS refuses the request's signature, with status 403."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
 
 
 def verify_signature(
     request: web.Request, body: bytes, region: str, credentials: Credentials, service: str = "bedrock"
 ) -> None:
-    """Raises the error that AWS gives for a request that these credentials did not sign for this service just now."""
+    """Check that these credentials signed the request for this service and Region within the last 15 minutes.
+
+    Raises `SignatureError` with the code and the message that AWS gives.
+    """
     authorization = request.headers.get("Authorization", "")
     if not authorization.startswith(_ALGORITHM):
-        raise BedrockError(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
+        raise SignatureError("MissingAuthenticationTokenException", "Missing Authentication Token")
     scope = _AUTHORIZATION.fullmatch(authorization)
     timestamp = request.headers.get("X-Amz-Date", "")
     signed_at = _signing_time(timestamp)
     if scope is None or signed_at is None:
-        raise BedrockError(
-            403,
+        raise SignatureError(
             "IncompleteSignatureException",
             "Authorization header requires 'Credential', 'SignedHeaders' and 'Signature' parameters, and the request an "
             f"'X-Amz-Date' header. Authorization={authorization.partition('Signature=')[0]}",
         )
     if scope["key"] != credentials.access_key:
         message = "The security token included in the request is invalid."
-        raise BedrockError(403, "UnrecognizedClientException", message)
+        raise SignatureError("UnrecognizedClientException", message)
     if scope["service"] != service:
         raise _invalid_signature(f"Credential should be scoped to correct service: '{service}'.")
     if scope["region"] != region:
@@ -68,8 +79,8 @@ _AUTHORIZATION = re.compile(
 )
 
 
-def _invalid_signature(message: str) -> BedrockError:
-    return BedrockError(403, "InvalidSignatureException", message)
+def _invalid_signature(message: str) -> SignatureError:
+    return SignatureError("InvalidSignatureException", message)
 
 
 def _signing_time(timestamp: str) -> datetime | None:

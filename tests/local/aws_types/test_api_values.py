@@ -9,12 +9,12 @@ import pulumi
 import pytest
 
 from contract.test_components import CASES, recorded
-from pulumi_llm_local.aws_types import api_values, api_values_table
+from pulumi_llm_local.aws_types import api_values
 from pulumi_llm_local.aws_types.api_values import counterpart, places, problems
-from pulumi_llm_local.aws_types.computed_rules import RULES
-from pulumi_llm_local.aws_types.computed_table import TEMPLATES
+from pulumi_llm_local.aws_types.registry import TYPES
+from pulumi_llm_local.aws_types.sdk import resource_class
+from pulumi_llm_local.aws_types.values import ARCHIVE, ASSET, OUTPUT_VALUE, SECRET, SIGNATURE, UNKNOWN
 from pulumi_llm_local.program import arguments
-from pulumi_llm_local.program.arguments import ARCHIVE, ASSET, OUTPUT_VALUE, SECRET, SIGNATURE, UNKNOWN
 from support.programs import Recording
 
 FUNCTION = "aws:lambda/function:Function"
@@ -438,15 +438,13 @@ def test_a_stack_is_checked_within_a_second(prod: Recording) -> None:
 
 # The table.
 
-TABLED = sorted({*api_values_table.TYPES, *api_values_table.PROPERTIES, *api_values_table.DEPENDENT})
+RULED = sorted(token for token, entry in TYPES.items() if entry.rules or entry.rules_by_inputs)
 # What has nothing to check: settings made by a patch, and JSON documents or attributes alone.
 WITHOUT_COUNTERPART = {
+    "aws:acm/certificateValidation:CertificateValidation",
     "aws:apigateway/account:Account",
     "aws:apigateway/methodSettings:MethodSettings",
-    "aws:apigateway/restApiPolicy:RestApiPolicy",
-    "aws:ec2/securityGroupRule:SecurityGroupRule",
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
-    "aws:s3/bucketV2:BucketV2",
     "aws:sns/topicPolicy:TopicPolicy",
     "aws:sqs/queuePolicy:QueuePolicy",
     "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy",
@@ -456,18 +454,17 @@ WITHOUT_COUNTERPART = {
 }
 
 
-@pytest.mark.parametrize("token", sorted({*TEMPLATES, *RULES, *api_values_table.TYPES}))
+@pytest.mark.parametrize("token", sorted(TYPES))
 def test_every_known_type_has_a_counterpart_or_is_known_to_have_none(token: str) -> None:
-    if token.startswith("aws:"):
-        assert bool(places(token)) != (token in WITHOUT_COUNTERPART)
+    assert bool(places(token)) != (token in WITHOUT_COUNTERPART)
 
 
-@pytest.mark.parametrize("token", TABLED)
+@pytest.mark.parametrize("token", RULED)
 def test_the_table_names_what_the_sdk_and_the_api_have(token: str) -> None:
-    arguments.resource_class(token)
-    rules: dict[str, api_values_table.Rule] = dict(api_values_table.PROPERTIES.get(token, {}))
-    if token in api_values_table.DEPENDENT:
-        rules |= {path: rule for path, rule in api_values_table.DEPENDENT[token]({}).items() if path not in rules}
+    resource_class(token)
+    rules = dict(TYPES[token].rules)
+    if by_inputs := TYPES[token].rules_by_inputs:
+        rules |= {path: rule for path, rule in by_inputs({}).items() if path not in rules}
     for path, rule in rules.items():
         assert rule.source.startswith("https://")
         assert rule.member or rule.limits or rule.exempt, f"{path}: the rule says nothing"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pulumi_llm_local.aws_types.computed_rules import RULES
-from pulumi_llm_local.aws_types.computed_table import TEMPLATES
-from pulumi_llm_local.aws_types.replacement import REPLACED_BY, STATEFUL, forces_replacement
-from pulumi_llm_local.program import arguments
+from pulumi_llm_local.aws_types.registry import STATEFUL, TYPES, forces_replacement
+from pulumi_llm_local.aws_types.sdk import arguments_class, arguments_of, resource_class
+
+REPLACED_BY = {token: frozenset(entry.replaced_by.split()) for token, entry in TYPES.items() if entry.replaced_by is not None}
 
 CASES: list[tuple[str, str, bool]] = [
     # A name replaces, a setting does not.
@@ -95,25 +95,25 @@ def test_a_change_replaces_a_resource_or_updates_it(token: str, path: str, repla
 
 
 def test_a_type_that_the_table_lacks_is_an_error_that_says_where_to_add_it() -> None:
-    with pytest.raises(LookupError, match=r"aws:dynamodb/tabel:Table: .*replacement_table\.py.*'aws:dynamodb/table:Table'"):
+    with pytest.raises(LookupError, match=r"aws:dynamodb/tabel:Table: .*in aws_types.*'aws:dynamodb/table:Table'"):
         forces_replacement("aws:dynamodb/tabel:Table", "name")
     with pytest.raises(LookupError, match="random:index/randomId:RandomId"):
         forces_replacement("random:index/randomId:RandomId", "byteLength")
 
 
 def test_every_type_with_computed_outputs_has_an_entry() -> None:
-    assert {token for token in [*TEMPLATES, *RULES] if token.startswith("aws:")} <= set(REPLACED_BY)
+    assert {token for token, entry in TYPES.items() if entry.outputs is not None} <= set(REPLACED_BY)
 
 
 @pytest.mark.parametrize("token", sorted(REPLACED_BY))
 def test_every_path_is_an_argument_of_the_sdks_class(token: str) -> None:
-    found = arguments._arguments_class(arguments.resource_class(token))
+    found = arguments_class(token)
     assert [path for path in sorted(REPLACED_BY[token]) if not exists(found, path)] == []
 
 
 @pytest.mark.parametrize("token", sorted(REPLACED_BY))
 def test_region_replaces_exactly_the_types_that_have_it(token: str) -> None:
-    found = arguments._arguments_class(arguments.resource_class(token))
+    found = arguments_class(token)
     assert forces_replacement(token, "region") is exists(found, "region")
 
 
@@ -132,14 +132,14 @@ def test_no_entry_says_what_another_one_says_already() -> None:
 def test_what_must_never_be_replaced_is_known_to_the_table_and_to_the_sdk() -> None:
     on_aws = {token for token in STATEFUL if token.startswith("aws:")}
     assert on_aws <= set(REPLACED_BY)
-    assert all(arguments.resource_class(token) for token in on_aws)
-    assert all(re.fullmatch(r"kubernetes:[a-z0-9.]+/v[0-9]+:[A-Z]\w+", token) for token in STATEFUL - on_aws)
+    assert all(resource_class(token) for token in on_aws)
+    assert all(re.fullmatch(r"kubernetes:[a-z0-9.]+/v[0-9]+:[A-Z]\w+", token) for token in set(STATEFUL) - on_aws)
 
 
-def exists(arguments_class: type, path: str) -> bool:
+def exists(cls: type, path: str) -> bool:
     """Say whether a class has an argument at a path, in the classes that its arguments are of, too."""
     name, _, below = path.partition(".")
-    found = arguments._arguments(arguments_class).get(name)
+    found = arguments_of(cls).get(name)
     if found is None or not below:
         return found is not None
     return any(exists(inner, below) for annotation in found.types for inner in classes(annotation))

@@ -8,7 +8,9 @@ from typing import Any
 import pulumi
 import pytest
 
-from pulumi_llm_local.program.arguments import ARCHIVE, OUTPUT_VALUE, SECRET, SIGNATURE, UNKNOWN, problems, resource_class
+from pulumi_llm_local.aws_types.sdk import resource_class
+from pulumi_llm_local.aws_types.values import ARCHIVE, OUTPUT_VALUE, SECRET, SIGNATURE, UNKNOWN
+from pulumi_llm_local.program.arguments import problems
 
 FUNCTION = "aws:lambda/function:Function"
 INTEGRATION = "aws:apigateway/integration:Integration"

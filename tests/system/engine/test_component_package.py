@@ -18,10 +18,10 @@ from pulumi.provider.experimental.util import camel_case
 from contract.test_components import ARGUMENTS, CASES, COMPONENTS, ONCE_ONLY
 from golden import write
 from pulumi_llm.base.component import output_names
+from pulumi_llm_local.aws_types.values import revealed
 from pulumi_llm_local.engine import command
 from pulumi_llm_local.engine.cloud import Cloud, Existing
 from pulumi_llm_local.engine.stack import Done, Stack
-from pulumi_llm_local.program.arguments import revealed
 from support.programs import MODELS, ROOT
 from system.engine.conftest import ENVIRONMENT, succeeded
 

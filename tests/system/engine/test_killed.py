@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pulumi_llm_local.engine.cloud import Call, Cloud, Refused
+from pulumi_llm_local.engine.cloud import Cloud, ProviderCall, Refused
 from pulumi_llm_local.engine.stack import Stack
 from system.engine.conftest import our_stack, program, succeeded
 
@@ -43,7 +43,7 @@ def killed_before(stack: Stack, step: int) -> None:
     arguments = stack.operation("up", "--yes", "--skip-preview", "--parallel=1", "--non-interactive")
     process = stack.start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
-    def kill(call: Call) -> None:
+    def kill(call: ProviderCall) -> None:
         if len(stack.cloud.calls) == step - 1:
             os.killpg(process.pid, signal.SIGKILL)
             raise Refused("the engine is gone")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pulumi_llm.stack_settings import StackSettings
-from pulumi_llm_local.aws_types.replacement import STATEFUL
+from pulumi_llm_local.aws_types.registry import STATEFUL
 from pulumi_llm_local.engine.stack import Done, Stack
 from support.programs import ROOT
 from system.engine.conftest import our_stack, succeeded

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pulumi_llm_local.engine.cloud import Call, Cloud, Refused
+from pulumi_llm_local.aws_types.values import revealed
+from pulumi_llm_local.engine.cloud import Cloud, ProviderCall, Refused
 from pulumi_llm_local.engine.stack import Done, Stack
-from pulumi_llm_local.program.arguments import revealed
 from system.engine.conftest import names, our_stack, succeeded, urns
 
 pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
@@ -111,7 +111,7 @@ def test_destroy_deletes_in_order_and_honours_protection(deployed: Deployed) -> 
 
 @pytest.mark.parametrize("name", ["chat-role", "chat-function", "chat-deployment", "chat-usage-plan-key-default"])
 def test_an_up_that_failed_in_the_middle_is_finished_by_the_next(name: str, tmp_path: Path) -> None:
-    def refuse(call: Call) -> None:
+    def refuse(call: ProviderCall) -> None:
         if call.urn.endswith(f"::{name}"):
             raise Refused("LimitExceededException: the account has no more of them")
 

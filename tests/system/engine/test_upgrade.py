@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pulumi_llm_local.aws_types.replacement import STATEFUL
+from pulumi_llm_local.aws_types.registry import STATEFUL
 from pulumi_llm_local.engine.stack import Done
 from support.programs import ROOT
 from system.engine.conftest import our_stack, succeeded

@@ -23,7 +23,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from pulumi_llm_local.services.signature import Credentials, verify_signature
+from pulumi_llm_local.services.signature import Credentials, SignatureError, verify_signature
 from pulumi_llm_local.upstreams.bedrock import errors, invoke, wire
 from pulumi_llm_local.upstreams.bedrock.converse_request import converse_input, read_converse
 from pulumi_llm_local.upstreams.bedrock.errors import BedrockError
@@ -118,7 +118,10 @@ class _Runtime:
     async def _handle(self, request: web.Request, headers: dict[str, str]) -> web.StreamResponse:
         started = time.monotonic()
         body = await request.read()
-        verify_signature(request, body, self._region, self._credentials)
+        try:
+            verify_signature(request, body, self._region, self._credentials)
+        except SignatureError as error:
+            raise BedrockError(403, error.code, error.message) from error
         path = _OPERATION.fullmatch(request.raw_path.partition("?")[0])
         if request.method != "POST" or path is None:
             raise BedrockError(

@@ -7,11 +7,11 @@ from typing import Any
 import pulumi
 import pytest
 
-from pulumi_llm_local.aws_types.computed_draft import Draft
-from pulumi_llm_local.aws_types.computed_outputs import Place, has_entry, invoke, outputs
-from pulumi_llm_local.aws_types.computed_rules import RULES
-from pulumi_llm_local.aws_types.computed_table import TEMPLATES
-from pulumi_llm_local.program.arguments import SECRET, SIGNATURE, UNKNOWN, problems, resource_class
+from pulumi_llm_local.aws_types.draft import Draft, Place
+from pulumi_llm_local.aws_types.registry import TYPES, has_entry, invoke, outputs
+from pulumi_llm_local.aws_types.sdk import output_names
+from pulumi_llm_local.aws_types.values import SECRET, SIGNATURE, UNKNOWN
+from pulumi_llm_local.program.arguments import problems
 
 HERE = Place()
 UUID = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-a[0-9a-f]{3}-[0-9a-f]{12}"
@@ -212,21 +212,17 @@ def test_outputs_have_the_form_that_aws_gives_them(kind: str, inputs: dict[str, 
     assert None not in state.values()
 
 
-ENTRIES = sorted({*TEMPLATES, *RULES})
-SHARED_RULES = ("aws:iam/", "aws:wafv2/")
+ENTRIES = sorted(token for token, entry in TYPES.items() if entry.outputs is not None)
 
 
 @pytest.mark.parametrize("token", ENTRIES)
 def test_each_output_of_an_entry_is_one_of_its_class(token: str) -> None:
-    cls = resource_class(token)
     missing = [problem.split(": ")[1] for problem in problems(token, {}) if problem.endswith("required, but missing")]
     inputs = dict.fromkeys(missing, "given")
-    draft = Draft(token, "chat", inputs, HERE)
-    entry = RULES[token](draft) if token in RULES else TEMPLATES[token]
-    members = [getattr(cls, name) for name in dir(cls)]
-    known = {getattr(member.fget, "_pulumi_name", "") for member in members if isinstance(member, property)} | {"id"}
-    if not token.startswith(SHARED_RULES):  # one rule makes several types, and each takes the outputs that it has
-        assert set(entry) - known == set()
+    entry = TYPES[token].outputs
+    known = output_names(token) | {"id"}
+    assert entry is not None
+    assert set(entry(Draft(token, "chat", inputs, HERE)) if callable(entry) else entry) - known == set()
 
     identifier, state = outputs(token, "chat", inputs, HERE)
     assert identifier

@@ -5,26 +5,24 @@ import functools
 import hashlib
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pulumi_llm_local.program.arguments import UNKNOWN
+from pulumi_llm_local.aws_types.values import UNKNOWN
 
-NAME_PROPERTIES: Final = {
-    "aws:cloudwatch/eventTarget:EventTarget": "targetId",
-    "aws:lambda/permission:Permission": "statementId",
-    "aws:s3/bucket:Bucket": "bucket",
-    "aws:s3/bucketV2:BucketV2": "bucket",
-}
-"""The property that holds a type's physical name, where it isn't `name`."""
+ACCOUNT: Final = "123456789012"
+CREATED: Final = "2026-01-01T00:00:00Z"
+"""When every resource was created."""
+
+AdaptName = Callable[[str, Mapping[str, Any]], str]
 
 
 @dataclass(frozen=True)
 class Place:
     """The account and region in which the resources live. Another seed gives other ids and names."""
 
-    account: str = "123456789012"
+    account: str = ACCOUNT
     region: str = "us-east-1"
     seed: str = ""
 
@@ -38,6 +36,9 @@ class Draft:
     """The logical name."""
     inputs: Mapping[str, Any]
     place: Place
+    name_property: str = "name"
+    """The property that holds the physical name."""
+    adapt_name: AdaptName | None = None
 
     @property
     def account(self) -> str:
@@ -59,18 +60,15 @@ class Draft:
         """The domain of the partition's endpoints."""
         return "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com"
 
-    @property
-    def name_property(self) -> str:
-        """The property that holds the physical name."""
-        return NAME_PROPERTIES.get(self.token, "name")
-
     @functools.cached_property
     def physical_name(self) -> str:
         """The name as given, else made from its prefix or, as autonaming does, from the logical name."""
-        prefix_property = "bucketPrefix" if self.name_property == "bucket" else f"{self.name_property}Prefix"
-        if prefix := self.text(prefix_property):
-            return self.text(self.name_property, f"{prefix}{self.digits(26)}")
-        return self.text(self.name_property, adapted_name(self.token, f"{self.name}-{self.hex(7, 'name')}", self.inputs))
+        if given := self.text(self.name_property):
+            return given
+        if prefix := self.text(f"{self.name_property}Prefix"):
+            return f"{prefix}{self.digits(26)}"
+        made_up = f"{self.name}-{self.hex(7, 'name')}"
+        return self.adapt_name(made_up, self.inputs) if self.adapt_name else made_up
 
     def text(self, key: str, default: str = "") -> str:
         """Give an input as text: the default where it is missing, `UNKNOWN` where it is unknown."""
@@ -80,7 +78,13 @@ class Draft:
         return default if value is None else str(value)
 
     def rendered(self, templates: Mapping[str, Any]) -> dict[str, Any]:
-        """Fill in the braces of an entry, as `computed_table` explains; what isn't text stays as it is."""
+        """Fill in the names in braces; what isn't text stays as it is.
+
+        A name is an input, an earlier output of the same entry, `{name}` or what else holds the physical name, `{region}`,
+        `{account}`, `{partition}`, `{dns_suffix}` (of its endpoints), or a draw: `{uuid}`, `{sha256}`, `{hex17}`,
+        `{digits12}`, `{lower10}`, `{upper13}` (lower- or upper-case letters and digits). A word before a draw, as in
+        `{root.lower10}`, gives another one.
+        """
 
         def fill(match: re.Match[str]) -> str:
             expression = match[1]
@@ -141,19 +145,6 @@ class Draft:
 
     def _digest(self, purpose: str) -> bytes:
         return hashlib.sha256(f"{self.place.seed}/{self.token}/{self.name}/{purpose}".encode()).digest()
-
-
-def adapted_name(token: str, name: str, inputs: Mapping[str, Any]) -> str:
-    """Make a name that was made up one that the type takes; one that fits already stays as it is."""
-    if token == "aws:kms/alias:Alias":
-        name = f"alias/{name.removeprefix('alias/')}"
-    elif inputs.get("fifoQueue") is True or inputs.get("fifoTopic") is True:
-        name = f"{name.removesuffix('.fifo')}.fifo"
-    elif token in ("aws:s3/bucket:Bucket", "aws:s3/bucketV2:BucketV2"):
-        name = name.lower()
-    elif token == "aws:apigateway/model:Model":  # a model's name takes letters and digits alone
-        name = "".join(character for character in name if character.isalnum())
-    return name
 
 
 def drawn(source: str, length: int, alphabet: str) -> str:

@@ -1,0 +1,223 @@
+"""API Gateway's REST APIs, whose model in botocore has hardly any bounds."""
+
+from collections.abc import Mapping
+from string import ascii_letters, digits
+from typing import Any, Final, cast
+
+from pulumi_llm_local.aws_types.aws_type import AWS_DOCS, PROVIDER_DOCS, AwsType, Outputs, ValueRule
+from pulumi_llm_local.aws_types.cloudfront import ZONE as CLOUDFRONT_ZONE
+from pulumi_llm_local.aws_types.draft import CREATED, Draft, drawn
+from pulumi_llm_local.aws_types.values import SECRET, SIGNATURE
+
+_ARN: Final = "arn:{partition}:apigateway:{region}::"
+_API: Final = AWS_DOCS + "apigateway/latest/api/API_"
+_QUOTAS: Final = AWS_DOCS + "apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html"
+_METHODS: Final = ValueRule(_API + "PutMethod.html", values=("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "ANY"))
+
+
+def _api_key(draft: Draft) -> Outputs:
+    """A key's value, 40 letters and digits, is a secret; it follows from the id, so that its usage plan finds it."""
+    identifier = draft.lower(10)
+    value = {SIGNATURE: SECRET, "value": drawn(identifier, 40, ascii_letters + digits)}
+    arn = "arn:{partition}:apigateway:{region}::/apikeys/{id}"
+    dates = {"createdDate": CREATED, "lastUpdatedDate": CREATED}
+    return {"id": identifier, "arn": arn, "value": value, "enabled": True, **dates}
+
+
+def _usage_plan_key(draft: Draft) -> Outputs:
+    """The value is the one that `api_key` made up; a value given to the key itself isn't known here."""
+    value = {SIGNATURE: SECRET, "value": drawn(draft.text("keyId"), 40, ascii_letters + digits)}
+    return {"id": "{keyId}", "name": "{keyId}", "value": value}
+
+
+def _letters_and_digits(name: str, inputs: Mapping[str, Any]) -> str:
+    """A model's name takes nothing else."""
+    return "".join(character for character in name if character.isalnum())
+
+
+def _integration(inputs: Mapping[str, Any]) -> Mapping[str, ValueRule]:
+    """A response that is streamed has 15 minutes; another 29 s, unless the account's quota was raised."""
+    streamed = inputs.get("responseTransferMode", "BUFFERED") != "BUFFERED"
+    return {"timeoutMilliseconds": ValueRule(_QUOTAS, low=50, high=900000 if streamed else 29000)}
+
+
+def _usage_plan(inputs: Mapping[str, Any]) -> Mapping[str, ValueRule]:
+    """A quota begins on a day of its period."""
+    quota = cast("object", inputs.get("quotaSettings"))
+    period = cast("Mapping[str, Any]", quota).get("period") if isinstance(quota, Mapping) else None
+    last = {"DAY": 0, "WEEK": 6}.get(str(period), 27)
+    return {"quotaSettings.offset": ValueRule(_API + "QuotaSettings.html", low=0, high=last)}
+
+
+TYPES: Final[Mapping[str, AwsType]] = {
+    "aws:apigateway/account:Account": AwsType(
+        outputs={
+            "id": "api-gateway-account",
+            "apiKeyVersion": "4",
+            "features": ["UsagePlans"],
+            "throttleSettings": [{"burstLimit": 5000, "rateLimit": 10000}],
+        },
+        replaced_by="",
+    ),
+    "aws:apigateway/apiKey:ApiKey": AwsType(
+        outputs=_api_key,
+        replaced_by="value",
+        stateful="callers were given it by hand",
+        rules={"value": ValueRule(_QUOTAS, low=20, high=128)},
+    ),
+    "aws:apigateway/authorizer:Authorizer": AwsType(
+        outputs={
+            "id": "{lower6}",
+            "arn": _ARN + "/restapis/{restApi}/authorizers/{id}",
+        },
+        replaced_by="restApi",
+        rules={
+            "authorizerResultTtlInSeconds": ValueRule(_API + "CreateAuthorizer.html", low=0, high=3600),
+        },
+        unique=("restApi", "name"),
+    ),
+    "aws:apigateway/basePathMapping:BasePathMapping": AwsType(
+        outputs={"id": "{domainName}/{basePath}"},
+        replaced_by="domainName",
+    ),
+    "aws:apigateway/deployment:Deployment": AwsType(
+        outputs={"id": "{lower6}", "createdDate": CREATED},
+        # A new deployment is how a changed API gets out; `triggers` is there to force it.
+        replaced_by="restApi triggers variables",
+    ),
+    "aws:apigateway/domainName:DomainName": AwsType(
+        outputs={
+            "id": "{domainName}",
+            "arn": _ARN + "/domainnames/{domainName}",
+            "certificateUploadDate": CREATED,
+            "cloudfrontDomainName": "d{lower13}.cloudfront.net",
+            "cloudfrontZoneId": CLOUDFRONT_ZONE,
+            "regionalDomainName": "d-{lower10}.execute-api.{region}.{dns_suffix}",
+            "regionalZoneId": "Z{zone.upper13}",
+        },
+        replaced_by="certificateBody certificateChain certificatePrivateKey domainName",
+        stateful="callers have its address",
+    ),
+    "aws:apigateway/integration:Integration": AwsType(
+        outputs={
+            "id": "agi-{restApi}-{resourceId}-{httpMethod}",
+            "cacheNamespace": "{resourceId}",
+            "passthroughBehavior": "WHEN_NO_MATCH",
+        },
+        replaced_by=("credentials httpMethod integrationHttpMethod passthroughBehavior resourceId restApi type"),
+        rules={
+            "httpMethod": _METHODS,
+            "integrationHttpMethod": _METHODS,
+            "passthroughBehavior": ValueRule(
+                _API + "PutIntegration.html", values=("WHEN_NO_MATCH", "WHEN_NO_TEMPLATES", "NEVER")
+            ),
+            "timeoutMilliseconds": ValueRule(_QUOTAS, member="timeoutInMillis"),  # its bounds: below
+        },
+        rules_by_inputs=_integration,
+    ),
+    "aws:apigateway/integrationResponse:IntegrationResponse": AwsType(
+        outputs={"id": "agir-{restApi}-{resourceId}-{httpMethod}-{statusCode}"},
+        replaced_by="httpMethod resourceId restApi",
+        rules={"httpMethod": _METHODS},
+    ),
+    "aws:apigateway/method:Method": AwsType(
+        outputs={"id": "agm-{restApi}-{resourceId}-{httpMethod}"},
+        replaced_by="httpMethod resourceId restApi",
+        rules={
+            "httpMethod": _METHODS,
+            "authorization": ValueRule(_API + "PutMethod.html", values=("NONE", "AWS_IAM", "CUSTOM", "COGNITO_USER_POOLS")),
+        },
+    ),
+    "aws:apigateway/methodResponse:MethodResponse": AwsType(
+        outputs={"id": "agmr-{restApi}-{resourceId}-{httpMethod}-{statusCode}"},
+        replaced_by="httpMethod resourceId restApi",
+        rules={"httpMethod": _METHODS},
+    ),
+    "aws:apigateway/methodSettings:MethodSettings": AwsType(
+        outputs={"id": "{restApi}-{stageName}-{methodPath}"},
+        replaced_by="methodPath restApi stageName",
+        rules={
+            "settings.loggingLevel": ValueRule(_API + "MethodSetting.html", values=("OFF", "ERROR", "INFO")),
+            "settings.cacheTtlInSeconds": ValueRule(_QUOTAS, low=0, high=3600),
+            # -1, the provider's default, is no limit of the method's own
+            "settings.throttlingBurstLimit": ValueRule(PROVIDER_DOCS + "apigateway/methodsettings/", low=-1),
+            "settings.throttlingRateLimit": ValueRule(PROVIDER_DOCS + "apigateway/methodsettings/", low=-1),
+            "settings.unauthorizedCacheControlHeaderStrategy": ValueRule(
+                _API + "MethodSetting.html",
+                values=("FAIL_WITH_403", "SUCCEED_WITH_RESPONSE_HEADER", "SUCCEED_WITHOUT_RESPONSE_HEADER"),
+            ),
+        },
+    ),
+    "aws:apigateway/model:Model": AwsType(
+        outputs={"id": "{lower6}"},
+        replaced_by="contentType name restApi",
+        adapt_name=_letters_and_digits,
+        rules={"name": ValueRule(_API + "CreateModel.html", pattern="[a-zA-Z0-9]+")},
+        unique=("restApi", "name"),
+    ),
+    "aws:apigateway/requestValidator:RequestValidator": AwsType(
+        outputs={"id": "{lower6}"},
+        replaced_by="restApi",
+    ),
+    "aws:apigateway/resource:Resource": AwsType(
+        # `path` is left out: it follows from all the parents, of which the inputs name one by its id.
+        outputs={"id": "{lower6}"},
+        replaced_by="restApi",
+        unique=("restApi", "parentId", "pathPart"),
+    ),
+    "aws:apigateway/response:Response": AwsType(
+        outputs={"id": "aggr-{restApiId}-{responseType}"},
+        replaced_by="responseType restApiId",
+        api="apigateway PutGatewayResponse",
+    ),
+    "aws:apigateway/restApi:RestApi": AwsType(
+        outputs={
+            "id": "{lower10}",
+            "arn": _ARN + "/restapis/{id}",
+            "rootResourceId": "{root.lower10}",
+            "executionArn": "arn:{partition}:execute-api:{region}:{account}:{id}",
+            "createdDate": CREATED,
+            "apiKeySource": "HEADER",
+        },
+        replaced_by="",
+        stateful="callers have its address",
+    ),
+    "aws:apigateway/stage:Stage": AwsType(
+        outputs={
+            "id": "ags-{restApi}-{stageName}",
+            "arn": _ARN + "/restapis/{restApi}/stages/{stageName}",
+            "executionArn": "arn:{partition}:execute-api:{region}:{account}:{restApi}/{stageName}",
+            "invokeUrl": "https://{restApi}.execute-api.{region}.{dns_suffix}/{stageName}",
+            "webAclArn": "",
+        },
+        replaced_by="restApi stageName",
+        stateful="callers have its address",
+        rules={
+            "stageName": ValueRule(_API + "CreateStage.html", high=128, pattern="[a-zA-Z0-9_-]+"),
+            "canarySettings.percentTraffic": ValueRule(_API + "CanarySettings.html", low=0, high=100),
+        },
+    ),
+    "aws:apigateway/usagePlan:UsagePlan": AwsType(
+        outputs={"id": "{lower6}", "arn": _ARN + "/usageplans/{id}"},
+        replaced_by="",
+        stateful="what the keys have used is counted in it",
+        rules={
+            "quotaSettings": ValueRule(_API + "CreateUsagePlan.html", member="quota"),
+            "quotaSettings.limit": ValueRule(_API + "QuotaSettings.html", low=1),
+            "throttleSettings": ValueRule(_API + "CreateUsagePlan.html", member="throttle"),
+            "throttleSettings.burstLimit": ValueRule(_API + "ThrottleSettings.html", low=0),
+            "throttleSettings.rateLimit": ValueRule(_API + "ThrottleSettings.html", low=0),
+        },
+        rules_by_inputs=_usage_plan,
+    ),
+    "aws:apigateway/usagePlanKey:UsagePlanKey": AwsType(
+        outputs=_usage_plan_key,
+        replaced_by="keyId keyType usagePlanId",
+        rules={
+            "keyType": ValueRule(_API + "CreateUsagePlanKey.html", values=("API_KEY",)),
+        },
+        # A key is in one usage plan for each stage.
+        # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html
+        unique=("keyId",),
+    ),
+}

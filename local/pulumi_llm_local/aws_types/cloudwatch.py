@@ -1,0 +1,82 @@
+"""CloudWatch, CloudWatch Logs and EventBridge, which are one module in the SDK."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from pulumi_llm_local.aws_types.aws_type import AWS_DOCS, AwsType, ValueRule
+
+_RETENTION: Final = (
+    *(0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),
+)
+
+
+TYPES: Final[Mapping[str, AwsType]] = {
+    "aws:cloudwatch/compositeAlarm:CompositeAlarm": AwsType(
+        outputs={
+            "id": "{alarmName}",
+            "arn": "arn:{partition}:cloudwatch:{region}:{account}:alarm:{alarmName}",
+        },
+        replaced_by="actionsEnabled alarmName",
+    ),
+    "aws:cloudwatch/dashboard:Dashboard": AwsType(
+        outputs={
+            "id": "{dashboardName}",
+            "dashboardArn": "arn:{partition}:cloudwatch::{account}:dashboard/{dashboardName}",
+        },
+        replaced_by="dashboardName",
+    ),
+    "aws:cloudwatch/eventRule:EventRule": AwsType(
+        outputs={
+            "id": "{name}",
+            "arn": "arn:{partition}:events:{region}:{account}:rule/{name}",
+        },
+        replaced_by="eventBusName name namePrefix",
+        api="events PutRule",
+    ),
+    "aws:cloudwatch/eventTarget:EventTarget": AwsType(
+        outputs={"id": "{rule}-{targetId}"},
+        replaced_by="eventBusName rule targetId",
+        name_property="targetId",
+        api="events PutTargets PutTargets.Targets",
+    ),
+    "aws:cloudwatch/logGroup:LogGroup": AwsType(
+        outputs={
+            "id": "{name}",
+            "arn": "arn:{partition}:logs:{region}:{account}:log-group:{name}",
+            "logGroupClass": "STANDARD",
+        },
+        replaced_by="logGroupClass name namePrefix",
+        stateful="its logs are lost with it",
+        api="logs CreateLogGroup PutRetentionPolicy",
+        rules={  # 0 is the provider's word for ever
+            "retentionInDays": ValueRule(
+                AWS_DOCS + "AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html", values=_RETENTION
+            ),
+        },
+    ),
+    "aws:cloudwatch/logMetricFilter:LogMetricFilter": AwsType(
+        outputs={"id": "{name}"},
+        replaced_by="logGroupName name",
+        api="logs PutMetricFilter",
+    ),
+    "aws:cloudwatch/logResourcePolicy:LogResourcePolicy": AwsType(
+        outputs={"id": "{policyName}"},
+        # resourceArn: the source of provider 6.
+        replaced_by="policyName resourceArn",
+        api="logs PutResourcePolicy",
+    ),
+    "aws:cloudwatch/metricAlarm:MetricAlarm": AwsType(
+        outputs={
+            "id": "{name}",
+            "arn": "arn:{partition}:cloudwatch:{region}:{account}:alarm:{name}",
+        },
+        replaced_by="name",
+        rules={
+            "name": ValueRule(AWS_DOCS + "AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html", member="AlarmName"),
+            "treatMissingData": ValueRule(
+                AWS_DOCS + "AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html",
+                values=("breaching", "notBreaching", "ignore", "missing"),
+            ),
+        },
+    ),
+}

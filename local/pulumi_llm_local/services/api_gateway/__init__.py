@@ -1,0 +1,1 @@
+"""API Gateway, as the program's resources configure it."""

@@ -1,0 +1,64 @@
+"""A request on its way through API Gateway."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from pulumi_llm_local.aws_types.draft import ACCOUNT
+from pulumi_llm_local.services.api_gateway.gateway_responses import GatewayResponse
+
+MAX_PAYLOAD_BYTES = 10 * 1024 * 1024
+"""API Gateway's payload limit."""
+
+
+@dataclass(frozen=True)
+class ApiRequest:
+    """One request to a stage of an API."""
+
+    request: web.Request
+    id: str
+    api_id: str
+    stage: str
+    path: str
+    body: bytes
+    resource_path: str
+    path_parameters: Mapping[str, str]
+    method_arn: str
+
+    def context(self, authorized: Mapping[str, Any] | None) -> dict[str, Any]:
+        """API Gateway's request context; `authorized` is what the authorizer answered, None before it is asked."""
+        context: dict[str, Any] = {
+            "accountId": ACCOUNT,
+            "apiId": self.api_id,
+            "stage": self.stage,
+            "requestId": self.id,
+            "extendedRequestId": self.id,
+            "requestTimeEpoch": int(time.time() * 1000),
+            "httpMethod": self.request.method,
+            "path": self.request.path,
+            "resourcePath": self.resource_path,
+            "protocol": "HTTP/1.1",
+            "identity": {"sourceIp": self.request.remote, "userAgent": self.request.headers.get("user-agent")},
+        }
+        if authorized and "identity" in authorized:
+            context["identity"] |= authorized["identity"]
+        elif authorized:
+            given: dict[str, Any] = authorized.get("context") or {}
+            context["authorizer"] = {**given, "principalId": authorized.get("principalId"), "integrationLatency": 0}
+        return context
+
+
+async def read_payload(request: web.Request) -> bytes:
+    """Read the whole payload, as API Gateway does before anything else.
+
+    Raises `GatewayResponse` for one that is too large.
+    """
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > MAX_PAYLOAD_BYTES:
+            raise GatewayResponse("REQUEST_TOO_LARGE")
+    return bytes(body)
