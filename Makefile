@@ -71,7 +71,7 @@ golden: $(READY) ## Write the golden files of the tests from the code: the schem
 record-release: $(READY) ## Record the state that this version leaves behind, for the tests of upgrades
 	@$(BIN)/python tests/releases/record.py
 
-docs: $(READY) ## Write docs/components.md, models.md and policies.md from the code
+docs: $(READY) ## Write the pages and tables of docs/ that are made from the code
 	@$(BIN)/python docs/generate.py
 
 bundle: $(READY) ## Build the functions' archive for Lambda

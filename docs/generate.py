@@ -1,5 +1,5 @@
 """Writes what says again what the code says: components.md and settings.md, models.md from the catalogue, policies.md from the
-rules, and the TypedDicts of the components' arguments.
+rules, the tables of errors in api.md and providers.md, and the TypedDicts of the components' arguments.
 
 `make docs` runs it; tests/contract/test_docs.py fails where a file is out of date.
 """
@@ -16,6 +16,7 @@ from typing import Any
 from pulumi.provider.experimental.component import ComponentProvider
 
 import pulumi_llm
+from llm_gateway.errors import ERROR_KINDS, ErrorKind, statuses
 from pulumi_llm.account_baseline.args import AccountBaselineSettings
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.settings import Settings
@@ -235,8 +236,8 @@ def settings_page() -> str:
 
 def _between_marks(name: str, text: str) -> str:
     """The page with `text` in the place of what stands between its two notices."""
-    before, _, rest = (FOLDER / name).read_text(encoding="utf-8").partition(NOTICE)
-    _, _, after = rest.partition(END)
+    before, rest = (FOLDER / name).read_text(encoding="utf-8").split(NOTICE)
+    _, after = rest.split(END)
     return f"{before}{NOTICE}\n\n{text}\n\n{END}{after}"
 
 
@@ -280,6 +281,32 @@ def _level(config: Mapping[str, Any], rule: Rule) -> str:
     return entry if isinstance(entry, str) else entry.get("enforcementLevel", config.get("all", ""))
 
 
+# The errors: their table in api.md, and what the router does after each in providers.md.
+
+
+def api_page() -> str:
+    return _between_marks("api.md", _table(("status", "code", "Retry-After", "message"), map(_error_row, ERROR_KINDS)))
+
+
+def _error_row(kind: ErrorKind) -> tuple[str, ...]:
+    message = re.sub(r"\{(\w+)[^}]*\}", r"*\1*", kind.message)
+    after = "" if kind.retry_after is None else f"{kind.retry_after:g}"
+    return ", ".join(map(str, statuses(kind))), f"`{kind.code}`", after, message
+
+
+def providers_page() -> str:
+    def row(kind: ErrorKind) -> tuple[str, ...]:
+        policy = kind.policy
+        following = "yes, of a larger context" if policy.larger_context else "yes"
+        return f"`{kind.code}`", following, "yes" if policy.retry else "no", "yes" if policy.cooldown else "no"
+
+    rows = [row(kind) for kind in ERROR_KINDS if kind.policy.next_target]
+    rows.append(("anything else, such as `upstream_rejected`", "no: it is the caller's mistake", "no", "no"))
+    return _between_marks(
+        "providers.md", _table(("what the target said", "the next target", "asked again", "cools down"), rows)
+    )
+
+
 # Markdown.
 
 
@@ -301,9 +328,11 @@ def _joined(blocks: Iterable[str]) -> str:
 
 
 PAGES: Mapping[str, Callable[[], str]] = {
+    "api.md": api_page,
     "components.md": components_page,
     "models.md": models_page,
     "policies.md": policies_page,
+    "providers.md": providers_page,
     "settings.md": settings_page,
     **{
         f"../components/pulumi_llm/{folder}/args_types.py": functools.partial(typed_dicts, "args.py", kind)

@@ -1,7 +1,8 @@
 """The one error vocabulary: every failure that a caller can see is a `GatewayError`.
 
-The shape on the wire is the OpenAI one, ``{"error": {"type", "code", "message", "request_id"}}``, with ``param`` where one
-field is to blame. Each constructor below is one kind of failure; its HTTP status, type and code stand here and nowhere else.
+Its shape is OpenAI's, ``{"error": {"type", "code", "message", "request_id"}}``, with ``param`` where one field is to blame.
+`ERROR_KINDS` describes each kind once. The router's policy, API Gateway's own responses, the OpenAPI document and the tables in
+docs/ are made from it. A kind is called to make an error: ``raise errors.upstream_failed(detail="…")``.
 """
 
 import math
@@ -18,37 +19,90 @@ UPSTREAM = "upstream_error"
 SERVER = "server_error"
 
 
-class GatewayError(Exception):
-    """A failure as its caller sees it.
+class FailurePolicy(msgspec.Struct, frozen=True):
+    """What the router does when a target fails.
 
-    `status` is the HTTP status. `retry_after` is in seconds. `detail` is the cause as the upstream or the code told it; it is
-    shown only with ``DEBUG=true``.
+    `next_target`: another target may answer, with `larger_context` only one whose context is larger. `retry`: this target may
+    recover and is asked again. `cooldown`: for some time it is asked after all others.
     """
 
-    def __init__(
+    next_target: bool = False
+    larger_context: bool = False
+    retry: bool = False
+    cooldown: bool = False
+
+
+# Every target would refuse the request: the caller has to change it.
+_FINAL = FailurePolicy()
+_TEMPORARY = FailurePolicy(next_target=True, retry=True, cooldown=True)
+_LASTING = FailurePolicy(next_target=True, cooldown=True)
+
+
+class GatewayResponse(msgspec.Struct, frozen=True):
+    """An answer that API Gateway gives by itself, by its response type. `message` replaces the kind's own text.
+
+    With `iam` it is the answer where AWS signatures are asked for, in place of the other one of its type.
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
+    """
+
+    type: str
+    message: str = ""
+    iam: bool = False
+
+
+class ErrorKind(msgspec.Struct, frozen=True):
+    """One kind of failure.
+
+    `status` is the HTTP status. `message` is the text, with places in braces. `retry_after` is in seconds. `policy` is what the
+    router does after it. `gateway_responses` are API Gateway's own answers with this code.
+    """
+
+    code: str
+    status: int
+    type: str
+    message: str
+    retry_after: float | None = None
+    policy: FailurePolicy = _FINAL
+    gateway_responses: tuple[GatewayResponse, ...] = ()
+
+    def __call__(
         self,
-        status: int,
-        type: str,
-        code: str,
-        message: str,
+        message: str = "",
         *,
         param: str | None = None,
         retry_after: float | None = None,
         detail: str | None = None,
-    ) -> None:
+        **values: object,
+    ) -> "GatewayError":
+        """An error of this kind. `message` and `retry_after` replace the kind's own; `values` fill the places of its text."""
+        error = GatewayError(self, message or self.message.format(**values))
+        error.param = param
+        error.retry_after = self.retry_after if retry_after is None else retry_after
+        error.detail = detail
+        return error
+
+
+class GatewayError(Exception):
+    """A failure as its caller sees it.
+
+    `status` is the HTTP status, `param` the field that is to blame. `retry_after` is in seconds. `detail` is the cause as the
+    upstream or the code gave it; it is shown only with ``DEBUG=true``.
+    """
+
+    def __init__(self, kind: ErrorKind, message: str) -> None:
         super().__init__(message)
-        self.status = status
-        self.type = type
-        self.code = code
+        self.status = kind.status
+        self.type = kind.type
+        self.code = kind.code
         self.message = message
-        self.param = param
-        self.retry_after = retry_after
-        self.detail = detail
+        self.param: str | None = None
+        self.retry_after: float | None = None
+        self.detail: str | None = None
         # Set by telemetry, so that a failure is recorded once.
         self.recorded = False
 
     def body(self, request_id: str, *, debug: bool = False) -> dict[str, dict[str, str]]:
-        """What is sent: the one error shape."""
+        """The JSON body of the answer."""
         error = {"type": self.type, "code": self.code, "message": self.message, "request_id": request_id}
         if self.param is not None:
             error["param"] = self.param
@@ -57,182 +111,266 @@ class GatewayError(Exception):
         return {"error": error}
 
     def headers(self) -> list[tuple[str, str]]:
-        """The headers that belong to this error: `Retry-After`, in whole seconds, none too few, at least 1."""
+        """The headers of the answer: `Retry-After` in whole seconds, rounded up, at least 1."""
         if self.retry_after is None:
             return []
         return [("retry-after", str(max(1, math.ceil(self.retry_after))))]
 
 
+# The kinds, by status: what this service answers, and what API Gateway answers in front of it.
+
+invalid_value = ErrorKind("invalid_value", 400, INVALID_REQUEST, "{problems}")
+invalid_json = ErrorKind(
+    "invalid_json",
+    400,
+    INVALID_REQUEST,
+    "the body must be a JSON object; see GET /openapi.json",
+    gateway_responses=(GatewayResponse("BAD_REQUEST_BODY"),),
+)
+# The model's provider refused the request as the caller wrote it.
+upstream_rejected = ErrorKind("upstream_rejected", 400, INVALID_REQUEST, "the model's provider refused the request: {reason}")
+context_length_exceeded = ErrorKind(
+    "context_length_exceeded",
+    400,
+    INVALID_REQUEST,
+    "the conversation is longer than the model's context; shorten it or lower max_tokens",
+    policy=FailurePolicy(next_target=True, larger_context=True),
+)
+# The provider's own filter refuses the conversation, and no part of an answer has come.
+content_filter = ErrorKind(
+    "content_filter",
+    400,
+    INVALID_REQUEST,
+    "the model's provider refuses to answer this conversation",
+    policy=FailurePolicy(next_target=True),
+)
+bad_request = ErrorKind(
+    "bad_request",
+    400,
+    INVALID_REQUEST,
+    "the request cannot be answered",
+    gateway_responses=(GatewayResponse("DEFAULT_4XX"),),
+)
+missing_api_key = ErrorKind(
+    "missing_api_key",
+    401,
+    AUTHENTICATION,
+    "this call needs a valid API key; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'",
+)
+invalid_api_key = ErrorKind(
+    "invalid_api_key",
+    401,
+    AUTHENTICATION,
+    missing_api_key.message,
+    gateway_responses=(GatewayResponse("UNAUTHORIZED"),),
+)
+api_key_without_plan = ErrorKind(
+    "invalid_api_key",
+    403,
+    PERMISSION,
+    "this API key is in no usage plan",
+    gateway_responses=(GatewayResponse("INVALID_API_KEY"),),
+)
+model_not_allowed = ErrorKind(
+    "model_not_allowed", 403, PERMISSION, "model: this API key may not use {name!r}; it may use {allowed}"
+)
+access_denied = ErrorKind(
+    "access_denied",
+    403,
+    PERMISSION,
+    "this API key may not make this call",
+    gateway_responses=(
+        GatewayResponse("ACCESS_DENIED"),
+        GatewayResponse("ACCESS_DENIED", "these AWS credentials may not make this call", iam=True),
+    ),
+)
+# With AWS signatures, API Gateway answers a call without one and an unknown route alike.
+missing_signature = ErrorKind(
+    "missing_signature",
+    403,
+    AUTHENTICATION,
+    "this call needs an AWS signature for execute-api, or there is no such route; GET /openapi.json lists what there is",
+    gateway_responses=(GatewayResponse("MISSING_AUTHENTICATION_TOKEN", iam=True),),
+)
+invalid_signature = ErrorKind(
+    "invalid_signature",
+    403,
+    AUTHENTICATION,
+    "the AWS signature is wrong",
+    gateway_responses=(GatewayResponse("INVALID_SIGNATURE", iam=True),),
+)
+expired_token = ErrorKind(
+    "expired_token",
+    403,
+    AUTHENTICATION,
+    "the AWS credentials have expired",
+    gateway_responses=(GatewayResponse("EXPIRED_TOKEN", iam=True),),
+)
+model_not_found = ErrorKind("model_not_found", 404, NOT_FOUND, "model: there is no model {name!r} here; choose one of {known}")
+unknown_route = ErrorKind(
+    "unknown_route",
+    404,
+    NOT_FOUND,
+    "there is no {method} {path} here; GET /openapi.json lists what there is",
+    gateway_responses=(
+        # API Gateway's name for a route or a method that does not exist.
+        GatewayResponse(
+            "MISSING_AUTHENTICATION_TOKEN", "there is no such route or method here; GET /openapi.json lists what there is"
+        ),
+    ),
+)
+request_too_large = ErrorKind(
+    "request_too_large",
+    413,
+    INVALID_REQUEST,
+    "the body is larger than {limit:,} bytes; shorten the message or the history",
+    gateway_responses=(GatewayResponse("REQUEST_TOO_LARGE", "the body is too large"),),
+)
+unsupported_media_type = ErrorKind(
+    "unsupported_media_type",
+    415,
+    INVALID_REQUEST,
+    "send application/json",
+    gateway_responses=(GatewayResponse("UNSUPPORTED_MEDIA_TYPE"),),
+)
+rate_limit_exceeded = ErrorKind(
+    "rate_limit_exceeded",
+    429,
+    RATE_LIMIT,
+    "too many requests a second for this API key; try again shortly",
+    retry_after=1,
+    gateway_responses=(GatewayResponse("THROTTLED"),),
+)
+quota_exceeded = ErrorKind(
+    "quota_exceeded",
+    429,
+    RATE_LIMIT,
+    "this API key has used up its requests for today; the count starts anew at 00:00 UTC",
+    retry_after=3600,
+    gateway_responses=(GatewayResponse("QUOTA_EXCEEDED"),),
+)
+# The provider throttles this service's account; the caller's own quota is not used up.
+upstream_throttled = ErrorKind(
+    "upstream_throttled",
+    429,
+    RATE_LIMIT,
+    "the model's provider is throttling this service; try again shortly",
+    retry_after=1,
+    policy=_TEMPORARY,
+)
+internal_error = ErrorKind(
+    "internal_error",
+    500,
+    SERVER,
+    "the service failed; the request id helps to find out why",
+    gateway_responses=(GatewayResponse("DEFAULT_5XX", "the service failed; try again"),),
+)
+authorizer_failed = ErrorKind(
+    "authorizer_failed",
+    500,
+    SERVER,
+    "the service could not check the API key",
+    gateway_responses=(GatewayResponse("AUTHORIZER_FAILURE"), GatewayResponse("AUTHORIZER_CONFIGURATION_ERROR")),
+)
+# The provider answered with an error of its own, or with something that is no answer.
+upstream_failed = ErrorKind("upstream_failed", 502, UPSTREAM, "the model's provider failed; try again", policy=_TEMPORARY)
+# The provider's stream ended before the answer did: what was sent is incomplete.
+stream_interrupted = ErrorKind(
+    "stream_interrupted",
+    502,
+    UPSTREAM,
+    "the model's answer broke off before its end; what came so far is incomplete",
+    policy=_TEMPORARY,
+)
+# This service's own set-up is wrong (access, model id): its operator can correct it, the caller cannot.
+upstream_misconfigured = ErrorKind(
+    "upstream_misconfigured",
+    502,
+    UPSTREAM,
+    "this service may not use the model; its operator has to check the model's id, key and access",
+    policy=_LASTING,
+)
+function_failed = ErrorKind(
+    "function_failed",
+    502,
+    SERVER,
+    "the service failed to answer; try again",
+    gateway_responses=(GatewayResponse("INTEGRATION_FAILURE"),),
+)
+all_targets_failed = ErrorKind("all_targets_failed", 502, UPSTREAM, "no target of {alias!r} could answer: {reasons}")
+# The provider cannot be reached or says that it is unavailable.
+upstream_unavailable = ErrorKind(
+    "upstream_unavailable",
+    503,
+    UPSTREAM,
+    "the model's provider is unavailable; try again shortly",
+    retry_after=1,
+    policy=_TEMPORARY,
+)
+# An imported model that Bedrock has unloaded, or a pool without a running replica, is being loaded.
+model_not_ready = ErrorKind(
+    "model_not_ready",
+    503,
+    UPSTREAM,
+    "the model is being loaded; try again in a minute",
+    retry_after=30,
+    policy=_TEMPORARY,
+)
+upstream_timeout = ErrorKind("upstream_timeout", 504, UPSTREAM, "the model took too long to answer", policy=_LASTING)
+function_timeout = ErrorKind(
+    "function_timeout",
+    504,
+    SERVER,
+    "the service did not answer in time",
+    gateway_responses=(GatewayResponse("INTEGRATION_TIMEOUT"),),
+)
+
+ERROR_KINDS = tuple(value for value in globals().values() if isinstance(value, ErrorKind))
+
+
+def statuses(kind: ErrorKind) -> list[int]:
+    """The HTTP statuses that errors of a kind have."""
+    if kind is all_targets_failed:  # the one that its targets share, else 503 or 502
+        return sorted({each.status for each in ERROR_KINDS if each.policy.next_target})
+    return [kind.status]
+
+
+# Errors that are made from several problems or failures.
+
+
 class Problem(msgspec.Struct, frozen=True):
-    """One mistake in a request: which field, what is wrong with it and what would be right."""
+    """One problem of a request: which field, what is wrong with it and what would be right."""
 
     field: str
     message: str
 
 
-# The most mistakes that one answer tells; a body may hold any number of them.
+# The most problems that one answer lists; a body may hold any number of them.
 _MOST_PROBLEMS = 20
 
-# What the caller can mend.
 
-
-def invalid_request(problems: Sequence[Problem], code: str = "invalid_value") -> GatewayError:
-    """400 that tells every mistake at once; `param` is the first field."""
+def invalid_request(problems: Sequence[Problem]) -> GatewayError:
+    """400 that lists every problem at once; `param` is the first field."""
     shown = [f"{problem.field}: {problem.message}" for problem in problems[:_MOST_PROBLEMS]]
     if len(problems) > _MOST_PROBLEMS:
         shown.append(f"and {len(problems) - _MOST_PROBLEMS} more")
-    message = "; ".join(shown)
-    return GatewayError(400, INVALID_REQUEST, code, message, param=problems[0].field)
+    return invalid_value(problems="; ".join(shown), param=problems[0].field)
 
 
-def invalid_json(message: str) -> GatewayError:
-    return GatewayError(400, INVALID_REQUEST, "invalid_json", message)
-
-
-def body_too_large(limit_bytes: int) -> GatewayError:
-    return GatewayError(
-        413,
-        INVALID_REQUEST,
-        "request_too_large",
-        f"the body is larger than {limit_bytes:,} bytes; shorten the message or the history",
-    )
-
-
-def unknown_route(method: str, path: str) -> GatewayError:
-    return GatewayError(
-        404, NOT_FOUND, "unknown_route", f"there is no {method} {path} here; GET /openapi.json lists what there is"
-    )
-
-
-def unknown_model(name: str, known: Sequence[str]) -> GatewayError:
-    return GatewayError(
-        404,
-        NOT_FOUND,
-        "model_not_found",
-        f"model: there is no model {name!r} here; choose one of {', '.join(known)}",
-        param="model",
-    )
-
-
-def missing_credentials() -> GatewayError:
-    return GatewayError(
-        401,
-        AUTHENTICATION,
-        "missing_api_key",
-        "this call needs a valid API key; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'",
-    )
-
-
-def model_not_allowed(name: str, allowed: Sequence[str]) -> GatewayError:
-    return GatewayError(
-        403,
-        PERMISSION,
-        "model_not_allowed",
-        f"model: this API key may not use {name!r}; it may use {', '.join(allowed)}",
-        param="model",
-    )
-
-
-# What the upstream did.
-
-
-def upstream_rejected(message: str, *, detail: str | None = None) -> GatewayError:
-    """400: the model's provider refused the request as the caller wrote it."""
-    return GatewayError(400, INVALID_REQUEST, "upstream_rejected", message, detail=detail)
-
-
-def context_too_long(message: str, *, detail: str | None = None) -> GatewayError:
-    return GatewayError(400, INVALID_REQUEST, "context_length_exceeded", message, detail=detail)
-
-
-def content_refused(*, detail: str | None = None) -> GatewayError:
-    """400: the provider's own filter refuses to answer this conversation, and has said nothing of an answer."""
-    return GatewayError(
-        400, INVALID_REQUEST, "content_filter", "the model's provider refuses to answer this conversation", detail=detail
-    )
-
-
-def upstream_throttled(*, retry_after: float | None = None, detail: str | None = None) -> GatewayError:
-    """429: the model's provider throttles this account; not the caller's own quota."""
-    return GatewayError(
-        429,
-        RATE_LIMIT,
-        "upstream_throttled",
-        "the model's provider is throttling this service; try again shortly",
-        retry_after=1 if retry_after is None else retry_after,
-        detail=detail,
-    )
-
-
-def model_not_ready(*, retry_after: float | None = None, detail: str | None = None) -> GatewayError:
-    """503: an imported model that Bedrock has unloaded, or a pool without a running replica, is being loaded."""
-    return GatewayError(
-        503,
-        UPSTREAM,
-        "model_not_ready",
-        "the model is being loaded; try again in a minute",
-        retry_after=30 if retry_after is None else retry_after,
-        detail=detail,
-    )
-
-
-def upstream_misconfigured(message: str, *, detail: str | None = None) -> GatewayError:
-    """502: this service's own set-up is wrong (access, model id): the operator can mend it, the caller cannot."""
-    return GatewayError(502, UPSTREAM, "upstream_misconfigured", message, detail=detail)
-
-
-def upstream_failed(*, detail: str | None = None) -> GatewayError:
-    """502: the provider answered with an error of its own, or with something that is no answer."""
-    return GatewayError(502, UPSTREAM, "upstream_failed", "the model's provider failed; try again", detail=detail)
-
-
-def upstream_unavailable(*, retry_after: float | None = None, detail: str | None = None) -> GatewayError:
-    """503: the provider cannot be reached or says that it is unavailable."""
-    return GatewayError(
-        503,
-        UPSTREAM,
-        "upstream_unavailable",
-        "the model's provider is unavailable; try again shortly",
-        retry_after=1 if retry_after is None else retry_after,
-        detail=detail,
-    )
-
-
-def upstream_timeout(message: str, *, detail: str | None = None) -> GatewayError:
-    return GatewayError(504, UPSTREAM, "upstream_timeout", message, detail=detail)
-
-
-def stream_interrupted(*, detail: str | None = None) -> GatewayError:
-    """502: the provider's stream broke off before its end; what was sent is not the whole answer."""
-    return GatewayError(
-        502,
-        UPSTREAM,
-        "stream_interrupted",
-        "the model's answer broke off before its end; what came so far is incomplete",
-        detail=detail,
-    )
-
-
-def all_targets_failed(alias: str, reasons: Sequence[tuple[str, GatewayError]]) -> GatewayError:
-    """The failure of several targets in one: each target with its code, under the status that they share, else 502.
+def no_target_answered(alias: str, reasons: Sequence[tuple[str, GatewayError]]) -> GatewayError:
+    """The failures of several targets as one error: each target with its code, under the status that they share, else 502.
 
     Where any of them may recover it is 503 with the shortest of their times; where all are throttled, 429.
     """
-    errors = [error for _, error in reasons]
-    statuses = {error.status for error in errors}
-    times = [error.retry_after for error in errors if error.retry_after is not None]
-    status = statuses.pop() if len(statuses) == 1 else 503 if times else 502
-    return GatewayError(
-        status,
-        RATE_LIMIT if status == 429 else INVALID_REQUEST if status == 400 else UPSTREAM,
-        "all_targets_failed",
-        f"no target of {alias!r} could answer: {'; '.join(f'{name}: {error.code}' for name, error in reasons)}",
+    failures = [error for _, error in reasons]
+    times = [error.retry_after for error in failures if error.retry_after is not None]
+    shared = {error.status for error in failures}
+    error = all_targets_failed(
+        alias=alias,
+        reasons="; ".join(f"{name}: {error.code}" for name, error in reasons),
         retry_after=min(times) if times else None,
         detail="; ".join(f"{name}: {error.detail or error.message}" for name, error in reasons),
     )
-
-
-def internal(*, detail: str | None = None) -> GatewayError:
-    return GatewayError(
-        500, SERVER, "internal_error", "the service failed; the request id helps to find out why", detail=detail
-    )
+    error.status = shared.pop() if len(shared) == 1 else 503 if times else 502
+    error.type = RATE_LIMIT if error.status == 429 else INVALID_REQUEST if error.status == 400 else UPSTREAM
+    return error

@@ -81,7 +81,7 @@ async def answer(
         record.abandoned()
         raise
     except Exception as error:
-        failure = errors.internal(detail=f"{type(error).__name__}: {error}")
+        failure = errors.internal_error(detail=f"{type(error).__name__}: {error}")
         record.error(failure, error)
         raise failure from error
     finally:

@@ -8,13 +8,13 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import msgspec
 
 from llm_gateway import errors
 from llm_gateway.call import ModelCall, model_call
-from llm_gateway.errors import GatewayError
+from llm_gateway.errors import FailurePolicy, GatewayError
 from llm_gateway.events import Event
 from llm_gateway.request import ChatRequest
 from llm_gateway.routes import Alias, Target
@@ -46,27 +46,8 @@ class Opened(msgspec.Struct):
     rest: AsyncGenerator[list[Event], None]
 
 
-class After(NamedTuple):
-    """What a failure means. `other`: another target may answer; `again`: this one may recover; `cools`: it is asked last."""
-
-    other: bool
-    again: bool
-    cools: bool
-
-
-# By the error's code; any other is the caller's own mistake, which every target would refuse.
-AFTER: Mapping[str, After] = {
-    "upstream_throttled": After(other=True, again=True, cools=True),
-    "model_not_ready": After(other=True, again=True, cools=True),
-    "upstream_unavailable": After(other=True, again=True, cools=True),
-    "upstream_failed": After(other=True, again=True, cools=True),
-    "stream_interrupted": After(other=True, again=True, cools=True),
-    "upstream_timeout": After(other=True, again=False, cools=True),
-    "upstream_misconfigured": After(other=True, again=False, cools=True),
-    "context_length_exceeded": After(other=True, again=False, cools=False),
-    "content_filter": After(other=True, again=False, cools=False),
-}
-_FINAL = After(other=False, again=False, cools=False)
+# What the router does after a failure, by the error's code.
+FAILURE_POLICY: Mapping[str, FailurePolicy] = {kind.code: kind.policy for kind in errors.ERROR_KINDS}
 
 # Seconds. The pause before the n-th retry is a random part of PAUSE * 2**n, on top of what the first target that may be asked
 # again has asked for; where that is more than LONGEST_PAUSE, the caller is told to come back instead.
@@ -122,12 +103,12 @@ class Router:
                     return await self._attempt(call, limit, attempts, request.stream)
                 except GatewayError as error:
                     failures[call.target.name] = error
-                    after = AFTER.get(error.code, _FINAL)
-                    if not after.other:
+                    policy = FAILURE_POLICY[error.code]
+                    if not policy.next_target:
                         raise
-                    if after.again:
+                    if policy.retry:
                         waiting.append((loop.time() + (error.retry_after or 0.0), call))
-                    elif error.code == "context_length_exceeded":
+                    elif policy.larger_context:
                         too_small = max(too_small, call.target.context_tokens)
             waiting = [(since, call) for since, call in waiting if call.target.context_tokens > too_small]
             if not waiting or retry == alias.retries:
@@ -142,7 +123,7 @@ class Router:
             retry += 1
         if len(failures) == 1:
             raise next(iter(failures.values()))
-        raise errors.all_targets_failed(alias.name, list(failures.items()))
+        raise errors.no_target_answered(alias.name, list(failures.items()))
 
     def _calls(self, request: ChatRequest, alias: Alias, deadline: float) -> list[ModelCall]:
         """What each target is to be sent, in order. Raises the first target's 400 where none of them takes the request."""
@@ -188,7 +169,7 @@ class Router:
 
     def failed(self, target: Target, error: GatewayError) -> None:
         """Take note of a target's failure, also of one after its first token."""
-        if not AFTER.get(error.code, _FINAL).cools:
+        if not FAILURE_POLICY[error.code].cooldown:
             return
         health = self._health_of(target)
         cooldown = min(COOLDOWN * 2.0**health.failures, LONGEST_COOLDOWN)

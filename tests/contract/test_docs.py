@@ -26,7 +26,7 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.rel
 
 def test_everything_generated_is_up_to_date() -> None:
     pages = runpy.run_path(str(ROOT / "docs/generate.py"))["PAGES"]
-    assert {"components.md", "models.md", "policies.md", "settings.md"} <= pages.keys()
+    assert {"api.md", "components.md", "models.md", "policies.md", "providers.md", "settings.md"} <= pages.keys()
     outdated = [name for name, page in pages.items() if (ROOT / "docs" / name).read_text() != page()]
     assert outdated == [], "run: make docs"
 
@@ -81,7 +81,8 @@ def test_every_example_of_a_configuration_is_right() -> None:
 def test_what_is_said_of_failures_is_what_the_router_does() -> None:
     text = (ROOT / "docs" / "providers.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (yes|no)[^|]* \| (yes|no) \| (yes|no) \|$", text, re.MULTILINE)
-    assert {code: tuple(cell == "yes" for cell in cells) for code, *cells in rows} == dict(router.AFTER)
+    policies = {code: (p.next_target, p.retry, p.cooldown) for code, p in router.FAILURE_POLICY.items() if p.next_target}
+    assert {code: tuple(cell == "yes" for cell in cells) for code, *cells in rows} == policies
     for seconds, said in ((router.LONGEST_PAUSE, "at most 8 seconds"), (router.COOLDOWN, "for 5 seconds")):
         assert f"{seconds:g} seconds" in said
         assert said in text

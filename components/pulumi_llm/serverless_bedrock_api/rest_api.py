@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pulumi
 from pulumi_aws import apigateway
 
-from llm_gateway import errors
 from llm_gateway.operations import OPERATIONS, Operation
+from pulumi_llm.api_edge.gateway_responses import create_gateway_responses, gateway_responses
 from pulumi_llm.base.component import Component
 
 # The wildcard does not cover Authorization. https://fetch.spec.whatwg.org/#cors-non-wildcard-request-header-name
@@ -27,73 +27,6 @@ DEPLOYED_CHILDREN = (
     "cors-response",
     "gateway-response",
 )
-
-# What API Gateway answers by itself, in the service's one error shape:
-# response type -> (status, type, code, message, Retry-After in seconds).
-# https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
-_GATEWAY_RESPONSES: dict[str, tuple[int, str, str, str, int | None]] = {
-    "BAD_REQUEST_BODY": (
-        400,
-        errors.INVALID_REQUEST,
-        "invalid_json",
-        "the body must be a JSON object; see GET /openapi.json",
-        None,
-    ),
-    "UNAUTHORIZED": (401, errors.AUTHENTICATION, "invalid_api_key", errors.missing_credentials().message, None),
-    "ACCESS_DENIED": (403, errors.PERMISSION, "access_denied", "this API key may not make this call", None),
-    "INVALID_API_KEY": (403, errors.PERMISSION, "invalid_api_key", "this API key is in no usage plan", None),
-    # API Gateway's answer to a route or a method that there is not.
-    "MISSING_AUTHENTICATION_TOKEN": (
-        404,
-        errors.NOT_FOUND,
-        "unknown_route",
-        "there is no such route or method here; GET /openapi.json lists what there is",
-        None,
-    ),
-    "REQUEST_TOO_LARGE": (413, errors.INVALID_REQUEST, "request_too_large", "the body is too large", None),
-    "UNSUPPORTED_MEDIA_TYPE": (415, errors.INVALID_REQUEST, "unsupported_media_type", "send application/json", None),
-    "THROTTLED": (
-        429,
-        errors.RATE_LIMIT,
-        "rate_limit_exceeded",
-        "too many requests a second for this API key; try again shortly",
-        1,
-    ),
-    "QUOTA_EXCEEDED": (
-        429,
-        errors.RATE_LIMIT,
-        "quota_exceeded",
-        "this API key has used up its requests for today; the count starts anew at 00:00 UTC",
-        3600,
-    ),
-    "AUTHORIZER_FAILURE": (500, errors.SERVER, "authorizer_failed", "the service could not check the API key", None),
-    "AUTHORIZER_CONFIGURATION_ERROR": (
-        500,
-        errors.SERVER,
-        "authorizer_failed",
-        "the service could not check the API key",
-        None,
-    ),
-    "INTEGRATION_FAILURE": (502, errors.SERVER, "function_failed", "the service failed to answer; try again", None),
-    "INTEGRATION_TIMEOUT": (504, errors.SERVER, "function_timeout", "the service did not answer in time", None),
-    "DEFAULT_4XX": (0, errors.INVALID_REQUEST, "bad_request", "the request cannot be answered", None),
-    "DEFAULT_5XX": (0, errors.SERVER, "internal_error", "the service failed; try again", None),
-}
-
-
-# Where AWS signatures are asked for, API Gateway answers a call without one and a route that there is not alike.
-_IAM_RESPONSES: dict[str, tuple[int, str, str, str, int | None]] = {
-    "MISSING_AUTHENTICATION_TOKEN": (
-        403,
-        errors.AUTHENTICATION,
-        "missing_signature",
-        "this call needs an AWS signature for execute-api, or there is no such route; GET /openapi.json lists what there is",
-        None,
-    ),
-    "INVALID_SIGNATURE": (403, errors.AUTHENTICATION, "invalid_signature", "the AWS signature is wrong", None),
-    "EXPIRED_TOKEN": (403, errors.AUTHENTICATION, "expired_token", "the AWS credentials have expired", None),
-    "ACCESS_DENIED": (403, errors.PERMISSION, "access_denied", "these AWS credentials may not make this call", None),
-}
 
 
 def deploy(
@@ -131,7 +64,6 @@ class _Routes:
         self._uri = function_uri
         self._auth = auth
         self._authorizer = authorizer
-        self._responses = {**_GATEWAY_RESPONSES, **(_IAM_RESPONSES if auth == "iam" else {})}
         self._timeout_seconds = timeout_seconds
         self._origin = origin
         self._resources: dict[str, pulumi.Output[str]] = {"": api.root_resource_id}
@@ -159,12 +91,11 @@ class _Routes:
             self._method(operation, validator, body)
         for path in dict.fromkeys(operation.path for operation in OPERATIONS):
             self._preflight(path, [operation.method for operation in OPERATIONS if operation.path == path])
-        for kind in self._responses:
-            self._gateway_response(kind)
+        self._parts += create_gateway_responses(component, self._api, self._auth, origin=self._origin)
         definition = [
             [[o.id, o.method, o.path, o.authorized, o.has_body] for o in OPERATIONS],
             [self._auth, self._timeout_seconds, self._origin, _CORS_HEADERS],
-            self._responses,
+            gateway_responses(self._auth),
         ]
         customized = component.customized(*DEPLOYED_CHILDREN)
         digest = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
@@ -265,28 +196,6 @@ class _Routes:
             opts=component.child("cors-response", depends_on=[integration]),
         )
         self._parts += [method, integration, method_response, response]
-
-    def _gateway_response(self, kind: str) -> None:
-        status, error_type, code, message, retry_after = self._responses[kind]
-        headers = {
-            "Access-Control-Allow-Origin": f"'{self._origin}'",
-            "Access-Control-Expose-Headers": "'retry-after, x-request-id'",
-            "X-Request-Id": "context.requestId",
-            "Cache-Control": "'no-store'",
-        }
-        if retry_after is not None:
-            headers["Retry-After"] = f"'{retry_after}'"
-        error = {"type": error_type, "code": code, "message": message, "request_id": "$context.requestId"}
-        response = apigateway.Response(
-            f"{self._component.child_name('gateway-response')}-{slug(kind)}",
-            rest_api_id=self._api.id,
-            response_type=kind,
-            status_code=str(status) if status else None,
-            response_parameters={f"gatewayresponse.header.{name}": value for name, value in headers.items()},
-            response_templates={"application/json": json.dumps({"error": error})},
-            opts=self._component.child("gateway-response"),
-        )
-        self._parts.append(response)
 
 
 def slug(text: str) -> str:

@@ -76,7 +76,7 @@ class Application:
         try:
             operation = _by_route.get((scope["method"], scope["path"]))
             if operation is None:
-                raise errors.unknown_route(scope["method"], scope["path"])
+                raise errors.unknown_route(method=scope["method"], path=scope["path"])
             caller = self._caller(context) if operation.authorized else ANONYMOUS
             body = await _body(headers, receive) if operation.has_body else {}
             call = Call(request_id, caller, body, _deadline(headers), receive, send)
@@ -218,7 +218,7 @@ def _failure(error: Exception, request_id: str) -> GatewayError:
     import traceback
 
     write_log({"level": "ERROR", "message": traceback.format_exc(), "request_id": request_id})
-    return errors.internal(detail=f"{type(error).__name__}: {error}")
+    return errors.internal_error(detail=f"{type(error).__name__}: {error}")
 
 
 async def _disconnected(receive: Receive) -> None:
@@ -230,13 +230,13 @@ async def _body(headers: dict[bytes, bytes], receive: Receive) -> dict[str, Any]
     """The request's JSON object. Raises 400 or 413."""
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > MAX_BODY_BYTES:
-        raise errors.body_too_large(MAX_BODY_BYTES)
+        raise errors.request_too_large(limit=MAX_BODY_BYTES)
     body = b""
     while True:
         message = await receive()
         body += message.get("body", b"")
         if len(body) > MAX_BODY_BYTES:
-            raise errors.body_too_large(MAX_BODY_BYTES)
+            raise errors.request_too_large(limit=MAX_BODY_BYTES)
         if not message.get("more_body"):
             break
     if not body.strip():

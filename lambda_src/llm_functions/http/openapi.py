@@ -7,6 +7,7 @@ import msgspec
 
 from llm_functions.api_formats import chat as chat_api
 from llm_functions.api_formats import openai_chat
+from llm_gateway.errors import ERROR_KINDS, statuses
 from llm_gateway.events import StopReason
 from llm_gateway.operations import MAX_BODY_BYTES, OPERATIONS, Operation
 
@@ -89,61 +90,39 @@ _ROUTING = {
     "server-timing": "Milliseconds: waited, for other targets before it; first_token, until it began",
 }
 
-# What each status means, and the error codes that come with it; the edge's own are among them.
-_ERRORS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "400": (
-        "The request is wrong, or the model refuses it; the message names each field",
-        (
-            "invalid_value",
-            "invalid_json",
-            "upstream_rejected",
-            "context_length_exceeded",
-            "content_filter",
-            "all_targets_failed",
-        ),
-    ),
-    "401": ("The credentials are missing or wrong", ("missing_api_key", "invalid_api_key")),
-    "403": (
-        "The caller may not do this",
-        ("model_not_allowed", "access_denied", "missing_signature", "invalid_signature"),
-    ),
-    "404": ("There is no such model", ("model_not_found",)),
-    "413": (f"The body is larger than {MAX_BODY_BYTES:,} bytes", ("request_too_large",)),
-    "429": (
-        "The caller's rate or quota is used up, or the model's provider throttles",
-        ("rate_limit_exceeded", "quota_exceeded", "upstream_throttled", "all_targets_failed"),
-    ),
-    "500": ("The service failed", ("internal_error",)),
-    "502": (
-        "The model's provider failed, or the service itself",
-        ("upstream_failed", "stream_interrupted", "upstream_misconfigured", "all_targets_failed", "function_failed"),
-    ),
-    "503": (
-        "The model's provider is unavailable, or the model is being loaded",
-        ("upstream_unavailable", "model_not_ready", "all_targets_failed"),
-    ),
-    "504": ("The model did not answer in time", ("upstream_timeout", "all_targets_failed", "function_timeout")),
+# What each status means.
+_STATUSES = {
+    400: "The request is wrong, or the model refuses it; the message names each field",
+    401: "The credentials are missing or wrong",
+    403: "The caller may not do this",
+    404: "There is no such model or route",
+    413: f"The body is larger than {MAX_BODY_BYTES:,} bytes",
+    415: "The body is not sent as application/json",
+    429: "The caller's rate or quota is used up, or the model's provider throttles",
+    500: "The service failed",
+    502: "The model's provider failed, or the service itself",
+    503: "The model's provider is unavailable, or the model is being loaded",
+    504: "The model did not answer in time",
 }
-_CODES = sorted({code for _, codes in _ERRORS.values() for code in codes} | {"unknown_route"})
 
 
 def _errors(operation: Operation, auth: str) -> dict[str, Any]:
-    statuses = {"500", "502"}
+    found = {500, 502}
     if operation.has_body:
-        statuses |= {"400", "404", "413", "429", "503", "504"}
+        found |= {400, 404, 413, 415, 429, 503, 504}
     if operation.authorized and auth in _SCHEMES:
-        statuses |= {"401", "403", "429"}
-    return {status: _error(status) for status in sorted(statuses)}
+        found |= {401, 403, 429}
+    return {str(status): _error(status) for status in sorted(found)}
 
 
-def _error(status: str) -> dict[str, Any]:
-    text, codes = _ERRORS[status]
+def _error(status: int) -> dict[str, Any]:
+    codes = [kind.code for kind in ERROR_KINDS if status in statuses(kind)]
     described: dict[str, Any] = {
-        "description": f"{text}. Codes: {', '.join(codes)}",
+        "description": f"{_STATUSES[status]}. Codes: {', '.join(codes)}",
         "content": {"application/json": {"schema": _ref("Error")}},
         "headers": _REQUEST_ID,
     }
-    if status in ("429", "503"):
+    if status in (429, 503):
         wait = _header("Seconds after which a repetition may succeed", "integer", required=False)
         described["headers"] = {**_REQUEST_ID, "retry-after": wait}
     return described
@@ -203,7 +182,13 @@ def _schemas(models: tuple[str, ...]) -> dict[str, Any]:
         "Error": _object(
             {
                 "error": _object(
-                    {"type": _TEXT, "code": {"enum": _CODES}, "message": _TEXT, "request_id": _TEXT, "param": _TEXT},
+                    {
+                        "type": _TEXT,
+                        "code": {"enum": sorted({kind.code for kind in ERROR_KINDS})},
+                        "message": _TEXT,
+                        "request_id": _TEXT,
+                        "param": _TEXT,
+                    },
                     ("type", "code", "message", "request_id"),
                 )
             },

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import msgspec
 
-from llm_gateway.errors import missing_credentials
+from llm_gateway.errors import missing_api_key
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -53,7 +53,7 @@ def caller_context(caller: Caller) -> dict[str, str]:
 def caller_from_context(context: Any) -> Caller:
     """The caller that the authorizer found. Raises 401 where no authorizer spoke."""
     if not isinstance(context, dict) or "tenant" not in context:
-        raise missing_credentials()
+        raise missing_api_key()
     context = cast("dict[str, Any]", context)
     models = str(context.get("models", ""))
     return Caller(
@@ -66,9 +66,9 @@ def caller_from_context(context: Any) -> Caller:
 def caller_from_identity(identity: Any) -> Caller:
     """The caller that signed with AWS credentials, as API Gateway names it. Raises 401 where it names none."""
     if not isinstance(identity, dict):
-        raise missing_credentials()
+        raise missing_api_key()
     identity = cast("dict[str, Any]", identity)
     account, arn = identity.get("accountId"), identity.get("userArn")
     if not account or not arn:
-        raise missing_credentials()
+        raise missing_api_key()
     return Caller(tenant=str(account), key=str(arn))

@@ -140,7 +140,7 @@ def by_status(status: int, headers: Mapping[str, str], detail: str) -> GatewayEr
     """What a status means where the body says nothing more. 529 is Anthropic's for "overloaded"."""
     match status:
         case 401 | 402 | 403 | 404 | 405:
-            return misconfigured(detail)
+            return errors.upstream_misconfigured(detail=detail)
         case 408 | 504:
             return errors.upstream_timeout("the model's provider took too long", detail=detail)
         case 429:
@@ -151,18 +151,6 @@ def by_status(status: int, headers: Mapping[str, str], detail: str) -> GatewayEr
             return errors.upstream_rejected(f"the model's provider refused the request with status {status}", detail=detail)
         case _:
             return errors.upstream_failed(detail=detail)
-
-
-def misconfigured(detail: str) -> GatewayError:
-    return errors.upstream_misconfigured(
-        "this service may not use the model; its operator has to check the model's id, key and access", detail=detail
-    )
-
-
-def too_long(detail: str) -> GatewayError:
-    return errors.context_too_long(
-        "the conversation is longer than the model's context; shorten it or lower max_tokens", detail=detail
-    )
 
 
 # How providers say that a conversation does not fit, in text alone.

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from llm_functions.api_formats import chat as chat_api
 from llm_functions.api_formats import openai_chat as openai_api
 from llm_functions.http.application import Application
-from llm_gateway import telemetry
+from llm_gateway import errors, telemetry
 from llm_gateway.aws.client import Aws
 from llm_gateway.call import ModelCall, model_call
 from llm_gateway.errors import GatewayError
@@ -538,7 +538,7 @@ FAILED: dict[str, tuple[Scripted, str, str, str]] = {
     "no event at all": (Scripted(), "one", "stream_interrupted", "ERROR"),
     "no done": (Scripted(Delta(SECRET_ANSWER), Usage(3, 2)), "one", "stream_interrupted", "ERROR"),
     "an error of its own": (Scripted(Delta(SECRET_ANSWER), RuntimeError("broken")), "one", "internal_error", "ERROR"),
-    "a typed error": (Scripted(GatewayError(429, "t", "throttled", "wait")), "one", "throttled", "WARN"),
+    "a typed error": (Scripted(errors.upstream_throttled("wait")), "one", "upstream_throttled", "WARN"),
 }
 
 

@@ -134,7 +134,7 @@ async def once(routes: Router, to: Alias, request: ChatRequest | None = None, se
 
 def refused() -> GatewayError:
     """A failure after which the next target is asked and nothing is remembered."""
-    return errors.content_refused()
+    return errors.content_filter()
 
 
 # Who is asked first.
@@ -271,11 +271,11 @@ FAILURES: dict[str, tuple[Callable[[], GatewayError], bool, bool, bool]] = {
     "interrupted": (errors.stream_interrupted, True, True, True),
     "timeout": (lambda: errors.upstream_timeout("late"), True, False, True),
     "misconfigured": (lambda: errors.upstream_misconfigured("wrong"), True, False, True),
-    "too long": (lambda: errors.context_too_long("long"), True, False, False),
+    "too long": (lambda: errors.context_length_exceeded("long"), True, False, False),
     "refused": (refused, True, False, False),
     "rejected": (lambda: errors.upstream_rejected("no"), False, False, False),
     "invalid": (lambda: errors.invalid_request([Problem("x", "y")]), False, False, False),
-    "internal": (errors.internal, False, False, False),
+    "internal": (errors.internal_error, False, False, False),
 }
 
 
@@ -300,7 +300,8 @@ async def test_after_a_failure(clock, failure: Any, other: bool, again: bool, co
 
 
 def test_every_code_that_has_a_rule_is_in_the_table() -> None:
-    assert {failure().code for failure, other, *_ in FAILURES.values() if other} == set(router.AFTER)
+    followed = {code for code, policy in router.FAILURE_POLICY.items() if policy.next_target}
+    assert {failure().code for failure, other, *_ in FAILURES.values() if other} == followed
 
 
 async def test_only_those_that_may_recover_are_asked_again(clock) -> None:
@@ -348,14 +349,14 @@ CONTEXTS: list[tuple[tuple[int, ...], str, str]] = [
 
 @pytest.mark.parametrize(("contexts", "asked", "result"), CONTEXTS)
 async def test_where_the_conversation_is_too_long(contexts: tuple[int, ...], asked: str, result: str) -> None:
-    provider = Scripted(a=errors.context_too_long("too long"))
+    provider = Scripted(a=errors.context_length_exceeded("too long"))
     targets = [target(name, context_tokens=context) for name, context in zip("abcd", contexts, strict=False)]
     assert await once(routing(provider), alias(*targets, retries=2)) == result
     assert "".join(provider.asked) == asked
 
 
 async def test_one_that_is_too_small_is_not_waited_for(clock) -> None:
-    provider = Scripted(a=errors.upstream_unavailable(), b=errors.context_too_long("too long"))
+    provider = Scripted(a=errors.upstream_unavailable(), b=errors.context_length_exceeded("too long"))
     targets = target("a", context_tokens=8), target("b", context_tokens=16)
     began = clock.now()
     assert await once(routing(provider), alias(*targets, retries=2)) == "all_targets_failed"
@@ -520,7 +521,7 @@ async def test_a_target_that_does_not_begin(clock, stream: bool, seconds: float,
 
 
 async def test_targets_that_are_too_small_are_none_to_hurry_for(clock) -> None:
-    provider = Scripted(a=errors.context_too_long("too long"), b=50.0)
+    provider = Scripted(a=errors.context_length_exceeded("too long"), b=50.0)
     small, large = {"context_tokens": 8}, {"context_tokens": 128}
     to = alias(target("a", **small), target("b", **large), target("c", **small))
     assert await once(routing(provider), to, seconds=100) == "b"

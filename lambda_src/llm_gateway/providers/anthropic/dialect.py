@@ -256,7 +256,7 @@ class _Blocks:
         if meaning is None:  # pause_turn, of tools that run at Anthropic, or none at all
             raise errors.upstream_failed(detail=f"the model stopped with {reason!r}")
         if meaning == "content_filtered" and not self._began:
-            raise errors.content_refused(detail="stop_reason refusal")
+            raise errors.content_filter(detail="stop_reason refusal")
         events.append(Usage(input_tokens=sent, output_tokens=written))
         events.append(Done(meaning))
 
@@ -275,17 +275,17 @@ def _error(error: Any, status: int, headers: Mapping[str, str]) -> GatewayError:
         case "overloaded_error":
             return errors.upstream_unavailable(retry_after=after, detail=detail)
         case "timeout_error":
-            return errors.upstream_timeout("the model took too long to answer", detail=detail)
+            return errors.upstream_timeout(detail=detail)
         case "authentication_error" | "permission_error" | "not_found_error" | "billing_error":
-            return exchange.misconfigured(detail)
+            return errors.upstream_misconfigured(detail=detail)
         case "invalid_request_error" | "request_too_large" if exchange.says_too_long(message) or status == 413:
-            return exchange.too_long(detail)
+            return errors.context_length_exceeded(detail=detail)
         case "invalid_request_error" if "credit balance" in message:
-            return exchange.misconfigured(detail)
+            return errors.upstream_misconfigured(detail=detail)
         case "invalid_request_error" if "content filtering policy" in message:
-            return errors.content_refused(detail=detail)
+            return errors.content_filter(detail=detail)
         case "invalid_request_error":
-            return errors.upstream_rejected(f"the model's provider refused the request: {message}", detail=detail)
+            return errors.upstream_rejected(reason=message, detail=detail)
         case _ if status:
             return exchange.by_status(status, headers, detail)
         case _:

@@ -266,5 +266,5 @@ def _stop_reason(reason: str, *, said: bool) -> StopReason:
         # malformed_model_output, malformed_tool_use, or one that AWS has added: what came is not a whole answer.
         raise errors.upstream_failed(detail=f"the model stopped with {reason!r}")
     if meaning == "content_filtered" and not said:
-        raise errors.content_refused(detail=f"stopReason {reason}")
+        raise errors.content_filter(detail=f"stopReason {reason}")
     return meaning

@@ -57,7 +57,7 @@ def _exception(
         case "ServiceUnavailableException":
             return errors.upstream_unavailable(retry_after=retry_after, detail=detail)
         case "ModelTimeoutException":
-            return errors.upstream_timeout("the model took too long to answer", detail=detail)
+            return errors.upstream_timeout(detail=detail)
         case "ModelStreamErrorException":
             return errors.stream_interrupted(detail=detail)
         case "InternalServerException":
@@ -76,9 +76,9 @@ def _exception(
             | "ExpiredTokenException"
             | "ConflictException"
         ):
-            return exchange.misconfigured(detail)
+            return errors.upstream_misconfigured(detail=detail)
         case _ if status in (401, 403, 404):
-            return exchange.misconfigured(detail)
+            return errors.upstream_misconfigured(detail=detail)
         case _ if status == 429:
             return errors.upstream_throttled(retry_after=retry_after, detail=detail)
         case _ if status == 503:
@@ -104,5 +104,5 @@ def _validation_error(message: str, detail: str) -> GatewayError:
             "the model's id is not valid at its provider; this service's operator has to check it", detail=detail
         )
     if exchange.says_too_long(message):
-        return exchange.too_long(detail)
-    return errors.upstream_rejected(f"the model's provider refused the request: {message}", detail=detail)
+        return errors.context_length_exceeded(detail=detail)
+    return errors.upstream_rejected(reason=message, detail=detail)

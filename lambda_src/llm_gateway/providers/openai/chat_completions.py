@@ -4,7 +4,7 @@ https://platform.openai.com/docs/api-reference/chat, https://api-docs.deepseek.c
 https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 import msgspec
@@ -230,7 +230,7 @@ class _Answer:
         if reason is None:  # such as DeepSeek's insufficient_system_resource: what came is not a whole answer
             raise errors.upstream_failed(detail=f"the model stopped with {last.finish_reason!r}")
         if reason == "content_filtered" and not self._began:
-            raise errors.content_refused(detail="finish_reason content_filter")
+            raise errors.content_filter(detail="finish_reason content_filter")
         if reason == "end_turn" and self._ids:  # OpenAI and vLLM say "stop" where the caller chose the tool
             reason = "tool_use"
         elif reason == "end_turn" and isinstance(last.stop_reason, str):
@@ -270,15 +270,15 @@ def refusal(status: int, headers: Mapping[str, str], data: bytes) -> GatewayErro
     detail = f"{status} {_described(error)}"
     if 400 <= status < 500:
         if "context_length_exceeded" in codes or exchange.says_too_long(message):
-            return exchange.too_long(detail)
+            return errors.context_length_exceeded(detail=detail)
         if codes & _REFUSED:
-            return errors.content_refused(detail=detail)
+            return errors.content_filter(detail=detail)
         if codes & {"insufficient_quota", "model_not_found"}:  # the first is a 429 that no waiting mends
-            return exchange.misconfigured(detail)
+            return errors.upstream_misconfigured(detail=detail)
         if message in _DEEPSEEK:  # which has no codes for them
-            return _DEEPSEEK[message](detail)
+            return _DEEPSEEK[message](detail=detail)
         if status in (400, 409, 413, 415, 422):
-            return errors.upstream_rejected(f"the model's provider refused the request: {message}", detail=detail)
+            return errors.upstream_rejected(reason=message, detail=detail)
     if status == 503 and any(word in message.lower() for word in _NOT_READY):
         return errors.model_not_ready(retry_after=exchange.retry_after(headers), detail=detail)
     return exchange.by_status(status, headers, detail)
@@ -287,10 +287,7 @@ def refusal(status: int, headers: Mapping[str, str], data: bytes) -> GatewayErro
 # OpenAI's, Azure's and DeepSeek's words for a conversation that their filters refuse.
 _REFUSED = {"content_filter", "content_policy_violation", "invalid_prompt", "responsible_ai_policy_violation"}
 # https://api-docs.deepseek.com/quick_start/error_codes; the texts are from public reports.
-_DEEPSEEK: dict[str, Callable[[str], GatewayError]] = {
-    "Content Exists Risk": lambda detail: errors.content_refused(detail=detail),
-    "Model Not Exist": exchange.misconfigured,
-}
+_DEEPSEEK = {"Content Exists Risk": errors.content_filter, "Model Not Exist": errors.upstream_misconfigured}
 # What a server says while its model is being loaded.
 _NOT_READY = ("loading", "not ready", "warming", "starting")
 
@@ -300,9 +297,9 @@ def _broken_off(error: Any) -> GatewayError:
     message, codes = _read(error)
     detail = _described(error)
     if "context_length_exceeded" in codes or exchange.says_too_long(message):
-        return exchange.too_long(detail)
+        return errors.context_length_exceeded(detail=detail)
     if codes & _REFUSED:
-        return errors.content_refused(detail=detail)
+        return errors.content_filter(detail=detail)
     if codes & {"429", "rate_limit_exceeded", "rate_limit_error"}:
         return errors.upstream_throttled(detail=detail)
     return errors.stream_interrupted(detail=detail)

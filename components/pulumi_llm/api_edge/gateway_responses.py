@@ -1,0 +1,57 @@
+"""What API Gateway answers by itself, in the service's one error shape."""
+
+import json
+
+import pulumi
+from pulumi_aws import apigateway
+
+from llm_gateway.errors import ERROR_KINDS
+from pulumi_llm.base.component import Component
+
+# The HTTP status, the error's type, its code, its text and the seconds of Retry-After.
+_Response = tuple[int, str, str, str, float | None]
+
+
+def gateway_responses(auth: str) -> dict[str, _Response]:
+    """Every answer by its response type, for an API whose callers are known by `auth`.
+
+    The status is 0 for the types that answer with any status of theirs.
+    """
+    found: dict[str, _Response] = {}
+    for iam in (False, True) if auth == "iam" else (False,):
+        for kind in ERROR_KINDS:
+            for response in kind.gateway_responses:
+                if response.iam == iam:
+                    status = 0 if response.type.startswith("DEFAULT_") else kind.status
+                    message = response.message or kind.message
+                    found[response.type] = (status, kind.type, kind.code, message, kind.retry_after)
+    return found
+
+
+def create_gateway_responses(component: Component, api: apigateway.RestApi, auth: str, *, origin: str) -> list[pulumi.Resource]:
+    """The responses of `api` as resources, children of `component`. `origin` is who may call from a browser."""
+    return [_create(component, api, type_, response, origin) for type_, response in gateway_responses(auth).items()]
+
+
+def _create(
+    component: Component, api: apigateway.RestApi, response_type: str, response: _Response, origin: str
+) -> pulumi.Resource:
+    status, error_type, code, message, retry_after = response
+    headers = {
+        "Access-Control-Allow-Origin": f"'{origin}'",
+        "Access-Control-Expose-Headers": "'retry-after, x-request-id'",
+        "X-Request-Id": "context.requestId",
+        "Cache-Control": "'no-store'",
+    }
+    if retry_after is not None:
+        headers["Retry-After"] = f"'{retry_after}'"
+    error = {"type": error_type, "code": code, "message": message, "request_id": "$context.requestId"}
+    return apigateway.Response(
+        f"{component.child_name('gateway-response')}-{response_type.lower().replace('_', '-')}",
+        rest_api_id=api.id,
+        response_type=response_type,
+        status_code=str(status) if status else None,
+        response_parameters={f"gatewayresponse.header.{name}": value for name, value in headers.items()},
+        response_templates={"application/json": json.dumps({"error": error})},
+        opts=component.child("gateway-response"),
+    )
