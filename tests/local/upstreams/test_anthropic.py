@@ -236,7 +236,7 @@ async def test_a_fault_within_an_answer(monkeypatch: pytest.MonkeyPatch) -> None
 
     async def outcome(kind: str, streamed: bool = False) -> httpx.Response:
         async with serving(parse_fault(f"anthropic={kind}")) as url:
-            return await post(url, timeout=0.3, stream=streamed)
+            return await post(url, timeout=0.3 if kind == "stall" else 10, stream=streamed)
 
     assert (await outcome("slow")).json()["content"]
     for streamed in (False, True):

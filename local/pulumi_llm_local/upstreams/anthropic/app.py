@@ -126,13 +126,15 @@ async def _events(pieces: AsyncGenerator[Piece, None], request: GenerationReques
     events = wire.MessageEvents(request.model_id, input_tokens(request))
     async with aclosing(pieces):
         async for piece in pieces:
-            if isinstance(piece, Finish) and piece.stop_reason == "stop_sequence" and len(request.stop) == 1:
-                # Not every model says which one it found.
-                events_of = events.of(replace(piece, stop_sequence=request.stop[0]))
-            else:
-                events_of = events.of(piece)
-            for event in events_of:
+            for event in events.of(_with_stop_sequence(piece, request.stop)):
                 yield event
+
+
+def _with_stop_sequence(piece: Piece, stop: Sequence[str]) -> Piece:
+    """Name the stop sequence that ended the answer. Not every model does, but if there is only one, it is that one."""
+    if isinstance(piece, Finish) and piece.stop_reason == "stop_sequence" and len(stop) == 1:
+        return replace(piece, stop_sequence=stop[0])
+    return piece
 
 
 async def _frames(events: AsyncGenerator[Json, None]) -> AsyncGenerator[bytes, None]:

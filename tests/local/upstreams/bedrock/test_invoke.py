@@ -33,7 +33,7 @@ async def chunks(url: str, model: str = MODEL, messages: Any = HELLO, **body: An
     call = {"modelId": model, "body": json.dumps({"messages": messages, **body})}
 
     def read() -> list[dict[str, Any]]:
-        answer = client(url, read_timeout=0.5).invoke_model_with_response_stream(**call)
+        answer = client(url).invoke_model_with_response_stream(**call)
         return [json.loads(event["chunk"]["bytes"]) for event in answer["body"]]
 
     return await asyncio.to_thread(read)
