@@ -6,7 +6,7 @@ these are refused by name. Parameters such as `cache_control`, `metadata` and `t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, ValidationError
 from pydantic_core import PydanticCustomError
@@ -33,31 +33,32 @@ class _Form(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class TextParam(_Form):
-    type: Literal["text"]
-    text: str
-    citations: Any = None
+class _Cacheable(_Form):
     cache_control: Any = None
 
 
-class ToolUseParam(_Form):
+class TextParam(_Cacheable):
+    type: Literal["text"]
+    text: str
+    citations: Any = None
+
+
+class ToolUseParam(_Cacheable):
     type: Literal["tool_use"]
     id: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]+$")]
     name: Annotated[str, Field(min_length=1, max_length=200)]
     input: Json
-    cache_control: Any = None
 
 
 def _as_blocks(content: Any) -> Any:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
-class ToolResultParam(_Form):
+class ToolResultParam(_Cacheable):
     type: Literal["tool_result"]
     tool_use_id: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]+$")]
     content: Annotated[list[TextParam], BeforeValidator(_as_blocks)] = []
     is_error: bool = False
-    cache_control: Any = None
 
 
 class ThinkingParam(_Form):
@@ -86,38 +87,23 @@ class InputSchema(BaseModel):
     type: Literal["object"]
 
 
-class ToolParam(_Form):
+class ToolParam(_Cacheable):
     type: Literal["custom"] | None = None
     name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
     description: str | None = None
     input_schema: InputSchema
-    cache_control: Any = None
     strict: Any = None
 
 
-class AnyChoice(_Form):
-    type: Literal["auto", "any"]
-    disable_parallel_tool_use: bool = False
-
-
 class ToolChoice(_Form):
-    type: Literal["tool"]
-    name: str
+    type: Literal["auto", "any", "tool", "none"]
+    name: str = ""
     disable_parallel_tool_use: bool = False
 
 
-class NoChoice(_Form):
-    type: Literal["none"]
-
-
-class Enabled(_Form):
-    type: Literal["enabled"]
-    budget_tokens: Annotated[int, Field(ge=1024)]
-    display: Any = None
-
-
-class OtherThinking(_Form):
-    type: Literal["adaptive", "disabled"]
+class Thinking(_Form):
+    type: Literal["adaptive", "disabled", "enabled"]
+    budget_tokens: Annotated[int, Field(ge=1024)] | None = None
     display: Any = None
 
 
@@ -136,7 +122,7 @@ def _not_blank(sequence: str) -> str:
 Share = Annotated[float, AfterValidator(_from_0_to_1)]
 
 
-class MessagesParameters(_Form):
+class MessagesParameters(_Cacheable):
     """What Anthropic documents for POST /v1/messages. Any: the parameter changes nothing."""
 
     model: str
@@ -147,10 +133,9 @@ class MessagesParameters(_Form):
     top_p: Share | None = None
     stop_sequences: list[Annotated[str, AfterValidator(_not_blank)]] = []
     tools: list[ToolParam] = []
-    tool_choice: Annotated[AnyChoice | ToolChoice | NoChoice, Discriminator("type")] | None = None
-    thinking: Annotated[Enabled | OtherThinking, Discriminator("type")] | None = None
+    tool_choice: ToolChoice | None = None
+    thinking: Thinking | None = None
     stream: bool = False
-    cache_control: Any = None
     container: Any = None
     context_management: Any = None
     inference_geo: Any = None
@@ -189,9 +174,9 @@ def read_messages(body: bytes, models: Mapping[str, ModelTraits]) -> MessagesReq
         )
     messages = _read_conversation(given.messages)
     tools = tuple(Tool(tool.name, tool.description or "", tool.input_schema.model_dump()) for tool in given.tools)
-    choice = given.tool_choice.type if given.tool_choice else "auto"
-    thinks = _thinks(given, traits, forced=choice in ("any", "tool"))
-    _check_conversation(messages, thinking=thinks and isinstance(given.thinking, Enabled))
+    choice = given.tool_choice or ToolChoice(type="auto")
+    thinks = _thinks(given, traits, forced=choice.type in ("any", "tool"))
+    _check_conversation(messages, thinking=given.thinking is not None and given.thinking.type == "enabled")
     request = GenerationRequest(
         model_id=given.model,
         traits=replace(traits, reasoning=thinks),
@@ -201,9 +186,9 @@ def read_messages(body: bytes, models: Mapping[str, ModelTraits]) -> MessagesReq
         temperature=given.temperature,
         top_p=given.top_p,
         stop=tuple(given.stop_sequences),
-        tools=() if choice == "none" else tools,
-        tool_choice=cast(Any, choice if choice != "none" else "auto"),
-        tool_name=given.tool_choice.name if isinstance(given.tool_choice, ToolChoice) else "",
+        tools=() if choice.type == "none" else tools,
+        tool_choice="auto" if choice.type == "none" else choice.type,
+        tool_name=choice.name,
     )
     _check_tools(given, tools)
     _check_traits(request)
@@ -235,7 +220,9 @@ def _thinks(given: MessagesParameters, traits: ModelTraits, *, forced: bool) -> 
         return False
     if not traits.reasoning:
         raise invalid_request(f"'{given.model}' does not support thinking")
-    if isinstance(given.thinking, Enabled) and given.thinking.budget_tokens >= given.max_tokens:
+    if given.thinking.type == "enabled" and given.thinking.budget_tokens is None:
+        raise invalid_request("thinking.enabled.budget_tokens: Field required")
+    if (given.thinking.budget_tokens or 0) >= given.max_tokens:
         raise invalid_request("`max_tokens` must be greater than `thinking.budget_tokens`.")
     if given.temperature not in (None, 1):
         raise invalid_request("`temperature` may only be set to 1 when thinking is enabled.")
@@ -284,7 +271,7 @@ def _check_conversation(messages: Sequence[Message], *, thinking: bool) -> None:
     if messages[0].role != "user":
         raise invalid_request('messages: first message must use the "user" role')
     awaited: list[str] = []
-    for i, message in enumerate(messages):
+    for i, message in enumerate((*messages, Message("user", ()))):  # the calls of the last message are unanswered, too
         answered = [block.id for block in message.content if isinstance(block, ToolResultBlock)]
         missing = [id_ for id_ in awaited if id_ not in answered]
         if missing:
@@ -293,18 +280,13 @@ def _check_conversation(messages: Sequence[Message], *, thinking: bool) -> None:
                 f"{', '.join(missing)}. Each `tool_use` block must have a corresponding `tool_result` block in the next "
                 "message."
             )
-        for id_ in answered:
-            if id_ not in awaited:
-                raise invalid_request(
-                    f"messages.{i}.content.0: unexpected `tool_use_id` found in `tool_result` blocks: {id_}. Each "
-                    "`tool_result` block must have a corresponding `tool_use` block in the previous message."
-                )
+        unexpected = [id_ for id_ in answered if id_ not in awaited]
+        if unexpected:
+            raise invalid_request(
+                f"messages.{i}.content.0: unexpected `tool_use_id` found in `tool_result` blocks: {unexpected[0]}. Each "
+                "`tool_result` block must have a corresponding `tool_use` block in the previous message."
+            )
         awaited = [block.id for block in message.content if isinstance(block, ToolUseBlock)]
-    if awaited:
-        raise invalid_request(
-            f"messages.{len(messages) - 1}: `tool_use` ids were found without `tool_result` blocks immediately after: "
-            f"{', '.join(awaited)}."
-        )
     # Between a tool call and its result the model needs its own reasoning.
     if thinking and len(messages) > 1 and any(isinstance(block, ToolResultBlock) for block in messages[-1].content):
         first = messages[-2].content[0]
@@ -326,7 +308,7 @@ def _check_tools(given: MessagesParameters, tools: Sequence[Tool]) -> None:
         raise invalid_request("tools: Tool names must be unique.")
     if given.tool_choice and given.tool_choice.type != "none" and not tools:
         raise invalid_request("tool_choice may only be specified while providing tools.")
-    if isinstance(given.tool_choice, ToolChoice) and given.tool_choice.name not in names:
+    if given.tool_choice and given.tool_choice.type == "tool" and given.tool_choice.name not in names:
         raise invalid_request(f"Tool '{given.tool_choice.name}' not found in provided tools")
 
 

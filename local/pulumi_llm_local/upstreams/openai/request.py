@@ -80,7 +80,7 @@ class ResponseFormat(_Form):
 
 
 class ChatParameters(_Form):
-    """What OpenAI documents for chat completions, the deprecated parameters included. Any: the parameter changes nothing."""
+    """The parameters that are read or refused here. A `Literal` allows only the default, for nothing else is played."""
 
     messages: Annotated[list[ChatMessage], Field(min_length=1)]
     model: str = ""
@@ -98,27 +98,17 @@ class ChatParameters(_Form):
     response_format: ResponseFormat | None = None
     audio: Literal[None] = None
     functions: Literal[None] = None
-    frequency_penalty: Any = None
-    function_call: Any = None
-    logit_bias: Any = None
-    metadata: Any = None
-    modalities: Any = None
-    moderation: Any = None
-    parallel_tool_calls: Any = None
-    prediction: Any = None
-    presence_penalty: Any = None
-    prompt_cache_key: Any = None
-    prompt_cache_options: Any = None
-    prompt_cache_retention: Any = None
-    reasoning_effort: Any = None
-    safety_identifier: Any = None
-    seed: Any = None
-    service_tier: Any = None
-    store: Any = None
-    top_logprobs: Any = None
-    user: Any = None
-    verbosity: Any = None
-    web_search_options: Any = None
+
+
+# The other parameters that OpenAI documents, the deprecated ones included: accepted, without effect here.
+_WITHOUT_EFFECT = frozenset(
+    (
+        *("frequency_penalty", "function_call", "logit_bias", "metadata", "modalities", "moderation", "parallel_tool_calls"),
+        *("prediction", "presence_penalty", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"),
+        *("reasoning_effort", "safety_identifier", "seed", "service_tier", "store", "top_logprobs", "user", "verbosity"),
+        *("web_search_options",),
+    )
+)
 
 
 # Reading it.
@@ -190,7 +180,7 @@ def read_chat(document: Json, model_id: str, traits: ModelTraits, rules: ChatRul
             "unsupported_parameter",
         )
     for name in given:
-        if rules.strict and name not in ChatParameters.model_fields:
+        if rules.strict and name not in ChatParameters.model_fields and name not in _WITHOUT_EFFECT:
             raise InvalidChat(f"Unrecognized request argument supplied: {name}")
     try:
         chat = ChatParameters.model_validate(given)
