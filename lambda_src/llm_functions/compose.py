@@ -25,13 +25,20 @@ def gateway() -> Gateway:
 def providers(
     endpoints: Sequence[Endpoint], client: HttpClient, environ: Mapping[str, str] = os.environ
 ) -> dict[str, Provider]:
-    """Who can answer, by the name that a target has for it. A provider's code is loaded only where an endpoint needs it."""
+    """Make the providers, by the names that targets have for them.
+
+    A provider's code is loaded only where an endpoint needs it. Raises `ValueError` for an endpoint of an unknown type: the
+    function must not start.
+    """
     aws = Aws(client, environ)
     found: dict[str, Provider] = {BEDROCK: Bedrock(aws), MOCK: Mock()}
     secrets = Secrets(aws)
     for endpoint in endpoints:
         from llm_gateway.providers.endpoint import EndpointDialect, EndpointProvider
 
+        if endpoint.type not in PROTOCOLS:
+            known = ", ".join(PROTOCOLS)
+            raise ValueError(f"the type of the provider {endpoint.name!r} must be one of {known}, not {endpoint.type!r}")
         module, _, name = PROTOCOLS[endpoint.type].dialect.partition(":")
         dialect: EndpointDialect = getattr(import_module(module), name)()
         found[endpoint.name] = EndpointProvider(client, endpoint, secrets, dialect)

@@ -12,7 +12,6 @@ from typing import Literal
 
 import msgspec
 
-from llm_gateway.providers.registry import PROTOCOLS
 from llm_gateway.request import Parameter
 
 ROUTES_FILE = "routes.json"
@@ -118,11 +117,6 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Routes:
     routes = msgspec.json.decode(path.read_bytes(), type=Routes)
     endpoints = tuple(_endpoint(endpoint, environ) for endpoint in routes.endpoints)
     for endpoint in endpoints:
-        if endpoint.type not in PROTOCOLS:
-            known = ", ".join(PROTOCOLS)
-            raise ValueError(
-                f"{path}: the type of the provider {endpoint.name!r} must be one of {known}, not {endpoint.type!r}"
-            )
         if not endpoint.base_url.startswith(("https://", "http://")):
             raise ValueError(f"{path}: the base URL of the provider {endpoint.name!r} must start with https:// or http://")
     providers = {BEDROCK, MOCK, *(endpoint.name for endpoint in routes.endpoints)}
