@@ -15,7 +15,7 @@ def every(speakers: dict[str, Speaker] | dict[str, OpenAI]) -> Any:
     return pytest.mark.parametrize("speaker", speakers.values(), ids=speakers)
 
 
-def plays(*responses: bytes) -> Any:
+def answers_in_turn(*responses: bytes) -> Any:
     """A script: answer one request after another on one connection, as long as the gateway keeps it."""
 
     async def script(peer: Any) -> None:

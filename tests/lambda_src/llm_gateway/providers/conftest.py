@@ -1,4 +1,4 @@
-"""The gateway in front of one provider, played by a speaker of `wire.speakers`."""
+"""The gateway in front of one provider, played by one of `wire.providers`."""
 
 import json
 from collections.abc import Callable
@@ -20,12 +20,12 @@ def gateway_for(gateway, fake, monkeypatch) -> Callable[..., Any]:
     """Start the gateway in front of `upstream`, which speaks as `speaker`; its key comes from Secrets Manager."""
 
     async def start(speaker: Speaker, upstream: Any) -> Any:
-        async def tell_key(peer: Any) -> None:
+        async def send_key(peer: Any) -> None:
             while True:
                 assert (await peer.request())["SecretId"] == SECRET
                 await peer.send(http.response(200, {"SecretString": json.dumps({"api_key": KEY})}))
 
-        urls = {"bedrock-runtime": upstream.url, "secretsmanager": (await fake(tell_key)).url}
+        urls = {"bedrock-runtime": upstream.url, "secretsmanager": (await fake(send_key)).url}
         monkeypatch.setattr(Aws, "endpoint", lambda self, service: urls[service])
         target = Target(
             name="the/target",

@@ -21,12 +21,12 @@ from wire.conversations import (
     SCHEMA,
     TOOLS,
     WEATHER,
+    answers_in_turn,
     ask_chat,
     ask_openai,
     assistant,
     check,
     every,
-    plays,
     tool,
     user,
 )
@@ -102,7 +102,7 @@ SENT = {
 
 @pytest.mark.parametrize(("speaker", "said", "asked"), SENT.values(), ids=SENT)
 async def test_what_is_sent(gateway_for, fake, speaker: Speaker, said: Any, asked: Asked) -> None:
-    upstream = await fake(plays(speaker.response(HELLO, stream=False)))
+    upstream = await fake(answers_in_turn(speaker.response(HELLO, stream=False)))
     await ask_openai(await gateway_for(speaker, upstream), False, **said)
     assert check(speaker, upstream, stream=False) == asked
 
@@ -110,7 +110,7 @@ async def test_what_is_sent(gateway_for, fake, speaker: Speaker, said: Any, aske
 @every({name: SPEAKERS[name] for name in BODIES})
 async def test_a_history_of_calls_without_tools(gateway_for, fake, speaker: Speaker) -> None:
     """Bedrock and Anthropic refuse it where the tools are not declared; none of them may be called then."""
-    upstream = await fake(plays(speaker.response(HELLO, stream=False)))
+    upstream = await fake(answers_in_turn(speaker.response(HELLO, stream=False)))
     answer, _ = await ask_openai(await gateway_for(speaker, upstream), False, messages=CALLED)
     asked = check(speaker, upstream, stream=False)
     assert (answer, asked.turns) == (HELLO, CALLED_TURNS)
@@ -135,7 +135,7 @@ OUT_OF_BOUNDS: dict[str, tuple[dict[str, Any], str]] = {
 
 @every(SPEAKERS)
 async def test_what_is_out_of_the_targets_bounds_is_not_sent(gateway_for, fake, speaker: Speaker) -> None:
-    upstream = await fake(plays())
+    upstream = await fake(answers_in_turn())
     service = await gateway_for(speaker, upstream)
     for said, param in OUT_OF_BOUNDS.values():
         for stream in (False, True):
@@ -148,7 +148,7 @@ async def test_what_is_out_of_the_targets_bounds_is_not_sent(gateway_for, fake, 
 
 @every(SPEAKERS)
 async def test_reasoning_effort(gateway_for, fake, speaker: Speaker) -> None:
-    upstream = await fake(plays(speaker.response(HELLO, stream=False)))
+    upstream = await fake(answers_in_turn(speaker.response(HELLO, stream=False)))
     service = await gateway_for(speaker, upstream)
     body = {"model": "model", "messages": [user("Hi")], "reasoning_effort": "low"}
     response = await service.post("/v1/chat/completions", body)
@@ -166,7 +166,7 @@ NESTED = {"arguments": "messages[1].tool_calls[0].function.arguments", "paramete
 async def test_nesting_has_a_bound(gateway_for, fake, where: str, param: str) -> None:
     """Well below the depth at which JSON can be read where the request is, and not written where the provider's is made."""
     speaker = SPEAKERS["bedrock"]  # whose body nests what is sent the deepest
-    upstream = await fake(plays(speaker.response(HELLO, stream=False)))
+    upstream = await fake(answers_in_turn(speaker.response(HELLO, stream=False)))
     service = await gateway_for(speaker, upstream)
     statuses: list[int] = []
     for levels in (100, 101, *range(900, 1000, 4), 100_000):
@@ -203,7 +203,7 @@ ANSWERS: dict[str, Answer] = {
 @every(SPEAKERS)
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 async def test_what_is_answered(gateway_for, fake, speaker: Speaker, answer: Answer, stream: bool) -> None:
-    upstream = await fake(plays(speaker.response(answer, stream=stream)))
+    upstream = await fake(answers_in_turn(speaker.response(answer, stream=stream)))
     service = await gateway_for(speaker, upstream)
     expected = speaker.expected(answer)
     said = {"tools": TOOLS} if answer.calls else {}
@@ -216,7 +216,7 @@ async def test_what_is_answered(gateway_for, fake, speaker: Speaker, answer: Ans
 async def test_a_stop_sequence_is_told_where_the_provider_tells_it(gateway_for, fake, speaker: Speaker, stream: bool) -> None:
     """OpenAI's finish_reason is the same for both; /chat tells them apart."""
     answer = Answer("Up to the", stop="stop_sequence")
-    service = await gateway_for(speaker, await fake(plays(speaker.response(answer, stream=stream))))
+    service = await gateway_for(speaker, await fake(answers_in_turn(speaker.response(answer, stream=stream))))
     assert await ask_chat(service, stream) == speaker.expected(answer)
 
 
@@ -238,7 +238,7 @@ CHATS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 @pytest.mark.parametrize(("said", "asked"), CHATS.values(), ids=CHATS)
 async def test_what_is_sent_for_a_chat(gateway_for, fake, said: Any, asked: Any, stream: bool) -> None:
     speaker = SPEAKERS["bedrock"]
-    upstream = await fake(plays(speaker.response(HELLO, stream=stream)))
+    upstream = await fake(answers_in_turn(speaker.response(HELLO, stream=stream)))
     assert await ask_chat(await gateway_for(speaker, upstream), stream, **said) == HELLO
     defaults = Asked(system=SYSTEM_PROMPT, max_tokens=1000, temperature=0.7, top_p=0.9)
     assert check(speaker, upstream, stream=stream) == replace(defaults, **asked)
@@ -248,5 +248,5 @@ async def test_what_is_sent_for_a_chat(gateway_for, fake, said: Any, asked: Any,
 @pytest.mark.parametrize("answer", [answer for answer in ANSWERS.values() if not answer.calls])
 async def test_what_is_answered_to_a_chat(gateway_for, fake, answer: Answer, stream: bool) -> None:
     speaker = SPEAKERS["bedrock"]
-    service = await gateway_for(speaker, await fake(plays(speaker.response(answer, stream=stream))))
+    service = await gateway_for(speaker, await fake(answers_in_turn(speaker.response(answer, stream=stream))))
     assert await ask_chat(service, stream) == answer

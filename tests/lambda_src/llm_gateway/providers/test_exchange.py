@@ -102,6 +102,11 @@ EVENTS: dict[str, tuple[ProviderResponses, bytes, str]] = {
         ANTHROPIC.event("error", error={"type": "rate_limit_error", "message": "Rate limited"}),
         "upstream_throttled",
     ),
+    "a key that Anthropic takes back meanwhile": (
+        ANTHROPIC,
+        ANTHROPIC.event("error", error={"type": "authentication_error", "message": "invalid x-api-key"}),
+        "upstream_misconfigured",
+    ),
     "a time-out of Anthropic's": (
         ANTHROPIC,
         ANTHROPIC.event("error", error={"type": "timeout_error", "message": "Request timed out"}),

@@ -11,7 +11,19 @@ import pytest
 from wire import http
 from wire.anthropic import Anthropic
 from wire.bedrock import Converse
-from wire.conversations import BOTH, CLOCK, HELLO, OTHER, TOOLS, WEATHER, ask_chat, ask_openai, every, plays, read_chat
+from wire.conversations import (
+    BOTH,
+    CLOCK,
+    HELLO,
+    OTHER,
+    TOOLS,
+    WEATHER,
+    answers_in_turn,
+    ask_chat,
+    ask_openai,
+    every,
+    read_chat,
+)
 from wire.openai import OpenAI
 from wire.providers import OPENAI, SPEAKERS
 from wire.speaker import Answer, Frames, FunctionCall, Speaker, dumped, with_unknown_members
@@ -34,7 +46,7 @@ async def test_what_is_not_known_is_ignored(gateway_for, fake, speaker: Speaker)
         frames = [
             speaker.frame(event if isinstance(event, bytes) else with_unknown_members(event)) for event in speaker.events(ALL)
         ]
-    upstream = await fake(plays(complete, speaker.streamed(*(noise + frame for frame in frames))))
+    upstream = await fake(answers_in_turn(complete, speaker.streamed(*(noise + frame for frame in frames))))
     service = await gateway_for(speaker, upstream)
     for stream in (False, True):
         answer, reason = await ask_openai(service, stream, tools=TOOLS)
@@ -60,7 +72,7 @@ async def test_blocks_of_tools_that_run_at_anthropic_are_ignored(gateway_for, fa
     )
     body = speaker.complete(ALL)
     complete = {**body, "content": [use, found, *body["content"], use]}
-    service = await gateway_for(speaker, await fake(plays(http.response(200, dumped(complete)), before_and_behind)))
+    service = await gateway_for(speaker, await fake(answers_in_turn(http.response(200, dumped(complete)), before_and_behind)))
     for stream in (False, True):
         assert await ask_openai(service, stream, tools=TOOLS) == (replace(ALL, stop="end_turn"), "tool_calls")
 
@@ -74,7 +86,7 @@ async def test_a_forced_call_that_ends_with_stop_is_a_call(gateway_for, fake, st
     speaker = SPEAKERS["openai"]
     answer = Answer(calls=(CLOCK,))
     choice = {"type": "function", "function": {"name": "clock"}}
-    upstream = await fake(plays(speaker.response(answer, stream=stream)))
+    upstream = await fake(answers_in_turn(speaker.response(answer, stream=stream)))
     service = await gateway_for(speaker, upstream)
     assert await ask_openai(service, stream, tools=TOOLS, tool_choice=choice) == (answer, "tool_calls")
 
@@ -111,7 +123,7 @@ async def test_how_calls_are_streamed(gateway_for, fake, chunks: Any, calls: tup
     speaker = OPENAI["openai"]
     answer = Answer(calls=calls, stop="tool_use")
     events = [*(speaker.chunk({"tool_calls": calls}) for calls in chunks), *speaker.ending(answer), b"[DONE]"]
-    upstream = await fake(plays(speaker.streamed(*map(speaker.frame, events))))
+    upstream = await fake(answers_in_turn(speaker.streamed(*map(speaker.frame, events))))
     service = await gateway_for(speaker, upstream)
     assert await ask_openai(service, True, tools=TOOLS) == (replace(answer, stop="end_turn"), "tool_calls")
 
