@@ -1,449 +1,92 @@
-"""Five providers in their own words: a right answer of each, and every way in which each fails.
+"""Every way in which a provider fails, and what the caller is told: the table of failures.
 
-What the two test files of failures share: the table `FAILURES`, upstreams that play it on loopback, a gateway in front of them,
-callers that judge how their calls ended, and a loop that skips the time in which nothing happens.
+Each dimension is covered once. A new failure is one row below, or one row of the file named here:
+
+- What a provider sends, and the error that it means: `REFUSALS`, a response other than 200, makes 5 cases, one for each
+  provider. `BROKEN_ANSWERS` makes 10, for a complete and a streamed answer are read differently. `UNREACHABLE` makes 2:
+  the client of AWS and that of the other providers.
+  They run in `llm_gateway/providers/test_failures.py`, over one transport, with one target and without retries.
+- Other words of one provider for a failure that is in the table already: `llm_gateway/providers/test_exchange.py` for those
+  over HTTP, `llm_gateway/providers/bedrock/test_errors.py` for Bedrock's exceptions; 1 case each.
+- A new error code: one entry of `BY_CODE`. It makes 6 cases in `test_failures.py`: the response of each of the four
+  transports, the next target and the retries. One row of `FAILURES` in `llm_gateway/test_router_failures.py` adds the
+  router's policy: next target, retry, cooldown. Pauses, limits and the error of several targets are tested there as well.
+- A code that can come after the first token: one entry of `AFTER_FIRST_TOKEN`, 2 cases.
+- A form of the header Retry-After: one row in `test_exchange.py`, 1 case.
+- What can happen to a provider's key: `llm_gateway/providers/test_endpoint.py`.
 """
 
-import asyncio
-import base64
-import contextlib
-import dataclasses
-import json
-import random
-import socket
-import ssl
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
 
-import httpx
-
-from lambda_src.conftest import ORIGIN, Service, _served
-from llm_functions.compose import providers
-from llm_functions.http.application import Application
-from llm_gateway.http.client import HttpClient
-from llm_gateway.pipeline import Gateway
-from llm_gateway.request import Parameter
-from llm_gateway.router import Router
-from llm_gateway.routes import Alias, Endpoint, Routes, Target
-from support.local_bedrock import KEYS, REGION
 from wire.bedrock import Wire
-from wire.http import Fake, Peer
-
-# Time.
-
-
-class Clock:
-    """The loop's time, which stands still while anything is done and leaps to the next timer when nothing is left to do.
-
-    Every limit can then stand at its real length, and a busy machine changes no time: a minute's silence takes a few
-    milliseconds.
-    """
-
-    # Seconds of idleness after which nothing is on its way any more: all parties run in this loop, on loopback.
-    QUIET = 0.004
-
-    def __init__(self, loop: Any) -> None:
-        self._loop = loop
-        self._real = loop.time, loop._selector.select
-        self._now = loop.time()
-
-    def now(self) -> float:
-        return self._now
-
-    def forward(self, seconds: float) -> None:
-        self._now += seconds
-
-    def _select(self, timeout: float | None = None) -> Any:
-        _, select = self._real
-        if timeout is None or timeout <= 0:
-            return select(timeout)
-        events = select(self.QUIET)
-        if not events:
-            self._now += timeout
-        return events
-
-    @contextlib.contextmanager
-    def installed(self) -> Iterator["Clock"]:
-        self._loop.time, self._loop._selector.select = self.now, self._select
-        try:
-            yield self
-        finally:
-            self._loop.time, self._loop._selector.select = self._real
-
-
-# What an upstream does with one request: the bytes that it sends, and what it does then.
-
-
-@dataclass(frozen=True)
-class Play:
-    """`serves`: the answer is whole and the connection stays; `closes`; `waits`, in the middle, until the gateway goes.
-
-    `late` is sent half a second after the rest.
-    """
-
-    data: bytes
-    then: Literal["serves", "closes", "waits"] = "serves"
-    late: bytes = b""
-
-
-# Each provider's words.
-
-TEXT = "Hello there"
-KEY = "sk-the-providers-own-key-0123456789"
-_EVERYTHING: tuple[Parameter, ...] = (
-    *("max_tokens", "temperature", "top_p", "stop", "system"),
-    *("tools", "stream_tools", "reasoning_effort"),
+from wire.provider_responses import (
+    ANTHROPIC,
+    CONVERSE,
+    INVOKE,
+    OPENAI,
+    PROVIDERS,
+    TEXT,
+    VLLM,
+    ProviderResponses,
+    anthropic_error,
+    bedrock_error,
+    openai_error,
 )
-
-
-class Voice:
-    """A provider: its target, and what stands on its wire. `key_header` is what a request must carry."""
-
-    name = ""
-    target: Target
-    endpoint: Endpoint | None = None
-    key_header = ""
-    head = b""  # of a stream
-    base_path = ""
-
-    def piece(self, text: str) -> bytes:
-        raise NotImplementedError
-
-    def stream(self, *pieces: bytes) -> bytes:
-        raise NotImplementedError
-
-    def whole(self, text: str) -> bytes:
-        raise NotImplementedError
-
-    def answer(self, stream: bool) -> Play:
-        """A right answer."""
-        if stream:
-            return Play(self.stream(self.piece("Hello"), self.piece(" there")))
-        return Play(self.whole(TEXT))
-
-    def begun(self) -> bytes:
-        """A stream's head and its first token."""
-        return self.head + self.opening() + self.piece("Hello")
-
-    def opening(self) -> bytes:
-        """What a stream says before its first token."""
-        return b""
-
-    def malformed(self) -> bytes:
-        """An event that cannot be read."""
-        raise NotImplementedError
-
-    def broken(self) -> bytes:
-        """An error that comes as an event of a stream."""
-        raise NotImplementedError
-
-    def broken_whole(self) -> bytes:
-        """An error where a whole answer is due."""
-        raise NotImplementedError
-
-
-def _target(name: str, provider: str, model: str, **more: Any) -> Target:
-    values: dict[str, Any] = {"max_output_tokens": 4096, "context_tokens": 100_000, "accepts": _EVERYTHING, **more}
-    return Target(name=name, provider=provider, model=model, **values)
-
-
-class Converse(Voice):
-    name = "converse"
-    target = _target("bedrock/claude", "bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0")
-    key_header = f"authorization: AWS4-HMAC-SHA256 Credential={KEYS.access_key}/"
-    head = Wire.STREAM_HEAD
-
-    def piece(self, text: str) -> bytes:
-        return Wire.text(text)
-
-    def opening(self) -> bytes:
-        return Wire.event("messageStart", {"role": "assistant"})
-
-    def stream(self, *pieces: bytes) -> bytes:
-        return Wire.stream(self.opening(), *pieces, Wire.event("contentBlockStop", {"contentBlockIndex": 0}), Wire.ending())
-
-    def whole(self, text: str) -> bytes:
-        return Wire.response(200, Wire.converse({"text": text}))
-
-    def malformed(self) -> bytes:
-        frame = Wire.frame("event", "contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "lost"}})
-        return Wire.chunk(frame[:-8] + b"XXXX" + frame[-4:])  # its checksum does not match
-
-    def broken(self) -> bytes:
-        return Wire.exception("modelStreamErrorException", "The model produced an error while streaming.")
-
-    def broken_whole(self) -> bytes:
-        return bedrock_error("ModelErrorException", 424, "The request failed due to an error while processing the model.")
-
-    def refuses(self, stream: bool) -> bytes:
-        if stream:
-            return Wire.stream(self.opening(), Wire.ending("content_filtered"))
-        return Wire.response(200, Wire.converse(reason="content_filtered"))
-
-
-class Invoke(Converse):
-    """An imported model, in OpenAI's chunks within Bedrock's frames."""
-
-    name = "invoke"
-    target = _target(
-        "bedrock/imported",
-        "bedrock",
-        "arn:aws:bedrock:us-east-1:123456789012:imported-model/abcdef123456",
-        api="invoke_model",
-    )
-
-    @staticmethod
-    def chunk(delta: Mapping[str, Any], finish_reason: str | None = None, **more: Any) -> bytes:
-        chunk = {
-            "id": "chatcmpl-1",
-            "object": "chat.completion.chunk",
-            "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}],
-            **more,
-        }
-        return Wire.event("chunk", {"bytes": base64.b64encode(json.dumps(chunk).encode()).decode(), "p": "abcdef"})
-
-    def piece(self, text: str) -> bytes:
-        return self.chunk({"content": text})
-
-    def opening(self) -> bytes:
-        return self.chunk({"role": "assistant", "content": ""})
-
-    def ending(self, reason: str = "stop") -> bytes:
-        metrics = {"inputTokenCount": 3, "outputTokenCount": 2, "invocationLatency": 12, "firstByteLatency": 5}
-        return self.chunk({}, reason, **{"amazon-bedrock-invocationMetrics": metrics})
-
-    def stream(self, *pieces: bytes) -> bytes:
-        return Wire.stream(self.opening(), *pieces, self.ending())
-
-    def whole(self, text: str) -> bytes:
-        return completion(text)
-
-    def malformed(self) -> bytes:
-        return Wire.event("chunk", {"bytes": base64.b64encode(b'{"id": "chatcmpl-1", "choices": [{"del').decode()})
-
-    def refuses(self, stream: bool) -> bytes:
-        if stream:
-            return Wire.stream(self.opening(), self.ending("content_filter"))
-        return completion("", "content_filter")
-
-
-def bedrock_error(name: str, status: int, message: str, **headers: str) -> bytes:
-    return Wire.response(status, {"message": message}, x_amzn_errortype=f"{name}:http://internal.amazon.com/", **headers)
-
-
-def completion(text: str, reason: str = "stop") -> bytes:
-    """A whole chat.completion."""
-    return Wire.response(
-        200,
-        {
-            "id": "chatcmpl-1",
-            "object": "chat.completion",
-            "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": reason}],
-            "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
-        },
-    )
-
-
-def data(value: Any) -> bytes:
-    """One event of an SSE stream without a name, in a chunk of its own."""
-    return Wire.chunk(b"data: " + (value if isinstance(value, bytes) else json.dumps(value).encode()) + b"\n\n")
-
-
-_SSE_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
-
-
-class OpenAI(Voice):
-    name = "openai"
-    target = _target("openai/gpt-5", "openai", "gpt-5", max_tokens_name="max_completion_tokens")
-    endpoint = Endpoint(name="openai", type="openai_compatible", secret_arn="arn:aws:secretsmanager:us-east-1:1:secret:openai")
-    key_header = f"authorization: Bearer {KEY}\r\n"
-    head = _SSE_HEAD
-    base_path = "/v1"
-
-    @staticmethod
-    def chunk(delta: Mapping[str, Any], finish_reason: str | None = None) -> bytes:
-        choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}]
-        return data({"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": choices, "usage": None})
-
-    def piece(self, text: str) -> bytes:
-        return self.chunk({"content": text})
-
-    def opening(self) -> bytes:
-        return self.chunk({"role": "assistant", "content": "", "refusal": None})
-
-    def ending(self, reason: str = "stop") -> bytes:
-        usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
-        return self.chunk({}, reason) + data({"id": "chatcmpl-1", "choices": [], "usage": usage}) + data(b"[DONE]")
-
-    def stream(self, *pieces: bytes) -> bytes:
-        return self.head + self.opening() + b"".join(pieces) + self.ending() + Wire.STREAM_END
-
-    def whole(self, text: str) -> bytes:
-        return completion(text)
-
-    def malformed(self) -> bytes:
-        return data(b'{"id": "chatcmpl-1", "choices": [{"del')
-
-    def broken(self) -> bytes:
-        message = "The server had an error while processing your request. Sorry about that!"
-        return data({"error": {"message": message, "type": "server_error", "param": None, "code": None}})
-
-    def broken_whole(self) -> bytes:
-        return openai_error(200, "The server had an error while processing your request", "server_error")
-
-    def refuses(self, stream: bool) -> bytes:
-        message = "Invalid prompt: your prompt was flagged as potentially violating our usage policy."
-        return openai_error(400, message, "invalid_request_error", "invalid_prompt")
-
-
-class Vllm(OpenAI):
-    name = "vllm"
-    target = _target("vllm/qwen3", "vllm", "Qwen/Qwen3-8B")
-    endpoint = Endpoint(name="vllm", type="openai_compatible")
-    key_header = ""
-
-    def broken(self) -> bytes:
-        error = {"message": "EngineCore encountered an issue.", "type": "InternalServerError", "param": None, "code": 500}
-        return data({"error": error}) + data(b"[DONE]")
-
-    def broken_whole(self) -> bytes:
-        return openai_error(200, "EngineCore encountered an issue.", "InternalServerError", 500)
-
-    def refuses(self, stream: bool) -> bytes:
-        if stream:
-            return self.head + self.opening() + self.ending("content_filter") + Wire.STREAM_END
-        return completion("", "content_filter")
-
-
-def openai_error(status: int, message: str, kind: str, code: Any = None, **headers: str) -> bytes:
-    return Wire.response(status, {"error": {"message": message, "type": kind, "param": None, "code": code}}, **headers)
-
-
-class Anthropic(Voice):
-    name = "anthropic"
-    target = _target("anthropic/sonnet", "anthropic", "claude-sonnet-4-5")
-    endpoint = Endpoint(name="anthropic", type="anthropic", secret_arn="arn:aws:secretsmanager:us-east-1:1:secret:anthropic")
-    key_header = f"x-api-key: {KEY}\r\n"
-    head = _SSE_HEAD
-
-    @staticmethod
-    def event(kind: str, **members: Any) -> bytes:
-        body = json.dumps({"type": kind, **members})
-        return Wire.chunk(f"event: {kind}\ndata: {body}\n\n".encode())
-
-    def piece(self, text: str) -> bytes:
-        return self.event("content_block_delta", index=0, delta={"type": "text_delta", "text": text})
-
-    def opening(self) -> bytes:
-        message = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "stop_reason": None}
-        return (
-            self.event("message_start", message={**message, "usage": {"input_tokens": 3, "output_tokens": 1}})
-            + self.event("content_block_start", index=0, content_block={"type": "text", "text": ""})
-            + self.event("ping")
-        )
-
-    def ending(self, reason: str = "end_turn") -> bytes:
-        return (
-            self.event("content_block_stop", index=0)
-            + self.event("message_delta", delta={"stop_reason": reason}, usage={"output_tokens": 2})
-            + self.event("message_stop")
-        )
-
-    def stream(self, *pieces: bytes) -> bytes:
-        return self.head + self.opening() + b"".join(pieces) + self.ending() + Wire.STREAM_END
-
-    def whole(self, text: str, reason: str = "end_turn") -> bytes:
-        content = [{"type": "text", "text": text}] if text else []
-        usage = {"input_tokens": 3, "output_tokens": 2}
-        message = {"id": "msg_1", "type": "message", "role": "assistant", "content": content, "stop_reason": reason}
-        return Wire.response(200, {**message, "usage": usage})
-
-    def malformed(self) -> bytes:
-        return Wire.chunk(b'event: content_block_delta\ndata: {"type": "content_block_delta", "del\n\n')
-
-    def broken(self) -> bytes:
-        return self.event("error", error={"type": "overloaded_error", "message": "Overloaded"})
-
-    def broken_whole(self) -> bytes:
-        return anthropic_error(200, "api_error", "Internal server error")
-
-    def refuses(self, stream: bool) -> bytes:
-        if stream:
-            return self.head + self.opening() + self.ending("refusal") + Wire.STREAM_END
-        return self.whole("", "refusal")
-
-
-def anthropic_error(status: int, kind: str, message: str, **headers: str) -> bytes:
-    return Wire.response(
-        status, {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"}, **headers
-    )
-
-
-CONVERSE, INVOKE, OPENAI, VLLM, ANTHROPIC = VOICES = (Converse(), Invoke(), OpenAI(), Vllm(), Anthropic())
-# Who answers where another fails: always one at another address.
-NEXT: dict[str, Voice] = {"converse": OPENAI, "invoke": VLLM, "openai": ANTHROPIC, "vllm": CONVERSE, "anthropic": INVOKE}
-
-
-# The table. What a failure is to the caller, and what is done about it: written down here, not read from the router.
+from wire.replying import Reply
 
 
 @dataclass(frozen=True)
-class Kind:
-    """`other`: another target is asked; `again`: this one may be asked again."""
+class ExpectedError:
+    """The error that a caller gets, and what the router does after it. Written down here, not read from the code.
+
+    `next_target`: another target is asked. `retried`: the same target may be asked again. `retry_after` is in seconds.
+    """
 
     status: int
     type: str
     code: str
     retry_after: int | None = None
-    other: bool = True
-    again: bool = True
+    next_target: bool = True
+    retried: bool = True
 
-    def after(self, seconds: int) -> "Kind":
-        return dataclasses.replace(self, retry_after=seconds)
+    def after(self, seconds: int) -> "ExpectedError":
+        return replace(self, retry_after=seconds)
 
 
-THROTTLED = Kind(429, "rate_limit_error", "upstream_throttled", 1)
-NOT_READY = Kind(503, "upstream_error", "model_not_ready", 30)
-UNAVAILABLE = Kind(503, "upstream_error", "upstream_unavailable", 1)
-FAILED = Kind(502, "upstream_error", "upstream_failed")
-INTERRUPTED = Kind(502, "upstream_error", "stream_interrupted")
-TIMEOUT = Kind(504, "upstream_error", "upstream_timeout", again=False)
-MISCONFIGURED = Kind(502, "upstream_error", "upstream_misconfigured", again=False)
-TOO_LONG = Kind(400, "invalid_request_error", "context_length_exceeded", again=False)
-REFUSED = Kind(400, "invalid_request_error", "content_filter", again=False)
-REJECTED = Kind(400, "invalid_request_error", "upstream_rejected", other=False, again=False)
-
-LONGEST_PAUSE = 8  # seconds that a caller is kept waiting for a target that asks to be asked later
+THROTTLED = ExpectedError(429, "rate_limit_error", "upstream_throttled", 1)
+NOT_READY = ExpectedError(503, "upstream_error", "model_not_ready", 30)
+UNAVAILABLE = ExpectedError(503, "upstream_error", "upstream_unavailable", 1)
+FAILED = ExpectedError(502, "upstream_error", "upstream_failed")
+INTERRUPTED = ExpectedError(502, "upstream_error", "stream_interrupted")
+TIMEOUT = ExpectedError(504, "upstream_error", "upstream_timeout", retried=False)
+MISCONFIGURED = ExpectedError(502, "upstream_error", "upstream_misconfigured", retried=False)
+TOO_LONG = ExpectedError(400, "invalid_request_error", "context_length_exceeded", retried=False)
+REFUSED = ExpectedError(400, "invalid_request_error", "content_filter", retried=False)
+REJECTED = ExpectedError(400, "invalid_request_error", "upstream_rejected", next_target=False, retried=False)
 
 
 @dataclass(frozen=True)
-class Case:
-    """One failure of one provider, for a whole or for a streamed answer.
+class Failure:
+    """One failure of one provider, for a complete or for a streamed answer.
 
-    `place` is where the upstream is to be found: it answers with `play`, or it refuses connections, lets them wait, or shows a
-    certificate that nobody knows. `text` is what the caller has got of the answer before the error.
+    The upstream sends `reply`; without one, its `address` refuses connections, never accepts them, or shows a certificate
+    that nobody trusts. `text` is the part of the answer that the caller gets before the error.
     """
 
-    kind: Kind
-    play: Play | None = None
-    place: Literal["answers", "refuses", "full", "self-signed"] = "answers"
+    error: ExpectedError
+    reply: Reply | None = None
+    address: Literal["listens", "refuses", "never accepts", "self-signed"] = "listens"
     text: str = ""
 
-    @property
-    def calls(self) -> int:
-        """How often the upstream is called where two retries are allowed."""
-        again = self.kind.again and not self.text and (self.kind.retry_after or 0) <= LONGEST_PAUSE
-        return 3 if again else 1
 
+# Responses other than 200: the failure -> what each provider sends, and the error that it means.
 
-# the failure -> what each provider answers, and what that is
-Answered = tuple[bytes, Kind]
 HTML = b"<html><head><title>503 Service Temporarily Unavailable</title></head><body></body></html>"
 NGINX = b"<html><head><title>429 Too Many Requests</title></head><body><center>nginx</center></body></html>"
 _VALIDATION = "ValidationException"
-ANSWERED: dict[str, dict[str, Answered]] = {
+REFUSALS: dict[str, dict[str, tuple[bytes, ExpectedError]]] = {
     "throttled": {
         "converse": (
             bedrock_error("ThrottlingException", 429, "Too many requests, please wait before trying again."),
@@ -572,341 +215,136 @@ ANSWERED: dict[str, dict[str, Answered]] = {
 }
 
 
-def _answered(name: str) -> Callable[[Any, bool], Case]:
-    def case(voice: Voice, stream: bool) -> Case:
-        answer, kind = ANSWERED[name][voice.name]
-        return Case(kind, Play(answer))
-
-    return case
-
-
-def _stalls(voice: Any, stream: bool) -> Case:
-    if stream:
-        return Case(TIMEOUT, Play(voice.begun(), "waits"), text="Hello")
-    return Case(TIMEOUT, Play(voice.whole(TEXT)[:-10], "waits"))
-
-
-def _cut(voice: Any, stream: bool) -> Case:
-    if stream:
-        return Case(INTERRUPTED, Play(voice.begun() + voice.piece(" there")[:-7], "closes"), text="Hello")
-    return Case(FAILED, Play(voice.whole(TEXT)[:-10], "closes"))
-
-
-def _cut_before_the_first_token(voice: Any, stream: bool) -> Case:
-    if stream:
-        return Case(INTERRUPTED, Play(voice.head + voice.opening()[:-9], "closes"))
-    return Case(FAILED, Play(voice.whole(TEXT)[:25], "closes"))
-
-
-def _ends_too_early(voice: Any, stream: bool) -> Case:
-    """The body ends in order, the answer does not."""
-    if stream:
-        return Case(INTERRUPTED, Play(voice.begun() + Wire.STREAM_END), text="Hello")
-    return Case(FAILED, Play(Wire.response(200, b"")))
-
-
-def _malformed(voice: Any, stream: bool) -> Case:
-    if stream:
-        return Case(INTERRUPTED, Play(voice.begun() + voice.malformed() + voice.piece("x"), "waits"), text="Hello")
-    return Case(FAILED, Play(Wire.response(200, voice.whole(TEXT).partition(b"\r\n\r\n")[2][:-15])))
-
-
-def _malformed_at_first(voice: Any, stream: bool) -> Case:
-    if stream:
-        return Case(INTERRUPTED, Play(voice.head + voice.malformed(), "waits"))
-    return Case(FAILED, Play(Wire.response(200, [])))
-
-
-def _breaks(voice: Any, stream: bool) -> Case:
-    """An error of the provider's own, where a piece of the answer is due."""
-    if not stream:
-        return Case(FAILED, Play(voice.broken_whole()))
-    kind = UNAVAILABLE if voice.name == "anthropic" else INTERRUPTED
-    return Case(kind, Play(voice.begun() + voice.broken(), "waits"), text="Hello")
-
-
-def _breaks_at_first(voice: Any, stream: bool) -> Case:
-    """The same before the first token; whole: in half of the words."""
-    if not stream:
-        return Case(FAILED, Play(Wire.response(200, {"error": "something"})))
-    kind = UNAVAILABLE if voice.name == "anthropic" else INTERRUPTED
-    return Case(kind, Play(voice.head + voice.opening() + voice.broken(), "waits"))
-
-
-FAILURES: dict[str, Callable[[Any, bool], Case]] = {
-    **{name: _answered(name) for name in ANSWERED},
-    "content refused": lambda voice, stream: Case(REFUSED, Play(voice.refuses(stream))),
-    "connection refused": lambda voice, stream: Case(UNAVAILABLE, place="refuses"),
-    "connecting takes too long": lambda voice, stream: Case(UNAVAILABLE, place="full"),
-    "TLS fails": lambda voice, stream: Case(UNAVAILABLE, place="self-signed"),
-    "no head": lambda voice, stream: Case(TIMEOUT, Play(b"", "waits")),
-    "no first token": lambda voice, stream: Case(
-        TIMEOUT, Play(voice.head + voice.opening() if stream else voice.whole(TEXT)[:60], "waits")
-    ),
-    "stands still": _stalls,
-    "cut": _cut,
-    "cut before the first token": _cut_before_the_first_token,
-    "cut before the head": lambda voice, stream: Case(FAILED, Play(b"", "closes")),
-    "ends too early": _ends_too_early,
-    "malformed event": _malformed,
-    "malformed first event": _malformed_at_first,
-    "wrong content type": lambda voice, stream: Case(FAILED, Play(Wire.response(200, HTML, content_type="text/html"))),
-    "error in the stream": _breaks,
-    "error as the first event": _breaks_at_first,
+# Addresses at which nobody answers.
+UNREACHABLE: dict[str, Failure] = {
+    "connection refused": Failure(UNAVAILABLE, address="refuses"),
+    "connecting takes too long": Failure(UNAVAILABLE, address="never accepts"),
+    "TLS fails": Failure(UNAVAILABLE, address="self-signed"),
 }
 
 
-# Upstreams.
+# Answers that break off, and answers that are none: the failure of a provider, complete (False) and streamed (True).
 
 
-class Upstream(Fake):
-    """A provider that does with its n-th request what its n-th play says, and with all further ones what the last says."""
-
-    def __init__(self, voice: Voice | None, plays: Sequence[Callable[[bool], Play]]) -> None:
-        super().__init__(self._serve)
-        self.voice = voice
-        self.plays = list(plays)
-        self.connections = 0
-        self._open = 0
-        self.all_left = asyncio.Event()
-
-    @property
-    def calls(self) -> int:
-        return len(self.paths)
-
-    async def _serve(self, peer: Peer) -> None:
-        self.connections += 1
-        self._open += 1
-        self.all_left.clear()
-        try:
-            while True:
-                body = await peer.request()
-                stream = bool(body.get("stream")) or "stream" in self.paths[-1]
-                play = self.plays[min(len(self.paths), len(self.plays)) - 1](stream)
-                await peer.send(play.data)
-                if play.late:
-                    await asyncio.sleep(0.5)
-                    await peer.send(play.late)
-                if play.then == "closes":
-                    return
-                if play.then == "waits":
-                    return await peer.gone()
-        finally:
-            self._open -= 1
-            if not self._open:
-                self.all_left.set()
+def _no_first_token(provider: ProviderResponses, stream: bool) -> Failure:
+    return Failure(TIMEOUT, Reply(provider.head + provider.opening() if stream else provider.complete(TEXT)[:60], "waits"))
 
 
-def secret(value: Any = KEY) -> Play:
-    """What Secrets Manager answers: a secret's text, or something else whole (a `bytes` is a response)."""
-    if isinstance(value, bytes):
-        return Play(value)
-    members = {"SecretString": value} if isinstance(value, str) else value
-    return Play(Wire.response(200, {"ARN": "arn:of:it", "Name": "a-key", "VersionId": "v1", **members}))
+def _stands_still(provider: ProviderResponses, stream: bool) -> Failure:
+    if stream:
+        return Failure(TIMEOUT, Reply(provider.up_to_first_token(), "waits"), text="Hello")
+    return Failure(TIMEOUT, Reply(provider.complete(TEXT)[:-10], "waits"))
 
 
-class World:
-    """What one test runs: upstreams, places that are none, and a gateway before them. `stack` closes all of it."""
-
-    def __init__(self, stack: contextlib.AsyncExitStack, tls: ssl.SSLContext, trust: ssl.SSLContext) -> None:
-        self._stack = stack
-        self._tls = tls
-        self._trust = trust
-        self.secrets: Upstream | None = None
-
-    async def upstream(self, voice: Voice | None, *plays: Callable[[bool], Play]) -> Upstream:
-        started = Upstream(voice, plays)
-        await started.start()
-        self._stack.push_async_callback(started.stop)
-        return started
-
-    async def healthy(self, voice: Voice) -> Upstream:
-        return await self.upstream(voice, voice.answer)
-
-    async def failing(self, voice: Voice, case: Case) -> tuple[str, Upstream | None]:
-        """The address of an upstream that fails, and the upstream where there is one."""
-        match case.place:
-            case "answers":
-                play = case.play
-                assert play is not None
-                upstream = await self.upstream(voice, lambda stream: play)
-                return upstream.url, upstream
-            case "refuses":
-                with socket.create_server(("127.0.0.1", 0)) as closed:
-                    return f"http://127.0.0.1:{closed.getsockname()[1]}", None
-            case "full":
-                return self._full(), None
-            case "self-signed":
-                server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, ssl=self._tls)
-                self._stack.callback(server.close)
-                return f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", None
-
-    def _full(self) -> str:
-        """A listener that accepts nobody, with as many in its queue as it holds: the next one waits."""
-        listener = self._stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(3):
-            waiting = self._stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(listener.getsockname())
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-    async def gateway(
-        self,
-        *behind: tuple[Voice, str],
-        debug: bool = False,
-        contexts: Sequence[int] = (),
-        secrets: Sequence[Callable[[bool], Play]] = (lambda stream: secret(),),
-        **alias: Any,
-    ) -> Service:
-        """A gateway whose only alias, ``main``, has these targets at these addresses."""
-        self.secrets = await self.upstream(None, *secrets)
-        environ = {
-            "AWS_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": KEYS.access_key,
-            "AWS_SECRET_ACCESS_KEY": KEYS.secret_key,
-            "AWS_ENDPOINT_URL_SECRETSMANAGER": self.secrets.url,
-            "AUTHORIZATION": "none",
-            "DEBUG": "true" if debug else "false",
-            "CORS_ALLOW_ORIGIN": ORIGIN,
-        }
-        targets: list[Target] = []
-        endpoints: list[Endpoint] = []
-        for place, (voice, url) in enumerate(behind):
-            context = contexts[place] if contexts else 100_000 * (place + 1)
-            targets.append(_replaced(voice.target, context_tokens=context))
-            if voice.endpoint is None:
-                environ["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"] = url
-            else:
-                endpoints.append(_replaced(voice.endpoint, base_url=url + voice.base_path))
-        values: dict[str, Any] = {"retries": 0, "first_token_seconds": FIRST_TOKEN_SECONDS, **alias}
-        routes = Routes(aliases=(Alias(name="main", targets=tuple(targets), **values),), endpoints=tuple(endpoints))
-        client = HttpClient(ssl_context=self._trust)
-        self._stack.push_async_callback(client.close)
-        router = Router(providers(routes.endpoints, client, environ), random.Random(1))
-        url = await self._stack.enter_async_context(_served(Application(Gateway(routes, router), environ)))
-        # Without limits of its own: the loop's time leaps.
-        http = httpx.AsyncClient(base_url=url, verify=self._trust, trust_env=False, timeout=None)
-        await self._stack.enter_async_context(http)
-        return Service(url, http, self._stack)
+def _cut(provider: ProviderResponses, stream: bool) -> Failure:
+    if stream:
+        cut = provider.up_to_first_token() + provider.delta(" there")[:-7]
+        return Failure(INTERRUPTED, Reply(cut, "closes"), text="Hello")
+    return Failure(FAILED, Reply(provider.complete(TEXT)[:-10], "closes"))
 
 
-def _replaced(struct: Any, **changes: Any) -> Any:
-    return type(struct)(**{name: getattr(struct, name) for name in struct.__struct_fields__} | changes)
+def _cut_before_the_first_token(provider: ProviderResponses, stream: bool) -> Failure:
+    if stream:
+        return Failure(INTERRUPTED, Reply(provider.head + provider.opening()[:-9], "closes"))
+    return Failure(FAILED, Reply(provider.complete(TEXT)[:25], "closes"))
 
 
-# Below the 10 s after which a silent stream's head is sent: the head can still tell who answers.
-FIRST_TOKEN_SECONDS = 6.0
-# How long an invocation lives, in seconds: longer than any pause and any silence here.
-INVOCATION_SECONDS = 100.0
+def _ends_too_early(provider: ProviderResponses, stream: bool) -> Failure:
+    """The body ends in order, the answer does not."""
+    if stream:
+        return Failure(INTERRUPTED, Reply(provider.up_to_first_token() + Wire.STREAM_END), text="Hello")
+    return Failure(FAILED, Reply(Wire.response(200, b"")))
 
 
-# Callers.
+def _malformed(provider: ProviderResponses, stream: bool) -> Failure:
+    if stream:
+        sent = provider.up_to_first_token() + provider.malformed_event() + provider.delta("x")
+        return Failure(INTERRUPTED, Reply(sent, "waits"), text="Hello")
+    return Failure(FAILED, Reply(Wire.response(200, provider.complete(TEXT).partition(b"\r\n\r\n")[2][:-15])))
 
 
-@dataclass
-class Outcome:
-    """How a call ended: with the whole answer `text`, or with one typed `error` after the part `text` of it.
-
-    `comments` counts what kept a silent stream open; `start` is the event that /chat/stream begins with.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    raw: str
-    text: str = ""
-    error: dict[str, Any] | None = None
-    comments: int = 0
-    start: dict[str, Any] | None = None
-
-    @property
-    def target(self) -> str | None:
-        return self.headers.get("x-llm-target")
+def _malformed_at_first(provider: ProviderResponses, stream: bool) -> Failure:
+    if stream:
+        return Failure(INTERRUPTED, Reply(provider.head + provider.malformed_event(), "waits"))
+    return Failure(FAILED, Reply(Wire.response(200, [])))
 
 
-@dataclass(frozen=True)
-class Transport:
-    path: str
-    body: dict[str, Any]
-    stream: bool
-
-    async def call(self, service: Service, **more: Any) -> Outcome:
-        """Call, and judge the form of what comes: one answer or one error, and nothing after it."""
-        deadline = round((time.time() + INVOCATION_SECONDS) * 1000)
-        headers = {"x-amzn-lambda-context": json.dumps({"deadline": deadline})}
-        response = await service.post(self.path, self.body | more, headers)
-        outcome = Outcome(response.status_code, response.headers, response.text)
-        if response.status_code != 200:
-            outcome.error = service.error_of(response)
-        elif not self.stream:
-            answer = response.json()
-            if self.path == "/chat":
-                assert answer["stop_reason"] == "end_turn" and answer["usage"] == {"input_tokens": 3, "output_tokens": 2}
-                outcome.text = answer["message"]
-            else:
-                (choice,) = answer["choices"]
-                assert choice["finish_reason"] == "stop" and answer["usage"]["total_tokens"] == 5
-                outcome.text = choice["message"]["content"]
-        else:
-            assert response.headers["content-type"].startswith("text/event-stream")
-            assert response.text.endswith("\n\n")
-            frames = response.text.removesuffix("\n\n").split("\n\n")
-            outcome.comments = frames.count(": keep-alive")
-            events = [frame for frame in frames if frame != ": keep-alive"]
-            (self._chat_events if self.path == "/chat/stream" else self._openai_events)(events, outcome)
-            assert outcome.headers["x-request-id"] == (outcome.error or {}).get("request_id", outcome.headers["x-request-id"])
-        return outcome
-
-    @staticmethod
-    def _chat_events(frames: list[str], outcome: Outcome) -> None:
-        assert frames[0] == "retry: 3000"
-        names: list[str] = []
-        for number, frame in enumerate(frames[1:], 1):
-            identifier, name, content = frame.split("\n")
-            assert identifier == f"id: {number}"
-            value = json.loads(content.removeprefix("data: "))
-            names.append(name.removeprefix("event: "))
-            match names[-1]:
-                case "start":
-                    outcome.start = value
-                case "delta":
-                    outcome.text += value["text"]
-                case "error":
-                    assert list(value) == ["error"]
-                    outcome.error = value["error"]
-                case "done":
-                    assert value["stop_reason"] == "end_turn"
-        if outcome.error is None:
-            assert names[0] == "start" and names[-2:] == ["usage", "done"] and names.count("done") == 1
-        else:
-            assert names[-1] == "error" and names.count("error") == 1 and "done" not in names
-            assert "start" not in names or (names[0] == "start" and outcome.text)
-
-    @staticmethod
-    def _openai_events(frames: list[str], outcome: Outcome) -> None:
-        finished = ended = False
-        for frame in frames:
-            assert frame.startswith("data: ") and "\n" not in frame
-            assert not ended and outcome.error is None, "something came after the end"
-            if frame == "data: [DONE]":
-                ended = True
-                continue
-            value = json.loads(frame.removeprefix("data: "))
-            if "error" in value:
-                assert list(value) == ["error"]
-                outcome.error = value["error"]
-                continue
-            (choice,) = value["choices"]
-            outcome.text += choice["delta"].get("content", "")
-            finished = finished or choice["finish_reason"] is not None
-        assert ended == finished == (outcome.error is None)
+def _error_event(provider: ProviderResponses, stream: bool) -> Failure:
+    """An error of the provider's own, where a piece of the answer is due."""
+    if not stream:
+        return Failure(FAILED, Reply(provider.error_for_answer()))
+    error = UNAVAILABLE if provider is ANTHROPIC else INTERRUPTED
+    return Failure(error, Reply(provider.up_to_first_token() + provider.error_event(), "waits"), text="Hello")
 
 
-_MESSAGES = [{"role": "user", "content": "Hello, who is there?"}]
-TRANSPORTS = {
-    "chat": Transport("/chat", {"message": "Hello, who is there?"}, stream=False),
-    "chat stream": Transport("/chat/stream", {"message": "Hello, who is there?"}, stream=True),
-    "openai": Transport("/v1/chat/completions", {"model": "main", "messages": _MESSAGES}, stream=False),
-    "openai stream": Transport("/v1/chat/completions", {"model": "main", "messages": _MESSAGES, "stream": True}, stream=True),
+def _error_event_at_first(provider: ProviderResponses, stream: bool) -> Failure:
+    """The same before the first token. Complete: an error without its usual members."""
+    if not stream:
+        return Failure(FAILED, Reply(Wire.response(200, {"error": "something"})))
+    error = UNAVAILABLE if provider is ANTHROPIC else INTERRUPTED
+    return Failure(error, Reply(provider.head + provider.opening() + provider.error_event(), "waits"))
+
+
+BROKEN_ANSWERS: dict[str, Callable[[ProviderResponses, bool], Failure]] = {
+    "content refused": lambda provider, stream: Failure(REFUSED, Reply(provider.refusal(stream))),
+    "no head": lambda provider, stream: Failure(TIMEOUT, Reply(b"", "waits")),
+    "no first token": _no_first_token,
+    "stands still": _stands_still,
+    "cut": _cut,
+    "cut before the first token": _cut_before_the_first_token,
+    "cut before the head": lambda provider, stream: Failure(FAILED, Reply(b"", "closes")),
+    "ends too early": _ends_too_early,
+    "malformed event": _malformed,
+    "malformed first event": _malformed_at_first,
+    "wrong content type": lambda provider, stream: Failure(FAILED, Reply(Wire.response(200, HTML, content_type="text/html"))),
+    "error in the stream": _error_event,
+    "error as the first event": _error_event_at_first,
+}
+
+
+def failure_of(name: str, provider: ProviderResponses, *, stream: bool) -> Failure:
+    """The failure called `name`, as `provider` has it."""
+    if name in UNREACHABLE:
+        return UNREACHABLE[name]
+    if name in BROKEN_ANSWERS:
+        return BROKEN_ANSWERS[name](provider, stream)
+    response, error = REFUSALS[name][provider.name]
+    return Failure(error, Reply(response))
+
+
+def every_failure() -> dict[str, tuple[ProviderResponses, bool, Failure]]:
+    """Each failure of each provider once, and streamed as well where that is read differently."""
+    cases = [
+        *((provider, name, False) for provider in PROVIDERS for name in REFUSALS),
+        *((provider, name, False) for provider in (CONVERSE, OPENAI) for name in UNREACHABLE),
+        *((provider, name, stream) for provider in PROVIDERS for name in BROKEN_ANSWERS for stream in (False, True)),
+    ]
+    return {
+        f"{provider.name}-{name}-{'streamed' if stream else 'complete'}": (
+            provider,
+            stream,
+            failure_of(name, provider, stream=stream),
+        )
+        for provider, name, stream in cases
+    }
+
+
+# One failure for each error code: who fails, and how.
+BY_CODE: dict[str, tuple[ProviderResponses, str]] = {
+    "upstream_throttled": (OPENAI, "throttled"),
+    "model_not_ready": (VLLM, "not ready"),
+    "upstream_unavailable": (ANTHROPIC, "unavailable"),
+    "upstream_failed": (INVOKE, "5xx"),
+    "stream_interrupted": (CONVERSE, "cut before the first token"),  # a complete answer that is cut is upstream_failed
+    "upstream_timeout": (OPENAI, "no first token"),
+    "upstream_misconfigured": (ANTHROPIC, "no money"),
+    "context_length_exceeded": (CONVERSE, "context too long"),
+    "content_filter": (VLLM, "content refused"),
+    "upstream_rejected": (INVOKE, "4xx"),
+}
+# One for each code that can come after the first token.
+AFTER_FIRST_TOKEN: dict[str, tuple[ProviderResponses, str]] = {
+    "stream_interrupted": (INVOKE, "cut"),
+    "upstream_timeout": (VLLM, "stands still"),
+    "upstream_unavailable": (ANTHROPIC, "error in the stream"),
 }

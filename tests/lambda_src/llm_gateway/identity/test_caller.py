@@ -1,0 +1,33 @@
+"""Who calls: the key that is presented."""
+
+import hashlib
+
+import pytest
+
+from llm_gateway.identity.caller import key_hash, presented_key
+
+pytestmark = pytest.mark.timeout(30)
+
+PRESENTED: dict[str, tuple[dict[str, str], str | None]] = {
+    "nothing": ({}, None),
+    "bearer": ({"Authorization": "Bearer abc"}, "abc"),
+    "bearer, small": ({"authorization": "bearer abc"}, "abc"),
+    "bearer, loud": ({"AUTHORIZATION": "BEARER  abc "}, "abc"),
+    "x-api-key": ({"x-api-key": "abc"}, "abc"),
+    "X-Api-Key": ({"X-Api-Key": " abc "}, "abc"),
+    "both: bearer counts": ({"x-api-key": "two", "authorization": "Bearer one"}, "one"),
+    "an empty bearer": ({"authorization": "Bearer ", "x-api-key": "two"}, "two"),
+    "another scheme": ({"authorization": "Basic abc"}, None),
+    "another scheme beside a key": ({"authorization": "AWS4-HMAC-SHA256 x", "x-api-key": "two"}, "two"),
+    "no scheme": ({"authorization": "abc"}, None),
+    "an empty key": ({"x-api-key": " "}, None),
+}
+
+
+@pytest.mark.parametrize(("headers", "key"), PRESENTED.values(), ids=PRESENTED)
+def test_presented_key(headers: dict[str, str], key: str | None) -> None:
+    assert presented_key(headers) == key
+
+
+def test_a_key_is_stored_as_its_sha256() -> None:
+    assert key_hash("schlüssel") == hashlib.sha256("schlüssel".encode()).hexdigest()

@@ -1,0 +1,119 @@
+"""From a request to what a target is sent."""
+
+from typing import Any
+
+import pytest
+
+from llm_functions.api_formats import openai_chat as openai_api
+from llm_gateway.call import model_call
+from llm_gateway.errors import GatewayError
+from llm_gateway.providers.openai import chat_completions
+from llm_gateway.request import ChatRequest, Message, Sampling, ToolUse
+from llm_gateway.routes import Alias, Target
+from support.chat_requests import HI, PAIR, SAMPLING, TOOL, request, sent, target
+
+pytestmark = pytest.mark.timeout(30)
+
+# target, explicit -> what is sent
+SAMPLED: dict[str, tuple[Target, Sampling, Sampling]] = {
+    "defaults": (target(), Sampling(), Sampling(1000, 0.7, 0.9)),
+    "explicit values": (target(), Sampling(5, 0.1, 0.2, ("a",)), Sampling(5, 0.1, 0.2, ("a",))),
+    "zeros are explicit": (target(), Sampling(temperature=0.0, top_p=0.0), Sampling(1000, 0.0, 0.0)),
+    "none is taken": (target(("max_tokens",)), Sampling(), Sampling(1000)),
+    "temperature is not taken": (target(("max_tokens", "top_p")), Sampling(), Sampling(1000, None, 0.9)),
+    "the default is above the model's tokens": (target(max_output_tokens=10), Sampling(), Sampling(10, 0.7, 0.9)),
+    "the default is above the model's temperature": (target(temperature_max=0.5), Sampling(), Sampling(1000, 0.5, 0.9)),
+    "exclusive: the first default": (target(exclusive=PAIR), Sampling(), Sampling(1000, 0.7)),
+    "exclusive: in the target's order": (target(exclusive=PAIR[::-1]), Sampling(), Sampling(1000, None, 0.9)),
+    "exclusive: explicit temperature": (target(exclusive=PAIR), Sampling(temperature=0.1), Sampling(1000, 0.1)),
+    "exclusive: explicit top_p": (target(exclusive=PAIR), Sampling(top_p=0.1), Sampling(1000, None, 0.1)),
+    "exclusive: explicit zero": (target(exclusive=PAIR), Sampling(top_p=0.0), Sampling(1000, None, 0.0)),
+}
+
+
+@pytest.mark.parametrize(("to", "explicit", "expected"), SAMPLED.values(), ids=SAMPLED)
+def test_sampling(to: Target, explicit: Sampling, expected: Sampling) -> None:
+    assert sent(request(explicit), to).sampling == expected
+
+
+def test_without_any_default_the_models_own_bound_is_sent() -> None:
+    assert sent(request(defaults=Sampling()), target()).sampling == Sampling(4096)
+
+
+# target, request -> the fields that are wrong
+REFUSED: dict[str, tuple[Target, ChatRequest, list[str]]] = {
+    "too many tokens": (target(max_output_tokens=10), request(Sampling(11)), ["max_tokens"]),
+    "too hot": (target(temperature_max=0.5), request(Sampling(temperature=0.6)), ["temperature"]),
+    "too many stops": (target(stop_max=1), request(Sampling(stop=("a", "b"))), ["stop"]),
+    "all not taken": (
+        target(("max_tokens",), max_output_tokens=1),
+        request(Sampling(2, 0.0, 0.0, ("a",)), system="", tools=(TOOL,)),
+        ["max_tokens", "temperature", "top_p", "stop", "tools", "system"],
+    ),
+    "both of a pair": (target(exclusive=PAIR), request(Sampling(temperature=0.1, top_p=0.1)), ["top_p"]),
+    "tools": (target(), request(tools=(TOOL,)), ["tools"]),
+    "reasoning effort": (target(), request(Sampling(reasoning_effort="low")), ["reasoning_effort"]),
+    "earlier calls": (
+        target(),
+        request(messages=(*HI, Message("assistant", tool_calls=(ToolUse("c", "t", {}),)), Message("tool", "1", (), "c"))),
+        ["tools"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("to", "said", "fields"), REFUSED.values(), ids=REFUSED)
+def test_what_a_target_does_not_take_is_told_at_once(to: Target, said: ChatRequest, fields: list[str]) -> None:
+    with pytest.raises(GatewayError) as refused:
+        sent(said, to)
+    assert (refused.value.status, refused.value.param) == (400, fields[0])
+    assert [problem.partition(": ")[0] for problem in refused.value.message.split("; ") if ": " in problem] == fields
+
+
+@pytest.mark.parametrize(("accepts", "kept"), [((), False), (("reasoning_content",), True)])
+def test_earlier_reasoning_is_sent_back_to_a_target_that_takes_it(accepts: Any, kept: bool) -> None:
+    answer = {"role": "assistant", "content": "Hi.", "reasoning_content": "They greet."}
+    body = {"model": "a", "messages": [{"role": "user", "content": "Hi"}, answer, {"role": "user", "content": "And?"}]}
+    said, _ = openai_api.parse(body)
+    (_, turn, _) = chat_completions.body(sent(said, target((*SAMPLING, *accepts))))["messages"]
+    assert turn == (answer if kept else {"role": "assistant", "content": "Hi."})
+
+
+@pytest.mark.parametrize(("strategy", "accepts", "sent"), [("workload", (), None), ("priority", ("reasoning_effort",), "high")])
+def test_a_reasoning_effort_chooses_a_target_that_need_not_take_it(strategy: Any, accepts: Any, sent: str | None) -> None:
+    to = target((*SAMPLING, *accepts))
+    call = model_call(request(Sampling(reasoning_effort="high")), Alias("a", (to,), strategy=strategy), to, 0.0)
+    assert call.sampling.reasoning_effort == sent
+
+
+@pytest.mark.parametrize(
+    ("accepts", "said", "system"),
+    [
+        (SAMPLING, request(), "Default."),
+        (SAMPLING, request(system="Mine."), "Mine."),
+        (SAMPLING, request(system=""), ""),
+        (("max_tokens",), request(), None),
+        (SAMPLING, request(default_system=None), None),
+    ],
+)
+def test_the_system_prompt(accepts: Any, said: ChatRequest, system: str | None) -> None:
+    assert sent(said, target(accepts)).system == system
+
+
+@pytest.mark.parametrize(
+    ("accepts", "stream", "tools", "streamed"),
+    [
+        ((), True, (), True),
+        ((), False, (), False),
+        (("tools",), True, (TOOL,), False),
+        (("tools", "stream_tools"), True, (TOOL,), True),
+        (("tools", "stream_tools"), False, (TOOL,), False),
+    ],
+)
+def test_whether_the_provider_streams(accepts: Any, stream: bool, tools: Any, streamed: bool) -> None:
+    assert sent(request(stream=stream, tools=tools), target((*SAMPLING, *accepts))).stream is streamed
+
+
+def test_a_history_with_calls_is_tools_too() -> None:
+    """Its tools are declared (toolConfig), and that is what such a model refuses in ConverseStream."""
+    messages = (*HI, Message("assistant", tool_calls=(ToolUse("c", "t", {}),)), Message("tool", "1", (), "c"))
+    assert not sent(request(stream=True, messages=messages), target((*SAMPLING, "tools"))).stream

@@ -1,0 +1,216 @@
+"""The event stream that answers a request, and the one line that is recorded of it."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llm_gateway import errors
+from llm_gateway.call import ModelCall
+from llm_gateway.errors import GatewayError
+from llm_gateway.events import Delta, Done, Event, Start, Usage
+from llm_gateway.identity import caller as auth
+from llm_gateway.identity.caller import (
+    ANONYMOUS,
+    Caller,
+)
+from llm_gateway.pipeline import Gateway, answer
+from llm_gateway.router import Router
+from llm_gateway.routes import Alias, Routes
+from support.chat_requests import HI, ROUTES, request, user
+from support.scripted_provider import FAR, Scripted, alias, once, routing, said
+
+pytestmark = pytest.mark.timeout(30)
+
+
+class EventsProvider:
+    """A provider that gives these events, usage and done in one batch, or raises what is no event."""
+
+    def __init__(self, *events: Event | Exception) -> None:
+        self.events = events
+        self.closed = False
+
+    async def answer(self, call: Any) -> AsyncGenerator[list[Event], None]:
+        batch: list[Event] = []
+        try:
+            for event in self.events:
+                if isinstance(event, Exception):
+                    raise event
+                batch.append(event)
+                if not isinstance(event, Usage):
+                    yield batch
+                    batch = []
+            if batch:
+                yield batch
+        finally:
+            self.closed = True
+
+
+def gateway_of(provider: Any) -> Gateway:
+    return Gateway(ROUTES, Router({"mock": provider}))
+
+
+SECRET_PROMPT, SECRET_ANSWER, SECRET_KEY = "my-secret-prompt", "my-secret-answer", "sk-my-secret-key"
+
+
+async def run(provider: Any, name: str = "one", text: str = SECRET_PROMPT) -> list[Event]:
+    gateway = gateway_of(provider)
+    said = request(messages=(user(text),), model=name, system=SECRET_PROMPT)
+    deadline = asyncio.get_running_loop().time() + 10
+    batches = answer(gateway, said, Caller("acme", "ci"), "request-1", deadline)
+    return [event async for batch in batches for event in batch]
+
+
+async def test_the_record_of_an_answer(records) -> None:
+    provider = EventsProvider(Delta(SECRET_ANSWER), Usage(3, 2), Done("end_turn"))
+    events = await run(provider)
+    assert [type(event).__name__ for event in events] == ["Start", "Delta", "Usage", "Done"] and provider.closed
+    (record,) = records
+    assert record.pop("duration_ms") >= record.pop("time_to_first_event_ms") >= 0
+    assert record == {
+        "level": "INFO",
+        "message": "chat",
+        "request_id": "request-1",
+        "tenant": "acme",
+        "api_key": "ci",
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": "one",
+        "gen_ai.provider.name": "mock",
+        "gen_ai.response.model": "m",
+        "gen_ai.usage.input_tokens": 3,
+        "gen_ai.usage.output_tokens": 2,
+        "gen_ai.response.finish_reasons": ["end_turn"],
+    }
+
+
+# provider, model -> the error's code, the record's level
+FAILED: dict[str, tuple[EventsProvider, str, str, str]] = {
+    "an unknown model": (EventsProvider(), "three", "model_not_found", "WARN"),
+    "no event at all": (EventsProvider(), "one", "stream_interrupted", "ERROR"),
+    "no done": (EventsProvider(Delta(SECRET_ANSWER), Usage(3, 2)), "one", "stream_interrupted", "ERROR"),
+    "an error of its own": (EventsProvider(Delta(SECRET_ANSWER), RuntimeError("broken")), "one", "internal_error", "ERROR"),
+    "a typed error": (EventsProvider(errors.upstream_throttled("wait")), "one", "upstream_throttled", "WARN"),
+}
+
+
+@pytest.mark.parametrize(("provider", "name", "code", "level"), FAILED.values(), ids=FAILED)
+async def test_the_record_of_a_failure(records, provider: EventsProvider, name: str, code: str, level: str) -> None:
+    with pytest.raises(GatewayError) as failed:
+        await run(provider, name)
+    (record,) = records
+    assert (failed.value.code, record["error.type"], record["level"]) == (code, code, level)
+    assert SECRET_PROMPT not in repr(record) and SECRET_ANSWER not in repr(record)
+
+
+async def test_an_answer_that_nobody_reads_on_is_recorded_and_closed(records) -> None:
+    provider = EventsProvider(Delta("one"), Delta("two"), Usage(3, 2), Done("end_turn"))
+    deadline = asyncio.get_running_loop().time() + 10
+    events = answer(gateway_of(provider), request(messages=HI), Caller("acme", "ci"), "request-1", deadline)
+    await anext(events)
+    await events.aclose()
+    assert provider.closed and records[0]["error.type"] == "abandoned"
+
+
+async def test_the_deadline_ends_a_provider_that_does_not_begin(records) -> None:
+    class Endless(Scripted):
+        async def answer(self, call: Any) -> AsyncGenerator[list[Event], None]:
+            try:
+                await asyncio.get_running_loop().create_future()
+                yield []
+            finally:
+                self.closed = True
+
+    provider = Endless()
+    deadline = asyncio.get_running_loop().time() + 0.02
+    with pytest.raises(GatewayError) as late:
+        async for _ in answer(gateway_of(provider), request(messages=HI), Caller("acme", "ci"), "request-1", deadline):
+            pass
+    assert (late.value.status, late.value.code, records[0]["error.type"]) == (504, "upstream_timeout", "upstream_timeout")
+    assert provider.closed
+
+
+async def test_no_line_of_the_log_tells_the_prompt_the_answer_or_the_key(gateway, bedrock, capsysbinary) -> None:
+    service = await gateway((await bedrock()).url, authorization="api_key")
+    headers = service.context({"tenant": "acme", "key": "ci", "models": ""}) | {"authorization": f"Bearer {SECRET_KEY}"}
+    bodies = [
+        {"message": SECRET_PROMPT, "system_prompt": SECRET_PROMPT},
+        {"message": SECRET_PROMPT, "history": [{"role": "assistant", "content": SECRET_ANSWER}]},
+        {"message": SECRET_PROMPT, "temperature": 1.5},
+        {"message": SECRET_PROMPT, "model": "bare", "stop": SECRET_ANSWER},
+    ]
+    answers = [await service.post(path, body, headers) for path in ("/chat", "/chat/stream") for body in bodies]
+    lines = [json.loads(line) for line in capsysbinary.readouterr().out.splitlines()]
+    assert [each.status_code for each in answers] == [200, 400, 400, 400] * 2
+    assert len(lines) == len(answers)
+    assert all(line["gen_ai.operation.name"] == "chat" and line["api_key"] == "ci" for line in lines)
+    assert lines[0]["gen_ai.provider.name"] == "aws.bedrock" and lines[0]["gen_ai.response.model"] == "test.all-v1:0"
+    for secret in (SECRET_PROMPT, SECRET_ANSWER, SECRET_KEY, "stand-in"):
+        assert secret not in json.dumps(lines)
+
+
+@pytest.mark.parametrize("body", [{"message": "Hi", "max_tokens": 0}, {}])
+async def test_a_request_that_cannot_be_read_is_recorded_too(gateway, capsysbinary, body: Any) -> None:
+    """`pipeline` says: one line of telemetry, whatever happened."""
+    service = await gateway()
+    assert (await service.post("/chat", body)).status_code == 400
+    (line,) = capsysbinary.readouterr().out.splitlines()
+    assert json.loads(line)["error.type"] == "invalid_value"
+
+
+# The record of the attempts.
+
+
+def events_of(provider: Scripted, to: Alias) -> AsyncGenerator[list[Event], None]:
+    deadline = asyncio.get_running_loop().time() + FAR
+    return answer(Gateway(Routes((to,)), routing(provider)), said(), ANONYMOUS, "request-1", deadline)
+
+
+async def test_the_record_names_the_attempts_that_failed(clock, records) -> None:
+    provider = Scripted(a=errors.upstream_throttled(), b=[errors.upstream_unavailable(), 0.0])
+    events = [event async for batch in events_of(provider, alias("a", "b", retries=1)) for event in batch]
+    assert provider.asked == ["a", "b", "a", "b"]
+    (record,) = records
+    assert record["failed_attempts"] == ["a: upstream_throttled", "b: upstream_unavailable", "a: upstream_throttled"]
+    assert (record["gen_ai.response.model"], record["level"], "error.type" in record) == ("b", "INFO", False)
+    start = events[0]
+    assert isinstance(start, Start) and (start.target, start.attempts) == ("b", 4)
+
+
+async def test_the_record_of_a_request_that_nobody_answers(records) -> None:
+    provider = Scripted(a=errors.upstream_throttled(detail="slow down"), b=errors.upstream_failed(detail="it broke"))
+    with pytest.raises(GatewayError):
+        async for _ in events_of(provider, alias("a", "b")):
+            pass
+    (record,) = records
+    assert record["failed_attempts"] == ["a: upstream_throttled", "b: upstream_failed"]
+    assert (record["error.type"], record["level"]) == ("all_targets_failed", "ERROR")
+    assert record["error.detail"] == "a: slow down; b: it broke"
+
+
+async def test_an_answer_at_once_has_no_failed_attempts(records) -> None:
+    async for _ in events_of(Scripted(), alias("a", "b")):
+        pass
+    assert "failed_attempts" not in records[0]
+
+
+async def test_a_target_that_fails_after_its_first_token_is_asked_last(clock) -> None:
+    class BreaksOff(Scripted):
+        async def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
+            yield [Delta(call.target.name)]
+            if call.target.name == "a":
+                raise errors.stream_interrupted()
+            yield [Usage(3, 2), Done("end_turn")]
+
+    routes, to = routing(BreaksOff()), alias("a", "b")
+    gateway, deadline = Gateway(Routes((to,)), routes), clock.now() + FAR
+    with pytest.raises(GatewayError, match="broke off"):
+        async for _ in answer(gateway, said(), ANONYMOUS, "request-1", deadline):
+            pass
+    assert await once(routes, to) == "b"
+
+
+def test_the_module_under_test_is_the_checkouts() -> None:
+    assert Path(auth.__file__).parents[2].name == "lambda_src"
