@@ -64,7 +64,7 @@ def _turn(turn: Fields) -> Message:
     return Message(role="assistant" if role == "assistant" else "user", text=content or "", place=turn.place)
 
 
-async def whole(batches: AsyncIterator[list[Event]]) -> tuple[Start, bytes]:
+async def render_complete(batches: AsyncIterator[list[Event]]) -> tuple[Start, bytes]:
     """The whole answer as JSON, and what began it."""
     text: list[str] = []
     reasoning: list[str] = []

@@ -236,7 +236,7 @@ class Response:
         exchange = self._exchange
         exchange.pieces.clear()
         if not exchange.complete and exchange.error is None:
-            exchange.connection.run_out(exchange)
+            exchange.connection.drain(exchange)
 
     def close(self) -> None:
         """Drop what is unread. Idempotent.

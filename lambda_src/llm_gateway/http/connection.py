@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 # Up to this size head and body leave in one write, hence in one TLS record and one segment where they fit.
 ONE_WRITE = 64 * 1024
 # How much of a body's rest is read so that its connection can be kept. What it saves is a TLS handshake.
-RUN_OUT_SECONDS = 1.0
-RUN_OUT_BYTES = 64 * 1024
+DRAIN_SECONDS = 1.0
+DRAIN_BYTES = 64 * 1024
 
 
 class Owner(Protocol):
@@ -153,11 +153,11 @@ class Connection(asyncio.Protocol):
         """Whether the server has left it open. The kernel is asked: after a freeze the loop may not have noticed yet."""
         return not self.transport.is_closing() and not self._poll.poll(0)
 
-    def run_out(self, exchange: Exchange) -> None:
+    def drain(self, exchange: Exchange) -> None:
         """Drop the rest of a body that nobody reads, for as long and as much as a new connection would cost."""
         exchange.released = True
         exchange.buffered = 0
-        exchange.deadline = self.loop.time() + RUN_OUT_SECONDS
+        exchange.deadline = self.loop.time() + DRAIN_SECONDS
         if exchange.paused:
             exchange.paused = False
             self.transport.resume_reading()
@@ -313,7 +313,7 @@ class Connection(asyncio.Protocol):
         exchange.buffered += len(piece)
         if not exchange.released:
             exchange.pieces.append(piece)
-        elif exchange.buffered > RUN_OUT_BYTES:
+        elif exchange.buffered > DRAIN_BYTES:
             self._refuse("its body goes on after its end")
 
     def on_message_complete(self) -> None:

@@ -47,7 +47,7 @@ class Dialect(Protocol):
         """What an answer other than 200 means. May raise what is `UNREADABLE`."""
         ...
 
-    def whole(self, body: bytes) -> list[Event]:
+    def read_complete(self, body: bytes) -> list[Event]:
         """The events of a whole answer."""
         ...
 
@@ -117,7 +117,7 @@ async def exchange(
         else:
             body = await response.read()
             try:
-                events = dialect.whole(body)
+                events = dialect.read_complete(body)
             except UNREADABLE as error:
                 raise errors.upstream_failed(detail=f"the answer cannot be read: {error!r}") from error
             yield events

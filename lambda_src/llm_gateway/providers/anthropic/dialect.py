@@ -47,7 +47,7 @@ class Anthropic:
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
         return _error(_decode_refusal(body).error, status, headers)
 
-    def whole(self, body: bytes) -> list[Event]:
+    def read_complete(self, body: bytes) -> list[Event]:
         answer = _decode_message(body)
         if answer.usage is None or answer.stop_reason is None:
             raise ValueError("the answer has no usage or no stop_reason")

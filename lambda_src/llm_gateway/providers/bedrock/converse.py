@@ -42,7 +42,7 @@ class Converse:
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
         return refusal(status, headers, body)
 
-    def whole(self, body: bytes) -> list[Event]:
+    def read_complete(self, body: bytes) -> list[Event]:
         answer = _decode_answer(body)
         events: list[Event] = []
         calls = 0

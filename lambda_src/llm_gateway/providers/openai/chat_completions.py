@@ -145,8 +145,8 @@ class _Completion(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Completion).decode
 
 
-def whole(data: bytes) -> list[Event]:
-    """The events of a chat.completion. Raises what is `upstream.UNREADABLE`, or `GatewayError`."""
+def read_complete(data: bytes) -> list[Event]:
+    """The events of a chat.completion. Raises what is `exchange.UNREADABLE`, or `GatewayError`."""
     answer = _decode(data)
     if answer.error is not None:
         raise errors.upstream_failed(detail=_described(answer.error))
@@ -169,7 +169,7 @@ class Chunks:
         self._usage: Usage | None = None
 
     def read(self, data: bytes, events: list[Event]) -> None:
-        """Add the events of one chunk to `events`. Raises what is `upstream.UNREADABLE`, or `GatewayError`."""
+        """Add the events of one chunk to `events`. Raises what is `exchange.UNREADABLE`, or `GatewayError`."""
         chunk = _decode(data)
         if chunk.error is not None:
             raise _broken_off(chunk.error)
@@ -263,7 +263,7 @@ _decode_refusal = msgspec.json.Decoder(_Refusal).decode
 
 
 def refusal(status: int, headers: Mapping[str, str], data: bytes) -> GatewayError:
-    """What an answer other than 200 means. Raises what is `upstream.UNREADABLE` for a body that says nothing."""
+    """What an answer other than 200 means. Raises what is `exchange.UNREADABLE` for a body that says nothing."""
     answer = _decode_refusal(data)
     error: Any = answer.error or {"message": answer.message, "code": answer.code, "type": answer.type}
     message, codes = _read(error)

@@ -30,8 +30,8 @@ class OpenAICompatible:
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
         return chat_completions.refusal(status, headers, body)
 
-    def whole(self, body: bytes) -> list[Event]:
-        return chat_completions.whole(body)
+    def read_complete(self, body: bytes) -> list[Event]:
+        return chat_completions.read_complete(body)
 
     def decoder(self) -> "_Stream":
         return _Stream()

@@ -47,7 +47,7 @@ Read = tuple[list[Event], str]
 
 
 def read(name: str, packets: Iterable[bytes]) -> Read:
-    """The events of a stream, and the code of what ended it; "" for a whole answer. As `upstream.exchange` reads it."""
+    """The events of a stream, and the code of what ended it; "" for a whole answer. As `exchange.read_answer` reads it."""
     decoder = dialect(name).decoder()
     events: list[Event] = []
     try:
@@ -69,7 +69,7 @@ def read(name: str, packets: Iterable[bytes]) -> Read:
 
 def read_whole(name: str, body: bytes) -> Read:
     try:
-        events = dialect(name).whole(body)
+        events = dialect(name).read_complete(body)
     except GatewayError as error:
         return [], error.code
     except UNREADABLE:
