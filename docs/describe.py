@@ -29,7 +29,7 @@ def settings_of(kind: type[Settings]) -> Iterator[Setting]:
         help_ = helps[name]
         text, _, default = help_.partition("Default: ")
         value = None if field.is_required() else field.get_default(call_default_factory=True)
-        if not default and not field.is_required() and "Required" not in text and not isinstance(value, Settings):
+        if not default and not field.is_required() and "Required" not in text and not _is_heading(value):
             default = f"{_default(value)}."
         parts = [text.strip(), _bounds(hints[name]), f"Default: {default}" if default else ""]
         yield Setting(field.alias or name, hints[name], field.is_required(), " ".join(part for part in parts if part))
@@ -64,12 +64,19 @@ def _metadata(annotation: Any) -> Iterator[Between]:
             yield from _metadata(argument)
 
 
+def _is_heading(value: Any) -> bool:
+    """Whether a default holds only the defaults of what is in it."""
+    return isinstance(value, Settings) and not value.model_fields_set
+
+
 def _default(value: Any) -> str:
+    if isinstance(value, Settings):
+        return ", ".join(f"{name} {_default(getattr(value, name))}" for name in sorted(value.model_fields_set, reverse=True))
     if isinstance(value, str):
         return f'"{value}"' if value else "none"
     if isinstance(value, bool) or value in (None, ()):
         return str(value).lower() if isinstance(value, bool) else "none"
-    return f"{value:,}" if isinstance(value, int | float) else str(value)
+    return f"{value:,}".removesuffix(".0") if isinstance(value, int | float) else str(value)
 
 
 # The TypedDicts of a component's arguments, as Pulumi's analyzer reads them.

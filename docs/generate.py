@@ -7,6 +7,7 @@ rules, the tables of errors in api.md and providers.md, and the TypedDicts of th
 import functools
 import inspect
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,10 +46,15 @@ ARGUMENTS: Mapping[str, type[Settings]] = {
 
 
 def main() -> None:
+    written: list[str] = []
     for name, page in PAGES.items():
-        path = (FOLDER / name).resolve()
-        path.write_text(page(), encoding="utf-8")
-        sys.stdout.write(f"{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}\n")
+        path, text = (FOLDER / name).resolve(), page()
+        if path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            written.append(name)
+            sys.stdout.write(f"{path.relative_to(FOLDER.parent)}\n")
+    if any(name.endswith(".py") for name in written):  # the pages describe the TypedDicts as they are now
+        os.execv(sys.executable, [sys.executable, __file__])
 
 
 # The components, as the schema for other languages has them: its texts are the attributes' docstrings.

@@ -24,11 +24,6 @@ class Throttle(NamedTuple):
     burst_limit: int
 
 
-# The rate of a key, and that of the whole API, where nothing is given.
-KEY_THROTTLE = Throttle(10, 20)
-STAGE_THROTTLE = Throttle(100, 200)
-
-
 class ThrottleSettings(Settings):
     """A rate of requests. API Gateway's limits for an account are 10,000 a second and 5,000 at once."""
 

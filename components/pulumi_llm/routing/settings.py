@@ -113,7 +113,7 @@ class TargetSettings(Settings):
     exclusive: tuple[ExclusiveParameter, ...] | None = None
     """Parameters of which a provider's model takes only one. Default: none; for "anthropic" temperature and top_p."""
     temperature_max: Annotated[Number, Between(0, 2)] | None = None
-    """The highest temperature that a provider's model takes, at most 2. Default: 2; for "anthropic" 1."""
+    """The highest temperature that a provider's model takes. Default: 2; for "anthropic" 1."""
     stop_max: Annotated[Count, Between(1)] | None = None
     """The most stop sequences that a provider's model takes. Default: 4; for "anthropic" any number."""
     max_tokens_name: Literal["max_tokens", "max_completion_tokens"] | None = None

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, get_args
 import pulumi
 from pydantic import Field
 
-from pulumi_llm.api_edge.settings import ApiKeySettings, JwtSettings, Quota, ThrottleSettings
+from pulumi_llm.api_edge.settings import ApiKeySettings, JwtSettings, Quota, Throttle, ThrottleSettings
 from pulumi_llm.base.iam import ROLE_POLICY_CHARACTERS, invoke_models, policy_document, read_secrets
 from pulumi_llm.base.settings import (
     Between,
@@ -54,6 +54,10 @@ class DomainSettings(Settings):
     """The public Route 53 zone in which its record is made. Default: you make the record."""
 
 
+KEY_THROTTLE = Throttle(rate_limit=10, burst_limit=20)
+STAGE_THROTTLE = Throttle(rate_limit=100, burst_limit=200)
+
+
 class ApiSettings(Settings):
     """What a stack's configuration and a program's arguments say alike."""
 
@@ -66,10 +70,10 @@ class ApiSettings(Settings):
     The authorizer itself remembers a key for a minute."""
     keys: Annotated[tuple[ApiKeySettings, ...], Field(min_length=1)] = (ApiKeySettings(name="default"),)
     """The API keys. Default: one, named "default"."""
-    throttle: ThrottleSettings = ThrottleSettings()
-    """A key's rate. Default: 10 requests a second, 20 at once."""
-    stage_throttle: ThrottleSettings = ThrottleSettings()
-    """The whole API's rate, whoever calls. Default: 100 requests a second, 200 at once."""
+    throttle: ThrottleSettings = ThrottleSettings(**KEY_THROTTLE._asdict())
+    """A key's rate."""
+    stage_throttle: ThrottleSettings = ThrottleSettings(**STAGE_THROTTLE._asdict())
+    """The whole API's rate, whoever calls."""
     daily_quota: Input[Quota] = 1_000
     """A key's requests a day (UTC)."""
     cors_allow_origin: _Origin = "*"

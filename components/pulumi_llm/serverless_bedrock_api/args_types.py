@@ -34,7 +34,7 @@ class TargetArgs(TypedDict):
     exclusive: NotRequired[Sequence[str]]
     """Parameters of which a provider's model takes only one. Default: none; for "anthropic" temperature and top_p."""
     temperature_max: NotRequired[float]
-    """The highest temperature that a provider's model takes, at most 2. From 0 to 2. Default: 2; for "anthropic" 1."""
+    """The highest temperature that a provider's model takes. From 0 to 2. Default: 2; for "anthropic" 1."""
     stop_max: NotRequired[int]
     """The most stop sequences that a provider's model takes. At least 1. Default: 4; for "anthropic" any number."""
     max_tokens_name: NotRequired[str]
@@ -148,9 +148,9 @@ class ServerlessBedrockApiArgs(TypedDict):
     keys: NotRequired[Sequence[ApiKeyArgs]]
     """The API keys. Default: one, named "default"."""
     throttle: NotRequired[ThrottleArgs]
-    """A key's rate. Default: 10 requests a second, 20 at once."""
+    """A key's rate. Default: rate_limit 10, burst_limit 20."""
     stage_throttle: NotRequired[ThrottleArgs]
-    """The whole API's rate, whoever calls. Default: 100 requests a second, 200 at once."""
+    """The whole API's rate, whoever calls. Default: rate_limit 100, burst_limit 200."""
     daily_quota: NotRequired[pulumi.Input[int]]
     """A key's requests a day (UTC). From 1 to 2,147,483,647. Default: 1,000."""
     cors_allow_origin: NotRequired[str]

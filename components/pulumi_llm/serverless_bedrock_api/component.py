@@ -10,7 +10,7 @@ from pulumi_aws import apigateway, get_caller_identity_output, route53, ssm
 from llm_gateway import environment as variables
 from pulumi_llm.api_edge import keys
 from pulumi_llm.api_edge.authorizer import authorizer as make_authorizer
-from pulumi_llm.api_edge.settings import KEY_THROTTLE, STAGE_THROTTLE, Throttle
+from pulumi_llm.api_edge.settings import Throttle
 from pulumi_llm.api_edge.usage_plans import usage_plans
 from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
@@ -18,7 +18,13 @@ from pulumi_llm.base.iam import invoke_models, read_secrets
 from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_invoke, log_group, publish
 from pulumi_llm.base.settings import read_arguments
 from pulumi_llm.routing import Routing
-from pulumi_llm.serverless_bedrock_api.args import INTEGRATION_MARGIN_SECONDS, DomainSettings, ServerlessBedrockApiSettings
+from pulumi_llm.serverless_bedrock_api.args import (
+    INTEGRATION_MARGIN_SECONDS,
+    KEY_THROTTLE,
+    STAGE_THROTTLE,
+    DomainSettings,
+    ServerlessBedrockApiSettings,
+)
 from pulumi_llm.serverless_bedrock_api.args_types import ServerlessBedrockApiArgs
 from pulumi_llm.serverless_bedrock_api.rest_api import DEPLOYED_CHILDREN, deploy
 
