@@ -1,4 +1,4 @@
-"""The pack, as the engine starts it. What it holds: docs/policies.md."""
+"""Starts the pack for the engine. docs/policies.md lists its rules."""
 
 from llm_policies.pack import serve
 

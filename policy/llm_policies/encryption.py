@@ -87,7 +87,7 @@ def _eks_secrets_encrypted(cluster: Resource, settings: Settings) -> Iterator[st
 
 
 def _before_default_encryption(version: str) -> bool:
-    """From 1.28 on EKS encrypts every API object by itself, with a key that AWS owns."""
+    """Since version 1.28, EKS encrypts every API object itself, with a key that AWS owns."""
     match = re.fullmatch(r"1\.(\d+)", version)
     return bool(match) and int(match[1]) < 28
 

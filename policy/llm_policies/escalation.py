@@ -1,4 +1,4 @@
-"""The known ways from some rights in an account to all of them."""
+"""The known ways to turn some permissions in an account into all permissions."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Escalation:
-    """A way to more rights: the first action on any resource, with all the others, and what it leads to.
+    """A way to more permissions: the first action on any resource, all the other actions, and what they lead to.
 
     `service` is whom a passed role goes to: a condition on iam:PassedToService that names another one closes the way.
     """
@@ -84,4 +84,4 @@ ESCALATIONS: Final[tuple[Escalation, ...]] = (
         for actions in ways
     ),
 )
-"""Every way. The first action counts only where it is allowed on every resource and no condition says which."""
+"""All ways. The first action counts only if it is allowed on every resource, and no condition limits the resources."""

@@ -22,7 +22,7 @@ _ASSOCIATION: Final = "aws:wafv2/webAclAssociation:WebAclAssociation"
 _WEB_ACL: Final = "aws:wafv2/webAcl:WebAcl"
 
 STAGE_LIMITS: Final = (STAGE, _REST_API, _METHOD_SETTINGS, _PLAN, _ASSOCIATION)
-"""What says how often a stage may be called, but for the web ACLs themselves."""
+"""The resource types that limit how often a stage may be called, except web ACLs."""
 
 LimitsRate = Callable[[Resource, Sequence[Resource]], bool]
 """Whether a web ACL limits the rate of requests."""
@@ -130,7 +130,7 @@ def _method_authorized(resources: Sequence[Resource], settings: Settings) -> Fou
 
 
 def _path_part(method: Resource, resources: Sequence[Resource]) -> str:
-    """The last part of a method's path, `/` for the root; nothing where its resource is not of this stack."""
+    """The last part of a method's path, `/` for the root. Empty if its resource is not in this stack."""
     if came_from(method, "resourceId", _REST_API):
         return "/"
     for resource in came_from(method, "resourceId", _RESOURCE):
@@ -167,7 +167,7 @@ def _route_authorized(resources: Sequence[Resource], settings: Settings) -> Foun
 
 
 def _is_http(route: Resource, resources: Sequence[Resource]) -> bool:
-    """Whether a route is of an HTTP API; not where its API is of another stack."""
+    """Whether a route belongs to an HTTP API of this stack."""
     apis = [api for api in of_type(resources, _API_V2) if refers(route, "apiId", api, "id")]
     return any(api["protocolType"].equals("HTTP") for api in apis)
 

@@ -83,7 +83,7 @@ def _no_wildcard_action(resource: Resource, settings: Settings) -> Iterator[str]
 
 
 def _such_as(found: Sequence[Action]) -> str:
-    """The most dangerous of some actions, to show what a wildcard lets in."""
+    """The most dangerous ones of some actions, to show what a wildcard allows."""
     order = ("Permissions management", "Write", "Tagging", "Read", "List")
     worst = min(found, key=lambda action: order.index(action.level), default=None)
     return f", {worst.name} among them" if worst is not None and len(found) > 1 else ""
@@ -138,15 +138,15 @@ _SCOPING_KEYS: Final = (
     "s3:dataaccesspoint*",
     "secretsmanager:secretid",
 )
-"""Condition keys that say which resources are meant, or through what they are used. A key of the caller's does not."""
+"""Condition keys that limit the resources or how they are used. A key about the caller does not count."""
 
 _MAKING: Final = tuple(
     f"{service}:{verb}" for service in ("bedrock", "ec2") for verb in ("Allocate", "Create", "Request", "Run")
 )
-"""What makes a resource whose id AWS chooses can't name it: nobody knows an instance's or a job's ARN beforehand."""
+"""Actions that create a resource with an id from AWS. Nobody knows the ARN of an instance or a job before it exists."""
 
-_TOLD_ELSEWHERE: Final = frozenset(way.actions[0] for way in ESCALATIONS)
-"""Of these on every resource `iam-no-privilege-escalation` and `iam-pass-role-limited` speak."""
+_REPORTED_ELSEWHERE: Final = frozenset(way.actions[0] for way in ESCALATIONS)
+"""Actions that `iam-no-privilege-escalation` and `iam-pass-role-limited` already report if allowed on every resource."""
 
 
 def _no_wildcard_resource(resource: Resource, settings: Settings) -> Iterator[str]:
@@ -158,7 +158,7 @@ def _no_wildcard_resource(resource: Resource, settings: Settings) -> Iterator[st
             for pattern in one.known("Action")
             for action in actions.expanded(pattern)
             if action.scopable
-            and action.name not in _TOLD_ELSEWHERE
+            and action.name not in _REPORTED_ELSEWHERE
             and not any(matches(accepted, action.name) for accepted in settings["accepted-actions"])
         }
         made = {name for name in scopable if name.startswith(_MAKING)}
@@ -176,7 +176,7 @@ def _no_wildcard_resource(resource: Resource, settings: Settings) -> Iterator[st
 
 
 def _is_scoped(one: Statement) -> bool:
-    """Whether a condition says which resources are meant: one of the keys, or that they have a tag at all."""
+    """Whether a condition limits the resources: by one of the keys, or by requiring a tag."""
     tagged = any(
         condition.operator.lower() == "null" and condition.values == ("false",) and _is_tag(condition.key)
         for condition in one.conditions()
@@ -298,7 +298,7 @@ def _no_privilege_escalation(resource: Resource, settings: Settings) -> Iterator
 
 
 def _escalates(way: Escalation, allows: Sequence[Statement], denies: Sequence[Statement]) -> bool:
-    """Whether a document gives all that a way to more rights needs: the first action on any resource, the others on some."""
+    """Whether a document allows everything that an escalation needs: the first action on any resource, the others on some."""
 
     def given(action: str, *, anywhere: bool) -> bool:
         if any(one.covers(action) for one in denies):

@@ -1,4 +1,4 @@
-"""What bounds how much a caller, a queue or a leaked key can make a service do, and so what it can cost."""
+"""Rules on limits: how much a caller, a queue or a leaked key can make a service do, and what that can cost."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,7 +42,7 @@ def _reserved_concurrency(resources: Sequence[Resource], _: Settings) -> Found:
 
 
 def _may_call_models(function: Resource, resources: Sequence[Resource]) -> bool:
-    """Whether a function's role allows calls of models: by itself, an inline policy, or a policy attached to it."""
+    """Whether a function's role allows calls of models: in its own, an inline or an attached policy."""
     roles = came_from(function, "role", _ROLE)
     if roles:
         names = {str(role[key].data) for role in roles for key in ("name", "id") if role[key].state is State.KNOWN}
@@ -75,7 +75,7 @@ def _may_call_models(function: Resource, resources: Sequence[Resource]) -> bool:
 
 
 def _attached(attachment: Resource, resources: Sequence[Resource]) -> list[Resource]:
-    """The customer's policy that an attachment attaches, where it is of the same stack."""
+    """The customer's policy of an attachment, if it is in the same stack."""
     policies = of_type(resources, _POLICY)
     return [policy for policy in policies if refers(attachment, "policyArn", policy, "arn", "id")]
 
@@ -115,7 +115,7 @@ def _billing(resource: Resource, _: Settings) -> Iterator[str]:
 
 
 def limits_rate(acl: Resource, resources: Sequence[Resource]) -> bool:
-    """Whether a web ACL has a rule that limits the rate of requests. Raises `NotVerified` where that can't be told."""
+    """Whether a web ACL has a rule that limits the rate of requests. Raises `NotVerified` if that is unknown."""
     tests: list[Callable[[], bool]] = [lambda: _any_rate_rule(acl["rules"], acl["ruleJson"], acl, resources)]
     for rule in of_type(resources, _WEB_ACL_RULE):
         tests.append(lambda r=rule: refers(r, "webAclArn", acl, "arn") and _is_rate_rule(r.properties, r, resources))
@@ -146,7 +146,7 @@ def _any_rate_rule(rules: Value, text: Value, holder: Resource, resources: Seque
 
 
 def _is_rate_rule(rule: Value | Resource, holder: Resource, resources: Sequence[Resource]) -> bool:
-    """Whether a rule limits the rate: one that only counts does not. A group does as the rules that it holds."""
+    """Whether a rule limits the rate. A rule that only counts does not. A group does if one of its rules does."""
     statement = rule["statement"]
     if not statement["rateBasedStatement"].missing:
         return rule["action"]["count"].missing
@@ -161,7 +161,7 @@ def _is_rate_rule(rule: Value | Resource, holder: Resource, resources: Sequence[
 
 
 def _from_json(text: Value) -> list[Value]:
-    """The rules of a JSON text, their names as Pulumi writes them: `RateBasedStatement` is `rateBasedStatement`."""
+    """The rules of a JSON text, with keys as in Pulumi: `RateBasedStatement` becomes `rateBasedStatement`."""
     try:
         rules: Any = json.loads(text.text() or "[]")
     except ValueError:

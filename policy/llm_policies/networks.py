@@ -47,7 +47,7 @@ def _security_group_open(resource: Resource, settings: Settings) -> Iterator[str
 
 
 def _opened(rule: Value, protocol: str, allowed: set[int]) -> str:
-    """What a rule opens beyond the allowed ports, in words; empty for nothing."""
+    """The ports that a rule opens in addition to the allowed ones, in words; empty if there are none."""
     kind = rule[protocol].text().lower()
     if kind in {"icmp", "icmpv6", "1", "58"}:
         return ""

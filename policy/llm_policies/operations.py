@@ -1,4 +1,4 @@
-"""Rules on running the service: logs and what they hold, protection of what is stored, backups, tags, runtimes, images."""
+"""Rules on operations: logs and their content, protection of stored data, backups, tags, runtimes, images."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, cast

@@ -1,4 +1,4 @@
-"""The rules as a CrossGuard policy pack: levels, settings, what is unknown, and remediation."""
+"""The rules as a CrossGuard policy pack: levels, settings, unknown values, and remediation."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -31,14 +31,14 @@ Report = Callable[..., None]
 
 
 def serve() -> None:
-    """Serve the pack to the engine; does not return."""
+    """Serve the pack to the engine. This call does not return."""
     # While the program starts: the list of actions takes 0.1 s to read.
     threading.Thread(target=actions.find, args=("s3:GetObject",), daemon=True).start()
     PolicyPack(NAME, policies(RULES))
 
 
 def policies(rules: Sequence[Rule]) -> list[Policy]:
-    """Rules as policies, of this pack or of one of your own.
+    """Turn rules into policies, for this pack or for your own.
 
     Without a configuration, what is critical or high is mandatory, and the rest advisory.
     """
@@ -46,7 +46,7 @@ def policies(rules: Sequence[Rule]) -> list[Policy]:
 
 
 class _NotVerifiedYet(UnknownValueError):
-    """The one exception that makes an advisory: a mandatory rule blocks no preview for what it cannot see yet."""
+    """The exception that the engine reports as advisory, so that an unknown value does not stop a preview."""
 
     def __init__(self, message: str) -> None:
         super().__init__(UNKNOWN_STRING_VALUE, [])
@@ -120,7 +120,7 @@ def _settings(args: Any) -> dict[str, Any]:
 
 
 def _resources(given: Sequence[PolicyResource]) -> list[Resource]:
-    """The stack's resources, each with those that its properties' values came from."""
+    """The stack's resources, each with the resources that its properties' values came from."""
     dependencies: dict[str, dict[str, list[Resource]]] = {each.urn: {} for each in given}
     made = {
         each.urn: Resource(
@@ -135,7 +135,7 @@ def _resources(given: Sequence[PolicyResource]) -> list[Resource]:
 
 
 def plain(value: Any) -> Any:
-    """Data without the proxies that raise when they are read: what is unknown is `UNKNOWN`."""
+    """Data with `UNKNOWN` for unknown values, instead of proxies that raise an error when they are read."""
     if isinstance(value, str):
         return UNKNOWN if _is_unknown(value) else value
     if isinstance(value, Mapping):

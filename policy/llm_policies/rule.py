@@ -1,4 +1,4 @@
-"""What a rule is, and how it judges: a resource by itself, or the resources of a stack together."""
+"""What a rule is, and how it checks a single resource or the resources of a stack together."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,14 +13,14 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Resource:
-    """One resource of a program, as the engine shows it to a policy. `inputs` in a resource rule, state in a stack rule."""
+    """A resource of a program as the engine passes it to a policy: its inputs in a resource rule, its state in a stack rule."""
 
     type: str
     name: str
     properties: Value
     urn: str = ""
     dependencies: Mapping[str, Sequence["Resource"]] = field(default_factory=dict[str, Sequence["Resource"]])
-    """In a stack rule: the resources that a property's value came from, by the property."""
+    """In a stack rule: for each property, the resources that its value came from."""
 
     def __getitem__(self, key: str) -> Value:
         return self.properties[key]
@@ -31,7 +31,7 @@ class Resource:
 
 @dataclass(frozen=True)
 class Setting:
-    """Something that an environment may set: its default, and the JSON schema of its value."""
+    """A setting of a rule that an environment may change: its default, and the JSON schema of its value."""
 
     default: Any
     schema: Mapping[str, Any]
@@ -40,7 +40,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule: what it asks for (`title`), why, how to mend what breaks it, and how it judges.
+    """A rule: what it requires (`title`), why, how to fix a violation, and how it checks resources.
 
     `check` yields one line for each problem of a resource of one of `types`. `check_stack` yields problems of the stack's
     resources together, each with the resource that it is told of (None: the stack). A rule has one of the two.
@@ -55,24 +55,24 @@ class Rule:
     check: Callable[[Resource, Settings], Iterator[str]] | None = None
     check_stack: Callable[[Sequence[Resource], Settings], Iterator[tuple[Resource | None, str]]] | None = None
     types: tuple[str, ...] = ()
-    """The resource types that it looks at; one that ends in `*` stands for all that begin so."""
+    """The resource types that the rule checks. A name that ends in `*` stands for all types that begin with it."""
     mend: Callable[[Resource, Settings], dict[str, Any] | None] | None = None
     settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     frameworks: tuple[str, ...] = ()
-    """Where a framework asks for the same, such as `CIS AWS 3.0 1.16` or `AWS FSBP Lambda.1`. Empty where none does."""
+    """The same rule in a framework, such as `CIS AWS 3.0 1.16` or `AWS FSBP Lambda.1`. Empty if there is none."""
     url: str = ""
 
     def looks_at(self, kind: str) -> bool:
         return any(kind == each or (each.endswith("*") and kind.startswith(each[:-1])) for each in self.types)
 
     def settings_of(self, given: Settings | None) -> dict[str, Any]:
-        """Every setting: as given, else its default."""
+        """All settings: the given value, or the default."""
         return {name: setting.default for name, setting in self.settings.items()} | dict(given or {})
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a rule says of a resource: its problems, and the path of what it could not verify."""
+    """The result of a rule for a resource: its problems, and the path of a value that it could not verify."""
 
     problems: tuple[str, ...] = ()
     not_verified: str = ""
@@ -83,7 +83,7 @@ class Verdict:
 
 
 def judge(rule: Rule, resource: Resource, settings: Settings | None = None) -> Verdict:
-    """What a resource rule says of one resource; nothing of one whose type it does not look at."""
+    """The result of a resource rule for one resource. It is empty if the rule does not check the resource's type."""
     if rule.check is None or not rule.looks_at(resource.type):
         return Verdict()
     problems: list[str] = []
@@ -98,7 +98,7 @@ def judge(rule: Rule, resource: Resource, settings: Settings | None = None) -> V
 def judge_stack(
     rule: Rule, resources: Sequence[Resource], settings: Settings | None = None
 ) -> tuple[list[tuple[Resource | None, str]], str]:
-    """What a stack rule says of a stack's resources: the problems, and the path of what it could not verify."""
+    """The result of a stack rule for a stack's resources: the problems, and the path of a value that it could not verify."""
     found: list[tuple[Resource | None, str]] = []
     if rule.check_stack is not None:
         try:

@@ -1,4 +1,4 @@
-"""Every rule of the pack, in the order of its reference page."""
+"""All rules of the pack, in the order of docs/policies.md."""
 
 from typing import Final
 

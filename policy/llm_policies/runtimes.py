@@ -1,4 +1,4 @@
-"""Lambda's runtimes that are past their deprecation date as of November 2026, each with that date.
+"""The Lambda runtimes that are deprecated as of November 2026, each with its deprecation date.
 
 From AWS's table of runtimes. Those of which AWS has moved the date, and whose new one is not sure, are left out: python3.11,
 java8.al2, java11 and java17 run on Amazon Linux 2 and were first announced for 2026-06-30.

@@ -1,4 +1,4 @@
-"""The rule on secrets that stand in a function's environment."""
+"""The rule on secrets in a function's environment."""
 
 import re
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ _PUBLIC: Final = ("NEXT_PUBLIC_", "REACT_APP_", "VITE_")
 
 
 def _names_a_secret(name: str) -> bool:
-    """By its last words: SECRET_ARN, TOKEN_LIMIT and PASSWORD_RESET_PAGE say something about one."""
+    """Decided by the last words of the name: SECRET_ARN, TOKEN_LIMIT and PASSWORD_RESET_PAGE are not secrets."""
     words = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).upper().replace("-", "_").split("_")
     while words and (words[-1].isdigit() or words[-1] in _VALUES):
         words.pop()
@@ -52,7 +52,7 @@ def _names_a_secret(name: str) -> bool:
 
 
 def _refers(text: str) -> bool:
-    """Whether a value is none, a number or a switch, or says where the secret is instead of being one."""
+    """Whether a value is empty, a number or a flag, or says where the secret is stored."""
     return not text or any(shape.fullmatch(text) for shape in _REFERENCES)
 
 

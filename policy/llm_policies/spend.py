@@ -1,4 +1,4 @@
-"""What a stack may cost: which accelerators it may have, how many at most, and who is told when the bill grows."""
+"""Rules on cost: which accelerators a stack may have, how many at most, and who is notified when the cost grows."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -106,7 +106,7 @@ _SAGEMAKER_PRICES: Final[Mapping[str, float]] = {f"ml.{kind}": 1.4 * price for k
 
 
 def _at(value: Value, path: str) -> list[Value]:
-    """Every place that a path leads to. Raises `NotVerified` where a list on the way is unknown."""
+    """All values that a path leads to. Raises `NotVerified` if a list on the path is unknown."""
     head, more, rest = path.partition("[]")
     place = value.at(head) if head else value
     if not more:
@@ -223,7 +223,7 @@ _COUNTS: Final[Mapping[str, str]] = {
 
 
 def _fleets(resource: Resource, resources: Sequence[Resource]) -> list[tuple[list[Value], Value]]:
-    """The sets of instances that a resource may start: the types that each may be of, and how many there may be."""
+    """The sets of instances that a resource may start: the possible types of each set, and the maximum number."""
     if resource.type == _ENDPOINT:
         variants = [*resource["productionVariants"].items(), *resource["shadowProductionVariants"].items()]
         return [([variant["instanceType"]], variant["initialInstanceCount"]) for variant in variants]
@@ -235,7 +235,7 @@ def _fleets(resource: Resource, resources: Sequence[Resource]) -> list[tuple[lis
 
 
 def _templates(resource: Resource, resources: Sequence[Resource]) -> list[Resource]:
-    """The launch templates of the stack that a resource starts its instances from."""
+    """The launch templates in the stack from which a resource starts its instances."""
     for name in ("launchTemplate", "mixedInstancesPolicy"):
         sources = came_from(resource, name, _TEMPLATE)
         if sources:

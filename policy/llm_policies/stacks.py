@@ -1,4 +1,4 @@
-"""How the resources of a stack belong together: which one a property's value came from, and judging each by itself."""
+"""Relations between the resources of a stack, such as the one that a property's value came from."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -14,7 +14,7 @@ def of_type(resources: Iterable[Resource], *types: str) -> list[Resource]:
 
 
 def same(one: Resource, other: Resource) -> bool:
-    """Whether two are one resource: the engine may hand out a dependency as an object of its own."""
+    """Whether two objects are the same resource. The engine may pass a dependency as a separate object."""
     if one.urn and other.urn:
         return one.urn == other.urn
     return one is other or (one.type, one.name) == (other.type, other.name)
@@ -26,7 +26,7 @@ def came_from(resource: Resource, name: str, *types: str) -> list[Resource]:
 
 
 def refers(resource: Resource, name: str, target: Resource, *outputs: str) -> bool:
-    """Whether a property names a resource: its value came from there, or equals one of the resource's outputs.
+    """Whether a property refers to a resource: its value came from there, or equals one of the resource's outputs.
 
     A text that is known names no resource whose name is not known yet: nobody could have written it down. Raises
     `NotVerified` where the property is not known, and came from no resource of that type.
@@ -39,7 +39,7 @@ def refers(resource: Resource, name: str, target: Resource, *outputs: str) -> bo
 
 
 def share(one: Resource, other: Resource, name: str) -> bool:
-    """Whether two resources have the same value in a property: from the same resource, or known and equal."""
+    """Whether a property has the same value in two resources: from the same resource, or known and equal."""
     ours, theirs = one.dependencies.get(name, ()), other.dependencies.get(name, ())
     if ours and theirs:
         return any(same(mine, its) for mine in ours for its in theirs)
@@ -47,7 +47,7 @@ def share(one: Resource, other: Resource, name: str) -> bool:
 
 
 def some(candidates: Iterable[Resource], test: Callable[[Resource], bool]) -> bool:
-    """Whether the test holds for one of them. Raises `NotVerified` where it holds for none, and could not be told for one."""
+    """Whether the test holds for one of them. Raises `NotVerified` if it holds for none and is unknown for one."""
     unverified: NotVerified | None = None
     for candidate in candidates:
         try:
@@ -61,7 +61,7 @@ def some(candidates: Iterable[Resource], test: Callable[[Resource], bool]) -> bo
 
 
 def each_resource(resources: Iterable[Resource], check: Callable[[Resource], Iterator[str]]) -> Found:
-    """Judge every one: one that cannot be verified hides no problem of the others. Raises `NotVerified` at the end."""
+    """Check all of them, also if one cannot be verified. Raises `NotVerified` at the end in that case."""
     unverified: NotVerified | None = None
     for resource in resources:
         try:
@@ -76,7 +76,7 @@ def each_resource(resources: Iterable[Resource], check: Callable[[Resource], Ite
 def companions(
     owner: Resource, resources: Iterable[Resource], types: Sequence[str], key: str, names: Sequence[str]
 ) -> tuple[list[Resource], str]:
-    """Find those of `types` whose property `key` names `owner`; also the path of a `key` that cannot be told.
+    """Find the resources of `types` whose property `key` refers to `owner`; also the path of a `key` that is unknown.
 
     The engine's dependencies tell it first. Without them the property is held against the owner's own properties `names`: a
     text that is known names no resource whose name is not known yet, since nobody could have written it down.
@@ -97,7 +97,7 @@ def companions(
 
 
 def given(resource: Resource, key: str) -> Value:
-    """A stack resource's property as the program gave it.
+    """A property of a stack's resource, as the program set it.
 
     A state holds what the provider computes too, unknown before the resource is made. An unknown that came from no other
     resource was computed by the provider: the program left it out.

@@ -1,4 +1,4 @@
-"""The AWS resource types that take tags, as pulumi_aws 7.51 has them: those with an input `tags` that is a map.
+"""The AWS resource types that have tags in pulumi_aws 7.51: those with an input `tags` that is a map.
 
 Written by a script that asks every class of the provider's SDK for its inputs; a type that came later is not looked at until
 the table is written anew. Auto Scaling groups are not here: their `tags` are a list, each with a flag of its own.

@@ -1,4 +1,4 @@
-"""For tests of rules: make a resource, and ask what a rule says of it.
+"""For tests of rules: make a resource, and get the result of a rule for it.
 
 from llm_policies.testing import UNKNOWN, problems, resource, unverified
 
@@ -23,20 +23,20 @@ def resource(
     name: str = "tested",
     dependencies: Mapping[str, Sequence[Resource]] | None = None,
 ) -> Resource:
-    """A resource as a rule sees it. `properties` in Pulumi's camelCase; `UNKNOWN` stands for what is not known yet."""
+    """A resource for a rule. The `properties` have Pulumi's camelCase names; `UNKNOWN` stands for an unknown value."""
     urn = f"urn:pulumi:test::tests::{kind}::{name}"
     return Resource(kind, name, Value(dict(properties or {})), urn, dependencies or {})
 
 
 def problems(rule: Rule, *resources: Resource, settings: Mapping[str, Any] | None = None) -> list[str]:
-    """What the rule finds, a line each: of each resource by itself, or of them together for a stack rule."""
+    """The problems that the rule finds, one line each: in each resource, or for a stack rule in all resources together."""
     if rule.check_stack is not None:
         return [problem for _, problem in judge_stack(rule, resources, settings)[0]]
     return [problem for each in resources for problem in judge(rule, each, settings).problems]
 
 
 def unverified(rule: Rule, *resources: Resource, settings: Mapping[str, Any] | None = None) -> str:
-    """The path of the first value that the rule needs and does not know; empty where it knows all that it needs."""
+    """The path of the first unknown value that the rule needs; empty if there is none."""
     if rule.check_stack is not None:
         return judge_stack(rule, resources, settings)[1]
     return next((path for each in resources if (path := judge(rule, each, settings).not_verified)), "")

@@ -31,7 +31,7 @@ def _s3_tls_only(resources: Sequence[Resource], _: Settings) -> Found:
 
 
 def _denies_plain_http(policy: Value) -> bool:
-    """Whether a policy, as JSON or as an object, denies everybody everything on the objects where TLS is missing."""
+    """Whether a policy, as JSON or as an object, denies all requests without TLS to the bucket's objects."""
     document = policy.plain
     if isinstance(document, str):
         try:
@@ -95,7 +95,7 @@ def _listener_tls(resources: Sequence[Resource], settings: Settings) -> Found:
 
 
 def _answers_nothing_in_plain(actions: Value) -> bool:
-    """Whether a listener only sends clients to HTTPS, or away. A redirect keeps the protocol where it names none."""
+    """Whether a listener only redirects to HTTPS or rejects. A redirect that names no protocol keeps the current one."""
     return bool(actions.items()) and all(
         action["type"].equals("fixed-response")
         or (action["type"].equals("redirect") and action.at("redirect.protocol").equals("HTTPS"))
@@ -104,7 +104,7 @@ def _answers_nothing_in_plain(actions: Value) -> bool:
 
 
 def _is_internal(listener: Resource, balancers: Sequence[Resource]) -> bool:
-    """Whether the listener's load balancer is known to be reached from within the network alone."""
+    """Whether the listener's load balancer is known to be internal."""
     origins = listener.dependencies.get("loadBalancerArn", ())
     arn = listener["loadBalancerArn"]
     for balancer in balancers:

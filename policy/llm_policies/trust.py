@@ -1,4 +1,4 @@
-"""Rules on who may come in: who takes a role, who uses a resource, and on whose behalf a service does."""
+"""Rules on trust: who may assume a role, who may use a resource, and for whom a service may do that."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +38,7 @@ _CALLER_KEYS: Final = (
     "s3:dataaccesspointaccount",
     "s3:dataaccesspointarn",
 )
-"""Condition keys (lower case) that say who calls, or from where."""
+"""Condition keys (lower case) that limit who calls, or from where."""
 
 
 # Anyone.
@@ -67,7 +67,7 @@ def _is_anyone(one: Statement) -> bool:
 
 
 def _denied_to_others(one: Statement, document: Document) -> bool:
-    """Whether the document denies the same to all but some, as API Gateway's guide writes it: Deny with NotIpAddress."""
+    """Whether the document denies the same to all except some addresses, as in API Gateway's guide: Deny with NotIpAddress."""
     actions = one.texts("Action")
     return any(
         other.denies
@@ -88,7 +88,7 @@ def _public_permission(resource: Resource) -> Iterator[str]:
 
 
 def _guarded_domain(resource: Resource) -> bool:
-    """Whether an OpenSearch domain is in a VPC, or judges each user itself: its guide then gives the open policy."""
+    """Whether an OpenSearch domain is in a VPC or has fine-grained access control. Its guide then shows an open policy."""
     return bool(resource.at("vpcOptions.subnetIds").items()) or resource.at("advancedSecurityOptions.enabled").flag()
 
 
@@ -318,7 +318,7 @@ def _other_claim(one: Statement, host: str) -> bool:
 
 
 def _is_any_subject(subject: str) -> bool:
-    """Whether a subject says nothing of who it is: `*`, `repo:*`, `repo:*/app:*`, `system:serviceaccount:*:*`."""
+    """Whether a subject is not specific: `*`, `repo:*`, `repo:*/app:*`, `system:serviceaccount:*:*`."""
     if not is_pattern(subject):
         return False
     kind, _, rest = subject.rpartition("serviceaccount:") if "serviceaccount:" in subject else subject.partition(":")

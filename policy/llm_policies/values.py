@@ -1,7 +1,7 @@
-"""What a rule reads: a resource's inputs, of which any may be missing, or not known before the resource is made.
+"""The values that a rule reads: a resource's inputs, which may be missing, or unknown until the resource is created.
 
-Reading never fails for what is missing, and for what is unknown it raises `NotVerified`, which the pack reports by name. No
-rule passes a resource in silence because it could not see it.
+Reading a missing value never fails. Reading an unknown value raises `NotVerified`, which the pack reports with the value's
+path, so that no rule silently passes a resource that it could not check.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,7 +19,7 @@ class State(Enum):
 
 
 class NotVerified(Exception):
-    """A rule needs a value that is not known yet; `path` is where it stands."""
+    """A rule needs a value that is not known yet. `path` is the path of the value."""
 
     def __init__(self, path: str) -> None:
         super().__init__(f"{path} is not known yet")
@@ -38,16 +38,16 @@ UNKNOWN: Final = Unknown()
 
 @dataclass(frozen=True)
 class Value:
-    """A place in a resource's inputs: what is there, or that nothing is, or that it is not known yet.
+    """A value in a resource's inputs, which may be known, missing or unknown.
 
-    `value["a"]["b"]` and `value[0]` go deeper and never raise. What reads the place itself (`plain`, `items`, `equals` …)
-    raises `NotVerified` where it is unknown.
+    `value["a"]["b"]` and `value[0]` select a nested value and never raise. The methods that read the value itself (`plain`,
+    `items`, `equals` …) raise `NotVerified` if it is unknown.
     """
 
     data: Any
     path: str = ""
     origin: str = ""
-    """The resource's name, where several are read together."""
+    """The resource's name, if several resources are read together."""
 
     @property
     def state(self) -> State:
@@ -56,7 +56,7 @@ class Value:
         return State.MISSING if self.data is None else State.KNOWN
 
     def __getitem__(self, key: str | int) -> "Value":
-        """Go deeper. Below an unknown all is unknown; below what is missing, or of another kind, all is missing."""
+        """Select a nested value. It is unknown if this one is, and missing if this one is missing or has another type."""
         below = f"{self.path}[{key}]" if isinstance(key, int) else f"{self.path}.{key}" if self.path else key
         if self.data is UNKNOWN:
             return Value(UNKNOWN, self.path, self.origin)
@@ -69,7 +69,7 @@ class Value:
         return Value(None, below, self.origin)
 
     def at(self, path: str) -> "Value":
-        """Go deeper by several names at once: `at("vpcConfig.endpointPublicAccess")`."""
+        """Select a value by several names at once: `at("vpcConfig.endpointPublicAccess")`."""
         value = self
         for name in path.split("."):
             value = value[name]
@@ -77,27 +77,27 @@ class Value:
 
     @property
     def missing(self) -> bool:
-        """Whether nothing is there. Raises `NotVerified`."""
+        """Whether the value is missing. Raises `NotVerified`."""
         return self.plain is None
 
     @property
     def plain(self) -> Any:
-        """The value, None where it is missing; lists and maps may hold `UNKNOWN`. Raises `NotVerified`."""
+        """The value; None if it is missing. Lists and maps may contain `UNKNOWN`. Raises `NotVerified`."""
         if self.data is UNKNOWN:
             raise NotVerified(f"{self.origin}.{self.path}" if self.origin else self.path)
         return self.data
 
     def text(self, default: str = "") -> str:
-        """The value as text; the default where it is missing. Raises `NotVerified`."""
+        """The value as text, or the default if it is missing. Raises `NotVerified`."""
         return default if self.missing else str(self.plain)
 
     def number(self, default: float = 0) -> float:
-        """The value as a number; the default where it is missing or none. Raises `NotVerified`."""
+        """The value as a number, or the default if it is missing or not a number. Raises `NotVerified`."""
         value = self.plain
         return value if isinstance(value, (int, float)) and not isinstance(value, bool) else default
 
     def flag(self, default: bool = False) -> bool:
-        """The value as true or false; the default where it is missing. Raises `NotVerified`."""
+        """The value as true or false, or the default if it is missing. Raises `NotVerified`."""
         return default if self.missing else self.plain is True or self.plain == "true"
 
     def equals(self, *expected: Any) -> bool:
@@ -105,7 +105,7 @@ class Value:
         return self.plain in expected
 
     def items(self) -> "list[Value]":
-        """The items of a list, each a place of its own; one that is no list is the only item. Raises `NotVerified`."""
+        """The items of a list. A value that is not a list counts as its only item. Raises `NotVerified`."""
         value = self.plain
         if value is None:
             return []
@@ -114,7 +114,7 @@ class Value:
         return [self]
 
     def entries(self) -> "dict[str, Value]":
-        """The entries of a map; none where it is something else. Raises `NotVerified`."""
+        """The entries of a map. Empty if the value is not a map. Raises `NotVerified`."""
         value = self.plain
         if not isinstance(value, Mapping):
             return {}
@@ -122,7 +122,7 @@ class Value:
 
 
 def each(values: Iterable[Value], check: Callable[[Value], Iterator[str]]) -> Iterator[str]:
-    """Check every one: one that cannot be verified hides no problem of the others. Raises `NotVerified` at the end."""
+    """Check all of them, also if one cannot be verified. Raises `NotVerified` at the end in that case."""
     unverified: NotVerified | None = None
     for value in values:
         try:

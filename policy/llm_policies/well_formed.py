@@ -1,4 +1,4 @@
-"""The rule on a policy document's form: what AWS rejects at the deployment, or takes and reads otherwise than was meant."""
+"""The rule on a policy document's form: what AWS rejects at deployment, or accepts with another meaning than intended."""
 
 import difflib
 import re
@@ -110,7 +110,7 @@ def _statement(one: Statement, kind: Kind) -> Iterator[str]:
 
 
 def _parties(one: Statement, kind: Kind) -> Iterator[str]:
-    """Who and what: which a document must say, and may not say, goes by its kind."""
+    """Check which of `Principal` and `Resource` the document must have or must not have, depending on its kind."""
     if kind in ("identity", "limit") and _count(one, "Resource", "NotResource") != 1:
         yield f"{one.path}: must have either Resource or NotResource"
     if kind == "identity" and _count(one, "Principal", "NotPrincipal"):

@@ -1,4 +1,4 @@
-"""Rules on what runs in a cluster: no pod that owns its node, none without limits."""
+"""Rules on what runs in a cluster: no pod with control over its node, and none without limits."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -79,7 +79,7 @@ def _limited(resource: Resource, settings: Settings) -> Iterator[str]:
 
 
 def _is_exempt(resource: Resource, settings: Settings) -> bool:
-    """Whether the pod runs in a namespace of the cluster's own machinery: device plugins and log agents need the node."""
+    """Whether the pod runs in a system namespace of the cluster: device plugins and log agents need access to the node."""
     return resource.at("metadata.namespace").text("default") in settings["except_namespaces"]
 
 
