@@ -54,7 +54,7 @@ def main() -> None:
             written.append(name)
             sys.stdout.write(f"{path.relative_to(FOLDER.parent)}\n")
     if any(name.endswith(".py") for name in written):  # the pages describe the TypedDicts as they are now
-        os.execv(sys.executable, [sys.executable, __file__])
+        os.execv(sys.executable, [sys.executable, __file__])  # noqa: S606
 
 
 # The components, as the schema for other languages has them: its texts are the attributes' docstrings.
