@@ -1,16 +1,16 @@
-"""The environment variables that a component sets and a function reads, besides Lambda's own."""
+"""The environment variables that components set and functions read, besides Lambda's own."""
 
-# "true": error bodies tell their cause. For development; a cause may name internal resources.
+# "true": the body of an error shows its cause. For development only; a cause may name internal resources.
 DEBUG = "DEBUG"
-# DynamoDB table of API keys: what the authorizer looks a key's hash up in.
+# The DynamoDB table of API keys, in which the authorizer looks up the hash of a key.
 KEYS_TABLE = "KEYS_TABLE"
-# How callers are known: "api_key", "jwt", "iam" or "none". Where it is not "none", a request that API Gateway says nothing of
-# is refused.
+# How callers are authenticated: "api_key", "jwt", "iam" or "none". Unless it is "none", a request without a caller from API
+# Gateway is refused.
 AUTHORIZATION = "AUTHORIZATION"
-# The origin that browsers may call from, or "*".
+# The origin from which browsers may call, or "*".
 CORS_ALLOW_ORIGIN = "CORS_ALLOW_ORIGIN"
-# The OpenID Connect issuer whose tokens are accepted, the audiences that they must be for (with commas between), and the
-# claims that tell the tenant and the aliases allowed (empty: none does, all are).
+# The OpenID Connect issuer whose tokens are accepted, their audiences (separated by commas), and the claims that hold the
+# tenant and the allowed aliases (empty: no claim does, and all aliases are allowed).
 JWT_ISSUER = "JWT_ISSUER"
 JWT_AUDIENCES = "JWT_AUDIENCES"
 JWT_TENANT_CLAIM = "JWT_TENANT_CLAIM"

@@ -9,16 +9,16 @@ from llm_gateway.aws.sigv4 import Signer
 from llm_gateway.http.client import HttpClient, Response
 from llm_gateway.http.wire import parse_url
 
-# The name that a service's signature carries, where it is not the host's.
+# The service's name in the signature, where it differs from the host's.
 _SIGNING_NAME = {"bedrock-runtime": "bedrock"}
 
 
 class Aws:
-    """One Region's APIs, called with the credentials of Lambda's environment.
+    """Calls the APIs of one Region with the credentials of Lambda's environment.
 
-    Lambda sets ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY`` and ``AWS_SESSION_TOKEN`` once an environment and ends the
-    environment before they expire, so they are read once. ``AWS_ENDPOINT_URL_<SERVICE>`` and ``AWS_ENDPOINT_URL`` put
-    another address in a service's place, as in every AWS SDK.
+    Lambda sets ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY`` and ``AWS_SESSION_TOKEN`` once for an execution environment and
+    ends it before they expire, so they are read once. ``AWS_ENDPOINT_URL_<SERVICE>`` and ``AWS_ENDPOINT_URL`` replace the
+    address of a service, as in every AWS SDK.
     """
 
     def __init__(self, client: HttpClient, environ: Mapping[str, str] = os.environ) -> None:
@@ -33,7 +33,7 @@ class Aws:
         self._services: dict[str, tuple[str, str, Signer]] = {}
 
     def endpoint(self, service: str) -> str:
-        """The base URL of `service` (its endpoint prefix, such as ``bedrock-runtime``), without a slash at its end."""
+        """Return the base URL of `service` (its endpoint prefix, such as ``bedrock-runtime``), without a slash at its end."""
         override = self._environ.get(f"AWS_ENDPOINT_URL_{service.upper().replace('-', '_')}") or self._environ.get(
             "AWS_ENDPOINT_URL"
         )
@@ -50,11 +50,11 @@ class Aws:
         read_timeout: float = math.inf,
         deadline: float = math.inf,
     ) -> Response:
-        """Sign and send one POST; returns when the response's head is there. Raises `http_client.HttpError`.
+        """Sign and send a POST request and return when the head of the response has come. Raises `HttpError`.
 
-        `path` is percent-encoded already, and follows the endpoint. The times are those of `HttpClient.send`.
+        `path` is percent-encoded and follows the endpoint. The time-outs are those of `HttpClient.send`.
         """
-        base, host, signer = self._services.get(service) or self._learn(service)
+        base, host, signer = self._services.get(service) or self._service(service)
         signed = signer.sign("POST", host, path, headers, body, time.time())
         return await self._client.send(
             "POST",
@@ -66,7 +66,7 @@ class Aws:
             deadline=deadline,
         )
 
-    def _learn(self, service: str) -> tuple[str, str, Signer]:
+    def _service(self, service: str) -> tuple[str, str, Signer]:
         base = self.endpoint(service)
         signer = Signer(*self._credentials, self._region, _SIGNING_NAME.get(service, service))
         known = self._services[service] = base, parse_url(base).host, signer

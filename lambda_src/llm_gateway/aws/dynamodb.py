@@ -1,4 +1,4 @@
-"""The few calls of DynamoDB that the gateway makes, over its own signed HTTP.
+"""The calls of DynamoDB that the gateway makes.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html
 """
@@ -11,7 +11,7 @@ from llm_gateway.aws.client import Aws
 
 
 class DynamoDBError(Exception):
-    """An answer other than 200: `name` is the exception's, such as ConditionalCheckFailedException."""
+    """DynamoDB answered with an error. `name` is the exception's name, such as ConditionalCheckFailedException."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(f"{name}: {message}")
@@ -19,13 +19,13 @@ class DynamoDBError(Exception):
 
 
 class DynamoDB:
-    """Calls take and give DynamoDB's JSON, attribute values typed as ``{"S": "text"}``."""
+    """A client. Its items are DynamoDB's JSON, with typed attribute values such as ``{"S": "text"}``."""
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
 
     async def get_item(self, table: str, key: dict[str, Any]) -> dict[str, Any] | None:
-        """The item of that key, None where there is none. Raises `DynamoDBError` and `http_client.HttpError`."""
+        """Return the item with that key, None if there is none. Raises `DynamoDBError` or `HttpError`."""
         answer = await self._call("GetItem", {"TableName": table, "Key": key})
         return answer.get("Item")
 

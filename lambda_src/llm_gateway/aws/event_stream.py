@@ -1,4 +1,4 @@
-"""A decoder for ``application/vnd.amazon.eventstream``, the framing of AWS's streamed answers.
+"""A decoder for ``application/vnd.amazon.eventstream``, the format of AWS's streamed answers.
 
 A message is a prelude (its length, its headers' length, the CRC of both), headers, a payload and the CRC of all before it;
 numbers are big-endian. https://smithy.io/2.0/aws/amazon-eventstream.html
@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 
 KIB = 1024
 
-# Bytes. The specification's bounds are there for services to keep; here they bound what a stream makes us hold.
+# Bytes, the limits of the specification. They limit how much of a stream is held in memory.
 MAX_HEADERS = 128 * KIB
 MAX_PAYLOAD = 24 * KIB * KIB
-# Header blocks that are parsed once, and the bytes up to which one is worth keeping.
-KNOWN_BLOCKS = 64
-KNOWN_BLOCK = 512
+# How many header blocks are cached with their parsed headers, and the largest of them in bytes.
+CACHED_BLOCKS = 64
+CACHED_BLOCK_BYTES = 512
 
 _PRELUDE_BYTES = 12
 _CRC_BYTES = 4
@@ -25,28 +25,28 @@ _uint32 = struct.Struct(">I").unpack_from
 
 
 class EventStreamError(ValueError):
-    """What came is not an event stream, or it was damaged on the way. The text is one line without any of the content."""
+    """The bytes are not an event stream, or they were damaged on the way. The text is one line without any content."""
 
 
 class EventStreamDecoder:
-    """Takes a stream's bytes in pieces of any size and gives its messages. The work grows with the bytes, however cut."""
+    """Decodes the messages of a stream that is fed in parts of any size. The work grows with the bytes, not with the parts."""
 
     def __init__(self) -> None:
-        self._rest = bytearray()  # of the message that is not whole yet
-        self._wanted = 0  # bytes of it before which there is nothing to do
-        self._decoded = 0  # bytes of whole messages, for the errors' texts
+        self._rest = bytearray()  # the start of a message that is not complete yet
+        self._wanted = 0  # how many bytes it must have before decoding can go on
+        self._decoded = 0  # bytes of complete messages, for the errors' texts
         self._failure = ""
 
     @property
     def pending(self) -> int:
-        """Bytes of a message whose end has not come. Where it is not 0 at the end, the stream was cut."""
+        """Bytes of a message whose end has not come. If there are any at the end of the stream, it was cut."""
         return len(self._rest)
 
     def feed(self, data: bytes) -> Iterator[tuple[Mapping[str, str], bytes]]:
-        """The headers and the payload of each message that `data` completes. Take them all before the next call.
+        """Yield the headers and the payload of each message that `data` completes. Read them all before the next call.
 
-        Only headers with text as their value are given. The mappings are shared between messages: leave them as they are.
-        Raises `EventStreamError` after the messages before the bad one, and at every call that follows.
+        Only headers whose value is text are included. The mappings are shared between messages, so do not change them. Raises
+        `EventStreamError` at the first bad message and at every call after it.
         """
         if self._failure:
             raise EventStreamError(self._failure)
@@ -74,9 +74,9 @@ class EventStreamDecoder:
                 if crc32(data[at + 8 : crc_at], crc) != _uint32(data, crc_at)[0]:
                     raise EventStreamError("its CRC does not match; send the stream as AWS made it")
                 block = data[at + _PRELUDE_BYTES : payload_at]
-                headers = _known.get(block)
+                headers = _cache.get(block)
                 if headers is None:
-                    headers = _learn(block)
+                    headers = _parse_and_cache(block)
                 yield headers, data[payload_at:crc_at]
                 at = end
                 left -= total
@@ -89,26 +89,26 @@ class EventStreamDecoder:
             self._wanted = _prelude(data, at)[0] if left >= _PRELUDE_BYTES else _PRELUDE_BYTES
 
 
-# A service's messages differ in their payloads and hardly in their headers.
-_known: dict[bytes, Mapping[str, str]] = {}
+# Header blocks with their parsed headers. The messages of a service differ in their payloads, seldom in their headers.
+_cache: dict[bytes, Mapping[str, str]] = {}
 
 
-def _learn(block: bytes) -> Mapping[str, str]:
+def _parse_and_cache(block: bytes) -> Mapping[str, str]:
     headers = _parse_headers(block)
-    if len(block) <= KNOWN_BLOCK:
-        if len(_known) >= KNOWN_BLOCKS:
-            _known.clear()
-        _known[block] = headers
+    if len(block) <= CACHED_BLOCK_BYTES:
+        if len(_cache) >= CACHED_BLOCKS:
+            _cache.clear()
+        _cache[block] = headers
     return headers
 
 
-# Bytes of a value whose length its type settles: true, false, byte, short, integer, long, timestamp, UUID.
+# Bytes of the values whose type has a fixed length: true, false, byte, short, integer, long, timestamp, UUID.
 _FIXED = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
 _BYTES, _TEXT = 6, 7
 
 
 def _parse_headers(block: bytes) -> Mapping[str, str]:
-    """The headers whose value is text. The others are checked and left out: no service says anything in them that we need."""
+    """Return the headers whose value is text. The others are checked and left out: nothing here needs them."""
     values: dict[str, str | None] = {}
     at = 0
     try:

@@ -1,4 +1,4 @@
-"""The keys of providers, read from AWS Secrets Manager.
+"""The API keys of model providers, read from AWS Secrets Manager.
 
 https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html
 """
@@ -13,15 +13,15 @@ from llm_gateway import errors
 from llm_gateway.aws.client import Aws
 from llm_gateway.http.client import HttpError
 
-# Seconds that a key is remembered. A replaced one is noticed sooner where the provider refuses the old one.
-LIFE = 300.0
+# Seconds that a key is cached. A replaced key is read sooner if the provider refuses the old one.
+CACHE_SECONDS = 300.0
 _TIMEOUT = 5.0
-# Characters of a key that is one; what is shorter stands where a server asks for any text at all.
-_SHORTEST = 8
+# Characters from which a text is taken for a real key. A shorter one is a placeholder for a server that checks none.
+_MIN_KEY_LENGTH = 8
 
 
 class Secrets:
-    """Keys by their secrets' ARNs. A secret is the key itself, or a JSON object with the key as ``api_key``."""
+    """Reads and caches keys by the ARNs of their secrets. A secret is the key itself or a JSON object with ``api_key``."""
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
@@ -29,30 +29,31 @@ class Secrets:
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def get(self, arn: str, deadline: float) -> str:
-        """The key. Raises `GatewayError`: 502 where this service may not read it or it is no key, 503 where it is not read now.
+        """Return the key.
 
-        No error's text holds the secret.
+        Raises `GatewayError`: 502 if this service may not read the secret or the secret holds no key, 503 if Secrets Manager
+        does not answer now. No text of an error holds the secret.
         """
         key, known_until = self._keys.get(arn, ("", 0.0))
         if known_until > time.monotonic():
             return key
-        async with self._locks.setdefault(arn, asyncio.Lock()):  # of many requests at once, one asks
+        async with self._locks.setdefault(arn, asyncio.Lock()):  # of several requests at once, only one reads it
             key, known_until = self._keys.get(arn, ("", 0.0))
             if known_until > time.monotonic():
                 return key
             key = await self._read(arn, deadline)
-            self._keys[arn] = key, time.monotonic() + LIFE
+            self._keys[arn] = key, time.monotonic() + CACHE_SECONDS
             return key
 
     def forget(self, arn: str) -> None:
-        """Read it anew the next time."""
+        """Read the key again at the next call."""
         key, _ = self._keys.get(arn, ("", 0.0))
         self._keys[arn] = key, 0.0
 
-    def without(self, arn: str, text: bytes) -> bytes:
-        """`text` with the key struck out: an upstream may repeat it in an error."""
+    def redact(self, arn: str, text: bytes) -> bytes:
+        """Return `text` with the key replaced by ``***``, for a provider may repeat it in an error."""
         key, _ = self._keys.get(arn, ("", 0.0))
-        return text.replace(key.encode(), b"***") if len(key) >= _SHORTEST else text
+        return text.replace(key.encode(), b"***") if len(key) >= _MIN_KEY_LENGTH else text
 
     async def _read(self, arn: str, deadline: float) -> str:
         try:

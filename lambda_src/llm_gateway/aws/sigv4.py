@@ -1,8 +1,8 @@
 """AWS Signature Version 4 in the ``authorization`` header, for a request whose body is at hand.
 
-It stands in the hot path and in the cold start of every function, where botocore's signer costs tens of milliseconds of
-imports. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html says how to sign; where
-that page leaves room, this does what botocore does.
+It is part of the hot path and of every function's cold start; importing botocore's signer takes tens of milliseconds.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html describes the
+signature; where that page is not precise, this does what botocore does.
 """
 
 import hashlib
@@ -11,9 +11,9 @@ import time
 from collections.abc import Sequence
 from urllib.parse import quote
 
-KNOWN_PATHS = 256
+CACHED_PATHS = 256
 
-# What a hop on the way may add, change or take away, as in botocore.
+# Headers that a proxy may add, change or remove, as in botocore.
 _UNSIGNED = frozenset(
     (
         "baggage",
@@ -38,9 +38,9 @@ _OURS = frozenset(("authorization", "host", "x-amz-content-sha256", "x-amz-date"
 class Signer:
     """Signs requests to one service in one Region with one set of credentials.
 
-    `service` is the name that the signature carries, which need not be the host's: Bedrock's runtime signs as
-    ``bedrock``. ``s3`` is refused, for S3 encodes the path once and wants the payload's hash as a header. Raises
-    `ValueError`; no text of an error and no `repr` has a credential in it.
+    `service` is the service's name in the signature, which may differ from the host's: Bedrock's runtime signs as
+    ``bedrock``. ``s3`` is refused, for S3 encodes the path only once and needs the payload's hash as a header. Raises
+    `ValueError`. No text of an error and no `repr` holds a credential.
     """
 
     def __init__(self, access_key: str, secret_key: str, session_token: str | None, region: str, service: str) -> None:
@@ -66,16 +66,21 @@ class Signer:
     def sign(
         self, method: str, host: str, path: str, headers: Sequence[tuple[str, str]], body: bytes, now: float
     ) -> list[tuple[str, str]]:
-        """The headers that make this a signed request: ``x-amz-date``, ``x-amz-security-token`` and ``authorization``.
+        """Return the headers that sign a request: ``x-amz-date``, ``x-amz-security-token`` and ``authorization``.
 
-        Send `method`, `path`, `body`, every one of `headers` and a Host header with `host` just as they were given; `host`
-        has the port where it is not the scheme's usual one. `path` is percent-encoded as it goes on the wire, without a
-        query. `now` is in seconds since the epoch; AWS refuses a signature that is some minutes off its own clock. Raises
-        `ValueError` for a path or a header that cannot be signed.
+        Send the request exactly as it is given here, with `host` as its Host header.
+
+        Args:
+            host: The host, with the port if it is not the default one.
+            path: The path as it is sent, percent-encoded, without a query.
+            now: Seconds since the epoch. AWS refuses a signature that differs by some minutes from its own clock.
+
+        Raises:
+            ValueError: The path or a header cannot be signed.
         """
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
         if stamp[:8] != self._day:
-            self._begin(stamp[:8])
+            self._derive_key(stamp[:8])
         added = [("x-amz-date", stamp)]
         if self._token:
             added.append(("x-amz-security-token", self._token))
@@ -92,20 +97,20 @@ class Signer:
         names = sorted(signed)
         canonical_headers = "\n".join([f"{name}:{signed[name]}" for name in names])
         signed_names = ";".join(names)
-        canonical_path = self._paths.get(path) or self._learn(path)
+        canonical_path = self._paths.get(path) or self._canonical_path(path)
         payload = hashlib.sha256(body).hexdigest()
         canonical = f"{method}\n{canonical_path}\n\n{canonical_headers}\n\n{signed_names}\n{payload}"
         try:
             digest = hashlib.sha256(canonical.encode()).hexdigest()
-        except UnicodeEncodeError:  # it carries the text, and the session token stands in it
+        except UnicodeEncodeError:  # the exception holds the text, which holds the session token
             raise ValueError("a header has a lone surrogate in it; send text that UTF-8 can encode") from None
         to_sign = f"AWS4-HMAC-SHA256\n{stamp}\n{self._scope}\n{digest}"
         signature = hmac.digest(self._key, to_sign.encode(), "sha256").hex()
         added.append(("authorization", f"{self._credential}{signed_names}, Signature={signature}"))
         return added
 
-    def _begin(self, day: str) -> None:
-        """The key of a day (``YYYYMMDD``, in UTC): four HMACs, and the same for every request of the day."""
+    def _derive_key(self, day: str) -> None:
+        """Derive the signing key of a day (``YYYYMMDD``, in UTC). It is the same for every request of that day."""
         key = self._secret
         for part in (day, self._region, self._service, "aws4_request"):
             key = hmac.digest(key, part.encode(), "sha256")
@@ -114,24 +119,24 @@ class Signer:
         self._credential = f"AWS4-HMAC-SHA256 Credential={self._access_key}/{self._scope}, SignedHeaders="
         self._day = day
 
-    def _learn(self, path: str) -> str:
-        """The canonical path: without empty and dot segments, and encoded once more than on the wire."""
+    def _canonical_path(self, path: str) -> str:
+        """Return the canonical path: without empty and dot segments, and encoded once more than in the request."""
         if not path.startswith("/") or not _visible(path) or "?" in path or "#" in path:
             raise ValueError("path: it must start with / and be percent-encoded, without a query or a fragment")
         canonical = quote(_normalized(path), safe="/")
-        if len(self._paths) >= KNOWN_PATHS:
+        if len(self._paths) >= CACHED_PATHS:
             self._paths.clear()
         self._paths[path] = canonical
         return canonical
 
 
 def _visible(text: str) -> bool:
-    """Whether a text is there and has nothing but visible ASCII in it."""
+    """Whether a text is not empty and holds only visible ASCII characters."""
     return bool(text) and text.isascii() and text.isprintable() and " " not in text
 
 
 def _normalized(path: str) -> str:
-    """`path` as the services see it. https://www.rfc-editor.org/rfc/rfc3986#section-5.2.4, and // as /."""
+    """Return `path` as the services see it. https://www.rfc-editor.org/rfc/rfc3986#section-5.2.4, and // as /."""
     segments: list[str] = []
     for segment in path.split("/"):
         if segment == "..":

@@ -1,16 +1,16 @@
 """A small HTTP/1.1 client for the calls to a model's provider.
 
-It stands in the hot path and in the cold start of every function, so it is asyncio's transports and the httptools
-parser with little between them. It keeps connections alive, bounds what it buffers and tells each failure by its own
-exception. It follows no redirect, keeps no cookie and decompresses nothing (it sends no ``accept-encoding``). A client
-belongs to one event loop.
+It is part of the hot path and of every function's cold start, so it uses asyncio's transports and the httptools parser
+directly. It keeps connections alive, limits what it buffers and raises a separate exception for each way to fail. It
+follows no redirects, keeps no cookies and decompresses nothing (it sends no ``accept-encoding``). A client belongs to
+one event loop.
 
-**A request that is sent twice.** A server may close an idle connection at the moment when a request is on its way to
-it. If a reused connection is closed by the server before a single byte of the response has come, the request is sent
-once more, on a fresh connection; RFC 9112 section 9.3.1 is about this race, and in it the server has not read the
-request. A server that did read it and died without a word looks the same, so such a request can run twice: for a
-model's answer that costs tokens and nothing else. A request on a fresh connection, one that has got any byte of a
-response, and one that has run into a time-out are never sent again.
+**A request may be sent twice.** A server may close an idle connection at the moment when a request is on its way to it.
+If the server closes a reused connection before the first byte of the response, the request is sent once more, on a new
+connection. RFC 9112 section 9.3.1 describes this race; in it the server has not read the request. A server that read the
+request and then crashed looks the same, so such a request can run twice. For a model's answer that costs tokens and
+nothing else. A request is never sent again if its connection was new, if any byte of a response has come, or if it timed
+out.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from llm_gateway.http.errors import (
     one_line,
 )
 from llm_gateway.http.pool import Pool
-from llm_gateway.http.wire import Origin, Target, parse_url, request_head
+from llm_gateway.http.wire import Origin, ParsedUrl, parse_url, request_head
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -55,17 +55,21 @@ KIB = 1024
 # Below the 60 s after which an Application Load Balancer closes an idle connection and the 350 s after which a NAT
 # gateway forgets one. uvicorn (vLLM) closes after 5 s; that is seen as a closed socket.
 IDLE_TIMEOUT = 30.0
-# An answer that is read as a whole; a provider's longest non-streamed answers are a few MiB.
+# Bytes of a body that `Response.read` reads. A provider's longest answers that are not streamed are a few MiB.
 MAX_BODY = 16 * KIB * KIB
 KNOWN_URLS = 256
 
 
 class HttpClient:
-    """Sends requests over a pool of kept connections, one pool for each scheme, host and port.
+    """Sends requests and keeps connections for the next ones, by scheme, host and port.
 
-    `connect_timeout` and `idle_timeout` are in seconds; `max_idle` is the number of idle connections kept for each
-    origin; `max_head` and `max_buffer` are in bytes: the header section, and the unread body above which the socket is
-    no longer read. Without an `ssl_context` the first https URL makes one from ``ssl.create_default_context()``.
+    Args:
+        connect_timeout: Seconds to connect, the TLS handshake included.
+        ssl_context: For https. Default: ``ssl.create_default_context()``, made at the first https URL.
+        idle_timeout: Seconds after which an idle connection is closed.
+        max_idle: How many idle connections are kept for each origin.
+        max_head: The largest header section, in bytes.
+        max_buffer: Bytes of unread body above which the socket is not read.
     """
 
     def __init__(
@@ -83,7 +87,7 @@ class HttpClient:
         self._max_head = max_head
         self._max_buffer = max_buffer
         self._pool = Pool(idle_timeout, max_idle)
-        self._urls: dict[str, Target] = {}
+        self._urls: dict[str, ParsedUrl] = {}
 
     async def send(
         self,
@@ -96,15 +100,22 @@ class HttpClient:
         read_timeout: float = math.inf,
         deadline: float = math.inf,
     ) -> "Response":
-        """Send a request and return when the response's head has come. Close the response, or read it to its end.
+        """Send a request and return when the head of the response has come.
 
-        `response_timeout` is in seconds from the moment the request is written, connecting not included; `read_timeout` bounds
-        each wait for a piece of the body; `deadline`, a time of the running loop's clock, ends every wait. `Host` and
-        `Content-Length` are set unless given. Raises `HttpError`, or `ValueError` for a request that must not be sent.
+        Close the response, or read it to its end. `Host` and `Content-Length` are set unless they are given.
+
+        Args:
+            response_timeout: Seconds from writing the request to the head of the response; connecting is not included.
+            read_timeout: Seconds that each wait for a part of the body may take.
+            deadline: A time of the running loop's clock at which every wait ends.
+
+        Raises:
+            HttpError: The call failed.
+            ValueError: The request must not be sent, such as one with a line end in a header.
         """
-        target = self._urls.get(url) or self._learn(url)
-        origin = target.origin
-        request = request_head(method, target, headers, body)
+        parsed = self._urls.get(url) or self._parse(url)
+        origin = parsed.origin
+        request = request_head(method, parsed, headers, body)
         pool = self._pool
         if pool.closed:
             raise RuntimeError("this HttpClient is closed")
@@ -126,7 +137,7 @@ class HttpClient:
         return Response(exchange)
 
     async def close(self) -> None:
-        """Close every connection; a response that is still being read fails with `HttpError`. Idempotent."""
+        """Close every connection. A response that is still being read fails with `HttpError`."""
         await self._pool.close()
 
     async def __aenter__(self) -> Self:
@@ -137,20 +148,20 @@ class HttpClient:
     ) -> None:
         await self.close()
 
-    def _learn(self, url: str) -> Target:
-        target = parse_url(url)
+    def _parse(self, url: str) -> ParsedUrl:
+        parsed = parse_url(url)
         if len(self._urls) >= KNOWN_URLS:
             self._urls.clear()
-        self._urls[url] = target
-        return target
+        self._urls[url] = parsed
+        return parsed
 
     async def _connect(self, origin: Origin, deadline: float) -> Connection:
         loop = asyncio.get_running_loop()
-        patience = min(self._connect_timeout, max(0.0, deadline - loop.time()))
+        timeout = min(self._connect_timeout, max(0.0, deadline - loop.time()))
         connection = Connection(loop, origin, self._pool, self._max_head, self._max_buffer)
         context = self._tls() if origin.tls else None
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout):
                 # asyncio sets TCP_NODELAY on every TCP transport.
                 await loop.create_connection(
                     lambda: connection,
@@ -160,7 +171,7 @@ class HttpClient:
                     server_hostname=origin.host if context is not None else None,
                 )
         except TimeoutError:
-            raise ConnectTimeout(f"{origin}: no connection within {round(patience, 3):g} s") from None
+            raise ConnectTimeout(f"{origin}: no connection within {round(timeout, 3):g} s") from None
         except OSError as error:
             kind = TlsError if context is not None and _is_tls_error(error) else ConnectError
             raise kind(f"{origin}: {one_line(error)}") from error
@@ -181,10 +192,10 @@ class HttpClient:
 
 
 class Response:
-    """A response whose head has come. Header names are in lower case; a repeated header's values are joined with ", ".
+    """A response whose head has come.
 
-    Leave it by reading it to its end, by `close`, or by ``async with``: one that is only dropped keeps its connection
-    open.
+    The names in `headers` are in lower case; the values of a repeated header are joined with ", ". Read the body to its end,
+    call `close`, or use ``async with``: otherwise the connection stays open.
     """
 
     def __init__(self, exchange: Exchange) -> None:
@@ -193,58 +204,55 @@ class Response:
         self.headers = exchange.headers
 
     async def read(self, limit: int = MAX_BODY) -> bytes:
-        """The whole body; then the connection serves the next request. `limit` is in bytes.
+        """Read the whole body. Afterwards the connection can serve the next request.
 
-        Raises `MalformedResponse` for a longer body, `ReadTimeout` and `ConnectionCut`; each closes the connection.
+        Raises `MalformedResponse` for a body of more than `limit` bytes, `ReadTimeout` or `ConnectionCut`. Each of them closes
+        the connection.
         """
         exchange = self._exchange
-        pieces: list[bytes] = []
+        parts: list[bytes] = []
         size = 0
         try:
             if not exchange.complete and int(self.headers.get("content-length", "0")) > limit:
                 raise _too_large(exchange, limit)
-            while piece := await exchange.next():
-                pieces.append(piece)
-                size += len(piece)
+            while part := await exchange.next():
+                parts.append(part)
+                size += len(part)
                 if size > limit:
                     raise _too_large(exchange, limit)
         finally:
             self.close()
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def chunk(self) -> bytes:
-        """The next piece of the body; b"" at its end, and then the connection serves the next request.
+        """Read the next part of the body; b"" at its end. Then the connection can serve the next request.
 
-        Raises `ReadTimeout`, `ConnectionCut` and `MalformedResponse` after every piece that did come.
+        Raises `ReadTimeout`, `ConnectionCut` or `MalformedResponse` after all parts that have come were read.
         """
         return await self._exchange.next()
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body in pieces as they come, never empty; what came while the caller was busy comes as one piece.
+        """Yield the body in parts as they come, never empty ones. Leaving the loop early closes the response.
 
-        Raises `ReadTimeout`, `ConnectionCut` and `MalformedResponse` after every piece that did come. A caller that
-        stops early closes the response.
+        Raises `ReadTimeout`, `ConnectionCut` or `MalformedResponse` after all parts that have come were yielded.
         """
         try:
-            while piece := await self._exchange.next():
-                yield piece
+            while part := await self._exchange.next():
+                yield part
         finally:
             self.close()
 
     def release(self) -> None:
-        """Drop what is unread, but let the body end where that is near, so that its connection serves the next request."""
+        """Discard the rest of the body. The connection is kept if the body ends soon."""
         exchange = self._exchange
-        exchange.pieces.clear()
+        exchange.parts.clear()
         if not exchange.complete and exchange.error is None:
             exchange.connection.drain(exchange)
 
     def close(self) -> None:
-        """Drop what is unread. Idempotent.
-
-        An unfinished body closes its connection; a finished one has given it back already.
-        """
+        """Discard the rest of the body. The connection is closed unless the body has ended already."""
         exchange = self._exchange
-        exchange.pieces.clear()
+        exchange.parts.clear()
         if not exchange.complete and exchange.error is None and not exchange.released:
             exchange.connection.fail(exchange, HttpError(f"{exchange.connection.origin}: the response was closed"))
 

@@ -1,4 +1,4 @@
-"""A connection of the HTTP client, and the exchange of one request and its response over it."""
+"""A connection of the HTTP client, and the exchange of a request and its response over it."""
 
 import asyncio
 import select
@@ -11,9 +11,9 @@ from llm_gateway.http.errors import ConnectionCut, HttpError, MalformedResponse,
 if TYPE_CHECKING:
     from llm_gateway.http.wire import Origin
 
-# Up to this size head and body leave in one write, hence in one TLS record and one segment where they fit.
+# Bytes up to which head and body are written at once, and so share a TLS record and a segment if they fit.
 ONE_WRITE = 64 * 1024
-# How much of a body's rest is read so that its connection can be kept. What it saves is a TLS handshake.
+# How much of the rest of a body is read to keep its connection. It saves a TLS handshake.
 DRAIN_SECONDS = 1.0
 DRAIN_BYTES = 64 * 1024
 
@@ -31,57 +31,56 @@ class Owner(Protocol):
 
 
 class Exchange:
-    """One request and its response: what the parser has found, and the one task that waits for it.
+    """One request and its response: what the parser has read, and the one task that waits for it.
 
-    It outlives its turn on the connection: when the last byte has come the connection goes back to the pool at once,
-    and what is unread stays here.
+    When the last byte has come, the connection goes back to the pool at once. The unread part of the body stays here.
     """
 
     def __init__(self, connection: "Connection", head_only: bool, read_timeout: float, end: float) -> None:
         self.connection = connection
         self.head_only = head_only
         self.read_timeout = read_timeout
-        self.end = end  # of every wait, by the loop's clock
+        self.end = end  # the loop's time at which every wait ends
         self.started = False  # a byte of the response has come
         self.status = 0  # of the final head; 0 until it has come
         self.headers: dict[str, str] = {}
-        self.pieces: list[bytes] = []
+        self.parts: list[bytes] = []
         self.buffered = 0
         self.paused = False
         self.complete = False
-        self.released = False  # nobody reads it any more
+        self.released = False  # the rest of the body is not wanted
         self.error: HttpError | None = None
         self.waiter: asyncio.Future[None] | None = None
-        self.deadline = 0.0  # of the waiter, by the loop's clock
-        self.patience = 0.0  # the seconds it was given, for the message
+        self.deadline = 0.0  # the loop's time at which the waiter times out
+        self.timeout = 0.0  # the seconds that it was given, for the message
 
     async def next(self) -> bytes:
-        """What has come since the last call; b"" after the end."""
-        while not self.pieces:
+        """Wait for the next part of the body: all that has come since the last call, b"" after the end."""
+        while not self.parts:
             if self.error is not None:
                 raise self.error
             if self.complete:
                 return b""
             await self.wait(self.read_timeout)
-        pieces = self.pieces
-        piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
+        parts = self.parts
+        part = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
         self.buffered = 0
         if self.paused:
             self.paused = False
             if not self.complete and self.error is None:
                 self.connection.transport.resume_reading()
-        return piece
+        return part
 
     async def wait(self, seconds: float) -> None:
-        """Until the head, a piece of the body, its end or an error has come; a time-out comes as an error."""
+        """Wait until the head, a part of the body, its end or an error has come. A time-out is an error."""
         if self.waiter is not None:
             raise RuntimeError("two tasks read one response")
         connection = self.connection
         self.waiter = connection.loop.create_future()
         now = connection.loop.time()
         self.deadline = deadline = min(now + seconds, self.end)
-        self.patience = max(0.0, deadline - now)
+        self.timeout = max(0.0, deadline - now)
         timer = connection.timer
         if timer is None or timer.when() > deadline:
             connection.set_timer(deadline)
@@ -96,14 +95,14 @@ class Exchange:
             waiter.set_result(None)
 
     def timed_out(self) -> HttpError:
-        origin, seconds = self.connection.origin, round(self.patience, 3)
+        origin, seconds = self.connection.origin, round(self.timeout, 3)
         if self.status:
             return ReadTimeout(f"{origin}: no byte of the body for {seconds:g} s")
         return ResponseTimeout(f"{origin}: no response head within {seconds:g} s")
 
 
 class Connection(asyncio.Protocol):
-    """One connection: feeds what comes to the parser, whose callbacks (`on_…`) fill the exchange that is under way."""
+    """One connection. It feeds incoming bytes to the parser, whose callbacks (`on_…`) fill the current exchange."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, origin: "Origin", owner: Owner, max_head: int, max_buffer: int) -> None:
         self.loop = loop
@@ -119,20 +118,20 @@ class Connection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._headers: dict[str, str] = {}
         self._head_size = 0  # of the names and values of one header section
-        self._silent = 0  # bytes since the last one that belonged to a body
-        self._refused = ""  # why a callback stopped the parser
+        self._overhead = 0  # bytes since the last byte of a body
+        self._refused = ""  # why a callback has stopped the parser
         self._surplus = False  # something came after the end of the response
         self._keep_alive = False
         self._until_eof = False
 
     async def send(self, exchange: Exchange, head: bytes, body: bytes, response_timeout: float) -> None:
-        """Send the request; returns when the response's head has come."""
+        """Send the request and return when the head of the response has come."""
         transport = self.transport
         if transport.is_closing():
             raise ConnectionCut(f"{self.origin}: the connection was closed before the request was sent")
         self._exchange = exchange
         self._headers = {}
-        self._head_size = self._silent = 0
+        self._head_size = self._overhead = 0
         if not body:
             transport.write(head)
         elif len(body) <= ONE_WRITE:
@@ -150,11 +149,11 @@ class Connection(asyncio.Protocol):
             raise exchange.error
 
     def reusable(self) -> bool:
-        """Whether the server has left it open. The kernel is asked: after a freeze the loop may not have noticed yet."""
+        """Whether the server has kept it open. This asks the kernel: after a freeze the loop may not have noticed yet."""
         return not self.transport.is_closing() and not self._poll.poll(0)
 
     def drain(self, exchange: Exchange) -> None:
-        """Drop the rest of a body that nobody reads, for as long and as much as a new connection would cost."""
+        """Read and discard the rest of a body, within the time and size that a new connection would cost."""
         exchange.released = True
         exchange.buffered = 0
         exchange.deadline = self.loop.time() + DRAIN_SECONDS
@@ -164,7 +163,7 @@ class Connection(asyncio.Protocol):
         self.set_timer(exchange.deadline)
 
     def fail(self, exchange: Exchange, error: HttpError) -> None:
-        """End an unfinished exchange; its connection can't be used again."""
+        """End an unfinished exchange with an error and close the connection."""
         if exchange.error is None:
             exchange.error = error
         exchange.wake()
@@ -178,11 +177,11 @@ class Connection(asyncio.Protocol):
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
-        # Not close(): over TLS that waits for the server's goodbye.
+        # Not close(): over TLS that waits for the server's close_notify.
         self.transport.abort()
 
     def set_timer(self, when: float) -> None:
-        """One timer serves all waits: it is set again when it fires too early, so that most waits set none."""
+        """Set the one timer that all waits share. It is set again if it fires too early, so most waits set none."""
         if self.timer is not None:
             self.timer.cancel()
         self.timer = self.loop.call_at(when, self._on_timer)
@@ -207,7 +206,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         exchange = self._exchange
         if exchange is None:
-            self._owner.drop(self)  # nobody asked
+            self._owner.drop(self)  # no request is under way
             return
         exchange.started = True
         buffered = exchange.buffered
@@ -222,16 +221,16 @@ class Connection(asyncio.Protocol):
         if exchange.complete:
             self._finish(exchange)
         elif exchange.buffered != buffered:
-            self._silent = 0
+            self._overhead = 0
             exchange.wake()
             if exchange.buffered > self._max_buffer and not exchange.paused:
                 exchange.paused = True
                 self.transport.pause_reading()
         else:
-            # A header section, a trailer or a chunk's extension that never ends.
-            self._silent += len(data)
-            if self._silent > self._max_head:
-                reason = f"{self._silent:,} bytes of headers or chunk framing without an end"
+            # Perhaps a header section, a trailer or a chunk extension that never ends.
+            self._overhead += len(data)
+            if self._overhead > self._max_head:
+                reason = f"{self._overhead:,} bytes of headers or chunk framing without an end"
                 self.fail(exchange, MalformedResponse(f"{self.origin}: the response is malformed: {reason}"))
 
     def eof_received(self) -> None:
@@ -259,12 +258,12 @@ class Connection(asyncio.Protocol):
     def _finish(self, exchange: Exchange) -> None:
         exchange.wake()
         self._exchange = None
-        # A request that is still being written was answered early: the rest of it would stand before the next one.
+        # If the response came before the whole request was written, the rest of the request would precede the next one.
         if self._surplus or not self._keep_alive or self.transport.get_write_buffer_size():
             self.abort()
             return
         if exchange.head_only:
-            self._parser = HttpResponseParser(self)  # the old one waits for the body that HEAD has not
+            self._parser = HttpResponseParser(self)  # the old one waits for a body, which HEAD does not have
         self._owner.give(self)
 
     # The parser's side.
@@ -279,7 +278,7 @@ class Connection(asyncio.Protocol):
             self._refuse(f"its header section is larger than {self._max_head:,} bytes")
         headers = self._headers
         key = name.decode("latin-1").lower()
-        text = value.decode("latin-1").rstrip(" \t")  # the parser strips the front only
+        text = value.decode("latin-1").rstrip(" \t")  # the parser strips only the left side
         if key in headers:
             headers[key] = f"{headers[key]}, {text}"
         else:
@@ -290,10 +289,10 @@ class Connection(asyncio.Protocol):
         if exchange is None or exchange.complete:
             return
         status = self._parser.get_status_code()
-        headers, self._headers = self._headers, {}  # what comes from now on is an interim response's or a trailer
+        headers, self._headers = self._headers, {}  # later headers are of an interim response or a trailer
         self._head_size = 0
         if status < 102 and status != 100:
-            self._refuse(f"its status is {status}")  # nobody asked to switch protocols
+            self._refuse(f"its status is {status}")  # no request asks to switch protocols
         if status < 200:
             return
         exchange.status = status
@@ -305,14 +304,14 @@ class Connection(asyncio.Protocol):
             exchange.complete = True
         exchange.wake()
 
-    def on_body(self, piece: bytes) -> None:
+    def on_body(self, part: bytes) -> None:
         exchange = self._exchange
         if exchange is None or exchange.complete:
             self._surplus = True
             return
-        exchange.buffered += len(piece)
+        exchange.buffered += len(part)
         if not exchange.released:
-            exchange.pieces.append(piece)
+            exchange.parts.append(part)
         elif exchange.buffered > DRAIN_BYTES:
             self._refuse("its body goes on after its end")
 

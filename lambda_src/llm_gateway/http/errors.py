@@ -1,28 +1,28 @@
-"""How a call of the HTTP client fails: one exception for each way, so that a caller can tell what a retry is worth."""
+"""The ways in which a call of the HTTP client fails, one exception each: whether a retry helps depends on the way."""
 
 
 class HttpError(Exception):
-    """A call that failed. The text is one line with the origin in it, and neither a header's value nor the query."""
+    """A call failed. The text is one line with the origin in it; it holds no header value and no query."""
 
 
 class ConnectError(HttpError):
-    """No connection: refused, reset while connecting, or the name could not be resolved."""
+    """The connection was refused or reset, or the host name could not be resolved."""
 
 
 class ConnectTimeout(HttpError):
-    """No connection, the TLS handshake included, within `connect_timeout`."""
+    """There was no connection, with its TLS handshake, within `connect_timeout`."""
 
 
 class TlsError(HttpError):
-    """The handshake failed or the certificate is not to be trusted."""
+    """The handshake failed or the certificate is not trusted."""
 
 
 class ResponseTimeout(HttpError):
-    """No response head within `response_timeout`."""
+    """The head of the response did not come within `response_timeout`."""
 
 
 class ReadTimeout(HttpError):
-    """The body stood still for `read_timeout` while somebody waited for it."""
+    """No part of the body came within `read_timeout`."""
 
 
 class ConnectionCut(HttpError):
@@ -30,9 +30,9 @@ class ConnectionCut(HttpError):
 
 
 class MalformedResponse(HttpError):
-    """What came is not HTTP, or it is larger than a limit."""
+    """The response is not HTTP, or it is larger than a limit."""
 
 
 def one_line(error: Exception) -> str:
-    """An error's own words on one line."""
+    """The text of an error on one line."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Pool:
-    """The connections of one client: all of them, and the idle ones by origin, the youngest last."""
+    """The connections of one client: all of them, and the idle ones by origin, the most recently used last."""
 
     def __init__(self, idle_timeout: float, max_idle: int) -> None:
         self.closed = False
@@ -23,7 +23,7 @@ class Pool:
         self._sweeper: asyncio.TimerHandle | None = None
 
     def take(self, origin: "Origin") -> "Connection | None":
-        """The connection that was idle for the shortest time, which is the likeliest to be alive."""
+        """Return the connection that was idle for the shortest time, the most likely to be open; None if there is none."""
         idle = self._idle.get(origin)
         while idle:
             connection = idle.pop()
@@ -48,7 +48,7 @@ class Pool:
         self._all.add(connection)
 
     def drop(self, connection: "Connection") -> None:
-        """Take an idle connection out and close it."""
+        """Remove an idle connection and close it."""
         self._forget(connection)
         connection.abort()
 
@@ -78,7 +78,7 @@ class Pool:
             idle.remove(connection)
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Close what nobody has asked for in time, so that a quiet client holds no sockets."""
+        """Close the connections that were idle for too long, so that an idle client holds no sockets."""
         self._sweeper = None
         oldest = loop.time() - self._idle_timeout
         for origin, idle in list(self._idle.items()):

@@ -1,6 +1,6 @@
-"""Reads Server-Sent Events, cut anywhere. https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream"""
+"""Decode a stream of Server-Sent Events. https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream"""
 
-# The longest event that is waited for. A tool call's whole arguments may come in one.
+# The largest event, in bytes. One event may hold all arguments of a tool call.
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 
 
@@ -9,30 +9,30 @@ class SseError(ValueError):
 
 
 class SseDecoder:
-    """Gives each event's data as it is complete; names, ids, retry times and comments are left out.
+    """Decodes the data of events, fed in parts that may be cut anywhere. Names, ids, retry times and comments are ignored.
 
-    Lines end with LF or CRLF; no provider sends CR alone, which the standard allows too.
+    Lines end with LF or CRLF. The standard allows CR alone too, but no provider sends it.
     """
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._tail = b""  # the last bytes of them: an event's end is seen without joining them all
+        self._parts: list[bytes] = []
+        self._tail = b""  # their last bytes: the end of an event is found without joining all parts
         self._size = 0
 
-    def feed(self, piece: bytes) -> list[bytes]:
-        """The data of the events that this piece completes. Raises `SseError` for an event that never ends."""
-        self._size += len(piece)
-        if b"\n" not in piece:
-            return self._keep(piece)
-        if self._pieces:
-            seam = self._tail + piece
+    def feed(self, part: bytes) -> list[bytes]:
+        """Return the data of each event that this part completes. Raises `SseError` for an event that is too large."""
+        self._size += len(part)
+        if b"\n" not in part:
+            return self._keep(part)
+        if self._parts:
+            seam = self._tail + part
             if b"\n\n" not in seam and b"\n\r\n" not in seam:
-                return self._keep(piece)
-            piece = b"".join((*self._pieces, piece))
-            self._pieces.clear()
-        if b"\r" in piece:
-            piece = piece.replace(b"\r\n", b"\n")  # one that is cut between the two stays, and meets its LF with the next piece
-        *events, rest = piece.split(b"\n\n")
+                return self._keep(part)
+            part = b"".join((*self._parts, part))
+            self._parts.clear()
+        if b"\r" in part:
+            part = part.replace(b"\r\n", b"\n")  # a CR at the end waits for the LF of the next part
+        *events, rest = part.split(b"\n\n")
         self._size = len(rest)
         self._tail = b""
         found: list[bytes] = []
@@ -46,16 +46,16 @@ class SseDecoder:
         return found
 
     def end(self) -> list[bytes]:
-        """The data of an event whose empty line did not come before the stream's end: it may be whole."""
-        rest = b"".join(self._pieces).replace(b"\r\n", b"\n")
-        self._pieces.clear()
+        """Return the data of a last event without the empty line that ends it. It may be complete."""
+        rest = b"".join(self._parts).replace(b"\r\n", b"\n")
+        self._parts.clear()
         return [data] if (data := _data(rest)) else []
 
-    def _keep(self, piece: bytes) -> list[bytes]:
+    def _keep(self, part: bytes) -> list[bytes]:
         if self._size > MAX_EVENT_BYTES:
             raise SseError(f"an event is larger than {MAX_EVENT_BYTES:,} bytes")
-        self._pieces.append(piece)
-        self._tail = (self._tail + piece)[-2:]
+        self._parts.append(part)
+        self._tail = (self._tail + part)[-2:]
         return []
 
 

@@ -1,4 +1,4 @@
-"""What the HTTP client writes: a URL taken apart, and the head of a request."""
+"""Parsed URLs and the head of a request, as the HTTP client writes it."""
 
 import re
 from collections.abc import Sequence
@@ -16,16 +16,16 @@ class Origin(NamedTuple):
         return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
 
-class Target(NamedTuple):
-    """A URL, taken apart once."""
+class ParsedUrl(NamedTuple):
+    """A URL in the parts that a request needs."""
 
     origin: Origin
-    path: str  # with the query: what the request line carries
-    host: str  # the Host header
+    path: str  # with the query, as in the request line
+    host: str  # the value of the Host header
 
 
-def parse_url(url: str) -> Target:
-    """Take a URL apart. `urlsplit` silently drops line ends, so they are looked for first."""
+def parse_url(url: str) -> ParsedUrl:
+    """Parse a URL. Raises `ValueError`. `urlsplit` silently drops line ends, so they are checked first."""
     if _NOT_IN_A_URL.search(url):
         raise ValueError("url: it has a space, a control character or a character outside ASCII; percent-encode it")
     parts = urlsplit(url)
@@ -34,21 +34,24 @@ def parse_url(url: str) -> Target:
     if "@" in parts.netloc:
         raise ValueError("url: it carries a user name or a password; send them as a header")
     tls = parts.scheme == "https"
-    usual = 443 if tls else 80
-    origin = Origin(tls, parts.hostname, usual if parts.port is None else parts.port)
+    default_port = 443 if tls else 80
+    origin = Origin(tls, parts.hostname, default_port if parts.port is None else parts.port)
     host = f"[{origin.host}]" if ":" in origin.host else origin.host
     path = parts.path or "/"
     if parts.query:
         path = f"{path}?{parts.query}"
-    return Target(origin, path, host if origin.port == usual else f"{host}:{origin.port}")
+    return ParsedUrl(origin, path, host if origin.port == default_port else f"{host}:{origin.port}")
 
 
 _NOT_IN_A_URL = re.compile(r"[^\x21-\x7e]")
 
 
-def request_head(method: str, target: Target, headers: Sequence[tuple[str, str]], body: bytes) -> bytes:
-    """The request line and the header section. One count over the text finds every line end that does not belong."""
-    lines = [f"{method} {target.path} HTTP/1.1"]
+def request_head(method: str, url: ParsedUrl, headers: Sequence[tuple[str, str]], body: bytes) -> bytes:
+    """Return the request line and the header section. Raises `ValueError` for what must not be sent.
+
+    A line end within a header is found by counting the line ends of the whole text.
+    """
+    lines = [f"{method} {url.path} HTTP/1.1"]
     host = length = False
     for name, value in headers:
         key = name.lower()
@@ -62,7 +65,7 @@ def request_head(method: str, target: Target, headers: Sequence[tuple[str, str]]
             raise ValueError("transfer-encoding: the body is sent with a content-length; leave the header out")
         lines.append(f"{name}: {value}")
     if not host:
-        lines.append(f"host: {target.host}")
+        lines.append(f"host: {url.host}")
     if not length and (body or method not in ("GET", "HEAD", "DELETE", "OPTIONS")):
         lines.append(f"content-length: {len(body)}")
     ends = len(lines) + 1

@@ -1,7 +1,7 @@
-"""Who calls: the caller, and the credentials that a request carries.
+"""The caller, and the credentials that a request carries.
 
-A key is a random string of 128 bits or more, so its plain SHA-256 is safe to store: there is nothing to guess. The authorizer
-turns a key into a `Caller`; every transport hands that `Caller` to the pipeline.
+A key is a random string of 128 bits or more, so storing its plain SHA-256 is safe: nobody can guess it. The authorizer turns a
+key into a `Caller`, and every transport passes that `Caller` to the pipeline.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import msgspec
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """`key` is the key's name, never its value. `models` are the aliases allowed; empty: all."""
+    """Who calls. `key` is the name of the API key, never its value. `models` are the aliases allowed; empty: all."""
 
     tenant: str
     key: str
@@ -22,21 +22,18 @@ ANONYMOUS = Caller(tenant="anonymous", key="")
 
 
 def key_hash(key: str) -> str:
-    """How a key is stored and looked up: the SHA-256 of its UTF-8 bytes, in hex."""
+    """Return the SHA-256 of a key's UTF-8 bytes in hex. Keys are stored and looked up by it."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def presented_key(headers: Mapping[str, str]) -> str | None:
-    """The key that a request carries, as ``Authorization: Bearer`` or ``x-api-key``; header names in any case.
-
-    The first of the two that is there counts.
-    """
+    """Return the API key of a request: ``Authorization: Bearer``, else ``x-api-key``. Header names may be in any case."""
     lower = {name.lower(): value for name, value in headers.items()}
     return presented_token(lower) or lower.get("x-api-key", "").strip() or None
 
 
 def presented_token(headers: Mapping[str, str]) -> str | None:
-    """The token of ``Authorization: Bearer``; header names in any case."""
+    """Return the token of ``Authorization: Bearer``. Header names may be in any case."""
     value = next((value for name, value in headers.items() if name.lower() == "authorization"), "")
     scheme, _, token = value.partition(" ")
     return (token.strip() or None) if scheme.lower() == "bearer" else None

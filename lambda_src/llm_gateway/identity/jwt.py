@@ -1,8 +1,8 @@
 """JSON Web Tokens of an OpenID Connect issuer, signed with RS256.
 
-RS256 is what every OpenID Connect provider must support (OpenID Connect Core 1.0, section 15.1), and verifying it needs no
-more than a power and a comparison (RFC 8017, section 8.2.2): no secret is in play, and the padding is compared whole, not
-parsed. That saves the bundle a cryptography library of its own size.
+Every OpenID Connect provider must support RS256 (OpenID Connect Core 1.0, section 15.1). Verifying it needs only a modular
+power and a comparison (RFC 8017, section 8.2.2): there is no secret, and the padding is compared as a whole, not parsed. So the
+bundle needs no cryptography library, which would double its size.
 """
 
 import base64
@@ -16,23 +16,23 @@ import msgspec
 from llm_gateway.http.client import HttpClient
 from llm_gateway.identity.caller import Caller
 
-# Seconds that an issuer's keys are trusted, and seconds between two readings for a key that is not among them.
-_TRUST_SECONDS = 3600.0
+# Seconds that the issuer's keys are cached, and seconds before they are read again for an unknown key id.
+_CACHE_SECONDS = 3600.0
 _RETRY_SECONDS = 60.0
-# Seconds that the issuer's clock may be off.
+# Seconds that the issuer's clock may differ from this one.
 _LEEWAY_SECONDS = 60.0
-# Bits of a key; less is not safe. https://www.rfc-editor.org/rfc/rfc7518#section-3.3
-_LEAST_BITS = 2048
-# DER of DigestInfo for SHA-256, before the digest. https://www.rfc-editor.org/rfc/rfc8017#section-9.2
+# The smallest key in bits that is safe. https://www.rfc-editor.org/rfc/rfc7518#section-3.3
+_MIN_KEY_BITS = 2048
+# The DER encoding of DigestInfo for SHA-256, without the digest. https://www.rfc-editor.org/rfc/rfc8017#section-9.2
 _SHA256_PREFIX = bytes.fromhex("3031300d060960864801650304020105000420")
 
 
 class IssuerError(Exception):
-    """The issuer's keys cannot be read: no token can be judged."""
+    """The issuer's keys cannot be read, so no token can be verified."""
 
 
 class TokenVerifier:
-    """Judges tokens by the keys that their issuer publishes. `clock` gives seconds since the epoch."""
+    """Verifies tokens with the keys that their issuer publishes. `clock` returns seconds since the epoch."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class TokenVerifier:
         self._read_at = float("-inf")
 
     async def caller(self, token: str) -> Caller | None:
-        """Whose token it is; None for one that is not valid here and now. Raises `IssuerError` and `http_client.HttpError`."""
+        """Return the caller of a token, None if it is not valid. Raises `IssuerError` or `HttpError`."""
         parts = token.split(".")
         if len(parts) != 3:
             return None
@@ -68,9 +68,9 @@ class TokenVerifier:
         key = await self._key(str(header.get("kid", "")))
         if key is None or not _signed(f"{parts[0]}.{parts[1]}".encode(), signature, key):
             return None
-        return self._judged(claims)
+        return self._caller_of(claims)
 
-    def _judged(self, claims: dict[str, Any]) -> Caller | None:
+    def _caller_of(self, claims: dict[str, Any]) -> Caller | None:
         now = self._clock()
         audience = claims.get("aud")
         audiences = cast("list[Any]", audience) if isinstance(audience, list) else [audience]
@@ -89,7 +89,7 @@ class TokenVerifier:
         if not self._models_claim:
             return Caller(tenant=tenant, key=str(claims.get("sub", tenant)))
         models = claims.get(self._models_claim)
-        if isinstance(models, str):  # as a scope: names with spaces between
+        if isinstance(models, str):  # names with spaces between, as in "scope"
             models = models.split()
         if not isinstance(models, list) or not models:
             return None  # an empty list would mean all
@@ -97,9 +97,9 @@ class TokenVerifier:
         return Caller(tenant=tenant, key=str(claims.get("sub", tenant)), models=names)
 
     async def _key(self, identifier: str) -> tuple[int, int] | None:
-        """The issuer's key of that id, read again where it is not known or was read long ago."""
+        """Return the issuer's key with that id. The keys are read again if they are old or the id is unknown."""
         age = self._clock() - self._read_at
-        if age > _TRUST_SECONDS or (identifier not in self._keys and age > _RETRY_SECONDS):
+        if age > _CACHE_SECONDS or (identifier not in self._keys and age > _RETRY_SECONDS):
             discovery = await self._get(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
             if discovery.get("issuer") != self._issuer:
                 raise IssuerError(f"the discovery document is of {discovery.get('issuer')!r}, not of {self._issuer!r}")
@@ -120,19 +120,19 @@ class TokenVerifier:
 
 
 def _rsa_keys(document: dict[str, Any]) -> dict[str, tuple[int, int]]:
-    """The modulus and exponent of each RSA signing key, by its id."""
+    """Return the modulus and exponent of each RSA signing key by its id."""
     keys: dict[str, tuple[int, int]] = {}
     for key in document.get("keys", []):
         if key.get("kty") != "RSA" or key.get("use", "sig") != "sig" or key.get("alg", "RS256") != "RS256":
             continue
         modulus, exponent = int.from_bytes(_bytes(key["n"])), int.from_bytes(_bytes(key["e"]))
-        if modulus.bit_length() >= _LEAST_BITS and exponent > 1 and exponent % 2:
+        if modulus.bit_length() >= _MIN_KEY_BITS and exponent > 1 and exponent % 2:
             keys[str(key.get("kid", ""))] = (modulus, exponent)
     return keys
 
 
 def _signed(message: bytes, signature: bytes, key: tuple[int, int]) -> bool:
-    """RSASSA-PKCS1-v1_5 verification with SHA-256, by comparing the whole encoded message."""
+    """Verify an RSASSA-PKCS1-v1_5 signature with SHA-256 by comparing the whole encoded message."""
     modulus, exponent = key
     length = (modulus.bit_length() + 7) // 8
     number = int.from_bytes(signature)
@@ -148,5 +148,5 @@ def _object(part: str) -> dict[str, Any]:
 
 
 def _bytes(part: str) -> bytes:
-    """Base64url without padding. Raises ValueError."""
+    """Decode Base64url without padding. Raises `ValueError`."""
     return base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)

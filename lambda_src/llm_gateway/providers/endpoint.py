@@ -56,4 +56,4 @@ class EndpointProvider:
         """A refusal's body without the key, which the provider may repeat."""
         if status == 401:
             self._secrets.forget(self._secret_arn)  # it may have been replaced
-        return self._secrets.without(self._secret_arn, body)
+        return self._secrets.redact(self._secret_arn, body)

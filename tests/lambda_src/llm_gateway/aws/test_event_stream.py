@@ -233,10 +233,10 @@ def test_work_grows_with_the_bytes() -> None:
 
 
 def test_known_header_blocks_are_bounded() -> None:
-    for number in range(3 * event_stream.KNOWN_BLOCKS):
+    for number in range(3 * event_stream.CACHED_BLOCKS):
         data = framed(block([text("error-message", str(number))]))
         assert decoded([data]) == [({"error-message": str(number)}, b"")]
-        assert len(event_stream._known) <= event_stream.KNOWN_BLOCKS
-    long = block([text("error-message", "x" * event_stream.KNOWN_BLOCK)])
+        assert len(event_stream._cache) <= event_stream.CACHED_BLOCKS
+    long = block([text("error-message", "x" * event_stream.CACHED_BLOCK_BYTES)])
     assert decoded([framed(long)]) == botocores(framed(long))
-    assert long not in event_stream._known
+    assert long not in event_stream._cache

@@ -209,9 +209,9 @@ def test_key_is_derived_once_a_day() -> None:
 def test_known_paths_are_bounded() -> None:
     signer = Signer(ACCESS_KEY, SECRET_KEY, None, "us-east-1", "service")
     first = signer.sign("POST", HOST, "/0", [], b"", MOMENT)
-    for number in range(3 * sigv4.KNOWN_PATHS):
+    for number in range(3 * sigv4.CACHED_PATHS):
         signer.sign("POST", HOST, f"/{number}", [], b"", MOMENT)
-        assert len(signer._paths) <= sigv4.KNOWN_PATHS
+        assert len(signer._paths) <= sigv4.CACHED_PATHS
     assert signer.sign("POST", HOST, "/0", [], b"", MOMENT) == first
 
 

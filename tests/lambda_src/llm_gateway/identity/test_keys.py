@@ -74,7 +74,7 @@ async def test_what_is_remembered_is_bounded(monkeypatch) -> None:
     known, _ = store(table)
     for name in "abcdef":
         await known.find(name)
-    assert len(known._known) == 3
+    assert len(known._cache) == 3
     table.asked.clear()
     for name in "defa":
         await known.find(name)
