@@ -102,7 +102,9 @@ class Application:
     # One method an operation.
 
     async def _chat(self, call: Call) -> None:
-        await self._whole(call, *await chat_api.whole(self._answer(call, chat_api.parse(call.body, stream=False))))
+        await self._respond_complete(
+            call, *await chat_api.render_complete(self._answer(call, chat_api.parse(call.body, stream=False)))
+        )
 
     async def _chat_stream(self, call: Call) -> None:
         request = chat_api.parse(call.body, stream=True)
@@ -114,7 +116,7 @@ class Application:
         if request.stream:
             await self._stream(call, events, openai_chat.Events(call.request_id, include_usage))
         else:
-            await self._whole(call, *await openai_chat.whole(events))
+            await self._respond_complete(call, *await openai_chat.render_complete(events))
 
     async def _models(self, call: Call) -> None:
         names = allowed_models(call.caller, self._gateway.routes)
@@ -133,7 +135,7 @@ class Application:
 
     # The two ways to respond.
 
-    async def _whole(self, call: Call, start: Start, body: bytes) -> None:
+    async def _respond_complete(self, call: Call, start: Start, body: bytes) -> None:
         await self._respond(call.send, call.request_id, 200, body, routing_headers(start))
 
     async def _respond(
