@@ -14,15 +14,15 @@ from llm_gateway import environment
 from llm_gateway.http.client import HttpClient
 from llm_gateway.identity.caller import Caller, key_hash, presented_key, presented_token
 
-# Gives the credentials that a request carries and whose they are; None where they are missing or wrong.
+# Returns the credentials of a request and their caller, None if the credentials are missing or wrong.
 Check = Callable[[Mapping[str, str]], Awaitable[tuple[str, Caller] | None]]
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """The policy and context of a known caller.
+    """Return the policy and the context of a known caller.
 
-    Raises the one exception text that API Gateway answers 401 for, where the credentials are missing or wrong; anything else
-    that goes wrong (the table or the issuer's keys cannot be read) is a 500 there, never a yes.
+    If the credentials are missing or wrong, it raises the one exception text for which API Gateway answers 401. For any other
+    exception (the table or the issuer's keys cannot be read) API Gateway answers 500.
     """
     known = _loop.run_until_complete(_check(event.get("headers") or {}))
     if known is None:
@@ -32,8 +32,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
 
 def _allow(credentials: str, caller: Caller, method_arn: str) -> dict[str, Any]:
-    # arn:aws:execute-api:region:account:api/stage/METHOD/path: the policy covers the stage, for a cached answer serves
-    # every route of it.
+    # arn:aws:execute-api:region:account:api/stage/METHOD/path. The policy covers the whole stage, for API Gateway caches it for
+    # all routes.
     stage = "/".join(method_arn.split("/")[:2])
     answer: dict[str, Any] = {
         "principalId": caller.key,
@@ -44,7 +44,7 @@ def _allow(credentials: str, caller: Caller, method_arn: str) -> dict[str, Any]:
         "context": caller_context(caller),
     }
     if os.environ[environment.AUTHORIZATION] == "api_key":
-        answer["usageIdentifierKey"] = credentials  # what its usage plan counts
+        answer["usageIdentifierKey"] = credentials  # the usage plan counts requests by it
     return answer
 
 
@@ -83,6 +83,6 @@ def _check_tokens() -> Check:
     return check
 
 
-# Made when the environment starts, so that a wrong set-up is an error there. One loop serves every event, for its connections.
+# Made when the environment starts, so that a wrong configuration fails there. One loop serves all events and keeps connections.
 _loop = asyncio.new_event_loop()
 _check = _check_tokens() if os.environ[environment.AUTHORIZATION] == "jwt" else _check_keys()

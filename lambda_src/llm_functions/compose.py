@@ -1,4 +1,4 @@
-"""How a deployment's gateway is put together: its routes, its providers, what they call with."""
+"""Builds the gateway of a deployment: its routes, its providers and their clients."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from llm_gateway.routes import BEDROCK, MOCK, ROUTES_FILE, Endpoint, load
 
 
 def gateway() -> Gateway:
-    """The gateway as the deployed archive and the environment configure it."""
+    """Return the gateway that the deployed archive and the environment configure."""
     routes = load(Path(os.environ["LAMBDA_TASK_ROOT"]) / ROUTES_FILE)
     return Gateway(routes, Router(providers(routes.endpoints, HttpClient())))
 

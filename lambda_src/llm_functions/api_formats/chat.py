@@ -1,4 +1,4 @@
-"""The dialect of /chat and /chat/stream: one message in, one answer out."""
+"""The API format of /chat and /chat/stream: one message in, one answer out."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -19,7 +19,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def parse(body: Mapping[str, Any], *, stream: bool) -> ChatRequest:
-    """The request that a body asks for. Raises `GatewayError` 400 that names every field that is wrong."""
+    """Parse a request's body. Raises the error 400, which names every field that is wrong."""
     fields = Fields(body)
     message = _message(fields)
     model = fields.string("model")
@@ -65,7 +65,7 @@ def _turn(turn: Fields) -> Message:
 
 
 async def render_complete(batches: AsyncIterator[list[Event]]) -> tuple[Start, bytes]:
-    """The whole answer as JSON, and what began it."""
+    """Return the event that begins the answer, and the complete answer as JSON."""
     text: list[str] = []
     reasoning: list[str] = []
     answer: dict[str, Any] = {}
@@ -73,10 +73,10 @@ async def render_complete(batches: AsyncIterator[list[Event]]) -> tuple[Start, b
     async for batch in batches:
         for event in batch:
             match event:
-                case Delta(text=piece):
-                    text.append(piece)
-                case Reasoning(text=piece):
-                    reasoning.append(piece)
+                case Delta(text=part):
+                    text.append(part)
+                case Reasoning(text=part):
+                    reasoning.append(part)
                 case Start():
                     start = event
                     answer = {"message": "", "model": event.model, "request_id": event.request_id}
@@ -94,19 +94,19 @@ async def render_complete(batches: AsyncIterator[list[Event]]) -> tuple[Start, b
     return start, _encode(answer)
 
 
-class Events:
-    """The answer as Server-Sent Events, each with the next id from 1."""
+class StreamRenderer:
+    """Renders the answer as Server-Sent Events, with ids from 1."""
 
     def __init__(self, request_id: str) -> None:
         self._request_id = request_id
         self._id = 0
 
     def opening(self) -> bytes:
-        """What stands first: how long a client waits before it reconnects, in milliseconds."""
+        """The first line: the milliseconds that a client waits before it reconnects."""
         return b"retry: 3000\n\n"
 
     def events(self, batch: list[Event]) -> bytes:
-        # An event's data carries its own type: {"type":"delta","text":"…"}. Most events are deltas, hence their own way.
+        # The data of an event holds its type too: {"type":"delta","text":"…"}. Most events are deltas: they have a fast path.
         return b"".join(
             [
                 self._delta(event.text) if type(event) is Delta else self._frame(event.__struct_config__.tag, _encode(event))  # pyright: ignore[reportArgumentType]

@@ -1,4 +1,4 @@
-"""Reading a JSON object field by field, so that every mistake in it is told at once."""
+"""Reads a JSON object field by field and collects its problems, so that all of them are reported at once."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -7,9 +7,9 @@ from llm_gateway.errors import Problem, invalid_request
 
 
 class Fields:
-    """A JSON object's fields. A field that is wrong becomes a `Problem`; `finish` raises them all.
+    """The fields of a JSON object. Each field that is wrong becomes a `Problem`; `finish` raises all of them.
 
-    `null` counts as not given. `place` is what stands before the field's name in an error, such as ``tools[0].``.
+    `null` counts as not given. `place` precedes the name of a field in an error, such as ``tools[0].``.
     """
 
     def __init__(self, value: Mapping[str, Any], place: str = "", problems: list[Problem] | None = None) -> None:
@@ -20,7 +20,7 @@ class Fields:
 
     @property
     def place(self) -> str:
-        """Where the object stands, without the dot that its fields' names have before them."""
+        """Where the object is, without the dot at the end."""
         return self._place.removesuffix(".")
 
     def wrong(self, name: str, message: str) -> None:
@@ -51,7 +51,7 @@ class Fields:
         if value is None:
             return None
         bounds = f"at least {low}" if high is None else f"between {low} and {high}"
-        if isinstance(value, float) and value.is_integer():  # JSON has one kind of number, and 5.0 is a whole one
+        if isinstance(value, float) and value.is_integer():  # JSON has only one type of number, and 5.0 is a whole one
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             self.wrong(name, f"must be a whole number {bounds}, not {kind(value)}")
@@ -84,7 +84,7 @@ class Fields:
         return value
 
     def strings(self, name: str, most: int) -> tuple[str, ...]:
-        """A string, or a list of them; none may be empty."""
+        """Return a string or a list of strings as a tuple. None of them may be empty."""
         value = self.any(name)
         if value is None:
             return ()
@@ -98,7 +98,7 @@ class Fields:
         return tuple(values)
 
     def objects(self, name: str) -> list["Fields"]:
-        """A list of objects, each as `Fields` that report to this one."""
+        """Return the objects of a list, each as `Fields` whose problems are collected here."""
         value = self.any(name)
         if value is None:
             return []
@@ -123,7 +123,7 @@ class Fields:
         return Fields(value, f"{self._place}{name}.", self.problems)  # pyright: ignore[reportUnknownArgumentType]
 
     def no_others(self) -> None:
-        """Every field that was not asked for is a mistake."""
+        """Report each field that was not read as unknown."""
         for name in self._value:
             if name not in self._known:
                 import difflib
@@ -138,7 +138,7 @@ class Fields:
 
 
 def kind(value: Any) -> str:
-    """A JSON value's type in JSON's words."""
+    """Return the type of a JSON value in JSON's terms."""
     match value:
         case None:
             return "null"

@@ -1,7 +1,7 @@
-"""The dialect of OpenAI's chat completions.
+"""The API format of OpenAI's chat completions.
 
 https://platform.openai.com/docs/api-reference/chat
-Reasoning travels as ``reasoning_content``, as DeepSeek's API and vLLM name it.
+Reasoning is in the field ``reasoning_content``, as in DeepSeek's API and vLLM.
 """
 
 import time
@@ -15,8 +15,8 @@ from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Event, Reasoning, Start, StopReason, ToolCall, ToolCallDelta, Usage
 from llm_gateway.request import ChatRequest, Message, Sampling, Tool, ToolChoice, ToolUse
 
-# Where the caller names no bound. OpenAI's own default is the model's bound, which a caller of a paid model rarely wants
-# and which some providers reserve from the quota up front.
+# Where the caller names no limit. OpenAI's default is the model's limit. A caller who pays rarely wants that many tokens, and
+# some providers subtract them from the quota in advance.
 DEFAULTS = Sampling(max_tokens=4000)
 STOP_LIMIT = 4
 
@@ -29,7 +29,7 @@ FINISH_REASONS: dict[StopReason, str] = {
     "content_filtered": "content_filter",
 }
 
-# Parameters that change an answer and that the models here have no equal for, with the value that means "as usual".
+# Parameters that would change an answer and that the models here do not have, with the values that change nothing.
 NEUTRAL: dict[str, tuple[Any, ...]] = {
     "n": (1,),
     "frequency_penalty": (0,),
@@ -42,16 +42,16 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "service_tier": ("auto", "default"),
     "store": (False,),
 }
-# What describes a call without changing its answer.
+# Parameters that describe a request without changing its answer.
 DESCRIPTIVE = ("user", "metadata", "safety_identifier", "prompt_cache_key")
 
 _encode = msgspec.json.Encoder().encode
 
 
 def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
-    """The request that a body asks for, and whether its stream ends with the usage.
+    """Parse a request's body. Returns the request, and whether its stream ends with the usage.
 
-    Raises `GatewayError` 400 that names every field that is wrong.
+    Raises the error 400, which names every field that is wrong.
     """
     fields = Fields(body)
     model = fields.string("model", required=True)
@@ -81,7 +81,7 @@ def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
     )
     for name, neutral in NEUTRAL.items():
         value = fields.any(name)
-        if value is not None and not any(_same(value, usual) for usual in neutral):
+        if value is not None and not any(_equal(value, each) for each in neutral):
             fields.wrong(name, f"only {_encode(neutral[0]).decode()} is possible with these models; leave it out")
     for name in DESCRIPTIVE:
         fields.any(name)
@@ -90,9 +90,9 @@ def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
     return request, include_usage
 
 
-def _same(value: Any, usual: Any) -> bool:
-    """Whether a JSON value is the usual one; in Python, true equals 1."""
-    return isinstance(value, bool) == isinstance(usual, bool) and value == usual
+def _equal(value: Any, other: Any) -> bool:
+    """Whether two JSON values are equal. In Python, true equals 1."""
+    return isinstance(value, bool) == isinstance(other, bool) and value == other
 
 
 def _max_tokens(fields: Fields) -> int | None:
@@ -126,7 +126,7 @@ def _include_usage(fields: Fields, stream: bool) -> bool:
 
 
 def _conversation(fields: Fields) -> tuple[str | None, str, tuple[Message, ...]]:
-    """The system text (all system and developer messages, in order), where it begins, and the turns."""
+    """Return the system text (all system and developer messages in order), its first place, and the other messages."""
     if not fields.has("messages"):
         fields.any("messages")
         fields.wrong("messages", "is required, a list of messages")
@@ -144,10 +144,10 @@ def _conversation(fields: Fields) -> tuple[str | None, str, tuple[Message, ...]]
             case "user":
                 turns.append(Message(role="user", text=text, place=message.place))
             case "assistant":
-                # What an SDK sends back of an earlier answer, besides its text and calls.
+                # Fields of an earlier answer that an SDK sends back, besides its text and calls.
                 for name in ("refusal", "annotations", "audio", "function_call"):
                     message.any(name)
-                calls = tuple(_earlier_call(call) for call in message.objects("tool_calls"))
+                calls = tuple(_tool_use(call) for call in message.objects("tool_calls"))
                 reasoning = message.string("reasoning_content") or ""
                 turns.append(Message(role="assistant", text=text, tool_calls=calls, reasoning=reasoning, place=message.place))
             case "tool":
@@ -163,7 +163,7 @@ def _conversation(fields: Fields) -> tuple[str | None, str, tuple[Message, ...]]
 
 
 def _text(message: Fields) -> str:
-    """A message's content: a string, or a list of text parts."""
+    """Return the text of a message, whose content is a string or a list of text parts."""
     content = message.any("content")
     if content is None or isinstance(content, str):
         return content or ""
@@ -180,7 +180,7 @@ def _text(message: Fields) -> str:
     return "".join(texts)
 
 
-def _earlier_call(call: Fields) -> ToolUse:
+def _tool_use(call: Fields) -> ToolUse:
     identifier = call.string("id", required=True)
     call.any("type")
     name, arguments = "", {}
@@ -198,7 +198,7 @@ def _earlier_call(call: Fields) -> ToolUse:
     return ToolUse(id=identifier or "", name=name, arguments=arguments)
 
 
-# Levels of a tool's JSON. What could be read could still be too deep to be written, where more of the stack is in use.
+# Levels of a tool's JSON. JSON that could be decoded may still be too deep to encode, when more of the stack is in use.
 MAX_NESTING = 100
 
 
@@ -278,14 +278,14 @@ async def render_complete(batches: AsyncIterator[list[Event]]) -> tuple[Start, b
     async for batch in batches:
         for event in batch:
             match event:
-                case Delta(text=piece):
-                    text.append(piece)
-                case Reasoning(text=piece):
-                    reasoning.append(piece)
+                case Delta(text=part):
+                    text.append(part)
+                case Reasoning(text=part):
+                    reasoning.append(part)
                 case ToolCall(id=identifier, name=name):
                     calls.append({"id": identifier, "type": "function", "function": {"name": name, "arguments": ""}})
-                case ToolCallDelta(index=index, arguments=piece):
-                    calls[index]["function"]["arguments"] += piece
+                case ToolCallDelta(index=index, arguments=part):
+                    calls[index]["function"]["arguments"] += part
                 case Start():
                     start = event
                     answer = _head(event.request_id, event.model, "chat.completion")
@@ -303,15 +303,15 @@ async def render_complete(batches: AsyncIterator[list[Event]]) -> tuple[Start, b
     return start, _encode(answer)
 
 
-class Events:
-    """The answer as the stream that OpenAI's SDKs read: chunks as data lines, ``[DONE]`` at the end."""
+class StreamRenderer:
+    """Renders the answer as the stream that OpenAI's SDKs read: chunks as data lines, ``[DONE]`` at the end."""
 
     def __init__(self, request_id: str, include_usage: bool) -> None:
         self._request_id = request_id
         self._include_usage = include_usage
         self._head: dict[str, Any] = {}
         self._usage: Usage | None = None
-        self._before = self._after = b""  # what stands around a delta's text
+        self._before = self._after = b""  # a chunk's bytes before and after a delta's text
 
     def opening(self) -> bytes:
         return b""
@@ -321,21 +321,21 @@ class Events:
 
     def _event(self, event: Event) -> bytes:
         match event:
-            case Delta(text=piece):  # first, and its own way: most events are deltas
-                return self._before + _encode(piece) + self._after
+            case Delta(text=part):  # first, and with a fast path: most events are deltas
+                return self._before + _encode(part) + self._after
             case Start(request_id=request_id, model=model):
                 self._head = _head(request_id, model, "chat.completion.chunk")
                 self._before, self._after = self._chunk({"content": _MARK}).split(_encode(_MARK))
                 return self._chunk({"role": "assistant", "content": ""})
-            case Reasoning(text=piece):
-                return self._chunk({"reasoning_content": piece})
+            case Reasoning(text=part):
+                return self._chunk({"reasoning_content": part})
             case ToolCall(index=index, id=identifier, name=name):
                 function = {"name": name, "arguments": ""}
                 return self._chunk(
                     {"tool_calls": [{"index": index, "id": identifier, "type": "function", "function": function}]}
                 )
-            case ToolCallDelta(index=index, arguments=piece):
-                return self._chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
+            case ToolCallDelta(index=index, arguments=part):
+                return self._chunk({"tool_calls": [{"index": index, "function": {"arguments": part}}]})
             case Usage():
                 self._usage = event
                 return b""
@@ -356,7 +356,7 @@ class Events:
         return _data({**self._head, "choices": [choice]})
 
 
-# It stands nowhere else in a chunk: control characters are no part of a model's name or a request's id.
+# It is nowhere else in a chunk: the name of a model and the id of a request hold no control characters.
 _MARK = "\x00"
 
 

@@ -12,7 +12,7 @@ def main() -> None:
     from llm_functions.http.server import config
 
     server = uvicorn.Server(config(Application(gateway())))
-    # What is there now lives as long as the process, and an answer leaves no cycles behind: look for them seldom.
+    # All objects so far live as long as the process, and an answer leaves no cycles behind: collect seldom.
     gc.freeze()
     gc.set_threshold(50_000)
     server.run()

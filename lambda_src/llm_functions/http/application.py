@@ -1,8 +1,8 @@
-"""The ASGI application: every operation over HTTP, complete and as Server-Sent Events.
+"""The ASGI application: every operation over HTTP, with complete answers and with Server-Sent Events.
 
-On Lambda the Web Adapter turns invocations into its requests and streams its responses;
-nothing here knows of that but two headers, which the adapter sets anew on every request: ``x-amzn-request-context`` (API
-Gateway's, with what the authorizer found) and ``x-amzn-lambda-context`` (with the invocation's deadline).
+On Lambda the Web Adapter turns invocations into HTTP requests and streams the responses. Two headers, which the adapter sets on
+every request, are all that this module knows of it: ``x-amzn-request-context`` (from API Gateway, with the authorizer's result)
+and ``x-amzn-lambda-context`` (with the invocation's deadline).
 """
 
 import asyncio
@@ -14,8 +14,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from llm_functions.api_formats import chat as chat_api
-from llm_functions.api_formats import openai_chat
+from llm_functions.api_formats import chat, openai_chat
 from llm_functions.http.event_stream import EventStreamWriter, Send, routing_headers
 from llm_functions.request_context import caller_from_context, caller_from_identity
 from llm_gateway import environment, errors
@@ -31,9 +30,9 @@ from llm_gateway.telemetry import record_refusal, write_log
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
-# Seconds that a call may take where no invocation says how long it lives.
+# Seconds that a request may take outside of Lambda, where no header names a deadline.
 DEFAULT_DEADLINE_SECONDS = 300.0
-# Seconds before the invocation's end by which an answer, or the error that says it timed out, is sent.
+# Seconds before the end of the invocation at which a request times out, so that the error can still be sent.
 DEADLINE_MARGIN_SECONDS = 1.0
 
 _JSON = b"application/json"
@@ -42,7 +41,7 @@ _encode = msgspec.json.Encoder().encode
 _by_route = {(operation.method, operation.path): operation for operation in OPERATIONS}
 
 
-class Call(msgspec.Struct):
+class HttpRequest(msgspec.Struct):
     """One HTTP request, as its handler needs it. `deadline` is a time of the loop's clock."""
 
     request_id: str
@@ -61,7 +60,7 @@ class Application:
         self._auth = environ[environment.AUTHORIZATION]
         self._debug = environ.get(environment.DEBUG) == "true"
         self._cors = (b"access-control-allow-origin", environ[environment.CORS_ALLOW_ORIGIN].encode())
-        self._handlers: dict[str, Callable[[Call], Awaitable[None]]] = {
+        self._handlers: dict[str, Callable[[HttpRequest], Awaitable[None]]] = {
             "chat": self._chat,
             "chat_stream": self._chat_stream,
             "chat_completions": self._chat_completions,
@@ -80,17 +79,17 @@ class Application:
                 raise errors.unknown_route(method=scope["method"], path=scope["path"])
             caller = self._caller(context) if operation.authorized else ANONYMOUS
             body = await _body(headers, receive) if operation.has_body else {}
-            call = Call(request_id, caller, body, _deadline(headers), receive, send)
-            await self._handlers[operation.id](call)
+            http = HttpRequest(request_id, caller, body, _deadline(headers), receive, send)
+            await self._handlers[operation.id](http)
         except Exception as error:
             failure = _failure(error, request_id)
-            if not failure.recorded:  # it never came to the pipeline, which records whatever happens there
+            if not failure.recorded:  # it failed before the pipeline, which records everything else
                 record_refusal(request_id, scope["method"], scope["path"], failure)
             body = _encode(failure.body(request_id, debug=self._debug))
             await self._respond(send, request_id, failure.status, body, failure.headers())
 
     def _caller(self, context: dict[str, Any]) -> Caller:
-        """Who calls, by API Gateway's word; the edge has refused everybody else, and so does this."""
+        """Return the caller that API Gateway names. The edge has refused everybody else; this refuses them too."""
         match self._auth:
             case "none":
                 return ANONYMOUS
@@ -99,44 +98,43 @@ class Application:
             case _:
                 return caller_from_context(context.get("authorizer"))
 
-    # One method an operation.
+    # One method for each operation.
 
-    async def _chat(self, call: Call) -> None:
-        await self._respond_complete(
-            call, *await chat_api.render_complete(self._answer(call, chat_api.parse(call.body, stream=False)))
-        )
+    async def _chat(self, http: HttpRequest) -> None:
+        request = chat.parse(http.body, stream=False)
+        await self._send_complete(http, *await chat.render_complete(self._answer(http, request)))
 
-    async def _chat_stream(self, call: Call) -> None:
-        request = chat_api.parse(call.body, stream=True)
-        await self._stream(call, self._answer(call, request), chat_api.Events(call.request_id))
+    async def _chat_stream(self, http: HttpRequest) -> None:
+        request = chat.parse(http.body, stream=True)
+        await self._send_stream(http, self._answer(http, request), chat.StreamRenderer(http.request_id))
 
-    async def _chat_completions(self, call: Call) -> None:
-        request, include_usage = openai_chat.parse(call.body)
-        events = self._answer(call, request)
+    async def _chat_completions(self, http: HttpRequest) -> None:
+        request, include_usage = openai_chat.parse(http.body)
+        events = self._answer(http, request)
         if request.stream:
-            await self._stream(call, events, openai_chat.Events(call.request_id, include_usage))
+            await self._send_stream(http, events, openai_chat.StreamRenderer(http.request_id, include_usage))
         else:
-            await self._respond_complete(call, *await openai_chat.render_complete(events))
+            await self._send_complete(http, *await openai_chat.render_complete(events))
 
-    async def _models(self, call: Call) -> None:
-        names = allowed_models(call.caller, self._gateway.routes)
-        await self._respond(call.send, call.request_id, 200, openai_chat.model_list(names))
+    async def _models(self, http: HttpRequest) -> None:
+        names = allowed_models(http.caller, self._gateway.routes)
+        await self._respond(http.send, http.request_id, 200, openai_chat.model_list(names))
 
-    async def _health(self, call: Call) -> None:
-        await self._respond(call.send, call.request_id, 200, b'{"status":"ok"}')
+    async def _health(self, http: HttpRequest) -> None:
+        await self._respond(http.send, http.request_id, 200, b'{"status":"ok"}')
 
-    async def _openapi(self, call: Call) -> None:
+    async def _openapi(self, http: HttpRequest) -> None:
         from llm_functions.http.openapi import document
 
-        await self._respond(call.send, call.request_id, 200, document(self._gateway.routes.names(), self._auth))
+        await self._respond(http.send, http.request_id, 200, document(self._gateway.routes.names(), self._auth))
 
-    def _answer(self, call: Call, request: ChatRequest) -> AsyncGenerator[list[Event], None]:
-        return answer(self._gateway, request, call.caller, call.request_id, call.deadline)
+    def _answer(self, http: HttpRequest, request: ChatRequest) -> AsyncGenerator[list[Event], None]:
+        return answer(self._gateway, request, http.caller, http.request_id, http.deadline)
 
     # The two ways to respond.
 
-    async def _respond_complete(self, call: Call, start: Start, body: bytes) -> None:
-        await self._respond(call.send, call.request_id, 200, body, routing_headers(start))
+    async def _send_complete(self, http: HttpRequest, start: Start, body: bytes) -> None:
+        await self._respond(http.send, http.request_id, 200, body, routing_headers(start))
 
     async def _respond(
         self, send: Send, request_id: str, status: int, body: bytes, headers: list[tuple[str, str]] | None = None
@@ -155,40 +153,42 @@ class Application:
         )
         await send({"type": "http.response.body", "body": body})
 
-    async def _stream(self, call: Call, batches: AsyncGenerator[list[Event], None], rendered: "Rendered") -> None:
-        """Send an answer's events as they come.
+    async def _send_stream(
+        self, http: HttpRequest, batches: AsyncGenerator[list[Event], None], renderer: "StreamRenderer"
+    ) -> None:
+        """Send the events of an answer as they come.
 
-        An error before the first event is answered with its own status. The response's head is sent with the first event, or
-        with the first keep-alive comment where the model takes longer than that to begin; from then on an error is an event.
-        A caller that goes away ends the generation.
+        The head of the response is sent with the first event, or with the first keep-alive comment if the model takes longer
+        to begin. Before that, an error is raised and answered with its own status; afterwards an error is sent as an event.
+        When the caller disconnects, the generation is stopped.
         """
-        writer = EventStreamWriter(call.send, self._common_headers(call.request_id), rendered.opening())
-        work = asyncio.current_task()
-        assert work is not None
-        gone = False
+        writer = EventStreamWriter(http.send, self._common_headers(http.request_id), renderer.opening())
+        task = asyncio.current_task()
+        assert task is not None
+        disconnected = False
 
-        def leave(watch: "asyncio.Task[None]") -> None:
-            nonlocal gone
+        def on_disconnect(watch: "asyncio.Task[None]") -> None:
+            nonlocal disconnected
             if not finished and not watch.cancelled():
-                gone = True
-                work.cancel()
+                disconnected = True
+                task.cancel()
 
         finished = False
-        watch = asyncio.ensure_future(_disconnected(call.receive))
-        watch.add_done_callback(leave)
+        watch = asyncio.ensure_future(_disconnect(http.receive))
+        watch.add_done_callback(on_disconnect)
         try:
             async for batch in batches:
-                if data := rendered.events(batch):
+                if data := renderer.events(batch):
                     await writer.write(data, batch)
-            await writer.finish(rendered.closing())
+            await writer.finish(renderer.closing())
         except Exception as error:
             if not writer.opened:
                 raise
-            await writer.finish(rendered.error(_failure(error, call.request_id), debug=self._debug))
+            await writer.finish(renderer.error(_failure(error, http.request_id), debug=self._debug))
         except asyncio.CancelledError:
-            if not gone:
+            if not disconnected:
                 raise
-            work.uncancel()
+            task.uncancel()
         finally:
             finished = True
             watch.cancel()
@@ -205,8 +205,8 @@ class Application:
         ]
 
 
-class Rendered(Protocol):
-    """A dialect's way to write an event stream."""
+class StreamRenderer(Protocol):
+    """Renders an event stream in an API format."""
 
     def opening(self) -> bytes: ...
     def events(self, batch: list[Event]) -> bytes: ...
@@ -215,7 +215,7 @@ class Rendered(Protocol):
 
 
 def _failure(error: Exception, request_id: str) -> GatewayError:
-    """The last line of defense: a caller never sees a traceback, an operator always does."""
+    """Return the error for the caller. The traceback of an unexpected exception goes to the log only."""
     if isinstance(error, GatewayError):
         return error
     import traceback
@@ -224,13 +224,13 @@ def _failure(error: Exception, request_id: str) -> GatewayError:
     return errors.internal_error(detail=f"{type(error).__name__}: {error}")
 
 
-async def _disconnected(receive: Receive) -> None:
+async def _disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 async def _body(headers: dict[bytes, bytes], receive: Receive) -> dict[str, Any]:
-    """The request's JSON object. Raises 400 or 413."""
+    """Read the request's JSON object. Raises the error 400 or 413."""
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > MAX_BODY_BYTES:
         raise errors.request_too_large(limit=MAX_BODY_BYTES)
@@ -257,7 +257,7 @@ async def _body(headers: dict[bytes, bytes], receive: Receive) -> dict[str, Any]
 
 
 def _json_header(headers: dict[bytes, bytes], name: bytes) -> dict[str, Any]:
-    """A header that the adapter sets to a JSON object; {} where there is none, or none that can be read."""
+    """Return the JSON object in a header that the adapter sets; {} if it is missing or cannot be read."""
     try:
         return _decode_object(headers.get(name, b"{}"))
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -265,7 +265,7 @@ def _json_header(headers: dict[bytes, bytes], name: bytes) -> dict[str, Any]:
 
 
 def _deadline(headers: dict[bytes, bytes]) -> float:
-    """The loop's time by which this call must have been answered."""
+    """Return the loop's time by which the request must be answered."""
     context = _json_header(headers, b"x-amzn-lambda-context")
     epoch_ms = context.get("deadline")
     left = (epoch_ms / 1000 - time.time()) if isinstance(epoch_ms, int) and epoch_ms else DEFAULT_DEADLINE_SECONDS

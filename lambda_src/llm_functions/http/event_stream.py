@@ -1,4 +1,4 @@
-"""A response of Server-Sent Events: its head, its events, and a comment where nothing else is sent for long."""
+"""A response of Server-Sent Events: its head, its events, and comments that keep the connection alive."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -8,12 +8,12 @@ from llm_gateway.events import Event, Start
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-# Seconds that a stream may be silent: a comment is sent then. CloudFront's and most proxies' limits start at 30 s.
+# Seconds without an event after which a comment is sent. The time-outs of CloudFront and most proxies are 30 s or more.
 KEEP_ALIVE_SECONDS = 10.0
 
 
 class EventStreamWriter:
-    """A text/event-stream response whose head is sent with its first bytes, and a comment where nothing else is for long."""
+    """Writes a text/event-stream response. The head is sent with the first bytes, and comments while there is nothing else."""
 
     def __init__(self, send: Send, headers: list[tuple[bytes, bytes]], opening: bytes) -> None:
         self._send = send
@@ -26,7 +26,7 @@ class EventStreamWriter:
         self.opened = False
 
     async def write(self, data: bytes, batch: Sequence[Event] = (), *, more: bool = True) -> None:
-        """Send `data`, which renders `batch`; the first tells in the head which target answers."""
+        """Send `data`, which renders `batch`. A head that is sent with `Start` names the target that answers."""
         self._written = self._loop.time()
         if not self.opened:
             self.opened = True
@@ -61,6 +61,6 @@ class EventStreamWriter:
 
 
 def routing_headers(start: Start) -> list[tuple[str, str]]:
-    """Which target answers, and the milliseconds that the others and it took to begin. https://www.w3.org/TR/server-timing/"""
+    """Return the headers that name the target and the milliseconds until it began. https://www.w3.org/TR/server-timing/"""
     timing = f"waited;dur={start.waited_ms}, first_token;dur={start.first_token_ms}"
     return [("x-llm-target", start.target), ("server-timing", timing)]

@@ -1,12 +1,11 @@
-"""The OpenAPI document of the service, made from the table of operations."""
+"""The OpenAPI document of the service, made from the tables of operations and errors."""
 
 from functools import cache
 from typing import Any, get_args
 
 import msgspec
 
-from llm_functions.api_formats import chat as chat_api
-from llm_functions.api_formats import openai_chat
+from llm_functions.api_formats import chat, openai_chat
 from llm_gateway.errors import ERROR_KINDS, statuses
 from llm_gateway.events import StopReason
 from llm_gateway.operations import MAX_BODY_BYTES, OPERATIONS, Operation
@@ -38,13 +37,13 @@ _BEARER = {"type": "http", "scheme": "bearer"}
 _SCHEMES: dict[str, dict[str, dict[str, str]]] = {
     "api_key": {"bearer": _BEARER, "api_key": {"type": "apiKey", "in": "header", "name": "x-api-key"}},
     "jwt": {"bearer": {**_BEARER, "bearerFormat": "JWT"}},
-    # How AWS's own exports describe it.
+    # As API Gateway's own exports describe it.
     "iam": {"sigv4": {"type": "apiKey", "in": "header", "name": "Authorization", "x-amazon-apigateway-authtype": "awsSigv4"}},
 }
 
 
 def document(models: list[str], auth: str) -> bytes:
-    """The document as JSON; `models` are the aliases that requests may name."""
+    """Return the document as JSON. `models` are the aliases that requests may name."""
     return _document(tuple(models), auth)
 
 
@@ -63,7 +62,7 @@ def _operation(operation: Operation, auth: str) -> dict[str, Any]:
 
 
 def _answer(operation: Operation) -> dict[str, Any]:
-    events: dict[str, Any] = {"text/event-stream": {}}  # OpenAPI 3.1 cannot say what the events of a stream are
+    events: dict[str, Any] = {"text/event-stream": {}}  # OpenAPI 3.1 cannot describe the events of a stream
     json = {"application/json": {"schema": _ref(_ANSWERS[operation.id])}} if operation.id in _ANSWERS else {}
     match operation.id:
         case "chat_stream":
@@ -84,7 +83,7 @@ def _header(description: str, kind: str = "string", *, required: bool = True) ->
 
 
 _REQUEST_ID = {"x-request-id": _header("The request's id, for the operator's logs")}
-# A stream whose head had to be sent before the model began is without them.
+# They are missing in a stream whose head was sent before the model began.
 _ROUTING = {
     "x-llm-target": "The target that answered, such as bedrock/gpt-oss-20b",
     "server-timing": "Milliseconds: waited, for other targets before it; first_token, until it began",
@@ -141,7 +140,7 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _given(*names: str, kind: str = "string") -> dict[str, Any]:
-    """That all of them are there, and none is null, which counts as not given."""
+    """A schema for objects that have all of these fields. A null counts as not given."""
     return {"required": list(names), "properties": {name: {"type": kind} for name in names}}
 
 
@@ -201,17 +200,17 @@ def _chat_request(models: tuple[str, ...]) -> dict[str, Any]:
     turn = _object(
         {"role": {"enum": ["user", "assistant"]}, "content": _WORDS}, ("role", "content"), additionalProperties=False
     )
-    most = chat_api.MAX_TOKENS_LIMIT
+    most = chat.MAX_TOKENS_LIMIT
     nothing = {"type": "null"}
     return _object(
         {
             "message": {"type": ["string", "null"], "description": "What to answer; prompt is its synonym"},
             "prompt": {"type": ["string", "null"]},
             "model": {"type": ["string", "null"], "enum": [*models, "", None], "description": "Default: the first"},
-            "system_prompt": {"type": ["string", "null"], "default": chat_api.SYSTEM_PROMPT},
+            "system_prompt": {"type": ["string", "null"], "default": chat.SYSTEM_PROMPT},
             "max_tokens": {"type": ["integer", "null"], "minimum": 1, "maximum": most, "default": 1000},
             **_SAMPLING,
-            "stop": _stop(chat_api.STOP_LIMIT),
+            "stop": _stop(chat.STOP_LIMIT),
             "history": {
                 "type": ["array", "null"],
                 "prefixItems": [{**turn, "properties": {**turn["properties"], "role": {"const": "user"}}}],
@@ -244,7 +243,7 @@ def _chat_answer() -> dict[str, Any]:
 
 
 def _completion_request(models: tuple[str, ...]) -> dict[str, Any]:
-    """The conversation's order is not said here: it begins with the user, and a tool call is answered before the next turn."""
+    """The order of messages is not in the schema: the user begins, and tool calls are answered before the next turn."""
     limit = {"type": ["integer", "null"], "minimum": 1}
     function = _object(
         {
@@ -292,7 +291,7 @@ def _completion_request(models: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _messages() -> list[dict[str, Any]]:
-    """A message of each role."""
+    """Return the schema of a message of each role."""
     part = _object({"type": {"const": "text"}, "text": _WORDS}, ("type", "text"))
     words = {"anyOf": [_WORDS, {"type": "array", "items": part, "minItems": 1}]}
     anything = {"anyOf": [_TEXT, {"type": "array", "items": part}, {"type": "null"}]}

@@ -1,4 +1,4 @@
-"""The HTTP server in front of the application: uvicorn, with a system call less an answer."""
+"""The HTTP server in front of the application: uvicorn, with one system call fewer for each answer."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
 def config(application: Any, **more: Any) -> uvicorn.Config:
-    """How the application is served: for the Web Adapter beside it, and nobody else."""
+    """Return the server's settings. It serves only the Web Adapter in the same execution environment."""
     settings: dict[str, Any] = {
         "host": "127.0.0.1",
         "port": int(os.environ.get("AWS_LWA_PORT", "8080")),
@@ -30,13 +30,13 @@ def config(application: Any, **more: Any) -> uvicorn.Config:
 
 class _Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(_Gathered(transport, self.loop))  # pyright: ignore[reportArgumentType]
+        super().connection_made(_CoalescingTransport(transport, self.loop))  # pyright: ignore[reportArgumentType]
 
 
-class _Gathered:
-    """A transport that sends a response's head together with what follows it in the same turn of the loop.
+class _CoalescingTransport:
+    """A transport that sends the head of a response together with what follows in the same iteration of the loop.
 
-    uvicorn writes them one after the other, and a system call costs more than all that it does for either.
+    uvicorn writes them one after the other. A system call costs more time than the rest of its work for both.
     """
 
     def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:

@@ -97,8 +97,8 @@ def check(events: Sequence[Event]) -> None:
             case Start():
                 raise AssertionError("the pipeline begins the answer, no provider does")
     batch = [Start("request-1", "model", "the/target", 1, 0.0, 0.0), *events]
-    chat_api.Events("request-1").events(batch)
-    openai_chat.Events("request-1", include_usage=True).events(batch)
+    chat_api.StreamRenderer("request-1").events(batch)
+    openai_chat.StreamRenderer("request-1", include_usage=True).events(batch)
 
 
 def understood(events: Sequence[Event]) -> Answer:
