@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from llm_gateway.routes import Endpoint, Routes, encode, load
+from llm_gateway.routes import encode, load
 from support.chat_requests import ROUTES
 
 pytestmark = pytest.mark.timeout(30)
@@ -40,10 +40,3 @@ def test_broken_routes_stop_the_start(tmp_path: Path, content: bytes | None, err
         path.write_bytes(content)
     with pytest.raises(error):
         load(path, {})
-
-
-def test_a_provider_of_an_unknown_protocol_stops_the_start(tmp_path: Path) -> None:
-    path = tmp_path / "routes.json"
-    path.write_bytes(encode(Routes(ROUTES.aliases, (Endpoint(name="p", type="gopher", base_url="https://p.example.com"),))))
-    with pytest.raises(ValueError, match="provider 'p' must be one of openai_compatible, anthropic, not 'gopher'"):
-        load(path, {"MODEL_ARN": "arn:of:it"})

@@ -69,7 +69,7 @@ async def test_an_unknown_key_is_not_remembered() -> None:
 
 
 async def test_what_is_remembered_is_bounded(monkeypatch) -> None:
-    monkeypatch.setattr(keys, "_REMEMBERED", 3)
+    monkeypatch.setattr(keys, "_MAX_CACHED_KEYS", 3)
     table = Table(**{name: Caller("acme", name) for name in "abcdef"})
     known, _ = store(table)
     for name in "abcdef":
