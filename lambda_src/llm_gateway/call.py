@@ -1,9 +1,11 @@
 """From a request to what one target is sent: its id, its parameters, within its own bounds."""
 
+from typing import Any
+
 import msgspec
 
 from llm_gateway.errors import Problem, invalid_request
-from llm_gateway.request import ChatRequest, Message, Sampling, Tool, ToolChoice
+from llm_gateway.request import NUMERIC_PARAMETERS, ChatRequest, Message, Sampling, Tool, ToolChoice
 from llm_gateway.routes import Alias, Target
 
 
@@ -62,10 +64,11 @@ def _problems(request: ChatRequest, alias: Alias, target: Target) -> list[Proble
 
     if explicit.max_tokens is not None and explicit.max_tokens > target.max_output_tokens:
         wrong("max_tokens", f"answers at most {target.max_output_tokens}, not {explicit.max_tokens}")
+    for name in NUMERIC_PARAMETERS:
+        taken(name, getattr(explicit, name) is not None)
     temperature = explicit.temperature
-    if taken("temperature", temperature is not None) and temperature is not None and temperature > target.temperature_max:
+    if temperature is not None and "temperature" in target.accepts and temperature > target.temperature_max:
         wrong("temperature", f"takes 0 to {target.temperature_max:g}, not {temperature:g}")
-    taken("top_p", explicit.top_p is not None)
     if taken("stop", bool(explicit.stop)) and target.stop_max is not None and len(explicit.stop) > target.stop_max:
         wrong("stop", f"takes at most {target.stop_max}, not {len(explicit.stop)}")
     taken("tools", request.uses_tools)
@@ -104,13 +107,12 @@ def _sampling(request: ChatRequest, target: Target) -> Sampling:
             return None
         return getattr(defaults, name)
 
-    temperature = value("temperature")
-    if temperature is not None:
-        temperature = min(temperature, target.temperature_max)
+    numbers: dict[str, Any] = {name: value(name) for name in NUMERIC_PARAMETERS}
+    if numbers["temperature"] is not None:
+        numbers["temperature"] = min(numbers["temperature"], target.temperature_max)
     return Sampling(
+        **numbers,
         max_tokens=max_tokens,
-        temperature=temperature,
-        top_p=value("top_p"),
         stop=explicit.stop,
         reasoning_effort=explicit.reasoning_effort if "reasoning_effort" in target.accepts else None,
     )

@@ -50,6 +50,10 @@ class ToolChoice(msgspec.Struct, frozen=True):
     name: str = ""
 
 
+# The sampling parameters that are numbers: from and to, as the API formats take them. A target's own bound may be tighter.
+NUMERIC_PARAMETERS: Mapping[str, tuple[float, float]] = {"temperature": (0, 2), "top_p": (0, 1)}
+
+
 class Sampling(msgspec.Struct, frozen=True):
     """How tokens are chosen, and how many. None: not given. `reasoning_effort` is OpenAI's word: none, minimal, low, …"""
 

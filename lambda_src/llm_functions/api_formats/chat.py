@@ -8,7 +8,7 @@ import msgspec
 from llm_functions.api_formats.fields import Fields
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Event, Reasoning, Start, Usage
-from llm_gateway.request import ChatRequest, Message, Sampling
+from llm_gateway.request import NUMERIC_PARAMETERS, ChatRequest, Message, Sampling
 
 SYSTEM_PROMPT = "You are a helpful AI assistant."
 MAX_TOKENS_LIMIT = 4000
@@ -26,8 +26,7 @@ def parse(body: Mapping[str, Any], *, stream: bool) -> ChatRequest:
     system = fields.string("system_prompt")
     sampling = Sampling(
         max_tokens=fields.integer("max_tokens", 1, MAX_TOKENS_LIMIT),
-        temperature=fields.number("temperature", 0, 2),
-        top_p=fields.number("top_p", 0, 1),
+        **fields.numbers(NUMERIC_PARAMETERS),
         stop=fields.strings("stop", STOP_LIMIT),
     )
     history = [_turn(turn) for turn in fields.objects("history")]

@@ -74,6 +74,10 @@ class Fields:
             return None
         return float(value)
 
+    def numbers(self, bounds: Mapping[str, tuple[float, float]]) -> dict[str, Any]:
+        """Several numbers by their names; each from and to, both included."""
+        return {name: self.number(name, low, high) for name, (low, high) in bounds.items()}
+
     def boolean(self, name: str) -> bool:
         value = self.any(name)
         if value is None:

@@ -13,7 +13,7 @@ import msgspec
 from llm_functions.api_formats.fields import Fields, kind
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Event, Reasoning, Start, StopReason, ToolCall, ToolCallDelta, Usage
-from llm_gateway.request import ChatRequest, Message, Sampling, Tool, ToolChoice, ToolUse
+from llm_gateway.request import NUMERIC_PARAMETERS, ChatRequest, Message, Sampling, Tool, ToolChoice, ToolUse
 
 # Where the caller names no limit. OpenAI's default is the model's limit. A caller who pays rarely wants that many tokens, and
 # some providers subtract them from the quota in advance.
@@ -65,8 +65,7 @@ def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
         system=system,
         sampling=Sampling(
             max_tokens=_max_tokens(fields),
-            temperature=fields.number("temperature", 0, 2),
-            top_p=fields.number("top_p", 0, 1),
+            **fields.numbers(NUMERIC_PARAMETERS),
             stop=fields.strings("stop", STOP_LIMIT),
             reasoning_effort=_reasoning_effort(fields),
         ),

@@ -9,6 +9,7 @@ from llm_functions.api_formats import chat, openai_chat
 from llm_gateway.errors import ERROR_KINDS, statuses
 from llm_gateway.events import StopReason
 from llm_gateway.operations import MAX_BODY_BYTES, OPERATIONS, Operation
+from llm_gateway.request import NUMERIC_PARAMETERS
 
 
 @cache
@@ -149,8 +150,7 @@ _TEXT: dict[str, Any] = {"type": "string"}
 _WORDS: dict[str, Any] = {"type": "string", "minLength": 1, "pattern": r"\S"}
 _COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
 _SAMPLING = {
-    "temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 2},
-    "top_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
+    name: {"type": ["number", "null"], "minimum": low, "maximum": high} for name, (low, high) in NUMERIC_PARAMETERS.items()
 }
 
 
