@@ -1,4 +1,4 @@
 """The gateway core: one request type, one stream of typed events, one pipeline.
 
-It knows no web framework, no AWS event shape and no Pulumi. ``pipeline.py`` is the page to read first.
+It imports no web framework and no Pulumi, and knows no event of AWS Lambda. Read ``pipeline.py`` first.
 """

@@ -1,4 +1,4 @@
-"""From a request to what one target is sent: its id, its parameters, within its own bounds."""
+"""Makes the call of one target from a request: the parameters that the target accepts, within its bounds."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from llm_gateway.routes import Alias, Target
 class ModelCall(msgspec.Struct, frozen=True):
     """One call of one target.
 
-    `sampling.max_tokens` is always set: providers reserve it, and it bounds the bill. `deadline` is a time of the running
-    loop's clock; `stall_seconds` is how long a stream may be silent between two pieces.
+    `sampling.max_tokens` is always set: providers reserve it, and it limits the cost. `deadline` is a time of the running
+    loop's clock. `stall_seconds` is how long a stream may be silent between two parts.
     """
 
     target: Target
@@ -28,10 +28,10 @@ class ModelCall(msgspec.Struct, frozen=True):
 
 
 def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: float) -> ModelCall:
-    """What `target` of `alias` is sent for `request`.
+    """Return the call of `target`, one of `alias`, for `request`.
 
-    Explicit parameters are checked against the target's own bounds, all at once (`GatewayError` 400); defaults are dropped
-    where the target does not take them, or takes only one of several and the caller chose another.
+    A default is left out if the target does not accept the parameter, or accepts only one of several and the caller gave
+    another. Raises the error 400, which names every given parameter that the target does not accept or that exceeds its bounds.
     """
     problems = _problems(request, alias, target)
     if problems:
@@ -56,7 +56,7 @@ def _problems(request: ChatRequest, alias: Alias, target: Target) -> list[Proble
     def wrong(field: str, reason: str) -> None:
         problems.append(Problem(request.name(field), f"{alias.name} {reason}"))
 
-    def taken(field: str, given: bool) -> bool:
+    def accepted(field: str, given: bool) -> bool:
         if given and field not in target.accepts:
             wrong(field, "does not take it; leave it out")
             return False
@@ -65,15 +65,15 @@ def _problems(request: ChatRequest, alias: Alias, target: Target) -> list[Proble
     if explicit.max_tokens is not None and explicit.max_tokens > target.max_output_tokens:
         wrong("max_tokens", f"answers at most {target.max_output_tokens}, not {explicit.max_tokens}")
     for name in NUMERIC_PARAMETERS:
-        taken(name, getattr(explicit, name) is not None)
+        accepted(name, getattr(explicit, name) is not None)
     temperature = explicit.temperature
     if temperature is not None and "temperature" in target.accepts and temperature > target.temperature_max:
         wrong("temperature", f"takes 0 to {target.temperature_max:g}, not {temperature:g}")
-    if taken("stop", bool(explicit.stop)) and target.stop_max is not None and len(explicit.stop) > target.stop_max:
+    if accepted("stop", bool(explicit.stop)) and target.stop_max is not None and len(explicit.stop) > target.stop_max:
         wrong("stop", f"takes at most {target.stop_max}, not {len(explicit.stop)}")
-    taken("tools", request.uses_tools)
-    if alias.strategy != "workload":  # there it says which target is to answer, and need go no further
-        taken("reasoning_effort", explicit.reasoning_effort is not None)
+    accepted("tools", request.uses_tools)
+    if alias.strategy != "workload":  # there it also chooses the target, and a target that does not accept it ignores it
+        accepted("reasoning_effort", explicit.reasoning_effort is not None)
     if request.system is not None and "system" not in target.accepts:
         wrong("system", "does not take a system prompt; put it into the message")
     chosen = [name for name in target.exclusive if getattr(explicit, name) is not None]
@@ -93,17 +93,17 @@ def _sampling(request: ChatRequest, target: Target) -> Sampling:
     max_tokens = explicit.max_tokens
     if max_tokens is None:
         max_tokens = min(defaults.max_tokens or target.max_output_tokens, target.max_output_tokens)
-    # Of parameters that exclude each other, what the caller chose wins, else the first that has a default.
-    rivals = [name for name in target.exclusive if getattr(explicit, name) is not None] or [
+    # Of parameters that exclude each other, the one that the caller gave is sent, else the first that has a default.
+    candidates = [name for name in target.exclusive if getattr(explicit, name) is not None] or [
         name for name in target.exclusive if getattr(defaults, name) is not None
     ]
-    loses = set(target.exclusive) - set(rivals[:1])
+    excluded = set(target.exclusive) - set(candidates[:1])
 
     def value(name: str) -> float | None:
         given: float | None = getattr(explicit, name)
         if given is not None:
             return given
-        if name not in target.accepts or name in loses:
+        if name not in target.accepts or name in excluded:
             return None
         return getattr(defaults, name)
 

@@ -86,7 +86,7 @@ class GatewayError(Exception):
     """A failure as its caller sees it.
 
     `status` is the HTTP status, `param` the field that is to blame. `retry_after` is in seconds. `detail` is the cause as the
-    upstream or the code gave it; it is shown only with ``DEBUG=true``.
+    provider or the code gave it; it is shown only with ``DEBUG=true``.
     """
 
     def __init__(self, kind: ErrorKind, message: str) -> None:

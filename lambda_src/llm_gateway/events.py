@@ -1,24 +1,24 @@
 """The event stream that every transport renders.
 
-Events travel in batches, lists of what one read of the upstream gave: a batch crosses the layers once, however many tokens
-it holds. An answer is ``Start``, then any number of ``Delta``, ``Reasoning``, ``ToolCall`` and ``ToolCallDelta``, then
-``Usage``, then ``Done``, these two in one batch, the last. A failure after ``Start`` is a `GatewayError` raised by the stream,
-which a transport renders as its ``error`` event; a stream never ends without ``Done`` or an error.
+Events are passed on in batches, lists of the events that one read of the provider's answer gave: so the cost of a batch does
+not depend on its number of tokens. An answer is ``Start``, then any number of ``Delta``, ``Reasoning``, ``ToolCall`` and
+``ToolCallDelta``, then ``Usage`` and ``Done`` together in the last batch. After ``Start``, a failure is a `GatewayError` that
+the stream raises and a transport renders as its ``error`` event. A stream never ends without ``Done`` or an error.
 """
 
 from typing import Literal
 
 import msgspec
 
-# Why the model stopped. Rendered as it is by /chat; the OpenAI routes translate it into a finish_reason.
+# Why the model stopped. /chat returns it as it is, the OpenAI routes as a finish_reason.
 StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use", "content_filtered", "context_window_exceeded"]
 
 
 class Start(msgspec.Struct, frozen=True, tag="start"):
-    """The model has begun to answer. `model` is the alias, `target` the name of the target of it that answers.
+    """The model has begun to answer. `model` is the alias, `target` the name of its target that answers.
 
-    `attempts` counts the calls of targets, this one included; `waited_ms` are the milliseconds that the others and the pauses
-    between them took, `first_token_ms` those that this one took to begin.
+    `attempts` is the number of calls of targets, including the one that answers. `waited_ms` are the milliseconds of the other
+    calls and of the pauses between them, `first_token_ms` those from the call of this target to its first token.
     """
 
     request_id: str
@@ -30,19 +30,19 @@ class Start(msgspec.Struct, frozen=True, tag="start"):
 
 
 class Delta(msgspec.Struct, frozen=True, tag="delta"):
-    """A piece of the answer's text, never empty."""
+    """A part of the answer's text, never empty."""
 
     text: str
 
 
 class Reasoning(msgspec.Struct, frozen=True, tag="reasoning"):
-    """A piece of the model's reasoning, never empty; not part of the answer."""
+    """A part of the model's reasoning, never empty. It is not part of the answer."""
 
     text: str
 
 
 class ToolCall(msgspec.Struct, frozen=True, tag="tool_call"):
-    """The model begins to call a tool. `index` counts the calls of one answer from 0."""
+    """The model begins to call a tool. `index` numbers the calls of an answer from 0."""
 
     index: int
     id: str
@@ -50,21 +50,21 @@ class ToolCall(msgspec.Struct, frozen=True, tag="tool_call"):
 
 
 class ToolCallDelta(msgspec.Struct, frozen=True, tag="tool_call_delta"):
-    """A piece of the JSON text of call `index`'s arguments."""
+    """A part of the JSON text of the arguments of call `index`."""
 
     index: int
     arguments: str
 
 
 class Usage(msgspec.Struct, frozen=True, tag="usage"):
-    """The tokens that the provider counted (and bills)."""
+    """The tokens that the provider counted, and charges for."""
 
     input_tokens: int
     output_tokens: int
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
-    """The answer is whole."""
+    """The answer is complete."""
 
     stop_reason: StopReason
 

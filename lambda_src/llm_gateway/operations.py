@@ -1,5 +1,5 @@
-"""The HTTP operations that the service has: the one table that the component makes routes of, the function answers and
-the OpenAPI document describes."""
+"""The table of HTTP operations: the component makes API Gateway's routes from it, the function answers them, and the OpenAPI
+document describes them."""
 
 from typing import Literal
 
@@ -32,7 +32,7 @@ OPERATIONS = (
     Operation("openapi", "GET", "/openapi.json", "Describe this API", authorized=False),
 )
 
-# The largest body that the service reads, in bytes. Lambda takes 6 MB a synchronous request, in which the body stands
-# escaped as a JSON string; 4 MiB leaves room for that and for the headers.
+# The largest body that the service reads, in bytes. A synchronous request of Lambda may have 6 MB and holds the body escaped as
+# a JSON string; 4 MiB leaves room for that and for the headers.
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MAX_BODY_BYTES = 4 * 1024 * 1024

@@ -1,19 +1,19 @@
-"""What happens to every request, whichever transport it came by. This is the page to read first.
+"""The stages of every request, whichever transport it came by. Read this module first.
 
 The stages, in their order:
 
-1. validate       the conversation's own rules; a field's type and bounds were the transport's to check
-2. authorize      the caller may use the alias
+1. validate       check the rules of a conversation; the API format has checked the types and bounds of fields
+2. authorize      check that the caller may use the alias
 3. reserve quota  (ledger)
 4. filter the prompt (safety)
-5. cache          an answer that is already there
-6. route          which target is asked, and which after it: until one begins to answer
-7. call           the provider; from the first event on, a failure is the caller's to hear
+5. cache          look for an answer that is already there
+6. route          choose a target, and another one if it fails, until one begins to answer
+7. call           read the provider's answer; after its first event, a failure is reported to the caller
 8. filter the answer (safety)
 9. settle quota   (ledger)
-10. record        one line of telemetry, whatever happened
+10. record        write one line of telemetry, whatever happened
 
-Stages 3, 4, 5, 8 and 9 are named for their places and have no code yet.
+Stages 3, 4, 5, 8 and 9 have no code yet.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from llm_gateway.telemetry import Record
 
 
 class Gateway(msgspec.Struct, frozen=True):
-    """What a process holds: the routes, and the router that knows the providers."""
+    """The routes, and the router with its providers. A process has one."""
 
     routes: Routes
     router: Router
@@ -43,10 +43,13 @@ class Gateway(msgspec.Struct, frozen=True):
 async def answer(
     gateway: Gateway, request: ChatRequest, caller: Caller, request_id: str, deadline: float
 ) -> AsyncGenerator[list[Event], None]:
-    """The event stream that answers `request`, in batches.
+    """Yield the events that answer `request`, in batches.
 
-    Raises `GatewayError` before the first event or after any; what was yielded before it stands. `deadline` is a time of the
-    running loop's clock, by which the answer is whole or a 504 is raised.
+    Args:
+        deadline: A time of the running loop's clock. If the answer is not complete by then, the error 504 is raised.
+
+    Raises:
+        GatewayError: Before the first event or after any; the events before it are valid.
     """
     record = Record(request_id, caller, request.model)
     try:

@@ -1,12 +1,12 @@
-"""The one request type, whichever transport and dialect it came by."""
+"""The request, the same for every transport and API format."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
 
-# What a caller or a target may name of a request. `stream_tools`: tools with a streamed answer. `reasoning_content`: the
-# reasoning of earlier turns is sent back, as DeepSeek wants it in the middle of a tool's use.
+# The parameters that a target may accept. `stream_tools`: tools with a streamed answer. `reasoning_content`: the reasoning of
+# earlier turns is sent back, as DeepSeek requires with the result of a tool call.
 Parameter = Literal[
     "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools", "reasoning_effort", "reasoning_content"
 ]
@@ -21,10 +21,11 @@ class ToolUse(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One turn. A `tool` message answers the call `tool_call_id` of the assistant message before it; `reasoning` is what the
-    assistant thought on the way, where the caller has kept it.
+    """One turn of a conversation.
 
-    `place` is where the caller wrote it, such as ``messages[2]``, for errors.
+    A `tool` message holds the result of the call `tool_call_id` in the assistant message before it. `reasoning` is the
+    reasoning of an assistant message, if the caller has kept it. `place` is its place in the caller's request, such as
+    ``messages[2]``, for errors.
     """
 
     role: Literal["user", "assistant", "tool"]
@@ -55,7 +56,7 @@ NUMERIC_PARAMETERS: Mapping[str, tuple[float, float]] = {"temperature": (0, 2), 
 
 
 class Sampling(msgspec.Struct, frozen=True):
-    """How tokens are chosen, and how many. None: not given. `reasoning_effort` is OpenAI's word: none, minimal, low, …"""
+    """How many tokens are generated and how they are chosen. None: not given. `reasoning_effort` is OpenAI's: none, low, …"""
 
     max_tokens: int | None = None
     temperature: float | None = None
@@ -67,10 +68,10 @@ class Sampling(msgspec.Struct, frozen=True):
 class ChatRequest(msgspec.Struct, frozen=True):
     """What a caller asks for.
 
-    `system` and `sampling` hold what the caller said; `default_system` and `defaults` hold what the dialect says where the
-    caller said nothing. A default is sent only to a model that takes the parameter; an explicit value is sent, or refused
-    by name. `model` is an alias, empty for the first one. `names` are the dialect's own names of fields, where they differ from
-    ours, for errors.
+    `system` and `sampling` hold the caller's values, `default_system` and `defaults` those of the API format for what the
+    caller does not give. A default is sent only to a model that accepts the parameter. A caller's value is sent, or refused
+    with the parameter's name. `model` is an alias, empty for the first one. `names` maps our names of fields to the API
+    format's, where they differ, for errors.
     """
 
     messages: tuple[Message, ...]
@@ -85,10 +86,10 @@ class ChatRequest(msgspec.Struct, frozen=True):
     names: Mapping[str, str] = {}
 
     def name(self, field: str) -> str:
-        """What the caller calls a field."""
+        """Return the caller's name of a field."""
         return self.names.get(field) or field
 
     @property
     def uses_tools(self) -> bool:
-        """Whether tools are offered, or were called earlier in the conversation."""
+        """Whether tools are offered or were called earlier in the conversation."""
         return bool(self.tools) or any(message.tool_calls for message in self.messages)

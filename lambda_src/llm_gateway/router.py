@@ -1,7 +1,7 @@
-"""Which target of an alias answers, and what happens where it does not.
+"""Chooses the target of an alias that answers, and another one if it fails.
 
-Until the first token the next target answers; what fails after it is the caller's to hear. What is remembered of a target (that
-it failed, how soon it begins to answer) is this process's own and may be lost at any time.
+Before the first token another target can answer; later failures are reported to the caller. What the router knows of a target
+(that it failed, how soon it begins to answer) is kept in this process only and may be lost at any time.
 """
 
 import asyncio
@@ -21,17 +21,17 @@ from llm_gateway.routes import Alias, Target
 
 
 class Provider(Protocol):
-    """Who can answer a `ModelCall`.
+    """Answers a `ModelCall`.
 
-    Yields batches of the events between `Start` and the end; raises `GatewayError` for every failure. Closing the generator
-    ends the upstream's call.
+    It yields batches of the events after `Start` and raises `GatewayError` for every failure. Closing the generator ends the
+    call of the model.
     """
 
     def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]: ...
 
 
 class Attempt(msgspec.Struct):
-    """One call of a target: how long it took in seconds until its first batch or its failure, and the failure."""
+    """One call of a target: the seconds until its first batch or its failure, and the failure."""
 
     target: Target
     seconds: float
@@ -39,7 +39,7 @@ class Attempt(msgspec.Struct):
 
 
 class Opened(msgspec.Struct):
-    """An answer that has begun: its first batch, and the rest of them, which the caller closes."""
+    """An answer that has begun: its first batch, and the other ones, whose generator the receiver closes."""
 
     target: Target
     first: list[Event]
@@ -49,32 +49,34 @@ class Opened(msgspec.Struct):
 # What the router does after a failure, by the error's code.
 FAILURE_POLICY: Mapping[str, FailurePolicy] = {kind.code: kind.policy for kind in errors.ERROR_KINDS}
 
-# Seconds. The pause before the n-th retry is a random part of PAUSE * 2**n, on top of what the first target that may be asked
-# again has asked for; where that is more than LONGEST_PAUSE, the caller is told to come back instead.
+# Seconds. The pause before the n-th retry is a random part of PAUSE * 2**n, after the earliest Retry-After of the targets that
+# are asked again. If the pause would be longer than LONGEST_PAUSE, the error with its Retry-After is returned instead.
 PAUSE = 0.25
 LONGEST_PAUSE = 8.0
-# A target that failed is asked last for this long, twice as long after each further failure.
+# A target that failed is asked after all others for this long, twice as long after each further failure.
 COOLDOWN = 5.0
 LONGEST_COOLDOWN = 60.0
-# How long a measured time to the first token is believed, and how much of the average a new one is.
+# How long a measured time to the first token is used, and the weight of a new one in the average.
 LATENCY_LIFE = 300.0
 LATENCY_WEIGHT = 0.3
 
-# Characters of a token, roughly, for English text. https://platform.openai.com/tokenizer
+# Characters per token of English text, roughly. https://platform.openai.com/tokenizer
 CHARACTERS_PER_TOKEN = 4
 
 
 class _Health:
-    """What this process knows of a target. Times are of its monotonic clock."""
+    """The health of a target, as this process knows it. Times are of its monotonic clock."""
 
     def __init__(self) -> None:
         self.failures = 0
         self.cool_until = 0.0
-        self.first_token: dict[bool, tuple[float, float]] = {}  # whether a stream was wanted -> seconds, and when measured
+        self.first_token: dict[
+            bool, tuple[float, float]
+        ] = {}  # whether a stream was asked for -> seconds, and when they were measured
 
 
 class Router:
-    """Asks an alias's targets, one after another, until one begins to answer."""
+    """Asks the targets of an alias one after another until one begins to answer."""
 
     def __init__(self, providers: Mapping[str, Provider], chance: random.Random | None = None) -> None:
         self._providers = providers
@@ -82,16 +84,21 @@ class Router:
         self._health: dict[str, _Health] = {}
 
     async def open(self, request: ChatRequest, alias: Alias, deadline: float, attempts: list[Attempt]) -> Opened:
-        """The answer of the first target that begins one; each call of a target is added to `attempts`.
+        """Return the answer of the first target that begins to answer.
 
-        Raises the caller's mistake at once, the failure of the only target that was asked, or one error that names the reason
-        of each. `deadline` is a time of the running loop's clock.
+        Args:
+            deadline: A time of the running loop's clock.
+            attempts: Each call of a target is added to it.
+
+        Raises:
+            GatewayError: The error of a request that every target would refuse, the failure of the only target that was asked,
+                or one error that names the failure of each.
         """
         loop = asyncio.get_running_loop()
         calls = self._calls(request, alias, deadline)
         failures: dict[str, GatewayError] = {}
-        waiting: list[tuple[float, ModelCall]] = []  # from when on each that may recover is asked again
-        too_small = 0  # the largest context that the conversation does not fit
+        waiting: list[tuple[float, ModelCall]] = []  # the targets that may recover, and when each is asked again
+        too_small = 0  # the largest context that is too small for the conversation
         retry = 0
         while True:
             for position, call in enumerate(calls):
@@ -99,7 +106,7 @@ class Router:
                     continue
                 try:
                     others = sum(other.target.context_tokens > too_small for other in calls[position + 1 :])
-                    limit = _limit(alias, call, deadline, others=others)
+                    limit = _begin_deadline(alias, call, deadline, others=others)
                     return await self._attempt(call, limit, attempts, request.stream)
                 except GatewayError as error:
                     failures[call.target.name] = error
@@ -114,19 +121,19 @@ class Router:
             if not waiting or retry == alias.retries:
                 break
             now = loop.time()
-            then = max(now, min(since for since, _ in waiting)) + self._chance.random() * PAUSE * 2.0**retry
-            if then - now > LONGEST_PAUSE or then >= deadline:
+            retry_at = max(now, min(since for since, _ in waiting)) + self._chance.random() * PAUSE * 2.0**retry
+            if retry_at - now > LONGEST_PAUSE or retry_at >= deadline:
                 break
-            await asyncio.sleep(then - now)
-            calls = [call for since, call in waiting if since <= then]
-            waiting = [(since, call) for since, call in waiting if since > then]
+            await asyncio.sleep(retry_at - now)
+            calls = [call for since, call in waiting if since <= retry_at]
+            waiting = [(since, call) for since, call in waiting if since > retry_at]
             retry += 1
         if len(failures) == 1:
             raise next(iter(failures.values()))
         raise errors.no_target_answered(alias.name, list(failures.items()))
 
     def _calls(self, request: ChatRequest, alias: Alias, deadline: float) -> list[ModelCall]:
-        """What each target is to be sent, in order. Raises the first target's 400 where none of them takes the request."""
+        """Return the calls of the targets in order. Raises the error 400 of the first target if none accepts the request."""
         calls: list[ModelCall] = []
         refused: GatewayError | None = None
         for target in self._order(alias, request):
@@ -139,14 +146,14 @@ class Router:
         return calls
 
     async def _attempt(self, call: ModelCall, limit: float, attempts: list[Attempt], stream: bool) -> Opened:
-        """`stream` is whether the caller wants one: a target that is asked whole all the same is compared with those."""
+        """Call a target. `stream` is what the caller asked for: latencies are compared among requests that ask for the same."""
         target = call.target
         began = time.monotonic()
         attempt = Attempt(target, 0.0)
         attempts.append(attempt)
         events = self._providers[target.provider].answer(call)
         try:
-            first = await _first(events, limit)
+            first = await _first_batch(events, limit)
         except BaseException as error:
             attempt.seconds = time.monotonic() - began
             if isinstance(error, GatewayError):
@@ -168,7 +175,7 @@ class Router:
         health.first_token[stream] = (before + LATENCY_WEIGHT * (seconds - before), now)
 
     def failed(self, target: Target, error: GatewayError) -> None:
-        """Take note of a target's failure, also of one after its first token."""
+        """Record the failure of a target. It may come after the first token."""
         if not FAILURE_POLICY[error.code].cooldown:
             return
         health = self._health_of(target)
@@ -182,10 +189,10 @@ class Router:
             health = self._health[target.name] = _Health()
         return health
 
-    # The order.
+    # The order of the targets.
 
     def _order(self, alias: Alias, request: ChatRequest) -> Sequence[Target]:
-        """The targets as the strategy has them; those that failed lately come last."""
+        """Return the targets in the order of the strategy; those that failed recently come last."""
         if len(alias.targets) == 1:
             return alias.targets
         now = time.monotonic()
@@ -193,27 +200,27 @@ class Router:
             case "priority":
                 ordered = list(alias.targets)
             case "weight":
-                # Each is drawn with its share of what is left: the smallest of exponential times at rates of the weights.
+                # Draws without replacement in proportion to the weights: by exponential times with the weights as rates.
                 ordered = sorted(alias.targets, key=lambda target: self._chance.expovariate(1) / target.weight)
             case "latency":
                 ordered = sorted(alias.targets, key=lambda target: self._latency(target, request.stream, now))
             case "workload":
-                ordered = sorted(alias.targets, key=lambda target: _unfit(target, request))
-        return sorted(ordered, key=lambda target: self._cools(target, now))
+                ordered = sorted(alias.targets, key=lambda target: _workload_rank(target, request))
+        return sorted(ordered, key=lambda target: self._is_cooling_down(target, now))
 
-    def _cools(self, target: Target, now: float) -> bool:
+    def _is_cooling_down(self, target: Target, now: float) -> bool:
         health = self._health.get(target.name)
         return health is not None and health.cool_until > now
 
     def _latency(self, target: Target, stream: bool, now: float) -> float:
-        """Seconds to the first token; 0 for one that has not been measured lately, so that it is."""
+        """Return the seconds to the first token; 0 if they were not measured recently, so that the target is asked."""
         health = self._health.get(target.name)
         seconds, measured = health.first_token.get(stream, (0.0, now)) if health is not None else (0.0, now)
         return seconds if measured + LATENCY_LIFE > now else 0.0
 
 
-def _unfit(target: Target, request: ChatRequest) -> int:
-    """Under the strategy ``workload``: 0 for a small target and a small task, 2 for a small target and a large task, else 1."""
+def _workload_rank(target: Target, request: ChatRequest) -> int:
+    """Rank a target for the strategy ``workload``: a small target 0 for a small task and 2 for a large one, others 1."""
     if target.short_prompt_tokens is None:
         return 1
     characters = len(request.system or "") + sum(len(message.text) for message in request.messages)
@@ -224,8 +231,8 @@ def _unfit(target: Target, request: ChatRequest) -> int:
 _NO_REASONING = (None, "none", "minimal", "low")
 
 
-async def _first(events: AsyncGenerator[list[Event], None], limit: float) -> list[Event]:
-    """The first batch; 504 at `limit`, a time of the loop's clock."""
+async def _first_batch(events: AsyncGenerator[list[Event], None], limit: float) -> list[Event]:
+    """Return the first batch. Raises the error 504 at `limit`, a time of the loop's clock."""
     try:
         async with asyncio.timeout_at(limit):
             return await anext(events)
@@ -235,10 +242,11 @@ async def _first(events: AsyncGenerator[list[Event], None], limit: float) -> lis
         raise errors.stream_interrupted(detail="the provider's events ended before the first") from None
 
 
-def _limit(alias: Alias, call: ModelCall, deadline: float, *, others: int) -> float:
-    """By when a target must have begun: where others could still answer, it gets its share of the time that is left.
+def _begin_deadline(alias: Alias, call: ModelCall, deadline: float, *, others: int) -> float:
+    """Return the loop's time by which a target must have begun to answer.
 
-    A whole answer begins when it is whole, so there the share alone counts.
+    If other targets could still answer, each gets an equal share of the time that is left, and a stream at most the alias's
+    `first_token_seconds`. A complete answer comes at once, when it is complete, so it has its whole share.
     """
     if not others:
         return deadline

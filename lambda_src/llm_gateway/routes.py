@@ -1,8 +1,8 @@
-"""The routes document: which aliases there are and what answers each.
+"""The routes document: the aliases, and the targets behind each.
 
-The component writes it from the stack's settings and the catalogue into the deployed archive (`ROUTES_FILE`), the gateway
-reads it once at its start. It carries no secret: what a deployment only knows later (an ARN) is named by an environment
-variable.
+The component writes it from the stack's settings and the catalogue into the deployed archive (`ROUTES_FILE`), and the gateway
+reads it once when it starts. It holds no secret. Values that are known only at deployment, such as an ARN, are in environment
+variables that it names.
 """
 
 import os
@@ -26,9 +26,9 @@ Strategy = Literal["priority", "weight", "latency", "workload"]
 class Endpoint(msgspec.Struct, frozen=True, omit_defaults=True):
     """A provider that is called over HTTP, with a key of its own.
 
-    `type` is the name of its protocol in `llm_gateway.providers.registry`. `base_url` is what its clients call the base URL,
-    without a slash at its end. `secret_arn` is the Secrets Manager secret that holds the key; empty where none is asked for.
-    In the document both are named by the environment variables that hold them.
+    `type` is the name of its protocol in `llm_gateway.providers.registry`. `base_url` is its base URL without a slash at the
+    end. `secret_arn` is the Secrets Manager secret with its key, empty if it needs none. The document names the environment
+    variables that hold these two.
     """
 
     name: str
@@ -40,19 +40,20 @@ class Endpoint(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Target(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One model at one provider, with what it accepts.
+    """One model of one provider, and the parameters that it accepts.
 
-    `name` is what callers and operators see of it, such as ``bedrock/gpt-oss-20b``. `provider` is ``bedrock``, ``mock`` or an
-    endpoint's name. `model` is the provider's id for the model: for Bedrock a foundation model id, an inference profile id or
-    an ARN; where it is known only after deployment, `model_variable` names the environment variable that holds it. `api` is
-    Bedrock's: imported models are called by InvokeModel in OpenAI's chat format.
+    `name` is shown to callers and operators, such as ``bedrock/gpt-oss-20b``. `provider` is ``bedrock``, ``mock`` or the name
+    of an endpoint. `model` is the provider's id of the model: for Bedrock the id of a foundation model or an inference profile,
+    or an ARN. If it is known only at deployment, `model_variable` names the environment variable that holds it. `api` is the
+    operation of Bedrock: imported models are called with InvokeModel in OpenAI's chat format.
 
-    Token bounds are counts, `temperature_max` is the model's own bound, `exclusive` lists parameters of which only one may be
-    sent. A target that takes `tools` but not `stream_tools` is called whole where tools are offered, and its answer is sent on
-    as a stream. `max_tokens_name` is what an OpenAI-compatible server calls the bound of the answer.
+    `max_output_tokens` and `context_tokens` are in tokens. `temperature_max` is the model's limit. Of the parameters in
+    `exclusive` only one may be sent. If a target accepts `tools` but not `stream_tools`, a request with tools is not streamed
+    from it, and its complete answer is sent on as a stream. `max_tokens_name` is the name of the limit of output tokens at an
+    OpenAI-compatible server.
 
-    `weight` is the target's share under the strategy ``weight``. `short_prompt_tokens` marks a small model under ``workload``:
-    it is preferred for prompts up to that size that ask for no reasoning.
+    `weight` is the target's share with the strategy ``weight``. `short_prompt_tokens` is for the strategy ``workload``: it
+    marks a small model, which is preferred for prompts of up to that many tokens that ask for no reasoning.
     """
 
     name: str
@@ -74,9 +75,9 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
 class Alias(msgspec.Struct, frozen=True, omit_defaults=True):
     """A name that callers use, and the targets behind it.
 
-    `strategy` says which target is asked first; the others follow where it fails. `retries` is how often the targets that may
-    recover are asked again. A target that streams has `first_token_seconds` for its first token where another could still
-    answer, and may be silent for `stall_seconds` after it.
+    `strategy` chooses the target that is asked first; the others are asked if it fails. `retries` is how often the targets that
+    may recover are asked again. A target that streams has `first_token_seconds` for its first token if another target could
+    still answer, and may be silent for `stall_seconds` after that.
     """
 
     name: str
@@ -88,13 +89,13 @@ class Alias(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Routes(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All aliases, the first of which is the default, and the endpoints that their targets name."""
+    """All aliases, of which the first is the default, and the endpoints that their targets name."""
 
     aliases: tuple[Alias, ...]
     endpoints: tuple[Endpoint, ...] = ()
 
     def alias(self, name: str) -> Alias | None:
-        """The alias of that name, the first one for an empty name, None for an unknown one."""
+        """Return the alias of that name, the first one for an empty name, None for an unknown name."""
         if not name:
             return self.aliases[0]
         return next((alias for alias in self.aliases if alias.name == name), None)
@@ -104,15 +105,15 @@ class Routes(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def encode(routes: Routes) -> bytes:
-    """The document as it stands in the archive: the same routes give the same bytes."""
+    """Return the document as it is in the archive. The same routes give the same bytes."""
     return msgspec.json.format(msgspec.json.encode(routes), indent=1) + b"\n"
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Routes:
-    """Read the document and put the environment's values in their places.
+    """Read the document and fill in the values of the environment variables that it names.
 
-    Raises `FileNotFoundError`, `ValueError` or `KeyError` (an environment variable that the document names is not set): a
-    deployment with any of these cannot answer, so the function must not start.
+    Raises `FileNotFoundError`, `ValueError`, or `KeyError` for a variable that is not set. Such a deployment cannot answer, so
+    the function must not start.
     """
     routes = msgspec.json.decode(path.read_bytes(), type=Routes)
     endpoints = tuple(_endpoint(endpoint, environ) for endpoint in routes.endpoints)

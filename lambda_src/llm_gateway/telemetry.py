@@ -1,6 +1,6 @@
-"""What is recorded of a request: one JSON line, under the names of OpenTelemetry's GenAI conventions.
+"""The record of a request: one line of JSON, with the names of OpenTelemetry's GenAI conventions.
 
-No text of a prompt or an answer is ever in it. https://opentelemetry.io/docs/specs/semconv/gen-ai/
+It never holds text of a prompt or an answer. https://opentelemetry.io/docs/specs/semconv/gen-ai/
 """
 
 import sys
@@ -20,7 +20,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Record:
-    """The record of one request, filled while it runs and written by `close`."""
+    """The record of one request. It is filled while the request runs and written by `close`."""
 
     def __init__(self, request_id: str, caller: Caller, model: str) -> None:
         self.attempts: list[Attempt] = []
@@ -36,11 +36,14 @@ class Record:
         }
 
     def alias(self, alias: Alias) -> None:
-        """The alias, which the caller may have left to the default."""
+        """Record the alias. The caller may have named none."""
         self._fields["gen_ai.request.model"] = alias.name
 
     def started(self, target: Target) -> tuple[int, float, float]:
-        """A target has begun to answer: the calls so far, the milliseconds before the last of them and those that it took."""
+        """Record the target that has begun to answer.
+
+        Returns the number of calls, the milliseconds before the last of them, and those until it began to answer.
+        """
         first_token_ms = round(self.attempts[-1].seconds * 1000, 1)
         elapsed_ms = self._elapsed_ms()
         self._target(target)
@@ -48,7 +51,7 @@ class Record:
         return len(self.attempts), max(0.0, round(elapsed_ms - first_token_ms, 1)), first_token_ms
 
     def done(self, events: Sequence[Event]) -> None:
-        """The last batch, which ends with the usage and how the answer ended."""
+        """Record the last batch, which ends with `Usage` and `Done`."""
         for event in events[-2:]:
             match event:
                 case Usage(input_tokens=read, output_tokens=written):
@@ -60,7 +63,7 @@ class Record:
                     pass
 
     def error(self, error: GatewayError, cause: Exception | None = None) -> None:
-        """How it failed; with the traceback where the service itself did."""
+        """Record a failure, with the traceback of `cause` if the service itself failed."""
         self._fields |= _error_fields(error)
         if cause is not None:
             import traceback
@@ -68,7 +71,7 @@ class Record:
             self._fields["exception.stacktrace"] = "".join(traceback.format_exception(cause))
 
     def abandoned(self) -> None:
-        """The caller went away, or stopped the answer, before its end."""
+        """Record that the caller disconnected before the end of the answer."""
         self._fields["level"] = "WARN"
         self._fields["error.type"] = "abandoned"
 
@@ -90,7 +93,7 @@ class Record:
 
 
 def record_refusal(request_id: str, method: str, path: str, error: GatewayError) -> None:
-    """The line of a request that was refused before the pipeline saw it: an unknown route, no key, a wrong field."""
+    """Write the line of a request that was refused before the pipeline: an unknown route, a missing key, a wrong field."""
     write_log(
         {
             "message": "refused",
@@ -103,7 +106,7 @@ def record_refusal(request_id: str, method: str, path: str, error: GatewayError)
 
 
 def _error_fields(error: GatewayError) -> dict[str, Any]:
-    """What the log says of an error, which is recorded with this."""
+    """Return the fields of an error for the log, and mark the error as recorded."""
     error.recorded = True
     fields: dict[str, Any] = {
         "level": "ERROR" if error.status >= 500 else "WARN",
@@ -114,6 +117,6 @@ def _error_fields(error: GatewayError) -> dict[str, Any]:
 
 
 def write_log(fields: dict[str, Any]) -> None:
-    """One line of JSON on standard output, where Lambda collects it."""
+    """Write one line of JSON to standard output, from which Lambda takes it."""
     sys.stdout.buffer.write(_encode(fields) + b"\n")
     sys.stdout.buffer.flush()

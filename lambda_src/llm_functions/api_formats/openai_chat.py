@@ -267,7 +267,7 @@ def model_list(names: list[str]) -> bytes:
 
 
 async def render_complete(batches: AsyncIterator[list[Event]]) -> tuple[Start, bytes]:
-    """The whole answer as a chat.completion object, and what began it."""
+    """Return the event that begins the answer, and the complete answer as a chat.completion object."""
     answer: dict[str, Any] = {}
     text: list[str] = []
     reasoning: list[str] = []

@@ -1,4 +1,4 @@
-"""A provider with an address and a key of its own, in whichever dialect it speaks."""
+"""A provider with an address and a key of its own, for any dialect."""
 
 from collections.abc import AsyncGenerator
 from typing import Any, Protocol
@@ -9,20 +9,20 @@ from llm_gateway.aws.secrets import Secrets
 from llm_gateway.call import ModelCall
 from llm_gateway.events import Event
 from llm_gateway.http.client import HttpClient, Response
-from llm_gateway.providers import exchange
+from llm_gateway.providers.exchange import Dialect, read_answer
 from llm_gateway.routes import Endpoint
 
 _encode = msgspec.json.Encoder().encode
 
 
-class EndpointDialect(exchange.Dialect, Protocol):
-    """How a provider is asked, and how it words its answers."""
+class EndpointDialect(Dialect, Protocol):
+    """The form of a provider's requests and answers."""
 
     path: str
     """What follows the base URL."""
 
     def headers(self, key: str) -> list[tuple[str, str]]:
-        """The request's headers; `key` is empty where none is asked for."""
+        """Return the headers of a request. `key` is empty if the provider needs none."""
         ...
 
     def body(self, call: ModelCall) -> dict[str, Any]: ...
@@ -39,7 +39,7 @@ class EndpointProvider:
         self._dialect = dialect
 
     def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
-        return exchange.exchange(self._send(call), call, self._dialect, self._refused)
+        return read_answer(self._send(call), call, self._dialect, self._redact)
 
     async def _send(self, call: ModelCall) -> Response:
         key = await self._secrets.get(self._secret_arn, call.deadline) if self._secret_arn else ""
@@ -52,8 +52,8 @@ class EndpointProvider:
             deadline=call.deadline,
         )
 
-    def _refused(self, status: int, body: bytes) -> bytes:
-        """A refusal's body without the key, which the provider may repeat."""
+    def _redact(self, status: int, body: bytes) -> bytes:
+        """Return the body of an error without the key, which the provider may repeat. A refused key is read again."""
         if status == 401:
-            self._secrets.forget(self._secret_arn)  # it may have been replaced
+            self._secrets.forget(self._secret_arn)
         return self._secrets.redact(self._secret_arn, body)

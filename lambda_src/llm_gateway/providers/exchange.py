@@ -1,6 +1,6 @@
-"""How every provider that is called over HTTP is asked, and what each way of failing means.
+"""The exchange with a provider that is called over HTTP: reading its answer, and the error for each way in which it fails.
 
-A provider brings a `Dialect`: what an error says, and how an answer is read, whole or piece by piece.
+A provider's `Dialect` reads its errors and its answers, complete or streamed.
 """
 
 import math
@@ -14,50 +14,60 @@ from llm_gateway import errors
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Event
-from llm_gateway.http import client as http_client
-from llm_gateway.http.client import Response
+from llm_gateway.http.client import (
+    ConnectError,
+    ConnectTimeout,
+    HttpError,
+    ReadTimeout,
+    Response,
+    ResponseTimeout,
+    TlsError,
+)
 from llm_gateway.request import Message, Tool
 
-# What reading an answer that is not as documented raises. Its texts are bytes that may be no UTF-8, or nested without end.
+# The exceptions of reading an answer that is not as documented: it may not be UTF-8, or it may be nested too deeply.
 UNREADABLE = (msgspec.DecodeError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 class Decoder(Protocol):
-    """Reads a stream. What `feed` raises besides `GatewayError` is an event that cannot be read."""
+    """Decodes a stream. Any exception of `feed` besides `GatewayError` means that an event cannot be read."""
 
     done: bool
-    """Whether the answer is whole; what comes after it means nothing."""
+    """Whether the answer is complete. The bytes after it have no meaning."""
 
     def feed(self, data: bytes, events: list[Event]) -> None:
-        """Add the events that this piece completes, maybe none."""
+        """Add the events that `data` completes, maybe none."""
         ...
 
     def end(self, events: list[Event]) -> None:
-        """Add what the end of the body completes. Raises 502 where the answer is not whole."""
+        """Add the events that the end of the body completes. Raises the error 502 if the answer is not complete."""
         ...
 
 
 class Dialect(Protocol):
-    """How a provider words its answers."""
+    """The form of a provider's answers."""
 
     media_type: str
-    """The content type of a stream."""
+    """The content type of its streams."""
 
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
-        """What an answer other than 200 means. May raise what is `UNREADABLE`."""
+        """Return the error for an answer with another status than 200. May raise any of `UNREADABLE`."""
         ...
 
     def read_complete(self, body: bytes) -> list[Event]:
-        """The events of a whole answer."""
+        """Return the events of an answer that is not streamed. May raise any of `UNREADABLE`."""
         ...
 
     def decoder(self) -> Decoder: ...
 
 
-def turns(messages: Sequence[Message], blocks: Callable[[Message], Iterable[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """User and assistant in turn, as Bedrock and Anthropic want them: neighbors of one role become one message of many blocks.
+def alternating_turns(
+    messages: Sequence[Message], blocks: Callable[[Message], Iterable[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    """Return messages in which user and assistant alternate, as Bedrock and Anthropic require.
 
-    A tool's results are the user's, and so stand together in the turn after its calls.
+    Adjacent messages of one role become one message with several blocks. The results of tools belong to the user, so they are
+    together in the turn after the calls. `blocks` returns the blocks of a message.
     """
     found: list[dict[str, Any]] = []
     for message in messages:
@@ -68,28 +78,33 @@ def turns(messages: Sequence[Message], blocks: Callable[[Message], Iterable[dict
     return found
 
 
-def undeclared(call: ModelCall) -> tuple[Tool, ...]:
-    """The tools that only the history holds calls of. Bedrock and Anthropic want them declared, offered now or not."""
+def undeclared_tools(call: ModelCall) -> tuple[Tool, ...]:
+    """Return the tools that are called in the history but not offered now. Bedrock and Anthropic require them declared."""
     used = {use.name for message in call.messages for use in message.tool_calls}
     missing = used - {tool.name for tool in call.tools}
     return tuple(Tool(name=name, description="", parameters={"type": "object"}) for name in sorted(missing))
 
 
-async def exchange(
-    sending: Awaitable[Response],
+async def read_answer(
+    response_head: Awaitable[Response],
     call: ModelCall,
     dialect: Dialect,
-    refused: Callable[[int, bytes], bytes] = lambda _, body: body,
+    redact: Callable[[int, bytes], bytes] = lambda _, body: body,
 ) -> AsyncGenerator[list[Event], None]:
-    """The events that answer a request which `sending` sends. Raises `GatewayError` for every failure.
+    """Yield the events of a provider's answer, in batches.
 
-    `refused` is told of a refusal's status and body, and takes out of the body what nobody may see.
+    Args:
+        response_head: Sends the request and returns the response when its head has come.
+        redact: Is called with the status and the body of an error. Returns the body without secrets.
+
+    Raises:
+        GatewayError: For every failure.
     """
     response: Response | None = None
     try:
-        response = await sending
+        response = await response_head
         if response.status != 200:
-            raise _refusal(response, refused(response.status, await response.read()), dialect)
+            raise _refusal(response, redact(response.status, await response.read()), dialect)
         if call.stream:
             media_type = response.headers.get("content-type", "")
             if not media_type.startswith(dialect.media_type):
@@ -121,7 +136,7 @@ async def exchange(
             except UNREADABLE as error:
                 raise errors.upstream_failed(detail=f"the answer cannot be read: {error!r}") from error
             yield events
-    except http_client.HttpError as error:
+    except HttpError as error:
         raise _transport_error(error, streaming=call.stream and response is not None) from error
     finally:
         if response is not None:
@@ -137,7 +152,7 @@ def _refusal(response: Response, body: bytes, dialect: Dialect) -> GatewayError:
 
 
 def by_status(status: int, headers: Mapping[str, str], detail: str) -> GatewayError:
-    """What a status means where the body says nothing more. 529 is Anthropic's for "overloaded"."""
+    """Return the error for a status if the body says no more. Anthropic sends 529 when it is overloaded."""
     match status:
         case 401 | 402 | 403 | 404 | 405:
             return errors.upstream_misconfigured(detail=detail)
@@ -153,7 +168,7 @@ def by_status(status: int, headers: Mapping[str, str], detail: str) -> GatewayEr
             return errors.upstream_failed(detail=detail)
 
 
-# How providers say that a conversation does not fit, in text alone.
+# Texts by which providers say that a conversation is too long, where there is no code for it.
 _TOO_LONG = (
     "too long",
     "context length",
@@ -170,17 +185,17 @@ def says_too_long(message: str) -> bool:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds after which the upstream wants to be asked again, None where it does not say so.
+    """Return the seconds after which the provider may be asked again, None if it does not say.
 
-    ``retry-after-ms`` is OpenAI's and Azure's; ``retry-after`` is seconds or a date.
+    ``retry-after-ms`` is sent by OpenAI and Azure. ``retry-after`` holds seconds or a date.
     https://www.rfc-editor.org/rfc/rfc9110.html#name-retry-after
     """
     milliseconds = _number(headers.get("retry-after-ms", ""))
     if milliseconds is not None:
-        return _within(milliseconds / 1000)
+        return _clamped(milliseconds / 1000)
     value = headers.get("retry-after", "")
-    seconds = _until(value) if value[:1].isalpha() else _number(value)
-    return None if seconds is None else _within(seconds)
+    seconds = _seconds_until(value) if value[:1].isalpha() else _number(value)
+    return None if seconds is None else _clamped(seconds)
 
 
 def _number(text: str) -> float | None:
@@ -191,8 +206,8 @@ def _number(text: str) -> float | None:
     return None if math.isnan(number) else number
 
 
-def _until(date: str) -> float | None:
-    """The seconds from now to a date of HTTP."""
+def _seconds_until(date: str) -> float | None:
+    """Return the seconds from now until an HTTP date."""
     import time
 
     try:
@@ -201,17 +216,17 @@ def _until(date: str) -> float | None:
         return None
 
 
-def _within(seconds: float) -> float:
-    """Between 0 and a day; nothing else is a time that a caller could act on."""
+def _clamped(seconds: float) -> float:
+    """Limit to between 0 and a day: a caller could not use any other time."""
     return min(max(seconds, 0.0), 86_400.0)
 
 
-def _transport_error(error: http_client.HttpError, *, streaming: bool) -> GatewayError:
+def _transport_error(error: HttpError, *, streaming: bool) -> GatewayError:
     detail = f"{type(error).__name__}: {error}"
     match error:
-        case http_client.ResponseTimeout() | http_client.ReadTimeout():
+        case ResponseTimeout() | ReadTimeout():
             return errors.upstream_timeout("the model's provider stopped answering", detail=detail)
-        case http_client.ConnectError() | http_client.ConnectTimeout() | http_client.TlsError():
+        case ConnectError() | ConnectTimeout() | TlsError():
             return errors.upstream_unavailable(detail=detail)
         case _ if streaming:
             return errors.stream_interrupted(detail=detail)

@@ -1,4 +1,4 @@
-"""A provider that answers by itself: deterministic, for tests and where a model is not available."""
+"""A provider without a model, for tests and for deployments that have none. Its answers are deterministic."""
 
 import re
 from collections.abc import AsyncGenerator
@@ -10,7 +10,7 @@ _WORD = re.compile(r"\s*\S+")
 
 
 class Mock:
-    """Repeats the last message, a word a delta; a word counts as a token. `max_tokens` and `stop` are honoured."""
+    """Repeats the last message, one word in each delta. A word counts as a token. `max_tokens` and `stop` are observed."""
 
     async def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
         said = call.messages[-1].text

@@ -6,9 +6,9 @@ from llm_gateway.routes import Alias, Routes
 
 
 def authorize(caller: Caller, name: str, routes: Routes) -> Alias:
-    """The alias that `caller` asked for. Raises 404 for an unknown one, 403 for one that the key may not use.
+    """Return the alias that `caller` asked for; for an empty name the first one that the key may use.
 
-    An empty name is the first alias that the key may use.
+    Raises the error 404 for an unknown alias, 403 for one that the key may not use.
     """
     allowed = allowed_models(caller, routes)
     if not name and allowed:

@@ -1,4 +1,4 @@
-"""Stage 1: the conversation's own rules. A field's type and bounds were checked by the API format that read it."""
+"""Stage 1: the rules of a conversation. The API format has checked the types and bounds of fields."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from llm_gateway.request import Message
 
 
 def conversation_problems(messages: Sequence[Message]) -> list[Problem]:
-    """What no model could answer: every rule of a conversation that is broken, each with the message's place."""
+    """Return a problem, with the place of the message, for each rule that is broken. No model could answer such a request."""
     if not messages:
         return [Problem("messages", "must hold at least one message of the user")]
     problems: list[Problem] = []

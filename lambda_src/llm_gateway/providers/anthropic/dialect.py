@@ -32,7 +32,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Anthropic:
-    """The base URL is without the ``/v1``."""
+    """Anthropic's Messages API. The base URL is without ``/v1``."""
 
     media_type = "text/event-stream"
     path = "/v1/messages"
@@ -51,12 +51,12 @@ class Anthropic:
         answer = _decode_message(body)
         if answer.usage is None or answer.stop_reason is None:
             raise ValueError("the answer has no usage or no stop_reason")
-        reader = _Blocks()
+        reader = _BlockReader()
         events: list[Event] = []
         for block in answer.content:
             reader.start(block, events)
             reader.stop(events)
-        reader.finish(answer.stop_reason, answer.usage.sent(), answer.usage.output_tokens, events)
+        reader.finish(answer.stop_reason, answer.usage.all_input_tokens(), answer.usage.output_tokens, events)
         return events
 
     def decoder(self) -> "_Stream":
@@ -71,7 +71,7 @@ def _body(call: ModelCall) -> dict[str, Any]:
     body: dict[str, Any] = {
         "model": call.target.model,
         "max_tokens": sampling.max_tokens,
-        "messages": exchange.turns(call.messages, _blocks),
+        "messages": exchange.alternating_turns(call.messages, _content_blocks),
     }
     if call.system:
         body["system"] = call.system
@@ -81,7 +81,7 @@ def _body(call: ModelCall) -> dict[str, Any]:
         body["top_p"] = sampling.top_p
     if sampling.stop:
         body["stop_sequences"] = sampling.stop
-    if tools := (*call.tools, *exchange.undeclared(call)):
+    if tools := (*call.tools, *exchange.undeclared_tools(call)):
         body["tools"] = [
             {
                 "name": tool.name,
@@ -96,7 +96,7 @@ def _body(call: ModelCall) -> dict[str, Any]:
     return body
 
 
-def _blocks(message: Message) -> Iterator[dict[str, Any]]:
+def _content_blocks(message: Message) -> Iterator[dict[str, Any]]:
     if message.role == "tool":
         yield {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": message.text}
         return
@@ -116,18 +116,18 @@ def _tool_choice(call: ModelCall) -> dict[str, str]:
             return {"type": mode}
 
 
-# The answer. What is not named here is ignored, as msgspec does.
+# The answer, in the names of the API. msgspec ignores all other fields.
 
 
 class _Usage(msgspec.Struct):
-    """Tokens read from and written to the prompt cache are counted beside the others."""
+    """The tokens read from and written to the prompt cache are not part of `input_tokens`."""
 
     input_tokens: int | None = None
     output_tokens: int = 0
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
 
-    def sent(self) -> int:
+    def all_input_tokens(self) -> int:
         return (self.input_tokens or 0) + (self.cache_creation_input_tokens or 0) + (self.cache_read_input_tokens or 0)
 
 
@@ -176,20 +176,20 @@ class _Stream:
     def __init__(self) -> None:
         self.done = False
         self._sse = SseDecoder()
-        self._blocks = _Blocks()
-        self._sent = 0
-        self._written = 0
+        self._blocks = _BlockReader()
+        self._input_tokens = 0
+        self._output_tokens = 0
         self._stop_reason = ""
 
     def feed(self, data: bytes, events: list[Event]) -> None:
-        self._read(self._sse.feed(data), events)
+        self._read_events(self._sse.feed(data), events)
 
     def end(self, events: list[Event]) -> None:
-        self._read(self._sse.end(), events)
+        self._read_events(self._sse.end(), events)
         if not self.done:
             raise errors.stream_interrupted(detail="the stream ended without message_stop")
 
-    def _read(self, found: list[bytes], events: list[Event]) -> None:
+    def _read_events(self, found: list[bytes], events: list[Event]) -> None:
         for data in found:
             event = _decode_event(data)
             match event.type:
@@ -200,64 +200,65 @@ class _Stream:
                 case "content_block_stop":
                     self._blocks.stop(events)
                 case "message_start" if event.message is not None and event.message.usage is not None:
-                    self._sent = event.message.usage.sent()
+                    self._input_tokens = event.message.usage.all_input_tokens()
                 case "message_delta" if event.delta is not None and event.usage is not None:
                     self._stop_reason = event.delta.stop_reason or self._stop_reason
-                    self._written = event.usage.output_tokens
-                    self._sent = event.usage.sent() or self._sent  # where it is counted anew, as after a search
+                    self._output_tokens = event.usage.output_tokens
+                    # They are counted again after a search, for example.
+                    self._input_tokens = event.usage.all_input_tokens() or self._input_tokens
                 case "message_stop":
-                    self._blocks.finish(self._stop_reason, self._sent, self._written, events)
+                    self._blocks.finish(self._stop_reason, self._input_tokens, self._output_tokens, events)
                     self.done = True
                     return
                 case "error":
                     raise _error(event.error, 0, {})
-                case _:  # ping, and what may be added: clients are asked to ignore what they do not know
+                case _:  # ping, and events that may be added: clients must ignore unknown ones
                     pass
 
 
-class _Blocks:
-    """Blocks come one after another, so the one begun last is the one that a piece belongs to."""
+class _BlockReader:
+    """Reads the blocks of an answer. They come one after another, so each part belongs to the block that began last."""
 
     def __init__(self) -> None:
         self._calls = 0
-        self._calling = False  # the block begun last is a call; tools that run at Anthropic have blocks of other types
-        self._began = False
-        self._bare: dict[str, Any] | None = None  # the input of a call whose pieces have not come: {} is sent as nothing
+        self._in_call = False  # the current block is a call; tools that run at Anthropic have blocks of other types
+        self._has_content = False
+        self._input: dict[str, Any] | None = None  # the input of a call if no part of it has come: none is sent for {}
 
     def start(self, block: _Block, events: list[Event]) -> None:
-        self._calling = block.type == "tool_use"
-        if self._calling:
+        self._in_call = block.type == "tool_use"
+        if self._in_call:
             if not block.id or not block.name:
                 raise ValueError("a tool_use block has no id or no name")
-            self._began = True
-            self._bare = block.input
+            self._has_content = True
+            self._input = block.input
             events.append(ToolCall(index=self._calls, id=block.id, name=block.name))
             self._calls += 1
         elif block.type in ("text", "thinking"):
             self.add(_Delta(text=block.text, thinking=block.thinking), events)
 
-    def add(self, piece: _Delta, events: list[Event]) -> None:
-        if piece.text:
-            self._began = True
-            events.append(Delta(piece.text))
-        elif piece.thinking:
-            events.append(Reasoning(piece.thinking))
-        elif piece.partial_json and self._calling:
-            self._bare = None
-            events.append(ToolCallDelta(index=self._calls - 1, arguments=piece.partial_json))
+    def add(self, part: _Delta, events: list[Event]) -> None:
+        if part.text:
+            self._has_content = True
+            events.append(Delta(part.text))
+        elif part.thinking:
+            events.append(Reasoning(part.thinking))
+        elif part.partial_json and self._in_call:
+            self._input = None
+            events.append(ToolCallDelta(index=self._calls - 1, arguments=part.partial_json))
 
     def stop(self, events: list[Event]) -> None:
-        if self._bare is not None:
-            events.append(ToolCallDelta(index=self._calls - 1, arguments=_encode(self._bare).decode()))
-            self._bare = None
+        if self._input is not None:
+            events.append(ToolCallDelta(index=self._calls - 1, arguments=_encode(self._input).decode()))
+            self._input = None
 
-    def finish(self, reason: str, sent: int, written: int, events: list[Event]) -> None:
+    def finish(self, reason: str, input_tokens: int, output_tokens: int, events: list[Event]) -> None:
         meaning = _STOP_REASONS.get(reason)
-        if meaning is None:  # pause_turn, of tools that run at Anthropic, or none at all
+        if meaning is None:  # pause_turn, for tools that run at Anthropic, or none
             raise errors.upstream_failed(detail=f"the model stopped with {reason!r}")
-        if meaning == "content_filtered" and not self._began:
+        if meaning == "content_filtered" and not self._has_content:
             raise errors.content_filter(detail="stop_reason refusal")
-        events.append(Usage(input_tokens=sent, output_tokens=written))
+        events.append(Usage(input_tokens=input_tokens, output_tokens=output_tokens))
         events.append(Done(meaning))
 
 
@@ -265,7 +266,7 @@ class _Blocks:
 
 
 def _error(error: Any, status: int, headers: Mapping[str, str]) -> GatewayError:
-    """`status` is 0 for an event of a stream that had begun."""
+    """Return the error for Anthropic's. `status` is 0 for an event of a stream."""
     kind, message = str(error["type"]), str(error["message"])
     detail = f"{kind}: {message}"
     after = exchange.retry_after(headers)

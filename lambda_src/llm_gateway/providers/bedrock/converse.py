@@ -1,4 +1,4 @@
-"""Bedrock's Converse and ConverseStream: their request, and their answers.
+"""Bedrock's Converse and ConverseStream: their requests and answers.
 
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
 """
@@ -56,7 +56,7 @@ class Converse:
                 events.append(_tool_call(use, calls))
                 events.append(ToolCallDelta(index=calls, arguments=_encode(use.input).decode()))
                 calls += 1
-        stop = _stop_reason(answer.stopReason, said=bool(events))
+        stop = _stop_reason(answer.stopReason, has_content=bool(events))
         return [*events, answer.usage.event(), Done(stop)]
 
     def decoder(self) -> "_Stream":
@@ -75,15 +75,18 @@ def _body(call: ModelCall) -> dict[str, Any]:
         inference["topP"] = sampling.top_p
     if sampling.stop:
         inference["stopSequences"] = list(sampling.stop)
-    body: dict[str, Any] = {"messages": exchange.turns(call.messages, _blocks), "inferenceConfig": inference}
+    body: dict[str, Any] = {
+        "messages": exchange.alternating_turns(call.messages, _content_blocks),
+        "inferenceConfig": inference,
+    }
     if call.system:
         body["system"] = [{"text": call.system}]
-    if tools := _offered(call):
+    if tools := _declared_tools(call):
         body["toolConfig"] = {"tools": [_tool_spec(tool) for tool in tools], **_tool_choice(call)}
     return body
 
 
-def _blocks(message: Message) -> Iterator[dict[str, Any]]:
+def _content_blocks(message: Message) -> Iterator[dict[str, Any]]:
     if message.role == "tool":
         yield {"toolResult": {"toolUseId": message.tool_call_id, "content": [{"text": message.text}]}}
         return
@@ -93,14 +96,15 @@ def _blocks(message: Message) -> Iterator[dict[str, Any]]:
         yield {"toolUse": {"toolUseId": call.id, "name": call.name, "input": call.arguments}}
 
 
-def _offered(call: ModelCall) -> tuple[Tool, ...]:
-    """The tools to declare.
+def _declared_tools(call: ModelCall) -> tuple[Tool, ...]:
+    """Return the tools to declare.
 
-    Converse has no "none", and wants every tool that the history holds a call of declared, offered now or not.
+    Converse has no tool choice "none". It requires a declaration of every tool that is called in the history, even if it is not
+    offered now.
     """
     used = any(message.tool_calls for message in call.messages)
     tools = call.tools if used or call.tool_choice.mode != "none" else ()
-    return (*tools, *exchange.undeclared(call))
+    return (*tools, *exchange.undeclared_tools(call))
 
 
 def _tool_spec(tool: Tool) -> dict[str, Any]:
@@ -120,7 +124,7 @@ def _tool_choice(call: ModelCall) -> dict[str, Any]:
             return {}
 
 
-# The answer, whole and streamed. What is not named here is ignored, as msgspec does.
+# The answer, complete and streamed, in the names of the API. msgspec ignores all other fields.
 
 
 class _ToolUse(msgspec.Struct):
@@ -134,14 +138,14 @@ class _ReasoningText(msgspec.Struct):
 
 
 class _ReasoningContent(msgspec.Struct):
-    """Whole: `reasoningText`; a piece: `text`."""
+    """A complete block has `reasoningText`, a part of a block has `text`."""
 
     reasoningText: _ReasoningText | None = None
     text: str = ""
 
 
 class _Content(msgspec.Struct):
-    """A block of an answer, or a piece of one."""
+    """A block of an answer, or a part of one."""
 
     text: str = ""
     reasoningContent: _ReasoningContent | None = None
@@ -194,14 +198,14 @@ _decode_metadata = msgspec.json.Decoder(_Metadata).decode
 
 
 class _Stream:
-    """ConverseStream's events as ours; the metadata is the last event of a whole stream."""
+    """Decodes the events of ConverseStream. The last event of a complete stream is `metadata`."""
 
     def __init__(self) -> None:
         self.done = False
         self._frames = EventStreamDecoder()
         self._calls = 0
-        self._bare_call = False  # a call of which no arguments have come: an object without members is sent as nothing at all
-        self._said = False
+        self._without_arguments = False  # a call whose arguments have not come: no event is sent for an empty object
+        self._has_content = False
         self._stop: StopReason | None = None
 
     def feed(self, data: bytes, events: list[Event]) -> None:
@@ -221,36 +225,36 @@ class _Stream:
 
     def _delta(self, delta: _Content, events: list[Event]) -> None:
         if delta.text:
-            self._said = True
+            self._has_content = True
             events.append(Delta(delta.text))
         elif delta.toolUse is not None:
             if delta.toolUse.input:
                 if not self._calls:
                     raise ValueError("arguments came before their toolUse")
-                self._bare_call = False
+                self._without_arguments = False
                 events.append(ToolCallDelta(index=self._calls - 1, arguments=str(delta.toolUse.input)))
-        elif delta.reasoningContent is not None and delta.reasoningContent.text:  # else a signature, or an empty piece
+        elif delta.reasoningContent is not None and delta.reasoningContent.text:  # else it is a signature or empty
             events.append(Reasoning(delta.reasoningContent.text))
 
     def _other(self, name: str, payload: bytes, events: list[Event]) -> None:
         match name:
             case "contentBlockStart":
                 if (use := _decode_start(payload).start.toolUse) is not None:
-                    self._said = self._bare_call = True
+                    self._has_content = self._without_arguments = True
                     events.append(_tool_call(use, self._calls))
                     self._calls += 1
-            case "contentBlockStop" if self._bare_call:
-                self._bare_call = False
+            case "contentBlockStop" if self._without_arguments:
+                self._without_arguments = False
                 events.append(ToolCallDelta(index=self._calls - 1, arguments="{}"))
             case "messageStop":
-                self._stop = _stop_reason(_decode_stop(payload).stopReason, said=self._said)
+                self._stop = _stop_reason(_decode_stop(payload).stopReason, has_content=self._has_content)
             case "metadata":
                 if self._stop is None:
                     raise errors.stream_interrupted(detail="metadata came before messageStop")
                 events.append(_decode_metadata(payload).usage.event())
                 events.append(Done(self._stop))
                 self.done = True
-            case _:  # messageStart and contentBlockStop say nothing that the others don't
+            case _:  # messageStart and contentBlockStop add nothing
                 pass
 
 
@@ -260,11 +264,11 @@ def _tool_call(use: _ToolUse, index: int) -> ToolCall:
     return ToolCall(index=index, id=use.toolUseId, name=use.name)
 
 
-def _stop_reason(reason: str, *, said: bool) -> StopReason:
+def _stop_reason(reason: str, *, has_content: bool) -> StopReason:
     meaning = _STOP_REASONS.get(reason)
     if meaning is None:
-        # malformed_model_output, malformed_tool_use, or one that AWS has added: what came is not a whole answer.
+        # malformed_model_output, malformed_tool_use, or a new one of AWS: the answer is not complete.
         raise errors.upstream_failed(detail=f"the model stopped with {reason!r}")
-    if meaning == "content_filtered" and not said:
+    if meaning == "content_filtered" and not has_content:
         raise errors.content_filter(detail=f"stopReason {reason}")
     return meaning

@@ -1,4 +1,4 @@
-"""What Bedrock's exceptions mean, by HTTP and in a stream.
+"""The errors for Bedrock's exceptions, in HTTP responses and in streams.
 
 https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html, and the operations' own pages
 """
@@ -22,7 +22,7 @@ _decode_exception = msgspec.json.Decoder(_Exception).decode
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
-    """The error that a status other than 200 means."""
+    """Return the error for an answer with another status than 200."""
     name = headers.get("x-amzn-errortype", "").split(":")[0]
     try:
         answer = _decode_exception(body)
@@ -34,7 +34,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> GatewayErro
 
 
 def stream_exception(headers: Mapping[str, str], payload: bytes) -> GatewayError:
-    """The error that an event means which is none of the answer's."""
+    """Return the error for an event that is not part of an answer."""
     if headers.get(":message-type") == "exception":
         message = _decode_exception(payload).message if payload else None
         return _exception(headers[":exception-type"], message or "", in_stream=True)
@@ -44,9 +44,9 @@ def stream_exception(headers: Mapping[str, str], payload: bytes) -> GatewayError
 def _exception(
     name: str, message: str, *, status: int = 0, in_stream: bool = False, retry_after: float | None = None
 ) -> GatewayError:
-    """What each exception of Converse means to a caller, by its name in either spelling (the stream's begin small).
+    """Return the error for an exception, by its name. In a stream the names begin with a small letter.
 
-    ModelNotReadyException is a 429 like ThrottlingException, but means that an imported model is being loaded.
+    ModelNotReadyException has the status 429 like ThrottlingException, but it means that an imported model is being loaded.
     """
     detail = f"{name or status}: {message}"
     match name[:1].upper() + name[1:]:
@@ -87,7 +87,7 @@ def _exception(
             return errors.upstream_failed(detail=detail)
 
 
-# Bedrock tells these apart from a caller's mistake only in the message's text.
+# Only the text of a ValidationException tells these from a caller's mistake.
 _MISCONFIGURED = (
     "model identifier is invalid",
     "on-demand throughput isn",

@@ -47,12 +47,12 @@ _decode_chunk = msgspec.json.Decoder(_Chunk).decode
 
 
 class _Stream:
-    """Chunks of OpenAI's format, each in Base64 in an event. The answer ends with the body."""
+    """Decodes chunks of OpenAI's format, each in Base64 in an event. The end of the body ends the answer."""
 
     def __init__(self) -> None:
         self.done = False
         self._frames = EventStreamDecoder()
-        self._chunks = chat_completions.Chunks()
+        self._chunks = chat_completions.ChunkReader()
 
     def feed(self, data: bytes, events: list[Event]) -> None:
         for headers, payload in self._frames.feed(data):

@@ -9,9 +9,9 @@ from llm_gateway.aws.client import Aws
 from llm_gateway.call import ModelCall
 from llm_gateway.events import Event
 from llm_gateway.http.client import Response
-from llm_gateway.providers import exchange
 from llm_gateway.providers.bedrock.converse import Converse
 from llm_gateway.providers.bedrock.invoke_model import InvokeModel
+from llm_gateway.providers.exchange import read_answer
 
 _HEADERS = (("content-type", "application/json"),)
 
@@ -29,7 +29,7 @@ class Bedrock:
 
     def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
         dialect = _DIALECTS[call.target.api]
-        return exchange.exchange(self._send(call, dialect), call, dialect)
+        return read_answer(self._send(call, dialect), call, dialect)
 
     async def _send(self, call: ModelCall, dialect: Converse | InvokeModel) -> Response:
         model = call.target.model

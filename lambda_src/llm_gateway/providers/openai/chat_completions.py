@@ -1,4 +1,4 @@
-"""OpenAI's chat format, as OpenAI, DeepSeek, vLLM and Bedrock's imported models speak it.
+"""OpenAI's chat format, as OpenAI, DeepSeek, vLLM and Bedrock's imported models use it.
 
 https://platform.openai.com/docs/api-reference/chat, https://api-docs.deepseek.com/api/create-chat-completion,
 https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html
@@ -31,7 +31,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def body(call: ModelCall) -> dict[str, Any]:
-    """The request's JSON, without what says whether it streams."""
+    """Return the request's JSON, without the fields for streaming."""
     sampling = call.sampling
     request: dict[str, Any] = {
         "model": call.target.model,
@@ -61,11 +61,11 @@ def _messages(call: ModelCall) -> list[dict[str, Any]]:
 def _message(message: Message, *, with_reasoning: bool) -> dict[str, Any]:
     if message.role == "tool":
         return {"role": "tool", "tool_call_id": message.tool_call_id, "content": message.text}
-    said: dict[str, Any] = {"role": message.role, "content": message.text}
+    found: dict[str, Any] = {"role": message.role, "content": message.text}
     if message.reasoning and with_reasoning:
-        said["reasoning_content"] = message.reasoning
+        found["reasoning_content"] = message.reasoning
     if not message.tool_calls:
-        return said
+        return found
     calls = [
         {
             "id": use.id,
@@ -74,7 +74,7 @@ def _message(message: Message, *, with_reasoning: bool) -> dict[str, Any]:
         }
         for use in message.tool_calls
     ]
-    return {**said, "content": message.text or None, "tool_calls": calls}
+    return {**found, "content": message.text or None, "tool_calls": calls}
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def _tool_choice(call: ModelCall) -> str | dict[str, Any]:
     return call.tool_choice.mode
 
 
-# The answer. What is not named here is ignored, as msgspec does.
+# The answer, in the names of the API. msgspec ignores all other fields.
 
 
 class _Function(msgspec.Struct):
@@ -98,27 +98,27 @@ class _Function(msgspec.Struct):
     arguments: str | None = None
 
 
-class _Call(msgspec.Struct):
+class _ToolCall(msgspec.Struct):
     index: int | None = None
     id: str | None = None
     function: _Function | None = None
 
 
-class _Said(msgspec.Struct):
-    """A message, or a piece of one. DeepSeek and older vLLM say `reasoning_content`, vLLM since 0.12 says `reasoning`."""
+class _Message(msgspec.Struct):
+    """A message or a part of one. DeepSeek and older vLLM send `reasoning_content`, vLLM since 0.12 sends `reasoning`."""
 
     content: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
-    tool_calls: list[_Call] | None = None
+    tool_calls: list[_ToolCall] | None = None
 
 
 class _Choice(msgspec.Struct):
-    delta: _Said | None = None
-    message: _Said | None = None
+    delta: _Message | None = None
+    message: _Message | None = None
     finish_reason: str | None = None
-    # vLLM's: the stop sequence that ended the answer, or a token's number.
+    # From vLLM: the stop sequence that ended the answer, or the number of a token.
     stop_reason: str | int | None = None
 
 
@@ -133,12 +133,12 @@ class _Metrics(msgspec.Struct):
 
 
 class _Completion(msgspec.Struct):
-    """A whole answer or a chunk of one."""
+    """A complete answer or a chunk of one."""
 
     choices: list[_Choice] = []
     usage: _Usage | None = None
     error: Any = None
-    # Bedrock's own, in the last chunk.
+    # From Bedrock, in the last chunk.
     metrics: _Metrics | None = msgspec.field(default=None, name="amazon-bedrock-invocationMetrics")
 
 
@@ -146,7 +146,7 @@ _decode = msgspec.json.Decoder(_Completion).decode
 
 
 def read_complete(data: bytes) -> list[Event]:
-    """The events of a chat.completion. Raises what is `exchange.UNREADABLE`, or `GatewayError`."""
+    """Return the events of a chat.completion. Raises `GatewayError` or any of `exchange.UNREADABLE`."""
     answer = _decode(data)
     if answer.error is not None:
         raise errors.upstream_failed(detail=_described(answer.error))
@@ -154,84 +154,84 @@ def read_complete(data: bytes) -> list[Event]:
     if choice.message is None or choice.finish_reason is None:
         raise ValueError("the answer has no message or no finish_reason")
     events: list[Event] = []
-    said = _Answer()
-    said.add(choice.message, events)
-    said.finish(choice, _usage(answer), events)
+    reader = _AnswerReader()
+    reader.add(choice.message, events)
+    reader.finish(choice, _usage(answer), events)
     return events
 
 
-class Chunks:
-    """Reads the chunks of a stream, each a JSON text, into events."""
+class ChunkReader:
+    """Reads the chunks of a stream, each a JSON text."""
 
     def __init__(self) -> None:
-        self._said = _Answer()
+        self._reader = _AnswerReader()
         self._last: _Choice | None = None
         self._usage: Usage | None = None
 
     def read(self, data: bytes, events: list[Event]) -> None:
-        """Add the events of one chunk to `events`. Raises what is `exchange.UNREADABLE`, or `GatewayError`."""
+        """Add the events of one chunk to `events`. Raises `GatewayError` or any of `exchange.UNREADABLE`."""
         chunk = _decode(data)
         if chunk.error is not None:
-            raise _broken_off(chunk.error)
+            raise _stream_error(chunk.error)
         if chunk.choices:
             choice = chunk.choices[0]
             if choice.delta is not None:
-                self._said.add(choice.delta, events)
+                self._reader.add(choice.delta, events)
             if choice.finish_reason is not None:
                 self._last = choice
         if chunk.usage is not None or chunk.metrics is not None:
             self._usage = _usage(chunk)
 
     def end(self, events: list[Event]) -> None:
-        """Add what ends the answer. Raises 502 where it is not whole."""
+        """Add the events that end the answer. Raises the error 502 if the answer is not complete."""
         if self._last is None or self._usage is None:
             missing = "finish_reason" if self._last is None else "usage"
             raise errors.stream_interrupted(detail=f"the stream ended without a {missing}")
-        self._said.finish(self._last, self._usage, events)
+        self._reader.finish(self._last, self._usage, events)
 
 
-class _Answer:
-    """What has been said so far, for what only the whole tells: a call's place, a refusal."""
+class _AnswerReader:
+    """Reads the parts of an answer. It keeps the positions of its calls, and whether there was content."""
 
     def __init__(self) -> None:
-        self._began = False
-        self._places: dict[int, int] = {}  # the provider's index of a call -> ours
+        self._has_content = False
+        self._positions: dict[int, int] = {}  # the provider's index of a call -> ours
         self._ids: list[str] = []
-        self._bare: set[int] = set()  # the calls of which no arguments have come
+        self._without_arguments: set[int] = set()  # the calls whose arguments have not come
 
-    def add(self, said: _Said, events: list[Event]) -> None:
-        if text := said.reasoning_content or said.reasoning:
+    def add(self, message: _Message, events: list[Event]) -> None:
+        if text := message.reasoning_content or message.reasoning:
             events.append(Reasoning(text))
-        if text := said.content or said.refusal:
-            self._began = True
+        if text := message.content or message.refusal:
+            self._has_content = True
             events.append(Delta(text))
-        if said.tool_calls:
-            for position, call in enumerate(said.tool_calls):
-                self._call(call, position if call.index is None else call.index, events)
+        if message.tool_calls:
+            for position, call in enumerate(message.tool_calls):
+                self._add_call(call, position if call.index is None else call.index, events)
 
-    def _call(self, call: _Call, index: int, events: list[Event]) -> None:
-        place = self._places.get(index)
+    def _add_call(self, call: _ToolCall, index: int, events: list[Event]) -> None:
+        position = self._positions.get(index)
         function = call.function or _Function()
-        if place is None or (call.id and call.id != self._ids[place]):  # some servers give every call the index 0
+        if position is None or (call.id and call.id != self._ids[position]):  # some servers give every call the index 0
             if not call.id or not function.name:
                 raise ValueError("a tool call begins without an id or a name")
-            place = self._places[index] = len(self._ids)
+            position = self._positions[index] = len(self._ids)
             self._ids.append(call.id)
-            self._began = True
-            self._bare.add(place)
-            events.append(ToolCall(index=place, id=call.id, name=function.name))
+            self._has_content = True
+            self._without_arguments.add(position)
+            events.append(ToolCall(index=position, id=call.id, name=function.name))
         if function.arguments:
-            self._bare.discard(place)
-            events.append(ToolCallDelta(index=place, arguments=function.arguments))
+            self._without_arguments.discard(position)
+            events.append(ToolCallDelta(index=position, arguments=function.arguments))
 
     def finish(self, last: _Choice, usage: Usage, events: list[Event]) -> None:
-        events.extend(ToolCallDelta(index=place, arguments="{}") for place in sorted(self._bare))
+        events.extend(ToolCallDelta(index=position, arguments="{}") for position in sorted(self._without_arguments))
         reason = _STOP_REASONS.get(last.finish_reason or "")
-        if reason is None:  # such as DeepSeek's insufficient_system_resource: what came is not a whole answer
+        if reason is None:  # such as DeepSeek's insufficient_system_resource: the answer is not complete
             raise errors.upstream_failed(detail=f"the model stopped with {last.finish_reason!r}")
-        if reason == "content_filtered" and not self._began:
+        if reason == "content_filtered" and not self._has_content:
             raise errors.content_filter(detail="finish_reason content_filter")
-        if reason == "end_turn" and self._ids:  # OpenAI and vLLM say "stop" where the caller chose the tool
+        if reason == "end_turn" and self._ids:  # OpenAI and vLLM send "stop" if the caller chose the tool
             reason = "tool_use"
         elif reason == "end_turn" and isinstance(last.stop_reason, str):
             reason = "stop_sequence"
@@ -251,7 +251,7 @@ def _usage(answer: _Completion) -> Usage:
 
 
 class _Refusal(msgspec.Struct):
-    """An error's body: OpenAI's; vLLM's before 0.11 is flat."""
+    """The body of an error. In vLLM before 0.11 it has no inner object."""
 
     error: Any = None
     message: str = ""
@@ -263,7 +263,7 @@ _decode_refusal = msgspec.json.Decoder(_Refusal).decode
 
 
 def refusal(status: int, headers: Mapping[str, str], data: bytes) -> GatewayError:
-    """What an answer other than 200 means. Raises what is `exchange.UNREADABLE` for a body that says nothing."""
+    """Return the error for an answer with another status than 200. Raises any of `exchange.UNREADABLE`."""
     answer = _decode_refusal(data)
     error: Any = answer.error or {"message": answer.message, "code": answer.code, "type": answer.type}
     message, codes = _read(error)
@@ -271,11 +271,11 @@ def refusal(status: int, headers: Mapping[str, str], data: bytes) -> GatewayErro
     if 400 <= status < 500:
         if "context_length_exceeded" in codes or exchange.says_too_long(message):
             return errors.context_length_exceeded(detail=detail)
-        if codes & _REFUSED:
+        if codes & _FILTERED:
             return errors.content_filter(detail=detail)
-        if codes & {"insufficient_quota", "model_not_found"}:  # the first is a 429 that no waiting mends
+        if codes & {"insufficient_quota", "model_not_found"}:  # the first is a 429 for which waiting does not help
             return errors.upstream_misconfigured(detail=detail)
-        if message in _DEEPSEEK:  # which has no codes for them
+        if message in _DEEPSEEK:  # DeepSeek has no codes for them
             return _DEEPSEEK[message](detail=detail)
         if status in (400, 409, 413, 415, 422):
             return errors.upstream_rejected(reason=message, detail=detail)
@@ -284,21 +284,21 @@ def refusal(status: int, headers: Mapping[str, str], data: bytes) -> GatewayErro
     return exchange.by_status(status, headers, detail)
 
 
-# OpenAI's, Azure's and DeepSeek's words for a conversation that their filters refuse.
-_REFUSED = {"content_filter", "content_policy_violation", "invalid_prompt", "responsible_ai_policy_violation"}
+# The codes of OpenAI, Azure and DeepSeek for a conversation that their filters refuse.
+_FILTERED = {"content_filter", "content_policy_violation", "invalid_prompt", "responsible_ai_policy_violation"}
 # https://api-docs.deepseek.com/quick_start/error_codes; the texts are from public reports.
 _DEEPSEEK = {"Content Exists Risk": errors.content_filter, "Model Not Exist": errors.upstream_misconfigured}
-# What a server says while its model is being loaded.
+# The texts of a server whose model is being loaded.
 _NOT_READY = ("loading", "not ready", "warming", "starting")
 
 
-def _broken_off(error: Any) -> GatewayError:
-    """An error that came as an event of a stream."""
+def _stream_error(error: Any) -> GatewayError:
+    """Return the error for an error event in a stream."""
     message, codes = _read(error)
     detail = _described(error)
     if "context_length_exceeded" in codes or exchange.says_too_long(message):
         return errors.context_length_exceeded(detail=detail)
-    if codes & _REFUSED:
+    if codes & _FILTERED:
         return errors.content_filter(detail=detail)
     if codes & {"429", "rate_limit_exceeded", "rate_limit_error"}:
         return errors.upstream_throttled(detail=detail)
@@ -306,7 +306,7 @@ def _broken_off(error: Any) -> GatewayError:
 
 
 def _read(error: Any) -> tuple[str, set[str]]:
-    """An error's message, and its code and type, whichever of them says something."""
+    """Return the message of an error, and its code and type if they are there."""
     if not isinstance(error, dict):
         return str(error), set()
     fields = cast("dict[str, Any]", error)

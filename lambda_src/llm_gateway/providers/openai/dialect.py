@@ -1,4 +1,4 @@
-"""Any server that speaks OpenAI's chat completions: vLLM, DeepSeek, OpenAI."""
+"""The dialect of servers that are compatible with OpenAI's chat completions: OpenAI, DeepSeek, vLLM."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from llm_gateway.providers.openai import chat_completions
 
 
 class OpenAICompatible:
-    """Its streams must carry the usage where ``stream_options.include_usage`` asks for it, as all three do."""
+    """The server must send the usage in a stream if ``stream_options.include_usage`` is set, as these three do."""
 
     media_type = "text/event-stream"
     path = "/chat/completions"
@@ -38,22 +38,22 @@ class OpenAICompatible:
 
 
 class _Stream:
-    """``data:`` lines of chunks, ``[DONE]`` at the end."""
+    """Decodes ``data:`` lines of chunks, with ``[DONE]`` at the end."""
 
     def __init__(self) -> None:
         self.done = False
         self._sse = SseDecoder()
-        self._chunks = chat_completions.Chunks()
+        self._chunks = chat_completions.ChunkReader()
 
     def feed(self, data: bytes, events: list[Event]) -> None:
-        self._read(self._sse.feed(data), events)
+        self._read_chunks(self._sse.feed(data), events)
 
     def end(self, events: list[Event]) -> None:
-        self._read(self._sse.end(), events)
+        self._read_chunks(self._sse.end(), events)
         if not self.done:
             self._chunks.end(events)
 
-    def _read(self, found: list[bytes], events: list[Event]) -> None:
+    def _read_chunks(self, found: list[bytes], events: list[Event]) -> None:
         for data in found:
             if data == b"[DONE]":
                 self._chunks.end(events)
