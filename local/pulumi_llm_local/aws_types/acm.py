@@ -11,11 +11,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
             "certificateAuthorityArn domainName keyAlgorithm subjectAlternativeNames validationMethod validationOptions"
         ),
         # NONE is the provider's own value for one that isn't validated
-        rules={
-            "validationMethod": ValueRule(PROVIDER_DOCS + "acm/certificate/", values=("DNS", "EMAIL", "HTTP", "NONE")),
-        },
+        rules={"validationMethod": ValueRule(PROVIDER_DOCS + "acm/certificate/", values=("DNS", "EMAIL", "HTTP", "NONE"))},
     ),
-    "aws:acm/certificateValidation:CertificateValidation": AwsType(
-        replaced_by="certificateArn validationRecordFqdns",
-    ),
+    "aws:acm/certificateValidation:CertificateValidation": AwsType(replaced_by="certificateArn validationRecordFqdns"),
 }

@@ -66,19 +66,13 @@ TYPES: Final[Mapping[str, AwsType]] = {
         rules={"value": ValueRule(_QUOTAS, low=20, high=128)},
     ),
     "aws:apigateway/authorizer:Authorizer": AwsType(
-        outputs={
-            "id": "{lower6}",
-            "arn": _ARN + "/restapis/{restApi}/authorizers/{id}",
-        },
+        outputs={"id": "{lower6}", "arn": _ARN + "/restapis/{restApi}/authorizers/{id}"},
         replaced_by="restApi",
-        rules={
-            "authorizerResultTtlInSeconds": ValueRule(_API + "CreateAuthorizer.html", low=0, high=3600),
-        },
+        rules={"authorizerResultTtlInSeconds": ValueRule(_API + "CreateAuthorizer.html", low=0, high=3600)},
         unique=("restApi", "name"),
     ),
     "aws:apigateway/basePathMapping:BasePathMapping": AwsType(
-        outputs={"id": "{domainName}/{basePath}"},
-        replaced_by="domainName",
+        outputs={"id": "{domainName}/{basePath}"}, replaced_by="domainName"
     ),
     "aws:apigateway/deployment:Deployment": AwsType(
         outputs={"id": "{lower6}", "createdDate": CREATED},
@@ -104,14 +98,14 @@ TYPES: Final[Mapping[str, AwsType]] = {
             "cacheNamespace": "{resourceId}",
             "passthroughBehavior": "WHEN_NO_MATCH",
         },
-        replaced_by=("credentials httpMethod integrationHttpMethod passthroughBehavior resourceId restApi type"),
+        replaced_by="credentials httpMethod integrationHttpMethod passthroughBehavior resourceId restApi type",
         rules={
             "httpMethod": _METHODS,
             "integrationHttpMethod": _METHODS,
             "passthroughBehavior": ValueRule(
                 _API + "PutIntegration.html", values=("WHEN_NO_MATCH", "WHEN_NO_TEMPLATES", "NEVER")
             ),
-            "timeoutMilliseconds": ValueRule(_QUOTAS, member="timeoutInMillis"),  # its bounds: below
+            "timeoutMilliseconds": ValueRule(_QUOTAS, member="timeoutInMillis"),  # its bounds: `_integration`
         },
         rules_by_inputs=_integration,
     ),
@@ -155,10 +149,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
         rules={"name": ValueRule(_API + "CreateModel.html", pattern="[a-zA-Z0-9]+")},
         unique=("restApi", "name"),
     ),
-    "aws:apigateway/requestValidator:RequestValidator": AwsType(
-        outputs={"id": "{lower6}"},
-        replaced_by="restApi",
-    ),
+    "aws:apigateway/requestValidator:RequestValidator": AwsType(outputs={"id": "{lower6}"}, replaced_by="restApi"),
     "aws:apigateway/resource:Resource": AwsType(
         # `path` is left out: it follows from all the parents, of which the inputs name one by its id.
         outputs={"id": "{lower6}"},
@@ -213,9 +204,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
     "aws:apigateway/usagePlanKey:UsagePlanKey": AwsType(
         outputs=_usage_plan_key,
         replaced_by="keyId keyType usagePlanId",
-        rules={
-            "keyType": ValueRule(_API + "CreateUsagePlanKey.html", values=("API_KEY",)),
-        },
+        rules={"keyType": ValueRule(_API + "CreateUsagePlanKey.html", values=("API_KEY",))},
         # A key is in one usage plan for each stage.
         # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html
         unique=("keyId",),

@@ -41,17 +41,10 @@ TYPES: Final[Mapping[str, AwsType]] = {
         replaced_by="credentialsArn protocolType routeKey target",
         stateful="callers have its address",
     ),
-    "aws:apigatewayv2/apiMapping:ApiMapping": AwsType(
-        outputs={"id": "{lower6}"},
-        replaced_by="apiId domainName",
-    ),
-    "aws:apigatewayv2/authorizer:Authorizer": AwsType(
-        outputs={"id": "{lower6}"},
-        replaced_by="apiId",
-    ),
+    "aws:apigatewayv2/apiMapping:ApiMapping": AwsType(outputs={"id": "{lower6}"}, replaced_by="apiId domainName"),
+    "aws:apigatewayv2/authorizer:Authorizer": AwsType(outputs={"id": "{lower6}"}, replaced_by="apiId"),
     "aws:apigatewayv2/deployment:Deployment": AwsType(
-        outputs={"id": "{lower6}", "autoDeployed": False},
-        replaced_by="apiId triggers",
+        outputs={"id": "{lower6}", "autoDeployed": False}, replaced_by="apiId triggers"
     ),
     "aws:apigatewayv2/domainName:DomainName": AwsType(
         outputs={
@@ -63,27 +56,17 @@ TYPES: Final[Mapping[str, AwsType]] = {
         stateful="callers have its address",
     ),
     "aws:apigatewayv2/integration:Integration": AwsType(
-        outputs={
-            "id": "{lower7}",
-        },
+        outputs={"id": "{lower7}"},
         replaced_by="apiId integrationSubtype integrationType",
         rules={
             "timeoutMilliseconds": ValueRule(
                 AWS_DOCS + "apigatewayv2/latest/api-reference/apis-apiid-integrations.html", low=50, high=30000
-            ),
+            )
         },
     ),
-    "aws:apigatewayv2/route:Route": AwsType(
-        outputs={"id": "{lower7}"},
-        replaced_by="apiId",
-    ),
-    "aws:apigatewayv2/routeResponse:RouteResponse": AwsType(
-        outputs={"id": "{lower7}"},
-        replaced_by="apiId routeId",
-    ),
+    "aws:apigatewayv2/route:Route": AwsType(outputs={"id": "{lower7}"}, replaced_by="apiId"),
+    "aws:apigatewayv2/routeResponse:RouteResponse": AwsType(outputs={"id": "{lower7}"}, replaced_by="apiId routeId"),
     "aws:apigatewayv2/stage:Stage": AwsType(
-        outputs=_websocket_or_http_stage,
-        replaced_by="apiId name",
-        stateful="callers have its address",
+        outputs=_websocket_or_http_stage, replaced_by="apiId name", stateful="callers have its address"
     ),
 }

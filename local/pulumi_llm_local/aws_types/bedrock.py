@@ -20,13 +20,10 @@ TYPES: Final[Mapping[str, AwsType]] = {
         # A guardrail and its versions: their source. crossRegionConfig is newer; by CloudFormation it is updated in place.
         replaced_by="",
         stateful="callers have its id",
-        rules={
-            "kmsKeyArn": ValueRule(AWS_DOCS + "bedrock/latest/APIReference/API_CreateGuardrail.html", member="kmsKeyId"),
-        },
+        rules={"kmsKeyArn": ValueRule(AWS_DOCS + "bedrock/latest/APIReference/API_CreateGuardrail.html", member="kmsKeyId")},
     ),
     "aws:bedrock/guardrailVersion:GuardrailVersion": AwsType(
-        outputs={"id": "{guardrailArn},{version}", "version": "1"},
-        replaced_by="description guardrailArn",
+        outputs={"id": "{guardrailArn},{version}", "version": "1"}, replaced_by="description guardrailArn"
     ),
     "aws:bedrock/inferenceProfile:InferenceProfile": AwsType(
         outputs={
@@ -41,8 +38,6 @@ TYPES: Final[Mapping[str, AwsType]] = {
         stateful="callers have its id",
     ),
     "aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration": AwsType(
-        outputs={"id": "{region}"},
-        replaced_by="",
-        api="bedrock PutModelInvocationLoggingConfiguration",
+        outputs={"id": "{region}"}, replaced_by="", api="bedrock PutModelInvocationLoggingConfiguration"
     ),
 }

@@ -73,25 +73,15 @@ TYPES: Final[Mapping[str, AwsType]] = {
         },
         replaced_by="name",
         api="cloudfront CreateFunction CreateFunction.FunctionConfig",
-        rules={
-            "code": ValueRule(AWS_DOCS + "AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html", high=10240),
-        },
+        rules={"code": ValueRule(AWS_DOCS + "AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html", high=10240)},
     ),
     "aws:cloudfront/originAccessControl:OriginAccessControl": AwsType(
-        outputs={
-            "id": "E{upper13}",
-            "arn": _ARN + "origin-access-control/{id}",
-            "etag": "E{tag.upper13}",
-        },
+        outputs={"id": "E{upper13}", "arn": _ARN + "origin-access-control/{id}", "etag": "E{tag.upper13}"},
         replaced_by="",
         api="cloudfront CreateOriginAccessControl.OriginAccessControlConfig",
     ),
     "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy": AwsType(
-        outputs={
-            "id": "{uuid}",
-            "arn": _ARN + "response-headers-policy/{id}",
-            "etag": "E{tag.upper13}",
-        },
+        outputs={"id": "{uuid}", "arn": _ARN + "response-headers-policy/{id}", "etag": "E{tag.upper13}"},
         replaced_by="",
         api="cloudfront CreateResponseHeadersPolicy.ResponseHeadersPolicyConfig",
     ),

@@ -12,24 +12,15 @@ _RETENTION: Final = (
 
 TYPES: Final[Mapping[str, AwsType]] = {
     "aws:cloudwatch/compositeAlarm:CompositeAlarm": AwsType(
-        outputs={
-            "id": "{alarmName}",
-            "arn": "arn:{partition}:cloudwatch:{region}:{account}:alarm:{alarmName}",
-        },
+        outputs={"id": "{alarmName}", "arn": "arn:{partition}:cloudwatch:{region}:{account}:alarm:{alarmName}"},
         replaced_by="actionsEnabled alarmName",
     ),
     "aws:cloudwatch/dashboard:Dashboard": AwsType(
-        outputs={
-            "id": "{dashboardName}",
-            "dashboardArn": "arn:{partition}:cloudwatch::{account}:dashboard/{dashboardName}",
-        },
+        outputs={"id": "{dashboardName}", "dashboardArn": "arn:{partition}:cloudwatch::{account}:dashboard/{dashboardName}"},
         replaced_by="dashboardName",
     ),
     "aws:cloudwatch/eventRule:EventRule": AwsType(
-        outputs={
-            "id": "{name}",
-            "arn": "arn:{partition}:events:{region}:{account}:rule/{name}",
-        },
+        outputs={"id": "{name}", "arn": "arn:{partition}:events:{region}:{account}:rule/{name}"},
         replaced_by="eventBusName name namePrefix",
         api="events PutRule",
     ),
@@ -51,13 +42,11 @@ TYPES: Final[Mapping[str, AwsType]] = {
         rules={  # 0 is the provider's word for ever
             "retentionInDays": ValueRule(
                 AWS_DOCS + "AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html", values=_RETENTION
-            ),
+            )
         },
     ),
     "aws:cloudwatch/logMetricFilter:LogMetricFilter": AwsType(
-        outputs={"id": "{name}"},
-        replaced_by="logGroupName name",
-        api="logs PutMetricFilter",
+        outputs={"id": "{name}"}, replaced_by="logGroupName name", api="logs PutMetricFilter"
     ),
     "aws:cloudwatch/logResourcePolicy:LogResourcePolicy": AwsType(
         outputs={"id": "{policyName}"},
@@ -66,10 +55,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
         api="logs PutResourcePolicy",
     ),
     "aws:cloudwatch/metricAlarm:MetricAlarm": AwsType(
-        outputs={
-            "id": "{name}",
-            "arn": "arn:{partition}:cloudwatch:{region}:{account}:alarm:{name}",
-        },
+        outputs={"id": "{name}", "arn": "arn:{partition}:cloudwatch:{region}:{account}:alarm:{name}"},
         replaced_by="name",
         rules={
             "name": ValueRule(AWS_DOCS + "AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html", member="AlarmName"),

@@ -51,8 +51,6 @@ TYPES: Final[Mapping[str, AwsType]] = {
         deletion_protection=("deletionProtectionEnabled", True),
     ),
     "aws:dynamodb/tableItem:TableItem": AwsType(
-        outputs={"id": "{tableName}|{hashKey}||{hex16}"},
-        replaced_by="hashKey rangeKey tableName",
-        api="dynamodb PutItem",
+        outputs={"id": "{tableName}|{hashKey}||{hex16}"}, replaced_by="hashKey rangeKey tableName", api="dynamodb PutItem"
     ),
 }

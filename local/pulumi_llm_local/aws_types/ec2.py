@@ -60,25 +60,12 @@ TYPES: Final[Mapping[str, AwsType]] = {
         api="ec2 CreateFlowLogs",
         rules={"maxAggregationInterval": ValueRule(_API + "CreateFlowLogs.html", values=(60, 600))},
     ),
-    "aws:ec2/instance:Instance": AwsType(
-        api="ec2 RunInstances",
-        rules={"instanceType": _INSTANCE_TYPES},
-    ),
+    "aws:ec2/instance:Instance": AwsType(api="ec2 RunInstances", rules={"instanceType": _INSTANCE_TYPES}),
     "aws:ec2/internetGateway:InternetGateway": AwsType(
-        outputs={
-            "id": "igw-{hex17}",
-            "arn": _ARN + "internet-gateway/{id}",
-            "ownerId": "{account}",
-        },
-        replaced_by="",
+        outputs={"id": "igw-{hex17}", "arn": _ARN + "internet-gateway/{id}", "ownerId": "{account}"}, replaced_by=""
     ),
     "aws:ec2/launchTemplate:LaunchTemplate": AwsType(
-        outputs={
-            "id": "lt-{hex17}",
-            "arn": _ARN + "launch-template/{id}",
-            "latestVersion": 1,
-            "defaultVersion": 1,
-        },
+        outputs={"id": "lt-{hex17}", "arn": _ARN + "launch-template/{id}", "latestVersion": 1, "defaultVersion": 1},
         replaced_by="name namePrefix",
         api="ec2 CreateLaunchTemplate CreateLaunchTemplate.LaunchTemplateData",
         rules={"instanceType": _INSTANCE_TYPES},
@@ -98,24 +85,13 @@ TYPES: Final[Mapping[str, AwsType]] = {
         replaced_by="destinationCidrBlock destinationIpv6CidrBlock destinationPrefixListId routeTableId",
     ),
     "aws:ec2/routeTable:RouteTable": AwsType(
-        outputs={
-            "id": "rtb-{hex17}",
-            "arn": _ARN + "route-table/{id}",
-            "ownerId": "{account}",
-        },
-        replaced_by="vpcId",
+        outputs={"id": "rtb-{hex17}", "arn": _ARN + "route-table/{id}", "ownerId": "{account}"}, replaced_by="vpcId"
     ),
     "aws:ec2/routeTableAssociation:RouteTableAssociation": AwsType(
-        outputs={"id": "rtbassoc-{hex17}"},
-        replaced_by="gatewayId subnetId",
-        api="ec2 AssociateRouteTable",
+        outputs={"id": "rtbassoc-{hex17}"}, replaced_by="gatewayId subnetId", api="ec2 AssociateRouteTable"
     ),
     "aws:ec2/securityGroup:SecurityGroup": AwsType(
-        outputs={
-            "id": "sg-{hex17}",
-            "arn": _ARN + "security-group/{id}",
-            "ownerId": "{account}",
-        },
+        outputs={"id": "sg-{hex17}", "arn": _ARN + "security-group/{id}", "ownerId": "{account}"},
         replaced_by="description name namePrefix vpcId",
         rules={
             "egress.fromPort": _PORTS,
@@ -129,12 +105,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
         },
     ),
     "aws:ec2/subnet:Subnet": AwsType(
-        outputs={
-            "id": "subnet-{hex17}",
-            "arn": _ARN + "subnet/{id}",
-            "ownerId": "{account}",
-            "availabilityZone": "{region}a",
-        },
+        outputs={"id": "subnet-{hex17}", "arn": _ARN + "subnet/{id}", "ownerId": "{account}", "availabilityZone": "{region}a"},
         replaced_by="availabilityZone availabilityZoneId cidrBlock ipv6Native outpostArn vpcId",
     ),
     "aws:ec2/vpc:Vpc": AwsType(
@@ -164,29 +135,19 @@ TYPES: Final[Mapping[str, AwsType]] = {
             "networkInterfaceIds": [],
             "cidrBlocks": [],
         },
-        replaced_by=("resourceConfigurationArn serviceName serviceNetworkArn serviceRegion vpcEndpointType vpcId"),
+        replaced_by="resourceConfigurationArn serviceName serviceNetworkArn serviceRegion vpcEndpointType vpcId",
     ),
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": AwsType(
-        outputs={
-            "id": "sgr-{hex17}",
-            "securityGroupRuleId": "{id}",
-            "arn": _ARN + "security-group-rule/{id}",
-        },
+        outputs={"id": "sgr-{hex17}", "securityGroupRuleId": "{id}", "arn": _ARN + "security-group-rule/{id}"},
         # Another value of a source is updated in place; another kind of source (cidrIpv4 to prefixListId) replaces.
         replaced_by="securityGroupId",
         rules={"fromPort": _PORTS, "toPort": _PORTS},
     ),
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": AwsType(
-        outputs={
-            "id": "sgr-{hex17}",
-            "securityGroupRuleId": "{id}",
-            "arn": _ARN + "security-group-rule/{id}",
-        },
+        outputs={"id": "sgr-{hex17}", "securityGroupRuleId": "{id}", "arn": _ARN + "security-group-rule/{id}"},
         replaced_by="securityGroupId",
         rules={"fromPort": _PORTS, "toPort": _PORTS},
     ),
 }
 
-INVOKES: Final[Mapping[str, Callable[[Draft], Answer]]] = {
-    "aws:ec2/getManagedPrefixList:getManagedPrefixList": _prefix_list,
-}
+INVOKES: Final[Mapping[str, Callable[[Draft], Answer]]] = {"aws:ec2/getManagedPrefixList:getManagedPrefixList": _prefix_list}

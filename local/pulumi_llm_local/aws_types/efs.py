@@ -9,5 +9,5 @@ TYPES: Final[Mapping[str, AwsType]] = {
     "aws:efs/fileSystem:FileSystem": AwsType(
         replaced_by="availabilityZoneName creationToken encrypted kmsKeyId performanceMode",
         stateful="its files are lost with it",
-    ),
+    )
 }

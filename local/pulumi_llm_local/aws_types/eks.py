@@ -6,16 +6,11 @@ from typing import Final
 from pulumi_llm_local.aws_types.aws_type import AwsType
 
 TYPES: Final[Mapping[str, AwsType]] = {
-    "aws:eks/accessEntry:AccessEntry": AwsType(
-        replaced_by="clusterName principalArn type",
-    ),
+    "aws:eks/accessEntry:AccessEntry": AwsType(replaced_by="clusterName principalArn type"),
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": AwsType(
-        api="eks AssociateAccessPolicy",
-        replaced_by="accessScope clusterName policyArn principalArn",
+        api="eks AssociateAccessPolicy", replaced_by="accessScope clusterName policyArn principalArn"
     ),
-    "aws:eks/addon:Addon": AwsType(
-        replaced_by="addonName clusterName",
-    ),
+    "aws:eks/addon:Addon": AwsType(replaced_by="addonName clusterName"),
     "aws:eks/cluster:Cluster": AwsType(
         # Encryption can be added in place, never taken away; the subnets can be changed in place.
         replaced_by=(
@@ -33,7 +28,5 @@ TYPES: Final[Mapping[str, AwsType]] = {
         ),
         api="eks CreateNodegroup",
     ),
-    "aws:eks/podIdentityAssociation:PodIdentityAssociation": AwsType(
-        replaced_by="clusterName namespace serviceAccount",
-    ),
+    "aws:eks/podIdentityAssociation:PodIdentityAssociation": AwsType(replaced_by="clusterName namespace serviceAccount"),
 }

@@ -102,10 +102,7 @@ def _one_or_many(values: Sequence[str]) -> Any:
 
 
 TYPES: Final[Mapping[str, AwsType]] = {
-    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": AwsType(
-        outputs=_open_id_connect_provider,
-        replaced_by="url",
-    ),
+    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": AwsType(outputs=_open_id_connect_provider, replaced_by="url"),
     "aws:iam/policy:Policy": AwsType(
         outputs={
             "id": "{arn}",
@@ -141,12 +138,8 @@ TYPES: Final[Mapping[str, AwsType]] = {
         rules={"policy": ValueRule(_QUOTAS, member="PolicyDocument", high=10240, size=_visible, unit=_POLICY_TEXT)},
     ),
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": AwsType(
-        outputs={"id": "{role}-{digits26}"},
-        replaced_by="policyArn role",
-        api="iam AttachRolePolicy",
+        outputs={"id": "{role}-{digits26}"}, replaced_by="policyArn role", api="iam AttachRolePolicy"
     ),
 }
 
-INVOKES: Final[Mapping[str, Callable[[Draft], Answer]]] = {
-    "aws:iam/getPolicyDocument:getPolicyDocument": _policy_document,
-}
+INVOKES: Final[Mapping[str, Callable[[Draft], Answer]]] = {"aws:iam/getPolicyDocument:getPolicyDocument": _policy_document}

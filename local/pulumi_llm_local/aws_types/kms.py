@@ -13,11 +13,7 @@ def _kms_alias(draft: Draft) -> Outputs:
     """The target may be given as a key's id or as its ARN."""
     key = draft.text("targetKeyId")
     region = "arn:{partition}:kms:{region}:{account}:"
-    return {
-        "id": "{name}",
-        "arn": region + "{name}",
-        "targetKeyArn": key if key.startswith("arn:") else f"{region}key/{key}",
-    }
+    return {"id": "{name}", "arn": region + "{name}", "targetKeyArn": key if key.startswith("arn:") else f"{region}key/{key}"}
 
 
 def _alias_name(name: str, inputs: Mapping[str, Any]) -> str:
@@ -29,9 +25,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
         outputs=_kms_alias,
         replaced_by="name namePrefix",
         adapt_name=_alias_name,
-        rules={
-            "name": ValueRule(_API + "CreateAlias.html", high=256, pattern="alias/[a-zA-Z0-9/_-]+"),
-        },
+        rules={"name": ValueRule(_API + "CreateAlias.html", high=256, pattern="alias/[a-zA-Z0-9/_-]+")},
     ),
     "aws:kms/key:Key": AwsType(
         outputs={

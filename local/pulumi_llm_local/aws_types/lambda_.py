@@ -109,10 +109,7 @@ def _bytes_of_variables(variables: Any) -> int:
 
 
 TYPES: Final[Mapping[str, AwsType]] = {
-    "aws:lambda/alias:Alias": AwsType(
-        outputs=_function_alias,
-        replaced_by="functionName name",
-    ),
+    "aws:lambda/alias:Alias": AwsType(outputs=_function_alias, replaced_by="functionName name"),
     "aws:lambda/eventSourceMapping:EventSourceMapping": AwsType(
         outputs=_event_source_mapping,
         replaced_by=(
@@ -136,8 +133,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
         rules_by_inputs=_function_rules,
     ),
     "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": AwsType(
-        outputs=_function_event_invoke_config,
-        replaced_by="functionName qualifier",
+        outputs=_function_event_invoke_config, replaced_by="functionName qualifier"
     ),
     "aws:lambda/functionUrl:FunctionUrl": AwsType(
         outputs=_function_url,
@@ -145,7 +141,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
         stateful="callers have its address",
         api="lambda CreateFunctionUrlConfig",
         rules={
-            "authorizationType": ValueRule(AWS_DOCS + "lambda/latest/api/API_CreateFunctionUrlConfig.html", member="AuthType"),
+            "authorizationType": ValueRule(AWS_DOCS + "lambda/latest/api/API_CreateFunctionUrlConfig.html", member="AuthType")
         },
     ),
     "aws:lambda/layerVersion:LayerVersion": AwsType(
@@ -174,12 +170,9 @@ TYPES: Final[Mapping[str, AwsType]] = {
             "qualifier sourceAccount sourceArn statementId statementIdPrefix"
         ),
         name_property="statementId",
-        rules={
-            "function": ValueRule(AWS_DOCS + "lambda/latest/api/API_AddPermission.html", member="FunctionName"),
-        },
+        rules={"function": ValueRule(AWS_DOCS + "lambda/latest/api/API_AddPermission.html", member="FunctionName")},
     ),
     "aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig": AwsType(
-        outputs={"id": "{functionName},{qualifier}"},
-        replaced_by="functionName qualifier",
+        outputs={"id": "{functionName},{qualifier}"}, replaced_by="functionName qualifier"
     ),
 }

@@ -29,11 +29,7 @@ def _listener(draft: Draft) -> Outputs:
 
 
 TYPES: Final[Mapping[str, AwsType]] = {
-    "aws:lb/listener:Listener": AwsType(
-        outputs=_listener,
-        replaced_by="loadBalancerArn",
-        api="elbv2 CreateListener",
-    ),
+    "aws:lb/listener:Listener": AwsType(outputs=_listener, replaced_by="loadBalancerArn", api="elbv2 CreateListener"),
     "aws:lb/loadBalancer:LoadBalancer": AwsType(
         outputs=_load_balancer,
         replaced_by="customerOwnedIpv4Pool internal loadBalancerType name namePrefix",
@@ -42,11 +38,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
         deletion_protection=("enableDeletionProtection", True),
     ),
     "aws:lb/targetGroup:TargetGroup": AwsType(
-        outputs={
-            "id": "{arn}",
-            "arnSuffix": "targetgroup/{name}/{hex16}",
-            "arn": _ARN + "{arnSuffix}",
-        },
+        outputs={"id": "{arn}", "arnSuffix": "targetgroup/{name}/{hex16}", "arn": _ARN + "{arnSuffix}"},
         api="elbv2 CreateTargetGroup",
         replaced_by="ipAddressType name namePrefix port protocol targetType vpcId",
     ),

@@ -32,7 +32,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
             "websiteEndpoint": "{bucket}.{websiteDomain}",
         },
         # bucketNamespace is newer than 5.100: S3 takes it with CreateBucket alone.
-        replaced_by=("bucket bucketNamespace bucketPrefix objectLockConfiguration.objectLockEnabled objectLockEnabled"),
+        replaced_by="bucket bucketNamespace bucketPrefix objectLockConfiguration.objectLockEnabled objectLockEnabled",
         stateful="its objects are lost with it",
         name_property="bucket",
         adapt_name=_lower_case,
@@ -43,11 +43,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
             ),
         },
     ),
-    "aws:s3/bucketAcl:BucketAcl": AwsType(
-        outputs=_BUCKET_ID,
-        replaced_by="bucket expectedBucketOwner",
-        rules={"acl": _ACLS},
-    ),
+    "aws:s3/bucketAcl:BucketAcl": AwsType(outputs=_BUCKET_ID, replaced_by="bucket expectedBucketOwner", rules={"acl": _ACLS}),
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": AwsType(
         outputs=_BUCKET_ID,
         replaced_by="bucket expectedBucketOwner",
@@ -76,21 +72,13 @@ TYPES: Final[Mapping[str, AwsType]] = {
         api="s3 PutObject",
     ),
     "aws:s3/bucketOwnershipControls:BucketOwnershipControls": AwsType(
-        outputs=_BUCKET_ID,
-        replaced_by="bucket",
-        api="s3 PutBucketOwnershipControls.OwnershipControls",
+        outputs=_BUCKET_ID, replaced_by="bucket", api="s3 PutBucketOwnershipControls.OwnershipControls"
     ),
-    "aws:s3/bucketPolicy:BucketPolicy": AwsType(
-        outputs=_BUCKET_ID,
-        replaced_by="bucket",
-    ),
-    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": AwsType(
-        outputs=_BUCKET_ID,
-        replaced_by="bucket",
-    ),
+    "aws:s3/bucketPolicy:BucketPolicy": AwsType(outputs=_BUCKET_ID, replaced_by="bucket"),
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": AwsType(outputs=_BUCKET_ID, replaced_by="bucket"),
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": AwsType(
         outputs=_BUCKET_ID,
-        replaced_by=("bucket expectedBucketOwner"),
+        replaced_by="bucket expectedBucketOwner",
         api="s3 PutBucketEncryption.ServerSideEncryptionConfiguration",
     ),
     "aws:s3/bucketVersioning:BucketVersioning": AwsType(
@@ -99,7 +87,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
         rules={  # Disabled is the provider's, for a bucket that never had versions
             "versioningConfiguration.status": ValueRule(
                 PROVIDER_DOCS + "s3/bucketversioning/", values=("Enabled", "Suspended", "Disabled")
-            ),
+            )
         },
     ),
     "aws:s3/bucketWebsiteConfiguration:BucketWebsiteConfiguration": AwsType(

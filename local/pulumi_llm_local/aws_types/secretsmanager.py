@@ -7,15 +7,10 @@ from pulumi_llm_local.aws_types.aws_type import PROVIDER_DOCS, AwsType, ValueRul
 
 TYPES: Final[Mapping[str, AwsType]] = {
     "aws:secretsmanager/secret:Secret": AwsType(
-        outputs={
-            "id": "{arn}",
-            "arn": "arn:{partition}:secretsmanager:{region}:{account}:secret:{name}-{lower6}",
-        },
+        outputs={"id": "{arn}", "arn": "arn:{partition}:secretsmanager:{region}:{account}:secret:{name}-{lower6}"},
         replaced_by="name namePrefix",
         stateful="its value is lost with it",
-        rules={
-            "recoveryWindowInDays": ValueRule(PROVIDER_DOCS + "secretsmanager/secret/", values=(0, *range(7, 31))),
-        },
+        rules={"recoveryWindowInDays": ValueRule(PROVIDER_DOCS + "secretsmanager/secret/", values=(0, *range(7, 31)))},
     ),
     "aws:secretsmanager/secretVersion:SecretVersion": AwsType(
         outputs={

@@ -18,5 +18,5 @@ TYPES: Final[Mapping[str, AwsType]] = {
         # The source of provider 6.
         replaced_by="name namePrefix type",
         api="stepfunctions CreateStateMachine",
-    ),
+    )
 }

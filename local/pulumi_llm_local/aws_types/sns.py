@@ -10,11 +10,7 @@ _API: Final = AWS_DOCS + "sns/latest/api/API_CreateTopic.html"
 
 TYPES: Final[Mapping[str, AwsType]] = {
     "aws:sns/topic:Topic": AwsType(
-        outputs={
-            "id": "{arn}",
-            "arn": "arn:{partition}:sns:{region}:{account}:{name}",
-            "owner": "{account}",
-        },
+        outputs={"id": "{arn}", "arn": "arn:{partition}:sns:{region}:{account}:{name}", "owner": "{account}"},
         replaced_by="fifoTopic name namePrefix",
         stateful="its subscribers have to confirm again",
         # SNS takes its settings as a map of texts
@@ -26,10 +22,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
             "fifoThroughputScope": ValueRule(_API, values=("Topic", "MessageGroup")),
         },
     ),
-    "aws:sns/topicPolicy:TopicPolicy": AwsType(
-        outputs={"id": "{arn}", "owner": "{account}"},
-        replaced_by="arn",
-    ),
+    "aws:sns/topicPolicy:TopicPolicy": AwsType(outputs={"id": "{arn}", "owner": "{account}"}, replaced_by="arn"),
     "aws:sns/topicSubscription:TopicSubscription": AwsType(
         outputs={
             "id": "{topic}:{uuid}",

@@ -31,16 +31,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
             "visibilityTimeoutSeconds": ValueRule(_API, low=0, high=43200),
         },
     ),
-    "aws:sqs/queuePolicy:QueuePolicy": AwsType(
-        outputs={"id": "{queueUrl}"},
-        replaced_by="queueUrl",
-    ),
-    "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy": AwsType(
-        outputs={"id": "{queueUrl}"},
-        replaced_by="queueUrl",
-    ),
-    "aws:sqs/redrivePolicy:RedrivePolicy": AwsType(
-        outputs={"id": "{queueUrl}"},
-        replaced_by="queueUrl",
-    ),
+    "aws:sqs/queuePolicy:QueuePolicy": AwsType(outputs={"id": "{queueUrl}"}, replaced_by="queueUrl"),
+    "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy": AwsType(outputs={"id": "{queueUrl}"}, replaced_by="queueUrl"),
+    "aws:sqs/redrivePolicy:RedrivePolicy": AwsType(outputs={"id": "{queueUrl}"}, replaced_by="queueUrl"),
 }

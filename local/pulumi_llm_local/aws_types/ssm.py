@@ -50,13 +50,9 @@ TYPES: Final[Mapping[str, AwsType]] = {
         outputs=_ssm_parameter,
         replaced_by="dataType name",
         stateful="its value is lost with it",
-        rules={
-            "dataType": ValueRule(_API, values=("text", "aws:ec2:image", "aws:ssm:integration")),
-        },
+        rules={"dataType": ValueRule(_API, values=("text", "aws:ec2:image", "aws:ssm:integration"))},
         rules_by_inputs=_parameter,
-    ),
+    )
 }
 
-INVOKES: Final[Mapping[str, Callable[[Draft], Answer]]] = {
-    "aws:ssm/getParameter:getParameter": _public_parameter,
-}
+INVOKES: Final[Mapping[str, Callable[[Draft], Answer]]] = {"aws:ssm/getParameter:getParameter": _public_parameter}

@@ -22,18 +22,12 @@ def _waf(kind: str, **more: Any) -> Callable[[Draft], Outputs]:
 
 
 TYPES: Final[Mapping[str, AwsType]] = {
-    "aws:wafv2/ipSet:IpSet": AwsType(
-        outputs=_waf("ipset"),
-        replaced_by="ipAddressVersion name namePrefix scope",
-    ),
+    "aws:wafv2/ipSet:IpSet": AwsType(outputs=_waf("ipset"), replaced_by="ipAddressVersion name namePrefix scope"),
     "aws:wafv2/webAcl:WebAcl": AwsType(
-        outputs=_waf("webacl", applicationIntegrationUrl="", capacity=1),
-        replaced_by="name namePrefix scope",
+        outputs=_waf("webacl", applicationIntegrationUrl="", capacity=1), replaced_by="name namePrefix scope"
     ),
     "aws:wafv2/webAclAssociation:WebAclAssociation": AwsType(
-        outputs={"id": "{webAclArn},{resourceArn}"},
-        replaced_by="resourceArn webAclArn",
-        api="wafv2 AssociateWebACL",
+        outputs={"id": "{webAclArn},{resourceArn}"}, replaced_by="resourceArn webAclArn", api="wafv2 AssociateWebACL"
     ),
     "aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration": AwsType(
         outputs={"id": "{resourceArn}"},
