@@ -1,1 +1,1 @@
-"""The functions' entry points: one module or folder each."""
+"""The entry points of the functions, each a module or a folder."""

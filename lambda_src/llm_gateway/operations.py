@@ -7,7 +7,7 @@ import msgspec
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """`authorized`: the caller must be known. `has_body`: the body must be a JSON object."""
+    """One operation. `authorized`: the caller must be known. `has_body`: the body must be a JSON object."""
 
     id: str
     method: Literal["GET", "POST"]

@@ -80,7 +80,7 @@ class Router:
 
     def __init__(self, providers: Mapping[str, Provider], chance: random.Random | None = None) -> None:
         self._providers = providers
-        self._chance = chance or random.Random()  # noqa: S311  it spreads load and guards nothing
+        self._chance = chance or random.Random()  # noqa: S311  it only distributes load
         self._health: dict[str, _Health] = {}
 
     async def open(self, request: ChatRequest, alias: Alias, deadline: float, attempts: list[Attempt]) -> Opened:

@@ -1,4 +1,4 @@
-"""What API Gateway answers by itself, in the service's one error shape."""
+"""The errors that API Gateway answers by itself, in the service's one error shape."""
 
 import json
 
@@ -8,14 +8,14 @@ from pulumi_aws import apigateway
 from llm_gateway.errors import ERROR_KINDS
 from pulumi_llm.base.component import Component
 
-# The HTTP status, the error's type, its code, its text and the seconds of Retry-After.
+# HTTP status, type, code, message, and the seconds of Retry-After.
 _Response = tuple[int, str, str, str, float | None]
 
 
 def gateway_responses(auth: str) -> dict[str, _Response]:
-    """Every answer by its response type, for an API whose callers are known by `auth`.
+    """Return the responses by API Gateway's response type, for an API whose callers are authenticated by `auth`.
 
-    The status is 0 for the types that answer with any status of theirs.
+    The status is 0 for the response types that keep API Gateway's status.
     """
     found: dict[str, _Response] = {}
     for iam in (False, True) if auth == "iam" else (False,):
@@ -29,7 +29,7 @@ def gateway_responses(auth: str) -> dict[str, _Response]:
 
 
 def create_gateway_responses(component: Component, api: apigateway.RestApi, auth: str, *, origin: str) -> list[pulumi.Resource]:
-    """The responses of `api` as resources, children of `component`. `origin` is who may call from a browser."""
+    """Make the responses of `api`. `origin` is the origin from which browsers may call, or "*"."""
     return [_create(component, api, type_, response, origin) for type_, response in gateway_responses(auth).items()]
 
 

@@ -1,4 +1,4 @@
-"""The REST API's routes: every operation as a streaming method, preflight answers, and errors in the service's own shape."""
+"""The routes of the REST API: a streaming method for each operation, preflight answers, and the edge's error responses."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from pulumi_llm.base.component import Component
 # The wildcard does not cover Authorization. https://fetch.spec.whatwg.org/#cors-non-wildcard-request-header-name
 _CORS_HEADERS = "authorization,*"
 
-# The children whose arguments a deployment takes a picture of.
+# The children whose arguments a deployment is a snapshot of.
 DEPLOYED_CHILDREN = (
     "validator",
     "body-model",
@@ -39,13 +39,16 @@ def deploy(
     timeout_seconds: int,
     origin: str,
 ) -> apigateway.Deployment:
-    """Every operation as a method of `api`; the deployment is made anew when any of it changes.
+    """Make each operation a method of `api`, and deploy it. A change of any part makes a new deployment.
 
-    `function_uri` is what the methods call, `auth` and `authorizer` who may call them, `timeout_seconds` how long they wait,
-    `origin` who may call from a browser.
+    Args:
+        function_uri: The invocation URI that the methods call.
+        auth: How callers are authenticated.
+        authorizer: The authorizer for `auth`, if it needs one.
+        timeout_seconds: How long a method waits for the function.
+        origin: The origin from which browsers may call, or "*".
     """
-    routes = _Routes(component, api, function_uri, auth, authorizer, timeout_seconds, origin)
-    return routes.deploy()
+    return _Routes(component, api, function_uri, auth, authorizer, timeout_seconds, origin).deploy()
 
 
 class _Routes:
@@ -67,7 +70,7 @@ class _Routes:
         self._timeout_seconds = timeout_seconds
         self._origin = origin
         self._resources: dict[str, pulumi.Output[str]] = {"": api.root_resource_id}
-        # What the deployment takes a picture of.
+        # The resources that the deployment is a snapshot of.
         self._parts: list[pulumi.Resource] = []
 
     def deploy(self) -> apigateway.Deployment:
@@ -107,11 +110,11 @@ class _Routes:
         )
 
     def _resource(self, path: str) -> pulumi.Output[str]:
-        """The id of a path's resource, made with its parents where it is not there yet."""
+        """Return the id of the resource of a path. The resource and its parents are made if they do not exist yet."""
         if path not in self._resources:
             parent, _, part = path.rpartition("/")
             self._resources[path] = apigateway.Resource(
-                f"{self._component.child_name('resource')}-{slug(path)}",
+                f"{self._component.child_name('resource')}-{_slug(path)}",
                 rest_api=self._api.id,
                 parent_id=self._resource(parent),
                 path_part=part,
@@ -124,20 +127,20 @@ class _Routes:
         authorizer = self._authorizer if operation.authorized else None
         authorization = "CUSTOM" if authorizer else "AWS_IAM" if self._auth == "iam" and operation.authorized else "NONE"
         method = apigateway.Method(
-            f"{component.child_name('method')}-{slug(operation.id)}",
+            f"{component.child_name('method')}-{_slug(operation.id)}",
             rest_api=self._api.id,
             resource_id=resource,
             http_method=operation.method,
             authorization=authorization,
             authorizer_id=authorizer.id if authorizer else None,
-            # With api_key_source AUTHORIZER, this has the authorizer's key counted in its usage plan.
+            # With api_key_source AUTHORIZER, the usage plan counts the key that the authorizer returns.
             api_key_required=authorizer is not None and self._auth == "api_key",
             request_validator_id=validator.id if operation.has_body else None,
             request_models={"application/json": body.name} if operation.has_body else None,
             opts=component.child("method"),
         )
         integration = apigateway.Integration(
-            f"{component.child_name('integration')}-{slug(operation.id)}",
+            f"{component.child_name('integration')}-{_slug(operation.id)}",
             rest_api=self._api.id,
             resource_id=resource,
             http_method=method.http_method,
@@ -151,7 +154,7 @@ class _Routes:
         self._parts += [method, integration]
 
     def _preflight(self, path: str, methods: Sequence[str]) -> None:
-        """The answer to a browser's OPTIONS, given by API Gateway itself."""
+        """Answer a browser's OPTIONS request with API Gateway itself."""
         component, resource = self._component, self._resources[path]
         headers = {
             "Access-Control-Allow-Origin": self._origin,
@@ -161,7 +164,7 @@ class _Routes:
         }
         names = {header: f"method.response.header.{header}" for header in headers}
         method = apigateway.Method(
-            f"{component.child_name('cors-method')}-{slug(path)}",
+            f"{component.child_name('cors-method')}-{_slug(path)}",
             rest_api=self._api.id,
             resource_id=resource,
             http_method="OPTIONS",
@@ -169,7 +172,7 @@ class _Routes:
             opts=component.child("cors-method"),
         )
         integration = apigateway.Integration(
-            f"{component.child_name('cors-integration')}-{slug(path)}",
+            f"{component.child_name('cors-integration')}-{_slug(path)}",
             rest_api=self._api.id,
             resource_id=resource,
             http_method=method.http_method,
@@ -178,7 +181,7 @@ class _Routes:
             opts=component.child("cors-integration"),
         )
         method_response = apigateway.MethodResponse(
-            f"{component.child_name('cors-method-response')}-{slug(path)}",
+            f"{component.child_name('cors-method-response')}-{_slug(path)}",
             rest_api=self._api.id,
             resource_id=resource,
             http_method=method.http_method,
@@ -187,7 +190,7 @@ class _Routes:
             opts=component.child("cors-method-response"),
         )
         response = apigateway.IntegrationResponse(
-            f"{component.child_name('cors-response')}-{slug(path)}",
+            f"{component.child_name('cors-response')}-{_slug(path)}",
             rest_api=self._api.id,
             resource_id=resource,
             http_method=method.http_method,
@@ -198,6 +201,6 @@ class _Routes:
         self._parts += [method, integration, method_response, response]
 
 
-def slug(text: str) -> str:
-    """A path, an operation or a response type as a part of a resource's name."""
+def _slug(text: str) -> str:
+    """Return a path or the id of an operation as part of a resource's name."""
     return "-".join(part for part in text.lower().replace("_", "-").replace(".", "-").split("/") if part)

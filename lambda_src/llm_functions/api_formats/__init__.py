@@ -1,1 +1,1 @@
-"""The API formats: each parses a request and renders an answer, nothing else."""
+"""The API formats. Each parses requests and renders answers."""

@@ -1,1 +1,1 @@
-"""AWS's APIs over our own signed HTTP."""
+"""Calls of AWS's APIs, signed and sent by the gateway's own HTTP client."""

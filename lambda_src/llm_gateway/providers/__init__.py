@@ -1,1 +1,1 @@
-"""The providers of models: one folder a protocol."""
+"""The providers of models: each protocol has a folder."""

@@ -26,7 +26,7 @@ class InvokeModel:
 
     def body(self, call: ModelCall) -> dict[str, Any]:
         body = chat_completions.body(call)
-        del body["model"]  # it stands in the path
+        del body["model"]  # it is in the path
         return body
 
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
