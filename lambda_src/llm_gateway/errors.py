@@ -145,11 +145,7 @@ content_filter = ErrorKind(
     policy=FailurePolicy(next_target=True),
 )
 bad_request = ErrorKind(
-    "bad_request",
-    400,
-    INVALID_REQUEST,
-    "the request cannot be answered",
-    gateway_responses=(GatewayResponse("DEFAULT_4XX"),),
+    "bad_request", 400, INVALID_REQUEST, "the request cannot be answered", gateway_responses=(GatewayResponse("DEFAULT_4XX"),)
 )
 missing_api_key = ErrorKind(
     "missing_api_key",
@@ -158,11 +154,7 @@ missing_api_key = ErrorKind(
     "this call needs a valid API key; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'",
 )
 invalid_api_key = ErrorKind(
-    "invalid_api_key",
-    401,
-    AUTHENTICATION,
-    missing_api_key.message,
-    gateway_responses=(GatewayResponse("UNAUTHORIZED"),),
+    "invalid_api_key", 401, AUTHENTICATION, missing_api_key.message, gateway_responses=(GatewayResponse("UNAUTHORIZED"),)
 )
 api_key_without_plan = ErrorKind(
     "invalid_api_key",
@@ -309,12 +301,7 @@ upstream_unavailable = ErrorKind(
 )
 # An imported model that Bedrock has unloaded, or a pool without a running replica, is being loaded.
 model_not_ready = ErrorKind(
-    "model_not_ready",
-    503,
-    UPSTREAM,
-    "the model is being loaded; try again in a minute",
-    retry_after=30,
-    policy=_TEMPORARY,
+    "model_not_ready", 503, UPSTREAM, "the model is being loaded; try again in a minute", retry_after=30, policy=_TEMPORARY
 )
 upstream_timeout = ErrorKind("upstream_timeout", 504, UPSTREAM, "the model took too long to answer", policy=_LASTING)
 function_timeout = ErrorKind(
