@@ -62,7 +62,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "an empty list of keys": ({"api": {"keys": []}}, ["pulumi-llm:api.keys: must hold at least one"]),
     # Types.
     "a text for a list": ({"models": "gpt-oss-20b"}, ["pulumi-llm:models: must be a list, not 'gpt-oss-20b'"]),
-    "a list for an object": ({"api": [1]}, ["pulumi-llm:api: must hold keys and values, not [1]"]),
+    "a list for an object": ({"api": [1]}, ["pulumi-llm:api: must hold keys and values, not a list"]),
     "a number for an object": (
         {"api": {"throttle": 5}},
         ["pulumi-llm:api.throttle: must hold keys and values, not 5"],
@@ -180,6 +180,28 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
 }
 
 WRONG |= {
+    "a number of hundreds of digits": (
+        {"api": {"daily_quota": 10**400}},
+        ["pulumi-llm:api.daily_quota: must be between 1 and 2147483647, not a number of so many digits"],
+    ),
+    "a key in the place of a provider": (
+        {"providers": {"type": "sk-hunter2"}},
+        [
+            "pulumi-llm:providers.type: must hold keys and values, not a string",
+            "pulumi-llm:providers.type: is used by no target; name it as a target's provider, or leave it out",
+        ],
+    ),
+    "a key in a list": (
+        {
+            "providers": {"p": {"type": "anthropic", "secret_arn": ["sk-hunter2"]}},
+            "models": [{"name": "a", "targets": [{**CLAUDE, "provider": "p"}]}],
+        },
+        ["pulumi-llm:providers.p.secret_arn: must be a string, not a list"],
+    ),
+    "an unknown key without a value": (
+        {"api": {"memroy_mb": None}},
+        ["pulumi-llm:api.memroy_mb: is not known; did you mean 'memory_mb'?"],
+    ),
     "causes told to callers, spelled as a text": (
         {"api": {"debug": "true"}},
         ["pulumi-llm:api.debug: must be true or false, not 'true'"],

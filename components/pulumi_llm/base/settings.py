@@ -50,7 +50,9 @@ class Settings(BaseModel):
         value = cls.expand(value)
         if not isinstance(value, Mapping):
             return value
-        return {key: item for key, item in cast("Mapping[Any, Any]", value).items() if item is not None}
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        items = cast("Mapping[Any, Any]", value).items()
+        return {key: item for key, item in items if item is not None or key not in known}
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong between the settings, each path relative to these. `read` calls it for nested settings too.
@@ -92,10 +94,14 @@ class _OutputAllowed:
             path = info.field_name or ""
 
             def check_resolved(resolved: Any) -> Any:
+                if resolved is None:  # as when it was not given
+                    return None
                 try:
                     return check(resolved)
                 except ValidationError as error:
                     reason = _reason(Settings, error.errors()[0])
+                for text in (repr(resolved), str(resolved)):  # it may be a secret
+                    reason = reason.replace(text, "what the Output resolved to")
                 details = pulumi.InputPropertyErrorDetails(property_path=path, reason=reason)
                 raise pulumi.InputPropertiesError(f"{path}: {reason}", [details])
 
@@ -124,6 +130,8 @@ class Between:
 
 def number_text(value: float) -> str:
     """A number without the decimal point that validation gives a whole one."""
+    if abs(value) >= 10**15:
+        return "a number of so many digits"
     return str(int(value)) if float(value).is_integer() else str(value)
 
 
@@ -166,7 +174,7 @@ RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731,
 
 def _retention(days: int) -> int:
     if days not in RETENTION_DAYS:
-        raise ValueError(f"must be one of {', '.join(map(str, RETENTION_DAYS))}, not {days}")
+        raise ValueError(f"must be one of {', '.join(map(str, RETENTION_DAYS))}, not {number_text(days)}")
     return days
 
 
@@ -274,8 +282,8 @@ def _readable(annotation: Any, value: Any, wrong: set[Place], place: Place) -> A
             return tuple(_readable(arguments[0], item, wrong, (*place, index)) for index, item in items)
         if origin is Mapping and isinstance(value, Mapping):
             entries = cast("Mapping[str, Any]", value).items()
-            return {key: _readable(arguments[1], item, wrong, (*place, key)) for key, item in entries}
-    return value
+            return {key: _readable(arguments[1], item, wrong, (*place, key)) for key, item in entries if isinstance(key, str)}  # pyright: ignore[reportUnnecessaryIsInstance]
+    return cast("Any", value) if isinstance(value, str | int | float | pulumi.Output) else None
 
 
 def _members(annotation: Any) -> Iterator[Any]:
@@ -303,12 +311,17 @@ def _place(error: ErrorDetails) -> Place:
 
 
 def _path(place: Place) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+    def written(part: int | str) -> str:
+        if isinstance(part, int):
+            return f"[{part}]"
+        return f".{part}" if part.isprintable() else f".{part!r}"
+
+    return "".join(map(written, place)).removeprefix(".") or "args"
 
 
 def _reason(kind: type[Settings], error: ErrorDetails) -> str:
     given, context = error["input"], error.get("ctx", {})
-    if isinstance(given, pulumi.Output):
+    if isinstance(given, pulumi.Output) and error["type"] != "extra_forbidden":
         return "must be a plain value, known before anything is made, which an Output is not"
     match error["type"]:
         case "missing":
@@ -317,25 +330,45 @@ def _reason(kind: type[Settings], error: ErrorDetails) -> str:
             *above, name = _place(error)
             return f"is not known; {hint(str(name), _keys_at(kind, above))}"
         case "int_parsing" | "int_type" | "int_from_float":
-            return f"must be a whole number, not {given!r}"
+            return f"must be a whole number, not {_shown(given)}"
         case "float_parsing" | "float_type":
-            return f"must be a number, not {given!r}"
+            return f"must be a number, not {_shown(given)}"
         case "bool_parsing" | "bool_type":
-            return f"must be true or false, not {given!r}"
+            return f"must be true or false, not {_shown(given)}"
         case "string_type":
-            return f"must be a string, not {given!r}"
+            return f"must be a string, not {_shown(given)}"
         case "tuple_type" | "list_type":
-            return f"must be a list, not {given!r}"
+            return f"must be a list, not {_shown(given)}"
         case "dict_type" | "model_type" | "mapping_type" | "model_attributes_type":
-            return f"must hold keys and values, not {given!r}"
+            # A string is not shown: it may be a key, in the place of the object that names its secret.
+            return f"must hold keys and values, not {'a string' if isinstance(given, str) else _shown(given)}"
         case "literal_error":
-            return f"must be {context['expected']}, not {given!r}"
+            return f"must be {context['expected']}, not {_shown(given)}"
         case "too_short":
             return "must hold at least one"
         case "value_error":
             return str(context["error"])
+        case "string_too_short":
+            return "must not be empty"
         case _:
-            return f"{error['msg']}, not {given!r}"
+            return f"{error['msg']}, not {_shown(given)}"
+
+
+def _shown(value: Any) -> str:
+    """A wrong value in an error. What holds other values is only named, for they may be secrets."""
+    match value:
+        case None | bool():
+            return repr(value)
+        case int() | float():
+            return number_text(value)
+        case str():
+            return repr(value) if len(value) <= 64 else f"{value[:64]!r}…"
+        case Mapping():
+            return "keys and values"
+        case list() | tuple():
+            return "a list"
+        case _:
+            return f"a {type(cast('object', value)).__name__}"
 
 
 def _keys_at(kind: type[Settings], place: Sequence[int | str]) -> list[str]:

@@ -138,7 +138,7 @@ def find(name: str) -> tuple[Model, Profile | None]:
     """
     for model in catalogue().values():
         profile = next((profile for profile in model.profiles if profile.id == name), None)
-        if profile or name in (model.name, model.foundation_model) or name in model.names:
+        if profile or (name and name in (model.name, model.foundation_model)) or name in model.names:
             if model.status == "ended":
                 instead = f"; use {model.replaced_by!r} instead" if model.replaced_by else ""
                 raise ModelError(f"{name!r} has ended: Bedrock refuses every call of it{instead}")

@@ -1,7 +1,7 @@
 """From the settings of aliases, targets and providers to the routes document and what a function needs for it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pulumi
 
@@ -79,7 +79,17 @@ def _alias(
     known = tuple(target for target in found if target is not None)
     if not known or not model.valid("name", "strategy", "retries", "first_token_seconds", "stall_seconds"):
         return None
-    return Alias(model.name, known, model.strategy, model.retries, model.first_token_seconds, model.stall_seconds)
+    given = {name: _whole(getattr(model, name)) for name in _LIMITS if model.given(name)}
+    return Alias(model.name, known, model.strategy, **given)
+
+
+# What the routes document leaves to the gateway's own defaults.
+_LIMITS = ("retries", "first_token_seconds", "stall_seconds")
+
+
+def _whole(number: float) -> Any:
+    """A whole number without the decimal point that validation gave it: the document's bytes do not depend on it."""
+    return int(number) if float(number).is_integer() else number
 
 
 def _places(path: str, model: ModelSettings, problems: list[Problem]) -> Iterator[tuple[str, str, TargetSettings]]:

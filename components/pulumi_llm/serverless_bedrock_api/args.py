@@ -18,6 +18,7 @@ from pulumi_llm.base.settings import (
     Input,
     KmsKeyArn,
     Problem,
+    Region,
     RetentionDays,
     Settings,
     Tags,
@@ -131,7 +132,7 @@ class ApiSettings(Settings):
 class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
     """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
 
-    region: str = ""
+    region: Region | None = None
     """The provider's Region. Default: aws:region, else AWS_REGION."""
     parameter_prefix: _ParameterPrefix | None = None
     """Where SSM parameters with the outputs are made, such as "/llm/prod". Default: none are made."""

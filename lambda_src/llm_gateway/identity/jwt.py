@@ -94,6 +94,8 @@ class TokenVerifier:
         if not isinstance(models, list) or not models:
             return None  # an empty list would mean all
         names = tuple(str(name) for name in cast("list[Any]", models))
+        if any(not name or "," in name for name in names):
+            return None  # in the authorizer's context names have commas between, and an empty one would mean all
         return Caller(tenant=tenant, key=str(claims.get("sub", tenant)), models=names)
 
     async def _key(self, identifier: str) -> tuple[int, int] | None:

@@ -150,7 +150,16 @@ async def test_a_forged_token(issuer: Issuer, client: HttpClient, forge: Any) ->
 
 @pytest.mark.parametrize(
     ("claim", "models"),
-    [(["a", "b"], ("a", "b")), ("a b", ("a", "b")), ([], None), ("", None), (None, None), ({"a": 1}, None)],
+    [
+        (["a", "b"], ("a", "b")),
+        ("a b", ("a", "b")),
+        ([], None),
+        ("", None),
+        (None, None),
+        ({"a": 1}, None),
+        ([""], None),
+        (["a,b"], None),
+    ],
 )
 async def test_the_models_that_a_token_allows(issuer: Issuer, client: HttpClient, claim: Any, models: Any) -> None:
     caller = await verifier(issuer, client, models_claim="models").caller(token(issuer, models=claim))
