@@ -791,6 +791,21 @@ def test_a_wrong_argument_is_told(args: dict[str, Any], path: str) -> None:
     assert [detail["property_path"] for detail in error.value.errors or []] == [path]
 
 
+@pytest.mark.parametrize(
+    ("argument", "value", "reason"),
+    [
+        ("memory_mb", "sk-" + "x" * 100, "must be a whole number"),
+        ("memory_mb", 1, "must be between 256 and 10240"),
+        ("kms_key_arn", "", "what the Output resolved to is not the ARN of a key"),
+    ],
+)
+def test_the_value_of_an_output_is_not_shown(argument: str, value: Any, reason: str) -> None:
+    with pytest.raises(pulumi.InputPropertiesError) as error:
+        programs.run(lambda: programs.chat(**{argument: pulumi.Output.secret(value)}))
+    assert str(error.value).startswith(f"{argument}: {reason}")
+    assert "xxx" not in str(error.value)
+
+
 def test_without_a_region_that_is_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_REGION", raising=False)
     with pytest.raises(pulumi.InputPropertiesError) as error:

@@ -100,8 +100,10 @@ class _OutputAllowed:
                     return check(resolved)
                 except ValidationError as error:
                     reason = _reason(Settings, error.errors()[0])
-                for text in (repr(resolved), str(resolved)):  # it may be a secret
-                    reason = reason.replace(text, "what the Output resolved to")
+                # Without the value, which may be a secret: it stands first or last.
+                reason = reason.rpartition(", not ")[0] or reason
+                if reason.startswith(repr(resolved)):
+                    reason = f"what the Output resolved to{reason.removeprefix(repr(resolved))}"
                 details = pulumi.InputPropertyErrorDetails(property_path=path, reason=reason)
                 raise pulumi.InputPropertiesError(f"{path}: {reason}", [details])
 
