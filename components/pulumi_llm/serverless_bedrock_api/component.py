@@ -1,52 +1,28 @@
 """ServerlessBedrockApi: a REST API in front of Amazon Bedrock, as a function behind API Gateway."""
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import pulumi
-from pulumi_aws import apigateway, get_caller_identity_output, route53, ssm
+from pulumi_aws import apigateway, ssm
 
-from llm_gateway import environment as variables
 from pulumi_llm.api_edge import keys
 from pulumi_llm.api_edge.authorizer import authorizer as make_authorizer
-from pulumi_llm.api_edge.settings import Throttle
 from pulumi_llm.api_edge.usage_plans import usage_plans
-from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
-from pulumi_llm.base.iam import invoke_models, read_secrets
-from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_invoke, log_group, publish
+from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_invoke
 from pulumi_llm.base.settings import read_arguments
 from pulumi_llm.routing import Routing
 from pulumi_llm.serverless_bedrock_api.args import (
     INTEGRATION_MARGIN_SECONDS,
     KEY_THROTTLE,
     STAGE_THROTTLE,
-    DomainSettings,
     ServerlessBedrockApiSettings,
 )
 from pulumi_llm.serverless_bedrock_api.args_types import ServerlessBedrockApiArgs
+from pulumi_llm.serverless_bedrock_api.domain import create_domain
+from pulumi_llm.serverless_bedrock_api.function import create_function
 from pulumi_llm.serverless_bedrock_api.rest_api import DEPLOYED_CHILDREN, deploy
-
-# The stage's name is the first part of the path. A CDN in front can route /api/* here as it is.
-STAGE = "api"
-# The account that publishes the Web Adapter's layers. https://github.com/awslabs/aws-lambda-web-adapter
-_WEB_ADAPTER_ACCOUNT = "753240598075"
-
-_ACCESS_LOG = {
-    "request_id": "$context.requestId",
-    "time": "$context.requestTime",
-    "source_ip": "$context.identity.sourceIp",
-    "method": "$context.httpMethod",
-    "path": "$context.path",
-    "status": "$context.status",
-    "response_ms": "$context.responseLatency",
-    "integration_ms": "$context.integrationLatency",
-    "bytes": "$context.responseLength",
-    "tenant": "$context.authorizer.tenant",
-    "api_key": "$context.authorizer.key",
-    "error": "$context.error.responseType",
-}
+from pulumi_llm.serverless_bedrock_api.stage import STAGE, create_stage
 
 
 class ServerlessBedrockApi(Component):
@@ -116,9 +92,10 @@ class ServerlessBedrockApi(Component):
         self._shared = Shared(
             log_retention_days=settings.log_retention_days, kms_key_arn=settings.kms_key_arn, tracing=settings.tracing
         )
+        stage_throttle = settings.stage_throttle.over(STAGE_THROTTLE)
         routing = settings.routing()
         self._warn_of_legacy(routing)
-        function = self._function(routing)
+        function = create_function(self, settings, self._shared, routing, self._region)
         api = apigateway.RestApi(
             self.child_name("api"),
             description="pulumi-llm chat API",
@@ -134,13 +111,20 @@ class ServerlessBedrockApi(Component):
                 self,
                 deletion_protection=settings.deletion_protection,
                 kms_key_arn=settings.kms_key_arn,
-                burst_limit=self._stage_throttle.burst_limit,
+                burst_limit=stage_throttle.burst_limit,
             )
             api_keys = keys.api_keys(self, settings.keys, table)
             authorizer = make_authorizer(self, self._shared, api, table, settings.authorizer_cache_seconds)
         elif settings.jwt is not None:
             authorizer = make_authorizer(self, self._shared, api, settings.jwt, settings.authorizer_cache_seconds)
-        stage = self._stage(api, self._routes(api, function, authorizer))
+        stage = create_stage(
+            self,
+            self._shared,
+            api,
+            self._routes(api, function, authorizer),
+            throttle=stage_throttle,
+            access_logs=settings.access_logs,
+        )
         if settings.auth == "api_key":
             usage_plans(
                 self,
@@ -152,7 +136,7 @@ class ServerlessBedrockApi(Component):
                 daily_quota=settings.daily_quota,
             )
 
-        self.url = stage.invoke_url if settings.domain is None else self._domain(settings.domain, api, stage)
+        self.url = stage.invoke_url if settings.domain is None else create_domain(self, settings.domain, api, stage)
         self.stream_url = pulumi.Output.concat(self.url, "/chat/stream")
         values = {key: resource.value for key, resource in api_keys.items()}
         # Output.all() of nothing is a list.
@@ -171,53 +155,6 @@ class ServerlessBedrockApi(Component):
             if used.model.status == "legacy":
                 instead = f"; consider {used.model.replaced_by!r}" if used.model.replaced_by else ""
                 pulumi.log.warn(f"{used.model_id} is legacy: Bedrock has closed it to new customers{instead}", resource=self)
-
-    # The function that answers.
-
-    def _function(self, routing: Routing) -> Published:
-        settings = self._settings
-        environment: dict[str, pulumi.Input[str]] = {
-            variables.AUTHORIZATION: settings.auth,
-            variables.CORS_ALLOW_ORIGIN: settings.cors_allow_origin,
-            # The Web Adapter: https://github.com/awslabs/aws-lambda-web-adapter#configurations
-            "AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap",
-            "AWS_LWA_INVOKE_MODE": "response_stream",
-            "AWS_LWA_PORT": "8080",
-            "AWS_LWA_READINESS_CHECK_PATH": "/health",
-            **routing.environment,
-        }
-        if settings.debug:
-            environment[variables.DEBUG] = "true"
-        layer = settings.web_adapter_layer_arn
-        if layer is None:
-            version = settings.web_adapter_layer_version
-            layer = f"arn:aws:lambda:{self._region}:{_WEB_ADAPTER_ACCOUNT}:layer:LambdaAdapterLayerArm64:{version}"
-        return publish(
-            self,
-            "",
-            self._shared,
-            description="Answers chats with Amazon Bedrock",
-            code=bundle.archive(routing.routes),
-            handler=bundle.RUN_SCRIPT,
-            memory_mb=settings.memory_mb,
-            timeout_seconds=settings.timeout_seconds,
-            environment=environment,
-            policies=self._policies(routing),
-            layers=[layer],
-            reserved_concurrency=settings.reserved_concurrency,
-        )
-
-    def _policies(self, routing: Routing) -> Mapping[str, pulumi.Input[Sequence[Mapping[str, Any]]]]:
-        """Documents of their own, of values that are known at preview, so that policies can judge them there."""
-        policies: dict[str, pulumi.Input[Sequence[Mapping[str, Any]]]] = {}
-        if routing.models:
-            account = get_caller_identity_output(opts=self.invoke_options()).account_id
-            policies["bedrock-policy"] = account.apply(lambda account: invoke_models(routing.models, self._region, account))
-        if routing.secret_arns:
-            policies["secrets-policy"] = read_secrets(routing.secret_arns, routing.kms_key_arns, self._region)
-        return policies
-
-    # The routes, the stage and its address.
 
     def _routes(
         self, api: apigateway.RestApi, function: Published, authorizer: apigateway.Authorizer | None
@@ -239,72 +176,6 @@ class ServerlessBedrockApi(Component):
             timeout_seconds=self._settings.timeout_seconds + INTEGRATION_MARGIN_SECONDS,
             origin=self._settings.cors_allow_origin,
         )
-
-    def _stage(self, api: apigateway.RestApi, deployment: apigateway.Deployment) -> apigateway.Stage:
-        throttle = self._stage_throttle
-        access_logs = log_group(self, "access-logs", self._shared) if self._settings.access_logs else None
-        stage = apigateway.Stage(
-            self.child_name("stage"),
-            rest_api=api.id,
-            deployment=deployment.id,
-            stage_name=STAGE,
-            xray_tracing_enabled=self._shared.tracing,
-            access_log_settings=(
-                {"destination_arn": access_logs.arn, "format": json.dumps(_ACCESS_LOG)} if access_logs else None
-            ),
-            tags=self.tags,
-            opts=self.child("stage"),
-        )
-        apigateway.MethodSettings(
-            self.child_name("stage-settings"),
-            rest_api=api.id,
-            stage_name=stage.stage_name,
-            method_path="*/*",
-            settings={
-                "metrics_enabled": True,
-                "logging_level": "OFF",
-                "data_trace_enabled": False,
-                "throttling_rate_limit": throttle.rate_limit,
-                "throttling_burst_limit": throttle.burst_limit,
-            },
-            opts=self.child("stage-settings"),
-        )
-        return stage
-
-    @property
-    def _stage_throttle(self) -> Throttle:
-        return self._settings.stage_throttle.over(STAGE_THROTTLE)
-
-    def _domain(self, domain: DomainSettings, api: apigateway.RestApi, stage: apigateway.Stage) -> pulumi.Output[str]:
-        """A regional custom domain whose root is the stage; its address."""
-        made = apigateway.DomainName(
-            self.child_name("domain"),
-            domain_name=domain.name,
-            regional_certificate_arn=domain.certificate_arn,
-            endpoint_configuration={"types": "REGIONAL"},
-            security_policy="TLS_1_2",
-            tags=self.tags,
-            opts=self.child("domain"),
-        )
-        apigateway.BasePathMapping(
-            self.child_name("domain-mapping"),
-            rest_api=api.id,
-            stage_name=stage.stage_name,
-            domain_name=made.domain_name,
-            opts=self.child("domain-mapping"),
-        )
-        if domain.zone_id is not None:
-            route53.Record(
-                self.child_name("domain-record"),
-                zone_id=domain.zone_id,
-                name=domain.name,
-                type="A",
-                aliases=[
-                    {"name": made.regional_domain_name, "zone_id": made.regional_zone_id, "evaluate_target_health": False}
-                ],
-                opts=self.child("domain-record"),
-            )
-        return pulumi.Output.concat("https://", made.domain_name)
 
     def _parameters(self) -> None:
         """What other stacks need, as SSM parameters."""

@@ -1,0 +1,65 @@
+"""The function that answers: the bundle behind the Web Adapter, and what it may call."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pulumi
+from pulumi_aws import get_caller_identity_output
+
+from llm_gateway import environment as variables
+from pulumi_llm.base import bundle
+from pulumi_llm.base.component import Component
+from pulumi_llm.base.iam import invoke_models, read_secrets
+from pulumi_llm.base.lambda_function import Published, Shared, publish
+from pulumi_llm.routing import Routing
+from pulumi_llm.serverless_bedrock_api.args import ServerlessBedrockApiSettings
+
+# The account that publishes the Web Adapter's layers. https://github.com/awslabs/aws-lambda-web-adapter
+_WEB_ADAPTER_ACCOUNT = "753240598075"
+
+
+def create_function(
+    component: Component, settings: ServerlessBedrockApiSettings, shared: Shared, routing: Routing, region: str
+) -> Published:
+    """Make the function with its role, which may call exactly the models and read exactly the secrets of `routing`."""
+    environment: dict[str, pulumi.Input[str]] = {
+        variables.AUTHORIZATION: settings.auth,
+        variables.CORS_ALLOW_ORIGIN: settings.cors_allow_origin,
+        # The Web Adapter: https://github.com/awslabs/aws-lambda-web-adapter#configurations
+        "AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap",
+        "AWS_LWA_INVOKE_MODE": "response_stream",
+        "AWS_LWA_PORT": "8080",
+        "AWS_LWA_READINESS_CHECK_PATH": "/health",
+        **routing.environment,
+    }
+    if settings.debug:
+        environment[variables.DEBUG] = "true"
+    layer = settings.web_adapter_layer_arn
+    if layer is None:
+        version = settings.web_adapter_layer_version
+        layer = f"arn:aws:lambda:{region}:{_WEB_ADAPTER_ACCOUNT}:layer:LambdaAdapterLayerArm64:{version}"
+    return publish(
+        component,
+        "",
+        shared,
+        description="Answers chats with Amazon Bedrock",
+        code=bundle.archive(routing.routes),
+        handler=bundle.RUN_SCRIPT,
+        memory_mb=settings.memory_mb,
+        timeout_seconds=settings.timeout_seconds,
+        environment=environment,
+        policies=_policies(component, routing, region),
+        layers=[layer],
+        reserved_concurrency=settings.reserved_concurrency,
+    )
+
+
+def _policies(component: Component, routing: Routing, region: str) -> Mapping[str, pulumi.Input[Sequence[Mapping[str, Any]]]]:
+    """Documents of their own, of values that are known at preview, so that policies can judge them there."""
+    policies: dict[str, pulumi.Input[Sequence[Mapping[str, Any]]]] = {}
+    if routing.models:
+        account = get_caller_identity_output(opts=component.invoke_options()).account_id
+        policies["bedrock-policy"] = account.apply(lambda account: invoke_models(routing.models, region, account))
+    if routing.secret_arns:
+        policies["secrets-policy"] = read_secrets(routing.secret_arns, routing.kms_key_arns, region)
+    return policies

@@ -1,0 +1,65 @@
+"""The stage: what is logged and throttled of the whole API."""
+
+import json
+
+from pulumi_aws import apigateway
+
+from pulumi_llm.api_edge.settings import Throttle
+from pulumi_llm.base.component import Component
+from pulumi_llm.base.lambda_function import Shared, log_group
+
+# The stage's name is the first part of the path. A CDN in front can route /api/* here as it is.
+STAGE = "api"
+
+_ACCESS_LOG = {
+    "request_id": "$context.requestId",
+    "time": "$context.requestTime",
+    "source_ip": "$context.identity.sourceIp",
+    "method": "$context.httpMethod",
+    "path": "$context.path",
+    "status": "$context.status",
+    "response_ms": "$context.responseLatency",
+    "integration_ms": "$context.integrationLatency",
+    "bytes": "$context.responseLength",
+    "tenant": "$context.authorizer.tenant",
+    "api_key": "$context.authorizer.key",
+    "error": "$context.error.responseType",
+}
+
+
+def create_stage(
+    component: Component,
+    shared: Shared,
+    api: apigateway.RestApi,
+    deployment: apigateway.Deployment,
+    *,
+    throttle: Throttle,
+    access_logs: bool,
+) -> apigateway.Stage:
+    """Make the stage that serves `deployment`, throttled as a whole, with a log of each request where that is wanted."""
+    logs = log_group(component, "access-logs", shared) if access_logs else None
+    stage = apigateway.Stage(
+        component.child_name("stage"),
+        rest_api=api.id,
+        deployment=deployment.id,
+        stage_name=STAGE,
+        xray_tracing_enabled=shared.tracing,
+        access_log_settings={"destination_arn": logs.arn, "format": json.dumps(_ACCESS_LOG)} if logs else None,
+        tags=component.tags,
+        opts=component.child("stage"),
+    )
+    apigateway.MethodSettings(
+        component.child_name("stage-settings"),
+        rest_api=api.id,
+        stage_name=stage.stage_name,
+        method_path="*/*",
+        settings={
+            "metrics_enabled": True,
+            "logging_level": "OFF",
+            "data_trace_enabled": False,
+            "throttling_rate_limit": throttle.rate_limit,
+            "throttling_burst_limit": throttle.burst_limit,
+        },
+        opts=component.child("stage-settings"),
+    )
+    return stage
