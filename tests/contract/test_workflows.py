@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pulumi_llm.base import bundle
-from pulumi_llm_local.engine.command import locked
+from support.go_tools import go_tool
 from support.programs import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -50,31 +49,10 @@ def steps(document: Document) -> Iterator[tuple[str, Document]]:
 
 # actionlint.
 
-_TOOL = ROOT / "tools" / "actionlint"
-_MODULE = "github.com/rhysd/actionlint"
-
-
-def _version() -> str:
-    found = re.search(rf"^\s*{re.escape(_MODULE)} v(\S+)", (_TOOL / "go.mod").read_text(), re.MULTILINE)
-    assert found
-    return found[1]
-
 
 @pytest.fixture(scope="session")
 def actionlint() -> Path:
-    """The linter of tools/actionlint, built once for this cache."""
-    program = bundle.cache_folder() / f"actionlint-{_version()}"
-    with locked(program):
-        if not program.exists():
-            made = program.with_name(program.name + ".made")
-            command = ["go", "-C", str(_TOOL), "build", "-mod=readonly", "-o", str(made), f"{_MODULE}/cmd/actionlint"]
-            if shutil.which("go") is None:
-                pytest.skip("no go here to build actionlint: install Go 1.25 or later (https://go.dev/doc/install)")
-            done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
-            if done.returncode != 0:
-                pytest.skip(f"actionlint cannot be built here: {' '.join(command)}\n{done.stderr.strip()}")
-            made.rename(program)
-    return program
+    return go_tool("actionlint", "github.com/rhysd/actionlint/cmd/actionlint")
 
 
 def lint(actionlint: Path, *paths: Path) -> subprocess.CompletedProcess[str]:
@@ -408,7 +386,7 @@ def test_a_file_for_a_tool_is_right(path: Path, rule: Callable[[Document], Itera
     [
         (
             wrong_updates,
-            "{version: 1, updates: [{package-ecosystem: gomod, directories: [/tools/gone, /tools/engine]}]}",
+            "{version: 1, updates: [{package-ecosystem: gomod, directories: [/tools/gone, /tools/engine, /tools/languages]}]}",
             [
                 "the version is not 2",
                 "gomod is not grouped and weekly",

@@ -50,6 +50,7 @@ class Stack:
 
     A context: its stand-ins answer until it is left. `folder` keeps state and logs, so that a later one goes on from them.
     Without `checkpoints` the state is saved at the end only: with hundreds of resources, five times as fast.
+    `language_hosts` are Pulumi's language hosts by their file names; one of them runs the program instead of this Python.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Stack:
         *,
         environment: Mapping[str, str] | None = None,
         checkpoints: bool = True,
+        language_hosts: Mapping[str, Path] | None = None,
     ) -> None:
         self.name = stack
         self.cloud = cloud
@@ -69,6 +71,7 @@ class Stack:
         self._directory = directory.resolve()
         self._environment = {**os.environ, **(environment or {})}
         self._checkpoints = checkpoints
+        self._language_hosts = language_hosts or {}
         self._overrides: dict[str, Any] = {}
         self._servers = {name: _server() for name in ("language", *PACKAGES)}
         host = LanguageHost(self._directory, self._environment)
@@ -84,6 +87,8 @@ class Stack:
         analyzer = self._folder / "bin" / "pulumi-analyzer-policy-python"
         analyzer.write_text(f'#!/bin/sh\nexec "{sys.executable}" -u -m pulumi.policy "$1" "$2"\n')
         analyzer.chmod(0o755)
+        for name, host in self._language_hosts.items():
+            (self._folder / "bin" / name).symlink_to(host)
         for server in self._servers.values():
             server.start()
         return self
@@ -134,7 +139,8 @@ class Stack:
             made = self.run("stack", "init")
             if made.returncode != 0:
                 raise RuntimeError(f"the stack {self.name} cannot be made:\n{made.output}")
-        return [verb, f"--client=127.0.0.1:{self._ports['language']}", *arguments]
+        client = [] if self._language_hosts else [f"--client=127.0.0.1:{self._ports['language']}"]
+        return [verb, *client, *arguments]
 
     def exported(self) -> dict[str, Any]:
         """The stack's deployment, its secrets encrypted."""

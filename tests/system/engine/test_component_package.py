@@ -65,20 +65,36 @@ def Remote(kind, name, args, outputs):
 
 
 @contextmanager
-def stack_of(folder: Path, source: str, files: Mapping[str, str] | None = None) -> Iterator[Stack]:
-    """A program that the engine runs, with the components' plugin in reach."""
-    project = folder / "program"
-    plugin = project / "plugin" / "pulumi-resource-llm"
+def stack_of(
+    folder: Path,
+    source: str,
+    files: Mapping[str, str] | None = None,
+    *,
+    project: Mapping[str, Any] | None = None,
+    language_hosts: Mapping[str, Path] | None = None,
+) -> Iterator[Stack]:
+    """A program that the engine runs, with the components' plugin in reach. `project` is what else Pulumi.yaml says."""
+    directory = folder / "program"
+    plugin = directory / "plugin" / "pulumi-resource-llm"
     plugin.parent.mkdir(parents=True)
     # The part of Pulumi's language host for Python: `python FOLDER ENGINE-ADDRESS FLAGS…`.
     variables = " ".join(f"{name}={value}" for name, value in ENVIRONMENT.items())
     plugin.write_text(f'#!/bin/sh\n{variables} exec "{sys.executable}" "{ROOT / "components"}" "$@"\n')
     plugin.chmod(0o755)
-    (project / "Pulumi.yaml").write_text(yaml.safe_dump(PROJECT))
-    (project / "Pulumi.test.yaml").write_text(yaml.safe_dump({"config": {"aws:region": "us-east-1"}}))
+    (directory / "Pulumi.yaml").write_text(yaml.safe_dump({**PROJECT, **(project or {})}))
+    (directory / "Pulumi.test.yaml").write_text(yaml.safe_dump({"config": {"aws:region": "us-east-1"}}))
     for name, text in {"__main__.py": source, **(files or {})}.items():
-        (project / name).write_text(text)
-    with Stack(folder / "stack", project, "test", Cloud(), environment=ENVIRONMENT, checkpoints=False) as stack:
+        (directory / name).write_text(text)
+    stack = Stack(
+        folder / "stack",
+        directory,
+        "test",
+        Cloud(),
+        environment=ENVIRONMENT,
+        checkpoints=False,
+        language_hosts=language_hosts,
+    )
+    with stack:
         yield stack
 
 
