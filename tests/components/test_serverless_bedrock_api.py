@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -689,6 +689,19 @@ def test_the_keys_leave_as_secrets(keyed: Recording) -> None:
     assert values == values_of_keys(keyed)
 
 
+@pytest.mark.parametrize("wrap", [str, pulumi.Output.from_input, pulumi.Output.secret])
+def test_a_given_value_is_the_keys_value_and_always_a_secret(wrap: Callable[[str], Any]) -> None:
+    given = "sk-0123456789abcdefghij"
+    made = programs.run(lambda: programs.chat(keys=[{"name": "web", "value": wrap(given)}]))
+    assert programs.is_secret(made.named("chat-key-web").inputs["value"])
+    assert made.inputs("chat-key-web")["value"] == given
+    assert revealed(made.named("chat").outputs["default_api_key"]) == given
+    assert hashlib.sha256(given.encode()).hexdigest() in made.inputs("chat-key-item-web")["item"]
+    with pytest.raises(pulumi.InputPropertiesError) as error:
+        programs.run(lambda: programs.chat(keys=[{"name": "web", "value": wrap("xxx")}]))
+    assert str(error.value).endswith("value: must have 20 to 128 characters")
+
+
 def test_the_table_of_keys_is_protected(plain: Recording, full: Recording) -> None:
     table = plain.inputs("chat-keys-table")
     assert table["deletionProtectionEnabled"] is True
@@ -782,6 +795,11 @@ def test_every_wrong_argument_is_told_at_once_and_nothing_is_made() -> None:
         ({"tracing": "false"}, "tracing"),
         ({"memory": 512}, "memory"),
         ({"cors_allow_origin": "https://a'b"}, "cors_allow_origin"),
+        ({"keys": [{"name": "k", "value": "v" * 19}]}, "keys[0].value"),
+        ({"keys": [{"name": "k", "value": "v" * 129}]}, "keys[0].value"),
+        ({"keys": [{"name": "k", "value": "sk 0123456789abcdefghij"}]}, "keys[0].value"),
+        ({"keys": [{"name": "k", "value": 10**20}]}, "keys[0].value"),
+        ({"keys": [{"name": "k", "value": "v" * 20}, {"name": "l", "value": "v" * 20}]}, "keys[1].value"),
     ],
     ids=str,
 )
@@ -789,6 +807,7 @@ def test_a_wrong_argument_is_told(args: dict[str, Any], path: str) -> None:
     with pytest.raises(pulumi.InputPropertiesError) as error:
         run_chat(**args)
     assert [detail["property_path"] for detail in error.value.errors or []] == [path]
+    assert not re.search("vvv|sk 01|0{9}", str(error.value)), "a key's value is shown"
 
 
 @pytest.mark.parametrize(

@@ -36,12 +36,13 @@ def keys_table(
 
 
 def api_keys(component: Component, settings: Sequence[ApiKeySettings], table: dynamodb.Table) -> dict[str, apigateway.ApiKey]:
-    """Make the keys, by their names. API Gateway makes their values; only the hash of a value is stored."""
+    """Make the keys, by their names. API Gateway makes the values that are not given; only the hash of a value is stored."""
     made: dict[str, apigateway.ApiKey] = {}
     for key in settings:
         name = key.name
         made[name] = apigateway.ApiKey(
             f"{component.child_name('key')}-{name}",
+            value=None if key.value is None else pulumi.Output.secret(key.value),
             description=f"pulumi-llm key {name} of tenant {key.tenant}",
             tags=component.tags,
             opts=component.child("key", additional_secret_outputs=["value"]),

@@ -1,10 +1,11 @@
 """The descriptions of keys, tokens and limits, which every API shares."""
 
-from typing import Annotated, NamedTuple
+import re
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from pulumi_llm.base.settings import Between, Count, Name, Number, Settings, form
+from pulumi_llm.base.settings import Between, Count, Input, Name, Number, Settings, form
 
 # Requests that a usage plan may count. https://docs.aws.amazon.com/apigateway/latest/api/APIQuotaSettings.html
 Quota = Annotated[Count, Between(1, 2_147_483_647)]
@@ -15,6 +16,24 @@ _Issuer = Annotated[
     form(r"https://[^\s?#]+|http://(127\.0\.0\.1|localhost)(:\d+)?[^\s?#]*", "an issuer, such as https://id.example.com"),
 ]
 _Audience = Annotated[str, form(r"[^,\s]+", "an audience: not empty, without commas or white space")]
+
+
+def _key_value(value: Any) -> str:
+    """Check a key's value; an error never shows it.
+
+    API Gateway takes 20 to 128 characters (https://docs.aws.amazon.com/apigateway/latest/developerguide/api-key-file-format.html).
+    A caller sends it in a header, in Authorization as a token: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
+    """
+    if not isinstance(value, str):
+        raise ValueError("must be a string")
+    if not 20 <= len(value) <= 128:
+        raise ValueError("must have 20 to 128 characters")
+    if re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", value) is None:
+        raise ValueError("must be letters, digits and '-._~+/', with '=' at its end only")
+    return value
+
+
+_KeyValue = Annotated[str, BeforeValidator(_key_value)]
 
 
 class Throttle(NamedTuple):
@@ -41,12 +60,15 @@ class ThrottleSettings(Settings):
 
 
 class ApiKeySettings(Settings):
-    """An API key, made by API Gateway."""
+    """An API key."""
 
     name: Name
     """What the key is called in logs and outputs."""
     tenant: Name = "default"
     """Whose key it is."""
+    value: Input[_KeyValue] | None = None
+    """A value that callers have already, a secret of 20 to 128 characters. Another value replaces the key. Default: API Gateway
+    makes one."""
     models: tuple[str, ...] = ()
     """The aliases that it may use. Default: all."""
     throttle: ThrottleSettings = ThrottleSettings()

@@ -115,10 +115,15 @@ class ApiSettings(Settings):
         if self.auth in AUTHS and self.auth != "api_key" and self.given("keys"):
             yield Problem("keys", f"are only for auth 'api_key', not {self.auth!r}")
         names: set[str] = set()
+        values: set[str] = set()
         for index, key in valid_items(self.keys):
             if key.name in names:
                 yield Problem(f"keys[{index}].name", f"{key.name!r} is there already; every key needs a name of its own")
             names |= {key.name} if key.valid("name") else set()
+            if isinstance(key.value, str):
+                if key.value in values:
+                    yield Problem(f"keys[{index}].value", "is another key's value; API Gateway takes each only once")
+                values.add(key.value)
 
     def model_problems(self, aliases: Sequence[str]) -> Iterator[Problem]:
         """Yield what is wrong between the keys and the aliases that there are."""

@@ -106,12 +106,15 @@ class ThrottleArgs(TypedDict):
 
 
 class ApiKeyArgs(TypedDict):
-    """An API key, made by API Gateway."""
+    """An API key."""
 
     name: str
     """What the key is called in logs and outputs."""
     tenant: NotRequired[str]
     """Whose key it is. Default: "default"."""
+    value: NotRequired[pulumi.Input[str]]
+    """A value that callers have already, a secret of 20 to 128 characters. Another value replaces the key. Default: API
+    Gateway makes one."""
     models: NotRequired[Sequence[str]]
     """The aliases that it may use. Default: all."""
     throttle: NotRequired[ThrottleArgs]

@@ -64,6 +64,8 @@ TYPES: Final[Mapping[str, AwsType]] = {
         replaced_by="value",
         stateful="callers were given it by hand",
         rules={"value": ValueRule(_QUOTAS, low=20, high=128)},
+        # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-key-file-format.html
+        unique=("value",),
     ),
     "aws:apigateway/authorizer:Authorizer": AwsType(
         outputs={"id": "{lower6}", "arn": _ARN + "/restapis/{restApi}/authorizers/{id}"},

@@ -112,7 +112,7 @@ class Cloud:
             return False
         mine = revealed(inputs)
         theirs = (revealed(existing.inputs) for existing in self._existing.values() if existing.token == token)
-        return any(all(mine.get(key) == other.get(key) for key in unique) for other in theirs)
+        return any(all(mine.get(key) == other.get(key) is not None for key in unique) for other in theirs)
 
     def _ask(self, verb: str, urn: str) -> None:
         call = ProviderCall(verb, urn)

@@ -166,7 +166,9 @@ class Stack:
         _, config = configuration(self._directory, self.name, self._overrides)
         file = project / f"Pulumi.{self.name}.yaml"
         before: dict[str, Any] = yaml.safe_load(file.read_text()) if file.exists() else {}
-        file.write_text(yaml.safe_dump({**before, "config": config}))
+        # An object stays one, for its secrets are decrypted as parts of it.
+        objects = {key: json.loads(value) if value.startswith(("{", "[")) else value for key, value in config.items()}
+        file.write_text(yaml.safe_dump({**before, "config": objects}))
         return project
 
     def _cli_environment(self) -> dict[str, str]:

@@ -116,6 +116,11 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"api.keys": [DEFAULT_KEY, {"name": "web"}]}, "create key-web key-item-web usage-plan-key-web"),
     ({"api.keys": [{**DEFAULT_KEY, "tenant": "shop"}]}, "update key-default key-item-default"),
     ({"api.keys": [{**DEFAULT_KEY, "models": [MODELS[1]]}]}, "update key-item-default"),
+    # A value of the caller's own is another key.
+    (
+        {"api.keys": [{**DEFAULT_KEY, "value": "sk-0123456789abcdefghij"}]},
+        "replace key-default usage-plan-key-default; update key-item-default",
+    ),
     ({"api.keys": [{**DEFAULT_KEY, "throttle": {"rate_limit": 1, "burst_limit": 2}}]}, OWN_PLAN),
     ({"api.keys": [{**DEFAULT_KEY, "daily_quota": 5}]}, OWN_PLAN),
     ({"api.throttle.rate_limit": 1}, "update usage-plan"),
@@ -155,6 +160,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "create account account-*",
     ),
 ]
+# What is replaced on purpose: the outputs' copies, whose paths have the environment in them, and a key by its value.
+REPLACED = {"environment": {"aws:ssm/parameter:Parameter"}, "api.keys[].value": {"aws:apigateway/apiKey:ApiKey"}}
 # A Region is a place: another one is another stack. These settings are tried with others, or change nothing alone.
 NOT_CHANGED = {
     "aws:region",
@@ -184,8 +191,7 @@ def test_a_setting_touches_only_what_it_should(dev: Stack, change: Mapping[str, 
     missing = [(o, p.pattern) for o, p in patterns if not any(o == each[0] and p.fullmatch(each[1]) for each in found)]
     assert (unexpected, missing) == ([], [])
     replaced = {urn.split("::")[2].rpartition("$")[2] for urn, operation in done.steps().items() if operation == "replace"}
-    # Only the outputs' copies, whose paths have the environment in them.
-    assert replaced & STATEFUL.keys() == ({"aws:ssm/parameter:Parameter"} if "environment" in change else set())
+    assert replaced & STATEFUL.keys() == set[str]().union(*(REPLACED.get(path, set()) for path in leaves(change)))
 
 
 def planned(done: Done) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pulumi_llm_local.aws_types.values import revealed
 from pulumi_llm_local.engine.cloud import Cloud, ProviderCall, Refused
@@ -73,6 +74,39 @@ def test_no_key_stands_in_plain_text_anywhere(deployed: Deployed) -> None:
         assert not any(value.encode() in content for content in files)
         assert not any(value in text for text in [*printed, *events])
     assert values[0] in deployed.stack.run("stack", "output", "api_key_value", "--show-secrets").output
+
+
+def test_a_key_keeps_a_value_that_callers_have_already(tmp_path: Path) -> None:
+    """Encrypted in the stack's file, it is in plain text nowhere: not in the state, not in what is printed."""
+    first, second = ("sk-" + letter * 40 for letter in "ab")
+    with our_stack(tmp_path, "dev") as stack:
+        file = tmp_path / "project" / "Pulumi.dev.yaml"
+
+        def encrypted(value: str) -> dict[str, str]:
+            succeeded(stack.run("config", "set", "--secret", "value", value))
+            return yaml.safe_load(file.read_text())["config"]["pulumi-llm:value"]
+
+        def configure(*values: str) -> None:
+            keys = [{"name": f"key-{index}", "value": encrypted(value)} for index, value in enumerate(values)]
+            stack.configure({"api.keys": keys})
+
+        configure(first)
+        up = succeeded(stack.up())
+        (key,) = (e for e in stack.cloud if e.token == "aws:apigateway/apiKey:ApiKey")
+        assert revealed(key.state)["value"] == first
+        assert stack.run("stack", "output", "api_key_value", "--show-secrets").output.strip() == first
+        configure(second)  # another value is another key, and the old one is refused from then on
+        changed = succeeded(stack.up())
+        assert names(changed, "replace") == {"chat-key-key-0", "chat-usage-plan-key-key-0"}
+        assert [revealed(e.state)["value"] for e in stack.cloud if e.token == key.token] == [second]
+        configure(second, second)
+        twice = stack.preview()
+        assert "pulumi-llm:api.keys[1].value: is another key's value" in twice.output
+        files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+        said = [each.output + json.dumps(each.events) for each in (up, changed, twice)]
+        for value in (first, second):
+            assert not any(value.encode() in content for content in files)
+            assert not any(value in text for text in said)
 
 
 def test_every_documented_output_is_there(deployed: Deployed) -> None:
