@@ -7,7 +7,7 @@ KEYS_TABLE = "KEYS_TABLE"
 # How callers are authenticated: "api_key", "jwt", "iam" or "none". Unless it is "none", a request without a caller from API
 # Gateway is refused.
 AUTHORIZATION = "AUTHORIZATION"
-# The origin from which browsers may call, or "*".
+# The origins from which browsers may call, separated by commas, or "*".
 CORS_ALLOW_ORIGIN = "CORS_ALLOW_ORIGIN"
 # The OpenID Connect issuer whose tokens are accepted, their audiences (separated by commas), and the claims that hold the
 # tenant and the allowed aliases (empty: no claim does, and all aliases are allowed).

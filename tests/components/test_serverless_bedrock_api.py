@@ -202,6 +202,32 @@ def test_a_browser_may_ask_every_path(each: Recording, request: pytest.FixtureRe
     assert each.inputs("chat-function")["environment"]["variables"]["CORS_ALLOW_ORIGIN"] == origin
 
 
+SEVERAL = [ORIGIN, "https://www.example.com"]
+
+
+@pytest.mark.parametrize(
+    "origins",
+    [
+        lambda: SEVERAL,
+        lambda: pulumi.Output.from_input(SEVERAL),
+        lambda: [pulumi.Output.from_input(SEVERAL[0]), SEVERAL[1]],
+        lambda: pulumi.Output.from_input(ORIGIN),
+    ],
+    ids=["a list", "an Output of a list", "a list with an Output", "an Output of one"],
+)
+def test_origins_may_be_several_and_outputs(origins: Callable[[], Any]) -> None:
+    made = programs.run(lambda: programs.chat(cors_allow_origin=origins()))
+    several = "," in made.inputs("chat-function")["environment"]["variables"]["CORS_ALLOW_ORIGIN"]
+    for response in routes(made, INTEGRATION_RESPONSE).values():
+        parameters, template = response["responseParameters"], response.get("responseTemplates", {}).get("application/json", "")
+        assert parameters["method.response.header.Access-Control-Allow-Origin"] == f"'{ORIGIN}'"
+        assert (parameters.get("method.response.header.Vary") == "'Origin'") == several
+        assert all(f'"{origin}"' in template for origin in SEVERAL) == several
+    for response in gateway_responses(made).values():
+        allowed = response["responseParameters"]["gatewayresponse.header.Access-Control-Allow-Origin"]
+        assert allowed == ("'*'" if several else f"'{ORIGIN}'")
+
+
 def gateway_responses(recording: Recording) -> dict[str, dict[str, Any]]:
     found = [revealed(resource.inputs) for resource in recording.of_type(RESPONSE)]
     return {inputs["responseType"]: inputs for inputs in found}
@@ -279,6 +305,7 @@ def test_the_deployment_waits_for_all_that_it_pictures(each: Recording) -> None:
     "change",
     [
         {"cors_allow_origin": ORIGIN},
+        {"cors_allow_origin": [ORIGIN, "https://www.example.com"]},
         {"timeout_seconds": 60},
         {"auth": "none"},
         {"customize": {"integration": {"timeout_milliseconds": 10_000}}},
@@ -795,6 +822,9 @@ def test_every_wrong_argument_is_told_at_once_and_nothing_is_made() -> None:
         ({"tracing": "false"}, "tracing"),
         ({"memory": 512}, "memory"),
         ({"cors_allow_origin": "https://a'b"}, "cors_allow_origin"),
+        ({"cors_allow_origin": [ORIGIN, 'https://a"b']}, "cors_allow_origin[1]"),
+        ({"cors_allow_origin": [ORIGIN, "*"]}, "cors_allow_origin"),
+        ({"cors_allow_origin": []}, "cors_allow_origin"),
         ({"keys": [{"name": "k", "value": "v" * 19}]}, "keys[0].value"),
         ({"keys": [{"name": "k", "value": "v" * 129}]}, "keys[0].value"),
         ({"keys": [{"name": "k", "value": "sk 0123456789abcdefghij"}]}, "keys[0].value"),

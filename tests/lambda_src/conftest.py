@@ -126,6 +126,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
         authorization: str = "none",
         debug: bool = False,
         routes: Routes = ROUTES,
+        origins: str = ORIGIN,
     ) -> Service:
         client = HttpClient()
         opened.push_async_callback(client.close)
@@ -136,7 +137,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
             "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": upstream,
             "AUTHORIZATION": authorization,
             "DEBUG": "true" if debug else "false",
-            "CORS_ALLOW_ORIGIN": ORIGIN,
+            "CORS_ALLOW_ORIGIN": origins,
         }
         known = providers(routes.endpoints, client, environ) | ({} if provider is None else {"bedrock": provider})
         application = Application(Gateway(routes, Router(known)), environ)

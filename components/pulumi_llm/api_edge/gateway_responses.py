@@ -6,6 +6,7 @@ import pulumi
 from pulumi_aws import apigateway
 
 from llm_gateway.errors import ERROR_KINDS
+from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.base.component import Component
 
 # HTTP status, type, code, message, and the seconds of Retry-After.
@@ -28,17 +29,17 @@ def gateway_responses(auth: str) -> dict[str, _Response]:
     return found
 
 
-def create_gateway_responses(component: Component, api: apigateway.RestApi, auth: str, *, origin: str) -> list[pulumi.Resource]:
-    """Make the responses of `api`. `origin` is the origin from which browsers may call, or "*"."""
-    return [_create(component, api, type_, response, origin) for type_, response in gateway_responses(auth).items()]
+def create_gateway_responses(component: Component, api: apigateway.RestApi, auth: str, cors: Cors) -> list[pulumi.Resource]:
+    """Make the responses of `api`, which browsers show to the pages that `cors` allows."""
+    return [_create(component, api, type_, response, cors) for type_, response in gateway_responses(auth).items()]
 
 
 def _create(
-    component: Component, api: apigateway.RestApi, response_type: str, response: _Response, origin: str
+    component: Component, api: apigateway.RestApi, response_type: str, response: _Response, cors: Cors
 ) -> pulumi.Resource:
     status, error_type, code, message, retry_after = response
-    headers = {
-        "Access-Control-Allow-Origin": f"'{origin}'",
+    headers: dict[str, pulumi.Input[str]] = {
+        "Access-Control-Allow-Origin": pulumi.Output.concat("'", cors.error_origin, "'"),
         "Access-Control-Expose-Headers": "'retry-after, x-request-id'",
         "X-Request-Id": "context.requestId",
         "Cache-Control": "'no-store'",

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args
 import pulumi
 from pydantic import Field
 
+from pulumi_llm.api_edge.cors import Origins
 from pulumi_llm.api_edge.settings import ApiKeySettings, JwtSettings, Quota, Throttle, ThrottleSettings
 from pulumi_llm.base.iam import ROLE_POLICY_CHARACTERS, invoke_models, policy_document, read_secrets
 from pulumi_llm.base.settings import (
@@ -35,8 +36,6 @@ AUTHS: tuple[Auth, ...] = get_args(Auth)
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-mode.html
 INTEGRATION_MARGIN_SECONDS = 5
 
-# Quotes are left out, for API Gateway's parameters stand in them.
-_Origin = Annotated[str, form(r"\*|https?://[A-Za-z0-9.:\[\]-]+", "an origin, such as https://chat.example.com, or '*'")]
 _HostName = Annotated[str, form(r"[a-z0-9-]+(\.[a-z0-9-]+)+", "a host name, such as chat.example.com")]
 _CertificateArn = Annotated[
     str, form(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/\S+", "the ARN of a certificate in ACM")
@@ -77,8 +76,8 @@ class ApiSettings(Settings):
     """The whole API's rate, whoever calls."""
     daily_quota: Input[Quota] = 1_000
     """A key's requests a day (UTC)."""
-    cors_allow_origin: _Origin = "*"
-    """The origin that browsers may call from; "*" is any."""
+    cors_allow_origin: Input[Origins] = ("*",)
+    """The origins that browsers may call from, or "*", which is any. One origin need not be in a list. Default: "*"."""
     memory_mb: Input[Annotated[Count, Between(256, 10_240)]] = 512
     """The function's memory in MB; on Lambda it also sets its share of a processor."""
     timeout_seconds: Annotated[Count, Between(10, 900 - INTEGRATION_MARGIN_SECONDS)] = 300

@@ -156,8 +156,8 @@ class ServerlessBedrockApiArgs(TypedDict):
     """The whole API's rate, whoever calls. Default: rate_limit 100, burst_limit 200."""
     daily_quota: NotRequired[pulumi.Input[int]]
     """A key's requests a day (UTC). From 1 to 2,147,483,647. Default: 1,000."""
-    cors_allow_origin: NotRequired[str]
-    """The origin that browsers may call from; "*" is any. Default: "*"."""
+    cors_allow_origin: NotRequired[pulumi.Input[Sequence[pulumi.Input[str]]]]
+    """The origins that browsers may call from, or "*", which is any. One origin need not be in a list. Default: "*"."""
     memory_mb: NotRequired[pulumi.Input[int]]
     """The function's memory in MB; on Lambda it also sets its share of a processor. From 256 to 10,240. Default: 512."""
     timeout_seconds: NotRequired[int]

@@ -7,6 +7,7 @@ from pulumi_aws import apigateway, ssm
 
 from pulumi_llm.api_edge import keys
 from pulumi_llm.api_edge.authorizer import authorizer as make_authorizer
+from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.api_edge.usage_plans import usage_plans
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_invoke
@@ -174,7 +175,7 @@ class ServerlessBedrockApi(Component):
             self._settings.auth,
             authorizer,
             timeout_seconds=self._settings.timeout_seconds + INTEGRATION_MARGIN_SECONDS,
-            origin=self._settings.cors_allow_origin,
+            cors=Cors(self._settings.cors_allow_origin),
         )
 
     def _parameters(self) -> None:

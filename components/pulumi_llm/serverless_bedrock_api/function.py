@@ -7,6 +7,7 @@ import pulumi
 from pulumi_aws import get_caller_identity_output
 
 from llm_gateway import environment as variables
+from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.iam import invoke_models, read_secrets
@@ -24,7 +25,7 @@ def create_function(
     """Make the function with its role, which may call exactly the models and read exactly the secrets of `routing`."""
     environment: dict[str, pulumi.Input[str]] = {
         variables.AUTHORIZATION: settings.auth,
-        variables.CORS_ALLOW_ORIGIN: settings.cors_allow_origin,
+        variables.CORS_ALLOW_ORIGIN: Cors(settings.cors_allow_origin).variable,
         # The Web Adapter: https://github.com/awslabs/aws-lambda-web-adapter#configurations
         "AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap",
         "AWS_LWA_INVOKE_MODE": "response_stream",

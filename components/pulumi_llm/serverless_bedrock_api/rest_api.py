@@ -8,6 +8,7 @@ import pulumi
 from pulumi_aws import apigateway
 
 from llm_gateway.operations import OPERATIONS, Operation
+from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.api_edge.gateway_responses import create_gateway_responses, gateway_responses
 from pulumi_llm.base.component import Component
 
@@ -37,7 +38,7 @@ def deploy(
     authorizer: apigateway.Authorizer | None,
     *,
     timeout_seconds: int,
-    origin: str,
+    cors: Cors,
 ) -> apigateway.Deployment:
     """Make each operation a method of `api`, and deploy it. A change of any part makes a new deployment.
 
@@ -46,9 +47,9 @@ def deploy(
         auth: How callers are authenticated.
         authorizer: The authorizer for `auth`, if it needs one.
         timeout_seconds: How long a method waits for the function.
-        origin: The origin from which browsers may call, or "*".
+        cors: The origins from which browsers may call.
     """
-    return _Routes(component, api, function_uri, auth, authorizer, timeout_seconds, origin).deploy()
+    return _Routes(component, api, function_uri, auth, authorizer, timeout_seconds, cors).deploy()
 
 
 class _Routes:
@@ -60,7 +61,7 @@ class _Routes:
         auth: str,
         authorizer: apigateway.Authorizer | None,
         timeout_seconds: int,
-        origin: str,
+        cors: Cors,
     ) -> None:
         self._component = component
         self._api = api
@@ -68,7 +69,7 @@ class _Routes:
         self._auth = auth
         self._authorizer = authorizer
         self._timeout_seconds = timeout_seconds
-        self._origin = origin
+        self._cors = cors
         self._resources: dict[str, pulumi.Output[str]] = {"": api.root_resource_id}
         # The resources that the deployment is a snapshot of.
         self._parts: list[pulumi.Resource] = []
@@ -94,10 +95,10 @@ class _Routes:
             self._method(operation, validator, body)
         for path in dict.fromkeys(operation.path for operation in OPERATIONS):
             self._preflight(path, [operation.method for operation in OPERATIONS if operation.path == path])
-        self._parts += create_gateway_responses(component, self._api, self._auth, origin=self._origin)
+        self._parts += create_gateway_responses(component, self._api, self._auth, self._cors)
         definition = [
             [[o.id, o.method, o.path, o.authorized, o.has_body] for o in OPERATIONS],
-            [self._auth, self._timeout_seconds, self._origin, _CORS_HEADERS],
+            [self._auth, self._timeout_seconds, _CORS_HEADERS],
             gateway_responses(self._auth),
         ]
         customized = component.customized(*DEPLOYED_CHILDREN)
@@ -105,7 +106,12 @@ class _Routes:
         return apigateway.Deployment(
             component.child_name("deployment"),
             rest_api=self._api.id,
-            triggers={"definition": digest, "integration": self._uri, "customize": pulumi.Output.json_dumps(customized)},
+            triggers={
+                "definition": digest,
+                "integration": self._uri,
+                "origins": self._cors.variable,
+                "customize": pulumi.Output.json_dumps(customized),
+            },
             opts=component.child("deployment", depends_on=self._parts),
         )
 
@@ -156,13 +162,13 @@ class _Routes:
     def _preflight(self, path: str, methods: Sequence[str]) -> None:
         """Answer a browser's OPTIONS request with API Gateway itself."""
         component, resource = self._component, self._resources[path]
-        headers = {
-            "Access-Control-Allow-Origin": self._origin,
-            "Access-Control-Allow-Methods": ",".join([*methods, "OPTIONS"]),
-            "Access-Control-Allow-Headers": _CORS_HEADERS,
-            "Access-Control-Max-Age": "7200",
-        }
-        names = {header: f"method.response.header.{header}" for header in headers}
+        headers = self._cors.preflight_headers(
+            {
+                "Access-Control-Allow-Methods": ",".join([*methods, "OPTIONS"]),
+                "Access-Control-Allow-Headers": _CORS_HEADERS,
+                "Access-Control-Max-Age": "7200",
+            }
+        )
         method = apigateway.Method(
             f"{component.child_name('cors-method')}-{_slug(path)}",
             rest_api=self._api.id,
@@ -186,7 +192,7 @@ class _Routes:
             resource_id=resource,
             http_method=method.http_method,
             status_code="204",
-            response_parameters=dict.fromkeys(names.values(), True),
+            response_parameters=headers.apply(lambda headers: {_header(name): True for name in headers}),
             opts=component.child("cors-method-response"),
         )
         response = apigateway.IntegrationResponse(
@@ -195,10 +201,15 @@ class _Routes:
             resource_id=resource,
             http_method=method.http_method,
             status_code=method_response.status_code,
-            response_parameters={names[header]: f"'{value}'" for header, value in headers.items()},
+            response_parameters=headers.apply(lambda headers: {_header(name): f"'{value}'" for name, value in headers.items()}),
+            response_templates=self._cors.preflight_templates(),
             opts=component.child("cors-response", depends_on=[integration]),
         )
         self._parts += [method, integration, method_response, response]
+
+
+def _header(name: str) -> str:
+    return f"method.response.header.{name}"
 
 
 def _slug(text: str) -> str:

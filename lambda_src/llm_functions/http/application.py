@@ -42,9 +42,11 @@ _by_route = {(operation.method, operation.path): operation for operation in OPER
 
 
 class HttpRequest(msgspec.Struct):
-    """One HTTP request, as its handler needs it. `deadline` is a time of the loop's clock."""
+    """One HTTP request, as its handler needs it. `headers` are those that every response to it has. `deadline` is a time of the
+    loop's clock."""
 
     request_id: str
+    headers: list[tuple[bytes, bytes]]
     caller: Caller
     body: dict[str, Any]
     deadline: float
@@ -59,7 +61,7 @@ class Application:
         self._gateway = gateway
         self._auth = environ[environment.AUTHORIZATION]
         self._debug = environ.get(environment.DEBUG) == "true"
-        self._cors = (b"access-control-allow-origin", environ[environment.CORS_ALLOW_ORIGIN].encode())
+        self._origins = environ[environment.CORS_ALLOW_ORIGIN].encode().split(b",")
         self._handlers: dict[str, Callable[[HttpRequest], Awaitable[None]]] = {
             "chat": self._chat,
             "chat_stream": self._chat_stream,
@@ -73,20 +75,21 @@ class Application:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         context = _json_header(headers, b"x-amzn-request-context")
         request_id = str(context.get("requestId") or uuid.uuid4())
+        common = self._common_headers(request_id, headers.get(b"origin"))
         try:
             operation = _by_route.get((scope["method"], scope["path"]))
             if operation is None:
                 raise errors.unknown_route(method=scope["method"], path=scope["path"])
             caller = self._caller(context) if operation.authorized else ANONYMOUS
             body = await _body(headers, receive) if operation.has_body else {}
-            http = HttpRequest(request_id, caller, body, _deadline(headers), receive, send)
+            http = HttpRequest(request_id, common, caller, body, _deadline(headers), receive, send)
             await self._handlers[operation.id](http)
         except Exception as error:
             failure = _failure(error, request_id)
             if not failure.recorded:  # it failed before the pipeline, which records everything else
                 record_refusal(request_id, scope["method"], scope["path"], failure)
             body = _encode(failure.body(request_id, debug=self._debug))
-            await self._respond(send, request_id, failure.status, body, failure.headers())
+            await self._respond(send, common, failure.status, body, failure.headers())
 
     def _caller(self, context: dict[str, Any]) -> Caller:
         """Return the caller that API Gateway names. The edge has refused everybody else; this refuses them too."""
@@ -118,15 +121,15 @@ class Application:
 
     async def _models(self, http: HttpRequest) -> None:
         names = allowed_models(http.caller, self._gateway.routes)
-        await self._respond(http.send, http.request_id, 200, openai_chat.model_list(names))
+        await self._respond(http.send, http.headers, 200, openai_chat.model_list(names))
 
     async def _health(self, http: HttpRequest) -> None:
-        await self._respond(http.send, http.request_id, 200, b'{"status":"ok"}')
+        await self._respond(http.send, http.headers, 200, b'{"status":"ok"}')
 
     async def _openapi(self, http: HttpRequest) -> None:
         from llm_functions.http.openapi import document
 
-        await self._respond(http.send, http.request_id, 200, document(self._gateway.routes.names(), self._auth))
+        await self._respond(http.send, http.headers, 200, document(self._gateway.routes.names(), self._auth))
 
     def _answer(self, http: HttpRequest, request: ChatRequest) -> AsyncGenerator[list[Event], None]:
         return answer(self._gateway, request, http.caller, http.request_id, http.deadline)
@@ -134,10 +137,15 @@ class Application:
     # The two ways to respond.
 
     async def _send_complete(self, http: HttpRequest, start: Start, body: bytes) -> None:
-        await self._respond(http.send, http.request_id, 200, body, routing_headers(start))
+        await self._respond(http.send, http.headers, 200, body, routing_headers(start))
 
     async def _respond(
-        self, send: Send, request_id: str, status: int, body: bytes, headers: list[tuple[str, str]] | None = None
+        self,
+        send: Send,
+        common: list[tuple[bytes, bytes]],
+        status: int,
+        body: bytes,
+        headers: list[tuple[str, str]] | None = None,
     ) -> None:
         await send(
             {
@@ -146,7 +154,7 @@ class Application:
                 "headers": [
                     (b"content-type", _JSON),
                     (b"content-length", b"%d" % len(body)),
-                    *self._common_headers(request_id),
+                    *common,
                     *((name.encode(), value.encode()) for name, value in headers or ()),
                 ],
             }
@@ -162,7 +170,7 @@ class Application:
         to begin. Before that, an error is raised and answered with its own status; afterwards an error is sent as an event.
         When the caller disconnects, the generation is stopped.
         """
-        writer = EventStreamWriter(http.send, self._common_headers(http.request_id), renderer.opening())
+        writer = EventStreamWriter(http.send, http.headers, renderer.opening())
         task = asyncio.current_task()
         assert task is not None
         disconnected = False
@@ -195,10 +203,17 @@ class Application:
             writer.close()
             await batches.aclose()
 
-    def _common_headers(self, request_id: str) -> list[tuple[bytes, bytes]]:
+    def _common_headers(self, request_id: str, origin: bytes | None) -> list[tuple[bytes, bytes]]:
+        """Return the headers of every response to a request from `origin`.
+
+        A response can allow one origin only. Of several, it is the request's own; any other one gets the first, and its browser
+        refuses to show it the response. https://fetch.spec.whatwg.org/#cors-protocol-and-http-caches
+        """
+        several = len(self._origins) > 1
         return [
             (b"x-request-id", request_id.encode()),
-            self._cors,
+            (b"access-control-allow-origin", origin if several and origin in self._origins else self._origins[0]),
+            *([(b"vary", b"Origin")] if several else []),
             (b"access-control-expose-headers", b"retry-after, server-timing, x-llm-target, x-request-id"),
             (b"cache-control", b"no-store"),
             (b"x-content-type-options", b"nosniff"),

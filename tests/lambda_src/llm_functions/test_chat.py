@@ -221,6 +221,21 @@ async def test_a_stream_is_retry_start_deltas_usage_done_with_ids_from_1(gateway
     assert "content-length" not in response.headers
 
 
+async def test_of_several_origins_a_response_names_the_requests_own(gateway, bedrock) -> None:
+    upstream = await bedrock()
+    service = await gateway(upstream.url, origins="https://a.example.com,https://b.example.com")
+    for origin, allowed in (
+        ("https://a.example.com", "https://a.example.com"),
+        ("https://b.example.com", "https://b.example.com"),
+        ("https://evil.example.com", "https://a.example.com"),
+        ("https://b.example.com.evil.example", "https://a.example.com"),
+    ):
+        for path, body in (("/chat", HELLO), ("/chat/stream", HELLO), ("/chat", {}), ("/nothing", {})):
+            response = await service.post(path, body, headers={"origin": origin})
+            assert response.headers["access-control-allow-origin"] == allowed, (path, origin)
+            assert response.headers["vary"] == "Origin"
+
+
 async def test_the_first_delta_arrives_while_the_model_still_generates(gateway, bedrock) -> None:
     model = Controlled()
     service = await gateway((await bedrock(model)).url)

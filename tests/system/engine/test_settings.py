@@ -132,6 +132,10 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"api.cors_allow_origin": "https://chat.example.com"},
         f"{FUNCTION} cors-response-* gateway-response-*; {DEPLOYMENT}",
     ),
+    (
+        {"api.cors_allow_origin": ["https://chat.example.com", "https://www.example.com"]},
+        f"{FUNCTION} cors-method-response-* cors-response-*; {DEPLOYMENT}",
+    ),
     ({"api.memory_mb": 1024}, FUNCTION),
     ({"api.timeout_seconds": 60}, f"{FUNCTION} integration-*; {DEPLOYMENT}"),
     ({"api.log_retention_days": 30}, "update logs authorizer-logs"),

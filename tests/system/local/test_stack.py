@@ -180,6 +180,27 @@ def test_a_browser_may_ask_first(dev: LocalStack) -> None:
         assert "authorization" in answer.headers["access-control-allow-headers"]
 
 
+def test_only_pages_of_the_allowed_origins_may_call() -> None:
+    """As a browser decides: by the preflight's response, then by the response itself."""
+    allowed = ["https://a.example.com", "https://b.example.com"]
+    with local_stack("--model-delay", "0", "--config", f"api.cors_allow_origin={json.dumps(allowed)}") as stack:
+
+        def shown(response: httpx.Response, origin: str) -> bool:
+            return response.headers.get("access-control-allow-origin") in ("*", origin)
+
+        for origin in (*allowed, "https://evil.example.com", "https://a.example.com.evil.example"):
+            for header in ("origin", "Origin"):  # HTTP/2 has small letters
+                asked = [(header, origin), ("Access-Control-Request-Method", "POST")]
+                preflight = httpx.options(f"{stack.url}/chat", headers=asked)
+                assert (preflight.status_code, preflight.headers["vary"]) == (204, "Origin")
+                assert shown(preflight, origin) == (origin in allowed)
+            answer = stack.post("/chat", {"message": "Hi"}, origin=origin)
+            assert answer.is_success
+            assert shown(answer, origin) == (origin in allowed)
+            # An error of API Gateway's own says nothing that is anybody's secret, and every page may see it.
+            assert shown(httpx.post(f"{stack.url}/chat", json={}, headers={"origin": origin}), origin)
+
+
 @pytest.mark.assumes("usage-identifier")
 def test_a_keys_rate_and_quota_are_told_apart() -> None:
     limits = ("api.throttle.rate_limit=0.1", "api.throttle.burst_limit=4", "api.daily_quota=3")

@@ -28,6 +28,12 @@ class ApiRequest:
     path_parameters: Mapping[str, str]
     method_arn: str
 
+    def parameter(self, name: str) -> str:
+        """What `$input.params` of a mapping template gives: from path, query or header, in that order, by exact name."""
+        headers = dict(self.request.raw_headers)
+        found = self.path_parameters.get(name) or self.request.query.get(name)
+        return found or headers.get(name.encode(), b"").decode("latin-1")
+
     def context(self, authorized: Mapping[str, Any] | None) -> dict[str, Any]:
         """API Gateway's request context; `authorized` is what the authorizer answered, None before it is asked."""
         context: dict[str, Any] = {

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from pulumi_llm_local.program.graph import Graph, Resource
-from pulumi_llm_local.services.api_gateway import gateway_responses
+from pulumi_llm_local.services.api_gateway import gateway_responses, mapping_template
 from pulumi_llm_local.services.api_gateway.api_request import ApiRequest, read_payload
 from pulumi_llm_local.services.api_gateway.authorization import Authorization
 from pulumi_llm_local.services.api_gateway.gateway_responses import GatewayResponse
@@ -148,7 +148,7 @@ class RestApi:
         self._validate(method, call)
         integration = self._integrations[_place(method)]
         if integration.state["type"] == "MOCK":
-            return self._mock(integration)
+            return self._mock(integration, call)
         return await self._proxy(integration, call, authorized)
 
     def _match(self, path: str) -> tuple[str, dict[str, str]]:
@@ -181,10 +181,16 @@ class RestApi:
         if schema.get("type") == "object" and not isinstance(value, dict):
             raise GatewayResponse("BAD_REQUEST_BODY")
 
-    def _mock(self, integration: Resource) -> web.Response:
+    def _mock(self, integration: Resource, call: ApiRequest) -> web.Response:
         response = self._integration_responses[_place(integration)]
         parameters: dict[str, str] = response.state.get("responseParameters") or {}
         headers = {name.removeprefix("method.response.header."): value.strip("'") for name, value in parameters.items()}
+        templates: dict[str, str] = response.state.get("responseTemplates") or {}
+        if template := templates.get("application/json"):
+            try:
+                headers |= mapping_template.overridden_headers(template, call.parameter)
+            except mapping_template.TemplateError as error:
+                raise GatewayResponse("API_CONFIGURATION_ERROR") from error
         return web.Response(status=int(response.state["statusCode"]), headers=headers)
 
     async def _proxy(self, integration: Resource, call: ApiRequest, authorized: Mapping[str, Any]) -> web.StreamResponse:
