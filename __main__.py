@@ -9,6 +9,12 @@ settings = pulumi_llm.load()
 if settings.account_baseline.enabled:
     pulumi_llm.AccountBaseline("account", settings.account_baseline_args())
 
+if settings.observability.enabled:
+    pulumi_llm.Observability("observability", settings.observability_args())
+if reason := settings.observability.budget_waiver:
+    pulumi.log.warn(f"this environment has no budget: {reason}")
+    pulumi.export("budget_waiver", reason)
+
 if settings.api.enabled:
     api = pulumi_llm.ServerlessBedrockApi("chat", settings.api_args())
     pulumi.export("api_gateway_url", api.url)

@@ -22,6 +22,7 @@ from pulumi_llm.account_baseline.args import AccountBaselineSettings
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.settings import Settings
 from pulumi_llm.models.catalogue import Model, catalogue
+from pulumi_llm.observability.args import ObservabilitySettings
 from pulumi_llm.serverless_bedrock_api.args import ServerlessBedrockApiSettings
 from pulumi_llm.stack_settings import StackSettings
 
@@ -41,6 +42,7 @@ UNPROVEN = "†"
 # The description of each component's arguments, by the folder in which its TypedDicts are written.
 ARGUMENTS: Mapping[str, type[Settings]] = {
     "account_baseline": AccountBaselineSettings,
+    "observability": ObservabilitySettings,
     "serverless_bedrock_api": ServerlessBedrockApiSettings,
 }
 

@@ -1,12 +1,15 @@
 """An LLM inference service in your own AWS account, as Pulumi components."""
 
 from pulumi_llm.account_baseline import AccountBaseline, AccountBaselineArgs
+from pulumi_llm.observability import Observability, ObservabilityArgs
 from pulumi_llm.serverless_bedrock_api import ServerlessBedrockApi, ServerlessBedrockApiArgs
 from pulumi_llm.stack_settings import SettingsError, StackSettings, load
 
 __all__ = [
     "AccountBaseline",
     "AccountBaselineArgs",
+    "Observability",
+    "ObservabilityArgs",
     "ServerlessBedrockApi",
     "ServerlessBedrockApiArgs",
     "SettingsError",

@@ -6,20 +6,22 @@ Every mistake in it is reported at once, with its path and what would be right.
 import json
 import os
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import pulumi
 from pulumi.runtime import config as runtime_config
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from pulumi_llm.account_baseline.args import BaselineSettings
 from pulumi_llm.base.settings import Flag, Name, Problem, Region, read
+from pulumi_llm.observability.args import ObservabilityBaseSettings
 from pulumi_llm.routing import RoutingSettings
 from pulumi_llm.routing import read as read_routing
 from pulumi_llm.serverless_bedrock_api.args import ApiSettings
 
 if TYPE_CHECKING:
     from pulumi_llm.account_baseline.args_types import AccountBaselineArgs
+    from pulumi_llm.observability.args_types import ObservabilityArgs
     from pulumi_llm.serverless_bedrock_api.args_types import ServerlessBedrockApiArgs
 
 PROJECT = "pulumi-llm"
@@ -38,6 +40,25 @@ class StackApiSettings(ApiSettings):
     """Make SSM parameters `/pulumi-llm/ENVIRONMENT/chat/…` with the outputs, for other stacks."""
 
 
+def _reason(text: str) -> str:
+    if len(text.strip()) < 20:
+        raise ValueError(f"must say why in a sentence, not {text!r}")
+    return text
+
+
+class StackObservabilitySettings(ObservabilityBaseSettings):
+    """What is watched, and who is notified."""
+
+    budget_waiver: Annotated[str, AfterValidator(_reason)] | None = None
+    """Why this environment has no budget, such as "stack billing of this account makes one for the whole account". Without a
+    budget, an environment that is not for development needs it. It becomes an output of the stack, and a warning at each
+    deployment."""
+
+    def problems(self) -> Iterator[Problem]:
+        if self.given("budget") and self.given("budget_waiver"):
+            yield Problem("budget_waiver", "is for an environment without a budget, and this one has a budget; leave it out")
+
+
 class StackSettings(RoutingSettings):
     """The whole configuration of a stack."""
 
@@ -53,6 +74,8 @@ class StackSettings(RoutingSettings):
     """More tags, for every resource. Default: none."""
     account_baseline: BaselineSettings = BaselineSettings()
     """What an account or a Region has only once."""
+    observability: StackObservabilitySettings = StackObservabilitySettings()
+    """What is watched, and who is notified."""
     api: StackApiSettings = StackApiSettings()
     """The serverless chat API."""
 
@@ -69,6 +92,13 @@ class StackSettings(RoutingSettings):
             )
         if self.api.debug and not self.development:
             yield Problem("api.debug", f"shows causes to callers, so it needs {PROJECT}:development to be true")
+        watched = self.observability
+        if self.api.enabled and not (self.development or watched.given("budget") or watched.given("budget_waiver")):
+            yield Problem(
+                "observability.budget",
+                "is required: the caller of a model spends this account's money, and nobody would be notified. Give "
+                "monthly_usd with emails or topic_arn, or say in observability.budget_waiver why there is none",
+            )
         for problem in self.api.model_problems(self.aliases()):
             yield Problem(f"api.{problem.path}", problem.reason)
 
@@ -81,6 +111,11 @@ class StackSettings(RoutingSettings):
         """The arguments of AccountBaseline."""
         given = self.account_baseline.model_dump(exclude_unset=True)
         return cast("AccountBaselineArgs", {**given, "tags": self.all_tags()})
+
+    def observability_args(self) -> "ObservabilityArgs":
+        """The arguments of Observability."""
+        given = self.observability.model_dump(exclude={"budget_waiver"}, exclude_unset=True)
+        return cast("ObservabilityArgs", {**given, "tags": self.all_tags()})
 
     def api_args(self) -> "ServerlessBedrockApiArgs":
         """The arguments of ServerlessBedrockApi."""

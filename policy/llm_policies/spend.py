@@ -21,6 +21,7 @@ _SERVING: Final = "aws:sagemaker/endpoint:Endpoint"
 _THROUGHPUT: Final = "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput"
 _BUDGET: Final = "aws:budgets/budget:Budget"
 _ANOMALIES: Final = "aws:costexplorer/anomalySubscription:AnomalySubscription"
+_STACK: Final = "pulumi:pulumi:Stack"
 
 _OVERRIDES: Final = "mixedInstancesPolicy.launchTemplate.overrides"
 
@@ -257,7 +258,7 @@ def _throughput(resource: Resource, settings: Settings) -> Iterator[str]:
 
 
 def _budget_present(resources: Sequence[Resource], settings: Settings) -> Found:
-    if settings["elsewhere"]:
+    if any(stack["budget_waiver"].data for stack in of_type(resources, _STACK)):
         return
 
     def tells(resource: Resource) -> bool:
@@ -351,14 +352,12 @@ RULES: Final = (
             "The bill comes once a month: a leaked key or a forgotten node is found after 30 days instead of one, at $24 a day "
             "for the smallest GPU and without any bound for model calls."
         ),
-        fix="aws.budgets.Budget with notifications, or aws.costexplorer.AnomalySubscription with subscribers.",
+        fix=(
+            "aws.budgets.Budget with notifications, or aws.costexplorer.AnomalySubscription with subscribers. Where another "
+            "stack makes them, export an output `budget_waiver` whose text says so."
+        ),
         check_stack=_budget_present,
-        types=(_BUDGET, _ANOMALIES, *_SPENDING),
-        settings={
-            "elsewhere": Setting(
-                False, {"type": "boolean"}, "Whether another stack makes the account's budget; `reason` says which."
-            ),
-        },
+        types=(_BUDGET, _ANOMALIES, _STACK, *_SPENDING),
         url="https://docs.aws.amazon.com/cost-management/latest/userguide/budgets-managing-costs.html",
     ),
 )

@@ -6,12 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pulumi_llm import stack_settings
 from pulumi_llm.stack_settings import SettingsError, StackSettings
 from support import programs
 
-RIGHT: dict[str, Any] = {"environment": "qa", "aws:region": "us-east-1", "models": ["gpt-oss-20b"]}
+WAIVED = {"budget_waiver": "the account's owner has one for the whole account"}
+RIGHT: dict[str, Any] = {
+    "environment": "qa",
+    "aws:region": "us-east-1",
+    "models": ["gpt-oss-20b"],
+    "observability": WAIVED,
+}
 ABSENT = object()
 
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
@@ -21,6 +28,11 @@ NEEDS_DEVELOPMENT = (
     "in a developer's own environment"
 )
 DEBUG_NEEDS_DEVELOPMENT = "pulumi-llm:api.debug: shows causes to callers, so it needs pulumi-llm:development to be true"
+NEEDS_BUDGET = (
+    "pulumi-llm:observability.budget: is required: the caller of a model spends this account's money, and nobody would be "
+    "notified. Give monthly_usd with emails or topic_arn, or say in observability.budget_waiver why there is none"
+)
+NEEDS_SUBSCRIBER = "is required, unless there is a topic_arn: without a subscriber nobody is notified"
 ORIGIN_FORM = "is not of the form of an origin, such as https://chat.example.com, or '*'"
 CLAUDE = {"provider": "type", "model": "claude-opus", "context_tokens": 200_000, "max_output_tokens": 32_000}
 NAME_FORM = "is not of the form of a name: small letters, digits, '.', '_' and '-', at most 63"
@@ -44,8 +56,8 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a key with none near": (
         {"vpc": 1},
         [
-            "pulumi-llm:vpc: is not known; there are account_baseline, api, development, environment, models, owner, "
-            "providers, tags"
+            "pulumi-llm:vpc: is not known; there are account_baseline, api, development, environment, models, observability, "
+            "owner, providers, tags"
         ],
     ),
     "a key of a component": (
@@ -174,6 +186,44 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
             "pulumi-llm:api.jwt.audiences: must hold at least one",
         ],
     ),
+    # Who is notified of what it costs.
+    "nobody is notified": ({"observability": ABSENT}, [NEEDS_BUDGET]),
+    "a section without a budget": ({"observability": {"budget": None}}, [NEEDS_BUDGET]),
+    "a waiver that says nothing": (
+        {"observability": {"budget_waiver": "none"}},
+        ["pulumi-llm:observability.budget_waiver: must say why in a sentence, not 'none'"],
+    ),
+    "a budget and a waiver": (
+        {"observability": {**WAIVED, "budget": {"monthly_usd": 5, "emails": ["ops@example.com"]}}},
+        [
+            "pulumi-llm:observability.budget_waiver: is for an environment without a budget, and this one has a budget; leave "
+            "it out"
+        ],
+    ),
+    "a budget without subscribers": (
+        {"observability": {"budget": {"monthly_usd": 0}}},
+        [
+            "pulumi-llm:observability.budget.monthly_usd: must be at least 1, not 0",
+            f"pulumi-llm:observability.budget.emails: {NEEDS_SUBSCRIBER}",
+        ],
+    ),
+    "no address": (
+        {"observability": {"budget": {"monthly_usd": 5, "emails": []}}},
+        ["pulumi-llm:observability.budget.emails: must hold at least one, unless there is a topic_arn"],
+    ),
+    "addresses that are none": (
+        {"observability": {"budget": {"monthly_usd": 5, "emails": ["ops"], "topic_arn": "arn:aws:sqs:us-east-1:1:costs"}}},
+        [
+            "pulumi-llm:observability.budget.emails[0]: 'ops' is not of the form of an e-mail address, such as "
+            "ops@your-company.com",
+            "pulumi-llm:observability.budget.topic_arn: 'arn:aws:sqs:us-east-1:1:costs' is not of the form of a topic's ARN, "
+            "such as arn:aws:sns:us-east-1:ACCOUNT:NAME",
+        ],
+    ),
+    "too many addresses": (
+        {"observability": {"budget": {"monthly_usd": 5, "emails": ["ops@example.com"] * 11}}},
+        ["pulumi-llm:observability.budget.emails: must hold at most 10, not 11"],
+    ),
     # What only a developer's environment may do.
     "no authentication": ({"api": {"auth": "none"}}, [NEEDS_DEVELOPMENT]),
     "causes told to callers": ({"api": {"debug": True}}, [DEBUG_NEEDS_DEVELOPMENT]),
@@ -283,6 +333,10 @@ def test_a_program_with_five_mistakes_tells_exactly_these_and_creates_nothing() 
     "changes",
     [
         {"development": True, "api": {"auth": "none", "debug": True}},
+        {"development": True, "observability": None},
+        {"api": {"enabled": False}, "observability": None},
+        {"observability": {"budget": {"monthly_usd": 99.5, "emails": ["o'hara+llm@mail.example.co.uk"]}}},
+        {"observability": {"budget": {"monthly_usd": 500, "topic_arn": "arn:aws:sns:us-east-1:123456789012:costs"}}},
         {"api": {"auth": "api_key", "debug": False}},
         {"models": ["mock", {"name": "imported", "model": "mock"}]},
         {"api": {"cors_allow_origin": "http://localhost:5173"}},
@@ -307,7 +361,7 @@ def test_what_is_right_is_taken(changes: dict[str, Any]) -> None:
 def loaded(stack: str = "test", **config: str) -> StackSettings:
     """What `load` reads from a configuration as the engine hands it over."""
     found: list[StackSettings] = []
-    values = {"aws:region": "us-east-1", "pulumi-llm:models": '["gpt-oss-20b"]'}
+    values = {"aws:region": "us-east-1", "pulumi-llm:models": '["gpt-oss-20b"]', "pulumi-llm:development": "true"}
     values.update({f"pulumi-llm:{key}": value for key, value in config.items()})
     programs.run(lambda: found.append(stack_settings.load()), stack=stack, config=values)
     return found[0]
@@ -338,7 +392,7 @@ def test_a_tag_of_the_configuration_wins_and_the_owner_is_one(monkeypatch: pytes
 def test_the_region_comes_from_the_environment_where_the_stack_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION", "eu-west-2")
     found: list[StackSettings] = []
-    config = {"pulumi-llm:models": '["gpt-oss-20b"]'}
+    config = {"pulumi-llm:models": '["gpt-oss-20b"]', "pulumi-llm:development": "true"}
     programs.run(lambda: found.append(stack_settings.load()), config=config)
     assert found[0].region == "eu-west-2"
 
@@ -361,7 +415,7 @@ def test_dev_and_prod_load_and_differ_in_what_the_specification_says(dev: progra
         assert tags_of(recording)["Environment"] == environment
         assert recording.inputs("chat-stage")["stageName"] == "api"
         assert recording.of_type("aws:apigateway/apiKey:ApiKey"), "api_key is on in both"
-        assert set(recording.stack_outputs) == {
+        assert set(recording.stack_outputs) - {"budget_waiver"} == {
             "api_gateway_url",
             "stream_url",
             "api_key_value",
@@ -377,7 +431,8 @@ def test_dev_and_prod_load_and_differ_in_what_the_specification_says(dev: progra
 def test_a_third_environment_is_one_new_file(tmp_path: Path) -> None:
     for name in ("__main__.py", "Pulumi.yaml"):
         shutil.copy(programs.ROOT / name, tmp_path)
-    (tmp_path / "Pulumi.qa.yaml").write_text("config:\n  aws:region: eu-west-2\n  pulumi-llm:models: [gpt-oss-20b]\n")
+    settings = {"aws:region": "eu-west-2", "pulumi-llm:models": ["gpt-oss-20b"], "pulumi-llm:observability": WAIVED}
+    (tmp_path / "Pulumi.qa.yaml").write_text(yaml.safe_dump({"config": settings}))
     qa = programs.run_project(tmp_path, "qa")
     assert tags_of(qa)["Environment"] == "qa"
     assert qa.stack_outputs["api_gateway_url"].endswith(".execute-api.eu-west-2.amazonaws.com/api")

@@ -41,6 +41,17 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "one part": {"github_oidc": True},
     },
+    "Observability": {
+        "everything": {
+            "budget": {
+                "monthly_usd": 500,
+                "emails": ["ops@example.com", "finance@example.com"],
+                "topic_arn": "arn:aws:sns:us-east-1:123456789012:costs",
+                "cost_tag": {"key": "Project", "value": "chat"},
+            }
+        },
+        "addresses only": {"budget": {"monthly_usd": 0.5e3, "emails": ["ops@example.com"]}},
+    },
     "ServerlessBedrockApi": {
         "least": {"models": MODELS},
         "no authentication": {"models": MODELS, "auth": "none", "access_logs": False, "debug": True},

@@ -81,7 +81,7 @@ def test_every_example_of_a_configuration_is_right() -> None:
     assert len(examples) >= 5
     for example in examples:
         raw = {key.removeprefix("pulumi-llm:"): value for key, value in example.items()}
-        assert stack_settings.parse({"environment": "qa", "aws:region": "us-east-1", **raw})
+        assert stack_settings.parse({"environment": "qa", "aws:region": "us-east-1", "development": True, **raw})
 
 
 def test_what_is_said_of_failures_is_what_the_router_does() -> None:

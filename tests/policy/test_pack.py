@@ -93,7 +93,8 @@ def test_production_is_nowhere_laxer_than_development() -> None:
 
 def as_resources(recording: Recording, which: str) -> list[Resource]:
     """What was recorded, as the engine shows it to a policy."""
-    made: dict[str, Resource] = {}
+    stack = Resource("pulumi:pulumi:Stack", "stack", Value(recording.stack_outputs))
+    made: dict[str, Resource] = {"": stack} if which == "state" else {}
     for each in recording.custom():
         data = plain(getattr(each, which))
         sources = {

@@ -22,6 +22,7 @@ TYPES = {
     "policy": "aws:iam/rolePolicy:RolePolicy",
     "budget": "aws:budgets/budget:Budget",
     "anomalies": "aws:costexplorer/anomalySubscription:AnomalySubscription",
+    "stack": "pulumi:pulumi:Stack",
 }
 
 
@@ -118,7 +119,8 @@ TABLE: dict[str, list[Case]] = {
         ("budget told by topic", [CALLS, a("budget", notifications=[{"subscriberSnsTopicArns": UNKNOWN}])], "good", 0, {}),
         ("budget beside an unknown policy", [a("policy", policy=UNKNOWN), TELLS], "good", 0, {}),
         ("anomalies", [nodes(1, "g5.xlarge"), a("anomalies", subscribers=[{"address": "a@example.com"}])], "good", 0, {}),
-        ("elsewhere", [CALLS], "good", 0, {"elsewhere": True}),
+        ("waived by an output", [CALLS, a("stack", budget_waiver="the account's owner has one")], "good", 0, {}),
+        ("waived without a reason", [CALLS, a("stack", budget_waiver="")], "bad", 1, {}),
         ("models", [CALLS], "bad", 1, {}),
         ("accelerators", [a("instance", instanceType="g5.xlarge")], "bad", 1, {}),
         ("accelerators by what they have", [asks()], "bad", 1, {}),

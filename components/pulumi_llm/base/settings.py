@@ -348,6 +348,8 @@ def _reason(kind: type[Settings], error: ErrorDetails) -> str:
             return f"must be {context['expected']}, not {_shown(given)}"
         case "too_short":
             return "must hold at least one"
+        case "too_long":
+            return f"must hold at most {context['max_length']}, not {context['actual_length']}"
         case "value_error":
             return str(context["error"])
         case "string_too_short":

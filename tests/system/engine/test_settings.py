@@ -25,6 +25,9 @@ JWT = {"issuer": "https://id.example.com", "audiences": ["chat"]}
 DEFAULT_KEY = {"name": "default"}
 MODELS = ["deepseek-v3-2", "gpt-oss-20b", "claude-haiku-4-5"]
 
+BUDGET = {"monthly_usd": 500}
+TOPIC = "arn:aws:sns:us-east-1:123456789012:costs"
+COST_TAG = {"key": "Project", "value": "pulumi-llm"}
 IMPORT = "arn:aws:bedrock:us-east-1:123456789012:imported-model/abcdefghijkl"
 DEEPSEEK = {
     "type": "openai_compatible",
@@ -69,7 +72,20 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"tags": {"Team": "search"}}, f"{TAGGED}; update {PARAMETERS}"),
     ({"owner": "ana"}, f"{TAGGED}; update {PARAMETERS}"),
     ({"environment": "staging"}, f"{TAGGED}; replace {PARAMETERS}"),
-    ({"development": False}, ""),
+    ({"development": False, "observability": {"budget_waiver": "the account has one already"}}, ""),
+    (
+        {"observability.budget": {**BUDGET, "emails": ["ops@example.com"], "topic_arn": TOPIC, "cost_tag": COST_TAG}},
+        "create observability observability-budget",
+    ),
+    (
+        {
+            "observability": {
+                "budget": {**BUDGET, "topic_arn": TOPIC},
+                "customize": {"budget": {"time_period_end": "2030-01-01_00:00"}},
+            }
+        },
+        "create observability observability-budget",
+    ),
     ({"models": [*MODELS, "qwen3-32b"]}, f"{FUNCTION}; update bedrock-policy"),
     ({"models": [{"name": "fast", "model": MODELS[0]}, *MODELS[1:]]}, FUNCTION),
     ({"models": [{"name": MODELS[0], "model": "qwen3-32b"}, *MODELS[1:]]}, f"{FUNCTION}; update bedrock-policy"),
