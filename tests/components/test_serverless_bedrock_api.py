@@ -29,6 +29,7 @@ LOG_GROUP, POLICY = "aws:cloudwatch/logGroup:LogGroup", "aws:iam/rolePolicy:Role
 ORIGIN = "https://chat.example.com"
 KEYS = [{"name": "web", "tenant": "acme", "models": ["fast"]}, {"name": "batch"}]
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/a"
+FIREHOSE = "arn:aws:firehose:us-east-1:123456789012:deliverystream/amazon-apigateway-chat"
 IMPORT = "arn:aws:bedrock:us-east-1:123456789012:imported-model/abcdefghijkl"
 
 
@@ -454,6 +455,14 @@ def test_requests_are_logged_without_what_they_say(plain: Recording, prod: Recor
         assert all(re.fullmatch(r"\$context\.[\w.]+", value) for value in fields.values())
 
 
+@pytest.mark.parametrize("arn", [FIREHOSE, "arn:aws:logs:us-east-1:123456789012:log-group:/apis/access"])
+def test_access_logs_can_go_where_all_of_them_go(arn: str) -> None:
+    for given in (lambda: arn, lambda: pulumi.Output.from_input(arn)):
+        made = programs.run(lambda given=given: programs.chat(access_log_destination_arn=given()))
+        assert made.inputs("chat-stage")["accessLogSettings"]["destinationArn"] == arn
+        assert "chat-access-logs" not in made.names()
+
+
 def test_access_logs_can_be_off(dev: Recording, full: Recording) -> None:
     for recording in (dev, full):
         assert "accessLogSettings" not in recording.inputs("chat-stage")
@@ -770,6 +779,26 @@ def test_the_outputs_say_where_it_is(each: Recording) -> None:
     assert outputs["stage_name"] == stage.inputs["stageName"]
 
 
+@pytest.mark.parametrize(
+    ("domain", "url"),
+    [
+        ({"certificate_arn": CERTIFICATE}, "https://chat.example.com"),
+        ({"certificate_arn": CERTIFICATE, "base_path": "llm"}, "https://chat.example.com/llm"),
+        ({"existing": True}, "https://chat.example.com"),
+        ({"existing": True, "base_path": "llm"}, "https://chat.example.com/llm"),
+    ],
+    ids=str,
+)
+def test_a_domain_may_exist_and_have_other_apis(domain: dict[str, Any], url: str) -> None:
+    for wrap in (str, pulumi.Output.from_input):
+        made = programs.run(lambda wrap=wrap: programs.chat(domain={"name": wrap("chat.example.com"), **domain}))
+        mapping = made.inputs("chat-domain-mapping")
+        assert (mapping["domainName"], mapping.get("basePath")) == ("chat.example.com", domain.get("base_path"))
+        assert ("chat-domain" in made.names()) == ("existing" not in domain)
+        outputs = made.named("chat").outputs
+        assert (outputs["url"], outputs["stream_url"]) == (url, f"{url}/chat/stream")
+
+
 # The arguments.
 
 
@@ -819,6 +848,13 @@ def test_every_wrong_argument_is_told_at_once_and_nothing_is_made() -> None:
         ({"daily_quota": 0}, "daily_quota"),
         ({"kms_key_arn": "nope"}, "kms_key_arn"),
         ({"domain": {"name": "!!", "certificate_arn": CERTIFICATE}}, "domain.name"),
+        ({"domain": {"name": "chat.example.com"}}, "domain.certificate_arn"),
+        ({"domain": {"name": "chat.example.com", "existing": True, "certificate_arn": CERTIFICATE}}, "domain.certificate_arn"),
+        ({"domain": {"name": "chat.example.com", "existing": True, "zone_id": "Z1"}}, "domain.zone_id"),
+        ({"domain": {"name": "chat.example.com", "existing": True, "base_path": "a/b"}}, "domain.base_path"),
+        ({"access_logs": False, "access_log_destination_arn": FIREHOSE}, "access_log_destination_arn"),
+        ({"access_log_destination_arn": FIREHOSE.replace("amazon-apigateway-", "")}, "access_log_destination_arn"),
+        ({"access_log_destination_arn": "arn:aws:s3:::logs"}, "access_log_destination_arn"),
         ({"tracing": "false"}, "tracing"),
         ({"memory": 512}, "memory"),
         ({"cors_allow_origin": "https://a'b"}, "cors_allow_origin"),

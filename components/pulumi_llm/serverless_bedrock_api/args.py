@@ -43,15 +43,39 @@ _CertificateArn = Annotated[
 _ParameterPrefix = Annotated[str, form(r"(/[A-Za-z0-9_.-]+)+", "a path such as /llm/prod")]
 
 
+# A Firehose stream's name must begin so. https://docs.aws.amazon.com/apigateway/latest/api/API_AccessLogSettings.html
+_AccessLogDestinationArn = Annotated[
+    str,
+    form(
+        r"arn:aws[a-z-]*:(logs:[a-z0-9-]+:\d{12}:log-group:[A-Za-z0-9._/#-]{1,512}(:\*)?"
+        r"|firehose:[a-z0-9-]+:\d{12}:deliverystream/amazon-apigateway-[A-Za-z0-9._-]{1,45})",
+        "the ARN of a log group, or of a Firehose stream whose name begins with amazon-apigateway-",
+    ),
+]
+# REST APIs have base paths of one part. https://docs.aws.amazon.com/apigateway/latest/api/API_CreateBasePathMapping.html
+_BasePath = Annotated[str, form(r"[A-Za-z0-9._-]+", "a base path, such as llm: one part, without a slash")]
+
+
 class DomainSettings(Settings):
     """A custom domain."""
 
-    name: _HostName
+    name: Input[_HostName]
     """The host name."""
-    certificate_arn: Input[_CertificateArn]
-    """Its certificate in ACM, in the API's Region."""
+    existing: Flag = False
+    """The domain name is in API Gateway already, made elsewhere. Only the mapping of its base path to the API is made."""
+    base_path: Input[_BasePath] | None = None
+    """The path below which the API answers, such as "llm". Default: the domain's root."""
+    certificate_arn: Input[_CertificateArn] | None = None
+    """Its certificate in ACM, in the API's Region. Required unless the domain name is there already."""
     zone_id: Input[str] | None = None
     """The public Route 53 zone in which its record is made. Default: you make the record."""
+
+    def problems(self) -> Iterator[Problem]:
+        if not self.existing and not self.given("certificate_arn"):
+            yield Problem("certificate_arn", "is required, unless 'existing' says that the domain name is there already")
+        for name in ("certificate_arn", "zone_id"):
+            if self.existing and self.given(name):
+                yield Problem(name, "is for a domain name that is made here, not for an existing one")
 
 
 KEY_THROTTLE = Throttle(rate_limit=10, burst_limit=20)
@@ -94,6 +118,9 @@ class ApiSettings(Settings):
     """A custom domain. Default: API Gateway's own address."""
     access_logs: Flag = True
     """Log each request at API Gateway; needs the account's API Gateway log role."""
+    access_log_destination_arn: Input[_AccessLogDestinationArn] | None = None
+    """The log group or Firehose stream of your own that gets the access logs, in the API's Region. Default: a log group is
+    made."""
     debug: Flag = False
     """Show causes in error answers; for development."""
     deletion_protection: Flag = True
@@ -113,6 +140,8 @@ class ApiSettings(Settings):
             yield Problem("jwt", f"is only for auth 'jwt', not {self.auth!r}")
         if self.auth in AUTHS and self.auth != "api_key" and self.given("keys"):
             yield Problem("keys", f"are only for auth 'api_key', not {self.auth!r}")
+        if self.access_logs is False and self.given("access_log_destination_arn"):
+            yield Problem("access_log_destination_arn", "gets nothing while access_logs is false")
         names: set[str] = set()
         values: set[str] = set()
         for index, key in valid_items(self.keys):

@@ -126,10 +126,15 @@ class ApiKeyArgs(TypedDict):
 class DomainArgs(TypedDict):
     """A custom domain."""
 
-    name: str
+    name: pulumi.Input[str]
     """The host name."""
-    certificate_arn: pulumi.Input[str]
-    """Its certificate in ACM, in the API's Region."""
+    existing: NotRequired[bool]
+    """The domain name is in API Gateway already, made elsewhere. Only the mapping of its base path to the API is made.
+    Default: false."""
+    base_path: NotRequired[pulumi.Input[str]]
+    """The path below which the API answers, such as "llm". Default: the domain's root."""
+    certificate_arn: NotRequired[pulumi.Input[str]]
+    """Its certificate in ACM, in the API's Region. Required unless the domain name is there already."""
     zone_id: NotRequired[pulumi.Input[str]]
     """The public Route 53 zone in which its record is made. Default: you make the record."""
 
@@ -174,6 +179,9 @@ class ServerlessBedrockApiArgs(TypedDict):
     """A custom domain. Default: API Gateway's own address."""
     access_logs: NotRequired[bool]
     """Log each request at API Gateway; needs the account's API Gateway log role. Default: true."""
+    access_log_destination_arn: NotRequired[pulumi.Input[str]]
+    """The log group or Firehose stream of your own that gets the access logs, in the API's Region. Default: a log group is
+    made."""
     debug: NotRequired[bool]
     """Show causes in error answers; for development. Default: false."""
     deletion_protection: NotRequired[bool]

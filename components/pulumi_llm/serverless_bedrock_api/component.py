@@ -125,6 +125,7 @@ class ServerlessBedrockApi(Component):
             self._routes(api, function, authorizer),
             throttle=stage_throttle,
             access_logs=settings.access_logs,
+            access_log_destination_arn=settings.access_log_destination_arn,
         )
         if settings.auth == "api_key":
             usage_plans(

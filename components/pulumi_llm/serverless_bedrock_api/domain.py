@@ -10,7 +10,22 @@ from pulumi_llm.serverless_bedrock_api.args import DomainSettings
 def create_domain(
     component: Component, domain: DomainSettings, api: apigateway.RestApi, stage: apigateway.Stage
 ) -> pulumi.Output[str]:
-    """Make a regional custom domain whose root is the stage; return its address."""
+    """Map a regional custom domain, or a base path of it, to the stage; return the address. The domain is made if it does not
+    exist."""
+    name = domain.name if domain.existing else _create_domain_name(component, domain)
+    mapping = apigateway.BasePathMapping(
+        component.child_name("domain-mapping"),
+        rest_api=api.id,
+        stage_name=stage.stage_name,
+        domain_name=name,
+        base_path=domain.base_path,
+        opts=component.child("domain-mapping"),
+    )
+    base_path = "" if domain.base_path is None else pulumi.Output.concat("/", domain.base_path)
+    return pulumi.Output.concat("https://", mapping.domain_name, base_path)
+
+
+def _create_domain_name(component: Component, domain: DomainSettings) -> pulumi.Output[str]:
     made = apigateway.DomainName(
         component.child_name("domain"),
         domain_name=domain.name,
@@ -19,13 +34,6 @@ def create_domain(
         security_policy="TLS_1_2",
         tags=component.tags,
         opts=component.child("domain"),
-    )
-    apigateway.BasePathMapping(
-        component.child_name("domain-mapping"),
-        rest_api=api.id,
-        stage_name=stage.stage_name,
-        domain_name=made.domain_name,
-        opts=component.child("domain-mapping"),
     )
     if domain.zone_id is not None:
         route53.Record(
@@ -36,4 +44,4 @@ def create_domain(
             aliases=[{"name": made.regional_domain_name, "zone_id": made.regional_zone_id, "evaluate_target_health": False}],
             opts=component.child("domain-record"),
         )
-    return pulumi.Output.concat("https://", made.domain_name)
+    return made.domain_name

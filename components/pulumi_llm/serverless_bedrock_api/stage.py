@@ -2,6 +2,7 @@
 
 import json
 
+import pulumi
 from pulumi_aws import apigateway
 
 from pulumi_llm.api_edge.settings import Throttle
@@ -35,16 +36,21 @@ def create_stage(
     *,
     throttle: Throttle,
     access_logs: bool,
+    access_log_destination_arn: pulumi.Input[str] | None,
 ) -> apigateway.Stage:
     """Make the stage that serves `deployment`, throttled as a whole, with a log of each request where that is wanted."""
-    logs = log_group(component, "access-logs", shared) if access_logs else None
+    destination_arn = access_log_destination_arn
+    if access_logs and destination_arn is None:
+        destination_arn = log_group(component, "access-logs", shared).arn
     stage = apigateway.Stage(
         component.child_name("stage"),
         rest_api=api.id,
         deployment=deployment.id,
         stage_name=STAGE,
         xray_tracing_enabled=shared.tracing,
-        access_log_settings={"destination_arn": logs.arn, "format": json.dumps(_ACCESS_LOG)} if logs else None,
+        access_log_settings={"destination_arn": destination_arn, "format": json.dumps(_ACCESS_LOG)}
+        if destination_arn is not None
+        else None,
         tags=component.tags,
         opts=component.child("stage"),
     )

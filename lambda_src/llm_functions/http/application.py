@@ -77,7 +77,7 @@ class Application:
         request_id = str(context.get("requestId") or uuid.uuid4())
         common = self._common_headers(request_id, headers.get(b"origin"))
         try:
-            operation = _by_route.get((scope["method"], scope["path"]))
+            operation = _by_route.get((scope["method"], _path_of_operation(scope["path"], context)))
             if operation is None:
                 raise errors.unknown_route(method=scope["method"], path=scope["path"])
             caller = self._caller(context) if operation.authorized else ANONYMOUS
@@ -269,6 +269,16 @@ async def _body(headers: dict[bytes, bytes], receive: Receive) -> dict[str, Any]
         raise errors.invalid_json(f"the body is not JSON: {error}") from None
     except RecursionError:
         raise errors.invalid_json("the body is nested too deeply") from None
+
+
+def _path_of_operation(path: str, context: Mapping[str, Any]) -> str:
+    """Return a request's path without the base path of a custom domain, which API Gateway leaves in it.
+
+    The resource's path, such as /v1/models, has none. https://github.com/aws/serverless-java-container/issues/112 shows both.
+    """
+    resource = context.get("resourcePath")
+    more = path.count("/") - resource.count("/") if isinstance(resource, str) else 0
+    return "/" + path.split("/", more + 1)[-1] if more > 0 else path
 
 
 def _json_header(headers: dict[bytes, bytes], name: bytes) -> dict[str, Any]:

@@ -74,7 +74,9 @@ TYPES: Final[Mapping[str, AwsType]] = {
         unique=("restApi", "name"),
     ),
     "aws:apigateway/basePathMapping:BasePathMapping": AwsType(
-        outputs={"id": "{domainName}/{basePath}"}, replaced_by="domainName"
+        outputs={"id": "{domainName}/{basePath}"},
+        replaced_by="domainName",
+        rules={"basePath": ValueRule(_API + "CreateBasePathMapping.html", pattern="[A-Za-z0-9$_.+!*'()-]+")},
     ),
     "aws:apigateway/deployment:Deployment": AwsType(
         outputs={"id": "{lower6}", "createdDate": CREATED},
@@ -187,6 +189,10 @@ TYPES: Final[Mapping[str, AwsType]] = {
         stateful="callers have its address",
         rules={
             "stageName": ValueRule(_API + "CreateStage.html", high=128, pattern="[a-zA-Z0-9_-]+"),
+            "accessLogSettings.destinationArn": ValueRule(
+                _API + "AccessLogSettings.html",
+                pattern="arn:[^:]+:(logs:[^:]+:[0-9]{12}:log-group:.+|firehose:[^:]+:[0-9]{12}:deliverystream/amazon-apigateway-.+)",
+            ),
             "canarySettings.percentTraffic": ValueRule(_API + "CanarySettings.html", low=0, high=100),
         },
     ),

@@ -236,6 +236,26 @@ async def test_of_several_origins_a_response_names_the_requests_own(gateway, bed
             assert response.headers["vary"] == "Origin"
 
 
+@pytest.mark.parametrize(
+    ("path", "resource", "status"),
+    [
+        ("/chat", "/chat", 200),
+        ("/llm/chat", "/chat", 200),
+        ("/chat/chat", "/chat", 200),
+        ("/v1/chat", "/chat", 200),
+        ("/llm/v1/chat/completions", "/v1/chat/completions", 400),
+        ("/llm/chat", "/llm/chat", 404),
+        ("/chat/", "/chat", 404),
+        ("/llm/chat", None, 404),
+    ],
+)
+async def test_a_custom_domains_base_path_is_no_part_of_the_route(gateway, bedrock, path, resource, status) -> None:
+    service = await gateway((await bedrock()).url)
+    context = json.dumps({"requestId": "r", **({"resourcePath": resource} if resource else {})})
+    response = await service.post(path, HELLO, headers={"x-amzn-request-context": context})
+    assert response.status_code == status
+
+
 async def test_the_first_delta_arrives_while_the_model_still_generates(gateway, bedrock) -> None:
     model = Controlled()
     service = await gateway((await bedrock(model)).url)

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be bu
 
 KEY_ARN = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/1234abcd-12ab-34cd-56ef-1234567890ab"
+FIREHOSE = "arn:aws:firehose:us-east-1:123456789012:deliverystream/amazon-apigateway-chat"
 DOMAIN = {"name": "chat.example.com", "certificate_arn": CERTIFICATE, "zone_id": "Z0123456789ABCDEFGHIJ"}
 JWT = {"issuer": "https://id.example.com", "audiences": ["chat"]}
 DEFAULT_KEY = {"name": "default"}
@@ -162,8 +163,17 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"api.tracing": True}, f"{FUNCTION} authorizer-function authorizer-alias logs-policy authorizer-logs-policy stage"),
     ({"api.domain": DOMAIN}, "create domain domain-mapping domain-record; update parameter-url parameter-stream-url"),
+    (
+        {"api.domain": {**DOMAIN, "base_path": "llm"}},
+        "create domain domain-mapping domain-record; update parameter-url parameter-stream-url",
+    ),
+    (
+        {"api.domain": {"name": "chat.example.com", "existing": True}},
+        "create domain-mapping; update parameter-url parameter-stream-url",
+    ),
     ({"api.parameters": False}, f"delete {PARAMETERS}"),
     ({"api.access_logs": True}, "create access-logs; update stage"),
+    ({"api": {"auth": "api_key", "access_log_destination_arn": FIREHOSE}}, "update stage logs authorizer-logs keys-table"),
     ({"api.debug": True}, FUNCTION),
     ({"api.deletion_protection": True}, "update keys-table"),
     ({"api.web_adapter_layer_version": 28}, FUNCTION),

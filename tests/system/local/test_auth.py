@@ -135,6 +135,21 @@ def test_an_authorizer_with_a_cache_takes_only_the_header_that_the_cache_goes_by
         )
 
 
+def test_a_custom_domain_has_the_api_below_its_base_path() -> None:
+    domain = json.dumps({"name": "chat.example.com", "existing": True, "base_path": "llm"})
+    with local_stack("--model-delay", "0", "--config", f"api.domain={domain}") as stack:
+        root = stack.url.removesuffix("/api")
+
+        def post(path: str) -> httpx.Response:
+            headers = {"host": "chat.example.com", "x-api-key": stack.key}
+            return httpx.post(root + path, json={"message": "Hi"}, headers=headers)
+
+        assert post("/llm/chat").is_success
+        assert refused(post("/llm/nothing")) == (404, "unknown_route")
+        assert post("/chat").status_code == 403
+        assert stack.post("/chat", {"message": "Hi"}).is_success
+
+
 def test_keys_have_limits_of_their_own() -> None:
     keys = json.dumps([{"name": "small", "daily_quota": 1}, {"name": "large"}])
     with local_stack("--model-delay", "0", "--config", f"api.keys={keys}") as stack:

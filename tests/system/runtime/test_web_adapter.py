@@ -162,16 +162,22 @@ def bedrock(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Bedroc
 
 
 def event(
-    method: str, path: str, body: Any = None, caller: Mapping[str, str] | None = CALLER, **headers: str
+    method: str,
+    path: str,
+    body: Any = None,
+    caller: Mapping[str, str] | None = CALLER,
+    base_path: str = "",
+    **headers: str,
 ) -> dict[str, Any]:
-    """A REST API's proxy event.
+    """A REST API's proxy event. `base_path` is that of a custom domain, through which the request came.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html#api-gateway-simple-proxy-for-lambda-input-format
     """
+    domain = "chat.example.com" if base_path else "a1b2c3.execute-api.us-east-1.amazonaws.com"
     all_headers = {
         "Accept": "*/*",
         "Content-Type": "application/json",
-        "Host": "a1b2c3.execute-api.us-east-1.amazonaws.com",
+        "Host": domain,
         "User-Agent": "test/1.0",
         "X-Amzn-Trace-Id": "Root=1-5e1b4151-43a0913a12345678901234567",
         "X-Forwarded-For": "192.0.2.1",
@@ -186,7 +192,7 @@ def event(
         "httpMethod": method,
         "extendedRequestId": "DXNYzGsRIAMFSZw=",
         "requestTime": "31/Jan/2026:12:00:00 +0000",
-        "path": f"/live{path}",
+        "path": f"{base_path or '/live'}{path}",
         "accountId": "123456789012",
         "protocol": "HTTP/1.1",
         "stage": "live",
@@ -194,7 +200,7 @@ def event(
         "requestTimeEpoch": 1769860800000,
         "requestId": "8a5d1e4c-0b8e-4a55-9e2f-000000000001",
         "identity": {"apiKey": None, "sourceIp": "192.0.2.1", "userAgent": "test/1.0", "user": None},
-        "domainName": "a1b2c3.execute-api.us-east-1.amazonaws.com",
+        "domainName": domain,
         "deploymentId": "d1e2f3",
         "apiId": "a1b2c3",
     }
@@ -202,7 +208,7 @@ def event(
         context["authorizer"] = {"principalId": caller["key"], "integrationLatency": 12, **caller}
     return {
         "resource": path,
-        "path": path,
+        "path": f"{base_path}{path}",
         "httpMethod": method,
         "headers": all_headers,
         "multiValueHeaders": {name: [value] for name, value in all_headers.items()},
@@ -281,6 +287,9 @@ async def test_what_is_answered_whole(lambda_, bedrock) -> None:
     assert health.headers["content-type"] == "application/json"
     assert health.headers["x-request-id"] == REQUEST_ID
     assert health.headers["access-control-allow-origin"] == "*"
+
+    through_domain = await call(function, "GET", "/health", caller=None, base_path="/llm")
+    assert through_domain.status == 200 and await through_domain.json() == {"status": "ok"}
 
     models = await call(function, "GET", "/v1/models")
     assert models.status == 200 and [each["id"] for each in (await models.json())["data"]] == ["full", "r1"]

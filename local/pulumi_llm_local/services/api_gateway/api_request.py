@@ -23,6 +23,7 @@ class ApiRequest:
     api_id: str
     stage: str
     path: str
+    sent_path: str  # as the function gets it
     body: bytes
     resource_path: str
     path_parameters: Mapping[str, str]

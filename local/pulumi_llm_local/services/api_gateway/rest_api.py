@@ -92,7 +92,7 @@ class RestApi:
         """AWS's addresses of the stage: API Gateway's own, and those of custom domains."""
         own = f"https://{self.id}.execute-api.{self._graph.region}.amazonaws.com/{self.stage_name}"
         mappings = self._mine("aws:apigateway/basePathMapping:BasePathMapping")
-        return [own, *(f"https://{mapping.state['domainName']}" for mapping in mappings)]
+        return [own, *(_address(mapping) for mapping in mappings)]
 
     @property
     def functions(self) -> list[Function]:
@@ -119,10 +119,10 @@ class RestApi:
             return gateway_responses.render(response.type, request_id, self._responses)
 
     async def _handle(self, request: web.Request, request_id: str) -> web.StreamResponse:
-        stage = f"/{self.stage_name}"
-        if request.path != stage and not request.path.startswith(f"{stage}/"):
-            return web.json_response({"message": "Forbidden"}, status=403)  # another stage, which there is not
-        path = request.path.removeprefix(stage) or "/"
+        base, in_path = self._base_path(request)
+        if request.path != base and not request.path.startswith(f"{base}/"):
+            return web.json_response({"message": "Forbidden"}, status=403)  # another stage or mapping, which there is not
+        path = request.path.removeprefix(base) or "/"
         resource_id, parameters = self._match(path)
         method = self._methods.get((resource_id, request.method)) or self._methods.get((resource_id, "ANY"))
         if method is None:
@@ -133,6 +133,7 @@ class RestApi:
             api_id=self.id,
             stage=self.stage_name,
             path=path,
+            sent_path=request.path if in_path else path,
             body=await read_payload(request),
             resource_path=self._paths[resource_id] or "/",
             path_parameters=parameters,
@@ -150,6 +151,15 @@ class RestApi:
         if integration.state["type"] == "MOCK":
             return self._mock(integration, call)
         return await self._proxy(integration, call, authorized)
+
+    def _base_path(self, request: web.Request) -> tuple[str, bool]:
+        """What stands before a route in the request's path, and whether the function gets it: a custom domain's base path,
+        which it gets, or the stage, which it does not."""
+        for mapping in self._mine("aws:apigateway/basePathMapping:BasePathMapping"):
+            if mapping.state["domainName"] == request.url.host:
+                base = mapping.state.get("basePath")
+                return (f"/{base}" if base else "", True)
+        return f"/{self.stage_name}", False
 
     def _match(self, path: str) -> tuple[str, dict[str, str]]:
         """The resource of a path: exact parts before {parameters}, those before a greedy {proxy+}."""
@@ -203,7 +213,7 @@ class RestApi:
         if function.streams != (integration.state.get("responseTransferMode") == "STREAM"):
             raise GatewayResponse("INTEGRATION_FAILURE")
         path = urlsplit(str(call.request.rel_url))
-        target = call.path + (f"?{path.query}" if path.query else "")
+        target = call.sent_path + (f"?{path.query}" if path.query else "")
         seconds = float(integration.state.get("timeoutMilliseconds") or 29_000) / 1000
         try:
             async with asyncio.timeout(seconds):
@@ -219,6 +229,11 @@ class RestApi:
         except FunctionError as error:
             raise GatewayResponse("INTEGRATION_FAILURE") from error
         return await relay(call.request, answer)
+
+
+def _address(mapping: Resource) -> str:
+    base = mapping.state.get("basePath")
+    return f"https://{mapping.state['domainName']}" + (f"/{base}" if base else "")
 
 
 def _place(resource: Resource) -> tuple[str, str]:
