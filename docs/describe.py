@@ -26,7 +26,7 @@ def settings_of(kind: type[Settings]) -> Iterator[Setting]:
     helps = {name: text for base in reversed(kind.__mro__) for name, text in _helps(base).items()}
     hints = get_type_hints(kind, include_extras=True)
     for name, field in kind.model_fields.items():
-        help_ = helps[name]
+        help_ = field.description or helps[name]
         text, _, default = help_.partition("Default: ")
         value = None if field.is_required() else field.get_default(call_default_factory=True)
         if not default and not field.is_required() and "Required" not in text and not _is_heading(value):

@@ -17,7 +17,9 @@ from typing import Any
 from pulumi.provider.experimental.component import ComponentProvider
 
 import pulumi_llm
+from llm_functions.http.openapi import document
 from llm_gateway.errors import ERROR_KINDS, ErrorKind, statuses
+from llm_gateway.operations import OPERATIONS
 from pulumi_llm.account_baseline.args import AccountBaselineSettings
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.settings import Settings
@@ -239,7 +241,7 @@ def _price(dollars: float) -> str:
 
 def settings_page() -> str:
     rows = ((f"`{key}`", "yes" if required else "", text) for key, text, required in setting_rows(StackSettings))
-    return _with_table("settings.md", _table(("key", "required", ""), rows))
+    return _with_tables("settings.md", _table(("key", "required", ""), rows))
 
 
 # The policy pack: its rules, with the level that each environment gives them.
@@ -282,11 +284,24 @@ def _level(config: Mapping[str, Any], rule: Rule) -> str:
     return entry if isinstance(entry, str) else entry.get("enforcementLevel", config.get("all", ""))
 
 
-# The errors: their table in api.md, and what the router does after each in providers.md.
+# The HTTP API: operations, fields and errors in api.md, and what the router does after an error in providers.md.
 
 
 def api_page() -> str:
-    return _with_table("api.md", _table(("status", "code", "Retry-After", "message"), map(_error_row, ERROR_KINDS)))
+    schema = json.loads(document([], "none"))["components"]["schemas"]["ChatRequest"]
+    return _with_tables(
+        "api.md",
+        _table(("operation", "what it does"), ((f"`{o.method} {o.path}`", o.summary) for o in OPERATIONS)),
+        _table(("field", "", "default"), (_field_row(name, field) for name, field in schema["properties"].items())),
+        _table(("status", "code", "Retry-After", "message"), map(_error_row, ERROR_KINDS)),
+    )
+
+
+def _field_row(name: str, field: Mapping[str, Any]) -> tuple[str, ...]:
+    texts = [field["description"]] if "description" in field else []
+    if "maximum" in field:
+        texts.append(f"{field['minimum']} to {field['maximum']}")
+    return f"`{name}`", ". ".join(texts), f"`{json.dumps(field['default'])}`" if "default" in field else ""
 
 
 def _error_row(kind: ErrorKind) -> tuple[str, ...]:
@@ -303,15 +318,14 @@ def providers_page() -> str:
 
     rows = [row(kind) for kind in ERROR_KINDS if kind.policy.next_target]
     rows.append(("anything else, such as `upstream_rejected`", "no: it is the caller's mistake", "no", "no"))
-    return _with_table("providers.md", _table(("what the target said", "the next target", "asked again", "cools down"), rows))
+    return _with_tables("providers.md", _table(("what the target said", "the next target", "asked again", "cools down"), rows))
 
 
-def _with_table(name: str, table: str) -> str:
-    """A page that is written by hand, with its generated table between the two markers as the code has it now."""
+def _with_tables(name: str, *tables: str) -> str:
+    """A page that is written by hand, with its generated tables between their markers as the code has them now."""
     page = (FOLDER / name).read_text(encoding="utf-8")
-    before, rest = page.split(NOTICE)
-    _, after = rest.split(END)
-    return f"{before}{NOTICE}\n\n{table}\n\n{END}{after}"
+    left = iter(tables)
+    return re.sub(f"{NOTICE}.*?{END}", lambda _: f"{NOTICE}\n\n{next(left)}\n\n{END}", page, flags=re.DOTALL)
 
 
 # Markdown.

@@ -6,23 +6,23 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy
 from typing import Any, cast
 
 from llm_gateway.errors import missing_api_key
-from llm_gateway.identity.caller import Caller
+from llm_gateway.identity.caller import KEY, MODELS, TENANT, Caller
 
 
 def caller_context(caller: Caller) -> dict[str, str]:
     """The context that the authorizer returns for a caller. API Gateway passes on strings, numbers and booleans only."""
-    return {"tenant": caller.tenant, "key": caller.key, "models": ",".join(caller.models)}
+    return {TENANT: caller.tenant, KEY: caller.key, MODELS: ",".join(caller.models)}
 
 
 def caller_from_context(context: Any) -> Caller:
     """The caller in the authorizer's context. Raises the error 401 if there is none."""
-    if not isinstance(context, dict) or "tenant" not in context:
+    if not isinstance(context, dict) or TENANT not in context:
         raise missing_api_key()
     context = cast("dict[str, Any]", context)
-    models = str(context.get("models", ""))
+    models = str(context.get(MODELS, ""))
     return Caller(
-        tenant=str(context["tenant"]),
-        key=str(context.get("key", "")),
+        tenant=str(context[TENANT]),
+        key=str(context.get(KEY, "")),
         models=tuple(models.split(",")) if models else (),
     )
 

@@ -1,5 +1,8 @@
 """The environment variables that components set and functions read, besides Lambda's own."""
 
+# The port on which the function serves the Web Adapter: its variable, and the port.
+PORT = "AWS_LWA_PORT"
+DEFAULT_PORT = 8080
 # "true": the body of an error shows its cause. For development only; a cause may name internal resources.
 DEBUG = "DEBUG"
 # The DynamoDB table of API keys, in which the authorizer looks up the hash of a key.

@@ -1,8 +1,9 @@
 """The one error vocabulary: every failure that a caller can see is a `GatewayError`.
 
 Its shape is OpenAI's, ``{"error": {"type", "code", "message", "request_id"}}``, with ``param`` where one field is to blame.
-`ERROR_KINDS` describes each kind once. The router's policy, API Gateway's own responses, the OpenAPI document and the tables in
-docs/ are made from it. A kind is called to make an error: ``raise errors.upstream_failed(detail="…")``.
+`ERROR_KINDS` describes each kind once, `GATEWAY_RESPONSES` which of them API Gateway answers by itself. The router's policy,
+API Gateway's responses, the OpenAPI document and the tables in docs/ are made from them. A kind is called to make an error:
+``raise errors.upstream_failed(detail="…")``.
 """
 
 import math
@@ -38,23 +39,11 @@ _TEMPORARY = FailurePolicy(next_target=True, retry=True, cooldown=True)
 _LASTING = FailurePolicy(next_target=True, cooldown=True)
 
 
-class GatewayResponse(msgspec.Struct, frozen=True):
-    """An answer that API Gateway gives by itself, by its response type. `message` replaces the kind's own text.
-
-    With `iam` it is the answer where AWS signatures are asked for, in place of the other one of its type.
-    https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
-    """
-
-    type: str
-    message: str = ""
-    iam: bool = False
-
-
 class ErrorKind(msgspec.Struct, frozen=True):
     """One kind of failure.
 
     `status` is the HTTP status. `message` is the text, with places in braces. `retry_after` is in seconds. `policy` is what the
-    router does after it. `gateway_responses` are API Gateway's own answers with this code.
+    router does after it.
     """
 
     code: str
@@ -63,19 +52,12 @@ class ErrorKind(msgspec.Struct, frozen=True):
     message: str
     retry_after: float | None = None
     policy: FailurePolicy = _FINAL
-    gateway_responses: tuple[GatewayResponse, ...] = ()
 
     def __call__(
-        self,
-        message: str = "",
-        *,
-        param: str | None = None,
-        retry_after: float | None = None,
-        detail: str | None = None,
-        **values: object,
+        self, *, param: str | None = None, retry_after: float | None = None, detail: str | None = None, **values: object
     ) -> "GatewayError":
-        """An error of this kind. `message` and `retry_after` replace the kind's own; `values` fill the places of its text."""
-        error = GatewayError(self, message or self.message.format(**values))
+        """An error of this kind. `retry_after` replaces the kind's own; `values` fill the places of its text."""
+        error = GatewayError(self, self.message.format(**values))
         error.param = param
         error.retry_after = self.retry_after if retry_after is None else retry_after
         error.detail = detail
@@ -94,6 +76,7 @@ class GatewayError(Exception):
         self.status = kind.status
         self.type = kind.type
         self.code = kind.code
+        self.policy = kind.policy
         self.message = message
         self.param: str | None = None
         self.retry_after: float | None = None
@@ -120,13 +103,7 @@ class GatewayError(Exception):
 # The kinds, by status: what this service answers, and what API Gateway answers in front of it.
 
 invalid_value = ErrorKind("invalid_value", 400, INVALID_REQUEST, "{problems}")
-invalid_json = ErrorKind(
-    "invalid_json",
-    400,
-    INVALID_REQUEST,
-    "the body must be a JSON object; see GET /openapi.json",
-    gateway_responses=(GatewayResponse("BAD_REQUEST_BODY"),),
-)
+invalid_json = ErrorKind("invalid_json", 400, INVALID_REQUEST, "the body must be a JSON object; {reason}")
 # The model's provider refused the request as the caller wrote it.
 upstream_rejected = ErrorKind("upstream_rejected", 400, INVALID_REQUEST, "the model's provider refused the request: {reason}")
 context_length_exceeded = ErrorKind(
@@ -144,94 +121,38 @@ content_filter = ErrorKind(
     "the model's provider refuses to answer this conversation",
     policy=FailurePolicy(next_target=True),
 )
-bad_request = ErrorKind(
-    "bad_request", 400, INVALID_REQUEST, "the request cannot be answered", gateway_responses=(GatewayResponse("DEFAULT_4XX"),)
-)
+bad_request = ErrorKind("bad_request", 400, INVALID_REQUEST, "the request cannot be answered")
 missing_api_key = ErrorKind(
     "missing_api_key",
     401,
     AUTHENTICATION,
     "this call needs a valid API key; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'",
 )
-invalid_api_key = ErrorKind(
-    "invalid_api_key", 401, AUTHENTICATION, missing_api_key.message, gateway_responses=(GatewayResponse("UNAUTHORIZED"),)
-)
-api_key_without_plan = ErrorKind(
-    "invalid_api_key",
-    403,
-    PERMISSION,
-    "this API key is in no usage plan",
-    gateway_responses=(GatewayResponse("INVALID_API_KEY"),),
-)
+invalid_api_key = ErrorKind("invalid_api_key", 401, AUTHENTICATION, missing_api_key.message)
+api_key_without_plan = ErrorKind("invalid_api_key", 403, PERMISSION, "this API key is in no usage plan")
 model_not_allowed = ErrorKind(
     "model_not_allowed", 403, PERMISSION, "model: this API key may not use {name!r}; it may use {allowed}"
 )
-access_denied = ErrorKind(
-    "access_denied",
-    403,
-    PERMISSION,
-    "this API key may not make this call",
-    gateway_responses=(
-        GatewayResponse("ACCESS_DENIED"),
-        GatewayResponse("ACCESS_DENIED", "these AWS credentials may not make this call", iam=True),
-    ),
-)
+access_denied = ErrorKind("access_denied", 403, PERMISSION, "this API key may not make this call")
 # With AWS signatures, API Gateway answers a call without one and an unknown route alike.
 missing_signature = ErrorKind(
     "missing_signature",
     403,
     AUTHENTICATION,
     "this call needs an AWS signature for execute-api, or there is no such route; GET /openapi.json lists what there is",
-    gateway_responses=(GatewayResponse("MISSING_AUTHENTICATION_TOKEN", iam=True),),
 )
-invalid_signature = ErrorKind(
-    "invalid_signature",
-    403,
-    AUTHENTICATION,
-    "the AWS signature is wrong",
-    gateway_responses=(GatewayResponse("INVALID_SIGNATURE", iam=True),),
-)
-expired_token = ErrorKind(
-    "expired_token",
-    403,
-    AUTHENTICATION,
-    "the AWS credentials have expired",
-    gateway_responses=(GatewayResponse("EXPIRED_TOKEN", iam=True),),
-)
+invalid_signature = ErrorKind("invalid_signature", 403, AUTHENTICATION, "the AWS signature is wrong")
+expired_token = ErrorKind("expired_token", 403, AUTHENTICATION, "the AWS credentials have expired")
 model_not_found = ErrorKind("model_not_found", 404, NOT_FOUND, "model: there is no model {name!r} here; choose one of {known}")
 unknown_route = ErrorKind(
-    "unknown_route",
-    404,
-    NOT_FOUND,
-    "there is no {method} {path} here; GET /openapi.json lists what there is",
-    gateway_responses=(
-        # API Gateway's name for a route or a method that does not exist.
-        GatewayResponse(
-            "MISSING_AUTHENTICATION_TOKEN", "there is no such route or method here; GET /openapi.json lists what there is"
-        ),
-    ),
+    "unknown_route", 404, NOT_FOUND, "there is no {method} {path} here; GET /openapi.json lists what there is"
 )
 request_too_large = ErrorKind(
-    "request_too_large",
-    413,
-    INVALID_REQUEST,
-    "the body is larger than {limit:,} bytes; shorten the message or the history",
-    gateway_responses=(GatewayResponse("REQUEST_TOO_LARGE", "the body is too large"),),
+    "request_too_large", 413, INVALID_REQUEST, "the body is larger than {limit:,} bytes; shorten the message or the history"
 )
-unsupported_media_type = ErrorKind(
-    "unsupported_media_type",
-    415,
-    INVALID_REQUEST,
-    "send application/json",
-    gateway_responses=(GatewayResponse("UNSUPPORTED_MEDIA_TYPE"),),
-)
+unsupported_media_type = ErrorKind("unsupported_media_type", 415, INVALID_REQUEST, "send application/json")
 rate_limit_exceeded = ErrorKind(
-    "rate_limit_exceeded",
-    429,
-    RATE_LIMIT,
-    "too many requests a second for this API key; try again shortly",
-    retry_after=1,
-    gateway_responses=(GatewayResponse("THROTTLED"),),
+    "rate_limit_exceeded", 429, RATE_LIMIT, "too many requests a second for this API key; try again shortly", retry_after=1
 )
 quota_exceeded = ErrorKind(
     "quota_exceeded",
@@ -239,7 +160,6 @@ quota_exceeded = ErrorKind(
     RATE_LIMIT,
     "this API key has used up its requests for today; the count starts anew at 00:00 UTC",
     retry_after=3600,
-    gateway_responses=(GatewayResponse("QUOTA_EXCEEDED"),),
 )
 # The provider throttles this service's account; the caller's own quota is not used up.
 upstream_throttled = ErrorKind(
@@ -250,20 +170,8 @@ upstream_throttled = ErrorKind(
     retry_after=1,
     policy=_TEMPORARY,
 )
-internal_error = ErrorKind(
-    "internal_error",
-    500,
-    SERVER,
-    "the service failed; the request id helps to find out why",
-    gateway_responses=(GatewayResponse("DEFAULT_5XX", "the service failed; try again"),),
-)
-authorizer_failed = ErrorKind(
-    "authorizer_failed",
-    500,
-    SERVER,
-    "the service could not check the API key",
-    gateway_responses=(GatewayResponse("AUTHORIZER_FAILURE"), GatewayResponse("AUTHORIZER_CONFIGURATION_ERROR")),
-)
+internal_error = ErrorKind("internal_error", 500, SERVER, "the service failed; the request id helps to find out why")
+authorizer_failed = ErrorKind("authorizer_failed", 500, SERVER, "the service could not check the API key")
 # The provider answered with an error of its own, or with something that is no answer.
 upstream_failed = ErrorKind("upstream_failed", 502, UPSTREAM, "the model's provider failed; try again", policy=_TEMPORARY)
 # The provider's stream ended before the answer did: what was sent is incomplete.
@@ -282,13 +190,7 @@ upstream_misconfigured = ErrorKind(
     "this service may not use the model; its operator has to check the model's id, key and access",
     policy=_LASTING,
 )
-function_failed = ErrorKind(
-    "function_failed",
-    502,
-    SERVER,
-    "the service failed to answer; try again",
-    gateway_responses=(GatewayResponse("INTEGRATION_FAILURE"),),
-)
+function_failed = ErrorKind("function_failed", 502, SERVER, "the service failed to answer; try again")
 all_targets_failed = ErrorKind("all_targets_failed", 502, UPSTREAM, "no target of {alias!r} could answer: {reasons}")
 # The provider cannot be reached or says that it is unavailable.
 upstream_unavailable = ErrorKind(
@@ -304,20 +206,55 @@ model_not_ready = ErrorKind(
     "model_not_ready", 503, UPSTREAM, "the model is being loaded; try again in a minute", retry_after=30, policy=_TEMPORARY
 )
 upstream_timeout = ErrorKind("upstream_timeout", 504, UPSTREAM, "the model took too long to answer", policy=_LASTING)
-function_timeout = ErrorKind(
-    "function_timeout",
-    504,
-    SERVER,
-    "the service did not answer in time",
-    gateway_responses=(GatewayResponse("INTEGRATION_TIMEOUT"),),
-)
+function_timeout = ErrorKind("function_timeout", 504, SERVER, "the service did not answer in time")
 
 ERROR_KINDS = tuple(value for value in globals().values() if isinstance(value, ErrorKind))
 
 
+class GatewayResponse(msgspec.Struct, frozen=True):
+    """An answer that API Gateway gives by itself, by its response type. `message` replaces the kind's own text.
+
+    With `iam` it is the answer where AWS signatures are asked for, in place of the other one of its type.
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
+    """
+
+    type: str
+    kind: ErrorKind
+    message: str = ""
+    iam: bool = False
+
+
+GATEWAY_RESPONSES = (
+    GatewayResponse("DEFAULT_4XX", bad_request),
+    GatewayResponse("DEFAULT_5XX", internal_error, "the service failed; try again"),
+    GatewayResponse("BAD_REQUEST_BODY", invalid_json, invalid_json.message.format(reason="see GET /openapi.json")),
+    GatewayResponse("UNAUTHORIZED", invalid_api_key),
+    GatewayResponse("INVALID_API_KEY", api_key_without_plan),
+    GatewayResponse("ACCESS_DENIED", access_denied),
+    GatewayResponse("ACCESS_DENIED", access_denied, "these AWS credentials may not make this call", iam=True),
+    GatewayResponse("INVALID_SIGNATURE", invalid_signature, iam=True),
+    GatewayResponse("EXPIRED_TOKEN", expired_token, iam=True),
+    # API Gateway's name for a route or a method that does not exist.
+    GatewayResponse(
+        "MISSING_AUTHENTICATION_TOKEN",
+        unknown_route,
+        "there is no such route or method here; GET /openapi.json lists what there is",
+    ),
+    GatewayResponse("MISSING_AUTHENTICATION_TOKEN", missing_signature, iam=True),
+    GatewayResponse("REQUEST_TOO_LARGE", request_too_large, "the body is too large"),
+    GatewayResponse("UNSUPPORTED_MEDIA_TYPE", unsupported_media_type),
+    GatewayResponse("THROTTLED", rate_limit_exceeded),
+    GatewayResponse("QUOTA_EXCEEDED", quota_exceeded),
+    GatewayResponse("AUTHORIZER_FAILURE", authorizer_failed),
+    GatewayResponse("AUTHORIZER_CONFIGURATION_ERROR", authorizer_failed),
+    GatewayResponse("INTEGRATION_FAILURE", function_failed),
+    GatewayResponse("INTEGRATION_TIMEOUT", function_timeout),
+)
+
+
 def statuses(kind: ErrorKind) -> list[int]:
     """The HTTP statuses that errors of a kind have."""
-    if kind is all_targets_failed:  # the one that its targets share, else 503 or 502
+    if kind is all_targets_failed:  # see no_target_answered
         return sorted({each.status for each in ERROR_KINDS if each.policy.next_target})
     return [kind.status]
 
@@ -345,9 +282,9 @@ def invalid_request(problems: Sequence[Problem]) -> GatewayError:
 
 
 def no_target_answered(alias: str, reasons: Sequence[tuple[str, GatewayError]]) -> GatewayError:
-    """The failures of several targets as one error: each target with its code, under the status that they share, else 502.
+    """The failures of several targets as one error: each target with its code, under the status that they share.
 
-    Where any of them may recover it is 503 with the shortest of their times; where all are throttled, 429.
+    If their statuses differ, it is 503 if any of them has a `retry_after`, else 502. The shortest `retry_after` is passed on.
     """
     failures = [error for _, error in reasons]
     times = [error.retry_after for error in failures if error.retry_after is not None]

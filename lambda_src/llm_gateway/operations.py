@@ -1,6 +1,7 @@
 """The table of HTTP operations: the component makes API Gateway's routes from it, the function answers them, and the OpenAPI
 document describes them."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -31,6 +32,11 @@ OPERATIONS = (
     Operation("health", "GET", "/health", "Tell that the service is up", authorized=False),
     Operation("openapi", "GET", "/openapi.json", "Describe this API", authorized=False),
 )
+
+PATHS: Mapping[str, str] = {operation.id: operation.path for operation in OPERATIONS}
+
+# The headers of an answer that a web page may read. API Gateway's own answers have the first two.
+EXPOSED_HEADERS = "retry-after, x-request-id, server-timing, x-llm-target"
 
 # The largest body that the service reads, in bytes. A synchronous request of Lambda may have 6 MB and holds the body escaped as
 # a JSON string; 4 MiB leaves room for that and for the headers.

@@ -1,15 +1,18 @@
 """The request, the same for every transport and API format."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
-# The parameters that a target may accept. `stream_tools`: tools with a streamed answer. `reasoning_content`: the reasoning of
-# earlier turns is sent back, as DeepSeek requires with the result of a tool call.
-Parameter = Literal[
-    "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools", "reasoning_effort", "reasoning_content"
-]
+# The parameters that a target may accept: those of every chat model, the tools of most, and those of models that reason.
+# `stream_tools`: tools with a streamed answer. `reasoning_content`: the reasoning of earlier turns is sent back, as DeepSeek
+# requires with the result of a tool call.
+ChatParameter = Literal["max_tokens", "temperature", "top_p", "stop", "system"]
+ToolParameter = Literal["tools", "stream_tools"]
+Parameter = Literal[ChatParameter, ToolParameter, "reasoning_effort", "reasoning_content"]
+CHAT_PARAMETERS: tuple[ChatParameter, ...] = get_args(ChatParameter)
+TOOL_PARAMETERS: tuple[ToolParameter, ...] = get_args(ToolParameter)
 
 
 class ToolUse(msgspec.Struct, frozen=True):

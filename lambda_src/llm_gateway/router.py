@@ -14,7 +14,7 @@ import msgspec
 
 from llm_gateway import errors
 from llm_gateway.call import ModelCall, model_call
-from llm_gateway.errors import FailurePolicy, GatewayError
+from llm_gateway.errors import GatewayError
 from llm_gateway.events import Event
 from llm_gateway.request import ChatRequest
 from llm_gateway.routes import Alias, Target
@@ -45,9 +45,6 @@ class Opened(msgspec.Struct):
     first: list[Event]
     rest: AsyncGenerator[list[Event], None]
 
-
-# What the router does after a failure, by the error's code.
-FAILURE_POLICY: Mapping[str, FailurePolicy] = {kind.code: kind.policy for kind in errors.ERROR_KINDS}
 
 # Seconds. The pause before the n-th retry is a random part of PAUSE * 2**n, after the earliest Retry-After of the targets that
 # are asked again. If the pause would be longer than LONGEST_PAUSE, the error with its Retry-After is returned instead.
@@ -110,12 +107,11 @@ class Router:
                     return await self._attempt(call, limit, attempts, request.stream)
                 except GatewayError as error:
                     failures[call.target.name] = error
-                    policy = FAILURE_POLICY[error.code]
-                    if not policy.next_target:
+                    if not error.policy.next_target:
                         raise
-                    if policy.retry:
+                    if error.policy.retry:
                         waiting.append((loop.time() + (error.retry_after or 0.0), call))
-                    elif policy.larger_context:
+                    elif error.policy.larger_context:
                         too_small = max(too_small, call.target.context_tokens)
             waiting = [(since, call) for since, call in waiting if call.target.context_tokens > too_small]
             if not waiting or retry == alias.retries:
@@ -176,7 +172,7 @@ class Router:
 
     def failed(self, target: Target, error: GatewayError) -> None:
         """Record the failure of a target. It may come after the first token."""
-        if not FAILURE_POLICY[error.code].cooldown:
+        if not error.policy.cooldown:
             return
         health = self._health_of(target)
         cooldown = min(COOLDOWN * 2.0**health.failures, LONGEST_COOLDOWN)
@@ -237,7 +233,7 @@ async def _first_batch(events: AsyncGenerator[list[Event], None], limit: float) 
         async with asyncio.timeout_at(limit):
             return await anext(events)
     except TimeoutError:
-        raise errors.upstream_timeout("the model did not begin to answer in time") from None
+        raise errors.upstream_timeout(detail="it did not begin to answer in time") from None
     except StopAsyncIteration:
         raise errors.stream_interrupted(detail="the provider's events ended before the first") from None
 

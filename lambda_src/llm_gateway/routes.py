@@ -72,6 +72,12 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     short_prompt_tokens: int | None = None
 
 
+# What an alias has where settings do not say.
+RETRIES = 2
+FIRST_TOKEN_SECONDS = 30.0
+STALL_SECONDS = 60.0
+
+
 class Alias(msgspec.Struct, frozen=True, omit_defaults=True):
     """A name that callers use, and the targets behind it.
 
@@ -83,9 +89,9 @@ class Alias(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     targets: tuple[Target, ...]
     strategy: Strategy = "priority"
-    retries: int = 2
-    first_token_seconds: float = 30.0
-    stall_seconds: float = 60.0
+    retries: int = RETRIES
+    first_token_seconds: float = FIRST_TOKEN_SECONDS
+    stall_seconds: float = STALL_SECONDS
 
 
 class Routes(msgspec.Struct, frozen=True, omit_defaults=True):

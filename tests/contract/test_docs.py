@@ -14,7 +14,12 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from llm_functions.api_formats import openai_chat
+from llm_functions.http.event_stream import KEEP_ALIVE_SECONDS
 from llm_gateway import router
+from llm_gateway.errors import ERROR_KINDS
+from llm_gateway.operations import MAX_BODY_BYTES
+from llm_policies.rules import RULES
 from pulumi_llm import stack_settings
 from pulumi_llm.cli import app
 from support.programs import ROOT
@@ -87,12 +92,26 @@ def test_every_example_of_a_configuration_is_right() -> None:
 def test_what_is_said_of_failures_is_what_the_router_does() -> None:
     text = (ROOT / "docs" / "providers.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (yes|no)[^|]* \| (yes|no) \| (yes|no) \|$", text, re.MULTILINE)
-    policies = {code: (p.next_target, p.retry, p.cooldown) for code, p in router.FAILURE_POLICY.items() if p.next_target}
+    policies = {k.code: (k.policy.next_target, k.policy.retry, k.policy.cooldown) for k in ERROR_KINDS if k.policy.next_target}
     assert {code: tuple(cell == "yes" for cell in cells) for code, *cells in rows} == policies
     for seconds, said in ((router.LONGEST_PAUSE, "at most 8 seconds"), (router.COOLDOWN, "for 5 seconds")):
         assert f"{seconds:g} seconds" in said
         assert said in text
     assert (router.LONGEST_COOLDOWN, router.LATENCY_LIFE) == (60, 300), "a minute, five minutes"
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        ("docs/api.md", f"a comment comes every {KEEP_ALIVE_SECONDS:g} s"),
+        ("docs/api.md", f"at most {MAX_BODY_BYTES // 1024**2} MiB"),
+        ("docs/api.md", f"(default: {openai_chat.DEFAULTS.max_tokens}, or the model's bound"),
+        ("CHANGELOG.md", f"{len(RULES)} rules"),
+        ("README.md", f"{len(RULES)} rules"),
+    ],
+)
+def test_a_number_in_a_page_is_the_codes(page: str, said: str) -> None:
+    assert said in " ".join((ROOT / page).read_text().split())
 
 
 # Markdown.

@@ -5,7 +5,8 @@ import json
 import pulumi
 from pulumi_aws import apigateway
 
-from llm_gateway.errors import ERROR_KINDS
+from llm_gateway.errors import GATEWAY_RESPONSES
+from llm_gateway.operations import EXPOSED_HEADERS
 from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.base.component import Component
 
@@ -20,12 +21,11 @@ def gateway_responses(auth: str) -> dict[str, _Response]:
     """
     found: dict[str, _Response] = {}
     for iam in (False, True) if auth == "iam" else (False,):
-        for kind in ERROR_KINDS:
-            for response in kind.gateway_responses:
-                if response.iam == iam:
-                    status = 0 if response.type.startswith("DEFAULT_") else kind.status
-                    message = response.message or kind.message
-                    found[response.type] = (status, kind.type, kind.code, message, kind.retry_after)
+        for response in GATEWAY_RESPONSES:
+            if response.iam == iam:
+                kind = response.kind
+                status = 0 if response.type.startswith("DEFAULT_") else kind.status
+                found[response.type] = (status, kind.type, kind.code, response.message or kind.message, kind.retry_after)
     return found
 
 
@@ -40,7 +40,7 @@ def _create(
     status, error_type, code, message, retry_after = response
     headers: dict[str, pulumi.Input[str]] = {
         "Access-Control-Allow-Origin": pulumi.Output.concat("'", cors.error_origin, "'"),
-        "Access-Control-Expose-Headers": "'retry-after, x-request-id'",
+        "Access-Control-Expose-Headers": f"'{EXPOSED_HEADERS}'",
         "X-Request-Id": "context.requestId",
         "Cache-Control": "'no-store'",
     }

@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from llm_gateway import errors
 from llm_gateway.http import client as http_client
 from llm_gateway.http.client import HttpClient, HttpError, Response
+from llm_gateway.operations import PATHS
 from pulumi_llm.cli.chat_screen import Screen, visible
 
 CONNECT_SECONDS = 10.0
@@ -90,17 +92,17 @@ class Service:
         self.client = HttpClient(connect_timeout=CONNECT_SECONDS)
         self._key = api_key.strip()
         if not (self._key.isascii() and self._key.isprintable()):
-            raise UsageError("invalid_api_key", "it has a character that an HTTP header cannot carry")
+            raise UsageError(errors.invalid_api_key.code, "it has a character that an HTTP header cannot carry")
 
     async def models(self) -> list[str]:
         """The names of the models that this key may use."""
         try:
-            async with await self._send("GET", "/v1/models", b"") as response:
+            async with await self._send("GET", PATHS["models"], b"") as response:
                 return [model.id for model in msgspec.json.decode(await response.read(), type=_Models).data]
         except HttpError as error:
             raise self._broken(error) from error
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise self._error("malformed_response", f"{self.base}/v1/models is no list of models") from None
+            raise self._error("malformed_response", f"{self.base}{PATHS['models']} is no list of models") from None
 
     async def ask(self, body: dict[str, object], screen: Screen) -> Answer:
         """Stream the answer to `screen`, and return it when it is complete."""
@@ -110,7 +112,7 @@ class Service:
             raise UsageError("invalid_message", "the text is not valid UTF-8") from None
         start = time.monotonic()
         try:
-            async with await self._send("POST", "/chat/stream", content) as response:
+            async with await self._send("POST", PATHS["chat_stream"], content) as response:
                 kind = response.headers.get("content-type", "no content type")
                 if not kind.startswith("text/event-stream"):
                     what = f"{self.base} answered with {kind}, not with a stream of events"
@@ -148,7 +150,7 @@ class Service:
                     case _:
                         error = data.error
                         raise self._error(error.code, error.message, error.request_id or answer.request_id)
-        raise self._error("stream_interrupted", "the answer broke off before its end", answer.request_id)
+        raise self._error(errors.stream_interrupted.code, "the answer broke off before its end", answer.request_id)
 
     async def _send(self, method: str, path: str, body: bytes) -> Response:
         headers = [("accept", "text/event-stream, application/json"), ("user-agent", "pulumi-llm")]
@@ -187,7 +189,7 @@ class Service:
             case http_client.ConnectTimeout() | http_client.ResponseTimeout() | http_client.ReadTimeout():
                 return self._error("timeout", str(error))
             case http_client.ConnectionCut():
-                return self._error("stream_interrupted", f"the answer broke off: {error}")
+                return self._error(errors.stream_interrupted.code, f"the answer broke off: {error}")
             case _:
                 return self._error("malformed_response", str(error))
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from llm_gateway.request import Parameter
+from llm_gateway.request import CHAT_PARAMETERS, TOOL_PARAMETERS, Parameter
 from llm_gateway.routes import BEDROCK, MOCK, Target
 
 
@@ -96,7 +96,7 @@ class BedrockModel(msgspec.Struct, frozen=True):
         imported = ":imported-model/" in self.own
         accepts = self.model.accepts
         if imported and "gpt-oss" not in self.model.name:
-            untooled: list[Parameter] = [parameter for parameter in accepts if parameter not in ("tools", "stream_tools")]
+            untooled: list[Parameter] = [parameter for parameter in accepts if parameter not in TOOL_PARAMETERS]
             accepts = tuple(untooled)
         return Target(
             name=f"{BEDROCK}/{self.name}",
@@ -119,7 +119,7 @@ MOCK_TARGET = Target(
     model=MOCK,
     max_output_tokens=4096,
     context_tokens=32768,
-    accepts=("max_tokens", "temperature", "top_p", "stop", "system"),
+    accepts=CHAT_PARAMETERS,
 )
 
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 import pulumi
 
-from llm_gateway.providers.registry import PROTOCOLS, Protocol
+from llm_gateway.providers.protocol import ProviderProtocol
+from llm_gateway.providers.registry import PROTOCOLS
 from llm_gateway.routes import BEDROCK, MOCK, Endpoint
 from pulumi_llm.base.settings import Problem
 from pulumi_llm.routing.settings import ProviderSettings
@@ -26,7 +27,7 @@ class Providers:
     def __init__(self, settings: Mapping[str, ProviderSettings], region: str, problems: list[Problem]) -> None:
         self._region = region
         self._problems = problems
-        self.protocols: dict[str, Protocol | None] = {}
+        self.protocols: dict[str, ProviderProtocol | None] = {}
         self.endpoints: list[Endpoint] = []
         self.environment: dict[str, pulumi.Input[str]] = {}
         self.secret_arns: list[pulumi.Input[str]] = []
@@ -36,7 +37,7 @@ class Providers:
             self.protocols[name] = self._read(name, settings[name]) if settings[name] else None
         self._check_size()
 
-    def _read(self, name: str, provider: ProviderSettings) -> Protocol | None:
+    def _read(self, name: str, provider: ProviderSettings) -> ProviderProtocol | None:
         path = f"providers.{name}"
         protocol = PROTOCOLS[provider.type] if provider.valid("type") else None
         prefix = self._prefix(path, name)

@@ -1,13 +1,14 @@
 """The description of aliases, their targets and providers, for stack files and programs alike."""
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import AfterValidator, Field
 
 from llm_gateway.providers.registry import PROTOCOLS
-from llm_gateway.routes import BEDROCK, Parameter, Strategy
+from llm_gateway.request import NUMERIC_PARAMETERS, Parameter
+from llm_gateway.routes import BEDROCK, FIRST_TOKEN_SECONDS, RETRIES, STALL_SECONDS, Strategy
 from pulumi_llm.base.settings import Between, Count, Input, KmsKeyArn, Name, Number, Problem, Settings, valid_items
 
 # Parameters of which a model may take only one.
@@ -45,14 +46,38 @@ def _secret_arn(value: str) -> str:
     return value
 
 
+def _names(parameters: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in parameters)
+
+
+def _by_protocol(field: str, empty: str = "") -> str:
+    """What the protocols' records say of a field, for the help of a setting: `2; for "anthropic": 1`. `empty`: no value."""
+    texts: dict[str, list[str]] = {}
+    for name, protocol in PROTOCOLS.items():
+        value: Any = getattr(protocol, field)
+        text = (
+            _names(cast("tuple[str, ...]", value))
+            if isinstance(value, tuple)
+            else f"{value:g}"
+            if isinstance(value, float)
+            else str(value or "")
+        )
+        texts.setdefault(text or empty, []).append(f'"{name}"')
+    first, *others = texts
+    return "; ".join([first, *(f"for {' and '.join(texts[text])}: {text}" for text in others)])
+
+
 class ProviderSettings(Settings):
     """A provider of models that is called over HTTP, with a key of its own."""
 
-    type: Annotated[str, AfterValidator(_protocol)]
-    """What it speaks: "openai_compatible" (OpenAI, DeepSeek, vLLM and others) or "anthropic"."""
-    base_url: Input[Annotated[str, AfterValidator(_base_url)]] | None = None
-    """What its clients call the base URL: with the /v1 where an OpenAI-compatible one has it, without it for Anthropic's.
-    Default: https://api.anthropic.com for "anthropic"; the others need one."""
+    type: Annotated[str, AfterValidator(_protocol)] = Field(
+        description="What it speaks: " + " or ".join(f'"{name}" ({each.servers})' for name, each in PROTOCOLS.items()) + "."
+    )
+    base_url: Input[Annotated[str, AfterValidator(_base_url)]] | None = Field(
+        None,
+        description="What its clients call the base URL: with the /v1 where an OpenAI-compatible one has it, without it for "
+        f"Anthropic's. Default: {_by_protocol('base_url', 'none, it is required')}.",
+    )
     secret_arn: Input[Annotated[str, AfterValidator(_secret_arn)]] | None = None
     """The Secrets Manager secret that holds the key: alone, or as `api_key` of a JSON object. The whole ARN, in the API's
     Region. Default: no key is sent."""
@@ -106,16 +131,21 @@ class TargetSettings(Settings):
     """How many tokens the model reads and writes in all. Required at a provider's target, and only there."""
     max_output_tokens: Annotated[Count, Between(1)] | None = None
     """How many tokens the model answers at most. Required at a provider's target, and only there."""
-    accepts: tuple[Parameter, ...] | None = None
-    """What a provider's model takes, of "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools",
-    "reasoning_effort", and "reasoning_content" (the reasoning of earlier turns, which DeepSeek wants back while it uses tools).
-    Default: all but the last two."""
-    exclusive: tuple[ExclusiveParameter, ...] | None = None
-    """Parameters of which a provider's model takes only one. Default: none; for "anthropic" temperature and top_p."""
-    temperature_max: Annotated[Number, Between(0, 2)] | None = None
-    """The highest temperature that a provider's model takes. Default: 2; for "anthropic" 1."""
-    stop_max: Annotated[Count, Between(1)] | None = None
-    """The most stop sequences that a provider's model takes. Default: 4; for "anthropic" any number."""
+    accepts: tuple[Parameter, ...] | None = Field(
+        None,
+        description=f"What a provider's model takes, of {_names(get_args(Parameter))} (the reasoning of earlier turns, which "
+        f"DeepSeek wants back while it uses tools). Default: {_by_protocol('accepts')}.",
+    )
+    exclusive: tuple[ExclusiveParameter, ...] | None = Field(
+        None,
+        description=f"Parameters of which a provider's model takes only one. Default: {_by_protocol('exclusive', 'none')}.",
+    )
+    temperature_max: Annotated[Number, Between(*NUMERIC_PARAMETERS["temperature"])] | None = Field(
+        None, description=f"The highest temperature that a provider's model takes. Default: {_by_protocol('temperature_max')}."
+    )
+    stop_max: Annotated[Count, Between(1)] | None = Field(
+        None, description=f"The most stop sequences that a provider's model takes. Default: {_by_protocol('stop_max', 'any')}."
+    )
     max_tokens_name: Literal["max_tokens", "max_completion_tokens"] | None = None
     """What an OpenAI-compatible provider calls the bound of the answer: "max_tokens", or "max_completion_tokens", as OpenAI's
     reasoning models ask for. Default: "max_tokens"."""
@@ -138,12 +168,12 @@ class ModelSettings(Settings):
     strategy: Strategy = "priority"
     """Which target is asked first: "priority" the first one, "weight" by shares, "latency" the quickest, "workload" small
     models for short prompts."""
-    retries: Annotated[Count, Between(0, 5)] = 2
+    retries: Annotated[Count, Between(0, 5)] = RETRIES
     """How often targets that may recover are asked again."""
-    first_token_seconds: Annotated[Number, Between(1, 300)] = 30
+    first_token_seconds: Annotated[Number, Between(1, 300)] = FIRST_TOKEN_SECONDS
     """How long a target that streams may take to begin where another could answer, in seconds; below the API's
     timeout_seconds."""
-    stall_seconds: Annotated[Number, Between(5, 300)] = 60
+    stall_seconds: Annotated[Number, Between(5, 300)] = STALL_SECONDS
     """How long a stream may be silent, in seconds."""
 
     @classmethod

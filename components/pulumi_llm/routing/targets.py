@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from llm_gateway.providers.registry import Protocol
+from llm_gateway.providers.protocol import ProviderProtocol
+from llm_gateway.providers.registry import PROTOCOLS
 from llm_gateway.routes import BEDROCK, MOCK, Parameter, Strategy, Target
 from pulumi_llm.base.settings import Problem, hint, valid_items
 from pulumi_llm.models.catalogue import MOCK_TARGET, BedrockModel, ModelError, find, resolve
@@ -27,7 +28,7 @@ _PROVIDER_ONLY = (
 class Targets:
     """Reads targets, one after another. `models` are Bedrock's that were read, `used` the providers that were named."""
 
-    def __init__(self, protocols: Mapping[str, Protocol | None], region: str, problems: list[Problem]) -> None:
+    def __init__(self, protocols: Mapping[str, ProviderProtocol | None], region: str, problems: list[Problem]) -> None:
         self._protocols = protocols
         self._region = region
         self._problems = problems
@@ -97,7 +98,7 @@ class Targets:
 
     # A provider's.
 
-    def _of_provider(self, path: str, settings: TargetSettings, protocol: Protocol | None) -> Target | None:
+    def _of_provider(self, path: str, settings: TargetSettings, protocol: ProviderProtocol | None) -> Target | None:
         name = settings.provider
         for key in _BEDROCK_ONLY:
             if settings.given(key):
@@ -140,14 +141,14 @@ class Targets:
         self._problems.append(Problem(path, reason))
 
 
-def accepted(settings: TargetSettings, protocol: Protocol) -> tuple[Parameter, ...]:
+def accepted(settings: TargetSettings, protocol: ProviderProtocol) -> tuple[Parameter, ...]:
     """The parameters that a provider's model takes, each once."""
     if settings.accepts is None:
         return protocol.accepts
     return tuple(dict.fromkeys(parameter for _, parameter in valid_items(settings.accepts)))
 
 
-def _provider_problems(path: str, settings: TargetSettings, protocol: Protocol) -> Iterator[Problem]:
+def _provider_problems(path: str, settings: TargetSettings, protocol: ProviderProtocol) -> Iterator[Problem]:
     """What is wrong between the parameters of a provider's target."""
     accepts = accepted(settings, protocol)
     if settings.accepts is not None and len(valid_items(settings.accepts)) == len(settings.accepts):
@@ -169,7 +170,8 @@ def _provider_problems(path: str, settings: TargetSettings, protocol: Protocol) 
     if settings.given("stop_max") and "stop" not in accepts:
         yield Problem(f"{path}.stop_max", "is only for a target that accepts 'stop'")
     if settings.max_tokens_name is not None and not protocol.names_max_tokens:
-        reason = f"is only for the type 'openai_compatible', which {settings.provider!r} is not"
+        named = " or ".join(repr(each.name) for each in PROTOCOLS.values() if each.names_max_tokens)
+        reason = f"is only for the type {named}, which {settings.provider!r} is not"
         yield Problem(f"{path}.max_tokens_name", reason)
 
 

@@ -29,14 +29,14 @@ class TargetArgs(TypedDict):
     """How many tokens the model answers at most. Required at a provider's target, and only there. At least 1."""
     accepts: NotRequired[Sequence[str]]
     """What a provider's model takes, of "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools",
-    "reasoning_effort", and "reasoning_content" (the reasoning of earlier turns, which DeepSeek wants back while it uses
-    tools). Default: all but the last two."""
+    "reasoning_effort", "reasoning_content" (the reasoning of earlier turns, which DeepSeek wants back while it uses tools).
+    Default: "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools"."""
     exclusive: NotRequired[Sequence[str]]
-    """Parameters of which a provider's model takes only one. Default: none; for "anthropic" temperature and top_p."""
+    """Parameters of which a provider's model takes only one. Default: none; for "anthropic": "temperature", "top_p"."""
     temperature_max: NotRequired[float]
-    """The highest temperature that a provider's model takes. From 0 to 2. Default: 2; for "anthropic" 1."""
+    """The highest temperature that a provider's model takes. From 0 to 2. Default: 2; for "anthropic": 1."""
     stop_max: NotRequired[int]
-    """The most stop sequences that a provider's model takes. At least 1. Default: 4; for "anthropic" any number."""
+    """The most stop sequences that a provider's model takes. At least 1. Default: 4; for "anthropic": any."""
     max_tokens_name: NotRequired[str]
     """What an OpenAI-compatible provider calls the bound of the answer: "max_tokens", or "max_completion_tokens", as
     OpenAI's reasoning models ask for. Default: "max_tokens"."""
@@ -72,10 +72,10 @@ class ProviderArgs(TypedDict):
     """A provider of models that is called over HTTP, with a key of its own."""
 
     type: str
-    """What it speaks: "openai_compatible" (OpenAI, DeepSeek, vLLM and others) or "anthropic"."""
+    """What it speaks: "openai_compatible" (OpenAI, DeepSeek, vLLM and others) or "anthropic" (Anthropic)."""
     base_url: NotRequired[pulumi.Input[str]]
     """What its clients call the base URL: with the /v1 where an OpenAI-compatible one has it, without it for Anthropic's.
-    Default: https://api.anthropic.com for "anthropic"; the others need one."""
+    Default: none, it is required; for "anthropic": https://api.anthropic.com."""
     secret_arn: NotRequired[pulumi.Input[str]]
     """The Secrets Manager secret that holds the key: alone, or as `api_key` of a JSON object. The whole ARN, in the API's
     Region. Default: no key is sent."""

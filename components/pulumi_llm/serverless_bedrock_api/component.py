@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pulumi
 from pulumi_aws import apigateway, ssm
 
+from llm_gateway.operations import PATHS
 from pulumi_llm.api_edge import keys
 from pulumi_llm.api_edge.authorizer import authorizer as make_authorizer
 from pulumi_llm.api_edge.cors import Cors
@@ -139,7 +140,7 @@ class ServerlessBedrockApi(Component):
             )
 
         self.url = stage.invoke_url if settings.domain is None else create_domain(self, settings.domain, api, stage)
-        self.stream_url = pulumi.Output.concat(self.url, "/chat/stream")
+        self.stream_url = pulumi.Output.concat(self.url, PATHS["chat_stream"])
         values = {key: resource.value for key, resource in api_keys.items()}
         # Output.all() of nothing is a list.
         self.api_keys = pulumi.Output.secret(pulumi.Output.all(**values) if values else {})

@@ -7,6 +7,7 @@ import pulumi
 from pulumi_aws import get_caller_identity_output
 
 from llm_gateway import environment as variables
+from llm_gateway.operations import PATHS
 from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
@@ -29,8 +30,8 @@ def create_function(
         # The Web Adapter: https://github.com/awslabs/aws-lambda-web-adapter#configurations
         "AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap",
         "AWS_LWA_INVOKE_MODE": "response_stream",
-        "AWS_LWA_PORT": "8080",
-        "AWS_LWA_READINESS_CHECK_PATH": "/health",
+        variables.PORT: str(variables.DEFAULT_PORT),
+        "AWS_LWA_READINESS_CHECK_PATH": PATHS["health"],
         **routing.environment,
     }
     if settings.debug:

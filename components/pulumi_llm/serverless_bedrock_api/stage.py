@@ -5,6 +5,7 @@ import json
 import pulumi
 from pulumi_aws import apigateway
 
+from llm_gateway.identity.caller import KEY, TENANT
 from pulumi_llm.api_edge.settings import Throttle
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.lambda_function import Shared, log_group
@@ -22,8 +23,8 @@ _ACCESS_LOG = {
     "response_ms": "$context.responseLatency",
     "integration_ms": "$context.integrationLatency",
     "bytes": "$context.responseLength",
-    "tenant": "$context.authorizer.tenant",
-    "api_key": "$context.authorizer.key",
+    "tenant": f"$context.authorizer.{TENANT}",
+    "api_key": f"$context.authorizer.{KEY}",
     "error": "$context.error.responseType",
 }
 

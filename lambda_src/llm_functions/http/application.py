@@ -21,7 +21,7 @@ from llm_gateway import environment, errors
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Event, Start
 from llm_gateway.identity.caller import ANONYMOUS, Caller
-from llm_gateway.operations import MAX_BODY_BYTES, OPERATIONS
+from llm_gateway.operations import EXPOSED_HEADERS, MAX_BODY_BYTES, OPERATIONS
 from llm_gateway.pipeline import Gateway, answer
 from llm_gateway.request import ChatRequest
 from llm_gateway.stages.authorize import allowed_models
@@ -214,7 +214,7 @@ class Application:
             (b"x-request-id", request_id.encode()),
             (b"access-control-allow-origin", origin if several and origin in self._origins else self._origins[0]),
             *([(b"vary", b"Origin")] if several else []),
-            (b"access-control-expose-headers", b"retry-after, server-timing, x-llm-target, x-request-id"),
+            (b"access-control-expose-headers", EXPOSED_HEADERS.encode()),
             (b"cache-control", b"no-store"),
             (b"x-content-type-options", b"nosniff"),
         ]
@@ -258,17 +258,17 @@ async def _body(headers: dict[bytes, bytes], receive: Receive) -> dict[str, Any]
         if not message.get("more_body"):
             break
     if not body.strip():
-        raise errors.invalid_json("the body is empty; it must be a JSON object")
+        raise errors.invalid_json(reason="the body is empty")
     try:
         return _decode_object(body)
     except msgspec.ValidationError as error:
         if body.lstrip().startswith(b"{"):
-            raise errors.invalid_json(f"the body cannot be read: {error}") from None
-        raise errors.invalid_json('the body must be a JSON object, such as {"message": "Hello"}') from None
+            raise errors.invalid_json(reason=f"it cannot be read: {error}") from None
+        raise errors.invalid_json(reason='an example is {"message": "Hello"}') from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise errors.invalid_json(f"the body is not JSON: {error}") from None
+        raise errors.invalid_json(reason=f"it is not JSON: {error}") from None
     except RecursionError:
-        raise errors.invalid_json("the body is nested too deeply") from None
+        raise errors.invalid_json(reason="it is nested too deeply") from None
 
 
 def _path_of_operation(path: str, context: Mapping[str, Any]) -> str:

@@ -6,9 +6,10 @@ from typing import Any, get_args
 import msgspec
 
 from llm_functions.api_formats import chat, openai_chat
-from llm_gateway.errors import ERROR_KINDS, statuses
+from llm_gateway import errors
+from llm_gateway.errors import AUTHENTICATION, ERROR_KINDS, GATEWAY_RESPONSES, PERMISSION, statuses
 from llm_gateway.events import StopReason
-from llm_gateway.operations import MAX_BODY_BYTES, OPERATIONS, Operation
+from llm_gateway.operations import OPERATIONS, Operation
 from llm_gateway.request import NUMERIC_PARAMETERS
 
 
@@ -90,35 +91,28 @@ _ROUTING = {
     "server-timing": "Milliseconds: waited, for other targets before it; first_token, until it began",
 }
 
-# What each status means.
-_STATUSES = {
-    400: "The request is wrong, or the model refuses it; the message names each field",
-    401: "The credentials are missing or wrong",
-    403: "The caller may not do this",
-    404: "There is no such model or route",
-    413: f"The body is larger than {MAX_BODY_BYTES:,} bytes",
-    415: "The body is not sent as application/json",
-    429: "The caller's rate or quota is used up, or the model's provider throttles",
-    500: "The service failed",
-    502: "The model's provider failed, or the service itself",
-    503: "The model's provider is unavailable, or the model is being loaded",
-    504: "The model did not answer in time",
-}
+
+# What only a request with a body can get from API Gateway.
+_OF_A_BODY = (errors.invalid_json, errors.request_too_large, errors.unsupported_media_type)
 
 
 def _errors(operation: Operation, auth: str) -> dict[str, Any]:
-    found = {500, 502}
-    if operation.has_body:
-        found |= {400, 404, 413, 415, 429, 503, 504}
-    if operation.authorized and auth in _SCHEMES:
-        found |= {401, 403, 429}
-    return {str(status): _error(status) for status in sorted(found)}
+    """The errors of an operation by their status: API Gateway's, and those of a model where there is a request to answer."""
+    at_the_edge = [response.kind for response in GATEWAY_RESPONSES if not response.iam or auth == "iam"]
+    found: dict[int, list[str]] = {}
+    for kind in ERROR_KINDS:
+        possible = operation.has_body or (kind in at_the_edge and kind not in _OF_A_BODY)
+        if kind.type in (AUTHENTICATION, PERMISSION):
+            possible = operation.authorized and auth in _SCHEMES
+        if possible:
+            for status in statuses(kind):
+                found.setdefault(status, []).append(f"`{kind.code}`: {kind.message}")
+    return {str(status): _error(status, texts) for status, texts in sorted(found.items())}
 
 
-def _error(status: int) -> dict[str, Any]:
-    codes = [kind.code for kind in ERROR_KINDS if status in statuses(kind)]
+def _error(status: int, texts: list[str]) -> dict[str, Any]:
     described: dict[str, Any] = {
-        "description": f"{_STATUSES[status]}. Codes: {', '.join(codes)}",
+        "description": "\n\n".join(texts),
         "content": {"application/json": {"schema": _ref("Error")}},
         "headers": _REQUEST_ID,
     }
@@ -156,7 +150,8 @@ _SAMPLING = {
 
 def _stop(most: int) -> dict[str, Any]:
     one = {"type": "string", "minLength": 1}
-    return {"anyOf": [one, {"type": "array", "items": one, "maxItems": most}, {"type": "null"}]}
+    texts = {"type": "array", "items": one, "maxItems": most}
+    return {"anyOf": [one, texts, {"type": "null"}], "description": f"Where the answer ends: a string, or up to {most}"}
 
 
 def _schemas(models: tuple[str, ...]) -> dict[str, Any]:
@@ -204,18 +199,35 @@ def _chat_request(models: tuple[str, ...]) -> dict[str, Any]:
     nothing = {"type": "null"}
     return _object(
         {
-            "message": {"type": ["string", "null"], "description": "What to answer; prompt is its synonym"},
-            "prompt": {"type": ["string", "null"]},
-            "model": {"type": ["string", "null"], "enum": [*models, "", None], "description": "Default: the first"},
-            "system_prompt": {"type": ["string", "null"], "default": chat.SYSTEM_PROMPT},
-            "max_tokens": {"type": ["integer", "null"], "minimum": 1, "maximum": most, "default": 1000},
-            **_SAMPLING,
+            "message": {
+                "type": ["string", "null"],
+                "description": "What to answer; exactly one of message and prompt is required",
+            },
+            "prompt": {"type": ["string", "null"], "description": "A synonym of message"},
+            "model": {
+                "type": ["string", "null"],
+                "enum": [*models, "", None],
+                "description": "An alias of the configuration. Default: the first that the key may use",
+            },
+            "system_prompt": {
+                "type": ["string", "null"],
+                "description": "How the model shall behave",
+                "default": chat.SYSTEM_PROMPT,
+            },
+            "max_tokens": {
+                "type": ["integer", "null"],
+                "minimum": 1,
+                "maximum": most,
+                "description": "The longest answer, in tokens",
+                "default": chat.DEFAULTS.max_tokens,
+            },
+            **{name: {**schema, "default": getattr(chat.DEFAULTS, name)} for name, schema in _SAMPLING.items()},
             "stop": _stop(chat.STOP_LIMIT),
             "history": {
                 "type": ["array", "null"],
                 "prefixItems": [{**turn, "properties": {**turn["properties"], "role": {"const": "user"}}}],
                 "items": turn,
-                "description": "Earlier turns, the user's first",
+                "description": 'Earlier turns, {"role": "user" or "assistant", "content": …}, the user\'s first',
             },
         },
         oneOf=[

@@ -7,12 +7,14 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from llm_gateway import environment
+
 
 def config(application: Any, **more: Any) -> uvicorn.Config:
     """Return the server's settings. It serves only the Web Adapter in the same execution environment."""
     settings: dict[str, Any] = {
         "host": "127.0.0.1",
-        "port": int(os.environ.get("AWS_LWA_PORT", "8080")),
+        "port": int(os.environ.get(environment.PORT, environment.DEFAULT_PORT)),
         "loop": "asyncio",
         "http": _Connection,
         "ws": "none",

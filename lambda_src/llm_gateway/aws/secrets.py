@@ -89,6 +89,4 @@ class Secrets:
 
 
 def _misconfigured(reason: str) -> errors.GatewayError:
-    return errors.upstream_misconfigured(
-        "this service cannot read the key of the model's provider; its operator has to check the secret", detail=reason
-    )
+    return errors.upstream_misconfigured(detail=f"the provider's key cannot be read: {reason}")

@@ -18,6 +18,9 @@ class Caller(msgspec.Struct, frozen=True):
     models: tuple[str, ...] = ()
 
 
+# The names of a caller's fields in the context that the authorizer returns; the access log reads them there.
+TENANT, KEY, MODELS = "tenant", "key", "models"
+
 ANONYMOUS = Caller(tenant="anonymous", key="")
 
 

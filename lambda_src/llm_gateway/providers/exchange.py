@@ -157,13 +157,13 @@ def by_status(status: int, headers: Mapping[str, str], detail: str) -> GatewayEr
         case 401 | 402 | 403 | 404 | 405:
             return errors.upstream_misconfigured(detail=detail)
         case 408 | 504:
-            return errors.upstream_timeout("the model's provider took too long", detail=detail)
+            return errors.upstream_timeout(detail=detail)
         case 429:
             return errors.upstream_throttled(retry_after=retry_after(headers), detail=detail)
         case 503 | 529:
             return errors.upstream_unavailable(retry_after=retry_after(headers), detail=detail)
         case _ if 400 <= status < 500:
-            return errors.upstream_rejected(f"the model's provider refused the request with status {status}", detail=detail)
+            return errors.upstream_rejected(reason=f"status {status}", detail=detail)
         case _:
             return errors.upstream_failed(detail=detail)
 
@@ -225,7 +225,7 @@ def _transport_error(error: HttpError, *, streaming: bool) -> GatewayError:
     detail = f"{type(error).__name__}: {error}"
     match error:
         case ResponseTimeout() | ReadTimeout():
-            return errors.upstream_timeout("the model's provider stopped answering", detail=detail)
+            return errors.upstream_timeout(detail=detail)
         case ConnectError() | ConnectTimeout() | TlsError():
             return errors.upstream_unavailable(detail=detail)
         case _ if streaming:

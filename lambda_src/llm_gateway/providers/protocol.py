@@ -2,15 +2,16 @@
 
 import msgspec
 
-from llm_gateway.request import Parameter
+from llm_gateway.request import CHAT_PARAMETERS, TOOL_PARAMETERS, Parameter
 
 
-class Protocol(msgspec.Struct, frozen=True, kw_only=True):
+class ProviderProtocol(msgspec.Struct, frozen=True, kw_only=True):
     """One way to call models over HTTP. Its record stands beside its code, and `registry` lists it.
 
-    `name` is the `type` of a provider in settings and in the routes document. `dialect` is its class, ``module:class``.
-    `added_paths` are what the dialect adds to the base URL, so a base URL must not end with any of them. `base_url` is the
-    provider's own address, taken where settings name none; where `needs_key` is set, that address needs a key.
+    `name` is the `type` of a provider in settings and in the routes document, `servers` says whose servers speak it.
+    `dialect` is its class, ``module:class``. `added_paths` are what the dialect adds to the base URL, so a base URL must not
+    end with any of them. `base_url` is the provider's own address, taken where settings name none; where `needs_key` is set,
+    that address needs a key.
 
     `accepts`, `exclusive`, `temperature_max` and `stop_max` are what a target is taken for where settings do not say.
     `never_sent` are parameters that the dialect sends to no model, `names_max_tokens` says whether a target may choose the
@@ -18,11 +19,12 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
+    servers: str
     dialect: str
     added_paths: tuple[str, ...]
     base_url: str = ""
     needs_key: bool = False
-    accepts: tuple[Parameter, ...] = ("max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools")
+    accepts: tuple[Parameter, ...] = (*CHAT_PARAMETERS, *TOOL_PARAMETERS)
     exclusive: tuple[Parameter, ...] = ()
     temperature_max: float
     stop_max: int | None = None

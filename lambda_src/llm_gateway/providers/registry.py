@@ -2,9 +2,9 @@
 
 from llm_gateway.providers.anthropic.protocol import ANTHROPIC
 from llm_gateway.providers.openai.protocol import OPENAI_COMPATIBLE
-from llm_gateway.providers.protocol import Protocol
+from llm_gateway.providers.protocol import ProviderProtocol
 
-PROTOCOLS: dict[str, Protocol] = {
+PROTOCOLS: dict[str, ProviderProtocol] = {
     protocol.name: protocol
     for protocol in (
         OPENAI_COMPATIBLE,

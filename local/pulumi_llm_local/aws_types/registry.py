@@ -1,4 +1,4 @@
-"""What is known of every resource type, collected from the services' files, and the questions that it answers.
+"""What is known of every resource type, found in the services' files, and the questions that it answers.
 
 The mocks of the unit tests, the stand-in providers of the engine and the local run all answer from here, so that a
 resource has the same outputs wherever the program is evaluated. What `api_values` checks is here too.
@@ -7,71 +7,27 @@ resource has the same outputs wherever the program is evaluated. What `api_value
 import difflib
 import re
 from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any, Final, cast
 
-from pulumi_llm_local.aws_types import (
-    account,
-    acm,
-    apigateway,
-    apigatewayv2,
-    bedrock,
-    cloudfront,
-    cloudwatch,
-    cognito,
-    cost,
-    dynamodb,
-    ec2,
-    ecr,
-    efs,
-    eks,
-    iam,
-    kms,
-    kubernetes,
-    lambda_,
-    lb,
-    route53,
-    s3,
-    secretsmanager,
-    sfn,
-    sns,
-    sqs,
-    ssm,
-    wafv2,
-)
+from pulumi_llm_local.aws_types import kubernetes
 from pulumi_llm_local.aws_types.aws_type import Answer, AwsType
 from pulumi_llm_local.aws_types.draft import Draft, Place
 from pulumi_llm_local.aws_types.sdk import output_names, takes
 from pulumi_llm_local.aws_types.values import UNKNOWN, revealed
 
-SERVICES: Final[tuple[Mapping[str, AwsType], ...]] = (
-    acm.TYPES,
-    apigateway.TYPES,
-    apigatewayv2.TYPES,
-    bedrock.TYPES,
-    cloudfront.TYPES,
-    cloudwatch.TYPES,
-    cognito.TYPES,
-    cost.TYPES,
-    dynamodb.TYPES,
-    ec2.TYPES,
-    ecr.TYPES,
-    efs.TYPES,
-    eks.TYPES,
-    iam.TYPES,
-    kms.TYPES,
-    lambda_.TYPES,
-    lb.TYPES,
-    route53.TYPES,
-    s3.TYPES,
-    secretsmanager.TYPES,
-    sfn.TYPES,
-    sns.TYPES,
-    sqs.TYPES,
-    ssm.TYPES,
-    wafv2.TYPES,
-)
-"""The table of each service."""
+# The services' files are the modules beside this one that have a table of TYPES, or of the provider's functions (INVOKES). The
+# two that read this table are none.
+_MODULES: Final = [
+    vars(import_module(f"{__package__}.{module.name}"))
+    for module in iter_modules([str(Path(__file__).parent)])
+    if module.name not in ("registry", "api_values")
+]
 
+SERVICES: Final[list[Mapping[str, AwsType]]] = [module["TYPES"] for module in _MODULES if "TYPES" in module]
+"""The table of each service."""
 
 TYPES: Final = {token: entry for table in SERVICES for token, entry in table.items()}
 """Every AWS resource type that is known."""
@@ -80,11 +36,7 @@ STATEFUL: Final = {**{token: entry.stateful for token, entry in TYPES.items() if
 """The types that an upgrade must never replace, with the reason: they hold data, or an identity that callers depend on."""
 
 INVOKES: Final[Mapping[str, Callable[[Draft], Answer]]] = {
-    **account.INVOKES,
-    **cloudfront.INVOKES,
-    **ec2.INVOKES,
-    **iam.INVOKES,
-    **ssm.INVOKES,
+    token: answer for module in _MODULES for token, answer in module.get("INVOKES", {}).items()
 }
 """The answer to each of the provider's functions that has one."""
 

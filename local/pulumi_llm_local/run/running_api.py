@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from llm_gateway.operations import PATHS
+
 
 @dataclass(frozen=True)
 class RunningApi:
@@ -20,7 +22,9 @@ class RunningApi:
     def curl(self) -> str:
         """A line for curl that streams an answer."""
         key = f" -H 'x-api-key: {self.keys[0]}'" if self.keys else f" {self.signing}" if self.signing else ""
-        return f"curl -N {self.url}/chat/stream{key} -H 'content-type: application/json' -d '{{\"message\": \"Hello\"}}'"
+        return (
+            f"curl -N {self.url}{PATHS['chat_stream']}{key} -H 'content-type: application/json' -d '{{\"message\": \"Hello\"}}'"
+        )
 
     def openai(self, python: str) -> str:
         """A line that answers with the OpenAI client; `python` is the interpreter that has it."""

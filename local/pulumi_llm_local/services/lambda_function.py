@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 
+from llm_gateway import environment
 from llm_gateway.routes import ROUTES_FILE, Routes, load
 from pulumi_llm.base.bundle import host_python
 from pulumi_llm_local.aws_types.lambda_ import FUNCTION
@@ -152,7 +153,7 @@ class Function:
             **self._environment,
             **self._variables(),
             **{name: address for name, address in self._addresses.items() if name in self._variables()},
-            "AWS_LWA_PORT": str(self._port),
+            environment.PORT: str(self._port),
             "AWS_LAMBDA_FUNCTION_NAME": self.name,
             "AWS_LAMBDA_FUNCTION_VERSION": str(self._inputs.get("version") or "$LATEST"),
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory,

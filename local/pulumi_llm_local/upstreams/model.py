@@ -17,7 +17,7 @@ class ModelTraits:
     """What one model accepts. A provider refuses every other parameter.
 
     Attributes:
-        accepts: Any of max_tokens, temperature, top_p, stop, system and tools.
+        accepts: Names of parameters, as in `llm_gateway.request.Parameter`.
         exclusive: At most one of these may be given.
         reasoning: The model shows its reasoning.
         max_output_tokens: The largest value of max_tokens, and its default.

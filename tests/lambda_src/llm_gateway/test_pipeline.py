@@ -92,7 +92,7 @@ FAILED: dict[str, tuple[EventsProvider, str, str, str]] = {
     "no event at all": (EventsProvider(), "one", "stream_interrupted", "ERROR"),
     "no done": (EventsProvider(Delta(SECRET_ANSWER), Usage(3, 2)), "one", "stream_interrupted", "ERROR"),
     "an error of its own": (EventsProvider(Delta(SECRET_ANSWER), RuntimeError("broken")), "one", "internal_error", "ERROR"),
-    "a typed error": (EventsProvider(errors.upstream_throttled("wait")), "one", "upstream_throttled", "WARN"),
+    "a typed error": (EventsProvider(errors.upstream_throttled()), "one", "upstream_throttled", "WARN"),
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llm_gateway import errors, router
+from llm_gateway import errors
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import GatewayError, Problem
 from llm_gateway.events import Delta, Done, Event, Usage
@@ -24,11 +24,11 @@ FAILURES: dict[str, tuple[Callable[[], GatewayError], bool, bool, bool]] = {
     "unavailable": (errors.upstream_unavailable, True, True, True),
     "failed": (errors.upstream_failed, True, True, True),
     "interrupted": (errors.stream_interrupted, True, True, True),
-    "timeout": (lambda: errors.upstream_timeout("late"), True, False, True),
-    "misconfigured": (lambda: errors.upstream_misconfigured("wrong"), True, False, True),
-    "too long": (lambda: errors.context_length_exceeded("long"), True, False, False),
+    "timeout": (errors.upstream_timeout, True, False, True),
+    "misconfigured": (errors.upstream_misconfigured, True, False, True),
+    "too long": (errors.context_length_exceeded, True, False, False),
     "refused": (refused, True, False, False),
-    "rejected": (lambda: errors.upstream_rejected("no"), False, False, False),
+    "rejected": (lambda: errors.upstream_rejected(reason="no"), False, False, False),
     "invalid": (lambda: errors.invalid_request([Problem("x", "y")]), False, False, False),
     "internal": (errors.internal_error, False, False, False),
 }
@@ -55,14 +55,19 @@ async def test_after_a_failure(clock, failure: Any, other: bool, again: bool, co
 
 
 def test_every_code_that_has_a_rule_is_in_the_table() -> None:
-    followed = {code for code, policy in router.FAILURE_POLICY.items() if policy.next_target}
+    followed = {kind.code for kind in errors.ERROR_KINDS if kind.policy.next_target}
     assert {failure().code for failure, other, *_ in FAILURES.values() if other} == followed
 
 
+async def test_an_error_that_is_in_no_table_is_passed_on_with_its_own_policy() -> None:
+    novel = errors.ErrorKind("novel", 418, errors.UPSTREAM, "a kind of its own")
+    assert await once(routing(Scripted(a=novel())), alias("a", target("b"))) == "novel"
+    follows = errors.ErrorKind("novel", 418, errors.UPSTREAM, "a kind", policy=errors.FailurePolicy(next_target=True))
+    assert await once(routing(Scripted(a=follows())), alias("a", target("b"))) == "b"
+
+
 async def test_only_those_that_may_recover_are_asked_again(clock) -> None:
-    provider = Scripted(
-        a=errors.upstream_failed(), b=errors.upstream_timeout("late"), c=refused(), d=errors.stream_interrupted()
-    )
+    provider = Scripted(a=errors.upstream_failed(), b=errors.upstream_timeout(), c=refused(), d=errors.stream_interrupted())
     with pytest.raises(GatewayError) as failed:
         await opened(routing(provider), alias("a", "b", "c", "d", retries=1))
     assert provider.asked == ["a", "b", "c", "d", "a", "d"]
@@ -104,14 +109,14 @@ CONTEXTS: list[tuple[tuple[int, ...], str, str]] = [
 
 @pytest.mark.parametrize(("contexts", "asked", "result"), CONTEXTS)
 async def test_where_the_conversation_is_too_long(contexts: tuple[int, ...], asked: str, result: str) -> None:
-    provider = Scripted(a=errors.context_length_exceeded("too long"))
+    provider = Scripted(a=errors.context_length_exceeded())
     targets = [target(name, context_tokens=context) for name, context in zip("abcd", contexts, strict=False)]
     assert await once(routing(provider), alias(*targets, retries=2)) == result
     assert "".join(provider.asked) == asked
 
 
 async def test_one_that_is_too_small_is_not_waited_for(clock) -> None:
-    provider = Scripted(a=errors.upstream_unavailable(), b=errors.context_length_exceeded("too long"))
+    provider = Scripted(a=errors.upstream_unavailable(), b=errors.context_length_exceeded())
     targets = target("a", context_tokens=8), target("b", context_tokens=16)
     began = clock.now()
     assert await once(routing(provider), alias(*targets, retries=2)) == "all_targets_failed"
@@ -173,7 +178,7 @@ async def test_the_time_that_others_took_counts(clock) -> None:
     """b has been waiting long enough when a is done with failing."""
     provider = Scripted(a=errors.upstream_unavailable(retry_after=5), b=math.inf)
     to = alias("a", "b", "c", retries=1)
-    provider.reactions["c"] = [errors.upstream_timeout("late")]
+    provider.reactions["c"] = [errors.upstream_timeout()]
     assert await once(routing(provider, Chance(0.0)), to) == "all_targets_failed"
     assert [each - provider.times[0] for each in provider.times] == pytest.approx([0, 0, 30, 30], abs=NEAR)
 
@@ -215,7 +220,7 @@ async def test_a_target_that_does_not_begin(clock, stream: bool, seconds: float,
 
 
 async def test_targets_that_are_too_small_are_none_to_hurry_for(clock) -> None:
-    provider = Scripted(a=errors.context_length_exceeded("too long"), b=50.0)
+    provider = Scripted(a=errors.context_length_exceeded(), b=50.0)
     small, large = {"context_tokens": 8}, {"context_tokens": 128}
     to = alias(target("a", **small), target("b", **large), target("c", **small))
     assert await once(routing(provider), to, seconds=100) == "b"
@@ -243,18 +248,18 @@ async def test_the_limit_is_for_the_first_token_alone(clock) -> None:
 def statuses() -> Iterator[Any]:
     """The failures of all targets -> status, type and Retry-After of the one error."""
     throttled, unavailable = errors.upstream_throttled(retry_after=9), errors.upstream_unavailable(retry_after=4)
-    failed, late = errors.upstream_failed(), errors.upstream_timeout("late")
+    failed, late = errors.upstream_failed(), errors.upstream_timeout()
     yield [throttled, errors.upstream_throttled(retry_after=3)], (429, "rate_limit_error", 3)
     yield [throttled, unavailable], (503, "upstream_error", 4)
     yield [throttled, failed], (503, "upstream_error", 9)
-    yield [failed, errors.upstream_misconfigured("x")], (502, "upstream_error", None)
+    yield [failed, errors.upstream_misconfigured()], (502, "upstream_error", None)
     yield [failed, late], (502, "upstream_error", None)
     yield [late, late], (504, "upstream_error", None)
     yield [refused(), refused()], (400, "invalid_request_error", None)
     yield [refused(), late], (502, "upstream_error", None)
     yield [unavailable, errors.upstream_unavailable()], (503, "upstream_error", 1)
-    yield [errors.context_length_exceeded("long"), refused()], (400, "invalid_request_error", None)
-    yield [errors.context_length_exceeded("long"), failed], (502, "upstream_error", None)
+    yield [errors.context_length_exceeded(), refused()], (400, "invalid_request_error", None)
+    yield [errors.context_length_exceeded(), failed], (502, "upstream_error", None)
     yield [errors.stream_interrupted(), errors.stream_interrupted()], (502, "upstream_error", None)
 
 

@@ -1,10 +1,11 @@
 """The protocol of Anthropic's Messages API."""
 
-from llm_gateway.providers.protocol import Protocol
+from llm_gateway.providers.protocol import ProviderProtocol
 
 # https://docs.anthropic.com/en/api/overview, https://docs.anthropic.com/en/api/messages
-ANTHROPIC = Protocol(
+ANTHROPIC = ProviderProtocol(
     name="anthropic",
+    servers="Anthropic",
     dialect="llm_gateway.providers.anthropic.dialect:Anthropic",
     added_paths=("/v1/messages", "/v1"),
     base_url="https://api.anthropic.com",

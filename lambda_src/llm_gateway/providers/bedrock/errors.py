@@ -100,9 +100,7 @@ _MISCONFIGURED = (
 def _validation_error(message: str, detail: str) -> GatewayError:
     lower = message.lower()
     if any(part in lower for part in _MISCONFIGURED):
-        return errors.upstream_misconfigured(
-            "the model's id is not valid at its provider; this service's operator has to check it", detail=detail
-        )
+        return errors.upstream_misconfigured(detail=detail)
     if exchange.says_too_long(message):
         return errors.context_length_exceeded(detail=detail)
     return errors.upstream_rejected(reason=message, detail=detail)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from llm_gateway.router import FAILURE_POLICY
+from llm_gateway.errors import ERROR_KINDS
 from wire.callers import CHAT, CHAT_STREAM, TRANSPORTS, Outcome, Transport
 from wire.failures import AFTER_FIRST_TOKEN, BY_CODE, Failure, every_failure, failure_of
 from wire.harness import Harness, ProviderAt
@@ -100,7 +100,7 @@ async def test_a_stream_that_stands_still_is_ended_at_its_own_limit(harness: Har
 
 
 def test_every_code_of_an_upstream_has_an_example() -> None:
-    followed = {code for code, policy in FAILURE_POLICY.items() if policy.next_target}
+    followed = {kind.code for kind in ERROR_KINDS if kind.policy.next_target}
     assert set(BY_CODE) == {*followed, "upstream_rejected"}
     assert all(failure_of(name, provider, stream=True).error.code == code for code, (provider, name) in BY_CODE.items())
 
