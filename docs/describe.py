@@ -5,7 +5,8 @@ import inspect
 import itertools
 import textwrap
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import pulumi
 
@@ -48,20 +49,33 @@ def _helps(kind: type) -> Mapping[str, str]:
 
 
 def _bounds(annotation: Any) -> str:
-    for between in _metadata(annotation):
-        if between.high is None:
-            return f"At least {between.low:,}."
-        return f"From {between.low:,} to {between.high:,}."
-    return ""
+    between = _form(annotation).between
+    if between is None:
+        return ""
+    return f"At least {between.low:,}." if between.high is None else f"From {between.low:,} to {between.high:,}."
 
 
-def _metadata(annotation: Any) -> Iterator[Between]:
+class _Form(NamedTuple):
+    """An annotation without what wraps its type: bounds, None, and the Output that may stand in its place."""
+
+    type: Any
+    takes_output: bool = False
+    between: Between | None = None
+
+
+def _form(annotation: Any) -> _Form:
     if get_origin(annotation) is Annotated:
-        yield from (item for item in annotation.__metadata__ if isinstance(item, Between))
-        yield from _metadata(annotation.__origin__)
-    elif _is_optional(annotation) or _takes_output(annotation):
-        for argument in get_args(annotation):
-            yield from _metadata(argument)
+        form = _form(annotation.__origin__)
+        return form._replace(
+            between=next((item for item in annotation.__metadata__ if isinstance(item, Between)), form.between)
+        )
+    if get_origin(annotation) in (Union, UnionType):
+        outputs, others = [], []
+        for member in get_args(annotation):
+            (outputs if get_origin(member) is pulumi.Output else others).append(member)
+        form = _form(next(member for member in others if member is not NoneType))
+        return form._replace(takes_output=form.takes_output or bool(outputs))
+    return _Form(annotation)
 
 
 def _is_heading(value: Any) -> bool:
@@ -130,41 +144,21 @@ def _args_name(kind: type[Settings]) -> str:
 
 
 def _type_text(annotation: Any) -> str:
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if _takes_output(annotation):
-        return f"pulumi.Input[{_type_text(_plain(annotation))}]"
-    if origin is Annotated:
-        return _type_text(arguments[0])
-    if _is_optional(annotation):
-        (member,) = (argument for argument in _optional_members(annotation))
-        return _type_text(member)
-    if origin is tuple:
-        return f"Sequence[{_type_text(arguments[0])}]"
-    if origin is Mapping:
-        return f"Mapping[{_type_text(arguments[0])}, {_type_text(arguments[1])}]"
-    if origin is Literal:
-        return "str"
-    if annotation is Any:
-        return "Any"
-    return _args_name(annotation) if issubclass(annotation, Settings) else annotation.__name__
+    form = _form(annotation)
+    origin, arguments = get_origin(form.type), [_type_text(argument) for argument in _typed_arguments(form.type)]
+    if origin in (tuple, Mapping):
+        text = f"{'Sequence' if origin is tuple else 'Mapping'}[{', '.join(arguments)}]"
+    elif origin is Literal:
+        text = "str"
+    elif form.type is Any:
+        text = "Any"
+    else:
+        text = _args_name(form.type) if issubclass(form.type, Settings) else form.type.__name__
+    return f"pulumi.Input[{text}]" if form.takes_output else text
 
 
-def _takes_output(annotation: Any) -> bool:
-    members = get_args(annotation.__origin__) if get_origin(annotation) is Annotated else get_args(annotation)
-    return any(get_origin(member) is pulumi.Output for member in members) and not _is_optional(annotation)
-
-
-def _plain(annotation: Any) -> Any:
-    members = get_args(annotation.__origin__) if get_origin(annotation) is Annotated else get_args(annotation)
-    return next(member for member in members if get_origin(member) is not pulumi.Output)
-
-
-def _is_optional(annotation: Any) -> bool:
-    return type(None) in get_args(annotation)
-
-
-def _optional_members(annotation: Any) -> Iterator[Any]:
-    yield from (member for member in get_args(annotation) if member is not type(None))
+def _typed_arguments(kind: Any) -> list[Any]:
+    return [argument for argument in get_args(kind) if argument is not ...] if get_origin(kind) is not Literal else []
 
 
 # The table of a stack's settings.
@@ -178,14 +172,5 @@ def setting_rows(kind: type[Settings], path: str = "") -> Iterator[tuple[str, st
         if not (below and setting.text == inspect.getdoc(below[0])):  # a heading: what it holds says it all
             yield key, setting.text, setting.required and "Default:" not in setting.text
         for held in below:
-            origin = _container(setting.annotation)
+            origin = get_origin(_form(setting.annotation).type)
             yield from setting_rows(held, f"{key}{ {tuple: '[]', Mapping: '.*'}.get(origin, '') }.")
-
-
-def _container(annotation: Any) -> Any:
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _container(annotation.__origin__)
-    if _is_optional(annotation):
-        return _container(next(_optional_members(annotation)))
-    return origin

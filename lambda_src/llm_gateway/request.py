@@ -15,6 +15,11 @@ CHAT_PARAMETERS: tuple[ChatParameter, ...] = get_args(ChatParameter)
 TOOL_PARAMETERS: tuple[ToolParameter, ...] = get_args(ToolParameter)
 
 
+# The bound of an answer in /chat's own format, and its default.
+MAX_TOKENS = 4000
+DEFAULT_MAX_TOKENS = 1000
+
+
 class ToolUse(msgspec.Struct, frozen=True):
     """A tool call that the model made earlier in the conversation; `arguments` is a JSON object."""
 
@@ -66,6 +71,10 @@ class Sampling(msgspec.Struct, frozen=True):
     top_p: float | None = None
     stop: tuple[str, ...] = ()
     reasoning_effort: str | None = None
+
+    def named(self, names: Mapping[str, str]) -> dict[str, Any]:
+        """Return the given parameters by a provider's names. `names` maps ours to the provider's."""
+        return {theirs: value for ours, theirs in names.items() if (value := getattr(self, ours)) not in (None, ())}
 
 
 class ChatRequest(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ Before the first token another target can answer; later failures are reported to
 import asyncio
 import random
 import time
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Protocol
 
@@ -67,9 +68,8 @@ class _Health:
     def __init__(self) -> None:
         self.failures = 0
         self.cool_until = 0.0
-        self.first_token: dict[
-            bool, tuple[float, float]
-        ] = {}  # whether a stream was asked for -> seconds, and when they were measured
+        # Whether a stream was asked for -> seconds, and when they were measured.
+        self.first_token: dict[bool, tuple[float, float]] = {}
 
 
 class Router:
@@ -78,7 +78,7 @@ class Router:
     def __init__(self, providers: Mapping[str, Provider], chance: random.Random | None = None) -> None:
         self._providers = providers
         self._chance = chance or random.Random()  # noqa: S311  it only distributes load
-        self._health: dict[str, _Health] = {}
+        self._health = defaultdict[str, _Health](_Health)
 
     async def open(self, request: ChatRequest, alias: Alias, deadline: float, attempts: list[Attempt]) -> Opened:
         """Return the answer of the first target that begins to answer.
@@ -162,7 +162,7 @@ class Router:
         return Opened(target, first, events)
 
     def _began(self, target: Target, stream: bool, seconds: float) -> None:
-        health, now = self._health_of(target), time.monotonic()
+        health, now = self._health[target.name], time.monotonic()
         health.failures = 0
         health.cool_until = 0.0
         before, measured = health.first_token.get(stream, (0.0, -LATENCY_LIFE))
@@ -174,16 +174,10 @@ class Router:
         """Record the failure of a target. It may come after the first token."""
         if not error.policy.cooldown:
             return
-        health = self._health_of(target)
+        health = self._health[target.name]
         cooldown = min(COOLDOWN * 2.0**health.failures, LONGEST_COOLDOWN)
         health.failures += 1
         health.cool_until = time.monotonic() + max(cooldown, error.retry_after or 0.0)
-
-    def _health_of(self, target: Target) -> _Health:
-        health = self._health.get(target.name)
-        if health is None:
-            health = self._health[target.name] = _Health()
-        return health
 
     # The order of the targets.
 

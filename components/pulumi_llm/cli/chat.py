@@ -6,9 +6,12 @@ import io
 import re
 import sys
 from dataclasses import dataclass, field
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
+from llm_gateway.request import DEFAULT_MAX_TOKENS, MAX_TOKENS
 from pulumi_llm.cli.chat_client import ChatError, Service, UsageError
 from pulumi_llm.cli.chat_screen import Screen
 
@@ -22,9 +25,25 @@ HELP = """\
 End a line with a backslash to continue the message on the next line. Press Ctrl-C during an answer to stop it."""
 
 
-def run(*, endpoint: str, api_key: str, message: str, model: str, system_prompt: str, max_tokens: int) -> None:
-    """Send `message` ("-": read it from standard input) and print the answer. If it is empty, hold a conversation.
+def run(
+    endpoint: Annotated[
+        str, typer.Option(envvar="PULUMI_LLM_ENDPOINT", help="The service's URL (the output api_gateway_url).")
+    ],
+    api_key: Annotated[
+        str, typer.Option(envvar="PULUMI_LLM_API_KEY", help="The API key. Leave it out for a service without authentication.")
+    ] = "",
+    message: Annotated[
+        str, typer.Option("--message", "-m", help="Send one message and exit; '-' reads it from standard input.")
+    ] = "",
+    model: Annotated[str, typer.Option(help="The alias of the model. Default: the first model of the service.")] = "",
+    system_prompt: Annotated[str, typer.Option(help="How the model should behave.")] = "",
+    max_tokens: Annotated[
+        int, typer.Option(help="The maximum length of the answer, in tokens.", min=1, max=MAX_TOKENS)
+    ] = DEFAULT_MAX_TOKENS,
+) -> None:
+    """Chat with a service: interactively, or one message with --message. Answers are streamed.
 
+    \f
     The exit code is 1 after an error of the service or of the connection, 2 if an argument is wrong, and 130 after Ctrl-C
     during a single answer.
     """

@@ -8,44 +8,71 @@ import time
 import webbrowser
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
     from pulumi_llm_local.run.supervisor import Options, Running
     from pulumi_llm_local.upstreams.fault import Fault
+    from pulumi_llm_local.upstreams.model import LanguageModel
 
 
 def run(
-    *,
-    stack: str,
-    port: int,
-    directory: str,
-    open_browser: bool,
-    as_json: bool,
-    bedrock: str,
-    model_url: str,
-    model_delay: str,
-    faults: list[str],
-    config: list[str],
+    stack: Annotated[str, typer.Option(help="The stack to run, configured in Pulumi.<stack>.yaml.")] = "dev",
+    port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 chooses a free one.", min=0, max=65535)] = 8787,
+    directory: Annotated[str, typer.Option(help="The folder of the Pulumi program.")] = ".",
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the status page in a browser.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the outputs as one line of JSON when everything is ready.")
+    ] = False,
+    bedrock: Annotated[str, typer.Option(help="'local' uses a stand-in for Bedrock; 'aws' calls Amazon Bedrock.")] = "local",
+    model_url: Annotated[
+        str, typer.Option(help="Let an OpenAI-compatible server answer, such as http://localhost:11434/v1#llama3.2.")
+    ] = "",
+    model_delay: Annotated[
+        str,
+        typer.Option(
+            help="Seconds that the stand-in waits before the first token and before each one.", metavar="FIRST[,TOKEN]"
+        ),
+    ] = "0.3,0.02",
+    fault: Annotated[
+        list[str] | None, typer.Option(help="Make a share of the model calls fail.", metavar="[PROVIDER=]KIND[:RATE]")
+    ] = None,
+    config: Annotated[
+        list[str] | None, typer.Option(help="Override a setting, such as api.daily_quota=50.", metavar="KEY=VALUE")
+    ] = None,
 ) -> None:
-    """Run until Ctrl-C. An error ends the command with one line on standard error for each problem, and exit code 1 or 2."""
+    """Run a stack on this machine: the resources of the real program, with a stand-in for each AWS service.
+
+    \f
+    It runs until Ctrl-C. An error ends the command with one line on standard error for each problem, and exit code 1 or 2.
+    """
     try:
         from pulumi_llm_local.program.graph import GraphError
-        from pulumi_llm_local.run.supervisor import LocalError
+        from pulumi_llm_local.run.supervisor import LocalError, Options
         from pulumi_llm_local.services.lambda_function import FunctionError
         from pulumi_llm_local.services.moto import MotoError
     except ImportError as error:
         _fail(f"the local run needs more packages ({error.name} is missing): pip install 'pulumi-llm[local]'", 1)
-    options = _options(stack, port, directory, bedrock, model_url, model_delay, faults, config)
+    problems: list[str] = []
+    if bedrock not in ("local", "aws"):
+        problems.append(f"--bedrock: must be 'local' or 'aws', not {bedrock!r}")
+    if bedrock == "aws" and (model_url or fault):
+        problems.append("--bedrock aws: calls Amazon Bedrock itself, so --model-url and --fault have nothing to act on")
+    model = _model(model_url, model_delay, problems)
+    faults = _faults(fault or [], problems)
+    overrides = _overrides(config or [], problems)
+    if problems:
+        _fail("\n".join(problems), 2)
+    options = Options(Path(directory).resolve(), stack, port, model, bedrock == "aws", faults, overrides)
     try:
-        asyncio.run(_run(options, open_browser, as_json))
+        asyncio.run(_run(options, open_browser=not no_browser and not as_json, as_json=as_json))
     except (LocalError, GraphError, FunctionError, MotoError) as error:
         _fail(str(error), 1)
 
 
-async def _run(options: "Options", open_browser: bool, as_json: bool) -> None:
+async def _run(options: "Options", *, open_browser: bool, as_json: bool) -> None:
     from pulumi_llm_local.run.supervisor import running, until_stopped
 
     began = time.perf_counter()
@@ -65,62 +92,44 @@ async def _run(options: "Options", open_browser: bool, as_json: bool) -> None:
         _say("stopping")
 
 
-def _options(
-    stack: str,
-    port: int,
-    directory: str,
-    bedrock: str,
-    model_url: str,
-    model_delay: str,
-    faults: list[str],
-    config: list[str],
-) -> "Options":
-    """Check all options, and report every problem at once."""
-    from pulumi_llm_local.run.supervisor import Options
-    from pulumi_llm_local.upstreams.fault import parse_fault
+def _model(url: str, delay: str, problems: list[str]) -> "LanguageModel":
     from pulumi_llm_local.upstreams.model_url import ModelUrl
     from pulumi_llm_local.upstreams.stand_in_model import StandInModel
 
-    problems: list[str] = []
-    if bedrock not in ("local", "aws"):
-        problems.append(f"--bedrock: must be 'local' or 'aws', not {bedrock!r}")
-    if bedrock == "aws" and (model_url or faults):
-        problems.append("--bedrock aws: calls Amazon Bedrock itself, so --model-url and --fault have nothing to act on")
-    if model_url and not model_url.startswith(("http://", "https://")):
-        problems.append(f"--model-url: must be an address such as http://localhost:11434/v1, not {model_url!r}")
-    delays = model_delay.split(",")
+    if url and not url.startswith(("http://", "https://")):
+        problems.append(f"--model-url: must be an address such as http://localhost:11434/v1, not {url!r}")
+    delays = delay.split(",")
     first = token = 0.0
     try:
         first, token = float(delays[0]), float(delays[1]) if len(delays) > 1 else 0.0
         if len(delays) > 2 or first < 0 or token < 0:
             raise ValueError
     except ValueError:
-        problems.append(f"--model-delay: must be seconds, FIRST or FIRST,TOKEN, such as 0.3,0.02, not {model_delay!r}")
+        problems.append(f"--model-delay: must be seconds, FIRST or FIRST,TOKEN, such as 0.3,0.02, not {delay!r}")
+    return ModelUrl(url) if url else StandInModel(first_delay=first, token_delay=token)
+
+
+def _faults(texts: list[str], problems: list[str]) -> "list[Fault]":
+    from pulumi_llm_local.upstreams.fault import parse_fault
+
     parsed: list[Fault] = []
-    for fault in faults:
+    for text in texts:
         try:
-            parsed.append(parse_fault(fault))
+            parsed.append(parse_fault(text))
         except ValueError as error:
             problems.append(f"--fault: {error}")
+    return parsed
+
+
+def _overrides(settings: list[str], problems: list[str]) -> dict[str, Any]:
     overrides: dict[str, Any] = {}
-    for setting in config:
+    for setting in settings:
         key, equals, value = setting.partition("=")
         if not key or not equals:
             problems.append(f"--config: must be KEY=VALUE, such as api.daily_quota=50, not {setting!r}")
         else:
             overrides[key] = _value(value)
-    if problems:
-        _fail("\n".join(problems), 2)
-    model = ModelUrl(model_url) if model_url else StandInModel(first_delay=first, token_delay=token)
-    return Options(
-        directory=Path(directory).resolve(),
-        stack=stack,
-        port=port,
-        model=model,
-        aws_bedrock=bedrock == "aws",
-        faults=parsed,
-        config=overrides,
-    )
+    return overrides
 
 
 def _value(text: str) -> Any:

@@ -5,15 +5,15 @@ from typing import Any
 
 import msgspec
 
+from llm_functions.api_formats.complete import collect
 from llm_functions.api_formats.fields import Fields
 from llm_gateway.errors import GatewayError
-from llm_gateway.events import Delta, Done, Event, Reasoning, Start, Usage
-from llm_gateway.request import NUMERIC_PARAMETERS, ChatRequest, Message, Sampling
+from llm_gateway.events import Delta, Event, Start
+from llm_gateway.request import DEFAULT_MAX_TOKENS, MAX_TOKENS, NUMERIC_PARAMETERS, ChatRequest, Message, Sampling
 
 SYSTEM_PROMPT = "You are a helpful AI assistant."
-MAX_TOKENS_LIMIT = 4000
 STOP_LIMIT = 16
-DEFAULTS = Sampling(max_tokens=1000, temperature=0.7, top_p=0.9)
+DEFAULTS = Sampling(max_tokens=DEFAULT_MAX_TOKENS, temperature=0.7, top_p=0.9)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -25,7 +25,7 @@ def parse(body: Mapping[str, Any], *, stream: bool) -> ChatRequest:
     model = fields.string("model")
     system = fields.string("system_prompt")
     sampling = Sampling(
-        max_tokens=fields.integer("max_tokens", 1, MAX_TOKENS_LIMIT),
+        max_tokens=fields.integer("max_tokens", 1, MAX_TOKENS),
         **fields.numbers(NUMERIC_PARAMETERS),
         stop=fields.strings("stop", STOP_LIMIT),
     )
@@ -65,32 +65,18 @@ def _turn(turn: Fields) -> Message:
 
 async def render_complete(batches: AsyncIterator[list[Event]]) -> tuple[Start, bytes]:
     """Return the event that begins the answer, and the complete answer as JSON."""
-    text: list[str] = []
-    reasoning: list[str] = []
-    answer: dict[str, Any] = {}
-    start: Start | None = None
-    async for batch in batches:
-        for event in batch:
-            match event:
-                case Delta(text=part):
-                    text.append(part)
-                case Reasoning(text=part):
-                    reasoning.append(part)
-                case Start():
-                    start = event
-                    answer = {"message": "", "model": event.model, "request_id": event.request_id}
-                case Usage(input_tokens=read, output_tokens=written):
-                    counts = {"input_tokens": read, "output_tokens": written}
-                    answer |= {"usage": counts, **counts}
-                case Done(stop_reason=reason):
-                    answer["stop_reason"] = reason
-                case _:
-                    pass
-    answer["message"] = "".join(text)
-    if reasoning:
-        answer["reasoning"] = "".join(reasoning)
-    assert start is not None  # the stream of events begins with it
-    return start, _encode(answer)
+    answer = await collect(batches)
+    counts = {"input_tokens": answer.usage.input_tokens, "output_tokens": answer.usage.output_tokens}
+    body = {
+        "message": answer.text,
+        "model": answer.start.model,
+        "request_id": answer.start.request_id,
+        "usage": counts,
+        **counts,
+        "stop_reason": answer.stop_reason,
+        **({"reasoning": answer.reasoning} if answer.reasoning else {}),
+    }
+    return answer.start, _encode(body)
 
 
 class StreamRenderer:

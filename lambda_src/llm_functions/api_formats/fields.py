@@ -47,32 +47,26 @@ class Fields:
         return value
 
     def integer(self, name: str, low: int, high: int | None = None) -> int | None:
-        value = self.any(name)
-        if value is None:
-            return None
-        bounds = f"at least {low}" if high is None else f"between {low} and {high}"
-        if isinstance(value, float) and value.is_integer():  # JSON has only one type of number, and 5.0 is a whole one
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int):
-            self.wrong(name, f"must be a whole number {bounds}, not {kind(value)}")
-            return None
-        if value < low or (high is not None and value > high):
-            self.wrong(name, f"must be {bounds}, not {value}")
-            return None
-        return value
+        value = self._value.get(name)
+        whole = int(value) if isinstance(value, float) and value.is_integer() else value  # 5.0 is a whole number in JSON
+        return self._between(name, whole, low, high, int, "a whole number")
 
     def number(self, name: str, low: float, high: float) -> float | None:
-        value = self.any(name)
+        value = self._between(name, self._value.get(name), low, high, (int, float), "a number")
+        return None if value is None else float(value)
+
+    def _between(self, name: str, value: Any, low: float, high: float | None, types: Any, expected: str) -> Any:
+        self._known.append(name)
         if value is None:
             return None
-        bounds = f"between {low:g} and {high:g}"
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            self.wrong(name, f"must be a number {bounds}, not {kind(value)}")
-            return None
-        if not low <= value <= high:
+        bounds = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
+        if isinstance(value, bool) or not isinstance(value, types):
+            self.wrong(name, f"must be {expected} {bounds}, not {kind(value)}")
+        elif value < low or (high is not None and value > high):
             self.wrong(name, f"must be {bounds}, not {value}")
-            return None
-        return float(value)
+        else:
+            return value
+        return None
 
     def numbers(self, bounds: Mapping[str, tuple[float, float]]) -> dict[str, Any]:
         """Several numbers by their names; each from and to, both included."""

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import msgspec
 
+from llm_functions.api_formats.complete import collect
 from llm_functions.api_formats.fields import Fields, kind
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Event, Reasoning, Start, StopReason, ToolCall, ToolCallDelta, Usage
@@ -268,38 +269,18 @@ def model_list(names: list[str]) -> bytes:
 
 async def render_complete(batches: AsyncIterator[list[Event]]) -> tuple[Start, bytes]:
     """Return the event that begins the answer, and the complete answer as a chat.completion object."""
-    answer: dict[str, Any] = {}
-    text: list[str] = []
-    reasoning: list[str] = []
-    calls: list[dict[str, Any]] = []
-    finish_reason = ""
-    start: Start | None = None
-    async for batch in batches:
-        for event in batch:
-            match event:
-                case Delta(text=part):
-                    text.append(part)
-                case Reasoning(text=part):
-                    reasoning.append(part)
-                case ToolCall(id=identifier, name=name):
-                    calls.append({"id": identifier, "type": "function", "function": {"name": name, "arguments": ""}})
-                case ToolCallDelta(index=index, arguments=part):
-                    calls[index]["function"]["arguments"] += part
-                case Start():
-                    start = event
-                    answer = _head(event.request_id, event.model, "chat.completion")
-                case Usage():
-                    answer["usage"] = _usage(event)
-                case Done(stop_reason=reason):
-                    finish_reason = FINISH_REASONS[reason]
-    message: dict[str, Any] = {"role": "assistant", "content": "".join(text) if text or not calls else None}
-    if reasoning:
-        message["reasoning_content"] = "".join(reasoning)
-    if calls:
-        message["tool_calls"] = calls
-    answer["choices"] = [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason}]
-    assert start is not None  # the stream of events begins with it
-    return start, _encode(answer)
+    answer = await collect(batches)
+    message: dict[str, Any] = {"role": "assistant", "content": answer.text if answer.text or not answer.calls else None}
+    if answer.reasoning:
+        message["reasoning_content"] = answer.reasoning
+    if answer.calls:
+        message["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in answer.calls
+        ]
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": FINISH_REASONS[answer.stop_reason]}
+    head = _head(answer.start.request_id, answer.start.model, "chat.completion")
+    return answer.start, _encode({**head, "usage": _usage(answer.usage), "choices": [choice]})
 
 
 class StreamRenderer:

@@ -10,7 +10,7 @@ from llm_gateway import errors
 from llm_gateway.errors import AUTHENTICATION, ERROR_KINDS, GATEWAY_RESPONSES, PERMISSION, statuses
 from llm_gateway.events import StopReason
 from llm_gateway.operations import OPERATIONS, Operation
-from llm_gateway.request import NUMERIC_PARAMETERS
+from llm_gateway.request import MAX_TOKENS, NUMERIC_PARAMETERS
 
 
 @cache
@@ -195,7 +195,7 @@ def _chat_request(models: tuple[str, ...]) -> dict[str, Any]:
     turn = _object(
         {"role": {"enum": ["user", "assistant"]}, "content": _WORDS}, ("role", "content"), additionalProperties=False
     )
-    most = chat.MAX_TOKENS_LIMIT
+    most = MAX_TOKENS
     nothing = {"type": "null"}
     return _object(
         {

@@ -18,7 +18,8 @@ from llm_gateway import environment
 from llm_gateway.routes import ROUTES_FILE, Routes, load
 from pulumi_llm.base.bundle import host_python
 from pulumi_llm_local.aws_types.lambda_ import FUNCTION
-from pulumi_llm_local.program.graph import Resource
+from pulumi_llm_local.program.graph import Graph, Resource
+from pulumi_llm_local.services.local_run import LocalRun
 from pulumi_llm_local.services.process import free_port, spawn, stop_process
 
 PLAYED = frozenset({FUNCTION, "aws:lambda/permission:Permission"})
@@ -29,6 +30,32 @@ _START_SECONDS = 10.0
 
 class FunctionError(Exception):
     """The function did not start, died, or answered with nothing that can be understood."""
+
+
+async def start(run: LocalRun) -> None:
+    """Start every function of the program. Raises `FunctionError`."""
+    variables = run.aws_variables() | run.variables
+    for resource in run.graph.of_type(FUNCTION):
+        function = Function(resource, variables, run.logs / f"{resource.name}.log", run.addresses)
+        run.functions[function.name] = function
+        run.stop.push_async_callback(function.stop)
+    await asyncio.gather(*(function.start() for function in run.functions.values()))
+
+
+def routes_documents(graph: Graph) -> list[Routes]:
+    """Return the routes documents of the functions' bundles, each with the values of the function's own environment."""
+    found = (_routes(resource) for resource in graph.of_type(FUNCTION))
+    return [routes for routes in found if routes is not None]
+
+
+def _routes(function: Resource) -> Routes | None:
+    path = Path(function.inputs["code"]["path"]) / ROUTES_FILE
+    return load(path, _variables(function.state)) if path.exists() else None
+
+
+def _variables(state: Mapping[str, Any]) -> dict[str, str]:
+    environment: dict[str, Any] = state.get("environment") or {}
+    return environment.get("variables") or {}
 
 
 class Function:
@@ -43,7 +70,9 @@ class Function:
         self.name = str(resource.state["name"])
         self.arn = str(resource.state["arn"])
         self.timeout = float(resource.state.get("timeout") or 3)
+        self._resource = resource
         self._inputs = resource.state
+        self._program_variables = _variables(resource.state)
         self.root = Path(resource.inputs["code"]["path"])
         self._environment = environment
         self._addresses: Mapping[str, str] = {} if addresses is None else addresses
@@ -56,13 +85,12 @@ class Function:
     @property
     def streams(self) -> bool:
         """Whether it answers invocations with a stream, as the Web Adapter does in that mode."""
-        return self._variables().get("AWS_LWA_INVOKE_MODE") == "response_stream"
+        return self._program_variables.get("AWS_LWA_INVOKE_MODE") == "response_stream"
 
     @property
     def routes(self) -> Routes | None:
-        """The routes document of its bundle, with the values of its own environment; None where there is none."""
-        path = self.root / ROUTES_FILE
-        return load(path, self._variables()) if path.exists() else None
+        """The routes document of its bundle; None where there is none."""
+        return _routes(self._resource)
 
     async def start(self) -> None:
         """Start the process where it does not run, and wait until it listens. Raises `FunctionError`."""
@@ -151,8 +179,8 @@ class Function:
         logs: dict[str, Any] = self._inputs.get("loggingConfig") or {}
         return {
             **self._environment,
-            **self._variables(),
-            **{name: address for name, address in self._addresses.items() if name in self._variables()},
+            **self._program_variables,
+            **{name: address for name, address in self._addresses.items() if name in self._program_variables},
             environment.PORT: str(self._port),
             "AWS_LAMBDA_FUNCTION_NAME": self.name,
             "AWS_LAMBDA_FUNCTION_VERSION": str(self._inputs.get("version") or "$LATEST"),
@@ -168,10 +196,6 @@ class Function:
             "TZ": ":UTC",
             "LANG": "en_US.UTF-8",
         }
-
-    def _variables(self) -> dict[str, str]:
-        environment: dict[str, Any] = self._inputs.get("environment") or {}
-        return environment.get("variables") or {}
 
     def _lambda_context(self) -> dict[str, Any]:
         return {

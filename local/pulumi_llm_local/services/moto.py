@@ -13,6 +13,8 @@ from typing import Any
 import aiohttp
 
 from pulumi_llm_local.program.graph import Graph
+from pulumi_llm_local.services.lambda_function import routes_documents
+from pulumi_llm_local.services.local_run import LocalRun
 from pulumi_llm_local.services.process import free_port, spawn, stop_process
 
 TABLE = "aws:dynamodb/table:Table"
@@ -27,6 +29,20 @@ ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_
 
 class MotoError(Exception):
     """moto did not start, or refused what the program declares."""
+
+
+async def start(run: LocalRun) -> None:
+    """Start moto while the program is evaluated, and make what the program declares and names. Raises `MotoError`."""
+    moto = Moto(run.logs / "moto.log", run.environment)
+    run.stop.push_async_callback(moto.stop)
+    started = asyncio.ensure_future(moto.start())  # it takes as long as the program, so both at once
+    run.stop.callback(started.cancel)
+    graph = await run.loading
+    await started
+    await moto.fill(graph)
+    arns = [endpoint.secret_arn for routes in routes_documents(graph) for endpoint in routes.endpoints if endpoint.secret_arn]
+    await moto.add_secrets(graph.region, {arn: run.provider_keys[arn] for arn in arns})
+    run.variables |= dict.fromkeys(ENDPOINTS, moto.url)
 
 
 class Moto:

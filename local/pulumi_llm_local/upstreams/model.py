@@ -3,6 +3,7 @@
 Each provider's stand-in translates its own protocol into these words and back.
 """
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -91,6 +92,31 @@ class GenerationRequest:
     tools: tuple[Tool, ...] = ()
     tool_choice: Literal["auto", "any", "tool"] = "auto"
     tool_name: str = ""
+
+    @property
+    def given(self) -> list[str]:
+        """The names of the parameters that the request has."""
+        names = ("system", "tools", "max_tokens", "temperature", "top_p", "stop")
+        return [name for name in names if getattr(self, name) not in (None, ())]
+
+    @property
+    def refused(self) -> list[str]:
+        """The given parameters that the model does not accept."""
+        return [name for name in self.given if name not in self.traits.accepts]
+
+    @property
+    def excluding(self) -> list[str]:
+        """The given parameters of which the model takes only one, if there are several."""
+        both = sorted(self.traits.exclusive & set(self.given))
+        return both if len(both) > 1 else []
+
+
+def tool_input(text: str) -> Any:
+    """Return the input of a tool call that a model wrote. It is {} if the text is no JSON: cut short, or empty."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {}
 
 
 # An answer, as a model gives it piece by piece.

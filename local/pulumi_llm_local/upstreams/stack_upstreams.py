@@ -11,6 +11,8 @@ from llm_gateway.providers.anthropic.protocol import ANTHROPIC
 from llm_gateway.providers.openai.protocol import OPENAI_COMPATIBLE
 from llm_gateway.routes import BEDROCK, Endpoint, Routes, Target
 from pulumi_llm.models.catalogue import ModelError, find
+from pulumi_llm_local.services.lambda_function import routes_documents
+from pulumi_llm_local.services.local_run import LocalError, LocalRun
 from pulumi_llm_local.services.signature import Credentials
 from pulumi_llm_local.upstreams.anthropic import app as anthropic
 from pulumi_llm_local.upstreams.bedrock import app as bedrock
@@ -18,6 +20,41 @@ from pulumi_llm_local.upstreams.fault import Fault
 from pulumi_llm_local.upstreams.model import LanguageModel, ModelTraits
 from pulumi_llm_local.upstreams.openai import app as openai
 from pulumi_llm_local.upstreams.openai.wire import Flavour
+
+# No resource of the program is a provider.
+PLAYED = IMPLIED = frozenset[str]()
+
+
+async def start(run: LocalRun) -> None:
+    """Play every provider that the stack calls. Raises `LocalError`."""
+    graph, options = run.graph, run.options
+    upstreams = StackUpstreams.of(routes_documents(graph))
+    for fault in options.faults:  # one of an upstream that the stack does not call would do nothing
+        if fault.upstream and fault.upstream not in upstreams.names:
+            calls = ", ".join(upstreams.names)
+            raise LocalError(f"--fault: the stack calls no upstream {fault.upstream!r}; it calls {calls}")
+    if options.aws_bedrock:
+        run.variables |= _own_credentials()
+    else:
+        url = await run.serve(upstreams.bedrock(graph.region, run.key, options.model, options.faults))
+        run.variables["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"] = url
+        run.bedrock |= {**run.aws_variables(), "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": url}
+    for endpoint in upstreams.endpoints.values():
+        key = run.provider_keys[endpoint.secret_arn] if endpoint.secret_arn else None
+        app = upstreams.endpoint(endpoint, key, options.model, options.faults)
+        run.addresses[endpoint.base_url_variable] = await run.serve(app)
+
+
+def _own_credentials() -> dict[str, str]:
+    """The user's AWS credentials, as every AWS tool finds them. Raises `LocalError` where there are none."""
+    import botocore.session
+
+    found = botocore.session.get_session().get_credentials()
+    if found is None:
+        raise LocalError("--bedrock aws needs AWS credentials, and none are configured here (aws configure, or AWS_PROFILE)")
+    frozen = found.get_frozen_credentials()
+    token = {"AWS_SESSION_TOKEN": frozen.token} if frozen.token else {}
+    return {"AWS_ACCESS_KEY_ID": frozen.access_key, "AWS_SECRET_ACCESS_KEY": frozen.secret_key, **token}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The whole stack on loopback, through the command: what a newcomer sees, good and bad."""
 
 import asyncio
+import gzip
 import json
 import os
 import re
@@ -149,6 +150,11 @@ BAD = [
     ("unknown model", "POST", "/chat", {}, b'{"message": "x", "model": "gpt-9"}', 404, "model_not_found"),
     ("unknown route", "POST", "/nothing", {}, b"{}", 404, "unknown_route"),
     ("wrong method", "GET", "/chat", {}, b"", 404, "unknown_route"),
+    ("nested deeply", "POST", "/chat", {}, b'{"message": ' + b"[" * 3_000 + b"]" * 3_000 + b"}", 400, "invalid_json"),
+    ("not compressed", "POST", "/chat", {"content-encoding": "gzip"}, b'{"message": "x"}', 415, "unsupported_media_type"),
+    ("half of it", "POST", "/chat", {"content-encoding": "gzip"}, gzip.compress(b"{}")[:-9], 415, "unsupported_media_type"),
+    ("a coding", "POST", "/chat", {"content-encoding": "br"}, b'{"message": "x"}', 415, "unsupported_media_type"),
+    ("compressed", "POST", "/chat", {"content-encoding": "gzip"}, gzip.compress(b"{}"), 400, "invalid_value"),
     ("5 MB", "POST", "/chat", {}, b'{"message": "' + b"x" * 5_000_000 + b'"}', 413, "request_too_large"),
     ("10 MB", "POST", "/chat", {}, b'{"message": "' + b"x" * 10_485_760 + b'"}', 413, "request_too_large"),
 ]

@@ -19,6 +19,9 @@ from llm_gateway.request import Message
 # https://docs.anthropic.com/en/api/versioning
 _VERSION = "2023-06-01"
 
+# The names of the sampling parameters.
+_SAMPLING = {"max_tokens": "max_tokens", "temperature": "temperature", "top_p": "top_p", "stop": "stop_sequences"}
+
 _STOP_REASONS: dict[str, StopReason] = {
     "end_turn": "end_turn",
     "max_tokens": "max_tokens",
@@ -67,20 +70,13 @@ class Anthropic:
 
 
 def _body(call: ModelCall) -> dict[str, Any]:
-    sampling = call.sampling
     body: dict[str, Any] = {
         "model": call.target.model,
-        "max_tokens": sampling.max_tokens,
         "messages": exchange.alternating_turns(call.messages, _content_blocks),
+        **call.sampling.named(_SAMPLING),
     }
     if call.system:
         body["system"] = call.system
-    if sampling.temperature is not None:
-        body["temperature"] = sampling.temperature
-    if sampling.top_p is not None:
-        body["top_p"] = sampling.top_p
-    if sampling.stop:
-        body["stop_sequences"] = sampling.stop
     if tools := (*call.tools, *exchange.undeclared_tools(call)):
         body["tools"] = [
             {

@@ -17,6 +17,9 @@ from llm_gateway.providers import exchange
 from llm_gateway.providers.bedrock.errors import refusal, stream_exception
 from llm_gateway.request import Message, Tool
 
+# The names of the sampling parameters.
+_SAMPLING = {"max_tokens": "maxTokens", "temperature": "temperature", "top_p": "topP", "stop": "stopSequences"}
+
 _STOP_REASONS: dict[str, StopReason] = {
     "end_turn": "end_turn",
     "tool_use": "tool_use",
@@ -67,17 +70,9 @@ class Converse:
 
 
 def _body(call: ModelCall) -> dict[str, Any]:
-    sampling = call.sampling
-    inference: dict[str, Any] = {"maxTokens": sampling.max_tokens}
-    if sampling.temperature is not None:
-        inference["temperature"] = sampling.temperature
-    if sampling.top_p is not None:
-        inference["topP"] = sampling.top_p
-    if sampling.stop:
-        inference["stopSequences"] = list(sampling.stop)
     body: dict[str, Any] = {
         "messages": exchange.alternating_turns(call.messages, _content_blocks),
-        "inferenceConfig": inference,
+        "inferenceConfig": call.sampling.named(_SAMPLING),
     }
     if call.system:
         body["system"] = [{"text": call.system}]

@@ -16,6 +16,9 @@ from llm_gateway.events import Delta, Done, Event, Reasoning, StopReason, ToolCa
 from llm_gateway.providers import exchange
 from llm_gateway.request import Message, Tool
 
+# The sampling parameters besides the limit of the answer. OpenAI's names are ours.
+_SAMPLING = {name: name for name in ("temperature", "top_p", "stop", "reasoning_effort")}
+
 _STOP_REASONS: dict[str, StopReason] = {
     "stop": "end_turn",
     "length": "max_tokens",
@@ -32,20 +35,8 @@ _encode = msgspec.json.Encoder().encode
 
 def body(call: ModelCall) -> dict[str, Any]:
     """Return the request's JSON, without the fields for streaming."""
-    sampling = call.sampling
-    request: dict[str, Any] = {
-        "model": call.target.model,
-        "messages": _messages(call),
-        call.target.max_tokens_name: sampling.max_tokens,
-    }
-    if sampling.temperature is not None:
-        request["temperature"] = sampling.temperature
-    if sampling.top_p is not None:
-        request["top_p"] = sampling.top_p
-    if sampling.stop:
-        request["stop"] = sampling.stop
-    if sampling.reasoning_effort is not None:
-        request["reasoning_effort"] = sampling.reasoning_effort
+    names = {**_SAMPLING, "max_tokens": call.target.max_tokens_name}
+    request: dict[str, Any] = {"model": call.target.model, "messages": _messages(call), **call.sampling.named(names)}
     if call.tools:
         request["tools"] = [_tool(tool) for tool in call.tools]
         request["tool_choice"] = _tool_choice(call)

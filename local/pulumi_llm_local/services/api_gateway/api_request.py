@@ -1,6 +1,7 @@
 """A request on its way through API Gateway."""
 
 import time
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -59,13 +60,28 @@ class ApiRequest:
 
 
 async def read_payload(request: web.Request) -> bytes:
-    """Read the whole payload, as API Gateway does before anything else.
+    """Read the whole payload, as API Gateway does before anything else, and decompress it.
 
-    Raises `GatewayResponse` for one that is too large.
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-make-request-with-compressed-payload.html
+    Raises `GatewayResponse` for one that is too large, or not compressed as it says.
     """
     body = bytearray()
     async for chunk in request.content.iter_any():
         body += chunk
         if len(body) > MAX_PAYLOAD_BYTES:
             raise GatewayResponse("REQUEST_TOO_LARGE")
-    return bytes(body)
+    coding = request.headers.get("content-encoding", "identity").lower()
+    if coding == "identity":
+        return bytes(body)
+    try:
+        decompressor = zlib.decompressobj(_WINDOW_BITS[coding])
+        plain = decompressor.decompress(body, MAX_PAYLOAD_BYTES)
+    except (KeyError, zlib.error):
+        raise GatewayResponse("UNSUPPORTED_MEDIA_TYPE") from None
+    if not decompressor.eof:
+        raise GatewayResponse("REQUEST_TOO_LARGE" if decompressor.unconsumed_tail else "UNSUPPORTED_MEDIA_TYPE")
+    return plain
+
+
+# The codings that API Gateway supports, as zlib calls them.
+_WINDOW_BITS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}

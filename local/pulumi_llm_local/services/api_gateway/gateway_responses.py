@@ -66,4 +66,5 @@ _DEFAULT_RESPONSES = {
     "REQUEST_TOO_LARGE": (413, "Request Too Long"),
     "THROTTLED": (429, "Too Many Requests"),
     "UNAUTHORIZED": (401, "Unauthorized"),
+    "UNSUPPORTED_MEDIA_TYPE": (415, "Unsupported Media Type"),
 }

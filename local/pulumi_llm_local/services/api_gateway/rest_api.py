@@ -22,6 +22,7 @@ from pulumi_llm_local.services.api_gateway.gateway_responses import GatewayRespo
 from pulumi_llm_local.services.api_gateway.lambda_proxy import MAX_EVENT_BYTES, permitted_function, relay
 from pulumi_llm_local.services.api_gateway.usage_plan import UsagePlans
 from pulumi_llm_local.services.lambda_function import Function, FunctionError
+from pulumi_llm_local.services.local_run import LocalRun, listen
 from pulumi_llm_local.services.signature import Credentials
 
 REST_API = "aws:apigateway/restApi:RestApi"
@@ -51,6 +52,14 @@ IMPLIED = frozenset(
         "aws:apigateway/methodResponse:MethodResponse",
     }
 )
+
+
+async def start(run: LocalRun) -> None:
+    """Make every REST API with its socket. They answer when all of them are there, for the page shows them all."""
+    for resource in run.graph.of_type(REST_API):
+        listener = listen(0) if run.apis else run.listener
+        run.stop.callback(listener.close)
+        run.apis.append((RestApi(run.graph, resource, run.functions, run.key), listener))
 
 
 class RestApi:
@@ -186,7 +195,7 @@ class RestApi:
         schema = json.loads(model.state["schema"])
         try:
             value = json.loads(call.body)
-        except ValueError:
+        except (ValueError, RecursionError):  # no JSON, or nested too deeply
             raise GatewayResponse("BAD_REQUEST_BODY") from None
         if schema.get("type") == "object" and not isinstance(value, dict):
             raise GatewayResponse("BAD_REQUEST_BODY")
@@ -220,7 +229,7 @@ class RestApi:
                 answer = await function.request(
                     call.request.method,
                     target,
-                    list(call.request.headers.items()),
+                    [item for item in call.request.headers.items() if item[0].lower() != "content-encoding"],
                     call.body,
                     call.context(authorized),
                 )

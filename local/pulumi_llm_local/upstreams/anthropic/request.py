@@ -26,7 +26,8 @@ from pulumi_llm_local.upstreams.model import (
     ToolUseBlock,
 )
 
-# The form of a request. Anthropic's own API checks it with pydantic as well, so the errors are in its words.
+# The form of a request. Anthropic's own API checks it with pydantic as well, so the errors are in its words. The types of
+# Anthropic's SDK are TypedDicts without any bound, and the SDK is no dependency of the local run.
 
 
 class _Form(BaseModel):
@@ -313,12 +314,10 @@ def _check_tools(given: MessagesParameters, tools: Sequence[Tool]) -> None:
 
 
 def _check_traits(request: GenerationRequest) -> None:
-    given = {"temperature": request.temperature, "top_p": request.top_p}
-    names = [name for name, value in given.items() if value is not None]
-    for name in names:
-        if name not in request.traits.accepts:
+    for name in request.refused:
+        if name in ("temperature", "top_p"):
             raise invalid_request(f"`{name}` is not supported for this model.")
-    if len(request.traits.exclusive & set(names)) > 1:
+    if request.excluding:
         raise invalid_request("`temperature` and `top_p` cannot both be specified for this model. Please use only one.")
-    if request.tools and "tools" not in request.traits.accepts:
+    if "tools" in request.refused:
         raise invalid_request(f"'{request.model_id}' does not support tool use")

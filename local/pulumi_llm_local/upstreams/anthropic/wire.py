@@ -6,7 +6,6 @@ https://docs.anthropic.com/en/api/messages and https://docs.anthropic.com/en/doc
 import json
 import uuid
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from pulumi_llm_local.upstreams.model import (
     Finish,
@@ -18,6 +17,7 @@ from pulumi_llm_local.upstreams.model import (
     TextDelta,
     ToolUseDelta,
     ToolUseStart,
+    tool_input,
 )
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
@@ -148,12 +148,5 @@ def render_complete(events: Iterable[Json]) -> Json:
             case _:
                 pass
     for index, text in inputs.items():
-        blocks[index]["input"] = _tool_input(text)
+        blocks[index]["input"] = tool_input(text)
     return {**message, "content": blocks}
-
-
-def _tool_input(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:  # max_tokens cut the input short, or the tool takes no input
-        return {}

@@ -282,32 +282,24 @@ def _check_conversation(messages: Sequence[Message], tools: Sequence[Tool]) -> N
 
 
 def _check_traits(request: GenerationRequest) -> None:
-    traits = request.traits
-    if request.system and "system" not in traits.accepts:
+    for name in request.refused:
+        match name:
+            case "system":
+                raise validation_error(
+                    "This model doesn't support system messages. Try again without a system message or use a model that "
+                    "supports system messages."
+                )
+            case "tools":
+                raise validation_error("This model doesn't support tool use.")
+            case _:
+                field = _FIELDS[name]
+                raise validation_error(f"This model doesn't support the {field} field. Remove {field} and try again.")
+    if request.excluding:
+        both = " and ".join(f"`{name}`" for name in request.excluding)
         raise validation_error(
-            "This model doesn't support system messages. Try again without a system message or use a model that supports "
-            "system messages."
+            f"The model returned the following errors: {both} cannot both be specified for this model. Please use only one."
         )
-    if request.tools and "tools" not in traits.accepts:
-        raise validation_error("This model doesn't support tool use.")
-    given = {
-        "max_tokens": request.max_tokens,
-        "temperature": request.temperature,
-        "top_p": request.top_p,
-        "stop": request.stop or None,
-    }
-    given = {name: value for name, value in given.items() if value is not None}
-    for name in given:
-        if name not in traits.accepts:
-            field = _FIELDS[name]
-            raise validation_error(f"This model doesn't support the {field} field. Remove {field} and try again.")
-    both = sorted(traits.exclusive & set(given))
-    if len(both) > 1:
-        raise validation_error(
-            f"The model returned the following errors: {' and '.join(f'`{name}`' for name in both)} cannot both be specified "
-            "for this model. Please use only one."
-        )
-    bound = traits.max_output_tokens
+    bound = request.traits.max_output_tokens
     if request.max_tokens is not None and request.max_tokens > bound:
         raise validation_error(
             f"The maximum tokens you requested exceeds the model limit of {bound}. Try again with a maximum tokens value that "

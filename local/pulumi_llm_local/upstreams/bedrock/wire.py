@@ -8,7 +8,7 @@ import json
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pulumi_llm_local.upstreams.bedrock.errors import BedrockError
 from pulumi_llm_local.upstreams.model import (
@@ -20,6 +20,7 @@ from pulumi_llm_local.upstreams.model import (
     TextDelta,
     ToolUseDelta,
     ToolUseStart,
+    tool_input,
 )
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
@@ -163,7 +164,7 @@ def render_complete(events: Iterable[Event]) -> Json:
             answer.update(payload)
     for block in blocks.values():
         if "toolUse" in block:
-            block["toolUse"]["input"] = _tool_input(block["toolUse"]["input"])
+            block["toolUse"]["input"] = tool_input(block["toolUse"]["input"])
     return {"output": {"message": {"role": "assistant", "content": list(blocks.values())}}, **answer}
 
 
@@ -176,10 +177,3 @@ def _extend(block: Json, delta: Json) -> None:
         reasoning = block.setdefault("reasoningContent", {"reasoningText": {"text": ""}})["reasoningText"]
         for key, text in delta["reasoningContent"].items():
             reasoning[key] = reasoning.get(key, "") + text
-
-
-def _tool_input(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:  # maxTokens cut the input short, or the tool takes no input
-        return {}

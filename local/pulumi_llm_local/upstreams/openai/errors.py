@@ -31,6 +31,10 @@ class ChatRefusal:
         return {"object": "error", **document["error"]} if flavour == "vllm-old" else document
 
 
+def _invalid(status: int, message: str, code: str | None = None, param: str | None = None) -> ChatRefusal:
+    return ChatRefusal(status, message, "invalid_request_error", param, code)
+
+
 class ChatRefused(Exception):
     def __init__(self, refusal: ChatRefusal) -> None:
         super().__init__(refusal.message)
@@ -61,12 +65,12 @@ def of_fault(fault: FaultKind | None, flavour: Flavour, request: GenerationReque
 def of_request(error: InvalidChat, flavour: Flavour) -> ChatRefusal:
     match flavour:
         case "openai":
-            return ChatRefusal(400, error.message, "invalid_request_error", error.param, error.code)
+            return _invalid(400, error.message, error.code, error.param)
         case "deepseek" if error.form:
             message = f"Failed to deserialize the JSON body into the target type: {error.message}"
-            return ChatRefusal(422, message, "invalid_request_error", None, "invalid_request_error")
+            return _invalid(422, message, "invalid_request_error")
         case "deepseek":
-            return ChatRefusal(400, error.message, "invalid_request_error", None, "invalid_request_error")
+            return _invalid(400, error.message, "invalid_request_error")
         case "vllm" | "vllm-old":
             return ChatRefusal(400, error.message, "BadRequestError", error.param if flavour == "vllm" else None)
 
@@ -106,10 +110,10 @@ def unauthorized(flavour: Flavour, key: str) -> ChatRefusal:
                 "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth "
                 "(i.e. Authorization: Bearer YOUR_KEY)."
             )
-            return ChatRefusal(401, message, "invalid_request_error")
+            return _invalid(401, message)
         case "openai":
             message = f"Incorrect API key provided: {shown}. You can find your API key at https://platform.openai.com/account/api-keys."
-            return ChatRefusal(401, message, "invalid_request_error", None, "invalid_api_key")
+            return _invalid(401, message, "invalid_api_key")
         case "deepseek":
             message = f"Authentication Fails, Your api key: {shown} is invalid"
             return ChatRefusal(401, message, "authentication_error", None, "invalid_request_error")
@@ -126,9 +130,9 @@ def unknown_model(flavour: Flavour, model: str) -> ChatRefusal:
     match flavour:
         case "openai":
             message = f"The model `{model}` does not exist or you do not have access to it."
-            return ChatRefusal(404, message, "invalid_request_error", None, "model_not_found")
+            return _invalid(404, message, "model_not_found")
         case "deepseek":
-            return ChatRefusal(400, "Model Not Exist", "invalid_request_error", None, "invalid_request_error")
+            return _invalid(400, "Model Not Exist", "invalid_request_error")
         case "vllm" | "vllm-old":
             return ChatRefusal(
                 404, f"The model `{model}` does not exist.", "NotFoundError", "model" if flavour == "vllm" else None
@@ -142,7 +146,7 @@ def too_long(flavour: Flavour, request: GenerationRequest) -> ChatRefusal:
             f"This model's maximum context length is {limit} tokens. However, your messages resulted in {messages} tokens. "
             "Please reduce the length of the messages."
         )
-        return ChatRefusal(400, message, "invalid_request_error", "messages", "context_length_exceeded")
+        return _invalid(400, message, "context_length_exceeded", "messages")
     completion = request.max_tokens or 0
     message = (
         f"This model's maximum context length is {limit} tokens. However, you requested {messages + completion} tokens "
@@ -194,5 +198,5 @@ _FILTERED: dict[Flavour, ChatRefusal] = {
         None,
         "content_policy_violation",
     ),
-    "deepseek": ChatRefusal(400, "Content Exists Risk", "invalid_request_error", None, "invalid_request_error"),
+    "deepseek": _invalid(400, "Content Exists Risk", "invalid_request_error"),
 }

@@ -22,6 +22,7 @@ from pulumi_llm_local.upstreams.model import (
     Tool,
     ToolResultBlock,
     ToolUseBlock,
+    tool_input,
 )
 
 # The form of a request. The openai package has it as TypedDicts, without any bound; it is no dependency of the local run.
@@ -241,29 +242,24 @@ def _invalid(errors: ValidationError) -> InvalidChat:
         case "too_short":
             message = "empty array. Expected an array with minimum length 1, but got an empty array instead."
             return InvalidChat(f"Invalid '{param}': {message}", param, "empty_array")
-        case _ if kind in _EXPECTED:
-            message = f"expected {_EXPECTED[kind]}, but got {_TYPES.get(type(value).__name__, 'null')} instead."
+        case _ if kind.removesuffix("_type") in _TYPES:
+            found = _TYPES.get(type(value).__name__, "null")
+            message = f"expected {_TYPES[kind.removesuffix('_type')]}, but got {found} instead."
             return InvalidChat(f"Invalid type for '{param}': {message}", param, "invalid_type", form=True)
         case _:
             return InvalidChat(f"Invalid '{param}': {error['msg']}.", param, "invalid_value", form=True)
 
 
-_EXPECTED = {
-    "bool_type": "a boolean",
-    "dict_type": "an object",
-    "float_type": "a decimal",
-    "int_type": "an integer",
-    "list_type": "an array",
-    "model_type": "an object",
-    "string_type": "a string",
-}
+# The types as pydantic and Python name them, in OpenAI's words.
 _TYPES = {
     "bool": "a boolean",
     "int": "an integer",
     "float": "a decimal",
     "str": "a string",
+    "string": "a string",
     "list": "an array",
     "dict": "an object",
+    "model": "an object",
 }
 
 
@@ -326,10 +322,7 @@ def _read_content(message: ChatMessage, texts: Sequence[str], index: int) -> tup
 
 def _arguments(text: Any) -> Json:
     """Read the arguments that a model wrote, which may not be JSON."""
-    try:
-        arguments = json.loads(text)
-    except (ValueError, TypeError):
-        return {}
+    arguments: Any = tool_input(text) if isinstance(text, str) else {}
     return cast(Json, arguments) if isinstance(arguments, dict) else {}
 
 
@@ -378,23 +371,16 @@ def _read_tool_choice(choice: Any, tools: Sequence[Tool]) -> tuple[str, str]:
 
 
 def _check_traits(request: GenerationRequest, rules: ChatRules) -> None:
-    traits = request.traits
-    given = {
-        "max_tokens": request.max_tokens,
-        "temperature": request.temperature,
-        "top_p": request.top_p,
-        "stop": request.stop or None,
-        "tools": request.tools or None,
-    }
-    for name, value in given.items():
-        if value is not None and name not in traits.accepts:
+    for name in request.refused:
+        if name != "system":
             field = rules.limits[0] if name == "max_tokens" else name
             message = f"Unsupported parameter: '{field}' is not supported with this model."
             raise InvalidChat(message, field, "unsupported_parameter")
-    if request.max_tokens is not None and request.max_tokens > traits.max_output_tokens:
+    most = request.traits.max_output_tokens
+    if request.max_tokens is not None and request.max_tokens > most:
         raise InvalidChat(
-            f"max_tokens is too large: {request.max_tokens}. This model supports at most {traits.max_output_tokens} completion "
-            f"tokens, whereas you provided {request.max_tokens}.",
+            f"max_tokens is too large: {request.max_tokens}. This model supports at most {most} completion tokens, whereas you "
+            f"provided {request.max_tokens}.",
             rules.limits[0],
             "invalid_value",
         )

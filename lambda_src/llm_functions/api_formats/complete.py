@@ -1,0 +1,50 @@
+"""A complete answer, collected from its events."""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from llm_gateway.events import Delta, Done, Event, Reasoning, Start, StopReason, ToolCall, ToolCallDelta, Usage
+
+
+class CollectedCall(msgspec.Struct):
+    """A tool call; `arguments` is the JSON text of an object."""
+
+    id: str
+    name: str
+    arguments: str = ""
+
+
+class CompleteAnswer(msgspec.Struct):
+    """What all events of an answer say together."""
+
+    start: Start
+    text: str
+    reasoning: str
+    calls: list[CollectedCall]
+    usage: Usage
+    stop_reason: StopReason
+
+
+async def collect(batches: AsyncIterator[list[Event]]) -> CompleteAnswer:
+    """Return the complete answer. Raises the `GatewayError` that the events raise."""
+    text: list[str] = []
+    reasoning: list[str] = []
+    calls: list[CollectedCall] = []
+    found: dict[type, Event] = {}  # the events that come once
+    async for batch in batches:
+        for event in batch:
+            match event:
+                case Delta(text=part):
+                    text.append(part)
+                case Reasoning(text=part):
+                    reasoning.append(part)
+                case ToolCall(id=identifier, name=name):
+                    calls.append(CollectedCall(identifier, name))
+                case ToolCallDelta(index=index, arguments=part):
+                    calls[index].arguments += part
+                case _:
+                    found[type(event)] = event
+    start, usage, done = found[Start], found[Usage], found[Done]
+    assert isinstance(start, Start) and isinstance(usage, Usage) and isinstance(done, Done)  # an answer has each of them
+    return CompleteAnswer(start, "".join(text), "".join(reasoning), calls, usage, done.stop_reason)

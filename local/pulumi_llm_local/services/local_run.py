@@ -1,0 +1,112 @@
+"""What the services of one local run share: the program's resources, and what each service adds for the others."""
+
+import asyncio
+import contextlib
+import secrets
+import socket
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from pulumi_llm_local.program.graph import Graph
+from pulumi_llm_local.services.signature import Credentials
+from pulumi_llm_local.upstreams.fault import Fault
+from pulumi_llm_local.upstreams.model import LanguageModel
+
+
+class LocalError(Exception):
+    """The stack cannot be run here; the text says why and what would help."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run. `aws_bedrock` calls Amazon Bedrock with the user's own credentials in the stand-in's place."""
+
+    directory: Path
+    stack: str
+    port: int
+    model: LanguageModel
+    aws_bedrock: bool = False
+    faults: Sequence[Fault] = ()
+    config: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass
+class LocalRun:
+    """One run of a stack, while its services start, each by its `start(run)`.
+
+    Attributes:
+        options: How to run.
+        environment: This process's environment variables.
+        logs: The folder of the log files.
+        listener: The socket of the first REST API and the page.
+        loading: The program's resources, when the program has been evaluated.
+        stop: What has to end with the run.
+        key: What every function signs its calls of AWS with.
+        variables: The environment variables that every function gets, besides Lambda's own.
+        addresses: The values that stand in the place of variables of the program.
+        bedrock: The variables by which any AWS SDK calls the local Bedrock.
+        provider_keys: The key that a provider's stand-in asks for, by its secret's ARN. Each is made when it is first read.
+        functions: Each `lambda_function.Function` by its name.
+        apis: Each `rest_api.RestApi` with its socket.
+    """
+
+    options: Options
+    environment: Mapping[str, str]
+    logs: Path
+    listener: socket.socket
+    loading: asyncio.Future[Graph]
+    stop: contextlib.AsyncExitStack
+    key: Credentials = field(default_factory=lambda: Credentials("AKIALOCALSTACK000000", secrets.token_urlsafe(30)))
+    variables: dict[str, str] = field(default_factory=dict[str, str])
+    addresses: dict[str, str] = field(default_factory=dict[str, str])
+    bedrock: dict[str, str] = field(default_factory=dict[str, str])
+    provider_keys: dict[str, str] = field(default_factory=lambda: defaultdict[str, str](_provider_key))
+    functions: dict[str, Any] = field(default_factory=dict[str, Any])
+    apis: list[tuple[Any, socket.socket]] = field(default_factory=list[tuple[Any, socket.socket]])
+
+    @property
+    def graph(self) -> Graph:
+        """The program's resources. A service that starts before they are known awaits `loading`."""
+        return self.loading.result()
+
+    def aws_variables(self) -> dict[str, str]:
+        """What Lambda sets for every function."""
+        return {
+            "AWS_REGION": self.graph.region,
+            "AWS_DEFAULT_REGION": self.graph.region,
+            "AWS_ACCESS_KEY_ID": self.key.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.key.secret_key,
+        }
+
+    async def serve(self, app: web.Application, listener: socket.socket | None = None, **settings: Any) -> str:
+        """Serve `app` while the run lasts, on a free port if no socket is given. Returns its URL."""
+        listener = listener or listen(0)
+        runner = web.AppRunner(app, access_log=None, **settings)
+        await runner.setup()
+        self.stop.push_async_callback(runner.cleanup)
+        await web.SockSite(runner, listener, shutdown_timeout=0.5).start()
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def _provider_key() -> str:
+    return f"local-{secrets.token_urlsafe(24)}"
+
+
+def listen(port: int) -> socket.socket:
+    """Return a socket that listens on `port` of 127.0.0.1; 0: a free one. Raises `LocalError`."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        listener.close()
+        raise LocalError(
+            f"port {port} on 127.0.0.1 cannot be used ({error.strerror}); name another with --port, or 0 for a free one"
+        ) from error
+    listener.listen(1024)
+    return listener
