@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pulumi
 
+from pulumi_llm.base.lazy_modules import load_lazy_modules
 from pulumi_llm.base.settings import Customize, Tags
 
 
@@ -27,6 +28,7 @@ class Component(pulumi.ComponentResource):
         tags: Tags,
         customize: Customize,
     ) -> None:
+        load_lazy_modules(type(self).__module__)
         super().__init__(f"llm:index:{type(self).__name__}", name, {}, opts)
         self._name = name
         self._customize = customize

@@ -126,7 +126,7 @@ class Stack:
         stack = [] if arguments[:2] == ("policy", "analyze") else ["--stack", self.name]  # that judges a file
         return subprocess.Popen(
             [str(self._pulumi), *arguments, *stack, "--cwd", str(project)],
-            env=self._cli_environment(),
+            env=self.cli_environment(),
             text=True,
             stdin=subprocess.DEVNULL,
             process_group=0,
@@ -171,7 +171,7 @@ class Stack:
         file.write_text(yaml.safe_dump({**before, "config": objects}))
         return project
 
-    def _cli_environment(self) -> dict[str, str]:
+    def cli_environment(self) -> dict[str, str]:
         given = self._environment.items()
         own = {key: value for key, value in given if not key.startswith("PULUMI_") or key.startswith("PULUMI_LLM_")}
         at_the_end = {} if self._checkpoints else {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
