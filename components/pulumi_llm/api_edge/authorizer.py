@@ -1,7 +1,7 @@
 """The authorizer that checks API keys or tokens."""
 
 import pulumi
-from pulumi_aws import apigateway, dynamodb
+from pulumi_aws import apigateway, dynamodb, lambda_
 
 from llm_gateway import environment as variables
 from pulumi_llm.api_edge.settings import JwtSettings
@@ -17,7 +17,7 @@ def authorizer(
     api: apigateway.RestApi,
     checks: dynamodb.Table | JwtSettings,
     cache_seconds: int,
-) -> apigateway.Authorizer:
+) -> tuple[apigateway.Authorizer, lambda_.Permission]:
     """Make the authorizer of `api`, which checks API keys by their table, or JSON Web Tokens.
 
     `cache_seconds` is how long API Gateway trusts an answer for the same Authorization header; 0: not at all.
@@ -61,5 +61,4 @@ def authorizer(
         opts=component.child("authorizer"),
     )
     source_arn = pulumi.Output.concat(api.execution_arn, "/authorizers/", made.id)
-    let_api_gateway_invoke(component, "authorizer-permission", published, source_arn)
-    return made
+    return made, let_api_gateway_invoke(component, "authorizer-permission", published, source_arn)

@@ -17,10 +17,11 @@ _Response = tuple[int, str, str, str, float | None]
 def gateway_responses(auth: str) -> dict[str, _Response]:
     """Return the responses by API Gateway's response type, for an API whose callers are authenticated by `auth`.
 
-    The status is 0 for the response types that keep API Gateway's status.
+    The status is 0 for the response types that keep API Gateway's status. The types are the same for every `auth`: a response
+    is deleted after the deployment is made, so the stage would serve one that another `auth` does not have.
     """
     found: dict[str, _Response] = {}
-    for iam in (False, True) if auth == "iam" else (False,):
+    for iam in (False, True) if auth == "iam" else (True, False):  # of two responses of a type, the latter counts
         for response in GATEWAY_RESPONSES:
             if response.iam == iam:
                 kind = response.kind

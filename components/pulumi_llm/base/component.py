@@ -44,8 +44,7 @@ class Component(pulumi.ComponentResource):
         changes = self._customize.get(key, {})
 
         def change(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult:
-            initializer = cast("Callable[..., None]", type(args.resource)._internal_init)  # pyright: ignore
-            known = [name for name in inspect.signature(initializer).parameters if name not in _NO_ARGUMENTS]
+            known = argument_names(type(args.resource))
             for argument in changes:
                 if argument not in known:
                     near = difflib.get_close_matches(argument, known, n=1)
@@ -71,6 +70,12 @@ class Component(pulumi.ComponentResource):
     def finish(self) -> None:
         """Register every output that the class declares."""
         self.register_outputs({name: getattr(self, name) for name in output_names(type(self))})
+
+
+def argument_names(kind: type[pulumi.Resource]) -> list[str]:
+    """The arguments that the class of an AWS resource takes."""
+    initializer = cast("Callable[..., None]", kind._internal_init)  # pyright: ignore
+    return [name for name in inspect.signature(initializer).parameters if name not in _NO_ARGUMENTS]
 
 
 # What a resource's constructor takes besides its arguments.

@@ -102,14 +102,17 @@ def publish(
         name=ALIAS,
         function_name=function.name,
         function_version=function.version,
-        opts=component.child(f"{prefix}alias"),
+        # Its name is given, so the provider would delete it first, and until it is there again nothing could be called.
+        opts=component.child(f"{prefix}alias", delete_before_replace=False),
     )
     return Published(function=function, alias=alias, log_group=logs)
 
 
-def let_api_gateway_invoke(component: Component, key: str, published: Published, source_arn: pulumi.Input[str]) -> None:
+def let_api_gateway_invoke(
+    component: Component, key: str, published: Published, source_arn: pulumi.Input[str]
+) -> lambda_.Permission:
     """Let API Gateway call the function by its alias, for `source_arn` alone."""
-    lambda_.Permission(
+    return lambda_.Permission(
         component.child_name(key),
         action="lambda:InvokeFunction",
         function=published.function.name,

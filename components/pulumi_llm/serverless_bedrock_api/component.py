@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 
 import pulumi
-from pulumi_aws import apigateway, ssm
+from pulumi_aws import apigateway, lambda_, ssm
 
 from llm_gateway.operations import PATHS
 from pulumi_llm.api_edge import keys
 from pulumi_llm.api_edge.authorizer import authorizer as make_authorizer
 from pulumi_llm.api_edge.cors import Cors
+from pulumi_llm.api_edge.gateway_responses import create_gateway_responses
 from pulumi_llm.api_edge.usage_plans import usage_plans
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_invoke
@@ -21,9 +22,11 @@ from pulumi_llm.serverless_bedrock_api.args import (
     ServerlessBedrockApiSettings,
 )
 from pulumi_llm.serverless_bedrock_api.args_types import ServerlessBedrockApiArgs
+from pulumi_llm.serverless_bedrock_api.deployment import deploy
 from pulumi_llm.serverless_bedrock_api.domain import create_domain
 from pulumi_llm.serverless_bedrock_api.function import create_function
-from pulumi_llm.serverless_bedrock_api.rest_api import DEPLOYED_CHILDREN, deploy
+from pulumi_llm.serverless_bedrock_api.rest_api import CHILDREN as ROUTES
+from pulumi_llm.serverless_bedrock_api.rest_api import Backend, create_routes
 from pulumi_llm.serverless_bedrock_api.stage import STAGE, create_stage
 
 
@@ -54,7 +57,8 @@ class ServerlessBedrockApi(Component):
         "authorizer-permission",
         "authorizer",
         "api",
-        *DEPLOYED_CHILDREN,
+        *ROUTES,
+        "gateway-response",
         "deployment",
         "access-logs",
         "stage",
@@ -107,7 +111,7 @@ class ServerlessBedrockApi(Component):
             opts=self.child("api"),
         )
         api_keys: dict[str, apigateway.ApiKey] = {}
-        authorizer = None
+        authorizer, permissions = None, [self._let_call(api, function)]
         if settings.auth == "api_key":
             table = keys.keys_table(
                 self,
@@ -116,14 +120,16 @@ class ServerlessBedrockApi(Component):
                 burst_limit=stage_throttle.burst_limit,
             )
             api_keys = keys.api_keys(self, settings.keys, table)
-            authorizer = make_authorizer(self, self._shared, api, table, settings.authorizer_cache_seconds)
+            authorizer, permission = make_authorizer(self, self._shared, api, table, settings.authorizer_cache_seconds)
+            permissions.append(permission)
         elif settings.jwt is not None:
-            authorizer = make_authorizer(self, self._shared, api, settings.jwt, settings.authorizer_cache_seconds)
+            authorizer, permission = make_authorizer(self, self._shared, api, settings.jwt, settings.authorizer_cache_seconds)
+            permissions.append(permission)
         stage = create_stage(
             self,
             self._shared,
             api,
-            self._routes(api, function, authorizer),
+            deploy(self, api, self._parts(api, function, authorizer), ready=permissions),
             throttle=stage_throttle,
             access_logs=settings.access_logs,
             access_log_destination_arn=settings.access_log_destination_arn,
@@ -159,10 +165,14 @@ class ServerlessBedrockApi(Component):
                 instead = f"; consider {used.model.replaced_by!r}" if used.model.replaced_by else ""
                 pulumi.log.warn(f"{used.model_id} is legacy: Bedrock has closed it to new customers{instead}", resource=self)
 
-    def _routes(
+    def _let_call(self, api: apigateway.RestApi, function: Published) -> lambda_.Permission:
+        return let_api_gateway_invoke(self, "permission", function, pulumi.Output.concat(api.execution_arn, f"/{STAGE}/*"))
+
+    def _parts(
         self, api: apigateway.RestApi, function: Published, authorizer: apigateway.Authorizer | None
-    ) -> apigateway.Deployment:
-        let_api_gateway_invoke(self, "permission", function, pulumi.Output.concat(api.execution_arn, f"/{STAGE}/*"))
+    ) -> list[pulumi.Resource]:
+        """All that a deployment of the API freezes. What is not in the list does not reach the stage when it changes."""
+        settings = self._settings
         # An alias has no such output; AWS documents the form:
         # https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-mode-lambda.html
         uri = pulumi.Output.concat(
@@ -170,15 +180,11 @@ class ServerlessBedrockApi(Component):
             function.alias.arn,
             "/response-streaming-invocations",
         )
-        return deploy(
-            self,
-            api,
-            uri,
-            self._settings.auth,
-            authorizer,
-            timeout_seconds=self._settings.timeout_seconds + INTEGRATION_MARGIN_SECONDS,
-            cors=Cors(self._settings.cors_allow_origin),
-        )
+        cors = Cors(settings.cors_allow_origin)
+        backend = Backend(uri, settings.timeout_seconds + INTEGRATION_MARGIN_SECONDS, settings.auth, authorizer, cors)
+        parts = create_routes(self, api, backend)
+        parts += create_gateway_responses(self, api, settings.auth, cors)
+        return [authorizer, *parts] if authorizer else parts
 
     def _parameters(self) -> None:
         """What other stacks need, as SSM parameters."""

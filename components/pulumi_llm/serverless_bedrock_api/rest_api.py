@@ -1,22 +1,20 @@
-"""The routes of the REST API: a streaming method for each operation, preflight answers, and the edge's error responses."""
+"""The routes of the REST API: a streaming method for each operation, and preflight answers."""
 
-import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pulumi
 from pulumi_aws import apigateway
 
 from llm_gateway.operations import OPERATIONS, Operation
 from pulumi_llm.api_edge.cors import Cors
-from pulumi_llm.api_edge.gateway_responses import create_gateway_responses, gateway_responses
 from pulumi_llm.base.component import Component
 
 # The wildcard does not cover Authorization. https://fetch.spec.whatwg.org/#cors-non-wildcard-request-header-name
 _CORS_HEADERS = "authorization,*"
 
-# The children whose arguments a deployment is a snapshot of.
-DEPLOYED_CHILDREN = (
+CHILDREN = (
     "validator",
     "body-model",
     "resource",
@@ -26,55 +24,39 @@ DEPLOYED_CHILDREN = (
     "cors-integration",
     "cors-method-response",
     "cors-response",
-    "gateway-response",
 )
 
 
-def deploy(
-    component: Component,
-    api: apigateway.RestApi,
-    function_uri: pulumi.Output[str],
-    auth: str,
-    authorizer: apigateway.Authorizer | None,
-    *,
-    timeout_seconds: int,
-    cors: Cors,
-) -> apigateway.Deployment:
-    """Make each operation a method of `api`, and deploy it. A change of any part makes a new deployment.
+@dataclass(frozen=True)
+class Backend:
+    """What answers the methods, and who may call them."""
 
-    Args:
-        function_uri: The invocation URI that the methods call.
-        auth: How callers are authenticated.
-        authorizer: The authorizer for `auth`, if it needs one.
-        timeout_seconds: How long a method waits for the function.
-        cors: The origins from which browsers may call.
-    """
-    return _Routes(component, api, function_uri, auth, authorizer, timeout_seconds, cors).deploy()
+    function_uri: pulumi.Output[str]
+    """The invocation URI of the function."""
+    timeout_seconds: int
+    """How long a method waits for the function."""
+    auth: str
+    """How callers are authenticated."""
+    authorizer: apigateway.Authorizer | None
+    """The authorizer for `auth`, if it needs one."""
+    cors: Cors
+    """The origins from which browsers may call."""
+
+
+def create_routes(component: Component, api: apigateway.RestApi, backend: Backend) -> list[pulumi.Resource]:
+    """Make each operation a method of `api`; return all resources that a deployment freezes."""
+    return _Routes(component, api, backend).create()
 
 
 class _Routes:
-    def __init__(
-        self,
-        component: Component,
-        api: apigateway.RestApi,
-        function_uri: pulumi.Output[str],
-        auth: str,
-        authorizer: apigateway.Authorizer | None,
-        timeout_seconds: int,
-        cors: Cors,
-    ) -> None:
+    def __init__(self, component: Component, api: apigateway.RestApi, backend: Backend) -> None:
         self._component = component
         self._api = api
-        self._uri = function_uri
-        self._auth = auth
-        self._authorizer = authorizer
-        self._timeout_seconds = timeout_seconds
-        self._cors = cors
+        self._backend = backend
         self._resources: dict[str, pulumi.Output[str]] = {"": api.root_resource_id}
-        # The resources that the deployment is a snapshot of.
         self._parts: list[pulumi.Resource] = []
 
-    def deploy(self) -> apigateway.Deployment:
+    def create(self) -> list[pulumi.Resource]:
         component = self._component
         validator = apigateway.RequestValidator(
             component.child_name("validator"),
@@ -89,49 +71,35 @@ class _Routes:
             name="JsonObject",
             content_type="application/json",
             schema=json.dumps({"$schema": "http://json-schema.org/draft-04/schema#", "type": "object"}),
-            opts=component.child("body-model"),
+            # AWS deletes no model that a method names, so one that replaces it has to be there first, under another name.
+            opts=component.child("body-model", delete_before_replace=False),
         )
+        self._parts += [validator, body]
         for operation in OPERATIONS:
             self._method(operation, validator, body)
         for path in dict.fromkeys(operation.path for operation in OPERATIONS):
             self._preflight(path, [operation.method for operation in OPERATIONS if operation.path == path])
-        self._parts += create_gateway_responses(component, self._api, self._auth, self._cors)
-        definition = [
-            [[o.id, o.method, o.path, o.authorized, o.has_body] for o in OPERATIONS],
-            [self._auth, self._timeout_seconds, _CORS_HEADERS],
-            gateway_responses(self._auth),
-        ]
-        customized = component.customized(*DEPLOYED_CHILDREN)
-        digest = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
-        return apigateway.Deployment(
-            component.child_name("deployment"),
-            rest_api=self._api.id,
-            triggers={
-                "definition": digest,
-                "integration": self._uri,
-                "origins": self._cors.variable,
-                "customize": pulumi.Output.json_dumps(customized),
-            },
-            opts=component.child("deployment", depends_on=self._parts),
-        )
+        return self._parts
 
     def _resource(self, path: str) -> pulumi.Output[str]:
         """Return the id of the resource of a path. The resource and its parents are made if they do not exist yet."""
         if path not in self._resources:
             parent, _, part = path.rpartition("/")
-            self._resources[path] = apigateway.Resource(
+            made = apigateway.Resource(
                 f"{self._component.child_name('resource')}-{_slug(path)}",
                 rest_api=self._api.id,
                 parent_id=self._resource(parent),
                 path_part=part,
                 opts=self._component.child("resource"),
-            ).id
+            )
+            self._parts.append(made)
+            self._resources[path] = made.id
         return self._resources[path]
 
     def _method(self, operation: Operation, validator: apigateway.RequestValidator, body: apigateway.Model) -> None:
-        component, resource = self._component, self._resource(operation.path)
-        authorizer = self._authorizer if operation.authorized else None
-        authorization = "CUSTOM" if authorizer else "AWS_IAM" if self._auth == "iam" and operation.authorized else "NONE"
+        component, backend, resource = self._component, self._backend, self._resource(operation.path)
+        authorizer = backend.authorizer if operation.authorized else None
+        authorization = "CUSTOM" if authorizer else "AWS_IAM" if backend.auth == "iam" and operation.authorized else "NONE"
         method = apigateway.Method(
             f"{component.child_name('method')}-{_slug(operation.id)}",
             rest_api=self._api.id,
@@ -140,7 +108,7 @@ class _Routes:
             authorization=authorization,
             authorizer_id=authorizer.id if authorizer else None,
             # With api_key_source AUTHORIZER, the usage plan counts the key that the authorizer returns.
-            api_key_required=authorizer is not None and self._auth == "api_key",
+            api_key_required=authorizer is not None and backend.auth == "api_key",
             request_validator_id=validator.id if operation.has_body else None,
             request_models={"application/json": body.name} if operation.has_body else None,
             opts=component.child("method"),
@@ -152,9 +120,9 @@ class _Routes:
             http_method=method.http_method,
             type="AWS_PROXY",
             integration_http_method="POST",
-            uri=self._uri,
+            uri=backend.function_uri,
             response_transfer_mode="STREAM",
-            timeout_milliseconds=self._timeout_seconds * 1000,
+            timeout_milliseconds=backend.timeout_seconds * 1000,
             opts=component.child("integration"),
         )
         self._parts += [method, integration]
@@ -162,7 +130,7 @@ class _Routes:
     def _preflight(self, path: str, methods: Sequence[str]) -> None:
         """Answer a browser's OPTIONS request with API Gateway itself."""
         component, resource = self._component, self._resources[path]
-        headers = self._cors.preflight_headers(
+        headers = self._backend.cors.preflight_headers(
             {
                 "Access-Control-Allow-Methods": ",".join([*methods, "OPTIONS"]),
                 "Access-Control-Allow-Headers": _CORS_HEADERS,
@@ -199,11 +167,12 @@ class _Routes:
             f"{component.child_name('cors-response')}-{_slug(path)}",
             rest_api=self._api.id,
             resource_id=resource,
-            http_method=method.http_method,
+            # Deleting an integration deletes its responses: where one is replaced, the other one is, too.
+            http_method=integration.http_method,
             status_code=method_response.status_code,
             response_parameters=headers.apply(lambda headers: {_header(name): f"'{value}'" for name, value in headers.items()}),
-            response_templates=self._cors.preflight_templates(),
-            opts=component.child("cors-response", depends_on=[integration]),
+            response_templates=self._backend.cors.preflight_templates(),
+            opts=component.child("cors-response"),
         )
         self._parts += [method, integration, method_response, response]
 

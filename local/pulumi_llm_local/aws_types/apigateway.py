@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from string import ascii_letters, digits
 from typing import Any, Final, cast
 
-from pulumi_llm_local.aws_types.aws_type import AWS_DOCS, PROVIDER_DOCS, AwsType, Outputs, ValueRule
+from pulumi_llm_local.aws_types.aws_type import AWS_DOCS, PROVIDER_DOCS, AwsType, Outputs, Relation, ValueRule
 from pulumi_llm_local.aws_types.cloudfront import ZONE as CLOUDFRONT_ZONE
 from pulumi_llm_local.aws_types.draft import CREATED, Draft, drawn
 from pulumi_llm_local.aws_types.values import SECRET, SIGNATURE
@@ -12,6 +12,21 @@ from pulumi_llm_local.aws_types.values import SECRET, SIGNATURE
 _ARN: Final = "arn:{partition}:apigateway:{region}::"
 _API: Final = AWS_DOCS + "apigateway/latest/api/API_"
 _QUOTAS: Final = AWS_DOCS + "apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html"
+
+AUTHORIZER: Final = "aws:apigateway/authorizer:Authorizer"
+DEPLOYMENT: Final = "aws:apigateway/deployment:Deployment"
+GATEWAY_RESPONSE: Final = "aws:apigateway/response:Response"
+INTEGRATION: Final = "aws:apigateway/integration:Integration"
+INTEGRATION_RESPONSE: Final = "aws:apigateway/integrationResponse:IntegrationResponse"
+METHOD: Final = "aws:apigateway/method:Method"
+METHOD_RESPONSE: Final = "aws:apigateway/methodResponse:MethodResponse"
+MODEL: Final = "aws:apigateway/model:Model"
+REQUEST_VALIDATOR: Final = "aws:apigateway/requestValidator:RequestValidator"
+RESOURCE: Final = "aws:apigateway/resource:Resource"
+REST_API: Final = "aws:apigateway/restApi:RestApi"
+STAGE: Final = "aws:apigateway/stage:Stage"
+_METHOD_SETTINGS: Final = "aws:apigateway/methodSettings:MethodSettings"
+_OF_METHOD: Final = {"restApi": "restApi", "resourceId": "resourceId", "httpMethod": "httpMethod"}
 _METHODS: Final = ValueRule(_API + "PutMethod.html", values=("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "ANY"))
 
 
@@ -67,21 +82,34 @@ TYPES: Final[Mapping[str, AwsType]] = {
         # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-key-file-format.html
         unique=("value",),
     ),
-    "aws:apigateway/authorizer:Authorizer": AwsType(
+    AUTHORIZER: AwsType(
         outputs={"id": "{lower6}", "arn": _ARN + "/restapis/{restApi}/authorizers/{id}"},
         replaced_by="restApi",
         rules={"authorizerResultTtlInSeconds": ValueRule(_API + "CreateAuthorizer.html", low=0, high=3600)},
         unique=("restApi", "name"),
+        # https://github.com/hashicorp/terraform-provider-aws/issues/14812
+        blocked_by=(
+            Relation(METHOD, {"authorizerId": "id"}, "ConflictException: Cannot delete authorizer, is referenced in method"),
+        ),
     ),
     "aws:apigateway/basePathMapping:BasePathMapping": AwsType(
         outputs={"id": "{domainName}/{basePath}"},
         replaced_by="domainName",
         rules={"basePath": ValueRule(_API + "CreateBasePathMapping.html", pattern="[A-Za-z0-9$_.+!*'()-]+")},
     ),
-    "aws:apigateway/deployment:Deployment": AwsType(
+    DEPLOYMENT: AwsType(
         outputs={"id": "{lower6}", "createdDate": CREATED},
         # A new deployment is how a changed API gets out; `triggers` is there to force it.
         replaced_by="restApi triggers variables",
+        # https://docs.aws.amazon.com/apigateway/latest/api/API_DeleteDeployment.html; the text:
+        # https://github.com/hashicorp/terraform-provider-aws/issues/19805
+        blocked_by=(
+            Relation(
+                STAGE,
+                {"deployment": "id"},
+                "BadRequestException: Active stages pointing to this deployment must be moved or deleted",
+            ),
+        ),
     ),
     "aws:apigateway/domainName:DomainName": AwsType(
         outputs={
@@ -96,7 +124,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
         replaced_by="certificateBody certificateChain certificatePrivateKey domainName",
         stateful="callers have its address",
     ),
-    "aws:apigateway/integration:Integration": AwsType(
+    INTEGRATION: AwsType(
         outputs={
             "id": "agi-{restApi}-{resourceId}-{httpMethod}",
             "cacheNamespace": "{resourceId}",
@@ -112,26 +140,35 @@ TYPES: Final[Mapping[str, AwsType]] = {
             "timeoutMilliseconds": ValueRule(_QUOTAS, member="timeoutInMillis"),  # its bounds: `_integration`
         },
         rules_by_inputs=_integration,
+        overwrites=True,
+        delete_before_replace=True,
+        contains=(Relation(INTEGRATION_RESPONSE, _OF_METHOD),),
     ),
-    "aws:apigateway/integrationResponse:IntegrationResponse": AwsType(
+    INTEGRATION_RESPONSE: AwsType(
         outputs={"id": "agir-{restApi}-{resourceId}-{httpMethod}-{statusCode}"},
         replaced_by="httpMethod resourceId restApi",
         rules={"httpMethod": _METHODS},
+        overwrites=True,
     ),
-    "aws:apigateway/method:Method": AwsType(
+    METHOD: AwsType(
         outputs={"id": "agm-{restApi}-{resourceId}-{httpMethod}"},
         replaced_by="httpMethod resourceId restApi",
         rules={
             "httpMethod": _METHODS,
             "authorization": ValueRule(_API + "PutMethod.html", values=("NONE", "AWS_IAM", "CUSTOM", "COGNITO_USER_POOLS")),
         },
+        contains=(
+            Relation(INTEGRATION, _OF_METHOD),
+            Relation(INTEGRATION_RESPONSE, _OF_METHOD),
+            Relation(METHOD_RESPONSE, _OF_METHOD),
+        ),
     ),
-    "aws:apigateway/methodResponse:MethodResponse": AwsType(
+    METHOD_RESPONSE: AwsType(
         outputs={"id": "agmr-{restApi}-{resourceId}-{httpMethod}-{statusCode}"},
         replaced_by="httpMethod resourceId restApi",
         rules={"httpMethod": _METHODS},
     ),
-    "aws:apigateway/methodSettings:MethodSettings": AwsType(
+    _METHOD_SETTINGS: AwsType(
         outputs={"id": "{restApi}-{stageName}-{methodPath}"},
         replaced_by="methodPath restApi stageName",
         rules={
@@ -145,27 +182,54 @@ TYPES: Final[Mapping[str, AwsType]] = {
                 values=("FAIL_WITH_403", "SUCCEED_WITH_RESPONSE_HEADER", "SUCCEED_WITHOUT_RESPONSE_HEADER"),
             ),
         },
+        overwrites=True,
     ),
-    "aws:apigateway/model:Model": AwsType(
+    MODEL: AwsType(
         outputs={"id": "{lower6}"},
         replaced_by="contentType name restApi",
         adapt_name=_letters_and_digits,
         rules={"name": ValueRule(_API + "CreateModel.html", pattern="[a-zA-Z0-9]+")},
         unique=("restApi", "name"),
+        # https://github.com/amazon-archives/aws-apigateway-importer/issues/144
+        blocked_by=(
+            Relation(
+                METHOD,
+                {"restApi": "restApi", "requestModels": "name"},
+                "ConflictException: Cannot delete model, is referenced in method request",
+            ),
+            Relation(
+                METHOD_RESPONSE,
+                {"restApi": "restApi", "responseModels": "name"},
+                "ConflictException: Cannot delete model, is referenced in method response",
+            ),
+        ),
     ),
-    "aws:apigateway/requestValidator:RequestValidator": AwsType(outputs={"id": "{lower6}"}, replaced_by="restApi"),
-    "aws:apigateway/resource:Resource": AwsType(
+    REQUEST_VALIDATOR: AwsType(
+        outputs={"id": "{lower6}"},
+        replaced_by="restApi",
+        blocked_by=(
+            Relation(
+                METHOD,
+                {"requestValidatorId": "id"},
+                "ConflictException: Cannot delete request validator, is referenced in method request",
+            ),
+        ),
+    ),
+    RESOURCE: AwsType(
         # `path` is left out: it follows from all the parents, of which the inputs name one by its id.
         outputs={"id": "{lower6}"},
         replaced_by="restApi",
         unique=("restApi", "parentId", "pathPart"),
+        # https://docs.aws.amazon.com/apigateway/latest/api/API_DeleteResource.html
+        contains=(Relation(RESOURCE, {"parentId": "id"}), Relation(METHOD, {"resourceId": "id"})),
     ),
-    "aws:apigateway/response:Response": AwsType(
+    GATEWAY_RESPONSE: AwsType(
         outputs={"id": "aggr-{restApiId}-{responseType}"},
         replaced_by="responseType restApiId",
         api="apigateway PutGatewayResponse",
+        overwrites=True,
     ),
-    "aws:apigateway/restApi:RestApi": AwsType(
+    REST_API: AwsType(
         outputs={
             "id": "{lower10}",
             "arn": _ARN + "/restapis/{id}",
@@ -177,7 +241,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
         replaced_by="",
         stateful="callers have its address",
     ),
-    "aws:apigateway/stage:Stage": AwsType(
+    STAGE: AwsType(
         outputs={
             "id": "ags-{restApi}-{stageName}",
             "arn": _ARN + "/restapis/{restApi}/stages/{stageName}",
@@ -195,6 +259,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
             ),
             "canarySettings.percentTraffic": ValueRule(_API + "CanarySettings.html", low=0, high=100),
         },
+        contains=(Relation(_METHOD_SETTINGS, {"restApi": "restApi", "stageName": "stageName"}),),
     ),
     "aws:apigateway/usagePlan:UsagePlan": AwsType(
         outputs={"id": "{lower6}", "arn": _ARN + "/usageplans/{id}"},

@@ -42,6 +42,18 @@ class ValueRule:
 
 
 @dataclass(frozen=True)
+class Relation:
+    """How a resource of another type refers to a resource."""
+
+    token: str
+    """The other type."""
+    keys: Mapping[str, str]
+    """Its property, and the property of this resource (or `id`) that it holds: as text, in a list, or as a map's value."""
+    refusal: str = ""
+    """What AWS says where the resource is deleted while it is referred to."""
+
+
+@dataclass(frozen=True)
 class AwsType:
     """What is known of one resource type. Properties have the SDK's camelCase names."""
 
@@ -82,6 +94,15 @@ class AwsType:
     """The property that has AWS refuse to delete the resource, and its value then."""
     unique: tuple[str, ...] = ()
     """The properties that no two resources of the type may share all, beside their ids."""
+    overwrites: bool = False
+    """AWS has no create operation for it, only one that puts it in the place of what is there."""
+    delete_before_replace: bool = False
+    """The provider deletes it before it makes another one, whatever its name."""
+    # https://github.com/pulumi/pulumi-aws/tree/master/provider (DeleteBeforeReplace)
+    blocked_by: tuple[Relation, ...] = ()
+    """What must be gone or changed before AWS deletes the resource."""
+    contains: tuple[Relation, ...] = ()
+    """What AWS deletes together with the resource."""
 
 
 def fifo_name(name: str, inputs: Mapping[str, Any]) -> str:

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Final
 
-from pulumi_llm_local.aws_types.aws_type import AWS_DOCS, AwsType, Outputs, ValueRule
+from pulumi_llm_local.aws_types.aws_type import AWS_DOCS, AwsType, Outputs, Relation, ValueRule
 from pulumi_llm_local.aws_types.draft import Draft
 
+_ITEM: Final = "aws:dynamodb/tableItem:TableItem"
 _API: Final = AWS_DOCS + "amazondynamodb/latest/APIReference/API_"
 
 
@@ -49,8 +50,9 @@ TYPES: Final[Mapping[str, AwsType]] = {
             "localSecondaryIndexes.nonKeyAttributes": ValueRule(_API + "Projection.html", member="Projection.NonKeyAttributes"),
         },
         deletion_protection=("deletionProtectionEnabled", True),
+        contains=(Relation(_ITEM, {"tableName": "name"}),),
     ),
-    "aws:dynamodb/tableItem:TableItem": AwsType(
+    _ITEM: AwsType(
         outputs={"id": "{tableName}|{hashKey}||{hex16}"}, replaced_by="hashKey rangeKey tableName", api="dynamodb PutItem"
     ),
 }

@@ -4,10 +4,15 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
-from pulumi_llm_local.aws_types.aws_type import AWS_DOCS, Answer, AwsType, Outputs, ValueRule
+from pulumi_llm_local.aws_types.aws_type import AWS_DOCS, Answer, AwsType, Outputs, Relation, ValueRule
 from pulumi_llm_local.aws_types.draft import CREATED, Draft, drawn
 
 _QUOTAS: Final = AWS_DOCS + "IAM/latest/UserGuide/reference_iam-quotas.html"
+_ROLE_POLICY: Final = "aws:iam/rolePolicy:RolePolicy"
+_ATTACHMENT: Final = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
+# https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteRole.html
+_POLICIES_FIRST: Final = "DeleteConflictException: Cannot delete entity, must delete policies first"
+_DETACH_FIRST: Final = "DeleteConflictException: Cannot delete entity, must detach all policies first"
 _POLICY_TEXT: Final = "character besides white space"
 
 
@@ -113,6 +118,14 @@ TYPES: Final[Mapping[str, AwsType]] = {
         },
         replaced_by="description name namePrefix path",
         rules={"policy": ValueRule(_QUOTAS, member="PolicyDocument", high=6144, size=_visible, unit=_POLICY_TEXT)},
+        # https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeletePolicy.html
+        blocked_by=(
+            Relation(
+                _ATTACHMENT,
+                {"policyArn": "arn"},
+                "DeleteConflictException: Cannot delete a policy attached to entities",
+            ),
+        ),
     ),
     "aws:iam/role:Role": AwsType(
         outputs={
@@ -131,15 +144,18 @@ TYPES: Final[Mapping[str, AwsType]] = {
             ),
             "inlinePolicies": ValueRule(_QUOTAS, high=10240, size=_inline_policies, unit=_POLICY_TEXT),
         },
+        blocked_by=(
+            Relation(_ROLE_POLICY, {"role": "id"}, _POLICIES_FIRST),
+            Relation(_ATTACHMENT, {"role": "id"}, _DETACH_FIRST),
+        ),
     ),
-    "aws:iam/rolePolicy:RolePolicy": AwsType(
+    _ROLE_POLICY: AwsType(
         outputs={"id": "{role}:{name}"},
         replaced_by="name namePrefix role",
+        overwrites=True,
         rules={"policy": ValueRule(_QUOTAS, member="PolicyDocument", high=10240, size=_visible, unit=_POLICY_TEXT)},
     ),
-    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": AwsType(
-        outputs={"id": "{role}-{digits26}"}, replaced_by="policyArn role", api="iam AttachRolePolicy"
-    ),
+    _ATTACHMENT: AwsType(outputs={"id": "{role}-{digits26}"}, replaced_by="policyArn role", api="iam AttachRolePolicy"),
 }
 
 INVOKES: Final[Mapping[str, Callable[[Draft], Answer]]] = {"aws:iam/getPolicyDocument:getPolicyDocument": _policy_document}

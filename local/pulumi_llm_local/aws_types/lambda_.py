@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from pulumi_llm_local.aws_types.aws_type import AWS_DOCS, PROVIDER_DOCS, AwsType, Outputs, ValueRule
+from pulumi_llm_local.aws_types.aws_type import AWS_DOCS, PROVIDER_DOCS, AwsType, Outputs, Relation, ValueRule
 from pulumi_llm_local.aws_types.draft import CREATED, Draft
 from pulumi_llm_local.aws_types.values import UNKNOWN
 
 FUNCTION: Final = "aws:lambda/function:Function"
+ALIAS: Final = "aws:lambda/alias:Alias"
+_PERMISSION: Final = "aws:lambda/permission:Permission"
 PUBLISHED: Final = ("version", "qualifiedArn", "qualifiedInvokeArn")
 """The outputs of a function that each version has of its own."""
 UNPUBLISHED: Final = {"codeSigningConfigArn", "reservedConcurrentExecutions", "tags", "tagsAll"}
@@ -109,7 +111,7 @@ def _bytes_of_variables(variables: Any) -> int:
 
 
 TYPES: Final[Mapping[str, AwsType]] = {
-    "aws:lambda/alias:Alias": AwsType(outputs=_function_alias, replaced_by="functionName name"),
+    ALIAS: AwsType(outputs=_function_alias, replaced_by="functionName name"),
     "aws:lambda/eventSourceMapping:EventSourceMapping": AwsType(
         outputs=_event_source_mapping,
         replaced_by=(
@@ -131,6 +133,12 @@ TYPES: Final[Mapping[str, AwsType]] = {
             "s3Key": ValueRule(AWS_DOCS + "AmazonS3/latest/userguide/object-keys.html", low=1, high=1024),
         },
         rules_by_inputs=_function_rules,
+        # https://docs.aws.amazon.com/lambda/latest/api/API_DeleteFunction.html: "all versions and aliases are deleted"
+        contains=tuple(
+            Relation(token, {theirs: mine})
+            for token, theirs in ((ALIAS, "functionName"), (_PERMISSION, "function"))
+            for mine in ("name", "arn")
+        ),
     ),
     "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": AwsType(
         outputs=_function_event_invoke_config, replaced_by="functionName qualifier"
@@ -162,7 +170,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
             "s3ObjectVersion skipDestroy sourceCodeHash"
         ),
     ),
-    "aws:lambda/permission:Permission": AwsType(
+    _PERMISSION: AwsType(
         outputs={"id": "{statementId}"},
         # invokedViaFunctionUrl: the source of provider 6.
         replaced_by=(

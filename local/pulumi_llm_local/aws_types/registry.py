@@ -6,7 +6,7 @@ resource has the same outputs wherever the program is evaluated. What `api_value
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 from pulumi_llm_local.aws_types import kubernetes
 from pulumi_llm_local.aws_types.aws_type import Answer, AwsType
 from pulumi_llm_local.aws_types.draft import Draft, Place
-from pulumi_llm_local.aws_types.sdk import output_names, takes
+from pulumi_llm_local.aws_types.sdk import output_names, requires, takes
 from pulumi_llm_local.aws_types.values import UNKNOWN, revealed
 
 # The services' files are the modules beside this one that have a table of TYPES, or of the provider's functions (INVOKES). The
@@ -119,6 +119,22 @@ def forces_replacement(token: str, path: str) -> bool:
     replacing = kubernetes.replaced_by(token) if token.startswith("kubernetes:") else _replaced_by(token)
     names = _INDEX.sub("", path).split(".")
     return any(".".join(names[:end]) in replacing for end in range(1, len(names) + 1))
+
+
+def deletes_before_replacement(token: str, given: Collection[str]) -> bool:
+    """Say whether the provider deletes a resource before it makes the one that replaces it.
+
+    It does so for some types, and wherever the name is given that it would otherwise make up, for two resources of one name
+    cannot exist at once; it does not ask whether the name is another one.
+    https://github.com/pulumi/pulumi-terraform-bridge/blob/main/pkg/tfbridge/schema.go (nameRequiresDeleteBeforeReplace)
+
+    Args:
+        token: The resource's type.
+        given: The inputs that the program gave; those that the provider made up are left out.
+    """
+    name = name_property(token)
+    named = name in given and takes(token, name) and not requires(token, name)
+    return named or TYPES.get(token, _NOTHING_KNOWN).delete_before_replace
 
 
 _INDEX: Final = re.compile(r'\[(?:"(?:[^"\\]|\\.)*"|[^\]]*)\]')

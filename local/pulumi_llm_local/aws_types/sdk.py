@@ -96,6 +96,12 @@ def arguments_class(token: str) -> type:
     raise LookupError(f"{resource.__module__}.{resource.__name__} has no class of arguments")
 
 
+def requires(token: str, name: str) -> bool:
+    """Say whether a resource type's class demands an argument."""
+    argument = arguments_of(arguments_class(token)).get(name)
+    return argument is not None and argument.required
+
+
 @functools.cache
 def arguments_of(cls: type) -> dict[str, Argument]:
     """Map the camelCase names of a class's arguments to what each takes."""

@@ -1,15 +1,19 @@
 """What exists in the stand-ins' account: every resource that was created and not deleted, and what was asked, in order."""
 
+import copy
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from pulumi_llm_local.aws_types import registry
+from pulumi_llm_local.aws_types.apigateway import DEPLOYMENT
+from pulumi_llm_local.aws_types.aws_type import AwsType, Relation
 from pulumi_llm_local.aws_types.draft import Place
 from pulumi_llm_local.aws_types.lambda_ import FUNCTION, UNPUBLISHED
 from pulumi_llm_local.aws_types.registry import TYPES
 from pulumi_llm_local.aws_types.values import revealed
+from pulumi_llm_local.engine import rest_apis
 from pulumi_llm_local.engine.changes import changes
 
 
@@ -44,6 +48,12 @@ class Existing:
     place: Place
     version: int = 1
     """How often a function's version was published."""
+    snapshot: rest_apis.Description | None = None
+    """What a deployment has frozen of its REST API."""
+
+    @property
+    def entry(self) -> AwsType:
+        return TYPES.get(self.token, _NOTHING_KNOWN)
 
 
 @dataclass
@@ -54,7 +64,7 @@ class Cloud:
     calls: list[ProviderCall] = field(default_factory=list[ProviderCall])
     _existing: dict[tuple[str, str], Existing] = field(default_factory=dict[tuple[str, str], Existing])
     _made: dict[str, int] = field(default_factory=dict[str, int])
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __iter__(self) -> Iterator[Existing]:
         return iter(list(self._existing.values()))
@@ -66,11 +76,13 @@ class Cloud:
             made = self._made[urn] = self._made.get(urn, 0) + 1
             place = replace(place, seed=place.seed if made == 1 else f"{place.seed}{made}")
             identifier, state = registry.outputs(token, urn.rpartition("::")[2], inputs, place)
-            if (token, identifier) in self._existing or self._is_taken(token, inputs):
+            created = Existing(token, urn, identifier, inputs, state, place)
+            if not created.entry.overwrites and ((token, identifier) in self._existing or self._is_taken(created)):
                 raise Refused(f"ConflictException: there is a {token} {identifier!r} already")
-            existing = Existing(token, urn, identifier, inputs, state, place)
-            self._existing[token, identifier] = existing
-        return existing
+            if token == DEPLOYMENT:
+                created.snapshot = self._frozen(created)
+            self._existing[token, identifier] = created
+        return created
 
     def read(self, token: str, identifier: str) -> Existing | None:
         """The resource, where there is one."""
@@ -95,23 +107,73 @@ class Cloud:
         return existing
 
     def delete(self, token: str, identifier: str, urn: str) -> None:
-        """Delete a resource; one that is gone already is none the worse for it."""
+        """Delete a resource with what it contains; one that is gone already is none the worse for it."""
         self._ask("delete", urn)
         with self._lock:
             existing = self._existing.get((token, identifier))
             if existing is None:
                 return
-            protection = TYPES[token].deletion_protection if token in TYPES else None
+            protection = existing.entry.deletion_protection
             if protection and revealed(existing.inputs).get(protection[0]) == protection[1]:
                 raise Refused(f"the resource {identifier!r} is protected against deletion: {protection[0]} is on")
-            del self._existing[token, identifier]
+            for relation in existing.entry.blocked_by:
+                for other in self._related(existing, relation):
+                    raise Refused(f"{relation.refusal} ({identifier} is used by {other.urn.rpartition('::')[2]})")
+            self._remove(existing)
 
-    def _is_taken(self, token: str, inputs: Mapping[str, Any]) -> bool:
-        unique = TYPES[token].unique if token in TYPES else ()
+    def served(self, stage: Existing) -> rest_apis.Description | None:
+        """What a stage of a REST API serves: the snapshot that its deployment took."""
+        deployment = self._existing.get((DEPLOYMENT, str(revealed(stage.inputs).get("deployment"))))
+        return deployment.snapshot if deployment else None
+
+    def configured(self, stage: Existing) -> rest_apis.Description:
+        """What a stage of a REST API would serve after a new deployment."""
+        return rest_apis.described(stage.inputs["restApi"], self)
+
+    def of_type(self, token: str) -> list[Existing]:
+        return [existing for existing in self if existing.token == token]
+
+    def copy(self) -> "Cloud":
+        """An account of its own in which the same exists."""
+        return Cloud(self.before, list(self.calls), copy.deepcopy(self._existing), dict(self._made))
+
+    def become(self, other: "Cloud") -> None:
+        """Have what exists in another account, and nothing else."""
+        copied = other.copy()
+        self.calls, self._existing, self._made = copied.calls, copied._existing, copied._made
+
+    def _frozen(self, deployment: Existing) -> rest_apis.Description:
+        """https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-deployments.html"""
+        api = deployment.inputs["restApi"]
+        snapshot = rest_apis.described(api, self)
+        if not snapshot["routes"]:
+            raise Refused("BadRequestException: The REST API doesn't contain any methods")
+        if missing := rest_apis.methods_without_integration(api, self):
+            raise Refused(f"BadRequestException: No integration defined for method ({', '.join(missing)})")
+        return copy.deepcopy(snapshot)
+
+    def _remove(self, existing: Existing) -> None:
+        if self._existing.pop((existing.token, existing.id), None) is None:
+            return
+        for relation in existing.entry.contains:
+            for child in self._related(existing, relation):
+                self._remove(child)
+
+    def _related(self, existing: Existing, relation: Relation) -> list[Existing]:
+        """The resources that refer to `existing` in that way."""
+        mine = {**existing.state, **revealed(existing.inputs), "id": existing.id}
+        return [
+            other
+            for other in self.of_type(relation.token)
+            if all(_holds(revealed(other.inputs).get(theirs), mine.get(key)) for theirs, key in relation.keys.items())
+        ]
+
+    def _is_taken(self, created: Existing) -> bool:
+        unique = created.entry.unique
         if not unique:
             return False
-        mine = revealed(inputs)
-        theirs = (revealed(existing.inputs) for existing in self._existing.values() if existing.token == token)
+        mine = revealed(created.inputs)
+        theirs = (revealed(existing.inputs) for existing in self.of_type(created.token))
         return any(all(mine.get(key) == other.get(key) is not None for key in unique) for other in theirs)
 
     def _ask(self, verb: str, urn: str) -> None:
@@ -119,3 +181,12 @@ class Cloud:
         self.before(call)
         with self._lock:
             self.calls.append(call)
+
+
+_NOTHING_KNOWN = AwsType()
+
+
+def _holds(value: Any, sought: Any) -> bool:
+    if isinstance(value, Mapping):
+        return sought in cast("Mapping[str, Any]", value).values()
+    return sought in cast("list[Any]", value) if isinstance(value, list) else value is not None and value == sought

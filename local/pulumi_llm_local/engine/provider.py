@@ -91,10 +91,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         token, old, new = _type(request.urn), _read(request.old_inputs), _read(request.news)
         changed = list(changes(old, new))
         replaces = [path for path in changed if registry.forces_replacement(token, path)]
-        name = registry.name_property(token)
-        # Two of the same name cannot exist at once; an autonamed one gets another name.
-        given = name in new and name not in new.get(DEFAULTS, ()) and old.get(name) == new[name]
-        return _difference(changed, replaces, delete_before_replace=bool(replaces) and given)
+        first = bool(replaces) and registry.deletes_before_replacement(token, new.keys() - {*new.get(DEFAULTS, ())})
+        return _difference(changed, replaces, delete_before_replace=first)
 
     def Create(self, request: Any, context: grpc.ServicerContext) -> Any:
         token, inputs = _type(request.urn), _read(request.properties)

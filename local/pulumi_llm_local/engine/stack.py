@@ -67,7 +67,7 @@ class Stack:
         self.name = stack
         self.cloud = cloud
         self._pulumi = command.find()
-        self._folder = folder.resolve()
+        self.folder = folder.resolve()
         self._directory = directory.resolve()
         self._environment = {**os.environ, **(environment or {})}
         self._checkpoints = checkpoints
@@ -82,13 +82,13 @@ class Stack:
 
     def __enter__(self) -> Self:
         for folder in ("state", "home", "project", "bin"):
-            (self._folder / folder).mkdir(parents=True, exist_ok=True)
+            (self.folder / folder).mkdir(parents=True, exist_ok=True)
         # The part of Pulumi's language host for Python that starts a policy pack.
-        analyzer = self._folder / "bin" / "pulumi-analyzer-policy-python"
+        analyzer = self.folder / "bin" / "pulumi-analyzer-policy-python"
         analyzer.write_text(f'#!/bin/sh\nexec "{sys.executable}" -u -m pulumi.policy "$1" "$2"\n')
         analyzer.chmod(0o755)
         for name, host in self._language_hosts.items():
-            (self._folder / "bin" / name).symlink_to(host)
+            (self.folder / "bin" / name).symlink_to(host)
         for server in self._servers.values():
             server.start()
         return self
@@ -135,7 +135,7 @@ class Stack:
 
     def operation(self, verb: str, *arguments: str) -> list[str]:
         """The arguments of a command that runs the program; the stack is made where it is not there yet."""
-        if not any(self._folder.glob(f"state/.pulumi/stacks/*/{self.name}.json")):
+        if not any(self.folder.glob(f"state/.pulumi/stacks/*/{self.name}.json")):
             made = self.run("stack", "init")
             if made.returncode != 0:
                 raise RuntimeError(f"the stack {self.name} cannot be made:\n{made.output}")
@@ -150,7 +150,7 @@ class Stack:
         return json.loads(done.output)["deployment"]
 
     def _operate(self, verb: str, *arguments: str) -> Done:
-        log = self._folder / "events.json"
+        log = self.folder / "events.json"
         log.unlink(missing_ok=True)
         done = self.run(*self.operation(verb, *arguments), "--non-interactive", "--color=never", f"--event-log={log}")
         events = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
@@ -158,7 +158,7 @@ class Stack:
 
     def _written(self) -> Path:
         """The project as the CLI gets it: the user's own files, but a stack file of our making, for the CLI writes to it."""
-        project = self._folder / "project"
+        project = self.folder / "project"
         for path in self._directory.iterdir():
             link = project / path.name
             if not (path.name.startswith("Pulumi.") and path.name != "Pulumi.yaml") and not link.exists():
@@ -177,9 +177,9 @@ class Stack:
         at_the_end = {} if self._checkpoints else {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
         return own | {
             **at_the_end,
-            "PATH": os.pathsep.join([str(self._folder / "bin"), str(self._pulumi.parent), own.get("PATH", "")]),
-            "PULUMI_HOME": str(self._folder / "home"),
-            "PULUMI_BACKEND_URL": (self._folder / "state").as_uri(),
+            "PATH": os.pathsep.join([str(self.folder / "bin"), str(self._pulumi.parent), own.get("PATH", "")]),
+            "PULUMI_HOME": str(self.folder / "home"),
+            "PULUMI_BACKEND_URL": (self.folder / "state").as_uri(),
             "PULUMI_CONFIG_PASSPHRASE": _PASSPHRASE,
             "PULUMI_DEBUG_PROVIDERS": ",".join(f"{package}:{self._ports[package]}" for package in PACKAGES),
             "PULUMI_DEBUG_COMMANDS": "true",  # the event log is among these

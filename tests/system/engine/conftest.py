@@ -1,6 +1,7 @@
 """The engine tier: the Pulumi engine itself runs our programs, against stand-ins for AWS and Kubernetes."""
 
 import atexit
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pulumi_llm_local.aws_types.apigateway import STAGE
 from pulumi_llm_local.engine import command
 from pulumi_llm_local.engine.cloud import Cloud
 from pulumi_llm_local.engine.stack import Done, Stack
@@ -46,16 +48,34 @@ def pulumi_cli() -> Path:
         pytest.skip(str(missing))
 
 
+class CheckedStack(Stack):
+    """A stack whose account is looked at after each `up`: stages serve what is configured, and there is what the state has."""
+
+    def up(self, *arguments: str) -> Done:
+        done = super().up(*arguments)
+        if done.returncode == 0:
+            for stage in self.cloud.of_type(STAGE):
+                assert self.cloud.served(stage) == self.cloud.configured(stage), f"{stage.id} serves what was configured before"
+            assert urns(self.cloud) == sorted(self.urns())
+        return done
+
+    def urns(self) -> list[str]:
+        """The resources of the state that a provider has made."""
+        (state,) = self.folder.glob(f"state/.pulumi/stacks/*/{self.name}.json")
+        resources = json.loads(state.read_text())["checkpoint"]["latest"].get("resources", [])
+        return [each["urn"] for each in resources if each["custom"] and "::pulumi:" not in each["urn"]]
+
+
 @contextmanager
-def our_stack(folder: Path, name: str, cloud: Cloud | None = None) -> Iterator[Stack]:
+def our_stack(folder: Path, name: str, cloud: Cloud | None = None) -> Iterator[CheckedStack]:
     """The repository's own program, with a stack's settings."""
-    with Stack(folder, ROOT, name, cloud or Cloud(), environment=ENVIRONMENT) as stack:
+    with CheckedStack(folder, ROOT, name, cloud or Cloud(), environment=ENVIRONMENT) as stack:
         begin(stack, folder)
         yield stack
 
 
 @contextmanager
-def program(folder: Path, source: str, cloud: Cloud | None = None, **config: Any) -> Iterator[Stack]:
+def program(folder: Path, source: str, cloud: Cloud | None = None, **config: Any) -> Iterator[CheckedStack]:
     """A program of a test's own."""
     project = folder / "program"
     project.mkdir(parents=True, exist_ok=True)
@@ -63,7 +83,7 @@ def program(folder: Path, source: str, cloud: Cloud | None = None, **config: Any
     settings = {"aws:region": "us-east-1", **{f"program:{key}": value for key, value in config.items()}}
     (project / "Pulumi.test.yaml").write_text(yaml.safe_dump({"config": settings}))
     (project / "__main__.py").write_text(source)
-    with Stack(folder / "stack", project, "test", cloud or Cloud(), environment=ENVIRONMENT) as stack:
+    with CheckedStack(folder / "stack", project, "test", cloud or Cloud(), environment=ENVIRONMENT) as stack:
         begin(stack, folder / "stack")
         yield stack
 

@@ -171,7 +171,8 @@ def test_an_update_publishes_a_version_that_preview_cannot_know(tmp_path: Path) 
     ("token", "before", "after", "order"),
     [
         (TABLE, GOOD_TABLE, {**GOOD_TABLE, "hashKey": "key", "attributes": [{"name": "key", "type": "S"}]}, "create delete"),
-        (TABLE, {**GOOD_TABLE, "name": "keys"}, {**GOOD_TABLE, "name": "users"}, "create delete"),
+        # The provider does not ask whether a name that is given has changed.
+        (TABLE, {**GOOD_TABLE, "name": "keys"}, {**GOOD_TABLE, "name": "users"}, "delete create"),
         (
             TABLE,
             {**GOOD_TABLE, "name": "keys"},
@@ -189,7 +190,7 @@ def test_an_update_publishes_a_version_that_preview_cannot_know(tmp_path: Path) 
     ],
     ids=["key", "another name", "key of a named one", "update", "config map", "deployment"],
 )
-def test_a_replacement_is_made_before_the_old_one_goes_unless_they_share_a_name(
+def test_a_replacement_is_made_before_the_old_one_goes_unless_its_name_is_given(
     token: str, before: dict[str, Any], after: dict[str, Any], order: str, tmp_path: Path
 ) -> None:
     with program(tmp_path, RAW_PROGRAM, resources={"one": raw(token, before)}) as stack:

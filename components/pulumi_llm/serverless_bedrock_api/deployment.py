@@ -1,0 +1,66 @@
+"""The deployment of the REST API: a snapshot of all that a stage serves, taken anew whenever any of it changes."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import pulumi
+from pulumi_aws import apigateway
+
+from pulumi_llm.base.component import Component, argument_names
+
+
+def deploy(
+    component: Component, api: apigateway.RestApi, parts: Sequence[pulumi.Resource], *, ready: Sequence[pulumi.Resource]
+) -> apigateway.Deployment:
+    """Deploy `api`. A change of the API's own settings or of any of its parts makes a new deployment.
+
+    Args:
+        parts: The resources of the API that a deployment freezes: authorizers, gateway responses, models, validators,
+            resources, methods, integrations and their responses.
+            https://docs.aws.amazon.com/apigateway/latest/developerguide/updating-api.html
+        ready: What must be there before the deployment is served, but is no part of it: the permissions to call the functions.
+    """
+    return apigateway.Deployment(
+        component.child_name("deployment"),
+        rest_api=api.id,
+        triggers={"definition": _digest([api, *parts])},
+        opts=component.child("deployment", depends_on=[*parts, *ready]),
+    )
+
+
+def _digest(parts: Sequence[pulumi.Resource]) -> pulumi.Output[str]:
+    """Hash what the parts are, as the engine has them: with `customize` and with what a program's transforms changed."""
+    digest = pulumi.Output.all(*(_settings(part) for part in parts)).apply(_hash)
+
+    async def value() -> str:
+        return cast("str", await digest.future() if await digest.is_known() else pulumi.UNKNOWN)
+
+    # A value that is awaited depends on nothing; the deployment knows its parts by `depends_on`. Were it a property that
+    # depended on them, the engine would delete the deployment ahead of a part that is deleted before it is replaced, and AWS
+    # refuses that while the stage points to the deployment.
+    return pulumi.Output.from_input(value())
+
+
+def _settings(part: pulumi.Resource) -> pulumi.Output[Mapping[str, Any]]:
+    """The part's arguments, as they were registered. Tags are not frozen."""
+    kind = type(part)
+    names = [name for name in argument_names(kind) if name != "tags" and isinstance(getattr(kind, name, None), property)]
+    return pulumi.Output.all(**{name: getattr(part, name) for name in names})
+
+
+def _hash(parts: Sequence[Mapping[str, Any]]) -> str:
+    # The order in which a program makes the parts says nothing.
+    texts = sorted(json.dumps(_without_empty(part), sort_keys=True) for part in parts)
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+
+
+def _without_empty(value: Any) -> Any:
+    """Leave out what is empty: a refresh may find an empty text or list where nothing was given."""
+    if isinstance(value, Mapping):
+        items = ((key, _without_empty(item)) for key, item in cast("Mapping[str, Any]", value).items())
+        return {key: item for key, item in items if item not in (None, "", [], {})}
+    if isinstance(value, list):
+        return [_without_empty(item) for item in cast("list[Any]", value)]
+    return value

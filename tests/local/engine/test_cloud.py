@@ -1,0 +1,129 @@
+"""The stand-in account: what AWS refuses to delete or make, what goes together with something else, and what a stage serves."""
+
+from typing import Any
+
+import pytest
+
+from pulumi_llm_local.aws_types.draft import Place
+from pulumi_llm_local.engine.cloud import Cloud, Existing, Refused
+
+AWS: dict[str, tuple[str, dict[str, Any]]] = {
+    "api": ("aws:apigateway/restApi:RestApi", {}),
+    "authorizer": ("aws:apigateway/authorizer:Authorizer", {"restApi": "api", "name": "keys"}),
+    "validator": ("aws:apigateway/requestValidator:RequestValidator", {"restApi": "api"}),
+    "model": ("aws:apigateway/model:Model", {"restApi": "api", "name": "Body"}),
+    "path": ("aws:apigateway/resource:Resource", {"restApi": "api", "parentId": "root", "pathPart": "chat"}),
+    "method": (
+        "aws:apigateway/method:Method",
+        {
+            "restApi": "api",
+            "resourceId": "path",
+            "httpMethod": "POST",
+            "authorizerId": "authorizer",
+            "requestValidatorId": "validator",
+            "requestModels": {"application/json": "Body"},
+        },
+    ),
+    "integration": (
+        "aws:apigateway/integration:Integration",
+        {"restApi": "api", "resourceId": "path", "httpMethod": "POST", "type": "MOCK"},
+    ),
+    "response": (
+        "aws:apigateway/integrationResponse:IntegrationResponse",
+        {"restApi": "api", "resourceId": "path", "httpMethod": "POST", "statusCode": "200"},
+    ),
+    "deployment": ("aws:apigateway/deployment:Deployment", {"restApi": "api"}),
+    "stage": ("aws:apigateway/stage:Stage", {"restApi": "api", "stageName": "live", "deployment": "deployment"}),
+    "role": ("aws:iam/role:Role", {"name": "llm"}),
+    "role policy": ("aws:iam/rolePolicy:RolePolicy", {"role": "llm", "name": "logs"}),
+    "policy": ("aws:iam/policy:Policy", {"name": "read"}),
+    "other role": ("aws:iam/role:Role", {"name": "other"}),
+    "attachment": ("aws:iam/rolePolicyAttachment:RolePolicyAttachment", {"role": "other", "policyArn": "policy.arn"}),
+    "function": ("aws:lambda/function:Function", {"name": "chat", "publish": True}),
+    "alias": ("aws:lambda/alias:Alias", {"functionName": "chat", "name": "live", "functionVersion": "1"}),
+}
+
+
+class Account:
+    """An account in which resources are made by their names in `AWS`; a name in an input stands for the id of the resource."""
+
+    def __init__(self) -> None:
+        self.cloud = Cloud()
+        self.made: dict[str, Existing] = {}
+
+    def make(self, *names: str) -> None:
+        for name in names:
+            token, inputs = AWS[name]
+            self.made[name] = self.cloud.create(token, f"urn::stack::{token}::{name}", self._given(inputs), Place())
+
+    def change(self, name: str, **inputs: Any) -> None:
+        made = self.made[name]
+        self.cloud.update(made.token, made.id, made.urn, {**made.inputs, **inputs})
+
+    def delete(self, name: str) -> None:
+        made = self.made[name]
+        self.cloud.delete(made.token, made.id, made.urn)
+
+    def names(self) -> set[str]:
+        return {each.urn.rpartition("::")[2] for each in self.cloud}
+
+    def _given(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        ids = {name: made.id for name, made in self.made.items()}
+        if "policy" in self.made:
+            ids["policy.arn"] = self.made["policy"].state["arn"]
+        return {key: ids.get(value, value) if isinstance(value, str) else value for key, value in inputs.items()}
+
+
+@pytest.fixture
+def account() -> Account:
+    made = Account()
+    made.make(*AWS)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "refusal"),
+    [
+        ("deployment", "Active stages pointing to this deployment must be moved or deleted"),
+        ("authorizer", "Cannot delete authorizer, is referenced in method"),
+        ("model", "Cannot delete model, is referenced in method request"),
+        ("validator", "Cannot delete request validator, is referenced in method request"),
+        ("role", "must delete policies first"),
+        ("other role", "must detach all policies first"),
+        ("policy", "Cannot delete a policy attached to entities"),
+    ],
+)
+def test_what_is_used_is_not_deleted(name: str, refusal: str, account: Account) -> None:
+    with pytest.raises(Refused, match=refusal):
+        account.delete(name)
+    assert account.names() == set(AWS)
+
+
+@pytest.mark.parametrize(
+    ("name", "with_it"),
+    [("integration", {"response"}), ("path", {"method", "integration", "response"}), ("function", {"alias"})],
+)
+def test_what_a_resource_contains_goes_with_it(name: str, with_it: set[str], account: Account) -> None:
+    account.delete(name)
+    assert set(AWS) - account.names() == {name, *with_it}
+
+
+@pytest.mark.parametrize(("made", "refusal"), [((), "doesn't contain any methods"), (("path", "method"), "No integration")])
+def test_an_api_that_is_not_complete_cannot_be_deployed(made: tuple[str, ...], refusal: str) -> None:
+    account = Account()
+    account.make("api", *made)
+    with pytest.raises(Refused, match=refusal):
+        account.make("deployment")
+
+
+def test_a_stage_serves_what_was_configured_when_it_was_deployed(account: Account) -> None:
+    cloud, stage = account.cloud, account.made["stage"]
+    assert cloud.served(stage) == cloud.configured(stage)
+    account.change("authorizer", identitySource="method.request.header.Authorization")
+    assert cloud.served(stage) != cloud.configured(stage)
+    account.make("deployment")
+    assert cloud.served(stage) != cloud.configured(stage), "the stage has not been moved"
+    account.change("stage", deployment=account.made["deployment"].id)
+    assert cloud.served(stage) == cloud.configured(stage)
+    account.change("api", tags={"Team": "search"})
+    assert cloud.served(stage) == cloud.configured(stage), "tags are not frozen"
