@@ -13,6 +13,7 @@ from pulumi.runtime import config as runtime_config
 from pydantic import AfterValidator, Field
 
 from pulumi_llm.account_baseline.args import BaselineSettings
+from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import Flag, Name, Problem, Region, read
 from pulumi_llm.observability.args import ObservabilityBaseSettings
 from pulumi_llm.routing import RoutingSettings
@@ -81,7 +82,8 @@ class StackSettings(RoutingSettings):
 
     def problems(self) -> Iterator[Problem]:
         timeout = self.api.timeout_seconds if self.valid("api") else None
-        yield from read_routing(self, self.region or "", timeout).problems
+        location = Location.of(self.region) if self.valid("region") else None
+        yield from read_routing(self, location, timeout).problems
         if not self.valid("api"):
             return
         if self.api.auth == "none" and not self.development:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from llm_gateway.routes import Alias, Endpoint, Routes, encode, load
 from pulumi_llm import routing
+from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import read as settings_of
 from pulumi_llm.routing import Routing, RoutingSettings
 from pulumi_llm.stack_settings import SettingsError, parse
@@ -39,7 +40,7 @@ MOCK = {"model": "mock"}
 def read(models: Any, providers: Any = None, region: str = REGION, timeout: Any = 300) -> Routing:
     """What is read, with all that is wrong, by itself and between settings."""
     settings, problems = settings_of(RoutingSettings, {"models": models, "providers": providers})
-    found = routing.read(settings, region, timeout)
+    found = routing.read(settings, Location.of(region) if region else None, timeout)
     return found._replace(problems=[*problems, *found.problems])
 
 

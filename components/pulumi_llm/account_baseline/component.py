@@ -14,7 +14,7 @@ from pulumi_llm.base.settings import read_arguments
 
 # The managed policy that AWS names for the role; it allows what API Gateway does with its log groups and no more.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html
-_API_GATEWAY_LOGS = "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+_API_GATEWAY_LOGS = "service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 
 
 class AccountBaseline(Component):
@@ -45,10 +45,10 @@ class AccountBaseline(Component):
     """Where Bedrock's invocations are logged. Empty where they are not, or not from here."""
 
     def __init__(self, name: str, args: AccountBaselineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        settings = read_arguments(type(self).__name__, AccountBaselineSettings, args, self.CHILDREN)
+        settings, location = read_arguments(type(self).__name__, AccountBaselineSettings, args, self.CHILDREN, opts)
         super().__init__(name, opts, settings.tags, settings.customize)
         nothing = pulumi.Output.from_input("")
-        self.api_gateway_role_arn = self._api_gateway_logs() if settings.api_gateway_logs else nothing
+        self.api_gateway_role_arn = self._api_gateway_logs(location.partition) if settings.api_gateway_logs else nothing
         self.github_oidc_provider_arn = self._github_oidc() if settings.github_oidc else nothing
         self.anomaly_monitor_arn = self._anomaly_monitor() if settings.cost_anomalies else nothing
         self.bedrock_log_group_name = self._bedrock_logs(settings) if settings.bedrock_invocation_logs else nothing
@@ -57,7 +57,7 @@ class AccountBaseline(Component):
     def _kept(self, key: str, **options: Any) -> pulumi.ResourceOptions:
         return self.child(key, retain_on_delete=True, **options)
 
-    def _api_gateway_logs(self) -> pulumi.Output[str]:
+    def _api_gateway_logs(self, partition: str) -> pulumi.Output[str]:
         role = iam.Role(
             self.child_name("api-gateway-role"),
             description="API Gateway writes its logs",
@@ -69,7 +69,7 @@ class AccountBaseline(Component):
         policy = iam.RolePolicyAttachment(
             self.child_name("api-gateway-policy"),
             role=role.name,
-            policy_arn=_API_GATEWAY_LOGS,
+            policy_arn=f"arn:{partition}:iam::aws:policy/{_API_GATEWAY_LOGS}",
             opts=self._kept("api-gateway-policy"),
         )
         apigateway.Account(

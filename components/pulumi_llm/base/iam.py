@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pulumi_llm.base.location import Location
 from pulumi_llm.models.catalogue import BedrockModel
 
 # What IAM allows a role's inline policies in all, spaces not counted.
@@ -39,7 +40,7 @@ def write_logs(log_group_arn: Any) -> dict[str, Any]:
     return allow("Logs", ["logs:CreateLogStream", "logs:PutLogEvents"], log_group_arn)
 
 
-def invoke_models(models: Sequence[BedrockModel], region: str, account: str) -> list[dict[str, Any]]:
+def invoke_models(models: Sequence[BedrockModel], location: Location, account: str) -> list[dict[str, Any]]:
     """Call exactly these models.
 
     A call through an inference profile is authorized twice: for the profile, without a condition, and for the foundation
@@ -55,7 +56,7 @@ def invoke_models(models: Sequence[BedrockModel], region: str, account: str) -> 
         if model.profile:
             arn = model.profile
             if not arn.startswith("arn:"):
-                arn = f"arn:aws:bedrock:{region}:{account}:inference-profile/{arn}"
+                arn = f"arn:{location.partition}:bedrock:{location.region}:{account}:inference-profile/{arn}"
             through.setdefault(arn, set()).update(model.foundation_models)
     if through:
         statements.append(allow("InvokeProfiles", INVOKE, sorted(through)))

@@ -24,6 +24,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
+from pulumi_llm.base.location import Location, locate
+
 _T = TypeVar("_T")
 
 
@@ -59,6 +61,10 @@ class Settings(BaseModel):
 
         A setting that is wrong by itself is None here, whatever its type says; `valid` tells.
         """
+        yield from ()
+
+    def problems_in(self, location: Location) -> Iterator[Problem]:
+        """Yield what is wrong in a component's Region or partition. `read_arguments` calls it for the arguments."""
         yield from ()
 
     def valid(self, *names: str) -> bool:
@@ -209,13 +215,27 @@ def read(kind: type[_S], given: Any) -> tuple[_S, list[Problem]]:
     return settings, [*problems, *_relations(settings, "")]
 
 
-def read_arguments(component: str, kind: type[_S], given: Any, children: Sequence[str]) -> _S:
-    """Read a component's arguments; `children` are the keys that its `customize` may have.
+def read_arguments(
+    component: str, kind: type[_S], given: Any, children: Sequence[str], opts: pulumi.ResourceOptions | None
+) -> tuple[_S, Location]:
+    """Read a component's arguments.
+
+    Args:
+        component: The name of its class.
+        kind: The description of its arguments.
+        given: The arguments.
+        children: The keys that `customize` may have.
+        opts: The component's options, whose AWS provider tells where it is.
+
+    Returns:
+        The arguments, and where the component is.
 
     Raises:
         pulumi.InputPropertiesError: lists every argument that is wrong.
     """
     settings, problems = read(kind, given)
+    location = locate(component, opts, getattr(settings, "region", None))
+    problems += settings.problems_in(location)
     for key in cast("Customize", getattr(settings, "customize", None) or {}):
         if key not in children:
             problems.append(Problem(f"customize.{key}", f"is no child of this component; {hint(key, children)}"))
@@ -223,7 +243,7 @@ def read_arguments(component: str, kind: type[_S], given: Any, children: Sequenc
         lines = "".join(f"\n  {problem.path}: {problem.reason}" for problem in problems)
         details = [pulumi.InputPropertyErrorDetails(property_path=p.path, reason=p.reason) for p in problems]
         raise pulumi.InputPropertiesError(f"{component} has arguments that are wrong:{lines}", details)
-    return settings
+    return settings, location
 
 
 def hint(name: str, known: Sequence[str]) -> str:

@@ -151,7 +151,9 @@ def find(name: str) -> tuple[Model, Profile | None]:
     raise ModelError(f"{name!r} is no model of the catalogue; {hint} Any Bedrock ARN can be given in full, too.")
 
 
-def resolve(name: str, region: str, *, base_model: str = "", destination_regions: Sequence[str] = ()) -> BedrockModel:
+def resolve(
+    name: str, region: str, *, partition: str = "aws", base_model: str = "", destination_regions: Sequence[str] = ()
+) -> BedrockModel:
     """What `name` (a catalogue name, a Bedrock id, or a Bedrock ARN) means in `region`. Raises `ModelError`.
 
     `base_model` is the catalogue name of the model behind an ARN that does not tell it. `destination_regions` are the
@@ -166,7 +168,8 @@ def resolve(name: str, region: str, *, base_model: str = "", destination_regions
         resolved = _by_name(model, profile, region, destination_regions)
     if resolved.model.kind != "chat":
         raise ModelError(f"{name!r} is an {resolved.model.kind} model; it cannot chat")
-    return resolved
+    arns = tuple(arn.replace("arn:aws:", f"arn:{partition}:", 1) for arn in resolved.foundation_models)
+    return msgspec.structs.replace(resolved, foundation_models=arns)
 
 
 def _by_name(model: Model, profile: Profile | None, region: str, destination_regions: Sequence[str]) -> BedrockModel:

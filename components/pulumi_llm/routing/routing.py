@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import pulumi
 
 from llm_gateway.routes import MOCK, Alias, Routes, Target
+from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import Problem, number_text, valid_items
 from pulumi_llm.models.catalogue import BedrockModel
 from pulumi_llm.routing.providers import Providers
@@ -28,17 +29,17 @@ class Routing(NamedTuple):
     kms_key_arns: Sequence[pulumi.Input[str]]
 
 
-def read(settings: RoutingSettings, region: str, timeout_seconds: int | None) -> Routing:
+def read(settings: RoutingSettings, location: Location | None, timeout_seconds: int | None) -> Routing:
     """Read what `models` and `providers` mean.
 
     Args:
         settings: models and providers. Where they are wrong by themselves, the settings' own check has reported it.
-        region: where Bedrock is called. Empty: not known, and less is checked.
+        location: where Bedrock is called. None: not known, and less is checked.
         timeout_seconds: how long an answer may take in all. None: not known.
     """
     problems: list[Problem] = []
-    providers = Providers(settings.providers or {}, region, problems)
-    targets = Targets(providers.protocols, region, problems)
+    providers = Providers(settings.providers or {}, location.region if location else "", problems)
+    targets = Targets(providers.protocols, location, problems)
     aliases: list[Alias] = []
     names: set[str] = set()
     for index, model in valid_items(settings.models):

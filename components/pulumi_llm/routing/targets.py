@@ -8,6 +8,7 @@ import msgspec
 from llm_gateway.providers.protocol import ProviderProtocol
 from llm_gateway.providers.registry import PROTOCOLS
 from llm_gateway.routes import BEDROCK, MOCK, Parameter, Strategy, Target
+from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import Problem, hint, valid_items
 from pulumi_llm.models.catalogue import MOCK_TARGET, BedrockModel, ModelError, find, resolve
 from pulumi_llm.routing.settings import TargetSettings
@@ -28,9 +29,11 @@ _PROVIDER_ONLY = (
 class Targets:
     """Reads targets, one after another. `models` are Bedrock's that were read, `used` the providers that were named."""
 
-    def __init__(self, protocols: Mapping[str, ProviderProtocol | None], region: str, problems: list[Problem]) -> None:
+    def __init__(
+        self, protocols: Mapping[str, ProviderProtocol | None], location: Location | None, problems: list[Problem]
+    ) -> None:
         self._protocols = protocols
-        self._region = region
+        self._location = location
         self._problems = problems
         self.models: list[BedrockModel] = []
         self.used: set[str] = set()
@@ -85,11 +88,13 @@ class Targets:
         if not settings.valid("model", *_BEDROCK_ONLY) or len(valid_items(regions)) < len(regions):
             return None
         try:
-            if not self._region:
+            if self._location is None:
                 if not model.startswith("arn:"):
                     find(model)  # what can be said without a Region
                 return None
-            resolved = resolve(model, self._region, base_model=settings.base_model, destination_regions=regions)
+            region, partition = self._location
+            base_model = settings.base_model
+            resolved = resolve(model, region, partition=partition, base_model=base_model, destination_regions=regions)
         except ModelError as error:
             self._report(model_path, str(error))
             return None

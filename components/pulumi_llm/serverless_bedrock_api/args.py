@@ -1,16 +1,15 @@
 """The description of ServerlessBedrockApi's settings. The TypedDicts in args_types.py are generated from it."""
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal, get_args
 
-import pulumi
 from pydantic import Field
 
 from pulumi_llm.api_edge.cors import Origins
 from pulumi_llm.api_edge.settings import ApiKeySettings, JwtSettings, Quota, Throttle, ThrottleSettings
 from pulumi_llm.base.iam import ROLE_POLICY_CHARACTERS, invoke_models, policy_document, read_secrets
+from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import (
     Between,
     Count,
@@ -35,6 +34,10 @@ AUTHS: tuple[Auth, ...] = get_args(Auth)
 # A STREAM integration may take 900 s, and outlives its function by this, so that the function's own error arrives.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-mode.html
 INTEGRATION_MARGIN_SECONDS = 5
+
+# The partitions that have Amazon Bedrock and the domain amazonaws.com, at which the functions call AWS.
+# https://docs.aws.amazon.com/general/latest/gr/bedrock.html
+PARTITIONS = ("aws", "aws-us-gov")
 
 _HostName = Annotated[str, form(r"[a-z0-9-]+(\.[a-z0-9-]+)+", "a host name, such as chat.example.com")]
 _CertificateArn = Annotated[
@@ -166,32 +169,37 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
     """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
 
     region: Region | None = None
-    """The provider's Region. Default: aws:region, else AWS_REGION."""
+    """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     parameter_prefix: _ParameterPrefix | None = None
     """Where SSM parameters with the outputs are made, such as "/llm/prod". Default: none are made."""
     tags: Tags = Field(default_factory=dict)
     """Tags of every resource. Default: none but the component's own."""
 
-    def in_region(self) -> str:
-        """The Region of the component; empty where nothing says it."""
-        return self.region or pulumi.Config("aws").get("region") or os.environ.get("AWS_REGION", "")
-
-    def routing(self) -> Routing:
+    def routing(self, location: Location) -> Routing:
         """What is routed where."""
-        return read(self, self.in_region(), self.timeout_seconds)
+        return read(self, location, self.timeout_seconds)
 
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()
         yield from self.model_problems(self.aliases())
-        region = self.in_region()
-        if not region:
-            yield Problem("region", "is not known; set it, or aws:region, or AWS_REGION")
-        routing = self.routing()
+
+    def problems_in(self, location: Location) -> Iterator[Problem]:
+        region, partition = location
+        if self.region is not None and self.region != region:
+            reason = f"is {self.region}, but the component's AWS provider is in {region}; leave it out or give another provider"
+            yield Problem("region", reason)
+        if partition not in PARTITIONS:
+            reason = f"{region} is in the partition {partition}, which has no Bedrock; use one of {' or '.join(PARTITIONS)}"
+            yield Problem("region", reason)
+        elif partition != "aws" and self.web_adapter_layer_arn is None:
+            reason = f"is required in {region}, for AWS publishes its layer in the partition aws only; give the ARN of a copy"
+            yield Problem("web_adapter_layer_arn", reason)
+        routing = self.routing(location)
         yield from routing.problems
-        yield from policy_problems(routing, region)
+        yield from policy_problems(routing, location)
 
 
-def policy_problems(routing: Routing, region: str) -> Iterator[Problem]:
+def policy_problems(routing: Routing, location: Location) -> Iterator[Problem]:
     """Yield what is wrong where the models and secrets need a longer policy than IAM allows a role.
 
     Beside it the role has a policy of at most some 500 characters for its logs. An ARN that is not known yet counts with the
@@ -199,7 +207,7 @@ def policy_problems(routing: Routing, region: str) -> Iterator[Problem]:
     """
     secrets = [arn if isinstance(arn, str) else "?" * 120 for arn in routing.secret_arns]
     keys = [arn if isinstance(arn, str) else "?" * 80 for arn in routing.kms_key_arns]
-    statements = [*invoke_models(routing.models, region, "0" * 12), *read_secrets(secrets, keys, region)]
+    statements = [*invoke_models(routing.models, location, "0" * 12), *read_secrets(secrets, keys, location.region)]
     length = len(json.dumps(policy_document(*statements), separators=(",", ":")))
     if length > ROLE_POLICY_CHARACTERS - 500:
         reason = f"need a policy of {length:,} characters, and IAM allows a role {ROLE_POLICY_CHARACTERS:,}; give fewer models"

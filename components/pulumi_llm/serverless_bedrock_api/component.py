@@ -91,17 +91,17 @@ class ServerlessBedrockApi(Component):
     """The REST API's stage."""
 
     def __init__(self, name: str, args: ServerlessBedrockApiArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        settings = read_arguments(type(self).__name__, ServerlessBedrockApiSettings, args, self.CHILDREN)
+        settings, location = read_arguments(type(self).__name__, ServerlessBedrockApiSettings, args, self.CHILDREN, opts)
         super().__init__(name, opts, settings.tags, settings.customize)
         self._settings = settings
-        self._region = settings.in_region()
+        self._location = location
         self._shared = Shared(
             log_retention_days=settings.log_retention_days, kms_key_arn=settings.kms_key_arn, tracing=settings.tracing
         )
         stage_throttle = settings.stage_throttle.over(STAGE_THROTTLE)
-        routing = settings.routing()
+        routing = settings.routing(location)
         self._warn_of_legacy(routing)
-        function = create_function(self, settings, self._shared, routing, self._region)
+        function = create_function(self, settings, self._shared, routing, location)
         api = apigateway.RestApi(
             self.child_name("api"),
             description="pulumi-llm chat API",
@@ -176,7 +176,7 @@ class ServerlessBedrockApi(Component):
         # An alias has no such output; AWS documents the form:
         # https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-mode-lambda.html
         uri = pulumi.Output.concat(
-            f"arn:aws:apigateway:{self._region}:lambda:path/2021-11-15/functions/",
+            f"arn:{self._location.partition}:apigateway:{self._location.region}:lambda:path/2021-11-15/functions/",
             function.alias.arn,
             "/response-streaming-invocations",
         )

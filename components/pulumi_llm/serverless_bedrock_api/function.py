@@ -13,6 +13,7 @@ from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.iam import invoke_models, read_secrets
 from pulumi_llm.base.lambda_function import Published, Shared, publish
+from pulumi_llm.base.location import Location
 from pulumi_llm.routing import Routing
 from pulumi_llm.serverless_bedrock_api.args import ServerlessBedrockApiSettings
 
@@ -21,7 +22,7 @@ _WEB_ADAPTER_ACCOUNT = "753240598075"
 
 
 def create_function(
-    component: Component, settings: ServerlessBedrockApiSettings, shared: Shared, routing: Routing, region: str
+    component: Component, settings: ServerlessBedrockApiSettings, shared: Shared, routing: Routing, location: Location
 ) -> Published:
     """Make the function with its role, which may call exactly the models and read exactly the secrets of `routing`."""
     environment: dict[str, pulumi.Input[str]] = {
@@ -39,7 +40,9 @@ def create_function(
     layer = settings.web_adapter_layer_arn
     if layer is None:
         version = settings.web_adapter_layer_version
-        layer = f"arn:aws:lambda:{region}:{_WEB_ADAPTER_ACCOUNT}:layer:LambdaAdapterLayerArm64:{version}"
+        layer = (
+            f"arn:{location.partition}:lambda:{location.region}:{_WEB_ADAPTER_ACCOUNT}:layer:LambdaAdapterLayerArm64:{version}"
+        )
     return publish(
         component,
         "",
@@ -50,18 +53,20 @@ def create_function(
         memory_mb=settings.memory_mb,
         timeout_seconds=settings.timeout_seconds,
         environment=environment,
-        policies=_policies(component, routing, region),
+        policies=_policies(component, routing, location),
         layers=[layer],
         reserved_concurrency=settings.reserved_concurrency,
     )
 
 
-def _policies(component: Component, routing: Routing, region: str) -> Mapping[str, pulumi.Input[Sequence[Mapping[str, Any]]]]:
+def _policies(
+    component: Component, routing: Routing, location: Location
+) -> Mapping[str, pulumi.Input[Sequence[Mapping[str, Any]]]]:
     """Documents of their own, of values that are known at preview, so that policies can judge them there."""
     policies: dict[str, pulumi.Input[Sequence[Mapping[str, Any]]]] = {}
     if routing.models:
         account = get_caller_identity_output(opts=component.invoke_options()).account_id
-        policies["bedrock-policy"] = account.apply(lambda account: invoke_models(routing.models, region, account))
+        policies["bedrock-policy"] = account.apply(lambda account: invoke_models(routing.models, location, account))
     if routing.secret_arns:
-        policies["secrets-policy"] = read_secrets(routing.secret_arns, routing.kms_key_arns, region)
+        policies["secrets-policy"] = read_secrets(routing.secret_arns, routing.kms_key_arns, location.region)
     return policies

@@ -1,10 +1,30 @@
 """The account and the Region in which a program runs."""
 
+import json
 from collections.abc import Callable, Mapping
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 from pulumi_llm_local.aws_types.aws_type import Answer
-from pulumi_llm_local.aws_types.draft import Draft
+from pulumi_llm_local.aws_types.draft import Draft, Place
+from pulumi_llm_local.aws_types.values import UNKNOWN, revealed
+
+AWS_PROVIDER: Final = "pulumi:providers:aws"
+
+
+def place_of(inputs: Mapping[str, Any], default: Place) -> Place:
+    """Where a provider resource of these inputs works: in its Region, and in the account whose role it assumes last.
+
+    https://www.pulumi.com/registry/packages/aws/api-docs/provider/#inputs
+    """
+    given = {key: revealed(value) for key, value in inputs.items()}
+    roles: str = given.get("assumeRoles") or "[]"  # a provider's lists travel as JSON
+    assumed: list[Mapping[str, Any]] = [] if UNKNOWN in roles else json.loads(roles)
+    arns = [str(role.get("roleArn")).split(":") for role in assumed]
+    account = next((arn[4] for arn in reversed(arns) if len(arn) > 5), default.account)
+    region = given.get("region")
+    known = isinstance(region, str) and region not in ("", UNKNOWN)
+    return replace(default, region=region if known else default.region, account=account)
 
 
 def _region(call: Draft) -> Answer:

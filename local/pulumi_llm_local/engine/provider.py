@@ -14,10 +14,11 @@ from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from pulumi_llm_local.aws_types import api_values, registry
+from pulumi_llm_local.aws_types.account import place_of
 from pulumi_llm_local.aws_types.draft import Place
 from pulumi_llm_local.aws_types.lambda_ import PUBLISHED
 from pulumi_llm_local.aws_types.sdk import PACKAGES, takes
-from pulumi_llm_local.aws_types.values import UNKNOWN, revealed
+from pulumi_llm_local.aws_types.values import UNKNOWN
 from pulumi_llm_local.engine.changes import DEFAULTS, Properties, changes
 from pulumi_llm_local.engine.cloud import Cloud, Refused, published
 from pulumi_llm_local.program import arguments
@@ -30,7 +31,9 @@ AUTONAMED = "pulumi.com/autonamed"
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
     """Plays one package for every provider resource of a program; each has a connection, and a Region, of its own."""
 
-    def __init__(self, package: str, cloud: Cloud) -> None:
+    def __init__(self, package: str, cloud: Cloud, environment: Mapping[str, str]) -> None:
+        region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+        self._default = Place(region=region) if region else Place()
         self._package = package
         self._cloud = cloud
         self._places: dict[str, Place] = {}
@@ -60,8 +63,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return _difference(changed, replaces=[key for key in changed if key.partition(".")[0] == "region"])
 
     def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:
-        region = revealed(_read(request.args)).get("region")
-        self._places[context.peer()] = Place(region=region) if region else Place()
+        self._places[context.peer()] = place_of(_read(request.args), self._default)
         return provider_pb2.ConfigureResponse(
             acceptSecrets=True, acceptResources=False, supportsPreview=True, supports_autonaming_configuration=True
         )
@@ -129,7 +131,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return empty_pb2.Empty()
 
     def _place(self, context: grpc.ServicerContext) -> Place:
-        return self._places.get(context.peer(), Place())
+        return self._places.get(context.peer(), self._default)
 
 
 # Names. A resource that is given none keeps the one that it got first.

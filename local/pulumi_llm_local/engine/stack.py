@@ -77,7 +77,9 @@ class Stack:
         host = LanguageHost(self._directory, self._environment)
         language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, self._servers["language"])
         for package in PACKAGES:
-            provider_pb2_grpc.add_ResourceProviderServicer_to_server(Provider(package, cloud), self._servers[package])
+            provider_pb2_grpc.add_ResourceProviderServicer_to_server(
+                Provider(package, cloud, self._environment), self._servers[package]
+            )
         self._ports = {name: server.add_insecure_port("127.0.0.1:0") for name, server in self._servers.items()}
 
     def __enter__(self) -> Self:

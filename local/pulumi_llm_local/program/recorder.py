@@ -10,6 +10,7 @@ from pulumi.runtime import mocks, rpc
 from pulumi.runtime.settings import configure
 
 from pulumi_llm_local.aws_types import registry
+from pulumi_llm_local.aws_types.account import AWS_PROVIDER, place_of
 from pulumi_llm_local.aws_types.draft import Place
 
 STACK_TYPE = "pulumi:pulumi:Stack"
@@ -40,8 +41,8 @@ class Recorder(mocks.MockMonitor):
     """A resource monitor that answers from the table of computed outputs and remembers what it was told."""
 
     def __init__(self, place: Place) -> None:
-        super().__init__(_Mocks(place))
         self.recorded: dict[str, Recorded] = {}
+        super().__init__(_Mocks(place, self.recorded))
         self.stack_outputs: dict[str, Any] = {}
 
     def RegisterResource(self, request: Any) -> Any:
@@ -81,16 +82,22 @@ class Recorder(mocks.MockMonitor):
 
 
 class _Mocks(mocks.Mocks):
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, recorded: Mapping[str, Recorded]) -> None:
         self._place = place
+        self._recorded = recorded
 
     def new_resource(self, args: Any) -> tuple[str | None, dict[Any, Any]]:
         if not args.custom:
             return "", {}
-        return registry.outputs(args.typ, args.name, args.inputs, self._place)
+        return registry.outputs(args.typ, args.name, args.inputs, self._place_of(args.provider))
 
     def call(self, args: Any) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-        return registry.invoke(args.token, args.args, self._place), []
+        return registry.invoke(args.token, args.args, self._place_of(args.provider)), []
+
+    def _place_of(self, provider: str | None) -> Place:
+        """Where the provider of a call is. `provider` is its URN and id; empty for the default one."""
+        found = self._recorded.get((provider or "").rpartition("::")[0])
+        return place_of(found.inputs, self._place) if found and found.type == AWS_PROVIDER else self._place
 
 
 def start(place: Place, project: str, stack: str, config: Mapping[str, str], *, preview: bool = False) -> Recorder:

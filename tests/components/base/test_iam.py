@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from pulumi_llm.base.iam import INVOKE, allow, assume_role, invoke_models, policy_document, read_secrets, write_logs
+from pulumi_llm.base.location import Location
 from pulumi_llm.models.catalogue import BedrockModel, resolve
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
+HERE = Location.of(REGION)
 HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
 OWN = f"arn:aws:bedrock:{REGION}:{ACCOUNT}"
 APPLICATION = f"{OWN}:application-inference-profile/a1b2c3d4e5f6"
@@ -42,7 +44,7 @@ def mixture() -> list[BedrockModel]:
 def test_each_model_is_allowed_as_it_is_called() -> None:
     llama = foundation("meta.llama3-3-70b-instruct-v1:0", "us-east-1", "us-east-2", "us-west-2")
     everywhere, geographic = f"{OWN}:inference-profile/global.{HAIKU}", f"{OWN}:inference-profile/us.{HAIKU}"
-    assert invoke_models(mixture(), REGION, ACCOUNT) == [
+    assert invoke_models(mixture(), HERE, ACCOUNT) == [
         # Without a profile: the foundation models in this Region alone, and the account's own models.
         statement(
             "InvokeModels",
@@ -64,19 +66,19 @@ def test_each_model_is_allowed_as_it_is_called() -> None:
 
 def test_the_order_of_the_models_and_repeats_change_nothing() -> None:
     models = mixture()
-    assert invoke_models([*reversed(models), models[0]], REGION, ACCOUNT) == invoke_models(models, REGION, ACCOUNT)
+    assert invoke_models([*reversed(models), models[0]], HERE, ACCOUNT) == invoke_models(models, HERE, ACCOUNT)
 
 
 def test_a_statement_is_there_only_where_it_allows_something() -> None:
     direct, through = resolve("gpt-oss-20b", REGION), resolve("claude-haiku-4-5", REGION)
-    assert [s["Sid"] for s in invoke_models([direct], REGION, ACCOUNT)] == ["InvokeModels"]
-    assert [s["Sid"] for s in invoke_models([through], REGION, ACCOUNT)] == ["InvokeProfiles", "InvokeModelsOfProfile1"]
-    assert invoke_models([], REGION, ACCOUNT) == []
+    assert [s["Sid"] for s in invoke_models([direct], HERE, ACCOUNT)] == ["InvokeModels"]
+    assert [s["Sid"] for s in invoke_models([through], HERE, ACCOUNT)] == ["InvokeProfiles", "InvokeModelsOfProfile1"]
+    assert invoke_models([], HERE, ACCOUNT) == []
 
 
 @pytest.mark.parametrize("models", [mixture(), [resolve("claude-haiku-4-5", REGION)]], ids=["mixture", "one profile"])
 def test_a_document_of_them_is_one_that_iam_takes(models: list[BedrockModel]) -> None:
-    statements = policy_document(*invoke_models(models, REGION, ACCOUNT))["Statement"]
+    statements = policy_document(*invoke_models(models, HERE, ACCOUNT))["Statement"]
     sids = [statement["Sid"] for statement in statements]
     assert len(set(sids)) == len(sids)
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_sid.html

@@ -211,7 +211,6 @@ key = aws.kms.Key("key")
 elsewhere = aws.Provider("elsewhere", region="us-west-2")
 Remote("ServerlessBedrockApi", "chat", {{
     "models": {MODELS!r},
-    "region": "us-west-2",
     "kmsKeyArn": key.arn,
     "memoryMb": key.arn.apply(lambda _: 1024.0),
     "tags": {{"key": key.arn}},
@@ -259,7 +258,11 @@ def test_a_provider_that_is_given_reaches_every_child(with_outputs: tuple[Stack,
         assert len(children) > 80
         wrong = [state["urn"] for state in children if f"::{provider}" not in state["provider"]]
         assert wrong == []
-    assert ":us-west-2:" in of(stack.cloud, "chat-function").state["arn"]
+    function = of(stack.cloud, "chat-function")
+    assert ":us-west-2:" in function.state["arn"]
+    assert ":us-west-2:" in function.inputs["layers"][0]
+    assert ":us-west-2:123456789012:inference-profile/" in of(stack.cloud, "chat-bedrock-policy").inputs["policy"]
+    assert of(stack.cloud, "chat-integration-chat").inputs["uri"].startswith("arn:aws:apigateway:us-west-2:")
 
 
 def test_what_a_component_logs_is_shown(with_outputs: tuple[Stack, Done, Done]) -> None:

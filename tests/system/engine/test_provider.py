@@ -249,17 +249,32 @@ def test_what_was_deleted_behind_our_back_is_noticed_by_a_refresh_and_made_again
 REGIONS = """\
 import pulumi
 import pulumi_aws as aws
+import pulumi_llm
 
 there = aws.Provider("there", region="eu-west-1")
 pulumi.export("here", aws.sqs.Queue("here").arn)
 pulumi.export("there", aws.sqs.Queue("there", opts=pulumi.ResourceOptions(provider=there)).arn)
 pulumi.export("asked", aws.get_region_output(opts=pulumi.InvokeOptions(provider=there)).region)
+role = aws.ssm.Parameter("role", type="String", value="arn:aws:iam::210987654321:role/deployment").value
+roles = [aws.ProviderAssumeRoleArgs(role_arn=role)]
+later = aws.Provider("later", region="eu-west-2", assume_roles=roles)
+pulumi.export("account", aws.get_caller_identity_output(opts=pulumi.InvokeOptions(provider=later)).account_id)
+for name, provider in {"there": there, "later": later}.items():
+    baseline = pulumi_llm.AccountBaseline(name, {"bedrock_invocation_logs": True}, pulumi.ResourceOptions(provider=provider))
+    pulumi.export(f"{name} logs", baseline.bedrock_log_group_name)
 """
 
 
-def test_each_provider_has_its_region(tmp_path: Path) -> None:
+def test_each_provider_has_its_region_and_account(tmp_path: Path) -> None:
+    """The one whose account is an output of the program itself is not configured before that is made."""
     with program(tmp_path, REGIONS) as stack:
+        preview = succeeded(stack.preview()).output
+        assert preview.count("the Region of its AWS provider is not known yet") == 1
         output = succeeded(stack.up()).output
+        assert "not known yet" not in output
+        policy = next(existing for existing in stack.cloud if existing.urn.endswith("::later-bedrock-policy"))
+    assert ":eu-west-2:210987654321:" in policy.inputs["policy"]
+    assert 'account: "210987654321"' in output
     assert 'here : "arn:aws:sqs:us-east-1:' in output
     assert 'there: "arn:aws:sqs:eu-west-1:' in output
     assert 'asked: "eu-west-1"' in output
