@@ -194,7 +194,7 @@ class ServerlessBedrockApiArgs(TypedDict):
     customize: NotRequired[Mapping[str, Mapping[str, Any]]]
     """Per child, arguments that replace or add to the component's own. Default: none."""
     region: NotRequired[str]
-    """The provider's Region. Default: aws:region, else AWS_REGION."""
+    """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     parameter_prefix: NotRequired[str]
     """Where SSM parameters with the outputs are made, such as "/llm/prod". Default: none are made."""
     tags: NotRequired[Mapping[str, pulumi.Input[str]]]

@@ -255,7 +255,8 @@ there = aws.Provider("there", region="eu-west-1")
 pulumi.export("here", aws.sqs.Queue("here").arn)
 pulumi.export("there", aws.sqs.Queue("there", opts=pulumi.ResourceOptions(provider=there)).arn)
 pulumi.export("asked", aws.get_region_output(opts=pulumi.InvokeOptions(provider=there)).region)
-role = aws.ssm.Parameter("role", type="String", value="arn:aws:iam::210987654321:role/deployment").value
+made = aws.ssm.Parameter("made", type="String", value="role")
+role = made.arn.apply(lambda _: "arn:aws:iam::210987654321:role/deployment")
 roles = [aws.ProviderAssumeRoleArgs(role_arn=role)]
 later = aws.Provider("later", region="eu-west-2", assume_roles=roles)
 pulumi.export("account", aws.get_caller_identity_output(opts=pulumi.InvokeOptions(provider=later)).account_id)
@@ -269,7 +270,7 @@ def test_each_provider_has_its_region_and_account(tmp_path: Path) -> None:
     """The one whose account is an output of the program itself is not configured before that is made."""
     with program(tmp_path, REGIONS) as stack:
         preview = succeeded(stack.preview()).output
-        assert preview.count("the Region of its AWS provider is not known yet") == 1
+        assert "the Region of its AWS provider is not known yet; this preview supposes us-east-1" in preview
         output = succeeded(stack.up()).output
         assert "not known yet" not in output
         policy = next(existing for existing in stack.cloud if existing.urn.endswith("::later-bedrock-policy"))
