@@ -25,7 +25,7 @@ class Observability(Component):
     """The name of the budget. Empty where none is made."""
 
     def __init__(self, name: str, args: ObservabilityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        settings = read_arguments(type(self).__name__, ObservabilitySettings, args, self.CHILDREN)
+        settings, _ = read_arguments(type(self).__name__, ObservabilitySettings, args, self.CHILDREN, opts)
         super().__init__(name, opts, settings.tags, settings.customize)
         self.budget_name = self._budget(settings.budget).name if settings.budget else pulumi.Output.from_input("")
         self.finish()
