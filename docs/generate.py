@@ -163,19 +163,24 @@ def models_page() -> str:
             "# Models",
             NOTICE,
             "What [catalogue.toml](../components/pulumi_llm/models/catalogue.toml) "
-            "knows, where each figure has its source. A configuration "
-            "names a model by any of its names, by the id or inference profile that it is called as, or by an ARN.",
+            "knows, where each figure has its source and each model the date when it was last checked. A configuration "
+            "names a model by any of its names, by the id or inference profile that it is called as, or by an ARN. "
+            "[Any other model](providers.md#a-model-that-the-catalogue-lacks) of Bedrock's works too, with bounds of your own.",
             f"{UNPROVEN} marks what rests on secondary sources or on none. Context and output are in tokens. Prices are US "
             "dollars for a million tokens in and out, on demand in the US Regions. A parameter that a model does not accept is "
-            "refused before the call.",
+            "refused before the call. The preview warns of a model that is legacy or past its end of life, and reports one "
+            "whose assured time is over.",
             _table(
-                ("name", "", "kind", "called by", "other names", "context", "output", "accepts", "reasons", "price", "status"),
+                (
+                    *("name", "", "kind", "called by", "other names", "context", "output", "accepts", "reasons", "price"),
+                    *("status", "checked"),
+                ),
                 map(_model_row, models),
             ),
             "## Regions",
             "A call of a foundation model runs in the Region where it is made; a call through an inference profile may run in "
-            "any of the profile's. Where those are not listed here, the configuration's `destination_regions` must list them. "
-            "An imported model is called by its import's ARN, in the Region of the import.",
+            "that Region and in any that is listed here. Where none is, `destination_regions` of the configuration must list "
+            "them. An imported model is called by its import's ARN, in the Region of the import.",
             _table(("name", "called as", "from", "may run in"), (row for model in models for row in _region_rows(model))),
         ]
     )
@@ -204,8 +209,19 @@ def _model_row(model: Model) -> tuple[str, ...]:
         marked(accepts, "accepts"),
         marked("yes" if model.reasoning else "no", "reasoning") if model.kind == "chat" else "",
         " / ".join(prices),
-        marked(model.status, "status") + (f"; use `{model.replaced_by}`" if model.replaced_by else ""),
+        "; ".join(_lifecycle(model, marked)),
+        str(model.checked),
     )
+
+
+def _lifecycle(model: Model, marked: Callable[[str, str], str]) -> Iterable[str]:
+    yield marked(model.status, "status")
+    if model.end_of_life is not None:
+        yield marked(f"end of life {model.end_of_life}", "end_of_life")
+    if model.end_of_life_floor is not None:
+        yield marked(f"assured until {model.end_of_life_floor}", "end_of_life_floor")
+    if model.replaced_by:
+        yield f"{'newer' if model.status == 'active' else 'use'}: `{model.replaced_by}`"
 
 
 def _other_names(model: Model) -> list[str]:

@@ -22,7 +22,7 @@ analysts = pulumi_llm.ServerlessBedrockApi(
     "analysts",
     {
         "models": [
-            {"name": "best", "model": "claude-haiku-4-5"},
+            {"name": "best", "model": "claude-haiku-5-5"},
             {"name": "fast", "model": "gpt-oss-120b"},
         ],
         "keys": [{"name": "notebook", "tenant": "analysts"}],

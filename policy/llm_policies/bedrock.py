@@ -59,6 +59,7 @@ _MODEL_KINDS: Final = (
     "default-prompt-router",
 )
 _PROFILE_CONDITION: Final = "bedrock:inferenceprofilearn"
+_ROUTER_CONDITION: Final = "bedrock:promptrouterarn"
 
 
 def _each_document(resource: Resource, check: Callable[[list[Value]], Iterator[str]]) -> Iterator[str]:
@@ -215,6 +216,8 @@ def _profile_paired(resource: Resource, settings: Settings) -> Iterator[str]:
 
     def of_document(statements: list[Value]) -> Iterator[str]:
         calling = [statement for statement in statements if _allows(statement, _INVOKE)]
+        # What is behind a prompt router is reached through it alone.
+        calling = [statement for statement in calling if not _conditions(statement, _ROUTER_CONDITION)]
         named = [
             (arn, model, [profile.text() for profile in _conditions(statement, _PROFILE_CONDITION)])
             for statement in calling
@@ -254,7 +257,9 @@ def _profile_paired(resource: Resource, settings: Settings) -> Iterator[str]:
                 f"{arn.path}: a global profile runs anywhere: allow arn:aws:bedrock:::foundation-model/{profile.base} too, "
                 "with the condition bedrock:InferenceProfileArn"
             )
-        missing = [r for r in regions.get(geography, []) if not any(matches(model.region, r) for model in own)]
+        # The Region of the call is always one of them.
+        needed = dict.fromkeys((profile.region, *regions.get(geography, [])))
+        missing = [r for r in needed if not any(matches(model.region, r) for model in own)]
         if missing:
             yield f"{arn.path}: the profile {profile.id} runs in {', '.join(missing)} too, where its model is not allowed"
 

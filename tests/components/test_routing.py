@@ -16,6 +16,8 @@ from llm_gateway.routes import Alias, Endpoint, Routes, encode, load
 from pulumi_llm import routing
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import read as settings_of
+from pulumi_llm.models.catalogue import catalogue
+from pulumi_llm.models.resolve import Asked, resolve
 from pulumi_llm.routing import Routing, RoutingSettings
 from pulumi_llm.stack_settings import SettingsError, parse
 from support import programs
@@ -26,6 +28,7 @@ SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:deepseek-AbCdEf"
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 IMPORT = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:imported-model/abcdefghijkl"
 PROFILE = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:application-inference-profile/a1b2c3d4e5f6"
+PROVISIONED = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:provisioned-model/a1b2c3d4e5f6"
 HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 
 DEEPSEEK = {"type": "openai_compatible", "base_url": "https://api.deepseek.com", "secret_arn": SECRET}
@@ -33,6 +36,9 @@ CLAUDE = {"type": "anthropic", "secret_arn": SECRET}
 VLLM = {"type": "openai_compatible", "base_url": "http://10.0.0.5:8000/v1"}
 CHAT = {"provider": "deepseek", "model": "deepseek-chat", "context_tokens": 128_000, "max_output_tokens": 8_192}
 OPUS = {**CHAT, "provider": "claude", "model": "claude-opus"}
+OTHER_MODEL = "To use another model of Bedrock's, give its id or ARN with its bounds: context_tokens and max_output_tokens"
+TARGET, PROVIDER = "models[0].targets[0]", "providers.deepseek"
+BOUNDS = {"context_tokens": 50_000, "max_output_tokens": 4_000}
 BEDROCK = {"model": "gpt-oss-20b"}
 MOCK = {"model": "mock"}
 
@@ -210,10 +216,123 @@ def test_an_output_is_checked_when_it_resolves() -> None:
     assert "hunter2" not in str(error.value)
 
 
+# A model whose ARN is another resource's output.
+
+
+def profile_arn(value: str = PROFILE) -> pulumi.Output[str]:
+    return pulumi.Output.from_input(value)
+
+
+def test_a_models_arn_may_be_an_output(tmp_path: Path) -> None:
+    rest = {"base_model": "claude-haiku-4-5", "max_output_tokens": 9}
+    loaded: list[Routes] = []
+
+    def program() -> None:
+        found = right(
+            [
+                {"name": "own", "model": profile_arn(), **rest},
+                alias({"model": profile_arn(f"{PROFILE}7"), "base_model": "gpt-oss-20b"}, BEDROCK),
+                {
+                    "name": "mine",
+                    "model": profile_arn(PROVISIONED),
+                    **BOUNDS,
+                },
+            ]
+        )
+        assert found.models == [resolve("gpt-oss-20b", Asked(REGION))], "an Output is no model that is known at preview"
+        document = encode(found.routes).decode()
+        assert ACCOUNT not in document
+
+        def load_with(values: Mapping[str, str]) -> None:
+            (tmp_path / "routes.json").write_text(document)
+            loaded.append(load(tmp_path / "routes.json", values))
+
+        pulumi.export("loaded", pulumi.Output.all(**found.environment).apply(load_with))
+        ids = (model.resolved.apply(lambda model: model.model_id) for model in found.output_models)
+        pulumi.export("resolved", pulumi.Output.all(*ids))
+
+    outputs = programs.run(program).stack_outputs
+    own, chat, mine = loaded[0].aliases
+    (target,) = own.targets
+    assert (target.name, target.model, target.max_output_tokens) == ("bedrock/claude-haiku-4-5", PROFILE, 9)
+    assert (target.context_tokens, target.exclusive) == (200_000, ("temperature", "top_p"))
+    assert [target.model for target in chat.targets] == [f"{PROFILE}7", "openai.gpt-oss-20b-1:0"]
+    assert [target.name for target in chat.targets] == ["bedrock/gpt-oss-20b", "bedrock/gpt-oss-20b-2"]
+    assert (mine.targets[0].context_tokens, mine.targets[0].accepts) == (50_000, ("max_tokens", "system"))
+    assert outputs["resolved"] == [PROFILE, f"{PROFILE}7", PROVISIONED]
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (PROFILE.replace("us-east-1", "eu-west-1"), "is in eu-west-1, but this stack calls Bedrock in us-east-1"),
+        ("us.anthropic.claude-haiku-5-5", "is no ARN; an Output has to be the ARN of a model or an inference profile"),
+        (IMPORT, "is called in another way than its base_model; give the ARN in plain text"),
+        (f"arn:aws:bedrock:{REGION}:{ACCOUNT}:guardrail/abc", ": a guardrail cannot be called"),
+    ],
+)
+def test_an_output_that_is_no_model_is_refused_when_it_resolves(value: str, reason: str) -> None:
+    def program() -> None:
+        found = right([alias({"model": profile_arn(value), "base_model": "gpt-oss-20b"})])
+        pulumi.export("environment", dict(found.environment))
+
+    with pytest.raises(pulumi.InputPropertiesError) as error:
+        programs.run(program)
+    assert str(error.value) == f"models[0].targets[0].model: what the Output resolved to {reason}".replace(" :", ":")
+    assert ACCOUNT not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "lines"),
+    [
+        (
+            {},
+            [
+                f"{TARGET}.model: is an Output, which does not tell which model it is; name that as base_model, such as "
+                "'gpt-oss-120b', or give its bounds: context_tokens and max_output_tokens"
+            ],
+        ),
+        (
+            {"base_model": "gpt-oss-20c"},
+            [
+                f"models[0].targets[0].model: 'gpt-oss-20c' is no model of the catalogue; did you mean "
+                f"'gpt-oss-20b' or 'gpt-oss-120b'? {OTHER_MODEL}"
+            ],
+        ),
+        (
+            {"provider": "deepseek", **BOUNDS},
+            [f"{TARGET}.model: must be a plain value at a provider's target, known before anything is made"],
+        ),
+    ],
+)
+def test_what_an_output_lacks_is_told_at_once(model: dict[str, Any], lines: list[str]) -> None:
+    def program() -> None:
+        found = read([alias({"model": profile_arn(), **model}, CHAT)], {"deepseek": DEEPSEEK})
+        assert [f"{path}: {reason}" for path, reason in found.problems] == lines
+
+    programs.run(program)
+
+
+def test_outputs_count_as_arns_where_sizes_are_checked() -> None:
+    def program() -> None:
+        many = [{"name": f"m{n}", "model": profile_arn(), "base_model": "gpt-oss-20b"} for n in range(30)]
+        assert read(many[:24]).problems == []
+        ((path, reason),) = read(many).problems
+        assert path == "models"
+        assert re.match(r"take 4,0\d\d bytes of the function's environment, and Lambda's 4,096 leave them 3,584", reason)
+
+    programs.run(program)
+
+
 @pytest.mark.parametrize(
     ("models", "providers"),
     [
         ([alias(MOCK)], {}),
+        # What the catalogue lacks, and what it says otherwise.
+        ([{"name": "new", "model": "acme.chat-2", **BOUNDS}], {}),
+        ([{"name": "new", "model": "us.acme.chat-2", "destination_regions": ["us-west-2"], **BOUNDS}], {}),
+        ([alias({**BEDROCK, "max_output_tokens": 100, "accepts": ["max_tokens", "stop"], "stop_max": 2})], {}),
+        ([alias({"model": IMPORT, **BOUNDS, "temperature_max": 0.5})], {}),
         ([alias(BEDROCK, MOCK)], {}),
         ([alias(MOCK, BEDROCK, strategy="weight")], {}),
         ([alias({**BEDROCK, "provider": "bedrock"})], {}),
@@ -237,7 +356,6 @@ def test_what_is_right_is_taken(models: list[Any], providers: dict[str, Any]) ->
 
 # What is wrong: what is given, and what is told of it.
 
-ONLY_PROVIDERS = "is only for a provider's target; what the catalogue says of this one holds"
 URL_FORM = "must be a URL such as https://api.example.com/v1, without a user, a query or white space"
 SECRET_FORM = (
     "must be the ARN of a secret, such as arn:aws:secretsmanager:us-east-1:ACCOUNT:secret:NAME-AbCdEf; the key itself stands "
@@ -266,8 +384,6 @@ def with_targets(*targets: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     used = {"deepseek": DEEPSEEK} if any(target.get("provider") == "deepseek" for target in targets) else {}
     return {"models": [alias(*targets, **more)], "providers": used}
 
-
-TARGET, PROVIDER = "models[0].targets[0]", "providers.deepseek"
 
 WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     # Providers.
@@ -490,9 +606,46 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a model that there is not": (
         {"models": [alias({"model": "claude-haiku-9"})]},
         [
-            f"{TARGET}.model: 'claude-haiku-9' is no model of the catalogue; did you mean 'claude-haiku-4-5'? Any Bedrock ARN "
-            "can be given in full, too."
+            f"{TARGET}.model: 'claude-haiku-9' is no model of the catalogue; did you mean 'claude-haiku-5-5' or "
+            f"'claude-haiku-4-5'? {OTHER_MODEL}"
         ],
+    ),
+    "an id that the catalogue lacks, with one bound": (
+        {"models": [{"name": "new", "model": "us.acme.chat-2", "context_tokens": 5}]},
+        [
+            "models[0].model: 'us.acme.chat-2' is no model of the catalogue; the catalogue has "
+            f"{', '.join(sorted(name for name, model in catalogue().items() if model.status != 'ended'))}. {OTHER_MODEL}"
+        ],
+    ),
+    "bounds of Bedrock's that do not fit each other": (
+        {"models": [alias({"model": "acme.chat-2", "context_tokens": 5, "max_output_tokens": 6, "temperature_max": 1.5})]},
+        [
+            f"{TARGET}.max_output_tokens: must be at most context_tokens, which is 5, not 6",
+            f"{TARGET}.temperature_max: is at most 1 on Bedrock, not 1.5",
+        ],
+    ),
+    "a bound that does not fit the catalogue's": (
+        {"models": [alias({**BEDROCK, "context_tokens": 5})]},
+        [f"{TARGET}.context_tokens: does not fit: 16384 tokens of output in a context of 5"],
+    ),
+    "parameters that Bedrock is not sent": (
+        {
+            "models": [
+                alias({**BEDROCK, "accepts": ["reasoning_effort", "stream_tools"], "exclusive": ["top_p"], "stop_max": 2})
+            ]
+        },
+        [
+            f"{TARGET}.accepts: must hold 'max_tokens', which is always sent",
+            f"{TARGET}.accepts: holds 'stream_tools' without 'tools'; give both or neither",
+            f"{TARGET}.accepts: must not hold 'reasoning_effort', which is not sent to Bedrock",
+            f"{TARGET}.exclusive: must hold those of which only one may be sent, or none, not 'top_p' alone",
+            f"{TARGET}.exclusive: holds 'top_p', which is not among accepts; leave it out",
+            f"{TARGET}.stop_max: is only for a target that accepts 'stop'",
+        ],
+    ),
+    "bounds beside targets": (
+        {"models": [{"name": "chat", "context_tokens": 9, "targets": [MOCK]}]},
+        ["models[0].context_tokens: stands beside targets; move it into one of them, or leave it out"],
     ),
     "a weight without the strategy": (
         with_targets({**BEDROCK, "weight": 2}, CHAT),
@@ -517,9 +670,9 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         with_targets({**BEDROCK, "short_prompt_tokens": 0}, CHAT, strategy="workload"),
         [f"{TARGET}.short_prompt_tokens: must be at least 1, not 0"],
     ),
-    "what the catalogue knows": (
-        {"models": [alias({**BEDROCK, "context_tokens": 5, "accepts": ["max_tokens"]})]},
-        [f"{TARGET}.context_tokens: {ONLY_PROVIDERS}", f"{TARGET}.accepts: {ONLY_PROVIDERS}"],
+    "what only a provider's target has": (
+        {"models": [alias({**BEDROCK, "max_tokens_name": "max_tokens"})]},
+        [f"{TARGET}.max_tokens_name: is only for a provider's target, which one of Bedrock's is not"],
     ),
     "what only Bedrock has": (
         with_target(base_model="gpt-oss-20b", destination_regions=["us-east-1"]),
@@ -529,8 +682,11 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         ],
     ),
     "a mock of a model": (
-        {"models": [{"name": "chat", "model": "mock", "base_model": "gpt-oss-20b"}]},
-        ["models[0].base_model: is only for a model of Bedrock's, which the mock is not"],
+        {"models": [{"name": "chat", "model": "mock", "base_model": "gpt-oss-20b", "stop_max": 2}]},
+        [
+            "models[0].base_model: is only for a model of Bedrock's, which the mock is not",
+            "models[0].stop_max: is only for a model of Bedrock's, which the mock is not",
+        ],
     ),
     "no bounds": (
         with_target(context_tokens=None, max_output_tokens=None),
@@ -600,7 +756,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
             f"{PROVIDER}.base_url: {URL_FORM}",
             "models[0].retries: must be between 0 and 5, not 9",
             "models[0].targets[0].model: 'gpt-oss-20c' is no model of the catalogue; did you mean 'gpt-oss-20b' or "
-            "'gpt-oss-120b'? Any Bedrock ARN can be given in full, too.",
+            f"'gpt-oss-120b'? {OTHER_MODEL}",
             "models[0].targets[1].provider: 'nowhere' is not among the providers; there are deepseek, unused, bedrock",
             "models[1].name: 'chat' is there already; every alias needs a name of its own",
             "models[1].targets[0].weight: must be between 1 and 1000, not 0",
@@ -635,7 +791,7 @@ def test_arguments_are_told_the_same(given: dict[str, Any], lines: list[str]) ->
 
 
 def told_by_settings(models: Any, providers: Any = None, timeout: int | None = None) -> list[str]:
-    raw = {"environment": "qa", "aws:region": REGION, "models": models}
+    raw = {"environment": "qa", "development": True, "aws:region": REGION, "models": models}
     raw |= {} if providers is None else {"providers": providers}
     raw |= {} if timeout is None else {"api": {"timeout_seconds": timeout}}
     try:
@@ -662,6 +818,7 @@ SEED: dict[str, Any] = {
     "models": [
         "gpt-oss-20b",
         {"name": "own", "model": IMPORT, "base_model": "deepseek-r1-distill-llama-8b"},
+        {"name": "new", "model": "us.acme.chat-2", "destination_regions": ["us-east-2"], "accepts": ["max_tokens"], **BOUNDS},
         alias({**BEDROCK, "weight": 3}, {**CHAT, "accepts": ["max_tokens", "stop"], "stop_max": 3}, OPUS, strategy="weight"),
         {"name": "work", "strategy": "workload", "targets": [{**BEDROCK, "short_prompt_tokens": 500}, CHAT], "retries": 1},
     ],

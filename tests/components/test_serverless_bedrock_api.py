@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
+import pulumi_llm
 from llm_gateway import errors
 from llm_gateway.operations import OPERATIONS
 from llm_gateway.routes import ROUTES_FILE, load
-from pulumi_llm.routing.providers import OWN_ENVIRONMENT_BYTES
+from pulumi_llm.models.catalogue import lifecycle_notice
+from pulumi_llm.routing.routing import OWN_ENVIRONMENT_BYTES
+from pulumi_llm.serverless_bedrock_api import component
 from pulumi_llm_local.aws_types.values import revealed
 from support import programs
 from support.programs import Recording, run_chat
@@ -523,6 +527,66 @@ def test_a_role_may_do_what_its_function_does_and_no_more(keyed: Recording) -> N
         assert keyed.inputs(function)["role"] == keyed.named(role).state["arn"]
 
 
+def with_own_profile(preview: bool) -> Recording:
+    """A program that makes an application inference profile and serves it, alone and as a target."""
+
+    def program() -> None:
+        source = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-haiku-5-5"
+        profile = aws.bedrock.InferenceProfile("shop", model_source={"copy_from": source})
+        own = {"model": profile.arn, "base_model": "us.anthropic.claude-haiku-5-5"}
+        models = [{"name": "fast", **own}, {"name": "safe", "targets": [own, {"model": "gpt-oss-20b"}]}]
+        pulumi_llm.ServerlessBedrockApi("chat", {"models": models})
+
+    return programs.run(program, preview=preview)
+
+
+@pytest.mark.assumes("profile-statements")
+def test_a_models_arn_may_be_a_profile_of_the_same_program() -> None:
+    recording = with_own_profile(preview=False)
+    arn = recording.named("shop").state["arn"]
+    variables = recording.inputs("chat-function")["environment"]["variables"]
+    assert {name: value for name, value in variables.items() if name.startswith("BEDROCK")} == {
+        "BEDROCK_MODEL_1": arn,
+        "BEDROCK_MODEL_2": arn,
+    }
+    called, behind = (statement for _, statement in statements(recording, "chat-bedrock-output-policy"))
+    assert (resources(called), called.get("Condition")) == ([arn], None)
+    assert behind["Condition"] == {"StringEquals": {"bedrock:InferenceProfileArn": arn}}
+    assert {a.split(":")[3] for a in resources(behind)} == {"us-east-1", "us-east-2", "us-west-2"}
+    assert all(a.endswith("::foundation-model/anthropic.claude-haiku-5-5") for a in resources(behind))
+
+
+def test_what_is_known_at_preview_stays_known_beside_a_profile_that_is_made_first() -> None:
+    recording = with_own_profile(preview=True)
+    ((_, statement),) = statements(recording, "chat-bedrock-policy")
+    assert resources(statement) == ["arn:aws:bedrock:us-east-1::foundation-model/openai.gpt-oss-20b-1:0"]
+    assert isinstance(recording.named("chat-bedrock-output-policy").inputs["policy"], pulumi.output.Unknown)
+
+
+def test_the_preview_says_which_models_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, str]] = []
+
+    def teller(level: str) -> Any:
+        return lambda text, resource=None: told.append((level, text))
+
+    for level in ("warn", "info"):
+        monkeypatch.setattr(pulumi.log, level, teller(level))
+    monkeypatch.setattr(component, "lifecycle_notice", lambda model, name, _: lifecycle_notice(model, name, date(2026, 11, 29)))
+    run_chat(models=[{"name": model, "model": model} for model in ("llama-3-3-70b", "claude-haiku-4-5", "gpt-oss-20b")])
+    assert told == [
+        (
+            "warn",
+            "us.meta.llama3-3-70b-instruct-v1:0 is legacy: Bedrock has closed it to new customers, and ends it on 2027-03-30; "
+            "consider 'gpt-oss-120b'",
+        ),
+        (
+            "info",
+            "us.anthropic.claude-haiku-4-5-20251001-v1:0 was assured until 2026-10-01: its end is not announced, but AWS may "
+            "announce it from now on; consider 'claude-haiku-5-5'",
+        ),
+    ]
+
+
 def bedrock(recording: Recording) -> list[dict[str, Any]]:
     return [statement for _, statement in statements(recording, "chat-bedrock-policy")]
 
@@ -530,14 +594,14 @@ def bedrock(recording: Recording) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("recording", "models"),
     [
-        ("dev", {"deepseek.v3.2", "openai.gpt-oss-20b-1:0", "anthropic.claude-haiku-4-5-20251001-v1:0"}),
+        ("dev", {"deepseek.v3.2", "openai.gpt-oss-20b-1:0", "anthropic.claude-haiku-5-5"}),
         (
             "prod",
             {
                 "deepseek.v3.2",
                 "openai.gpt-oss-120b-1:0",
                 "qwen.qwen3-32b-v1:0",
-                "anthropic.claude-haiku-4-5-20251001-v1:0",
+                "anthropic.claude-haiku-5-5",
             },
         ),
         ("full", {"openai.gpt-oss-20b-1:0"}),

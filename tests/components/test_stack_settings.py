@@ -134,15 +134,16 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "an unknown model": (
         {"models": ["claude-haiku-9"]},
         [
-            "pulumi-llm:models[0]: 'claude-haiku-9' is no model of the catalogue; did you mean 'claude-haiku-4-5'? "
-            "Any Bedrock ARN can be given in full, too."
+            "pulumi-llm:models[0]: 'claude-haiku-9' is no model of the catalogue; did you mean 'claude-haiku-5-5' or "
+            "'claude-haiku-4-5'? To use another model of Bedrock's, give its id or ARN with its bounds: context_tokens and "
+            "max_output_tokens"
         ],
     ),
     "a model that has ended": (
         {"models": ["claude-3-5-haiku"]},
         [
             "pulumi-llm:models[0]: 'claude-3-5-haiku' has ended: Bedrock refuses every call of it; "
-            "use 'claude-haiku-4-5' instead"
+            "use 'claude-haiku-5-5' instead"
         ],
     ),
     "an embedding model": (
@@ -282,8 +283,9 @@ WRONG |= {
             "api": {"keys": [{"name": "k", "models": ["a"]}]},
         },
         [
-            "pulumi-llm:models[0].extra: is not known; there are base_model, destination_regions, first_token_seconds, model, "
-            "name, retries, stall_seconds, strategy, targets"
+            "pulumi-llm:models[0].extra: is not known; there are accepts, base_model, context_tokens, destination_regions, "
+            "exclusive, first_token_seconds, max_output_tokens, model, name, retries, router_models, stall_seconds, stop_max, "
+            "strategy, targets, temperature_max"
         ],
     ),
     "true for a whole number": (
@@ -315,7 +317,7 @@ FIVE: dict[str, Any] = {
 FIVE_LINES = [
     "pulumi-llm:ownr: is not known; did you mean 'owner'?",
     "pulumi-llm:api.memory_mb: must be between 256 and 10240, not 1",
-    "pulumi-llm:models[1]: 'claude-3-5-haiku' has ended: Bedrock refuses every call of it; use 'claude-haiku-4-5' instead",
+    "pulumi-llm:models[1]: 'claude-3-5-haiku' has ended: Bedrock refuses every call of it; use 'claude-haiku-5-5' instead",
     DEBUG_NEEDS_DEVELOPMENT,
     "pulumi-llm:api.keys[0].models[0]: 'nope' is not among the models; choose of claude-3-5-haiku, gpt-oss-20b",
 ]

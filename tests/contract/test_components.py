@@ -30,6 +30,7 @@ COMPONENTS: dict[str, type[Component]] = {
 }
 
 # Sets of arguments that together make every child of a component.
+PROFILE_ARN = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4e5f6"
 ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
     "AccountBaseline": {
         "everything": {
@@ -84,7 +85,7 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
                     "retries": 1,
                     "first_token_seconds": 12.5,
                     "targets": [
-                        {"model": "claude-haiku-4-5", "weight": 3},
+                        {"model": "claude-haiku-5-5", "weight": 3},
                         {
                             "provider": "deepseek",
                             "model": "deepseek-chat",
@@ -117,6 +118,7 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
                 "vllm": {"type": "openai_compatible", "base_url": "http://10.0.0.5:8000/v1"},
             },
         },
+        "an Output": {"models": [{"name": "own", "model": PROFILE_ARN, "base_model": "claude-haiku-5-5"}]},
         "no Bedrock": {"models": [{"name": "fast", "model": "mock"}], "log_retention_days": 7},
     },
 }
@@ -132,6 +134,8 @@ TAGS = {"Team": "search", "CostCenter": "42"}
 def make(component: str, label: str, name: str, opts: pulumi.ResourceOptions | None = None) -> Component:
     constructor: Any = COMPONENTS[component]
     args = {**ARGUMENTS[component][label], "tags": TAGS}
+    if label == "an Output":
+        args["models"] = [{**model, "model": pulumi.Output.from_input(model["model"])} for model in args["models"]]
     if "domain" in args:  # these two are names that a user gives, so each instance has its own
         args["domain"] = {**args["domain"], "name": f"{name}.example.com"}
         args["parameter_prefix"] = f"/llm/{name}"

@@ -24,9 +24,15 @@ HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
 MODELS = [
     {"name": "direct", "model": "gpt-oss-20b"},
     {"name": "profile", "model": "claude-haiku-4-5"},
-    {"name": "everywhere", "model": f"global.{HAIKU}", "destination_regions": ["us-east-1", "eu-west-1"]},
+    {"name": "everywhere", "model": f"global.{HAIKU}"},
     {"name": "own-profile", "model": f"{BEDROCK}:application-inference-profile/a1b2c3", "base_model": "llama-3-3-70b"},
     {"name": "imported", "model": f"{BEDROCK}:imported-model/abcdef", "base_model": "deepseek-r1-distill-llama-8b"},
+    {
+        "name": "routed",
+        "model": f"{BEDROCK}:default-prompt-router/amazon.nova:1",
+        "router_models": ["nova-pro", "nova-lite"],
+    },
+    {"name": "deployed", "model": f"{BEDROCK}:custom-model-deployment/abcdef", "base_model": "nova-lite"},
     {"name": "provisioned", "model": f"{BEDROCK}:provisioned-model/ghijkl", "base_model": "llama-3-3-70b"},
 ]
 
@@ -201,6 +207,14 @@ BEDROCK_MISTAKES: list[tuple[Mutation, str]] = [
     (lambda by: by["Models"].pop("Condition"), "but on no model through it"),
     (lambda by: by["Profiles"].update(Condition=through(PROFILE)), "which AWS does not send for a profile"),
     (lambda by: by["Models"]["Resource"].append(foundation_model("amazon.nova-pro-v1:0")), "which is not behind it"),
+    (lambda by: by["Models"]["Resource"].pop(0), "on no model in us-east-1, where AWS asks for it"),
+    (
+        lambda by: (
+            by["Profiles"].update(Resource=PROFILE.replace("us.", "global.")),
+            by["Models"].update(Condition=through(PROFILE.replace("us.", "global."))),
+        ),
+        "on no model in no Region, where AWS asks for it",
+    ),
     (lambda by: by["Models"]["Resource"].append(foundation_model("*")), "which leaves open whose or which"),
     (lambda by: by["Models"].update(Resource=f"{BEDROCK}:foundation-model/{HAIKU}"), "which arn:aws:bedrock"),
 ]

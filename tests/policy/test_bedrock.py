@@ -14,6 +14,7 @@ from support.policies import BY_NAME
 INVOKE = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
 HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
 PROFILE = f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.{HAIKU}"
+ROUTER = "arn:aws:bedrock:us-east-1:123456789012:prompt-router/abcdefghijkl"
 GLOBAL = f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/global.{HAIKU}"
 PAIRED = {"StringEquals": {"bedrock:InferenceProfileArn": PROFILE}}
 
@@ -159,7 +160,7 @@ CASES: dict[str, tuple[str, Resource, str, int, dict[str, Any]]] = {
         "bedrock-profile-paired",
         policy(
             allow(PROFILE),
-            allow(model("us-east-2"), condition={"StringLike": {"bedrock:inferenceProfileArn": [PROFILE, GLOBAL]}}),
+            allow([model(), model("us-east-2")], condition={"StringLike": {"bedrock:inferenceProfileArn": [PROFILE, GLOBAL]}}),
         ),
         "good",
         0,
@@ -188,7 +189,10 @@ CASES: dict[str, tuple[str, Resource, str, int, dict[str, Any]]] = {
     "unpaired elsewhere": ("bedrock-profile-paired", policy(allow([PROFILE, model(), model("us-east-2")])), "bad", 1, {}),
     "paired with anything": (
         "bedrock-profile-paired",
-        policy(allow(PROFILE), allow(model("us-east-2"), condition={"StringLike": {"bedrock:InferenceProfileArn": "*"}})),
+        policy(
+            allow(PROFILE),
+            allow([model(), model("us-east-2")], condition={"StringLike": {"bedrock:InferenceProfileArn": "*"}}),
+        ),
         "bad",
         1,
         {},
@@ -198,6 +202,22 @@ CASES: dict[str, tuple[str, Resource, str, int, dict[str, Any]]] = {
         policy(allow(GLOBAL), allow(model(), condition={"StringEquals": {"bedrock:InferenceProfileArn": GLOBAL}})),
         "bad",
         1,
+        {},
+    ),
+    "the region of the call is missing": (
+        "bedrock-profile-paired",
+        policy(allow(PROFILE), allow(model("us-east-2"), condition={"StringEquals": {"bedrock:InferenceProfileArn": PROFILE}})),
+        "bad",
+        1,
+        {},
+    ),
+    "behind a prompt router": (
+        "bedrock-profile-paired",
+        policy(
+            allow(ROUTER), allow([PROFILE, model("us-east-2")], condition={"StringEquals": {"bedrock:PromptRouterArn": ROUTER}})
+        ),
+        "good",
+        0,
         {},
     ),
     "a region is missing": ("bedrock-profile-paired", policy(*BOTH), "bad", 1, {"regions": {"us": ["us-west-2"]}}),

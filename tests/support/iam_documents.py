@@ -226,7 +226,10 @@ def _trust_problems(statements: Sequence[Statement]) -> list[str]:
 def _bedrock_problems(statements: Sequence[Statement]) -> Iterator[str]:
     """A call through an inference profile is authorized for the profile, and for a model under the condition of that profile.
 
-    https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html
+    It needs the model in the Region of the call and in each destination, a global profile the model without a Region, too.
+    What stands under a prompt router's condition is reached through the router alone.
+    https://docs.aws.amazon.com/bedrock/latest/userguide/geographic-cross-region-inference.html
+    https://docs.aws.amazon.com/bedrock/latest/userguide/global-cross-region-inference.html
     """
     through: dict[tuple[str, str], set[str]] = {}  # (action, profile) -> the models that it may reach
     profiles: set[tuple[str, str]] = set()
@@ -235,6 +238,8 @@ def _bedrock_problems(statements: Sequence[Statement]) -> Iterator[str]:
             continue
         keyed = [keys[_PROFILE_KEY] for keys in statement.get("Condition", {}).values() if _PROFILE_KEY in keys]
         conditions = [profile for value in keyed for profile in _listed(value)]
+        if any(_ROUTER_KEY in keys for keys in statement.get("Condition", {}).values()):
+            continue
         for action in _listed(statement.get("Action")):
             if not action.startswith("bedrock:Invoke"):
                 continue
@@ -257,9 +262,14 @@ def _bedrock_problems(statements: Sequence[Statement]) -> Iterator[str]:
         for model in sorted(models):
             if system_defined and model.partition(":foundation-model/")[2] != behind:
                 yield f"{action} is allowed through {profile} on {model}, which is not behind it"
+        regions = {model.split(":")[3] for model in models}
+        needed = {profile.split(":")[3], *([""] if profile_id.startswith("global.") else [])} if profile_id else set[str]()
+        for region in sorted(needed - regions):
+            yield f"{action} is allowed through {profile} on no model in {region or 'no Region'}, where AWS asks for it"
 
 
 _PROFILE_KEY = "bedrock:InferenceProfileArn"
+_ROUTER_KEY = "bedrock:PromptRouterArn"
 
 
 # Several documents, and permissions.

@@ -25,7 +25,7 @@ from pulumi_llm_local.program.recorder import Recorded, Recorder
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
 # Two models that are called in two ways, directly and through an inference profile.
-MODELS = [{"name": "fast", "model": "gpt-oss-20b"}, {"name": "good", "model": "claude-haiku-4-5"}]
+MODELS = [{"name": "fast", "model": "gpt-oss-20b"}, {"name": "good", "model": "claude-haiku-5-5"}]
 
 
 @dataclass

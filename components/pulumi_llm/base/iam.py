@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pulumi_llm.base.location import Location
-from pulumi_llm.models.catalogue import BedrockModel
+from pulumi_llm.models.resolve import BedrockModel
 
 # What IAM allows a role's inline policies in all, spaces not counted.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
@@ -44,20 +44,26 @@ def invoke_models(models: Sequence[BedrockModel], location: Location, account: s
     """Call exactly these models.
 
     A call through an inference profile is authorized twice: for the profile, without a condition, and for the foundation
-    model in each Region where it may run, where the condition pairs the model with that profile, so that the model cannot be
-    called past it. https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html
+    model in the Region of the call and in each Region where it may run, where the condition pairs the model with that profile,
+    so that the model cannot be called past it. A global profile's models are the one in the Region of the call and the one
+    without a Region. (AWS's page restricts these by aws:RequestedRegion, too, which the ARNs do already.)
+    https://docs.aws.amazon.com/bedrock/latest/userguide/geographic-cross-region-inference.html
+    https://docs.aws.amazon.com/bedrock/latest/userguide/global-cross-region-inference.html
     """
     statements: list[dict[str, Any]] = []
     direct = sorted({arn for model in models if not model.profile for arn in (model.own, *model.foundation_models) if arn})
     if direct:
         statements.append(allow("InvokeModels", INVOKE, direct))
+
+    def profile_arn(model: BedrockModel) -> str:
+        if model.profile.startswith("arn:"):
+            return model.profile
+        return f"arn:{location.partition}:bedrock:{location.region}:{account}:inference-profile/{model.profile}"
+
     through: dict[str, set[str]] = {}
     for model in models:
         if model.profile:
-            arn = model.profile
-            if not arn.startswith("arn:"):
-                arn = f"arn:{location.partition}:bedrock:{location.region}:{account}:inference-profile/{arn}"
-            through.setdefault(arn, set()).update(model.foundation_models)
+            through.setdefault(profile_arn(model), set()).update(model.foundation_models)
     if through:
         statements.append(allow("InvokeProfiles", INVOKE, sorted(through)))
     # Profiles over the same models share a statement: a role's policies may hold 10,240 characters in all.
@@ -67,6 +73,13 @@ def invoke_models(models: Sequence[BedrockModel], location: Location, account: s
     for number, (arns, profiles) in enumerate(shared.items(), 1):
         paired = {"StringEquals": {"bedrock:InferenceProfileArn": profiles if len(profiles) > 1 else profiles[0]}}
         statements.append(allow(f"InvokeModelsOfProfile{number}", INVOKE, sorted(arns), paired))
+    # What is behind a prompt router, only through it.
+    routers = {model.own: model.routed for model in models if model.routed}
+    for number, (router, routed) in enumerate(sorted(routers.items()), 1):
+        behind = {arn for model in routed for arn in model.foundation_models}
+        behind |= {profile_arn(model) for model in routed if model.profile}
+        paired = {"StringEquals": {"bedrock:PromptRouterArn": router}}
+        statements.append(allow(f"InvokeModelsOfRouter{number}", INVOKE, sorted(behind), paired))
     return statements
 
 

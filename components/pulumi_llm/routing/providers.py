@@ -11,11 +11,6 @@ from llm_gateway.routes import BEDROCK, MOCK, Endpoint
 from pulumi_llm.base.settings import Problem
 from pulumi_llm.routing.settings import ProviderSettings
 
-# A function's environment, names and values together, and what of it the component's own variables may take.
-# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-ENVIRONMENT_BYTES = 4_096
-OWN_ENVIRONMENT_BYTES = 512
-
 
 class Providers:
     """The providers that were read.
@@ -35,7 +30,6 @@ class Providers:
         # A map has no order, and may arrive in another: what is made of it must not depend on that.
         for name in sorted(settings):
             self.protocols[name] = self._read(name, settings[name]) if settings[name] else None
-        self._check_size()
 
     def _read(self, name: str, provider: ProviderSettings) -> ProviderProtocol | None:
         path = f"providers.{name}"
@@ -70,15 +64,3 @@ class Providers:
             reason = f"{name!r} and another provider share the variable {prefix}_BASE_URL; let other letters or digits differ"
             self._problems.append(Problem(path, reason))
         return prefix
-
-    def _check_size(self) -> None:
-        """Outputs are not counted, for their values are not known."""
-        taken = {name: len(name) + len(v.encode()) for name, v in self.environment.items() if isinstance(v, str)}
-        allowed = ENVIRONMENT_BYTES - OWN_ENVIRONMENT_BYTES
-        if sum(taken.values()) > allowed:
-            largest = [f"{name} takes {size:,}" for name, size in sorted(taken.items(), key=lambda item: -item[1])[:3]]
-            reason = (
-                f"take {sum(taken.values()):,} bytes of the function's environment, and Lambda's {ENVIRONMENT_BYTES:,} leave "
-                f"them {allowed:,}; give fewer or shorter ones: {', '.join(largest)}"
-            )
-            self._problems.append(Problem("providers", reason))

@@ -8,22 +8,37 @@ import pulumi
 from llm_gateway.routes import MOCK, Alias, Routes, Target
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import Problem, number_text, valid_items
-from pulumi_llm.models.catalogue import BedrockModel
+from pulumi_llm.models.resolve import BedrockModel
 from pulumi_llm.routing.providers import Providers
-from pulumi_llm.routing.settings import ModelSettings, RoutingSettings, TargetSettings
-from pulumi_llm.routing.targets import Targets, model_key
+from pulumi_llm.routing.settings import ModelBounds, ModelSettings, RoutingSettings, TargetSettings
+from pulumi_llm.routing.targets import OutputModel, Targets, model_key
+
+# A function's environment, names and values together, and what of it the component's own variables may take.
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+ENVIRONMENT_BYTES = 4_096
+OWN_ENVIRONMENT_BYTES = 512
+
+# What an Output counts where sizes are checked: its value is not known yet, and most are ARNs.
+ARN_LENGTH = 120
+
+
+def input_length(value: pulumi.Input[str]) -> int:
+    """The bytes of a value; of one that is not known yet, those of an ARN."""
+    return len(value.encode()) if isinstance(value, str) else ARN_LENGTH
 
 
 class Routing(NamedTuple):
     """What the settings mean; where there are problems, what could be read in spite of them.
 
-    `models` are Bedrock's, which a policy must allow. `environment` is what the function's must hold for the routes;
-    `secret_arns` are the secrets that it must read, and `kms_key_arns` what encrypts them.
+    `models` are Bedrock's, which a policy must allow, and `output_models` those whose ARN is another resource's output.
+    `environment` is what the function's must hold for the routes; `secret_arns` are the secrets that it must read, and
+    `kms_key_arns` what encrypts them.
     """
 
     problems: Sequence[Problem]
     routes: Routes
     models: Sequence[BedrockModel]
+    output_models: Sequence[OutputModel]
     environment: Mapping[str, pulumi.Input[str]]
     secret_arns: Sequence[pulumi.Input[str]]
     kms_key_arns: Sequence[pulumi.Input[str]]
@@ -53,11 +68,14 @@ def read(settings: RoutingSettings, location: Location | None, timeout_seconds: 
         if name not in targets.used:
             reason = "is used by no target; name it as a target's provider, or leave it out"
             problems.append(Problem(f"providers.{name}", reason))
+    environment = {**providers.environment, **targets.environment}
+    problems += _environment_problems(environment, "providers" if providers.environment else "models")
     return Routing(
         problems,
         Routes(tuple(aliases), tuple(providers.endpoints)),
         targets.models,
-        providers.environment,
+        targets.output_models,
+        environment,
         _unique(providers.secret_arns),
         _unique(providers.kms_key_arns),
     )
@@ -95,17 +113,16 @@ def _whole(number: float) -> Any:
 
 def _places(path: str, model: ModelSettings, problems: list[Problem]) -> Iterator[tuple[str, str, TargetSettings]]:
     """Each target with its path, and the path of its model."""
-    bedrock_only = {name: getattr(model, name) for name in ("model", "base_model", "destination_regions")}
+    of_one_model = [name for name in ("model", *ModelBounds.model_fields) if model.given(name)]
     if model.given("targets"):
-        for name in bedrock_only:
-            if model.given(name):
-                reason = "stands beside targets; move it into one of them, or leave it out"
-                problems.append(Problem(f"{path}.{name}", reason))
+        for name in of_one_model:
+            reason = "stands beside targets; move it into one of them, or leave it out"
+            problems.append(Problem(f"{path}.{name}", reason))
         for position, target in valid_items(model.targets):
             place = f"{path}.targets[{position}]"
             yield place, f"{place}.model", target
     elif model.given("model"):
-        given = {name: value for name, value in bedrock_only.items() if model.given(name)}
+        given = {name: getattr(model, name) for name in of_one_model}
         yield path, path if model.is_name_alone else f"{path}.model", TargetSettings.model_construct(set(given), **given)
     else:
         problems.append(Problem(f"{path}.model", "is required, but not given; or give targets, a list of models"))
@@ -135,6 +152,19 @@ def _unreachable_targets(model: ModelSettings, paths: Sequence[str], targets: Se
         here = path.rpartition(".")[2]
         seen.setdefault(model_key(target), here)
         mock = mock or (here if target.provider == MOCK else "")
+
+
+def _environment_problems(environment: Mapping[str, pulumi.Input[str]], path: str) -> Iterator[Problem]:
+    """What is wrong where the routes need more of the function's environment than Lambda leaves them."""
+    taken = {name: len(name) + input_length(value) for name, value in environment.items()}
+    allowed = ENVIRONMENT_BYTES - OWN_ENVIRONMENT_BYTES
+    if sum(taken.values()) > allowed:
+        largest = [f"{name} takes {size:,}" for name, size in sorted(taken.items(), key=lambda item: -item[1])[:3]]
+        reason = (
+            f"take {sum(taken.values()):,} bytes of the function's environment, and Lambda's {ENVIRONMENT_BYTES:,} leave "
+            f"them {allowed:,}; give fewer or shorter ones: {', '.join(largest)}"
+        )
+        yield Problem(path, reason)
 
 
 def _unique(values: Sequence[pulumi.Input[str]]) -> list[pulumi.Input[str]]:

@@ -10,6 +10,7 @@ from llm_gateway.providers.registry import PROTOCOLS
 from llm_gateway.request import NUMERIC_PARAMETERS, Parameter
 from llm_gateway.routes import BEDROCK, FIRST_TOKEN_SECONDS, RETRIES, STALL_SECONDS, Strategy
 from pulumi_llm.base.settings import Between, Count, Input, KmsKeyArn, Name, Number, Problem, Settings, valid_items
+from pulumi_llm.models.resolve import DEFAULT_ACCEPTS
 
 # Parameters of which a model may take only one.
 ExclusiveParameter = Literal["temperature", "top_p", "reasoning_effort"]
@@ -110,59 +111,76 @@ class ProviderSettings(Settings):
             yield Problem("secret_arn", f"is required by {base}: the ARN of the secret with its key")
 
 
-class TargetSettings(Settings):
-    """One of the models behind an alias. A provider's target gives its own bounds; the catalogue has Bedrock's."""
+class ModelBounds(Settings):
+    """What is to be known of a model besides its name; the catalogue has it of most."""
 
-    model: str
+    base_model: str = ""
+    """For an ARN that does not name its model (imported, deployed, provisioned, application profile) or is an Output: the
+    catalogue name, id or inference profile id of the model behind it. Default: none."""
+    router_models: tuple[str, ...] = ()
+    """For the ARN of a prompt router: the models that it routes to, named as in base_model. Default: none."""
+    destination_regions: tuple[str, ...] = ()
+    """Where a Bedrock inference profile may run, for one whose Regions the catalogue does not have. The Region of the call is
+    always among them. Default: the catalogue's."""
+    context_tokens: Annotated[Count, Between(1)] | None = None
+    """How many tokens the model reads and writes in all. Required, with max_output_tokens, for a provider's model and for one
+    of Bedrock's that the catalogue lacks. Default: the catalogue's."""
+    max_output_tokens: Annotated[Count, Between(1)] | None = None
+    """How many tokens the model answers at most. Required where context_tokens is. Default: the catalogue's."""
+    accepts: tuple[Parameter, ...] | None = Field(
+        None,
+        description=f"What the model takes, of {_names(get_args(Parameter))} (the reasoning of earlier turns, which DeepSeek "
+        "wants back while it uses tools); Bedrock is sent neither of the last two. Default: the catalogue's; for a model of "
+        f"Bedrock's that it lacks {_names(DEFAULT_ACCEPTS)}; for a provider's {_by_protocol('accepts')}.",
+    )
+    exclusive: tuple[ExclusiveParameter, ...] | None = Field(
+        None,
+        description="Parameters of which the model takes only one. Default: the catalogue's; for a provider's model "
+        f"{_by_protocol('exclusive', 'none')}.",
+    )
+    temperature_max: Annotated[Number, Between(*NUMERIC_PARAMETERS["temperature"])] | None = Field(
+        None,
+        description="The highest temperature that the model takes; Bedrock takes at most 1. Default: the catalogue's, or 1; "
+        f"for a provider's model {_by_protocol('temperature_max')}.",
+    )
+    stop_max: Annotated[Count, Between(1)] | None = Field(
+        None,
+        description="The most stop sequences that the model takes. Default: the catalogue's, or any; for a provider's model "
+        f"{_by_protocol('stop_max', 'any')}.",
+    )
+
+
+class _TargetModel(Settings):
+    model: Input[str]
     """As in ModelArgs; for a provider's target the provider's own id of the model."""
+
+
+class TargetSettings(ModelBounds, _TargetModel):
+    """One of the models behind an alias. A provider's target gives its own bounds; the catalogue has those of Bedrock's."""
+
     provider: str = BEDROCK
     """The name of a provider."""
-    base_model: str = ""
-    """For a Bedrock ARN that does not name its model: the catalogue name of the model behind it. Default: none."""
-    destination_regions: tuple[str, ...] = ()
-    """Where a Bedrock inference profile may run, for one whose Regions the catalogue does not have.
-    Default: the catalogue's."""
     weight: Annotated[Count, Between(1, 1_000)] = 1
     """Its share under the strategy "weight"."""
     short_prompt_tokens: Annotated[Count, Between(1)] | None = None
     """Under the strategy "workload": this is a small model, which is preferred for prompts up to that size. Default: a large
     one."""
-    context_tokens: Annotated[Count, Between(1)] | None = None
-    """How many tokens the model reads and writes in all. Required at a provider's target, and only there."""
-    max_output_tokens: Annotated[Count, Between(1)] | None = None
-    """How many tokens the model answers at most. Required at a provider's target, and only there."""
-    accepts: tuple[Parameter, ...] | None = Field(
-        None,
-        description=f"What a provider's model takes, of {_names(get_args(Parameter))} (the reasoning of earlier turns, which "
-        f"DeepSeek wants back while it uses tools). Default: {_by_protocol('accepts')}.",
-    )
-    exclusive: tuple[ExclusiveParameter, ...] | None = Field(
-        None,
-        description=f"Parameters of which a provider's model takes only one. Default: {_by_protocol('exclusive', 'none')}.",
-    )
-    temperature_max: Annotated[Number, Between(*NUMERIC_PARAMETERS["temperature"])] | None = Field(
-        None, description=f"The highest temperature that a provider's model takes. Default: {_by_protocol('temperature_max')}."
-    )
-    stop_max: Annotated[Count, Between(1)] | None = Field(
-        None, description=f"The most stop sequences that a provider's model takes. Default: {_by_protocol('stop_max', 'any')}."
-    )
     max_tokens_name: Literal["max_tokens", "max_completion_tokens"] | None = None
     """What an OpenAI-compatible provider calls the bound of the answer: "max_tokens", or "max_completion_tokens", as OpenAI's
     reasoning models ask for. Default: "max_tokens"."""
 
 
-class ModelSettings(Settings):
-    """A name that callers use, and the model or the targets behind it. A name alone is name and model."""
-
+class _AliasModel(Settings):
     name: Name
     """The alias."""
-    model: str | None = None
-    """A name of the catalogue, a Bedrock model id or inference profile id, an ARN, or "mock". Required without targets."""
-    base_model: str = ""
-    """For an ARN that does not name its model (imported, provisioned, application profile): the catalogue name of the model
-    behind it. Default: none."""
-    destination_regions: tuple[str, ...] = ()
-    """Where an inference profile may run, for one whose Regions the catalogue does not have. Default: the catalogue's."""
+    model: Input[str] | None = None
+    """A name of the catalogue, a Bedrock model id or inference profile id, an ARN, or "mock". An ARN may be another resource's
+    output, such as that of an aws.bedrock.InferenceProfile made in the same program. Required without targets."""
+
+
+class ModelSettings(ModelBounds, _AliasModel):
+    """A name that callers use, and the model or the targets behind it. A name alone is name and model."""
+
     targets: Annotated[tuple[TargetSettings, ...], Field(min_length=1)] | None = None
     """Several models in the place of one: where one fails, the next answers. Default: one, `model`."""
     strategy: Strategy = "priority"

@@ -25,7 +25,7 @@ from pulumi_llm.base.settings import (
     form,
     valid_items,
 )
-from pulumi_llm.routing import Routing, RoutingSettings, read
+from pulumi_llm.routing import ARN_LENGTH, Routing, RoutingSettings, read
 
 # Who may call. "iam": AWS signatures.
 Auth = Literal["api_key", "jwt", "iam", "none"]
@@ -205,9 +205,11 @@ def policy_problems(routing: Routing, location: Location) -> Iterator[Problem]:
     Beside it the role has a policy of at most some 500 characters for its logs. An ARN that is not known yet counts with the
     length of one.
     """
-    secrets = [arn if isinstance(arn, str) else "?" * 120 for arn in routing.secret_arns]
+    secrets = [arn if isinstance(arn, str) else "?" * ARN_LENGTH for arn in routing.secret_arns]
     keys = [arn if isinstance(arn, str) else "?" * 80 for arn in routing.kms_key_arns]
-    statements = [*invoke_models(routing.models, location, "0" * 12), *read_secrets(secrets, keys, location.region)]
+    later = [model.expected for model in routing.output_models]
+    invoke = [*invoke_models(routing.models, location, "0" * 12), *invoke_models(later, location, "0" * 12)]
+    statements = [*invoke, *read_secrets(secrets, keys, location.region)]
     length = len(json.dumps(policy_document(*statements), separators=(",", ":")))
     if length > ROLE_POLICY_CHARACTERS - 500:
         reason = f"need a policy of {length:,} characters, and IAM allows a role {ROLE_POLICY_CHARACTERS:,}; give fewer models"

@@ -7,36 +7,44 @@ import pulumi
 
 
 class TargetArgs(TypedDict):
-    """One of the models behind an alias. A provider's target gives its own bounds; the catalogue has Bedrock's."""
+    """One of the models behind an alias. A provider's target gives its own bounds; the catalogue has those of Bedrock's."""
 
-    model: str
+    model: pulumi.Input[str]
     """As in ModelArgs; for a provider's target the provider's own id of the model."""
+    base_model: NotRequired[str]
+    """For an ARN that does not name its model (imported, deployed, provisioned, application profile) or is an Output: the
+    catalogue name, id or inference profile id of the model behind it. Default: none."""
+    router_models: NotRequired[Sequence[str]]
+    """For the ARN of a prompt router: the models that it routes to, named as in base_model. Default: none."""
+    destination_regions: NotRequired[Sequence[str]]
+    """Where a Bedrock inference profile may run, for one whose Regions the catalogue does not have. The Region of the call
+    is always among them. Default: the catalogue's."""
+    context_tokens: NotRequired[int]
+    """How many tokens the model reads and writes in all. Required, with max_output_tokens, for a provider's model and for
+    one of Bedrock's that the catalogue lacks. At least 1. Default: the catalogue's."""
+    max_output_tokens: NotRequired[int]
+    """How many tokens the model answers at most. Required where context_tokens is. At least 1. Default: the catalogue's."""
+    accepts: NotRequired[Sequence[str]]
+    """What the model takes, of "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools",
+    "reasoning_effort", "reasoning_content" (the reasoning of earlier turns, which DeepSeek wants back while it uses tools);
+    Bedrock is sent neither of the last two. Default: the catalogue's; for a model of Bedrock's that it lacks "max_tokens",
+    "system"; for a provider's "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools"."""
+    exclusive: NotRequired[Sequence[str]]
+    """Parameters of which the model takes only one. Default: the catalogue's; for a provider's model none; for "anthropic":
+    "temperature", "top_p"."""
+    temperature_max: NotRequired[float]
+    """The highest temperature that the model takes; Bedrock takes at most 1. From 0 to 2. Default: the catalogue's, or 1;
+    for a provider's model 2; for "anthropic": 1."""
+    stop_max: NotRequired[int]
+    """The most stop sequences that the model takes. At least 1. Default: the catalogue's, or any; for a provider's model 4;
+    for "anthropic": any."""
     provider: NotRequired[str]
     """The name of a provider. Default: "bedrock"."""
-    base_model: NotRequired[str]
-    """For a Bedrock ARN that does not name its model: the catalogue name of the model behind it. Default: none."""
-    destination_regions: NotRequired[Sequence[str]]
-    """Where a Bedrock inference profile may run, for one whose Regions the catalogue does not have. Default: the
-    catalogue's."""
     weight: NotRequired[int]
     """Its share under the strategy "weight". From 1 to 1,000. Default: 1."""
     short_prompt_tokens: NotRequired[int]
     """Under the strategy "workload": this is a small model, which is preferred for prompts up to that size. At least 1.
     Default: a large one."""
-    context_tokens: NotRequired[int]
-    """How many tokens the model reads and writes in all. Required at a provider's target, and only there. At least 1."""
-    max_output_tokens: NotRequired[int]
-    """How many tokens the model answers at most. Required at a provider's target, and only there. At least 1."""
-    accepts: NotRequired[Sequence[str]]
-    """What a provider's model takes, of "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools",
-    "reasoning_effort", "reasoning_content" (the reasoning of earlier turns, which DeepSeek wants back while it uses tools).
-    Default: "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools"."""
-    exclusive: NotRequired[Sequence[str]]
-    """Parameters of which a provider's model takes only one. Default: none; for "anthropic": "temperature", "top_p"."""
-    temperature_max: NotRequired[float]
-    """The highest temperature that a provider's model takes. From 0 to 2. Default: 2; for "anthropic": 1."""
-    stop_max: NotRequired[int]
-    """The most stop sequences that a provider's model takes. At least 1. Default: 4; for "anthropic": any."""
     max_tokens_name: NotRequired[str]
     """What an OpenAI-compatible provider calls the bound of the answer: "max_tokens", or "max_completion_tokens", as
     OpenAI's reasoning models ask for. Default: "max_tokens"."""
@@ -47,13 +55,37 @@ class ModelArgs(TypedDict):
 
     name: str
     """The alias."""
-    model: NotRequired[str]
-    """A name of the catalogue, a Bedrock model id or inference profile id, an ARN, or "mock". Required without targets."""
+    model: NotRequired[pulumi.Input[str]]
+    """A name of the catalogue, a Bedrock model id or inference profile id, an ARN, or "mock". An ARN may be another
+    resource's output, such as that of an aws.bedrock.InferenceProfile made in the same program. Required without
+    targets."""
     base_model: NotRequired[str]
-    """For an ARN that does not name its model (imported, provisioned, application profile): the catalogue name of the model
-    behind it. Default: none."""
+    """For an ARN that does not name its model (imported, deployed, provisioned, application profile) or is an Output: the
+    catalogue name, id or inference profile id of the model behind it. Default: none."""
+    router_models: NotRequired[Sequence[str]]
+    """For the ARN of a prompt router: the models that it routes to, named as in base_model. Default: none."""
     destination_regions: NotRequired[Sequence[str]]
-    """Where an inference profile may run, for one whose Regions the catalogue does not have. Default: the catalogue's."""
+    """Where a Bedrock inference profile may run, for one whose Regions the catalogue does not have. The Region of the call
+    is always among them. Default: the catalogue's."""
+    context_tokens: NotRequired[int]
+    """How many tokens the model reads and writes in all. Required, with max_output_tokens, for a provider's model and for
+    one of Bedrock's that the catalogue lacks. At least 1. Default: the catalogue's."""
+    max_output_tokens: NotRequired[int]
+    """How many tokens the model answers at most. Required where context_tokens is. At least 1. Default: the catalogue's."""
+    accepts: NotRequired[Sequence[str]]
+    """What the model takes, of "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools",
+    "reasoning_effort", "reasoning_content" (the reasoning of earlier turns, which DeepSeek wants back while it uses tools);
+    Bedrock is sent neither of the last two. Default: the catalogue's; for a model of Bedrock's that it lacks "max_tokens",
+    "system"; for a provider's "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools"."""
+    exclusive: NotRequired[Sequence[str]]
+    """Parameters of which the model takes only one. Default: the catalogue's; for a provider's model none; for "anthropic":
+    "temperature", "top_p"."""
+    temperature_max: NotRequired[float]
+    """The highest temperature that the model takes; Bedrock takes at most 1. From 0 to 2. Default: the catalogue's, or 1;
+    for a provider's model 2; for "anthropic": 1."""
+    stop_max: NotRequired[int]
+    """The most stop sequences that the model takes. At least 1. Default: the catalogue's, or any; for a provider's model 4;
+    for "anthropic": any."""
     targets: NotRequired[Sequence[TargetArgs]]
     """Several models in the place of one: where one fails, the next answers. Default: one, `model`."""
     strategy: NotRequired[str]

@@ -1,6 +1,7 @@
 """ServerlessBedrockApi: a REST API in front of Amazon Bedrock, as a function behind API Gateway."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import pulumi
 from pulumi_aws import apigateway, lambda_, ssm
@@ -14,6 +15,7 @@ from pulumi_llm.api_edge.usage_plans import usage_plans
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_invoke
 from pulumi_llm.base.settings import read_arguments
+from pulumi_llm.models.catalogue import lifecycle_notice
 from pulumi_llm.routing import Routing
 from pulumi_llm.serverless_bedrock_api.args import (
     INTEGRATION_MARGIN_SECONDS,
@@ -44,6 +46,7 @@ class ServerlessBedrockApi(Component):
         "role",
         "logs-policy",
         "bedrock-policy",
+        "bedrock-output-policy",
         "secrets-policy",
         "function",
         "alias",
@@ -100,7 +103,7 @@ class ServerlessBedrockApi(Component):
         )
         stage_throttle = settings.stage_throttle.over(STAGE_THROTTLE)
         routing = settings.routing(location)
-        self._warn_of_legacy(routing)
+        self._report_lifecycle(routing)
         function = create_function(self, settings, self._shared, routing, location)
         api = apigateway.RestApi(
             self.child_name("api"),
@@ -159,11 +162,15 @@ class ServerlessBedrockApi(Component):
         self._parameters()
         self.finish()
 
-    def _warn_of_legacy(self, routing: Routing) -> None:
-        for used in {model.model_id: model for model in routing.models}.values():
-            if used.model.status == "legacy":
-                instead = f"; consider {used.model.replaced_by!r}" if used.model.replaced_by else ""
-                pulumi.log.warn(f"{used.model_id} is legacy: Bedrock has closed it to new customers{instead}", resource=self)
+    def _report_lifecycle(self, routing: Routing) -> None:
+        """Say at preview which models are legacy, or past their end of life."""
+        today = datetime.now(UTC).date()
+        used = {model.model_id: (model.model, model.model_id) for model in routing.models}
+        used |= {model.expected.name: (model.expected.model, model.expected.name) for model in routing.output_models}
+        for model, name in used.values():
+            notice = lifecycle_notice(model, name, today)
+            if notice is not None:
+                (pulumi.log.warn if notice.urgent else pulumi.log.info)(notice.text, resource=self)
 
     def _let_call(self, api: apigateway.RestApi, function: Published) -> lambda_.Permission:
         return let_api_gateway_invoke(self, "permission", function, pulumi.Output.concat(api.execution_arn, f"/{STAGE}/*"))

@@ -64,9 +64,14 @@ def _policies(
 ) -> Mapping[str, pulumi.Input[Sequence[Mapping[str, Any]]]]:
     """Documents of their own, of values that are known at preview, so that policies can judge them there."""
     policies: dict[str, pulumi.Input[Sequence[Mapping[str, Any]]]] = {}
-    if routing.models:
+    if routing.models or routing.output_models:
         account = get_caller_identity_output(opts=component.invoke_options()).account_id
-        policies["bedrock-policy"] = account.apply(lambda account: invoke_models(routing.models, location, account))
+        if routing.models:
+            policies["bedrock-policy"] = account.apply(lambda account: invoke_models(routing.models, location, account))
+        if routing.output_models:
+            # A document of their own, for it is not known at preview.
+            known = pulumi.Output.all(account, *(model.resolved for model in routing.output_models))
+            policies["bedrock-output-policy"] = known.apply(lambda known: invoke_models(known[1:], location, known[0]))
     if routing.secret_arns:
         policies["secrets-policy"] = read_secrets(routing.secret_arns, routing.kms_key_arns, location.region)
     return policies

@@ -7,7 +7,7 @@ import pytest
 
 from pulumi_llm.base.iam import INVOKE, allow, assume_role, invoke_models, policy_document, read_secrets, write_logs
 from pulumi_llm.base.location import Location
-from pulumi_llm.models.catalogue import BedrockModel, resolve
+from pulumi_llm.models.resolve import Asked, BedrockModel, Bounds, resolve
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
 HERE = Location.of(REGION)
@@ -15,6 +15,7 @@ HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
 OWN = f"arn:aws:bedrock:{REGION}:{ACCOUNT}"
 APPLICATION = f"{OWN}:application-inference-profile/a1b2c3d4e5f6"
 IMPORTED = f"{OWN}:imported-model/abcdefghijkl"
+ROUTER = f"{OWN}:prompt-router/a1b2c3d4e5f6"
 PROVISIONED = f"{OWN}:provisioned-model/mnopqrstuvwx"
 
 
@@ -22,25 +23,32 @@ def foundation(model: str, *regions: str) -> list[str]:
     return [f"arn:aws:bedrock:{region}::foundation-model/{model}" for region in regions]
 
 
-def statement(sid: str, resources: list[str], profile: str = "") -> dict[str, Any]:
+def statement(sid: str, resources: list[str], profile: str = "", router: str = "") -> dict[str, Any]:
     invoke = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
-    paired = {"Condition": {"StringEquals": {"bedrock:InferenceProfileArn": profile}}} if profile else {}
+    key = "bedrock:InferenceProfileArn" if profile else "bedrock:PromptRouterArn"
+    paired = {"Condition": {"StringEquals": {key: profile or router}}} if profile or router else {}
     return {"Sid": sid, "Effect": "Allow", "Action": invoke, "Resource": resources, **paired}
+
+
+def asked(name: str, region: str = REGION, **more: Any) -> BedrockModel:
+    return resolve(name, Asked(*Location.of(region), **more))
 
 
 def mixture() -> list[BedrockModel]:
     return [
-        resolve("gpt-oss-20b", REGION),
-        resolve("deepseek-v3-2", REGION),
-        resolve("claude-haiku-4-5", REGION),
-        resolve(APPLICATION, REGION, base_model="llama-3-3-70b"),
-        resolve(IMPORTED, REGION, base_model="deepseek-r1-distill-llama-8b"),
-        resolve(PROVISIONED, REGION, base_model="llama-3-3-70b"),
-        resolve(f"global.{HAIKU}", REGION, destination_regions=["us-east-1", "eu-west-1"]),
+        asked("gpt-oss-20b"),
+        asked("deepseek-v3-2"),
+        asked("claude-haiku-4-5"),
+        asked(APPLICATION, base_model="llama-3-3-70b"),
+        asked(IMPORTED, base_model="deepseek-r1-distill-llama-8b"),
+        asked(PROVISIONED, base_model="llama-3-3-70b"),
+        asked(f"global.{HAIKU}"),
+        asked(ROUTER, router_models=("us.amazon.nova-pro-v1:0", "gpt-oss-120b")),
     ]
 
 
 @pytest.mark.assumes("profile-statements")
+@pytest.mark.assumes("router-statements")
 def test_each_model_is_allowed_as_it_is_called() -> None:
     llama = foundation("meta.llama3-3-70b-instruct-v1:0", "us-east-1", "us-east-2", "us-west-2")
     everywhere, geographic = f"{OWN}:inference-profile/global.{HAIKU}", f"{OWN}:inference-profile/us.{HAIKU}"
@@ -50,6 +58,7 @@ def test_each_model_is_allowed_as_it_is_called() -> None:
             "InvokeModels",
             [
                 IMPORTED,
+                ROUTER,
                 PROVISIONED,
                 *foundation("deepseek.v3.2", REGION),
                 *foundation("openai.gpt-oss-20b-1:0", REGION),
@@ -59,9 +68,39 @@ def test_each_model_is_allowed_as_it_is_called() -> None:
         statement("InvokeProfiles", [APPLICATION, everywhere, geographic]),
         # The models behind a profile, only through it.
         statement("InvokeModelsOfProfile1", llama, APPLICATION),
-        statement("InvokeModelsOfProfile2", sorted(foundation(HAIKU, "us-east-1", "eu-west-1", "")), everywhere),
+        # A global one's: the model in the Region of the call, and the one without a Region.
+        statement("InvokeModelsOfProfile2", foundation(HAIKU, "", "us-east-1"), everywhere),
         statement("InvokeModelsOfProfile3", foundation(HAIKU, "us-east-1", "us-east-2", "us-west-2"), geographic),
+        # What is behind a prompt router, only through it.
+        statement(
+            "InvokeModelsOfRouter1",
+            [
+                f"{OWN}:inference-profile/us.amazon.nova-pro-v1:0",
+                *foundation("amazon.nova-pro-v1:0", "us-east-1"),
+                *foundation("openai.gpt-oss-120b-1:0", "us-east-1"),
+                *foundation("amazon.nova-pro-v1:0", "us-east-2", "us-west-2"),
+            ],
+            router=ROUTER,
+        ),
     ]
+
+
+# https://docs.aws.amazon.com/bedrock/latest/userguide/geographic-cross-region-inference.html asks for the model in the source
+# Region too, which is not a destination of every profile that it calls.
+@pytest.mark.assumes("profile-statements")
+@pytest.mark.parametrize("region", ["us-west-1", "ca-west-1", "us-east-2"])
+def test_the_model_in_the_source_region_is_allowed(region: str) -> None:
+    (*_, paired) = invoke_models([asked("us.anthropic.claude-haiku-5-5", region)], Location.of(region), ACCOUNT)
+    regions = {arn.split(":")[3] for arn in paired["Resource"]}
+    assert regions == {region, "us-east-1", "us-east-2", "us-west-2"}
+
+
+def test_arns_are_in_the_regions_partition() -> None:
+    region, bounds = "us-gov-west-1", Bounds(context_tokens=9, max_output_tokens=9)
+    model = asked("us-gov.acme.chat-2", region, destination_regions=("us-gov-east-1",), bounds=bounds)
+    arns = [arn for statement in invoke_models([model], Location.of(region), ACCOUNT) for arn in statement["Resource"]]
+    assert arns
+    assert all(arn.startswith("arn:aws-us-gov:bedrock:us-gov-") for arn in arns)
 
 
 def test_the_order_of_the_models_and_repeats_change_nothing() -> None:
@@ -70,13 +109,13 @@ def test_the_order_of_the_models_and_repeats_change_nothing() -> None:
 
 
 def test_a_statement_is_there_only_where_it_allows_something() -> None:
-    direct, through = resolve("gpt-oss-20b", REGION), resolve("claude-haiku-4-5", REGION)
+    direct, through = asked("gpt-oss-20b"), asked("claude-haiku-4-5")
     assert [s["Sid"] for s in invoke_models([direct], HERE, ACCOUNT)] == ["InvokeModels"]
     assert [s["Sid"] for s in invoke_models([through], HERE, ACCOUNT)] == ["InvokeProfiles", "InvokeModelsOfProfile1"]
     assert invoke_models([], HERE, ACCOUNT) == []
 
 
-@pytest.mark.parametrize("models", [mixture(), [resolve("claude-haiku-4-5", REGION)]], ids=["mixture", "one profile"])
+@pytest.mark.parametrize("models", [mixture(), [asked("claude-haiku-4-5")]], ids=["mixture", "one profile"])
 def test_a_document_of_them_is_one_that_iam_takes(models: list[BedrockModel]) -> None:
     statements = policy_document(*invoke_models(models, HERE, ACCOUNT))["Statement"]
     sids = [statement["Sid"] for statement in statements]

@@ -29,7 +29,7 @@ FIREHOSE = "arn:aws:firehose:us-east-1:123456789012:deliverystream/amazon-apigat
 DOMAIN = {"name": "chat.example.com", "certificate_arn": CERTIFICATE, "zone_id": "Z0123456789ABCDEFGHIJ"}
 JWT = {"issuer": "https://id.example.com", "audiences": ["chat"]}
 DEFAULT_KEY = {"name": "default"}
-MODELS = ["deepseek-v3-2", "gpt-oss-20b", "claude-haiku-4-5"]
+MODELS = ["deepseek-v3-2", "gpt-oss-20b", "claude-haiku-5-5"]
 
 BUDGET = {"monthly_usd": 500}
 TOPIC = "arn:aws:sns:us-east-1:123456789012:costs"
@@ -53,6 +53,16 @@ DETAILS = {
 POLICY = json.dumps(
     {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "execute-api:Invoke"}]}
 )
+OWN = {
+    "context_tokens": 50_000,
+    "max_output_tokens": 4_000,
+    **{key: value for key, value in DETAILS.items() if key != "max_tokens_name"},
+    "temperature_max": 0.5,
+}
+ROUTER = {
+    "model": "arn:aws:bedrock:us-east-1:123456789012:prompt-router/abcdefghijkl",
+    "router_models": ["nova-pro", "nova-lite"],
+}
 
 # A changed function is published as a new version, which its alias then names.
 FUNCTION = "update function alias"
@@ -110,8 +120,13 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"models": [*MODELS, chat({"model": IMPORT, "base_model": "deepseek-r1-distill-qwen-7b"})]},
         f"{FUNCTION}; update bedrock-policy",
     ),
+    # What the catalogue lacks, in full and as a target.
+    ({"models": [*MODELS, {"name": "own", "model": IMPORT, **OWN}]}, f"{FUNCTION}; update bedrock-policy"),
+    ({"models": [*MODELS, chat({"model": "acme.chat-2", **OWN})]}, f"{FUNCTION}; update bedrock-policy"),
+    ({"models": [*MODELS, {"name": "router", **ROUTER}]}, f"{FUNCTION}; update bedrock-policy"),
+    ({"models": [*MODELS, chat(ROUTER)]}, f"{FUNCTION}; update bedrock-policy"),
     (
-        {"models": [*MODELS[:2], chat({"model": MODELS[2], "destination_regions": ["us-east-1"]})]},
+        {"models": [*MODELS[:2], chat({"model": MODELS[2], "destination_regions": ["us-west-1"]})]},
         f"{FUNCTION}; update bedrock-policy",
     ),
     (

@@ -115,7 +115,7 @@ def _boto3_straight_at_bedrock(variables: dict[str, str]) -> None:
 async def test_the_openai_client_whole_streamed_and_with_tools(dev: LocalStack) -> None:
     async with openai.AsyncOpenAI(base_url=f"{dev.url}/v1", api_key=dev.key) as client:
         models = [model.id async for model in client.models.list()]
-        assert models == ["deepseek-v3-2", "gpt-oss-20b", "claude-haiku-4-5"]
+        assert models == ["deepseek-v3-2", "gpt-oss-20b", "claude-haiku-5-5"]
         messages: list[Any] = [{"role": "user", "content": "How is the weather in Paris?"}]
         whole = await client.chat.completions.create(model=models[0], messages=messages)
         stream = await client.chat.completions.create(

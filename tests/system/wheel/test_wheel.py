@@ -124,7 +124,7 @@ def project(installed: Environment) -> Path:
     folder = installed.work / "two-teams"
     folder.mkdir(exist_ok=True)
     (folder / "Pulumi.yaml").write_text("name: two-teams\nruntime: python\n")
-    (folder / "Pulumi.dev.yaml").write_text(settings("us-east-1", 50, support="gpt-oss-20b", research="claude-haiku-4-5"))
+    (folder / "Pulumi.dev.yaml").write_text(settings("us-east-1", 50, support="gpt-oss-20b", research="claude-haiku-5-5"))
     (folder / "__main__.py").write_text(PROGRAM)
     return folder
 
