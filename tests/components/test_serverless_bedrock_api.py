@@ -19,6 +19,7 @@ from llm_gateway.routes import ROUTES_FILE, load
 from pulumi_llm.models.catalogue import lifecycle_notice
 from pulumi_llm.routing.routing import OWN_ENVIRONMENT_BYTES
 from pulumi_llm.serverless_bedrock_api import component
+from pulumi_llm.serverless_bedrock_api.args import AUTHS
 from pulumi_llm_local.aws_types.values import revealed
 from support import programs
 from support.programs import Recording, run_chat
@@ -239,6 +240,13 @@ def gateway_responses(recording: Recording) -> dict[str, dict[str, Any]]:
 
 
 ERROR_TYPES = {value for name, value in vars(errors).items() if name.isupper() and isinstance(value, str)}
+
+
+def test_the_types_of_gateway_responses_are_the_same_for_every_auth() -> None:
+    """One that is deleted is still in the deployment that is made before."""
+    jwt = {"issuer": "https://id.example.com", "audiences": ["chat"]}
+    made = [run_chat(auth=auth, **({"jwt": jwt} if auth == "jwt" else {})) for auth in AUTHS]
+    assert len({tuple(sorted(gateway_responses(recording))) for recording in made}) == 1
 
 
 def test_api_gateways_own_errors_have_the_one_shape(each: Recording, request: pytest.FixtureRequest) -> None:

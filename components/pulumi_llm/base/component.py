@@ -2,7 +2,7 @@
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, cast
 
 import pulumi
@@ -58,10 +58,6 @@ class Component(pulumi.ComponentResource):
         return pulumi.ResourceOptions(
             parent=self, depends_on=depends_on, transformations=[change] if changes else None, **options
         )
-
-    def customized(self, *keys: str) -> dict[str, Mapping[str, Any]]:
-        """What `customize` changes of these children."""
-        return {key: self._customize[key] for key in keys if key in self._customize}
 
     def invoke_options(self) -> pulumi.InvokeOptions:
         """An invoke asks the same provider as the children."""

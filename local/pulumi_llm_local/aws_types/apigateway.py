@@ -25,6 +25,7 @@ REQUEST_VALIDATOR: Final = "aws:apigateway/requestValidator:RequestValidator"
 RESOURCE: Final = "aws:apigateway/resource:Resource"
 REST_API: Final = "aws:apigateway/restApi:RestApi"
 STAGE: Final = "aws:apigateway/stage:Stage"
+USAGE_PLAN: Final = "aws:apigateway/usagePlan:UsagePlan"
 _METHOD_SETTINGS: Final = "aws:apigateway/methodSettings:MethodSettings"
 _OF_METHOD: Final = {"restApi": "restApi", "resourceId": "resourceId", "httpMethod": "httpMethod"}
 _METHODS: Final = ValueRule(_API + "PutMethod.html", values=("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "ANY"))
@@ -142,6 +143,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
         rules_by_inputs=_integration,
         overwrites=True,
         delete_before_replace=True,
+        needs=(Relation(METHOD, _OF_METHOD, "NotFoundException: Invalid Method identifier specified"),),
         contains=(Relation(INTEGRATION_RESPONSE, _OF_METHOD),),
     ),
     INTEGRATION_RESPONSE: AwsType(
@@ -149,6 +151,14 @@ TYPES: Final[Mapping[str, AwsType]] = {
         replaced_by="httpMethod resourceId restApi",
         rules={"httpMethod": _METHODS},
         overwrites=True,
+        needs=(
+            Relation(INTEGRATION, _OF_METHOD, "NotFoundException: Invalid Integration identifier specified"),
+            Relation(
+                METHOD_RESPONSE,
+                {**_OF_METHOD, "statusCode": "statusCode"},
+                "NotFoundException: Invalid Response status code specified",
+            ),
+        ),
     ),
     METHOD: AwsType(
         outputs={"id": "agm-{restApi}-{resourceId}-{httpMethod}"},
@@ -259,9 +269,10 @@ TYPES: Final[Mapping[str, AwsType]] = {
             ),
             "canarySettings.percentTraffic": ValueRule(_API + "CanarySettings.html", low=0, high=100),
         },
+        needs=(Relation(DEPLOYMENT, {"deployment": "id"}, "BadRequestException: Deployment id does not exist"),),
         contains=(Relation(_METHOD_SETTINGS, {"restApi": "restApi", "stageName": "stageName"}),),
     ),
-    "aws:apigateway/usagePlan:UsagePlan": AwsType(
+    USAGE_PLAN: AwsType(
         outputs={"id": "{lower6}", "arn": _ARN + "/usageplans/{id}"},
         replaced_by="",
         stateful="what the keys have used is counted in it",

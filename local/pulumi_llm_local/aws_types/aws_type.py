@@ -43,14 +43,15 @@ class ValueRule:
 
 @dataclass(frozen=True)
 class Relation:
-    """How a resource of another type refers to a resource."""
+    """A property by which one resource refers to another one."""
 
     token: str
     """The other type."""
     keys: Mapping[str, str]
-    """Its property, and the property of this resource (or `id`) that it holds: as text, in a list, or as a map's value."""
+    """The properties of the one that refers, and those of the other one (or `id`) whose value they hold: as text, in a list, or
+    as a map's value."""
     refusal: str = ""
-    """What AWS says where the resource is deleted while it is referred to."""
+    """What AWS says where the relation forbids a change."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,12 @@ class AwsType:
     delete_before_replace: bool = False
     """The provider deletes it before it makes another one, whatever its name."""
     # https://github.com/pulumi/pulumi-aws/tree/master/provider (DeleteBeforeReplace)
+    needs: tuple[Relation, ...] = ()
+    """What the resource refers to, and what has to be there before it."""
     blocked_by: tuple[Relation, ...] = ()
-    """What must be gone or changed before AWS deletes the resource."""
+    """What refers to the resource, and must be gone or changed before AWS deletes it."""
     contains: tuple[Relation, ...] = ()
-    """What AWS deletes together with the resource."""
+    """What refers to the resource, and is deleted by AWS together with it."""
 
 
 def fifo_name(name: str, inputs: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from pulumi_llm_local.aws_types import registry
-from pulumi_llm_local.aws_types.apigateway import DEPLOYMENT
+from pulumi_llm_local.aws_types.apigateway import DEPLOYMENT, STAGE, USAGE_PLAN
 from pulumi_llm_local.aws_types.aws_type import AwsType, Relation
 from pulumi_llm_local.aws_types.draft import Place
 from pulumi_llm_local.aws_types.lambda_ import FUNCTION, UNPUBLISHED
@@ -79,6 +79,7 @@ class Cloud:
             created = Existing(token, urn, identifier, inputs, state, place)
             if not created.entry.overwrites and ((token, identifier) in self._existing or self._is_taken(created)):
                 raise Refused(f"ConflictException: there is a {token} {identifier!r} already")
+            self._refuse_without_what_it_needs(created)
             if token == DEPLOYMENT:
                 created.snapshot = self._frozen(created)
             self._existing[token, identifier] = created
@@ -95,6 +96,7 @@ class Cloud:
             existing = self._existing.get((token, identifier))
             if existing is None:
                 raise Refused(f"NotFound: there is no {token} {identifier!r}")
+            self._refuse_without_what_it_needs(replace(existing, inputs=inputs))
             if published(token, existing.inputs, inputs):
                 existing.version += 1
             existing.inputs = inputs
@@ -117,7 +119,7 @@ class Cloud:
             if protection and revealed(existing.inputs).get(protection[0]) == protection[1]:
                 raise Refused(f"the resource {identifier!r} is protected against deletion: {protection[0]} is on")
             for relation in existing.entry.blocked_by:
-                for other in self._related(existing, relation):
+                for other in self._referring(existing, relation):
                     raise Refused(f"{relation.refusal} ({identifier} is used by {other.urn.rpartition('::')[2]})")
             self._remove(existing)
 
@@ -156,17 +158,30 @@ class Cloud:
         if self._existing.pop((existing.token, existing.id), None) is None:
             return
         for relation in existing.entry.contains:
-            for child in self._related(existing, relation):
+            for child in self._referring(existing, relation):
                 self._remove(child)
+        if existing.token == STAGE:
+            self._take_out_of_usage_plans(existing)
 
-    def _related(self, existing: Existing, relation: Relation) -> list[Existing]:
+    def _referring(self, existing: Existing, relation: Relation) -> list[Existing]:
         """The resources that refer to `existing` in that way."""
-        mine = {**existing.state, **revealed(existing.inputs), "id": existing.id}
-        return [
-            other
-            for other in self.of_type(relation.token)
-            if all(_holds(revealed(other.inputs).get(theirs), mine.get(key)) for theirs, key in relation.keys.items())
-        ]
+        return [other for other in self.of_type(relation.token) if _refers(other, existing, relation)]
+
+    def _refuse_without_what_it_needs(self, existing: Existing) -> None:
+        for relation in existing.entry.needs:
+            if not any(_refers(existing, other, relation) for other in self.of_type(relation.token)):
+                raise Refused(relation.refusal)
+        if existing.token == USAGE_PLAN:
+            stages = {(stage.inputs["restApi"], stage.inputs["stageName"]) for stage in self.of_type(STAGE)}
+            for api, name in _stages_of(existing):
+                if (api, name) not in stages:
+                    raise Refused(f"NotFoundException: API Stage not found: {api}:{name}")
+
+    def _take_out_of_usage_plans(self, stage: Existing) -> None:
+        """A stage that is made anew is in no plan. https://github.com/hashicorp/terraform-provider-aws/issues/14100"""
+        for plan in self.of_type(USAGE_PLAN):
+            if (stage.inputs["restApi"], stage.inputs["stageName"]) in _stages_of(plan):
+                plan.inputs = {key: value for key, value in plan.inputs.items() if key != "apiStages"}
 
     def _is_taken(self, created: Existing) -> bool:
         unique = created.entry.unique
@@ -184,6 +199,15 @@ class Cloud:
 
 
 _NOTHING_KNOWN = AwsType()
+
+
+def _refers(one: Existing, other: Existing, relation: Relation) -> bool:
+    given, properties = revealed(one.inputs), {**other.state, **revealed(other.inputs), "id": other.id}
+    return all(_holds(given.get(mine), properties.get(theirs)) for mine, theirs in relation.keys.items())
+
+
+def _stages_of(plan: Existing) -> list[tuple[Any, Any]]:
+    return [(stage["apiId"], stage["stage"]) for stage in revealed(plan.inputs).get("apiStages", [])]
 
 
 def _holds(value: Any, sought: Any) -> bool:

@@ -28,12 +28,17 @@ AWS: dict[str, tuple[str, dict[str, Any]]] = {
         "aws:apigateway/integration:Integration",
         {"restApi": "api", "resourceId": "path", "httpMethod": "POST", "type": "MOCK"},
     ),
+    "method response": (
+        "aws:apigateway/methodResponse:MethodResponse",
+        {"restApi": "api", "resourceId": "path", "httpMethod": "POST", "statusCode": "200"},
+    ),
     "response": (
         "aws:apigateway/integrationResponse:IntegrationResponse",
         {"restApi": "api", "resourceId": "path", "httpMethod": "POST", "statusCode": "200"},
     ),
     "deployment": ("aws:apigateway/deployment:Deployment", {"restApi": "api"}),
     "stage": ("aws:apigateway/stage:Stage", {"restApi": "api", "stageName": "live", "deployment": "deployment"}),
+    "plan": ("aws:apigateway/usagePlan:UsagePlan", {"apiStages": [{"apiId": "api", "stage": "live"}]}),
     "role": ("aws:iam/role:Role", {"name": "llm"}),
     "role policy": ("aws:iam/rolePolicy:RolePolicy", {"role": "llm", "name": "logs"}),
     "policy": ("aws:iam/policy:Policy", {"name": "read"}),
@@ -71,7 +76,15 @@ class Account:
         ids = {name: made.id for name, made in self.made.items()}
         if "policy" in self.made:
             ids["policy.arn"] = self.made["policy"].state["arn"]
-        return {key: ids.get(value, value) if isinstance(value, str) else value for key, value in inputs.items()}
+
+        def given(value: Any) -> Any:
+            if isinstance(value, list):
+                return [given(item) for item in value]
+            if isinstance(value, dict):
+                return {key: given(item) for key, item in value.items()}
+            return ids.get(value, value) if isinstance(value, str) else value
+
+        return given(inputs)
 
 
 @pytest.fixture
@@ -101,11 +114,37 @@ def test_what_is_used_is_not_deleted(name: str, refusal: str, account: Account) 
 
 @pytest.mark.parametrize(
     ("name", "with_it"),
-    [("integration", {"response"}), ("path", {"method", "integration", "response"}), ("function", {"alias"})],
+    [
+        ("integration", {"response"}),
+        ("path", {"method", "method response", "integration", "response"}),
+        ("function", {"alias"}),
+    ],
 )
 def test_what_a_resource_contains_goes_with_it(name: str, with_it: set[str], account: Account) -> None:
     account.delete(name)
     assert set(AWS) - account.names() == {name, *with_it}
+
+
+@pytest.mark.parametrize(
+    ("made", "name", "refusal"),
+    [
+        (("api", "path"), "integration", "Invalid Method identifier"),
+        (("api", "path", "method"), "response", "Invalid Integration identifier"),
+        (("api", "path", "method", "integration"), "response", "Invalid Response status code"),
+        (("api",), "stage", "Deployment id does not exist"),
+        (("api",), "plan", "API Stage not found"),
+    ],
+)
+def test_what_a_resource_needs_has_to_be_there(made: tuple[str, ...], name: str, refusal: str) -> None:
+    account = Account()
+    account.make(*made)
+    with pytest.raises(Refused, match=refusal):
+        account.make(name)
+
+
+def test_a_stage_that_is_deleted_is_in_no_usage_plan(account: Account) -> None:
+    account.delete("stage")
+    assert "apiStages" not in account.made["plan"].inputs
 
 
 @pytest.mark.parametrize(("made", "refusal"), [((), "doesn't contain any methods"), (("path", "method"), "No integration")])

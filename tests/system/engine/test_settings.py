@@ -305,6 +305,12 @@ def test_a_setting_touches_only_what_it_should(dev: Stack, change: Mapping[str, 
     assert replaced & STATEFUL.keys() == set[str]().union(*(REPLACED.get(path, set()) for path in leaves(change)))
 
 
+def test_a_switch_of_auth_leaves_nothing_of_the_other_one_on_the_stage(dev: Stack) -> None:
+    for change in ({"api.auth": "iam"}, {}, {"api.auth": "jwt", "api.jwt": JWT}, {"api.auth": "none"}, {}):
+        dev.configure(change)
+        succeeded(dev.up())  # which compares what is served with what is configured
+
+
 def planned(done: Done) -> list[tuple[str, str]]:
     """What is to be done, as operations and the children's keys; the stack itself is left out."""
     names = ((operation, urn.split("::", maxsplit=3)[3]) for urn, operation in done.steps().items() if "::pulumi:" not in urn)
