@@ -13,7 +13,7 @@ from llm_policies.rule import Resource, judge, judge_stack
 from llm_policies.rules import RULES
 from llm_policies.taggable import TAGGABLE
 from llm_policies.values import UNKNOWN, Value
-from pulumi_llm_local.aws_types import values
+from pulumi_llm_local.aws_types import registry, values
 from pulumi_llm_local.aws_types.draft import Place
 from pulumi_llm_local.aws_types.values import revealed
 from pulumi_llm_local.program.recorder import Recorded
@@ -114,7 +114,7 @@ def _state(recorded: Recorded, preview: bool) -> dict[str, Any]:
     if not recorded.custom:
         return inputs
     given = {key: value for key, value in recorded.inputs.items() if value is not None}
-    _, state = programs.recorder.registry.outputs(recorded.type, recorded.name, given, Place(region=programs.REGION))
+    _, state = registry.outputs(recorded.type, recorded.name, given, Place(region=programs.REGION))
     return {**dict.fromkeys(state, UNKNOWN), **inputs}
 
 

@@ -115,7 +115,7 @@ class AccountBaseline(Component):
             opts=self._kept("bedrock-role"),
         )
         # https://docs.aws.amazon.com/bedrock/latest/userguide/model-invocation-logging.html
-        stream = pulumi.Output.concat(logs.arn, ":log-stream:aws/bedrock/modelinvocations")
+        stream = pulumi.Output.format("{}:log-stream:aws/bedrock/modelinvocations", logs.arn)
         statement = allow("Logs", ["logs:CreateLogStream", "logs:PutLogEvents"], stream)
         policy = iam.RolePolicy(
             self.child_name("bedrock-policy"),

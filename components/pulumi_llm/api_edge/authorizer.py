@@ -60,5 +60,5 @@ def authorizer(
         authorizer_result_ttl_in_seconds=cache_seconds,
         opts=component.child("authorizer"),
     )
-    source_arn = pulumi.Output.concat(api.execution_arn, "/authorizers/", made.id)
+    source_arn = pulumi.Output.format("{}/authorizers/{}", api.execution_arn, made.id)
     return made, let_api_gateway_invoke(component, "authorizer-permission", published, source_arn)

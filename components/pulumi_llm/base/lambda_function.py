@@ -61,7 +61,7 @@ def publish(
         tags=component.tags,
         opts=component.child(f"{prefix}role"),
     )
-    own = [write_logs(pulumi.Output.concat(logs.arn, ":*"))]
+    own = [write_logs(pulumi.Output.format("{}:*", logs.arn))]
     if shared.kms_key_arn is not None:
         own.append(allow("Decrypt", ["kms:Decrypt"], shared.kms_key_arn))
     if shared.tracing:

@@ -149,7 +149,7 @@ class ServerlessBedrockApi(Component):
             )
 
         self.url = stage.invoke_url if settings.domain is None else create_domain(self, settings.domain, api, stage)
-        self.stream_url = pulumi.Output.concat(self.url, PATHS["chat_stream"])
+        self.stream_url = pulumi.Output.format("{}{}", self.url, PATHS["chat_stream"])
         values = {key: resource.value for key, resource in api_keys.items()}
         # Output.all() of nothing is a list.
         self.api_keys = pulumi.Output.secret(pulumi.Output.all(**values) if values else {})
@@ -173,7 +173,8 @@ class ServerlessBedrockApi(Component):
                 (pulumi.log.warn if notice.urgent else pulumi.log.info)(notice.text, resource=self)
 
     def _let_call(self, api: apigateway.RestApi, function: Published) -> lambda_.Permission:
-        return let_api_gateway_invoke(self, "permission", function, pulumi.Output.concat(api.execution_arn, f"/{STAGE}/*"))
+        source_arn = pulumi.Output.format("{}/{}/*", api.execution_arn, STAGE)
+        return let_api_gateway_invoke(self, "permission", function, source_arn)
 
     def _parts(
         self, api: apigateway.RestApi, function: Published, authorizer: apigateway.Authorizer | None
@@ -182,10 +183,11 @@ class ServerlessBedrockApi(Component):
         settings = self._settings
         # An alias has no such output; AWS documents the form:
         # https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-mode-lambda.html
-        uri = pulumi.Output.concat(
-            f"arn:{self._location.partition}:apigateway:{self._location.region}:lambda:path/2021-11-15/functions/",
+        uri = pulumi.Output.format(
+            "arn:{}:apigateway:{}:lambda:path/2021-11-15/functions/{}/response-streaming-invocations",
+            self._location.partition,
+            self._location.region,
             function.alias.arn,
-            "/response-streaming-invocations",
         )
         cors = Cors(settings.cors_allow_origin)
         backend = Backend(uri, settings.timeout_seconds + INTEGRATION_MARGIN_SECONDS, settings.auth, authorizer, cors)

@@ -9,9 +9,8 @@ from google.protobuf import empty_pb2
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.settings import configure
 
-from pulumi_llm_local.aws_types import registry
-from pulumi_llm_local.aws_types.account import AWS_PROVIDER, place_of
 from pulumi_llm_local.aws_types.draft import Place
+from pulumi_llm_local.program.mocks import AwsMocks
 
 STACK_TYPE = "pulumi:pulumi:Stack"
 
@@ -42,7 +41,7 @@ class Recorder(mocks.MockMonitor):
 
     def __init__(self, place: Place) -> None:
         self.recorded: dict[str, Recorded] = {}
-        super().__init__(_Mocks(place, self.recorded))
+        super().__init__(AwsMocks(region=place.region, account=place.account, seed=place.seed))
         self.stack_outputs: dict[str, Any] = {}
 
     def RegisterResource(self, request: Any) -> Any:
@@ -79,25 +78,6 @@ class Recorder(mocks.MockMonitor):
     def of_type(self, type: str = "") -> list[Recorded]:
         """The resources of a type, all of them for none, in the order of their registration; never the stack itself."""
         return [r for r in self.recorded.values() if r.type != STACK_TYPE and type in ("", r.type)]
-
-
-class _Mocks(mocks.Mocks):
-    def __init__(self, place: Place, recorded: Mapping[str, Recorded]) -> None:
-        self._place = place
-        self._recorded = recorded
-
-    def new_resource(self, args: Any) -> tuple[str | None, dict[Any, Any]]:
-        if not args.custom:
-            return "", {}
-        return registry.outputs(args.typ, args.name, args.inputs, self._place_of(args.provider))
-
-    def call(self, args: Any) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-        return registry.invoke(args.token, args.args, self._place_of(args.provider)), []
-
-    def _place_of(self, provider: str | None) -> Place:
-        """Where the provider of a call is. `provider` is its URN and id; empty for the default one."""
-        found = self._recorded.get((provider or "").rpartition("::")[0])
-        return place_of(found.inputs, self._place) if found and found.type == AWS_PROVIDER else self._place
 
 
 def start(place: Place, project: str, stack: str, config: Mapping[str, str], *, preview: bool = False) -> Recorder:
