@@ -47,13 +47,13 @@ format: $(READY)
 	$(BIN)/ruff format
 
 preview: $(READY) ## Show what `make up` would do; without an AWS account, by stand-ins (STACK=dev|prod)
-	@$(BIN)/python -m pulumi_llm_local.engine.preview $(STACK)
+	@$(BIN)/pulumi-llm preview --account --stack $(STACK)
 
 up: $(READY) ## Deploy to AWS (STACK=dev|prod, OWNER=…)
 	$(call pulumi,up)
 
 policy: $(READY) ## Preview under the policy pack, with the stack's levels in policy/config (STACK=dev|prod)
-	@$(BIN)/python -m pulumi_llm_local.engine.preview $(STACK) --policy-pack $(CURDIR)/policy \
+	@$(BIN)/pulumi-llm preview --account --stack $(STACK) --policy-pack $(CURDIR)/policy \
 	  --policy-pack-config $(CURDIR)/$(or $(wildcard policy/config/$(STACK).json),policy/config/prod.json)
 
 refresh: $(READY) ## Bring the state to what is in AWS (STACK=dev|prod)

@@ -20,6 +20,7 @@ import pulumi_llm
 from pulumi_llm_local.aws_types.draft import Place
 from pulumi_llm_local.aws_types.values import SECRET, SIGNATURE, revealed
 from pulumi_llm_local.program import recorder
+from pulumi_llm_local.program.given import Given
 from pulumi_llm_local.program.recorder import Recorded, Recorder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,8 +40,8 @@ class Invoked:
 class Recording(Recorder):
     """A recorder that remembers the calls of functions too, and is asked by logical name."""
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
+    def __init__(self, place: Place, given: Given) -> None:
+        super().__init__(place, given)
         self.invoked: list[Invoked] = []
 
     def Invoke(self, request: Any) -> Any:

@@ -2,16 +2,17 @@
 
 import typer
 
-from pulumi_llm.cli import chat, local
+from pulumi_llm.cli import chat, local, preview
 
 app = typer.Typer(
     name="pulumi-llm",
-    help="Run an LLM inference service on this machine, and chat with one.",
+    help="Preview an LLM inference service, run it on this machine, and chat with one.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.command("local")(local.run)
+app.command("preview")(preview.run)
 app.command("chat")(chat.run)
 
 

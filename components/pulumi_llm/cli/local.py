@@ -8,9 +8,11 @@ import time
 import webbrowser
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+from pulumi_llm.cli.given import ConfigOption, InvokeOption, OutputOption, StackOption, read_config, read_given
 
 if TYPE_CHECKING:
     from pulumi_llm_local.run.supervisor import Options, Running
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    stack: Annotated[str, typer.Option(help="The stack to run, configured in Pulumi.<stack>.yaml.")] = "dev",
+    stack: StackOption = "dev",
     port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 chooses a free one.", min=0, max=65535)] = 8787,
     directory: Annotated[str, typer.Option(help="The folder of the Pulumi program.")] = ".",
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the status page in a browser.")] = False,
@@ -39,9 +41,9 @@ def run(
     fault: Annotated[
         list[str] | None, typer.Option(help="Make a share of the model calls fail.", metavar="[PROVIDER=]KIND[:RATE]")
     ] = None,
-    config: Annotated[
-        list[str] | None, typer.Option(help="Override a setting, such as api.daily_quota=50.", metavar="KEY=VALUE")
-    ] = None,
+    config: ConfigOption = None,
+    output: OutputOption = None,
+    invoke: InvokeOption = None,
 ) -> None:
     """Run a stack on this machine: the resources of the real program, with a stand-in for each AWS service.
 
@@ -62,10 +64,10 @@ def run(
         problems.append("--bedrock aws: calls Amazon Bedrock itself, so --model-url and --fault have nothing to act on")
     model = _model(model_url, model_delay, problems)
     faults = _faults(fault or [], problems)
-    overrides = _overrides(config or [], problems)
+    overrides, given = read_config(config or [], problems), read_given(output or [], invoke or [], problems)
     if problems:
         _fail("\n".join(problems), 2)
-    options = Options(Path(directory).resolve(), stack, port, model, bedrock == "aws", faults, overrides)
+    options = Options(Path(directory).resolve(), stack, port, model, bedrock == "aws", faults, overrides, given)
     try:
         asyncio.run(_run(options, open_browser=not no_browser and not as_json, as_json=as_json))
     except (LocalError, GraphError, FunctionError, MotoError) as error:
@@ -119,25 +121,6 @@ def _faults(texts: list[str], problems: list[str]) -> "list[Fault]":
         except ValueError as error:
             problems.append(f"--fault: {error}")
     return parsed
-
-
-def _overrides(settings: list[str], problems: list[str]) -> dict[str, Any]:
-    overrides: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not key or not equals:
-            problems.append(f"--config: must be KEY=VALUE, such as api.daily_quota=50, not {setting!r}")
-        else:
-            overrides[key] = _value(value)
-    return overrides
-
-
-def _value(text: str) -> Any:
-    """The value of a setting: parsed if it is JSON, otherwise the text itself."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def _ready(options: "Options", run: "Running", seconds: float) -> str:

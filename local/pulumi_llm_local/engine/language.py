@@ -18,17 +18,20 @@ from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
 from pulumi_llm_local.engine import program
 
+Outputs = Mapping[str, Mapping[str, Any]]
+
 # A program is a process of its own, forked from one that has imported what programs import: half a second less a run.
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload([program.__name__])
 
 
 class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
-    """Runs the `__main__.py` of a folder. `environment` is what the program sees."""
+    """Runs the `__main__.py` of a folder. `environment` is what the program sees, `outputs` are other stacks'."""
 
-    def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, directory: Path, environment: Mapping[str, str], outputs: Outputs) -> None:
         self._directory = directory
         self._environment = dict(environment)
+        self._outputs = outputs
         forkserver.ensure_running()  # it imports while the engine starts
 
     def About(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -45,7 +48,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
 
     def Run(self, request: Any, context: grpc.ServicerContext) -> Any:
         reading, writing = _processes.Pipe(duplex=False)
-        given = (json_format.MessageToDict(request), self._directory, self._environment, writing)
+        given = (json_format.MessageToDict(request), self._directory, self._environment, self._outputs, writing)
         process = _processes.Process(target=program.run, args=given, daemon=True)
         process.start()
         writing.close()

@@ -1,11 +1,11 @@
-"""`make preview`: what `make up` would do. The Pulumi CLI and an AWS account say it, or where one is missing, stand-ins."""
+"""What `pulumi up` would do with a program, told by the Pulumi engine with stand-ins for AWS, or by the user's own account."""
 
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,15 +16,33 @@ from botocore.exceptions import BotoCoreError
 from pulumi_llm_local.engine.cloud import Cloud
 from pulumi_llm_local.engine.command import EngineMissing
 from pulumi_llm_local.engine.stack import Stack
-from pulumi_llm_local.program.graph import GraphError
+from pulumi_llm_local.program.given import Given
+from pulumi_llm_local.program.graph import GraphError, check_python, configuration, unread_environments
 
 
-def main() -> None:
-    """The arguments are the stack and what else `pulumi preview` is to be told; the project is in the working directory."""
-    stack, *arguments = sys.argv[1:]
-    directory = Path.cwd()
-    missing = _missing(directory / f"Pulumi.{stack}.yaml")
-    sys.exit(_with_stand_ins(directory, stack, arguments, missing) if missing else _with_account(stack, arguments))
+def preview(
+    directory: Path,
+    stack: str,
+    overrides: Mapping[str, Any],
+    given: Given,
+    arguments: Sequence[str],
+    *,
+    account: bool,
+) -> int:
+    """Preview a stack of the program in `directory`, and return the engine's status.
+
+    Args:
+        directory: The folder of the program.
+        stack: The stack's name.
+        overrides: Settings that win over the stack's file, by their paths.
+        given: What the program reads from elsewhere.
+        arguments: What else `pulumi preview` is told.
+        account: Whether AWS and the stack's state are asked where the Pulumi CLI and credentials are there.
+    """
+    missing = _missing(directory / f"Pulumi.{stack}.yaml") if account else ""
+    if account and not missing:
+        return _with_account(directory, stack, arguments)
+    return _with_stand_ins(directory, stack, overrides, given, arguments, f"{missing}, so " if missing else "")
 
 
 def _missing(stack_file: Path) -> str:
@@ -44,22 +62,29 @@ def _missing(stack_file: Path) -> str:
         return f"there are no AWS credentials ({error})"
 
 
-def _with_account(stack: str, arguments: Sequence[str]) -> int:
+def _with_account(directory: Path, stack: str, arguments: Sequence[str]) -> int:
     environment = {key: value for key, value in os.environ.items() if key != "PULUMI_DEBUG_PROVIDERS"}
     for command in (["stack", "select", "--create", stack], ["preview", *arguments]):
-        if status := subprocess.run(["pulumi", *command], env=environment, check=False).returncode:
+        if status := subprocess.run(["pulumi", *command], cwd=directory, env=environment, check=False).returncode:
             return status
     return 0
 
 
-def _with_stand_ins(directory: Path, stack: str, arguments: Sequence[str], missing: str) -> int:
-    note = f"{missing}, so stand-ins answer for AWS. No account and no state is looked at: everything shows as new."
+def _with_stand_ins(
+    directory: Path, stack: str, overrides: Mapping[str, Any], given: Given, arguments: Sequence[str], missing: str
+) -> int:
+    note = f"{missing}stand-ins answer for AWS. No account and no state is looked at: everything shows as new."
     _say(note)
     try:
+        configuration(directory, stack, overrides)
+        check_python(directory)
+        for line in unread_environments(directory, stack):
+            _say(line)
         with (
             tempfile.TemporaryDirectory(prefix="pulumi-llm-") as folder,
-            Stack(Path(folder), directory, stack, Cloud(), environment={"PULUMI_LLM_BUNDLE": "host"}) as played,
+            Stack(Path(folder), directory, stack, Cloud(), environment={"PULUMI_LLM_BUNDLE": "host"}, given=given) as played,
         ):
+            played.configure(overrides)
             process = played.start(*played.operation("preview", *arguments))
             try:
                 status = process.wait()
@@ -76,7 +101,3 @@ def _with_stand_ins(directory: Path, stack: str, arguments: Sequence[str], missi
 def _say(text: str) -> None:
     sys.stderr.write(f"preview: {text}\n")
     sys.stderr.flush()
-
-
-if __name__ == "__main__":
-    main()

@@ -22,6 +22,7 @@ from pulumi_llm_local.aws_types.values import UNKNOWN
 from pulumi_llm_local.engine.changes import DEFAULTS, Properties, changes
 from pulumi_llm_local.engine.cloud import Cloud, Refused, published
 from pulumi_llm_local.program import arguments
+from pulumi_llm_local.program.given import missing_answer
 
 # What the engine keeps beside a provider's own configuration.
 _ENGINES_OWN = ("version", "pluginDownloadURL")
@@ -31,9 +32,16 @@ AUTONAMED = "pulumi.com/autonamed"
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
     """Plays one package for every provider resource of a program; each has a connection, and a Region, of its own."""
 
-    def __init__(self, package: str, cloud: Cloud, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        package: str,
+        cloud: Cloud,
+        environment: Mapping[str, str],
+        answers: Mapping[str, Mapping[str, Any]],
+    ) -> None:
         region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
         self._default = Place(region=region) if region else Place()
+        self._answers = answers
         self._package = package
         self._cloud = cloud
         self._places: dict[str, Place] = {}
@@ -71,10 +79,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     # Functions.
 
     def Invoke(self, request: Any, context: grpc.ServicerContext) -> Any:
+        args = _read(request.args)
         try:
-            answer = registry.invoke(request.tok, _read(request.args), self._place(context))
-        except LookupError as error:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            given = self._answers.get(request.tok)
+            answer = {**args, **given} if given is not None else registry.invoke(request.tok, args, self._place(context))
+        except LookupError:
+            reason = "AWS's answer is not known here"
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, missing_answer(request.tok, reason))
         named: dict[str, Any] = {"return": _written(answer)}  # a word of Python's own
         return provider_pb2.InvokeResponse(**named)
 

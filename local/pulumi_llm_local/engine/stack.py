@@ -19,6 +19,7 @@ from pulumi_llm_local.engine import command
 from pulumi_llm_local.engine.cloud import Cloud
 from pulumi_llm_local.engine.language import LanguageHost
 from pulumi_llm_local.engine.provider import Provider
+from pulumi_llm_local.program.given import Given
 from pulumi_llm_local.program.graph import configuration
 
 # It encrypts the secrets of a state that nobody else sees.
@@ -51,6 +52,7 @@ class Stack:
     A context: its stand-ins answer until it is left. `folder` keeps state and logs, so that a later one goes on from them.
     Without `checkpoints` the state is saved at the end only: with hundreds of resources, five times as fast.
     `language_hosts` are Pulumi's language hosts by their file names; one of them runs the program instead of this Python.
+    `given` is what the program reads from elsewhere.
     """
 
     def __init__(
@@ -63,7 +65,9 @@ class Stack:
         environment: Mapping[str, str] | None = None,
         checkpoints: bool = True,
         language_hosts: Mapping[str, Path] | None = None,
+        given: Given | None = None,
     ) -> None:
+        given = given or Given()
         self.name = stack
         self.cloud = cloud
         self._pulumi = command.find()
@@ -74,11 +78,11 @@ class Stack:
         self._language_hosts = language_hosts or {}
         self._overrides: dict[str, Any] = {}
         self._servers = {name: _server() for name in ("language", *PACKAGES)}
-        host = LanguageHost(self._directory, self._environment)
+        host = LanguageHost(self._directory, self._environment, given.outputs)
         language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, self._servers["language"])
         for package in PACKAGES:
             provider_pb2_grpc.add_ResourceProviderServicer_to_server(
-                Provider(package, cloud, self._environment), self._servers[package]
+                Provider(package, cloud, self._environment, given.answers), self._servers[package]
             )
         self._ports = {name: server.add_insecure_port("127.0.0.1:0") for name, server in self._servers.items()}
 

@@ -1,8 +1,9 @@
 """Run a Pulumi program without an engine and print its resource graph as JSON: ``python -m pulumi_llm_local.program.evaluate``.
 
 A process of its own for each evaluation, for a program may do anything to the process it runs in. The request is one JSON
-object on standard input, ``{"directory", "project", "stack", "region", "seed", "config": {"namespace:key": "value"}}``; the
-answer is the last line of standard output, ``{"resources", "outputs", "warnings"}`` or ``{"error"}``.
+object on standard input, ``{"directory", "project", "stack", "region", "seed", "config": {"namespace:key": "value"}, "outputs",
+"answers"}``, the last two as in `Given`. The answer is the last line of standard output, ``{"resources", "outputs",
+"warnings"}`` or ``{"error"}``.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from pulumi.runtime.stack import run_in_stack
 from pulumi_llm_local.aws_types.draft import Place
 from pulumi_llm_local.aws_types.values import revealed
 from pulumi_llm_local.program import recorder as recorders
+from pulumi_llm_local.program.given import Given, MissingValue, read_given_outputs
 
 
 def main() -> None:
@@ -39,14 +41,21 @@ def _evaluate(request: dict[str, Any]) -> dict[str, Any]:
     warnings = _Warnings()
     logging.getLogger().addHandler(warnings)
     place = Place(region=request["region"], seed=request["seed"])
-    recorder = recorders.start(place, request["project"], request["stack"], request["config"])
+    recorder = recorders.start(
+        place,
+        request["project"],
+        request["stack"],
+        request["config"],
+        given=Given(request["outputs"], request["answers"]),
+    )
+    read_given_outputs()
 
     def program() -> None:
         runpy.run_path(str(directory / "__main__.py"), run_name="__main__")
 
     try:
         asyncio.run(run_in_stack(program))
-    except (pulumi.RunError, pulumi.InputPropertiesError) as error:
+    except (pulumi.RunError, pulumi.InputPropertiesError, MissingValue) as error:
         return {"error": str(error)}
     except Exception:
         return {"error": traceback.format_exc()}

@@ -11,6 +11,7 @@ from typing import Any, cast
 import yaml
 
 from pulumi_llm_local.aws_types.values import revealed
+from pulumi_llm_local.program.given import Given
 
 
 class GraphError(Exception):
@@ -42,13 +43,24 @@ class Graph:
         return (resource for resource in self.resources if resource.type == type)
 
 
-def load(directory: Path, stack: str, overrides: Mapping[str, Any], *, seed: str, environment: Mapping[str, str]) -> Graph:
+def load(
+    directory: Path,
+    stack: str,
+    overrides: Mapping[str, Any],
+    *,
+    seed: str,
+    environment: Mapping[str, str],
+    given: Given | None = None,
+) -> Graph:
     """Evaluate the program in `directory` with its configuration of `stack`.
 
     `overrides` are settings that win over the stack's file, as a path of keys ("api.throttle.rate_limit") and a value. `seed`
-    varies what is made up (keys, ids). `environment` is what the program sees. Raises `GraphError`.
+    varies what is made up (keys, ids). `environment` is what the program sees, `given` what it reads from elsewhere. Raises
+    `GraphError`.
     """
     project, config = configuration(directory, stack, overrides)
+    check_python(directory)
+    given = given or Given()
     region = config.get("aws:region") or environment.get("AWS_REGION") or "us-east-1"
     request = {
         "directory": str(directory),
@@ -57,6 +69,8 @@ def load(directory: Path, stack: str, overrides: Mapping[str, Any], *, seed: str
         "region": region,
         "seed": seed,
         "config": config,
+        "outputs": given.outputs,
+        "answers": given.answers,
     }
     done = subprocess.run(
         [sys.executable, "-m", "pulumi_llm_local.program.evaluate"],
@@ -71,13 +85,18 @@ def load(directory: Path, stack: str, overrides: Mapping[str, Any], *, seed: str
         raise GraphError(f"the program in {directory} could not be run:\n{done.stderr.strip()}")
     answer = json.loads(lines[-1])
     if "error" in answer:
-        raise GraphError(answer["error"])
+        raise GraphError("\n".join([answer["error"], *unread_environments(directory, stack)]))
     resources = tuple(
         Resource(r["urn"], r["type"], r["name"], r["id"], revealed(r["inputs"]), revealed(r["state"]))
         for r in answer["resources"]
         if r["custom"]
     )
-    return Graph(region=region, resources=resources, outputs=answer["outputs"], warnings=tuple(answer["warnings"]))
+    return Graph(
+        region=region,
+        resources=resources,
+        outputs=answer["outputs"],
+        warnings=(*unread_environments(directory, stack), *answer["warnings"]),
+    )
 
 
 def configuration(directory: Path, stack: str, overrides: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
@@ -88,18 +107,74 @@ def configuration(directory: Path, stack: str, overrides: Mapping[str, Any]) -> 
     if not stack_file.exists():
         stacks = sorted(path.name.split(".")[1] for path in directory.glob("Pulumi.*.yaml"))
         raise GraphError(f"there is no stack {stack!r} in {directory}; there are {', '.join(stacks) or 'none'}")
-    project = cast("dict[str, Any]", yaml.safe_load(project_file.read_text()))
-    settings = cast("dict[str, Any]", yaml.safe_load(stack_file.read_text()) or {})
-    values = cast("dict[str, Any]", settings.get("config") or {})
+    project, settings = _read(project_file), _read(stack_file)
     name = str(project["name"])
-    secret = [key for key, value in values.items() if isinstance(value, dict) and "secure" in value]
-    if secret:
-        raise GraphError(
-            f"the stack's secrets cannot be read without its passphrase: give {', '.join(secret)} with --config KEY=VALUE"
-        )
+    values = {**_defaults(name, project), **cast("dict[str, Any]", settings.get("config") or {})}
     for path, value in overrides.items():
         _override(values, name, path, value)
+    secret = [path for key, value in values.items() for path in _encrypted(key.removeprefix(f"{name}:"), value)]
+    if secret:
+        needed = " ".join(f"--config {path}=VALUE" for path in secret)
+        raise GraphError(f"the stack's secrets cannot be read without its passphrase or key; give them with {needed}")
     return name, {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+
+
+def check_python(directory: Path) -> None:
+    """Raises `GraphError` where the project's program is none in Python that stands in its folder."""
+    runtime: Any = _read(directory / "Pulumi.yaml").get("runtime")
+    language = cast("dict[str, Any]", runtime).get("name") if isinstance(runtime, dict) else runtime
+    if language != "python":
+        raise GraphError(f"the program in {directory} is in {language}; only one in Python can be evaluated here")
+    if not (directory / "__main__.py").exists():
+        raise GraphError(f"there is no __main__.py in {directory}")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return cast("dict[str, Any]", yaml.safe_load(file.read_text()) or {})
+    except yaml.YAMLError as error:
+        raise GraphError(f"{file} is not YAML: {error}") from error
+
+
+def _defaults(name: str, project: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that the project itself has for every stack. What is under `pulumi:` is the engine's.
+
+    https://www.pulumi.com/docs/iac/concepts/config/#project-level-configuration
+    """
+    found: dict[str, Any] = {}
+    for key, entry in cast("dict[str, Any]", project.get("config") or {}).items():
+        described = cast("dict[str, Any]", entry) if isinstance(entry, dict) else {"value": entry}
+        value = described.get("value", described.get("default"))
+        if value is not None and not key.startswith("pulumi:"):
+            found[key if ":" in key else f"{name}:{key}"] = value
+    return found
+
+
+def unread_environments(directory: Path, stack: str) -> list[str]:
+    """A line on the ESC environments that a stack's file imports, if any: they are Pulumi Cloud's, and not read here."""
+    file = directory / f"Pulumi.{stack}.yaml"
+    settings = _read(file) if file.exists() else {}
+    given: Any = settings.get("environment") or []
+    imports = cast("list[Any]", given if isinstance(given, list) else cast("dict[str, Any]", given).get("imports", []))
+    names = [str(next(iter(cast("dict[str, Any]", each)))) if isinstance(each, dict) else str(each) for each in imports]
+    if not names:
+        return []
+    text = f"the environments of Pulumi ESC are not read here ({', '.join(names)})"
+    return [f"{text}; give what the program needs of them with --config KEY=VALUE"]
+
+
+def _encrypted(path: str, value: Any) -> Iterator[str]:
+    """The paths of the encrypted values in a setting."""
+    if isinstance(value, list):
+        for index, item in enumerate(cast("list[Any]", value)):
+            yield from _encrypted(f"{path}.{index}", item)
+    elif isinstance(value, dict):
+        items = cast("dict[str, Any]", value)
+        if set(items) == {"secure"}:
+            yield path
+        else:
+            for key, item in items.items():
+                yield from _encrypted(f"{path}.{key}", item)
 
 
 def _override(values: dict[str, Any], project: str, path: str, value: Any) -> None:

@@ -10,6 +10,7 @@ from pulumi.runtime import mocks, rpc
 from pulumi.runtime.settings import configure
 
 from pulumi_llm_local.aws_types.draft import Place
+from pulumi_llm_local.program.given import Given
 from pulumi_llm_local.program.mocks import AwsMocks
 
 STACK_TYPE = "pulumi:pulumi:Stack"
@@ -39,9 +40,11 @@ class Recorded:
 class Recorder(mocks.MockMonitor):
     """A resource monitor that answers from the table of computed outputs and remembers what it was told."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, given: Given) -> None:
         self.recorded: dict[str, Recorded] = {}
-        super().__init__(AwsMocks(region=place.region, account=place.account, seed=place.seed))
+        super().__init__(
+            AwsMocks(region=place.region, account=place.account, answers=given.answers, outputs=given.outputs, seed=place.seed)
+        )
         self.stack_outputs: dict[str, Any] = {}
 
     def RegisterResource(self, request: Any) -> Any:
@@ -80,13 +83,16 @@ class Recorder(mocks.MockMonitor):
         return [r for r in self.recorded.values() if r.type != STACK_TYPE and type in ("", r.type)]
 
 
-def start(place: Place, project: str, stack: str, config: Mapping[str, str], *, preview: bool = False) -> Recorder:
-    """Have this process's Pulumi runtime register with a new recorder. `preview` makes computed outputs unknown.
+def start(
+    place: Place, project: str, stack: str, config: Mapping[str, str], *, preview: bool = False, given: Given | None = None
+) -> Recorder:
+    """Have this process's Pulumi runtime register with a new recorder.
 
     What `pulumi.runtime.set_mocks` does, but for the root stack that it makes and closes at once: a program that is run with
-    `run_in_stack` has one of its own, which takes its exports.
+    `run_in_stack` has one of its own, which takes its exports. `preview` makes computed outputs unknown; `given` is what the
+    program reads from elsewhere.
     """
-    recorder = Recorder(place)
+    recorder = Recorder(place, given or Given())
     pulumi.runtime.set_all_config(dict(config))
     info: Any = recorder.GetDeploymentInfo(empty_pb2.Empty())  # pyright: ignore[reportUnknownMemberType]
     configure(

@@ -95,7 +95,13 @@ async def running(options: Options, progress: Progress) -> AsyncGenerator[Runnin
 async def _load(options: Options, environment: Mapping[str, str], progress: Progress) -> Graph:
     progress(f"evaluating the program for the stack {options.stack}")
     graph = await asyncio.to_thread(
-        graphs.load, options.directory, options.stack, options.config, seed=_seed(), environment=environment
+        graphs.load,
+        options.directory,
+        options.stack,
+        options.config,
+        seed=_seed(),
+        environment=environment,
+        given=options.given,
     )
     if not any(True for _ in graph.of_type(REST_API)):
         raise LocalError("the program has no REST API to run; is every component switched off?")

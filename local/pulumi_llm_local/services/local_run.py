@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from pulumi_llm_local.program.given import Given
 from pulumi_llm_local.program.graph import Graph
 from pulumi_llm_local.services.signature import Credentials
 from pulumi_llm_local.upstreams.fault import Fault
@@ -33,6 +34,7 @@ class Options:
     aws_bedrock: bool = False
     faults: Sequence[Fault] = ()
     config: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    given: Given = field(default_factory=Given)
 
 
 @dataclass

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pulumi_llm_local.engine import command
+from support import shop
 from support.programs import ROOT
 
 pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
@@ -107,6 +108,36 @@ def test_without_an_account_preview_shows_the_tree_and_says_who_answered(cli: bo
     assert "aws:dynamodb:Table chat-keys-table create" in done.stdout
     missing = "there are no AWS credentials" if cli else "the Pulumi CLI is not on PATH"
     assert done.stderr.count(f"preview: {missing}, so stand-ins answer for AWS") == 2, "before and after the tree"
+
+
+@pytest.mark.parametrize(
+    ("without", "said"),
+    [
+        ("", "aws:ec2:SecurityGroup web create"),
+        ("size", "Missing required configuration variable 'shop:size'"),
+        ("aws:route53/getZone:getZone", "give its answer with --invoke 'aws:route53/getZone:getZone="),
+        ("subnet", "give it with --output acme/network/dev:subnet=VALUE"),
+    ],
+    ids=["all given", "a setting", "an answer", "an output"],
+)
+def test_a_strangers_program_is_previewed_with_what_it_reads_given(without: str, said: str, tmp_path: Path) -> None:
+    """With credentials at hand, too: nothing is asked of them."""
+    settings = {"database.password": "p", "token": "t", **shop.SETTINGS}
+    options = [f"--config={key}={value}" for key, value in settings.items() if key != without]
+    for stack, outputs in shop.OUTPUTS.items():
+        options += [f"--output={stack}:{key}={value}" for key, value in outputs.items() if key != without]
+    options += [f"--invoke={token}={json.dumps(answer)}" for token, answer in shop.ANSWERS.items() if token != without]
+    done = subprocess.run(
+        [Path(sys.executable).with_name("pulumi-llm"), "preview", str(shop.write_shop(tmp_path)), *options],
+        env={**os.environ, **CREDENTIALS},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode == 0) == (not without), done.stdout
+    assert said in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "the environments of Pulumi ESC are not read here (shop/network)" in done.stderr
 
 
 def test_the_checkout_is_left_as_it_was(shell: Shell) -> None:

@@ -22,7 +22,7 @@ from pulumi_llm_local.services.api_gateway.gateway_responses import GatewayRespo
 from pulumi_llm_local.services.api_gateway.lambda_proxy import MAX_EVENT_BYTES, permitted_function, relay
 from pulumi_llm_local.services.api_gateway.usage_plan import UsagePlans
 from pulumi_llm_local.services.lambda_function import Function, FunctionError
-from pulumi_llm_local.services.local_run import LocalRun, listen
+from pulumi_llm_local.services.local_run import LocalError, LocalRun, listen
 from pulumi_llm_local.services.signature import Credentials
 
 REST_API = "aws:apigateway/restApi:RestApi"
@@ -71,7 +71,10 @@ class RestApi:
         self.id = api.id
         self._key_source = api.state.get("apiKeySource") or "HEADER"
         self._execution_arn = str(api.state["executionArn"])
-        (self._stage,) = self._mine("aws:apigateway/stage:Stage")
+        stages = self._mine("aws:apigateway/stage:Stage")
+        if len(stages) != 1:
+            raise LocalError(f"the REST API {api.name} has {len(stages)} stages; an API with one stage can be run here")
+        (self._stage,) = stages
         self.stage_name = str(self._stage.state["stageName"])
         self._paths = self._resource_paths(str(api.state["rootResourceId"]))
         self._methods = {_place(m): m for m in self._mine("aws:apigateway/method:Method")}

@@ -1,0 +1,46 @@
+"""`pulumi-llm preview`: what `pulumi up` would do with a program, without an account."""
+
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from pulumi_llm.cli.given import ConfigOption, InvokeOption, OutputOption, StackOption, read_config, read_given
+
+
+def run(
+    directory: Annotated[str, typer.Argument(help="The folder of the Pulumi program, in Python.")] = ".",
+    stack: StackOption = "dev",
+    config: ConfigOption = None,
+    output: OutputOption = None,
+    invoke: InvokeOption = None,
+    policy_pack: Annotated[str, typer.Option(help="The folder of a policy pack that judges the program.")] = "",
+    policy_pack_config: Annotated[str, typer.Option(help="The file with the pack's configuration.")] = "",
+    diff: Annotated[bool, typer.Option("--diff", help="Show each resource with its inputs.")] = False,
+    account: Annotated[
+        bool, typer.Option("--account", help="Ask AWS and the stack's state, if the Pulumi CLI and credentials are there.")
+    ] = False,
+) -> None:
+    """Show what `pulumi up` would make of a program. Stand-ins answer for AWS: no account and no login are needed.
+
+    \f
+    The exit code is the engine's; 2 if an option is wrong. An error is one line on standard error for each problem.
+    """
+    try:
+        from pulumi_llm_local.engine.preview import preview
+    except ImportError as error:
+        _fail(f"the preview needs more packages ({error.name} is missing): pip install 'pulumi-llm[local]'", 1)
+    problems: list[str] = []
+    overrides, given = read_config(config or [], problems), read_given(output or [], invoke or [], problems)
+    if account and (config or output or invoke):
+        problems.append("--account: asks AWS and the stack, so --config, --output and --invoke have nothing to act on")
+    if problems:
+        _fail("\n".join(problems), 2)
+    options = {"--policy-pack": policy_pack, "--policy-pack-config": policy_pack_config}
+    arguments = [*(f"{name}={value}" for name, value in options.items() if value), *(["--diff"] if diff else [])]
+    raise typer.Exit(preview(Path(directory).resolve(), stack, overrides, given, arguments, account=account))
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    typer.echo(text, err=True)
+    raise typer.Exit(code)
