@@ -4,10 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from llm_policies.documents import BOUNDARIES, is_boundary
-from llm_policies.rule import Resource, Rule, Setting, Settings
+from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
 from llm_policies.values import Value, each
-
-_STRINGS: Final = {"type": "array", "items": {"type": "string"}}
 
 # Managed policies.
 
@@ -53,7 +51,7 @@ IAM_NO_ADMINISTRATOR_POLICY: Final = Rule(
     fix="Attach a policy of the actions and resources that are used. People get theirs through IAM Identity Center.",
     check=_no_administrator_policy,
     types=tuple(_ATTACHING),
-    settings={"accepted-policies": Setting([], _STRINGS, "Names of AWS's policies that are accepted all the same.")},
+    settings={"accepted-policies": Setting([], STRINGS, "Names of AWS's policies that are accepted all the same.")},
     frameworks=("AWS FSBP IAM.1", "CIS AWS 3.0 1.16"),
     url="https://docs.aws.amazon.com/IAM/latest/UserGuide/best-practices.html#grant-least-privilege",
 )

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from llm_policies.actions import matches
-from llm_policies.documents import each_document
-from llm_policies.rule import Resource, Rule, Setting, Settings
-from llm_policies.values import NotVerified, State, Value, each
+from llm_policies.documents import Document, Statement, each_document, each_statement
+from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
+from llm_policies.values import State, Value, each, some
 
 _INLINE: Final = (
     "aws:iam/rolePolicy:RolePolicy",
@@ -62,48 +62,29 @@ _PROFILE_CONDITION: Final = "bedrock:inferenceprofilearn"
 _ROUTER_CONDITION: Final = "bedrock:promptrouterarn"
 
 
-def _each_document(resource: Resource, check: Callable[[list[Value]], Iterator[str]]) -> Iterator[str]:
-    yield from each_document(resource, ("identity",), lambda document: check(document.value["Statement"].items()))
-
-
-def _each_arn(statements: Sequence[Value], check: Callable[[Value, Value], Iterator[str]]) -> Iterator[str]:
+def _each_arn(document: Document, check: Callable[[Statement, Value], Iterator[str]]) -> Iterator[str]:
     """Check each resource of each statement that allows calls of models, together with its statement."""
 
-    def of_statement(statement: Value) -> Iterator[str]:
+    def of_statement(statement: Statement) -> Iterator[str]:
         if _allows(statement, _INVOKE):
-            yield from each(statement["Resource"].items(), lambda arn: check(statement, arn))
+            yield from each(statement.value["Resource"].items(), lambda arn: check(statement, arn))
 
-    yield from each(statements, of_statement)
+    yield from document.each_statement(of_statement)
 
 
-def _allows(statement: Value, actions: Sequence[str]) -> bool:
+def _allows(statement: Statement, actions: Sequence[str]) -> bool:
     """Whether a statement allows one of these actions. Raises `NotVerified` if that depends on an unknown value."""
-    if statement["Effect"].text() != "Allow":
+    if not statement.allows:
         return False
-    if not statement["NotAction"].missing:
-        denied = [item.text() for item in statement["NotAction"].items()]
-        return any(not any(matches(pattern, action) for pattern in denied) for action in actions)
-    unverified: NotVerified | None = None
-    for item in statement["Action"].items():
-        if item.state is State.UNKNOWN:
-            unverified = NotVerified(item.path)
-        elif any(matches(item.text(), action) for action in actions):
-            return True
-    if unverified is not None:
-        raise unverified
-    return False
+    if not statement.value["NotAction"].missing:
+        return any(statement.covers(action) for action in actions)
+    named = statement.value["Action"].items()
+    return some(named, lambda item: any(matches(item.text(), action) for action in actions))
 
 
-def _conditions(statement: Value, key: str) -> list[Value]:
-    """The values of which a condition key must have one. An operator that accepts a missing key requires nothing."""
-    found: list[Value] = []
-    for operator, keys in statement["Condition"].entries().items():
-        quantifier, _, kind = operator.lower().rpartition(":")
-        if quantifier != "forallvalues" and kind in ("stringequals", "stringlike", "arnequals", "arnlike"):
-            for name, value in keys.entries().items():
-                if name.lower() == key or (key.endswith("/") and name.lower().startswith(key)):
-                    found += value.items()
-    return found
+def _demanded(statement: Statement, key: str) -> list[str]:
+    """The values of which a condition key (lower case, with `*`) must have one."""
+    return [value for condition in statement.conditions(key) if condition.demands for value in condition.values]
 
 
 @dataclass(frozen=True)
@@ -151,14 +132,11 @@ def calls_models(resource: Resource) -> bool:
     ):
         return True
 
-    def of_document(statements: list[Value]) -> Iterator[str]:
-        yield from each(statements, of_statement)
-
-    def of_statement(statement: Value) -> Iterator[str]:
+    def calls(statement: Statement) -> Iterator[str]:
         if _allows(statement, (*_INVOKE, *_OTHER_CALLS)):
             yield statement.path
 
-    return next(_each_document(resource, of_document), None) is not None
+    return any(each_statement(resource, ("identity",), calls))
 
 
 def _policy_name(arn: Value) -> str:
@@ -175,15 +153,16 @@ def _model_scope(resource: Resource, _: Settings) -> Iterator[str]:
         if _policy_name(arn) in _WIDE_POLICIES:
             yield f"{arn.path}: {_policy_name(arn)} allows every model; write a policy that names the models' ARNs"
 
-    def of_document(statements: list[Value]) -> Iterator[str]:
-        yield from each(statements, excluding)
-        yield from _each_arn(statements, of_arn)
+    def of_document(document: Document) -> Iterator[str]:
+        yield from document.each_statement(excluding)
+        yield from _each_arn(document, of_arn)
 
-    def excluding(statement: Value) -> Iterator[str]:
-        if not statement["NotResource"].missing and _allows(statement, _INVOKE):
-            yield f"{statement.path}.NotResource: allows every model but these; list the models' ARNs in Resource"
+    def excluding(statement: Statement) -> Iterator[str]:
+        excluded = statement.value["NotResource"]
+        if not excluded.missing and _allows(statement, _INVOKE):
+            yield f"{excluded.path}: allows every model but these; list the models' ARNs in Resource"
 
-    def of_arn(statement: Value, arn: Value) -> Iterator[str]:
+    def of_arn(statement: Statement, arn: Value) -> Iterator[str]:
         model = _model(arn.text()) if arn.text() != "*" else _Model("*", "*", "*", "*")
         if model is None or _bound_by_tags(statement):
             return
@@ -197,34 +176,34 @@ def _model_scope(resource: Resource, _: Settings) -> Iterator[str]:
         return
     if resource.type == _ROLE:
         yield from each(resource["managedPolicyArns"].items(), attached)
-    yield from _each_document(resource, of_document)
+    yield from each_document(resource, ("identity",), of_document)
 
 
-def _bound_by_tags(statement: Value) -> bool:
+def _bound_by_tags(statement: Statement) -> bool:
     """Whether the statement is limited to resources with a certain tag. Foundation models have none; your own profiles do."""
-    return bool(_conditions(statement, "aws:resourcetag/"))
+    return bool(_demanded(statement, "aws:resourcetag/*"))
 
 
-def _bound_by_profile(statement: Value) -> bool:
+def _bound_by_profile(statement: Statement) -> bool:
     """Whether the models may be called only through exact profiles. Then the profile decides where they run, not a wildcard."""
-    profiles = _conditions(statement, _PROFILE_CONDITION)
-    return bool(profiles) and not any("*" in profile.text() for profile in profiles)
+    profiles = _demanded(statement, _PROFILE_CONDITION)
+    return bool(profiles) and not any("*" in profile for profile in profiles)
 
 
 def _profile_paired(resource: Resource, settings: Settings) -> Iterator[str]:
     regions = cast("dict[str, list[str]]", settings["regions"])
 
-    def of_document(statements: list[Value]) -> Iterator[str]:
-        calling = [statement for statement in statements if _allows(statement, _INVOKE)]
+    def of_document(document: Document) -> Iterator[str]:
+        calling = [statement for statement in document.statements() if _allows(statement, _INVOKE)]
         # What is behind a prompt router is reached through it alone.
-        calling = [statement for statement in calling if not _conditions(statement, _ROUTER_CONDITION)]
+        calling = [statement for statement in calling if not _demanded(statement, _ROUTER_CONDITION)]
         named = [
-            (arn, model, [profile.text() for profile in _conditions(statement, _PROFILE_CONDITION)])
+            (arn, model, _demanded(statement, _PROFILE_CONDITION))
             for statement in calling
-            for arn in statement["Resource"].items()
+            for arn in statement.value["Resource"].items()
             if (model := _model(arn.text())) is not None
         ]
-        if any(arn.text() == "*" for statement in calling for arn in statement["Resource"].items()):
+        if any(arn.text() == "*" for statement in calling for arn in statement.value["Resource"].items()):
             return  # everything is allowed, which another rule tells
         models = [(arn, model, paired) for arn, model, paired in named if matches(model.kind, "foundation-model")]
         profiles = [(arn, model) for arn, model, _ in named if model.kind == "inference-profile" and not model.wide]
@@ -263,13 +242,13 @@ def _profile_paired(resource: Resource, settings: Settings) -> Iterator[str]:
         if missing:
             yield f"{arn.path}: the profile {profile.id} runs in {', '.join(missing)} too, where its model is not allowed"
 
-    yield from _each_document(resource, of_document)
+    yield from each_document(resource, ("identity",), of_document)
 
 
 def _models_allowed(resource: Resource, settings: Settings) -> Iterator[str]:
     allowed = cast("list[str]", settings["models"])
 
-    def of_arn(_: Value, arn: Value) -> Iterator[str]:
+    def check(arn: Value) -> Iterator[str]:
         model = _model(arn.text()) if arn.text() != "*" else _Model("*", "*", "*", "*")
         if model is None:
             return
@@ -284,12 +263,10 @@ def _models_allowed(resource: Resource, settings: Settings) -> Iterator[str]:
         "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput": "modelArn",
     }.get(resource.type)
     if source is not None:
-        yield from of_arn(resource.properties, resource.at(source))
+        yield from check(resource.at(source))
     else:
-        yield from _each_document(resource, lambda statements: _each_arn(statements, of_arn))
+        yield from each_document(resource, ("identity",), lambda document: _each_arn(document, lambda _, arn: check(arn)))
 
-
-_LIST: Final[dict[str, Any]] = {"type": "array", "items": {"type": "string"}}
 
 MODEL_SCOPE: Final = Rule(
     name="bedrock-model-scope",
@@ -322,7 +299,7 @@ PROFILE_PAIRED: Final = Rule(
     settings={
         "regions": Setting(
             {},
-            {"type": "object", "additionalProperties": _LIST},
+            {"type": "object", "additionalProperties": STRINGS},
             "The regions where the profiles of a geography run, such as us: [us-east-1, us-east-2]; a document must name all.",
         )
     },
@@ -345,7 +322,7 @@ MODELS_ALLOWED: Final = Rule(
     settings={
         "models": Setting(
             [],
-            _LIST,
+            STRINGS,
             "What may be called: globs of model ids, a profile's without its geography, or of kind/id as `imported-model/*`. "
             "Empty: all.",
         )

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final, Literal, cast
 
 from llm_policies.actions import is_pattern, matches
-from llm_policies.rule import Resource, Setting
+from llm_policies.rule import STRINGS, Resource, Setting
 from llm_policies.values import State, Value, each
 
 Kind = Literal["identity", "trust", "resource", "limit"]
@@ -100,11 +100,11 @@ PLACES: Final[Mapping[str, tuple[tuple[Kind, str], ...]]] = {
         for token in tokens
     },
 }
-"""The paths of the documents of each resource type, and their kinds. `[].` stands for every item of a list."""
+"""The paths of the documents of each resource type, and their kinds. `[]` stands for every item of a list."""
 
 BOUNDARIES: Final = Setting(
     ["*boundary*"],
-    {"type": "array", "items": {"type": "string"}},
+    STRINGS,
     "Names (with *, in lower case) of iam.Policy resources that are permissions boundaries: they allow nothing, they limit.",
 )
 """A setting of every rule on identity policies, because the document alone does not show whether it is a boundary."""
@@ -125,23 +125,16 @@ def is_boundary(resource: Resource, settings: Mapping[str, Any]) -> bool:
 
 def each_document(resource: Resource, kinds: Sequence[Kind], check: "Callable[[Document], Iterator[str]]") -> Iterator[str]:
     """Check every document of these kinds in a resource, also if one of them is not known yet."""
-    places: list[tuple[Value, Kind, str]] = []
-    for kind, path in PLACES.get(resource.type, ()):
-        head, _, rest = path.partition("[].")
-        if kind in kinds:
-            places.append((resource.at(head), kind, rest))
-    of_place: dict[int, tuple[Kind, str]] = {id(held): (kind, rest) for held, kind, rest in places}
 
-    def place(held: Value) -> Iterator[str]:
-        if not held.missing:
-            kind, rest = of_place[id(held)]
-            yield from each(held.items() if rest else [held], lambda item: found(kind, item.at(rest) if rest else item))
+    def place(held: tuple[Kind, str]) -> Iterator[str]:
+        kind, path = held
+        yield from each(resource.properties.all_at(path), lambda value: found(kind, value))
 
     def found(kind: Kind, value: Value) -> Iterator[str]:
         if not value.missing and value.plain != "":
             yield from check(Document(kind, value))
 
-    yield from each([held for held, _, _ in places], place)
+    yield from each([held for held in PLACES.get(resource.type, ()) if held[0] in kinds], place)
 
 
 def each_statement(resource: Resource, kinds: Sequence[Kind], check: "Callable[[Statement], Iterator[str]]") -> Iterator[str]:
@@ -254,10 +247,12 @@ class Statement:
             return [principal] if kind == "AWS" else []
         return principal[kind].items()
 
-    def conditions(self) -> "Iterator[Condition]":
+    def conditions(self, pattern: str = "*") -> "Iterator[Condition]":
+        """The conditions on the keys that match a pattern (lower case, with `*`)."""
         for operator, held in self.value["Condition"].entries().items():
             for key, values in held.entries().items():
-                yield Condition(operator, key.lower(), tuple(_plain(item) for item in values.items()))
+                if fnmatchcase(key.lower(), pattern):
+                    yield Condition(operator, key.lower(), tuple(_plain(item) for item in values.items()))
 
     def scoped_by(self, *keys: str) -> bool:
         """Whether a condition requires a specific value for one of these keys (lower case, with `*`)."""

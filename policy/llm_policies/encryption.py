@@ -5,10 +5,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from llm_policies import secrets_in_settings, tls
-from llm_policies.rule import Resource, Rule, Setting, Settings
+from llm_policies.rule import AWS_DOCS, BOOLEAN, Resource, Rule, Setting, Settings
 from llm_policies.values import Value, each
-
-BOOLEAN: Final = {"type": "boolean"}
 
 
 def _sqs_encrypted(queue: Resource, settings: Settings) -> Iterator[str]:
@@ -128,7 +126,6 @@ def customer_key(default: bool, what: str) -> dict[str, Setting]:
 
 
 _DISKS: Final = ("aws:ebs/volume:Volume", "aws:ec2/instance:Instance", "aws:ec2/launchTemplate:LaunchTemplate")
-_GUIDE: Final = "https://docs.aws.amazon.com"
 
 RULES: Final[tuple[Rule, ...]] = (
     Rule(
@@ -141,7 +138,7 @@ RULES: Final[tuple[Rule, ...]] = (
         types=("aws:sqs/queue:Queue",),
         settings=customer_key(False, "a queue"),
         frameworks=("AWS FSBP SQS.1",),
-        url=f"{_GUIDE}/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-server-side-encryption.html",
+        url=f"{AWS_DOCS}/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-server-side-encryption.html",
     ),
     Rule(
         name="sns-encrypted",
@@ -151,7 +148,7 @@ RULES: Final[tuple[Rule, ...]] = (
         fix='Give `kms_master_key_id="alias/aws/sns"`, or a key of yours where other AWS services publish to the topic.',
         check=_sns_encrypted,
         types=("aws:sns/topic:Topic",),
-        url=f"{_GUIDE}/sns/latest/dg/sns-server-side-encryption.html",
+        url=f"{AWS_DOCS}/sns/latest/dg/sns-server-side-encryption.html",
     ),
     Rule(
         name="dynamodb-kms",
@@ -162,7 +159,7 @@ RULES: Final[tuple[Rule, ...]] = (
         check=_dynamodb_kms,
         types=("aws:dynamodb/table:Table",),
         settings=customer_key(False, "a table"),
-        url=f"{_GUIDE}/amazondynamodb/latest/developerguide/EncryptionAtRest.html",
+        url=f"{AWS_DOCS}/amazondynamodb/latest/developerguide/EncryptionAtRest.html",
     ),
     Rule(
         name="ebs-encrypted",
@@ -178,7 +175,7 @@ RULES: Final[tuple[Rule, ...]] = (
             )
         },
         frameworks=("AWS FSBP EC2.3",),
-        url=f"{_GUIDE}/ebs/latest/userguide/ebs-encryption.html",
+        url=f"{AWS_DOCS}/ebs/latest/userguide/ebs-encryption.html",
     ),
     Rule(
         name="efs-encrypted",
@@ -189,7 +186,7 @@ RULES: Final[tuple[Rule, ...]] = (
         check=_efs_encrypted,
         types=("aws:efs/fileSystem:FileSystem",),
         frameworks=("AWS FSBP EFS.1", "CIS AWS 3.0 2.4.1"),
-        url=f"{_GUIDE}/efs/latest/ug/encryption-at-rest.html",
+        url=f"{AWS_DOCS}/efs/latest/ug/encryption-at-rest.html",
     ),
     Rule(
         name="eks-secrets-encrypted",
@@ -202,7 +199,7 @@ RULES: Final[tuple[Rule, ...]] = (
         types=("aws:eks/cluster:Cluster",),
         settings=customer_key(True, "Kubernetes secrets"),
         frameworks=("AWS FSBP EKS.3",),
-        url=f"{_GUIDE}/eks/latest/userguide/envelope-encryption.html",
+        url=f"{AWS_DOCS}/eks/latest/userguide/envelope-encryption.html",
     ),
     Rule(
         name="s3-encryption-not-weakened",
@@ -216,7 +213,7 @@ RULES: Final[tuple[Rule, ...]] = (
             "aws:s3/bucket:Bucket",
         ),
         settings=customer_key(False, "a bucket whose encryption is configured"),
-        url=f"{_GUIDE}/AmazonS3/latest/userguide/UsingServerSideEncryption.html",
+        url=f"{AWS_DOCS}/AmazonS3/latest/userguide/UsingServerSideEncryption.html",
     ),
     Rule(
         name="kms-rotation",
@@ -227,7 +224,7 @@ RULES: Final[tuple[Rule, ...]] = (
         check=_kms_rotation,
         types=("aws:kms/key:Key",),
         frameworks=("CIS AWS 3.0 3.6",),
-        url=f"{_GUIDE}/kms/latest/developerguide/rotate-keys.html",
+        url=f"{AWS_DOCS}/kms/latest/developerguide/rotate-keys.html",
     ),
     Rule(
         name="log-group-kms",
@@ -238,7 +235,7 @@ RULES: Final[tuple[Rule, ...]] = (
         check=_log_group_kms,
         types=("aws:cloudwatch/logGroup:LogGroup",),
         settings=customer_key(False, "a log group"),
-        url=f"{_GUIDE}/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html",
+        url=f"{AWS_DOCS}/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html",
     ),
     *tls.RULES,
     *secrets_in_settings.RULES,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from llm_policies import networks
-from llm_policies.rule import Resource, Rule, Setting, Settings
+from llm_policies.rule import AWS_DOCS, BOOLEAN, Resource, Rule, Setting, Settings
 from llm_policies.stacks import Found, companions, each_resource, of_type
 from llm_policies.tls import BUCKETS
 from llm_policies.values import NotVerified, Value, each
@@ -46,15 +46,7 @@ def _no_public_acl(resource: Resource, _: Settings) -> Iterator[str]:
         yield f"acl is {acl.text()}: it is open to everybody, or to every AWS customer; leave it out"
     inline = resource.type not in _ACLS
     grants = resource["grants"] if inline else resource.at("accessControlPolicy.grants")
-    yield from each(grants.items(), _inline_grant if inline else _grant)
-
-
-def _inline_grant(grant: Value) -> Iterator[str]:
-    yield from _public_group(grant["uri"])
-
-
-def _grant(grant: Value) -> Iterator[str]:
-    yield from _public_group(grant.at("grantee.uri"))
+    yield from each(grants.items(), lambda grant: _public_group(grant.at("uri" if inline else "grantee.uri")))
 
 
 def _public_group(uri: Value) -> Iterator[str]:
@@ -129,7 +121,6 @@ def _cloudfront_logging(resources: Sequence[Resource], _: Settings) -> Found:
 
 _DISTRIBUTIONS: Final = ("aws:cloudfront/distribution:Distribution",)
 _DELIVERIES: Final = ("aws:cloudwatch/logDeliverySource:LogDeliverySource",)
-_GUIDE: Final = "https://docs.aws.amazon.com"
 
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -142,7 +133,7 @@ RULES: Final[tuple[Rule, ...]] = (
         check_stack=_public_access_blocked,
         types=(*BUCKETS, *_BLOCKS),
         frameworks=("AWS FSBP S3.8", "CIS AWS 3.0 2.1.4"),
-        url=f"{_GUIDE}/AmazonS3/latest/userguide/access-control-block-public-access.html",
+        url=f"{AWS_DOCS}/AmazonS3/latest/userguide/access-control-block-public-access.html",
     ),
     Rule(
         name="s3-no-public-acl",
@@ -153,7 +144,7 @@ RULES: Final[tuple[Rule, ...]] = (
         check=_no_public_acl,
         types=(*BUCKETS, *_ACLS),
         frameworks=("AWS FSBP S3.2", "AWS FSBP S3.3"),
-        url=f"{_GUIDE}/AmazonS3/latest/userguide/acl-overview.html",
+        url=f"{AWS_DOCS}/AmazonS3/latest/userguide/acl-overview.html",
     ),
     Rule(
         name="s3-no-website",
@@ -163,7 +154,7 @@ RULES: Final[tuple[Rule, ...]] = (
         fix="A CloudFront distribution in front of the private bucket, with an `OriginAccessControl`.",
         check=_no_website,
         types=(*BUCKETS, *_WEBSITES),
-        url=f"{_GUIDE}/AmazonS3/latest/userguide/WebsiteEndpoints.html",
+        url=f"{AWS_DOCS}/AmazonS3/latest/userguide/WebsiteEndpoints.html",
     ),
     Rule(
         name="eks-endpoint-private",
@@ -175,11 +166,11 @@ RULES: Final[tuple[Rule, ...]] = (
         types=("aws:eks/cluster:Cluster",),
         settings={
             "allow_cidrs": Setting(
-                True, {"type": "boolean"}, "Whether a public endpoint that takes only some networks is right; else it is none."
+                True, BOOLEAN, "Whether a public endpoint that takes only some networks is right; else it is none."
             )
         },
         frameworks=("AWS FSBP EKS.1",),
-        url=f"{_GUIDE}/eks/latest/userguide/cluster-endpoint.html",
+        url=f"{AWS_DOCS}/eks/latest/userguide/cluster-endpoint.html",
     ),
     *networks.RULES,
     Rule(
@@ -191,7 +182,7 @@ RULES: Final[tuple[Rule, ...]] = (
         check=_cloudfront_oac,
         types=_DISTRIBUTIONS,
         frameworks=("AWS FSBP CloudFront.13",),
-        url=f"{_GUIDE}/AmazonCloudFront/latest/DeveloperGuide/private-content-restricting-access-to-s3.html",
+        url=f"{AWS_DOCS}/AmazonCloudFront/latest/DeveloperGuide/private-content-restricting-access-to-s3.html",
     ),
     Rule(
         name="cloudfront-security-headers",
@@ -201,7 +192,7 @@ RULES: Final[tuple[Rule, ...]] = (
         fix="`response_headers_policy_id` of a `ResponseHeadersPolicy`, or of Managed-SecurityHeadersPolicy.",
         check=_cloudfront_security_headers,
         types=_DISTRIBUTIONS,
-        url=f"{_GUIDE}/AmazonCloudFront/latest/DeveloperGuide/adding-response-headers.html",
+        url=f"{AWS_DOCS}/AmazonCloudFront/latest/DeveloperGuide/adding-response-headers.html",
     ),
     Rule(
         name="cloudfront-logging",
@@ -212,6 +203,6 @@ RULES: Final[tuple[Rule, ...]] = (
         check_stack=_cloudfront_logging,
         types=(*_DISTRIBUTIONS, *_DELIVERIES),
         frameworks=("AWS FSBP CloudFront.5",),
-        url=f"{_GUIDE}/AmazonCloudFront/latest/DeveloperGuide/AccessLogs.html",
+        url=f"{AWS_DOCS}/AmazonCloudFront/latest/DeveloperGuide/AccessLogs.html",
     ),
 )

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, cast
 
-from llm_policies.rule import Resource, Rule, Setting, Settings
-from llm_policies.stacks import Found, came_from, each_resource, of_type, refers, share, some
-from llm_policies.values import NotVerified
+from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
+from llm_policies.stacks import Found, came_from, each_resource, of_type, refers, share
+from llm_policies.values import NotVerified, some
 
 STAGE: Final = "aws:apigateway/stage:Stage"
 _METHOD: Final = "aws:apigateway/method:Method"
@@ -174,7 +174,7 @@ def _is_http(route: Resource, resources: Sequence[Resource]) -> bool:
 
 _PUBLIC: Final = Setting(
     ["health", "openapi.json"],
-    {"type": "array", "items": {"type": "string"}},
+    STRINGS,
     "The last path parts that anyone may GET; / for the root.",
 )
 

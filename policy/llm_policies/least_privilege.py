@@ -11,11 +11,9 @@ from llm_policies.actions import Action, is_pattern, matches
 from llm_policies.attachments import IAM_BOUNDARY_NOT_ATTACHED, IAM_NO_ADMINISTRATOR_POLICY, IAM_NO_LONG_LIVED_CREDENTIALS
 from llm_policies.documents import BOUNDARIES, Document, Statement, each_document, each_statement, is_boundary, is_open, types
 from llm_policies.escalation import ESCALATIONS, Escalation
-from llm_policies.rule import Resource, Rule, Setting, Settings
+from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
 from llm_policies.values import Value, each
 from llm_policies.well_formed import IAM_DOCUMENT_VALID
-
-_STRINGS: Final = {"type": "array", "items": {"type": "string"}}
 
 
 def _each_allow(resource: Resource, settings: Settings, check: Callable[[Statement], Iterator[str]]) -> Iterator[str]:
@@ -55,7 +53,7 @@ IAM_ACTIONS_EXIST: Final = Rule(
         # AWS's own default policies and guides have these, and its reference does not.
         "known-actions": Setting(
             ["bedrock:InvokeModelWithBidirectionalStream", "logs:PutLogEventsBatch", "sns:Receive"],
-            _STRINGS,
+            STRINGS,
             "Actions (with *) that exist, though the list does not have them.",
         )
     },
@@ -101,7 +99,7 @@ IAM_NO_WILDCARD_ACTION: Final = Rule(
     settings={
         "read-only-prefixes": Setting(
             ["Describe", "List"],
-            _STRINGS,
+            STRINGS,
             "Beginnings of action names after which a * is accepted, if all that it matches lists or reads. "
             "`Get` reads data too: objects, parameters and secrets.",
         ),
@@ -213,7 +211,7 @@ IAM_NO_WILDCARD_RESOURCE: Final = Rule(
                 "ec2:UnassignPrivateIpAddresses",
                 "polly:SynthesizeSpeech",
             ],
-            _STRINGS,
+            STRINGS,
             "Actions (with *) that are accepted on every resource.",
         ),
         "boundaries": BOUNDARIES,
@@ -328,7 +326,7 @@ IAM_NO_PRIVILEGE_ESCALATION: Final = Rule(
     check=_no_privilege_escalation,
     types=types("identity"),
     settings={
-        "accepted": Setting([], _STRINGS, "Ways that are accepted, by name, such as `iam:CreateAccessKey`."),
+        "accepted": Setting([], STRINGS, "Ways that are accepted, by name, such as `iam:CreateAccessKey`."),
         "boundaries": BOUNDARIES,
     },
     url="https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html",

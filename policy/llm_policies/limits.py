@@ -1,13 +1,13 @@
 """Rules on limits: how much a caller, a queue or a leaked key can make a service do, and what that can cost."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 from llm_policies import bedrock, gateways
 from llm_policies.rule import Resource, Rule, Settings
-from llm_policies.stacks import Found, came_from, each_resource, of_type, refers, same, some
-from llm_policies.values import NotVerified, State, Value, each
+from llm_policies.stacks import Found, came_from, each_resource, of_type, refers, same
+from llm_policies.values import NotVerified, State, Value, each, some
 
 _FUNCTION: Final = "aws:lambda/function:Function"
 _ROLE: Final = "aws:iam/role:Role"
@@ -116,36 +116,21 @@ def _billing(resource: Resource, _: Settings) -> Iterator[str]:
 
 def limits_rate(acl: Resource, resources: Sequence[Resource]) -> bool:
     """Whether a web ACL has a rule that limits the rate of requests. Raises `NotVerified` if that is unknown."""
-    tests: list[Callable[[], bool]] = [lambda: _any_rate_rule(acl["rules"], acl["ruleJson"], acl, resources)]
-    for rule in of_type(resources, _WEB_ACL_RULE):
-        tests.append(lambda r=rule: refers(r, "webAclArn", acl, "arn") and _is_rate_rule(r.properties, r, resources))
-    unverified: NotVerified | None = None
-    for test in tests:
-        try:
-            if test():
-                return True
-        except NotVerified as error:
-            unverified = unverified or error
-    if unverified is not None:
-        raise unverified
-    return False
+
+    def limits(rule: Resource) -> bool:
+        if rule is acl:
+            return _any_rate_rule(acl["rules"], acl["ruleJson"], acl, resources)
+        return refers(rule, "webAclArn", acl, "arn") and _is_rate_rule(rule.properties, rule, resources)
+
+    return some([acl, *of_type(resources, _WEB_ACL_RULE)], limits)
 
 
 def _any_rate_rule(rules: Value, text: Value, holder: Resource, resources: Sequence[Resource]) -> bool:
     """Whether one of the rules, given as a list or as JSON text, limits the rate."""
-    unverified: NotVerified | None = None
-    for rule in [*rules.items(), *_from_json(text)]:
-        try:
-            if _is_rate_rule(rule, holder, resources):
-                return True
-        except NotVerified as error:
-            unverified = unverified or error
-    if unverified is not None:
-        raise unverified
-    return False
+    return some([*rules.items(), *_from_json(text)], lambda rule: _is_rate_rule(rule, holder, resources))
 
 
-def _is_rate_rule(rule: Value | Resource, holder: Resource, resources: Sequence[Resource]) -> bool:
+def _is_rate_rule(rule: Value, holder: Resource, resources: Sequence[Resource]) -> bool:
     """Whether a rule limits the rate. A rule that only counts does not. A group does if one of its rules does."""
     statement = rule["statement"]
     if not statement["rateBasedStatement"].missing:

@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from llm_policies.rule import Resource, Rule, Setting, Settings
+from llm_policies.rule import AWS_DOCS, Resource, Rule, Setting, Settings
 from llm_policies.stacks import Found, companions, each_resource, of_type
 from llm_policies.values import NotVerified, State, Value, each
 
@@ -28,10 +28,7 @@ def _security_group_open(resource: Resource, settings: Settings) -> Iterator[str
             if is_everywhere(cidr.text()) and (what := _opened(value, protocol, allowed)):
                 yield f"{cidr.path} is {cidr.text()}: {what} open to the internet; name networks or a security group"
 
-        def listed(place: Value) -> Iterator[str]:
-            yield from each(place.items(), source)
-
-        yield from each(sources, listed)
+        yield from each(sources, lambda place: each(place.items(), source))
 
     def inline(value: Value) -> Iterator[str]:
         yield from rule(value, "protocol", (value["cidrBlocks"], value["ipv6CidrBlocks"]))
@@ -109,7 +106,6 @@ _INSTANCE: Final = "aws:ec2/instance:Instance"
 _TEMPLATE: Final = "aws:ec2/launchTemplate:LaunchTemplate"
 _VPCS: Final = ("aws:ec2/vpc:Vpc",)
 _FLOW_LOGS: Final = ("aws:ec2/flowLog:FlowLog",)
-_GUIDE: Final = "https://docs.aws.amazon.com"
 
 RULES: Final[tuple[Rule, ...]] = (
     Rule(
@@ -131,7 +127,7 @@ RULES: Final[tuple[Rule, ...]] = (
             )
         },
         frameworks=("AWS FSBP EC2.18", "AWS FSBP EC2.19", "CIS AWS 3.0 5.2", "CIS AWS 3.0 5.3"),
-        url=f"{_GUIDE}/vpc/latest/userguide/security-group-rules.html",
+        url=f"{AWS_DOCS}/vpc/latest/userguide/security-group-rules.html",
     ),
     Rule(
         name="ec2-imdsv2",
@@ -149,7 +145,7 @@ RULES: Final[tuple[Rule, ...]] = (
             )
         },
         frameworks=("AWS FSBP EC2.8", "AWS FSBP EC2.170", "CIS AWS 3.0 5.6"),
-        url=f"{_GUIDE}/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html",
+        url=f"{AWS_DOCS}/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html",
     ),
     Rule(
         name="ec2-no-public-ip",
@@ -160,7 +156,7 @@ RULES: Final[tuple[Rule, ...]] = (
         check=_no_public_ip,
         types=(_INSTANCE, _TEMPLATE),
         frameworks=("AWS FSBP EC2.9",),
-        url=f"{_GUIDE}/AWSEC2/latest/UserGuide/using-instance-addressing.html",
+        url=f"{AWS_DOCS}/AWSEC2/latest/UserGuide/using-instance-addressing.html",
     ),
     Rule(
         name="vpc-flow-logs",
@@ -171,6 +167,6 @@ RULES: Final[tuple[Rule, ...]] = (
         check_stack=_vpc_flow_logs,
         types=(*_VPCS, *_FLOW_LOGS),
         frameworks=("AWS FSBP EC2.6", "CIS AWS 3.0 3.7"),
-        url=f"{_GUIDE}/vpc/latest/userguide/flow-logs.html",
+        url=f"{AWS_DOCS}/vpc/latest/userguide/flow-logs.html",
     ),
 )

@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, cast
 
-from llm_policies.rule import Resource, Rule, Setting, Settings
+from llm_policies.rule import AWS_DOCS, BOOLEAN, STRINGS, Resource, Rule, Setting, Settings
 from llm_policies.runtimes import DEPRECATED
 from llm_policies.stacks import Found, each_resource, given, of_type
 from llm_policies.taggable import TAGGABLE
 from llm_policies.values import NotVerified, State, Value, each
 
-_BOOLEAN: Final = {"type": "boolean"}
 _DAYS: Final = {"type": "integer", "minimum": 1, "maximum": 3653}
 
 # What CloudWatch Logs takes; it has no other number of days.
@@ -196,9 +195,6 @@ def _images(repository: Resource, settings: Settings) -> Iterator[str]:
         yield "imageScanningConfiguration.scanOnPush is not true: known holes in an image go unseen"
 
 
-_GUIDE: Final = "https://docs.aws.amazon.com"
-_NAMES: Final = {"type": "array", "items": {"type": "string"}}
-
 RULES: Final[tuple[Rule, ...]] = (
     Rule(
         name="log-retention",
@@ -214,7 +210,7 @@ RULES: Final[tuple[Rule, ...]] = (
             "maximum_days": Setting(3653, _DAYS, "The longest time that logs may be kept."),
             "default_days": Setting(30, _DAYS, "What remediation gives a log group that says nothing."),
         },
-        url=f"{_GUIDE}/AmazonCloudWatch/latest/logs/Working-with-log-groups-and-streams.html",
+        url=f"{AWS_DOCS}/AmazonCloudWatch/latest/logs/Working-with-log-groups-and-streams.html",
     ),
     Rule(
         name="lambda-log-group-declared",
@@ -224,7 +220,7 @@ RULES: Final[tuple[Rule, ...]] = (
         fix="A `LogGroup`, and `logging_config={'log_format': 'JSON', 'log_group': group.name}`.",
         check_stack=_lambda_log_group,
         types=(*_FUNCTIONS, *_GROUPS),
-        url=f"{_GUIDE}/lambda/latest/dg/monitoring-cloudwatchlogs-loggroups.html",
+        url=f"{AWS_DOCS}/lambda/latest/dg/monitoring-cloudwatchlogs-loggroups.html",
     ),
     Rule(
         name="apigateway-access-logs",
@@ -235,7 +231,7 @@ RULES: Final[tuple[Rule, ...]] = (
         check=_access_logs,
         types=("aws:apigateway/stage:Stage", "aws:apigatewayv2/stage:Stage"),
         frameworks=("AWS FSBP APIGateway.9",),
-        url=f"{_GUIDE}/apigateway/latest/developerguide/set-up-logging.html",
+        url=f"{AWS_DOCS}/apigateway/latest/developerguide/set-up-logging.html",
     ),
     Rule(
         name="apigateway-bodies-not-logged",
@@ -245,7 +241,7 @@ RULES: Final[tuple[Rule, ...]] = (
         fix="`data_trace_enabled=False`; `logging_level` may stay.",
         check=_bodies_not_logged,
         types=("aws:apigateway/methodSettings:MethodSettings", "aws:apigatewayv2/stage:Stage"),
-        url=f"{_GUIDE}/apigateway/latest/developerguide/set-up-logging.html",
+        url=f"{AWS_DOCS}/apigateway/latest/developerguide/set-up-logging.html",
     ),
     Rule(
         name="bedrock-prompts-not-logged",
@@ -255,8 +251,8 @@ RULES: Final[tuple[Rule, ...]] = (
         fix="`text_data_delivery_enabled=False`, or allow it and see to who reads the log and how long it is kept.",
         check=_prompts_not_logged,
         types=("aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration",),
-        settings={"allowed": Setting(False, _BOOLEAN, "Whether the text of prompts and answers may be logged.")},
-        url=f"{_GUIDE}/bedrock/latest/userguide/model-invocation-logging.html",
+        settings={"allowed": Setting(False, BOOLEAN, "Whether the text of prompts and answers may be logged.")},
+        url=f"{AWS_DOCS}/bedrock/latest/userguide/model-invocation-logging.html",
     ),
     Rule(
         name="eks-control-plane-logs",
@@ -266,9 +262,9 @@ RULES: Final[tuple[Rule, ...]] = (
         fix="`enabled_cluster_log_types=['api', 'audit', 'authenticator']`.",
         check=_control_plane_logs,
         types=("aws:eks/cluster:Cluster",),
-        settings={"types": Setting(["api", "audit", "authenticator"], _NAMES, "The logs that a cluster must send.")},
+        settings={"types": Setting(["api", "audit", "authenticator"], STRINGS, "The logs that a cluster must send.")},
         frameworks=("AWS FSBP EKS.8",),
-        url=f"{_GUIDE}/eks/latest/userguide/control-plane-logs.html",
+        url=f"{AWS_DOCS}/eks/latest/userguide/control-plane-logs.html",
     ),
     Rule(
         name="deletion-protection",
@@ -279,7 +275,7 @@ RULES: Final[tuple[Rule, ...]] = (
         check=_deletion_protection,
         types=(*_PROTECTED, *_FORCED),
         frameworks=("AWS FSBP DynamoDB.6", "AWS FSBP ELB.6", "AWS FSBP RDS.7", "AWS FSBP RDS.8"),
-        url=f"{_GUIDE}/amazondynamodb/latest/developerguide/WorkingWithTables.Basics.html",
+        url=f"{AWS_DOCS}/amazondynamodb/latest/developerguide/WorkingWithTables.Basics.html",
     ),
     Rule(
         name="dynamodb-backups",
@@ -290,7 +286,7 @@ RULES: Final[tuple[Rule, ...]] = (
         check=_dynamodb_backups,
         types=("aws:dynamodb/table:Table",),
         frameworks=("AWS FSBP DynamoDB.2",),
-        url=f"{_GUIDE}/amazondynamodb/latest/developerguide/Point-in-time-recovery.html",
+        url=f"{AWS_DOCS}/amazondynamodb/latest/developerguide/Point-in-time-recovery.html",
     ),
     Rule(
         name="required-tags",
@@ -302,9 +298,11 @@ RULES: Final[tuple[Rule, ...]] = (
         mend=_mend_tags,
         types=tuple(sorted(TAGGABLE - _OBJECTS)),
         settings={
-            "tags": Setting(["Project", "Environment"], _NAMES, "The tags that every resource must have."),
+            "tags": Setting(["Project", "Environment"], STRINGS, "The tags that every resource must have."),
             "default_tags": Setting(
-                [], _NAMES, "Tags taken as given, where the provider's defaults are not in the properties (tagsAll) to be seen."
+                [],
+                STRINGS,
+                "Tags taken as given, where the provider's defaults are not in the properties (tagsAll) to be seen.",
             ),
             "values": Setting(
                 {},
@@ -312,7 +310,7 @@ RULES: Final[tuple[Rule, ...]] = (
                 "What remediation writes into a required tag that is missing.",
             ),
         },
-        url=f"{_GUIDE}/whitepapers/latest/tagging-best-practices/tagging-best-practices.html",
+        url=f"{AWS_DOCS}/whitepapers/latest/tagging-best-practices/tagging-best-practices.html",
     ),
     Rule(
         name="lambda-runtime-supported",
@@ -323,7 +321,7 @@ RULES: Final[tuple[Rule, ...]] = (
         check=_runtime_supported,
         types=_FUNCTIONS,
         frameworks=("AWS FSBP Lambda.2",),
-        url=f"{_GUIDE}/lambda/latest/dg/lambda-runtimes.html",
+        url=f"{AWS_DOCS}/lambda/latest/dg/lambda-runtimes.html",
     ),
     Rule(
         name="ecr-images-fixed",
@@ -333,8 +331,8 @@ RULES: Final[tuple[Rule, ...]] = (
         fix="`image_tag_mutability='IMMUTABLE'` and `image_scanning_configuration={'scan_on_push': True}`.",
         check=_images,
         types=("aws:ecr/repository:Repository",),
-        settings={"scan": Setting(True, _BOOLEAN, "Whether repositories scan by themselves; false where the registry does.")},
+        settings={"scan": Setting(True, BOOLEAN, "Whether repositories scan by themselves; false where the registry does.")},
         frameworks=("AWS FSBP ECR.1", "AWS FSBP ECR.2"),
-        url=f"{_GUIDE}/AmazonECR/latest/userguide/image-tag-mutability.html",
+        url=f"{AWS_DOCS}/AmazonECR/latest/userguide/image-tag-mutability.html",
     ),
 )

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from llm_policies.values import NotVerified, Value
+from llm_policies.values import NotVerified, T, Value
 
 Severity = Literal["low", "medium", "high", "critical"]
-Level = Literal["advisory", "mandatory", "remediate", "disabled"]
 Settings = Mapping[str, Any]
+
+# JSON schemas that many settings have, and where AWS's guides are.
+STRINGS: Final[dict[str, Any]] = {"type": "array", "items": {"type": "string"}}
+BOOLEAN: Final[dict[str, Any]] = {"type": "boolean"}
+AWS_DOCS: Final = "https://docs.aws.amazon.com"
 
 
 @dataclass(frozen=True)
@@ -77,33 +81,28 @@ class Verdict:
     problems: tuple[str, ...] = ()
     not_verified: str = ""
 
-    @property
-    def passed(self) -> bool:
-        return not self.problems and not self.not_verified
-
 
 def judge(rule: Rule, resource: Resource, settings: Settings | None = None) -> Verdict:
     """The result of a resource rule for one resource. It is empty if the rule does not check the resource's type."""
     if rule.check is None or not rule.looks_at(resource.type):
         return Verdict()
-    problems: list[str] = []
-    try:
-        for problem in rule.check(resource, rule.settings_of(settings)):
-            problems.append(problem)
-    except NotVerified as error:
-        return Verdict(tuple(problems), error.path)
-    return Verdict(tuple(problems))
+    problems, not_verified = _collected(rule.check(resource, rule.settings_of(settings)))
+    return Verdict(tuple(problems), not_verified)
 
 
 def judge_stack(
     rule: Rule, resources: Sequence[Resource], settings: Settings | None = None
 ) -> tuple[list[tuple[Resource | None, str]], str]:
     """The result of a stack rule for a stack's resources: the problems, and the path of a value that it could not verify."""
-    found: list[tuple[Resource | None, str]] = []
-    if rule.check_stack is not None:
-        try:
-            for problem in rule.check_stack(resources, rule.settings_of(settings)):
-                found.append(problem)
-        except NotVerified as error:
-            return found, error.path
+    return _collected(rule.check_stack(resources, rule.settings_of(settings))) if rule.check_stack is not None else ([], "")
+
+
+def _collected(problems: Iterator[T]) -> tuple[list[T], str]:
+    """All problems, and the path of the value that ended the check because it is not known; empty if it came to its end."""
+    found: list[T] = []
+    try:
+        for problem in problems:
+            found.append(problem)
+    except NotVerified as error:
+        return found, error.path
     return found, ""

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from llm_policies import bedrock
-from llm_policies.rule import Resource, Rule, Setting, Settings
-from llm_policies.stacks import Found, came_from, each_resource, of_type, some
-from llm_policies.values import NotVerified, State, Value, each
+from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
+from llm_policies.stacks import Found, came_from, each_resource, of_type
+from llm_policies.values import NotVerified, State, Value, each, some
 
 _INSTANCE: Final = "aws:ec2/instance:Instance"
 _SPOT_INSTANCE: Final = "aws:ec2/spotInstanceRequest:SpotInstanceRequest"
@@ -106,16 +106,6 @@ _SAGEMAKER_PRICES: Final[Mapping[str, float]] = {f"ml.{kind}": 1.4 * price for k
 # What a resource starts
 
 
-def _at(value: Value, path: str) -> list[Value]:
-    """All values that a path leads to. Raises `NotVerified` if a list on the path is unknown."""
-    head, more, rest = path.partition("[]")
-    place = value.at(head) if head else value
-    if not more:
-        return [place]
-    rest = rest.removeprefix(".")
-    return [found for item in place.items() for found in (_at(item, rest) if rest else [item])]
-
-
 def _accelerated(kind: str) -> bool:
     return _ACCELERATED.fullmatch(kind) is not None
 
@@ -127,19 +117,10 @@ def _may_start_accelerators(resource: Resource) -> bool:
     def asked(place: Value) -> bool:
         return place["acceleratorCount"]["min"].number() > 0
 
-    places = [(place, named) for path in _PLACES.get(resource.type, ()) for place in _at(resource.properties, path)]
+    places = [(place, named) for path in _PLACES.get(resource.type, ()) for place in resource.properties.all_at(path)]
     if resource.type in _REQUIREMENTS:
-        places += [(place, asked) for place in _at(resource.properties, _REQUIREMENTS[resource.type])]
-    unverified: NotVerified | None = None
-    for place, test in places:
-        try:
-            if test(place):
-                return True
-        except NotVerified as error:
-            unverified = unverified or error
-    if unverified is not None:
-        raise unverified
-    return False
+        places += [(place, asked) for place in resource.properties.all_at(_REQUIREMENTS[resource.type])]
+    return some(places, lambda found: found[1](found[0]))
 
 
 # Rules
@@ -161,16 +142,10 @@ def _types_allowed(resource: Resource, settings: Settings) -> Iterator[str]:
             yield f"{place.path}.allowedInstanceTypes: asks for any accelerated type; list the allowed ones"
         yield from each(place["allowedInstanceTypes"].items(), of_type)
 
-    def all_places(_: Value) -> Iterator[str]:
-        for path in _PLACES.get(resource.type, ()):
-            yield from each(_at(resource.properties, path), of_type)
-
-    def all_requirements(_: Value) -> Iterator[str]:
-        if resource.type in _REQUIREMENTS:
-            yield from each(_at(resource.properties, _REQUIREMENTS[resource.type]), of_requirements)
-
-    yield from each([resource.properties], all_places)
-    yield from each([resource.properties], all_requirements)
+    for path in _PLACES[resource.type]:
+        yield from each(resource.properties.all_at(path), of_type)
+    if resource.type in _REQUIREMENTS:
+        yield from each(resource.properties.all_at(_REQUIREMENTS[resource.type]), of_requirements)
 
 
 def _hourly_ceiling(resources: Sequence[Resource], settings: Settings) -> Found:
@@ -229,7 +204,7 @@ def _fleets(resource: Resource, resources: Sequence[Resource]) -> list[tuple[lis
         variants = [*resource["productionVariants"].items(), *resource["shadowProductionVariants"].items()]
         return [([variant["instanceType"]], variant["initialInstanceCount"]) for variant in variants]
     count = resource.at(_COUNTS[resource.type]) if _COUNTS[resource.type] else Value(1)
-    types = [place for path in _PLACES[resource.type] for place in _at(resource.properties, path) if place.data is not None]
+    types = [place for path in _PLACES[resource.type] for place in resource.properties.all_at(path) if place.data is not None]
     if not types:
         types = [template["instanceType"] for template in _templates(resource, resources)]
     return [(types, count)]
@@ -281,7 +256,6 @@ def _budget_present(resources: Sequence[Resource], settings: Settings) -> Found:
 
 
 _SPENDING: Final = (*bedrock.POLICIES, *_PLACES, _THROUGHPUT, _SERVING)
-_TEXTS: Final[dict[str, Any]] = {"type": "array", "items": {"type": "string"}}
 
 RULES: Final = (
     Rule(
@@ -298,7 +272,7 @@ RULES: Final = (
         settings={
             "types": Setting(
                 [f"g5.{size}" for size in ("xlarge", *(f"{n}xlarge" for n in (2, 4, 8, 12, 16, 24, 48)))],
-                _TEXTS,
+                STRINGS,
                 "The accelerated instance types that may be started: names, or globs as `g6e.*`; SageMaker's without `ml.`.",
             )
         },
@@ -340,7 +314,7 @@ RULES: Final = (
         types=(_THROUGHPUT,),
         settings={
             "model_units": Setting(1, {"type": "integer", "minimum": 0}, "The most model units of one provisioned throughput."),
-            "commitments": Setting([], _TEXTS, "The commitments that may be entered: OneMonth, SixMonths."),
+            "commitments": Setting([], STRINGS, "The commitments that may be entered: OneMonth, SixMonths."),
         },
         url="https://docs.aws.amazon.com/bedrock/latest/userguide/prov-throughput.html",
     ),

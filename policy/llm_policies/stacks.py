@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from llm_policies.rule import Resource
-from llm_policies.values import NotVerified, State, Value
+from llm_policies.values import State, Value, each
 
 Found = Iterator[tuple[Resource | None, str]]
 
@@ -46,31 +46,9 @@ def share(one: Resource, other: Resource, name: str) -> bool:
     return one[name].text() == other[name].text()
 
 
-def some(candidates: Iterable[Resource], test: Callable[[Resource], bool]) -> bool:
-    """Whether the test holds for one of them. Raises `NotVerified` if it holds for none and is unknown for one."""
-    unverified: NotVerified | None = None
-    for candidate in candidates:
-        try:
-            if test(candidate):
-                return True
-        except NotVerified as error:
-            unverified = unverified or error
-    if unverified is not None:
-        raise unverified
-    return False
-
-
 def each_resource(resources: Iterable[Resource], check: Callable[[Resource], Iterator[str]]) -> Found:
     """Check all of them, also if one cannot be verified. Raises `NotVerified` at the end in that case."""
-    unverified: NotVerified | None = None
-    for resource in resources:
-        try:
-            for problem in check(resource):
-                yield resource, problem
-        except NotVerified as error:
-            unverified = unverified or error
-    if unverified is not None:
-        raise unverified
+    yield from each(resources, lambda resource: ((resource, problem) for problem in check(resource)))
 
 
 def companions(

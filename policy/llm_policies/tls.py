@@ -1,11 +1,11 @@
 """Rules on encryption in transit: buckets, custom domains, load balancers, distributions."""
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from llm_policies.rule import Resource, Rule, Setting, Settings
+from llm_policies.documents import Document, Statement
+from llm_policies.rule import AWS_DOCS, BOOLEAN, Resource, Rule, Setting, Settings
 from llm_policies.stacks import Found, companions, each_resource, given, of_type, same
 from llm_policies.values import NotVerified, State, Value, each
 
@@ -31,33 +31,19 @@ def _s3_tls_only(resources: Sequence[Resource], _: Settings) -> Found:
 
 
 def _denies_plain_http(policy: Value) -> bool:
-    """Whether a policy, as JSON or as an object, denies all requests without TLS to the bucket's objects."""
-    document = policy.plain
-    if isinstance(document, str):
-        try:
-            document = json.loads(document)
-        except ValueError:
-            return False
-    statements = Value(document, policy.path)["Statement"]
-    return any(_is_tls_denial(statement) for statement in statements.items())
+    """Whether a policy denies all requests without TLS to the bucket's objects."""
+    return any(_is_tls_denial(statement) for statement in Document("resource", policy).statements())
 
 
-def _is_tls_denial(statement: Value) -> bool:
-    principal, condition = statement["Principal"], statement["Condition"]
-    everybody = principal.equals("*") or any(item.equals("*") for item in principal["AWS"].items())
-    everything = any(item.equals("*", "s3:*") for item in statement["Action"].items())
-    objects = any(item.equals("*") or item.text().endswith("/*") for item in statement["Resource"].items())
-    if not (statement["Effect"].equals("Deny") and everybody and everything and objects):
+def _is_tls_denial(statement: Statement) -> bool:
+    everybody = any(item.equals("*") for item in statement.principals("AWS"))
+    everything = any(item.equals("*", "s3:*") for item in statement.value["Action"].items())
+    objects = any(item.equals("*") or item.text().endswith("/*") for item in statement.value["Resource"].items())
+    if not (statement.denies and everybody and everything and objects):
         return False
-    operators = condition.entries()
-    tests = {
-        f"{operator}/{key}".lower(): value for operator, keys in operators.items() for key, value in keys.entries().items()
-    }
-    wanted = {"bool/aws:securetransport", "boolifexists/aws:securetransport"}
     # A further condition would exempt those who do not meet it.
-    return len(tests) == 1 and all(
-        key in wanted and [str(item.plain).lower() for item in value.items()] == ["false"] for key, value in tests.items()
-    )
+    tests = [(one.operator.lower(), one.key, [value.lower() for value in one.values]) for one in statement.conditions()]
+    return tests in ([(operator, "aws:securetransport", ["false"])] for operator in ("bool", "boolifexists"))
 
 
 def _domain_tls(domain: Resource, _: Settings) -> Iterator[str]:
@@ -165,7 +151,6 @@ _VERSIONS: Final = (
     "TLSv1.2_2025",
     "TLSv1.3_2025",
 )
-_GUIDE: Final = "https://docs.aws.amazon.com"
 
 RULES: Final[tuple[Rule, ...]] = (
     Rule(
@@ -177,7 +162,7 @@ RULES: Final[tuple[Rule, ...]] = (
         check_stack=_s3_tls_only,
         types=(*BUCKETS, *_POLICIES),
         frameworks=("AWS FSBP S3.5", "CIS AWS 3.0 2.1.1"),
-        url=f"{_GUIDE}/AmazonS3/latest/userguide/security-best-practices.html",
+        url=f"{AWS_DOCS}/AmazonS3/latest/userguide/security-best-practices.html",
     ),
     Rule(
         name="apigateway-domain-tls",
@@ -187,7 +172,7 @@ RULES: Final[tuple[Rule, ...]] = (
         fix='`security_policy="TLS_1_2"`, or a `SecurityPolicy_TLS13_…`.',
         check=_domain_tls,
         types=("aws:apigateway/domainName:DomainName", "aws:apigatewayv2/domainName:DomainName"),
-        url=f"{_GUIDE}/apigateway/latest/developerguide/apigateway-custom-domain-tls-version.html",
+        url=f"{AWS_DOCS}/apigateway/latest/developerguide/apigateway-custom-domain-tls-version.html",
     ),
     Rule(
         name="lb-listener-tls",
@@ -199,11 +184,11 @@ RULES: Final[tuple[Rule, ...]] = (
         types=(*_LISTENERS, *_BALANCERS),
         settings={
             "internal": Setting(
-                False, {"type": "boolean"}, "Whether plain HTTP is a problem also on load balancers that are known as internal."
+                False, BOOLEAN, "Whether plain HTTP is a problem also on load balancers that are known as internal."
             )
         },
         frameworks=("AWS FSBP ELB.1", "AWS FSBP ELB.17"),
-        url=f"{_GUIDE}/elasticloadbalancing/latest/application/describe-ssl-policies.html",
+        url=f"{AWS_DOCS}/elasticloadbalancing/latest/application/describe-ssl-policies.html",
     ),
     Rule(
         name="cloudfront-tls",
@@ -221,6 +206,6 @@ RULES: Final[tuple[Rule, ...]] = (
             )
         },
         frameworks=("AWS FSBP CloudFront.3", "AWS FSBP CloudFront.10"),
-        url=f"{_GUIDE}/AmazonCloudFront/latest/DeveloperGuide/secure-connections-supported-viewer-protocols-ciphers.html",
+        url=f"{AWS_DOCS}/AmazonCloudFront/latest/DeveloperGuide/secure-connections-supported-viewer-protocols-ciphers.html",
     ),
 )

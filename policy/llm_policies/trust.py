@@ -7,10 +7,9 @@ from typing import Final
 from llm_policies.actions import is_pattern, matches
 from llm_policies.confused_deputy import KEY, RESOURCE, SOURCE_KEYS, TRUST, UNCONDITIONAL
 from llm_policies.documents import Document, Statement, each_document, each_statement, types
-from llm_policies.rule import Resource, Rule, Setting, Settings
+from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
 from llm_policies.values import Value, each
 
-_STRINGS: Final = {"type": "array", "items": {"type": "string"}}
 _REST_API: Final = "aws:apigateway/restApi:RestApi"
 _REST_API_POLICY: Final = "aws:apigateway/restApiPolicy:RestApiPolicy"
 _PERMISSION: Final = "aws:lambda/permission:Permission"
@@ -191,8 +190,8 @@ IAM_SERVICE_PRINCIPAL_SCOPED: Final = Rule(
     check=_service_principal_scoped,
     types=types("trust", "resource"),
     settings={
-        "accepted-services": Setting([], _STRINGS, "Services (such as `states`) that need no condition here."),
-        "additional-services": Setting([], _STRINGS, "More services (such as `ecs-tasks`) that must have the condition."),
+        "accepted-services": Setting([], STRINGS, "Services (such as `states`) that need no condition here."),
+        "additional-services": Setting([], STRINGS, "More services (such as `ecs-tasks`) that must have the condition."),
     },
     url="https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html",
 )
@@ -340,7 +339,7 @@ IAM_TRUST_LIMITED: Final = Rule(
     types=types("trust"),
     settings={
         "trusted-accounts": Setting(
-            [], _STRINGS, "Accounts that may be trusted as a whole, such as your own: from a program alone they can't be told."
+            [], STRINGS, "Accounts that may be trusted as a whole, such as your own: from a program alone they can't be told."
         )
     },
     url="https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-idp_oidc.html",

@@ -7,7 +7,10 @@ path, so that no rule silently passes a resource that it could not check.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
+
+T = TypeVar("T")
+Problem = TypeVar("Problem")
 
 
 class State(Enum):
@@ -75,6 +78,15 @@ class Value:
             value = value[name]
         return value
 
+    def all_at(self, path: str) -> "list[Value]":
+        """Select all values of a path, `[]` for every item of a list. Raises `NotVerified` if the list is unknown."""
+        head, more, rest = path.partition("[]")
+        place = self.at(head) if head else self
+        if not more:
+            return [place]
+        rest = rest.removeprefix(".")
+        return [found for item in place.items() for found in (item.all_at(rest) if rest else [item])]
+
     @property
     def missing(self) -> bool:
         """Whether the value is missing. Raises `NotVerified`."""
@@ -121,7 +133,7 @@ class Value:
         return {str(key): self[key] for key in cast("Mapping[str, Any]", value)}
 
 
-def each(values: Iterable[Value], check: Callable[[Value], Iterator[str]]) -> Iterator[str]:
+def each(values: Iterable[T], check: Callable[[T], Iterator[Problem]]) -> Iterator[Problem]:
     """Check all of them, also if one cannot be verified. Raises `NotVerified` at the end in that case."""
     unverified: NotVerified | None = None
     for value in values:
@@ -131,3 +143,8 @@ def each(values: Iterable[Value], check: Callable[[Value], Iterator[str]]) -> It
             unverified = unverified or error
     if unverified is not None:
         raise unverified
+
+
+def some(values: Iterable[T], test: Callable[[T], bool]) -> bool:
+    """Whether the test holds for one of them. Raises `NotVerified` if it holds for none and is unknown for one."""
+    return any(each(values, lambda value: iter([True] if test(value) else [])))

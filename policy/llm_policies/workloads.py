@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from llm_policies.rule import Resource, Rule, Setting, Settings
+from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
 from llm_policies.values import Value, each
 
 # Where the pod's specification stands, by the last word of the type.
@@ -83,9 +83,7 @@ def _is_exempt(resource: Resource, settings: Settings) -> bool:
     return resource.at("metadata.namespace").text("default") in settings["except_namespaces"]
 
 
-_EXCEPT: Final = Setting(
-    ["kube-system"], {"type": "array", "items": {"type": "string"}}, "Namespaces of the cluster's own machinery, not looked at."
-)
+_EXCEPT: Final = Setting(["kube-system"], STRINGS, "Namespaces of the cluster's own machinery, not looked at.")
 
 RULES: Final[tuple[Rule, ...]] = (
     Rule(
@@ -108,9 +106,7 @@ RULES: Final[tuple[Rule, ...]] = (
         check=_limited,
         types=_TYPES,
         settings={
-            "limits": Setting(
-                ["cpu", "memory"], {"type": "array", "items": {"type": "string"}}, "The limits that each container must have."
-            ),
+            "limits": Setting(["cpu", "memory"], STRINGS, "The limits that each container must have."),
             "except_namespaces": _EXCEPT,
         },
         url="https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/",
