@@ -17,7 +17,7 @@ FOLDERS_gateway := tests/lambda_src
 FOLDERS = $(or $(FOLDERS_$1),$(wildcard tests/system/$1),tests/$1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test $(TIERS:%=test-%) lint format preview policy up refresh destroy bench golden record-release docs bundle \
+.PHONY: help setup demo test $(TIERS:%=test-%) lint format preview policy up refresh destroy bench catalogue golden record-release docs bundle \
   wheel lock clean
 
 help: ## List the verbs
@@ -64,6 +64,9 @@ destroy: $(READY) ## Delete from AWS (STACK=dev|prod)
 
 bench: $(READY) ## Measure, side by side with a peer or a floor
 	@for script in $(filter-out %_upstream.py,$(wildcard bench/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+catalogue: $(READY) ## Compare the catalogue of models with LiteLLM's price map or models.dev (FILE=…; else an installed LiteLLM's)
+	@$(BIN)/python tools/catalogue_check.py $(if $(FILE),--file $(FILE))
 
 golden: $(READY) ## Write the golden files of the tests from the code: the schema, the URNs
 	@$(BIN)/python tests/golden/write.py

@@ -209,6 +209,9 @@ def test_no_key_stands_in_plain_text_anywhere(both: Round) -> None:
 OUTPUTS = f"""\
 key = aws.kms.Key("key")
 elsewhere = aws.Provider("elsewhere", region="us-west-2")
+source = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-haiku-5-5"
+profile = aws.bedrock.InferenceProfile("profile", model_source={{"copy_from": source}})
+own = {{"model": profile.arn, "baseModel": "us.anthropic.claude-haiku-5-5"}}
 Remote("ServerlessBedrockApi", "chat", {{
     "models": {MODELS!r},
     "kmsKeyArn": key.arn,
@@ -217,7 +220,7 @@ Remote("ServerlessBedrockApi", "chat", {{
     "customize": {{"authorizer-function": {{"memory_size": key.arn.apply(lambda _: 256)}}}},
 }}, pulumi.ResourceOptions(providers=[elsewhere]))
 Remote("ServerlessBedrockApi", "other", {{
-    "models": [*{MODELS!r}, {{"name": "old", "model": "deepseek-r1"}}],
+    "models": [*{MODELS!r}, {{"name": "old", "model": "deepseek-r1"}}, {{"name": "shop", "targets": [own]}}],
     "webAdapterLayerVersion": 26.0,
     "timeoutSeconds": 60.0,
     "deletionProtection": False,
@@ -239,6 +242,13 @@ def test_an_output_that_is_not_known_yet_is_taken(with_outputs: tuple[Stack, Don
     function = of(stack.cloud, "chat-function").inputs
     assert (function["kmsKeyArn"], function["memorySize"], function["tags"]["key"]) == (key, 1024, key)
     assert of(stack.cloud, "chat-authorizer-function").inputs["memorySize"] == 256
+    # A model that is an application inference profile of the same program.
+    profile = of(stack.cloud, "profile").state["arn"]
+    assert of(stack.cloud, "other-function").inputs["environment"]["variables"]["BEDROCK_MODEL_1"] == profile
+    called, behind = json.loads(of(stack.cloud, "other-bedrock-output-policy").inputs["policy"])["Statement"]
+    assert called["Resource"] == [profile]
+    assert behind["Condition"] == {"StringEquals": {"bedrock:InferenceProfileArn": profile}}
+    assert "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-haiku-5-5" in behind["Resource"]
 
 
 def test_a_whole_number_is_no_float(with_outputs: tuple[Stack, Done, Done]) -> None:
