@@ -75,6 +75,7 @@ def components_page() -> str:
         "has a program for each. An argument of a type `… or Output` may be another resource's output; the others are plain "
         "values. Other languages write the names in their own style (`dailyQuota`).",
     ]
+    lines += ["## customize", *_paragraphs(_CUSTOMIZE)]
     for kind in exported:
         described = schema["resources"][f"llm:index:{kind.__name__}"]
         lines += [
@@ -100,9 +101,26 @@ def components_page() -> str:
                 ),
             ),
             f"### Children of {kind.__name__}",
-            "The keys that `customize` takes: " + _codes(kind.CHILDREN) + ".",
+            "The keys that [`customize`](#customize) takes: " + _codes(kind.CHILDREN) + ".",
         ]
     return _joined(lines)
+
+
+_CUSTOMIZE = """
+`customize` changes the arguments of a component's children, by their keys: `{"function": {"memory_size": 1024}}`. The arguments
+are those of the resource type, as keys and values or as its input classes, with the names of Python or of the schema.
+Unknown ones are refused before anything is made.
+
+Where several children have a key, such as the API keys or the methods, the key changes all of them, and `KEY:NAME` one: what
+stands behind the key in its name, as in `key:web` for `chat-key-web`, `method:chat-stream` for `chat-method-chat-stream`.
+
+A change and the component's own value become one. Keys and values are merged, level by level: a variable in `{"function":
+{"environment": {"variables": {"A": "1"}}}}` stands beside the component's own, as a tag does. The lists `layers` and
+`managed_policy_arns` are added to. To a policy (`policy`, `assume_role_policy`) its statements are added, and one with the
+`Sid` of a statement that is there takes its place. Any other value or list takes the place of the component's own. None
+changes nothing. `{"$replace": VALUE}` takes the place of what is there at any level, and `{"$replace": null}` takes it
+away.
+"""
 
 
 def _is_component(value: object) -> bool:

@@ -14,7 +14,8 @@ from pydantic import AfterValidator, Field
 
 from pulumi_llm.account_baseline.args import BaselineSettings
 from pulumi_llm.base.location import Location
-from pulumi_llm.base.settings import Flag, Name, Problem, Region, read
+from pulumi_llm.base.settings import Flag, Name, Problem, Region, read, regional_problems
+from pulumi_llm.base.tags import OWN_TAG, TagKey, TagValue, tags_reason
 from pulumi_llm.observability.args import ObservabilityBaseSettings
 from pulumi_llm.routing import RoutingSettings
 from pulumi_llm.routing import read as read_routing
@@ -67,11 +68,11 @@ class StackSettings(RoutingSettings):
     """The tag Environment. Default: the stack's name."""
     region: Region = Field(alias="aws:region")
     """The Region of everything, Bedrock's calls included. In another Region everything is made anew. Default: AWS_REGION."""
-    owner: str = ""
+    owner: TagValue = ""
     """The tag Owner. Default: OWNER of the environment."""
     development: Flag = False
     """Allow what only a developer's own environment may do: `auth: none`, `debug`."""
-    tags: Mapping[str, str] = Field(default_factory=dict)
+    tags: Mapping[TagKey, TagValue] = Field(default_factory=dict)
     """More tags, for every resource. Default: none."""
     account_baseline: BaselineSettings = BaselineSettings()
     """What an account or a Region has only once."""
@@ -81,6 +82,10 @@ class StackSettings(RoutingSettings):
     """The serverless chat API."""
 
     def problems(self) -> Iterator[Problem]:
+        if self.valid("tags", "environment", "owner") and (reason := tags_reason({OWN_TAG, *self.all_tags()})):
+            yield Problem("tags", reason)
+        if self.valid("region"):
+            yield from regional_problems(self, self.region)
         timeout = self.api.timeout_seconds if self.valid("api") else None
         location = Location.of(self.region) if self.valid("region") else None
         yield from read_routing(self, location, timeout).problems

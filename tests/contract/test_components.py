@@ -189,6 +189,33 @@ def test_the_declared_children_are_exactly_those_that_are_made(component: str) -
 
 
 @each_case
+def test_a_child_is_of_the_declared_type(component: str, label: str) -> None:
+    declared = COMPONENTS[component].CHILDREN
+    for child in children(recorded(component, label)):
+        rest = child.name.removeprefix("mine-")
+        fitting = [key for key in declared if rest == key or rest.startswith(f"{key}-")]
+        assert any(declared[key].pulumi_type == child.type for key in fitting), child.name  # type: ignore[attr-defined]
+
+
+@each_case
+def test_those_of_which_there_are_several_can_be_changed_one_by_one(component: str, label: str) -> None:
+    """Each is named by what its name has behind the key, and those that there are not are refused."""
+    several: dict[str, set[str]] = {}
+    for child in children(recorded(component, label)):
+        rest, declared = child.name.removeprefix("mine-"), COMPONENTS[component].CHILDREN
+        of_type = [key for key, kind in declared.items() if kind.pulumi_type == child.type]  # type: ignore[attr-defined]
+        key = max((key for key in of_type if rest == key or rest.startswith(f"{key}-")), key=len)
+        if rest != key:
+            several.setdefault(key, set()).add(rest.removeprefix(f"{key}-"))
+    customize = {f"{key}:{name}": {} for key, names in several.items() for name in names}
+    constructor: Any = COMPONENTS[component]
+    programs.run(lambda: constructor("mine", {**ARGUMENTS[component][label], "customize": customize}))
+    for key in several:
+        with pytest.raises(pulumi.InputPropertiesError, match=f"customize.{key}:nope: 'nope' is not among those of '{key}'"):
+            programs.run(lambda: constructor("mine", {**ARGUMENTS[component][label], "customize": {f"{key}:nope": {}}}))  # noqa: B023 - run at once
+
+
+@each_case
 def test_every_child_that_takes_tags_has_them(component: str, label: str) -> None:
     expected = {"Component": f"{component}/mine", **TAGS}
     for child in children(recorded(component, label)):

@@ -25,7 +25,7 @@ class BaselineSettings(Settings):
     kms_key_arn: Input[KmsKeyArn] | None = None
     """The KMS key of those logs; its policy must let CloudWatch Logs use it. Default: a key of AWS."""
     customize: Customize = Field(default_factory=dict)
-    """Per child, arguments that replace or add to the component's own. Default: none."""
+    """Per child, arguments that are merged with the component's own. Default: none."""
 
     @property
     def enabled(self) -> bool:

@@ -23,6 +23,6 @@ class AccountBaselineArgs(TypedDict):
     kms_key_arn: NotRequired[pulumi.Input[str]]
     """The KMS key of those logs; its policy must let CloudWatch Logs use it. Default: a key of AWS."""
     customize: NotRequired[Mapping[str, Mapping[str, Any]]]
-    """Per child, arguments that replace or add to the component's own. Default: none."""
+    """Per child, arguments that are merged with the component's own. Default: none."""
     tags: NotRequired[Mapping[str, pulumi.Input[str]]]
     """Tags of every resource. Default: none but the component's own."""

@@ -1,6 +1,7 @@
 """AccountBaseline: what an account or a Region has only once. Opt-in, and left in place when the stack is destroyed."""
 
 import json
+from types import MappingProxyType
 from typing import Any
 
 import pulumi
@@ -23,16 +24,18 @@ class AccountBaseline(Component):
     Raises `pulumi.InputPropertiesError` that lists every argument that is wrong.
     """
 
-    CHILDREN = (
-        "api-gateway-role",
-        "api-gateway-policy",
-        "api-gateway-account",
-        "github-oidc",
-        "anomaly-monitor",
-        "bedrock-logs",
-        "bedrock-role",
-        "bedrock-policy",
-        "bedrock-logging",
+    CHILDREN = MappingProxyType(
+        {
+            "api-gateway-role": iam.Role,
+            "api-gateway-policy": iam.RolePolicyAttachment,
+            "api-gateway-account": apigateway.Account,
+            "github-oidc": iam.OpenIdConnectProvider,
+            "anomaly-monitor": costexplorer.AnomalyMonitor,
+            "bedrock-logs": cloudwatch.LogGroup,
+            "bedrock-role": iam.Role,
+            "bedrock-policy": iam.RolePolicy,
+            "bedrock-logging": bedrockmodel.InvocationLoggingConfiguration,
+        }
     )
 
     api_gateway_role_arn: pulumi.Output[str]
@@ -45,7 +48,7 @@ class AccountBaseline(Component):
     """Where Bedrock's invocations are logged. Empty where they are not, or not from here."""
 
     def __init__(self, name: str, args: AccountBaselineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        settings, location = read_arguments(type(self).__name__, AccountBaselineSettings, args, self.CHILDREN, opts)
+        settings, location = read_arguments(type(self).__name__, name, AccountBaselineSettings, args, self.CHILDREN, opts)
         super().__init__(name, opts, settings.tags, settings.customize)
         nothing = pulumi.Output.from_input("")
         self.api_gateway_role_arn = self._api_gateway_logs(location.partition) if settings.api_gateway_logs else nothing

@@ -69,7 +69,7 @@ class ApiKeySettings(Settings):
     value: Input[_KeyValue] | None = None
     """A value that callers have already, a secret of 20 to 128 characters. Another value replaces the key. Default: API Gateway
     makes one."""
-    models: tuple[str, ...] = ()
+    models: Annotated[tuple[str, ...], Field(min_length=1)] = ()
     """The aliases that it may use. Default: all."""
     throttle: ThrottleSettings = ThrottleSettings()
     """Its own rate. Default: the API's."""
@@ -86,5 +86,5 @@ class JwtSettings(Settings):
     """A token's `aud` must hold one of these."""
     tenant_claim: Annotated[str, Field(min_length=1)] = "sub"
     """The claim that names the tenant."""
-    models_claim: str = ""
+    models_claim: Annotated[str, Field(min_length=1)] = ""
     """The claim that lists the aliases allowed. Default: none, which allows all."""

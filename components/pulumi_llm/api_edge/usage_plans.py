@@ -26,8 +26,7 @@ def usage_plans(
     """
     plans: dict[str, apigateway.UsagePlan] = {}
     for key in settings:
-        own = key.given("throttle") or key.given("daily_quota")
-        suffix = f"-{key.name}" if own else ""
+        suffix = f"-{key.name}" if has_own_plan(key) else ""
         if suffix not in plans:
             limits = key.throttle.over(throttle)
             plans[suffix] = apigateway.UsagePlan(
@@ -46,3 +45,8 @@ def usage_plans(
             # A key that moves to another plan has to leave the first: it is in one plan for each stage.
             opts=component.child("usage-plan-key", delete_before_replace=True),
         )
+
+
+def has_own_plan(key: ApiKeySettings) -> bool:
+    """Whether a key has limits of its own."""
+    return key.given("throttle") or key.given("daily_quota")

@@ -1,14 +1,14 @@
 """The base of every component: names and options of children, tags, every output registered."""
 
-import difflib
-import inspect
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any, cast
 
 import pulumi
 
+from pulumi_llm.base.customize import INSTANCE, merged
 from pulumi_llm.base.lazy_modules import load_lazy_modules
-from pulumi_llm.base.settings import Customize, Tags
+from pulumi_llm.base.settings import Customize
+from pulumi_llm.base.tags import OWN_TAG
 
 
 class Component(pulumi.ComponentResource):
@@ -18,21 +18,22 @@ class Component(pulumi.ComponentResource):
     ``tags=self.tags``, sets each annotated output and calls `finish`.
     """
 
-    # Without an annotation, for Pulumi's analyzer takes every annotation of a component for an output.
-    CHILDREN = cast("tuple[str, ...]", ())
+    # The types of the children by their keys. Without an annotation, for Pulumi's analyzer takes every annotation of a
+    # component for an output.
+    CHILDREN = cast("Mapping[str, type[pulumi.Resource]]", {})
 
     def __init__(
         self,
         name: str,
         opts: pulumi.ResourceOptions | None,
-        tags: Tags,
+        tags: Mapping[str, pulumi.Input[str]],
         customize: Customize,
     ) -> None:
         load_lazy_modules(type(self).__module__)
         super().__init__(f"llm:index:{type(self).__name__}", name, {}, opts)
         self._name = name
         self._customize = customize
-        self.tags: dict[str, pulumi.Input[str]] = {"Component": f"{type(self).__name__}/{name}", **tags}
+        self.tags: dict[str, pulumi.Input[str]] = {OWN_TAG: f"{type(self).__name__}/{name}", **tags}
 
     def child_name(self, key: str) -> str:
         if key not in self.CHILDREN:
@@ -40,20 +41,19 @@ class Component(pulumi.ComponentResource):
         return f"{self._name}-{key}"
 
     def child(self, key: str, *, depends_on: list[pulumi.Resource] | None = None, **options: Any) -> pulumi.ResourceOptions:
-        """The options of a child: this parent, and the changes that `customize` has for its key."""
-        changes = self._customize.get(key, {})
+        """The options of a child: this parent, and the changes that `customize` has for its key.
+
+        Where several children have the key, ``key:rest`` changes the one whose name goes on with that rest.
+        """
+        changes = {name: change for name, change in self._customize.items() if name.partition(INSTANCE)[0] == key}
+        first = self.child_name(key)
 
         def change(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult:
-            known = argument_names(type(args.resource))
-            for argument in changes:
-                if argument not in known:
-                    near = difflib.get_close_matches(argument, known, n=1)
-                    hint = f"; did you mean {near[0]!r}?" if near else ""
-                    reason = f"{type(args.resource).__name__} has no such argument{hint}"
-                    path = f"customize.{key}.{argument}"
-                    details = pulumi.InputPropertyErrorDetails(property_path=path, reason=reason)
-                    raise pulumi.InputPropertiesError(f"{path}: {reason}", [details])
-            return pulumi.ResourceTransformationResult({**args.props, **changes}, args.opts)
+            instance = f"{key}{INSTANCE}{args.name.removeprefix(first).removeprefix('-')}"
+            props = dict(args.props)
+            for name in (key, instance):
+                props = merged(self.CHILDREN[key], props, changes.get(name, {}))
+            return pulumi.ResourceTransformationResult(props, args.opts)
 
         return pulumi.ResourceOptions(
             parent=self, depends_on=depends_on, transformations=[change] if changes else None, **options
@@ -66,16 +66,6 @@ class Component(pulumi.ComponentResource):
     def finish(self) -> None:
         """Register every output that the class declares."""
         self.register_outputs({name: getattr(self, name) for name in output_names(type(self))})
-
-
-def argument_names(kind: type[pulumi.Resource]) -> list[str]:
-    """The arguments that the class of an AWS resource takes."""
-    initializer = cast("Callable[..., None]", kind._internal_init)  # pyright: ignore
-    return [name for name in inspect.signature(initializer).parameters if name not in _NO_ARGUMENTS]
-
-
-# What a resource's constructor takes besides its arguments.
-_NO_ARGUMENTS = ("__self__", "self", "resource_name", "opts", "__props__")
 
 
 def output_names(kind: type[Component]) -> list[str]:

@@ -5,11 +5,10 @@ of help below it. From that description come the check of a stack's configuratio
 docs/settings.md, docs/components.md, and the TypedDicts that a program and Pulumi's analyzer read (`make docs`).
 """
 
-import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple, TypeVar, cast, get_args, get_origin
+from typing import Annotated, Any, ClassVar, TypeVar, cast, get_args, get_origin
 
 import pulumi
 from pydantic import (
@@ -20,26 +19,65 @@ from pydantic import (
     GetCoreSchemaHandler,
     ValidationError,
     ValidationInfo,
+    field_validator,
     model_validator,
 )
-from pydantic_core import CoreSchema, ErrorDetails, core_schema
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
+from pulumi_llm.base.customize import customize_problems
+from pulumi_llm.base.inputs import Input, Late, properties_error
 from pulumi_llm.base.location import Location, locate
+from pulumi_llm.base.names import name_problems
+from pulumi_llm.base.problems import (
+    Place,
+    Problem,
+    hint,
+    holds_settings,
+    is_consequence,
+    is_settings,
+    members,
+    number_text,
+    path_of,
+    place_of,
+    reason_of,
+    shown,
+)
+from pulumi_llm.base.tags import Tags
+
+__all__ = [
+    "Between",
+    "Count",
+    "Customize",
+    "Flag",
+    "Input",
+    "KmsKeyArn",
+    "Name",
+    "Number",
+    "Problem",
+    "Region",
+    "RetentionDays",
+    "Settings",
+    "Tags",
+    "form",
+    "hint",
+    "number_text",
+    "read",
+    "read_arguments",
+    "valid_items",
+]
 
 _T = TypeVar("_T")
-
-
-class Problem(NamedTuple):
-    """One mistake: `path` is where it is, such as ``models[0].targets[1].weight``; `reason` says what would be right."""
-
-    path: str
-    reason: str
 
 
 class Settings(BaseModel):
     """Settings that belong together. A value of None counts as not given, and an unknown key is a mistake."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    regional: ClassVar[tuple[str, ...]] = ()
+    """The settings that are ARNs of what must be in the component's Region."""
+    free_text: ClassVar[tuple[str, ...]] = ("customize",)
+    """The settings whose texts may hold anything, line breaks included, and whose values are checked elsewhere."""
 
     @classmethod
     def expand(cls, value: Any) -> Any:
@@ -55,6 +93,23 @@ class Settings(BaseModel):
         known = {field.alias or name for name, field in cls.model_fields.items()}
         items = cast("Mapping[Any, Any]", value).items()
         return {key: item for key, item in items if item is not None or key not in known}
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_in_other_languages(cls, value: Any, info: ValidationInfo) -> Any:
+        """What other languages cannot give is refused, and an entry of None counts as not given."""
+        name = info.field_name or ""
+        annotation = cls.model_fields[name].annotation
+        refused = [
+            InitErrorDetails(type=PydanticCustomError("refused", "{reason}", {"reason": reason}), loc=place, input=item)
+            # What settings hold is their own to check, so that nothing in them goes unreported.
+            for place, item, reason in (_refused(value, (), holds_settings(annotation)) if name not in cls.free_text else ())
+        ]
+        if refused:
+            raise ValidationError.from_exception_data(cls.__name__, refused)
+        if isinstance(value, Mapping) and any(get_origin(m) is Mapping for m in members(annotation)):
+            return {key: item for key, item in cast("Mapping[Any, Any]", value).items() if item is not None}
+        return cast("Any", value)
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong between the settings, each path relative to these. `read` calls it for nested settings too.
@@ -81,41 +136,34 @@ def valid_items(items: Sequence[_T] | None) -> list[tuple[int, _T]]:
     return [(index, item) for index, item in enumerate(items or ()) if item is not None]
 
 
+def _refused(value: Any, place: Place, shallow: bool) -> Iterator[tuple[Place, Any, str]]:
+    """Yield what pydantic would turn into texts and lists, or what no name or ARN may hold; each with its place."""
+    match value:
+        case str():
+            if not shallow and any(ord(character) < 32 or ord(character) == 127 for character in value):
+                # The value is not shown, for it may be a key.
+                yield place, value, "holds a line break or another control character; leave it out"
+        case bytes() | bytearray() | memoryview():
+            yield place, value, f"must be a string, not {shown(value)}"
+        case set() | frozenset():
+            yield place, value, f"must be a list, whose order stays the same, not {shown(value)}"
+        case Iterator():
+            yield place, value, f"must be a list, not {shown(value)}"
+        case list() | tuple() if not shallow:
+            for index, item in enumerate(cast("Sequence[Any]", value)):
+                yield from _refused(item, (*place, index), shallow)
+        case Mapping() if not shallow:
+            for key, item in cast("Mapping[Any, Any]", value).items():
+                yield from _refused(item, (*place, key), shallow)
+        case _:
+            pass
+
+
 # Types of settings. Scalars are strict: "true" is not a boolean, and true is not a number.
 
 Flag = Annotated[bool, Field(strict=True)]
 Count = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True)]
-
-
-class _OutputAllowed:
-    """Validates a plain value at once, and an Output when it resolves."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        plain = handler.generate_schema(get_args(source)[0])
-
-        def validate(value: Any, check: core_schema.ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
-            if not isinstance(value, pulumi.Output):
-                return check(value)
-            path = info.field_name or ""
-
-            def check_resolved(resolved: Any) -> Any:
-                if resolved is None:  # as when it was not given
-                    return None
-                try:
-                    return check(resolved)
-                except ValidationError as error:
-                    reason = _reason(Settings, error.errors()[0])
-                # Without the value, which may be a secret: it stands first or last.
-                reason = reason.rpartition(", not ")[0] or reason
-                if reason.startswith(repr(resolved)):
-                    reason = f"what the Output resolved to{reason.removeprefix(repr(resolved))}"
-                details = pulumi.InputPropertyErrorDetails(property_path=path, reason=reason)
-                raise pulumi.InputPropertiesError(f"{path}: {reason}", [details])
-
-            return cast("pulumi.Output[Any]", value).apply(check_resolved)
-
-        return core_schema.with_info_wrap_validator_function(validate, plain)
 
 
 @dataclass(frozen=True)
@@ -134,17 +182,6 @@ class Between:
         if self.high is not None and not self.low <= value <= self.high:
             raise ValueError(f"must be between {self.low} and {self.high}, not {number_text(value)}")
         return value
-
-
-def number_text(value: float) -> str:
-    """A number without the decimal point that validation gives a whole one."""
-    if abs(value) >= 10**15:
-        return "a number of so many digits"
-    return str(int(value)) if float(value).is_integer() else str(value)
-
-
-# A setting that may be another resource's output.
-Input = Annotated[_T | pulumi.Output[_T], _OutputAllowed()]
 
 
 def form(pattern: str, description: str) -> AfterValidator:
@@ -188,8 +225,7 @@ def _retention(days: int) -> int:
 
 RetentionDays = Annotated[Count, AfterValidator(_retention)]
 
-Tags = Mapping[str, Input[str]]
-# Per child of a component, arguments that replace or add to the component's own: {"function": {"memory_size": 1024}}.
+# Per child of a component, arguments that change the component's own: {"function": {"memory_size": 1024}}.
 Customize = Mapping[str, Mapping[str, Any]]
 
 
@@ -205,51 +241,112 @@ def read(kind: type[_S], given: Any) -> tuple[_S, list[Problem]]:
         The settings, and everything that is wrong with them. With problems the settings are incomplete: what is wrong by
         itself is None.
     """
-    problems: list[Problem] = []
-    try:
-        settings = kind.model_validate(given)
-    except ValidationError as error:
-        details = [details for details in error.errors() if not _is_consequence(details)]
-        problems += [Problem(_path(_place(d)), _reason(kind, d)) for d in details]
-        settings = _incomplete(kind, given, {_place(d) for d in details}, ())
-    return settings, [*problems, *_relations(settings, "")]
+    settings, problems, _ = _read(kind, given)
+    return settings, problems
 
 
 def read_arguments(
-    component: str, kind: type[_S], given: Any, children: Sequence[str], opts: pulumi.ResourceOptions | None
+    component: str,
+    name: str,
+    kind: type[_S],
+    given: Any,
+    children: Mapping[str, type[pulumi.Resource]],
+    opts: pulumi.ResourceOptions | None,
+    instances: Callable[[_S], Mapping[str, Collection[str]]] = lambda settings: {},
 ) -> tuple[_S, Location]:
     """Read a component's arguments.
 
     Args:
-        component: The name of its class.
+        component: The component's class.
+        name: The component's name.
         kind: The description of its arguments.
         given: The arguments.
-        children: The keys that `customize` may have.
+        children: The types of its children by their keys.
         opts: The component's options, whose AWS provider tells where it is.
+        instances: Yields the names of the children within each key of which there are several.
 
     Returns:
         The arguments, and where the component is.
 
     Raises:
-        pulumi.InputPropertiesError: lists every argument that is wrong.
+        pulumi.InputPropertiesError: lists every argument that is wrong; for Outputs as soon as one of them resolves to what is
+            wrong.
     """
-    settings, problems = read(kind, given)
-    location = locate(component, opts, getattr(settings, "region", None))
+    # First, for it waits for the provider's answer, and meanwhile Outputs resolve, of which more must be told by then.
+    region = cast("Mapping[str, Any]", given).get("region") if isinstance(given, Mapping) else None
+    location = locate(component, opts, region if isinstance(region, str) else None)
+    settings, problems, late = _read(kind, given)
     problems += settings.problems_in(location)
-    for key in cast("Customize", getattr(settings, "customize", None) or {}):
-        if key not in children:
-            problems.append(Problem(f"customize.{key}", f"is no child of this component; {hint(key, children)}"))
+    problems += regional_problems(settings, location.region)
+    customize = cast("Customize", getattr(settings, "customize", None) or {})
+    problems += customize_problems(customize, children, instances(settings))
+    problems += name_problems(name, children, customize)
     if problems:
-        lines = "".join(f"\n  {problem.path}: {problem.reason}" for problem in problems)
-        details = [pulumi.InputPropertyErrorDetails(property_path=p.path, reason=p.reason) for p in problems]
-        raise pulumi.InputPropertiesError(f"{component} has arguments that are wrong:{lines}", details)
+        raise properties_error(component, problems)
+    _tell_outputs(settings, late, component, location.region)
     return settings, location
 
 
-def hint(name: str, known: Sequence[str]) -> str:
-    """What would be right in the place of a name that is not known."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+def _read(kind: type[_S], given: Any) -> tuple[_S, list[Problem], list[Late]]:
+    """The settings, what is wrong with them, and the Outputs among them."""
+    problems: list[Problem] = []
+    late: list[Late] = []
+    try:
+        settings = kind.model_validate(given, context=late)
+    except ValidationError as error:
+        details = [details for details in error.errors() if not is_consequence(details)]
+        problems += [Problem(path_of(place_of(d)), reason_of(kind, d)) for d in details]
+        settings = _incomplete(kind, given, {place_of(d) for d in details}, ())
+    return settings, [*problems, *_relations(settings, "")], late
+
+
+def _tell_outputs(settings: Settings, late: Sequence[Late], component: str, region: str) -> None:
+    """Tell each Output what is known only now: where it stands, and what is checked of it when it resolves."""
+    by_output = {id(output.checked): output for output in late}
+    for holder, name, place, value in _values(settings, ()):
+        output = by_output.get(id(value))
+        if output is None:
+            continue
+        field = type(holder).model_fields[name]
+        output.component, output.all, output.place = component, late, place
+        if getattr(holder, name) is value and not field.is_required():
+            output.default = field.get_default(call_default_factory=True)
+        if name in holder.regional:
+            output.more = _elsewhere(region)
+
+
+def regional_problems(settings: Settings, region: str) -> Iterator[Problem]:
+    """Yield the ARNs of what must be in the component's Region and is not."""
+    for holder, name, place, value in _values(settings, ()):
+        if name in holder.regional and isinstance(value, str) and (reason := _elsewhere(region)(value)):
+            yield Problem(path_of(place), reason)
+
+
+def _elsewhere(region: str) -> Callable[[str], str | None]:
+    def reason(arn: str) -> str | None:
+        found = arn.split(":")[3] if arn.count(":") > 3 else region
+        return f"is in {found}; give one in {region}, where it is used" if found != region else None
+
+    return reason
+
+
+def _values(settings: Settings, place: Place) -> Iterator[tuple[Settings, str, Place, Any]]:
+    """Yield each value at every level: the settings that hold it, by which name, its place and itself."""
+    for name, field in type(settings).model_fields.items():
+        yield from _values_in(settings, name, (*place, field.alias or name), getattr(settings, name, None))
+
+
+def _values_in(holder: Settings, name: str, place: Place, value: Any) -> Iterator[tuple[Settings, str, Place, Any]]:
+    if isinstance(value, Settings):
+        yield from _values(value, place)
+    elif isinstance(value, tuple):
+        for index, item in enumerate(cast("tuple[Any, ...]", value)):
+            yield from _values_in(holder, name, (*place, index), item)
+    elif isinstance(value, Mapping) and name not in holder.free_text:
+        for key, item in cast("Mapping[str, Any]", value).items():
+            yield from _values_in(holder, name, (*place, key), item)
+    else:
+        yield holder, name, place, value
 
 
 def _relations(settings: Settings, path: str) -> Iterator[Problem]:
@@ -272,9 +369,6 @@ def _nested(path: str, value: Any) -> Iterator[tuple[str, Settings]]:
             yield from _nested(f"{path}.{key}", item)
 
 
-Place = tuple[int | str, ...]
-
-
 def _incomplete(kind: type[_S], given: Any, wrong: set[Place], place: Place) -> _S:
     """The settings without what is wrong, so that their relations can be checked all the same."""
     given = kind.expand(given)
@@ -295,119 +389,17 @@ def _readable(annotation: Any, value: Any, wrong: set[Place], place: Place) -> A
     """A value that is right, with None in the place of what is wrong in it; None where it is wrong itself."""
     if place in wrong:
         return None
-    for member in _members(annotation):
+    for member in members(annotation):
         origin, arguments = get_origin(member), get_args(member)
-        if _is_settings(member):
+        if member is Any:
+            return value
+        if is_settings(member):
             return _incomplete(member, value, wrong, place)
         if origin is tuple and isinstance(value, list | tuple):
             items = enumerate(cast("Sequence[Any]", value))
             return tuple(_readable(arguments[0], item, wrong, (*place, index)) for index, item in items)
         if origin is Mapping and isinstance(value, Mapping):
             entries = cast("Mapping[str, Any]", value).items()
-            return {key: _readable(arguments[1], item, wrong, (*place, key)) for key, item in entries if isinstance(key, str)}  # pyright: ignore[reportUnnecessaryIsInstance]
+            known = [(key, item) for key, item in entries if isinstance(key, str) and item is not None]  # pyright: ignore[reportUnnecessaryIsInstance]
+            return {key: _readable(arguments[1], item, wrong, (*place, key)) for key, item in known}
     return cast("Any", value) if isinstance(value, str | int | float | pulumi.Output) else None
-
-
-def _members(annotation: Any) -> Iterator[Any]:
-    """The members of an annotation that is a union, else the annotation itself."""
-    arguments = get_args(annotation)
-    if get_origin(annotation) is Annotated:
-        yield from _members(arguments[0])
-    elif type(None) in arguments:
-        for member in arguments:
-            yield from _members(member)
-    else:
-        yield annotation
-
-
-# The errors of pydantic in our words.
-
-
-def _is_consequence(error: ErrorDetails) -> bool:
-    """Whether an error only follows from others: a list is too short because its items are wrong."""
-    return error["type"] == "too_short" and bool(error["input"])
-
-
-def _place(error: ErrorDetails) -> Place:
-    return tuple(part for part in error["loc"] if part != "[key]")
-
-
-def _path(place: Place) -> str:
-    def written(part: int | str) -> str:
-        if isinstance(part, int):
-            return f"[{part}]"
-        return f".{part}" if part.isprintable() else f".{part!r}"
-
-    return "".join(map(written, place)).removeprefix(".") or "args"
-
-
-def _reason(kind: type[Settings], error: ErrorDetails) -> str:
-    given, context = error["input"], error.get("ctx", {})
-    if isinstance(given, pulumi.Output) and error["type"] != "extra_forbidden":
-        return "must be a plain value, known before anything is made, which an Output is not"
-    match error["type"]:
-        case "missing":
-            return "is required, but not given"
-        case "extra_forbidden":
-            *above, name = _place(error)
-            return f"is not known; {hint(str(name), _keys_at(kind, above))}"
-        case "int_parsing" | "int_type" | "int_from_float":
-            return f"must be a whole number, not {_shown(given)}"
-        case "float_parsing" | "float_type":
-            return f"must be a number, not {_shown(given)}"
-        case "bool_parsing" | "bool_type":
-            return f"must be true or false, not {_shown(given)}"
-        case "string_type":
-            return f"must be a string, not {_shown(given)}"
-        case "tuple_type" | "list_type":
-            return f"must be a list, not {_shown(given)}"
-        case "dict_type" | "model_type" | "mapping_type" | "model_attributes_type":
-            # A string is not shown: it may be a key, in the place of the object that names its secret.
-            return f"must hold keys and values, not {'a string' if isinstance(given, str) else _shown(given)}"
-        case "literal_error":
-            return f"must be {context['expected']}, not {_shown(given)}"
-        case "too_short":
-            return "must hold at least one"
-        case "too_long":
-            return f"must hold at most {context['max_length']}, not {context['actual_length']}"
-        case "value_error":
-            return str(context["error"])
-        case "string_too_short":
-            return "must not be empty"
-        case _:
-            return f"{error['msg']}, not {_shown(given)}"
-
-
-def _shown(value: Any) -> str:
-    """A wrong value in an error. What holds other values is only named, for they may be secrets."""
-    match value:
-        case None | bool():
-            return repr(value)
-        case int() | float():
-            return number_text(value)
-        case str():
-            return repr(value) if len(value) <= 64 else f"{value[:64]!r}…"
-        case Mapping():
-            return "keys and values"
-        case list() | tuple():
-            return "a list"
-        case _:
-            return f"a {type(cast('object', value)).__name__}"
-
-
-def _keys_at(kind: type[Settings], place: Sequence[int | str]) -> list[str]:
-    """The keys that there are at a place, in alphabetical order."""
-    annotation: Any = kind
-    for part in place:
-        member = next(m for m in _members(annotation) if _is_settings(m) or get_origin(m) in (tuple, Mapping))
-        if _is_settings(member):
-            annotation = next(f.annotation for name, f in member.model_fields.items() if part == (f.alias or name))
-        else:
-            annotation = get_args(member)[-1 if get_origin(member) is Mapping else 0]
-    (found,) = (member for member in _members(annotation) if _is_settings(member))
-    # A key of another namespace (aws:region) stands elsewhere in the stack's file.
-    return sorted(key for name, field in found.model_fields.items() if ":" not in (key := field.alias or name))
-
-
-def _is_settings(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, Settings)

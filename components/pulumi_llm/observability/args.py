@@ -38,7 +38,7 @@ class ObservabilityBaseSettings(Settings):
     budget: BudgetSettings | None = None
     """A budget that notifies its subscribers of what the account costs. Default: none."""
     customize: Customize = Field(default_factory=dict)
-    """Per child, arguments that replace or add to the component's own. Default: none."""
+    """Per child, arguments that are merged with the component's own. Default: none."""
 
     @property
     def enabled(self) -> bool:

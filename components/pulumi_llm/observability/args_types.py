@@ -36,6 +36,6 @@ class ObservabilityArgs(TypedDict):
     budget: NotRequired[BudgetArgs]
     """A budget that notifies its subscribers of what the account costs. Default: none."""
     customize: NotRequired[Mapping[str, Mapping[str, Any]]]
-    """Per child, arguments that replace or add to the component's own. Default: none."""
+    """Per child, arguments that are merged with the component's own. Default: none."""
     tags: NotRequired[Mapping[str, pulumi.Input[str]]]
     """Tags of every resource. Default: none but the component's own."""

@@ -1,5 +1,7 @@
 """Observability: who is notified of what a service costs."""
 
+from types import MappingProxyType
+
 import pulumi
 from pulumi_aws import budgets
 
@@ -19,13 +21,13 @@ class Observability(Component):
     Raises `pulumi.InputPropertiesError` that lists every argument that is wrong.
     """
 
-    CHILDREN = ("budget",)
+    CHILDREN = MappingProxyType({"budget": budgets.Budget})
 
     budget_name: pulumi.Output[str]
     """The name of the budget. Empty where none is made."""
 
     def __init__(self, name: str, args: ObservabilityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        settings, _ = read_arguments(type(self).__name__, ObservabilitySettings, args, self.CHILDREN, opts)
+        settings, _ = read_arguments(type(self).__name__, name, ObservabilitySettings, args, self.CHILDREN, opts)
         super().__init__(name, opts, settings.tags, settings.customize)
         self.budget_name = self._budget(settings.budget).name if settings.budget else pulumi.Output.from_input("")
         self.finish()

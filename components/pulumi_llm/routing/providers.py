@@ -35,11 +35,6 @@ class Providers:
         path = f"providers.{name}"
         protocol = PROTOCOLS[provider.type] if provider.valid("type") else None
         prefix = self._prefix(path, name)
-        for key in ("secret_arn", "kms_key_arn"):
-            arn = getattr(provider, key)
-            if self._region and isinstance(arn, str) and arn.split(":")[3] != self._region:
-                reason = f"is in {arn.split(':')[3]}; give one in {self._region}, where the function asks for it"
-                self._problems.append(Problem(f"{path}.{key}", reason))
         base_url = provider.base_url
         if base_url is None and protocol is not None and not provider.given("base_url"):
             base_url = protocol.base_url

@@ -71,6 +71,8 @@ def _by_protocol(field: str, empty: str = "") -> str:
 class ProviderSettings(Settings):
     """A provider of models that is called over HTTP, with a key of its own."""
 
+    regional = ("secret_arn", "kms_key_arn")
+
     type: Annotated[str, AfterValidator(_protocol)] = Field(
         description="What it speaks: " + " or ".join(f'"{name}" ({each.servers})' for name, each in PROTOCOLS.items()) + "."
     )
@@ -117,9 +119,9 @@ class ModelBounds(Settings):
     base_model: str = ""
     """For an ARN that does not name its model (imported, deployed, provisioned, application profile) or is an Output: the
     catalogue name, id or inference profile id of the model behind it. Default: none."""
-    router_models: tuple[str, ...] = ()
+    router_models: Annotated[tuple[str, ...], Field(min_length=1)] = ()
     """For the ARN of a prompt router: the models that it routes to, named as in base_model. Default: none."""
-    destination_regions: tuple[str, ...] = ()
+    destination_regions: Annotated[tuple[str, ...], Field(min_length=1)] = ()
     """Where a Bedrock inference profile may run, for one whose Regions the catalogue does not have. The Region of the call is
     always among them. Default: the catalogue's."""
     context_tokens: Annotated[Count, Between(1)] | None = None

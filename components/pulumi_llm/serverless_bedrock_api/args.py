@@ -41,8 +41,17 @@ PARTITIONS = ("aws", "aws-us-gov")
 
 _HostName = Annotated[str, form(r"[a-z0-9-]+(\.[a-z0-9-]+)+", "a host name, such as chat.example.com")]
 _CertificateArn = Annotated[
-    str, form(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/\S+", "the ARN of a certificate in ACM")
+    str, form(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[A-Za-z0-9-]+", "the ARN of a certificate in ACM")
 ]
+# https://docs.aws.amazon.com/lambda/latest/api/API_GetLayerVersionByArn.html
+_LayerArn = Annotated[
+    str,
+    form(
+        r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:layer:[A-Za-z0-9-_]+:\d+",
+        "the ARN of a layer's version, such as arn:aws:lambda:us-east-1:ACCOUNT:layer:NAME:1",
+    ),
+]
+_ZoneId = Annotated[str, form(r"[A-Z0-9]{1,32}", "the id of a hosted zone, such as Z0123456789ABCDEFGHIJ")]
 _ParameterPrefix = Annotated[str, form(r"(/[A-Za-z0-9_.-]+)+", "a path such as /llm/prod")]
 
 
@@ -62,6 +71,8 @@ _BasePath = Annotated[str, form(r"[A-Za-z0-9._-]+", "a base path, such as llm: o
 class DomainSettings(Settings):
     """A custom domain."""
 
+    regional = ("certificate_arn",)
+
     name: Input[_HostName]
     """The host name."""
     existing: Flag = False
@@ -70,7 +81,7 @@ class DomainSettings(Settings):
     """The path below which the API answers, such as "llm". Default: the domain's root."""
     certificate_arn: Input[_CertificateArn] | None = None
     """Its certificate in ACM, in the API's Region. Required unless the domain name is there already."""
-    zone_id: Input[str] | None = None
+    zone_id: Input[_ZoneId] | None = None
     """The public Route 53 zone in which its record is made. Default: you make the record."""
 
     def problems(self) -> Iterator[Problem]:
@@ -87,6 +98,8 @@ STAGE_THROTTLE = Throttle(rate_limit=100, burst_limit=200)
 
 class ApiSettings(Settings):
     """What a stack's configuration and a program's arguments say alike."""
+
+    regional = ("kms_key_arn", "web_adapter_layer_arn", "access_log_destination_arn")
 
     auth: Auth = "api_key"
     """Who may call: "api_key", "jwt", "iam" (AWS signatures), or "none", which lets anyone call."""
@@ -131,10 +144,10 @@ class ApiSettings(Settings):
     destroy the stack, set it to false and run `pulumi up` first."""
     web_adapter_layer_version: Annotated[Count, Between(1)] = 27
     """The version of AWS's Lambda Web Adapter layer."""
-    web_adapter_layer_arn: Input[str] | None = None
+    web_adapter_layer_arn: Input[_LayerArn] | None = None
     """Another Web Adapter layer (arm64), such as a copy in your own account. Default: AWS's."""
     customize: Customize = Field(default_factory=dict)
-    """Per child, arguments that replace or add to the component's own. Default: none."""
+    """Per child, arguments that are merged with the component's own. Default: none."""
 
     def problems(self) -> Iterator[Problem]:
         if self.auth == "jwt" and not self.given("jwt"):

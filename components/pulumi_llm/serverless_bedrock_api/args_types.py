@@ -224,7 +224,7 @@ class ServerlessBedrockApiArgs(TypedDict):
     web_adapter_layer_arn: NotRequired[pulumi.Input[str]]
     """Another Web Adapter layer (arm64), such as a copy in your own account. Default: AWS's."""
     customize: NotRequired[Mapping[str, Mapping[str, Any]]]
-    """Per child, arguments that replace or add to the component's own. Default: none."""
+    """Per child, arguments that are merged with the component's own. Default: none."""
     region: NotRequired[str]
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     parameter_prefix: NotRequired[str]

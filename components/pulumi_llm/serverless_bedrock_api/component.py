@@ -1,20 +1,21 @@
 """ServerlessBedrockApi: a REST API in front of Amazon Bedrock, as a function behind API Gateway."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 import pulumi
-from pulumi_aws import apigateway, lambda_, ssm
+from pulumi_aws import apigateway, cloudwatch, dynamodb, iam, lambda_, route53, ssm
 
 from llm_gateway.operations import PATHS
 from pulumi_llm.api_edge import keys
 from pulumi_llm.api_edge.authorizer import authorizer as make_authorizer
 from pulumi_llm.api_edge.cors import Cors
-from pulumi_llm.api_edge.gateway_responses import create_gateway_responses
-from pulumi_llm.api_edge.usage_plans import usage_plans
+from pulumi_llm.api_edge.gateway_responses import create_gateway_responses, gateway_responses
+from pulumi_llm.api_edge.usage_plans import has_own_plan, usage_plans
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_invoke
-from pulumi_llm.base.settings import read_arguments
+from pulumi_llm.base.settings import read_arguments, valid_items
 from pulumi_llm.models.catalogue import lifecycle_notice
 from pulumi_llm.routing import Routing
 from pulumi_llm.serverless_bedrock_api.args import (
@@ -28,8 +29,11 @@ from pulumi_llm.serverless_bedrock_api.deployment import deploy
 from pulumi_llm.serverless_bedrock_api.domain import create_domain
 from pulumi_llm.serverless_bedrock_api.function import create_function
 from pulumi_llm.serverless_bedrock_api.rest_api import CHILDREN as ROUTES
-from pulumi_llm.serverless_bedrock_api.rest_api import Backend, create_routes
+from pulumi_llm.serverless_bedrock_api.rest_api import Backend, create_routes, route_instances
 from pulumi_llm.serverless_bedrock_api.stage import STAGE, create_stage
+
+# The outputs that other stacks need.
+PARAMETERS = ("url", "stream_url", "rest_api_id", "function_name", "function_alias_arn", "log_group_name")
 
 
 class ServerlessBedrockApi(Component):
@@ -38,40 +42,42 @@ class ServerlessBedrockApi(Component):
     Raises `pulumi.InputPropertiesError` that lists every argument that is wrong.
     """
 
-    CHILDREN = (
-        "keys-table",
-        "key",
-        "key-item",
-        "logs",
-        "role",
-        "logs-policy",
-        "bedrock-policy",
-        "bedrock-output-policy",
-        "secrets-policy",
-        "function",
-        "alias",
-        "permission",
-        "authorizer-logs",
-        "authorizer-role",
-        "authorizer-logs-policy",
-        "authorizer-policy",
-        "authorizer-function",
-        "authorizer-alias",
-        "authorizer-permission",
-        "authorizer",
-        "api",
-        *ROUTES,
-        "gateway-response",
-        "deployment",
-        "access-logs",
-        "stage",
-        "stage-settings",
-        "usage-plan",
-        "usage-plan-key",
-        "domain",
-        "domain-mapping",
-        "domain-record",
-        "parameter",
+    CHILDREN = MappingProxyType(
+        {
+            "keys-table": dynamodb.Table,
+            "key": apigateway.ApiKey,
+            "key-item": dynamodb.TableItem,
+            "logs": cloudwatch.LogGroup,
+            "role": iam.Role,
+            "logs-policy": iam.RolePolicy,
+            "bedrock-policy": iam.RolePolicy,
+            "bedrock-output-policy": iam.RolePolicy,
+            "secrets-policy": iam.RolePolicy,
+            "function": lambda_.Function,
+            "alias": lambda_.Alias,
+            "permission": lambda_.Permission,
+            "authorizer-logs": cloudwatch.LogGroup,
+            "authorizer-role": iam.Role,
+            "authorizer-logs-policy": iam.RolePolicy,
+            "authorizer-policy": iam.RolePolicy,
+            "authorizer-function": lambda_.Function,
+            "authorizer-alias": lambda_.Alias,
+            "authorizer-permission": lambda_.Permission,
+            "authorizer": apigateway.Authorizer,
+            "api": apigateway.RestApi,
+            **ROUTES,
+            "gateway-response": apigateway.Response,
+            "deployment": apigateway.Deployment,
+            "access-logs": cloudwatch.LogGroup,
+            "stage": apigateway.Stage,
+            "stage-settings": apigateway.MethodSettings,
+            "usage-plan": apigateway.UsagePlan,
+            "usage-plan-key": apigateway.UsagePlanKey,
+            "domain": apigateway.DomainName,
+            "domain-mapping": apigateway.BasePathMapping,
+            "domain-record": route53.Record,
+            "parameter": ssm.Parameter,
+        }
     )
 
     url: pulumi.Output[str]
@@ -94,7 +100,9 @@ class ServerlessBedrockApi(Component):
     """The REST API's stage."""
 
     def __init__(self, name: str, args: ServerlessBedrockApiArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        settings, location = read_arguments(type(self).__name__, ServerlessBedrockApiSettings, args, self.CHILDREN, opts)
+        settings, location = read_arguments(
+            type(self).__name__, name, ServerlessBedrockApiSettings, args, self.CHILDREN, opts, _instances
+        )
         super().__init__(name, opts, settings.tags, settings.customize)
         self._settings = settings
         self._location = location
@@ -200,19 +208,25 @@ class ServerlessBedrockApi(Component):
         prefix = self._settings.parameter_prefix
         if prefix is None:
             return
-        for key, value in {
-            "url": self.url,
-            "stream_url": self.stream_url,
-            "rest_api_id": self.rest_api_id,
-            "function_name": self.function_name,
-            "function_alias_arn": self.function_alias_arn,
-            "log_group_name": self.log_group_name,
-        }.items():
+        for output in PARAMETERS:
             ssm.Parameter(
-                f"{self.child_name('parameter')}-{key.replace('_', '-')}",
-                name=f"{prefix}/{key}",
+                f"{self.child_name('parameter')}-{output.replace('_', '-')}",
+                name=f"{prefix}/{output}",
                 type="String",
-                value=value,
+                value=getattr(self, output),
                 tags=self.tags,
                 opts=self.child("parameter"),
             )
+
+
+def _instances(settings: ServerlessBedrockApiSettings) -> Mapping[str, Collection[str]]:
+    """The names within the keys of which there are several children."""
+    keys = [key for _, key in valid_items(settings.keys) if key.valid("name")] if settings.auth == "api_key" else []
+    names = [key.name for key in keys]
+    return {
+        **dict.fromkeys(("key", "key-item", "usage-plan-key"), names),
+        "usage-plan": [key.name for key in keys if has_own_plan(key)],
+        **route_instances(),
+        "gateway-response": [response.lower().replace("_", "-") for response in gateway_responses(settings.auth)],
+        "parameter": [output.replace("_", "-") for output in PARAMETERS] if settings.parameter_prefix else [],
+    }

@@ -8,7 +8,8 @@ from typing import Any, cast
 import pulumi
 from pulumi_aws import apigateway
 
-from pulumi_llm.base.component import Component, argument_names
+from pulumi_llm.base.component import Component
+from pulumi_llm.base.customize import argument_names
 
 
 def deploy(

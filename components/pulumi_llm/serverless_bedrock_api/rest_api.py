@@ -1,7 +1,7 @@
 """The routes of the REST API: a streaming method for each operation, and preflight answers."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -14,17 +14,30 @@ from pulumi_llm.base.component import Component
 # The wildcard does not cover Authorization. https://fetch.spec.whatwg.org/#cors-non-wildcard-request-header-name
 _CORS_HEADERS = "authorization,*"
 
-CHILDREN = (
-    "validator",
-    "body-model",
-    "resource",
-    "method",
-    "integration",
-    "cors-method",
-    "cors-integration",
-    "cors-method-response",
-    "cors-response",
-)
+CHILDREN = {
+    "validator": apigateway.RequestValidator,
+    "body-model": apigateway.Model,
+    "resource": apigateway.Resource,
+    "method": apigateway.Method,
+    "integration": apigateway.Integration,
+    "cors-method": apigateway.Method,
+    "cors-integration": apigateway.Integration,
+    "cors-method-response": apigateway.MethodResponse,
+    "cors-response": apigateway.IntegrationResponse,
+}
+
+
+def route_instances() -> Mapping[str, Sequence[str]]:
+    """The names within the keys of which there are several children."""
+    operations = [_slug(operation.id) for operation in OPERATIONS]
+    paths = list(dict.fromkeys(operation.path for operation in OPERATIONS))
+    parts = [path.split("/")[1:] for path in paths]
+    resources = dict.fromkeys("/".join(part[:count]) for part in parts for count in range(1, len(part) + 1))
+    return {
+        "resource": [_slug(path) for path in resources],
+        **dict.fromkeys(("method", "integration"), operations),
+        **{key: [_slug(path) for path in paths] for key in CHILDREN if key.startswith("cors-")},
+    }
 
 
 @dataclass(frozen=True)

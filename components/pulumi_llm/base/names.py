@@ -1,0 +1,52 @@
+"""The name of a component, as far as the physical names that are made of it bound it."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import pulumi
+
+from pulumi_llm.base.problems import Problem, shown
+
+
+class _Physical(NamedTuple):
+    """What AWS takes as the name of a resource type."""
+
+    length: int
+    characters: str
+    described: str
+
+
+# https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html
+# https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
+_PHYSICAL = {
+    "aws:lambda/function:Function": _Physical(64, r"[A-Za-z0-9_-]+", "letters, digits, '-' and '_'"),
+    "aws:iam/role:Role": _Physical(64, r"[A-Za-z0-9_+=,.@-]+", "letters, digits and _ + = , . @ -"),
+}
+# What Pulumi adds to a logical name: a hyphen and seven random digits.
+# https://www.pulumi.com/docs/iac/concepts/resources/names/#autonaming
+_SUFFIX = 8
+
+
+def name_problems(
+    name: str, children: Mapping[str, type[pulumi.Resource]], customize: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Problem]:
+    """Yield what is wrong with a component's name. A child whose name `customize` gives does not bound it."""
+    bounds = {
+        key: physical
+        for key, kind in children.items()
+        if (physical := _PHYSICAL.get(getattr(kind, "pulumi_type", ""))) and not customize.get(key, {}).get("name")
+    }
+    for physical in _PHYSICAL.values():  # the strictest first
+        if physical in bounds.values() and re.fullmatch(physical.characters, name) is None:
+            yield Problem("name", f"{shown(name)} becomes part of names of which AWS takes {physical.described} only")
+            return
+    if not bounds:
+        return
+    key, longest = max(((key, bound.length - len(key) - 1 - _SUFFIX) for key, bound in bounds.items()), key=lambda b: -b[1])
+    if len(name) > longest:
+        yield Problem(
+            "name",
+            f"{shown(name)} has {len(name)} characters; at most {longest} leave room for {f'-{key}'!r} and Pulumi's random "
+            f"digits in the {bounds[key].length} that AWS takes",
+        )
