@@ -111,6 +111,14 @@ class GenerationRequest:
         return both if len(both) > 1 else []
 
 
+@dataclass(frozen=True)
+class Call:
+    """A call of a stand-in, as it was read: what the model is asked, and whether the answer is sent as a stream."""
+
+    generation: GenerationRequest
+    stream: bool
+
+
 def tool_input(text: str) -> Any:
     """Return the input of a tool call that a model wrote. It is {} if the text is no JSON: cut short, or empty."""
     try:

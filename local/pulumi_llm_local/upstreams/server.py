@@ -1,28 +1,90 @@
 """The HTTP server that the stand-ins share: it stops when the client leaves, and applies faults to the bytes that it sends."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import aclosing
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
 
 from aiohttp import web
 
-from pulumi_llm_local.upstreams.fault import CutStream, FaultKind, MalformedAnswer
-from pulumi_llm_local.upstreams.model import UpstreamError
+from pulumi_llm_local.upstreams.fault import CutStream, FaultKind, FaultSchedule, MalformedAnswer, generate
+from pulumi_llm_local.upstreams.model import Call, LanguageModel, ModelTraits, Piece, UpstreamError
+
+CallT = TypeVar("CallT", bound=Call)
 
 
-class Connections:
-    """The answers that are being sent."""
+@dataclass(frozen=True)
+class Exchange(Generic[CallT]):
+    """A valid call that is being answered, with the headers of the answer and the fault that happens to it."""
 
-    def __init__(self) -> None:
-        self._answering: set[asyncio.Task[web.StreamResponse]] = set()
+    request: web.Request
+    call: CallT
+    headers: Mapping[str, str]
+    fault: FaultKind | None
 
-    async def stop(self, app: web.Application) -> None:
-        """End these answers. Without this a stalled one would keep the server running."""
+
+@dataclass(kw_only=True, eq=False)
+class UpstreamServer(ABC, Generic[CallT]):
+    """A provider's stand-in: a subclass reads the requests and writes the answers in the words of its provider.
+
+    Attributes:
+        models: What each model accepts, by its name.
+        model: What generates the answers.
+        faults: Which requests fail, and how.
+    """
+
+    max_body_bytes: ClassVar[int] = 25 * 1024 * 1024
+
+    models: Mapping[str, ModelTraits]
+    model: LanguageModel
+    faults: FaultSchedule
+    _answering: set[asyncio.Task[web.StreamResponse]] = field(default_factory=set[asyncio.Task[web.StreamResponse]], init=False)
+
+    def application(self) -> web.Application:
+        """Return an application that gives every request to `handle`."""
+        app = web.Application(client_max_size=self.max_body_bytes)
+        app.router.add_route("*", "/{path:.*}", self.handle)
+        app.on_shutdown.append(self._stop)
+        return app
+
+    @abstractmethod
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Read a request and answer it, in its provider's own words where it fails."""
+
+    @abstractmethod
+    def refusal(self, call: CallT, fault: FaultKind | None) -> Exception | web.Response | None:
+        """What answers a valid call before the model is asked: an error to raise, or a response; None: nothing does."""
+
+    @abstractmethod
+    async def stream(self, exchange: Exchange[CallT], pieces: AsyncGenerator[Piece, None]) -> web.StreamResponse:
+        """Send the answer piece by piece."""
+
+    @abstractmethod
+    async def complete(self, exchange: Exchange[CallT], pieces: AsyncGenerator[Piece, None]) -> web.StreamResponse:
+        """Send the answer as one document."""
+
+    async def answer(self, request: web.Request, call: CallT, headers: Mapping[str, str]) -> web.StreamResponse:
+        """Answer a valid call, with the fault that is due. Raises the error of `refusal`."""
+        fault = self.faults.next()
+        refused = html_page() if fault == "html" else self.refusal(call, fault)
+        if isinstance(refused, Exception):
+            raise refused
+        if refused is not None:
+            return refused
+        # To a complete answer, `send_complete` applies cut-stream and malformed.
+        within = None if fault in ("cut-stream", "malformed") and not call.stream else fault
+        send = self.stream if call.stream else self.complete
+        sent = send(Exchange(request, call, headers, fault), generate(self.model, call.generation, within))
+        return await self._while_connected(request, sent)
+
+    async def _stop(self, app: web.Application) -> None:
+        """End the answers that are being sent. Without this a stalled one would keep the server running."""
         for task in self._answering:
             task.cancel()
 
-    async def while_connected(
+    async def _while_connected(
         self, request: web.Request, answer: Coroutine[Any, Any, web.StreamResponse]
     ) -> web.StreamResponse:
         """Run `answer`. Stop it, and so the generation, when the client closes the connection."""
@@ -46,23 +108,13 @@ class Connections:
 _DISCONNECT_POLL_S = 0.05
 
 
-def application(
-    handle: Callable[[web.Request], Awaitable[web.StreamResponse]], connections: Connections, max_body_bytes: int
-) -> web.Application:
-    """Return an application that gives every request to `handle`."""
-    app = web.Application(client_max_size=max_body_bytes)
-    app.router.add_route("*", "/{path:.*}", handle)
-    app.on_shutdown.append(connections.stop)
-    return app
-
-
 def _abort(request: web.Request) -> None:
     if request.transport is not None:
         request.transport.abort()
 
 
 async def send_stream(
-    request: web.Request,
+    exchange: Exchange[Any],
     frames: AsyncGenerator[bytes, None],
     headers: Mapping[str, str],
     *,
@@ -72,25 +124,26 @@ async def send_stream(
     """Send each frame when it comes.
 
     Args:
+        headers: What the answer has besides the headers of the exchange.
         error_frame: Makes the frame that reports an error within the stream.
         malformed: The frame that the fault malformed sends.
 
     Raises:
         UpstreamError: It came before the first frame, so that the status can still report it.
     """
-    response = web.StreamResponse(headers=headers)
+    response = web.StreamResponse(headers={**exchange.headers, **headers})
     try:
         async with aclosing(frames):
             async for frame in frames:
                 if not response.prepared:
-                    await response.prepare(request)
+                    await response.prepare(exchange.request)
                 await response.write(frame)
     except CutStream:
-        _abort(request)
+        _abort(exchange.request)
         return response
     except MalformedAnswer:
         if not response.prepared:
-            await response.prepare(request)
+            await response.prepare(exchange.request)
         await response.write(malformed)
     except UpstreamError as error:
         if not response.prepared:
@@ -100,35 +153,26 @@ async def send_stream(
     return response
 
 
-def within_generation(fault: FaultKind | None) -> FaultKind | None:
-    """Return the fault to apply to the generation of a complete answer. `send_complete` applies cut-stream and malformed."""
-    return None if fault in ("cut-stream", "malformed") else fault
-
-
 async def send_complete(
-    request: web.Request,
-    body: bytes,
-    headers: Mapping[str, str],
-    fault: FaultKind | None,
-    begun: web.StreamResponse | None = None,
+    exchange: Exchange[Any], body: bytes, headers: Mapping[str, str] | None = None, begun: web.StreamResponse | None = None
 ) -> web.StreamResponse:
-    """Send `body`, which is JSON.
+    """Send `body`, which is JSON. The fault malformed sends its first half; cut-stream announces all of it, and closes there.
 
     Args:
-        fault: malformed sends only the first half of the body; cut-stream announces all of it, and closes after the half.
+        headers: What the answer has besides the headers of the exchange.
         begun: The response, where white space has already been sent.
     """
-    headers = {**headers, "Content-Type": "application/json"}
-    sent = body[: len(body) // 2] if fault in ("cut-stream", "malformed") else body
-    if begun is None and fault != "cut-stream":
+    headers = {**exchange.headers, **(headers or {}), "Content-Type": "application/json"}
+    sent = body[: len(body) // 2] if exchange.fault in ("cut-stream", "malformed") else body
+    if begun is None and exchange.fault != "cut-stream":
         return web.Response(body=sent, headers=headers)
     response = begun or web.StreamResponse(headers=headers)
     if begun is None:
         response.content_length = len(body)
-        await response.prepare(request)
+        await response.prepare(exchange.request)
     await response.write(sent)
-    if fault == "cut-stream":
-        _abort(request)
+    if exchange.fault == "cut-stream":
+        _abort(exchange.request)
     else:
         await response.write_eof()
     return response

@@ -8,24 +8,27 @@ import logging
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 from aiohttp import web
 
 from pulumi_llm_local.upstreams.anthropic import errors, wire
 from pulumi_llm_local.upstreams.anthropic.errors import MessagesError
-from pulumi_llm_local.upstreams.anthropic.request import MessagesRequest, read_messages
-from pulumi_llm_local.upstreams.fault import Fault, FaultKind, FaultSchedule, generate
-from pulumi_llm_local.upstreams.model import Finish, GenerationRequest, Json, LanguageModel, ModelTraits, Piece, UpstreamError
-from pulumi_llm_local.upstreams.server import (
-    Connections,
-    application,
-    html_page,
-    send_complete,
-    send_stream,
-    within_generation,
+from pulumi_llm_local.upstreams.anthropic.request import read_messages
+from pulumi_llm_local.upstreams.fault import Fault, FaultKind, FaultSchedule
+from pulumi_llm_local.upstreams.model import (
+    Call,
+    Finish,
+    GenerationRequest,
+    Json,
+    LanguageModel,
+    ModelTraits,
+    Piece,
+    UpstreamError,
 )
+from pulumi_llm_local.upstreams.server import Exchange, UpstreamServer, send_complete, send_stream
 from pulumi_llm_local.upstreams.tokens import input_tokens
 
 _log = logging.getLogger(__name__)
@@ -48,21 +51,17 @@ def create_app(
         key: The API key that is valid; None: any key.
         faults: What goes wrong.
     """
-    server = _MessagesServer(models, model, key, FaultSchedule(faults, name))
-    return application(server.handle, server.connections, _MAX_BODY_BYTES)
+    return _MessagesServer(models=models, model=model, faults=FaultSchedule(faults, name), key=key).application()
 
 
-_MAX_BODY_BYTES = 32 * 1024 * 1024
 _VERSIONS = ("2023-06-01", "2023-01-01")
 
 
-class _MessagesServer:
-    def __init__(self, models: Mapping[str, ModelTraits], model: LanguageModel, key: str | None, faults: FaultSchedule) -> None:
-        self.connections = Connections()
-        self._models = models
-        self._model = model
-        self._key = key
-        self._faults = faults
+@dataclass(kw_only=True, eq=False)
+class _MessagesServer(UpstreamServer[Call]):
+    max_body_bytes: ClassVar[int] = 32 * 1024 * 1024
+
+    key: str | None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         request_id = f"req_{uuid.uuid4().hex[:24]}"
@@ -84,7 +83,7 @@ class _MessagesServer:
         key = request.headers.get("x-api-key", "")
         if not key:
             raise errors.unauthorized("x-api-key header is required")
-        if self._key not in (None, key):
+        if self.key not in (None, key):
             raise errors.unauthorized()
         if request.method != "POST" or not request.path.endswith("/v1/messages"):
             raise MessagesError(404, "Not Found")
@@ -93,33 +92,23 @@ class _MessagesServer:
             raise errors.invalid_request("anthropic-version: header is required")
         if version not in _VERSIONS:
             raise errors.invalid_request(f'anthropic-version: "{version}" is not a valid version for this API')
-        messages = read_messages(await request.read(), self._models)
-        fault = self._faults.next()
-        if fault == "html":
-            return html_page()
-        refusal = errors.of_fault(fault, messages.generation)
-        if refusal is not None:
-            raise refusal
-        send = self._send_stream if messages.stream else self._send_complete
-        return await self.connections.while_connected(request, send(request, messages, fault, headers))
+        return await self.answer(request, read_messages(await request.read(), self.models), headers)
 
-    async def _send_stream(
-        self, request: web.Request, messages: MessagesRequest, fault: FaultKind | None, headers: Mapping[str, str]
-    ) -> web.StreamResponse:
+    def refusal(self, call: Call, fault: FaultKind | None) -> MessagesError | None:
+        return errors.of_fault(fault, call.generation)
+
+    async def stream(self, exchange: Exchange[Call], pieces: AsyncGenerator[Piece, None]) -> web.StreamResponse:
         return await send_stream(
-            request,
-            _frames(_events(generate(self._model, messages.generation, fault), messages.generation)),
-            {**headers, "Content-Type": wire.EVENT_STREAM, "Cache-Control": "no-cache"},
-            error_frame=lambda error: wire.frame(errors.of_model(error).body(headers["request-id"])),
+            exchange,
+            _frames(_events(pieces, exchange.call.generation)),
+            {"Content-Type": wire.EVENT_STREAM, "Cache-Control": "no-cache"},
+            error_frame=lambda error: wire.frame(errors.of_model(error).body(exchange.headers["request-id"])),
             malformed=b'event: content_block_delta\ndata: {"type": "content_block_delta", "index": 0, "del\n\n',
         )
 
-    async def _send_complete(
-        self, request: web.Request, messages: MessagesRequest, fault: FaultKind | None, headers: Mapping[str, str]
-    ) -> web.StreamResponse:
-        pieces = generate(self._model, messages.generation, within_generation(fault))
-        message = wire.render_complete([event async for event in _events(pieces, messages.generation)])
-        return await send_complete(request, json.dumps(message, ensure_ascii=False).encode(), headers, fault)
+    async def complete(self, exchange: Exchange[Call], pieces: AsyncGenerator[Piece, None]) -> web.StreamResponse:
+        message = wire.render_complete([event async for event in _events(pieces, exchange.call.generation)])
+        return await send_complete(exchange, json.dumps(message, ensure_ascii=False).encode())
 
 
 async def _events(pieces: AsyncGenerator[Piece, None], request: GenerationRequest) -> AsyncGenerator[Json, None]:

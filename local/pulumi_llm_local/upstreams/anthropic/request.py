@@ -5,7 +5,7 @@ these are refused by name. Parameters such as `cache_control`, `metadata` and `t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, ValidationError
@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from pulumi_llm_local.upstreams.anthropic.errors import MessagesError, invalid_request
 from pulumi_llm_local.upstreams.model import (
     Block,
+    Call,
     GenerationRequest,
     Json,
     Message,
@@ -149,13 +150,7 @@ class MessagesParameters(_Cacheable):
 # Reading it.
 
 
-@dataclass(frozen=True)
-class MessagesRequest:
-    generation: GenerationRequest
-    stream: bool
-
-
-def read_messages(body: bytes, models: Mapping[str, ModelTraits]) -> MessagesRequest:
+def read_messages(body: bytes, models: Mapping[str, ModelTraits]) -> Call:
     """Read the body of a request. `models` has what each model accepts, by its name.
 
     Raises:
@@ -193,7 +188,7 @@ def read_messages(body: bytes, models: Mapping[str, ModelTraits]) -> MessagesReq
     )
     _check_tools(given, tools)
     _check_traits(request)
-    return MessagesRequest(request, given.stream)
+    return Call(request, given.stream)
 
 
 def _message_of(errors: ValidationError) -> str:

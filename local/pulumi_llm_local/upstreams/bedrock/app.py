@@ -18,7 +18,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from typing import NamedTuple
+from dataclasses import dataclass
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -27,16 +27,9 @@ from pulumi_llm_local.services.signature import Credentials, SignatureError, ver
 from pulumi_llm_local.upstreams.bedrock import errors, invoke, wire
 from pulumi_llm_local.upstreams.bedrock.converse_request import converse_input, read_converse
 from pulumi_llm_local.upstreams.bedrock.errors import BedrockError
-from pulumi_llm_local.upstreams.fault import Fault, FaultKind, FaultSchedule, generate
-from pulumi_llm_local.upstreams.model import GenerationRequest, LanguageModel, ModelTraits, Piece, UpstreamError
-from pulumi_llm_local.upstreams.server import (
-    Connections,
-    application,
-    html_page,
-    send_complete,
-    send_stream,
-    within_generation,
-)
+from pulumi_llm_local.upstreams.fault import Fault, FaultKind, FaultSchedule
+from pulumi_llm_local.upstreams.model import Call, LanguageModel, ModelTraits, Piece, UpstreamError
+from pulumi_llm_local.upstreams.server import Exchange, UpstreamServer, send_complete, send_stream
 from pulumi_llm_local.upstreams.tokens import exceeds_context
 
 _log = logging.getLogger(__name__)
@@ -60,42 +53,29 @@ def create_app(
         faults: What goes wrong. Their name for this upstream is "bedrock".
     """
     converse_input()  # read now, so that the first request does not wait for it
-    runtime = _Runtime(region, credentials, models, model, FaultSchedule(faults, "bedrock"))
-    return application(runtime.handle, runtime.connections, _MAX_BODY_BYTES)
+    schedule = FaultSchedule(faults, "bedrock")
+    return _Runtime(models=models, model=model, faults=schedule, region=region, credentials=credentials).application()
 
 
-_MAX_BODY_BYTES = 25 * 1024 * 1024
 _OPERATION = re.compile(r"/model/(?P<model>.+)/(?P<operation>converse|converse-stream|invoke|invoke-with-response-stream)")
 
 
-class _Asked(NamedTuple):
+@dataclass(frozen=True)
+class _Asked(Call):
     """A request to be answered. `started` is its time of arrival on the monotonic clock, in seconds."""
 
-    generation: GenerationRequest
     invoked: bool
     started: float
-    fault: FaultKind | None
 
     @property
     def latency_ms(self) -> int:
         return round((time.monotonic() - self.started) * 1000)
 
 
-class _Runtime:
-    def __init__(
-        self,
-        region: str,
-        credentials: Credentials,
-        models: Mapping[str, ModelTraits],
-        model: LanguageModel,
-        faults: FaultSchedule,
-    ) -> None:
-        self._region = region
-        self._credentials = credentials
-        self._models = models
-        self._model = model
-        self._faults = faults
-        self.connections = Connections()
+@dataclass(kw_only=True, eq=False)
+class _Runtime(UpstreamServer[_Asked]):
+    region: str
+    credentials: Credentials
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         headers = {"x-amzn-RequestId": str(uuid.uuid4())}
@@ -107,19 +87,19 @@ class _Runtime:
             failure = errors.of_model(error)
         except web.HTTPRequestEntityTooLarge:
             failure = BedrockError(
-                413, "RequestEntityTooLargeException", f"The request body is larger than {_MAX_BODY_BYTES:,} bytes."
+                413, "RequestEntityTooLargeException", f"The request body is larger than {self.max_body_bytes:,} bytes."
             )
         except Exception:
             _log.exception("the local Bedrock failed")
             failure = errors.internal_error()
-        status, own, body = wire.error_response(failure)
-        return web.json_response(body, status=status, headers={**headers, **own})
+        headers["x-amzn-ErrorType"] = failure.code
+        return web.json_response({"message": failure.message}, status=failure.status, headers=headers)
 
     async def _handle(self, request: web.Request, headers: dict[str, str]) -> web.StreamResponse:
         started = time.monotonic()
         body = await request.read()
         try:
-            verify_signature(request, body, self._region, self._credentials)
+            verify_signature(request, body, self.region, self.credentials)
         except SignatureError as error:
             raise BedrockError(403, error.code, error.message) from error
         path = _OPERATION.fullmatch(request.raw_path.partition("?")[0])
@@ -133,36 +113,32 @@ class _Runtime:
         model_id, operation = unquote(path["model"]), path["operation"]
         invoked = operation.startswith("invoke")
         read = invoke.read_invoke if invoked else read_converse
-        asked = _Asked(read(model_id, body, self._models), invoked, started, self._faults.next())
-        if asked.fault == "html":
-            return html_page()
-        refusal = errors.of_fault(asked.fault) or (errors.too_long() if exceeds_context(asked.generation) else None)
-        if refusal is not None:
-            raise refusal
-        send = self._send_stream if operation.endswith("stream") else self._send_complete
-        return await self.connections.while_connected(request, send(request, asked, headers))
+        asked = _Asked(read(model_id, body, self.models), operation.endswith("stream"), invoked, started)
+        return await self.answer(request, asked, headers)
 
-    async def _send_stream(self, request: web.Request, asked: _Asked, headers: Mapping[str, str]) -> web.StreamResponse:
-        pieces = generate(self._model, asked.generation, asked.fault)
-        headers = {**headers, "Content-Type": wire.EVENT_STREAM}
+    def refusal(self, call: _Asked, fault: FaultKind | None) -> BedrockError | None:
+        return errors.of_fault(fault) or (errors.too_long() if exceeds_context(call.generation) else None)
+
+    async def stream(self, exchange: Exchange[_Asked], pieces: AsyncGenerator[Piece, None]) -> web.StreamResponse:
+        asked = exchange.call
+        headers = {"Content-Type": wire.EVENT_STREAM}
         if asked.invoked:
             headers["X-Amzn-Bedrock-Content-Type"] = "application/json"
         return await send_stream(
-            request,
+            exchange,
             invoke.frames(pieces, asked.generation, asked.started) if asked.invoked else _frames(pieces, asked),
             headers,
             error_frame=lambda error: wire.exception_message(errors.of_model(error)),
             malformed=invoke.MALFORMED_CHUNK if asked.invoked else _MALFORMED_EVENT,
         )
 
-    async def _send_complete(self, request: web.Request, asked: _Asked, headers: Mapping[str, str]) -> web.StreamResponse:
-        pieces = generate(self._model, asked.generation, within_generation(asked.fault))
+    async def complete(self, exchange: Exchange[_Asked], pieces: AsyncGenerator[Piece, None]) -> web.StreamResponse:
+        asked = exchange.call
         if asked.invoked:
             answer, measured = await invoke.complete(pieces, asked.generation, asked.started)
-            headers = {**headers, **measured}
-        else:
-            answer = wire.render_complete([event async for event in _events(pieces, asked)])
-        return await send_complete(request, json.dumps(answer).encode(), headers, asked.fault)
+            return await send_complete(exchange, json.dumps(answer).encode(), measured)
+        answer = wire.render_complete([event async for event in _events(pieces, asked)])
+        return await send_complete(exchange, json.dumps(answer).encode())
 
 
 _MALFORMED_EVENT = wire.raw_message("event", "contentBlockDelta", b'{"contentBlockIndex": 0, "delta": {"te')

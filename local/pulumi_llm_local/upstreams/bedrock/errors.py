@@ -32,22 +32,19 @@ def internal_error() -> BedrockError:
 
 def of_fault(fault: FaultKind | None) -> BedrockError | None:
     """Return the error of a fault that refuses the request before the model is asked; None for any other fault."""
-    match fault:
-        case "throttle":
-            return BedrockError(429, "ThrottlingException", "Too many requests, please wait before trying again.")
-        case "not-ready":
-            message = "Model is not ready for inference. Wait and try your request again."
-            return BedrockError(429, "ModelNotReadyException", message)
-        case "500":
-            return internal_error()
-        case "503":
-            return BedrockError(503, "ServiceUnavailableException", "Bedrock is unable to process your request.")
-        case "bad-key":
-            return BedrockError(403, "UnrecognizedClientException", "The security token included in the request is invalid.")
-        case "context":
-            return too_long()
-        case _:
-            return None
+    if fault == "context":
+        return too_long()
+    if fault == "500":
+        return internal_error()
+    return BedrockError(*_FAULTS[fault]) if fault in _FAULTS else None
+
+
+_FAULTS: dict[FaultKind | None, tuple[int, str, str]] = {
+    "throttle": (429, "ThrottlingException", "Too many requests, please wait before trying again."),
+    "not-ready": (429, "ModelNotReadyException", "Model is not ready for inference. Wait and try your request again."),
+    "503": (503, "ServiceUnavailableException", "Bedrock is unable to process your request."),
+    "bad-key": (403, "UnrecognizedClientException", "The security token included in the request is invalid."),
+}
 
 
 def of_model(error: UpstreamError) -> BedrockError:

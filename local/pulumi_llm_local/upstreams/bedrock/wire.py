@@ -7,7 +7,7 @@ import base64
 import json
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from pulumi_llm_local.upstreams.bedrock.errors import BedrockError
@@ -81,14 +81,6 @@ def invocation_metrics(input_tokens: int, output_tokens: int, *, latency_ms: int
         "invocationLatency": latency_ms,
         "firstByteLatency": first_byte_ms,
     }
-
-
-# Errors before an answer.
-
-
-def error_response(error: BedrockError) -> tuple[int, Mapping[str, str], Json]:
-    """Return the status, the headers and the body."""
-    return error.status, {"x-amzn-ErrorType": error.code}, {"message": error.message}
 
 
 # The events of ConverseStream.

@@ -10,25 +10,18 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from aiohttp import web
 
-from pulumi_llm_local.upstreams.fault import Fault, FaultKind, FaultSchedule, generate
+from pulumi_llm_local.upstreams.fault import Fault, FaultKind, FaultSchedule
 from pulumi_llm_local.upstreams.model import Json, LanguageModel, ModelTraits, Piece, UpstreamError
 from pulumi_llm_local.upstreams.openai import errors, wire
 from pulumi_llm_local.upstreams.openai.errors import ChatRefusal, ChatRefused
 from pulumi_llm_local.upstreams.openai.request import ChatRequest, ChatRules, InvalidChat, read_chat, read_document
 from pulumi_llm_local.upstreams.openai.wire import Flavour
-from pulumi_llm_local.upstreams.server import (
-    Connections,
-    application,
-    html_page,
-    send_complete,
-    send_stream,
-    within_generation,
-)
+from pulumi_llm_local.upstreams.server import Exchange, UpstreamServer, html_page, send_complete, send_stream
 from pulumi_llm_local.upstreams.tokens import exceeds_context
 
 _log = logging.getLogger(__name__)
@@ -58,56 +51,46 @@ def create_app(
         keep_alive_s: How often DeepSeek sends a sign of life before its answer begins, in seconds.
     """
     server = _ChatServer(
-        flavour, models, model, key, FaultSchedule(faults, name or flavour), funded=funded, keep_alive_s=keep_alive_s
+        models=models,
+        model=model,
+        faults=FaultSchedule(faults, name or flavour),
+        flavour=flavour,
+        key=key,
+        funded=funded,
+        keep_alive_s=keep_alive_s if flavour == "deepseek" else None,
     )
-    return application(server.handle, server.connections, _MAX_BODY_BYTES)
+    return server.application()
 
 
-_MAX_BODY_BYTES = 25 * 1024 * 1024
-
-
-class _ChatServer:
-    def __init__(
-        self,
-        flavour: Flavour,
-        models: Mapping[str, ModelTraits],
-        model: LanguageModel,
-        key: str | None,
-        faults: FaultSchedule,
-        *,
-        funded: bool,
-        keep_alive_s: float,
-    ) -> None:
-        self.connections = Connections()
-        self._flavour: Flavour = flavour
-        self._style = wire.STYLES[flavour]
-        self._models = models
-        self._model = model
-        self._key = key
-        self._faults = faults
-        self._funded = funded
-        self._keep_alive_s = keep_alive_s if flavour == "deepseek" else None
-        self._started = int(time.time())
+@dataclass(kw_only=True, eq=False)
+class _ChatServer(UpstreamServer[ChatRequest]):
+    flavour: Flavour
+    key: str | None
+    funded: bool
+    keep_alive_s: float | None
+    started: int = field(default_factory=lambda: int(time.time()))
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        headers = _rate_limits() if self._flavour == "openai" else {}
+        headers = _rate_limits() if self.flavour == "openai" else {}
         headers["x-request-id"] = f"req_{uuid.uuid4().hex}"
         try:
             return await self._handle(request, headers)
         except ChatRefused as error:
             refusal = error.refusal
         except InvalidChat as error:
-            refusal = errors.of_request(error, self._flavour)
+            refusal = errors.of_request(error, self.flavour)
         except UpstreamError as error:
-            refusal = errors.of_model(error, self._flavour)
+            refusal = errors.of_model(error, self.flavour)
         except web.HTTPRequestEntityTooLarge:
-            refusal = ChatRefusal(413, f"The request body is larger than {_MAX_BODY_BYTES:,} bytes.", "invalid_request_error")
+            refusal = ChatRefusal(
+                413, f"The request body is larger than {self.max_body_bytes:,} bytes.", "invalid_request_error"
+            )
         except Exception:
-            _log.exception("the local %s failed", self._flavour)
-            refusal = errors.failed(self._flavour)
-        if refusal.status == 401 and self._flavour in ("vllm", "vllm-old"):
+            _log.exception("the local %s failed", self.flavour)
+            refusal = errors.failed(self.flavour)
+        if refusal.status == 401 and self.flavour in ("vllm", "vllm-old"):
             return web.json_response({"error": "Unauthorized"}, status=401)  # from its middleware, which has only this form
-        return web.json_response(refusal.body(self._flavour), status=refusal.status, headers={**headers, **refusal.headers})
+        return web.json_response(refusal.body(self.flavour), status=refusal.status, headers={**headers, **refusal.headers})
 
     async def _handle(self, request: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
         self._check_key(request)
@@ -116,38 +99,34 @@ class _ChatServer:
             return web.json_response(self._listed(listing[2].rstrip("/")), headers=headers)
         if request.method != "POST" or not request.path.endswith("/chat/completions"):
             raise ChatRefused(ChatRefusal(404, f"Invalid URL ({request.method} {request.path})", "invalid_request_error"))
-        chat = self._read(await request.read())
-        fault = self._faults.next()
-        if fault == "html":
-            return html_page()
-        if fault == "not-ready" and self._flavour in ("vllm", "vllm-old"):
+        return await self.answer(request, self._read(await request.read()), headers)
+
+    def refusal(self, call: ChatRequest, fault: FaultKind | None) -> ChatRefused | web.Response | None:
+        if fault == "not-ready" and self.flavour in ("vllm", "vllm-old"):
             # The load balancer has no healthy target before the pool is ready, so it answers itself.
             return html_page("503 Service Temporarily Unavailable", 503)
-        refusal = errors.of_fault(fault, self._flavour, chat.generation)
-        if refusal is None and exceeds_context(chat.generation):
-            refusal = errors.too_long(self._flavour, chat.generation)
-        if refusal is not None:
-            raise ChatRefused(refusal)
-        send = self._send_stream if chat.stream else self._send_complete
-        return await self.connections.while_connected(request, send(request, chat, fault, headers))
+        refusal = errors.of_fault(fault, self.flavour, call.generation)
+        if refusal is None and exceeds_context(call.generation):
+            refusal = errors.too_long(self.flavour, call.generation)
+        return None if refusal is None else ChatRefused(refusal)
 
     def _check_key(self, request: web.Request) -> None:
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
         key = key.strip() if scheme.lower() == "bearer" else ""
-        wanted = self._key is not None or self._flavour in ("openai", "deepseek")
-        if wanted and (not key or self._key not in (None, key)):
-            raise ChatRefused(errors.unauthorized(self._flavour, key))
-        if not self._funded:
+        wanted = self.key is not None or self.flavour in ("openai", "deepseek")
+        if wanted and (not key or self.key not in (None, key)):
+            raise ChatRefused(errors.unauthorized(self.flavour, key))
+        if not self.funded:
             raise ChatRefused(errors.unpaid())
 
     def _listed(self, model: str) -> Json:
         if not model:
-            return {"object": "list", "data": [self._listed(name) for name in self._models]}
-        if model not in self._models:
-            raise ChatRefused(errors.unknown_model(self._flavour, model))
-        listed: Json = {"id": model, "object": "model", "created": self._started, "owned_by": self._flavour}
-        if self._flavour in ("vllm", "vllm-old"):
-            length = self._models[model].context_tokens
+            return {"object": "list", "data": [self._listed(name) for name in self.models]}
+        if model not in self.models:
+            raise ChatRefused(errors.unknown_model(self.flavour, model))
+        listed: Json = {"id": model, "object": "model", "created": self.started, "owned_by": self.flavour}
+        if self.flavour in ("vllm", "vllm-old"):
+            length = self.models[model].context_tokens
             listed |= {"owned_by": "vllm", "root": model, "parent": None, "max_model_len": length, "permission": []}
         return listed
 
@@ -156,11 +135,11 @@ class _ChatServer:
         model = document.get("model")
         if not isinstance(model, str):
             raise InvalidChat("Missing required parameter: 'model'.", "model", "missing_required_parameter", form=True)
-        if model not in self._models:
-            raise ChatRefused(errors.unknown_model(self._flavour, model))
-        chat = read_chat(document, model, self._models[model], _RULES[self._flavour])
+        if model not in self.models:
+            raise ChatRefused(errors.unknown_model(self.flavour, model))
+        chat = read_chat(document, model, self.models[model], _RULES[self.flavour])
         generation = chat.generation
-        if self._flavour == "deepseek":
+        if self.flavour == "deepseek":
             most = generation.traits.max_output_tokens
             if (generation.max_tokens or 1) > most:
                 raise InvalidChat(f"Invalid max_tokens value, the valid range of max_tokens is [1, {most}]")
@@ -169,20 +148,18 @@ class _ChatServer:
                 return replace(chat, generation=replace(generation, traits=replace(generation.traits, reasoning=False)))
         return chat
 
-    async def _send_stream(
-        self, request: web.Request, chat: ChatRequest, fault: FaultKind | None, headers: Mapping[str, str]
-    ) -> web.StreamResponse:
+    async def stream(self, exchange: Exchange[ChatRequest], pieces: AsyncGenerator[Piece, None]) -> web.StreamResponse:
         return await send_stream(
-            request,
-            self._frames(generate(self._model, chat.generation, fault), chat),
-            {**headers, "Content-Type": wire.EVENT_STREAM, "Cache-Control": "no-cache"},
+            exchange,
+            self._frames(pieces, exchange.call),
+            {"Content-Type": wire.EVENT_STREAM, "Cache-Control": "no-cache"},
             error_frame=self._error_frame,
             malformed=wire.data_frame(b'{"id": "chatcmpl-0", "object": "chat.completion.chunk", "choices": [{"index": 0, "del'),
         )
 
     async def _frames(self, pieces: AsyncGenerator[Piece, None], chat: ChatRequest) -> AsyncGenerator[bytes, None]:
-        chunks = wire.ChatChunks(chat.generation.model_id, self._style, include_usage=chat.include_usage)
-        async with aclosing(_with_pauses(pieces, self._keep_alive_s)) as awaited:
+        chunks = wire.ChatChunks(chat.generation.model_id, wire.STYLES[self.flavour], include_usage=chat.include_usage)
+        async with aclosing(_with_pauses(pieces, self.keep_alive_s)) as awaited:
             async for piece in awaited:
                 if piece is None:
                     yield wire.KEEP_ALIVE
@@ -192,32 +169,29 @@ class _ChatServer:
         yield wire.DONE
 
     def _error_frame(self, error: UpstreamError) -> bytes:
-        event = wire.frame(errors.of_model(error, self._flavour).body(self._flavour))
-        return event + wire.DONE if self._flavour in ("vllm", "vllm-old") else event
+        event = wire.frame(errors.of_model(error, self.flavour).body(self.flavour))
+        return event + wire.DONE if self.flavour in ("vllm", "vllm-old") else event
 
-    async def _send_complete(
-        self, request: web.Request, chat: ChatRequest, fault: FaultKind | None, headers: Mapping[str, str]
-    ) -> web.StreamResponse:
-        waiting = web.StreamResponse(headers={**headers, "Content-Type": "application/json"})
-        chunks = wire.ChatChunks(chat.generation.model_id, self._style, include_usage=True)
+    async def complete(self, exchange: Exchange[ChatRequest], pieces: AsyncGenerator[Piece, None]) -> web.StreamResponse:
+        waiting = web.StreamResponse(headers={**exchange.headers, "Content-Type": "application/json"})
+        chunks = wire.ChatChunks(exchange.call.generation.model_id, wire.STYLES[self.flavour], include_usage=True)
         collected: list[Json] = []
-        pieces = _with_pauses(generate(self._model, chat.generation, within_generation(fault)), self._keep_alive_s)
         try:
-            async with aclosing(pieces):
-                async for piece in pieces:
+            async with aclosing(_with_pauses(pieces, self.keep_alive_s)) as awaited:
+                async for piece in awaited:
                     if piece is not None:
                         collected += chunks.of(piece)
                         continue
                     if not waiting.prepared:
-                        await waiting.prepare(request)
+                        await waiting.prepare(exchange.request)
                     await waiting.write(b"\n")
             body = wire.render_complete(collected)
         except UpstreamError as error:
             if not waiting.prepared:
                 raise
-            body = errors.of_model(error, self._flavour).body(self._flavour)
+            body = errors.of_model(error, self.flavour).body(self.flavour)
         encoded = json.dumps(body, ensure_ascii=False).encode()
-        return await send_complete(request, encoded, headers, fault, waiting if waiting.prepared else None)
+        return await send_complete(exchange, encoded, begun=waiting if waiting.prepared else None)
 
 
 async def _with_pauses(pieces: AsyncGenerator[Piece, None], seconds: float | None) -> AsyncGenerator[Piece | None, None]:

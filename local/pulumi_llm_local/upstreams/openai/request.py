@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from pulumi_llm_local.upstreams.model import (
     Block,
+    Call,
     GenerationRequest,
     Json,
     Message,
@@ -133,11 +134,9 @@ class ChatRules:
 
 
 @dataclass(frozen=True)
-class ChatRequest:
+class ChatRequest(Call):
     """`include_usage`: the stream must end with the tokens used."""
 
-    generation: GenerationRequest
-    stream: bool
     include_usage: bool
 
 
