@@ -1,6 +1,9 @@
+from typing import Any
+
 from botocore.credentials import Credentials
 
 class Session:
+    def create_client(self, service_name: str) -> Any: ...
     def get_credentials(self) -> Credentials | None: ...
 
 def get_session() -> Session: ...

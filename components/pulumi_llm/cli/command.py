@@ -2,7 +2,7 @@
 
 import typer
 
-from pulumi_llm.cli import chat, local, preview
+from pulumi_llm.cli import chat, local, preview, prune_versions
 
 app = typer.Typer(
     name="pulumi-llm",
@@ -14,6 +14,7 @@ app = typer.Typer(
 app.command("local")(local.run)
 app.command("preview")(preview.run)
 app.command("chat")(chat.run)
+app.command("prune-versions")(prune_versions.run)
 
 
 def main() -> None:
