@@ -6,8 +6,9 @@ import pulumi_llm
 
 settings = pulumi_llm.load()
 
+baseline: list[pulumi.Resource] = []
 if settings.account_baseline.enabled:
-    pulumi_llm.AccountBaseline("account", settings.account_baseline_args())
+    baseline = [pulumi_llm.AccountBaseline("account", settings.account_baseline_args())]
 
 if settings.observability.enabled:
     pulumi_llm.Observability("observability", settings.observability_args())
@@ -16,7 +17,8 @@ if reason := settings.observability.budget_waiver:
     pulumi.export("budget_waiver", reason)
 
 if settings.api.enabled:
-    api = pulumi_llm.ServerlessBedrockApi("chat", settings.api_args())
+    # A stage with access logs is refused before the Region has the baseline's log role.
+    api = pulumi_llm.ServerlessBedrockApi("chat", settings.api_args(), pulumi.ResourceOptions(depends_on=baseline))
     pulumi.export("api_gateway_url", api.url)
     pulumi.export("stream_url", api.stream_url)
     pulumi.export("api_key_value", api.default_api_key)

@@ -40,6 +40,9 @@ class StackApiSettings(ApiSettings):
     """Deploy the chat API."""
     parameters: Flag = True
     """Make SSM parameters `/pulumi-llm/ENVIRONMENT/chat/…` with the outputs, for other stacks."""
+    log_role_exists: Flag = False
+    """The Region has API Gateway's log role already, set by another stack or a person. `access_logs` requires this or
+    `account_baseline.api_gateway_logs`. `aws apigateway get-account` tells."""
 
 
 def _reason(text: str) -> str:
@@ -99,6 +102,14 @@ class StackSettings(RoutingSettings):
             )
         if self.api.debug and not self.development:
             yield Problem("api.debug", f"shows causes to callers, so it needs {PROJECT}:development to be true")
+        baseline = self.account_baseline
+        if self.api.enabled and self.api.access_logs and not (baseline.api_gateway_logs or self.api.log_role_exists):
+            yield Problem(
+                "api.access_logs",
+                "API Gateway refuses a stage with access logs until the Region has its log role. Set "
+                "account_baseline.api_gateway_logs to true in one stack of the Region; in the others, or if a person has set "
+                "the role, api.log_role_exists to true (`aws apigateway get-account` tells). Or set api.access_logs to false",
+            )
         watched = self.observability
         if self.api.enabled and not (self.development or watched.given("budget") or watched.given("budget_waiver")):
             yield Problem(
@@ -126,7 +137,7 @@ class StackSettings(RoutingSettings):
 
     def api_args(self) -> "ServerlessBedrockApiArgs":
         """The arguments of ServerlessBedrockApi."""
-        given = self.api.model_dump(exclude={"enabled", "parameters"}, exclude_unset=True)
+        given = self.api.model_dump(exclude={"enabled", "parameters", "log_role_exists"}, exclude_unset=True)
         if self.api.parameters:
             given["parameter_prefix"] = f"/{PROJECT}/{self.environment}/chat"
         shared = self.model_dump(include={"models", "providers"}, exclude_unset=True)

@@ -13,7 +13,8 @@ baseline = pulumi_llm.AccountBaseline(
         "api_gateway_logs": True,
         # Deploy roles of GitHub workflows name this provider, once an account.
         "github_oidc": True,
-        "cost_anomalies": True,
+        # One monitor an account; a summary once a day to these addresses.
+        "cost_anomalies": {"emails": [pulumi.Config().require("email")], "minimum_usd": 50},
         "tags": tags,
     },
 )

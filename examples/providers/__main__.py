@@ -45,6 +45,8 @@ api = pulumi_llm.ServerlessBedrockApi(
                 ],
             },
         ],
+        # They need API Gateway's log role in the Region: examples/serverless_bedrock_api makes it.
+        "access_logs": False,
         "tags": tags,
     },
 )

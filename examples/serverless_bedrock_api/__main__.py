@@ -6,6 +6,11 @@ import pulumi_llm
 
 tags = {"Project": pulumi.get_project(), "Environment": pulumi.get_stack()}
 
+# The role with which API Gateway logs, once a Region: an API with access logs is refused before it is there. If another stack
+# or a person has set it, leave this and `depends_on` out.
+baseline = pulumi_llm.AccountBaseline("account", {"api_gateway_logs": True, "tags": tags})
+logged = pulumi.ResourceOptions(depends_on=[baseline])
+
 shop = pulumi_llm.ServerlessBedrockApi(
     "shop",
     {
@@ -16,6 +21,7 @@ shop = pulumi_llm.ServerlessBedrockApi(
         "cors_allow_origin": "https://shop.example.com",
         "tags": {**tags, "Team": "shop"},
     },
+    logged,
 )
 
 analysts = pulumi_llm.ServerlessBedrockApi(
@@ -31,6 +37,7 @@ analysts = pulumi_llm.ServerlessBedrockApi(
         # A child's own arguments win over the component's.
         "customize": {"function": {"memory_size": 1024}},
     },
+    logged,
 )
 
 pulumi.export("api_gateway_url", shop.url)

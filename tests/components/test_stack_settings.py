@@ -17,6 +17,7 @@ RIGHT: dict[str, Any] = {
     "environment": "qa",
     "aws:region": "us-east-1",
     "models": ["gpt-oss-20b"],
+    "account_baseline": {"api_gateway_logs": True},
     "observability": WAIVED,
 }
 ABSENT = object()
@@ -31,6 +32,11 @@ DEBUG_NEEDS_DEVELOPMENT = "pulumi-llm:api.debug: shows causes to callers, so it 
 NEEDS_BUDGET = (
     "pulumi-llm:observability.budget: is required: the caller of a model spends this account's money, and nobody would be "
     "notified. Give monthly_usd with emails or topic_arn, or say in observability.budget_waiver why there is none"
+)
+NEEDS_LOG_ROLE = (
+    "pulumi-llm:api.access_logs: API Gateway refuses a stage with access logs until the Region has its log role. Set "
+    "account_baseline.api_gateway_logs to true in one stack of the Region; in the others, or if a person has set the role, "
+    "api.log_role_exists to true (`aws apigateway get-account` tells). Or set api.access_logs to false"
 )
 NEEDS_SUBSCRIBER = "is required, unless there is a topic_arn: without a subscriber nobody is notified"
 ORIGIN_FORM = "is not of the form of an origin, such as https://chat.example.com, or '*'"
@@ -187,7 +193,31 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
             "pulumi-llm:api.jwt.audiences: must hold at least one",
         ],
     ),
+    # What the Region must have.
+    "access logs without their role": ({"account_baseline": ABSENT}, [NEEDS_LOG_ROLE]),
+    "access logs with the role of another Region's stack": ({"account_baseline": {"github_oidc": True}}, [NEEDS_LOG_ROLE]),
     # Who is notified of what it costs.
+    "anomalies that nobody is told of": (
+        {"account_baseline": {"api_gateway_logs": True, "cost_anomalies": {}}},
+        [f"pulumi-llm:account_baseline.cost_anomalies.emails: {NEEDS_SUBSCRIBER}"],
+    ),
+    "anomalies as a flag": (
+        {"account_baseline": {"api_gateway_logs": True, "cost_anomalies": True}},
+        ["pulumi-llm:account_baseline.cost_anomalies: must hold keys and values, not True"],
+    ),
+    "a monitor that is none": (
+        {
+            "account_baseline": {
+                "api_gateway_logs": True,
+                "cost_anomalies": {"emails": ["ops@example.com"], "monitor_arn": "default", "minimum_usd": -1},
+            }
+        },
+        [
+            "pulumi-llm:account_baseline.cost_anomalies.monitor_arn: 'default' is not of the form of a monitor's ARN, such as "
+            "arn:aws:ce::ACCOUNT:anomalymonitor/ID",
+            "pulumi-llm:account_baseline.cost_anomalies.minimum_usd: must be at least 0, not -1",
+        ],
+    ),
     "nobody is notified": ({"observability": ABSENT}, [NEEDS_BUDGET]),
     "a section without a budget": ({"observability": {"budget": None}}, [NEEDS_BUDGET]),
     "a waiver that says nothing": (
@@ -337,6 +367,8 @@ def test_a_program_with_five_mistakes_tells_exactly_these_and_creates_nothing() 
         {"development": True, "api": {"auth": "none", "debug": True}},
         {"development": True, "observability": None},
         {"api": {"enabled": False}, "observability": None},
+        {"api": {"access_logs": False}, "account_baseline": None},
+        {"api": {"log_role_exists": True}, "account_baseline": None},
         {"observability": {"budget": {"monthly_usd": 99.5, "emails": ["o'hara+llm@mail.example.co.uk"]}}},
         {"observability": {"budget": {"monthly_usd": 500, "topic_arn": "arn:aws:sns:us-east-1:123456789012:costs"}}},
         {"api": {"auth": "api_key", "debug": False}},
@@ -364,6 +396,7 @@ def loaded(stack: str = "test", **config: str) -> StackSettings:
     """What `load` reads from a configuration as the engine hands it over."""
     found: list[StackSettings] = []
     values = {"aws:region": "us-east-1", "pulumi-llm:models": '["gpt-oss-20b"]', "pulumi-llm:development": "true"}
+    values["pulumi-llm:account_baseline"] = '{"api_gateway_logs": true}'
     values.update({f"pulumi-llm:{key}": value for key, value in config.items()})
     programs.run(lambda: found.append(stack_settings.load()), stack=stack, config=values)
     return found[0]
@@ -395,6 +428,7 @@ def test_the_region_comes_from_the_environment_where_the_stack_has_none(monkeypa
     monkeypatch.setenv("AWS_REGION", "eu-west-2")
     found: list[StackSettings] = []
     config = {"pulumi-llm:models": '["gpt-oss-20b"]', "pulumi-llm:development": "true"}
+    config["pulumi-llm:api"] = '{"access_logs": false}'
     programs.run(lambda: found.append(stack_settings.load()), config=config)
     assert found[0].region == "eu-west-2"
 
@@ -434,6 +468,7 @@ def test_a_third_environment_is_one_new_file(tmp_path: Path) -> None:
     for name in ("__main__.py", "Pulumi.yaml"):
         shutil.copy(programs.ROOT / name, tmp_path)
     settings = {"aws:region": "eu-west-2", "pulumi-llm:models": ["gpt-oss-20b"], "pulumi-llm:observability": WAIVED}
+    settings["pulumi-llm:account_baseline"] = {"api_gateway_logs": True}
     (tmp_path / "Pulumi.qa.yaml").write_text(yaml.safe_dump({"config": settings}))
     qa = programs.run_project(tmp_path, "qa")
     assert tags_of(qa)["Environment"] == "qa"

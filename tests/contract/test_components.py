@@ -36,7 +36,7 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
         "everything": {
             "api_gateway_logs": True,
             "github_oidc": True,
-            "cost_anomalies": True,
+            "cost_anomalies": {"emails": ["ops@example.com"], "topic_arn": "arn:aws:sns:us-east-1:123456789012:costs"},
             "bedrock_invocation_logs": True,
             "log_retention_days": 90,
         },
@@ -273,6 +273,19 @@ def test_an_explicit_provider_reaches_children_and_invokes(component: str, label
     assert [child.name for child in below if child.provider.rpartition("::")[0] != urn] == []
     assert len(recording.invoked) == len(recorded(component, label).invoked)
     assert [invoked.token for invoked in recording.invoked if invoked.provider.rpartition("::")[0] != urn] == []
+
+
+@each_component
+def test_every_child_waits_for_what_the_component_depends_on(component: str) -> None:
+    """A component's own dependency is one of nothing that is made, so that Pulumi alone would let the children go first."""
+
+    def later() -> None:
+        first = aws.sns.Topic("first")
+        make(component, next(iter(ARGUMENTS[component])), "mine", pulumi.ResourceOptions(depends_on=[first]))
+
+    recording = programs.run(later)
+    urn = recording.named("first").urn
+    assert [child.name for child in children(recording) if child.custom and urn not in child.dependencies] == []
 
 
 def test_some_component_asks_a_provider() -> None:

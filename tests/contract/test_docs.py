@@ -84,9 +84,10 @@ def test_every_environment_variable_of_the_local_run_is_there() -> None:
 def test_every_example_of_a_configuration_is_right() -> None:
     examples = [yaml.safe_load(text) for text in fences(ROOT / "docs" / "providers.md", "yaml")]
     assert len(examples) >= 5
+    needed = {"account_baseline": {"api_gateway_logs": True}}
     for example in examples:
         raw = {key.removeprefix("pulumi-llm:"): value for key, value in example.items()}
-        assert stack_settings.parse({"environment": "qa", "aws:region": "us-east-1", "development": True, **raw})
+        assert stack_settings.parse({"environment": "qa", "aws:region": "us-east-1", "development": True, **needed, **raw})
 
 
 def test_what_is_said_of_failures_is_what_the_router_does() -> None:

@@ -1,12 +1,42 @@
 """The description of AccountBaseline's settings. The TypedDicts in args_types.py are generated from it."""
 
 from collections.abc import Iterator
+from typing import Annotated
 
 from pydantic import Field
 
-from pulumi_llm.base.settings import Customize, Flag, Input, KmsKeyArn, Problem, RetentionDays, Settings, Tags
+from pulumi_llm.base.settings import (
+    Between,
+    Customize,
+    Flag,
+    Input,
+    KmsKeyArn,
+    Number,
+    Problem,
+    RetentionDays,
+    Settings,
+    Tags,
+    form,
+)
+from pulumi_llm.base.subscribers import SubscriberSettings
 
 PARTS = ("api_gateway_logs", "github_oidc", "cost_anomalies", "bedrock_invocation_logs")
+
+
+_MonitorArn = Annotated[
+    str,
+    form(r"arn:aws[a-z-]*:ce::\d{12}:anomalymonitor/[\w-]+", "a monitor's ARN, such as arn:aws:ce::ACCOUNT:anomalymonitor/ID"),
+]
+
+
+class CostAnomalySettings(SubscriberSettings):
+    """Anomalies of the account's cost, by service. Addresses get a summary once a day, the topic each anomaly at once."""
+
+    minimum_usd: Input[Annotated[Number, Between(0)]] = 100
+    """Notify of an anomaly from this cost on, in US dollars."""
+    monitor_arn: Input[_MonitorArn] | None = None
+    """The account's monitor of services. AWS refuses a second one, and makes one itself (`Default-Services-Monitor`) in most
+    accounts: `aws ce get-anomaly-monitors` tells. Default: none; a monitor is made."""
 
 
 class BaselineSettings(Settings):
@@ -16,8 +46,8 @@ class BaselineSettings(Settings):
     """Let API Gateway write logs in this Region: the role that stages with access logs need."""
     github_oidc: Flag = False
     """Trust GitHub Actions' OpenID Connect tokens in this account: the provider that deploy roles name."""
-    cost_anomalies: Flag = False
-    """Watch the account's cost by service for anomalies."""
+    cost_anomalies: CostAnomalySettings | None = None
+    """Watch the account's cost by service, and notify somebody of anomalies. Default: not watched."""
     bedrock_invocation_logs: Flag = False
     """Log every Bedrock invocation in this Region, with prompts and answers in plain text."""
     log_retention_days: RetentionDays = 30
@@ -40,5 +70,6 @@ class AccountBaselineSettings(BaselineSettings):
     """Tags of every resource. Default: none but the component's own."""
 
     def problems(self) -> Iterator[Problem]:
-        if not self.enabled and self.valid(*PARTS):
-            yield Problem(PARTS[0], f"nothing is asked for; set {', '.join(PARTS[:-1])} or {PARTS[-1]} to true")
+        wrong = any(self.given(part) and not self.valid(part) for part in PARTS)
+        if not self.enabled and not wrong:
+            yield Problem(PARTS[0], f"nothing is asked for; give {', '.join(PARTS[:-1])} or {PARTS[-1]}")

@@ -1,9 +1,23 @@
 """The arguments as TypedDicts, for programs and for Pulumi's analyzer. Made by `make docs` from args.py."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
+
+
+class CostAnomalyArgs(TypedDict):
+    """Anomalies of the account's cost, by service. Addresses get a summary once a day, the topic each anomaly at once."""
+
+    emails: NotRequired[Sequence[pulumi.Input[str]]]
+    """The e-mail addresses that are notified, at most ten. Default: none; then `topic_arn` is required."""
+    topic_arn: NotRequired[pulumi.Input[str]]
+    """The SNS topic that is notified. Default: none; then `emails` is required."""
+    minimum_usd: NotRequired[pulumi.Input[float]]
+    """Notify of an anomaly from this cost on, in US dollars. At least 0. Default: 100."""
+    monitor_arn: NotRequired[pulumi.Input[str]]
+    """The account's monitor of services. AWS refuses a second one, and makes one itself (`Default-Services-Monitor`) in
+    most accounts: `aws ce get-anomaly-monitors` tells. Default: none; a monitor is made."""
 
 
 class AccountBaselineArgs(TypedDict):
@@ -13,8 +27,8 @@ class AccountBaselineArgs(TypedDict):
     """Let API Gateway write logs in this Region: the role that stages with access logs need. Default: false."""
     github_oidc: NotRequired[bool]
     """Trust GitHub Actions' OpenID Connect tokens in this account: the provider that deploy roles name. Default: false."""
-    cost_anomalies: NotRequired[bool]
-    """Watch the account's cost by service for anomalies. Default: false."""
+    cost_anomalies: NotRequired[CostAnomalyArgs]
+    """Watch the account's cost by service, and notify somebody of anomalies. Default: not watched."""
     bedrock_invocation_logs: NotRequired[bool]
     """Log every Bedrock invocation in this Region, with prompts and answers in plain text. Default: false."""
     log_retention_days: NotRequired[int]

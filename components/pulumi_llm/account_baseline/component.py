@@ -1,17 +1,18 @@
 """AccountBaseline: what an account or a Region has only once. Opt-in, and left in place when the stack is destroyed."""
 
 import json
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
 import pulumi
 from pulumi_aws import apigateway, bedrockmodel, cloudwatch, costexplorer, get_caller_identity_output, iam
 
-from pulumi_llm.account_baseline.args import AccountBaselineSettings
+from pulumi_llm.account_baseline.args import AccountBaselineSettings, CostAnomalySettings
 from pulumi_llm.account_baseline.args_types import AccountBaselineArgs
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.iam import allow, assume_role, policy_document
-from pulumi_llm.base.settings import read_arguments
+from pulumi_llm.base.settings import number_text, read_arguments
 
 # The managed policy that AWS names for the role; it allows what API Gateway does with its log groups and no more.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html
@@ -31,6 +32,8 @@ class AccountBaseline(Component):
             "api-gateway-account": apigateway.Account,
             "github-oidc": iam.OpenIdConnectProvider,
             "anomaly-monitor": costexplorer.AnomalyMonitor,
+            "anomaly-emails": costexplorer.AnomalySubscription,
+            "anomaly-topic": costexplorer.AnomalySubscription,
             "bedrock-logs": cloudwatch.LogGroup,
             "bedrock-role": iam.Role,
             "bedrock-policy": iam.RolePolicy,
@@ -43,7 +46,7 @@ class AccountBaseline(Component):
     github_oidc_provider_arn: pulumi.Output[str]
     """The provider of GitHub Actions' tokens. Empty where it is not made here."""
     anomaly_monitor_arn: pulumi.Output[str]
-    """The cost anomaly monitor. Empty where it is not made here."""
+    """The cost anomaly monitor, made here or given. Empty where nobody is notified from here."""
     bedrock_log_group_name: pulumi.Output[str]
     """Where Bedrock's invocations are logged. Empty where they are not, or not from here."""
 
@@ -53,7 +56,7 @@ class AccountBaseline(Component):
         nothing = pulumi.Output.from_input("")
         self.api_gateway_role_arn = self._api_gateway_logs(location.partition) if settings.api_gateway_logs else nothing
         self.github_oidc_provider_arn = self._github_oidc() if settings.github_oidc else nothing
-        self.anomaly_monitor_arn = self._anomaly_monitor() if settings.cost_anomalies else nothing
+        self.anomaly_monitor_arn = self._cost_anomalies(settings.cost_anomalies) if settings.cost_anomalies else nothing
         self.bedrock_log_group_name = self._bedrock_logs(settings) if settings.bedrock_invocation_logs else nothing
         self.finish()
 
@@ -91,6 +94,16 @@ class AccountBaseline(Component):
             opts=self._kept("github-oidc"),
         ).arn
 
+    def _cost_anomalies(self, settings: CostAnomalySettings) -> pulumi.Output[str]:
+        monitor = pulumi.Output.from_input(settings.monitor_arn or self._anomaly_monitor())
+        # AWS sends single anomalies to a topic only, and summaries to addresses only.
+        # https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_AnomalySubscription.html
+        if settings.emails:
+            self._anomaly_subscription("anomaly-emails", "DAILY", "EMAIL", settings.emails, monitor, settings)
+        if settings.topic_arn:
+            self._anomaly_subscription("anomaly-topic", "IMMEDIATE", "SNS", [settings.topic_arn], monitor, settings)
+        return monitor
+
     def _anomaly_monitor(self) -> pulumi.Output[str]:
         return costexplorer.AnomalyMonitor(
             self.child_name("anomaly-monitor"),
@@ -99,6 +112,32 @@ class AccountBaseline(Component):
             tags=self.tags,
             opts=self._kept("anomaly-monitor"),
         ).arn
+
+    def _anomaly_subscription(
+        self,
+        key: str,
+        frequency: str,
+        kind: str,
+        addresses: Sequence[pulumi.Input[str]],
+        monitor: pulumi.Output[str],
+        settings: CostAnomalySettings,
+    ) -> None:
+        minimum = pulumi.Output.from_input(settings.minimum_usd).apply(number_text)
+        costexplorer.AnomalySubscription(
+            self.child_name(key),
+            frequency=frequency,
+            monitor_arn_lists=[monitor],
+            subscribers=[{"type": kind, "address": address} for address in addresses],
+            threshold_expression={
+                "dimension": {
+                    "key": "ANOMALY_TOTAL_IMPACT_ABSOLUTE",
+                    "match_options": ["GREATER_THAN_OR_EQUAL"],
+                    "values": [minimum],
+                }
+            },
+            tags=self.tags,
+            opts=self._kept(key),
+        )
 
     def _bedrock_logs(self, settings: AccountBaselineSettings) -> pulumi.Output[str]:
         logs = cloudwatch.LogGroup(

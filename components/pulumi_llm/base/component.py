@@ -33,6 +33,8 @@ class Component(pulumi.ComponentResource):
         super().__init__(f"llm:index:{type(self).__name__}", name, {}, opts)
         self._name = name
         self._customize = customize
+        # Pulumi lets only the component itself wait for them, and not its children.
+        self._waited_for = pulumi.ResourceOptions(depends_on=opts.depends_on if opts else None)
         self.tags: dict[str, pulumi.Input[str]] = {OWN_TAG: f"{type(self).__name__}/{name}", **tags}
 
     def child_name(self, key: str) -> str:
@@ -41,7 +43,7 @@ class Component(pulumi.ComponentResource):
         return f"{self._name}-{key}"
 
     def child(self, key: str, *, depends_on: list[pulumi.Resource] | None = None, **options: Any) -> pulumi.ResourceOptions:
-        """The options of a child: this parent, and the changes that `customize` has for its key.
+        """The options of a child: this parent, what the component depends on, and the changes of `customize` for its key.
 
         Where several children have the key, ``key:rest`` changes the one whose name goes on with that rest.
         """
@@ -55,9 +57,10 @@ class Component(pulumi.ComponentResource):
                 props = merged(self.CHILDREN[key], props, changes.get(name, {}))
             return pulumi.ResourceTransformationResult(props, args.opts)
 
-        return pulumi.ResourceOptions(
+        own = pulumi.ResourceOptions(
             parent=self, depends_on=depends_on, transformations=[change] if changes else None, **options
         )
+        return own if self._waited_for.depends_on is None else pulumi.ResourceOptions.merge(self._waited_for, own)
 
     def invoke_options(self) -> pulumi.InvokeOptions:
         """An invoke asks the same provider as the children."""

@@ -133,7 +133,8 @@ class ApiSettings(Settings):
     domain: DomainSettings | None = None
     """A custom domain. Default: API Gateway's own address."""
     access_logs: Flag = True
-    """Log each request at API Gateway; needs the account's API Gateway log role."""
+    """Log each request at API Gateway; needs the Region's API Gateway log role. A program that makes the role itself gives
+    its AccountBaseline as `depends_on` in this component's options."""
     access_log_destination_arn: Input[_AccessLogDestinationArn] | None = None
     """The log group or Firehose stream of your own that gets the access logs, in the API's Region. Default: a log group is
     made."""

@@ -210,7 +210,8 @@ class ServerlessBedrockApiArgs(TypedDict):
     domain: NotRequired[DomainArgs]
     """A custom domain. Default: API Gateway's own address."""
     access_logs: NotRequired[bool]
-    """Log each request at API Gateway; needs the account's API Gateway log role. Default: true."""
+    """Log each request at API Gateway; needs the Region's API Gateway log role. A program that makes the role itself gives
+    its AccountBaseline as `depends_on` in this component's options. Default: true."""
     access_log_destination_arn: NotRequired[pulumi.Input[str]]
     """The log group or Firehose stream of your own that gets the access logs, in the API's Region. Default: a log group is
     made."""

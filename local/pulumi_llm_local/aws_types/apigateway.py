@@ -74,6 +74,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
             "throttleSettings": [{"burstLimit": 5000, "rateLimit": 10000}],
         },
         replaced_by="",
+        overwrites=True,
     ),
     "aws:apigateway/apiKey:ApiKey": AwsType(
         outputs=_api_key,

@@ -1,11 +1,20 @@
 """AWS Budgets and Cost Explorer."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from pulumi_llm_local.aws_types.aws_type import AWS_DOCS, AwsType, ValueRule
 
 _BUDGET: Final = AWS_DOCS + "aws-cost-management/latest/APIReference/API_budgets_CreateBudget.html"
+
+_SUBSCRIPTION: Final = AWS_DOCS + "aws-cost-management/latest/APIReference/API_AnomalySubscription.html"
+
+
+def _subscribers(inputs: Mapping[str, Any]) -> Mapping[str, ValueRule]:
+    """ "Notifications are sent either over email (for DAILY and WEEKLY frequencies) or SNS (for IMMEDIATE frequency)"."""
+    kind = "SNS" if inputs.get("frequency") == "IMMEDIATE" else "EMAIL"
+    return {"subscribers.type": ValueRule(_SUBSCRIPTION, values=(kind,))}
+
 
 TYPES: Final[Mapping[str, AwsType]] = {
     "aws:budgets/budget:Budget": AwsType(
@@ -27,6 +36,18 @@ TYPES: Final[Mapping[str, AwsType]] = {
         },
         unique=("name",),
     ),
-    "aws:costexplorer/anomalyMonitor:AnomalyMonitor": AwsType(api="ce CreateAnomalyMonitor.AnomalyMonitor"),
-    "aws:costexplorer/anomalySubscription:AnomalySubscription": AwsType(api="ce CreateAnomalySubscription.AnomalySubscription"),
+    "aws:costexplorer/anomalyMonitor:AnomalyMonitor": AwsType(
+        outputs={"id": "{arn}", "arn": "arn:{partition}:ce::{account}:anomalymonitor/{uuid}"},
+        replaced_by="monitorDimension monitorSpecification monitorType",
+        api="ce CreateAnomalyMonitor.AnomalyMonitor",
+        # One of a dimension in an account, and AWS makes one of SERVICE itself: "Limit exceeded on dimensional spend monitor
+        # creation". https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/2515
+        unique=("monitorDimension",),
+    ),
+    "aws:costexplorer/anomalySubscription:AnomalySubscription": AwsType(
+        outputs={"id": "{arn}", "arn": "arn:{partition}:ce::{account}:anomalysubscription/{uuid}", "accountId": "{account}"},
+        replaced_by="accountId",
+        api="ce CreateAnomalySubscription.AnomalySubscription",
+        rules_by_inputs=_subscribers,
+    ),
 }

@@ -16,6 +16,9 @@ from pulumi_llm_local.aws_types.values import revealed
 from pulumi_llm_local.engine import rest_apis
 from pulumi_llm_local.engine.changes import changes
 
+_ACCOUNT = "aws:apigateway/account:Account"
+_METHOD_SETTINGS = "aws:apigateway/methodSettings:MethodSettings"
+
 
 def published(token: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Whether an update of a function publishes a version: of its code or configuration, not of its tags."""
@@ -65,6 +68,8 @@ class Cloud:
     _existing: dict[tuple[str, str], Existing] = field(default_factory=dict[tuple[str, str], Existing])
     _made: dict[str, int] = field(default_factory=dict[str, int])
     _lock: threading.RLock = field(default_factory=threading.RLock)
+    api_gateway_log_role: bool = False
+    """Whether a person has set API Gateway's log role in every Region already."""
 
     def __iter__(self) -> Iterator[Existing]:
         return iter(list(self._existing.values()))
@@ -137,7 +142,9 @@ class Cloud:
 
     def copy(self) -> "Cloud":
         """An account of its own in which the same exists."""
-        return Cloud(self.before, list(self.calls), copy.deepcopy(self._existing), dict(self._made))
+        copied = Cloud(self.before, list(self.calls), copy.deepcopy(self._existing), dict(self._made))
+        copied.api_gateway_log_role = self.api_gateway_log_role
+        return copied
 
     def become(self, other: "Cloud") -> None:
         """Have what exists in another account, and nothing else."""
@@ -168,6 +175,7 @@ class Cloud:
         return [other for other in self.of_type(relation.token) if _refers(other, existing, relation)]
 
     def _refuse_without_what_it_needs(self, existing: Existing) -> None:
+        self._refuse_logs_without_their_role(existing)
         for relation in existing.entry.needs:
             if not any(_refers(existing, other, relation) for other in self.of_type(relation.token)):
                 raise Refused(relation.refusal)
@@ -190,6 +198,21 @@ class Cloud:
         mine = revealed(created.inputs)
         theirs = (revealed(existing.inputs) for existing in self.of_type(created.token))
         return any(all(mine.get(key) == other.get(key) is not None for key in unique) for other in theirs)
+
+    def _refuse_logs_without_their_role(self, existing: Existing) -> None:
+        """API Gateway logs with one role a Region, which has to be set first.
+
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html
+        """
+        given = revealed(existing.inputs)
+        logs = bool(given.get("accessLogSettings")) if existing.token == STAGE else False
+        if existing.token == _METHOD_SETTINGS:
+            logs = given.get("settings", {}).get("loggingLevel", "OFF") != "OFF"
+        accounts = (other for other in self.of_type(_ACCOUNT) if other.place.region == existing.place.region)
+        if logs and not (
+            self.api_gateway_log_role or any(revealed(other.inputs).get("cloudwatchRoleArn") for other in accounts)
+        ):
+            raise Refused("BadRequestException: CloudWatch Logs role ARN must be set in account settings to enable logging")
 
     def _ask(self, verb: str, urn: str) -> None:
         call = ProviderCall(verb, urn)

@@ -227,6 +227,25 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     (ALARM, {"dimensions": {"Name": "v" * 1025}}, ["dimensions.Name: must have at most 1024 characters, not 1025"]),
     (ROLE, {"tags": {"k": "v" * 257}}, ["tags.k: must have at most 256 characters, not 257"]),
     (ROLE, {"tags": {"a b" * 50: "v"}}, [f"tags['{'a b' * 18}a …']: its key must have at most 128 characters, not 150"]),
+    # What AWS's words say, and its models do not
+    (
+        "aws:costexplorer/anomalySubscription:AnomalySubscription",
+        {"frequency": "DAILY", "subscribers": [{"type": "EMAIL"}, {"type": "SNS"}]},
+        ["subscribers[1].type: must be 'EMAIL', not 'SNS'"],
+    ),
+    (
+        "aws:costexplorer/anomalySubscription:AnomalySubscription",
+        {"frequency": "IMMEDIATE", "subscribers": [{"type": "EMAIL"}]},
+        ["subscribers[0].type: must be 'SNS', not 'EMAIL'"],
+    ),
+    (
+        "aws:budgets/budget:Budget",
+        {"notifications": [{"subscriberEmailAddresses": ["a@example.com"] * 11, "subscriberSnsTopicArns": ["a", "b"]}]},
+        [
+            "notifications[0].subscriberEmailAddresses: must have at most 10 items, not 11",
+            "notifications[0].subscriberSnsTopicArns: must have at most 1 item, not 2",
+        ],
+    ),
     # Outputs that are known
     (FUNCTION, {"timeout": {SIGNATURE: OUTPUT_VALUE, "value": 901.0}}, ["timeout: must be at most 900, not 901"]),
 ]

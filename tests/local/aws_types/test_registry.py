@@ -28,7 +28,6 @@ PLANNED = {
     "aws:cloudwatch/dashboard:Dashboard",
     "aws:cloudwatch/logMetricFilter:LogMetricFilter",
     "aws:cloudwatch/logResourcePolicy:LogResourcePolicy",
-    "aws:costexplorer/anomalySubscription:AnomalySubscription",
     "aws:eks/accessEntry:AccessEntry",
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation",
     "aws:eks/addon:Addon",

@@ -76,14 +76,15 @@ def our_stack(folder: Path, name: str, cloud: Cloud | None = None) -> Iterator[C
 
 @contextmanager
 def program(folder: Path, source: str, cloud: Cloud | None = None, **config: Any) -> Iterator[CheckedStack]:
-    """A program of a test's own."""
+    """A program of a test's own. Without a `cloud`, in a Region whose log role for API Gateway a person has set."""
     project = folder / "program"
     project.mkdir(parents=True, exist_ok=True)
     (project / "Pulumi.yaml").write_text("name: program\nruntime: python\n")
     settings = {"aws:region": "us-east-1", **{f"program:{key}": value for key, value in config.items()}}
     (project / "Pulumi.test.yaml").write_text(yaml.safe_dump({"config": settings}))
     (project / "__main__.py").write_text(source)
-    with CheckedStack(folder / "stack", project, "test", cloud or Cloud(), environment=ENVIRONMENT) as stack:
+    cloud = cloud or Cloud(api_gateway_log_role=True)
+    with CheckedStack(folder / "stack", project, "test", cloud, environment=ENVIRONMENT) as stack:
         begin(stack, folder / "stack")
         yield stack
 

@@ -89,7 +89,7 @@ def stack_of(
         folder / "stack",
         directory,
         "test",
-        Cloud(),
+        Cloud(api_gateway_log_role=True),
         environment=ENVIRONMENT,
         checkpoints=False,
         language_hosts=language_hosts,

@@ -1,5 +1,6 @@
 """The stand-in providers, as a program meets them through the engine: what they refuse, name, replace and leave unknown."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pulumi_llm_local.engine.cloud import Cloud
+from pulumi_llm_local.aws_types.draft import Place
+from pulumi_llm_local.engine.cloud import Cloud, Refused
 from pulumi_llm_local.engine.stack import Stack
 from system.engine.conftest import RAW_PROGRAM, names, program, succeeded
 
@@ -17,6 +19,7 @@ FUNCTION = "aws:lambda/function:Function"
 TABLE = "aws:dynamodb/table:Table"
 BUCKET = "aws:s3/bucket:Bucket"
 QUEUE = "aws:sqs/queue:Queue"
+MONITOR = "aws:costexplorer/anomalyMonitor:AnomalyMonitor"
 CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
 
 ROLE = "arn:aws:iam::123456789012:role/llm"
@@ -216,14 +219,59 @@ def test_a_name_stays_when_something_else_changes(tmp_path: Path) -> None:
 
 
 @pytest.mark.assumes("one-plan")
-@pytest.mark.parametrize("token", ["aws:apigateway/usagePlanKey:UsagePlanKey", TABLE])
-def test_the_account_refuses_a_second_of_what_there_is_once(token: str, tmp_path: Path) -> None:
-    inputs = {**GOOD_TABLE, "name": "keys"} if token == TABLE else {"keyId": "k", "keyType": "API_KEY", "usagePlanId": "p"}
+@pytest.mark.parametrize(
+    ("token", "inputs"),
+    [
+        ("aws:apigateway/usagePlanKey:UsagePlanKey", {"keyId": "k", "keyType": "API_KEY", "usagePlanId": "p"}),
+        (TABLE, {**GOOD_TABLE, "name": "keys"}),
+        (MONITOR, {"monitorType": "DIMENSIONAL", "monitorDimension": "SERVICE"}),
+    ],
+)
+def test_the_account_refuses_a_second_of_what_there_is_once(token: str, inputs: dict[str, Any], tmp_path: Path) -> None:
     with program(tmp_path, RAW_PROGRAM, resources={"a": raw(token, inputs), "b": raw(token, inputs)}) as stack:
         done = stack.up()
     assert done.returncode != 0
     assert "ConflictException" in done.output
     assert len(list(stack.cloud)) == 1
+
+
+def test_the_account_has_many_monitors_of_its_own() -> None:
+    cloud = Cloud()
+    for name in ("a", "b"):
+        inputs = {"monitorType": "CUSTOM", "monitorSpecification": json.dumps({"Tags": {"Key": "Team", "Values": [name]}})}
+        cloud.create(MONITOR, f"urn::{name}", inputs, Place())
+    assert len(list(cloud)) == 2
+
+
+ACCESS_LOGS = {"accessLogSettings": {"destinationArn": "arn:aws:logs:us-east-1:123456789012:log-group:a", "format": "{}"}}
+
+
+@pytest.mark.parametrize(
+    ("token", "inputs"),
+    [
+        ("aws:apigateway/stage:Stage", {"restApi": "r", "deployment": "d", "stageName": "api", **ACCESS_LOGS}),
+        (
+            "aws:apigateway/methodSettings:MethodSettings",
+            {"restApi": "r", "stageName": "api", "methodPath": "*/*", "settings": {"loggingLevel": "INFO"}},
+        ),
+    ],
+)
+def test_the_account_refuses_logs_of_api_gateway_before_the_region_has_their_role(token: str, inputs: dict[str, Any]) -> None:
+    cloud, place = Cloud(), Place(region="us-east-1")
+    account = {"cloudwatchRoleArn": "arn:aws:iam::123456789012:role/logs"}
+
+    def refusal() -> str:
+        try:
+            cloud.create(token, "urn::it", inputs, place)
+        except Refused as refused:
+            return str(refused)
+        return ""
+
+    assert "CloudWatch Logs role ARN must be set in account settings" in refusal()
+    cloud.create("aws:apigateway/account:Account", "urn::elsewhere", account, Place(region="eu-west-1"))
+    assert "CloudWatch Logs role ARN must be set in account settings" in refusal()
+    cloud.create("aws:apigateway/account:Account", "urn::account", account, place)
+    assert "CloudWatch" not in refusal()
 
 
 def test_the_account_refuses_to_delete_what_it_protects(tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ DEFAULT_KEY = {"name": "default"}
 MODELS = ["deepseek-v3-2", "gpt-oss-20b", "claude-haiku-5-5"]
 
 BUDGET = {"monthly_usd": 500}
+HAS_LOG_ROLE = {"log_role_exists": True}
+MONITOR = "arn:aws:ce::123456789012:anomalymonitor/1234abcd-12ab-34cd-56ef-1234567890ab"
 TOPIC = "arn:aws:sns:us-east-1:123456789012:costs"
 COST_TAG = {"key": "Project", "value": "pulumi-llm"}
 IMPORT = "arn:aws:bedrock:us-east-1:123456789012:imported-model/abcdefghijkl"
@@ -196,8 +198,11 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "create domain-mapping; update parameter-url parameter-stream-url",
     ),
     ({"api.parameters": False}, f"delete {PARAMETERS}"),
-    ({"api.access_logs": True}, "create access-logs; update stage"),
-    ({"api": {"auth": "api_key", "access_log_destination_arn": FIREHOSE}}, "update stage logs authorizer-logs keys-table"),
+    ({"api.access_logs": True, "api.log_role_exists": True}, "create access-logs; update stage"),
+    (
+        {"api": {"auth": "api_key", "access_log_destination_arn": FIREHOSE, **HAS_LOG_ROLE}},
+        "update stage logs authorizer-logs keys-table",
+    ),
     ({"api.debug": True}, FUNCTION),
     ({"api.deletion_protection": True}, "update keys-table"),
     ({"api.web_adapter_layer_version": 28}, FUNCTION),
@@ -240,7 +245,11 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"account_baseline.api_gateway_logs": True}, "create account account-*"),
     ({"account_baseline.github_oidc": True}, "create account account-*"),
-    ({"account_baseline.cost_anomalies": True}, "create account account-*"),
+    ({"account_baseline.cost_anomalies": {"emails": ["ops@example.com"], "minimum_usd": 20}}, "create account account-*"),
+    (
+        {"account_baseline.cost_anomalies": {"topic_arn": TOPIC, "monitor_arn": MONITOR}},
+        "create account account-anomaly-topic",
+    ),
     ({"account_baseline.bedrock_invocation_logs": True}, "create account account-*"),
     ({"account_baseline": {"bedrock_invocation_logs": True, "log_retention_days": 90}}, "create account account-*"),
     ({"account_baseline": {"bedrock_invocation_logs": True, "kms_key_arn": KEY_ARN}}, "create account account-*"),

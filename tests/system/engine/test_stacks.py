@@ -134,10 +134,25 @@ def test_destroy_deletes_in_order_and_honours_protection(deployed: Deployed) -> 
     }
     before = len(cloud.calls)
     succeeded(deployed.stack.destroy())
-    assert urns(cloud) == []
+    assert [urn for urn in urns(cloud) if "AccountBaseline" not in urn] == [], "only what others use stays"
     deleted = [call.urn for call in cloud.calls[before:]]
     for position, urn in enumerate(deleted):
         assert dependencies[urn].isdisjoint(deleted[:position]), f"{urn} was deleted after what it stands on"
+
+
+def test_the_stage_waits_for_the_role_that_it_logs_with(tmp_path: Path) -> None:
+    """The stand-in account refuses it before. What fails on the way does not let the stage go first either."""
+
+    def refuse(call: ProviderCall) -> None:
+        if call.urn.endswith("::account-api-gateway-account"):
+            raise Refused("BadRequestException: The role ARN does not have required permissions configured")
+
+    cloud = Cloud(before=refuse)
+    with our_stack(tmp_path, "prod", cloud) as stack:
+        assert stack.up().returncode != 0
+        assert not [urn for urn in urns(cloud) if urn.endswith("::chat-stage")]
+        cloud.before = lambda call: None
+        succeeded(stack.up())
 
 
 # What goes wrong on the way.
