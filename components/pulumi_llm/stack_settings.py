@@ -144,6 +144,9 @@ class StackSettings(RoutingSettings):
         return cast("ServerlessBedrockApiArgs", {**given, **shared, "region": self.region, "tags": self.all_tags()})
 
 
+# At the end of a configuration's mistakes.
+_HELP = "docs/settings.md explains each setting; docs/troubleshooting.md helps with what AWS refuses."
+
 # The keys whose value is text, whatever it looks like.
 _TEXTS = ("environment", "owner")
 
@@ -174,7 +177,7 @@ def parse(raw: Mapping[str, Any]) -> StackSettings:
     if problems:
         count = f"{len(problems)} mistakes" if len(problems) > 1 else "a mistake"
         lines = [f"  {_in_namespace(problem.path)}: {problem.reason}" for problem in problems]
-        raise SettingsError("\n".join([f"the configuration has {count}:", *lines]))
+        raise SettingsError("\n".join([f"the configuration has {count}:", *lines, _HELP]))
     return settings
 
 

@@ -21,6 +21,7 @@ RIGHT: dict[str, Any] = {
     "observability": WAIVED,
 }
 ABSENT = object()
+HELP = "docs/settings.md explains each setting; docs/troubleshooting.md helps with what AWS refuses."
 
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 RETENTION = "1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653"
@@ -50,7 +51,8 @@ def mistakes(**changes: Any) -> list[str]:
     try:
         stack_settings.parse(raw)
     except SettingsError as error:
-        head, *lines = str(error).splitlines()
+        head, *lines, last = str(error).splitlines()
+        assert last == HELP
         assert head == f"the configuration has {f'{len(lines)} mistakes' if len(lines) > 1 else 'a mistake'}:"
         return [line.removeprefix("  ") for line in lines]
     return []
@@ -356,7 +358,8 @@ FIVE_LINES = [
 def test_a_program_with_five_mistakes_tells_exactly_these_and_creates_nothing() -> None:
     with pytest.raises(SettingsError) as error:
         programs.run_project(programs.ROOT, "prod", FIVE)
-    head, *lines = str(error.value).splitlines()
+    head, *lines, last = str(error.value).splitlines()
+    assert last == HELP
     assert head == "the configuration has 5 mistakes:"
     assert sorted(line.strip() for line in lines) == sorted(FIVE_LINES)
 
