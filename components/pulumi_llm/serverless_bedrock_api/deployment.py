@@ -17,6 +17,10 @@ def deploy(
 ) -> apigateway.Deployment:
     """Deploy `api`. A change of the API's own settings or of any of its parts makes a new deployment.
 
+    Pulumi deletes a part that a program no longer makes only after the new deployment is made, which therefore still has it:
+    the stage serves such a part until the deployment after that one. So a part may be changed, but must not come and go by a
+    setting.
+
     Args:
         parts: The resources of the API that a deployment freezes: authorizers, gateway responses, models, validators,
             resources, methods, integrations and their responses.

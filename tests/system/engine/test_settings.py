@@ -224,8 +224,16 @@ CASES: list[tuple[dict[str, Any], str]] = [
         f"update cors-m*; {DEPLOYMENT}",
     ),
     ({"api.customize": {"cors-response": {"content_handling": "CONVERT_TO_TEXT"}}}, f"update cors-response-*; {DEPLOYMENT}"),
-    ({"api.customize": {"gateway-response": {"response_templates": {}}}}, f"update gateway-response-*; {DEPLOYMENT}"),
+    (
+        {"api.customize": {"gateway-response": {"response_templates": {"text/plain": "no"}}}},
+        f"update gateway-response-*; {DEPLOYMENT}",
+    ),
     # What is replaced is there before the stage is moved, and no sooner gone.
+    ({"api.customize": {"role": {"path": "/llm/"}}}, f"replace role logs-policy bedrock-policy; {FUNCTION}"),
+    (
+        {"api.customize": {"stage": {"stage_name": "v2"}}},
+        "replace stage stage-settings; update usage-plan parameter-url parameter-stream-url",
+    ),
     (
         {"api.customize": {"function": {"name": "chat"}, "authorizer-function": {"name": "checks"}}},
         f"replace function alias permission authorizer-function authorizer-alias authorizer-permission; "
@@ -258,8 +266,13 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "create account account-*",
     ),
 ]
-# What is replaced on purpose: the outputs' copies, whose paths have the environment in them, and a key by its value.
-REPLACED = {"environment": {"aws:ssm/parameter:Parameter"}, "api.keys[].value": {"aws:apigateway/apiKey:ApiKey"}}
+# What is replaced on purpose: the outputs' copies, whose paths have the environment in them, a key by its value, a stage by its
+# name.
+REPLACED = {
+    "environment": {"aws:ssm/parameter:Parameter"},
+    "api.keys[].value": {"aws:apigateway/apiKey:ApiKey"},
+    "api.customize.stage.stage_name": {"aws:apigateway/stage:Stage"},
+}
 # A Region is a place: another one is another stack. These settings are tried with others, or change nothing alone.
 NOT_CHANGED = {
     "aws:region",
