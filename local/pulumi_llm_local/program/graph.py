@@ -110,10 +110,11 @@ def configuration(directory: Path, stack: str, overrides: Mapping[str, Any]) -> 
     project, settings = _read(project_file), _read(stack_file)
     name = str(project["name"])
     values = {**_defaults(name, project), **cast("dict[str, Any]", settings.get("config") or {})}
+    in_file = _encrypted(name, values)
     for path, value in overrides.items():
         _override(values, name, path, value)
-    secret = [path for key, value in values.items() for path in _encrypted(key.removeprefix(f"{name}:"), value)]
-    if secret:
+    # An override may be encrypted, too: with the key of the stack that it is for.
+    if secret := [path for path in _encrypted(name, values) if path in in_file]:
         needed = " ".join(f"--config {path}=VALUE" for path in secret)
         raise GraphError(f"the stack's secrets cannot be read without its passphrase or key; give them with {needed}")
     return name, {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
@@ -163,18 +164,22 @@ def unread_environments(directory: Path, stack: str) -> list[str]:
     return [f"{text}; give what the program needs of them with --config KEY=VALUE"]
 
 
-def _encrypted(path: str, value: Any) -> Iterator[str]:
-    """The paths of the encrypted values in a setting."""
+def _encrypted(project: str, values: Mapping[str, Any]) -> list[str]:
+    """The paths of the encrypted values in a stack's settings, as --config takes them."""
+    return [path for key, value in values.items() for path in _encrypted_in(key.removeprefix(f"{project}:"), value)]
+
+
+def _encrypted_in(path: str, value: Any) -> Iterator[str]:
     if isinstance(value, list):
         for index, item in enumerate(cast("list[Any]", value)):
-            yield from _encrypted(f"{path}.{index}", item)
+            yield from _encrypted_in(f"{path}.{index}", item)
     elif isinstance(value, dict):
         items = cast("dict[str, Any]", value)
         if set(items) == {"secure"}:
             yield path
         else:
             for key, item in items.items():
-                yield from _encrypted(f"{path}.{key}", item)
+                yield from _encrypted_in(f"{path}.{key}", item)
 
 
 def _override(values: dict[str, Any], project: str, path: str, value: Any) -> None:

@@ -332,7 +332,8 @@ def test_a_function_that_is_not_known_fails_by_name(tmp_path: Path) -> None:
     with program(tmp_path, source) as stack:
         done = stack.preview()
     assert done.returncode != 0
-    assert "aws:nowhere/getThing:getThing: no answer for this function" in done.output
+    assert "aws:nowhere/getThing:getThing: AWS's answer is not known here; give its answer with --invoke" in done.output
+    assert "Traceback" not in done.output
 
 
 # Programs that fail.
