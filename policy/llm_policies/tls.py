@@ -7,7 +7,7 @@ from typing import Final
 from llm_policies.documents import Document, Statement
 from llm_policies.rule import AWS_DOCS, BOOLEAN, Resource, Rule, Setting, Settings
 from llm_policies.stacks import Found, companions, each_resource, given, of_type, same
-from llm_policies.values import NotVerified, State, Value, each
+from llm_policies.values import NotVerified, State, Value, each_at
 
 BUCKETS: Final = ("aws:s3/bucket:Bucket", "aws:s3/bucketV2:BucketV2")
 _POLICIES: Final = ("aws:s3/bucketPolicy:BucketPolicy",)
@@ -103,19 +103,15 @@ def _is_internal(listener: Resource, balancers: Sequence[Resource]) -> bool:
 
 
 def _cloudfront_tls(distribution: Resource, settings: Settings) -> Iterator[str]:
-    def part(value: Value) -> Iterator[str]:
-        match value.path:
-            case "defaultCacheBehavior":
-                yield from _behaviour_tls(value)
-            case "orderedCacheBehaviors":
-                yield from each(value.items(), _behaviour_tls)
-            case "viewerCertificate":
-                yield from _viewer_tls(value, settings)
-            case _:
-                yield from each(value.items(), _origin_tls)
-
-    parts = ("defaultCacheBehavior", "orderedCacheBehaviors", "viewerCertificate", "origins")
-    yield from each((distribution[name] for name in parts), part)
+    yield from each_at(
+        distribution.properties,
+        (
+            ("defaultCacheBehavior", _behaviour_tls),
+            ("orderedCacheBehaviors[]", _behaviour_tls),
+            ("viewerCertificate", lambda certificate: _viewer_tls(certificate, settings)),
+            ("origins[]", _origin_tls),
+        ),
+    )
 
 
 def _behaviour_tls(behaviour: Value) -> Iterator[str]:

@@ -8,7 +8,7 @@ from llm_policies.actions import is_pattern, matches
 from llm_policies.confused_deputy import KEY, RESOURCE, SOURCE_KEYS, TRUST, UNCONDITIONAL
 from llm_policies.documents import Document, Statement, each_document, each_statement, types
 from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
-from llm_policies.values import Value, each
+from llm_policies.values import State, Value, each
 
 _REST_API: Final = "aws:apigateway/restApi:RestApi"
 _REST_API_POLICY: Final = "aws:apigateway/restApiPolicy:RestApiPolicy"
@@ -122,7 +122,8 @@ def _private_api_scoped(resources: Sequence[Resource], settings: Settings) -> It
         resource
         for resource in resources
         if resource.type == _REST_API
-        and any(kind.equals("PRIVATE") for kind in _items(resource.at("endpointConfiguration.types")))
+        and (kinds := resource.at("endpointConfiguration.types")).state is not State.UNKNOWN
+        and any(kind.equals("PRIVATE") for kind in kinds.items())
     ]
     ids = {str(resource["id"].data) for resource in private if isinstance(resource["id"].data, str)}
     for resource in resources:
@@ -133,10 +134,6 @@ def _private_api_scoped(resources: Sequence[Resource], settings: Settings) -> It
         if is_private:
             for problem in each_document(resource, ("resource",), _public):
                 yield resource, problem
-
-
-def _items(value: Value) -> list[Value]:
-    return [] if value.state.value == "unknown" else value.items()
 
 
 APIGATEWAY_PRIVATE_API_SCOPED: Final = Rule(

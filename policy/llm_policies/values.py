@@ -145,6 +145,11 @@ def each(values: Iterable[T], check: Callable[[T], Iterator[Problem]]) -> Iterat
         raise unverified
 
 
+def each_at(value: Value, checks: Iterable[tuple[str, Callable[[Value], Iterator[str]]]]) -> Iterator[str]:
+    """Check the values of several paths (`Value.all_at`), each by a check of its own, also if one cannot be verified."""
+    yield from each(checks, lambda one: each(value.all_at(one[0]), one[1]))
+
+
 def some(values: Iterable[T], test: Callable[[T], bool]) -> bool:
     """Whether the test holds for one of them. Raises `NotVerified` if it holds for none and is unknown for one."""
     return any(each(values, lambda value: iter([True] if test(value) else [])))

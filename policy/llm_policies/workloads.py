@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
-from llm_policies.values import Value, each
+from llm_policies.values import Value, each_at
 
 # Where the pod's specification stands, by the last word of the type.
 _POD_SPECS: Final = {
@@ -35,18 +35,8 @@ def _not_privileged(resource: Resource, settings: Settings) -> Iterator[str]:
     if pod.missing or _is_exempt(resource, settings):
         return
 
-    def part(value: Value) -> Iterator[str]:
-        match value.path.rpartition(".")[2]:
-            case "containers" | "initContainers":
-                yield from each(value.items(), _container)
-            case "volumes":
-                yield from each(value.items(), _volume)
-            case name:
-                if value.flag():
-                    yield f"{value.path} is true: the pod shares the node's own {name.removeprefix('host').lower()} space"
-
-    names = ("containers", "initContainers", "volumes", "hostNetwork", "hostPID", "hostIPC")
-    yield from each((pod[name] for name in names), part)
+    parts = (("containers[]", _container), ("initContainers[]", _container), ("volumes[]", _volume))
+    yield from each_at(pod, (*parts, *((name, _shares) for name in ("hostNetwork", "hostPID", "hostIPC"))))
 
 
 def _container(container: Value) -> Iterator[str]:
@@ -62,6 +52,12 @@ def _volume(volume: Value) -> Iterator[str]:
         yield f"{volume.path}.hostPath: the pod reads and writes the node's own files; use emptyDir or a claim"
 
 
+def _shares(flag: Value) -> Iterator[str]:
+    if flag.flag():
+        space = flag.path.rpartition(".")[2].removeprefix("host").lower()
+        yield f"{flag.path} is true: the pod shares the node's own {space} space"
+
+
 def _limited(resource: Resource, settings: Settings) -> Iterator[str]:
     pod = _pod(resource)
     if pod.missing or _is_exempt(resource, settings):
@@ -75,7 +71,7 @@ def _limited(resource: Resource, settings: Settings) -> Iterator[str]:
         if lacking:
             yield f"{value.path}.resources.limits lacks {' and '.join(lacking)}: it can take the whole node's"
 
-    yield from each((pod[name] for name in ("containers", "initContainers")), lambda part: each(part.items(), container))
+    yield from each_at(pod, (("containers[]", container), ("initContainers[]", container)))
 
 
 def _is_exempt(resource: Resource, settings: Settings) -> bool:

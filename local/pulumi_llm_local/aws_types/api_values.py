@@ -14,8 +14,9 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
+from pulumi_llm_local.aws_types.api_model import ServiceModel, Shape, service_model
 from pulumi_llm_local.aws_types.aws_type import AWS_DOCS, AwsType, ValueRule
 from pulumi_llm_local.aws_types.registry import TYPES
 from pulumi_llm_local.aws_types.values import SIGNATURE, UNKNOWN, revealed, unwrapped
@@ -51,19 +52,7 @@ def problems(token: str, inputs: Mapping[str, Any]) -> list[str]:
     return [f"{token}: {problem}" for problem in found]
 
 
-# The API's side: botocore's models, each read once and only when a type of its service is met.
-
-
-class Shape(Protocol):
-    """What is read of a shape of botocore's service model."""
-
-    name: str
-    type_name: str
-    metadata: Mapping[str, Any]
-    members: Mapping[str, "Shape"]  # of a structure
-    member: "Shape"  # of a list
-    key: "Shape"  # of a map
-    value: "Shape"
+# The API's side: botocore's models.
 
 
 @functools.cache
@@ -78,40 +67,24 @@ def places(token: str) -> tuple[Shape, ...]:
     """Find the structures whose members a type's inputs are, in the order to look in; none where there is no counterpart."""
     module, kind = token.split(":")[1].partition("/")[0], token.rpartition(":")[2].lower()
     service, *paths = (TYPES.get(token, _NOTHING_KNOWN).api or module).split()
-    api = _service(service)
+    api = service_model(service)
     if api is None:
         return ()
-    paths = paths or [api.operations[verb + kind] for verb in _VERBS if verb + kind in api.operations][:1]
-    return tuple(api.structure(path) for path in paths)
+    operations = {operation.lower(): operation for operation in api.operation_names}
+    paths = paths or [operations[verb + kind] for verb in _VERBS if verb + kind in operations][:1]
+    return tuple(_structure(api, path) for path in paths)
 
 
 _VERBS: Final = ("create", "put", "register", "request", "publish", "add", "allocate", "set")
 
 
-@functools.cache
-def _service(name: str) -> "_Service | None":
-    from botocore.loaders import Loader
-
-    loader: Any = Loader()
-    if name not in loader.list_available_services("service-2"):
-        return None
-    return _Service(name, loader.load_service_model(name, "service-2"))
-
-
-class _Service:
-    def __init__(self, name: str, description: Mapping[str, Any]) -> None:
-        from botocore.model import ServiceModel
-
-        self.operations: dict[str, str] = {operation.lower(): operation for operation in description["operations"]}
-        self._model = ServiceModel(description, name)
-
-    def structure(self, path: str) -> Shape:
-        """Find a structure by its path: an operation, then members, a list standing for what it holds."""
-        operation, _, rest = path.partition(".")
-        inputs = cast(Shape, self._model.operation_model(operation).input_shape)
-        found = _at_path(inputs, rest) if rest else inputs
-        assert found is not None, f"{path} is no path of the API"
-        return _held(found)
+def _structure(api: ServiceModel, path: str) -> Shape:
+    """Find a structure by its path: an operation, then members, a list standing for what it holds."""
+    operation, _, rest = path.partition(".")
+    inputs = api.operation_model(operation).input_shape
+    found = _at_path(inputs, rest) if rest else inputs
+    assert found is not None, f"{path} is no path of the API"
+    return _held(found)
 
 
 def _member(structure: Shape, name: str, kind: str, rule: ValueRule | None) -> Shape | None:

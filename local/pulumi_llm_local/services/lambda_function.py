@@ -9,6 +9,7 @@ import json
 import time
 import uuid
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from pulumi_llm.base.bundle import host_python
 from pulumi_llm_local.aws_types.lambda_ import FUNCTION
 from pulumi_llm_local.program.graph import Graph, Resource
 from pulumi_llm_local.services.local_run import LocalRun
-from pulumi_llm_local.services.process import free_port, spawn, stop_process
+from pulumi_llm_local.services.process import spawn, start_server, stop_process
 
 PLAYED = frozenset({FUNCTION, "aws:lambda/permission:Permission"})
 IMPLIED = frozenset({"aws:lambda/alias:Alias"})
@@ -64,18 +65,15 @@ class Function:
     `environment` is what Lambda sets; `addresses` stand in the place of variables that the program sets.
     """
 
-    def __init__(
-        self, resource: Resource, environment: Mapping[str, str], log: Path, addresses: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, resource: Resource, environment: Mapping[str, str], log: Path, addresses: Mapping[str, str]) -> None:
         self.name = str(resource.state["name"])
         self.arn = str(resource.state["arn"])
         self.timeout = float(resource.state.get("timeout") or 3)
         self._resource = resource
-        self._inputs = resource.state
         self._program_variables = _variables(resource.state)
         self.root = Path(resource.inputs["code"]["path"])
         self._environment = environment
-        self._addresses: Mapping[str, str] = {} if addresses is None else addresses
+        self._addresses = addresses
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
         self._port = 0
@@ -102,12 +100,10 @@ class Function:
                 connector=aiohttp.TCPConnector(limit=0),
                 skip_auto_headers=("accept-encoding", "user-agent"),
             )
-            for _ in range(3):  # another process may take the port between the choice and the start
-                self._port = free_port()
-                self._process = await self._spawn()
-                if await _listens(self._port, self._process):
-                    return
-            raise FunctionError(f"{self.name} did not start; the end of {self._log}:\n{_tail(self._log)}")
+            port = await start_server(self._spawn, _START_SECONDS)
+            if port is None:
+                raise FunctionError(f"{self.name} did not start; the end of {self._log}:\n{_tail(self._log)}")
+            self._port = port
 
     async def stop(self) -> None:
         if self._session is not None:
@@ -144,52 +140,48 @@ class Function:
         """Send to the process, which is started where it does not run. One that dies meanwhile is gone for the next call."""
         await self.start()
         assert self._session is not None
-        url = f"http://127.0.0.1:{self._port}{path}"
         limit = aiohttp.ClientTimeout(total=self.timeout)
+        send = partial(self._session.request, method, headers=headers, data=body, allow_redirects=False, timeout=limit)
         try:
             try:
-                return await self._session.request(
-                    method, url, headers=headers, data=body, allow_redirects=False, timeout=limit
-                )
+                return await send(f"http://127.0.0.1:{self._port}{path}")
             except aiohttp.ClientConnectorError:
                 # Nobody listens: it has just died, and the request has not reached it.
                 await stop_process(self._process)
                 await self.start()
-                url = f"http://127.0.0.1:{self._port}{path}"
-                return await self._session.request(
-                    method, url, headers=headers, data=body, allow_redirects=False, timeout=limit
-                )
+                return await send(f"http://127.0.0.1:{self._port}{path}")
         except TimeoutError:
             raise FunctionError(f"{self.name} timed out after {self.timeout:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
             raise FunctionError(f"{self.name} ended without an answer: {error}") from error
 
-    async def _spawn(self) -> asyncio.subprocess.Process:
-        handler = str(self._inputs["handler"])
+    async def _spawn(self, port: int) -> asyncio.subprocess.Process:
+        handler = str(self._resource.state["handler"])
         python = host_python()
         if (self.root / handler).is_file():
             command = ["/bin/sh", handler]
         else:
             host = Path(__file__).with_name("handler_host.py")
-            command = [python, "-S", "-P", str(host), handler, str(self._port)]
-        return await spawn(python, command, self._process_environment(), self._log, self.root)
+            command = [python, "-S", "-P", str(host), handler, str(port)]
+        self._process = await spawn(python, command, self._process_environment(port), self._log, self.root)
+        return self._process
 
-    def _process_environment(self) -> dict[str, str]:
-        memory = str(int(self._inputs.get("memorySize") or 128))
-        logs: dict[str, Any] = self._inputs.get("loggingConfig") or {}
+    def _process_environment(self, port: int) -> dict[str, str]:
+        memory = str(int(self._resource.state.get("memorySize") or 128))
+        logs: dict[str, Any] = self._resource.state.get("loggingConfig") or {}
         return {
             **self._environment,
             **self._program_variables,
             **{name: address for name, address in self._addresses.items() if name in self._program_variables},
-            environment.PORT: str(self._port),
+            environment.PORT: str(port),
             "AWS_LAMBDA_FUNCTION_NAME": self.name,
-            "AWS_LAMBDA_FUNCTION_VERSION": str(self._inputs.get("version") or "$LATEST"),
+            "AWS_LAMBDA_FUNCTION_VERSION": str(self._resource.state.get("version") or "$LATEST"),
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory,
             "AWS_LAMBDA_LOG_GROUP_NAME": str(logs.get("logGroup") or f"/aws/lambda/{self.name}"),
             "AWS_LAMBDA_LOG_STREAM_NAME": "local",
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "LAMBDA_TASK_ROOT": str(self.root),
-            "_HANDLER": str(self._inputs["handler"]),
+            "_HANDLER": str(self._resource.state["handler"]),
             "PATH": f"{Path(host_python()).parent}:/usr/local/bin:/usr/bin:/bin",
             "PYTHONPATH": str(self.root),
             "PYTHONNOUSERSITE": "1",
@@ -209,21 +201,6 @@ class Function:
 
 # What belongs to one hop and not to the request.
 _HOP_BY_HOP = ("connection", "host", "content-length", "transfer-encoding", "keep-alive", "upgrade", "te", "trailer", "expect")
-
-
-async def _listens(port: int, process: asyncio.subprocess.Process) -> bool:
-    """Wait until `port` takes connections; False where the process ends or takes too long."""
-    began = time.monotonic()
-    while time.monotonic() - began < _START_SECONDS and process.returncode is None:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.01)
-            continue
-        writer.close()
-        return True
-    await stop_process(process)
-    return False
 
 
 def _tail(log: Path, lines: int = 20) -> str:

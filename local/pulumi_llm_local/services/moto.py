@@ -15,7 +15,7 @@ import aiohttp
 from pulumi_llm_local.program.graph import Graph
 from pulumi_llm_local.services.lambda_function import routes_documents
 from pulumi_llm_local.services.local_run import LocalRun
-from pulumi_llm_local.services.process import free_port, spawn, stop_process
+from pulumi_llm_local.services.process import spawn, start_server, stop_process
 
 TABLE = "aws:dynamodb/table:Table"
 TABLE_ITEM = "aws:dynamodb/tableItem:TableItem"
@@ -25,6 +25,8 @@ PLAYED = frozenset({TABLE, TABLE_ITEM, PARAMETER})
 IMPLIED = frozenset({"aws:secretsmanager/secret:Secret"})
 # The variables by which every AWS SDK finds these services.
 ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_SECRETSMANAGER")
+# Seconds that moto may take to listen.
+_START_SECONDS = 30.0
 
 
 class MotoError(Exception):
@@ -55,16 +57,11 @@ class Moto:
         self.url = ""
 
     async def start(self) -> None:
-        """Start the server and wait until it answers. Raises `MotoError`."""
-        for _ in range(3):  # another process may take the port between the choice and the start
-            port = free_port()
-            self.url = f"http://127.0.0.1:{port}"
-            command = [sys.executable, "-P", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-            self._process = await spawn(sys.executable, command, self._environment, self._log, self._log.parent)
-            if await self._ready():
-                break
-        else:
+        """Start the server and wait until it listens. Raises `MotoError`."""
+        port = await start_server(self._spawn, _START_SECONDS)
+        if port is None:
             raise MotoError(f"moto did not start; see {self._log}")
+        self.url = f"http://127.0.0.1:{port}"
 
     async def fill(self, graph: Graph) -> None:
         """Make what the program declares. Raises `MotoError`."""
@@ -89,18 +86,10 @@ class Moto:
     async def stop(self) -> None:
         await stop_process(self._process)
 
-    async def _ready(self) -> bool:
-        assert self._process is not None
-        async with aiohttp.ClientSession() as session:
-            for _ in range(3_000):
-                if self._process.returncode is not None:
-                    return False
-                try:
-                    async with session.get(f"{self.url}/moto-api/data.json"):
-                        return True
-                except aiohttp.ClientError:
-                    await asyncio.sleep(0.01)
-        return False
+    async def _spawn(self, port: int) -> asyncio.subprocess.Process:
+        command = [sys.executable, "-P", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        self._process = await spawn(sys.executable, command, self._environment, self._log, self._log.parent)
+        return self._process
 
     async def _create_table(self, session: aiohttp.ClientSession, region: str, table: Mapping[str, Any]) -> None:
         keys = [{"AttributeName": table["hashKey"], "KeyType": "HASH"}]

@@ -5,18 +5,46 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 # Seconds between a polite end and the kill.
 _STOP_SECONDS = 2.0
 
 
-def free_port() -> int:
-    """Choose a port of 127.0.0.1 that nobody listens on. Another process may take it before it is used."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+async def start_server(spawned: Callable[[int], Awaitable[asyncio.subprocess.Process]], seconds: float) -> int | None:
+    """Start a server on a free port of 127.0.0.1 and wait until it takes connections.
+
+    Args:
+        spawned: Starts the server's process, given the port.
+        seconds: How long it may take to listen.
+
+    Returns:
+        The port; None where the server ends or takes too long, three times.
+    """
+    for _ in range(3):  # another process may take the port between the choice and the start
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if await _listens(port, await spawned(port), seconds):
+            return port
+    return None
+
+
+async def _listens(port: int, process: asyncio.subprocess.Process, seconds: float) -> bool:
+    """Wait until `port` takes connections; False where the process ends or takes too long."""
+    began = time.monotonic()
+    while time.monotonic() - began < seconds and process.returncode is None:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.01)
+            continue
+        writer.close()
+        return True
+    await stop_process(process)
+    return False
 
 
 async def spawn(

@@ -188,11 +188,11 @@ class _Answer:
             return self._chunk(json.loads(data))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             text = data[:200].decode(errors="replace")
-            raise self._failed(f"{self._url} sent what is no chunk of a chat completion: {text}") from error
+            raise UpstreamError(424, f"{self._url} sent what is no chunk of a chat completion: {text}") from error
 
     def finish(self) -> Finish:
         if self._stop_reason is None:
-            raise self._failed(f"{self._url} ended its answer without a finish_reason")
+            raise UpstreamError(424, f"{self._url} ended its answer without a finish_reason")
         if self._tool_calls and self._stop_reason == "end_turn":  # as some servers end a tool call
             self._stop_reason = "tool_use"
         return Finish(
@@ -204,7 +204,7 @@ class _Answer:
 
     def _chunk(self, chunk: Json) -> Sequence[Piece]:
         if chunk.get("error"):
-            raise self._failed(f"{self._url} failed in mid answer: {_error_text(json.dumps(chunk))}")
+            raise UpstreamError(424, f"{self._url} failed in mid answer: {_error_text(json.dumps(chunk))}")
         self._usage = chunk.get("usage") or self._usage
         pieces: list[Piece] = []
         for choice in cast(list[Json], chunk.get("choices") or []):
@@ -234,16 +234,15 @@ class _Answer:
         last_index, last_id = self._tool_calls[-1] if self._tool_calls else (None, None)
         if index != last_index or (id_ and id_ != last_id):
             if any(index == begun and (not id_ or id_ == begun_id) for begun, begun_id in self._tool_calls):
-                raise self._failed(f"{self._url} mixes the pieces of several tool calls, which cannot be streamed further")
+                raise UpstreamError(
+                    424, f"{self._url} mixes the pieces of several tool calls, which cannot be streamed further"
+                )
             id_ = id_ or f"call_{len(self._tool_calls)}"
             self._tool_calls.append((index, id_))
             pieces.append(ToolUseStart(id_, function["name"]))
         if function.get("arguments"):
             pieces.append(ToolUseDelta(function["arguments"]))
         return pieces
-
-    def _failed(self, message: str) -> UpstreamError:
-        return UpstreamError(424, message)
 
 
 def _text(piece: Piece) -> str:

@@ -1,7 +1,6 @@
 """The upstreams of a stack: the providers that its functions call, each with the stand-in that plays it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -13,11 +12,9 @@ from llm_gateway.routes import BEDROCK, Endpoint, Routes, Target
 from pulumi_llm.models.catalogue import ModelError, find
 from pulumi_llm_local.services.lambda_function import routes_documents
 from pulumi_llm_local.services.local_run import LocalError, LocalRun
-from pulumi_llm_local.services.signature import Credentials
 from pulumi_llm_local.upstreams.anthropic import app as anthropic
 from pulumi_llm_local.upstreams.bedrock import app as bedrock
-from pulumi_llm_local.upstreams.fault import Fault
-from pulumi_llm_local.upstreams.model import LanguageModel, ModelTraits
+from pulumi_llm_local.upstreams.model import ModelTraits
 from pulumi_llm_local.upstreams.openai import app as openai
 from pulumi_llm_local.upstreams.openai.wire import Flavour
 
@@ -28,20 +25,24 @@ PLAYED = IMPLIED = frozenset[str]()
 async def start(run: LocalRun) -> None:
     """Play every provider that the stack calls. Raises `LocalError`."""
     graph, options = run.graph, run.options
-    upstreams = StackUpstreams.of(routes_documents(graph))
+    endpoints, models = _called(routes_documents(graph))
     for fault in options.faults:  # one of an upstream that the stack does not call would do nothing
-        if fault.upstream and fault.upstream not in upstreams.names:
-            calls = ", ".join(upstreams.names)
+        if fault.upstream and fault.upstream not in models:
+            calls = ", ".join(models)
             raise LocalError(f"--fault: the stack calls no upstream {fault.upstream!r}; it calls {calls}")
     if options.aws_bedrock:
         run.variables |= _own_credentials()
     else:
-        url = await run.serve(upstreams.bedrock(graph.region, run.key, options.model, options.faults))
+        app = bedrock.create_app(
+            region=graph.region, credentials=run.key, models=models[BEDROCK], model=options.model, faults=options.faults
+        )
+        url = await run.serve(app)
         run.variables["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"] = url
         run.bedrock |= {**run.aws_variables(), "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": url}
-    for endpoint in upstreams.endpoints.values():
+    for endpoint in endpoints.values():
         key = run.provider_keys[endpoint.secret_arn] if endpoint.secret_arn else None
-        app = upstreams.endpoint(endpoint, key, options.model, options.faults)
+        create_app = STAND_INS[endpoint.type](endpoint)
+        app = create_app(models=models[endpoint.name], model=options.model, name=endpoint.name, key=key, faults=options.faults)
         run.addresses[endpoint.base_url_variable] = await run.serve(app)
 
 
@@ -57,45 +58,18 @@ def _own_credentials() -> dict[str, str]:
     return {"AWS_ACCESS_KEY_ID": frozen.access_key, "AWS_SECRET_ACCESS_KEY": frozen.secret_key, **token}
 
 
-@dataclass(frozen=True)
-class StackUpstreams:
-    """What the routes documents of a stack call.
-
-    Attributes:
-        endpoints: The endpoints, by their name in the stack's settings.
-        targets: The targets of each provider, by the model's name there.
-    """
-
-    endpoints: Mapping[str, Endpoint] = field(default_factory=dict[str, Endpoint])
-    targets: Mapping[str, Mapping[str, Target]] = field(default_factory=dict[str, dict[str, Target]])
-
-    @classmethod
-    def of(cls, documents: Iterable[Routes]) -> "StackUpstreams":
-        endpoints: dict[str, Endpoint] = {}
-        targets: dict[str, dict[str, Target]] = {BEDROCK: {}}
-        for routes in documents:
-            for endpoint in routes.endpoints:
-                endpoints[endpoint.name] = endpoint
-                targets.setdefault(endpoint.name, {})
-            for target in (target for alias in routes.aliases for target in alias.targets):
-                if target.provider in targets:
-                    targets[target.provider][target.model] = target
-        return cls(endpoints, targets)
-
-    @property
-    def names(self) -> list[str]:
-        return list(self.targets)
-
-    def bedrock(self, region: str, key: Credentials, model: LanguageModel, faults: Sequence[Fault]) -> web.Application:
-        return bedrock.create_app(region=region, credentials=key, models=self._traits(BEDROCK), model=model, faults=faults)
-
-    def endpoint(self, endpoint: Endpoint, key: str | None, model: LanguageModel, faults: Sequence[Fault]) -> web.Application:
-        """Return the stand-in of an endpoint. `key` is the key that it asks for; None: no key."""
-        create_app = STAND_INS[endpoint.type](endpoint)
-        return create_app(models=self._traits(endpoint.name), model=model, name=endpoint.name, key=key, faults=faults)
-
-    def _traits(self, provider: str) -> dict[str, ModelTraits]:
-        return {model: _traits(target) for model, target in self.targets[provider].items()}
+def _called(documents: Iterable[Routes]) -> tuple[dict[str, Endpoint], dict[str, dict[str, ModelTraits]]]:
+    """Return what routes documents call: the endpoints by their names, and the models of each provider by their names there."""
+    endpoints: dict[str, Endpoint] = {}
+    models: dict[str, dict[str, ModelTraits]] = {BEDROCK: {}}
+    for routes in documents:
+        for endpoint in routes.endpoints:
+            endpoints[endpoint.name] = endpoint
+            models.setdefault(endpoint.name, {})
+        for target in (target for alias in routes.aliases for target in alias.targets):
+            if target.provider in models:
+                models[target.provider][target.model] = _traits(target)
+    return endpoints, models
 
 
 def _traits(target: Target) -> ModelTraits:

@@ -9,7 +9,7 @@ import pulumi
 import pytest
 
 from contract.test_components import CASES, recorded
-from pulumi_llm_local.aws_types import api_values
+from pulumi_llm_local.aws_types import api_model, api_values
 from pulumi_llm_local.aws_types.api_values import counterpart, places, problems
 from pulumi_llm_local.aws_types.registry import TYPES
 from pulumi_llm_local.aws_types.sdk import resource_class
@@ -448,7 +448,7 @@ def test_a_wrong_value_in_our_own_stack_would_be_found(prod: Recording) -> None:
 
 
 def test_a_stack_is_checked_within_a_second(prod: Recording) -> None:
-    for cached in (api_values.places, api_values.counterpart, api_values._service):
+    for cached in (api_values.places, api_values.counterpart, api_model.service_model):
         cached.cache_clear()
     started = time.process_time()
     found_in(prod)

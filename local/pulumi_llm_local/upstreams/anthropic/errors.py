@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from pulumi_llm_local.upstreams.anthropic.wire import error_document
 from pulumi_llm_local.upstreams.fault import FaultKind
 from pulumi_llm_local.upstreams.model import GenerationRequest, Json, UpstreamError
 from pulumi_llm_local.upstreams.tokens import exceeded_context, exceeds_context
@@ -18,7 +17,8 @@ class MessagesError(Exception):
         self.headers = headers or {}
 
     def body(self, request_id: str) -> Json:
-        return error_document(_TYPES[self.status], self.message, request_id)
+        """Return the body of the answer, which is also the event of an error within a stream."""
+        return {"type": "error", "error": {"type": _TYPES[self.status], "message": self.message}, "request_id": request_id}
 
 
 _TYPES = {

@@ -28,11 +28,6 @@ def frame(event: Json) -> bytes:
     return f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n".encode()
 
 
-def error_document(type: str, message: str, request_id: str) -> Json:
-    """Return the body of an error, which is also the event of an error within a stream."""
-    return {"type": "error", "error": {"type": type, "message": message}, "request_id": request_id}
-
-
 class MessageEvents:
     """Turns the pieces of one answer into the events of its stream.
 

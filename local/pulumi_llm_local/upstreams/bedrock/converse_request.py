@@ -3,9 +3,9 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
+from pulumi_llm_local.aws_types.api_model import Shape, service_model
 from pulumi_llm_local.upstreams.bedrock.errors import validation_error
 from pulumi_llm_local.upstreams.model import (
     Block,
@@ -65,25 +65,11 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-class Shape(Protocol):
-    """The attributes that are read here of a shape in botocore's service model."""
-
-    type_name: str
-    metadata: Mapping[str, Any]
-    members: Mapping[str, "Shape"]  # of a structure
-    member: "Shape"  # of a list
-    key: "Shape"  # of a map
-    value: "Shape"
-
-
-@cache
 def converse_input() -> Shape:
     """Return the shape of the request's body. The first call reads botocore's model."""
-    from botocore.loaders import Loader
-    from botocore.model import ServiceModel
-
-    description = Loader().load_service_model("bedrock-runtime", "service-2")
-    return cast(Shape, ServiceModel(description, "bedrock-runtime").operation_model("Converse").input_shape)
+    runtime = service_model("bedrock-runtime")
+    assert runtime is not None, "botocore has no bedrock-runtime"
+    return runtime.operation_model("Converse").input_shape
 
 
 _JSON_TYPES: dict[str, tuple[type, ...]] = {

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pulumi_llm_local.upstreams.fault import FaultKind
 from pulumi_llm_local.upstreams.model import GenerationRequest, Json, UpstreamError
 from pulumi_llm_local.upstreams.openai.request import InvalidChat
-from pulumi_llm_local.upstreams.openai.wire import Flavour, error_document
+from pulumi_llm_local.upstreams.openai.wire import Flavour
 from pulumi_llm_local.upstreams.tokens import exceeded_context
 
 
@@ -26,9 +26,10 @@ class ChatRefusal:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def body(self, flavour: Flavour) -> Json:
+        """Return the body of the answer, which is also the event of an error within a stream."""
         code = self.code if flavour in ("openai", "deepseek") else self.status
-        document = error_document(self.message, self.type, self.param, code)
-        return {"object": "error", **document["error"]} if flavour == "vllm-old" else document
+        error: Json = {"message": self.message, "type": self.type, "param": self.param, "code": code}
+        return {"object": "error", **error} if flavour == "vllm-old" else {"error": error}
 
 
 def _invalid(status: int, message: str, code: str | None = None, param: str | None = None) -> ChatRefusal:

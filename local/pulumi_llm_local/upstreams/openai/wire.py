@@ -45,13 +45,6 @@ def data_frame(data: bytes) -> bytes:
 DONE = data_frame(b"[DONE]")
 
 
-# Errors, in an answer and within a stream alike.
-
-
-def error_document(message: str, type: str, param: str | None = None, code: str | int | None = None) -> Json:
-    return {"error": {"message": message, "type": type, "param": param, "code": code}}
-
-
 # Answers.
 
 
