@@ -16,8 +16,8 @@ import pulumi_llm
 from llm_gateway import errors
 from llm_gateway.operations import OPERATIONS
 from llm_gateway.routes import ROUTES_FILE, load
+from pulumi_llm.base.function_settings import OWN_ENVIRONMENT_BYTES
 from pulumi_llm.models.catalogue import lifecycle_notice
-from pulumi_llm.routing.routing import OWN_ENVIRONMENT_BYTES
 from pulumi_llm.serverless_bedrock_api import component
 from pulumi_llm.serverless_bedrock_api.args import AUTHS
 from pulumi_llm_local.aws_types.values import revealed
@@ -849,6 +849,56 @@ def test_the_outputs_say_where_it_is(each: Recording) -> None:
     assert outputs["log_group_name"] == each.named("chat-logs").state["name"]
     assert outputs["rest_api_id"] == each.named("chat-api").id
     assert outputs["stage_name"] == stage.inputs["stageName"]
+    for output, (child, state) in NEIGHBOURS.items():
+        assert outputs[output] == each.named(child).state[state], output
+
+
+# The outputs that a neighbouring resource needs: the child that each is of, and which of its outputs it is.
+NEIGHBOURS = {
+    "function_arn": ("chat-function", "arn"),
+    "function_alias_name": ("chat-alias", "name"),
+    "function_alias_invoke_arn": ("chat-alias", "invokeArn"),
+    "role_name": ("chat-role", "name"),
+    "role_arn": ("chat-role", "arn"),
+    "log_group_arn": ("chat-logs", "arn"),
+    "root_resource_id": ("chat-api", "rootResourceId"),
+    "execution_arn": ("chat-api", "executionArn"),
+    "stage_arn": ("chat-stage", "arn"),
+}
+CHECKED = {
+    "authorizer_function_name": ("chat-authorizer-function", "name"),
+    "authorizer_function_arn": ("chat-authorizer-function", "arn"),
+    "authorizer_role_name": ("chat-authorizer-role", "name"),
+    "authorizer_role_arn": ("chat-authorizer-role", "arn"),
+    "authorizer_log_group_name": ("chat-authorizer-logs", "name"),
+    "authorizer_log_group_arn": ("chat-authorizer-logs", "arn"),
+    "keys_table_name": ("chat-keys-table", "name"),
+    "keys_table_arn": ("chat-keys-table", "arn"),
+}
+
+
+def test_the_outputs_of_keys_and_their_authorizer(keyed: Recording, open_to_all: Recording) -> None:
+    outputs, nothing = keyed.named("chat").outputs, open_to_all.named("chat").outputs
+    for output, (child, state) in CHECKED.items():
+        assert outputs[output] == keyed.named(child).state[state], output
+        assert nothing[output] == "", output
+    assert outputs["authorizer_id"] == keyed.named("chat-authorizer").id
+    names = [resource.name.removeprefix("chat-key-") for resource in keyed.of_type(f"{API}apiKey:ApiKey")]
+    assert outputs["api_key_ids"] == {name: keyed.named(f"chat-key-{name}").id for name in names}
+    assert outputs["usage_plan_ids"] == {name: keyed.inputs(f"chat-usage-plan-key-{name}")["usagePlanId"] for name in names}
+    assert (nothing["authorizer_id"], nothing["api_key_ids"], nothing["usage_plan_ids"]) == ("", {}, {})
+
+
+def test_a_key_with_limits_of_its_own_has_its_own_plan_in_the_outputs() -> None:
+    recording = run_chat(keys=[{"name": "web", "daily_quota": 5}, {"name": "batch"}])
+    plans = {"web": recording.named("chat-usage-plan-web").id, "batch": recording.named("chat-usage-plan").id}
+    assert recording.named("chat").outputs["usage_plan_ids"] == plans
+
+
+def test_the_access_logs_are_an_output_where_they_are_made_here(prod: Recording, dev: Recording) -> None:
+    group, outputs = prod.named("chat-access-logs"), prod.named("chat").outputs
+    assert (outputs["access_log_group_name"], outputs["access_log_group_arn"]) == (group.state["name"], group.state["arn"])
+    assert dev.named("chat").outputs["access_log_group_arn"] == ""
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,15 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
         "tokens": {
             "models": MODELS,
             "auth": "jwt",
-            "jwt": {"issuer": "https://id.example.com", "audiences": ["chat"], "models_claim": "models"},
+            "jwt": {"issuer": "https://id.example.com", "audiences": ["chat"], "models_claim": "models", "in_vpc": True},
+            "vpc": {"subnet_ids": ["subnet-0123456789abcdef0"], "security_group_ids": ["sg-0123456789abcdef0"]},
+            "policies": {
+                "managed": {"read": "arn:aws:iam::123456789012:policy/read"},
+                "inline": {
+                    "queue": [{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "arn:aws:sqs:us-east-1:1:q"}]
+                },
+            },
+            "environment": {"LEVEL": "debug"},
         },
         "AWS signatures": {"models": MODELS, "auth": "iam"},
         "providers": {

@@ -41,29 +41,40 @@ class AccountBaseline(Component):
         }
     )
 
-    api_gateway_role_arn: pulumi.Output[str]
+    api_gateway_role_name: pulumi.Output[str]
     """The role that API Gateway logs with. Empty where it is not set here."""
+    api_gateway_role_arn: pulumi.Output[str]
+    """Its ARN. Empty where it is not set here."""
     github_oidc_provider_arn: pulumi.Output[str]
     """The provider of GitHub Actions' tokens. Empty where it is not made here."""
     anomaly_monitor_arn: pulumi.Output[str]
     """The cost anomaly monitor, made here or given. Empty where nobody is notified from here."""
     bedrock_log_group_name: pulumi.Output[str]
     """Where Bedrock's invocations are logged. Empty where they are not, or not from here."""
+    bedrock_log_group_arn: pulumi.Output[str]
+    """Its ARN. Empty where there is none."""
+    bedrock_role_name: pulumi.Output[str]
+    """The role that Bedrock logs with. Empty where there is none."""
+    bedrock_role_arn: pulumi.Output[str]
+    """Its ARN. Empty where there is none."""
 
     def __init__(self, name: str, args: AccountBaselineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings, location = read_arguments(type(self).__name__, name, AccountBaselineSettings, args, self.CHILDREN, opts)
         super().__init__(name, opts, settings.tags, settings.customize)
         nothing = pulumi.Output.from_input("")
-        self.api_gateway_role_arn = self._api_gateway_logs(location.partition) if settings.api_gateway_logs else nothing
+        role = self._api_gateway_logs(location.partition) if settings.api_gateway_logs else None
+        self.api_gateway_role_name, self.api_gateway_role_arn = (role.name, role.arn) if role else (nothing, nothing)
         self.github_oidc_provider_arn = self._github_oidc() if settings.github_oidc else nothing
         self.anomaly_monitor_arn = self._cost_anomalies(settings.cost_anomalies) if settings.cost_anomalies else nothing
-        self.bedrock_log_group_name = self._bedrock_logs(settings) if settings.bedrock_invocation_logs else nothing
+        logs, role = self._bedrock_logs(settings) if settings.bedrock_invocation_logs else (None, None)
+        self.bedrock_log_group_name, self.bedrock_log_group_arn = (logs.name, logs.arn) if logs else (nothing, nothing)
+        self.bedrock_role_name, self.bedrock_role_arn = (role.name, role.arn) if role else (nothing, nothing)
         self.finish()
 
     def _kept(self, key: str, **options: Any) -> pulumi.ResourceOptions:
         return self.child(key, retain_on_delete=True, **options)
 
-    def _api_gateway_logs(self, partition: str) -> pulumi.Output[str]:
+    def _api_gateway_logs(self, partition: str) -> iam.Role:
         role = iam.Role(
             self.child_name("api-gateway-role"),
             description="API Gateway writes its logs",
@@ -83,7 +94,7 @@ class AccountBaseline(Component):
             cloudwatch_role_arn=role.arn,
             opts=self._kept("api-gateway-account", depends_on=[policy]),
         )
-        return role.arn
+        return role
 
     def _github_oidc(self) -> pulumi.Output[str]:
         return iam.OpenIdConnectProvider(
@@ -139,7 +150,7 @@ class AccountBaseline(Component):
             opts=self._kept(key),
         )
 
-    def _bedrock_logs(self, settings: AccountBaselineSettings) -> pulumi.Output[str]:
+    def _bedrock_logs(self, settings: AccountBaselineSettings) -> tuple[cloudwatch.LogGroup, iam.Role]:
         logs = cloudwatch.LogGroup(
             self.child_name("bedrock-logs"),
             retention_in_days=settings.log_retention_days,
@@ -176,4 +187,4 @@ class AccountBaseline(Component):
             },
             opts=self._kept("bedrock-logging", depends_on=[policy]),
         )
-        return logs.name
+        return logs, role

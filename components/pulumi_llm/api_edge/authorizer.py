@@ -1,5 +1,7 @@
 """The authorizer that checks API keys or tokens."""
 
+from typing import NamedTuple
+
 import pulumi
 from pulumi_aws import apigateway, dynamodb, lambda_
 
@@ -7,8 +9,17 @@ from llm_gateway import environment as variables
 from pulumi_llm.api_edge.settings import JwtSettings
 from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
+from pulumi_llm.base.function_settings import VpcSettings
 from pulumi_llm.base.iam import allow
-from pulumi_llm.base.lambda_function import Shared, let_api_gateway_invoke, publish
+from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_invoke, publish
+
+
+class Made(NamedTuple):
+    """An authorizer, its function, and what lets API Gateway call that."""
+
+    authorizer: apigateway.Authorizer
+    published: Published
+    permission: lambda_.Permission
 
 
 def authorizer(
@@ -17,10 +28,12 @@ def authorizer(
     api: apigateway.RestApi,
     checks: dynamodb.Table | JwtSettings,
     cache_seconds: int,
-) -> tuple[apigateway.Authorizer, lambda_.Permission]:
+    vpc: VpcSettings | None,
+) -> Made:
     """Make the authorizer of `api`, which checks API keys by their table, or JSON Web Tokens.
 
-    `cache_seconds` is how long API Gateway trusts an answer for the same Authorization header; 0: not at all.
+    `cache_seconds` is how long API Gateway trusts an answer for the same Authorization header; 0: not at all. `vpc` is the
+    network of an issuer that is reached from there only.
     """
     if isinstance(checks, dynamodb.Table):
         environment: dict[str, pulumi.Input[str]] = {
@@ -48,6 +61,7 @@ def authorizer(
         timeout_seconds=10,
         environment=environment,
         policies=policies,
+        vpc=vpc,
     )
     # A key may stand in either of two headers, and API Gateway asks for every identity source that is named. Without a
     # cache the source is one that is always there; with one it is the cache's key, so only Authorization can be it.
@@ -61,4 +75,5 @@ def authorizer(
         opts=component.child("authorizer"),
     )
     source_arn = pulumi.Output.format("{}/authorizers/{}", api.execution_arn, made.id)
-    return made, let_api_gateway_invoke(component, "authorizer-permission", published, source_arn)
+    permission = let_api_gateway_invoke(component, "authorizer-permission", published, source_arn)
+    return Made(made, published, permission)

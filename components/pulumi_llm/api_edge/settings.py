@@ -5,7 +5,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, Field
 
-from pulumi_llm.base.settings import Between, Count, Input, Name, Number, Settings, form
+from pulumi_llm.base.settings import Between, Count, Flag, Input, Name, Number, Settings, form
 
 # Requests that a usage plan may count. https://docs.aws.amazon.com/apigateway/latest/api/APIQuotaSettings.html
 Quota = Annotated[Count, Between(1, 2_147_483_647)]
@@ -84,6 +84,8 @@ class JwtSettings(Settings):
     """The issuer's URL, as it stands in a token's `iss`. Its keys are found by its discovery document."""
     audiences: Annotated[tuple[_Audience, ...], Field(min_length=1)]
     """A token's `aud` must hold one of these."""
+    in_vpc: Flag = False
+    """The issuer is reached from the API's `vpc` only, so that the authorizer runs there, too."""
     tenant_claim: Annotated[str, Field(min_length=1)] = "sub"
     """The claim that names the tenant."""
     models_claim: Annotated[str, Field(min_length=1)] = ""

@@ -18,8 +18,8 @@ def usage_plans(
     *,
     throttle: Throttle,
     daily_quota: pulumi.Input[int],
-) -> None:
-    """Make a coarse shield per key, in front of the function.
+) -> dict[str, apigateway.UsagePlan]:
+    """Make a coarse shield per key, in front of the function; return the plans by the keys' names.
 
     There is one plan for the keys without limits of their own, which has `throttle` and `daily_quota`, and one for each of the
     other keys.
@@ -45,6 +45,7 @@ def usage_plans(
             # A key that moves to another plan has to leave the first: it is in one plan for each stage.
             opts=component.child("usage-plan-key", delete_before_replace=True),
         )
+    return {key.name: plans[f"-{key.name}" if has_own_plan(key) else ""] for key in settings}
 
 
 def has_own_plan(key: ApiKeySettings) -> bool:

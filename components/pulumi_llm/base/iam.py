@@ -35,6 +35,28 @@ def assume_role(service: str, source_account: str = "") -> dict[str, Any]:
     return policy_document(statement)
 
 
+def manage_network_interfaces() -> list[dict[str, Any]]:
+    """What Lambda does with the role of a function in a VPC, and what the function's own code may not do.
+
+    Lambda checks the role for these actions on every resource. Requests of the function's code have the condition key
+    lambda:SourceFunctionArn, and Lambda's own have not.
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
+    """
+    actions = [
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:UnassignPrivateIpAddresses",
+    ]
+    by_code = {"ArnLike": {"lambda:SourceFunctionArn": "arn:*:lambda:*:*:function:*"}}
+    return [
+        allow("NetworkInterfaces", actions, "*"),
+        {"Sid": "NotByCode", "Effect": "Deny", "Action": actions, "Resource": "*", "Condition": by_code},
+    ]
+
+
 def write_logs(log_group_arn: Any) -> dict[str, Any]:
     """Write to one log group that exists already."""
     return allow("Logs", ["logs:CreateLogStream", "logs:PutLogEvents"], log_group_arn)

@@ -10,7 +10,8 @@ from pulumi_aws import cloudwatch, iam, lambda_
 
 from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
-from pulumi_llm.base.iam import allow, assume_role, policy_document, write_logs
+from pulumi_llm.base.function_settings import PolicySettings, VpcSettings, listed
+from pulumi_llm.base.iam import allow, assume_role, manage_network_interfaces, policy_document, write_logs
 
 # Every integration, permission and event source calls a function by this alias, never by $LATEST.
 ALIAS = "live"
@@ -18,9 +19,10 @@ ALIAS = "live"
 
 @dataclass(frozen=True)
 class Published:
-    """A function, its alias and its log group."""
+    """A function, its role, its alias and its log group."""
 
     function: lambda_.Function
+    role: iam.Role
     alias: lambda_.Alias
     log_group: cloudwatch.LogGroup
 
@@ -48,11 +50,13 @@ def publish(
     policies: Mapping[str, pulumi.Input[Sequence[Mapping[str, Any]]]],
     layers: Sequence[pulumi.Input[str]] = (),
     reserved_concurrency: pulumi.Input[int] | None = None,
+    vpc: VpcSettings | None = None,
+    own_policies: PolicySettings | None = None,
 ) -> Published:
     """Make a function whose children's keys begin with `prefix`.
 
     `policies` are statements by the key of the policy's child; the function may also write its own logs, and what `shared` asks
-    for: decrypt with the key, send traces.
+    for: decrypt with the key, send traces. Its network is `vpc`; `own_policies` are the user's.
     """
     logs = log_group(component, f"{prefix}logs", shared)
     role = iam.Role(
@@ -68,6 +72,8 @@ def publish(
         # X-Ray's actions take no resource.
         # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
         own.append(allow("Trace", ["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*"))
+    if vpc is not None:
+        policies = {**policies, f"{prefix}vpc-policy": manage_network_interfaces()}
     made: list[pulumi.Resource] = [
         iam.RolePolicy(
             component.child_name(key),
@@ -77,6 +83,8 @@ def publish(
         )
         for key, statements in {f"{prefix}logs-policy": own, **policies}.items()
     ]
+    if own_policies is not None:
+        made += _own_policies(component, role, own_policies)
     function = lambda_.Function(
         component.child_name(f"{prefix}function"),
         description=description,
@@ -92,6 +100,9 @@ def publish(
         kms_key_arn=shared.kms_key_arn,
         logging_config={"log_format": "JSON", "log_group": logs.name},
         reserved_concurrent_executions=reserved_concurrency,
+        vpc_config={"subnet_ids": listed(vpc.subnet_ids), "security_group_ids": listed(vpc.security_group_ids)}
+        if vpc is not None
+        else None,
         tracing_config={"mode": "Active"} if shared.tracing else None,
         publish=True,
         tags=component.tags,
@@ -105,7 +116,30 @@ def publish(
         # Its name is given, so the provider would delete it first, and until it is there again nothing could be called.
         opts=component.child(f"{prefix}alias", delete_before_replace=False),
     )
-    return Published(function=function, alias=alias, log_group=logs)
+    return Published(function=function, role=role, alias=alias, log_group=logs)
+
+
+def _own_policies(component: Component, role: iam.Role, policies: PolicySettings) -> list[pulumi.Resource]:
+    """Give the role what the user adds, each policy under its name: another order changes nothing."""
+    attached = [
+        iam.RolePolicyAttachment(
+            f"{component.child_name('managed-policy')}-{name}",
+            role=role.name,
+            policy_arn=arn,
+            opts=component.child("managed-policy"),
+        )
+        for name, arn in sorted(policies.managed.items())
+    ]
+    written = [
+        iam.RolePolicy(
+            f"{component.child_name('inline-policy')}-{name}",
+            role=role.id,
+            policy=pulumi.Output.json_dumps(pulumi.Output.from_input(listed(statements)).apply(_document)),
+            opts=component.child("inline-policy"),
+        )
+        for name, statements in sorted(policies.inline.items())
+    ]
+    return [*attached, *written]
 
 
 def let_api_gateway_invoke(

@@ -342,7 +342,7 @@ def _values_in(holder: Settings, name: str, place: Place, value: Any) -> Iterato
     elif isinstance(value, tuple):
         for index, item in enumerate(cast("tuple[Any, ...]", value)):
             yield from _values_in(holder, name, (*place, index), item)
-    elif isinstance(value, Mapping) and name not in holder.free_text:
+    elif isinstance(value, Mapping):
         for key, item in cast("Mapping[str, Any]", value).items():
             yield from _values_in(holder, name, (*place, key), item)
     else:

@@ -6,17 +6,13 @@ from typing import Any, NamedTuple
 import pulumi
 
 from llm_gateway.routes import MOCK, Alias, Routes, Target
+from pulumi_llm.base.function_settings import ENVIRONMENT_BYTES, OWN_ENVIRONMENT_BYTES
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import Problem, number_text, valid_items
 from pulumi_llm.models.resolve import BedrockModel
 from pulumi_llm.routing.providers import Providers
 from pulumi_llm.routing.settings import ModelBounds, ModelSettings, RoutingSettings, TargetSettings
 from pulumi_llm.routing.targets import OutputModel, Targets, model_key
-
-# A function's environment, names and values together, and what of it the component's own variables may take.
-# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-ENVIRONMENT_BYTES = 4_096
-OWN_ENVIRONMENT_BYTES = 512
 
 # What an Output counts where sizes are checked: its value is not known yet, and most are ARNs.
 ARN_LENGTH = 120

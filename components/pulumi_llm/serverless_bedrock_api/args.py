@@ -1,13 +1,21 @@
 """The description of ServerlessBedrockApi's settings. The TypedDicts in args_types.py are generated from it."""
 
 import json
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal, get_args
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
 from pulumi_llm.api_edge.cors import Origins
 from pulumi_llm.api_edge.settings import ApiKeySettings, JwtSettings, Quota, Throttle, ThrottleSettings
+from pulumi_llm.base.function_settings import (
+    ENVIRONMENT_BYTES,
+    OWN_ENVIRONMENT_BYTES,
+    PolicySettings,
+    Variables,
+    VpcSettings,
+    bytes_of,
+)
 from pulumi_llm.base.iam import ROLE_POLICY_CHARACTERS, invoke_models, policy_document, read_secrets
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import (
@@ -99,6 +107,7 @@ STAGE_THROTTLE = Throttle(rate_limit=100, burst_limit=200)
 class ApiSettings(Settings):
     """What a stack's configuration and a program's arguments say alike."""
 
+    free_text = ("customize", "environment")
     regional = ("kms_key_arn", "web_adapter_layer_arn", "access_log_destination_arn")
 
     auth: Auth = "api_key"
@@ -126,6 +135,13 @@ class ApiSettings(Settings):
     """How long logs are kept, in days; one of the numbers that CloudWatch Logs accepts."""
     reserved_concurrency: Input[Annotated[Count, Between(1, 10_000)]] | None = None
     """The most answers at once, taken from the account's limit. Default: none reserved."""
+    vpc: VpcSettings | None = None
+    """The network that the function runs in, to reach private servers of models. Default: Lambda's own, which reaches the
+    internet."""
+    policies: PolicySettings = PolicySettings()
+    """What the function may do besides what the component lets it. Default: nothing."""
+    environment: Variables = Field(default_factory=dict)
+    """More environment variables of the function. Default: none."""
     kms_key_arn: Input[KmsKeyArn] | None = None
     """The KMS key of logs, table and environment; its policy must let CloudWatch Logs use it. Default: keys of AWS."""
     tracing: Flag = False
@@ -157,6 +173,8 @@ class ApiSettings(Settings):
             yield Problem("jwt", f"is only for auth 'jwt', not {self.auth!r}")
         if self.auth in AUTHS and self.auth != "api_key" and self.given("keys"):
             yield Problem("keys", f"are only for auth 'api_key', not {self.auth!r}")
+        if self.jwt is not None and self.jwt.in_vpc and not self.given("vpc"):
+            yield Problem("jwt.in_vpc", "needs vpc: the subnets and security groups")
         if self.access_logs is False and self.given("access_log_destination_arn"):
             yield Problem("access_log_destination_arn", "gets nothing while access_logs is false")
         names: set[str] = set()
@@ -210,10 +228,17 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
             yield Problem("web_adapter_layer_arn", reason)
         routing = self.routing(location)
         yield from routing.problems
-        yield from policy_problems(routing, location)
+        yield from policy_problems(routing, self.policies, location)
+        taken = OWN_ENVIRONMENT_BYTES + bytes_of(routing.environment) + bytes_of(self.environment or {})
+        if self.environment and taken > ENVIRONMENT_BYTES:
+            reason = (
+                f"takes {bytes_of(self.environment):,} bytes, and with the component's and the providers' own variables these "
+                f"are {taken:,} of the {ENVIRONMENT_BYTES:,} that Lambda takes; give fewer or shorter ones"
+            )
+            yield Problem("environment", reason)
 
 
-def policy_problems(routing: Routing, location: Location) -> Iterator[Problem]:
+def policy_problems(routing: Routing, own: PolicySettings | None, location: Location) -> Iterator[Problem]:
     """Yield what is wrong where the models and secrets need a longer policy than IAM allows a role.
 
     Beside it the role has a policy of at most some 500 characters for its logs. An ARN that is not known yet counts with the
@@ -223,8 +248,22 @@ def policy_problems(routing: Routing, location: Location) -> Iterator[Problem]:
     keys = [arn if isinstance(arn, str) else "?" * 80 for arn in routing.kms_key_arns]
     later = [model.expected for model in routing.output_models]
     invoke = [*invoke_models(routing.models, location, "0" * 12), *invoke_models(later, location, "0" * 12)]
-    statements = [*invoke, *read_secrets(secrets, keys, location.region)]
-    length = len(json.dumps(policy_document(*statements), separators=(",", ":")))
-    if length > ROLE_POLICY_CHARACTERS - 500:
+    length = _length([*invoke, *read_secrets(secrets, keys, location.region)])
+    allowed = ROLE_POLICY_CHARACTERS - 500
+    if length > allowed:
         reason = f"need a policy of {length:,} characters, and IAM allows a role {ROLE_POLICY_CHARACTERS:,}; give fewer models"
         yield Problem("models", reason)
+    inline = own.inline.values() if own is not None and own.valid("inline") else ()
+    added = sum(_length(statements) for statements in inline if isinstance(statements, tuple))
+    if length <= allowed < length + added:
+        reason = (
+            f"have {added:,} characters beside the {length + 500:,} of the component's own policies, and IAM allows a role "
+            f"{ROLE_POLICY_CHARACTERS:,}; give managed policies"
+        )
+        yield Problem("policies.inline", reason)
+
+
+def _length(statements: Sequence[Mapping[str, Any]]) -> int:
+    """The characters of a policy, spaces not counted. An Output counts with the length of an ARN."""
+    document = policy_document(*map(dict, statements))
+    return len(json.dumps(document, separators=(",", ":"), default=lambda _: "?" * ARN_LENGTH))

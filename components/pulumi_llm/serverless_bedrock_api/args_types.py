@@ -122,6 +122,8 @@ class JwtArgs(TypedDict):
     """The issuer's URL, as it stands in a token's `iss`. Its keys are found by its discovery document."""
     audiences: Sequence[str]
     """A token's `aud` must hold one of these."""
+    in_vpc: NotRequired[bool]
+    """The issuer is reached from the API's `vpc` only, so that the authorizer runs there, too. Default: false."""
     tenant_claim: NotRequired[str]
     """The claim that names the tenant. Default: "sub"."""
     models_claim: NotRequired[str]
@@ -153,6 +155,25 @@ class ApiKeyArgs(TypedDict):
     """Its own rate. Default: the API's."""
     daily_quota: NotRequired[int]
     """Its own requests a day. From 1 to 2,147,483,647. Default: the API's."""
+
+
+class VpcArgs(TypedDict):
+    """The network of a function. What the function calls must be reachable from there: Bedrock, Secrets Manager, the
+    providers, by a NAT gateway or by endpoints."""
+
+    subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
+    """The subnets, private ones in several zones."""
+    security_group_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
+    """The security groups, which must let the function call out."""
+
+
+class PolicyArgs(TypedDict):
+    """What a function may do besides what the component lets it."""
+
+    managed: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """The ARNs of managed policies, by names of your choice. Default: none."""
+    inline: NotRequired[Mapping[str, pulumi.Input[Sequence[Mapping[str, Any]]]]]
+    """Lists of statements, in IAM's own form, by names of your choice; each becomes an inline policy. Default: none."""
 
 
 class DomainArgs(TypedDict):
@@ -203,6 +224,13 @@ class ServerlessBedrockApiArgs(TypedDict):
     """How long logs are kept, in days; one of the numbers that CloudWatch Logs accepts. Default: 30."""
     reserved_concurrency: NotRequired[pulumi.Input[int]]
     """The most answers at once, taken from the account's limit. From 1 to 10,000. Default: none reserved."""
+    vpc: NotRequired[VpcArgs]
+    """The network that the function runs in, to reach private servers of models. Default: Lambda's own, which reaches the
+    internet."""
+    policies: NotRequired[PolicyArgs]
+    """What the function may do besides what the component lets it. Default: nothing."""
+    environment: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """More environment variables of the function. Default: none."""
     kms_key_arn: NotRequired[pulumi.Input[str]]
     """The KMS key of logs, table and environment; its policy must let CloudWatch Logs use it. Default: keys of AWS."""
     tracing: NotRequired[bool]

@@ -33,7 +33,22 @@ from pulumi_llm.serverless_bedrock_api.rest_api import Backend, create_routes, r
 from pulumi_llm.serverless_bedrock_api.stage import STAGE, create_stage
 
 # The outputs that other stacks need.
-PARAMETERS = ("url", "stream_url", "rest_api_id", "function_name", "function_alias_arn", "log_group_name")
+PARAMETERS = (
+    "url",
+    "stream_url",
+    "rest_api_id",
+    "root_resource_id",
+    "execution_arn",
+    "stage_name",
+    "stage_arn",
+    "function_name",
+    "function_arn",
+    "function_alias_arn",
+    "role_name",
+    "role_arn",
+    "log_group_name",
+    "log_group_arn",
+)
 
 
 class ServerlessBedrockApi(Component):
@@ -53,6 +68,9 @@ class ServerlessBedrockApi(Component):
             "bedrock-policy": iam.RolePolicy,
             "bedrock-output-policy": iam.RolePolicy,
             "secrets-policy": iam.RolePolicy,
+            "vpc-policy": iam.RolePolicy,
+            "managed-policy": iam.RolePolicyAttachment,
+            "inline-policy": iam.RolePolicy,
             "function": lambda_.Function,
             "alias": lambda_.Alias,
             "permission": lambda_.Permission,
@@ -60,6 +78,7 @@ class ServerlessBedrockApi(Component):
             "authorizer-role": iam.Role,
             "authorizer-logs-policy": iam.RolePolicy,
             "authorizer-policy": iam.RolePolicy,
+            "authorizer-vpc-policy": iam.RolePolicy,
             "authorizer-function": lambda_.Function,
             "authorizer-alias": lambda_.Alias,
             "authorizer-permission": lambda_.Permission,
@@ -88,16 +107,60 @@ class ServerlessBedrockApi(Component):
     """The keys' values by their names (secret). Empty without authentication."""
     default_api_key: pulumi.Output[str]
     """The first key's value (secret). Empty without authentication."""
+    api_key_ids: pulumi.Output[Mapping[str, str]]
+    """The keys' ids by their names. Empty without API keys."""
+    usage_plan_ids: pulumi.Output[Mapping[str, str]]
+    """The ids of the keys' usage plans by the keys' names. Empty without API keys."""
+    keys_table_name: pulumi.Output[str]
+    """The table of the keys' hashes. Empty without API keys."""
+    keys_table_arn: pulumi.Output[str]
+    """Its ARN. Empty without API keys."""
     function_name: pulumi.Output[str]
     """The function that answers."""
+    function_arn: pulumi.Output[str]
+    """Its ARN, without a version."""
+    function_alias_name: pulumi.Output[str]
+    """The name of the function's alias, `live`, by which it is called."""
     function_alias_arn: pulumi.Output[str]
     """The function's alias `live`."""
+    function_alias_invoke_arn: pulumi.Output[str]
+    """The URI by which an API of your own calls the alias for whole answers."""
+    role_name: pulumi.Output[str]
+    """The function's role, for policies of your own."""
+    role_arn: pulumi.Output[str]
+    """Its ARN, for resource policies."""
     log_group_name: pulumi.Output[str]
     """The function's log group."""
+    log_group_arn: pulumi.Output[str]
+    """Its ARN."""
     rest_api_id: pulumi.Output[str]
     """The REST API."""
+    root_resource_id: pulumi.Output[str]
+    """The REST API's root resource, below which routes of your own are made."""
+    execution_arn: pulumi.Output[str]
+    """The REST API's execution ARN, for permissions to call it and to be called by it."""
     stage_name: pulumi.Output[str]
     """The REST API's stage."""
+    stage_arn: pulumi.Output[str]
+    """Its ARN, for a web ACL."""
+    access_log_group_name: pulumi.Output[str]
+    """The log group of the access logs. Empty where none is made."""
+    access_log_group_arn: pulumi.Output[str]
+    """Its ARN. Empty where none is made."""
+    authorizer_id: pulumi.Output[str]
+    """The authorizer, for routes of your own. Empty without one."""
+    authorizer_function_name: pulumi.Output[str]
+    """The authorizer's function. Empty without an authorizer."""
+    authorizer_function_arn: pulumi.Output[str]
+    """Its ARN, without a version. Empty without an authorizer."""
+    authorizer_role_name: pulumi.Output[str]
+    """The role of the authorizer's function. Empty without an authorizer."""
+    authorizer_role_arn: pulumi.Output[str]
+    """Its ARN. Empty without an authorizer."""
+    authorizer_log_group_name: pulumi.Output[str]
+    """The log group of the authorizer's function. Empty without an authorizer."""
+    authorizer_log_group_arn: pulumi.Output[str]
+    """Its ARN. Empty without an authorizer."""
 
     def __init__(self, name: str, args: ServerlessBedrockApiArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings, location = read_arguments(
@@ -122,7 +185,7 @@ class ServerlessBedrockApi(Component):
             opts=self.child("api"),
         )
         api_keys: dict[str, apigateway.ApiKey] = {}
-        authorizer, permissions = None, [self._let_call(api, function)]
+        table, checking = None, None
         if settings.auth == "api_key":
             table = keys.keys_table(
                 self,
@@ -131,12 +194,13 @@ class ServerlessBedrockApi(Component):
                 burst_limit=stage_throttle.burst_limit,
             )
             api_keys = keys.api_keys(self, settings.keys, table)
-            authorizer, permission = make_authorizer(self, self._shared, api, table, settings.authorizer_cache_seconds)
-            permissions.append(permission)
+            checking = make_authorizer(self, self._shared, api, table, settings.authorizer_cache_seconds, None)
         elif settings.jwt is not None:
-            authorizer, permission = make_authorizer(self, self._shared, api, settings.jwt, settings.authorizer_cache_seconds)
-            permissions.append(permission)
-        stage = create_stage(
+            network = settings.vpc if settings.jwt.in_vpc else None
+            checking = make_authorizer(self, self._shared, api, settings.jwt, settings.authorizer_cache_seconds, network)
+        permissions = [self._let_call(api, function), *([checking.permission] if checking else [])]
+        authorizer = checking.authorizer if checking else None
+        stage, access_logs = create_stage(
             self,
             self._shared,
             api,
@@ -145,8 +209,9 @@ class ServerlessBedrockApi(Component):
             access_logs=settings.access_logs,
             access_log_destination_arn=settings.access_log_destination_arn,
         )
+        plans: dict[str, apigateway.UsagePlan] = {}
         if settings.auth == "api_key":
-            usage_plans(
+            plans = usage_plans(
                 self,
                 settings.keys,
                 api_keys,
@@ -159,16 +224,34 @@ class ServerlessBedrockApi(Component):
         self.url = stage.invoke_url if settings.domain is None else create_domain(self, settings.domain, api, stage)
         self.stream_url = pulumi.Output.format("{}{}", self.url, PATHS["chat_stream"])
         values = {key: resource.value for key, resource in api_keys.items()}
-        # Output.all() of nothing is a list.
-        self.api_keys = pulumi.Output.secret(pulumi.Output.all(**values) if values else {})
+        self.api_keys = pulumi.Output.secret(_by_name(values))
         self.default_api_key = pulumi.Output.secret(next(iter(values.values()), ""))
-        self.function_name = function.function.name
-        self.function_alias_arn = function.alias.arn
-        self.log_group_name = function.log_group.name
-        self.rest_api_id = api.id
-        self.stage_name = stage.stage_name
+        self.api_key_ids = _by_name({key: resource.id for key, resource in api_keys.items()})
+        self.usage_plan_ids = _by_name({key: plan.id for key, plan in plans.items()})
+        self.rest_api_id, self.root_resource_id, self.execution_arn = api.id, api.root_resource_id, api.execution_arn
+        self.stage_name, self.stage_arn = stage.stage_name, stage.arn
+        self._function_outputs(function)
+        nothing = pulumi.Output.from_input("")
+        self.keys_table_name, self.keys_table_arn = (table.name, table.arn) if table else (nothing, nothing)
+        self.access_log_group_name = access_logs.name if access_logs else nothing
+        self.access_log_group_arn = access_logs.arn if access_logs else nothing
+        self.authorizer_id = authorizer.id if authorizer else nothing
+        checker = checking.published if checking else None
+        self.authorizer_function_name = checker.function.name if checker else nothing
+        self.authorizer_function_arn = checker.function.arn if checker else nothing
+        self.authorizer_role_name = checker.role.name if checker else nothing
+        self.authorizer_role_arn = checker.role.arn if checker else nothing
+        self.authorizer_log_group_name = checker.log_group.name if checker else nothing
+        self.authorizer_log_group_arn = checker.log_group.arn if checker else nothing
         self._parameters()
         self.finish()
+
+    def _function_outputs(self, function: Published) -> None:
+        self.function_name, self.function_arn = function.function.name, function.function.arn
+        self.function_alias_name, self.function_alias_arn = function.alias.name, function.alias.arn
+        self.function_alias_invoke_arn = function.alias.invoke_arn
+        self.role_name, self.role_arn = function.role.name, function.role.arn
+        self.log_group_name, self.log_group_arn = function.log_group.name, function.log_group.arn
 
     def _report_lifecycle(self, routing: Routing) -> None:
         """Say at preview which models are legacy, or past their end of life."""
@@ -219,12 +302,19 @@ class ServerlessBedrockApi(Component):
             )
 
 
+def _by_name(values: Mapping[str, pulumi.Output[str]]) -> pulumi.Output[Mapping[str, str]]:
+    # Output.all() of nothing is a list.
+    return pulumi.Output.all(**values) if values else pulumi.Output.from_input({})
+
+
 def _instances(settings: ServerlessBedrockApiSettings) -> Mapping[str, Collection[str]]:
     """The names within the keys of which there are several children."""
     keys = [key for _, key in valid_items(settings.keys) if key.valid("name")] if settings.auth == "api_key" else []
     names = [key.name for key in keys]
     return {
         **dict.fromkeys(("key", "key-item", "usage-plan-key"), names),
+        "managed-policy": list(settings.policies.managed) if settings.valid("policies") else [],
+        "inline-policy": list(settings.policies.inline) if settings.valid("policies") else [],
         "usage-plan": [key.name for key in keys if has_own_plan(key)],
         **route_instances(),
         "gateway-response": [response.lower().replace("_", "-") for response in gateway_responses(settings.auth)],

@@ -34,6 +34,7 @@ def create_function(
         variables.PORT: str(variables.DEFAULT_PORT),
         "AWS_LWA_READINESS_CHECK_PATH": PATHS["health"],
         **routing.environment,
+        **settings.environment,
     }
     if settings.debug:
         environment[variables.DEBUG] = "true"
@@ -56,6 +57,8 @@ def create_function(
         policies=_policies(component, routing, location),
         layers=[layer],
         reserved_concurrency=settings.reserved_concurrency,
+        vpc=settings.vpc,
+        own_policies=settings.policies,
     )
 
 

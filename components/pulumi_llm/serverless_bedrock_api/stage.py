@@ -3,7 +3,7 @@
 import json
 
 import pulumi
-from pulumi_aws import apigateway
+from pulumi_aws import apigateway, cloudwatch
 
 from llm_gateway.identity.caller import KEY, TENANT
 from pulumi_llm.api_edge.settings import Throttle
@@ -38,11 +38,14 @@ def create_stage(
     throttle: Throttle,
     access_logs: bool,
     access_log_destination_arn: pulumi.Input[str] | None,
-) -> apigateway.Stage:
-    """Make the stage that serves `deployment`, throttled as a whole, with a log of each request where that is wanted."""
-    destination_arn = access_log_destination_arn
-    if access_logs and destination_arn is None:
-        destination_arn = log_group(component, "access-logs", shared).arn
+) -> tuple[apigateway.Stage, cloudwatch.LogGroup | None]:
+    """Make the stage that serves `deployment`, throttled as a whole, with a log of each request where that is wanted.
+
+    Returns:
+        The stage, and the log group that was made for it.
+    """
+    made = log_group(component, "access-logs", shared) if access_logs and access_log_destination_arn is None else None
+    destination_arn = access_log_destination_arn if made is None else made.arn
     stage = apigateway.Stage(
         component.child_name("stage"),
         rest_api=api.id,
@@ -69,4 +72,4 @@ def create_stage(
         },
         opts=component.child("stage-settings"),
     )
-    return stage
+    return stage, made

@@ -14,6 +14,7 @@ import pytest
 import pulumi_llm
 from pulumi_llm.account_baseline.args import AccountBaselineSettings
 from pulumi_llm.api_edge.settings import JwtSettings
+from pulumi_llm.base.function_settings import VpcSettings
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.problems import members
 from pulumi_llm.base.settings import Settings, read
@@ -43,6 +44,7 @@ LEAST: dict[type[Settings], dict[str, Any]] = {
     ObservabilitySettings: {"budget": BUDGET},
     BudgetSettings: BUDGET,
     CostTagSettings: {"key": "Team", "value": "search"},
+    VpcSettings: {"subnet_ids": ["subnet-0a"], "security_group_ids": ["sg-0a"]},
     DomainSettings: {"name": "chat.example.com", "certificate_arn": CERTIFICATE},
     JwtSettings: {"issuer": "https://id.example.com", "audiences": ["chat"]},
     ModelSettings: {"name": "a", "model": "gpt-oss-20b"},

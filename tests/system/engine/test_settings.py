@@ -27,6 +27,8 @@ KEY_ARN = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-123456
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/1234abcd-12ab-34cd-56ef-1234567890ab"
 FIREHOSE = "arn:aws:firehose:us-east-1:123456789012:deliverystream/amazon-apigateway-chat"
 DOMAIN = {"name": "chat.example.com", "certificate_arn": CERTIFICATE, "zone_id": "Z0123456789ABCDEFGHIJ"}
+VPC = {"subnet_ids": ["subnet-0123456789abcdef0"], "security_group_ids": ["sg-0123456789abcdef0"]}
+STATEMENT = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "arn:aws:sqs:us-east-1:123456789012:queue"}
 JWT = {"issuer": "https://id.example.com", "audiences": ["chat"]}
 DEFAULT_KEY = {"name": "default"}
 MODELS = ["deepseek-v3-2", "gpt-oss-20b", "claude-haiku-5-5"]
@@ -72,8 +74,9 @@ FUNCTION = "update function alias"
 TAGGED = (
     "update api authorizer-function authorizer-logs authorizer-role function key-default keys-table logs role stage usage-plan"
 )
-PARAMETERS = "parameter-function-alias-arn parameter-function-name parameter-log-group-name parameter-rest-api-id "
-PARAMETERS += "parameter-stream-url parameter-url"
+PARAMETERS = "parameter-execution-arn parameter-function-alias-arn parameter-function-arn parameter-function-name "
+PARAMETERS += "parameter-log-group-arn parameter-log-group-name parameter-rest-api-id parameter-role-arn parameter-role-name "
+PARAMETERS += "parameter-root-resource-id parameter-stage-arn parameter-stage-name parameter-stream-url parameter-url"
 # A changed method takes effect with a new deployment, to which the stage is switched before the old one goes.
 DEPLOYMENT = "replace deployment; update stage"
 METHODS = "update method-chat method-chat-completions method-chat-stream method-models"
@@ -181,6 +184,10 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"api.memory_mb": 1024}, FUNCTION),
     ({"api.timeout_seconds": 60}, f"{FUNCTION} integration-*; {DEPLOYMENT}"),
+    ({"api.vpc": VPC}, f"{FUNCTION}; create vpc-policy"),
+    ({"api.policies": {"managed": {"read": "arn:aws:iam::123456789012:policy/read"}}}, "create managed-policy-read"),
+    ({"api.policies": {"inline": {"queue": [STATEMENT]}}}, "create inline-policy-queue"),
+    ({"api.environment": {"LEVEL": "debug"}}, FUNCTION),
     ({"api.log_retention_days": 30}, "update logs authorizer-logs"),
     ({"api.reserved_concurrency": 5}, "update function"),
     (
@@ -278,6 +285,7 @@ NOT_CHANGED = {
     "aws:region",
     "models[].base_model",
     "models[].destination_regions",
+    "api.jwt.in_vpc",
     "api.jwt.tenant_claim",
     "api.jwt.models_claim",
 }

@@ -1,0 +1,101 @@
+"""The description of what a user adds to a function: its network, policies and environment variables."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, cast
+
+from pydantic import AfterValidator, Field
+
+from llm_gateway import environment as variables
+from pulumi_llm.base.settings import Input, Name, Settings, form, hint
+
+_SubnetId = Annotated[str, form(r"subnet-[0-9a-z]+", "the id of a subnet, such as subnet-0123456789abcdef0")]
+_SecurityGroupId = Annotated[str, form(r"sg-[0-9a-z]+", "the id of a security group, such as sg-0123456789abcdef0")]
+_PolicyArn = Annotated[
+    str,
+    form(
+        r"arn:aws[a-z-]*:iam::(aws|\d{12}):policy/[\w+=,.@/-]+",
+        "the ARN of a managed policy, such as arn:aws:iam::ACCOUNT:policy/NAME",
+    ),
+]
+
+
+class VpcSettings(Settings):
+    """The network of a function. What the function calls must be reachable from there: Bedrock, Secrets Manager, the providers,
+    by a NAT gateway or by endpoints."""
+
+    # As many as Lambda takes. https://docs.aws.amazon.com/lambda/latest/api/API_VpcConfig.html
+    subnet_ids: Input[Annotated[tuple[Input[_SubnetId], ...], Field(min_length=1, max_length=16)]]
+    """The subnets, private ones in several zones."""
+    security_group_ids: Input[Annotated[tuple[Input[_SecurityGroupId], ...], Field(min_length=1, max_length=5)]]
+    """The security groups, which must let the function call out."""
+
+
+# IAM's elements of a statement in an identity's policy.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html
+_ELEMENTS = ("Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition")
+
+
+def _statements(statements: tuple[Mapping[str, Any], ...]) -> tuple[Mapping[str, Any], ...]:
+    for index, statement in enumerate(statements):
+        for element in statement:
+            if element not in _ELEMENTS:
+                raise ValueError(f"statement {index} has the element {element!r}; {hint(element, _ELEMENTS)}")
+        if statement.get("Effect") not in ("Allow", "Deny"):
+            raise ValueError(f"statement {index} must have an Effect, 'Allow' or 'Deny'")
+        for element in ("Action", "Resource"):
+            if (element in statement) == (f"Not{element}" in statement):
+                raise ValueError(f"statement {index} must have {element} or Not{element}, one of them")
+    return statements
+
+
+class PolicySettings(Settings):
+    """What a function may do besides what the component lets it."""
+
+    free_text = ("inline",)
+
+    managed: Annotated[Mapping[Name, Input[_PolicyArn]], Field(max_length=20)] = Field(default_factory=dict)
+    """The ARNs of managed policies, by names of your choice. Default: none."""
+    inline: Mapping[Name, Input[Annotated[tuple[Mapping[str, Any], ...], Field(min_length=1), AfterValidator(_statements)]]] = (
+        Field(default_factory=dict)
+    )
+    """Lists of statements, in IAM's own form, by names of your choice; each becomes an inline policy. Default: none."""
+
+
+# Lambda's bound on names and values together, and how much of it the component's own variables may take.
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+ENVIRONMENT_BYTES = 4_096
+OWN_ENVIRONMENT_BYTES = 512
+
+_OWN = tuple(value for name, value in vars(variables).items() if name.isupper() and isinstance(value, str))
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
+_RESERVED = ("AWS_", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR")
+_PROVIDER = "PROVIDER_"
+
+
+def _variable_name(name: str) -> str:
+    if name in _OWN or name.startswith(_PROVIDER):
+        raise ValueError(f"{name!r} is a variable of the component's own; give another name")
+    if name.startswith(_RESERVED):
+        raise ValueError(f"{name!r} is a name that Lambda keeps for itself; give another name")
+    return name
+
+
+_VariableName = Annotated[
+    str,
+    # https://docs.aws.amazon.com/lambda/latest/api/API_Environment.html
+    form(r"[a-zA-Z][a-zA-Z0-9_]+", "a variable's name: letters, digits and '_', a letter first, at least two"),
+    AfterValidator(_variable_name),
+]
+# A value may have several lines, such as a certificate.
+Variables = Mapping[_VariableName, Input[Annotated[str, Field(strict=True)]]]
+
+
+def bytes_of(environment: Mapping[str, Any]) -> int:
+    """How much of a function's environment these variables take. Outputs count by their names alone."""
+    known = {name: value if isinstance(value, str) else "" for name, value in environment.items()}
+    return sum(len(f"{name}{value}".encode()) for name, value in known.items())
+
+
+def listed(items: Sequence[Any] | Any) -> Any:
+    """A list of a setting, as a resource takes it: a tuple as a list, an Output as it is."""
+    return list(cast("Sequence[Any]", items)) if isinstance(items, tuple) else items
