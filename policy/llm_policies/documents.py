@@ -281,12 +281,12 @@ class Condition:
         quantifier, _, operator = self.operator.rpartition(":")
         if operator.lower() == "bool" and self.values != ("true",):
             return False
-        return quantifier.lower() != "forallvalues" and operator.lower() in _DEMANDING
+        return quantifier.lower() != "forallvalues" and operator.lower() in map(str.lower, DEMANDING)
 
     @property
     def excludes(self) -> bool:
         """Whether the operator is negated, so that a Deny with it leaves only callers with one of the values."""
-        return self.operator.rpartition(":")[2].lower().removesuffix("ifexists") in _NEGATING
+        return self.operator.rpartition(":")[2].lower().removesuffix("ifexists") in map(str.lower, NEGATING)
 
     @property
     def narrow(self) -> bool:
@@ -294,12 +294,13 @@ class Condition:
         return bool(self.values) and not any(_is_anyone(value) or _is_internet(value) for value in self.values)
 
 
-_DEMANDING: Final = frozenset(
-    ("stringequals", "stringequalsignorecase", "stringlike", "arnequals", "arnlike", "ipaddress", "bool")
+DEMANDING: Final = ("StringEquals", "StringEqualsIgnoreCase", "StringLike", "ArnEquals", "ArnLike", "IpAddress", "Bool")
+"""The operators of a condition that demand a value; the forms that end in `IfExists` accept a key that is missing."""
+
+NEGATING: Final = frozenset(
+    ("StringNotEquals", "StringNotEqualsIgnoreCase", "StringNotLike", "ArnNotEquals", "ArnNotLike", "NotIpAddress")
 )
-_NEGATING: Final = frozenset(
-    ("stringnotequals", "stringnotequalsignorecase", "stringnotlike", "arnnotequals", "arnnotlike", "notipaddress")
-)
+"""The operators that exclude a value."""
 
 
 def _plain(value: Value) -> str:

@@ -57,15 +57,11 @@ def _ebs_encrypted(resource: Resource, settings: Settings) -> Iterator[str]:
     match resource.type:
         case "aws:ec2/launchTemplate:LaunchTemplate":
             mappings = resource["blockDeviceMappings"].items()
-            yield from each(mappings, lambda mapping: disk(mapping["ebs"]) if _has_disk(mapping) else iter(()))
+            yield from each(mappings, lambda mapping: iter(()) if mapping["ebs"].missing else disk(mapping["ebs"]))
         case "aws:ebs/volume:Volume":
             yield from disk(resource.properties)
         case _:
             yield from each((resource["rootBlockDevice"], resource["ebsBlockDevices"]), of_instance)
-
-
-def _has_disk(mapping: Value) -> bool:
-    return not mapping["ebs"].missing
 
 
 def _efs_encrypted(file_system: Resource, _: Settings) -> Iterator[str]:

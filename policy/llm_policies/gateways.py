@@ -31,7 +31,7 @@ LimitsRate = Callable[[Resource, Sequence[Resource]], bool]
 # Rates
 
 
-def stage_throttled(resources: Sequence[Resource], _: Settings, limits_rate: LimitsRate) -> Found:
+def stage_throttled(resources: Sequence[Resource], limits_rate: LimitsRate) -> Found:
     def check(stage: Resource) -> Iterator[str]:
         def throttles(other: Resource) -> bool:
             if other.type == _METHOD_SETTINGS:

@@ -178,10 +178,6 @@ def _cloudfront_waf(resource: Resource, _: Settings) -> Iterator[str]:
         yield "webAclId: the distribution has no web ACL, so that nothing limits what an address may ask of it"
 
 
-def _stage_throttled(resources: Sequence[Resource], settings: Settings) -> Found:
-    yield from gateways.stage_throttled(resources, settings, limits_rate)
-
-
 RULES: Final = (
     Rule(
         name="apigateway-stage-throttled",
@@ -195,7 +191,7 @@ RULES: Final = (
             "A MethodSettings of the stage with methodPath */*, throttlingRateLimit and throttlingBurstLimit; or a usage plan "
             "with throttleSettings; or a web ACL with a rate-based rule."
         ),
-        check_stack=_stage_throttled,
+        check_stack=lambda resources, _: gateways.stage_throttled(resources, limits_rate),
         types=(*gateways.STAGE_LIMITS, *_WEB_ACLS),
         url="https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html",
     ),

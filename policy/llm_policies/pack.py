@@ -58,14 +58,14 @@ def _resource_policy(rule: Rule, rules: Sequence[Rule]) -> Policy:
         if not rule.looks_at(args.resource_type):
             return
         resource = Resource(args.resource_type, args.name, Value(plain(args.props)), args.urn)
-        verdict = judge(rule, resource, _settings(args))
-        for problem in verdict.problems:
+        problems, not_verified = judge(rule, resource, _settings(args))
+        for problem in problems:
             report(_told(problem, rule))
-        if verdict.not_verified:
-            blind = (r for r in rules if r is rule or judge(r, resource).not_verified == verdict.not_verified)
+        if not_verified:
+            blind = (r for r in rules if r is rule or judge(r, resource)[1] == not_verified)
             if next(blind) is rule:  # told once, by the first of them
                 names = [rule.name, *(r.name for r in blind)]
-                raise _NotVerifiedYet(_unseen(resource.name, verdict.not_verified, names))
+                raise _NotVerifiedYet(_unseen(resource.name, not_verified, names))
 
     def remediate(args: ResourceValidationArgs) -> Mapping[str, Any] | None:
         if rule.mend is None or not rule.looks_at(args.resource_type):

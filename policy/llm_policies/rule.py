@@ -74,20 +74,14 @@ class Rule:
         return {name: setting.default for name, setting in self.settings.items()} | dict(given or {})
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """The result of a rule for a resource: its problems, and the path of a value that it could not verify."""
+def judge(rule: Rule, resource: Resource, settings: Settings | None = None) -> tuple[list[str], str]:
+    """The result of a resource rule for one resource: its problems, and the path of a value that it could not verify.
 
-    problems: tuple[str, ...] = ()
-    not_verified: str = ""
-
-
-def judge(rule: Rule, resource: Resource, settings: Settings | None = None) -> Verdict:
-    """The result of a resource rule for one resource. It is empty if the rule does not check the resource's type."""
+    Both are empty if the rule does not check the resource's type.
+    """
     if rule.check is None or not rule.looks_at(resource.type):
-        return Verdict()
-    problems, not_verified = _collected(rule.check(resource, rule.settings_of(settings)))
-    return Verdict(tuple(problems), not_verified)
+        return [], ""
+    return _collected(rule.check(resource, rule.settings_of(settings)))
 
 
 def judge_stack(

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from llm_policies.documents import Document, Kind, Statement, each_document, types
+from llm_policies.documents import DEMANDING, NEGATING, Document, Kind, Statement, each_document, types
 from llm_policies.rule import Resource, Rule, Settings
 
 _ALL: Final[tuple[Kind, ...]] = ("identity", "trust", "resource", "limit")
@@ -24,20 +24,14 @@ _OPERATORS: Final = frozenset(
     f"{operator}{suffix}"
     for suffix in ("", "IfExists")
     for operator in (
-        *(
-            f"String{compare}"
-            for compare in ("Equals", "NotEquals", "EqualsIgnoreCase", "NotEqualsIgnoreCase", "Like", "NotLike")
-        ),
+        *DEMANDING,
+        *NEGATING,
         *(
             f"{kind}{compare}"
             for kind in ("Numeric", "Date")
             for compare in ("Equals", "NotEquals", "LessThan", "LessThanEquals", "GreaterThan", "GreaterThanEquals")
         ),
-        *(f"Arn{compare}" for compare in ("Equals", "NotEquals", "Like", "NotLike")),
-        "Bool",
         "BinaryEquals",
-        "IpAddress",
-        "NotIpAddress",
     )
 ) | {"Null"}
 _LOWER_OPERATORS: Final = frozenset(operator.lower() for operator in _OPERATORS)

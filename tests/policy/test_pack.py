@@ -111,9 +111,9 @@ def findings(recording: Recording, levels: Mapping[str, Any]) -> Iterator[str]:
             continue
         settings = {k: v for k, v in entry.items() if k in rule.settings} if isinstance(entry, dict) else {}
         for each in as_resources(recording, "inputs"):
-            verdict = judge(rule, each, settings)
-            yield from (f"{rule.name}: {each.name}: {problem}" for problem in verdict.problems)
-            assert not verdict.not_verified, (rule.name, each.name, verdict.not_verified)
+            problems, not_verified = judge(rule, each, settings)
+            yield from (f"{rule.name}: {each.name}: {problem}" for problem in problems)
+            assert not not_verified, (rule.name, each.name, not_verified)
         found, not_verified = judge_stack(rule, as_resources(recording, "state"), settings)
         yield from (f"{rule.name}: {each.name if each else 'the stack'}: {problem}" for each, problem in found)
         assert not not_verified, (rule.name, not_verified)

@@ -66,11 +66,12 @@ def judged(name: str, *, preview: bool = False, with_ids: bool = True) -> Judged
                 found.not_verified.append(f"{rule.name}: {not_verified}")
             continue
         for recorded in resources:
-            verdict = judge(rule, Resource(recorded.type, recorded.name, Value(plain(recorded.inputs)), recorded.urn))
-            for problem in verdict.problems:
+            resource = Resource(recorded.type, recorded.name, Value(plain(recorded.inputs)), recorded.urn)
+            problems, not_verified = judge(rule, resource)
+            for problem in problems:
                 tell(rule.name, told_of(recorded.urn), problem)
-            if verdict.not_verified:
-                found.not_verified.append(f"{rule.name}: {told_of(recorded.urn)}: {verdict.not_verified}")
+            if not_verified:
+                found.not_verified.append(f"{rule.name}: {told_of(recorded.urn)}: {not_verified}")
     found.findings = {rule: sorted(names) for rule, names in sorted(by_rule.items())}
     return found
 

@@ -41,9 +41,8 @@ async def start(run: LocalRun) -> None:
     run.stop.callback(started.cancel)
     graph = await run.loading
     await started
-    await moto.fill(graph)
     arns = [endpoint.secret_arn for routes in routes_documents(graph) for endpoint in routes.endpoints if endpoint.secret_arn]
-    await moto.add_secrets(graph.region, {arn: run.provider_keys[arn] for arn in arns})
+    await moto.fill(graph, {arn: run.provider_keys[arn] for arn in arns})
     run.variables |= dict.fromkeys(ENDPOINTS, moto.url)
 
 
@@ -63,8 +62,8 @@ class Moto:
             raise MotoError(f"moto did not start; see {self._log}")
         self.url = f"http://127.0.0.1:{port}"
 
-    async def fill(self, graph: Graph) -> None:
-        """Make what the program declares. Raises `MotoError`."""
+    async def fill(self, graph: Graph, secrets: Mapping[str, str]) -> None:
+        """Make what the program declares, and secrets that it only names, by their ARNs. Raises `MotoError`."""
         async with aiohttp.ClientSession() as session:
             for table in graph.of_type(TABLE):
                 await self._create_table(session, graph.region, table.state)
@@ -74,14 +73,10 @@ class Moto:
             for parameter in graph.of_type(PARAMETER):
                 values = {key: parameter.state[key.lower()] for key in ("Name", "Type", "Value")}
                 await self._call(session, graph.region, "ssm", "AmazonSSM.PutParameter", {**values, "Overwrite": True})
-
-    async def add_secrets(self, region: str, secrets: Mapping[str, str]) -> None:
-        """Make secrets that the program only names, by their ARNs. Raises `MotoError`."""
-        async with aiohttp.ClientSession() as session:
             for arn, value in secrets.items():
                 # moto chooses an ARN itself, but finds a secret by the end of an ARN that is its name.
                 values = {"Name": arn.rpartition(":")[2], "SecretString": value}
-                await self._call(session, region, "secretsmanager", "secretsmanager.CreateSecret", values)
+                await self._call(session, graph.region, "secretsmanager", "secretsmanager.CreateSecret", values)
 
     async def stop(self) -> None:
         await stop_process(self._process)
