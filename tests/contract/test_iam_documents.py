@@ -237,6 +237,16 @@ def test_a_mistake_is_told(change: Mutation, said: str) -> None:
         assert found == told
 
 
+def denied_to_code(function: str) -> dict[str, Any]:
+    by_code = {"ArnLike": {"lambda:SourceFunctionArn": f"arn:*:lambda:*:*:function:{function}"}}
+    return {"Sid": "Code", "Effect": "Deny", "Action": "ec2:DeleteNetworkInterface", "Resource": "*", "Condition": by_code}
+
+
+def test_what_only_lambda_can_do_with_a_role_need_not_be_scoped() -> None:
+    statements = [allow("Make", "ec2:DeleteNetworkInterface", "*"), denied_to_code("*")]
+    assert document_problems(document("inline", statements)) == []
+
+
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
@@ -259,6 +269,11 @@ def test_a_mistake_is_told(change: Mutation, said: str) -> None:
         (document("resource", [{**RESOURCE[0], "Principal": {"AWS": ["*"]}}]), "lets anyone in"),
         (document("resource", [allow("Send", "sqs:SendMessage", QUEUE)]), "Principal is missing"),
         (document("resource", [{**RESOURCE[0], "Resource": "*"}]), "can be scoped to queue"),
+        # What Lambda does with the role has to be denied to every function's code, not to one's.
+        (
+            document("inline", [allow("Make", "ec2:DeleteNetworkInterface", "*"), denied_to_code("my-function")]),
+            "can be scoped to network-interface",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else value.kind,
 )

@@ -7,7 +7,7 @@ import difflib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -120,9 +120,10 @@ def document_problems(document: Document) -> list[str]:
         found.append(f"Version must be 2012-10-17, not {document.body.get('Version')}")
     sids = Counter(statement["Sid"] for statement in statements if "Sid" in statement)
     found += [f"{sid}: {times} statements have this Sid" for sid, times in sids.items() if times > 1]
+    for_lambda = _denied_to_code(statements)
     for number, statement in enumerate(statements, 1):
         label = statement.get("Sid") or f"statement {number}"
-        found += [f"{label}: {problem}" for problem in _statement_problems(document.kind, statement)]
+        found += [f"{label}: {problem}" for problem in _statement_problems(document.kind, statement, for_lambda)]
     if document.kind == "trust":
         found += _trust_problems(statements)
     elif document.kind != "resource":
@@ -130,7 +131,19 @@ def document_problems(document: Document) -> list[str]:
     return [f"{document.where}: {problem}" for problem in found]
 
 
-def _statement_problems(kind: str, statement: Statement) -> Iterator[str]:
+# Lambda sets it on each request that a function's code makes, whatever the action, and on none of its own.
+# https://docs.aws.amazon.com/lambda/latest/dg/permissions-source-function-arn.html
+_BY_CODE = "lambda:SourceFunctionArn"
+
+
+def _denied_to_code(statements: Sequence[Statement]) -> set[str]:
+    """The actions that a document denies to every function's code, so that only Lambda itself can use them with the role."""
+    every = {"ArnLike": {_BY_CODE: "arn:*:lambda:*:*:function:*"}}
+    denials = [s for s in statements if s.get("Effect") == "Deny" and s.get("Resource") == "*" and s.get("Condition") == every]
+    return {action for statement in denials for action in _listed(statement.get("Action"))}
+
+
+def _statement_problems(kind: str, statement: Statement, for_lambda: Collection[str] = ()) -> Iterator[str]:
     elements = {"Sid", "Effect", "Action", "Condition"}
     if kind != "trust":
         elements.add("Resource")
@@ -156,7 +169,8 @@ def _statement_problems(kind: str, statement: Statement) -> Iterator[str]:
             continue
         yield from _action_problems(action)
         if _privilege(action):
-            yield from (f"{action} {problem}" for problem in _resource_problems(action, resources))
+            if action not in for_lambda:
+                yield from (f"{action} {problem}" for problem in _resource_problems(action, resources))
             yield from _condition_key_problems(action, statement.get("Condition", {}))
     operators = statement.get("Condition", {})
     yield from (f"{operator} is no condition operator" for operator in operators if not _OPERATOR.fullmatch(operator))
@@ -194,7 +208,7 @@ def _condition_key_problems(action: str, condition: Mapping[str, Mapping[str, An
     for resource_type, entry in _privilege(action)["resource_types"].items():
         supported |= {*entry["condition_keys"], *service["resources"].get(resource_type, {}).get("condition_keys", ())}
     for key in dict.fromkeys(key for keys in condition.values() for key in keys):
-        if not key.lower().startswith("aws:") and not any(_is_key(key, pattern) for pattern in supported):
+        if not key.lower().startswith("aws:") and key != _BY_CODE and not any(_is_key(key, pattern) for pattern in supported):
             yield f"{action} does not support the condition key {key}"
 
 
