@@ -183,6 +183,27 @@ def test_a_body_must_be_a_json_object(each: Recording) -> None:
             assert "requestModels" not in method
 
 
+# The addresses.
+
+
+@pytest.mark.assumes("tls-policy")
+def test_every_address_asks_for_tls_1_2(each: Recording) -> None:
+    api = each.inputs("chat-api")
+    assert (api["securityPolicy"], api["endpointAccessMode"]) == ("SecurityPolicy_TLS13_1_2_2021_06", "BASIC")
+
+
+def test_a_custom_domain_is_the_only_address_unless_asked(plain: Recording) -> None:
+    domain = {"name": "chat.example.com", "certificate_arn": CERTIFICATE}
+    own, closed = plain, run_chat(domain=domain)
+    both = run_chat(domain={**domain, "default_endpoint": True})
+    disabled = [each.inputs("chat-api")["disableExecuteApiEndpoint"] for each in (own, closed, both)]
+    assert disabled == [False, True, False]
+    assert closed.inputs("chat-domain")["securityPolicy"] == "TLS_1_2"
+    for recording in (closed, both):
+        assert recording.named("chat").outputs["url"] == "https://chat.example.com"
+        assert recording.named("chat").outputs["stream_url"] == "https://chat.example.com/chat/stream"
+
+
 # Browsers, and API Gateway's own answers.
 
 ORIGINS = {"dev": "*", "prod": "*", "plain": "*", "open_to_all": "*", "full": ORIGIN}

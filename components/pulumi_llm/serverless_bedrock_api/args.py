@@ -91,6 +91,8 @@ class DomainSettings(Settings):
     """Its certificate in ACM, in the API's Region. Required unless the domain name is there already."""
     zone_id: Input[_ZoneId] | None = None
     """The public Route 53 zone in which its record is made. Default: you make the record."""
+    default_endpoint: Flag = False
+    """Answer at API Gateway's own address, too."""
 
     def problems(self) -> Iterator[Problem]:
         if not self.existing and not self.given("certificate_arn"):

@@ -190,6 +190,8 @@ class DomainArgs(TypedDict):
     """Its certificate in ACM, in the API's Region. Required unless the domain name is there already."""
     zone_id: NotRequired[pulumi.Input[str]]
     """The public Route 53 zone in which its record is made. Default: you make the record."""
+    default_endpoint: NotRequired[bool]
+    """Answer at API Gateway's own address, too. Default: false."""
 
 
 class ServerlessBedrockApiArgs(TypedDict):

@@ -180,6 +180,11 @@ class ServerlessBedrockApi(Component):
             self.child_name("api"),
             description="pulumi-llm chat API",
             endpoint_configuration={"types": "REGIONAL"},
+            # By default a Regional API takes TLS 1.0. A newer policy needs an access mode; STRICT would refuse a CDN in front.
+            # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-security-policies.html
+            security_policy="SecurityPolicy_TLS13_1_2_2021_06",
+            endpoint_access_mode="BASIC",
+            disable_execute_api_endpoint=settings.domain is not None and not settings.domain.default_endpoint,
             api_key_source="AUTHORIZER" if settings.auth == "api_key" else "HEADER",
             tags=self.tags,
             opts=self.child("api"),

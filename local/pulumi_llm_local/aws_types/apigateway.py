@@ -12,6 +12,7 @@ from pulumi_llm_local.aws_types.values import SECRET, SIGNATURE
 _ARN: Final = "arn:{partition}:apigateway:{region}::"
 _API: Final = AWS_DOCS + "apigateway/latest/api/API_"
 _QUOTAS: Final = AWS_DOCS + "apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html"
+_SECURITY_POLICIES: Final = AWS_DOCS + "apigateway/latest/developerguide/apigateway-security-policies.html"
 
 AUTHORIZER: Final = "aws:apigateway/authorizer:Authorizer"
 DEPLOYMENT: Final = "aws:apigateway/deployment:Deployment"
@@ -55,6 +56,33 @@ def _integration(inputs: Mapping[str, Any]) -> Mapping[str, ValueRule]:
     """A response that is streamed has 15 minutes; another 29 s, unless the account's quota was raised."""
     streamed = inputs.get("responseTransferMode", "BUFFERED") != "BUFFERED"
     return {"timeoutMilliseconds": ValueRule(_QUOTAS, low=50, high=900000 if streamed else 29000)}
+
+
+_LEGACY_POLICIES: Final = ("TLS_1_0", "TLS_1_2")
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-security-policies-list.html
+_REGIONAL_POLICIES: Final = (
+    "SecurityPolicy_TLS13_1_3_2025_09",
+    "SecurityPolicy_TLS13_1_3_FIPS_2025_09",
+    "SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09",
+    "SecurityPolicy_TLS13_1_2_FIPS_PFS_PQ_2025_09",
+    "SecurityPolicy_TLS13_1_2_FIPS_PQ_2025_09",
+    "SecurityPolicy_TLS13_1_2_PQ_2025_09",
+    "SecurityPolicy_TLS13_1_2_2021_06",
+)
+_EDGE_POLICIES: Final = (
+    "SecurityPolicy_TLS13_2025_EDGE",
+    "SecurityPolicy_TLS12_PFS_2025_EDGE",
+    "SecurityPolicy_TLS12_2018_EDGE",
+)
+
+
+def _security_policy(inputs: Mapping[str, Any]) -> Mapping[str, ValueRule]:
+    """An enhanced policy needs an endpoint access mode, which belongs to no legacy one. Some policies are for the edge only."""
+    configuration = cast("object", inputs.get("endpointConfiguration"))
+    types = cast("Mapping[str, Any]", configuration).get("types") if isinstance(configuration, Mapping) else None
+    enhanced = _REGIONAL_POLICIES if types in ("REGIONAL", "PRIVATE") else (*_REGIONAL_POLICIES, *_EDGE_POLICIES)
+    values = enhanced if inputs.get("endpointAccessMode") else _LEGACY_POLICIES
+    return {"securityPolicy": ValueRule(_SECURITY_POLICIES, values=values)}
 
 
 def _usage_plan(inputs: Mapping[str, Any]) -> Mapping[str, ValueRule]:
@@ -125,6 +153,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
         },
         replaced_by="certificateBody certificateChain certificatePrivateKey domainName",
         stateful="callers have its address",
+        rules_by_inputs=_security_policy,
     ),
     INTEGRATION: AwsType(
         outputs={
@@ -251,6 +280,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
         },
         replaced_by="",
         stateful="callers have its address",
+        rules_by_inputs=_security_policy,
     ),
     STAGE: AwsType(
         outputs={

@@ -27,6 +27,13 @@ KEY = "aws:kms/key:Key"
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 METHOD_SETTINGS = "aws:apigateway/methodSettings:MethodSettings"
 PARAMETER = "aws:ssm/parameter:Parameter"
+ENHANCED = "SecurityPolicy_TLS13_1_2_2021_06"
+REGIONAL_POLICIES = (
+    "'SecurityPolicy_TLS13_1_3_2025_09', 'SecurityPolicy_TLS13_1_3_FIPS_2025_09', 'SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09', "
+    "'SecurityPolicy_TLS13_1_2_FIPS_PFS_PQ_2025_09', 'SecurityPolicy_TLS13_1_2_FIPS_PQ_2025_09', "
+    "'SecurityPolicy_TLS13_1_2_PQ_2025_09' or 'SecurityPolicy_TLS13_1_2_2021_06'"
+)
+REST_API = "aws:apigateway/restApi:RestApi"
 PERMISSION = "aws:lambda/permission:Permission"
 POLICY = "aws:iam/policy:Policy"
 QUEUE = "aws:sqs/queue:Queue"
@@ -176,6 +183,22 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("aws:apigatewayv2/api:Api", {"name": "a" * 129}, ["name: must have at most 128 characters, not 129"]),
     ("aws:kms/alias:Alias", {"name": "mine"}, ["name: must match alias/[a-zA-Z0-9/_-]+, not 'mine'"]),
     (PERMISSION, {"statementId": "a b"}, ["statementId: must match ([a-zA-Z0-9-_]+), not 'a b'"]),
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-security-policies.html
+    (REST_API, {"securityPolicy": ENHANCED}, [f"securityPolicy: must be 'TLS_1_0' or 'TLS_1_2', not '{ENHANCED}'"]),
+    (
+        REST_API,
+        {"endpointConfiguration": {"types": "REGIONAL"}, "endpointAccessMode": "BASIC", "securityPolicy": "TLS_1_2"},
+        [f"securityPolicy: must be {REGIONAL_POLICIES}, not 'TLS_1_2'"],
+    ),
+    (
+        "aws:apigateway/domainName:DomainName",
+        {
+            "endpointConfiguration": {"types": "REGIONAL"},
+            "endpointAccessMode": "STRICT",
+            "securityPolicy": "SecurityPolicy_TLS13_2025_EDGE",
+        },
+        [f"securityPolicy: must be {REGIONAL_POLICIES}, not 'SecurityPolicy_TLS13_2025_EDGE'"],
+    ),
     ("aws:apigateway/response:Response", {"statusCode": "600"}, ["statusCode: must match [1-5]\\d\\d, not '600'"]),
     (
         GUARDRAIL,
@@ -306,6 +329,8 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
         "aws:apigateway/restApi:RestApi",
         {"name": "a", "endpointConfiguration": {"types": "REGIONAL", "ipAddressType": "dualstack"}},
     ),
+    (REST_API, {"securityPolicy": ENHANCED, "endpointAccessMode": "STRICT", "endpointConfiguration": {"types": "PRIVATE"}}),
+    ("aws:apigateway/domainName:DomainName", {"securityPolicy": "TLS_1_2"}),
     ("aws:apigateway/resource:Resource", {"pathPart": "{proxy+}"}),
     ("aws:apigateway/response:Response", {"responseType": "DEFAULT_4XX", "responseTemplates": {"application/json": "{}"}}),
     ("aws:apigateway/authorizer:Authorizer", {"type": "REQUEST", "authorizerResultTtlInSeconds": 0.0}),

@@ -195,14 +195,18 @@ CASES: list[tuple[dict[str, Any], str]] = [
         f"{FUNCTION} authorizer-function authorizer-alias logs authorizer-logs keys-table logs-policy authorizer-logs-policy",
     ),
     ({"api.tracing": True}, f"{FUNCTION} authorizer-function authorizer-alias logs-policy authorizer-logs-policy stage"),
-    ({"api.domain": DOMAIN}, "create domain domain-mapping domain-record; update parameter-url parameter-stream-url"),
+    ({"api.domain": DOMAIN}, "create domain domain-mapping domain-record; update api parameter-url parameter-stream-url"),
     (
-        {"api.domain": {**DOMAIN, "base_path": "llm"}},
+        {"api.domain": {**DOMAIN, "default_endpoint": True}},
         "create domain domain-mapping domain-record; update parameter-url parameter-stream-url",
     ),
     (
+        {"api.domain": {**DOMAIN, "base_path": "llm"}},
+        "create domain domain-mapping domain-record; update api parameter-url parameter-stream-url",
+    ),
+    (
         {"api.domain": {"name": "chat.example.com", "existing": True}},
-        "create domain-mapping; update parameter-url parameter-stream-url",
+        "create domain-mapping; update api parameter-url parameter-stream-url",
     ),
     ({"api.parameters": False}, f"delete {PARAMETERS}"),
     ({"api.access_logs": True, "api.log_role_exists": True}, "create access-logs; update stage"),

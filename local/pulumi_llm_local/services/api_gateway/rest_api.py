@@ -70,6 +70,7 @@ class RestApi:
         self._functions = functions
         self.id = api.id
         self._key_source = api.state.get("apiKeySource") or "HEADER"
+        self._own_endpoint_disabled = bool(api.state.get("disableExecuteApiEndpoint"))
         self._execution_arn = str(api.state["executionArn"])
         stages = self._mine("aws:apigateway/stage:Stage")
         if len(stages) != 1:
@@ -101,10 +102,11 @@ class RestApi:
 
     @property
     def addresses(self) -> list[str]:
-        """AWS's addresses of the stage: API Gateway's own, and those of custom domains."""
+        """AWS's addresses of the stage: API Gateway's own, unless it is disabled, and those of custom domains."""
         own = f"https://{self.id}.execute-api.{self._graph.region}.amazonaws.com/{self.stage_name}"
         mappings = self._mine("aws:apigateway/basePathMapping:BasePathMapping")
-        return [own, *(_address(mapping) for mapping in mappings)]
+        domains = [_address(mapping) for mapping in mappings]
+        return domains if self._own_endpoint_disabled else [own, *domains]
 
     @property
     def functions(self) -> list[Function]:
