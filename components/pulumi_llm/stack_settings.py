@@ -117,7 +117,8 @@ class StackSettings(RoutingSettings):
                 "is required: the caller of a model spends this account's money, and nobody would be notified. Give "
                 "monthly_usd with emails or topic_arn, or say in observability.budget_waiver why there is none",
             )
-        for problem in self.api.model_problems(self.aliases()):
+        layer_problems = self.api.layer_problems(location) if location is not None else ()
+        for problem in [*self.api.model_problems(self.aliases()), *layer_problems]:
             yield Problem(f"api.{problem.path}", problem.reason)
 
     def all_tags(self) -> dict[str, str]:

@@ -171,7 +171,9 @@ upstream_throttled = ErrorKind(
     policy=_TEMPORARY,
 )
 internal_error = ErrorKind("internal_error", 500, SERVER, "the service failed; the request id helps to find out why")
-authorizer_failed = ErrorKind("authorizer_failed", 500, SERVER, "the service could not check the API key")
+authorizer_failed = ErrorKind(
+    "authorizer_failed", 500, SERVER, "the service could not check the API key; try again", retry_after=1
+)
 # The provider answered with an error of its own, or with something that is no answer.
 upstream_failed = ErrorKind("upstream_failed", 502, UPSTREAM, "the model's provider failed; try again", policy=_TEMPORARY)
 # The provider's stream ended before the answer did: what was sent is incomplete.
@@ -190,8 +192,16 @@ upstream_misconfigured = ErrorKind(
     "this service may not use the model; its operator has to check the model's id, key and access",
     policy=_LASTING,
 )
-function_failed = ErrorKind("function_failed", 502, SERVER, "the service failed to answer; try again")
+function_failed = ErrorKind("function_failed", 502, SERVER, "the service failed to answer; try again", retry_after=1)
 all_targets_failed = ErrorKind("all_targets_failed", 502, UPSTREAM, "no target of {alias!r} could answer: {reasons}")
+# The function answers as many calls as it may at once.
+overloaded = ErrorKind(
+    "overloaded",
+    503,
+    SERVER,
+    "the service answers as many calls as it may at once; try again shortly",
+    retry_after=5,
+)
 # The provider cannot be reached or says that it is unavailable.
 upstream_unavailable = ErrorKind(
     "upstream_unavailable",
@@ -247,6 +257,10 @@ GATEWAY_RESPONSES = (
     GatewayResponse("QUOTA_EXCEEDED", quota_exceeded),
     GatewayResponse("AUTHORIZER_FAILURE", authorizer_failed),
     GatewayResponse("AUTHORIZER_CONFIGURATION_ERROR", authorizer_failed),
+    # Lambda rejects the call, for the function answers as many as it may: API Gateway answers 500, and its log says "Execution
+    # failed due to configuration error: Rate Exceeded". A set-up that is wrong has the same type.
+    # https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway-errors.html
+    GatewayResponse("API_CONFIGURATION_ERROR", overloaded),
     GatewayResponse("INTEGRATION_FAILURE", function_failed),
     GatewayResponse("INTEGRATION_TIMEOUT", function_timeout),
 )

@@ -35,6 +35,7 @@ ORIGIN = "https://chat.example.com"
 KEYS = [{"name": "web", "tenant": "acme", "models": ["fast"]}, {"name": "batch"}]
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/a"
 FIREHOSE = "arn:aws:firehose:us-east-1:123456789012:deliverystream/amazon-apigateway-chat"
+MOCK = [{"name": "mock", "model": "mock"}]
 IMPORT = "arn:aws:bedrock:us-east-1:123456789012:imported-model/abcdefghijkl"
 
 
@@ -62,7 +63,7 @@ def full() -> Recording:
             access_logs=False,
             debug=True,
             deletion_protection=False,
-            web_adapter_layer_version=30,
+            web_adapter_layer_version=29,
             tags={"Team": "search"},
         ),
         config={"aws:region": "eu-west-2"},
@@ -260,6 +261,7 @@ def gateway_responses(recording: Recording) -> dict[str, dict[str, Any]]:
     return {inputs["responseType"]: inputs for inputs in found}
 
 
+REJECTED_INVOCATION = ("API_CONFIGURATION_ERROR", "INTEGRATION_FAILURE", "AUTHORIZER_FAILURE", "AUTHORIZER_CONFIGURATION_ERROR")
 ERROR_TYPES = {value for name, value in vars(errors).items() if name.isupper() and isinstance(value, str)}
 
 
@@ -293,6 +295,8 @@ def test_api_gateways_own_errors_have_the_one_shape(each: Recording, request: py
             assert "statusCode" not in response, "each keeps its own status"
         elif response["statusCode"] == "429":
             assert body["error"]["type"] == errors.RATE_LIMIT
+        # A function that is at its limit is called again, whichever of these API Gateway answers: AWS's pages do not say.
+        if response.get("statusCode") == "429" or kind in REJECTED_INVOCATION:
             assert int(headers["Retry-After"].strip("'")) >= 1
 
 
@@ -307,6 +311,7 @@ def test_api_gateways_own_errors_have_the_one_shape(each: Recording, request: py
         ("THROTTLED", "429", errors.RATE_LIMIT),
         ("QUOTA_EXCEEDED", "429", errors.RATE_LIMIT),
         ("INTEGRATION_FAILURE", "502", errors.SERVER),
+        ("API_CONFIGURATION_ERROR", "503", errors.SERVER),
         ("INTEGRATION_TIMEOUT", "504", errors.SERVER),
     ],
 )
@@ -382,9 +387,9 @@ def test_the_same_program_gives_the_same_inputs(plain: Recording) -> None:
 @pytest.mark.parametrize(
     ("recording", "keys", "throttle", "quota"),
     [
-        ("dev", {"default"}, (10, 20), 1_000),
-        ("prod", {"default"}, (10, 20), 10_000),
-        ("plain", {"default"}, (10, 20), 1_000),
+        ("dev", {"default"}, (0.5, 10), 1_000),
+        ("prod", {"default"}, (0.5, 10), 10_000),
+        ("plain", {"default"}, (0.5, 10), 1_000),
         ("full", {"web", "batch"}, (2.5, 3), 7),
     ],
 )
@@ -404,12 +409,66 @@ def test_every_key_is_in_the_usage_plan(
     assert len(found.of_type(f"{API}apiKey:ApiKey")) == len(keys)
 
 
-def test_the_whole_stage_has_a_limit_of_its_own(plain: Recording, full: Recording, open_to_all: Recording) -> None:
+METHOD_SETTINGS = f"{API}methodSettings:MethodSettings"
+
+
+@pytest.mark.assumes("method-throttle")
+def test_every_method_has_a_limit_and_those_for_anyone_a_small_one(
+    plain: Recording, full: Recording, open_to_all: Recording
+) -> None:
+    """Who needs no key must not be able to hold the function's concurrency."""
     for recording, limits in ((plain, (100, 200)), (open_to_all, (100, 200)), (full, (50, 60))):
-        settings = recording.inputs("chat-stage-settings")
-        assert settings["methodPath"] == "*/*"
-        assert (settings["settings"]["throttlingRateLimit"], settings["settings"]["throttlingBurstLimit"]) == limits
-        assert settings["settings"]["dataTraceEnabled"] is False, "it would log what callers say"
+        found = {inputs["methodPath"]: inputs["settings"] for inputs in map(inputs_of, recording.of_type(METHOD_SETTINGS))}
+        throttles = {path: (s["throttlingRateLimit"], s["throttlingBurstLimit"]) for path, s in found.items()}
+        assert throttles == {"*/*": limits, "health/GET": (5, 5), "openapi.json/GET": (5, 5)}
+        assert not any(settings["dataTraceEnabled"] for settings in found.values()), "it would log what callers say"
+        assert all(settings["metricsEnabled"] for settings in found.values())
+
+
+def inputs_of(resource: Any) -> dict[str, Any]:
+    return revealed(resource.inputs)
+
+
+def test_the_keys_can_be_read_as_fast_as_all_methods_together_are_called() -> None:
+    table = run_chat(stage_throttle={"rate_limit": 999.5, "burst_limit": 2_000}).inputs("chat-keys-table")
+    authorized = sum(operation.authorized for operation in OPERATIONS)
+    assert table["onDemandThroughput"]["maxReadRequestUnits"] == authorized * 3_000
+
+
+@pytest.mark.parametrize(
+    ("args", "warned"),
+    [
+        ({}, []),  # the default throttle, and what an account has
+        ({"keys": KEYS, "reserved_concurrency": 200}, []),  # as prod
+        ({"keys": KEYS, "reserved_concurrency": 160}, ["each of the keys 'web', 'batch' can hold all 160 "]),
+        ({"keys": KEYS, "reserved_concurrency": 160, "timeout_seconds": 290}, []),
+        # The keys of 0.1.0.
+        ({"throttle": {"rate_limit": 10, "burst_limit": 20}}, ["the key 'default' can hold all 1,000 "]),
+        ({"keys": [{**KEYS[0], "throttle": {"rate_limit": 1}}, KEYS[1]], "reserved_concurrency": 200}, ["the key 'web' can "]),
+        ({"reserved_concurrency": 20}, []),  # one key has nobody to starve
+        ({"keys": [KEYS[0], {**KEYS[1], "enabled": False}], "reserved_concurrency": 20}, []),
+    ],
+    ids=str,
+)
+def test_a_key_that_can_hold_all_concurrency_is_warned_of(
+    args: dict[str, Any], warned: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda message, **_: said.append(message))
+    run_chat(**args)
+    assert [any(message.startswith(start) for message in said) for start in warned] == [True] * len(warned)
+    assert len(said) == len(warned)
+
+
+def test_a_warning_of_concurrency_shows_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda message, **_: said.append(message))
+    run_chat(keys=KEYS, reserved_concurrency=50)
+    assert said == [
+        "each of the keys 'web', 'batch' can hold all 50 concurrent answers of reserved_concurrency: burst_limit 10 + "
+        "rate_limit 0.5 * timeout_seconds 300 = 160 calls in flight. Lower its throttle or timeout_seconds, or raise "
+        "reserved_concurrency"
+    ]
 
 
 # The functions.
@@ -435,8 +494,8 @@ def test_what_is_asked_for_reaches_the_function(plain: Recording, full: Recordin
     before, after = plain.inputs("chat-function"), full.inputs("chat-function")
     assert (before["memorySize"], before["timeout"]) == (512, 300)
     assert (after["memorySize"], after["timeout"]) == (1024, 895)
-    assert before["layers"][0].endswith(":27")
-    assert after["layers"][0].endswith(":30")
+    assert before["layers"][0].endswith(":30")
+    assert after["layers"][0].endswith(":29")
     assert "DEBUG" not in before["environment"]["variables"]
     assert after["environment"]["variables"]["DEBUG"] == "true"
     assert before["environment"]["variables"]["AUTHORIZATION"] == "api_key"
@@ -485,6 +544,8 @@ def test_requests_are_logged_without_what_they_say(plain: Recording, prod: Recor
         assert access["destinationArn"] == recording.named("chat-access-logs").state["arn"]
         fields = json.loads(access["format"])
         assert "$context.requestId" in fields.values(), "API Gateway asks for it"
+        # Who called: with a key or a token, and with an AWS signature.
+        assert {"$context.authorizer.tenant", "$context.authorizer.key", "$context.identity.userArn"} <= set(fields.values())
         assert all(re.fullmatch(r"\$context\.[\w.]+", value) for value in fields.values())
 
 
@@ -831,6 +892,12 @@ def test_a_given_value_is_the_keys_value_and_always_a_secret(wrap: Callable[[str
     assert str(error.value).endswith("value: must have 20 to 128 characters")
 
 
+def test_a_disabled_key_is_known_to_nobody(plain: Recording) -> None:
+    recording = run_chat(keys=[{"name": "old", "enabled": False}, {"name": "default"}])
+    assert recording.inputs("chat-key-old")["enabled"] is False
+    assert set(recording.names()) - set(plain.names()) == {"chat-key-old", "chat-usage-plan-key-old"}, "its item is gone"
+
+
 def test_the_table_of_keys_is_protected(plain: Recording, full: Recording) -> None:
     table = plain.inputs("chat-keys-table")
     assert table["deletionProtectionEnabled"] is True
@@ -1009,6 +1076,9 @@ def test_every_wrong_argument_is_told_at_once_and_nothing_is_made() -> None:
         ({"keys": [{"name": "k", "value": "sk 0123456789abcdefghij"}]}, "keys[0].value"),
         ({"keys": [{"name": "k", "value": 10**20}]}, "keys[0].value"),
         ({"keys": [{"name": "k", "value": "v" * 20}, {"name": "l", "value": "v" * 20}]}, "keys[1].value"),
+        ({"web_adapter_layer_arn": "arn:aws:lambda:us-east-1:123456789012:layer:adapter"}, "web_adapter_layer_arn"),
+        ({"web_adapter_layer_arn": "arn:aws:lambda:eu-west-1:123456789012:layer:adapter:1"}, "web_adapter_layer_arn"),
+        ({"region": "me-central-1", "models": MOCK}, "web_adapter_layer_arn"),
     ],
     ids=str,
 )
@@ -1017,6 +1087,39 @@ def test_a_wrong_argument_is_told(args: dict[str, Any], path: str) -> None:
         run_chat(**args)
     assert [detail["property_path"] for detail in error.value.errors or []] == [path]
     assert not re.search("vvv|sk 01|0{9}", str(error.value)), "a key's value is shown"
+
+
+LIMITS = {"keys": KEYS, "throttle": {"rate_limit": 1}, "daily_quota": 5, "authorizer_cache_seconds": 60}
+
+
+@pytest.mark.parametrize(
+    ("auth", "refused"),
+    [
+        ({"auth": "none"}, [*LIMITS]),
+        ({"auth": "iam"}, [*LIMITS]),
+        ({"auth": "jwt", "jwt": {"issuer": "https://id.example.com", "audiences": ["chat"]}}, [*LIMITS][:3]),
+        ({"auth": "api_key"}, []),
+    ],
+    ids=str,
+)
+def test_a_limit_that_would_hold_for_nobody_is_refused(auth: dict[str, Any], refused: list[str]) -> None:
+    try:
+        run_chat(**auth, **LIMITS, stage_throttle={"rate_limit": 5})
+        found = []
+    except pulumi.InputPropertiesError as error:
+        found = error.errors or []
+    assert [detail["property_path"] for detail in found] == refused
+    assert all("only for auth 'api_key'" in detail["reason"] for detail in found)
+
+
+def test_where_aws_publishes_no_web_adapter_a_layer_is_named() -> None:
+    there = {"region": "me-south-1", "models": MOCK}
+    with pytest.raises(pulumi.InputPropertiesError) as error:
+        run_chat(**there)
+    assert "me-south-1, where AWS did not publish its Web Adapter on 2026-05-28" in str(error.value)
+    own = "arn:aws:lambda:me-south-1:123456789012:layer:adapter:1"
+    assert run_chat(**there, web_adapter_layer_arn=own).inputs("chat-function")["layers"] == [own]
+    assert run_chat(**there, web_adapter_layer_version=31).inputs("chat-function")["layers"][0].endswith(":31")
 
 
 @pytest.mark.parametrize(

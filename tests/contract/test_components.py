@@ -132,6 +132,8 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
 }
 # The argument by which AWS refuses to delete a resource.
 PROTECTION = {"aws:dynamodb/table:Table": "deletionProtectionEnabled"}
+# What AWS protects not, and nobody can make again: an address, and the value of a key that may call.
+IRREPLACEABLE = ("aws:apigateway/restApi:RestApi", "aws:apigateway/apiKey:ApiKey")
 # Components of what an account or a Region has only once.
 ONCE_ONLY = ("AccountBaseline",)
 CASES = [(name, label) for name in sorted(COMPONENTS) for label in ARGUMENTS.get(name, {})]
@@ -308,10 +310,16 @@ def test_what_an_account_has_once_stays(label: str) -> None:
 
 @pytest.mark.parametrize(("component", "label"), [case for case in CASES if case[0] not in ONCE_ONLY])
 def test_what_is_protected_is_asked_for_and_nothing_is_kept(component: str, label: str) -> None:
-    """Pulumi protects exactly what AWS does: the argument `deletion_protection` decides both."""
+    """Pulumi protects what AWS does, and what cannot be made again: the argument `deletion_protection` decides all."""
     resources = recorded(component, label).of_type()
+    asked = ARGUMENTS[component][label].get("deletion_protection", True)
     in_aws = [r.name for r in resources if r.type in PROTECTION and r.inputs.get(PROTECTION[r.type]) is True]
-    assert [r.name for r in resources if r.protect] == in_aws
+    irreplaceable = [
+        r.name
+        for r in resources
+        if r.type in IRREPLACEABLE and r.inputs.get("enabled") is not False and "value" not in r.inputs
+    ]
+    assert {r.name for r in resources if r.protect} == {*in_aws, *(irreplaceable if asked else ())}
     assert [r.name for r in resources if r.retain_on_delete] == []
 
 

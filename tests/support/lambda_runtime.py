@@ -444,6 +444,7 @@ def free_port() -> int:
 
 # AWS's Lambda Web Adapter.
 
+# The newest on crates.io: from 1.0.0 on the crate is not published, and AWS's layer 30 is 1.1.0.
 ADAPTER_VERSION = "1.0.0-rc1"
 # layer/bootstrap of the crate, which the layer puts into /opt.
 _ADAPTER_BOOTSTRAP = '#!/bin/bash\n\nexec -- "${LAMBDA_TASK_ROOT}/${_HANDLER}"\n'

@@ -13,9 +13,9 @@ from pulumi_llm.base.component import Component
 
 
 def keys_table(
-    component: Component, *, deletion_protection: bool, kms_key_arn: pulumi.Input[str] | None, burst_limit: int
+    component: Component, *, deletion_protection: bool, kms_key_arn: pulumi.Input[str] | None, reads_per_second: int
 ) -> dynamodb.Table:
-    """Make the table of the keys' hashes, which the authorizer reads; `burst_limit` is the stage's."""
+    """Make the table of the keys' hashes, of which the authorizer reads one for each request."""
     encryption: dynamodb.TableServerSideEncryptionArgsDict = {"enabled": True}
     if kms_key_arn is not None:
         encryption["kms_key_arn"] = kms_key_arn
@@ -23,7 +23,7 @@ def keys_table(
         component.child_name("keys-table"),
         billing_mode="PAY_PER_REQUEST",
         # A bound on what it may cost. A request reads one item at most, and only a deployment writes.
-        on_demand_throughput={"max_read_request_units": max(1_000, 2 * burst_limit), "max_write_request_units": 100},
+        on_demand_throughput={"max_read_request_units": max(1_000, reads_per_second), "max_write_request_units": 100},
         hash_key=keys.HASH_KEY,
         attributes=[{"name": keys.HASH_KEY, "type": "S"}],
         deletion_protection_enabled=deletion_protection,
@@ -35,18 +35,28 @@ def keys_table(
     )
 
 
-def api_keys(component: Component, settings: Sequence[ApiKeySettings], table: dynamodb.Table) -> dict[str, apigateway.ApiKey]:
-    """Make the keys, by their names. API Gateway makes the values that are not given; only the hash of a value is stored."""
+def api_keys(
+    component: Component, settings: Sequence[ApiKeySettings], table: dynamodb.Table, *, deletion_protection: bool
+) -> dict[str, apigateway.ApiKey]:
+    """Make the keys, by their names. API Gateway makes the values that are not given; only the hash of a value is stored.
+
+    A value that API Gateway made cannot be made again, so its key is protected until it is disabled. The authorizer does not
+    know a disabled key.
+    """
     made: dict[str, apigateway.ApiKey] = {}
     for key in settings:
         name = key.name
+        irreplaceable = deletion_protection and key.enabled and key.value is None
         made[name] = apigateway.ApiKey(
             f"{component.child_name('key')}-{name}",
             value=None if key.value is None else pulumi.Output.secret(key.value),
             description=f"pulumi-llm key {name} of tenant {key.tenant}",
+            enabled=key.enabled,
             tags=component.tags,
-            opts=component.child("key", additional_secret_outputs=["value"]),
+            opts=component.child("key", additional_secret_outputs=["value"], protect=irreplaceable or None),
         )
+        if not key.enabled:
+            continue
         caller = Caller(tenant=key.tenant, key=name, models=key.models)
         dynamodb.TableItem(
             f"{component.child_name('key-item')}-{name}",

@@ -69,6 +69,9 @@ class ApiKeySettings(Settings):
     value: Input[_KeyValue] | None = None
     """A value that callers have already, a secret of 20 to 128 characters. Another value replaces the key. Default: API Gateway
     makes one."""
+    enabled: Flag = True
+    """Whether it may call. With `deletion_protection`, a key is removed or renamed in two steps: set this to false and run
+    `pulumi up`, then change the list."""
     models: Annotated[tuple[str, ...], Field(min_length=1)] = ()
     """The aliases that it may use. Default: all."""
     throttle: ThrottleSettings = ThrottleSettings()

@@ -1,12 +1,14 @@
 """Usage plans: the rate and the daily quota of each API key."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 import pulumi
 from pulumi_aws import apigateway
 
 from pulumi_llm.api_edge.settings import ApiKeySettings, Throttle
 from pulumi_llm.base.component import Component
+from pulumi_llm.base.settings import number_text
 
 
 def usage_plans(
@@ -51,3 +53,36 @@ def usage_plans(
 def has_own_plan(key: ApiKeySettings) -> bool:
     """Whether a key has limits of its own."""
     return key.given("throttle") or key.given("daily_quota")
+
+
+# What all functions of an account may run at once in a Region, unless AWS has lowered or raised it.
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+_ACCOUNT_CONCURRENCY = 1_000
+
+
+def starvation_warnings(
+    settings: Sequence[ApiKeySettings], *, throttle: Throttle, timeout_seconds: int, reserved: pulumi.Input[int] | None
+) -> Iterator[str]:
+    """Yield a warning for the keys of which one alone can hold every concurrent answer.
+
+    A throttle counts requests as they come, so a key's calls in flight are its burst, and what its rate lets in while the
+    longest answer takes. One key with concurrency of its own has nobody to starve.
+    """
+    enabled = [key for key in settings if key.enabled]
+    if isinstance(reserved, pulumi.Output) or (reserved is not None and len(enabled) == 1):
+        return
+    available = _ACCOUNT_CONCURRENCY if reserved is None else cast("int", reserved)
+    names: dict[Throttle, list[str]] = {}
+    for key in enabled:
+        names.setdefault(key.throttle.over(throttle), []).append(key.name)
+    for limits, those in names.items():
+        in_flight = limits.burst_limit + limits.rate_limit * timeout_seconds
+        if in_flight < available:
+            continue
+        whose = f"the key {those[0]!r}" if len(those) == 1 else f"each of the keys {', '.join(map(repr, those))}"
+        of = "that an account has by default" if reserved is None else "of reserved_concurrency"
+        yield (
+            f"{whose} can hold all {available:,} concurrent answers {of}: burst_limit {limits.burst_limit} + rate_limit "
+            f"{number_text(limits.rate_limit)} * timeout_seconds {timeout_seconds} = {in_flight:,.0f} calls in flight. "
+            f"Lower its throttle or timeout_seconds, or {'set' if reserved is None else 'raise'} reserved_concurrency"
+        )

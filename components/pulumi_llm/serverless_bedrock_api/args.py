@@ -34,6 +34,7 @@ from pulumi_llm.base.settings import (
     valid_items,
 )
 from pulumi_llm.routing import ARN_LENGTH, Routing, RoutingSettings, read
+from pulumi_llm.serverless_bedrock_api import web_adapter
 
 # Who may call. "iam": AWS signatures.
 Auth = Literal["api_key", "jwt", "iam", "none"]
@@ -102,7 +103,9 @@ class DomainSettings(Settings):
                 yield Problem(name, "is for a domain name that is made here, not for an existing one")
 
 
-KEY_THROTTLE = Throttle(rate_limit=10, burst_limit=20)
+# Until calls in flight are counted, a key is bounded by its requests alone: burst + rate x the longest answer, so
+# 10 + 0.5 x 300 = 160 calls at once. That leaves others room in the 200 that prod reserves, and in an account's 1,000.
+KEY_THROTTLE = Throttle(rate_limit=0.5, burst_limit=10)
 STAGE_THROTTLE = Throttle(rate_limit=100, burst_limit=200)
 
 
@@ -122,11 +125,11 @@ class ApiSettings(Settings):
     keys: Annotated[tuple[ApiKeySettings, ...], Field(min_length=1)] = (ApiKeySettings(name="default"),)
     """The API keys. Default: one, named "default"."""
     throttle: ThrottleSettings = ThrottleSettings(**KEY_THROTTLE._asdict())
-    """A key's rate."""
+    """A key's rate, with `auth` "api_key" only. A key may have burst_limit + rate_limit * timeout_seconds calls in flight."""
     stage_throttle: ThrottleSettings = ThrottleSettings(**STAGE_THROTTLE._asdict())
-    """The whole API's rate, whoever calls."""
+    """The rate of each route, whoever calls: API Gateway counts every method by itself."""
     daily_quota: Input[Quota] = 1_000
-    """A key's requests a day (UTC)."""
+    """A key's requests a day (UTC), with `auth` "api_key" only."""
     cors_allow_origin: Input[Origins] = ("*",)
     """The origins that browsers may call from, or "*", which is any. One origin need not be in a list. Default: "*"."""
     memory_mb: Input[Annotated[Count, Between(256, 10_240)]] = 512
@@ -136,7 +139,8 @@ class ApiSettings(Settings):
     log_retention_days: Input[RetentionDays] = 30
     """How long logs are kept, in days; one of the numbers that CloudWatch Logs accepts."""
     reserved_concurrency: Input[Annotated[Count, Between(1, 10_000)]] | None = None
-    """The most answers at once, taken from the account's limit. Default: none reserved."""
+    """The most answers at once, taken from the account's limit. Keep it above what one key may have in flight (`throttle`).
+    Default: none reserved."""
     vpc: VpcSettings | None = None
     """The network that the function runs in, to reach private servers of models. Default: Lambda's own, which reaches the
     internet."""
@@ -159,12 +163,12 @@ class ApiSettings(Settings):
     debug: Flag = False
     """Show causes in error answers; for development."""
     deletion_protection: Flag = True
-    """Protect the table of keys from deletion, in AWS and in Pulumi: `pulumi destroy` refuses before it deletes anything. To
-    destroy the stack, set it to false and run `pulumi up` first."""
-    web_adapter_layer_version: Annotated[Count, Between(1)] = 27
-    """The version of AWS's Lambda Web Adapter layer."""
+    """Protect what cannot be made again, the API's address and the keys' values, and the table of keys: `pulumi destroy`
+    refuses before it deletes anything. To destroy the stack, set it to false and run `pulumi up` first."""
+    web_adapter_layer_version: Annotated[Count, Between(1)] = web_adapter.VERSION
+    """The version of AWS's Lambda Web Adapter layer; 30 is the adapter 1.1.0."""
     web_adapter_layer_arn: Input[_LayerArn] | None = None
-    """Another Web Adapter layer (arm64), such as a copy in your own account. Default: AWS's."""
+    """Another Web Adapter layer (arm64), such as a copy in your own account, in the API's Region. Default: AWS's."""
     customize: Customize = Field(default_factory=dict)
     """Per child, arguments that are merged with the component's own. Default: none."""
 
@@ -173,8 +177,15 @@ class ApiSettings(Settings):
             yield Problem("jwt", "is required with auth 'jwt': the issuer and the audiences")
         if self.auth in AUTHS and self.auth != "jwt" and self.given("jwt"):
             yield Problem("jwt", f"is only for auth 'jwt', not {self.auth!r}")
-        if self.auth in AUTHS and self.auth != "api_key" and self.given("keys"):
-            yield Problem("keys", f"are only for auth 'api_key', not {self.auth!r}")
+        if self.auth in AUTHS and self.auth != "api_key":
+            if self.given("keys"):
+                yield Problem("keys", f"are only for auth 'api_key', not {self.auth!r}")
+            # Usage plans count keys. Other callers share the limit of each route.
+            for name in ("throttle", "daily_quota"):
+                if self.given(name):
+                    yield Problem(name, f"is only for auth 'api_key', not {self.auth!r}; stage_throttle holds for every caller")
+        if self.auth in ("iam", "none") and self.given("authorizer_cache_seconds"):
+            yield Problem("authorizer_cache_seconds", f"is only for auth 'api_key' and 'jwt', not {self.auth!r}")
         if self.jwt is not None and self.jwt.in_vpc and not self.given("vpc"):
             yield Problem("jwt.in_vpc", "needs vpc: the subnets and security groups")
         if self.access_logs is False and self.given("access_log_destination_arn"):
@@ -189,6 +200,23 @@ class ApiSettings(Settings):
                 if key.value in values:
                     yield Problem(f"keys[{index}].value", "is another key's value; API Gateway takes each only once")
                 values.add(key.value)
+
+    def layer_problems(self, location: Location) -> Iterator[Problem]:
+        """Yield what is wrong with the layer of the Web Adapter at a location."""
+        region, partition = location
+        if self.given("web_adapter_layer_arn"):
+            return
+        if partition != "aws":
+            reason = f"is required in {region}, for AWS publishes its layer in the partition aws only; give the ARN of a copy"
+            yield Problem("web_adapter_layer_arn", reason)
+        # Who gives a version knows that it is there.
+        elif region not in web_adapter.REGIONS and not self.given("web_adapter_layer_version"):
+            reason = (
+                f"is required in {region}, where AWS did not publish its Web Adapter on {web_adapter.PUBLISHED}: copy the "
+                f"layer {web_adapter.LAYER} into your account, and give its ARN; or give web_adapter_layer_version, if AWS "
+                "has published one since"
+            )
+            yield Problem("web_adapter_layer_arn", reason)
 
     def model_problems(self, aliases: Sequence[str]) -> Iterator[Problem]:
         """Yield what is wrong between the keys and the aliases that there are."""
@@ -225,9 +253,8 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
         if partition not in PARTITIONS:
             reason = f"{region} is in the partition {partition}, which has no Bedrock; use one of {' or '.join(PARTITIONS)}"
             yield Problem("region", reason)
-        elif partition != "aws" and self.web_adapter_layer_arn is None:
-            reason = f"is required in {region}, for AWS publishes its layer in the partition aws only; give the ARN of a copy"
-            yield Problem("web_adapter_layer_arn", reason)
+        else:
+            yield from self.layer_problems(location)
         routing = self.routing(location)
         yield from routing.problems
         yield from policy_problems(routing, self.policies, location)

@@ -149,6 +149,9 @@ class ApiKeyArgs(TypedDict):
     value: NotRequired[pulumi.Input[str]]
     """A value that callers have already, a secret of 20 to 128 characters. Another value replaces the key. Default: API
     Gateway makes one."""
+    enabled: NotRequired[bool]
+    """Whether it may call. With `deletion_protection`, a key is removed or renamed in two steps: set this to false and run
+    `pulumi up`, then change the list. Default: true."""
     models: NotRequired[Sequence[str]]
     """The aliases that it may use. Default: all."""
     throttle: NotRequired[ThrottleArgs]
@@ -211,11 +214,13 @@ class ServerlessBedrockApiArgs(TypedDict):
     keys: NotRequired[Sequence[ApiKeyArgs]]
     """The API keys. Default: one, named "default"."""
     throttle: NotRequired[ThrottleArgs]
-    """A key's rate. Default: rate_limit 10, burst_limit 20."""
+    """A key's rate, with `auth` "api_key" only. A key may have burst_limit + rate_limit * timeout_seconds calls in flight.
+    Default: rate_limit 0.5, burst_limit 10."""
     stage_throttle: NotRequired[ThrottleArgs]
-    """The whole API's rate, whoever calls. Default: rate_limit 100, burst_limit 200."""
+    """The rate of each route, whoever calls: API Gateway counts every method by itself. Default: rate_limit 100,
+    burst_limit 200."""
     daily_quota: NotRequired[pulumi.Input[int]]
-    """A key's requests a day (UTC). From 1 to 2,147,483,647. Default: 1,000."""
+    """A key's requests a day (UTC), with `auth` "api_key" only. From 1 to 2,147,483,647. Default: 1,000."""
     cors_allow_origin: NotRequired[pulumi.Input[Sequence[pulumi.Input[str]]]]
     """The origins that browsers may call from, or "*", which is any. One origin need not be in a list. Default: "*"."""
     memory_mb: NotRequired[pulumi.Input[int]]
@@ -225,7 +230,8 @@ class ServerlessBedrockApiArgs(TypedDict):
     log_retention_days: NotRequired[pulumi.Input[int]]
     """How long logs are kept, in days; one of the numbers that CloudWatch Logs accepts. Default: 30."""
     reserved_concurrency: NotRequired[pulumi.Input[int]]
-    """The most answers at once, taken from the account's limit. From 1 to 10,000. Default: none reserved."""
+    """The most answers at once, taken from the account's limit. Keep it above what one key may have in flight (`throttle`).
+    From 1 to 10,000. Default: none reserved."""
     vpc: NotRequired[VpcArgs]
     """The network that the function runs in, to reach private servers of models. Default: Lambda's own, which reaches the
     internet."""
@@ -248,12 +254,12 @@ class ServerlessBedrockApiArgs(TypedDict):
     debug: NotRequired[bool]
     """Show causes in error answers; for development. Default: false."""
     deletion_protection: NotRequired[bool]
-    """Protect the table of keys from deletion, in AWS and in Pulumi: `pulumi destroy` refuses before it deletes anything.
-    To destroy the stack, set it to false and run `pulumi up` first. Default: true."""
+    """Protect what cannot be made again, the API's address and the keys' values, and the table of keys: `pulumi destroy`
+    refuses before it deletes anything. To destroy the stack, set it to false and run `pulumi up` first. Default: true."""
     web_adapter_layer_version: NotRequired[int]
-    """The version of AWS's Lambda Web Adapter layer. At least 1. Default: 27."""
+    """The version of AWS's Lambda Web Adapter layer; 30 is the adapter 1.1.0. At least 1. Default: 30."""
     web_adapter_layer_arn: NotRequired[pulumi.Input[str]]
-    """Another Web Adapter layer (arm64), such as a copy in your own account. Default: AWS's."""
+    """Another Web Adapter layer (arm64), such as a copy in your own account, in the API's Region. Default: AWS's."""
     customize: NotRequired[Mapping[str, Mapping[str, Any]]]
     """Per child, arguments that are merged with the component's own. Default: none."""
     region: NotRequired[str]

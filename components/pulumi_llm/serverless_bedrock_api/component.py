@@ -1,5 +1,6 @@
 """ServerlessBedrockApi: a REST API in front of Amazon Bedrock, as a function behind API Gateway."""
 
+import math
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -7,12 +8,12 @@ from types import MappingProxyType
 import pulumi
 from pulumi_aws import apigateway, cloudwatch, dynamodb, iam, lambda_, route53, ssm
 
-from llm_gateway.operations import PATHS
+from llm_gateway.operations import OPERATIONS, PATHS
 from pulumi_llm.api_edge import keys
 from pulumi_llm.api_edge.authorizer import authorizer as make_authorizer
 from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.api_edge.gateway_responses import create_gateway_responses, gateway_responses
-from pulumi_llm.api_edge.usage_plans import has_own_plan, usage_plans
+from pulumi_llm.api_edge.usage_plans import has_own_plan, starvation_warnings, usage_plans
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_invoke
 from pulumi_llm.base.settings import read_arguments, valid_items
@@ -30,7 +31,7 @@ from pulumi_llm.serverless_bedrock_api.domain import create_domain
 from pulumi_llm.serverless_bedrock_api.function import create_function
 from pulumi_llm.serverless_bedrock_api.rest_api import CHILDREN as ROUTES
 from pulumi_llm.serverless_bedrock_api.rest_api import Backend, create_routes, route_instances
-from pulumi_llm.serverless_bedrock_api.stage import STAGE, create_stage
+from pulumi_llm.serverless_bedrock_api.stage import STAGE, create_stage, open_operations
 
 # The outputs that other stacks need.
 PARAMETERS = (
@@ -90,6 +91,7 @@ class ServerlessBedrockApi(Component):
             "access-logs": cloudwatch.LogGroup,
             "stage": apigateway.Stage,
             "stage-settings": apigateway.MethodSettings,
+            "method-settings": apigateway.MethodSettings,
             "usage-plan": apigateway.UsagePlan,
             "usage-plan-key": apigateway.UsagePlanKey,
             "domain": apigateway.DomainName,
@@ -187,18 +189,20 @@ class ServerlessBedrockApi(Component):
             disable_execute_api_endpoint=settings.domain is not None and not settings.domain.default_endpoint,
             api_key_source="AUTHORIZER" if settings.auth == "api_key" else "HEADER",
             tags=self.tags,
-            opts=self.child("api"),
+            opts=self.child("api", protect=settings.deletion_protection or None),
         )
         api_keys: dict[str, apigateway.ApiKey] = {}
         table, checking = None, None
         if settings.auth == "api_key":
+            authorized = sum(operation.authorized for operation in OPERATIONS)
             table = keys.keys_table(
                 self,
                 deletion_protection=settings.deletion_protection,
                 kms_key_arn=settings.kms_key_arn,
-                burst_limit=stage_throttle.burst_limit,
+                # Each route has a limit of its own.
+                reads_per_second=authorized * (math.ceil(stage_throttle.rate_limit) + stage_throttle.burst_limit),
             )
-            api_keys = keys.api_keys(self, settings.keys, table)
+            api_keys = keys.api_keys(self, settings.keys, table, deletion_protection=settings.deletion_protection)
             checking = make_authorizer(self, self._shared, api, table, settings.authorizer_cache_seconds, None)
         elif settings.jwt is not None:
             network = settings.vpc if settings.jwt.in_vpc else None
@@ -214,17 +218,7 @@ class ServerlessBedrockApi(Component):
             access_logs=settings.access_logs,
             access_log_destination_arn=settings.access_log_destination_arn,
         )
-        plans: dict[str, apigateway.UsagePlan] = {}
-        if settings.auth == "api_key":
-            plans = usage_plans(
-                self,
-                settings.keys,
-                api_keys,
-                api,
-                stage,
-                throttle=settings.throttle.over(KEY_THROTTLE),
-                daily_quota=settings.daily_quota,
-            )
+        plans = self._usage_plans(api, api_keys, stage) if settings.auth == "api_key" else {}
 
         self.url = stage.invoke_url if settings.domain is None else create_domain(self, settings.domain, api, stage)
         self.stream_url = pulumi.Output.format("{}{}", self.url, PATHS["chat_stream"])
@@ -272,6 +266,16 @@ class ServerlessBedrockApi(Component):
         source_arn = pulumi.Output.format("{}/{}/*", api.execution_arn, STAGE)
         return let_api_gateway_invoke(self, "permission", function, source_arn)
 
+    def _usage_plans(
+        self, api: apigateway.RestApi, api_keys: Mapping[str, apigateway.ApiKey], stage: apigateway.Stage
+    ) -> dict[str, apigateway.UsagePlan]:
+        settings, throttle = self._settings, self._settings.throttle.over(KEY_THROTTLE)
+        for warning in starvation_warnings(
+            settings.keys, throttle=throttle, timeout_seconds=settings.timeout_seconds, reserved=settings.reserved_concurrency
+        ):
+            pulumi.log.warn(warning, resource=self)
+        return usage_plans(self, settings.keys, api_keys, api, stage, throttle=throttle, daily_quota=settings.daily_quota)
+
     def _parts(
         self, api: apigateway.RestApi, function: Published, authorizer: apigateway.Authorizer | None
     ) -> list[pulumi.Resource]:
@@ -317,7 +321,9 @@ def _instances(settings: ServerlessBedrockApiSettings) -> Mapping[str, Collectio
     keys = [key for _, key in valid_items(settings.keys) if key.valid("name")] if settings.auth == "api_key" else []
     names = [key.name for key in keys]
     return {
-        **dict.fromkeys(("key", "key-item", "usage-plan-key"), names),
+        **dict.fromkeys(("key", "usage-plan-key"), names),
+        "key-item": [key.name for key in keys if key.enabled],
+        "method-settings": [operation.id.replace("_", "-") for operation in open_operations()],
         "managed-policy": list(settings.policies.managed) if settings.valid("policies") else [],
         "inline-policy": list(settings.policies.inline) if settings.valid("policies") else [],
         "usage-plan": [key.name for key in keys if has_own_plan(key)],

@@ -15,10 +15,8 @@ from pulumi_llm.base.iam import invoke_models, read_secrets
 from pulumi_llm.base.lambda_function import Published, Shared, publish
 from pulumi_llm.base.location import Location
 from pulumi_llm.routing import Routing
+from pulumi_llm.serverless_bedrock_api import web_adapter
 from pulumi_llm.serverless_bedrock_api.args import ServerlessBedrockApiSettings
-
-# The account that publishes the Web Adapter's layers. https://github.com/awslabs/aws-lambda-web-adapter
-_WEB_ADAPTER_ACCOUNT = "753240598075"
 
 
 def create_function(
@@ -28,7 +26,7 @@ def create_function(
     environment: dict[str, pulumi.Input[str]] = {
         variables.AUTHORIZATION: settings.auth,
         variables.CORS_ALLOW_ORIGIN: Cors(settings.cors_allow_origin).variable,
-        # The Web Adapter: https://github.com/awslabs/aws-lambda-web-adapter#configurations
+        # The Web Adapter: https://github.com/aws/aws-lambda-web-adapter#configurations
         "AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap",
         "AWS_LWA_INVOKE_MODE": "response_stream",
         variables.PORT: str(variables.DEFAULT_PORT),
@@ -41,9 +39,8 @@ def create_function(
     layer = settings.web_adapter_layer_arn
     if layer is None:
         version = settings.web_adapter_layer_version
-        layer = (
-            f"arn:{location.partition}:lambda:{location.region}:{_WEB_ADAPTER_ACCOUNT}:layer:LambdaAdapterLayerArm64:{version}"
-        )
+        # Another partition needs an ARN of the user's own.
+        layer = f"arn:aws:lambda:{location.region}:{web_adapter.ACCOUNT}:layer:{web_adapter.LAYER}:{version}"
     return publish(
         component,
         "",

@@ -6,12 +6,17 @@ import pulumi
 from pulumi_aws import apigateway, cloudwatch
 
 from llm_gateway.identity.caller import KEY, TENANT
+from llm_gateway.operations import OPERATIONS, Operation
 from pulumi_llm.api_edge.settings import Throttle
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.lambda_function import Shared, log_group
 
 # The stage's name is the first part of the path. A CDN in front can route /api/* here as it is.
 STAGE = "api"
+
+# Anyone may ask for the operations without authorization. An answer holds the function for milliseconds, on a cold start for a
+# second or two: with this throttle, that is never more than some ten executions.
+_OPEN_THROTTLE = Throttle(rate_limit=5, burst_limit=5)
 
 _ACCESS_LOG = {
     "request_id": "$context.requestId",
@@ -25,6 +30,8 @@ _ACCESS_LOG = {
     "bytes": "$context.responseLength",
     "tenant": f"$context.authorizer.{TENANT}",
     "api_key": f"$context.authorizer.{KEY}",
+    # Who signed, with AWS signatures.
+    "caller": "$context.identity.userArn",
     "error": "$context.error.responseType",
 }
 
@@ -39,7 +46,7 @@ def create_stage(
     access_logs: bool,
     access_log_destination_arn: pulumi.Input[str] | None,
 ) -> tuple[apigateway.Stage, cloudwatch.LogGroup | None]:
-    """Make the stage that serves `deployment`, throttled as a whole, with a log of each request where that is wanted.
+    """Make the stage that serves `deployment`, with a throttle for each method and, where wanted, a log of each request.
 
     Returns:
         The stage, and the log group that was made for it.
@@ -58,11 +65,40 @@ def create_stage(
         tags=component.tags,
         opts=component.child("stage"),
     )
-    apigateway.MethodSettings(
-        component.child_name("stage-settings"),
+    settings = _method_settings(component, "stage-settings", api, stage, "*/*", throttle, after=[])
+    for operation in open_operations():
+        path = f"{operation.path.removeprefix('/')}/{operation.method}"
+        key, name = "method-settings", operation.id.replace("_", "-")
+        # Each is an update of the stage, of which API Gateway takes one at a time.
+        settings = _method_settings(component, key, api, stage, path, _OPEN_THROTTLE, after=[settings], name=name)
+    return stage, made
+
+
+def open_operations() -> list[Operation]:
+    """The operations that anyone may ask for."""
+    return [operation for operation in OPERATIONS if not operation.authorized]
+
+
+def _method_settings(
+    component: Component,
+    key: str,
+    api: apigateway.RestApi,
+    stage: apigateway.Stage,
+    method_path: str,
+    throttle: Throttle,
+    *,
+    after: list[pulumi.Resource],
+    name: str = "",
+) -> apigateway.MethodSettings:
+    """Make the settings of one method, or of all others. The throttle is counted for each method by itself.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html
+    """
+    return apigateway.MethodSettings(
+        component.child_name(key) + (f"-{name}" if name else ""),
         rest_api=api.id,
         stage_name=stage.stage_name,
-        method_path="*/*",
+        method_path=method_path,
         settings={
             "metrics_enabled": True,
             "logging_level": "OFF",
@@ -70,6 +106,5 @@ def create_stage(
             "throttling_rate_limit": throttle.rate_limit,
             "throttling_burst_limit": throttle.burst_limit,
         },
-        opts=component.child("stage-settings"),
+        opts=component.child(key, depends_on=after),
     )
-    return stage, made

@@ -5,10 +5,12 @@ sets the two headers that the adapter sets. A function that is a Python handler 
 """
 
 import asyncio
+import contextlib
 import json
+import math
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,13 @@ _START_SECONDS = 10.0
 
 class FunctionError(Exception):
     """The function did not start, died, or answered with nothing that can be understood."""
+
+
+class FunctionThrottled(FunctionError):
+    """Lambda rejects the invocation: as many are in flight as the function's reserved concurrency.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
+    """
 
 
 async def start(run: LocalRun) -> None:
@@ -78,6 +87,9 @@ class Function:
         self._process: asyncio.subprocess.Process | None = None
         self._port = 0
         self._starting = asyncio.Lock()
+        reserved = resource.state.get("reservedConcurrentExecutions")
+        self._most_in_flight = math.inf if reserved is None or reserved < 0 else reserved
+        self._in_flight = 0
         self._session: aiohttp.ClientSession | None = None
 
     @property
@@ -110,6 +122,20 @@ class Function:
             await self._session.close()
         await stop_process(self._process)
 
+    @contextlib.contextmanager
+    def invocation(self) -> Generator[None]:
+        """Hold one of the function's concurrent executions, for a `request` until its answer has been read.
+
+        Raises `FunctionThrottled` where all are held.
+        """
+        if self._in_flight >= self._most_in_flight:
+            raise FunctionThrottled(f"{self.name}: Rate Exceeded: reserved concurrency is {self._most_in_flight:.0f}")
+        self._in_flight += 1
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+
     async def request(
         self, method: str, path: str, headers: list[tuple[str, str]], body: bytes, context: Mapping[str, Any]
     ) -> aiohttp.ClientResponse:
@@ -126,12 +152,13 @@ class Function:
 
     async def invoke(self, event: Mapping[str, Any]) -> Any:
         """One invocation of a Python handler. Raises `FunctionError` with the handler's own error text."""
-        response = await self._send("POST", "/", [], json.dumps(event).encode())
-        try:
-            async with response:
-                answer = await response.json(content_type=None)
-        except (aiohttp.ClientError, ValueError) as error:
-            raise FunctionError(f"{self.name} ended without an answer: {error}") from error
+        with self.invocation():
+            response = await self._send("POST", "/", [], json.dumps(event).encode())
+            try:
+                async with response:
+                    answer = await response.json(content_type=None)
+            except (aiohttp.ClientError, ValueError) as error:
+                raise FunctionError(f"{self.name} ended without an answer: {error}") from error
         if response.status != 200:
             raise FunctionError(str(answer["errorMessage"]))
         return answer

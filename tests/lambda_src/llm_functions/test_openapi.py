@@ -250,7 +250,7 @@ def test_every_error_is_described() -> None:
     (path,) = (o.path for o in OPERATIONS if o.id == "chat")
     responses = described["paths"][path]["post"]["responses"]
     enum = described["components"]["schemas"]["Error"]["properties"]["error"]["properties"]["code"]["enum"]
-    edge = {"authorizer_failed", "bad_request", "expired_token", "unsupported_media_type", "function_timeout"}
+    edge = {"authorizer_failed", "bad_request", "expired_token", "unsupported_media_type", "function_timeout", "overloaded"}
     assert edge | {"invalid_value", "upstream_failed"} <= set(enum)
     for kind in errors.ERROR_KINDS:
         assert kind.code in enum

@@ -169,11 +169,13 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"api.keys": [{**DEFAULT_KEY, "throttle": {"rate_limit": 1, "burst_limit": 2}}]}, OWN_PLAN),
     ({"api.keys": [{**DEFAULT_KEY, "daily_quota": 5}]}, OWN_PLAN),
+    ({"api.keys": [{**DEFAULT_KEY, "enabled": False}]}, "update key-default; delete key-item-default"),
     ({"api.throttle.rate_limit": 1}, "update usage-plan"),
     ({"api.throttle.burst_limit": 5}, "update usage-plan"),
     ({"api.daily_quota": 5}, "update usage-plan"),
-    ({"api.stage_throttle.rate_limit": 5}, "update stage-settings"),
-    ({"api.stage_throttle.burst_limit": 5}, "update stage-settings"),
+    # The table of keys takes what all routes together let through.
+    ({"api.stage_throttle.rate_limit": 5}, "update stage-settings keys-table"),
+    ({"api.stage_throttle.burst_limit": 5}, "update stage-settings keys-table"),
     (
         {"api.cors_allow_origin": "https://chat.example.com"},
         f"{FUNCTION} cors-response-* gateway-response-*; {DEPLOYMENT}",
@@ -383,12 +385,20 @@ def setting_paths() -> set[str]:
     return {path for path in paths if not any(other.startswith((f"{path}.", f"{path}[")) for other in paths)}
 
 
-def test_another_region_is_refused_where_the_stack_is_protected(dev: Stack) -> None:
-    """It replaces everything: `deletion_protection` stands in the way."""
-    dev.configure({"api.deletion_protection": True})
+def test_protection_keeps_addresses_and_keys(dev: Stack) -> None:
+    """Another Region replaces everything, and a key's value cannot be made again: `deletion_protection` stands in the way."""
+    protected = {"api.deletion_protection": True}
+    two, disabled = [DEFAULT_KEY, {"name": "web"}], [DEFAULT_KEY, {"name": "web", "enabled": False}]
+    dev.configure({**protected, "api.keys": two})
     succeeded(dev.up())
-    dev.configure({"api.deletion_protection": True, "aws:region": "us-west-2"})
-    done = dev.preview()
-    assert done.returncode != 0
-    assert "chat-keys-table" in done.output
-    assert "marked for protection" in done.output
+    for change, kept in (({"aws:region": "us-west-2"}, "chat-api"), ({"api.keys": [DEFAULT_KEY]}, "chat-key-web")):
+        dev.configure({**protected, "api.keys": two, **change})
+        done = dev.preview()
+        assert done.returncode != 0
+        assert kept in done.output
+        assert "protect" in done.output
+    # A key leaves in two steps.
+    dev.configure({**protected, "api.keys": disabled})
+    succeeded(dev.up())
+    dev.configure(protected)
+    assert planned(succeeded(dev.preview())) == [("delete", "usage-plan-key-web"), ("delete", "key-web")]

@@ -123,7 +123,7 @@ def test_destroy_deletes_in_order_and_honours_protection(deployed: Deployed) -> 
     if deployed.stack.name == "prod":
         refused = deployed.stack.destroy()
         assert refused.returncode != 0
-        assert "chat-keys-table" in refused.output
+        assert "chat-api" in refused.output
         assert "protected" in refused.output
         assert not [call for call in cloud.calls if call.verb == "delete"], "all of it is still there"
         deployed.stack.configure({"api.deletion_protection": False})

@@ -150,11 +150,39 @@ def test_a_custom_domain_has_the_api_below_its_base_path() -> None:
         assert stack.post("/chat", {"message": "Hi"}).is_success
 
 
-def test_keys_have_limits_of_their_own() -> None:
-    keys = json.dumps([{"name": "small", "daily_quota": 1}, {"name": "large"}])
+def test_keys_have_limits_of_their_own_until_they_are_disabled() -> None:
+    keys = json.dumps([{"name": "small", "daily_quota": 1}, {"name": "large"}, {"name": "old", "enabled": False}])
     with local_stack("--model-delay", "0", "--config", f"api.keys={keys}") as stack:
         assert stack.post("/chat", {"message": "x"}).is_success
         assert refused(stack.post("/chat", {"message": "x"})) == (429, "quota_exceeded")
+    with local_stack("--model-delay", "0", "--config", f"api.keys={json.dumps(list(reversed(json.loads(keys))))}") as stack:
+        assert refused(stack.post("/chat", {"message": "x"})) == (401, "invalid_api_key")
+
+
+@pytest.mark.assumes("rejected-invocation")
+def test_beyond_the_reserved_concurrency_a_call_is_told_to_come_back() -> None:
+    limits = ("api.reserved_concurrency=1", "api.throttle.burst_limit=50")
+    with local_stack("--model-delay", "0,0.05", *(part for limit in limits for part in ("--config", limit))) as stack:
+        body = {"message": "Hello", "max_tokens": 60}
+        with httpx.Client(timeout=60, headers={"x-api-key": stack.key}) as client:
+            # The stream has begun, and holds the one execution until its end.
+            with client.stream("POST", f"{stack.url}/chat/stream", json=body) as first:
+                assert first.status_code == 200
+                second = stack.post("/chat", body)
+                assert refused(second) == (503, "overloaded")
+                assert int(second.headers["retry-after"]) >= 1
+                assert second.headers["x-request-id"] == second.json()["error"]["request_id"]
+                events = first.read().decode()
+            assert "event: done" in events
+            assert stack.post("/chat", body).is_success
+
+            # Each method has a limit of its own, and those for anyone a small one.
+            with httpx.Client(timeout=60) as anyone:
+                codes = [anyone.get(f"{stack.url}/health").status_code for _ in range(100)]
+            assert codes[:5] == [200] * 5
+            assert set(codes) == {200, 429}
+            assert httpx.get(f"{stack.url}/openapi.json").status_code == 200
+            assert stack.post("/chat", body).is_success
 
 
 FAILING = {

@@ -21,7 +21,7 @@ from pulumi_llm_local.services.api_gateway.authorization import Authorization
 from pulumi_llm_local.services.api_gateway.gateway_responses import GatewayResponse
 from pulumi_llm_local.services.api_gateway.lambda_proxy import MAX_EVENT_BYTES, permitted_function, relay
 from pulumi_llm_local.services.api_gateway.usage_plan import UsagePlans
-from pulumi_llm_local.services.lambda_function import Function, FunctionError
+from pulumi_llm_local.services.lambda_function import Function, FunctionError, FunctionThrottled
 from pulumi_llm_local.services.local_run import LocalError, LocalRun, listen
 from pulumi_llm_local.services.signature import Credentials
 
@@ -154,7 +154,7 @@ class RestApi:
             method_arn=f"{self._execution_arn}/{self.stage_name}/{request.method}{path}",
         )
         authorized = await self._authorization.authorize(method, call)
-        verdict = self._plans.admit_to_stage()
+        verdict = self._plans.admit_to_method(call.resource_path, request.method)
         if verdict is None and method.state.get("apiKeyRequired"):
             key = authorized.get("usageIdentifierKey") if self._key_source == "AUTHORIZER" else request.headers.get("x-api-key")
             verdict = self._plans.admit(str(key or ""))
@@ -230,19 +230,24 @@ class RestApi:
         target = call.sent_path + (f"?{path.query}" if path.query else "")
         seconds = float(integration.state.get("timeoutMilliseconds") or 29_000) / 1000
         try:
-            async with asyncio.timeout(seconds):
-                answer = await function.request(
-                    call.request.method,
-                    target,
-                    [item for item in call.request.headers.items() if item[0].lower() != "content-encoding"],
-                    call.body,
-                    call.context(authorized),
-                )
+            with function.invocation():
+                async with asyncio.timeout(seconds):
+                    answer = await function.request(
+                        call.request.method,
+                        target,
+                        [item for item in call.request.headers.items() if item[0].lower() != "content-encoding"],
+                        call.body,
+                        call.context(authorized),
+                    )
+                return await relay(call.request, answer)
         except TimeoutError:
             raise GatewayResponse("INTEGRATION_TIMEOUT") from None
+        except FunctionThrottled as error:
+            # "If the Lambda API rejects the invocation request, API Gateway returns a 500 error code."
+            # https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway-errors.html
+            raise GatewayResponse("API_CONFIGURATION_ERROR") from error
         except FunctionError as error:
             raise GatewayResponse("INTEGRATION_FAILURE") from error
-        return await relay(call.request, answer)
 
 
 def _address(mapping: Resource) -> str:

@@ -1,4 +1,4 @@
-"""API Gateway's limits: the stage's throttle, and a usage plan's throttle and quota per key."""
+"""API Gateway's limits: the throttle of each method, and a usage plan's throttle and quota per key."""
 
 import time
 from collections.abc import Callable
@@ -13,15 +13,20 @@ class UsagePlans:
 
     def __init__(self, graph: Graph, api: str, stage: str, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._stage = _stage_bucket(graph, api)
+        self._method_settings = _method_settings(graph, api, stage)
+        self._methods: dict[str, _Bucket] = {}
         self._keys: dict[str, list[_Meter]] = {}
-        values = {key.id: str(key.state["value"]) for key in graph.of_type("aws:apigateway/apiKey:ApiKey")}
+        values = {
+            key.id: str(key.state["value"])
+            for key in graph.of_type("aws:apigateway/apiKey:ApiKey")
+            if key.state.get("enabled") is not False
+        }
         for plan in graph.of_type("aws:apigateway/usagePlan:UsagePlan"):
             stages: list[Any] = plan.state.get("apiStages") or []
             if not any(s["apiId"] == api and s["stage"] == stage for s in stages):
                 continue
             for link in graph.of_type("aws:apigateway/usagePlanKey:UsagePlanKey"):
-                if link.state["usagePlanId"] == plan.id:
+                if link.state["usagePlanId"] == plan.id and link.state["keyId"] in values:
                     self._keys.setdefault(values[link.state["keyId"]], []).append(_Meter.of(plan))
 
     @property
@@ -29,11 +34,18 @@ class UsagePlans:
         """The keys' values, in the order of the program."""
         return list(self._keys)
 
-    def admit_to_stage(self) -> str | None:
-        """Count a request against the stage; the gateway response type where it is refused."""
-        if self._stage is not None and not self._stage.take(self._clock()):
-            return "THROTTLED"
-        return None
+    def admit_to_method(self, resource_path: str, http_method: str) -> str | None:
+        """Count a request against its method's limit; the gateway response type where it is refused.
+
+        A stage's throttle is applied to each method by itself, and a method may have one of its own.
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html
+        """
+        method = f"{resource_path.removeprefix('/')}/{http_method}"
+        settings = self._method_settings.get(method) or self._method_settings.get("*/*") or {}
+        if settings.get("throttlingRateLimit", -1) < 0:
+            return None
+        bucket = self._methods.setdefault(method, _Bucket(settings["throttlingRateLimit"], settings["throttlingBurstLimit"]))
+        return None if bucket.take(self._clock()) else "THROTTLED"
 
     def admit(self, key: str) -> str | None:
         """Count a request of a key; the gateway response type where it is refused."""
@@ -108,9 +120,10 @@ class _Meter:
         return None
 
 
-def _stage_bucket(graph: Graph, api: str) -> _Bucket | None:
-    for settings in graph.of_type("aws:apigateway/methodSettings:MethodSettings"):
-        given: dict[str, Any] = settings.state.get("settings") or {}
-        if settings.state["restApi"] == api and settings.state["methodPath"] == "*/*" and "throttlingRateLimit" in given:
-            return _Bucket(given["throttlingRateLimit"], given["throttlingBurstLimit"])
-    return None
+def _method_settings(graph: Graph, api: str, stage: str) -> dict[str, dict[str, Any]]:
+    """The settings of a stage's methods, by their paths; those of `*/*` are for the others."""
+    return {
+        str(settings.state["methodPath"]): settings.state.get("settings") or {}
+        for settings in graph.of_type("aws:apigateway/methodSettings:MethodSettings")
+        if (settings.state["restApi"], settings.state["stageName"]) == (api, stage)
+    }
