@@ -37,6 +37,7 @@ def test_everyone_is_notified_of_what_is_spent_and_of_what_is_forecast() -> None
         assert each["subscriberSnsTopicArns"] == [TOPIC]
 
 
+@pytest.mark.assumes("budget-tag")
 @pytest.mark.parametrize(
     ("given", "filters"), [({}, None), ({"cost_tag": {"key": "Project", "value": "chat"}}, "user:Project$chat")]
 )

@@ -70,8 +70,11 @@ def test_the_local_run_is_documented_as_it_is() -> None:
     page = ROOT / "docs/local.md"
     lines = [line for text in code(page) for line in text.splitlines() if not line.lstrip().startswith(("aws ", "AWS_"))]
     documented = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", "\n".join(lines)))
-    command = typer.main.get_command(app).commands["local"]  # type: ignore[attr-defined]
-    assert documented == {option for parameter in command.params for option in parameter.opts}
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    described = (commands["local"], commands["preview"])
+    assert documented == {
+        option for command in described for parameter in command.params for option in parameter.opts if option[0] == "-"
+    }
 
 
 def test_every_environment_variable_of_the_local_run_is_there() -> None:

@@ -315,7 +315,8 @@ class Up:
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     state = tmp_path_factory.mktemp("state")
-    with our_stack(tmp_path_factory.mktemp("dev"), "dev") as stack:
+    # Access logs can be switched on.
+    with our_stack(tmp_path_factory.mktemp("dev"), "dev", Cloud(api_gateway_log_role=True)) as stack:
         succeeded(stack.up())
         shutil.copytree(stack.folder / "state", state, dirs_exist_ok=True)
         yield Up(stack, state, stack.cloud.copy())
