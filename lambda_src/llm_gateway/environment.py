@@ -7,6 +7,8 @@ DEFAULT_PORT = 8080
 DEBUG = "DEBUG"
 # The DynamoDB table of API keys, in which the authorizer looks up the hash of a key.
 KEYS_TABLE = "KEYS_TABLE"
+# The path that API Gateway has in front of every operation's, such as "/llm"; none by default.
+PATH_PREFIX = "PATH_PREFIX"
 # How callers are authenticated: "api_key", "jwt", "iam" or "none". Unless it is "none", a request without a caller from API
 # Gateway is refused.
 AUTHORIZATION = "AUTHORIZATION"

@@ -34,6 +34,15 @@ LOG_GROUP, POLICY = "aws:cloudwatch/logGroup:LogGroup", "aws:iam/rolePolicy:Role
 ORIGIN = "https://chat.example.com"
 KEYS = [{"name": "web", "tenant": "acme", "models": ["fast"]}, {"name": "batch"}]
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/a"
+VPC_ENDPOINTS = ["vpce-0123456789abcdef0"]
+DOMAIN = {"name": "chat.example.com", "certificate_arn": CERTIFICATE}
+ORDERS = "arn:aws:lambda:us-east-1:123456789012:function:orders"
+ROUTE = {"method": "GET", "path": "/orders/{id}", "function_arn": ORDERS}
+EXISTING_API = {
+    "rest_api_id": "a1b2c3d4e5",
+    "root_resource_id": "r1o2o3t4",
+    "execution_arn": "arn:aws:execute-api:us-east-1:123456789012:a1b2c3d4e5",
+}
 FIREHOSE = "arn:aws:firehose:us-east-1:123456789012:deliverystream/amazon-apigateway-chat"
 MOCK = [{"name": "mock", "model": "mock"}]
 IMPORT = "arn:aws:bedrock:us-east-1:123456789012:imported-model/abcdefghijkl"
@@ -590,7 +599,8 @@ def test_every_statement_is_scoped(each: Recording) -> None:
         assert all(arn.startswith("arn:aws:") for arn in resources(statement))
     for role in each.of_type("aws:iam/role:Role"):
         (trust,) = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
-        assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
+        service = "lambda" if role.name.startswith("chat-") else "apigateway"  # the account's log role
+        assert trust["Principal"] == {"Service": f"{service}.amazonaws.com"}
 
 
 def test_a_role_may_do_what_its_function_does_and_no_more(keyed: Recording) -> None:
@@ -1009,6 +1019,94 @@ def test_a_domain_may_exist_and_have_other_apis(domain: dict[str, Any], url: str
         assert (outputs["url"], outputs["stream_url"]) == (url, f"{url}/chat/stream")
 
 
+# Beside what there is.
+
+
+@pytest.mark.parametrize(
+    ("auth", "allowed"),
+    [
+        ("api_key", ["/*"]),
+        ("none", ["/*"]),
+        # Whoever has a signature of the account must not be let in by the policy where IAM does not let him in.
+        ("iam", ["/api/GET/health", "/api/GET/openapi.json", "/api/OPTIONS/*"]),
+    ],
+)
+def test_a_private_api_is_called_through_its_vpc_endpoints_alone(auth: str, allowed: list[str]) -> None:
+    for wrap in (str, pulumi.Output.from_input):
+
+        def program(wrap: Callable[[str], Any] = wrap) -> None:
+            programs.chat(auth=auth, endpoint="private", vpc_endpoint_ids=[wrap(each) for each in VPC_ENDPOINTS])
+
+        made = programs.run(program)
+        assert made.inputs("chat-api")["endpointConfiguration"] == {"types": "PRIVATE", "vpcEndpointIds": VPC_ENDPOINTS}
+        arn = made.named("chat-api").state["executionArn"]
+        allow, deny = json.loads(made.inputs("chat-resource-policy")["policy"])["Statement"]
+        assert (allow["Effect"], allow["Resource"]) == ("Allow", [arn + route for route in allowed])
+        assert allow["Condition"] == {"StringEquals": {"aws:SourceVpce": VPC_ENDPOINTS}}
+        assert (deny["Effect"], deny["Resource"]) == ("Deny", f"{arn}/*")
+        assert deny["Condition"] == {"StringNotEquals": {"aws:SourceVpce": VPC_ENDPOINTS}}
+        assert made.named("chat-resource-policy").urn in made.named("chat-deployment").dependencies
+
+
+def test_a_policy_may_be_a_document_or_its_text(plain: Recording) -> None:
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": "*", "Resource": "execute-api:/*"}]}
+    for given in (document, json.dumps(document)):
+        for wrap in (lambda value: value, pulumi.Output.from_input):
+            made = programs.run(lambda given=given, wrap=wrap: programs.chat(resource_policy=wrap(given)))
+            (statement,) = json.loads(made.inputs("chat-resource-policy")["policy"])["Statement"]
+            assert statement["Resource"] == f"{made.named('chat-api').state['executionArn']}/*"
+    assert "chat-resource-policy" not in plain.names()
+
+
+def test_own_routes_are_deployed_with_the_services() -> None:
+    own = [
+        ROUTE,
+        {"method": "ANY", "path": "/v1/files/{proxy+}", "url": "https://files.example.com/{proxy}", "authorized": False},
+        {"method": "GET", "path": "/chat", "function_arn": f"{ORDERS}:live"},
+    ]
+    made = run_chat(routes=own)
+    methods, integrations = routes(made, METHOD), routes(made, INTEGRATION)
+    authorizer = made.named("chat-authorizer").id
+    orders, files = methods["GET", "/orders/{id}"], methods["ANY", "/v1/files/{proxy+}"]
+    assert (orders["authorizerId"], orders["apiKeyRequired"]) == (authorizer, True)
+    assert (files["authorization"], files.get("apiKeyRequired", False)) == ("NONE", False)
+    uri = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{ORDERS}/invocations"
+    assert integrations["GET", "/orders/{id}"]["uri"] == uri
+    proxy = integrations["ANY", "/v1/files/{proxy+}"]
+    assert (proxy["type"], proxy["uri"]) == ("HTTP_PROXY", "https://files.example.com/{proxy}")
+    assert proxy["requestParameters"] == {"integration.request.path.proxy": "method.request.path.proxy"}
+    allowed = routes(made, INTEGRATION_RESPONSE)["OPTIONS", "/chat"]["responseParameters"]
+    assert allowed["method.response.header.Access-Control-Allow-Methods"] == "'POST,GET,OPTIONS'"
+    assert ("OPTIONS", "/orders/{id}") in methods
+    arn = made.named("chat-api").state["executionArn"]
+    permissions = [p.inputs for p in made.of_type(PERMISSION) if re.fullmatch(r"chat-route-permission-[A-Za-z0-9-]+", p.name)]
+    assert [(p["function"], p.get("qualifier"), p["sourceArn"]) for p in permissions] == [
+        (ORDERS, None, f"{arn}/api/GET/orders/*"),
+        (ORDERS, "live", f"{arn}/api/GET/chat"),
+    ]
+    assert made.inputs("chat-deployment")["triggers"] != run_chat(routes=own[:2]).inputs("chat-deployment")["triggers"]
+
+
+def test_an_api_that_exists_gets_the_routes_and_a_stage() -> None:
+    existing = {**EXISTING_API, "path_prefix": "/llm", "stage_name": "llm"}
+    made = run_chat(existing_api=existing)
+    kinds = {resource.type for resource in made.custom()}
+    assert kinds.isdisjoint({f"{API}restApi:RestApi", RESPONSE}), "what is the whole API's is its owner's"
+    roots = [r.inputs["pathPart"] for r in made.of_type(RESOURCE) if r.inputs["parentId"] == EXISTING_API["root_resource_id"]]
+    assert roots == ["llm"]
+    for resource in made.custom():
+        if resource.type.startswith(API) and "restApi" in resource.inputs:
+            assert resource.inputs["restApi"] == EXISTING_API["rest_api_id"]
+    assert made.inputs("chat-stage")["stageName"] == "llm"
+    assert made.inputs("chat-permission")["sourceArn"] == f"{EXISTING_API['execution_arn']}/llm/*"
+    assert made.inputs("chat-function")["environment"]["variables"]["PATH_PREFIX"] == "/llm"
+    assert made.named("chat").outputs["url"].endswith(".amazonaws.com/llm/llm")
+    assert made.inputs("chat-body-model")["name"] == "chatbodymodel", "there may be models of the same name"
+    assert made.inputs("chat-method-settings-health")["methodPath"] == "~1llm~1health/GET"
+    again = run_chat(existing_api={**existing, "redeploy_on": {"orders": "1"}})
+    assert again.inputs("chat-deployment")["triggers"] != made.inputs("chat-deployment")["triggers"]
+
+
 # The arguments.
 
 
@@ -1062,6 +1160,25 @@ def test_every_wrong_argument_is_told_at_once_and_nothing_is_made() -> None:
         ({"domain": {"name": "chat.example.com", "existing": True, "certificate_arn": CERTIFICATE}}, "domain.certificate_arn"),
         ({"domain": {"name": "chat.example.com", "existing": True, "zone_id": "Z1"}}, "domain.zone_id"),
         ({"domain": {"name": "chat.example.com", "existing": True, "base_path": "a/b"}}, "domain.base_path"),
+        ({"endpoint": "private"}, "vpc_endpoint_ids"),
+        ({"endpoint": "edge"}, "endpoint"),
+        ({"vpc_endpoint_ids": VPC_ENDPOINTS}, "vpc_endpoint_ids"),
+        ({"endpoint": "private", "vpc_endpoint_ids": ["vpc-1"]}, "vpc_endpoint_ids[0]"),
+        ({"endpoint": "private", "vpc_endpoint_ids": VPC_ENDPOINTS, "domain": DOMAIN}, "domain"),
+        ({"resource_policy": "{"}, "resource_policy"),
+        ({"resource_policy": {"Version": "2012-10-17"}}, "resource_policy"),
+        ({"routes": [{"method": "GET", "path": "/orders"}]}, "routes[0].function_arn"),
+        ({"routes": [{**ROUTE, "url": "https://orders.example.com"}]}, "routes[0].function_arn"),
+        ({"routes": [{**ROUTE, "method": "OPTIONS"}]}, "routes[0].method"),
+        ({"routes": [{**ROUTE, "path": "/a/{b+}/c"}]}, "routes[0].path"),
+        ({"routes": [{**ROUTE, "path": "/ping"}]}, "routes[0].path"),
+        ({"routes": [{**ROUTE, "method": "POST", "path": "/chat"}]}, "routes[0]"),
+        ({"routes": [ROUTE, ROUTE]}, "routes[1]"),
+        ({"routes": [ROUTE, {**ROUTE, "path": "/orders/{order}/items"}]}, "routes[1].path"),
+        ({"existing_api": {**EXISTING_API, "path_prefix": "llm"}}, "existing_api.path_prefix"),
+        ({"existing_api": EXISTING_API, "routes": [ROUTE]}, "routes"),
+        ({"existing_api": EXISTING_API, "endpoint": "regional"}, "endpoint"),
+        ({"existing_api": EXISTING_API, "resource_policy": {"Statement": []}}, "resource_policy"),
         ({"access_logs": False, "access_log_destination_arn": FIREHOSE}, "access_log_destination_arn"),
         ({"access_log_destination_arn": FIREHOSE.replace("amazon-apigateway-", "")}, "access_log_destination_arn"),
         ({"access_log_destination_arn": "arn:aws:s3:::logs"}, "access_log_destination_arn"),

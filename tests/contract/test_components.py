@@ -128,6 +128,28 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "an Output": {"models": [{"name": "own", "model": PROFILE_ARN, "base_model": "claude-haiku-5-5"}]},
         "no Bedrock": {"models": [{"name": "fast", "model": "mock"}], "log_retention_days": 7},
+        "private, with routes of one's own": {
+            "models": MODELS,
+            "endpoint": "private",
+            "vpc_endpoint_ids": ["vpce-0123456789abcdef0"],
+            "routes": [
+                {
+                    "method": "GET",
+                    "path": "/orders/{id}",
+                    "function_arn": "arn:aws:lambda:us-east-1:123456789012:function:orders:live",
+                },
+                {"method": "ANY", "path": "/files/{proxy+}", "url": "https://files.example.com/{proxy}"},
+            ],
+        },
+        "on an API that exists": {
+            "models": MODELS,
+            "existing_api": {
+                "rest_api_id": "a1b2c3d4e5",
+                "root_resource_id": "r1o2o3t4",
+                "execution_arn": "arn:aws:execute-api:us-east-1:123456789012:a1b2c3d4e5",
+                "path_prefix": "/mine",
+            },
+        },
     },
 }
 # The argument by which AWS refuses to delete a resource.
@@ -149,6 +171,8 @@ def make(component: str, label: str, name: str, opts: pulumi.ResourceOptions | N
     if "domain" in args:  # these two are names that a user gives, so each instance has its own
         args["domain"] = {**args["domain"], "name": f"{name}.example.com"}
         args["parameter_prefix"] = f"/llm/{name}"
+    if "existing_api" in args:
+        args["existing_api"] = {**args["existing_api"], "path_prefix": f"/{name}", "stage_name": name}
     return constructor(name, args, opts)
 
 

@@ -127,6 +127,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
         debug: bool = False,
         routes: Routes = ROUTES,
         origins: str = ORIGIN,
+        path_prefix: str = "",
     ) -> Service:
         client = HttpClient()
         opened.push_async_callback(client.close)
@@ -138,6 +139,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
             "AUTHORIZATION": authorization,
             "DEBUG": "true" if debug else "false",
             "CORS_ALLOW_ORIGIN": origins,
+            "PATH_PREFIX": path_prefix,
         }
         known = providers(routes.endpoints, client, environ) | ({} if provider is None else {"bedrock": provider})
         application = Application(Gateway(routes, Router(known)), environ)

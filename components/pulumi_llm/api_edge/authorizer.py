@@ -6,6 +6,7 @@ import pulumi
 from pulumi_aws import apigateway, dynamodb, lambda_
 
 from llm_gateway import environment as variables
+from pulumi_llm.api_edge.api import Api
 from pulumi_llm.api_edge.settings import JwtSettings
 from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
@@ -25,7 +26,7 @@ class Made(NamedTuple):
 def authorizer(
     component: Component,
     shared: Shared,
-    api: apigateway.RestApi,
+    api: Api,
     checks: dynamodb.Table | JwtSettings,
     cache_seconds: int,
     vpc: VpcSettings | None,

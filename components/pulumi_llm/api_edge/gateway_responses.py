@@ -7,6 +7,7 @@ from pulumi_aws import apigateway
 
 from llm_gateway.errors import GATEWAY_RESPONSES
 from llm_gateway.operations import EXPOSED_HEADERS
+from pulumi_llm.api_edge.api import Api
 from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.base.component import Component
 
@@ -30,17 +31,15 @@ def gateway_responses(auth: str) -> dict[str, _Response]:
     return found
 
 
-def create_gateway_responses(component: Component, api: apigateway.RestApi, auth: str, cors: Cors) -> list[pulumi.Resource]:
+def create_gateway_responses(component: Component, api: Api, auth: str, cors: Cors) -> list[pulumi.Resource]:
     """Make the responses of `api`, which browsers show to the pages that `cors` allows."""
     return [_create(component, api, type_, response, cors) for type_, response in gateway_responses(auth).items()]
 
 
-def _create(
-    component: Component, api: apigateway.RestApi, response_type: str, response: _Response, cors: Cors
-) -> pulumi.Resource:
+def _create(component: Component, api: Api, response_type: str, response: _Response, cors: Cors) -> pulumi.Resource:
     status, error_type, code, message, retry_after = response
     headers: dict[str, pulumi.Input[str]] = {
-        "Access-Control-Allow-Origin": pulumi.Output.concat("'", cors.error_origin, "'"),
+        "Access-Control-Allow-Origin": pulumi.Output.format("'{}'", cors.error_origin),
         "Access-Control-Expose-Headers": f"'{EXPOSED_HEADERS}'",
         "X-Request-Id": "context.requestId",
         "Cache-Control": "'no-store'",

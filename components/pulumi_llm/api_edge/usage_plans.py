@@ -6,6 +6,7 @@ from typing import cast
 import pulumi
 from pulumi_aws import apigateway
 
+from pulumi_llm.api_edge.api import Api
 from pulumi_llm.api_edge.settings import ApiKeySettings, Throttle
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.settings import number_text
@@ -15,7 +16,7 @@ def usage_plans(
     component: Component,
     settings: Sequence[ApiKeySettings],
     made: Mapping[str, apigateway.ApiKey],
-    api: apigateway.RestApi,
+    api: Api,
     stage: apigateway.Stage,
     *,
     throttle: Throttle,

@@ -1,11 +1,14 @@
 """The description of ServerlessBedrockApi's settings. The TypedDicts in args_types.py are generated from it."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from llm_gateway.operations import OPERATIONS
+from pulumi_llm.api_edge.api import STAGE
 from pulumi_llm.api_edge.cors import Origins
 from pulumi_llm.api_edge.settings import ApiKeySettings, JwtSettings, Quota, Throttle, ThrottleSettings
 from pulumi_llm.base.function_settings import (
@@ -103,6 +106,85 @@ class DomainSettings(Settings):
                 yield Problem(name, "is for a domain name that is made here, not for an existing one")
 
 
+# Where an API is reached.
+Endpoint = Literal["regional", "private"]
+_VpcEndpointId = Annotated[str, form(r"vpce-[0-9a-f]{8,17}", "a VPC endpoint's id, such as vpce-0123456789abcdef0")]
+
+
+def _policy_document(value: Any) -> Any:
+    """Read a document that is given as JSON text. No value is shown, for the whole document would be."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise ValueError("is not JSON") from None
+    if not isinstance(value, Mapping) or "Statement" not in value:
+        raise ValueError("must be a policy document: an object with a Statement")
+    return cast("Mapping[str, Any]", value)
+
+
+PolicyDocument = Annotated[Mapping[str, Any], BeforeValidator(_policy_document)]
+
+# https://docs.aws.amazon.com/apigateway/latest/api/API_CreateResource.html
+_RoutePath = Annotated[
+    str,
+    form(r"(/([A-Za-z0-9._-]+|\{[A-Za-z0-9._-]+\}))*/([A-Za-z0-9._-]+|\{[A-Za-z0-9._-]+\+?\})", "a path, such as /orders/{id}"),
+]
+_StageName = Annotated[str, form(r"[A-Za-z0-9_-]{1,128}", "a stage's name: letters, digits, '_' and '-', at most 128")]
+_FunctionArn = Annotated[
+    str,
+    form(
+        r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:[A-Za-z0-9_-]+(:[A-Za-z0-9_-]+)?",
+        "the ARN of a function or its alias",
+    ),
+]
+_HttpsUrl = Annotated[str, form(r"https://[^\s?#]+", "a URL, such as https://orders.example.com/{id}")]
+_Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "ANY"]
+
+
+class RouteSettings(Settings):
+    """A route of your own on the API, to a function or a URL. It is deployed together with the service's."""
+
+    method: _Method
+    """The HTTP method, or "ANY". Preflight requests are answered for every path."""
+    path: _RoutePath
+    """The path, such as "/orders/{id}" or "/files/{proxy+}"."""
+    function_arn: Input[_FunctionArn] | None = None
+    """The function that answers, or its alias, with a proxy integration. API Gateway gets the permission to call it."""
+    url: Input[_HttpsUrl] | None = None
+    """The URL that answers. It may hold the path's parameters, as in "https://orders.example.com/{id}"."""
+    authorized: Flag = True
+    """Whether callers must be known, as for the service's own routes."""
+
+    def problems(self) -> Iterator[Problem]:
+        if self.given("function_arn") == self.given("url"):
+            yield Problem("function_arn", "or 'url' is required, one of the two")
+
+    def parameters(self) -> list[str]:
+        """The path's parameters."""
+        return re.findall(r"\{([^}+]+)\+?\}", self.path)
+
+
+class ExistingApiSettings(Settings):
+    """A REST API that was made elsewhere. The service gets a stage of its own on it."""
+
+    rest_api_id: Input[Annotated[str, Field(min_length=1)]]
+    """Its id. With `auth` "api_key", its `api_key_source` must be AUTHORIZER."""
+    root_resource_id: Input[Annotated[str, Field(min_length=1)]]
+    """The id of its root resource."""
+    execution_arn: Input[
+        Annotated[str, form(r"arn:aws[a-z-]*:execute-api:[a-z0-9-]+:\d{12}:[a-z0-9]+", "a REST API's execution ARN")]
+    ]
+    """Its execution ARN."""
+    path_prefix: Annotated[str, form(r"(/[A-Za-z0-9._-]+)*", "a path, such as /llm")] = ""
+    """The path below which the service's routes are made, such as "/llm". Default: the root."""
+    stage_name: _StageName = STAGE
+    """The name of the stage that is made, which the API must not have yet."""
+    redeploy_on: Mapping[str, Input[str]] = Field(default_factory=dict)
+    """Values of your own methods and integrations, by any names: the stage is made after them, and deployed anew when one
+    changes. Default: none."""
+
+
 # Until calls in flight are counted, a key is bounded by its requests alone: burst + rate x the longest answer, so
 # 10 + 0.5 x 300 = 160 calls at once. That leaves others room in the 200 that prod reserves, and in an account's 1,000.
 KEY_THROTTLE = Throttle(rate_limit=0.5, burst_limit=10)
@@ -112,7 +194,7 @@ STAGE_THROTTLE = Throttle(rate_limit=100, burst_limit=200)
 class ApiSettings(Settings):
     """What a stack's configuration and a program's arguments say alike."""
 
-    free_text = ("customize", "environment")
+    free_text = ("customize", "environment", "resource_policy")
     regional = ("kms_key_arn", "web_adapter_layer_arn", "access_log_destination_arn")
 
     auth: Auth = "api_key"
@@ -152,6 +234,17 @@ class ApiSettings(Settings):
     """The KMS key of logs, table and environment; its policy must let CloudWatch Logs use it. Default: keys of AWS."""
     tracing: Flag = False
     """Trace requests with X-Ray."""
+    endpoint: Endpoint = "regional"
+    """Where the API is reached: "regional", or "private" through VPC endpoints only."""
+    vpc_endpoint_ids: Annotated[tuple[Input[_VpcEndpointId], ...], Field(min_length=1)] | None = None
+    """The VPC endpoints for execute-api through which a private API is called. Required with `endpoint` "private"."""
+    resource_policy: Input[PolicyDocument] | None = None
+    """The API's resource policy, a document or its JSON; "execute-api:/*" is the API itself. Default: none; for a private API,
+    one that lets calls in through its VPC endpoints alone."""
+    routes: tuple[RouteSettings, ...] = ()
+    """Routes of your own on the API. Default: none."""
+    existing_api: ExistingApiSettings | None = None
+    """Your own REST API, on which the service is put. Default: a REST API is made."""
     domain: DomainSettings | None = None
     """A custom domain. Default: API Gateway's own address."""
     access_logs: Flag = True
@@ -188,6 +281,8 @@ class ApiSettings(Settings):
             yield Problem("authorizer_cache_seconds", f"is only for auth 'api_key' and 'jwt', not {self.auth!r}")
         if self.jwt is not None and self.jwt.in_vpc and not self.given("vpc"):
             yield Problem("jwt.in_vpc", "needs vpc: the subnets and security groups")
+        yield from self._endpoint_problems()
+        yield from self._route_problems()
         if self.access_logs is False and self.given("access_log_destination_arn"):
             yield Problem("access_log_destination_arn", "gets nothing while access_logs is false")
         names: set[str] = set()
@@ -218,6 +313,40 @@ class ApiSettings(Settings):
             )
             yield Problem("web_adapter_layer_arn", reason)
 
+    def _endpoint_problems(self) -> Iterator[Problem]:
+        private = self.endpoint == "private"
+        if private and not self.given("vpc_endpoint_ids"):
+            yield Problem("vpc_endpoint_ids", "is required with endpoint 'private'")
+        if self.endpoint == "regional" and self.given("vpc_endpoint_ids"):
+            yield Problem("vpc_endpoint_ids", "is only for endpoint 'private'")
+        if private and self.given("domain"):
+            yield Problem("domain", "is only for endpoint 'regional'; a private API has private custom domains, which you make")
+        if not self.given("existing_api"):
+            return
+        for name in ("endpoint", "vpc_endpoint_ids", "resource_policy", "routes"):
+            if self.given(name):
+                yield Problem(name, "belongs to an API that is made here, and existing_api gives one")
+        if self.domain is not None and self.domain.given("default_endpoint"):
+            yield Problem("domain.default_endpoint", "belongs to an API that is made here, and existing_api gives one")
+
+    def _route_problems(self) -> Iterator[Problem]:
+        taken = {(operation.method, operation.path): "the service's own" for operation in OPERATIONS}
+        variables: dict[str, str] = {}
+        for index, route in valid_items(self.routes):
+            if not route.valid("method", "path"):
+                continue
+            if (route.method, route.path) in taken:
+                yield Problem(f"routes[{index}]", f"{route.method} {route.path} is {taken[route.method, route.path]}")
+            taken[route.method, route.path] = "there already"
+            # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
+            if re.match(r"/s?ping(/|$)", route.path):
+                yield Problem(f"routes[{index}].path", "begins with /ping or /sping, which API Gateway keeps for itself")
+            for above, part in _parts(route.path):
+                if part.startswith("{") and variables.setdefault(above, part) != part:
+                    there = f"{part} where another route has {variables[above]}"
+                    reason = f"has {there}; API Gateway takes one parameter below {above or '/'}"
+                    yield Problem(f"routes[{index}].path", reason)
+
     def model_problems(self, aliases: Sequence[str]) -> Iterator[Problem]:
         """Yield what is wrong between the keys and the aliases that there are."""
         for index, key in valid_items(self.keys):
@@ -225,6 +354,14 @@ class ApiSettings(Settings):
                 if aliases and model not in aliases:
                     reason = f"{model!r} is not among the models; choose of {', '.join(sorted(set(aliases)))}"
                     yield Problem(f"keys[{index}].models[{position}]", reason)
+
+
+def _parts(path: str) -> Iterator[tuple[str, str]]:
+    """Yield each part of a path with the path above it."""
+    above = ""
+    for part in path.split("/")[1:]:
+        yield above, part
+        above += f"/{part}"
 
 
 class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):

@@ -179,6 +179,40 @@ class PolicyArgs(TypedDict):
     """Lists of statements, in IAM's own form, by names of your choice; each becomes an inline policy. Default: none."""
 
 
+class RouteArgs(TypedDict):
+    """A route of your own on the API, to a function or a URL. It is deployed together with the service's."""
+
+    method: str
+    """The HTTP method, or "ANY". Preflight requests are answered for every path."""
+    path: str
+    """The path, such as "/orders/{id}" or "/files/{proxy+}"."""
+    function_arn: NotRequired[pulumi.Input[str]]
+    """The function that answers, or its alias, with a proxy integration. API Gateway gets the permission to call it.
+    Default: none."""
+    url: NotRequired[pulumi.Input[str]]
+    """The URL that answers. It may hold the path's parameters, as in "https://orders.example.com/{id}". Default: none."""
+    authorized: NotRequired[bool]
+    """Whether callers must be known, as for the service's own routes. Default: true."""
+
+
+class ExistingApiArgs(TypedDict):
+    """A REST API that was made elsewhere. The service gets a stage of its own on it."""
+
+    rest_api_id: pulumi.Input[str]
+    """Its id. With `auth` "api_key", its `api_key_source` must be AUTHORIZER."""
+    root_resource_id: pulumi.Input[str]
+    """The id of its root resource."""
+    execution_arn: pulumi.Input[str]
+    """Its execution ARN."""
+    path_prefix: NotRequired[str]
+    """The path below which the service's routes are made, such as "/llm". Default: the root."""
+    stage_name: NotRequired[str]
+    """The name of the stage that is made, which the API must not have yet. Default: "api"."""
+    redeploy_on: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """Values of your own methods and integrations, by any names: the stage is made after them, and deployed anew when one
+    changes. Default: none."""
+
+
 class DomainArgs(TypedDict):
     """A custom domain."""
 
@@ -243,6 +277,17 @@ class ServerlessBedrockApiArgs(TypedDict):
     """The KMS key of logs, table and environment; its policy must let CloudWatch Logs use it. Default: keys of AWS."""
     tracing: NotRequired[bool]
     """Trace requests with X-Ray. Default: false."""
+    endpoint: NotRequired[str]
+    """Where the API is reached: "regional", or "private" through VPC endpoints only. Default: "regional"."""
+    vpc_endpoint_ids: NotRequired[Sequence[pulumi.Input[str]]]
+    """The VPC endpoints for execute-api through which a private API is called. Required with `endpoint` "private"."""
+    resource_policy: NotRequired[pulumi.Input[Mapping[str, Any]]]
+    """The API's resource policy, a document or its JSON; "execute-api:/*" is the API itself. Default: none; for a private
+    API, one that lets calls in through its VPC endpoints alone."""
+    routes: NotRequired[Sequence[RouteArgs]]
+    """Routes of your own on the API. Default: none."""
+    existing_api: NotRequired[ExistingApiArgs]
+    """Your own REST API, on which the service is put. Default: a REST API is made."""
     domain: NotRequired[DomainArgs]
     """A custom domain. Default: API Gateway's own address."""
     access_logs: NotRequired[bool]

@@ -1,7 +1,7 @@
 """ServerlessBedrockApi: a REST API in front of Amazon Bedrock, as a function behind API Gateway."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 
@@ -10,6 +10,7 @@ from pulumi_aws import apigateway, cloudwatch, dynamodb, iam, lambda_, route53, 
 
 from llm_gateway.operations import OPERATIONS, PATHS
 from pulumi_llm.api_edge import keys
+from pulumi_llm.api_edge.api import Api
 from pulumi_llm.api_edge.authorizer import authorizer as make_authorizer
 from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.api_edge.gateway_responses import create_gateway_responses, gateway_responses
@@ -19,6 +20,7 @@ from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_i
 from pulumi_llm.base.settings import read_arguments, valid_items
 from pulumi_llm.models.catalogue import lifecycle_notice
 from pulumi_llm.routing import Routing
+from pulumi_llm.serverless_bedrock_api.api import create_api
 from pulumi_llm.serverless_bedrock_api.args import (
     INTEGRATION_MARGIN_SECONDS,
     KEY_THROTTLE,
@@ -31,7 +33,7 @@ from pulumi_llm.serverless_bedrock_api.domain import create_domain
 from pulumi_llm.serverless_bedrock_api.function import create_function
 from pulumi_llm.serverless_bedrock_api.rest_api import CHILDREN as ROUTES
 from pulumi_llm.serverless_bedrock_api.rest_api import Backend, create_routes, route_instances
-from pulumi_llm.serverless_bedrock_api.stage import STAGE, create_stage, open_operations
+from pulumi_llm.serverless_bedrock_api.stage import create_stage, open_operations
 
 # The outputs that other stacks need.
 PARAMETERS = (
@@ -85,6 +87,7 @@ class ServerlessBedrockApi(Component):
             "authorizer-permission": lambda_.Permission,
             "authorizer": apigateway.Authorizer,
             "api": apigateway.RestApi,
+            "resource-policy": apigateway.RestApiPolicy,
             **ROUTES,
             "gateway-response": apigateway.Response,
             "deployment": apigateway.Deployment,
@@ -178,19 +181,7 @@ class ServerlessBedrockApi(Component):
         routing = settings.routing(location)
         self._report_lifecycle(routing)
         function = create_function(self, settings, self._shared, routing, location)
-        api = apigateway.RestApi(
-            self.child_name("api"),
-            description="pulumi-llm chat API",
-            endpoint_configuration={"types": "REGIONAL"},
-            # By default a Regional API takes TLS 1.0. A newer policy needs an access mode; STRICT would refuse a CDN in front.
-            # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-security-policies.html
-            security_policy="SecurityPolicy_TLS13_1_2_2021_06",
-            endpoint_access_mode="BASIC",
-            disable_execute_api_endpoint=settings.domain is not None and not settings.domain.default_endpoint,
-            api_key_source="AUTHORIZER" if settings.auth == "api_key" else "HEADER",
-            tags=self.tags,
-            opts=self.child("api", protect=settings.deletion_protection or None),
-        )
+        api = create_api(self, settings)
         api_keys: dict[str, apigateway.ApiKey] = {}
         table, checking = None, None
         if settings.auth == "api_key":
@@ -207,20 +198,21 @@ class ServerlessBedrockApi(Component):
         elif settings.jwt is not None:
             network = settings.vpc if settings.jwt.in_vpc else None
             checking = make_authorizer(self, self._shared, api, settings.jwt, settings.authorizer_cache_seconds, network)
-        permissions = [self._let_call(api, function), *([checking.permission] if checking else [])]
+        ready: list[pulumi.Resource] = [self._let_call(api, function), *([checking.permission] if checking else [])]
         authorizer = checking.authorizer if checking else None
         stage, access_logs = create_stage(
             self,
             self._shared,
             api,
-            deploy(self, api, self._parts(api, function, authorizer), ready=permissions),
+            self._deploy(api, function, authorizer, ready),
             throttle=stage_throttle,
             access_logs=settings.access_logs,
             access_log_destination_arn=settings.access_log_destination_arn,
         )
         plans = self._usage_plans(api, api_keys, stage) if settings.auth == "api_key" else {}
 
-        self.url = stage.invoke_url if settings.domain is None else create_domain(self, settings.domain, api, stage)
+        address = stage.invoke_url if settings.domain is None else create_domain(self, settings.domain, api, stage)
+        self.url = pulumi.Output.format("{}{}", address, api.path_prefix)
         self.stream_url = pulumi.Output.format("{}{}", self.url, PATHS["chat_stream"])
         values = {key: resource.value for key, resource in api_keys.items()}
         self.api_keys = pulumi.Output.secret(_by_name(values))
@@ -262,12 +254,12 @@ class ServerlessBedrockApi(Component):
             if notice is not None:
                 (pulumi.log.warn if notice.urgent else pulumi.log.info)(notice.text, resource=self)
 
-    def _let_call(self, api: apigateway.RestApi, function: Published) -> lambda_.Permission:
-        source_arn = pulumi.Output.format("{}/{}/*", api.execution_arn, STAGE)
+    def _let_call(self, api: Api, function: Published) -> lambda_.Permission:
+        source_arn = pulumi.Output.format("{}/{}/*", api.execution_arn, api.stage_name)
         return let_api_gateway_invoke(self, "permission", function, source_arn)
 
     def _usage_plans(
-        self, api: apigateway.RestApi, api_keys: Mapping[str, apigateway.ApiKey], stage: apigateway.Stage
+        self, api: Api, api_keys: Mapping[str, apigateway.ApiKey], stage: apigateway.Stage
     ) -> dict[str, apigateway.UsagePlan]:
         settings, throttle = self._settings, self._settings.throttle.over(KEY_THROTTLE)
         for warning in starvation_warnings(
@@ -276,10 +268,10 @@ class ServerlessBedrockApi(Component):
             pulumi.log.warn(warning, resource=self)
         return usage_plans(self, settings.keys, api_keys, api, stage, throttle=throttle, daily_quota=settings.daily_quota)
 
-    def _parts(
-        self, api: apigateway.RestApi, function: Published, authorizer: apigateway.Authorizer | None
-    ) -> list[pulumi.Resource]:
-        """All that a deployment of the API freezes. What is not in the list does not reach the stage when it changes."""
+    def _deploy(
+        self, api: Api, function: Published, authorizer: apigateway.Authorizer | None, ready: Sequence[pulumi.Resource]
+    ) -> apigateway.Deployment:
+        """Deploy all that a deployment of the API freezes. What is not in the list does not reach the stage when it changes."""
         settings = self._settings
         # An alias has no such output; AWS documents the form:
         # https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-mode-lambda.html
@@ -291,9 +283,14 @@ class ServerlessBedrockApi(Component):
         )
         cors = Cors(settings.cors_allow_origin)
         backend = Backend(uri, settings.timeout_seconds + INTEGRATION_MARGIN_SECONDS, settings.auth, authorizer, cors)
-        parts = create_routes(self, api, backend)
-        parts += create_gateway_responses(self, api, settings.auth, cors)
-        return [authorizer, *parts] if authorizer else parts
+        parts, permissions = create_routes(self, api, backend, settings.routes)
+        existing = settings.existing_api
+        if existing is None:  # the responses are the whole API's
+            parts += create_gateway_responses(self, api, settings.auth, cors)
+        if authorizer is not None:
+            parts.append(authorizer)
+        redeploy_on = None if existing is None else existing.redeploy_on
+        return deploy(self, api, parts, ready=[*ready, *permissions], redeploy_on=redeploy_on)
 
     def _parameters(self) -> None:
         """What other stacks need, as SSM parameters."""
@@ -320,6 +317,8 @@ def _instances(settings: ServerlessBedrockApiSettings) -> Mapping[str, Collectio
     """The names within the keys of which there are several children."""
     keys = [key for _, key in valid_items(settings.keys) if key.valid("name")] if settings.auth == "api_key" else []
     names = [key.name for key in keys]
+    routes = [route for _, route in valid_items(settings.routes) if route.valid("method", "path")]
+    prefix = settings.existing_api.path_prefix if settings.existing_api and settings.existing_api.valid("path_prefix") else ""
     return {
         **dict.fromkeys(("key", "usage-plan-key"), names),
         "key-item": [key.name for key in keys if key.enabled],
@@ -327,7 +326,7 @@ def _instances(settings: ServerlessBedrockApiSettings) -> Mapping[str, Collectio
         "managed-policy": list(settings.policies.managed) if settings.valid("policies") else [],
         "inline-policy": list(settings.policies.inline) if settings.valid("policies") else [],
         "usage-plan": [key.name for key in keys if has_own_plan(key)],
-        **route_instances(),
+        **route_instances(prefix, routes),
         "gateway-response": [response.lower().replace("_", "-") for response in gateway_responses(settings.auth)],
         "parameter": [output.replace("_", "-") for output in PARAMETERS] if settings.parameter_prefix else [],
     }

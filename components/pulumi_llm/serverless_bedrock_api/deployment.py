@@ -8,12 +8,18 @@ from typing import Any, cast
 import pulumi
 from pulumi_aws import apigateway
 
+from pulumi_llm.api_edge.api import Api
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.customize import argument_names
 
 
 def deploy(
-    component: Component, api: apigateway.RestApi, parts: Sequence[pulumi.Resource], *, ready: Sequence[pulumi.Resource]
+    component: Component,
+    api: Api,
+    parts: Sequence[pulumi.Resource],
+    *,
+    ready: Sequence[pulumi.Resource],
+    redeploy_on: Mapping[str, pulumi.Input[str]] | None = None,
 ) -> apigateway.Deployment:
     """Deploy `api`. A change of the API's own settings or of any of its parts makes a new deployment.
 
@@ -25,19 +31,20 @@ def deploy(
         parts: The resources of the API that a deployment freezes: authorizers, gateway responses, models, validators,
             resources, methods, integrations and their responses.
             https://docs.aws.amazon.com/apigateway/latest/developerguide/updating-api.html
+        redeploy_on: Values of methods and integrations that others have made on the API; it is deployed after them.
         ready: What must be there before the deployment is served, but is no part of it: the permissions to call the functions.
     """
     return apigateway.Deployment(
         component.child_name("deployment"),
         rest_api=api.id,
-        triggers={"definition": _digest([api, *parts])},
-        opts=component.child("deployment", depends_on=[*parts, *ready]),
+        triggers={"definition": _digest([*api.parts, *parts], redeploy_on)},
+        opts=component.child("deployment", depends_on=[*api.parts, *parts, *ready]),
     )
 
 
-def _digest(parts: Sequence[pulumi.Resource]) -> pulumi.Output[str]:
+def _digest(parts: Sequence[pulumi.Resource], others: Mapping[str, pulumi.Input[str]] | None) -> pulumi.Output[str]:
     """Hash what the parts are, as the engine has them: with `customize` and with what a program's transforms changed."""
-    digest = pulumi.Output.all(*(_settings(part) for part in parts)).apply(_hash)
+    digest = pulumi.Output.all(*(_settings(part) for part in parts), *([dict(others)] if others else [])).apply(_hash)
 
     async def value() -> str:
         return cast("str", await digest.future() if await digest.is_known() else pulumi.UNKNOWN)

@@ -3,13 +3,12 @@
 import pulumi
 from pulumi_aws import apigateway, route53
 
+from pulumi_llm.api_edge.api import Api
 from pulumi_llm.base.component import Component
 from pulumi_llm.serverless_bedrock_api.args import DomainSettings
 
 
-def create_domain(
-    component: Component, domain: DomainSettings, api: apigateway.RestApi, stage: apigateway.Stage
-) -> pulumi.Output[str]:
+def create_domain(component: Component, domain: DomainSettings, api: Api, stage: apigateway.Stage) -> pulumi.Output[str]:
     """Map a regional custom domain, or a base path of it, to the stage; return the address. The domain is made if it does not
     exist."""
     name = domain.name if domain.existing else _create_domain_name(component, domain)
@@ -21,8 +20,8 @@ def create_domain(
         base_path=domain.base_path,
         opts=component.child("domain-mapping"),
     )
-    base_path = "" if domain.base_path is None else pulumi.Output.concat("/", domain.base_path)
-    return pulumi.Output.concat("https://", mapping.domain_name, base_path)
+    base_path = "" if domain.base_path is None else pulumi.Output.format("/{}", domain.base_path)
+    return pulumi.Output.format("https://{}{}", mapping.domain_name, base_path)
 
 
 def _create_domain_name(component: Component, domain: DomainSettings) -> pulumi.Output[str]:

@@ -25,6 +25,7 @@ def create_function(
     """Make the function with its role, which may call exactly the models and read exactly the secrets of `routing`."""
     environment: dict[str, pulumi.Input[str]] = {
         variables.AUTHORIZATION: settings.auth,
+        **({variables.PATH_PREFIX: settings.existing_api.path_prefix} if settings.existing_api else {}),
         variables.CORS_ALLOW_ORIGIN: Cors(settings.cors_allow_origin).variable,
         # The Web Adapter: https://github.com/aws/aws-lambda-web-adapter#configurations
         "AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap",

@@ -1,15 +1,20 @@
 """The routes of the REST API: a streaming method for each operation, and preflight answers."""
 
+import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple, TypedDict
 
 import pulumi
-from pulumi_aws import apigateway
+from pulumi_aws import apigateway, lambda_
 
-from llm_gateway.operations import OPERATIONS, Operation
+from llm_gateway.operations import OPERATIONS, PATHS, Operation
+from pulumi_llm.api_edge.api import Api
 from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.base.component import Component
+from pulumi_llm.serverless_bedrock_api.args import RouteSettings
 
 # The wildcard does not cover Authorization. https://fetch.spec.whatwg.org/#cors-non-wildcard-request-header-name
 _CORS_HEADERS = "authorization,*"
@@ -24,19 +29,25 @@ CHILDREN = {
     "cors-integration": apigateway.Integration,
     "cors-method-response": apigateway.MethodResponse,
     "cors-response": apigateway.IntegrationResponse,
+    "route-method": apigateway.Method,
+    "route-integration": apigateway.Integration,
+    "route-permission": lambda_.Permission,
 }
 
 
-def route_instances() -> Mapping[str, Sequence[str]]:
+def route_instances(prefix: str, own_routes: Sequence[RouteSettings]) -> Mapping[str, Sequence[str]]:
     """The names within the keys of which there are several children."""
+    paths = list(dict.fromkeys([*PATHS.values(), *(route.path for route in own_routes)]))
+    parts = [f"{prefix}{path}".split("/")[1:] for path in paths]
+    resources = dict.fromkeys("/" + "/".join(part[:count]) for part in parts for count in range(1, len(part) + 1))
     operations = [_slug(operation.id) for operation in OPERATIONS]
-    paths = list(dict.fromkeys(operation.path for operation in OPERATIONS))
-    parts = [path.split("/")[1:] for path in paths]
-    resources = dict.fromkeys("/".join(part[:count]) for part in parts for count in range(1, len(part) + 1))
+    own = [_own_name(route) for route in own_routes]
     return {
-        "resource": [_slug(path) for path in resources],
+        "resource": [_name(path) for path in resources],
         **dict.fromkeys(("method", "integration"), operations),
-        **{key: [_slug(path) for path in paths] for key in CHILDREN if key.startswith("cors-")},
+        **{key: [_name(path) for path in paths] for key in CHILDREN if key.startswith("cors-")},
+        **dict.fromkeys(("route-method", "route-integration"), own),
+        "route-permission": [_statement(name) for name in own],
     }
 
 
@@ -56,20 +67,30 @@ class Backend:
     """The origins from which browsers may call."""
 
 
-def create_routes(component: Component, api: apigateway.RestApi, backend: Backend) -> list[pulumi.Resource]:
-    """Make each operation a method of `api`; return all resources that a deployment freezes."""
-    return _Routes(component, api, backend).create()
+class Routes(NamedTuple):
+    """The resources of the routes: those that a deployment freezes, and the permissions that must be there before it."""
+
+    parts: list[pulumi.Resource]
+    permissions: list[pulumi.Resource]
+
+
+def create_routes(component: Component, api: Api, backend: Backend, own_routes: Sequence[RouteSettings]) -> Routes:
+    """Make each operation a method of `api`, and the user's own routes beside them."""
+    return _Routes(component, api, backend).create(own_routes)
 
 
 class _Routes:
-    def __init__(self, component: Component, api: apigateway.RestApi, backend: Backend) -> None:
+    def __init__(self, component: Component, api: Api, backend: Backend) -> None:
         self._component = component
         self._api = api
         self._backend = backend
         self._resources: dict[str, pulumi.Output[str]] = {"": api.root_resource_id}
         self._parts: list[pulumi.Resource] = []
+        self._permissions: list[pulumi.Resource] = []
+        # The methods of each path.
+        self._methods: dict[str, list[str]] = {}
 
-    def create(self) -> list[pulumi.Resource]:
+    def create(self, own_routes: Sequence[RouteSettings]) -> Routes:
         component = self._component
         validator = apigateway.RequestValidator(
             component.child_name("validator"),
@@ -81,7 +102,8 @@ class _Routes:
         body = apigateway.Model(
             component.child_name("body-model"),
             rest_api=self._api.id,
-            name="JsonObject",
+            # Unique within the API, on which there may be models of others.
+            name="JsonObject" if self._api.parts else re.sub("[^A-Za-z0-9]", "", component.child_name("body-model")),
             content_type="application/json",
             schema=json.dumps({"$schema": "http://json-schema.org/draft-04/schema#", "type": "object"}),
             # AWS deletes no model that a method names, so one that replaces it has to be there first, under another name.
@@ -90,16 +112,20 @@ class _Routes:
         self._parts += [validator, body]
         for operation in OPERATIONS:
             self._method(operation, validator, body)
-        for path in dict.fromkeys(operation.path for operation in OPERATIONS):
-            self._preflight(path, [operation.method for operation in OPERATIONS if operation.path == path])
-        return self._parts
+            self._methods.setdefault(operation.path, []).append(operation.method)
+        for route in own_routes:
+            self._own_route(route)
+            self._methods.setdefault(route.path, []).append(route.method)
+        for path, methods in self._methods.items():
+            self._preflight(path, methods)
+        return Routes(self._parts, self._permissions)
 
     def _resource(self, path: str) -> pulumi.Output[str]:
         """Return the id of the resource of a path. The resource and its parents are made if they do not exist yet."""
         if path not in self._resources:
             parent, _, part = path.rpartition("/")
             made = apigateway.Resource(
-                f"{self._component.child_name('resource')}-{_slug(path)}",
+                f"{self._component.child_name('resource')}-{_name(path)}",
                 rest_api=self._api.id,
                 parent_id=self._resource(parent),
                 path_part=part,
@@ -110,18 +136,13 @@ class _Routes:
         return self._resources[path]
 
     def _method(self, operation: Operation, validator: apigateway.RequestValidator, body: apigateway.Model) -> None:
-        component, backend, resource = self._component, self._backend, self._resource(operation.path)
-        authorizer = backend.authorizer if operation.authorized else None
-        authorization = "CUSTOM" if authorizer else "AWS_IAM" if backend.auth == "iam" and operation.authorized else "NONE"
+        component, backend, resource = self._component, self._backend, self._resource(self._api.path_prefix + operation.path)
         method = apigateway.Method(
             f"{component.child_name('method')}-{_slug(operation.id)}",
             rest_api=self._api.id,
             resource_id=resource,
             http_method=operation.method,
-            authorization=authorization,
-            authorizer_id=authorizer.id if authorizer else None,
-            # With api_key_source AUTHORIZER, the usage plan counts the key that the authorizer returns.
-            api_key_required=authorizer is not None and backend.auth == "api_key",
+            **self._authorization(operation.authorized),
             request_validator_id=validator.id if operation.has_body else None,
             request_models={"application/json": body.name} if operation.has_body else None,
             opts=component.child("method"),
@@ -140,9 +161,76 @@ class _Routes:
         )
         self._parts += [method, integration]
 
+    def _authorization(self, authorized: bool) -> "_Authorization":
+        """The arguments of a method that say who may call it."""
+        authorizer = self._backend.authorizer if authorized else None
+        return {
+            "authorization": "CUSTOM" if authorizer else "AWS_IAM" if self._backend.auth == "iam" and authorized else "NONE",
+            "authorizer_id": authorizer.id if authorizer else None,
+            # With api_key_source AUTHORIZER, the usage plan counts the key that the authorizer returns.
+            "api_key_required": authorizer is not None and self._backend.auth == "api_key",
+        }
+
+    def _own_route(self, route: RouteSettings) -> None:
+        """Make a route of the user's own."""
+        component, resource, name = self._component, self._resource(route.path), _own_name(route)
+        method = apigateway.Method(
+            f"{component.child_name('route-method')}-{name}",
+            rest_api=self._api.id,
+            resource_id=resource,
+            http_method=route.method,
+            **self._authorization(route.authorized),
+            request_parameters={f"method.request.path.{parameter}": True for parameter in route.parameters()} or None,
+            opts=component.child("route-method"),
+        )
+        if route.function_arn is not None:
+            function = pulumi.Output.from_input(route.function_arn)
+            target: dict[str, Any] = {
+                "type": "AWS_PROXY",
+                "integration_http_method": "POST",
+                "uri": function.apply(_invocation_uri),
+            }
+            self._permissions.append(self._route_permission(route, function))
+        else:
+            url = pulumi.Output.from_input(route.url or "")
+            target = {
+                "type": "HTTP_PROXY",
+                "integration_http_method": route.method,
+                "uri": url,
+                "request_parameters": url.apply(
+                    lambda url: {
+                        f"integration.request.path.{parameter}": f"method.request.path.{parameter}"
+                        for parameter in route.parameters()
+                        if f"{{{parameter}}}" in url
+                    }
+                ),
+            }
+        integration = apigateway.Integration(
+            f"{component.child_name('route-integration')}-{name}",
+            rest_api=self._api.id,
+            resource_id=resource,
+            http_method=method.http_method,
+            opts=component.child("route-integration"),
+            **target,
+        )
+        self._parts += [method, integration]
+
+    def _route_permission(self, route: RouteSettings, function: pulumi.Output[str]) -> lambda_.Permission:
+        """Let API Gateway call the route's function, for that route alone."""
+        method, path = route.method.replace("ANY", "*"), re.sub(r"\{[^}]+\}", "*", route.path)
+        return lambda_.Permission(
+            f"{self._component.child_name('route-permission')}-{_statement(_own_name(route))}",
+            action="lambda:InvokeFunction",
+            function=function.apply(lambda arn: ":".join(arn.split(":")[:7])),
+            qualifier=function.apply(lambda arn: arn.split(":")[7] if arn.count(":") > 6 else None),
+            principal="apigateway.amazonaws.com",
+            source_arn=pulumi.Output.format("{}/{}/{}{}", self._api.execution_arn, self._api.stage_name, method, path),
+            opts=self._component.child("route-permission"),
+        )
+
     def _preflight(self, path: str, methods: Sequence[str]) -> None:
         """Answer a browser's OPTIONS request with API Gateway itself."""
-        component, resource = self._component, self._resources[path]
+        component, resource = self._component, self._resource(self._api.path_prefix + path)
         headers = self._backend.cors.preflight_headers(
             {
                 "Access-Control-Allow-Methods": ",".join([*methods, "OPTIONS"]),
@@ -151,7 +239,7 @@ class _Routes:
             }
         )
         method = apigateway.Method(
-            f"{component.child_name('cors-method')}-{_slug(path)}",
+            f"{component.child_name('cors-method')}-{_name(path)}",
             rest_api=self._api.id,
             resource_id=resource,
             http_method="OPTIONS",
@@ -159,7 +247,7 @@ class _Routes:
             opts=component.child("cors-method"),
         )
         integration = apigateway.Integration(
-            f"{component.child_name('cors-integration')}-{_slug(path)}",
+            f"{component.child_name('cors-integration')}-{_name(path)}",
             rest_api=self._api.id,
             resource_id=resource,
             http_method=method.http_method,
@@ -168,7 +256,7 @@ class _Routes:
             opts=component.child("cors-integration"),
         )
         method_response = apigateway.MethodResponse(
-            f"{component.child_name('cors-method-response')}-{_slug(path)}",
+            f"{component.child_name('cors-method-response')}-{_name(path)}",
             rest_api=self._api.id,
             resource_id=resource,
             http_method=method.http_method,
@@ -177,7 +265,7 @@ class _Routes:
             opts=component.child("cors-method-response"),
         )
         response = apigateway.IntegrationResponse(
-            f"{component.child_name('cors-response')}-{_slug(path)}",
+            f"{component.child_name('cors-response')}-{_name(path)}",
             rest_api=self._api.id,
             resource_id=resource,
             # Deleting an integration deletes its responses: where one is replaced, the other one is, too.
@@ -188,6 +276,33 @@ class _Routes:
             opts=component.child("cors-response"),
         )
         self._parts += [method, integration, method_response, response]
+
+
+class _Authorization(TypedDict):
+    authorization: str
+    authorizer_id: pulumi.Output[str] | None
+    api_key_required: bool
+
+
+def _invocation_uri(function_arn: str) -> str:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html"""
+    _, partition, _, region, *_ = function_arn.split(":")
+    return f"arn:{partition}:apigateway:{region}:lambda:path/2015-03-31/functions/{function_arn}/invocations"
+
+
+def _name(path: str) -> str:
+    """Return a path as part of a resource's name. One of the user's own is kept as it is, for two must not become one."""
+    above = {path.rpartition("/")[0] for path in PATHS.values()}
+    return _slug(path) if path in (*PATHS.values(), *above) else path
+
+
+def _own_name(route: RouteSettings) -> str:
+    return f"{route.method}{route.path}"
+
+
+def _statement(name: str) -> str:
+    """Return a route's name for its permission: the statement's id takes neither braces nor slashes, and 100 characters."""
+    return f"{re.sub('[^A-Za-z0-9]+', '-', name)[:20].strip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
 def _header(name: str) -> str:

@@ -7,12 +7,10 @@ from pulumi_aws import apigateway, cloudwatch
 
 from llm_gateway.identity.caller import KEY, TENANT
 from llm_gateway.operations import OPERATIONS, Operation
+from pulumi_llm.api_edge.api import Api
 from pulumi_llm.api_edge.settings import Throttle
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.lambda_function import Shared, log_group
-
-# The stage's name is the first part of the path. A CDN in front can route /api/* here as it is.
-STAGE = "api"
 
 # Anyone may ask for the operations without authorization. An answer holds the function for milliseconds, on a cold start for a
 # second or two: with this throttle, that is never more than some ten executions.
@@ -39,7 +37,7 @@ _ACCESS_LOG = {
 def create_stage(
     component: Component,
     shared: Shared,
-    api: apigateway.RestApi,
+    api: Api,
     deployment: apigateway.Deployment,
     *,
     throttle: Throttle,
@@ -57,7 +55,7 @@ def create_stage(
         component.child_name("stage"),
         rest_api=api.id,
         deployment=deployment.id,
-        stage_name=STAGE,
+        stage_name=api.stage_name,
         xray_tracing_enabled=shared.tracing,
         access_log_settings={"destination_arn": destination_arn, "format": json.dumps(_ACCESS_LOG)}
         if destination_arn is not None
@@ -67,11 +65,22 @@ def create_stage(
     )
     settings = _method_settings(component, "stage-settings", api, stage, "*/*", throttle, after=[])
     for operation in open_operations():
-        path = f"{operation.path.removeprefix('/')}/{operation.method}"
+        path = _escaped(api.path_prefix + operation.path)
         key, name = "method-settings", operation.id.replace("_", "-")
         # Each is an update of the stage, of which API Gateway takes one at a time.
-        settings = _method_settings(component, key, api, stage, path, _OPEN_THROTTLE, after=[settings], name=name)
+        settings = _method_settings(
+            component, key, api, stage, f"{path}/{operation.method}", _OPEN_THROTTLE, after=[settings], name=name
+        )
     return stage, made
+
+
+def _escaped(path: str) -> str:
+    """Return a path as the settings of a method name it.
+
+    The slashes of a deeper one are escaped, the first too: https://github.com/hashicorp/terraform-provider-aws/issues/9738
+    """
+    first, *deeper = path.removeprefix("/").split("/")
+    return path.replace("/", "~1") if deeper else first
 
 
 def open_operations() -> list[Operation]:
@@ -82,7 +91,7 @@ def open_operations() -> list[Operation]:
 def _method_settings(
     component: Component,
     key: str,
-    api: apigateway.RestApi,
+    api: Api,
     stage: apigateway.Stage,
     method_path: str,
     throttle: Throttle,

@@ -60,6 +60,7 @@ class Application:
     def __init__(self, gateway: Gateway, environ: Mapping[str, str] = os.environ) -> None:
         self._gateway = gateway
         self._auth = environ[environment.AUTHORIZATION]
+        self._path_prefix = environ.get(environment.PATH_PREFIX, "")
         self._debug = environ.get(environment.DEBUG) == "true"
         self._origins = environ[environment.CORS_ALLOW_ORIGIN].encode().split(b",")
         self._handlers: dict[str, Callable[[HttpRequest], Awaitable[None]]] = {
@@ -77,7 +78,7 @@ class Application:
         request_id = str(context.get("requestId") or uuid.uuid4())
         common = self._common_headers(request_id, headers.get(b"origin"))
         try:
-            operation = _by_route.get((scope["method"], _path_of_operation(scope["path"], context)))
+            operation = _by_route.get((scope["method"], _path_of_operation(scope["path"], context, self._path_prefix)))
             if operation is None:
                 raise errors.unknown_route(method=scope["method"], path=scope["path"])
             caller = self._caller(context) if operation.authorized else ANONYMOUS
@@ -271,14 +272,14 @@ async def _body(headers: dict[bytes, bytes], receive: Receive) -> dict[str, Any]
         raise errors.invalid_json(reason="it is nested too deeply") from None
 
 
-def _path_of_operation(path: str, context: Mapping[str, Any]) -> str:
-    """Return a request's path without the base path of a custom domain, which API Gateway leaves in it.
+def _path_of_operation(path: str, context: Mapping[str, Any], prefix: str) -> str:
+    """Return a request's path without the prefix, and without the base path of a custom domain, which API Gateway leaves in it.
 
     The resource's path, such as /v1/models, has none. https://github.com/aws/serverless-java-container/issues/112 shows both.
     """
     resource = context.get("resourcePath")
     more = path.count("/") - resource.count("/") if isinstance(resource, str) else 0
-    return "/" + path.split("/", more + 1)[-1] if more > 0 else path
+    return ("/" + path.split("/", more + 1)[-1] if more > 0 else path).removeprefix(prefix)
 
 
 def _json_header(headers: dict[bytes, bytes], name: bytes) -> dict[str, Any]:

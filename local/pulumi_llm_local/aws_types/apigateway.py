@@ -24,6 +24,7 @@ METHOD_RESPONSE: Final = "aws:apigateway/methodResponse:MethodResponse"
 MODEL: Final = "aws:apigateway/model:Model"
 REQUEST_VALIDATOR: Final = "aws:apigateway/requestValidator:RequestValidator"
 RESOURCE: Final = "aws:apigateway/resource:Resource"
+REST_API_POLICY: Final = "aws:apigateway/restApiPolicy:RestApiPolicy"
 REST_API: Final = "aws:apigateway/restApi:RestApi"
 STAGE: Final = "aws:apigateway/stage:Stage"
 USAGE_PLAN: Final = "aws:apigateway/usagePlan:UsagePlan"
@@ -83,6 +84,18 @@ def _security_policy(inputs: Mapping[str, Any]) -> Mapping[str, ValueRule]:
     enhanced = _REGIONAL_POLICIES if types in ("REGIONAL", "PRIVATE") else (*_REGIONAL_POLICIES, *_EDGE_POLICIES)
     values = enhanced if inputs.get("endpointAccessMode") else _LEGACY_POLICIES
     return {"securityPolicy": ValueRule(_SECURITY_POLICIES, values=values)}
+
+
+def _endpoint(inputs: Mapping[str, Any]) -> Mapping[str, ValueRule]:
+    """VPC endpoints belong to a private API."""
+    configuration: Mapping[str, Any] = inputs.get("endpointConfiguration") or {}
+    if configuration.get("types") == "PRIVATE" or not configuration.get("vpcEndpointIds"):
+        return {}
+    return {"endpointConfiguration.types": ValueRule(_API + "EndpointConfiguration.html", values=("PRIVATE",))}
+
+
+def _rest_api(inputs: Mapping[str, Any]) -> Mapping[str, ValueRule]:
+    return {**_security_policy(inputs), **_endpoint(inputs)}
 
 
 def _usage_plan(inputs: Mapping[str, Any]) -> Mapping[str, ValueRule]:
@@ -280,7 +293,12 @@ TYPES: Final[Mapping[str, AwsType]] = {
         },
         replaced_by="",
         stateful="callers have its address",
-        rules_by_inputs=_security_policy,
+        rules_by_inputs=_rest_api,
+    ),
+    REST_API_POLICY: AwsType(
+        outputs={"id": "{restApiId}"},
+        replaced_by="restApiId",
+        overwrites=True,
     ),
     STAGE: AwsType(
         outputs={

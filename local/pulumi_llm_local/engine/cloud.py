@@ -159,6 +159,8 @@ class Cloud:
             raise Refused("BadRequestException: The REST API doesn't contain any methods")
         if missing := rest_apis.methods_without_integration(api, self):
             raise Refused(f"BadRequestException: No integration defined for method ({', '.join(missing)})")
+        if rest_apis.lacks_policy(snapshot):
+            raise Refused("BadRequestException: Private REST API doesn't have a resource policy attached to it")
         return copy.deepcopy(snapshot)
 
     def _remove(self, existing: Existing) -> None:

@@ -14,6 +14,7 @@ from pulumi_llm_local.aws_types.apigateway import (
     REQUEST_VALIDATOR,
     RESOURCE,
     REST_API,
+    REST_API_POLICY,
 )
 from pulumi_llm_local.aws_types.values import revealed
 from pulumi_llm_local.engine.changes import DEFAULTS
@@ -45,7 +46,10 @@ def described(api: str, account: Iterable[Resource]) -> Description:
     """
     parts = _Parts(api, account)
     return {
-        "api": {"settings": parts.settings(REST_API, api, without=("tags",))},
+        "api": {
+            "settings": parts.settings(REST_API, api, without=("tags",)),
+            "policy": [_settings(each) for each in parts.of(REST_API_POLICY)],
+        },
         "gateway responses": {
             each.inputs["responseType"]: _settings(each, without=("restApiId",)) for each in parts.of(GATEWAY_RESPONSE)
         },
@@ -58,6 +62,16 @@ def methods_without_integration(api: str, account: Iterable[Resource]) -> list[s
     parts = _Parts(api, account)
     integrated = {_key(each) for each in parts.of(INTEGRATION)}
     return sorted(parts.route(each) for each in parts.of(METHOD) if _key(each) not in integrated)
+
+
+def lacks_policy(description: Description) -> bool:
+    """Whether it is a private API without a resource policy, which is not deployed.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-resource-policies-create-attach.html
+    """
+    settings: Mapping[str, Any] = description["api"]["settings"] or {}
+    endpoint: Mapping[str, Any] = settings.get("endpointConfiguration") or {}
+    return endpoint.get("types") == "PRIVATE" and not (settings.get("policy") or description["api"]["policy"])
 
 
 class _Parts:

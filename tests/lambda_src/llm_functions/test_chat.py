@@ -247,10 +247,12 @@ async def test_of_several_origins_a_response_names_the_requests_own(gateway, bed
         ("/llm/chat", "/llm/chat", 404),
         ("/chat/", "/chat", 404),
         ("/llm/chat", None, 404),
+        ("/ai/chat", "/ai/chat", 200),
+        ("/llm/ai/chat", "/ai/chat", 200),
     ],
 )
-async def test_a_custom_domains_base_path_is_no_part_of_the_route(gateway, bedrock, path, resource, status) -> None:
-    service = await gateway((await bedrock()).url)
+async def test_neither_a_base_path_nor_the_prefix_is_part_of_the_route(gateway, bedrock, path, resource, status) -> None:
+    service = await gateway((await bedrock()).url, path_prefix="/ai")
     context = json.dumps({"requestId": "r", **({"resourcePath": resource} if resource else {})})
     response = await service.post(path, HELLO, headers={"x-amzn-request-context": context})
     assert response.status_code == status

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be bu
 
 KEY_ARN = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/1234abcd-12ab-34cd-56ef-1234567890ab"
+ORDERS = "arn:aws:lambda:us-east-1:123456789012:function:orders"
 FIREHOSE = "arn:aws:firehose:us-east-1:123456789012:deliverystream/amazon-apigateway-chat"
 DOMAIN = {"name": "chat.example.com", "certificate_arn": CERTIFICATE, "zone_id": "Z0123456789ABCDEFGHIJ"}
 VPC = {"subnet_ids": ["subnet-0123456789abcdef0"], "security_group_ids": ["sg-0123456789abcdef0"]}
@@ -210,6 +211,19 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"api.domain": {"name": "chat.example.com", "existing": True}},
         "create domain-mapping; update api parameter-url parameter-stream-url",
     ),
+    (
+        {"api.endpoint": "private", "api.vpc_endpoint_ids": ["vpce-0123456789abcdef0"]},
+        f"update api; create resource-policy; {DEPLOYMENT}",
+    ),
+    ({"api.resource_policy": POLICY}, f"create resource-policy; {DEPLOYMENT}"),
+    (
+        {"api.routes": [{"method": "GET", "path": "/orders/{id}", "function_arn": ORDERS, "authorized": False}]},
+        f"create resource-* route-* cors-*; {DEPLOYMENT}",
+    ),
+    (
+        {"api.routes": [{"method": "ANY", "path": "/chat", "url": "https://example.com"}]},
+        f"create route-*; update cors-response-chat; {DEPLOYMENT}",
+    ),
     ({"api.parameters": False}, f"delete {PARAMETERS}"),
     ({"api.access_logs": True, "api.log_role_exists": True}, "create access-logs; update stage"),
     (
@@ -286,8 +300,11 @@ REPLACED = {
     "api.keys[].value": {"aws:apigateway/apiKey:ApiKey"},
     "api.customize.stage.stage_name": {"aws:apigateway/stage:Stage"},
 }
-# A Region is a place: another one is another stack. These settings are tried with others, or change nothing alone.
+# A Region is a place: another one is another stack. These settings are tried with others (`test_beside`), or change nothing
+# alone.
 NOT_CHANGED = {
+    *(f"api.existing_api.{name}" for name in ("rest_api_id", "root_resource_id", "execution_arn", "path_prefix", "stage_name")),
+    "api.existing_api.redeploy_on",
     "aws:region",
     "models[].base_model",
     "models[].destination_regions",

@@ -150,6 +150,50 @@ def test_a_custom_domain_has_the_api_below_its_base_path() -> None:
         assert stack.post("/chat", {"message": "Hi"}).is_success
 
 
+OWN_ROUTES = """\
+import pulumi, pulumi_aws as aws, pulumi_llm
+
+code = pulumi.FileArchive("code")
+role = "arn:aws:iam::123456789012:role/orders"
+orders = aws.lambda_.Function("orders", role=role, handler="orders.handler", runtime="python3.13", code=code)
+routes = [
+    {"method": "GET", "path": "/orders/{id}", "function_arn": orders.arn},
+    {"method": "ANY", "path": "/broken", "function_arn": orders.arn, "authorized": False},
+    {"method": "GET", "path": "/models", "url": "http://127.0.0.1:1/never".replace("http:", "https:"), "authorized": False},
+]
+models = [{"name": "echo", "model": "mock"}]
+api = pulumi_llm.ServerlessBedrockApi("mine", {"models": models, "routes": routes})
+pulumi.export("api_gateway_url", api.url)
+pulumi.export("api_key_value", api.default_api_key)
+"""
+OWN_HANDLER = """\
+import json
+
+def handler(event, context):
+    if event["resource"] == "/broken":
+        return {"body": "no status"}
+    body = {"id": event["pathParameters"]["id"], "tenant": event["requestContext"]["authorizer"]["tenant"]}
+    return {"statusCode": 200, "headers": {"x-mine": "yes"}, "body": json.dumps(body)}
+"""
+
+
+def test_routes_of_ones_own_answer_beside_the_services(tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "orders.py").write_text(OWN_HANDLER)
+    (tmp_path / "Pulumi.yaml").write_text("name: other\nruntime: python\n")
+    (tmp_path / "Pulumi.dev.yaml").write_text("config:\n  aws:region: us-east-1\n")
+    (tmp_path / "__main__.py").write_text(OWN_ROUTES)
+    with local_stack(directory=tmp_path) as stack:
+        assert refused(httpx.get(f"{stack.url}/orders/7")) == (401, "invalid_api_key")
+        answer = httpx.get(f"{stack.url}/orders/7", headers={"x-api-key": stack.key})
+        assert (answer.status_code, answer.json()) == (200, {"id": "7", "tenant": "default"})
+        assert answer.headers["x-mine"] == "yes"
+        assert httpx.options(f"{stack.url}/orders/7").headers["access-control-allow-methods"] == "GET,OPTIONS"
+        assert refused(httpx.put(f"{stack.url}/broken")) == (502, "function_failed")
+        assert refused(httpx.get(f"{stack.url}/models")) == (502, "function_failed")
+        assert stack.post("/chat", {"message": "Hi"}).is_success
+
+
 def test_keys_have_limits_of_their_own_until_they_are_disabled() -> None:
     keys = json.dumps([{"name": "small", "daily_quota": 1}, {"name": "large"}, {"name": "old", "enabled": False}])
     with local_stack("--model-delay", "0", "--config", f"api.keys={keys}") as stack:

@@ -1,15 +1,18 @@
 """How API Gateway calls a function, and sends its answer on."""
 
+import base64
 import contextlib
 import fnmatch
 import re
 from collections.abc import Mapping
+from typing import Any, cast
 
 import aiohttp
 from aiohttp import web
 
 from pulumi_llm_local.program.graph import Graph
-from pulumi_llm_local.services.lambda_function import Function
+from pulumi_llm_local.services.api_gateway.api_request import ApiRequest
+from pulumi_llm_local.services.lambda_function import Function, FunctionError
 
 MAX_EVENT_BYTES = 6 * 1024 * 1024
 """Lambda's limit for the event that the payload is put into."""
@@ -30,6 +33,59 @@ def permitted_function(graph: Graph, functions: Mapping[str, Function], uri: str
         ):
             return functions[match[2]]
     return None
+
+
+async def invoke(function: Function, call: ApiRequest, authorized: Mapping[str, Any]) -> web.Response:
+    """Call a function with a request as one event, and render what it returns. Raises `FunctionError`.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
+    """
+    headers = call.request.headers
+    answer = await function.invoke(
+        {
+            "resource": call.resource_path,
+            "path": call.sent_path,
+            "httpMethod": call.request.method,
+            "headers": dict(headers),
+            "multiValueHeaders": {name: headers.getall(name) for name in headers},
+            "queryStringParameters": dict(call.request.query) or None,
+            "pathParameters": dict(call.path_parameters) or None,
+            "stageVariables": None,
+            "requestContext": call.context(authorized),
+            "body": call.body.decode("utf-8", "replace") or None,
+            "isBase64Encoded": False,
+        }
+    )
+    if not isinstance(answer, dict) or "statusCode" not in answer:
+        raise FunctionError("Malformed Lambda proxy response")
+    returned = cast("dict[str, Any]", answer)
+    body = str(returned.get("body") or "")
+    content = base64.b64decode(body) if returned.get("isBase64Encoded") else body.encode()
+    response = web.Response(status=int(returned["statusCode"]), body=content, content_type="application/json")
+    sent: dict[str, Any] = returned.get("headers") or {}
+    for name, value in sent.items():
+        response.headers[name] = str(value)
+    return response
+
+
+async def forward(uri: str, call: ApiRequest) -> web.StreamResponse:
+    """Send a request on to the URL of an HTTP proxy integration, and its response back. Raises `FunctionError`.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/setup-http-integrations.html
+    """
+    url = uri
+    for name, value in call.path_parameters.items():
+        url = url.replace(f"{{{name}}}", value)
+    skipped = ("host", "content-length", "transfer-encoding", "connection")
+    headers = [(name, value) for name, value in call.request.headers.items() if name.lower() not in skipped]
+    try:
+        async with aiohttp.ClientSession(auto_decompress=False) as session:
+            answer = await session.request(
+                call.request.method, url, params=call.request.query, headers=headers, data=call.body, allow_redirects=False
+            )
+            return await relay(call.request, answer)
+    except (aiohttp.ClientError, OSError) as error:
+        raise FunctionError(f"{url} did not answer: {error}") from error
 
 
 async def relay(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:

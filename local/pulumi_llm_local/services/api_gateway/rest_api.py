@@ -19,13 +19,14 @@ from pulumi_llm_local.services.api_gateway import gateway_responses, mapping_tem
 from pulumi_llm_local.services.api_gateway.api_request import ApiRequest, read_payload
 from pulumi_llm_local.services.api_gateway.authorization import Authorization
 from pulumi_llm_local.services.api_gateway.gateway_responses import GatewayResponse
-from pulumi_llm_local.services.api_gateway.lambda_proxy import MAX_EVENT_BYTES, permitted_function, relay
+from pulumi_llm_local.services.api_gateway.lambda_proxy import MAX_EVENT_BYTES, forward, invoke, permitted_function, relay
 from pulumi_llm_local.services.api_gateway.usage_plan import UsagePlans
 from pulumi_llm_local.services.lambda_function import Function, FunctionError, FunctionThrottled
 from pulumi_llm_local.services.local_run import LocalError, LocalRun, listen
 from pulumi_llm_local.services.signature import Credentials
 
 REST_API = "aws:apigateway/restApi:RestApi"
+STAGE = "aws:apigateway/stage:Stage"
 PLAYED = frozenset(
     {
         REST_API,
@@ -39,7 +40,7 @@ PLAYED = frozenset(
         "aws:apigateway/requestValidator:RequestValidator",
         "aws:apigateway/resource:Resource",
         "aws:apigateway/response:Response",
-        "aws:apigateway/stage:Stage",
+        STAGE,
         "aws:apigateway/usagePlan:UsagePlan",
         "aws:apigateway/usagePlanKey:UsagePlanKey",
     }
@@ -55,28 +56,35 @@ IMPLIED = frozenset(
 
 
 async def start(run: LocalRun) -> None:
-    """Make every REST API with its socket. They answer when all of them are there, for the page shows them all."""
-    for resource in run.graph.of_type(REST_API):
-        listener = listen(0) if run.apis else run.listener
-        run.stop.callback(listener.close)
-        run.apis.append((RestApi(run.graph, resource, run.functions, run.key), listener))
+    """Make every stage of a REST API with its socket. They answer when all of them are there, for the page shows them all."""
+    for api in run.graph.of_type(REST_API):
+        for stage in run.graph.of_type(STAGE):
+            if stage.state["restApi"] == api.id:
+                listener = listen(0) if run.apis else run.listener
+                run.stop.callback(listener.close)
+                run.apis.append((RestApi(run.graph, api, stage, run.functions, run.key), listener))
+    if not run.apis:
+        raise LocalError("no REST API of the program has a stage, so there is nothing to run")
 
 
 class RestApi:
-    """One REST API and its stage."""
+    """One stage of a REST API."""
 
-    def __init__(self, graph: Graph, api: Resource, functions: Mapping[str, Function], credentials: Credentials) -> None:
+    def __init__(
+        self, graph: Graph, api: Resource, stage: Resource, functions: Mapping[str, Function], credentials: Credentials
+    ) -> None:
         self._graph = graph
         self._functions = functions
         self.id = api.id
         self._key_source = api.state.get("apiKeySource") or "HEADER"
         self._own_endpoint_disabled = bool(api.state.get("disableExecuteApiEndpoint"))
         self._execution_arn = str(api.state["executionArn"])
-        stages = self._mine("aws:apigateway/stage:Stage")
-        if len(stages) != 1:
-            raise LocalError(f"the REST API {api.name} has {len(stages)} stages; an API with one stage can be run here")
-        (self._stage,) = stages
-        self.stage_name = str(self._stage.state["stageName"])
+        self.stage_name = str(stage.state["stageName"])
+        self._mappings = [
+            mapping
+            for mapping in self._mine("aws:apigateway/basePathMapping:BasePathMapping")
+            if mapping.state.get("stageName") == self.stage_name
+        ]
         self._paths = self._resource_paths(str(api.state["rootResourceId"]))
         self._methods = {_place(m): m for m in self._mine("aws:apigateway/method:Method")}
         self._integrations = {_place(i): i for i in self._mine("aws:apigateway/integration:Integration")}
@@ -104,8 +112,7 @@ class RestApi:
     def addresses(self) -> list[str]:
         """AWS's addresses of the stage: API Gateway's own, unless it is disabled, and those of custom domains."""
         own = f"https://{self.id}.execute-api.{self._graph.region}.amazonaws.com/{self.stage_name}"
-        mappings = self._mine("aws:apigateway/basePathMapping:BasePathMapping")
-        domains = [_address(mapping) for mapping in mappings]
+        domains = [_address(mapping) for mapping in self._mappings]
         return domains if self._own_endpoint_disabled else [own, *domains]
 
     @property
@@ -169,7 +176,7 @@ class RestApi:
     def _base_path(self, request: web.Request) -> tuple[str, bool]:
         """What stands before a route in the request's path, and whether the function gets it: a custom domain's base path,
         which it gets, or the stage, which it does not."""
-        for mapping in self._mine("aws:apigateway/basePathMapping:BasePathMapping"):
+        for mapping in self._mappings:
             if mapping.state["domainName"] == request.url.host:
                 base = mapping.state.get("basePath")
                 return (f"/{base}" if base else "", True)
@@ -218,7 +225,13 @@ class RestApi:
         return web.Response(status=int(response.state["statusCode"]), headers=headers)
 
     async def _proxy(self, integration: Resource, call: ApiRequest, authorized: Mapping[str, Any]) -> web.StreamResponse:
-        function = permitted_function(self._graph, self._functions, str(integration.state["uri"]), call.method_arn)
+        uri = str(integration.state["uri"])
+        if integration.state["type"] == "HTTP_PROXY":
+            try:
+                return await forward(uri, call)
+            except FunctionError as error:
+                raise GatewayResponse("INTEGRATION_FAILURE") from error
+        function = permitted_function(self._graph, self._functions, uri, call.method_arn)
         if function is None:
             raise GatewayResponse("API_CONFIGURATION_ERROR")
         if len(call.body) > MAX_EVENT_BYTES:
@@ -232,6 +245,8 @@ class RestApi:
         try:
             with function.invocation():
                 async with asyncio.timeout(seconds):
+                    if not function.streams:
+                        return await invoke(function, call, authorized)
                     answer = await function.request(
                         call.request.method,
                         target,

@@ -123,7 +123,7 @@ class _Meter:
 def _method_settings(graph: Graph, api: str, stage: str) -> dict[str, dict[str, Any]]:
     """The settings of a stage's methods, by their paths; those of `*/*` are for the others."""
     return {
-        str(settings.state["methodPath"]): settings.state.get("settings") or {}
+        str(settings.state["methodPath"]).replace("~1", "/").removeprefix("/"): settings.state.get("settings") or {}
         for settings in graph.of_type("aws:apigateway/methodSettings:MethodSettings")
         if (settings.state["restApi"], settings.state["stageName"]) == (api, stage)
     }
