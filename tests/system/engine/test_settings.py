@@ -198,18 +198,22 @@ CASES: list[tuple[dict[str, Any], str]] = [
         f"{FUNCTION} authorizer-function authorizer-alias logs authorizer-logs keys-table logs-policy authorizer-logs-policy",
     ),
     ({"api.tracing": True}, f"{FUNCTION} authorizer-function authorizer-alias logs-policy authorizer-logs-policy stage"),
-    ({"api.domain": DOMAIN}, "create domain domain-mapping domain-record; update api parameter-url parameter-stream-url"),
+    # Its default endpoint is closed by a setting of the API, which reaches the stage with a deployment.
+    (
+        {"api.domain": DOMAIN},
+        f"create domain domain-mapping domain-record; update api parameter-url parameter-stream-url; {DEPLOYMENT}",
+    ),
     (
         {"api.domain": {**DOMAIN, "default_endpoint": True}},
         "create domain domain-mapping domain-record; update parameter-url parameter-stream-url",
     ),
     (
         {"api.domain": {**DOMAIN, "base_path": "llm"}},
-        "create domain domain-mapping domain-record; update api parameter-url parameter-stream-url",
+        f"create domain domain-mapping domain-record; update api parameter-url parameter-stream-url; {DEPLOYMENT}",
     ),
     (
         {"api.domain": {"name": "chat.example.com", "existing": True}},
-        "create domain-mapping; update api parameter-url parameter-stream-url",
+        f"create domain-mapping; update api parameter-url parameter-stream-url; {DEPLOYMENT}",
     ),
     (
         {"api.endpoint": "private", "api.vpc_endpoint_ids": ["vpce-0123456789abcdef0"]},
@@ -419,4 +423,4 @@ def test_protection_keeps_addresses_and_keys(dev: Stack) -> None:
     dev.configure({**protected, "api.keys": disabled})
     succeeded(dev.up())
     dev.configure(protected)
-    assert planned(succeeded(dev.preview())) == [("delete", "usage-plan-key-web"), ("delete", "key-web")]
+    assert planned(succeeded(dev.up())) == [("delete", "usage-plan-key-web"), ("delete", "key-web")]
