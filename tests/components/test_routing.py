@@ -786,13 +786,14 @@ def test_arguments_are_told_the_same(given: dict[str, Any], lines: list[str]) ->
 
 
 def told_by_settings(models: Any, providers: Any = None, timeout: int | None = None) -> list[str]:
-    raw = {"environment": "qa", "development": True, "aws:region": REGION, "models": models}
+    api = {"log_role_exists": True}
+    raw = {"environment": "qa", "development": True, "aws:region": REGION, "models": models, "api": api}
     raw |= {} if providers is None else {"providers": providers}
-    raw |= {} if timeout is None else {"api": {"timeout_seconds": timeout}}
+    raw |= {} if timeout is None else {"api": {**api, "timeout_seconds": timeout}}
     try:
         parse(raw)
     except SettingsError as error:
-        lines = [line.removeprefix("  pulumi-llm:") for line in str(error).splitlines()[1:]]
+        lines = [line.removeprefix("  pulumi-llm:") for line in str(error).splitlines()[1:] if line.startswith("  ")]
         return lines
     return []
 
