@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pulumi
+from pulumi.output import Unknown
 from pulumi_aws import apigateway
 
 from pulumi_llm.api_edge.api import Api
@@ -44,10 +45,13 @@ def deploy(
 
 def _digest(parts: Sequence[pulumi.Resource], others: Mapping[str, pulumi.Input[str]] | None) -> pulumi.Output[str]:
     """Hash what the parts are, as the engine has them: with `customize` and with what a program's transforms changed."""
-    digest = pulumi.Output.all(*(_settings(part) for part in parts), *([dict(others)] if others else [])).apply(_hash)
 
     async def value() -> str:
-        return cast("str", await digest.future() if await digest.is_known() else pulumi.UNKNOWN)
+        settings = [await _settings(part) for part in parts]
+        if others:
+            given = pulumi.Output.from_input(dict(others))
+            settings.append(cast("Mapping[str, Any]", await given.future(with_unknowns=True)))
+        return _hash(settings)
 
     # A value that is awaited depends on nothing; the deployment knows its parts by `depends_on`. Were it a property that
     # depended on them, the engine would delete the deployment ahead of a part that is deleted before it is replaced, and AWS
@@ -55,11 +59,15 @@ def _digest(parts: Sequence[pulumi.Resource], others: Mapping[str, pulumi.Input[
     return pulumi.Output.from_input(value())
 
 
-def _settings(part: pulumi.Resource) -> pulumi.Output[Mapping[str, Any]]:
-    """The part's arguments, as they were registered. Tags are not frozen."""
+async def _settings(part: pulumi.Resource) -> Mapping[str, Any]:
+    """The part's arguments, as they were registered. Tags are not frozen.
+
+    At a preview, a property that the resource does not have is unknown, as one is that will change. Both are left out: the hash
+    of a resource that does not change is the one of the state.
+    """
     kind = type(part)
     names = [name for name in argument_names(kind) if name != "tags" and isinstance(getattr(kind, name, None), property)]
-    return pulumi.Output.all(**{name: getattr(part, name) for name in names})
+    return {name: await cast("pulumi.Output[Any]", getattr(part, name)).future(with_unknowns=True) for name in names}
 
 
 def _hash(parts: Sequence[Mapping[str, Any]]) -> str:
@@ -69,10 +77,11 @@ def _hash(parts: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _without_empty(value: Any) -> Any:
-    """Leave out what is empty: a refresh may find an empty text or list where nothing was given."""
+    """Leave out what is empty or unknown: a refresh may find an empty text or list where nothing was given."""
     if isinstance(value, Mapping):
-        items = ((key, _without_empty(item)) for key, item in cast("Mapping[str, Any]", value).items())
+        given = cast("Mapping[str, Any]", value).items()
+        items = ((key, _without_empty(item)) for key, item in given if not isinstance(item, Unknown))
         return {key: item for key, item in items if item not in (None, "", [], {})}
     if isinstance(value, list):
-        return [_without_empty(item) for item in cast("list[Any]", value)]
+        return [_without_empty(item) for item in cast("list[Any]", value) if not isinstance(item, Unknown)]
     return value
