@@ -260,10 +260,10 @@ CASES: list[tuple[dict[str, Any], str]] = [
         f"update gateway-response-*; {DEPLOYMENT}",
     ),
     # What is replaced is there before the stage is moved, and no sooner gone.
-    ({"api.customize": {"role": {"path": "/llm/"}}}, f"replace role logs-policy bedrock-policy; {FUNCTION}"),
+    ({"api.customize": {"role": {"path": "/llm/"}}}, f"replace role logs-policy bedrock-policy; {FUNCTION} parameter-role-*"),
     (
         {"api.customize": {"stage": {"stage_name": "v2"}}},
-        "replace stage stage-settings; update usage-plan parameter-url parameter-stream-url",
+        "replace stage stage-settings method-settings-*; update usage-plan parameter-url parameter-st*",
     ),
     (
         {"api.customize": {"function": {"name": "chat"}, "authorizer-function": {"name": "checks"}}},
