@@ -47,9 +47,13 @@ def test_it_counts_the_account_or_a_tag(given: dict[str, Any], filters: str | No
 
 
 def test_what_decides_nothing_may_be_an_output() -> None:
-    output = pulumi.Output.from_input
-    tag = {"key": "Project", "value": output("chat")}
-    found = budget(monthly_usd=output(99.5), emails=[output(EMAIL)], topic_arn=output(TOPIC), cost_tag=tag)
+    def program() -> None:
+        output = pulumi.Output.from_input
+        tag = {"key": "Project", "value": output("chat")}
+        given = {"monthly_usd": output(99.5), "emails": [output(EMAIL)], "topic_arn": output(TOPIC), "cost_tag": tag}
+        pulumi_llm.Observability("watch", {"budget": given})
+
+    found = programs.run(program).inputs("watch-budget")
     assert found["limitAmount"] == "99.5"
     assert found["notifications"][0]["subscriberSnsTopicArns"] == [TOPIC]
     assert found["costFilters"] == [{"name": "TagKeyValue", "values": ["user:Project$chat"]}]

@@ -50,7 +50,8 @@ chat = pulumi_llm.ServerlessBedrockApi("chat", {
 jwt = {"issuer": "https://id.example.com", "audiences": ["chat"]}
 other = pulumi_llm.ServerlessBedrockApi("other", {"models": ["mock"], "auth": "jwt", "jwt": jwt})
 account = pulumi_llm.AccountBaseline("account", {
-    "api_gateway_logs": True, "github_oidc": True, "cost_anomalies": True, "bedrock_invocation_logs": True,
+    "api_gateway_logs": True, "github_oidc": True, "bedrock_invocation_logs": True,
+    "cost_anomalies": {"emails": ["costs@example.com"]},
 })
 """
 

@@ -143,7 +143,7 @@ KEYS = [{"name": "web"}, {"name": "batch"}]
         ({"key": {"enabled": False}}, {"chat-key-web", "chat-key-batch"}),
         ({"key:web": {"enabled": False}}, {"chat-key-web"}),
         ({"method:chat-stream": {"operation_name": "stream"}}, {"chat-method-chat-stream"}),
-        ({"gateway-response:throttled": {"status_code": "503"}}, {"chat-gateway-response-throttled"}),
+        ({"gateway-response:throttled": {"status_code": "420"}}, {"chat-gateway-response-throttled"}),
         ({"resource:v1-models": {"region": "us-east-1"}}, {"chat-resource-v1-models"}),
     ],
 )
