@@ -41,6 +41,8 @@ NEEDS: Mapping[str, Sequence[str]] = {
             "UsagePlanKey",
         )
     },
+    # The permission and the actions: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-resource-policies-create-attach.html
+    "aws:apigateway/restApiPolicy:RestApiPolicy": ["apigateway: GET PATCH UpdateRestApiPolicy"],
     "aws:apigateway/account:Account": ["apigateway: GET PATCH", "iam: PassRole"],
     "aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration": [
         "bedrock: PutModelInvocationLoggingConfiguration GetModelInvocationLoggingConfiguration "

@@ -39,7 +39,7 @@ def stacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str
     with ExitStack() as running:
         made: dict[str, tuple[Cloud, automation.Stack]] = {}
         for name, region in REGIONS.items():
-            cloud = Cloud()
+            cloud = Cloud(api_gateway_log_role=True)
             played = running.enter_context(Stack(tmp_path / name, ROOT, name, cloud, environment=ENVIRONMENT))
             environment = played.cli_environment()
             monkeypatch.setenv("PATH", environment["PATH"])  # where the Automation API looks for the CLI

@@ -30,7 +30,7 @@ import pulumi
 import pulumi_llm
 
 chat = pulumi_llm.ServerlessBedrockApi("chat", {
-    "models": [{"name": "fast", "model": "gpt-oss-20b"}, {"name": "best", "model": "claude-haiku-4-5"}],
+    "models": [{"name": "fast", "model": "gpt-oss-20b"}, {"name": "best", "model": "claude-haiku-5-5"}],
     "keys": [{"name": "web", "tenant": "shop", "models": ["fast"]}],
     "timeout_seconds": 120,
 })
