@@ -35,8 +35,11 @@ class VpcSettings(Settings):
 _ELEMENTS = ("Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition")
 
 
-def _statements(statements: tuple[Mapping[str, Any], ...]) -> tuple[Mapping[str, Any], ...]:
-    for index, statement in enumerate(statements):
+def _statements(statements: tuple[Any, ...]) -> tuple[Mapping[str, Any], ...]:
+    for index, given in enumerate(statements):
+        if not isinstance(given, Mapping):
+            raise ValueError(f"statement {index} must hold keys and values, such as Effect, Action and Resource")
+        statement = cast("Mapping[str, Any]", given)
         for element in statement:
             if element not in _ELEMENTS:
                 raise ValueError(f"statement {index} has the element {element!r}; {hint(element, _ELEMENTS)}")
@@ -55,8 +58,9 @@ class PolicySettings(Settings):
 
     managed: Annotated[Mapping[Name, Input[_PolicyArn]], Field(max_length=20)] = Field(default_factory=dict)
     """The ARNs of managed policies, by names of your choice. Default: none."""
-    inline: Mapping[Name, Input[Annotated[tuple[Mapping[str, Any], ...], Field(min_length=1), AfterValidator(_statements)]]] = (
-        Field(default_factory=dict)
+    # The items are not described as maps: Pulumi's SDK for Go has no type of maps of lists of maps.
+    inline: Mapping[Name, Input[Annotated[tuple[Any, ...], Field(min_length=1), AfterValidator(_statements)]]] = Field(
+        default_factory=dict
     )
     """Lists of statements, in IAM's own form, by names of your choice; each becomes an inline policy. Default: none."""
 

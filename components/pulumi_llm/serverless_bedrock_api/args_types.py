@@ -175,7 +175,7 @@ class PolicyArgs(TypedDict):
 
     managed: NotRequired[Mapping[str, pulumi.Input[str]]]
     """The ARNs of managed policies, by names of your choice. Default: none."""
-    inline: NotRequired[Mapping[str, pulumi.Input[Sequence[Mapping[str, Any]]]]]
+    inline: NotRequired[Mapping[str, pulumi.Input[Sequence[Any]]]]
     """Lists of statements, in IAM's own form, by names of your choice; each becomes an inline policy. Default: none."""
 
 

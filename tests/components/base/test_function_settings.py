@@ -116,6 +116,10 @@ def test_lambda_s_own_variables_are_refused_by_name(name: str) -> None:
         ({"policies": {"managed": {"a": "nope"}}}, "policies.managed.a: 'nope' is not of the form of the ARN of a managed"),
         ({"policies": {"inline": {"a": []}}}, "policies.inline.a: must hold at least one"),
         (
+            {"policies": {"inline": {"a": ["sqs:SendMessage"]}}},
+            "policies.inline.a: statement 0 must hold keys and values, such as Effect, Action and Resource",
+        ),
+        (
             {"policies": {"inline": {"a": [{"effect": "Allow"}]}}},
             "policies.inline.a: statement 0 has the element 'effect'; did you mean 'Effect'?",
         ),
