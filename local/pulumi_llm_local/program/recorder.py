@@ -94,11 +94,13 @@ def start(
     """
     recorder = Recorder(place, given or Given())
     pulumi.runtime.set_all_config(dict(config))
-    info: Any = recorder.GetDeploymentInfo(empty_pb2.Empty())  # pyright: ignore[reportUnknownMemberType]
+    # Newer runtimes get all the monitor's features at once, older ones ask the monitor for each.
+    tell: Any = getattr(recorder, "GetDeploymentInfo", None)
+    features: set[Any] = set(tell(empty_pb2.Empty()).supportedFeatures) if tell else set()
     configure(
         mocks.MockSettings(
             monitor=recorder,
-            monitor_features=set(info.supportedFeatures),
+            monitor_features=features,
             engine=mocks.MockEngine(None),
             project=project,
             stack=stack,
