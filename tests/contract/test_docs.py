@@ -21,7 +21,7 @@ from llm_gateway.errors import ERROR_KINDS
 from llm_gateway.operations import MAX_BODY_BYTES
 from llm_policies.rules import RULES
 from pulumi_llm import stack_settings
-from pulumi_llm.cli import app
+from pulumi_llm.cli.command import app
 from support.programs import ROOT
 
 PAGES_WITH_VERBS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", ".github/pull_request_template.md")]

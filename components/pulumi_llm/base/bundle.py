@@ -190,8 +190,10 @@ def host_python() -> str:
 
 
 def _uv() -> str:
-    import uv
-
+    try:
+        import uv
+    except ModuleNotFoundError:
+        raise BundleError("uv is needed to build the functions' bundle: pip install 'pulumi-llm[local]'") from None
     return uv.find_uv_bin()
 
 

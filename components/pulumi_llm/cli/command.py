@@ -15,7 +15,3 @@ app.command("local")(local.run)
 app.command("preview")(preview.run)
 app.command("chat")(chat.run)
 app.command("prune-versions")(prune_versions.run)
-
-
-def main() -> None:
-    app()

@@ -385,6 +385,12 @@ def test_dependencies_that_are_not_what_was_locked_are_refused(
     assert cached() == []
 
 
+def test_without_uv_it_says_what_to_install(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uv", None)
+    with pytest.raises(BundleError, match=r"^uv is needed .*: pip install 'pulumi-llm\[local\]'$"):
+        bundle.build("host")
+
+
 def test_a_missing_lock_is_told(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundle, "__file__", str(tmp_path / "site-packages" / "pulumi_llm" / "bundle.py"))
     with pytest.raises(BundleError, match=r"^the lock of the functions' dependencies \(lambda.txt\) is missing"):

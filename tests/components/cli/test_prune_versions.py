@@ -11,7 +11,7 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from pulumi_llm.cli import app
+from pulumi_llm.cli.command import app
 
 NAME = "chat-function-dev-1234567"
 

@@ -1,4 +1,7 @@
-"""The wheel as its users have it: installed with the locked packages, in a folder that knows nothing of this checkout."""
+"""The wheel as its users have it, in a folder that knows nothing of this checkout.
+
+It is installed with the locked packages, and with the lowest versions that pyproject.toml allows.
+"""
 
 import json
 import re
@@ -23,6 +26,9 @@ from system.local import conftest as local
 pytestmark = pytest.mark.timeout(300)  # the first time, the registry's packages have to come
 
 PACKAGES = ("pulumi_llm", "llm_gateway", "llm_functions", "pulumi_llm_local")
+
+# What only the extras bring.
+COMMANDS_ALONE = ("aiohttp", "botocore", "httptools", "moto", "rich", "typer", "uv")
 
 EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/__main__.py"))
 
@@ -112,19 +118,35 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environm
 
 @pytest.fixture(scope="session")
 def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """The wheel with its own requirements alone, in the locked versions."""
-    environment = make_environment(tmp_path_factory.mktemp("bare"))
-    environment.install("--constraints", str(ROOT / "requirements" / "project.txt"), str(wheel))
+    """The wheel with what a program needs, in the lowest versions."""
+    return lowest(wheel, tmp_path_factory.mktemp("bare"))
+
+
+@pytest.fixture(scope="session")
+def commanded(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """The wheel with the extra `cli`, in the lowest versions."""
+    return lowest(wheel, tmp_path_factory.mktemp("commanded"), "--extra", "cli")
+
+
+def lowest(wheel: Path, root: Path, *extra: str) -> Environment:
+    environment = make_environment(root)
+    # Only what pyproject.toml itself requires is taken at its lowest: a wheel's own requirements are not direct ones.
+    environment.install("--resolution", "lowest-direct", "--requirements", str(ROOT / "pyproject.toml"), *extra)
+    environment.install("--no-deps", str(wheel))
     return environment
 
 
 @pytest.fixture
 def project(installed: Environment) -> Path:
+    return write_project(installed)
+
+
+def write_project(environment: Environment) -> Path:
     """A program of someone else's: two components in one stack, and a provider of its own."""
-    folder = installed.work / "two-teams"
+    folder = environment.work / "two-teams"
     folder.mkdir(exist_ok=True)
     (folder / "Pulumi.yaml").write_text("name: two-teams\nruntime: python\n")
-    (folder / "Pulumi.dev.yaml").write_text(settings("us-east-1", 50, support="gpt-oss-20b", research="claude-haiku-5-5"))
+    (folder / "Pulumi.dev.yaml").write_text(settings("us-east-1", 50, support="gpt-oss-20b", research="claude-haiku-4-5"))
     (folder / "__main__.py").write_text(PROGRAM)
     return folder
 
@@ -171,7 +193,8 @@ def test_every_source_is_in_it_and_what_a_component_reads(wheel: Path) -> None:
         files = (path for path in (ROOT / place / package).rglob("*") if path.is_file() and path.suffix != ".pyc")
         assert {path.relative_to(ROOT / place).as_posix() for path in files} <= names
     assert {"pulumi_llm/models/catalogue.toml", "pulumi_llm/base/lambda.zip"} <= names
-    assert {"pulumi_llm/py.typed", "llm_gateway/py.typed"} <= names, "type checkers ignore the annotations without it"
+    typed = {f"{package}/py.typed" for package in ("pulumi_llm", "llm_gateway", "pulumi_llm_local")}  # the last has AwsMocks
+    assert typed <= names, "type checkers ignore the annotations without it"
     assert lock == (ROOT / "requirements" / "lambda.txt").read_bytes()
     assert {name.partition("/")[0] for name in names if ".dist-info" not in name} == set(PACKAGES)
 
@@ -260,24 +283,49 @@ def test_the_command_is_there(installed: Environment) -> None:
     assert re.search(r"\bchat\b", done.stdout)
 
 
-# Without the extra `local`.
+# Without the extras, in the lowest versions.
 
 
-def test_the_chat_needs_no_extra(bare: Environment) -> None:
-    done = bare.run("pulumi-llm", "chat", "--help", COLUMNS="200")
+def test_the_chat_needs_no_local_run(commanded: Environment) -> None:
+    done = commanded.run("pulumi-llm", "chat", "--help", COLUMNS="200")
     assert done.returncode == 0, done.stderr
     assert "--endpoint" in done.stdout
     # The command itself is imported only then; nobody listens there.
-    done = bare.run("pulumi-llm", "chat", "--endpoint", "http://127.0.0.1:9/api", "--message", "Hello")
+    done = commanded.run("pulumi-llm", "chat", "--endpoint", "http://127.0.0.1:9/api", "--message", "Hello")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
 
 
-def test_the_local_run_says_what_to_install(bare: Environment) -> None:
-    done = bare.run("pulumi-llm", "local")
+@pytest.mark.parametrize("command", ["local", "preview", "prune-versions"])
+def test_a_command_that_needs_more_says_what_to_install(commanded: Environment, command: str) -> None:
+    done = commanded.run("pulumi-llm", command, *(["fn"] if command == "prune-versions" else []))
     assert (done.returncode, done.stdout) == (1, "")
-    assert re.fullmatch(r"the local run needs more packages .*: pip install 'pulumi-llm\[local\]'\n", done.stderr)
+    assert re.fullmatch(r".* needs more packages .*: pip install 'pulumi-llm\[local\]'\n", done.stderr)
 
 
-def test_the_components_need_no_extra(bare: Environment) -> None:
-    assert bare.python("import pulumi_llm, json; print(json.dumps(pulumi_llm.__all__))")
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["chat"]], ids=str)
+def test_without_the_command_s_packages_it_says_what_to_install(bare: Environment, arguments: list[str]) -> None:
+    done = bare.run("pulumi-llm", *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"the command needs more packages \(\w+ is missing\): pip install 'pulumi-llm\[cli\]'\n", done.stderr)
+
+
+def test_a_program_needs_no_extra(bare: Environment) -> None:
+    """What only the command or the local run imports is not even installed."""
+    code = f"""if True:
+        import importlib.util, json
+        import pulumi_llm, pulumi_llm.testing
+        names = {COMMANDS_ALONE!r}
+        print(json.dumps([name for name in names if importlib.util.find_spec(name)]))
+    """
+    assert bare.python(code) == []
+    graph = load_graph(bare, write_project(bare), "dev")
+    assert {function["name"].partition("-")[0] for function in graph["functions"]} == {"support", "research"}
+
+
+@pytest.mark.parametrize("other", ["stelvio>=0.10.2b8", "pulumi-awsx>=3.11"])
+def test_it_installs_beside(other: str, wheel: Path, tmp_path: Path) -> None:
+    """What others use with Pulumi, in one environment. Stelvio bounds rich, pins pulumi-aws, and needs Python 3.12."""
+    requirements = tmp_path / "requirements.in"
+    requirements.write_text(f"pulumi-llm[cli] @ {wheel.as_uri()}\n{other}\n")
+    install("pip", "compile", "--quiet", "--universal", "--python-version", "3.12", str(requirements))
