@@ -17,7 +17,11 @@ def create_api(component: Component, settings: ApiSettings) -> Api:
     """Make the REST API, unless one is given."""
     if settings.existing_api is not None:
         return _existing(settings.existing_api)
-    endpoint: apigateway.RestApiEndpointConfigurationArgsDict = {"types": settings.endpoint.upper()}
+    # Said in so many words, for a switch between the two: AWS makes a private API with dualstack alone.
+    endpoint: apigateway.RestApiEndpointConfigurationArgsDict = {
+        "types": settings.endpoint.upper(),
+        "ip_address_type": "dualstack" if settings.endpoint == "private" else "ipv4",
+    }
     if settings.vpc_endpoint_ids is not None:
         endpoint["vpc_endpoint_ids"] = settings.vpc_endpoint_ids
     api = apigateway.RestApi(

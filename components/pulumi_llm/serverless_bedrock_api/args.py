@@ -143,7 +143,10 @@ _Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "ANY"]
 
 
 class RouteSettings(Settings):
-    """A route of your own on the API, to a function or a URL. It is deployed together with the service's."""
+    """A route of your own on the API, to a function or a URL. It is deployed together with the service's. A route that you take
+    away leaves the stage with the next deployment only (`redeploy`)."""
+
+    regional = ("function_arn",)
 
     method: _Method
     """The HTTP method, or "ANY". Preflight requests are answered for every path."""
@@ -243,6 +246,9 @@ class ApiSettings(Settings):
     one that lets calls in through its VPC endpoints alone."""
     routes: tuple[RouteSettings, ...] = ()
     """Routes of your own on the API. Default: none."""
+    redeploy: Annotated[str, Field(min_length=1)] | None = None
+    """Any text; with another one the API is deployed again. `pulumi up` deletes what you take away (routes, a resource policy)
+    after it has deployed the API, so that the stage still serves it: change this text then, and run `pulumi up` again."""
     existing_api: ExistingApiSettings | None = None
     """Your own REST API, on which the service is put. Default: a REST API is made."""
     domain: DomainSettings | None = None

@@ -180,7 +180,8 @@ class PolicyArgs(TypedDict):
 
 
 class RouteArgs(TypedDict):
-    """A route of your own on the API, to a function or a URL. It is deployed together with the service's."""
+    """A route of your own on the API, to a function or a URL. It is deployed together with the service's. A route that you
+    take away leaves the stage with the next deployment only (`redeploy`)."""
 
     method: str
     """The HTTP method, or "ANY". Preflight requests are answered for every path."""
@@ -286,6 +287,10 @@ class ServerlessBedrockApiArgs(TypedDict):
     API, one that lets calls in through its VPC endpoints alone."""
     routes: NotRequired[Sequence[RouteArgs]]
     """Routes of your own on the API. Default: none."""
+    redeploy: NotRequired[str]
+    """Any text; with another one the API is deployed again. `pulumi up` deletes what you take away (routes, a resource
+    policy) after it has deployed the API, so that the stage still serves it: change this text then, and run `pulumi up`
+    again. Default: none."""
     existing_api: NotRequired[ExistingApiArgs]
     """Your own REST API, on which the service is put. Default: a REST API is made."""
     domain: NotRequired[DomainArgs]

@@ -289,7 +289,9 @@ class ServerlessBedrockApi(Component):
             parts += create_gateway_responses(self, api, settings.auth, cors)
         if authorizer is not None:
             parts.append(authorizer)
-        redeploy_on = None if existing is None else existing.redeploy_on
+        redeploy_on: dict[str, pulumi.Input[str]] = {} if existing is None else dict(existing.redeploy_on)
+        if settings.redeploy is not None:
+            redeploy_on["redeploy"] = settings.redeploy
         return deploy(self, api, parts, ready=[*ready, *permissions], redeploy_on=redeploy_on)
 
     def _parameters(self) -> None:

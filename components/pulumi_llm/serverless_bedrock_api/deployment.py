@@ -20,19 +20,20 @@ def deploy(
     parts: Sequence[pulumi.Resource],
     *,
     ready: Sequence[pulumi.Resource],
-    redeploy_on: Mapping[str, pulumi.Input[str]] | None = None,
+    redeploy_on: Mapping[str, pulumi.Input[str]],
 ) -> apigateway.Deployment:
     """Deploy `api`. A change of the API's own settings or of any of its parts makes a new deployment.
 
     Pulumi deletes a part that a program no longer makes only after the new deployment is made, which therefore still has it:
     the stage serves such a part until the deployment after that one. So a part may be changed, but must not come and go by a
-    setting.
+    setting; for those that do, a user's own routes and the resource policy, there is the setting `redeploy`.
 
     Args:
         parts: The resources of the API that a deployment freezes: authorizers, gateway responses, models, validators,
             resources, methods, integrations and their responses.
             https://docs.aws.amazon.com/apigateway/latest/developerguide/updating-api.html
-        redeploy_on: Values of methods and integrations that others have made on the API; it is deployed after them.
+        redeploy_on: More values with which the deployment changes. The API is deployed after what they come from: methods and
+            integrations that others have made on it.
         ready: What must be there before the deployment is served, but is no part of it: the permissions to call the functions.
     """
     return apigateway.Deployment(
@@ -43,7 +44,7 @@ def deploy(
     )
 
 
-def _digest(parts: Sequence[pulumi.Resource], others: Mapping[str, pulumi.Input[str]] | None) -> pulumi.Output[str]:
+def _digest(parts: Sequence[pulumi.Resource], others: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
     """Hash what the parts are, as the engine has them: with `customize` and with what a program's transforms changed."""
 
     async def value() -> str:

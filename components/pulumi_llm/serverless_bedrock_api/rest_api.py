@@ -293,11 +293,17 @@ def _invocation_uri(function_arn: str) -> str:
 def _name(path: str) -> str:
     """Return a path as part of a resource's name. One of the user's own is kept as it is, for two must not become one."""
     above = {path.rpartition("/")[0] for path in PATHS.values()}
-    return _slug(path) if path in (*PATHS.values(), *above) else path
+    return _slug(path) if path in (*PATHS.values(), *above) else _unnamed(path)
 
 
 def _own_name(route: RouteSettings) -> str:
-    return f"{route.method}{route.path}"
+    return f"{route.method}{_unnamed(route.path)}"
+
+
+def _unnamed(path: str) -> str:
+    """Return a path without its parameters' names. AWS takes one parameter below a resource: it is renamed in place, since one
+    that is made beside the old one is refused."""
+    return re.sub(r"\{[^}]+\}", "{}", path)
 
 
 def _statement(name: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from pulumi_llm_local.aws_types import registry
-from pulumi_llm_local.aws_types.apigateway import DEPLOYMENT, STAGE, USAGE_PLAN
+from pulumi_llm_local.aws_types.apigateway import DEPLOYMENT, RESOURCE, STAGE, USAGE_PLAN
 from pulumi_llm_local.aws_types.aws_type import AwsType, Relation
 from pulumi_llm_local.aws_types.draft import Place
 from pulumi_llm_local.aws_types.lambda_ import FUNCTION, UNPUBLISHED
@@ -178,6 +178,7 @@ class Cloud:
 
     def _refuse_without_what_it_needs(self, existing: Existing) -> None:
         self._refuse_logs_without_their_role(existing)
+        self._refuse_a_second_parameter(existing)
         for relation in existing.entry.needs:
             if not any(_refers(existing, other, relation) for other in self.of_type(relation.token)):
                 raise Refused(relation.refusal)
@@ -215,6 +216,23 @@ class Cloud:
             self.api_gateway_log_role or any(revealed(other.inputs).get("cloudwatchRoleArn") for other in accounts)
         ):
             raise Refused("BadRequestException: CloudWatch Logs role ARN must be set in account settings to enable logging")
+
+    def _refuse_a_second_parameter(self, existing: Existing) -> None:
+        """A resource has one child at most whose path part is a parameter.
+
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-method-settings-method-request.html
+        """
+        if existing.token != RESOURCE:
+            return
+        given = revealed(existing.inputs)
+        for other in self.of_type(RESOURCE):
+            sibling = revealed(other.inputs)
+            beside = all(sibling.get(key) == given.get(key) for key in ("restApi", "parentId")) and other.id != existing.id
+            if beside and str(sibling.get("pathPart")).startswith("{") and str(given.get("pathPart")).startswith("{"):
+                raise Refused(
+                    f"BadRequestException: A sibling ({sibling['pathPart']}) of this resource already has a variable path part "
+                    "-- only one is allowed"
+                )
 
     def _ask(self, verb: str, urn: str) -> None:
         call = ProviderCall(verb, urn)

@@ -228,6 +228,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"api.routes": [{"method": "ANY", "path": "/chat", "url": "https://example.com"}]},
         f"create route-*; update cors-response-chat; {DEPLOYMENT}",
     ),
+    ({"api.redeploy": "2026-12-01"}, DEPLOYMENT),
     ({"api.parameters": False}, f"delete {PARAMETERS}"),
     ({"api.access_logs": True, "api.log_role_exists": True}, "create access-logs; update stage"),
     (
@@ -367,6 +368,26 @@ def test_a_switch_of_auth_leaves_nothing_of_the_other_one_on_the_stage(dev: Stac
     for change in ({"api.auth": "iam"}, {}, {"api.auth": "jwt", "api.jwt": JWT}, {"api.auth": "none"}, {}):
         dev.configure(change)
         succeeded(dev.up())  # which compares what is served with what is configured
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"api.routes": [{"method": "GET", "path": "/orders", "url": "https://example.com", "authorized": False}]},
+        {"api.resource_policy": POLICY},
+        {"api.endpoint": "private", "api.vpc_endpoint_ids": ["vpce-0123456789abcdef0"]},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_is_taken_away_leaves_the_stage_with_another_deployment(dev: Stack, change: Mapping[str, Any]) -> None:
+    dev.configure(change)
+    succeeded(dev.up())
+    dev.configure({})
+    succeeded(Stack.up(dev))
+    (stage,) = dev.cloud.of_type("aws:apigateway/stage:Stage")
+    assert dev.cloud.served(stage) != dev.cloud.configured(stage)  # the rule of AWS's that the documentation warns of
+    dev.configure({"api.redeploy": "1"})
+    assert planned(succeeded(dev.up())) == [("replace", "deployment"), ("update", "stage")]
 
 
 def planned(done: Done) -> list[tuple[str, str]]:
