@@ -21,9 +21,14 @@ from describe import setting_rows
 PAGES = {name: (ROOT / "docs" / f"{name}.md").read_text() for name in ("bootstrap", "troubleshooting", "deployment")}
 PAGE = PAGES["troubleshooting"]
 
-# Logs Insights' own, which Lambda's lines have too.
+# Logs Insights' own.
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_AnalyzeLogData-discoverable-fields.html
-BUILT_IN = set("@timestamp @message @requestId @type @duration @initDuration @maxMemoryUsed @memorySize".split())  # noqa: SIM905
+BUILT_IN = {"@timestamp", "@message"}
+# What Lambda writes of an invocation where the function logs JSON, as ours do.
+# https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html#platform-report
+REPORT = {"type", "record.requestId", "record.status"}
+METRICS = "durationMs initDurationMs maxMemoryUsedMB memorySizeMB".split()  # noqa: SIM905
+BUILT_IN |= REPORT | {f"record.metrics.{name}" for name in METRICS}
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_QuerySyntax.html
 LANGUAGE = set("fields filter stats by in like or and avg max sum count pct bin ispresent m h".split())  # noqa: SIM905
 

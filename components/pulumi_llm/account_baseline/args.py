@@ -49,7 +49,8 @@ class BaselineSettings(Settings):
     cost_anomalies: CostAnomalySettings | None = None
     """Watch the account's cost by service, and notify somebody of anomalies. Default: not watched."""
     bedrock_invocation_logs: Flag = False
-    """Log every Bedrock invocation in this Region, with prompts and answers in plain text."""
+    """Log every Bedrock invocation in this Region, with prompts and answers in plain text. CloudWatch Logs takes bodies
+    of up to 100 KB; a longer prompt or answer is missing there."""
     log_retention_days: RetentionDays = 30
     """How long Bedrock's invocation logs are kept, in days; one of the numbers that CloudWatch Logs accepts."""
     kms_key_arn: Input[KmsKeyArn] | None = None

@@ -30,7 +30,8 @@ class AccountBaselineArgs(TypedDict):
     cost_anomalies: NotRequired[CostAnomalyArgs]
     """Watch the account's cost by service, and notify somebody of anomalies. Default: not watched."""
     bedrock_invocation_logs: NotRequired[bool]
-    """Log every Bedrock invocation in this Region, with prompts and answers in plain text. Default: false."""
+    """Log every Bedrock invocation in this Region, with prompts and answers in plain text. CloudWatch Logs takes bodies of
+    up to 100 KB; a longer prompt or answer is missing there. Default: false."""
     log_retention_days: NotRequired[int]
     """How long Bedrock's invocation logs are kept, in days; one of the numbers that CloudWatch Logs accepts. Default:
     30."""

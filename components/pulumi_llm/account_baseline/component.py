@@ -1,4 +1,4 @@
-"""AccountBaseline: what an account or a Region has only once. Opt-in, and left in place when the stack is destroyed."""
+"""AccountBaseline: what an account or a Region has only once. Opt-in; what others use stays when the stack is destroyed."""
 
 import json
 from collections.abc import Sequence
@@ -20,7 +20,11 @@ _API_GATEWAY_LOGS = "service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 
 
 class AccountBaseline(Component):
-    """The once-only settings of an account and Region. Destroying the stack leaves them, for others use them.
+    """The once-only settings of an account and Region.
+
+    What other stacks use stays in AWS when it is switched off here or the stack is destroyed: API Gateway's log role, GitHub's
+    provider, the monitor of cost anomalies; and the log group of Bedrock's invocations, with what it holds. The notifications
+    of anomalies and the logging of invocations end.
 
     Raises `pulumi.InputPropertiesError` that lists every argument that is wrong.
     """
@@ -147,7 +151,7 @@ class AccountBaseline(Component):
                 }
             },
             tags=self.tags,
-            opts=self._kept(key),
+            opts=self.child(key),
         )
 
     def _bedrock_logs(self, settings: AccountBaselineSettings) -> tuple[cloudwatch.LogGroup, iam.Role]:
@@ -165,7 +169,7 @@ class AccountBaseline(Component):
             description="Bedrock writes its invocation logs",
             assume_role_policy=pulumi.Output.json_dumps(trust),
             tags=self.tags,
-            opts=self._kept("bedrock-role"),
+            opts=self.child("bedrock-role"),
         )
         # https://docs.aws.amazon.com/bedrock/latest/userguide/model-invocation-logging.html
         stream = pulumi.Output.format("{}:log-stream:aws/bedrock/modelinvocations", logs.arn)
@@ -174,7 +178,7 @@ class AccountBaseline(Component):
             self.child_name("bedrock-policy"),
             role=role.id,
             policy=pulumi.Output.json_dumps(policy_document(statement)),
-            opts=self._kept("bedrock-policy"),
+            opts=self.child("bedrock-policy"),
         )
         bedrockmodel.InvocationLoggingConfiguration(
             self.child_name("bedrock-logging"),
@@ -185,6 +189,6 @@ class AccountBaseline(Component):
                 "image_data_delivery_enabled": False,
                 "video_data_delivery_enabled": False,
             },
-            opts=self._kept("bedrock-logging", depends_on=[policy]),
+            opts=self.child("bedrock-logging", depends_on=[policy]),
         )
         return logs, role
