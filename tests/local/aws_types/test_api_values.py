@@ -488,6 +488,7 @@ WITHOUT_COUNTERPART = {
     "aws:acm/certificateValidation:CertificateValidation",
     "aws:apigateway/account:Account",
     "aws:apigateway/methodSettings:MethodSettings",
+    "aws:apigateway/restApiPolicy:RestApiPolicy",
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
     "aws:sns/topicPolicy:TopicPolicy",
     "aws:sqs/queuePolicy:QueuePolicy",
