@@ -66,5 +66,8 @@ def test_a_topic_of_none_is_as_not_given() -> None:
 def test_what_is_wrong_is_refused() -> None:
     with pytest.raises(pulumi.InputPropertiesError, match="budget: nothing is asked for; give budget"):
         programs.run(lambda: pulumi_llm.Observability("watch", {}))
+    for amount in (0, 1e21, float("inf"), float("nan")):
+        with pytest.raises(pulumi.InputPropertiesError, match=r"budget\.monthly_usd: must be"):
+            budget(emails=[EMAIL], monthly_usd=amount)
     with pytest.raises(pulumi.InputPropertiesError, match=r"budget\.emails: is required, unless there is a topic_arn"):
         budget()

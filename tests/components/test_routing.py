@@ -207,7 +207,7 @@ def test_outputs_are_taken_for_what_is_only_known_later() -> None:
 def test_an_output_is_checked_when_it_resolves() -> None:
     def program() -> None:
         provider = {**DEEPSEEK, "kms_key_arn": pulumi.Output.secret("sk-hunter2")}
-        pulumi.export("environment", dict(right([alias(CHAT)], {"deepseek": provider}).environment))
+        programs.chat(models=[alias(CHAT)], providers={"deepseek": provider})
 
     with pytest.raises(
         pulumi.InputPropertiesError, match="kms_key_arn: what the Output resolved to is not the ARN of a key"

@@ -37,6 +37,8 @@ CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/a"
 VPC_ENDPOINTS = ["vpce-0123456789abcdef0"]
 DOMAIN = {"name": "chat.example.com", "certificate_arn": CERTIFICATE}
 ORDERS = "arn:aws:lambda:us-east-1:123456789012:function:orders"
+OPEN = {"Effect": "Allow", "Principal": "*", "Action": "execute-api:Invoke"}
+LAYER = "arn:aws:lambda:us-east-1:123456789012:layer:adapter:1"
 ROUTE = {"method": "GET", "path": "/orders/{id}", "function_arn": ORDERS}
 EXISTING_API = {
     "rest_api_id": "a1b2c3d4e5",
@@ -1038,7 +1040,11 @@ def test_a_private_api_is_called_through_its_vpc_endpoints_alone(auth: str, allo
             programs.chat(auth=auth, endpoint="private", vpc_endpoint_ids=[wrap(each) for each in VPC_ENDPOINTS])
 
         made = programs.run(program)
-        assert made.inputs("chat-api")["endpointConfiguration"] == {"types": "PRIVATE", "vpcEndpointIds": VPC_ENDPOINTS}
+        assert made.inputs("chat-api")["endpointConfiguration"] == {
+            "types": "PRIVATE",
+            "ipAddressType": "dualstack",
+            "vpcEndpointIds": VPC_ENDPOINTS,
+        }
         arn = made.named("chat-api").state["executionArn"]
         allow, deny = json.loads(made.inputs("chat-resource-policy")["policy"])["Statement"]
         assert (allow["Effect"], allow["Resource"]) == ("Allow", [arn + route for route in allowed])
@@ -1049,7 +1055,7 @@ def test_a_private_api_is_called_through_its_vpc_endpoints_alone(auth: str, allo
 
 
 def test_a_policy_may_be_a_document_or_its_text(plain: Recording) -> None:
-    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": "*", "Resource": "execute-api:/*"}]}
+    document = {"Version": "2012-10-17", "Statement": [{**OPEN, "Resource": "execute-api:/*"}]}
     for given in (document, json.dumps(document)):
         for wrap in (lambda value: value, pulumi.Output.from_input):
             made = programs.run(lambda given=given, wrap=wrap: programs.chat(resource_policy=wrap(given)))
@@ -1168,6 +1174,22 @@ def test_every_wrong_argument_is_told_at_once_and_nothing_is_made() -> None:
         ({"endpoint": "private", "vpc_endpoint_ids": VPC_ENDPOINTS, "domain": DOMAIN}, "domain"),
         ({"resource_policy": "{"}, "resource_policy"),
         ({"resource_policy": {"Version": "2012-10-17"}}, "resource_policy"),
+        ({"resource_policy": {"Version": "2012-10-17", "Statement": []}}, "resource_policy"),
+        ({"resource_policy": {"Verson": "2012-10-17", "Statement": [OPEN]}}, "resource_policy"),
+        ({"resource_policy": {"Statement": ["x"]}}, "resource_policy"),
+        *(({"resource_policy": {"Statement": {k: OPEN[k] for k in OPEN if k != name}}}, "resource_policy") for name in OPEN),
+        ({"routes": [{**ROUTE, "function_arn": ORDERS.replace("us-east-1", "eu-west-1")}]}, "routes[0].function_arn"),
+        ({"routes": [{"method": "GET", "path": "/a", "url": "https://x.example.com/{id}"}]}, "routes[0].url"),
+        ({"parameter_prefix": "/aws/chat"}, "parameter_prefix"),
+        ({"parameter_prefix": "/SSM-chat"}, "parameter_prefix"),
+        ({"web_adapter_layer_arn": LAYER, "web_adapter_layer_version": 30}, "web_adapter_layer_version"),
+        (
+            {"models": [{"name": "a", "model": "gpt-oss-20b", "destination_regions": ["us-esat"]}]},
+            "models[0].destination_regions[0]",
+        ),
+        ({"throttle": {"rate_limit": float("inf")}}, "throttle.rate_limit"),
+        ({"memory_mb": 512.0}, "memory_mb"),
+        ({"cors_allow_origin": 3.7}, "cors_allow_origin"),
         ({"routes": [{"method": "GET", "path": "/orders"}]}, "routes[0].function_arn"),
         ({"routes": [{**ROUTE, "url": "https://orders.example.com"}]}, "routes[0].function_arn"),
         ({"routes": [{**ROUTE, "method": "OPTIONS"}]}, "routes[0].method"),
@@ -1179,7 +1201,7 @@ def test_every_wrong_argument_is_told_at_once_and_nothing_is_made() -> None:
         ({"existing_api": {**EXISTING_API, "path_prefix": "llm"}}, "existing_api.path_prefix"),
         ({"existing_api": EXISTING_API, "routes": [ROUTE]}, "routes"),
         ({"existing_api": EXISTING_API, "endpoint": "regional"}, "endpoint"),
-        ({"existing_api": EXISTING_API, "resource_policy": {"Statement": []}}, "resource_policy"),
+        ({"existing_api": EXISTING_API, "resource_policy": {"Statement": [OPEN]}}, "resource_policy"),
         ({"access_logs": False, "access_log_destination_arn": FIREHOSE}, "access_log_destination_arn"),
         ({"access_log_destination_arn": FIREHOSE.replace("amazon-apigateway-", "")}, "access_log_destination_arn"),
         ({"access_log_destination_arn": "arn:aws:s3:::logs"}, "access_log_destination_arn"),

@@ -217,7 +217,14 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         [
             "pulumi-llm:account_baseline.cost_anomalies.monitor_arn: 'default' is not of the form of a monitor's ARN, such as "
             "arn:aws:ce::ACCOUNT:anomalymonitor/ID",
-            "pulumi-llm:account_baseline.cost_anomalies.minimum_usd: must be at least 0, not -1",
+            "pulumi-llm:account_baseline.cost_anomalies.minimum_usd: must be between 0 and 1000000000, not -1",
+        ],
+    ),
+    "of logs that are not made": (
+        {"account_baseline": {"api_gateway_logs": True, "log_retention_days": 90}},
+        [
+            "pulumi-llm:account_baseline.log_retention_days: is for the logs of bedrock_invocation_logs; leave it out, or set "
+            "that to true"
         ],
     ),
     "nobody is notified": ({"observability": ABSENT}, [NEEDS_BUDGET]),
@@ -236,7 +243,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a budget without subscribers": (
         {"observability": {"budget": {"monthly_usd": 0}}},
         [
-            "pulumi-llm:observability.budget.monthly_usd: must be at least 1, not 0",
+            "pulumi-llm:observability.budget.monthly_usd: must be between 1 and 1000000000, not 0",
             f"pulumi-llm:observability.budget.emails: {NEEDS_SUBSCRIBER}",
         ],
     ),

@@ -32,7 +32,7 @@ _MonitorArn = Annotated[
 class CostAnomalySettings(SubscriberSettings):
     """Anomalies of the account's cost, by service. Addresses get a summary once a day, the topic each anomaly at once."""
 
-    minimum_usd: Input[Annotated[Number, Between(0)]] = 100
+    minimum_usd: Input[Annotated[Number, Between(0, 1_000_000_000)]] = 100
     """Notify of an anomaly from this cost on, in US dollars."""
     monitor_arn: Input[_MonitorArn] | None = None
     """The account's monitor of services. AWS refuses a second one, and makes one itself (`Default-Services-Monitor`) in most
@@ -58,6 +58,12 @@ class BaselineSettings(Settings):
     customize: Customize = Field(default_factory=dict)
     """Per child, arguments that are merged with the component's own. Default: none."""
 
+    def problems(self) -> Iterator[Problem]:
+        if not self.bedrock_invocation_logs and self.valid("bedrock_invocation_logs"):
+            for name in ("log_retention_days", "kms_key_arn"):
+                if self.given(name):
+                    yield Problem(name, "is for the logs of bedrock_invocation_logs; leave it out, or set that to true")
+
     @property
     def enabled(self) -> bool:
         """Whether any part is asked for."""
@@ -71,6 +77,7 @@ class AccountBaselineSettings(BaselineSettings):
     """Tags of every resource. Default: none but the component's own."""
 
     def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
         wrong = any(self.given(part) and not self.valid(part) for part in PARTS)
         if not self.enabled and not wrong:
             yield Problem(PARTS[0], f"nothing is asked for; give {', '.join(PARTS[:-1])} or {PARTS[-1]}")

@@ -14,7 +14,7 @@ class CostAnomalyArgs(TypedDict):
     topic_arn: NotRequired[pulumi.Input[str]]
     """The SNS topic that is notified. Default: none; then `emails` is required."""
     minimum_usd: NotRequired[pulumi.Input[float]]
-    """Notify of an anomaly from this cost on, in US dollars. At least 0. Default: 100."""
+    """Notify of an anomaly from this cost on, in US dollars. From 0 to 1,000,000,000. Default: 100."""
     monitor_arn: NotRequired[pulumi.Input[str]]
     """The account's monitor of services. AWS refuses a second one, and makes one itself (`Default-Services-Monitor`) in
     most accounts: `aws ce get-anomaly-monitors` tells. Default: none; a monitor is made."""

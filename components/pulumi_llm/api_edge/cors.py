@@ -18,6 +18,8 @@ _Origin = Annotated[str, _ORIGIN]
 
 def _as_list(value: Any) -> Any:
     """Take one origin for a list of one."""
+    if isinstance(value, bool | int | float):
+        raise ValueError(f"must be an origin, or a list of origins, not {value}")
     return (_ORIGIN.func(value),) if isinstance(value, str) else value  # type: ignore[call-arg]
 
 

@@ -46,7 +46,8 @@ class Late:
         try:
             return self._value(resolved)
         except WrongOutput as wrong:
-            return _report(self, wrong.problems)
+            # Without a component: it was refused already, for what is wrong at once.
+            return _report(self, wrong.problems) if self.component else resolved
 
     def _value(self, resolved: Any) -> Any:
         if resolved is None:

@@ -1,6 +1,7 @@
 """What is wrong with settings: its place, and what would be right. Pydantic's errors are put into our words."""
 
 import difflib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, Union, cast, get_args, get_origin
@@ -27,7 +28,7 @@ def hint(name: str, known: Sequence[str], unlisted: Sequence[str] = ()) -> str:
 
 def number_text(value: float) -> str:
     """A number without the decimal point that validation gives a whole one."""
-    if abs(value) >= 10**15:
+    if 10**15 <= abs(value) < math.inf:
         return "a number of so many digits"
     return str(int(value)) if float(value).is_integer() else str(value)
 
@@ -64,7 +65,7 @@ def reason_of(kind: type[BaseModel], error: ErrorDetails) -> str:
             *above, name = place_of(error)
             return f"is not known; {hint(str(name), _keys_at(kind, above))}"
         case "int_parsing" | "int_type" | "int_from_float":
-            return f"must be a whole number, not {shown(given)}"
+            return f"must be a whole number, not {repr(given) if isinstance(given, float) else shown(given)}"
         case "float_parsing" | "float_type":
             return f"must be a number, not {shown(given)}"
         case "bool_parsing" | "bool_type":

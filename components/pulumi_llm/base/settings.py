@@ -5,6 +5,7 @@ of help below it. From that description come the check of a stack's configuratio
 docs/settings.md, docs/components.md, and the TypedDicts that a program and Pulumi's analyzer read (`make docs`).
 """
 
+import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -177,7 +178,7 @@ class Between:
         return core_schema.no_info_after_validator_function(self._check, handler(source))
 
     def _check(self, value: float) -> float:
-        if self.high is None and not value >= self.low:
+        if self.high is None and not self.low <= value < math.inf:
             raise ValueError(f"must be at least {self.low}, not {number_text(value)}")
         if self.high is not None and not self.low <= value <= self.high:
             raise ValueError(f"must be between {self.low} and {self.high}, not {number_text(value)}")

@@ -26,7 +26,7 @@ class BudgetSettings(SubscriberSettings):
     """A monthly budget. It notifies at 50, 80 and 100 % of the amount, and when a month is forecast to pass it. It stops
     nothing, and AWS's figures are some hours old."""
 
-    monthly_usd: Input[Annotated[Number, Between(1)]]
+    monthly_usd: Input[Annotated[Number, Between(1, 1_000_000_000)]]
     """The amount a month, in US dollars."""
     cost_tag: CostTagSettings | None = None
     """Count only the costs of resources with this tag. Default: the costs of the whole account."""

@@ -25,7 +25,7 @@ class BudgetArgs(TypedDict):
     topic_arn: NotRequired[pulumi.Input[str]]
     """The SNS topic that is notified. Default: none; then `emails` is required."""
     monthly_usd: pulumi.Input[float]
-    """The amount a month, in US dollars. At least 1."""
+    """The amount a month, in US dollars. From 1 to 1,000,000,000."""
     cost_tag: NotRequired[CostTagArgs]
     """Count only the costs of resources with this tag. Default: the costs of the whole account."""
 

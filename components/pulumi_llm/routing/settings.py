@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from llm_gateway.providers.registry import PROTOCOLS
 from llm_gateway.request import NUMERIC_PARAMETERS, Parameter
 from llm_gateway.routes import BEDROCK, FIRST_TOKEN_SECONDS, RETRIES, STALL_SECONDS, Strategy
-from pulumi_llm.base.settings import Between, Count, Input, KmsKeyArn, Name, Number, Problem, Settings, valid_items
+from pulumi_llm.base.settings import Between, Count, Input, KmsKeyArn, Name, Number, Problem, Region, Settings, valid_items
 from pulumi_llm.models.resolve import DEFAULT_ACCEPTS
 
 # Parameters of which a model may take only one.
@@ -121,7 +121,7 @@ class ModelBounds(Settings):
     catalogue name, id or inference profile id of the model behind it. Default: none."""
     router_models: Annotated[tuple[str, ...], Field(min_length=1)] = ()
     """For the ARN of a prompt router: the models that it routes to, named as in base_model. Default: none."""
-    destination_regions: Annotated[tuple[str, ...], Field(min_length=1)] = ()
+    destination_regions: Annotated[tuple[Region, ...], Field(min_length=1)] = ()
     """Where a Bedrock inference profile may run, for one whose Regions the catalogue does not have. The Region of the call is
     always among them. Default: the catalogue's."""
     context_tokens: Annotated[Count, Between(1)] | None = None

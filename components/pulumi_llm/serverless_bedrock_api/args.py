@@ -64,7 +64,10 @@ _LayerArn = Annotated[
     ),
 ]
 _ZoneId = Annotated[str, form(r"[A-Z0-9]{1,32}", "the id of a hosted zone, such as Z0123456789ABCDEFGHIJ")]
-_ParameterPrefix = Annotated[str, form(r"(/[A-Za-z0-9_.-]+)+", "a path such as /llm/prod")]
+# https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
+_ParameterPrefix = Annotated[
+    str, form(r"(?i:(?!/(aws|ssm)))(/[A-Za-z0-9_.-]+)+", "a path such as /llm/prod, which does not begin with aws or ssm")
+]
 
 
 # A Firehose stream's name must begin so. https://docs.aws.amazon.com/apigateway/latest/api/API_AccessLogSettings.html
@@ -118,9 +121,18 @@ def _policy_document(value: Any) -> Any:
             value = json.loads(value)
         except ValueError:
             raise ValueError("is not JSON") from None
-    if not isinstance(value, Mapping) or "Statement" not in value:
+    document = cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+    given = document.get("Statement")
+    statements = [given] if isinstance(given, Mapping) else given if isinstance(given, list | tuple) else []
+    if not statements:
         raise ValueError("must be a policy document: an object with a Statement")
-    return cast("Mapping[str, Any]", value)
+    if unknown := [key for key in document if key not in ("Version", "Id", "Statement")]:
+        raise ValueError(f"a policy document holds Version, Id and Statement, not {unknown[0]!r}")
+    for index, statement in enumerate(cast("Sequence[Any]", statements)):
+        for names in (("Effect",), ("Principal", "NotPrincipal"), ("Action", "NotAction")):
+            if not isinstance(statement, Mapping) or not any(name in statement for name in names):
+                raise ValueError(f"statement {index} must have {' or '.join(names)}")
+    return document
 
 
 PolicyDocument = Annotated[Mapping[str, Any], BeforeValidator(_policy_document)]
@@ -291,6 +303,8 @@ class ApiSettings(Settings):
         yield from self._route_problems()
         if self.access_logs is False and self.given("access_log_destination_arn"):
             yield Problem("access_log_destination_arn", "gets nothing while access_logs is false")
+        if self.given("web_adapter_layer_arn") and self.given("web_adapter_layer_version"):
+            yield Problem("web_adapter_layer_version", "is that of AWS's layer, and web_adapter_layer_arn gives another one")
         names: set[str] = set()
         values: set[str] = set()
         for index, key in valid_items(self.keys):
@@ -344,6 +358,11 @@ class ApiSettings(Settings):
             if (route.method, route.path) in taken:
                 yield Problem(f"routes[{index}]", f"{route.method} {route.path} is {taken[route.method, route.path]}")
             taken[route.method, route.path] = "there already"
+            if isinstance(route.url, str):
+                for parameter in re.findall(r"\{([^}]*)\}", route.url):
+                    if parameter not in route.parameters():
+                        reason = f"holds {{{parameter}}}, which is no parameter of the path {route.path}"
+                        yield Problem(f"routes[{index}].url", reason)
             # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
             if re.match(r"/s?ping(/|$)", route.path):
                 yield Problem(f"routes[{index}].path", "begins with /ping or /sping, which API Gateway keeps for itself")

@@ -58,7 +58,7 @@ def _object_problems(arguments_class: type, value: Mapping[str, Any], path: str,
         elif item is not None:
             yield from _value_problems(arguments[key].types, item, _joined(path, key), secret=secret)
     for key, argument in arguments.items():
-        if argument.required and value.get(key) is None:
+        if argument.required and unwrapped(value.get(key))[0] is None:
             yield f"{_joined(path, key)}: required, but missing"
 
 
@@ -66,7 +66,8 @@ def _value_problems(accepted: Sequence[Any], value: Any, path: str, *, secret: b
     """Hold a value against the types it may have; where it fits none, give the problems with the nearest one."""
     value, concealed = unwrapped(value)
     secret = secret or concealed
-    if value == UNKNOWN or not accepted or Any in accepted:
+    # Null in a secret's wrapping is an argument that is not given, too.
+    if value is None or value == UNKNOWN or not accepted or Any in accepted:
         return []
     nearest: list[str] | None = None
     for annotation in accepted:

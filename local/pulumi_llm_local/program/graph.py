@@ -103,7 +103,7 @@ def configuration(directory: Path, stack: str, overrides: Mapping[str, Any]) -> 
     """The project's name and the stack's configuration as the engine hands it over: every value a text, objects as JSON."""
     project_file, stack_file = directory / "Pulumi.yaml", directory / f"Pulumi.{stack}.yaml"
     if not project_file.exists():
-        raise GraphError(f"there is no Pulumi.yaml in {directory}; run this in a Pulumi project, or name it with --directory")
+        raise GraphError(f"there is no Pulumi.yaml in {directory}; run this in a Pulumi project, or name its folder")
     if not stack_file.exists():
         stacks = sorted(path.name.split(".")[1] for path in directory.glob("Pulumi.*.yaml"))
         raise GraphError(f"there is no stack {stack!r} in {directory}; there are {', '.join(stacks) or 'none'}")

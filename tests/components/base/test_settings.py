@@ -210,6 +210,11 @@ def mistakes(name: str = "chat", *, preview: bool = False, **args: Any) -> list[
     return details
 
 
+def test_an_output_is_not_reported_where_the_component_was_refused_already() -> None:
+    domain = {"name": "chat.example.com", "certificate_arn": CERTIFICATE, "zone_id": Resolved("!!")}
+    assert mistakes(domain=domain, memory_mb=1) == ["memory_mb: must be between 256 and 10240, not 1"]
+
+
 # The level above a throttle.
 
 

@@ -111,7 +111,8 @@ class RestApi:
     @property
     def addresses(self) -> list[str]:
         """AWS's addresses of the stage: API Gateway's own, unless it is disabled, and those of custom domains."""
-        own = f"https://{self.id}.execute-api.{self._graph.region}.amazonaws.com/{self.stage_name}"
+        region = self._execution_arn.split(":")[3]  # of its provider, which need not be the stack's
+        own = f"https://{self.id}.execute-api.{region}.amazonaws.com/{self.stage_name}"
         domains = [_address(mapping) for mapping in self._mappings]
         return domains if self._own_endpoint_disabled else [own, *domains]
 
