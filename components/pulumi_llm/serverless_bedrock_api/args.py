@@ -121,14 +121,16 @@ def _policy_document(value: Any) -> Any:
             value = json.loads(value)
         except ValueError:
             raise ValueError("is not JSON") from None
-    document = cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+    document: Mapping[str, Any] = cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
     given = document.get("Statement")
-    statements = [given] if isinstance(given, Mapping) else given if isinstance(given, list | tuple) else []
+    statements = cast(
+        "Sequence[Any]", given if isinstance(given, list | tuple) else [given] if isinstance(given, Mapping) else []
+    )
     if not statements:
         raise ValueError("must be a policy document: an object with a Statement")
     if unknown := [key for key in document if key not in ("Version", "Id", "Statement")]:
         raise ValueError(f"a policy document holds Version, Id and Statement, not {unknown[0]!r}")
-    for index, statement in enumerate(cast("Sequence[Any]", statements)):
+    for index, statement in enumerate(statements):
         for names in (("Effect",), ("Principal", "NotPrincipal"), ("Action", "NotAction")):
             if not isinstance(statement, Mapping) or not any(name in statement for name in names):
                 raise ValueError(f"statement {index} must have {' or '.join(names)}")
