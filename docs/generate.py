@@ -108,18 +108,22 @@ def components_page() -> str:
 
 _CUSTOMIZE = """
 `customize` changes the arguments of a component's children, by their keys: `{"function": {"memory_size": 1024}}`. The arguments
-are those of the resource type, as keys and values or as its input classes, with the names of Python or of the schema.
-Unknown ones are refused before anything is made.
+are those of the resource type, by the names of Python or of the schema; what an argument holds may be given as the type's input
+classes, too. Refused before anything is made: arguments that are unknown, given twice or of another form, children that the
+other arguments do not make, and tags and environment variables whose names AWS keeps for itself.
 
 Where several children have a key, such as the API keys or the methods, the key changes all of them, and `KEY:NAME` one: what
 stands behind the key in its name, as in `key:web` for `chat-key-web`, `method:chat-stream` for `chat-method-chat-stream`.
 
 A change and the component's own value become one. Keys and values are merged, level by level: a variable in `{"function":
-{"environment": {"variables": {"A": "1"}}}}` stands beside the component's own, as a tag does. The lists `layers` and
+{"environment": {"variables": {"LEVEL": "debug"}}}}` stands beside the component's own, as a tag does. The lists `layers` and
 `managed_policy_arns` are added to. To a policy (`policy`, `assume_role_policy`) its statements are added, and one with the
 `Sid` of a statement that is there takes its place. Any other value or list takes the place of the component's own. None
-changes nothing. `{"$replace": VALUE}` takes the place of what is there at any level, and `{"$replace": null}` takes it
-away.
+changes nothing.
+
+`{"$replace": VALUE}` takes the place of what is there, and `{"$replace": null}` takes it away. It stands for an argument or for
+what is merged in it, as in `{"logs": {"tags": {"$replace": {"Team": "search"}}}}`; for a policy or its elements, as in
+`{"logs-policy": {"policy": {"Statement": {"$replace": []}}}}`; not for a whole child, and not within a list.
 """
 
 

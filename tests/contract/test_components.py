@@ -163,9 +163,15 @@ CASES = [(name, label) for name in sorted(COMPONENTS) for label in ARGUMENTS.get
 TAGS = {"Team": "search", "CostCenter": "42"}
 
 
-def make(component: str, label: str, name: str, opts: pulumi.ResourceOptions | None = None) -> Component:
+def make(
+    component: str,
+    label: str,
+    name: str,
+    opts: pulumi.ResourceOptions | None = None,
+    customize: Mapping[str, Any] | None = None,
+) -> Component:
     constructor: Any = COMPONENTS[component]
-    args = {**ARGUMENTS[component][label], "tags": TAGS}
+    args = {**ARGUMENTS[component][label], "tags": TAGS, "customize": customize or {}}
     if label == "an Output":
         args["models"] = [{**model, "model": pulumi.Output.from_input(model["model"])} for model in args["models"]]
     if "domain" in args:  # these two are names that a user gives, so each instance has its own
@@ -247,6 +253,23 @@ def test_those_of_which_there_are_several_can_be_changed_one_by_one(component: s
     for key in several:
         with pytest.raises(pulumi.InputPropertiesError, match=f"customize.{key}:nope: 'nope' is not among those of '{key}'"):
             programs.run(lambda: constructor("mine", {**ARGUMENTS[component][label], "customize": {f"{key}:nope": {}}}))  # noqa: B023 - run at once
+
+
+@each_case
+def test_only_those_that_the_arguments_make_can_be_changed(component: str, label: str) -> None:
+    declared = COMPONENTS[component].CHILDREN
+    made: set[str] = set()
+    for child in children(recorded(component, label)):
+        rest = child.name.removeprefix("mine-")
+        made.add(max((key for key in declared if rest == key or rest.startswith(f"{key}-")), key=len))
+    programs.run(lambda: make(component, label, "mine", customize={key: {} for key in made}))
+    if others := [key for key in declared if key not in made]:
+        with pytest.raises(pulumi.InputPropertiesError) as error:
+            programs.run(lambda: make(component, label, "mine", customize={key: {} for key in others}))
+        reasons = {d["property_path"]: d["reason"] for d in error.value.errors or []}
+        assert reasons == {
+            f"customize.{key}": f"the other arguments make no {key!r}, so there is nothing to change" for key in others
+        }
 
 
 @each_case

@@ -1,7 +1,7 @@
 """AccountBaseline: what an account or a Region has only once. Opt-in; what others use stays when the stack is destroyed."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -12,6 +12,7 @@ from pulumi_llm.account_baseline.args import AccountBaselineSettings, CostAnomal
 from pulumi_llm.account_baseline.args_types import AccountBaselineArgs
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.iam import allow, assume_role, policy_document
+from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import number_text, read_arguments
 
 # The managed policy that AWS names for the role; it allows what API Gateway does with its log groups and no more.
@@ -63,7 +64,9 @@ class AccountBaseline(Component):
     """Its ARN. Empty where there is none."""
 
     def __init__(self, name: str, args: AccountBaselineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        settings, location = read_arguments(type(self).__name__, name, AccountBaselineSettings, args, self.CHILDREN, opts)
+        settings, location = read_arguments(
+            type(self).__name__, name, AccountBaselineSettings, args, self.CHILDREN, opts, _made
+        )
         super().__init__(name, opts, settings.tags, settings.customize)
         nothing = pulumi.Output.from_input("")
         role = self._api_gateway_logs(location.partition) if settings.api_gateway_logs else None
@@ -192,3 +195,18 @@ class AccountBaseline(Component):
             opts=self.child("bedrock-logging", depends_on=[policy]),
         )
         return logs, role
+
+
+def _made(settings: AccountBaselineSettings, location: Location) -> Mapping[str, Collection[str]]:
+    """Nothing for the keys of children that are not made, "" for the others."""
+    anomalies = settings.cost_anomalies
+    parts = {
+        "api-gateway-": settings.api_gateway_logs,
+        "github-oidc": settings.github_oidc,
+        "anomaly-monitor": anomalies is not None and anomalies.monitor_arn is None,
+        "anomaly-emails": anomalies is not None and bool(anomalies.emails),
+        "anomaly-topic": anomalies is not None and anomalies.topic_arn is not None,
+        "bedrock-": settings.bedrock_invocation_logs,
+    }
+    of_key = {key: next(made for part, made in parts.items() if key.startswith(part)) for key in AccountBaseline.CHILDREN}
+    return {key: [""] if made else [] for key, made in of_key.items()}

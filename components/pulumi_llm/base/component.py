@@ -54,7 +54,7 @@ class Component(pulumi.ComponentResource):
             instance = f"{key}{INSTANCE}{args.name.removeprefix(first).removeprefix('-')}"
             props = dict(args.props)
             for name in (key, instance):
-                props = merged(self.CHILDREN[key], props, changes.get(name, {}))
+                props = merged(self.CHILDREN[key], props, changes.get(name, {}), f"customize.{name}")
             return pulumi.ResourceTransformationResult(props, args.opts)
 
         own = pulumi.ResourceOptions(

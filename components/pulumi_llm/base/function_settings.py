@@ -6,7 +6,9 @@ from typing import Annotated, Any, cast
 from pydantic import AfterValidator, Field
 
 from llm_gateway import environment as variables
-from pulumi_llm.base.settings import Input, Name, Settings, form, hint
+from pulumi_llm.base.policy_documents import IDENTITY, check_statements
+from pulumi_llm.base.settings import Input, Name, Settings, form
+from pulumi_llm.base.variables import kept, variable_name
 
 _SubnetId = Annotated[str, form(r"subnet-[0-9a-z]+", "the id of a subnet, such as subnet-0123456789abcdef0")]
 _SecurityGroupId = Annotated[str, form(r"sg-[0-9a-z]+", "the id of a security group, such as sg-0123456789abcdef0")]
@@ -30,24 +32,8 @@ class VpcSettings(Settings):
     """The security groups, which must let the function call out."""
 
 
-# IAM's elements of a statement in an identity's policy.
-# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html
-_ELEMENTS = ("Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition")
-
-
 def _statements(statements: tuple[Any, ...]) -> tuple[Mapping[str, Any], ...]:
-    for index, given in enumerate(statements):
-        if not isinstance(given, Mapping):
-            raise ValueError(f"statement {index} must hold keys and values, such as Effect, Action and Resource")
-        statement = cast("Mapping[str, Any]", given)
-        for element in statement:
-            if element not in _ELEMENTS:
-                raise ValueError(f"statement {index} has the element {element!r}; {hint(element, _ELEMENTS)}")
-        if statement.get("Effect") not in ("Allow", "Deny"):
-            raise ValueError(f"statement {index} must have an Effect, 'Allow' or 'Deny'")
-        for element in ("Action", "Resource"):
-            if (element in statement) == (f"Not{element}" in statement):
-                raise ValueError(f"statement {index} must have {element} or Not{element}, one of them")
+    check_statements(statements, IDENTITY, ("Action", "Resource"))
     return statements
 
 
@@ -71,25 +57,19 @@ ENVIRONMENT_BYTES = 4_096
 OWN_ENVIRONMENT_BYTES = 512
 
 _OWN = tuple(value for name, value in vars(variables).items() if name.isupper() and isinstance(value, str))
-# https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
-_RESERVED = ("AWS_", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR")
 _PROVIDER = "PROVIDER_"
 
 
 def _variable_name(name: str) -> str:
     if name in _OWN or name.startswith(_PROVIDER):
         raise ValueError(f"{name!r} is a variable of the component's own; give another name")
-    if name.startswith(_RESERVED):
-        raise ValueError(f"{name!r} is a name that Lambda keeps for itself; give another name")
+    # The Web Adapter's variables and those of AWS's libraries begin so, too.
+    if name.startswith("AWS_"):
+        raise kept(name)
     return name
 
 
-_VariableName = Annotated[
-    str,
-    # https://docs.aws.amazon.com/lambda/latest/api/API_Environment.html
-    form(r"[a-zA-Z][a-zA-Z0-9_]+", "a variable's name: letters, digits and '_', a letter first, at least two"),
-    AfterValidator(_variable_name),
-]
+_VariableName = Annotated[str, AfterValidator(variable_name), AfterValidator(_variable_name)]
 # A value may have several lines, such as a certificate.
 Variables = Mapping[_VariableName, Input[Annotated[str, Field(strict=True)]]]
 

@@ -29,13 +29,13 @@ _SUFFIX = 8
 
 
 def name_problems(
-    name: str, children: Mapping[str, type[pulumi.Resource]], customize: Mapping[str, Mapping[str, Any]]
+    name: str, children: Mapping[str, type[pulumi.Resource]], customize: Mapping[str, Mapping[str, Any] | None]
 ) -> Iterator[Problem]:
     """Yield what is wrong with a component's name. A child whose name `customize` gives does not bound it."""
     bounds = {
         key: physical
         for key, kind in children.items()
-        if (physical := _PHYSICAL.get(getattr(kind, "pulumi_type", ""))) and not customize.get(key, {}).get("name")
+        if (physical := _PHYSICAL.get(getattr(kind, "pulumi_type", ""))) and not (customize.get(key) or {}).get("name")
     }
     for physical in _PHYSICAL.values():  # the strictest first
         if physical in bounds.values() and re.fullmatch(physical.characters, name) is None:

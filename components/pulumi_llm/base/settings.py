@@ -25,7 +25,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
-from pulumi_llm.base.customize import customize_problems
+from pulumi_llm.base.customize_problems import customize_problems
 from pulumi_llm.base.inputs import Input, Late, properties_error
 from pulumi_llm.base.location import Location, locate
 from pulumi_llm.base.names import name_problems
@@ -253,7 +253,7 @@ def read_arguments(
     given: Any,
     children: Mapping[str, type[pulumi.Resource]],
     opts: pulumi.ResourceOptions | None,
-    instances: Callable[[_S], Mapping[str, Collection[str]]] = lambda settings: {},
+    made: Callable[[_S, Location], Mapping[str, Collection[str]]] = lambda settings, location: {},
 ) -> tuple[_S, Location]:
     """Read a component's arguments.
 
@@ -264,7 +264,7 @@ def read_arguments(
         given: The arguments.
         children: The types of its children by their keys.
         opts: The component's options, whose AWS provider tells where it is.
-        instances: Yields the names of the children within each key of which there are several.
+        made: Yields what stands behind each key in the names of its children, as `customize_problems` wants it.
 
     Returns:
         The arguments, and where the component is.
@@ -280,7 +280,7 @@ def read_arguments(
     problems += settings.problems_in(location)
     problems += regional_problems(settings, location.region)
     customize = cast("Customize", getattr(settings, "customize", None) or {})
-    problems += customize_problems(customize, children, instances(settings))
+    problems += customize_problems(customize, children, made(settings, location), certain=not problems)
     problems += name_problems(name, children, customize)
     if problems:
         raise properties_error(component, problems)

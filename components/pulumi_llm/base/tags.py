@@ -14,25 +14,19 @@ MOST_TAGS = 50
 OWN_TAG = "Component"
 
 
-def _tag_characters(text: str) -> None:
-    wrong = next((c for c in text if c not in "_.:/=+-@" and unicodedata.category(c)[0] not in "LNZ"), None)
-    if wrong is not None:
-        raise ValueError(f"{shown(text)} holds {wrong!r}; AWS takes letters, digits, spaces and _ . : / = + - @")
-
-
-def _tag_key(key: str) -> str:
+def tag_key(key: str) -> str:
     if key.lower().startswith("aws:"):
         raise ValueError(f"{shown(key)} begins with 'aws:', which AWS keeps for itself; give another key")
     if not 1 <= len(key) <= 128:
         raise ValueError(f"a tag's key must have from 1 to 128 characters, not {len(key)}")
-    _tag_characters(key)
+    _check_characters(key)
     return key
 
 
-def _tag_value(value: str) -> str:
+def tag_value(value: str) -> str:
     if len(value) > 256:
         raise ValueError(f"a tag's value must have at most 256 characters, not {len(value)}")
-    _tag_characters(value)
+    _check_characters(value)
     return value
 
 
@@ -56,6 +50,12 @@ def tags_reason(keys: Collection[str]) -> str:
     return ""
 
 
-TagKey = Annotated[str, AfterValidator(_tag_key)]
-TagValue = Annotated[str, AfterValidator(_tag_value)]
+def _check_characters(text: str) -> None:
+    wrong = next((c for c in text if c not in "_.:/=+-@" and unicodedata.category(c)[0] not in "LNZ"), None)
+    if wrong is not None:
+        raise ValueError(f"{shown(text)} holds {wrong!r}; AWS takes letters, digits, spaces and _ . : / = + - @")
+
+
+TagKey = Annotated[str, AfterValidator(tag_key)]
+TagValue = Annotated[str, AfterValidator(tag_value)]
 Tags = Annotated[Mapping[TagKey, Input[TagValue]], AfterValidator(_tags)]

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -21,6 +21,7 @@ from pulumi_llm.base.function_settings import (
 )
 from pulumi_llm.base.iam import ROLE_POLICY_CHARACTERS, invoke_models, policy_document, read_secrets
 from pulumi_llm.base.location import Location
+from pulumi_llm.base.policy_documents import ANY, check_statements, read_document
 from pulumi_llm.base.settings import (
     Between,
     Count,
@@ -114,26 +115,11 @@ Endpoint = Literal["regional", "private"]
 _VpcEndpointId = Annotated[str, form(r"vpce-[0-9a-f]{8,17}", "a VPC endpoint's id, such as vpce-0123456789abcdef0")]
 
 
-def _policy_document(value: Any) -> Any:
-    """Read a document that is given as JSON text. No value is shown, for the whole document would be."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            raise ValueError("is not JSON") from None
-    document: Mapping[str, Any] = cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
-    given = document.get("Statement")
-    statements = cast(
-        "Sequence[Any]", given if isinstance(given, list | tuple) else [given] if isinstance(given, Mapping) else []
-    )
-    if not statements:
+def _policy_document(value: Any) -> Mapping[str, Any]:
+    document = read_document(value)
+    if not document.get("Statement"):
         raise ValueError("must be a policy document: an object with a Statement")
-    if unknown := [key for key in document if key not in ("Version", "Id", "Statement")]:
-        raise ValueError(f"a policy document holds Version, Id and Statement, not {unknown[0]!r}")
-    for index, statement in enumerate(statements):
-        for names in (("Effect",), ("Principal", "NotPrincipal"), ("Action", "NotAction")):
-            if not isinstance(statement, Mapping) or not any(name in statement for name in names):
-                raise ValueError(f"statement {index} must have {' or '.join(names)}")
+    check_statements(document["Statement"], ANY, ("Principal", "Action"))
     return document
 
 

@@ -17,6 +17,7 @@ from pulumi_llm.api_edge.gateway_responses import create_gateway_responses, gate
 from pulumi_llm.api_edge.usage_plans import has_own_plan, starvation_warnings, usage_plans
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_invoke
+from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import read_arguments, valid_items
 from pulumi_llm.models.catalogue import lifecycle_notice
 from pulumi_llm.routing import Routing
@@ -169,7 +170,7 @@ class ServerlessBedrockApi(Component):
 
     def __init__(self, name: str, args: ServerlessBedrockApiArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings, location = read_arguments(
-            type(self).__name__, name, ServerlessBedrockApiSettings, args, self.CHILDREN, opts, _instances
+            type(self).__name__, name, ServerlessBedrockApiSettings, args, self.CHILDREN, opts, _made
         )
         super().__init__(name, opts, settings.tags, settings.customize)
         self._settings = settings
@@ -315,20 +316,39 @@ def _by_name(values: Mapping[str, pulumi.Output[str]]) -> pulumi.Output[Mapping[
     return pulumi.Output.all(**values) if values else pulumi.Output.from_input({})
 
 
-def _instances(settings: ServerlessBedrockApiSettings) -> Mapping[str, Collection[str]]:
-    """The names within the keys of which there are several children."""
-    keys = [key for _, key in valid_items(settings.keys) if key.valid("name")] if settings.auth == "api_key" else []
+def _made(settings: ServerlessBedrockApiSettings, location: Location) -> Mapping[str, Collection[str]]:
+    """What stands behind the keys in the names of their children: "" where nothing does, nothing where there is none."""
+    routing, auth, network, domain = settings.routing(location), settings.auth, settings.vpc, settings.domain
+    keys = [key for _, key in valid_items(settings.keys) if key.valid("name")] if auth == "api_key" else []
     names = [key.name for key in keys]
     routes = [route for _, route in valid_items(settings.routes) if route.valid("method", "path")]
-    prefix = settings.existing_api.path_prefix if settings.existing_api and settings.existing_api.valid("path_prefix") else ""
+    existing = settings.existing_api
+    prefix = existing.path_prefix if existing and existing.valid("path_prefix") else ""
+    single = {
+        "keys-table": auth == "api_key",
+        "bedrock-policy": bool(routing.models),
+        "bedrock-output-policy": bool(routing.output_models),
+        "secrets-policy": bool(routing.secret_arns),
+        "vpc-policy": network is not None,
+        **{key: auth in ("api_key", "jwt") for key in ServerlessBedrockApi.CHILDREN if key.startswith("authorizer")},
+        "authorizer-policy": auth == "api_key",
+        "authorizer-vpc-policy": network is not None and settings.jwt is not None and settings.jwt.in_vpc,
+        "api": existing is None,
+        "resource-policy": settings.resource_policy is not None or (existing is None and settings.endpoint == "private"),
+        "access-logs": settings.access_logs and settings.access_log_destination_arn is None,
+        "domain": domain is not None and not domain.existing,
+        "domain-mapping": domain is not None,
+        "domain-record": domain is not None and domain.zone_id is not None,
+    }
     return {
+        **{key: [""] if made else [] for key, made in single.items()},
         **dict.fromkeys(("key", "usage-plan-key"), names),
         "key-item": [key.name for key in keys if key.enabled],
         "method-settings": [operation.id.replace("_", "-") for operation in open_operations()],
         "managed-policy": list(settings.policies.managed) if settings.valid("policies") else [],
         "inline-policy": list(settings.policies.inline) if settings.valid("policies") else [],
-        "usage-plan": [key.name for key in keys if has_own_plan(key)],
+        "usage-plan": list(dict.fromkeys(key.name if has_own_plan(key) else "" for key in keys)),
         **route_instances(prefix, routes),
-        "gateway-response": [response.lower().replace("_", "-") for response in gateway_responses(settings.auth)],
+        "gateway-response": [r.lower().replace("_", "-") for r in gateway_responses(auth)] if existing is None else [],
         "parameter": [output.replace("_", "-") for output in PARAMETERS] if settings.parameter_prefix else [],
     }

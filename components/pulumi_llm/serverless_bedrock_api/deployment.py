@@ -11,7 +11,7 @@ from pulumi_aws import apigateway
 
 from pulumi_llm.api_edge.api import Api
 from pulumi_llm.base.component import Component
-from pulumi_llm.base.customize import argument_names
+from pulumi_llm.base.resource_arguments import argument_names
 
 
 def deploy(
