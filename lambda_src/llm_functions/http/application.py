@@ -121,8 +121,9 @@ class Application:
             await self._send_complete(http, *await openai_chat.render_complete(events))
 
     async def _models(self, http: HttpRequest) -> None:
-        names = allowed_models(http.caller, self._gateway.routes)
-        await self._respond(http.send, http.headers, 200, openai_chat.model_list(names))
+        allowed = allowed_models(http.caller, self._gateway.routes)
+        aliases = [alias for alias in self._gateway.routes.aliases if alias.name in allowed]
+        await self._respond(http.send, http.headers, 200, openai_chat.model_list(aliases))
 
     async def _health(self, http: HttpRequest) -> None:
         await self._respond(http.send, http.headers, 200, b'{"status":"ok"}')

@@ -10,7 +10,7 @@ from llm_gateway import errors
 from llm_gateway.errors import AUTHENTICATION, ERROR_KINDS, GATEWAY_RESPONSES, PERMISSION, statuses
 from llm_gateway.events import StopReason
 from llm_gateway.operations import OPERATIONS, Operation
-from llm_gateway.request import MAX_TOKENS, NUMERIC_PARAMETERS
+from llm_gateway.request import MAX_TOKENS, NUMERIC_PARAMETERS, Parameter
 
 
 @cache
@@ -165,9 +165,7 @@ def _schemas(models: tuple[str, ...]) -> dict[str, Any]:
                 "object": {"const": "list"},
                 "data": {
                     "type": "array",
-                    "items": _object(
-                        {"id": _TEXT, "object": {"const": "model"}, "created": _COUNT, "owned_by": _TEXT}, ("id", "object")
-                    ),
+                    "items": _model(),
                 },
             },
             ("object", "data"),
@@ -189,6 +187,25 @@ def _schemas(models: tuple[str, ...]) -> dict[str, Any]:
             ("error",),
         ),
     }
+
+
+def _model() -> dict[str, Any]:
+    return _object(
+        {
+            "id": _TEXT,
+            "object": {"const": "model"},
+            "created": _COUNT,
+            "owned_by": _TEXT,
+            "context_tokens": {**_COUNT, "description": "The limit of the conversation and the answer together"},
+            "max_output_tokens": {**_COUNT, "description": "The model's own limit of an answer"},
+            "accepts": {
+                "type": "array",
+                "items": {"enum": sorted(get_args(Parameter))},
+                "description": "The parameters that a request may have",
+            },
+        },
+        ("id", "object", "context_tokens", "max_output_tokens", "accepts"),
+    )
 
 
 def _chat_request(models: tuple[str, ...]) -> dict[str, Any]:

@@ -336,6 +336,15 @@ async def test_the_models_are_those_that_the_key_may_use(gateway) -> None:
     ]
 
 
+async def test_a_model_is_listed_with_what_can_be_asked_of_it(gateway) -> None:
+    service = await gateway()
+    listed = {model["id"]: model for model in (await service.http.get("/v1/models")).json()["data"]}
+    assert listed["bare"]["max_output_tokens"] == 100
+    assert listed["bare"]["context_tokens"] == 100_000
+    assert listed["bare"]["accepts"] == ["max_tokens"]
+    assert listed["whole-tools"]["accepts"] == ["max_tokens", "stop", "system", "temperature", "tools", "top_p"]
+
+
 # Errors, as the SDK's own exceptions.
 
 
