@@ -10,14 +10,17 @@ READY := .venv/ready
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 # The tests of one file stay together, for they share what they started.
 PYTEST := $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
-TIERS := unit contract gateway runtime policy engine local wheel
+TIERS := unit contract gateway runtime policy engine local wheel frontend browser
+NODE_MODULES := frontend/node_modules/.package-lock.json
+NODE_IS_THERE = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)' 2>/dev/null
+NODE_MISSING := Node.js 20.19 or later is not on PATH (https://nodejs.org)
 # A tier's tests: a folder of its own name, tests/system's, or these.
 FOLDERS_unit := tests/components tests/local
 FOLDERS_gateway := tests/lambda_src
 FOLDERS = $(or $(FOLDERS_$1),$(wildcard tests/system/$1),tests/$1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test $(TIERS:%=test-%) lint format preview policy up refresh destroy bench catalogue golden record-release docs bundle \
+.PHONY: help setup demo test $(TIERS:%=test-%) lint lint-frontend frontend frontend-types format preview policy up refresh destroy bench catalogue golden record-release docs bundle \
   wheel lock clean
 
 help: ## List the verbs
@@ -28,9 +31,11 @@ setup: $(READY) ## Make .venv with everything in it
 	@echo "ready: $(BIN)/pulumi-llm"
 
 demo: $(READY) ## Run the dev stack on this machine, without an AWS account (PORT=8787)
+	@$(MAKE) --no-print-directory frontend || true
 	@$(BIN)/pulumi-llm local --stack $(STACK) --port $(PORT)
 
 test: $(READY) ## Run every test that this machine can run
+	@$(MAKE) --no-print-directory frontend || true
 	@$(PYTEST)
 
 $(TIERS:%=test-%): test-%: $(READY)
@@ -41,10 +46,23 @@ lint: $(READY) ## Check style, types and the arrows between packages
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 	PYTHONPATH=policy $(BIN)/lint-imports
+	@$(MAKE) --no-print-directory lint-frontend
+
+# Without Node the client is not checked; with STRICT=1 that is a failure.
+lint-frontend:
+	@if $(NODE_IS_THERE); then $(MAKE) -s --no-print-directory $(NODE_MODULES) && cd frontend && npm run check; \
+	  else echo "skipped: the web client ($(NODE_MISSING))"; test "$$STRICT" != 1; fi
+
+frontend: frontend/dist/index.html ## Build the web client (needs Node.js)
+	@:
+
+frontend-types: $(READY) $(NODE_MODULES) ## Write the web client's types from the API's description
+	@cd frontend && ../$(BIN)/python describe_api.py | npm run --silent types > src/api/schema.d.ts
 
 format: $(READY)
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
+	@if $(NODE_IS_THERE); then $(MAKE) -s --no-print-directory $(NODE_MODULES) && cd frontend && npm run format; fi
 
 preview: $(READY) ## Show what `make up` would do; without an AWS account, by stand-ins (STACK=dev|prod)
 	@$(BIN)/pulumi-llm preview --account --stack $(STACK)
@@ -80,7 +98,7 @@ docs: $(READY) ## Write the pages and tables of docs/ that are made from the cod
 bundle: $(READY) ## Build the functions' archive for Lambda
 	@$(BIN)/python -c 'from pulumi_llm.base.bundle import main; main()'
 
-wheel: $(READY) ## Build the package into dist/, the functions' archive in it (needs Python 3.13)
+wheel: $(READY) frontend ## Build the package into dist/, the functions' archive and the web client in it (needs Python 3.13 and Node.js)
 	@$(BIN)/uv build --wheel --offline --no-build-isolation --out-dir dist
 
 lock: $(READY) ## Resolve the dependencies anew and write the hashed locks
@@ -92,7 +110,17 @@ lock: $(READY) ## Resolve the dependencies anew and write the hashed locks
 	$(LOCK) bench/peers/litellm.in -o bench/peers/litellm.txt
 
 clean: ## Remove what setup made in this folder
-	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist frontend/dist frontend/node_modules tests/system/browser/node_modules .pytest_cache .ruff_cache .hypothesis
+
+frontend/dist/index.html: $(NODE_MODULES) $(wildcard frontend/*.*) $(shell find frontend/src frontend/public -type f)
+	@echo "building the web client"
+	@cd frontend && npm run --silent build
+
+$(NODE_MODULES): frontend/package-lock.json
+	@$(NODE_IS_THERE) || { echo "the web client is left out: $(NODE_MISSING)" >&2; exit 1; }
+	@echo "installing what builds the web client (once)"
+	@cd frontend && npm ci --loglevel=error
+	@touch $@
 
 # The user's own CLI, login, state and account; never the stand-ins of make preview.
 define pulumi

@@ -1,0 +1,122 @@
+// Failures, and what the user can do about each.
+import type { ErrorBody } from "./types";
+
+/** A failure that the service reported, or a connection that failed (`status` 0). */
+export class ServiceError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly requestId = "",
+    /** Seconds after which another try may succeed. */
+    readonly retryAfter: number | null = null,
+  ) {
+    super(message);
+  }
+}
+
+export function unreachable(): ServiceError {
+  return new ServiceError(0, "unreachable", "the service cannot be reached");
+}
+
+export function connectionLost(): ServiceError {
+  return new ServiceError(0, "connection_lost", "the connection was lost before the answer was complete");
+}
+
+export function fromBody(status: number, body: ErrorBody, retryAfter: number | null = null): ServiceError {
+  return new ServiceError(status, body.code, body.message, body.request_id, retryAfter);
+}
+
+/** Read a response that is not 2xx. A firewall or a proxy may have answered with something else than the service's JSON. */
+export async function fromResponse(response: Response): Promise<ServiceError> {
+  const seconds = Number.parseInt(response.headers.get("retry-after") ?? "", 10);
+  const retryAfter = Number.isNaN(seconds) ? null : seconds;
+  try {
+    const body: { error: ErrorBody } = await response.json();
+    return fromBody(response.status, body.error, retryAfter);
+  } catch {
+    const requestId = response.headers.get("x-request-id") ?? "";
+    return new ServiceError(response.status, "", `the status is ${response.status}`, requestId, retryAfter);
+  }
+}
+
+export interface Explanation {
+  title: string;
+  advice: string;
+  /** What the page offers: to enter another key, or to run again (after `wait` seconds). */
+  action: "key" | "retry" | null;
+  wait: number;
+}
+
+/** Say what happened and what to do, in the user's words. */
+export function explain(error: ServiceError): Explanation {
+  const wait = error.retryAfter ?? 0;
+  const said = (title: string, advice: string, action: Explanation["action"] = "retry") => ({ title, advice, action, wait });
+  switch (error.code) {
+    case "missing_api_key":
+      return said("No API key", "This service needs a key. Enter yours.", "key");
+    case "model_not_allowed":
+      return said("Model not allowed", "This key may not use the model. Choose another one, or ask for access.", null);
+    case "quota_exceeded":
+      return said(
+        "Daily limit reached",
+        "This key has used all its requests of today. They count from zero at 00:00 UTC.",
+        null,
+      );
+    case "rate_limit_exceeded":
+      return said("Too many requests", "This key sends too many requests a second. Wait a moment.");
+    case "upstream_throttled":
+      return said(
+        "The model is busy",
+        "The model's provider limits this service at the moment. Wait, or choose another model.",
+      );
+    case "model_not_ready":
+      return said("The model is starting", "It is being loaded, which can take a minute.");
+    case "overloaded":
+      return said("The service is busy", "It answers as many calls as it may at once. Wait a moment.");
+    case "function_failed":
+      return said("The service failed", "Its function ended before it answered. A new one starts with the next call.");
+    case "context_length_exceeded":
+      return said("Too long for the model", "Shorten the message or the history, or lower the answer's length.", null);
+    case "content_filter":
+      return said(
+        "Refused by the provider",
+        "The provider's filter does not let this conversation pass. Change the message.",
+        null,
+      );
+    case "unreachable":
+      return said("No connection", "The service cannot be reached. Check your network; nothing was answered.");
+    case "connection_lost":
+      return said("Connection lost", "The answer broke off; what is shown is incomplete.");
+    case "stream_interrupted":
+      return said("The answer broke off", "The model stopped in the middle; what is shown is incomplete.");
+    case "websocket_refused":
+      return said("WebSocket refused", "The service answers, but a WebSocket cannot be opened. A proxy may block it.");
+  }
+  switch (error.status) {
+    case 400:
+      return said("The request is not valid", sentence(error.message), null);
+    case 401:
+      return said("Wrong API key", "The service does not know this key. Check it and enter it again.", "key");
+    case 403:
+      return error.code
+        ? said("Not allowed", sentence(error.message), "key")
+        : said("Blocked on the way", "A firewall refused the request before it reached the service.");
+    case 404:
+      return said("Not found", sentence(error.message), null);
+    case 413:
+      return said("Too large", "Shorten the message or the history.", null);
+    case 429:
+      return said("Too many requests", "Wait a moment.");
+    case 502:
+      return said("The model's provider failed", sentence(error.message));
+    case 504:
+      return said("No answer in time", "The model took too long. Ask for a shorter answer, or choose another model.");
+  }
+  return said("The service failed", sentence(error.message));
+}
+
+function sentence(text: string): string {
+  const first = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(first) ? first : `${first}.`;
+}

@@ -1,0 +1,202 @@
+// Runs: one prompt over the chosen transports at once, repeated one after the other. React reads it as an external store.
+import { ServiceError } from "../api/errors";
+import type { ChatRequest } from "../api/types";
+import { NAMES, type Transport, type TransportEvent, type TransportId } from "../transports/transport";
+import { estimateTokens, type Figures, figures, format, type Timeline } from "./figures";
+
+export type Phase = "waiting" | "answering" | "reconnecting" | "done" | "stopped" | "failed";
+
+/** One answer over one transport, as far as it has come. */
+export interface Attempt {
+  phase: Phase;
+  timeline: Timeline;
+  text: string;
+  reasoning: string;
+  model: string;
+  target: string;
+  requestId: string;
+  stopReason: string;
+  error: ServiceError | null;
+}
+
+/** What is kept of a run: the figures of each answer that was complete. */
+export interface RunRecord {
+  number: number;
+  model: string;
+  figures: Partial<Record<TransportId, Figures>>;
+}
+
+export interface Snapshot {
+  attempts: Partial<Record<TransportId, Attempt>>;
+  records: RunRecord[];
+  /** The run of a series that is going on, from 1; 0 while nothing runs. */
+  current: number;
+  of: number;
+  /** What a screen reader is told. It changes only when something ends. */
+  announcement: string;
+}
+
+const MOST_RECORDS = 100;
+/** Milliseconds between two changes that React sees, so that drawing does not disturb what is measured. */
+const UPDATE_MS = 50;
+
+export class Comparison {
+  private attempts: Partial<Record<TransportId, Attempt>> = {};
+  private records: RunRecord[] = [];
+  private current = 0;
+  private of = 0;
+  private number = 0;
+  private announcement = "";
+  private readonly aborts = new Map<TransportId, AbortController>();
+  private stopping = false;
+  private readonly listeners = new Set<() => void>();
+  private scheduled: ReturnType<typeof setTimeout> | null = null;
+  private snapshot: Snapshot = this.take();
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  readonly read = (): Snapshot => this.snapshot;
+
+  /**
+   * Run a request `times` times over the transports. It ends early when one of them fails or `stop` is called.
+   *
+   * Returns the text of the last answer that was complete; null where there is none.
+   */
+  async run(transports: Map<TransportId, Transport>, request: ChatRequest, times: number): Promise<string | null> {
+    if (this.current > 0) return null;
+    this.of = times;
+    this.stopping = false;
+    for (this.current = 1; ; this.current++) {
+      this.attempts = {};
+      this.announcement = this.current === 1 ? "Running." : this.announcement;
+      await Promise.all([...transports].map(([id, transport]) => this.attempt(id, transport, request)));
+      this.keep();
+      const failed = Object.values(this.attempts).some(({ phase }) => phase === "failed");
+      if (this.stopping || failed || this.current >= times) break;
+    }
+    this.announcement = this.summary();
+    this.current = 0;
+    this.publish();
+    return Object.values(this.attempts).find(({ phase }) => phase === "done")?.text ?? null;
+  }
+
+  /** Stop one answer, or all of them and the series. */
+  stop(id?: TransportId): void {
+    if (id) {
+      this.aborts.get(id)?.abort();
+      return;
+    }
+    this.stopping = true;
+    for (const abort of this.aborts.values()) abort.abort();
+  }
+
+  /** Forget the runs. */
+  clear(): void {
+    this.records = [];
+    this.number = 0;
+    this.announcement = "The runs are cleared.";
+    this.publish();
+  }
+
+  private async attempt(id: TransportId, transport: Transport, request: ChatRequest): Promise<void> {
+    const abort = new AbortController();
+    this.aborts.set(id, abort);
+    const attempt = newAttempt();
+    this.attempts[id] = attempt;
+    this.publish();
+    try {
+      for await (const event of transport.send(request, abort.signal)) {
+        apply(attempt, event, performance.now());
+        this.schedule();
+      }
+      attempt.phase = abort.signal.aborted ? "stopped" : "done";
+    } catch (error) {
+      attempt.phase = abort.signal.aborted ? "stopped" : "failed";
+      attempt.error = abort.signal.aborted ? null : asServiceError(error);
+    }
+    attempt.timeline.endedAt ??= performance.now();
+    this.aborts.delete(id);
+    this.publish();
+  }
+
+  private keep(): void {
+    const record: RunRecord = { number: this.number + 1, model: "", figures: {} };
+    for (const [id, attempt] of Object.entries(this.attempts) as [TransportId, Attempt][]) {
+      if (attempt.phase !== "done") continue;
+      record.model = attempt.model;
+      record.figures[id] = figures(attempt.timeline, 0);
+    }
+    if (Object.keys(record.figures).length === 0) return;
+    this.number = record.number;
+    this.records = [...this.records, record].slice(-MOST_RECORDS);
+  }
+
+  private summary(): string {
+    const ends = (Object.entries(this.attempts) as [TransportId, Attempt][]).map(([id, attempt]) => {
+      const { firstChunk, total } = figures(attempt.timeline, 0);
+      if (attempt.phase !== "done") return `${NAMES[id]} ${attempt.phase}`;
+      return `${NAMES[id]}: first chunk ${format(firstChunk, "firstChunk")}, total ${format(total, "total")} milliseconds`;
+    });
+    return `${this.of > 1 ? `Run ${this.current} of ${this.of} ended.` : "Ended."} ${ends.join(". ")}.`;
+  }
+
+  private schedule(): void {
+    this.scheduled ??= setTimeout(() => this.publish(), UPDATE_MS);
+  }
+
+  private publish(): void {
+    if (this.scheduled !== null) clearTimeout(this.scheduled);
+    this.scheduled = null;
+    this.snapshot = this.take();
+    for (const listener of this.listeners) listener();
+  }
+
+  private take(): Snapshot {
+    const attempts = Object.fromEntries(Object.entries(this.attempts).map(([id, attempt]) => [id, { ...attempt }]));
+    const { records, current, of, announcement } = this;
+    return { attempts, records, current, of, announcement };
+  }
+}
+
+function newAttempt(): Attempt {
+  const timeline = { sentAt: performance.now(), arrivals: [], endedAt: null, outputTokens: null, estimatedTokens: 0 };
+  const texts = { text: "", reasoning: "", model: "", target: "", requestId: "", stopReason: "" };
+  return { phase: "waiting", timeline, ...texts, error: null };
+}
+
+function apply(attempt: Attempt, event: TransportEvent, now: number): void {
+  const { timeline } = attempt;
+  if (event.type !== "reconnecting" && attempt.phase !== "waiting") attempt.phase = "answering";
+  switch (event.type) {
+    case "start":
+      attempt.requestId = event.request_id;
+      attempt.model = event.model;
+      attempt.target = event.target ?? "";
+      break;
+    case "delta":
+    case "reasoning":
+      attempt.phase = "answering";
+      timeline.arrivals.push(now);
+      timeline.estimatedTokens += estimateTokens(event.text);
+      attempt[event.type === "delta" ? "text" : "reasoning"] += event.text;
+      break;
+    case "usage":
+      timeline.outputTokens = event.output_tokens;
+      break;
+    case "reconnecting":
+      attempt.phase = "reconnecting";
+      break;
+    case "done":
+      attempt.stopReason = event.stop_reason;
+      timeline.endedAt = now;
+      break;
+  }
+}
+
+function asServiceError(error: unknown): ServiceError {
+  if (error instanceof ServiceError) return error;
+  return new ServiceError(0, "", `this page failed: ${error instanceof Error ? error.message : String(error)}`);
+}

@@ -1,0 +1,160 @@
+import { connectionLost, fromBody, ServiceError } from "../api/errors";
+import { loadModels } from "../api/service";
+import type { ChatRequest, ErrorBody, StreamEvent } from "../api/types";
+import { Queue } from "./queue";
+import type { Connection, Transport, TransportEvent } from "./transport";
+
+const PROTOCOL = "llm.chat.v1";
+/** API Gateway closes a connection that is silent for 10 minutes. */
+const PING_MS = 4 * 60_000;
+/** A generation whose client is gone stops after this time, so a later resume finds nothing. */
+const RESUME_MS = 30_000;
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 4_000;
+
+type SentMessage = (StreamEvent | { type: "error"; error: ErrorBody } | { type: "pong" }) & {
+  id?: string | null;
+  seq?: number;
+};
+
+interface Generation {
+  queue: Queue<TransportEvent>;
+  /** The number of the last message that arrived. */
+  seq: number;
+}
+
+/**
+ * The `chat` action of the WebSocket API. One connection serves all answers. When it is lost in the middle of one, it is opened
+ * again and the answer is resumed after the last message that arrived.
+ */
+export class WebSocketTransport implements Transport {
+  private socket: WebSocket | null = null;
+  private opening: Promise<WebSocket> | null = null;
+  private readonly generations = new Map<string, Generation>();
+  private pings: ReturnType<typeof setInterval> | undefined;
+
+  constructor(
+    private readonly connection: Connection,
+    private readonly url: string,
+  ) {}
+
+  async *send(request: ChatRequest, signal: AbortSignal): AsyncGenerator<TransportEvent> {
+    const id = crypto.randomUUID();
+    const generation: Generation = { queue: new Queue(), seq: 0 };
+    const cancel = () => {
+      if (this.socket?.readyState === WebSocket.OPEN) this.write(this.socket, { action: "cancel", id });
+      generation.queue.close();
+    };
+    signal.addEventListener("abort", cancel);
+    try {
+      const socket = await this.open();
+      signal.throwIfAborted();
+      this.generations.set(id, generation);
+      this.write(socket, { action: "chat", id, ...request });
+      yield* generation.queue;
+      signal.throwIfAborted();
+    } finally {
+      signal.removeEventListener("abort", cancel);
+      this.generations.delete(id);
+    }
+  }
+
+  /** Close the connection; every answer on it fails. */
+  close(): void {
+    for (const { queue } of this.generations.values()) queue.fail(connectionLost());
+    this.generations.clear();
+    this.socket?.close();
+  }
+
+  private write(socket: WebSocket, message: object): void {
+    socket.send(JSON.stringify(message));
+  }
+
+  private open(): Promise<WebSocket> {
+    if (this.socket?.readyState === WebSocket.OPEN) return Promise.resolve(this.socket);
+    this.opening ??= this.connect().finally(() => {
+      this.opening = null;
+    });
+    return this.opening;
+  }
+
+  private async connect(): Promise<WebSocket> {
+    const { authorization, secret } = this.connection.credential;
+    const key = secret && authorization !== "none" ? [`llm.key.${base64Url(secret)}`] : [];
+    const socket = new WebSocket(this.url, [PROTOCOL, ...key]);
+    const opened = await new Promise<boolean>((resolve) => {
+      socket.onopen = () => resolve(true);
+      socket.onerror = socket.onclose = () => resolve(false);
+    });
+    if (!opened) throw await this.refusal();
+    socket.onerror = null;
+    socket.onmessage = ({ data }) => this.receive(JSON.parse(data));
+    socket.onclose = () => this.lost();
+    clearInterval(this.pings);
+    this.pings = setInterval(() => this.write(socket, { action: "ping" }), PING_MS);
+    this.socket = socket;
+    return socket;
+  }
+
+  /** Why no connection opens. A browser does not tell a page, so REST is asked whether the key or the network is to blame. */
+  private async refusal(): Promise<ServiceError> {
+    try {
+      await loadModels(this.connection.config, this.connection.credential);
+    } catch (error) {
+      if (error instanceof ServiceError) return error;
+      throw error;
+    }
+    return new ServiceError(0, "websocket_refused", "the WebSocket was refused");
+  }
+
+  private receive(message: SentMessage): void {
+    const generation = this.generations.get(message.id ?? "");
+    if (message.type === "pong" || !generation) return;
+    const { seq } = message;
+    if (seq !== undefined) {
+      if (seq <= generation.seq) return; // it has come before the connection was lost
+      if (seq > generation.seq + 1) {
+        if (this.socket) this.resume(this.socket, message.id as string, generation);
+        return;
+      }
+      generation.seq = seq;
+    }
+    if (message.type === "error") {
+      generation.queue.fail(fromBody(0, message.error));
+      return;
+    }
+    generation.queue.push(message);
+    if (message.type === "done") generation.queue.close();
+  }
+
+  private resume(socket: WebSocket, id: string, generation: Generation): void {
+    this.write(socket, { action: "resume", id, seq: generation.seq });
+  }
+
+  /** Open the connection again where answers wait for it, with growing pauses, as long as they can be resumed. */
+  private async lost(): Promise<void> {
+    clearInterval(this.pings);
+    this.socket = null;
+    for (const { queue } of this.generations.values()) queue.push({ type: "reconnecting" });
+    const began = performance.now();
+    for (let pause = FIRST_PAUSE_MS; this.generations.size > 0; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      try {
+        const socket = await this.open();
+        for (const [id, generation] of this.generations) this.resume(socket, id, generation);
+        return;
+      } catch (error) {
+        const refused = error instanceof ServiceError && error.status >= 400 && error.status < 500;
+        if (refused || performance.now() - began > RESUME_MS) {
+          for (const { queue } of this.generations.values()) queue.fail(refused ? error : connectionLost());
+          return;
+        }
+      }
+    }
+  }
+}
+
+function base64Url(text: string): string {
+  const bytes = String.fromCharCode(...new TextEncoder().encode(text));
+  return btoa(bytes).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+}
