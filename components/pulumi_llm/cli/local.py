@@ -24,7 +24,7 @@ def run(
     stack: StackOption = "dev",
     port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 chooses a free one.", min=0, max=65535)] = 8787,
     directory: Annotated[str, typer.Option(help="The folder of the Pulumi program.")] = ".",
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the status page in a browser.")] = False,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the page in a browser.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the outputs as one line of JSON when everything is ready.")
     ] = False,
@@ -135,6 +135,7 @@ def _ready(options: "Options", run: "Running", seconds: float) -> str:
             *others,
             f"  models   {', '.join(api.models)}",
             f"  page     {run.page}",
+            f"  status   {run.status}",
             f"  logs     {run.log_folder}",
             *([f"  bedrock  {' '.join(f'{name}={value}' for name, value in run.bedrock.items())}"] if run.bedrock else []),
             "",

@@ -1,43 +1,84 @@
-"""The page of a local run: what runs, and how to talk to it."""
+"""The pages of a local run: the web client, and what runs here."""
 
 import json
+import mimetypes
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from aiohttp import web
 
+from pulumi_llm.base import web_client
+from pulumi_llm.base.web_client import WebClientError
 from pulumi_llm_local.run.running_api import RunningApi
 
-_STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
-    "table{border-collapse:collapse}td,th{text-align:left;padding:.2rem 1rem .2rem 0;vertical-align:top}"
-    "pre{overflow:auto;padding:.8rem;border:1px solid #8886;border-radius:.4rem}code{font:14px/1.4 ui-monospace,monospace}"
-)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+STATUS_PATH = "/status"
+_STYLE_PATH = "/status.css"
+_STYLE = """\
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color-scheme: light dark }
+table { border-collapse: collapse }
+td, th { text-align: left; padding: 0.2rem 1rem 0.2rem 0; vertical-align: top }
+pre { overflow: auto; padding: 0.8rem; border: 1px solid #8886; border-radius: 0.4rem }
+code { font: 14px/1.4 ui-monospace, monospace }
+"""
 
 
-def page_handler(
-    apis: Sequence[RunningApi], outputs: Mapping[str, Any], not_played: Sequence[str]
-) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """Serves the page to this machine's own browser, called by this machine's own name."""
-    text = _page(apis, outputs, not_played)
+def with_pages(api: Handler, apis: Sequence[RunningApi], outputs: Mapping[str, Any], not_played: Sequence[str]) -> Handler:
+    """Serve the pages to this machine's own browser, and everything else by `api`.
 
-    async def handle(request: web.Request) -> web.Response:
+    Page and API so have one address, as behind a CDN. A path that is no file of the page is the API's, errors included.
+    """
+    files: dict[str, tuple[str, bytes, str]] = {}
+    try:
+        built = web_client.files()
+        note = ""
+    except WebClientError as error:
+        built, note = {}, str(error)
+    for path, file in built.items():
+        files[f"/{path}"] = (mimetypes.guess_type(path)[0] or "text/plain", file.read_bytes(), web_client.cache_control(path))
+    status = _status(apis, outputs, not_played, note).encode()
+    files[STATUS_PATH] = ("text/html", status, "no-store")
+    files[_STYLE_PATH] = ("text/css", _STYLE.encode(), "no-cache")
+    files[f"/{web_client.CONFIG_FILE}"] = ("application/json", _config(apis[0]), "no-store")
+    files["/"] = files.get("/index.html", files[STATUS_PATH])
+
+    async def handle(request: web.Request) -> web.StreamResponse:
         # A name that somebody else's DNS points here must not read the API key.
-        if (request.url.host or "") not in ("127.0.0.1", "localhost"):
-            raise web.HTTPForbidden
-        return web.Response(text=text, content_type="text/html", headers={"cache-control": "no-store"})
+        if request.path not in files or request.method not in ("GET", "HEAD") or not _local(request):
+            return await api(request)
+        content_type, body, cache_control = files[request.path]
+        headers = {
+            "cache-control": cache_control,
+            "content-security-policy": web_client.CONTENT_SECURITY_POLICY,
+            "referrer-policy": "no-referrer",
+            "x-content-type-options": "nosniff",
+        }
+        return web.Response(body=body, content_type=content_type, charset="utf-8", headers=headers)
 
     return handle
 
 
-def _page(apis: Sequence[RunningApi], outputs: Mapping[str, Any], not_played: Sequence[str]) -> str:
-    """The page as HTML. It shows the API keys, which are this machine's own."""
+def _local(request: web.Request) -> bool:
+    return (request.url.host or "") in ("127.0.0.1", "localhost")
+
+
+def _config(api: RunningApi) -> bytes:
+    """The page's configuration. It has the API key, which is this machine's own."""
+    key = {"api_key": api.keys[0]} if api.keys else {}
+    return web_client.config(api.path, more={**key, "status_url": STATUS_PATH})
+
+
+def _status(apis: Sequence[RunningApi], outputs: Mapping[str, Any], not_played: Sequence[str], note: str) -> str:
+    """What runs, as HTML. It shows the API keys, which are this machine's own."""
     rows = "".join(map(_row, outputs.items()))
     missing = f"<p>Recorded, but not played here: {escape(', '.join(not_played))}.</p>" if not_played else ""
+    client = f"<p>{escape(note)}</p>" if note else '<p><a href="/">The web client</a></p>'
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>pulumi-llm on this machine</title><style>{_STYLE}</style><main><h1>pulumi-llm on this machine</h1>"
+        f'<title>pulumi-llm on this machine</title><link rel="stylesheet" href="{_STYLE_PATH}">'
+        f"<main><h1>pulumi-llm on this machine</h1>{client}"
         f"{''.join(map(_section, apis))}<h2>Stack outputs</h2><table>{rows}</table>{missing}</main></html>"
     )
 

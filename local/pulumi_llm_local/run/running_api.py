@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from llm_gateway.operations import PATHS
 
@@ -18,6 +19,11 @@ class RunningApi:
     keys: Sequence[str]
     models: Sequence[str]
     signing: str = ""
+
+    @property
+    def path(self) -> str:
+        """The path of its address, such as /api."""
+        return urlsplit(self.url).path
 
     def curl(self) -> str:
         """A line for curl that streams an answer."""

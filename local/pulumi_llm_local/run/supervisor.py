@@ -22,7 +22,7 @@ from aiohttp import web
 from pulumi_llm.base.bundle import TARGET_VARIABLE, cache_folder
 from pulumi_llm_local.program import graph as graphs
 from pulumi_llm_local.program.graph import Graph
-from pulumi_llm_local.run.page import page_handler
+from pulumi_llm_local.run.page import STATUS_PATH, with_pages
 from pulumi_llm_local.run.running_api import RunningApi
 from pulumi_llm_local.services import lambda_function, moto
 from pulumi_llm_local.services.api_gateway import rest_api
@@ -41,12 +41,14 @@ _IMPLIED = frozenset[str]().union(*(service.IMPLIED for service in SERVICES))
 class Running:
     """A stack that answers. `outputs` are the stack's, with the addresses of this machine.
 
+    `page` is the address of the web client, `status` that of the page that says what runs.
     `bedrock` are the environment variables by which any AWS SDK calls the local Bedrock; empty where Amazon's own is called.
     """
 
     outputs: Mapping[str, Any]
     apis: Sequence[RunningApi]
     page: str
+    status: str
     not_played: Sequence[str]
     warnings: Sequence[str]
     bedrock: Mapping[str, str]
@@ -77,6 +79,7 @@ async def running(options: Options, progress: Progress) -> AsyncGenerator[Runnin
             outputs=_with_addresses(run.graph, run.apis),
             apis=[_served(api, run.graph.region, run.key, socket_) for api, socket_ in run.apis],
             page=f"http://127.0.0.1:{port}/",
+            status=f"http://127.0.0.1:{port}{STATUS_PATH}",
             not_played=sorted({r.type for r in run.graph.resources} - _PLAYED - _IMPLIED),
             warnings=run.graph.warnings,
             bedrock=run.bedrock,
@@ -84,9 +87,9 @@ async def running(options: Options, progress: Progress) -> AsyncGenerator[Runnin
         )
         for api, socket_ in run.apis:
             app = web.Application()
-            if socket_ is listener:
-                app.router.add_get("/", page_handler(running.apis, running.outputs, running.not_played))
-            app.router.add_route("*", "/{path:.*}", api.handle)
+            first = socket_ is listener
+            handle = with_pages(api.handle, running.apis, running.outputs, running.not_played) if first else api.handle
+            app.router.add_route("*", "/{path:.*}", handle)
             # What is not compressed as it says is for API Gateway to refuse.
             await run.serve(app, socket_, keepalive_timeout=75, auto_decompress=False)
         yield running
