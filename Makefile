@@ -39,6 +39,7 @@ test: $(READY) ## Run every test that this machine can run
 	@$(PYTEST)
 
 $(TIERS:%=test-%): test-%: $(READY)
+	@$(MAKE) --no-print-directory frontend || true
 	@$(PYTEST) $(call FOLDERS,$*)
 
 lint: $(READY) ## Check style, types and the arrows between packages

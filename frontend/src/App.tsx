@@ -30,7 +30,7 @@ export function App() {
     setLast(order);
     const chosen = new Map([...transports].filter(([id]) => order.transports.includes(id)));
     const text = await comparison.run(chosen, order.request, order.times);
-    if (text !== null && order.keepTurn) {
+    if (text && order.keepTurn) {
       const turns: Turn[] = [
         { role: "user", content: order.request.message },
         { role: "assistant", content: text },

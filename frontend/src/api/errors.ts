@@ -84,6 +84,12 @@ export function explain(error: ServiceError): Explanation {
         "The provider's filter does not let this conversation pass. Change the message.",
         null,
       );
+    case "upstream_failed":
+    case "upstream_unavailable":
+    case "upstream_misconfigured":
+      return said("The model's provider failed", sentence(error.message));
+    case "upstream_timeout":
+      return said("No answer in time", "The model took too long. Ask for a shorter answer, or choose another model.");
     case "unreachable":
       return said("No connection", "The service cannot be reached. Check your network; nothing was answered.");
     case "connection_lost":

@@ -138,11 +138,12 @@ export function Composer({ connection, transports, history, onHistory, running, 
         </div>
         <div className="actions">
           {running ? (
-            <button type="button" className="primary" onClick={onStop}>
+            // Two buttons by their keys: one that became the other within a click would submit the form.
+            <button key="stop" type="button" className="primary" onClick={onStop}>
               Stop all
             </button>
           ) : (
-            <button type="submit" className="primary" disabled={!connection.ready || used.length === 0}>
+            <button key="run" type="submit" className="primary" disabled={!connection.ready || used.length === 0}>
               Run
             </button>
           )}

@@ -23,7 +23,7 @@ export function KeyPanel({ connection, onClose }: { connection: Connection; onCl
   };
 
   return (
-    <form className="card key-panel" onSubmit={submit} aria-label={what}>
+    <form className="card key-panel" onSubmit={submit} aria-label="Key entry">
       {problem && connection.secret !== "" && (
         <p className="error-text" id={`${id}-problem`}>
           <strong>{explain(problem).title}.</strong> {explain(problem).advice}

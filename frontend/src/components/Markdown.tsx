@@ -1,9 +1,18 @@
 import DOMPurify from "dompurify";
-import { marked } from "marked";
+import { Marked } from "marked";
 import { memo, useMemo } from "react";
 
-// What a model writes is not to be trusted: no scripts, styles, forms or ids, and no images, for an image's address could tell
-// somebody else what was asked.
+// HTML that a model writes is shown as text, and an image as its description, for an image's address could tell somebody else what
+// was asked. What is left is sanitized all the same.
+const markdown = new Marked({
+  gfm: true,
+  breaks: true,
+  renderer: {
+    html: ({ text }) => (/^<br\s*\/?>$/i.test(text) ? "<br>" : escapeHtml(text)),
+    image: ({ text }) => escapeHtml(text),
+  },
+});
+
 const ALLOWED = {
   ALLOWED_TAGS: [
     ..."a b blockquote br code del em h1 h2 h3 h4 h5 h6 hr i li ol p pre s strong sub sup".split(" "),
@@ -22,10 +31,14 @@ DOMPurify.addHook("afterSanitizeAttributes", (element) => {
 
 /** A text in Markdown. */
 export const Markdown = memo(function Markdown({ text }: { text: string }) {
-  const html = useMemo(() => {
-    const rendered = marked.parse(text, { async: false, gfm: true, breaks: true });
-    return DOMPurify.sanitize(rendered, { ...ALLOWED, RETURN_TRUSTED_TYPE: true });
-  }, [text]);
+  const html = useMemo(
+    () => DOMPurify.sanitize(markdown.parse(text, { async: false }), { ...ALLOWED, RETURN_TRUSTED_TYPE: true }),
+    [text],
+  );
   // biome-ignore lint/security/noDangerouslySetInnerHtml: it has been sanitized
   return <div className="markdown" dangerouslySetInnerHTML={{ __html: html }} />;
 });
+
+function escapeHtml(text: string): string {
+  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
+}

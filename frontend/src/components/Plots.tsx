@@ -135,7 +135,8 @@ function ticks(high: number): number[] {
 function summary(records: RunRecord[], transports: TransportId[], figure: Figure): string {
   const { name, unit } = FIGURE_TEXTS[figure];
   const medians = transports.map((id) => `${NAMES[id]} ${format(quantile(valuesOf(records, id, figure), 0.5), figure)}`);
-  return `${name} over ${records.length} runs, median in ${unit}: ${medians.join(", ") || "none"}.`;
+  const runs = records.length === 1 ? "1 run" : `${records.length} runs`;
+  return `${name} over ${runs}, median in ${unit}: ${medians.join(", ") || "none"}.`;
 }
 
 /** The width of an element, as it changes. */

@@ -82,9 +82,10 @@ def test_the_printed_lines_work_as_pasted(tmp_path: Path) -> None:
             assert done.returncode == 0, done.stderr
             assert expected in done.stdout
         assert re.search(r"base_url='[^']+', api_key='[^']+'\)", client), "only base_url and api_key are needed"
-        answer = httpx.get(page)
-        assert stack_key(curl) in answer.text
-        assert httpx.get(page, headers={"host": "evil.example:80"}).status_code == 403
+        status = next(line.split()[1] for line in lines if line.startswith("status"))
+        for address in (status, f"{page}config.json"):
+            assert stack_key(curl) in httpx.get(address).text
+            assert httpx.get(address, headers={"host": "evil.example:80"}).status_code == 403
         _boto3_straight_at_bedrock(dict(pair.split("=", 1) for pair in bedrock.split()))
 
 

@@ -19,6 +19,7 @@ import pytest
 import uv
 
 from llm_gateway.routes import ROUTES_FILE, Routes
+from pulumi_llm.base import web_client
 from pulumi_llm_local.engine import command
 from support.programs import ROOT
 from system.local import conftest as local
@@ -98,9 +99,10 @@ def make_environment(root: Path) -> Environment:
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
+    subprocess.run(["make", "-s", "frontend"], cwd=ROOT, check=False)
     command = [uv.find_uv_bin(), "build", "--wheel", "--offline", "--no-build-isolation", "--python", sys.executable]
     done = subprocess.run([*command, "--out-dir", str(folder), str(ROOT)], capture_output=True, text=True, check=False)
-    if missing := re.search(r"Python \S+ is needed.*", done.stderr):
+    if missing := re.search(r"Python \S+ is needed.*|the web client is not built.*", done.stderr):
         pytest.skip(missing[0])
     assert done.returncode == 0, done.stderr
     (path,) = folder.glob("*.whl")
@@ -193,6 +195,9 @@ def test_every_source_is_in_it_and_what_a_component_reads(wheel: Path) -> None:
         files = (path for path in (ROOT / place / package).rglob("*") if path.is_file() and path.suffix != ".pyc")
         assert {path.relative_to(ROOT / place).as_posix() for path in files} <= names
     assert {"pulumi_llm/models/catalogue.toml", "pulumi_llm/base/lambda.zip"} <= names
+    page = {f"pulumi_llm/base/web_client_files/{path}" for path in web_client.files()}
+    assert len(page) >= 4
+    assert page <= names
     typed = {f"{package}/py.typed" for package in ("pulumi_llm", "llm_gateway", "pulumi_llm_local")}  # the last has AwsMocks
     assert typed <= names, "type checkers ignore the annotations without it"
     assert lock == (ROOT / "requirements" / "lambda.txt").read_bytes()
@@ -209,6 +214,8 @@ def test_two_components_of_a_foreign_program_answer(
     monkeypatch.setattr(local, "COMMAND", [str(installed.folder / "bin" / "pulumi-llm")])
     monkeypatch.setenv("PULUMI_LLM_CACHE", str(tmp_path))
     with local.local_stack("--model-delay", "0", directory=project) as stack:
+        urls = [httpx.URL(url) for name, url in stack.outputs.items() if name.endswith("_url")]
+        assert any("assets/index-" in httpx.get(url.join("/")).text for url in urls), "the wheel carries the web client"
         for team, other in (("support", "research"), ("research", "support")):
             url, key = stack.outputs[f"{team}_url"], stack.outputs[f"{team}_key"]
             answers = [ask(url, "/chat", key), ask(url, "/chat/stream", key), ask(url, "/chat", stack.outputs[f"{other}_key"])]

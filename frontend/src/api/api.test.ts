@@ -1,0 +1,64 @@
+import { describe, expect, test } from "vitest";
+import { readConfig } from "./config";
+import { authorizationHeaders } from "./credential";
+import { explain, ServiceError } from "./errors";
+import { readService } from "./service";
+
+describe("the runtime configuration", () => {
+  test("has addresses relative to the page", () => {
+    const config = readConfig('{"rest_url": "/api/", "websocket_url": "/ws"}', "https://chat.example/");
+    expect(config).toMatchObject({
+      restUrl: "https://chat.example/api",
+      streamUrl: "https://chat.example/api/chat/stream",
+      websocketUrl: "wss://chat.example/ws",
+      streamBodyHash: false,
+      apiKey: "",
+    });
+    expect(readConfig('{"rest_url": "https://api.example/v"}', "http://x/").websocketUrl).toBeNull();
+  });
+
+  test.each([
+    ["no JSON", "<html>"],
+    ["no address", "{}"],
+  ])("with %s is refused", (_name, text) => {
+    expect(() => readConfig(text, "http://x/")).toThrow(/config\.json/);
+  });
+});
+
+test("a key and a token are sent in the header of each", () => {
+  expect(authorizationHeaders({ authorization: "api_key", secret: "k" })).toEqual({ "x-api-key": "k" });
+  expect(authorizationHeaders({ authorization: "jwt", secret: "t" })).toEqual({ authorization: "Bearer t" });
+  expect(authorizationHeaders({ authorization: "none", secret: "k" })).toEqual({});
+});
+
+test.each([
+  ["none", undefined],
+  ["api_key", { bearer: {}, api_key: {} }],
+  ["jwt", { bearer: {} }],
+  ["iam", { sigv4: {} }],
+])("the service's description says how it knows its callers: %s", (authorization, securitySchemes) => {
+  const schemas = { ChatRequest: { properties: { temperature: { minimum: 0, maximum: 2, default: 0.7 } } } };
+  const service = readService({ components: { schemas, ...(securitySchemes ? { securitySchemes } : {}) } });
+  expect(service.authorization).toBe(authorization);
+  expect(service.bounds.temperature).toEqual({ minimum: 0, maximum: 2, default: 0.7 });
+});
+
+describe("every failure is said with what to do", () => {
+  test.each([
+    [401, "invalid_api_key", "Wrong API key", "key"],
+    [403, "access_denied", "Not allowed", "key"],
+    [403, "", "Blocked on the way", "retry"],
+    [403, "model_not_allowed", "Model not allowed", null],
+    [429, "rate_limit_exceeded", "Too many requests", "retry"],
+    [429, "quota_exceeded", "Daily limit reached", null],
+    [502, "function_failed", "The service failed", "retry"],
+    [0, "upstream_failed", "The model's provider failed", "retry"],
+    [503, "", "The service failed", "retry"],
+    [504, "function_timeout", "No answer in time", "retry"],
+    [0, "connection_lost", "Connection lost", "retry"],
+  ])("%i %s", (status, code, title, action) => {
+    const explained = explain(new ServiceError(status, code, "because", "r", 3));
+    expect(explained).toMatchObject({ title, action, wait: 3 });
+    expect(explained.advice).toMatch(/\.$/);
+  });
+});

@@ -1,0 +1,79 @@
+import { describe, expect, test } from "vitest";
+import { ServiceError } from "../api/errors";
+import { NAMES, type Transport, type TransportEvent, type TransportId } from "../transports/transport";
+import { Comparison } from "./comparison";
+
+const ANSWER: TransportEvent[] = [
+  { type: "start", request_id: "r", model: "m" },
+  { type: "reasoning", text: "Hm." },
+  { type: "delta", text: "Hello " },
+  { type: "delta", text: "you" },
+  { type: "usage", input_tokens: 1, output_tokens: 3 },
+  { type: "done", stop_reason: "end_turn" },
+];
+const REQUEST = { message: "Hello" };
+
+/** A transport that yields events, then throws an error or waits until it is stopped. */
+function transport(events: TransportEvent[], then?: ServiceError | "wait"): Transport {
+  return {
+    async *send(_request, signal) {
+      yield* events;
+      signal.throwIfAborted();
+      if (then === "wait") await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+      if (then instanceof ServiceError) throw then;
+    },
+  };
+}
+
+const over = (transports: Partial<Record<TransportId, Transport>>) =>
+  new Map(Object.entries(transports) as [TransportId, Transport][]);
+
+describe("a series", () => {
+  test("keeps the figures of each complete answer", async () => {
+    const comparison = new Comparison();
+    const text = await comparison.run(over({ rest: transport(ANSWER), sse: transport(ANSWER) }), REQUEST, 3);
+    const { attempts, records, current, announcement } = comparison.read();
+    expect(text).toBe("Hello you");
+    expect(attempts.sse).toMatchObject({ phase: "done", text: "Hello you", reasoning: "Hm.", requestId: "r", model: "m" });
+    expect(records.map(({ number, figures }) => [number, Object.keys(figures)])).toEqual([
+      [1, ["rest", "sse"]],
+      [2, ["rest", "sse"]],
+      [3, ["rest", "sse"]],
+    ]);
+    expect(current).toBe(0);
+    expect(announcement).toMatch(new RegExp(`^Run 3 of 3 ended. ${NAMES.rest}: first chunk`));
+  });
+
+  test("ends with the first failure, and the other transport's answer counts", async () => {
+    const comparison = new Comparison();
+    const failure = new ServiceError(429, "upstream_throttled", "busy");
+    await comparison.run(over({ rest: transport(ANSWER), sse: transport(ANSWER.slice(0, 3), failure) }), REQUEST, 5);
+    const { attempts, records, announcement } = comparison.read();
+    expect(attempts.sse).toMatchObject({ phase: "failed", text: "Hello ", error: failure });
+    expect(records.map(({ figures }) => Object.keys(figures))).toEqual([["rest"]]);
+    expect(announcement).toContain("SSE failed");
+  });
+
+  test("ends when it is stopped, and what was stopped does not count", async () => {
+    const comparison = new Comparison();
+    const running = comparison.run(over({ sse: transport(ANSWER.slice(0, 3), "wait") }), REQUEST, 5);
+    comparison.stop();
+    expect(await running).toBeNull();
+    const { attempts, records, current } = comparison.read();
+    expect([attempts.sse?.phase, attempts.sse?.error, records, current]).toEqual(["stopped", null, [], 0]);
+  });
+
+  test("goes on when one answer is stopped", async () => {
+    const comparison = new Comparison();
+    const running = comparison.run(over({ rest: transport(ANSWER), sse: transport([], "wait") }), REQUEST, 2);
+    for (let stopped = 0; stopped < 2; ) {
+      if (comparison.read().attempts.rest?.phase === "done" && comparison.read().current === stopped + 1) {
+        comparison.stop("sse");
+        stopped++;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    await running;
+    expect(comparison.read().records.length).toBe(2);
+  });
+});

@@ -1,0 +1,147 @@
+// What the page measures, over the real stack.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { card, DELAYS, number, openPage, phase, run, runButton, startBrowser, startStack } from "./harness.mjs";
+
+let stack;
+let browser;
+
+before(async () => {
+  [stack, browser] = await Promise.all([startStack(), startBrowser()]);
+});
+
+after(async () => {
+  await browser?.close();
+  await stack?.stop();
+});
+
+test("the transports run at once, and ten runs show the model's delays", async () => {
+  const { page, close } = await openPage(browser, stack);
+  const tokens = 25;
+  await page.getByText("Parameters, system prompt").click();
+  await page.getByLabel("Longest answer").fill(String(tokens));
+  await page.getByLabel("Runs", { exact: true }).fill("10");
+  const began = performance.now();
+  await run(page);
+  const series = performance.now() - began;
+
+  // The stand-in waits before the first token, before each other one and before the end.
+  const first = DELAYS.first * 1000;
+  const total = first + tokens * DELAYS.token * 1000;
+  const near = (value, expected, what) => {
+    assert.ok(value >= expected - 5, `${what}: ${value} ms, at least ${expected}`);
+    assert.ok(value <= expected * 1.1 + 30, `${what}: ${value} ms, about ${expected}`);
+  };
+  const p50 = async (cell) => number(await page.locator(`[data-cell="${cell}"] strong`).textContent());
+  near(await p50("rest total"), total, "REST total");
+  near(await p50("rest firstChunk"), total, "REST first chunk");
+  near(await p50("sse firstChunk"), first, "SSE first chunk");
+  near(await p50("sse total"), total, "SSE total");
+  assert.ok(series < 10 * total * 1.5, `one after the other they would take ${20 * total} ms; it was ${series}`);
+
+  const plot = page.getByRole("img", { name: /^First chunk over 10 runs, median in ms: REST .+, SSE/ }).first();
+  for (const id of ["rest", "sse"]) assert.equal(await plot.locator(`.${id} .mark`).count(), 10);
+  await page.getByLabel("Jitter").check();
+  const jitter = page.getByRole("img", { name: /^Jitter over 10 runs/ }).first();
+  assert.equal(await jitter.locator(".sse .mark").count(), 10);
+  assert.equal(await jitter.locator(".rest .mark").count(), 0, "a whole answer has none");
+  await page.getByRole("button", { name: "Clear" }).click();
+  await page.getByText("The figures of your runs are compared here").waitFor();
+  await close();
+});
+
+test("each answer can be stopped, and all of them", async () => {
+  const { page, close } = await openPage(browser, stack);
+  await runButton(page).click();
+  await phase(page, "SSE", "Answering");
+  await page.getByRole("button", { name: "Stop SSE" }).click();
+  await phase(page, "SSE", "Stopped");
+  const shown = await card(page, "SSE").locator(".text").textContent();
+  await page.getByRole("button", { name: "Stop REST" }).click();
+  await phase(page, "REST", "Stopped");
+  assert.equal(await card(page, "SSE").locator(".text").textContent(), shown);
+  assert.ok(await page.getByText("The figures of your runs are compared here").isVisible(), "what was stopped does not count");
+
+  await page.getByLabel("Runs", { exact: true }).fill("5");
+  await runButton(page).click();
+  await phase(page, "SSE", "Answering");
+  await page.getByRole("button", { name: "Stop all" }).click();
+  await runButton(page).waitFor();
+  for (const name of ["REST", "SSE"]) await phase(page, name, "Stopped");
+  await close();
+});
+
+test("a request has what was asked for, and the history goes on", async () => {
+  const { page, close } = await openPage(browser, stack);
+  const bodies = [];
+  page.on("request", (request) => request.method() === "POST" && bodies.push(request.postDataJSON()));
+  await page.getByRole("checkbox", { name: "REST" }).uncheck();
+  await page.getByLabel("Model").selectOption("deepseek-v3-2");
+  await page.getByLabel("Prompt", { exact: true }).fill("My name is Ada.");
+  await page.getByText("Parameters, system prompt").click();
+  await page.getByLabel("System prompt").fill("Be brief.");
+  await page.getByLabel("Longest answer").fill("12");
+  await page.getByLabel("Temperature").fill("0.2");
+  await page.getByLabel("Continue the conversation").check();
+  await run(page);
+  await page.getByText("The answer reached its longest length.").waitFor();
+  await page.getByLabel("Prompt", { exact: true }).fill("Who am I?");
+  await run(page);
+  const [first, second] = bodies;
+  const parameters = { model: "deepseek-v3-2", system_prompt: "Be brief.", max_tokens: 12, temperature: 0.2 };
+  assert.deepEqual(first, { message: "My name is Ada.", ...parameters });
+  assert.deepEqual(second.history[0], { role: "user", content: "My name is Ada." });
+  assert.equal(second.history.length, 2);
+  assert.ok(second.history[1].content.startsWith("Hello! This is the local stand-in"));
+
+  await page.getByLabel("Temperature").fill("7");
+  await page.getByText("Parameters, system prompt").click();
+  await runButton(page).click();
+  assert.ok(await page.getByLabel("Temperature").isVisible(), "a field that is not valid is shown");
+  assert.equal(bodies.length, 2);
+  await close();
+});
+
+test("reasoning is folded, and an answer can be copied", async () => {
+  const context = { permissions: ["clipboard-read", "clipboard-write"] };
+  const { page, close } = await openPage(browser, stack, context);
+  await page.getByLabel("Model").selectOption("gpt-oss-20b");
+  await run(page);
+  const reasoning = card(page, "SSE").getByText("I am a stand-in, so I say so");
+  assert.equal(await reasoning.isVisible(), false);
+  await card(page, "SSE").getByText("Reasoning", { exact: true }).click();
+  assert.ok(await reasoning.isVisible());
+  await page.getByRole("button", { name: "Copy the answer of SSE" }).click();
+  const copied = await page.evaluate(() => navigator.clipboard.readText());
+  assert.ok(copied.startsWith("Hello! This is the local stand-in"));
+  await close();
+});
+
+test("Markdown is rendered, and nothing in it runs or loads", async () => {
+  const message = [
+    "# Title",
+    "**bold** `code` [link](https://example.com) [bad](javascript:alert(1))",
+    '<script>window.bad = 1</script><img src="https://evil.example/x.png" onerror="window.bad = 1">',
+    '<p style="position:fixed" id="root" class="card" onclick="window.bad = 1">text</p><form action="/x"><input></form>',
+    "![image](https://evil.example/y.png)",
+    "| a | b |\n|---|---|\n| 1 | 2 |",
+  ].join("\n\n");
+  const { page, urls, close } = await openPage(browser, stack);
+  const answer = { message, model: "m", input_tokens: 1, output_tokens: 1, stop_reason: "end_turn", request_id: "r" };
+  await page.route("**/api/chat", (route) => route.fulfill({ json: answer }));
+  await page.getByRole("checkbox", { name: "SSE" }).uncheck();
+  await run(page);
+  const text = card(page, "REST").locator(".markdown");
+  for (const tag of ["h1", "strong", "code", "table"]) assert.equal(await text.locator(tag).count(), 1, tag);
+  assert.equal(await text.locator("script, img, form, input, style, [style], [id], [onclick], .card").count(), 0);
+  assert.deepEqual(await text.locator("a[href]").evaluateAll((links) => links.map((link) => link.getAttribute("href"))), [
+    "https://example.com",
+  ]);
+  assert.equal(await text.locator("a[href]").getAttribute("rel"), "noopener noreferrer");
+  assert.equal(await page.evaluate(() => window.bad), undefined);
+  assert.deepEqual(
+    urls.filter((url) => !url.startsWith(stack.page)),
+    [],
+  );
+  await close();
+});

@@ -1,0 +1,34 @@
+"""The web client in Chromium, over the whole stack on loopback. The tests are in JavaScript, beside this file."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from support import node
+from support.programs import ROOT
+
+FOLDER = Path(__file__).parent
+FILES = sorted(FOLDER.glob("*.test.mjs"))
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip("no Chromium here: apt-get install chromium, or install Chrome")
+    node.install(FOLDER)
+    node.install(ROOT / "frontend")
+    node.run(ROOT, "make", "-s", "frontend")
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name.removesuffix(".test.mjs"))
+def test_the_page(file: Path, chromium: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHROMIUM", chromium)
+    monkeypatch.setenv("PULUMI_LLM", str(Path(sys.executable).with_name("pulumi-llm")))
+    node.run(ROOT, "node", "--test", str(file))
