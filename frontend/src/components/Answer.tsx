@@ -15,6 +15,7 @@ interface Props {
 
 const PHASES: Record<Phase, string> = {
   waiting: "Waiting",
+  limited: "Rate limit, waiting",
   answering: "Answering",
   reconnecting: "Reconnecting",
   done: "Complete",
@@ -32,9 +33,10 @@ const STOP_REASONS: Record<string, string> = {
 
 /** One transport: how far its answer has come, its figures and its text. */
 export function Answer({ id, attempt, onStop, onKey, onRetry }: Props) {
-  const running = attempt !== null && ["waiting", "answering", "reconnecting"].includes(attempt.phase);
+  const running = attempt !== null && ["waiting", "limited", "answering", "reconnecting"].includes(attempt.phase);
   const now = useClock(running);
   const measured = attempt && figures(attempt.timeline, now);
+  if (measured && attempt && ["limited", "stopped", "failed"].includes(attempt.phase)) measured.total = measured.rate = null;
   return (
     <article className={`card answer ${id}`} aria-labelledby={`answer-${id}`}>
       <div className="answer-head">

@@ -52,7 +52,7 @@ export function KeyPanel({ connection, onClose }: { connection: Connection; onCl
           Use key
         </button>
       </div>
-      <div className="row">
+      <div className="row key-options">
         <label className="check">
           <input type="checkbox" checked={remember} onChange={(event) => setRemember(event.target.checked)} />
           Remember it on this device

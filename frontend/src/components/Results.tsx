@@ -82,7 +82,8 @@ export function Results({ records, transports, onClear }: Props) {
             <dt>Side by side</dt>
             <dd>
               The transports run at the same time, each with a generation of its own, so they share the model's capacity and
-              this browser. Choose one transport to measure it alone.
+              this browser. Choose one transport to measure it alone. In a series, a request that the key's rate limit refuses
+              is sent again later, and measured from then.
             </dd>
           </div>
         </dl>

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { ServiceError } from "../api/errors";
 import { NAMES, type Transport, type TransportEvent, type TransportId } from "../transports/transport";
 import { Comparison } from "./comparison";
@@ -52,6 +52,26 @@ describe("a series", () => {
     expect(attempts.sse).toMatchObject({ phase: "failed", text: "Hello ", error: failure });
     expect(records.map(({ figures }) => Object.keys(figures))).toEqual([["rest"]]);
     expect(announcement).toContain("SSE failed");
+  });
+
+  test("sends again what the key's rate limit refuses", async () => {
+    vi.useFakeTimers();
+    const comparison = new Comparison();
+    let sent = 0;
+    const limited: Transport = {
+      send: (request, signal) => {
+        const refused = ++sent === 2 || sent === 3 ? new ServiceError(429, "rate_limit_exceeded", "", "", 1) : undefined;
+        return transport(refused ? [] : ANSWER, refused).send(request, signal);
+      },
+    };
+    const running = comparison.run(over({ rest: limited }), REQUEST, 2);
+    await vi.advanceTimersByTimeAsync(1_900);
+    expect(comparison.read().attempts.rest?.phase).toBe("limited");
+    await vi.advanceTimersByTimeAsync(5_000);
+    await running;
+    vi.useRealTimers();
+    expect([sent, comparison.read().records.length]).toEqual([4, 2]);
+    expect(comparison.read().attempts.rest?.phase).toBe("done");
   });
 
   test("ends when it is stopped, and what was stopped does not count", async () => {

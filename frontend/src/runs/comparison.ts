@@ -4,7 +4,7 @@ import type { ChatRequest } from "../api/types";
 import { NAMES, type Transport, type TransportEvent, type TransportId } from "../transports/transport";
 import { estimateTokens, type Figures, figures, format, type Timeline } from "./figures";
 
-export type Phase = "waiting" | "answering" | "reconnecting" | "done" | "stopped" | "failed";
+export type Phase = "waiting" | "limited" | "answering" | "reconnecting" | "done" | "stopped" | "failed";
 
 /** One answer over one transport, as far as it has come. */
 export interface Attempt {
@@ -39,6 +39,8 @@ export interface Snapshot {
 const MOST_RECORDS = 100;
 /** Milliseconds between two changes that React sees, so that drawing does not disturb what is measured. */
 const UPDATE_MS = 50;
+/** Within a series, the pauses before a request that the key's rate limit refused is sent again: the first, and the longest. */
+const LIMIT_PAUSES_MS: readonly [number, number] = [2_000, 16_000];
 
 export class Comparison {
   private attempts: Partial<Record<TransportId, Attempt>> = {};
@@ -61,7 +63,8 @@ export class Comparison {
   readonly read = (): Snapshot => this.snapshot;
 
   /**
-   * Run a request `times` times over the transports. It ends early when one of them fails or `stop` is called.
+   * Run a request `times` times over the transports. It ends early when one of them fails or `stop` is called. In a series, what
+   * the key's rate limit refuses is sent again later.
    *
    * Returns the text of the last answer that was complete; null where there is none.
    */
@@ -104,22 +107,37 @@ export class Comparison {
   private async attempt(id: TransportId, transport: Transport, request: ChatRequest): Promise<void> {
     const abort = new AbortController();
     this.aborts.set(id, abort);
-    const attempt = newAttempt();
-    this.attempts[id] = attempt;
+    for (let pause = LIMIT_PAUSES_MS[0]; ; pause = Math.min(pause * 2, LIMIT_PAUSES_MS[1])) {
+      const attempt = newAttempt();
+      this.attempts[id] = attempt;
+      this.publish();
+      await this.send(attempt, transport, request, abort.signal);
+      if (this.of === 1 || attempt.error?.code !== "rate_limit_exceeded") break;
+      attempt.phase = "limited";
+      attempt.error = null;
+      this.publish();
+      await sleep(pause, abort.signal);
+      if (abort.signal.aborted) {
+        attempt.phase = "stopped";
+        break;
+      }
+    }
+    this.aborts.delete(id);
     this.publish();
+  }
+
+  private async send(attempt: Attempt, transport: Transport, request: ChatRequest, signal: AbortSignal): Promise<void> {
     try {
-      for await (const event of transport.send(request, abort.signal)) {
+      for await (const event of transport.send(request, signal)) {
         apply(attempt, event, performance.now());
         this.schedule();
       }
-      attempt.phase = abort.signal.aborted ? "stopped" : "done";
+      attempt.phase = signal.aborted ? "stopped" : "done";
     } catch (error) {
-      attempt.phase = abort.signal.aborted ? "stopped" : "failed";
-      attempt.error = abort.signal.aborted ? null : asServiceError(error);
+      attempt.phase = signal.aborted ? "stopped" : "failed";
+      attempt.error = signal.aborted ? null : asServiceError(error);
     }
     attempt.timeline.endedAt ??= performance.now();
-    this.aborts.delete(id);
-    this.publish();
   }
 
   private keep(): void {
@@ -199,4 +217,14 @@ function apply(attempt: Attempt, event: TransportEvent, now: number): void {
 function asServiceError(error: unknown): ServiceError {
   if (error instanceof ServiceError) return error;
   return new ServiceError(0, "", `this page failed: ${error instanceof Error ? error.message : String(error)}`);
+}
+
+function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }

@@ -127,3 +127,21 @@ test("a throttled model is said with the time to wait, a series ends, and it rec
     await throttled.stop();
   }
 });
+
+test("a series waits for the key's own limit", async () => {
+  const limited = await startStack("--config", 'api.throttle={"rate_limit": 1, "burst_limit": 2}');
+  try {
+    const { page, close } = await openPage(browser, limited);
+    await page.getByRole("checkbox", { name: "REST" }).uncheck();
+    await page.getByText("Parameters, system prompt").click();
+    await page.getByLabel("Longest answer").fill("3");
+    await page.getByLabel("Runs", { exact: true }).fill("4");
+    await runButton(page).click();
+    await phase(page, "SSE", "Rate limit, waiting");
+    await ended(page);
+    await page.getByText("The last 4 runs;").waitFor();
+    await close();
+  } finally {
+    await limited.stop();
+  }
+});

@@ -53,8 +53,10 @@ test("three transports run side by side, over one connection", async () => {
   const { page, received, close } = await openWithWebSocket(({ reply, message }) => {
     if (message.action === "chat") for (const event of answer(message.id)) reply(event);
   });
+  await page.setViewportSize({ width: 360, height: 740 });
   await page.getByLabel("Runs", { exact: true }).fill("2");
   await run(page);
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
   for (const name of ["REST", "SSE", "WebSocket"]) await phase(page, name, "Complete");
   assert.equal(await card(page, "WebSocket").locator(".text").textContent(), "One two three.\n");
   await card(page, "WebSocket").getByText("Answered by bedrock/deepseek-v3-2").waitFor();
