@@ -1,4 +1,4 @@
-import { useMemo, useRef, useState, useSyncExternalStore } from "react";
+import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { ServiceError } from "./api/errors";
 import type { Turn } from "./api/types";
 import { Answer } from "./components/Answer";
@@ -50,7 +50,8 @@ export function App() {
           {connection.config?.statusUrl && <a href={connection.config.statusUrl}>What runs here</a>}
           {needsKey && (
             <button type="button" ref={keyButton} aria-expanded={keyOpen || keyRefused} onClick={() => setKeyOpen(!keyOpen)}>
-              API key{connection.ready ? " ✓" : ""}
+              {connection.service?.authorization === "jwt" ? "Token" : "API key"}
+              {connection.ready ? " ✓" : ""}
             </button>
           )}
         </div>
@@ -104,7 +105,7 @@ export function App() {
 
 /** The transports that the configuration names. They are made anew with another key. */
 function useTransports({ config, service, secret }: Connection): Map<TransportId, Transport> {
-  return useMemo(() => {
+  const transports = useMemo(() => {
     const made = new Map<TransportId, Transport>();
     if (!config || !service) return made;
     const connection = { config, credential: { authorization: service.authorization, secret } };
@@ -115,4 +116,11 @@ function useTransports({ config, service, secret }: Connection): Map<TransportId
     }
     return made;
   }, [config, service, secret]);
+  useEffect(() => {
+    const socket = transports.get("websocket");
+    return () => {
+      if (socket instanceof WebSocketTransport) socket.close();
+    };
+  }, [transports]);
+  return transports;
 }

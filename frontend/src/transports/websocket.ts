@@ -5,8 +5,12 @@ import { Queue } from "./queue";
 import type { Connection, Transport, TransportEvent } from "./transport";
 
 const PROTOCOL = "llm.chat.v1";
-/** API Gateway closes a connection that is silent for 10 minutes. */
-const PING_MS = 4 * 60_000;
+/** Milliseconds of silence after which the service is asked for a sign of life: API Gateway closes at 10 minutes. */
+const IDLE_PING_MS = 4 * 60_000;
+/** The same while an answer is awaited, and when the connection counts as lost: a browser may not notice for minutes. */
+const PING_MS = 10_000;
+const SILENCE_MS = 25_000;
+const CHECK_MS = 5_000;
 /** A generation whose client is gone stops after this time, so a later resume finds nothing. */
 const RESUME_MS = 30_000;
 const FIRST_PAUSE_MS = 250;
@@ -31,7 +35,8 @@ export class WebSocketTransport implements Transport {
   private socket: WebSocket | null = null;
   private opening: Promise<WebSocket> | null = null;
   private readonly generations = new Map<string, Generation>();
-  private pings: ReturnType<typeof setInterval> | undefined;
+  private checks: ReturnType<typeof setInterval> | undefined;
+  private heardAt = 0;
 
   constructor(
     private readonly connection: Connection,
@@ -88,12 +93,27 @@ export class WebSocketTransport implements Transport {
     });
     if (!opened) throw await this.refusal();
     socket.onerror = null;
-    socket.onmessage = ({ data }) => this.receive(JSON.parse(data));
+    socket.onmessage = ({ data }) => {
+      this.heardAt = performance.now();
+      this.receive(JSON.parse(data));
+    };
     socket.onclose = () => this.lost();
-    clearInterval(this.pings);
-    this.pings = setInterval(() => this.write(socket, { action: "ping" }), PING_MS);
+    this.heardAt = performance.now();
+    clearInterval(this.checks);
+    this.checks = setInterval(() => this.check(socket), CHECK_MS);
     this.socket = socket;
     return socket;
+  }
+
+  /** Keep the connection alive, and find out that it is lost where nothing says so. */
+  private check(socket: WebSocket): void {
+    const silence = performance.now() - this.heardAt;
+    const awaited = this.generations.size > 0;
+    if (awaited && silence > SILENCE_MS) {
+      socket.onclose = null;
+      socket.close();
+      this.lost();
+    } else if (silence > (awaited ? PING_MS : IDLE_PING_MS)) this.write(socket, { action: "ping" });
   }
 
   /** Why no connection opens. A browser does not tell a page, so REST is asked whether the key or the network is to blame. */
@@ -133,7 +153,7 @@ export class WebSocketTransport implements Transport {
 
   /** Open the connection again where answers wait for it, with growing pauses, as long as they can be resumed. */
   private async lost(): Promise<void> {
-    clearInterval(this.pings);
+    clearInterval(this.checks);
     this.socket = null;
     for (const { queue } of this.generations.values()) queue.push({ type: "reconnecting" });
     const began = performance.now();
