@@ -27,8 +27,10 @@ def install(folder: Path) -> None:
             installed.touch()
 
 
-def run(folder: Path, *command: str, standard_input: str | None = None) -> str:
+def run(folder: Path, *command: str, standard_input: str | None = None, seconds: float = 280) -> str:
     """Run a command in a folder and return its output. Fails the test with what the command said."""
-    done = subprocess.run(command, cwd=folder, input=standard_input, capture_output=True, text=True, check=False, timeout=280)
+    done = subprocess.run(
+        command, cwd=folder, input=standard_input, capture_output=True, text=True, check=False, timeout=seconds
+    )
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
     return done.stdout

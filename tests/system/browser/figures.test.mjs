@@ -1,7 +1,7 @@
 // What the page measures, over the real stack.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { card, DELAYS, number, openPage, phase, run, runButton, startBrowser, startStack } from "./harness.mjs";
+import { card, number, openPage, phase, run, runButton, startBrowser, startStack } from "./harness.mjs";
 
 let stack;
 let browser;
@@ -16,38 +16,48 @@ after(async () => {
 });
 
 test("the transports run at once, and ten runs show the model's delays", async () => {
-  const { page, close } = await openPage(browser, stack);
-  const tokens = 25;
-  await page.getByText("Parameters, system prompt").click();
-  await page.getByLabel("Longest answer").fill(String(tokens));
-  await page.getByLabel("Runs", { exact: true }).fill("10");
-  const began = performance.now();
-  await run(page);
-  const series = performance.now() - began;
+  // Long delays, so that what other programs do to this machine's clock weighs little.
+  const delays = { first: 1, token: 0.1 };
+  const tokens = 10;
+  const measured = await startStack([], delays);
+  try {
+    const { page, close } = await openPage(browser, measured);
+    await page.getByText("Parameters, system prompt").click();
+    await page.getByLabel("Longest answer").fill(String(tokens));
+    await page.getByLabel("Runs", { exact: true }).fill("10");
+    // The stand-in waits before the first token, before each other one and before the end.
+    const first = delays.first * 1000;
+    const total = first + tokens * delays.token * 1000;
+    const expected = { "rest firstChunk": total, "rest total": total, "sse firstChunk": first, "sse total": total };
+    // A busy machine may disturb a series, but not three of them.
+    let late;
+    for (let series = 0; series < 3 && late?.length !== 0; series++) {
+      if (series > 0) await page.getByRole("button", { name: "Clear" }).click();
+      const began = performance.now();
+      await run(page);
+      const took = performance.now() - began;
+      assert.ok(took < 15 * total, `one after the other they would take ${20 * total} ms; it was ${took}`);
+      late = [];
+      for (const [cell, delay] of Object.entries(expected)) {
+        const value = number(await page.locator(`[data-cell="${cell}"] strong`).textContent());
+        assert.ok(value >= delay - 5, `${cell}: ${value} ms is sooner than the model's ${delay}`);
+        if (value > delay * 1.1 + 30) late.push(`${cell}: ${value} ms, not ${delay}`);
+      }
+    }
+    assert.deepEqual(late, []);
 
-  // The stand-in waits before the first token, before each other one and before the end.
-  const first = DELAYS.first * 1000;
-  const total = first + tokens * DELAYS.token * 1000;
-  const near = (value, expected, what) => {
-    assert.ok(value >= expected - 5, `${what}: ${value} ms, at least ${expected}`);
-    assert.ok(value <= expected * 1.1 + 30, `${what}: ${value} ms, about ${expected}`);
-  };
-  const p50 = async (cell) => number(await page.locator(`[data-cell="${cell}"] strong`).textContent());
-  near(await p50("rest total"), total, "REST total");
-  near(await p50("rest firstChunk"), total, "REST first chunk");
-  near(await p50("sse firstChunk"), first, "SSE first chunk");
-  near(await p50("sse total"), total, "SSE total");
-  assert.ok(series < 10 * total * 1.5, `one after the other they would take ${20 * total} ms; it was ${series}`);
-
-  const plot = page.getByRole("img", { name: /^First chunk over 10 runs, median in ms: REST .+, SSE/ }).first();
-  for (const id of ["rest", "sse"]) assert.equal(await plot.locator(`.${id} .mark`).count(), 10);
-  await page.getByLabel("Jitter").check();
-  const jitter = page.getByRole("img", { name: /^Jitter over 10 runs/ }).first();
-  assert.equal(await jitter.locator(".sse .mark").count(), 10);
-  assert.equal(await jitter.locator(".rest .mark").count(), 0, "a whole answer has none");
-  await page.getByRole("button", { name: "Clear" }).click();
-  await page.getByText("The figures of your runs are compared here").waitFor();
-  await close();
+    const plot = page.getByRole("img", { name: /^First chunk over 10 runs, median in ms: REST .+, SSE/ }).first();
+    for (const id of ["rest", "sse"]) assert.equal(await plot.locator(`.${id} .mark`).count(), 10);
+    await page.getByLabel("Jitter").check();
+    const jitter = page.getByRole("img", { name: /^Jitter over 10 runs/ }).first();
+    assert.equal(await jitter.locator(".sse .mark").count(), 10);
+    assert.equal(await jitter.locator(".rest .mark").count(), 0, "a whole answer has none");
+    await page.getByRole("button", { name: "Clear" }).click();
+    await page.getByText("The figures of your runs are compared here").waitFor();
+    await close();
+  } finally {
+    await measured.stop();
+  }
 });
 
 test("each answer can be stopped, and all of them", async () => {

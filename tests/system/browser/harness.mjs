@@ -6,14 +6,13 @@ import { readdirSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
-// Of the stand-in model, in seconds.
-export const DELAYS = { first: 0.4, token: 0.04 };
-
-/** Start a stack on a free port. Its throttle lets every test through. */
-export async function startStack(...options) {
+/**
+ * Start a stack on a free port. Its model waits `first` seconds before an answer and `token` seconds before each further token.
+ * Its throttle lets every test through, if `options` do not set another one.
+ */
+export async function startStack(options = [], { first = 0.4, token = 0.04 } = {}) {
   const throttle = 'api.throttle={"rate_limit": 1000, "burst_limit": 1000}';
-  const delay = `${DELAYS.first},${DELAYS.token}`;
-  const common = ["local", "--json", "--port", "0", "--model-delay", delay, "--config", throttle];
+  const common = ["local", "--json", "--port", "0", "--model-delay", `${first},${token}`, "--config", throttle];
   const child = spawn(process.env.PULUMI_LLM, [...common, ...options], { stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
   child.stderr.on("data", (data) => {

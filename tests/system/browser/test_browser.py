@@ -13,7 +13,7 @@ FOLDER = Path(__file__).parent
 FILES = sorted(FOLDER.glob("*.test.mjs"))
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -31,4 +31,4 @@ def chromium() -> str:
 def test_the_page(file: Path, chromium: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHROMIUM", chromium)
     monkeypatch.setenv("PULUMI_LLM", str(Path(sys.executable).with_name("pulumi-llm")))
-    node.run(ROOT, "node", "--test", str(file))
+    node.run(ROOT, "node", "--test", str(file), seconds=580)

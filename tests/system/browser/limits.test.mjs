@@ -1,0 +1,53 @@
+// Limits: the model's provider throttles, and a key has a rate of its own.
+import { after, before, test } from "node:test";
+import { card, ended, openPage, phase, run, runButton, startBrowser, startStack } from "./harness.mjs";
+
+let browser;
+
+before(async () => {
+  browser = await startBrowser();
+});
+
+after(() => browser?.close());
+
+test("a throttled model is said with the time to wait, a series ends, and it recovers", async () => {
+  // Of ten calls of the model, nine are throttled. The service asks three times for each request.
+  const throttled = await startStack(["--fault", "throttle:0.9"]);
+  try {
+    const { page, close } = await openPage(browser, throttled);
+    await page.getByRole("checkbox", { name: "REST" }).uncheck();
+    await page.getByLabel("Runs", { exact: true }).fill("3");
+    await run(page);
+    await card(page, "SSE").getByText("The model is busy.").waitFor();
+    await page.getByText("1 run;").waitFor();
+    await page.getByRole("button", { name: /^Try again in \d+ s$/ }).waitFor();
+    await page.getByLabel("Runs", { exact: true }).fill("1");
+    for (let tries = 0; tries < 6; tries++) {
+      await run(page);
+      if (await card(page, "SSE").locator(".phase.done").isVisible()) break;
+      await card(page, "SSE").getByText("The model is busy.").waitFor();
+    }
+    await phase(page, "SSE", "Complete");
+    await close();
+  } finally {
+    await throttled.stop();
+  }
+});
+
+test("a series waits for the key's own limit", async () => {
+  const limited = await startStack(["--config", 'api.throttle={"rate_limit": 1, "burst_limit": 2}']);
+  try {
+    const { page, close } = await openPage(browser, limited);
+    await page.getByRole("checkbox", { name: "REST" }).uncheck();
+    await page.getByText("Parameters, system prompt").click();
+    await page.getByLabel("Longest answer").fill("3");
+    await page.getByLabel("Runs", { exact: true }).fill("4");
+    await runButton(page).click();
+    await phase(page, "SSE", "Rate limit, waiting");
+    await ended(page);
+    await page.getByText("The last 4 runs;").waitFor();
+    await close();
+  } finally {
+    await limited.stop();
+  }
+});
