@@ -14,6 +14,9 @@ TIERS := unit contract gateway runtime policy engine local wheel frontend browse
 NODE_MODULES := frontend/node_modules/.package-lock.json
 NODE_IS_THERE = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)' 2>/dev/null
 NODE_MISSING := Node.js 20.19 or later is not on PATH (https://nodejs.org)
+# Without Node everything else goes on.
+FRONTEND_IF_POSSIBLE = if $(NODE_IS_THERE); then $(MAKE) --no-print-directory frontend || true; \
+  else echo "the web client is left out: $(NODE_MISSING)" >&2; fi
 # A tier's tests: a folder of its own name, tests/system's, or these.
 FOLDERS_unit := tests/components tests/local
 FOLDERS_gateway := tests/lambda_src
@@ -31,15 +34,15 @@ setup: $(READY) ## Make .venv with everything in it
 	@echo "ready: $(BIN)/pulumi-llm"
 
 demo: $(READY) ## Run the dev stack on this machine, without an AWS account (PORT=8787)
-	@$(MAKE) --no-print-directory frontend || true
+	@$(FRONTEND_IF_POSSIBLE)
 	@$(BIN)/pulumi-llm local --stack $(STACK) --port $(PORT)
 
 test: $(READY) ## Run every test that this machine can run
-	@$(MAKE) --no-print-directory frontend || true
+	@$(FRONTEND_IF_POSSIBLE)
 	@$(PYTEST)
 
 $(TIERS:%=test-%): test-%: $(READY)
-	@$(MAKE) --no-print-directory frontend || true
+	@$(FRONTEND_IF_POSSIBLE)
 	@$(PYTEST) $(call FOLDERS,$*)
 
 lint: $(READY) ## Check style, types and the arrows between packages
@@ -120,7 +123,7 @@ frontend/dist/index.html: $(NODE_MODULES) $(wildcard frontend/*.*) $(shell find 
 $(NODE_MODULES): frontend/package-lock.json
 	@$(NODE_IS_THERE) || { echo "the web client is left out: $(NODE_MISSING)" >&2; exit 1; }
 	@echo "installing what builds the web client (once)"
-	@cd frontend && npm ci --loglevel=error
+	@cd frontend && npm ci --loglevel=error >/dev/null
 	@touch $@
 
 # The user's own CLI, login, state and account; never the stand-ins of make preview.
