@@ -164,8 +164,24 @@ def load() -> StackSettings:
         namespace, _, name = key.partition(":")
         if namespace == PROJECT:
             raw[name] = value if name in _TEXTS else _parsed(value)
+            if runtime_config.is_config_secret(key):
+                raw[name] = _secret(raw[name])
     raw["aws:region"] = values.get("aws:region") or os.environ.get("AWS_REGION", "")
     return parse(raw)
+
+
+def _secret(section: Any) -> Any:
+    """Mark what an encrypted section hands on to AWS as it is, so that the state encrypts it. A key's value always is one."""
+    if not isinstance(section, dict):
+        return section
+    found = cast("dict[str, Any]", section)
+    if isinstance(found.get("environment"), dict):
+        found["environment"] = {name: pulumi.Output.secret(text) for name, text in found["environment"].items()}
+    routes = found.get("routes")
+    for route in cast("list[Any]", routes) if isinstance(routes, list) else []:
+        if isinstance(route, dict) and "url" in route:
+            route["url"] = pulumi.Output.secret(cast("dict[str, Any]", route)["url"])
+    return found
 
 
 def parse(raw: Mapping[str, Any]) -> StackSettings:

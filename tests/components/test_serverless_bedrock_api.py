@@ -1054,6 +1054,18 @@ def test_a_private_api_is_called_through_its_vpc_endpoints_alone(auth: str, allo
         assert made.named("chat-resource-policy").urn in made.named("chat-deployment").dependencies
 
 
+def test_a_private_api_with_signatures_lets_calls_of_own_open_routes_in() -> None:
+    own = [
+        {"method": "ANY", "path": "/status/{part}", "url": "https://status.example.com", "authorized": False},
+        {"method": "GET", "path": "/orders", "function_arn": ORDERS},
+    ]
+    made = run_chat(auth="iam", endpoint="private", vpc_endpoint_ids=VPC_ENDPOINTS, routes=own)
+    allow, _ = json.loads(made.inputs("chat-resource-policy")["policy"])["Statement"]
+    arn = made.named("chat-api").state["executionArn"]
+    assert f"{arn}/api/*/status/*" in allow["Resource"]
+    assert not any("orders" in resource for resource in allow["Resource"])
+
+
 def test_a_policy_may_be_a_document_or_its_text(plain: Recording) -> None:
     document = {"Version": "2012-10-17", "Statement": [{**OPEN, "Resource": "execute-api:/*"}]}
     for given in (document, json.dumps(document)):

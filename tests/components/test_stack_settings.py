@@ -1,10 +1,12 @@
 """A stack's configuration: what is right loads, and every mistake is told at once with its place and what would be right."""
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 import yaml
 
@@ -489,3 +491,22 @@ def test_a_component_is_switched_off_by_its_setting() -> None:
     nothing = programs.run_project(programs.ROOT, "dev", {"pulumi-llm:api": {"enabled": False}})
     assert nothing.of_type() == []
     assert nothing.stack_outputs == {}
+
+
+def test_what_an_encrypted_section_hands_on_stays_a_secret() -> None:
+    route = {"method": "GET", "path": "/a", "url": "https://a.example.com/hunter2"}
+    api = {"access_logs": False, "environment": {"TOKEN": "hunter2"}, "routes": [route], "keys": [{"name": "web"}]}
+    values = {"aws:region": "us-east-1", "pulumi-llm:models": '["gpt-oss-20b"]', "pulumi-llm:api": json.dumps(api)}
+    secrets: list[bool] = []
+
+    async def secret(value: Any) -> None:
+        secrets.append(isinstance(value, pulumi.Output) and await value.is_secret())
+
+    def program() -> None:
+        pulumi.runtime.set_all_config({**values, "pulumi-llm:development": "true"}, ["pulumi-llm:api"])
+        found = stack_settings.load().api
+        for value in (found.environment["TOKEN"], found.routes[0].url):
+            pulumi.Output.from_input(secret(value))
+
+    programs.run(program, stack="dev", config={"aws:region": "us-east-1"})
+    assert secrets == [True, True]

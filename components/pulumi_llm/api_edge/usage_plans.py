@@ -45,8 +45,10 @@ def usage_plans(
             usage_plan_id=plans[suffix].id,
             key_id=made[key.name].id,
             key_type="API_KEY",
-            # A key that moves to another plan has to leave the first: it is in one plan for each stage.
-            opts=component.child("usage-plan-key", delete_before_replace=True),
+            # A key that moves to another plan has to leave the first: it is in one plan for each stage. The provider reads the
+            # key's value here too, and does not mark it as a secret.
+            # https://github.com/hashicorp/terraform-provider-aws/issues/26739
+            opts=component.child("usage-plan-key", delete_before_replace=True, additional_secret_outputs=["value"]),
         )
     return {key.name: plans[f"-{key.name}" if has_own_plan(key) else ""] for key in settings}
 

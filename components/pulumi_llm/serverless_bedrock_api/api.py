@@ -10,7 +10,7 @@ from pulumi_aws import apigateway
 from llm_gateway.operations import OPERATIONS
 from pulumi_llm.api_edge.api import STAGE, Api
 from pulumi_llm.base.component import Component
-from pulumi_llm.serverless_bedrock_api.args import ApiSettings, ExistingApiSettings
+from pulumi_llm.serverless_bedrock_api.args import ApiSettings, ExistingApiSettings, any_value
 
 
 def create_api(component: Component, settings: ApiSettings) -> Api:
@@ -56,7 +56,7 @@ def _resource_policy(
     """Attach the policy that is given. A private API always has one, for AWS deploys none without."""
     document: pulumi.Input[Mapping[str, Any]] | None = settings.resource_policy
     if document is None and settings.endpoint == "private":
-        document = _private(settings.auth, settings.vpc_endpoint_ids or ())
+        document = _private(settings, settings.vpc_endpoint_ids or ())
     if document is None:
         return ()
     policy = apigateway.RestApiPolicy(
@@ -68,7 +68,7 @@ def _resource_policy(
     return (policy,)
 
 
-def _private(auth: str, endpoints: Sequence[pulumi.Input[str]]) -> pulumi.Output[Mapping[str, Any]]:
+def _private(settings: ApiSettings, endpoints: Sequence[pulumi.Input[str]]) -> pulumi.Output[Mapping[str, Any]]:
     """Let calls in through these VPC endpoints alone.
 
     With AWS signatures, a policy that allows every route would let in whoever has a signature of this account, whatever IAM
@@ -76,7 +76,10 @@ def _private(auth: str, endpoints: Sequence[pulumi.Input[str]]) -> pulumi.Output
     https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-authorization-flow.html
     """
     public = [f"{operation.method}{operation.path}" for operation in OPERATIONS if not operation.authorized]
-    routes = [f"execute-api:/{STAGE}/{route}" for route in (*public, "OPTIONS/*")] if auth == "iam" else ["execute-api:/*"]
+    own = [f"{route.method.replace('ANY', '*')}{any_value(route.path)}" for route in settings.routes if not route.authorized]
+    routes = ["execute-api:/*"]
+    if settings.auth == "iam":
+        routes = [f"execute-api:/{STAGE}/{route}" for route in (*public, *own, "OPTIONS/*")]
 
     def document(endpoints: Sequence[str]) -> Mapping[str, Any]:
         everyone = {"Principal": "*", "Action": "execute-api:Invoke"}

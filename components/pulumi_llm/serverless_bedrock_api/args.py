@@ -155,7 +155,8 @@ class RouteSettings(Settings):
     function_arn: Input[_FunctionArn] | None = None
     """The function that answers, or its alias, with a proxy integration. API Gateway gets the permission to call it."""
     url: Input[_HttpsUrl] | None = None
-    """The URL that answers. It may hold the path's parameters, as in "https://orders.example.com/{id}"."""
+    """The URL that answers. It may hold the path's parameters, as in "https://orders.example.com/{id}". It gets the request's
+    headers, the caller's key or token among them: name only a service that you trust with those."""
     authorized: Flag = True
     """Whether callers must be known, as for the service's own routes."""
 
@@ -166,6 +167,11 @@ class RouteSettings(Settings):
     def parameters(self) -> list[str]:
         """The path's parameters."""
         return re.findall(r"\{([^}+]+)\+?\}", self.path)
+
+
+def any_value(path: str) -> str:
+    """Return a path with "*" for its parameters, as ARNs of routes have it."""
+    return re.sub(r"\{[^}]+\}", "*", path)
 
 
 class ExistingApiSettings(Settings):
@@ -220,7 +226,8 @@ class ApiSettings(Settings):
     memory_mb: Input[Annotated[Count, Between(256, 10_240)]] = 512
     """The function's memory in MB; on Lambda it also sets its share of a processor."""
     timeout_seconds: Annotated[Count, Between(10, 900 - INTEGRATION_MARGIN_SECONDS)] = 300
-    """How long an answer may take, in seconds."""
+    """How long an answer may take, in seconds. API Gateway ends a connection on which nothing is sent for 5 minutes: a longer
+    answer has to be streamed."""
     log_retention_days: Input[RetentionDays] = 30
     """How long logs are kept, in days; one of the numbers that CloudWatch Logs accepts."""
     reserved_concurrency: Input[Annotated[Count, Between(1, 10_000)]] | None = None

@@ -192,7 +192,9 @@ class RouteArgs(TypedDict):
     """The function that answers, or its alias, with a proxy integration. API Gateway gets the permission to call it.
     Default: none."""
     url: NotRequired[pulumi.Input[str]]
-    """The URL that answers. It may hold the path's parameters, as in "https://orders.example.com/{id}". Default: none."""
+    """The URL that answers. It may hold the path's parameters, as in "https://orders.example.com/{id}". It gets the
+    request's headers, the caller's key or token among them: name only a service that you trust with those. Default:
+    none."""
     authorized: NotRequired[bool]
     """Whether callers must be known, as for the service's own routes. Default: true."""
 
@@ -262,7 +264,8 @@ class ServerlessBedrockApiArgs(TypedDict):
     memory_mb: NotRequired[pulumi.Input[int]]
     """The function's memory in MB; on Lambda it also sets its share of a processor. From 256 to 10,240. Default: 512."""
     timeout_seconds: NotRequired[int]
-    """How long an answer may take, in seconds. From 10 to 895. Default: 300."""
+    """How long an answer may take, in seconds. API Gateway ends a connection on which nothing is sent for 5 minutes: a
+    longer answer has to be streamed. From 10 to 895. Default: 300."""
     log_retention_days: NotRequired[pulumi.Input[int]]
     """How long logs are kept, in days; one of the numbers that CloudWatch Logs accepts. Default: 30."""
     reserved_concurrency: NotRequired[pulumi.Input[int]]

@@ -14,7 +14,7 @@ from llm_gateway.operations import OPERATIONS, PATHS, Operation
 from pulumi_llm.api_edge.api import Api
 from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.base.component import Component
-from pulumi_llm.serverless_bedrock_api.args import RouteSettings
+from pulumi_llm.serverless_bedrock_api.args import RouteSettings, any_value
 
 # The wildcard does not cover Authorization. https://fetch.spec.whatwg.org/#cors-non-wildcard-request-header-name
 _CORS_HEADERS = "authorization,*"
@@ -217,7 +217,7 @@ class _Routes:
 
     def _route_permission(self, route: RouteSettings, function: pulumi.Output[str]) -> lambda_.Permission:
         """Let API Gateway call the route's function, for that route alone."""
-        method, path = route.method.replace("ANY", "*"), re.sub(r"\{[^}]+\}", "*", route.path)
+        method, path = route.method.replace("ANY", "*"), any_value(route.path)
         return lambda_.Permission(
             f"{self._component.child_name('route-permission')}-{_statement(_own_name(route))}",
             action="lambda:InvokeFunction",

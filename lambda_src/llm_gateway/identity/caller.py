@@ -30,9 +30,13 @@ def key_hash(key: str) -> str:
 
 
 def presented_key(headers: Mapping[str, str]) -> str | None:
-    """Return the API key of a request: ``Authorization: Bearer``, else ``x-api-key``. Header names may be in any case."""
+    """Return the API key of a request: ``Authorization: Bearer``, or ``x-api-key``. Header names may be in any case.
+
+    An Authorization header decides alone, whatever it holds: API Gateway's cache of the authorizer goes by it, so that another
+    header beside it must not let anybody in.
+    """
     lower = {name.lower(): value for name, value in headers.items()}
-    return presented_token(lower) or lower.get("x-api-key", "").strip() or None
+    return presented_token(lower) if lower.get("authorization", "").strip() else lower.get("x-api-key", "").strip() or None
 
 
 def presented_token(headers: Mapping[str, str]) -> str | None:

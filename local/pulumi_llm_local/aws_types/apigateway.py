@@ -43,9 +43,9 @@ def _api_key(draft: Draft) -> Outputs:
 
 
 def _usage_plan_key(draft: Draft) -> Outputs:
-    """The value is the one that `api_key` made up; a value given to the key itself isn't known here."""
-    value = {SIGNATURE: SECRET, "value": drawn(draft.text("keyId"), 40, ascii_letters + digits)}
-    return {"id": "{keyId}", "name": "{keyId}", "value": value}
+    """The value is the one that `api_key` made up; a value given to the key itself isn't known here. The provider does not mark
+    it as a secret: https://github.com/hashicorp/terraform-provider-aws/issues/26739"""
+    return {"id": "{keyId}", "name": "{keyId}", "value": drawn(draft.text("keyId"), 40, ascii_letters + digits)}
 
 
 def _letters_and_digits(name: str, inputs: Mapping[str, Any]) -> str:

@@ -16,9 +16,10 @@ PRESENTED: dict[str, tuple[dict[str, str], str | None]] = {
     "x-api-key": ({"x-api-key": "abc"}, "abc"),
     "X-Api-Key": ({"X-Api-Key": " abc "}, "abc"),
     "both: bearer counts": ({"x-api-key": "two", "authorization": "Bearer one"}, "one"),
-    "an empty bearer": ({"authorization": "Bearer ", "x-api-key": "two"}, "two"),
+    "an empty bearer": ({"authorization": "Bearer ", "x-api-key": "two"}, None),
     "another scheme": ({"authorization": "Basic abc"}, None),
-    "another scheme beside a key": ({"authorization": "AWS4-HMAC-SHA256 x", "x-api-key": "two"}, "two"),
+    "another scheme beside a key": ({"authorization": "AWS4-HMAC-SHA256 x", "x-api-key": "two"}, None),
+    "an empty header beside a key": ({"authorization": " ", "x-api-key": "two"}, "two"),
     "no scheme": ({"authorization": "abc"}, None),
     "an empty key": ({"x-api-key": " "}, None),
 }
