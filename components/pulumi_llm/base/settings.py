@@ -50,15 +50,18 @@ __all__ = [
     "Count",
     "Customize",
     "Flag",
+    "HostName",
     "Input",
     "KmsKeyArn",
     "Name",
     "Number",
+    "ParameterPrefix",
     "Problem",
     "Region",
     "RetentionDays",
     "Settings",
     "Tags",
+    "ZoneId",
     "form",
     "hint",
     "number_text",
@@ -199,6 +202,13 @@ def form(pattern: str, description: str) -> AfterValidator:
 
 # Names of aliases, keys, providers and environments.
 Name = Annotated[str, form(r"[a-z0-9][a-z0-9._-]{0,62}", "a name: small letters, digits, '.', '_' and '-', at most 63")]
+
+HostName = Annotated[str, form(r"[a-z0-9-]+(\.[a-z0-9-]+)+", "a host name, such as chat.example.com")]
+ZoneId = Annotated[str, form(r"[A-Z0-9]{1,32}", "the id of a hosted zone, such as Z0123456789ABCDEFGHIJ")]
+# https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
+ParameterPrefix = Annotated[
+    str, form(r"(?i:(?!/(aws|ssm)))(/[A-Za-z0-9_.-]+)+", "a path such as /llm/prod, which does not begin with aws or ssm")
+]
 
 Region = Annotated[str, form(r"[a-z]{2}(-[a-z]+)+-\d", "a Region, such as us-east-1")]
 

@@ -1,9 +1,10 @@
 """The built web client: the files of a page, and what whoever serves them has to say with them.
 
-The wheel carries it; in a checkout `make frontend` builds it.
+The wheel carries it; in a checkout `make frontend` builds it. PULUMI_LLM_WEB_CLIENT names the folder of another one.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,6 +28,27 @@ CONTENT_SECURITY_POLICY = "; ".join(
     )
 )
 
+REFERRER_POLICY = "no-referrer"
+FOLDER_VARIABLE = "PULUMI_LLM_WEB_CLIENT"
+
+# The same on every machine, whatever types it knows.
+_CONTENT_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".ico": "image/x-icon",
+    ".jpg": "image/jpeg",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".map": "application/json",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+    ".wasm": "application/wasm",
+    ".webmanifest": "application/manifest+json",
+    ".webp": "image/webp",
+    ".woff2": "font/woff2",
+}
 _IN_WHEEL = Path(__file__).with_name("web_client_files")
 _IN_CHECKOUT = Path(__file__).parents[3] / "frontend" / "dist"
 
@@ -35,17 +57,37 @@ class WebClientError(Exception):
     """There is no built web client; the text says how to get it."""
 
 
-def files() -> dict[str, Path]:
-    """Return the files of the built page by their path in it, such as ``index.html``. Raises `WebClientError`."""
-    folder = _IN_WHEEL if _IN_WHEEL.exists() else _IN_CHECKOUT
-    if not (folder / "index.html").exists():
+def files(folder: str | None = None) -> dict[str, Path]:
+    """Return the files of the built page by their path in it, such as ``index.html``.
+
+    Args:
+        folder: Where a page of one's own is built. Default: the package's.
+
+    Raises:
+        WebClientError: There is no page.
+    """
+    given = folder or os.environ.get(FOLDER_VARIABLE)
+    root = Path(given) if given else _IN_WHEEL if _IN_WHEEL.exists() else _IN_CHECKOUT
+    if not (root / "index.html").is_file():
+        if given:
+            raise WebClientError(f"there is no built page in {given}: it has no index.html")
         raise WebClientError("the web client is not built: run 'make frontend', which needs Node.js 20.19 or later")
-    return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def is_hashed(path: str) -> bool:
+    """Tell whether a file's name has a hash of its content."""
+    return path.startswith(f"{HASHED_FOLDER}/")
 
 
 def cache_control(path: str) -> str:
     """Return the header of a file: a hashed name is kept for good, anything else is asked for anew."""
-    return "public, max-age=31536000, immutable" if path.startswith(f"{HASHED_FOLDER}/") else "no-cache"
+    return "public, max-age=31536000, immutable" if is_hashed(path) else "no-cache"
+
+
+def content_type(path: str) -> str:
+    """Return the media type of a file by its name."""
+    return _CONTENT_TYPES.get(Path(path).suffix, "application/octet-stream")
 
 
 def config(

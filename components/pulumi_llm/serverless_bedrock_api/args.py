@@ -27,13 +27,16 @@ from pulumi_llm.base.settings import (
     Count,
     Customize,
     Flag,
+    HostName,
     Input,
     KmsKeyArn,
+    ParameterPrefix,
     Problem,
     Region,
     RetentionDays,
     Settings,
     Tags,
+    ZoneId,
     form,
     valid_items,
 )
@@ -52,7 +55,6 @@ INTEGRATION_MARGIN_SECONDS = 5
 # https://docs.aws.amazon.com/general/latest/gr/bedrock.html
 PARTITIONS = ("aws", "aws-us-gov")
 
-_HostName = Annotated[str, form(r"[a-z0-9-]+(\.[a-z0-9-]+)+", "a host name, such as chat.example.com")]
 _CertificateArn = Annotated[
     str, form(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[A-Za-z0-9-]+", "the ARN of a certificate in ACM")
 ]
@@ -63,11 +65,6 @@ _LayerArn = Annotated[
         r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:layer:[A-Za-z0-9-_]+:\d+",
         "the ARN of a layer's version, such as arn:aws:lambda:us-east-1:ACCOUNT:layer:NAME:1",
     ),
-]
-_ZoneId = Annotated[str, form(r"[A-Z0-9]{1,32}", "the id of a hosted zone, such as Z0123456789ABCDEFGHIJ")]
-# https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
-_ParameterPrefix = Annotated[
-    str, form(r"(?i:(?!/(aws|ssm)))(/[A-Za-z0-9_.-]+)+", "a path such as /llm/prod, which does not begin with aws or ssm")
 ]
 
 
@@ -89,7 +86,7 @@ class DomainSettings(Settings):
 
     regional = ("certificate_arn",)
 
-    name: Input[_HostName]
+    name: Input[HostName]
     """The host name."""
     existing: Flag = False
     """The domain name is in API Gateway already, made elsewhere. Only the mapping of its base path to the API is made."""
@@ -97,7 +94,7 @@ class DomainSettings(Settings):
     """The path below which the API answers, such as "llm". Default: the domain's root."""
     certificate_arn: Input[_CertificateArn] | None = None
     """Its certificate in ACM, in the API's Region. Required unless the domain name is there already."""
-    zone_id: Input[_ZoneId] | None = None
+    zone_id: Input[ZoneId] | None = None
     """The public Route 53 zone in which its record is made. Default: you make the record."""
     default_endpoint: Flag = False
     """Answer at API Gateway's own address, too."""
@@ -389,7 +386,7 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
 
     region: Region | None = None
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
-    parameter_prefix: _ParameterPrefix | None = None
+    parameter_prefix: ParameterPrefix | None = None
     """Where SSM parameters with the outputs are made, such as "/llm/prod". Default: none are made."""
     tags: Tags = Field(default_factory=dict)
     """Tags of every resource. Default: none but the component's own."""

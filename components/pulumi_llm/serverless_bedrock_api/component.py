@@ -18,6 +18,7 @@ from pulumi_llm.api_edge.usage_plans import has_own_plan, starvation_warnings, u
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_invoke
 from pulumi_llm.base.location import Location
+from pulumi_llm.base.parameters import create_parameters
 from pulumi_llm.base.settings import read_arguments, valid_items
 from pulumi_llm.models.catalogue import lifecycle_notice
 from pulumi_llm.routing import Routing
@@ -235,7 +236,8 @@ class ServerlessBedrockApi(Component):
         self.authorizer_role_arn = checker.role.arn if checker else nothing
         self.authorizer_log_group_name = checker.log_group.name if checker else nothing
         self.authorizer_log_group_arn = checker.log_group.arn if checker else nothing
-        self._parameters()
+        if settings.parameter_prefix is not None:
+            create_parameters(self, settings.parameter_prefix, PARAMETERS)
         self.finish()
 
     def _function_outputs(self, function: Published) -> None:
@@ -294,21 +296,6 @@ class ServerlessBedrockApi(Component):
         if settings.redeploy is not None:
             redeploy_on["redeploy"] = settings.redeploy
         return deploy(self, api, parts, ready=[*ready, *permissions], redeploy_on=redeploy_on)
-
-    def _parameters(self) -> None:
-        """What other stacks need, as SSM parameters."""
-        prefix = self._settings.parameter_prefix
-        if prefix is None:
-            return
-        for output in PARAMETERS:
-            ssm.Parameter(
-                f"{self.child_name('parameter')}-{output.replace('_', '-')}",
-                name=f"{prefix}/{output}",
-                type="String",
-                value=getattr(self, output),
-                tags=self.tags,
-                opts=self.child("parameter"),
-            )
 
 
 def _by_name(values: Mapping[str, pulumi.Output[str]]) -> pulumi.Output[Mapping[str, str]]:

@@ -1,7 +1,6 @@
 """The pages of a local run: the web client, and what runs here."""
 
 import json
-import mimetypes
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -37,10 +36,10 @@ def with_pages(api: Handler, apis: Sequence[RunningApi], outputs: Mapping[str, A
     except WebClientError as error:
         built, note = {}, str(error)
     for path, file in built.items():
-        files[f"/{path}"] = (mimetypes.guess_type(path)[0] or "text/plain", file.read_bytes(), web_client.cache_control(path))
+        files[f"/{path}"] = (web_client.content_type(path), file.read_bytes(), web_client.cache_control(path))
     status = _status(apis, outputs, not_played, note).encode()
-    files[STATUS_PATH] = ("text/html", status, "no-store")
-    files[_STYLE_PATH] = ("text/css", _STYLE.encode(), "no-cache")
+    files[STATUS_PATH] = ("text/html; charset=utf-8", status, "no-store")
+    files[_STYLE_PATH] = ("text/css; charset=utf-8", _STYLE.encode(), "no-cache")
     files[f"/{web_client.CONFIG_FILE}"] = ("application/json", _config(apis[0]), "no-store")
     files["/"] = files.get("/index.html", files[STATUS_PATH])
 
@@ -51,11 +50,12 @@ def with_pages(api: Handler, apis: Sequence[RunningApi], outputs: Mapping[str, A
         content_type, body, cache_control = files[request.path]
         headers = {
             "cache-control": cache_control,
+            "content-type": content_type,
             "content-security-policy": web_client.CONTENT_SECURITY_POLICY,
-            "referrer-policy": "no-referrer",
+            "referrer-policy": web_client.REFERRER_POLICY,
             "x-content-type-options": "nosniff",
         }
-        return web.Response(body=body, content_type=content_type, charset="utf-8", headers=headers)
+        return web.Response(body=body, headers=headers)
 
     return handle
 
