@@ -24,3 +24,8 @@ if settings.api.enabled:
     pulumi.export("api_key_value", api.default_api_key)
     pulumi.export("cloudwatch_log_group", api.log_group_name)
     pulumi.export("lambda_function_name", api.function_name)
+
+    if settings.frontend.enabled:
+        frontend = pulumi_llm.CdnFrontend("frontend", settings.frontend_args(api))
+        pulumi.export("frontend_url", frontend.url)
+        pulumi.export("distribution_id", frontend.distribution_id)

@@ -23,6 +23,7 @@ from llm_gateway.operations import OPERATIONS
 from pulumi_llm.account_baseline.args import AccountBaselineSettings
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.settings import Settings
+from pulumi_llm.cdn_frontend.args import CdnFrontendSettings
 from pulumi_llm.models.catalogue import Model, catalogue
 from pulumi_llm.observability.args import ObservabilitySettings
 from pulumi_llm.serverless_bedrock_api.args import ServerlessBedrockApiSettings
@@ -44,6 +45,7 @@ UNPROVEN = "†"
 # The description of each component's arguments, by the folder in which its TypedDicts are written.
 ARGUMENTS: Mapping[str, type[Settings]] = {
     "account_baseline": AccountBaselineSettings,
+    "cdn_frontend": CdnFrontendSettings,
     "observability": ObservabilitySettings,
     "serverless_bedrock_api": ServerlessBedrockApiSettings,
 }

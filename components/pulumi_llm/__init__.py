@@ -1,6 +1,7 @@
 """An LLM inference service in your own AWS account, as Pulumi components."""
 
 from pulumi_llm.account_baseline import AccountBaseline, AccountBaselineArgs
+from pulumi_llm.cdn_frontend import CdnFrontend, CdnFrontendArgs
 from pulumi_llm.observability import Observability, ObservabilityArgs
 from pulumi_llm.serverless_bedrock_api import ServerlessBedrockApi, ServerlessBedrockApiArgs
 from pulumi_llm.stack_settings import SettingsError, StackSettings, load
@@ -8,6 +9,8 @@ from pulumi_llm.stack_settings import SettingsError, StackSettings, load
 __all__ = [
     "AccountBaseline",
     "AccountBaselineArgs",
+    "CdnFrontend",
+    "CdnFrontendArgs",
     "Observability",
     "ObservabilityArgs",
     "ServerlessBedrockApi",

@@ -16,6 +16,7 @@ from pulumi_llm.account_baseline.args import BaselineSettings
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import Flag, Name, Problem, Region, read, regional_problems
 from pulumi_llm.base.tags import OWN_TAG, TagKey, TagValue, tags_reason
+from pulumi_llm.cdn_frontend.args import API_PATH, FrontendSettings
 from pulumi_llm.observability.args import ObservabilityBaseSettings
 from pulumi_llm.routing import RoutingSettings
 from pulumi_llm.routing import read as read_routing
@@ -23,7 +24,9 @@ from pulumi_llm.serverless_bedrock_api.args import ApiSettings
 
 if TYPE_CHECKING:
     from pulumi_llm.account_baseline.args_types import AccountBaselineArgs
+    from pulumi_llm.cdn_frontend.args_types import CdnFrontendArgs
     from pulumi_llm.observability.args_types import ObservabilityArgs
+    from pulumi_llm.serverless_bedrock_api import ServerlessBedrockApi
     from pulumi_llm.serverless_bedrock_api.args_types import ServerlessBedrockApiArgs
 
 PROJECT = "pulumi-llm"
@@ -43,6 +46,20 @@ class StackApiSettings(ApiSettings):
     log_role_exists: Flag = False
     """The Region has API Gateway's log role already, set by another stack or a person. `access_logs` requires this or
     `account_baseline.api_gateway_logs`. `aws apigateway get-account` tells."""
+
+
+class StackFrontendSettings(FrontendSettings):
+    """The web client on a CDN, with the chat API at the same address."""
+
+    enabled: Flag = False
+    """Deploy the CDN with the web client."""
+    parameters: Flag = True
+    """Make SSM parameters `/pulumi-llm/ENVIRONMENT/frontend/…` with the outputs, for other stacks."""
+
+    def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
+        if self.enabled:
+            yield from self.folder_problems()
 
 
 def _reason(text: str) -> str:
@@ -83,6 +100,8 @@ class StackSettings(RoutingSettings):
     """What is watched, and who is notified."""
     api: StackApiSettings = StackApiSettings()
     """The serverless chat API."""
+    frontend: StackFrontendSettings = StackFrontendSettings()
+    """The web client on a CDN, with the chat API at the same address."""
 
     def problems(self) -> Iterator[Problem]:
         if self.valid("tags", "environment", "owner") and (reason := tags_reason({OWN_TAG, *self.all_tags()})):
@@ -120,6 +139,8 @@ class StackSettings(RoutingSettings):
         layer_problems = self.api.layer_problems(location) if location is not None else ()
         for problem in [*self.api.model_problems(self.aliases()), *layer_problems]:
             yield Problem(f"api.{problem.path}", problem.reason)
+        if self.valid("frontend") and self.frontend.enabled:
+            yield from _problems_behind_cdn(self.api)
 
     def all_tags(self) -> dict[str, str]:
         """The tags of every resource. The configuration's own win."""
@@ -143,6 +164,30 @@ class StackSettings(RoutingSettings):
             given["parameter_prefix"] = f"/{PROJECT}/{self.environment}/chat"
         shared = self.model_dump(include={"models", "providers"}, exclude_unset=True)
         return cast("ServerlessBedrockApiArgs", {**given, **shared, "region": self.region, "tags": self.all_tags()})
+
+    def frontend_args(self, api: "ServerlessBedrockApi") -> "CdnFrontendArgs":
+        """The arguments of CdnFrontend in front of `api`."""
+        given = self.frontend.model_dump(exclude={"enabled", "parameters"}, exclude_unset=True)
+        if self.frontend.parameters:
+            given["parameter_prefix"] = f"/{PROJECT}/{self.environment}/frontend"
+        addresses = {"api_url": api.url, "api_stage_arn": api.stage_arn}
+        return cast("CdnFrontendArgs", {**given, **addresses, "tags": self.all_tags()})
+
+
+def _problems_behind_cdn(api: StackApiSettings) -> Iterator[Problem]:
+    """Yield what of the API a CDN cannot reach or pass on."""
+    needs = "the CDN (frontend.enabled)"
+    if not api.enabled:
+        yield Problem("api.enabled", f"must be true for {needs}, which serves the API")
+    if api.endpoint == "private":
+        yield Problem("api.endpoint", f"must be 'regional' for {needs}, which is in no VPC")
+    if api.auth == "iam":
+        yield Problem("api.auth", f"must not be 'iam' for {needs}: a signature is of one host name, and the CDN has another")
+    below = API_PATH.removeprefix("/")
+    if api.domain is not None and isinstance(api.domain.base_path, str | None) and api.domain.base_path != below:
+        yield Problem("api.domain.base_path", f"must be {below!r} for {needs}, which asks for {API_PATH} as the browser does")
+    if api.domain is None and api.existing_api is not None and api.existing_api.stage_name != below:
+        yield Problem("api.existing_api.stage_name", f"must be {below!r} for {needs}, whose path the stage's name is")
 
 
 # At the end of a configuration's mistakes.

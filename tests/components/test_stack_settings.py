@@ -32,6 +32,8 @@ NEEDS_DEVELOPMENT = (
     "in a developer's own environment"
 )
 DEBUG_NEEDS_DEVELOPMENT = "pulumi-llm:api.debug: shows causes to callers, so it needs pulumi-llm:development to be true"
+CDN = {"enabled": True, "folder": str(programs.PAGE)}
+THE_CDN = "the CDN (frontend.enabled)"
 NEEDS_BUDGET = (
     "pulumi-llm:observability.budget: is required: the caller of a model spends this account's money, and nobody would be "
     "notified. Give monthly_usd with emails or topic_arn, or say in observability.budget_waiver why there is none"
@@ -66,8 +68,8 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a key with none near": (
         {"vpc": 1},
         [
-            "pulumi-llm:vpc: is not known; there are account_baseline, api, development, environment, models, observability, "
-            "owner, providers, tags"
+            "pulumi-llm:vpc: is not known; there are account_baseline, api, development, environment, frontend, models, "
+            "observability, owner, providers, tags"
         ],
     ),
     "a key of a component": (
@@ -265,6 +267,27 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "too many addresses": (
         {"observability": {"budget": {"monthly_usd": 5, "emails": ["ops@example.com"] * 11}}},
         ["pulumi-llm:observability.budget.emails: must hold at most 10, not 11"],
+    ),
+    # What a CDN can reach and pass on.
+    "a CDN in front of no API": (
+        {"frontend": CDN, "api": {"enabled": False}},
+        [f"pulumi-llm:api.enabled: must be true for {THE_CDN}, which serves the API"],
+    ),
+    "a CDN in front of signatures": (
+        {"frontend": CDN, "api": {"auth": "iam"}},
+        [f"pulumi-llm:api.auth: must not be 'iam' for {THE_CDN}: a signature is of one host name, and the CDN has another"],
+    ),
+    "a CDN in front of a private API": (
+        {"frontend": CDN, "api": {"endpoint": "private", "vpc_endpoint_ids": ["vpce-0123456789abcdef0"]}},
+        [f"pulumi-llm:api.endpoint: must be 'regional' for {THE_CDN}, which is in no VPC"],
+    ),
+    "a CDN in front of a domain's root": (
+        {"frontend": CDN, "api": {"domain": {"name": "chat.example.com", "existing": True}}},
+        [f"pulumi-llm:api.domain.base_path: must be 'api' for {THE_CDN}, which asks for /api as the browser does"],
+    ),
+    "a CDN without a page": (
+        {"frontend": {"enabled": True, "folder": "/nowhere"}},
+        ["pulumi-llm:frontend.folder: there is no built page in /nowhere: it has no index.html"],
     ),
     # What only a developer's environment may do.
     "no authentication": ({"api": {"auth": "none"}}, [NEEDS_DEVELOPMENT]),

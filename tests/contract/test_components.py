@@ -42,6 +42,28 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "one part": {"github_oidc": True},
     },
+    "CdnFrontend": {
+        "everything": {
+            "folder": str(programs.PAGE),
+            "api_url": "https://a1b2c3d4e5.execute-api.us-east-1.amazonaws.com/api",
+            "api_stage_arn": "arn:aws:apigateway:us-east-1::/restapis/a1b2c3d4e5/stages/api",
+            "websocket_url": "wss://f6g7h8i9j0.execute-api.us-east-1.amazonaws.com/ws",
+            "domain": {
+                "name": "chat.example.com",
+                "certificate_arn": "arn:aws:acm:us-east-1:123456789012:certificate/1234abcd-12ab-34cd-56ef-1234567890ab",
+                "zone_id": "Z0123456789ABCDEFGHIJ",
+            },
+            "deny_countries": ["KP"],
+            "parameter_prefix": "/llm/test",
+        },
+        "cheap": {
+            "folder": str(programs.PAGE),
+            "api_url": "https://a1b2c3d4e5.execute-api.us-east-1.amazonaws.com/api",
+            "waf": {"enabled": False},
+            "access_logs": False,
+            "deletion_protection": False,
+        },
+    },
     "Observability": {
         "everything": {
             "budget": {
@@ -155,7 +177,13 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
 # The argument by which AWS refuses to delete a resource.
 PROTECTION = {"aws:dynamodb/table:Table": "deletionProtectionEnabled"}
 # What AWS protects not, and nobody can make again: an address, and the value of a key that may call.
-IRREPLACEABLE = ("aws:apigateway/restApi:RestApi", "aws:apigateway/apiKey:ApiKey")
+IRREPLACEABLE = (
+    "aws:apigateway/restApi:RestApi",
+    "aws:apigateway/apiKey:ApiKey",
+    "aws:cloudfront/distribution:Distribution",
+)
+# S3 takes ten tags of an object, and bills them.
+WITHOUT_TAGS = ("aws:s3/bucketObjectv2:BucketObjectv2",)
 # Components of what an account or a Region has only once.
 ONCE_ONLY = ("AccountBaseline",)
 CASES = [(name, label) for name in sorted(COMPONENTS) for label in ARGUMENTS.get(name, {})]
@@ -276,7 +304,10 @@ def test_only_those_that_the_arguments_make_can_be_changed(component: str, label
 def test_every_child_that_takes_tags_has_them(component: str, label: str) -> None:
     expected = {"Component": f"{component}/mine", **TAGS}
     for child in children(recorded(component, label)):
-        if child.custom and "tags" in inspect.signature(resource_class(child.type)._internal_init).parameters:
+        if child.type in WITHOUT_TAGS:
+            assert "tags" not in child.inputs, child.name
+            assert child.inputs["overrideProvider"] == {"defaultTags": {"tags": {}}}, child.name
+        elif child.custom and "tags" in inspect.signature(resource_class(child.type)._internal_init).parameters:
             assert revealed(child.inputs).get("tags") == expected, child.name
 
 

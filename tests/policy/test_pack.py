@@ -134,6 +134,7 @@ def test_an_example_breaks_no_rule(example: Path) -> None:
 
 ASKED_FOR = {
     "AccountBaseline: everything": {"bedrock-prompts-not-logged"},
+    "CdnFrontend: cheap": {"cloudfront-waf"},
     "ServerlessBedrockApi: no authentication": {"apigateway-method-authorized"},
 }
 

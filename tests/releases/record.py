@@ -16,7 +16,8 @@ from pulumi_llm_local.engine.stack import Stack
 RELEASES = Path(__file__).resolve().parent
 ROOT = RELEASES.parents[1]
 STACKS = ("dev", "prod")
-ENVIRONMENT = {"PULUMI_LLM_BUNDLE": "host", "OWNER": ""}
+PAGE = ROOT / "tests" / "support" / "page"
+ENVIRONMENT = {"PULUMI_LLM_BUNDLE": "host", "PULUMI_LLM_WEB_CLIENT": str(PAGE), "OWNER": ""}
 
 
 def main() -> None:

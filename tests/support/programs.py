@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import json
+import os
 import runpy
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,7 @@ from pulumi.runtime import rpc, settings
 from pulumi.runtime.stack import run_in_stack
 
 import pulumi_llm
+from pulumi_llm.base import web_client
 from pulumi_llm_local.aws_types.draft import Place
 from pulumi_llm_local.aws_types.values import SECRET, SIGNATURE, revealed
 from pulumi_llm_local.program import recorder
@@ -25,6 +27,8 @@ from pulumi_llm_local.program.recorder import Recorded, Recorder
 
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
+# A page in the place of the built web client, so that the tests need no Node.js and the names of its files stay.
+PAGE = ROOT / "tests" / "support" / "page"
 # Two models that are called in two ways, directly and through an inference profile.
 MODELS = [{"name": "fast", "model": "gpt-oss-20b"}, {"name": "good", "model": "claude-haiku-5-5"}]
 
@@ -128,12 +132,13 @@ def run_project(directory: Path, stack: str, overrides: Mapping[str, Any] | None
     """Run a project's `__main__.py` with the configuration of one of its stacks. `overrides` are whole keys of it."""
     project = yaml.safe_load((directory / "Pulumi.yaml").read_text())["name"]
     values: dict[str, Any] = yaml.safe_load((directory / f"Pulumi.{stack}.yaml").read_text())["config"]
-    return run(
-        lambda: runpy.run_path(str(directory / "__main__.py"), run_name="__main__"),
-        project=project,
-        stack=stack,
-        config=engine_config({**values, **(overrides or {})}),
-    )
+    with mock.patch.dict(os.environ, {web_client.FOLDER_VARIABLE: str(PAGE)}):
+        return run(
+            lambda: runpy.run_path(str(directory / "__main__.py"), run_name="__main__"),
+            project=project,
+            stack=stack,
+            config=engine_config({**values, **(overrides or {})}),
+        )
 
 
 def engine_config(values: Mapping[str, Any]) -> dict[str, str]:

@@ -19,7 +19,13 @@ class _Physical(NamedTuple):
 
 # https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html
 # https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html (the provider makes the letters small)
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutDeliveryDestination.html
 _PHYSICAL = {
+    "aws:s3/bucket:Bucket": _Physical(63, r"[A-Za-z0-9-]+", "letters, digits and '-'"),
+    "aws:cloudwatch/logDeliveryDestination:LogDeliveryDestination": _Physical(
+        60, r"[A-Za-z0-9_-]+", "letters, digits, '-' and '_'"
+    ),
     "aws:lambda/function:Function": _Physical(64, r"[A-Za-z0-9_-]+", "letters, digits, '-' and '_'"),
     "aws:iam/role:Role": _Physical(64, r"[A-Za-z0-9_+=,.@-]+", "letters, digits and _ + = , . @ -"),
 }

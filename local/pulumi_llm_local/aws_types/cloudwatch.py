@@ -30,6 +30,33 @@ TYPES: Final[Mapping[str, AwsType]] = {
         name_property="targetId",
         api="events PutTargets PutTargets.Targets",
     ),
+    # Deliveries: the source of provider 6. Its own check is by the ARN's service: one of the same service is updated in place.
+    "aws:cloudwatch/logDelivery:LogDelivery": AwsType(
+        outputs={"id": "{lower16}", "arn": "arn:{partition}:logs:{region}:{account}:delivery:{id}"},
+        replaced_by="deliveryDestinationArn deliverySourceName",
+        api="logs CreateDelivery",
+    ),
+    "aws:cloudwatch/logDeliveryDestination:LogDeliveryDestination": AwsType(
+        outputs={
+            "id": "{name}",
+            "arn": "arn:{partition}:logs:{region}:{account}:delivery-destination:{name}",
+            "deliveryDestinationType": "CWL",
+        },
+        replaced_by="name outputFormat",
+        api="logs PutDeliveryDestination",
+    ),
+    "aws:cloudwatch/logDeliverySource:LogDeliverySource": AwsType(
+        outputs={
+            "id": "{name}",
+            "arn": "arn:{partition}:logs:{region}:{account}:delivery-source:{name}",
+            "service": "cloudfront",
+        },
+        replaced_by="logType name resourceArn",
+        api="logs PutDeliverySource",
+        # "This ResourceId has already been used in another Delivery Source in this account."
+        # https://github.com/hashicorp/terraform-provider-aws/issues/40885
+        unique=("logType", "resourceArn"),
+    ),
     "aws:cloudwatch/logGroup:LogGroup": AwsType(
         outputs={
             "id": "{name}",

@@ -20,7 +20,9 @@ def _zone(draft: Draft) -> Outputs:
 
 TYPES: Final[Mapping[str, AwsType]] = {
     "aws:route53/record:Record": AwsType(
-        replaced_by="name zoneId", api="route53 ChangeResourceRecordSets.ChangeBatch.Changes.ResourceRecordSet"
+        outputs={"id": "{zoneId}_{name}_{type}", "fqdn": "{name}"},
+        replaced_by="name zoneId",
+        api="route53 ChangeResourceRecordSets.ChangeBatch.Changes.ResourceRecordSet",
     ),
     "aws:route53/zone:Zone": AwsType(
         outputs=_zone, api="route53 CreateHostedZone", replaced_by="delegationSetId name", stateful="callers have its names"

@@ -21,13 +21,9 @@ PLANNED = {
     "aws:bedrock/guardrail:Guardrail",
     "aws:bedrock/guardrailVersion:GuardrailVersion",
     "aws:bedrock/inferenceProfile:InferenceProfile",
-    "aws:cloudfront/function:Function",
-    "aws:cloudfront/originAccessControl:OriginAccessControl",
-    "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy",
     "aws:cloudwatch/compositeAlarm:CompositeAlarm",
     "aws:cloudwatch/dashboard:Dashboard",
     "aws:cloudwatch/logMetricFilter:LogMetricFilter",
-    "aws:cloudwatch/logResourcePolicy:LogResourcePolicy",
     "aws:eks/accessEntry:AccessEntry",
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation",
     "aws:eks/addon:Addon",
@@ -46,7 +42,6 @@ PLANNED = {
     "aws:sqs/redrivePolicy:RedrivePolicy",
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
     "aws:wafv2/ipSet:IpSet",
-    "aws:wafv2/webAclAssociation:WebAclAssociation",
     "aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration",
 }
 

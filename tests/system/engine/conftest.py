@@ -12,16 +12,18 @@ from typing import Any
 import pytest
 import yaml
 
+from pulumi_llm.base import web_client
 from pulumi_llm_local.aws_types.apigateway import STAGE
 from pulumi_llm_local.engine import command
 from pulumi_llm_local.engine.cloud import Cloud
 from pulumi_llm_local.engine.stack import Done, Stack
-from support.programs import ROOT
+from support.programs import PAGE, ROOT
 
-# What a program sees: the bundle for the machine at hand, which needs no Python 3.13. It keeps its bytecode, for it is started
-# some three hundred times.
+# What a program sees: the bundle for the machine at hand, which needs no Python 3.13, and a page, which needs no Node.js. It
+# keeps its bytecode, for it is started some three hundred times.
 ENVIRONMENT = {
     "PULUMI_LLM_BUNDLE": "host",
+    web_client.FOLDER_VARIABLE: str(PAGE),
     "PULUMI_ERROR_OUTPUT_STRING": "true",
     "OWNER": "",
     "PYTHONDONTWRITEBYTECODE": "",

@@ -15,7 +15,7 @@ from pulumi_llm.stack_settings import StackSettings
 from pulumi_llm_local.aws_types.registry import STATEFUL
 from pulumi_llm_local.engine.cloud import Cloud
 from pulumi_llm_local.engine.stack import Done, Stack
-from support.programs import ROOT
+from support.programs import PAGE, ROOT
 from system.engine.conftest import our_stack, succeeded
 
 sys.path.insert(0, str(ROOT / "docs"))
@@ -297,6 +297,26 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"account_baseline": {"github_oidc": True, "customize": {"github-oidc": {"thumbprint_lists": ["a" * 40]}}}},
         "create account account-*",
     ),
+    # `test_frontend` changes a CDN that is there.
+    (
+        {
+            "frontend": {
+                "enabled": True,
+                "parameters": False,
+                "folder": str(PAGE),
+                "domain": {**DOMAIN, "name": "www.example.com"},
+                "price_class": "PriceClass_All",
+                "allow_countries": ["DE"],
+                "waf": {"enabled": True, "rate_limit": 500, "managed_rules": "count"},
+                "access_logs": True,
+                "log_retention_days": 90,
+                "deletion_protection": True,
+                "customize": {"bucket": {"bucket_prefix": "page-"}},
+            }
+        },
+        "create frontend frontend-*",
+    ),
+    ({"frontend": {"enabled": True, "deny_countries": ["KP"]}}, "create frontend frontend-*"),
 ]
 # What is replaced on purpose: the outputs' copies, whose paths have the environment in them, a key by its value, a stage by its
 # name.

@@ -1,0 +1,190 @@
+"""The distribution: the page and the APIs at one address."""
+
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import pulumi
+from pulumi_aws import cloudfront, route53, s3, wafv2
+
+from pulumi_llm.base import web_client
+from pulumi_llm.base.component import Component
+from pulumi_llm.cdn_frontend.args import API_PATH, WEBSOCKET_PATH, CdnDomainSettings, CdnFrontendSettings
+
+# CloudFront's managed policies have the same ids in every account.
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/using-managed-cache-policies.html and the pages beside it
+_CACHING_OPTIMIZED: Final = "658327ea-f89d-4fab-a63d-7e88639e58f6"
+_CACHING_DISABLED: Final = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
+# API Gateway answers 403 to a request with another Host.
+_ALL_VIEWER_EXCEPT_HOST_HEADER: Final = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
+_SECURITY_HEADERS: Final = "67f7725c-6f97-4210-82d7-5512b31e9d03"
+
+# The longest that CloudFront waits for an answer to begin, or to go on. What takes longer is to be asked for as a stream.
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/DownloadDistValuesOrigin.html
+_READ_TIMEOUT: Final = 120
+
+# By it the API's web ACL tells the CDN's requests, whose addresses are CloudFront's, from others.
+CDN_HEADER: Final = "x-llm-cdn"
+
+_METHODS: Final = ["GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE"]
+_YEAR: Final = 31_536_000
+
+
+def create_access_control(component: Component) -> cloudfront.OriginAccessControl:
+    """Make what signs CloudFront's requests to the bucket."""
+    return cloudfront.OriginAccessControl(
+        component.child_name("access-control"),
+        origin_access_control_origin_type="s3",
+        signing_behavior="always",
+        signing_protocol="sigv4",
+        opts=component.child("access-control"),
+    )
+
+
+def create_distribution(
+    component: Component,
+    settings: CdnFrontendSettings,
+    bucket: s3.Bucket,
+    access: cloudfront.OriginAccessControl,
+    acl: wafv2.WebAcl | None,
+) -> cloudfront.Distribution:
+    """Make the distribution, with the records of its domain."""
+    origins: list[cloudfront.DistributionOriginArgsDict] = [
+        {"origin_id": "page", "domain_name": bucket.bucket_regional_domain_name, "origin_access_control_id": access.id},
+        _api_origin("api", settings.api_url, access),
+    ]
+    behaviors = [_api_behavior(f"{API_PATH}/*", "api")]
+    if settings.websocket_url is not None:
+        origins.append(_api_origin("websocket", settings.websocket_url, access))
+        behaviors.append(_api_behavior(f"{WEBSOCKET_PATH}*", "websocket"))
+    domain = settings.domain
+    distribution = cloudfront.Distribution(
+        component.child_name("distribution"),
+        enabled=True,
+        comment="pulumi-llm: page and APIs",
+        is_ipv6_enabled=True,
+        http_version="http2and3",
+        price_class=settings.price_class,
+        default_root_object="index.html",
+        aliases=[domain.name] if domain else None,
+        origins=origins,
+        default_cache_behavior=_page_behavior(component),
+        ordered_cache_behaviors=behaviors,
+        restrictions={"geo_restriction": _countries(settings)},
+        viewer_certificate=_certificate(domain),
+        web_acl_id=acl.arn if acl else None,
+        tags=component.tags,
+        opts=component.child("distribution", protect=settings.deletion_protection or None),
+    )
+    if domain is not None and domain.zone_id is not None:
+        for kind in RECORDS:
+            route53.Record(
+                f"{component.child_name('domain-record')}-{kind.lower()}",
+                zone_id=domain.zone_id,
+                name=domain.name,
+                type=kind,
+                aliases=[
+                    {
+                        "name": distribution.domain_name,
+                        "zone_id": distribution.hosted_zone_id,
+                        "evaluate_target_health": False,
+                    }
+                ],
+                opts=component.child("domain-record"),
+            )
+    return distribution
+
+
+# Of the addresses of IP versions 4 and 6.
+RECORDS: Final = ("A", "AAAA")
+
+
+def _api_origin(
+    origin_id: str, url: pulumi.Input[str], access: cloudfront.OriginAccessControl
+) -> cloudfront.DistributionOriginArgsDict:
+    return {
+        "origin_id": origin_id,
+        "domain_name": pulumi.Output.from_input(url).apply(lambda url: urlsplit(url).netloc),
+        # After a time-out CloudFront would ask again, and a model would answer twice.
+        "connection_attempts": 1,
+        "custom_headers": [{"name": CDN_HEADER, "value": access.id}],
+        "custom_origin_config": {
+            "http_port": 80,
+            "https_port": 443,
+            "origin_protocol_policy": "https-only",
+            "origin_ssl_protocols": ["TLSv1.2"],
+            "origin_read_timeout": _READ_TIMEOUT,
+        },
+    }
+
+
+def _api_behavior(pattern: str, origin_id: str) -> cloudfront.DistributionOrderedCacheBehaviorArgsDict:
+    return {
+        "path_pattern": pattern,
+        "target_origin_id": origin_id,
+        "viewer_protocol_policy": "https-only",
+        "allowed_methods": _METHODS,
+        "cached_methods": ["GET", "HEAD"],
+        # A stream is not to wait until there is enough to compress.
+        "compress": False,
+        "cache_policy_id": _CACHING_DISABLED,
+        "origin_request_policy_id": _ALL_VIEWER_EXCEPT_HOST_HEADER,
+        "response_headers_policy_id": _SECURITY_HEADERS,
+    }
+
+
+def _page_behavior(component: Component) -> cloudfront.DistributionDefaultCacheBehaviorArgsDict:
+    """The page's own fallback is a function, for error pages of a distribution would replace the APIs' errors, too."""
+    function = cloudfront.Function(
+        component.child_name("page-function"),
+        runtime="cloudfront-js-2.0",
+        code=Path(__file__).with_name("page_function.js").read_text(),
+        comment="Answers the page's own paths with the page",
+        publish=True,
+        tags=component.tags,
+        opts=component.child("page-function"),
+    )
+    return {
+        "target_origin_id": "page",
+        "viewer_protocol_policy": "redirect-to-https",
+        "allowed_methods": ["GET", "HEAD"],
+        "cached_methods": ["GET", "HEAD"],
+        "compress": True,
+        "cache_policy_id": _CACHING_OPTIMIZED,
+        "response_headers_policy_id": _page_headers(component).id,
+        "function_associations": [{"event_type": "viewer-request", "function_arn": function.arn}],
+    }
+
+
+def _page_headers(component: Component) -> cloudfront.ResponseHeadersPolicy:
+    return cloudfront.ResponseHeadersPolicy(
+        component.child_name("page-headers"),
+        comment="The page's security headers",
+        security_headers_config={
+            "content_security_policy": {"content_security_policy": web_client.CONTENT_SECURITY_POLICY, "override": True},
+            "content_type_options": {"override": True},
+            "frame_options": {"frame_option": "DENY", "override": True},
+            "referrer_policy": {"referrer_policy": web_client.REFERRER_POLICY, "override": True},
+            "strict_transport_security": {"access_control_max_age_sec": _YEAR, "include_subdomains": False, "override": True},
+        },
+        opts=component.child("page-headers"),
+    )
+
+
+def _countries(settings: CdnFrontendSettings) -> cloudfront.DistributionRestrictionsGeoRestrictionArgsDict:
+    if settings.allow_countries is not None:
+        return {"restriction_type": "whitelist", "locations": list(settings.allow_countries)}
+    if settings.deny_countries is not None:
+        return {"restriction_type": "blacklist", "locations": list(settings.deny_countries)}
+    return {"restriction_type": "none", "locations": []}
+
+
+def _certificate(domain: CdnDomainSettings | None) -> cloudfront.DistributionViewerCertificateArgsDict:
+    """With CloudFront's own name nobody can choose: it takes TLS 1.0, too."""
+    if domain is None:
+        return {"cloudfront_default_certificate": True}
+    return {
+        "acm_certificate_arn": domain.certificate_arn,
+        "ssl_support_method": "sni-only",
+        "minimum_protocol_version": "TLSv1.2_2021",
+    }
