@@ -69,12 +69,15 @@ format: $(READY)
 	@if $(NODE_IS_THERE); then $(MAKE) -s --no-print-directory $(NODE_MODULES) && cd frontend && npm run format; fi
 
 preview: $(READY) ## Show what `make up` would do; without an AWS account, by stand-ins (STACK=dev|prod)
+	@$(FRONTEND_IF_POSSIBLE)
 	@$(BIN)/pulumi-llm preview --account --stack $(STACK)
 
 up: $(READY) ## Deploy to AWS (STACK=dev|prod, OWNER=…)
+	@$(FRONTEND_IF_POSSIBLE)
 	$(call pulumi,up)
 
 policy: $(READY) ## Preview under the policy pack, with the stack's levels in policy/config (STACK=dev|prod)
+	@$(FRONTEND_IF_POSSIBLE)
 	@$(BIN)/pulumi-llm preview --account --stack $(STACK) --policy-pack $(CURDIR)/policy \
 	  --policy-pack-config $(CURDIR)/$(or $(wildcard policy/config/$(STACK).json),policy/config/prod.json)
 

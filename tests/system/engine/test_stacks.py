@@ -115,18 +115,22 @@ def test_every_documented_output_is_there(deployed: Deployed) -> None:
     assert outputs["stream_url"] == outputs["api_gateway_url"] + "/chat/stream"
     assert outputs["api_key_value"] == "[secret]"
     assert {"lambda_function_name", "cloudwatch_log_group"} <= set(outputs)
+    assert ("frontend_url" in outputs) is (deployed.stack.name == "prod")
 
 
 # Last of those that share a stack, for it ends it.
 def test_destroy_deletes_in_order_and_honours_protection(deployed: Deployed) -> None:
     cloud = deployed.stack.cloud
-    if deployed.stack.name == "prod":
+    settings: dict[str, bool] = {}
+    protected = {"frontend": "frontend-distribution", "api": "chat-api"} if deployed.stack.name == "prod" else {}
+    for component, child in protected.items():
         refused = deployed.stack.destroy()
         assert refused.returncode != 0
-        assert "chat-api" in refused.output
+        assert child in refused.output
         assert "protected" in refused.output
         assert not [call for call in cloud.calls if call.verb == "delete"], "all of it is still there"
-        deployed.stack.configure({"api.deletion_protection": False})
+        settings[f"{component}.deletion_protection"] = False
+        deployed.stack.configure(settings)
         succeeded(deployed.stack.up())
     dependencies = {
         resource["urn"]: set(resource.get("dependencies", [])) | {resource.get("parent", "")}
