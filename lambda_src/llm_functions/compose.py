@@ -16,10 +16,10 @@ from llm_gateway.router import Provider, Router
 from llm_gateway.routes import BEDROCK, MOCK, ROUTES_FILE, Endpoint, load
 
 
-def gateway() -> Gateway:
-    """Return the gateway that the deployed archive and the environment configure."""
+def gateway(client: HttpClient) -> Gateway:
+    """Return the gateway that the deployed archive and the environment configure. It calls with `client`."""
     routes = load(Path(os.environ["LAMBDA_TASK_ROOT"]) / ROUTES_FILE)
-    return Gateway(routes, Router(providers(routes.endpoints, HttpClient())))
+    return Gateway(routes, Router(providers(routes.endpoints, client)))
 
 
 def providers(

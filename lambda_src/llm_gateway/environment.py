@@ -20,3 +20,11 @@ JWT_ISSUER = "JWT_ISSUER"
 JWT_AUDIENCES = "JWT_AUDIENCES"
 JWT_TENANT_CLAIM = "JWT_TENANT_CLAIM"
 JWT_MODELS_CLAIM = "JWT_MODELS_CLAIM"
+# The DynamoDB tables of the WebSocket API's connections and of the journal.
+CONNECTIONS_TABLE = "CONNECTIONS_TABLE"
+JOURNAL_TABLE = "JOURNAL_TABLE"
+# The URL of the WebSocket API's stage, such as https://ID.execute-api.REGION.amazonaws.com/ws, below which are its connections.
+WEBSOCKET_STAGE_URL = "WEBSOCKET_STAGE_URL"
+# How many generations may run at once for one connection, and for one API key.
+GENERATIONS_PER_CONNECTION = "GENERATIONS_PER_CONNECTION"
+GENERATIONS_PER_KEY = "GENERATIONS_PER_KEY"

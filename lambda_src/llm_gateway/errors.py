@@ -220,6 +220,34 @@ function_timeout = ErrorKind("function_timeout", 504, SERVER, "the service did n
 
 ERROR_KINDS = tuple(value for value in globals().values() if isinstance(value, ErrorKind))
 
+# What only the WebSocket API reports, besides the kinds above. There the status is a field of no message; it orders the kinds.
+unknown_action = ErrorKind(
+    "unknown_action", 400, INVALID_REQUEST, "action: must be one of chat, cancel, resume and ping, in a JSON object"
+)
+unknown_generation = ErrorKind(
+    "unknown_generation",
+    404,
+    NOT_FOUND,
+    "id: there is no generation {id!r} of this API key, or it ended more than 15 minutes ago; start it with chat",
+)
+client_gone = ErrorKind(
+    "client_gone", 408, INVALID_REQUEST, "the generation was stopped, because its client was gone for {seconds:g} s"
+)
+generation_exists = ErrorKind(
+    "generation_exists",
+    409,
+    INVALID_REQUEST,
+    "id: this API key has a generation {id!r} already; give each its own id, or continue that one with resume",
+)
+too_many_generations = ErrorKind(
+    "too_many_generations",
+    429,
+    RATE_LIMIT,
+    "at most {limit} generations may run at once for {holder}; wait for one of them to end",
+    retry_after=1,
+)
+WEBSOCKET_ERROR_KINDS = (unknown_action, unknown_generation, client_gone, generation_exists, too_many_generations)
+
 
 class GatewayResponse(msgspec.Struct, frozen=True):
     """An answer that API Gateway gives by itself, by its response type. `message` replaces the kind's own text.

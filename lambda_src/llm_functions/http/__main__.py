@@ -2,6 +2,7 @@
 
 from llm_functions.compose import gateway
 from llm_functions.http.application import Application
+from llm_gateway.http.client import HttpClient
 
 
 def main() -> None:
@@ -11,7 +12,7 @@ def main() -> None:
 
     from llm_functions.http.server import config
 
-    server = uvicorn.Server(config(Application(gateway())))
+    server = uvicorn.Server(config(Application(gateway(HttpClient()))))
     # All objects so far live as long as the process, and an answer leaves no cycles behind: collect seldom.
     gc.freeze()
     gc.set_threshold(50_000)

@@ -66,6 +66,20 @@ class Aws:
             deadline=deadline,
         )
 
+    async def send(
+        self, service: str, method: str, base: str, path: str, body: bytes, *, response_timeout: float, read_timeout: float
+    ) -> Response:
+        """Sign and send a request to an address that is not the service's own in the Region, such as an API's.
+
+        `base` is the URL before `path`, which is percent-encoded. Raises `HttpError`.
+        """
+        url = parse_url(base + path)
+        signer = Signer(*self._credentials, self._region, service)
+        signed = signer.sign(method, url.host, url.path, (), body, time.time())
+        return await self._client.send(
+            method, base + path, signed, body, response_timeout=response_timeout, read_timeout=read_timeout
+        )
+
     def _service(self, service: str) -> tuple[str, str, Signer]:
         base = self.endpoint(service)
         signer = Signer(*self._credentials, self._region, _SIGNING_NAME.get(service, service))

@@ -3,31 +3,92 @@
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from llm_gateway.aws.client import Aws
 
+Item = dict[str, Any]
+"""An item in DynamoDB's JSON, with typed attribute values such as ``{"S": "text"}``."""
+
 
 class DynamoDBError(Exception):
-    """DynamoDB answered with an error. `name` is the exception's name, such as ConditionalCheckFailedException."""
+    """DynamoDB answered with an error. `name` is the exception's name, such as ValidationException."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(f"{name}: {message}")
         self.name = name
 
 
+class ConditionFailed(DynamoDBError):
+    """The condition of a write does not hold, so nothing was written."""
+
+
 class DynamoDB:
-    """A client. Its items are DynamoDB's JSON, with typed attribute values such as ``{"S": "text"}``."""
+    """A client. Every method raises `DynamoDBError` or `HttpError`, and `ConditionFailed` where it takes a condition.
+
+    `names` and `values` are those that the expressions refer to, such as ``{"#s": "status"}`` and ``{":one": {"N": "1"}}``.
+    """
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
 
-    async def get_item(self, table: str, key: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the item with that key, None if there is none. Raises `DynamoDBError` or `HttpError`."""
-        answer = await self._call("GetItem", {"TableName": table, "Key": key})
+    async def get_item(self, table: str, key: Item, *, consistent: bool = False) -> Item | None:
+        """Return the item with that key, None if there is none."""
+        body = {"TableName": table, "Key": key, **({"ConsistentRead": True} if consistent else {})}
+        answer = await self._call("GetItem", body)
         return answer.get("Item")
+
+    async def put_item(
+        self,
+        table: str,
+        item: Item,
+        *,
+        condition: str | None = None,
+        names: Mapping[str, str] | None = None,
+        values: Item | None = None,
+    ) -> None:
+        """Write an item, in the place of one with its key."""
+        await self._call("PutItem", {"TableName": table, "Item": item, **_expressions(condition, names, values)})
+
+    async def update_item(
+        self,
+        table: str,
+        key: Item,
+        update: str,
+        *,
+        condition: str | None = None,
+        names: Mapping[str, str] | None = None,
+        values: Item | None = None,
+    ) -> Item:
+        """Change an item, and return it as it is then. Without a condition, an item that is not there is made."""
+        body = {
+            "TableName": table,
+            "Key": key,
+            "UpdateExpression": update,
+            "ReturnValues": "ALL_NEW",
+            **_expressions(condition, names, values),
+        }
+        answer = await self._call("UpdateItem", body)
+        return answer["Attributes"]
+
+    async def query(self, table: str, condition: str, values: Item) -> list[Item]:
+        """Return all items that fulfil a condition on their key, in the order of their sort key."""
+        items: list[Item] = []
+        body: dict[str, Any] = {
+            "TableName": table,
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeValues": values,
+            "ConsistentRead": True,
+        }
+        while True:
+            answer = await self._call("Query", body)
+            items += answer["Items"]
+            if not (last := answer.get("LastEvaluatedKey")):
+                return items
+            body["ExclusiveStartKey"] = last
 
     async def _call(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
         response = await self._aws.post(
@@ -39,7 +100,23 @@ class DynamoDB:
             read_timeout=2.0,
         )
         async with response:
-            answer: dict[str, Any] = msgspec.json.decode(await response.read())
+            content = await response.read()
+        try:
+            answer: dict[str, Any] = msgspec.json.decode(content)
+        except msgspec.DecodeError:
+            raise DynamoDBError(str(response.status), "the answer is not JSON") from None
         if response.status != 200:
-            raise DynamoDBError(str(answer.get("__type", response.status)).split("#")[-1], str(answer.get("message", "")))
+            name = str(answer.get("__type", response.status)).split("#")[-1]
+            kind = ConditionFailed if name == "ConditionalCheckFailedException" else DynamoDBError
+            raise kind(name, str(answer.get("message") or answer.get("Message") or ""))
         return answer
+
+
+def _expressions(condition: str | None, names: Mapping[str, str] | None, values: Item | None) -> dict[str, Any]:
+    """Return the parts of a write that are given; DynamoDB refuses empty ones."""
+    given = {
+        "ConditionExpression": condition,
+        "ExpressionAttributeNames": names,
+        "ExpressionAttributeValues": values,
+    }
+    return {name: value for name, value in given.items() if value}

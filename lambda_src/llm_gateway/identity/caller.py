@@ -4,6 +4,7 @@ A key is a random string of 128 bits or more, so storing its plain SHA-256 is sa
 key into a `Caller`, and every transport passes that `Caller` to the pipeline.
 """
 
+import base64
 import hashlib
 from collections.abc import Mapping
 
@@ -30,17 +31,38 @@ def key_hash(key: str) -> str:
 
 
 def presented_key(headers: Mapping[str, str]) -> str | None:
-    """Return the API key of a request: ``Authorization: Bearer``, or ``x-api-key``. Header names may be in any case.
+    """Return the API key of a request: what `presented_token` finds; without an Authorization header, also ``x-api-key``."""
+    lower = {name.lower(): value for name, value in headers.items()}
+    if token := presented_token(lower):
+        return token
+    return None if lower.get("authorization", "").strip() else lower.get("x-api-key", "").strip() or None
+
+
+def presented_token(headers: Mapping[str, str]) -> str | None:
+    """Return the token of ``Authorization: Bearer``; without that header, the credential among the subprotocols that a WebSocket
+    client offers. Header names may be in any case.
 
     An Authorization header decides alone, whatever it holds: API Gateway's cache of the authorizer goes by it, so that another
     header beside it must not let anybody in.
     """
     lower = {name.lower(): value for name, value in headers.items()}
-    return presented_token(lower) if lower.get("authorization", "").strip() else lower.get("x-api-key", "").strip() or None
+    if authorization := lower.get("authorization", "").strip():
+        scheme, _, token = authorization.partition(" ")
+        return (token.strip() or None) if scheme.lower() == "bearer" else None
+    return _offered_key(lower.get("sec-websocket-protocol", ""))
 
 
-def presented_token(headers: Mapping[str, str]) -> str | None:
-    """Return the token of ``Authorization: Bearer``. Header names may be in any case."""
-    value = next((value for name, value in headers.items() if name.lower() == "authorization"), "")
-    scheme, _, token = value.partition(" ")
-    return (token.strip() or None) if scheme.lower() == "bearer" else None
+# A browser can set no other header of a WebSocket. A subprotocol's name has no "/" or "=", which a key may have, so the key is
+# in base64url, without padding. https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+_KEY_SUBPROTOCOL = "llm.key."
+
+
+def _offered_key(subprotocols: str) -> str | None:
+    for name in subprotocols.split(","):
+        if (name := name.strip()).startswith(_KEY_SUBPROTOCOL):
+            encoded = name.removeprefix(_KEY_SUBPROTOCOL)
+            try:
+                return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode().strip() or None
+            except ValueError:  # no base64, or no text
+                return None
+    return None

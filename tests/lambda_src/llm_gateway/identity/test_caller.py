@@ -22,6 +22,13 @@ PRESENTED: dict[str, tuple[dict[str, str], str | None]] = {
     "an empty header beside a key": ({"authorization": " ", "x-api-key": "two"}, "two"),
     "no scheme": ({"authorization": "abc"}, None),
     "an empty key": ({"x-api-key": " "}, None),
+    "a subprotocol": ({"Sec-WebSocket-Protocol": "llm.chat.v1, llm.key.YS9iPQ"}, "a/b="),
+    "a subprotocol in base64url": ({"sec-websocket-protocol": "llm.key.Pj4-Pz8_"}, ">>>???"),
+    "bearer beside a subprotocol": ({"authorization": "Bearer one", "sec-websocket-protocol": "llm.key.dHdv"}, "one"),
+    "another scheme beside a subprotocol": ({"authorization": "Basic x", "sec-websocket-protocol": "llm.key.dHdv"}, None),
+    "a subprotocol without a key": ({"sec-websocket-protocol": "llm.chat.v1, llm.key."}, None),
+    "a subprotocol that is no base64": ({"sec-websocket-protocol": "llm.key.a"}, None),
+    "a subprotocol that is no text": ({"sec-websocket-protocol": "llm.key._w"}, None),
 }
 
 

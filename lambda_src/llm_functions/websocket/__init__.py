@@ -1,0 +1,1 @@
+"""The WebSocket API: its connections, and the generations that outlive them."""

@@ -1,0 +1,174 @@
+"""What the clients of the WebSocket API may ask for: generations, and their messages again."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from llm_functions.api_formats import chat as chat_format
+from llm_functions.websocket import messages
+from llm_functions.websocket.connection_table import ConnectionTable, Limits
+from llm_functions.websocket.generation import Generation
+from llm_gateway import errors
+from llm_gateway.aws.connections import Connections, ConnectionsError, Gone
+from llm_gateway.aws.dynamodb import DynamoDBError
+from llm_gateway.errors import GatewayError
+from llm_gateway.http.client import HttpError
+from llm_gateway.identity.caller import Caller
+from llm_gateway.pipeline import Gateway, answer
+from llm_gateway.request import ChatRequest
+from llm_gateway.stages.journal import Head, Journal, Superseded
+from llm_gateway.telemetry import record_refusal, write_log
+
+# Seconds before the end of the invocation at which a request times out, so that its end can still be sent and written.
+DEADLINE_MARGIN_SECONDS = 10.0
+
+
+class ClientEvent(msgspec.Struct, frozen=True):
+    """A message with what API Gateway says of it, as the integration's template renders it. `body` is base64."""
+
+    connection: str
+    request_id: str
+    body: bytes
+
+
+class Chats:
+    """Serves `chat`, `resume` and `cancel`, and reports the death of a function."""
+
+    def __init__(self, journal: Journal, table: ConnectionTable, connections: Connections, *, debug: bool = False) -> None:
+        self._journal = journal
+        self._table = table
+        self._connections = connections
+        self._debug = debug
+
+    async def chat(self, gateway: Gateway, limits: Limits, event: ClientEvent, seconds_left: float) -> None:
+        """Generate an answer and send it. `seconds_left` are those of the invocation."""
+        try:
+            message, caller = await self._authorized(event)
+            request = chat_format.parse(message.fields, stream=True)
+            await self._table.lease(event.connection, caller, event.request_id, limits, seconds_left)
+            try:
+                await self._generate(gateway, message.id, request, caller, event, seconds_left)
+            finally:
+                await self._table.release(event.connection, caller, event.request_id)
+        except Exception as error:
+            await self._refuse("chat", event, error)
+
+    async def resume(self, event: ClientEvent) -> None:
+        """Let a generation go on with the connection that asks. If it has ended, send what the client has missed."""
+        try:
+            message, caller = await self._authorized(event)
+            since = messages.since(message)
+            head = await self._journal.resume(_key(caller, message.id), event.connection, since)
+            if head is None:
+                raise errors.unknown_generation(id=message.id)
+            if self._journal.is_dead(head):
+                head = await self._journal.record_death(head, errors.function_failed.code) or head
+            if head.status != "running":
+                await self._send_missed(message.id, head)
+        except Gone:
+            pass
+        except Exception as error:
+            await self._refuse("resume", event, error)
+
+    async def cancel(self, caller: Caller, body: bytes) -> None:
+        """Stop a generation. Raises `GatewayError`."""
+        message = messages.parse(body)
+        if not await self._journal.cancel(_key(caller, message.id)):
+            raise errors.unknown_generation(id=message.id)
+
+    async def died(self, event: ClientEvent, *, timed_out: bool) -> None:
+        """Tell the client of an invocation whose function did not end: it was killed, or it was never started."""
+        kind = errors.function_timeout if timed_out else errors.function_failed
+        caller = await self._table.caller(event.connection)
+        id = messages.id_of(event.body)
+        if caller is None or id is None:
+            return
+        await self._table.release(event.connection, caller, event.request_id)
+        head = await self._journal.head(_key(caller, id))
+        connection, missed = event.connection, list[bytes]()
+        if head is not None and head.run == event.request_id:
+            head = await self._journal.record_death(head, kind.code)
+            if head is None:
+                return  # it ended, or somebody else has recorded it
+            connection = head.connection
+            # A client that never resumed has got every message, and perhaps more than the journal has.
+            missed = await self._journal.read(head, head.since) if head.resumes else []
+        # Without a number: nobody knows how many messages the client has got.
+        missed.append(messages.refusal(id, kind(), event.request_id, debug=self._debug))
+        try:
+            for each in missed:
+                await self._connections.post(connection, each)
+        except Gone:
+            pass  # the client will resume, and find it in the journal
+
+    async def _authorized(self, event: ClientEvent) -> tuple[messages.ClientMessage, Caller]:
+        message = messages.parse(event.body)
+        caller = await self._table.caller(event.connection)
+        if caller is None:
+            raise errors.missing_api_key()
+        return message, caller
+
+    async def _generate(
+        self,
+        gateway: Gateway,
+        id: str,
+        request: ChatRequest,
+        caller: Caller,
+        event: ClientEvent,
+        seconds_left: float,
+    ) -> None:
+        key = _key(caller, id)
+        head = await self._journal.begin(key, event.request_id, event.connection)
+        if head is None:
+            known = await self._journal.head(key)
+            if known is not None and known.run == event.request_id:
+                return  # Lambda delivers an event at least once
+            raise errors.generation_exists(id=id)
+        deadline = asyncio.get_running_loop().time() + seconds_left - DEADLINE_MARGIN_SECONDS
+        generation = Generation(id, head, self._journal, self._connections, debug=self._debug)
+        try:
+            await generation.run(answer(gateway, request, caller, event.request_id, deadline))
+        except Superseded:
+            write_log({"level": "WARN", "message": "the generation was ended by others", "request_id": event.request_id})
+
+    async def _send_missed(self, id: str, head: Head) -> None:
+        missed = await self._journal.read(head, head.since)
+        if head.status == "died":
+            kind = errors.function_timeout if head.cause == errors.function_timeout.code else errors.function_failed
+            number = max(head.last, head.since) + 1
+            missed.append(messages.numbered(id, number, messages.failure(kind(), head.run, debug=self._debug)))
+        for message in missed:
+            await self._connections.post(head.connection, message)
+
+    async def _refuse(self, action: str, event: ClientEvent, error: Exception) -> None:
+        """Tell a client why its message was not served."""
+        failure = as_failure(error, event.request_id)
+        if not failure.recorded:
+            record_refusal(event.request_id, "WS", action, failure)
+        text = messages.refusal(messages.id_of(event.body), failure, event.request_id, debug=self._debug)
+        with contextlib.suppress(Gone, ConnectionsError):
+            await self._connections.post(event.connection, text)
+
+
+def as_failure(error: Exception, request_id: str) -> GatewayError:
+    """Return the error for the client. The traceback of an unexpected exception goes to the log only."""
+    if isinstance(error, GatewayError):
+        return error
+    if not isinstance(error, (DynamoDBError, HttpError, ConnectionsError)):
+        import traceback
+
+        write_log({"level": "ERROR", "message": traceback.format_exc(), "request_id": request_id})
+    return errors.internal_error(detail=f"{type(error).__name__}: {error}")
+
+
+def client_event(event: Mapping[str, Any]) -> ClientEvent:
+    """Read what the integration's template has rendered."""
+    return msgspec.convert(event, ClientEvent)
+
+
+def _key(caller: Caller, id: str) -> str:
+    """The journal's key: an id belongs to one API key of one tenant."""
+    return msgspec.json.encode([caller.tenant, caller.key, id]).decode()

@@ -1,0 +1,137 @@
+"""The table of connections: who is on each, and which generations run for a connection and for an API key.
+
+An item is a connection by its id, or an API key by its tenant and name as a JSON array, which no connection's id looks like.
+A generation holds a *lease* of both while it runs: an entry of the map `leases`, with the time at which it is over in any case.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from llm_gateway import errors
+from llm_gateway.aws.dynamodb import ConditionFailed, DynamoDB, Item
+from llm_gateway.identity.caller import Caller
+
+HASH_KEY = "id"
+TTL_ATTRIBUTE = "expires"
+
+# A connection lives 2 h at most. After it has ended, its item is kept while a generation of it may run.
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html
+LIFE_SECONDS = 2 * 3600
+KEPT_SECONDS = 20 * 60
+_TTL_SECONDS = LIFE_SECONDS + KEPT_SECONDS
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How many generations may run at once."""
+
+    per_connection: int
+    per_key: int
+
+
+class ConnectionTable:
+    """The table. Its methods raise `DynamoDBError` or `HttpError`. `clock` gives seconds since the epoch."""
+
+    def __init__(self, dynamodb: DynamoDB, table: str, clock: Callable[[], float] = time.time) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._clock = clock
+
+    async def add(self, connection: str, caller: Caller) -> None:
+        """Record a new connection."""
+        item: Item = {
+            HASH_KEY: {"S": connection},
+            "tenant": {"S": caller.tenant},
+            "key": {"S": caller.key},
+            "models": {"L": [{"S": name} for name in caller.models]},
+            "leases": {"M": {}},
+            TTL_ATTRIBUTE: self._in(_TTL_SECONDS),
+        }
+        await self._dynamodb.put_item(self._table, item)
+
+    async def caller(self, connection: str) -> Caller | None:
+        """Return who is on a connection, None if it is unknown."""
+        item = await self._dynamodb.get_item(self._table, {HASH_KEY: {"S": connection}}, consistent=True)
+        if item is None or "tenant" not in item:
+            return None
+        models = tuple(model["S"] for model in item["models"]["L"])
+        return Caller(tenant=item["tenant"]["S"], key=item["key"]["S"], models=models)
+
+    async def remove(self, connection: str) -> None:
+        """Record that a connection has ended."""
+        with contextlib.suppress(ConditionFailed):
+            await self._dynamodb.update_item(
+                self._table,
+                {HASH_KEY: {"S": connection}},
+                f"SET {TTL_ATTRIBUTE} = :soon",
+                condition=f"attribute_exists({HASH_KEY})",
+                values={":soon": self._in(KEPT_SECONDS)},
+            )
+
+    async def lease(self, connection: str, caller: Caller, run: str, limits: Limits, seconds: float) -> None:
+        """Take the leases of a generation for at most `seconds`. Raises the error 429 where too many run."""
+        if not await self._take(connection, run, limits.per_connection, seconds):
+            raise errors.too_many_generations(limit=limits.per_connection, holder="one connection")
+        if not await self._take(_key_item(caller), run, limits.per_key, seconds):
+            await self._give_back(connection, run)
+            raise errors.too_many_generations(limit=limits.per_key, holder="one API key")
+
+    async def release(self, connection: str, caller: Caller, run: str) -> None:
+        """Give the leases of a generation back, if it has any."""
+        await self._give_back(_key_item(caller), run)
+        await self._give_back(connection, run)
+
+    async def _take(self, holder: str, run: str, limit: int, seconds: float) -> bool:
+        until = self._in(seconds)
+        while True:
+            try:
+                await self._dynamodb.update_item(
+                    self._table,
+                    {HASH_KEY: {"S": holder}},
+                    f"SET leases.#run = :until, {TTL_ATTRIBUTE} = :kept",
+                    condition="attribute_exists(leases) AND size(leases) < :limit",
+                    names={"#run": run},
+                    values={":until": until, ":kept": self._in(_TTL_SECONDS), ":limit": {"N": str(limit)}},
+                )
+                return True
+            except ConditionFailed:
+                pass
+            if not await self._make_room(holder):
+                return False
+
+    async def _make_room(self, holder: str) -> bool:
+        """Remove the leases that are over, of functions that were killed. Returns whether it is worth another try."""
+        key = {HASH_KEY: {"S": holder}}
+        item = await self._dynamodb.get_item(self._table, key, consistent=True)
+        if item is None:
+            # A key's first generation, or TTL has deleted the item.
+            try:
+                new: Item = {**key, "leases": {"M": {}}, TTL_ATTRIBUTE: self._in(_TTL_SECONDS)}
+                await self._dynamodb.put_item(self._table, new, condition=f"attribute_not_exists({HASH_KEY})")
+            except ConditionFailed:
+                pass
+            return True
+        over = [run for run, until in item["leases"]["M"].items() if float(until["N"]) < self._clock()]
+        for run in over:
+            await self._give_back(holder, run)
+        return bool(over)
+
+    async def _give_back(self, holder: str, run: str) -> None:
+        with contextlib.suppress(ConditionFailed):
+            await self._dynamodb.update_item(
+                self._table,
+                {HASH_KEY: {"S": holder}},
+                "REMOVE leases.#run",
+                condition="attribute_exists(leases)",
+                names={"#run": run},
+            )
+
+    def _in(self, seconds: float) -> Item:
+        """The time in so many seconds, as TTL wants it."""
+        return {"N": str(int(self._clock() + seconds))}
+
+
+def _key_item(caller: Caller) -> str:
+    return msgspec.json.encode([caller.tenant, caller.key]).decode()

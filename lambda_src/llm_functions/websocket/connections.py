@@ -1,0 +1,73 @@
+"""The entry point `connections`: connections that begin and end, and the messages that are answered at once.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-route-keys-connect-disconnect.html
+"""
+
+import asyncio
+import base64
+import os
+from typing import Any
+
+from llm_functions.request_context import caller_from_context
+from llm_functions.websocket import messages, wiring
+from llm_functions.websocket.chats import as_failure
+from llm_gateway import environment, errors
+from llm_gateway.http.client import HttpClient
+from llm_gateway.identity.caller import ANONYMOUS, Caller
+from llm_gateway.telemetry import record_refusal
+
+_DEBUG = os.environ.get(environment.DEBUG) == "true"
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Serve one event of a WebSocket API's proxy integration. What `body` holds is sent to the client."""
+    context: dict[str, Any] = event["requestContext"]
+    match context["routeKey"]:
+        case "$connect":
+            answer = _handshake(event.get("headers") or {})
+            if answer["statusCode"] == 200:
+                _loop.run_until_complete(_table.add(context["connectionId"], _caller(context)))
+            return answer
+        case "$disconnect":
+            _loop.run_until_complete(_table.remove(context["connectionId"]))
+            return {"statusCode": 200}
+        case "ping":
+            return {"statusCode": 200, "body": '{"type":"pong"}'}
+        case route:
+            return _loop.run_until_complete(_answer(route, context, _body(event)))
+
+
+async def _answer(route: str, context: dict[str, Any], body: bytes) -> dict[str, Any]:
+    try:
+        if route != "cancel":
+            raise errors.unknown_action()
+        await _chats.cancel(_caller(context), body)
+        return {"statusCode": 200}
+    except Exception as error:
+        failure = as_failure(error, context["requestId"])
+        record_refusal(context["requestId"], "WS", route, failure)
+        text = messages.refusal(messages.id_of(body), failure, context["requestId"], debug=_DEBUG)
+        return {"statusCode": 200, "body": text.decode()}
+
+
+def _handshake(headers: dict[str, str]) -> dict[str, Any]:
+    """Answer an offer of subprotocols: with ours, and never with a credential, which stands among them."""
+    offered = next((value for name, value in headers.items() if name.lower() == "sec-websocket-protocol"), "")
+    if messages.SUBPROTOCOL in [name.strip() for name in offered.split(",")]:
+        return {"statusCode": 200, "headers": {"Sec-WebSocket-Protocol": messages.SUBPROTOCOL}}
+    return {"statusCode": 400 if offered else 200}
+
+
+def _caller(context: dict[str, Any]) -> Caller:
+    return ANONYMOUS if os.environ[environment.AUTHORIZATION] == "none" else caller_from_context(context.get("authorizer"))
+
+
+def _body(event: dict[str, Any]) -> bytes:
+    body = str(event.get("body") or "").encode()
+    return base64.b64decode(body) if event.get("isBase64Encoded") else body
+
+
+_loop = asyncio.new_event_loop()
+_client = HttpClient()
+_chats = wiring.chats(_client)
+_table = wiring.connection_table(_client)

@@ -1,0 +1,230 @@
+"""A generation: its events become numbered messages, which go to the client and to the journal.
+
+Three tasks run side by side. One reads the model's events. One makes messages of them, at most every 50 ms, and posts them to
+the client's connection. One writes them to the journal every second, and learns there what the client has asked for: to stop,
+or to go on with another connection, where the messages that it has not got are posted again.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+
+from llm_functions.websocket import messages
+from llm_gateway import errors
+from llm_gateway.aws.connections import FRAME_BYTES, Connections, ConnectionsError, Gone
+from llm_gateway.aws.dynamodb import DynamoDBError
+from llm_gateway.errors import GatewayError
+from llm_gateway.events import Delta, Done, Event, Reasoning
+from llm_gateway.http.client import HttpError
+from llm_gateway.stages.journal import FLUSH_BYTES, FLUSH_SECONDS, Head, Journal
+from llm_gateway.telemetry import write_log
+
+# Seconds for which parts of the answer are collected into one message.
+COALESCE_SECONDS = 0.05
+# Seconds without a connection after which the generation is stopped.
+GONE_SECONDS = 30.0
+# Seconds without a message after which the connection is looked at: a model that thinks posts nothing, and learns nothing.
+SILENT_SECONDS = 10.0
+# The end is written to the journal in any case, as often as this.
+_FINAL_WRITES = 5
+
+
+class Generation:
+    """One generation, from its first event to its end."""
+
+    def __init__(self, id: str, head: Head, journal: Journal, connections: Connections, *, debug: bool = False) -> None:
+        self._id = id
+        self._head = head
+        self._journal = journal
+        self._connections = connections
+        self._debug = debug
+        self._loop = asyncio.get_running_loop()
+        self._events: list[Event] = []
+        self._size = 0  # of the texts in these events
+        self._end: bytes | None = None  # the data of the last message; b"" when that has been made
+        self._cut_at = 0.0  # when messages were last made
+        self._messages: list[bytes] = []  # all of them: number n is at n - 1
+        self._connection: str | None = head.connection
+        self._posted = 0
+        self._posted_at = self._gone_since = self._loop.time()
+        self._changed = asyncio.Event()
+        self._flush = asyncio.Event()
+        self._finishing = False
+        self._reading: asyncio.Task[None] | None = None
+
+    async def run(self, batches: AsyncGenerator[list[Event], None]) -> None:
+        """Deliver the events, and return when the journal has the end.
+
+        Raises `Superseded` if somebody else has ended the generation, `DynamoDBError` or `HttpError` if the journal cannot take
+        the end.
+        """
+        self._reading = asyncio.create_task(self._read(batches))
+        posting = asyncio.create_task(self._post_all())
+        keeping = asyncio.create_task(self._keep_journal())
+        tasks = (self._reading, posting, keeping)
+        try:
+            done, _ = await asyncio.wait((posting, keeping), return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            await asyncio.wait((self._reading,))
+            # A write that is under way must not overtake the last one.
+            self._finishing = True
+            self._flush.set()
+            await keeping
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await self._finish()
+
+    # From the model.
+
+    async def _read(self, batches: AsyncGenerator[list[Event], None]) -> None:
+        try:
+            async for batch in batches:
+                self._events += batch
+                self._size += sum(len(event.text) for event in batch if isinstance(event, Delta | Reasoning))
+                if isinstance(batch[-1], Done):
+                    self._end = b""
+                self._changed.set()
+        except GatewayError as error:
+            self._stop(messages.failure(error, self._head.run, debug=self._debug))
+        finally:
+            await batches.aclose()
+
+    def _stop(self, end: bytes) -> None:
+        """End the generation with a last message, unless it has ended."""
+        if self._end is None:
+            self._end = end
+            self._changed.set()
+            if self._reading is not None and self._reading is not asyncio.current_task():
+                self._reading.cancel()
+
+    # To the client.
+
+    async def _post_all(self) -> None:
+        while True:
+            await self._wait_for_messages()
+            self._cut()
+            await self._post_new()
+            if self._end == b"" and not self._events:
+                return
+
+    async def _wait_for_messages(self) -> None:
+        """Wait until there is something to post, and since the last message long enough that more has come."""
+        while not self._events and self._end is None and not self._unposted():
+            self._changed.clear()
+            await self._changed.wait()
+        # Without a client, messages are for the journal alone.
+        pause = COALESCE_SECONDS if self._connection is not None else FLUSH_SECONDS
+        while self._end is None and self._size < FRAME_BYTES and not self._unposted():
+            left = self._cut_at + pause - self._loop.time()
+            if left <= 0:
+                return
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(left):
+                    await self._changed.wait()
+            except TimeoutError:
+                return
+
+    def _unposted(self) -> bool:
+        return self._connection is not None and self._posted < len(self._messages)
+
+    def _cut(self) -> None:
+        """Make messages of the events that have come."""
+        events, self._events, self._size = self._events, [], 0
+        data = messages.coalesced(events)
+        if self._end:
+            data.append(self._end)
+            self._end = b""
+        if data:
+            self._cut_at = self._loop.time()
+        for each in data:
+            self._messages.append(messages.numbered(self._id, len(self._messages) + 1, each))
+        if sum(map(len, self._messages[self._head.last :])) >= FLUSH_BYTES:
+            self._flush.set()
+
+    async def _post_new(self) -> None:
+        while self._connection is not None and self._posted < len(self._messages):
+            connection, resumes = self._connection, self._head.resumes
+            try:
+                await self._connections.post(connection, self._messages[self._posted])
+            except Gone:
+                self._lost(resumes)
+            except ConnectionsError as error:
+                write_log({"level": "WARN", "message": str(error), "request_id": self._head.run})
+                self._lost(resumes)
+                # Its client would wait for ever otherwise; now it connects again and resumes.
+                with contextlib.suppress(ConnectionsError):
+                    await self._connections.close(connection)
+            else:
+                # Meanwhile the client may have resumed, with another number.
+                if self._head.resumes == resumes:
+                    self._posted += 1
+                    self._posted_at = self._loop.time()
+
+    def _lost(self, resumes: int) -> None:
+        """The connection has ended that the client had after so many resumes."""
+        if self._head.resumes == resumes:
+            self._connection = None
+            self._gone_since = self._loop.time()
+            self._flush.set()
+
+    # With the journal.
+
+    async def _keep_journal(self) -> None:
+        """Write what is new, once a second, and do what the client asks there."""
+        while not self._finishing:
+            try:
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await self._flush.wait()
+            except TimeoutError:
+                pass
+            self._flush.clear()
+            if self._finishing:
+                return
+            try:
+                await self._write()
+            except (DynamoDBError, HttpError) as error:  # the next write has it, too
+                write_log({"level": "WARN", "message": f"journal: {error}", "request_id": self._head.run})
+            if self._end is None:
+                await self._look_for_client()
+
+    async def _write(self, *, ended: bool = False) -> None:
+        new = self._messages[self._head.last :]
+        head = await self._journal.write(self._head, new, ended=ended)
+        before, self._head = self._head, head
+        if head.resumes > before.resumes:
+            self._connection = head.connection
+            self._posted = min(head.since, len(self._messages))
+            self._posted_at = self._loop.time()
+            self._changed.set()
+        if head.cancelled and not ended:
+            self._stop(messages.cancelled())
+
+    async def _look_for_client(self) -> None:
+        now = self._loop.time()
+        connection, resumes = self._connection, self._head.resumes
+        if connection is None:
+            if now - self._gone_since >= GONE_SECONDS:
+                self._stop(messages.failure(errors.client_gone(seconds=GONE_SECONDS), self._head.run, debug=self._debug))
+        elif now - self._posted_at >= SILENT_SECONDS:
+            self._posted_at = now
+            try:
+                if not await self._connections.is_open(connection):
+                    self._lost(resumes)
+            except ConnectionsError:  # nothing is known; the next look may tell
+                pass
+
+    async def _finish(self) -> None:
+        """Write the end, and post what is left to a client that has come back meanwhile."""
+        for attempt in range(1, _FINAL_WRITES + 1):
+            try:
+                await self._write(ended=True)
+                break
+            except (DynamoDBError, HttpError):
+                if attempt == _FINAL_WRITES:
+                    raise
+                await asyncio.sleep(0.1 * 2**attempt)
+        await self._post_new()

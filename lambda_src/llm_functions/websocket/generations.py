@@ -1,0 +1,41 @@
+"""The entry point `generations`: API Gateway hands `chat` and `resume` to it asynchronously.
+
+An integration of type AWS with the header ``X-Amz-Invocation-Type: 'Event'``, so no generation meets the integration's limit of
+29 s. https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-integration-async.html
+"""
+
+import asyncio
+import os
+from typing import Any, Protocol
+
+from llm_functions import compose
+from llm_functions.websocket import wiring
+from llm_functions.websocket.chats import client_event
+from llm_functions.websocket.connection_table import Limits
+from llm_gateway import environment
+from llm_gateway.http.client import HttpClient
+
+
+class LambdaContext(Protocol):
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> None:
+    """Serve one message. `event` has `action` besides what `ClientEvent` describes."""
+    left = context.get_remaining_time_in_millis() / 1000
+    message = client_event(event)
+    if event["action"] == "resume":
+        _loop.run_until_complete(_chats.resume(message))
+    else:
+        _loop.run_until_complete(_chats.chat(_gateway, _limits, message, left))
+
+
+# Made when the environment starts, so that a wrong configuration fails there. One loop serves all events and keeps connections.
+_loop = asyncio.new_event_loop()
+_client = HttpClient()
+_gateway = compose.gateway(_client)
+_chats = wiring.chats(_client)
+_limits = Limits(
+    per_connection=int(os.environ[environment.GENERATIONS_PER_CONNECTION]),
+    per_key=int(os.environ[environment.GENERATIONS_PER_KEY]),
+)

@@ -1,0 +1,108 @@
+"""The messages of the WebSocket protocol: parsing the client's, rendering the server's. docs/websocket.md describes them."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from llm_gateway import errors
+from llm_gateway.aws.connections import FRAME_BYTES
+from llm_gateway.errors import GatewayError, Problem, invalid_request
+from llm_gateway.events import Delta, Event, Reasoning
+
+SUBPROTOCOL = "llm.chat.v1"
+
+# Bytes of a message besides a text in it: an id of 64 characters, the number and the names of the fields.
+_ENVELOPE_BYTES = 256
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class ClientMessage(msgspec.Struct, frozen=True):
+    """A message of a client. `id` is the generation's; `fields` are those besides `action` and `id`."""
+
+    id: str
+    fields: dict[str, Any]
+
+
+def parse(text: bytes | str) -> ClientMessage:
+    """Parse a message. Raises the error 400."""
+    try:
+        fields = _decode_object(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise errors.unknown_action() from None
+    given = fields.pop("id", None)
+    fields.pop("action", None)
+    if not isinstance(given, str) or _ID.fullmatch(given) is None:
+        raise invalid_request([Problem("id", "must be 1 to 64 letters, digits, '_' or '-'")])
+    return ClientMessage(given, fields)
+
+
+def id_of(text: bytes | str) -> str | None:
+    """Return the id of a message that may be wrong in every way, so that its error can name it."""
+    try:
+        return parse(text).id
+    except GatewayError:
+        return None
+
+
+def since(message: ClientMessage) -> int:
+    """Return the number of the last message that a client has which resumes. Raises the error 400."""
+    seq = message.fields.get("seq")
+    if not isinstance(seq, int) or isinstance(seq, bool) or not 0 <= seq < 2**53:
+        raise invalid_request([Problem("seq", "must be the number of the last message that you have, 0 for none")])
+    return seq
+
+
+def numbered(generation: str, seq: int, data: bytes) -> bytes:
+    """Return the message number `seq` of a generation; `data` is a JSON object."""
+    return b'{"id":"%s","seq":%d,%s' % (generation.encode(), seq, data[1:])
+
+
+def cancelled() -> bytes:
+    return b'{"type":"done","stop_reason":"cancelled"}'
+
+
+def failure(error: GatewayError, request_id: str, *, debug: bool = False) -> bytes:
+    """Return the data of an error that ends a generation."""
+    return _encode({"type": "error", **error.body(request_id, debug=debug)})
+
+
+def refusal(generation: str | None, error: GatewayError, request_id: str, *, debug: bool = False) -> bytes:
+    """Return the message about another message that is wrong, or about a generation that is not there any more."""
+    return _encode({"id": generation, "type": "error", **error.body(request_id, debug=debug)})
+
+
+def coalesced(events: Sequence[Event]) -> list[bytes]:
+    """Render events: neighbouring parts of a text as one, and each small enough for a frame of API Gateway."""
+    rendered: list[bytes] = []
+    kind: type[Delta | Reasoning] | None = None
+    texts: list[str] = []
+
+    def close() -> None:
+        if kind is not None:
+            rendered.extend(_encode(kind(part)) for part in _parts("".join(texts)))
+
+    for event in events:
+        if isinstance(event, Delta | Reasoning):
+            if type(event) is not kind:
+                close()
+                kind, texts = type(event), []
+            texts.append(event.text)
+        else:
+            close()
+            kind = None
+            rendered.append(_encode(event))
+    close()
+    return rendered
+
+
+def _parts(text: str) -> list[str]:
+    """Divide a text so that each part is small enough for a frame when it is JSON."""
+    if len(text) * 6 <= FRAME_BYTES - _ENVELOPE_BYTES or len(_encode(text)) <= FRAME_BYTES - _ENVELOPE_BYTES:
+        return [text]
+    middle = len(text) // 2
+    return [*_parts(text[:middle]), *_parts(text[middle:])]

@@ -1,0 +1,26 @@
+"""Builds what the functions of the WebSocket API share, from their environment."""
+
+import os
+
+from llm_functions.websocket.chats import Chats
+from llm_functions.websocket.connection_table import ConnectionTable
+from llm_gateway import environment
+from llm_gateway.aws.client import Aws
+from llm_gateway.aws.connections import Connections
+from llm_gateway.aws.dynamodb import DynamoDB
+from llm_gateway.http.client import HttpClient
+from llm_gateway.stages.journal import Journal
+
+
+def chats(client: HttpClient) -> Chats:
+    aws = Aws(client)
+    return Chats(
+        Journal(DynamoDB(aws), os.environ[environment.JOURNAL_TABLE]),
+        connection_table(client),
+        Connections(aws, os.environ[environment.WEBSOCKET_STAGE_URL]),
+        debug=os.environ.get(environment.DEBUG) == "true",
+    )
+
+
+def connection_table(client: HttpClient) -> ConnectionTable:
+    return ConnectionTable(DynamoDB(Aws(client)), os.environ[environment.CONNECTIONS_TABLE])

@@ -1,0 +1,253 @@
+"""The journal of a stream: what its client can get again after it has reconnected.
+
+A DynamoDB table holds two kinds of items. The *head* of a generation, with sort key 0, says how it stands: whether it runs, on
+which connection its client is, whether it is to be cancelled. The *entries* hold its messages as lines of text; the sort key is
+the number of the first one. Their partition key names the run of the generation, too, so that what TTL has not deleted yet of
+an earlier generation with the same id is not read.
+
+One writer owns a generation. All its writes are conditional, and each returns the head: so the writer learns what others have
+asked for. If the writer dies, somebody else records that, and from then on the writer's own writes are refused.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from llm_gateway.aws.dynamodb import ConditionFailed, DynamoDB, Item
+
+HASH_KEY = "generation"
+SORT_KEY = "seq"
+TTL_ATTRIBUTE = "expires"
+
+# Seconds that a generation can be resumed after its last message.
+TTL_SECONDS = 15 * 60
+# The writer writes at most once in this time (seconds), unless this many bytes are waiting.
+FLUSH_SECONDS = 1.0
+FLUSH_BYTES = 32 * 1024
+# Seconds without a write after which a writer is taken for dead. It writes every second.
+DEAD_SECONDS = 15.0
+
+Status = Literal["running", "ended", "died"]
+
+
+class Head(msgspec.Struct, frozen=True):
+    """How a generation stands.
+
+    Attributes:
+        run: The request that generates it.
+        connection: Where its client is.
+        resumes: How often the client has resumed it.
+        since: The number of the last message that the client had when it resumed.
+        cancelled: Whether the client has asked to stop it.
+        written: Seconds since the epoch at which the writer was last seen.
+        last: The number of the last message in the journal.
+        cause: The code of the error for a generation whose writer died.
+    """
+
+    key: str
+    run: str
+    status: Status
+    connection: str
+    resumes: int
+    since: int
+    cancelled: bool
+    written: float
+    last: int
+    cause: str
+
+
+class Superseded(Exception):
+    """The generation has been recorded as ended by somebody else, so its writer must stop."""
+
+
+class Journal:
+    """The journal. Its methods raise `DynamoDBError` or `HttpError`. `clock` gives seconds since the epoch."""
+
+    def __init__(self, dynamodb: DynamoDB, table: str, clock: Callable[[], float] = time.time) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._clock = clock
+
+    async def begin(self, key: str, run: str, connection: str) -> Head | None:
+        """Begin a generation and return its head, None if there is one with that key."""
+        now = self._clock()
+        item = {
+            **_head_key(key),
+            "run": {"S": run},
+            "status": {"S": "running"},
+            "connection": {"S": connection},
+            "resumes": {"N": "0"},
+            "since": {"N": "0"},
+            "cancelled": {"BOOL": False},
+            "written": _number(now),
+            "last": {"N": "0"},
+            "cause": {"S": ""},
+            TTL_ATTRIBUTE: _number(int(now) + TTL_SECONDS),
+        }
+        try:
+            await self._dynamodb.put_item(
+                self._table,
+                item,
+                condition=f"attribute_not_exists({HASH_KEY}) OR {TTL_ATTRIBUTE} < :now",
+                values={":now": _number(int(now))},
+            )
+        except ConditionFailed:
+            return None
+        return _head(item)
+
+    async def head(self, key: str) -> Head | None:
+        """Return how a generation stands, None if there is none or its time is over."""
+        item = await self._dynamodb.get_item(self._table, _head_key(key), consistent=True)
+        return _head(item) if item is not None and float(item[TTL_ATTRIBUTE]["N"]) >= int(self._clock()) else None
+
+    async def write(self, head: Head, messages: Sequence[bytes], *, ended: bool = False) -> Head:
+        """Append messages, say that the writer lives, and return the head as it is then.
+
+        A write can be repeated if it failed: it changes nothing that it has written already. Raises `Superseded`.
+        """
+        number = head.last + 1
+        for lines in _portions(messages):
+            payload = b"\n".join(lines)
+            entry = {
+                HASH_KEY: {"S": _entries_of(head)},
+                SORT_KEY: {"N": str(number)},
+                "payload": {"S": payload.decode()},
+                TTL_ATTRIBUTE: _number(int(self._clock()) + TTL_SECONDS),
+            }
+            # A write that timed out may still arrive, and must not undo a later one, which has the same messages and more.
+            with contextlib.suppress(ConditionFailed):
+                await self._dynamodb.put_item(
+                    self._table,
+                    entry,
+                    condition="attribute_not_exists(payload) OR size(payload) <= :size",
+                    values={":size": {"N": str(len(payload))}},
+                )
+            number += len(lines)
+        try:
+            return await self._update(
+                head.key,
+                "SET #written = :now, #last = :last, #status = :status",
+                "#run = :run AND #status = :running",
+                {
+                    ":run": {"S": head.run},
+                    ":running": {"S": "running"},
+                    ":last": {"N": str(number - 1)},
+                    ":status": {"S": "ended" if ended else "running"},
+                },
+                seen=True,
+            )
+        except ConditionFailed:
+            raise Superseded(head.key) from None
+
+    async def cancel(self, key: str) -> bool:
+        """Ask the writer to stop. Returns False if there is no such generation; one that has ended stays as it is."""
+        try:
+            await self._update(key, "SET #cancelled = :true", "#expires >= :now", {":true": {"BOOL": True}})
+        except ConditionFailed:
+            return False
+        return True
+
+    async def resume(self, key: str, connection: str, since: int) -> Head | None:
+        """Record that the client is on `connection` now and has the messages up to number `since`.
+
+        Returns the head. If it runs, its writer goes on there; else the caller has to send what `read` gives. None: there is no
+        such generation.
+        """
+        values: Item = {":connection": {"S": connection}, ":since": {"N": str(since)}, ":one": {"N": "1"}}
+        try:
+            return await self._update(
+                key, "SET #connection = :connection, #since = :since ADD #resumes :one", "#expires >= :now", values
+            )
+        except ConditionFailed:
+            return None
+
+    async def read(self, head: Head, since: int) -> list[bytes]:
+        """Return the messages after number `since`, up to the last one that the head names."""
+        messages: list[bytes] = []
+        for item in await self._dynamodb.query(self._table, f"{HASH_KEY} = :key", {":key": {"S": _entries_of(head)}}):
+            lines = item["payload"]["S"].encode().split(b"\n")
+            first = int(item[SORT_KEY]["N"])
+            messages += lines[max(0, since + 1 - first) :]
+        return messages[: max(0, head.last - since)]
+
+    def is_dead(self, head: Head) -> bool:
+        """Whether the writer of a running generation has not been seen for too long."""
+        return head.status == "running" and self._clock() - head.written > DEAD_SECONDS
+
+    async def record_death(self, head: Head, cause: str) -> Head | None:
+        """Record that the writer has died. Returns the head, None if it has ended or has been seen after `head` was read."""
+        try:
+            return await self._update(
+                head.key,
+                "SET #status = :died, #cause = :cause",
+                "#run = :run AND #status = :running AND #written = :written",
+                {
+                    ":died": {"S": "died"},
+                    ":cause": {"S": cause},
+                    ":run": {"S": head.run},
+                    ":running": {"S": "running"},
+                    ":written": _number(head.written),
+                },
+            )
+        except ConditionFailed:
+            return None
+
+    async def _update(self, key: str, update: str, condition: str, values: Item, *, seen: bool = False) -> Head:
+        """Change the head of a generation. `seen`: the writer does it, which keeps the generation from expiring."""
+        now = self._clock()
+        values = dict(values)
+        if seen:
+            update += ", #expires = :expires"
+            values |= {":now": _number(now), ":expires": _number(int(now) + TTL_SECONDS)}
+        elif ":now" in condition:
+            values[":now"] = _number(int(now))
+        words = ("written", "last", "status", "run", "cancelled", "connection", "since", "resumes", "cause", TTL_ATTRIBUTE)
+        names = {f"#{word}": word for word in words if f"#{word}" in update + condition}
+        item = await self._dynamodb.update_item(
+            self._table, _head_key(key), update, condition=condition, names=names, values=values
+        )
+        return _head(item)
+
+
+def _head_key(key: str) -> Item:
+    return {HASH_KEY: {"S": key}, SORT_KEY: {"N": "0"}}
+
+
+def _entries_of(head: Head) -> str:
+    return f"{head.key}#{head.run}"
+
+
+def _head(item: Item) -> Head:
+    return Head(
+        key=item[HASH_KEY]["S"],
+        run=item["run"]["S"],
+        status=item["status"]["S"],
+        connection=item["connection"]["S"],
+        resumes=int(item["resumes"]["N"]),
+        since=int(item["since"]["N"]),
+        cancelled=item["cancelled"]["BOOL"],
+        written=float(item["written"]["N"]),
+        last=int(item["last"]["N"]),
+        cause=item["cause"]["S"],
+    )
+
+
+def _number(value: float) -> dict[str, Any]:
+    # DynamoDB keeps 38 digits; the float that is read again is the one that was written.
+    return {"N": repr(value)}
+
+
+def _portions(messages: Sequence[bytes]) -> list[list[bytes]]:
+    """Divide messages into entries of at most `FLUSH_BYTES`, where a single message is not larger. An item may have 400 KB."""
+    portions: list[list[bytes]] = []
+    size = 0
+    for message in messages:
+        if not portions or size + len(message) > FLUSH_BYTES:
+            portions.append([])
+            size = 0
+        portions[-1].append(message)
+        size += len(message) + 1
+    return portions

@@ -1,0 +1,446 @@
+"""Generations over a WebSocket: what the client gets, whatever happens to it, to API Gateway or to the function."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import pytest
+
+from llm_functions.websocket import generation as generation_module
+from llm_functions.websocket.chats import Chats, ClientEvent
+from llm_functions.websocket.connection_table import ConnectionTable, Limits
+from llm_gateway import errors
+from llm_gateway.aws import connections as connections_module
+from llm_gateway.events import Delta, Done, Event, Usage
+from llm_gateway.identity.caller import Caller
+from llm_gateway.pipeline import Gateway
+from llm_gateway.router import Router
+from llm_gateway.stages.journal import DEAD_SECONDS, Journal
+from support.chat_requests import ROUTES
+from support.websocket_api import Clients
+
+pytestmark = pytest.mark.timeout(30)
+
+CALLER = Caller("acme", "ci")
+LIMITS = Limits(per_connection=2, per_key=3)
+FAR = 600.0
+
+
+class Model:
+    """A provider that says what it is told to. Its answer ends with `done`."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[list[Event] | Exception] = asyncio.Queue()
+        self.asked = 0
+        self.stopped = False
+
+    def say(self, *words: str) -> None:
+        self._queue.put_nowait([Delta(word) for word in words])
+
+    def done(self) -> None:
+        self._queue.put_nowait([Usage(3, 2), Done("end_turn")])
+
+    def fail(self, error: Exception) -> None:
+        self._queue.put_nowait(error)
+
+    async def answer(self, call: Any) -> AsyncGenerator[list[Event], None]:
+        self.asked += 1
+        try:
+            while True:
+                batch = await self._queue.get()
+                if isinstance(batch, Exception):
+                    raise batch
+                yield batch
+        finally:
+            self.stopped = True
+
+
+@pytest.fixture
+def model() -> Model:
+    return Model()
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch) -> None:
+    """Nothing waits as long as in production; what is waited for is always an event."""
+    monkeypatch.setattr(generation_module, "COALESCE_SECONDS", 0.005)
+    monkeypatch.setattr(generation_module, "FLUSH_SECONDS", 0.03)
+    monkeypatch.setattr(connections_module, "_FIRST_PAUSE", 0.001)
+
+
+def event(connection: str = "first", request_id: str = "run-1", id: Any = "one", **fields: Any) -> ClientEvent:
+    return ClientEvent(connection, request_id, json.dumps({"action": "any", "id": id, **fields}).encode())
+
+
+Start = Callable[..., "asyncio.Task[None]"]
+
+
+@pytest.fixture
+async def start(chats: Chats, table: ConnectionTable, model: Model) -> Start:
+    """Begin a chat in a task; the connections are known."""
+    for connection in ("first", "second", "third"):
+        await table.add(connection, CALLER)
+
+    def begin(
+        connection: str = "first", request_id: str = "run-1", id: str = "one", answered_by: Model = model, **fields: Any
+    ) -> "asyncio.Task[None]":
+        gateway = Gateway(ROUTES, Router({"mock": answered_by}))
+        asked = event(connection, request_id, id, **{"message": "Hi", **fields})
+        return asyncio.create_task(chats.chat(gateway, LIMITS, asked, FAR))
+
+    return begin
+
+
+def types(messages: list[Any]) -> list[str]:
+    return [message["type"] for message in messages]
+
+
+async def test_an_answer_has_numbers_and_every_field_of_the_events(start: Start, clients: Clients, model: Model) -> None:
+    running = start()
+    model.say("Hel", "lo")
+    model.done()
+    await running
+    got = clients.got["first"]
+    assert [message["seq"] for message in got] == list(range(1, len(got) + 1))
+    assert {message["id"] for message in got} == {"one"}
+    assert types(got) == ["start", "delta", "usage", "done"]
+    assert (got[0]["request_id"], got[0]["model"], got[0]["target"]) == ("run-1", "one", "mock/m")
+    assert got[1:] == [
+        {"id": "one", "seq": 2, "type": "delta", "text": "Hello"},
+        {"id": "one", "seq": 3, "type": "usage", "input_tokens": 3, "output_tokens": 2},
+        {"id": "one", "seq": 4, "type": "done", "stop_reason": "end_turn"},
+    ]
+
+
+async def test_the_first_part_is_sent_at_once_and_the_next_ones_together(
+    start: Start, clients: Clients, model: Model, monkeypatch
+) -> None:
+    monkeypatch.setattr(generation_module, "COALESCE_SECONDS", FAR)
+    running = start()
+    model.say("one")
+    await clients.until("first", "delta")
+    for word in (" two", " three", " four"):
+        model.say(word)
+    model.done()  # the end waits for nothing
+    await running
+    assert [m["text"] for m in clients.got["first"] if m["type"] == "delta"] == ["one", " two three four"]
+
+
+async def test_a_frames_worth_of_text_waits_for_nothing(start: Start, clients: Clients, model: Model, monkeypatch) -> None:
+    monkeypatch.setattr(generation_module, "COALESCE_SECONDS", FAR)
+    running = start()
+    model.say("one")
+    await clients.until("first", "delta")
+    clients.got["first"].clear()
+    model.say("x" * 32 * 1024)
+    await clients.until("first", "delta")
+    model.done()
+    await running
+
+
+# What is wrong with a message -> the code of its error.
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "no message": ({"message": None}, "invalid_value"),
+    "an unknown field": ({"mesage": "Hi"}, "invalid_value"),
+    "an id of another kind": ({"id": 3}, "invalid_value"),
+    "a connection that is not known": ({"connection": "stranger"}, "missing_api_key"),
+}
+
+
+@pytest.mark.parametrize(("wrong", "code"), WRONG.values(), ids=WRONG)
+async def test_a_wrong_message_is_no_generation(
+    start: Start, clients: Clients, model: Model, wrong: dict[str, Any], code: str
+) -> None:
+    await start(**wrong)
+    (answer,) = clients.got[wrong.get("connection", "first")]
+    assert (answer["type"], answer["error"]["code"], answer["error"]["request_id"]) == ("error", code, "run-1")
+    assert answer["id"] == (None if "id" in wrong else "one")
+    assert "seq" not in answer
+    assert model.asked == 0
+
+
+async def test_the_pipelines_error_ends_the_generation(start: Start, clients: Clients) -> None:
+    await start(model="unknown")
+    (answer,) = clients.got["first"]
+    assert (answer["seq"], answer["type"], answer["error"]["code"]) == (1, "error", "model_not_found")
+
+
+async def test_a_failure_after_some_text_is_the_last_message(start: Start, clients: Clients, model: Model) -> None:
+    running = start()
+    model.say("Hello")
+    model.fail(errors.stream_interrupted())
+    await running
+    assert types(clients.got["first"]) == ["start", "delta", "error"]
+    assert clients.got["first"][-1]["error"]["code"] == "stream_interrupted"
+    assert clients.text("first") == "Hello"
+
+
+async def test_an_id_is_used_once(start: Start, clients: Clients, model: Model) -> None:
+    running = start()
+    model.say("Hello")
+    await clients.until("first", "delta")
+    await start("second", "run-2")
+    (answer,) = clients.got["second"]
+    assert (answer["error"]["code"], "seq" in answer) == ("generation_exists", False)
+    await start("first", "run-1")  # Lambda delivers the event again: nothing happens
+    model.done()
+    await running
+    assert types(clients.got["first"]) == ["start", "delta", "usage", "done"]
+    assert model.asked == 1
+
+
+async def test_limits_hold_for_a_connection_and_for_a_key(start: Start, clients: Clients, model: Model) -> None:
+    models = [Model(), Model(), Model()]
+    running: list[asyncio.Task[None]] = []
+    for n, connection in enumerate(("first", "first", "second")):
+        models[n].say("Hello")
+        running.append(start(connection, f"run-{n}", f"id-{n}", models[n]))
+        await clients.until(connection, "delta", f"id-{n}")
+    for connection, holder in (("first", "one connection"), ("third", "one API key")):
+        await start(connection, f"run-{connection}", "another")
+        refused = clients.got[connection][-1]["error"]
+        assert (refused["code"], holder in refused["message"]) == ("too_many_generations", True)
+    for each in models:
+        each.done()
+    await asyncio.gather(*running)
+    model.say("Hello")
+    model.done()
+    await start("first", "run-9", "another")
+    assert clients.got["first"][-1]["type"] == "done"
+
+
+async def test_a_lease_that_nobody_gave_back_ends_by_its_time(
+    start: Start, clients: Clients, table: ConnectionTable, model: Model, now: Any
+) -> None:
+    for n in range(2):
+        await table.lease("first", CALLER, f"killed-{n}", LIMITS, 60)
+    await start()
+    assert clients.got["first"][-1]["error"]["code"] == "too_many_generations"
+    now.seconds += 61
+    running = start(request_id="run-2", id="two")
+    model.say("Hello")
+    model.done()
+    await running
+    assert clients.got["first"][-1]["type"] == "done"
+
+
+# The client.
+
+
+async def test_cancel_stops_the_model_and_the_answer_is_done(
+    start: Start, clients: Clients, chats: Chats, model: Model
+) -> None:
+    running = start()
+    model.say("Hello")
+    await clients.until("first", "delta")
+    await chats.cancel(CALLER, b'{"action":"cancel","id":"one"}')
+    await running
+    assert model.stopped
+    assert clients.got["first"][-1] == {"id": "one", "seq": 3, "type": "done", "stop_reason": "cancelled"}
+    await chats.cancel(CALLER, b'{"action":"cancel","id":"one"}')  # it has ended, which is what was asked for
+
+
+@pytest.mark.parametrize("caller", [Caller("acme", "other"), Caller("other", "ci")])
+async def test_somebody_elses_generation_is_unknown(
+    start: Start, clients: Clients, chats: Chats, table: ConnectionTable, model: Model, caller: Caller
+) -> None:
+    running = start()
+    model.say("Hello")
+    model.done()
+    await running
+    await table.add("theirs", caller)
+    await chats.resume(event("theirs", "run-2", seq=0))
+    assert [m["error"]["code"] for m in clients.got["theirs"]] == ["unknown_generation"]
+    with pytest.raises(errors.GatewayError, match="no generation 'one'"):
+        await chats.cancel(caller, b'{"id":"one"}')
+
+
+@pytest.mark.parametrize("seq", range(6))
+async def test_after_its_end_a_generation_is_sent_from_any_number(
+    start: Start, clients: Clients, chats: Chats, model: Model, seq: int
+) -> None:
+    running = start()
+    model.say("Hello")
+    await clients.until("first", "delta")
+    model.say(" world")
+    model.done()
+    await running
+    await chats.resume(event("second", "run-2", seq=seq))
+    assert clients.got["second"] == clients.got["first"][seq:]
+
+
+@pytest.mark.parametrize("seq", [0, 1, 2])
+async def test_a_client_that_comes_back_gets_what_it_missed_and_what_follows(
+    start: Start, clients: Clients, chats: Chats, model: Model, seq: int
+) -> None:
+    running = start()
+    model.say("Hello")
+    await clients.until("first", "delta")
+    clients.gone.add("first")
+    model.say(" lost")
+    await chats.resume(event("second", "run-2", seq=seq))
+    model.say(" world")
+    model.done()
+    await running
+    had = clients.got["first"][:seq]
+    assert had + [m for m in clients.got["second"] if m["seq"] > len(had)] == sorted(
+        {m["seq"]: m for m in clients.got["first"] + clients.got["second"]}.values(), key=lambda m: m["seq"]
+    )
+    assert clients.text("first", "second") == "Hello lost world"
+
+
+async def test_a_client_that_comes_back_at_the_very_end_is_served(
+    start: Start, clients: Clients, chats: Chats, model: Model, journal: Journal, monkeypatch
+) -> None:
+    """The resume is recorded after the last message was sent to nobody, and before the end is written."""
+    running = start()
+    model.say("Hello")
+    await clients.until("first", "delta")
+    clients.gone.add("first")
+    write = journal.write
+
+    async def late(head: Any, messages: Any, *, ended: bool = False) -> Any:
+        if ended:
+            await chats.resume(event("second", "run-2", seq=2))
+        return await write(head, messages, ended=ended)
+
+    monkeypatch.setattr(journal, "write", late)
+    model.say(" world")
+    model.done()
+    await running
+    assert clients.text("first", "second") == "Hello world"
+    assert types(clients.got["second"]) == ["delta", "usage", "done"]
+
+
+async def test_a_client_that_stays_away_ends_its_generation(
+    start: Start, clients: Clients, chats: Chats, model: Model, monkeypatch
+) -> None:
+    monkeypatch.setattr(generation_module, "GONE_SECONDS", 0.1)
+    running = start()
+    model.say("Hello")
+    await clients.until("first", "delta")
+    clients.gone.add("first")
+    model.say(" world")
+    await running
+    assert model.stopped
+    await chats.resume(event("second", "run-2", seq=0))
+    assert clients.text("second") == "Hello world"
+    assert clients.got["second"][-1]["error"]["code"] == "client_gone"
+
+
+async def test_a_client_that_leaves_while_the_model_thinks_is_noticed(
+    start: Start, clients: Clients, model: Model, monkeypatch
+) -> None:
+    monkeypatch.setattr(generation_module, "GONE_SECONDS", 0.1)
+    monkeypatch.setattr(generation_module, "SILENT_SECONDS", 0.05)
+    running = start()
+    clients.gone.add("first")
+    await running
+    assert model.stopped
+
+
+async def test_a_connection_that_takes_nothing_is_closed_and_its_client_resumes(
+    start: Start, clients: Clients, chats: Chats, model: Model
+) -> None:
+    running = start()
+    model.say("Hello")
+    await clients.until("first", "delta")
+    clients.failures = [429] * 5
+    model.say(" world")
+    await clients.closed.wait()
+    await chats.resume(event("second", "run-2", seq=2))
+    model.done()
+    await running
+    assert clients.text("first", "second") == "Hello world"
+
+
+@pytest.mark.parametrize("seq", [None, "1", -1])
+async def test_a_resume_without_a_number_is_refused(start: Start, clients: Clients, chats: Chats, seq: Any) -> None:
+    await chats.resume(event("second", "run-2", seq=seq))
+    (answer,) = clients.got["second"]
+    assert (answer["id"], answer["error"]["code"], answer["error"]["param"]) == ("one", "invalid_value", "seq")
+
+
+# The function.
+
+
+async def killed(running: "asyncio.Task[None]") -> None:
+    """The function ends without writing the end of its generation."""
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.parametrize("timed_out", [False, True])
+async def test_a_killed_function_is_reported_once(
+    start: Start, clients: Clients, chats: Chats, model: Model, timed_out: bool
+) -> None:
+    code = "function_timeout" if timed_out else "function_failed"
+    running = start()
+    model.say("Hello")
+    await clients.until("first", "delta")
+    await killed(running)
+    await chats.died(event(), timed_out=timed_out)
+    last = clients.got["first"][-1]
+    assert (last["id"], last["type"], last["error"]["code"], "seq" in last) == ("one", "error", code, False)
+    await chats.died(event(), timed_out=timed_out)
+    assert types(clients.got["first"]).count("error") == 1
+    # Who asks again gets what the journal has, and the error with the next number that it waits for.
+    for seq in (0, 2, 57):
+        connection = f"{seq}"
+        await chats._table.add(connection, CALLER)  # pyright: ignore[reportPrivateUsage]
+        await chats.resume(event(connection, "run-2", seq=seq))
+        numbers = [m["seq"] for m in clients.got[connection]]
+        assert numbers == list(range(seq + 1, seq + 1 + len(numbers)))
+        assert clients.got[connection][-1]["error"]["code"] == code
+
+
+async def test_a_resumed_generation_that_is_killed_tells_the_new_connection(
+    start: Start, clients: Clients, chats: Chats, model: Model, journal: Journal
+) -> None:
+    running = start()
+    model.say("Hello")
+    await clients.until("first", "delta")
+    head = await journal.head('["acme","ci","one"]')
+    while head is None or head.last < 2:
+        await asyncio.sleep(0.005)
+        head = await journal.head('["acme","ci","one"]')
+    await killed(running)
+    await chats.resume(event("second", "run-2", seq=1))
+    assert clients.got["second"] == []  # for all that the resume knows, the function goes on
+    await chats.died(event(), timed_out=False)
+    assert types(clients.got["second"]) == ["delta", "error"]
+
+
+async def test_a_function_that_never_began_is_reported(start: Start, clients: Clients, chats: Chats) -> None:
+    await chats.died(event(), timed_out=False)
+    assert [m["error"]["code"] for m in clients.got["first"]] == ["function_failed"]
+
+
+async def test_a_dead_function_that_nobody_reports_is_found_by_a_resume(
+    start: Start, clients: Clients, chats: Chats, model: Model, now: Any
+) -> None:
+    running = start()
+    model.say("Hello")
+    await clients.until("first", "delta")
+    await killed(running)
+    now.seconds += DEAD_SECONDS + 1
+    await chats.resume(event("second", "run-2", seq=9))
+    (answer,) = clients.got["second"]
+    assert (answer["seq"], answer["error"]["code"]) == (10, "function_failed")
+
+
+async def test_a_function_that_is_thought_dead_stops(
+    start: Start, clients: Clients, chats: Chats, model: Model, journal: Journal
+) -> None:
+    running = start()
+    model.say("Hello")
+    await clients.until("first", "delta")
+    head = None
+    while head is None:
+        known = await journal.head('["acme","ci","one"]')
+        assert known is not None
+        head = await journal.record_death(known, "function_failed")
+    await running
+    assert model.stopped
+    assert "done" not in types(clients.got["first"])

@@ -1,0 +1,185 @@
+"""The functions of the WebSocket API as Lambda calls them."""
+
+import asyncio
+import base64
+import importlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from llm_functions.request_context import caller_context
+from llm_gateway.aws.dynamodb import DynamoDB
+from llm_gateway.http.client import HttpClient
+from llm_gateway.identity.caller import Caller
+from llm_gateway.routes import ROUTES_FILE
+from support import websocket_api
+from support.chat_requests import ROUTES
+from support.local_bedrock import KEYS, REGION
+from support.websocket_api import CONNECTIONS, JOURNAL, Clients
+
+pytestmark = pytest.mark.timeout(30)
+
+CALLER = Caller("acme", "ci", ("one",))
+
+
+@pytest.fixture
+def environment(monkeypatch, tmp_path: Path, dynamodb_url: str) -> None:
+    (tmp_path / ROUTES_FILE).write_bytes(msgspec.json.encode(ROUTES))
+    for name, value in {
+        "AUTHORIZATION": "api_key",
+        "JOURNAL_TABLE": JOURNAL,
+        "CONNECTIONS_TABLE": CONNECTIONS,
+        "WEBSOCKET_STAGE_URL": "http://127.0.0.1:9/ws",
+        "GENERATIONS_PER_CONNECTION": "4",
+        "GENERATIONS_PER_KEY": "20",
+        "LAMBDA_TASK_ROOT": str(tmp_path),
+        "AWS_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": KEYS.access_key,
+        "AWS_SECRET_ACCESS_KEY": KEYS.secret_key,
+        "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url,
+        "MODEL_ARN": "m",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("DEBUG", raising=False)
+
+
+def imported(name: str) -> Iterator[Any]:
+    """The module as a new environment imports it: it reads its configuration then."""
+    module = importlib.reload(importlib.import_module(f"llm_functions.websocket.{name}"))
+    yield module
+    for value in vars(module).values():
+        if isinstance(value, HttpClient):
+            module._loop.run_until_complete(value.close())
+    module._loop.close()
+
+
+@pytest.fixture
+def tables(environment: None, dynamodb_url: str) -> None:
+    async def create() -> None:
+        async with HttpClient() as client:
+            await websocket_api.create_tables(DynamoDB(websocket_api.aws(client, AWS_ENDPOINT_URL_DYNAMODB=dynamodb_url)))
+
+    asyncio.run(create())
+
+
+@pytest.fixture
+def connections(tables: None) -> Iterator[Any]:
+    yield from imported("connections")
+
+
+@pytest.fixture
+def generations(tables: None) -> Iterator[Any]:
+    yield from imported("generations")
+
+
+def proxied(route: str, body: str = "", **headers: str) -> dict[str, Any]:
+    context = {"routeKey": route, "connectionId": "c=", "requestId": "r=", "authorizer": caller_context(CALLER)}
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return {"requestContext": context, "headers": named, "body": body or None, "isBase64Encoded": False}
+
+
+# The subprotocols that a client offers -> the status, and the one that is taken up.
+OFFERED: dict[str, tuple[str | None, int, str | None]] = {
+    "none": (None, 200, None),
+    "ours": ("llm.chat.v1", 200, "llm.chat.v1"),
+    "ours and a key": ("llm.chat.v1, llm.key.c2VjcmV0", 200, "llm.chat.v1"),
+    "the key first": ("llm.key.c2VjcmV0,llm.chat.v1", 200, "llm.chat.v1"),
+    "the key alone": ("llm.key.c2VjcmV0", 400, None),
+    "another one": ("graphql-ws", 400, None),
+}
+
+
+@pytest.mark.parametrize(("offered", "status", "taken"), OFFERED.values(), ids=OFFERED)
+def test_connect(connections: Any, offered: str | None, status: int, taken: str | None) -> None:
+    headers = {} if offered is None else {"Sec_WebSocket_Protocol": offered}
+    answer = connections.handler(proxied("$connect", **headers), None)
+    assert answer == {"statusCode": status, **({"headers": {"Sec-WebSocket-Protocol": taken}} if taken else {})}
+    known = connections._loop.run_until_complete(connections._table.caller("c="))
+    assert known == (CALLER if status == 200 else None)
+
+
+def test_a_connection_that_ends_is_known_for_as_long_as_a_generation_of_it_may_run(connections: Any, dynamodb_url: str) -> None:
+    connections.handler(proxied("$connect"), None)
+    assert connections.handler(proxied("$disconnect"), None) == {"statusCode": 200}
+    assert connections._loop.run_until_complete(connections._table.caller("c=")) == CALLER
+    connections.handler(
+        {**proxied("$disconnect"), "requestContext": {"routeKey": "$disconnect", "connectionId": "other"}}, None
+    )
+    assert connections._loop.run_until_complete(connections._table.caller("other")) is None
+
+
+def test_ping(connections: Any) -> None:
+    answer = connections.handler(proxied("ping", '{"action":"ping"}'), None)
+    assert (answer["statusCode"], json.loads(answer["body"])) == (200, {"type": "pong"})
+
+
+# A route and its message -> the code of the answer, and the id in it.
+REFUSED: dict[str, tuple[str, str, str, str | None]] = {
+    "cancel of an unknown generation": ("cancel", '{"action":"cancel","id":"x"}', "unknown_generation", "x"),
+    "cancel without an id": ("cancel", '{"action":"cancel"}', "invalid_value", None),
+    "an unknown action": ("$default", '{"action":"sing","id":"x"}', "unknown_action", "x"),
+    "no JSON": ("$default", "sing", "unknown_action", None),
+}
+
+
+@pytest.mark.parametrize(("route", "body", "code", "id"), REFUSED.values(), ids=REFUSED)
+def test_what_is_answered_with_an_error(connections: Any, route: str, body: str, code: str, id: str | None) -> None:
+    answer = connections.handler(proxied(route, body), None)
+    message = json.loads(answer["body"])
+    assert (answer["statusCode"], message["id"], message["type"], message["error"]["code"]) == (200, id, "error", code)
+    assert message["error"]["request_id"] == "r="
+
+
+def asked(action: str, **fields: Any) -> dict[str, Any]:
+    """What the integration's template renders."""
+    body = base64.b64encode(json.dumps({"action": action, "id": "one", **fields}).encode()).decode()
+    return {"action": action, "connection": "c=", "request_id": "run=", "body": body}
+
+
+def test_a_chat_and_its_resume(generations: Any, monkeypatch) -> None:
+
+    context = SimpleNamespace(get_remaining_time_in_millis=lambda: 600_000)
+    loop = generations._loop
+    clients = Clients()
+    served = clients.serve()
+    loop.run_until_complete(served.__aenter__())
+    try:
+        generations._chats._connections._base = clients.stage_url
+        loop.run_until_complete(generations._chats._table.add("c=", CALLER))
+        generations.handler(asked("chat", message="Hello there"), context)
+        assert clients.text("c=") == "You said: Hello there"
+        generations.handler(asked("resume", seq=1), context)
+        sent = clients.got["c="]
+        assert sent[len(sent) // 2 + 1 :] == sent[1 : len(sent) // 2 + 1]
+    finally:
+        loop.run_until_complete(served.__aexit__(None, None, None))
+
+
+@pytest.mark.parametrize(
+    ("response", "code"),
+    [
+        ({"errorType": "Runtime.ExitError", "errorMessage": "RequestId: … Error: Runtime exited"}, "function_failed"),
+        ({"errorMessage": "2026-11-29T00:00:00Z run= Task timed out after 900.00 seconds"}, "function_timeout"),
+        (None, "function_failed"),  # the event was never taken
+    ],
+)
+def test_a_failed_invocation(tables: None, response: Any, code: str) -> None:
+    for failures in imported("failures"):
+        loop, clients = failures._loop, Clients()
+        served = clients.serve()
+        loop.run_until_complete(served.__aenter__())
+        try:
+            failures._chats._connections._base = clients.stage_url
+            loop.run_until_complete(failures._chats._table.add("c=", CALLER))
+            record = {"requestContext": {"condition": "RetriesExhausted"}, "requestPayload": asked("chat", message="Hi")}
+            failures.handler({**record, "responsePayload": response}, None)
+            assert [m["error"]["code"] for m in clients.got["c="]] == [code]
+            failures.handler({**record, "requestPayload": asked("resume", seq=0)}, None)
+            assert len(clients.got["c="]) == 1
+        finally:
+            loop.run_until_complete(served.__aexit__(None, None, None))

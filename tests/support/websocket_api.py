@@ -1,0 +1,134 @@
+"""What the functions of the WebSocket API call: DynamoDB, played by moto, and API Gateway's @connections."""
+
+import asyncio
+import contextlib
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from urllib.parse import unquote
+
+from aiohttp import web
+from moto.server import ThreadedMotoServer
+
+from llm_functions.websocket import connection_table
+from llm_gateway.aws.client import Aws
+from llm_gateway.aws.dynamodb import DynamoDB
+from llm_gateway.http.client import HttpClient
+from llm_gateway.stages import journal
+from pulumi_llm_local.services.signature import SignatureError, verify_signature
+from support.local_bedrock import KEYS, REGION
+
+JOURNAL, CONNECTIONS = "the-journal", "the-connections"
+
+
+@contextlib.contextmanager
+def dynamodb_server() -> Iterator[str]:
+    """The address of a DynamoDB without tables."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+def aws(client: HttpClient, **environ: str) -> Aws:
+    keys = {"AWS_ACCESS_KEY_ID": KEYS.access_key, "AWS_SECRET_ACCESS_KEY": KEYS.secret_key}
+    return Aws(client, {"AWS_REGION": REGION, **keys, **environ})
+
+
+async def create_tables(dynamodb: DynamoDB) -> None:
+    """Make both tables anew."""
+    keys = {JOURNAL: {journal.HASH_KEY: "S", journal.SORT_KEY: "N"}, CONNECTIONS: {connection_table.HASH_KEY: "S"}}
+    call: Any = vars(DynamoDB)["_call"]
+    for name, attributes in keys.items():
+        if name in (await call(dynamodb, "ListTables", {}))["TableNames"]:
+            await call(dynamodb, "DeleteTable", {"TableName": name})
+        body = {
+            "TableName": name,
+            "KeySchema": [
+                {"AttributeName": attribute, "KeyType": kind}
+                for attribute, kind in zip(attributes, ("HASH", "RANGE"), strict=False)
+            ],
+            "AttributeDefinitions": [{"AttributeName": n, "AttributeType": t} for n, t in attributes.items()],
+            "BillingMode": "PAY_PER_REQUEST",
+        }
+        await call(dynamodb, "CreateTable", body)
+
+
+class Clients:
+    """The clients of a WebSocket API, as API Gateway's @connections reaches them.
+
+    Attributes:
+        got: The messages of each connection, in their order.
+        gone: The connections that are closed.
+        calls: Each call: its method and connection.
+        failures: The statuses with which the next calls fail.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.got: dict[str, list[Any]] = defaultdict(list)
+        self.gone: set[str] = set()
+        self.calls: list[tuple[str, str]] = []
+        self.failures: list[int] = []
+        self.arrived = asyncio.Event()
+        self.closed = asyncio.Event()
+
+    @property
+    def stage_url(self) -> str:
+        return f"{self.url}/ws"
+
+    def text(self, *connections: str) -> str:
+        """The text that a client has which was on these connections one after the other."""
+        messages = {m["seq"]: m for connection in connections for m in self.got[connection] if "seq" in m}
+        assert sorted(messages) == list(range(1, len(messages) + 1))
+        return "".join(messages[seq].get("text", "") for seq in sorted(messages) if messages[seq]["type"] == "delta")
+
+    async def until(self, connection: str, type: str, id: str = "one") -> Any:
+        """Wait for a message of a type, and return the first one."""
+        while True:
+            for message in self.got[connection]:
+                if (message["type"], message["id"]) == (type, id):
+                    return message
+            self.arrived.clear()
+            await self.arrived.wait()
+
+    @contextlib.asynccontextmanager
+    async def serve(self) -> AsyncIterator["Clients"]:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        runner = web.AppRunner(app, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            yield self
+        finally:
+            await runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        prefix, connection = request.raw_path.rsplit("/", 1)
+        assert prefix == "/ws/@connections"
+        connection = unquote(connection)
+        body = await request.read()
+        self.calls.append((request.method, connection))
+        try:
+            verify_signature(request, body, REGION, KEYS, "execute-api")
+        except SignatureError as error:
+            return web.json_response({"message": error.message}, status=403)
+        if self.failures:
+            return web.json_response({"message": "no"}, status=self.failures.pop(0))
+        if connection in self.gone:
+            return web.json_response({}, status=410)
+        if request.method == "DELETE":
+            self.gone.add(connection)
+            self.closed.set()
+            return web.Response(status=204)
+        if request.method == "POST":
+            assert len(body) <= 32 * 1024
+            self.got[connection].append(json.loads(body))
+            self.arrived.set()
+        return web.json_response({})
