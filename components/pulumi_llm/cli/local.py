@@ -41,6 +41,10 @@ def run(
     fault: Annotated[
         list[str] | None, typer.Option(help="Make a share of the model calls fail.", metavar="[PROVIDER=]KIND[:RATE]")
     ] = None,
+    websocket_idle: Annotated[
+        float, typer.Option(help="Seconds without a message after which a WebSocket is closed.", min=0.1)
+    ] = 600,
+    websocket_life: Annotated[float, typer.Option(help="Seconds after which a WebSocket is closed.", min=0.1)] = 7200,
     config: ConfigOption = None,
     output: OutputOption = None,
     invoke: InvokeOption = None,
@@ -54,6 +58,7 @@ def run(
         from pulumi_llm_local.program.graph import GraphError
         from pulumi_llm_local.run.supervisor import LocalError, Options
         from pulumi_llm_local.services.lambda_function import FunctionError
+        from pulumi_llm_local.services.local_run import WebSocketLimits
         from pulumi_llm_local.services.moto import MotoError
     except ImportError as error:
         _fail(f"the local run needs more packages ({error.name} is missing): pip install 'pulumi-llm[local]'", 1)
@@ -67,7 +72,8 @@ def run(
     overrides, given = read_config(config or [], problems), read_given(output or [], invoke or [], problems)
     if problems:
         _fail("\n".join(problems), 2)
-    options = Options(Path(directory).resolve(), stack, port, model, bedrock == "aws", faults, overrides, given)
+    limits = WebSocketLimits(websocket_idle, websocket_life)
+    options = Options(Path(directory).resolve(), stack, port, model, bedrock == "aws", faults, overrides, given, limits)
     try:
         asyncio.run(_run(options, open_browser=not no_browser and not as_json, as_json=as_json))
     except (LocalError, GraphError, FunctionError, MotoError) as error:
@@ -125,6 +131,10 @@ def _faults(texts: list[str], problems: list[str]) -> "list[Fault]":
 
 def _ready(options: "Options", run: "Running", seconds: float) -> str:
     """What the user needs next: addresses, and commands to paste unchanged."""
+    websockets = [f"  chat     {url}" for url in run.websockets]
+    if not run.apis:
+        ready = f"The stack {options.stack} is ready in {seconds:.1f} s"
+        return "\n".join(["", ready, *websockets, f"  page     {run.page}", f"  logs     {run.log_folder}", ""])
     api = run.apis[0]
     others = [f"  also     {other.url}" + (f"  key {other.keys[0]}" if other.keys else "") for other in run.apis[1:]]
     install = "" if find_spec("openai") else "pip install openai && "
@@ -133,6 +143,7 @@ def _ready(options: "Options", run: "Running", seconds: float) -> str:
             "",
             f"The stack {options.stack} is ready in {seconds:.1f} s: {api.url}",
             *others,
+            *websockets,
             f"  models   {', '.join(api.models)}",
             f"  page     {run.page}",
             f"  status   {run.status}",

@@ -40,8 +40,10 @@ def with_pages(api: Handler, apis: Sequence[RunningApi], outputs: Mapping[str, A
     status = _status(apis, outputs, not_played, note).encode()
     files[STATUS_PATH] = ("text/html; charset=utf-8", status, "no-store")
     files[_STYLE_PATH] = ("text/css; charset=utf-8", _STYLE.encode(), "no-cache")
-    files[f"/{web_client.CONFIG_FILE}"] = ("application/json", _config(apis[0]), "no-store")
-    files["/"] = files.get("/index.html", files[STATUS_PATH])
+    files["/"] = files[STATUS_PATH]
+    if apis:  # the client asks the first one
+        files[f"/{web_client.CONFIG_FILE}"] = ("application/json", _config(apis[0]), "no-store")
+        files["/"] = files.get("/index.html", files[STATUS_PATH])
 
     async def handle(request: web.Request) -> web.StreamResponse:
         # A name that somebody else's DNS points here must not read the API key.

@@ -25,14 +25,16 @@ from pulumi_llm_local.program.graph import Graph
 from pulumi_llm_local.run.page import STATUS_PATH, with_pages
 from pulumi_llm_local.run.running_api import RunningApi
 from pulumi_llm_local.services import lambda_function, moto
-from pulumi_llm_local.services.api_gateway import rest_api
+from pulumi_llm_local.services.api_gateway import rest_api, websocket_api, websocket_connections
 from pulumi_llm_local.services.api_gateway.rest_api import REST_API, RestApi
+from pulumi_llm_local.services.api_gateway.websocket_api import API as WEBSOCKET_API
+from pulumi_llm_local.services.api_gateway.websocket_api import WebSocketApi
 from pulumi_llm_local.services.local_run import LocalError, LocalRun, Options, listen
 from pulumi_llm_local.services.signature import Credentials
 from pulumi_llm_local.upstreams import stack_upstreams
 
 # The stand-ins, in the order in which they start. Each says which types it plays, and which take effect in others.
-SERVICES = (moto, stack_upstreams, lambda_function, rest_api)
+SERVICES = (moto, stack_upstreams, websocket_connections, lambda_function, rest_api, websocket_api)
 _PLAYED = frozenset[str]().union(*(service.PLAYED for service in SERVICES))
 _IMPLIED = frozenset[str]().union(*(service.IMPLIED for service in SERVICES))
 
@@ -47,6 +49,7 @@ class Running:
 
     outputs: Mapping[str, Any]
     apis: Sequence[RunningApi]
+    websockets: Sequence[str]
     page: str
     status: str
     not_played: Sequence[str]
@@ -76,11 +79,12 @@ async def running(options: Options, progress: Progress) -> AsyncGenerator[Runnin
         for service in SERVICES:
             await service.start(run)
         running = Running(
-            outputs=_with_addresses(run.graph, run.apis),
+            outputs=_with_addresses(run),
             apis=[_served(api, run.graph.region, run.key, socket_) for api, socket_ in run.apis],
+            websockets=[_websocket_address(api, url) for api, url in run.websocket_apis],
             page=f"http://127.0.0.1:{port}/",
             status=f"http://127.0.0.1:{port}{STATUS_PATH}",
-            not_played=sorted({r.type for r in run.graph.resources} - _PLAYED - _IMPLIED),
+            not_played=sorted({r.type for r in run.graph.resources} - _PLAYED - _IMPLIED | websocket_api.not_played(run.graph)),
             warnings=run.graph.warnings,
             bedrock=run.bedrock,
             log_folder=logs,
@@ -92,6 +96,11 @@ async def running(options: Options, progress: Progress) -> AsyncGenerator[Runnin
             app.router.add_route("*", "/{path:.*}", handle)
             # What is not compressed as it says is for API Gateway to refuse.
             await run.serve(app, socket_, keepalive_timeout=75, auto_decompress=False)
+        if not run.apis:
+            app = web.Application()
+            handle = with_pages(_not_found, running.apis, running.outputs, running.not_played)
+            app.router.add_route("*", "/{path:.*}", handle)
+            await run.serve(app, listener)
         yield running
 
 
@@ -106,8 +115,8 @@ async def _load(options: Options, environment: Mapping[str, str], progress: Prog
         environment=environment,
         given=options.given,
     )
-    if not any(True for _ in graph.of_type(REST_API)):
-        raise LocalError("the program has no REST API to run; is every component switched off?")
+    if not any(True for kind in (REST_API, WEBSOCKET_API) for _ in graph.of_type(kind)):
+        raise LocalError("the program has no API to run; is every component switched off?")
     progress(f"{len(graph.resources)} resources; starting what they need")
     return graph
 
@@ -144,10 +153,20 @@ def _served(api: RestApi, region: str, key: Credentials, socket_: socket.socket)
     )
 
 
-def _with_addresses(graph: Graph, apis: Sequence[tuple[RestApi, socket.socket]]) -> dict[str, Any]:
+async def _not_found(request: web.Request) -> web.StreamResponse:
+    raise web.HTTPNotFound
+
+
+def _with_addresses(run: LocalRun) -> dict[str, Any]:
     """The stack's outputs with this machine's addresses in the place of AWS's."""
-    text = json.dumps(graph.outputs, sort_keys=True)
-    for api, socket_ in apis:
+    text = json.dumps(run.graph.outputs, sort_keys=True)
+    for api, socket_ in run.apis:
         for theirs in api.addresses:
             text = text.replace(theirs, f"http://127.0.0.1:{socket_.getsockname()[1]}/{api.stage_name}")
+    for api, url in run.websocket_apis:
+        text = text.replace(api.address, _websocket_address(api, url))
     return json.loads(text)
+
+
+def _websocket_address(api: WebSocketApi, url: str) -> str:
+    return f"{url.replace('http', 'ws', 1)}/{api.stage_name}"

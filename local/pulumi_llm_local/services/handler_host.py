@@ -1,12 +1,14 @@
 """Runs a function that is a Python handler: ``python handler_host.py MODULE.HANDLER PORT``, an event a POST.
 
 Answers 200 with the handler's result as JSON, or 500 with ``{"errorType", "errorMessage"}``, as Lambda's invocations end. One
-event at a time, as in one of Lambda's environments. Standard library only, for it runs in the functions' own interpreter.
+event at a time, as in one of Lambda's environments. The headers ``x-request-id`` and ``x-deadline-ms`` (milliseconds since the
+epoch) are the invocation's. Standard library only, for it runs in the functions' own interpreter.
 """
 
 import importlib
 import json
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -18,12 +20,26 @@ def main() -> None:
     sys.path.insert(0, ".")
     handler: Callable[[Any, object], Any] = getattr(importlib.import_module(module), name)
 
+    class Context:
+        """Lambda's context object, as far as a function here reads it.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/python-context.html
+        """
+
+        def __init__(self, request_id: str, deadline_ms: int) -> None:
+            self.aws_request_id = request_id
+            self._deadline_ms = deadline_ms
+
+        def get_remaining_time_in_millis(self) -> int:
+            return max(0, self._deadline_ms - int(time.time() * 1000))
+
     class Host(BaseHTTPRequestHandler):
         # HTTP/1.0: a connection an event, for one that is kept open would keep the others waiting.
         def do_POST(self) -> None:
             event = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            context = Context(self.headers["x-request-id"], int(self.headers["x-deadline-ms"]))
             try:
-                status, answer = 200, json.dumps(handler(event, None)).encode()
+                status, answer = 200, json.dumps(handler(event, context)).encode()
             except Exception as error:
                 if str(error) != "Unauthorized":  # the one exception that is an authorizer's ordinary answer
                     traceback.print_exc()

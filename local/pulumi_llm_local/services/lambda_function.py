@@ -84,9 +84,10 @@ class Function:
         self._environment = environment
         self._addresses = addresses
         self._log = log
-        self._process: asyncio.subprocess.Process | None = None
-        self._port = 0
         self._starting = asyncio.Lock()
+        # A function behind the Web Adapter takes all calls in one process. A handler takes one at a time; these are free.
+        self._idle: list[_Environment] = []
+        self._environments: list[_Environment] = []
         reserved = resource.state.get("reservedConcurrentExecutions")
         self._most_in_flight = math.inf if reserved is None or reserved < 0 else reserved
         self._in_flight = 0
@@ -103,24 +104,15 @@ class Function:
         return _routes(self._resource)
 
     async def start(self) -> None:
-        """Start the process where it does not run, and wait until it listens. Raises `FunctionError`."""
+        """Start a first environment, and wait until it listens. Raises `FunctionError`."""
         async with self._starting:
-            if self._process is not None and self._process.returncode is None:
-                return
-            self._session = self._session or aiohttp.ClientSession(
-                auto_decompress=False,
-                connector=aiohttp.TCPConnector(limit=0),
-                skip_auto_headers=("accept-encoding", "user-agent"),
-            )
-            port = await start_server(self._spawn, _START_SECONDS)
-            if port is None:
-                raise FunctionError(f"{self.name} did not start; the end of {self._log}:\n{_tail(self._log)}")
-            self._port = port
+            if not any(environment.runs for environment in self._environments):
+                self._idle = [await self._start_environment()]
 
     async def stop(self) -> None:
         if self._session is not None:
             await self._session.close()
-        await stop_process(self._process)
+        await asyncio.gather(*(environment.stop() for environment in self._environments))
 
     @contextlib.contextmanager
     def invocation(self) -> Generator[None]:
@@ -148,41 +140,78 @@ class Function:
             "x-amzn-lambda-context": json.dumps(self._lambda_context()),
         }
         sent = [(name, value) for name, value in headers if name.lower() not in (*adapter, *_HOP_BY_HOP)]
-        return await self._send(method, path, [*sent, *adapter.items()], body)
+        await self.start()
+        environment = self._environments[-1]
+        try:
+            return await self._send(environment, method, path, [*sent, *adapter.items()], body)
+        except aiohttp.ClientConnectorError:
+            # Nobody listens: it has just died, and the request has not reached it.
+            await environment.stop()
+            await self.start()
+            return await self._send(self._environments[-1], method, path, [*sent, *adapter.items()], body)
 
     async def invoke(self, event: Mapping[str, Any]) -> Any:
-        """One invocation of a Python handler. Raises `FunctionError` with the handler's own error text."""
+        """One invocation of a Python handler, in a free environment or a new one. Raises `FunctionError` with its error."""
+        headers = [("x-request-id", str(uuid.uuid4())), ("x-deadline-ms", str(int((time.time() + self.timeout) * 1000)))]
         with self.invocation():
-            response = await self._send("POST", "/", [], json.dumps(event).encode())
+            environment = await self._free_environment()
             try:
+                try:
+                    response = await self._send(environment, "POST", "/", headers, json.dumps(event).encode())
+                except aiohttp.ClientConnectorError:
+                    await environment.stop()  # it has just died, and the event has not reached it
+                    environment = await self._start_environment()
+                    response = await self._send(environment, "POST", "/", headers, json.dumps(event).encode())
                 async with response:
                     answer = await response.json(content_type=None)
             except (aiohttp.ClientError, ValueError) as error:
+                await environment.stop()
                 raise FunctionError(f"{self.name} ended without an answer: {error}") from error
+            except BaseException:  # it timed out, or nobody waits for it any more: Lambda ends such an environment
+                await environment.stop()
+                raise
+            self._idle.append(environment)
         if response.status != 200:
             raise FunctionError(str(answer["errorMessage"]))
         return answer
 
-    async def _send(self, method: str, path: str, headers: list[tuple[str, str]], body: bytes) -> aiohttp.ClientResponse:
-        """Send to the process, which is started where it does not run. One that dies meanwhile is gone for the next call."""
-        await self.start()
+    async def _free_environment(self) -> "_Environment":
+        while self._idle:
+            environment = self._idle.pop()
+            if environment.runs:
+                return environment
+        return await self._start_environment()
+
+    async def _start_environment(self) -> "_Environment":
+        self._session = self._session or aiohttp.ClientSession(
+            auto_decompress=False,
+            connector=aiohttp.TCPConnector(limit=0),
+            skip_auto_headers=("accept-encoding", "user-agent"),
+        )
+        environment = _Environment()
+        port = await start_server(partial(self._spawn, environment), _START_SECONDS)
+        if port is None:
+            raise FunctionError(f"{self.name} did not start; the end of {self._log}:\n{_tail(self._log)}")
+        environment.port = port
+        self._environments = [*(each for each in self._environments if each.runs), environment]
+        return environment
+
+    async def _send(
+        self, environment: "_Environment", method: str, path: str, headers: list[tuple[str, str]], body: bytes
+    ) -> aiohttp.ClientResponse:
         assert self._session is not None
         limit = aiohttp.ClientTimeout(total=self.timeout)
         send = partial(self._session.request, method, headers=headers, data=body, allow_redirects=False, timeout=limit)
         try:
-            try:
-                return await send(f"http://127.0.0.1:{self._port}{path}")
-            except aiohttp.ClientConnectorError:
-                # Nobody listens: it has just died, and the request has not reached it.
-                await stop_process(self._process)
-                await self.start()
-                return await send(f"http://127.0.0.1:{self._port}{path}")
+            return await send(f"http://127.0.0.1:{environment.port}{path}")
         except TimeoutError:
             raise FunctionError(f"{self.name} timed out after {self.timeout:g} s") from None
+        except aiohttp.ClientConnectorError:
+            raise
         except (aiohttp.ClientError, OSError) as error:
             raise FunctionError(f"{self.name} ended without an answer: {error}") from error
 
-    async def _spawn(self, port: int) -> asyncio.subprocess.Process:
+    async def _spawn(self, started: "_Environment", port: int) -> asyncio.subprocess.Process:
         handler = str(self._resource.state["handler"])
         python = host_python()
         if (self.root / handler).is_file():
@@ -190,8 +219,8 @@ class Function:
         else:
             host = Path(__file__).with_name("handler_host.py")
             command = [python, "-S", "-P", str(host), handler, str(port)]
-        self._process = await spawn(python, command, self._process_environment(port), self._log, self.root)
-        return self._process
+        started.process = await spawn(python, command, self._process_environment(port), self._log, self.root)
+        return started.process
 
     def _process_environment(self, port: int) -> dict[str, str]:
         memory = str(int(self._resource.state.get("memorySize") or 128))
@@ -224,6 +253,21 @@ class Function:
             "xray_trace_id": None,
             "env_config": {"function_name": self.name},
         }
+
+
+class _Environment:
+    """An execution environment: a process that serves the function on a port."""
+
+    def __init__(self) -> None:
+        self.process: asyncio.subprocess.Process | None = None
+        self.port = 0
+
+    @property
+    def runs(self) -> bool:
+        return self.process is not None and self.process.returncode is None
+
+    async def stop(self) -> None:
+        await stop_process(self.process)
 
 
 # What belongs to one hop and not to the request.

@@ -24,6 +24,17 @@ class LocalError(Exception):
 
 
 @dataclass(frozen=True)
+class WebSocketLimits:
+    """Seconds after which a connection of a WebSocket API is closed: without a message, and in all.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html
+    """
+
+    idle_seconds: float = 600.0
+    life_seconds: float = 7200.0
+
+
+@dataclass(frozen=True)
 class Options:
     """How to run. `aws_bedrock` calls Amazon Bedrock with the user's own credentials in the stand-in's place."""
 
@@ -35,6 +46,7 @@ class Options:
     faults: Sequence[Fault] = ()
     config: Mapping[str, Any] = field(default_factory=dict[str, Any])
     given: Given = field(default_factory=Given)
+    websocket_limits: WebSocketLimits = field(default_factory=WebSocketLimits)
 
 
 @dataclass
@@ -55,6 +67,7 @@ class LocalRun:
         provider_keys: The key that a provider's stand-in asks for, by its secret's ARN. Each is made when it is first read.
         functions: Each `lambda_function.Function` by its name.
         apis: Each `rest_api.RestApi` with its socket.
+        websocket_apis: Each `websocket_api.WebSocketApi` with its address.
     """
 
     options: Options
@@ -70,6 +83,7 @@ class LocalRun:
     provider_keys: dict[str, str] = field(default_factory=lambda: defaultdict[str, str](_provider_key))
     functions: dict[str, Any] = field(default_factory=dict[str, Any])
     apis: list[tuple[Any, socket.socket]] = field(default_factory=list[tuple[Any, socket.socket]])
+    websocket_apis: list[tuple[Any, str]] = field(default_factory=list[tuple[Any, str]])
 
     @property
     def graph(self) -> Graph:

@@ -57,7 +57,7 @@ class Authorization:
         if function is None:
             raise GatewayResponse("AUTHORIZER_CONFIGURATION_ERROR")
         answer = await self._authorizer_answer(authorizer, function, call)
-        if not _allows(answer, call.method_arn):
+        if not allows(answer, call.method_arn):
             raise GatewayResponse("ACCESS_DENIED")
         return answer
 
@@ -103,7 +103,7 @@ def _authorizer_event(call: ApiRequest) -> dict[str, Any]:
     }
 
 
-def _allows(answer: Any, method_arn: str) -> bool:
+def allows(answer: Any, method_arn: str) -> bool:
     """Whether an authorizer's policy allows a call; anything that is no policy does not."""
     try:
         statements = answer["policyDocument"]["Statement"]

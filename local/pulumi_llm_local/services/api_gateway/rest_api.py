@@ -63,7 +63,7 @@ async def start(run: LocalRun) -> None:
                 listener = listen(0) if run.apis else run.listener
                 run.stop.callback(listener.close)
                 run.apis.append((RestApi(run.graph, api, stage, run.functions, run.key), listener))
-    if not run.apis:
+    if not run.apis and any(True for _ in run.graph.of_type(REST_API)):
         raise LocalError("no REST API of the program has a stage, so there is nothing to run")
 
 

@@ -14,7 +14,7 @@ class UsagePlans:
     def __init__(self, graph: Graph, api: str, stage: str, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._method_settings = _method_settings(graph, api, stage)
-        self._methods: dict[str, _Bucket] = {}
+        self._methods: dict[str, Bucket] = {}
         self._keys: dict[str, list[_Meter]] = {}
         values = {
             key.id: str(key.state["value"])
@@ -44,7 +44,7 @@ class UsagePlans:
         settings = self._method_settings.get(method) or self._method_settings.get("*/*") or {}
         if settings.get("throttlingRateLimit", -1) < 0:
             return None
-        bucket = self._methods.setdefault(method, _Bucket(settings["throttlingRateLimit"], settings["throttlingBurstLimit"]))
+        bucket = self._methods.setdefault(method, Bucket(settings["throttlingRateLimit"], settings["throttlingBurstLimit"]))
         return None if bucket.take(self._clock()) else "THROTTLED"
 
     def admit(self, key: str) -> str | None:
@@ -61,7 +61,7 @@ class UsagePlans:
 
 
 @dataclass
-class _Bucket:
+class Bucket:
     """A token bucket: `rate` tokens a second, at most `burst`."""
 
     rate: float
@@ -93,7 +93,7 @@ _PERIODS: dict[str, Callable[[float], Any]] = {
 class _Meter:
     """One key in one usage plan."""
 
-    bucket: _Bucket | None
+    bucket: Bucket | None
     limit: int | None
     period: str
     used: int = 0
@@ -103,7 +103,7 @@ class _Meter:
     def of(plan: Resource) -> "_Meter":
         throttle, quota = plan.state.get("throttleSettings"), plan.state.get("quotaSettings")
         return _Meter(
-            bucket=_Bucket(throttle["rateLimit"], throttle["burstLimit"]) if throttle else None,
+            bucket=Bucket(throttle["rateLimit"], throttle["burstLimit"]) if throttle else None,
             limit=int(quota["limit"]) if quota else None,
             period=quota["period"] if quota else "DAY",
         )
