@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import pulumi
-from pulumi_aws import apigateway, dynamodb, lambda_
+from pulumi_aws import apigateway, lambda_
 
 from llm_gateway import environment as variables
 from pulumi_llm.api_edge.api import Api
@@ -15,6 +15,13 @@ from pulumi_llm.base.iam import allow
 from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_invoke, publish
 
 
+class KeysTable(NamedTuple):
+    """The table of the API keys' hashes."""
+
+    name: pulumi.Input[str]
+    arn: pulumi.Input[str]
+
+
 class Made(NamedTuple):
     """An authorizer, its function, and what lets API Gateway call that."""
 
@@ -23,20 +30,14 @@ class Made(NamedTuple):
     permission: lambda_.Permission
 
 
-def authorizer(
-    component: Component,
-    shared: Shared,
-    api: Api,
-    checks: dynamodb.Table | JwtSettings,
-    cache_seconds: int,
-    vpc: VpcSettings | None,
-) -> Made:
-    """Make the authorizer of `api`, which checks API keys by their table, or JSON Web Tokens.
+def authorizer_function(
+    component: Component, shared: Shared, checks: KeysTable | JwtSettings, vpc: VpcSettings | None
+) -> Published:
+    """Make the function that checks API keys by their table, or JSON Web Tokens, for an API of any kind.
 
-    `cache_seconds` is how long API Gateway trusts an answer for the same Authorization header; 0: not at all. `vpc` is the
-    network of an issuer that is reached from there only.
+    `vpc` is the network of an issuer that is reached from there only.
     """
-    if isinstance(checks, dynamodb.Table):
+    if isinstance(checks, KeysTable):
         environment: dict[str, pulumi.Input[str]] = {
             variables.AUTHORIZATION: "api_key",
             variables.KEYS_TABLE: checks.name,
@@ -51,7 +52,7 @@ def authorizer(
             variables.JWT_MODELS_CLAIM: checks.models_claim,
         }
         policies = {}
-    published = publish(
+    return publish(
         component,
         "authorizer-",
         shared,
@@ -64,6 +65,22 @@ def authorizer(
         policies=policies,
         vpc=vpc,
     )
+
+
+def authorizer(
+    component: Component,
+    shared: Shared,
+    api: Api,
+    checks: KeysTable | JwtSettings,
+    cache_seconds: int,
+    vpc: VpcSettings | None,
+) -> Made:
+    """Make the authorizer of `api`, which checks API keys by their table, or JSON Web Tokens.
+
+    `cache_seconds` is how long API Gateway trusts an answer for the same Authorization header; 0: not at all. `vpc` is the
+    network of an issuer that is reached from there only.
+    """
+    published = authorizer_function(component, shared, checks, vpc)
     # A key may stand in either of two headers, and API Gateway asks for every identity source that is named. Without a
     # cache the source is one that is always there; with one it is the cache's key, so only Authorization can be it.
     made = apigateway.Authorizer(

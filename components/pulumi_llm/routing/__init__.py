@@ -1,6 +1,7 @@
 """Aliases, their targets and providers: from a configuration to the routes document."""
 
-from pulumi_llm.routing.routing import ARN_LENGTH, Routing, read
+from pulumi_llm.routing.policies import model_policies, policy_problems
+from pulumi_llm.routing.routing import Routing, read
 from pulumi_llm.routing.settings import RoutingSettings
 
-__all__ = ["ARN_LENGTH", "Routing", "RoutingSettings", "read"]
+__all__ = ["Routing", "RoutingSettings", "model_policies", "policy_problems", "read"]

@@ -19,7 +19,6 @@ from pulumi_llm.base.function_settings import (
     VpcSettings,
     bytes_of,
 )
-from pulumi_llm.base.iam import ROLE_POLICY_CHARACTERS, invoke_models, policy_document, read_secrets
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.policy_documents import ANY, check_statements, read_document
 from pulumi_llm.base.settings import (
@@ -40,7 +39,7 @@ from pulumi_llm.base.settings import (
     form,
     valid_items,
 )
-from pulumi_llm.routing import ARN_LENGTH, Routing, RoutingSettings, read
+from pulumi_llm.routing import Routing, RoutingSettings, policy_problems, read
 from pulumi_llm.serverless_bedrock_api import web_adapter
 
 # Who may call. "iam": AWS signatures.
@@ -419,34 +418,3 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
                 f"are {taken:,} of the {ENVIRONMENT_BYTES:,} that Lambda takes; give fewer or shorter ones"
             )
             yield Problem("environment", reason)
-
-
-def policy_problems(routing: Routing, own: PolicySettings | None, location: Location) -> Iterator[Problem]:
-    """Yield what is wrong where the models and secrets need a longer policy than IAM allows a role.
-
-    Beside it the role has a policy of at most some 500 characters for its logs. An ARN that is not known yet counts with the
-    length of one.
-    """
-    secrets = [arn if isinstance(arn, str) else "?" * ARN_LENGTH for arn in routing.secret_arns]
-    keys = [arn if isinstance(arn, str) else "?" * 80 for arn in routing.kms_key_arns]
-    later = [model.expected for model in routing.output_models]
-    invoke = [*invoke_models(routing.models, location, "0" * 12), *invoke_models(later, location, "0" * 12)]
-    length = _length([*invoke, *read_secrets(secrets, keys, location.region)])
-    allowed = ROLE_POLICY_CHARACTERS - 500
-    if length > allowed:
-        reason = f"need a policy of {length:,} characters, and IAM allows a role {ROLE_POLICY_CHARACTERS:,}; give fewer models"
-        yield Problem("models", reason)
-    inline = own.inline.values() if own is not None and own.valid("inline") else ()
-    added = sum(_length(statements) for statements in inline if isinstance(statements, tuple))
-    if length <= allowed < length + added:
-        reason = (
-            f"have {added:,} characters beside the {length + 500:,} of the component's own policies, and IAM allows a role "
-            f"{ROLE_POLICY_CHARACTERS:,}; give managed policies"
-        )
-        yield Problem("policies.inline", reason)
-
-
-def _length(statements: Sequence[Mapping[str, Any]]) -> int:
-    """The characters of a policy, spaces not counted. An Output counts with the length of an ARN."""
-    document = policy_document(*map(dict, statements))
-    return len(json.dumps(document, separators=(",", ":"), default=lambda _: "?" * ARN_LENGTH))

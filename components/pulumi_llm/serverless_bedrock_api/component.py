@@ -11,6 +11,7 @@ from pulumi_aws import apigateway, cloudwatch, dynamodb, iam, lambda_, route53, 
 from llm_gateway.operations import OPERATIONS, PATHS
 from pulumi_llm.api_edge import keys
 from pulumi_llm.api_edge.api import Api
+from pulumi_llm.api_edge.authorizer import KeysTable
 from pulumi_llm.api_edge.authorizer import authorizer as make_authorizer
 from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.api_edge.gateway_responses import create_gateway_responses, gateway_responses
@@ -196,7 +197,8 @@ class ServerlessBedrockApi(Component):
                 reads_per_second=authorized * (math.ceil(stage_throttle.rate_limit) + stage_throttle.burst_limit),
             )
             api_keys = keys.api_keys(self, settings.keys, table, deletion_protection=settings.deletion_protection)
-            checking = make_authorizer(self, self._shared, api, table, settings.authorizer_cache_seconds, None)
+            checks = KeysTable(table.name, table.arn)
+            checking = make_authorizer(self, self._shared, api, checks, settings.authorizer_cache_seconds, None)
         elif settings.jwt is not None:
             network = settings.vpc if settings.jwt.in_vpc else None
             checking = make_authorizer(self, self._shared, api, settings.jwt, settings.authorizer_cache_seconds, network)

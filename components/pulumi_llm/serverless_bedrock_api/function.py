@@ -1,20 +1,15 @@
 """The function that answers: the bundle behind the Web Adapter, and what it may call."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import pulumi
-from pulumi_aws import get_caller_identity_output
 
 from llm_gateway import environment as variables
 from llm_gateway.operations import PATHS
 from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
-from pulumi_llm.base.iam import invoke_models, read_secrets
 from pulumi_llm.base.lambda_function import Published, Shared, publish
 from pulumi_llm.base.location import Location
-from pulumi_llm.routing import Routing
+from pulumi_llm.routing import Routing, model_policies
 from pulumi_llm.serverless_bedrock_api import web_adapter
 from pulumi_llm.serverless_bedrock_api.args import ServerlessBedrockApiSettings
 
@@ -52,27 +47,9 @@ def create_function(
         memory_mb=settings.memory_mb,
         timeout_seconds=settings.timeout_seconds,
         environment=environment,
-        policies=_policies(component, routing, location),
+        policies=model_policies(component, routing, location),
         layers=[layer],
         reserved_concurrency=settings.reserved_concurrency,
         vpc=settings.vpc,
         own_policies=settings.policies,
     )
-
-
-def _policies(
-    component: Component, routing: Routing, location: Location
-) -> Mapping[str, pulumi.Input[Sequence[Mapping[str, Any]]]]:
-    """Documents of their own, of values that are known at preview, so that policies can judge them there."""
-    policies: dict[str, pulumi.Input[Sequence[Mapping[str, Any]]]] = {}
-    if routing.models or routing.output_models:
-        account = get_caller_identity_output(opts=component.invoke_options()).account_id
-        if routing.models:
-            policies["bedrock-policy"] = account.apply(lambda account: invoke_models(routing.models, location, account))
-        if routing.output_models:
-            # A document of their own, for it is not known at preview.
-            known = pulumi.Output.all(account, *(model.resolved for model in routing.output_models))
-            policies["bedrock-output-policy"] = known.apply(lambda known: invoke_models(known[1:], location, known[0]))
-    if routing.secret_arns:
-        policies["secrets-policy"] = read_secrets(routing.secret_arns, routing.kms_key_arns, location.region)
-    return policies

@@ -9,7 +9,6 @@ import msgspec
 
 from llm_functions.api_formats import chat as chat_format
 from llm_functions.websocket import messages
-from llm_functions.websocket.connection_table import ConnectionTable, Limits
 from llm_functions.websocket.generation import Generation
 from llm_gateway import errors
 from llm_gateway.aws.connections import Connections, ConnectionsError, Gone
@@ -17,6 +16,7 @@ from llm_gateway.aws.dynamodb import DynamoDBError
 from llm_gateway.errors import GatewayError
 from llm_gateway.http.client import HttpError
 from llm_gateway.identity.caller import Caller
+from llm_gateway.identity.connections import ConnectionTable, Limits
 from llm_gateway.pipeline import Gateway, answer
 from llm_gateway.request import ChatRequest
 from llm_gateway.stages.journal import Head, Journal, Superseded

@@ -12,12 +12,15 @@ from llm_gateway.http.client import HttpClient
 
 
 def handler(event: dict[str, Any], _context: object) -> None:
-    """Tell the client of a generation that its function has failed."""
+    """Tell the client of a generation that its function has failed. A resume that failed is served here instead."""
     payload = event["requestPayload"]
-    if payload.get("action") == "chat":  # a client whose resume was not answered resumes again
-        response: dict[str, Any] = event.get("responsePayload") or {}
-        timed_out = "timed out" in str(response.get("errorMessage", ""))
-        _loop.run_until_complete(_chats.died(client_event(payload), timed_out=timed_out))
+    message = client_event(payload)
+    if payload["action"] == "resume":
+        _loop.run_until_complete(_chats.resume(message))
+        return
+    response: dict[str, Any] = event.get("responsePayload") or {}
+    timed_out = "timed out" in str(response.get("errorMessage", ""))
+    _loop.run_until_complete(_chats.died(message, timed_out=timed_out))
 
 
 _loop = asyncio.new_event_loop()

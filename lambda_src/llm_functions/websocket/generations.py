@@ -11,9 +11,9 @@ from typing import Any, Protocol
 from llm_functions import compose
 from llm_functions.websocket import wiring
 from llm_functions.websocket.chats import client_event
-from llm_functions.websocket.connection_table import Limits
 from llm_gateway import environment
 from llm_gateway.http.client import HttpClient
+from llm_gateway.identity.connections import Limits
 
 
 class LambdaContext(Protocol):

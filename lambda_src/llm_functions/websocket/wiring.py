@@ -3,12 +3,12 @@
 import os
 
 from llm_functions.websocket.chats import Chats
-from llm_functions.websocket.connection_table import ConnectionTable
 from llm_gateway import environment
 from llm_gateway.aws.client import Aws
 from llm_gateway.aws.connections import Connections
 from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.http.client import HttpClient
+from llm_gateway.identity.connections import ConnectionTable
 from llm_gateway.stages.journal import Journal
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import pytest
 
 from llm_functions.websocket.chats import Chats
-from llm_functions.websocket.connection_table import ConnectionTable
 from llm_gateway.aws.connections import Connections
 from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.http.client import HttpClient
+from llm_gateway.identity.connections import ConnectionTable
 from llm_gateway.stages.journal import Journal
 from support import websocket_api
 from support.websocket_api import CONNECTIONS, JOURNAL, Clients

@@ -9,11 +9,11 @@ import pytest
 
 from llm_functions.websocket import generation as generation_module
 from llm_functions.websocket.chats import Chats, ClientEvent
-from llm_functions.websocket.connection_table import ConnectionTable, Limits
 from llm_gateway import errors
 from llm_gateway.aws import connections as connections_module
 from llm_gateway.events import Delta, Done, Event, Usage
 from llm_gateway.identity.caller import Caller
+from llm_gateway.identity.connections import ConnectionTable, Limits
 from llm_gateway.pipeline import Gateway
 from llm_gateway.router import Router
 from llm_gateway.stages.journal import DEAD_SECONDS, Journal

@@ -1,0 +1,5 @@
+"""WebSocketChat: a WebSocket API whose generations outlive their connections."""
+
+from pulumi_llm.websocket_chat.component import WebSocketChat
+
+__all__ = ["WebSocketChat"]

@@ -1,0 +1,155 @@
+"""The description of WebSocketChat's settings."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field
+
+from pulumi_llm.api_edge.settings import ApiKeySettings, JwtSettings, Throttle, ThrottleSettings
+from pulumi_llm.base.function_settings import (
+    ENVIRONMENT_BYTES,
+    OWN_ENVIRONMENT_BYTES,
+    PolicySettings,
+    Variables,
+    VpcSettings,
+    bytes_of,
+)
+from pulumi_llm.base.location import Location
+from pulumi_llm.base.settings import (
+    Between,
+    Count,
+    Customize,
+    Flag,
+    Input,
+    KmsKeyArn,
+    Problem,
+    Region,
+    RetentionDays,
+    Settings,
+    Tags,
+    form,
+    valid_items,
+)
+from pulumi_llm.routing import Routing, RoutingSettings, policy_problems, read
+
+# Who may connect.
+Auth = Literal["api_key", "jwt", "none"]
+AUTHS: tuple[Auth, ...] = get_args(Auth)
+
+STAGE_THROTTLE = Throttle(rate_limit=100, burst_limit=200)
+
+_TableName = Annotated[str, form(r"[a-zA-Z0-9_.-]{3,255}", "a table's name")]
+_TableArn = Annotated[str, form(r"arn:aws[a-z-]*:dynamodb:[a-z0-9-]+:\d{12}:table/[a-zA-Z0-9_.-]{3,255}", "a table's ARN")]
+
+
+class KeysTableSettings(Settings):
+    """The table of another API's keys, such as that of a ServerlessBedrockApi."""
+
+    regional = ("arn",)
+
+    name: Input[_TableName]
+    """Its name: `keys_table_name` of a ServerlessBedrockApi."""
+    arn: Input[_TableArn]
+    """Its ARN: `keys_table_arn` of a ServerlessBedrockApi."""
+
+
+class WebSocketSettings(Settings):
+    """What a stack's configuration and a program's arguments say alike."""
+
+    free_text = ("customize", "environment")
+    regional = ("kms_key_arn",)
+
+    auth: Auth = "api_key"
+    """Who may connect: "api_key", "jwt", or "none", which lets anyone connect."""
+    jwt: JwtSettings | None = None
+    """The tokens that are accepted, with `auth` "jwt" only."""
+    keys: Annotated[tuple[ApiKeySettings, ...], Field(min_length=1)] = (ApiKeySettings(name="default"),)
+    """The API keys. Default: one, named "default"."""
+    keys_table: KeysTableSettings | None = None
+    """The table of another API's keys, which then may connect here, too. Default: the keys are made here."""
+    stage_throttle: ThrottleSettings = ThrottleSettings(**STAGE_THROTTLE._asdict())
+    """The rate of each route, whoever calls: API Gateway counts every route by itself."""
+    generations_per_connection: Annotated[Count, Between(1, 100)] = 4
+    """How many generations may run at once for one connection."""
+    generations_per_key: Annotated[Count, Between(1, 1_000)] = 20
+    """How many generations may run at once for one API key, or one caller of a token."""
+    memory_mb: Input[Annotated[Count, Between(256, 10_240)]] = 512
+    """The memory of the function that generates, in MB; on Lambda it also sets its share of a processor."""
+    timeout_seconds: Annotated[Count, Between(30, 900)] = 600
+    """How long a generation may take, in seconds."""
+    log_retention_days: Input[RetentionDays] = 30
+    """How long logs are kept, in days; one of the numbers that CloudWatch Logs accepts."""
+    reserved_concurrency: Input[Annotated[Count, Between(1, 10_000)]] | None = None
+    """The most generations at once, taken from the account's limit. Default: none reserved."""
+    vpc: VpcSettings | None = None
+    """The network that the generating function runs in, to reach private servers of models. From there the API's connections
+    must be reachable: by a NAT gateway, or by an endpoint for execute-api without private DNS. Default: Lambda's own."""
+    policies: PolicySettings = PolicySettings()
+    """What the generating function may do besides what the component lets it. Default: nothing."""
+    environment: Variables = Field(default_factory=dict)
+    """More environment variables of the generating function. Default: none."""
+    kms_key_arn: Input[KmsKeyArn] | None = None
+    """The KMS key of logs, tables and environment; its policy must let CloudWatch Logs use it. Default: keys of AWS."""
+    tracing: Flag = False
+    """Trace invocations with X-Ray."""
+    access_logs: Flag = True
+    """Log each message at API Gateway; needs the Region's API Gateway log role."""
+    debug: Flag = False
+    """Show causes in errors; for development."""
+    deletion_protection: Flag = True
+    """Protect what cannot be made again: the API's address, the keys' values and their table."""
+    customize: Customize = Field(default_factory=dict)
+    """Per child, arguments that are merged with the component's own. Default: none."""
+
+    def problems(self) -> Iterator[Problem]:
+        if self.auth == "jwt" and not self.given("jwt"):
+            yield Problem("jwt", "is required with auth 'jwt': the issuer and the audiences")
+        if self.auth in AUTHS and self.auth != "jwt" and self.given("jwt"):
+            yield Problem("jwt", f"is only for auth 'jwt', not {self.auth!r}")
+        if self.auth in AUTHS and self.auth != "api_key":
+            for name in ("keys", "keys_table"):
+                if self.given(name):
+                    yield Problem(name, f"is only for auth 'api_key', not {self.auth!r}")
+        if self.given("keys") and self.given("keys_table"):
+            yield Problem("keys", "are made here, and keys_table gives those of another API; leave one out")
+        if self.jwt is not None and self.jwt.in_vpc and not self.given("vpc"):
+            yield Problem("jwt.in_vpc", "needs vpc: the subnets and security groups")
+        names: set[str] = set()
+        for index, key in valid_items(self.keys):
+            if key.name in names:
+                yield Problem(f"keys[{index}].name", f"{key.name!r} is there already; every key needs a name of its own")
+            names |= {key.name} if key.valid("name") else set()
+
+
+class WebSocketChatSettings(WebSocketSettings, RoutingSettings):
+    """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
+
+    region: Region | None = None
+    """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
+    tags: Tags = Field(default_factory=dict)
+    """Tags of every resource. Default: none but the component's own."""
+
+    def routing(self, location: Location) -> Routing:
+        """What is routed where."""
+        return read(self, location, self.timeout_seconds)
+
+    def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
+        aliases = self.aliases()
+        for index, key in valid_items(self.keys):
+            for position, model in valid_items(key.models):
+                if aliases and model not in aliases:
+                    reason = f"{model!r} is not among the models; choose of {', '.join(sorted(set(aliases)))}"
+                    yield Problem(f"keys[{index}].models[{position}]", reason)
+
+    def problems_in(self, location: Location) -> Iterator[Problem]:
+        if self.region is not None and self.region != location.region:
+            reason = f"is {self.region}, but the component's AWS provider is in {location.region}; leave it out or give another"
+            yield Problem("region", reason)
+        routing = self.routing(location)
+        yield from routing.problems
+        yield from policy_problems(routing, self.policies, location)
+        taken = OWN_ENVIRONMENT_BYTES + bytes_of(routing.environment) + bytes_of(self.environment or {})
+        if self.environment and taken > ENVIRONMENT_BYTES:
+            reason = f"makes {taken:,} bytes with the component's own, and Lambda takes {ENVIRONMENT_BYTES:,}; give fewer"
+            yield Problem("environment", reason)

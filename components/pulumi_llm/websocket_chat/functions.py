@@ -1,0 +1,133 @@
+"""The functions: connections, generations, and what reports the failures of the latter. Each may do what it does, no more."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from pulumi_aws import dynamodb, lambda_
+
+from llm_gateway import environment as variables
+from pulumi_llm.base import bundle
+from pulumi_llm.base.component import Component
+from pulumi_llm.base.iam import allow
+from pulumi_llm.base.lambda_function import Published, Shared, publish
+from pulumi_llm.base.location import Location
+from pulumi_llm.routing import Routing, model_policies
+from pulumi_llm.websocket_chat.args import WebSocketChatSettings
+
+# Seconds that Lambda keeps a message for which no execution is free. Its client waits.
+_EVENT_AGE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What all functions share: the tables, and the stage's URL and execution ARN."""
+
+    connections: dynamodb.Table
+    journal: dynamodb.Table
+    stage_url: pulumi.Output[str]
+    execution_arn: pulumi.Output[str]
+
+    def environment(self, settings: WebSocketChatSettings) -> dict[str, pulumi.Input[str]]:
+        return {
+            variables.CONNECTIONS_TABLE: self.connections.name,
+            variables.JOURNAL_TABLE: self.journal.name,
+            variables.WEBSOCKET_STAGE_URL: self.stage_url,
+            **({variables.DEBUG: "true"} if settings.debug else {}),
+        }
+
+    def use(self, connections: Sequence[str], journal: Sequence[str], methods: Sequence[str]) -> list[dict[str, Any]]:
+        """Statements that allow these actions on the tables, and these methods of @connections.
+
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-control-access-iam.html
+        """
+        statements = [
+            allow("Connections", [f"dynamodb:{action}" for action in connections], self.connections.arn),
+            allow("Journal", [f"dynamodb:{action}" for action in journal], self.journal.arn),
+        ]
+        if methods:
+            arns = [pulumi.Output.format("{}/{}/@connections/*", self.execution_arn, method) for method in methods]
+            statements.append(allow("Messages", ["execute-api:ManageConnections"], arns))
+        return statements
+
+
+def connections_function(component: Component, settings: WebSocketChatSettings, shared: Shared, stores: Stores) -> Published:
+    """Make the function that is told of connections, and answers what needs no model."""
+    return publish(
+        component,
+        "connections-",
+        shared,
+        description="Connections of the WebSocket API",
+        code=bundle.archive(),
+        handler="llm_functions.websocket.connections.handler",
+        memory_mb=512,
+        timeout_seconds=10,
+        environment={variables.AUTHORIZATION: settings.auth, **stores.environment(settings)},
+        policies={"connections-policy": stores.use(["PutItem", "UpdateItem"], ["UpdateItem"], [])},
+    )
+
+
+def generations_function(
+    component: Component,
+    settings: WebSocketChatSettings,
+    shared: Shared,
+    stores: Stores,
+    routing: Routing,
+    location: Location,
+    failures: Published,
+) -> Published:
+    """Make the function that generates. Its invocations are never repeated; one that fails is reported to `failures`."""
+    own = [
+        *stores.use(
+            ["GetItem", "PutItem", "UpdateItem"], ["GetItem", "PutItem", "Query", "UpdateItem"], ["POST", "GET", "DELETE"]
+        ),
+        allow("ReportFailures", ["lambda:InvokeFunction"], failures.alias.arn),
+    ]
+    published = publish(
+        component,
+        "generations-",
+        shared,
+        description="Generates answers over the WebSocket API",
+        code=bundle.archive(routing.routes),
+        handler="llm_functions.websocket.generations.handler",
+        memory_mb=settings.memory_mb,
+        timeout_seconds=settings.timeout_seconds,
+        environment={
+            **stores.environment(settings),
+            variables.GENERATIONS_PER_CONNECTION: str(settings.generations_per_connection),
+            variables.GENERATIONS_PER_KEY: str(settings.generations_per_key),
+            **routing.environment,
+            **settings.environment,
+        },
+        policies={"generations-policy": own, **model_policies(component, routing, location)},
+        reserved_concurrency=settings.reserved_concurrency,
+        vpc=settings.vpc,
+        own_policies=settings.policies,
+    )
+    lambda_.FunctionEventInvokeConfig(
+        component.child_name("events"),
+        function_name=published.function.name,
+        qualifier=published.alias.name,
+        maximum_retry_attempts=0,
+        maximum_event_age_in_seconds=_EVENT_AGE_SECONDS,
+        destination_config={"on_failure": {"destination": failures.alias.arn}},
+        opts=component.child("events", depends_on=[published.role]),
+    )
+    return published
+
+
+def failures_function(component: Component, settings: WebSocketChatSettings, shared: Shared, stores: Stores) -> Published:
+    """Make the function that tells a client that its generation's function has failed."""
+    return publish(
+        component,
+        "failures-",
+        shared,
+        description="Reports failed generations to their clients",
+        code=bundle.archive(),
+        handler="llm_functions.websocket.failures.handler",
+        memory_mb=512,
+        timeout_seconds=30,
+        environment=stores.environment(settings),
+        policies={"failures-policy": stores.use(["GetItem", "UpdateItem"], ["GetItem", "Query", "UpdateItem"], ["POST"])},
+    )

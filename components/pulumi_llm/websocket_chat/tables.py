@@ -1,0 +1,39 @@
+"""The tables of connections and of the journal, whose items DynamoDB's TTL deletes."""
+
+import pulumi
+from pulumi_aws import dynamodb
+
+from llm_gateway.identity import connections
+from llm_gateway.stages import journal
+from pulumi_llm.base.component import Component
+
+
+def connections_table(component: Component, kms_key_arn: pulumi.Input[str] | None) -> dynamodb.Table:
+    """Make the table of connections. It holds nothing that outlives them."""
+    return _table(component, "connections-table", {connections.HASH_KEY: "S"}, connections.TTL_ATTRIBUTE, kms_key_arn)
+
+
+def journal_table(component: Component, kms_key_arn: pulumi.Input[str] | None) -> dynamodb.Table:
+    """Make the table of the journal. It holds the answers of the last quarter of an hour, and no backup keeps them longer."""
+    keys = {journal.HASH_KEY: "S", journal.SORT_KEY: "N"}
+    return _table(component, "journal-table", keys, journal.TTL_ATTRIBUTE, kms_key_arn)
+
+
+def _table(
+    component: Component, key: str, keys: dict[str, str], ttl: str, kms_key_arn: pulumi.Input[str] | None
+) -> dynamodb.Table:
+    encryption: dynamodb.TableServerSideEncryptionArgsDict = {"enabled": True}
+    if kms_key_arn is not None:
+        encryption["kms_key_arn"] = kms_key_arn
+    hash_key, *sort_key = keys
+    return dynamodb.Table(
+        component.child_name(key),
+        billing_mode="PAY_PER_REQUEST",
+        hash_key=hash_key,
+        range_key=sort_key[0] if sort_key else None,
+        attributes=[{"name": name, "type": kind} for name, kind in keys.items()],
+        ttl={"attribute_name": ttl, "enabled": True},
+        server_side_encryption=encryption,
+        tags=component.tags,
+        opts=component.child(key),
+    )

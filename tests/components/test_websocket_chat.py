@@ -1,0 +1,159 @@
+"""WebSocketChat: the resources that a program's arguments make."""
+
+import json
+from typing import Any
+
+import pulumi
+import pytest
+
+from pulumi_llm.websocket_chat import WebSocketChat
+from pulumi_llm_local.program.arguments import problems
+from support import programs
+from support.programs import MODELS, Recording, revealed
+
+TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/keys"
+
+
+def made(**args: Any) -> Recording:
+    return programs.run(lambda: WebSocketChat("ws", {"models": MODELS, **args}))
+
+
+@pytest.fixture(scope="module")
+def plain() -> Recording:
+    return made()
+
+
+def statements(recording: Recording, name: str) -> dict[str, Any]:
+    """The statements of a role's policy by their Sids."""
+    return {each["Sid"]: each for each in json.loads(recording.inputs(name)["policy"])["Statement"]}
+
+
+def actions(recording: Recording, name: str) -> dict[str, list[str]]:
+    return {sid: sorted(each["Action"]) for sid, each in statements(recording, name).items()}
+
+
+def of_type(recording: Recording, type: str) -> list[dict[str, Any]]:
+    return [revealed(resource.inputs) | {"id": resource.id} for resource in recording.of_type(type)]
+
+
+def test_every_route_of_the_protocol_leads_to_its_function(plain: Recording) -> None:
+    integrations = {each["id"]: each for each in of_type(plain, "aws:apigatewayv2/integration:Integration")}
+    routes = {each["routeKey"]: each for each in of_type(plain, "aws:apigatewayv2/route:Route")}
+    assert routes.keys() == {"$connect", "$disconnect", "chat", "cancel", "resume", "ping", "$default"}
+    for key, route in routes.items():
+        integration = integrations[route["target"].removeprefix("integrations/")]
+        function = "generations" if key in ("chat", "resume") else "connections"
+        assert f"ws-{function}-function" in integration["integrationUri"]
+        assert integration["integrationUri"].endswith(":live/invocations")
+        assert route["authorizationType"] == ("CUSTOM" if key == "$connect" else "NONE")
+    answered = {each["routeId"] for each in of_type(plain, "aws:apigatewayv2/routeResponse:RouteResponse")}
+    assert {key for key, route in routes.items() if route["id"] in answered} == {"cancel", "ping", "$default"}
+
+
+@pytest.mark.parametrize("action", ["chat", "resume"])
+def test_a_generation_is_invoked_asynchronously(plain: Recording, action: str) -> None:
+    integration = plain.inputs(f"ws-event-integration-{action}")
+    assert integration["integrationType"] == "AWS"
+    assert integration["requestParameters"] == {"integration.request.header.X-Amz-Invocation-Type": "'Event'"}
+    event = json.loads(integration["requestTemplates"]["$default"])
+    assert (event["action"], event["body"]) == (action, "$util.base64Encode($input.body)")
+    events = plain.inputs("ws-events")
+    assert (events["maximumRetryAttempts"], events["qualifier"]) == (0, "live")
+    assert events["destinationConfig"]["onFailure"]["destination"] == plain.named("ws-failures-alias").state["arn"]
+
+
+def test_each_function_may_do_what_it_does_and_no_more(plain: Recording) -> None:
+    assert actions(plain, "ws-connections-policy") == {
+        "Connections": ["dynamodb:PutItem", "dynamodb:UpdateItem"],
+        "Journal": ["dynamodb:UpdateItem"],
+    }
+    assert actions(plain, "ws-generations-policy") == {
+        "Connections": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
+        "Journal": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"],
+        "Messages": ["execute-api:ManageConnections"],
+        "ReportFailures": ["lambda:InvokeFunction"],
+    }
+    assert actions(plain, "ws-failures-policy")["Messages"] == ["execute-api:ManageConnections"]
+    own = plain.named("ws-api").state["executionArn"]
+    messages = statements(plain, "ws-generations-policy")["Messages"]["Resource"]
+    assert messages == [f"{own}/ws/{method}/@connections/*" for method in ("POST", "GET", "DELETE")]
+    assert statements(plain, "ws-failures-policy")["Messages"]["Resource"] == [f"{own}/ws/POST/@connections/*"]
+
+
+def test_the_functions_know_the_tables_and_the_stage(plain: Recording) -> None:
+    variables = plain.inputs("ws-generations-function")["environment"]["variables"]
+    api = plain.named("ws-api").id
+    assert variables["WEBSOCKET_STAGE_URL"] == f"https://{api}.execute-api.us-east-1.amazonaws.com/ws"
+    assert variables["JOURNAL_TABLE"] == plain.named("ws-journal-table").state["name"]
+    assert (variables["GENERATIONS_PER_CONNECTION"], variables["GENERATIONS_PER_KEY"]) == ("4", "20")
+    for table, keys in (("connections", ["id"]), ("journal", ["generation", "seq"])):
+        inputs = plain.inputs(f"ws-{table}-table")
+        assert [each["name"] for each in inputs["attributes"]] == keys
+        assert inputs["ttl"] == {"attributeName": "expires", "enabled": True}
+        assert inputs["serverSideEncryption"]["enabled"]
+
+
+def test_the_stage_is_throttled_and_logged(plain: Recording) -> None:
+    stage = plain.inputs("ws-stage")
+    assert stage["name"] == "ws"
+    settings = stage["defaultRouteSettings"]
+    assert (settings["throttlingRateLimit"], settings["throttlingBurstLimit"]) == (100, 200)
+    assert (settings["dataTraceEnabled"], settings["loggingLevel"]) == (False, "OFF")
+    assert "connection_id" in json.loads(stage["accessLogSettings"]["format"])
+    assert plain.inputs("ws-access-logs")["retentionInDays"] == 30
+
+
+# What a deployment freezes -> a change of it.
+FROZEN: dict[str, dict[str, Any]] = {
+    "an integration": {"customize": {"proxy-integration": {"timeout_milliseconds": 20_000}}},
+    "a route": {"customize": {"route:chat": {"operation_name": "chat"}}},
+    "the authorizer": {"customize": {"authorizer": {"identity_sources": ["route.request.header.X-Api-Key"]}}},
+    "the API": {"customize": {"api": {"description": "another"}}},
+}
+
+
+@pytest.mark.parametrize("change", FROZEN.values(), ids=FROZEN)
+def test_a_change_of_what_is_frozen_is_deployed(plain: Recording, change: dict[str, Any]) -> None:
+    before, after = (recording.inputs("ws-deployment")["triggers"] for recording in (plain, made(**change)))
+    assert before != after
+
+
+def test_what_is_not_frozen_makes_no_deployment(plain: Recording) -> None:
+    other = made(stage_throttle={"rate_limit": 5, "burst_limit": 5}, log_retention_days=90, timeout_seconds=300)
+    assert plain.inputs("ws-deployment")["triggers"] == other.inputs("ws-deployment")["triggers"]
+
+
+def test_another_apis_keys_may_connect() -> None:
+    recording = made(keys_table={"name": "keys", "arn": TABLE})
+    assert recording.inputs("ws-authorizer-function")["environment"]["variables"]["KEYS_TABLE"] == "keys"
+    assert statements(recording, "ws-authorizer-policy")["ReadKeys"]["Resource"] == TABLE
+    assert of_type(recording, "aws:apigateway/apiKey:ApiKey") == []
+
+
+def test_without_authentication_anyone_may_connect() -> None:
+    recording = made(auth="none")
+    assert "ws-authorizer" not in recording.names()
+    assert recording.inputs("ws-connections-function")["environment"]["variables"]["AUTHORIZATION"] == "none"
+
+
+# Wrong arguments -> what is said of them.
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "tokens without an issuer": ({"auth": "jwt"}, "jwt: is required with auth 'jwt'"),
+    "keys without keys": ({"auth": "none", "keys": [{"name": "a"}]}, "keys: is only for auth 'api_key', not 'none'"),
+    "two kinds of keys": ({"keys": [{"name": "a"}], "keys_table": {"name": "keys", "arn": TABLE}}, "leave one out"),
+    "a key twice": ({"keys": [{"name": "a"}, {"name": "a"}]}, "'a' is there already"),
+    "a key's unknown model": ({"keys": [{"name": "a", "models": ["best"]}]}, "'best' is not among the models"),
+    "a time too long": ({"timeout_seconds": 901}, "timeout_seconds: must be"),
+    "an unknown argument": ({"generation_limit": 3}, "generation_limit"),
+}
+
+
+@pytest.mark.parametrize(("args", "text"), WRONG.values(), ids=WRONG)
+def test_a_wrong_argument_is_named(args: dict[str, Any], text: str) -> None:
+    with pytest.raises(pulumi.InputPropertiesError) as caught:
+        made(**args)
+    assert text in str(caught.value) + str(vars(caught.value))
+
+
+def test_every_argument_exists(plain: Recording) -> None:
+    assert [problem for resource in plain.custom() for problem in problems(resource.type, resource.inputs)] == []
