@@ -137,6 +137,8 @@ def _deletion_protection(resource: Resource, _: Settings) -> Iterator[str]:
 
 
 def _dynamodb_backups(table: Resource, _: Settings) -> Iterator[str]:
+    if table.at("ttl.enabled").flag():
+        return  # its items are there for a while only; a backup would keep them longer
     if not table.at("pointInTimeRecovery.enabled").flag():
         yield "pointInTimeRecovery.enabled is not true: nothing brings back what a bug deletes"
 
@@ -282,7 +284,7 @@ RULES: Final[tuple[Rule, ...]] = (
         title="Tables can be brought back to any moment of the last weeks.",
         severity="medium",
         why="Keys, conversations and quotas live in tables; a bug that deletes them is otherwise final.",
-        fix="`point_in_time_recovery={'enabled': True}`.",
+        fix="`point_in_time_recovery={'enabled': True}`; a table whose items expire by `ttl` needs none.",
         check=_dynamodb_backups,
         types=("aws:dynamodb/table:Table",),
         frameworks=("AWS FSBP DynamoDB.2",),

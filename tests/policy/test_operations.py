@@ -45,6 +45,7 @@ GOOD: list[tuple[str, list[Resource], dict[str, Any]]] = [
     ("deletion-protection", [resource(TABLE, {"deletionProtectionEnabled": True})], {}),
     ("deletion-protection", [resource(POOL, {"deletionProtection": "ACTIVE"}), resource(BUCKET, {})], {}),
     ("dynamodb-backups", [resource(TABLE, {"pointInTimeRecovery": {"enabled": True}})], {}),
+    ("dynamodb-backups", [resource(TABLE, {"ttl": {"attributeName": "expires", "enabled": True}})], {}),
     ("required-tags", [resource(TABLE, {"tags": TAGS})], {}),
     ("required-tags", [resource(TABLE, {"tags": {"Project": "chat"}, "tagsAll": TAGS})], {}),
     ("required-tags", [resource(TABLE, {"tags": {**TAGS, "Project": UNKNOWN}, "tagsAll": UNKNOWN})], {}),

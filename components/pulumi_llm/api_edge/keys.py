@@ -36,9 +36,17 @@ def keys_table(
 
 
 def api_keys(
-    component: Component, settings: Sequence[ApiKeySettings], table: dynamodb.Table, *, deletion_protection: bool
+    component: Component,
+    settings: Sequence[ApiKeySettings],
+    table: dynamodb.Table,
+    *,
+    deletion_protection: bool,
+    planned: bool = True,
 ) -> dict[str, apigateway.ApiKey]:
     """Make the keys, by their names. API Gateway makes the values that are not given; only the hash of a value is stored.
+
+    Unless they are `planned`, which is that usage plans count them, they are disabled at API Gateway, which then only makes
+    their values: the authorizer alone decides.
 
     A value that API Gateway made cannot be made again, so its key is protected until it is disabled. The authorizer does not
     know a disabled key.
@@ -51,7 +59,7 @@ def api_keys(
             f"{component.child_name('key')}-{name}",
             value=None if key.value is None else pulumi.Output.secret(key.value),
             description=f"pulumi-llm key {name} of tenant {key.tenant}",
-            enabled=key.enabled,
+            enabled=key.enabled and planned,
             tags=component.tags,
             opts=component.child("key", additional_secret_outputs=["value"], protect=irreplaceable or None),
         )

@@ -167,7 +167,7 @@ class WebSocketChat(Component):
             kms_key_arn=settings.kms_key_arn,
             reads_per_second=math.ceil(throttle.rate_limit) + throttle.burst_limit,  # of $connect alone
         )
-        made = keys.api_keys(self, settings.keys, table, deletion_protection=settings.deletion_protection)
+        made = keys.api_keys(self, settings.keys, table, deletion_protection=settings.deletion_protection, planned=False)
         return made, KeysTable(table.name, table.arn)
 
     def _authorizer(

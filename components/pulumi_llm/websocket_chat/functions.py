@@ -112,7 +112,7 @@ def generations_function(
         maximum_retry_attempts=0,
         maximum_event_age_in_seconds=_EVENT_AGE_SECONDS,
         destination_config={"on_failure": {"destination": failures.alias.arn}},
-        opts=component.child("events", depends_on=[published.role]),
+        opts=component.child("events"),
     )
     return published
 

@@ -10,18 +10,28 @@ from pulumi_llm.base.component import Component
 
 def connections_table(component: Component, kms_key_arn: pulumi.Input[str] | None) -> dynamodb.Table:
     """Make the table of connections. It holds nothing that outlives them."""
-    return _table(component, "connections-table", {connections.HASH_KEY: "S"}, connections.TTL_ATTRIBUTE, kms_key_arn)
+    keys = {connections.HASH_KEY: "S"}
+    return _table(component, "connections-table", keys, connections.TTL_ATTRIBUTE, kms_key_arn, reads=2_000, writes=2_000)
 
 
 def journal_table(component: Component, kms_key_arn: pulumi.Input[str] | None) -> dynamodb.Table:
     """Make the table of the journal. It holds the answers of the last quarter of an hour, and no backup keeps them longer."""
     keys = {journal.HASH_KEY: "S", journal.SORT_KEY: "N"}
-    return _table(component, "journal-table", keys, journal.TTL_ATTRIBUTE, kms_key_arn)
+    # A generation writes some three units a second. What is throttled is written a second later.
+    return _table(component, "journal-table", keys, journal.TTL_ATTRIBUTE, kms_key_arn, reads=5_000, writes=10_000)
 
 
 def _table(
-    component: Component, key: str, keys: dict[str, str], ttl: str, kms_key_arn: pulumi.Input[str] | None
+    component: Component,
+    key: str,
+    keys: dict[str, str],
+    ttl: str,
+    kms_key_arn: pulumi.Input[str] | None,
+    *,
+    reads: int,
+    writes: int,
 ) -> dynamodb.Table:
+    """Make a table. `reads` and `writes`, units a second, are bounds on what it may cost."""
     encryption: dynamodb.TableServerSideEncryptionArgsDict = {"enabled": True}
     if kms_key_arn is not None:
         encryption["kms_key_arn"] = kms_key_arn
@@ -29,6 +39,7 @@ def _table(
     return dynamodb.Table(
         component.child_name(key),
         billing_mode="PAY_PER_REQUEST",
+        on_demand_throughput={"max_read_request_units": reads, "max_write_request_units": writes},
         hash_key=hash_key,
         range_key=sort_key[0] if sort_key else None,
         attributes=[{"name": name, "type": kind} for name, kind in keys.items()],
