@@ -1,6 +1,5 @@
 """The description of ServerlessBedrockApi's settings. The TypedDicts in args_types.py are generated from it."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args

@@ -175,8 +175,7 @@ class ServerlessBedrockApi(Component):
             type(self).__name__, name, ServerlessBedrockApiSettings, args, self.CHILDREN, opts, _made
         )
         super().__init__(name, opts, settings.tags, settings.customize)
-        self._settings = settings
-        self._location = location
+        self._settings, self._location = settings, location
         self._shared = Shared(
             log_retention_days=settings.log_retention_days, kms_key_arn=settings.kms_key_arn, tracing=settings.tracing
         )

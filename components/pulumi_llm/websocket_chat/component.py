@@ -13,6 +13,7 @@ from pulumi_llm.api_edge.authorizer import KeysTable, authorizer_function
 from pulumi_llm.api_edge.settings import JwtSettings
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_invoke
+from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import read_arguments, valid_items
 from pulumi_llm.websocket_chat.args import STAGE_THROTTLE, WebSocketChatSettings
 from pulumi_llm.websocket_chat.functions import Stores, connections_function, failures_function, generations_function
@@ -102,9 +103,7 @@ class WebSocketChat(Component):
     """The log group of the access logs. Empty without access logs."""
 
     def __init__(self, name: str, args: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
-        settings, location = read_arguments(
-            type(self).__name__, name, WebSocketChatSettings, args, self.CHILDREN, opts, _instances
-        )
+        settings, location = read_arguments(type(self).__name__, name, WebSocketChatSettings, args, self.CHILDREN, opts, _made)
         super().__init__(name, opts, settings.tags, settings.customize)
         self._settings = settings
         self._shared = Shared(
@@ -199,7 +198,7 @@ def _as_https(endpoint: str) -> str:
     return (endpoint or "").replace("wss://", "https://", 1)
 
 
-def _instances(settings: WebSocketChatSettings) -> Mapping[str, Collection[str]]:
+def _made(settings: WebSocketChatSettings, location: Location) -> Mapping[str, Collection[str]]:
     """The names within the keys of which there are several children."""
     own = settings.auth == "api_key" and settings.keys_table is None
     made = [key for _, key in valid_items(settings.keys) if key.valid("name")] if own else []

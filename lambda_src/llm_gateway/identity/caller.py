@@ -39,8 +39,9 @@ def presented_key(headers: Mapping[str, str]) -> str | None:
 
 
 def presented_token(headers: Mapping[str, str]) -> str | None:
-    """Return the token of ``Authorization: Bearer``; without that header, the credential among the subprotocols that a WebSocket
-    client offers. Header names may be in any case.
+    """Return the token of ``Authorization: Bearer``; without that header, the one among the subprotocols of a WebSocket client.
+
+    Header names may be in any case.
 
     An Authorization header decides alone, whatever it holds: API Gateway's cache of the authorizer goes by it, so that another
     header beside it must not let anybody in.
