@@ -4,7 +4,7 @@ import ast
 import inspect
 import itertools
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
@@ -96,17 +96,39 @@ def _default(value: Any) -> str:
 # The TypedDicts of a component's arguments, as Pulumi's analyzer reads them.
 
 
-def typed_dicts(module: str, root: type[Settings]) -> str:
-    """The module of TypedDicts for a component's arguments and for all that they hold."""
-    kinds: list[type[Settings]] = []
-    _collect(root, kinds)
+def packages_of(roots: Iterable[type[Settings]]) -> list[str]:
+    """The packages of `pulumi_llm` whose settings the arguments of components hold, the components' own included."""
+    return sorted({_package(kind) for root in roots for kind in _held(root)})
+
+
+def typed_dicts(package: str, roots: Iterable[type[Settings]]) -> str:
+    """The module of TypedDicts for the settings of a package: of those that the components' arguments hold.
+
+    Several components share some. Pulumi's analyzer takes a name from one module only, so each stands in its own package.
+    """
+    kinds = list(dict.fromkeys(kind for root in roots for kind in _held(root) if _package(kind) == package))
     classes = [_typed_dict(kind) for kind in kinds]
     code = "\n\n\n".join(classes)
     names = [name for name in ("Any", "NotRequired", "TypedDict") if name in code]
     collections = [name for name in ("Mapping", "Sequence") if f"{name}[" in code]
     imports = [f"from collections.abc import {', '.join(collections)}", f"from typing import {', '.join(names)}"]
-    head = f'"""The arguments as TypedDicts, for programs and for Pulumi\'s analyzer. Made by `make docs` from {module}."""'
-    return "\n\n".join([head, "\n".join(imports), "import pulumi", f"\n{code}\n"])
+    used = {held for kind in kinds for setting in settings_of(kind) for held in nested(setting.annotation)}
+    others = {other: sorted(_args_name(kind) for kind in used if _package(kind) == other) for other in map(_package, used)}
+    others.pop(package, None)
+    shared = [f"from pulumi_llm.{other}.args_types import {', '.join(names)}" for other, names in sorted(others.items())]
+    head = '"""The arguments as TypedDicts, for programs and for Pulumi\'s analyzer. Made by `make docs` from args.py."""'
+    return "\n\n".join([head, "\n".join(imports), "import pulumi", *(["\n".join(shared)] if shared else []), f"\n{code}\n"])
+
+
+def _package(kind: type[Settings]) -> str:
+    return kind.__module__.split(".")[1]
+
+
+def _held(root: type[Settings]) -> list[type[Settings]]:
+    """The settings that a component's arguments hold, and the arguments themselves at the end."""
+    kinds: list[type[Settings]] = []
+    _collect(root, kinds)
+    return kinds
 
 
 def _collect(kind: type[Settings], kinds: list[type[Settings]]) -> None:

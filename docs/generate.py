@@ -32,7 +32,7 @@ from pulumi_llm.stack_settings import StackSettings
 FOLDER = Path(__file__).resolve().parent
 sys.path[:0] = [str(FOLDER), str(FOLDER.parent / "policy")]
 
-from describe import setting_rows, typed_dicts  # noqa: E402
+from describe import packages_of, setting_rows, typed_dicts  # noqa: E402
 
 from llm_policies.rule import Rule  # noqa: E402
 from llm_policies.rules import RULES  # noqa: E402
@@ -42,13 +42,13 @@ END = "<!-- End of what `make docs` made. -->"
 UNPROVEN = "†"
 
 
-# The description of each component's arguments, by the folder in which its TypedDicts are written.
-ARGUMENTS: Mapping[str, type[Settings]] = {
-    "account_baseline": AccountBaselineSettings,
-    "cdn_frontend": CdnFrontendSettings,
-    "observability": ObservabilitySettings,
-    "serverless_bedrock_api": ServerlessBedrockApiSettings,
-}
+# The description of each component's arguments.
+ARGUMENTS: Sequence[type[Settings]] = (
+    AccountBaselineSettings,
+    CdnFrontendSettings,
+    ObservabilitySettings,
+    ServerlessBedrockApiSettings,
+)
 
 
 def main() -> None:
@@ -395,8 +395,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "policies.md": policies_page,
     "settings.md": settings_page,
     **{
-        f"../components/pulumi_llm/{folder}/args_types.py": functools.partial(typed_dicts, "args.py", kind)
-        for folder, kind in ARGUMENTS.items()
+        f"../components/pulumi_llm/{package}/args_types.py": functools.partial(typed_dicts, package, ARGUMENTS)
+        for package in packages_of(ARGUMENTS)
     },
     "providers.md": providers_page,
 }

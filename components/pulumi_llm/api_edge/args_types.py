@@ -1,0 +1,51 @@
+"""The arguments as TypedDicts, for programs and for Pulumi's analyzer. Made by `make docs` from args.py."""
+
+from collections.abc import Sequence
+from typing import NotRequired, TypedDict
+
+import pulumi
+
+
+class JwtArgs(TypedDict):
+    """The JSON Web Tokens of an OpenID Connect issuer, signed with RS256, which every such issuer supports."""
+
+    issuer: str
+    """The issuer's URL, as it stands in a token's `iss`. Its keys are found by its discovery document."""
+    audiences: Sequence[str]
+    """A token's `aud` must hold one of these."""
+    in_vpc: NotRequired[bool]
+    """The issuer is reached from the API's `vpc` only, so that the authorizer runs there, too. Default: false."""
+    tenant_claim: NotRequired[str]
+    """The claim that names the tenant. Default: "sub"."""
+    models_claim: NotRequired[str]
+    """The claim that lists the aliases allowed. Default: none, which allows all."""
+
+
+class ThrottleArgs(TypedDict):
+    """A rate of requests. API Gateway's limits for an account are 10,000 a second and 5,000 at once."""
+
+    rate_limit: NotRequired[float]
+    """Requests a second. From 0.1 to 10,000. Default: that of the limit above it."""
+    burst_limit: NotRequired[int]
+    """Requests at once. From 1 to 5,000. Default: that of the limit above it."""
+
+
+class ApiKeyArgs(TypedDict):
+    """An API key."""
+
+    name: str
+    """What the key is called in logs and outputs."""
+    tenant: NotRequired[str]
+    """Whose key it is. Default: "default"."""
+    value: NotRequired[pulumi.Input[str]]
+    """A value that callers have already, a secret of 20 to 128 characters. Another value replaces the key. Default: API
+    Gateway makes one."""
+    enabled: NotRequired[bool]
+    """Whether it may call. With `deletion_protection`, a key is removed or renamed in two steps: set this to false and run
+    `pulumi up`, then change the list. Default: true."""
+    models: NotRequired[Sequence[str]]
+    """The aliases that it may use. Default: all."""
+    throttle: NotRequired[ThrottleArgs]
+    """Its own rate. Default: the API's."""
+    daily_quota: NotRequired[int]
+    """Its own requests a day. From 1 to 2,147,483,647. Default: the API's."""

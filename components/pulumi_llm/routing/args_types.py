@@ -1,0 +1,115 @@
+"""The arguments as TypedDicts, for programs and for Pulumi's analyzer. Made by `make docs` from args.py."""
+
+from collections.abc import Sequence
+from typing import NotRequired, TypedDict
+
+import pulumi
+
+
+class TargetArgs(TypedDict):
+    """One of the models behind an alias. A provider's target gives its own bounds; the catalogue has those of Bedrock's."""
+
+    model: pulumi.Input[str]
+    """As in ModelArgs; for a provider's target the provider's own id of the model."""
+    base_model: NotRequired[str]
+    """For an ARN that does not name its model (imported, deployed, provisioned, application profile) or is an Output: the
+    catalogue name, id or inference profile id of the model behind it. Default: none."""
+    router_models: NotRequired[Sequence[str]]
+    """For the ARN of a prompt router: the models that it routes to, named as in base_model. Default: none."""
+    destination_regions: NotRequired[Sequence[str]]
+    """Where a Bedrock inference profile may run, for one whose Regions the catalogue does not have. The Region of the call
+    is always among them. Default: the catalogue's."""
+    context_tokens: NotRequired[int]
+    """How many tokens the model reads and writes in all. Required, with max_output_tokens, for a provider's model and for
+    one of Bedrock's that the catalogue lacks. At least 1. Default: the catalogue's."""
+    max_output_tokens: NotRequired[int]
+    """How many tokens the model answers at most. Required where context_tokens is. At least 1. Default: the catalogue's."""
+    accepts: NotRequired[Sequence[str]]
+    """What the model takes, of "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools",
+    "reasoning_effort", "reasoning_content" (the reasoning of earlier turns, which DeepSeek wants back while it uses tools);
+    Bedrock is sent neither of the last two. Default: the catalogue's; for a model of Bedrock's that it lacks "max_tokens",
+    "system"; for a provider's "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools"."""
+    exclusive: NotRequired[Sequence[str]]
+    """Parameters of which the model takes only one. Default: the catalogue's; for a provider's model none; for "anthropic":
+    "temperature", "top_p"."""
+    temperature_max: NotRequired[float]
+    """The highest temperature that the model takes; Bedrock takes at most 1. From 0 to 2. Default: the catalogue's, or 1;
+    for a provider's model 2; for "anthropic": 1."""
+    stop_max: NotRequired[int]
+    """The most stop sequences that the model takes. At least 1. Default: the catalogue's, or any; for a provider's model 4;
+    for "anthropic": any."""
+    provider: NotRequired[str]
+    """The name of a provider. Default: "bedrock"."""
+    weight: NotRequired[int]
+    """Its share under the strategy "weight". From 1 to 1,000. Default: 1."""
+    short_prompt_tokens: NotRequired[int]
+    """Under the strategy "workload": this is a small model, which is preferred for prompts up to that size. At least 1.
+    Default: a large one."""
+    max_tokens_name: NotRequired[str]
+    """What an OpenAI-compatible provider calls the bound of the answer: "max_tokens", or "max_completion_tokens", as
+    OpenAI's reasoning models ask for. Default: "max_tokens"."""
+
+
+class ModelArgs(TypedDict):
+    """A name that callers use, and the model or the targets behind it. A name alone is name and model."""
+
+    name: str
+    """The alias."""
+    model: NotRequired[pulumi.Input[str]]
+    """A name of the catalogue, a Bedrock model id or inference profile id, an ARN, or "mock". An ARN may be another
+    resource's output, such as that of an aws.bedrock.InferenceProfile made in the same program. Required without
+    targets."""
+    base_model: NotRequired[str]
+    """For an ARN that does not name its model (imported, deployed, provisioned, application profile) or is an Output: the
+    catalogue name, id or inference profile id of the model behind it. Default: none."""
+    router_models: NotRequired[Sequence[str]]
+    """For the ARN of a prompt router: the models that it routes to, named as in base_model. Default: none."""
+    destination_regions: NotRequired[Sequence[str]]
+    """Where a Bedrock inference profile may run, for one whose Regions the catalogue does not have. The Region of the call
+    is always among them. Default: the catalogue's."""
+    context_tokens: NotRequired[int]
+    """How many tokens the model reads and writes in all. Required, with max_output_tokens, for a provider's model and for
+    one of Bedrock's that the catalogue lacks. At least 1. Default: the catalogue's."""
+    max_output_tokens: NotRequired[int]
+    """How many tokens the model answers at most. Required where context_tokens is. At least 1. Default: the catalogue's."""
+    accepts: NotRequired[Sequence[str]]
+    """What the model takes, of "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools",
+    "reasoning_effort", "reasoning_content" (the reasoning of earlier turns, which DeepSeek wants back while it uses tools);
+    Bedrock is sent neither of the last two. Default: the catalogue's; for a model of Bedrock's that it lacks "max_tokens",
+    "system"; for a provider's "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools"."""
+    exclusive: NotRequired[Sequence[str]]
+    """Parameters of which the model takes only one. Default: the catalogue's; for a provider's model none; for "anthropic":
+    "temperature", "top_p"."""
+    temperature_max: NotRequired[float]
+    """The highest temperature that the model takes; Bedrock takes at most 1. From 0 to 2. Default: the catalogue's, or 1;
+    for a provider's model 2; for "anthropic": 1."""
+    stop_max: NotRequired[int]
+    """The most stop sequences that the model takes. At least 1. Default: the catalogue's, or any; for a provider's model 4;
+    for "anthropic": any."""
+    targets: NotRequired[Sequence[TargetArgs]]
+    """Several models in the place of one: where one fails, the next answers. Default: one, `model`."""
+    strategy: NotRequired[str]
+    """Which target is asked first: "priority" the first one, "weight" by shares, "latency" the quickest, "workload" small
+    models for short prompts. Default: "priority"."""
+    retries: NotRequired[int]
+    """How often targets that may recover are asked again. From 0 to 5. Default: 2."""
+    first_token_seconds: NotRequired[float]
+    """How long a target that streams may take to begin where another could answer, in seconds; below the API's
+    timeout_seconds. From 1 to 300. Default: 30."""
+    stall_seconds: NotRequired[float]
+    """How long a stream may be silent, in seconds. From 5 to 300. Default: 60."""
+
+
+class ProviderArgs(TypedDict):
+    """A provider of models that is called over HTTP, with a key of its own."""
+
+    type: str
+    """What it speaks: "openai_compatible" (OpenAI, DeepSeek, vLLM and others) or "anthropic" (Anthropic)."""
+    base_url: NotRequired[pulumi.Input[str]]
+    """What its clients call the base URL: with the /v1 where an OpenAI-compatible one has it, without it for Anthropic's.
+    Default: none, it is required; for "anthropic": https://api.anthropic.com."""
+    secret_arn: NotRequired[pulumi.Input[str]]
+    """The Secrets Manager secret that holds the key: alone, or as `api_key` of a JSON object. The whole ARN, in the API's
+    Region. Default: no key is sent."""
+    kms_key_arn: NotRequired[pulumi.Input[str]]
+    """The customer key that encrypts the secret. Default: AWS's own, which needs no permission."""
