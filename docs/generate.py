@@ -28,6 +28,7 @@ from pulumi_llm.models.catalogue import Model, catalogue
 from pulumi_llm.observability.args import ObservabilitySettings
 from pulumi_llm.serverless_bedrock_api.args import ServerlessBedrockApiSettings
 from pulumi_llm.stack_settings import StackSettings
+from pulumi_llm.websocket_chat.args import WebSocketChatSettings
 
 FOLDER = Path(__file__).resolve().parent
 sys.path[:0] = [str(FOLDER), str(FOLDER.parent / "policy")]
@@ -48,6 +49,7 @@ ARGUMENTS: Sequence[type[Settings]] = (
     CdnFrontendSettings,
     ObservabilitySettings,
     ServerlessBedrockApiSettings,
+    WebSocketChatSettings,
 )
 
 

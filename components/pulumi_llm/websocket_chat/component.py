@@ -3,7 +3,6 @@
 import math
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
-from typing import Any
 
 import pulumi
 from pulumi_aws import apigateway, apigatewayv2, cloudwatch, dynamodb, iam, lambda_
@@ -16,6 +15,7 @@ from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_i
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import read_arguments, valid_items
 from pulumi_llm.websocket_chat.args import STAGE_THROTTLE, WebSocketChatSettings
+from pulumi_llm.websocket_chat.args_types import WebSocketChatArgs
 from pulumi_llm.websocket_chat.functions import Stores, connections_function, failures_function, generations_function
 from pulumi_llm.websocket_chat.routes import CHILDREN as ROUTES
 from pulumi_llm.websocket_chat.routes import HANDED_OVER, answered_names, create_routes, route_names
@@ -102,7 +102,7 @@ class WebSocketChat(Component):
     access_log_group_name: pulumi.Output[str]
     """The log group of the access logs. Empty without access logs."""
 
-    def __init__(self, name: str, args: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: WebSocketChatArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings, location = read_arguments(type(self).__name__, name, WebSocketChatSettings, args, self.CHILDREN, opts, _made)
         super().__init__(name, opts, settings.tags, settings.customize)
         self._settings = settings

@@ -1,0 +1,76 @@
+"""The arguments as TypedDicts, for programs and for Pulumi's analyzer. Made by `make docs` from args.py."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from pulumi_llm.api_edge.args_types import ApiKeyArgs, JwtArgs, ThrottleArgs
+from pulumi_llm.base.args_types import PolicyArgs, VpcArgs
+from pulumi_llm.routing.args_types import ModelArgs, ProviderArgs
+
+
+class KeysTableArgs(TypedDict):
+    """The table of another API's keys, such as that of a ServerlessBedrockApi."""
+
+    name: pulumi.Input[str]
+    """Its name: `keys_table_name` of a ServerlessBedrockApi."""
+    arn: pulumi.Input[str]
+    """Its ARN: `keys_table_arn` of a ServerlessBedrockApi."""
+
+
+class WebSocketChatArgs(TypedDict):
+    """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
+
+    models: Sequence[ModelArgs]
+    """The models, in order; the first is the default. In a stack's file, a catalogue name alone is enough."""
+    providers: NotRequired[Mapping[str, ProviderArgs]]
+    """Providers of models besides Bedrock, by the names that targets have for them. Default: none."""
+    auth: NotRequired[str]
+    """Who may connect: "api_key", "jwt", or "none", which lets anyone connect. Default: "api_key"."""
+    jwt: NotRequired[JwtArgs]
+    """The tokens that are accepted, with `auth` "jwt" only. Default: none."""
+    keys: NotRequired[Sequence[ApiKeyArgs]]
+    """The API keys. Default: one, named "default"."""
+    keys_table: NotRequired[KeysTableArgs]
+    """The table of another API's keys, which then may connect here, too. Default: the keys are made here."""
+    stage_throttle: NotRequired[ThrottleArgs]
+    """The rate of each route, whoever calls: API Gateway counts every route by itself. Default: rate_limit 100, burst_limit
+    200."""
+    generations_per_connection: NotRequired[int]
+    """How many generations may run at once for one connection. From 1 to 100. Default: 4."""
+    generations_per_key: NotRequired[int]
+    """How many generations may run at once for one API key, or one caller of a token. From 1 to 1,000. Default: 20."""
+    memory_mb: NotRequired[pulumi.Input[int]]
+    """The memory of the function that generates, in MB; on Lambda it also sets its share of a processor. From 256 to
+    10,240. Default: 512."""
+    timeout_seconds: NotRequired[int]
+    """How long a generation may take, in seconds. From 30 to 900. Default: 600."""
+    log_retention_days: NotRequired[pulumi.Input[int]]
+    """How long logs are kept, in days; one of the numbers that CloudWatch Logs accepts. Default: 30."""
+    reserved_concurrency: NotRequired[pulumi.Input[int]]
+    """The most generations at once, taken from the account's limit. From 1 to 10,000. Default: none reserved."""
+    vpc: NotRequired[VpcArgs]
+    """The network that the generating function runs in, to reach private servers of models. From there the API's
+    connections must be reachable: by a NAT gateway, or by an endpoint for execute-api without private DNS. Default:
+    Lambda's own."""
+    policies: NotRequired[PolicyArgs]
+    """What the generating function may do besides what the component lets it. Default: nothing."""
+    environment: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """More environment variables of the generating function. Default: none."""
+    kms_key_arn: NotRequired[pulumi.Input[str]]
+    """The KMS key of logs, tables and environment; its policy must let CloudWatch Logs use it. Default: keys of AWS."""
+    tracing: NotRequired[bool]
+    """Trace invocations with X-Ray. Default: false."""
+    access_logs: NotRequired[bool]
+    """Log each message at API Gateway; needs the Region's API Gateway log role. Default: true."""
+    debug: NotRequired[bool]
+    """Show causes in errors; for development. Default: false."""
+    deletion_protection: NotRequired[bool]
+    """Protect what cannot be made again: the API's address, the keys' values and their table. Default: true."""
+    customize: NotRequired[Mapping[str, Mapping[str, Any]]]
+    """Per child, arguments that are merged with the component's own. Default: none."""
+    region: NotRequired[str]
+    """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
+    tags: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """Tags of every resource. Default: none but the component's own."""
