@@ -143,7 +143,7 @@ def test_every_method_streams_from_the_published_function(each: Recording) -> No
 
 @pytest.mark.assumes("stream-permission")
 def test_nothing_calls_what_is_not_published(each: Recording) -> None:
-    assert "$LATEST" not in json.dumps([each.inputs(r.name) for r in each.custom() if r.type != FUNCTION])
+    assert "$LATEST" not in json.dumps([each.inputs(r.name) for r in each.custom() if r.type != FUNCTION], default=str)
     for alias in each.of_type(ALIAS):
         assert str(alias.inputs["functionVersion"]).isdigit()
     for permission in each.of_type(PERMISSION):

@@ -38,8 +38,9 @@ class ApiKeyArgs(TypedDict):
     tenant: NotRequired[str]
     """Whose key it is. Default: "default"."""
     value: NotRequired[pulumi.Input[str]]
-    """A value that callers have already, a secret of 20 to 128 characters. Another value replaces the key. Default: API
-    Gateway makes one."""
+    """A value that callers have already, a secret of 20 to 128 characters. Another value replaces the key. AWS takes a
+    value once in an account and Region: to rename such a key, take it off the list, run `pulumi up`, and add it under the
+    new name. Default: API Gateway makes one."""
     enabled: NotRequired[bool]
     """Whether it may call. With `deletion_protection`, a key is removed or renamed in two steps: set this to false and run
     `pulumi up`, then change the list. Default: true."""

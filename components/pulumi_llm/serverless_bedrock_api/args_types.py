@@ -11,7 +11,8 @@ from pulumi_llm.routing.args_types import ModelArgs, ProviderArgs
 
 
 class RouteArgs(TypedDict):
-    """A route of your own on the API, to a function or a URL. It is deployed together with the service's."""
+    """A route of your own on the API, to a function or a URL. It is deployed together with the service's. A route that you
+    take away leaves the stage with the next deployment only (`redeploy`)."""
 
     method: str
     """The HTTP method, or "ANY". Preflight requests are answered for every path."""
@@ -21,7 +22,9 @@ class RouteArgs(TypedDict):
     """The function that answers, or its alias, with a proxy integration. API Gateway gets the permission to call it.
     Default: none."""
     url: NotRequired[pulumi.Input[str]]
-    """The URL that answers. It may hold the path's parameters, as in "https://orders.example.com/{id}". Default: none."""
+    """The URL that answers. It may hold the path's parameters, as in "https://orders.example.com/{id}". It gets the
+    request's headers, the caller's key or token among them: name only a service that you trust with those. Default:
+    none."""
     authorized: NotRequired[bool]
     """Whether callers must be known, as for the service's own routes. Default: true."""
 
@@ -91,7 +94,8 @@ class ServerlessBedrockApiArgs(TypedDict):
     memory_mb: NotRequired[pulumi.Input[int]]
     """The function's memory in MB; on Lambda it also sets its share of a processor. From 256 to 10,240. Default: 512."""
     timeout_seconds: NotRequired[int]
-    """How long an answer may take, in seconds. From 10 to 895. Default: 300."""
+    """How long an answer may take, in seconds. API Gateway ends a connection on which nothing is sent for 5 minutes: a
+    longer answer has to be streamed. From 10 to 895. Default: 300."""
     log_retention_days: NotRequired[pulumi.Input[int]]
     """How long logs are kept, in days; one of the numbers that CloudWatch Logs accepts. Default: 30."""
     reserved_concurrency: NotRequired[pulumi.Input[int]]
@@ -117,6 +121,10 @@ class ServerlessBedrockApiArgs(TypedDict):
     API, one that lets calls in through its VPC endpoints alone."""
     routes: NotRequired[Sequence[RouteArgs]]
     """Routes of your own on the API. Default: none."""
+    redeploy: NotRequired[str]
+    """Any text; with another one the API is deployed again. `pulumi up` deletes what you take away (routes, a resource
+    policy) after it has deployed the API, so that the stage still serves it: change this text then, and run `pulumi up`
+    again. Default: none."""
     existing_api: NotRequired[ExistingApiArgs]
     """Your own REST API, on which the service is put. Default: a REST API is made."""
     domain: NotRequired[DomainArgs]
