@@ -49,12 +49,12 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
             "api_stage_arn": "arn:aws:apigateway:us-east-1::/restapis/a1b2c3d4e5/stages/api",
             "websocket_url": "wss://f6g7h8i9j0.execute-api.us-east-1.amazonaws.com/ws",
             "domain": {
-                "name": "chat.example.com",
+                "name": "www.example.com",
                 "certificate_arn": "arn:aws:acm:us-east-1:123456789012:certificate/1234abcd-12ab-34cd-56ef-1234567890ab",
                 "zone_id": "Z0123456789ABCDEFGHIJ",
             },
             "deny_countries": ["KP"],
-            "parameter_prefix": "/llm/test",
+            "parameter_prefix": "/llm/cdn",
         },
         "cheap": {
             "folder": str(programs.PAGE),

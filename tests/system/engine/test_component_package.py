@@ -152,7 +152,7 @@ def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("both")
     described: dict[str, list[dict[str, Any]]] = {"remote": [], "local": []}
     for component, label in cases(request.param):
-        name = re.sub(r"[^a-z0-9]+", "-", label.lower())
+        name = re.sub(r"[^a-z0-9]+", "-", f"{component[:3]}-{label}".lower())
         args, outputs = {**ARGUMENTS[component][label], "tags": {"cost_center": "42"}}, output_names(COMPONENTS[component])
         case = {"component": component, "name": name}
         described["local"].append({**case, "args": args, "outputs": outputs})
