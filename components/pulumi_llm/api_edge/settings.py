@@ -1,11 +1,12 @@
 """The descriptions of keys, tokens and limits, which every API shares."""
 
 import re
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, Field
 
-from pulumi_llm.base.settings import Between, Count, Flag, Input, Name, Number, Settings, form
+from pulumi_llm.base.settings import Between, Count, Flag, Input, Name, Number, Problem, Settings, form, valid_items
 
 # Requests that a usage plan may count. https://docs.aws.amazon.com/apigateway/latest/api/APIQuotaSettings.html
 Quota = Annotated[Count, Between(1, 2_147_483_647)]
@@ -94,3 +95,26 @@ class JwtSettings(Settings):
     """The claim that names the tenant."""
     models_claim: Annotated[str, Field(min_length=1)] = ""
     """The claim that lists the aliases allowed. Default: none, which allows all."""
+
+
+def key_problems(keys: Sequence[ApiKeySettings] | None) -> Iterator[Problem]:
+    """Yield which keys have the name or the value of another."""
+    names: set[str] = set()
+    values: set[str] = set()
+    for index, key in valid_items(keys):
+        if key.name in names:
+            yield Problem(f"keys[{index}].name", f"{key.name!r} is there already; every key needs a name of its own")
+        names |= {key.name} if key.valid("name") else set()
+        if isinstance(key.value, str):
+            if key.value in values:
+                yield Problem(f"keys[{index}].value", "is another key's value; API Gateway takes each only once")
+            values.add(key.value)
+
+
+def key_model_problems(keys: Sequence[ApiKeySettings] | None, aliases: Sequence[str]) -> Iterator[Problem]:
+    """Yield which keys name a model that is not among the aliases."""
+    for index, key in valid_items(keys):
+        for position, model in valid_items(key.models):
+            if aliases and model not in aliases:
+                reason = f"{model!r} is not among the models; choose of {', '.join(sorted(set(aliases)))}"
+                yield Problem(f"keys[{index}].models[{position}]", reason)

@@ -1,13 +1,13 @@
 """The description of what a user adds to a function: its network, policies and environment variables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, Field
 
 from llm_gateway import environment as variables
 from pulumi_llm.base.policy_documents import IDENTITY, check_statements
-from pulumi_llm.base.settings import Input, Name, Settings, form
+from pulumi_llm.base.settings import Input, Name, Problem, Settings, form
 from pulumi_llm.base.variables import kept, variable_name
 
 _SubnetId = Annotated[str, form(r"subnet-[0-9a-z]+", "the id of a subnet, such as subnet-0123456789abcdef0")]
@@ -78,6 +78,17 @@ def bytes_of(environment: Mapping[str, Any]) -> int:
     """How much of a function's environment these variables take. Outputs count by their names alone."""
     known = {name: value if isinstance(value, str) else "" for name, value in environment.items()}
     return sum(len(f"{name}{value}".encode()) for name, value in known.items())
+
+
+def environment_problems(own: Mapping[str, Any] | None, others: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield whether a user's variables leave no room for the component's and for `others`, those of what is routed."""
+    taken = OWN_ENVIRONMENT_BYTES + bytes_of(others) + bytes_of(own or {})
+    if own and taken > ENVIRONMENT_BYTES:
+        reason = (
+            f"takes {bytes_of(own):,} bytes, and with the component's and the providers' own variables these "
+            f"are {taken:,} of the {ENVIRONMENT_BYTES:,} that Lambda takes; give fewer or shorter ones"
+        )
+        yield Problem("environment", reason)
 
 
 def listed(items: Sequence[Any] | Any) -> Any:

@@ -326,6 +326,13 @@ def _tell_outputs(settings: Settings, late: Sequence[Late], component: str, regi
             output.more = _elsewhere(region)
 
 
+def region_problems(region: str | None, location: Location) -> Iterator[Problem]:
+    """Yield whether the argument `region` is another than that of the component's provider."""
+    if region is not None and region != location.region:
+        there = f"the component's AWS provider is in {location.region}"
+        yield Problem("region", f"is {region}, but {there}; leave it out or give another provider")
+
+
 def regional_problems(settings: Settings, region: str) -> Iterator[Problem]:
     """Yield the ARNs of what must be in the component's Region and is not."""
     for holder, name, place, value in _values(settings, ()):

@@ -9,15 +9,16 @@ from pydantic import BeforeValidator, Field
 from llm_gateway.operations import OPERATIONS
 from pulumi_llm.api_edge.api import STAGE
 from pulumi_llm.api_edge.cors import Origins
-from pulumi_llm.api_edge.settings import ApiKeySettings, JwtSettings, Quota, Throttle, ThrottleSettings
-from pulumi_llm.base.function_settings import (
-    ENVIRONMENT_BYTES,
-    OWN_ENVIRONMENT_BYTES,
-    PolicySettings,
-    Variables,
-    VpcSettings,
-    bytes_of,
+from pulumi_llm.api_edge.settings import (
+    ApiKeySettings,
+    JwtSettings,
+    Quota,
+    Throttle,
+    ThrottleSettings,
+    key_model_problems,
+    key_problems,
 )
+from pulumi_llm.base.function_settings import PolicySettings, Variables, VpcSettings, environment_problems
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.policy_documents import ANY, check_statements, read_document
 from pulumi_llm.base.settings import (
@@ -36,6 +37,7 @@ from pulumi_llm.base.settings import (
     Tags,
     ZoneId,
     form,
+    region_problems,
     valid_items,
 )
 from pulumi_llm.routing import Routing, RoutingSettings, policy_problems, read
@@ -295,16 +297,7 @@ class ApiSettings(Settings):
             yield Problem("access_log_destination_arn", "gets nothing while access_logs is false")
         if self.given("web_adapter_layer_arn") and self.given("web_adapter_layer_version"):
             yield Problem("web_adapter_layer_version", "is that of AWS's layer, and web_adapter_layer_arn gives another one")
-        names: set[str] = set()
-        values: set[str] = set()
-        for index, key in valid_items(self.keys):
-            if key.name in names:
-                yield Problem(f"keys[{index}].name", f"{key.name!r} is there already; every key needs a name of its own")
-            names |= {key.name} if key.valid("name") else set()
-            if isinstance(key.value, str):
-                if key.value in values:
-                    yield Problem(f"keys[{index}].value", "is another key's value; API Gateway takes each only once")
-                values.add(key.value)
+        yield from key_problems(self.keys)
 
     def layer_problems(self, location: Location) -> Iterator[Problem]:
         """Yield what is wrong with the layer of the Web Adapter at a location."""
@@ -364,11 +357,7 @@ class ApiSettings(Settings):
 
     def model_problems(self, aliases: Sequence[str]) -> Iterator[Problem]:
         """Yield what is wrong between the keys and the aliases that there are."""
-        for index, key in valid_items(self.keys):
-            for position, model in valid_items(key.models):
-                if aliases and model not in aliases:
-                    reason = f"{model!r} is not among the models; choose of {', '.join(sorted(set(aliases)))}"
-                    yield Problem(f"keys[{index}].models[{position}]", reason)
+        yield from key_model_problems(self.keys, aliases)
 
 
 def _parts(path: str) -> Iterator[tuple[str, str]]:
@@ -399,9 +388,7 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
 
     def problems_in(self, location: Location) -> Iterator[Problem]:
         region, partition = location
-        if self.region is not None and self.region != region:
-            reason = f"is {self.region}, but the component's AWS provider is in {region}; leave it out or give another provider"
-            yield Problem("region", reason)
+        yield from region_problems(self.region, location)
         if partition not in PARTITIONS:
             reason = f"{region} is in the partition {partition}, which has no Bedrock; use one of {' or '.join(PARTITIONS)}"
             yield Problem("region", reason)
@@ -410,10 +397,4 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
         routing = self.routing(location)
         yield from routing.problems
         yield from policy_problems(routing, self.policies, location)
-        taken = OWN_ENVIRONMENT_BYTES + bytes_of(routing.environment) + bytes_of(self.environment or {})
-        if self.environment and taken > ENVIRONMENT_BYTES:
-            reason = (
-                f"takes {bytes_of(self.environment):,} bytes, and with the component's and the providers' own variables these "
-                f"are {taken:,} of the {ENVIRONMENT_BYTES:,} that Lambda takes; give fewer or shorter ones"
-            )
-            yield Problem("environment", reason)
+        yield from environment_problems(self.environment, routing.environment)

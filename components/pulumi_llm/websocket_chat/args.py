@@ -5,15 +5,15 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from pulumi_llm.api_edge.settings import ApiKeySettings, JwtSettings, Throttle, ThrottleSettings
-from pulumi_llm.base.function_settings import (
-    ENVIRONMENT_BYTES,
-    OWN_ENVIRONMENT_BYTES,
-    PolicySettings,
-    Variables,
-    VpcSettings,
-    bytes_of,
+from pulumi_llm.api_edge.settings import (
+    ApiKeySettings,
+    JwtSettings,
+    Throttle,
+    ThrottleSettings,
+    key_model_problems,
+    key_problems,
 )
+from pulumi_llm.base.function_settings import PolicySettings, Variables, VpcSettings, environment_problems
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import (
     Between,
@@ -28,7 +28,7 @@ from pulumi_llm.base.settings import (
     Settings,
     Tags,
     form,
-    valid_items,
+    region_problems,
 )
 from pulumi_llm.routing import Routing, RoutingSettings, policy_problems, read
 
@@ -114,11 +114,7 @@ class WebSocketSettings(Settings):
             yield Problem("keys", "are made here, and keys_table gives those of another API; leave one out")
         if self.jwt is not None and self.jwt.in_vpc and not self.given("vpc"):
             yield Problem("jwt.in_vpc", "needs vpc: the subnets and security groups")
-        names: set[str] = set()
-        for index, key in valid_items(self.keys):
-            if key.name in names:
-                yield Problem(f"keys[{index}].name", f"{key.name!r} is there already; every key needs a name of its own")
-            names |= {key.name} if key.valid("name") else set()
+        yield from key_problems(self.keys)
 
 
 class WebSocketChatSettings(WebSocketSettings, RoutingSettings):
@@ -135,21 +131,11 @@ class WebSocketChatSettings(WebSocketSettings, RoutingSettings):
 
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()
-        aliases = self.aliases()
-        for index, key in valid_items(self.keys):
-            for position, model in valid_items(key.models):
-                if aliases and model not in aliases:
-                    reason = f"{model!r} is not among the models; choose of {', '.join(sorted(set(aliases)))}"
-                    yield Problem(f"keys[{index}].models[{position}]", reason)
+        yield from key_model_problems(self.keys, self.aliases())
 
     def problems_in(self, location: Location) -> Iterator[Problem]:
-        if self.region is not None and self.region != location.region:
-            reason = f"is {self.region}, but the component's AWS provider is in {location.region}; leave it out or give another"
-            yield Problem("region", reason)
+        yield from region_problems(self.region, location)
         routing = self.routing(location)
         yield from routing.problems
         yield from policy_problems(routing, self.policies, location)
-        taken = OWN_ENVIRONMENT_BYTES + bytes_of(routing.environment) + bytes_of(self.environment or {})
-        if self.environment and taken > ENVIRONMENT_BYTES:
-            reason = f"makes {taken:,} bytes with the component's own, and Lambda takes {ENVIRONMENT_BYTES:,}; give fewer"
-            yield Problem("environment", reason)
+        yield from environment_problems(self.environment, routing.environment)
