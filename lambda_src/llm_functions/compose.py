@@ -1,13 +1,17 @@
 """Builds the gateway of a deployment: its routes, its providers and their clients."""
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
+from llm_gateway import environment
 from llm_gateway.aws.client import Aws
+from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.aws.secrets import Secrets
 from llm_gateway.http.client import HttpClient
+from llm_gateway.identity.keys import KeyStore
 from llm_gateway.pipeline import Gateway
 from llm_gateway.providers.bedrock.provider import Bedrock
 from llm_gateway.providers.mock import Mock
@@ -20,6 +24,12 @@ def gateway(client: HttpClient) -> Gateway:
     """Return the gateway that the deployed archive and the environment configure. It calls with `client`."""
     routes = load(Path(os.environ["LAMBDA_TASK_ROOT"]) / ROUTES_FILE)
     return Gateway(routes, Router(providers(routes.endpoints, client)))
+
+
+def key_store(client: HttpClient, environ: Mapping[str, str] = os.environ) -> KeyStore | None:
+    """Return the table of API keys, where the function checks them itself; None where the environment names no table."""
+    table = environ.get(environment.KEYS_TABLE)
+    return KeyStore(DynamoDB(Aws(client, environ)), table, clock=time.monotonic) if table else None
 
 
 def providers(

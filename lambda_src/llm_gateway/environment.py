@@ -5,7 +5,8 @@ PORT = "AWS_LWA_PORT"
 DEFAULT_PORT = 8080
 # "true": the body of an error shows its cause. For development only; a cause may name internal resources.
 DEBUG = "DEBUG"
-# The DynamoDB table of API keys, in which the authorizer looks up the hash of a key.
+# The DynamoDB table of API keys, in which the hash of a key is looked up: by the authorizer, and by a function that is called
+# at its own URL, where no authorizer stands before it.
 KEYS_TABLE = "KEYS_TABLE"
 # The path that API Gateway has in front of every operation's, such as "/llm"; none by default.
 PATH_PREFIX = "PATH_PREFIX"

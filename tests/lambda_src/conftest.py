@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from llm_functions.compose import providers
+from llm_functions.compose import key_store, providers
 from llm_functions.http.application import Application
 from llm_gateway.http.client import HttpClient
 from llm_gateway.pipeline import Gateway
@@ -117,7 +117,10 @@ def bedrock(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[LocalB
 
 @pytest.fixture
 def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Service]]:
-    """Start the gateway in front of the Bedrock at `upstream`, or of a provider given whole."""
+    """Start the gateway in front of the Bedrock at `upstream`, or of a provider given whole.
+
+    With `dynamodb`, the URL of the table of keys, it checks keys itself.
+    """
 
     async def start(
         upstream: str = "http://127.0.0.1:9",
@@ -128,6 +131,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
         routes: Routes = ROUTES,
         origins: str = ORIGIN,
         path_prefix: str = "",
+        dynamodb: str = "",
     ) -> Service:
         client = HttpClient()
         opened.push_async_callback(client.close)
@@ -140,9 +144,10 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
             "DEBUG": "true" if debug else "false",
             "CORS_ALLOW_ORIGIN": origins,
             "PATH_PREFIX": path_prefix,
+            **({"KEYS_TABLE": "the-keys", "AWS_ENDPOINT_URL_DYNAMODB": dynamodb} if dynamodb else {}),
         }
         known = providers(routes.endpoints, client, environ) | ({} if provider is None else {"bedrock": provider})
-        application = Application(Gateway(routes, Router(known)), environ)
+        application = Application(Gateway(routes, Router(known)), environ, keys=key_store(client, environ))
         url = await opened.enter_async_context(serve(application))
         http = httpx.AsyncClient(base_url=url, verify=False, trust_env=False, timeout=PATIENCE)
         await opened.enter_async_context(http)

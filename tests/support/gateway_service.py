@@ -113,6 +113,48 @@ class Service:
             context["authorizer"] = dict(caller)
         return {"x-amzn-request-context": json.dumps(context)}
 
+    @staticmethod
+    def url_context(request_id: str = "request-1") -> dict[str, str]:
+        """The header with what Lambda knows of a call of the function's URL, which CloudFront signed."""
+        return {"x-amzn-request-context": json.dumps(function_url_context("POST", "/api/chat/stream", request_id))}
+
+
+def function_url_context(method: str, path: str, request_id: str) -> dict[str, Any]:
+    """The request context of a function URL with AWS_IAM.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads
+    """
+    return {
+        "accountId": "123456789012",
+        "apiId": "a1b2c3d4e5f6",
+        "authentication": None,
+        "authorizer": {
+            "iam": {
+                "accessKey": "ASIAEXAMPLE",
+                "accountId": "123456789012",
+                "callerId": "AROAEXAMPLE:CloudFront",
+                "cognitoIdentity": None,
+                "principalOrgId": None,
+                "userArn": "arn:aws:sts::123456789012:assumed-role/cloudfront/session",
+                "userId": "AROAEXAMPLE:CloudFront",
+            }
+        },
+        "domainName": "a1b2c3d4e5f6.lambda-url.us-east-1.on.aws",
+        "domainPrefix": "a1b2c3d4e5f6",
+        "http": {
+            "method": method,
+            "path": path,
+            "protocol": "HTTP/1.1",
+            "sourceIp": "192.0.2.1",
+            "userAgent": "Amazon CloudFront",
+        },
+        "requestId": request_id,
+        "routeKey": "$default",
+        "stage": "$default",
+        "time": "31/Jan/2026:12:00:00 +0000",
+        "timeEpoch": 1769860800000,
+    }
+
 
 @contextlib.asynccontextmanager
 async def serve(application: Any) -> AsyncIterator[str]:

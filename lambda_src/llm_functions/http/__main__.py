@@ -1,6 +1,6 @@
 """The entry point `http`: the ASGI application under uvicorn."""
 
-from llm_functions.compose import gateway
+from llm_functions.compose import gateway, key_store
 from llm_functions.http.application import Application
 from llm_gateway.http.client import HttpClient
 
@@ -12,7 +12,8 @@ def main() -> None:
 
     from llm_functions.http.server import config
 
-    server = uvicorn.Server(config(Application(gateway(HttpClient()))))
+    client = HttpClient()
+    server = uvicorn.Server(config(Application(gateway(client), keys=key_store(client))))
     # All objects so far live as long as the process, and an answer leaves no cycles behind: collect seldom.
     gc.freeze()
     gc.set_threshold(50_000)

@@ -1,8 +1,8 @@
 """The ASGI application: every operation over HTTP, with complete answers and with Server-Sent Events.
 
 On Lambda the Web Adapter turns invocations into HTTP requests and streams the responses. Two headers, which the adapter sets on
-every request, are all that this module knows of it: ``x-amzn-request-context`` (from API Gateway, with the authorizer's result)
-and ``x-amzn-lambda-context`` (with the invocation's deadline).
+every request, are all that this module knows of it: ``x-amzn-request-context`` (from API Gateway, with the authorizer's result,
+or from the function's own URL) and ``x-amzn-lambda-context`` (with the invocation's deadline).
 """
 
 import asyncio
@@ -15,13 +15,15 @@ from typing import Any, Protocol
 import msgspec
 
 from llm_functions.api_formats import chat, openai_chat
+from llm_functions.http import function_url
 from llm_functions.http.event_stream import EventStreamWriter, Send, routing_headers
 from llm_functions.request_context import caller_from_context, caller_from_identity
 from llm_gateway import environment, errors
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Event, Start
 from llm_gateway.identity.caller import ANONYMOUS, Caller
-from llm_gateway.operations import EXPOSED_HEADERS, MAX_BODY_BYTES, OPERATIONS
+from llm_gateway.identity.keys import KeyStore
+from llm_gateway.operations import EXPOSED_HEADERS, MAX_BODY_BYTES, OPERATIONS, Operation
 from llm_gateway.pipeline import Gateway, answer
 from llm_gateway.request import ChatRequest
 from llm_gateway.stages.authorize import allowed_models
@@ -55,10 +57,11 @@ class HttpRequest(msgspec.Struct):
 
 
 class Application:
-    """The ASGI application."""
+    """The ASGI application. `keys` is the table of API keys, with which requests to the function's own URL are checked."""
 
-    def __init__(self, gateway: Gateway, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, gateway: Gateway, environ: Mapping[str, str] = os.environ, *, keys: KeyStore | None = None) -> None:
         self._gateway = gateway
+        self._keys = keys
         self._auth = environ[environment.AUTHORIZATION]
         self._path_prefix = environ.get(environment.PATH_PREFIX, "")
         self._debug = environ.get(environment.DEBUG) == "true"
@@ -78,10 +81,10 @@ class Application:
         request_id = str(context.get("requestId") or uuid.uuid4())
         common = self._common_headers(request_id, headers.get(b"origin"))
         try:
-            operation = _by_route.get((scope["method"], _path_of_operation(scope["path"], context, self._path_prefix)))
+            operation = self._operation(scope["method"], scope["path"], context)
             if operation is None:
                 raise errors.unknown_route(method=scope["method"], path=scope["path"])
-            caller = self._caller(context) if operation.authorized else ANONYMOUS
+            caller = await self._caller(context, headers) if operation.authorized else ANONYMOUS
             body = await _body(headers, receive) if operation.has_body else {}
             http = HttpRequest(request_id, common, caller, body, _deadline(headers), receive, send)
             await self._handlers[operation.id](http)
@@ -92,11 +95,21 @@ class Application:
             body = _encode(failure.body(request_id, debug=self._debug))
             await self._respond(send, common, failure.status, body, failure.headers())
 
-    def _caller(self, context: dict[str, Any]) -> Caller:
-        """Return the caller that API Gateway names. The edge has refused everybody else; this refuses them too."""
+    def _operation(self, method: str, path: str, context: dict[str, Any]) -> Operation | None:
+        if function_url.is_function_url(context):
+            return function_url.operation(method, path)
+        return _by_route.get((method, _path_of_operation(path, context, self._path_prefix)))
+
+    async def _caller(self, context: dict[str, Any], headers: dict[bytes, bytes]) -> Caller:
+        """Return the caller that API Gateway names. The edge has refused everybody else; this refuses them too.
+
+        The caller of the function's own URL is known by the API key.
+        """
         match self._auth:
             case "none":
                 return ANONYMOUS
+            case "api_key" if function_url.is_function_url(context):
+                return await function_url.caller(headers, self._keys)
             case "iam":
                 return caller_from_identity(context.get("identity"))
             case _:

@@ -24,6 +24,8 @@ from pulumi_llm_local.services.signature import Credentials
 from pulumi_llm_local.upstreams.bedrock.app import create_app
 from pulumi_llm_local.upstreams.model import Finish, ModelTraits, TextDelta
 from pulumi_llm_local.upstreams.stand_in_model import StandInModel
+from support.gateway_service import function_url_context
+from support.keys_table import KEY, serving
 from support.lambda_runtime import REGION, Invocation, Lambda, LambdaError, MissingPart, children, free_port, web_adapter_layer
 from support.programs import Recording
 
@@ -391,6 +393,48 @@ async def test_a_callers_own_deadline_is_replaced(lambda_) -> None:
     function = lambda_(AUTHORIZATION="none")
     chat = await call(function, "POST", "/chat", {"message": "Hello"}, x_amzn_lambda_context='{"deadline": 1}')
     assert chat.status == 503 and (await chat.json())["error"]["code"] == "upstream_unavailable"
+
+
+# The function's own URL.
+
+
+def url_event(path: str, body: Any, **headers: str) -> dict[str, Any]:
+    """The event of a function URL, which CloudFront calls.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads
+    """
+    context = function_url_context("POST", path, REQUEST_ID)
+    return {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": "",
+        "headers": {"host": context["domainName"], "content-type": "application/json", **headers},
+        "requestContext": context,
+        "body": json.dumps(body),
+        "isBase64Encoded": False,
+    }
+
+
+@pytest.mark.assumes("adapter-context")
+async def test_at_its_own_url_the_function_checks_the_key(lambda_, bedrock) -> None:
+    forged = json.dumps({"requestId": "forged", "authorizer": {"tenant": "forged", "key": "forged", "models": "full"}})
+    with serving() as table:
+        function = lambda_(await bedrock(), KEYS_TABLE="the-keys", AWS_ENDPOINT_URL_DYNAMODB=table.url)
+        for path, headers, status in (
+            ("/api/chat/stream", {"x-api-key": KEY}, 200),
+            ("/api/chat/stream", {"x-api-key": "another"}, 401),
+            ("/api/chat/stream", {"x-amzn-request-context": forged}, 401),
+            ("/api/chat", {"x-api-key": KEY}, 404),
+        ):
+            asked = url_event(path, {"message": "Hello"}, **headers)
+            answer = await Answer(await function.invoke(asked)).head()
+            assert (answer.status, answer.headers["x-request-id"]) == (status, REQUEST_ID)
+            if status == 200:
+                assert [name async for name, _ in answer.events()][-1] == "done"
+            else:
+                assert "error" in await answer.json()
+        assert '"tenant":"acme"' in function.logged() and "forged" not in function.logged()
 
 
 # What is refused.
