@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 
 from llm_gateway.request import DEFAULT_MAX_TOKENS, MAX_TOKENS
-from pulumi_llm.cli.chat_client import ChatError, Service, UsageError
 from pulumi_llm.cli.chat_screen import Screen
+from pulumi_llm.cli.transports import ChatError, Transport, TransportName, UsageError, open_transport
 
 HELP = """\
 /help          show this list
@@ -27,11 +27,19 @@ End a line with a backslash to continue the message on the next line. Press Ctrl
 
 def run(
     endpoint: Annotated[
-        str, typer.Option(envvar="PULUMI_LLM_ENDPOINT", help="The service's URL (the output api_gateway_url).")
+        str,
+        typer.Option(
+            envvar="PULUMI_LLM_ENDPOINT",
+            help="The service's URL: the output api_gateway_url, or with --transport ws the output websocket_url.",
+        ),
     ],
     api_key: Annotated[
         str, typer.Option(envvar="PULUMI_LLM_API_KEY", help="The API key. Leave it out for a service without authentication.")
     ] = "",
+    transport: Annotated[
+        TransportName,
+        typer.Option(help="How the answer comes: in one piece, as Server-Sent Events, or over a WebSocket."),
+    ] = TransportName.SSE,
     message: Annotated[
         str, typer.Option("--message", "-m", help="Send one message and exit; '-' reads it from standard input.")
     ] = "",
@@ -41,7 +49,7 @@ def run(
         int, typer.Option(help="The maximum length of the answer, in tokens.", min=1, max=MAX_TOKENS)
     ] = DEFAULT_MAX_TOKENS,
 ) -> None:
-    """Chat with a service: interactively, or one message with --message. Answers are streamed.
+    """Chat with a service: interactively, or one message with --message. Answers are streamed, except with --transport rest.
 
     \f
     The exit code is 1 after an error of the service or of the connection, 2 if an argument is wrong, and 130 after Ctrl-C
@@ -52,7 +60,7 @@ def run(
             stream.reconfigure(errors="replace")  # do not stop because the terminal lacks a character
     conversation = Conversation(model, system_prompt, max_tokens)
     try:
-        service = Service(endpoint, api_key)
+        service = open_transport(transport, endpoint, api_key)
         if not message:
             _talk(service, conversation)
             return
@@ -67,18 +75,18 @@ def run(
         raise SystemExit(130) from None
 
 
-async def _ask_once(service: "Service", body: dict[str, object]) -> None:
+async def _ask_once(service: Transport, body: dict[str, object]) -> None:
     console = Console(stderr=True)
     screen = Screen(console if console.is_terminal else None)
     try:
         answer = await service.ask(body, screen)
     finally:
         screen.end()
-        await service.client.close()
+        await service.close()
     screen.note(answer.summary())
 
 
-def _talk(service: "Service", conversation: "Conversation") -> None:
+def _talk(service: Transport, conversation: "Conversation") -> None:
     with contextlib.suppress(ImportError):
         import readline as readline  # noqa: PLC0414  # importing it gives input() line editing and a history
     screen = Screen(Console())
@@ -92,7 +100,7 @@ def _talk(service: "Service", conversation: "Conversation") -> None:
         except (EOFError, KeyboardInterrupt):
             screen.note("")
         finally:
-            runner.run(service.client.close())
+            runner.run(service.close())
     screen.note("Goodbye.")
 
 
@@ -127,7 +135,7 @@ class Conversation:
 class Prompt:
     """Runs the lines that are typed at the prompt: commands and messages."""
 
-    def __init__(self, service: "Service", conversation: Conversation, screen: "Screen", runner: asyncio.Runner) -> None:
+    def __init__(self, service: Transport, conversation: Conversation, screen: Screen, runner: asyncio.Runner) -> None:
         self._service = service
         self._conversation = conversation
         self._screen = screen
@@ -144,7 +152,7 @@ class Prompt:
         except ChatError as error:
             self._screen.note(str(error), "red")
             if self._again:
-                self._screen.note(f"Wait {error.retry_after}; Enter on an empty line sends the message again.")
+                self._screen.note(f"Wait {error.retry_after:g} s; Enter on an empty line sends the message again.")
         except KeyboardInterrupt:
             self._screen.note("Stopped; this turn is not kept.")
         return True

@@ -35,6 +35,11 @@ class Screen:
         sys.stdout.flush()
         self._shown, self._open = "answer", not self._bare and not text.endswith("\n")
 
+    def reconnecting(self) -> None:
+        if self._notes is not None:
+            self.end()
+            self.note("The connection was lost; opening it again…")
+
     def end(self) -> None:
         """End the current line if it has no end yet."""
         if self._open:

@@ -22,9 +22,10 @@ from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pulumi_llm.cli.transports import TransportName, sse
+
 # Not by `from`: the package has a function of this name, the command itself.
 chat = importlib.import_module("pulumi_llm.cli.chat")
-chat_client = importlib.import_module("pulumi_llm.cli.chat_client")
 
 KEY = "sk-test-0123456789"
 MODELS = ["quick", "clever"]
@@ -182,7 +183,15 @@ def ask(
 ) -> int:
     """The exit code of one call of the command, in this process."""
     try:
-        chat.run(endpoint=url, api_key=key, message=message, model=model, system_prompt=system_prompt, max_tokens=50)
+        chat.run(
+            endpoint=url,
+            api_key=key,
+            transport=TransportName.SSE,
+            message=message,
+            model=model,
+            system_prompt=system_prompt,
+            max_tokens=50,
+        )
     except SystemExit as exit:
         assert isinstance(exit.code, int)
         return exit.code
@@ -257,7 +266,7 @@ def test_tells_an_error_on_one_line(case: str, service: Service, capfd: pytest.C
 def test_gives_up_a_silent_service(
     service: Service, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chat_client, "SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr(sse, "SILENCE_SECONDS", 0.1)
     service.scripts = [hangs(service)]
     assert ask(service.url) == 1
     assert capfd.readouterr().err.startswith("error: timeout: ")
@@ -505,7 +514,7 @@ LINES = st.lists(
 
 
 def decoded(*pieces: bytes) -> list[tuple[str, str]]:
-    decoder = chat_client.SseDecoder()
+    decoder = sse.SseDecoder()
     return [event for piece in pieces for event in decoder.feed(piece)]
 
 

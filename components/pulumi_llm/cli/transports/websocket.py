@@ -1,0 +1,223 @@
+"""The WebSocket API: messages over one connection, which is opened again when it is lost.
+
+docs/websocket.md has the protocol.
+"""
+
+import asyncio
+import contextlib
+import secrets
+from dataclasses import dataclass
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.protocol import State
+
+from llm_gateway import errors
+from llm_gateway.aws.connections import FRAME_BYTES
+from pulumi_llm.cli.transports.transport import (
+    CONNECT_SECONDS,
+    Answer,
+    ChatError,
+    Data,
+    Display,
+    Reading,
+    Transport,
+    UsageError,
+    encoded,
+)
+
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html
+MAX_MESSAGE_BYTES = 128 * 1024
+# Seconds without any message after which the service is asked for a sign of life, and after which the connection is lost.
+PING_SECONDS = 10.0
+SILENCE_SECONDS = 25.0
+# Seconds after which a `chat` or `resume` without an answer has been lost.
+ANSWER_SECONDS = 30.0
+# A generation goes on for 30 s without a client, so a later resume finds nothing.
+RESUME_SECONDS = 30.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 4.0
+# How often a connection may be lost without a new message of the generation in between.
+MOST_LOSSES = 20
+# How often a message is sent again on one connection, because of an error that says so.
+MOST_REPEATS = 10
+_CLOSE_SECONDS = 1.0
+
+
+class _Lost(Exception):
+    """The connection is of no more use."""
+
+
+class WebSocketTransport(Transport):
+    """Asks by the `chat` message. When the connection is lost, the answer is resumed on a new one."""
+
+    schemes = ("ws", "wss")
+    wrong_scheme = "a WebSocket needs the URL of the WebSocket API (the output websocket_url), such as wss://example.com/ws"
+
+    def __init__(self, endpoint: str, api_key: str) -> None:
+        super().__init__(endpoint, api_key)
+        self._connection: ClientConnection | None = None
+
+    async def models(self) -> list[str]:
+        raise self._error("no_list", "a WebSocket API does not list its models; ask the REST API")
+
+    async def ask(self, body: dict[str, object], display: Display) -> Answer:
+        id = secrets.token_hex(8)
+        generation = _Generation(id, {"action": "chat", "id": id, **body}, Reading(display))
+        if len(encoded(generation.chat)) > MAX_MESSAGE_BYTES:
+            raise UsageError("message_too_large", f"a WebSocket API takes messages of at most {MAX_MESSAGE_BYTES:,} bytes")
+        losses = 0
+        try:
+            connection, message = await self._open(), generation.chat
+            while True:
+                before = generation.seq
+                try:
+                    return await self._converse(connection, generation, message)
+                except (_Lost, ConnectionClosed):
+                    losses = 0 if generation.seq > before else losses + 1
+                if losses > MOST_LOSSES:
+                    raise self._interrupted("the connection was lost again and again", generation)
+                display.reconnecting()
+                connection, message = await self._reopen(generation), generation.resume()
+        except asyncio.CancelledError:
+            await self._cancel(id)
+            raise
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def _converse(self, connection: ClientConnection, generation: "_Generation", message: dict[str, object]) -> Answer:
+        """Send a message, and read until the answer is complete. Raises `_Lost` and `ConnectionClosed`."""
+        clock = asyncio.get_running_loop().time
+        sent_at = heard_at = clock()
+        answered, repeats = False, 0
+        await _write(connection, message)
+        while True:
+            try:
+                async with asyncio.timeout(PING_SECONDS):
+                    text = await connection.recv()
+                heard_at = clock()
+            except TimeoutError:
+                if clock() - heard_at >= SILENCE_SECONDS or (not answered and clock() - sent_at >= ANSWER_SECONDS):
+                    raise _Lost from None
+                await _write(connection, {"action": "ping"})
+                continue
+            data = self._decoded(text)
+            if not data.type:  # API Gateway's own: it throttles, or its integration failed
+                if generation.seq:
+                    raise _Lost
+                throttled = data.message == "Too Many Requests"
+                kind = errors.rate_limit_exceeded if throttled else errors.internal_error
+                raise self._error(kind.code, f"API Gateway answered {data.message!r}")
+            if data.id not in (generation.id, None) or data.type == "pong":
+                continue  # of a generation that was stopped
+            if data.seq is None:
+                again, repeats = self._again(data, generation), repeats + 1
+                if again is None or repeats > MOST_REPEATS:
+                    raise self._reported(data.error, generation.reading.answer.request_id)
+                await _write(connection, again)
+                continue
+            if data.seq > generation.seq + 1:
+                await _write(connection, generation.resume())
+            if data.seq != generation.seq + 1:
+                continue
+            generation.seq, answered = data.seq, True
+            if data.type == "error":
+                raise self._reported(data.error, generation.reading.answer.request_id)
+            if generation.reading.take(data.type, data):
+                return generation.reading.answer
+
+    @staticmethod
+    def _again(data: Data, generation: "_Generation") -> dict[str, object] | None:
+        """What to send after an error of a message; None if the error ends the generation."""
+        match data.error.code:
+            case errors.unknown_generation.code if generation.seq == 0:
+                return generation.chat  # it was lost with the connection, or it is only just being taken
+            case errors.generation_exists.code:
+                return generation.resume()
+            case _:
+                return None
+
+    async def _open(self) -> ClientConnection:
+        if self._connection is not None and self._connection.state is State.OPEN:
+            return self._connection
+        try:
+            self._connection = await connect(
+                self.base,
+                additional_headers=self._headers(),
+                user_agent_header="pulumi-llm",
+                compression=None,
+                open_timeout=CONNECT_SECONDS,
+                close_timeout=_CLOSE_SECONDS,
+                # At the prompt nothing answers such a ping; those of the protocol are sent while an answer is awaited.
+                ping_interval=None,
+            )
+        except InvalidStatus as error:
+            response = error.response
+            if response.status_code == 401:
+                kind = errors.invalid_api_key
+                raise self._error(kind.code, "the WebSocket API does not let this key in", status=401) from None
+            raise self._refused(response.status_code, response.headers, bytes(response.body or b"")) from None
+        except TimeoutError:
+            raise self._error("timeout", f"{self.base}: no connection within {CONNECT_SECONDS:g} s") from None
+        except ConnectionRefusedError:
+            text = f"nothing listens at {self.base}; is the service running?"
+            raise self._error("connection_refused", text) from None
+        except (OSError, EOFError, ValueError, WebSocketException) as error:
+            raise self._error("connection_failed", f"cannot connect to {self.base}: {error}") from None
+        return self._connection
+
+    async def _reopen(self, generation: "_Generation") -> ClientConnection:
+        """Open a new connection, as long as the generation can be resumed."""
+        if self._connection is not None:
+            self._connection.transport.abort()
+            self._connection = None
+        clock = asyncio.get_running_loop().time
+        began, pause = clock(), FIRST_PAUSE_SECONDS
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                return await self._open()
+            except ChatError as error:
+                if 400 <= error.status < 500:
+                    raise
+                if clock() - began >= RESUME_SECONDS:
+                    raise self._interrupted(f"no new connection within {RESUME_SECONDS:g} s", generation) from error
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def _cancel(self, id: str) -> None:
+        """Stop a generation, if the connection still takes it."""
+        if self._connection is not None:
+            with contextlib.suppress(ConnectionClosed, TimeoutError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await _write(self._connection, {"action": "cancel", "id": id})
+
+    def _decoded(self, text: str | bytes) -> Data:
+        try:
+            return msgspec.json.decode(text, type=Data)
+        except msgspec.DecodeError as error:
+            raise self._error("malformed_message", str(error)) from None
+
+    def _interrupted(self, reason: str, generation: "_Generation") -> ChatError:
+        answer = generation.reading.answer
+        return self._error(errors.stream_interrupted.code, f"the answer broke off: {reason}", answer.request_id)
+
+
+@dataclass
+class _Generation:
+    """A generation. `seq` is the number of the last message that came."""
+
+    id: str
+    chat: dict[str, object]
+    reading: Reading
+    seq: int = 0
+
+    def resume(self) -> dict[str, object]:
+        return {"action": "resume", "id": self.id, "seq": self.seq}
+
+
+async def _write(connection: ClientConnection, message: dict[str, object]) -> None:
+    """Send a message, in frames as small as API Gateway wants them."""
+    data = encoded(message)
+    await connection.send([data[start : start + FRAME_BYTES] for start in range(0, len(data), FRAME_BYTES)], text=True)
