@@ -1,5 +1,5 @@
-"""Writes what says again what the code says: components.md and settings.md, models.md from the catalogue, policies.md from the
-rules, the tables of errors in api.md and providers.md, and the TypedDicts of the components' arguments.
+"""Writes what says again what the code says: components.md and settings.md, models.md and the table of gpu-sizing.md from the
+catalogue, policies.md from the rules, the tables of errors in api.md and providers.md, and the TypedDicts of the arguments.
 
 `make docs` runs it; tests/contract/test_docs.py fails where a file is out of date.
 """
@@ -24,7 +24,8 @@ from pulumi_llm.account_baseline.args import AccountBaselineSettings
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.settings import Settings
 from pulumi_llm.cdn_frontend.args import CdnFrontendSettings
-from pulumi_llm.models.catalogue import Model, catalogue
+from pulumi_llm.models.catalogue import Model, Shape, WeightFormat, catalogue
+from pulumi_llm.models.fit import Wishes, fits
 from pulumi_llm.observability.args import ObservabilitySettings
 from pulumi_llm.serverless_bedrock_api.args import ServerlessBedrockApiSettings
 from pulumi_llm.stack_settings import StackSettings
@@ -272,6 +273,38 @@ def _region_rows(model: Model) -> Iterable[tuple[str, ...]]:
         yield f"`{model.name}`", f"`{profile.id}`", ", ".join(profile.source_regions) or "nowhere any more", where
 
 
+# What the open models fit: a table within a page that is otherwise written by hand.
+
+
+def gpu_sizing_page() -> str:
+    shapes = [(model, model.shape) for model in catalogue().values() if model.shape is not None]
+    rows = (
+        _sizing_row(model, shape, weights)
+        for model, shape in shapes
+        for weights in dict.fromkeys((shape.weights, *(("awq",) if shape.weights == "bf16" else ())))
+    )
+    head = ("model", "weights", "cheapest", "replicas", "GPUs each", "context", "KV cache, tokens", "$ an hour", "fits too")
+    return _with_tables("gpu-sizing.md", _table(head, rows))
+
+
+def _sizing_row(model: Model, shape: Shape, weights: WeightFormat) -> tuple[str, ...]:
+    fitting = list(fits(shape, model.context_tokens, Wishes(weights=weights)))
+    if not fitting:
+        return f"`{model.name}`", weights, "none", "", "", "", "", "", ""
+    best = fitting[0]
+    return (
+        f"`{model.name}`",
+        weights,
+        f"{best.instance} ({best.gpus} {best.gpu})",
+        str(best.replicas),
+        str(best.tensor_parallel),
+        f"{best.context:,}",
+        f"{best.cache_tokens:,}",
+        f"{best.usd_per_hour:.2f}",
+        ", ".join(found.instance for found in fitting[1:]),
+    )
+
+
 def _price(dollars: float) -> str:
     """At least cents."""
     whole, _, cents = f"{dollars:.6f}".rstrip("0").partition(".")
@@ -393,6 +426,7 @@ def _joined(blocks: Iterable[str]) -> str:
 PAGES: Mapping[str, Callable[[], str]] = {
     "api.md": api_page,
     "components.md": components_page,
+    "gpu-sizing.md": gpu_sizing_page,
     "models.md": models_page,
     "policies.md": policies_page,
     "settings.md": settings_page,

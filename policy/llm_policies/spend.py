@@ -94,6 +94,7 @@ _PRICES: Final[Mapping[str, float]] = {
     "inf2.48xlarge": 12.98127,
     "p4d.24xlarge": 21.957642,
     "p4de.24xlarge": 27.44705,
+    "p5.4xlarge": 6.88,
     "p5.48xlarge": 55.04,
     "p5en.48xlarge": 63.296,
     "trn1.2xlarge": 1.34375,

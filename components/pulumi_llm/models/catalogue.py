@@ -25,6 +25,10 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     destination_regions: tuple[str, ...] = ()
 
 
+# In what form the weights are. fp8 multiplies in FP8 (W8A8), fp8-w8a16 keeps only the weights in it.
+WeightFormat = Literal["bf16", "fp8", "fp8-w8a16", "awq", "gptq", "mxfp4"]
+
+
 class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What sizing a GPU needs to know of an open model."""
 
@@ -34,6 +38,9 @@ class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     attention_heads: int
     kv_heads: int
     head_dim: int
+    vocabulary: int
+    tied_embeddings: bool = False
+    weights: WeightFormat = "bf16"
     active_billion: float | None = None
     kv_cache_elements_per_token_layer: int | None = None
 
