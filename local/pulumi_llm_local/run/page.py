@@ -24,10 +24,13 @@ code { font: 14px/1.4 ui-monospace, monospace }
 """
 
 
-def with_pages(api: Handler, apis: Sequence[RunningApi], outputs: Mapping[str, Any], not_played: Sequence[str]) -> Handler:
+def with_pages(
+    api: Handler, apis: Sequence[RunningApi], websocket_path: str, outputs: Mapping[str, Any], not_played: Sequence[str]
+) -> Handler:
     """Serve the pages to this machine's own browser, and everything else by `api`.
 
-    Page and API so have one address, as behind a CDN. A path that is no file of the page is the API's, errors included.
+    Page and APIs so have one address, as behind a CDN. A path that is no file of the page is the APIs', errors included.
+    `websocket_path` is where the WebSocket API answers at this address; empty where none does.
     """
     files: dict[str, tuple[str, bytes, str]] = {}
     try:
@@ -42,7 +45,7 @@ def with_pages(api: Handler, apis: Sequence[RunningApi], outputs: Mapping[str, A
     files[_STYLE_PATH] = ("text/css; charset=utf-8", _STYLE.encode(), "no-cache")
     files["/"] = files[STATUS_PATH]
     if apis:  # the client asks the first one
-        files[f"/{web_client.CONFIG_FILE}"] = ("application/json", _config(apis[0]), "no-store")
+        files[f"/{web_client.CONFIG_FILE}"] = ("application/json", _config(apis[0], websocket_path), "no-store")
         files["/"] = files.get("/index.html", files[STATUS_PATH])
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -66,10 +69,10 @@ def _local(request: web.Request) -> bool:
     return (request.url.host or "") in ("127.0.0.1", "localhost")
 
 
-def _config(api: RunningApi) -> bytes:
+def _config(api: RunningApi, websocket_path: str) -> bytes:
     """The page's configuration. It has the API key, which is this machine's own."""
     key = {"api_key": api.keys[0]} if api.keys else {}
-    return web_client.config(api.path, more={**key, "status_url": STATUS_PATH})
+    return web_client.config(api.path, websocket_url=websocket_path, more={**key, "status_url": STATUS_PATH})
 
 
 def _status(apis: Sequence[RunningApi], outputs: Mapping[str, Any], not_played: Sequence[str], note: str) -> str:

@@ -22,14 +22,14 @@ from aiohttp import web
 from pulumi_llm.base.bundle import TARGET_VARIABLE, cache_folder
 from pulumi_llm_local.program import graph as graphs
 from pulumi_llm_local.program.graph import Graph
-from pulumi_llm_local.run.page import STATUS_PATH, with_pages
+from pulumi_llm_local.run.page import STATUS_PATH, Handler, with_pages
 from pulumi_llm_local.run.running_api import RunningApi
 from pulumi_llm_local.services import lambda_function, moto
 from pulumi_llm_local.services.api_gateway import rest_api, websocket_api, websocket_connections
 from pulumi_llm_local.services.api_gateway.rest_api import REST_API, RestApi
 from pulumi_llm_local.services.api_gateway.websocket_api import API as WEBSOCKET_API
 from pulumi_llm_local.services.api_gateway.websocket_api import WebSocketApi
-from pulumi_llm_local.services.local_run import LocalError, LocalRun, Options, listen
+from pulumi_llm_local.services.local_run import LocalError, LocalRun, Options, address, listen
 from pulumi_llm_local.services.signature import Credentials
 from pulumi_llm_local.upstreams import stack_upstreams
 
@@ -68,8 +68,7 @@ async def running(options: Options, progress: Progress) -> AsyncGenerator[Runnin
     `progress` is told each step.
     """
     listener = listen(options.port)
-    port = listener.getsockname()[1]
-    logs = cache_folder() / "local" / f"{options.stack}-{port}"
+    logs = cache_folder() / "local" / f"{options.stack}-{listener.getsockname()[1]}"
     async with contextlib.AsyncExitStack() as stop:
         stop.callback(listener.close)
         environment = {**os.environ, TARGET_VARIABLE: "host"}
@@ -82,25 +81,18 @@ async def running(options: Options, progress: Progress) -> AsyncGenerator[Runnin
             outputs=_with_addresses(run),
             apis=[_served(api, run.graph.region, run.key, socket_) for api, socket_ in run.apis],
             websockets=[_websocket_address(api, url) for api, url in run.websocket_apis],
-            page=f"http://127.0.0.1:{port}/",
-            status=f"http://127.0.0.1:{port}{STATUS_PATH}",
+            page=f"{run.address}/",
+            status=f"{run.address}{STATUS_PATH}",
             not_played=sorted({r.type for r in run.graph.resources} - _PLAYED - _IMPLIED | websocket_api.not_played(run.graph)),
             warnings=run.graph.warnings,
             bedrock=run.bedrock,
             log_folder=logs,
         )
-        for api, socket_ in run.apis:
+        for handle, socket_ in [(_shared(run, running), listener), *((api.handle, socket_) for api, socket_ in run.apis[1:])]:
             app = web.Application()
-            first = socket_ is listener
-            handle = with_pages(api.handle, running.apis, running.outputs, running.not_played) if first else api.handle
             app.router.add_route("*", "/{path:.*}", handle)
             # What is not compressed as it says is for API Gateway to refuse.
             await run.serve(app, socket_, keepalive_timeout=75, auto_decompress=False)
-        if not run.apis:
-            app = web.Application()
-            handle = with_pages(_not_found, running.apis, running.outputs, running.not_played)
-            app.router.add_route("*", "/{path:.*}", handle)
-            await run.serve(app, listener)
         yield running
 
 
@@ -146,15 +138,26 @@ def _seed() -> str:
 def _served(api: RestApi, region: str, key: Credentials, socket_: socket.socket) -> RunningApi:
     documents = [routes for function in api.functions if (routes := function.routes) is not None]
     return RunningApi(
-        url=f"http://127.0.0.1:{socket_.getsockname()[1]}/{api.stage_name}",
+        url=f"{address(socket_)}/{api.stage_name}",
         keys=api.keys,
         signing=f'--aws-sigv4 "aws:amz:{region}:execute-api" --user {key.access_key}:{key.secret_key}' if api.signed else "",
         models=[name for document in documents for name in document.names()],
     )
 
 
-async def _not_found(request: web.Request) -> web.StreamResponse:
-    raise web.HTTPNotFound
+def _shared(run: LocalRun, running: Running) -> Handler:
+    """What answers at the page's address: the page, the first WebSocket API, and the first REST API for everything else."""
+    rest: RestApi | None = run.apis[0][0] if run.apis else None
+    websocket: WebSocketApi | None = next((api for api, url in run.websocket_apis if url == run.address), None)
+    path = f"/{websocket.stage_name}" if websocket else ""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if websocket is not None and (rest is None or f"{request.path}/".startswith(f"{path}/")):
+            return await websocket.handle(request)
+        assert rest is not None
+        return await rest.handle(request)
+
+    return with_pages(handle, running.apis, path, running.outputs, running.not_played)
 
 
 def _with_addresses(run: LocalRun) -> dict[str, Any]:
@@ -162,7 +165,7 @@ def _with_addresses(run: LocalRun) -> dict[str, Any]:
     text = json.dumps(run.graph.outputs, sort_keys=True)
     for api, socket_ in run.apis:
         for theirs in api.addresses:
-            text = text.replace(theirs, f"http://127.0.0.1:{socket_.getsockname()[1]}/{api.stage_name}")
+            text = text.replace(theirs, f"{address(socket_)}/{api.stage_name}")
     for api, url in run.websocket_apis:
         text = text.replace(api.address, _websocket_address(api, url))
     return json.loads(text)

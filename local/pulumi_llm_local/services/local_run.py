@@ -57,7 +57,7 @@ class LocalRun:
         options: How to run.
         environment: This process's environment variables.
         logs: The folder of the log files.
-        listener: The socket of the first REST API and the page.
+        listener: The socket of the page, the first REST API and the first WebSocket API.
         loading: The program's resources, when the program has been evaluated.
         stop: What has to end with the run.
         key: What every function signs its calls of AWS with.
@@ -90,6 +90,11 @@ class LocalRun:
         """The program's resources. A service that starts before they are known awaits `loading`."""
         return self.loading.result()
 
+    @property
+    def address(self) -> str:
+        """The URL of `listener`."""
+        return address(self.listener)
+
     def aws_variables(self) -> dict[str, str]:
         """What Lambda sets for every function."""
         return {
@@ -106,11 +111,16 @@ class LocalRun:
         await runner.setup()
         self.stop.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listener, shutdown_timeout=0.5).start()
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+        return address(listener)
 
 
 def _provider_key() -> str:
     return f"local-{secrets.token_urlsafe(24)}"
+
+
+def address(listener: socket.socket) -> str:
+    """Return the URL of a socket of this machine."""
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def listen(port: int) -> socket.socket:

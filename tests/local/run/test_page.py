@@ -30,7 +30,7 @@ async def client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Client:
 
 async def serve() -> Client:
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", with_pages(api, [API], {"api_gateway_url": API.url}, ["aws:x/y:Z"]))
+    app.router.add_route("*", "/{path:.*}", with_pages(api, [API], "/ws", {"api_gateway_url": API.url}, ["aws:x/y:Z"]))
     client = TestClient(TestServer(app))
     await client.start_server()
     return client
@@ -53,7 +53,12 @@ async def test_the_page_is_served_under_its_policy(client: Client) -> None:
 async def test_the_configuration_is_of_this_machine(client: Client) -> None:
     async with client:
         answer = await client.get("/config.json")
-        assert await answer.json() == {"rest_url": "/api", "api_key": "the-key", "status_url": "/status"}
+        assert await answer.json() == {
+            "rest_url": "/api",
+            "websocket_url": "/ws",
+            "api_key": "the-key",
+            "status_url": "/status",
+        }
         assert answer.headers["cache-control"] == "no-store"
 
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -112,6 +113,13 @@ async def test_another_path_is_forbidden(stack: LocalStack, path: str) -> None:
         async with connect(url, additional_headers={"x-api-key": stack.key}):
             pass
     assert refused.value.response.status_code == 403
+
+
+async def test_the_page_shares_the_address(stack: LocalStack) -> None:
+    page = await asyncio.to_thread(
+        httpx.get, stack.outputs["websocket_url"].replace("ws:", "http:").removesuffix("ws") + "status"
+    )
+    assert (page.status_code, stack.outputs["websocket_url"] in page.text) == (200, True)
 
 
 # What a client sends -> the code of the answer.

@@ -45,7 +45,7 @@ _CLOSE_SECONDS = 1.0
 
 
 async def start(run: LocalRun) -> None:
-    """Make every stage of a WebSocket API."""
+    """Make every stage of a WebSocket API. The first shares the page's address, which serves it; the others have their own."""
     apis = [api for api in run.graph.of_type(API) if api.state["protocolType"] == "WEBSOCKET"]
     events = EventInvocations(run.graph, run.functions)
     run.stop.push_async_callback(events.stop)
@@ -54,6 +54,9 @@ async def start(run: LocalRun) -> None:
             if stage.state["apiId"] == api.id:
                 made = WebSocketApi(run.graph, api, stage, run.functions, events, run.options.websocket_limits)
                 run.stop.push_async_callback(made.close)
+                if not run.websocket_apis and not any(api.stage_name == made.stage_name for api, _ in run.apis[:1]):
+                    run.websocket_apis.append((made, run.address))
+                    continue
                 listener = listen(0)
                 run.stop.callback(listener.close)
                 app = web.Application()
