@@ -66,6 +66,7 @@ class Clients:
         gone: The connections that are closed.
         calls: Each call: its method and connection.
         failures: The statuses with which the next calls fail.
+        busy: Whether API Gateway takes no message: it throttles, or the client's buffer is full.
     """
 
     def __init__(self) -> None:
@@ -74,6 +75,8 @@ class Clients:
         self.gone: set[str] = set()
         self.calls: list[tuple[str, str]] = []
         self.failures: list[int] = []
+        self.busy = False
+        self.refused = asyncio.Event()
         self.arrived = asyncio.Event()
         self.closed = asyncio.Event()
 
@@ -121,6 +124,9 @@ class Clients:
             return web.json_response({"message": error.message}, status=403)
         if self.failures:
             return web.json_response({"message": "no"}, status=self.failures.pop(0))
+        if self.busy and request.method == "POST":
+            self.refused.set()
+            return web.json_response({"message": None}, status=429, headers={"x-amzn-errortype": "LimitExceededException"})
         if connection in self.gone:
             return web.json_response({}, status=410)
         if request.method == "DELETE":

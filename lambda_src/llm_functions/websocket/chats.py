@@ -9,7 +9,7 @@ import msgspec
 
 from llm_functions.api_formats import chat as chat_format
 from llm_functions.websocket import messages
-from llm_functions.websocket.generation import Generation
+from llm_functions.websocket.generation import COALESCE_SECONDS, Generation
 from llm_gateway import errors
 from llm_gateway.aws.connections import Connections, ConnectionsError, Gone
 from llm_gateway.aws.dynamodb import DynamoDBError
@@ -24,6 +24,8 @@ from llm_gateway.telemetry import record_refusal, write_log
 
 # Seconds before the end of the invocation at which a request times out, so that its end can still be sent and written.
 DEADLINE_MARGIN_SECONDS = 10.0
+# Seconds for which a missed message is posted again while API Gateway refuses it. The client waits as long, and connects again.
+REPLAY_PATIENCE_SECONDS = 30.0
 
 
 class ClientEvent(msgspec.Struct, frozen=True):
@@ -35,24 +37,43 @@ class ClientEvent(msgspec.Struct, frozen=True):
 
 
 class Chats:
-    """Serves `chat`, `resume` and `cancel`, and reports the death of a function."""
+    """Serves `chat`, `resume` and `cancel`, and reports the death of a function.
 
-    def __init__(self, journal: Journal, table: ConnectionTable, connections: Connections, *, debug: bool = False) -> None:
+    `interval` is the least seconds between two messages of a generation.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        table: ConnectionTable,
+        connections: Connections,
+        *,
+        interval: float = COALESCE_SECONDS,
+        debug: bool = False,
+    ) -> None:
+        self._interval = interval
         self._journal = journal
         self._table = table
         self._connections = connections
         self._debug = debug
 
     async def chat(self, gateway: Gateway, limits: Limits, event: ClientEvent, seconds_left: float) -> None:
-        """Generate an answer and send it. `seconds_left` are those of the invocation."""
+        """Generate an answer and send it. `seconds_left` are those of the invocation.
+
+        Raises `ConnectionsError` before a model is called if nothing can be sent from here. Then the invocation has to fail, so
+        that `died` tells the client from elsewhere.
+        """
         try:
+            await self._connections.check(event.connection)
             message, caller = await self._authorized(event)
             request = chat_format.parse(message.fields, stream=True)
             await self._table.lease(event.connection, caller, event.request_id, limits, seconds_left)
             try:
                 await self._generate(gateway, message.id, request, caller, event, seconds_left)
             finally:
-                await self._table.release(event.connection, caller, event.request_id)
+                await self._release(event, caller)
+        except ConnectionsError:
+            raise
         except Exception as error:
             await self._refuse("chat", event, error)
 
@@ -70,6 +91,8 @@ class Chats:
                 await self._send_missed(message.id, head)
         except Gone:
             pass
+        except ConnectionsError:
+            raise
         except Exception as error:
             await self._refuse("resume", event, error)
 
@@ -86,7 +109,7 @@ class Chats:
         id = messages.id_of(event.body)
         if caller is None or id is None:
             return
-        await self._table.release(event.connection, caller, event.request_id)
+        await self._release(event, caller)
         head = await self._journal.head(_key(caller, id))
         connection, missed = event.connection, list[bytes]()
         if head is not None and head.run == event.request_id:
@@ -100,9 +123,16 @@ class Chats:
         missed.append(messages.refusal(id, kind(), event.request_id, debug=self._debug))
         try:
             for each in missed:
-                await self._connections.post(connection, each)
+                await self._connections.post(connection, each, patience=REPLAY_PATIENCE_SECONDS)
         except Gone:
             pass  # the client will resume, and find it in the journal
+
+    async def _release(self, event: ClientEvent, caller: Caller) -> None:
+        """Give the leases back. They end by their time if that fails, which concerns no client."""
+        try:
+            await self._table.release(event.connection, caller, event.request_id)
+        except (DynamoDBError, HttpError) as error:
+            write_log({"level": "WARN", "message": f"leases: {error}", "request_id": event.request_id})
 
     async def _authorized(self, event: ClientEvent) -> tuple[messages.ClientMessage, Caller]:
         message = messages.parse(event.body)
@@ -128,7 +158,7 @@ class Chats:
                 return  # Lambda delivers an event at least once
             raise errors.generation_exists(id=id)
         deadline = asyncio.get_running_loop().time() + seconds_left - DEADLINE_MARGIN_SECONDS
-        generation = Generation(id, head, self._journal, self._connections, debug=self._debug)
+        generation = Generation(id, head, self._journal, self._connections, interval=self._interval, debug=self._debug)
         try:
             await generation.run(answer(gateway, request, caller, event.request_id, deadline))
         except Superseded:
@@ -141,15 +171,15 @@ class Chats:
             number = max(head.last, head.since) + 1
             missed.append(messages.numbered(id, number, messages.failure(kind(), head.run, debug=self._debug)))
         for message in missed:
-            await self._connections.post(head.connection, message)
+            await self._connections.post(head.connection, message, patience=REPLAY_PATIENCE_SECONDS)
 
     async def _refuse(self, action: str, event: ClientEvent, error: Exception) -> None:
-        """Tell a client why its message was not served."""
+        """Tell a client why its message was not served. Raises `ConnectionsError`."""
         failure = as_failure(error, event.request_id)
         if not failure.recorded:
             record_refusal(event.request_id, "WS", action, failure)
         text = messages.refusal(messages.id_of(event.body), failure, event.request_id, debug=self._debug)
-        with contextlib.suppress(Gone, ConnectionsError):
+        with contextlib.suppress(Gone):
             await self._connections.post(event.connection, text)
 
 

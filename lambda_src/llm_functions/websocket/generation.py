@@ -1,12 +1,14 @@
 """A generation: its events become numbered messages, which go to the client and to the journal.
 
 Three tasks run side by side. One reads the model's events. One makes messages of them, at most every 50 ms, and posts them to
-the client's connection. One writes them to the journal every second, and learns there what the client has asked for: to stop,
-or to go on with another connection, where the messages that it has not got are posted again.
+the client's connection; while API Gateway refuses to take them, it makes fewer and larger ones. One writes them to the journal
+every second, and learns there what the client has asked for: to stop, or to go on with another connection, where the messages
+that it has not got are posted again.
 """
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncGenerator
 
 from llm_functions.websocket import messages
@@ -21,7 +23,10 @@ from llm_gateway.telemetry import write_log
 
 # Seconds for which parts of the answer are collected into one message.
 COALESCE_SECONDS = 0.05
-# Seconds without a connection after which the generation is stopped.
+# The same while API Gateway refuses messages, and the seconds without a refusal after which they are collected for less.
+_WIDER_SECONDS = (0.25, 1.0)
+_EASE_SECONDS = 5.0
+# Seconds without a connection after which the generation is stopped, and of refusals after which the connection is closed.
 GONE_SECONDS = 30.0
 # Seconds without a message after which the connection is looked at: a model that thinks posts nothing, and learns nothing.
 SILENT_SECONDS = 10.0
@@ -29,10 +34,42 @@ SILENT_SECONDS = 10.0
 _FINAL_WRITES = 5
 
 
-class Generation:
-    """One generation, from its first event to its end."""
+class Pace:
+    """How many seconds lie between two messages.
 
-    def __init__(self, id: str, head: Head, journal: Journal, connections: Connections, *, debug: bool = False) -> None:
+    All APIs of an account share one throttle in a Region, and the calls of @connections count. So while messages are refused,
+    each generation makes fewer of them. https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+    """
+
+    def __init__(self, shortest: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._steps = [shortest, *(seconds for seconds in _WIDER_SECONDS if seconds > shortest)]
+        self._step = 0
+        self._changed_at = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return self._steps[self._step]
+
+    def widen(self) -> None:
+        """A message was refused."""
+        self._set(min(self._step + 1, len(self._steps) - 1))
+
+    def ease(self) -> None:
+        """A message was taken."""
+        if self._step and self._loop.time() - self._changed_at >= _EASE_SECONDS:
+            self._set(self._step - 1)
+
+    def _set(self, step: int) -> None:
+        self._step, self._changed_at = step, self._loop.time()
+
+
+class Generation:
+    """One generation, from its first event to its end. `interval` is the least seconds between two messages."""
+
+    def __init__(
+        self, id: str, head: Head, journal: Journal, connections: Connections, *, interval: float, debug: bool = False
+    ) -> None:
         self._id = id
         self._head = head
         self._journal = journal
@@ -47,6 +84,9 @@ class Generation:
         self._connection: str | None = head.connection
         self._posted = 0
         self._posted_at = self._gone_since = self._loop.time()
+        self._pace = Pace(interval)
+        self._refused_since: float | None = None  # the first of the refusals since a message was taken
+        self._retry_at = 0.0  # after a refusal
         self._changed = asyncio.Event()
         self._flush = asyncio.Event()
         self._finishing = False
@@ -115,10 +155,8 @@ class Generation:
         while not self._events and self._end is None and not self._unposted():
             self._changed.clear()
             await self._changed.wait()
-        # Without a client, messages are for the journal alone.
-        pause = COALESCE_SECONDS if self._connection is not None else FLUSH_SECONDS
-        while self._end is None and self._size < FRAME_BYTES and not self._unposted():
-            left = self._cut_at + pause - self._loop.time()
+        while self._end is None:
+            left = self._due() - self._loop.time()
             if left <= 0:
                 return
             self._changed.clear()
@@ -127,6 +165,15 @@ class Generation:
                     await self._changed.wait()
             except TimeoutError:
                 return
+
+    def _due(self) -> float:
+        """When the next messages are made and posted."""
+        if self._connection is not None and self._refused_since is not None:
+            return self._retry_at
+        if self._size >= FRAME_BYTES or self._unposted():
+            return 0.0
+        # Without a client, messages are for the journal alone.
+        return self._cut_at + (self._pace.seconds if self._connection is not None else FLUSH_SECONDS)
 
     def _unposted(self) -> bool:
         return self._connection is not None and self._posted < len(self._messages)
@@ -146,23 +193,38 @@ class Generation:
             self._flush.set()
 
     async def _post_new(self) -> None:
+        """Post what the client has not got. After a refusal it returns, and the same message is due at `_retry_at`."""
         while self._connection is not None and self._posted < len(self._messages):
             connection, resumes = self._connection, self._head.resumes
             try:
-                await self._connections.post(connection, self._messages[self._posted])
+                await self._connections.post(connection, self._messages[self._posted], patience=0)
             except Gone:
                 self._lost(resumes)
             except ConnectionsError as error:
-                write_log({"level": "WARN", "message": str(error), "request_id": self._head.run})
-                self._lost(resumes)
-                # Its client would wait for ever otherwise; now it connects again and resumes.
-                with contextlib.suppress(ConnectionsError):
-                    await self._connections.close(connection)
+                await self._refused(connection, resumes, error)
+                return
             else:
+                self._refused_since = None
+                self._pace.ease()
                 # Meanwhile the client may have resumed, with another number.
                 if self._head.resumes == resumes:
                     self._posted += 1
                     self._posted_at = self._loop.time()
+
+    async def _refused(self, connection: str, resumes: int, error: ConnectionsError) -> None:
+        """API Gateway throttles, or the client reads too slowly. The connection stays, unless that goes on for too long."""
+        now = self._loop.time()
+        if self._refused_since is None:
+            self._refused_since = now
+            write_log({"level": "WARN", "message": str(error), "request_id": self._head.run})
+        self._pace.widen()
+        # The generations of an account are refused together, and should not come back together.
+        self._retry_at = now + self._pace.seconds * (0.5 + random.random())  # noqa: S311
+        if now - self._refused_since >= GONE_SECONDS:
+            self._lost(resumes)
+            # Its client would wait for ever otherwise; now it connects again and resumes.
+            with contextlib.suppress(ConnectionsError):
+                await self._connections.close(connection, patience=0)
 
     def _lost(self, resumes: int) -> None:
         """The connection has ended that the client had after so many resumes."""
@@ -199,6 +261,7 @@ class Generation:
             self._connection = head.connection
             self._posted = min(head.since, len(self._messages))
             self._posted_at = self._loop.time()
+            self._refused_since = None
             self._changed.set()
         if head.cancelled and not ended:
             self._stop(messages.cancelled())
@@ -212,7 +275,7 @@ class Generation:
         elif now - self._posted_at >= SILENT_SECONDS:
             self._posted_at = now
             try:
-                if not await self._connections.is_open(connection):
+                if not await self._connections.is_open(connection, patience=0):
                     self._lost(resumes)
             except ConnectionsError:  # nothing is known; the next look may tell
                 pass
@@ -228,3 +291,6 @@ class Generation:
                     raise
                 await asyncio.sleep(0.1 * 2**attempt)
         await self._post_new()
+        while self._unposted():
+            await asyncio.sleep(self._retry_at - self._loop.time())
+            await self._post_new()

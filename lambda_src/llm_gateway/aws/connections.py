@@ -19,9 +19,10 @@ from llm_gateway.http.client import HttpError
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html
 FRAME_BYTES = 32 * 1024
 
-# Attempts in all, and the seconds before the second one; each pause is up to twice as long as the one before.
-_ATTEMPTS = 5
+# Seconds for which a call is tried again, the pause before the second attempt, and the longest one.
+_PATIENCE = 5.0
 _FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 1.0
 _TIMEOUT = 5.0
 
 
@@ -30,11 +31,14 @@ class Gone(Exception):
 
 
 class ConnectionsError(Exception):
-    """API Gateway did not take the call: it throttles or fails, or this service may not call it."""
+    """API Gateway did not take the call: it throttles or fails, or this service cannot reach it or may not call it.
+
+    It throttles (429) for two reasons: the account makes too many calls in this Region, or the client reads too slowly.
+    """
 
 
 class Connections:
-    """The connections of one WebSocket API.
+    """The connections of one WebSocket API. A call that fails for a reason that may pass is made again for `patience` seconds.
 
     ``AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI`` replaces the host of `stage_url`, as in every AWS SDK.
     """
@@ -44,37 +48,54 @@ class Connections:
         override = environ.get("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI")
         self._base = override.rstrip("/") + urlsplit(stage_url).path if override else stage_url
         self._base = self._base.rstrip("/")
+        self._answered = False
 
-    async def post(self, connection: str, message: bytes) -> None:
+    async def check(self, connection: str) -> None:
+        """Raise `ConnectionsError` if API Gateway cannot be called from here at all. It is asked until it has answered once.
+
+        The function's network may lead nowhere, or to an endpoint for private APIs, which answers 403.
+        https://repost.aws/knowledge-center/api-gateway-vpc-connections
+        """
+        if self._answered:
+            return
+        try:
+            await self.is_open(connection)
+        except ConnectionsError:
+            if not self._answered:
+                raise
+
+    async def post(self, connection: str, message: bytes, *, patience: float | None = None) -> None:
         """Send a message to a client. A client may get it twice, if API Gateway's answer was lost.
 
-        Raises `Gone`, or `ConnectionsError` after several attempts.
+        Raises `Gone` or `ConnectionsError`.
         """
-        await self._call("POST", connection, message)
+        await self._call("POST", connection, message, patience)
 
-    async def is_open(self, connection: str) -> bool:
+    async def is_open(self, connection: str, *, patience: float | None = None) -> bool:
         """Return whether a client is connected, as far as API Gateway knows. Raises `ConnectionsError`."""
         try:
-            await self._call("GET", connection, b"")
+            await self._call("GET", connection, b"", patience)
         except Gone:
             return False
         return True
 
-    async def close(self, connection: str) -> None:
+    async def close(self, connection: str, *, patience: float | None = None) -> None:
         """Close a connection. One that is closed already is no error. Raises `ConnectionsError`."""
         with contextlib.suppress(Gone):
-            await self._call("DELETE", connection, b"")
+            await self._call("DELETE", connection, b"", patience)
 
-    async def _call(self, method: str, connection: str, body: bytes) -> None:
+    async def _call(self, method: str, connection: str, body: bytes, patience: float | None) -> None:
         path = f"/@connections/{quote(connection, safe='')}"
+        end = asyncio.get_running_loop().time() + (_PATIENCE if patience is None else patience)
         pause = _FIRST_PAUSE
-        for attempt in range(1, _ATTEMPTS + 1):
+        while True:
             try:
                 response = await self._aws.send(
                     "execute-api", method, self._base, path, body, response_timeout=_TIMEOUT, read_timeout=_TIMEOUT
                 )
                 async with response:
                     answer = await response.read()
+                self._answered = self._answered or response.status != 403
                 if response.status < 300:
                     return
                 if response.status == 410:
@@ -83,11 +104,11 @@ class Connections:
                 temporary = response.status == 429 or response.status >= 500
             except HttpError as error:
                 failure, temporary = str(error), True
-            if not temporary or attempt == _ATTEMPTS:
+            if not temporary or asyncio.get_running_loop().time() + pause > end:
                 raise ConnectionsError(f"{method} @connections: {failure}")
             # Full jitter would often ask again at once; half of the pause is fixed.
             await asyncio.sleep(pause * (0.5 + random.random() / 2))  # noqa: S311
-            pause *= 2
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def _message(answer: bytes) -> str:

@@ -3,23 +3,40 @@
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html
 """
 
+import asyncio
+import random
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from llm_gateway.aws.client import Aws
+from llm_gateway.http.client import HttpError
 
 Item = dict[str, Any]
 """An item in DynamoDB's JSON, with typed attribute values such as ``{"S": "text"}``."""
 
+# Attempts in all, and the seconds before the second one at most; each pause may be twice as long as the one before, as in AWS's
+# SDKs. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html#Programming.Errors.RetryAndBackoff
+_ATTEMPTS = 4
+_FIRST_PAUSE = 0.05
+# Seconds that an attempt may take, and a call with all its attempts: the shortest function that makes one has 10 s.
+_ATTEMPT_SECONDS = 2.0
+_CALL_SECONDS = 5.0
+# The errors that say that DynamoDB has done nothing, and may do it a moment later.
+_THROTTLED = frozenset({"ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"})
+
 
 class DynamoDBError(Exception):
-    """DynamoDB answered with an error. `name` is the exception's name, such as ValidationException."""
+    """DynamoDB answered with an error.
 
-    def __init__(self, name: str, message: str) -> None:
+    `name` is the exception's name, such as ValidationException. `temporary`: another attempt may succeed.
+    """
+
+    def __init__(self, name: str, message: str, status: int) -> None:
         super().__init__(f"{name}: {message}")
         self.name = name
+        self.temporary = status >= 500 or name in _THROTTLED
 
 
 class ConditionFailed(DynamoDBError):
@@ -28,6 +45,9 @@ class ConditionFailed(DynamoDBError):
 
 class DynamoDB:
     """A client. Every method raises `DynamoDBError` or `HttpError`, and `ConditionFailed` where it takes a condition.
+
+    A call that fails for a reason that may pass is made again. So a write may be carried out twice, and its condition may fail
+    because of the write itself: whoever makes it has to recognize that.
 
     `names` and `values` are those that the expressions refer to, such as ``{"#s": "status"}`` and ``{":one": {"N": "1"}}``.
     """
@@ -91,24 +111,39 @@ class DynamoDB:
             body["ExclusiveStartKey"] = last
 
     async def _call(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _CALL_SECONDS
+        content = msgspec.json.encode(body)
+        pauses = [_FIRST_PAUSE * 2**n for n in range(_ATTEMPTS - 1)]
+        while True:
+            try:
+                return await self._attempt(operation, content, end)
+            except (DynamoDBError, HttpError) as error:
+                lasting = isinstance(error, DynamoDBError) and not error.temporary
+                if lasting or not pauses or loop.time() + pauses[0] > end:
+                    raise
+            await asyncio.sleep(pauses.pop(0) * random.random())  # noqa: S311
+
+    async def _attempt(self, operation: str, content: bytes, deadline: float) -> dict[str, Any]:
         response = await self._aws.post(
             "dynamodb",
             "/",
             [("content-type", "application/x-amz-json-1.0"), ("x-amz-target", f"DynamoDB_20120810.{operation}")],
-            msgspec.json.encode(body),
-            response_timeout=2.0,
-            read_timeout=2.0,
+            content,
+            response_timeout=_ATTEMPT_SECONDS,
+            read_timeout=_ATTEMPT_SECONDS,
+            deadline=deadline,
         )
         async with response:
-            content = await response.read()
+            received = await response.read()
         try:
-            answer: dict[str, Any] = msgspec.json.decode(content)
+            answer: dict[str, Any] = msgspec.json.decode(received)
         except msgspec.DecodeError:
-            raise DynamoDBError(str(response.status), "the answer is not JSON") from None
+            raise DynamoDBError(str(response.status), "the answer is not JSON", response.status) from None
         if response.status != 200:
             name = str(answer.get("__type", response.status)).split("#")[-1]
             kind = ConditionFailed if name == "ConditionalCheckFailedException" else DynamoDBError
-            raise kind(name, str(answer.get("message") or answer.get("Message") or ""))
+            raise kind(name, str(answer.get("message") or answer.get("Message") or ""), response.status)
         return answer
 
 

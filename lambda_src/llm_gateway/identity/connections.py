@@ -91,7 +91,8 @@ class ConnectionTable:
                     self._table,
                     {HASH_KEY: {"S": holder}},
                     f"SET leases.#run = :until, {TTL_ATTRIBUTE} = :kept",
-                    condition="attribute_exists(leases) AND size(leases) < :limit",
+                    # The lease may be there: DynamoDB's client may carry a write out twice.
+                    condition="attribute_exists(leases) AND (attribute_exists(leases.#run) OR size(leases) < :limit)",
                     names={"#run": run},
                     values={":until": until, ":kept": self._in(_TTL_SECONDS), ":limit": {"N": str(limit)}},
                 )

@@ -7,9 +7,14 @@ an earlier generation with the same id is not read.
 
 One writer owns a generation. All its writes are conditional, and each returns the head: so the writer learns what others have
 asked for. If the writer dies, somebody else records that, and from then on the writer's own writes are refused.
+
+DynamoDB's client may carry a write out twice, and then the second one's condition fails. So a write that only one may make
+leaves a mark, by which whoever made it recognizes it as its own.
 """
 
 import contextlib
+import re
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -27,8 +32,10 @@ TTL_SECONDS = 15 * 60
 # The writer writes at most once in this time (seconds), unless this many bytes are waiting.
 FLUSH_SECONDS = 1.0
 FLUSH_BYTES = 32 * 1024
-# Seconds without a write after which a writer is taken for dead. It writes every second.
-DEAD_SECONDS = 15.0
+# Seconds without a write after which a writer is taken for dead. It writes every second, and each write is tried several times;
+# but a table that is throttled may take none for a while: a new one takes 4,000 units a second, and grows within minutes.
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html#on-demand-capacity-mode-initial
+DEAD_SECONDS = 60.0
 
 Status = Literal["running", "ended", "died"]
 
@@ -77,6 +84,7 @@ class Journal:
         item = {
             **_head_key(key),
             "run": {"S": run},
+            "writer": _mark(),
             "status": {"S": "running"},
             "connection": {"S": connection},
             "resumes": {"N": "0"},
@@ -95,7 +103,8 @@ class Journal:
                 values={":now": _number(int(now))},
             )
         except ConditionFailed:
-            return None
+            known = await self._dynamodb.get_item(self._table, _head_key(key), consistent=True)
+            return _head(known) if known is not None and known.get("writer") == item["writer"] else None
         return _head(item)
 
     async def head(self, key: str) -> Head | None:
@@ -140,6 +149,9 @@ class Journal:
                 seen=True,
             )
         except ConditionFailed:
+            known = await self.head(head.key) if ended else None
+            if known is not None and (known.run, known.status) == (head.run, "ended"):  # only the writer writes that
+                return known
             raise Superseded(head.key) from None
 
     async def cancel(self, key: str) -> bool:
@@ -179,21 +191,24 @@ class Journal:
 
     async def record_death(self, head: Head, cause: str) -> Head | None:
         """Record that the writer has died. Returns the head, None if it has ended or has been seen after `head` was read."""
+        recorder = _mark()
         try:
             return await self._update(
                 head.key,
-                "SET #status = :died, #cause = :cause",
+                "SET #status = :died, #cause = :cause, #recorder = :recorder",
                 "#run = :run AND #status = :running AND #written = :written",
                 {
                     ":died": {"S": "died"},
                     ":cause": {"S": cause},
+                    ":recorder": recorder,
                     ":run": {"S": head.run},
                     ":running": {"S": "running"},
                     ":written": _number(head.written),
                 },
             )
         except ConditionFailed:
-            return None
+            known = await self._dynamodb.get_item(self._table, _head_key(head.key), consistent=True)
+            return _head(known) if known is not None and known.get("recorder") == recorder else None
 
     async def _update(self, key: str, update: str, condition: str, values: Item, *, seen: bool = False) -> Head:
         """Change the head of a generation. `seen`: the writer does it, which keeps the generation from expiring."""
@@ -204,12 +219,15 @@ class Journal:
             values |= {":now": _number(now), ":expires": _number(int(now) + TTL_SECONDS)}
         elif ":now" in condition:
             values[":now"] = _number(int(now))
-        words = ("written", "last", "status", "run", "cancelled", "connection", "since", "resumes", "cause", TTL_ATTRIBUTE)
-        names = {f"#{word}": word for word in words if f"#{word}" in update + condition}
+        names = {word: word[1:] for word in re.findall(r"#\w+", update + condition)}
         item = await self._dynamodb.update_item(
             self._table, _head_key(key), update, condition=condition, names=names, values=values
         )
         return _head(item)
+
+
+def _mark() -> Item:
+    return {"S": secrets.token_hex(8)}
 
 
 def _head_key(key: str) -> Item:

@@ -71,5 +71,11 @@ def table(dynamodb: DynamoDB, now: Now) -> ConnectionTable:
 
 
 @pytest.fixture
-def chats(journal: Journal, table: ConnectionTable, connections: Connections) -> Chats:
-    return Chats(journal, table, connections)
+def interval() -> float:
+    """The least seconds between two messages. What is waited for in tests is always an event."""
+    return 0.005
+
+
+@pytest.fixture
+def chats(journal: Journal, table: ConnectionTable, connections: Connections, interval: float) -> Chats:
+    return Chats(journal, table, connections, interval=interval)

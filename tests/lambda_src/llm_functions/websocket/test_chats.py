@@ -9,14 +9,19 @@ import pytest
 
 from llm_functions.websocket import generation as generation_module
 from llm_functions.websocket.chats import Chats, ClientEvent
+from llm_functions.websocket.generation import Pace
 from llm_gateway import errors
 from llm_gateway.aws import connections as connections_module
+from llm_gateway.aws.connections import Connections, ConnectionsError
+from llm_gateway.aws.dynamodb import DynamoDBError
 from llm_gateway.events import Delta, Done, Event, Usage
+from llm_gateway.http.client import HttpClient
 from llm_gateway.identity.caller import Caller
 from llm_gateway.identity.connections import ConnectionTable, Limits
 from llm_gateway.pipeline import Gateway
 from llm_gateway.router import Router
 from llm_gateway.stages.journal import DEAD_SECONDS, Journal
+from support import websocket_api
 from support.chat_requests import ROUTES
 from support.websocket_api import Clients
 
@@ -64,7 +69,7 @@ def model() -> Model:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch) -> None:
     """Nothing waits as long as in production; what is waited for is always an event."""
-    monkeypatch.setattr(generation_module, "COALESCE_SECONDS", 0.005)
+    monkeypatch.setattr(generation_module, "_WIDER_SECONDS", (0.01, 0.02))
     monkeypatch.setattr(generation_module, "FLUSH_SECONDS", 0.03)
     monkeypatch.setattr(connections_module, "_FIRST_PAUSE", 0.001)
 
@@ -113,10 +118,8 @@ async def test_an_answer_has_numbers_and_every_field_of_the_events(start: Start,
     ]
 
 
-async def test_the_first_part_is_sent_at_once_and_the_next_ones_together(
-    start: Start, clients: Clients, model: Model, monkeypatch
-) -> None:
-    monkeypatch.setattr(generation_module, "COALESCE_SECONDS", FAR)
+@pytest.mark.parametrize("interval", [FAR])
+async def test_the_first_part_is_sent_at_once_and_the_next_ones_together(start: Start, clients: Clients, model: Model) -> None:
     running = start()
     model.say("one")
     await clients.until("first", "delta")
@@ -127,8 +130,8 @@ async def test_the_first_part_is_sent_at_once_and_the_next_ones_together(
     assert [m["text"] for m in clients.got["first"] if m["type"] == "delta"] == ["one", " two three four"]
 
 
-async def test_a_frames_worth_of_text_waits_for_nothing(start: Start, clients: Clients, model: Model, monkeypatch) -> None:
-    monkeypatch.setattr(generation_module, "COALESCE_SECONDS", FAR)
+@pytest.mark.parametrize("interval", [FAR])
+async def test_a_frames_worth_of_text_waits_for_nothing(start: Start, clients: Clients, model: Model) -> None:
     running = start()
     model.say("one")
     await clients.until("first", "delta")
@@ -340,15 +343,77 @@ async def test_a_client_that_leaves_while_the_model_thinks_is_noticed(
     assert model.stopped
 
 
-async def test_a_connection_that_takes_nothing_is_closed_and_its_client_resumes(
-    start: Start, clients: Clients, chats: Chats, model: Model
+async def test_a_connection_that_takes_nothing_for_a_while_is_kept(start: Start, clients: Clients, model: Model) -> None:
+    running = start()
+    model.say("Hello")
+    await clients.until("first", "delta")
+    for words in ((" throttled",), (" twice", " or", " more")):
+        clients.busy = True
+        clients.refused.clear()
+        for word in words:
+            model.say(word)
+        await clients.refused.wait()
+        clients.refused.clear()
+        await clients.refused.wait()  # it is tried again
+        clients.busy = False
+    model.done()
+    await running
+    assert clients.text("first") == "Hello throttled twice or more"
+    assert {method for method, _ in clients.calls} == {"GET", "POST"}
+
+
+async def test_refusals_make_fewer_messages_for_a_while(monkeypatch) -> None:
+    monkeypatch.setattr(generation_module, "_WIDER_SECONDS", (0.25, 1.0))
+    pace = Pace(0.05)
+    seconds = [pace.seconds]
+    for _ in range(3):
+        pace.widen()
+        seconds.append(pace.seconds)
+    pace.ease()  # too early
+    seconds.append(pace.seconds)
+    monkeypatch.setattr(generation_module, "_EASE_SECONDS", 0.0)
+    for _ in range(3):
+        pace.ease()
+        seconds.append(pace.seconds)
+    assert seconds == [0.05, 0.25, 1.0, 1.0, 1.0, 0.25, 0.05, 0.05]
+    rare = Pace(0.5)
+    rare.widen()
+    assert rare.seconds == 1.0
+
+
+async def test_a_client_that_takes_nothing_can_cancel_and_finds_the_end_in_the_journal(
+    start: Start, clients: Clients, chats: Chats, model: Model, journal: Journal
 ) -> None:
     running = start()
     model.say("Hello")
     await clients.until("first", "delta")
-    clients.failures = [429] * 5
+    clients.busy = True
+    model.say(" world")
+    await clients.refused.wait()
+    await chats.cancel(CALLER, b'{"action":"cancel","id":"one"}')
+    head = None
+    while head is None or head.status != "ended":
+        await asyncio.sleep(0.005)
+        head = await journal.head('["acme","ci","one"]')
+    assert model.stopped
+    clients.busy = False
+    await running
+    assert clients.text("first") == "Hello world"
+    assert clients.got["first"][-1]["stop_reason"] == "cancelled"
+
+
+async def test_a_connection_that_takes_nothing_for_too_long_is_closed_and_its_client_resumes(
+    start: Start, clients: Clients, chats: Chats, model: Model, monkeypatch
+) -> None:
+    running = start()
+    model.say("Hello")
+    await clients.until("first", "delta")
+    monkeypatch.setattr(generation_module, "GONE_SECONDS", 0.05)
+    clients.busy = True
     model.say(" world")
     await clients.closed.wait()
+    monkeypatch.setattr(generation_module, "GONE_SECONDS", FAR)
+    clients.busy = False
     await chats.resume(event("second", "run-2", seq=2))
     model.done()
     await running
@@ -363,6 +428,44 @@ async def test_a_resume_without_a_number_is_refused(start: Start, clients: Clien
 
 
 # The function.
+
+
+@pytest.mark.parametrize("unreachable", [True, False], ids=["no way to API Gateway", "an endpoint of private APIs"])
+async def test_a_function_that_cannot_send_asks_no_model(
+    start: Start, chats: Chats, clients: Clients, model: Model, http: HttpClient, unreachable: bool, monkeypatch
+) -> None:
+    """The invocation fails, so that the client is told from elsewhere."""
+    if unreachable:
+        monkeypatch.setattr(connections_module, "_PATIENCE", 0.0)
+        chats._connections = Connections(websocket_api.aws(http), "http://127.0.0.1:9/ws", {})  # pyright: ignore[reportPrivateUsage]
+    clients.failures = [403]
+    with pytest.raises(ConnectionsError):
+        await start()
+    assert model.asked == 0
+
+
+async def test_what_was_reached_once_may_throttle(start: Start, clients: Clients, model: Model, monkeypatch) -> None:
+    clients.failures = [429] * 9
+    monkeypatch.setattr(connections_module, "_PATIENCE", 0.0)
+    running = start()
+    model.say("Hello")
+    model.done()
+    await running
+    assert clients.text("first") == "Hello"
+
+
+async def test_leases_that_cannot_be_given_back_concern_no_client(
+    start: Start, clients: Clients, table: ConnectionTable, model: Model, monkeypatch
+) -> None:
+    async def fails(*_: Any) -> None:
+        raise DynamoDBError("ThrottlingException", "Throughput exceeds the current capacity", 400)
+
+    monkeypatch.setattr(table, "release", fails)
+    running = start()
+    model.say("Hello")
+    model.done()
+    await running
+    assert types(clients.got["first"]) == ["start", "delta", "usage", "done"]
 
 
 async def killed(running: "asyncio.Task[None]") -> None:

@@ -18,6 +18,7 @@ CONNECTION = "L0SM9cOFvHcCIhw="
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch) -> None:
     monkeypatch.setattr(module, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(module, "_LONGEST_PAUSE", 0.002)
 
 
 async def test_a_message_arrives(connections: Connections, clients: Clients) -> None:
@@ -29,7 +30,7 @@ async def test_a_message_arrives(connections: Connections, clients: Clients) -> 
 ANSWERS: dict[str, tuple[list[int], type[Exception] | None, int]] = {
     "throttled once": ([429], None, 2),
     "failed twice": ([500, 503], None, 3),
-    "throttled for too long": ([429] * 9, ConnectionsError, 5),
+    "throttled for a while": ([429] * 9, None, 10),
     "gone": ([410], Gone, 1),
     "forbidden": ([403], ConnectionsError, 1),
     "too large": ([413], ConnectionsError, 1),
@@ -49,7 +50,15 @@ async def test_what_api_gateway_answers(
     assert clients.calls == [("POST", CONNECTION)] * calls
 
 
-async def test_api_gateway_cannot_be_reached() -> None:
+async def test_a_caller_that_tries_again_by_itself_has_no_patience(connections: Connections, clients: Clients) -> None:
+    clients.failures = [429]
+    with pytest.raises(ConnectionsError, match="429"):
+        await connections.post(CONNECTION, b"{}", patience=0)
+    assert clients.calls == [("POST", CONNECTION)]
+
+
+async def test_api_gateway_cannot_be_reached(monkeypatch) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", 0.0)
     async with HttpClient() as http:
         unreachable = Connections(websocket_api.aws(http), "http://127.0.0.1:9/ws", {})
         with pytest.raises(ConnectionsError, match=r"127\.0\.0\.1:9"):
