@@ -42,18 +42,20 @@ def full() -> Recording:
 # The bucket.
 
 
+@pytest.mark.assumes("page-missing")
 def test_the_bucket_is_read_by_this_distribution_alone_and_only_by_tls(full: Recording) -> None:
     document = json.loads(full.inputs("web-bucket-policy")["policy"])
-    read, tls = document["Statement"]
+    *reads, tls = document["Statement"]
     bucket = f"arn:aws:s3:::{full.named('web-bucket').id}"
-    assert (read["Effect"], read["Principal"], read["Action"]) == (
-        "Allow",
-        {"Service": "cloudfront.amazonaws.com"},
-        "s3:GetObject",
-    )
-    assert read["Resource"] == f"{bucket}/*"
+    # Without s3:ListBucket, S3 answers 403 for a file that is not there.
+    assert [(each["Action"], each["Resource"]) for each in reads] == [
+        ("s3:GetObject", f"{bucket}/*"),
+        ("s3:ListBucket", bucket),
+    ]
     distribution = f"arn:aws:cloudfront::123456789012:distribution/{full.named('web-distribution').id}"
-    assert read["Condition"] == {"StringEquals": {"AWS:SourceArn": distribution}}
+    for read in reads:
+        assert (read["Effect"], read["Principal"]) == ("Allow", {"Service": "cloudfront.amazonaws.com"})
+        assert read["Condition"] == {"StringEquals": {"AWS:SourceArn": distribution}}
     assert (tls["Effect"], tls["Resource"]) == ("Deny", [bucket, f"{bucket}/*"])
     assert tls["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     block = full.inputs("web-bucket-access-block")
@@ -90,8 +92,17 @@ def test_page_and_apis_have_one_address(full: Recording) -> None:
     for origin in found["origins"]:
         assert "originPath" not in origin, "a stage's name is in the path already"
     assert found["defaultCacheBehavior"]["targetOriginId"] == "page"
-    # They would replace the APIs' errors, too.
-    assert "customErrorResponses" not in found
+
+
+@pytest.mark.assumes("cdn-errors")
+def test_an_error_is_not_kept_and_arrives_as_it_is(full: Recording) -> None:
+    """CloudFront keeps an error for ten seconds, for whoever asks next: the key has neither Authorization nor the query string.
+
+    https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/HTTPStatusCodes.html
+    """
+    responses = full.inputs("web-distribution")["customErrorResponses"]
+    # A page would replace the APIs' errors, too.
+    assert responses == [{"errorCode": code, "errorCachingMinTtl": 0} for code in (404, 405, 414, 500, 501, 502, 503, 504)]
 
 
 @pytest.mark.assumes("cdn-stream")
@@ -144,6 +155,9 @@ def test_the_page_has_its_headers(full: Recording) -> None:
         ("/index.html", "/index.html"),
         ("/assets/index-nPIDOlCy.js", "/assets/index-nPIDOlCy.js"),
         ("/missing.png", "/missing.png"),
+        # What S3 would take for the bucket itself
+        ("", "/index.html"),
+        ("//", "/index.html"),
     ],
 )
 def test_the_page_answers_its_own_paths(full: Recording, asked: str, answered: str) -> None:

@@ -38,7 +38,8 @@ def log_requests(component: Component, distribution: cloudfront.Distribution, re
         log_type="ACCESS_LOGS",
         resource_arn=distribution.arn,
         tags=component.tags,
-        opts=component.child("log-source"),
+        # A distribution has one source of a kind, and a source stays while a delivery uses it.
+        opts=component.child("log-source", delete_before_replace=True),
     )
     destination = cloudwatch.LogDeliveryDestination(
         component.child_name("log-destination"),

@@ -33,7 +33,10 @@ def create_bucket(component: Component) -> s3.Bucket:
 def let_cdn_read(component: Component, bucket: s3.Bucket, distribution: cloudfront.Distribution) -> s3.BucketPolicy:
     """Let this distribution alone read the bucket, and nobody without TLS.
 
+    It may list the bucket, too, because S3 answers 403 for a file that is not there to whoever may not. Nobody gets the list
+    by the CDN: its function makes the page of a path that could be the bucket's own.
     https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-restricting-access-to-s3.html
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
     """
     block = s3.BucketPublicAccessBlock(
         component.child_name("bucket-access-block"),
@@ -55,14 +58,13 @@ def let_cdn_read(component: Component, bucket: s3.Bucket, distribution: cloudfro
 
 def _policy(arns: Sequence[str]) -> str:
     bucket, distribution = arns
-    read: dict[str, Any] = {
-        "Sid": "CdnReads",
+    by_cdn: dict[str, Any] = {
         "Effect": "Allow",
         "Principal": {"Service": "cloudfront.amazonaws.com"},
-        "Action": "s3:GetObject",
-        "Resource": f"{bucket}/*",
         "Condition": {"StringEquals": {"AWS:SourceArn": distribution}},
     }
+    read = {"Sid": "CdnReads", **by_cdn, "Action": "s3:GetObject", "Resource": f"{bucket}/*"}
+    find = {"Sid": "CdnFinds", **by_cdn, "Action": "s3:ListBucket", "Resource": bucket}
     tls: dict[str, Any] = {
         "Sid": "OnlyByTls",
         "Effect": "Deny",
@@ -71,4 +73,4 @@ def _policy(arns: Sequence[str]) -> str:
         "Resource": [bucket, f"{bucket}/*"],
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
-    return json.dumps(policy_document(read, tls))
+    return json.dumps(policy_document(read, find, tls))

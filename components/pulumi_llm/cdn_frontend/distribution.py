@@ -23,6 +23,12 @@ _SECURITY_HEADERS: Final = "67f7725c-6f97-4210-82d7-5512b31e9d03"
 # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/DownloadDistValuesOrigin.html
 _READ_TIMEOUT: Final = 120
 
+# The errors that CloudFront would keep for ten seconds, whatever their Cache-Control says, and give to others who ask for the
+# same path. With CachingDisabled it keeps none, says one of AWS's pages; the other one, and measurements, say otherwise.
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/HTTPStatusCodes.html
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/custom-error-pages-expiration.html
+_CACHED_ERRORS: Final = (404, 405, 414, 500, 501, 502, 503, 504)
+
 # By it the API's web ACL tells the CDN's requests, whose addresses are CloudFront's, from others.
 CDN_HEADER: Final = "x-llm-cdn"
 
@@ -70,6 +76,8 @@ def create_distribution(
         origins=origins,
         default_cache_behavior=_page_behavior(component),
         ordered_cache_behaviors=behaviors,
+        # Without a page of its own such an entry only says how long the error is kept.
+        custom_error_responses=[{"error_code": code, "error_caching_min_ttl": 0} for code in _CACHED_ERRORS],
         restrictions={"geo_restriction": _countries(settings)},
         viewer_certificate=_certificate(domain),
         web_acl_id=acl.arn if acl else None,

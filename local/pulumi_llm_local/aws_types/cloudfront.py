@@ -54,6 +54,11 @@ TYPES: Final[Mapping[str, AwsType]] = {
         stateful="callers have its address",
         api="cloudfront CreateDistribution.DistributionConfig",
         rules={
+            # Of 412 and 415 "CloudFront doesn't support creating custom error pages"; 416 is on the page about their time.
+            "customErrorResponses.errorCode": ValueRule(
+                AWS_DOCS + "AmazonCloudFront/latest/DeveloperGuide/HTTPStatusCodes.html",
+                values=(400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504),
+            ),
             "defaultCacheBehavior.cachedMethods": ValueRule(
                 _API + "AllowedMethods.html", member="AllowedMethods.CachedMethods"
             ),

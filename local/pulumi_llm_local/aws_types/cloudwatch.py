@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from typing import Final
 
-from pulumi_llm_local.aws_types.aws_type import AWS_DOCS, AwsType, ValueRule
+from pulumi_llm_local.aws_types.aws_type import AWS_DOCS, AwsType, Relation, ValueRule
 
 _RETENTION: Final = (
     *(0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),
 )
+
+
+_DELIVERY: Final = "aws:cloudwatch/logDelivery:LogDelivery"
 
 
 TYPES: Final[Mapping[str, AwsType]] = {
@@ -31,7 +34,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
         api="events PutTargets PutTargets.Targets",
     ),
     # Deliveries: the source of provider 6. Its own check is by the ARN's service: one of the same service is updated in place.
-    "aws:cloudwatch/logDelivery:LogDelivery": AwsType(
+    _DELIVERY: AwsType(
         outputs={"id": "{lower16}", "arn": "arn:{partition}:logs:{region}:{account}:delivery:{id}"},
         replaced_by="deliveryDestinationArn deliverySourceName",
         api="logs CreateDelivery",
@@ -44,6 +47,14 @@ TYPES: Final[Mapping[str, AwsType]] = {
         },
         replaced_by="name outputFormat",
         api="logs PutDeliveryDestination",
+        # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_DeleteDeliveryDestination.html
+        blocked_by=(
+            Relation(
+                _DELIVERY,
+                {"deliveryDestinationArn": "arn"},
+                "ConflictException: Cannot delete a delivery destination with which a delivery is associated",
+            ),
+        ),
     ),
     "aws:cloudwatch/logDeliverySource:LogDeliverySource": AwsType(
         outputs={
@@ -56,6 +67,14 @@ TYPES: Final[Mapping[str, AwsType]] = {
         # "This ResourceId has already been used in another Delivery Source in this account."
         # https://github.com/hashicorp/terraform-provider-aws/issues/40885
         unique=("logType", "resourceArn"),
+        # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_DeleteDeliverySource.html
+        blocked_by=(
+            Relation(
+                _DELIVERY,
+                {"deliverySourceName": "name"},
+                "ConflictException: Cannot delete a delivery source with which a delivery is associated",
+            ),
+        ),
     ),
     "aws:cloudwatch/logGroup:LogGroup": AwsType(
         outputs={

@@ -98,6 +98,13 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
         ["restrictions.geoRestriction.restrictionType: must be 'blacklist', 'whitelist' or 'none', not 'no'"],
     ),
     (
+        DISTRIBUTION,
+        {"customErrorResponses": [{"errorCode": 404.0}, {"errorCode": 412.0}]},
+        [
+            "customErrorResponses[1].errorCode: must be 400, 403, 404, 405, 414, 416, 500, 501, 502, 503 or 504, not 412",
+        ],
+    ),
+    (
         "aws:s3/bucketNotification:BucketNotification",
         {"lambdaFunctions": [{"events": ["s3:ObjectRemoved:Deleted"]}]},
         [

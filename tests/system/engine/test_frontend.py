@@ -89,6 +89,14 @@ def test_a_setting_touches_only_what_it_should(
     assert touched(stack) == expected
 
 
+def test_a_log_source_goes_before_the_one_that_replaces_it(stack: Stack, page: Path) -> None:
+    """A distribution has one delivery source of a kind. The second change gives it a name that Pulumi makes."""
+    for customize in ({"log-source": {"name": "another"}}, {}):
+        settings = {"folder": str(page), "deletion_protection": False, "log_retention_days": 90, "customize": customize}
+        stack.configure({"program:settings": settings})
+        assert touched(stack) == {"replace": {"web-log-source", "web-log-delivery"}}
+
+
 def test_a_region_has_nothing_of_the_cdns_own(stack: Stack) -> None:
     regions = {each.urn.rpartition("::")[2]: revealed(each.state).get("region") for each in stack.cloud}
     assert {name for name, region in regions.items() if region == "us-east-1"} >= {"web-web-acl", "web-logs", "web-log-source"}
