@@ -42,7 +42,8 @@ def test_every_route_of_the_protocol_leads_to_its_function(plain: Recording) -> 
     assert routes.keys() == {"$connect", "$disconnect", "chat", "cancel", "resume", "ping", "$default"}
     for key, route in routes.items():
         integration = integrations[route["target"].removeprefix("integrations/")]
-        function = "generations" if key in ("chat", "resume") else "connections"
+        # A resume does not wait behind the generations, of which as many run as may.
+        function = {"chat": "generations", "resume": "recovery"}.get(key, "connections")
         assert f"ws-{function}-function" in integration["integrationUri"]
         assert integration["integrationUri"].endswith(":live/invocations")
         assert route["authorizationType"] == ("CUSTOM" if key == "$connect" else "NONE")
@@ -56,10 +57,10 @@ def test_a_generation_is_invoked_asynchronously(plain: Recording, action: str) -
     assert integration["integrationType"] == "AWS"
     assert integration["requestParameters"] == {"integration.request.header.X-Amz-Invocation-Type": "'Event'"}
     event = json.loads(integration["requestTemplates"]["$default"])
-    assert (event["action"], event["body"]) == (action, "$util.base64Encode($input.body)")
+    assert event["body"] == "$util.base64Encode($input.body)"
     events = plain.inputs("ws-events")
     assert (events["maximumRetryAttempts"], events["qualifier"]) == (0, "live")
-    assert events["destinationConfig"]["onFailure"]["destination"] == plain.named("ws-failures-alias").state["arn"]
+    assert events["destinationConfig"]["onFailure"]["destination"] == plain.named("ws-recovery-alias").state["arn"]
 
 
 def test_each_function_may_do_what_it_does_and_no_more(plain: Recording) -> None:
@@ -73,11 +74,16 @@ def test_each_function_may_do_what_it_does_and_no_more(plain: Recording) -> None
         "Messages": ["execute-api:ManageConnections"],
         "ReportFailures": ["lambda:InvokeFunction"],
     }
-    assert actions(plain, "ws-failures-policy")["Messages"] == ["execute-api:ManageConnections"]
+    assert actions(plain, "ws-recovery-policy") == {
+        "Connections": ["dynamodb:GetItem", "dynamodb:UpdateItem"],
+        "Journal": ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"],
+        "Messages": ["execute-api:ManageConnections"],
+    }
     own = plain.named("ws-api").state["executionArn"]
     messages = statements(plain, "ws-generations-policy")["Messages"]["Resource"]
     assert messages == [f"{own}/ws/{method}/@connections/*" for method in ("POST", "GET", "DELETE")]
-    assert statements(plain, "ws-failures-policy")["Messages"]["Resource"] == [f"{own}/ws/POST/@connections/*"]
+    messages = statements(plain, "ws-recovery-policy")["Messages"]["Resource"]
+    assert messages == [f"{own}/ws/{method}/@connections/*" for method in ("POST", "GET")]
 
 
 def test_the_functions_know_the_tables_and_the_stage(plain: Recording) -> None:

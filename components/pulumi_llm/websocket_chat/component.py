@@ -16,7 +16,7 @@ from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import read_arguments, valid_items
 from pulumi_llm.websocket_chat.args import STAGE_THROTTLE, WebSocketChatSettings
 from pulumi_llm.websocket_chat.args_types import WebSocketChatArgs
-from pulumi_llm.websocket_chat.functions import Stores, connections_function, failures_function, generations_function
+from pulumi_llm.websocket_chat.functions import Stores, connections_function, generations_function, recovery_function
 from pulumi_llm.websocket_chat.routes import CHILDREN as ROUTES
 from pulumi_llm.websocket_chat.routes import HANDED_OVER, answered_names, create_routes, route_names
 from pulumi_llm.websocket_chat.stage import STAGE, create_stage
@@ -63,7 +63,8 @@ class WebSocketChat(Component):
             "managed-policy": iam.RolePolicyAttachment,
             "inline-policy": iam.RolePolicy,
             "events": lambda_.FunctionEventInvokeConfig,
-            **_function_children("failures"),
+            **_function_children("recovery"),
+            "recovery-permission": lambda_.Permission,
             **ROUTES,
             "deployment": apigatewayv2.Deployment,
             "access-logs": cloudwatch.LogGroup,
@@ -125,17 +126,24 @@ class WebSocketChat(Component):
             execution_arn=stage_arn,
         )
         connections = connections_function(self, settings, self._shared, stores)
-        failures = failures_function(self, settings, self._shared, stores)
-        generations = generations_function(self, settings, self._shared, stores, settings.routing(location), location, failures)
+        recovery = recovery_function(self, settings, self._shared, stores)
+        generations = generations_function(self, settings, self._shared, stores, settings.routing(location), location, recovery)
         api_keys, checks = self._keys()
         authorizer, ready = (None, list[pulumi.Resource]()) if checks is None else self._authorizer(api, checks)
-        routes = create_routes(self, api, authorizer, connections.alias.invoke_arn, generations.alias.invoke_arn)
+        routes = create_routes(
+            self,
+            api,
+            authorizer,
+            connections_uri=connections.alias.invoke_arn,
+            generations_uri=generations.alias.invoke_arn,
+            recovery_uri=recovery.alias.invoke_arn,
+        )
         stage, access_logs = create_stage(
             self,
             self._shared,
             api,
             routes if authorizer is None else [*routes, authorizer],
-            ready=[*ready, *self._let_call(stage_arn, connections, generations)],
+            ready=[*ready, *self._let_call(stage_arn, connections=connections, generations=generations, recovery=recovery)],
             throttle=settings.stage_throttle.over(STAGE_THROTTLE),
             access_logs=settings.access_logs,
         )
@@ -187,10 +195,11 @@ class WebSocketChat(Component):
         source_arn = pulumi.Output.format("{}/authorizers/{}", api.execution_arn, authorizer.id)
         return authorizer, [let_api_gateway_invoke(self, "authorizer-permission", published, source_arn)]
 
-    def _let_call(self, stage_arn: pulumi.Output[str], connections: Published, generations: Published) -> list[pulumi.Resource]:
-        functions = {"connections-permission": connections, "generations-permission": generations}
+    def _let_call(self, stage_arn: pulumi.Output[str], **functions: Published) -> list[pulumi.Resource]:
         source_arn = pulumi.Output.format("{}/*", stage_arn)
-        return [let_api_gateway_invoke(self, key, function, source_arn) for key, function in functions.items()]
+        return [
+            let_api_gateway_invoke(self, f"{name}-permission", function, source_arn) for name, function in functions.items()
+        ]
 
 
 def _as_https(endpoint: str) -> str:

@@ -1,4 +1,4 @@
-"""The functions: connections, generations, and what reports the failures of the latter. Each may do what it does, no more."""
+"""The functions: connections, generations, and recovery from what was lost. Each may do what it does, no more."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -75,14 +75,14 @@ def generations_function(
     stores: Stores,
     routing: Routing,
     location: Location,
-    failures: Published,
+    recovery: Published,
 ) -> Published:
-    """Make the function that generates. Its invocations are never repeated; one that fails is reported to `failures`."""
+    """Make the function that generates. Its invocations are never repeated; one that fails is reported to `recovery`."""
     own = [
         *stores.use(
             ["GetItem", "PutItem", "UpdateItem"], ["GetItem", "PutItem", "Query", "UpdateItem"], ["POST", "GET", "DELETE"]
         ),
-        allow("ReportFailures", ["lambda:InvokeFunction"], failures.alias.arn),
+        allow("ReportFailures", ["lambda:InvokeFunction"], recovery.alias.arn),
     ]
     published = publish(
         component,
@@ -111,23 +111,26 @@ def generations_function(
         qualifier=published.alias.name,
         maximum_retry_attempts=0,
         maximum_event_age_in_seconds=_EVENT_AGE_SECONDS,
-        destination_config={"on_failure": {"destination": failures.alias.arn}},
+        destination_config={"on_failure": {"destination": recovery.alias.arn}},
         opts=component.child("events"),
     )
     return published
 
 
-def failures_function(component: Component, settings: WebSocketChatSettings, shared: Shared, stores: Stores) -> Published:
-    """Make the function that tells a client that its generation's function has failed."""
+def recovery_function(component: Component, settings: WebSocketChatSettings, shared: Shared, stores: Stores) -> Published:
+    """Make the function that serves clients which have lost their connection, and tells those whose function has failed."""
     return publish(
         component,
-        "failures-",
+        "recovery-",
         shared,
-        description="Reports failed generations to their clients",
+        description="Resumes generations, and reports failed ones",
         code=bundle.archive(),
-        handler="llm_functions.websocket.failures.handler",
+        handler="llm_functions.websocket.recovery.handler",
         memory_mb=512,
-        timeout_seconds=30,
+        # The longest answers have some ten thousand messages, which are posted one after the other.
+        timeout_seconds=300,
         environment=stores.environment(settings),
-        policies={"failures-policy": stores.use(["GetItem", "UpdateItem"], ["GetItem", "Query", "UpdateItem"], ["POST"])},
+        policies={
+            "recovery-policy": stores.use(["GetItem", "UpdateItem"], ["GetItem", "Query", "UpdateItem"], ["POST", "GET"])
+        },
     )

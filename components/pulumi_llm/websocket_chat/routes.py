@@ -10,7 +10,7 @@ from pulumi_llm.base.component import Component
 # The routes that the function `connections` answers at once, and which of them answer with a message.
 PROXIED = ("$connect", "$disconnect", "cancel", "ping", "$default")
 _ANSWERED = ("cancel", "ping", "$default")
-# The routes whose messages the function `generations` gets asynchronously.
+# The routes whose messages a function gets asynchronously: `generations`, and `recovery`, which never waits behind generations.
 HANDED_OVER = ("chat", "resume")
 
 CHILDREN = {
@@ -27,6 +27,7 @@ def create_routes(
     authorizer: apigatewayv2.Authorizer | None,
     connections_uri: pulumi.Input[str],
     generations_uri: pulumi.Input[str],
+    recovery_uri: pulumi.Input[str],
 ) -> list[pulumi.Resource]:
     """Make all routes of `api`. The URIs are those by which API Gateway invokes the functions."""
     proxy = apigatewayv2.Integration(
@@ -40,8 +41,8 @@ def create_routes(
     for key in PROXIED:
         checking = authorizer if key == "$connect" else None
         made += _route(component, api, key, proxy, authorizer=checking, answered=key in _ANSWERED)
-    for key in HANDED_OVER:
-        integration = _event_integration(component, api, key, generations_uri)
+    for key, uri in zip(HANDED_OVER, (generations_uri, recovery_uri), strict=True):
+        integration = _event_integration(component, api, key, uri)
         made += [integration, *_route(component, api, key, integration)]
     return made
 
@@ -69,7 +70,6 @@ def _event_integration(
     The message is in base64: a client cannot leave its place in the event, whatever it writes.
     """
     template = {
-        "action": action,
         "connection": "$context.connectionId",
         "request_id": "$context.requestId",
         "body": "$util.base64Encode($input.body)",

@@ -13,7 +13,7 @@ from llm_functions.websocket.generation import COALESCE_SECONDS, Generation
 from llm_gateway import errors
 from llm_gateway.aws.connections import Connections, ConnectionsError, Gone
 from llm_gateway.aws.dynamodb import DynamoDBError
-from llm_gateway.errors import GatewayError
+from llm_gateway.errors import ErrorKind, GatewayError
 from llm_gateway.http.client import HttpError
 from llm_gateway.identity.caller import Caller
 from llm_gateway.identity.connections import ConnectionTable, Limits
@@ -26,6 +26,8 @@ from llm_gateway.telemetry import record_refusal, write_log
 DEADLINE_MARGIN_SECONDS = 10.0
 # Seconds for which a missed message is posted again while API Gateway refuses it. The client waits as long, and connects again.
 REPLAY_PATIENCE_SECONDS = 30.0
+# Why a generation may have died.
+_CAUSES = (errors.function_failed, errors.function_timeout, errors.overloaded)
 
 
 class ClientEvent(msgspec.Struct, frozen=True):
@@ -78,8 +80,13 @@ class Chats:
             await self._refuse("chat", event, error)
 
     async def resume(self, event: ClientEvent) -> None:
-        """Let a generation go on with the connection that asks. If it has ended, send what the client has missed."""
+        """Let a generation go on with the connection that asks. If it has ended, send what the client has missed.
+
+        Raises `ConnectionsError` if nothing can be sent for a while.
+        """
         try:
+            if not await self._connections.is_open(event.connection):
+                return  # the event came late, and the client may have resumed elsewhere
             message, caller = await self._authorized(event)
             since = messages.since(message)
             head = await self._journal.resume(_key(caller, message.id), event.connection, since)
@@ -102,9 +109,8 @@ class Chats:
         if not await self._journal.cancel(_key(caller, message.id)):
             raise errors.unknown_generation(id=message.id)
 
-    async def died(self, event: ClientEvent, *, timed_out: bool) -> None:
-        """Tell the client of an invocation whose function did not end: it was killed, or it was never started."""
-        kind = errors.function_timeout if timed_out else errors.function_failed
+    async def died(self, event: ClientEvent, kind: ErrorKind) -> None:
+        """Tell the client of a `chat` whose function did not end, because it was killed or never started. `kind` says why."""
         caller = await self._table.caller(event.connection)
         id = messages.id_of(event.body)
         if caller is None or id is None:
@@ -167,7 +173,7 @@ class Chats:
     async def _send_missed(self, id: str, head: Head) -> None:
         missed = await self._journal.read(head, head.since)
         if head.status == "died":
-            kind = errors.function_timeout if head.cause == errors.function_timeout.code else errors.function_failed
+            kind = next((each for each in _CAUSES if each.code == head.cause), errors.function_failed)
             number = max(head.last, head.since) + 1
             missed.append(messages.numbered(id, number, messages.failure(kind(), head.run, debug=self._debug)))
         for message in missed:

@@ -1,4 +1,4 @@
-"""The entry point `generations`: API Gateway hands `chat` and `resume` to it asynchronously.
+"""The entry point `generations`: API Gateway hands `chat` to it asynchronously.
 
 An integration of type AWS with the header ``X-Amz-Invocation-Type: 'Event'``, so no generation meets the integration's limit of
 29 s. https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-integration-async.html
@@ -21,13 +21,9 @@ class LambdaContext(Protocol):
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
-    """Serve one message. `event` has `action` besides what `ClientEvent` describes."""
+    """Serve one message, which `ClientEvent` describes."""
     left = context.get_remaining_time_in_millis() / 1000
-    message = client_event(event)
-    if event["action"] == "resume":
-        _loop.run_until_complete(_chats.resume(message))
-    else:
-        _loop.run_until_complete(_chats.chat(_gateway, _limits, message, left))
+    _loop.run_until_complete(_chats.chat(_gateway, _limits, client_event(event), left))
 
 
 # Made when the environment starts, so that a wrong configuration fails there. One loop serves all events and keeps connections.

@@ -427,6 +427,22 @@ async def test_a_resume_without_a_number_is_refused(start: Start, clients: Clien
     assert (answer["id"], answer["error"]["code"], answer["error"]["param"]) == ("one", "invalid_value", "seq")
 
 
+async def test_a_resume_that_comes_late_does_not_take_the_answer_from_its_client(
+    start: Start, clients: Clients, chats: Chats, model: Model
+) -> None:
+    """Lambda keeps an event for which no execution is free; meanwhile the client may have connected once more."""
+    running = start()
+    model.say("Hello")
+    await clients.until("first", "delta")
+    clients.gone |= {"first", "second"}
+    await chats.resume(event("third", "run-3", seq=2))
+    await chats.resume(event("second", "run-2", seq=2))
+    model.say(" world")
+    model.done()
+    await running
+    assert clients.text("first", "third") == "Hello world"
+
+
 # The function.
 
 
@@ -474,19 +490,19 @@ async def killed(running: "asyncio.Task[None]") -> None:
     await asyncio.gather(running, return_exceptions=True)
 
 
-@pytest.mark.parametrize("timed_out", [False, True])
+@pytest.mark.parametrize("kind", [errors.function_failed, errors.function_timeout])
 async def test_a_killed_function_is_reported_once(
-    start: Start, clients: Clients, chats: Chats, model: Model, timed_out: bool
+    start: Start, clients: Clients, chats: Chats, model: Model, kind: errors.ErrorKind
 ) -> None:
-    code = "function_timeout" if timed_out else "function_failed"
+    code = kind.code
     running = start()
     model.say("Hello")
     await clients.until("first", "delta")
     await killed(running)
-    await chats.died(event(), timed_out=timed_out)
+    await chats.died(event(), kind)
     last = clients.got["first"][-1]
     assert (last["id"], last["type"], last["error"]["code"], "seq" in last) == ("one", "error", code, False)
-    await chats.died(event(), timed_out=timed_out)
+    await chats.died(event(), kind)
     assert types(clients.got["first"]).count("error") == 1
     # Who asks again gets what the journal has, and the error with the next number that it waits for.
     for seq in (0, 2, 57):
@@ -511,12 +527,12 @@ async def test_a_resumed_generation_that_is_killed_tells_the_new_connection(
     await killed(running)
     await chats.resume(event("second", "run-2", seq=1))
     assert clients.got["second"] == []  # for all that the resume knows, the function goes on
-    await chats.died(event(), timed_out=False)
+    await chats.died(event(), errors.function_failed)
     assert types(clients.got["second"]) == ["delta", "error"]
 
 
 async def test_a_function_that_never_began_is_reported(start: Start, clients: Clients, chats: Chats) -> None:
-    await chats.died(event(), timed_out=False)
+    await chats.died(event(), errors.function_failed)
     assert [m["error"]["code"] for m in clients.got["first"]] == ["function_failed"]
 
 

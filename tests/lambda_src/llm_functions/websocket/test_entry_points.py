@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import importlib
 import json
 from collections.abc import Iterator
@@ -77,6 +78,11 @@ def generations(tables: None) -> Iterator[Any]:
     yield from imported("generations")
 
 
+@pytest.fixture
+def recovery(tables: None) -> Iterator[Any]:
+    yield from imported("recovery")
+
+
 def proxied(route: str, body: str = "", **headers: str) -> dict[str, Any]:
     context = {"routeKey": route, "connectionId": "c=", "requestId": "r=", "authorizer": caller_context(CALLER)}
     named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -138,48 +144,54 @@ def test_what_is_answered_with_an_error(connections: Any, route: str, body: str,
 def asked(action: str, **fields: Any) -> dict[str, Any]:
     """What the integration's template renders."""
     body = base64.b64encode(json.dumps({"action": action, "id": "one", **fields}).encode()).decode()
-    return {"action": action, "connection": "c=", "request_id": "run=", "body": body}
+    return {"connection": "c=", "request_id": "run=", "body": body}
 
 
-def test_a_chat_and_its_resume(generations: Any, monkeypatch) -> None:
-
+def test_a_chat_and_its_resume(generations: Any, recovery: Any) -> None:
     context = SimpleNamespace(get_remaining_time_in_millis=lambda: 600_000)
-    loop = generations._loop
-    clients = Clients()
-    served = clients.serve()
-    loop.run_until_complete(served.__aenter__())
-    try:
-        generations._chats._connections._base = clients.stage_url
-        loop.run_until_complete(generations._chats._table.add("c=", CALLER))
+    with clients_of(generations) as clients:
         generations.handler(asked("chat", message="Hello there"), context)
         assert clients.text("c=") == "You said: Hello there"
-        generations.handler(asked("resume", seq=1), context)
-        sent = clients.got["c="]
-        assert sent[len(sent) // 2 + 1 :] == sent[1 : len(sent) // 2 + 1]
+        answer = clients.got["c="]
+    with clients_of(recovery) as clients:
+        recovery.handler(asked("resume", seq=1), None)
+        assert clients.got["c="] == answer[1:]
+
+
+# The record of a failed invocation -> the code of the error.
+FAILED: dict[str, tuple[str, dict[str, Any] | None, str]] = {
+    "killed": (
+        "RetriesExhausted",
+        {"errorType": "Runtime.ExitError", "errorMessage": "RequestId: … Error: Runtime exited"},
+        "function_failed",
+    ),
+    "timed out": (
+        "RetriesExhausted",
+        {"errorMessage": "2026-11-29T00:00:00Z run= Task timed out after 900.00 seconds"},
+        "function_timeout",
+    ),
+    "no execution was free": ("EventAgeExceeded", None, "overloaded"),
+}
+
+
+@pytest.mark.parametrize(("condition", "response", "code"), FAILED.values(), ids=FAILED)
+def test_a_failed_invocation(recovery: Any, condition: str, response: Any, code: str) -> None:
+    record = {"requestContext": {"condition": condition}, "requestPayload": asked("chat", message="Hi")}
+    with clients_of(recovery) as clients:
+        recovery.handler({**record, "responsePayload": response}, None)
+        assert [m["error"]["code"] for m in clients.got["c="]] == [code]
+
+
+@contextlib.contextmanager
+def clients_of(module: Any) -> Iterator[Clients]:
+    """The clients to which a function posts; one of them is connected."""
+    clients = Clients()
+    served = clients.serve()
+    run = module._loop.run_until_complete
+    run(served.__aenter__())
+    try:
+        module._chats._connections._base = clients.stage_url
+        run(module._chats._table.add("c=", CALLER))
+        yield clients
     finally:
-        loop.run_until_complete(served.__aexit__(None, None, None))
-
-
-@pytest.mark.parametrize(
-    ("response", "code"),
-    [
-        ({"errorType": "Runtime.ExitError", "errorMessage": "RequestId: … Error: Runtime exited"}, "function_failed"),
-        ({"errorMessage": "2026-11-29T00:00:00Z run= Task timed out after 900.00 seconds"}, "function_timeout"),
-        (None, "function_failed"),  # the event was never taken
-    ],
-)
-def test_a_failed_invocation(tables: None, response: Any, code: str) -> None:
-    for failures in imported("failures"):
-        loop, clients = failures._loop, Clients()
-        served = clients.serve()
-        loop.run_until_complete(served.__aenter__())
-        try:
-            failures._chats._connections._base = clients.stage_url
-            loop.run_until_complete(failures._chats._table.add("c=", CALLER))
-            record = {"requestContext": {"condition": "RetriesExhausted"}, "requestPayload": asked("chat", message="Hi")}
-            failures.handler({**record, "responsePayload": response}, None)
-            assert [m["error"]["code"] for m in clients.got["c="]] == [code]
-            failures.handler({**record, "requestPayload": asked("resume", seq=0)}, None)
-            assert clients.got["c="][-1]["error"]["code"] == "unknown_generation"
-        finally:
-            loop.run_until_complete(served.__aexit__(None, None, None))
+        run(served.__aexit__(None, None, None))
