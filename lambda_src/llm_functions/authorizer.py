@@ -12,10 +12,10 @@ from typing import Any
 from llm_functions.request_context import caller_context
 from llm_gateway import environment
 from llm_gateway.http.client import HttpClient
-from llm_gateway.identity.caller import Caller, key_hash, presented_key, presented_token
+from llm_gateway.identity.caller import Caller, Credential, key_hash, presented_key, presented_token
 
-# Returns the credentials of a request and their caller, None if the credentials are missing or wrong.
-Check = Callable[[Mapping[str, str]], Awaitable[tuple[str, Caller] | None]]
+# Returns the key or token of a request, its caller, and what of it can be checked again; None if it is missing or wrong.
+Check = Callable[[Mapping[str, str]], Awaitable[tuple[str, Caller, Credential] | None]]
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -27,11 +27,11 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     known = _loop.run_until_complete(_check(event.get("headers") or {}))
     if known is None:
         raise Exception("Unauthorized")
-    credentials, caller = known
-    return _allow(credentials, caller, event["methodArn"])
+    presented, caller, credential = known
+    return _allow(presented, caller, credential, event["methodArn"])
 
 
-def _allow(credentials: str, caller: Caller, method_arn: str) -> dict[str, Any]:
+def _allow(presented: str, caller: Caller, credential: Credential, method_arn: str) -> dict[str, Any]:
     # arn:aws:execute-api:region:account:api/stage/METHOD/path. The policy covers the whole stage, for API Gateway caches it for
     # all routes.
     stage = "/".join(method_arn.split("/")[:2])
@@ -41,10 +41,10 @@ def _allow(credentials: str, caller: Caller, method_arn: str) -> dict[str, Any]:
             "Version": "2012-10-17",
             "Statement": [{"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": f"{stage}/*"}],
         },
-        "context": caller_context(caller),
+        "context": caller_context(caller, credential),
     }
     if os.environ[environment.AUTHORIZATION] == "api_key":
-        answer["usageIdentifierKey"] = credentials  # the usage plan counts requests by it
+        answer["usageIdentifierKey"] = presented  # the usage plan counts requests by it
     return answer
 
 
@@ -55,16 +55,16 @@ def _check_keys() -> Check:
 
     keys = KeyStore(DynamoDB(Aws(HttpClient())), os.environ[environment.KEYS_TABLE], clock=time.monotonic)
 
-    async def check(headers: Mapping[str, str]) -> tuple[str, Caller] | None:
+    async def check(headers: Mapping[str, str]) -> tuple[str, Caller, Credential] | None:
         key = presented_key(headers)
         caller = await keys.find(key_hash(key)) if key else None
-        return (key, caller) if key and caller else None
+        return (key, caller, Credential(key_hash=key_hash(key))) if key and caller else None
 
     return check
 
 
 def _check_tokens() -> Check:
-    from llm_gateway.identity.jwt import TokenVerifier
+    from llm_gateway.identity.jwt import TokenVerifier, accepted_until
 
     verifier = TokenVerifier(
         HttpClient(),
@@ -75,10 +75,10 @@ def _check_tokens() -> Check:
         clock=time.time,
     )
 
-    async def check(headers: Mapping[str, str]) -> tuple[str, Caller] | None:
+    async def check(headers: Mapping[str, str]) -> tuple[str, Caller, Credential] | None:
         token = presented_token(headers)
         caller = await verifier.caller(token) if token else None
-        return (token, caller) if token and caller else None
+        return (token, caller, Credential(expires=accepted_until(token))) if token and caller else None
 
     return check
 

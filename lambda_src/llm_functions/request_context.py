@@ -6,12 +6,24 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy
 from typing import Any, cast
 
 from llm_gateway.errors import missing_api_key
-from llm_gateway.identity.caller import KEY, MODELS, TENANT, Caller
+from llm_gateway.identity.caller import EXPIRES, KEY, KEY_HASH, MODELS, TENANT, Caller, Credential
 
 
-def caller_context(caller: Caller) -> dict[str, str]:
+def caller_context(caller: Caller, credential: Credential) -> dict[str, str]:
     """The context that the authorizer returns for a caller. API Gateway passes on strings, numbers and booleans only."""
-    return {TENANT: caller.tenant, KEY: caller.key, MODELS: ",".join(caller.models)}
+    return {
+        TENANT: caller.tenant,
+        KEY: caller.key,
+        MODELS: ",".join(caller.models),
+        **({KEY_HASH: credential.key_hash} if credential.key_hash else {}),
+        **({EXPIRES: str(credential.expires)} if credential.expires else {}),
+    }
+
+
+def credential_from_context(context: Any) -> Credential:
+    """The credential in the authorizer's context."""
+    context = cast("dict[str, Any]", context) if isinstance(context, dict) else {}
+    return Credential(key_hash=str(context.get(KEY_HASH, "")), expires=int(context.get(EXPIRES, 0)))
 
 
 def caller_from_context(context: Any) -> Caller:

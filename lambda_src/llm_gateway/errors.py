@@ -224,6 +224,10 @@ ERROR_KINDS = tuple(value for value in globals().values() if isinstance(value, E
 unknown_action = ErrorKind(
     "unknown_action", 400, INVALID_REQUEST, "action: must be one of chat, cancel, resume and ping, in a JSON object"
 )
+# The token with which the connection was made. The connection is closed after it.
+token_expired = ErrorKind(
+    "expired_token", 401, AUTHENTICATION, "the token of this connection has expired; connect again with a new one"
+)
 unknown_generation = ErrorKind(
     "unknown_generation",
     404,
@@ -246,7 +250,14 @@ too_many_generations = ErrorKind(
     "at most {limit} generations may run at once for {holder}; wait for one of them to end",
     retry_after=1,
 )
-WEBSOCKET_ERROR_KINDS = (unknown_action, unknown_generation, client_gone, generation_exists, too_many_generations)
+WEBSOCKET_ERROR_KINDS = (
+    unknown_action,
+    token_expired,
+    unknown_generation,
+    client_gone,
+    generation_exists,
+    too_many_generations,
+)
 
 
 class GatewayResponse(msgspec.Struct, frozen=True):

@@ -72,18 +72,20 @@ def test_each_function_may_do_what_it_does_and_no_more(plain: Recording) -> None
         "Connections": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
         "Journal": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"],
         "Messages": ["execute-api:ManageConnections"],
+        "ReadKeys": ["dynamodb:GetItem"],
         "ReportFailures": ["lambda:InvokeFunction"],
     }
     assert actions(plain, "ws-recovery-policy") == {
         "Connections": ["dynamodb:GetItem", "dynamodb:UpdateItem"],
         "Journal": ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"],
         "Messages": ["execute-api:ManageConnections"],
+        "ReadKeys": ["dynamodb:GetItem"],
     }
     own = plain.named("ws-api").state["executionArn"]
     messages = statements(plain, "ws-generations-policy")["Messages"]["Resource"]
     assert messages == [f"{own}/ws/{method}/@connections/*" for method in ("POST", "GET", "DELETE")]
     messages = statements(plain, "ws-recovery-policy")["Messages"]["Resource"]
-    assert messages == [f"{own}/ws/{method}/@connections/*" for method in ("POST", "GET")]
+    assert messages == [f"{own}/ws/{method}/@connections/*" for method in ("POST", "GET", "DELETE")]
 
 
 def test_the_functions_know_the_tables_and_the_stage(plain: Recording) -> None:
@@ -131,14 +133,16 @@ def test_what_is_not_frozen_makes_no_deployment(plain: Recording) -> None:
 
 def test_another_apis_keys_may_connect() -> None:
     recording = made(keys_table={"name": "keys", "arn": TABLE})
-    assert recording.inputs("ws-authorizer-function")["environment"]["variables"]["KEYS_TABLE"] == "keys"
-    assert statements(recording, "ws-authorizer-policy")["ReadKeys"]["Resource"] == TABLE
+    for function in ("authorizer", "generations", "recovery"):
+        assert recording.inputs(f"ws-{function}-function")["environment"]["variables"]["KEYS_TABLE"] == "keys"
+        assert statements(recording, f"ws-{function}-policy")["ReadKeys"]["Resource"] == TABLE
     assert of_type(recording, "aws:apigateway/apiKey:ApiKey") == []
 
 
 def test_without_authentication_anyone_may_connect() -> None:
     recording = made(auth="none")
     assert "ws-authorizer" not in recording.names()
+    assert "ReadKeys" not in statements(recording, "ws-generations-policy")
     assert recording.inputs("ws-connections-function")["environment"]["variables"]["AUTHORIZATION"] == "none"
 
 

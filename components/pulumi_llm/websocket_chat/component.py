@@ -119,7 +119,9 @@ class WebSocketChat(Component):
             opts=self.child("api", protect=settings.deletion_protection or None),
         )
         stage_arn = pulumi.Output.format("{}/{}", api.execution_arn, STAGE)
+        api_keys, checks = self._keys()
         stores = Stores(
+            keys=checks if isinstance(checks, KeysTable) else None,
             connections=connections_table(self, settings.kms_key_arn),
             journal=journal_table(self, settings.kms_key_arn),
             stage_url=pulumi.Output.format("{}/{}", api.api_endpoint.apply(_as_https), STAGE),
@@ -128,7 +130,6 @@ class WebSocketChat(Component):
         connections = connections_function(self, settings, self._shared, stores)
         recovery = recovery_function(self, settings, self._shared, stores)
         generations = generations_function(self, settings, self._shared, stores, settings.routing(location), location, recovery)
-        api_keys, checks = self._keys()
         authorizer, ready = (None, list[pulumi.Resource]()) if checks is None else self._authorizer(api, checks)
         routes = create_routes(
             self,

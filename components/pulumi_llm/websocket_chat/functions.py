@@ -8,6 +8,7 @@ import pulumi
 from pulumi_aws import dynamodb, lambda_
 
 from llm_gateway import environment as variables
+from pulumi_llm.api_edge.authorizer import KeysTable
 from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.iam import allow
@@ -22,20 +23,27 @@ _EVENT_AGE_SECONDS = 60
 
 @dataclass(frozen=True)
 class Stores:
-    """What all functions share: the tables, and the stage's URL and execution ARN."""
+    """What all functions share: the tables, and the stage's URL and execution ARN. `keys` is the table of API keys, if any."""
 
     connections: dynamodb.Table
     journal: dynamodb.Table
+    keys: KeysTable | None
     stage_url: pulumi.Output[str]
     execution_arn: pulumi.Output[str]
 
-    def environment(self, settings: WebSocketChatSettings) -> dict[str, pulumi.Input[str]]:
+    def environment(self, settings: WebSocketChatSettings, *, keys: bool) -> dict[str, pulumi.Input[str]]:
+        """The variables that name them. `keys`: also the table of API keys, which such a function checks again."""
         return {
             variables.CONNECTIONS_TABLE: self.connections.name,
             variables.JOURNAL_TABLE: self.journal.name,
             variables.WEBSOCKET_STAGE_URL: self.stage_url,
+            **({variables.KEYS_TABLE: self.keys.name} if keys and self.keys is not None else {}),
             **({variables.DEBUG: "true"} if settings.debug else {}),
         }
+
+    def read_keys(self) -> list[dict[str, Any]]:
+        """Statements that allow to look API keys up."""
+        return [] if self.keys is None else [allow("ReadKeys", ["dynamodb:GetItem"], self.keys.arn)]
 
     def use(self, connections: Sequence[str], journal: Sequence[str], methods: Sequence[str]) -> list[dict[str, Any]]:
         """Statements that allow these actions on the tables, and these methods of @connections.
@@ -63,7 +71,7 @@ def connections_function(component: Component, settings: WebSocketChatSettings, 
         handler="llm_functions.websocket.connections.handler",
         memory_mb=512,
         timeout_seconds=10,
-        environment={variables.AUTHORIZATION: settings.auth, **stores.environment(settings)},
+        environment={variables.AUTHORIZATION: settings.auth, **stores.environment(settings, keys=False)},
         policies={"connections-policy": stores.use(["PutItem", "UpdateItem"], ["UpdateItem"], [])},
     )
 
@@ -82,6 +90,7 @@ def generations_function(
         *stores.use(
             ["GetItem", "PutItem", "UpdateItem"], ["GetItem", "PutItem", "Query", "UpdateItem"], ["POST", "GET", "DELETE"]
         ),
+        *stores.read_keys(),
         allow("ReportFailures", ["lambda:InvokeFunction"], recovery.alias.arn),
     ]
     published = publish(
@@ -94,7 +103,7 @@ def generations_function(
         memory_mb=settings.memory_mb,
         timeout_seconds=settings.timeout_seconds,
         environment={
-            **stores.environment(settings),
+            **stores.environment(settings, keys=True),
             variables.GENERATIONS_PER_CONNECTION: str(settings.generations_per_connection),
             variables.GENERATIONS_PER_KEY: str(settings.generations_per_key),
             **routing.environment,
@@ -129,8 +138,11 @@ def recovery_function(component: Component, settings: WebSocketChatSettings, sha
         memory_mb=512,
         # The longest answers have some ten thousand messages, which are posted one after the other.
         timeout_seconds=300,
-        environment=stores.environment(settings),
+        environment=stores.environment(settings, keys=True),
         policies={
-            "recovery-policy": stores.use(["GetItem", "UpdateItem"], ["GetItem", "Query", "UpdateItem"], ["POST", "GET"])
+            "recovery-policy": [
+                *stores.use(["GetItem", "UpdateItem"], ["GetItem", "Query", "UpdateItem"], ["POST", "GET", "DELETE"]),
+                *stores.read_keys(),
+            ]
         },
     )

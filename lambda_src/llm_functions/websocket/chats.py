@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from llm_gateway.errors import ErrorKind, GatewayError
 from llm_gateway.http.client import HttpError
 from llm_gateway.identity.caller import Caller
 from llm_gateway.identity.connections import ConnectionTable, Limits
+from llm_gateway.identity.keys import KeyStore
 from llm_gateway.pipeline import Gateway, answer
 from llm_gateway.request import ChatRequest
 from llm_gateway.stages.journal import Head, Journal, Superseded
@@ -41,7 +43,8 @@ class ClientEvent(msgspec.Struct, frozen=True):
 class Chats:
     """Serves `chat`, `resume` and `cancel`, and reports the death of a function.
 
-    `interval` is the least seconds between two messages of a generation.
+    `keys` are the API keys, if there are any. `clock` gives seconds since the epoch. `interval` is the least seconds between
+    two messages of a generation.
     """
 
     def __init__(
@@ -50,9 +53,13 @@ class Chats:
         table: ConnectionTable,
         connections: Connections,
         *,
+        keys: KeyStore | None = None,
+        clock: Callable[[], float] = time.time,
         interval: float = COALESCE_SECONDS,
         debug: bool = False,
     ) -> None:
+        self._keys = keys
+        self._clock = clock
         self._interval = interval
         self._journal = journal
         self._table = table
@@ -111,10 +118,11 @@ class Chats:
 
     async def died(self, event: ClientEvent, kind: ErrorKind) -> None:
         """Tell the client of a `chat` whose function did not end, because it was killed or never started. `kind` says why."""
-        caller = await self._table.caller(event.connection)
+        known = await self._table.find(event.connection)
         id = messages.id_of(event.body)
-        if caller is None or id is None:
+        if known is None or id is None:
             return
+        caller, _ = known
         await self._release(event, caller)
         head = await self._journal.head(_key(caller, id))
         connection, missed = event.connection, list[bytes]()
@@ -142,9 +150,17 @@ class Chats:
 
     async def _authorized(self, event: ClientEvent) -> tuple[messages.ClientMessage, Caller]:
         message = messages.parse(event.body)
-        caller = await self._table.caller(event.connection)
-        if caller is None:
+        known = await self._table.find(event.connection)
+        if known is None:
             raise errors.missing_api_key()
+        caller, credential = known
+        if credential.expires and self._clock() >= credential.expires:
+            raise errors.token_expired()
+        if credential.key_hash and self._keys is not None:
+            found = await self._keys.find(credential.key_hash)
+            if found is None:
+                raise errors.invalid_api_key()
+            caller = found  # what the key may use can have changed
         return message, caller
 
     async def _generate(
@@ -180,13 +196,15 @@ class Chats:
             await self._connections.post(head.connection, message, patience=REPLAY_PATIENCE_SECONDS)
 
     async def _refuse(self, action: str, event: ClientEvent, error: Exception) -> None:
-        """Tell a client why its message was not served. Raises `ConnectionsError`."""
+        """Tell a client why its message was not served, and disconnect it if it may not call. Raises `ConnectionsError`."""
         failure = as_failure(error, event.request_id)
         if not failure.recorded:
             record_refusal(event.request_id, "WS", action, failure)
         text = messages.refusal(messages.id_of(event.body), failure, event.request_id, debug=self._debug)
         with contextlib.suppress(Gone):
             await self._connections.post(event.connection, text)
+            if failure.type == errors.AUTHENTICATION:
+                await self._connections.close(event.connection)
 
 
 def as_failure(error: Exception, request_id: str) -> GatewayError:

@@ -8,7 +8,7 @@ import base64
 import os
 from typing import Any
 
-from llm_functions.request_context import caller_from_context
+from llm_functions.request_context import caller_from_context, credential_from_context
 from llm_functions.websocket import messages, wiring
 from llm_functions.websocket.chats import as_failure
 from llm_gateway import environment, errors
@@ -26,7 +26,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         case "$connect":
             answer = _handshake(event.get("headers") or {})
             if answer["statusCode"] == 200:
-                _loop.run_until_complete(_table.add(context["connectionId"], _caller(context)))
+                credential = credential_from_context(context.get("authorizer"))
+                _loop.run_until_complete(_table.add(context["connectionId"], _caller(context), credential))
             return answer
         case "$disconnect":
             _loop.run_until_complete(_table.remove(context["connectionId"]))

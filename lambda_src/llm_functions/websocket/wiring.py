@@ -1,6 +1,7 @@
 """Builds what the functions of the WebSocket API share, from their environment."""
 
 import os
+import time
 
 from llm_functions.websocket.chats import Chats
 from llm_gateway import environment
@@ -9,15 +10,19 @@ from llm_gateway.aws.connections import Connections
 from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.http.client import HttpClient
 from llm_gateway.identity.connections import ConnectionTable
+from llm_gateway.identity.keys import KeyStore
 from llm_gateway.stages.journal import Journal
 
 
 def chats(client: HttpClient) -> Chats:
     aws = Aws(client)
+    dynamodb = DynamoDB(aws)
+    keys = os.environ.get(environment.KEYS_TABLE)
     return Chats(
-        Journal(DynamoDB(aws), os.environ[environment.JOURNAL_TABLE]),
+        Journal(dynamodb, os.environ[environment.JOURNAL_TABLE]),
         connection_table(client),
         Connections(aws, os.environ[environment.WEBSOCKET_STAGE_URL]),
+        keys=KeyStore(dynamodb, keys, time.monotonic) if keys else None,
         debug=os.environ.get(environment.DEBUG) == "true",
     )
 

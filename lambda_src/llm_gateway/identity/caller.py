@@ -19,8 +19,20 @@ class Caller(msgspec.Struct, frozen=True):
     models: tuple[str, ...] = ()
 
 
+class Credential(msgspec.Struct, frozen=True):
+    """What a caller has shown, as far as it can be checked again while a connection lasts.
+
+    `key_hash` is an API key's. `expires` is when a token is no longer accepted, in seconds since the epoch. Default: neither.
+    """
+
+    key_hash: str = ""
+    expires: int = 0
+
+
 # The names of a caller's fields in the context that the authorizer returns; the access log reads them there.
 TENANT, KEY, MODELS = "tenant", "key", "models"
+# And those of its credential.
+KEY_HASH, EXPIRES = "key_hash", "expires"
 
 ANONYMOUS = Caller(tenant="anonymous", key="")
 

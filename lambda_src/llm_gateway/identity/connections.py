@@ -12,7 +12,7 @@ import msgspec
 
 from llm_gateway import errors
 from llm_gateway.aws.dynamodb import ConditionFailed, DynamoDB, Item
-from llm_gateway.identity.caller import Caller
+from llm_gateway.identity.caller import Caller, Credential
 
 HASH_KEY = "id"
 TTL_ATTRIBUTE = "expires"
@@ -39,25 +39,28 @@ class ConnectionTable:
         self._table = table
         self._clock = clock
 
-    async def add(self, connection: str, caller: Caller) -> None:
+    async def add(self, connection: str, caller: Caller, credential: Credential) -> None:
         """Record a new connection."""
         item: Item = {
             HASH_KEY: {"S": connection},
             "tenant": {"S": caller.tenant},
             "key": {"S": caller.key},
             "models": {"L": [{"S": name} for name in caller.models]},
+            "key_hash": {"S": credential.key_hash},
+            "valid_until": {"N": str(credential.expires)},
             "leases": {"M": {}},
             TTL_ATTRIBUTE: self._in(_TTL_SECONDS),
         }
         await self._dynamodb.put_item(self._table, item)
 
-    async def caller(self, connection: str) -> Caller | None:
-        """Return who is on a connection, None if it is unknown."""
+    async def find(self, connection: str) -> tuple[Caller, Credential] | None:
+        """Return who is on a connection, and with what; None if it is unknown."""
         item = await self._dynamodb.get_item(self._table, {HASH_KEY: {"S": connection}}, consistent=True)
         if item is None or "tenant" not in item:
             return None
         models = tuple(model["S"] for model in item["models"]["L"])
-        return Caller(tenant=item["tenant"]["S"], key=item["key"]["S"], models=models)
+        caller = Caller(tenant=item["tenant"]["S"], key=item["key"]["S"], models=models)
+        return caller, Credential(key_hash=item["key_hash"]["S"], expires=int(item["valid_until"]["N"]))
 
     async def remove(self, connection: str) -> None:
         """Record that a connection has ended."""

@@ -27,6 +27,12 @@ _MIN_KEY_BITS = 2048
 _SHA256_PREFIX = bytes.fromhex("3031300d060960864801650304020105000420")
 
 
+def accepted_until(token: str) -> int:
+    """Return when a token that has been verified is no longer accepted, in seconds since the epoch."""
+    expires: float = _object(token.split(".")[1])["exp"]
+    return int(min(expires, 2**53) + _LEEWAY_SECONDS)
+
+
 class IssuerError(Exception):
     """The issuer's keys cannot be read, so no token can be verified."""
 

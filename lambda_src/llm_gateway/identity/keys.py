@@ -13,7 +13,8 @@ if TYPE_CHECKING:  # the component imports only the form of an item, not an AWS 
 
 HASH_KEY = "key_hash"
 
-# Seconds that a key is cached. A deleted key is refused everywhere after that time.
+# Seconds that a key is cached. A deleted key is refused after that time: at each request, and at each `chat` and `resume` of a
+# connection that was made with it. What is being generated goes on to its end.
 TRUST_SECONDS = 60.0
 # The most keys in the cache.
 _MAX_CACHED_KEYS = 1000

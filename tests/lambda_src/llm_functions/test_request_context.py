@@ -4,16 +4,26 @@ from typing import Any
 
 import pytest
 
-from llm_functions.request_context import caller_context, caller_from_context
+from llm_functions.request_context import caller_context, caller_from_context, credential_from_context
 from llm_gateway.errors import GatewayError
-from llm_gateway.identity.caller import Caller
+from llm_gateway.identity.caller import Caller, Credential
 
 
 @pytest.mark.parametrize("caller", [Caller("acme", "ci"), Caller("acme", "ci", ("one",)), Caller("a", "", ("one", "two"))])
 def test_a_caller_survives_api_gateway(caller: Caller) -> None:
-    context = caller_context(caller)
+    context = caller_context(caller, Credential())
     assert all(isinstance(value, str) for value in context.values())
     assert caller_from_context(context) == caller
+
+
+@pytest.mark.parametrize("credential", [Credential(key_hash="a1b2"), Credential(expires=1_800_000_000), Credential()])
+def test_a_credential_survives_api_gateway(credential: Credential) -> None:
+    assert credential_from_context(caller_context(Caller("acme", "ci"), credential)) == credential
+
+
+@pytest.mark.parametrize("context", [None, {}, {"principalId": "x"}])
+def test_without_an_authorizer_nothing_is_checked_again(context: Any) -> None:
+    assert credential_from_context(context) == Credential()
 
 
 @pytest.mark.parametrize("context", [None, {}, {"principalId": "x"}, {"key": "ci", "models": ""}])

@@ -77,5 +77,5 @@ def interval() -> float:
 
 
 @pytest.fixture
-def chats(journal: Journal, table: ConnectionTable, connections: Connections, interval: float) -> Chats:
-    return Chats(journal, table, connections, interval=interval)
+def chats(journal: Journal, table: ConnectionTable, connections: Connections, interval: float, now: Now) -> Chats:
+    return Chats(journal, table, connections, clock=now, interval=interval)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -13,10 +13,11 @@ from llm_functions.websocket.generation import Pace
 from llm_gateway import errors
 from llm_gateway.aws import connections as connections_module
 from llm_gateway.aws.connections import Connections, ConnectionsError
-from llm_gateway.aws.dynamodb import DynamoDBError
+from llm_gateway.aws.dynamodb import DynamoDB, DynamoDBError
 from llm_gateway.events import Delta, Done, Event, Usage
 from llm_gateway.http.client import HttpClient
-from llm_gateway.identity.caller import Caller
+from llm_gateway.identity import keys
+from llm_gateway.identity.caller import Caller, Credential
 from llm_gateway.identity.connections import ConnectionTable, Limits
 from llm_gateway.pipeline import Gateway
 from llm_gateway.router import Router
@@ -85,7 +86,7 @@ Start = Callable[..., "asyncio.Task[None]"]
 async def start(chats: Chats, table: ConnectionTable, model: Model) -> Start:
     """Begin a chat in a task; the connections are known."""
     for connection in ("first", "second", "third"):
-        await table.add(connection, CALLER)
+        await table.add(connection, CALLER, Credential())
 
     def begin(
         connection: str = "first", request_id: str = "run-1", id: str = "one", answered_by: Model = model, **fields: Any
@@ -228,6 +229,56 @@ async def test_a_lease_that_nobody_gave_back_ends_by_its_time(
     assert clients.got["first"][-1]["type"] == "done"
 
 
+class Keys:
+    """The table of API keys."""
+
+    def __init__(self, **callers: Caller) -> None:
+        self.items = {hash: keys.item(hash, caller) for hash, caller in callers.items()}
+
+    async def get_item(self, _table: str, key: Any) -> Any:
+        return self.items.get(key["key_hash"]["S"])
+
+
+# What is known of a connection, the keys there are by their hashes -> the code of the error for a chat.
+CREDENTIALS: dict[str, tuple[Credential, dict[str, Caller], str | None]] = {
+    "a key": (Credential(key_hash="a"), {"a": CALLER}, None),
+    "a key that was taken away": (Credential(key_hash="a"), {"b": CALLER}, "invalid_api_key"),
+    "a key that lost the model": (Credential(key_hash="a"), {"a": Caller("acme", "ci", ("other",))}, "model_not_allowed"),
+    "a token": (Credential(expires=1_800_000_001), {}, None),
+    "a token that has expired": (Credential(expires=1_800_000_000), {}, "expired_token"),
+}
+
+
+@pytest.mark.parametrize("action", ["chat", "resume"])
+@pytest.mark.parametrize(("credential", "known", "code"), CREDENTIALS.values(), ids=CREDENTIALS)
+async def test_a_credential_is_checked_again(
+    start: Start,
+    chats: Chats,
+    clients: Clients,
+    table: ConnectionTable,
+    model: Model,
+    action: str,
+    credential: Credential,
+    known: dict[str, Caller],
+    code: str | None,
+) -> None:
+    model.say("Hello")
+    model.done()
+    await start()
+    chats._keys = keys.KeyStore(cast("DynamoDB", Keys(**known)), "keys", lambda: 0.0)  # pyright: ignore[reportPrivateUsage]
+    await table.add("second", CALLER, credential)
+    if action == "chat":
+        model.say("Hello")
+        model.done()
+        await start("second", "run-2", "two")
+    else:
+        await chats.resume(event("second", "run-2", seq=0))
+    last = clients.got["second"][-1]
+    refused = code if code != "model_not_allowed" or action == "chat" else None
+    assert (last["type"], last.get("error", {}).get("code")) == ("error" if refused else "done", refused)
+    assert ("second" in clients.gone) == (code in ("invalid_api_key", "expired_token"))
+
+
 # The client.
 
 
@@ -252,7 +303,7 @@ async def test_somebody_elses_generation_is_unknown(
     model.say("Hello")
     model.done()
     await running
-    await table.add("theirs", caller)
+    await table.add("theirs", caller, Credential())
     await chats.resume(event("theirs", "run-2", seq=0))
     assert [m["error"]["code"] for m in clients.got["theirs"]] == ["unknown_generation"]
     with pytest.raises(errors.GatewayError, match="no generation 'one'"):
@@ -507,7 +558,7 @@ async def test_a_killed_function_is_reported_once(
     # Who asks again gets what the journal has, and the error with the next number that it waits for.
     for seq in (0, 2, 57):
         connection = f"{seq}"
-        await chats._table.add(connection, CALLER)  # pyright: ignore[reportPrivateUsage]
+        await chats._table.add(connection, CALLER, Credential())  # pyright: ignore[reportPrivateUsage]
         await chats.resume(event(connection, "run-2", seq=seq))
         numbers = [m["seq"] for m in clients.got[connection]]
         assert numbers == list(range(seq + 1, seq + 1 + len(numbers)))

@@ -11,7 +11,7 @@ from llm_gateway.aws import dynamodb as module
 from llm_gateway.aws.dynamodb import DynamoDB, DynamoDBError
 from llm_gateway.errors import GatewayError
 from llm_gateway.http.client import HttpClient
-from llm_gateway.identity.caller import Caller
+from llm_gateway.identity.caller import Caller, Credential
 from llm_gateway.identity.connections import ConnectionTable, Limits
 from llm_gateway.stages.journal import Journal
 from support import websocket_api
@@ -150,7 +150,7 @@ async def test_a_death_is_recorded_once(client: DynamoDB, unreliable: Unreliable
 
 async def test_the_last_lease_is_taken_once(client: DynamoDB, unreliable: Unreliable, now: Any) -> None:
     table = ConnectionTable(client, CONNECTIONS, now)
-    await table.add("first", CALLER)
+    await table.add("first", CALLER, Credential())
     limits = Limits(per_connection=1, per_key=1)
     await table.lease("first", CALLER, "run-0", limits, 60)  # makes the key's item
     await table.release("first", CALLER, "run-0")

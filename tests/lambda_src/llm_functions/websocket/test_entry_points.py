@@ -16,7 +16,7 @@ import pytest
 from llm_functions.request_context import caller_context
 from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.http.client import HttpClient
-from llm_gateway.identity.caller import Caller
+from llm_gateway.identity.caller import Caller, Credential, key_hash
 from llm_gateway.routes import ROUTES_FILE
 from support import websocket_api
 from support.chat_requests import ROUTES
@@ -26,6 +26,7 @@ from support.websocket_api import CONNECTIONS, JOURNAL, Clients
 pytestmark = pytest.mark.timeout(30)
 
 CALLER = Caller("acme", "ci", ("one",))
+CREDENTIAL = Credential(key_hash=key_hash("a-key"))
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def recovery(tables: None) -> Iterator[Any]:
 
 
 def proxied(route: str, body: str = "", **headers: str) -> dict[str, Any]:
-    context = {"routeKey": route, "connectionId": "c=", "requestId": "r=", "authorizer": caller_context(CALLER)}
+    context = {"routeKey": route, "connectionId": "c=", "requestId": "r=", "authorizer": caller_context(CALLER, CREDENTIAL)}
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return {"requestContext": context, "headers": named, "body": body or None, "isBase64Encoded": False}
 
@@ -105,18 +106,18 @@ def test_connect(connections: Any, offered: str | None, status: int, taken: str 
     headers = {} if offered is None else {"Sec_WebSocket_Protocol": offered}
     answer = connections.handler(proxied("$connect", **headers), None)
     assert answer == {"statusCode": status, **({"headers": {"Sec-WebSocket-Protocol": taken}} if taken else {})}
-    known = connections._loop.run_until_complete(connections._table.caller("c="))
-    assert known == (CALLER if status == 200 else None)
+    known = connections._loop.run_until_complete(connections._table.find("c="))
+    assert known == ((CALLER, CREDENTIAL) if status == 200 else None)
 
 
 def test_a_connection_that_ends_is_known_for_as_long_as_a_generation_of_it_may_run(connections: Any, dynamodb_url: str) -> None:
     connections.handler(proxied("$connect"), None)
     assert connections.handler(proxied("$disconnect"), None) == {"statusCode": 200}
-    assert connections._loop.run_until_complete(connections._table.caller("c=")) == CALLER
+    assert connections._loop.run_until_complete(connections._table.find("c=")) == (CALLER, CREDENTIAL)
     connections.handler(
         {**proxied("$disconnect"), "requestContext": {"routeKey": "$disconnect", "connectionId": "other"}}, None
     )
-    assert connections._loop.run_until_complete(connections._table.caller("other")) is None
+    assert connections._loop.run_until_complete(connections._table.find("other")) is None
 
 
 def test_ping(connections: Any) -> None:
@@ -191,7 +192,7 @@ def clients_of(module: Any) -> Iterator[Clients]:
     run(served.__aenter__())
     try:
         module._chats._connections._base = clients.stage_url
-        run(module._chats._table.add("c=", CALLER))
+        run(module._chats._table.add("c=", CALLER, Credential()))
         yield clients
     finally:
         run(served.__aexit__(None, None, None))

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from llm_gateway.http.client import HttpClient, HttpError
-from llm_gateway.identity.jwt import IssuerError, TokenVerifier
+from llm_gateway.identity.jwt import IssuerError, TokenVerifier, accepted_until
 
 NOW = 1_800_000_000
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -99,6 +99,16 @@ async def test_a_good_token_tells_its_caller(issuer: Issuer, client: HttpClient)
         assert caller is not None
         assert (caller.tenant, caller.key, caller.models) == ("acme", "me", ())
     assert issuer.asked == 1, "the issuer's keys are remembered"
+
+
+async def test_a_token_is_accepted_for_as_long_as_a_new_verifier_accepts_it(issuer: Issuer, client: HttpClient) -> None:
+    good = token(issuer, exp=NOW + 300.5)
+    clock = Clock()
+    clock.now = accepted_until(good) - 1
+    assert await verifier(issuer, client, clock).caller(good) is not None
+    clock.now += 2
+    assert await verifier(issuer, client, clock).caller(good) is None
+    assert accepted_until(token(issuer, exp=1e300)) < 2**54
 
 
 BAD: dict[str, dict[str, Any]] = {
