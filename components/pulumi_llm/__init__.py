@@ -5,6 +5,7 @@ from pulumi_llm.cdn_frontend import CdnFrontend, CdnFrontendArgs
 from pulumi_llm.observability import Observability, ObservabilityArgs
 from pulumi_llm.serverless_bedrock_api import ServerlessBedrockApi, ServerlessBedrockApiArgs
 from pulumi_llm.stack_settings import SettingsError, StackSettings, load
+from pulumi_llm.websocket_chat import WebSocketChat, WebSocketChatArgs
 
 __all__ = [
     "AccountBaseline",
@@ -17,5 +18,7 @@ __all__ = [
     "ServerlessBedrockApiArgs",
     "SettingsError",
     "StackSettings",
+    "WebSocketChat",
+    "WebSocketChatArgs",
     "load",
 ]

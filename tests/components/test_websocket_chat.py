@@ -11,6 +11,7 @@ from pulumi_llm_local.program.arguments import problems
 from support import programs
 from support.programs import MODELS, Recording, revealed
 
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/keys"
 
 
@@ -137,6 +138,26 @@ def test_another_apis_keys_may_connect() -> None:
         assert recording.inputs(f"ws-{function}-function")["environment"]["variables"]["KEYS_TABLE"] == "keys"
         assert statements(recording, f"ws-{function}-policy")["ReadKeys"]["Resource"] == TABLE
     assert of_type(recording, "aws:apigateway/apiKey:ApiKey") == []
+
+
+def test_another_apis_table_is_decrypted_with_that_apis_key() -> None:
+    """DynamoDB asks KMS on behalf of who reads, and the other API's key need not be this one's."""
+    recording = made(keys_table={"name": "keys", "arn": TABLE, "kms_key_arn": KEY})
+    assert statements(recording, "ws-authorizer-policy")["DecryptKeys"] == {
+        "Sid": "DecryptKeys",
+        "Effect": "Allow",
+        "Action": ["kms:Decrypt"],
+        "Resource": KEY,
+        "Condition": {"StringLike": {"kms:ViaService": ["dynamodb.*.amazonaws.com", "dynamodb.*.amazonaws.com.cn"]}},
+    }
+
+
+def test_every_function_may_decrypt_with_the_key_of_the_tables() -> None:
+    recording = made(kms_key_arn=KEY)
+    for function in ("authorizer", "connections", "generations", "failures"):
+        assert statements(recording, f"ws-{function}-logs-policy")["Decrypt"]["Resource"] == KEY
+    for table in ("keys", "connections", "journal"):
+        assert recording.inputs(f"ws-{table}-table")["serverSideEncryption"]["kmsKeyArn"] == KEY
 
 
 def test_without_authentication_anyone_may_connect() -> None:

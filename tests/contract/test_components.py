@@ -16,6 +16,7 @@ from pulumi.provider.experimental.component import ComponentProvider
 
 import pulumi_llm
 from pulumi_llm.base.component import Component, output_names
+from pulumi_llm_local.aws_types import registry
 from pulumi_llm_local.aws_types.sdk import resource_class
 from pulumi_llm_local.aws_types.values import revealed
 from pulumi_llm_local.program.arguments import problems
@@ -173,13 +174,62 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
             },
         },
     },
+    "WebSocketChat": {
+        "least": {"models": MODELS},
+        "no authentication": {"models": MODELS, "auth": "none", "access_logs": False, "deletion_protection": False},
+        "another API's keys": {
+            "models": MODELS,
+            "keys_table": {"name": "chat-keys", "arn": "arn:aws:dynamodb:us-east-1:123456789012:table/chat-keys"},
+        },
+        "everything": {
+            "models": [
+                *MODELS,
+                {
+                    "name": "other",
+                    "targets": [
+                        {"provider": "vllm", "model": "mine", "context_tokens": 8_192, "max_output_tokens": 2_048},
+                    ],
+                },
+            ],
+            "providers": {
+                "vllm": {
+                    "type": "openai_compatible",
+                    "base_url": "https://vllm.example.com/v1",
+                    "secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:vllm-AbCdEf",
+                },
+            },
+            "keys": [{"name": "web", "tenant": "acme"}, {"name": "old", "enabled": False}],
+            "stage_throttle": {"rate_limit": 10, "burst_limit": 20},
+            "generations_per_connection": 2,
+            "reserved_concurrency": 20,
+            "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+            "tracing": True,
+            "policies": {
+                "managed": {"read": "arn:aws:iam::123456789012:policy/read"},
+                "inline": {
+                    "queue": [{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "arn:aws:sqs:us-east-1:1:q"}]
+                },
+            },
+            "environment": {"LEVEL": "debug"},
+            "parameter_prefix": "/llm/ws",
+        },
+        "tokens": {
+            "models": MODELS,
+            "auth": "jwt",
+            "jwt": {"issuer": "https://id.example.com", "audiences": ["chat"], "in_vpc": True},
+            "vpc": {"subnet_ids": ["subnet-0123456789abcdef0"], "security_group_ids": ["sg-0123456789abcdef0"]},
+        },
+        "an Output": {"models": [{"name": "own", "model": PROFILE_ARN, "base_model": "claude-haiku-5-5"}]},
+    },
 }
 # The argument by which AWS refuses to delete a resource.
 PROTECTION = {"aws:dynamodb/table:Table": "deletionProtectionEnabled"}
 # What AWS protects not, and nobody can make again: an address, and the value of a key that may call.
+API_KEY = "aws:apigateway/apiKey:ApiKey"
 IRREPLACEABLE = (
+    API_KEY,
     "aws:apigateway/restApi:RestApi",
-    "aws:apigateway/apiKey:ApiKey",
+    "aws:apigatewayv2/api:Api",
     "aws:cloudfront/distribution:Distribution",
 )
 # S3 takes ten tags of an object, and bills them.
@@ -202,8 +252,10 @@ def make(
     args = {**ARGUMENTS[component][label], "tags": TAGS, "customize": customize or {}}
     if label == "an Output":
         args["models"] = [{**model, "model": pulumi.Output.from_input(model["model"])} for model in args["models"]]
-    if "domain" in args:  # these two are names that a user gives, so each instance has its own
+    # These two are names that a user gives, so each instance has its own.
+    if "domain" in args:
         args["domain"] = {**args["domain"], "name": f"{name}.example.com"}
+    if "parameter_prefix" in args:
         args["parameter_prefix"] = f"/llm/{name}"
     if "existing_api" in args:
         args["existing_api"] = {**args["existing_api"], "path_prefix": f"/{name}", "stage_name": name}
@@ -330,7 +382,7 @@ def test_two_stand_in_one_stack(component: str, label: str) -> None:
     recording = programs.run(two)
     assert len(recording.custom()) == 2 * len(recorded(component, label).custom())
     # A fixed physical name would give both the same id.
-    identities = [(resource.type, resource.id) for resource in recording.custom()]
+    identities = [registry.identity(resource.type, resource.id, resource.inputs) for resource in recording.custom()]
     assert [identity for identity in identities if identities.count(identity) > 1] == []
 
 
@@ -401,10 +453,12 @@ def test_what_is_protected_is_asked_for_and_nothing_is_kept(component: str, labe
     resources = recorded(component, label).of_type()
     asked = ARGUMENTS[component][label].get("deletion_protection", True)
     in_aws = [r.name for r in resources if r.type in PROTECTION and r.inputs.get(PROTECTION[r.type]) is True]
+    # A key that has an item may call, whether or not a usage plan counts it.
+    calling = {r.name.replace("-key-item-", "-key-") for r in resources if r.type == "aws:dynamodb/tableItem:TableItem"}
     irreplaceable = [
         r.name
         for r in resources
-        if r.type in IRREPLACEABLE and r.inputs.get("enabled") is not False and "value" not in r.inputs
+        if r.type in IRREPLACEABLE and (r.type != API_KEY or (r.name in calling and "value" not in r.inputs))
     ]
     assert {r.name for r in resources if r.protect} == {*in_aws, *(irreplaceable if asked else ())}
     assert [r.name for r in resources if r.retain_on_delete] == []

@@ -136,6 +136,7 @@ ASKED_FOR = {
     "AccountBaseline: everything": {"bedrock-prompts-not-logged"},
     "CdnFrontend: cheap": {"cloudfront-waf"},
     "ServerlessBedrockApi: no authentication": {"apigateway-method-authorized"},
+    "WebSocketChat: no authentication": {"apigatewayv2-route-authorized"},
 }
 
 

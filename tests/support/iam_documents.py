@@ -22,6 +22,9 @@ ALSO_NAMED = {
     # A call through a global profile may run where AWS names no Region, and is authorized for the ARN without one.
     # https://docs.aws.amazon.com/bedrock/latest/userguide/global-cross-region-inference.html
     ("bedrock", "foundation-model"): "arn:${Partition}:bedrock:::foundation-model/${ResourceId}",
+    # Who may call a function by an alias is allowed to with the alias's ARN.
+    # https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html
+    ("lambda", "function"): "arn:${Partition}:lambda:${Region}:${Account}:function:${FunctionName}:${Alias}",
 }
 
 # Characters without white space, the role's own in sum. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html

@@ -11,15 +11,16 @@ from pulumi_llm.api_edge.settings import JwtSettings
 from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.function_settings import VpcSettings
-from pulumi_llm.base.iam import allow
+from pulumi_llm.base.iam import allow, decrypt_table
 from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_invoke, publish
 
 
 class KeysTable(NamedTuple):
-    """The table of the API keys' hashes."""
+    """The table of the API keys' hashes. `kms_key_arn` encrypts it where that is not the key that the functions share."""
 
     name: pulumi.Input[str]
     arn: pulumi.Input[str]
+    kms_key_arn: pulumi.Input[str] | None = None
 
 
 class Made(NamedTuple):
@@ -42,7 +43,10 @@ def authorizer_function(
             variables.AUTHORIZATION: "api_key",
             variables.KEYS_TABLE: checks.name,
         }
-        policies = {"authorizer-policy": [allow("ReadKeys", ["dynamodb:GetItem"], checks.arn)]}
+        statements = [allow("ReadKeys", ["dynamodb:GetItem"], checks.arn)]
+        if checks.kms_key_arn is not None:
+            statements.append(decrypt_table("DecryptKeys", checks.kms_key_arn))
+        policies = {"authorizer-policy": statements}
     else:
         environment = {
             variables.AUTHORIZATION: "jwt",

@@ -117,3 +117,12 @@ def read_secrets(secret_arns: Sequence[Any], kms_key_arns: Sequence[Any], region
         through = {"StringEquals": {"kms:ViaService": f"secretsmanager.{region}.amazonaws.com"}}
         statements.append(allow("DecryptSecrets", ["kms:Decrypt"], list(kms_key_arns), through))
     return statements
+
+
+def decrypt_table(sid: str, kms_key_arn: Any) -> dict[str, Any]:
+    """Use a table that this customer key encrypts. DynamoDB decrypts the table's own key on behalf of each caller.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+    """
+    through = {"StringLike": {"kms:ViaService": ["dynamodb.*.amazonaws.com", "dynamodb.*.amazonaws.com.cn"]}}
+    return allow(sid, ["kms:Decrypt"], kms_key_arn, through)

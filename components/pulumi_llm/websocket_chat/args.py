@@ -22,6 +22,7 @@ from pulumi_llm.base.settings import (
     Flag,
     Input,
     KmsKeyArn,
+    ParameterPrefix,
     Problem,
     Region,
     RetentionDays,
@@ -42,15 +43,17 @@ _TableName = Annotated[str, form(r"[a-zA-Z0-9_.-]{3,255}", "a table's name")]
 _TableArn = Annotated[str, form(r"arn:aws[a-z-]*:dynamodb:[a-z0-9-]+:\d{12}:table/[a-zA-Z0-9_.-]{3,255}", "a table's ARN")]
 
 
-class KeysTableSettings(Settings):
-    """The table of another API's keys, such as that of a ServerlessBedrockApi."""
+class TableSettings(Settings):
+    """A table of another component, such as that of a ServerlessBedrockApi's keys."""
 
-    regional = ("arn",)
+    regional = ("arn", "kms_key_arn")
 
     name: Input[_TableName]
-    """Its name: `keys_table_name` of a ServerlessBedrockApi."""
+    """Its name, such as the output `keys_table_name` of a ServerlessBedrockApi."""
     arn: Input[_TableArn]
-    """Its ARN: `keys_table_arn` of a ServerlessBedrockApi."""
+    """Its ARN, such as the output `keys_table_arn` of a ServerlessBedrockApi."""
+    kms_key_arn: Input[KmsKeyArn] | None = None
+    """The customer key that encrypts it. Default: AWS's own, which needs no permission."""
 
 
 class WebSocketSettings(Settings):
@@ -65,7 +68,7 @@ class WebSocketSettings(Settings):
     """The tokens that are accepted, with `auth` "jwt" only."""
     keys: Annotated[tuple[ApiKeySettings, ...], Field(min_length=1)] = (ApiKeySettings(name="default"),)
     """The API keys. Default: one, named "default"."""
-    keys_table: KeysTableSettings | None = None
+    keys_table: TableSettings | None = None
     """The table of another API's keys, which then may connect here, too. Default: the keys are made here."""
     stage_throttle: ThrottleSettings = ThrottleSettings(**STAGE_THROTTLE._asdict())
     """The rate of each route, whoever calls: API Gateway counts every route by itself."""
@@ -122,6 +125,8 @@ class WebSocketChatSettings(WebSocketSettings, RoutingSettings):
 
     region: Region | None = None
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
+    parameter_prefix: ParameterPrefix | None = None
+    """Where SSM parameters with the outputs are made, such as "/llm/prod". Default: none are made."""
     tags: Tags = Field(default_factory=dict)
     """Tags of every resource. Default: none but the component's own."""
 

@@ -10,13 +10,15 @@ from pulumi_llm.base.args_types import PolicyArgs, VpcArgs
 from pulumi_llm.routing.args_types import ModelArgs, ProviderArgs
 
 
-class KeysTableArgs(TypedDict):
-    """The table of another API's keys, such as that of a ServerlessBedrockApi."""
+class TableArgs(TypedDict):
+    """A table of another component, such as that of a ServerlessBedrockApi's keys."""
 
     name: pulumi.Input[str]
-    """Its name: `keys_table_name` of a ServerlessBedrockApi."""
+    """Its name, such as the output `keys_table_name` of a ServerlessBedrockApi."""
     arn: pulumi.Input[str]
-    """Its ARN: `keys_table_arn` of a ServerlessBedrockApi."""
+    """Its ARN, such as the output `keys_table_arn` of a ServerlessBedrockApi."""
+    kms_key_arn: NotRequired[pulumi.Input[str]]
+    """The customer key that encrypts it. Default: AWS's own, which needs no permission."""
 
 
 class WebSocketChatArgs(TypedDict):
@@ -32,7 +34,7 @@ class WebSocketChatArgs(TypedDict):
     """The tokens that are accepted, with `auth` "jwt" only. Default: none."""
     keys: NotRequired[Sequence[ApiKeyArgs]]
     """The API keys. Default: one, named "default"."""
-    keys_table: NotRequired[KeysTableArgs]
+    keys_table: NotRequired[TableArgs]
     """The table of another API's keys, which then may connect here, too. Default: the keys are made here."""
     stage_throttle: NotRequired[ThrottleArgs]
     """The rate of each route, whoever calls: API Gateway counts every route by itself. Default: rate_limit 100, burst_limit
@@ -72,5 +74,7 @@ class WebSocketChatArgs(TypedDict):
     """Per child, arguments that are merged with the component's own. Default: none."""
     region: NotRequired[str]
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
+    parameter_prefix: NotRequired[str]
+    """Where SSM parameters with the outputs are made, such as "/llm/prod". Default: none are made."""
     tags: NotRequired[Mapping[str, pulumi.Input[str]]]
     """Tags of every resource. Default: none but the component's own."""

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 import pulumi
-from pulumi_aws import apigateway, apigatewayv2, cloudwatch, dynamodb, iam, lambda_
+from pulumi_aws import apigateway, apigatewayv2, cloudwatch, dynamodb, iam, lambda_, ssm
 
 from pulumi_llm.api_edge import keys
 from pulumi_llm.api_edge.authorizer import KeysTable, authorizer_function
@@ -13,6 +13,7 @@ from pulumi_llm.api_edge.settings import JwtSettings
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_invoke
 from pulumi_llm.base.location import Location
+from pulumi_llm.base.parameters import create_parameters
 from pulumi_llm.base.settings import read_arguments, valid_items
 from pulumi_llm.websocket_chat.args import STAGE_THROTTLE, WebSocketChatSettings
 from pulumi_llm.websocket_chat.args_types import WebSocketChatArgs
@@ -21,6 +22,21 @@ from pulumi_llm.websocket_chat.routes import CHILDREN as ROUTES
 from pulumi_llm.websocket_chat.routes import HANDED_OVER, answered_names, create_routes, route_names
 from pulumi_llm.websocket_chat.stage import STAGE, create_stage
 from pulumi_llm.websocket_chat.tables import connections_table, journal_table
+
+# The outputs that other stacks need.
+PARAMETERS = (
+    "websocket_url",
+    "api_id",
+    "execution_arn",
+    "stage_arn",
+    "function_name",
+    "function_arn",
+    "function_alias_arn",
+    "role_name",
+    "role_arn",
+    "log_group_name",
+    "log_group_arn",
+)
 
 
 def _function_children(prefix: str) -> dict[str, type[pulumi.Resource]]:
@@ -69,6 +85,7 @@ class WebSocketChat(Component):
             "deployment": apigatewayv2.Deployment,
             "access-logs": cloudwatch.LogGroup,
             "stage": apigatewayv2.Stage,
+            "parameter": ssm.Parameter,
         }
     )
 
@@ -159,6 +176,8 @@ class WebSocketChat(Component):
         self.log_group_name, self.log_group_arn = generations.log_group.name, generations.log_group.arn
         self.connections_table_name, self.journal_table_name = stores.connections.name, stores.journal.name
         self.access_log_group_name = access_logs.name if access_logs else pulumi.Output.from_input("")
+        if settings.parameter_prefix is not None:
+            create_parameters(self, settings.parameter_prefix, PARAMETERS)
         self.finish()
 
     def _keys(self) -> tuple[dict[str, apigateway.ApiKey], KeysTable | JwtSettings | None]:
@@ -167,7 +186,7 @@ class WebSocketChat(Component):
         if settings.auth != "api_key":
             return {}, settings.jwt
         if settings.keys_table is not None:
-            return {}, KeysTable(settings.keys_table.name, settings.keys_table.arn)
+            return {}, KeysTable(settings.keys_table.name, settings.keys_table.arn, settings.keys_table.kms_key_arn)
         throttle = settings.stage_throttle.over(STAGE_THROTTLE)
         table = keys.keys_table(
             self,
@@ -209,15 +228,29 @@ def _as_https(endpoint: str) -> str:
 
 
 def _made(settings: WebSocketChatSettings, location: Location) -> Mapping[str, Collection[str]]:
-    """The names within the keys of which there are several children."""
-    own = settings.auth == "api_key" and settings.keys_table is None
-    made = [key for _, key in valid_items(settings.keys) if key.valid("name")] if own else []
+    """What stands behind the keys in the names of their children: "" where nothing does, nothing where there is none."""
+    routing, auth, jwt = settings.routing(location), settings.auth, settings.jwt
+    own = auth == "api_key" and settings.keys_table is None
+    keys = [key for _, key in valid_items(settings.keys) if key.valid("name")] if own else []
+    single = {
+        "keys-table": own,
+        "bedrock-policy": bool(routing.models),
+        "bedrock-output-policy": bool(routing.output_models),
+        "secrets-policy": bool(routing.secret_arns),
+        "generations-vpc-policy": settings.vpc is not None,
+        **{key: auth != "none" for key in WebSocketChat.CHILDREN if key.startswith("authorizer")},
+        "authorizer-policy": auth == "api_key",
+        "authorizer-vpc-policy": settings.vpc is not None and jwt is not None and jwt.in_vpc,
+        "access-logs": settings.access_logs,
+    }
     return {
-        "key": [key.name for key in made],
-        "key-item": [key.name for key in made if key.enabled],
+        **{key: [""] if made else [] for key, made in single.items()},
+        "key": [key.name for key in keys],
+        "key-item": [key.name for key in keys if key.enabled],
         "managed-policy": list(settings.policies.managed) if settings.valid("policies") else [],
         "inline-policy": list(settings.policies.inline) if settings.valid("policies") else [],
         "event-integration": list(HANDED_OVER),
         "route": route_names(),
         "route-response": answered_names(),
+        "parameter": [output.replace("_", "-") for output in PARAMETERS] if settings.parameter_prefix else [],
     }

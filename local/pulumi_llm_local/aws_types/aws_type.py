@@ -48,8 +48,8 @@ class Relation:
     token: str
     """The other type."""
     keys: Mapping[str, str]
-    """The properties of the one that refers, and those of the other one (or `id`) whose value they hold: as text, in a list, or
-    as a map's value."""
+    """The properties of the one that refers, and those of the other one (or `id`, or a text with `{id}` in it) whose value they
+    hold: as text, in a list, or as a map's value."""
     refusal: str = ""
     """What AWS says where the relation forbids a change."""
 
@@ -93,6 +93,8 @@ class AwsType:
 
     deletion_protection: tuple[str, Any] | None = None
     """The property that has AWS refuse to delete the resource, and its value then."""
+    within: str = ""
+    """The property that names what the id belongs to, where the provider's id is unique in that only."""
     unique: tuple[str, ...] = ()
     """The properties that no two resources of the type may share all, beside their ids."""
     overwrites: bool = False

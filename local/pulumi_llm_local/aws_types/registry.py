@@ -78,6 +78,12 @@ def outputs(token: str, name: str, inputs: Mapping[str, Any], place: Place) -> t
     return identifier, {**computed, **given}
 
 
+def identity(token: str, identifier: str, state: Mapping[str, Any]) -> tuple[str, ...]:
+    """What no two resources of an account share: the type, the id and, where that is unique in something only, what that is."""
+    within = TYPES.get(token, _NOTHING_KNOWN).within
+    return (token, identifier, str(revealed(state.get(within)))) if within else (token, identifier)
+
+
 def has_entry(token: str) -> bool:
     """Say whether a type has outputs of its own; where not, `outputs` gives it a generic id and ARN."""
     return TYPES.get(token, _NOTHING_KNOWN).outputs is not None or token.startswith("kubernetes:")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from pulumi_llm_local.aws_types import apigatewayv2 as v2
 from pulumi_llm_local.aws_types import registry
 from pulumi_llm_local.aws_types.apigateway import DEPLOYMENT, RESOURCE, STAGE, USAGE_PLAN
 from pulumi_llm_local.aws_types.aws_type import AwsType, Relation
@@ -13,10 +14,12 @@ from pulumi_llm_local.aws_types.draft import Place
 from pulumi_llm_local.aws_types.lambda_ import FUNCTION, UNPUBLISHED
 from pulumi_llm_local.aws_types.registry import TYPES
 from pulumi_llm_local.aws_types.values import revealed
-from pulumi_llm_local.engine import rest_apis
+from pulumi_llm_local.engine import rest_apis, websocket_apis
 from pulumi_llm_local.engine.changes import changes
 
 _ACCOUNT = "aws:apigateway/account:Account"
+STAGES = (STAGE, v2.STAGE)
+_DEPLOYMENTS = (DEPLOYMENT, v2.DEPLOYMENT)
 _METHOD_SETTINGS = "aws:apigateway/methodSettings:MethodSettings"
 
 
@@ -52,11 +55,15 @@ class Existing:
     version: int = 1
     """How often a function's version was published."""
     snapshot: rest_apis.Description | None = None
-    """What a deployment has frozen of its REST API."""
+    """What a deployment has frozen of its API."""
 
     @property
     def entry(self) -> AwsType:
         return TYPES.get(self.token, _NOTHING_KNOWN)
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        return registry.identity(self.token, self.id, self.inputs)
 
 
 @dataclass
@@ -65,7 +72,7 @@ class Cloud:
 
     before: Callable[[ProviderCall], None] = lambda call: None
     calls: list[ProviderCall] = field(default_factory=list[ProviderCall])
-    _existing: dict[tuple[str, str], Existing] = field(default_factory=dict[tuple[str, str], Existing])
+    _existing: dict[tuple[str, ...], Existing] = field(default_factory=dict[tuple[str, ...], Existing])
     _made: dict[str, int] = field(default_factory=dict[str, int])
     _lock: threading.RLock = field(default_factory=threading.RLock)
     api_gateway_log_role: bool = False
@@ -82,23 +89,23 @@ class Cloud:
             place = replace(place, seed=place.seed if made == 1 else f"{place.seed}{made}")
             identifier, state = registry.outputs(token, urn.rpartition("::")[2], inputs, place)
             created = Existing(token, urn, identifier, inputs, state, place)
-            if not created.entry.overwrites and ((token, identifier) in self._existing or self._is_taken(created)):
+            if not created.entry.overwrites and (created.identity in self._existing or self._is_taken(created)):
                 raise Refused(f"ConflictException: there is a {token} {identifier!r} already")
             self._refuse_without_what_it_needs(created)
-            if token == DEPLOYMENT:
+            if token in _DEPLOYMENTS:
                 created.snapshot = self._frozen(created)
-            self._existing[token, identifier] = created
+            self._existing[created.identity] = created
         return created
 
-    def read(self, token: str, identifier: str) -> Existing | None:
-        """The resource, where there is one."""
-        return self._existing.get((token, identifier))
+    def read(self, token: str, identifier: str, state: Mapping[str, Any]) -> Existing | None:
+        """The resource that has that id and was last in that state, where there is one."""
+        return self._existing.get(registry.identity(token, identifier, state))
 
     def update(self, token: str, identifier: str, urn: str, inputs: Mapping[str, Any]) -> Existing:
         """Change a resource; its id and what else does not follow from its inputs stay."""
         self._ask("update", urn)
         with self._lock:
-            existing = self._existing.get((token, identifier))
+            existing = self.read(token, identifier, inputs)
             if existing is None:
                 raise Refused(f"NotFound: there is no {token} {identifier!r}")
             self._refuse_without_what_it_needs(replace(existing, inputs=inputs))
@@ -113,11 +120,11 @@ class Cloud:
             existing.state = state
         return existing
 
-    def delete(self, token: str, identifier: str, urn: str) -> None:
+    def delete(self, token: str, identifier: str, urn: str, state: Mapping[str, Any]) -> None:
         """Delete a resource with what it contains; one that is gone already is none the worse for it."""
         self._ask("delete", urn)
         with self._lock:
-            existing = self._existing.get((token, identifier))
+            existing = self.read(token, identifier, state)
             if existing is None:
                 return
             protection = existing.entry.deletion_protection
@@ -129,12 +136,16 @@ class Cloud:
             self._remove(existing)
 
     def served(self, stage: Existing) -> rest_apis.Description | None:
-        """What a stage of a REST API serves: the snapshot that its deployment took."""
-        deployment = self._existing.get((DEPLOYMENT, str(revealed(stage.inputs).get("deployment"))))
+        """What a stage serves: the snapshot that its deployment took."""
+        inputs = revealed(stage.inputs)
+        token, name = (v2.DEPLOYMENT, "deploymentId") if stage.token == v2.STAGE else (DEPLOYMENT, "deployment")
+        deployment = self._existing.get((token, str(inputs.get(name))))
         return deployment.snapshot if deployment else None
 
     def configured(self, stage: Existing) -> rest_apis.Description:
-        """What a stage of a REST API would serve after a new deployment."""
+        """What a stage would serve after a new deployment."""
+        if stage.token == v2.STAGE:
+            return websocket_apis.described(stage.inputs["apiId"], self)
         return rest_apis.described(stage.inputs["restApi"], self)
 
     def of_type(self, token: str) -> list[Existing]:
@@ -153,6 +164,11 @@ class Cloud:
 
     def _frozen(self, deployment: Existing) -> rest_apis.Description:
         """https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-deployments.html"""
+        if deployment.token == v2.DEPLOYMENT:
+            snapshot = websocket_apis.described(deployment.inputs["apiId"], self)
+            if not snapshot["routes"]:  # https://github.com/mach-composer/mach-composer-cli/issues/42
+                raise Refused("BadRequestException: Unable to deploy API because no routes exist in this API")
+            return copy.deepcopy(snapshot)
         api = deployment.inputs["restApi"]
         snapshot = rest_apis.described(api, self)
         if not snapshot["routes"]:
@@ -164,7 +180,7 @@ class Cloud:
         return copy.deepcopy(snapshot)
 
     def _remove(self, existing: Existing) -> None:
-        if self._existing.pop((existing.token, existing.id), None) is None:
+        if self._existing.pop(existing.identity, None) is None:
             return
         for relation in existing.entry.contains:
             for child in self._referring(existing, relation):
@@ -208,9 +224,12 @@ class Cloud:
         https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html
         """
         given = revealed(existing.inputs)
-        logs = bool(given.get("accessLogSettings")) if existing.token == STAGE else False
+        logs = bool(given.get("accessLogSettings")) if existing.token in STAGES else False
         if existing.token == _METHOD_SETTINGS:
             logs = given.get("settings", {}).get("loggingLevel", "OFF") != "OFF"
+        if existing.token == v2.STAGE:
+            routes: list[Mapping[str, Any]] = [given.get("defaultRouteSettings") or {}, *(given.get("routeSettings") or [])]
+            logs = logs or any(route.get("loggingLevel", "OFF") != "OFF" for route in routes)
         accounts = (other for other in self.of_type(_ACCOUNT) if other.place.region == existing.place.region)
         if logs and not (
             self.api_gateway_log_role or any(revealed(other.inputs).get("cloudwatchRoleArn") for other in accounts)
@@ -246,7 +265,11 @@ _NOTHING_KNOWN = AwsType()
 
 def _refers(one: Existing, other: Existing, relation: Relation) -> bool:
     given, properties = revealed(one.inputs), {**other.state, **revealed(other.inputs), "id": other.id}
-    return all(_holds(given.get(mine), properties.get(theirs)) for mine, theirs in relation.keys.items())
+
+    def sought(theirs: str) -> Any:
+        return theirs.replace("{id}", other.id) if "{id}" in theirs else properties.get(theirs)
+
+    return all(_holds(given.get(mine), sought(theirs)) for mine, theirs in relation.keys.items())
 
 
 def _stages_of(plan: Existing) -> list[tuple[Any, Any]]:

@@ -118,7 +118,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CreateResponse(id=created.id, properties=_written(_state(created.state)))
 
     def Read(self, request: Any, context: grpc.ServicerContext) -> Any:
-        found = self._cloud.read(_type(request.urn), request.id)
+        found = self._cloud.read(_type(request.urn), request.id, _read(request.properties))
         if found is None:
             return provider_pb2.ReadResponse()
         return provider_pb2.ReadResponse(id=found.id, inputs=_written(found.inputs), properties=_written(_state(found.state)))
@@ -138,7 +138,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Delete(self, request: Any, context: grpc.ServicerContext) -> Any:
         with _refusal(context):
-            self._cloud.delete(_type(request.urn), request.id, request.urn)
+            self._cloud.delete(_type(request.urn), request.id, request.urn, _read(request.properties))
         return empty_pb2.Empty()
 
     def _place(self, context: grpc.ServicerContext) -> Place:

@@ -41,6 +41,9 @@ ROLE = "aws:iam/role:Role"
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
 SECRET_TOKEN = "aws:secretsmanager/secret:Secret"
 STAGE = "aws:apigateway/stage:Stage"
+V2_ROUTE = "aws:apigatewayv2/route:Route"
+V2_STAGE = "aws:apigatewayv2/stage:Stage"
+WEBSOCKET = {"apiId": "abcdefgwss"}
 TABLE = "aws:dynamodb/table:Table"
 TOPIC = "aws:sns/topic:Topic"
 USAGE_PLAN = "aws:apigateway/usagePlan:UsagePlan"
@@ -188,6 +191,64 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     (ALARM, {"name": "a" * 256}, ["name: must have at most 255 characters, not 256"]),
     (STAGE, {"stageName": "v1.0"}, ["stageName: must match [a-zA-Z0-9_-]+, not 'v1.0'"]),
     ("aws:apigatewayv2/api:Api", {"name": "a" * 129}, ["name: must have at most 128 characters, not 129"]),
+    # WebSocket APIs, whose ids end in `wss` here
+    (
+        "aws:apigatewayv2/api:Api",
+        {"protocolType": "WEBSOCKET", "routeSelectionExpression": "request.body.action"},
+        [
+            "routeSelectionExpression: must match "
+            r"(\$request\.(body|header|querystring|path)\.[\w.-]+|\$\{request\.[\w.-]+\}.*), not 'request.body.action'"
+        ],
+    ),
+    (V2_STAGE, {**WEBSOCKET, "name": "$default"}, ["name: must match [a-zA-Z0-9_-]+, not '$default'"]),
+    (V2_STAGE, {"name": "s" * 129}, ["name: must have at most 128 characters, not 129"]),
+    (
+        V2_STAGE,
+        {"defaultRouteSettings": {"throttlingRateLimit": -1.0, "throttlingBurstLimit": -1.0}},
+        [
+            "defaultRouteSettings.throttlingRateLimit: must be at least 0, not -1",
+            "defaultRouteSettings.throttlingBurstLimit: must be at least 0, not -1",
+        ],
+    ),
+    (
+        V2_STAGE,
+        {"routeSettings": [{"loggingLevel": "ALL"}]},
+        ["routeSettings[0].loggingLevel: must be 'ERROR', 'INFO' or 'OFF', not 'ALL'"],
+    ),
+    (
+        V2_ROUTE,
+        {**WEBSOCKET, "routeKey": "$message", "target": "abc", "authorizationType": "JWT"},
+        [
+            r"routeKey: must match \$(connect|disconnect|default)|[^$\s].*, not '$message'",
+            "target: must match integrations/.+, not 'abc'",
+            "authorizationType: must be 'NONE', 'AWS_IAM' or 'CUSTOM', not 'JWT'",
+        ],
+    ),
+    (
+        "aws:apigatewayv2/integration:Integration",
+        {**WEBSOCKET, "timeoutMilliseconds": 29001.0},
+        ["timeoutMilliseconds: must be at most 29000, not 29001"],
+    ),
+    (
+        "aws:apigatewayv2/authorizer:Authorizer",
+        {
+            **WEBSOCKET,
+            "authorizerType": "JWT",
+            "identitySources": ["method.request.header.Authorization"],
+            "authorizerResultTtlInSeconds": 300.0,
+        },
+        [
+            "authorizerType: must be 'REQUEST', not 'JWT'",
+            r"identitySources[0]: must match (route\.request\.(header|querystring)|context|stageVariables)\.[\w.-]+, "
+            "not 'method.request.header.Authorization'",
+            "authorizerResultTtlInSeconds: must be at most 0, not 300",
+        ],
+    ),
+    (
+        "aws:apigatewayv2/routeResponse:RouteResponse",
+        {"routeResponseKey": "chat"},
+        ["routeResponseKey: must be '$default', not 'chat'"],
+    ),
     ("aws:kms/alias:Alias", {"name": "mine"}, ["name: must match alias/[a-zA-Z0-9/_-]+, not 'mine'"]),
     (PERMISSION, {"statementId": "a b"}, ["statementId: must match ([a-zA-Z0-9-_]+), not 'a b'"]),
     # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-security-policies.html
@@ -347,7 +408,11 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ),
     (STAGE, {"stageName": "v1", "cacheClusterSize": "0.5", "canarySettings": {"percentTraffic": 12.5}}),
     ("aws:apigatewayv2/api:Api", {"protocolType": "HTTP", "corsConfiguration": {"maxAge": -1.0}}),
-    ("aws:apigatewayv2/stage:Stage", {"name": "$default", "defaultRouteSettings": {"loggingLevel": "OFF"}}),
+    ("aws:apigatewayv2/api:Api", {"protocolType": "WEBSOCKET", "routeSelectionExpression": "${request.body.action}"}),
+    (V2_STAGE, {"name": "$default", "defaultRouteSettings": {"loggingLevel": "OFF", "throttlingRateLimit": 0.5}}),
+    (V2_ROUTE, {**WEBSOCKET, "routeKey": "$connect", "authorizationType": "CUSTOM", "target": "integrations/abc1234"}),
+    (V2_ROUTE, {"apiId": "abcdefgweb", "routeKey": "GET /a", "authorizationType": "JWT"}),
+    ("aws:apigatewayv2/integration:Integration", {"apiId": UNKNOWN, "timeoutMilliseconds": 30000.0}),
     ("aws:lambda/alias:Alias", {"name": "live", "functionName": "arn:aws:lambda:eu-west-1:123456789012:function:f"}),
     (PERMISSION, {"action": "lambda:InvokeFunction", "principal": "apigateway.amazonaws.com", "function": "f:live"}),
     (PERMISSION, {"sourceArn": "arn:aws:execute-api:us-east-1:123456789012:abc/*/POST/{id}", "sourceAccount": "123456789012"}),

@@ -73,17 +73,17 @@ FORMS: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     (
         "apigatewayv2/api:Api",
         {"protocolType": "WEBSOCKET"},
-        {"id": "[a-z0-9]{9}w", "apiEndpoint": "wss://[a-z0-9]{9}w[.]execute-api[.]us-east-1[.]amazonaws[.]com"},
+        {"id": "[a-z0-9]{7}wss", "apiEndpoint": "wss://[a-z0-9]{7}wss[.]execute-api[.]us-east-1[.]amazonaws[.]com"},
     ),
     (
         "apigatewayv2/stage:Stage",
-        {"apiId": "123456789w", "name": "live"},
-        {"id": "live", "invokeUrl": "wss://123456789w[.]execute-api[.]us-east-1[.]amazonaws[.]com/live"},
+        {"apiId": "1234567wss", "name": "live"},
+        {"id": "live", "invokeUrl": "wss://1234567wss[.]execute-api[.]us-east-1[.]amazonaws[.]com/live"},
     ),
     (
         "apigatewayv2/stage:Stage",
-        {"apiId": "123456789h", "name": "$default"},
-        {"invokeUrl": "https://123456789h[.]execute-api[.]us-east-1[.]amazonaws[.]com/"},
+        {"apiId": "1234567web", "name": "$default"},
+        {"invokeUrl": "https://1234567web[.]execute-api[.]us-east-1[.]amazonaws[.]com/"},
     ),
     (
         "lambda/function:Function",

@@ -38,6 +38,27 @@ AWS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "deployment": ("aws:apigateway/deployment:Deployment", {"restApi": "api"}),
     "stage": ("aws:apigateway/stage:Stage", {"restApi": "api", "stageName": "live", "deployment": "deployment"}),
+    "websocket api": ("aws:apigatewayv2/api:Api", {"protocolType": "WEBSOCKET"}),
+    "websocket authorizer": ("aws:apigatewayv2/authorizer:Authorizer", {"apiId": "websocket api", "name": "keys"}),
+    "websocket integration": ("aws:apigatewayv2/integration:Integration", {"apiId": "websocket api"}),
+    "websocket route": (
+        "aws:apigatewayv2/route:Route",
+        {
+            "apiId": "websocket api",
+            "routeKey": "$connect",
+            "authorizerId": "websocket authorizer",
+            "target": "integrations/websocket integration",
+        },
+    ),
+    "websocket response": (
+        "aws:apigatewayv2/routeResponse:RouteResponse",
+        {"apiId": "websocket api", "routeId": "websocket route", "routeResponseKey": "$default"},
+    ),
+    "websocket deployment": ("aws:apigatewayv2/deployment:Deployment", {"apiId": "websocket api"}),
+    "websocket stage": (
+        "aws:apigatewayv2/stage:Stage",
+        {"apiId": "websocket api", "name": "live", "deploymentId": "websocket deployment"},
+    ),
     "plan": ("aws:apigateway/usagePlan:UsagePlan", {"apiStages": [{"apiId": "api", "stage": "live"}]}),
     "role": ("aws:iam/role:Role", {"name": "llm"}),
     "role policy": ("aws:iam/rolePolicy:RolePolicy", {"role": "llm", "name": "logs"}),
@@ -67,7 +88,7 @@ class Account:
 
     def delete(self, name: str) -> None:
         made = self.made[name]
-        self.cloud.delete(made.token, made.id, made.urn)
+        self.cloud.delete(made.token, made.id, made.urn, made.state)
 
     def names(self) -> set[str]:
         return {each.urn.rpartition("::")[2] for each in self.cloud}
@@ -82,7 +103,10 @@ class Account:
                 return [given(item) for item in value]
             if isinstance(value, dict):
                 return {key: given(item) for key, item in value.items()}
-            return ids.get(value, value) if isinstance(value, str) else value
+            if not isinstance(value, str):
+                return value
+            before, slash, name = value.rpartition("/")
+            return f"{before}{slash}{ids.get(name, name)}"
 
         return given(inputs)
 
@@ -99,6 +123,9 @@ def account() -> Account:
     [
         ("deployment", "Active stages pointing to this deployment must be moved or deleted"),
         ("authorizer", "Cannot delete authorizer, is referenced in method"),
+        ("websocket authorizer", "Cannot delete authorizer, is referenced in route"),
+        ("websocket integration", "Cannot delete Integration because it is referenced by"),
+        ("websocket deployment", "Active stages pointing to this deployment must be moved or deleted"),
         ("model", "Cannot delete model, is referenced in method request"),
         ("validator", "Cannot delete request validator, is referenced in method request"),
         ("role", "must delete policies first"),
@@ -117,6 +144,7 @@ def test_what_is_used_is_not_deleted(name: str, refusal: str, account: Account) 
     [
         ("integration", {"response"}),
         ("path", {"method", "method response", "integration", "response"}),
+        ("websocket route", {"websocket response"}),
         ("function", {"alias"}),
     ],
 )
@@ -133,6 +161,8 @@ def test_what_a_resource_contains_goes_with_it(name: str, with_it: set[str], acc
         (("api", "path", "method", "integration"), "response", "Invalid Response status code"),
         (("api",), "stage", "Deployment id does not exist"),
         (("api",), "plan", "API Stage not found"),
+        (("websocket api",), "websocket response", "Invalid Route identifier"),
+        (("websocket api",), "websocket deployment", "Unable to deploy API because no routes exist"),
     ],
 )
 def test_what_a_resource_needs_has_to_be_there(made: tuple[str, ...], name: str, refusal: str) -> None:
@@ -166,3 +196,25 @@ def test_a_stage_serves_what_was_configured_when_it_was_deployed(account: Accoun
     assert cloud.served(stage) == cloud.configured(stage)
     account.change("api", tags={"Team": "search"})
     assert cloud.served(stage) == cloud.configured(stage), "tags are not frozen"
+
+
+def test_a_websocket_api_s_stage_serves_its_deployment_too(account: Account) -> None:
+    cloud, stage = account.cloud, account.made["websocket stage"]
+    for name in ("integration", "authorizer", "route", "response"):
+        assert cloud.served(stage) == cloud.configured(stage)
+        account.change(f"websocket {name}", description="changed")
+        assert cloud.served(stage) != cloud.configured(stage), name
+        account.make("websocket deployment")
+        account.change("websocket stage", deploymentId=account.made["websocket deployment"].id)
+    account.change("websocket api", tags={"Team": "search"})
+    assert cloud.served(stage) == cloud.configured(stage), "tags are not frozen"
+
+
+def test_a_route_key_is_once_in_an_api_and_a_stage_s_name_once_in_each() -> None:
+    account = Account()
+    for _ in range(2):
+        account.make(*(name for name in AWS if name.startswith("websocket")))
+    with pytest.raises(Refused, match="ConflictException"):
+        account.make("websocket route")
+    with pytest.raises(Refused, match="ConflictException"):
+        account.make("websocket stage")

@@ -13,9 +13,8 @@ import pytest
 import yaml
 
 from pulumi_llm.base import web_client
-from pulumi_llm_local.aws_types.apigateway import STAGE
 from pulumi_llm_local.engine import command
-from pulumi_llm_local.engine.cloud import Cloud
+from pulumi_llm_local.engine.cloud import STAGES, Cloud
 from pulumi_llm_local.engine.stack import Done, Stack
 from support.programs import PAGE, ROOT
 
@@ -56,7 +55,7 @@ class CheckedStack(Stack):
     def up(self, *arguments: str) -> Done:
         done = super().up(*arguments)
         if done.returncode == 0:
-            for stage in self.cloud.of_type(STAGE):
+            for stage in [each for kind in STAGES for each in self.cloud.of_type(kind)]:
                 assert self.cloud.served(stage) == self.cloud.configured(stage), f"{stage.id} serves what was configured before"
             assert urns(self.cloud) == sorted(self.urns())
         return done

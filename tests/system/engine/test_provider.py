@@ -288,7 +288,7 @@ def test_what_was_deleted_behind_our_back_is_noticed_by_a_refresh_and_made_again
     with program(tmp_path, RAW_PROGRAM, resources={"keys": raw(TABLE, GOOD_TABLE)}) as stack:
         succeeded(stack.up())
         (table,) = stack.cloud
-        stack.cloud.delete(table.token, table.id, table.urn)
+        stack.cloud.delete(table.token, table.id, table.urn, table.state)
         assert stack.refresh("--expect-no-changes").returncode != 0
         assert names(succeeded(stack.up()), "create") == {"keys"}
         assert len(list(stack.cloud)) == 1

@@ -375,11 +375,7 @@ def dev(up: Up) -> Stack:
 def test_a_setting_touches_only_what_it_should(dev: Stack, change: Mapping[str, Any], expected: str) -> None:
     dev.configure(change)
     done = succeeded(dev.up())
-    found = planned(done)
-    patterns = [(operation, re.compile(pattern.replace("*", ".*"))) for operation, pattern in spelled(expected)]
-    unexpected = [each for each in found if not any(each[0] == o and p.fullmatch(each[1]) for o, p in patterns)]
-    missing = [(o, p.pattern) for o, p in patterns if not any(o == each[0] and p.fullmatch(each[1]) for each in found)]
-    assert (unexpected, missing) == ([], [])
+    assert compared(planned(done), expected) == ([], [])
     replaced = {urn.split("::")[2].rpartition("$")[2] for urn, operation in done.steps().items() if operation == "replace"}
     assert replaced & STATEFUL.keys() == set[str]().union(*(REPLACED.get(path, set()) for path in leaves(change)))
 
@@ -410,10 +406,18 @@ def test_what_is_taken_away_leaves_the_stage_with_another_deployment(dev: Stack,
     assert planned(succeeded(dev.up())) == [("replace", "deployment"), ("update", "stage")]
 
 
-def planned(done: Done) -> list[tuple[str, str]]:
+def compared(found: list[tuple[str, str]], expected: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """What is done although it is not expected, and what is expected and not done."""
+    patterns = [(operation, re.compile(pattern.replace("*", ".*"))) for operation, pattern in spelled(expected)]
+    unexpected = [each for each in found if not any(each[0] == o and p.fullmatch(each[1]) for o, p in patterns)]
+    missing = [(o, p.pattern) for o, p in patterns if not any(o == each[0] and p.fullmatch(each[1]) for each in found)]
+    return unexpected, missing
+
+
+def planned(done: Done, component: str = "chat-") -> list[tuple[str, str]]:
     """What is to be done, as operations and the children's keys; the stack itself is left out."""
     names = ((operation, urn.split("::", maxsplit=3)[3]) for urn, operation in done.steps().items() if "::pulumi:" not in urn)
-    return [(operation, name.removeprefix("chat-")) for operation, name in names if operation != "same"]
+    return [(operation, name.removeprefix(component)) for operation, name in names if operation != "same"]
 
 
 def spelled(expected: str) -> list[tuple[str, str]]:

@@ -1,0 +1,26 @@
+"""A chat API over WebSockets beside the REST API, with the same models and the same keys."""
+
+import pulumi
+
+import pulumi_llm
+
+tags = {"Project": pulumi.get_project(), "Environment": pulumi.get_stack()}
+models = [{"name": "fast", "model": "gpt-oss-20b"}]
+
+api = pulumi_llm.ServerlessBedrockApi("chat", {"models": models, "access_logs": False, "tags": tags})
+
+live = pulumi_llm.WebSocketChat(
+    "live",
+    {
+        "models": models,
+        # Without it, the WebSocket API has keys of its own: the output `api_keys`.
+        "keys_table": {"name": api.keys_table_name, "arn": api.keys_table_arn},
+        "generations_per_connection": 2,
+        "access_logs": False,
+        "tags": tags,
+    },
+)
+
+pulumi.export("websocket_url", live.websocket_url)
+pulumi.export("api_gateway_url", api.url)
+pulumi.export("api_key_value", api.default_api_key)
