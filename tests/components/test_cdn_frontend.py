@@ -276,18 +276,24 @@ def test_each_web_acl_is_where_aws_looks_for_it(full: Recording) -> None:
     assert ":eu-west-1:123456789012:regional/webacl/" in association["webAclArn"]
 
 
+def answer(acl: dict[str, Any], rule: dict[str, Any]) -> tuple[int, str]:
+    """The status and the error's code that a rule answers."""
+    response = rule["action"]["block"]["customResponse"]
+    (body,) = [each for each in acl["customResponseBodies"] if each["key"] == response["customResponseBodyKey"]]
+    assert body["contentType"] == "APPLICATION_JSON"
+    return response["responseCode"], json.loads(body["content"])["error"]["code"]
+
+
 def test_an_address_is_limited_and_told_so_as_an_api_would(full: Recording) -> None:
     for name in ("web-web-acl", "web-api-web-acl"):
         acl = full.inputs(name)
+        assert [rule["priority"] for rule in acl["rules"]] == list(range(len(acl["rules"])))
         rate = acl["rules"][0]
         limit = rate["statement"]["rateBasedStatement"]
         assert (limit["limit"], limit["aggregateKeyType"], limit["evaluationWindowSec"]) == (2000, "IP", 300)
-        answer = rate["action"]["block"]["customResponse"]
-        assert answer["responseCode"] == 429
-        assert {"name": "retry-after", "value": "300"} in answer["responseHeaders"]
-        (body,) = acl["customResponseBodies"]
-        assert body["key"] == answer["customResponseBodyKey"]
-        assert json.loads(body["content"])["error"]["code"] == "rate_limit_exceeded"
+        assert answer(acl, rate) == (429, "rate_limit_exceeded")
+        headers = rate["action"]["block"]["customResponse"]["responseHeaders"]
+        assert {"name": "retry-after", "value": "300"} in headers
 
 
 def test_the_cdns_requests_are_not_counted_as_those_of_few_addresses(full: Recording) -> None:
@@ -300,23 +306,120 @@ def test_the_cdns_requests_are_not_counted_as_those_of_few_addresses(full: Recor
     assert "scopeDownStatement" not in full.inputs("web-web-acl")["rules"][0]["statement"]["rateBasedStatement"]
 
 
-@pytest.mark.assumes("waf-bodies")
-def test_a_prompt_may_hold_anything(full: Recording) -> None:
-    groups = [rule["statement"]["managedRuleGroupStatement"] for rule in full.inputs("web-web-acl")["rules"][1:]]
-    counted = {each["name"] for group in groups for each in group["ruleActionOverrides"]}
-    assert {"SizeRestrictions_BODY", "CrossSiteScripting_BODY", "GenericLFI_BODY", "Log4JRCE_BODY"} <= counted
-    assert all(name.endswith("_BODY") for name in counted)
+# What AWS lists: each rule with its label.
+# https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-baseline.html
+# https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-ip-rep.html
+MANAGED_RULES = {
+    "AWSManagedRulesAmazonIpReputationList": {
+        "AWSManagedIPReputationList": "amazon-ip-list:AWSManagedIPReputationList",
+        "AWSManagedReconnaissanceList": "amazon-ip-list:AWSManagedReconnaissanceList",
+        "AWSManagedIPDDoSList": "amazon-ip-list:AWSManagedIPDDoSList",
+    },
+    "AWSManagedRulesKnownBadInputsRuleSet": {
+        "JavaDeserializationRCE_HEADER": "known-bad-inputs:JavaDeserializationRCE_Header",
+        "JavaDeserializationRCE_BODY": "known-bad-inputs:JavaDeserializationRCE_Body",
+        "JavaDeserializationRCE_URIPATH": "known-bad-inputs:JavaDeserializationRCE_URIPath",
+        "JavaDeserializationRCE_QUERYSTRING": "known-bad-inputs:JavaDeserializationRCE_QueryString",
+        "Host_localhost_HEADER": "known-bad-inputs:Host_Localhost_Header",
+        "PROPFIND_METHOD": "known-bad-inputs:Propfind_Method",
+        "ExploitablePaths_URIPATH": "known-bad-inputs:ExploitablePaths_URIPath",
+        "Log4JRCE_HEADER": "known-bad-inputs:Log4JRCE_Header",
+        "Log4JRCE_QUERYSTRING": "known-bad-inputs:Log4JRCE_QueryString",
+        "Log4JRCE_BODY": "known-bad-inputs:Log4JRCE_Body",
+        "Log4JRCE_URIPATH": "known-bad-inputs:Log4JRCE_URIPath",
+        "ReactJSRCE_BODY": "known-bad-inputs:ReactJSRCE_Body",
+    },
+    "AWSManagedRulesCommonRuleSet": {
+        "NoUserAgent_HEADER": "core-rule-set:NoUserAgent_Header",
+        "UserAgent_BadBots_HEADER": "core-rule-set:BadBots_Header",
+        "SizeRestrictions_QUERYSTRING": "core-rule-set:SizeRestrictions_QueryString",
+        "SizeRestrictions_Cookie_HEADER": "core-rule-set:SizeRestrictions_Cookie_Header",
+        "SizeRestrictions_BODY": "core-rule-set:SizeRestrictions_Body",
+        "SizeRestrictions_URIPATH": "core-rule-set:SizeRestrictions_URIPath",
+        "EC2MetaDataSSRF_BODY": "core-rule-set:EC2MetaDataSSRF_Body",
+        "EC2MetaDataSSRF_COOKIE": "core-rule-set:EC2MetaDataSSRF_Cookie",
+        "EC2MetaDataSSRF_URIPATH": "core-rule-set:EC2MetaDataSSRF_URIPath",
+        "EC2MetaDataSSRF_QUERYARGUMENTS": "core-rule-set:EC2MetaDataSSRF_QueryArguments",
+        "GenericLFI_QUERYARGUMENTS": "core-rule-set:GenericLFI_QueryArguments",
+        "GenericLFI_URIPATH": "core-rule-set:GenericLFI_URIPath",
+        "GenericLFI_BODY": "core-rule-set:GenericLFI_Body",
+        "RestrictedExtensions_URIPATH": "core-rule-set:RestrictedExtensions_URIPath",
+        "RestrictedExtensions_QUERYARGUMENTS": "core-rule-set:RestrictedExtensions_QueryArguments",
+        "GenericRFI_QUERYARGUMENTS": "core-rule-set:GenericRFI_QueryArguments",
+        "GenericRFI_BODY": "core-rule-set:GenericRFI_Body",
+        "GenericRFI_URIPATH": "core-rule-set:GenericRFI_URIPath",
+        "CrossSiteScripting_COOKIE": "core-rule-set:CrossSiteScripting_Cookie",
+        "CrossSiteScripting_QUERYARGUMENTS": "core-rule-set:CrossSiteScripting_QueryArguments",
+        "CrossSiteScripting_BODY": "core-rule-set:CrossSiteScripting_Body",
+        "CrossSiteScripting_URIPATH": "core-rule-set:CrossSiteScripting_URIPath",
+    },
+}
+
+
+@pytest.mark.assumes("waf-labels")
+@pytest.mark.parametrize("acl", ["web-web-acl", "web-api-web-acl"])
+def test_a_prompt_may_hold_anything(full: Recording, acl: str) -> None:
+    """AWS's rules only label, those that it adds tomorrow too; ours blocks the labels of all that are not about bodies."""
+    _, *groups, managed = full.inputs(acl)["rules"]
+    assert [group["overrideAction"] for group in groups] == [{"count": {}}] * 3
+    statements = managed["statement"]["orStatement"]["statements"]
+    assert {each["labelMatchStatement"]["scope"] for each in statements} == {"LABEL"}
+    blocked = [each["labelMatchStatement"]["key"] for each in statements]
+    # A rule that blocks ends its group, which would leave what the group's other rules see without a label.
+    counted = {
+        each["name"]
+        for group in groups
+        for each in group["statement"]["managedRuleGroupStatement"]["ruleActionOverrides"]
+        if each["actionToUse"] == {"count": {}}
+    }
+    rules = {rule: label for group in groups for rule, label in MANAGED_RULES[group["name"]].items()}
+    # AWS counts AWSManagedIPDDoSList itself. A program need not send a User-Agent.
+    passed = {rule for rule in rules if rule.endswith("_BODY") or rule in ("NoUserAgent_HEADER", "AWSManagedIPDDoSList")}
+    assert sorted(blocked) == sorted(f"awswaf:managed:aws:{label}" for rule, label in rules.items() if rule not in passed)
+    assert counted == passed - {"AWSManagedIPDDoSList"}
+    assert answer(full.inputs(acl), managed) == (403, "access_denied")
 
 
 @pytest.mark.parametrize(
-    ("waf", "overrides"),
-    [({}, [{"none": {}}] * 3), ({"managed_rules": "count"}, [{"count": {}}] * 3), ({"managed_rules": "off"}, [])],
+    ("waf", "names"),
+    [
+        ({}, [*MANAGED_RULES, "managed"]),
+        ({"managed_rules": "count"}, [*MANAGED_RULES]),
+        ({"managed_rules": "off"}, []),
+    ],
 )
-def test_managed_rules_block_or_count_or_are_off(waf: dict[str, Any], overrides: list[Any]) -> None:
+def test_managed_rules_block_or_count_or_are_off(waf: dict[str, Any], names: list[str]) -> None:
     rules = made(waf=waf).inputs("web-web-acl")["rules"]
-    assert [rule["overrideAction"] for rule in rules[1:]] == overrides
+    assert [rule["name"] for rule in rules] == ["rate", *names]
     for rule in rules:
         assert rule["visibilityConfig"]["sampledRequestsEnabled"] is False, "a sample shows keys"
+
+
+@pytest.mark.assumes("waf-countries")
+@pytest.mark.parametrize(
+    ("settings", "denied"),
+    [
+        ({}, None),
+        (
+            {"allow_countries": ["DE", "AT"]},
+            {"notStatement": {"statement": {"geoMatchStatement": {"countryCodes": ["DE", "AT"]}}}},
+        ),
+        ({"deny_countries": ["KP"]}, {"geoMatchStatement": {"countryCodes": ["KP"]}}),
+    ],
+)
+def test_the_apis_own_address_has_the_same_countries(settings: dict[str, Any], denied: dict[str, Any] | None) -> None:
+    recording = made(api_stage_arn=STAGE_ARN, **settings)
+    acl = recording.inputs("web-api-web-acl")
+    rate, *rules = acl["rules"]
+    found = [rule for rule in rules if rule["name"] == "countries"]
+    if denied is None:
+        assert found == []
+        return
+    # What comes through the CDN has CloudFront's addresses, and the distribution has seen to its country.
+    other = rate["statement"]["rateBasedStatement"]["scopeDownStatement"]
+    assert [rule["statement"] for rule in found] == [{"andStatement": {"statements": [other, denied]}}]
+    assert answer(acl, found[0]) == (403, "access_denied")
+    assert "countries" not in [rule["name"] for rule in recording.inputs("web-web-acl")["rules"]]
 
 
 def test_without_a_stage_there_is_one_web_acl_and_without_waf_none() -> None:

@@ -84,14 +84,14 @@ class WafSettings(Settings):
     """The web ACLs: what an address may ask for, and how often."""
 
     enabled: Flag = True
-    """Make a web ACL for the CDN and, with `api_stage_arn`, one for the API's own address. Each costs some $9 a month, and
+    """Make a web ACL for the CDN and, with `api_stage_arn`, one for the API's own address. Each costs some $10 a month, and
     $0.60 a million requests."""
     rate_limit: Input[Annotated[Count, Between(10, 2_000_000_000)]] = 2000
     """The most requests of one IP address in five minutes. AWS looks about every ten seconds, so that more get through at
     first."""
     managed_rules: _ManagedRules = "block"
-    """What AWS's own rules do: "block" what they match, only "count" it, or "off". Those that look at a request's body only
-    count, because prompts may hold anything."""
+    """What AWS's own rules do: "block" what they match, only "count" it, or "off". Those that look at a request's body, and
+    those that AWS adds, only count, because prompts may hold anything."""
 
 
 class FrontendSettings(Settings):
@@ -104,9 +104,10 @@ class FrontendSettings(Settings):
     price_class: _PriceClass = "PriceClass_100"
     """Where CloudFront answers: "PriceClass_100" is North America, Europe and Israel, "PriceClass_All" everywhere."""
     allow_countries: Annotated[tuple[_Country, ...], Field(min_length=1)] | None = None
-    """The countries from which page and APIs can be reached, by codes such as "DE". Default: all."""
+    """The countries from which the CDN can be reached, by codes such as "DE". The web ACL of the REST API's own address has
+    them, too; the WebSocket API's own address cannot have one. Default: all."""
     deny_countries: Annotated[tuple[_Country, ...], Field(min_length=1)] | None = None
-    """The countries from which they cannot. Default: none."""
+    """The countries from which they cannot be reached. Default: none."""
     waf: WafSettings = WafSettings()
     """The web ACLs: what an address may ask for, and how often."""
     access_logs: Flag = True

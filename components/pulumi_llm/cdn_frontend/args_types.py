@@ -21,14 +21,14 @@ class WafArgs(TypedDict):
     """The web ACLs: what an address may ask for, and how often."""
 
     enabled: NotRequired[bool]
-    """Make a web ACL for the CDN and, with `api_stage_arn`, one for the API's own address. Each costs some $9 a month, and
+    """Make a web ACL for the CDN and, with `api_stage_arn`, one for the API's own address. Each costs some $10 a month, and
     $0.60 a million requests. Default: true."""
     rate_limit: NotRequired[pulumi.Input[int]]
     """The most requests of one IP address in five minutes. AWS looks about every ten seconds, so that more get through at
     first. From 10 to 2,000,000,000. Default: 2,000."""
     managed_rules: NotRequired[str]
-    """What AWS's own rules do: "block" what they match, only "count" it, or "off". Those that look at a request's body only
-    count, because prompts may hold anything. Default: "block"."""
+    """What AWS's own rules do: "block" what they match, only "count" it, or "off". Those that look at a request's body, and
+    those that AWS adds, only count, because prompts may hold anything. Default: "block"."""
 
 
 class CdnFrontendArgs(TypedDict):
@@ -42,9 +42,10 @@ class CdnFrontendArgs(TypedDict):
     """Where CloudFront answers: "PriceClass_100" is North America, Europe and Israel, "PriceClass_All" everywhere. Default:
     "PriceClass_100"."""
     allow_countries: NotRequired[Sequence[str]]
-    """The countries from which page and APIs can be reached, by codes such as "DE". Default: all."""
+    """The countries from which the CDN can be reached, by codes such as "DE". The web ACL of the REST API's own address has
+    them, too; the WebSocket API's own address cannot have one. Default: all."""
     deny_countries: NotRequired[Sequence[str]]
-    """The countries from which they cannot. Default: none."""
+    """The countries from which they cannot be reached. Default: none."""
     waf: NotRequired[WafArgs]
     """The web ACLs: what an address may ask for, and how often."""
     access_logs: NotRequired[bool]

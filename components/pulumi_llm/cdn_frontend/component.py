@@ -93,7 +93,7 @@ class CdnFrontend(Component):
         acl = create_cdn_acl(self, settings.waf) if settings.waf.enabled else None
         api_acl = None
         if settings.waf.enabled and settings.api_stage_arn is not None:
-            api_acl = create_api_acl(self, settings.waf, settings.api_stage_arn, access)
+            api_acl = create_api_acl(self, settings, settings.api_stage_arn, access)
         distribution = create_distribution(self, settings, bucket, access, acl)
         policy = let_cdn_read(self, bucket, distribution)
         logs = log_requests(self, distribution, settings.log_retention_days) if settings.access_logs else None

@@ -74,7 +74,7 @@ def test_a_hashed_file_gets_another_name_and_is_there_before_the_page_names_it(s
     ("changes", "expected"),
     [
         ({"price_class": "PriceClass_All"}, {"update": {"web-distribution"}}),
-        ({"allow_countries": ["DE"]}, {"update": {"web-distribution"}}),
+        ({"allow_countries": ["DE"]}, {"update": {"web-distribution", "web-api-web-acl"}}),
         ({"waf": {"rate_limit": 500}}, {"update": {"web-web-acl", "web-api-web-acl"}}),
         ({"log_retention_days": 90}, {"update": {"web-logs"}}),
     ],
