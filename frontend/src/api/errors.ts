@@ -23,6 +23,15 @@ export function connectionLost(): ServiceError {
   return new ServiceError(0, "connection_lost", "the connection was lost before the answer was complete");
 }
 
+export function messageTooLarge(bytes: number, most: number): ServiceError {
+  const kilobytes = (count: number) => `${Math.ceil(count / 1024)} KB`;
+  return new ServiceError(
+    413,
+    "message_too_large",
+    `the request has ${kilobytes(bytes)}, and over a WebSocket it may have ${kilobytes(most)}`,
+  );
+}
+
 export function fromBody(status: number, body: ErrorBody, retryAfter: number | null = null): ServiceError {
   return new ServiceError(status, body.code, body.message, body.request_id, retryAfter);
 }
@@ -96,6 +105,12 @@ export function explain(error: ServiceError): Explanation {
       return said("Connection lost", "The answer broke off; what is shown is incomplete.");
     case "stream_interrupted":
       return said("The answer broke off", "The model stopped in the middle; what is shown is incomplete.");
+    case "message_too_large":
+      return said(
+        "Too large for a WebSocket",
+        `${sentence(error.message)} Shorten the message or the history; the other transports take more.`,
+        null,
+      );
     case "websocket_refused":
       return said("WebSocket refused", "The service answers, but a WebSocket cannot be opened. A proxy may block it.");
   }

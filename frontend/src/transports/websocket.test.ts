@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { readConfig } from "../api/config";
 import type { ServiceError } from "../api/errors";
+import type { ChatRequest } from "../api/types";
 import { WebSocketTransport } from "./websocket";
 
 class FakeSocket {
@@ -57,11 +58,11 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-function start() {
+function start(request: ChatRequest = REQUEST) {
   const transport = new WebSocketTransport({ config, credential }, config.websocketUrl as string);
   const types: string[] = [];
   const answer = (async () => {
-    for await (const { type } of transport.send(REQUEST, new AbortController().signal)) types.push(type);
+    for await (const { type } of transport.send(request, new AbortController().signal)) types.push(type);
   })().catch((error: ServiceError) => error.code);
   return { types, answer };
 }
@@ -122,4 +123,32 @@ test.each([
   const { answer } = start();
   await vi.advanceTimersByTimeAsync(1);
   expect(await answer).toBe(code);
+});
+
+test("a request that API Gateway would close the connection for is not sent", async () => {
+  const { answer } = start({ message: "ä".repeat(17_000) });
+  await vi.advanceTimersByTimeAsync(1);
+  expect(await answer).toBe("message_too_large");
+  expect(FakeSocket.opened).toEqual([]);
+});
+
+test.each([
+  ["Too Many Requests", "rate_limit_exceeded"],
+  ["Internal server error", "internal_error"],
+])("what API Gateway answers by itself ends the answers that have not begun: %s", async (message, code) => {
+  const { answer } = start();
+  await vi.advanceTimersByTimeAsync(1);
+  socket(0).reply({ message, connectionId: "c=", requestId: "r=" });
+  expect(await answer).toBe(code);
+});
+
+test("what API Gateway answers by itself does not end an answer that has begun", async () => {
+  const { types, answer } = start();
+  await vi.advanceTimersByTimeAsync(1);
+  const { id } = socket(0).sent[0] as { id: string };
+  socket(0).reply({ id, seq: 1, type: "start", request_id: "r", model: "m" });
+  socket(0).reply({ message: "Too Many Requests", connectionId: "c=", requestId: "r=" });
+  socket(0).reply({ id, seq: 2, type: "done", stop_reason: "end_turn" });
+  await answer;
+  expect(types).toEqual(["start", "done"]);
 });

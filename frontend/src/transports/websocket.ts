@@ -1,10 +1,15 @@
-import { connectionLost, fromBody, ServiceError } from "../api/errors";
+import { connectionLost, fromBody, messageTooLarge, ServiceError } from "../api/errors";
 import { loadModels } from "../api/service";
 import type { ChatRequest, ErrorBody, StreamEvent } from "../api/types";
 import { Queue } from "./queue";
 import type { Connection, Transport, TransportEvent } from "./transport";
 
 const PROTOCOL = "llm.chat.v1";
+/**
+ * API Gateway closes the connection for a frame of more than 32 KB, and a page cannot say how a message is divided into frames.
+ * https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html
+ */
+const FRAME_BYTES = 32 * 1024;
 /** Milliseconds of silence after which the service is asked for a sign of life: API Gateway closes at 10 minutes. */
 const IDLE_PING_MS = 4 * 60_000;
 /** The same while an answer is awaited, and when the connection counts as lost: a browser may not notice for minutes. */
@@ -20,6 +25,9 @@ type SentMessage = (StreamEvent | { type: "error"; error: ErrorBody } | { type: 
   id?: string | null;
   seq?: number;
 };
+
+/** What API Gateway answers by itself. It does not say to which message. */
+type GatewayMessage = { message: string; connectionId: string; requestId: string; type?: undefined };
 
 interface Generation {
   queue: Queue<TransportEvent>;
@@ -45,6 +53,9 @@ export class WebSocketTransport implements Transport {
 
   async *send(request: ChatRequest, signal: AbortSignal): AsyncGenerator<TransportEvent> {
     const id = crypto.randomUUID();
+    const chat = { action: "chat", id, ...request };
+    const size = new TextEncoder().encode(JSON.stringify(chat)).length;
+    if (size > FRAME_BYTES) throw messageTooLarge(size, FRAME_BYTES);
     const generation: Generation = { queue: new Queue(), seq: 0 };
     const cancel = () => {
       if (this.socket?.readyState === WebSocket.OPEN) this.write(this.socket, { action: "cancel", id });
@@ -55,7 +66,7 @@ export class WebSocketTransport implements Transport {
       const socket = await this.open();
       signal.throwIfAborted();
       this.generations.set(id, generation);
-      this.write(socket, { action: "chat", id, ...request });
+      this.write(socket, chat);
       yield* generation.queue;
       signal.throwIfAborted();
     } finally {
@@ -127,7 +138,11 @@ export class WebSocketTransport implements Transport {
     return new ServiceError(0, "websocket_refused", "the WebSocket was refused");
   }
 
-  private receive(message: SentMessage): void {
+  private receive(message: SentMessage | GatewayMessage): void {
+    if (message.type === undefined) {
+      this.refused(message);
+      return;
+    }
     const generation = this.generations.get(message.id ?? "");
     if (message.type === "pong" || !generation) return;
     const { seq } = message;
@@ -145,6 +160,14 @@ export class WebSocketTransport implements Transport {
     }
     generation.queue.push(message);
     if (message.type === "done") generation.queue.close();
+  }
+
+  /** API Gateway has passed a message on to nobody. It may be that of any answer that has not begun. */
+  private refused({ message, requestId }: GatewayMessage): void {
+    const [status, code] = message === "Too Many Requests" ? [429, "rate_limit_exceeded"] : [500, "internal_error"];
+    for (const { queue, seq } of this.generations.values()) {
+      if (seq === 0) queue.fail(new ServiceError(status, code, message, requestId));
+    }
   }
 
   private resume(socket: WebSocket, id: string, generation: Generation): void {
