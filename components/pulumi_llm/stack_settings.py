@@ -141,6 +141,8 @@ class StackSettings(RoutingSettings):
             yield Problem(f"api.{problem.path}", problem.reason)
         if self.valid("frontend") and self.frontend.enabled:
             yield from _problems_behind_cdn(self.api)
+        elif self.valid("frontend") and self.api.enabled and self.api.function_url:
+            yield Problem("api.function_url", "needs the CDN (frontend.enabled), which alone may call it")
 
     def all_tags(self) -> dict[str, str]:
         """The tags of every resource. The configuration's own win."""
@@ -171,6 +173,8 @@ class StackSettings(RoutingSettings):
         if self.frontend.parameters:
             given["parameter_prefix"] = f"/{PROJECT}/{self.environment}/frontend"
         addresses = {"api_url": api.url, "api_stage_arn": api.stage_arn}
+        if self.api.function_url:
+            addresses |= {"function_url": api.function_url, "function_alias_arn": api.function_alias_arn}
         return cast("CdnFrontendArgs", {**given, **addresses, "tags": self.all_tags()})
 
 

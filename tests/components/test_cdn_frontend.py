@@ -78,6 +78,49 @@ def test_the_distribution_signs_what_it_asks_the_bucket(full: Recording) -> None
     assert page["domainName"] == f"{full.named('web-bucket').id}.s3.eu-west-1.amazonaws.com"
 
 
+# The function's own URL.
+
+ALIAS_ARN = "arn:aws:lambda:eu-west-1:123456789012:function:chat-function-7a1b2c3:live"
+OWN_URL = {"function_url": "https://a1b2c3d4e5f6.lambda-url.eu-west-1.on.aws/", "function_alias_arn": ALIAS_ARN}
+
+
+@pytest.mark.assumes("function-url")
+def test_the_page_streams_from_the_functions_own_url() -> None:
+    for prefix in ("", "/llm"):
+        for wrap in (str, pulumi.Output.from_input):
+            addresses: Any = {name: wrap(value) for name, value in {**OWN_URL, "api_url": API_URL + prefix}.items()}
+            args: Any = {"folder": str(PAGE), **addresses}
+            recording = programs.run(lambda args=args: pulumi_llm.CdnFrontend("web", args), config={"aws:region": "eu-west-1"})
+            found = recording.inputs("web-distribution")
+            # The first that fits counts.
+            paths = [(each["pathPattern"], each["targetOriginId"]) for each in found["orderedCacheBehaviors"]]
+            assert paths == [(f"/api{prefix}/chat/stream", "function"), ("/api/*", "api")]
+            config = json.loads(recording.inputs("web-config")["content"])
+            assert config == {"rest_url": f"/api{prefix}", "stream_body_hash": True}
+            origin = next(each for each in found["origins"] if each["originId"] == "function")
+            assert origin["domainName"] == "a1b2c3d4e5f6.lambda-url.eu-west-1.on.aws"
+            assert origin["connectionAttempts"] == 1, "after a time-out a model would answer twice"
+            assert origin["customOriginConfig"]["originProtocolPolicy"] == "https-only"
+            assert origin["originAccessControlId"] == recording.named("web-function-access-control").id
+            control = recording.inputs("web-function-access-control")
+            kind = [control[name] for name in ("originAccessControlOriginType", "signingBehavior", "signingProtocol")]
+            assert kind == ["lambda", "always", "sigv4"]
+
+
+@pytest.mark.assumes("function-url")
+def test_only_this_distribution_may_call_the_url_and_nothing_but_the_url() -> None:
+    recording = made(**OWN_URL)
+    permissions = [recording.inputs(f"web-function{name}-permission") for name in ("-url", "")]
+    for each in permissions:
+        assert (each["function"], each["qualifier"]) == tuple(ALIAS_ARN.rsplit(":", 1))
+        assert each["principal"] == "cloudfront.amazonaws.com"
+        distribution = recording.named("web-distribution").id
+        assert each["sourceArn"] == f"arn:aws:cloudfront::123456789012:distribution/{distribution}"
+    url, function = permissions
+    assert (url["action"], url["functionUrlAuthType"]) == ("lambda:InvokeFunctionUrl", "AWS_IAM")
+    assert (function["action"], function["invokedViaFunctionUrl"]) == ("lambda:InvokeFunction", True)
+
+
 # The distribution.
 
 
@@ -466,6 +509,14 @@ def test_requests_are_logged_where_cloudfront_logs(full: Recording) -> None:
             "api_stage_arn: is in us-east-1; give one in eu-west-1",
         ),
         ({"domain": {**DOMAIN, "certificate_arn": CERTIFICATE.replace("us-east-1", "eu-west-1")}}, "in us-east-1, where"),
+        ({**OWN_URL, "function_url": "https://chat.example.com"}, "function_url: .*is not of the form of a function's URL"),
+        ({**OWN_URL, "function_alias_arn": None}, "function_alias_arn: is required with function_url"),
+        ({**OWN_URL, "function_url": None}, "function_alias_arn: is only for function_url"),
+        ({**OWN_URL, "function_alias_arn": ALIAS_ARN.removesuffix(":live")}, "the ARN of a function's alias"),
+        (
+            {**OWN_URL, "function_alias_arn": ALIAS_ARN.replace("eu-west-1", "us-east-1")},
+            "function_alias_arn: is in us-east-1; give one in eu-west-1",
+        ),
         ({"price_class": "PriceClass_1"}, "price_class: "),
         ({"allow_countries": ["DE"], "deny_countries": ["KP"]}, "deny_countries: CloudFront takes one of the two lists"),
         ({"allow_countries": ["Germany"]}, r"allow_countries\[0\]: .*a country's code"),

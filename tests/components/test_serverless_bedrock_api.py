@@ -1021,6 +1021,33 @@ def test_a_domain_may_exist_and_have_other_apis(domain: dict[str, Any], url: str
         assert (outputs["url"], outputs["stream_url"]) == (url, f"{url}/chat/stream")
 
 
+# The function's own URL.
+
+
+@pytest.mark.assumes("function-url")
+@pytest.mark.parametrize("auth", ["api_key", "none"])
+def test_the_functions_own_url_streams_for_signatures_alone(auth: str, plain: Recording) -> None:
+    made = run_chat(auth=auth, function_url=True)
+    url = made.inputs("chat-function-url")
+    assert (url["authorizationType"], url["invokeMode"]) == ("AWS_IAM", "RESPONSE_STREAM")
+    assert (url["functionName"], url["qualifier"]) == (made.named("chat-function").state["name"], "live")
+    assert "cors" not in url
+    assert made.named("chat").outputs["function_url"] == made.named("chat-function-url").state["functionUrl"]
+    # Who may call it is for the CDN to say, whose ARN it knows.
+    assert [each.name for each in made.of_type(PERMISSION) if not each.name.endswith("permission")] == []
+    assert len(made.of_type(PERMISSION)) == (2 if auth == "api_key" else 1)
+    # It checks keys itself where there are keys.
+    environment = made.inputs("chat-function")["environment"]["variables"]
+    assert ("KEYS_TABLE" in environment) == ("chat-keys-policy" in made.names()) == (auth == "api_key")
+    if auth == "api_key":
+        table = made.named("chat-keys-table").state
+        (statement,) = json.loads(made.inputs("chat-keys-policy")["policy"])["Statement"]
+        assert (statement["Action"], statement["Resource"]) == (["dynamodb:GetItem"], table["arn"])
+        assert environment["KEYS_TABLE"] == table["name"]
+    assert not {"chat-function-url", "chat-keys-policy"} & set(plain.names())
+    assert plain.named("chat").outputs["function_url"] == ""
+
+
 # Beside what there is.
 
 

@@ -285,6 +285,36 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"frontend": CDN, "api": {"domain": {"name": "chat.example.com", "existing": True}}},
         [f"pulumi-llm:api.domain.base_path: must be 'api' for {THE_CDN}, which asks for /api as the browser does"],
     ),
+    "a function's URL without a CDN": (
+        {"api": {"function_url": True}},
+        ["pulumi-llm:api.function_url: needs the CDN (frontend.enabled), which alone may call it"],
+    ),
+    "a function's URL for tokens, in a VPC": (
+        {
+            "frontend": CDN,
+            "api": {
+                "function_url": True,
+                "auth": "jwt",
+                "jwt": {"issuer": "https://id.example.com", "audiences": ["chat"]},
+                "vpc": {"subnet_ids": ["subnet-0123456789abcdef0"], "security_group_ids": ["sg-0123456789abcdef0"]},
+            },
+        },
+        [
+            "pulumi-llm:api.function_url: is only for auth 'api_key' and 'none', not 'jwt': the CDN's signature stands in "
+            "Authorization, where a token or a signature of the caller's would be",
+            "pulumi-llm:api.function_url: does not stream from a function in a VPC; leave out vpc, or this",
+        ],
+    ),
+    "a function's URL of a private API": (
+        {
+            "frontend": CDN,
+            "api": {"function_url": True, "endpoint": "private", "vpc_endpoint_ids": ["vpce-0123456789abcdef0"]},
+        },
+        [
+            "pulumi-llm:api.function_url: is only for endpoint 'regional': the CDN reaches it from the internet",
+            f"pulumi-llm:api.endpoint: must be 'regional' for {THE_CDN}, which is in no VPC",
+        ],
+    ),
     "a CDN without a page": (
         {"frontend": {"enabled": True, "folder": "/nowhere"}},
         ["pulumi-llm:frontend.folder: there is no built page in /nowhere: it has no index.html"],

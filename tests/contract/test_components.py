@@ -49,6 +49,8 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
             "api_url": "https://a1b2c3d4e5.execute-api.us-east-1.amazonaws.com/api",
             "api_stage_arn": "arn:aws:apigateway:us-east-1::/restapis/a1b2c3d4e5/stages/api",
             "websocket_url": "wss://f6g7h8i9j0.execute-api.us-east-1.amazonaws.com/ws",
+            "function_url": "https://a1b2c3d4e5f6.lambda-url.us-east-1.on.aws/",
+            "function_alias_arn": "arn:aws:lambda:us-east-1:123456789012:function:chat:live",
             "domain": {
                 "name": "www.example.com",
                 "certificate_arn": "arn:aws:acm:us-east-1:123456789012:certificate/1234abcd-12ab-34cd-56ef-1234567890ab",
@@ -84,6 +86,7 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
             "models": MODELS,
             "keys": [{"name": "web", "throttle": {"rate_limit": 1, "burst_limit": 2}, "daily_quota": 10}, {"name": "batch"}],
             "authorizer_cache_seconds": 300,
+            "function_url": True,
             "reserved_concurrency": 20,
             "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
             "tracing": True,

@@ -131,6 +131,9 @@ NEEDS: Mapping[str, Sequence[str]] = {
     "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": [
         "lambda: PutFunctionEventInvokeConfig GetFunctionEventInvokeConfig DeleteFunctionEventInvokeConfig"
     ],
+    "aws:lambda/functionUrl:FunctionUrl": [
+        "lambda: CreateFunctionUrlConfig GetFunctionUrlConfig UpdateFunctionUrlConfig DeleteFunctionUrlConfig"
+    ],
     "aws:lambda/permission:Permission": ["lambda: AddPermission GetPolicy RemovePermission"],
     "aws:s3/bucket:Bucket": [f"s3: CreateBucket DeleteBucket PutBucketTagging {_TAGS} {_BUCKET_READS}"],
     "aws:s3/bucketObjectv2:BucketObjectv2": ["s3: PutObject GetObject GetObjectTagging DeleteObject"],

@@ -44,6 +44,20 @@ _StageArn = Annotated[
         "the ARN of a REST API's stage, such as arn:aws:apigateway:us-east-1::/restapis/ID/stages/api",
     ),
 ]
+_FunctionUrl = Annotated[
+    str,
+    form(
+        r"https://[a-z0-9]+\.lambda-url\.[a-z0-9-]+\.on\.aws/?",
+        "a function's URL, such as https://ID.lambda-url.us-east-1.on.aws/",
+    ),
+]
+_FunctionAliasArn = Annotated[
+    str,
+    form(
+        r"arn:aws:lambda:[a-z0-9-]+:\d{12}:function:[A-Za-z0-9_-]+:[A-Za-z0-9_-]+",
+        "the ARN of a function's alias, such as arn:aws:lambda:us-east-1:ACCOUNT:function:NAME:live",
+    ),
+]
 _Country = Annotated[str, form(r"[A-Z]{2}", "a country's code of two letters, such as DE")]
 _PriceClass = Literal["PriceClass_100", "PriceClass_200", "PriceClass_All"]
 _ManagedRules = Literal["block", "count", "off"]
@@ -143,7 +157,7 @@ class FrontendSettings(Settings):
 class CdnFrontendSettings(FrontendSettings):
     """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
 
-    regional = ("api_stage_arn",)
+    regional = ("api_stage_arn", "function_alias_arn")
 
     api_url: Input[Annotated[str, AfterValidator(_api_url)]]
     """The REST API's URL, whose path is /api or below: the output `url` of ServerlessBedrockApi."""
@@ -152,6 +166,12 @@ class CdnFrontendSettings(FrontendSettings):
     web ACL. Default: the API's own address has none from here."""
     websocket_url: Input[Annotated[str, AfterValidator(_websocket_url)]] | None = None
     """The WebSocket API's URL, whose path is /ws. Default: the CDN serves none."""
+    function_url: Input[_FunctionUrl] | None = None
+    """The function's own URL, from which the page gets the stream of Server-Sent Events, past the REST API and its limits: the
+    output `function_url` of ServerlessBedrockApi. Default: the REST API streams."""
+    function_alias_arn: Input[_FunctionAliasArn] | None = None
+    """The function's alias that has this URL, which the CDN gets the permission to call: the output `function_alias_arn`.
+    Required with `function_url`."""
     parameter_prefix: ParameterPrefix | None = None
     """Where SSM parameters with the outputs are made, such as "/llm/prod". Default: none are made."""
     tags: Tags = Field(default_factory=dict)
@@ -161,6 +181,10 @@ class CdnFrontendSettings(FrontendSettings):
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()
         yield from self.folder_problems()
+        if self.given("function_url") and not self.given("function_alias_arn"):
+            yield Problem("function_alias_arn", "is required with function_url: the CDN needs the permission to call it")
+        if self.given("function_alias_arn") and not self.given("function_url"):
+            yield Problem("function_alias_arn", "is only for function_url, which is not given")
 
     def problems_in(self, location: Location) -> Iterator[Problem]:
         if location.partition != "aws":

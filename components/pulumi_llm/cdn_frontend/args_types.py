@@ -64,6 +64,12 @@ class CdnFrontendArgs(TypedDict):
     one web ACL. Default: the API's own address has none from here."""
     websocket_url: NotRequired[pulumi.Input[str]]
     """The WebSocket API's URL, whose path is /ws. Default: the CDN serves none."""
+    function_url: NotRequired[pulumi.Input[str]]
+    """The function's own URL, from which the page gets the stream of Server-Sent Events, past the REST API and its limits:
+    the output `function_url` of ServerlessBedrockApi. Default: the REST API streams."""
+    function_alias_arn: NotRequired[pulumi.Input[str]]
+    """The function's alias that has this URL, which the CDN gets the permission to call: the output `function_alias_arn`.
+    Required with `function_url`."""
     parameter_prefix: NotRequired[str]
     """Where SSM parameters with the outputs are made, such as "/llm/prod". Default: none are made."""
     tags: NotRequired[Mapping[str, pulumi.Input[str]]]

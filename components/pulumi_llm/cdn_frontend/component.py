@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 import pulumi
-from pulumi_aws import cloudfront, cloudwatch, route53, s3, ssm, wafv2
+from pulumi_aws import cloudfront, cloudwatch, lambda_, route53, s3, ssm, wafv2
 
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.location import Location
@@ -16,6 +16,7 @@ from pulumi_llm.cdn_frontend.args_types import CdnFrontendArgs
 from pulumi_llm.cdn_frontend.bucket import create_bucket, let_cdn_read
 from pulumi_llm.cdn_frontend.distribution import RECORDS, create_access_control, create_distribution
 from pulumi_llm.cdn_frontend.files import file_names, upload
+from pulumi_llm.cdn_frontend.function_origin import let_cdn_call
 from pulumi_llm.cdn_frontend.web_acls import create_api_acl, create_cdn_acl
 
 # The outputs that other stacks need.
@@ -47,7 +48,10 @@ class CdnFrontend(Component):
             "access-control": cloudfront.OriginAccessControl,
             "page-function": cloudfront.Function,
             "page-headers": cloudfront.ResponseHeadersPolicy,
+            "function-access-control": cloudfront.OriginAccessControl,
             "distribution": cloudfront.Distribution,
+            "function-url-permission": lambda_.Permission,
+            "function-permission": lambda_.Permission,
             "domain-record": route53.Record,
             "api-web-acl": wafv2.WebAcl,
             "api-web-acl-association": wafv2.WebAclAssociation,
@@ -96,6 +100,8 @@ class CdnFrontend(Component):
             api_acl = create_api_acl(self, settings, settings.api_stage_arn, access)
         distribution = create_distribution(self, settings, bucket, access, acl)
         policy = let_cdn_read(self, bucket, distribution)
+        if settings.function_alias_arn is not None:
+            let_cdn_call(self, settings.function_alias_arn, distribution)
         logs = log_requests(self, distribution, settings.log_retention_days) if settings.access_logs else None
         upload(self, settings, bucket, [policy])
 
@@ -121,6 +127,7 @@ def _made(settings: CdnFrontendSettings, location: Location) -> Mapping[str, Col
         "web-acl": waf,
         "api-web-acl": waf and settings.api_stage_arn is not None,
         "api-web-acl-association": waf and settings.api_stage_arn is not None,
+        **{key: settings.function_url is not None for key in CdnFrontend.CHILDREN if key.startswith("function-")},
         **{key: settings.access_logs for key in CdnFrontend.CHILDREN if key.startswith("log")},
     }
     records = settings.domain is not None and settings.domain.zone_id is not None

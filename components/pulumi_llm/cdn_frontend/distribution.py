@@ -9,13 +9,14 @@ from pulumi_aws import cloudfront, route53, s3, wafv2
 
 from pulumi_llm.base import web_client
 from pulumi_llm.base.component import Component
+from pulumi_llm.cdn_frontend import function_origin
 from pulumi_llm.cdn_frontend.args import API_PATH, WEBSOCKET_PATH, CdnDomainSettings, CdnFrontendSettings
 
 # CloudFront's managed policies have the same ids in every account.
 # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/using-managed-cache-policies.html and the pages beside it
 _CACHING_OPTIMIZED: Final = "658327ea-f89d-4fab-a63d-7e88639e58f6"
 _CACHING_DISABLED: Final = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
-# API Gateway answers 403 to a request with another Host.
+# API Gateway and function URLs answer 403 to a request with another Host.
 _ALL_VIEWER_EXCEPT_HOST_HEADER: Final = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
 _SECURITY_HEADERS: Final = "67f7725c-6f97-4210-82d7-5512b31e9d03"
 
@@ -60,6 +61,11 @@ def create_distribution(
         _api_origin("api", settings.api_url, access),
     ]
     behaviors = [_api_behavior(f"{API_PATH}/*", "api")]
+    if settings.function_url is not None:
+        signing = function_origin.create_access_control(component)
+        origins.append({**_https_origin("function", settings.function_url), "origin_access_control_id": signing.id})
+        # CloudFront takes the first behavior that fits.
+        behaviors.insert(0, _api_behavior(function_origin.stream_path(settings.api_url), "function"))
     if settings.websocket_url is not None:
         origins.append(_api_origin("websocket", settings.websocket_url, access))
         behaviors.append(_api_behavior(f"{WEBSOCKET_PATH}*", "websocket"))
@@ -110,12 +116,15 @@ RECORDS: Final = ("A", "AAAA")
 def _api_origin(
     origin_id: str, url: pulumi.Input[str], access: cloudfront.OriginAccessControl
 ) -> cloudfront.DistributionOriginArgsDict:
+    return {**_https_origin(origin_id, url), "custom_headers": [{"name": CDN_HEADER, "value": access.id}]}
+
+
+def _https_origin(origin_id: str, url: pulumi.Input[str]) -> cloudfront.DistributionOriginArgsDict:
     return {
         "origin_id": origin_id,
         "domain_name": pulumi.Output.from_input(url).apply(lambda url: urlsplit(url).netloc),
         # After a time-out CloudFront would ask again, and a model would answer twice.
         "connection_attempts": 1,
-        "custom_headers": [{"name": CDN_HEADER, "value": access.id}],
         "custom_origin_config": {
             "http_port": 80,
             "https_port": 443,
@@ -126,7 +135,7 @@ def _api_origin(
     }
 
 
-def _api_behavior(pattern: str, origin_id: str) -> cloudfront.DistributionOrderedCacheBehaviorArgsDict:
+def _api_behavior(pattern: pulumi.Input[str], origin_id: str) -> cloudfront.DistributionOrderedCacheBehaviorArgsDict:
     return {
         "path_pattern": pattern,
         "target_origin_id": origin_id,

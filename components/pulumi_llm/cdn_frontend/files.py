@@ -68,5 +68,11 @@ def _object(
 
 def _config(settings: CdnFrontendSettings) -> pulumi.Output[str]:
     websocket_url = WEBSOCKET_PATH if settings.websocket_url is not None else ""
-    url = pulumi.Output.from_input(settings.api_url)
-    return url.apply(lambda url: web_client.config(urlsplit(url).path, websocket_url=websocket_url).decode())
+    # Lambda refuses a body that is not signed, and CloudFront signs it by its hash.
+    hashed = settings.function_url is not None
+
+    def content(api_url: str) -> str:
+        config = web_client.config(urlsplit(api_url).path, websocket_url=websocket_url, stream_body_hash=hashed)
+        return config.decode()
+
+    return pulumi.Output.from_input(settings.api_url).apply(content)

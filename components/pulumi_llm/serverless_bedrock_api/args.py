@@ -233,6 +233,9 @@ class ApiSettings(Settings):
     vpc: VpcSettings | None = None
     """The network that the function runs in, to reach private servers of models. Default: Lambda's own, which reaches the
     internet."""
+    function_url: Flag = False
+    """Give the function a URL of its own, from which a CDN streams to its page past the REST API: without the REST API's price,
+    and without the usage plans and limits of `throttle`, `daily_quota` and `stage_throttle`. Only the CDN may call it."""
     policies: PolicySettings = PolicySettings()
     """What the function may do besides what the component lets it. Default: nothing."""
     environment: Variables = Field(default_factory=dict)
@@ -291,6 +294,7 @@ class ApiSettings(Settings):
             yield Problem("authorizer_cache_seconds", f"is only for auth 'api_key' and 'jwt', not {self.auth!r}")
         if self.jwt is not None and self.jwt.in_vpc and not self.given("vpc"):
             yield Problem("jwt.in_vpc", "needs vpc: the subnets and security groups")
+        yield from self._function_url_problems()
         yield from self._endpoint_problems()
         yield from self._route_problems()
         if self.access_logs is False and self.given("access_log_destination_arn"):
@@ -315,6 +319,18 @@ class ApiSettings(Settings):
                 "has published one since"
             )
             yield Problem("web_adapter_layer_arn", reason)
+
+    def _function_url_problems(self) -> Iterator[Problem]:
+        if not self.function_url:
+            return
+        if self.auth in ("jwt", "iam"):
+            reason = "the CDN's signature stands in Authorization, where a token or a signature of the caller's would be"
+            yield Problem("function_url", f"is only for auth 'api_key' and 'none', not {self.auth!r}: {reason}")
+        # https://docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.html
+        if self.given("vpc"):
+            yield Problem("function_url", "does not stream from a function in a VPC; leave out vpc, or this")
+        if self.endpoint == "private":
+            yield Problem("function_url", "is only for endpoint 'regional': the CDN reaches it from the internet")
 
     def _endpoint_problems(self) -> Iterator[Problem]:
         private = self.endpoint == "private"

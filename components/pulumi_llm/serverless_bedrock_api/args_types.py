@@ -104,6 +104,10 @@ class ServerlessBedrockApiArgs(TypedDict):
     vpc: NotRequired[VpcArgs]
     """The network that the function runs in, to reach private servers of models. Default: Lambda's own, which reaches the
     internet."""
+    function_url: NotRequired[bool]
+    """Give the function a URL of its own, from which a CDN streams to its page past the REST API: without the REST API's
+    price, and without the usage plans and limits of `throttle`, `daily_quota` and `stage_throttle`. Only the CDN may call
+    it. Default: false."""
     policies: NotRequired[PolicyArgs]
     """What the function may do besides what the component lets it. Default: nothing."""
     environment: NotRequired[Mapping[str, pulumi.Input[str]]]

@@ -11,7 +11,7 @@ from pulumi_aws import apigateway, cloudwatch, dynamodb, iam, lambda_, route53, 
 from llm_gateway.operations import OPERATIONS, PATHS
 from pulumi_llm.api_edge import keys
 from pulumi_llm.api_edge.api import Api
-from pulumi_llm.api_edge.authorizer import KeysTable
+from pulumi_llm.api_edge.authorizer import KeysTable, Made
 from pulumi_llm.api_edge.authorizer import authorizer as make_authorizer
 from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.api_edge.gateway_responses import create_gateway_responses, gateway_responses
@@ -33,7 +33,7 @@ from pulumi_llm.serverless_bedrock_api.args import (
 from pulumi_llm.serverless_bedrock_api.args_types import ServerlessBedrockApiArgs
 from pulumi_llm.serverless_bedrock_api.deployment import deploy
 from pulumi_llm.serverless_bedrock_api.domain import create_domain
-from pulumi_llm.serverless_bedrock_api.function import create_function
+from pulumi_llm.serverless_bedrock_api.function import create_function, create_function_url
 from pulumi_llm.serverless_bedrock_api.rest_api import CHILDREN as ROUTES
 from pulumi_llm.serverless_bedrock_api.rest_api import Backend, create_routes, route_instances
 from pulumi_llm.serverless_bedrock_api.stage import create_stage, open_operations
@@ -74,11 +74,13 @@ class ServerlessBedrockApi(Component):
             "bedrock-policy": iam.RolePolicy,
             "bedrock-output-policy": iam.RolePolicy,
             "secrets-policy": iam.RolePolicy,
+            "keys-policy": iam.RolePolicy,
             "vpc-policy": iam.RolePolicy,
             "managed-policy": iam.RolePolicyAttachment,
             "inline-policy": iam.RolePolicy,
             "function": lambda_.Function,
             "alias": lambda_.Alias,
+            "function-url": lambda_.FunctionUrl,
             "permission": lambda_.Permission,
             "authorizer-logs": cloudwatch.LogGroup,
             "authorizer-role": iam.Role,
@@ -133,6 +135,8 @@ class ServerlessBedrockApi(Component):
     """The function's alias `live`."""
     function_alias_invoke_arn: pulumi.Output[str]
     """The URI by which an API of your own calls the alias for whole answers."""
+    function_url: pulumi.Output[str]
+    """The function's own URL, for a CDN of your own. Empty without one."""
     role_name: pulumi.Output[str]
     """The function's role, for policies of your own."""
     role_arn: pulumi.Output[str]
@@ -182,10 +186,7 @@ class ServerlessBedrockApi(Component):
         stage_throttle = settings.stage_throttle.over(STAGE_THROTTLE)
         routing = settings.routing(location)
         self._report_lifecycle(routing)
-        function = create_function(self, settings, self._shared, routing, location)
-        api = create_api(self, settings)
-        api_keys: dict[str, apigateway.ApiKey] = {}
-        table, checking = None, None
+        table, checks, checking = None, None, None
         if settings.auth == "api_key":
             authorized = sum(operation.authorized for operation in OPERATIONS)
             table = keys.keys_table(
@@ -195,8 +196,13 @@ class ServerlessBedrockApi(Component):
                 # Each route has a limit of its own.
                 reads_per_second=authorized * (math.ceil(stage_throttle.rate_limit) + stage_throttle.burst_limit),
             )
-            api_keys = keys.api_keys(self, settings.keys, table, deletion_protection=settings.deletion_protection)
             checks = KeysTable(table.name, table.arn)
+        function = create_function(self, settings, self._shared, routing, location, checks if settings.function_url else None)
+        url = create_function_url(self, function) if settings.function_url else None
+        api = create_api(self, settings)
+        api_keys: dict[str, apigateway.ApiKey] = {}
+        if table is not None and checks is not None:
+            api_keys = keys.api_keys(self, settings.keys, table, deletion_protection=settings.deletion_protection)
             checking = make_authorizer(self, self._shared, api, checks, settings.authorizer_cache_seconds, None)
         elif settings.jwt is not None:
             network = settings.vpc if settings.jwt.in_vpc else None
@@ -224,29 +230,32 @@ class ServerlessBedrockApi(Component):
         self.usage_plan_ids = _by_name({key: plan.id for key, plan in plans.items()})
         self.rest_api_id, self.root_resource_id, self.execution_arn = api.id, api.root_resource_id, api.execution_arn
         self.stage_name, self.stage_arn = stage.stage_name, stage.arn
-        self._function_outputs(function)
-        nothing = pulumi.Output.from_input("")
-        self.keys_table_name, self.keys_table_arn = (table.name, table.arn) if table else (nothing, nothing)
-        self.access_log_group_name = access_logs.name if access_logs else nothing
-        self.access_log_group_arn = access_logs.arn if access_logs else nothing
-        self.authorizer_id = authorizer.id if authorizer else nothing
-        checker = checking.published if checking else None
-        self.authorizer_function_name = checker.function.name if checker else nothing
-        self.authorizer_function_arn = checker.function.arn if checker else nothing
-        self.authorizer_role_name = checker.role.name if checker else nothing
-        self.authorizer_role_arn = checker.role.arn if checker else nothing
-        self.authorizer_log_group_name = checker.log_group.name if checker else nothing
-        self.authorizer_log_group_arn = checker.log_group.arn if checker else nothing
+        self._function_outputs(function, url)
+        self._authorizer_outputs(table, checking)
+        self.access_log_group_name = access_logs.name if access_logs else _nothing()
+        self.access_log_group_arn = access_logs.arn if access_logs else _nothing()
         if settings.parameter_prefix is not None:
             create_parameters(self, settings.parameter_prefix, PARAMETERS)
         self.finish()
 
-    def _function_outputs(self, function: Published) -> None:
+    def _function_outputs(self, function: Published, url: lambda_.FunctionUrl | None) -> None:
+        self.function_url = url.function_url if url else _nothing()
         self.function_name, self.function_arn = function.function.name, function.function.arn
         self.function_alias_name, self.function_alias_arn = function.alias.name, function.alias.arn
         self.function_alias_invoke_arn = function.alias.invoke_arn
         self.role_name, self.role_arn = function.role.name, function.role.arn
         self.log_group_name, self.log_group_arn = function.log_group.name, function.log_group.arn
+
+    def _authorizer_outputs(self, table: dynamodb.Table | None, checking: Made | None) -> None:
+        self.keys_table_name, self.keys_table_arn = (table.name, table.arn) if table else (_nothing(), _nothing())
+        self.authorizer_id = checking.authorizer.id if checking else _nothing()
+        checker = checking.published if checking else None
+        self.authorizer_function_name = checker.function.name if checker else _nothing()
+        self.authorizer_function_arn = checker.function.arn if checker else _nothing()
+        self.authorizer_role_name = checker.role.name if checker else _nothing()
+        self.authorizer_role_arn = checker.role.arn if checker else _nothing()
+        self.authorizer_log_group_name = checker.log_group.name if checker else _nothing()
+        self.authorizer_log_group_arn = checker.log_group.arn if checker else _nothing()
 
     def _report_lifecycle(self, routing: Routing) -> None:
         """Say at preview which models are legacy, or past their end of life."""
@@ -299,6 +308,11 @@ class ServerlessBedrockApi(Component):
         return deploy(self, api, parts, ready=[*ready, *permissions], redeploy_on=redeploy_on)
 
 
+def _nothing() -> pulumi.Output[str]:
+    """What an output is where its resource is not made."""
+    return pulumi.Output.from_input("")
+
+
 def _by_name(values: Mapping[str, pulumi.Output[str]]) -> pulumi.Output[Mapping[str, str]]:
     # Output.all() of nothing is a list.
     return pulumi.Output.all(**values) if values else pulumi.Output.from_input({})
@@ -317,6 +331,8 @@ def _made(settings: ServerlessBedrockApiSettings, location: Location) -> Mapping
         "bedrock-policy": bool(routing.models),
         "bedrock-output-policy": bool(routing.output_models),
         "secrets-policy": bool(routing.secret_arns),
+        "keys-policy": settings.function_url and auth == "api_key",
+        "function-url": settings.function_url,
         "vpc-policy": network is not None,
         **{key: auth in ("api_key", "jwt") for key in ServerlessBedrockApi.CHILDREN if key.startswith("authorizer")},
         "authorizer-policy": auth == "api_key",

@@ -1,12 +1,15 @@
 """The function that answers: the bundle behind the Web Adapter, and what it may call."""
 
 import pulumi
+from pulumi_aws import lambda_
 
 from llm_gateway import environment as variables
 from llm_gateway.operations import PATHS
+from pulumi_llm.api_edge.authorizer import KeysTable
 from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
+from pulumi_llm.base.iam import allow
 from pulumi_llm.base.lambda_function import Published, Shared, publish
 from pulumi_llm.base.location import Location
 from pulumi_llm.routing import Routing, model_policies
@@ -15,9 +18,17 @@ from pulumi_llm.serverless_bedrock_api.args import ServerlessBedrockApiSettings
 
 
 def create_function(
-    component: Component, settings: ServerlessBedrockApiSettings, shared: Shared, routing: Routing, location: Location
+    component: Component,
+    settings: ServerlessBedrockApiSettings,
+    shared: Shared,
+    routing: Routing,
+    location: Location,
+    keys: KeysTable | None,
 ) -> Published:
-    """Make the function with its role, which may call exactly the models and read exactly the secrets of `routing`."""
+    """Make the function with its role, which may call exactly the models and read exactly the secrets of `routing`.
+
+    At a URL of its own, it reads the table of `keys`, because no authorizer has checked them.
+    """
     environment: dict[str, pulumi.Input[str]] = {
         variables.AUTHORIZATION: settings.auth,
         **({variables.PATH_PREFIX: settings.existing_api.path_prefix} if settings.existing_api else {}),
@@ -27,6 +38,7 @@ def create_function(
         "AWS_LWA_INVOKE_MODE": "response_stream",
         variables.PORT: str(variables.DEFAULT_PORT),
         "AWS_LWA_READINESS_CHECK_PATH": PATHS["health"],
+        **({variables.KEYS_TABLE: keys.name} if keys else {}),
         **routing.environment,
         **settings.environment,
     }
@@ -47,9 +59,24 @@ def create_function(
         memory_mb=settings.memory_mb,
         timeout_seconds=settings.timeout_seconds,
         environment=environment,
-        policies=model_policies(component, routing, location),
+        policies={
+            **model_policies(component, routing, location),
+            **({"keys-policy": [allow("ReadKeys", ["dynamodb:GetItem"], keys.arn)]} if keys else {}),
+        },
         layers=[layer],
         reserved_concurrency=settings.reserved_concurrency,
         vpc=settings.vpc,
         own_policies=settings.policies,
+    )
+
+
+def create_function_url(component: Component, function: Published) -> lambda_.FunctionUrl:
+    """Make the function's own URL, which streams and asks for AWS signatures. Whoever may call it gets a permission."""
+    return lambda_.FunctionUrl(
+        component.child_name("function-url"),
+        function_name=function.function.name,
+        qualifier=function.alias.name,
+        authorization_type="AWS_IAM",
+        invoke_mode="RESPONSE_STREAM",
+        opts=component.child("function-url"),
     )

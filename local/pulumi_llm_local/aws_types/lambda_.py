@@ -9,7 +9,8 @@ from pulumi_llm_local.aws_types.values import UNKNOWN
 
 FUNCTION: Final = "aws:lambda/function:Function"
 ALIAS: Final = "aws:lambda/alias:Alias"
-_PERMISSION: Final = "aws:lambda/permission:Permission"
+PERMISSION: Final = "aws:lambda/permission:Permission"
+FUNCTION_URL: Final = "aws:lambda/functionUrl:FunctionUrl"
 PUBLISHED: Final = ("version", "qualifiedArn", "qualifiedInvokeArn")
 """The outputs of a function that each version has of its own."""
 UNPUBLISHED: Final = {"codeSigningConfigArn", "reservedConcurrentExecutions", "tags", "tagsAll"}
@@ -136,14 +137,14 @@ TYPES: Final[Mapping[str, AwsType]] = {
         # https://docs.aws.amazon.com/lambda/latest/api/API_DeleteFunction.html: "all versions and aliases are deleted"
         contains=tuple(
             Relation(token, {theirs: mine})
-            for token, theirs in ((ALIAS, "functionName"), (_PERMISSION, "function"))
+            for token, theirs in ((ALIAS, "functionName"), (PERMISSION, "function"))
             for mine in ("name", "arn")
         ),
     ),
     "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": AwsType(
         outputs=_function_event_invoke_config, replaced_by="functionName qualifier"
     ),
-    "aws:lambda/functionUrl:FunctionUrl": AwsType(
+    FUNCTION_URL: AwsType(
         outputs=_function_url,
         replaced_by="functionName qualifier",
         stateful="callers have its address",
@@ -151,6 +152,8 @@ TYPES: Final[Mapping[str, AwsType]] = {
         rules={
             "authorizationType": ValueRule(AWS_DOCS + "lambda/latest/api/API_CreateFunctionUrlConfig.html", member="AuthType")
         },
+        # An alias has one. https://docs.aws.amazon.com/lambda/latest/dg/urls-configuration.html
+        unique=("functionName", "qualifier"),
     ),
     "aws:lambda/layerVersion:LayerVersion": AwsType(
         outputs={
@@ -170,7 +173,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
             "s3ObjectVersion skipDestroy sourceCodeHash"
         ),
     ),
-    _PERMISSION: AwsType(
+    PERMISSION: AwsType(
         outputs={"id": "{statementId}"},
         # invokedViaFunctionUrl: the source of provider 6.
         replaced_by=(

@@ -14,6 +14,10 @@ from system.engine.conftest import names, program, succeeded
 
 pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
 
+OWN_URL = {
+    "function_url": "https://a1b2c3d4e5f6.lambda-url.us-east-1.on.aws/",
+    "function_alias_arn": "arn:aws:lambda:us-east-1:123456789012:function:chat:live",
+}
 PROGRAM = """\
 import pulumi
 import pulumi_llm
@@ -76,6 +80,13 @@ def test_a_hashed_file_gets_another_name_and_is_there_before_the_page_names_it(s
         ({"price_class": "PriceClass_All"}, {"update": {"web-distribution"}}),
         ({"allow_countries": ["DE"]}, {"update": {"web-distribution", "web-api-web-acl"}}),
         ({"waf": {"rate_limit": 500}}, {"update": {"web-web-acl", "web-api-web-acl"}}),
+        (
+            OWN_URL,
+            {
+                "create": {"web-function-access-control", "web-function-url-permission", "web-function-permission"},
+                "update": {"web-distribution", "web-config"},
+            },
+        ),
         ({"log_retention_days": 90}, {"update": {"web-logs"}}),
     ],
 )

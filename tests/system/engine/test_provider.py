@@ -224,6 +224,7 @@ def test_a_name_stays_when_something_else_changes(tmp_path: Path) -> None:
     [
         ("aws:apigateway/usagePlanKey:UsagePlanKey", {"keyId": "k", "keyType": "API_KEY", "usagePlanId": "p"}),
         (TABLE, {**GOOD_TABLE, "name": "keys"}),
+        ("aws:lambda/functionUrl:FunctionUrl", {"functionName": "f", "qualifier": "live", "authorizationType": "AWS_IAM"}),
         (MONITOR, {"monitorType": "DIMENSIONAL", "monitorDimension": "SERVICE"}),
     ],
 )

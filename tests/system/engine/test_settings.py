@@ -316,7 +316,10 @@ CASES: list[tuple[dict[str, Any], str]] = [
         },
         "create frontend frontend-*",
     ),
-    ({"frontend": {"enabled": True, "deny_countries": ["KP"]}}, "create frontend frontend-*"),
+    (
+        {"frontend": {"enabled": True, "deny_countries": ["KP"]}, "api.function_url": True},
+        f"{FUNCTION}; create function-url keys-policy frontend frontend-*",
+    ),
 ]
 # What is replaced on purpose: the outputs' copies, whose paths have the environment in them, a key by its value, a stage by its
 # name.
