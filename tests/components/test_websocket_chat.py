@@ -143,18 +143,19 @@ def test_another_apis_keys_may_connect() -> None:
 def test_another_apis_table_is_decrypted_with_that_apis_key() -> None:
     """DynamoDB asks KMS on behalf of who reads, and the other API's key need not be this one's."""
     recording = made(keys_table={"name": "keys", "arn": TABLE, "kms_key_arn": KEY})
-    assert statements(recording, "ws-authorizer-policy")["DecryptKeys"] == {
-        "Sid": "DecryptKeys",
-        "Effect": "Allow",
-        "Action": ["kms:Decrypt"],
-        "Resource": KEY,
-        "Condition": {"StringLike": {"kms:ViaService": ["dynamodb.*.amazonaws.com", "dynamodb.*.amazonaws.com.cn"]}},
-    }
+    for function in ("authorizer", "generations", "recovery"):
+        assert statements(recording, f"ws-{function}-policy")["DecryptKeys"] == {
+            "Sid": "DecryptKeys",
+            "Effect": "Allow",
+            "Action": ["kms:Decrypt"],
+            "Resource": KEY,
+            "Condition": {"StringLike": {"kms:ViaService": ["dynamodb.*.amazonaws.com", "dynamodb.*.amazonaws.com.cn"]}},
+        }
 
 
 def test_every_function_may_decrypt_with_the_key_of_the_tables() -> None:
     recording = made(kms_key_arn=KEY)
-    for function in ("authorizer", "connections", "generations", "failures"):
+    for function in ("authorizer", "connections", "generations", "recovery"):
         assert statements(recording, f"ws-{function}-logs-policy")["Decrypt"]["Resource"] == KEY
     for table in ("keys", "connections", "journal"):
         assert recording.inputs(f"ws-{table}-table")["serverSideEncryption"]["kmsKeyArn"] == KEY

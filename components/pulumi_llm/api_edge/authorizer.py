@@ -1,6 +1,6 @@
 """The authorizer that checks API keys or tokens."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pulumi
 from pulumi_aws import apigateway, lambda_
@@ -21,6 +21,11 @@ class KeysTable(NamedTuple):
     name: pulumi.Input[str]
     arn: pulumi.Input[str]
     kms_key_arn: pulumi.Input[str] | None = None
+
+    def read(self) -> list[dict[str, Any]]:
+        """Statements that allow to look keys up."""
+        statements = [allow("ReadKeys", ["dynamodb:GetItem"], self.arn)]
+        return statements if self.kms_key_arn is None else [*statements, decrypt_table("DecryptKeys", self.kms_key_arn)]
 
 
 class Made(NamedTuple):
@@ -43,10 +48,7 @@ def authorizer_function(
             variables.AUTHORIZATION: "api_key",
             variables.KEYS_TABLE: checks.name,
         }
-        statements = [allow("ReadKeys", ["dynamodb:GetItem"], checks.arn)]
-        if checks.kms_key_arn is not None:
-            statements.append(decrypt_table("DecryptKeys", checks.kms_key_arn))
-        policies = {"authorizer-policy": statements}
+        policies = {"authorizer-policy": checks.read()}
     else:
         environment = {
             variables.AUTHORIZATION: "jwt",

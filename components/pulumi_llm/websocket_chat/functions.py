@@ -43,7 +43,7 @@ class Stores:
 
     def read_keys(self) -> list[dict[str, Any]]:
         """Statements that allow to look API keys up."""
-        return [] if self.keys is None else [allow("ReadKeys", ["dynamodb:GetItem"], self.keys.arn)]
+        return [] if self.keys is None else self.keys.read()
 
     def use(self, connections: Sequence[str], journal: Sequence[str], methods: Sequence[str]) -> list[dict[str, Any]]:
         """Statements that allow these actions on the tables, and these methods of @connections.

@@ -26,6 +26,9 @@ DEPLOYMENT = "replace deployment; update stage"
 AUTHORIZER = "authorizer authorizer-alias authorizer-function authorizer-logs authorizer-logs-policy authorizer-permission "
 AUTHORIZER += "authorizer-role"
 KEYS = "authorizer-policy key-default key-item-default keys-table"
+# What looks keys up, or knows that they are.
+CHECKING = "connections-function connections-alias generations-function generations-alias generations-policy "
+CHECKING += "recovery-function recovery-alias recovery-policy"
 
 # Settings -> what is done with which children. What each setting does by itself: tests/components/test_websocket_chat.py.
 CASES: list[tuple[dict[str, Any], str]] = [
@@ -36,7 +39,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"auth": "jwt", "jwt": JWT},
-        f"update connections-function connections-alias authorizer-function authorizer-alias; delete {KEYS}",
+        f"update {CHECKING} authorizer-function authorizer-alias; delete {KEYS}",
     ),
     (
         {"keys": [{"name": "default", "enabled": False}, {"name": "web"}]},
@@ -44,7 +47,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"keys_table": {"name": "keys", "arn": "arn:aws:dynamodb:us-east-1:123456789012:table/keys"}},
-        "update authorizer-function authorizer-alias authorizer-policy; delete key-default key-item-default keys-table",
+        "update authorizer-* generations-function generations-alias generations-policy recovery-function recovery-alias "
+        "recovery-policy; delete key-default key-item-default keys-table",
     ),
     (
         {
