@@ -146,6 +146,7 @@ def _ready(options: "Options", run: "Running", seconds: float) -> str:
             *websockets,
             f"  models   {', '.join(api.models)}",
             f"  page     {run.page}",
+            *(f"  cdn      {url}" for url in run.distributions),
             f"  status   {run.status}",
             f"  logs     {run.log_folder}",
             *([f"  bedrock  {' '.join(f'{name}={value}' for name, value in run.bedrock.items())}"] if run.bedrock else []),

@@ -24,17 +24,18 @@ from pulumi_llm_local.program import graph as graphs
 from pulumi_llm_local.program.graph import Graph
 from pulumi_llm_local.run.page import STATUS_PATH, Handler, with_pages
 from pulumi_llm_local.run.running_api import RunningApi
-from pulumi_llm_local.services import lambda_function, moto
+from pulumi_llm_local.services import lambda_function, moto, waf
 from pulumi_llm_local.services.api_gateway import rest_api, websocket_api, websocket_connections
 from pulumi_llm_local.services.api_gateway.rest_api import REST_API, RestApi
 from pulumi_llm_local.services.api_gateway.websocket_api import API as WEBSOCKET_API
 from pulumi_llm_local.services.api_gateway.websocket_api import WebSocketApi
+from pulumi_llm_local.services.cloudfront import distribution
 from pulumi_llm_local.services.local_run import LocalError, LocalRun, Options, address, listen
 from pulumi_llm_local.services.signature import Credentials
 from pulumi_llm_local.upstreams import stack_upstreams
 
 # The stand-ins, in the order in which they start. Each says which types it plays, and which take effect in others.
-SERVICES = (moto, stack_upstreams, websocket_connections, lambda_function, rest_api, websocket_api)
+SERVICES = (moto, stack_upstreams, websocket_connections, lambda_function, waf, rest_api, websocket_api, distribution)
 _PLAYED = frozenset[str]().union(*(service.PLAYED for service in SERVICES))
 _IMPLIED = frozenset[str]().union(*(service.IMPLIED for service in SERVICES))
 
@@ -50,6 +51,7 @@ class Running:
     outputs: Mapping[str, Any]
     apis: Sequence[RunningApi]
     websockets: Sequence[str]
+    distributions: Sequence[str]
     page: str
     status: str
     not_played: Sequence[str]
@@ -83,7 +85,8 @@ async def running(options: Options, progress: Progress) -> AsyncGenerator[Runnin
             websockets=[_websocket_address(api, url) for api, url in run.websocket_apis],
             page=f"{run.address}/",
             status=f"{run.address}{STATUS_PATH}",
-            not_played=sorted({r.type for r in run.graph.resources} - _PLAYED - _IMPLIED | websocket_api.not_played(run.graph)),
+            distributions=[url for _, url in run.distributions],
+            not_played=_not_played(run.graph),
             warnings=run.graph.warnings,
             bedrock=run.bedrock,
             log_folder=logs,
@@ -111,6 +114,11 @@ async def _load(options: Options, environment: Mapping[str, str], progress: Prog
         raise LocalError("the program has no API to run; is every component switched off?")
     progress(f"{len(graph.resources)} resources; starting what they need")
     return graph
+
+
+def _not_played(graph: Graph) -> list[str]:
+    types = {resource.type for resource in graph.resources} - _PLAYED - _IMPLIED
+    return sorted(types.union(*(service.not_played(graph) for service in (waf, websocket_api, distribution))))
 
 
 async def until_stopped() -> None:
@@ -168,6 +176,9 @@ def _with_addresses(run: LocalRun) -> dict[str, Any]:
             text = text.replace(theirs, f"{address(socket_)}/{api.stage_name}")
     for api, url in run.websocket_apis:
         text = text.replace(api.address, _websocket_address(api, url))
+    for made, url in run.distributions:
+        for theirs in made.addresses:
+            text = text.replace(theirs, url)
     return json.loads(text)
 
 

@@ -68,6 +68,9 @@ class LocalRun:
         functions: Each `lambda_function.Function` by its name.
         apis: Each `rest_api.RestApi` with its socket.
         websocket_apis: Each `websocket_api.WebSocketApi` with its address.
+        web_acls: Each `waf.WebAcl` by its ARN.
+        hosts: The URL of this machine that stands for a host name of AWS's.
+        distributions: Each `distribution.Distribution` of CloudFront with its address.
     """
 
     options: Options
@@ -84,6 +87,9 @@ class LocalRun:
     functions: dict[str, Any] = field(default_factory=dict[str, Any])
     apis: list[tuple[Any, socket.socket]] = field(default_factory=list[tuple[Any, socket.socket]])
     websocket_apis: list[tuple[Any, str]] = field(default_factory=list[tuple[Any, str]])
+    web_acls: dict[str, Any] = field(default_factory=dict[str, Any])
+    hosts: dict[str, str] = field(default_factory=dict[str, str])
+    distributions: list[tuple[Any, str]] = field(default_factory=list[tuple[Any, str]])
 
     @property
     def graph(self) -> Graph:

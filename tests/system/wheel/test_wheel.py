@@ -29,7 +29,7 @@ pytestmark = pytest.mark.timeout(300)  # the first time, the registry's packages
 PACKAGES = ("pulumi_llm", "llm_gateway", "llm_functions", "pulumi_llm_local")
 
 # What only the extras bring.
-COMMANDS_ALONE = ("aiohttp", "botocore", "httptools", "moto", "rich", "typer", "uv")
+COMMANDS_ALONE = ("aiohttp", "botocore", "httptools", "moto", "quickjs", "rich", "typer", "uv")
 
 EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/__main__.py"))
 

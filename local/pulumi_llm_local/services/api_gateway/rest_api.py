@@ -22,8 +22,9 @@ from pulumi_llm_local.services.api_gateway.gateway_responses import GatewayRespo
 from pulumi_llm_local.services.api_gateway.lambda_proxy import MAX_EVENT_BYTES, forward, invoke, permitted_function, relay
 from pulumi_llm_local.services.api_gateway.usage_plan import UsagePlans
 from pulumi_llm_local.services.lambda_function import Function, FunctionError, FunctionThrottled
-from pulumi_llm_local.services.local_run import LocalError, LocalRun, listen
+from pulumi_llm_local.services.local_run import LocalError, LocalRun, address, listen
 from pulumi_llm_local.services.signature import Credentials
+from pulumi_llm_local.services.waf import WebAcl, acl_of
 
 REST_API = "aws:apigateway/restApi:RestApi"
 STAGE = "aws:apigateway/stage:Stage"
@@ -62,7 +63,10 @@ async def start(run: LocalRun) -> None:
             if stage.state["restApi"] == api.id:
                 listener = listen(0) if run.apis else run.listener
                 run.stop.callback(listener.close)
-                run.apis.append((RestApi(run.graph, api, stage, run.functions, run.key), listener))
+                acl = acl_of(run, str(stage.state["arn"]))
+                made = RestApi(run.graph, api, stage, run.functions, run.key, acl)
+                run.apis.append((made, listener))
+                run.hosts |= {urlsplit(theirs).netloc: address(listener) for theirs in made.addresses}
     if not run.apis and any(True for _ in run.graph.of_type(REST_API)):
         raise LocalError("no REST API of the program has a stage, so there is nothing to run")
 
@@ -71,9 +75,16 @@ class RestApi:
     """One stage of a REST API."""
 
     def __init__(
-        self, graph: Graph, api: Resource, stage: Resource, functions: Mapping[str, Function], credentials: Credentials
+        self,
+        graph: Graph,
+        api: Resource,
+        stage: Resource,
+        functions: Mapping[str, Function],
+        credentials: Credentials,
+        acl: WebAcl | None,
     ) -> None:
         self._graph = graph
+        self._acl = acl
         self._functions = functions
         self.id = api.id
         self._key_source = api.state.get("apiKeySource") or "HEADER"
@@ -135,7 +146,12 @@ class RestApi:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a request as API Gateway does: who may call, what the limits allow, what the function answers."""
         request_id = str(uuid.uuid4())
+        blocked = self._acl.inspect(request) if self._acl else None
+        if blocked is not None and blocked.response is not None:
+            return blocked.response
         try:
+            if blocked is not None:
+                raise GatewayResponse("WAF_FILTERED")
             return await self._handle(request, request_id)
         except GatewayResponse as response:
             return gateway_responses.render(response.type, request_id, self._responses)

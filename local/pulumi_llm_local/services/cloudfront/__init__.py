@@ -1,0 +1,1 @@
+"""CloudFront, as the program's resources configure it."""
