@@ -1,17 +1,6 @@
 import DOMPurify from "dompurify";
-import { Marked } from "marked";
-import { memo, useMemo } from "react";
-
-// HTML that a model writes is shown as text, and an image as its description, for an image's address could tell somebody else what
-// was asked. What is left is sanitized all the same.
-const markdown = new Marked({
-  gfm: true,
-  breaks: true,
-  renderer: {
-    html: ({ text }) => (/^<br\s*\/?>$/i.test(text) ? "<br>" : escapeHtml(text)),
-    image: ({ text }) => escapeHtml(text),
-  },
-});
+import { memo, useEffect, useState } from "react";
+import { toHtml } from "./boundedMarkdown";
 
 const ALLOWED = {
   ALLOWED_TAGS: [
@@ -19,9 +8,12 @@ const ALLOWED = {
     ..."table tbody td th thead tr ul".split(" "),
   ],
   ALLOWED_ATTR: ["href", "start", "align"],
+  ALLOWED_URI_REGEXP: /^(?:https?:\/\/|mailto:)/i,
   ALLOW_DATA_ATTR: false,
   ALLOW_ARIA_ATTR: false,
 };
+/** A text that grows is rendered again after this many times as long as it took the last time. */
+const PAUSE = 10;
 
 DOMPurify.addHook("afterSanitizeAttributes", (element) => {
   if (element.tagName !== "A") return;
@@ -29,16 +21,21 @@ DOMPurify.addHook("afterSanitizeAttributes", (element) => {
   element.setAttribute("rel", "noopener noreferrer");
 });
 
-/** A text in Markdown. */
+/** A text in Markdown. While it grows, it is drawn less often the longer that takes. */
 export const Markdown = memo(function Markdown({ text }: { text: string }) {
-  const html = useMemo(
-    () => DOMPurify.sanitize(markdown.parse(text, { async: false }), { ...ALLOWED, RETURN_TRUSTED_TYPE: true }),
-    [text],
-  );
+  const [shown, setShown] = useState(() => render(text));
+  useEffect(() => {
+    if (shown.text === text) return;
+    const timer = setTimeout(() => setShown(render(text)), Math.max(0, shown.dueAt - performance.now()));
+    return () => clearTimeout(timer);
+  }, [text, shown]);
   // biome-ignore lint/security/noDangerouslySetInnerHtml: it has been sanitized
-  return <div className="markdown" dangerouslySetInnerHTML={{ __html: html }} />;
+  return <div className="markdown" dangerouslySetInnerHTML={{ __html: shown.html }} />;
 });
 
-function escapeHtml(text: string): string {
-  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
+function render(text: string) {
+  const began = performance.now();
+  const html = DOMPurify.sanitize(toHtml(text), { ...ALLOWED, RETURN_TRUSTED_TYPE: true });
+  const ended = performance.now();
+  return { text, html, dueAt: ended + PAUSE * (ended - began) };
 }

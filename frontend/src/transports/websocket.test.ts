@@ -67,6 +67,8 @@ function start(request: ChatRequest = REQUEST) {
   return { types, answer };
 }
 
+const actions = (index: number) => socket(index).sent.map(({ action }) => action);
+
 const socket = (index: number) => FakeSocket.opened[index] as FakeSocket;
 
 test("the key is a subprotocol, never part of the address", async () => {
@@ -135,20 +137,47 @@ test("a request that API Gateway would close the connection for is not sent", as
 test.each([
   ["Too Many Requests", "rate_limit_exceeded"],
   ["Internal server error", "internal_error"],
-])("what API Gateway answers by itself ends the answers that have not begun: %s", async (message, code) => {
+  ["Forbidden", "internal_error"],
+])("what API Gateway itself refuses with %j has failed, and will not be generated", async (message, code) => {
   const { answer } = start();
   await vi.advanceTimersByTimeAsync(1);
-  socket(0).reply({ message, connectionId: "c=", requestId: "r=" });
+  socket(0).reply({ message, connectionId: "c", requestId: "r" });
   expect(await answer).toBe(code);
+  expect(actions(0)).toEqual(["chat", "cancel"]);
 });
 
-test("what API Gateway answers by itself does not end an answer that has begun", async () => {
+test("a refusal that concerns no answer changes nothing", async () => {
   const { types, answer } = start();
   await vi.advanceTimersByTimeAsync(1);
   const { id } = socket(0).sent[0] as { id: string };
   socket(0).reply({ id, seq: 1, type: "start", request_id: "r", model: "m" });
-  socket(0).reply({ message: "Too Many Requests", connectionId: "c=", requestId: "r=" });
+  socket(0).reply({ message: "Too Many Requests", connectionId: "c", requestId: "r" });
   socket(0).reply({ id, seq: 2, type: "done", stop_reason: "end_turn" });
   await answer;
   expect(types).toEqual(["start", "done"]);
+});
+
+test("a chat that nothing answers is asked for again on another connection, and given up in the end", async () => {
+  const { types, answer } = start();
+  for (let second = 0; second < 200; second++) {
+    await vi.advanceTimersByTimeAsync(1_000);
+    const open = socket(FakeSocket.opened.length - 1);
+    if (open.sent.at(-1)?.action === "ping") open.reply({ type: "pong" });
+  }
+  expect(await answer).toBe("connection_lost");
+  expect(types).toEqual(["reconnecting", "reconnecting", "reconnecting"]);
+  expect(actions(1)).toContain("resume");
+});
+
+test("a chat that was lost is sent again, and one that was not is resumed", async () => {
+  const { types, answer } = start();
+  await vi.advanceTimersByTimeAsync(1);
+  const { id } = socket(0).sent[0] as { id: string };
+  const refuse = (code: string) => socket(0).reply({ id, type: "error", error: { code, message: "" } });
+  refuse("unknown_generation");
+  refuse("generation_exists");
+  expect(actions(0)).toEqual(["chat", "chat", "resume"]);
+  socket(0).reply({ id, seq: 1, type: "done", stop_reason: "end_turn" });
+  await answer;
+  expect(types).toEqual(["done"]);
 });

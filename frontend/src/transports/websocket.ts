@@ -16,6 +16,9 @@ const IDLE_PING_MS = 4 * 60_000;
 const PING_MS = 10_000;
 const SILENCE_MS = 25_000;
 const CHECK_MS = 5_000;
+/** A `chat` or `resume` that nothing has answered in this time has been lost; so often in a row, and the answer is lost. */
+const ANSWER_MS = 30_000;
+const MOST_LOSSES = 3;
 /** A generation whose client is gone stops after this time, so a later resume finds nothing. */
 const RESUME_MS = 30_000;
 const FIRST_PAUSE_MS = 250;
@@ -31,8 +34,14 @@ type GatewayMessage = { message: string; connectionId: string; requestId: string
 
 interface Generation {
   queue: Queue<TransportEvent>;
+  /** The `chat` message. */
+  chat: object;
   /** The number of the last message that arrived. */
   seq: number;
+  /** When the `chat` or `resume` was sent that nothing has answered yet. */
+  askedAt: number | null;
+  /** How often something was lost or repeated since a message arrived. */
+  losses: number;
 }
 
 /**
@@ -56,7 +65,7 @@ export class WebSocketTransport implements Transport {
     const chat = { action: "chat", id, ...request };
     const size = new TextEncoder().encode(JSON.stringify(chat)).length;
     if (size > FRAME_BYTES) throw messageTooLarge(size, FRAME_BYTES);
-    const generation: Generation = { queue: new Queue(), seq: 0 };
+    const generation: Generation = { queue: new Queue(), chat, seq: 0, askedAt: null, losses: 0 };
     const cancel = () => {
       if (this.socket?.readyState === WebSocket.OPEN) this.write(this.socket, { action: "cancel", id });
       generation.queue.close();
@@ -66,7 +75,7 @@ export class WebSocketTransport implements Transport {
       const socket = await this.open();
       signal.throwIfAborted();
       this.generations.set(id, generation);
-      this.write(socket, chat);
+      this.ask(socket, generation, chat);
       yield* generation.queue;
       signal.throwIfAborted();
     } finally {
@@ -80,6 +89,11 @@ export class WebSocketTransport implements Transport {
     for (const { queue } of this.generations.values()) queue.fail(connectionLost());
     this.generations.clear();
     this.socket?.close();
+  }
+
+  private ask(socket: WebSocket, generation: Generation, message: object): void {
+    generation.askedAt = performance.now();
+    this.write(socket, message);
   }
 
   private write(socket: WebSocket, message: object): void {
@@ -118,9 +132,11 @@ export class WebSocketTransport implements Transport {
 
   /** Keep the connection alive, and find out that it is lost where nothing says so. */
   private check(socket: WebSocket): void {
-    const silence = performance.now() - this.heardAt;
+    const now = performance.now();
+    const silence = now - this.heardAt;
     const awaited = this.generations.size > 0;
-    if (awaited && silence > SILENCE_MS) {
+    const unanswered = [...this.generations.values()].some(({ askedAt }) => askedAt !== null && now - askedAt > ANSWER_MS);
+    if (unanswered || (awaited && silence > SILENCE_MS)) {
       socket.onclose = null;
       socket.close();
       this.lost();
@@ -145,6 +161,7 @@ export class WebSocketTransport implements Transport {
     }
     const generation = this.generations.get(message.id ?? "");
     if (message.type === "pong" || !generation) return;
+    generation.askedAt = null;
     const { seq } = message;
     if (seq !== undefined) {
       if (seq <= generation.seq) return; // it has come before the connection was lost
@@ -153,7 +170,8 @@ export class WebSocketTransport implements Transport {
         return;
       }
       generation.seq = seq;
-    }
+      generation.losses = 0;
+    } else if (message.type === "error" && this.again(message.id as string, generation, message.error.code)) return;
     if (message.type === "error") {
       generation.queue.fail(fromBody(0, message.error));
       return;
@@ -162,23 +180,39 @@ export class WebSocketTransport implements Transport {
     if (message.type === "done") generation.queue.close();
   }
 
-  /** API Gateway has passed a message on to nobody. It may be that of any answer that has not begun. */
+  /** What has not been answered has failed: nobody knows which of the messages was refused. */
   private refused({ message, requestId }: GatewayMessage): void {
     const [status, code] = message === "Too Many Requests" ? [429, "rate_limit_exceeded"] : [500, "internal_error"];
-    for (const { queue, seq } of this.generations.values()) {
-      if (seq === 0) queue.fail(new ServiceError(status, code, message, requestId));
+    for (const [id, { queue, seq, askedAt }] of this.generations) {
+      if (askedAt === null || seq > 0) continue; // a `resume` is repeated after a while
+      queue.fail(new ServiceError(status, code, message, requestId));
+      if (this.socket) this.write(this.socket, { action: "cancel", id });
     }
   }
 
+  /** Send something else after an error about a message, where the protocol says so. */
+  private again(id: string, generation: Generation, code: string): boolean {
+    if (!this.socket || ++generation.losses > MOST_LOSSES) return false;
+    if (code === "unknown_generation" && generation.seq === 0) this.ask(this.socket, generation, generation.chat);
+    else if (code === "generation_exists") this.resume(this.socket, id, generation);
+    else return false;
+    return true;
+  }
+
   private resume(socket: WebSocket, id: string, generation: Generation): void {
-    this.write(socket, { action: "resume", id, seq: generation.seq });
+    this.ask(socket, generation, { action: "resume", id, seq: generation.seq });
   }
 
   /** Open the connection again where answers wait for it, with growing pauses, as long as they can be resumed. */
   private async lost(): Promise<void> {
     clearInterval(this.checks);
     this.socket = null;
-    for (const { queue } of this.generations.values()) queue.push({ type: "reconnecting" });
+    for (const [id, generation] of this.generations) {
+      if (++generation.losses > MOST_LOSSES) {
+        generation.queue.fail(connectionLost());
+        this.generations.delete(id);
+      } else generation.queue.push({ type: "reconnecting" });
+    }
     const began = performance.now();
     for (let pause = FIRST_PAUSE_MS; this.generations.size > 0; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
       await new Promise((resolve) => setTimeout(resolve, pause));

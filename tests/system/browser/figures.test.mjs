@@ -131,6 +131,7 @@ test("Markdown is rendered, and nothing in it runs or loads", async () => {
   const message = [
     "# Title",
     "**bold** `code` [link](https://example.com) [bad](javascript:alert(1))",
+    "[mail](mailto:a@example.com) [call](tel:123) [file](ftp://example.com/x) [other](//evil.example/) [page](/status) [here](#x)",
     '<script>window.bad = 1</script><img src="https://evil.example/x.png" onerror="window.bad = 1">',
     '<p style="position:fixed" id="root" class="card" onclick="window.bad = 1">text</p><form action="/x"><input></form>',
     "![image](https://evil.example/y.png)",
@@ -146,12 +147,41 @@ test("Markdown is rendered, and nothing in it runs or loads", async () => {
   assert.equal(await text.locator("script, img, form, input, style, [style], [id], [onclick], .card").count(), 0);
   assert.deepEqual(await text.locator("a[href]").evaluateAll((links) => links.map((link) => link.getAttribute("href"))), [
     "https://example.com",
+    "mailto:a@example.com",
   ]);
-  assert.equal(await text.locator("a[href]").getAttribute("rel"), "noopener noreferrer");
+  assert.equal(await text.locator("a[href]").first().getAttribute("rel"), "noopener noreferrer");
   assert.equal(await page.evaluate(() => window.bad), undefined);
   assert.deepEqual(
     urls.filter((url) => !url.startsWith(stack.page)),
     [],
   );
   await close();
+});
+
+test("an answer that nothing can read is shown as it was written, and what cannot be shown is said", async () => {
+  const { page, close } = await openPage(browser, stack);
+  const events = (target, text) =>
+    [
+      { type: "start", request_id: "r", model: "m", target },
+      { type: "delta", text },
+      { type: "done", stop_reason: "end_turn" },
+    ]
+      .map((event) => `data: ${JSON.stringify(event)}\n\n`)
+      .join("");
+  let body = events("t", ">".repeat(2_500) + "_a".repeat(8_000));
+  await page.route("**/api/chat/stream", (route) => route.fulfill({ contentType: "text/event-stream", body }));
+  await page.getByRole("checkbox", { name: "REST" }).uncheck();
+  await run(page);
+  await phase(page, "SSE", "Complete");
+  assert.match(await card(page, "SSE").locator(".markdown").textContent(), />>_a_a/);
+  await close();
+
+  const broken = await openPage(browser, stack, { reports: false });
+  body = events({}, "text");
+  await broken.page.route("**/api/chat/stream", (route) => route.fulfill({ contentType: "text/event-stream", body }));
+  await runButton(broken.page).click();
+  await broken.page.getByRole("alert").getByText("This page has failed").waitFor();
+  await broken.page.getByRole("button", { name: "Load the page again" }).click();
+  await runButton(broken.page).waitFor();
+  await broken.close();
 });
