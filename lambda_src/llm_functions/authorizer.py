@@ -36,7 +36,7 @@ def _allow(presented: str, caller: Caller, credential: Credential, method_arn: s
     # all routes.
     stage = "/".join(method_arn.split("/")[:2])
     answer: dict[str, Any] = {
-        "principalId": caller.key,
+        "principalId": caller.key or caller.tenant,
         "policyDocument": {
             "Version": "2012-10-17",
             "Statement": [{"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": f"{stage}/*"}],

@@ -530,6 +530,21 @@ def test_what_is_wrong_is_refused(settings: dict[str, Any], match: str) -> None:
     refused(match, **settings)
 
 
+def test_a_page_publishes_neither_hidden_files_nor_what_is_elsewhere(tmp_path: Path) -> None:
+    page, elsewhere = tmp_path / "page", tmp_path / "secret"
+    elsewhere.mkdir()
+    (elsewhere / "key.pem").write_text("secret")
+    for path in ("index.html", ".env", ".git/config", ".well-known/security.txt", "assets/.map", "copy/a.txt"):
+        (page / path).parent.mkdir(parents=True, exist_ok=True)
+        (page / path).write_text("x")
+    (page / "also.html").symlink_to(page / "index.html")
+    assert sorted(web_client.files(str(page))) == [".well-known/security.txt", "also.html", "copy/a.txt", "index.html"]
+    for target in (elsewhere / "key.pem", elsewhere):
+        (page / "link").symlink_to(target)
+        refused("folder: these links lead out of .*: link; copy what is to be published into it", folder=str(page))
+        (page / "link").unlink()
+
+
 def test_a_client_that_is_not_built_is_named_with_what_builds_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(web_client, "_IN_WHEEL", tmp_path / "nothing")
     monkeypatch.setattr(web_client, "_IN_CHECKOUT", tmp_path)

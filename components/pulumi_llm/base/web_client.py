@@ -60,11 +60,13 @@ class WebClientError(Exception):
 def files(folder: str | None = None) -> dict[str, Path]:
     """Return the files of the built page by their path in it, such as ``index.html``.
 
+    Hidden files and folders are left out, such as .env and .git, except .well-known (RFC 8615).
+
     Args:
         folder: Where a page of one's own is built. Default: the package's.
 
     Raises:
-        WebClientError: There is no page.
+        WebClientError: There is no page, or a link in it leads to something else on this machine.
     """
     given = folder or os.environ.get(FOLDER_VARIABLE)
     root = Path(given) if given else _IN_WHEEL if _IN_WHEEL.exists() else _IN_CHECKOUT
@@ -72,7 +74,16 @@ def files(folder: str | None = None) -> dict[str, Path]:
         if given:
             raise WebClientError(f"there is no built page in {given}: it has no index.html")
         raise WebClientError("the web client is not built: run 'make frontend', which needs Node.js 20.19 or later")
-    return {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*")) if path.is_file()}
+    found = {path.relative_to(root): path for path in sorted(root.rglob("*"))}
+    shown = {path: file for path, file in found.items() if not _is_hidden(path)}
+    outside = [path.as_posix() for path, file in shown.items() if not file.resolve().is_relative_to(root.resolve())]
+    if outside:
+        raise WebClientError(f"these links lead out of {root}: {', '.join(outside)}; copy what is to be published into it")
+    return {path.as_posix(): file for path, file in shown.items() if file.is_file()}
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") and part != ".well-known" for part in path.parts)
 
 
 def is_hashed(path: str) -> bool:

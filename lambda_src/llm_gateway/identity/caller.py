@@ -12,7 +12,7 @@ import msgspec
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who calls. `key` is the name of the API key, never its value. `models` are the aliases allowed; empty: all."""
+    """Who calls. `key` is the name of the API key or a token's subject, never its value. `models` are the aliases allowed; empty: all."""
 
     tenant: str
     key: str
@@ -39,7 +39,8 @@ ANONYMOUS = Caller(tenant="anonymous", key="")
 
 def key_hash(key: str) -> str:
     """Return the SHA-256 of a key's UTF-8 bytes in hex. Keys are stored and looked up by it."""
-    return hashlib.sha256(key.encode()).hexdigest()
+    # Half of a surrogate pair is no text, so it is in no key; but a JSON event may hold it, and it is refused like any wrong key.
+    return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
 
 
 def presented_key(headers: Mapping[str, str]) -> str | None:

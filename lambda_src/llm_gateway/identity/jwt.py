@@ -8,8 +8,9 @@ bundle needs no cryptography library, which would double its size.
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 import msgspec
 
@@ -25,6 +26,9 @@ _LEEWAY_SECONDS = 60.0
 _MIN_KEY_BITS = 2048
 # The DER encoding of DigestInfo for SHA-256, without the digest. https://www.rfc-editor.org/rfc/rfc8017#section-9.2
 _SHA256_PREFIX = bytes.fromhex("3031300d060960864801650304020105000420")
+
+
+_NAME = re.compile(r"[ !#-\[\]-~]{1,255}")
 
 
 def accepted_until(token: str) -> int:
@@ -89,20 +93,21 @@ class TokenVerifier:
             and isinstance(begins, int | float)
             and begins - _LEEWAY_SECONDS <= now
         )
-        tenant = claims.get(self._tenant_claim)
-        if not valid or not isinstance(tenant, str) or not tenant:
+        tenant, subject = claims.get(self._tenant_claim), claims.get("sub")
+        if not valid or not _is_name(tenant) or not (subject is None or _is_name(subject)):
             return None
+        key = subject or ""  # a tenant has at most one caller without a subject, and none with this name
         if not self._models_claim:
-            return Caller(tenant=tenant, key=str(claims.get("sub", tenant)))
+            return Caller(tenant=tenant, key=key)
         models = claims.get(self._models_claim)
         if isinstance(models, str):  # names with spaces between, as in "scope"
             models = models.split()
         if not isinstance(models, list) or not models:
             return None  # an empty list would mean all
         names = tuple(str(name) for name in cast("list[Any]", models))
-        if any(not name or "," in name for name in names):
+        if any(not _is_name(name) or "," in name for name in names):
             return None  # in the authorizer's context names have commas between, and an empty one would mean all
-        return Caller(tenant=tenant, key=str(claims.get("sub", tenant)), models=names)
+        return Caller(tenant=tenant, key=key, models=names)
 
     async def _key(self, identifier: str) -> tuple[int, int] | None:
         """Return the issuer's key with that id. The keys are read again if they are old or the id is unknown."""
@@ -125,6 +130,14 @@ class TokenVerifier:
             return msgspec.json.decode(body, type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise IssuerError(f"{url} is no JSON object: {error}") from error
+
+
+def _is_name(claim: object) -> TypeGuard[str]:
+    """Whether a claim can name somebody. A subject has at most 255 ASCII characters (OpenID Connect Core 1.0, section 2).
+
+    Without quotes and backslashes: API Gateway's documentation does not say that it escapes what it puts into the access log.
+    """
+    return isinstance(claim, str) and _NAME.fullmatch(claim) is not None
 
 
 def _rsa_keys(document: dict[str, Any]) -> dict[str, tuple[int, int]]:

@@ -37,5 +37,9 @@ def test_presented_key(headers: dict[str, str], key: str | None) -> None:
     assert presented_key(headers) == key
 
 
+def test_half_a_character_is_a_wrong_key() -> None:
+    assert key_hash("\ud800") not in {key_hash(""), key_hash("?"), key_hash("\ufffd")}
+
+
 def test_a_key_is_stored_as_its_sha256() -> None:
     assert key_hash("schlüssel") == hashlib.sha256("schlüssel".encode()).hexdigest()

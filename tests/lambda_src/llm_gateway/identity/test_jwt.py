@@ -84,10 +84,14 @@ def verifier(issuer: Issuer, client: HttpClient, clock: Clock | None = None, **c
     return TokenVerifier(client, issuer=issuer.url, clock=clock or Clock(), **given)
 
 
+NULL = object()
+"""A claim that is null; None is a claim that is not there."""
+
+
 def token(issuer: Issuer, key: rsa.RSAPrivateKey = KEY, header: dict[str, Any] | None = None, **claims: Any) -> str:
     head = {"alg": "RS256", "kid": "one", "typ": "JWT", **(header or {})}
     body = {"iss": issuer.url, "aud": "chat", "sub": "me", "org": "acme", "exp": NOW + 300, **claims}
-    body = {name: value for name, value in body.items() if value is not None}
+    body = {name: None if value is NULL else value for name, value in body.items() if value is not None}
     signed = f"{b64(json.dumps(head).encode())}.{b64(json.dumps(body).encode())}"
     return f"{signed}.{b64(key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
 
@@ -111,6 +115,12 @@ async def test_a_token_is_accepted_for_as_long_as_a_new_verifier_accepts_it(issu
     assert accepted_until(token(issuer, exp=1e300)) < 2**54
 
 
+async def test_a_token_without_a_subject_is_nobody_elses(issuer: Issuer, client: HttpClient) -> None:
+    judge = verifier(issuer, client)
+    callers = [await judge.caller(token(issuer, sub=sub)) for sub in (None, NULL, "None", "acme")]
+    assert [caller and caller.key for caller in callers] == ["", "", "None", "acme"]
+
+
 BAD: dict[str, dict[str, Any]] = {
     "expired": {"exp": NOW - 61},
     "without an end": {"exp": None},
@@ -123,6 +133,13 @@ BAD: dict[str, dict[str, Any]] = {
     "no tenant": {"org": None},
     "a tenant that is no text": {"org": 7},
     "an empty tenant": {"org": ""},
+    "a tenant that ends a text in the access log": {"org": 'x","status":"200'},
+    "a subject with a line break": {"sub": "me\n"},
+    "a subject with a backslash": {"sub": "me\\"},
+    "a subject that is too long": {"sub": "m" * 256},
+    "a subject that is not ASCII": {"sub": "m\xe9"},
+    "a subject that is no text": {"sub": 7},
+    "an empty subject": {"sub": ""},
 }
 
 
