@@ -128,7 +128,7 @@ def test_only_this_distribution_may_call_the_url_and_nothing_but_the_url() -> No
 def test_page_and_apis_have_one_address(full: Recording) -> None:
     found = full.inputs("web-distribution")
     targets = [(each["pathPattern"], each["targetOriginId"]) for each in found["orderedCacheBehaviors"]]
-    assert targets == [("/api/*", "api"), ("/ws*", "websocket")]
+    assert targets == [("/api/*", "api"), ("/ws", "websocket")]
     hosts = {origin["originId"]: origin["domainName"] for origin in found["origins"]}
     assert hosts["api"] == "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com"
     assert hosts["websocket"] == "f6g7h8i9j0.execute-api.eu-west-1.amazonaws.com"

@@ -68,7 +68,7 @@ def create_distribution(
         behaviors.insert(0, _api_behavior(function_origin.stream_path(settings.api_url), "function"))
     if settings.websocket_url is not None:
         origins.append(_api_origin("websocket", settings.websocket_url, access))
-        behaviors.append(_api_behavior(f"{WEBSOCKET_PATH}*", "websocket"))
+        behaviors.append(_api_behavior(WEBSOCKET_PATH, "websocket"))
     domain = settings.domain
     distribution = cloudfront.Distribution(
         component.child_name("distribution"),
