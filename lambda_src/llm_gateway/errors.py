@@ -20,6 +20,18 @@ UPSTREAM = "upstream_error"
 SERVER = "server_error"
 
 
+# The most characters of a caller's value that an error repeats: a body may hold 128 KB of it, or more.
+MOST_SHOWN = 64
+# The most characters of an error's text and of its detail. A character has 6 bytes at most in JSON, and both have to fit into
+# one message of a WebSocket, 32 KB.
+_MOST_MESSAGE, _MOST_DETAIL = 4_000, 1_000
+
+
+def clipped(text: str, most: int = MOST_SHOWN) -> str:
+    """Return the beginning of a text that may be long."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 class FailurePolicy(msgspec.Struct, frozen=True):
     """What the router does when a target fails.
 
@@ -57,10 +69,10 @@ class ErrorKind(msgspec.Struct, frozen=True):
         self, *, param: str | None = None, retry_after: float | None = None, detail: str | None = None, **values: object
     ) -> "GatewayError":
         """An error of this kind. `retry_after` replaces the kind's own; `values` fill the places of its text."""
-        error = GatewayError(self, self.message.format(**values))
+        error = GatewayError(self, clipped(self.message.format(**values), _MOST_MESSAGE))
         error.param = param
         error.retry_after = self.retry_after if retry_after is None else retry_after
-        error.detail = detail
+        error.detail = None if detail is None else clipped(detail, _MOST_DETAIL)
         return error
 
 
@@ -323,14 +335,14 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 # The most problems that one answer lists; a body may hold any number of them.
-_MOST_PROBLEMS = 20
+MOST_PROBLEMS = 20
 
 
 def invalid_request(problems: Sequence[Problem]) -> GatewayError:
     """400 that lists every problem at once; `param` is the first field."""
-    shown = [f"{problem.field}: {problem.message}" for problem in problems[:_MOST_PROBLEMS]]
-    if len(problems) > _MOST_PROBLEMS:
-        shown.append(f"and {len(problems) - _MOST_PROBLEMS} more")
+    shown = [f"{problem.field}: {problem.message}" for problem in problems[:MOST_PROBLEMS]]
+    if len(problems) > MOST_PROBLEMS:
+        shown.append(f"and {len(problems) - MOST_PROBLEMS} more")
     return invalid_value(problems="; ".join(shown), param=problems[0].field)
 
 

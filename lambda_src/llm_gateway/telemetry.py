@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from llm_gateway.errors import GatewayError
+from llm_gateway.errors import GatewayError, clipped
 from llm_gateway.events import Done, Event, Usage
 from llm_gateway.identity.caller import Caller
 from llm_gateway.router import Attempt
@@ -32,7 +32,7 @@ class Record:
             "tenant": caller.tenant,
             "api_key": caller.key,
             "gen_ai.operation.name": "chat",
-            "gen_ai.request.model": model,
+            "gen_ai.request.model": clipped(model),
         }
 
     def alias(self, alias: Alias) -> None:
@@ -99,20 +99,23 @@ def record_refusal(request_id: str, method: str, path: str, error: GatewayError)
             "message": "refused",
             "request_id": request_id,
             "http.request.method": method,
-            "url.path": path,
+            "url.path": clipped(path),
             **_error_fields(error),
         }
     )
 
 
 def _error_fields(error: GatewayError) -> dict[str, Any]:
-    """Return the fields of an error for the log, and mark the error as recorded."""
+    """Return the fields of an error for the log, and mark the error as recorded.
+
+    The text of an error that is the caller's repeats what the caller wrote, so the log has only its code and its field.
+    """
     error.recorded = True
-    fields: dict[str, Any] = {
-        "level": "ERROR" if error.status >= 500 else "WARN",
-        "error.type": error.code,
-        "error.message": error.message,
-    }
+    fields: dict[str, Any] = {"level": "ERROR" if error.status >= 500 else "WARN", "error.type": error.code}
+    if error.status >= 500:
+        fields["error.message"] = error.message
+    elif error.param is not None:
+        fields["error.param"] = error.param
     return fields if error.detail is None else {**fields, "error.detail": error.detail}
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from llm_functions.api_formats.complete import collect
 from llm_functions.api_formats.fields import Fields
-from llm_gateway.errors import GatewayError
+from llm_gateway.errors import GatewayError, clipped
 from llm_gateway.events import Delta, Event, Start
 from llm_gateway.request import DEFAULT_MAX_TOKENS, MAX_TOKENS, NUMERIC_PARAMETERS, ChatRequest, Message, Sampling
 
@@ -57,7 +57,7 @@ def _message(fields: Fields) -> str:
 def _turn(turn: Fields) -> Message:
     role = turn.string("role", required=True)
     if role is not None and role not in ("user", "assistant"):
-        turn.wrong("role", f"must be 'user' or 'assistant', not {role!r}")
+        turn.wrong("role", f"must be 'user' or 'assistant', not {clipped(role)!r}")
     content = turn.string("content", required=True)
     turn.no_others()
     return Message(role="assistant" if role == "assistant" else "user", text=content or "", place=turn.place)

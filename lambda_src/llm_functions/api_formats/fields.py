@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from llm_gateway.errors import Problem, invalid_request
+from llm_gateway.errors import MOST_PROBLEMS, Problem, clipped, invalid_request
 
 
 class Fields:
@@ -24,7 +24,7 @@ class Fields:
         return self._place.removesuffix(".")
 
     def wrong(self, name: str, message: str) -> None:
-        self.problems.append(Problem(f"{self._place}{name}", message))
+        self.problems.append(Problem(f"{self._place}{clipped(name)}", message))
 
     def has(self, name: str) -> bool:
         return self._value.get(name) is not None
@@ -63,7 +63,7 @@ class Fields:
         if isinstance(value, bool) or not isinstance(value, types):
             self.wrong(name, f"must be {expected} {bounds}, not {kind(value)}")
         elif value < low or (high is not None and value > high):
-            self.wrong(name, f"must be {bounds}, not {value}")
+            self.wrong(name, f"must be {bounds}, not {clipped(str(value))}")
         else:
             return value
         return None
@@ -124,9 +124,12 @@ class Fields:
         """Report each field that was not read as unknown."""
         for name in self._value:
             if name not in self._known:
+                if len(self.problems) >= MOST_PROBLEMS:  # no answer lists it, and a body may have thousands
+                    self.wrong(name, "is not known")
+                    continue
                 import difflib
 
-                near = difflib.get_close_matches(name, self._known, n=1)
+                near = difflib.get_close_matches(clipped(name), self._known, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(set(self._known)))}"
                 self.wrong(name, f"is not known{hint}")
 

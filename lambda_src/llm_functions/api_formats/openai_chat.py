@@ -12,7 +12,7 @@ import msgspec
 
 from llm_functions.api_formats.complete import collect
 from llm_functions.api_formats.fields import Fields, kind
-from llm_gateway.errors import GatewayError
+from llm_gateway.errors import GatewayError, clipped
 from llm_gateway.events import Delta, Done, Event, Reasoning, Start, StopReason, ToolCall, ToolCallDelta, Usage
 from llm_gateway.request import NUMERIC_PARAMETERS, ChatRequest, Message, Sampling, Tool, ToolChoice, ToolUse
 from llm_gateway.routes import Alias
@@ -110,7 +110,7 @@ EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 def _reasoning_effort(fields: Fields) -> str | None:
     effort = fields.string("reasoning_effort")
     if effort is not None and effort not in EFFORTS:
-        fields.wrong("reasoning_effort", f"must be {', '.join(EFFORTS[:-1])} or {EFFORTS[-1]}, not {effort!r}")
+        fields.wrong("reasoning_effort", f"must be {', '.join(EFFORTS[:-1])} or {EFFORTS[-1]}, not {clipped(effort)!r}")
     return effort
 
 
@@ -157,7 +157,7 @@ def _conversation(fields: Fields) -> tuple[str | None, str, tuple[Message, ...]]
             case None:
                 pass
             case _:
-                message.wrong("role", f"must be system, developer, user, assistant or tool, not {role!r}")
+                message.wrong("role", f"must be system, developer, user, assistant or tool, not {clipped(role)!r}")
         message.any("name")
         message.no_others()
     return ("\n\n".join(system) if system else None), system_place, tuple(turns)
@@ -177,7 +177,7 @@ def _text(message: Fields) -> str:
         if shape == "text":
             texts.append(part.string("text", required=True) or "")
         elif shape is not None:
-            part.wrong("type", f"only 'text' is possible with these models, not {shape!r}")
+            part.wrong("type", f"only 'text' is possible with these models, not {clipped(shape)!r}")
     return "".join(texts)
 
 
@@ -216,7 +216,7 @@ def _check_nesting(fields: Fields, name: str, value: dict[str, Any]) -> None:
 def _tool(tool: Fields) -> Tool:
     shape = tool.string("type", required=True)
     if shape not in (None, "function"):
-        tool.wrong("type", f"only 'function' is possible, not {shape!r}")
+        tool.wrong("type", f"only 'function' is possible, not {clipped(shape)!r}")
     function = tool.object("function")
     tool.no_others()
     if function is None:
@@ -248,7 +248,7 @@ def _tool_choice(fields: Fields, tools: tuple[Tool, ...]) -> ToolChoice:
             return ToolChoice(mode="required")
         case {"type": "function", "function": {"name": str(name)}}:
             if name not in {tool.name for tool in tools}:
-                fields.wrong("tool_choice", f"there is no tool {name!r} in tools")
+                fields.wrong("tool_choice", f"there is no tool {clipped(name)!r} in tools")
             return ToolChoice(mode="tool", name=name)
         case _:
             fields.wrong(

@@ -83,7 +83,7 @@ class Application:
         try:
             operation = self._operation(scope["method"], scope["path"], context)
             if operation is None:
-                raise errors.unknown_route(method=scope["method"], path=scope["path"])
+                raise errors.unknown_route(method=scope["method"], path=errors.clipped(scope["path"]))
             caller = await self._caller(context, headers) if operation.authorized else ANONYMOUS
             body = await _body(headers, receive) if operation.has_body else {}
             http = HttpRequest(request_id, common, caller, body, _deadline(headers), receive, send)

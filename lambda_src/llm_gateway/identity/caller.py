@@ -12,7 +12,10 @@ import msgspec
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who calls. `key` is the name of the API key or a token's subject, never its value. `models` are the aliases allowed; empty: all."""
+    """Who calls.
+
+    `key` is the name of the API key, never its value, or a token's subject. `models` are the aliases allowed; empty: all.
+    """
 
     tenant: str
     key: str
@@ -39,7 +42,7 @@ ANONYMOUS = Caller(tenant="anonymous", key="")
 
 def key_hash(key: str) -> str:
     """Return the SHA-256 of a key's UTF-8 bytes in hex. Keys are stored and looked up by it."""
-    # Half of a surrogate pair is no text, so it is in no key; but a JSON event may hold it, and it is refused like any wrong key.
+    # Half of a surrogate pair is no text, but an event's JSON may hold it: it is refused like any wrong key.
     return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
 
 

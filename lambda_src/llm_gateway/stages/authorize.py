@@ -1,6 +1,6 @@
 """Stage 2: the caller may use the alias."""
 
-from llm_gateway.errors import model_not_allowed, model_not_found
+from llm_gateway.errors import clipped, model_not_allowed, model_not_found
 from llm_gateway.identity.caller import Caller
 from llm_gateway.routes import Alias, Routes
 
@@ -15,7 +15,7 @@ def authorize(caller: Caller, name: str, routes: Routes) -> Alias:
         name = allowed[0]
     alias = routes.alias(name)
     if alias is None:
-        raise model_not_found(name=name, known=", ".join(allowed), param="model")
+        raise model_not_found(name=clipped(name), known=", ".join(allowed), param="model")
     if alias.name not in allowed:
         raise model_not_allowed(name=alias.name, allowed=", ".join(allowed), param="model")
     return alias

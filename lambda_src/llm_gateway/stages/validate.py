@@ -1,8 +1,8 @@
 """Stage 1: the rules of a conversation. The API format has checked the types and bounds of fields."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from llm_gateway.errors import Problem
+from llm_gateway.errors import Problem, clipped
 from llm_gateway.request import Message
 
 
@@ -21,15 +21,21 @@ def conversation_problems(messages: Sequence[Message]) -> list[Problem]:
     for message in messages:
         if message.role == "tool":
             if message.tool_call_id not in open_calls:
-                reason = f"{message.tool_call_id!r} answers no tool call of the assistant message before it"
+                reason = f"{clipped(message.tool_call_id)!r} answers no tool call of the assistant message before it"
                 problems.append(Problem(f"{message.place}.tool_call_id", reason))
             open_calls.discard(message.tool_call_id)
             continue
         if open_calls:
-            problems.append(Problem(message.place, f"the tool calls {', '.join(sorted(open_calls))} have no answer before it"))
+            problems.append(
+                Problem(message.place, f"the tool calls {clipped(', '.join(sorted(open_calls)))} have no answer before it")
+            )
         open_calls = {call.id for call in message.tool_calls}
         if not message.text.strip() and not message.tool_calls:
             problems.append(Problem(f"{message.place}.content", "must not be empty"))
     if open_calls and last.role == "tool":
-        problems.append(Problem(last.place, f"the tool calls {', '.join(sorted(open_calls))} have no answer"))
+        problems.append(Problem(last.place, f"the tool calls {_names(open_calls)} have no answer"))
     return problems
+
+
+def _names(calls: Iterable[str]) -> str:
+    return clipped(", ".join(sorted(calls)))

@@ -355,6 +355,38 @@ async def test_a_bad_request(gateway, method, path, body, status, code, param, p
         assert part in error["message"]
 
 
+LONG = "\x7f\u20ac" * 50_000
+REFLECTED: dict[str, tuple[str, dict[str, Any]]] = {
+    "a model": (CHAT, chat(model=LONG)),
+    "a role": (CHAT, chat(history=[{"role": LONG, "content": "x"}])),
+    "a field": (CHAT, chat(**{LONG: 1})),
+    "many fields": (CHAT, chat(**{f"{LONG[:900]}{n}": n for n in range(100)})),
+    "a role for OpenAI": (OPENAI, openai(messages=[{"role": LONG, "content": "x"}])),
+    "a part for OpenAI": (OPENAI, openai(messages=[{"role": "user", "content": [{"type": LONG, "text": "x"}]}])),
+    "an effort for OpenAI": (OPENAI, openai(reasoning_effort=LONG)),
+    "a tool for OpenAI": (OPENAI, openai(tools=[WEATHER], tool_choice={"type": "function", "function": {"name": LONG}})),
+    "tool calls for OpenAI": (
+        OPENAI,
+        openai(messages=[*USER, {**CALLED, "tool_calls": [{**CALL, "id": f"{LONG[:900]}{n}"} for n in range(50)]}, *USER]),
+    ),
+    "an answer for OpenAI": (OPENAI, openai(messages=[*USER, {"role": "tool", "tool_call_id": LONG, "content": "x"}])),
+}
+
+
+@pytest.mark.parametrize(("path", "body"), REFLECTED.values(), ids=REFLECTED)
+async def test_an_error_repeats_little_and_the_log_nothing(gateway, path: str, body: dict[str, Any], capfdbinary: Any) -> None:
+    """An error has to fit into a message of a WebSocket, and a caller's words are none for a log."""
+    service = await gateway(provider=Never())
+    capfdbinary.readouterr()
+    response = await service.http.post(path, content=json.dumps(body).encode())
+    error = service.error_of(response)
+    assert len(json.dumps(error)) < 32_000
+    assert LONG[:65] not in error["message"]
+    [logged] = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert (logged["error.type"], "error.message" in logged) == (error["code"], False)
+    assert all(len(str(value)) < 100 for value in logged.values())
+
+
 @pytest.mark.parametrize("said", [{"temperature": 0.5}, {"top_p": 0.5}, {"stop": "a"}, {"system_prompt": "a"}])
 async def test_what_a_model_does_not_take_is_told_without_the_accounts_number(gateway, said: dict[str, Any]) -> None:
     service = await gateway(provider=Never())
