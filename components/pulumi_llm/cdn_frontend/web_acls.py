@@ -120,7 +120,8 @@ def create_api_acl(
         component.child_name("api-web-acl-association"),
         resource_arn=stage_arn,
         web_acl_arn=acl.arn,
-        opts=component.child("api-web-acl-association"),
+        # A stage has one web ACL, and a deletion takes away whichever it is.
+        opts=component.child("api-web-acl-association", delete_before_replace=True),
     )
     return acl
 

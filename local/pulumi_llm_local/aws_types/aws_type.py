@@ -97,6 +97,8 @@ class AwsType:
     """The property that names what the id belongs to, where the provider's id is unique in that only."""
     unique: tuple[str, ...] = ()
     """The properties that no two resources of the type may share all, beside their ids."""
+    deleted_by: tuple[str, ...] = ()
+    """The properties by which AWS deletes it, where it has no id of its own: whatever has the same ones goes, too."""
     overwrites: bool = False
     """AWS has no create operation for it, only one that puts it in the place of what is there."""
     delete_before_replace: bool = False

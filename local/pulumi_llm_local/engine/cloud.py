@@ -133,6 +133,8 @@ class Cloud:
             for relation in existing.entry.blocked_by:
                 for other in self._referring(existing, relation):
                     raise Refused(f"{relation.refusal} ({identifier} is used by {other.urn.rpartition('::')[2]})")
+            for other in self._alike(existing, existing.entry.deleted_by):
+                self._remove(other)
             self._remove(existing)
 
     def served(self, stage: Existing) -> rest_apis.Description | None:
@@ -211,12 +213,13 @@ class Cloud:
                 plan.inputs = {key: value for key, value in plan.inputs.items() if key != "apiStages"}
 
     def _is_taken(self, created: Existing) -> bool:
-        unique = created.entry.unique
-        if not unique:
-            return False
-        mine = revealed(created.inputs)
-        theirs = (revealed(existing.inputs) for existing in self.of_type(created.token))
-        return any(all(mine.get(key) == other.get(key) is not None for key in unique) for other in theirs)
+        return bool(self._alike(created, created.entry.unique))
+
+    def _alike(self, one: Existing, keys: tuple[str, ...]) -> list[Existing]:
+        """The resources of the type that have the same of these properties. There are none without properties."""
+        mine = revealed(one.inputs)
+        theirs = [(other, revealed(other.inputs)) for other in self.of_type(one.token)] if keys else []
+        return [other for other, given in theirs if all(mine.get(key) == given.get(key) is not None for key in keys)]
 
     def _refuse_logs_without_their_role(self, existing: Existing) -> None:
         """API Gateway logs with one role a Region, which has to be set first.

@@ -88,6 +88,10 @@ def test_a_hashed_file_gets_another_name_and_is_there_before_the_page_names_it(s
             },
         ),
         ({"log_retention_days": 90}, {"update": {"web-logs"}}),
+        (
+            {"waf": {"enabled": False}},
+            {"update": {"web-distribution"}, "delete": {"web-web-acl", "web-api-web-acl", "web-api-web-acl-association"}},
+        ),
     ],
 )
 def test_a_setting_touches_only_what_it_should(
@@ -100,12 +104,21 @@ def test_a_setting_touches_only_what_it_should(
     assert touched(stack) == expected
 
 
-def test_a_log_source_goes_before_the_one_that_replaces_it(stack: Stack, page: Path) -> None:
-    """A distribution has one delivery source of a kind. The second change gives it a name that Pulumi makes."""
-    for customize in ({"log-source": {"name": "another"}}, {}):
-        settings = {"folder": str(page), "deletion_protection": False, "log_retention_days": 90, "customize": customize}
+@pytest.mark.parametrize(
+    ("child", "replaced"),
+    [
+        # A distribution has one delivery source of a kind.
+        ("log-source", {"web-log-source", "web-log-delivery"}),
+        # A stage has one web ACL, and AWS takes it away, whichever it is, where an association is deleted.
+        ("api-web-acl", {"web-api-web-acl", "web-api-web-acl-association"}),
+    ],
+)
+def test_what_there_is_once_goes_before_what_replaces_it(stack: Stack, page: Path, child: str, replaced: set[str]) -> None:
+    """The second change gives it a name that Pulumi makes, so that Pulumi would make the new one first."""
+    for customize in ({child: {"name": "another"}}, {}):
+        settings = {"folder": str(page), "deletion_protection": False, "customize": customize}
         stack.configure({"program:settings": settings})
-        assert touched(stack) == {"replace": {"web-log-source", "web-log-delivery"}}
+        assert touched(stack)["replace"] == replaced
 
 
 def test_a_region_has_nothing_of_the_cdns_own(stack: Stack) -> None:
