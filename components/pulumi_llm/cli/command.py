@@ -2,11 +2,11 @@
 
 import typer
 
-from pulumi_llm.cli import chat, fit, local, preview, prune_versions
+from pulumi_llm.cli import chat, fit, load, local, preview, prune_versions
 
 app = typer.Typer(
     name="pulumi-llm",
-    help="Preview an LLM inference service, run it on this machine, chat with one, and size GPUs for a model.",
+    help="Preview an LLM inference service, run it on this machine, chat with one, measure it, and size GPUs for a model.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -14,5 +14,6 @@ app = typer.Typer(
 app.command("local")(local.run)
 app.command("preview")(preview.run)
 app.command("chat")(chat.run)
+app.command("load")(load.run)
 app.command("fit")(fit.run)
 app.command("prune-versions")(prune_versions.run)
