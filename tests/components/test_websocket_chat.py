@@ -174,6 +174,11 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "keys without keys": ({"auth": "none", "keys": [{"name": "a"}]}, "keys: is only for auth 'api_key', not 'none'"),
     "two kinds of keys": ({"keys": [{"name": "a"}], "keys_table": {"name": "keys", "arn": TABLE}}, "leave one out"),
     "a key twice": ({"keys": [{"name": "a"}, {"name": "a"}]}, "'a' is there already"),
+    "a key's throttle": (
+        {"keys": [{"name": "a", "throttle": {"rate_limit": 1, "burst_limit": 1}}]},
+        "keys[0].throttle: is of a usage plan",
+    ),
+    "a key's quota": ({"keys": [{"name": "a"}, {"name": "b", "daily_quota": 5}]}, "keys[1].daily_quota: is of a usage plan"),
     "a key's unknown model": ({"keys": [{"name": "a", "models": ["best"]}]}, "'best' is not among the models"),
     "a time too long": ({"timeout_seconds": 901}, "timeout_seconds: must be"),
     "an unknown argument": ({"generation_limit": 3}, "generation_limit"),

@@ -30,6 +30,7 @@ from pulumi_llm.base.settings import (
     Tags,
     form,
     region_problems,
+    valid_items,
 )
 from pulumi_llm.routing import Routing, RoutingSettings, policy_problems, read
 
@@ -67,7 +68,7 @@ class WebSocketSettings(Settings):
     jwt: JwtSettings | None = None
     """The tokens that are accepted, with `auth` "jwt" only."""
     keys: Annotated[tuple[ApiKeySettings, ...], Field(min_length=1)] = (ApiKeySettings(name="default"),)
-    """The API keys. Default: one, named "default"."""
+    """The API keys; `throttle` and `daily_quota` are of REST APIs only. Default: one, named "default"."""
     keys_table: TableSettings | None = None
     """The table of another API's keys, which then may connect here, too. Default: the keys are made here."""
     stage_throttle: ThrottleSettings = ThrottleSettings(**STAGE_THROTTLE._asdict())
@@ -118,6 +119,13 @@ class WebSocketSettings(Settings):
         if self.jwt is not None and self.jwt.in_vpc and not self.given("vpc"):
             yield Problem("jwt.in_vpc", "needs vpc: the subnets and security groups")
         yield from key_problems(self.keys)
+        for index, key in valid_items(self.keys):
+            for name in ("throttle", "daily_quota"):
+                if key.given(name):
+                    reason = (
+                        "is of a usage plan, and those count calls of a REST API only; generations_per_key bounds a key here"
+                    )
+                    yield Problem(f"keys[{index}].{name}", reason)
 
 
 class WebSocketChatSettings(WebSocketSettings, RoutingSettings):

@@ -33,7 +33,7 @@ class WebSocketChatArgs(TypedDict):
     jwt: NotRequired[JwtArgs]
     """The tokens that are accepted, with `auth` "jwt" only. Default: none."""
     keys: NotRequired[Sequence[ApiKeyArgs]]
-    """The API keys. Default: one, named "default"."""
+    """The API keys; `throttle` and `daily_quota` are of REST APIs only. Default: one, named "default"."""
     keys_table: NotRequired[TableArgs]
     """The table of another API's keys, which then may connect here, too. Default: the keys are made here."""
     stage_throttle: NotRequired[ThrottleArgs]
