@@ -24,7 +24,7 @@ from pulumi_llm_local.program import graph as graphs
 from pulumi_llm_local.program.graph import Graph
 from pulumi_llm_local.run.page import STATUS_PATH, Handler, with_pages
 from pulumi_llm_local.run.running_api import RunningApi
-from pulumi_llm_local.services import lambda_function, moto, waf
+from pulumi_llm_local.services import function_url, lambda_function, moto, waf
 from pulumi_llm_local.services.api_gateway import rest_api, websocket_api, websocket_connections
 from pulumi_llm_local.services.api_gateway.rest_api import REST_API, RestApi
 from pulumi_llm_local.services.api_gateway.websocket_api import API as WEBSOCKET_API
@@ -35,7 +35,17 @@ from pulumi_llm_local.services.signature import Credentials
 from pulumi_llm_local.upstreams import stack_upstreams
 
 # The stand-ins, in the order in which they start. Each says which types it plays, and which take effect in others.
-SERVICES = (moto, stack_upstreams, websocket_connections, lambda_function, waf, rest_api, websocket_api, distribution)
+SERVICES = (
+    moto,
+    stack_upstreams,
+    websocket_connections,
+    lambda_function,
+    function_url,
+    waf,
+    rest_api,
+    websocket_api,
+    distribution,
+)
 _PLAYED = frozenset[str]().union(*(service.PLAYED for service in SERVICES))
 _IMPLIED = frozenset[str]().union(*(service.IMPLIED for service in SERVICES))
 
@@ -118,7 +128,7 @@ async def _load(options: Options, environment: Mapping[str, str], progress: Prog
 
 def _not_played(graph: Graph) -> list[str]:
     types = {resource.type for resource in graph.resources} - _PLAYED - _IMPLIED
-    return sorted(types.union(*(service.not_played(graph) for service in (waf, websocket_api, distribution))))
+    return sorted(types.union(*(service.not_played(graph) for service in (function_url, waf, websocket_api, distribution))))
 
 
 async def until_stopped() -> None:
@@ -176,6 +186,8 @@ def _with_addresses(run: LocalRun) -> dict[str, Any]:
             text = text.replace(theirs, f"{address(socket_)}/{api.stage_name}")
     for api, url in run.websocket_apis:
         text = text.replace(api.address, _websocket_address(api, url))
+    for theirs, url in run.function_urls.items():
+        text = text.replace(theirs.removesuffix("/"), url)
     for made, url in run.distributions:
         for theirs in made.addresses:
             text = text.replace(theirs, url)

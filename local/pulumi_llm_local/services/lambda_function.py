@@ -58,6 +58,11 @@ def routes_documents(graph: Graph) -> list[Routes]:
     return [routes for routes in found if routes is not None]
 
 
+def streams(function: Resource) -> bool:
+    """Tell whether a function answers invocations with a stream, as the Web Adapter does in that mode."""
+    return _variables(function.state).get("AWS_LWA_INVOKE_MODE") == "response_stream"
+
+
 def _routes(function: Resource) -> Routes | None:
     path = Path(function.inputs["code"]["path"]) / ROUTES_FILE
     return load(path, _variables(function.state)) if path.exists() else None
@@ -95,8 +100,8 @@ class Function:
 
     @property
     def streams(self) -> bool:
-        """Whether it answers invocations with a stream, as the Web Adapter does in that mode."""
-        return self._program_variables.get("AWS_LWA_INVOKE_MODE") == "response_stream"
+        """Whether it answers invocations with a stream."""
+        return streams(self._resource)
 
     @property
     def routes(self) -> Routes | None:

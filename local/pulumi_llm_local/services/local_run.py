@@ -49,6 +49,15 @@ class Options:
     websocket_limits: WebSocketLimits = field(default_factory=WebSocketLimits)
 
 
+@dataclass(frozen=True)
+class ServiceCaller:
+    """A service of AWS's that calls by signed requests. Its source is the resource on whose behalf it calls."""
+
+    credentials: Credentials
+    principal: str
+    source_arn: str
+
+
 @dataclass
 class LocalRun:
     """One run of a stack, while its services start, each by its `start(run)`.
@@ -68,6 +77,8 @@ class LocalRun:
         functions: Each `lambda_function.Function` by its name.
         apis: Each `rest_api.RestApi` with its socket.
         websocket_apis: Each `websocket_api.WebSocketApi` with its address.
+        function_urls: The URL of this machine that stands for a function's URL.
+        service_callers: The services that sign requests, by their access keys.
         web_acls: Each `waf.WebAcl` by its ARN.
         hosts: The URL of this machine that stands for a host name of AWS's.
         distributions: Each `distribution.Distribution` of CloudFront with its address.
@@ -87,6 +98,8 @@ class LocalRun:
     functions: dict[str, Any] = field(default_factory=dict[str, Any])
     apis: list[tuple[Any, socket.socket]] = field(default_factory=list[tuple[Any, socket.socket]])
     websocket_apis: list[tuple[Any, str]] = field(default_factory=list[tuple[Any, str]])
+    function_urls: dict[str, str] = field(default_factory=dict[str, str])
+    service_callers: dict[str, ServiceCaller] = field(default_factory=dict[str, ServiceCaller])
     web_acls: dict[str, Any] = field(default_factory=dict[str, Any])
     hosts: dict[str, str] = field(default_factory=dict[str, str])
     distributions: list[tuple[Any, str]] = field(default_factory=list[tuple[Any, str]])

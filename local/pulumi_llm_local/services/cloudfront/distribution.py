@@ -18,6 +18,7 @@ from pulumi_llm_local.program.graph import Graph, Resource
 from pulumi_llm_local.services.api_gateway.websocket_api import WebSocketApi
 from pulumi_llm_local.services.cloudfront import error_page, s3_origin
 from pulumi_llm_local.services.cloudfront.edge_function import EdgeFunction, EdgeFunctionError, response_of
+from pulumi_llm_local.services.cloudfront.function_url_origin import ACCESS_CONTROL, FunctionUrlOrigin, find_access_control
 from pulumi_llm_local.services.cloudfront.origin import HttpOrigin, Origin, OriginError, OriginRequest, UnknownOrigin
 from pulumi_llm_local.services.cloudfront.response_headers import POLICY, find_policy
 from pulumi_llm_local.services.cloudfront.s3_origin import S3Origin, bucket_of
@@ -25,7 +26,6 @@ from pulumi_llm_local.services.local_run import LocalRun
 
 DISTRIBUTION = "aws:cloudfront/distribution:Distribution"
 FUNCTION = "aws:cloudfront/function:Function"
-ACCESS_CONTROL = "aws:cloudfront/originAccessControl:OriginAccessControl"
 PLAYED = frozenset({DISTRIBUTION, FUNCTION, POLICY, s3_origin.BUCKET, s3_origin.BUCKET_POLICY, s3_origin.OBJECT})
 IMPLIED = frozenset(
     {
@@ -173,6 +173,8 @@ class _Origin:
         if (bucket := bucket_of(run.graph, domain_name)) is not None:
             return S3Origin(run.graph, bucket, arn, signed=bool(settings.get("originAccessControlId")))
         if (url := run.hosts.get(domain_name)) is not None:
+            if (access := find_access_control(run.graph, settings)) is not None:
+                return FunctionUrlOrigin(run, settings, access, arn, url, session)
             return HttpOrigin(settings, url, session)
         return UnknownOrigin()
 
