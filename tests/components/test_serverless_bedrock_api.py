@@ -456,6 +456,8 @@ def test_the_keys_can_be_read_as_fast_as_all_methods_together_are_called() -> No
         # The keys of 0.1.0.
         ({"throttle": {"rate_limit": 10, "burst_limit": 20}}, ["the key 'default' can hold all 1,000 "]),
         ({"keys": [{**KEYS[0], "throttle": {"rate_limit": 1}}, KEYS[1]], "reserved_concurrency": 200}, ["the key 'web' can "]),
+        ({"function_url": True}, ["function_url: what comes that way counts for no key's throttle"]),
+        ({"function_url": True, "reserved_concurrency": 20}, []),
         ({"reserved_concurrency": 20}, []),  # one key has nobody to starve
         ({"keys": [KEYS[0], {**KEYS[1], "enabled": False}], "reserved_concurrency": 20}, []),
     ],

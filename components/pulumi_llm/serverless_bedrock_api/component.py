@@ -279,6 +279,12 @@ class ServerlessBedrockApi(Component):
             settings.keys, throttle=throttle, timeout_seconds=settings.timeout_seconds, reserved=settings.reserved_concurrency
         ):
             pulumi.log.warn(warning, resource=self)
+        if settings.function_url and settings.reserved_concurrency is None:
+            pulumi.log.warn(
+                "function_url: what comes that way counts for no key's throttle and daily_quota; set reserved_concurrency, "
+                "which bounds the answers at once",
+                resource=self,
+            )
         return usage_plans(self, settings.keys, api_keys, api, stage, throttle=throttle, daily_quota=settings.daily_quota)
 
     def _deploy(

@@ -102,6 +102,7 @@ def test_a_setting_touches_only_what_it_should(
     succeeded(stack.up())
     stack.configure({"program:settings": {**base, **changes}})
     assert touched(stack) == expected
+    assert touched(stack) == {}
 
 
 @pytest.mark.parametrize(
