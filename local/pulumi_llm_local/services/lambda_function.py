@@ -29,6 +29,8 @@ PLAYED = frozenset({FUNCTION, "aws:lambda/permission:Permission"})
 IMPLIED = frozenset({"aws:lambda/alias:Alias"})
 # Seconds that a function may take to listen. Lambda's own limit for an initialization is 10 s.
 _START_SECONDS = 10.0
+# How many environments of a function start at once. More would only slow each other down on one machine, and be too late.
+_MOST_STARTING = 8
 
 
 class FunctionError(Exception):
@@ -93,6 +95,8 @@ class Function:
         # A function behind the Web Adapter takes all calls in one process. A handler takes one at a time; these are free.
         self._idle: list[_Environment] = []
         self._environments: list[_Environment] = []
+        self._starts = 0  # environments that are starting for an event
+        self._freed = asyncio.Event()  # another event may have an environment, or start one
         reserved = resource.state.get("reservedConcurrentExecutions")
         self._most_in_flight = math.inf if reserved is None or reserved < 0 else reserved
         self._in_flight = 0
@@ -176,16 +180,27 @@ class Function:
                 await environment.stop()
                 raise
             self._idle.append(environment)
+            self._freed.set()
         if response.status != 200:
             raise FunctionError(str(answer["errorMessage"]))
         return answer
 
     async def _free_environment(self) -> "_Environment":
-        while self._idle:
-            environment = self._idle.pop()
-            if environment.runs:
-                return environment
-        return await self._start_environment()
+        while True:
+            while self._idle:
+                environment = self._idle.pop()
+                if environment.runs:
+                    return environment
+            if self._starts < _MOST_STARTING:
+                break
+            self._freed.clear()
+            await self._freed.wait()
+        self._starts += 1
+        try:
+            return await self._start_environment()
+        finally:
+            self._starts -= 1
+            self._freed.set()
 
     async def _start_environment(self) -> "_Environment":
         self._session = self._session or aiohttp.ClientSession(

@@ -27,8 +27,13 @@ async def start_server(spawned: Callable[[int], Awaitable[asyncio.subprocess.Pro
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port: int = probe.getsockname()[1]
-        if await _listens(port, await spawned(port), seconds):
-            return port
+        process = await spawned(port)
+        try:
+            if await _listens(port, process, seconds):
+                return port
+        except BaseException:  # nobody waits for it any more
+            _signal_group(process, signal.SIGKILL)
+            raise
     return None
 
 
@@ -61,15 +66,23 @@ async def spawn(
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        return await asyncio.create_subprocess_exec(
-            *(python, "-S", "-P", str(Path(__file__).with_name("child.py")), *command),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            env=dict(environment),
-            cwd=directory,
-            start_new_session=True,
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                *(python, "-S", "-P", str(Path(__file__).with_name("child.py")), *command),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                env=dict(environment),
+                cwd=directory,
+                start_new_session=True,
+            )
         )
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # asyncio would kill the process that it started, and not those which that one starts.
+            _signal_group(await starting, signal.SIGKILL)
+            raise
 
 
 async def stop_process(process: asyncio.subprocess.Process | None) -> None:
@@ -77,8 +90,12 @@ async def stop_process(process: asyncio.subprocess.Process | None) -> None:
     if process is None or process.returncode is not None:
         return
     for how in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, how)
+        _signal_group(process, how)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), _STOP_SECONDS)
             return
+
+
+def _signal_group(process: asyncio.subprocess.Process, how: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, how)
