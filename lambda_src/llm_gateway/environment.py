@@ -29,3 +29,5 @@ WEBSOCKET_STAGE_URL = "WEBSOCKET_STAGE_URL"
 # How many generations may run at once for one connection, and for one API key.
 GENERATIONS_PER_CONNECTION = "GENERATIONS_PER_CONNECTION"
 GENERATIONS_PER_KEY = "GENERATIONS_PER_KEY"
+# The least milliseconds between two messages of a generation over a WebSocket.
+MESSAGE_INTERVAL_MS = "MESSAGE_INTERVAL_MS"

@@ -59,6 +59,9 @@ def test_a_generation_is_invoked_asynchronously(plain: Recording, action: str) -
     assert integration["requestParameters"] == {"integration.request.header.X-Amz-Invocation-Type": "'Event'"}
     event = json.loads(integration["requestTemplates"]["$default"])
     assert event["body"] == "$util.base64Encode($input.body)"
+    response = plain.inputs(f"ws-event-response-{action}")
+    assert response["integrationId"] == plain.named(f"ws-event-integration-{action}").id
+    assert response["integrationResponseKey"] == "$default"
     events = plain.inputs("ws-events")
     assert (events["maximumRetryAttempts"], events["qualifier"]) == (0, "live")
     assert events["destinationConfig"]["onFailure"]["destination"] == plain.named("ws-recovery-alias").state["arn"]
@@ -95,6 +98,7 @@ def test_the_functions_know_the_tables_and_the_stage(plain: Recording) -> None:
     assert variables["WEBSOCKET_STAGE_URL"] == f"https://{api}.execute-api.us-east-1.amazonaws.com/ws"
     assert variables["JOURNAL_TABLE"] == plain.named("ws-journal-table").state["name"]
     assert (variables["GENERATIONS_PER_CONNECTION"], variables["GENERATIONS_PER_KEY"]) == ("4", "20")
+    assert variables["MESSAGE_INTERVAL_MS"] == "50"
     for table, keys in (("connections", ["id"]), ("journal", ["generation", "seq"])):
         inputs = plain.inputs(f"ws-{table}-table")
         assert [each["name"] for each in inputs["attributes"]] == keys
@@ -180,6 +184,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a key's quota": ({"keys": [{"name": "a"}, {"name": "b", "daily_quota": 5}]}, "keys[1].daily_quota: is of a usage plan"),
     "a key's unknown model": ({"keys": [{"name": "a", "models": ["best"]}]}, "'best' is not among the models"),
+    "too many for an item": ({"generations_per_key": 201}, "generations_per_key: must be"),
+    "more messages than the account bears": ({"message_interval_ms": 20}, "message_interval_ms: must be"),
     "a time too long": ({"timeout_seconds": 901}, "timeout_seconds: must be"),
     "an unknown argument": ({"generation_limit": 3}, "generation_limit"),
 }

@@ -49,7 +49,7 @@ NEEDS: Mapping[str, Sequence[str]] = {
     },
     **{
         f"aws:apigatewayv2/{kind[0].lower()}{kind[1:]}:{kind}": [_GATEWAY]
-        for kind in ("Api", "Authorizer", "Deployment", "Integration", "Route", "RouteResponse", "Stage")
+        for kind in ("Api", "Authorizer", "Deployment", "Integration", "IntegrationResponse", "Route", "RouteResponse", "Stage")
     },
     # The permission and the actions: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-resource-policies-create-attach.html
     "aws:apigateway/restApiPolicy:RestApiPolicy": ["apigateway: GET PATCH UpdateRestApiPolicy"],

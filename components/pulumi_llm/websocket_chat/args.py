@@ -75,8 +75,12 @@ class WebSocketSettings(Settings):
     """The rate of each route, whoever calls: API Gateway counts every route by itself."""
     generations_per_connection: Annotated[Count, Between(1, 100)] = 4
     """How many generations may run at once for one connection."""
-    generations_per_key: Annotated[Count, Between(1, 1_000)] = 20
+    # They are entries of one item, which is written four times for each generation.
+    generations_per_key: Annotated[Count, Between(1, 200)] = 20
     """How many generations may run at once for one API key, or one caller of a token."""
+    message_interval_ms: Annotated[Count, Between(50, 1_000)] = 50
+    """The least time between two messages of a generation, in milliseconds. Each message is a call that counts against the
+    throttle of all APIs of the account, and costs money."""
     memory_mb: Input[Annotated[Count, Between(256, 10_240)]] = 512
     """The memory of the function that generates, in MB; on Lambda it also sets its share of a processor."""
     timeout_seconds: Annotated[Count, Between(30, 900)] = 600
@@ -86,8 +90,8 @@ class WebSocketSettings(Settings):
     reserved_concurrency: Input[Annotated[Count, Between(1, 10_000)]] | None = None
     """The most generations at once, taken from the account's limit. Default: none reserved."""
     vpc: VpcSettings | None = None
-    """The network that the generating function runs in, to reach private servers of models. From there the API's connections
-    must be reachable: by a NAT gateway, or by an endpoint for execute-api without private DNS. Default: Lambda's own."""
+    """The network that the generating function runs in, to reach private servers of models. Messages to clients need a way to
+    the internet, such as a NAT gateway: no endpoint of a VPC leads to a WebSocket API. Default: Lambda's own."""
     policies: PolicySettings = PolicySettings()
     """What the generating function may do besides what the component lets it. Default: nothing."""
     environment: Variables = Field(default_factory=dict)

@@ -42,7 +42,10 @@ class WebSocketChatArgs(TypedDict):
     generations_per_connection: NotRequired[int]
     """How many generations may run at once for one connection. From 1 to 100. Default: 4."""
     generations_per_key: NotRequired[int]
-    """How many generations may run at once for one API key, or one caller of a token. From 1 to 1,000. Default: 20."""
+    """How many generations may run at once for one API key, or one caller of a token. From 1 to 200. Default: 20."""
+    message_interval_ms: NotRequired[int]
+    """The least time between two messages of a generation, in milliseconds. Each message is a call that counts against the
+    throttle of all APIs of the account, and costs money. From 50 to 1,000. Default: 50."""
     memory_mb: NotRequired[pulumi.Input[int]]
     """The memory of the function that generates, in MB; on Lambda it also sets its share of a processor. From 256 to
     10,240. Default: 512."""
@@ -53,9 +56,8 @@ class WebSocketChatArgs(TypedDict):
     reserved_concurrency: NotRequired[pulumi.Input[int]]
     """The most generations at once, taken from the account's limit. From 1 to 10,000. Default: none reserved."""
     vpc: NotRequired[VpcArgs]
-    """The network that the generating function runs in, to reach private servers of models. From there the API's
-    connections must be reachable: by a NAT gateway, or by an endpoint for execute-api without private DNS. Default:
-    Lambda's own."""
+    """The network that the generating function runs in, to reach private servers of models. Messages to clients need a way
+    to the internet, such as a NAT gateway: no endpoint of a VPC leads to a WebSocket API. Default: Lambda's own."""
     policies: NotRequired[PolicyArgs]
     """What the generating function may do besides what the component lets it. Default: nothing."""
     environment: NotRequired[Mapping[str, pulumi.Input[str]]]

@@ -250,6 +250,7 @@ def _made(settings: WebSocketChatSettings, location: Location) -> Mapping[str, C
         "managed-policy": list(settings.policies.managed) if settings.valid("policies") else [],
         "inline-policy": list(settings.policies.inline) if settings.valid("policies") else [],
         "event-integration": list(HANDED_OVER),
+        "event-response": list(HANDED_OVER),
         "route": route_names(),
         "route-response": answered_names(),
         "parameter": [output.replace("_", "-") for output in PARAMETERS] if settings.parameter_prefix else [],

@@ -106,6 +106,7 @@ def generations_function(
             **stores.environment(settings, keys=True),
             variables.GENERATIONS_PER_CONNECTION: str(settings.generations_per_connection),
             variables.GENERATIONS_PER_KEY: str(settings.generations_per_key),
+            variables.MESSAGE_INTERVAL_MS: str(settings.message_interval_ms),
             **routing.environment,
             **settings.environment,
         },

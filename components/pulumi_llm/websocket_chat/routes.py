@@ -16,6 +16,7 @@ HANDED_OVER = ("chat", "resume")
 CHILDREN = {
     "proxy-integration": apigatewayv2.Integration,
     "event-integration": apigatewayv2.Integration,
+    "event-response": apigatewayv2.IntegrationResponse,
     "route": apigatewayv2.Route,
     "route-response": apigatewayv2.RouteResponse,
 }
@@ -43,7 +44,16 @@ def create_routes(
         made += _route(component, api, key, proxy, authorizer=checking, answered=key in _ANSWERED)
     for key, uri in zip(HANDED_OVER, (generations_uri, recovery_uri), strict=True):
         integration = _event_integration(component, api, key, uri)
-        made += [integration, *_route(component, api, key, integration)]
+        # Without a route response none is sent, whatever this says; an integration of type AWS is to have one nevertheless.
+        # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-integration-responses.html
+        response = apigatewayv2.IntegrationResponse(
+            f"{component.child_name('event-response')}-{key}",
+            api_id=api.id,
+            integration_id=integration.id,
+            integration_response_key="$default",
+            opts=component.child("event-response"),
+        )
+        made += [integration, response, *_route(component, api, key, integration)]
     return made
 
 

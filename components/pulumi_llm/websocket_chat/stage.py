@@ -15,6 +15,7 @@ from pulumi_llm.base.lambda_function import Shared, log_group
 # API Gateway takes no path after the stage, so this name is the path, of a CDN in front, too.
 STAGE = "ws"
 
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-logging.html
 _ACCESS_LOG = {
     "request_id": "$context.requestId",
     "time": "$context.requestTime",
@@ -27,6 +28,10 @@ _ACCESS_LOG = {
     "tenant": f"$context.authorizer.{TENANT}",
     "api_key": f"$context.authorizer.{KEY}",
     "error": "$context.error.responseType",
+    "error_message": "$context.error.message",
+    "integration_error": "$context.integration.error",
+    "authorizer_status": "$context.authorizer.status",
+    "authorizer_error": "$context.authorizer.error",
 }
 
 

@@ -1,4 +1,8 @@
-"""The tables of connections and of the journal, whose items DynamoDB's TTL deletes."""
+"""The tables of connections and of the journal.
+
+Their items say until when they are valid, and are not used after that. DynamoDB's TTL deletes them later, within a few days.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
+"""
 
 import pulumi
 from pulumi_aws import dynamodb
@@ -15,7 +19,7 @@ def connections_table(component: Component, kms_key_arn: pulumi.Input[str] | Non
 
 
 def journal_table(component: Component, kms_key_arn: pulumi.Input[str] | None) -> dynamodb.Table:
-    """Make the table of the journal. It holds the answers of the last quarter of an hour, and no backup keeps them longer."""
+    """Make the table of the journal: the answers of the last quarter of an hour, and older ones until TTL deletes them."""
     keys = {journal.HASH_KEY: "S", journal.SORT_KEY: "N"}
     # A generation writes some three units a second. What is throttled is written a second later.
     return _table(component, "journal-table", keys, journal.TTL_ATTRIBUTE, kms_key_arn, reads=5_000, writes=10_000)
@@ -31,7 +35,11 @@ def _table(
     reads: int,
     writes: int,
 ) -> dynamodb.Table:
-    """Make a table. `reads` and `writes`, units a second, are bounds on what it may cost."""
+    """Make a table. `reads` and `writes`, units a second, are bounds on what it may cost.
+
+    Without a key it is encrypted by the account's own `aws/dynamodb`, whose uses CloudTrail records; DynamoDB asks KMS seldom.
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.howitworks.html
+    """
     encryption: dynamodb.TableServerSideEncryptionArgsDict = {"enabled": True}
     if kms_key_arn is not None:
         encryption["kms_key_arn"] = kms_key_arn

@@ -10,7 +10,7 @@ import msgspec
 
 from llm_functions.api_formats import chat as chat_format
 from llm_functions.websocket import messages
-from llm_functions.websocket.generation import COALESCE_SECONDS, Generation
+from llm_functions.websocket.generation import Generation
 from llm_gateway import errors
 from llm_gateway.aws.connections import Connections, ConnectionsError, Gone
 from llm_gateway.aws.dynamodb import DynamoDBError
@@ -55,7 +55,7 @@ class Chats:
         *,
         keys: KeyStore | None = None,
         clock: Callable[[], float] = time.time,
-        interval: float = COALESCE_SECONDS,
+        interval: float,
         debug: bool = False,
     ) -> None:
         self._keys = keys

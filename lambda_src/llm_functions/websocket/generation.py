@@ -21,9 +21,8 @@ from llm_gateway.http.client import HttpError
 from llm_gateway.stages.journal import FLUSH_BYTES, FLUSH_SECONDS, Head, Journal
 from llm_gateway.telemetry import write_log
 
-# Seconds for which parts of the answer are collected into one message.
-COALESCE_SECONDS = 0.05
-# The same while API Gateway refuses messages, and the seconds without a refusal after which they are collected for less.
+# Seconds for which parts of the answer are collected into one message while API Gateway refuses messages, and the seconds
+# without a refusal after which they are collected for less.
 _WIDER_SECONDS = (0.25, 1.0)
 _EASE_SECONDS = 5.0
 # Seconds without a connection after which the generation is stopped, and of refusals after which the connection is closed.

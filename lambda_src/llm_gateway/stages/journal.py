@@ -3,7 +3,7 @@
 A DynamoDB table holds two kinds of items. The *head* of a generation, with sort key 0, says how it stands: whether it runs, on
 which connection its client is, whether it is to be cancelled. The *entries* hold its messages as lines of text; the sort key is
 the number of the first one. Their partition key names the run of the generation, too, so that what TTL has not deleted yet of
-an earlier generation with the same id is not read.
+an earlier generation with the same id is not read: it deletes items within a few days after their time.
 
 One writer owns a generation. All its writes are conditional, and each returns the head: so the writer learns what others have
 asked for. If the writer dies, somebody else records that, and from then on the writer's own writes are refused.

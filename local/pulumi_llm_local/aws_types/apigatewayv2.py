@@ -15,6 +15,7 @@ API: Final = "aws:apigatewayv2/api:Api"
 AUTHORIZER: Final = "aws:apigatewayv2/authorizer:Authorizer"
 DEPLOYMENT: Final = "aws:apigatewayv2/deployment:Deployment"
 INTEGRATION: Final = "aws:apigatewayv2/integration:Integration"
+INTEGRATION_RESPONSE: Final = "aws:apigatewayv2/integrationResponse:IntegrationResponse"
 ROUTE: Final = "aws:apigatewayv2/route:Route"
 ROUTE_RESPONSE: Final = "aws:apigatewayv2/routeResponse:RouteResponse"
 STAGE: Final = "aws:apigatewayv2/stage:Stage"
@@ -153,12 +154,30 @@ TYPES: Final[Mapping[str, AwsType]] = {
         replaced_by="apiId integrationSubtype integrationType",
         rules_by_inputs=_integration,
         rules={"timeoutMilliseconds": ValueRule(_REFERENCE + "apis-apiid-integrations.html", member="TimeoutInMillis")},
+        contains=(Relation(INTEGRATION_RESPONSE, {"apiId": "apiId", "integrationId": "id"}),),
         # https://github.com/milliHQ/terraform-aws-next-js/issues/247
         blocked_by=(
             Relation(
                 ROUTE,
                 {"apiId": "apiId", "target": "integrations/{id}"},
                 "ConflictException: Cannot delete Integration because it is referenced by the following Routes",
+            ),
+        ),
+    ),
+    INTEGRATION_RESPONSE: AwsType(
+        outputs={"id": "{lower7}"},
+        replaced_by="apiId integrationId",
+        # A regular expression stands between slashes; $default takes what no other one does.
+        rules={
+            "integrationResponseKey": ValueRule(
+                _GUIDE + "apigateway-websocket-api-integration-responses.html", pattern=r"\$default|/.+/"
+            )
+        },
+        needs=(
+            Relation(
+                INTEGRATION,
+                {"apiId": "apiId", "integrationId": "id"},
+                "NotFoundException: Invalid Integration identifier specified",
             ),
         ),
     ),

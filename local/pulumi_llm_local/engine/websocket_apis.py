@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pulumi_llm_local.aws_types.apigatewayv2 import API, AUTHORIZER, INTEGRATION, ROUTE, ROUTE_RESPONSE
+from pulumi_llm_local.aws_types.apigatewayv2 import API, AUTHORIZER, INTEGRATION, INTEGRATION_RESPONSE, ROUTE, ROUTE_RESPONSE
 from pulumi_llm_local.aws_types.values import revealed
 from pulumi_llm_local.engine.changes import DEFAULTS
 from pulumi_llm_local.engine.rest_apis import Description, Resource
@@ -16,6 +16,11 @@ def described(api: str, account: Iterable[Resource]) -> Description:
     """
     parts = [each for each in account if each.inputs.get("apiId") == api or (each.token, each.id) == (API, api)]
 
+    def integration(identifier: str) -> list[Description]:
+        own = [part for part in parts if part.token == INTEGRATION_RESPONSE and part.inputs.get("integrationId") == identifier]
+        responses = [_settings(response, without=("integrationId",)) for response in own]
+        return [{"settings": settings, "responses": responses} for settings in of(INTEGRATION, identifier)]
+
     def of(token: str, identifier: Any) -> list[Description]:
         return [_settings(each) for each in parts if (each.token, each.id) == (token, identifier)]
 
@@ -24,7 +29,7 @@ def described(api: str, account: Iterable[Resource]) -> Description:
         responses = [part for part in parts if part.token == ROUTE_RESPONSE and part.inputs.get("routeId") == each.id]
         return {
             "settings": _settings(each, without=("target", "authorizerId")),
-            "integration": of(INTEGRATION, str(inputs.get("target")).removeprefix("integrations/")),
+            "integration": integration(str(inputs.get("target")).removeprefix("integrations/")),
             "authorizer": of(AUTHORIZER, inputs.get("authorizerId")),
             "responses": [_settings(response, without=("routeId",)) for response in responses],
         }

@@ -245,6 +245,11 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
         ],
     ),
     (
+        "aws:apigatewayv2/integrationResponse:IntegrationResponse",
+        {"integrationResponseKey": "default"},
+        [r"integrationResponseKey: must match \$default|/.+/, not 'default'"],
+    ),
+    (
         "aws:apigatewayv2/routeResponse:RouteResponse",
         {"routeResponseKey": "chat"},
         ["routeResponseKey: must be '$default', not 'chat'"],

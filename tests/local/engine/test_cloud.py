@@ -50,6 +50,10 @@ AWS: dict[str, tuple[str, dict[str, Any]]] = {
             "target": "integrations/websocket integration",
         },
     ),
+    "websocket integration response": (
+        "aws:apigatewayv2/integrationResponse:IntegrationResponse",
+        {"apiId": "websocket api", "integrationId": "websocket integration", "integrationResponseKey": "$default"},
+    ),
     "websocket response": (
         "aws:apigatewayv2/routeResponse:RouteResponse",
         {"apiId": "websocket api", "routeId": "websocket route", "routeResponseKey": "$default"},

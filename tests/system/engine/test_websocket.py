@@ -54,6 +54,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {
             "generations_per_connection": 1,
             "generations_per_key": 1,
+            "message_interval_ms": 100,
             "memory_mb": 1024,
             "timeout_seconds": 60,
             "reserved_concurrency": 5,

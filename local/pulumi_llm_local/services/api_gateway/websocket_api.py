@@ -33,10 +33,11 @@ API = "aws:apigatewayv2/api:Api"
 STAGE = "aws:apigatewayv2/stage:Stage"
 ROUTE = "aws:apigatewayv2/route:Route"
 ROUTE_RESPONSE = "aws:apigatewayv2/routeResponse:RouteResponse"
+INTEGRATION_RESPONSE = "aws:apigatewayv2/integrationResponse:IntegrationResponse"
 INTEGRATION = "aws:apigatewayv2/integration:Integration"
 AUTHORIZER = "aws:apigatewayv2/authorizer:Authorizer"
 PLAYED = frozenset({API, STAGE, ROUTE, ROUTE_RESPONSE, INTEGRATION, AUTHORIZER, EVENT_INVOKE_CONFIG})
-IMPLIED = frozenset({"aws:apigatewayv2/deployment:Deployment"})
+IMPLIED = frozenset({"aws:apigatewayv2/deployment:Deployment", INTEGRATION_RESPONSE})
 
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html
 INTEGRATION_SECONDS = 29.0
@@ -136,6 +137,7 @@ class WebSocketApi:
 
     def _check(self) -> None:
         """Raise `LocalError` for what AWS refuses, or what is not played."""
+        responses = {str(each.state["integrationId"]) for each in self._mine(INTEGRATION_RESPONSE)}
         if not self._stage.state.get("deploymentId") and not self._stage.state.get("autoDeploy"):
             raise LocalError(f"the stage {self.stage_name} of {self.id} has no deployment, so it answers nothing")
         for authorizer in self._authorizers.values():
@@ -155,6 +157,10 @@ class WebSocketApi:
                 raise LocalError(f"the route {key} has no integration")
             if integration.state["integrationType"] not in ("AWS", "AWS_PROXY"):
                 raise LocalError(f"{integration.state['integrationType']} integrations of a WebSocket API are not played")
+            # "For non-proxy integrations, you must set up at least one integration response", where the route answers.
+            # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-integration-responses.html
+            if integration.state["integrationType"] == "AWS" and route.id in self._answered and integration.id not in responses:
+                raise LocalError(f"the route {key} answers, and its integration has no response")
 
     def _integration(self, route: Resource) -> Resource | None:
         return self._integrations.get(str(route.state.get("target") or "").removeprefix("integrations/"))
