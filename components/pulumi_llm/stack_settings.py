@@ -174,7 +174,7 @@ class StackSettings(RoutingSettings):
             given["parameter_prefix"] = f"/{PROJECT}/{self.environment}/frontend"
         addresses = {"api_url": api.url, "api_stage_arn": api.stage_arn}
         if self.api.function_url:
-            addresses |= {"function_url": api.function_url, "function_alias_arn": api.function_alias_arn}
+            addresses |= {"function_url": api.function_url_endpoint, "function_alias_arn": api.function_alias_arn}
         return cast("CdnFrontendArgs", {**given, **addresses, "tags": self.all_tags()})
 
 

@@ -1034,7 +1034,7 @@ def test_the_functions_own_url_streams_for_signatures_alone(auth: str, plain: Re
     assert (url["authorizationType"], url["invokeMode"]) == ("AWS_IAM", "RESPONSE_STREAM")
     assert (url["functionName"], url["qualifier"]) == (made.named("chat-function").state["name"], "live")
     assert "cors" not in url
-    assert made.named("chat").outputs["function_url"] == made.named("chat-function-url").state["functionUrl"]
+    assert made.named("chat").outputs["function_url_endpoint"] == made.named("chat-function-url").state["functionUrl"]
     # Who may call it is for the CDN to say, whose ARN it knows.
     assert [each.name for each in made.of_type(PERMISSION) if not each.name.endswith("permission")] == []
     assert len(made.of_type(PERMISSION)) == (2 if auth == "api_key" else 1)
@@ -1047,7 +1047,7 @@ def test_the_functions_own_url_streams_for_signatures_alone(auth: str, plain: Re
         assert (statement["Action"], statement["Resource"]) == (["dynamodb:GetItem"], table["arn"])
         assert environment["KEYS_TABLE"] == table["name"]
     assert not {"chat-function-url", "chat-keys-policy"} & set(plain.names())
-    assert plain.named("chat").outputs["function_url"] == ""
+    assert plain.named("chat").outputs["function_url_endpoint"] == ""
 
 
 # Beside what there is.

@@ -552,6 +552,8 @@ def test_a_component_is_made_as_every_other(component: str) -> None:
     assert arguments_of(kind).__name__ == f"{component}Args"
     assert f"{component}Args" in pulumi_llm.__all__, "a user's type checker needs it"
     assert {"tags", "customize"} <= set(inspect.get_annotations(arguments_of(kind)))
+    # In a generated SDK, a resource has one property of a name: the output would be sent in the argument's place.
+    assert set(output_names(kind)) & set(inspect.get_annotations(arguments_of(kind))) == set()
 
 
 def test_other_languages_get_a_schema() -> None:

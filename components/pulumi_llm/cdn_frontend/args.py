@@ -168,7 +168,7 @@ class CdnFrontendSettings(FrontendSettings):
     """The WebSocket API's URL, whose path is /ws. Default: the CDN serves none."""
     function_url: Input[_FunctionUrl] | None = None
     """The function's own URL, from which the page gets the stream of Server-Sent Events, past the REST API and its limits: the
-    output `function_url` of ServerlessBedrockApi. Default: the REST API streams."""
+    output `function_url_endpoint` of ServerlessBedrockApi. Default: the REST API streams."""
     function_alias_arn: Input[_FunctionAliasArn] | None = None
     """The function's alias that has this URL, which the CDN gets the permission to call: the output `function_alias_arn`.
     Required with `function_url`."""

@@ -66,7 +66,7 @@ class CdnFrontendArgs(TypedDict):
     """The WebSocket API's URL, whose path is /ws. Default: the CDN serves none."""
     function_url: NotRequired[pulumi.Input[str]]
     """The function's own URL, from which the page gets the stream of Server-Sent Events, past the REST API and its limits:
-    the output `function_url` of ServerlessBedrockApi. Default: the REST API streams."""
+    the output `function_url_endpoint` of ServerlessBedrockApi. Default: the REST API streams."""
     function_alias_arn: NotRequired[pulumi.Input[str]]
     """The function's alias that has this URL, which the CDN gets the permission to call: the output `function_alias_arn`.
     Required with `function_url`."""

@@ -135,7 +135,7 @@ class ServerlessBedrockApi(Component):
     """The function's alias `live`."""
     function_alias_invoke_arn: pulumi.Output[str]
     """The URI by which an API of your own calls the alias for whole answers."""
-    function_url: pulumi.Output[str]
+    function_url_endpoint: pulumi.Output[str]
     """The function's own URL, for a CDN of your own. Empty without one."""
     role_name: pulumi.Output[str]
     """The function's role, for policies of your own."""
@@ -239,7 +239,7 @@ class ServerlessBedrockApi(Component):
         self.finish()
 
     def _function_outputs(self, function: Published, url: lambda_.FunctionUrl | None) -> None:
-        self.function_url = url.function_url if url else _nothing()
+        self.function_url_endpoint = url.function_url if url else _nothing()
         self.function_name, self.function_arn = function.function.name, function.function.arn
         self.function_alias_name, self.function_alias_arn = function.alias.name, function.alias.arn
         self.function_alias_invoke_arn = function.alias.invoke_arn

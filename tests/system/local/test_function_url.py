@@ -17,11 +17,11 @@ import pulumi, pulumi_llm
 
 models = [{{"name": "fast", "model": "gpt-oss-20b"}}]
 api = pulumi_llm.ServerlessBedrockApi("mine", {{"models": models, "function_url": True, "access_logs": False}})
-own_url = {{"function_url": api.function_url, "function_alias_arn": api.function_alias_arn}}
+own_url = {{"function_url": api.function_url_endpoint, "function_alias_arn": api.function_alias_arn}}
 page = pulumi_llm.CdnFrontend("page", {{"folder": {str(PAGE)!r}, "api_url": api.url, **own_url}})
 pulumi.export("api_gateway_url", api.url)
 pulumi.export("api_key_value", api.default_api_key)
-pulumi.export("function_url", api.function_url)
+pulumi.export("function_url", api.function_url_endpoint)
 pulumi.export("frontend_url", page.url)
 """
 BODY = json.dumps({"message": "What is two and two?"}).encode()
