@@ -88,6 +88,7 @@ destroy: $(READY) ## Delete from AWS (STACK=dev|prod)
 	$(call pulumi,destroy)
 
 bench: $(READY) ## Measure, side by side with a peer or a floor
+	@$(FRONTEND_IF_POSSIBLE)
 	@for script in $(filter-out %_upstream.py %_soak.py,$(wildcard bench/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 catalogue: $(READY) ## Compare the catalogue of models with LiteLLM's price map or models.dev (FILE=…; else an installed LiteLLM's)
