@@ -10,22 +10,29 @@ which share one process with Bedrock; `overhead.py` measures the function alone.
 asynchronous call of its function, the journal in moto, and the 50 ms for which tokens are collected. REST calls Converse, which
 streams nothing, so it may take less than the stream. Medians over the rounds.
 
-After that, the weight of the web client: its files, each compressed by gzip as CloudFront would.
+After that, the weight of the web client: its files, each compressed by gzip as CloudFront would. Where Chromium is on PATH,
+also the time to interactive: from the navigation until the page has a message field that takes input and the list of models
+from the service. That is measured over loopback, each time with an empty cache.
 """
 
 import asyncio
 import gzip
+import itertools
 import json
 import os
+import shutil
 import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
+
+from websockets.asyncio.client import ClientConnection, connect
 
 from llm_gateway.aws.client import Aws
 from llm_gateway.http.client import HttpClient
@@ -41,6 +48,17 @@ TOKENS = 256
 # The stand-in repeats the prompt word by word: one word of many tokens gives an answer of any length.
 PROMPT = "token." * 200
 AIM_BYTES = 150_000
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+PAGE_ROUNDS = 7
+# Notes the time, since the navigation began, at which the message can be written and the models are known.
+WATCH = """
+new MutationObserver((_, observer) => {
+  if (!document.querySelector("textarea:not(:disabled)") || !document.querySelector("select option:not([value])")) return;
+  observer.disconnect();
+  requestAnimationFrame(() => { window.interactiveAt = performance.now(); });
+}).observe(document, { childList: true, subtree: true, attributes: true });
+"""
 
 
 class Timed(NamedTuple):
@@ -67,11 +85,13 @@ def main() -> None:
     stack = subprocess.Popen([sys.executable, __file__, "serve"], stdout=subprocess.PIPE, text=True, cwd=PROGRAM)
     try:
         assert stack.stdout is not None
-        asyncio.run(compare(json.loads(stack.stdout.readline())))
+        outputs = json.loads(stack.stdout.readline())
+        asyncio.run(compare(outputs))
+        page_weight()
+        time_to_interactive(outputs["page"])
     finally:
         stack.send_signal(signal.SIGINT)
         stack.wait(30)
-    page_weight()
 
 
 async def compare(stack: Mapping[str, str]) -> None:
@@ -148,6 +168,56 @@ def page_weight() -> None:
         print(f"  {size:8,}  {path}")
 
 
+def time_to_interactive(page: str) -> None:
+    """Print how long the page takes until it can be used, by Chromium's own protocol."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        print(f"the time to interactive is not measured: none of {', '.join(BROWSERS)} is on PATH")
+        return
+    with tempfile.TemporaryDirectory() as profile:
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", f"--user-data-dir={profile}"]
+        process = subprocess.Popen([browser, *flags, "about:blank"], stderr=subprocess.PIPE, text=True)
+        try:
+            assert process.stderr is not None
+            address = next(line.split()[-1] for line in process.stderr if "DevTools listening on" in line)
+            times = asyncio.run(_interactive_times(address, page))
+        finally:
+            process.terminate()
+            process.wait()
+    print(f"time to interactive: {statistics.median(times):.0f} ms (median of {PAGE_ROUNDS}, most {max(times):.0f} ms)")
+
+
+async def _interactive_times(address: str, page: str) -> list[float]:
+    async with connect(address, max_size=None) as client:
+        return [await _interactive(client, page) for _ in range(PAGE_ROUNDS)]
+
+
+async def _interactive(client: ClientConnection, page: str) -> float:
+    numbers = itertools.count(1)
+
+    async def command(method: str, session: str = "", **parameters: Any) -> Any:
+        id = next(numbers)
+        message = {"id": id, "method": method, "params": parameters, **({"sessionId": session} if session else {})}
+        await client.send(json.dumps(message))
+        async with asyncio.timeout(60):
+            while (answer := json.loads(await client.recv())).get("id") != id:
+                pass
+        return answer["result"]
+
+    context = (await command("Target.createBrowserContext"))["browserContextId"]
+    target = (await command("Target.createTarget", url="about:blank", browserContextId=context))["targetId"]
+    session = (await command("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
+    await command("Page.enable", session)
+    await command("Page.addScriptToEvaluateOnNewDocument", session, source=WATCH)
+    await command("Page.navigate", session, url=page)
+    while True:
+        found = await command("Runtime.evaluate", session, expression="window.interactiveAt ?? 0")
+        if found["result"].get("value"):
+            await command("Target.disposeBrowserContext", browserContextId=context)
+            return found["result"]["value"]
+        await asyncio.sleep(0.05)
+
+
 async def serve() -> None:
     """Run the stack until Ctrl-C, and print its outputs and Bedrock's variables as JSON."""
     from pulumi_llm_local.run.supervisor import Options, running, until_stopped
@@ -155,7 +225,7 @@ async def serve() -> None:
 
     options = Options(PROGRAM, "dev", 0, StandInModel())
     async with running(options, lambda _: None) as run:
-        print(json.dumps({**run.outputs, **run.bedrock}), flush=True)
+        print(json.dumps({**run.outputs, **run.bedrock, "page": run.page}), flush=True)
         await until_stopped()
 
 

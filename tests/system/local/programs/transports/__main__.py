@@ -24,7 +24,7 @@ chat = WebSocketChat(
         "keys_table": {"name": rest.keys_table_name, "arn": rest.keys_table_arn},
         "stage_throttle": plenty,
         "generations_per_connection": 100,
-        "generations_per_key": 1_000,
+        "generations_per_key": 200,
         "deletion_protection": False,
     },
 )
