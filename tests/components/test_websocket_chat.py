@@ -71,7 +71,11 @@ def test_each_function_may_do_what_it_does_and_no_more(plain: Recording) -> None
     assert actions(plain, "ws-connections-policy") == {
         "Connections": ["dynamodb:PutItem", "dynamodb:UpdateItem"],
         "Journal": ["dynamodb:UpdateItem"],
+        "Messages": ["execute-api:ManageConnections"],
     }
+    own = plain.named("ws-api").state["executionArn"]
+    closing = statements(plain, "ws-connections-policy")["Messages"]["Resource"]
+    assert closing in (f"{own}/ws/DELETE/@connections/*", [f"{own}/ws/DELETE/@connections/*"])
     assert actions(plain, "ws-generations-policy") == {
         "Connections": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
         "Journal": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"],

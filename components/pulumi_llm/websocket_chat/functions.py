@@ -54,10 +54,8 @@ class Stores:
             allow("Connections", [f"dynamodb:{action}" for action in connections], self.connections.arn),
             allow("Journal", [f"dynamodb:{action}" for action in journal], self.journal.arn),
         ]
-        if methods:
-            arns = [pulumi.Output.format("{}/{}/@connections/*", self.execution_arn, method) for method in methods]
-            statements.append(allow("Messages", ["execute-api:ManageConnections"], arns))
-        return statements
+        arns = [pulumi.Output.format("{}/{}/@connections/*", self.execution_arn, method) for method in methods]
+        return [*statements, allow("Messages", ["execute-api:ManageConnections"], arns)]
 
 
 def connections_function(component: Component, settings: WebSocketChatSettings, shared: Shared, stores: Stores) -> Published:
@@ -72,7 +70,7 @@ def connections_function(component: Component, settings: WebSocketChatSettings, 
         memory_mb=512,
         timeout_seconds=10,
         environment={variables.AUTHORIZATION: settings.auth, **stores.environment(settings, keys=False)},
-        policies={"connections-policy": stores.use(["PutItem", "UpdateItem"], ["UpdateItem"], [])},
+        policies={"connections-policy": stores.use(["PutItem", "UpdateItem"], ["UpdateItem"], ["DELETE"])},
     )
 
 

@@ -28,6 +28,8 @@ from llm_gateway.telemetry import record_refusal, write_log
 DEADLINE_MARGIN_SECONDS = 10.0
 # Seconds for which a missed message is posted again while API Gateway refuses it. The client waits as long, and connects again.
 REPLAY_PATIENCE_SECONDS = 30.0
+# Messages of a connection that are refused before it is closed: each one costs a call of a function.
+MOST_REFUSALS = 100
 # Why a generation may have died.
 _CAUSES = (errors.function_failed, errors.function_timeout, errors.overloaded)
 
@@ -115,6 +117,16 @@ class Chats:
         message = messages.parse(body)
         if not await self._journal.cancel(_key(caller, message.id)):
             raise errors.unknown_generation(id=message.id)
+
+    async def count_refusal(self, connection: str, failure: GatewayError) -> None:
+        """Count what the client has done wrong, and close a connection that does nothing else."""
+        if failure.status >= 500:
+            return
+        try:
+            if await self._table.count_refusal(connection) >= MOST_REFUSALS:
+                await self._connections.close(connection)
+        except (DynamoDBError, HttpError, ConnectionsError) as error:
+            write_log({"level": "WARN", "message": f"refusals: {error}", "connection_id": connection})
 
     async def died(self, event: ClientEvent, kind: ErrorKind) -> None:
         """Tell the client of a `chat` whose function did not end, because it was killed or never started. `kind` says why."""
@@ -205,6 +217,8 @@ class Chats:
             await self._connections.post(event.connection, text)
             if failure.type == errors.AUTHENTICATION:
                 await self._connections.close(event.connection)
+            else:
+                await self.count_refusal(event.connection, failure)
 
 
 def as_failure(error: Exception, request_id: str) -> GatewayError:

@@ -47,6 +47,7 @@ async def _answer(route: str, context: dict[str, Any], body: bytes) -> dict[str,
     except Exception as error:
         failure = as_failure(error, context["requestId"])
         record_refusal(context["requestId"], "WS", route, failure)
+        await _chats.count_refusal(context["connectionId"], failure)
         text = messages.refusal(messages.id_of(body), failure, context["requestId"], debug=_DEBUG)
         return {"statusCode": 200, "body": text.decode()}
 

@@ -73,6 +73,20 @@ class ConnectionTable:
                 values={":soon": self._in(KEPT_SECONDS)},
             )
 
+    async def count_refusal(self, connection: str) -> int:
+        """Count a message that was refused, and return how many those of the connection are."""
+        try:
+            item = await self._dynamodb.update_item(
+                self._table,
+                {HASH_KEY: {"S": connection}},
+                "ADD refusals :one",
+                condition=f"attribute_exists({HASH_KEY})",
+                values={":one": {"N": "1"}},
+            )
+        except ConditionFailed:
+            return 0
+        return int(item["refusals"]["N"])
+
     async def lease(self, connection: str, caller: Caller, run: str, limits: Limits, seconds: float) -> None:
         """Take the leases of a generation for at most `seconds`. Raises the error 429 where too many run."""
         if not await self._take(connection, run, limits.per_connection, seconds):

@@ -35,7 +35,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({}, ""),
     (
         {"auth": "none"},
-        f"update connections-function connections-alias route-connect; {DEPLOYMENT}; delete {KEYS} {AUTHORIZER}",
+        f"update {CHECKING} route-connect; {DEPLOYMENT}; delete {KEYS} {AUTHORIZER}",
     ),
     (
         {"auth": "jwt", "jwt": JWT},

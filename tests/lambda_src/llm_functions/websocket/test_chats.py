@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from llm_functions.websocket import chats as chats_module
 from llm_functions.websocket import generation as generation_module
 from llm_functions.websocket.chats import Chats, ClientEvent
 from llm_functions.websocket.generation import Pace
@@ -162,6 +163,15 @@ async def test_a_wrong_message_is_no_generation(
     assert answer["id"] == (None if "id" in wrong else "one")
     assert "seq" not in answer
     assert model.asked == 0
+
+
+async def test_a_connection_that_only_sends_what_is_refused_is_closed(start: Start, clients: Clients, monkeypatch) -> None:
+    monkeypatch.setattr(chats_module, "MOST_REFUSALS", 3)
+    for number in range(3):
+        assert "first" not in clients.gone
+        await start(id=number)
+    assert "first" in clients.gone
+    assert len(clients.got["first"]) == 3
 
 
 async def test_the_pipelines_error_ends_the_generation(start: Start, clients: Clients) -> None:

@@ -142,6 +142,14 @@ def test_what_is_answered_with_an_error(connections: Any, route: str, body: str,
     assert message["error"]["request_id"] == "r="
 
 
+def test_a_connection_that_only_sends_what_is_refused_is_closed(connections: Any, monkeypatch) -> None:
+    monkeypatch.setattr(importlib.import_module("llm_functions.websocket.chats"), "MOST_REFUSALS", 2)
+    with clients_of(connections) as clients:
+        for expected in (set[str](), {"c="}):
+            connections.handler(proxied("$default", "sing"), None)
+            assert clients.gone == expected
+
+
 def asked(action: str, **fields: Any) -> dict[str, Any]:
     """What the integration's template renders."""
     body = base64.b64encode(json.dumps({"action": action, "id": "one", **fields}).encode()).decode()
