@@ -24,6 +24,7 @@ from pulumi_llm.account_baseline.args import AccountBaselineSettings
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.settings import Settings
 from pulumi_llm.cdn_frontend.args import CdnFrontendSettings
+from pulumi_llm.inference_network.args import InferenceNetworkSettings
 from pulumi_llm.models.catalogue import Model, Shape, WeightFormat, catalogue
 from pulumi_llm.models.fit import Wishes, fits
 from pulumi_llm.observability.args import ObservabilitySettings
@@ -48,6 +49,7 @@ UNPROVEN = "†"
 ARGUMENTS: Sequence[type[Settings]] = (
     AccountBaselineSettings,
     CdnFrontendSettings,
+    InferenceNetworkSettings,
     ObservabilitySettings,
     ServerlessBedrockApiSettings,
     WebSocketChatSettings,

@@ -38,6 +38,7 @@ _BUCKET_READS = (
 )
 _GATEWAY = "apigateway: GET POST PUT PATCH DELETE"
 # A type -> the actions, by service, that its resources need from the first `up` to `destroy`.
+_EC2_TAGS = "CreateTags DeleteTags"
 NEEDS: Mapping[str, Sequence[str]] = {
     **{
         f"aws:apigateway/{kind[0].lower()}{kind[1:]}:{kind}": [_GATEWAY]
@@ -108,6 +109,48 @@ NEEDS: Mapping[str, Sequence[str]] = {
         f"DescribeTimeToLive UpdateTimeToLive ListTagsOfResource {_TAGS}"
     ],
     "aws:dynamodb/tableItem:TableItem": ["dynamodb: PutItem GetItem UpdateItem DeleteItem"],
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": [
+        f"ec2: DescribeSecurityGroups RevokeSecurityGroupIngress RevokeSecurityGroupEgress {_EC2_TAGS}"
+    ],
+    "aws:ec2/eip:Eip": [
+        f"ec2: AllocateAddress DescribeAddresses DescribeAddressesAttribute DisassociateAddress ReleaseAddress {_EC2_TAGS}"
+    ],
+    "aws:ec2/flowLog:FlowLog": [f"ec2: CreateFlowLogs DescribeFlowLogs DeleteFlowLogs {_EC2_TAGS}", "iam: PassRole"],
+    "aws:ec2/internetGateway:InternetGateway": [
+        "ec2: CreateInternetGateway DescribeInternetGateways AttachInternetGateway DetachInternetGateway "
+        f"DeleteInternetGateway {_EC2_TAGS}"
+    ],
+    "aws:ec2/natGateway:NatGateway": [f"ec2: CreateNatGateway DescribeNatGateways DeleteNatGateway {_EC2_TAGS}"],
+    "aws:ec2/route:Route": ["ec2: CreateRoute ReplaceRoute DeleteRoute DescribeRouteTables"],
+    "aws:ec2/routeTable:RouteTable": [
+        f"ec2: CreateRouteTable DescribeRouteTables DisassociateRouteTable DeleteRouteTable {_EC2_TAGS}"
+    ],
+    "aws:ec2/routeTableAssociation:RouteTableAssociation": [
+        "ec2: AssociateRouteTable ReplaceRouteTableAssociation DisassociateRouteTable DescribeRouteTables"
+    ],
+    "aws:ec2/securityGroup:SecurityGroup": [
+        "ec2: CreateSecurityGroup DescribeSecurityGroups DescribeNetworkInterfaces DeleteSecurityGroup "
+        "AuthorizeSecurityGroupIngress AuthorizeSecurityGroupEgress RevokeSecurityGroupIngress RevokeSecurityGroupEgress "
+        f"{_EC2_TAGS}"
+    ],
+    "aws:ec2/subnet:Subnet": [
+        "ec2: CreateSubnet DescribeSubnets ModifySubnetAttribute DeleteSubnet DescribeNetworkInterfaces "
+        f"DescribeAvailabilityZones {_EC2_TAGS}"
+    ],
+    "aws:ec2/vpc:Vpc": [
+        "ec2: CreateVpc DescribeVpcs DescribeVpcAttribute ModifyVpcAttribute DeleteVpc DescribeNetworkAcls "
+        f"DescribeRouteTables DescribeSecurityGroups {_EC2_TAGS}"
+    ],
+    "aws:ec2/vpcEndpoint:VpcEndpoint": [
+        f"ec2: CreateVpcEndpoint DescribeVpcEndpoints DescribePrefixLists ModifyVpcEndpoint DeleteVpcEndpoints {_EC2_TAGS}"
+    ],
+    **{
+        f"aws:vpc/securityGroup{way}Rule:SecurityGroup{way}Rule": [
+            f"ec2: AuthorizeSecurityGroup{way} DescribeSecurityGroupRules ModifySecurityGroupRules RevokeSecurityGroup{way} "
+            f"{_EC2_TAGS}"
+        ]
+        for way in ("Ingress", "Egress")
+    },
     # Kept when the stack is destroyed.
     "aws:iam/openIdConnectProvider:OpenIdConnectProvider": [
         "iam: CreateOpenIDConnectProvider GetOpenIDConnectProvider UpdateOpenIDConnectProviderThumbprint "
@@ -166,7 +209,7 @@ NOT_COVERED = {
 
 
 # What the deploy role has, each a policy of its own.
-DEPLOY = ("deploy", "deploy-websocket", "deploy-frontend")
+DEPLOY = ("deploy", "deploy-websocket", "deploy-frontend", "deploy-network")
 
 
 def policy(name: str) -> dict[str, Any]:

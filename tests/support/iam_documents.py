@@ -25,6 +25,9 @@ ALSO_NAMED = {
     # Who may call a function by an alias is allowed to with the alias's ARN.
     # https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html
     ("lambda", "function"): "arn:${Partition}:lambda:${Region}:${Account}:function:${FunctionName}:${Alias}",
+    # With ":*" for all actions but those on tags.
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html
+    ("logs", "log-group"): "arn:${Partition}:logs:${Region}:${Account}:log-group:${LogGroupName}:*",
 }
 
 # Characters without white space, the role's own in sum. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html

@@ -38,7 +38,7 @@ def number_text(value: float) -> str:
 
 def is_consequence(error: ErrorDetails) -> bool:
     """Whether an error only follows from others: a list is too short because its items are wrong."""
-    return error["type"] == "too_short" and bool(error["input"])
+    return error["type"] == "too_short" and len(error["input"]) >= error.get("ctx", {})["min_length"]
 
 
 def place_of(error: ErrorDetails) -> Place:
@@ -80,7 +80,7 @@ def reason_of(kind: type[BaseModel], error: ErrorDetails) -> str:
         case "literal_error":
             return f"must be {context['expected']}, not {shown(given)}"
         case "too_short":
-            return "must hold at least one"
+            return f"must hold at least {'one' if context['min_length'] == 1 else context['min_length']}"
         case "too_long":
             return f"must hold at most {context['max_length']}, not {context['actual_length']}"
         case "refused":

@@ -37,6 +37,11 @@ def _prefix_list(call: Draft) -> Answer:
 
 
 TYPES: Final[Mapping[str, AwsType]] = {
+    # It is the VPC's own, taken over; with the VPC it goes.
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": AwsType(
+        outputs={"id": "sg-{hex17}", "arn": _ARN + "security-group/{id}", "name": "default", "ownerId": "{account}"},
+        replaced_by="vpcId",
+    ),
     "aws:ec2/eip:Eip": AwsType(
         outputs={
             "id": "eipalloc-{hex17}",

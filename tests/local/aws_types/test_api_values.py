@@ -566,6 +566,7 @@ WITHOUT_COUNTERPART = {
     "aws:apigateway/account:Account",
     "aws:apigateway/methodSettings:MethodSettings",
     "aws:apigateway/restApiPolicy:RestApiPolicy",
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
     "aws:sns/topicPolicy:TopicPolicy",
     "aws:sqs/queuePolicy:QueuePolicy",

@@ -37,7 +37,6 @@ PLANNED = {
     "aws:secretsmanager/secretVersion:SecretVersion",
     "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy",
     "aws:sqs/redrivePolicy:RedrivePolicy",
-    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
     "aws:wafv2/ipSet:IpSet",
     "aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration",
 }
