@@ -131,8 +131,9 @@ def test_flow_logs(setting: str, traffic: str | None) -> None:
     if traffic:
         logs = recording.named("net-flow-logs")
         assert logs.inputs["retentionInDays"] == 90
-        (statement,) = json.loads(recording.inputs("net-flow-logs-policy")["policy"])["Statement"]
-        assert statement["Resource"] == [logs.state["arn"], f"{logs.state['arn']}:*"]
+        write, find = json.loads(recording.inputs("net-flow-logs-policy")["policy"])["Statement"]
+        assert write["Resource"] == f"{logs.state['arn']}:*"
+        assert find["Resource"] == [logs.state["arn"], f"{logs.state['arn']}:*"]
         trust = json.loads(recording.inputs("net-flow-logs-role")["assumeRolePolicy"])["Statement"][0]
         assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
 
