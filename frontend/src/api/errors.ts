@@ -102,7 +102,7 @@ export function explain(error: ServiceError): Explanation {
     case "unreachable":
       return said("No connection", "The service cannot be reached. Check your network; nothing was answered.");
     case "connection_lost":
-      return said("Connection lost", "The answer broke off; what is shown is incomplete.");
+      return said("Connection lost", "It broke off before the end of the answer; what is shown is incomplete.");
     case "stream_interrupted":
       return said("The answer broke off", "The model stopped in the middle; what is shown is incomplete.");
     case "message_too_large":
