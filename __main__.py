@@ -18,14 +18,20 @@ if reason := settings.observability.budget_waiver:
 
 if settings.api.enabled:
     # A stage with access logs is refused before the Region has the baseline's log role.
-    api = pulumi_llm.ServerlessBedrockApi("chat", settings.api_args(), pulumi.ResourceOptions(depends_on=baseline))
+    after_baseline = pulumi.ResourceOptions(depends_on=baseline)
+    api = pulumi_llm.ServerlessBedrockApi("chat", settings.api_args(), after_baseline)
     pulumi.export("api_gateway_url", api.url)
     pulumi.export("stream_url", api.stream_url)
     pulumi.export("api_key_value", api.default_api_key)
     pulumi.export("cloudwatch_log_group", api.log_group_name)
     pulumi.export("lambda_function_name", api.function_name)
 
+    websocket = None
+    if settings.websocket.enabled:
+        websocket = pulumi_llm.WebSocketChat("websocket", settings.websocket_args(api), after_baseline)
+        pulumi.export("websocket_url", websocket.websocket_url)
+
     if settings.frontend.enabled:
-        frontend = pulumi_llm.CdnFrontend("frontend", settings.frontend_args(api))
+        frontend = pulumi_llm.CdnFrontend("frontend", settings.frontend_args(api, websocket))
         pulumi.export("frontend_url", frontend.url)
         pulumi.export("distribution_id", frontend.distribution_id)

@@ -21,6 +21,7 @@ from pulumi_llm.observability.args import ObservabilityBaseSettings
 from pulumi_llm.routing import RoutingSettings
 from pulumi_llm.routing import read as read_routing
 from pulumi_llm.serverless_bedrock_api.args import ApiSettings
+from pulumi_llm.websocket_chat.args import WebSocketSettings
 
 if TYPE_CHECKING:
     from pulumi_llm.account_baseline.args_types import AccountBaselineArgs
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from pulumi_llm.observability.args_types import ObservabilityArgs
     from pulumi_llm.serverless_bedrock_api import ServerlessBedrockApi
     from pulumi_llm.serverless_bedrock_api.args_types import ServerlessBedrockApiArgs
+    from pulumi_llm.websocket_chat import WebSocketChat
+    from pulumi_llm.websocket_chat.args_types import WebSocketChatArgs
 
 PROJECT = "pulumi-llm"
 
@@ -46,6 +49,15 @@ class StackApiSettings(ApiSettings):
     log_role_exists: Flag = False
     """The Region has API Gateway's log role already, set by another stack or a person. `access_logs` requires this or
     `account_baseline.api_gateway_logs`. `aws apigateway get-account` tells."""
+
+
+class StackWebSocketSettings(WebSocketSettings):
+    """The chat API over WebSockets. Who may call the REST API (`api.auth`, its keys or tokens) may connect."""
+
+    enabled: Flag = False
+    """Deploy the WebSocket API."""
+    parameters: Flag = True
+    """Make SSM parameters `/pulumi-llm/ENVIRONMENT/websocket/…` with the outputs, for other stacks."""
 
 
 class StackFrontendSettings(FrontendSettings):
@@ -100,6 +112,8 @@ class StackSettings(RoutingSettings):
     """What is watched, and who is notified."""
     api: StackApiSettings = StackApiSettings()
     """The serverless chat API."""
+    websocket: StackWebSocketSettings = StackWebSocketSettings()
+    """The chat API over WebSockets. Who may call the REST API may connect."""
     frontend: StackFrontendSettings = StackFrontendSettings()
     """The web client on a CDN, with the chat API at the same address."""
 
@@ -139,10 +153,29 @@ class StackSettings(RoutingSettings):
         layer_problems = self.api.layer_problems(location) if location is not None else ()
         for problem in [*self.api.model_problems(self.aliases()), *layer_problems]:
             yield Problem(f"api.{problem.path}", problem.reason)
+        if self.valid("websocket") and self.websocket.enabled:
+            yield from self._websocket_problems()
         if self.valid("frontend") and self.frontend.enabled:
             yield from _problems_behind_cdn(self.api)
         elif self.valid("frontend") and self.api.enabled and self.api.function_url:
             yield Problem("api.function_url", "needs the CDN (frontend.enabled), which alone may call it")
+
+    def _websocket_problems(self) -> Iterator[Problem]:
+        """Yield what the WebSocket API needs of the others' settings."""
+        api, websocket = self.api, self.websocket
+        if not api.enabled:
+            yield Problem("websocket.enabled", "must be false without the API (api.enabled), whose callers may connect")
+        if api.auth == "iam":
+            yield Problem("websocket.enabled", "must be false with api.auth 'iam': a browser's WebSocket cannot be signed")
+        if websocket.debug and not self.development:
+            yield Problem("websocket.debug", f"shows causes to callers, so it needs {PROJECT}:development to be true")
+        if websocket.access_logs and not (self.account_baseline.api_gateway_logs or api.log_role_exists):
+            yield Problem(
+                "websocket.access_logs",
+                "needs account_baseline.api_gateway_logs or api.log_role_exists, as api.access_logs does; or set it to false",
+            )
+        if api.jwt is not None and api.jwt.in_vpc and websocket.vpc is None:
+            yield Problem("websocket.vpc", "is required with api.jwt.in_vpc: the authorizer reaches the issuer from there")
 
     def all_tags(self) -> dict[str, str]:
         """The tags of every resource. The configuration's own win."""
@@ -167,14 +200,28 @@ class StackSettings(RoutingSettings):
         shared = self.model_dump(include={"models", "providers"}, exclude_unset=True)
         return cast("ServerlessBedrockApiArgs", {**given, **shared, "region": self.region, "tags": self.all_tags()})
 
-    def frontend_args(self, api: "ServerlessBedrockApi") -> "CdnFrontendArgs":
-        """The arguments of CdnFrontend in front of `api`."""
+    def websocket_args(self, api: "ServerlessBedrockApi") -> "WebSocketChatArgs":
+        """The arguments of WebSocketChat, to which the callers of `api` may connect."""
+        given = self.websocket.model_dump(exclude={"enabled", "parameters"}, exclude_unset=True)
+        if self.websocket.parameters:
+            given["parameter_prefix"] = f"/{PROJECT}/{self.environment}/websocket"
+        shared = self.model_dump(include={"models", "providers"}, exclude_unset=True)
+        callers = self.api.model_dump(include={"auth", "jwt"}, exclude_unset=True)
+        if self.api.auth == "api_key":
+            table = {"name": api.keys_table_name, "arn": api.keys_table_arn, "kms_key_arn": self.api.kms_key_arn}
+            callers["keys_table"] = table
+        return cast("WebSocketChatArgs", {**given, **shared, **callers, "region": self.region, "tags": self.all_tags()})
+
+    def frontend_args(self, api: "ServerlessBedrockApi", websocket: "WebSocketChat | None") -> "CdnFrontendArgs":
+        """The arguments of CdnFrontend in front of `api` and, where there is one, of `websocket`."""
         given = self.frontend.model_dump(exclude={"enabled", "parameters"}, exclude_unset=True)
         if self.frontend.parameters:
             given["parameter_prefix"] = f"/{PROJECT}/{self.environment}/frontend"
         addresses = {"api_url": api.url, "api_stage_arn": api.stage_arn}
         if self.api.function_url:
             addresses |= {"function_url": api.function_url_endpoint, "function_alias_arn": api.function_alias_arn}
+        if websocket is not None:
+            addresses["websocket_url"] = websocket.websocket_url
         return cast("CdnFrontendArgs", {**given, **addresses, "tags": self.all_tags()})
 
 

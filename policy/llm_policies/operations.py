@@ -128,6 +128,8 @@ _FORCED: Final = {
 
 
 def _deletion_protection(resource: Resource, _: Settings) -> Iterator[str]:
+    if resource.type == "aws:dynamodb/table:Table" and resource.at("ttl.enabled").flag():
+        return  # its items are there for a while only
     if name := _FORCED.get(resource.type, ""):
         if resource[name].flag():
             yield f"{name} is true: a mistaken destroy takes all that is stored with it; leave it out"
@@ -273,7 +275,8 @@ RULES: Final[tuple[Rule, ...]] = (
         title="What holds data or serves users cannot be deleted by mistake.",
         severity="high",
         why="One mistaken destroy, or a rename that replaces, takes tables, buckets, users and clusters with all they hold.",
-        fix="Each type's deletion protection on, and no `force_destroy`, where it is production.",
+        fix="Each type's deletion protection on, and no `force_destroy`, where it is production; a table whose items expire by "
+        "`ttl` needs none.",
         check=_deletion_protection,
         types=(*_PROTECTED, *_FORCED),
         frameworks=("AWS FSBP DynamoDB.6", "AWS FSBP ELB.6", "AWS FSBP RDS.7", "AWS FSBP RDS.8"),

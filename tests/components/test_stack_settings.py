@@ -69,7 +69,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"vpc": 1},
         [
             "pulumi-llm:vpc: is not known; there are account_baseline, api, development, environment, frontend, models, "
-            "observability, owner, providers, tags"
+            "observability, owner, providers, tags, websocket"
         ],
     ),
     "a key of a component": (
@@ -267,6 +267,29 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "too many addresses": (
         {"observability": {"budget": {"monthly_usd": 5, "emails": ["ops@example.com"] * 11}}},
         ["pulumi-llm:observability.budget.emails: must hold at most 10, not 11"],
+    ),
+    # Whose callers may connect to the WebSocket API.
+    "a WebSocket API without the API": (
+        {"websocket": {"enabled": True}, "api": {"enabled": False}},
+        ["pulumi-llm:websocket.enabled: must be false without the API (api.enabled), whose callers may connect"],
+    ),
+    "a WebSocket API with signatures, that shows causes": (
+        {"websocket": {"enabled": True, "debug": True, "access_logs": False}, "api": {"auth": "iam"}},
+        [
+            "pulumi-llm:websocket.enabled: must be false with api.auth 'iam': a browser's WebSocket cannot be signed",
+            "pulumi-llm:websocket.debug: shows causes to callers, so it needs pulumi-llm:development to be true",
+        ],
+    ),
+    "a WebSocket API whose issuer is in a network": (
+        {
+            "websocket": {"enabled": True},
+            "api": {
+                "auth": "jwt",
+                "jwt": {"issuer": "https://id.example.com", "audiences": ["chat"], "in_vpc": True},
+                "vpc": {"subnet_ids": ["subnet-0123456789abcdef0"], "security_group_ids": ["sg-0123456789abcdef0"]},
+            },
+        },
+        ["pulumi-llm:websocket.vpc: is required with api.jwt.in_vpc: the authorizer reaches the issuer from there"],
     ),
     # What a CDN can reach and pass on.
     "a CDN in front of no API": (
@@ -524,6 +547,7 @@ def test_dev_and_prod_load_and_differ_in_what_the_specification_says(dev: progra
             "api_key_value",
             "cloudwatch_log_group",
             "lambda_function_name",
+            "websocket_url",
         }
         assert programs.is_secret(recording.stack_outputs["api_key_value"])
     assert not dev.inputs("chat-keys-table")["deletionProtectionEnabled"]
@@ -543,7 +567,8 @@ def test_a_third_environment_is_one_new_file(tmp_path: Path) -> None:
 
 
 def test_a_component_is_switched_off_by_its_setting() -> None:
-    nothing = programs.run_project(programs.ROOT, "dev", {"pulumi-llm:api": {"enabled": False}})
+    off = {"pulumi-llm:api": {"enabled": False}, "pulumi-llm:websocket": {"enabled": False}}
+    nothing = programs.run_project(programs.ROOT, "dev", off)
     assert nothing.of_type() == []
     assert nothing.stack_outputs == {}
 

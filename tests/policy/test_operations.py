@@ -44,6 +44,7 @@ GOOD: list[tuple[str, list[Resource], dict[str, Any]]] = [
     ("bedrock-prompts-not-logged", text(True), {"allowed": True}),
     ("deletion-protection", [resource(TABLE, {"deletionProtectionEnabled": True})], {}),
     ("deletion-protection", [resource(POOL, {"deletionProtection": "ACTIVE"}), resource(BUCKET, {})], {}),
+    ("deletion-protection", [resource(TABLE, {"ttl": {"attributeName": "expires", "enabled": True}})], {}),
     ("dynamodb-backups", [resource(TABLE, {"pointInTimeRecovery": {"enabled": True}})], {}),
     ("dynamodb-backups", [resource(TABLE, {"ttl": {"attributeName": "expires", "enabled": True}})], {}),
     ("required-tags", [resource(TABLE, {"tags": TAGS})], {}),

@@ -63,14 +63,6 @@ class WebSocketSettings(Settings):
     free_text = ("customize", "environment")
     regional = ("kms_key_arn",)
 
-    auth: Auth = "api_key"
-    """Who may connect: "api_key", "jwt", or "none", which lets anyone connect."""
-    jwt: JwtSettings | None = None
-    """The tokens that are accepted, with `auth` "jwt" only."""
-    keys: Annotated[tuple[ApiKeySettings, ...], Field(min_length=1)] = (ApiKeySettings(name="default"),)
-    """The API keys; `throttle` and `daily_quota` are of REST APIs only. Default: one, named "default"."""
-    keys_table: TableSettings | None = None
-    """The table of another API's keys, which then may connect here, too. Default: the keys are made here."""
     stage_throttle: ThrottleSettings = ThrottleSettings(**STAGE_THROTTLE._asdict())
     """The rate of each route, whoever calls: API Gateway counts every route by itself."""
     generations_per_connection: Annotated[Count, Between(1, 100)] = 4
@@ -109,7 +101,31 @@ class WebSocketSettings(Settings):
     customize: Customize = Field(default_factory=dict)
     """Per child, arguments that are merged with the component's own. Default: none."""
 
+
+class WebSocketChatSettings(WebSocketSettings, RoutingSettings):
+    """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
+
+    auth: Auth = "api_key"
+    """Who may connect: "api_key", "jwt", or "none", which lets anyone connect."""
+    jwt: JwtSettings | None = None
+    """The tokens that are accepted, with `auth` "jwt" only."""
+    keys: Annotated[tuple[ApiKeySettings, ...], Field(min_length=1)] = (ApiKeySettings(name="default"),)
+    """The API keys; `throttle` and `daily_quota` are of REST APIs only. Default: one, named "default"."""
+    keys_table: TableSettings | None = None
+    """The table of another API's keys, which then may connect here, too. Default: the keys are made here."""
+    region: Region | None = None
+    """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
+    parameter_prefix: ParameterPrefix | None = None
+    """Where SSM parameters with the outputs are made, such as "/llm/prod". Default: none are made."""
+    tags: Tags = Field(default_factory=dict)
+    """Tags of every resource. Default: none but the component's own."""
+
+    def routing(self, location: Location) -> Routing:
+        """What is routed where."""
+        return read(self, location, self.timeout_seconds)
+
     def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
         if self.auth == "jwt" and not self.given("jwt"):
             yield Problem("jwt", "is required with auth 'jwt': the issuer and the audiences")
         if self.auth in AUTHS and self.auth != "jwt" and self.given("jwt"):
@@ -130,24 +146,6 @@ class WebSocketSettings(Settings):
                         "is of a usage plan, and those count calls of a REST API only; generations_per_key bounds a key here"
                     )
                     yield Problem(f"keys[{index}].{name}", reason)
-
-
-class WebSocketChatSettings(WebSocketSettings, RoutingSettings):
-    """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
-
-    region: Region | None = None
-    """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
-    parameter_prefix: ParameterPrefix | None = None
-    """Where SSM parameters with the outputs are made, such as "/llm/prod". Default: none are made."""
-    tags: Tags = Field(default_factory=dict)
-    """Tags of every resource. Default: none but the component's own."""
-
-    def routing(self, location: Location) -> Routing:
-        """What is routed where."""
-        return read(self, location, self.timeout_seconds)
-
-    def problems(self) -> Iterator[Problem]:
-        yield from super().problems()
         yield from key_model_problems(self.keys, self.aliases())
 
     def problems_in(self, location: Location) -> Iterator[Problem]:

@@ -28,14 +28,6 @@ class WebSocketChatArgs(TypedDict):
     """The models, in order; the first is the default. In a stack's file, a catalogue name alone is enough."""
     providers: NotRequired[Mapping[str, ProviderArgs]]
     """Providers of models besides Bedrock, by the names that targets have for them. Default: none."""
-    auth: NotRequired[str]
-    """Who may connect: "api_key", "jwt", or "none", which lets anyone connect. Default: "api_key"."""
-    jwt: NotRequired[JwtArgs]
-    """The tokens that are accepted, with `auth` "jwt" only. Default: none."""
-    keys: NotRequired[Sequence[ApiKeyArgs]]
-    """The API keys; `throttle` and `daily_quota` are of REST APIs only. Default: one, named "default"."""
-    keys_table: NotRequired[TableArgs]
-    """The table of another API's keys, which then may connect here, too. Default: the keys are made here."""
     stage_throttle: NotRequired[ThrottleArgs]
     """The rate of each route, whoever calls: API Gateway counts every route by itself. Default: rate_limit 100, burst_limit
     200."""
@@ -74,6 +66,14 @@ class WebSocketChatArgs(TypedDict):
     """Protect what cannot be made again: the API's address, the keys' values and their table. Default: true."""
     customize: NotRequired[Mapping[str, Mapping[str, Any]]]
     """Per child, arguments that are merged with the component's own. Default: none."""
+    auth: NotRequired[str]
+    """Who may connect: "api_key", "jwt", or "none", which lets anyone connect. Default: "api_key"."""
+    jwt: NotRequired[JwtArgs]
+    """The tokens that are accepted, with `auth` "jwt" only. Default: none."""
+    keys: NotRequired[Sequence[ApiKeyArgs]]
+    """The API keys; `throttle` and `daily_quota` are of REST APIs only. Default: one, named "default"."""
+    keys_table: NotRequired[TableArgs]
+    """The table of another API's keys, which then may connect here, too. Default: the keys are made here."""
     region: NotRequired[str]
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     parameter_prefix: NotRequired[str]

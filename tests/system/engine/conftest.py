@@ -4,7 +4,7 @@ import atexit
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,12 @@ def pulumi_cli() -> Path:
 
 class CheckedStack(Stack):
     """A stack whose account is looked at after each `up`: stages serve what is configured, and there is what the state has."""
+
+    base: Mapping[str, Any] = {}
+    """Settings that every configuration has unless it gives others."""
+
+    def configure(self, overrides: Mapping[str, Any]) -> None:
+        super().configure({**self.base, **overrides})
 
     def up(self, *arguments: str) -> Done:
         done = super().up(*arguments)

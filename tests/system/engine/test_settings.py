@@ -93,6 +93,8 @@ def chat(*targets: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     return {"name": "chat", "targets": list(targets), **more}
 
 
+# `test_websocket` changes a WebSocket API that is there.
+WITHOUT_WEBSOCKET = {"websocket.enabled": False}
 # What is changed on dev -> what is then done with which children of the component `chat`, or with `account`. `*`: several.
 CASES: list[tuple[dict[str, Any], str]] = [
     ({"tags": {"Team": "search"}}, f"{TAGGED}; update {PARAMETERS}"),
@@ -297,6 +299,36 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"account_baseline": {"github_oidc": True, "customize": {"github-oidc": {"thumbprint_lists": ["a" * 40]}}}},
         "create account account-*",
     ),
+    (
+        {
+            "websocket": {
+                "enabled": True,
+                "parameters": False,
+                "stage_throttle": {"rate_limit": 5, "burst_limit": 5},
+                "generations_per_connection": 2,
+                "generations_per_key": 5,
+                "message_interval_ms": 100,
+                "memory_mb": 1024,
+                "timeout_seconds": 300,
+                "log_retention_days": 90,
+                "reserved_concurrency": 5,
+                "vpc": VPC,
+                "policies": {
+                    "managed": {"read": "arn:aws:iam::123456789012:policy/read"},
+                    "inline": {"queue": [STATEMENT]},
+                },
+                "environment": {"LEVEL": "debug"},
+                "kms_key_arn": KEY_ARN,
+                "tracing": True,
+                "access_logs": True,
+                "debug": True,
+                "deletion_protection": True,
+                "customize": {"stage": {"description": "ours"}},
+            },
+            "api.log_role_exists": True,
+        },
+        "create websocket websocket-*",
+    ),
     # `test_frontend` changes a CDN that is there.
     (
         {
@@ -362,6 +394,8 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     state = tmp_path_factory.mktemp("state")
     # Access logs can be switched on.
     with our_stack(tmp_path_factory.mktemp("dev"), "dev", Cloud(api_gateway_log_role=True)) as stack:
+        stack.base = WITHOUT_WEBSOCKET
+        stack.configure({})
         succeeded(stack.up())
         shutil.copytree(stack.folder / "state", state, dirs_exist_ok=True)
         yield Up(stack, state, stack.cloud.copy())

@@ -115,6 +115,7 @@ def test_every_documented_output_is_there(deployed: Deployed) -> None:
     assert outputs["stream_url"] == outputs["api_gateway_url"] + "/chat/stream"
     assert outputs["api_key_value"] == "[secret]"
     assert {"lambda_function_name", "cloudwatch_log_group"} <= set(outputs)
+    assert outputs["websocket_url"].startswith("wss://")
     assert ("frontend_url" in outputs) is (deployed.stack.name == "prod")
 
 
@@ -122,7 +123,9 @@ def test_every_documented_output_is_there(deployed: Deployed) -> None:
 def test_destroy_deletes_in_order_and_honours_protection(deployed: Deployed) -> None:
     cloud = deployed.stack.cloud
     settings: dict[str, bool] = {}
-    protected = {"frontend": "frontend-distribution", "api": "chat-api"} if deployed.stack.name == "prod" else {}
+    # What stands on another one goes before it.
+    all_of_them = {"frontend": "frontend-distribution", "websocket": "websocket-api", "api": "chat-api"}
+    protected = all_of_them if deployed.stack.name == "prod" else {}
     for component, child in protected.items():
         refused = deployed.stack.destroy()
         assert refused.returncode != 0
