@@ -103,6 +103,7 @@ test("everything works by the keyboard alone", async () => {
   await tabTo("Stop SSE");
   await page.keyboard.press("Enter");
   await phase(page, "SSE", "Stopped");
+  await ended(page);
   await page.getByLabel("Prompt", { exact: true }).focus();
   await page.keyboard.press("Control+Enter");
   await phase(page, "SSE", "Complete");

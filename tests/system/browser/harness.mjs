@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
@@ -35,7 +36,9 @@ export async function startStack(options = [], { first = 0.4, token = 0.04 } = {
   };
 }
 
-/** Kill the process of the chat function, a descendant of the run's. */
+const GENERATING = /llm_functions\.(http|websocket\.generations)/;
+
+/** Kill the processes of the functions that generate answers, descendants of the run's. */
 function killFunction(run) {
   const processes = readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
@@ -49,7 +52,7 @@ function killFunction(run) {
     });
   const parents = new Map(processes.map(({ pid, parent }) => [pid, parent]));
   const belongs = (pid) => pid === run || (parents.has(pid) && belongs(parents.get(pid)));
-  const found = processes.filter(({ pid, command }) => command.includes("llm_functions.http") && belongs(pid));
+  const found = processes.filter(({ pid, command }) => GENERATING.test(command) && belongs(pid));
   assert.ok(found.length > 0, "the function runs");
   for (const { pid } of found) process.kill(pid, "SIGKILL");
 }
@@ -71,7 +74,8 @@ export async function openPage(browser, stack, { ready = true, reports = true, p
   page.on("pageerror", (error) => problems.push(error.message));
   page.on("console", (message) => {
     // What the browser itself says of an answer that is an error, or of a network that was switched off, is no problem.
-    if (message.type() === "error" && !/^Failed to load resource/.test(message.text())) problems.push(message.text());
+    if (message.type() === "error" && !/^(Failed to load resource|WebSocket connection to)/.test(message.text()))
+      problems.push(message.text());
   });
   page.on("request", (request) => urls.push(request.url()));
   await page.exposeFunction("reportViolation", (text) => problems.push(text));
@@ -88,6 +92,43 @@ export async function openPage(browser, stack, { ready = true, reports = true, p
     if (reports) assert.deepEqual(problems, []);
   };
   return { page, context, urls, close };
+}
+
+/** A way to a stack, on a port of its own, that can be cut. */
+export async function startProxy(stack) {
+  const { hostname, port } = new URL(stack.page);
+  const sockets = new Set();
+  const server = createServer((near) => {
+    const far = connect(Number(port), hostname);
+    for (const [socket, other] of [
+      [near, far],
+      [far, near],
+    ]) {
+      sockets.add(socket);
+      socket.pipe(other);
+      socket.on("error", () => {});
+      socket.on("close", () => {
+        sockets.delete(socket);
+        other.destroy();
+      });
+    }
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const cut = () => {
+    for (const socket of sockets) socket.destroy();
+  };
+  const stop = () => {
+    cut();
+    return new Promise((resolve) => server.close(resolve));
+  };
+  return { ...stack, page: `http://127.0.0.1:${server.address().port}/`, cut, stop };
+}
+
+export const NAMES = ["REST", "SSE", "WebSocket"];
+
+/** Choose the transports of the next run. */
+export async function choose(page, ...names) {
+  for (const name of NAMES) await page.getByRole("checkbox", { name }).setChecked(names.includes(name));
 }
 
 export const card = (page, name) => page.getByRole("article", { name, exact: true });

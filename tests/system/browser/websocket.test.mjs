@@ -1,4 +1,4 @@
-// The WebSocket column. The browser's connection ends in this test, which speaks the protocol as the service does.
+// What the service's WebSocket API seldom does. The browser's connection ends in this test, which speaks the protocol.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { card, openPage, phase, run, runButton, startBrowser, startStack } from "./harness.mjs";
@@ -15,15 +15,11 @@ after(async () => {
   await stack?.stop();
 });
 
-/** A page whose configuration names a WebSocket API. `serve(socket, message, connections)` answers each message. */
+/** A page whose WebSocket this test answers. `serve(socket, message, connections)` answers each message. */
 async function openWithWebSocket(serve) {
   const received = [];
   let connections = 0;
   const prepare = async (page) => {
-    await page.route("**/config.json", async (route) => {
-      const config = await (await route.fetch()).json();
-      await route.fulfill({ json: { ...config, websocket_url: "/ws" } });
-    });
     await page.routeWebSocket("**/ws", (socket) => {
       connections++;
       const reply = (message) => socket.send(JSON.stringify(message));

@@ -1,11 +1,15 @@
 """prod on this machine, through what stands in for CloudFront and WAF."""
 
+import asyncio
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from support.programs import PAGE
 from system.local.conftest import LocalStack, events, local_stack
@@ -60,6 +64,20 @@ def test_a_stream(cdn: httpx.Client, stack: LocalStack) -> None:
     assert cdn.post("/api/chat/stream", json=message, headers={"x-api-key": "sk-wrong"}).status_code == 401
     answer = cdn.post("/api/chat/stream", json=message, headers={"x-api-key": stack.key})
     kinds = [kind for _, kind, _ in events(answer.text.split("\n"))]
+    assert (kinds[0], kinds[-1]) == ("start", "done")
+
+
+async def test_a_websocket(stack: LocalStack) -> None:
+    url = stack.outputs["frontend_url"].replace("http", "ws", 1) + "/ws"
+    with pytest.raises(InvalidStatus) as refused:
+        async with connect(url, additional_headers={"x-api-key": "sk-wrong"}):
+            pass
+    assert refused.value.response.status_code == 401
+    async with connect(url, additional_headers={"x-api-key": stack.key}) as client, asyncio.timeout(20):
+        await client.send(json.dumps({"action": "chat", "id": "one", "message": "Hello"}))
+        kinds = [json.loads(await client.recv())["type"]]
+        while kinds[-1] not in ("done", "error"):
+            kinds.append(json.loads(await client.recv())["type"])
     assert (kinds[0], kinds[-1]) == ("start", "done")
 
 
