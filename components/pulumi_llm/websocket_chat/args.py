@@ -69,7 +69,7 @@ class WebSocketSettings(Settings):
     """How many generations may run at once for one connection."""
     # They are entries of one item, which is written four times for each generation.
     generations_per_key: Annotated[Count, Between(1, 200)] = 20
-    """How many generations may run at once for one API key, or one caller of a token."""
+    """How many generations may run at once for one API key, or one caller of a token. With `auth` "none" it does not hold."""
     message_interval_ms: Annotated[Count, Between(50, 1_000)] = 50
     """The least time between two messages of a generation, in milliseconds. Each message is a call that counts against the
     throttle of all APIs of the account, and costs money."""

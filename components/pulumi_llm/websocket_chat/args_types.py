@@ -34,7 +34,8 @@ class WebSocketChatArgs(TypedDict):
     generations_per_connection: NotRequired[int]
     """How many generations may run at once for one connection. From 1 to 100. Default: 4."""
     generations_per_key: NotRequired[int]
-    """How many generations may run at once for one API key, or one caller of a token. From 1 to 200. Default: 20."""
+    """How many generations may run at once for one API key, or one caller of a token. With `auth` "none" it does not hold.
+    From 1 to 200. Default: 20."""
     message_interval_ms: NotRequired[int]
     """The least time between two messages of a generation, in milliseconds. Each message is a call that counts against the
     throttle of all APIs of the account, and costs money. From 50 to 1,000. Default: 50."""

@@ -173,7 +173,11 @@ export class WebSocketTransport implements Transport {
       generation.losses = 0;
     } else if (message.type === "error" && this.again(message.id as string, generation, message.error.code)) return;
     if (message.type === "error") {
-      generation.queue.fail(fromBody(0, message.error));
+      // Without authorization an answer cannot be resumed on another connection.
+      const code: string = message.error.code;
+      generation.queue.fail(
+        code === "unknown_generation" && generation.seq > 0 ? connectionLost() : fromBody(0, message.error),
+      );
       return;
     }
     generation.queue.push(message);

@@ -16,12 +16,12 @@ from llm_gateway.aws.connections import Connections, ConnectionsError, Gone
 from llm_gateway.aws.dynamodb import DynamoDBError
 from llm_gateway.errors import ErrorKind, GatewayError
 from llm_gateway.http.client import HttpError
-from llm_gateway.identity.caller import Caller
+from llm_gateway.identity.caller import ANONYMOUS, Caller
 from llm_gateway.identity.connections import ConnectionTable, Limits
 from llm_gateway.identity.keys import KeyStore
 from llm_gateway.pipeline import Gateway, answer
 from llm_gateway.request import ChatRequest
-from llm_gateway.stages.journal import Head, Journal, Superseded
+from llm_gateway.stages.journal import FLUSH_SECONDS, Head, Journal, Superseded
 from llm_gateway.telemetry import record_refusal, write_log
 
 # Seconds before the end of the invocation at which a request times out, so that its end can still be sent and written.
@@ -30,6 +30,8 @@ DEADLINE_MARGIN_SECONDS = 10.0
 REPLAY_PATIENCE_SECONDS = 30.0
 # Messages of a connection that are refused before it is closed: each one costs a call of a function.
 MOST_REFUSALS = 100
+# Seconds in which a function that lives writes to the journal several times.
+WATCH_SECONDS = 5 * FLUSH_SECONDS
 # Why a generation may have died.
 _CAUSES = (errors.function_failed, errors.function_timeout, errors.overloaded)
 
@@ -78,9 +80,19 @@ class Chats:
             await self._connections.check(event.connection)
             message, caller = await self._authorized(event)
             request = chat_format.parse(message.fields, stream=True)
-            await self._table.lease(event.connection, caller, event.request_id, limits, seconds_left)
+            head = await self._begin(message.id, caller, event)
+            if head is None:
+                return
+            if head.cancelled:
+                await self._end_cancelled(message.id, head)
+                return
             try:
-                await self._generate(gateway, message.id, request, caller, event, seconds_left)
+                await self._table.lease(event.connection, caller, event.request_id, limits, seconds_left)
+            except Exception:
+                await self._withdraw(head)
+                raise
+            try:
+                await self._generate(gateway, message.id, head, request, caller, seconds_left)
             finally:
                 await self._release(event, caller)
         except ConnectionsError:
@@ -98,13 +110,10 @@ class Chats:
                 return  # the event came late, and the client may have resumed elsewhere
             message, caller = await self._authorized(event)
             since = messages.since(message)
-            head = await self._journal.resume(_key(caller, message.id), event.connection, since)
+            head = await self._journal.resume(_key(caller, event.connection, message.id), event.connection, since)
             if head is None:
                 raise errors.unknown_generation(id=message.id)
-            if self._journal.is_dead(head):
-                head = await self._journal.record_death(head, errors.function_failed.code) or head
-            if head.status != "running":
-                await self._send_missed(message.id, head)
+            await self._send_missed_if_over(message.id, head)
         except Gone:
             pass
         except ConnectionsError:
@@ -112,10 +121,10 @@ class Chats:
         except Exception as error:
             await self._refuse("resume", event, error)
 
-    async def cancel(self, caller: Caller, body: bytes) -> None:
-        """Stop a generation. Raises `GatewayError`."""
+    async def cancel(self, caller: Caller, connection: str, body: bytes) -> None:
+        """Stop a generation, or keep it from beginning if its `chat` is still under way. Raises `GatewayError`."""
         message = messages.parse(body)
-        if not await self._journal.cancel(_key(caller, message.id)):
+        if not await self._journal.cancel(_key(caller, connection, message.id)):
             raise errors.unknown_generation(id=message.id)
 
     async def count_refusal(self, connection: str, failure: GatewayError) -> None:
@@ -135,13 +144,15 @@ class Chats:
         if known is None or id is None:
             return
         caller, _ = known
-        await self._release(event, caller)
-        head = await self._journal.head(_key(caller, id))
+        head = await self._journal.head(_key(caller, event.connection, id))
         connection, missed = event.connection, list[bytes]()
         if head is not None and head.run == event.request_id:
+            # Lambda delivers an event at least once, and this may be the failure of a second delivery.
+            await asyncio.sleep(WATCH_SECONDS)
             head = await self._journal.record_death(head, kind.code)
             if head is None:
-                return  # it ended, or somebody else has recorded it
+                return  # its function lives, it ended, or somebody else has recorded it
+            await self._release(event, caller)
             connection = head.connection
             # A client that never resumed has got every message, and perhaps more than the journal has.
             missed = await self._journal.read(head, head.since) if head.resumes else []
@@ -175,30 +186,52 @@ class Chats:
             caller = found  # what the key may use can have changed
         return message, caller
 
-    async def _generate(
-        self,
-        gateway: Gateway,
-        id: str,
-        request: ChatRequest,
-        caller: Caller,
-        event: ClientEvent,
-        seconds_left: float,
-    ) -> None:
-        key = _key(caller, id)
+    async def _begin(self, id: str, caller: Caller, event: ClientEvent) -> Head | None:
+        """Record that the generation begins. Returns None if another delivery of the same event has recorded it.
+
+        Everything else that concerns a generation comes after this, so that a second delivery changes nothing.
+        """
+        key = _key(caller, event.connection, id)
         head = await self._journal.begin(key, event.request_id, event.connection)
-        if head is None:
-            known = await self._journal.head(key)
-            if known is not None and known.run == event.request_id:
-                return  # Lambda delivers an event at least once
+        if head is not None:
+            return head
+        known = await self._journal.head(key)
+        if known is None or known.run != event.request_id:
             raise errors.generation_exists(id=id)
+        with contextlib.suppress(Gone):
+            await self._send_missed_if_over(id, known)
+        return None
+
+    async def _withdraw(self, head: Head) -> None:
+        """Take back that a generation has begun: its client is told why, and may use its id again."""
+        try:
+            await self._journal.withdraw(head)
+        except (DynamoDBError, HttpError) as error:
+            write_log({"level": "WARN", "message": f"journal: {error}", "request_id": head.run})
+
+    async def _end_cancelled(self, id: str, head: Head) -> None:
+        """End a generation that was cancelled before it began."""
+        end = messages.numbered(id, 1, messages.cancelled())
+        head = await self._journal.write(head, [end], ended=True)
+        with contextlib.suppress(Gone):
+            await self._connections.post(head.connection, end)
+
+    async def _generate(
+        self, gateway: Gateway, id: str, head: Head, request: ChatRequest, caller: Caller, seconds_left: float
+    ) -> None:
         deadline = asyncio.get_running_loop().time() + seconds_left - DEADLINE_MARGIN_SECONDS
         generation = Generation(id, head, self._journal, self._connections, interval=self._interval, debug=self._debug)
         try:
-            await generation.run(answer(gateway, request, caller, event.request_id, deadline))
+            await generation.run(answer(gateway, request, caller, head.run, deadline))
         except Superseded:
-            write_log({"level": "WARN", "message": "the generation was ended by others", "request_id": event.request_id})
+            write_log({"level": "WARN", "message": "the generation was ended by others", "request_id": head.run})
 
-    async def _send_missed(self, id: str, head: Head) -> None:
+    async def _send_missed_if_over(self, id: str, head: Head) -> None:
+        """Send what the client has not got, unless the function lives, which does so itself. Raises `Gone`."""
+        if self._journal.is_dead(head):
+            head = await self._journal.record_death(head, errors.function_failed.code) or head
+        if head.status == "running":
+            return
         missed = await self._journal.read(head, head.since)
         if head.status == "died":
             kind = next((each for each in _CAUSES if each.code == head.cause), errors.function_failed)
@@ -237,6 +270,11 @@ def client_event(event: Mapping[str, Any]) -> ClientEvent:
     return msgspec.convert(event, ClientEvent)
 
 
-def _key(caller: Caller, id: str) -> str:
-    """The journal's key: an id belongs to one API key of one tenant."""
-    return msgspec.json.encode([caller.tenant, caller.key, id]).decode()
+def _key(caller: Caller, connection: str, id: str) -> str:
+    """The journal's key: an id belongs to one API key of one tenant.
+
+    Nobody tells apart callers without authorization, so their ids belong to their connection. API Gateway makes the names of
+    connections; nobody can guess another's.
+    """
+    holder = [connection] if caller == ANONYMOUS else []
+    return msgspec.json.encode([caller.tenant, caller.key, *holder, id]).decode()

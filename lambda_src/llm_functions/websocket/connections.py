@@ -22,27 +22,28 @@ _DEBUG = os.environ.get(environment.DEBUG) == "true"
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Serve one event of a WebSocket API's proxy integration. What `body` holds is sent to the client."""
     context: dict[str, Any] = event["requestContext"]
-    match context["routeKey"]:
-        case "$connect":
+    # A client may write the name of any route as its action. Only API Gateway says what kind of event it is.
+    match context["eventType"]:
+        case "CONNECT":
             answer = _handshake(event.get("headers") or {})
             if answer["statusCode"] == 200:
                 credential = credential_from_context(context.get("authorizer"))
                 _loop.run_until_complete(_table.add(context["connectionId"], _caller(context), credential))
             return answer
-        case "$disconnect":
+        case "DISCONNECT":
             _loop.run_until_complete(_table.remove(context["connectionId"]))
             return {"statusCode": 200}
-        case "ping":
+        case _ if context["routeKey"] == "ping":
             return {"statusCode": 200, "body": '{"type":"pong"}'}
-        case route:
-            return _loop.run_until_complete(_answer(route, context, _body(event)))
+        case _:
+            return _loop.run_until_complete(_answer(context["routeKey"], context, _body(event)))
 
 
 async def _answer(route: str, context: dict[str, Any], body: bytes) -> dict[str, Any]:
     try:
         if route != "cancel":
             raise errors.unknown_action()
-        await _chats.cancel(_caller(context), body)
+        await _chats.cancel(_caller(context), context["connectionId"], body)
         return {"statusCode": 200}
     except Exception as error:
         failure = as_failure(error, context["requestId"])

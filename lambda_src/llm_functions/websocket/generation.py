@@ -29,6 +29,8 @@ _EASE_SECONDS = 5.0
 GONE_SECONDS = 30.0
 # Seconds without a message after which the connection is looked at: a model that thinks posts nothing, and learns nothing.
 SILENT_SECONDS = 10.0
+# Seconds for which messages are posted after the end of the model's answer.
+FINAL_POST_SECONDS = 30.0
 # The end is written to the journal in any case, as often as this.
 _FINAL_WRITES = 5
 
@@ -145,9 +147,9 @@ class Generation:
         while True:
             await self._wait_for_messages()
             self._cut()
-            await self._post_new()
             if self._end == b"" and not self._events:
-                return
+                return  # `_finish` posts what is left
+            await self._post_new()
 
     async def _wait_for_messages(self) -> None:
         """Wait until there is something to post, and since the last message long enough that more has come."""
@@ -280,16 +282,32 @@ class Generation:
                 pass
 
     async def _finish(self) -> None:
-        """Write the end, and post what is left to a client that has come back meanwhile."""
+        """Write the end, and post what is left.
+
+        In this order: a client that resumes from now on is served from the journal, and cannot keep this function running.
+        """
         for attempt in range(1, _FINAL_WRITES + 1):
             try:
                 await self._write(ended=True)
                 break
             except (DynamoDBError, HttpError):
                 if attempt == _FINAL_WRITES:
+                    await self._post_rest()
                     raise
                 await asyncio.sleep(0.1 * 2**attempt)
-        await self._post_new()
-        while self._unposted():
-            await asyncio.sleep(self._retry_at - self._loop.time())
-            await self._post_new()
+        await self._post_rest()
+
+    async def _post_rest(self) -> None:
+        """Post what is left, for a while. A client that reads too slowly is disconnected, and gets the rest when it resumes."""
+        connection = self._connection
+        try:
+            async with asyncio.timeout(FINAL_POST_SECONDS):
+                await self._post_new()
+                while self._unposted():
+                    await asyncio.sleep(self._retry_at - self._loop.time())
+                    await self._post_new()
+        except TimeoutError:
+            write_log({"level": "WARN", "message": "the client reads too slowly", "request_id": self._head.run})
+            if connection is not None:
+                with contextlib.suppress(ConnectionsError):
+                    await self._connections.close(connection, patience=0)

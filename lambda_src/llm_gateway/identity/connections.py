@@ -4,6 +4,7 @@ An item is a connection by its id, or an API key by its tenant and name as a JSO
 A generation holds a *lease* of both while it runs: an entry of the map `leases`, with the time at which it is over in any case.
 """
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Callable
@@ -11,8 +12,9 @@ from collections.abc import Callable
 import msgspec
 
 from llm_gateway import errors
-from llm_gateway.aws.dynamodb import ConditionFailed, DynamoDB, Item
-from llm_gateway.identity.caller import Caller, Credential
+from llm_gateway.aws.dynamodb import ConditionFailed, DynamoDB, DynamoDBError, Item
+from llm_gateway.http.client import HttpError
+from llm_gateway.identity.caller import ANONYMOUS, Caller, Credential
 
 HASH_KEY = "id"
 TTL_ATTRIBUTE = "expires"
@@ -88,17 +90,27 @@ class ConnectionTable:
         return int(item["refusals"]["N"])
 
     async def lease(self, connection: str, caller: Caller, run: str, limits: Limits, seconds: float) -> None:
-        """Take the leases of a generation for at most `seconds`. Raises the error 429 where too many run."""
-        if not await self._take(connection, run, limits.per_connection, seconds):
-            raise errors.too_many_generations(limit=limits.per_connection, holder="one connection")
-        if not await self._take(_key_item(caller), run, limits.per_key, seconds):
-            await self._give_back(connection, run)
-            raise errors.too_many_generations(limit=limits.per_key, holder="one API key")
+        """Take the leases of a generation for at most `seconds`. Raises the error 429 where too many run.
+
+        Callers without authorization are no holder together: one of them could use up what all may have.
+        """
+        try:
+            if not await self._take(connection, run, limits.per_connection, seconds):
+                raise errors.too_many_generations(limit=limits.per_connection, holder="one connection")
+            if caller != ANONYMOUS and not await self._take(_key_item(caller), run, limits.per_key, seconds):
+                raise errors.too_many_generations(limit=limits.per_key, holder="one API key")
+        except Exception:
+            with contextlib.suppress(DynamoDBError, HttpError):
+                await self.release(connection, caller, run)
+            raise
 
     async def release(self, connection: str, caller: Caller, run: str) -> None:
-        """Give the leases of a generation back, if it has any."""
-        await self._give_back(_key_item(caller), run)
-        await self._give_back(connection, run)
+        """Give the leases of a generation back, if it has any; each of them, even if that fails for another."""
+        holders = [connection] if caller == ANONYMOUS else [_key_item(caller), connection]
+        results = await asyncio.gather(*(self._give_back(holder, run) for holder in holders), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
 
     async def _take(self, holder: str, run: str, limit: int, seconds: float) -> bool:
         until = self._in(seconds)

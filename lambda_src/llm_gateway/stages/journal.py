@@ -37,7 +37,11 @@ FLUSH_BYTES = 32 * 1024
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html#on-demand-capacity-mode-initial
 DEAD_SECONDS = 60.0
 
-Status = Literal["running", "ended", "died"]
+# Seconds for which a `cancel` is kept whose generation has not begun. A `chat` waits at most a minute for its function.
+FORESTALL_SECONDS = 120
+
+# What is "cancelled" has not begun, and there is no generation yet.
+Status = Literal["running", "ended", "died", "cancelled"]
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -95,22 +99,34 @@ class Journal:
             "cause": {"S": ""},
             TTL_ATTRIBUTE: _number(int(now) + TTL_SECONDS),
         }
-        try:
-            await self._dynamodb.put_item(
-                self._table,
-                item,
-                condition=f"attribute_not_exists({HASH_KEY}) OR {TTL_ATTRIBUTE} < :now",
-                values={":now": _number(int(now))},
-            )
-        except ConditionFailed:
-            known = await self._dynamodb.get_item(self._table, _head_key(key), consistent=True)
-            return _head(known) if known is not None and known.get("writer") == item["writer"] else None
-        return _head(item)
+        absent = f"attribute_not_exists({HASH_KEY}) OR {TTL_ATTRIBUTE} < :now", {":now": _number(int(now))}
+        forestalled = "#status = :cancelled", {":cancelled": {"S": "cancelled"}}
+        for condition, values in (absent, forestalled):
+            names = {"#status": "status"} if "#" in condition else {}
+            try:
+                await self._dynamodb.put_item(self._table, item, condition=condition, names=names, values=values)
+                return _head(item)
+            except ConditionFailed:
+                known = await self._dynamodb.get_item(self._table, _head_key(key), consistent=True)
+            if known is not None and known.get("writer") == item["writer"]:
+                return _head(known)
+            if known is None or known["status"]["S"] != "cancelled":
+                break
+            item["cancelled"] = {"BOOL": True}
+        return None
+
+    async def withdraw(self, head: Head) -> None:
+        """Take back that a generation has begun, so that its id can be used again."""
+        with contextlib.suppress(ConditionFailed):
+            await self._update(head.key, "SET #expires = :zero", "#run = :run", {":zero": _number(0), ":run": {"S": head.run}})
 
     async def head(self, key: str) -> Head | None:
         """Return how a generation stands, None if there is none or its time is over."""
         item = await self._dynamodb.get_item(self._table, _head_key(key), consistent=True)
-        return _head(item) if item is not None and float(item[TTL_ATTRIBUTE]["N"]) >= int(self._clock()) else None
+        if item is None or float(item[TTL_ATTRIBUTE]["N"]) < int(self._clock()):
+            return None
+        head = _head(item)
+        return None if head.status == "cancelled" else head
 
     async def write(self, head: Head, messages: Sequence[bytes], *, ended: bool = False) -> Head:
         """Append messages, say that the writer lives, and return the head as it is then.
@@ -155,9 +171,39 @@ class Journal:
             raise Superseded(head.key) from None
 
     async def cancel(self, key: str) -> bool:
-        """Ask the writer to stop. Returns False if there is no such generation; one that has ended stays as it is."""
+        """Ask the writer to stop. Returns False if there is no such generation; one that has ended stays as it is.
+
+        A `chat` may still be under way, so what would begin it within `FORESTALL_SECONDS` finds that it is cancelled.
+        """
+        there, stop = "#expires >= :now", "SET #cancelled = :true"
+        true = {":true": {"BOOL": True}}
+        for attempt in range(2):
+            try:
+                return (await self._update(key, stop, there, true)).status != "cancelled"
+            except ConditionFailed:
+                pass
+            if attempt == 0 and await self._forestall(key):
+                break
+        return False
+
+    async def _forestall(self, key: str) -> bool:
+        """Record that a generation is cancelled which has not begun. Returns False if it has begun meanwhile."""
+        fields = {
+            "run": {"S": ""},
+            "status": {"S": "cancelled"},
+            "connection": {"S": ""},
+            "resumes": _number(0),
+            "since": _number(0),
+            "cancelled": {"BOOL": True},
+            "written": _number(0),
+            "last": _number(0),
+            "cause": {"S": ""},
+            TTL_ATTRIBUTE: _number(int(self._clock()) + FORESTALL_SECONDS),
+        }
+        update = "SET " + ", ".join(f"#{name} = :{name}" for name in fields)
+        absent = f"attribute_not_exists({HASH_KEY}) OR #{TTL_ATTRIBUTE} < :now"
         try:
-            await self._update(key, "SET #cancelled = :true", "#expires >= :now", {":true": {"BOOL": True}})
+            await self._update(key, update, absent, {f":{name}": value for name, value in fields.items()})
         except ConditionFailed:
             return False
         return True
@@ -168,11 +214,15 @@ class Journal:
         Returns the head. If it runs, its writer goes on there; else the caller has to send what `read` gives. None: there is no
         such generation.
         """
-        values: Item = {":connection": {"S": connection}, ":since": {"N": str(since)}, ":one": {"N": "1"}}
+        values: Item = {
+            ":connection": {"S": connection},
+            ":since": {"N": str(since)},
+            ":one": {"N": "1"},
+            ":cancelled": {"S": "cancelled"},
+        }
+        there = "#expires >= :now AND #status <> :cancelled"
         try:
-            return await self._update(
-                key, "SET #connection = :connection, #since = :since ADD #resumes :one", "#expires >= :now", values
-            )
+            return await self._update(key, "SET #connection = :connection, #since = :since ADD #resumes :one", there, values)
         except ConditionFailed:
             return None
 

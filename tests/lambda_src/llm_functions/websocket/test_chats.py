@@ -18,11 +18,11 @@ from llm_gateway.aws.dynamodb import DynamoDB, DynamoDBError
 from llm_gateway.events import Delta, Done, Event, Usage
 from llm_gateway.http.client import HttpClient
 from llm_gateway.identity import keys
-from llm_gateway.identity.caller import Caller, Credential
+from llm_gateway.identity.caller import ANONYMOUS, Caller, Credential
 from llm_gateway.identity.connections import ConnectionTable, Limits
 from llm_gateway.pipeline import Gateway
 from llm_gateway.router import Router
-from llm_gateway.stages.journal import DEAD_SECONDS, Journal
+from llm_gateway.stages.journal import DEAD_SECONDS, FORESTALL_SECONDS, Journal
 from support import websocket_api
 from support.chat_requests import ROUTES
 from support.websocket_api import Clients
@@ -74,6 +74,7 @@ def soon(monkeypatch) -> None:
     monkeypatch.setattr(generation_module, "_WIDER_SECONDS", (0.01, 0.02))
     monkeypatch.setattr(generation_module, "FLUSH_SECONDS", 0.03)
     monkeypatch.setattr(connections_module, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(chats_module, "WATCH_SECONDS", 0.5)
 
 
 def event(connection: str = "first", request_id: str = "run-1", id: Any = "one", **fields: Any) -> ClientEvent:
@@ -289,7 +290,135 @@ async def test_a_credential_is_checked_again(
     assert ("second" in clients.gone) == (code in ("invalid_api_key", "expired_token"))
 
 
+async def leases(table: ConnectionTable, holder: str) -> list[str]:
+    """The runs that hold a lease."""
+    item = await table._dynamodb.get_item(table._table, {"id": {"S": holder}}, consistent=True)  # pyright: ignore[reportPrivateUsage]
+    return sorted(item["leases"]["M"]) if item else []
+
+
+async def test_a_second_delivery_of_an_event_changes_nothing(
+    start: Start, clients: Clients, chats: Chats, table: ConnectionTable, model: Model
+) -> None:
+    """Lambda delivers an event at least once. https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html"""
+    other = Model()
+    running, another = start(), start(request_id="run-2", id="two", answered_by=other)
+    for each, id in ((model, "one"), (other, "two")):
+        each.say("Hello")
+        await clients.until("first", "delta", id)
+    await start()  # again, where the connection has as many generations as it may have
+    await chats.died(event(), errors.function_failed)  # and that one fails
+    assert await leases(table, "first") == await leases(table, '["acme","ci"]') == ["run-1", "run-2"]
+    for each in (model, other):
+        each.done()
+    await asyncio.gather(running, another)
+    assert types([m for m in clients.got["first"] if m["id"] == "one"]) == ["start", "delta", "usage", "done"]
+    assert await leases(table, "first") == await leases(table, '["acme","ci"]') == []
+    assert model.asked == 1
+
+
+async def test_a_second_delivery_finds_that_the_first_one_died(
+    start: Start, clients: Clients, journal: Journal, model: Model, now: Any
+) -> None:
+    await journal.begin('["acme","ci","one"]', "run-1", "first")
+    await start()
+    assert clients.got["first"] == []  # it may live
+    now.seconds += DEAD_SECONDS + 1
+    await start()
+    assert [(m["seq"], m["error"]["code"]) for m in clients.got["first"]] == [(1, "function_failed")]
+    assert model.asked == 0
+
+
+async def test_a_refused_chat_may_be_sent_again_with_its_id(
+    start: Start, clients: Clients, table: ConnectionTable, model: Model, monkeypatch
+) -> None:
+    """Whether too many run, or DynamoDB fails when one of the leases has been taken."""
+    update = table._dynamodb.update_item  # pyright: ignore[reportPrivateUsage]
+
+    async def fails(name: str, key: Any, text: str, **more: Any) -> Any:
+        if "SET leases" in text and key["id"]["S"] == '["acme","ci"]':
+            raise DynamoDBError("ThrottlingException", "Throughput exceeds the current capacity", 400)
+        return await update(name, key, text, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(table._dynamodb, "update_item", fails)  # pyright: ignore[reportPrivateUsage]
+        await start()
+    for n in range(2):
+        await table.lease("first", CALLER, f"other-{n}", LIMITS, FAR)
+    await start()
+    assert [m["error"]["code"] for m in clients.got["first"]] == ["internal_error", "too_many_generations"]
+    for n in range(2):
+        await table.release("first", CALLER, f"other-{n}")
+    assert await leases(table, "first") == await leases(table, '["acme","ci"]') == []
+    model.say("Hello")
+    model.done()
+    await start()
+    assert clients.got["first"][-1]["type"] == "done"
+
+
+async def test_each_lease_is_given_back_whatever_happens_to_the_other(
+    start: Start, table: ConnectionTable, monkeypatch
+) -> None:
+    start().cancel()
+    await table.lease("first", CALLER, "run-9", LIMITS, FAR)
+    update = table._dynamodb.update_item  # pyright: ignore[reportPrivateUsage]
+
+    async def fails(name: str, key: Any, text: str, **more: Any) -> Any:
+        if key["id"]["S"] == '["acme","ci"]':
+            raise DynamoDBError("ThrottlingException", "Throughput exceeds the current capacity", 400)
+        return await update(name, key, text, **more)
+
+    monkeypatch.setattr(table._dynamodb, "update_item", fails)  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises(DynamoDBError):
+        await table.release("first", CALLER, "run-9")
+    assert await leases(table, "first") == []
+
+
+async def test_without_authorization_ids_and_limits_are_each_connections_own(
+    start: Start, clients: Clients, chats: Chats, table: ConnectionTable, model: Model
+) -> None:
+    models = [model, *(Model() for _ in range(4))]
+    running: list[asyncio.Task[None]] = []
+    for n, each in enumerate(models):
+        await table.add(f"visitor-{n}", ANONYMOUS, Credential())
+        each.say(f"secret {n}")
+        running.append(start(f"visitor-{n}", f"run-{n}", "one", each))
+        await clients.until(f"visitor-{n}", "delta")
+    await table.add("mallory", ANONYMOUS, Credential())
+    await chats.resume(event("mallory", "run-9", seq=0))
+    with pytest.raises(errors.GatewayError, match="no generation 'one'"):
+        await chats.cancel(ANONYMOUS, "mallory", b'{"id":"one"}')
+    assert [m["error"]["code"] for m in clients.got["mallory"]] == ["unknown_generation"]
+    await chats.resume(event("visitor-0", "run-10", seq=0))
+    for each in models:
+        each.done()
+    await asyncio.gather(*running)
+    assert [clients.text(f"visitor-{n}") for n in range(5)] == [f"secret {n}" for n in range(5)]
+
+
 # The client.
+
+
+async def test_a_cancel_that_overtakes_its_chat_stops_it(start: Start, clients: Clients, chats: Chats, model: Model) -> None:
+    for _ in range(2):
+        with pytest.raises(errors.GatewayError, match="no generation 'one'"):
+            await chats.cancel(CALLER, "first", b'{"action":"cancel","id":"one"}')
+    await chats.resume(event("second", "run-0", seq=0))
+    assert [m["error"]["code"] for m in clients.got["second"]] == ["unknown_generation"]
+    await start()
+    assert clients.got["first"] == [{"id": "one", "seq": 1, "type": "done", "stop_reason": "cancelled"}]
+    await chats.resume(event("third", "run-2", seq=0))
+    assert clients.got["third"] == clients.got["first"]
+    assert model.asked == 0
+
+
+async def test_a_cancel_of_nothing_is_forgotten(start: Start, clients: Clients, chats: Chats, model: Model, now: Any) -> None:
+    with pytest.raises(errors.GatewayError, match="no generation 'one'"):
+        await chats.cancel(CALLER, "first", b'{"action":"cancel","id":"one"}')
+    now.seconds += FORESTALL_SECONDS + 1
+    model.say("Hello")
+    model.done()
+    await start()
+    assert clients.text("first") == "Hello"
 
 
 async def test_cancel_stops_the_model_and_the_answer_is_done(
@@ -298,11 +427,11 @@ async def test_cancel_stops_the_model_and_the_answer_is_done(
     running = start()
     model.say("Hello")
     await clients.until("first", "delta")
-    await chats.cancel(CALLER, b'{"action":"cancel","id":"one"}')
+    await chats.cancel(CALLER, "first", b'{"action":"cancel","id":"one"}')
     await running
     assert model.stopped
     assert clients.got["first"][-1] == {"id": "one", "seq": 3, "type": "done", "stop_reason": "cancelled"}
-    await chats.cancel(CALLER, b'{"action":"cancel","id":"one"}')  # it has ended, which is what was asked for
+    await chats.cancel(CALLER, "first", b'{"action":"cancel","id":"one"}')  # it has ended, which is what was asked for
 
 
 @pytest.mark.parametrize("caller", [Caller("acme", "other"), Caller("other", "ci")])
@@ -317,7 +446,7 @@ async def test_somebody_elses_generation_is_unknown(
     await chats.resume(event("theirs", "run-2", seq=0))
     assert [m["error"]["code"] for m in clients.got["theirs"]] == ["unknown_generation"]
     with pytest.raises(errors.GatewayError, match="no generation 'one'"):
-        await chats.cancel(caller, b'{"id":"one"}')
+        await chats.cancel(caller, "theirs", b'{"id":"one"}')
 
 
 @pytest.mark.parametrize("seq", range(6))
@@ -375,6 +504,34 @@ async def test_a_client_that_comes_back_at_the_very_end_is_served(
     await running
     assert clients.text("first", "second") == "Hello world"
     assert types(clients.got["second"]) == ["delta", "usage", "done"]
+
+
+async def test_after_the_models_end_no_client_keeps_the_function(
+    start: Start, clients: Clients, chats: Chats, model: Model, journal: Journal, monkeypatch
+) -> None:
+    """What a client that reads too slowly has not got is in the journal, for whoever resumes."""
+    running = start()
+    model.say("Hello")
+    await clients.until("first", "delta")
+    connections = chats._connections  # pyright: ignore[reportPrivateUsage]
+    post = connections.post
+
+    async def slow(connection: str, message: bytes, **more: Any) -> None:
+        if connection == "first":
+            await asyncio.Event().wait()
+        await post(connection, message, **more)
+
+    monkeypatch.setattr(connections, "post", slow)
+    monkeypatch.setattr(generation_module, "FINAL_POST_SECONDS", 0.5)
+    model.done()
+    head = None
+    while head is None or head.status != "ended":
+        await asyncio.sleep(0.005)
+        head = await journal.head('["acme","ci","one"]')
+    await chats.resume(event("second", "run-2", seq=2))
+    assert types(clients.got["second"]) == ["usage", "done"]
+    await running
+    assert "first" in clients.gone
 
 
 async def test_a_client_that_stays_away_ends_its_generation(
@@ -451,7 +608,7 @@ async def test_a_client_that_takes_nothing_can_cancel_and_finds_the_end_in_the_j
     clients.busy = True
     model.say(" world")
     await clients.refused.wait()
-    await chats.cancel(CALLER, b'{"action":"cancel","id":"one"}')
+    await chats.cancel(CALLER, "first", b'{"action":"cancel","id":"one"}')
     head = None
     while head is None or head.status != "ended":
         await asyncio.sleep(0.005)

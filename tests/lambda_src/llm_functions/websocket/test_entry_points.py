@@ -85,7 +85,9 @@ def recovery(tables: None) -> Iterator[Any]:
 
 
 def proxied(route: str, body: str = "", **headers: str) -> dict[str, Any]:
-    context = {"routeKey": route, "connectionId": "c=", "requestId": "r=", "authorizer": caller_context(CALLER, CREDENTIAL)}
+    kind = {"$connect": "CONNECT", "$disconnect": "DISCONNECT"}.get(route, "MESSAGE")
+    context: dict[str, Any] = {"routeKey": route, "eventType": kind, "connectionId": "c=", "requestId": "r="}
+    context["authorizer"] = caller_context(CALLER, CREDENTIAL)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return {"requestContext": context, "headers": named, "body": body or None, "isBase64Encoded": False}
 
@@ -114,10 +116,19 @@ def test_a_connection_that_ends_is_known_for_as_long_as_a_generation_of_it_may_r
     connections.handler(proxied("$connect"), None)
     assert connections.handler(proxied("$disconnect"), None) == {"statusCode": 200}
     assert connections._loop.run_until_complete(connections._table.find("c=")) == (CALLER, CREDENTIAL)
-    connections.handler(
-        {**proxied("$disconnect"), "requestContext": {"routeKey": "$disconnect", "connectionId": "other"}}, None
-    )
+    other = proxied("$disconnect")
+    other["requestContext"]["connectionId"] = "other"
+    connections.handler(other, None)
     assert connections._loop.run_until_complete(connections._table.find("other")) is None
+
+
+@pytest.mark.parametrize("action", ["$connect", "$disconnect"])
+def test_a_message_is_no_connection(connections: Any, action: str) -> None:
+    message = proxied(action, json.dumps({"action": action}))
+    message["requestContext"]["eventType"] = "MESSAGE"
+    answer = connections.handler(message, None)
+    assert json.loads(answer["body"])["error"]["code"] == "unknown_action"
+    assert connections._loop.run_until_complete(connections._table.find("c=")) is None
 
 
 def test_ping(connections: Any) -> None:
