@@ -30,6 +30,9 @@ DEADLINE_MARGIN_SECONDS = 10.0
 REPLAY_PATIENCE_SECONDS = 30.0
 # Messages of a connection that are refused before it is closed: each one costs a call of a function.
 MOST_REFUSALS = 100
+# What a connection may ask for again before it is closed: each time, a whole answer may be sent. A client needs one or two for
+# each generation that goes on with a new connection.
+MOST_RESUMES = 100
 # Seconds in which a function that lives writes to the journal several times.
 WATCH_SECONDS = 5 * FLUSH_SECONDS
 # Why a generation may have died.
@@ -110,6 +113,9 @@ class Chats:
                 return  # the event came late, and the client may have resumed elsewhere
             message, caller = await self._authorized(event)
             since = messages.since(message)
+            if await self._table.count_resume(event.connection) > MOST_RESUMES:
+                await self._connections.close(event.connection)
+                return
             head = await self._journal.resume(_key(caller, event.connection, message.id), event.connection, since)
             if head is None:
                 raise errors.unknown_generation(id=message.id)

@@ -77,17 +77,24 @@ class ConnectionTable:
 
     async def count_refusal(self, connection: str) -> int:
         """Count a message that was refused, and return how many those of the connection are."""
+        return await self._count(connection, "refusals")
+
+    async def count_resume(self, connection: str) -> int:
+        """Count a `resume`, and return how many those of the connection are."""
+        return await self._count(connection, "resumes")
+
+    async def _count(self, connection: str, attribute: str) -> int:
         try:
             item = await self._dynamodb.update_item(
                 self._table,
                 {HASH_KEY: {"S": connection}},
-                "ADD refusals :one",
+                f"ADD {attribute} :one",
                 condition=f"attribute_exists({HASH_KEY})",
                 values={":one": {"N": "1"}},
             )
         except ConditionFailed:
             return 0
-        return int(item["refusals"]["N"])
+        return int(item[attribute]["N"])
 
     async def lease(self, connection: str, caller: Caller, run: str, limits: Limits, seconds: float) -> None:
         """Take the leases of a generation for at most `seconds`. Raises the error 429 where too many run.

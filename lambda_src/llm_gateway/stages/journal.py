@@ -32,6 +32,8 @@ TTL_SECONDS = 15 * 60
 # The writer writes at most once in this time (seconds), unless this many bytes are waiting.
 FLUSH_SECONDS = 1.0
 FLUSH_BYTES = 32 * 1024
+# The bytes of the shortest message, {"id":"x","seq":1,"type":"delta","text":""}, are more.
+_LEAST_MESSAGE_BYTES = 32
 # Seconds without a write after which a writer is taken for dead. It writes every second, and each write is tried several times;
 # but a table that is throttled may take none for a while: a new one takes 4,000 units a second, and grows within minutes.
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html#on-demand-capacity-mode-initial
@@ -229,7 +231,10 @@ class Journal:
     async def read(self, head: Head, since: int) -> list[bytes]:
         """Return the messages after number `since`, up to the last one that the head names."""
         messages: list[bytes] = []
-        for item in await self._dynamodb.query(self._table, f"{HASH_KEY} = :key", {":key": {"S": _entries_of(head)}}):
+        # Earlier entries end before that number, for an entry has at most so many messages.
+        start = {"N": str(since - FLUSH_BYTES // _LEAST_MESSAGE_BYTES)}
+        condition = f"{HASH_KEY} = :key AND {SORT_KEY} > :start"
+        for item in await self._dynamodb.query(self._table, condition, {":key": {"S": _entries_of(head)}, ":start": start}):
             lines = item["payload"]["S"].encode().split(b"\n")
             first = int(item[SORT_KEY]["N"])
             messages += lines[max(0, since + 1 - first) :]

@@ -326,7 +326,10 @@ class WebSocketApi:
         if not self._admit(key):
             return await self._answer(connection, "Too Many Requests", request_id)
         context = self._context(key, connection.id, connection.identity, connection.authorized, connection.connected_at)
-        context |= {"requestId": request_id, "extendedRequestId": request_id, "messageId": _identifier()}
+        # Whatever the key is: a client may name any. $context.eventType is CONNECT, MESSAGE or DISCONNECT.
+        # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-mapping-template-reference.html
+        context |= {"eventType": "MESSAGE", "requestId": request_id, "extendedRequestId": request_id}
+        context["messageId"] = _identifier()
         integration = self._integration(route)
         assert integration is not None
         try:

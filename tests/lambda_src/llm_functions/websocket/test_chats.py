@@ -506,6 +506,19 @@ async def test_a_client_that_comes_back_at_the_very_end_is_served(
     assert types(clients.got["second"]) == ["delta", "usage", "done"]
 
 
+async def test_a_connection_that_resumes_all_the_time_is_closed(
+    start: Start, clients: Clients, chats: Chats, model: Model, monkeypatch
+) -> None:
+    monkeypatch.setattr(chats_module, "MOST_RESUMES", 2)
+    model.say("Hello")
+    model.done()
+    await start()
+    for _ in range(3):
+        await chats.resume(event("second", "run-2", seq=3))
+    assert types(clients.got["second"]) == ["done", "done"]
+    assert "second" in clients.gone
+
+
 async def test_after_the_models_end_no_client_keeps_the_function(
     start: Start, clients: Clients, chats: Chats, model: Model, journal: Journal, monkeypatch
 ) -> None:
