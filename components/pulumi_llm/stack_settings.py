@@ -177,6 +177,10 @@ class StackSettings(RoutingSettings):
         if api.jwt is not None and api.jwt.in_vpc and websocket.vpc is None:
             yield Problem("websocket.vpc", "is required with api.jwt.in_vpc: the authorizer reaches the issuer from there")
 
+    def _issues_tickets(self) -> bool:
+        """Whether the REST API issues tickets for the WebSocket API: where there is one that does not let in anyone."""
+        return self.websocket.enabled and self.api.auth in ("api_key", "jwt")
+
     def all_tags(self) -> dict[str, str]:
         """The tags of every resource. The configuration's own win."""
         own = {"Project": PROJECT, "Environment": self.environment, "ManagedBy": "Pulumi"}
@@ -197,6 +201,8 @@ class StackSettings(RoutingSettings):
         given = self.api.model_dump(exclude={"enabled", "parameters", "log_role_exists"}, exclude_unset=True)
         if self.api.parameters:
             given["parameter_prefix"] = f"/{PROJECT}/{self.environment}/chat"
+        if self._issues_tickets():
+            given["websocket_tickets"] = True
         shared = self.model_dump(include={"models", "providers"}, exclude_unset=True)
         return cast("ServerlessBedrockApiArgs", {**given, **shared, "region": self.region, "tags": self.all_tags()})
 
@@ -210,6 +216,9 @@ class StackSettings(RoutingSettings):
         if self.api.auth == "api_key":
             table = {"name": api.keys_table_name, "arn": api.keys_table_arn, "kms_key_arn": self.api.kms_key_arn}
             callers["keys_table"] = table
+        if self._issues_tickets():
+            table = {"name": api.tickets_table_name, "arn": api.tickets_table_arn, "kms_key_arn": self.api.kms_key_arn}
+            callers["tickets_table"] = table
         return cast("WebSocketChatArgs", {**given, **shared, **callers, "region": self.region, "tags": self.all_tags()})
 
     def frontend_args(self, api: "ServerlessBedrockApi", websocket: "WebSocketChat | None") -> "CdnFrontendArgs":

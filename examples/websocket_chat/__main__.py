@@ -7,7 +7,7 @@ import pulumi_llm
 tags = {"Project": pulumi.get_project(), "Environment": pulumi.get_stack()}
 models = [{"name": "fast", "model": "gpt-oss-20b"}]
 
-api = pulumi_llm.ServerlessBedrockApi("chat", {"models": models, "access_logs": False, "tags": tags})
+api = pulumi_llm.ServerlessBedrockApi("chat", {"models": models, "websocket_tickets": True, "access_logs": False, "tags": tags})
 
 live = pulumi_llm.WebSocketChat(
     "live",
@@ -15,6 +15,8 @@ live = pulumi_llm.WebSocketChat(
         "models": models,
         # Without it, the WebSocket API has keys of its own: the output `api_keys`.
         "keys_table": {"name": api.keys_table_name, "arn": api.keys_table_arn},
+        # Browsers connect with a ticket that your server asks the REST API for, and never have the key.
+        "tickets_table": {"name": api.tickets_table_name, "arn": api.tickets_table_arn},
         "generations_per_connection": 2,
         "access_logs": False,
         "tags": tags,

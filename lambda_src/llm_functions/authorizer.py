@@ -7,15 +7,19 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llm_functions.request_context import caller_context
 from llm_gateway import environment
 from llm_gateway.http.client import HttpClient
-from llm_gateway.identity.caller import Caller, Credential, key_hash, presented_key, presented_token
+from llm_gateway.identity.caller import Caller, Credential, key_hash, presented_key, presented_ticket, presented_token
 
-# Returns the key or token of a request, its caller, and what of it can be checked again; None if it is missing or wrong.
-Check = Callable[[Mapping[str, str]], Awaitable[tuple[str, Caller, Credential] | None]]
+if TYPE_CHECKING:  # tokens are checked without it
+    from llm_gateway.aws.dynamodb import DynamoDB
+
+# Returns the key or token of a request (None: it has a ticket), its caller, and what of it can be checked again; None if it is
+# missing or wrong.
+Check = Callable[[Mapping[str, str]], Awaitable[tuple[str | None, Caller, Credential] | None]]
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -31,7 +35,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     return _allow(presented, caller, credential, event["methodArn"])
 
 
-def _allow(presented: str, caller: Caller, credential: Credential, method_arn: str) -> dict[str, Any]:
+def _allow(presented: str | None, caller: Caller, credential: Credential, method_arn: str) -> dict[str, Any]:
     # arn:aws:execute-api:region:account:api/stage/METHOD/path. The policy covers the whole stage, for API Gateway caches it for
     # all routes.
     stage = "/".join(method_arn.split("/")[:2])
@@ -43,19 +47,36 @@ def _allow(presented: str, caller: Caller, credential: Credential, method_arn: s
         },
         "context": caller_context(caller, credential),
     }
-    if os.environ[environment.AUTHORIZATION] == "api_key":
+    if presented is not None and os.environ[environment.AUTHORIZATION] == "api_key":
         answer["usageIdentifierKey"] = presented  # the usage plan counts requests by it
     return answer
 
 
+def _checks() -> Check:
+    return _check_tokens() if os.environ[environment.AUTHORIZATION] == "jwt" else _check_keys()
+
+
+def _check_tickets_or(check_others: Check, table: str) -> Check:
+    from llm_gateway.identity.tickets import TicketTable
+
+    tickets = TicketTable(_dynamodb(), table)
+
+    async def check(headers: Mapping[str, str]) -> tuple[str | None, Caller, Credential] | None:
+        ticket = presented_ticket(headers)
+        if ticket is None:
+            return await check_others(headers)
+        issued = await tickets.redeem(ticket)
+        return None if issued is None else (None, *issued)
+
+    return check
+
+
 def _check_keys() -> Check:
-    from llm_gateway.aws.client import Aws
-    from llm_gateway.aws.dynamodb import DynamoDB
     from llm_gateway.identity.keys import KeyStore
 
-    keys = KeyStore(DynamoDB(Aws(HttpClient())), os.environ[environment.KEYS_TABLE], clock=time.monotonic)
+    keys = KeyStore(_dynamodb(), os.environ[environment.KEYS_TABLE], clock=time.monotonic)
 
-    async def check(headers: Mapping[str, str]) -> tuple[str, Caller, Credential] | None:
+    async def check(headers: Mapping[str, str]) -> tuple[str | None, Caller, Credential] | None:
         key = presented_key(headers)
         caller = await keys.find(key_hash(key)) if key else None
         return (key, caller, Credential(key_hash=key_hash(key))) if key and caller else None
@@ -67,7 +88,7 @@ def _check_tokens() -> Check:
     from llm_gateway.identity.jwt import TokenVerifier, accepted_until
 
     verifier = TokenVerifier(
-        HttpClient(),
+        _client,
         issuer=os.environ[environment.JWT_ISSUER],
         audiences=os.environ[environment.JWT_AUDIENCES].split(","),
         tenant_claim=os.environ[environment.JWT_TENANT_CLAIM],
@@ -75,7 +96,7 @@ def _check_tokens() -> Check:
         clock=time.time,
     )
 
-    async def check(headers: Mapping[str, str]) -> tuple[str, Caller, Credential] | None:
+    async def check(headers: Mapping[str, str]) -> tuple[str | None, Caller, Credential] | None:
         token = presented_token(headers)
         caller = await verifier.caller(token) if token else None
         return (token, caller, Credential(expires=accepted_until(token))) if token and caller else None
@@ -83,6 +104,15 @@ def _check_tokens() -> Check:
     return check
 
 
+def _dynamodb() -> "DynamoDB":
+    from llm_gateway.aws.client import Aws
+    from llm_gateway.aws.dynamodb import DynamoDB
+
+    return DynamoDB(Aws(_client))
+
+
 # Made when the environment starts, so that a wrong configuration fails there. One loop serves all events and keeps connections.
 _loop = asyncio.new_event_loop()
-_check = _check_tokens() if os.environ[environment.AUTHORIZATION] == "jwt" else _check_keys()
+_client = HttpClient()
+_table = os.environ.get(environment.TICKETS_TABLE)
+_check = _check_tickets_or(_checks(), _table) if _table else _checks()

@@ -12,6 +12,7 @@ from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.aws.secrets import Secrets
 from llm_gateway.http.client import HttpClient
 from llm_gateway.identity.keys import KeyStore
+from llm_gateway.identity.tickets import TicketTable
 from llm_gateway.pipeline import Gateway
 from llm_gateway.providers.bedrock.provider import Bedrock
 from llm_gateway.providers.mock import Mock
@@ -30,6 +31,12 @@ def key_store(client: HttpClient, environ: Mapping[str, str] = os.environ) -> Ke
     """Return the table of API keys, where the function checks them itself; None where the environment names no table."""
     table = environ.get(environment.KEYS_TABLE)
     return KeyStore(DynamoDB(Aws(client, environ)), table, clock=time.monotonic) if table else None
+
+
+def ticket_table(client: HttpClient, environ: Mapping[str, str] = os.environ) -> TicketTable | None:
+    """Return the table of tickets for WebSockets; None where the environment names no table."""
+    table = environ.get(environment.TICKETS_TABLE)
+    return TicketTable(DynamoDB(Aws(client, environ)), table) if table else None
 
 
 def providers(

@@ -18,6 +18,7 @@ class Operation(msgspec.Struct, frozen=True):
     has_body: bool = False
 
 
+# The operations of every API.
 OPERATIONS = (
     Operation("chat", "POST", "/chat", "Answer one message, whole", has_body=True),
     Operation("chat_stream", "POST", "/chat/stream", "Answer one message as Server-Sent Events", has_body=True),
@@ -32,6 +33,17 @@ OPERATIONS = (
     Operation("health", "GET", "/health", "Tell that the service is up", authorized=False),
     Operation("openapi", "GET", "/openapi.json", "Describe this API", authorized=False),
 )
+
+# Only where there is a table of tickets.
+_TICKET = Operation(
+    "websocket_ticket", "POST", "/ws/ticket", "Issue a ticket, with which a browser connects to the WebSocket API"
+)
+
+
+def operations(*, tickets: bool) -> tuple[Operation, ...]:
+    """The operations of an API; with `tickets`, also the one that issues them."""
+    return (*OPERATIONS, _TICKET) if tickets else OPERATIONS
+
 
 PATHS: Mapping[str, str] = {operation.id: operation.path for operation in OPERATIONS}
 

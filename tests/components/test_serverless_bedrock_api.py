@@ -14,7 +14,7 @@ import pytest
 
 import pulumi_llm
 from llm_gateway import errors
-from llm_gateway.operations import OPERATIONS
+from llm_gateway.operations import OPERATIONS, operations
 from llm_gateway.routes import ROUTES_FILE, load
 from pulumi_llm.base.function_settings import OWN_ENVIRONMENT_BYTES
 from pulumi_llm.models.catalogue import lifecycle_notice
@@ -112,12 +112,13 @@ def routes(recording: Recording, type: str) -> dict[tuple[str, str], dict[str, A
     return {(inputs["httpMethod"], paths[inputs["resourceId"]]): inputs for inputs in found}
 
 
-OPERATION_ROUTES = {(operation.method, operation.path): operation for operation in OPERATIONS}
+OPERATION_ROUTES = {(operation.method, operation.path): operation for operation in operations(tickets=True)}
 PATHS = {operation.path for operation in OPERATIONS}
 
 
 def test_there_is_a_method_for_every_operation_and_a_preflight_for_every_path(each: Recording) -> None:
-    expected = {*OPERATION_ROUTES, *(("OPTIONS", path) for path in PATHS)}
+    served = operations(tickets="chat-tickets-table" in each.names())
+    expected = {*((o.method, o.path) for o in served), *(("OPTIONS", o.path) for o in served)}
     assert set(routes(each, METHOD)) == expected
     assert set(routes(each, INTEGRATION)) == expected
 
@@ -185,7 +186,7 @@ def test_a_body_must_be_a_json_object(each: Recording) -> None:
     model, validator = each.inputs("chat-body-model"), each.named("chat-validator")
     assert json.loads(model["schema"])["type"] == "object"
     assert validator.inputs["validateRequestBody"] is True
-    posts = {route: method for route, method in routes(each, METHOD).items() if route[0] == "POST"}
+    posts = {route for route in routes(each, METHOD) if route in OPERATION_ROUTES and OPERATION_ROUTES[route].has_body}
     assert posts
     for route, method in routes(each, METHOD).items():
         if route in posts:
@@ -1048,6 +1049,61 @@ def test_the_functions_own_url_streams_for_signatures_alone(auth: str, plain: Re
         assert environment["KEYS_TABLE"] == table["name"]
     assert not {"chat-function-url", "chat-keys-policy"} & set(plain.names())
     assert plain.named("chat").outputs["function_url_endpoint"] == ""
+
+
+# Tickets for WebSockets.
+
+
+@pytest.mark.parametrize("tokens", [False, True], ids=["keys", "tokens"])
+def test_tickets_are_issued_by_a_function_that_may_only_write_them(tokens: bool, plain: Recording) -> None:
+    jwt = {"auth": "jwt", "jwt": {"issuer": "https://id.example.com", "audiences": ["chat"]}} if tokens else {}
+    key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    made = run_chat(websocket_tickets=True, kms_key_arn=key, **jwt)
+    table = made.inputs("chat-tickets-table")
+    assert [attribute["name"] for attribute in table["attributes"]] == ["ticket_hash"]
+    assert table["ttl"] == {"attributeName": "expires", "enabled": True}
+    assert table["serverSideEncryption"] == {"enabled": True, "kmsKeyArn": key}
+    assert table["onDemandThroughput"]["maxWriteRequestUnits"] == 2_000
+    state, outputs = made.named("chat-tickets-table").state, made.named("chat").outputs
+    assert (outputs["tickets_table_name"], outputs["tickets_table_arn"]) == (state["name"], state["arn"])
+    assert made.inputs("chat-function")["environment"]["variables"]["TICKETS_TABLE"] == state["name"]
+    (statement,) = json.loads(made.inputs("chat-tickets-policy")["policy"])["Statement"]
+    assert (statement["Action"], statement["Resource"]) == (["dynamodb:PutItem"], state["arn"])
+    # Whoever asks for one is known. Nothing else of the API knows of tickets.
+    method = routes(made, METHOD)["POST", "/ws/ticket"]
+    assert (method["authorization"], method["apiKeyRequired"]) == ("CUSTOM", not tokens)
+    assert ("OPTIONS", "/ws/ticket") in routes(made, METHOD)
+    assert "TICKETS_TABLE" not in made.inputs("chat-authorizer-function")["environment"]["variables"]
+    assert not any("ticket" in name for name in plain.names())
+    assert plain.named("chat").outputs["tickets_table_arn"] == ""
+
+
+def test_a_route_of_the_users_own_keeps_its_name_beside_tickets() -> None:
+    """Above the route of the tickets, /ws may be there already."""
+    own = [{"method": "GET", "path": "/ws", "url": "https://ws.example.com"}]
+    before, after = run_chat(routes=own), run_chat(routes=own, websocket_tickets=True)
+    assert set(before.names()) <= set(after.names())
+    assert set(routes(after, METHOD)) - set(routes(before, METHOD)) == {("POST", "/ws/ticket"), ("OPTIONS", "/ws/ticket")}
+
+
+@pytest.mark.parametrize(
+    ("args", "path", "hint"),
+    [
+        ({"auth": "iam"}, "websocket_tickets", "is only for auth 'api_key' and 'jwt', not 'iam'"),
+        ({"auth": "none"}, "websocket_tickets", "is only for auth 'api_key' and 'jwt', not 'none'"),
+        (
+            {"routes": [{"method": "POST", "path": "/ws/ticket", "url": "https://ws.example.com"}]},
+            "routes[0]",
+            "POST /ws/ticket is the service's own",
+        ),
+    ],
+    ids=str,
+)
+def test_tickets_are_refused_where_they_can_be_no_credential(args: dict[str, Any], path: str, hint: str) -> None:
+    with pytest.raises(pulumi.InputPropertiesError) as error:
+        run_chat(websocket_tickets=True, **args)
+    (detail,) = error.value.errors or []
+    assert (detail["property_path"], hint in detail["reason"]) == (path, True)
 
 
 # Beside what there is.

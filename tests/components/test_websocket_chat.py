@@ -161,6 +161,24 @@ def test_another_apis_table_is_decrypted_with_that_apis_key() -> None:
         }
 
 
+@pytest.mark.parametrize("auth", ["api_key", "jwt"])
+def test_the_authorizer_alone_takes_tickets_and_may_do_nothing_else_with_them(auth: str, plain: Recording) -> None:
+    arn = TABLE.replace("keys", "tickets")
+    jwt = {"jwt": {"issuer": "https://id.example.com", "audiences": ["chat"]}} if auth == "jwt" else {}
+    recording = made(auth=auth, tickets_table={"name": "tickets", "arn": arn, "kms_key_arn": KEY}, **jwt)
+    taken = statements(recording, "ws-authorizer-policy")
+    assert (taken["RedeemTickets"]["Action"], taken["RedeemTickets"]["Resource"]) == (["dynamodb:DeleteItem"], arn)
+    assert (taken["DecryptTickets"]["Action"], taken["DecryptTickets"]["Resource"]) == (["kms:Decrypt"], KEY)
+    assert ("ReadKeys" in taken) == (auth == "api_key")
+    knowing = {
+        function.name
+        for function in recording.of_type("aws:lambda/function:Function")
+        if function.inputs["environment"]["variables"].get("TICKETS_TABLE") == "tickets"
+    }
+    assert knowing == {"ws-authorizer-function"}
+    assert "TICKETS_TABLE" not in plain.inputs("ws-authorizer-function")["environment"]["variables"]
+
+
 def test_every_function_may_decrypt_with_the_key_of_the_tables() -> None:
     recording = made(kms_key_arn=KEY)
     for function in ("authorizer", "connections", "generations", "recovery"):
@@ -181,6 +199,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "tokens without an issuer": ({"auth": "jwt"}, "jwt: is required with auth 'jwt'"),
     "keys without keys": ({"auth": "none", "keys": [{"name": "a"}]}, "keys: is only for auth 'api_key', not 'none'"),
     "two kinds of keys": ({"keys": [{"name": "a"}], "keys_table": {"name": "keys", "arn": TABLE}}, "leave one out"),
+    "tickets for anyone": (
+        {"auth": "none", "tickets_table": {"name": "tickets", "arn": TABLE}},
+        "tickets_table: is only for auth 'api_key' and 'jwt'",
+    ),
     "a key twice": ({"keys": [{"name": "a"}, {"name": "a"}]}, "'a' is there already"),
     "a key's throttle": (
         {"keys": [{"name": "a", "throttle": {"rate_limit": 1, "burst_limit": 1}}]},

@@ -105,6 +105,7 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
             "keys": [{"name": "web", "throttle": {"rate_limit": 1, "burst_limit": 2}, "daily_quota": 10}, {"name": "batch"}],
             "authorizer_cache_seconds": 300,
             "function_url": True,
+            "websocket_tickets": True,
             "reserved_concurrency": 20,
             "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
             "tracing": True,
@@ -201,6 +202,7 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
         "another API's keys": {
             "models": MODELS,
             "keys_table": {"name": "chat-keys", "arn": "arn:aws:dynamodb:us-east-1:123456789012:table/chat-keys"},
+            "tickets_table": {"name": "chat-tickets", "arn": "arn:aws:dynamodb:us-east-1:123456789012:table/chat-tickets"},
         },
         "everything": {
             "models": [

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from llm_functions.compose import key_store, providers
+from llm_functions.compose import key_store, providers, ticket_table
 from llm_functions.http.application import Application
 from llm_gateway.http.client import HttpClient
 from llm_gateway.pipeline import Gateway
@@ -22,6 +22,7 @@ from pulumi_llm_local.upstreams.model import ModelTraits
 from pulumi_llm_local.upstreams.stand_in_model import StandInModel
 from support.gateway_service import ORIGIN, PATIENCE, Service, serve
 from support.local_bedrock import KEYS, REGION, running
+from support.websocket_api import TICKETS
 from wire.bedrock import Wire
 from wire.http import Fake, Script
 
@@ -119,7 +120,8 @@ def bedrock(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[LocalB
 def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Service]]:
     """Start the gateway in front of the Bedrock at `upstream`, or of a provider given whole.
 
-    With `dynamodb`, the URL of the table of keys, it checks keys itself.
+    With `dynamodb`, the URL of the table of keys, it checks keys itself. With `tickets`, the URL of a DynamoDB with that table,
+    it issues tickets.
     """
 
     async def start(
@@ -132,6 +134,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
         origins: str = ORIGIN,
         path_prefix: str = "",
         dynamodb: str = "",
+        tickets: str = "",
     ) -> Service:
         client = HttpClient()
         opened.push_async_callback(client.close)
@@ -145,9 +148,15 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
             "CORS_ALLOW_ORIGIN": origins,
             "PATH_PREFIX": path_prefix,
             **({"KEYS_TABLE": "the-keys", "AWS_ENDPOINT_URL_DYNAMODB": dynamodb} if dynamodb else {}),
+            **({"TICKETS_TABLE": TICKETS, "AWS_ENDPOINT_URL_DYNAMODB": tickets} if tickets else {}),
         }
         known = providers(routes.endpoints, client, environ) | ({} if provider is None else {"bedrock": provider})
-        application = Application(Gateway(routes, Router(known)), environ, keys=key_store(client, environ))
+        application = Application(
+            Gateway(routes, Router(known)),
+            environ,
+            keys=key_store(client, environ),
+            tickets=ticket_table(client, environ),
+        )
         url = await opened.enter_async_context(serve(application))
         http = httpx.AsyncClient(base_url=url, verify=False, trust_env=False, timeout=PATIENCE)
         await opened.enter_async_context(http)

@@ -14,12 +14,12 @@ from moto.server import ThreadedMotoServer
 from llm_gateway.aws.client import Aws
 from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.http.client import HttpClient
-from llm_gateway.identity import connections
+from llm_gateway.identity import connections, tickets
 from llm_gateway.stages import journal
 from pulumi_llm_local.services.signature import SignatureError, verify_signature
 from support.local_bedrock import KEYS, REGION
 
-JOURNAL, CONNECTIONS = "the-journal", "the-connections"
+JOURNAL, CONNECTIONS, TICKETS = "the-journal", "the-connections", "the-tickets"
 
 
 @contextlib.contextmanager
@@ -40,8 +40,12 @@ def aws(client: HttpClient, **environ: str) -> Aws:
 
 
 async def create_tables(dynamodb: DynamoDB) -> None:
-    """Make both tables anew."""
-    keys = {JOURNAL: {journal.HASH_KEY: "S", journal.SORT_KEY: "N"}, CONNECTIONS: {connections.HASH_KEY: "S"}}
+    """Make all tables anew."""
+    keys = {
+        JOURNAL: {journal.HASH_KEY: "S", journal.SORT_KEY: "N"},
+        CONNECTIONS: {connections.HASH_KEY: "S"},
+        TICKETS: {tickets.HASH_KEY: "S"},
+    }
     call: Any = vars(DynamoDB)["_call"]
     for name, attributes in keys.items():
         if name in (await call(dynamodb, "ListTables", {}))["TableNames"]:

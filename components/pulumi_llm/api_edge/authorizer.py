@@ -8,6 +8,7 @@ from pulumi_aws import apigateway, lambda_
 from llm_gateway import environment as variables
 from pulumi_llm.api_edge.api import Api
 from pulumi_llm.api_edge.settings import JwtSettings
+from pulumi_llm.api_edge.tickets import TicketsTable
 from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.function_settings import VpcSettings
@@ -37,18 +38,22 @@ class Made(NamedTuple):
 
 
 def authorizer_function(
-    component: Component, shared: Shared, checks: KeysTable | JwtSettings, vpc: VpcSettings | None
+    component: Component,
+    shared: Shared,
+    checks: KeysTable | JwtSettings,
+    vpc: VpcSettings | None,
+    tickets: TicketsTable | None = None,
 ) -> Published:
     """Make the function that checks API keys by their table, or JSON Web Tokens, for an API of any kind.
 
-    `vpc` is the network of an issuer that is reached from there only.
+    `vpc` is the network of an issuer that is reached from there only. With `tickets`, whoever has one of them is let in, too.
     """
     if isinstance(checks, KeysTable):
         environment: dict[str, pulumi.Input[str]] = {
             variables.AUTHORIZATION: "api_key",
             variables.KEYS_TABLE: checks.name,
         }
-        policies = {"authorizer-policy": checks.read()}
+        own = checks.read()
     else:
         environment = {
             variables.AUTHORIZATION: "jwt",
@@ -57,7 +62,10 @@ def authorizer_function(
             variables.JWT_TENANT_CLAIM: checks.tenant_claim,
             variables.JWT_MODELS_CLAIM: checks.models_claim,
         }
-        policies = {}
+        own = []
+    if tickets is not None:
+        environment[variables.TICKETS_TABLE] = tickets.name
+        own = [*own, *tickets.redeem()]
     return publish(
         component,
         "authorizer-",
@@ -68,7 +76,7 @@ def authorizer_function(
         memory_mb=512,
         timeout_seconds=10,
         environment=environment,
-        policies=policies,
+        policies={"authorizer-policy": own} if own else {},
         vpc=vpc,
     )
 

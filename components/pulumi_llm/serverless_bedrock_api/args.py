@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
-from llm_gateway.operations import OPERATIONS
+from llm_gateway.operations import Operation, operations
 from pulumi_llm.api_edge.api import STAGE
 from pulumi_llm.api_edge.cors import Origins
 from pulumi_llm.api_edge.settings import (
@@ -349,7 +349,7 @@ class ApiSettings(Settings):
             yield Problem("domain.default_endpoint", "belongs to an API that is made here, and existing_api gives one")
 
     def _route_problems(self) -> Iterator[Problem]:
-        taken = {(operation.method, operation.path): "the service's own" for operation in OPERATIONS}
+        taken = {(operation.method, operation.path): "the service's own" for operation in self.operations()}
         variables: dict[str, str] = {}
         for index, route in valid_items(self.routes):
             if not route.valid("method", "path"):
@@ -371,6 +371,10 @@ class ApiSettings(Settings):
                     reason = f"has {there}; API Gateway takes one parameter below {above or '/'}"
                     yield Problem(f"routes[{index}].path", reason)
 
+    def operations(self) -> tuple[Operation, ...]:
+        """The operations that the API has."""
+        return operations(tickets=False)
+
     def model_problems(self, aliases: Sequence[str]) -> Iterator[Problem]:
         """Yield what is wrong between the keys and the aliases that there are."""
         yield from key_model_problems(self.keys, aliases)
@@ -387,6 +391,8 @@ def _parts(path: str) -> Iterator[tuple[str, str]]:
 class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
     """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
 
+    websocket_tickets: Flag = False
+    """Issue tickets (`POST /ws/ticket`), with which browsers connect to a WebSocketChat. For `auth` "api_key" and "jwt"."""
     region: Region | None = None
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     parameter_prefix: ParameterPrefix | None = None
@@ -398,9 +404,15 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
         """What is routed where."""
         return read(self, location, self.timeout_seconds)
 
+    def operations(self) -> tuple[Operation, ...]:
+        return operations(tickets=self.websocket_tickets)
+
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()
         yield from self.model_problems(self.aliases())
+        # Whoever signs has no key or token to check again while a connection lasts.
+        if self.websocket_tickets and self.auth in ("iam", "none"):
+            yield Problem("websocket_tickets", f"is only for auth 'api_key' and 'jwt', not {self.auth!r}")
 
     def problems_in(self, location: Location) -> Iterator[Problem]:
         region, partition = location

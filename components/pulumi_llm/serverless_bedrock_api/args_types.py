@@ -150,6 +150,9 @@ class ServerlessBedrockApiArgs(TypedDict):
     """Another Web Adapter layer (arm64), such as a copy in your own account, in the API's Region. Default: AWS's."""
     customize: NotRequired[Mapping[str, Mapping[str, Any]]]
     """Per child, arguments that are merged with the component's own. Default: none."""
+    websocket_tickets: NotRequired[bool]
+    """Issue tickets (`POST /ws/ticket`), with which browsers connect to a WebSocketChat. For `auth` "api_key" and "jwt".
+    Default: false."""
     region: NotRequired[str]
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     parameter_prefix: NotRequired[str]

@@ -8,13 +8,14 @@ from types import MappingProxyType
 import pulumi
 from pulumi_aws import apigateway, cloudwatch, dynamodb, iam, lambda_, route53, ssm
 
-from llm_gateway.operations import OPERATIONS, PATHS
+from llm_gateway.operations import PATHS
 from pulumi_llm.api_edge import keys
 from pulumi_llm.api_edge.api import Api
 from pulumi_llm.api_edge.authorizer import KeysTable, Made
 from pulumi_llm.api_edge.authorizer import authorizer as make_authorizer
 from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.api_edge.gateway_responses import create_gateway_responses, gateway_responses
+from pulumi_llm.api_edge.tickets import TicketsTable, tickets_table
 from pulumi_llm.api_edge.usage_plans import has_own_plan, starvation_warnings, usage_plans
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_invoke
@@ -66,6 +67,7 @@ class ServerlessBedrockApi(Component):
     CHILDREN = MappingProxyType(
         {
             "keys-table": dynamodb.Table,
+            "tickets-table": dynamodb.Table,
             "key": apigateway.ApiKey,
             "key-item": dynamodb.TableItem,
             "logs": cloudwatch.LogGroup,
@@ -75,6 +77,7 @@ class ServerlessBedrockApi(Component):
             "bedrock-output-policy": iam.RolePolicy,
             "secrets-policy": iam.RolePolicy,
             "keys-policy": iam.RolePolicy,
+            "tickets-policy": iam.RolePolicy,
             "vpc-policy": iam.RolePolicy,
             "managed-policy": iam.RolePolicyAttachment,
             "inline-policy": iam.RolePolicy,
@@ -125,6 +128,10 @@ class ServerlessBedrockApi(Component):
     """The table of the keys' hashes. Empty without API keys."""
     keys_table_arn: pulumi.Output[str]
     """Its ARN. Empty without API keys."""
+    tickets_table_name: pulumi.Output[str]
+    """The table of tickets for WebSockets. Empty without them."""
+    tickets_table_arn: pulumi.Output[str]
+    """Its ARN. Empty without tickets."""
     function_name: pulumi.Output[str]
     """The function that answers."""
     function_arn: pulumi.Output[str]
@@ -188,7 +195,7 @@ class ServerlessBedrockApi(Component):
         self._report_lifecycle(routing)
         table, checks, checking = None, None, None
         if settings.auth == "api_key":
-            authorized = sum(operation.authorized for operation in OPERATIONS)
+            authorized = sum(operation.authorized for operation in settings.operations())
             table = keys.keys_table(
                 self,
                 deletion_protection=settings.deletion_protection,
@@ -197,7 +204,17 @@ class ServerlessBedrockApi(Component):
                 reads_per_second=authorized * (math.ceil(stage_throttle.rate_limit) + stage_throttle.burst_limit),
             )
             checks = KeysTable(table.name, table.arn)
-        function = create_function(self, settings, self._shared, routing, location, checks if settings.function_url else None)
+        tickets = tickets_table(self, settings.kms_key_arn) if settings.websocket_tickets else None
+        self.tickets_table_name, self.tickets_table_arn = (tickets.name, tickets.arn) if tickets else (_nothing(), _nothing())
+        function = create_function(
+            self,
+            settings,
+            self._shared,
+            routing,
+            location,
+            keys=checks if settings.function_url else None,
+            tickets=TicketsTable(tickets.name, tickets.arn) if tickets else None,
+        )
         url = create_function_url(self, function) if settings.function_url else None
         api = create_api(self, settings)
         api_keys: dict[str, apigateway.ApiKey] = {}
@@ -302,7 +319,7 @@ class ServerlessBedrockApi(Component):
         )
         cors = Cors(settings.cors_allow_origin)
         backend = Backend(uri, settings.timeout_seconds + INTEGRATION_MARGIN_SECONDS, settings.auth, authorizer, cors)
-        parts, permissions = create_routes(self, api, backend, settings.routes)
+        parts, permissions = create_routes(self, api, backend, settings.operations(), settings.routes)
         existing = settings.existing_api
         if existing is None:  # the responses are the whole API's
             parts += create_gateway_responses(self, api, settings.auth, cors)
@@ -338,6 +355,7 @@ def _made(settings: ServerlessBedrockApiSettings, location: Location) -> Mapping
         "bedrock-output-policy": bool(routing.output_models),
         "secrets-policy": bool(routing.secret_arns),
         "keys-policy": settings.function_url and auth == "api_key",
+        **dict.fromkeys(("tickets-table", "tickets-policy"), settings.websocket_tickets),
         "function-url": settings.function_url,
         "vpc-policy": network is not None,
         **{key: auth in ("api_key", "jwt") for key in ServerlessBedrockApi.CHILDREN if key.startswith("authorizer")},
@@ -358,7 +376,7 @@ def _made(settings: ServerlessBedrockApiSettings, location: Location) -> Mapping
         "managed-policy": list(settings.policies.managed) if settings.valid("policies") else [],
         "inline-policy": list(settings.policies.inline) if settings.valid("policies") else [],
         "usage-plan": list(dict.fromkeys(key.name if has_own_plan(key) else "" for key in keys)),
-        **route_instances(prefix, routes),
+        **route_instances(prefix, settings.operations(), routes),
         "gateway-response": [r.lower().replace("_", "-") for r in gateway_responses(auth)] if existing is None else [],
         "parameter": [output.replace("_", "-") for output in PARAMETERS] if settings.parameter_prefix else [],
     }

@@ -7,6 +7,7 @@ from llm_gateway import environment as variables
 from llm_gateway.operations import PATHS
 from pulumi_llm.api_edge.authorizer import KeysTable
 from pulumi_llm.api_edge.cors import Cors
+from pulumi_llm.api_edge.tickets import TicketsTable
 from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.iam import allow
@@ -23,11 +24,13 @@ def create_function(
     shared: Shared,
     routing: Routing,
     location: Location,
+    *,
     keys: KeysTable | None,
+    tickets: TicketsTable | None,
 ) -> Published:
     """Make the function with its role, which may call exactly the models and read exactly the secrets of `routing`.
 
-    At a URL of its own, it reads the table of `keys`, because no authorizer has checked them.
+    At a URL of its own, it reads the table of `keys`, because no authorizer has checked them. It issues `tickets`, if any.
     """
     environment: dict[str, pulumi.Input[str]] = {
         variables.AUTHORIZATION: settings.auth,
@@ -39,6 +42,7 @@ def create_function(
         variables.PORT: str(variables.DEFAULT_PORT),
         "AWS_LWA_READINESS_CHECK_PATH": PATHS["health"],
         **({variables.KEYS_TABLE: keys.name} if keys else {}),
+        **({variables.TICKETS_TABLE: tickets.name} if tickets else {}),
         **routing.environment,
         **settings.environment,
     }
@@ -62,6 +66,7 @@ def create_function(
         policies={
             **model_policies(component, routing, location),
             **({"keys-policy": [allow("ReadKeys", ["dynamodb:GetItem"], keys.arn)]} if keys else {}),
+            **({"tickets-policy": tickets.issue()} if tickets else {}),
         },
         layers=[layer],
         reserved_concurrency=settings.reserved_concurrency,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypedDict
 import pulumi
 from pulumi_aws import apigateway, lambda_
 
-from llm_gateway.operations import OPERATIONS, PATHS, Operation
+from llm_gateway.operations import PATHS, Operation
 from pulumi_llm.api_edge.api import Api
 from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.base.component import Component
@@ -35,16 +35,17 @@ CHILDREN = {
 }
 
 
-def route_instances(prefix: str, own_routes: Sequence[RouteSettings]) -> Mapping[str, Sequence[str]]:
+def route_instances(
+    prefix: str, operations: Sequence[Operation], own_routes: Sequence[RouteSettings]
+) -> Mapping[str, Sequence[str]]:
     """The names within the keys of which there are several children."""
-    paths = list(dict.fromkeys([*PATHS.values(), *(route.path for route in own_routes)]))
+    paths = list(dict.fromkeys(each.path for each in (*operations, *own_routes)))
     parts = [f"{prefix}{path}".split("/")[1:] for path in paths]
     resources = dict.fromkeys("/" + "/".join(part[:count]) for part in parts for count in range(1, len(part) + 1))
-    operations = [_slug(operation.id) for operation in OPERATIONS]
     own = [_own_name(route) for route in own_routes]
     return {
         "resource": [_name(path) for path in resources],
-        **dict.fromkeys(("method", "integration"), operations),
+        **{key: [_slug(operation.id) for operation in operations] for key in ("method", "integration")},
         **{key: [_name(path) for path in paths] for key in CHILDREN if key.startswith("cors-")},
         **dict.fromkeys(("route-method", "route-integration"), own),
         "route-permission": [_statement(name) for name in own],
@@ -74,9 +75,11 @@ class Routes(NamedTuple):
     permissions: list[pulumi.Resource]
 
 
-def create_routes(component: Component, api: Api, backend: Backend, own_routes: Sequence[RouteSettings]) -> Routes:
+def create_routes(
+    component: Component, api: Api, backend: Backend, operations: Sequence[Operation], own_routes: Sequence[RouteSettings]
+) -> Routes:
     """Make each operation a method of `api`, and the user's own routes beside them."""
-    return _Routes(component, api, backend).create(own_routes)
+    return _Routes(component, api, backend).create(operations, own_routes)
 
 
 class _Routes:
@@ -90,7 +93,7 @@ class _Routes:
         # The methods of each path.
         self._methods: dict[str, list[str]] = {}
 
-    def create(self, own_routes: Sequence[RouteSettings]) -> Routes:
+    def create(self, operations: Sequence[Operation], own_routes: Sequence[RouteSettings]) -> Routes:
         component = self._component
         validator = apigateway.RequestValidator(
             component.child_name("validator"),
@@ -110,7 +113,7 @@ class _Routes:
             opts=component.child("body-model", delete_before_replace=False),
         )
         self._parts += [validator, body]
-        for operation in OPERATIONS:
+        for operation in operations:
             self._method(operation, validator, body)
             self._methods.setdefault(operation.path, []).append(operation.method)
         for route in own_routes:
@@ -291,7 +294,10 @@ def _invocation_uri(function_arn: str) -> str:
 
 
 def _name(path: str) -> str:
-    """Return a path as part of a resource's name. One of the user's own is kept as it is, for two must not become one."""
+    """Return a path as part of a resource's name. One of the user's own is kept as it is, for two must not become one.
+
+    So is that of an operation that not every API has: a path above it may be the user's already, and keeps its name then.
+    """
     above = {path.rpartition("/")[0] for path in PATHS.values()}
     return _slug(path) if path in (*PATHS.values(), *above) else _unnamed(path)
 

@@ -45,7 +45,7 @@ _TableArn = Annotated[str, form(r"arn:aws[a-z-]*:dynamodb:[a-z0-9-]+:\d{12}:tabl
 
 
 class TableSettings(Settings):
-    """A table of another component, such as that of a ServerlessBedrockApi's keys."""
+    """A table of another component, such as that of a ServerlessBedrockApi's keys or tickets."""
 
     regional = ("arn", "kms_key_arn")
 
@@ -113,6 +113,9 @@ class WebSocketChatSettings(WebSocketSettings, RoutingSettings):
     """The API keys; `throttle` and `daily_quota` are of REST APIs only. Default: one, named "default"."""
     keys_table: TableSettings | None = None
     """The table of another API's keys, which then may connect here, too. Default: the keys are made here."""
+    tickets_table: TableSettings | None = None
+    """The table of the tickets that a ServerlessBedrockApi issues (`websocket_tickets`): who has one may connect with it once,
+    as the caller that it was issued to. Default: tickets are refused."""
     region: Region | None = None
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     parameter_prefix: ParameterPrefix | None = None
@@ -134,6 +137,8 @@ class WebSocketChatSettings(WebSocketSettings, RoutingSettings):
             for name in ("keys", "keys_table"):
                 if self.given(name):
                     yield Problem(name, f"is only for auth 'api_key', not {self.auth!r}")
+        if self.auth == "none" and self.given("tickets_table"):
+            yield Problem("tickets_table", "is only for auth 'api_key' and 'jwt', not 'none', which lets anyone connect")
         if self.given("keys") and self.given("keys_table"):
             yield Problem("keys", "are made here, and keys_table gives those of another API; leave one out")
         if self.jwt is not None and self.jwt.in_vpc and not self.given("vpc"):

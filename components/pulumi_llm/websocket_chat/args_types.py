@@ -11,7 +11,7 @@ from pulumi_llm.routing.args_types import ModelArgs, ProviderArgs
 
 
 class TableArgs(TypedDict):
-    """A table of another component, such as that of a ServerlessBedrockApi's keys."""
+    """A table of another component, such as that of a ServerlessBedrockApi's keys or tickets."""
 
     name: pulumi.Input[str]
     """Its name, such as the output `keys_table_name` of a ServerlessBedrockApi."""
@@ -75,6 +75,9 @@ class WebSocketChatArgs(TypedDict):
     """The API keys; `throttle` and `daily_quota` are of REST APIs only. Default: one, named "default"."""
     keys_table: NotRequired[TableArgs]
     """The table of another API's keys, which then may connect here, too. Default: the keys are made here."""
+    tickets_table: NotRequired[TableArgs]
+    """The table of the tickets that a ServerlessBedrockApi issues (`websocket_tickets`): who has one may connect with it
+    once, as the caller that it was issued to. Default: tickets are refused."""
     region: NotRequired[str]
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     parameter_prefix: NotRequired[str]

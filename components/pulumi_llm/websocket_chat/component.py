@@ -10,6 +10,7 @@ from pulumi_aws import apigateway, apigatewayv2, cloudwatch, dynamodb, iam, lamb
 from pulumi_llm.api_edge import keys
 from pulumi_llm.api_edge.authorizer import KeysTable, authorizer_function
 from pulumi_llm.api_edge.settings import JwtSettings
+from pulumi_llm.api_edge.tickets import TicketsTable
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_invoke
 from pulumi_llm.base.location import Location
@@ -202,7 +203,9 @@ class WebSocketChat(Component):
     ) -> tuple[apigatewayv2.Authorizer, list[pulumi.Resource]]:
         """Make the authorizer of $connect. Returns it, and what lets API Gateway call its function."""
         in_vpc = isinstance(checks, JwtSettings) and checks.in_vpc
-        published = authorizer_function(self, self._shared, checks, self._settings.vpc if in_vpc else None)
+        given = self._settings.tickets_table
+        tickets = None if given is None else TicketsTable(given.name, given.arn, given.kms_key_arn)
+        published = authorizer_function(self, self._shared, checks, self._settings.vpc if in_vpc else None, tickets)
         # A key may stand in any of three headers, so the source is one that is always there.
         authorizer = apigatewayv2.Authorizer(
             self.child_name("authorizer"),
@@ -239,7 +242,7 @@ def _made(settings: WebSocketChatSettings, location: Location) -> Mapping[str, C
         "secrets-policy": bool(routing.secret_arns),
         "generations-vpc-policy": settings.vpc is not None,
         **{key: auth != "none" for key in WebSocketChat.CHILDREN if key.startswith("authorizer")},
-        "authorizer-policy": auth == "api_key",
+        "authorizer-policy": auth == "api_key" or (auth == "jwt" and settings.tickets_table is not None),
         "authorizer-vpc-policy": settings.vpc is not None and jwt is not None and jwt.in_vpc,
         "access-logs": settings.access_logs,
     }

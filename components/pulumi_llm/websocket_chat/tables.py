@@ -1,58 +1,22 @@
-"""The tables of connections and of the journal.
-
-Their items say until when they are valid, and are not used after that. DynamoDB's TTL deletes them later, within a few days.
-https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
-"""
+"""The tables of connections and of the journal."""
 
 import pulumi
 from pulumi_aws import dynamodb
 
 from llm_gateway.identity import connections
 from llm_gateway.stages import journal
+from pulumi_llm.api_edge.expiring_table import expiring_table
 from pulumi_llm.base.component import Component
 
 
 def connections_table(component: Component, kms_key_arn: pulumi.Input[str] | None) -> dynamodb.Table:
     """Make the table of connections. It holds nothing that outlives them."""
-    keys = {connections.HASH_KEY: "S"}
-    return _table(component, "connections-table", keys, connections.TTL_ATTRIBUTE, kms_key_arn, reads=2_000, writes=2_000)
+    keys, ttl = {connections.HASH_KEY: "S"}, connections.TTL_ATTRIBUTE
+    return expiring_table(component, "connections-table", keys, ttl, kms_key_arn, reads=2_000, writes=2_000)
 
 
 def journal_table(component: Component, kms_key_arn: pulumi.Input[str] | None) -> dynamodb.Table:
     """Make the table of the journal: the answers of the last quarter of an hour, and older ones until TTL deletes them."""
-    keys = {journal.HASH_KEY: "S", journal.SORT_KEY: "N"}
+    keys, ttl = {journal.HASH_KEY: "S", journal.SORT_KEY: "N"}, journal.TTL_ATTRIBUTE
     # A generation writes some three units a second. What is throttled is written a second later.
-    return _table(component, "journal-table", keys, journal.TTL_ATTRIBUTE, kms_key_arn, reads=5_000, writes=10_000)
-
-
-def _table(
-    component: Component,
-    key: str,
-    keys: dict[str, str],
-    ttl: str,
-    kms_key_arn: pulumi.Input[str] | None,
-    *,
-    reads: int,
-    writes: int,
-) -> dynamodb.Table:
-    """Make a table. `reads` and `writes`, units a second, are bounds on what it may cost.
-
-    Without a key it is encrypted by the account's own `aws/dynamodb`, whose uses CloudTrail records; DynamoDB asks KMS seldom.
-    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.howitworks.html
-    """
-    encryption: dynamodb.TableServerSideEncryptionArgsDict = {"enabled": True}
-    if kms_key_arn is not None:
-        encryption["kms_key_arn"] = kms_key_arn
-    hash_key, *sort_key = keys
-    return dynamodb.Table(
-        component.child_name(key),
-        billing_mode="PAY_PER_REQUEST",
-        on_demand_throughput={"max_read_request_units": reads, "max_write_request_units": writes},
-        hash_key=hash_key,
-        range_key=sort_key[0] if sort_key else None,
-        attributes=[{"name": name, "type": kind} for name, kind in keys.items()],
-        ttl={"attribute_name": ttl, "enabled": True},
-        server_side_encryption=encryption,
-        tags=component.tags,
-        opts=component.child(key),
-    )
+    return expiring_table(component, "journal-table", keys, ttl, kms_key_arn, reads=5_000, writes=10_000)

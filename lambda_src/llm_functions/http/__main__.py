@@ -1,6 +1,6 @@
 """The entry point `http`: the ASGI application under uvicorn."""
 
-from llm_functions.compose import gateway, key_store
+from llm_functions.compose import gateway, key_store, ticket_table
 from llm_functions.http.application import Application
 from llm_gateway.http.client import HttpClient
 
@@ -13,7 +13,8 @@ def main() -> None:
     from llm_functions.http.server import config
 
     client = HttpClient()
-    server = uvicorn.Server(config(Application(gateway(client), keys=key_store(client))))
+    application = Application(gateway(client), keys=key_store(client), tickets=ticket_table(client))
+    server = uvicorn.Server(config(application))
     # All objects so far live as long as the process, and an answer leaves no cycles behind: collect seldom.
     gc.freeze()
     gc.set_threshold(50_000)

@@ -17,13 +17,14 @@ import msgspec
 from llm_functions.api_formats import chat, openai_chat
 from llm_functions.http import function_url
 from llm_functions.http.event_stream import EventStreamWriter, Send, routing_headers
-from llm_functions.request_context import caller_from_context, caller_from_identity
+from llm_functions.request_context import caller_from_context, caller_from_identity, credential_from_context
 from llm_gateway import environment, errors
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Event, Start
-from llm_gateway.identity.caller import ANONYMOUS, Caller
+from llm_gateway.identity.caller import ANONYMOUS, SUBPROTOCOL, TICKET_SUBPROTOCOL, Caller, Credential
 from llm_gateway.identity.keys import KeyStore
-from llm_gateway.operations import EXPOSED_HEADERS, MAX_BODY_BYTES, OPERATIONS, Operation
+from llm_gateway.identity.tickets import TicketTable
+from llm_gateway.operations import EXPOSED_HEADERS, MAX_BODY_BYTES, Operation, operations
 from llm_gateway.pipeline import Gateway, answer
 from llm_gateway.request import ChatRequest
 from llm_gateway.stages.authorize import allowed_models
@@ -40,7 +41,6 @@ DEADLINE_MARGIN_SECONDS = 1.0
 _JSON = b"application/json"
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
-_by_route = {(operation.method, operation.path): operation for operation in OPERATIONS}
 
 
 class HttpRequest(msgspec.Struct):
@@ -50,6 +50,7 @@ class HttpRequest(msgspec.Struct):
     request_id: str
     headers: list[tuple[bytes, bytes]]
     caller: Caller
+    credential: Credential
     body: dict[str, Any]
     deadline: float
     receive: Receive
@@ -57,11 +58,24 @@ class HttpRequest(msgspec.Struct):
 
 
 class Application:
-    """The ASGI application. `keys` is the table of API keys, with which requests to the function's own URL are checked."""
+    """The ASGI application.
 
-    def __init__(self, gateway: Gateway, environ: Mapping[str, str] = os.environ, *, keys: KeyStore | None = None) -> None:
+    `keys` is the table of API keys, with which requests to the function's own URL are checked. `tickets` is the table of
+    tickets for WebSockets; without it none are issued.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        keys: KeyStore | None = None,
+        tickets: TicketTable | None = None,
+    ) -> None:
         self._gateway = gateway
         self._keys = keys
+        self._tickets = tickets
+        self._by_route = {(each.method, each.path): each for each in operations(tickets=tickets is not None)}
         self._auth = environ[environment.AUTHORIZATION]
         self._path_prefix = environ.get(environment.PATH_PREFIX, "")
         self._debug = environ.get(environment.DEBUG) == "true"
@@ -71,6 +85,7 @@ class Application:
             "chat_stream": self._chat_stream,
             "chat_completions": self._chat_completions,
             "models": self._models,
+            "websocket_ticket": self._websocket_ticket,
             "health": self._health,
             "openapi": self._openapi,
         }
@@ -86,7 +101,8 @@ class Application:
                 raise errors.unknown_route(method=scope["method"], path=errors.clipped(scope["path"]))
             caller = await self._caller(context, headers) if operation.authorized else ANONYMOUS
             body = await _body(headers, receive) if operation.has_body else {}
-            http = HttpRequest(request_id, common, caller, body, _deadline(headers), receive, send)
+            credential = credential_from_context(context.get("authorizer"))
+            http = HttpRequest(request_id, common, caller, credential, body, _deadline(headers), receive, send)
             await self._handlers[operation.id](http)
         except Exception as error:
             failure = _failure(error, request_id)
@@ -98,7 +114,7 @@ class Application:
     def _operation(self, method: str, path: str, context: dict[str, Any]) -> Operation | None:
         if function_url.is_function_url(context):
             return function_url.operation(method, path)
-        return _by_route.get((method, _path_of_operation(path, context, self._path_prefix)))
+        return self._by_route.get((method, _path_of_operation(path, context, self._path_prefix)))
 
     async def _caller(self, context: dict[str, Any], headers: dict[bytes, bytes]) -> Caller:
         """Return the caller that API Gateway names. The edge has refused everybody else; this refuses them too.
@@ -138,13 +154,21 @@ class Application:
         aliases = [alias for alias in self._gateway.routes.aliases if alias.name in allowed]
         await self._respond(http.send, http.headers, 200, openai_chat.model_list(aliases))
 
+    async def _websocket_ticket(self, http: HttpRequest) -> None:
+        assert self._tickets is not None  # else there is no such operation
+        ticket, seconds = await self._tickets.issue(http.caller, http.credential)
+        subprotocols = [SUBPROTOCOL, TICKET_SUBPROTOCOL + ticket]
+        answer = {"ticket": ticket, "expires_in": seconds, "subprotocols": subprotocols}
+        await self._respond(http.send, http.headers, 200, _encode(answer))
+
     async def _health(self, http: HttpRequest) -> None:
         await self._respond(http.send, http.headers, 200, b'{"status":"ok"}')
 
     async def _openapi(self, http: HttpRequest) -> None:
         from llm_functions.http.openapi import document
 
-        await self._respond(http.send, http.headers, 200, document(self._gateway.routes.names(), self._auth))
+        described = document(self._gateway.routes.names(), self._auth, tickets=self._tickets is not None)
+        await self._respond(http.send, http.headers, 200, described)
 
     def _answer(self, http: HttpRequest, request: ChatRequest) -> AsyncGenerator[list[Event], None]:
         return answer(self._gateway, request, http.caller, http.request_id, http.deadline)

@@ -9,14 +9,15 @@ from llm_functions.api_formats import chat, openai_chat
 from llm_gateway import errors
 from llm_gateway.errors import AUTHENTICATION, ERROR_KINDS, GATEWAY_RESPONSES, PERMISSION, statuses
 from llm_gateway.events import StopReason
-from llm_gateway.operations import OPERATIONS, Operation
+from llm_gateway.identity.tickets import LIFE_SECONDS
+from llm_gateway.operations import Operation, operations
 from llm_gateway.request import MAX_TOKENS, NUMERIC_PARAMETERS, Parameter
 
 
 @cache
-def _document(models: tuple[str, ...], auth: str) -> bytes:
+def _document(models: tuple[str, ...], auth: str, tickets: bool) -> bytes:
     paths: dict[str, dict[str, Any]] = {}
-    for operation in OPERATIONS:
+    for operation in operations(tickets=tickets):
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, auth)
     document: dict[str, Any] = {
         "openapi": "3.1.0",
@@ -28,7 +29,7 @@ def _document(models: tuple[str, ...], auth: str) -> bytes:
         },
         "servers": [{"url": "."}],
         "paths": paths,
-        "components": {"schemas": _schemas(models)},
+        "components": {"schemas": _schemas(models) | ({"WebSocketTicket": _ticket()} if tickets else {})},
     }
     if schemes := _SCHEMES.get(auth):
         document["components"]["securitySchemes"] = schemes
@@ -44,9 +45,9 @@ _SCHEMES: dict[str, dict[str, dict[str, str]]] = {
 }
 
 
-def document(models: list[str], auth: str) -> bytes:
-    """Return the document as JSON. `models` are the aliases that requests may name."""
-    return _document(tuple(models), auth)
+def document(models: list[str], auth: str, *, tickets: bool = False) -> bytes:
+    """Return the document as JSON. `models` are the aliases that requests may name. `tickets`: they are issued."""
+    return _document(tuple(models), auth, tickets)
 
 
 def _operation(operation: Operation, auth: str) -> dict[str, Any]:
@@ -77,7 +78,13 @@ def _answer(operation: Operation) -> dict[str, Any]:
     return {**described, "headers": _REQUEST_ID | (routing if operation.has_body else {})}
 
 
-_ANSWERS = {"chat": "ChatAnswer", "chat_completions": "ChatCompletion", "models": "ModelList", "health": "Health"}
+_ANSWERS = {
+    "chat": "ChatAnswer",
+    "chat_completions": "ChatCompletion",
+    "models": "ModelList",
+    "websocket_ticket": "WebSocketTicket",
+    "health": "Health",
+}
 
 
 def _header(description: str, kind: str = "string", *, required: bool = True) -> dict[str, Any]:
@@ -253,6 +260,13 @@ def _chat_request(models: tuple[str, ...]) -> dict[str, Any]:
         ],
         additionalProperties=False,
     )
+
+
+def _ticket() -> dict[str, Any]:
+    subprotocols = {"type": "array", "items": _TEXT, "description": "What the client of the WebSocket offers"}
+    seconds = {**_COUNT, "maximum": LIFE_SECONDS, "description": "Seconds until it is no longer accepted"}
+    properties = {"ticket": _TEXT, "expires_in": seconds, "subprotocols": subprotocols}
+    return _object(properties, tuple(properties))
 
 
 def _chat_answer() -> dict[str, Any]:

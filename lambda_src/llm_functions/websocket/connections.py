@@ -13,7 +13,7 @@ from llm_functions.websocket import messages, wiring
 from llm_functions.websocket.chats import as_failure
 from llm_gateway import environment, errors
 from llm_gateway.http.client import HttpClient
-from llm_gateway.identity.caller import ANONYMOUS, Caller
+from llm_gateway.identity.caller import ANONYMOUS, SUBPROTOCOL, Caller
 from llm_gateway.telemetry import record_refusal
 
 _DEBUG = os.environ.get(environment.DEBUG) == "true"
@@ -56,8 +56,8 @@ async def _answer(route: str, context: dict[str, Any], body: bytes) -> dict[str,
 def _handshake(headers: dict[str, str]) -> dict[str, Any]:
     """Answer an offer of subprotocols: with ours, and never with a credential, which stands among them."""
     offered = next((value for name, value in headers.items() if name.lower() == "sec-websocket-protocol"), "")
-    if messages.SUBPROTOCOL in [name.strip() for name in offered.split(",")]:
-        return {"statusCode": 200, "headers": {"Sec-WebSocket-Protocol": messages.SUBPROTOCOL}}
+    if SUBPROTOCOL in [name.strip() for name in offered.split(",")]:
+        return {"statusCode": 200, "headers": {"Sec-WebSocket-Protocol": SUBPROTOCOL}}
     return {"statusCode": 400 if offered else 200}
 
 

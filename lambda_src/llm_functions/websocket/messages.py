@@ -11,8 +11,6 @@ from llm_gateway.aws.connections import FRAME_BYTES
 from llm_gateway.errors import GatewayError, Problem, invalid_request
 from llm_gateway.events import Delta, Event, Reasoning
 
-SUBPROTOCOL = "llm.chat.v1"
-
 # Bytes of a message besides a text in it: an id of 64 characters, the number and the names of the fields.
 _ENVELOPE_BYTES = 256
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")

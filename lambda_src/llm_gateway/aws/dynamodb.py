@@ -94,6 +94,11 @@ class DynamoDB:
         answer = await self._call("UpdateItem", body)
         return answer["Attributes"]
 
+    async def delete_item(self, table: str, key: Item) -> Item | None:
+        """Delete the item with that key, and return it as it was; None if there is none."""
+        answer = await self._call("DeleteItem", {"TableName": table, "Key": key, "ReturnValues": "ALL_OLD"})
+        return answer.get("Attributes")
+
     async def query(self, table: str, condition: str, values: Item) -> list[Item]:
         """Return all items that fulfil a condition on their key, in the order of their sort key."""
         items: list[Item] = []

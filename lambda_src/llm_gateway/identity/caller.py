@@ -7,6 +7,7 @@ key into a `Caller`, and every transport passes that `Caller` to the pipeline.
 import base64
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -40,6 +41,24 @@ KEY_HASH, EXPIRES = "key_hash", "expires"
 ANONYMOUS = Caller(tenant="anonymous", key="")
 
 
+def identity_item(caller: Caller, credential: Credential) -> dict[str, Any]:
+    """Return the attributes of a DynamoDB item that say who a caller is, and with what credential."""
+    return {
+        "tenant": {"S": caller.tenant},
+        "key": {"S": caller.key},
+        "models": {"L": [{"S": name} for name in caller.models]},
+        "key_hash": {"S": credential.key_hash},
+        "valid_until": {"N": str(credential.expires)},
+    }
+
+
+def identified(item: Mapping[str, Any]) -> tuple[Caller, Credential]:
+    """Return the caller and the credential of an item that has the attributes of `identity_item`."""
+    models = tuple(model["S"] for model in item["models"]["L"])
+    caller = Caller(tenant=item["tenant"]["S"], key=item["key"]["S"], models=models)
+    return caller, Credential(key_hash=item["key_hash"]["S"], expires=int(item["valid_until"]["N"]))
+
+
 def key_hash(key: str) -> str:
     """Return the SHA-256 of a key's UTF-8 bytes in hex. Keys are stored and looked up by it."""
     # Half of a surrogate pair is no text, but an event's JSON may hold it: it is refused like any wrong key.
@@ -66,20 +85,30 @@ def presented_token(headers: Mapping[str, str]) -> str | None:
     if authorization := lower.get("authorization", "").strip():
         scheme, _, token = authorization.partition(" ")
         return (token.strip() or None) if scheme.lower() == "bearer" else None
-    return _offered_key(lower.get("sec-websocket-protocol", ""))
+    encoded = _offered(lower, _KEY_SUBPROTOCOL)
+    if encoded is None:
+        return None
+    try:
+        return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode().strip() or None
+    except ValueError:  # no base64, or no text
+        return None
 
 
+def presented_ticket(headers: Mapping[str, str]) -> str | None:
+    """Return the ticket among the subprotocols of a WebSocket client. An Authorization header decides alone."""
+    lower = {name.lower(): value for name, value in headers.items()}
+    return None if lower.get("authorization", "").strip() else _offered(lower, TICKET_SUBPROTOCOL)
+
+
+# The subprotocol that clients of the WebSocket API speak.
+SUBPROTOCOL = "llm.chat.v1"
 # A browser can set no other header of a WebSocket. A subprotocol's name has no "/" or "=", which a key may have, so the key is
 # in base64url, without padding. https://www.rfc-editor.org/rfc/rfc6455#section-4.1
 _KEY_SUBPROTOCOL = "llm.key."
+TICKET_SUBPROTOCOL = "llm.ticket."
 
 
-def _offered_key(subprotocols: str) -> str | None:
-    for name in subprotocols.split(","):
-        if (name := name.strip()).startswith(_KEY_SUBPROTOCOL):
-            encoded = name.removeprefix(_KEY_SUBPROTOCOL)
-            try:
-                return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode().strip() or None
-            except ValueError:  # no base64, or no text
-                return None
-    return None
+def _offered(headers: Mapping[str, str], prefix: str) -> str | None:
+    """Return what follows `prefix` in the first subprotocol that begins so. `headers` have lower case names."""
+    names = (name.strip() for name in headers.get("sec-websocket-protocol", "").split(","))
+    return next((name.removeprefix(prefix) for name in names if name.startswith(prefix)), None)

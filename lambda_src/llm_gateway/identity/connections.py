@@ -14,7 +14,7 @@ import msgspec
 from llm_gateway import errors
 from llm_gateway.aws.dynamodb import ConditionFailed, DynamoDB, DynamoDBError, Item
 from llm_gateway.http.client import HttpError
-from llm_gateway.identity.caller import ANONYMOUS, Caller, Credential
+from llm_gateway.identity.caller import ANONYMOUS, Caller, Credential, identified, identity_item
 
 HASH_KEY = "id"
 TTL_ATTRIBUTE = "expires"
@@ -45,11 +45,7 @@ class ConnectionTable:
         """Record a new connection."""
         item: Item = {
             HASH_KEY: {"S": connection},
-            "tenant": {"S": caller.tenant},
-            "key": {"S": caller.key},
-            "models": {"L": [{"S": name} for name in caller.models]},
-            "key_hash": {"S": credential.key_hash},
-            "valid_until": {"N": str(credential.expires)},
+            **identity_item(caller, credential),
             "leases": {"M": {}},
             TTL_ATTRIBUTE: self._in(_TTL_SECONDS),
         }
@@ -58,11 +54,7 @@ class ConnectionTable:
     async def find(self, connection: str) -> tuple[Caller, Credential] | None:
         """Return who is on a connection, and with what; None if it is unknown."""
         item = await self._dynamodb.get_item(self._table, {HASH_KEY: {"S": connection}}, consistent=True)
-        if item is None or "tenant" not in item:
-            return None
-        models = tuple(model["S"] for model in item["models"]["L"])
-        caller = Caller(tenant=item["tenant"]["S"], key=item["key"]["S"], models=models)
-        return caller, Credential(key_hash=item["key_hash"]["S"], expires=int(item["valid_until"]["N"]))
+        return None if item is None or "tenant" not in item else identified(item)
 
     async def remove(self, connection: str) -> None:
         """Record that a connection has ended."""

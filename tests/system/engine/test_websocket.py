@@ -51,6 +51,10 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "recovery-policy; delete key-default key-item-default keys-table",
     ),
     (
+        {"tickets_table": {"name": "tickets", "arn": "arn:aws:dynamodb:us-east-1:123456789012:table/tickets"}},
+        "update authorizer-function authorizer-alias authorizer-policy",
+    ),
+    (
         {
             "generations_per_connection": 1,
             "generations_per_key": 1,

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from llm_gateway.identity.caller import key_hash, presented_key
+from llm_gateway.identity.caller import key_hash, presented_key, presented_ticket
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -35,6 +35,20 @@ PRESENTED: dict[str, tuple[dict[str, str], str | None]] = {
 @pytest.mark.parametrize(("headers", "key"), PRESENTED.values(), ids=PRESENTED)
 def test_presented_key(headers: dict[str, str], key: str | None) -> None:
     assert presented_key(headers) == key
+
+
+TICKETS: dict[str, tuple[dict[str, str], str | None]] = {
+    "none": ({"sec-websocket-protocol": "llm.chat.v1, llm.key.YS9iPQ"}, None),
+    "one": ({"Sec-WebSocket-Protocol": "llm.chat.v1, llm.ticket.abc-_"}, "abc-_"),
+    "the first of two": ({"sec-websocket-protocol": "llm.ticket.a,llm.ticket.b"}, "a"),
+    "an empty one": ({"sec-websocket-protocol": "llm.ticket."}, ""),
+    "bearer beside it": ({"authorization": "Bearer one", "sec-websocket-protocol": "llm.ticket.a"}, None),
+}
+
+
+@pytest.mark.parametrize(("headers", "ticket"), TICKETS.values(), ids=TICKETS)
+def test_presented_ticket(headers: dict[str, str], ticket: str | None) -> None:
+    assert presented_ticket(headers) == ticket
 
 
 def test_half_a_character_is_a_wrong_key() -> None:
