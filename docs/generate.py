@@ -19,7 +19,7 @@ from pulumi.provider.experimental.component import ComponentProvider
 import pulumi_llm
 from llm_functions.http.openapi import document
 from llm_gateway.errors import ERROR_KINDS, ErrorKind, statuses
-from llm_gateway.operations import OPERATIONS
+from llm_gateway.operations import operations
 from pulumi_llm.account_baseline.args import AccountBaselineSettings
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.settings import Settings
@@ -368,7 +368,7 @@ def api_page() -> str:
     schema = json.loads(document([], "none"))["components"]["schemas"]["ChatRequest"]
     return _with_tables(
         "api.md",
-        _table(("operation", "what it does"), ((f"`{o.method} {o.path}`", o.summary) for o in OPERATIONS)),
+        _table(("operation", "what it does"), ((f"`{o.method} {o.path}`", o.summary) for o in operations(tickets=True))),
         _table(("field", "", "default"), (_field_row(name, field) for name, field in schema["properties"].items())),
         _table(("status", "code", "Retry-After", "message"), map(_error_row, ERROR_KINDS)),
     )

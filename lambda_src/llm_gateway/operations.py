@@ -34,7 +34,7 @@ OPERATIONS = (
     Operation("openapi", "GET", "/openapi.json", "Describe this API", authorized=False),
 )
 
-# Only where there is a table of tickets.
+# Only of an API that has a table of tickets.
 _TICKET = Operation(
     "websocket_ticket", "POST", "/ws/ticket", "Issue a ticket, with which a browser connects to the WebSocket API"
 )

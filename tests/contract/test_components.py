@@ -202,7 +202,10 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
         "another API's keys": {
             "models": MODELS,
             "keys_table": {"name": "chat-keys", "arn": "arn:aws:dynamodb:us-east-1:123456789012:table/chat-keys"},
-            "tickets_table": {"name": "chat-tickets", "arn": "arn:aws:dynamodb:us-east-1:123456789012:table/chat-tickets"},
+            "tickets_table": {
+                "name": "chat-tickets-table-1a2b3c4",
+                "arn": "arn:aws:dynamodb:us-east-1:123456789012:table/chat-tickets-table-1a2b3c4",
+            },
         },
         "everything": {
             "models": [

@@ -84,6 +84,8 @@ METHODS = "update method-chat method-chat-completions method-chat-stream method-
 KEYS = "authorizer-policy key-default key-item-default keys-table usage-plan usage-plan-key-default"
 AUTHORIZER = "authorizer authorizer-alias authorizer-function authorizer-logs authorizer-logs-policy authorizer-permission "
 AUTHORIZER += "authorizer-role"
+TICKETS = "method-websocket-ticket integration-websocket-ticket cors-method-/ws/ticket cors-integration-/ws/ticket "
+TICKETS += "cors-method-response-/ws/ticket cors-response-/ws/ticket"
 # The key moves from the plan of all to a plan of its own.
 OWN_PLAN = "create usage-plan-default; replace usage-plan-key-default; delete usage-plan"
 
@@ -327,7 +329,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
             },
             "api.log_role_exists": True,
         },
-        "create websocket websocket-*",
+        f"create websocket websocket-* tickets-table tickets-policy resource-/ws resource-/ws/ticket {TICKETS}; {FUNCTION}; "
+        f"{DEPLOYMENT}",
     ),
     # `test_frontend` changes a CDN that is there.
     (

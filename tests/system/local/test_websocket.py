@@ -106,6 +106,35 @@ async def test_a_handshake(stack: LocalStack, headers: dict[str, str], protocols
             assert await receive(client) == {"type": "pong"}
 
 
+async def test_a_browser_with_a_ticket(stack: LocalStack) -> None:
+    async with httpx.AsyncClient(base_url=stack.url, trust_env=False) as http:
+        refused = await http.post(f"{stack.url}/ws/ticket")
+        assert refused.status_code == 401
+        issued = await http.post(f"{stack.url}/ws/ticket", headers={"authorization": f"Bearer {stack.key}"})
+    assert issued.status_code == 200, issued.text
+    ticket = issued.json()
+
+    async def attempt() -> ClientConnection | int:
+        try:
+            return await connect(stack.outputs["websocket_url"], subprotocols=ticket["subprotocols"])
+        except InvalidStatus as status:
+            return status.response.status_code
+
+    # Two at once: one of them is in, and the ticket is gone.
+    one, other = sorted(await asyncio.gather(attempt(), attempt()), key=lambda got: isinstance(got, int))
+    assert isinstance(one, ClientConnection)
+    async with one as client:
+        assert client.subprotocol == PROTOCOL
+        assert (other, await attempt()) == (401, 401)
+        # The connection is its caller's: what it generates is resumed with the key.
+        await ask(client, action="chat", id="ticket", message="Tell me about rivers")
+        answer = await messages_until_end(client)
+    assert answer[-1]["type"] == "done"
+    async with connected(stack) as client:
+        await ask(client, action="resume", id="ticket", seq=0)
+        assert await messages_until_end(client) == answer
+
+
 @pytest.mark.parametrize("path", ["/ws/more", "/other"])
 async def test_another_path_is_forbidden(stack: LocalStack, path: str) -> None:
     url = stack.outputs["websocket_url"].removesuffix("/ws") + path

@@ -14,7 +14,6 @@ rest = ServerlessBedrockApi(
         "throttle": plenty,
         "stage_throttle": plenty,
         "daily_quota": 1_000_000,
-        "websocket_tickets": True,
         "deletion_protection": False,
     },
 )
@@ -23,7 +22,6 @@ chat = WebSocketChat(
     {
         "models": models,
         "keys_table": {"name": rest.keys_table_name, "arn": rest.keys_table_arn},
-        "tickets_table": {"name": rest.tickets_table_name, "arn": rest.tickets_table_arn},
         "stage_throttle": plenty,
         "generations_per_connection": 100,
         "generations_per_key": 200,
