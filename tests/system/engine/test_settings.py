@@ -84,8 +84,8 @@ METHODS = "update method-chat method-chat-completions method-chat-stream method-
 KEYS = "authorizer-policy key-default key-item-default keys-table usage-plan usage-plan-key-default"
 AUTHORIZER = "authorizer authorizer-alias authorizer-function authorizer-logs authorizer-logs-policy authorizer-permission "
 AUTHORIZER += "authorizer-role"
-TICKETS = "method-websocket-ticket integration-websocket-ticket cors-method-/ws/ticket cors-integration-/ws/ticket "
-TICKETS += "cors-method-response-/ws/ticket cors-response-/ws/ticket"
+TICKETS = "tickets-table tickets-policy resource-/ws resource-/ws/ticket method-websocket-ticket integration-websocket-ticket "
+TICKETS += "cors-method-/ws/ticket cors-integration-/ws/ticket cors-method-response-/ws/ticket cors-response-/ws/ticket"
 # The key moves from the plan of all to a plan of its own.
 OWN_PLAN = "create usage-plan-default; replace usage-plan-key-default; delete usage-plan"
 
@@ -329,8 +329,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
             },
             "api.log_role_exists": True,
         },
-        f"create websocket websocket-* tickets-table tickets-policy resource-/ws resource-/ws/ticket {TICKETS}; {FUNCTION}; "
-        f"{DEPLOYMENT}",
+        f"create websocket websocket-* {TICKETS}; {FUNCTION} keys-table; {DEPLOYMENT}",
     ),
     # `test_frontend` changes a CDN that is there.
     (
