@@ -43,15 +43,15 @@ export function readService(document: OpenApi): Service {
 }
 
 /** The models that the caller may use. Throws `ServiceError`, of status 401 where the key is missing or wrong. */
-export async function loadModels(config: Config, credential: Credential): Promise<Model[]> {
-  const list: ModelList = await getJson(`${config.restUrl}/v1/models`, authorizationHeaders(credential));
+export async function loadModels(config: Config, credential: Credential, signal?: AbortSignal): Promise<Model[]> {
+  const list: ModelList = await getJson(`${config.restUrl}/v1/models`, authorizationHeaders(credential), signal);
   return list.data;
 }
 
-async function getJson<T>(url: string, headers: Record<string, string> = {}): Promise<T> {
+async function getJson<T>(url: string, headers: Record<string, string> = {}, signal?: AbortSignal): Promise<T> {
   let response: Response;
   try {
-    response = await fetch(url, { headers, cache: "no-store" });
+    response = await fetch(url, { headers, cache: "no-store", ...(signal ? { signal } : {}) });
   } catch {
     throw unreachable();
   }

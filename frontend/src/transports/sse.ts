@@ -1,7 +1,7 @@
 import { createParser } from "eventsource-parser";
 import { connectionLost, fromBody } from "../api/errors";
 import type { ChatRequest, ErrorBody, StreamEvent } from "../api/types";
-import { type Connection, post, type Transport, type TransportEvent } from "./transport";
+import { type Connection, encode, hex, post, type Transport, type TransportEvent } from "./transport";
 
 /** Milliseconds without a byte after which a connection counts as lost. The service sends a comment every 10 s. */
 const SILENCE_MS = 30_000;
@@ -13,7 +13,7 @@ export class SseTransport implements Transport {
   async *send(request: ChatRequest, signal: AbortSignal): AsyncGenerator<TransportEvent> {
     const { config, credential } = this.connection;
     const headers: Record<string, string> = { accept: "text/event-stream" };
-    if (config.streamBodyHash) headers["x-amz-content-sha256"] = await sha256(JSON.stringify(request));
+    if (config.streamBodyHash) headers["x-amz-content-sha256"] = await sha256(encode(request));
     const response = await post(config.streamUrl, request, credential, signal, headers);
     for await (const event of readEvents(response, signal)) {
       if (event.type === "error") throw fromBody(0, event.error);
@@ -59,5 +59,5 @@ function withTimeout<T>(promise: Promise<T>): Promise<T> {
 
 async function sha256(text: string): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex(new Uint8Array(digest));
 }

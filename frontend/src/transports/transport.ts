@@ -37,7 +37,7 @@ export async function post(
     response = await fetch(url, {
       method: "POST",
       headers: { "content-type": "application/json", ...authorizationHeaders(credential), ...headers },
-      body: JSON.stringify(request),
+      body: encode(request),
       cache: "no-store",
       signal,
     });
@@ -47,6 +47,15 @@ export async function post(
   }
   if (!response.ok) throw await fromResponse(response);
   return response;
+}
+
+/** The JSON of what is sent. A half of an emoji, which no UTF-8 can carry, becomes U+FFFD. */
+export function encode(value: object): string {
+  return JSON.stringify(value, (_, part) => (typeof part === "string" ? part.toWellFormed() : part));
+}
+
+export function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** What every transport is made from. */

@@ -8,10 +8,10 @@ import { WebSocketTransport } from "./websocket";
 class FakeSocket {
   static readonly OPEN = 1;
   static opened: FakeSocket[] = [];
-  static refuses = false;
+  static refuses: boolean | "silently" = false;
   readyState = 0;
   sent: Record<string, unknown>[] = [];
-  onopen = () => {};
+  onopen: (() => void) | null = null;
   onclose: (() => void) | null = null;
   onerror: (() => void) | null = null;
   onmessage: ((message: { data: string }) => void) | null = null;
@@ -22,9 +22,10 @@ class FakeSocket {
   ) {
     FakeSocket.opened.push(this);
     const refuses = FakeSocket.refuses;
+    if (refuses === "silently") return;
     setTimeout(() => {
       this.readyState = refuses ? 3 : 1;
-      refuses ? this.onerror?.() : this.onopen();
+      refuses ? this.onerror?.() : this.onopen?.();
     });
   }
 
@@ -58,14 +59,26 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-function start(request: ChatRequest = REQUEST) {
+function start(request: ChatRequest = REQUEST, signal = new AbortController().signal) {
   const transport = new WebSocketTransport({ config, credential }, config.websocketUrl as string);
   const types: string[] = [];
   const answer = (async () => {
-    for await (const { type } of transport.send(request, new AbortController().signal)) types.push(type);
+    for await (const { type } of transport.send(request, signal)) types.push(type);
   })().catch((error: ServiceError) => error.code);
   return { types, answer };
 }
+
+/** Let time pass; `each` is called for the open connection and the id of its generation every second. */
+async function pass(seconds: number, each: (open: FakeSocket, id: string, second: number) => void) {
+  for (let second = 1; second <= seconds; second++) {
+    await vi.advanceTimersByTimeAsync(1_000);
+    each(socket(FakeSocket.opened.length - 1), (socket(0).sent[0] as { id: string }).id, second);
+  }
+}
+
+const pong = (open: FakeSocket) => {
+  if (open.sent.at(-1)?.action === "ping") open.reply({ type: "pong" });
+};
 
 const actions = (index: number) => socket(index).sent.map(({ action }) => action);
 
@@ -159,14 +172,143 @@ test("a refusal that concerns no answer changes nothing", async () => {
 
 test("a chat that nothing answers is asked for again on another connection, and given up in the end", async () => {
   const { types, answer } = start();
-  for (let second = 0; second < 200; second++) {
-    await vi.advanceTimersByTimeAsync(1_000);
-    const open = socket(FakeSocket.opened.length - 1);
-    if (open.sent.at(-1)?.action === "ping") open.reply({ type: "pong" });
-  }
+  await pass(200, pong);
   expect(await answer).toBe("connection_lost");
   expect(types).toEqual(["reconnecting", "reconnecting", "reconnecting"]);
   expect(actions(1)).toContain("resume");
+});
+
+test("a model that is slow to begin is waited for as long as the service says so", async () => {
+  const { types, answer } = start();
+  await vi.advanceTimersByTimeAsync(1);
+  await pass(300, (open, id, second) => {
+    pong(open);
+    if (second % 10 === 0) open.reply({ id, type: second % 20 ? "waiting" : "novelty" });
+  });
+  expect(FakeSocket.opened).toHaveLength(1);
+  const { id } = socket(0).sent[0] as { id: string };
+  socket(0).reply({ id, seq: 1, type: "done", stop_reason: "end_turn" });
+  await answer;
+  expect(types).toEqual(["done"]);
+});
+
+test("a generation that falls silent in the middle is resumed on another connection, whatever the pongs say", async () => {
+  const { types, answer } = start();
+  await vi.advanceTimersByTimeAsync(1);
+  const { id } = socket(0).sent[0] as { id: string };
+  socket(0).reply({ id, seq: 1, type: "start", request_id: "r", model: "m" });
+  await pass(40, pong);
+  expect(FakeSocket.opened).toHaveLength(2);
+  expect(socket(1).sent[0]).toEqual({ action: "resume", id, seq: 1 });
+  // A `resume` that is only taken note of each time is no progress.
+  const noted = new Set<FakeSocket>();
+  await pass(200, (open) => {
+    pong(open);
+    if (!noted.has(open)) open.reply({ id, type: "waiting" });
+    noted.add(open);
+  });
+  expect(await answer).toBe("connection_lost");
+  expect(types).toEqual(["start", "reconnecting", "reconnecting", "reconnecting"]);
+});
+
+test("a page whose clock stands still asks before it takes a connection for lost", async () => {
+  start();
+  await vi.advanceTimersByTimeAsync(1);
+  const clock = vi.spyOn(performance, "now");
+  const at = (seconds: number) => clock.mockReturnValue(seconds * 1_000);
+  const check = () => vi.advanceTimersByTimeAsync(5_000);
+  const { id } = socket(0).sent[0] as { id: string };
+  // As Chromium checks a hidden page: once a minute.
+  for (const minute of [1, 2, 3]) {
+    at(minute * 60 - 5);
+    socket(0).reply({ id, type: "waiting" });
+    at(minute * 60);
+    await check();
+    pong(socket(0));
+  }
+  // A computer that slept: what came in the meantime is read after the check.
+  at(3_600);
+  await check();
+  socket(0).reply({ id, type: "waiting" });
+  at(3_605);
+  await check();
+  expect(FakeSocket.opened).toHaveLength(1);
+  expect(
+    actions(0)
+      .slice(1)
+      .every((action) => action === "ping"),
+  ).toBe(true);
+  // Nothing follows the ping.
+  at(7_200);
+  await check();
+  at(7_260);
+  await check();
+  clock.mockRestore();
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(FakeSocket.opened).toHaveLength(2);
+});
+
+test("stop ends an answer while the connection is still being opened", async () => {
+  FakeSocket.refuses = "silently";
+  const abort = new AbortController();
+  const { answer } = start(REQUEST, abort.signal);
+  let ended = false;
+  answer.finally(() => {
+    ended = true;
+  });
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(ended).toBe(false);
+  abort.abort();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(ended).toBe(true);
+});
+
+test("a connection that does not open within 10 seconds is given up", async () => {
+  vi.stubGlobal("fetch", () => Promise.reject(new TypeError("failed")));
+  FakeSocket.refuses = "silently";
+  const { answer } = start();
+  await vi.advanceTimersByTimeAsync(10_001);
+  expect(await answer).toBe("unreachable");
+  expect(socket(0).readyState).toBe(3);
+});
+
+test("tries to connect again are spread, and REST is asked once", async () => {
+  const asked = vi.fn(() => Promise.reject(new TypeError("failed")));
+  vi.stubGlobal("fetch", asked);
+  const random = vi.spyOn(Math, "random").mockReturnValue(0.999).mockReturnValueOnce(0);
+  const { answer } = start();
+  await vi.advanceTimersByTimeAsync(1);
+  FakeSocket.refuses = true;
+  socket(0).close();
+  await vi.advanceTimersByTimeAsync(124);
+  expect(FakeSocket.opened).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(2);
+  expect(FakeSocket.opened).toHaveLength(2);
+  await vi.advanceTimersByTimeAsync(496);
+  expect(FakeSocket.opened).toHaveLength(2);
+  await vi.advanceTimersByTimeAsync(40_000);
+  expect(await answer).toBe("connection_lost");
+  expect(asked).toHaveBeenCalledTimes(1);
+  random.mockRestore();
+});
+
+test("an error that names no message is that of the chat without an answer", async () => {
+  const { answer } = start({ message: "half an emoji: \ud83d" });
+  await vi.advanceTimersByTimeAsync(1);
+  expect(socket(0).sent[0]).toMatchObject({ message: "half an emoji: \ufffd" });
+  socket(0).reply({ id: null, type: "error", error: { code: "invalid_request", message: "no" } });
+  expect(await answer).toBe("invalid_request");
+});
+
+test("an error that names no message is not that of a chat that was taken up", async () => {
+  const { types, answer } = start();
+  await vi.advanceTimersByTimeAsync(1);
+  const { id } = socket(0).sent[0] as { id: string };
+  socket(0).reply({ id, type: "waiting" });
+  socket(0).reply({ id: null, type: "error", error: { code: "invalid_request", message: "no" } });
+  socket(0).reply({ id, seq: 1, type: "done", stop_reason: "end_turn" });
+  await answer;
+  expect(types).toEqual(["done"]);
 });
 
 test("a chat that was lost is sent again, and one that was not is resumed", async () => {

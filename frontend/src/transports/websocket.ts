@@ -2,7 +2,7 @@ import { connectionLost, fromBody, messageTooLarge, ServiceError } from "../api/
 import { loadModels } from "../api/service";
 import type { ChatRequest, ErrorBody, StreamEvent } from "../api/types";
 import { Queue } from "./queue";
-import type { Connection, Transport, TransportEvent } from "./transport";
+import { type Connection, encode, hex, type Transport, type TransportEvent } from "./transport";
 
 const PROTOCOL = "llm.chat.v1";
 /**
@@ -12,22 +12,29 @@ const PROTOCOL = "llm.chat.v1";
 const FRAME_BYTES = 32 * 1024;
 /** Milliseconds of silence after which the service is asked for a sign of life: API Gateway closes at 10 minutes. */
 const IDLE_PING_MS = 4 * 60_000;
-/** The same while an answer is awaited, and when the connection counts as lost: a browser may not notice for minutes. */
+/** The same while an answer is awaited. A browser may not notice for minutes that the connection is lost. */
 const PING_MS = 10_000;
-const SILENCE_MS = 25_000;
+/** Where nothing comes in this time after a ping, the connection is lost. */
+const PONG_MS = 15_000;
 const CHECK_MS = 5_000;
-/** A `chat` or `resume` that nothing has answered in this time has been lost; so often in a row, and the answer is lost. */
+/**
+ * The service sends a message of each generation at least every 10 s. One without any in this time is resumed on another connection;
+ * so often in a row, and the answer is lost.
+ */
 const ANSWER_MS = 30_000;
 const MOST_LOSSES = 3;
 /** A generation whose client is gone stops after this time, so a later resume finds nothing. */
 const RESUME_MS = 30_000;
+/** The pauses before a connection is opened again: the first, and the longest. */
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 4_000;
+/** How long a connection may take to open, and the service to say why it does not. */
+const OPEN_MS = 10_000;
 
-type SentMessage = (StreamEvent | { type: "error"; error: ErrorBody } | { type: "pong" }) & {
-  id?: string | null;
-  seq?: number;
-};
+type ErrorMessage = { type: "error"; error: ErrorBody };
+type SentMessage =
+  | ((StreamEvent | ErrorMessage) & { id: string; seq: number })
+  | ((ErrorMessage | { type: "pong" } | { type: "waiting" }) & { id?: string | null; seq?: undefined });
 
 /** What API Gateway answers by itself. It does not say to which message. */
 type GatewayMessage = { message: string; connectionId: string; requestId: string; type?: undefined };
@@ -38,9 +45,11 @@ interface Generation {
   chat: object;
   /** The number of the last message that arrived. */
   seq: number;
-  /** When the `chat` or `resume` was sent that nothing has answered yet. */
-  askedAt: number | null;
-  /** How often something was lost or repeated since a message arrived. */
+  /** When its last message arrived, or the last `chat` or `resume` was sent. */
+  heardAt: number;
+  /** Whether a message has come since that `chat` or `resume`. */
+  answered: boolean;
+  /** How often something was lost or repeated since the generation went on. */
   losses: number;
 }
 
@@ -53,7 +62,11 @@ export class WebSocketTransport implements Transport {
   private opening: Promise<WebSocket> | null = null;
   private readonly generations = new Map<string, Generation>();
   private checks: ReturnType<typeof setInterval> | undefined;
+  private checkedAt = 0;
+  private checkedLate = false;
   private heardAt = 0;
+  /** When the first ping was sent since a message arrived. */
+  private pingedAt: number | null = null;
 
   constructor(
     private readonly connection: Connection,
@@ -61,19 +74,18 @@ export class WebSocketTransport implements Transport {
   ) {}
 
   async *send(request: ChatRequest, signal: AbortSignal): AsyncGenerator<TransportEvent> {
-    const id = crypto.randomUUID();
+    const id = hex(crypto.getRandomValues(new Uint8Array(16))); // randomUUID exists on secure pages only
     const chat = { action: "chat", id, ...request };
-    const size = new TextEncoder().encode(JSON.stringify(chat)).length;
+    const size = new TextEncoder().encode(encode(chat)).length;
     if (size > FRAME_BYTES) throw messageTooLarge(size, FRAME_BYTES);
-    const generation: Generation = { queue: new Queue(), chat, seq: 0, askedAt: null, losses: 0 };
+    const generation: Generation = { queue: new Queue(), chat, seq: 0, heardAt: 0, answered: false, losses: 0 };
     const cancel = () => {
       if (this.socket?.readyState === WebSocket.OPEN) this.write(this.socket, { action: "cancel", id });
       generation.queue.close();
     };
     signal.addEventListener("abort", cancel);
     try {
-      const socket = await this.open();
-      signal.throwIfAborted();
+      const socket = await orAborted(this.openOrExplain(), signal);
       this.generations.set(id, generation);
       this.ask(socket, generation, chat);
       yield* generation.queue;
@@ -92,12 +104,21 @@ export class WebSocketTransport implements Transport {
   }
 
   private ask(socket: WebSocket, generation: Generation, message: object): void {
-    generation.askedAt = performance.now();
+    generation.heardAt = performance.now();
+    generation.answered = false;
     this.write(socket, message);
   }
 
   private write(socket: WebSocket, message: object): void {
-    socket.send(JSON.stringify(message));
+    socket.send(encode(message));
+  }
+
+  private async openOrExplain(): Promise<WebSocket> {
+    try {
+      return await this.open();
+    } catch {
+      throw await this.refusal();
+    }
   }
 
   private open(): Promise<WebSocket> {
@@ -113,17 +134,28 @@ export class WebSocketTransport implements Transport {
     const key = secret && authorization !== "none" ? [`llm.key.${base64Url(secret)}`] : [];
     const socket = new WebSocket(this.url, [PROTOCOL, ...key]);
     const opened = await new Promise<boolean>((resolve) => {
-      socket.onopen = () => resolve(true);
-      socket.onerror = socket.onclose = () => resolve(false);
+      const timer = setTimeout(() => resolve(false), OPEN_MS);
+      const settle = (isOpen: boolean) => {
+        clearTimeout(timer);
+        resolve(isOpen);
+      };
+      socket.onopen = () => settle(true);
+      socket.onerror = socket.onclose = () => settle(false);
     });
-    if (!opened) throw await this.refusal();
-    socket.onerror = null;
+    socket.onopen = socket.onerror = socket.onclose = null;
+    if (!opened) {
+      socket.close();
+      throw connectionLost();
+    }
     socket.onmessage = ({ data }) => {
       this.heardAt = performance.now();
+      this.pingedAt = null;
       this.receive(JSON.parse(data));
     };
     socket.onclose = () => this.lost();
-    this.heardAt = performance.now();
+    this.heardAt = this.checkedAt = performance.now();
+    this.pingedAt = null;
+    this.checkedLate = false;
     clearInterval(this.checks);
     this.checks = setInterval(() => this.check(socket), CHECK_MS);
     this.socket = socket;
@@ -133,20 +165,28 @@ export class WebSocketTransport implements Transport {
   /** Keep the connection alive, and find out that it is lost where nothing says so. */
   private check(socket: WebSocket): void {
     const now = performance.now();
-    const silence = now - this.heardAt;
-    const awaited = this.generations.size > 0;
-    const unanswered = [...this.generations.values()].some(({ askedAt }) => askedAt !== null && now - askedAt > ANSWER_MS);
-    if (unanswered || (awaited && silence > SILENCE_MS)) {
-      socket.onclose = null;
+    // A hidden page is checked once a minute, and a computer that slept reads its messages after the first check. So a late check
+    // only asks; the next one judges by that.
+    const late = now - this.checkedAt > 2 * CHECK_MS;
+    const first = late && !this.checkedLate;
+    this.checkedAt = now;
+    this.checkedLate = late;
+    const unheard = !first && this.pingedAt !== null && now - this.pingedAt >= PONG_MS;
+    const stalled = !late && [...this.generations.values()].some(({ heardAt }) => now - heardAt > ANSWER_MS);
+    if (unheard || stalled) {
+      socket.onclose = socket.onmessage = null;
       socket.close();
       this.lost();
-    } else if (silence > (awaited ? PING_MS : IDLE_PING_MS)) this.write(socket, { action: "ping" });
+    } else if (late || now - this.heardAt > (this.generations.size > 0 ? PING_MS : IDLE_PING_MS)) {
+      this.pingedAt = first ? now : (this.pingedAt ?? now);
+      this.write(socket, { action: "ping" });
+    }
   }
 
   /** Why no connection opens. A browser does not tell a page, so REST is asked whether the key or the network is to blame. */
   private async refusal(): Promise<ServiceError> {
     try {
-      await loadModels(this.connection.config, this.connection.credential);
+      await loadModels(this.connection.config, this.connection.credential, AbortSignal.timeout(OPEN_MS));
     } catch (error) {
       if (error instanceof ServiceError) return error;
       throw error;
@@ -156,22 +196,35 @@ export class WebSocketTransport implements Transport {
 
   private receive(message: SentMessage | GatewayMessage): void {
     if (message.type === undefined) {
-      this.refused(message);
+      const [status, code] = message.message === "Too Many Requests" ? [429, "rate_limit_exceeded"] : [500, "internal_error"];
+      this.refused(new ServiceError(status, code, message.message, message.requestId));
       return;
     }
-    const generation = this.generations.get(message.id ?? "");
-    if (message.type === "pong" || !generation) return;
-    generation.askedAt = null;
-    const { seq } = message;
-    if (seq !== undefined) {
+    if (message.type === "pong") return;
+    const { id } = message;
+    if (id == null) {
+      if (message.type === "error") this.refused(fromBody(0, message.error));
+      return;
+    }
+    const generation = this.generations.get(id);
+    if (!generation) return;
+    const asked = !generation.answered;
+    generation.heardAt = performance.now();
+    generation.answered = true;
+    if (message.seq !== undefined) {
+      const { seq } = message;
       if (seq <= generation.seq) return; // it has come before the connection was lost
       if (seq > generation.seq + 1) {
-        if (this.socket) this.resume(this.socket, message.id as string, generation);
+        if (this.socket) this.resume(this.socket, id, generation);
         return;
       }
       generation.seq = seq;
       generation.losses = 0;
-    } else if (message.type === "error" && this.again(message.id as string, generation, message.error.code)) return;
+    } else if (message.type !== "error") {
+      // `waiting`, or what a later version sends. The first one may only say that a `resume` has come.
+      if (!asked) generation.losses = 0;
+      return;
+    } else if (this.again(id, generation, message.error.code)) return;
     if (message.type === "error") {
       // Without authorization an answer cannot be resumed on another connection.
       const code: string = message.error.code;
@@ -184,12 +237,11 @@ export class WebSocketTransport implements Transport {
     if (message.type === "done") generation.queue.close();
   }
 
-  /** What has not been answered has failed: nobody knows which of the messages was refused. */
-  private refused({ message, requestId }: GatewayMessage): void {
-    const [status, code] = message === "Too Many Requests" ? [429, "rate_limit_exceeded"] : [500, "internal_error"];
-    for (const [id, { queue, seq, askedAt }] of this.generations) {
-      if (askedAt === null || seq > 0) continue; // a `resume` is repeated after a while
-      queue.fail(new ServiceError(status, code, message, requestId));
+  /** An error that names no message. What has not been answered has failed: nobody knows which message was refused. */
+  private refused(error: ServiceError): void {
+    for (const [id, { queue, seq, answered }] of this.generations) {
+      if (answered || seq > 0) continue; // a `resume` is repeated after a while
+      queue.fail(error);
       if (this.socket) this.write(this.socket, { action: "cancel", id });
     }
   }
@@ -218,21 +270,35 @@ export class WebSocketTransport implements Transport {
       } else generation.queue.push({ type: "reconnecting" });
     }
     const began = performance.now();
+    let explained = false;
     for (let pause = FIRST_PAUSE_MS; this.generations.size > 0; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
-      await new Promise((resolve) => setTimeout(resolve, pause));
+      // Somewhere between half of it and all of it: clients that were cut at once do not come back at once.
+      await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random() / 2)));
       try {
         const socket = await this.open();
         for (const [id, generation] of this.generations) this.resume(socket, id, generation);
         return;
-      } catch (error) {
-        const refused = error instanceof ServiceError && error.status >= 400 && error.status < 500;
+      } catch {
+        const reason = explained ? connectionLost() : await this.refusal();
+        explained = true;
+        const refused = reason.status === 401 || reason.status === 403;
         if (refused || performance.now() - began > RESUME_MS) {
-          for (const { queue } of this.generations.values()) queue.fail(refused ? error : connectionLost());
+          for (const { queue } of this.generations.values()) queue.fail(refused ? reason : connectionLost());
           return;
         }
       }
     }
   }
+}
+
+/** What the promise gives, or `signal`'s reason as soon as it aborts. */
+function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort);
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
 }
 
 function base64Url(text: string): string {
