@@ -4,8 +4,8 @@ import { defineConfig } from "vitest/config";
 const service = "http://127.0.0.1:8787";
 
 export default defineConfig({
-  // The page works in any folder of a site.
-  base: "./",
+  // The page stands at the root of its site, and is answered at any path of its own there.
+  base: "/",
   build: {
     // Nothing is put into index.html or the style sheet as a data: URL, for the page's policy would refuse it.
     assetsInlineLimit: 0,

@@ -236,6 +236,9 @@ ERROR_KINDS = tuple(value for value in globals().values() if isinstance(value, E
 unknown_action = ErrorKind(
     "unknown_action", 400, INVALID_REQUEST, "action: must be one of chat, cancel, resume and ping, in a JSON object"
 )
+invalid_message = ErrorKind(
+    "invalid_message", 400, INVALID_REQUEST, "the message must be a JSON object; it cannot be read: {reason}"
+)
 # The token with which the connection was made. The connection is closed after it.
 token_expired = ErrorKind(
     "expired_token", 401, AUTHENTICATION, "the token of this connection has expired; connect again with a new one"
@@ -264,6 +267,7 @@ too_many_generations = ErrorKind(
 )
 WEBSOCKET_ERROR_KINDS = (
     unknown_action,
+    invalid_message,
     token_expired,
     unknown_generation,
     client_gone,

@@ -19,7 +19,7 @@ export interface Config {
 export class ConfigError extends Error {}
 
 export async function loadConfig(): Promise<Config> {
-  const response = await fetch("config.json", { cache: "no-store" });
+  const response = await fetch("/config.json", { cache: "no-store" });
   if (!response.ok) throw new ConfigError(`config.json answered with the status ${response.status}`);
   return readConfig(await response.text(), window.location.href);
 }

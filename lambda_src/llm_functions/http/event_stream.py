@@ -35,6 +35,8 @@ class EventStreamWriter:
             headers += [
                 (b"content-type", b"text/event-stream; charset=utf-8"),
                 (b"cache-control", b"no-cache, no-transform"),
+                # nginx collects a response otherwise. https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering
+                (b"x-accel-buffering", b"no"),
             ]
             if batch and isinstance(batch[0], Start):
                 headers += [(name.encode(), value.encode()) for name, value in routing_headers(batch[0])]

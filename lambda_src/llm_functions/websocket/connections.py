@@ -42,6 +42,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 async def _answer(route: str, context: dict[str, Any], body: bytes) -> dict[str, Any]:
     try:
         if route != "cancel":
+            messages.decode(body)  # raises what is wrong with a text that is no JSON
             raise errors.unknown_action()
         await _chats.cancel(_caller(context), context["connectionId"], body)
         return {"statusCode": 200}

@@ -27,8 +27,9 @@ _WIDER_SECONDS = (0.25, 1.0)
 _EASE_SECONDS = 5.0
 # Seconds without a connection after which the generation is stopped, and of refusals after which the connection is closed.
 GONE_SECONDS = 30.0
-# Seconds without a message after which the connection is looked at: a model that thinks posts nothing, and learns nothing.
-SILENT_SECONDS = 10.0
+# Seconds without a message after which the client is told that the generation goes on: a model may think for minutes. So a lost
+# connection is found, too.
+WAITING_SECONDS = 10.0
 # Seconds for which messages are posted after the end of the model's answer.
 FINAL_POST_SECONDS = 30.0
 # The end is written to the journal in any case, as often as this.
@@ -199,10 +200,11 @@ class Generation:
             connection, resumes = self._connection, self._head.resumes
             try:
                 await self._connections.post(connection, self._messages[self._posted], patience=0)
-            except Gone:
-                self._lost(resumes)
-            except ConnectionsError as error:
-                await self._refused(connection, resumes, error)
+            except (Gone, ConnectionsError) as error:
+                if isinstance(error, Gone) and await self._is_gone(connection):
+                    self._lost(resumes)
+                else:
+                    await self._refused(connection, resumes, error)
                 return
             else:
                 self._refused_since = None
@@ -212,12 +214,24 @@ class Generation:
                     self._posted += 1
                     self._posted_at = self._loop.time()
 
-    async def _refused(self, connection: str, resumes: int, error: ConnectionsError) -> None:
+    async def _is_gone(self, connection: str) -> bool:
+        """Ask again: API Gateway has said 410 of clients that were there. One that is not there is closed to the end, so that a
+        client that still listens notices, and resumes. https://github.com/aws/aws-sdk-js/issues/3773
+        """
+        try:
+            if await self._connections.is_open(connection, patience=0):
+                return False
+            await self._connections.close(connection, patience=0)
+        except ConnectionsError:
+            pass  # nothing is known, and the 410 stands
+        return True
+
+    async def _refused(self, connection: str, resumes: int, error: Exception) -> None:
         """API Gateway throttles, or the client reads too slowly. The connection stays, unless that goes on for too long."""
         now = self._loop.time()
         if self._refused_since is None:
             self._refused_since = now
-            write_log({"level": "WARN", "message": str(error), "request_id": self._head.run})
+            write_log({"level": "WARN", "message": f"{type(error).__name__}: {error}", "request_id": self._head.run})
         self._pace.widen()
         # The generations of an account are refused together, and should not come back together.
         self._retry_at = now + self._pace.seconds * (0.5 + random.random())  # noqa: S311
@@ -261,7 +275,7 @@ class Generation:
         if head.resumes > before.resumes:
             self._connection = head.connection
             self._posted = min(head.since, len(self._messages))
-            self._posted_at = self._loop.time()
+            self._posted_at = 0.0  # the client is answered, whatever the model does
             self._refused_since = None
             self._changed.set()
         if head.cancelled and not ended:
@@ -273,10 +287,12 @@ class Generation:
         if connection is None:
             if now - self._gone_since >= GONE_SECONDS:
                 self._stop(messages.failure(errors.client_gone(seconds=GONE_SECONDS), self._head.run, debug=self._debug))
-        elif now - self._posted_at >= SILENT_SECONDS:
+        elif now - self._posted_at >= WAITING_SECONDS and not self._unposted():
             self._posted_at = now
             try:
-                if not await self._connections.is_open(connection, patience=0):
+                await self._connections.post(connection, messages.waiting(self._id), patience=0)
+            except Gone:
+                if await self._is_gone(connection):
                     self._lost(resumes)
             except ConnectionsError:  # nothing is known; the next look may tell
                 pass

@@ -28,15 +28,22 @@ class ClientMessage(msgspec.Struct, frozen=True):
 
 def parse(text: bytes | str) -> ClientMessage:
     """Parse a message. Raises the error 400."""
-    try:
-        fields = _decode_object(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise errors.unknown_action() from None
+    fields = decode(text)
     given = fields.pop("id", None)
     fields.pop("action", None)
     if not isinstance(given, str) or _ID.fullmatch(given) is None:
         raise invalid_request([Problem("id", "must be 1 to 64 letters, digits, '_' or '-'")])
     return ClientMessage(given, fields)
+
+
+def decode(text: bytes | str) -> dict[str, Any]:
+    """Return the fields of a message. Raises the error 400."""
+    try:
+        return _decode_object(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise errors.invalid_message(reason=str(error)) from None
+    except RecursionError:
+        raise errors.invalid_message(reason="it is nested too deeply") from None
 
 
 def id_of(text: bytes | str) -> str | None:
@@ -58,6 +65,11 @@ def since(message: ClientMessage) -> int:
 def numbered(generation: str, seq: int, data: bytes) -> bytes:
     """Return the message number `seq` of a generation; `data` is a JSON object."""
     return b'{"id":"%s","seq":%d,%s' % (generation.encode(), seq, data[1:])
+
+
+def waiting(generation: str) -> bytes:
+    """Return the sign of life of a generation that has nothing new. It has no number."""
+    return b'{"id":"%s","type":"waiting"}' % generation.encode()
 
 
 def cancelled() -> bytes:

@@ -217,6 +217,7 @@ async def test_a_stream_is_retry_start_deltas_usage_done_with_ids_from_1(gateway
     assert done.data == {"type": "done", "stop_reason": "end_turn"}
     assert text_of(events) == whole["message"]
     assert response.headers["cache-control"] == "no-cache, no-transform"
+    assert response.headers["x-accel-buffering"] == "no"
     assert response.headers["access-control-allow-origin"] == "https://chat.example.com"
     assert "content-length" not in response.headers
 

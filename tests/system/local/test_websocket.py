@@ -153,7 +153,7 @@ async def test_the_page_shares_the_address(stack: LocalStack) -> None:
 
 # What a client sends -> the code of the answer.
 WRONG: dict[str, tuple[str, str]] = {
-    "no JSON": ("hello", "unknown_action"),
+    "no JSON": ("hello", "invalid_message"),
     "an unknown action": ('{"action":"sing"}', "unknown_action"),
     "a route of API Gateway's own": ('{"action":"$connect"}', "unknown_action"),
     "an action that is no text": ('{"action":["chat"]}', "unknown_action"),
@@ -161,7 +161,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "a chat without a message": ('{"action":"chat","id":"x"}', "invalid_value"),
     "cancel of nothing": ('{"action":"cancel","id":"nothing"}', "unknown_generation"),
     "resume of nothing": ('{"action":"resume","id":"nothing","seq":0}', "unknown_generation"),
-    "a second document": ('{"action":"chat","id":"x","message":"Hi"},"connection":"other","x":{}', "unknown_action"),
+    "a second document": ('{"action":"chat","id":"x","message":"Hi"},"connection":"other","x":{}', "invalid_message"),
 }
 
 

@@ -567,11 +567,49 @@ async def test_a_client_that_leaves_while_the_model_thinks_is_noticed(
     start: Start, clients: Clients, model: Model, monkeypatch
 ) -> None:
     monkeypatch.setattr(generation_module, "GONE_SECONDS", 0.1)
-    monkeypatch.setattr(generation_module, "SILENT_SECONDS", 0.05)
+    monkeypatch.setattr(generation_module, "WAITING_SECONDS", 0.05)
     running = start()
     clients.gone.add("first")
     await running
     assert model.stopped
+    # To the end, in case that it is there after all.
+    assert ("DELETE", "first") in clients.calls
+
+
+async def test_a_client_is_told_that_a_model_thinks(
+    start: Start, clients: Clients, chats: Chats, model: Model, monkeypatch
+) -> None:
+    monkeypatch.setattr(generation_module, "WAITING_SECONDS", 0.05)
+    running = start()
+    assert await clients.until("first", "waiting") == {"id": "one", "type": "waiting"}
+    await chats.resume(event("second", "run-2", seq=0))
+    await clients.until("second", "waiting")
+    model.say("Hello")
+    model.done()
+    await running
+    assert clients.text("second") == "Hello"
+
+
+async def test_a_running_generation_answers_who_resumes_it(start: Start, clients: Clients, chats: Chats, model: Model) -> None:
+    running = start()
+    model.say("Hello")
+    await clients.until("first", "delta")
+    await chats.resume(event("second", "run-2", seq=2))  # which has everything
+    await clients.until("second", "waiting")
+    model.done()
+    await running
+
+
+async def test_a_client_that_is_called_gone_and_is_not_gets_everything(start: Start, clients: Clients, model: Model) -> None:
+    running = start()
+    model.say("Hello")
+    await clients.until("first", "delta")
+    clients.failures.append(410)
+    model.say(" world")
+    model.done()
+    await running
+    assert clients.text("first") == "Hello world"
+    assert clients.gone == set()
 
 
 async def test_a_connection_that_takes_nothing_for_a_while_is_kept(start: Start, clients: Clients, model: Model) -> None:

@@ -141,7 +141,7 @@ REFUSED: dict[str, tuple[str, str, str, str | None]] = {
     "cancel of an unknown generation": ("cancel", '{"action":"cancel","id":"x"}', "unknown_generation", "x"),
     "cancel without an id": ("cancel", '{"action":"cancel"}', "invalid_value", None),
     "an unknown action": ("$default", '{"action":"sing","id":"x"}', "unknown_action", "x"),
-    "no JSON": ("$default", "sing", "unknown_action", None),
+    "no JSON": ("$default", "sing", "invalid_message", None),
 }
 
 

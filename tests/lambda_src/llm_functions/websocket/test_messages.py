@@ -24,10 +24,10 @@ READ: dict[str, tuple[str, str | None]] = {
     "a number as id": ('{"id": 1}', "invalid_value"),
     "an id with a separator": ('{"id": "a#b"}', "invalid_value"),
     "an id with a line end": ('{"id": "a\\n"}', "invalid_value"),
-    "a list": ("[]", "unknown_action"),
-    "no JSON": ("{", "unknown_action"),
-    "nested deeply": ("[" * 100_000, "unknown_action"),
-    "no UTF-8": ("\udcff", "unknown_action"),
+    "a list": ("[]", "invalid_message"),
+    "no JSON": ("{", "invalid_message"),
+    "nested deeply": ("[" * 100_000, "invalid_message"),
+    "no UTF-8": ("\udcff", "invalid_message"),
 }
 
 
