@@ -183,6 +183,11 @@ WRONG: list[tuple[dict[str, Any], list[str]]] = [
     ({"cidr": "8.8.0.0/16"}, ["'8.8.0.0/16' is no private range"]),
     ({"cidr": "10.0.0.0/24"}, ["must have a prefix of /16 to /20"]),
     ({"cidr": "10.0.0.1/16"}, ["is no range of IPv4 addresses"]),
+    (
+        {"nat": "two", "flow_logs": "some", "interface_endpoints": ["S3!"], "customize": {"nat": {"tags": {}}}},
+        ["nat: must be 'one', 'per_zone' or 'none', not 'two'", "flow_logs: must be", "interface_endpoints[0]: "],
+    ),
+    ({"zones": 3}, ["zones: "]),
     ({"zone_count": 1, "cidr": "nothing"}, ["zone_count: ", "cidr: 'nothing'"]),
     ({"zones": ["us-east-1a", "eu-west-1a"]}, ["zones[0]", "us-east-1a is not in eu-west-1"]),
     ({"zones": ["eu-west-1a", "eu-west-1a"]}, ["'eu-west-1a' stands there twice"]),

@@ -129,14 +129,18 @@ def _faults(texts: list[str], problems: list[str]) -> "list[Fault]":
     return parsed
 
 
+_STOP = "Ctrl-C stops everything."
+
+
 def _ready(options: "Options", run: "Running", seconds: float) -> str:
     """What the user needs next: addresses, and commands to paste unchanged."""
-    websockets = [f"  chat     {url}" for url in run.websockets]
+    websockets = [f"  ws       {url}" for url in run.websockets]
     if not run.apis:
         ready = f"The stack {options.stack} is ready in {seconds:.1f} s"
-        return "\n".join(["", ready, *websockets, f"  page     {run.page}", f"  logs     {run.log_folder}", ""])
+        return "\n".join(["", ready, *websockets, f"  page     {run.page}", f"  logs     {run.log_folder}", "", _STOP])
     api = run.apis[0]
     others = [f"  also     {other.url}" + (f"  key {other.keys[0]}" if other.keys else "") for other in run.apis[1:]]
+    measured = run.websockets and not api.signing
     install = "" if find_spec("openai") else "pip install openai && "
     return "\n".join(
         [
@@ -158,7 +162,8 @@ def _ready(options: "Options", run: "Running", seconds: float) -> str:
             # The OpenAI client and the terminal client do not sign requests.
             *([] if api.signing else ["With the OpenAI client:", "", install + api.openai(sys.executable), ""]),
             *([] if api.signing else ["In the terminal:", "", api.chat(_command()), ""]),
-            "Ctrl-C stops everything.",
+            *(["All transports, measured:", "", api.load(_command(), run.websockets[0]), ""] if measured else []),
+            _STOP,
         ]
     )
 

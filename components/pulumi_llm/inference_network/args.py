@@ -44,7 +44,8 @@ def _cidr(text: str) -> str:
     except (AddressValueError, NetmaskValueError, ValueError) as error:
         raise ValueError(f"{text!r} is no range of IPv4 addresses, such as 172.16.0.0/16: {error}") from None
     if not network.is_private:
-        raise ValueError(f"{text!r} is no private range; take one of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16")
+        within = "10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"
+        raise ValueError(f"{text!r} is no private range; take a /{SHORTEST_PREFIX} to /{LONGEST_PREFIX} within {within}")
     if not SHORTEST_PREFIX <= network.prefixlen <= LONGEST_PREFIX:
         raise ValueError(f"{text!r} must have a prefix of /{SHORTEST_PREFIX} to /{LONGEST_PREFIX}")
     return str(network)

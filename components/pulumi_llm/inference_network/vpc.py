@@ -145,7 +145,7 @@ def _route_public(component: Component, vpc: ec2.Vpc, subnets: Sequence[ec2.Subn
 
 def nat_count(settings: InferenceNetworkSettings) -> int:
     """How many NAT gateways there are."""
-    return {"one": 1, "per_zone": settings.count, "none": 0}[settings.nat]
+    return {"one": 1, "per_zone": settings.count}.get(settings.nat, 0)
 
 
 def _nat_gateways(

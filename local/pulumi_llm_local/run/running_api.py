@@ -45,6 +45,12 @@ class RunningApi:
         """A line that chats in the terminal; `command` is how pulumi-llm is called."""
         return f"{command} chat --endpoint {self.url}" + (f" --api-key {self._key}" if self.keys else "")
 
+    def load(self, command: str, websocket: str) -> str:
+        """A line that measures this API and a WebSocket API."""
+        return f"{command} load --endpoint {self.url} --websocket {websocket}" + (
+            f" --api-key {self._key}" if self.keys else ""
+        )
+
     @property
     def _key(self) -> str:
         return self.keys[0] if self.keys else "none"
