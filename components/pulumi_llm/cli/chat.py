@@ -178,10 +178,11 @@ class Prompt:
             case "/help":
                 note(HELP)
             case "/models":
-                note("\n".join(self._runner.run(self._service.models())))
+                known = self._runner.run(self._service.models())
+                note("A WebSocket API does not list its models; --transport sse does." if known is None else "\n".join(known))
             case "/model" if argument:
                 known = self._runner.run(self._service.models())
-                if argument in known:
+                if known is None or argument in known:
                     conversation.model = argument
                     note(f"The model is now {argument}.")
                 else:

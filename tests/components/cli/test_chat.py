@@ -446,6 +446,19 @@ def test_changes_model_and_system_prompt(service: Service) -> None:
     assert service.requests == [{"message": "Ahoy", "max_tokens": 1000, "model": "clever", "system_prompt": "Be a pirate."}]
 
 
+def test_changes_the_model_where_nothing_lists_them() -> None:
+    """A WebSocket API has no list; a wrong name is the service's to refuse. Nothing is asked, so no service is there."""
+    with terminal("--endpoint", "ws://127.0.0.1:9/ws", "--transport", "ws") as screen:
+        screen.until("> ")
+        for typed, shown in {"/models": "does not list its models", "/model wise": "The model is now wise."}.items():
+            screen.type(f"{typed}\n")
+            screen.until(shown)
+            screen.until("> ")
+        screen.type("\x04")
+        screen.until("Goodbye.")
+        assert screen.leave() == 0
+
+
 def test_stops_an_answer_and_keeps_no_part_of_it(service: Service) -> None:
     # The comments turn the client's loop: a signal that comes right before it waits is seen at its next turn.
     service.scripts = [hangs(service, "Once upon", every=0.05), sends_an_error, answers("Done.")]

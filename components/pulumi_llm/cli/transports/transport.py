@@ -179,8 +179,8 @@ class Transport(ABC):
             raise UsageError(errors.invalid_api_key.code, "it has a character that an HTTP header cannot carry")
 
     @abstractmethod
-    async def models(self) -> list[str]:
-        """Return the names of the models that this key may use."""
+    async def models(self) -> list[str] | None:
+        """Return the names of the models that this key may use; None where this way does not tell."""
 
     @abstractmethod
     async def ask(self, body: dict[str, object], display: Display) -> Answer:

@@ -58,14 +58,17 @@ class WebSocketTransport(Transport):
         super().__init__(endpoint, api_key)
         self._connection: ClientConnection | None = None
 
-    async def models(self) -> list[str]:
-        raise self._error("no_list", "a WebSocket API does not list its models; ask the REST API")
+    async def models(self) -> list[str] | None:
+        return None
 
     async def ask(self, body: dict[str, object], display: Display) -> Answer:
         id = secrets.token_hex(8)
         generation = _Generation(id, {"action": "chat", "id": id, **body}, Reading(display))
         if len(encoded(generation.chat)) > MAX_MESSAGE_BYTES:
-            raise UsageError("message_too_large", f"a WebSocket API takes messages of at most {MAX_MESSAGE_BYTES:,} bytes")
+            raise UsageError(
+                "message_too_large",
+                f"a WebSocket API takes messages of at most {MAX_MESSAGE_BYTES:,} bytes; --transport sse takes more",
+            )
         losses = 0
         try:
             connection, message = await self._open(), generation.chat
@@ -157,7 +160,10 @@ class WebSocketTransport(Transport):
             response = error.response
             if response.status_code == 401:
                 kind = errors.invalid_api_key
-                raise self._error(kind.code, "the WebSocket API does not let this key in", status=401) from None
+                reason = (
+                    "the WebSocket API does not let this key in" if self._key else "give a key: --api-key or PULUMI_LLM_API_KEY"
+                )
+                raise self._error(kind.code, reason, status=401) from None
             raise self._refused(response.status_code, response.headers, bytes(response.body or b"")) from None
         except TimeoutError:
             raise self._error("timeout", f"{self.base}: no connection within {CONNECT_SECONDS:g} s") from None
