@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import importlib
 import json
 import os
@@ -131,13 +132,17 @@ async def test_rest_gives_the_answer_in_one_piece() -> None:
     asked: list[Any] = []
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        asked.append((request.headers["authorization"], await request.json()))
+        # A CDN in front of a function URL needs the last two.
+        names = ("authorization", "x-api-key", "x-amz-content-sha256")
+        asked.append((*map(request.headers.get, names), await request.read()))
         return web.json_response(ANSWER)
 
     shown = Shown()
     async with serving("/api/chat", handle) as address:
         answer = await ask(TransportName.REST, f"http://{address}/api/", shown)
-    assert asked == [(f"Bearer {KEY}", BODY)]
+    ((*headers, body),) = asked
+    assert headers == [f"Bearer {KEY}", KEY, hashlib.sha256(body).hexdigest()]
+    assert json.loads(body) == BODY
     assert (shown.text, shown.thought, answer.text) == ("Grüß dich", "Hm.", "Grüß dich")
     assert (answer.model, answer.request_id, answer.input_tokens, answer.output_tokens) == ("quick", "req-1", 1234, 7)
     assert answer.jitter is None
@@ -241,6 +246,16 @@ async def leaves_a_gap(service: Conversation, socket: web.WebSocketResponse) -> 
     await sends(*ALL)(service, socket)
 
 
+async def lets_wait(service: Conversation, socket: web.WebSocketResponse) -> None:
+    """The model is slow; meanwhile come messages that are no part of the answer."""
+    id = (await service.read(socket))["id"]
+    for other in ({"type": "waiting"}, {"type": "novelty"}):
+        await socket.send_json({"id": id, **other})
+    await socket.send_json({"id": None, "type": "error", "error": {"code": "invalid_request", "message": "of another"}})
+    for number in ALL:
+        await socket.send_json({"id": id, "seq": number, **EVENTS[number - 1]})
+
+
 # What each connection does -> what the client sends, and how often it connects again.
 RUNS: dict[str, tuple[list[Script], list[str], int]] = {
     "undisturbed": ([sends(*ALL)], ["chat"], 0),
@@ -253,6 +268,7 @@ RUNS: dict[str, tuple[list[Script], list[str], int]] = {
     "cut before it was taken": ([sends(cut=True), forgot_the_chat], ["chat", "resume", "chat"], 1),
     "cut while it was taken": ([sends(cut=True), took_the_chat], ["chat", "resume", "chat", "resume"], 1),
     "a message is missing": ([leaves_a_gap], ["chat", "resume"], 0),
+    "a slow first token": ([lets_wait], ["chat"], 0),
 }
 
 
@@ -266,9 +282,15 @@ async def test_an_answer_over_a_websocket(scripts: list[Script], actions: list[s
     assert set(service.keys) == {f"Bearer {KEY}"}
 
 
+async def refuses_without_id(service: Conversation, socket: web.WebSocketResponse) -> None:
+    await service.read(socket)
+    await socket.send_json({"id": None, "type": "error", "error": {"code": "invalid_request", "message": "no JSON"}})
+
+
 FAILURES: dict[str, tuple[list[Script], str]] = {
     "an error of the generation": ([sends(1, also={"seq": 2, "type": "error", "error": DATA_OF_AN_ERROR})], "upstream_failed"),
     "an error of the message": ([sends(also={"type": "error", "error": {"code": "too_many_generations"}})], "too_many_gen"),
+    "a message that could not be read": ([refuses_without_id], "invalid_request"),
     "a killed function": ([sends(1, 2, also={"type": "error", "error": {"code": "function_failed"}})], "function_failed"),
     "throttled by API Gateway": ([sends(also={"message": "Too Many Requests"})], "rate_limit_exceeded"),
     "failed in API Gateway": ([sends(also={"message": "Internal server error"})], "internal_error"),
@@ -319,6 +341,35 @@ async def test_a_silent_connection_is_lost(monkeypatch: pytest.MonkeyPatch) -> N
     assert service.actions[0] == "chat"
     assert set(service.actions[1:-1]) == {"ping"}
     assert service.actions[-1] == "resume"
+
+
+async def test_a_generation_that_falls_silent_is_resumed_whatever_the_pongs_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "PING_SECONDS", 0.02)
+    monkeypatch.setattr(websocket, "ANSWER_SECONDS", 0.3)
+
+    async def answers_pings(service: Conversation, socket: web.WebSocketResponse) -> None:
+        await sends(1, 2, 3)(service, socket)
+        with contextlib.suppress(TypeError):  # the client gives up, and the message is none
+            while True:
+                await service.read(socket)
+                await socket.send_json({"type": "pong"})
+
+    service, shown, answer = await over_websocket(answers_pings, sends(*ALL))
+    assert (shown.reconnects, answer.text) == (1, "Grüß dich")
+    assert service.received[-1] == {"action": "resume", "id": service.received[0]["id"], "seq": 3}
+
+
+async def test_tries_to_connect_again_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[float, float]] = []
+
+    def uniform(low: float, high: float) -> float:
+        drawn.append((low, high))
+        return 0.0
+
+    monkeypatch.setattr(websocket.random, "uniform", uniform)
+    monkeypatch.setattr(websocket, "FIRST_PAUSE_SECONDS", 3600.0)
+    await over_websocket(sends(1, cut=True), sends(*ALL[1:]))
+    assert drawn == [(0.5, 1)]
 
 
 REFUSED: dict[str, tuple[int, str, str]] = {

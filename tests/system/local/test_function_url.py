@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+import subprocess
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from support.programs import PAGE
-from system.local.conftest import LocalStack, events, local_stack
+from system.local.conftest import COMMAND, LocalStack, events, local_stack
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -64,6 +65,13 @@ def test_a_stream_through_the_cdn(stack: LocalStack) -> None:
             assert (unsigned.status_code, unsigned.headers["x-amzn-errortype"]) == (403, "InvalidSignatureException")
         # Everything else goes to the REST API.
         assert post("/api/chat", x_api_key=stack.key).status_code == 200
+
+
+def test_the_command_streams_through_the_cdn(stack: LocalStack) -> None:
+    arguments = ["chat", "--endpoint", f"{stack.outputs['frontend_url']}/api", "--api-key", stack.key, "-m", "Two and two?"]
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done
+    assert "“Two and two?”" in done.stdout
 
 
 def test_nobody_but_the_cdn_may_call_the_url(stack: LocalStack) -> None:

@@ -1,6 +1,7 @@
 """What REST and Server-Sent Events share: the requests, and what can go wrong with them."""
 
 import errno
+import hashlib
 from abc import ABC
 
 import msgspec
@@ -50,8 +51,13 @@ class HttpTransport(Transport, ABC):
     async def _send(self, method: str, path: str, body: bytes, response_timeout: float) -> Response:
         """Send a request, and return the response if its status is 200."""
         headers = [("accept", "text/event-stream, application/json"), ("user-agent", "pulumi-llm"), *self._headers()]
+        # A CDN may ask the function's URL. It signs with the body's hash, which it does not compute, and its signature replaces
+        # the header Authorization.
+        # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-restricting-access-to-lambda.html
+        if self._key:
+            headers.append(("x-api-key", self._key))
         if body:
-            headers.append(("content-type", "application/json"))
+            headers += [("content-type", "application/json"), ("x-amz-content-sha256", hashlib.sha256(body).hexdigest())]
         response = await self._client.send(
             method, self.base + path, headers, body, response_timeout=response_timeout, read_timeout=SILENCE_SECONDS
         )

@@ -5,6 +5,7 @@ docs/websocket.md has the protocol.
 
 import asyncio
 import contextlib
+import random
 import secrets
 from dataclasses import dataclass
 
@@ -32,7 +33,7 @@ MAX_MESSAGE_BYTES = 128 * 1024
 # Seconds without any message after which the service is asked for a sign of life, and after which the connection is lost.
 PING_SECONDS = 10.0
 SILENCE_SECONDS = 25.0
-# Seconds after which a `chat` or `resume` without an answer has been lost.
+# The service sends a message of a generation at least every 10 s. After so many seconds without one, it is resumed.
 ANSWER_SECONDS = 30.0
 # A generation goes on for 30 s without a client, so a later resume finds nothing.
 RESUME_SECONDS = 30.0
@@ -93,16 +94,19 @@ class WebSocketTransport(Transport):
     async def _converse(self, connection: ClientConnection, generation: "_Generation", message: dict[str, object]) -> Answer:
         """Send a message, and read until the answer is complete. Raises `_Lost` and `ConnectionClosed`."""
         clock = asyncio.get_running_loop().time
-        sent_at = heard_at = clock()
+        heard_at = alive_at = clock()
         answered, repeats = False, 0
         await _write(connection, message)
         while True:
+            left = alive_at + ANSWER_SECONDS - clock()
+            if left <= 0:
+                raise _Lost
             try:
-                async with asyncio.timeout(PING_SECONDS):
+                async with asyncio.timeout(min(PING_SECONDS, left)):
                     text = await connection.recv()
                 heard_at = clock()
             except TimeoutError:
-                if clock() - heard_at >= SILENCE_SECONDS or (not answered and clock() - sent_at >= ANSWER_SECONDS):
+                if clock() - heard_at >= SILENCE_SECONDS:
                     raise _Lost from None
                 await _write(connection, {"action": "ping"})
                 continue
@@ -113,9 +117,14 @@ class WebSocketTransport(Transport):
                 throttled = data.message == "Too Many Requests"
                 kind = errors.rate_limit_exceeded if throttled else errors.internal_error
                 raise self._error(kind.code, f"API Gateway answered {data.message!r}")
-            if data.id not in (generation.id, None) or data.type == "pong":
-                continue  # of a generation that was stopped
+            if data.id is None and data.type == "error" and not answered and generation.seq == 0:
+                raise self._reported(data.error, "")
+            if data.id != generation.id:
+                continue  # a pong, or of a generation that was stopped
+            alive_at, answered = clock(), True
             if data.seq is None:
+                if data.type != "error":
+                    continue  # `waiting`, or what a later version sends
                 again, repeats = self._again(data, generation), repeats + 1
                 if again is None or repeats > MOST_REPEATS:
                     raise self._reported(data.error, generation.reading.answer.request_id)
@@ -125,7 +134,7 @@ class WebSocketTransport(Transport):
                 await _write(connection, generation.resume())
             if data.seq != generation.seq + 1:
                 continue
-            generation.seq, answered = data.seq, True
+            generation.seq = data.seq
             if data.type == "error":
                 raise self._reported(data.error, generation.reading.answer.request_id)
             if generation.reading.take(data.type, data):
@@ -182,7 +191,8 @@ class WebSocketTransport(Transport):
         clock = asyncio.get_running_loop().time
         began, pause = clock(), FIRST_PAUSE_SECONDS
         while True:
-            await asyncio.sleep(pause)
+            # Somewhere between half of it and all of it: clients that were cut at once do not come back at once.
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
             try:
                 return await self._open()
             except ChatError as error:
