@@ -42,12 +42,12 @@ export function Answer({ id, attempt, onStop, onKey, onRetry }: Props) {
       <div className="answer-head">
         <h3 id={`answer-${id}`}>{NAMES[id]}</h3>
         {attempt && <span className={`phase ${attempt.phase}`}>{PHASES[attempt.phase]}</span>}
+        {attempt?.text && <CopyButton text={attempt.text} name={NAMES[id]} />}
         {running && (
           <button type="button" onClick={onStop} aria-label={`Stop ${NAMES[id]}`}>
             Stop
           </button>
         )}
-        {attempt?.text && !running && <CopyButton text={attempt.text} name={NAMES[id]} />}
       </div>
       <dl className="figures">
         {FIGURES.map((figure) => (
@@ -64,14 +64,14 @@ export function Answer({ id, attempt, onStop, onKey, onRetry }: Props) {
       {attempt?.reasoning && (
         <details className="reasoning">
           <summary>Reasoning</summary>
-          <Markdown text={attempt.reasoning} />
+          <Markdown text={attempt.reasoning} ended={!running} />
         </details>
       )}
       {attempt?.text ? (
         // A long answer scrolls in its card, by the keyboard too.
         // biome-ignore lint/a11y/noNoninteractiveTabindex: see above
         <section className="text" aria-label={`${NAMES[id]}: answer`} tabIndex={0}>
-          <Markdown text={attempt.text} />
+          <Markdown text={attempt.text} ended={!running} />
         </section>
       ) : (
         !attempt?.error && <p className="empty">{running ? "…" : DESCRIPTIONS[id]}</p>

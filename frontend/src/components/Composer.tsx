@@ -70,6 +70,8 @@ export function Composer({ connection, transports, history, onHistory, running, 
   };
 
   const submitByKey = (event: KeyboardEvent) => {
+    // An input method that still composes keeps its Enter: the text is not yet what the user means.
+    if (event.nativeEvent.isComposing) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.current?.requestSubmit();
   };
 

@@ -1,5 +1,5 @@
 import DOMPurify from "dompurify";
-import { memo, useEffect, useState } from "react";
+import { memo, useEffect, useRef, useState } from "react";
 import { toHtml } from "./boundedMarkdown";
 
 const ALLOWED = {
@@ -21,17 +21,34 @@ DOMPurify.addHook("afterSanitizeAttributes", (element) => {
   element.setAttribute("rel", "noopener noreferrer");
 });
 
-/** A text in Markdown. While it grows, it is drawn less often the longer that takes. */
-export const Markdown = memo(function Markdown({ text }: { text: string }) {
+/**
+ * A text in Markdown. While it grows, it is drawn less often the longer that takes, and not while the user has selected a part of it:
+ * to draw is to take the selection away. When it has `ended`, it is drawn at once.
+ */
+export const Markdown = memo(function Markdown({ text, ended }: { text: string; ended: boolean }) {
+  const element = useRef<HTMLDivElement>(null);
   const [shown, setShown] = useState(() => render(text));
+  const [selected, setSelected] = useState(false);
   useEffect(() => {
-    if (shown.text === text) return;
-    const timer = setTimeout(() => setShown(render(text)), Math.max(0, shown.dueAt - performance.now()));
+    const changed = () => setSelected(element.current !== null && isSelected(element.current));
+    document.addEventListener("selectionchange", changed);
+    return () => document.removeEventListener("selectionchange", changed);
+  }, []);
+  useEffect(() => {
+    if (shown.text === text || selected) return;
+    const pause = ended ? 0 : Math.max(0, shown.dueAt - performance.now());
+    const timer = setTimeout(() => setShown(render(text)), pause);
     return () => clearTimeout(timer);
-  }, [text, shown]);
+  }, [text, ended, shown, selected]);
   // biome-ignore lint/security/noDangerouslySetInnerHtml: it has been sanitized
-  return <div className="markdown" dangerouslySetInnerHTML={{ __html: shown.html }} />;
+  return <div className="markdown" ref={element} dangerouslySetInnerHTML={{ __html: shown.html }} />;
 });
+
+/** Whether a part of an element is selected. */
+function isSelected(element: Element): boolean {
+  const selection = document.getSelection();
+  return selection !== null && !selection.isCollapsed && selection.containsNode(element, true);
+}
 
 function render(text: string) {
   const began = performance.now();

@@ -1,7 +1,7 @@
 // What the service's WebSocket API seldom does. The browser's connection ends in this test, which speaks the protocol.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { card, openPage, phase, run, runButton, startBrowser, startStack } from "./harness.mjs";
+import { card, choose, openPage, phase, run, runButton, startBrowser, startStack } from "./harness.mjs";
 
 let stack;
 let browser;
@@ -16,7 +16,7 @@ after(async () => {
 });
 
 /** A page whose WebSocket this test answers. `serve(socket, message, connections)` answers each message. */
-async function openWithWebSocket(serve) {
+async function openWithWebSocket(serve, options = {}) {
   const received = [];
   let connections = 0;
   const prepare = async (page) => {
@@ -30,7 +30,7 @@ async function openWithWebSocket(serve) {
       });
     });
   };
-  const opened = await openPage(browser, stack, { prepare });
+  const opened = await openPage(browser, stack, { prepare, ...options });
   return { ...opened, received };
 }
 
@@ -107,5 +107,57 @@ test("to stop is to cancel, and an error of the service is said", async () => {
   await page.getByLabel("Prompt", { exact: true }).fill("fail");
   await run(page);
   await card(page, "WebSocket").getByText("The model is busy.").waitFor();
+  await close();
+});
+
+test("a part of an answer that grows can be selected and the whole be copied, and its end is shown at once", async () => {
+  let reply;
+  const served = (call) => {
+    if (call.message.action !== "chat") return;
+    const send = (message) => call.reply({ id: call.message.id, ...message });
+    send({ type: "waiting" });
+    send({ seq: 1, type: "start", request_id: "r-1", model: "m" });
+    send({ seq: 2, type: "delta", text: "First paragraph.\n\n" });
+    reply = send;
+  };
+  const { page, close } = await openWithWebSocket(served, { permissions: ["clipboard-read", "clipboard-write"] });
+  await choose(page, "WebSocket");
+
+  // While an input method composes, Enter is its own.
+  const composed = { key: "Enter", ctrlKey: true, isComposing: true, bubbles: true };
+  await page.getByLabel("Prompt", { exact: true }).dispatchEvent("keydown", composed);
+  assert.ok(await runButton(page).isVisible());
+  await runButton(page).click();
+
+  const answered = card(page, "WebSocket").locator(".text");
+  await answered.getByText("First paragraph.").dblclick({ position: { x: 12, y: 10 } });
+  const selection = () => page.evaluate(() => getSelection().toString().trim());
+  const selected = await selection();
+  assert.equal(selected, "First");
+  reply({ seq: 3, type: "delta", text: "Second paragraph." });
+  await card(page, "WebSocket").getByRole("button", { name: "Copy the answer" }).click();
+  await page.waitForFunction(async () => (await navigator.clipboard.readText()).includes("Second"));
+  await card(page, "WebSocket").getByText("Copied").waitFor({ state: "hidden" }); // two seconds, in which it would have been drawn
+  assert.equal(await selection(), selected);
+  await page.evaluate(() => getSelection().removeAllRanges());
+  await answered.getByText("Second paragraph.").waitFor();
+
+  // A text that takes long to draw is drawn seldom, and yet at its end.
+  const long = Array.from({ length: 3_000 }, (_, line) => `- *item* **${line}** [a](https://example.com)`).join("\n");
+  reply({ seq: 4, type: "delta", text: `\n\n${long}` });
+  await answered.getByText("2999").waitFor();
+  reply({ seq: 5, type: "delta", text: "\n\nThe last words." });
+  const times = page.evaluate(async () => {
+    const found = async (test) => {
+      while (!test()) await new Promise(requestAnimationFrame);
+      return performance.now();
+    };
+    const card = document.querySelector(".answer.websocket");
+    const ended = await found(() => card.querySelector(".phase.done"));
+    return (await found(() => card.textContent.includes("The last words."))) - ended;
+  });
+  reply({ seq: 6, type: "done", stop_reason: "end_turn" });
+  const late = await times;
+  assert.ok(late < 2_000, `the end is shown ${late} ms after it is said`);
   await close();
 });
