@@ -101,7 +101,7 @@ async def serve(service: Service) -> tuple[web.AppRunner, str]:
 
 async def ran(service: Service, **plan: Any) -> LoadRun:
     runner, url = await serve(service)
-    given = {"endpoints": {REST: url, SSE: url}, "body": {"message": "Hi"}, "concurrency": 3, "requests": 4}
+    given = {"endpoints": {REST: url, SSE: url}, "message": "Hi", "options": {}, "concurrency": 3, "requests": 4}
     load = LoadRun(Plan(**given | plan), KEY)
     try:
         await load.run()
@@ -121,7 +121,10 @@ async def test_the_transports_take_turns_and_no_more_run_at_once() -> None:
     assert [service.paths.count(path) for path in ("/api/chat", "/api/chat/stream")] == [4, 4]
     assert {service.paths[n] for n in (0, 1)} == {"/api/chat", "/api/chat/stream"}
     assert service.most_at_once == 3
-    assert service.bodies == [{"message": "Hi"}] * 8
+    messages = [body.pop("message") for body in service.bodies]
+    assert all(re.fullmatch(r"\[[0-9a-f]{8}\] Hi", message) for message in messages)
+    assert len({message[:9] for message in messages}) == 8  # no cache of prompts has the beginning
+    assert service.bodies == [{}] * 8
     rest, sse = summarize(load.samples, [REST, SSE])
     assert (rest.complete, rest.failed, rest.output_tokens, sse.complete) == (4, 0, 28, 4)
     assert len(sse.values["jitter"]) == 4
@@ -184,7 +187,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "too much at once": (["--endpoint", "http://127.0.0.1:1", "--concurrency", "65"], "'--concurrency': Input should be less"),
     "unconfirmed": (
         ["--endpoint", "https://llm.example/api", "--websocket", "wss://ws.example/ws", "-m", "x" * 90],
-        "llm.example and ws.example will get at most 30 requests (rest, sse, ws): about 1,500 tokens of input and at most "
+        "llm.example and ws.example will get at most 30 requests (rest, sse, ws): about 1,800 tokens of input and at most "
         "3,000 of output. Give --yes",
     ),
 }

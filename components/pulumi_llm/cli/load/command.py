@@ -20,8 +20,8 @@ from pulumi_llm.cli.transports import TransportName, UsageError, open_transport
 DEFAULT_REQUESTS = 10
 DEFAULT_MAX_TOKENS = 100
 DEFAULT_MESSAGE = "Tell me about the rivers of the world."
-# A rough upper bound for the tokens of a text in most languages, and for what the service adds to it.
-_CHARACTERS_PER_TOKEN, _ADDED_TOKENS = 3, 20
+# A rough upper bound for the tokens of a text in most languages, and for what the service and this command add to it.
+_CHARACTERS_PER_TOKEN, _ADDED_TOKENS = 3, 30
 
 
 def run(
@@ -82,9 +82,9 @@ def run(
     problems += [f"{name}: there is no folder {file.parent}" for name, file in files if file and not file.parent.is_dir()]
     if problems:
         _fail("\n".join(problems))
-    body: dict[str, object] = {"message": message, "max_tokens": max_tokens, **({"model": model} if model else {})}
+    options: dict[str, object] = {"max_tokens": max_tokens, **({"model": model} if model else {})}
     count = requests or (DEFAULT_REQUESTS if duration is None else MAX_REQUESTS)
-    plan = Plan(endpoints, body, concurrency, count, duration)
+    plan = Plan(endpoints, message, options, concurrency, count, duration)
     if not yes and not all(map(_is_loopback, endpoints.values())):
         _confirm(plan, message, max_tokens)
     load = LoadRun(plan, api_key)

@@ -61,7 +61,10 @@ METHOD = (
     "one when the last has ended. A slow service is therefore asked less often. The figures say what so many users see; they "
     "are no latencies at a fixed rate of arrivals, which would be longer under overload. The transports take turns. Figures "
     "are of complete answers; failed requests are counted by their error. A refused request is not sent again: its user waits "
-    "as long as the service asks, and that wait is in no figure."
+    "as long as the service asks, and that wait is in no figure. Each message begins with a code of its own, so no cache of "
+    "answers or of the beginnings of prompts makes it faster; a cache may still have a system prompt that the service adds. "
+    "Nothing is left out as a warm-up: the percentiles contain the opening of each user's connections and the cold starts that "
+    "its requests met."
 )
 
 

@@ -72,4 +72,5 @@ def _history(run: LoadRun) -> str:
 
 
 def _request(run: LoadRun) -> str:
-    return ", ".join(f"{name}: {value}" for name, value in run.plan.body.items())
+    shown = {"message": run.plan.message, **run.plan.options}
+    return ", ".join(f"{name}: {value}" for name, value in shown.items())

@@ -17,7 +17,7 @@ def as_json(run: LoadRun) -> dict[str, Any]:
         "version": VERSION,
         "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "endpoints": dict(plan.endpoints),
-        "request": plan.body,
+        "request": {"message": plan.message, **plan.options},
         "concurrency": plan.concurrency,
         "requests": plan.requests if plan.seconds is None else None,
         "duration": plan.seconds,

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,10 +21,14 @@ LONGEST_WAIT_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What to send. `requests` are those over each transport; with `seconds`, no new ones are sent after that time."""
+    """What to send. `requests` are those over each transport; with `seconds`, no new ones are sent after that time.
+
+    `message` is sent behind a code that differs in each request; `options` are the other fields of its body.
+    """
 
     endpoints: Mapping[TransportName, str]
-    body: dict[str, object]
+    message: str
+    options: dict[str, object]
     concurrency: int
     requests: int
     seconds: float | None = None
@@ -32,6 +37,13 @@ class Plan:
     def total(self) -> int:
         """How many requests there are at most."""
         return self.requests * len(self.endpoints)
+
+    def body(self) -> dict[str, object]:
+        """The body of a request. Its message begins unlike any other, so that no cache has its answer or its first tokens.
+
+        vLLM, Bedrock and OpenAI keep the beginnings of prompts. https://docs.vllm.ai/en/latest/features/automatic_prefix_caching/
+        """
+        return {"message": f"[{secrets.token_hex(4)}] {self.message}", **self.options}
 
 
 @dataclass(frozen=True)
@@ -120,7 +132,7 @@ class LoadRun:
         start = time.monotonic()
         answer = error = None
         try:
-            answer = await transport.ask(self.plan.body, display)
+            answer = await transport.ask(self.plan.body(), display)
         except UsageError:
             raise
         except ChatError as failure:
