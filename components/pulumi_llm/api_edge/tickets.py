@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import pulumi
 from pulumi_aws import dynamodb
 
-from llm_gateway.identity import tickets
+from llm_gateway.tables import TICKETS
 from pulumi_llm.api_edge.expiring_table import expiring_table
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.iam import allow, decrypt_table
@@ -13,7 +13,7 @@ from pulumi_llm.base.iam import allow, decrypt_table
 
 def tickets_table(component: Component, kms_key_arn: pulumi.Input[str] | None) -> dynamodb.Table:
     """Make the table of tickets: one write for each that is issued, and one for each that is used."""
-    keys, ttl = {tickets.HASH_KEY: "S"}, tickets.TTL_ATTRIBUTE
+    keys, ttl = {TICKETS.hash_key: "S"}, TICKETS.ttl_attribute
     return expiring_table(component, "tickets-table", keys, ttl, kms_key_arn, reads=100, writes=2_000)
 
 

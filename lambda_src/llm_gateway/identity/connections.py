@@ -15,9 +15,9 @@ from llm_gateway import errors
 from llm_gateway.aws.dynamodb import ConditionFailed, DynamoDB, DynamoDBError, Item
 from llm_gateway.http.client import HttpError
 from llm_gateway.identity.caller import ANONYMOUS, Caller, Credential, identified, identity_item
+from llm_gateway.tables import CONNECTIONS
 
-HASH_KEY = "id"
-TTL_ATTRIBUTE = "expires"
+HASH_KEY, _, TTL_ATTRIBUTE = CONNECTIONS
 
 # A connection lives 2 h at most. After it has ended, its item is kept while a generation of it may run.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from llm_gateway import errors
 from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.identity.caller import Caller, Credential, identified, identity_item, key_hash
+from llm_gateway.tables import TICKETS
 
-HASH_KEY = "ticket_hash"
-TTL_ATTRIBUTE = "expires"
+HASH_KEY, _, TTL_ATTRIBUTE = TICKETS
 
 LIFE_SECONDS = 30
 # 256 bits in base64url without padding.

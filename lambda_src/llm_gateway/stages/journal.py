@@ -22,10 +22,9 @@ from typing import Any, Literal
 import msgspec
 
 from llm_gateway.aws.dynamodb import ConditionFailed, DynamoDB, Item
+from llm_gateway.tables import JOURNAL
 
-HASH_KEY = "generation"
-SORT_KEY = "seq"
-TTL_ATTRIBUTE = "expires"
+HASH_KEY, SORT_KEY, TTL_ATTRIBUTE = JOURNAL
 
 # Seconds that a generation can be resumed after its last message.
 TTL_SECONDS = 15 * 60

@@ -98,7 +98,9 @@ def test_tokens_of_an_issuer() -> None:
 @pytest.mark.assumes("iam-responses")
 @pytest.mark.assumes("iam-identity")
 def test_aws_signatures() -> None:
-    with local_stack("--model-delay", "0", "--config", "api.auth=iam", json_output=False) as stack:
+    with local_stack(
+        "--model-delay", "0", "--config", "api.auth=iam", "--config", "websocket.enabled=false", json_output=False
+    ) as stack:
         assert stack.process.stdout is not None
         printed: list[str] = []
         while not printed or "Ctrl-C" not in printed[-1]:

@@ -101,7 +101,10 @@ def authorizer(
 ) -> Callable[..., Lambda]:
     """The function as the dev stack configures it, a variable changed or (None) left out."""
     functions = [dev.inputs(each.name) for each in dev.of_type("aws:lambda/function:Function")]
-    (configured,) = [inputs for inputs in functions if "authorizer" in inputs["handler"]]
+    # That of the REST API; the WebSocket API's is another.
+    configured = next(
+        inputs for inputs in functions if "authorizer" in inputs["handler"] and inputs["name"].startswith("chat-")
+    )
 
     def make(**changes: str | None) -> Lambda:
         variables: Mapping[str, str | None] = {
