@@ -96,6 +96,7 @@ test("a request has what was asked for, and the history goes on", async () => {
   const bodies = [];
   page.on("request", (request) => request.method() === "POST" && bodies.push(request.postDataJSON()));
   await page.getByRole("checkbox", { name: "REST" }).uncheck();
+  await page.getByRole("checkbox", { name: "WebSocket" }).uncheck();
   await page.getByLabel("Model").selectOption("deepseek-v3-2");
   await page.getByLabel("Prompt", { exact: true }).fill("My name is Ada.");
   await page.getByText("Parameters, system prompt").click();

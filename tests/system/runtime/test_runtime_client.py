@@ -100,11 +100,9 @@ def authorizer(
     opened: contextlib.AsyncExitStack, table: Table, deployed: Path, runtime: Path, dev: Recording, tmp_path: Path
 ) -> Callable[..., Lambda]:
     """The function as the dev stack configures it, a variable changed or (None) left out."""
-    functions = [dev.inputs(each.name) for each in dev.of_type("aws:lambda/function:Function")]
-    # That of the REST API; the WebSocket API's is another.
-    configured = next(
-        inputs for inputs in functions if "authorizer" in inputs["handler"] and inputs["name"].startswith("chat-")
-    )
+    # Those of the REST API, not the WebSocket API's.
+    functions = [each.inputs for each in dev.of_type("aws:lambda/function:Function") if each.name.startswith("chat-")]
+    (configured,) = [inputs for inputs in functions if "authorizer" in inputs["handler"]]
 
     def make(**changes: str | None) -> Lambda:
         variables: Mapping[str, str | None] = {
