@@ -78,8 +78,11 @@ def _check_keys() -> Check:
 
     async def check(headers: Mapping[str, str]) -> tuple[str | None, Caller, Credential] | None:
         key = presented_key(headers)
-        caller = await keys.find(key_hash(key)) if key else None
-        return (key, caller, Credential(key_hash=key_hash(key))) if key and caller else None
+        if key is None:
+            return None
+        hashed = key_hash(key)
+        caller = await keys.find(hashed)
+        return (key, caller, Credential(key_hash=hashed)) if caller else None
 
     return check
 

@@ -5,20 +5,22 @@ import time
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from llm_gateway import environment
 from llm_gateway.aws.client import Aws
-from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.aws.secrets import Secrets
 from llm_gateway.http.client import HttpClient
-from llm_gateway.identity.keys import KeyStore
-from llm_gateway.identity.tickets import TicketTable
 from llm_gateway.pipeline import Gateway
 from llm_gateway.providers.bedrock.provider import Bedrock
 from llm_gateway.providers.mock import Mock
 from llm_gateway.providers.registry import PROTOCOLS
 from llm_gateway.router import Provider, Router
 from llm_gateway.routes import BEDROCK, MOCK, ROUTES_FILE, Endpoint, load
+
+if TYPE_CHECKING:  # what a deployment does not use is not imported: it would cost a cold start some milliseconds
+    from llm_gateway.identity.keys import KeyStore
+    from llm_gateway.identity.tickets import TicketTable
 
 
 def gateway(client: HttpClient) -> Gateway:
@@ -27,16 +29,26 @@ def gateway(client: HttpClient) -> Gateway:
     return Gateway(routes, Router(providers(routes.endpoints, client)))
 
 
-def key_store(client: HttpClient, environ: Mapping[str, str] = os.environ) -> KeyStore | None:
+def key_store(client: HttpClient, environ: Mapping[str, str] = os.environ) -> "KeyStore | None":
     """Return the table of API keys, where the function checks them itself; None where the environment names no table."""
     table = environ.get(environment.KEYS_TABLE)
-    return KeyStore(DynamoDB(Aws(client, environ)), table, clock=time.monotonic) if table else None
+    if not table:
+        return None
+    from llm_gateway.aws.dynamodb import DynamoDB
+    from llm_gateway.identity.keys import KeyStore
+
+    return KeyStore(DynamoDB(Aws(client, environ)), table, clock=time.monotonic)
 
 
-def ticket_table(client: HttpClient, environ: Mapping[str, str] = os.environ) -> TicketTable | None:
+def ticket_table(client: HttpClient, environ: Mapping[str, str] = os.environ) -> "TicketTable | None":
     """Return the table of tickets for WebSockets; None where the environment names no table."""
     table = environ.get(environment.TICKETS_TABLE)
-    return TicketTable(DynamoDB(Aws(client, environ)), table) if table else None
+    if not table:
+        return None
+    from llm_gateway.aws.dynamodb import DynamoDB
+    from llm_gateway.identity.tickets import TicketTable
+
+    return TicketTable(DynamoDB(Aws(client, environ)), table)
 
 
 def providers(

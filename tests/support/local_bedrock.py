@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import boto3
-from aiohttp import web
 from botocore.config import Config
 
 from pulumi_llm_local.services.signature import Credentials
@@ -14,6 +13,7 @@ from pulumi_llm_local.upstreams.bedrock.app import create_app
 from pulumi_llm_local.upstreams.fault import Fault
 from pulumi_llm_local.upstreams.model import LanguageModel, ModelTraits
 from pulumi_llm_local.upstreams.stand_in_model import StandInModel
+from support.web_app import listening
 
 REGION = "us-east-1"
 KEYS = Credentials("AKIATEST", "test-secret")
@@ -53,14 +53,8 @@ async def running(
 ) -> AsyncIterator[str]:
     """The address of a Bedrock that `model` (by default the stand-in) answers."""
     app = create_app(region=REGION, credentials=KEYS, models=models, model=model or StandInModel(), faults=faults)
-    runner = web.AppRunner(app, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with listening(app) as url:
+        yield url
 
 
 def client(url: str, *, region: str = REGION, key: str = KEYS.access_key, secret: str = KEYS.secret_key, **config: Any) -> Any:

@@ -18,6 +18,7 @@ from llm_gateway.identity import connections, tickets
 from llm_gateway.stages import journal
 from pulumi_llm_local.services.signature import SignatureError, verify_signature
 from support.local_bedrock import KEYS, REGION
+from support.web_app import listening
 
 JOURNAL, CONNECTIONS, TICKETS = "the-journal", "the-connections", "the-tickets"
 
@@ -107,14 +108,8 @@ class Clients:
     async def serve(self) -> AsyncIterator["Clients"]:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(app, shutdown_timeout=1.0)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with listening(app) as self.url:
             yield self
-        finally:
-            await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.Response:
         prefix, connection = request.raw_path.rsplit("/", 1)

@@ -1,32 +1,20 @@
 """The authorizer that checks API keys or tokens."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pulumi
 from pulumi_aws import apigateway, lambda_
 
 from llm_gateway import environment as variables
 from pulumi_llm.api_edge.api import Api
+from pulumi_llm.api_edge.keys import read_keys
 from pulumi_llm.api_edge.settings import JwtSettings
-from pulumi_llm.api_edge.tickets import TicketsTable
+from pulumi_llm.api_edge.tables import UsedTable
+from pulumi_llm.api_edge.tickets import redeem_tickets
 from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.function_settings import VpcSettings
-from pulumi_llm.base.iam import allow, decrypt_table
 from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_invoke, publish
-
-
-class KeysTable(NamedTuple):
-    """The table of the API keys' hashes. `kms_key_arn` encrypts it where that is not the key that the functions share."""
-
-    name: pulumi.Input[str]
-    arn: pulumi.Input[str]
-    kms_key_arn: pulumi.Input[str] | None = None
-
-    def read(self) -> list[dict[str, Any]]:
-        """Statements that allow to look keys up."""
-        statements = [allow("ReadKeys", ["dynamodb:GetItem"], self.arn)]
-        return statements if self.kms_key_arn is None else [*statements, decrypt_table("DecryptKeys", self.kms_key_arn)]
 
 
 class Made(NamedTuple):
@@ -40,20 +28,20 @@ class Made(NamedTuple):
 def authorizer_function(
     component: Component,
     shared: Shared,
-    checks: KeysTable | JwtSettings,
+    checks: UsedTable | JwtSettings,
     vpc: VpcSettings | None,
-    tickets: TicketsTable | None = None,
+    tickets: UsedTable | None = None,
 ) -> Published:
     """Make the function that checks API keys by their table, or JSON Web Tokens, for an API of any kind.
 
     `vpc` is the network of an issuer that is reached from there only. With `tickets`, whoever has one of them is let in, too.
     """
-    if isinstance(checks, KeysTable):
+    if isinstance(checks, UsedTable):
         environment: dict[str, pulumi.Input[str]] = {
             variables.AUTHORIZATION: "api_key",
             variables.KEYS_TABLE: checks.name,
         }
-        own = checks.read()
+        own = read_keys(checks)
     else:
         environment = {
             variables.AUTHORIZATION: "jwt",
@@ -65,7 +53,7 @@ def authorizer_function(
         own = []
     if tickets is not None:
         environment[variables.TICKETS_TABLE] = tickets.name
-        own = [*own, *tickets.redeem()]
+        own = [*own, *redeem_tickets(tickets)]
     return publish(
         component,
         "authorizer-",
@@ -85,7 +73,7 @@ def authorizer(
     component: Component,
     shared: Shared,
     api: Api,
-    checks: KeysTable | JwtSettings,
+    checks: UsedTable | JwtSettings,
     cache_seconds: int,
     vpc: VpcSettings | None,
 ) -> Made:

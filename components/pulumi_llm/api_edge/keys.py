@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pulumi
 from pulumi_aws import apigateway, dynamodb
@@ -9,6 +10,7 @@ from pulumi_aws import apigateway, dynamodb
 from llm_gateway.identity import keys
 from llm_gateway.identity.caller import Caller, key_hash
 from pulumi_llm.api_edge.settings import ApiKeySettings
+from pulumi_llm.api_edge.tables import UsedTable, encryption
 from pulumi_llm.base.component import Component
 
 
@@ -16,9 +18,6 @@ def keys_table(
     component: Component, *, deletion_protection: bool, kms_key_arn: pulumi.Input[str] | None, reads_per_second: int
 ) -> dynamodb.Table:
     """Make the table of the keys' hashes, of which the authorizer reads one for each request."""
-    encryption: dynamodb.TableServerSideEncryptionArgsDict = {"enabled": True}
-    if kms_key_arn is not None:
-        encryption["kms_key_arn"] = kms_key_arn
     return dynamodb.Table(
         component.child_name("keys-table"),
         billing_mode="PAY_PER_REQUEST",
@@ -27,12 +26,17 @@ def keys_table(
         hash_key=keys.HASH_KEY,
         attributes=[{"name": keys.HASH_KEY, "type": "S"}],
         deletion_protection_enabled=deletion_protection,
-        server_side_encryption=encryption,
+        server_side_encryption=encryption(kms_key_arn),
         point_in_time_recovery={"enabled": True},
         tags=component.tags,
         # AWS refuses to delete the table alone; Pulumi refuses to destroy the stack before it has deleted anything.
         opts=component.child("keys-table", protect=deletion_protection or None),
     )
+
+
+def read_keys(table: UsedTable) -> list[dict[str, Any]]:
+    """Statements that allow to look API keys up in their table."""
+    return table.allow("Read", "Keys", "GetItem")
 
 
 def api_keys(

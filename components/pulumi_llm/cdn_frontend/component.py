@@ -93,7 +93,7 @@ class CdnFrontend(Component):
         settings, _ = read_arguments(type(self).__name__, name, CdnFrontendSettings, args, self.CHILDREN, opts, _made)
         super().__init__(name, opts, settings.tags, settings.customize)
         bucket = create_bucket(self)
-        access = create_access_control(self)
+        access = create_access_control(self, "access-control", "s3")
         acl = create_cdn_acl(self, settings.waf) if settings.waf.enabled else None
         api_acl = None
         if settings.waf.enabled and settings.api_stage_arn is not None:

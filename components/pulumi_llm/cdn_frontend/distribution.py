@@ -37,14 +37,14 @@ _METHODS: Final = ["GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE"]
 _YEAR: Final = 31_536_000
 
 
-def create_access_control(component: Component) -> cloudfront.OriginAccessControl:
-    """Make what signs CloudFront's requests to the bucket."""
+def create_access_control(component: Component, key: str, origin_type: str) -> cloudfront.OriginAccessControl:
+    """Make what signs CloudFront's requests to an origin of AWS. The signature replaces the browser's Authorization."""
     return cloudfront.OriginAccessControl(
-        component.child_name("access-control"),
-        origin_access_control_origin_type="s3",
+        component.child_name(key),
+        origin_access_control_origin_type=origin_type,
         signing_behavior="always",
         signing_protocol="sigv4",
-        opts=component.child("access-control"),
+        opts=component.child(key),
     )
 
 
@@ -62,7 +62,7 @@ def create_distribution(
     ]
     behaviors = [_api_behavior(f"{API_PATH}/*", "api")]
     if settings.function_url is not None:
-        signing = function_origin.create_access_control(component)
+        signing = create_access_control(component, "function-access-control", "lambda")
         origins.append({**_https_origin("function", settings.function_url), "origin_access_control_id": signing.id})
         # CloudFront takes the first behavior that fits.
         behaviors.insert(0, _api_behavior(function_origin.stream_path(settings.api_url), "function"))

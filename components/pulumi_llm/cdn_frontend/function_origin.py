@@ -18,17 +18,6 @@ def stream_path(api_url: pulumi.Input[str]) -> pulumi.Output[str]:
     return pulumi.Output.from_input(api_url).apply(lambda url: urlsplit(url).path + PATHS["chat_stream"])
 
 
-def create_access_control(component: Component) -> cloudfront.OriginAccessControl:
-    """Make what signs CloudFront's requests to the function's URL. Its signature replaces the browser's Authorization."""
-    return cloudfront.OriginAccessControl(
-        component.child_name("function-access-control"),
-        origin_access_control_origin_type="lambda",
-        signing_behavior="always",
-        signing_protocol="sigv4",
-        opts=component.child("function-access-control"),
-    )
-
-
 def let_cdn_call(component: Component, alias_arn: pulumi.Input[str], distribution: cloudfront.Distribution) -> None:
     """Let the distribution, and no other, call the function by its URL and in no other way.
 

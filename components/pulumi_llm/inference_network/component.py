@@ -140,8 +140,8 @@ def _made(settings: InferenceNetworkSettings, location: Location) -> Mapping[str
     single = {key: [""] if own else [] for key in InferenceNetwork.CHILDREN if key not in groups}
     return {
         **single,
-        **dict.fromkeys(("public-subnet", "private-subnet", "public-routes-association", "private-routes"), zones),
-        "private-routes-association": zones,
+        **dict.fromkeys(("public-subnet", "private-subnet", "private-routes"), zones),
+        **dict.fromkeys(("public-routes-association", "private-routes-association"), zones),
         "private-route": zones if nats else [],
         "nat-address": nats,
         "nat": nats,

@@ -7,6 +7,8 @@ from pulumi_aws import ec2, vpc
 
 from pulumi_llm.base.component import Component
 from pulumi_llm.inference_network.args import InferenceNetworkSettings
+from pulumi_llm.inference_network.security_groups import HTTPS, add_rule, create_group
+from pulumi_llm.inference_network.tags import named
 from pulumi_llm.inference_network.vpc import Network, nat_count
 
 # US dollars in us-east-1: an hour, and a GB of data. https://aws.amazon.com/vpc/pricing/ and
@@ -28,23 +30,8 @@ def create_interface_endpoints(
     """Make an endpoint for each service, in each private subnet, open to the VPC."""
     if not settings.interface_endpoints:
         return ()
-    group = ec2.SecurityGroup(
-        component.child_name("endpoint-security-group"),
-        vpc_id=network.vpc.id,
-        description="Interface endpoints of AWS services",
-        tags={"Name": component.child_name("endpoint-security-group"), **component.tags},
-        opts=component.child("endpoint-security-group"),
-    )
-    vpc.SecurityGroupIngressRule(
-        component.child_name("endpoint-from-vpc"),
-        security_group_id=group.id,
-        ip_protocol="tcp",
-        from_port=443,
-        to_port=443,
-        cidr_ipv4=settings.cidr,
-        tags=component.tags,
-        opts=component.child("endpoint-from-vpc"),
-    )
+    group = create_group(component, "endpoint-security-group", network.vpc.id, "Interface endpoints of AWS services")
+    add_rule(component, "endpoint-from-vpc", vpc.SecurityGroupIngressRule, group, HTTPS, cidr_ipv4=settings.cidr)
     return [
         ec2.VpcEndpoint(
             f"{component.child_name('interface-endpoint')}-{service}",
@@ -54,7 +41,7 @@ def create_interface_endpoints(
             private_dns_enabled=service not in _WITHOUT_PRIVATE_DNS,
             subnet_ids=[subnet.id for subnet in network.private_subnets],
             security_group_ids=[group.id],
-            tags={"Name": f"{component.child_name('interface-endpoint')}-{service}", **component.tags},
+            tags=named(component, "interface-endpoint", service),
             opts=component.child("interface-endpoint"),
         )
         for service in settings.interface_endpoints

@@ -9,6 +9,7 @@ from pulumi_aws import cloudwatch, ec2, get_caller_identity_output, iam
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.iam import allow, assume_role, policy_document, write_logs
 from pulumi_llm.inference_network.args import InferenceNetworkSettings
+from pulumi_llm.inference_network.tags import named
 
 _TRAFFIC: Final = {"rejected": "REJECT", "all": "ALL"}
 
@@ -49,7 +50,7 @@ def log_flows(component: Component, settings: InferenceNetworkSettings, vpc: ec2
         log_destination_type="cloud-watch-logs",
         log_destination=logs.arn,
         iam_role_arn=role.arn,
-        tags={"Name": component.child_name("flow-log"), **component.tags},
+        tags=named(component, "flow-log"),
         opts=component.child("flow-log", depends_on=[policy]),
     )
     return logs

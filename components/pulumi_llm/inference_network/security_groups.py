@@ -1,14 +1,17 @@
 """The security groups, chained: the functions call the balancer, and the balancer calls the servers of models."""
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pulumi
 from pulumi_aws import ec2, vpc
 
 from pulumi_llm.base.component import Component
+from pulumi_llm.inference_network.tags import named
 
-_HTTPS: Final = 443
+HTTPS: Final = 443
 _ANYWHERE: Final = "0.0.0.0/0"
+
+_Rule = type[vpc.SecurityGroupEgressRule] | type[vpc.SecurityGroupIngressRule]
 
 
 class SecurityGroups(NamedTuple):
@@ -21,65 +24,53 @@ class SecurityGroups(NamedTuple):
 
 def create_security_groups(component: Component, vpc_id: pulumi.Input[str], service_port: pulumi.Input[int]) -> SecurityGroups:
     """Make the groups. A group has no rules but these, so a rule of yours may be added beside them."""
-    function = _group(component, "function", vpc_id, "Functions that call models")
-    balancer = _group(component, "balancer", vpc_id, "The internal balancer of the servers of models")
-    service = _group(component, "service", vpc_id, "The servers of models")
-    _call(component, "function", function, "balancer", balancer, _HTTPS)
-    _call(component, "balancer", balancer, "service", service, service_port)
+    function = create_group(component, "function-security-group", vpc_id, "Functions that call models")
+    balancer = create_group(component, "balancer-security-group", vpc_id, "The internal balancer of the servers of models")
+    service = create_group(component, "service-security-group", vpc_id, "The servers of models")
+    _let_call(component, ("function", function), ("balancer", balancer), HTTPS)
+    _let_call(component, ("balancer", balancer), ("service", service), service_port)
     for key, group, why in (("function", function, "AWS and providers of models"), ("service", service, "Images and weights")):
-        vpc.SecurityGroupEgressRule(
-            component.child_name(f"{key}-to-internet"),
-            security_group_id=group.id,
-            description=why,
-            ip_protocol="tcp",
-            from_port=_HTTPS,
-            to_port=_HTTPS,
-            cidr_ipv4=_ANYWHERE,
-            tags=component.tags,
-            opts=component.child(f"{key}-to-internet"),
-        )
+        out = f"{key}-to-internet"
+        add_rule(component, out, vpc.SecurityGroupEgressRule, group, HTTPS, cidr_ipv4=_ANYWHERE, description=why)
     return SecurityGroups(function, balancer, service)
 
 
-def _group(component: Component, key: str, vpc_id: pulumi.Input[str], description: str) -> ec2.SecurityGroup:
-    name = f"{key}-security-group"
+def create_group(component: Component, key: str, vpc_id: pulumi.Input[str], description: str) -> ec2.SecurityGroup:
+    """Make a group without rules."""
     return ec2.SecurityGroup(
-        component.child_name(name),
+        component.child_name(key),
         vpc_id=vpc_id,
         description=description,
         revoke_rules_on_delete=True,
-        tags={"Name": component.child_name(name), **component.tags},
-        opts=component.child(name),
+        tags=named(component, key),
+        opts=component.child(key),
     )
 
 
-def _call(
+def add_rule(
+    component: Component, key: str, rule: _Rule, group: ec2.SecurityGroup, port: pulumi.Input[int], **other: Any
+) -> None:
+    """Open one port of a group; `other` says to or from where."""
+    rule(
+        component.child_name(key),
+        security_group_id=group.id,
+        ip_protocol="tcp",
+        from_port=port,
+        to_port=port,
+        tags=component.tags,
+        opts=component.child(key),
+        **other,
+    )
+
+
+def _let_call(
     component: Component,
-    caller_key: str,
-    caller: ec2.SecurityGroup,
-    called_key: str,
-    called: ec2.SecurityGroup,
+    caller: tuple[str, ec2.SecurityGroup],
+    called: tuple[str, ec2.SecurityGroup],
     port: pulumi.Input[int],
 ) -> None:
     """Let one group call another on one port, at both ends."""
+    (caller_key, calling), (called_key, answering) = caller, called
     out, into = f"{caller_key}-to-{called_key}", f"{called_key}-from-{caller_key}"
-    vpc.SecurityGroupEgressRule(
-        component.child_name(out),
-        security_group_id=caller.id,
-        ip_protocol="tcp",
-        from_port=port,
-        to_port=port,
-        referenced_security_group_id=called.id,
-        tags=component.tags,
-        opts=component.child(out),
-    )
-    vpc.SecurityGroupIngressRule(
-        component.child_name(into),
-        security_group_id=called.id,
-        ip_protocol="tcp",
-        from_port=port,
-        to_port=port,
-        referenced_security_group_id=caller.id,
-        tags=component.tags,
-        opts=component.child(into),
-    )
+    add_rule(component, out, vpc.SecurityGroupEgressRule, calling, port, referenced_security_group_id=answering.id)
+    add_rule(component, into, vpc.SecurityGroupIngressRule, answering, port, referenced_security_group_id=calling.id)

@@ -9,6 +9,7 @@ from pulumi_aws import ec2, get_availability_zones_output
 from pulumi_llm.base.component import Component
 from pulumi_llm.inference_network.addresses import zone_ranges
 from pulumi_llm.inference_network.args import InferenceNetworkSettings
+from pulumi_llm.inference_network.tags import named
 
 _ANYWHERE: Final = "0.0.0.0/0"
 
@@ -38,7 +39,7 @@ def create_vpc(component: Component, settings: InferenceNetworkSettings, region:
         # Interface endpoints and EKS want both. https://docs.aws.amazon.com/vpc/latest/userguide/vpc-dns.html
         enable_dns_support=True,
         enable_dns_hostnames=True,
-        tags=_named(component, "vpc"),
+        tags=named(component, "vpc"),
         opts=component.child("vpc", protect=settings.deletion_protection or None),
     )
     # Without rules, so that nothing works by chance in a group that nobody chose.
@@ -71,7 +72,7 @@ def create_vpc(component: Component, settings: InferenceNetworkSettings, region:
             service_name=f"com.amazonaws.{region}.{service}",
             vpc_endpoint_type="Gateway",
             route_table_ids=[table.id for table in tables],
-            tags=_named(component, "gateway-endpoint", service),
+            tags=named(component, "gateway-endpoint", service),
             opts=component.child("gateway-endpoint"),
         )
     return Network(vpc, private, public, tables, addresses)
@@ -108,7 +109,7 @@ def _subnet(
         cidr_block=cidr,
         availability_zone=zone,
         map_public_ip_on_launch=False,
-        tags={**_named(component, key, number), **tags},
+        tags={**named(component, key, number), **tags},
         opts=component.child(key),
     )
 
@@ -117,13 +118,13 @@ def _route_public(component: Component, vpc: ec2.Vpc, subnets: Sequence[ec2.Subn
     gateway = ec2.InternetGateway(
         component.child_name("internet-gateway"),
         vpc_id=vpc.id,
-        tags=_named(component, "internet-gateway"),
+        tags=named(component, "internet-gateway"),
         opts=component.child("internet-gateway"),
     )
     table = ec2.RouteTable(
         component.child_name("public-routes"),
         vpc_id=vpc.id,
-        tags=_named(component, "public-routes"),
+        tags=named(component, "public-routes"),
         opts=component.child("public-routes"),
     )
     ec2.Route(
@@ -134,12 +135,7 @@ def _route_public(component: Component, vpc: ec2.Vpc, subnets: Sequence[ec2.Subn
         opts=component.child("public-route"),
     )
     for number, subnet in enumerate(subnets, 1):
-        ec2.RouteTableAssociation(
-            f"{component.child_name('public-routes-association')}-{number}",
-            route_table_id=table.id,
-            subnet_id=subnet.id,
-            opts=component.child("public-routes-association"),
-        )
+        _associate(component, "public-routes-association", number, table, subnet)
     return gateway
 
 
@@ -155,7 +151,7 @@ def _nat_gateways(
         ec2.Eip(
             f"{component.child_name('nat-address')}-{number}",
             domain="vpc",
-            tags=_named(component, "nat-address", number),
+            tags=named(component, "nat-address", number),
             opts=component.child("nat-address"),
         )
         for number in range(1, nat_count(settings) + 1)
@@ -165,7 +161,7 @@ def _nat_gateways(
             f"{component.child_name('nat')}-{number}",
             allocation_id=address.id,
             subnet_id=subnet.id,
-            tags=_named(component, "nat", number),
+            tags=named(component, "nat", number),
             opts=component.child("nat", depends_on=[gateway]),
         )
         for number, (address, subnet) in enumerate(zip(addresses, public, strict=False), 1)
@@ -180,7 +176,7 @@ def _private_routes(
     table = ec2.RouteTable(
         f"{component.child_name('private-routes')}-{number}",
         vpc_id=vpc.id,
-        tags=_named(component, "private-routes", number),
+        tags=named(component, "private-routes", number),
         opts=component.child("private-routes"),
     )
     if nat is not None:
@@ -191,15 +187,14 @@ def _private_routes(
             nat_gateway_id=nat.id,
             opts=component.child("private-route"),
         )
-    ec2.RouteTableAssociation(
-        f"{component.child_name('private-routes-association')}-{number}",
-        route_table_id=table.id,
-        subnet_id=subnet.id,
-        opts=component.child("private-routes-association"),
-    )
+    _associate(component, "private-routes-association", number, table, subnet)
     return table
 
 
-def _named(component: Component, key: str, suffix: int | str = "") -> dict[str, pulumi.Input[str]]:
-    """The tags of what AWS's console shows by its tag Name."""
-    return {"Name": f"{component.child_name(key)}{f'-{suffix}' if suffix else ''}", **component.tags}
+def _associate(component: Component, key: str, number: int, table: ec2.RouteTable, subnet: ec2.Subnet) -> None:
+    ec2.RouteTableAssociation(
+        f"{component.child_name(key)}-{number}",
+        route_table_id=table.id,
+        subnet_id=subnet.id,
+        opts=component.child(key),
+    )

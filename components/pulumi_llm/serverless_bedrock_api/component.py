@@ -11,11 +11,12 @@ from pulumi_aws import apigateway, cloudwatch, dynamodb, iam, lambda_, route53, 
 from llm_gateway.operations import PATHS
 from pulumi_llm.api_edge import keys
 from pulumi_llm.api_edge.api import Api
-from pulumi_llm.api_edge.authorizer import KeysTable, Made
+from pulumi_llm.api_edge.authorizer import Made
 from pulumi_llm.api_edge.authorizer import authorizer as make_authorizer
 from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.api_edge.gateway_responses import create_gateway_responses, gateway_responses
-from pulumi_llm.api_edge.tickets import TicketsTable, tickets_table
+from pulumi_llm.api_edge.tables import UsedTable
+from pulumi_llm.api_edge.tickets import tickets_table
 from pulumi_llm.api_edge.usage_plans import has_own_plan, starvation_warnings, usage_plans
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_invoke
@@ -203,7 +204,7 @@ class ServerlessBedrockApi(Component):
                 # Each route has a limit of its own.
                 reads_per_second=authorized * (math.ceil(stage_throttle.rate_limit) + stage_throttle.burst_limit),
             )
-            checks = KeysTable(table.name, table.arn)
+            checks = UsedTable(table.name, table.arn)
         tickets = tickets_table(self, settings.kms_key_arn) if settings.websocket_tickets else None
         self.tickets_table_name, self.tickets_table_arn = (tickets.name, tickets.arn) if tickets else (_nothing(), _nothing())
         function = create_function(
@@ -213,7 +214,7 @@ class ServerlessBedrockApi(Component):
             routing,
             location,
             keys=checks if settings.function_url else None,
-            tickets=TicketsTable(tickets.name, tickets.arn) if tickets else None,
+            tickets=UsedTable(tickets.name, tickets.arn) if tickets else None,
         )
         url = create_function_url(self, function) if settings.function_url else None
         api = create_api(self, settings)

@@ -5,12 +5,12 @@ from pulumi_aws import lambda_
 
 from llm_gateway import environment as variables
 from llm_gateway.operations import PATHS
-from pulumi_llm.api_edge.authorizer import KeysTable
 from pulumi_llm.api_edge.cors import Cors
-from pulumi_llm.api_edge.tickets import TicketsTable
+from pulumi_llm.api_edge.keys import read_keys
+from pulumi_llm.api_edge.tables import UsedTable
+from pulumi_llm.api_edge.tickets import issue_tickets
 from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
-from pulumi_llm.base.iam import allow
 from pulumi_llm.base.lambda_function import Published, Shared, publish
 from pulumi_llm.base.location import Location
 from pulumi_llm.routing import Routing, model_policies
@@ -25,8 +25,8 @@ def create_function(
     routing: Routing,
     location: Location,
     *,
-    keys: KeysTable | None,
-    tickets: TicketsTable | None,
+    keys: UsedTable | None,
+    tickets: UsedTable | None,
 ) -> Published:
     """Make the function with its role, which may call exactly the models and read exactly the secrets of `routing`.
 
@@ -65,8 +65,8 @@ def create_function(
         environment=environment,
         policies={
             **model_policies(component, routing, location),
-            **({"keys-policy": [allow("ReadKeys", ["dynamodb:GetItem"], keys.arn)]} if keys else {}),
-            **({"tickets-policy": tickets.issue()} if tickets else {}),
+            **({"keys-policy": read_keys(keys)} if keys else {}),
+            **({"tickets-policy": issue_tickets(tickets)} if tickets else {}),
         },
         layers=[layer],
         reserved_concurrency=settings.reserved_concurrency,

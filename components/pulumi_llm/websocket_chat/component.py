@@ -8,9 +8,9 @@ import pulumi
 from pulumi_aws import apigateway, apigatewayv2, cloudwatch, dynamodb, iam, lambda_, ssm
 
 from pulumi_llm.api_edge import keys
-from pulumi_llm.api_edge.authorizer import KeysTable, authorizer_function
+from pulumi_llm.api_edge.authorizer import authorizer_function
 from pulumi_llm.api_edge.settings import JwtSettings
-from pulumi_llm.api_edge.tickets import TicketsTable
+from pulumi_llm.api_edge.tables import UsedTable
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_invoke
 from pulumi_llm.base.location import Location
@@ -139,7 +139,7 @@ class WebSocketChat(Component):
         stage_arn = pulumi.Output.format("{}/{}", api.execution_arn, STAGE)
         api_keys, checks = self._keys()
         stores = Stores(
-            keys=checks if isinstance(checks, KeysTable) else None,
+            keys=checks if isinstance(checks, UsedTable) else None,
             connections=connections_table(self, settings.kms_key_arn),
             journal=journal_table(self, settings.kms_key_arn),
             stage_url=pulumi.Output.format("{}/{}", api.api_endpoint.apply(_as_https), STAGE),
@@ -181,13 +181,13 @@ class WebSocketChat(Component):
             create_parameters(self, settings.parameter_prefix, PARAMETERS)
         self.finish()
 
-    def _keys(self) -> tuple[dict[str, apigateway.ApiKey], KeysTable | JwtSettings | None]:
+    def _keys(self) -> tuple[dict[str, apigateway.ApiKey], UsedTable | JwtSettings | None]:
         """Make the keys unless another API's are given. Returns them, and what the authorizer checks; None: there is none."""
         settings = self._settings
         if settings.auth != "api_key":
             return {}, settings.jwt
         if settings.keys_table is not None:
-            return {}, KeysTable(settings.keys_table.name, settings.keys_table.arn, settings.keys_table.kms_key_arn)
+            return {}, UsedTable(settings.keys_table.name, settings.keys_table.arn, settings.keys_table.kms_key_arn)
         throttle = settings.stage_throttle.over(STAGE_THROTTLE)
         table = keys.keys_table(
             self,
@@ -196,15 +196,15 @@ class WebSocketChat(Component):
             reads_per_second=math.ceil(throttle.rate_limit) + throttle.burst_limit,  # of $connect alone
         )
         made = keys.api_keys(self, settings.keys, table, deletion_protection=settings.deletion_protection, planned=False)
-        return made, KeysTable(table.name, table.arn)
+        return made, UsedTable(table.name, table.arn)
 
     def _authorizer(
-        self, api: apigatewayv2.Api, checks: KeysTable | JwtSettings
+        self, api: apigatewayv2.Api, checks: UsedTable | JwtSettings
     ) -> tuple[apigatewayv2.Authorizer, list[pulumi.Resource]]:
         """Make the authorizer of $connect. Returns it, and what lets API Gateway call its function."""
         in_vpc = isinstance(checks, JwtSettings) and checks.in_vpc
         given = self._settings.tickets_table
-        tickets = None if given is None else TicketsTable(given.name, given.arn, given.kms_key_arn)
+        tickets = None if given is None else UsedTable(given.name, given.arn, given.kms_key_arn)
         published = authorizer_function(self, self._shared, checks, self._settings.vpc if in_vpc else None, tickets)
         # A key may stand in any of three headers, so the source is one that is always there.
         authorizer = apigatewayv2.Authorizer(

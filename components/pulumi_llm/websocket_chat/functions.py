@@ -8,7 +8,8 @@ import pulumi
 from pulumi_aws import dynamodb, lambda_
 
 from llm_gateway import environment as variables
-from pulumi_llm.api_edge.authorizer import KeysTable
+from pulumi_llm.api_edge.keys import read_keys
+from pulumi_llm.api_edge.tables import UsedTable
 from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.iam import allow
@@ -27,7 +28,7 @@ class Stores:
 
     connections: dynamodb.Table
     journal: dynamodb.Table
-    keys: KeysTable | None
+    keys: UsedTable | None
     stage_url: pulumi.Output[str]
     execution_arn: pulumi.Output[str]
 
@@ -43,7 +44,7 @@ class Stores:
 
     def read_keys(self) -> list[dict[str, Any]]:
         """Statements that allow to look API keys up."""
-        return [] if self.keys is None else self.keys.read()
+        return [] if self.keys is None else read_keys(self.keys)
 
     def use(self, connections: Sequence[str], journal: Sequence[str], methods: Sequence[str]) -> list[dict[str, Any]]:
         """Statements that allow these actions on the tables, and these methods of @connections.

@@ -10,7 +10,7 @@ import os
 import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -21,14 +21,16 @@ from llm_functions.request_context import caller_from_context, caller_from_ident
 from llm_gateway import environment, errors
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Event, Start
-from llm_gateway.identity.caller import ANONYMOUS, SUBPROTOCOL, TICKET_SUBPROTOCOL, Caller, Credential
-from llm_gateway.identity.keys import KeyStore
-from llm_gateway.identity.tickets import TicketTable
+from llm_gateway.identity.caller import ANONYMOUS, SUBPROTOCOL, TICKET_SUBPROTOCOL, Caller
 from llm_gateway.operations import EXPOSED_HEADERS, MAX_BODY_BYTES, Operation, operations
 from llm_gateway.pipeline import Gateway, answer
 from llm_gateway.request import ChatRequest
 from llm_gateway.stages.authorize import allowed_models
 from llm_gateway.telemetry import record_refusal, write_log
+
+if TYPE_CHECKING:
+    from llm_gateway.identity.keys import KeyStore
+    from llm_gateway.identity.tickets import TicketTable
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -45,12 +47,12 @@ _encode = msgspec.json.Encoder().encode
 
 class HttpRequest(msgspec.Struct):
     """One HTTP request, as its handler needs it. `headers` are those that every response to it has. `deadline` is a time of the
-    loop's clock."""
+    loop's clock. `authorizer` is the authorizer's context, if there is one."""
 
     request_id: str
     headers: list[tuple[bytes, bytes]]
     caller: Caller
-    credential: Credential
+    authorizer: Any
     body: dict[str, Any]
     deadline: float
     receive: Receive
@@ -69,8 +71,8 @@ class Application:
         gateway: Gateway,
         environ: Mapping[str, str] = os.environ,
         *,
-        keys: KeyStore | None = None,
-        tickets: TicketTable | None = None,
+        keys: "KeyStore | None" = None,
+        tickets: "TicketTable | None" = None,
     ) -> None:
         self._gateway = gateway
         self._keys = keys
@@ -101,8 +103,7 @@ class Application:
                 raise errors.unknown_route(method=scope["method"], path=errors.clipped(scope["path"]))
             caller = await self._caller(context, headers) if operation.authorized else ANONYMOUS
             body = await _body(headers, receive) if operation.has_body else {}
-            credential = credential_from_context(context.get("authorizer"))
-            http = HttpRequest(request_id, common, caller, credential, body, _deadline(headers), receive, send)
+            http = HttpRequest(request_id, common, caller, context.get("authorizer"), body, _deadline(headers), receive, send)
             await self._handlers[operation.id](http)
         except Exception as error:
             failure = _failure(error, request_id)
@@ -156,7 +157,7 @@ class Application:
 
     async def _websocket_ticket(self, http: HttpRequest) -> None:
         assert self._tickets is not None  # else there is no such operation
-        ticket, seconds = await self._tickets.issue(http.caller, http.credential)
+        ticket, seconds = await self._tickets.issue(http.caller, credential_from_context(http.authorizer))
         subprotocols = [SUBPROTOCOL, TICKET_SUBPROTOCOL + ticket]
         answer = {"ticket": ticket, "expires_in": seconds, "subprotocols": subprotocols}
         await self._respond(http.send, http.headers, 200, _encode(answer))

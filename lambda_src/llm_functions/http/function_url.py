@@ -6,14 +6,15 @@ that name that a caller sends.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llm_gateway import errors
-from llm_gateway.aws.dynamodb import DynamoDBError
 from llm_gateway.http.errors import HttpError
 from llm_gateway.identity.caller import Caller, key_hash
-from llm_gateway.identity.keys import KeyStore
 from llm_gateway.operations import OPERATIONS, Operation
+
+if TYPE_CHECKING:
+    from llm_gateway.identity.keys import KeyStore
 
 _CHAT_STREAM = next(operation for operation in OPERATIONS if operation.id == "chat_stream")
 
@@ -32,7 +33,7 @@ def operation(method: str, path: str) -> Operation | None:
     return _CHAT_STREAM if served else None
 
 
-async def caller(headers: Mapping[bytes, bytes], keys: KeyStore | None) -> Caller:
+async def caller(headers: Mapping[bytes, bytes], keys: "KeyStore | None") -> Caller:
     """Return the caller whose API key is in ``x-api-key``: Authorization holds CloudFront's signature.
 
     Without the table of keys nobody is known. Raises the errors 401, and 500 if the table cannot be read.
@@ -40,6 +41,8 @@ async def caller(headers: Mapping[bytes, bytes], keys: KeyStore | None) -> Calle
     key = headers.get(b"x-api-key", b"").decode(errors="replace").strip()
     if not key or keys is None:
         raise errors.missing_api_key()
+    from llm_gateway.aws.dynamodb import DynamoDBError  # with a table only
+
     try:
         found = await keys.find(key_hash(key))
     except (DynamoDBError, HttpError) as error:

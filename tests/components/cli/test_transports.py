@@ -17,6 +17,7 @@ import pytest
 from aiohttp import web
 
 from pulumi_llm.cli.transports import Answer, ChatError, TransportName, UsageError, open_transport, websocket
+from support.web_app import listening
 
 # Not by `from`: the package has a function of this name, the command itself.
 chat = importlib.import_module("pulumi_llm.cli.chat")
@@ -55,16 +56,11 @@ class Shown:
 
 @contextlib.asynccontextmanager
 async def serving(path: str, handle: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
-    """Serve a path while the context lasts; gives its URL."""
+    """Serve a path while the context lasts; gives host and port."""
     app = web.Application()
     app.router.add_route("*", path, handle)
-    runner = web.AppRunner(app, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with listening(app) as url:
+        yield url.removeprefix("http://")
 
 
 async def ask(name: TransportName, url: str, shown: Shown | None = None, body: dict[str, object] = BODY) -> Answer:

@@ -16,6 +16,7 @@ from pulumi_llm_local.services.signature import Credentials
 from pulumi_llm_local.upstreams.bedrock.app import create_app
 from pulumi_llm_local.upstreams.model import ModelTraits
 from pulumi_llm_local.upstreams.model_url import ModelUrl
+from support.web_app import listening
 
 MODEL = "test.model-v1:0"
 TRAITS = ModelTraits(frozenset({"max_tokens", "temperature", "top_p", "stop", "system", "tools"}), reasoning=True)
@@ -66,17 +67,6 @@ class Server:
         if self.status != 200:
             return web.Response(status=self.status, text=self.body)
         return web.json_response({"object": "list", "data": [{"id": "first"}, {"id": "second"}]})
-
-
-@asynccontextmanager
-async def listening(app: web.Application) -> AsyncIterator[str]:
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from llm_gateway.identity.caller import Caller, Credential
 from llm_gateway.identity.connections import ConnectionTable, Limits
 from llm_gateway.stages.journal import Journal
 from support import websocket_api
+from support.web_app import listening
 from support.websocket_api import CONNECTIONS, JOURNAL
 
 pytestmark = pytest.mark.timeout(30)
@@ -47,15 +48,8 @@ class Unreliable:
     async def serve(self) -> AsyncIterator["Unreliable"]:
         app = web.Application()
         app.router.add_post("/", self._handle)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        async with ClientSession() as self._session:
-            try:
-                await web.TCPSite(runner, "127.0.0.1", 0).start()
-                self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-                yield self
-            finally:
-                await runner.cleanup()
+        async with ClientSession() as self._session, listening(app) as self.url:
+            yield self
 
     async def _handle(self, request: web.Request) -> web.Response:
         self.calls.append(request.headers["x-amz-target"].split(".")[1])

@@ -1,0 +1,63 @@
+"""The tables of DynamoDB: how they are made, and what a function that uses another component's is allowed."""
+
+from typing import Any, NamedTuple
+
+import pulumi
+from pulumi_aws import dynamodb
+
+from llm_gateway.tables import TableKeys
+from pulumi_llm.base.component import Component
+from pulumi_llm.base.iam import allow, decrypt_table
+
+
+class UsedTable(NamedTuple):
+    """A table that functions use. `kms_key_arn` encrypts it where that is not the key that the functions share."""
+
+    name: pulumi.Input[str]
+    arn: pulumi.Input[str]
+    kms_key_arn: pulumi.Input[str] | None = None
+
+    def allow(self, verb: str, what: str, action: str) -> list[dict[str, Any]]:
+        """Statements that allow one action on the table. `verb` and `what` name them."""
+        statements = [allow(f"{verb}{what}", [f"dynamodb:{action}"], self.arn)]
+        return statements if self.kms_key_arn is None else [*statements, decrypt_table(f"Decrypt{what}", self.kms_key_arn)]
+
+
+def encryption(kms_key_arn: pulumi.Input[str] | None) -> dynamodb.TableServerSideEncryptionArgsDict:
+    """How a table is encrypted.
+
+    Without a key, by the account's own `aws/dynamodb`, whose uses CloudTrail records; DynamoDB asks KMS seldom.
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.howitworks.html
+    """
+    return {"enabled": True} if kms_key_arn is None else {"enabled": True, "kms_key_arn": kms_key_arn}
+
+
+def expiring_table(
+    component: Component,
+    key: str,
+    keys: TableKeys,
+    kms_key_arn: pulumi.Input[str] | None,
+    *,
+    reads: int,
+    writes: int,
+) -> dynamodb.Table:
+    """Make a table whose items expire. `reads` and `writes`, units a second, are bounds on what it may cost.
+
+    Items say until when they are valid, and are not used after that. DynamoDB's TTL deletes them later, within a few days.
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
+    """
+    attributes: list[dynamodb.TableAttributeArgsDict] = [{"name": keys.hash_key, "type": "S"}]
+    if keys.sort_key:
+        attributes.append({"name": keys.sort_key, "type": "N"})
+    return dynamodb.Table(
+        component.child_name(key),
+        billing_mode="PAY_PER_REQUEST",
+        on_demand_throughput={"max_read_request_units": reads, "max_write_request_units": writes},
+        hash_key=keys.hash_key,
+        range_key=keys.sort_key or None,
+        attributes=attributes,
+        ttl={"attribute_name": keys.ttl_attribute, "enabled": True},
+        server_side_encryption=encryption(kms_key_arn),
+        tags=component.tags,
+        opts=component.child(key),
+    )
