@@ -88,9 +88,13 @@ OWN_URL = {"function_url": "https://a1b2c3d4e5f6.lambda-url.eu-west-1.on.aws/", 
 def test_the_page_streams_from_the_functions_own_url() -> None:
     for prefix in ("", "/llm"):
         for wrap in (str, pulumi.Output.from_input):
-            addresses: Any = {name: wrap(value) for name, value in {**OWN_URL, "api_url": API_URL + prefix}.items()}
-            args: Any = {"folder": str(PAGE), **addresses}
-            recording = programs.run(lambda args=args: pulumi_llm.CdnFrontend("web", args), config={"aws:region": "eu-west-1"})
+
+            def program(prefix: str = prefix, wrap: Any = wrap) -> None:  # an Output needs the program's own event loop
+                addresses = {name: wrap(value) for name, value in {**OWN_URL, "api_url": API_URL + prefix}.items()}
+                args: Any = {"folder": str(PAGE), **addresses}
+                pulumi_llm.CdnFrontend("web", args)
+
+            recording = programs.run(program, config={"aws:region": "eu-west-1"})
             found = recording.inputs("web-distribution")
             # The first that fits counts.
             paths = [(each["pathPattern"], each["targetOriginId"]) for each in found["orderedCacheBehaviors"]]
