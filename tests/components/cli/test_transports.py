@@ -384,6 +384,18 @@ async def test_a_refused_websocket(status: int, text: str, line: str) -> None:
         assert str(await failure(TransportName.WS, f"ws://{address}/ws")).startswith(line)
 
 
+async def test_a_websocket_takes_no_key_to_another_host() -> None:
+    asked: list[str] = []
+
+    async def redirects(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path)
+        return web.Response(status=302, headers={"location": f"http://{request.host}/elsewhere"})
+
+    async with serving("/{path:.*}", redirects) as address:
+        error = await failure(TransportName.WS, f"ws://{address}/ws")
+    assert (error.status, asked) == (302, ["/ws"])
+
+
 async def test_a_websocket_has_a_limit_for_messages_and_frames() -> None:
     service = Conversation(sends(*ALL))
     async with serving("/ws", service.handle) as address:

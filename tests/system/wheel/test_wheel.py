@@ -298,9 +298,13 @@ def test_the_chat_needs_no_local_run(commanded: Environment) -> None:
     assert done.returncode == 0, done.stderr
     assert "--endpoint" in done.stdout
     # The command itself is imported only then; nobody listens there.
-    done = commanded.run("pulumi-llm", "chat", "--endpoint", "http://127.0.0.1:9/api", "--message", "Hello")
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
+    for scheme, transport in {"http": "rest", "ws": "ws"}.items():
+        url = f"{scheme}://127.0.0.1:9/api"
+        done = commanded.run("pulumi-llm", "chat", "--endpoint", url, "--transport", transport, "--message", "Hello")
+        assert (done.returncode, done.stderr) == (
+            1,
+            f"error: connection_refused: nothing listens at {url}; is the service running?\n",
+        )
 
 
 @pytest.mark.parametrize("command", ["local", "preview", "prune-versions"])

@@ -49,6 +49,13 @@ class _Lost(Exception):
     """The connection is of no more use."""
 
 
+class _Connect(connect):
+    """Follows no redirect: API Gateway answers with none, and the key would go to another host."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        return exc
+
+
 class WebSocketTransport(Transport):
     """Asks by the `chat` message. When the connection is lost, the answer is resumed on a new one."""
 
@@ -155,7 +162,7 @@ class WebSocketTransport(Transport):
         if self._connection is not None and self._connection.state is State.OPEN:
             return self._connection
         try:
-            self._connection = await connect(
+            self._connection = await _Connect(
                 self.base,
                 additional_headers=self._headers(),
                 user_agent_header="pulumi-llm",
