@@ -9,7 +9,8 @@ none may be closed. Every ten seconds the resident memory is read from /proc: of
 the functions by their entry point, and of moto, whose DynamoDB keeps every message, because it deletes nothing.
 
 The stand-in writes a token every two seconds, because each is a write to moto, which takes some 7 ms of CPU. Generations start
-one after the other, at most five a second, because each needs a process of its own here. It ends by itself; the exit code is 1 if anything was lost.
+one after the other, at most five a second, because each needs a process of its own here. It ends by itself; the exit code is 1
+if anything was lost.
 """
 
 import asyncio
