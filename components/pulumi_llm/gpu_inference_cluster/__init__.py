@@ -1,0 +1,1 @@
+"""GpuInferenceCluster: an EKS cluster on which vLLM serves open models."""

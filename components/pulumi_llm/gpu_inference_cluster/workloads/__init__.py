@@ -1,0 +1,1 @@
+"""What runs in the cluster: the Kubernetes objects of each served model, as plain data."""

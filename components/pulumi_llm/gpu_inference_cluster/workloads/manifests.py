@@ -1,0 +1,66 @@
+"""Every object of the served models, in the order in which they are made."""
+
+from pulumi_llm.gpu_inference_cluster.workloads.deployment import (
+    SERVICE_PORT,
+    Manifest,
+    config_map,
+    deployment,
+    disruption_budget,
+    metadata,
+    service,
+    service_account,
+)
+from pulumi_llm.gpu_inference_cluster.workloads.network_policy import network_policy, nothing_allowed
+from pulumi_llm.gpu_inference_cluster.workloads.place import Place
+from pulumi_llm.gpu_inference_cluster.workloads.scaling import scaled_object, trigger_authentication
+from pulumi_llm.gpu_inference_cluster.workloads.versions import ServedModel, Version
+
+
+def namespace_manifests(place: Place) -> list[Manifest]:
+    """The namespace of the served models, in which only pods without privileges are admitted, and what all of them share.
+
+    https://kubernetes.io/docs/concepts/security/pod-security-standards/
+    """
+    labels = {
+        "app.kubernetes.io/part-of": "pulumi-llm",
+        **{f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")},
+    }
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place.namespace, "labels": labels}}
+    return [namespace, nothing_allowed(place), trigger_authentication(place)]
+
+
+def manifests(model: ServedModel, place: Place) -> list[Manifest]:
+    """The objects of a served model: those that its versions share, then those of each."""
+    shared = [service_account(model.name, place), network_policy(model, place)]
+    return [*shared, *(manifest for version in model.versions for manifest in version_manifests(version, place))]
+
+
+def version_manifests(version: Version, place: Place) -> list[Manifest]:
+    """The objects of one version. What registers its pods at the balancer is there before the pods are."""
+    files = [] if version.grpc else [config_map(version, place)]
+    return [
+        *files,
+        service(version, place),
+        target_group_binding(version, place),
+        disruption_budget(version, place),
+        deployment(version, place),
+        scaled_object(version, place),
+    ]
+
+
+def target_group_binding(version: Version, place: Place) -> Manifest:
+    """AWS Load Balancer Controller registers the pods in the target group.
+
+    The rules of the security groups are not its own, but those of the network.
+    https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/targetgroupbinding/targetgroupbinding/
+    """
+    return {
+        "apiVersion": "elbv2.k8s.aws/v1beta1",
+        "kind": "TargetGroupBinding",
+        "metadata": metadata(version, place),
+        "spec": {
+            "serviceRef": {"name": version.name, "port": SERVICE_PORT},
+            "targetGroupARN": place.target_group_arns[version.name],
+            "targetType": "ip",
+        },
+    }
