@@ -26,8 +26,8 @@ from support.programs import MODELS, Recording
 
 COMPONENTS: dict[str, type[Component]] = {
     name: value
-    for name, value in vars(pulumi_llm).items()
-    if inspect.isclass(value) and issubclass(value, Component) and name in pulumi_llm.__all__
+    for name in pulumi_llm.__all__
+    if inspect.isclass(value := getattr(pulumi_llm, name)) and issubclass(value, Component)
 }
 
 # Sets of arguments that together make every child of a component.

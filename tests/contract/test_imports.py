@@ -1,4 +1,6 @@
-"""The imports between packages and modules: import-linter's contracts of pyproject.toml hold, and no module is in a cycle."""
+"""The imports between packages and modules: import-linter's contracts of pyproject.toml hold, no module is in a cycle, and none
+is loaded before it is used.
+"""
 
 import os
 import re
@@ -12,6 +14,7 @@ from pathlib import Path
 import grimp
 import pytest
 
+import pulumi_llm
 from support.programs import ROOT
 
 LINTER = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
@@ -153,3 +156,71 @@ def test_the_functions_know_them() -> None:
     """The search above finds what it looks for, where it is."""
     found = event_keys("llm_functions")
     assert {"authorizer.py: methodArn", "request_context.py: userArn", "application.py: x-amzn-request-context"} <= found
+
+
+# What is run, and a pattern of modules that it must not load, those below them included: they cost every program and command,
+# and it has no use for them.
+COMMAND = "import contextlib, sys\nfrom pulumi_llm.cli import main\nwith contextlib.suppress(SystemExit):\n    main()"
+COMPONENTS = r"pulumi_llm\.(?!base)\w+\.component"
+SERVICES = r"pulumi_aws\.(?!config)\w+\.\w+|pulumi_kubernetes"
+LAZY = {
+    "the package": ("import pulumi_llm", r"msgspec|pulumi|pulumi_aws|pydantic|pulumi_llm\.(?!base)\w+"),
+    "a stack's settings": ("import pulumi_llm; pulumi_llm.load", rf"{SERVICES}|{COMPONENTS}"),
+    "one component": (
+        "import pulumi_llm; pulumi_llm.ServerlessBedrockApi",
+        r"pulumi_aws\.(?:budgets|cloudfront|ec2|s3|wafv2)|pulumi_kubernetes|pulumi_llm\.(?!base|serverless)\w+\.component",
+    ),
+    "a subpackage": ("from pulumi_llm.cdn_frontend import CdnFrontendArgs", rf"{SERVICES}|{COMPONENTS}"),
+    **{
+        f"pulumi-llm {arguments}": (
+            f"import sys\nsys.argv = 'pulumi-llm {arguments}'.split()\n{COMMAND}",
+            rf"botocore|pulumi|pulumi_aws|pulumi_llm_local|websockets|{COMPONENTS}",
+        )
+        for arguments in ("--help", "chat --help", "load --help", "fit --help", "prune-versions --help")
+    },
+}
+# A module of pulumi_aws that nothing has used yet is in sys.modules, but not loaded: it is of a type of its own.
+LOADED = "import sys, types\nprint(*(name for name, module in sys.modules.items() if type(module) is types.ModuleType))"
+
+
+def python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("run", LAZY)
+def test_what_is_not_used_is_not_loaded(run: str) -> None:
+    code, unused = LAZY[run]
+    loaded = python(f"{code}\n{LOADED}").splitlines()[-1].split()
+    assert "pulumi_llm" in loaded
+    assert [name for name in loaded if re.fullmatch(rf"(?:{unused})(?:\..*)?", name)] == []
+
+
+def test_what_is_exported_is_found_before_it_is_loaded() -> None:
+    listed = python("import pulumi_llm; print(*dir(pulumi_llm)); print(hasattr(pulumi_llm, 'WebsocketChat'))").splitlines()
+    assert set(pulumi_llm.__all__) <= set(listed[0].split())
+    assert listed[1] == "False"
+    everything = python("from pulumi_llm import *; print(*globals())").split()
+    assert set(pulumi_llm.__all__) <= set(everything)
+
+
+THREADS = """
+import sys, threading
+import pulumi_llm
+sys.setswitchinterval(1e-6)
+names, failures = pulumi_llm.__all__, []
+together = threading.Barrier(len(names))
+def use(name):
+    together.wait()
+    try:
+        getattr(pulumi_llm, name)
+    except BaseException as error:
+        failures.append(f"{name}: {error!r}")
+threads = [threading.Thread(target=use, args=(name,)) for name in names]
+for each in threads: each.start()
+for each in threads: each.join()
+print(*failures, sep="\\n")
+"""
+
+
+def test_threads_load_what_is_exported_at_once() -> None:
+    assert python(THREADS).strip() == ""
