@@ -1,5 +1,6 @@
 """Writes what says again what the code says: components.md and settings.md, models.md and the table of gpu-sizing.md from the
-catalogue, policies.md from the rules, the tables of errors in api.md and providers.md, and the TypedDicts of the arguments.
+catalogue, the tables of cost.md from the prices, policies.md from the rules, the tables of errors in api.md and providers.md,
+and the TypedDicts of the arguments.
 
 `make docs` runs it; tests/contract/test_docs.py fails where a file is out of date.
 """
@@ -24,6 +25,7 @@ from pulumi_llm.account_baseline.args import AccountBaselineSettings
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.settings import Settings
 from pulumi_llm.cdn_frontend.args import CdnFrontendSettings
+from pulumi_llm.cost.prices import Price, price_table
 from pulumi_llm.inference_network.args import InferenceNetworkSettings
 from pulumi_llm.models.catalogue import Model, Shape, WeightFormat, catalogue
 from pulumi_llm.models.fit import Wishes, fits
@@ -309,8 +311,32 @@ def _sizing_row(model: Model, shape: Shape, weights: WeightFormat) -> tuple[str,
 
 def _price(dollars: float) -> str:
     """At least cents."""
-    whole, _, cents = f"{dollars:.6f}".rstrip("0").partition(".")
+    whole, _, cents = f"{dollars:.10f}".rstrip("0").partition(".")
     return f"{whole}.{cents:<02}"
+
+
+# What AWS charges for: two tables within a page that is otherwise written by hand.
+
+
+def cost_page() -> str:
+    table = price_table()
+    return _with_tables(
+        "cost.md",
+        _table(("what", "$", "for", "compared", ""), map(_price_row, table.prices.values())),
+        _table(
+            ("types", "why", ""),
+            (
+                (_codes([name for name, free in table.free.items() if free == why]), why.why, f"[page]({why.page})")
+                for why in dict.fromkeys(table.free.values())
+            ),
+        ),
+    )
+
+
+def _price_row(price: Price) -> tuple[str, ...]:
+    unit = f"{price.each:,} {price.unit}" if price.each > 1 else price.unit
+    title = f"{price.title} {UNPROVEN} {price.doubt}" if price.doubt else price.title
+    return title, _price(price.usd), unit, str(price.checked), f"[page]({price.page})"
 
 
 # A stack's settings: a table within a page that is otherwise written by hand.
@@ -428,6 +454,7 @@ def _joined(blocks: Iterable[str]) -> str:
 PAGES: Mapping[str, Callable[[], str]] = {
     "api.md": api_page,
     "components.md": components_page,
+    "cost.md": cost_page,
     "gpu-sizing.md": gpu_sizing_page,
     "models.md": models_page,
     "policies.md": policies_page,

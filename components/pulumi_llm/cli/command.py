@@ -2,17 +2,18 @@
 
 import typer
 
-from pulumi_llm.cli import chat, fit, load, local, preview, prune_versions
+from pulumi_llm.cli import chat, cost, fit, load, local, preview, prune_versions
 
 app = typer.Typer(
     name="pulumi-llm",
-    help="Preview an LLM inference service, run it on this machine, chat with one, measure it, and size GPUs for a model.",
+    help="Preview an LLM inference service and its cost, run it on this machine, chat with one, measure it, and size GPUs.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.command("local")(local.run)
 app.command("preview")(preview.run)
+app.command("cost")(cost.run)
 app.command("chat")(chat.run)
 app.command("load")(load.run)
 app.command("fit")(fit.run)

@@ -2,8 +2,10 @@
 
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import msgspec
 
@@ -24,7 +26,7 @@ class Gpu(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GpuInstance(msgspec.Struct, frozen=True):
-    """An instance type. `price` is US dollars an hour, on demand, Linux, us-east-1."""
+    """An instance type. `price` is US dollars an hour, on demand, Linux, us-east-1, as it was at the date `priced`."""
 
     name: str
     gpu: Gpu
@@ -32,16 +34,17 @@ class GpuInstance(msgspec.Struct, frozen=True):
     vcpus: int
     memory_gib: int
     price: float
+    priced: date
 
 
 @cache
 def gpu_instances() -> Mapping[str, GpuInstance]:
     """Every instance type by its name, the cheapest first."""
     text = files("pulumi_llm.models").joinpath("gpu_instances.toml").read_text(encoding="utf-8")
-    document: dict[str, dict[str, dict[str, object]]] = tomllib.loads(text)
+    document: dict[str, Any] = tomllib.loads(text)
     gpus = {name: {**table, "name": name} for name, table in document["gpus"].items()}
     found = [
-        msgspec.convert({**table, "name": name, "gpu": gpus[str(table["gpu"])]}, GpuInstance)
+        msgspec.convert({**table, "name": name, "gpu": gpus[table["gpu"]], "priced": document["priced"]}, GpuInstance)
         for name, table in document["instances"].items()
     ]
     return {instance.name: instance for instance in sorted(found, key=lambda instance: (instance.price, instance.gpus))}

@@ -20,7 +20,10 @@ class GraphError(Exception):
 
 @dataclass(frozen=True)
 class Resource:
-    """One resource: `inputs` as the program gave them, `state` with what AWS computes, secrets revealed, camelCase keys."""
+    """One resource: `inputs` as the program gave them, `state` with what AWS computes, secrets revealed, camelCase keys.
+
+    `parents` are the URNs of the components that it is in, the outermost first.
+    """
 
     urn: str
     type: str
@@ -28,6 +31,7 @@ class Resource:
     id: str
     inputs: Mapping[str, Any]
     state: Mapping[str, Any]
+    parents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,11 @@ def load(
     answer = json.loads(lines[-1])
     if "error" in answer:
         raise GraphError("\n".join([answer["error"], *unread_environments(directory, stack)]))
+    parent_of = {r["urn"]: r["parent"] for r in answer["resources"]}
     resources = tuple(
-        Resource(r["urn"], r["type"], r["name"], r["id"], revealed(r["inputs"]), revealed(r["state"]))
+        Resource(
+            r["urn"], r["type"], r["name"], r["id"], revealed(r["inputs"]), revealed(r["state"]), _parents(r["urn"], parent_of)
+        )
         for r in answer["resources"]
         if r["custom"]
     )
@@ -97,6 +104,12 @@ def load(
         outputs=answer["outputs"],
         warnings=(*unread_environments(directory, stack), *answer["warnings"]),
     )
+
+
+def _parents(urn: str, parent_of: Mapping[str, str]) -> tuple[str, ...]:
+    """The URNs of what a resource is in, the outermost first. The stack itself is left out."""
+    parent = parent_of[urn]
+    return (*_parents(parent, parent_of), parent) if parent in parent_of else ()
 
 
 def configuration(directory: Path, stack: str, overrides: Mapping[str, Any]) -> tuple[str, dict[str, str]]:

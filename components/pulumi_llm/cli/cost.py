@@ -1,0 +1,206 @@
+"""`pulumi-llm cost`: what a stack costs, computed from its program before anything is deployed."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from llm_gateway.routes import ROUTES_FILE, Routes, load
+from pulumi_llm.base.bundle import TARGET_VARIABLE
+from pulumi_llm.cli.given import ConfigOption, InvokeOption, OutputOption, StackOption, read_config, read_given
+from pulumi_llm.cost.charges import FUNCTION
+from pulumi_llm.cost.chats import Chat
+from pulumi_llm.cost.estimate import Component, Estimate, estimate
+
+if TYPE_CHECKING:
+    from pulumi_llm_local.program.given import Given
+    from pulumi_llm_local.program.graph import Graph
+
+
+def run(
+    directory: Annotated[str, typer.Argument(help="The folder of the Pulumi program, in Python.")] = ".",
+    stack: StackOption = "dev",
+    config: ConfigOption = None,
+    output: OutputOption = None,
+    invoke: InvokeOption = None,
+    input_tokens: Annotated[int, typer.Option(help="The tokens that a chat sends to the model.", min=0)] = Chat().input_tokens,
+    output_tokens: Annotated[int, typer.Option(help="The tokens that it answers.", min=0)] = Chat().output_tokens,
+    seconds: Annotated[float, typer.Option(help="How long the answer takes, in seconds.", min=0)] = Chat().seconds,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON, with each resource and the page of each price.")] = False,
+) -> None:
+    """Compute what a stack costs: a month while idle, by use, for the tokens of its models, and for a thousand chats.
+
+    \f
+    The exit code is 1 if the program cannot be evaluated, and 2 if an option is wrong. What has no price is listed, and is in
+    no sum.
+    """
+    try:
+        from pulumi_llm_local.program.graph import GraphError
+    except ImportError as error:
+        _fail(f"the costs need more packages ({error.name} is missing): pip install 'pulumi-llm[local]'", 1)
+    problems: list[str] = []
+    overrides, given = read_config(config or [], problems), read_given(output or [], invoke or [], problems)
+    if problems:
+        _fail("\n".join(problems), 2)
+    chat = Chat(input_tokens, output_tokens, seconds)
+    try:
+        found = estimate_program(Path(directory).resolve(), stack, overrides, given, chat)
+    except GraphError as error:
+        _fail(str(error), 1)
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+    else:
+        _show(found, stack, chat)
+
+
+def estimate_program(directory: Path, stack: str, overrides: Mapping[str, Any], given: "Given", chat: Chat) -> Estimate:
+    """Evaluate a program, and compute what it costs. Raises `GraphError`."""
+    from pulumi_llm_local.program import graph
+
+    environment = {**os.environ, TARGET_VARIABLE: "host"}
+    found = graph.load(directory, stack, overrides, seed="cost", environment=environment, given=given)
+    return estimate(found.resources, _routes(found), found.region, chat)
+
+
+def summary(found: Estimate) -> str:
+    """The costs in one line."""
+    not_priced = f"; {len(found.not_priced)} resources are not priced" if found.not_priced else ""
+    return f"idle, the stack costs {_month(found)} a month (prices of {found.prices_of}){not_priced}"
+
+
+def _routes(graph: "Graph") -> list[Routes]:
+    """The routes documents in the archives of the program's functions, with the values of their variables."""
+    found: list[Routes] = []
+    for function in graph.of_type(FUNCTION):
+        archive: Mapping[str, Any] = function.inputs.get("code") or {}
+        path = Path(str(archive.get("path", ""))) / ROUTES_FILE
+        if path.is_file():
+            environment: Mapping[str, Any] = function.state.get("environment") or {}
+            found.append(load(path, environment.get("variables") or {}))
+    return found
+
+
+def _month(found: Estimate) -> str:
+    least, most = found.idle_usd_month_least, found.idle_usd_month_most
+    return f"${least:,.2f}" + (f" to ${most:,.2f}" if most > least else "")
+
+
+# The tables
+
+
+def _show(found: Estimate, stack: str, chat: Chat) -> None:
+    typer.echo(f"The stack {stack}: {_month(found)} a month while idle.")
+    console = Console(width=None if Console().is_terminal else 140)
+    size = f"a thousand chats of {chat.input_tokens:,} tokens in, {chat.output_tokens:,} out, each {chat.seconds:g} s long"
+    for table in (
+        _idle_table(found),
+        _unit_table(found),
+        _model_table(found, size),
+        _chat_table(found, size),
+        _not_priced_table(found),
+    ):
+        if table.row_count:
+            console.print()
+            console.print(table)
+    checked = f"{found.prices_checked_from} to {found.prices_checked_to}"
+    notes = [
+        f"Prices of {found.prices_of}, on demand, compared with AWS's list from {checked}.",
+        "Free tiers, discounts and taxes are not counted.",
+        *([f"The stack is in {found.region}, where prices may differ."] if found.region != found.prices_of else []),
+        *(f"{title}: {doubt}." for title, doubt in found.doubts.items()),
+    ]
+    typer.echo("\n" + "\n".join(notes))
+
+
+def _table(title: str, *heads: str, right: Sequence[str] = ()) -> Table:
+    table = Table(title=title, title_justify="left")
+    for head in heads:
+        table.add_column(head, justify="right" if head in right else "left", overflow="fold")
+    return table
+
+
+def _idle_table(found: Estimate) -> Table:
+    table = _table("Idle", "component", "resource", "charge", "$ a month", "at most", "", right=("$ a month", "at most"))
+    components = dict.fromkeys(each.component for each in found.idle)
+    for component in components:
+        mine = [each for each in found.idle if each.component == component]
+        for each in mine:
+            more = f"{each.usd_month_most:,.2f}" if each.usd_month_most > each.usd_month_least else ""
+            table.add_row(_name(component), each.resource, each.charge, f"{each.usd_month_least:,.2f}", more, each.note)
+        if len(mine) > 1:
+            least, most = sum(each.usd_month_least for each in mine), sum(each.usd_month_most for each in mine)
+            more = f"{most:,.2f}" if most > least else ""
+            table.add_row(_name(component), "", "together", f"{least:,.2f}", more, "", end_section=True)
+    return table
+
+
+def _unit_table(found: Estimate) -> Table:
+    table = _table("By use", "charge", "$", "for", "used by", right=("$",))
+    for charge in dict.fromkeys(each.charge for each in found.unit_prices):
+        same = [each for each in found.unit_prices if each.charge == charge]
+        price = same[0]
+        unit = f"{price.each:,} {price.unit}" if price.each > 1 else f"a {price.unit}"
+        used_by = ", ".join(_some(each.resources) for each in same)
+        table.add_row(charge, _number(price.usd), unit, used_by)
+    return table
+
+
+def _model_table(found: Estimate, size: str) -> Table:
+    table = _table(
+        f"Models: US dollars for a million tokens, and for {size}",
+        *("alias", "target", "in", "out", "chats", ""),
+        right=("in", "out", "chats"),
+    )
+    for each in found.models:
+        numbers = (each.usd_per_million_input, each.usd_per_million_output, each.usd_per_thousand_chats)
+        table.add_row(each.alias, each.target, *map(_known, numbers), each.note)
+    return table
+
+
+def _chat_table(found: Estimate, size: str) -> Table:
+    table = _table(f"Besides the models, US dollars for {size}", "component", "$", "of it", right=("$",))
+    for each in found.chats:
+        parts = sorted(each.parts.items(), key=lambda part: -part[1])
+        shown = ", ".join(f"{title} {_number(usd)}" for title, usd in parts[:3])
+        table.add_row(_name(each.component), _number(each.usd_per_thousand_chats), shown)
+    return table
+
+
+def _not_priced_table(found: Estimate) -> Table:
+    table = _table("Not priced, and in no sum", "component", "type", "why", "resources")
+    for component, kind, reason in dict.fromkeys((each.component, each.type, each.reason) for each in found.not_priced):
+        same = [n.resource for n in found.not_priced if (n.component, n.type, n.reason) == (component, kind, reason)]
+        table.add_row(_name(component), kind, reason, _some(same))
+    return table
+
+
+def _name(component: Component) -> str:
+    return component.name or "(none)"
+
+
+def _some(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _known(usd: float | None) -> str:
+    return "not known" if usd is None else _number(usd)
+
+
+def _number(usd: float) -> str:
+    """At least cents, and as many digits as say something."""
+    if usd == 0 or usd >= 0.01:
+        digits = f"{usd:,.4f}".rstrip("0")
+    else:
+        digits = f"{usd:.12f}".rstrip("0") if usd < 1e-4 else f"{usd:.5f}".rstrip("0")
+    whole, _, cents = digits.partition(".")
+    return f"{whole}.{cents:<02}"
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    typer.echo(text, err=True)
+    raise typer.Exit(code)
