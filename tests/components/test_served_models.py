@@ -6,16 +6,22 @@ import runpy
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import pulumi
+import pulumi_kubernetes as kubernetes
 import pytest
 
+from pulumi_llm.base.component import Component
 from pulumi_llm.base.settings import read
 from pulumi_llm.gpu_inference_cluster.workloads import stickiness
 from pulumi_llm.gpu_inference_cluster.workloads.manifests import manifests, namespace_manifests
 from pulumi_llm.gpu_inference_cluster.workloads.place import Schedule
+from pulumi_llm.gpu_inference_cluster.workloads.resources import KEYS, create_workloads, workload_children
 from pulumi_llm.gpu_inference_cluster.workloads.served_model import ServedModelSettings
 from pulumi_llm.gpu_inference_cluster.workloads.versions import ServedModel, Version, model_problems, served_models
+from support import programs
 from support.served_models import AWQ, IMAGE, INSTANCES, PLACE, QWEN, REVISION, by_kind, settings_of
 
 LONGER = {**QWEN, "context": 16_384}
@@ -241,6 +247,43 @@ def test_scaling(replicas: dict[str, int], place: dict[str, Any], least: int, fl
     assert scaled["metadata"].get("annotations") == ({"autoscaling.keda.sh/paused-replicas": "0"} if paused else None)
     # A server that loads has no metrics, so KEDA must not scale it away before it is ready.
     assert spec["cooldownPeriod"] >= 30 * 60
+
+
+def test_nothing_is_waited_for_where_everything_is_off() -> None:
+    off = by_kind(manifests(ServedModel("qwen", (one(),)), replace(PLACE, hard_off=True)), "Deployment")
+    assert off["metadata"]["annotations"] == {"pulumi.com/skipAwait": "true"}
+    assert "annotations" not in by_kind(manifests(ServedModel("qwen", (one(),)), PLACE), "Deployment")["metadata"]
+
+
+class Cluster(Component):
+    """Makes served models, and waits with what comes after them."""
+
+    CHILDREN = MappingProxyType({**workload_children(), "after": kubernetes.core.v1.ConfigMap})
+
+    def __init__(self, models: list[ServedModel]) -> None:
+        super().__init__("gpu", None, {}, {"deployment": {"metadata": {"labels": {"team": "search"}}}})
+        provider = kubernetes.Provider("cluster", kubeconfig="{}")
+        queues = {"qwen": pulumi.Output.from_input(PLACE.queue_urls["qwen"])}
+        ready = create_workloads(self, models, replace(PLACE, queue_urls=queues), provider, [provider])
+        kubernetes.core.v1.ConfigMap("gpu-after", opts=self.child("after", depends_on=ready["qwen"], provider=provider))
+
+
+def test_the_objects_are_resources_that_wait_for_each_other() -> None:
+    (both,) = served_models({"qwen": settings_of(**QWEN, candidate={"context": 16_384})}, INSTANCES)
+    recording = programs.run(lambda: Cluster([both]), config={"aws:region": "eu-west-1"})
+    made = [each for each in recording.recorded.values() if each.type.startswith("kubernetes:")]
+    expected = [*namespace_manifests(PLACE), *manifests(both, PLACE)]
+    assert {each.name for each in made} == {
+        "gpu-after",
+        *(f"gpu-{KEYS[each['kind']]}-{each['metadata']['name']}" for each in expected),
+    }
+    for manifest in expected:
+        (resource,) = [each for each in made if each.name == f"gpu-{KEYS[manifest['kind']]}-{manifest['metadata']['name']}"]
+        assert resource.inputs["kind"] == manifest["kind"]
+        spec = resource.inputs.get("spec")
+        assert spec == (json.loads(json.dumps(manifest["spec"])) if "spec" in manifest else None), resource.name
+        labels = {**manifest["metadata"]["labels"], **({"team": "search"} if manifest["kind"] == "Deployment" else {})}
+        assert resource.inputs["metadata"]["labels"] == labels
 
 
 def test_only_the_balancer_and_prometheus_call_the_servers() -> None:

@@ -42,6 +42,8 @@ _SHARED_MEMORY: Final = "2Gi"
 _USER: Final = 1000
 _WORK, _TLS, _MIDDLEWARE = "/var/lib/server", "/etc/server/tls", "/etc/server/middleware"
 
+_NO_AWAIT: Final = {"pulumi.com/skipAwait": "true"}
+
 # How many sequences one request may ask for; vLLM's default is 16,384.
 _MOST_SEQUENCES: Final = 64
 # A reserved name, which never resolves: without a list of domains, vLLM fetches images from anywhere.
@@ -70,7 +72,10 @@ def metadata(version: Version, place: Place, **more: Any) -> Manifest:
 
 
 def deployment(version: Version, place: Place) -> Manifest:
-    """The servers. How many there are is left out, for KEDA alone decides it."""
+    """The servers. How many there are is left out, for KEDA alone decides it. Pulumi waits for the first unless all are off.
+
+    https://www.pulumi.com/registry/packages/kubernetes/installation-configuration/ (skipAwait)
+    """
     template = {
         "metadata": {"labels": server_labels(version), "annotations": {"pulumi-llm/files": _digest(_files())}},
         "spec": _pod(version, place),
@@ -78,7 +83,7 @@ def deployment(version: Version, place: Place) -> Manifest:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": metadata(version, place),
+        "metadata": metadata(version, place, **({"annotations": _NO_AWAIT} if place.hard_off else {})),
         "spec": {
             "selector": {"matchLabels": selector(version)},
             "revisionHistoryLimit": 2,

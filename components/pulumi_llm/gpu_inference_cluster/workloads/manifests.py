@@ -19,10 +19,13 @@ from pulumi_llm.gpu_inference_cluster.workloads.versions import ServedModel, Ver
 def namespace_manifests(place: Place) -> list[Manifest]:
     """The namespace of the served models, in which only pods without privileges are admitted, and what all of them share.
 
+    A pod counts as ready there only when the balancer has found it healthy, too.
     https://kubernetes.io/docs/concepts/security/pod-security-standards/
+    https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/pod_readiness_gate/
     """
     labels = {
         "app.kubernetes.io/part-of": "pulumi-llm",
+        "elbv2.k8s.aws/pod-readiness-gate-inject": "enabled",
         **{f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")},
     }
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place.namespace, "labels": labels}}
@@ -31,8 +34,13 @@ def namespace_manifests(place: Place) -> list[Manifest]:
 
 def manifests(model: ServedModel, place: Place) -> list[Manifest]:
     """The objects of a served model: those that its versions share, then those of each."""
-    shared = [service_account(model.name, place), network_policy(model, place)]
-    return [*shared, *(manifest for version in model.versions for manifest in version_manifests(version, place))]
+    own = (manifest for version in model.versions for manifest in version_manifests(version, place))
+    return [*model_manifests(model, place), *own]
+
+
+def model_manifests(model: ServedModel, place: Place) -> list[Manifest]:
+    """What the versions of a model share."""
+    return [service_account(model.name, place), network_policy(model, place)]
 
 
 def version_manifests(version: Version, place: Place) -> list[Manifest]:

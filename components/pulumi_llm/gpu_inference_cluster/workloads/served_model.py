@@ -140,8 +140,8 @@ class ServedModelSettings(Settings):
     arguments: Arguments = ()
     """More arguments of `vllm serve`, such as --reasoning-parser. With grpc, those of your image. Default: none."""
     grpc: Flag = False
-    """Serve gRPC, by an image of your own that listens on port 50051 without TLS and runs as any user. Model and weights are
-    then the image's own, and tensor_parallel is how many GPUs it gets."""
+    """Serve gRPC, by an image of your own that listens on port 50051 without TLS, answers gRPC's health checks, and runs as any
+    user. Model and weights are then the image's own, and tensor_parallel is how many GPUs it gets."""
     candidate: CandidateSettings | None = None
     """A second version, which comes up beside the first and takes its share of the traffic. Default: none."""
 
