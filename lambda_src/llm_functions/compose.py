@@ -1,6 +1,7 @@
 """Builds the gateway of a deployment: its routes, its providers and their clients."""
 
 import os
+import random
 import time
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -16,17 +17,26 @@ from llm_gateway.providers.bedrock.provider import Bedrock
 from llm_gateway.providers.mock import Mock
 from llm_gateway.providers.registry import PROTOCOLS
 from llm_gateway.router import Provider, Router
-from llm_gateway.routes import BEDROCK, MOCK, ROUTES_FILE, Endpoint, load
+from llm_gateway.routes import BEDROCK, MOCK, ROUTES_FILE, Endpoint, Routes, load
 
 if TYPE_CHECKING:  # what a deployment does not use is not imported: it would cost a cold start some milliseconds
+    from llm_gateway.demand import Demand
     from llm_gateway.identity.keys import KeyStore
     from llm_gateway.identity.tickets import TicketTable
 
 
 def gateway(client: HttpClient) -> Gateway:
     """Return the gateway that the deployed archive and the environment configure. It calls with `client`."""
-    routes = load(Path(os.environ["LAMBDA_TASK_ROOT"]) / ROUTES_FILE)
-    return Gateway(routes, Router(providers(routes.endpoints, client)))
+    return gateway_of(load(Path(os.environ["LAMBDA_TASK_ROOT"]) / ROUTES_FILE), client)
+
+
+def gateway_of(
+    routes: Routes, client: HttpClient, environ: Mapping[str, str] = os.environ, chance: random.Random | None = None
+) -> Gateway:
+    """Return the gateway of these routes. `chance` is what distributes load."""
+    found, known = demand(routes.endpoints, client, environ), providers(routes.endpoints, client, environ)
+    router = Router(known, chance) if found is None else Router(known, chance, found.wake)
+    return Gateway(routes, router, found)
 
 
 def key_store(client: HttpClient, environ: Mapping[str, str] = os.environ) -> "KeyStore | None":
@@ -70,5 +80,21 @@ def providers(
             raise ValueError(f"the type of the provider {endpoint.name!r} must be one of {known}, not {endpoint.type!r}")
         module, _, name = PROTOCOLS[endpoint.type].dialect.partition(":")
         dialect: EndpointDialect = getattr(import_module(module), name)()
-        found[endpoint.name] = EndpointProvider(client, endpoint, secrets, dialect)
+        stickiness = None
+        if endpoint.stickiness_cookie:
+            from llm_gateway.providers.stickiness import Stickiness
+
+            stickiness = Stickiness(endpoint.stickiness_cookie)
+        found[endpoint.name] = EndpointProvider(client, endpoint, secrets, dialect, stickiness)
     return found
+
+
+def demand(endpoints: Sequence[Endpoint], client: HttpClient, environ: Mapping[str, str] = os.environ) -> "Demand | None":
+    """Return the demand for the providers that may sleep, None where there are none."""
+    queues = {endpoint.name: endpoint.wake_queue_url for endpoint in endpoints if endpoint.wake_queue_url}
+    if not queues:
+        return None
+    from llm_gateway.aws.sqs import Sqs
+    from llm_gateway.demand import Demand
+
+    return Demand(Sqs(Aws(client, environ)), queues)

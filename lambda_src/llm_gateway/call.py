@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from llm_gateway.errors import Problem, invalid_request
+from llm_gateway.identity.caller import ANONYMOUS, Caller
 from llm_gateway.request import NUMERIC_PARAMETERS, ChatRequest, Message, Sampling, Tool, ToolChoice
 from llm_gateway.routes import Alias, Target
 
@@ -25,9 +26,10 @@ class ModelCall(msgspec.Struct, frozen=True):
     stream: bool
     deadline: float
     stall_seconds: float
+    caller: Caller = ANONYMOUS
 
 
-def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: float) -> ModelCall:
+def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: float, caller: Caller = ANONYMOUS) -> ModelCall:
     """Return the call of `target`, one of `alias`, for `request`.
 
     A default is left out if the target does not accept the parameter, or accepts only one of several and the caller gave
@@ -46,6 +48,7 @@ def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: flo
         stream=request.stream and (not request.uses_tools or "stream_tools" in target.accepts),
         deadline=deadline,
         stall_seconds=alias.stall_seconds,
+        caller=caller,
     )
 
 

@@ -18,6 +18,7 @@ Stages 3, 4, 5, 8 and 9 have no code yet.
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Protocol
 
 import msgspec
 
@@ -33,11 +34,20 @@ from llm_gateway.stages.validate import conversation_problems
 from llm_gateway.telemetry import Record
 
 
+class Demand(Protocol):
+    """The demand for providers that may sleep."""
+
+    async def sent(self) -> None:
+        """Wait until what wakes them has left, for a limited time."""
+        ...
+
+
 class Gateway(msgspec.Struct, frozen=True):
-    """The routes, and the router with its providers. A process has one."""
+    """The routes, the router with its providers, and the demand for those that may sleep, if any. A process has one."""
 
     routes: Routes
     router: Router
+    demand: Demand | None = None
 
 
 async def answer(
@@ -58,7 +68,7 @@ async def answer(
             raise errors.invalid_request(problems)
         alias = authorize(caller, request.model, gateway.routes)
         record.alias(alias)
-        opened = await gateway.router.open(request, alias, deadline, record.attempts)
+        opened = await gateway.router.open(request, alias, deadline, record.attempts, caller)
         start = Start(request_id, alias.name, opened.target.name, *record.started(opened.target))
         events, last = [start, *opened.first], opened.first[-1]
         try:
@@ -89,3 +99,5 @@ async def answer(
         raise failure from error
     finally:
         record.close()
+        if gateway.demand is not None:  # the answer has been sent; when it ends, nothing is sent any more
+            await gateway.demand.sent()

@@ -8,7 +8,8 @@ import asyncio
 import random
 import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from itertools import takewhile
 from typing import Protocol
 
 import msgspec
@@ -17,6 +18,7 @@ from llm_gateway import errors
 from llm_gateway.call import ModelCall, model_call
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Event
+from llm_gateway.identity.caller import ANONYMOUS, Caller
 from llm_gateway.request import ChatRequest
 from llm_gateway.routes import Alias, Target
 
@@ -73,14 +75,30 @@ class _Health:
 
 
 class Router:
-    """Asks the targets of an alias one after another until one begins to answer."""
+    """Asks the targets of an alias one after another until one begins to answer.
 
-    def __init__(self, providers: Mapping[str, Provider], chance: random.Random | None = None) -> None:
+    `wake` is told the name of a provider that does not answer although it is wanted.
+    """
+
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        chance: random.Random | None = None,
+        wake: Callable[[str], None] = lambda provider: None,
+    ) -> None:
         self._providers = providers
         self._chance = chance or random.Random()  # noqa: S311  it only distributes load
+        self._wake = wake
         self._health = defaultdict[str, _Health](_Health)
 
-    async def open(self, request: ChatRequest, alias: Alias, deadline: float, attempts: list[Attempt]) -> Opened:
+    async def open(
+        self,
+        request: ChatRequest,
+        alias: Alias,
+        deadline: float,
+        attempts: list[Attempt],
+        caller: Caller = ANONYMOUS,
+    ) -> Opened:
         """Return the answer of the first target that begins to answer.
 
         Args:
@@ -92,7 +110,7 @@ class Router:
                 or one error that names the failure of each.
         """
         loop = asyncio.get_running_loop()
-        calls = self._calls(request, alias, deadline)
+        calls = self._calls(request, alias, deadline, caller)
         failures: dict[str, GatewayError] = {}
         waiting: list[tuple[float, ModelCall]] = []  # the targets that may recover, and when each is asked again
         too_small = 0  # the largest context that is too small for the conversation
@@ -128,13 +146,13 @@ class Router:
             raise next(iter(failures.values()))
         raise errors.no_target_answered(alias.name, list(failures.items()))
 
-    def _calls(self, request: ChatRequest, alias: Alias, deadline: float) -> list[ModelCall]:
+    def _calls(self, request: ChatRequest, alias: Alias, deadline: float, caller: Caller) -> list[ModelCall]:
         """Return the calls of the targets in order. Raises the error 400 of the first target if none accepts the request."""
         calls: list[ModelCall] = []
         refused: GatewayError | None = None
         for target in self._order(alias, request):
             try:
-                calls.append(model_call(request, alias, target, deadline))
+                calls.append(model_call(request, alias, target, deadline, caller))
             except GatewayError as error:
                 refused = refused or error
         if refused is not None and not calls:
@@ -178,6 +196,7 @@ class Router:
         cooldown = min(COOLDOWN * 2.0**health.failures, LONGEST_COOLDOWN)
         health.failures += 1
         health.cool_until = time.monotonic() + max(cooldown, error.retry_after or 0.0)
+        self._wake(target.provider)
 
     # The order of the targets.
 
@@ -196,7 +215,12 @@ class Router:
                 ordered = sorted(alias.targets, key=lambda target: self._latency(target, request.stream, now))
             case "workload":
                 ordered = sorted(alias.targets, key=lambda target: _workload_rank(target, request))
-        return sorted(ordered, key=lambda target: self._is_cooling_down(target, now))
+        cooling_down = {target.name for target in ordered if self._is_cooling_down(target, now)}
+        if not cooling_down:
+            return ordered
+        for target in takewhile(lambda target: target.name in cooling_down, ordered):
+            self._wake(target.provider)  # it is wanted, and not asked at first
+        return sorted(ordered, key=lambda target: target.name in cooling_down)
 
     def _is_cooling_down(self, target: Target, now: float) -> bool:
         health = self._health.get(target.name)

@@ -27,16 +27,20 @@ class Endpoint(msgspec.Struct, frozen=True, omit_defaults=True):
     """A provider that is called over HTTP, with a key of its own.
 
     `type` is the name of its protocol in `llm_gateway.providers.registry`. `base_url` is its base URL without a slash at the
-    end. `secret_arn` is the Secrets Manager secret with its key, empty if it needs none. The document names the environment
-    variables that hold these two.
+    end. `secret_arn` is the Secrets Manager secret with its key, empty if it needs none. `wake_queue_url` is the SQS queue that
+    is told when its servers are wanted and do not answer, empty if there is none. The document names the environment variables
+    that hold these three. `stickiness_cookie` is the cookie with which its load balancer keeps a conversation at one server.
     """
 
     name: str
     type: str
     base_url_variable: str = ""
     secret_arn_variable: str = ""
+    wake_queue_url_variable: str = ""
     base_url: str = ""
     secret_arn: str = ""
+    wake_queue_url: str = ""
+    stickiness_cookie: str = ""
 
 
 class Target(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -148,9 +152,12 @@ def _target(target: Target, environ: Mapping[str, str]) -> Target:
 
 
 def _endpoint(endpoint: Endpoint, environ: Mapping[str, str]) -> Endpoint:
-    base_url, secret_arn = endpoint.base_url, endpoint.secret_arn
-    if endpoint.base_url_variable:
-        base_url = environ[endpoint.base_url_variable]
-    if endpoint.secret_arn_variable:
-        secret_arn = environ[endpoint.secret_arn_variable]
-    return msgspec.structs.replace(endpoint, base_url=base_url.rstrip("/"), secret_arn=secret_arn)
+    def value(variable: str, known: str) -> str:
+        return environ[variable] if variable else known
+
+    return msgspec.structs.replace(
+        endpoint,
+        base_url=value(endpoint.base_url_variable, endpoint.base_url).rstrip("/"),
+        secret_arn=value(endpoint.secret_arn_variable, endpoint.secret_arn),
+        wake_queue_url=value(endpoint.wake_queue_url_variable, endpoint.wake_queue_url),
+    )

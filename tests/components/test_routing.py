@@ -33,7 +33,9 @@ HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 
 DEEPSEEK = {"type": "openai_compatible", "base_url": "https://api.deepseek.com", "secret_arn": SECRET}
 CLAUDE = {"type": "anthropic", "secret_arn": SECRET}
+QUEUE = {"url": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/wake", "arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:wake"}
 VLLM = {"type": "openai_compatible", "base_url": "http://10.0.0.5:8000/v1"}
+POOL = {**VLLM, "wake_queue": {**QUEUE, "kms_key_arn": KEY}, "stickiness_cookie": "LlmServiceStickiness"}
 CHAT = {"provider": "deepseek", "model": "deepseek-chat", "context_tokens": 128_000, "max_output_tokens": 8_192}
 OPUS = {**CHAT, "provider": "claude", "model": "claude-opus"}
 OTHER_MODEL = "To use another model of Bedrock's, give its id or ARN with its bounds: context_tokens and max_output_tokens"
@@ -112,32 +114,35 @@ def test_a_providers_target_has_its_types_bounds(
 
 
 def test_what_a_deployment_knows_is_named_by_variables_and_nothing_else_of_it_is_in_the_document() -> None:
-    providers = {"deepseek": {**DEEPSEEK, "kms_key_arn": KEY}, "my.vllm-1": VLLM, "claude": CLAUDE}
+    providers = {"deepseek": {**DEEPSEEK, "kms_key_arn": KEY}, "my.vllm-1": POOL, "claude": CLAUDE}
     targets = [CHAT, {**CHAT, "provider": "my.vllm-1"}, OPUS, {"model": IMPORT, "base_model": "deepseek-r1-distill-qwen-7b"}]
     found = right([alias(*targets)], providers)
     assert found.environment == {
         "PROVIDER_DEEPSEEK_BASE_URL": "https://api.deepseek.com",
         "PROVIDER_DEEPSEEK_SECRET_ARN": SECRET,
         "PROVIDER_MY_VLLM_1_BASE_URL": "http://10.0.0.5:8000/v1",
+        "PROVIDER_MY_VLLM_1_WAKE_QUEUE_URL": QUEUE["url"],
         "PROVIDER_CLAUDE_BASE_URL": "https://api.anthropic.com",
         "PROVIDER_CLAUDE_SECRET_ARN": SECRET,
     }
     assert (found.secret_arns, found.kms_key_arns) == ([SECRET], [KEY])
+    assert (found.queue_arns, found.queue_kms_key_arns) == ([QUEUE["arn"]], [KEY])
     document = encode(found.routes).decode()
     assert "deepseek.com" not in document
-    assert "secretsmanager" not in document
+    assert "secretsmanager" not in document and "sqs" not in document
     # Bedrock's own models are called by their ARN; nothing else says whose account it is.
     assert document.count(ACCOUNT) == 1
 
 
 def test_the_gateway_reads_what_is_written(tmp_path: Path) -> None:
-    found = right(
-        [alias(BEDROCK, CHAT, strategy="latency")], {"deepseek": {**DEEPSEEK, "base_url": "https://api.deepseek.com/"}}
-    )
+    providers = {"deepseek": {**DEEPSEEK, "base_url": "https://api.deepseek.com/"}, "pool": POOL}
+    found = right([alias(BEDROCK, CHAT, {**CHAT, "provider": "pool"}, strategy="latency")], providers)
     loaded = loads(found, tmp_path)
     assert loaded.aliases == found.routes.aliases
-    (endpoint,) = loaded.endpoints
+    endpoint, pool = loaded.endpoints
     assert (endpoint.name, endpoint.base_url, endpoint.secret_arn) == ("deepseek", "https://api.deepseek.com", SECRET)
+    assert (endpoint.wake_queue_url, endpoint.stickiness_cookie) == ("", "")
+    assert (pool.name, pool.wake_queue_url, pool.stickiness_cookie) == ("pool", QUEUE["url"], "LlmServiceStickiness")
 
 
 def test_the_order_of_the_providers_changes_nothing() -> None:
@@ -191,17 +196,19 @@ def test_outputs_are_taken_for_what_is_only_known_later() -> None:
     def program() -> None:
         url, arn = pulumi.Output.from_input("https://later.example.com"), pulumi.Output.from_input(SECRET)
         key = pulumi.Output.from_input(KEY)
-        provider = {"type": "openai_compatible", "base_url": url, "secret_arn": arn, "kms_key_arn": key}
+        queue = {name: pulumi.Output.from_input(value) for name, value in QUEUE.items()}
+        provider = {"type": "openai_compatible", "base_url": url, "secret_arn": arn, "kms_key_arn": key, "wake_queue": queue}
         found = right([alias(CHAT)], {"deepseek": provider})
         pulumi.export("environment", dict(found.environment))
-        pulumi.export("arns", [*found.secret_arns, *found.kms_key_arns])
+        pulumi.export("arns", [*found.secret_arns, *found.kms_key_arns, *found.queue_arns])
 
     outputs = programs.run(program).stack_outputs
     assert outputs["environment"] == {
         "PROVIDER_DEEPSEEK_BASE_URL": "https://later.example.com",
         "PROVIDER_DEEPSEEK_SECRET_ARN": SECRET,
+        "PROVIDER_DEEPSEEK_WAKE_QUEUE_URL": QUEUE["url"],
     }
-    assert outputs["arns"] == [SECRET, KEY]
+    assert outputs["arns"] == [SECRET, KEY, QUEUE["arn"]]
 
 
 def test_an_output_is_checked_when_it_resolves() -> None:
@@ -371,6 +378,10 @@ def with_provider(**changes: Any) -> dict[str, Any]:
     return {"models": [alias(CHAT)], "providers": {"deepseek": {k: v for k, v in {**DEEPSEEK, **changes}.items() if v}}}
 
 
+def with_queue(**changes: Any) -> dict[str, Any]:
+    return with_provider(wake_queue={k: v for k, v in {**QUEUE, **changes}.items() if v})
+
+
 def with_claude(**changes: Any) -> dict[str, Any]:
     return {"models": [alias(OPUS)], "providers": {"claude": {k: v for k, v in {**CLAUDE, **changes}.items() if v}}}
 
@@ -488,6 +499,33 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a key of no secret": (
         with_provider(secret_arn=None, kms_key_arn=KEY),
         [f"{PROVIDER}.kms_key_arn: is what encrypts the secret; give secret_arn too, or leave it out"],
+    ),
+    "a queue without its ARN": (with_queue(arn=None), [f"{PROVIDER}.wake_queue.arn: is required, but not given"]),
+    "a FIFO queue": (
+        with_queue(url=f"{QUEUE['url']}.fifo", arn=f"{QUEUE['arn']}.fifo"),
+        [f"{PROVIDER}.wake_queue.{key}: '{QUEUE[key]}.fifo' is a FIFO queue; give a standard one" for key in ("url", "arn")],
+    ),
+    "a queue's name": (
+        with_queue(url="wake", arn="wake"),
+        [
+            f"{PROVIDER}.wake_queue.url: 'wake' is not the URL of a queue, such as https://sqs.us-east-1.amazonaws.com/ACCOUNT/NAME",
+            f"{PROVIDER}.wake_queue.arn: 'wake' is not the ARN of a queue, such as arn:aws:sqs:us-east-1:ACCOUNT:NAME",
+        ],
+    ),
+    "two queues": (
+        with_queue(arn=f"{QUEUE['arn']}-2"),
+        [f"{PROVIDER}.wake_queue.arn: is of the queue 'wake-2' of {ACCOUNT}, and url is of another one"],
+    ),
+    "a cookie of the load balancer's": (
+        with_provider(stickiness_cookie="AWSALBAPP"),
+        [
+            f"{PROVIDER}.stickiness_cookie: 'AWSALBAPP' is a cookie of the load balancer's own; give the one that the servers "
+            "set"
+        ],
+    ),
+    "no name of a cookie": (
+        with_provider(stickiness_cookie="a=b"),
+        [f"{PROVIDER}.stickiness_cookie: 'a=b' is no name of a cookie; give one such as LlmServiceStickiness"],
     ),
     "more than the environment holds": (
         {

@@ -758,7 +758,15 @@ PROVIDERS = {
         "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     },
     "claude": {"type": "anthropic", "secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:claude-GhIjKl"},
-    "vllm": {"type": "openai_compatible", "base_url": "http://10.0.0.5:8000/v1"},
+    "vllm": {
+        "type": "openai_compatible",
+        "base_url": "http://10.0.0.5:8000/v1",
+        "wake_queue": {
+            "url": "https://sqs.us-east-1.amazonaws.com/123456789012/wake",
+            "arn": "arn:aws:sqs:us-east-1:123456789012:wake",
+            "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        },
+    },
 }
 ROUTED = [
     {
@@ -794,7 +802,7 @@ def test_the_function_reads_where_the_providers_and_their_keys_are(routed: Recor
     }
 
 
-def test_exactly_the_providers_secrets_may_be_read(routed: Recording) -> None:
+def test_exactly_the_providers_secrets_may_be_read_and_their_queues_told(routed: Recording) -> None:
     assert [statement for _, statement in statements(routed, "chat-secrets-policy")] == [
         {
             "Sid": "ReadSecrets",
@@ -808,6 +816,21 @@ def test_exactly_the_providers_secrets_may_be_read(routed: Recording) -> None:
             "Action": ["kms:Decrypt"],
             "Resource": [PROVIDERS["deepseek"]["kms_key_arn"]],
             "Condition": {"StringEquals": {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}},
+        },
+    ]
+    assert [statement for _, statement in statements(routed, "chat-wake-policy")] == [
+        {
+            "Sid": "SendMessages",
+            "Effect": "Allow",
+            "Action": ["sqs:SendMessage"],
+            "Resource": ["arn:aws:sqs:us-east-1:123456789012:wake"],
+        },
+        {
+            "Sid": "EncryptMessages",
+            "Effect": "Allow",
+            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+            "Resource": ["arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"],
+            "Condition": {"StringEquals": {"kms:ViaService": "sqs.us-east-1.amazonaws.com"}},
         },
     ]
     assert routed.inputs("chat-secrets-policy")["role"] == routed.named("chat-role").id
@@ -827,7 +850,7 @@ def test_what_is_not_needed_is_not_allowed(changes: dict[str, None], sids: list[
 
 
 def test_without_providers_there_is_nothing_of_them(each: Recording) -> None:
-    assert "chat-secrets-policy" not in each.names()
+    assert not {"chat-secrets-policy", "chat-wake-policy"} & set(each.names())
     assert not any(name.startswith("PROVIDER_") for name in each.inputs("chat-function")["environment"]["variables"])
 
 

@@ -381,7 +381,8 @@ WRONG |= {
     "a key of a provider": (
         {"providers": {"type": {"type": "anthropic", "api_key": "hunter2"}}, "models": [{"name": "a", "targets": [CLAUDE]}]},
         [
-            "pulumi-llm:providers.type.api_key: is not known; there are base_url, kms_key_arn, secret_arn, type",
+            "pulumi-llm:providers.type.api_key: is not known; there are base_url, kms_key_arn, secret_arn, "
+            "stickiness_cookie, type, wake_queue",
             "pulumi-llm:providers.type.secret_arn: is required by https://api.anthropic.com: the ARN of the secret with its "
             "key",
         ],

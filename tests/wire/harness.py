@@ -12,11 +12,9 @@ from typing import Any
 import httpx
 import msgspec
 
-from llm_functions.compose import providers
+from llm_functions.compose import gateway_of
 from llm_functions.http.application import Application
 from llm_gateway.http.client import HttpClient
-from llm_gateway.pipeline import Gateway
-from llm_gateway.router import Router
 from llm_gateway.routes import Alias, Endpoint, Routes, Target
 from support.gateway_service import ORIGIN, Service, serve
 from support.local_bedrock import KEYS, REGION
@@ -108,15 +106,20 @@ class Harness:
         *behind: ProviderAt,
         debug: bool = False,
         secrets: Sequence[Callable[[bool], Reply]] = (lambda stream: secret(),),
+        sqs: str = "",
         **alias: Any,
     ) -> Service:
-        """A gateway whose only alias, ``main``, has these targets, in this order, each with a larger context than the last."""
+        """A gateway whose only alias, ``main``, has these targets, in this order, each with a larger context than the last.
+
+        `sqs` is the address of SQS.
+        """
         self.secrets = await self.upstream(*secrets)
         environ = {
             "AWS_REGION": REGION,
             "AWS_ACCESS_KEY_ID": KEYS.access_key,
             "AWS_SECRET_ACCESS_KEY": KEYS.secret_key,
             "AWS_ENDPOINT_URL_SECRETSMANAGER": self.secrets.url,
+            "AWS_ENDPOINT_URL_SQS": sqs,
             "AUTHORIZATION": "none",
             "DEBUG": "true" if debug else "false",
             "CORS_ALLOW_ORIGIN": ORIGIN,
@@ -134,8 +137,8 @@ class Harness:
         routes = Routes(aliases=(Alias(name="main", targets=tuple(targets), **values),), endpoints=tuple(endpoints))
         client = HttpClient(ssl_context=self._trust)
         self._stack.push_async_callback(client.close)
-        router = Router(providers(routes.endpoints, client, environ), random.Random(1))
-        url = await self._stack.enter_async_context(serve(Application(Gateway(routes, router), environ)))
+        application = Application(gateway_of(routes, client, environ, random.Random(1)), environ)
+        url = await self._stack.enter_async_context(serve(application))
         # Without limits of its own: the loop's time leaps.
         http = httpx.AsyncClient(base_url=url, verify=self._trust, trust_env=False, timeout=None)
         await self._stack.enter_async_context(http)

@@ -119,6 +119,20 @@ def read_secrets(secret_arns: Sequence[Any], kms_key_arns: Sequence[Any], region
     return statements
 
 
+def send_messages(queue_arns: Sequence[Any], kms_key_arns: Sequence[Any], region: str) -> list[dict[str, Any]]:
+    """Send messages to exactly these queues, and use exactly these keys where SQS encrypts what is sent.
+
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
+    """
+    statements: list[dict[str, Any]] = []
+    if queue_arns:
+        statements.append(allow("SendMessages", ["sqs:SendMessage"], list(queue_arns)))
+    if kms_key_arns:
+        through = {"StringEquals": {"kms:ViaService": f"sqs.{region}.amazonaws.com"}}
+        statements.append(allow("EncryptMessages", ["kms:Decrypt", "kms:GenerateDataKey"], list(kms_key_arns), through))
+    return statements
+
+
 def decrypt_table(sid: str, kms_key_arn: Any) -> dict[str, Any]:
     """Use a table that this customer key encrypts. DynamoDB decrypts the table's own key on behalf of each caller.
 

@@ -100,6 +100,17 @@ class ModelArgs(TypedDict):
     """How long a stream may be silent, in seconds. From 5 to 300. Default: 60."""
 
 
+class WakeQueueArgs(TypedDict):
+    """The SQS queue by which the servers of a provider are woken: what scales them watches how many messages it holds."""
+
+    url: pulumi.Input[str]
+    """The queue's URL."""
+    arn: pulumi.Input[str]
+    """The queue's ARN, in the API's Region. The function may send messages to this queue only."""
+    kms_key_arn: NotRequired[pulumi.Input[str]]
+    """The customer key that encrypts the queue. Default: SQS's own, which needs no permission."""
+
+
 class ProviderArgs(TypedDict):
     """A provider of models that is called over HTTP, with a key of its own."""
 
@@ -113,3 +124,9 @@ class ProviderArgs(TypedDict):
     Region. Default: no key is sent."""
     kms_key_arn: NotRequired[pulumi.Input[str]]
     """The customer key that encrypts the secret. Default: AWS's own, which needs no permission."""
+    wake_queue: NotRequired[WakeQueueArgs]
+    """The queue that is told when the provider's servers are wanted and do not answer, for servers that are scaled to zero.
+    Default: none, the servers are always there."""
+    stickiness_cookie: NotRequired[str]
+    """The cookie with which the provider's load balancer keeps a conversation at one server. It is sent back with the next
+    turns of the conversation. Default: none is."""

@@ -9,7 +9,7 @@ from pulumi_aws import get_caller_identity_output
 
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.function_settings import PolicySettings
-from pulumi_llm.base.iam import ROLE_POLICY_CHARACTERS, invoke_models, policy_document, read_secrets
+from pulumi_llm.base.iam import ROLE_POLICY_CHARACTERS, invoke_models, policy_document, read_secrets, send_messages
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import Problem
 from pulumi_llm.routing.routing import ARN_LENGTH, Routing
@@ -30,20 +30,26 @@ def model_policies(
             policies["bedrock-output-policy"] = known.apply(lambda known: invoke_models(known[1:], location, known[0]))
     if routing.secret_arns:
         policies["secrets-policy"] = read_secrets(routing.secret_arns, routing.kms_key_arns, location.region)
+    if routing.queue_arns:
+        policies["wake-policy"] = send_messages(routing.queue_arns, routing.queue_kms_key_arns, location.region)
     return policies
 
 
 def policy_problems(routing: Routing, own: PolicySettings | None, location: Location) -> Iterator[Problem]:
-    """Yield what is wrong where the models and secrets need a longer policy than IAM allows a role.
+    """Yield what is wrong where the models, secrets and queues need a longer policy than IAM allows a role.
 
     Beside it the role has a policy of at most some 500 characters for its logs. An ARN that is not known yet counts with the
     length of one.
     """
-    secrets = [arn if isinstance(arn, str) else "?" * ARN_LENGTH for arn in routing.secret_arns]
-    keys = [arn if isinstance(arn, str) else "?" * 80 for arn in routing.kms_key_arns]
+
+    def known(arns: Sequence[pulumi.Input[str]], length: int = ARN_LENGTH) -> list[str]:
+        return [arn if isinstance(arn, str) else "?" * length for arn in arns]
+
+    read = read_secrets(known(routing.secret_arns), known(routing.kms_key_arns, 80), location.region)
+    send = send_messages(known(routing.queue_arns), known(routing.queue_kms_key_arns, 80), location.region)
     later = [model.expected for model in routing.output_models]
     invoke = [*invoke_models(routing.models, location, "0" * 12), *invoke_models(later, location, "0" * 12)]
-    length = _length([*invoke, *read_secrets(secrets, keys, location.region)])
+    length = _length([*invoke, *read, *send])
     allowed = ROLE_POLICY_CHARACTERS - 500
     if length > allowed:
         reason = f"need a policy of {length:,} characters, and IAM allows a role {ROLE_POLICY_CHARACTERS:,}; give fewer models"

@@ -16,7 +16,8 @@ class Providers:
     """The providers that were read.
 
     `protocols` are what they speak by their names, None where that is wrong. `environment` is what the function's has to hold
-    for `endpoints`; `secret_arns` and `kms_key_arns` are what it has to read.
+    for `endpoints`; `secret_arns` and `kms_key_arns` are what it has to read, `queue_arns` the queues to which it has to send,
+    and `queue_kms_key_arns` what encrypts them.
     """
 
     def __init__(self, settings: Mapping[str, ProviderSettings], region: str, problems: list[Problem]) -> None:
@@ -27,6 +28,8 @@ class Providers:
         self.environment: dict[str, pulumi.Input[str]] = {}
         self.secret_arns: list[pulumi.Input[str]] = []
         self.kms_key_arns: list[pulumi.Input[str]] = []
+        self.queue_arns: list[pulumi.Input[str]] = []
+        self.queue_kms_key_arns: list[pulumi.Input[str]] = []
         # A map has no order, and may arrive in another: what is made of it must not depend on that.
         for name in sorted(settings):
             self.protocols[name] = self._read(name, settings[name]) if settings[name] else None
@@ -45,9 +48,23 @@ class Providers:
             self.secret_arns.append(provider.secret_arn)
         if provider.kms_key_arn is not None:
             self.kms_key_arns.append(provider.kms_key_arn)
+        queue = provider.wake_queue
+        if queue is not None and queue.valid("url", "arn"):
+            self.environment[f"{prefix}_WAKE_QUEUE_URL"] = queue.url
+            self.queue_arns.append(queue.arn)
+            if queue.kms_key_arn is not None:
+                self.queue_kms_key_arns.append(queue.kms_key_arn)
         if protocol is not None:
-            secret_arn_variable = f"{prefix}_SECRET_ARN" if provider.secret_arn is not None else ""
-            self.endpoints.append(Endpoint(name, provider.type, f"{prefix}_BASE_URL", secret_arn_variable))
+            self.endpoints.append(
+                Endpoint(
+                    name,
+                    provider.type,
+                    base_url_variable=f"{prefix}_BASE_URL",
+                    secret_arn_variable=f"{prefix}_SECRET_ARN" if provider.secret_arn is not None else "",
+                    wake_queue_url_variable=f"{prefix}_WAKE_QUEUE_URL" if queue is not None else "",
+                    stickiness_cookie=provider.stickiness_cookie or "",
+                )
+            )
         return protocol
 
     def _prefix(self, path: str, name: str) -> str:

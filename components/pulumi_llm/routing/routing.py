@@ -27,8 +27,8 @@ class Routing(NamedTuple):
     """What the settings mean; where there are problems, what could be read in spite of them.
 
     `models` are Bedrock's, which a policy must allow, and `output_models` those whose ARN is another resource's output.
-    `environment` is what the function's must hold for the routes; `secret_arns` are the secrets that it must read, and
-    `kms_key_arns` what encrypts them.
+    `environment` is what the function's must hold for the routes; `secret_arns` are the secrets that it must read, `queue_arns`
+    the queues to which it must send messages, and `kms_key_arns` and `queue_kms_key_arns` what encrypts them.
     """
 
     problems: Sequence[Problem]
@@ -38,6 +38,8 @@ class Routing(NamedTuple):
     environment: Mapping[str, pulumi.Input[str]]
     secret_arns: Sequence[pulumi.Input[str]]
     kms_key_arns: Sequence[pulumi.Input[str]]
+    queue_arns: Sequence[pulumi.Input[str]]
+    queue_kms_key_arns: Sequence[pulumi.Input[str]]
 
 
 def read(settings: RoutingSettings, location: Location | None, timeout_seconds: int | None) -> Routing:
@@ -74,6 +76,8 @@ def read(settings: RoutingSettings, location: Location | None, timeout_seconds: 
         environment,
         _unique(providers.secret_arns),
         _unique(providers.kms_key_arns),
+        _unique(providers.queue_arns),
+        _unique(providers.queue_kms_key_arns),
     )
 
 

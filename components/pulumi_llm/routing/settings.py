@@ -17,6 +17,9 @@ ExclusiveParameter = Literal["temperature", "top_p", "reasoning_effort"]
 
 _LOOPBACK = re.compile(r"127(\.\d{1,3}){3}|localhost|\[::1\]")
 _URL = re.compile(r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(?P<path>/[!-~]*)?")
+_QUEUE = r"(?P<account>\d{12})[:/](?P<name>[A-Za-z0-9_-]{1,80})"
+_QUEUE_URL = re.compile(rf"https://[a-z0-9.-]+/{_QUEUE}")
+_QUEUE_ARN = re.compile(rf"arn:aws[a-z-]*:sqs:[a-z0-9-]+:{_QUEUE}")
 _SECRET = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:(?P<name>[A-Za-z0-9/_+=.@!-]+)")
 
 
@@ -47,6 +50,33 @@ def _secret_arn(value: str) -> str:
     return value
 
 
+def _queue_url(value: str) -> str:
+    return _queue(value, _QUEUE_URL, "the URL of a queue, such as https://sqs.us-east-1.amazonaws.com/ACCOUNT/NAME")
+
+
+def _queue_arn(value: str) -> str:
+    return _queue(value, _QUEUE_ARN, "the ARN of a queue, such as arn:aws:sqs:us-east-1:ACCOUNT:NAME")
+
+
+def _queue(value: str, pattern: re.Pattern[str], form: str) -> str:
+    if value.endswith(".fifo"):
+        raise ValueError(f"{value!r} is a FIFO queue; give a standard one")
+    if pattern.fullmatch(value) is None:
+        raise ValueError(f"{value!r} is not {form}")
+    return value
+
+
+# The characters that a cookie's name may have: https://www.rfc-editor.org/rfc/rfc6265#section-4.1.1
+# and the names that a load balancer keeps for itself:
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/sticky-sessions.html
+def _cookie(value: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}", value) is None:
+        raise ValueError(f"{value!r} is no name of a cookie; give one such as LlmServiceStickiness")
+    if value.startswith("AWSALB"):
+        raise ValueError(f"{value!r} is a cookie of the load balancer's own; give the one that the servers set")
+    return value
+
+
 def _names(parameters: Sequence[str]) -> str:
     return ", ".join(f'"{name}"' for name in parameters)
 
@@ -68,6 +98,25 @@ def _by_protocol(field: str, empty: str = "") -> str:
     return "; ".join([first, *(f"for {' and '.join(texts[text])}: {text}" for text in others)])
 
 
+class WakeQueueSettings(Settings):
+    """The SQS queue by which the servers of a provider are woken: what scales them watches how many messages it holds."""
+
+    regional = ("arn", "kms_key_arn")
+
+    url: Input[Annotated[str, AfterValidator(_queue_url)]]
+    """The queue's URL."""
+    arn: Input[Annotated[str, AfterValidator(_queue_arn)]]
+    """The queue's ARN, in the API's Region. The function may send messages to this queue only."""
+    kms_key_arn: Input[KmsKeyArn] | None = None
+    """The customer key that encrypts the queue. Default: SQS's own, which needs no permission."""
+
+    def problems(self) -> Iterator[Problem]:
+        url = _QUEUE_URL.fullmatch(self.url) if isinstance(self.url, str) else None
+        arn = _QUEUE_ARN.fullmatch(self.arn) if isinstance(self.arn, str) else None
+        if url is not None and arn is not None and url.groups() != arn.groups():
+            yield Problem("arn", f"is of the queue {arn['name']!r} of {arn['account']}, and url is of another one")
+
+
 class ProviderSettings(Settings):
     """A provider of models that is called over HTTP, with a key of its own."""
 
@@ -86,6 +135,12 @@ class ProviderSettings(Settings):
     Region. Default: no key is sent."""
     kms_key_arn: Input[KmsKeyArn] | None = None
     """The customer key that encrypts the secret. Default: AWS's own, which needs no permission."""
+    wake_queue: WakeQueueSettings | None = None
+    """The queue that is told when the provider's servers are wanted and do not answer, for servers that are scaled to zero.
+    Default: none, the servers are always there."""
+    stickiness_cookie: Annotated[str, AfterValidator(_cookie)] | None = None
+    """The cookie with which the provider's load balancer keeps a conversation at one server. It is sent back with the next
+    turns of the conversation. Default: none is."""
 
     def problems(self) -> Iterator[Problem]:
         if self.given("kms_key_arn") and not self.given("secret_arn"):

@@ -1,16 +1,20 @@
 """A provider with an address and a key of its own, for any dialect."""
 
 from collections.abc import AsyncGenerator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from llm_gateway import errors
 from llm_gateway.aws.secrets import Secrets
 from llm_gateway.call import ModelCall
 from llm_gateway.events import Event
 from llm_gateway.http.client import HttpClient, Response
 from llm_gateway.providers.exchange import Dialect, read_answer
 from llm_gateway.routes import Endpoint
+
+if TYPE_CHECKING:
+    from llm_gateway.providers.stickiness import Stickiness
 
 _encode = msgspec.json.Encoder().encode
 
@@ -29,31 +33,57 @@ class EndpointDialect(Dialect, Protocol):
 
 
 class EndpointProvider:
-    """One endpoint of the routes document."""
+    """One endpoint of the routes document. `stickiness` has the cookies of its conversations, where it sets any."""
 
-    def __init__(self, client: HttpClient, endpoint: Endpoint, secrets: Secrets, dialect: EndpointDialect) -> None:
+    def __init__(
+        self,
+        client: HttpClient,
+        endpoint: Endpoint,
+        secrets: Secrets,
+        dialect: EndpointDialect,
+        stickiness: "Stickiness | None" = None,
+    ) -> None:
         self._client = client
         self._url = endpoint.base_url + dialect.path
         self._secret_arn = endpoint.secret_arn
         self._secrets = secrets
         self._dialect = dialect
+        self._stickiness = stickiness
+        self._may_sleep = bool(endpoint.wake_queue_url)
 
     def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
         return read_answer(self._send(call), call, self._dialect, self._redact)
 
     async def _send(self, call: ModelCall) -> Response:
         key = await self._secrets.get(self._secret_arn, call.deadline) if self._secret_arn else ""
-        return await self._client.send(
+        headers = self._dialect.headers(key)
+        if self._stickiness is not None and (cookie := self._stickiness.cookie(call)):
+            headers = [*headers, ("cookie", cookie)]
+        response = await self._client.send(
             "POST",
             self._url,
-            self._dialect.headers(key),
+            headers,
             _encode(self._dialect.body(call)),
             read_timeout=call.stall_seconds,
             deadline=call.deadline,
         )
+        if self._stickiness is not None and (set_cookie := response.headers.get("set-cookie")):
+            self._stickiness.remember(call, set_cookie)
+        if self._may_sleep and _has_no_server(response):
+            await response.read()
+            raise errors.model_not_ready(detail="status 503: the load balancer has no server for it")
+        return response
 
     def _redact(self, status: int, body: bytes) -> bytes:
         """Return the body of an error without the key, which the provider may repeat. A refused key is read again."""
         if status == 401:
             self._secrets.forget(self._secret_arn)
         return self._secrets.redact(self._secret_arn, body)
+
+
+def _has_no_server(response: Response) -> bool:
+    """Whether a load balancer answers by itself: with a page, where a server that refuses would answer with JSON.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-503-issues
+    """
+    return response.status == 503 and response.headers.get("content-type", "").startswith("text/")

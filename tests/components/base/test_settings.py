@@ -19,7 +19,7 @@ from pulumi_llm.base.location import Location
 from pulumi_llm.base.problems import members
 from pulumi_llm.base.settings import Settings, read
 from pulumi_llm.observability.args import BudgetSettings, CostTagSettings, ObservabilitySettings
-from pulumi_llm.routing.settings import ModelSettings, ProviderSettings, TargetSettings
+from pulumi_llm.routing.settings import ModelSettings, ProviderSettings, TargetSettings, WakeQueueSettings
 from pulumi_llm.serverless_bedrock_api.args import DomainSettings, ServerlessBedrockApiSettings
 from pulumi_llm.stack_settings import StackSettings
 from support import programs
@@ -33,6 +33,7 @@ KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd"
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:claude-AbCdEf"
 LAYER = "arn:aws:lambda:us-east-1:123456789012:layer:adapter:1"
 
+QUEUE = {"url": "https://sqs.us-east-1.amazonaws.com/123456789012/wake", "arn": "arn:aws:sqs:us-east-1:123456789012:wake"}
 TOPIC = "arn:aws:sns:us-east-1:123456789012:ops"
 BUDGET = {"monthly_usd": 10, "topic_arn": TOPIC}
 
@@ -51,6 +52,7 @@ LEAST: dict[type[Settings], dict[str, Any]] = {
     ModelSettings: {"name": "a", "model": "gpt-oss-20b"},
     TargetSettings: {"model": "gpt-oss-20b"},
     ProviderSettings: {"type": "anthropic", "secret_arn": SECRET},
+    WakeQueueSettings: QUEUE,
 }
 
 
@@ -334,6 +336,11 @@ REGIONAL: list[tuple[str, dict[str, Any]]] = [
     ("web_adapter_layer_arn", {"web_adapter_layer_arn": LAYER}),
     ("domain.certificate_arn", {"domain": {"name": "chat.example.com", "certificate_arn": CERTIFICATE}}),
     ("providers.p.secret_arn", {"providers": {"p": {"type": "anthropic", "secret_arn": SECRET}}}),
+    ("providers.p.wake_queue.arn", {"providers": {"p": {"type": "anthropic", "secret_arn": SECRET, "wake_queue": QUEUE}}}),
+    (
+        "providers.p.wake_queue.kms_key_arn",
+        {"providers": {"p": {"type": "anthropic", "secret_arn": SECRET, "wake_queue": {**QUEUE, "kms_key_arn": KEY}}}},
+    ),
     ("providers.p.kms_key_arn", {"providers": {"p": {"type": "anthropic", "secret_arn": SECRET, "kms_key_arn": KEY}}}),
 ]
 TARGET = {"provider": "p", "model": "m", "context_tokens": 9_000, "max_output_tokens": 900}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from llm_gateway import router, telemetry
+from llm_gateway import demand, router, telemetry
 from support.clock import Clock
 from support.tls import Authority
 from wire.harness import Harness
@@ -25,10 +25,11 @@ def records(monkeypatch) -> list[dict[str, Any]]:
 
 @pytest.fixture
 async def clock(monkeypatch) -> AsyncIterator[Clock]:
-    """The time of the loop and of the router, which leaps."""
+    """The time of the loop, of the router and of the demand, which leaps."""
     loop = asyncio.get_running_loop()
     with Clock(loop).installed() as clock:
-        monkeypatch.setattr(router, "time", SimpleNamespace(monotonic=loop.time))
+        for module in (router, demand):
+            monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=loop.time))
         yield clock
 
 

@@ -46,6 +46,7 @@ DEEPSEEK = {
     "secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:deepseek-AbCdEf",
     "kms_key_arn": KEY_ARN,
 }
+QUEUE = {"url": "https://sqs.us-east-1.amazonaws.com/123456789012/wake", "arn": "arn:aws:sqs:us-east-1:123456789012:wake"}
 TARGET = {"provider": "deepseek", "model": "deepseek-chat", "context_tokens": 128_000, "max_output_tokens": 8_192}
 DETAILS = {
     "accepts": ["max_tokens", "temperature", "top_p", "stop"],
@@ -144,8 +145,17 @@ CASES: list[tuple[dict[str, Any], str]] = [
         f"{FUNCTION}; create secrets-policy",
     ),
     (
-        {"models": [*MODELS, chat(TARGET)], "providers": {"deepseek": {**DEEPSEEK, "secret_arn": None, "kms_key_arn": None}}},
-        FUNCTION,
+        {
+            "models": [*MODELS, chat(TARGET)],
+            "providers": {
+                "deepseek": {
+                    **{key: value for key, value in DEEPSEEK.items() if not key.endswith("arn")},
+                    "wake_queue": {**QUEUE, "kms_key_arn": KEY_ARN},
+                    "stickiness_cookie": "LlmServiceStickiness",
+                }
+            },
+        },
+        f"{FUNCTION}; create wake-policy",
     ),
     # A stack that calls no Bedrock at all may not do so.
     (

@@ -74,6 +74,7 @@ chat = pulumi_llm.ServerlessBedrockApi(
                 "base_url": output("https://vllm.example.com/v1"),
                 "secret_arn": provider_key.arn,
                 "kms_key_arn": key.arn,
+                "wake_queue": {"url": queue.url, "arn": queue.arn, "kms_key_arn": key.arn},
             }
         },
         "keys": [{"name": "web", "value": output("hunter2-hunter2-hunter2-hunter2")}],
