@@ -23,6 +23,11 @@ export function connectionLost(): ServiceError {
   return new ServiceError(0, "connection_lost", "the connection was lost before the answer was complete");
 }
 
+/** The service has not begun to answer: it is busy, and what it was asked may have been dropped. */
+export function overloaded(): ServiceError {
+  return new ServiceError(503, "overloaded", "the service has not begun to answer");
+}
+
 export function messageTooLarge(bytes: number, most: number): ServiceError {
   const kilobytes = (count: number) => `${Math.ceil(count / 1024)} KB`;
   return new ServiceError(

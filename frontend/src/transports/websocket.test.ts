@@ -61,6 +61,10 @@ afterEach(() => {
 
 function start(request: ChatRequest = REQUEST, signal = new AbortController().signal) {
   const transport = new WebSocketTransport({ config, credential }, config.websocketUrl as string);
+  return { transport, ...started(transport, request, signal) };
+}
+
+function started(transport: WebSocketTransport, request: ChatRequest = REQUEST, signal = new AbortController().signal) {
   const types: string[] = [];
   const answer = (async () => {
     for await (const { type } of transport.send(request, signal)) types.push(type);
@@ -170,12 +174,51 @@ test("a refusal that concerns no answer changes nothing", async () => {
   expect(types).toEqual(["start", "done"]);
 });
 
-test("a chat that nothing answers is asked for again on another connection, and given up in the end", async () => {
+const unknown = (open: FakeSocket, id: string) =>
+  open.reply({ id, type: "error", error: { code: "unknown_generation", message: "" } });
+
+test("a chat waits for its function on one connection, until the service says that it is overloaded", async () => {
   const { types, answer } = start();
-  await pass(200, pong);
-  expect(await answer).toBe("connection_lost");
-  expect(types).toEqual(["reconnecting", "reconnecting", "reconnecting"]);
-  expect(actions(1)).toContain("resume");
+  await pass(75, (open, id, second) => {
+    pong(open);
+    if (second === 70) open.reply({ id, type: "error", error: { code: "overloaded", message: "" } });
+  });
+  expect(await answer).toBe("overloaded");
+  expect(types).toEqual([]);
+  expect(actions(0).filter((action) => action !== "ping")).toEqual(["chat"]);
+});
+
+test("a chat that nothing ever answers is given up, and other answers go on", async () => {
+  const { transport, answer } = start();
+  await vi.advanceTimersByTimeAsync(1);
+  const second = started(transport);
+  await vi.advanceTimersByTimeAsync(1);
+  const id = socket(0).sent[1]?.id;
+  await pass(100, (open, _, time) => {
+    pong(open);
+    if (time % 10 === 0) open.reply({ id, type: "waiting" });
+  });
+  expect(await answer).toBe("overloaded");
+  socket(0).reply({ id, seq: 1, type: "done", stop_reason: "end_turn" });
+  await second.answer;
+  expect(second.types).toEqual(["done"]);
+  expect(FakeSocket.opened).toHaveLength(1);
+  expect(actions(0).filter((action) => action !== "ping")).toEqual(["chat", "chat", "cancel"]);
+});
+
+test("a chat whose connection is lost again and again is sent three times, with growing pauses", async () => {
+  const { answer } = start();
+  await vi.advanceTimersByTimeAsync(1);
+  const { id } = socket(0).sent[0] as { id: string };
+  for (const connection of [0, 1, 2]) {
+    socket(connection).close();
+    await vi.advanceTimersByTimeAsync(250 * 2 ** connection);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(FakeSocket.opened).toHaveLength(connection + 2);
+    unknown(socket(connection + 1), id);
+  }
+  expect(await answer).toBe("overloaded");
+  expect([1, 2, 3].map(actions)).toEqual([["resume", "chat"], ["resume", "chat"], ["resume"]]);
 });
 
 test("a model that is slow to begin is waited for as long as the service says so", async () => {

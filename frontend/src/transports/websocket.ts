@@ -1,4 +1,4 @@
-import { connectionLost, fromBody, messageTooLarge, ServiceError } from "../api/errors";
+import { connectionLost, fromBody, messageTooLarge, overloaded, ServiceError } from "../api/errors";
 import { loadModels } from "../api/service";
 import type { ChatRequest, ErrorBody, StreamEvent } from "../api/types";
 import { Queue } from "./queue";
@@ -23,9 +23,19 @@ const CHECK_MS = 5_000;
  */
 const ANSWER_MS = 30_000;
 const MOST_LOSSES = 3;
+/**
+ * A `chat` may wait a minute for its function before the service says that it is overloaded, and Lambda may drop it without a word.
+ * https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+ */
+const FIRST_ANSWER_MS = 90_000;
+/** How often a `chat` is sent, each time after its connection was lost: more would only add to the load. */
+const MOST_CHATS = 3;
 /** A generation whose client is gone stops after this time, so a later resume finds nothing. */
 const RESUME_MS = 30_000;
-/** The pauses before a connection is opened again: the first, and the longest. */
+/**
+ * The pauses before a connection is opened again: the first, and the longest. They grow while there is none, and while each is lost
+ * without a new message.
+ */
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 4_000;
 /** How long a connection may take to open, and the service to say why it does not. */
@@ -45,6 +55,10 @@ interface Generation {
   chat: object;
   /** The number of the last message that arrived. */
   seq: number;
+  /** How often the `chat` was sent. */
+  chats: number;
+  /** Whether the `chat` has been sent and nothing has come since. Then it may wait for its function. */
+  queued: boolean;
   /** When its last message arrived, or the last `chat` or `resume` was sent. */
   heardAt: number;
   /** Whether a message has come since that `chat` or `resume`. */
@@ -78,7 +92,16 @@ export class WebSocketTransport implements Transport {
     const chat = { action: "chat", id, ...request };
     const size = new TextEncoder().encode(encode(chat)).length;
     if (size > FRAME_BYTES) throw messageTooLarge(size, FRAME_BYTES);
-    const generation: Generation = { queue: new Queue(), chat, seq: 0, heardAt: 0, answered: false, losses: 0 };
+    const generation: Generation = {
+      queue: new Queue(),
+      chat,
+      seq: 0,
+      chats: 0,
+      queued: false,
+      heardAt: 0,
+      answered: false,
+      losses: 0,
+    };
     const cancel = () => {
       if (this.socket?.readyState === WebSocket.OPEN) this.write(this.socket, { action: "cancel", id });
       generation.queue.close();
@@ -87,7 +110,7 @@ export class WebSocketTransport implements Transport {
     try {
       const socket = await orAborted(this.openOrExplain(), signal);
       this.generations.set(id, generation);
-      this.ask(socket, generation, chat);
+      this.sendChat(socket, generation);
       yield* generation.queue;
       signal.throwIfAborted();
     } finally {
@@ -101,6 +124,17 @@ export class WebSocketTransport implements Transport {
     for (const { queue } of this.generations.values()) queue.fail(connectionLost());
     this.generations.clear();
     this.socket?.close();
+  }
+
+  private sendChat(socket: WebSocket, generation: Generation): void {
+    generation.chats++;
+    generation.queued = true;
+    this.ask(socket, generation, generation.chat);
+  }
+
+  private resume(socket: WebSocket, id: string, generation: Generation): void {
+    generation.queued = false;
+    this.ask(socket, generation, { action: "resume", id, seq: generation.seq });
   }
 
   private ask(socket: WebSocket, generation: Generation, message: object): void {
@@ -172,7 +206,14 @@ export class WebSocketTransport implements Transport {
     this.checkedAt = now;
     this.checkedLate = late;
     const unheard = !first && this.pingedAt !== null && now - this.pingedAt >= PONG_MS;
-    const stalled = !late && [...this.generations.values()].some(({ heardAt }) => now - heardAt > ANSWER_MS);
+    const silent = late ? [] : [...this.generations].filter(([, { heardAt }]) => now - heardAt > ANSWER_MS);
+    const stalled = silent.some(([, { queued }]) => !queued);
+    for (const [id, { queue, queued, heardAt }] of silent) {
+      if (!queued || now - heardAt <= FIRST_ANSWER_MS) continue;
+      this.write(socket, { action: "cancel", id });
+      queue.fail(overloaded());
+      this.generations.delete(id);
+    }
     if (unheard || stalled) {
       socket.onclose = socket.onmessage = null;
       socket.close();
@@ -211,6 +252,7 @@ export class WebSocketTransport implements Transport {
     const asked = !generation.answered;
     generation.heardAt = performance.now();
     generation.answered = true;
+    generation.queued = false;
     if (message.seq !== undefined) {
       const { seq } = message;
       if (seq <= generation.seq) return; // it has come before the connection was lost
@@ -248,15 +290,15 @@ export class WebSocketTransport implements Transport {
 
   /** Send something else after an error about a message, where the protocol says so. */
   private again(id: string, generation: Generation, code: string): boolean {
-    if (!this.socket || ++generation.losses > MOST_LOSSES) return false;
-    if (code === "unknown_generation" && generation.seq === 0) this.ask(this.socket, generation, generation.chat);
-    else if (code === "generation_exists") this.resume(this.socket, id, generation);
-    else return false;
+    if (!this.socket) return false;
+    if (code === "unknown_generation" && generation.seq === 0) {
+      if (generation.chats < MOST_CHATS) this.sendChat(this.socket, generation);
+      else generation.queue.fail(overloaded());
+      return true;
+    }
+    if (code !== "generation_exists" || ++generation.losses > MOST_LOSSES) return false;
+    this.resume(this.socket, id, generation);
     return true;
-  }
-
-  private resume(socket: WebSocket, id: string, generation: Generation): void {
-    this.ask(socket, generation, { action: "resume", id, seq: generation.seq });
   }
 
   /** Open the connection again where answers wait for it, with growing pauses, as long as they can be resumed. */
@@ -271,7 +313,8 @@ export class WebSocketTransport implements Transport {
     }
     const began = performance.now();
     let explained = false;
-    for (let pause = FIRST_PAUSE_MS; this.generations.size > 0; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+    const losses = Math.max(0, ...[...this.generations.values()].map((generation) => generation.losses - 1));
+    for (let pause = FIRST_PAUSE_MS * 2 ** losses; this.generations.size > 0; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
       // Somewhere between half of it and all of it: clients that were cut at once do not come back at once.
       await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random() / 2)));
       try {

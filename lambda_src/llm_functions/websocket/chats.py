@@ -74,13 +74,17 @@ class Chats:
         self._debug = debug
 
     async def chat(self, gateway: Gateway, limits: Limits, event: ClientEvent, seconds_left: float) -> None:
-        """Generate an answer and send it. `seconds_left` are those of the invocation.
+        """Generate an answer and send it, unless the connection is closed. `seconds_left` are those of the invocation.
 
         Raises `ConnectionsError` before a model is called if nothing can be sent from here. Then the invocation has to fail, so
         that `died` tells the client from elsewhere.
         """
         try:
-            await self._connections.check(event.connection)
+            if not await self._connections.may_send(event.connection):
+                # It waited for this function, and its client has gone, which sends it once more if it comes back. One that
+                # still listens notices, and does the same. https://github.com/aws/aws-sdk-js/issues/3773
+                await self._connections.close(event.connection)
+                return
             message, caller = await self._authorized(event)
             request = chat_format.parse(message.fields, stream=True)
             head = await self._begin(message.id, caller, event)

@@ -50,19 +50,18 @@ class Connections:
         self._base = self._base.rstrip("/")
         self._answered = False
 
-    async def check(self, connection: str) -> None:
-        """Raise `ConnectionsError` if API Gateway cannot be called from here at all. It is asked until it has answered once.
+    async def may_send(self, connection: str) -> bool:
+        """Return whether a client is connected, or API Gateway cannot say it now. It is asked once, if it has ever answered.
 
-        The function's network may lead nowhere, or to an endpoint for private APIs, which answers 403.
-        https://repost.aws/knowledge-center/api-gateway-vpc-connections
+        Raises `ConnectionsError` if API Gateway cannot be called from here at all: the function's network may lead nowhere, or
+        to an endpoint for private APIs, which answers 403. https://repost.aws/knowledge-center/api-gateway-vpc-connections
         """
-        if self._answered:
-            return
         try:
-            await self.is_open(connection)
+            return await self.is_open(connection, patience=0.0 if self._answered else None)
         except ConnectionsError:
             if not self._answered:
                 raise
+            return True
 
     async def post(self, connection: str, message: bytes, *, patience: float | None = None) -> None:
         """Send a message to a client. A client may get it twice, if API Gateway's answer was lost.

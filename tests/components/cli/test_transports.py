@@ -355,6 +355,52 @@ async def test_a_generation_that_falls_silent_is_resumed_whatever_the_pongs_say(
     assert service.received[-1] == {"action": "resume", "id": service.received[0]["id"], "seq": 3}
 
 
+OVERLOADED = {"type": "error", "error": {"code": "overloaded", "message": "busy"}}
+
+
+@pytest.mark.parametrize(("answered", "sent"), [(True, ["chat"]), (False, ["chat", "cancel"])], ids=["answered", "dropped"])
+async def test_a_chat_waits_for_its_function_on_one_connection(
+    answered: bool, sent: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lambda keeps it for a minute, and then it is `overloaded`; or it drops it without a word."""
+    monkeypatch.setattr(websocket, "PING_SECONDS", 0.02)
+    monkeypatch.setattr(websocket, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(websocket, "FIRST_ANSWER_SECONDS", 30.0 if answered else 0.3)
+
+    async def queues_the_chat(service: Conversation, socket: web.WebSocketResponse) -> None:
+        id, pings = (await service.read(socket))["id"], 0
+        with contextlib.suppress(TypeError):  # the client has its answer, and leaves
+            while (await service.read(socket))["action"] == "ping":
+                pings += 1
+                await socket.send_json({"type": "pong"})
+                if answered and pings == 20:
+                    await socket.send_json({"id": id, **OVERLOADED})
+
+    service = Conversation(queues_the_chat)
+    async with serving("/ws", service.handle) as address:
+        error = await failure(TransportName.WS, f"ws://{address}/ws")
+    assert str(error).startswith("error: overloaded")
+    assert [action for action in service.actions if action != "ping"] == sent
+    assert len(service.keys) == 1
+
+
+async def test_a_chat_whose_connections_are_all_lost_is_not_sent_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "FIRST_PAUSE_SECONDS", 0.001)
+
+    async def loses_the_chat(service: Conversation, socket: web.WebSocketResponse) -> None:
+        message = await service.read(socket)
+        if message["action"] == "resume":
+            error = {"code": "unknown_generation", "message": "there is none"}
+            await socket.send_json({"id": message["id"], "type": "error", "error": error})
+            await service.read(socket)
+
+    service = Conversation(loses_the_chat)
+    async with serving("/ws", service.handle) as address:
+        error = await failure(TransportName.WS, f"ws://{address}/ws")
+    assert str(error).startswith("error: overloaded")
+    assert service.actions.count("chat") == 3
+
+
 async def test_tries_to_connect_again_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[tuple[float, float]] = []
 

@@ -35,11 +35,17 @@ PING_SECONDS = 10.0
 SILENCE_SECONDS = 25.0
 # The service sends a message of a generation at least every 10 s. After so many seconds without one, it is resumed.
 ANSWER_SECONDS = 30.0
+# A `chat` may wait a minute for its function before it is `overloaded`, and Lambda may drop it without a word.
+# https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+FIRST_ANSWER_SECONDS = 90.0
+# How often a `chat` is sent, each time after its connection was lost: more would only add to the load.
+MOST_CHATS = 3
 # A generation goes on for 30 s without a client, so a later resume finds nothing.
 RESUME_SECONDS = 30.0
+# The pauses before a new connection: they grow while there is none, and while each is lost without a new message.
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 4.0
 # How often a connection may be lost without a new message of the generation in between.
-MOST_LOSSES = 20
+MOST_LOSSES = 5
 # How often a message is sent again on one connection, because of an error that says so.
 MOST_REPEATS = 10
 _CLOSE_SECONDS = 1.0
@@ -89,7 +95,7 @@ class WebSocketTransport(Transport):
                 if losses > MOST_LOSSES:
                     raise self._interrupted("the connection was lost again and again", generation)
                 display.reconnecting()
-                connection, message = await self._reopen(generation), generation.resume()
+                connection, message = await self._reopen(generation, losses), generation.resume()
         except asyncio.CancelledError:
             await self._cancel(id)
             raise
@@ -103,11 +109,12 @@ class WebSocketTransport(Transport):
         clock = asyncio.get_running_loop().time
         heard_at = alive_at = clock()
         answered, repeats = False, 0
-        await _write(connection, message)
+        await self._send(connection, message, generation)
         while True:
-            left = alive_at + ANSWER_SECONDS - clock()
+            queued = message is generation.chat and not answered
+            left = alive_at + (FIRST_ANSWER_SECONDS if queued else ANSWER_SECONDS) - clock()
             if left <= 0:
-                raise _Lost
+                raise await self._gave_up(generation) if queued else _Lost
             try:
                 async with asyncio.timeout(min(PING_SECONDS, left)):
                     text = await connection.recv()
@@ -135,7 +142,8 @@ class WebSocketTransport(Transport):
                 again, repeats = self._again(data, generation), repeats + 1
                 if again is None or repeats > MOST_REPEATS:
                     raise self._reported(data.error, generation.reading.answer.request_id)
-                await _write(connection, again)
+                message, answered = again, False
+                await self._send(connection, message, generation)
                 continue
             if data.seq > generation.seq + 1:
                 await _write(connection, generation.resume())
@@ -190,13 +198,13 @@ class WebSocketTransport(Transport):
             raise self._error("connection_failed", f"cannot connect to {self.base}: {error}") from None
         return self._connection
 
-    async def _reopen(self, generation: "_Generation") -> ClientConnection:
-        """Open a new connection, as long as the generation can be resumed."""
+    async def _reopen(self, generation: "_Generation", losses: int) -> ClientConnection:
+        """Open a new connection, as long as the generation can be resumed. `losses` were in vain."""
         if self._connection is not None:
             self._connection.transport.abort()
             self._connection = None
         clock = asyncio.get_running_loop().time
-        began, pause = clock(), FIRST_PAUSE_SECONDS
+        began, pause = clock(), min(FIRST_PAUSE_SECONDS * 2 ** max(0, losses - 1), LONGEST_PAUSE_SECONDS)
         while True:
             # Somewhere between half of it and all of it: clients that were cut at once do not come back at once.
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
@@ -208,6 +216,14 @@ class WebSocketTransport(Transport):
                 if clock() - began >= RESUME_SECONDS:
                     raise self._interrupted(f"no new connection within {RESUME_SECONDS:g} s", generation) from error
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def _send(self, connection: ClientConnection, message: dict[str, object], generation: "_Generation") -> None:
+        """Send the `chat` or a `resume`. Raises the error of an overloaded service if the `chat` was sent often enough."""
+        if message is generation.chat:
+            if generation.chats == MOST_CHATS:
+                raise self._overloaded()
+            generation.chats += 1
+        await _write(connection, message)
 
     async def _cancel(self, id: str) -> None:
         """Stop a generation, if the connection still takes it."""
@@ -222,6 +238,16 @@ class WebSocketTransport(Transport):
         except msgspec.DecodeError as error:
             raise self._error("malformed_message", str(error)) from None
 
+    async def _gave_up(self, generation: "_Generation") -> ChatError:
+        """Stop a generation that has not begun in time."""
+        await self._cancel(generation.id)
+        return self._overloaded()
+
+    def _overloaded(self) -> ChatError:
+        return self._error(
+            errors.overloaded.code, "the service has not begun to answer; it may have too much to do, try again later"
+        )
+
     def _interrupted(self, reason: str, generation: "_Generation") -> ChatError:
         answer = generation.reading.answer
         return self._error(errors.stream_interrupted.code, f"the answer broke off: {reason}", answer.request_id)
@@ -229,12 +255,13 @@ class WebSocketTransport(Transport):
 
 @dataclass
 class _Generation:
-    """A generation. `seq` is the number of the last message that came."""
+    """A generation. `seq` is the number of the last message that came, `chats` how often the `chat` was sent."""
 
     id: str
     chat: dict[str, object]
     reading: Reading
     seq: int = 0
+    chats: int = 0
 
     def resume(self) -> dict[str, object]:
         return {"action": "resume", "id": self.id, "seq": self.seq}

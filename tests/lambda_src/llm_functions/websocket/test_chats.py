@@ -40,6 +40,7 @@ class Model:
     def __init__(self) -> None:
         self._queue: asyncio.Queue[list[Event] | Exception] = asyncio.Queue()
         self.asked = 0
+        self.began = asyncio.Event()
         self.stopped = False
 
     def say(self, *words: str) -> None:
@@ -53,6 +54,7 @@ class Model:
 
     async def answer(self, call: Any) -> AsyncGenerator[list[Event], None]:
         self.asked += 1
+        self.began.set()
         try:
             while True:
                 batch = await self._queue.get()
@@ -569,6 +571,7 @@ async def test_a_client_that_leaves_while_the_model_thinks_is_noticed(
     monkeypatch.setattr(generation_module, "GONE_SECONDS", 0.1)
     monkeypatch.setattr(generation_module, "WAITING_SECONDS", 0.05)
     running = start()
+    await model.began.wait()
     clients.gone.add("first")
     await running
     assert model.stopped
@@ -713,6 +716,19 @@ async def test_a_resume_that_comes_late_does_not_take_the_answer_from_its_client
 
 
 # The function.
+
+
+async def test_a_chat_whose_client_has_gone_asks_no_model(start: Start, clients: Clients, model: Model) -> None:
+    """It waited for its function, and the client has sent it once more on a new connection."""
+    clients.gone.add("first")
+    await start("first")
+    assert model.asked == 0
+    assert ("DELETE", "first") in clients.calls  # in case that it is there after all
+    running = start("second", "run-2")
+    model.say("Hello")
+    model.done()
+    await running
+    assert (clients.text("second"), model.asked) == ("Hello", 1)
 
 
 @pytest.mark.parametrize("unreachable", [True, False], ids=["no way to API Gateway", "an endpoint of private APIs"])
