@@ -10,7 +10,7 @@ READY := .venv/ready
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 # The tests of one file stay together, for they share what they started.
 PYTEST := $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
-TIERS := unit contract gateway runtime policy engine local wheel frontend browser
+TIERS := unit contract gateway runtime policy engine kube local wheel frontend browser
 NODE_MODULES := frontend/node_modules/.package-lock.json
 NODE_IS_THERE = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)' 2>/dev/null
 NODE_MISSING := Node.js 20.19 or later is not on PATH (https://nodejs.org)

@@ -152,6 +152,7 @@ def test_the_arguments_of_vllm() -> None:
         "--shutdown-timeout": "45",
         "--middleware": "stickiness.StickinessCookie",
         "--allowed-media-domains": "media.invalid",
+        "--max-num-queued-reqs": "86",  # twice the requests at which another server is started
     }.items():
         assert args[args.index(name) + 1] == value
     assert not {"--api-key", "--load-format"} & set(args)

@@ -137,6 +137,11 @@ class Cloud:
                 self._remove(other)
             self._remove(existing)
 
+    def forget(self, existing: Existing) -> None:
+        """Undo a creation that was refused elsewhere."""
+        with self._lock:
+            self._remove(existing)
+
     def served(self, stage: Existing) -> rest_apis.Description | None:
         """What a stage serves: the snapshot that its deployment took."""
         inputs = revealed(stage.inputs)

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import grpc
@@ -21,6 +22,8 @@ from pulumi_llm_local.aws_types.sdk import PACKAGES, takes
 from pulumi_llm_local.aws_types.values import UNKNOWN
 from pulumi_llm_local.engine.changes import DEFAULTS, Properties, changes
 from pulumi_llm_local.engine.cloud import Cloud, Refused, published
+from pulumi_llm_local.engine.kubernetes_api import KubernetesApi
+from pulumi_llm_local.engine.kubernetes_objects import AppliedObjects, Objects, RenderedObjects, manifest_of
 from pulumi_llm_local.program import arguments
 from pulumi_llm_local.program.given import missing_answer
 
@@ -38,6 +41,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         cloud: Cloud,
         environment: Mapping[str, str],
         answers: Mapping[str, Mapping[str, Any]],
+        cluster: KubernetesApi | None = None,
     ) -> None:
         region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
         self._default = Place(region=region) if region else Place()
@@ -45,6 +49,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         self._package = package
         self._cloud = cloud
         self._places: dict[str, Place] = {}
+        self._cluster = cluster
+        self._objects: dict[str, Objects | None] = {}
 
     # The provider itself.
 
@@ -72,6 +78,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:
         self._places[context.peer()] = place_of(_read(request.args), self._default)
+        self._objects[context.peer()] = self._objects_of(_read(request.args))
         return provider_pb2.ConfigureResponse(
             acceptSecrets=True, acceptResources=False, supportsPreview=True, supports_autonaming_configuration=True
         )
@@ -115,6 +122,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.CreateResponse(properties=_written(_state(state)))
         with _refusal(context):
             created = self._cloud.create(token, request.urn, inputs, self._place(context))
+            try:
+                self._apply(token, created.inputs, request.timeout, context)
+            except Refused:
+                self._cloud.forget(created)
+                raise
         return provider_pb2.CreateResponse(id=created.id, properties=_written(_state(created.state)))
 
     def Read(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -134,12 +146,36 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.UpdateResponse(properties=_written(_state(state)))
         with _refusal(context):
             updated = self._cloud.update(token, request.id, request.urn, inputs)
+            self._apply(token, inputs, request.timeout, context)
         return provider_pb2.UpdateResponse(properties=_written(_state(updated.state)))
 
     def Delete(self, request: Any, context: grpc.ServicerContext) -> Any:
         with _refusal(context):
-            self._cloud.delete(_type(request.urn), request.id, request.urn, _read(request.properties))
+            token, state = _type(request.urn), _read(request.properties)
+            if (objects := self._objects_for(token, context)) is not None:
+                objects.delete(manifest_of(_read(request.old_inputs) or state), request.timeout)
+            self._cloud.delete(token, request.id, request.urn, state)
         return empty_pb2.Empty()
+
+    # Kubernetes' objects.
+
+    def _objects_of(self, given: Properties) -> Objects | None:
+        """Where the objects of a provider with this configuration go; None: nowhere but into the account."""
+        if self._package != "kubernetes":
+            return None
+        if folder := given.get("renderYamlToDirectory"):
+            return RenderedObjects(Path(folder))
+        if self._cluster is None:
+            return None
+        return AppliedObjects(self._cluster, given.get("deleteUnreachable") in (True, "true"))
+
+    def _objects_for(self, token: str, context: grpc.ServicerContext) -> Objects | None:
+        """A chart's are not known here."""
+        return None if token.endswith(":Release") else self._objects.get(context.peer())
+
+    def _apply(self, token: str, inputs: Mapping[str, Any], seconds: float, context: grpc.ServicerContext) -> None:
+        if (objects := self._objects_for(token, context)) is not None:
+            objects.apply(manifest_of(inputs), seconds)
 
     def _place(self, context: grpc.ServicerContext) -> Place:
         return self._places.get(context.peer(), self._default)

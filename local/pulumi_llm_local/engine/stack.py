@@ -17,6 +17,7 @@ from pulumi.runtime.proto import language_pb2_grpc, provider_pb2_grpc
 from pulumi_llm_local.aws_types.sdk import PACKAGES
 from pulumi_llm_local.engine import command
 from pulumi_llm_local.engine.cloud import Cloud
+from pulumi_llm_local.engine.kubernetes_api import KubernetesApi
 from pulumi_llm_local.engine.language import LanguageHost
 from pulumi_llm_local.engine.provider import Provider
 from pulumi_llm_local.program.given import Given
@@ -52,7 +53,7 @@ class Stack:
     A context: its stand-ins answer until it is left. `folder` keeps state and logs, so that a later one goes on from them.
     Without `checkpoints` the state is saved at the end only: with hundreds of resources, five times as fast.
     `language_hosts` are Pulumi's language hosts by their file names; one of them runs the program instead of this Python.
-    `given` is what the program reads from elsewhere.
+    `given` is what the program reads from elsewhere. `cluster` takes the objects of Kubernetes, whatever the program says.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Stack:
         checkpoints: bool = True,
         language_hosts: Mapping[str, Path] | None = None,
         given: Given | None = None,
+        cluster: KubernetesApi | None = None,
     ) -> None:
         given = given or Given()
         self.name = stack
@@ -82,7 +84,7 @@ class Stack:
         language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, self._servers["language"])
         for package in PACKAGES:
             provider_pb2_grpc.add_ResourceProviderServicer_to_server(
-                Provider(package, cloud, self._environment, given.answers), self._servers[package]
+                Provider(package, cloud, self._environment, given.answers, cluster), self._servers[package]
             )
         self._ports = {name: server.add_insecure_port("127.0.0.1:0") for name, server in self._servers.items()}
 

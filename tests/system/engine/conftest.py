@@ -15,6 +15,7 @@ import yaml
 from pulumi_llm.base import web_client
 from pulumi_llm_local.engine import command
 from pulumi_llm_local.engine.cloud import STAGES, Cloud
+from pulumi_llm_local.engine.kubernetes_api import KubernetesApi
 from pulumi_llm_local.engine.stack import Done, Stack
 from support.programs import PAGE, ROOT
 
@@ -82,8 +83,13 @@ def our_stack(folder: Path, name: str, cloud: Cloud | None = None) -> Iterator[C
 
 
 @contextmanager
-def program(folder: Path, source: str, cloud: Cloud | None = None, **config: Any) -> Iterator[CheckedStack]:
-    """A program of a test's own. Without a `cloud`, in a Region whose log role for API Gateway a person has set."""
+def program(
+    folder: Path, source: str, cloud: Cloud | None = None, *, cluster: KubernetesApi | None = None, **config: Any
+) -> Iterator[CheckedStack]:
+    """A program of a test's own. Without a `cloud`, in a Region whose log role for API Gateway a person has set.
+
+    `cluster` takes its objects of Kubernetes.
+    """
     project = folder / "program"
     project.mkdir(parents=True, exist_ok=True)
     (project / "Pulumi.yaml").write_text("name: program\nruntime: python\n")
@@ -91,7 +97,7 @@ def program(folder: Path, source: str, cloud: Cloud | None = None, **config: Any
     (project / "Pulumi.test.yaml").write_text(yaml.safe_dump({"config": settings}))
     (project / "__main__.py").write_text(source)
     cloud = cloud or Cloud(api_gateway_log_role=True)
-    with CheckedStack(folder / "stack", project, "test", cloud, environment=ENVIRONMENT) as stack:
+    with CheckedStack(folder / "stack", project, "test", cloud, environment=ENVIRONMENT, cluster=cluster) as stack:
         begin(stack, folder / "stack")
         yield stack
 

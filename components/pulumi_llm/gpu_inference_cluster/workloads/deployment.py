@@ -46,6 +46,9 @@ _NO_AWAIT: Final = {"pulumi.com/skipAwait": "true"}
 
 # How many sequences one request may ask for; vLLM's default is 16,384.
 _MOST_SEQUENCES: Final = 64
+# Running and waiting, as many times as those at which another server is started: more are refused with 503, and the gateway
+# calls its next target.
+_QUEUE_FACTOR: Final = 2
 # A reserved name, which never resolves: without a list of domains, vLLM fetches images from anywhere.
 # https://www.rfc-editor.org/rfc/rfc2606
 _NO_DOMAIN: Final = "media.invalid"
@@ -270,6 +273,7 @@ def _arguments(version: Version) -> list[str]:
         *("--middleware", "stickiness.StickinessCookie"),
         *("--shutdown-timeout", str(DRAIN_SECONDS)),
         *("--allowed-media-domains", _NO_DOMAIN),
+        *("--max-num-queued-reqs", str(_QUEUE_FACTOR * version.requests_per_replica)),
         *("--disable-access-log-for-endpoints", f"{HEALTH_PATH},/metrics,/v1/models"),
         "--disable-fastapi-docs",
         "--enable-prompt-tokens-details",

@@ -118,7 +118,7 @@ class ServedModelSettings(Settings):
     pool: Name
     """The node pool on which it runs; the preview refuses one whose instances it does not fit."""
     image: _Image
-    """The image of vLLM 0.18 or later, with its digest. With grpc, an image of your own."""
+    """The image of vLLM 0.33 or later, with its digest. With grpc, an image of your own."""
     weights: WeightFormat | None = None
     """The format of the weights. Default: the one in which the model is published."""
     weights_uri: _WeightsUri | None = None
@@ -135,8 +135,8 @@ class ServedModelSettings(Settings):
     replicas: ReplicaSettings = Field(default_factory=ReplicaSettings)
     """How many servers there are."""
     requests_per_replica: Annotated[Count, Between(1)] | None = None
-    """How many requests, running and waiting, a server has before another one is started. Default: as many of 2,048 tokens
-    as its KV cache holds, at most 64."""
+    """How many requests, running and waiting, a server has before another one is started. At twice as many it refuses, and the
+    gateway calls its next target. Default: as many of 2,048 tokens as its KV cache holds, at most 64."""
     arguments: Arguments = ()
     """More arguments of `vllm serve`, such as --reasoning-parser. With grpc, those of your image. Default: none."""
     grpc: Flag = False

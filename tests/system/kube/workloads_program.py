@@ -1,0 +1,34 @@
+"""A program whose component makes served models in a cluster that is there, or renders them into a folder."""
+
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from pulumi_llm.base.component import Component
+from pulumi_llm.gpu_inference_cluster.workloads.resources import create_workloads, workload_children
+from pulumi_llm.gpu_inference_cluster.workloads.versions import served_models
+from support.served_models import INSTANCES, PLACE, settings_of
+
+
+class Cluster(Component):
+    """Served models, and what comes after they are ready."""
+
+    CHILDREN = MappingProxyType(workload_children())
+
+    def __init__(self, models: dict[str, Any], folder: str | None) -> None:
+        super().__init__("gpu", None, {}, {})
+        self.queue = pulumi.Output.from_input("https://sqs.eu-west-1.amazonaws.com/123456789012/demand")
+        provider = kubernetes.Provider(
+            "cluster", kubeconfig="{}", delete_unreachable=True, render_yaml_to_directory=folder, enable_server_side_apply=True
+        )
+        queues = dict.fromkeys(models, self.queue)
+        given = served_models({name: settings_of(**model) for name, model in models.items()}, INSTANCES)
+        create_workloads(self, given, replace(PLACE, queue_urls=queues), provider, [provider])
+        self.register_outputs({})
+
+
+config = pulumi.Config()
+Cluster(config.require_object("models"), config.get("manifests_folder"))
