@@ -159,8 +159,12 @@ def test_lists_are_parameters_of_lists() -> None:
 
 # Settings -> what the preview says of their cost.
 NOTICES: list[tuple[dict[str, Any], str]] = [
-    ({}, "1 NAT gateway: $32.85 a month and $0.045 a GB; an interface endpoint is cheaper for a service with more than 417 GB"),
-    ({"nat": "per_zone", "zone_count": 3}, "3 NAT gateways: $98.55 a month"),
+    (
+        {},
+        "1 NAT gateway with its address: $36.50 a month and $0.045 a GB; an interface endpoint is cheaper for a service with "
+        "more than 417 GB",
+    ),
+    ({"nat": "per_zone", "zone_count": 3}, "3 NAT gateways with their addresses: $109.50 a month"),
     (
         {"interface_endpoints": ["sts"]},
         "1 interface endpoints in 2 zones: $14.60 a month and $0.01 a GB, cheaper than NAT from 417",

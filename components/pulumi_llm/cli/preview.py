@@ -1,11 +1,17 @@
 """`pulumi-llm preview`: what `pulumi up` would do with a program, without an account."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from pulumi_llm.cli.cost import estimate_program, summary
 from pulumi_llm.cli.given import ConfigOption, InvokeOption, OutputOption, StackOption, read_config, read_given
+from pulumi_llm.cost.chats import Chat
+
+if TYPE_CHECKING:
+    from pulumi_llm_local.program.given import Given
 
 
 def run(
@@ -21,7 +27,8 @@ def run(
         bool, typer.Option("--account", help="Ask AWS and the stack's state, if the Pulumi CLI and credentials are there.")
     ] = False,
 ) -> None:
-    """Show what `pulumi up` would make of a program. Stand-ins answer for AWS: no account and no login are needed.
+    """Show what `pulumi up` would make of a program, and what it costs. Stand-ins answer for AWS: no account and no login are
+    needed.
 
     \f
     The exit code is the engine's; 2 if an option is wrong. An error is one line on standard error for each problem.
@@ -38,7 +45,23 @@ def run(
         _fail("\n".join(problems), 2)
     options = {"--policy-pack": policy_pack, "--policy-pack-config": policy_pack_config}
     arguments = [*(f"{name}={value}" for name, value in options.items() if value), *(["--diff"] if diff else [])]
-    raise typer.Exit(preview(Path(directory).resolve(), stack, overrides, given, arguments, account=account))
+    program = Path(directory).resolve()
+    status = preview(program, stack, overrides, given, arguments, account=account)
+    if status == 0:
+        _show_cost(program, stack, overrides, given)
+    raise typer.Exit(status)
+
+
+def _show_cost(program: Path, stack: str, overrides: Mapping[str, Any], given: "Given") -> None:
+    """Show in one line what the stack costs. Where that cannot be computed, the preview has succeeded all the same."""
+    from pulumi_llm_local.program.graph import GraphError
+
+    try:
+        found = estimate_program(program, stack, overrides, given, Chat())
+    except GraphError as error:
+        typer.echo(f"cost: not known: {str(error).splitlines()[0]}", err=True)
+    else:
+        typer.echo(f"cost: {summary(found)}; `pulumi-llm cost` shows each part")
 
 
 def _fail(text: str, code: int) -> NoReturn:

@@ -6,18 +6,11 @@ from typing import Final
 from pulumi_aws import ec2, vpc
 
 from pulumi_llm.base.component import Component
+from pulumi_llm.cost.prices import price_table
 from pulumi_llm.inference_network.args import InferenceNetworkSettings
 from pulumi_llm.inference_network.security_groups import HTTPS, add_rule, create_group
 from pulumi_llm.inference_network.tags import named
 from pulumi_llm.inference_network.vpc import Network, nat_count
-
-# US dollars in us-east-1: an hour, and a GB of data. https://aws.amazon.com/vpc/pricing/ and
-# https://aws.amazon.com/privatelink/pricing/
-_NAT_HOUR: Final = 0.045
-_NAT_GB: Final = 0.045
-_ENDPOINT_HOUR: Final = 0.01
-_ENDPOINT_GB: Final = 0.01
-_HOURS: Final = 730
 
 # With private DNS, public APIs answer 403 from the VPC, the connections of WebSocket APIs among them.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-private-apis.html
@@ -49,19 +42,24 @@ def create_interface_endpoints(
 
 
 def cost_notice(settings: InferenceNetworkSettings) -> str:
-    """What NAT gateways and interface endpoints cost a month, in one line."""
+    """What NAT gateways and interface endpoints cost a month, in one line. Prices of us-east-1."""
+    prices = price_table().prices
     nats, endpoints = nat_count(settings), len(settings.interface_endpoints) * settings.count
-    nat = f"{nats} NAT gateway{'s' if nats > 1 else ''}: ${nats * _NAT_HOUR * _HOURS:,.2f} a month and ${_NAT_GB} a GB"
-    cost = endpoints * _ENDPOINT_HOUR * _HOURS
+    nat_gb, endpoint_gb = prices["nat_gateway_data"].usd, prices["interface_endpoint_data"].usd
+    endpoint_month = prices["interface_endpoint"].usd_a_month
+    nat_month = prices["nat_gateway"].usd_a_month + prices["public_ipv4"].usd_a_month
+    gateways = "NAT gateways with their addresses" if nats > 1 else "NAT gateway with its address"
+    nat = f"{nats} {gateways}: ${nats * nat_month:,.2f} a month and ${nat_gb} a GB"
+    cost = endpoints * endpoint_month
     by_endpoints = (
         f"{len(settings.interface_endpoints)} interface endpoints in {settings.count} zones: ${cost:,.2f} a month and "
-        f"${_ENDPOINT_GB} a GB"
+        f"${endpoint_gb} a GB"
     )
     if not endpoints and not nats:
         return "without NAT gateways and interface endpoints, private subnets reach S3 and DynamoDB only, at no cost"
     if not endpoints:
-        each = settings.count * _ENDPOINT_HOUR * _HOURS / (_NAT_GB - _ENDPOINT_GB)
+        each = settings.count * endpoint_month / (nat_gb - endpoint_gb)
         return f"{nat}; an interface endpoint is cheaper for a service with more than {each:,.0f} GB a month"
     if not nats:
         return f"{by_endpoints}; no NAT gateway"
-    return f"{nat}; {by_endpoints}, cheaper than NAT from {cost / (_NAT_GB - _ENDPOINT_GB):,.0f} GB a month on"
+    return f"{nat}; {by_endpoints}, cheaper than NAT from {cost / (nat_gb - endpoint_gb):,.0f} GB a month on"

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from pulumi_llm.base import web_client
 from pulumi_llm_local.engine import command
 from support import shop
-from support.programs import ROOT
+from support.programs import PAGE, ROOT
 
 pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
 
@@ -55,6 +56,7 @@ class Shell:
             "PULUMI_LLM_CACHE": os.environ.get("PULUMI_LLM_CACHE", str(Path.home() / ".cache" / "pulumi-llm")),
             "NOTES": str(self.notes),
             "AWS_EC2_METADATA_DISABLED": "true",
+            web_client.FOLDER_VARIABLE: str(PAGE),  # prod's, whether Node.js is there or not
             **variables,
         }
         # What is set up is not looked at anew: this Python may be another than the one that set it up.
@@ -106,6 +108,7 @@ def test_without_an_account_preview_shows_the_tree_and_says_who_answered(cli: bo
     assert done.returncode == 0, done.stderr
     assert "aws:apigateway:RestApi chat-api create" in done.stdout
     assert "aws:dynamodb:Table chat-keys-table create" in done.stdout
+    assert "cost: idle, the stack costs $20.00 a month (prices of us-east-1); `pulumi-llm cost` shows" in done.stdout
     missing = "there are no AWS credentials" if cli else "the Pulumi CLI is not on PATH"
     assert done.stderr.count(f"preview: {missing}, so stand-ins answer for AWS") == 2, "before and after the tree"
 
@@ -136,6 +139,7 @@ def test_a_strangers_program_is_previewed_with_what_it_reads_given(without: str,
     )
     assert (done.returncode == 0) == (not without), done.stdout
     assert said in done.stdout
+    assert ("cost: idle, the stack costs $0.00 a month" in done.stdout) == (not without)
     assert "Traceback" not in done.stdout + done.stderr
     assert "the environments of Pulumi ESC are not read here (shop/network)" in done.stderr
 
