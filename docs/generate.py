@@ -26,6 +26,7 @@ from pulumi_llm.base.component import Component
 from pulumi_llm.base.settings import Settings
 from pulumi_llm.cdn_frontend.args import CdnFrontendSettings
 from pulumi_llm.cost.prices import Price, price_table
+from pulumi_llm.gpu_inference_cluster.args import GpuInferenceClusterSettings
 from pulumi_llm.inference_network.args import InferenceNetworkSettings
 from pulumi_llm.models.catalogue import Model, Shape, WeightFormat, catalogue
 from pulumi_llm.models.fit import Wishes, fits
@@ -51,6 +52,7 @@ UNPROVEN = "†"
 ARGUMENTS: Sequence[type[Settings]] = (
     AccountBaselineSettings,
     CdnFrontendSettings,
+    GpuInferenceClusterSettings,
     InferenceNetworkSettings,
     ObservabilitySettings,
     ServerlessBedrockApiSettings,

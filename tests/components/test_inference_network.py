@@ -45,6 +45,8 @@ def test_the_default_addresses_and_zones() -> None:
         "public-subnet-2": ("eu-west-1b", "172.16.196.0/22"),
         "private-subnet-1": ("eu-west-1a", "172.16.0.0/19"),
         "private-subnet-2": ("eu-west-1b", "172.16.32.0/19"),
+        "balancer-subnet-1": ("eu-west-1a", "172.16.224.0/22"),
+        "balancer-subnet-2": ("eu-west-1b", "172.16.228.0/22"),
     }
     assert not any(each.inputs["mapPublicIpOnLaunch"] for each in subnets.values())
     assert subnets["private-subnet-1"].inputs["tags"]["kubernetes.io/role/internal-elb"] == "1"

@@ -60,6 +60,8 @@ class ExistingVpcSettings(Settings):
     """Its private subnets, in two zones or more. From there the internet or the endpoints of what is called must be reached."""
     public_subnet_ids: Input[tuple[Input[_SubnetId], ...]] = ()
     """Its public subnets. Default: none."""
+    balancer_subnet_ids: Input[Annotated[tuple[Input[_SubnetId], ...], Field(min_length=2)]] | None = None
+    """Its subnets for internal balancers, in two zones or more. Default: the private ones."""
 
 
 class InferenceNetworkSettings(Settings):

@@ -16,6 +16,8 @@ class ExistingVpcArgs(TypedDict):
     reached."""
     public_subnet_ids: NotRequired[pulumi.Input[Sequence[pulumi.Input[str]]]]
     """Its public subnets. Default: none."""
+    balancer_subnet_ids: NotRequired[pulumi.Input[Sequence[pulumi.Input[str]]]]
+    """Its subnets for internal balancers, in two zones or more. Default: the private ones."""
 
 
 class InferenceNetworkArgs(TypedDict):

@@ -10,6 +10,7 @@ from pulumi_llm.base.component import Component
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.parameters import create_parameters
 from pulumi_llm.base.settings import read_arguments
+from pulumi_llm.inference_network.addresses import zone_ranges
 from pulumi_llm.inference_network.args import InferenceNetworkSettings
 from pulumi_llm.inference_network.args_types import InferenceNetworkArgs
 from pulumi_llm.inference_network.endpoints import cost_notice, create_interface_endpoints
@@ -21,6 +22,7 @@ from pulumi_llm.inference_network.vpc import GATEWAY_ENDPOINTS, create_vpc, nat_
 PARAMETERS = (
     "vpc_id",
     "private_subnet_ids",
+    "balancer_subnet_ids",
     "function_security_group_id",
     "balancer_security_group_id",
     "service_security_group_id",
@@ -39,6 +41,7 @@ class InferenceNetwork(Component):
             "default-security-group": ec2.DefaultSecurityGroup,
             "public-subnet": ec2.Subnet,
             "private-subnet": ec2.Subnet,
+            "balancer-subnet": ec2.Subnet,
             "internet-gateway": ec2.InternetGateway,
             "public-routes": ec2.RouteTable,
             "public-route": ec2.Route,
@@ -77,6 +80,10 @@ class InferenceNetwork(Component):
     """The private subnets, in the order of the zones."""
     public_subnet_ids: pulumi.Output[Sequence[str]]
     """The public subnets, in the order of the zones."""
+    balancer_subnet_ids: pulumi.Output[Sequence[str]]
+    """The subnets for internal balancers, in the order of the zones."""
+    balancer_subnet_cidrs: pulumi.Output[Sequence[str]]
+    """Their addresses."""
     private_route_table_ids: pulumi.Output[Sequence[str]]
     """The route tables of the private subnets. Empty for a VPC that was there already."""
     nat_public_ips: pulumi.Output[Sequence[str]]
@@ -104,6 +111,8 @@ class InferenceNetwork(Component):
             self.vpc_id, self.vpc_arn = pulumi.Output.from_input(settings.existing.vpc_id), nothing
             self.private_subnet_ids = _list(settings.existing.private_subnet_ids)
             self.public_subnet_ids = _list(settings.existing.public_subnet_ids)
+            self.balancer_subnet_ids = _list(settings.existing.balancer_subnet_ids or settings.existing.private_subnet_ids)
+            self.balancer_subnet_cidrs = self.balancer_subnet_ids.apply(self._cidrs)
             self.private_route_table_ids, self.nat_public_ips = none, none
         else:
             network = create_vpc(self, settings, location.region)
@@ -111,6 +120,9 @@ class InferenceNetwork(Component):
             self.vpc_id, self.vpc_arn = network.vpc.id, network.vpc.arn
             self.private_subnet_ids = pulumi.Output.all(*(subnet.id for subnet in network.private_subnets))
             self.public_subnet_ids = pulumi.Output.all(*(subnet.id for subnet in network.public_subnets))
+            self.balancer_subnet_ids = pulumi.Output.all(*(subnet.id for subnet in network.balancer_subnets))
+            ranges = zone_ranges(settings.cidr, settings.count)
+            self.balancer_subnet_cidrs = pulumi.Output.from_input([zone.balancer for zone in ranges])
             self.private_route_table_ids = pulumi.Output.all(*(table.id for table in network.private_route_tables))
             self.nat_public_ips = pulumi.Output.all(*(address.public_ip for address in network.nat_addresses))
             if settings.flow_logs != "off":
@@ -125,6 +137,10 @@ class InferenceNetwork(Component):
             create_parameters(self, settings.parameter_prefix, PARAMETERS)
         self.finish()
 
+    def _cidrs(self, subnet_ids: Sequence[str]) -> pulumi.Output[Sequence[str]]:
+        subnets = (ec2.get_subnet_output(id=subnet, opts=self.invoke_options()) for subnet in subnet_ids)
+        return pulumi.Output.all(*(subnet.cidr_block for subnet in subnets))
+
 
 def _list(ids: pulumi.Input[Sequence[pulumi.Input[str]]]) -> pulumi.Output[Sequence[str]]:
     return pulumi.Output.from_input(ids).apply(lambda ids: pulumi.Output.all(*ids))
@@ -137,10 +153,11 @@ def _made(settings: InferenceNetworkSettings, location: Location) -> Mapping[str
     nats = zones[: nat_count(settings)] if own else []
     services = list(settings.interface_endpoints) if own else []
     groups = {key for key in InferenceNetwork.CHILDREN if key.startswith(("function-", "balancer-", "service-"))}
+    groups.remove("balancer-subnet")
     single = {key: [""] if own else [] for key in InferenceNetwork.CHILDREN if key not in groups}
     return {
         **single,
-        **dict.fromkeys(("public-subnet", "private-subnet", "private-routes"), zones),
+        **dict.fromkeys(("public-subnet", "private-subnet", "balancer-subnet", "private-routes"), zones),
         **dict.fromkeys(("public-routes-association", "private-routes-association"), zones),
         "private-route": zones if nats else [],
         "nat-address": nats,

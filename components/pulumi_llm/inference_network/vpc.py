@@ -27,6 +27,7 @@ class Network(NamedTuple):
     vpc: ec2.Vpc
     private_subnets: Sequence[ec2.Subnet]
     public_subnets: Sequence[ec2.Subnet]
+    balancer_subnets: Sequence[ec2.Subnet]
     private_route_tables: Sequence[ec2.RouteTable]
     nat_addresses: Sequence[ec2.Eip]
 
@@ -59,6 +60,11 @@ def create_vpc(component: Component, settings: InferenceNetworkSettings, region:
         _subnet(component, "private-subnet", number, vpc, zone, cidr.private, _INTERNAL_BALANCERS)
         for number, (zone, cidr) in enumerate(zip(zones, ranges, strict=True), 1)
     ]
+    # With the routes within the VPC alone: an internal balancer calls nobody outside.
+    balancer = [
+        _subnet(component, "balancer-subnet", number, vpc, zone, cidr.balancer, {})
+        for number, (zone, cidr) in enumerate(zip(zones, ranges, strict=True), 1)
+    ]
     gateway = _route_public(component, vpc, public)
     addresses, nats = _nat_gateways(component, settings, public, gateway)
     tables = [
@@ -75,7 +81,7 @@ def create_vpc(component: Component, settings: InferenceNetworkSettings, region:
             tags=named(component, "gateway-endpoint", service),
             opts=component.child("gateway-endpoint"),
         )
-    return Network(vpc, private, public, tables, addresses)
+    return Network(vpc, private, public, balancer, tables, addresses)
 
 
 def _zones(component: Component, settings: InferenceNetworkSettings) -> Sequence[pulumi.Input[str]]:

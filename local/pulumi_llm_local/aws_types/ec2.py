@@ -36,6 +36,20 @@ def _prefix_list(call: Draft) -> Answer:
     }
 
 
+def _subnet(call: Draft) -> Answer:
+    """A private subnet of the account, asked for by its id."""
+    identifier = call.text("id", "subnet-0123456789abcdef0")
+    return {
+        **call.inputs,
+        "id": identifier,
+        "arn": f"arn:{call.partition}:ec2:{call.region}:{call.account}:subnet/{identifier}",
+        "availabilityZone": f"{call.region}a",
+        "cidrBlock": f"10.0.{int(drawn(identifier, 6, '0123456789')) % 256}.0/24",
+        "state": "available",
+        "vpcId": call.text("vpcId", f"vpc-{drawn(identifier, 17, '0123456789abcdef')}"),
+    }
+
+
 TYPES: Final[Mapping[str, AwsType]] = {
     # It is the VPC's own, taken over; with the VPC it goes.
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": AwsType(
@@ -155,4 +169,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
     ),
 }
 
-INVOKES: Final[Mapping[str, Callable[[Draft], Answer]]] = {"aws:ec2/getManagedPrefixList:getManagedPrefixList": _prefix_list}
+INVOKES: Final[Mapping[str, Callable[[Draft], Answer]]] = {
+    "aws:ec2/getManagedPrefixList:getManagedPrefixList": _prefix_list,
+    "aws:ec2/getSubnet:getSubnet": _subnet,
+}

@@ -3,9 +3,14 @@
 from collections.abc import Mapping
 from typing import Final
 
-from pulumi_llm_local.aws_types.aws_type import AwsType, Outputs
+from pulumi_llm_local.aws_types.aws_type import AWS_DOCS, AwsType, Outputs, Relation, ValueRule
 from pulumi_llm_local.aws_types.draft import Draft
 
+_LIMITS: Final = AWS_DOCS + "elasticloadbalancing/latest/application/load-balancer-limits.html"
+_LISTENER: Final = "aws:lb/listener:Listener"
+_RULE: Final = "aws:lb/listenerRule:ListenerRule"
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DeleteTargetGroup.html
+_IN_USE: Final = "ResourceInUse: Target group is currently in use by a listener or a rule"
 _ARN: Final = "arn:{partition}:elasticloadbalancing:{region}:{account}:"
 
 
@@ -28,18 +33,42 @@ def _listener(draft: Draft) -> Outputs:
     return {"id": "{arn}", "arn": f"{arn}/{{hex16}}"}
 
 
+def _rule(draft: Draft) -> Outputs:
+    """A rule's ARN is its listener's, of another kind. Without a priority it gets the next one that is free."""
+    arn = draft.text("listenerArn").replace(":listener/", ":listener-rule/", 1)
+    return {"id": "{arn}", "arn": f"{arn}/{{hex16}}", "priority": int(draft.digits(4)) + 1}
+
+
 TYPES: Final[Mapping[str, AwsType]] = {
-    "aws:lb/listener:Listener": AwsType(outputs=_listener, replaced_by="loadBalancerArn", api="elbv2 CreateListener"),
+    _LISTENER: AwsType(
+        outputs=_listener,
+        replaced_by="loadBalancerArn",
+        api="elbv2 CreateListener",
+        contains=(Relation(_RULE, {"listenerArn": "arn"}),),
+    ),
+    _RULE: AwsType(
+        outputs=_rule,
+        replaced_by="listenerArn",
+        api="elbv2 CreateRule",
+        rules={
+            "conditions.pathPattern.values": ValueRule(_LIMITS, high=5),
+            "conditions.httpHeader.values": ValueRule(_LIMITS, high=5),
+        },
+        unique=("listenerArn", "priority"),
+        needs=(Relation(_LISTENER, {"listenerArn": "arn"}, "ListenerNotFound: One or more listeners not found"),),
+    ),
     "aws:lb/loadBalancer:LoadBalancer": AwsType(
         outputs=_load_balancer,
         replaced_by="customerOwnedIpv4Pool internal loadBalancerType name namePrefix",
         api="elbv2 CreateLoadBalancer",
         stateful="callers have its address",
         deletion_protection=("enableDeletionProtection", True),
+        contains=(Relation(_LISTENER, {"loadBalancerArn": "arn"}),),
     ),
     "aws:lb/targetGroup:TargetGroup": AwsType(
         outputs={"id": "{arn}", "arnSuffix": "targetgroup/{name}/{hex16}", "arn": _ARN + "{arnSuffix}"},
         api="elbv2 CreateTargetGroup",
         replaced_by="ipAddressType name namePrefix port protocol targetType vpcId",
+        blocked_by=(Relation(_RULE, {"actions": "arn"}, _IN_USE), Relation(_LISTENER, {"defaultActions": "arn"}, _IN_USE)),
     ),
 }

@@ -16,7 +16,7 @@ from pulumi_llm_local.aws_types import kubernetes
 from pulumi_llm_local.aws_types.aws_type import Answer, AwsType
 from pulumi_llm_local.aws_types.draft import Draft, Place
 from pulumi_llm_local.aws_types.sdk import output_names, requires, takes
-from pulumi_llm_local.aws_types.values import UNKNOWN, revealed
+from pulumi_llm_local.aws_types.values import SIGNATURE, UNKNOWN, revealed
 
 # The services' files are the modules beside this one that have a table of TYPES, or of the provider's functions (INVOKES). The
 # two that read this table are none.
@@ -75,7 +75,16 @@ def outputs(token: str, name: str, inputs: Mapping[str, Any], place: Place) -> t
         computed = {"id": draft.uuid()}
     computed = {key: _unknown_if_it_holds_one(value) for key, value in computed.items()}
     identifier = str(computed.pop("id")) or draft.uuid()  # an entry's id may follow from an input that is not given
-    return identifier, {**computed, **given}
+    return identifier, _below(computed, given)
+
+
+def _below(computed: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is given, and what is computed where nothing is: within an object, too, such as a cluster's `vpcConfig`."""
+    merged = {**computed, **given}
+    for key in computed.keys() & given.keys():
+        if isinstance(computed[key], Mapping) and isinstance(given[key], Mapping) and SIGNATURE not in given[key]:
+            merged[key] = {**computed[key], **given[key]}
+    return merged
 
 
 def identity(token: str, identifier: str, state: Mapping[str, Any]) -> tuple[str, ...]:

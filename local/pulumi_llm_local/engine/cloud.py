@@ -285,6 +285,9 @@ def _stages_of(plan: Existing) -> list[tuple[Any, Any]]:
 
 
 def _holds(value: Any, sought: Any) -> bool:
+    """Whether a value is what is sought, or holds it at any depth."""
     if isinstance(value, Mapping):
-        return sought in cast("Mapping[str, Any]", value).values()
-    return sought in cast("list[Any]", value) if isinstance(value, list) else value is not None and value == sought
+        return any(_holds(item, sought) for item in cast("Mapping[str, Any]", value).values())
+    if isinstance(value, list):
+        return any(_holds(item, sought) for item in cast("list[Any]", value))
+    return value is not None and value == sought

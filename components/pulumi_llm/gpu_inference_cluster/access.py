@@ -1,0 +1,46 @@
+"""How Pulumi reaches the cluster: a Kubernetes provider with short-lived tokens of the AWS CLI."""
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from pulumi_llm.base.component import Component
+from pulumi_llm.gpu_inference_cluster.cluster import Cluster
+
+
+def create_provider(component: Component, cluster: Cluster, region: str) -> kubernetes.Provider:
+    """Make the provider. Its tokens are asked for when they are needed, so that none is in the state."""
+    return kubernetes.Provider(
+        component.child_name("kubernetes"),
+        kubeconfig=kubeconfig(cluster, region),
+        # Another address or certificate of the same cluster replaces nothing in it.
+        cluster_identifier=cluster.cluster.arn,
+        # What is in a cluster that is gone, or that cannot be reached any more, is gone with it: no destroy waits.
+        delete_unreachable=True,
+        suppress_helm_hook_warnings=True,
+        opts=component.child("kubernetes", depends_on=list(cluster.access)),
+    )
+
+
+def kubeconfig(cluster: Cluster, region: str) -> pulumi.Output[str]:
+    """A kubeconfig for whoever is among the cluster's admins and has the AWS CLI.
+
+    https://docs.aws.amazon.com/eks/latest/userguide/create-kubeconfig.html
+    """
+    authority = cluster.cluster.certificate_authority.apply(lambda authority: authority.data or "")
+    token = {
+        "apiVersion": "client.authentication.k8s.io/v1beta1",
+        "command": "aws",
+        "args": ["eks", "get-token", "--cluster-name", cluster.name, "--region", region, "--output", "json"],
+        "interactiveMode": "Never",
+    }
+    address = {"server": cluster.cluster.endpoint, "certificate-authority-data": authority}
+    return pulumi.Output.json_dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "eks", "cluster": address}],
+            "users": [{"name": "eks", "user": {"exec": token}}],
+            "contexts": [{"name": "eks", "context": {"cluster": "eks", "user": "eks"}}],
+            "current-context": "eks",
+        }
+    )

@@ -1,0 +1,297 @@
+"""The description of GpuInferenceCluster's settings. The TypedDicts in args_types.py are generated from it."""
+
+from collections.abc import Iterator, Mapping
+from datetime import time
+from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
+from typing import Annotated, Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, Field
+
+from pulumi_llm.base.location import Location
+from pulumi_llm.base.settings import (
+    Between,
+    Count,
+    Customize,
+    Flag,
+    HostName,
+    Input,
+    KmsKeyArn,
+    ParameterPrefix,
+    Problem,
+    Region,
+    RetentionDays,
+    Settings,
+    Tags,
+    ZoneId,
+    form,
+    hint,
+    region_problems,
+)
+from pulumi_llm.gpu_inference_cluster.workloads.place import Schedule
+from pulumi_llm.gpu_inference_cluster.workloads.served_model import ModelName, ServedModelSettings
+from pulumi_llm.gpu_inference_cluster.workloads.versions import ServedModel, model_problems, served_models
+from pulumi_llm.models.gpu_instances import gpu_instances
+
+_VpcId = Annotated[str, form(r"vpc-[0-9a-z]+", "the id of a VPC, such as vpc-0123456789abcdef0")]
+_SubnetId = Annotated[str, form(r"subnet-[0-9a-z]+", "the id of a subnet, such as subnet-0123456789abcdef0")]
+_GroupId = Annotated[str, form(r"sg-[0-9a-z]+", "the id of a security group, such as sg-0123456789abcdef0")]
+_ReservationId = Annotated[str, form(r"cr-[0-9a-z]+", "the id of a capacity reservation, such as cr-0123456789abcdef0")]
+_RoleArn = Annotated[
+    str, form(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", "the ARN of an IAM role, such as arn:aws:iam::ACCOUNT:role/NAME")
+]
+_CertificateArn = Annotated[
+    str,
+    form(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[0-9a-zA-Z-]+", "the ARN of a certificate of ACM"),
+]
+_InstanceType = Annotated[str, form(r"[a-z0-9-]+\.[a-z0-9-]+", "an instance type, such as m5.large")]
+_PoolName = Annotated[str, form(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?", "a name: small letters, digits and '-', at most 20")]
+_KubernetesVersion = Literal["1.34", "1.35", "1.36"]
+
+
+def _range(text: str) -> str:
+    try:
+        network = IPv4Network(text)
+    except (AddressValueError, NetmaskValueError, ValueError) as error:
+        raise ValueError(f"{text!r} is no range of IPv4 addresses, such as 203.0.113.0/24: {error}") from None
+    return str(network)
+
+
+def _closed_range(text: str) -> str:
+    found = _range(text)
+    if IPv4Network(found).prefixlen < _SHORTEST_PREFIX:
+        raise ValueError(f"{text!r} opens the cluster's API to more than a /{_SHORTEST_PREFIX}; name the networks of its users")
+    return found
+
+
+_SHORTEST_PREFIX: Final = 8
+
+_Range = Annotated[str, AfterValidator(_range)]
+_ClosedRange = Annotated[str, AfterValidator(_closed_range)]
+
+
+def _gpu_instance(name: str) -> str:
+    if name not in gpu_instances():
+        known = [kind for kind in gpu_instances() if kind.startswith("g5.")]
+        raise ValueError(
+            f"{name!r} is no GPU instance that a model can be sized for; {hint(name, known, list(gpu_instances()))}"
+        )
+    return name
+
+
+_GpuInstance = Annotated[str, AfterValidator(_gpu_instance)]
+
+
+class ClusterNetworkSettings(Settings):
+    """Where the cluster is: outputs of an InferenceNetwork, or of your own VPC."""
+
+    vpc_id: Input[_VpcId]
+    """The VPC."""
+    private_subnet_ids: Input[Annotated[tuple[Input[_SubnetId], ...], Field(min_length=2)]]
+    """Private subnets for nodes and pods, in two zones or more. From there images, weights and AWS are reached, by
+    NAT or endpoints."""
+    balancer_subnet_ids: Input[Annotated[tuple[Input[_SubnetId], ...], Field(min_length=2)]]
+    """Subnets for the balancer, in two zones or more. Best are some in which nothing else is, for who is in them may call the
+    model servers."""
+    balancer_subnet_cidrs: Input[Annotated[tuple[Input[_Range], ...], Field(min_length=2)]]
+    """Their addresses, from which the balancer calls."""
+    balancer_security_group_id: Input[_GroupId]
+    """The security group of the balancer, into which the callers' groups lead."""
+    service_security_group_id: Input[_GroupId]
+    """The security group of the GPU nodes, into which the balancer's leads."""
+
+
+class DomainSettings(Settings):
+    """The name under which the models are called, over HTTPS."""
+
+    regional = ("certificate_arn",)
+
+    name: HostName
+    """The host name, such as models.example.com. It leads to addresses within the VPC."""
+    zone_id: Input[ZoneId] | None = None
+    """The hosted zone in which a record for it is made. Without `certificate_arn` it must be public, for a certificate is
+    validated in it. Default: no record is made."""
+    certificate_arn: Input[_CertificateArn] | None = None
+    """A certificate of ACM for the name. Default: one is made, and validated in the zone."""
+
+    def problems(self) -> Iterator[Problem]:
+        if not self.given("zone_id") and not self.given("certificate_arn"):
+            yield Problem("certificate_arn", "is required without zone_id, a public zone in which a certificate is validated")
+
+
+def _time(text: str) -> str:
+    try:
+        found = time.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no time of the day, such as 06:00") from None
+    if found.second or found.microsecond or found.tzinfo or len(text) != len("06:00"):
+        raise ValueError(f"{text!r} must be hours and minutes, such as 06:00")
+    return text
+
+
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"{name!r} is no time zone of the IANA's database, such as UTC or Europe/Berlin") from None
+    return name
+
+
+_Time = Annotated[str, AfterValidator(_time)]
+_TimeZone = Annotated[str, AfterValidator(_time_zone)]
+
+
+class ScheduleSettings(Settings):
+    """When models keep their least number of servers. At other times they have servers only while there is demand."""
+
+    enabled: Flag = True
+    """Hold to the schedule. Without it, models keep their least number of servers always."""
+    up: _Time = "15:00"
+    """From when on, in hours and minutes."""
+    down: _Time = "06:00"
+    """Until when; before `up`, it is on the next day."""
+    time_zone: _TimeZone = "UTC"
+    """The time zone, by the name of the IANA's database."""
+    hard_off: Flag = False
+    """Have no servers at all, whatever the demand; the next targets of the aliases answer."""
+
+    def problems(self) -> Iterator[Problem]:
+        if self.valid("up", "down") and self.up == self.down:
+            yield Problem("down", f"must be another time than up, {self.up}; to keep servers always, set enabled to false")
+
+
+class NodeBoundsSettings(Settings):
+    """How many nodes a node group has."""
+
+    min: Annotated[Count, Between(0, 100)] = 0
+    """At least so many, needed or not. To raise it above what is running, see docs/gpu-cluster.md."""
+    max: Annotated[Count, Between(0, 100)] = 1
+    """At most so many. 0 makes no such node group."""
+
+    def problems(self) -> Iterator[Problem]:
+        if self.valid("min", "max") and self.min > self.max:
+            yield Problem("min", f"must be at most max, which is {self.max}, not {self.min}")
+
+
+class NodePoolSettings(Settings):
+    """GPU nodes of one instance type: a node group on demand, which is filled first, and one of spot instances on top."""
+
+    instance_type: _GpuInstance = "g5.2xlarge"
+    """The instance type; one of those that `pulumi-llm fit` knows."""
+    on_demand: NodeBoundsSettings = NodeBoundsSettings()
+    """The nodes on demand, the base."""
+    spot: NodeBoundsSettings = NodeBoundsSettings()
+    """The spot instances on top. AWS may take one back with two minutes' notice, which its pods use to end their answers."""
+    volume_gib: Annotated[Count, Between(30, 16_384)] = 200
+    """The size of each node's disk, in GiB: for the image (some 20), and for weights that come from the hub."""
+    capacity_reservation_id: Input[_ReservationId] | None = None
+    """A capacity reservation in which the nodes on demand run. Name its zone's subnet by `customize`, as `subnet_ids` of
+    `node-group:POOL-on-demand`. Default: none."""
+    capacity_block: Flag = False
+    """Whether the reservation is a Capacity Block for ML, which is paid in advance and ends by itself."""
+
+    def problems(self) -> Iterator[Problem]:
+        if self.capacity_block and not self.given("capacity_reservation_id"):
+            yield Problem("capacity_reservation_id", "is required with capacity_block: the id of the block's reservation")
+        if not self.valid("on_demand", "spot"):
+            return
+        if self.on_demand.max == 0 and self.spot.max == 0:
+            yield Problem("on_demand.max", "must not be 0 where spot.max is, or the pool has no nodes")
+        if self.given("capacity_reservation_id") and self.on_demand.max == 0:
+            yield Problem("capacity_reservation_id", "is for the nodes on demand, and on_demand.max is 0; leave it out")
+        if self.capacity_block and self.spot.max != 0:
+            yield Problem("spot.max", "must be 0 with capacity_block, whose nodes are all in the block")
+
+
+class SystemNodesSettings(Settings):
+    """The nodes of what the cluster itself needs: DNS, autoscalers, Prometheus, the balancer's controller."""
+
+    instance_type: _InstanceType = "m5.large"
+    """The instance type, of x86_64. Another one replaces the nodes."""
+    min: Annotated[Count, Between(2, 10)] = 2
+    """At least so many, in different zones."""
+    max: Annotated[Count, Between(2, 10)] = 3
+    """At most so many."""
+
+    def problems(self) -> Iterator[Problem]:
+        if self.valid("min", "max") and self.min > self.max:
+            yield Problem("min", f"must be at most max, which is {self.max}, not {self.min}")
+
+
+class GpuInferenceClusterSettings(Settings):
+    """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
+
+    regional = ("kms_key_arn",)
+
+    network: ClusterNetworkSettings
+    """Where the cluster is: outputs of an InferenceNetwork, or of your own VPC."""
+    admins: Annotated[tuple[Input[_RoleArn], ...], Field(min_length=1)]
+    """IAM roles that administer the cluster. The role that runs `pulumi up` must be one of them, for it makes what is in the
+    cluster. Nobody else has access; who created the cluster has none by that."""
+    domain: DomainSettings
+    """The name under which the models are called, over HTTPS."""
+    models: Annotated[Mapping[ModelName, ServedModelSettings], Field(min_length=1)]
+    """The models that are served, by the names under which they are called."""
+    schedule: ScheduleSettings = ScheduleSettings()
+    """When models keep their least number of servers."""
+    kubernetes_version: _KubernetesVersion = "1.35"
+    """The version of Kubernetes, which is updated one minor version at a time."""
+    endpoint_public_cidrs: tuple[Input[_ClosedRange], ...] = ()
+    """Networks from which the cluster's API is reached over the internet, such as those of your CI. Default: none, and
+    `pulumi up` has to run within the VPC."""
+    system_nodes: SystemNodesSettings = SystemNodesSettings()
+    """The nodes of what the cluster itself needs."""
+    node_pools: Annotated[Mapping[_PoolName, NodePoolSettings], Field(min_length=1)] = Field(
+        default_factory=lambda: {"gpu": NodePoolSettings()}
+    )
+    """The GPU nodes, by the names that models have for them. Default: `gpu`, one g5.2xlarge on demand and one spot instance at
+    most."""
+    log_retention_days: RetentionDays = 90
+    """How long the control plane's logs are kept, in days; one of the numbers that CloudWatch Logs accepts."""
+    kms_key_arn: Input[KmsKeyArn] | None = None
+    """The KMS key of the cluster's secrets and logs; its policy must let CloudWatch Logs use it. Default: a key of the
+    component's own for the secrets, and one of AWS for the logs."""
+    deletion_protection: Flag = True
+    """Protect the cluster and the balancer: AWS refuses to delete them. To destroy the stack, set it to false and run
+    `pulumi up` first."""
+    parameter_prefix: ParameterPrefix | None = None
+    """Where SSM parameters with the outputs are made, such as "/llm/prod/gpu". Default: none are made."""
+    region: Region | None = None
+    """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
+    tags: Tags = Field(default_factory=dict)
+    """Tags of every resource. Default: none but the component's own."""
+    customize: Customize = Field(default_factory=dict)
+    """Per child, arguments that are merged with the component's own. Default: none."""
+
+    def problems(self) -> Iterator[Problem]:
+        for problem in model_problems(self._models(), self._instances()):
+            yield Problem(f"models.{problem.path}", problem.reason)
+
+    def served_models(self) -> list[ServedModel]:
+        """The models with their versions; of wrong settings, those that are right."""
+        models, instances = self._models(), self._instances()
+        wrong = {problem.path.partition(".")[0] for problem in model_problems(models, instances)}
+        right = {name: model for name, model in models.items() if name not in wrong and _is_right(model)}
+        return served_models(right, instances)
+
+    def _models(self) -> dict[str, ServedModelSettings]:
+        return {name: model for name, model in (self.models or {}).items() if model}
+
+    def _instances(self) -> dict[str, str]:
+        """The instance types of the pools."""
+        pools = {name: pool for name, pool in (self.node_pools or {}).items() if pool}
+        return {name: pool.instance_type for name, pool in pools.items() if pool.valid("instance_type")}
+
+    @property
+    def floor(self) -> Schedule | None:
+        """When the least number of servers holds; None: always."""
+        schedule = self.schedule
+        return Schedule(schedule.up, schedule.down, schedule.time_zone) if schedule.enabled else None
+
+    def problems_in(self, location: Location) -> Iterator[Problem]:
+        yield from region_problems(self.region, location)
+
+
+def _is_right(model: ServedModelSettings) -> bool:
+    """Whether nothing is wrong with a model by itself."""
+    return model.valid(*model.model_fields_set) and next(model.problems(), None) is None

@@ -1,0 +1,203 @@
+"""GpuInferenceCluster: an EKS cluster on which vLLM serves open models, behind an internal balancer."""
+
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from pulumi_aws import acm, autoscaling, cloudwatch, ec2, eks, get_caller_identity_output, iam, kms, lb, route53, sqs, ssm, vpc
+from pulumi_kubernetes.helm import v3 as helm
+
+from pulumi_llm.base.component import Component
+from pulumi_llm.base.location import Location
+from pulumi_llm.base.parameters import create_parameters
+from pulumi_llm.base.settings import read_arguments
+from pulumi_llm.gpu_inference_cluster.access import create_provider, kubeconfig
+from pulumi_llm.gpu_inference_cluster.args import GpuInferenceClusterSettings
+from pulumi_llm.gpu_inference_cluster.args_types import GpuInferenceClusterArgs
+from pulumi_llm.gpu_inference_cluster.charts import Cloud, install_charts
+from pulumi_llm.gpu_inference_cluster.cluster import ADDONS, addons_after_nodes, addons_before_nodes, create_cluster
+from pulumi_llm.gpu_inference_cluster.demand import create_queues, read_depth
+from pulumi_llm.gpu_inference_cluster.identities import create_cni_identity
+from pulumi_llm.gpu_inference_cluster.kubernetes_versions import support_notice
+from pulumi_llm.gpu_inference_cluster.load_balancer import create_balancer, forward
+from pulumi_llm.gpu_inference_cluster.node_pools import NODE_POLICIES, create_nodes, groups, template_tags
+from pulumi_llm.gpu_inference_cluster.workloads.place import STICKINESS_COOKIE
+
+# The outputs that other stacks need.
+PARAMETERS = ("cluster_name", "cluster_arn", "endpoint", "balancer_arn", "listener_arn")
+
+
+class GpuInferenceCluster(Component):
+    """Open models on GPUs of your own: an EKS cluster with pools of GPU nodes, vLLM, scaling to none and back, and an internal
+    balancer over HTTPS in front.
+
+    Raises `pulumi.InputPropertiesError` that lists every argument that is wrong, a model that does not fit its pool among them.
+    """
+
+    CHILDREN = MappingProxyType(
+        {
+            "cluster-role": iam.Role,
+            "cluster-policy": iam.RolePolicyAttachment,
+            "cluster-logs": cloudwatch.LogGroup,
+            "secrets-key": kms.Key,
+            "cluster": eks.Cluster,
+            "admin": eks.AccessEntry,
+            "admin-policy": eks.AccessPolicyAssociation,
+            "cni-role": iam.Role,
+            "cni-policy": iam.RolePolicyAttachment,
+            "addon": eks.Addon,
+            "node-role": iam.Role,
+            "node-policy": iam.RolePolicyAttachment,
+            "system-launch-template": ec2.LaunchTemplate,
+            "system-node-group": eks.NodeGroup,
+            "launch-template": ec2.LaunchTemplate,
+            "node-group": eks.NodeGroup,
+            "scaling-tag": autoscaling.Tag,
+            "certificate": acm.Certificate,
+            "certificate-record": route53.Record,
+            "certificate-validation": acm.CertificateValidation,
+            "balancer": lb.LoadBalancer,
+            "listener": lb.Listener,
+            "record": route53.Record,
+            "target-group": lb.TargetGroup,
+            "check-rule": lb.ListenerRule,
+            "rule": lb.ListenerRule,
+            "balancer-to-grpc": vpc.SecurityGroupEgressRule,
+            "grpc-from-balancer": vpc.SecurityGroupIngressRule,
+            "demand": sqs.Queue,
+            "kubernetes": kubernetes.Provider,
+            **{
+                f"{key}-{part}": kind
+                for key in ("keda", "controller", "autoscaler")
+                for part, kind in (("role", iam.Role), ("policy", iam.RolePolicy), ("identity", eks.PodIdentityAssociation))
+            },
+            **{f"{key}-chart": helm.Release for key in ("keda", "controller", "autoscaler", "prometheus", "device-plugin")},
+            "parameter": ssm.Parameter,
+        }
+    )
+
+    cluster_name: pulumi.Output[str]
+    """The cluster. `aws eks update-kubeconfig --name …` lets its admins use kubectl."""
+    cluster_arn: pulumi.Output[str]
+    """Its ARN."""
+    cluster_endpoint: pulumi.Output[str]
+    """The address of its API."""
+    cluster_security_group_id: pulumi.Output[str]
+    """The security group of its control plane and nodes."""
+    kubeconfig: pulumi.Output[str]
+    """A kubeconfig without a secret: whoever uses it needs the AWS CLI, and to be one of the admins."""
+    node_role_name: pulumi.Output[str]
+    """The role of all nodes."""
+    node_role_arn: pulumi.Output[str]
+    """Its ARN."""
+    log_group_name: pulumi.Output[str]
+    """The log group of the control plane."""
+    log_group_arn: pulumi.Output[str]
+    """Its ARN."""
+    balancer_arn: pulumi.Output[str]
+    """The internal balancer in front of all models."""
+    balancer_dns_name: pulumi.Output[str]
+    """Its own name, to which the domain leads."""
+    balancer_zone_id: pulumi.Output[str]
+    """The zone of that name, for an alias record of your own."""
+    listener_arn: pulumi.Output[str]
+    """Its listener, to which rules of your own can be added."""
+    endpoint: pulumi.Output[str]
+    """Where the models are: `https://DOMAIN`. The base URL of a model is `ENDPOINT/NAME/v1`."""
+    base_urls: pulumi.Output[Mapping[str, str]]
+    """The base URL of each model, as clients of OpenAI's API want it."""
+    demand_queue_urls: pulumi.Output[Mapping[str, str]]
+    """By model, the queue into which a message is sent to wake it."""
+    demand_queue_arns: pulumi.Output[Mapping[str, str]]
+    """Their ARNs, for the permission to send."""
+
+    def __init__(self, name: str, args: GpuInferenceClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        settings, location = read_arguments(
+            type(self).__name__, name, GpuInferenceClusterSettings, args, self.CHILDREN, opts, _made
+        )
+        super().__init__(name, opts, settings.tags, settings.customize)
+        if notice := support_notice(settings.kubernetes_version, datetime.now(UTC).date()):
+            pulumi.log.warn(notice, self)
+        models = settings.served_models()
+
+        cluster = create_cluster(self, settings, location)
+        before = addons_before_nodes(self, settings, cluster, create_cni_identity(self, location))
+        role, system, pools = create_nodes(self, settings, location, cluster, before)
+        addons = addons_after_nodes(self, settings, cluster, [system])
+        balancer = create_balancer(self, settings, models)
+        queues = create_queues(self, models)
+
+        provider = create_provider(self, cluster, location.region)
+        account = get_caller_identity_output(opts=self.invoke_options()).account_id
+        target_groups = [group.arn for group in balancer.target_groups.values()]
+        cloud = Cloud(location, account, cluster, settings.network.vpc_id, target_groups, read_depth(queues))
+        charts = install_charts(self, settings, provider, cloud, [system, *addons])
+        for model in models:
+            forward(self, balancer, model, [*charts, *pools])
+
+        self.cluster_name, self.cluster_arn = cluster.name, cluster.cluster.arn
+        self.cluster_endpoint, self.cluster_security_group_id = cluster.cluster.endpoint, cluster.security_group_id
+        self.kubeconfig = kubeconfig(cluster, location.region)
+        self.node_role_name, self.node_role_arn = role.name, role.arn
+        self.log_group_name, self.log_group_arn = cluster.logs.name, cluster.logs.arn
+        self.balancer_arn, self.listener_arn = balancer.balancer.arn, balancer.listener.arn
+        self.balancer_dns_name, self.balancer_zone_id = balancer.balancer.dns_name, balancer.balancer.zone_id
+        self.endpoint = pulumi.Output.from_input(f"https://{settings.domain.name}")
+        urls = {model.name: base_url(settings.domain.name, model.name) for model in models}
+        self.base_urls = pulumi.Output.from_input(urls)
+        self.demand_queue_urls = pulumi.Output.all(**{model: queue.url for model, queue in queues.items()})
+        self.demand_queue_arns = pulumi.Output.all(**{model: queue.arn for model, queue in queues.items()})
+        self._providers = {
+            model: {
+                "type": "openai_compatible",
+                "base_url": urls[model],
+                "wake_queue": {"url": queue.url, "arn": queue.arn},
+                "stickiness_cookie": STICKINESS_COOKIE,
+            }
+            for model, queue in queues.items()
+        }
+        if settings.parameter_prefix is not None:
+            create_parameters(self, settings.parameter_prefix, PARAMETERS)
+        self.finish()
+
+    @property
+    def providers(self) -> Mapping[str, Mapping[str, Any]]:
+        """Each model as a provider, by its name: for the argument `providers` of ServerlessBedrockApi and WebSocketChat."""
+        return self._providers
+
+
+def base_url(domain: str, model: str) -> str:
+    """Where a model's API is, as clients of OpenAI's want it."""
+    return f"https://{domain}/{model}/v1"
+
+
+def _made(settings: GpuInferenceClusterSettings, location: Location) -> Mapping[str, Collection[str]]:
+    """What stands behind the keys in the names of their children: "" where nothing does, nothing where there is none."""
+    models, node_groups, domain = settings.served_models(), list(groups(settings)), settings.domain
+    versions = [version for model in models for version in model.versions]
+    admins = [str(number) for number, _ in enumerate(settings.admins or (), 1)]
+    suffixes = [group.suffix for group in node_groups]
+    grpc = [""] if any(version.grpc for version in versions) else []
+    validated = [""] if settings.valid("domain") and domain.certificate_arn is None else []
+    return {
+        "secrets-key": [] if settings.kms_key_arn is not None else [""],
+        "admin": admins,
+        "admin-policy": admins,
+        "addon": ADDONS,
+        "node-policy": NODE_POLICIES,
+        "launch-template": suffixes,
+        "node-group": suffixes,
+        "scaling-tag": [f"{group.suffix}-{key}" for group in node_groups for key in template_tags(group)],
+        **dict.fromkeys(("certificate", "certificate-record", "certificate-validation"), validated),
+        "record": [""] if settings.valid("domain") and domain.zone_id is not None else [],
+        "target-group": [version.name for version in versions],
+        "check-rule": [version.name for version in versions],
+        "rule": [model.name for model in models],
+        "demand": [model.name for model in models],
+        "balancer-to-grpc": grpc,
+        "grpc-from-balancer": grpc,
+        "parameter": [output.replace("_", "-") for output in PARAMETERS] if settings.parameter_prefix else [],
+    }

@@ -1,0 +1,72 @@
+"""The Kubernetes versions of EKS: until when AWS supports each, and the add-ons that belong to it."""
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Final, NamedTuple
+
+# https://aws.amazon.com/eks/pricing/
+_STANDARD_HOUR: Final = 0.10
+_EXTENDED_HOUR: Final = 0.60
+
+_ADVICE: Final = "update kubernetes_version"
+_NOTICE: Final = timedelta(days=60)
+
+
+class KubernetesVersion(NamedTuple):
+    """A version. The dates are the ends of standard and of extended support; None where they were not known yet.
+
+    `autoscaler` is the tag of Cluster Autoscaler's image, which follows Kubernetes' versions. `addons` are the versions of the
+    add-ons; `aws eks describe-addon-versions --kubernetes-version 1.35` lists them.
+    """
+
+    standard_until: date | None
+    extended_until: date | None
+    autoscaler: str
+    addons: Mapping[str, str]
+
+
+# These run in any of the versions.
+_ADDONS: Final = {
+    "vpc-cni": "v1.22.4-eksbuild.3",
+    "eks-pod-identity-agent": "v1.3.10-eksbuild.3",
+    "eks-node-monitoring-agent": "v1.6.4-eksbuild.1",
+}
+
+# Dates: https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html
+VERSIONS: Final[Mapping[str, KubernetesVersion]] = {
+    "1.34": KubernetesVersion(
+        date(2026, 12, 2),
+        date(2027, 12, 2),
+        "v1.34.1",
+        {**_ADDONS, "coredns": "v1.12.4-eksbuild.29", "kube-proxy": "v1.34.6-eksbuild.21"},
+    ),
+    "1.35": KubernetesVersion(
+        date(2027, 3, 27),
+        date(2028, 3, 27),
+        "v1.35.0",
+        {**_ADDONS, "coredns": "v1.13.2-eksbuild.21", "kube-proxy": "v1.35.3-eksbuild.21"},
+    ),
+    "1.36": KubernetesVersion(
+        None,
+        None,
+        "v1.35.0",  # the newest that was known
+        {**_ADDONS, "coredns": "v1.14.3-eksbuild.16", "kube-proxy": "v1.36.0-eksbuild.21"},
+    ),
+}
+
+
+def support_notice(version: str, today: date) -> str:
+    """What must be known of a version's support; empty where nothing must."""
+    known = VERSIONS[version]
+    standard, extended = known.standard_until, known.extended_until
+    if standard is None or extended is None or today < standard - _NOTICE:
+        return ""
+    if today < standard:
+        cost = f"then it costs ${_EXTENDED_HOUR:.2f} an hour instead of ${_STANDARD_HOUR:.2f}"
+        return f"Kubernetes {version}: EKS's standard support ends on {standard}, and {cost}; {_ADVICE}"
+    if today < extended:
+        return (
+            f"Kubernetes {version} has had extended support only since {standard}, which costs ${_EXTENDED_HOUR:.2f} an hour "
+            f"instead of ${_STANDARD_HOUR:.2f}, and EKS updates the cluster by itself after {extended}; {_ADVICE}"
+        )
+    return f"Kubernetes {version}: EKS's support ended on {extended}, and EKS updates the cluster by itself; {_ADVICE}"

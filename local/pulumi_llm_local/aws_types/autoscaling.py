@@ -1,0 +1,20 @@
+"""EC2 Auto Scaling."""
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from pulumi_llm_local.aws_types.aws_type import AwsType, Outputs
+from pulumi_llm_local.aws_types.draft import Draft
+
+
+def _tag(draft: Draft) -> Outputs:
+    """A tag has its group's name and its own key as its id."""
+    tag = cast("Mapping[str, Any]", draft.inputs.get("tag", {}))
+    return {"id": f"{draft.text('autoscalingGroupName')},{tag.get('key', '')}"}
+
+
+TYPES: Final[Mapping[str, AwsType]] = {
+    "aws:autoscaling/tag:Tag": AwsType(
+        outputs=_tag, replaced_by="autoscalingGroupName tag.key", api="autoscaling CreateOrUpdateTags.Tags", overwrites=True
+    ),
+}

@@ -1,0 +1,332 @@
+"""The GPU cluster: who reaches it, its nodes, its permissions, its balancer, and what is refused."""
+
+import json
+from datetime import date
+from typing import Any
+
+import pulumi
+import pytest
+
+from pulumi_llm.gpu_inference_cluster.component import GpuInferenceCluster
+from pulumi_llm.gpu_inference_cluster.kubernetes_versions import VERSIONS, support_notice
+from support import programs
+from support.programs import Recording
+from support.served_models import IMAGE, QWEN, REVISION
+
+NETWORK = {
+    "vpc_id": "vpc-1",
+    "private_subnet_ids": ["subnet-1", "subnet-2"],
+    "balancer_subnet_ids": ["subnet-3", "subnet-4"],
+    "balancer_subnet_cidrs": ["172.16.224.0/22", "172.16.228.0/22"],
+    "balancer_security_group_id": "sg-balancer",
+    "service_security_group_id": "sg-service",
+}
+DEPLOYER = "arn:aws:iam::123456789012:role/deploy"
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/1234abcd-12ab-34cd-56ef-1234567890ab"
+ARGS: dict[str, Any] = {
+    "network": NETWORK,
+    "admins": [DEPLOYER],
+    "domain": {"name": "models.example.com", "zone_id": "Z0123456789ABCDEFGHIJ"},
+    "models": {"chat": QWEN},
+}
+
+
+def made(**settings: Any) -> Recording:
+    """A cluster with these settings."""
+    args: Any = {**ARGS, **settings}
+    return programs.run(lambda: GpuInferenceCluster("gpu", args))
+
+
+@pytest.fixture(scope="module")
+def least() -> Recording:
+    return made()
+
+
+# The cluster.
+
+
+def test_only_admins_reach_the_cluster_and_only_from_the_network(least: Recording) -> None:
+    cluster = least.inputs("gpu-cluster")
+    assert cluster["accessConfig"] == {"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": False}
+    assert cluster["vpcConfig"]["endpointPrivateAccess"] is True
+    assert cluster["vpcConfig"]["endpointPublicAccess"] is False
+    assert least.inputs("gpu-admin-1")["principalArn"] == DEPLOYER
+    assert least.inputs("gpu-admin-policy-1")["policyArn"].endswith("/AmazonEKSClusterAdminPolicy")
+    opened = made(endpoint_public_cidrs=["203.0.113.0/24"]).inputs("gpu-cluster")["vpcConfig"]
+    assert (opened["endpointPublicAccess"], opened["publicAccessCidrs"]) == (True, ["203.0.113.0/24"])
+
+
+def test_the_control_plane_s_logs_are_in_a_group_that_ends_them(least: Recording) -> None:
+    """EKS writes to a group by the cluster's name, and makes it without an end where it is not there before the cluster."""
+    cluster, logs = least.named("gpu-cluster"), least.named("gpu-cluster-logs")
+    assert logs.inputs["name"] == f"/aws/eks/{cluster.inputs['name']}/cluster"
+    assert logs.inputs["retentionInDays"] == 90
+    assert logs.urn in cluster.dependencies
+    assert set(cluster.inputs["enabledClusterLogTypes"]) == {
+        *("api", "audit", "authenticator", "controllerManager", "scheduler")
+    }
+
+
+def test_secrets_are_encrypted_with_a_key(least: Recording) -> None:
+    key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    own = least.inputs("gpu-cluster")["encryptionConfig"]
+    assert own == {"provider": {"keyArn": least.named("gpu-secrets-key").state["arn"]}, "resources": ["secrets"]}
+    given = made(kms_key_arn=key)
+    assert given.inputs("gpu-cluster")["encryptionConfig"]["provider"] == {"keyArn": key}
+    assert given.inputs("gpu-cluster-logs")["kmsKeyId"] == key
+    assert "gpu-secrets-key" not in given.names()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_add_ons_are_pinned_and_of_the_cluster_s_version(version: str) -> None:
+    recording = made(kubernetes_version=version)
+    addons = {each.inputs["addonName"]: each for each in recording.of_type("aws:eks/addon:Addon")}
+    assert {name: each.inputs["addonVersion"] for name, each in addons.items()} == dict(VERSIONS[version].addons)
+    assert addons["kube-proxy"].inputs["addonVersion"].startswith(f"v{version}.")
+    # Without it, NetworkPolicies have no effect.
+    assert json.loads(addons["vpc-cni"].inputs["configurationValues"]) == {"enableNetworkPolicy": "true"}
+    # Nodes are not ready without a network, and DNS is not ready without nodes.
+    nodes = recording.named("gpu-system-node-group")
+    assert {addons["vpc-cni"].urn, addons["kube-proxy"].urn} <= set(nodes.dependencies)
+    assert nodes.urn in addons["coredns"].dependencies
+    tag = recording.inputs("gpu-autoscaler-chart")["values"]["image"]["tag"]
+    assert tag == VERSIONS[version].autoscaler
+
+
+def test_the_end_of_a_version_s_support_is_told() -> None:
+    told = {
+        day: support_notice("1.34", day) for day in (date(2026, 9, 1), date(2026, 11, 29), date(2027, 1, 1), date(2028, 1, 1))
+    }
+    assert ["ends on" in told[day] for day in told] == [False, True, False, False]
+    assert ["0.60" in told[day] for day in told] == [False, True, True, False]
+    assert "support ended on 2027-12-02" in told[date(2028, 1, 1)]
+    assert support_notice("1.35", date(2026, 11, 29)) == ""
+
+
+# The nodes.
+
+
+def test_the_nodes_of_a_pool(least: Recording) -> None:
+    for capacity, kind in (("on-demand", "ON_DEMAND"), ("spot", "SPOT")):
+        group, template = (least.inputs(f"gpu-{part}-gpu-{capacity}") for part in ("node-group", "launch-template"))
+        assert (group["capacityType"], group["instanceTypes"], group["amiType"]) == (
+            *(kind, ["g5.2xlarge"], "AL2023_x86_64_NVIDIA"),
+        )
+        assert group["taints"] == [{"key": "nvidia.com/gpu", "value": "true", "effect": "NO_SCHEDULE"}]
+        assert group["nodeRepairConfig"] == {"enabled": True}
+        assert group["scalingConfig"] == {"minSize": 0, "maxSize": 1, "desiredSize": 0}
+        (disk,) = template["blockDeviceMappings"]
+        assert {key: disk["ebs"][key] for key in ("volumeType", "encrypted", "volumeSize")} == {
+            **{"volumeType": "gp3", "encrypted": "true", "volumeSize": 200}
+        }
+        assert template["metadataOptions"]["httpTokens"] == "required"
+        assert template["metadataOptions"]["httpPutResponseHopLimit"] == 1
+        cluster_group = least.named("gpu-cluster").state["vpcConfig"]["clusterSecurityGroupId"]
+        assert template["vpcSecurityGroupIds"] == [cluster_group, "sg-service"]
+
+
+def test_the_autoscaler_knows_what_a_node_will_be_like(least: Recording) -> None:
+    """A group without nodes tells it by tags, which are those of its nodes: GPUs, disk, labels, taint."""
+    group = least.named("gpu-node-group-gpu-on-demand")
+    tags = [each.inputs for each in least.of_type("aws:autoscaling/tag:Tag") if "on-demand" in each.name]
+    assert {each["autoscalingGroupName"] for each in tags} == {group.state["resources"][0]["autoscalingGroups"][0]["name"]}
+    told = {each["tag"]["key"].partition("node-template/")[2]: each["tag"]["value"] for each in tags}
+    labels = {f"label/{key}": value for key, value in group.inputs["labels"].items() if key != "nvidia.com/gpu.present"}
+    assert told == {
+        "resources/nvidia.com/gpu": "1",
+        "resources/ephemeral-storage": "200Gi",
+        "taint/nvidia.com/gpu": "true:NoSchedule",
+        **labels,
+    }
+
+
+def test_nodes_on_demand_come_first(least: Recording) -> None:
+    values = least.inputs("gpu-autoscaler-chart")["values"]
+    assert values["extraArgs"]["expander"] == "priority"
+    order = {int(priority): patterns for priority, patterns in values["expanderPriorities"].items()}
+    assert ["on-demand" in order[max(order)][0], "spot" in order[sorted(order)[-2]][0]] == [True, True]
+
+
+@pytest.mark.parametrize("block", [False, True])
+def test_a_capacity_reservation_is_of_the_nodes_on_demand(block: bool) -> None:
+    pool = {"instance_type": "p5.48xlarge", "capacity_reservation_id": "cr-1", "capacity_block": block, "spot": {"max": 0}}
+    recording = made(node_pools={"gpu": pool})
+    template, group = recording.inputs("gpu-launch-template-gpu-on-demand"), recording.inputs("gpu-node-group-gpu-on-demand")
+    target = template["capacityReservationSpecification"]["capacityReservationTarget"]
+    assert target == {"capacityReservationId": "cr-1"}
+    # A block's instance type stands in the launch template, and then not in the group.
+    assert template.get("instanceMarketOptions") == ({"marketType": "capacity-block"} if block else None)
+    assert (template.get("instanceType"), group.get("instanceTypes")) == (
+        ("p5.48xlarge", None) if block else (None, ["p5.48xlarge"])
+    )
+    assert group["capacityType"] == ("CAPACITY_BLOCK" if block else "ON_DEMAND")
+    assert "gpu-node-group-gpu-spot" not in recording.names()
+
+
+# Permissions.
+
+
+def test_a_role_is_for_the_pods_of_one_service_account(least: Recording) -> None:
+    associations = {
+        each.inputs["roleArn"]: each.inputs for each in least.of_type("aws:eks/podIdentityAssociation:PodIdentityAssociation")
+    }
+    roles = {each.state["arn"]: each for each in least.of_type("aws:iam/role:Role")}
+    for arn, association in associations.items():
+        (statement,) = json.loads(roles[arn].inputs["assumeRolePolicy"])["Statement"]
+        assert statement["Principal"] == {"Service": "pods.eks.amazonaws.com"}
+        assert statement["Condition"]["StringEquals"] == {
+            "aws:RequestTag/kubernetes-namespace": association["namespace"],
+            "aws:RequestTag/kubernetes-service-account": association["serviceAccount"],
+        }
+    assert {each["serviceAccount"] for each in associations.values()} == {
+        *("keda-operator", "aws-load-balancer-controller", "cluster-autoscaler")
+    }
+
+
+def test_controllers_may_do_no_more_than_they_do(least: Recording) -> None:
+    def changes(key: str) -> dict[str, Any]:
+        statements = json.loads(least.inputs(f"gpu-{key}-policy")["policy"])["Statement"]
+        return {action: statement for statement in statements for action in statement["Action"] if ":Describe" not in action}
+
+    group = least.named("gpu-target-group-chat-" + version_hash(least)).state["arn"]
+    registers = changes("controller")
+    assert set(registers) == {f"elasticloadbalancing:{verb}Targets" for verb in ("Register", "Deregister")}
+    assert {tuple(each["Resource"]) for each in registers.values()} == {(group,)}
+    scales = changes("autoscaler")
+    name = least.inputs("gpu-cluster")["name"]
+    assert scales["autoscaling:SetDesiredCapacity"]["Condition"] == {
+        "StringEquals": {f"aws:ResourceTag/k8s.io/cluster-autoscaler/{name}": "owned"}
+    }
+    counts = changes("keda")
+    assert counts["sqs:GetQueueAttributes"]["Resource"] == [least.named("gpu-demand-chat").state["arn"]]
+
+
+# The balancer.
+
+
+def version_hash(recording: Recording, model: str = "chat") -> str:
+    """The hash of the only version of a model."""
+    start = f"gpu-target-group-{model}-"
+    (found,) = [name.removeprefix(start) for name in recording.names() if name.startswith(start)]
+    return found
+
+
+def test_a_model_is_called_by_its_paths_over_https_alone(least: Recording) -> None:
+    listener, balancer = least.inputs("gpu-listener"), least.inputs("gpu-balancer")
+    assert (balancer["internal"], balancer["securityGroups"], balancer["subnets"]) == (
+        *(True, ["sg-balancer"], ["subnet-3", "subnet-4"]),
+    )
+    # A call that is not streamed is silent for as long as it may take.
+    assert 900 < balancer["idleTimeout"] <= 4000
+    assert (listener["port"], listener["protocol"]) == (443, "HTTPS")
+    (nothing,) = listener["defaultActions"]
+    assert nothing["fixedResponse"]["statusCode"] == "404"
+    assert json.loads(nothing["fixedResponse"]["messageBody"])["error"]["code"] == "not_found"
+    rule, group = least.inputs("gpu-rule-chat"), least.named(f"gpu-target-group-chat-{version_hash(least)}")
+    (paths,) = rule["conditions"]
+    assert set(paths["pathPattern"]["values"]) == {
+        f"/chat/v1/{path}" for path in ("chat/completions", "completions", "embeddings", "models", "responses")
+    }
+    assert rule["actions"] == [{"type": "forward", "targetGroupArn": group.state["arn"]}]
+    assert (group.inputs["protocol"], group.inputs["port"], group.inputs["targetType"]) == ("HTTPS", 8000, "ip")
+    assert group.inputs["deregistrationDelay"] == 120
+    assert group.inputs["healthCheck"]["path"] == "/health"
+    assert group.inputs["stickiness"] == {
+        **{"enabled": True, "type": "app_cookie", "cookieName": "LlmServiceStickiness", "cookieDuration": 900}
+    }
+
+
+def test_a_candidate_has_targets_of_its_own_and_its_share() -> None:
+    candidate = {"weight": 20, "image": IMAGE.replace("a" * 64, "b" * 64)}
+    recording = made(models={"chat": {**QWEN, "candidate": candidate}})
+    (action,) = recording.inputs("gpu-rule-chat")["actions"]
+    groups = {each.state["arn"]: each for each in recording.of_type("aws:lb/targetGroup:TargetGroup")}
+    assert len({each.inputs["name"] for each in groups.values()}) == 2
+    assert sorted(each["weight"] for each in action["forward"]["targetGroups"]) == [20, 80]
+    assert {each["arn"] for each in action["forward"]["targetGroups"]} == set(groups)
+    assert action["forward"]["stickiness"] == {"enabled": True, "duration": 900}
+    # Each is checked before it gets traffic.
+    checks = [each for each in recording.of_type("aws:lb/listenerRule:ListenerRule") if "-check-rule-" in each.name]
+    assert {each.inputs["actions"][0]["targetGroupArn"] for each in checks} == set(groups)
+
+
+def test_names_of_target_groups_fit_and_differ() -> None:
+    long = "a-model-with-a-name-of-forty-characters"
+    recording = made(models={long: QWEN, f"{long}s": QWEN})
+    names = [each.inputs["name"] for each in recording.of_type("aws:lb/targetGroup:TargetGroup")]
+    assert len(set(names)) == 2
+    assert all(len(name) <= 32 and not name.startswith("-") and "--" not in name for name in names)
+
+
+def test_a_grpc_model_is_called_by_its_header_on_a_port_of_its_own() -> None:
+    recording = made(models={"own": {"pool": "gpu", "image": IMAGE, "grpc": True}})
+    group = recording.inputs(f"gpu-target-group-own-{version_hash(recording, 'own')}")
+    assert (group["protocolVersion"], group["protocol"], group["port"]) == ("GRPC", "HTTP", 50051)
+    headers = [condition["httpHeader"] for condition in recording.inputs("gpu-rule-own")["conditions"]]
+    assert {each["httpHeaderName"]: each["values"] for each in headers} == {
+        **{"content-type": ["application/grpc*"], "llm-model": ["own"]}
+    }
+    opened = recording.inputs("gpu-grpc-from-balancer")
+    assert (opened["securityGroupId"], opened["referencedSecurityGroupId"], opened["fromPort"]) == (
+        *("sg-service", "sg-balancer", 50051),
+    )
+
+
+DOMAINS: list[tuple[dict[str, Any], set[str]]] = [
+    ({"zone_id": "Z1"}, {"certificate", "certificate-record", "certificate-validation", "record"}),
+    ({"zone_id": "Z1", "certificate_arn": CERTIFICATE}, {"record"}),
+    ({"certificate_arn": CERTIFICATE}, set()),
+]
+
+
+@pytest.mark.parametrize(("domain", "expected"), DOMAINS)
+def test_the_domain_s_certificate_and_record(domain: dict[str, Any], expected: set[str]) -> None:
+    recording = made(domain={"name": "models.example.com", **domain})
+    found = {name.removeprefix("gpu-") for name in recording.names() if "certificate" in name or name == "gpu-record"}
+    assert found == expected
+    if "certificate_arn" in domain:
+        assert recording.inputs("gpu-listener")["certificateArn"] == CERTIFICATE
+
+
+def test_each_model_is_a_provider_of_the_gateway() -> None:
+    found: list[Any] = []
+
+    def program() -> None:
+        cluster = GpuInferenceCluster("gpu", ARGS)  # type: ignore[arg-type]
+        found.append(cluster.providers)
+        pulumi.export("queue", cluster.providers["chat"]["wake_queue"]["url"])
+
+    recording = programs.run(program)
+    ((provider,),) = (each.values() for each in found)
+    assert provider["base_url"] == "https://models.example.com/chat/v1"
+    assert provider["stickiness_cookie"] == "LlmServiceStickiness"
+    assert recording.stack_outputs["queue"] == recording.named("gpu-demand-chat").state["url"]
+
+
+# What is refused.
+
+BAD: list[tuple[dict[str, Any], list[str]]] = [
+    ({"endpoint_public_cidrs": ["0.0.0.0/0"]}, ["endpoint_public_cidrs[0]", "opens the cluster's API"]),
+    ({"admins": []}, ["admins: must hold at least one"]),
+    ({"kubernetes_version": "1.30"}, ["kubernetes_version: must be '1.34', '1.35' or '1.36', not '1.30'"]),
+    ({"node_pools": {"gpu": {"instance_type": "m5.large"}}}, ["node_pools.gpu.instance_type", "no GPU instance"]),
+    ({"node_pools": {"gpu": {"on_demand": {"min": 2, "max": 1}}}}, ["node_pools.gpu.on_demand.min: must be at most max"]),
+    ({"node_pools": {"gpu": {"on_demand": {"max": 0}, "spot": {"max": 0}}}}, ["the pool has no nodes"]),
+    ({"node_pools": {"gpu": {"capacity_block": True}}}, ["capacity_reservation_id: is required", "spot.max: must be 0"]),
+    ({"models": {"chat": {**QWEN, "pool": "big"}}}, ["models.chat.pool: there is no pool 'big'; there are gpu"]),
+    (
+        {"models": {"chat": {**QWEN, "model": "qwen3-32b", "revision": REVISION}}},
+        ["models.chat: does not fit g5.2xlarge", "the smallest that it fits is"],
+    ),
+    ({"domain": {"name": "models.example.com"}}, ["domain.certificate_arn: is required without zone_id"]),
+    ({"schedule": {"up": "25:00", "time_zone": "Mars"}}, ["schedule.up", "schedule.time_zone: 'Mars' is no time zone"]),
+    ({"schedule": {"up": "06:00"}}, ["schedule.down: must be another time than up"]),
+]
+
+
+@pytest.mark.parametrize(("settings", "texts"), BAD)
+def test_wrong_arguments_are_refused_before_anything_is_made(settings: dict[str, Any], texts: list[str]) -> None:
+    with pytest.raises(pulumi.InputPropertiesError) as refused:
+        made(**settings)
+    for text in texts:
+        assert text in str(refused.value)
