@@ -28,7 +28,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     If the credentials are missing or wrong, it raises the one exception text for which API Gateway answers 401. For any other
     exception (the table or the issuer's keys cannot be read) API Gateway answers 500.
     """
-    known = _loop.run_until_complete(_check(event.get("headers") or {}))
+    known = None if _repeats_authorization(event) else _loop.run_until_complete(_check(event.get("headers") or {}))
     if known is None:
         raise Exception("Unauthorized")
     presented, caller, credential = known
@@ -50,6 +50,12 @@ def _allow(presented: str | None, caller: Caller, credential: Credential, method
     if presented is not None and os.environ[environment.AUTHORIZATION] == "api_key":
         answer["usageIdentifierKey"] = presented  # the usage plan counts requests by it
     return answer
+
+
+def _repeats_authorization(event: Mapping[str, Any]) -> bool:
+    """Tell whether a request has several Authorization headers: nothing says by which of them API Gateway caches the answer."""
+    several: Mapping[str, list[str]] = event.get("multiValueHeaders") or {name: [""] for name in event.get("headers") or {}}
+    return sum(len(values) for name, values in several.items() if name.lower() == "authorization") > 1
 
 
 def _checks() -> Check:

@@ -130,6 +130,9 @@ class Application:
             case "iam":
                 return caller_from_identity(context.get("identity"))
             case _:
+                credential = credential_from_context(context.get("authorizer"))
+                if credential.expires and time.time() >= credential.expires:  # API Gateway's cache still trusts the token
+                    raise errors.invalid_api_key()
                 return caller_from_context(context.get("authorizer"))
 
     # One method for each operation.

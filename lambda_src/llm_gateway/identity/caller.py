@@ -67,10 +67,10 @@ def key_hash(key: str) -> str:
 
 def presented_key(headers: Mapping[str, str]) -> str | None:
     """Return the API key of a request: what `presented_token` finds; without an Authorization header, also ``x-api-key``."""
-    lower = {name.lower(): value for name, value in headers.items()}
+    lower = _lower(headers)
     if token := presented_token(lower):
         return token
-    return None if lower.get("authorization", "").strip() else lower.get("x-api-key", "").strip() or None
+    return None if _has_authorization(lower) else lower.get("x-api-key", "").strip() or None
 
 
 def presented_token(headers: Mapping[str, str]) -> str | None:
@@ -81,9 +81,9 @@ def presented_token(headers: Mapping[str, str]) -> str | None:
     An Authorization header decides alone, whatever it holds: API Gateway's cache of the authorizer goes by it, so that another
     header beside it must not let anybody in.
     """
-    lower = {name.lower(): value for name, value in headers.items()}
-    if authorization := lower.get("authorization", "").strip():
-        scheme, _, token = authorization.partition(" ")
+    lower = _lower(headers)
+    if _has_authorization(lower):
+        scheme, _, token = lower["authorization"].strip().partition(" ")
         return (token.strip() or None) if scheme.lower() == "bearer" else None
     encoded = _offered(lower, _KEY_SUBPROTOCOL)
     if encoded is None:
@@ -96,8 +96,20 @@ def presented_token(headers: Mapping[str, str]) -> str | None:
 
 def presented_ticket(headers: Mapping[str, str]) -> str | None:
     """Return the ticket among the subprotocols of a WebSocket client. An Authorization header decides alone."""
-    lower = {name.lower(): value for name, value in headers.items()}
-    return None if lower.get("authorization", "").strip() else _offered(lower, TICKET_SUBPROTOCOL)
+    lower = _lower(headers)
+    return None if _has_authorization(lower) else _offered(lower, TICKET_SUBPROTOCOL)
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _has_authorization(headers: Mapping[str, str]) -> bool:
+    """Tell whether there is an Authorization header, as API Gateway sees it: a value of white space is one, and is cached.
+
+    HTTP takes only spaces and tabs off a value, and Python's `strip` more, such as a no-break space.
+    """
+    return headers.get("authorization", "") != ""
 
 
 # The subprotocol that clients of the WebSocket API speak.

@@ -4,17 +4,25 @@ import importlib
 import json
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy
 
 from llm_functions.request_context import caller_from_context
-from llm_gateway.identity.caller import key_hash
+from llm_gateway.identity.caller import Caller, key_hash
+from llm_gateway.identity.keys import item
+from pulumi_llm_local.services.api_gateway.api_request import header_fields
+from pulumi_llm_local.services.api_gateway.authorization import identity_values
 from support.keys_table import CALLER, KEY, Table, serving
 
 pytestmark = pytest.mark.timeout(20)
 
+OTHER_KEY = "sk-a-key-of-another-tenant"
 ARN = "arn:aws:execute-api:us-east-1:123456789012:a1b2c3/live/POST/v1/chat/completions"
 
 
@@ -127,6 +135,49 @@ def test_no_key_is_unauthorized_without_asking_the_table(authorizer, table, with
     with pytest.raises(Exception, match=r"^Unauthorized$"):
         authorizer.handler(without, None)
     assert table.requests == []
+
+
+# What headers may hold: keys of two tenants and of nobody.
+_AUTHORIZATIONS = ["", " ", "\xa0", "\x1f", "Basic x", "Bearer", "Bearer \xa0", KEY]
+_AUTHORIZATIONS += [f"{scheme} {key}" for scheme in ("Bearer", "bearer", "\xa0Bearer") for key in (KEY, OTHER_KEY, "x" * 20)]
+_OTHER_HEADERS = {
+    "x-api-key": ["", KEY, OTHER_KEY],
+    "X-Api-Key": [KEY, "x" * 20],
+    "Sec-WebSocket-Protocol": [f"llm.chat.v1, llm.key.{b64encode(OTHER_KEY.encode()).decode().rstrip('=')}"],
+    "X-Forwarded-Authorization": [f"Bearer {KEY}"],
+    "Cookie": [KEY],
+}
+_names = st.sampled_from(["Authorization", "authorization"])
+_authorizations = st.sampled_from(_AUTHORIZATIONS) | st.text()
+_others = st.lists(st.sampled_from([(name, value) for name, values in _OTHER_HEADERS.items() for value in values]))
+
+
+@given(st.lists(st.tuples(_names, _authorizations, _others, st.lists(_authorizations, max_size=1)), min_size=2, max_size=4))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_what_shares_an_answer_of_api_gateways_cache_gets_the_same_answer(authorizer, table, requests: list[Any]) -> None:
+    """The local run's cache is the oracle: its key is what API Gateway's documentation says."""
+    table.items[key_hash(OTHER_KEY)] = item(key_hash(OTHER_KEY), Caller("evil", "other"))
+    cached: dict[tuple[str, ...], Any] = {}
+    for name, authorization, others, more in requests:
+        for value in (authorization, requests[0][1]):
+            pairs = [*others, *(("Authorization", each) for each in more), (name, value)]
+            headers = CIMultiDictProxy(CIMultiDict(pairs))
+            key = identity_values("method.request.header.Authorization", headers, MultiDictProxy(MultiDict[str]()))
+            if key is None:
+                continue  # API Gateway refuses it
+            answer = _answer(authorizer, {"methodArn": ARN, **header_fields(headers)})
+            if more:  # never cached: nobody says by which of them the cache goes
+                assert answer is None
+            else:
+                assert cached.setdefault(key, answer) == answer
+
+
+def _answer(authorizer: Any, event: dict[str, Any]) -> Any:
+    try:
+        return authorizer.handler(event, None)
+    except Exception as error:
+        assert str(error) == "Unauthorized"
+        return None
 
 
 def test_an_unknown_key_is_unauthorized_each_time(authorizer, table) -> None:

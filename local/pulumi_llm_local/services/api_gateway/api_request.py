@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
+from multidict import CIMultiDictProxy
 
 from pulumi_llm_local.aws_types.draft import ACCOUNT
 from pulumi_llm_local.services.api_gateway.gateway_responses import GatewayResponse
@@ -57,6 +58,15 @@ class ApiRequest:
             given: dict[str, Any] = authorized.get("context") or {}
             context["authorizer"] = {**given, "principalId": authorized.get("principalId"), "integrationLatency": 0}
         return context
+
+
+def header_fields(headers: CIMultiDictProxy[str]) -> dict[str, Any]:
+    """Return the headers as an event has them: every value, and the last value of each name.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
+    """
+    several = {name: headers.getall(name) for name in headers}
+    return {"headers": {name: values[-1] for name, values in several.items()}, "multiValueHeaders": several}
 
 
 async def read_payload(request: web.Request) -> bytes:

@@ -6,9 +6,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from multidict import CIMultiDictProxy, MultiMapping
+
 from pulumi_llm_local.aws_types.draft import ACCOUNT
 from pulumi_llm_local.program.graph import Graph, Resource
-from pulumi_llm_local.services.api_gateway.api_request import ApiRequest
+from pulumi_llm_local.services.api_gateway.api_request import ApiRequest, header_fields
 from pulumi_llm_local.services.api_gateway.gateway_responses import GatewayResponse
 from pulumi_llm_local.services.api_gateway.lambda_proxy import permitted_function
 from pulumi_llm_local.services.lambda_function import Function, FunctionError
@@ -34,7 +36,7 @@ class Authorization:
         self._functions = functions
         self._credentials = credentials  # whose AWS signatures are known
         self._execution_arn = execution_arn
-        self._cache: dict[tuple[str, str], tuple[float, Any]] = {}
+        self._cache: dict[tuple[str, ...], tuple[float, Any]] = {}
 
     async def authorize(self, method: Resource, call: ApiRequest) -> Mapping[str, Any]:
         """Give what the method's authorizer answers, {} for a method without one.
@@ -48,24 +50,25 @@ class Authorization:
         if method.state["authorization"] != "CUSTOM":
             raise GatewayResponse("AUTHORIZER_CONFIGURATION_ERROR")
         authorizer = self._authorizers[method.state["authorizerId"]]
-        for source in str(authorizer.state.get("identitySource") or "method.request.header.Authorization").split(","):
-            if header := re.fullmatch(r"method\.request\.header\.(.+)", source.strip()):  # noqa: SIM102
-                if not call.request.headers.get(header[1]):
-                    raise GatewayResponse("UNAUTHORIZED")
+        identity = identity_values(str(authorizer.state.get("identitySource") or ""), call.request.headers, call.request.query)
+        if identity is None:
+            raise GatewayResponse("UNAUTHORIZED")
         source_arn = f"{self._execution_arn}/authorizers/{authorizer.id}"
         function = permitted_function(self._graph, self._functions, str(authorizer.state["authorizerUri"]), source_arn)
         if function is None:
             raise GatewayResponse("AUTHORIZER_CONFIGURATION_ERROR")
-        answer = await self._authorizer_answer(authorizer, function, call)
+        answer = await self._authorizer_answer(authorizer, function, call, identity)
         if not allows(answer, call.method_arn):
             raise GatewayResponse("ACCESS_DENIED")
         return answer
 
-    async def _authorizer_answer(self, authorizer: Resource, function: Function, call: ApiRequest) -> Any:
+    async def _authorizer_answer(
+        self, authorizer: Resource, function: Function, call: ApiRequest, identity: tuple[str, ...]
+    ) -> Any:
         """Ask the authorizer, or its cache where that is on: by the values of its identity sources, for every route."""
         seconds = float(authorizer.state.get("authorizerResultTtlInSeconds") or 0)
-        identity = (authorizer.id, call.request.headers.get("authorization", ""))
-        answered, answer = self._cache.get(identity, (0.0, None))
+        key = (authorizer.id, *identity)
+        answered, answer = self._cache.get(key, (0.0, None))
         if seconds and time.monotonic() - answered < seconds:
             return answer
         try:
@@ -73,7 +76,7 @@ class Authorization:
         except FunctionError as error:
             raise GatewayResponse("UNAUTHORIZED" if str(error) == "Unauthorized" else "AUTHORIZER_FAILURE") from error
         if seconds:
-            self._cache[identity] = (time.monotonic(), answer)
+            self._cache[key] = (time.monotonic(), answer)
         return answer
 
     def _check_signature(self, call: ApiRequest) -> Mapping[str, Any]:
@@ -86,6 +89,29 @@ class Authorization:
         return {"identity": {"accountId": ACCOUNT, "userArn": USER_ARN, "accessKey": self._credentials.access_key}}
 
 
+def identity_values(
+    sources: str, headers: CIMultiDictProxy[str], query: MultiMapping[str]
+) -> tuple[str, ...] | None:
+    """Return the values of an authorizer's identity sources, by which its answers are cached; None if one is missing or empty.
+
+    "[They] derive the authorization caching key and … perform runtime validation of the REQUEST authorizer by verifying all of
+    the identity-related request parameters are present, not null and non-empty." Of a header that is there several times, the
+    last value is taken, as in the event's `headers`; AWS does not say which the cache goes by. Values of the context and of the
+    stage are the same for all callers here.
+    https://docs.aws.amazon.com/apigateway/latest/api/API_CreateAuthorizer.html#apigw-CreateAuthorizer-request-identitySource
+    """
+    values: list[str] = []
+    for source in (sources or "method.request.header.Authorization").split(","):
+        match = re.fullmatch(r"method\.request\.(header|querystring)\.(.+)", source.strip())
+        if match is None:
+            continue
+        value = (headers if match[1] == "header" else query).getall(match[2], [""])[-1]
+        if not value:
+            return None
+        values.append(value)
+    return tuple(values)
+
+
 def _authorizer_event(call: ApiRequest) -> dict[str, Any]:
     headers = call.request.headers
     return {
@@ -94,8 +120,7 @@ def _authorizer_event(call: ApiRequest) -> dict[str, Any]:
         "resource": call.resource_path,
         "path": call.path,
         "httpMethod": call.request.method,
-        "headers": dict(headers),
-        "multiValueHeaders": {name: headers.getall(name) for name in headers},
+        **header_fields(headers),
         "queryStringParameters": dict(call.request.query) or None,
         "pathParameters": dict(call.path_parameters) or None,
         "stageVariables": None,

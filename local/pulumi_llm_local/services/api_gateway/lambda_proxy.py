@@ -11,7 +11,7 @@ import aiohttp
 from aiohttp import web
 
 from pulumi_llm_local.program.graph import Graph
-from pulumi_llm_local.services.api_gateway.api_request import ApiRequest
+from pulumi_llm_local.services.api_gateway.api_request import ApiRequest, header_fields
 from pulumi_llm_local.services.lambda_function import Function, FunctionError
 
 MAX_EVENT_BYTES = 6 * 1024 * 1024
@@ -40,14 +40,12 @@ async def invoke(function: Function, call: ApiRequest, authorized: Mapping[str, 
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
     """
-    headers = call.request.headers
     answer = await function.invoke(
         {
             "resource": call.resource_path,
             "path": call.sent_path,
             "httpMethod": call.request.method,
-            "headers": dict(headers),
-            "multiValueHeaders": {name: headers.getall(name) for name in headers},
+            **header_fields(call.request.headers),
             "queryStringParameters": dict(call.request.query) or None,
             "pathParameters": dict(call.path_parameters) or None,
             "stageVariables": None,

@@ -20,6 +20,7 @@ from aiohttp import WSMsgType, web
 from pulumi_llm_local.aws_types.draft import ACCOUNT
 from pulumi_llm_local.program.graph import Graph, Resource
 from pulumi_llm_local.services.api_gateway import websocket_template
+from pulumi_llm_local.services.api_gateway.api_request import header_fields
 from pulumi_llm_local.services.api_gateway.authorization import allows
 from pulumi_llm_local.services.api_gateway.lambda_proxy import permitted_function
 from pulumi_llm_local.services.api_gateway.mapping_template import TemplateError
@@ -255,12 +256,10 @@ class WebSocketApi:
         if function is None:
             raise Refused(500, "Internal server error")
         arn = f"{self._execution_arn}/{self.stage_name}/$connect"
-        headers = dict(request.headers)
         event = {
             "type": "REQUEST",
             "methodArn": arn,
-            "headers": headers,
-            "multiValueHeaders": {name: request.headers.getall(name) for name in request.headers},
+            **header_fields(request.headers),
             "queryStringParameters": dict(request.query),
             "multiValueQueryStringParameters": {name: request.query.getall(name) for name in request.query},
             "stageVariables": {},
@@ -284,8 +283,7 @@ class WebSocketApi:
             return None
         context = self._context("$connect", connection_id, _identity(request), authorized, time.time())
         event = {
-            "headers": dict(request.headers),
-            "multiValueHeaders": {name: request.headers.getall(name) for name in request.headers},
+            **header_fields(request.headers),
             "queryStringParameters": dict(request.query) or None,
             "requestContext": context,
             "isBase64Encoded": False,

@@ -19,7 +19,10 @@ PRESENTED: dict[str, tuple[dict[str, str], str | None]] = {
     "an empty bearer": ({"authorization": "Bearer ", "x-api-key": "two"}, None),
     "another scheme": ({"authorization": "Basic abc"}, None),
     "another scheme beside a key": ({"authorization": "AWS4-HMAC-SHA256 x", "x-api-key": "two"}, None),
-    "an empty header beside a key": ({"authorization": " ", "x-api-key": "two"}, "two"),
+    "an empty header beside a key": ({"authorization": "", "x-api-key": "two"}, "two"),
+    "white space beside a key": ({"authorization": " ", "x-api-key": "two"}, None),
+    "a no-break space beside a key": ({"authorization": "\xa0", "x-api-key": "two"}, None),
+    "a control character beside a subprotocol": ({"authorization": "\x1f", "sec-websocket-protocol": "llm.key.dHdv"}, None),
     "no scheme": ({"authorization": "abc"}, None),
     "an empty key": ({"x-api-key": " "}, None),
     "a subprotocol": ({"Sec-WebSocket-Protocol": "llm.chat.v1, llm.key.YS9iPQ"}, "a/b="),
@@ -42,6 +45,7 @@ TICKETS: dict[str, tuple[dict[str, str], str | None]] = {
     "one": ({"Sec-WebSocket-Protocol": "llm.chat.v1, llm.ticket.abc-_"}, "abc-_"),
     "the first of two": ({"sec-websocket-protocol": "llm.ticket.a,llm.ticket.b"}, "a"),
     "an empty one": ({"sec-websocket-protocol": "llm.ticket."}, ""),
+    "a no-break space beside it": ({"authorization": "\xa0", "sec-websocket-protocol": "llm.ticket.a"}, None),
     "bearer beside it": ({"authorization": "Bearer one", "sec-websocket-protocol": "llm.ticket.a"}, None),
 }
 
