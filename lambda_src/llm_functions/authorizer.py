@@ -101,7 +101,7 @@ def _check_tokens() -> Check:
         issuer=os.environ[environment.JWT_ISSUER],
         audiences=os.environ[environment.JWT_AUDIENCES].split(","),
         tenant_claim=os.environ[environment.JWT_TENANT_CLAIM],
-        models_claim=os.environ[environment.JWT_MODELS_CLAIM],
+        models_claim=os.environ.get(environment.JWT_MODELS_CLAIM),
         clock=time.time,
     )
 

@@ -3,10 +3,18 @@
 https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
 """
 
-from typing import Any, cast
+from typing import Any, Literal, cast
 
-from llm_gateway.errors import missing_api_key
+import msgspec
+
+from llm_gateway.errors import authorizer_failed, missing_api_key
 from llm_gateway.identity.caller import EXPIRES, KEY, KEY_HASH, MODELS, TENANT, Caller, Credential
+
+
+# What the context says of the aliases allowed, as JSON: that all are, or their names.
+_Models = Literal["all"] | tuple[str, ...]
+_decode_models = msgspec.json.Decoder(_Models).decode
+_encode = msgspec.json.Encoder().encode
 
 
 def caller_context(caller: Caller, credential: Credential) -> dict[str, str]:
@@ -14,7 +22,7 @@ def caller_context(caller: Caller, credential: Credential) -> dict[str, str]:
     return {
         TENANT: caller.tenant,
         KEY: caller.key,
-        MODELS: ",".join(caller.models),
+        MODELS: _encode("all" if caller.models is None else caller.models).decode(),
         **({KEY_HASH: credential.key_hash} if credential.key_hash else {}),
         **({EXPIRES: str(credential.expires)} if credential.expires else {}),
     }
@@ -27,15 +35,20 @@ def credential_from_context(context: Any) -> Credential:
 
 
 def caller_from_context(context: Any) -> Caller:
-    """The caller in the authorizer's context. Raises the error 401 if there is none."""
+    """The caller in the authorizer's context.
+
+    Raises the error 401 if there is none, 500 if it does not say which aliases are allowed: an authorizer of another version
+    has written it, perhaps in the middle of a deployment.
+    """
     if not isinstance(context, dict) or TENANT not in context:
         raise missing_api_key()
     context = cast("dict[str, Any]", context)
-    models = str(context.get(MODELS, ""))
+    try:
+        models = _decode_models(str(context.get(MODELS, "")))
+    except msgspec.DecodeError as error:
+        raise authorizer_failed(detail=f"the authorizer's context: {error}") from None
     return Caller(
-        tenant=str(context[TENANT]),
-        key=str(context.get(KEY, "")),
-        models=tuple(models.split(",")) if models else (),
+        tenant=str(context[TENANT]), key=str(context.get(KEY, "")), models=None if models == "all" else models
     )
 
 

@@ -16,7 +16,7 @@ AUTHORIZATION = "AUTHORIZATION"
 # The origins from which browsers may call, separated by commas, or "*".
 CORS_ALLOW_ORIGIN = "CORS_ALLOW_ORIGIN"
 # The OpenID Connect issuer whose tokens are accepted, their audiences (separated by commas), and the claims that hold the
-# tenant and the allowed aliases (empty: no claim does, and all aliases are allowed).
+# tenant and the allowed aliases (not set: no claim lists these, and all are allowed).
 JWT_ISSUER = "JWT_ISSUER"
 JWT_AUDIENCES = "JWT_AUDIENCES"
 JWT_TENANT_CLAIM = "JWT_TENANT_CLAIM"

@@ -48,7 +48,7 @@ def authorizer_function(
             variables.JWT_ISSUER: checks.issuer,
             variables.JWT_AUDIENCES: ",".join(checks.audiences),
             variables.JWT_TENANT_CLAIM: checks.tenant_claim,
-            variables.JWT_MODELS_CLAIM: checks.models_claim,
+            **({} if checks.models_claim is None else {variables.JWT_MODELS_CLAIM: checks.models_claim}),
         }
         own = []
     if tickets is not None:

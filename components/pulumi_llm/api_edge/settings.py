@@ -74,7 +74,7 @@ class ApiKeySettings(Settings):
     enabled: Flag = True
     """Whether it may call. With `deletion_protection`, a key is removed or renamed in two steps: set this to false and run
     `pulumi up`, then change the list."""
-    models: Annotated[tuple[str, ...], Field(min_length=1)] = ()
+    models: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """The aliases that it may use. Default: all."""
     throttle: ThrottleSettings = ThrottleSettings()
     """Its own rate. Default: the API's."""
@@ -93,7 +93,7 @@ class JwtSettings(Settings):
     """The issuer is reached from the API's `vpc` only, so that the authorizer runs there, too."""
     tenant_claim: Annotated[str, Field(min_length=1)] = "sub"
     """The claim that names the tenant."""
-    models_claim: Annotated[str, Field(min_length=1)] = ""
+    models_claim: Annotated[str, Field(min_length=1)] | None = None
     """The claim that lists the aliases allowed. Default: none, which allows all."""
 
 

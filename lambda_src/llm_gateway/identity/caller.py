@@ -15,12 +15,12 @@ import msgspec
 class Caller(msgspec.Struct, frozen=True):
     """Who calls.
 
-    `key` is the name of the API key, never its value, or a token's subject. `models` are the aliases allowed; empty: all.
+    `key` is the name of the API key, never its value, or a token's subject. `models` are the aliases allowed; None: all.
     """
 
     tenant: str
     key: str
-    models: tuple[str, ...] = ()
+    models: tuple[str, ...] | None = None
 
 
 class Credential(msgspec.Struct, frozen=True):
@@ -46,7 +46,7 @@ def identity_item(caller: Caller, credential: Credential) -> dict[str, Any]:
     return {
         "tenant": {"S": caller.tenant},
         "key": {"S": caller.key},
-        "models": {"L": [{"S": name} for name in caller.models]},
+        **models_attributes(caller),
         "key_hash": {"S": credential.key_hash},
         "valid_until": {"N": str(credential.expires)},
     }
@@ -54,9 +54,21 @@ def identity_item(caller: Caller, credential: Credential) -> dict[str, Any]:
 
 def identified(item: Mapping[str, Any]) -> tuple[Caller, Credential]:
     """Return the caller and the credential of an item that has the attributes of `identity_item`."""
-    models = tuple(model["S"] for model in item["models"]["L"])
-    caller = Caller(tenant=item["tenant"]["S"], key=item["key"]["S"], models=models)
+    caller = Caller(tenant=item["tenant"]["S"], key=item["key"]["S"], models=models_of(item))
     return caller, Credential(key_hash=item["key_hash"]["S"], expires=int(item["valid_until"]["N"]))
+
+
+def models_attributes(caller: Caller) -> dict[str, Any]:
+    """Return the attributes of a DynamoDB item that say which aliases a caller may use: all of them, or which."""
+    return {
+        "models": {"L": [{"S": name} for name in caller.models or ()]},
+        "all_models": {"BOOL": caller.models is None},
+    }
+
+
+def models_of(item: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return the aliases that an item with the attributes of `models_attributes` allows; None: all."""
+    return None if item["all_models"]["BOOL"] else tuple(model["S"] for model in item["models"]["L"])
 
 
 def key_hash(key: str) -> str:

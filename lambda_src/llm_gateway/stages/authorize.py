@@ -22,4 +22,4 @@ def authorize(caller: Caller, name: str, routes: Routes) -> Alias:
 
 
 def allowed_models(caller: Caller, routes: Routes) -> list[str]:
-    return [name for name in routes.names() if not caller.models or name in caller.models]
+    return [name for name in routes.names() if caller.models is None or name in caller.models]

@@ -83,7 +83,7 @@ def test_a_known_key(authorizer, table, headers: dict[str, str]) -> None:
                 }
             ],
         },
-        "context": {"tenant": "acme", "key": "ci", "models": "full,r1", "key_hash": key_hash(KEY)},
+        "context": {"tenant": "acme", "key": "ci", "models": '["full","r1"]', "key_hash": key_hash(KEY)},
         "usageIdentifierKey": KEY,
     }
     assert caller_from_context(answer["context"]) == CALLER

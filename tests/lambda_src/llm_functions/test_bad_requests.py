@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -398,7 +399,7 @@ async def test_what_a_model_does_not_take_is_told_without_the_accounts_number(ga
 
 async def test_a_model_that_the_key_may_not_use(gateway) -> None:
     service = await gateway(provider=Never(), authorization="api_key")
-    headers = service.context({"tenant": "acme", "key": "ci", "models": "bare,mock"})
+    headers = service.context({"tenant": "acme", "key": "ci", "models": '["bare","mock"]'})
     for path, body in ((CHAT, chat(model="full")), (STREAM, chat(model="full")), (OPENAI, openai())):
         response = await service.post(path, body, headers)
         error = service.error_of(response)
@@ -410,7 +411,7 @@ async def test_a_model_that_the_key_may_not_use(gateway) -> None:
 
 async def test_without_a_model_the_first_allowed_one_answers(gateway) -> None:
     service = await gateway(provider=Never(), authorization="api_key")
-    headers = service.context({"tenant": "acme", "key": "ci", "models": "mock"})
+    headers = service.context({"tenant": "acme", "key": "ci", "models": '["mock"]'})
     assert (await service.post(CHAT, chat(), headers)).json()["model"] == "mock"
 
 
@@ -497,6 +498,16 @@ async def test_a_broken_request_context_is_no_context(gateway, authorization: st
         assert response.status_code == 200 and response.json()["request_id"] == response.headers["x-request-id"]
     else:
         assert response.status_code == 401 and service.error_of(response)["code"] == "missing_api_key"
+
+
+async def test_a_token_that_has_expired_since_api_gateway_asked_the_authorizer(gateway) -> None:
+    service = await gateway(provider=Never(), authorization="jwt")
+    known = {"tenant": "acme", "key": "me", "models": '"all"'}
+    expired = service.context({**known, "expires": str(int(time.time()) - 1)})
+    response = await service.http.get("/v1/models", headers=expired)
+    assert (response.status_code, service.error_of(response)["code"]) == (401, "invalid_api_key")
+    for valid in ({**known, "expires": str(int(time.time()) + 60)}, known):
+        assert (await service.http.get("/v1/models", headers=service.context(valid))).status_code == 200
 
 
 @pytest.mark.parametrize("authorizer", ["tenant", 5, ["tenant"], True])

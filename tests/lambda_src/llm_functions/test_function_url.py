@@ -32,7 +32,7 @@ async def test_a_known_key_is_answered_with_its_own_models(gateway, bedrock, tab
     assert len(table.requests) == 1, "a known key is looked up once"
 
 
-FORGED = {"requestId": "r", "authorizer": {"tenant": "acme", "key": "ci", "models": ""}}
+FORGED = {"requestId": "r", "authorizer": {"tenant": "acme", "key": "ci", "models": '"all"'}}
 REFUSED: dict[str, tuple[dict[str, str], str]] = {
     "no key": ({}, "missing_api_key"),
     "a wrong key": ({"x-api-key": "another"}, "invalid_api_key"),

@@ -328,7 +328,7 @@ async def test_the_models_are_those_that_the_key_may_use(gateway) -> None:
     names = [model.id async for model in open_service.openai().models.list()]
     assert names == ["full", "bare", "exclusive", "r1", "whole-tools", "arn", "mock"]
     service = await gateway(authorization="api_key")
-    headers = service.context({"tenant": "acme", "key": "ci", "models": "r1,full"})
+    headers = service.context({"tenant": "acme", "key": "ci", "models": '["r1","full"]'})
     models = [model async for model in service.openai(default_headers=headers).models.list()]
     assert [(model.id, model.object, model.owned_by) for model in models] == [
         ("full", "model", "pulumi-llm"),
@@ -350,7 +350,7 @@ async def test_a_model_is_listed_with_what_can_be_asked_of_it(gateway) -> None:
 
 async def test_the_callers_mistakes(gateway) -> None:
     service = await gateway(authorization="api_key")
-    client = service.openai(default_headers=service.context({"tenant": "acme", "key": "ci", "models": "full,mock"}))
+    client = service.openai(default_headers=service.context({"tenant": "acme", "key": "ci", "models": '["full","mock"]'}))
     with pytest.raises(openai.NotFoundError) as unknown:
         await whole(client, model="gpt-4o")
     assert (unknown.value.code, unknown.value.param, unknown.value.type) == ("model_not_found", "model", "not_found_error")

@@ -238,7 +238,7 @@ async def test_who_may_call_is_described(gateway, auth: str) -> None:
         assert {"401", "403"} & set(raw["responses"]) == ({"401", "403"} if refused else set())
         definition.validate_response(response)
         if refused and auth != "iam" and operation.has_body:
-            other = service.context({"tenant": "acme", "key": "ci", "models": "full"})
+            other = service.context({"tenant": "acme", "key": "ci", "models": '["full"]'})
             response = await service.http.request(operation.method, operation.path, json=body, headers=other)
             assert (response.status_code, service.error_of(response)["code"]) == (403, "model_not_allowed")
             definition.validate_response(response)

@@ -9,7 +9,12 @@ from llm_gateway.errors import GatewayError
 from llm_gateway.identity.caller import Caller, Credential
 
 
-@pytest.mark.parametrize("caller", [Caller("acme", "ci"), Caller("acme", "ci", ("one",)), Caller("a", "", ("one", "two"))])
+# Names are text, whatever is in it.
+NAMES: list[tuple[str, ...] | None] = [None, (), ("",), ("all",), ("one",), ("one", "two"), ("one,two",), ('"one"', "ä\\")]
+CALLERS = [Caller("acme", "ci", models) for models in NAMES]
+
+
+@pytest.mark.parametrize("caller", CALLERS)
 def test_a_caller_survives_api_gateway(caller: Caller) -> None:
     context = caller_context(caller, Credential())
     assert all(isinstance(value, str) for value in context.values())
@@ -31,3 +36,11 @@ def test_without_an_authorizers_word_nobody_calls(context: Any) -> None:
     with pytest.raises(GatewayError) as refused:
         caller_from_context(context)
     assert (refused.value.status, refused.value.code) == (401, "missing_api_key")
+
+
+@pytest.mark.parametrize("models", ["", "one,two", "[]x", "null", "1", '{"all": true}', "[1]", '["one", null]', '"everything"'])
+def test_what_an_authorizer_does_not_say_of_models_allows_none(models: str) -> None:
+    for context in ({"tenant": "acme", "key": "ci", "models": models}, {"tenant": "acme", "key": "ci"}):
+        with pytest.raises(GatewayError) as refused:
+            caller_from_context(context)
+        assert (refused.value.status, refused.value.code) == (500, "authorizer_failed")

@@ -134,7 +134,7 @@ async def test_the_deadline_ends_a_provider_that_does_not_begin(records) -> None
 
 async def test_no_line_of_the_log_tells_the_prompt_the_answer_or_the_key(gateway, bedrock, capsysbinary) -> None:
     service = await gateway((await bedrock()).url, authorization="api_key")
-    headers = service.context({"tenant": "acme", "key": "ci", "models": ""}) | {"authorization": f"Bearer {SECRET_KEY}"}
+    headers = service.context({"tenant": "acme", "key": "ci", "models": '"all"'}) | {"authorization": f"Bearer {SECRET_KEY}"}
     bodies = [
         {"message": SECRET_PROMPT, "system_prompt": SECRET_PROMPT},
         {"message": SECRET_PROMPT, "history": [{"role": "assistant", "content": SECRET_ANSWER}]},

@@ -57,7 +57,7 @@ def test_a_stream_through_the_cdn(stack: LocalStack) -> None:
             refused = post(x_amz_content_sha256=HASH, **headers)
             assert (refused.status_code, refused.json()["error"]["type"]) == (401, "authentication_error")
         # Nobody is known by headers that only the adapter sets.
-        context = json.dumps({"authorizer": {"tenant": "forged", "key": "forged", "models": ""}})
+        context = json.dumps({"authorizer": {"tenant": "forged", "key": "forged", "models": '"all"'}})
         assert post(x_amz_content_sha256=HASH, x_amzn_request_context=context).status_code == 401
         # A client that does not send the body's hash, as SDKs do not.
         for headers in ({}, {"x_amz_content_sha256": "0" * 64}):

@@ -172,7 +172,7 @@ async def test_a_known_key(authorizer, table) -> None:
                 }
             ],
         },
-        "context": {"tenant": "Müller & Söhne", "key": "ci", "models": "full,r1", "key_hash": key_hash(KEY)},
+        "context": {"tenant": "Müller & Söhne", "key": "ci", "models": '["full","r1"]', "key_hash": key_hash(KEY)},
         "usageIdentifierKey": KEY,
     }
     assert await answer(function, event(Authorization=f"Bearer {KEY}")) == expected

@@ -48,7 +48,7 @@ MODELS = {
     "test.all-v1:0": ModelTraits(frozenset(ACCEPTS)),
     PROFILE: ModelTraits(frozenset(ACCEPTS), reasoning=True),
 }
-CALLER = {"tenant": "acme", "key": "ci", "models": "full,r1"}
+CALLER = {"tenant": "acme", "key": "ci", "models": '["full","r1"]'}
 
 
 # What runs.
@@ -363,7 +363,7 @@ async def test_bedrock_hangs_up_while_the_environment_is_frozen(lambda_, bedrock
 @pytest.mark.assumes("adapter-context")
 async def test_the_authorizers_word_decides(lambda_, bedrock) -> None:
     function = lambda_(await bedrock())
-    only = {"tenant": "Müller & Söhne", "key": "ci", "models": "r1"}
+    only = {"tenant": "Müller & Söhne", "key": "ci", "models": '["r1"]'}
     models = await call(function, "GET", "/v1/models", caller=only)
     assert [each["id"] for each in (await models.json())["data"]] == ["r1"]
     chat = await call(function, "POST", "/chat", {"message": "Hello"}, only)
@@ -379,10 +379,10 @@ async def test_the_authorizers_word_decides(lambda_, bedrock) -> None:
 @pytest.mark.parametrize("name", ["x_amzn_request_context", "X_Amzn_Request_Context"])
 async def test_a_callers_own_context_is_replaced(lambda_, name: str) -> None:
     function = lambda_()
-    forged = json.dumps({"requestId": "forged", "authorizer": {"tenant": "forged", "key": "forged", "models": "full"}})
+    forged = json.dumps({"requestId": "forged", "authorizer": {"tenant": "forged", "key": "forged", "models": '["full"]'}})
     unknown = await call(function, "GET", "/v1/models", caller=None, **{name: forged})
     assert unknown.status == 401 and unknown.headers["x-request-id"] == REQUEST_ID
-    only = {"tenant": "acme", "key": "ci", "models": "r1"}
+    only = {"tenant": "acme", "key": "ci", "models": '["r1"]'}
     known = await call(function, "GET", "/v1/models", caller=only, **{name: forged})
     assert [each["id"] for each in (await known.json())["data"]] == ["r1"]
     assert "forged" not in function.logged()
@@ -418,7 +418,7 @@ def url_event(path: str, body: Any, **headers: str) -> dict[str, Any]:
 
 @pytest.mark.assumes("adapter-context")
 async def test_at_its_own_url_the_function_checks_the_key(lambda_, bedrock) -> None:
-    forged = json.dumps({"requestId": "forged", "authorizer": {"tenant": "forged", "key": "forged", "models": "full"}})
+    forged = json.dumps({"requestId": "forged", "authorizer": {"tenant": "forged", "key": "forged", "models": '["full"]'}})
     with serving() as table:
         function = lambda_(await bedrock(), KEYS_TABLE="the-keys", AWS_ENDPOINT_URL_DYNAMODB=table.url)
         for path, headers, status in (

@@ -80,7 +80,7 @@ async def client() -> AsyncIterator[HttpClient]:
 
 
 def verifier(issuer: Issuer, client: HttpClient, clock: Clock | None = None, **changes: Any) -> TokenVerifier:
-    given = {"audiences": ["chat", "other"], "tenant_claim": "org", "models_claim": "", **changes}
+    given = {"audiences": ["chat", "other"], "tenant_claim": "org", "models_claim": None, **changes}
     return TokenVerifier(client, issuer=issuer.url, clock=clock or Clock(), **given)
 
 
@@ -101,7 +101,7 @@ async def test_a_good_token_tells_its_caller(issuer: Issuer, client: HttpClient)
     for claims in ({}, {"aud": ["x", "other"]}, {"nbf": NOW + 30}, {"exp": NOW - 30}):
         caller = await judge.caller(token(issuer, **claims))
         assert caller is not None
-        assert (caller.tenant, caller.key, caller.models) == ("acme", "me", ())
+        assert (caller.tenant, caller.key, caller.models) == ("acme", "me", None)
     assert issuer.asked == 1, "the issuer's keys are remembered"
 
 
@@ -185,7 +185,12 @@ async def test_a_forged_token(issuer: Issuer, client: HttpClient, forge: Any) ->
         (None, None),
         ({"a": 1}, None),
         ([""], None),
-        (["a,b"], None),
+        (["a", ""], None),
+        (["a", 1], None),
+        ([None], None),
+        ([["a"]], None),
+        (True, None),
+        (["a,b"], ("a,b",)),
     ],
 )
 async def test_the_models_that_a_token_allows(issuer: Issuer, client: HttpClient, claim: Any, models: Any) -> None:

@@ -12,10 +12,14 @@ from support.chat_requests import ROUTES
 pytestmark = pytest.mark.timeout(30)
 
 # models allowed, model asked -> the alias, or the error's code
-AUTHORIZED: list[tuple[tuple[str, ...], str, str]] = [
-    ((), "", "one"),
-    ((), "two", "two"),
-    ((), "three", "model_not_found"),
+AUTHORIZED: list[tuple[tuple[str, ...] | None, str, str]] = [
+    (None, "", "one"),
+    (None, "two", "two"),
+    (None, "three", "model_not_found"),
+    ((), "", "model_not_allowed"),
+    ((), "one", "model_not_allowed"),
+    (("",), "", "model_not_allowed"),
+    (("one,two",), "one", "model_not_allowed"),
     (("two",), "", "two"),
     (("two",), "two", "two"),
     (("two",), "one", "model_not_allowed"),
@@ -27,7 +31,7 @@ AUTHORIZED: list[tuple[tuple[str, ...], str, str]] = [
 
 
 @pytest.mark.parametrize(("models", "name", "expected"), AUTHORIZED)
-def test_authorize(models: tuple[str, ...], name: str, expected: str) -> None:
+def test_authorize(models: tuple[str, ...] | None, name: str, expected: str) -> None:
     caller = Caller("acme", "ci", models)
     if expected in ROUTES.names():
         assert authorize(caller, name, ROUTES).name == expected
@@ -35,4 +39,4 @@ def test_authorize(models: tuple[str, ...], name: str, expected: str) -> None:
         with pytest.raises(GatewayError) as refused:
             authorize(caller, name, ROUTES)
         assert (refused.value.code, refused.value.param) == (expected, "model")
-    assert allowed_models(caller, ROUTES) == [each for each in ROUTES.names() if not models or each in models]
+    assert allowed_models(caller, ROUTES) == [each for each in ROUTES.names() if models is None or each in models]
