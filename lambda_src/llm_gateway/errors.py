@@ -7,7 +7,7 @@ API Gateway's responses, the OpenAPI document and the tables in docs/ are made f
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -104,6 +104,13 @@ class GatewayError(Exception):
         if debug and self.detail is not None:
             error["detail"] = self.detail
         return {"error": error}
+
+    def redact(self, redact: Callable[[str], str]) -> None:
+        """Take secrets out of its texts."""
+        self.message = redact(self.message)
+        self.args = (self.message,)
+        if self.detail is not None:
+            self.detail = redact(self.detail)
 
     def headers(self) -> list[tuple[str, str]]:
         """The headers of the answer: `Retry-After` in whole seconds, rounded up, at least 1."""

@@ -12,7 +12,7 @@ from wire.bedrock import Wire
 from wire.replying import Reply
 
 TEXT = "Hello there"
-KEY = "sk-the-providers-own-key-0123456789"
+KEY = "sk-the-providers+own/key=0123456789"
 _EVERYTHING: tuple[Parameter, ...] = (
     *("max_tokens", "temperature", "top_p", "stop", "system"),
     *("tools", "stream_tools", "reasoning_effort"),

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from llm_gateway.aws.sigv4 import Signer
 from llm_gateway.http.client import HttpClient, Response
 from llm_gateway.http.wire import parse_url
+from llm_gateway.redaction import redacted
 
 # The service's name in the signature, where it differs from the host's.
 _SIGNING_NAME = {"bedrock-runtime": "bedrock"}
@@ -31,6 +32,11 @@ class Aws:
             environ.get("AWS_SESSION_TOKEN"),
         )
         self._services: dict[str, tuple[str, str, Signer]] = {}
+
+    def redact(self, text: str) -> str:
+        """Return a text of an answer without credentials: AWS repeats a session token where it refuses a signature."""
+        _, secret_key, session_token = self._credentials
+        return redacted(text, [secret_key, session_token or ""])
 
     def endpoint(self, service: str) -> str:
         """Return the base URL of `service` (its endpoint prefix, such as ``bedrock-runtime``), without a slash at its end."""

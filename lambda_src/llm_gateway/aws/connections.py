@@ -99,7 +99,7 @@ class Connections:
                     return
                 if response.status == 410:
                     raise Gone(connection)
-                failure = f"status {response.status}: {_message(answer)}"
+                failure = f"status {response.status}: {self._aws.redact(_message(answer))}"
                 temporary = response.status == 429 or response.status >= 500
             except HttpError as error:
                 failure, temporary = str(error), True

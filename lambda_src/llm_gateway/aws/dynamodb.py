@@ -148,7 +148,7 @@ class DynamoDB:
         if response.status != 200:
             name = str(answer.get("__type", response.status)).split("#")[-1]
             kind = ConditionFailed if name == "ConditionalCheckFailedException" else DynamoDBError
-            raise kind(name, str(answer.get("message") or answer.get("Message") or ""), response.status)
+            raise kind(name, self._aws.redact(str(answer.get("message") or answer.get("Message") or "")), response.status)
         return answer
 
 

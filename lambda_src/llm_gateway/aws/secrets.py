@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValu
 
 import asyncio
 import time
+from collections import deque
 from typing import Any
 
 import msgspec
@@ -12,12 +13,13 @@ import msgspec
 from llm_gateway import errors
 from llm_gateway.aws.client import Aws
 from llm_gateway.http.client import HttpError
+from llm_gateway.redaction import redacted
 
 # Seconds that a key is cached. A replaced key is read sooner if the provider refuses the old one.
 CACHE_SECONDS = 300.0
 _TIMEOUT = 5.0
-# Characters from which a text is taken for a real key. A shorter one is a placeholder for a server that checks none.
-_MIN_KEY_LENGTH = 8
+# Replaced keys that are remembered: a call that was made with one may still be answered.
+_MOST_REPLACED = 4
 
 
 class Secrets:
@@ -26,6 +28,7 @@ class Secrets:
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
         self._keys: dict[str, tuple[str, float]] = {}
+        self._replaced: dict[str, deque[str]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def get(self, arn: str, deadline: float) -> str:
@@ -41,7 +44,9 @@ class Secrets:
             key, known_until = self._keys.get(arn, ("", 0.0))
             if known_until > time.monotonic():
                 return key
-            key = await self._read(arn, deadline)
+            replaced, key = key, await self._read(arn, deadline)
+            if replaced not in ("", key):
+                self._replaced.setdefault(arn, deque(maxlen=_MOST_REPLACED)).append(replaced)
             self._keys[arn] = key, time.monotonic() + CACHE_SECONDS
             return key
 
@@ -50,10 +55,10 @@ class Secrets:
         key, _ = self._keys.get(arn, ("", 0.0))
         self._keys[arn] = key, 0.0
 
-    def redact(self, arn: str, text: bytes) -> bytes:
-        """Return `text` with the key replaced by ``***``, for a provider may repeat it in an error."""
+    def redact(self, arn: str, text: str) -> str:
+        """Return `text` without the key and those that it has replaced lately: a provider may repeat them in an error."""
         key, _ = self._keys.get(arn, ("", 0.0))
-        return text.replace(key.encode(), b"***") if len(key) >= _MIN_KEY_LENGTH else text
+        return redacted(text, [key, *self._replaced.get(arn, ())])
 
     async def _read(self, arn: str, deadline: float) -> str:
         try:
@@ -78,7 +83,8 @@ class Secrets:
                 name = str(answer.get("__type", response.status)).split("#")[-1]
                 if name == "ThrottlingException":
                     raise errors.upstream_unavailable(detail=f"Secrets Manager: {name}")
-                raise _misconfigured(f"{name}: {answer.get('message') or answer.get('Message') or ''}")
+                message = self._aws.redact(str(answer.get("message") or answer.get("Message") or ""))
+                raise _misconfigured(f"{name}: {message}")
             text: str = answer["SecretString"].strip()
             key: str = msgspec.json.decode(text)["api_key"].strip() if text.startswith("{") else text
             if not key.isascii() or not key.isprintable() or not key:

@@ -67,6 +67,8 @@ class EndpointProvider:
             read_timeout=call.stall_seconds,
             deadline=call.deadline,
         )
+        if response.status == 401:  # the key is read again: it may have been replaced
+            self._secrets.forget(self._secret_arn)
         if self._stickiness is not None and (set_cookie := response.headers.get("set-cookie")):
             self._stickiness.remember(call, set_cookie)
         if self._may_sleep and _has_no_server(response):
@@ -74,11 +76,8 @@ class EndpointProvider:
             raise errors.model_not_ready(detail="status 503: the load balancer has no server for it")
         return response
 
-    def _redact(self, status: int, body: bytes) -> bytes:
-        """Return the body of an error without the key, which the provider may repeat. A refused key is read again."""
-        if status == 401:
-            self._secrets.forget(self._secret_arn)
-        return self._secrets.redact(self._secret_arn, body)
+    def _redact(self, text: str) -> str:
+        return self._secrets.redact(self._secret_arn, text)
 
 
 def _has_no_server(response: Response) -> bool:

@@ -89,13 +89,13 @@ async def read_answer(
     response_head: Awaitable[Response],
     call: ModelCall,
     dialect: Dialect,
-    redact: Callable[[int, bytes], bytes] = lambda _, body: body,
+    redact: Callable[[str], str],
 ) -> AsyncGenerator[list[Event], None]:
     """Yield the events of a provider's answer, in batches.
 
     Args:
         response_head: Sends the request and returns the response when its head has come.
-        redact: Is called with the status and the body of an error. Returns the body without secrets.
+        redact: Takes the provider's key out of a text, for whatever the provider sends may repeat it.
 
     Raises:
         GatewayError: For every failure.
@@ -104,7 +104,7 @@ async def read_answer(
     try:
         response = await response_head
         if response.status != 200:
-            raise _refusal(response, redact(response.status, await response.read()), dialect)
+            raise _refusal(response, await response.read(), dialect)
         if call.stream:
             media_type = response.headers.get("content-type", "")
             if not media_type.startswith(dialect.media_type):
@@ -137,7 +137,12 @@ async def read_answer(
                 raise errors.upstream_failed(detail=f"the answer cannot be read: {error!r}") from error
             yield events
     except HttpError as error:
-        raise _transport_error(error, streaming=call.stream and response is not None) from error
+        failure = _transport_error(error, streaming=call.stream and response is not None)
+        failure.redact(redact)
+        raise failure from error
+    except GatewayError as error:
+        error.redact(redact)
+        raise
     finally:
         if response is not None:
             response.close()

@@ -29,7 +29,7 @@ class Bedrock:
 
     def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
         dialect = _DIALECTS[call.target.api]
-        return read_answer(self._send(call, dialect), call, dialect)
+        return read_answer(self._send(call, dialect), call, dialect, self._aws.redact)
 
     async def _send(self, call: ModelCall, dialect: Converse | InvokeModel) -> Response:
         model = call.target.model

@@ -1,7 +1,11 @@
 """The keys of providers with an endpoint: where they come from, when they are read anew, and that nobody sees them."""
 
 import asyncio
+import html
+import json
+import re
 from collections.abc import Callable
+from urllib.parse import unquote
 
 import pytest
 
@@ -76,12 +80,23 @@ async def test_a_replaced_key_is_noticed_when_the_old_one_is_refused(
 async def test_no_answer_and_no_line_of_the_log_tells_the_key(
     harness: Harness, provider: ProviderResponses, transport: Transport, capfdbinary, caplog
 ) -> None:
-    """Not even where the provider repeats it."""
+    """Not even where the provider repeats it, in whatever place and however it is escaped."""
     guard, upstream = await guarded(harness, provider, key="another")
-    repeats = "the header was: " + provider.key_header
+    repeats = "the header was: " + provider.key_header.strip()
+    error = {"error": {"message": repeats, "type": "invalid_request_error", "code": None}}
+    in_json = json.dumps(error).replace("+", "\\u002B").replace("/", "\\/")
+    in_html = repeats.replace("+", "&#43;").replace("/", "&#x2f;").replace("=", "%3D")
+    event = provider.head + Wire.chunk(f"event: error\ndata: {in_json[:1]}\"type\": \"error\", {in_json[1:]}\n\n".encode())
     responses = [
         refusal_of(provider, 400, repeats),
-        Wire.response(500, repeats.encode(), content_type="text/html"),
+        refusal_of(provider, 500, "x" * 970 + repeats),  # the detail is cut in the middle of the key
+        Wire.response(400, in_json.encode()),
+        Wire.response(400, json.dumps({"error": {**error["error"], "message": in_json}}).encode()),
+        Wire.response(400, in_json[:-3].encode()),
+        Wire.response(500, in_html.encode(), content_type="text/html"),
+        Wire.response(200, in_json.encode()),
+        Wire.response(200, b"", content_type=f"text/{KEY}"),
+        event + (b"" if b"chunked" not in provider.head else Wire.STREAM_END),
         b"HTTP/1.1 " + repeats.encode(),
     ]
     replies = [*upstream.replies, *(lambda _, response=response: Reply(response, "closes") for response in responses)]
@@ -96,4 +111,19 @@ async def test_no_answer_and_no_line_of_the_log_tells_the_key(
     printed = capfdbinary.readouterr()
     assert printed.out
     for text in (raw, printed.out.decode(), printed.err.decode(), caplog.text):
-        assert KEY not in text
+        plain = html.unescape(unquote(re.sub(r"\\+u002b", "+", text, flags=re.IGNORECASE).replace("\\", "")))
+        for form in (text, plain):
+            assert not [part for part in (KEY[at : at + 12] for at in range(len(KEY) - 11)) if part in form]
+
+
+@KEYED
+async def test_a_key_that_was_replaced_meanwhile_is_not_told_either(harness: Harness, provider: ProviderResponses) -> None:
+    new = KEY[::-1]
+    guard, upstream = await guarded(harness, provider, key="another")
+    service = await harness.gateway(guard, debug=True, secrets=[lambda _: secret(KEY), lambda _: secret(new)])
+    upstream.replies = [lambda _: Reply(refusal_of(provider, 401, "refused"))]
+    await CHAT.call(service)
+    upstream.replies = [lambda _: Reply(refusal_of(provider, 400, f"not {KEY}, not {new}"))]
+    outcome = await CHAT.call(service)
+    assert harness.secrets.calls == 2 and KEY not in outcome.raw and new not in outcome.raw
+    assert "not ***, not ***" in outcome.raw
