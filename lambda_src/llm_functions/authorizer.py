@@ -54,7 +54,8 @@ def _allow(presented: str | None, caller: Caller, credential: Credential, method
 
 def _repeats_authorization(event: Mapping[str, Any]) -> bool:
     """Tell whether a request has several Authorization headers: nothing says by which of them API Gateway caches the answer."""
-    several: Mapping[str, list[str]] = event.get("multiValueHeaders") or {name: [""] for name in event.get("headers") or {}}
+    headers: Mapping[str, str] = event.get("headers") or {}
+    several: Mapping[str, list[str]] = event.get("multiValueHeaders") or {name: [headers[name]] for name in headers}
     return sum(len(values) for name, values in several.items() if name.lower() == "authorization") > 1
 
 

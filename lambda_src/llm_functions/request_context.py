@@ -10,7 +10,6 @@ import msgspec
 from llm_gateway.errors import authorizer_failed, missing_api_key
 from llm_gateway.identity.caller import EXPIRES, KEY, KEY_HASH, MODELS, TENANT, Caller, Credential
 
-
 # What the context says of the aliases allowed, as JSON: that all are, or their names.
 _Models = Literal["all"] | tuple[str, ...]
 _decode_models = msgspec.json.Decoder(_Models).decode
@@ -47,9 +46,7 @@ def caller_from_context(context: Any) -> Caller:
         models = _decode_models(str(context.get(MODELS, "")))
     except msgspec.DecodeError as error:
         raise authorizer_failed(detail=f"the authorizer's context: {error}") from None
-    return Caller(
-        tenant=str(context[TENANT]), key=str(context.get(KEY, "")), models=None if models == "all" else models
-    )
+    return Caller(tenant=str(context[TENANT]), key=str(context.get(KEY, "")), models=None if models == "all" else models)
 
 
 def caller_from_identity(identity: Any) -> Caller:

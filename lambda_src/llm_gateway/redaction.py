@@ -1,7 +1,7 @@
 """Takes secrets out of a text from outside, such as a provider's error, which may repeat the key that it was sent."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 # Characters in a row of a secret that are taken for a part of it: a provider, or our own limit, may have cut the rest off.
 # A shorter secret counts as a whole, and one of less than the second number is a placeholder for a server that checks none.
@@ -22,46 +22,45 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
     """Return `text` with ``***`` in the place of every secret, and of every larger part of one, however it is escaped."""
     parts: set[str] = set()
     for secret in secrets:
-        plain, _ = _unescaped(secret)
-        for form in {secret, plain}:
+        for form in {secret, "".join(character for character, _, _ in _characters(secret))}:
             if len(form) >= _SHORTEST:
                 parts |= {form[at : at + _PART] for at in range(max(1, len(form) - _PART + 1))}
     if not parts:
         return text
-    raw = range(len(text) + 1)
-    found = [*_places(text, raw, parts), *_places(*_unescaped(text), parts)]
+    as_it_is = [(character, at, at + 1) for at, character in enumerate(text)]
     pieces: list[str] = []
-    end = 0
-    for start, stop in sorted(found):
-        if start > end or not pieces:
-            pieces += [text[end:start], _REMOVED]
+    end = -1
+    for start, stop in sorted((*_places(as_it_is, parts), *_places(_characters(text), parts))):
+        if start > end:
+            pieces += [text[max(end, 0) : start], _REMOVED]
         end = max(end, stop)
-    return "".join((*pieces, text[end:]))
+    return "".join((*pieces, text[max(end, 0) :]))
 
 
-def _places(plain: str, starts: "list[int] | range", parts: set[str]) -> Iterable[tuple[int, int]]:
-    """Yield where in the original text one of `parts` stands; `starts` are the places of the characters of `plain` in it."""
+_Character = tuple[str, int, int]
+"""A character, and where it begins and ends in the original text."""
+
+
+def _places(characters: Sequence[_Character], parts: set[str]) -> Iterator[tuple[int, int]]:
+    """Yield where in the original text one of `parts` begins and ends."""
+    plain = "".join(character for character, _, _ in characters)
     for length in {len(part) for part in parts}:
         for at in range(len(plain) - length + 1):
             if plain[at : at + length] in parts:
-                yield starts[at], starts[at + length]
+                yield characters[at][1], characters[at + length - 1][2]
 
 
-def _unescaped(text: str) -> tuple[str, list[int]]:
-    """Return a text with its escaped characters as they are, and the place of each in the original, its end last."""
-    plain: list[str] = []
-    starts: list[int] = []
+def _characters(text: str) -> list[_Character]:
+    """Return the characters of a text without escapes."""
+    found: list[_Character] = []
     end = 0
     for match in _ESCAPED.finditer(text):
-        plain += text[end : match.start()]
-        starts += range(end, match.start())
-        number = match["json"] or match["url"] or match["hexadecimal"]
-        if match.lastgroup is not None:
-            plain.append(
-                _NAMED[match["name"]] if match["name"] else chr(int(number, 16) if number else int(match["decimal"]))
-            )
-            starts.append(match.start())
+        found += ((text[at], at, at + 1) for at in range(end, match.start()))
         end = match.end()
-    plain += text[end:]
-    starts += range(end, len(text) + 1)
-    return "".join(plain), starts
+        if match["name"]:
+            found.append((_NAMED[match["name"]], match.start(), end))
+        elif match.lastgroup:
+            number = match["json"] or match["url"] or match["hexadecimal"]
+            found.append((chr(int(number, 16) if number else int(match["decimal"])), match.start(), end))
+    found += ((text[at], at, at + 1) for at in range(end, len(text)))
+    return found

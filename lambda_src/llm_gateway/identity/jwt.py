@@ -44,7 +44,8 @@ class IssuerError(Exception):
 class TokenVerifier:
     """Verifies tokens with the keys that their issuer publishes.
 
-    `models_claim` lists the aliases allowed; None: no claim does, and a token allows all. `clock` returns seconds since the epoch.
+    `models_claim` lists the aliases allowed; None: no claim does, and a token allows all. `clock` returns seconds since the
+    epoch.
     """
 
     def __init__(

@@ -8,7 +8,6 @@ from llm_functions.request_context import caller_context, caller_from_context, c
 from llm_gateway.errors import GatewayError
 from llm_gateway.identity.caller import Caller, Credential
 
-
 # Names are text, whatever is in it.
 NAMES: list[tuple[str, ...] | None] = [None, (), ("",), ("all",), ("one",), ("one", "two"), ("one,two",), ('"one"', "ä\\")]
 CALLERS = [Caller("acme", "ci", models) for models in NAMES]

@@ -89,9 +89,7 @@ class Authorization:
         return {"identity": {"accountId": ACCOUNT, "userArn": USER_ARN, "accessKey": self._credentials.access_key}}
 
 
-def identity_values(
-    sources: str, headers: CIMultiDictProxy[str], query: MultiMapping[str]
-) -> tuple[str, ...] | None:
+def identity_values(sources: str, headers: CIMultiDictProxy[str], query: MultiMapping[str]) -> tuple[str, ...] | None:
     """Return the values of an authorizer's identity sources, by which its answers are cached; None if one is missing or empty.
 
     "[They] derive the authorization caching key and … perform runtime validation of the REQUEST authorizer by verifying all of

@@ -86,7 +86,7 @@ async def test_no_answer_and_no_line_of_the_log_tells_the_key(
     error = {"error": {"message": repeats, "type": "invalid_request_error", "code": None}}
     in_json = json.dumps(error).replace("+", "\\u002B").replace("/", "\\/")
     in_html = repeats.replace("+", "&#43;").replace("/", "&#x2f;").replace("=", "%3D")
-    event = provider.head + Wire.chunk(f"event: error\ndata: {in_json[:1]}\"type\": \"error\", {in_json[1:]}\n\n".encode())
+    event = provider.head + Wire.chunk(f'event: error\ndata: {in_json[:1]}"type": "error", {in_json[1:]}\n\n'.encode())
     responses = [
         refusal_of(provider, 400, repeats),
         refusal_of(provider, 500, "x" * 970 + repeats),  # the detail is cut in the middle of the key
