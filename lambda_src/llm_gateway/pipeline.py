@@ -61,7 +61,7 @@ async def answer(
     Raises:
         GatewayError: Before the first event or after any; the events before it are valid.
     """
-    record = Record(request_id, caller, request.model)
+    record = Record(request_id, caller, request)
     try:
         problems = conversation_problems(request.messages)
         if problems:
@@ -94,7 +94,7 @@ async def answer(
         record.abandoned()
         raise
     except Exception as error:
-        failure = errors.internal_error(detail=f"{type(error).__name__}: {error}")
+        failure = errors.internal_error(detail=f"{type(error).__name__}: {errors.clipped(str(error))}")
         record.error(failure, error)
         raise failure from error
     finally:

@@ -1,18 +1,20 @@
 """The record of a request: one line of JSON, with the names of OpenTelemetry's GenAI conventions.
 
-It never holds text of a prompt or an answer. https://opentelemetry.io/docs/specs/semconv/gen-ai/
+It holds no text of a prompt or an answer, and of what a caller writes at most `errors.MOST_SHOWN` characters: providers repeat
+it in their errors, and exceptions in their texts. https://opentelemetry.io/docs/specs/semconv/gen-ai/
 """
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from llm_gateway.errors import GatewayError, clipped
+from llm_gateway.errors import MOST_SHOWN, GatewayError, clipped
 from llm_gateway.events import Done, Event, Usage
 from llm_gateway.identity.caller import Caller
+from llm_gateway.request import ChatRequest
 from llm_gateway.router import Attempt
 from llm_gateway.routes import BEDROCK, Alias, Target
 
@@ -22,8 +24,9 @@ _encode = msgspec.json.Encoder().encode
 class Record:
     """The record of one request. It is filled while the request runs and written by `close`."""
 
-    def __init__(self, request_id: str, caller: Caller, model: str) -> None:
+    def __init__(self, request_id: str, caller: Caller, request: ChatRequest) -> None:
         self.attempts: list[Attempt] = []
+        self._request = request
         self._began = time.perf_counter()
         self._fields: dict[str, Any] = {
             "level": "INFO",
@@ -32,7 +35,7 @@ class Record:
             "tenant": caller.tenant,
             "api_key": caller.key,
             "gen_ai.operation.name": "chat",
-            "gen_ai.request.model": clipped(model),
+            "gen_ai.request.model": clipped(request.model),
         }
 
     def alias(self, alias: Alias) -> None:
@@ -65,10 +68,10 @@ class Record:
     def error(self, error: GatewayError, cause: Exception | None = None) -> None:
         """Record a failure, with the traceback of `cause` if the service itself failed."""
         self._fields |= _error_fields(error)
+        if error.detail is not None:
+            self._fields["error.detail"] = _without_words(error.detail, self._request)
         if cause is not None:
-            import traceback
-
-            self._fields["exception.stacktrace"] = "".join(traceback.format_exception(cause))
+            self._fields["exception.stacktrace"] = stacktrace(cause)
 
     def abandoned(self) -> None:
         """Record that the caller disconnected before the end of the answer."""
@@ -79,7 +82,8 @@ class Record:
         failed = [(attempt.target.name, attempt.error) for attempt in self.attempts if attempt.error is not None]
         if failed:
             self._fields["failed_attempts"] = [f"{name}: {error.code}" for name, error in failed]
-            self._fields["failed_attempts.details"] = [error.detail or error.message for _, error in failed]
+            details = [error.detail or error.message for _, error in failed]
+            self._fields["failed_attempts.details"] = [_without_words(detail, self._request) for detail in details]
             self._target(self.attempts[-1].target)
         self._fields["duration_ms"] = self._elapsed_ms()
         write_log(self._fields)
@@ -117,6 +121,41 @@ def _error_fields(error: GatewayError) -> dict[str, Any]:
     elif error.param is not None:
         fields["error.param"] = error.param
     return fields if error.detail is None else {**fields, "error.detail": error.detail}
+
+
+# A text is compared with the caller's words in blocks of this length, so that less than two blocks of them are left.
+_BLOCK = MOST_SHOWN // 2
+
+
+def _without_words(text: str, request: ChatRequest) -> str:
+    """Return a provider's text without what it repeats of the request."""
+    words = list(_words(request))
+    blocks = (text[at : at + _BLOCK] for at in range(0, len(text), _BLOCK))
+    return "".join("…" if len(block) == _BLOCK and any(block in each for each in words) else block for block in blocks)
+
+
+def _words(request: ChatRequest) -> Iterator[str]:
+    """Yield every text of a request."""
+    yield from (request.system or "", *request.sampling.stop)
+    for message in request.messages:
+        yield from (message.text, message.reasoning, message.tool_call_id)
+        for call in message.tool_calls:
+            yield from (call.id, call.name, _encode(call.arguments).decode())
+    for tool in request.tools:
+        yield from (tool.name, tool.description, _encode(tool.parameters).decode())
+
+
+def stacktrace(error: BaseException) -> str:
+    """Return the traceback of an unexpected exception and of its causes. Of their texts, which may repeat a caller's, it has
+    the beginnings."""
+    import traceback
+
+    parts: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        parts.append("".join(traceback.format_tb(cause.__traceback__)) + f"{type(cause).__name__}: {clipped(str(cause))}\n")
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return "The above exception led to the next:\n".join(reversed(parts))
 
 
 def write_log(fields: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ from llm_gateway.operations import EXPOSED_HEADERS, MAX_BODY_BYTES, Operation, o
 from llm_gateway.pipeline import Gateway, answer
 from llm_gateway.request import ChatRequest
 from llm_gateway.stages.authorize import allowed_models
-from llm_gateway.telemetry import record_refusal, write_log
+from llm_gateway.telemetry import record_refusal, stacktrace, write_log
 
 if TYPE_CHECKING:
     from llm_gateway.identity.keys import KeyStore
@@ -276,10 +276,8 @@ def _failure(error: Exception, request_id: str) -> GatewayError:
     """Return the error for the caller. The traceback of an unexpected exception goes to the log only."""
     if isinstance(error, GatewayError):
         return error
-    import traceback
-
-    write_log({"level": "ERROR", "message": traceback.format_exc(), "request_id": request_id})
-    return errors.internal_error(detail=f"{type(error).__name__}: {error}")
+    write_log({"level": "ERROR", "message": stacktrace(error), "request_id": request_id})
+    return errors.internal_error(detail=f"{type(error).__name__}: {errors.clipped(str(error))}")
 
 
 async def _disconnect(receive: Receive) -> None:

@@ -22,7 +22,7 @@ from llm_gateway.identity.keys import KeyStore
 from llm_gateway.pipeline import Gateway, answer
 from llm_gateway.request import ChatRequest
 from llm_gateway.stages.journal import FLUSH_SECONDS, Head, Journal, Superseded
-from llm_gateway.telemetry import record_refusal, write_log
+from llm_gateway.telemetry import record_refusal, stacktrace, write_log
 
 # Seconds before the end of the invocation at which a request times out, so that its end can still be sent and written.
 DEADLINE_MARGIN_SECONDS = 10.0
@@ -269,10 +269,8 @@ def as_failure(error: Exception, request_id: str) -> GatewayError:
     if isinstance(error, GatewayError):
         return error
     if not isinstance(error, (DynamoDBError, HttpError, ConnectionsError)):
-        import traceback
-
-        write_log({"level": "ERROR", "message": traceback.format_exc(), "request_id": request_id})
-    return errors.internal_error(detail=f"{type(error).__name__}: {error}")
+        write_log({"level": "ERROR", "message": stacktrace(error), "request_id": request_id})
+    return errors.internal_error(detail=f"{type(error).__name__}: {errors.clipped(str(error))}")
 
 
 def client_event(event: Mapping[str, Any]) -> ClientEvent:

@@ -160,6 +160,23 @@ async def test_a_request_that_cannot_be_read_is_recorded_too(gateway, capsysbina
     assert json.loads(line)["error.type"] == "invalid_value"
 
 
+@pytest.mark.parametrize("text", [SECRET_PROMPT, "x" + SECRET_PROMPT])
+async def test_of_a_callers_words_a_failure_puts_few_into_the_log(records, text: str) -> None:
+    """Providers repeat them in their errors, and exceptions in their texts."""
+    long = "".join(f"{text} {n}, " for n in range(100))
+    told = f"AccessDenied, with what nobody wrote: {long[5:]}"
+    for failure in (errors.upstream_rejected(reason="status 400", detail=told), errors.upstream_failed(detail=told)):
+        with pytest.raises(GatewayError):
+            await run(EventsProvider(failure), "one", long)
+    with pytest.raises(GatewayError):
+        await run(EventsProvider(KeyError(long)), "one", long)
+    assert len(records) == 3 and "AccessDenied, with what nobody" in records[0]["error.detail"]
+    assert "test_pipeline.py" in records[2]["exception.stacktrace"]
+    for record in records:
+        written = json.dumps(record, ensure_ascii=False)
+        assert not [at for at in range(len(long) - 65) if long[at : at + 65] in written]
+
+
 # The record of the attempts.
 
 
