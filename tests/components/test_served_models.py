@@ -18,7 +18,7 @@ from pulumi_llm.base.settings import read
 from pulumi_llm.gpu_inference_cluster.workloads import stickiness
 from pulumi_llm.gpu_inference_cluster.workloads.manifests import manifests, namespace_manifests
 from pulumi_llm.gpu_inference_cluster.workloads.place import Schedule
-from pulumi_llm.gpu_inference_cluster.workloads.resources import KEYS, create_workloads, workload_children
+from pulumi_llm.gpu_inference_cluster.workloads.resources import KEYS, create_workloads, workload_children, workload_names
 from pulumi_llm.gpu_inference_cluster.workloads.served_model import ServedModelSettings
 from pulumi_llm.gpu_inference_cluster.workloads.versions import ServedModel, Version, model_problems, served_models
 from support import programs
@@ -274,6 +274,8 @@ def test_the_objects_are_resources_that_wait_for_each_other() -> None:
     recording = programs.run(lambda: Cluster([both]), config={"aws:region": "eu-west-1"})
     made = [each for each in recording.recorded.values() if each.type.startswith("kubernetes:")]
     expected = [*namespace_manifests(PLACE), *manifests(both, PLACE)]
+    told = {(key, name) for key, names in workload_names([both], PLACE.namespace).items() for name in names}
+    assert told == {(KEYS[each["kind"]], each["metadata"]["name"]) for each in expected}
     assert {each.name for each in made} == {
         "gpu-after",
         *(f"gpu-{KEYS[each['kind']]}-{each['metadata']['name']}" for each in expected),

@@ -39,7 +39,8 @@ START_PERIOD_SECONDS: Final = 30
 START_SECONDS: Final = START_PROBES * START_PERIOD_SECONDS
 
 _SHARED_MEMORY: Final = "2Gi"
-_USER: Final = 1000
+# Above those that a node has for itself.
+_USER: Final = 10_001
 _WORK, _TLS, _MIDDLEWARE = "/var/lib/server", "/etc/server/tls", "/etc/server/middleware"
 
 _NO_AWAIT: Final = {"pulumi.com/skipAwait": "true"}

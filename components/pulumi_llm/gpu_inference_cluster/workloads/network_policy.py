@@ -7,6 +7,8 @@ from pulumi_llm.gpu_inference_cluster.workloads.versions import ServedModel
 
 Manifest = dict[str, Any]
 
+NOTHING_ALLOWED: Final = "nothing-allowed"
+
 _NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 # Where the agent of EKS Pod Identity gives credentials.
 # https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html
@@ -16,7 +18,7 @@ _POD_IDENTITY: Final = "169.254.170.23/32"
 def nothing_allowed(place: Place) -> Manifest:
     """What no other policy allows in the namespace is refused."""
     spec: Manifest = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    metadata = {"name": "nothing-allowed", "namespace": place.namespace, "labels": {"app.kubernetes.io/part-of": "pulumi-llm"}}
+    metadata = {"name": NOTHING_ALLOWED, "namespace": place.namespace, "labels": {"app.kubernetes.io/part-of": "pulumi-llm"}}
     return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
 
 

@@ -10,7 +10,9 @@ import pulumi_kubernetes as kubernetes
 from pulumi_llm.base.component import Component
 from pulumi_llm.gpu_inference_cluster.workloads.deployment import START_SECONDS, Manifest
 from pulumi_llm.gpu_inference_cluster.workloads.manifests import model_manifests, namespace_manifests, version_manifests
+from pulumi_llm.gpu_inference_cluster.workloads.network_policy import NOTHING_ALLOWED
 from pulumi_llm.gpu_inference_cluster.workloads.place import Place
+from pulumi_llm.gpu_inference_cluster.workloads.scaling import AUTHENTICATION
 from pulumi_llm.gpu_inference_cluster.workloads.versions import ServedModel
 
 # A first server needs a node, and time to start.
@@ -32,6 +34,8 @@ KEYS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
+_KEYS_OF_VERSIONS: Final = ("service", "target-group-binding", "disruption-budget", "deployment", "scaled-object")
+
 
 def workload_children() -> dict[str, type[pulumi.Resource]]:
     """The types of a component's children that are made here, by their keys."""
@@ -47,6 +51,20 @@ def workload_children() -> dict[str, type[pulumi.Resource]]:
         "disruption-budget": kubernetes.policy.v1.PodDisruptionBudget,
         "deployment": kubernetes.apps.v1.Deployment,
         "scaled-object": custom,
+    }
+
+
+def workload_names(models: Sequence[ServedModel], namespace: str) -> dict[str, list[str]]:
+    """What stands behind each key in the names of the component's children."""
+    of_models = [model.name for model in models]
+    versions = [version for model in models for version in model.versions]
+    return {
+        "namespace": [namespace],
+        "network-policy": [NOTHING_ALLOWED, *of_models],
+        "trigger-authentication": [AUTHENTICATION],
+        "service-account": of_models,
+        "config-map": [version.name for version in versions if not version.grpc],
+        **{key: [version.name for version in versions] for key in _KEYS_OF_VERSIONS},
     }
 
 

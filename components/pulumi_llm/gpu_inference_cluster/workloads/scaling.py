@@ -9,6 +9,8 @@ from pulumi_llm.gpu_inference_cluster.workloads.deployment import START_SECONDS,
 from pulumi_llm.gpu_inference_cluster.workloads.place import MODEL_LABEL, VERSION_LABEL, Place, Schedule
 from pulumi_llm.gpu_inference_cluster.workloads.versions import Version
 
+AUTHENTICATION: Final = "demand"
+
 # Requests in the servers. https://docs.vllm.ai/en/latest/usage/metrics/
 _METRICS: Final = ("vllm:num_requests_waiting", "vllm:num_requests_running")
 # While there are none, KEDA looks so often whether there is demand.
@@ -59,15 +61,12 @@ def trigger_authentication(place: Place) -> Manifest:
         "apiVersion": "keda.sh/v1alpha1",
         "kind": "TriggerAuthentication",
         "metadata": {
-            "name": _AUTHENTICATION,
+            "name": AUTHENTICATION,
             "namespace": place.namespace,
             "labels": {"app.kubernetes.io/part-of": "pulumi-llm"},
         },
         "spec": {"podIdentity": {"provider": "aws"}},
     }
-
-
-_AUTHENTICATION: Final = "demand"
 
 
 def _by_requests(version: Version, place: Place) -> list[dict[str, Any]]:
@@ -90,7 +89,7 @@ def _by_demand(version: Version, place: Place) -> dict[str, Any]:
             "queueLength": _MESSAGES_PER_SERVER,
             "awsRegion": place.region,
         },
-        "authenticationRef": {"name": _AUTHENTICATION},
+        "authenticationRef": {"name": AUTHENTICATION},
     }
 
 
