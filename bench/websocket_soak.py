@@ -55,12 +55,13 @@ class Client:
             while True:
                 try:
                     async with asyncio.timeout(random.uniform(PING_SECONDS / 2, PING_SECONDS)):
-                        message = json.loads(await self._connection.recv())
+                        received = json.loads(await self._connection.recv())
                 except TimeoutError:
                     await self._connection.send('{"action":"ping"}')
                     continue
-                if queue := self._queues.get(message.get("id") or ""):
-                    queue.put_nowait(message)
+                for message in received if isinstance(received, list) else [received]:
+                    if queue := self._queues.get(message.get("id") or ""):
+                        queue.put_nowait(message)
         except ConnectionClosed:
             self.closed = True
 

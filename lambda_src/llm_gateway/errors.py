@@ -272,6 +272,13 @@ too_many_generations = ErrorKind(
     "at most {limit} generations may run at once for {holder}; wait for one of them to end",
     retry_after=1,
 )
+too_many_resumes = ErrorKind(
+    "too_many_resumes",
+    429,
+    RATE_LIMIT,
+    "at most {limit} answers may be sent again at once for one API key; send the resume again shortly",
+    retry_after=1,
+)
 WEBSOCKET_ERROR_KINDS = (
     unknown_action,
     invalid_message,
@@ -280,6 +287,7 @@ WEBSOCKET_ERROR_KINDS = (
     client_gone,
     generation_exists,
     too_many_generations,
+    too_many_resumes,
 )
 
 

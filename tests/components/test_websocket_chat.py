@@ -67,6 +67,19 @@ def test_a_generation_is_invoked_asynchronously(plain: Recording, action: str) -
     assert events["destinationConfig"]["onFailure"]["destination"] == plain.named("ws-recovery-alias").state["arn"]
 
 
+def test_no_asynchronous_invocation_is_repeated(plain: Recording) -> None:
+    asynchronous = {
+        each["integrationUri"]
+        for each in of_type(plain, "aws:apigatewayv2/integration:Integration")
+        if "'Event'" in (each.get("requestParameters") or {}).values()
+    }
+    configured = of_type(plain, "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig")
+    assert len(asynchronous) == 2
+    for uri in asynchronous:
+        (events,) = [each for each in configured if f":function:{each['functionName']}:{each['qualifier']}/" in uri]
+        assert (events["maximumRetryAttempts"], events["maximumEventAgeInSeconds"]) == (0, 60)
+
+
 def test_each_function_may_do_what_it_does_and_no_more(plain: Recording) -> None:
     assert actions(plain, "ws-connections-policy") == {
         "Connections": ["dynamodb:PutItem", "dynamodb:UpdateItem"],
@@ -84,7 +97,7 @@ def test_each_function_may_do_what_it_does_and_no_more(plain: Recording) -> None
         "ReportFailures": ["lambda:InvokeFunction"],
     }
     assert actions(plain, "ws-recovery-policy") == {
-        "Connections": ["dynamodb:GetItem", "dynamodb:UpdateItem"],
+        "Connections": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
         "Journal": ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"],
         "Messages": ["execute-api:ManageConnections"],
         "ReadKeys": ["dynamodb:GetItem"],

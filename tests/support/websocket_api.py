@@ -68,19 +68,21 @@ class Clients:
 
     Attributes:
         got: The messages of each connection, in their order.
+        frames: How many frames they came in.
         gone: The connections that are closed.
         calls: Each call: its method and connection.
         failures: The statuses with which the next calls fail.
-        busy: Whether API Gateway takes no message: it throttles, or the client's buffer is full.
+        busy: Whether API Gateway takes no message, or for which connections: it throttles, or a client's buffer is full.
     """
 
     def __init__(self) -> None:
         self.url = ""
         self.got: dict[str, list[Any]] = defaultdict(list)
+        self.frames: dict[str, int] = defaultdict(int)
         self.gone: set[str] = set()
         self.calls: list[tuple[str, str]] = []
         self.failures: list[int] = []
-        self.busy = False
+        self.busy: bool | set[str] = False
         self.refused = asyncio.Event()
         self.arrived = asyncio.Event()
         self.closed = asyncio.Event()
@@ -123,7 +125,8 @@ class Clients:
             return web.json_response({"message": error.message}, status=403)
         if self.failures:
             return web.json_response({"message": "no"}, status=self.failures.pop(0))
-        if self.busy and request.method == "POST":
+        busy = connection in self.busy if isinstance(self.busy, set) else self.busy
+        if busy and request.method == "POST":
             self.refused.set()
             return web.json_response({"message": None}, status=429, headers={"x-amzn-errortype": "LimitExceededException"})
         if connection in self.gone:
@@ -134,6 +137,8 @@ class Clients:
             return web.Response(status=204)
         if request.method == "POST":
             assert len(body) <= 32 * 1024
-            self.got[connection].append(json.loads(body))
+            sent = json.loads(body)
+            self.got[connection] += sent if isinstance(sent, list) else [sent]
+            self.frames[connection] += 1
             self.arrived.set()
         return web.json_response({})

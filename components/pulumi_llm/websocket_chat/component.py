@@ -82,6 +82,7 @@ class WebSocketChat(Component):
             "inline-policy": iam.RolePolicy,
             "events": lambda_.FunctionEventInvokeConfig,
             **_function_children("recovery"),
+            "recovery-events": lambda_.FunctionEventInvokeConfig,
             "recovery-permission": lambda_.Permission,
             **ROUTES,
             "deployment": apigatewayv2.Deployment,

@@ -114,21 +114,16 @@ def generations_function(
         vpc=settings.vpc,
         own_policies=settings.policies,
     )
-    lambda_.FunctionEventInvokeConfig(
-        component.child_name("events"),
-        function_name=published.function.name,
-        qualifier=published.alias.name,
-        maximum_retry_attempts=0,
-        maximum_event_age_in_seconds=_EVENT_AGE_SECONDS,
-        destination_config={"on_failure": {"destination": recovery.alias.arn}},
-        opts=component.child("events"),
-    )
+    _never_repeat(component, "events", published, on_failure=recovery)
     return published
 
 
 def recovery_function(component: Component, settings: WebSocketChatSettings, shared: Shared, stores: Stores) -> Published:
-    """Make the function that serves clients which have lost their connection, and tells those whose function has failed."""
-    return publish(
+    """Make the function that serves clients which have lost their connection, and tells those whose function has failed.
+
+    Its invocations are not repeated either: a client that gets no answer asks again.
+    """
+    published = publish(
         component,
         "recovery-",
         shared,
@@ -136,13 +131,33 @@ def recovery_function(component: Component, settings: WebSocketChatSettings, sha
         code=bundle.archive(),
         handler="llm_functions.websocket.recovery.handler",
         memory_mb=512,
-        # The longest answers have some ten thousand messages, which are posted one after the other.
-        timeout_seconds=300,
+        # A client has 10 s to take what it has missed.
+        timeout_seconds=60,
         environment=stores.environment(settings, keys=True),
         policies={
             "recovery-policy": [
-                *stores.use(["GetItem", "UpdateItem"], ["GetItem", "Query", "UpdateItem"], ["POST", "GET", "DELETE"]),
+                *stores.use(
+                    ["GetItem", "PutItem", "UpdateItem"], ["GetItem", "Query", "UpdateItem"], ["POST", "GET", "DELETE"]
+                ),
                 *stores.read_keys(),
             ]
         },
+    )
+    _never_repeat(component, "recovery-events", published)
+    return published
+
+
+def _never_repeat(component: Component, key: str, published: Published, on_failure: Published | None = None) -> None:
+    """Let Lambda try each event once: by default it tries one that fails twice more, and keeps it for six hours.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+    """
+    lambda_.FunctionEventInvokeConfig(
+        component.child_name(key),
+        function_name=published.function.name,
+        qualifier=published.alias.name,
+        maximum_retry_attempts=0,
+        maximum_event_age_in_seconds=_EVENT_AGE_SECONDS,
+        destination_config=None if on_failure is None else {"on_failure": {"destination": on_failure.alias.arn}},
+        opts=component.child(key),
     )

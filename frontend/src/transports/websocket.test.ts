@@ -117,10 +117,17 @@ test("a gap in the numbers is asked for again", async () => {
   socket(0).reply({ id, seq: 1, type: "start", request_id: "r", model: "m" });
   socket(0).reply({ id, seq: 3, type: "done", stop_reason: "end_turn" });
   expect(socket(0).sent.at(-1)).toEqual({ action: "resume", id, seq: 1 });
-  socket(0).reply({ id, seq: 2, type: "delta", text: "x" });
-  socket(0).reply({ id, seq: 3, type: "done", stop_reason: "end_turn" });
+  const asked = socket(0).sent.length;
+  const rest = [
+    { id, seq: 2, type: "delta", text: "x" },
+    { id, seq: 3, type: "usage", input_tokens: 1, output_tokens: 1 },
+    { id, seq: 4, type: "done", stop_reason: "end_turn" },
+  ];
+  socket(0).reply(rest.slice(1)); // a frame may have several
+  expect(socket(0).sent.length).toBe(asked + 1);
+  socket(0).reply(rest);
   await answer;
-  expect(types).toEqual(["start", "delta", "done"]);
+  expect(types).toEqual(["start", "delta", "usage", "done"]);
 });
 
 test("after 30 seconds without a connection the answer is lost", async () => {

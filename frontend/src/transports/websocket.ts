@@ -79,6 +79,8 @@ export class WebSocketTransport implements Transport {
   private checkedAt = 0;
   private checkedLate = false;
   private heardAt = 0;
+  /** Whether a message of a generation came whose predecessor did not. */
+  private gap = false;
   /** When the first ping was sent since a message arrived. */
   private pingedAt: number | null = null;
 
@@ -184,7 +186,12 @@ export class WebSocketTransport implements Transport {
     socket.onmessage = ({ data }) => {
       this.heardAt = performance.now();
       this.pingedAt = null;
-      this.receive(JSON.parse(data));
+      const received: SentMessage | GatewayMessage | SentMessage[] = JSON.parse(data);
+      this.gap = false;
+      for (const message of Array.isArray(received) ? received : [received]) {
+        this.receive(message);
+        if (this.gap) break; // what follows comes again
+      }
     };
     socket.onclose = () => this.lost();
     this.heardAt = this.checkedAt = performance.now();
@@ -257,6 +264,7 @@ export class WebSocketTransport implements Transport {
       const { seq } = message;
       if (seq <= generation.seq) return; // it has come before the connection was lost
       if (seq > generation.seq + 1) {
+        this.gap = true;
         if (this.socket) this.resume(this.socket, id, generation);
         return;
       }
@@ -296,6 +304,7 @@ export class WebSocketTransport implements Transport {
       else generation.queue.fail(overloaded());
       return true;
     }
+    if (code === "too_many_resumes") return true; // that one is sent again when nothing has come for a while
     if (code !== "generation_exists" || ++generation.losses > MOST_LOSSES) return false;
     this.resume(this.socket, id, generation);
     return true;

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -26,8 +26,10 @@ from llm_gateway.telemetry import record_refusal, stacktrace, write_log
 
 # Seconds before the end of the invocation at which a request times out, so that its end can still be sent and written.
 DEADLINE_MARGIN_SECONDS = 10.0
-# Seconds for which a missed message is posted again while API Gateway refuses it. The client waits as long, and connects again.
-REPLAY_PATIENCE_SECONDS = 30.0
+# Seconds in which a client has to take what it has missed. One that reads more slowly is disconnected, and resumes from there.
+REPLAY_SECONDS = 10.0
+# How many replays may run at once for one API key: each one occupies an execution of the function.
+REPLAYS_PER_KEY = 10
 # Messages of a connection that are refused before it is closed: each one costs a call of a function.
 MOST_REFUSALS = 100
 # What a connection may ask for again before it is closed: each time, a whole answer may be sent. A client needs one or two for
@@ -110,7 +112,7 @@ class Chats:
     async def resume(self, event: ClientEvent) -> None:
         """Let a generation go on with the connection that asks. If it has ended, send what the client has missed.
 
-        Raises `ConnectionsError` if nothing can be sent for a while.
+        Raises `ConnectionsError` if API Gateway cannot be asked about the connection.
         """
         try:
             if not await self._connections.is_open(event.connection):
@@ -123,7 +125,7 @@ class Chats:
             head = await self._journal.resume(_key(caller, event.connection, message.id), event.connection, since)
             if head is None:
                 raise errors.unknown_generation(id=message.id)
-            await self._send_missed_if_over(message.id, head)
+            await self._send_missed_if_over(message.id, head, caller)
         except Gone:
             pass
         except ConnectionsError:
@@ -168,11 +170,8 @@ class Chats:
             missed = await self._journal.read(head, head.since) if head.resumes else []
         # Without a number: nobody knows how many messages the client has got.
         missed.append(messages.refusal(id, kind(), event.request_id, debug=self._debug))
-        try:
-            for each in missed:
-                await self._connections.post(connection, each, patience=REPLAY_PATIENCE_SECONDS)
-        except Gone:
-            pass  # the client will resume, and find it in the journal
+        with contextlib.suppress(Gone):  # the client will resume, and find it in the journal
+            await self._post_all(connection, missed)
 
     async def _release(self, event: ClientEvent, caller: Caller) -> None:
         """Give the leases back. They end by their time if that fails, which concerns no client."""
@@ -209,7 +208,7 @@ class Chats:
         if known is None or known.run != event.request_id:
             raise errors.generation_exists(id=id)
         with contextlib.suppress(Gone):
-            await self._send_missed_if_over(id, known)
+            await self._send_missed_if_over(id, known, caller)
         return None
 
     async def _withdraw(self, head: Head) -> None:
@@ -236,19 +235,39 @@ class Chats:
         except Superseded:
             write_log({"level": "WARN", "message": "the generation was ended by others", "request_id": head.run})
 
-    async def _send_missed_if_over(self, id: str, head: Head) -> None:
-        """Send what the client has not got, unless the function lives, which does so itself. Raises `Gone`."""
+    async def _send_missed_if_over(self, id: str, head: Head, caller: Caller) -> None:
+        """Send what the client has not got, unless the function lives, which does so itself. Raises `Gone`.
+
+        What is being sent to a connection is not sent again beside that.
+        """
         if self._journal.is_dead(head):
             head = await self._journal.record_death(head, errors.function_failed.code) or head
         if head.status == "running":
             return
+        async with self._table.replay(head.connection, caller, id, REPLAYS_PER_KEY, 2 * REPLAY_SECONDS) as alone:
+            if alone:
+                await self._send_missed(id, head)
+
+    async def _send_missed(self, id: str, head: Head) -> None:
         missed = await self._journal.read(head, head.since)
         if head.status == "died":
             kind = next((each for each in _CAUSES if each.code == head.cause), errors.function_failed)
             number = max(head.last, head.since) + 1
             missed.append(messages.numbered(id, number, messages.failure(kind(), head.run, debug=self._debug)))
-        for message in missed:
-            await self._connections.post(head.connection, message, patience=REPLAY_PATIENCE_SECONDS)
+        await self._post_all(head.connection, missed)
+
+    async def _post_all(self, connection: str, posted: Sequence[bytes]) -> None:
+        """Post messages, many in a frame. A client that does not take them in time is disconnected. Raises `Gone`."""
+        at = 0
+        try:
+            async with asyncio.timeout(REPLAY_SECONDS):
+                while at < len(posted):
+                    frame, at = messages.frame(posted, at)
+                    await self._connections.post(connection, frame, patience=REPLAY_SECONDS)
+        except (TimeoutError, ConnectionsError) as error:
+            write_log({"level": "WARN", "message": f"missed messages: {error or 'timeout'}", "connection_id": connection})
+            with contextlib.suppress(ConnectionsError):
+                await self._connections.close(connection, patience=0)
 
     async def _refuse(self, action: str, event: ClientEvent, error: Exception) -> None:
         """Tell a client why its message was not served, and disconnect it if it may not call. Raises `ConnectionsError`."""

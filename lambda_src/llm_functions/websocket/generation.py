@@ -198,8 +198,9 @@ class Generation:
         """Post what the client has not got. After a refusal it returns, and the same message is due at `_retry_at`."""
         while self._connection is not None and self._posted < len(self._messages):
             connection, resumes = self._connection, self._head.resumes
+            frame, posted = messages.frame(self._messages, self._posted)
             try:
-                await self._connections.post(connection, self._messages[self._posted], patience=0)
+                await self._connections.post(connection, frame, patience=0)
             except (Gone, ConnectionsError) as error:
                 if isinstance(error, Gone) and await self._is_gone(connection):
                     self._lost(resumes)
@@ -211,7 +212,7 @@ class Generation:
                 self._pace.ease()
                 # Meanwhile the client may have resumed, with another number.
                 if self._head.resumes == resumes:
-                    self._posted += 1
+                    self._posted = posted
                     self._posted_at = self._loop.time()
 
     async def _is_gone(self, connection: str) -> bool:

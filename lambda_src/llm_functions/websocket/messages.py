@@ -72,6 +72,17 @@ def waiting(generation: str) -> bytes:
     return b'{"id":"%s","type":"waiting"}' % generation.encode()
 
 
+def frame(messages: Sequence[bytes], first: int = 0) -> tuple[bytes, int]:
+    """Return what one frame takes of `messages` from index `first` on, and the index of the first one that it does not take.
+
+    Several messages are a JSON array. API Gateway throttles and charges messages, whatever stands in them.
+    """
+    end, size = first + 1, len(messages[first]) + len("[]")
+    while end < len(messages) and (size := size + len(messages[end]) + len(",")) <= FRAME_BYTES:
+        end += 1
+    return (messages[first] if end == first + 1 else b"[%s]" % b",".join(messages[first:end])), end
+
+
 def cancelled() -> bytes:
     return b'{"type":"done","stop_reason":"cancelled"}'
 

@@ -2,12 +2,13 @@
 
 An item is a connection by its id, or an API key by its tenant and name as a JSON array, which no connection's id looks like.
 A generation holds a *lease* of both while it runs: an entry of the map `leases`, with the time at which it is over in any case.
+So does a *replay*, which sends the messages of a generation again, of an item for the replays of a key.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
@@ -111,16 +112,41 @@ class ConnectionTable:
             if isinstance(result, BaseException):
                 raise result
 
-    async def _take(self, holder: str, run: str, limit: int, seconds: float) -> bool:
+    @contextlib.asynccontextmanager
+    async def replay(self, connection: str, caller: Caller, id: str, limit: int, seconds: float) -> AsyncIterator[bool]:
+        """Hold the lease of a replay, which sends a generation's messages again, for at most `seconds`.
+
+        Yields False if another one sends the same generation to the same connection. Raises the error 429 if the caller has
+        `limit` replays; callers without authorization are told apart by their connections.
+        """
+        holder = _replays_item(connection, caller)
+        name = f"{connection} {id}"
+        # If DynamoDB's client carries the write out twice, it looks like another's lease; the client then asks once more.
+        if not await self._take(holder, name, limit, seconds, alone=True):
+            item = await self._dynamodb.get_item(self._table, {HASH_KEY: {"S": holder}}, consistent=True)
+            if item is None or name not in item["leases"]["M"]:
+                raise errors.too_many_resumes(limit=limit)
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            with contextlib.suppress(DynamoDBError, HttpError):  # it ends by its time
+                await self._give_back(holder, name)
+
+    async def _take(self, holder: str, run: str, limit: int, seconds: float, *, alone: bool = False) -> bool:
+        """Take a lease. `alone`: not if it is there already."""
         until = self._in(seconds)
+        # The lease may be there: DynamoDB's client may carry a write out twice.
+        free = "size(leases) < :limit"
+        free = f"attribute_not_exists(leases.#run) AND {free}" if alone else f"(attribute_exists(leases.#run) OR {free})"
         while True:
             try:
                 await self._dynamodb.update_item(
                     self._table,
                     {HASH_KEY: {"S": holder}},
                     f"SET leases.#run = :until, {TTL_ATTRIBUTE} = :kept",
-                    # The lease may be there: DynamoDB's client may carry a write out twice.
-                    condition="attribute_exists(leases) AND (attribute_exists(leases.#run) OR size(leases) < :limit)",
+                    condition=f"attribute_exists(leases) AND {free}",
                     names={"#run": run},
                     values={":until": until, ":kept": self._in(_TTL_SECONDS), ":limit": {"N": str(limit)}},
                 )
@@ -160,6 +186,11 @@ class ConnectionTable:
     def _in(self, seconds: float) -> Item:
         """The time in so many seconds, as TTL wants it."""
         return {"N": str(int(self._clock() + seconds))}
+
+
+def _replays_item(connection: str, caller: Caller) -> str:
+    holder = [connection] if caller == ANONYMOUS else [caller.tenant, caller.key]
+    return msgspec.json.encode(["replays", *holder]).decode()
 
 
 def _key_item(caller: Caller) -> str:

@@ -237,6 +237,18 @@ async def took_the_chat(service: Conversation, socket: web.WebSocketResponse) ->
     await sends(*ALL)(service, socket)
 
 
+async def sends_again_at_once(service: Conversation, socket: web.WebSocketResponse) -> None:
+    """An array in a frame begins too late, and is sent again when a place for it is free."""
+    for first in (3, 2):
+        id = (await service.read(socket))["id"]
+        if first == 3:
+            await socket.send_json({"id": id, "seq": 1, **EVENTS[0]})
+        else:
+            await socket.send_json({"id": id, "type": "error", "error": {"code": "too_many_resumes", "message": "wait"}})
+            await service.read(socket)
+        await socket.send_json([{"id": id, "seq": number, **EVENTS[number - 1]} for number in ALL[first - 1 :]])
+
+
 async def leaves_a_gap(service: Conversation, socket: web.WebSocketResponse) -> None:
     await sends(1, 2, 4)(service, socket)
     await sends(*ALL)(service, socket)
@@ -264,12 +276,16 @@ RUNS: dict[str, tuple[list[Script], list[str], int]] = {
     "cut before it was taken": ([sends(cut=True), forgot_the_chat], ["chat", "resume", "chat"], 1),
     "cut while it was taken": ([sends(cut=True), took_the_chat], ["chat", "resume", "chat", "resume"], 1),
     "a message is missing": ([leaves_a_gap], ["chat", "resume"], 0),
+    "many messages in a frame": ([sends_again_at_once], ["chat", "resume", "resume"], 0),
     "a slow first token": ([lets_wait], ["chat"], 0),
 }
 
 
 @pytest.mark.parametrize(("scripts", "actions", "reconnects"), RUNS.values(), ids=RUNS)
-async def test_an_answer_over_a_websocket(scripts: list[Script], actions: list[str], reconnects: int) -> None:
+async def test_an_answer_over_a_websocket(
+    scripts: list[Script], actions: list[str], reconnects: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "REPLAY_PAUSE_SECONDS", 0.001)
     service, shown, answer = await over_websocket(*scripts)
     assert (shown.text, shown.thought, shown.reconnects) == ("Grüß dich", "Hm.", reconnects)
     assert (answer.text, answer.model, answer.output_tokens) == ("Grüß dich", "quick", 7)

@@ -49,15 +49,22 @@ async def ask(client: ClientConnection, **message: Any) -> None:
     await client.send(json.dumps(message))
 
 
-async def receive(client: ClientConnection) -> Any:
+async def receive_frame(client: ClientConnection) -> list[Any]:
+    """The messages of a frame."""
     async with asyncio.timeout(20):
-        return json.loads(await client.recv())
+        received = json.loads(await client.recv())
+    return received if isinstance(received, list) else [received]
+
+
+async def receive(client: ClientConnection) -> Any:
+    (message,) = await receive_frame(client)
+    return message
 
 
 async def messages_until_end(client: ClientConnection) -> list[Any]:
     messages: list[Any] = []
     while not messages or messages[-1]["type"] not in ("done", "error"):
-        messages.append(await receive(client))
+        messages += await receive_frame(client)
     return messages
 
 
@@ -208,7 +215,7 @@ async def test_the_limits_of_a_message(stack: LocalStack, size: int, frame: int,
 async def test_cancel(stack: LocalStack) -> None:
     async with connected(stack) as client:
         await ask(client, action="chat", id="cancelled", message="Tell me a long story " * 200)
-        assert (await receive(client))["type"] == "start"
+        assert (await receive_frame(client))[0]["type"] == "start"
         await ask(client, action="cancel", id="cancelled")
         messages = await messages_until_end(client)
     assert messages[-1]["stop_reason"] == "cancelled"
@@ -220,8 +227,8 @@ async def test_generations_of_one_connection_run_side_by_side(stack: LocalStack)
             await ask(client, action="chat", id=f"beside-{n}", message=f"Question {n}")
         messages: dict[str, list[Any]] = {f"beside-{n}": [] for n in range(3)}
         while any(not each or each[-1]["type"] != "done" for each in messages.values()):
-            message = await receive(client)
-            messages[message["id"]].append(message)
+            for message in await receive_frame(client):
+                messages[message["id"]].append(message)
     for n in range(3):
         assert f"Question {n}" in text_of(messages[f"beside-{n}"])
 
@@ -258,20 +265,23 @@ class Resuming:
 
     async def _read(self, client: ClientConnection) -> None:
         while not self._ended():
-            message = json.loads(await client.recv())
-            seq = message.get("seq")
-            if seq is None:
-                match message["error"]["code"]:
-                    case "unknown_generation":  # the chat was lost with the connection, or is being taken
-                        await ask(client, **self._chat)
-                    case "generation_exists":
-                        await ask(client, action="resume", id=self._id, seq=len(self.messages))
-                    case _:
-                        self.messages.append(message)
-            elif seq == len(self.messages) + 1:
-                self.messages.append(message)
-            else:
-                assert seq <= len(self.messages), "a message is missing"
+            for message in await receive_frame(client):
+                await self._take(client, message)
+
+    async def _take(self, client: ClientConnection, message: Any) -> None:
+        seq = message.get("seq")
+        if seq is None:
+            match message["error"]["code"]:
+                case "unknown_generation":  # the chat was lost with the connection, or is being taken
+                    await ask(client, **self._chat)
+                case "generation_exists":
+                    await ask(client, action="resume", id=self._id, seq=len(self.messages))
+                case _:
+                    self.messages.append(message)
+        elif seq == len(self.messages) + 1:
+            self.messages.append(message)
+        else:
+            assert seq <= len(self.messages), "a message is missing"
 
 
 async def test_a_cut_connection_loses_nothing(stack: LocalStack) -> None:

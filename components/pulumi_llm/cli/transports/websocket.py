@@ -7,7 +7,9 @@ import asyncio
 import contextlib
 import random
 import secrets
+from collections import deque
 from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
@@ -48,6 +50,8 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 4.0
 MOST_LOSSES = 5
 # How often a message is sent again on one connection, because of an error that says so.
 MOST_REPEATS = 10
+# Seconds before a `resume` is sent again for which there was no place.
+REPLAY_PAUSE_SECONDS = 1.0
 _CLOSE_SECONDS = 1.0
 
 
@@ -109,22 +113,23 @@ class WebSocketTransport(Transport):
         clock = asyncio.get_running_loop().time
         heard_at = alive_at = clock()
         answered, repeats = False, 0
+        received = deque[Data]()
         await self._send(connection, message, generation)
         while True:
             queued = message is generation.chat and not answered
             left = alive_at + (FIRST_ANSWER_SECONDS if queued else ANSWER_SECONDS) - clock()
             if left <= 0:
                 raise await self._gave_up(generation) if queued else _Lost
-            try:
-                async with asyncio.timeout(min(PING_SECONDS, left)):
-                    text = await connection.recv()
+            if not received:
+                frame = await self._frame(connection, min(PING_SECONDS, left))
+                if not frame:
+                    if clock() - heard_at >= SILENCE_SECONDS:
+                        raise _Lost
+                    await _write(connection, {"action": "ping"})
+                    continue
                 heard_at = clock()
-            except TimeoutError:
-                if clock() - heard_at >= SILENCE_SECONDS:
-                    raise _Lost from None
-                await _write(connection, {"action": "ping"})
-                continue
-            data = self._decoded(text)
+                received.extend(frame)
+            data = received.popleft()
             if not data.type:  # API Gateway's own: it throttles, or its integration failed
                 if generation.seq:
                     raise _Lost
@@ -139,13 +144,14 @@ class WebSocketTransport(Transport):
             if data.seq is None:
                 if data.type != "error":
                     continue  # `waiting`, or what a later version sends
-                again, repeats = self._again(data, generation), repeats + 1
+                again, repeats = await self._again(data, generation), repeats + 1
                 if again is None or repeats > MOST_REPEATS:
                     raise self._reported(data.error, generation.reading.answer.request_id)
                 message, answered = again, False
                 await self._send(connection, message, generation)
                 continue
             if data.seq > generation.seq + 1:
+                received.clear()
                 await _write(connection, generation.resume())
             if data.seq != generation.seq + 1:
                 continue
@@ -156,12 +162,15 @@ class WebSocketTransport(Transport):
                 return generation.reading.answer
 
     @staticmethod
-    def _again(data: Data, generation: "_Generation") -> dict[str, object] | None:
+    async def _again(data: Data, generation: "_Generation") -> dict[str, object] | None:
         """What to send after an error of a message; None if the error ends the generation."""
         match data.error.code:
             case errors.unknown_generation.code if generation.seq == 0:
                 return generation.chat  # it was lost with the connection, or it is only just being taken
             case errors.generation_exists.code:
+                return generation.resume()
+            case errors.too_many_resumes.code:
+                await asyncio.sleep(REPLAY_PAUSE_SECONDS)
                 return generation.resume()
             case _:
                 return None
@@ -232,9 +241,16 @@ class WebSocketTransport(Transport):
                 async with asyncio.timeout(_CLOSE_SECONDS):
                     await _write(self._connection, {"action": "cancel", "id": id})
 
-    def _decoded(self, text: str | bytes) -> Data:
+    async def _frame(self, connection: ClientConnection, seconds: float) -> list[Data]:
+        """Return the messages of the next frame, which has one or an array; none if it does not come in time."""
         try:
-            return msgspec.json.decode(text, type=Data)
+            async with asyncio.timeout(seconds):
+                text = await connection.recv()
+        except TimeoutError:
+            return []
+        try:
+            data = msgspec.json.decode(text, type=Data | Annotated[list[Data], msgspec.Meta(min_length=1)])
+            return data if isinstance(data, list) else [data]
         except msgspec.DecodeError as error:
             raise self._error("malformed_message", str(error)) from None
 

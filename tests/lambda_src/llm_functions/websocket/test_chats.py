@@ -521,6 +521,62 @@ async def test_a_connection_that_resumes_all_the_time_is_closed(
     assert "second" in clients.gone
 
 
+async def test_what_was_missed_comes_in_few_frames(start: Start, clients: Clients, chats: Chats, journal: Journal) -> None:
+    head = await journal.begin('["acme","ci","one"]', "run-1", "first")
+    assert head is not None
+    texts = [f"word {number} " for number in range(2_000)]
+    sent = [b'{"id":"one","seq":%d,"type":"delta","text":"%s"}' % (n, text.encode()) for n, text in enumerate(texts, 1)]
+    await journal.write(head, sent, ended=True)
+    await chats.resume(event("second", "run-2", seq=500))
+    assert [m["seq"] for m in clients.got["second"]] == list(range(501, 2_001))
+    assert "".join(m["text"] for m in clients.got["second"]) == "".join(texts[500:])
+    assert clients.frames["second"] == 3
+
+
+async def test_an_answer_is_sent_again_to_one_connection_once_and_for_one_key_a_few_times(
+    start: Start, clients: Clients, chats: Chats, table: ConnectionTable, model: Model, monkeypatch
+) -> None:
+    """Each replay occupies an execution of a function, as long as its client takes."""
+    monkeypatch.setattr(chats_module, "REPLAYS_PER_KEY", 2)
+    model.say("Hello")
+    model.done()
+    await start()
+    clients.busy = True
+    running: list[asyncio.Task[None]] = []
+    for connection in ("second", "third"):
+        clients.refused.clear()
+        running.append(asyncio.create_task(chats.resume(event(connection, f"run-{connection}", seq=0))))
+        await clients.refused.wait()
+    await table.add("fourth", CALLER, Credential())
+    clients.busy = {"second", "third"}
+    await chats.resume(event("second", "run-4", seq=0))  # the same again, which is being sent
+    await chats.resume(event("fourth", "run-5", seq=3))
+    (refused,) = clients.got["fourth"]
+    assert (refused["error"]["code"], "seq" in refused) == ("too_many_resumes", False)
+    clients.busy = False
+    await asyncio.gather(*running)
+    assert types(clients.got["second"]) == types(clients.got["third"]) == ["start", "delta", "usage", "done"]
+
+    assert await leases(table, '["replays","acme","ci"]') == []
+
+
+async def test_a_client_that_takes_no_replay_is_disconnected_soon(
+    start: Start, clients: Clients, chats: Chats, model: Model, monkeypatch
+) -> None:
+    """And Lambda is not told of a failure, which it would repeat."""
+    monkeypatch.setattr(chats_module, "REPLAY_SECONDS", 0.2)
+    model.say("Hello")
+    model.done()
+    await start()
+    clients.busy = True
+    await chats.resume(event("second", "run-2", seq=0))
+    assert clients.got["second"] == []
+    assert "second" in clients.gone
+    clients.busy = False
+    await chats.resume(event("third", "run-3", seq=0))
+    assert types(clients.got["third"]) == ["start", "delta", "usage", "done"]
+
+
 async def test_after_the_models_end_no_client_keeps_the_function(
     start: Start, clients: Clients, chats: Chats, model: Model, journal: Journal, monkeypatch
 ) -> None:
