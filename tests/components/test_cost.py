@@ -254,11 +254,30 @@ MODELS: dict[str, tuple[Target, tuple[float, float] | None, str]] = {
 @pytest.mark.parametrize(("model", "prices", "note"), MODELS.values(), ids=MODELS.keys())
 def test_the_price_of_a_model(model: Target, prices: tuple[float, float] | None, note: str) -> None:
     routes = Routes((Alias("fast", (model,)),))
-    (found,) = model_prices([routes, routes], Chat(2000, 500))
+    (found,) = model_prices([routes, routes], {}, Chat(2000, 500))
     assert (found.usd_per_million_input, found.usd_per_million_output) == (prices or (None, None))
     expected = None if prices is None else pytest.approx(2 * prices[0] + 0.5 * prices[1])
     assert found.usd_per_thousand_chats == expected
     assert note in found.note
+
+
+def test_the_price_of_a_model_on_gpus_of_ones_own() -> None:
+    """A g5.2xlarge at 1.212 an hour that answers 500 tokens a second; its candidate, at half of that, is dearer."""
+
+    def deployment(speed: str) -> Made:
+        sizing = {"pulumi-llm/instance-type": "g5.2xlarge", "pulumi-llm/tokens-per-second": speed}
+        metadata = {"labels": {"app.kubernetes.io/name": "small"}, "annotations": sizing}
+        return Made("kubernetes:apps/v1:Deployment", {"metadata": metadata})
+
+    other = Made("kubernetes:apps/v1:Deployment", {"metadata": {"name": "web"}})
+    routes = Routes((Alias("fast", (target("small", provider="small"), target("small", provider="elsewhere"))),))
+    resources = [other, deployment("500"), deployment("250")]
+    own, others = estimate(resources, [routes], "us-east-1", Chat(2000, 1000)).models
+    assert own.usd_per_million_input is None
+    assert own.usd_per_million_output == pytest.approx(1.212 / 3600 / 250 * 1e6)
+    assert own.usd_per_thousand_chats == pytest.approx(1.212 / 3600 / 250 * 1e6)
+    assert "g5.2xlarge" in own.note
+    assert others.usd_per_million_output is None
 
 
 # The command

@@ -252,8 +252,12 @@ def test_scaling(replicas: dict[str, int], place: dict[str, Any], least: int, fl
 
 def test_nothing_is_waited_for_where_everything_is_off() -> None:
     off = by_kind(manifests(ServedModel("qwen", (one(),)), replace(PLACE, hard_off=True)), "Deployment")
-    assert off["metadata"]["annotations"] == {"pulumi.com/skipAwait": "true"}
-    assert "annotations" not in by_kind(manifests(ServedModel("qwen", (one(),)), PLACE), "Deployment")["metadata"]
+    assert off["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
+    on = by_kind(manifests(ServedModel("qwen", (one(),)), PLACE), "Deployment")
+    assert "pulumi.com/skipAwait" not in on["metadata"]["annotations"]
+    # What `pulumi-llm cost` reads.
+    assert on["metadata"]["annotations"]["pulumi-llm/instance-type"] == "g5.2xlarge"
+    assert float(on["metadata"]["annotations"]["pulumi-llm/tokens-per-second"]) > 100
 
 
 class Cluster(Component):

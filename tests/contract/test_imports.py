@@ -176,7 +176,7 @@ LAZY = {
             f"import sys\nsys.argv = 'pulumi-llm {arguments}'.split()\n{COMMAND}",
             rf"botocore|pulumi|pulumi_aws|pulumi_llm_local|websockets|{COMPONENTS}",
         )
-        for arguments in ("--help", "chat --help", "load --help", "fit --help", "prune-versions --help")
+        for arguments in ("--help", "chat --help", "cost --help", "load --help", "fit --help", "prune-versions --help")
     },
 }
 # A module of pulumi_aws that nothing has used yet is in sys.modules, but not loaded: it is of a type of its own.

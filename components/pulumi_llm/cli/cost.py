@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from llm_gateway.routes import ROUTES_FILE, Routes, load
-from pulumi_llm.base.bundle import TARGET_VARIABLE
 from pulumi_llm.cli.given import ConfigOption, InvokeOption, OutputOption, StackOption, read_config, read_given
 from pulumi_llm.cost.charges import FUNCTION
 from pulumi_llm.cost.chats import Chat
@@ -60,6 +59,7 @@ def run(
 
 def estimate_program(directory: Path, stack: str, overrides: Mapping[str, Any], given: "Given", chat: Chat) -> Estimate:
     """Evaluate a program, and compute what it costs. Raises `GraphError`."""
+    from pulumi_llm.base.bundle import TARGET_VARIABLE
     from pulumi_llm_local.program import graph
 
     environment = {**os.environ, TARGET_VARIABLE: "host"}
@@ -157,8 +157,10 @@ def _model_table(found: Estimate, size: str) -> Table:
         right=("in", "out", "chats"),
     )
     for each in found.models:
-        numbers = (each.usd_per_million_input, each.usd_per_million_output, each.usd_per_thousand_chats)
-        table.add_row(each.alias, each.target, *map(_known, numbers), each.note)
+        included = each.usd_per_million_input is None and each.usd_per_million_output is not None
+        usd_in = "included" if included else _known(each.usd_per_million_input)
+        others = (each.usd_per_million_output, each.usd_per_thousand_chats)
+        table.add_row(each.alias, each.target, usd_in, *map(_known, others), each.note)
     return table
 
 

@@ -10,6 +10,7 @@ from pulumi_llm.cost.charges import Charge, Resource, charges_of
 from pulumi_llm.cost.chats import Chat, uses
 from pulumi_llm.cost.model_prices import ModelPrice, model_prices
 from pulumi_llm.cost.prices import REGION, price_table
+from pulumi_llm.cost.served_models import served_models
 
 
 class Component(msgspec.Struct, frozen=True):
@@ -107,7 +108,7 @@ def estimate(resources: Sequence[Resource], routes: Iterable[Routes], region: st
         idle_usd_month_most=_cents(sum(each.usd_month_most for each in idle)),
         idle=idle,
         unit_prices=list(_unit_prices(used)),
-        models=model_prices(routes, chat),
+        models=model_prices(routes, served_models(resources), chat),
         chats=list(_chat_costs(resources, chat)),
         not_priced=not_priced,
         doubts=_doubts({each.charge for each in idle} | {charge.price.title for _, _, charge in used}),

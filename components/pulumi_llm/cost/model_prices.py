@@ -1,4 +1,4 @@
-"""What the models behind a program's aliases cost: the catalogue's prices."""
+"""What the models behind a program's aliases cost: Bedrock's by the catalogue, those on GPUs of one's own by their nodes."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,14 +9,14 @@ import msgspec
 
 from llm_gateway.routes import BEDROCK, MOCK, Routes, Target
 from pulumi_llm.cost.chats import Chat
+from pulumi_llm.cost.served_models import ServedModel
 from pulumi_llm.models.catalogue import Model, catalogue
 
 
 class ModelPrice(msgspec.Struct, frozen=True):
     """What a target costs: US dollars for a million tokens in and out, and for a thousand chats.
 
-    None: not known, and `note` says why. A target on GPUs of one's own has no price of input tokens: it is part of the
-    other one.
+    None: not known, and `note` says why; of input tokens alone, that they are part of the other price.
     """
 
     alias: str
@@ -27,23 +27,29 @@ class ModelPrice(msgspec.Struct, frozen=True):
     note: str
 
 
-def model_prices(documents: Iterable[Routes], chat: Chat) -> list[ModelPrice]:
-    """Return the price of each target of each alias, in order, each once."""
-    return list(dict.fromkeys(_prices(documents, chat)))
+def model_prices(documents: Iterable[Routes], served: Mapping[str, ServedModel], chat: Chat) -> list[ModelPrice]:
+    """Return the price of each target of each alias, in order, each once. `served` are the program's own models by name."""
+    found = [
+        _price(alias.name, target, served, chat) for routes in documents for alias in routes.aliases for target in alias.targets
+    ]
+    return list(dict.fromkeys(found))
 
 
-def _prices(documents: Iterable[Routes], chat: Chat) -> Iterator[ModelPrice]:
-    for routes in documents:
-        for alias in routes.aliases:
-            for target in alias.targets:
-                usd_in, usd_out, note = _price(target)
-                chats = None
-                if usd_in is not None and usd_out is not None:
-                    chats = (chat.input_tokens * usd_in + chat.output_tokens * usd_out) / 1000
-                yield ModelPrice(alias.name, target.name, usd_in, usd_out, chats, note)
+def _price(alias: str, target: Target, served: Mapping[str, ServedModel], chat: Chat) -> ModelPrice:
+    # A model that the program serves is a provider by itself, which has its name.
+    if model := served.get(target.provider):
+        note = f"a {model.instance_type}, busy around the clock at an estimated {model.tokens_per_second:,.0f} tokens/s"
+        return ModelPrice(
+            alias, target.name, None, model.usd_per_million, chat.output_tokens * model.usd_per_million / 1000, note
+        )
+    usd_in, usd_out, note = _token_prices(target)
+    chats = None
+    if usd_in is not None and usd_out is not None:
+        chats = (chat.input_tokens * usd_in + chat.output_tokens * usd_out) / 1000
+    return ModelPrice(alias, target.name, usd_in, usd_out, chats, note)
 
 
-def _price(target: Target) -> tuple[float | None, float | None, str]:
+def _token_prices(target: Target) -> tuple[float | None, float | None, str]:
     """The price of a million tokens in and out, and what must be said of it."""
     if target.provider == MOCK:
         return 0.0, 0.0, "the mock answers in the function"

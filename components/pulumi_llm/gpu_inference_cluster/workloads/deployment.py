@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any, Final
 
+from pulumi_llm.cost.served_models import INSTANCE_TYPE, TOKENS_PER_SECOND
 from pulumi_llm.gpu_inference_cluster.workloads.place import (
     GPU_RESOURCE,
     GPU_TAINT,
@@ -87,7 +88,7 @@ def deployment(version: Version, place: Place) -> Manifest:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": metadata(version, place, **({"annotations": _NO_AWAIT} if place.hard_off else {})),
+        "metadata": metadata(version, place, annotations={**_sizing(version), **(_NO_AWAIT if place.hard_off else {})}),
         "spec": {
             "selector": {"matchLabels": selector(version)},
             "revisionHistoryLimit": 2,
@@ -97,6 +98,13 @@ def deployment(version: Version, place: Place) -> Manifest:
             "template": template,
         },
     }
+
+
+def _sizing(version: Version) -> dict[str, str]:
+    """What `pulumi-llm cost` reads, as annotations. They are the Deployment's own: no pod changes with them."""
+    if version.fit is None:
+        return {}
+    return {INSTANCE_TYPE: version.instance, TOKENS_PER_SECOND: f"{version.fit.tokens_per_second:g}"}
 
 
 def service(version: Version, place: Place) -> Manifest:
