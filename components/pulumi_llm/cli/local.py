@@ -41,6 +41,7 @@ def run(
     fault: Annotated[
         list[str] | None, typer.Option(help="Make a share of the model calls fail.", metavar="[PROVIDER=]KIND[:RATE]")
     ] = None,
+    pool_start: Annotated[float, typer.Option(help="Seconds that a server of a pool loads before it answers.", min=0.0)] = 5,
     websocket_idle: Annotated[
         float, typer.Option(help="Seconds without a message after which a WebSocket is closed.", min=0.1)
     ] = 600,
@@ -73,7 +74,9 @@ def run(
     if problems:
         _fail("\n".join(problems), 2)
     limits = WebSocketLimits(websocket_idle, websocket_life)
-    options = Options(Path(directory).resolve(), stack, port, model, bedrock == "aws", faults, overrides, given, limits)
+    options = Options(
+        Path(directory).resolve(), stack, port, model, bedrock == "aws", faults, overrides, given, limits, pool_start
+    )
     try:
         asyncio.run(_run(options, open_browser=not no_browser and not as_json, as_json=as_json))
     except (LocalError, GraphError, FunctionError, MotoError) as error:
@@ -151,6 +154,7 @@ def _ready(options: "Options", run: "Running", seconds: float) -> str:
             f"  models   {', '.join(api.models)}",
             f"  page     {run.page}",
             *(f"  cdn      {url}" for url in run.distributions),
+            *(f"  pool     {name}: {url} (a server starts with the first request)" for name, url in run.pools.items()),
             f"  status   {run.status}",
             f"  logs     {run.log_folder}",
             *([f"  bedrock  {' '.join(f'{name}={value}' for name, value in run.bedrock.items())}"] if run.bedrock else []),

@@ -55,6 +55,7 @@ class Running:
     """A stack that answers. `outputs` are the stack's, with the addresses of this machine.
 
     `page` is the address of the web client, `status` that of the page that says what runs.
+    `pools` are the addresses of the servers that stand for a cluster's, by the names of their providers.
     `bedrock` are the environment variables by which any AWS SDK calls the local Bedrock; empty where Amazon's own is called.
     """
 
@@ -66,6 +67,7 @@ class Running:
     status: str
     not_played: Sequence[str]
     warnings: Sequence[str]
+    pools: Mapping[str, str]
     bedrock: Mapping[str, str]
     log_folder: Path
 
@@ -98,6 +100,7 @@ async def running(options: Options, progress: Progress) -> AsyncGenerator[Runnin
             distributions=[url for _, url in run.distributions],
             not_played=_not_played(run.graph),
             warnings=run.graph.warnings,
+            pools=run.pools,
             bedrock=run.bedrock,
             log_folder=logs,
         )

@@ -36,7 +36,11 @@ class WebSocketLimits:
 
 @dataclass(frozen=True)
 class Options:
-    """How to run. `aws_bedrock` calls Amazon Bedrock with the user's own credentials in the stand-in's place."""
+    """How to run.
+
+    `aws_bedrock` calls Amazon Bedrock with the user's own credentials in the stand-in's place. `pool_start` is how many seconds
+    a server of a pool loads.
+    """
 
     directory: Path
     stack: str
@@ -47,6 +51,7 @@ class Options:
     config: Mapping[str, Any] = field(default_factory=dict[str, Any])
     given: Given = field(default_factory=Given)
     websocket_limits: WebSocketLimits = field(default_factory=WebSocketLimits)
+    pool_start: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class LocalRun:
         addresses: The values that stand in the place of variables of the program.
         bedrock: The variables by which any AWS SDK calls the local Bedrock.
         provider_keys: The key that a provider's stand-in asks for, by its secret's ARN. Each is made when it is first read.
+        pools: The URL of this machine that stands for the servers of a provider which may have none, by the provider's name.
         functions: Each `lambda_function.Function` by its name.
         apis: Each `rest_api.RestApi` with its socket.
         websocket_apis: Each `websocket_api.WebSocketApi` with its address.
@@ -95,6 +101,7 @@ class LocalRun:
     addresses: dict[str, str] = field(default_factory=dict[str, str])
     bedrock: dict[str, str] = field(default_factory=dict[str, str])
     provider_keys: dict[str, str] = field(default_factory=lambda: defaultdict[str, str](_provider_key))
+    pools: dict[str, str] = field(default_factory=dict[str, str])
     functions: dict[str, Any] = field(default_factory=dict[str, Any])
     apis: list[tuple[Any, socket.socket]] = field(default_factory=list[tuple[Any, socket.socket]])
     websocket_apis: list[tuple[Any, str]] = field(default_factory=list[tuple[Any, str]])

@@ -1,4 +1,4 @@
-"""The services that moto plays, filled with what the program declares: today DynamoDB, SSM's parameters and Secrets Manager.
+"""The services that moto plays, filled with what the program declares: DynamoDB, SQS, SSM's parameters and Secrets Manager.
 
 moto is a mock of AWS's own APIs: https://docs.getmoto.org
 """
@@ -6,7 +6,7 @@ moto is a mock of AWS's own APIs: https://docs.getmoto.org
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,13 @@ from pulumi_llm_local.services.process import spawn, start_server, stop_process
 TABLE = "aws:dynamodb/table:Table"
 TABLE_ITEM = "aws:dynamodb/tableItem:TableItem"
 PARAMETER = "aws:ssm/parameter:Parameter"
-PLAYED = frozenset({TABLE, TABLE_ITEM, PARAMETER})
+QUEUE = "aws:sqs/queue:Queue"
+PLAYED = frozenset({TABLE, TABLE_ITEM, PARAMETER, QUEUE})
 # The run makes the keys that its stand-ins for the providers want.
 IMPLIED = frozenset({"aws:secretsmanager/secret:Secret"})
 # The variables by which every AWS SDK finds these services.
-ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_SECRETSMANAGER")
+SQS_ENDPOINT = "AWS_ENDPOINT_URL_SQS"
+ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_SECRETSMANAGER", SQS_ENDPOINT)
 # Seconds that moto may take to listen.
 _START_SECONDS = 30.0
 
@@ -41,8 +43,9 @@ async def start(run: LocalRun) -> None:
     run.stop.callback(started.cancel)
     graph = await run.loading
     await started
-    arns = [endpoint.secret_arn for routes in routes_documents(graph) for endpoint in routes.endpoints if endpoint.secret_arn]
-    await moto.fill(graph, {arn: run.provider_keys[arn] for arn in arns})
+    endpoints = [endpoint for routes in routes_documents(graph) for endpoint in routes.endpoints]
+    secrets = {each.secret_arn: run.provider_keys[each.secret_arn] for each in endpoints if each.secret_arn}
+    await moto.fill(graph, secrets, {each.wake_queue_url for each in endpoints if each.wake_queue_url})
     run.variables |= dict.fromkeys(ENDPOINTS, moto.url)
 
 
@@ -62,8 +65,11 @@ class Moto:
             raise MotoError(f"moto did not start; see {self._log}")
         self.url = f"http://127.0.0.1:{port}"
 
-    async def fill(self, graph: Graph, secrets: Mapping[str, str]) -> None:
-        """Make what the program declares, and secrets that it only names, by their ARNs. Raises `MotoError`."""
+    async def fill(self, graph: Graph, secrets: Mapping[str, str], queues: Collection[str]) -> None:
+        """Make what the program declares, and what it only names: secrets by their ARNs, queues by their URLs.
+
+        Raises `MotoError`.
+        """
         async with aiohttp.ClientSession() as session:
             for table in graph.of_type(TABLE):
                 await self._create_table(session, graph.region, table.state)
@@ -73,6 +79,11 @@ class Moto:
             for parameter in graph.of_type(PARAMETER):
                 values = {key: parameter.state[key.lower()] for key in ("Name", "Type", "Value")}
                 await self._call(session, graph.region, "ssm", "AmazonSSM.PutParameter", {**values, "Overwrite": True})
+            for queue in graph.of_type(QUEUE):
+                await self._create_queue(session, graph.region, queue.state)
+            declared = {queue.state["url"] for queue in graph.of_type(QUEUE)}
+            for url in sorted(set(queues) - declared):
+                await self._create_queue(session, graph.region, {"name": url.rpartition("/")[2]})
             for arn, value in secrets.items():
                 # moto chooses an ARN itself, but finds a secret by the end of an ARN that is its name.
                 values = {"Name": arn.rpartition(":")[2], "SecretString": value}
@@ -99,16 +110,41 @@ class Moto:
         }
         await self._call(session, region, "dynamodb", "DynamoDB_20120810.CreateTable", body)
 
+    async def _create_queue(self, session: aiohttp.ClientSession, region: str, queue: Mapping[str, Any]) -> None:
+        given = {theirs: queue.get(ours) for ours, theirs in _QUEUE_ATTRIBUTES.items()}
+        attributes = {name: str(value).lower() for name, value in given.items() if value}
+        values = {"QueueName": queue["name"], "Attributes": attributes}
+        await self._call(session, region, "sqs", "AmazonSQS.CreateQueue", values)
+
     async def _call(
         self, session: aiohttp.ClientSession, region: str, service: str, operation: str, body: Mapping[str, Any]
     ) -> None:
-        # moto reads the service and the Region from the signature's scope, and checks no signature.
-        scope = f"local/20000101/{region}/{service}/aws4_request"
-        headers = {
-            "x-amz-target": operation,
-            "content-type": "application/x-amz-json-1.1",
-            "authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0",
-        }
-        async with session.post(self.url, data=json.dumps(body), headers=headers) as response:
-            if response.status != 200:
-                raise MotoError(f"moto refused {operation}: {await response.text()}")
+        await _call(session, self.url, region, service, operation, body)
+
+
+# What a queue is made with. Its messages are kept as long as SQS keeps them by default.
+_QUEUE_ATTRIBUTES = {"fifoQueue": "FifoQueue", "visibilityTimeoutSeconds": "VisibilityTimeout"}
+
+
+async def queue_depth(moto_url: str, region: str, queue_url: str) -> int:
+    """Return how many messages a queue holds. Raises `MotoError`."""
+    body = {"QueueUrl": queue_url, "AttributeNames": ["ApproximateNumberOfMessages"]}
+    async with aiohttp.ClientSession() as session:
+        answer = await _call(session, moto_url, region, "sqs", "AmazonSQS.GetQueueAttributes", body)
+    return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+
+
+async def _call(
+    session: aiohttp.ClientSession, url: str, region: str, service: str, operation: str, body: Mapping[str, Any]
+) -> Any:
+    # moto reads the service and the Region from the signature's scope, and checks no signature.
+    scope = f"local/20000101/{region}/{service}/aws4_request"
+    headers = {
+        "x-amz-target": operation,
+        "content-type": f"application/x-amz-json-1.{0 if service == 'sqs' else 1}",
+        "authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0",
+    }
+    async with session.post(url, data=json.dumps(body), headers=headers) as response:
+        if response.status != 200:
+            raise MotoError(f"moto refused {operation}: {await response.text()}")
+        return await response.json(content_type=None)

@@ -13,7 +13,8 @@ from pulumi_llm_local.upstreams.model import Finish, GenerationRequest, Language
 _log = logging.getLogger(__name__)
 
 # Each upstream reports these in its provider's own words. The first seven refuse the request or end the answer with a
-# reason; slow to stream-error happen within an answer; malformed and html are answers that no client can read.
+# reason; slow to stream-error happen within an answer; malformed and html are answers that no client can read. The last
+# three are a pool's.
 FaultKind = Literal[
     "throttle",
     "not-ready",
@@ -28,7 +29,12 @@ FaultKind = Literal[
     "stream-error",
     "malformed",
     "html",
+    "full",
+    "killed",
+    "draining",
 ]
+# What befalls a server of a pool: it takes no more requests, is killed within an answer, or is told to end.
+POOL_FAULTS: tuple[FaultKind, ...] = ("full", "killed", "draining")
 
 
 @dataclass(frozen=True)
@@ -150,7 +156,7 @@ async def _fail_midway(fault: FaultKind) -> None:
     match fault:
         case "stall":
             await asyncio.get_running_loop().create_future()
-        case "cut-stream":
+        case "cut-stream" | "killed":
             raise CutStream
         case "malformed":
             raise MalformedAnswer

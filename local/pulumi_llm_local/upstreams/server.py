@@ -67,7 +67,12 @@ class UpstreamServer(ABC, Generic[CallT]):
 
     async def answer(self, request: web.Request, call: CallT, headers: Mapping[str, str]) -> web.StreamResponse:
         """Answer a valid call, with the fault that is due. Raises the error of `refusal`."""
-        fault = self.faults.next()
+        return await self.answer_with(self.faults.next(), request, call, headers)
+
+    async def answer_with(
+        self, fault: FaultKind | None, request: web.Request, call: CallT, headers: Mapping[str, str]
+    ) -> web.StreamResponse:
+        """Answer a valid call, with a fault. Raises the error of `refusal`, and `CutStream` where the server dies of it."""
         refused = html_page() if fault == "html" else self.refusal(call, fault)
         if isinstance(refused, Exception):
             raise refused
@@ -99,7 +104,7 @@ class UpstreamServer(ABC, Generic[CallT]):
             task.cancel()  # does nothing to a task that is done
             await asyncio.wait({task})
         if task.cancelled() or isinstance(task.exception(), ConnectionError):
-            _abort(request)  # the client has left, or the server stops within an answer
+            abort(request)  # the client has left, or the server stops within an answer
             return web.Response()
         return task.result()
 
@@ -108,7 +113,8 @@ class UpstreamServer(ABC, Generic[CallT]):
 _DISCONNECT_POLL_S = 0.05
 
 
-def _abort(request: web.Request) -> None:
+def abort(request: web.Request) -> None:
+    """Close the connection of a request at once."""
     if request.transport is not None:
         request.transport.abort()
 
@@ -139,7 +145,7 @@ async def send_stream(
                     await response.prepare(exchange.request)
                 await response.write(frame)
     except CutStream:
-        _abort(exchange.request)
+        abort(exchange.request)
         return response
     except MalformedAnswer:
         if not response.prepared:
@@ -172,7 +178,7 @@ async def send_complete(
         await response.prepare(exchange.request)
     await response.write(sent)
     if exchange.fault == "cut-stream":
-        _abort(exchange.request)
+        abort(exchange.request)
     else:
         await response.write_eof()
     return response

@@ -1,7 +1,9 @@
 """The upstreams of a stack: the providers that its functions call, each with the stand-in that plays it."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -10,16 +12,22 @@ from llm_gateway.providers.anthropic.protocol import ANTHROPIC
 from llm_gateway.providers.openai.protocol import OPENAI_COMPATIBLE
 from llm_gateway.routes import BEDROCK, Endpoint, Routes, Target
 from pulumi_llm.models.catalogue import ModelError, find
+from pulumi_llm_local.program.graph import Graph
+from pulumi_llm_local.services import moto
 from pulumi_llm_local.services.lambda_function import routes_documents
 from pulumi_llm_local.services.local_run import LocalError, LocalRun
 from pulumi_llm_local.upstreams.anthropic import app as anthropic
 from pulumi_llm_local.upstreams.bedrock import app as bedrock
+from pulumi_llm_local.upstreams.fault import POOL_FAULTS, FaultSchedule
 from pulumi_llm_local.upstreams.model import ModelTraits
 from pulumi_llm_local.upstreams.openai import app as openai
+from pulumi_llm_local.upstreams.openai.pool import VllmPool
 from pulumi_llm_local.upstreams.openai.wire import Flavour
 
 # No resource of the program is a provider.
 PLAYED = IMPLIED = frozenset[str]()
+# What scales the servers of a model in a cluster: https://keda.sh/docs/latest/reference/scaledobject-spec/
+SCALED_OBJECT = "kubernetes:keda.sh/v1alpha1:ScaledObject"
 
 
 async def start(run: LocalRun) -> None:
@@ -30,20 +38,66 @@ async def start(run: LocalRun) -> None:
         if fault.upstream and fault.upstream not in models:
             calls = ", ".join(models)
             raise LocalError(f"--fault: the stack calls no upstream {fault.upstream!r}; it calls {calls}")
+    pools = {name for name, endpoint in endpoints.items() if _is_pool(endpoint)}
+    for fault in options.faults:
+        if fault.kind in POOL_FAULTS and not (pools if not fault.upstream else fault.upstream in pools):
+            has = ", ".join(sorted(pools)) or "none"
+            raise LocalError(f"--fault: {fault.kind} is for providers with a wake_queue; the stack has {has}")
+    others = [fault for fault in options.faults if fault.kind not in POOL_FAULTS]
     if options.aws_bedrock:
         run.variables |= _own_credentials()
     else:
         app = bedrock.create_app(
-            region=graph.region, credentials=run.key, models=models[BEDROCK], model=options.model, faults=options.faults
+            region=graph.region, credentials=run.key, models=models[BEDROCK], model=options.model, faults=others
         )
         url = await run.serve(app)
         run.variables["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"] = url
         run.bedrock |= {**run.aws_variables(), "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": url}
     for endpoint in endpoints.values():
         key = run.provider_keys[endpoint.secret_arn] if endpoint.secret_arn else None
+        if endpoint.name in pools:
+            run.addresses[endpoint.base_url_variable] = await _start_pool(run, endpoint, models[endpoint.name], key)
+            continue
         create_app = STAND_INS[endpoint.type](endpoint)
-        app = create_app(models=models[endpoint.name], model=options.model, name=endpoint.name, key=key, faults=options.faults)
+        app = create_app(models=models[endpoint.name], model=options.model, name=endpoint.name, key=key, faults=others)
         run.addresses[endpoint.base_url_variable] = await run.serve(app)
+
+
+def _is_pool(endpoint: Endpoint) -> bool:
+    """Whether a provider is a pool of vLLM servers that may have none."""
+    return bool(endpoint.wake_queue_url) and endpoint.type == OPENAI_COMPATIBLE.name
+
+
+async def _start_pool(run: LocalRun, endpoint: Endpoint, models: Mapping[str, ModelTraits], key: str | None) -> str:
+    """Play a pool. Returns its base URL."""
+    base_path = urlsplit(endpoint.base_url).path
+    pool = VllmPool(
+        models=models,
+        model=run.options.model,
+        faults=FaultSchedule(run.options.faults, endpoint.name),
+        flavour="vllm",
+        key=key,
+        funded=True,
+        keep_alive_s=None,
+        path=base_path.removesuffix("/v1"),
+        load_seconds=run.options.pool_start,
+        state="none" if _sleeps(run.graph, endpoint.wake_queue_url) else "ready",
+    )
+    depth = partial(moto.queue_depth, run.variables[moto.SQS_ENDPOINT], run.graph.region, endpoint.wake_queue_url)
+    watching = asyncio.ensure_future(pool.wake_on_demand(depth))
+    run.stop.callback(watching.cancel)
+    run.pools[endpoint.name] = await run.serve(pool.server_application())
+    return await run.serve(pool.application()) + base_path
+
+
+def _sleeps(graph: Graph, queue_url: str) -> bool:
+    """Whether a pool begins without a server: unless the program scales it, and never below one."""
+    for scaled in graph.of_type(SCALED_OBJECT):
+        spec: Mapping[str, Any] = scaled.inputs["spec"]
+        queues = [trigger.get("metadata", {}).get("queueURL") for trigger in spec["triggers"]]
+        if queue_url in queues and spec.get("minReplicaCount"):
+            return False
+    return True
 
 
 def _own_credentials() -> dict[str, str]:

@@ -50,7 +50,7 @@ def create_app(
         funded: False is a DeepSeek account without money (402).
         keep_alive_s: How often DeepSeek sends a sign of life before its answer begins, in seconds.
     """
-    server = _ChatServer(
+    server = ChatServer(
         models=models,
         model=model,
         faults=FaultSchedule(faults, name or flavour),
@@ -63,7 +63,9 @@ def create_app(
 
 
 @dataclass(kw_only=True, eq=False)
-class _ChatServer(UpstreamServer[ChatRequest]):
+class ChatServer(UpstreamServer[ChatRequest]):
+    """A server of chat completions, in the words of its flavour."""
+
     flavour: Flavour
     key: str | None
     funded: bool
