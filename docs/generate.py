@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pulumi.provider.experimental.component import ComponentProvider
 
 import pulumi_llm
@@ -349,6 +350,25 @@ def settings_page() -> str:
     return _with_tables("settings.md", _table(("key", "required", ""), rows))
 
 
+# What our stacks ask of an account: a table within a page that is otherwise written by hand.
+
+
+def bootstrap_page() -> str:
+    rows: list[tuple[str, ...]] = []
+    for stack in ("dev", "prod"):
+        config = yaml.safe_load((FOLDER.parent / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))["config"]
+        sections = {key.removeprefix("pulumi-llm:"): value for key, value in config.items() if isinstance(value, dict)}
+        reserved = {f"{name}.{_RESERVED}": each[_RESERVED] for name, each in sections.items() if _RESERVED in each}
+        parts = ", ".join(f"{number} (`{setting}`)" for setting, number in reserved.items())
+        rows.append((f"`{stack}`", parts or "none", str(sum(reserved.values()) + _KEPT if reserved else "any")))
+    return _with_tables("bootstrap.md", _table(("stack", "reserves", "needs a limit of at least"), rows))
+
+
+_RESERVED = "reserved_concurrency"
+# Lambda keeps so many executions unreserved. https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+_KEPT = 100
+
+
 # The policy pack: its rules, with the level that each environment gives them.
 
 
@@ -455,6 +475,7 @@ def _joined(blocks: Iterable[str]) -> str:
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "api.md": api_page,
+    "bootstrap.md": bootstrap_page,
     "components.md": components_page,
     "cost.md": cost_page,
     "gpu-sizing.md": gpu_sizing_page,

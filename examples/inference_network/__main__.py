@@ -12,7 +12,7 @@ network = pulumi_llm.InferenceNetwork(
         "zone_count": 2,
         # "per_zone" costs a gateway in each zone, and stays up when a zone does not.
         "nat": "one",
-        "parameter_prefix": f"/llm/{pulumi.get_stack()}/network",
+        "parameter_prefix": f"/pulumi-llm/{pulumi.get_stack()}/network",
         "tags": tags,
     },
 )

@@ -133,9 +133,11 @@ def test_flow_logs(setting: str, traffic: str | None) -> None:
     if traffic:
         logs = recording.named("net-flow-logs")
         assert logs.inputs["retentionInDays"] == 90
-        write, find = json.loads(recording.inputs("net-flow-logs-policy")["policy"])["Statement"]
+        write, find, groups = json.loads(recording.inputs("net-flow-logs-policy")["policy"])["Statement"]
         assert write["Resource"] == f"{logs.state['arn']}:*"
         assert find["Resource"] == [logs.state["arn"], f"{logs.state['arn']}:*"]
+        # https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html
+        assert groups["Action"] == ["logs:DescribeLogGroups"]
         trust = json.loads(recording.inputs("net-flow-logs-role")["assumeRolePolicy"])["Statement"][0]
         assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
 

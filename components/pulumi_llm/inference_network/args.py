@@ -97,7 +97,7 @@ class InferenceNetworkSettings(Settings):
     """Protect the VPC: `pulumi destroy` refuses before it deletes anything. To destroy the stack, set it to false and run
     `pulumi up` first."""
     parameter_prefix: ParameterPrefix | None = None
-    """Where SSM parameters with the outputs are made, such as "/llm/prod/network". Default: none are made."""
+    """Where SSM parameters with the outputs are made, such as "/pulumi-llm/prod/network". Default: none are made."""
     region: Region | None = None
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     tags: Tags = Field(default_factory=dict)

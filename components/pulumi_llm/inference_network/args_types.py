@@ -53,7 +53,7 @@ class InferenceNetworkArgs(TypedDict):
     """Protect the VPC: `pulumi destroy` refuses before it deletes anything. To destroy the stack, set it to false and run
     `pulumi up` first. Default: true."""
     parameter_prefix: NotRequired[str]
-    """Where SSM parameters with the outputs are made, such as "/llm/prod/network". Default: none are made."""
+    """Where SSM parameters with the outputs are made, such as "/pulumi-llm/prod/network". Default: none are made."""
     region: NotRequired[str]
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     tags: NotRequired[Mapping[str, pulumi.Input[str]]]

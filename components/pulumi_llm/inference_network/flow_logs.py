@@ -17,7 +17,7 @@ _TRAFFIC: Final = {"rejected": "REJECT", "all": "ALL"}
 def log_flows(component: Component, settings: InferenceNetworkSettings, vpc: ec2.Vpc) -> cloudwatch.LogGroup:
     """Log the network's connections.
 
-    https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html
+    The role has what AWS lists, except that it makes no log group: https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html
     """
     logs = cloudwatch.LogGroup(
         component.child_name("flow-logs"),
@@ -39,7 +39,11 @@ def log_flows(component: Component, settings: InferenceNetworkSettings, vpc: ec2
         component.child_name("flow-logs-policy"),
         role=role.name,
         policy=pulumi.Output.json_dumps(
-            policy_document(write_logs(streams), allow("FindStreams", ["logs:DescribeLogStreams"], [logs.arn, streams]))
+            policy_document(
+                write_logs(streams),
+                allow("FindStreams", ["logs:DescribeLogStreams"], [logs.arn, streams]),
+                allow("FindGroups", ["logs:DescribeLogGroups"], "*"),  # it takes no resource
+            )
         ),
         opts=component.child("flow-logs-policy"),
     )

@@ -396,7 +396,7 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
     region: Region | None = None
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     parameter_prefix: ParameterPrefix | None = None
-    """Where SSM parameters with the outputs are made, such as "/llm/prod". Default: none are made."""
+    """Where SSM parameters with the outputs are made, such as "/pulumi-llm/prod/chat". Default: none are made."""
     tags: Tags = Field(default_factory=dict)
     """Tags of every resource. Default: none but the component's own."""
 

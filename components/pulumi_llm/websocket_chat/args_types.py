@@ -81,6 +81,6 @@ class WebSocketChatArgs(TypedDict):
     region: NotRequired[str]
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     parameter_prefix: NotRequired[str]
-    """Where SSM parameters with the outputs are made, such as "/llm/prod". Default: none are made."""
+    """Where SSM parameters with the outputs are made, such as "/pulumi-llm/prod/websocket". Default: none are made."""
     tags: NotRequired[Mapping[str, pulumi.Input[str]]]
     """Tags of every resource. Default: none but the component's own."""
