@@ -133,11 +133,18 @@ class Chats:
         except Exception as error:
             await self._refuse("resume", event, error)
 
-    async def cancel(self, caller: Caller, connection: str, body: bytes) -> None:
-        """Stop a generation, or keep it from beginning if its `chat` is still under way. Raises `GatewayError`."""
+    async def cancel(self, caller: Caller, connection: str, body: bytes) -> bytes | None:
+        """Stop a generation, or keep it from beginning if its `chat` is still under way. Raises `GatewayError`.
+
+        Returns the answer for a generation that has ended already. Otherwise its end is the answer, and others send that.
+        """
         message = messages.parse(body)
-        if not await self._journal.cancel(_key(caller, connection, message.id)):
+        head = await self._journal.cancel(_key(caller, connection, message.id))
+        if head is None:
             raise errors.unknown_generation(id=message.id)
+        if head.status == "died":
+            raise _cause(head)()
+        return messages.ended(message.id, head.last) if head.status == "ended" else None
 
     async def count_refusal(self, connection: str, failure: GatewayError) -> None:
         """Count what the client has done wrong, and close a connection that does nothing else."""
@@ -251,10 +258,9 @@ class Chats:
     async def _send_missed(self, id: str, head: Head) -> None:
         missed = await self._journal.read(head, head.since)
         if head.status == "died":
-            kind = next((each for each in _CAUSES if each.code == head.cause), errors.function_failed)
             number = max(head.last, head.since) + 1
-            missed.append(messages.numbered(id, number, messages.failure(kind(), head.run, debug=self._debug)))
-        await self._post_all(head.connection, missed)
+            missed.append(messages.numbered(id, number, messages.failure(_cause(head)(), head.run, debug=self._debug)))
+        await self._post_all(head.connection, missed or [messages.ended(id, head.last)])
 
     async def _post_all(self, connection: str, posted: Sequence[bytes]) -> None:
         """Post messages, many in a frame. A client that does not take them in time is disconnected. Raises `Gone`."""
@@ -290,6 +296,11 @@ def as_failure(error: Exception, request_id: str) -> GatewayError:
     if not isinstance(error, (DynamoDBError, HttpError, ConnectionsError)):
         write_log({"level": "ERROR", "message": stacktrace(error), "request_id": request_id})
     return errors.internal_error(detail=f"{type(error).__name__}: {errors.clipped(str(error))}")
+
+
+def _cause(head: Head) -> ErrorKind:
+    """Return why the writer of a generation died."""
+    return next((each for each in _CAUSES if each.code == head.cause), errors.function_failed)
 
 
 def client_event(event: Mapping[str, Any]) -> ClientEvent:

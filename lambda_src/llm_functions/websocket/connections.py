@@ -44,8 +44,8 @@ async def _answer(route: str, context: dict[str, Any], body: bytes) -> dict[str,
         if route != "cancel":
             messages.decode(body)  # raises what is wrong with a text that is no JSON
             raise errors.unknown_action()
-        await _chats.cancel(_caller(context), context["connectionId"], body)
-        return {"statusCode": 200}
+        ended = await _chats.cancel(_caller(context), context["connectionId"], body)
+        return {"statusCode": 200, **({"body": ended.decode()} if ended else {})}
     except Exception as error:
         failure = as_failure(error, context["requestId"])
         record_refusal(context["requestId"], "WS", route, failure)

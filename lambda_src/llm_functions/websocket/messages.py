@@ -83,6 +83,11 @@ def frame(messages: Sequence[bytes], first: int = 0) -> tuple[bytes, int]:
     return (messages[first] if end == first + 1 else b"[%s]" % b",".join(messages[first:end])), end
 
 
+def ended(generation: str, last: int) -> bytes:
+    """Return the answer about a generation that ended with message number `last`, for a client that has all of it."""
+    return b'{"id":"%s","type":"ended","last":%d}' % (generation.encode(), last)
+
+
 def cancelled() -> bytes:
     return b'{"type":"done","stop_reason":"cancelled"}'
 

@@ -171,8 +171,8 @@ class Journal:
                 return known
             raise Superseded(head.key) from None
 
-    async def cancel(self, key: str) -> bool:
-        """Ask the writer to stop. Returns False if there is no such generation; one that has ended stays as it is.
+    async def cancel(self, key: str) -> Head | None:
+        """Ask the writer to stop. Returns the head, None if there is no such generation; one that has ended stays as it is.
 
         A `chat` may still be under way, so what would begin it within `FORESTALL_SECONDS` finds that it is cancelled.
         """
@@ -180,12 +180,13 @@ class Journal:
         true = {":true": {"BOOL": True}}
         for attempt in range(2):
             try:
-                return (await self._update(key, stop, there, true)).status != "cancelled"
+                head = await self._update(key, stop, there, true)
+                return None if head.status == "cancelled" else head
             except ConditionFailed:
                 pass
             if attempt == 0 and await self._forestall(key):
                 break
-        return False
+        return None
 
     async def _forestall(self, key: str) -> bool:
         """Record that a generation is cancelled which has not begun. Returns False if it has begun meanwhile."""

@@ -433,7 +433,9 @@ async def test_cancel_stops_the_model_and_the_answer_is_done(
     await running
     assert model.stopped
     assert clients.got["first"][-1] == {"id": "one", "seq": 3, "type": "done", "stop_reason": "cancelled"}
-    await chats.cancel(CALLER, "first", b'{"action":"cancel","id":"one"}')  # it has ended, which is what was asked for
+    for _ in range(2):  # it has ended, which is what was asked for
+        again = await chats.cancel(CALLER, "first", b'{"action":"cancel","id":"one"}')
+        assert again is not None and json.loads(again) == {"id": "one", "type": "ended", "last": 3}
 
 
 @pytest.mark.parametrize("caller", [Caller("acme", "other"), Caller("other", "ci")])
@@ -451,7 +453,7 @@ async def test_somebody_elses_generation_is_unknown(
         await chats.cancel(caller, "theirs", b'{"id":"one"}')
 
 
-@pytest.mark.parametrize("seq", range(6))
+@pytest.mark.parametrize("seq", range(7))
 async def test_after_its_end_a_generation_is_sent_from_any_number(
     start: Start, clients: Clients, chats: Chats, model: Model, seq: int
 ) -> None:
@@ -462,7 +464,8 @@ async def test_after_its_end_a_generation_is_sent_from_any_number(
     model.done()
     await running
     await chats.resume(event("second", "run-2", seq=seq))
-    assert clients.got["second"] == clients.got["first"][seq:]
+    assert len(clients.got["first"]) == 5
+    assert clients.got["second"] == (clients.got["first"][seq:] or [{"id": "one", "type": "ended", "last": 5}])
 
 
 @pytest.mark.parametrize("seq", [0, 1, 2])
@@ -888,6 +891,9 @@ async def test_a_dead_function_that_nobody_reports_is_found_by_a_resume(
     await chats.resume(event("second", "run-2", seq=9))
     (answer,) = clients.got["second"]
     assert (answer["seq"], answer["error"]["code"]) == (10, "function_failed")
+    with pytest.raises(errors.GatewayError) as told:
+        await chats.cancel(CALLER, "second", b'{"action":"cancel","id":"one"}')
+    assert told.value.code == "function_failed"
 
 
 async def test_a_function_that_is_thought_dead_stops(
