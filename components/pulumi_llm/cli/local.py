@@ -15,6 +15,8 @@ import typer
 from pulumi_llm.cli.given import ConfigOption, InvokeOption, OutputOption, StackOption, read_config, read_given
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from pulumi_llm_local.run.supervisor import Options, Running
     from pulumi_llm_local.upstreams.fault import Fault
     from pulumi_llm_local.upstreams.model import LanguageModel
@@ -22,7 +24,12 @@ if TYPE_CHECKING:
 
 def run(
     stack: StackOption = "dev",
-    port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 chooses a free one.", min=0, max=65535)] = 8787,
+    port: Annotated[
+        int,
+        typer.Option(
+            help="The port on 127.0.0.1; further addresses get the ones after it. 0 chooses free ones.", min=0, max=65535
+        ),
+    ] = 8787,
     directory: Annotated[str, typer.Option(help="The folder of the Pulumi program.")] = ".",
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the page in a browser.")] = False,
     as_json: Annotated[
@@ -137,21 +144,15 @@ _STOP = "Ctrl-C stops everything."
 
 def _ready(options: "Options", run: "Running", seconds: float) -> str:
     """What the user needs next: addresses, and commands to paste unchanged."""
-    websockets = [f"  ws       {url}" for url in run.websockets]
-    if not run.apis:
-        ready = f"The stack {options.stack} is ready in {seconds:.1f} s"
-        return "\n".join(["", ready, *websockets, f"  page     {run.page}", f"  logs     {run.log_folder}", "", _STOP])
-    api = run.apis[0]
-    others = [f"  also     {other.url}" + (f"  key {other.keys[0]}" if other.keys else "") for other in run.apis[1:]]
-    measured = run.websockets and not api.signing
-    install = "" if find_spec("openai") else "pip install openai && "
+    first = run.apis[0] if run.apis else run.websockets[0]
+    others = [("also", api) for api in run.apis[1:]] + [("ws", api) for api in run.websockets if api is not first]
+    commands = [line for title, command in _commands(run) for line in (f"{title}:", "", command, "")]
     return "\n".join(
         [
             "",
-            f"The stack {options.stack} is ready in {seconds:.1f} s: {api.url}",
-            *others,
-            *websockets,
-            f"  models   {', '.join(api.models)}",
+            f"The stack {options.stack} is ready in {seconds:.1f} s: {first.url}",
+            *(f"  {name:8} {api.url}{_own_key(api.keys, first.keys)}" for name, api in others),
+            f"  models   {', '.join(first.models)}",
             f"  page     {run.page}",
             *(f"  cdn      {url}" for url in run.distributions),
             *(f"  pool     {name}: {url} (a server starts with the first request)" for name, url in run.pools.items()),
@@ -159,17 +160,34 @@ def _ready(options: "Options", run: "Running", seconds: float) -> str:
             f"  logs     {run.log_folder}",
             *([f"  bedrock  {' '.join(f'{name}={value}' for name, value in run.bedrock.items())}"] if run.bedrock else []),
             "",
-            "With curl, streaming:",
-            "",
-            api.curl(),
-            "",
-            # The OpenAI client and the terminal client do not sign requests.
-            *([] if api.signing else ["With the OpenAI client:", "", install + api.openai(sys.executable), ""]),
-            *([] if api.signing else ["In the terminal:", "", api.chat(_command()), ""]),
-            *(["All transports, measured:", "", api.load(_command(), run.websockets[0]), ""] if measured else []),
+            *commands,
             _STOP,
         ]
     )
+
+
+def _own_key(keys: "Sequence[str]", shown: "Sequence[str]") -> str:
+    """The key of an API, unless the commands have it."""
+    return f"  key {keys[0]}" if keys and keys[0] not in shown[:1] else ""
+
+
+def _commands(run: "Running") -> "Iterator[tuple[str, str]]":
+    """Yield what each command does, and the command."""
+    if not run.apis:
+        yield "In the terminal", run.websockets[0].chat(_command())
+        yield "Measured", run.websockets[0].load(_command())
+        return
+    api = run.apis[0]
+    yield "With curl, streaming", api.curl()
+    if not api.signing:  # the OpenAI client and the terminal client do not sign requests
+        install = "" if find_spec("openai") else "pip install openai && "
+        yield "With the OpenAI client", install + api.openai(sys.executable)
+        yield "In the terminal", api.chat(_command())
+        for websocket in run.websockets[:1]:
+            if websocket.keys[:1] == api.keys[:1]:
+                yield "All transports, measured", api.load(_command(), websocket.url)
+            else:
+                yield "Over the WebSocket", websocket.chat(_command())
 
 
 def _command() -> str:

@@ -9,12 +9,13 @@ from aiohttp import web
 
 from pulumi_llm.base import web_client
 from pulumi_llm.base.web_client import WebClientError
-from pulumi_llm_local.run.running_api import RunningApi
+from pulumi_llm_local.run.running_api import RunningApi, RunningWebSocketApi
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 STATUS_PATH = "/status"
 _STYLE_PATH = "/status.css"
+_NO_REST_API = "The web client needs a REST API, and this program has none."
 _STYLE = """\
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color-scheme: light dark }
 table { border-collapse: collapse }
@@ -25,7 +26,12 @@ code { font: 14px/1.4 ui-monospace, monospace }
 
 
 def with_pages(
-    api: Handler, apis: Sequence[RunningApi], websocket_path: str, outputs: Mapping[str, Any], not_played: Sequence[str]
+    api: Handler,
+    apis: Sequence[RunningApi],
+    websockets: Sequence[RunningWebSocketApi],
+    websocket_path: str,
+    outputs: Mapping[str, Any],
+    not_played: Sequence[str],
 ) -> Handler:
     """Serve the pages to this machine's own browser, and everything else by `api`.
 
@@ -40,7 +46,8 @@ def with_pages(
         built, note = {}, str(error)
     for path, file in built.items():
         files[f"/{path}"] = (web_client.content_type(path), file.read_bytes(), web_client.cache_control(path))
-    status = _status(apis, outputs, not_played, note).encode()
+    sections = "".join([*map(_section, apis), *map(_websocket_section, websockets)])
+    status = _status(sections, outputs, not_played, note if apis else _NO_REST_API).encode()
     files[STATUS_PATH] = ("text/html; charset=utf-8", status, "no-store")
     files[_STYLE_PATH] = ("text/css; charset=utf-8", _STYLE.encode(), "no-cache")
     files["/"] = files[STATUS_PATH]
@@ -75,7 +82,7 @@ def _config(api: RunningApi, websocket_path: str) -> bytes:
     return web_client.config(api.path, websocket_url=websocket_path, more={**key, "status_url": STATUS_PATH})
 
 
-def _status(apis: Sequence[RunningApi], outputs: Mapping[str, Any], not_played: Sequence[str], note: str) -> str:
+def _status(sections: str, outputs: Mapping[str, Any], not_played: Sequence[str], note: str) -> str:
     """What runs, as HTML. It shows the API keys, which are this machine's own."""
     rows = "".join(map(_row, outputs.items()))
     missing = f"<p>Recorded, but not played here: {escape(', '.join(not_played))}.</p>" if not_played else ""
@@ -84,7 +91,7 @@ def _status(apis: Sequence[RunningApi], outputs: Mapping[str, Any], not_played: 
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f'<title>pulumi-llm on this machine</title><link rel="stylesheet" href="{_STYLE_PATH}">'
         f"<main><h1>pulumi-llm on this machine</h1>{client}"
-        f"{''.join(map(_section, apis))}<h2>Stack outputs</h2><table>{rows}</table>{missing}</main></html>"
+        f"{sections}<h2>Stack outputs</h2><table>{rows}</table>{missing}</main></html>"
     )
 
 
@@ -99,4 +106,11 @@ def _section(api: RunningApi) -> str:
         f"<h2>{escape(api.url)}</h2><p>Models: {escape(', '.join(api.models))}. "
         f'The API describes itself at <a href="{escape(api.url)}/openapi.json">openapi.json</a>. Try it:</p>'
         f'<pre tabindex="0"><code>{escape(api.curl())}</code></pre>'
+    )
+
+
+def _websocket_section(api: RunningWebSocketApi) -> str:
+    return (
+        f"<h2>{escape(api.url)}</h2><p>Models: {escape(', '.join(api.models))}. Try it in the terminal:</p>"
+        f'<pre tabindex="0"><code>{escape(api.chat("pulumi-llm"))}</code></pre>'
     )

@@ -43,14 +43,33 @@ class RunningApi:
 
     def chat(self, command: str) -> str:
         """A line that chats in the terminal; `command` is how pulumi-llm is called."""
-        return f"{command} chat --endpoint {self.url}" + (f" --api-key {self._key}" if self.keys else "")
+        return f"{command} chat --endpoint {self.url}{_key_option(self.keys)}"
 
     def load(self, command: str, websocket: str) -> str:
         """A line that measures this API and a WebSocket API."""
-        return f"{command} load --endpoint {self.url} --websocket {websocket}" + (
-            f" --api-key {self._key}" if self.keys else ""
-        )
+        return f"{command} load --endpoint {self.url} --websocket {websocket}{_key_option(self.keys)}"
 
     @property
     def _key(self) -> str:
         return self.keys[0] if self.keys else "none"
+
+
+@dataclass(frozen=True)
+class RunningWebSocketApi:
+    """A WebSocket API that answers at `url`. `keys` are the API keys that may connect, none where it asks for none."""
+
+    url: str
+    keys: Sequence[str]
+    models: Sequence[str]
+
+    def chat(self, command: str) -> str:
+        """A line that chats in the terminal; `command` is how pulumi-llm is called."""
+        return f"{command} chat --transport ws --endpoint {self.url}{_key_option(self.keys)}"
+
+    def load(self, command: str) -> str:
+        """A line that measures this API."""
+        return f"{command} load --websocket {self.url}{_key_option(self.keys)}"
+
+
+def _key_option(keys: Sequence[str]) -> str:
+    return f" --api-key {keys[0]}" if keys else ""

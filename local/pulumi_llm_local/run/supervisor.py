@@ -19,17 +19,20 @@ from typing import Any
 
 from aiohttp import web
 
+from llm_gateway.environment import KEYS_TABLE
+from llm_gateway.identity import keys
+from llm_gateway.identity.caller import key_hash
 from pulumi_llm.base.bundle import TARGET_VARIABLE, cache_folder
 from pulumi_llm_local.program import graph as graphs
 from pulumi_llm_local.program.graph import Graph
 from pulumi_llm_local.run.page import STATUS_PATH, Handler, with_pages
-from pulumi_llm_local.run.running_api import RunningApi
+from pulumi_llm_local.run.running_api import RunningApi, RunningWebSocketApi
 from pulumi_llm_local.services import function_url, lambda_function, moto, waf
 from pulumi_llm_local.services.api_gateway import rest_api, websocket_api, websocket_connections
 from pulumi_llm_local.services.api_gateway.rest_api import REST_API, RestApi
-from pulumi_llm_local.services.api_gateway.websocket_api import API as WEBSOCKET_API
 from pulumi_llm_local.services.api_gateway.websocket_api import WebSocketApi
 from pulumi_llm_local.services.cloudfront import distribution
+from pulumi_llm_local.services.lambda_function import Function
 from pulumi_llm_local.services.local_run import LocalError, LocalRun, Options, address, listen
 from pulumi_llm_local.services.signature import Credentials
 from pulumi_llm_local.upstreams import stack_upstreams
@@ -61,7 +64,7 @@ class Running:
 
     outputs: Mapping[str, Any]
     apis: Sequence[RunningApi]
-    websockets: Sequence[str]
+    websockets: Sequence[RunningWebSocketApi]
     distributions: Sequence[str]
     page: str
     status: str
@@ -94,7 +97,7 @@ async def running(options: Options, progress: Progress) -> AsyncGenerator[Runnin
         running = Running(
             outputs=_with_addresses(run),
             apis=[_served(api, run.graph.region, run.key, socket_) for api, socket_ in run.apis],
-            websockets=[_websocket_address(api, url) for api, url in run.websocket_apis],
+            websockets=[_served_websocket(api, url, run.graph) for api, url in run.websocket_apis],
             page=f"{run.address}/",
             status=f"{run.address}{STATUS_PATH}",
             distributions=[url for _, url in run.distributions],
@@ -123,7 +126,7 @@ async def _load(options: Options, environment: Mapping[str, str], progress: Prog
         environment=environment,
         given=options.given,
     )
-    if not any(True for kind in (REST_API, WEBSOCKET_API) for _ in graph.of_type(kind)):
+    if not any(True for _ in graph.of_type(REST_API)) and not websocket_api.websocket_apis(graph):
         raise LocalError("the program has no API to run; is every component switched off?")
     progress(f"{len(graph.resources)} resources; starting what they need")
     return graph
@@ -157,13 +160,29 @@ def _seed() -> str:
 
 
 def _served(api: RestApi, region: str, key: Credentials, socket_: socket.socket) -> RunningApi:
-    documents = [routes for function in api.functions if (routes := function.routes) is not None]
     return RunningApi(
         url=f"{address(socket_)}/{api.stage_name}",
         keys=api.keys,
         signing=f'--aws-sigv4 "aws:amz:{region}:execute-api" --user {key.access_key}:{key.secret_key}' if api.signed else "",
-        models=[name for document in documents for name in document.names()],
+        models=_models(api.functions),
     )
+
+
+def _served_websocket(api: WebSocketApi, url: str, graph: Graph) -> RunningWebSocketApi:
+    return RunningWebSocketApi(_websocket_address(api, url), _keys(graph, api.functions), _models(api.functions))
+
+
+def _models(functions: Sequence[Function]) -> list[str]:
+    return [name for function in functions if (routes := function.routes) is not None for name in routes.names()]
+
+
+def _keys(graph: Graph, functions: Sequence[Function]) -> list[str]:
+    """The values of the API keys whose hashes are in a table that one of the functions looks keys up in."""
+    tables = {function.variables.get(KEYS_TABLE) for function in functions}
+    items = [json.loads(item.state["item"]) for item in graph.of_type(moto.TABLE_ITEM) if item.state["tableName"] in tables]
+    known = {item[keys.HASH_KEY]["S"] for item in items}
+    values = [str(key.state["value"]) for key in graph.of_type(rest_api.API_KEY)]
+    return [value for value in values if key_hash(value) in known]
 
 
 def _shared(run: LocalRun, running: Running) -> Handler:
@@ -178,7 +197,7 @@ def _shared(run: LocalRun, running: Running) -> Handler:
         assert rest is not None
         return await rest.handle(request)
 
-    return with_pages(handle, running.apis, path, running.outputs, running.not_played)
+    return with_pages(handle, running.apis, running.websockets, path, running.outputs, running.not_played)
 
 
 def _with_addresses(run: LocalRun) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def _variables(state: Mapping[str, Any]) -> dict[str, str]:
 class Function:
     """One function. `start` before the first call; `stop` ends its process group.
 
-    `environment` is what Lambda sets; `addresses` stand in the place of variables that the program sets.
+    `environment` is what Lambda sets; `addresses` stand in the place of variables that the program sets, which are `variables`.
     """
 
     def __init__(self, resource: Resource, environment: Mapping[str, str], log: Path, addresses: Mapping[str, str]) -> None:
@@ -86,7 +86,7 @@ class Function:
         self.arn = str(resource.state["arn"])
         self.timeout = float(resource.state.get("timeout") or 3)
         self._resource = resource
-        self._program_variables = _variables(resource.state)
+        self.variables = _variables(resource.state)
         self.root = Path(resource.inputs["code"]["path"])
         self._environment = environment
         self._addresses = addresses
@@ -247,8 +247,8 @@ class Function:
         logs: dict[str, Any] = self._resource.state.get("loggingConfig") or {}
         return {
             **self._environment,
-            **self._program_variables,
-            **{name: address for name, address in self._addresses.items() if name in self._program_variables},
+            **self.variables,
+            **{name: address for name, address in self._addresses.items() if name in self.variables},
             environment.PORT: str(port),
             "AWS_LAMBDA_FUNCTION_NAME": self.name,
             "AWS_LAMBDA_FUNCTION_VERSION": str(self._resource.state.get("version") or "$LATEST"),

@@ -88,6 +88,7 @@ class LocalRun:
         web_acls: Each `waf.WebAcl` by its ARN.
         hosts: The URL of this machine that stands for a host name of AWS's.
         distributions: Each `distribution.Distribution` of CloudFront with its address.
+        further_ports: How many ports after the first one have been given out.
     """
 
     options: Options
@@ -110,6 +111,7 @@ class LocalRun:
     web_acls: dict[str, Any] = field(default_factory=dict[str, Any])
     hosts: dict[str, str] = field(default_factory=dict[str, str])
     distributions: list[tuple[Any, str]] = field(default_factory=list[tuple[Any, str]])
+    further_ports: int = 0
 
     @property
     def graph(self) -> Graph:
@@ -129,6 +131,16 @@ class LocalRun:
             "AWS_ACCESS_KEY_ID": self.key.access_key,
             "AWS_SECRET_ACCESS_KEY": self.key.secret_key,
         }
+
+    def next_listener(self) -> socket.socket:
+        """Return a socket for a further address that a user opens, on the port that follows the last one.
+
+        So an address stays the same from start to start. Where the first port is a free one, so are these. Raises `LocalError`.
+        """
+        self.further_ports += 1
+        listener = listen(self.options.port + self.further_ports if self.options.port else 0)
+        self.stop.callback(listener.close)
+        return listener
 
     async def serve(self, app: web.Application, listener: socket.socket | None = None, **settings: Any) -> str:
         """Serve `app` while the run lasts, on a free port if no socket is given. Returns its URL."""
@@ -155,10 +167,11 @@ def listen(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         listener.close()
+        reason = error.strerror if isinstance(error, OSError) else "there is none"
         raise LocalError(
-            f"port {port} on 127.0.0.1 cannot be used ({error.strerror}); name another with --port, or 0 for a free one"
+            f"port {port} on 127.0.0.1 cannot be used ({reason}); name another with --port, or 0 for a free one"
         ) from error
     listener.listen(1024)
     return listener

@@ -30,7 +30,7 @@ async def client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Client:
 
 async def serve() -> Client:
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", with_pages(api, [API], "/ws", {"api_gateway_url": API.url}, ["aws:x/y:Z"]))
+    app.router.add_route("*", "/{path:.*}", with_pages(api, [API], [], "/ws", {"api_gateway_url": API.url}, ["aws:x/y:Z"]))
     client = TestClient(TestServer(app))
     await client.start_server()
     return client

@@ -17,7 +17,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from system.local.conftest import LocalStack, local_stack
+from system.local.conftest import COMMAND, LocalStack, local_stack
 
 # How often a connection is cut, and a function killed.
 CUTS = int(os.environ.get("WEBSOCKET_CUTS", "10"))
@@ -149,6 +149,28 @@ async def test_another_path_is_forbidden(stack: LocalStack, path: str) -> None:
         async with connect(url, additional_headers={"x-api-key": stack.key}):
             pass
     assert refused.value.response.status_code == 403
+
+
+def test_a_websocket_api_alone_prints_what_calls_it() -> None:
+    with local_stack("--model-delay", "0", directory=PROGRAM.with_name("websocket_alone"), json_output=False) as stack:
+        assert stack.process.stdout is not None
+        printed: list[str] = []
+        while not printed or "Ctrl-C" not in printed[-1]:
+            printed.append(stack.process.stdout.readline().strip())
+        assert "models   fast" in printed
+        on_path = os.environ | {"PATH": f"{Path(COMMAND[0]).parent}:{os.environ['PATH']}"}
+        for command, more in (
+            ("chat --transport ws --endpoint ws:", "--message Hello"),
+            ("load --websocket ws:", "--requests 1"),
+        ):
+            line = next(line for line in printed if command in line)
+            done = subprocess.run(
+                ["/bin/bash", "-c", f"{line} {more}"], env=on_path, capture_output=True, text=True, timeout=60, check=False
+            )
+            assert done.returncode == 0, done.stderr
+        key = line.partition("--api-key ")[2]
+        status = next(line.split()[1] for line in printed if line.startswith("status"))
+        assert key and f"--api-key {key}" in httpx.get(status).text
 
 
 async def test_the_page_shares_the_address(stack: LocalStack) -> None:

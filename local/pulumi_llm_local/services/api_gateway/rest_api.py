@@ -22,16 +22,17 @@ from pulumi_llm_local.services.api_gateway.gateway_responses import GatewayRespo
 from pulumi_llm_local.services.api_gateway.lambda_proxy import MAX_EVENT_BYTES, forward, invoke, permitted_function, relay
 from pulumi_llm_local.services.api_gateway.usage_plan import UsagePlans
 from pulumi_llm_local.services.lambda_function import Function, FunctionError, FunctionThrottled
-from pulumi_llm_local.services.local_run import LocalError, LocalRun, address, listen
+from pulumi_llm_local.services.local_run import LocalError, LocalRun, address
 from pulumi_llm_local.services.signature import Credentials
 from pulumi_llm_local.services.waf import WebAcl, acl_of
 
 REST_API = "aws:apigateway/restApi:RestApi"
 STAGE = "aws:apigateway/stage:Stage"
+API_KEY = "aws:apigateway/apiKey:ApiKey"
 PLAYED = frozenset(
     {
         REST_API,
-        "aws:apigateway/apiKey:ApiKey",
+        API_KEY,
         "aws:apigateway/authorizer:Authorizer",
         "aws:apigateway/integration:Integration",
         "aws:apigateway/integrationResponse:IntegrationResponse",
@@ -61,8 +62,7 @@ async def start(run: LocalRun) -> None:
     for api in run.graph.of_type(REST_API):
         for stage in run.graph.of_type(STAGE):
             if stage.state["restApi"] == api.id:
-                listener = listen(0) if run.apis else run.listener
-                run.stop.callback(listener.close)
+                listener = run.next_listener() if run.apis else run.listener
                 acl = acl_of(run, str(stage.state["arn"]))
                 made = RestApi(run.graph, api, stage, run.functions, run.key, acl)
                 run.apis.append((made, listener))

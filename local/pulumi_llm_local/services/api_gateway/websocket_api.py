@@ -28,7 +28,7 @@ from pulumi_llm_local.services.api_gateway.usage_plan import Bucket
 from pulumi_llm_local.services.api_gateway.websocket_frames import FrameLimit
 from pulumi_llm_local.services.event_invocation import EVENT_INVOKE_CONFIG, EventInvocations
 from pulumi_llm_local.services.lambda_function import Function, FunctionError
-from pulumi_llm_local.services.local_run import LocalError, LocalRun, WebSocketLimits, listen
+from pulumi_llm_local.services.local_run import LocalError, LocalRun, WebSocketLimits
 
 API = "aws:apigatewayv2/api:Api"
 STAGE = "aws:apigatewayv2/stage:Stage"
@@ -48,10 +48,9 @@ _CLOSE_SECONDS = 1.0
 
 async def start(run: LocalRun) -> None:
     """Make every stage of a WebSocket API. The first shares the page's address, which serves it; the others have their own."""
-    apis = [api for api in run.graph.of_type(API) if api.state["protocolType"] == "WEBSOCKET"]
     events = EventInvocations(run.graph, run.functions)
     run.stop.push_async_callback(events.stop)
-    for api in apis:
+    for api in websocket_apis(run.graph):
         for stage in run.graph.of_type(STAGE):
             if stage.state["apiId"] == api.id:
                 made = WebSocketApi(run.graph, api, stage, run.functions, events, run.options.websocket_limits)
@@ -59,11 +58,16 @@ async def start(run: LocalRun) -> None:
                 if not run.websocket_apis and not any(api.stage_name == made.stage_name for api, _ in run.apis[:1]):
                     run.websocket_apis.append((made, run.address))
                     continue
-                listener = listen(0)
-                run.stop.callback(listener.close)
                 app = web.Application()
                 app.router.add_route("*", "/{path:.*}", made.handle)
-                run.websocket_apis.append((made, await run.serve(app, listener)))
+                run.websocket_apis.append((made, await run.serve(app, run.next_listener())))
+    if not (run.apis or run.websocket_apis):
+        raise LocalError("no WebSocket API of the program has a stage, so there is nothing to run")
+
+
+def websocket_apis(graph: Graph) -> list[Resource]:
+    """Return the WebSocket APIs. HTTP APIs have the same type."""
+    return [api for api in graph.of_type(API) if api.state["protocolType"] == "WEBSOCKET"]
 
 
 @dataclass
@@ -132,6 +136,14 @@ class WebSocketApi:
     def address(self) -> str:
         """AWS's own address of the stage."""
         return f"wss://{self.id}.execute-api.{self._graph.region}.amazonaws.com/{self.stage_name}"
+
+    @property
+    def functions(self) -> list[Function]:
+        """The functions behind its routes, and that of its authorizer, each once."""
+        parts = [*self._integrations.values(), *self._authorizers.values()]
+        uris = [str(part.state.get("integrationUri") or part.state.get("authorizerUri") or "") for part in parts]
+        names = {match[1] for uri in uris if (match := re.search(r":function:([^:/]+)", uri))}
+        return [function for name, function in self._functions.items() if name in names]
 
     def _mine(self, type: str) -> list[Resource]:
         return [resource for resource in self._graph.of_type(type) if resource.state["apiId"] == self.id]

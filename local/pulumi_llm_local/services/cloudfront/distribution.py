@@ -54,7 +54,7 @@ async def start(run: LocalRun) -> None:
             distribution = Distribution(run, resource, session)
             app = web.Application(client_max_size=0)
             app.router.add_route("*", "/{path:.*}", distribution.handle)
-            run.distributions.append((distribution, await run.serve(app, auto_decompress=False)))
+            run.distributions.append((distribution, await run.serve(app, run.next_listener(), auto_decompress=False)))
 
 
 def not_played(graph: Graph) -> set[str]:
