@@ -8,7 +8,7 @@ So does a *replay*, which sends the messages of a generation again, of an item f
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 
 import msgspec
 
@@ -113,7 +113,7 @@ class ConnectionTable:
                 raise result
 
     @contextlib.asynccontextmanager
-    async def replay(self, connection: str, caller: Caller, id: str, limit: int, seconds: float) -> AsyncIterator[bool]:
+    async def replay(self, connection: str, caller: Caller, id: str, limit: int, seconds: float) -> AsyncGenerator[bool, None]:
         """Hold the lease of a replay, which sends a generation's messages again, for at most `seconds`.
 
         Yields False if another one sends the same generation to the same connection. Raises the error 429 if the caller has
@@ -153,11 +153,12 @@ class ConnectionTable:
                 return True
             except ConditionFailed:
                 pass
-            if not await self._make_room(holder):
+            left = await self._make_room(holder)
+            if len(left) >= limit or (alone and run in left):
                 return False
 
-    async def _make_room(self, holder: str) -> bool:
-        """Remove the leases that are over, of functions that were killed. Returns whether it is worth another try."""
+    async def _make_room(self, holder: str) -> Collection[str]:
+        """Remove the leases that are over, of functions that were killed. Returns those that are left."""
         key = {HASH_KEY: {"S": holder}}
         item = await self._dynamodb.get_item(self._table, key, consistent=True)
         if item is None:
@@ -167,11 +168,12 @@ class ConnectionTable:
                 await self._dynamodb.put_item(self._table, new, condition=f"attribute_not_exists({HASH_KEY})")
             except ConditionFailed:
                 pass
-            return True
-        over = [run for run, until in item["leases"]["M"].items() if float(until["N"]) < self._clock()]
+            return ()
+        leases: Item = item["leases"]["M"]
+        over = [run for run, until in leases.items() if float(until["N"]) < self._clock()]
         for run in over:
             await self._give_back(holder, run)
-        return bool(over)
+        return leases.keys() - over
 
     async def _give_back(self, holder: str, run: str) -> None:
         with contextlib.suppress(ConditionFailed):

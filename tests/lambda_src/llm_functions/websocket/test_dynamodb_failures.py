@@ -1,5 +1,6 @@
 """A DynamoDB that throttles, fails, or loses its answers."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -152,3 +153,13 @@ async def test_the_last_lease_is_taken_once(client: DynamoDB, unreliable: Unreli
     await table.lease("first", CALLER, "run-1", limits, 60)
     with pytest.raises(GatewayError):
         await table.lease("first", CALLER, "run-2", limits, 60)
+
+
+async def test_the_first_generations_of_a_key_begin_at_once(dynamodb: DynamoDB, now: Any) -> None:
+    """Each finds that the key has no item, and one of them makes it."""
+    table = ConnectionTable(dynamodb, CONNECTIONS, now)
+    await table.add("first", CALLER, Credential())
+    limits = Limits(per_connection=4, per_key=4)
+    await asyncio.gather(*(table.lease("first", CALLER, f"run-{n}", limits, 60) for n in range(4)))
+    with pytest.raises(GatewayError):
+        await table.lease("first", CALLER, "run-4", limits, 60)
