@@ -52,14 +52,18 @@ def _scaling(inputs: Mapping[str, Any]) -> Mapping[str, ValueRule]:
     With too high a minimum it says "Minimum capacity 2 can't be greater than desired size 1".
     """
     scaling: Mapping[str, Any] = inputs.get("scalingConfig") or {}
-    low, high = scaling.get("minSize"), scaling.get("maxSize")
-    bounds = {"low": low if isinstance(low, int | float) else None, "high": high if isinstance(high, int | float) else None}
+    low, high = (_number(scaling.get(key)) for key in ("minSize", "maxSize"))
     page = AWS_DOCS + "eks/latest/APIReference/API_NodegroupScalingConfig.html"
-    rules = {"scalingConfig.desiredSize": ValueRule(page, **bounds)}
+    rules = {"scalingConfig.desiredSize": ValueRule(page, low=low, high=high)}
     # https://docs.aws.amazon.com/eks/latest/userguide/launch-templates.html
     if inputs.get("launchTemplate") and inputs.get("diskSize"):
         rules["diskSize"] = ValueRule(_GUIDE + "launch-templates.html", values=("no value beside a launch template",))
     return rules
+
+
+def _number(value: Any) -> float | None:
+    """A bound, unless it is unknown."""
+    return value if isinstance(value, int | float) else None
 
 
 TYPES: Final[Mapping[str, AwsType]] = {
