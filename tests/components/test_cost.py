@@ -130,6 +130,9 @@ IDLE: dict[str, tuple[Made, Sequence[Made], float, float, str]] = {
     ),
     "a Service of a balancer": (Made("kubernetes:core/v1:Service", {"spec": {"type": "LoadBalancer"}}), (), 0, 0, "balancer"),
     "a Service": (Made("kubernetes:core/v1:Service", {"spec": {"type": "ClusterIP"}}), (), 0, 0, ""),
+    "an Ingress": (Made("kubernetes:networking.k8s.io/v1:Ingress"), (), 0, 0, "load balancer"),
+    "a volume": (Made("kubernetes:core/v1:PersistentVolumeClaim"), (), 0, 0, "a volume"),
+    "volumes": (Made("kubernetes:apps/v1:StatefulSet", {"spec": {"volumeClaimTemplates": [{}]}}), (), 0, 0, "volumes"),
     "a chart": (Made("kubernetes:helm.sh/v3:Release"), (), 0, 0, ""),
     "a role": (Made("aws:iam/role:Role"), (), 0, 0, ""),
     "a type that nobody has described": (Made("aws:rds/cluster:Cluster"), (), 0, 0, "no price for resources of this type"),
@@ -137,6 +140,7 @@ IDLE: dict[str, tuple[Made, Sequence[Made], float, float, str]] = {
 }
 
 
+@pytest.mark.assumes("prices")
 @pytest.mark.parametrize(("resource", "around", "least", "most", "unpriced"), IDLE.values(), ids=IDLE.keys())
 def test_what_is_idle(resource: Made, around: Sequence[Made], least: float, most: float, unpriced: str) -> None:
     found = charges_of(resource, [resource, *around])
@@ -169,6 +173,7 @@ UNITS: dict[str, tuple[Made, set[tuple[float, int, str]]]] = {
 }
 
 
+@pytest.mark.assumes("prices")
 @pytest.mark.parametrize(("resource", "units"), UNITS.values(), ids=UNITS.keys())
 def test_what_is_used_up(resource: Made, units: set[tuple[float, int, str]]) -> None:
     prices = [charge.price for charge in charges_of(resource, [resource]).charges]
@@ -201,10 +206,10 @@ def test_a_network() -> None:
         aws.ec2.Eip("mine")
 
     found = cost(programs.run(program))
-    of_network = [each for each in found.idle if each.component == Component("net", "llm:index:InferenceNetwork")]
-    assert sum(each.usd_month_least for each in of_network) == pytest.approx(3 * (32.85 + 3.65) + 2 * 3 * 7.30)
-    assert [each.usd_month_least for each in found.idle if each.component == Component("", "")] == [3.65]
-    assert found.idle_usd_month_least == found.idle_usd_month_most == pytest.approx(153.30 + 3.65)
+    idle = {each.component: each.idle_usd_month_least for each in found.components}
+    network = 3 * (32.85 + 3.65) + 2 * 3 * 7.30
+    assert idle == {Component("net", "llm:index:InferenceNetwork"): pytest.approx(network), Component("", ""): 3.65}
+    assert found.idle_usd_month_least == found.idle_usd_month_most == pytest.approx(network + 3.65)
     assert found.not_priced == []
 
 
@@ -218,7 +223,7 @@ def test_dev_costs_nothing_while_idle_and_prod_its_web_acls(dev: Recording, prod
 
 def test_a_thousand_chats(prod: Recording) -> None:
     """Of 1,000 tokens in 20 s: what the largest parts cost, from the figures on AWS's pages."""
-    parts = {each.component.name: each.parts for each in cost(prod, Chat(100, 1000, 20)).chats}
+    parts = {each.component.name: each.chat_parts for each in cost(prod, Chat(100, 1000, 20)).components}
     # 512 MB for 20 s, and 512 MB for 0.05 s of the authorizer.
     assert parts["chat"]["Lambda on arm64"] == pytest.approx(1000 * 0.5 * 20.05 * 0.0000133334)
     assert parts["chat"]["REST API, requests"] == pytest.approx(0.0035)
@@ -296,9 +301,9 @@ def test_the_command_reads_the_program_and_its_routes() -> None:
     models = {each["alias"]: each for each in found["models"]}
     assert list(models) == ["deepseek-v3-2", "gpt-oss-20b", "claude-haiku-5-5"]
     assert models["gpt-oss-20b"]["usd_per_thousand_chats"] == pytest.approx(0.14)
-    assert {"ServerlessBedrockApi", "WebSocketChat"} == {
-        each["component"]["type"].rpartition(":")[2] for each in found["chats"]
-    }
+    components = {each["component"]["type"]: each["usd_per_thousand_chats"] for each in found["components"]}
+    assert set(components) == {"llm:index:ServerlessBedrockApi", "llm:index:WebSocketChat"}
+    assert min(components.values()) > 0
 
 
 PROGRAM = """\

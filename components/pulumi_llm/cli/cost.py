@@ -94,14 +94,15 @@ def _month(found: Estimate) -> str:
 
 
 def _show(found: Estimate, stack: str, chat: Chat) -> None:
-    typer.echo(f"The stack {stack}: {_month(found)} a month while idle.")
+    typer.echo(f"The stack {stack}: {_month(found)} a month while idle. All prices are US dollars.")
+    size = f"{chat.input_tokens:,} tokens in, {chat.output_tokens:,} out, {chat.seconds:g} s"
+    typer.echo(f"Chats are a thousand of {size} each.")
     console = Console(width=None if Console().is_terminal else 140)
-    size = f"a thousand chats of {chat.input_tokens:,} tokens in, {chat.output_tokens:,} out, each {chat.seconds:g} s long"
     for table in (
+        _component_table(found),
         _idle_table(found),
         _unit_table(found),
-        _model_table(found, size),
-        _chat_table(found, size),
+        _model_table(found),
         _not_priced_table(found),
     ):
         if table.row_count:
@@ -124,18 +125,32 @@ def _table(title: str, *heads: str, right: Sequence[str] = ()) -> Table:
     return table
 
 
+def _component_table(found: Estimate) -> Table:
+    table = _table(
+        "Components: a month while idle, and what chats cost besides their models",
+        *("component", "idle", "at most", "chats", "most of that"),
+        right=("idle", "at most", "chats"),
+    )
+    for each in found.components:
+        least, most = each.idle_usd_month_least, each.idle_usd_month_most
+        parts = sorted(each.chat_parts.items(), key=lambda part: -part[1])
+        table.add_row(
+            _name(each.component),
+            f"{least:,.2f}",
+            f"{most:,.2f}" if most > least else "",
+            _number(each.usd_per_thousand_chats) if parts else "",
+            ", ".join(f"{title} {_number(usd)}" for title, usd in parts[:2]),
+        )
+    return table
+
+
 def _idle_table(found: Estimate) -> Table:
     table = _table("Idle", "component", "resource", "charge", "$ a month", "at most", "", right=("$ a month", "at most"))
-    components = dict.fromkeys(each.component for each in found.idle)
-    for component in components:
-        mine = [each for each in found.idle if each.component == component]
-        for each in mine:
-            more = f"{each.usd_month_most:,.2f}" if each.usd_month_most > each.usd_month_least else ""
-            table.add_row(_name(component), each.resource, each.charge, f"{each.usd_month_least:,.2f}", more, each.note)
-        if len(mine) > 1:
-            least, most = sum(each.usd_month_least for each in mine), sum(each.usd_month_most for each in mine)
+    for component in dict.fromkeys(each.component for each in found.idle):
+        for each in (each for each in found.idle if each.component == component):
+            least, most = each.usd_month_least, each.usd_month_most
             more = f"{most:,.2f}" if most > least else ""
-            table.add_row(_name(component), "", "together", f"{least:,.2f}", more, "", end_section=True)
+            table.add_row(_name(component), each.resource, each.charge, f"{least:,.2f}", more, each.note)
     return table
 
 
@@ -150,9 +165,9 @@ def _unit_table(found: Estimate) -> Table:
     return table
 
 
-def _model_table(found: Estimate, size: str) -> Table:
+def _model_table(found: Estimate) -> Table:
     table = _table(
-        f"Models: US dollars for a million tokens, and for {size}",
+        "Models: a million tokens in and out, and chats",
         *("alias", "target", "in", "out", "chats", ""),
         right=("in", "out", "chats"),
     )
@@ -161,15 +176,6 @@ def _model_table(found: Estimate, size: str) -> Table:
         usd_in = "included" if included else _known(each.usd_per_million_input)
         others = (each.usd_per_million_output, each.usd_per_thousand_chats)
         table.add_row(each.alias, each.target, usd_in, *map(_known, others), each.note)
-    return table
-
-
-def _chat_table(found: Estimate, size: str) -> Table:
-    table = _table(f"Besides the models, US dollars for {size}", "component", "$", "of it", right=("$",))
-    for each in found.chats:
-        parts = sorted(each.parts.items(), key=lambda part: -part[1])
-        shown = ", ".join(f"{title} {_number(usd)}" for title, usd in parts[:3])
-        table.add_row(_name(each.component), _number(each.usd_per_thousand_chats), shown)
     return table
 
 

@@ -380,9 +380,21 @@ def _service(service: Resource, _: Sequence[Resource]) -> Iterator[Charge]:
     yield from ()
 
 
+def _ingress(_: Resource, __: Sequence[Resource]) -> Iterator[Charge]:
+    raise Unpriced("a controller may make a load balancer for it, of which the program does not tell the kind")
+    yield  # as the others, it is an iterator
+
+
 def _volume_claim(_: Resource, __: Sequence[Resource]) -> Iterator[Charge]:
     raise Unpriced("the cluster makes a volume for it, of which the program does not tell the kind")
-    yield  # as the others, it is an iterator
+    yield
+
+
+def _stateful_set(stateful_set: Resource, _: Sequence[Resource]) -> Iterator[Charge]:
+    spec: Mapping[str, Any] = stateful_set.inputs.get("spec") or {}
+    if spec.get("volumeClaimTemplates"):
+        raise Unpriced("the cluster makes volumes for it, of which the program does not tell the kind")
+    yield from ()
 
 
 def _of_type(resources: Sequence[Resource], type: str) -> Iterator[Resource]:
@@ -415,7 +427,9 @@ CHARGES: Final[Mapping[str, Callable[[Resource, Sequence[Resource]], Iterator[Ch
     "aws:sqs/queue:Queue": _queue,
     "aws:ssm/parameter:Parameter": _parameter,
     "aws:wafv2/webAcl:WebAcl": _web_acl,
+    "kubernetes:apps/v1:StatefulSet": _stateful_set,
     "kubernetes:core/v1:PersistentVolumeClaim": _volume_claim,
     "kubernetes:core/v1:Service": _service,
+    "kubernetes:networking.k8s.io/v1:Ingress": _ingress,
 }
 """The charges of each type that depend on the resource. Types without an entry stand in the table of prices."""

@@ -54,12 +54,17 @@ class NotPriced(msgspec.Struct, frozen=True):
     reason: str
 
 
-class ChatCost(msgspec.Struct, frozen=True):
-    """What a thousand chats cost at a component that carries them, by the names of what they use."""
+class ComponentCost(msgspec.Struct, frozen=True):
+    """What a component costs: a month while idle, and for a thousand chats, the models left out.
+
+    `chat_parts` are those of the chats by what they use; a component that carries none has no parts.
+    """
 
     component: Component
+    idle_usd_month_least: float
+    idle_usd_month_most: float
     usd_per_thousand_chats: float
-    parts: Mapping[str, float]
+    chat_parts: Mapping[str, float]
 
 
 class Estimate(msgspec.Struct, frozen=True):
@@ -71,10 +76,10 @@ class Estimate(msgspec.Struct, frozen=True):
     prices_checked_to: date
     idle_usd_month_least: float
     idle_usd_month_most: float
+    components: Sequence[ComponentCost]
     idle: Sequence[IdleCost]
     unit_prices: Sequence[UnitPrice]
     models: Sequence[ModelPrice]
-    chats: Sequence[ChatCost]
     not_priced: Sequence[NotPriced]
     doubts: Mapping[str, str]
 
@@ -104,12 +109,12 @@ def estimate(resources: Sequence[Resource], routes: Iterable[Routes], region: st
         prices_of=REGION,
         prices_checked_from=oldest,
         prices_checked_to=newest,
-        idle_usd_month_least=_cents(sum(each.usd_month_least for each in idle)),
-        idle_usd_month_most=_cents(sum(each.usd_month_most for each in idle)),
+        idle_usd_month_least=_least(idle),
+        idle_usd_month_most=_most(idle),
+        components=list(_components(resources, idle, chat)),
         idle=idle,
         unit_prices=list(_unit_prices(used)),
         models=model_prices(routes, served_models(resources), chat),
-        chats=list(_chat_costs(resources, chat)),
         not_priced=not_priced,
         doubts=_doubts({each.charge for each in idle} | {charge.price.title for _, _, charge in used}),
     )
@@ -146,15 +151,23 @@ def _unit_prices(used: Sequence[tuple[Component, str, Charge]]) -> Iterator[Unit
         yield UnitPrice(component, names, title, price.usd, price.each, price.unit, price.page)
 
 
-def _chat_costs(resources: Sequence[Resource], chat: Chat) -> Iterator[ChatCost]:
+def _components(resources: Sequence[Resource], idle: Sequence[IdleCost], chat: Chat) -> Iterator[ComponentCost]:
     for component in dict.fromkeys(map(component_of, resources)):
         mine = [resource for resource in resources if component_of(resource) == component]
         parts: dict[str, float] = {}
         for use in uses(component.type, component.name, mine, chat):
             title = price_table().prices[use.price].title
             parts[title] = parts.get(title, 0) + use.usd * 1000
-        if parts:
-            yield ChatCost(component, sum(parts.values()), parts)
+        own = [each for each in idle if each.component == component]
+        yield ComponentCost(component, _least(own), _most(own), sum(parts.values()), parts)
+
+
+def _least(idle: Iterable[IdleCost]) -> float:
+    return _cents(sum(each.usd_month_least for each in idle))
+
+
+def _most(idle: Iterable[IdleCost]) -> float:
+    return _cents(sum(each.usd_month_most for each in idle))
 
 
 def _doubts(titles: set[str]) -> Mapping[str, str]:
