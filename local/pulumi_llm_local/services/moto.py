@@ -111,8 +111,9 @@ class Moto:
         await self._call(session, region, "dynamodb", "DynamoDB_20120810.CreateTable", body)
 
     async def _create_queue(self, session: aiohttp.ClientSession, region: str, queue: Mapping[str, Any]) -> None:
-        given = {theirs: queue.get(ours) for ours, theirs in _QUEUE_ATTRIBUTES.items()}
-        attributes = {name: str(value).lower() for name, value in given.items() if value}
+        attributes = {"VisibilityTimeout": str(int(queue.get("visibilityTimeoutSeconds", 30)))}
+        if queue.get("fifoQueue"):
+            attributes["FifoQueue"] = "true"
         values = {"QueueName": queue["name"], "Attributes": attributes}
         await self._call(session, region, "sqs", "AmazonSQS.CreateQueue", values)
 
@@ -120,10 +121,6 @@ class Moto:
         self, session: aiohttp.ClientSession, region: str, service: str, operation: str, body: Mapping[str, Any]
     ) -> None:
         await _call(session, self.url, region, service, operation, body)
-
-
-# What a queue is made with. Its messages are kept as long as SQS keeps them by default.
-_QUEUE_ATTRIBUTES = {"fifoQueue": "FifoQueue", "visibilityTimeoutSeconds": "VisibilityTimeout"}
 
 
 async def queue_depth(moto_url: str, region: str, queue_url: str) -> int:

@@ -50,6 +50,8 @@ async def sqs(harness: Harness, *replies: Callable[[bool], Reply]) -> ReplyingUp
     return await harness.upstream(*(replies or (reply(TAKEN),)))
 
 
+@pytest.mark.assumes("pool-answers")
+@pytest.mark.assumes("message-in-time")
 @pytest.mark.parametrize("transport", TRANSPORTS.values(), ids=TRANSPORTS)
 async def test_another_target_answers_and_the_queue_is_told(harness: Harness, transport: Transport) -> None:
     queue = await sqs(harness)

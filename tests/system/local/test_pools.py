@@ -1,57 +1,28 @@
-"""Pools of vLLM servers behind the whole stack: asleep, woken, full, killed and draining. A caller always has an end."""
+"""Models on GPUs of one's own behind the whole stack: asleep, woken, full, killed and draining. A caller always has an end."""
 
 import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from pathlib import Path
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from system.local.conftest import LocalStack, events, failed_start, local_stack
 
 pytestmark = pytest.mark.timeout(180, func_only=True)
 
-ACCOUNT = "123456789012"
-POOLS = ("steady", "busy", "dying", "leaving")
+PROGRAM = Path(__file__).with_name("programs") / "gpu"
 BEDROCK = "bedrock/gpt-oss-20b"
-
-
-def provider(name: str) -> dict[str, Any]:
-    return {
-        "type": "openai_compatible",
-        "base_url": f"https://llm.internal.example.com/{name}/v1",
-        "stickiness_cookie": "LlmServiceStickiness",
-        "wake_queue": {
-            "url": f"https://sqs.us-east-1.amazonaws.com/{ACCOUNT}/wake-{name}",
-            "arn": f"arn:aws:sqs:us-east-1:{ACCOUNT}:wake-{name}",
-        },
-    }
-
-
-def target(name: str) -> dict[str, Any]:
-    return {"provider": name, "model": name, "context_tokens": 32_768, "max_output_tokens": 4_096}
-
-
-# Each pool with Bedrock behind it, and alone.
-MODELS = [
-    {"name": name if behind else f"{name}-alone", "targets": [target(name), *behind]}
-    for name in POOLS
-    for behind in ([{"model": "gpt-oss-20b"}], [])
-]
-SETTINGS = (
-    *("--model-delay", "0,0.01", "--pool-start", "3"),
-    *("--config", f"providers={json.dumps({name: provider(name) for name in POOLS})}"),
-    *("--config", f"models={json.dumps(MODELS)}"),
-    *("--config", 'api.throttle={"rate_limit": 1000, "burst_limit": 1000}', "--config", "api.daily_quota=1000000"),
-)
+SETTINGS = ("--model-delay", "0,0.01", "--pool-start", "3")
 FAULTS = ("--fault", "busy=full", "--fault", "dying=killed:0.34", "--fault", "leaving=draining")
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[LocalStack]:
-    with local_stack(*SETTINGS, *FAULTS) as running:
+    with local_stack(*SETTINGS, *FAULTS, directory=PROGRAM) as running:
         yield running
 
 
@@ -65,6 +36,20 @@ def end(response: httpx.Response) -> str:
         return response.json()["error"]["code"]
     (*_, (_, kind, data)) = events(response.text.splitlines())
     return data["error"]["code"] if kind == "error" else kind
+
+
+def by_websocket(stack: LocalStack, model: str) -> str:
+    """How a generation over the WebSocket API ended, and who answered."""
+    headers = {"authorization": f"Bearer {stack.key}"}
+    with connect(stack.outputs["websocket_url"], additional_headers=headers) as client:
+        client.send(json.dumps({"action": "chat", "id": model, "message": "Hello", "model": model}))
+        target = ""
+        while True:
+            received = json.loads(client.recv(timeout=30))
+            for message in received if isinstance(received, list) else [received]:
+                target = message.get("target", target)
+                if message["type"] in ("done", "error"):
+                    return f"{message['type']} {target}"
 
 
 def when_loaded(stack: LocalStack, name: str) -> httpx.Response:
@@ -81,11 +66,13 @@ def when_loaded(stack: LocalStack, name: str) -> httpx.Response:
 def test_asleep_another_target_answers_and_awake_the_traffic_returns(stack: LocalStack) -> None:
     cold = asked(stack, "steady")
     assert (cold.headers["x-llm-target"], end(cold)) == (BEDROCK, "done")
+    assert by_websocket(stack, "steady") == f"done {BEDROCK}"
     assert end(when_loaded(stack, "steady")) == "done"
     warm = asked(stack, "steady")
     assert (warm.headers["x-llm-target"], end(warm)) == ("steady/steady", "done")
     whole = stack.post("/v1/chat/completions", {"model": "steady", "messages": [{"role": "user", "content": "Hi"}]})
     assert (whole.status_code, whole.headers["x-llm-target"]) == (200, "steady/steady")
+    assert by_websocket(stack, "steady-alone") == "done steady/steady"
 
 
 def test_full_another_target_answers(stack: LocalStack) -> None:
@@ -115,6 +102,6 @@ def test_draining_what_has_begun_is_ended_and_the_rest_goes_elsewhere(stack: Loc
 
 
 def test_a_fault_of_a_pool_is_of_a_pool() -> None:
-    code, said = failed_start(*SETTINGS, "--fault", "bedrock=killed")
+    code, said = failed_start("--fault", "bedrock=killed", directory=PROGRAM)
     assert code == 1
     assert "--fault: killed is for providers with a wake_queue; the stack has busy, dying, leaving, steady" in said

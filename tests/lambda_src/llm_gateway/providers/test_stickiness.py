@@ -91,6 +91,7 @@ class Sticky(Vllm):
         return Reply(super().answer(stream).data.replace(b"\r\n", cookie.encode(), 1))
 
 
+@pytest.mark.assumes("pool-cookies")
 async def test_the_next_turn_of_a_conversation_sends_the_cookies(harness: Harness) -> None:
     pool = await harness.healthy(Sticky())
     service = await harness.gateway(pool)
