@@ -353,7 +353,8 @@ class Problem(msgspec.Struct, frozen=True):
     message: str
 
 
-# The most problems that one answer lists; a body may hold any number of them.
+# The most problems that one answer lists. A body may hold any number of them, so no more are collected than it takes to know
+# that there are more.
 MOST_PROBLEMS = 20
 
 
@@ -361,7 +362,7 @@ def invalid_request(problems: Sequence[Problem]) -> GatewayError:
     """400 that lists every problem at once; `param` is the first field."""
     shown = [f"{problem.field}: {problem.message}" for problem in problems[:MOST_PROBLEMS]]
     if len(problems) > MOST_PROBLEMS:
-        shown.append(f"and {len(problems) - MOST_PROBLEMS} more")
+        shown.append("and more")
     return invalid_value(problems="; ".join(shown), param=problems[0].field)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from llm_functions.api_formats.complete import collect
-from llm_functions.api_formats.fields import Fields
+from llm_functions.api_formats.fields import MOST_MESSAGES, Fields
 from llm_gateway.errors import GatewayError, clipped
 from llm_gateway.events import Delta, Event, Start
 from llm_gateway.request import DEFAULT_MAX_TOKENS, MAX_TOKENS, NUMERIC_PARAMETERS, ChatRequest, Message, Sampling
@@ -29,7 +29,7 @@ def parse(body: Mapping[str, Any], *, stream: bool) -> ChatRequest:
         **fields.numbers(NUMERIC_PARAMETERS),
         stop=fields.strings("stop", STOP_LIMIT),
     )
-    history = [_turn(turn) for turn in fields.objects("history")]
+    history = [_turn(turn) for turn in fields.objects("history", MOST_MESSAGES)]
     fields.no_others()
     fields.finish()
     return ChatRequest(

@@ -3,20 +3,26 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
+from llm_functions.json_objects import MOST_VALUES, TooManyValues, check, decode_object
 from llm_gateway.errors import MOST_PROBLEMS, Problem, clipped, invalid_request
+
+# The most messages of a conversation, and the most items of any other list of objects.
+MOST_MESSAGES = 10_000
+MOST_ITEMS = 1_000
 
 
 class Fields:
     """The fields of a JSON object. Each field that is wrong becomes a `Problem`; `finish` raises all of them.
 
-    `null` counts as not given. `place` precedes the name of a field in an error, such as ``tools[0].``.
+    `null` counts as not given. `place` precedes the name of a field in an error, such as ``tools[0].``. `whole` is what is
+    collected of the whole body.
     """
 
-    def __init__(self, value: Mapping[str, Any], place: str = "", problems: list[Problem] | None = None) -> None:
+    def __init__(self, value: Mapping[str, Any], place: str = "", whole: "_Whole | None" = None) -> None:
         self._value = value
         self._place = place
         self._known: list[str] = []
-        self.problems: list[Problem] = [] if problems is None else problems
+        self._whole = _Whole() if whole is None else whole
 
     @property
     def place(self) -> str:
@@ -24,7 +30,8 @@ class Fields:
         return self._place.removesuffix(".")
 
     def wrong(self, name: str, message: str) -> None:
-        self.problems.append(Problem(f"{self._place}{clipped(name)}", message))
+        if len(self._whole.problems) <= MOST_PROBLEMS:  # of the ones beyond, the error only says that there are some
+            self._whole.problems.append(Problem(f"{self._place}{clipped(name)}", message))
 
     def has(self, name: str) -> bool:
         return self._value.get(name) is not None
@@ -95,18 +102,22 @@ class Fields:
             return ()
         return tuple(values)
 
-    def objects(self, name: str) -> list["Fields"]:
-        """Return the objects of a list, each as `Fields` whose problems are collected here."""
+    def objects(self, name: str, most: int) -> list["Fields"]:
+        """Return the objects of a list of at most `most`, each as `Fields` whose problems are collected here."""
         value = self.any(name)
         if value is None:
             return []
         if not isinstance(value, list):
             self.wrong(name, f"must be a list of objects, not {kind(value)}")
             return []
+        length = len(cast("list[Any]", value))
+        if length > most:
+            self.wrong(name, f"may hold at most {most:,}, not {length:,}")
+            return []
         items: list[Fields] = []
         for index, item in enumerate(value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
             if isinstance(item, dict):
-                items.append(Fields(item, f"{self._place}{name}[{index}].", self.problems))  # pyright: ignore[reportUnknownArgumentType]
+                items.append(Fields(item, f"{self._place}{name}[{index}].", self._whole))  # pyright: ignore[reportUnknownArgumentType]
             else:
                 self.wrong(f"{name}[{index}]", f"must be an object, not {kind(item)}")
         return items
@@ -118,24 +129,45 @@ class Fields:
         if not isinstance(value, dict):
             self.wrong(name, f"must be an object, not {kind(value)}")
             return None
-        return Fields(value, f"{self._place}{name}.", self.problems)  # pyright: ignore[reportUnknownArgumentType]
+        return Fields(value, f"{self._place}{name}.", self._whole)  # pyright: ignore[reportUnknownArgumentType]
 
     def no_others(self) -> None:
         """Report each field that was not read as unknown."""
+        known = set(self._known)
         for name in self._value:
-            if name not in self._known:
-                if len(self.problems) >= MOST_PROBLEMS:  # no answer lists it, and a body may have thousands
-                    self.wrong(name, "is not known")
-                    continue
-                import difflib
+            if name in known:
+                continue
+            if len(self._whole.problems) > MOST_PROBLEMS:  # a body may have thousands
+                return
+            import difflib
 
-                near = difflib.get_close_matches(clipped(name), self._known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(set(self._known)))}"
-                self.wrong(name, f"is not known{hint}")
+            near = difflib.get_close_matches(clipped(name), known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(known))}"
+            self.wrong(name, f"is not known{hint}")
+
+    def json_object(self, name: str) -> dict[str, Any]:
+        """Return the object whose JSON text a string holds. All such texts of a body share one bound of their values."""
+        text = (self.string(name, required=True) or "{}").encode()
+        try:
+            self._whole.values += check(text, MOST_VALUES - self._whole.values)
+            return decode_object(text)
+        except TooManyValues:
+            self.wrong(name, f"holds, with the ones before it, more than {MOST_VALUES:,} names and values")
+        except (ValueError, RecursionError):
+            self.wrong(name, "must be the JSON text of an object")
+        return {}
 
     def finish(self) -> None:
-        if self.problems:
-            raise invalid_request(self.problems)
+        if self._whole.problems:
+            raise invalid_request(self._whole.problems)
+
+
+class _Whole:
+    """What is collected of a whole body: its problems, and how many values the JSON texts in its strings hold."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.values = 0
 
 
 def kind(value: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any, cast
 import msgspec
 
 from llm_functions.api_formats.complete import collect
-from llm_functions.api_formats.fields import Fields, kind
+from llm_functions.api_formats.fields import MOST_ITEMS, MOST_MESSAGES, Fields, kind
 from llm_gateway.errors import GatewayError, clipped
 from llm_gateway.events import Delta, Done, Event, Reasoning, Start, StopReason, ToolCall, ToolCallDelta, Usage
 from llm_gateway.request import NUMERIC_PARAMETERS, ChatRequest, Message, Sampling, Tool, ToolChoice, ToolUse
@@ -58,7 +58,7 @@ def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
     fields = Fields(body)
     model = fields.string("model", required=True)
     system, system_place, messages = _conversation(fields)
-    tools = tuple(_tool(tool) for tool in fields.objects("tools"))
+    tools = tuple(_tool(tool) for tool in fields.objects("tools", MOST_ITEMS))
     stream = fields.boolean("stream")
     include_usage = _include_usage(fields, stream)
     request = ChatRequest(
@@ -135,7 +135,7 @@ def _conversation(fields: Fields) -> tuple[str | None, str, tuple[Message, ...]]
     system: list[str] = []
     system_place = ""
     turns: list[Message] = []
-    for message in fields.objects("messages"):
+    for message in fields.objects("messages", MOST_MESSAGES):
         role = message.string("role", required=True)
         text = _text(message)
         match role:
@@ -148,7 +148,7 @@ def _conversation(fields: Fields) -> tuple[str | None, str, tuple[Message, ...]]
                 # Fields of an earlier answer that an SDK sends back, besides its text and calls.
                 for name in ("refusal", "annotations", "audio", "function_call"):
                     message.any(name)
-                calls = tuple(_tool_use(call) for call in message.objects("tool_calls"))
+                calls = tuple(_tool_use(call) for call in message.objects("tool_calls", MOST_ITEMS))
                 reasoning = message.string("reasoning_content") or ""
                 turns.append(Message(role="assistant", text=text, tool_calls=calls, reasoning=reasoning, place=message.place))
             case "tool":
@@ -172,7 +172,7 @@ def _text(message: Fields) -> str:
         message.wrong("content", f"must be a string or a list of text parts, not {kind(content)}")
         return ""
     texts: list[str] = []
-    for part in message.objects("content"):
+    for part in message.objects("content", MOST_ITEMS):
         shape = part.string("type", required=True)
         if shape == "text":
             texts.append(part.string("text", required=True) or "")
@@ -190,11 +190,7 @@ def _tool_use(call: Fields) -> ToolUse:
         call.wrong("function", "is required, an object")
     else:
         name = function.string("name", required=True) or ""
-        text = function.string("arguments", required=True) or "{}"
-        try:
-            arguments = msgspec.json.decode(text, type=dict[str, Any])
-        except (msgspec.DecodeError, RecursionError):
-            function.wrong("arguments", "must be the JSON text of an object")
+        arguments = function.json_object("arguments")
         _check_nesting(function, "arguments", arguments)
     return ToolUse(id=identifier or "", name=name, arguments=arguments)
 

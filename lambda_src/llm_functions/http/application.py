@@ -17,6 +17,7 @@ import msgspec
 from llm_functions.api_formats import chat, openai_chat
 from llm_functions.http import function_url
 from llm_functions.http.event_stream import EventStreamWriter, Send, routing_headers
+from llm_functions.json_objects import TooManyValues, decode_object
 from llm_functions.request_context import caller_from_context, caller_from_identity, credential_from_context
 from llm_gateway import environment, errors
 from llm_gateway.errors import GatewayError
@@ -290,18 +291,23 @@ async def _body(headers: dict[bytes, bytes], receive: Receive) -> dict[str, Any]
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > MAX_BODY_BYTES:
         raise errors.request_too_large(limit=MAX_BODY_BYTES)
-    body = b""
+    parts: list[bytes] = []
+    size = 0
     while True:
         message = await receive()
-        body += message.get("body", b"")
-        if len(body) > MAX_BODY_BYTES:
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MAX_BODY_BYTES:
             raise errors.request_too_large(limit=MAX_BODY_BYTES)
         if not message.get("more_body"):
             break
-    if not body.strip():
+    body = b"".join(parts)
+    if not body or body.isspace():
         raise errors.invalid_json(reason="the body is empty")
     try:
-        return _decode_object(body)
+        return decode_object(body)
+    except TooManyValues as error:
+        raise errors.invalid_json(reason=str(error)) from None
     except msgspec.ValidationError as error:
         if body.lstrip().startswith(b"{"):
             raise errors.invalid_json(reason=f"it cannot be read: {error}") from None

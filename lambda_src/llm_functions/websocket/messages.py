@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from llm_functions.json_objects import decode_object
 from llm_gateway import errors
 from llm_gateway.aws.connections import FRAME_BYTES
 from llm_gateway.errors import GatewayError, Problem, invalid_request
@@ -15,7 +16,6 @@ from llm_gateway.events import Delta, Event, Reasoning
 _ENVELOPE_BYTES = 256
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
-_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -39,8 +39,8 @@ def parse(text: bytes | str) -> ClientMessage:
 def decode(text: bytes | str) -> dict[str, Any]:
     """Return the fields of a message. Raises the error 400."""
     try:
-        return _decode_object(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decode_object(text.encode() if isinstance(text, str) else text)
+    except (msgspec.DecodeError, ValueError) as error:
         raise errors.invalid_message(reason=str(error)) from None
     except RecursionError:
         raise errors.invalid_message(reason="it is nested too deeply") from None

@@ -1,40 +1,45 @@
 """Stage 1: the rules of a conversation. The API format has checked the types and bounds of fields."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
-from llm_gateway.errors import Problem, clipped
+from llm_gateway.errors import MOST_PROBLEMS, Problem, clipped
 from llm_gateway.request import Message
 
 
 def conversation_problems(messages: Sequence[Message]) -> list[Problem]:
-    """Return a problem, with the place of the message, for each rule that is broken. No model could answer such a request."""
+    """Return a problem, with the place of the message, for each rule that is broken, up to those that an answer lists.
+
+    No model could answer such a request.
+    """
+    return list(islice(_problems(messages), MOST_PROBLEMS + 1))
+
+
+def _problems(messages: Sequence[Message]) -> Iterator[Problem]:
     if not messages:
-        return [Problem("messages", "must hold at least one message of the user")]
-    problems: list[Problem] = []
+        yield Problem("messages", "must hold at least one message of the user")
+        return
     first, last = messages[0], messages[-1]
     if first.role != "user":
-        problems.append(Problem(f"{first.place}.role", f"a conversation starts with 'user', not {first.role!r}"))
+        yield Problem(f"{first.place}.role", f"a conversation starts with 'user', not {first.role!r}")
     if last.role == "assistant":
         reason = "the last message must be the user's or a tool's, for there is nothing to answer otherwise"
-        problems.append(Problem(f"{last.place}.role", reason))
+        yield Problem(f"{last.place}.role", reason)
     open_calls: set[str] = set()
     for message in messages:
         if message.role == "tool":
             if message.tool_call_id not in open_calls:
                 reason = f"{clipped(message.tool_call_id)!r} answers no tool call of the assistant message before it"
-                problems.append(Problem(f"{message.place}.tool_call_id", reason))
+                yield Problem(f"{message.place}.tool_call_id", reason)
             open_calls.discard(message.tool_call_id)
             continue
         if open_calls:
-            problems.append(
-                Problem(message.place, f"the tool calls {clipped(', '.join(sorted(open_calls)))} have no answer before it")
-            )
+            yield Problem(message.place, f"the tool calls {_names(open_calls)} have no answer before it")
         open_calls = {call.id for call in message.tool_calls}
         if not message.text.strip() and not message.tool_calls:
-            problems.append(Problem(f"{message.place}.content", "must not be empty"))
+            yield Problem(f"{message.place}.content", "must not be empty")
     if open_calls and last.role == "tool":
-        problems.append(Problem(last.place, f"the tool calls {_names(open_calls)} have no answer"))
-    return problems
+        yield Problem(last.place, f"the tool calls {_names(open_calls)} have no answer")
 
 
 def _names(calls: Iterable[str]) -> str:

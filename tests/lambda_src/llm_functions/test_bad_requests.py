@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+import tracemalloc
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -386,6 +387,48 @@ async def test_an_error_repeats_little_and_the_log_nothing(gateway, path: str, b
     [logged] = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
     assert (logged["error.type"], "error.message" in logged) == (error["code"], False)
     assert all(len(str(value)) < 100 for value in logged.values())
+
+
+def full(before: str, item: str, after: str) -> bytes:
+    """A body of 4 MiB, full of items."""
+    return f"{before}{item * ((4 * 1024 * 1024 - len(before) - len(after)) // len(item))}{after}".encode()
+
+
+_ARGUMENTS = '{"id": "a", "function": {"name": "f", "arguments": "[%s]"}}' % ("[]," * 10_000)
+_TURN = '{"role": "user", "content": "a"},'
+# body, a part of the error; the benchmark has many more of them
+HOSTILE: dict[str, tuple[bytes, str]] = {
+    "empty tools": (full('{"model": "full", "tools": [', "{},", "{}]}"), "more than 100,000 names and values"),
+    "unknown fields": (full("{", '"a": 0, ', '"b": 0}'), "more than 100,000 names and values"),
+    "quotes": (full("{", '"', "}"), "it is not JSON"),
+    "JSON in JSON": (
+        full('{"model": "full", "messages": [{"role": "assistant", "tool_calls": [', _ARGUMENTS + ",", _ARGUMENTS + "]}]}"),
+        "holds, with the ones before it, more than 100,000 names and values",
+    ),
+    "messages": (f'{{"model": "full", "messages": [{_TURN * 10_000}{_TURN[:-1]}]}}'.encode(), "at most 10,000, not 10,001"),
+    "wrong messages": (b'{"model": "full", "messages": [' + b"1, " * 9_000 + b"1]}", "and more"),
+    "wrong turns": (f'{{"model": "full", "messages": [{_TURN.replace("a", "") * 9_000}{_TURN[:-1]}]}}'.encode(), "and more"),
+}
+
+
+@pytest.mark.parametrize(("body", "part"), HOSTILE.values(), ids=HOSTILE)
+async def test_a_body_that_stands_for_much_more_than_its_size(gateway, body: bytes, part: str) -> None:
+    service = await gateway(provider=Never())
+    tracemalloc.start()
+    try:
+        response = await service.http.post(OPENAI, content=body)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert response.status_code == 400 and part in service.error_of(response)["message"]
+    assert peak < 64_000_000 and len(response.content) < 32_000
+
+
+async def test_a_long_text_is_no_hostile_body(gateway) -> None:
+    """Whatever it has of the characters that stand between values."""
+    service = await gateway()
+    for text in ("[{,:" * 500_000, '\\"' * 1_000_000, "\\\\" * 500_000 + ","):
+        assert (await service.post(CHAT, chat(message=text, model="mock"))).status_code == 200
 
 
 @pytest.mark.parametrize("said", [{"temperature": 0.5}, {"top_p": 0.5}, {"stop": "a"}, {"system_prompt": "a"}])
