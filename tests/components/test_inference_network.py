@@ -175,6 +175,7 @@ NOTICES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"nat": "none", "interface_endpoints": ["sts", "logs"]}, "$29.20 a month and $0.01 a GB; no NAT gateway"),
     ({"nat": "none"}, "reach S3 and DynamoDB only, at no cost"),
+    ({"nat": "none"}, "no WebSocketChat works in this network"),
 ]
 
 

@@ -237,5 +237,14 @@ def test_a_wrong_argument_is_named(args: dict[str, Any], text: str) -> None:
     assert text in str(caught.value) + str(vars(caught.value))
 
 
+def test_the_preview_says_what_a_network_must_lead_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "info", lambda message, **_: said.append(message))
+    made()
+    assert said == []
+    made(vpc={"subnet_ids": ["subnet-0123456789abcdef0"], "security_group_ids": ["sg-0123456789abcdef0"]})
+    assert [("NAT gateway" in message, "execute-api" in message) for message in said] == [(True, True)]
+
+
 def test_every_argument_exists(plain: Recording) -> None:
     assert [problem for resource in plain.custom() for problem in problems(resource.type, resource.inputs)] == []

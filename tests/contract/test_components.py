@@ -585,6 +585,26 @@ def test_a_component_is_made_as_every_other(component: str) -> None:
     assert set(output_names(kind)) & set(inspect.get_annotations(arguments_of(kind))) == set()
 
 
+# What is wrong with a call itself -> the places that are named.
+CALLS: dict[str, tuple[list[Any], dict[str, Any], set[str]]] = {
+    "arguments as keywords": (["x"], {"models": MODELS, "tags": {}}, {"models", "tags"}),
+    "no arguments": (["x"], {}, {"args"}),
+    "no name": ([{"models": MODELS}], {}, {"name", "args"}),
+    "no name, by keyword": ([], {"args": {"models": MODELS}}, {"name"}),
+}
+
+
+@each_component
+@pytest.mark.parametrize(("given", "named", "places"), CALLS.values(), ids=CALLS)
+def test_a_wrong_call_is_told_as_wrong_arguments_are(
+    component: str, given: list[Any], named: dict[str, Any], places: set[str]
+) -> None:
+    constructor: Any = COMPONENTS[component]
+    with pytest.raises(pulumi.InputPropertiesError, match=rf"{component}\(NAME, ") as error:
+        constructor(*given, **named)
+    assert {details["property_path"] for details in error.value.errors or []} == places
+
+
 def test_other_languages_get_a_schema() -> None:
     provider = ComponentProvider(list(COMPONENTS.values()), "llm", "pulumi-llm", "0.1.0")
     described = json.loads(provider.schema)

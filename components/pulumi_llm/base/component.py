@@ -1,12 +1,14 @@
 """The base of every component: names and options of children, tags, every output registered."""
 
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Self, cast
 
 import pulumi
 
 from pulumi_llm.base.customize import INSTANCE, merged
+from pulumi_llm.base.inputs import properties_error
 from pulumi_llm.base.lazy_modules import load_lazy_modules
+from pulumi_llm.base.problems import Problem
 from pulumi_llm.base.settings import Customize
 from pulumi_llm.base.tags import OWN_TAG
 
@@ -21,6 +23,12 @@ class Component(pulumi.ComponentResource):
     # The types of the children by their keys. Without an annotation, for Pulumi's analyzer takes every annotation of a
     # component for an output.
     CHILDREN = cast("Mapping[str, type[pulumi.Resource]]", {})
+
+    def __new__(cls, *given: Any, **named: Any) -> Self:
+        """Check the call itself. Raises `pulumi.InputPropertiesError`, as for arguments that are wrong."""
+        if given or named:  # a copy is made without any
+            _check_call(cls, given, named)
+        return super().__new__(cls)
 
     def __init__(
         self,
@@ -69,6 +77,25 @@ class Component(pulumi.ComponentResource):
     def finish(self) -> None:
         """Register every output that the class declares."""
         self.register_outputs({name: getattr(self, name) for name in output_names(type(self))})
+
+
+def _check_call(kind: type[Component], given: Sequence[Any], named: Mapping[str, Any]) -> None:
+    parameters = ("name", "args", "opts")
+    call = f'{kind.__name__}(NAME, {{"ARGUMENT": VALUE}}, pulumi.ResourceOptions(…))'
+    problems = [
+        Problem(word, f"is no parameter of the call; the arguments are one mapping: {call}")
+        for word in named
+        if word not in parameters
+    ]
+    present = {*parameters[: len(given)], *named}
+    missing = [word for word in parameters[:2] if word not in present]
+    if missing and not problems:
+        problems = [Problem(word, f"is missing in the call: {call}") for word in missing]
+    name = given[0] if given else named.get("name", "")
+    if not isinstance(name, str):
+        problems.append(Problem("name", f"must be a text, the name of the resource: {call}"))
+    if problems:
+        raise properties_error(kind.__name__, problems)
 
 
 def output_names(kind: type[Component]) -> list[str]:

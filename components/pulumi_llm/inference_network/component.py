@@ -28,6 +28,8 @@ PARAMETERS = (
     "service_security_group_id",
 )
 
+_WITHOUT_NAT = "nat: without NAT gateways, no WebSocketChat works in this network: its function cannot send to clients"
+
 
 class InferenceNetwork(Component):
     """A VPC with private subnets for the servers of models and for functions, and security groups from the one to the other.
@@ -129,6 +131,8 @@ class InferenceNetwork(Component):
                 logs = log_flows(self, settings, network.vpc)
                 self.flow_log_group_name, self.flow_log_group_arn = logs.name, logs.arn
             pulumi.log.info(cost_notice(settings), self)
+            if settings.nat == "none":
+                pulumi.log.info(_WITHOUT_NAT, self)
         groups = create_security_groups(self, self.vpc_id, settings.service_port)
         self.function_security_group_id = groups.function.id
         self.balancer_security_group_id = groups.balancer.id

@@ -39,6 +39,12 @@ PARAMETERS = (
     "log_group_arn",
 )
 
+# What nobody can tell of a network by its subnets' ids. https://repost.aws/knowledge-center/api-gateway-vpc-connections
+_IN_VPC = (
+    "vpc: the function sends to clients by the API's public address, so its subnets need a way to the internet, such as a NAT "
+    "gateway; without one every chat fails. No endpoint of a VPC leads there: one for execute-api must have its private DNS off"
+)
+
 
 def _function_children(prefix: str) -> dict[str, type[pulumi.Resource]]:
     return {
@@ -127,6 +133,8 @@ class WebSocketChat(Component):
         settings, location = read_arguments(type(self).__name__, name, WebSocketChatSettings, args, self.CHILDREN, opts, _made)
         super().__init__(name, opts, settings.tags, settings.customize)
         self._settings = settings
+        if settings.vpc is not None:
+            pulumi.log.info(_IN_VPC, resource=self)
         self._shared = Shared(
             log_retention_days=settings.log_retention_days, kms_key_arn=settings.kms_key_arn, tracing=settings.tracing
         )

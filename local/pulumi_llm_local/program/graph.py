@@ -119,7 +119,11 @@ def configuration(directory: Path, stack: str, overrides: Mapping[str, Any]) -> 
         raise GraphError(f"there is no Pulumi.yaml in {directory}; run this in a Pulumi project, or name its folder")
     if not stack_file.exists():
         stacks = sorted(path.name.split(".")[1] for path in directory.glob("Pulumi.*.yaml"))
-        raise GraphError(f"there is no stack {stack!r} in {directory}; there are {', '.join(stacks) or 'none'}")
+        others = f"name another one with --stack ({', '.join(stacks)}), or" if stacks else "name another one with --stack, or"
+        raise GraphError(
+            f"there is no stack {stack!r} in {directory}: {others} make the file {stack_file.name} with its settings; an empty "
+            "one is enough where the program needs none"
+        )
     project, settings = _read(project_file), _read(stack_file)
     name = str(project["name"])
     values = {**_defaults(name, project), **cast("dict[str, Any]", settings.get("config") or {})}

@@ -40,6 +40,21 @@ def test_every_encrypted_value_is_named_with_the_option_that_gives_it(tmp_path: 
     assert config["shop:database"] == '{"host": "db", "users": [{"password": "p"}]}'
 
 
+def test_without_a_stack_s_file_it_is_said_what_to_do(tmp_path: Path) -> None:
+    folder = project(tmp_path, "")
+    with pytest.raises(
+        GraphError, match=r"there is no stack 'qa' in .*: name another one with --stack \(dev\), or make the file"
+    ):
+        graph.configuration(folder, "qa", {})
+    (folder / "Pulumi.dev.yaml").unlink()
+    with pytest.raises(
+        GraphError, match=r"with --stack, or make the file Pulumi\.dev\.yaml with its settings; an empty one is"
+    ):
+        graph.configuration(folder, "dev", {})
+    (folder / "Pulumi.dev.yaml").touch()
+    assert graph.configuration(folder, "dev", {}) == ("shop", {})
+
+
 @pytest.mark.parametrize(
     ("environment", "names"),
     [("[shop/dev, {shop/net@2: {merge: true}}]", "shop/dev, shop/net@2"), ("{imports: [a/b], values: {}}", "a/b"), ("[]", "")],
