@@ -109,6 +109,17 @@ def test_each_function_may_do_what_it_does_and_no_more(plain: Recording) -> None
     assert messages == [f"{own}/ws/{method}/@connections/*" for method in ("POST", "GET", "DELETE")]
 
 
+def test_the_function_that_generates_may_wake_the_servers_of_its_models() -> None:
+    queue = {"url": "https://sqs.us-east-1.amazonaws.com/123456789012/wake", "arn": "arn:aws:sqs:us-east-1:123456789012:wake"}
+    pool = {"type": "openai_compatible", "base_url": "https://models.example.com/qwen/v1", "wake_queue": queue}
+    target = {"provider": "qwen", "model": "qwen", "context_tokens": 8_192, "max_output_tokens": 1_024}
+    found = made(models=[{"name": "chat", "targets": [target, {"model": "mock"}]}], providers={"qwen": pool})
+    assert statements(found, "ws-wake-policy")["SendMessages"]["Resource"] == [queue["arn"]]
+    assert found.inputs("ws-wake-policy")["role"] == found.named("ws-generations-role").id
+    variables = found.inputs("ws-generations-function")["environment"]["variables"]
+    assert variables["PROVIDER_QWEN_WAKE_QUEUE_URL"] == queue["url"]
+
+
 def test_the_functions_know_the_tables_and_the_stage(plain: Recording) -> None:
     variables = plain.inputs("ws-generations-function")["environment"]["variables"]
     api = plain.named("ws-api").id
