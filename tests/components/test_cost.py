@@ -94,7 +94,10 @@ IDLE: dict[str, tuple[Made, Sequence[Made], float, float, str]] = {
     "none at night": (node_group(scalingConfig={"minSize": 0, "maxSize": 1}), (), 0, 884.76 + 1.6, ""),
     "of two types": (node_group(instanceTypes=["g5.2xlarge", "g5.xlarge"], diskSize=50), (), 734.38 + 4, 3 * (884.76 + 4), ""),
     "of a type without a price": (node_group(instanceTypes=["z9.huge"]), (), 0, 0, "instance type z9.huge"),
-    "with a template from elsewhere": (node_group(**WITH_TEMPLATE), (), 0, 0, "launch template is not in the program"),
+    "with a template from elsewhere": (
+        node_group(**WITH_TEMPLATE),
+        *((), 884.76, 3 * 884.76, "launch template is not in the program"),
+    ),
     "with the image's disk": (
         node_group(**WITH_TEMPLATE),
         [Made(TEMPLATE, id="lt-1")],
@@ -149,6 +152,69 @@ def test_what_is_idle(resource: Made, around: Sequence[Made], least: float, most
     assert sum(charge.high * charge.price.usd_a_month for charge in idle) == pytest.approx(most, abs=0.005)
     assert unpriced in found.unpriced
     assert bool(unpriced) == bool(found.unpriced)
+
+
+POOL = {"pulumi-llm/pool": "gpu"}
+
+
+def gpu_group(capacity: str, most: int, instance: str = "g5.2xlarge") -> Made:
+    bounds = {"minSize": 0, "maxSize": most}
+    return Made(
+        GROUP, {"scalingConfig": bounds, "instanceTypes": [instance], "capacityType": capacity, "labels": POOL}, capacity
+    )
+
+
+def servers(name: str, gpus: int = 1, least: int = 0, schedule: tuple[str, str] | None = None, **metadata: Any) -> list[Made]:
+    """A Deployment whose servers have GPUs of a pool, and what KEDA is told of it; by a schedule, at least one."""
+    container = {"name": "server", "resources": {"limits": {"nvidia.com/gpu": str(gpus)}}}
+    pod = {"nodeSelector": POOL, "containers": [container]}
+    triggers: list[Any] = [{"type": "aws-sqs-queue", "metadata": {}}]
+    if schedule:
+        start, end = schedule
+        triggers.append({"type": "cron", "metadata": {"start": start, "end": end, "desiredReplicas": "1"}})
+    own = {"namespace": "models", "name": name}
+    scaled = {"scaleTargetRef": {"name": name}, "minReplicaCount": least, "triggers": triggers}
+    return [
+        Made("kubernetes:apps/v1:Deployment", {"metadata": own, "spec": {"template": {"spec": pod}}}),
+        Made("kubernetes:keda.sh/v1alpha1:ScaledObject", {"metadata": {**own, **metadata}, "spec": scaled}),
+    ]
+
+
+# Node groups on demand and of spot instances, what runs on them -> how many nodes of each stay, on average through a day.
+KEPT: dict[str, tuple[Sequence[Made], Sequence[Made], Sequence[float]]] = {
+    "no servers": ([gpu_group("ON_DEMAND", 2)], (), [0]),
+    "one that may go": ([gpu_group("ON_DEMAND", 2)], servers("a"), [0]),
+    "one that stays": ([gpu_group("ON_DEMAND", 2)], servers("a", least=1), [1]),
+    "one that stays from 15:00 to 06:00": (
+        [gpu_group("ON_DEMAND", 2)],
+        servers("a", schedule=("0 15 * * *", "0 6 * * *")),
+        [15 / 24],
+    ),
+    "one that stays from 07:30 to 19:00, and another one": (
+        [gpu_group("ON_DEMAND", 2)],
+        [*servers("a", schedule=("30 7 * * *", "0 19 * * *")), *servers("b", least=1)],
+        [1 + 11.5 / 24],
+    ),
+    "more than there are on demand": (
+        [gpu_group("ON_DEMAND", 1), gpu_group("SPOT", 4)],
+        servers("a", least=3),
+        [1, 2],
+    ),
+    "two on a node": ([gpu_group("ON_DEMAND", 2, "g5.12xlarge")], servers("a", gpus=2, least=2), [1]),
+    "all are off": (
+        [gpu_group("ON_DEMAND", 2)],
+        servers("a", least=1, annotations={"autoscaling.keda.sh/paused-replicas": "0"}),
+        [0],
+    ),
+}
+
+
+@pytest.mark.parametrize(("groups", "running", "kept"), KEPT.values(), ids=KEPT.keys())
+def test_nodes_that_servers_keep(groups: Sequence[Made], running: Sequence[Made], kept: Sequence[float]) -> None:
+    resources = [*groups, *running]
+    found = [charges_of(group, resources).charges[0] for group in groups]
+    assert [charge.low for charge in found] == pytest.approx(kept)
+    assert [charge.high for charge in found] == [group.inputs["scalingConfig"]["maxSize"] for group in groups]
 
 
 # A resource -> its unit prices, such as "0.20 for 1000000 requests".

@@ -2,44 +2,12 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
-from pulumi_llm.cost.prices import Price, price_table
-
-
-class Resource(Protocol):
-    """A resource of a program, as an evaluation of it has it: camelCase keys, nothing unknown."""
-
-    @property
-    def urn(self) -> str: ...
-    @property
-    def type(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def id(self) -> str: ...
-    @property
-    def inputs(self) -> Mapping[str, Any]: ...
-    @property
-    def state(self) -> Mapping[str, Any]: ...
-    @property
-    def parents(self) -> tuple[str, ...]: ...
-
-
-class Charge(NamedTuple):
-    """A price, and how many of what it is for.
-
-    `low` and `high` are the least and the most of it, as with a group of nodes. Of what is used up, one stands for any number.
-    """
-
-    price: Price
-    low: float = 1
-    high: float = 1
-    note: str = ""
-
-
-class Unpriced(Exception):
-    """A resource costs something that the table of prices does not have; the text says what."""
+from pulumi_llm.cost.charge import Charge, Resource, Unpriced, charge, counted, of_type
+from pulumi_llm.cost.kept_nodes import NODE_GROUP
+from pulumi_llm.cost.node_groups import node_group_charges
+from pulumi_llm.cost.prices import price_table
 
 
 class Charges(NamedTuple):
@@ -57,27 +25,23 @@ def charges_of(resource: Resource, resources: Sequence[Resource]) -> Charges:
         resources: All of the program, for what the resource refers to.
     """
     if resource.type not in CHARGES:
-        return _charges_of_type(resource.type)
+        return _chargesof_type(resource.type)
     found: list[Charge] = []
     try:
-        for charge in CHARGES[resource.type](resource, resources):
-            found.append(charge)  # one by one: what comes before an error stays
+        for each in CHARGES[resource.type](resource, resources):
+            found.append(each)  # one by one: what comes before an error stays
     except Unpriced as error:
         return Charges(found, str(error))
     return Charges(found)
 
 
-def _charges_of_type(type: str) -> Charges:
+def _chargesof_type(type: str) -> Charges:
     table = price_table()
     if type in table.types:
         return Charges([Charge(table.prices[name]) for name in table.types[type]])
     if table.why_free(type) is not None:
         return Charges([])
     return Charges([], "there is no price for resources of this type")
-
-
-def _charge(name: str, low: float = 1, high: float | None = None, note: str = "") -> Charge:
-    return Charge(price_table().prices[name], low, low if high is None else high, note)
 
 
 # Networks
@@ -94,8 +58,8 @@ def _vpc_endpoint(endpoint: Resource, _: Sequence[Resource]) -> Iterator[Charge]
     if kind != "Interface":
         raise Unpriced(f"there is no price for an endpoint of the type {kind}")
     zones = len(endpoint.inputs.get("subnetIds") or endpoint.inputs.get("subnetConfigurations") or ())
-    yield _charge("interface_endpoint", zones, note=_count(zones, "zone"))
-    yield _charge("interface_endpoint_data")
+    yield charge("interface_endpoint", zones, note=counted(zones, "zone"))
+    yield charge("interface_endpoint_data")
 
 
 def _load_balancer(balancer: Resource, _: Sequence[Resource]) -> Iterator[Charge]:
@@ -103,18 +67,18 @@ def _load_balancer(balancer: Resource, _: Sequence[Resource]) -> Iterator[Charge
     kind = balancer.inputs.get("loadBalancerType") or "application"
     if kind not in ("application", "network"):
         raise Unpriced(f"there is no price for a load balancer of the type {kind}")
-    yield _charge(f"{kind}_balancer")
-    yield _charge(f"{kind}_balancer_lcu")
+    yield charge(f"{kind}_balancer")
+    yield charge(f"{kind}_balancer_lcu")
     if not balancer.inputs.get("internal"):
         zones = len(balancer.inputs.get("subnets") or balancer.inputs.get("subnetMappings") or ())
-        yield _charge("public_ipv4", zones, note=_count(zones, "address", "es"))
-        yield _charge("data_out")
+        yield charge("public_ipv4", zones, note=counted(zones, "address", "es"))
+        yield charge("data_out")
 
 
 def _record(record: Resource, _: Sequence[Resource]) -> Iterator[Charge]:
     """Queries of an alias of an AWS resource cost nothing. https://aws.amazon.com/route53/pricing/"""
     if not record.inputs.get("aliases"):
-        yield _charge("dns_queries")
+        yield charge("dns_queries")
 
 
 def _certificate(certificate: Resource, _: Sequence[Resource]) -> Iterator[Charge]:
@@ -130,11 +94,11 @@ def _certificate(certificate: Resource, _: Sequence[Resource]) -> Iterator[Charg
 
 def _function(function: Resource, _: Sequence[Resource]) -> Iterator[Charge]:
     given = function.inputs
-    yield _charge("lambda_requests")
-    yield _charge(f"lambda_{architecture(function)}", note=f"{memory_gb(function):g} GB")
+    yield charge("lambda_requests")
+    yield charge(f"lambda_{architecture(function)}", note=f"{memory_gb(function):g} GB")
     storage: Mapping[str, Any] = given.get("ephemeralStorage") or {}
     if storage.get("size", 512) > 512:
-        yield _charge("lambda_storage")
+        yield charge("lambda_storage")
     if given.get("snapStart"):
         raise Unpriced("there is no price for what SnapStart keeps and restores")
     if given.get("durableConfig"):
@@ -153,12 +117,12 @@ def memory_gb(function: Resource) -> float:
 
 def _provisioned_concurrency(config: Resource, resources: Sequence[Resource]) -> Iterator[Charge]:
     name = str(config.inputs.get("functionName"))
-    function = next((each for each in _of_type(resources, FUNCTION) if name in _names(each)), None)
+    function = next((each for each in of_type(resources, FUNCTION) if name in _names(each)), None)
     if function is None:
         raise Unpriced(f"the function {name} is not in the program, so its memory is not known")
     executions = float(config.inputs["provisionedConcurrentExecutions"])
     gigabytes = executions * memory_gb(function)
-    yield _charge(f"provisioned_{architecture(function)}", gigabytes, note=f"{gigabytes:g} GB")
+    yield charge(f"provisioned_{architecture(function)}", gigabytes, note=f"{gigabytes:g} GB")
 
 
 def _names(function: Resource) -> tuple[str, str]:
@@ -173,11 +137,11 @@ def _rest_stage(stage: Resource, _: Sequence[Resource]) -> Iterator[Charge]:
 
 def _api(api: Resource, _: Sequence[Resource]) -> Iterator[Charge]:
     if api.inputs.get("protocolType") == "WEBSOCKET":
-        yield _charge("websocket_messages")
-        yield _charge("websocket_minutes")
+        yield charge("websocket_messages")
+        yield charge("websocket_minutes")
     else:
-        yield _charge("http_requests")
-    yield _charge("data_out")
+        yield charge("http_requests")
+    yield charge("data_out")
 
 
 # The CDN and the web ACLs
@@ -186,9 +150,9 @@ def _api(api: Resource, _: Sequence[Resource]) -> Iterator[Charge]:
 def _distribution(distribution: Resource, _: Sequence[Resource]) -> Iterator[Charge]:
     certificate: Mapping[str, Any] = distribution.inputs.get("viewerCertificate") or {}
     if certificate.get("sslSupportMethod") == "vip":
-        yield _charge("cloudfront_dedicated_ip")
-    yield _charge("cloudfront_data")
-    yield _charge("cloudfront_requests")
+        yield charge("cloudfront_dedicated_ip")
+    yield charge("cloudfront_data")
+    yield charge("cloudfront_requests")
 
 
 # AWS charges more for these. https://aws.amazon.com/waf/pricing/
@@ -198,9 +162,9 @@ _PAID_GROUPS: Final = ("AntiDDoS", "ATPRuleSet", "ACFPRuleSet", "BotControl")
 def _web_acl(acl: Resource, _: Sequence[Resource]) -> Iterator[Charge]:
     """Each rule is charged for; a group of AWS's rules counts as one."""
     rules: Sequence[Mapping[str, Any]] = acl.inputs.get("rules") or ()
-    yield _charge("web_acl")
-    yield _charge("web_acl_rule", len(rules), note=_count(len(rules), "rule"))
-    yield _charge("web_acl_requests")
+    yield charge("web_acl")
+    yield charge("web_acl_rule", len(rules), note=counted(len(rules), "rule"))
+    yield charge("web_acl_requests")
     text = json.dumps(rules, default=str)
     if paid := [group for group in _PAID_GROUPS if group in text]:
         raise Unpriced(f"there is no price for what the groups of rules cost besides: {', '.join(paid)}")
@@ -214,25 +178,25 @@ def _table(table: Resource, _: Sequence[Resource]) -> Iterator[Charge]:
     if given.get("tableClass", "STANDARD") != "STANDARD":
         raise Unpriced(f"there is no price for the table class {given['tableClass']}")
     if given.get("billingMode") == "PAY_PER_REQUEST":
-        yield _charge("dynamodb_writes")
-        yield _charge("dynamodb_reads")
+        yield charge("dynamodb_writes")
+        yield charge("dynamodb_reads")
     else:
         indexes: Sequence[Mapping[str, Any]] = given.get("globalSecondaryIndexes") or ()
         for kind in ("write", "read"):
             units = sum(float(each.get(f"{kind}Capacity") or 0) for each in (given, *indexes))
-            yield _charge(f"dynamodb_{kind}_capacity", units, note=_count(units, "unit"))
-    yield _charge("dynamodb_storage")
+            yield charge(f"dynamodb_{kind}_capacity", units, note=counted(units, "unit"))
+    yield charge("dynamodb_storage")
     recovery: Mapping[str, Any] = given.get("pointInTimeRecovery") or {}
     if recovery.get("enabled"):
-        yield _charge("dynamodb_backup")
+        yield charge("dynamodb_backup")
     if given.get("streamEnabled"):
-        yield _charge("dynamodb_streams")
+        yield charge("dynamodb_streams")
     if given.get("replicas"):
         raise Unpriced("there is no price for replicas in other Regions")
 
 
 def _queue(queue: Resource, _: Sequence[Resource]) -> Iterator[Charge]:
-    yield _charge("sqs_fifo_requests" if queue.inputs.get("fifoQueue") else "sqs_requests")
+    yield charge("sqs_fifo_requests" if queue.inputs.get("fifoQueue") else "sqs_requests")
 
 
 # Keys and parameters
@@ -243,20 +207,20 @@ def _key(key: Resource, _: Sequence[Resource]) -> Iterator[Charge]:
 
     https://docs.aws.amazon.com/kms/latest/developerguide/rotate-keys.html
     """
-    yield _charge("kms_key")
+    yield charge("kms_key")
     if key.inputs.get("enableKeyRotation"):
-        yield _charge("kms_rotated", 0, 2, "after one and two rotations")
-    yield _charge("kms_requests")
+        yield charge("kms_rotated", 0, 2, "after one and two rotations")
+    yield charge("kms_requests")
 
 
 def _parameter(parameter: Resource, _: Sequence[Resource]) -> Iterator[Charge]:
     """Standard parameters cost nothing. https://aws.amazon.com/systems-manager/pricing/"""
     tier = parameter.inputs.get("tier") or "Standard"
     if tier == "Advanced":
-        yield _charge("advanced_parameter")
-        yield _charge("advanced_parameter_requests")
+        yield charge("advanced_parameter")
+        yield charge("advanced_parameter_requests")
     elif tier == "Intelligent-Tiering":
-        yield _charge("advanced_parameter", 0, 1, "if AWS makes it an advanced one")
+        yield charge("advanced_parameter", 0, 1, "if AWS makes it an advanced one")
 
 
 # Logs and alarms
@@ -266,9 +230,9 @@ def _log_group(group: Resource, _: Sequence[Resource]) -> Iterator[Charge]:
     kind = group.inputs.get("logGroupClass") or "STANDARD"
     if kind not in ("STANDARD", "INFREQUENT_ACCESS"):
         raise Unpriced(f"there is no price for the class {kind} of log groups")
-    yield _charge("logs" if kind == "STANDARD" else "logs_infrequent")
-    yield _charge("logs_storage")
-    yield _charge("logs_queries")
+    yield charge("logs" if kind == "STANDARD" else "logs_infrequent")
+    yield charge("logs_storage")
+    yield charge("logs_queries")
 
 
 def _metric_alarm(alarm: Resource, _: Sequence[Resource]) -> Iterator[Charge]:
@@ -283,12 +247,12 @@ def _metric_alarm(alarm: Resource, _: Sequence[Resource]) -> Iterator[Charge]:
         raise Unpriced("there is no price for an alarm on a query of Metrics Insights")
     periods = [float(each.get("period") or 60) for each in (metrics or [alarm.inputs])]
     count = max(len(metrics), 1) * (3 if any("ANOMALY_DETECTION_BAND" in text for text in expressions) else 1)
-    yield _charge("alarm_metric_fast" if min(periods) < 60 else "alarm_metric", count, note=_count(count, "metric"))
+    yield charge("alarm_metric_fast" if min(periods) < 60 else "alarm_metric", count, note=counted(count, "metric"))
 
 
 def _metric_filter(_: Resource, __: Sequence[Resource]) -> Iterator[Charge]:
     """A metric is charged for from its first value on, and each set of its dimensions by itself."""
-    yield _charge("custom_metric", 0, 1, "once it has values; more with dimensions")
+    yield charge("custom_metric", 0, 1, "once it has values; more with dimensions")
 
 
 # Kubernetes
@@ -299,78 +263,15 @@ def _cluster(cluster: Resource, _: Sequence[Resource]) -> Iterator[Charge]:
 
     https://docs.aws.amazon.com/eks/latest/userguide/view-upgrade-policy.html
     """
-    yield _charge("eks_cluster")
+    yield charge("eks_cluster")
     policy: Mapping[str, Any] = cluster.inputs.get("upgradePolicy") or {}
     if policy.get("supportType") != "STANDARD":
-        yield _charge("eks_extended", 0, 1, "from the end of the version's standard support on")
+        yield charge("eks_extended", 0, 1, "from the end of the version's standard support on")
     compute: Mapping[str, Any] = cluster.inputs.get("computeConfig") or {}
     if compute.get("enabled"):
         raise Unpriced("there is no price for the nodes that Auto Mode makes")
     if cluster.inputs.get("controlPlaneScalingConfig"):
         raise Unpriced("there is no price for what a provisioned control plane costs besides")
-
-
-def _node_group(group: Resource, resources: Sequence[Resource]) -> Iterator[Charge]:
-    """From the least to the most nodes, each with the volumes of its launch template. Of several instance types, the cheapest
-    and the dearest."""
-    scaling: Mapping[str, Any] = group.inputs["scalingConfig"]
-    low, high = float(scaling["minSize"]), float(scaling["maxSize"])
-    nodes = f"{low:g} to {high:g} nodes" if low != high else _count(low, "node")
-    template = _launch_template(group, resources)
-    from_template = [template.inputs["instanceType"]] if template is not None and "instanceType" in template.inputs else []
-    types: Sequence[str] = group.inputs.get("instanceTypes") or from_template or ["t3.medium"]
-    capacity = group.inputs.get("capacityType") or "ON_DEMAND"
-    if capacity == "CAPACITY_BLOCK":
-        raise Unpriced("a Capacity Block is paid in advance, at a price of its own")
-    prices = sorted((_instance(kind) for kind in types), key=lambda price: price.usd)
-    dearest = prices[-1]
-    spot = "; at the price on demand, which Spot stays below" if capacity == "SPOT" else ""
-    yield Charge(dearest, low * prices[0].usd / dearest.usd, high, f"{nodes}{spot}")
-    for charge in _volumes(group, template):
-        yield charge._replace(low=charge.low * low, high=charge.high * high, note=f"{charge.note} in each of {nodes}")
-
-
-def _instance(kind: str) -> Price:
-    prices = price_table().instances
-    if kind not in prices:
-        raise Unpriced(f"there is no price for the instance type {kind}")
-    return prices[kind]
-
-
-def _launch_template(group: Resource, resources: Sequence[Resource]) -> Resource | None:
-    named: Mapping[str, Any] | None = group.inputs.get("launchTemplate")
-    if not named:
-        return None
-    templates = _of_type(resources, "aws:ec2/launchTemplate:LaunchTemplate")
-    found = next((t for t in templates if named.get("id") == t.id or named.get("name") == t.state.get("name")), None)
-    if found is None:
-        raise Unpriced("its launch template is not in the program, so its volumes are not known")
-    return found
-
-
-def _volumes(group: Resource, template: Resource | None) -> Iterator[Charge]:
-    """The volumes of one node. A group without a template has one of 20 GB.
-
-    https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateNodegroup.html
-    """
-    if template is None:
-        size = float(group.inputs.get("diskSize") or 20)
-        yield _charge("ebs_gp3", size, note=f"{size:g} GB")
-        return
-    mappings: Sequence[Mapping[str, Any]] = template.inputs.get("blockDeviceMappings") or ()
-    volumes: list[Mapping[str, Any]] = [each["ebs"] for each in mappings if each.get("ebs")]
-    if not volumes or any("volumeSize" not in volume for volume in volumes):
-        raise Unpriced("its launch template says no size of a volume, so that the image decides")
-    for volume in volumes:
-        kind, size = volume.get("volumeType") or "gp2", float(volume["volumeSize"])
-        if kind not in ("gp2", "gp3"):
-            raise Unpriced(f"there is no price for a volume of the type {kind}")
-        yield _charge(f"ebs_{kind}", size, note=f"{size:g} GB")
-        if kind == "gp3":
-            for name, key, included in (("iops", "iops", 3000), ("throughput", "throughput", 125)):
-                more = float(volume.get(key) or included) - included
-                if more > 0:
-                    yield _charge(f"ebs_gp3_{name}", more, note=f"{more:g} more")
 
 
 def _service(service: Resource, _: Sequence[Resource]) -> Iterator[Charge]:
@@ -397,14 +298,6 @@ def _stateful_set(stateful_set: Resource, _: Sequence[Resource]) -> Iterator[Cha
     yield from ()
 
 
-def _of_type(resources: Sequence[Resource], type: str) -> Iterator[Resource]:
-    return (resource for resource in resources if resource.type == type)
-
-
-def _count(number: float, noun: str, plural: str = "s") -> str:
-    return f"{number:g} {noun}{'' if number == 1 else plural}"
-
-
 FUNCTION: Final = "aws:lambda/function:Function"
 
 CHARGES: Final[Mapping[str, Callable[[Resource, Sequence[Resource]], Iterator[Charge]]]] = {
@@ -418,7 +311,7 @@ CHARGES: Final[Mapping[str, Callable[[Resource, Sequence[Resource]], Iterator[Ch
     "aws:dynamodb/table:Table": _table,
     "aws:ec2/vpcEndpoint:VpcEndpoint": _vpc_endpoint,
     "aws:eks/cluster:Cluster": _cluster,
-    "aws:eks/nodeGroup:NodeGroup": _node_group,
+    NODE_GROUP: node_group_charges,
     "aws:kms/key:Key": _key,
     FUNCTION: _function,
     "aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig": _provisioned_concurrency,

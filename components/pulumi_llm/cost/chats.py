@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from llm_gateway.environment import MESSAGE_INTERVAL_MS
-from pulumi_llm.cost.charges import Resource, architecture, memory_gb
+from pulumi_llm.cost.charge import Resource
+from pulumi_llm.cost.charges import architecture, memory_gb
 from pulumi_llm.cost.prices import price_table
 
 

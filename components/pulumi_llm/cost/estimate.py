@@ -6,7 +6,8 @@ from datetime import date
 import msgspec
 
 from llm_gateway.routes import Routes
-from pulumi_llm.cost.charges import Charge, Resource, charges_of
+from pulumi_llm.cost.charge import Charge, Resource
+from pulumi_llm.cost.charges import charges_of
 from pulumi_llm.cost.chats import Chat, uses
 from pulumi_llm.cost.model_prices import ModelPrice, model_prices
 from pulumi_llm.cost.prices import REGION, price_table

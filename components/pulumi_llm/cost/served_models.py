@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from pulumi_llm.cost.charges import Resource
+from pulumi_llm.cost.charge import Resource
 from pulumi_llm.cost.prices import price_table
 
 # Annotations of a served model's Deployment: its node's type, and the output of all servers that such a node has room for,
