@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from llm_functions.request_context import caller_context
 from llm_gateway import environment
 from llm_gateway.http.client import HttpClient
-from llm_gateway.identity.caller import Caller, Credential, key_hash, presented_key, presented_ticket, presented_token
+from llm_gateway.identity.caller import Caller, Credential, is_key, key_hash, presented_key, presented_ticket, presented_token
 
 if TYPE_CHECKING:  # tokens are checked without it
     from llm_gateway.aws.dynamodb import DynamoDB
@@ -85,7 +85,7 @@ def _check_keys() -> Check:
 
     async def check(headers: Mapping[str, str]) -> tuple[str | None, Caller, Credential] | None:
         key = presented_key(headers)
-        if key is None:
+        if key is None or not is_key(key):
             return None
         hashed = key_hash(key)
         caller = await keys.find(hashed)
@@ -104,6 +104,7 @@ def _check_tokens() -> Check:
         tenant_claim=os.environ[environment.JWT_TENANT_CLAIM],
         models_claim=os.environ.get(environment.JWT_MODELS_CLAIM),
         clock=time.time,
+        warn=_warn,
     )
 
     async def check(headers: Mapping[str, str]) -> tuple[str | None, Caller, Credential] | None:
@@ -112,6 +113,12 @@ def _check_tokens() -> Check:
         return (token, caller, Credential(expires=accepted_until(token))) if token and caller else None
 
     return check
+
+
+def _warn(text: str) -> None:
+    from llm_gateway.telemetry import write_log  # slow to import, and seldom needed
+
+    write_log({"level": "WARN", "message": text})
 
 
 def _dynamodb() -> "DynamoDB":

@@ -192,6 +192,13 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"api": {"auth": "iam", "keys": [{"name": "k"}]}},
         ["pulumi-llm:api.keys: are only for auth 'api_key', not 'iam'"],
     ),
+    **{
+        f"an issuer that only looks like loopback or https: {issuer}": (
+            {"api": {"auth": "jwt", "jwt": {"issuer": issuer, "audiences": ["chat"]}}},
+            [f"pulumi-llm:api.jwt.issuer: '{issuer}' is not of the form of an issuer, such as https://id.example.com"],
+        )
+        for issuer in ("http://127.0.0.1.evil.example", "http://localhost.evil.example", "http://127.0.0.1:1@evil.example")
+    },
     "an issuer that is not safe": (
         {"api": {"auth": "jwt", "jwt": {"issuer": "http://id.example.com", "audiences": []}}},
         [

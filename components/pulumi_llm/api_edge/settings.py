@@ -1,11 +1,11 @@
 """The descriptions of keys, tokens and limits, which every API shares."""
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, Field
 
+from llm_gateway.identity.caller import KEY_LENGTHS, is_key
 from pulumi_llm.base.settings import Between, Count, Flag, Input, Name, Number, Problem, Settings, form, valid_items
 
 # Requests that a usage plan may count. https://docs.aws.amazon.com/apigateway/latest/api/APIQuotaSettings.html
@@ -14,22 +14,22 @@ Quota = Annotated[Count, Between(1, 2_147_483_647)]
 # Loopback is for a local run with an issuer on the same machine.
 _Issuer = Annotated[
     str,
-    form(r"https://[^\s?#]+|http://(127\.0\.0\.1|localhost)(:\d+)?[^\s?#]*", "an issuer, such as https://id.example.com"),
+    form(
+        r"(https://[A-Za-z0-9.-]+|http://(127\.0\.0\.1|localhost))(:\d{1,5})?(/[^\s?#]*)?",
+        "an issuer, such as https://id.example.com",
+    ),
 ]
 _Audience = Annotated[str, form(r"[^,\s]+", "an audience: not empty, without commas or white space")]
 
 
 def _key_value(value: Any) -> str:
-    """Check a key's value; an error never shows it.
-
-    API Gateway takes 20 to 128 characters (https://docs.aws.amazon.com/apigateway/latest/developerguide/api-key-file-format.html).
-    A caller sends it in a header, in Authorization as a token: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
-    """
+    """Check a key's value; an error never shows it."""
     if not isinstance(value, str):
         raise ValueError("must be a string")
-    if not 20 <= len(value) <= 128:
-        raise ValueError("must have 20 to 128 characters")
-    if re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", value) is None:
+    shortest, longest = KEY_LENGTHS
+    if not shortest <= len(value) <= longest:
+        raise ValueError(f"must have {shortest} to {longest} characters")
+    if not is_key(value):
         raise ValueError("must be letters, digits and '-._~+/', with '=' at its end only")
     return value
 

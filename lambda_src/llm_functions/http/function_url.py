@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from llm_gateway import errors
 from llm_gateway.http.errors import HttpError
-from llm_gateway.identity.caller import Caller, key_hash
+from llm_gateway.identity.caller import Caller, is_key, key_hash
 from llm_gateway.operations import OPERATIONS, Operation
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ async def caller(headers: Mapping[bytes, bytes], keys: "KeyStore | None") -> Cal
     key = headers.get(b"x-api-key", b"").decode(errors="replace").strip()
     if not key or keys is None:
         raise errors.missing_api_key()
+    if not is_key(key):
+        raise errors.invalid_api_key()
     from llm_gateway.aws.dynamodb import DynamoDBError  # with a table only
 
     try:

@@ -6,6 +6,7 @@ key into a `Caller`, and every transport passes that `Caller` to the pipeline.
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,6 +70,18 @@ def models_attributes(caller: Caller) -> dict[str, Any]:
 def models_of(item: Mapping[str, Any]) -> tuple[str, ...] | None:
     """Return the aliases that an item with the attributes of `models_attributes` allows; None: all."""
     return None if item["all_models"]["BOOL"] else tuple(model["S"] for model in item["models"]["L"])
+
+
+# What API Gateway takes as a key, and a caller may send in a header as a token.
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/api-key-file-format.html
+# https://www.rfc-editor.org/rfc/rfc6750#section-2.1
+KEY_LENGTHS = 20, 128
+_KEY_FORM = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+
+
+def is_key(text: str) -> bool:
+    """Whether a text can be an API key. Any other one need not be looked up."""
+    return KEY_LENGTHS[0] <= len(text) <= KEY_LENGTHS[1] and _KEY_FORM.fullmatch(text) is not None
 
 
 def key_hash(key: str) -> str:

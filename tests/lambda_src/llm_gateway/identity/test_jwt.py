@@ -32,6 +32,9 @@ def jwk(key: rsa.RSAPrivateKey, kid: str, **more: Any) -> dict[str, Any]:
     return {"kty": "RSA", "kid": kid, "n": number(public.n), "e": number(public.e), **more}
 
 
+WARNINGS: list[str] = []
+
+
 class Issuer:
     """An issuer whose keys and documents a test may change; it counts what is asked."""
 
@@ -39,12 +42,15 @@ class Issuer:
         self.keys = [jwk(KEY, "one", use="sig", alg="RS256"), jwk(SHORT, "short"), {"kty": "EC", "kid": "ec"}]
         self.url = ""
         self.names: str | None = None
+        self.jwks_uri: str | None = None
         self.status = 200
         self.asked = 0
 
     async def discovery(self, _: web.Request) -> web.Response:
         self.asked += 1
-        return web.json_response({"issuer": self.names or self.url, "jwks_uri": f"{self.url}/keys"}, status=self.status)
+        return web.json_response(
+            {"issuer": self.names or self.url, "jwks_uri": self.jwks_uri or f"{self.url}/keys"}, status=self.status
+        )
 
     async def jwks(self, _: web.Request) -> web.Response:
         return web.json_response({"keys": self.keys})
@@ -81,7 +87,7 @@ async def client() -> AsyncIterator[HttpClient]:
 
 def verifier(issuer: Issuer, client: HttpClient, clock: Clock | None = None, **changes: Any) -> TokenVerifier:
     given = {"audiences": ["chat", "other"], "tenant_claim": "org", "models_claim": None, **changes}
-    return TokenVerifier(client, issuer=issuer.url, clock=clock or Clock(), **given)
+    return TokenVerifier(client, issuer=issuer.url, clock=clock or Clock(), warn=WARNINGS.append, **given)
 
 
 NULL = object()
@@ -98,6 +104,8 @@ def token(issuer: Issuer, key: rsa.RSAPrivateKey = KEY, header: dict[str, Any] |
 
 async def test_a_good_token_tells_its_caller(issuer: Issuer, client: HttpClient) -> None:
     judge = verifier(issuer, client)
+    for kind in ("JWT", "jwt", "at+jwt", "application/at+JWT"):
+        assert await judge.caller(token(issuer, header={"typ": kind})) is not None
     for claims in ({}, {"aud": ["x", "other"]}, {"nbf": NOW + 30}, {"exp": NOW - 30}):
         caller = await judge.caller(token(issuer, **claims))
         assert caller is not None
@@ -156,6 +164,12 @@ FORGED: dict[str, Any] = {
     "a number that is its own root": lambda i: token(i).rpartition(".")[0] + "." + b64(b"\x00" * 255 + b"\x01"),
     "alg none": lambda i: token(i, header={"alg": "none"}),
     "alg HS256": lambda i: token(i, header={"alg": "HS256"}),
+    "a logout": lambda i: token(i, header={"typ": "logout+jwt"}),
+    "a proof of possession": lambda i: token(i, header={"typ": "dpop+jwt"}),
+    "a type that is no text": lambda i: token(i, header={"typ": 7}),
+    "a key's id that is no text": lambda i: token(i, header={"kid": 1}),
+    "a header that is not UTF-8": lambda i: ".".join([b64(b'{"alg":"RS256","kid":"\xff"}'), *token(i).split(".")[1:]]),
+    "bytes that are no text": lambda i: "\udcff.\udcff.\udcff",
     "a critical extension": lambda i: token(i, header={"crit": ["b64"]}),
     "an unknown key": lambda i: token(i, header={"kid": "two"}),
     "a key that is too short": lambda i: token(i, SHORT, header={"kid": "short"}),
@@ -224,3 +238,65 @@ async def test_an_issuer_that_cannot_be_read_is_an_error_and_no_verdict(issuer: 
     issuer.url = "http://127.0.0.1:1"
     with pytest.raises(HttpError):
         await verifier(issuer, client).caller(good)
+
+
+MALFORMED: list[Any] = [
+    None,
+    "one",
+    [],
+    {"kty": "RSA"},
+    {"kty": "RSA", "kid": "x", "n": 7, "e": "AQAB"},
+    {"kty": "RSA", "kid": "x", "n": "ä", "e": "AQAB"},
+    {"kty": "RSA", "kid": "x", "n": "*", "e": "AQAB"},
+    {"kty": "RSA", "kid": "x", "n": "", "e": ""},
+    {"kty": "RSA", "kid": ["x"], "n": "AQAB", "e": "AQAB"},
+    {**jwk(OTHER, "x"), "e": number(2**4096 + 1)},
+    {**jwk(OTHER, "x"), "n": number(2**100_000 + 1)},
+    {**jwk(OTHER, "x"), "e": number(65538)},
+]
+
+
+@pytest.mark.parametrize("malformed", MALFORMED, ids=lambda key: repr(key)[:40])
+async def test_one_malformed_key_of_an_issuer_refuses_no_token(issuer: Issuer, client: HttpClient, malformed: Any) -> None:
+    issuer.keys = [malformed, *issuer.keys, malformed]
+    judge = verifier(issuer, client)
+    assert await judge.caller(token(issuer)) is not None
+    assert await judge.caller(token(issuer, OTHER, header={"kid": "x"})) is None
+
+
+async def test_an_issuer_that_fails_is_asked_ever_less_often_and_its_keys_serve_on(issuer: Issuer, client: HttpClient) -> None:
+    clock = Clock()
+    judge = verifier(issuer, client, clock)
+    assert await judge.caller(token(issuer)) is not None
+    issuer.status, issuer.asked = 503, 0
+    clock.now += 3_601
+    later = {"exp": NOW + 10**6}
+    for _ in range(600):  # ten minutes, with a known and an unknown key each second
+        clock.now += 1
+        assert await judge.caller(token(issuer, **later)) is not None
+        with pytest.raises(IssuerError):
+            await judge.caller(token(issuer, OTHER, header={"kid": "two"}, **later))
+    assert 5 < issuer.asked < 20 and "answered 503" in WARNINGS[-1]
+    issuer.status = 200
+    clock.now += 61
+    assert await judge.caller(token(issuer, OTHER, header={"kid": "two"}, **later)) is None, "now it is known to be nobody's"
+    issuer.status = 503
+    clock.now += 86_401
+    with pytest.raises(IssuerError):  # the keys of yesterday may have been withdrawn
+        await judge.caller(token(issuer, **later))
+
+
+@pytest.mark.parametrize("address", ["http://id.example.com/keys", "file:///etc/passwd", "", "//id.example.com/keys"])
+async def test_an_issuers_keys_come_over_https(issuer: Issuer, client: HttpClient, monkeypatch, address: str) -> None:
+    judge = verifier(issuer, client)
+    asked: list[str] = []
+
+    async def get(url: str) -> dict[str, Any]:
+        asked.append(url)
+        return {"issuer": "https://id.example.com", "jwks_uri": address}
+
+    monkeypatch.setattr(judge, "_issuer", "https://id.example.com")
+    monkeypatch.setattr(judge, "_get", get)
+    with pytest.raises(IssuerError, match="must begin with https"):
+        await judge.caller(token(issuer))
+    assert asked == ["https://id.example.com/.well-known/openid-configuration"]
