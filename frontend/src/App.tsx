@@ -96,7 +96,7 @@ export function App() {
             ))}
           </div>
         </section>
-        <Results records={snapshot.records} transports={[...transports.keys()]} onClear={() => comparison.clear()} />
+        <Results groups={snapshot.groups} transports={[...transports.keys()]} onClear={() => comparison.clear()} />
       </main>
       <output className="visually-hidden">{snapshot.announcement}</output>
     </>

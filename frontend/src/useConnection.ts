@@ -15,6 +15,8 @@ export interface Connection {
   service: Service | null;
   models: Model[];
   secret: string;
+  /** Whether the key was entered here; the local run's own key was not, and cannot be forgotten. */
+  entered: boolean;
   remembered: boolean;
   /** Why the page cannot ask the service now; null where it can, or is still connecting. */
   problem: ServiceError | ConfigError | null;
@@ -73,6 +75,7 @@ export function useConnection(): Connection {
     service,
     models: models ?? [],
     secret,
+    entered: key !== null,
     remembered: key?.remembered ?? false,
     problem,
     ready: problem === null && models !== null,

@@ -58,11 +58,11 @@ export function KeyPanel({ connection, onClose }: { connection: Connection; onCl
           Remember it on this device
         </label>
         <span className="note grow">
-          Otherwise it is kept until this tab closes. It is sent only to this service, in a header.
+          Otherwise it is forgotten when this tab closes. It is sent to this service only, and never in a URL.
         </span>
-        {connection.secret !== "" && (
+        {connection.entered && (
           <button type="button" className="quiet" onClick={connection.dropKey}>
-            Forget the key
+            Forget the {what === "Token" ? "token" : "key"} that you entered
           </button>
         )}
         {!problem && (

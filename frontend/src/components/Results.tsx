@@ -1,19 +1,25 @@
-import { useState } from "react";
-import type { RunRecord } from "../runs/comparison";
+import { useId, useState } from "react";
+import type { RunGroup, RunRecord } from "../runs/comparison";
 import { FIGURE_TEXTS, FIGURES, type Figure, format, quantile } from "../runs/figures";
 import { NAMES, type TransportId } from "../transports/transport";
 import { HistoryPlot, StripPlot } from "./Plots";
 
 interface Props {
-  records: RunRecord[];
+  groups: RunGroup[];
   transports: TransportId[];
   onClear: () => void;
 }
 
-/** The last runs: a figure as plots, all figures as a table, and what each of them means. */
-export function Results({ records, transports, onClear }: Props) {
+/** The last runs of one request: a figure as plots, all figures as a table, and what each of them means. */
+export function Results({ groups, transports, onClear }: Props) {
   const [figure, setFigure] = useState<Figure>("firstChunk");
+  const [chosen, setChosen] = useState<{ id: number; latest: RunGroup | undefined } | null>(null);
+  const id = useId();
   const text = FIGURE_TEXTS[figure];
+  // Another run shows its own group again.
+  const latest = groups[0];
+  const group = (chosen?.latest === latest && groups.find((each) => each.id === chosen?.id)) || latest;
+  const records = group?.records ?? [];
   return (
     <section aria-labelledby="results" className="results">
       <div className="results-head">
@@ -29,6 +35,21 @@ export function Results({ records, transports, onClear }: Props) {
           </>
         )}
       </div>
+      {groups.length > 1 && (
+        <div className="row">
+          <div className="field grow">
+            <label htmlFor={id}>Request</label>
+            <select id={id} value={group?.id} onChange={({ target }) => setChosen({ id: Number(target.value), latest })}>
+              {groups.map((each) => (
+                <option key={each.id} value={each.id}>
+                  {title(each)}
+                </option>
+              ))}
+            </select>
+          </div>
+          <span className="note">Runs with another prompt, model, parameter or history are not mixed.</span>
+        </div>
+      )}
       {records.length === 0 ? (
         <p className="card empty">The figures of your runs are compared here. Run a prompt to begin.</p>
       ) : (
@@ -73,9 +94,11 @@ export function Results({ records, transports, onClear }: Props) {
             </div>
           ))}
           <div>
-            <dt>p50, p95</dt>
+            <dt>p50, p95, p5</dt>
             <dd>
-              Half of the runs, and 95 of 100, have this value or a lower one. With few runs, values between are interpolated.
+              p50 is the median: half of the runs have this value or a lower one. The other one is at the bad end: 95 of 100
+              runs have p95 or a lower value; of tokens per second, where more is better, p5 or a higher one. With few runs,
+              values between are interpolated.
             </dd>
           </div>
           <div>
@@ -92,14 +115,35 @@ export function Results({ records, transports, onClear }: Props) {
   );
 }
 
-function ComparisonTable({ records, transports }: Omit<Props, "onClear">) {
+/** A request in one line, with what it asks for besides the prompt. */
+function title({ request, records }: RunGroup): string {
+  const { message, model, system_prompt, history, stop, ...parameters } = request;
+  const parts = [
+    quoted(message, 40),
+    model,
+    ...Object.entries(parameters).map(([name, value]) => `${name} ${value}`),
+    stop && "stop sequences",
+    system_prompt && `system prompt ${quoted(system_prompt, 20)}`,
+    history && `history of ${history.length}`,
+    records.length === 1 ? "1 run" : `${records.length} runs`,
+  ];
+  return parts.filter(Boolean).join(" · ");
+}
+
+/** The beginning of a text, at most so many characters of it. */
+function quoted(text: string, most: number): string {
+  const line = text.trim().replace(/\s+/g, " ");
+  return `“${line.length > most ? `${line.slice(0, most).trimEnd()} …` : line}”`;
+}
+
+function ComparisonTable({ records, transports }: { records: RunRecord[]; transports: TransportId[] }) {
   const values = (id: TransportId, figure: Figure) =>
     records.map((record) => record.figures[id]?.[figure] ?? null).filter((value) => value !== null);
   const used = transports.filter((id) => values(id, "total").length > 0);
   return (
     <div className="card">
       <table>
-        <caption>Median (p50) and p95 of the runs</caption>
+        <caption>Median of the runs, and the bad end: p95, of tokens per second p5</caption>
         <thead>
           <tr>
             <td />
@@ -123,7 +167,10 @@ function ComparisonTable({ records, transports }: Omit<Props, "onClear">) {
                   ) : (
                     <>
                       <strong>{format(quantile(values(id, figure), 0.5), figure)}</strong>
-                      <span className="p95">p95 {format(quantile(values(id, figure), 0.95), figure)}</span>
+                      <span className="tail">
+                        {FIGURE_TEXTS[figure].tail.name}{" "}
+                        {format(quantile(values(id, figure), FIGURE_TEXTS[figure].tail.q), figure)}
+                      </span>
                     </>
                   )}
                 </td>

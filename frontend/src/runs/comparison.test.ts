@@ -32,10 +32,11 @@ describe("a series", () => {
   test("keeps the figures of each complete answer", async () => {
     const comparison = new Comparison();
     const text = await comparison.run(over({ rest: transport(ANSWER), sse: transport(ANSWER) }), REQUEST, 3);
-    const { attempts, records, current, announcement } = comparison.read();
+    const { attempts, groups, current, announcement } = comparison.read();
+    expect(groups.map(({ request }) => request)).toEqual([REQUEST]);
     expect(text).toBe("Hello you");
     expect(attempts.sse).toMatchObject({ phase: "done", text: "Hello you", reasoning: "Hm.", requestId: "r", model: "m" });
-    expect(records.map(({ number, figures }) => [number, Object.keys(figures)])).toEqual([
+    expect(groups[0]?.records.map(({ number, figures }) => [number, Object.keys(figures)])).toEqual([
       [1, ["rest", "sse"]],
       [2, ["rest", "sse"]],
       [3, ["rest", "sse"]],
@@ -48,9 +49,9 @@ describe("a series", () => {
     const comparison = new Comparison();
     const failure = new ServiceError(429, "upstream_throttled", "busy");
     await comparison.run(over({ rest: transport(ANSWER), sse: transport(ANSWER.slice(0, 3), failure) }), REQUEST, 5);
-    const { attempts, records, announcement } = comparison.read();
+    const { attempts, groups, announcement } = comparison.read();
     expect(attempts.sse).toMatchObject({ phase: "failed", text: "Hello ", error: failure });
-    expect(records.map(({ figures }) => Object.keys(figures))).toEqual([["rest"]]);
+    expect(groups[0]?.records.map(({ figures }) => Object.keys(figures))).toEqual([["rest"]]);
     expect(announcement).toContain("SSE failed");
   });
 
@@ -70,7 +71,7 @@ describe("a series", () => {
     await vi.advanceTimersByTimeAsync(5_000);
     await running;
     vi.useRealTimers();
-    expect([sent, comparison.read().records.length]).toEqual([4, 2]);
+    expect([sent, comparison.read().groups[0]?.records.length]).toEqual([4, 2]);
     expect(comparison.read().attempts.rest?.phase).toBe("done");
   });
 
@@ -79,8 +80,8 @@ describe("a series", () => {
     const running = comparison.run(over({ sse: transport(ANSWER.slice(0, 3), "wait") }), REQUEST, 5);
     comparison.stop();
     expect(await running).toBeNull();
-    const { attempts, records, current } = comparison.read();
-    expect([attempts.sse?.phase, attempts.sse?.error, records, current]).toEqual(["stopped", null, [], 0]);
+    const { attempts, groups, current } = comparison.read();
+    expect([attempts.sse?.phase, attempts.sse?.error, groups, current]).toEqual(["stopped", null, [], 0]);
   });
 
   test("goes on when one answer is stopped", async () => {
@@ -94,6 +95,25 @@ describe("a series", () => {
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
     await running;
-    expect(comparison.read().records.length).toBe(2);
+    expect(comparison.read().groups[0]?.records.length).toBe(2);
   });
+});
+
+test("runs of unlike requests are kept apart", async () => {
+  const comparison = new Comparison();
+  const requests = [
+    { message: "Hello", model: "a" },
+    { message: "Hello", model: "b" },
+    { message: "Hello", model: "a", temperature: 0.5 },
+    { message: "Hello", model: "a" },
+  ];
+  for (const request of requests) await comparison.run(over({ rest: transport(ANSWER) }), request, 2);
+  const runs = comparison.read().groups.map(({ request, records }) => [request, records.map(({ number }) => number)]);
+  expect(runs).toEqual([
+    [requests[0], [1, 2, 3, 4]],
+    [requests[2], [1, 2]],
+    [requests[1], [1, 2]],
+  ]);
+  comparison.clear();
+  expect(comparison.read().groups).toEqual([]);
 });

@@ -22,13 +22,20 @@ export interface Attempt {
 /** What is kept of a run: the figures of each answer that was complete. */
 export interface RunRecord {
   number: number;
-  model: string;
   figures: Partial<Record<TransportId, Figures>>;
+}
+
+/** The runs of one request. Only these are compared: another prompt, model or parameter makes another answer. */
+export interface RunGroup {
+  id: number;
+  request: ChatRequest;
+  records: RunRecord[];
 }
 
 export interface Snapshot {
   attempts: Partial<Record<TransportId, Attempt>>;
-  records: RunRecord[];
+  /** The group of the last run comes first. */
+  groups: RunGroup[];
   /** The run of a series that is going on, from 1; 0 while nothing runs. */
   current: number;
   of: number;
@@ -37,6 +44,7 @@ export interface Snapshot {
 }
 
 const MOST_RECORDS = 100;
+const MOST_GROUPS = 20;
 /** Milliseconds between two changes that React sees, so that drawing does not disturb what is measured. */
 const UPDATE_MS = 50;
 /** Within a series, the pauses before a request that the key's rate limit refused is sent again: the first, and the longest. */
@@ -44,10 +52,10 @@ const LIMIT_PAUSES_MS: readonly [number, number] = [2_000, 16_000];
 
 export class Comparison {
   private attempts: Partial<Record<TransportId, Attempt>> = {};
-  private records: RunRecord[] = [];
+  private groups: RunGroup[] = [];
   private current = 0;
   private of = 0;
-  private number = 0;
+  private made = 0; // groups
   private announcement = "";
   private readonly aborts = new Map<TransportId, AbortController>();
   private stopping = false;
@@ -76,7 +84,7 @@ export class Comparison {
       this.attempts = {};
       this.announcement = this.current === 1 ? "Running." : this.announcement;
       await Promise.all([...transports].map(([id, transport]) => this.attempt(id, transport, request)));
-      this.keep();
+      this.keep(request);
       const failed = Object.values(this.attempts).some(({ phase }) => phase === "failed");
       if (this.stopping || failed || this.current >= times) break;
     }
@@ -98,8 +106,7 @@ export class Comparison {
 
   /** Forget the runs. */
   clear(): void {
-    this.records = [];
-    this.number = 0;
+    this.groups = [];
     this.announcement = "The runs are cleared.";
     this.publish();
   }
@@ -140,16 +147,21 @@ export class Comparison {
     attempt.timeline.endedAt ??= performance.now();
   }
 
-  private keep(): void {
-    const record: RunRecord = { number: this.number + 1, model: "", figures: {} };
-    for (const [id, attempt] of Object.entries(this.attempts) as [TransportId, Attempt][]) {
-      if (attempt.phase !== "done") continue;
-      record.model = attempt.model;
-      record.figures[id] = figures(attempt.timeline, 0);
-    }
-    if (Object.keys(record.figures).length === 0) return;
-    this.number = record.number;
-    this.records = [...this.records, record].slice(-MOST_RECORDS);
+  private keep(request: ChatRequest): void {
+    const complete = Object.entries(this.attempts).filter(([, { phase }]) => phase === "done");
+    if (complete.length === 0) return;
+    const same = JSON.stringify(request);
+    const group = this.groups.find((each) => JSON.stringify(each.request) === same) ?? {
+      id: ++this.made,
+      request,
+      records: [],
+    };
+    const record: RunRecord = {
+      number: (group.records.at(-1)?.number ?? 0) + 1,
+      figures: Object.fromEntries(complete.map(([id, { timeline }]) => [id, figures(timeline, 0)])),
+    };
+    const grown = { ...group, records: [...group.records, record].slice(-MOST_RECORDS) };
+    this.groups = [grown, ...this.groups.filter((each) => each !== group)].slice(0, MOST_GROUPS);
   }
 
   private summary(): string {
@@ -174,8 +186,8 @@ export class Comparison {
 
   private take(): Snapshot {
     const attempts = Object.fromEntries(Object.entries(this.attempts).map(([id, attempt]) => [id, { ...attempt }]));
-    const { records, current, of, announcement } = this;
-    return { attempts, records, current, of, announcement };
+    const { groups, current, of, announcement } = this;
+    return { attempts, groups, current, of, announcement };
   }
 }
 

@@ -21,7 +21,17 @@ export interface FigureText {
   name: string;
   unit: string;
   meaning: string;
+  /** The quantile at the bad end, which 5 of 100 runs are beyond: p95, or p5 where more is better. */
+  tail: Tail;
 }
+
+export interface Tail {
+  name: string;
+  q: number;
+}
+
+const P95: Tail = { name: "p95", q: 0.95 };
+const P5: Tail = { name: "p5", q: 0.05 };
 
 export const FIGURE_TEXTS: Record<Figure, FigureText> = {
   firstChunk: {
@@ -29,23 +39,27 @@ export const FIGURE_TEXTS: Record<Figure, FigureText> = {
     unit: "ms",
     meaning:
       "From the moment this page sends the request until the first piece of the answer, or of the reasoning, has arrived. It contains the network, the service, the model's thinking and, in the first run, the opening of the connection.",
+    tail: P95,
   },
   total: {
     name: "Total",
     unit: "ms",
     meaning: "From the moment this page sends the request until the answer is complete.",
+    tail: P95,
   },
   rate: {
     name: "Tokens per second",
     unit: "tok/s",
     meaning:
       "The answer's tokens, as the model's provider counts them, divided by the total time. While the answer comes, words and signs are counted in their place (≈).",
+    tail: P5,
   },
   jitter: {
     name: "Jitter",
     unit: "ms",
     meaning:
       "The standard deviation of the pauses between two pieces as they arrive: 0 is a perfectly even stream. A piece may contain several tokens. An answer in one piece has none.",
+    tail: P95,
   },
 };
 

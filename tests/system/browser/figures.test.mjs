@@ -115,6 +115,23 @@ test("a request has what was asked for, and the history goes on", async () => {
   assert.equal(second.history.length, 2);
   assert.ok(second.history[1].content.startsWith("Hello! This is the local stand-in"));
 
+  // Two requests that are not alike are not compared with each other.
+  const groups = page.getByLabel("Request", { exact: true });
+  assert.deepEqual(
+    await groups.locator("option").allTextContents(),
+    ["Who am I?", "My name is Ada."].map((message, index) => {
+      const history = index === 0 ? " · history of 2" : "";
+      return `“${message}” · deepseek-v3-2 · max_tokens 12 · temperature 0.2 · system prompt “Be brief.”${history} · 1 run`;
+    }),
+  );
+  await groups.selectOption({ index: 1 });
+  await page
+    .getByRole("img", { name: /^First chunk over 1 run,/ })
+    .first()
+    .waitFor();
+  assert.match(await page.locator('[data-cell="sse rate"] .tail').textContent(), /^p5 /);
+  assert.match(await page.locator('[data-cell="sse total"] .tail').textContent(), /^p95 /);
+
   await page.getByLabel("Temperature").fill("7");
   await page.getByText("Parameters, system prompt").click();
   await runButton(page).click();
