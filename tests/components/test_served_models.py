@@ -137,6 +137,7 @@ def test_a_candidate_becomes_the_model_under_its_name() -> None:
     assert both.context_tokens == 16_384
 
 
+@pytest.mark.assumes("vllm-server")
 def test_the_arguments_of_vllm() -> None:
     version = one(arguments=["--reasoning-parser", "deepseek_r1"])
     container = server(version)
@@ -227,6 +228,7 @@ SCHEDULES: list[tuple[dict[str, int], dict[str, Any], int, str | None, bool]] = 
 ]
 
 
+@pytest.mark.assumes("keda-scaling")
 @pytest.mark.parametrize(("replicas", "place", "least", "floor", "paused"), SCHEDULES)
 def test_scaling(replicas: dict[str, int], place: dict[str, Any], least: int, floor: str | None, paused: bool) -> None:
     schedule = Schedule(up="15:00", down="06:30", time_zone="Europe/Berlin") if place.get("schedule") else None
@@ -273,6 +275,7 @@ class Cluster(Component):
         kubernetes.core.v1.ConfigMap("gpu-after", opts=self.child("after", depends_on=ready["qwen"], provider=provider))
 
 
+@pytest.mark.assumes("readiness-gate")
 def test_the_objects_are_resources_that_wait_for_each_other() -> None:
     (both,) = served_models({"qwen": settings_of(**QWEN, candidate={"context": 16_384})}, INSTANCES)
     recording = programs.run(lambda: Cluster([both]), config={"aws:region": "eu-west-1"})
@@ -308,6 +311,7 @@ def test_only_the_balancer_and_prometheus_call_the_servers() -> None:
     assert nothing["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
+@pytest.mark.assumes("vllm-server")
 def test_nothing_in_a_pod_reaches_kubernetes_or_is_written_outside_its_folders() -> None:
     (model,) = served_models({"qwen": settings_of(**QWEN)}, INSTANCES)
     objects = manifests(model, PLACE)

@@ -1,6 +1,7 @@
 """Programs in Go that tests need: built once from the modules in tools/, and kept by what they are built from."""
 
 import hashlib
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -37,3 +38,14 @@ def build(folder: Path, package: str, program: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     if done.returncode != 0:
         pytest.skip(f"{package} cannot be built here: {' '.join(command)}\n{done.stderr.strip()}")
+
+
+def module_folder(module: str, path: str) -> Path:
+    """The sources of the Go module `path`, which tools/`module` requires. Skips the test where they cannot be had."""
+    if shutil.which("go") is None:
+        pytest.skip(f"no go here to fetch {path}: install Go 1.25 or later (https://go.dev/doc/install)")
+    command = ["go", "-C", str(ROOT / "tools" / module), "mod", "download", "-json", path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"{path} cannot be fetched here: {' '.join(command)}\n{done.stdout.strip()}{done.stderr.strip()}")
+    return Path(json.loads(done.stdout)["Dir"])

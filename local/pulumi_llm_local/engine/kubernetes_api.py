@@ -87,10 +87,14 @@ class KubernetesApi:
         path = self._path(manifest) + (f"/{subresource}" if subresource else "")
         return self._ask("PATCH", path, change, "application/merge-patch+json")
 
-    def delete(self, manifest: Manifest) -> None:
-        """Delete the object and what it owns; one that is gone already is none the worse for it."""
+    def delete(self, manifest: Manifest, *, grace_seconds: int | None = None) -> None:
+        """Delete the object and what it owns; one that is gone already is none the worse for it.
+
+        `grace_seconds` is how long a pod has to end; its own time, if it is not given.
+        """
+        options = {"propagationPolicy": "Background", "gracePeriodSeconds": grace_seconds}
         try:
-            self._ask("DELETE", self._path(manifest), {"propagationPolicy": "Background"}, "application/json")
+            self._ask("DELETE", self._path(manifest), options, "application/json")
         except Rejected as rejected:
             if rejected.status != HTTPStatus.NOT_FOUND:
                 raise

@@ -6,17 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support.programs import ROOT
 from support.served_models import QWEN
 from system.engine.conftest import program, succeeded
+from system.kube.conftest import SOURCE
 
 pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
-
-SOURCE = f"""\
-import runpy, sys
-sys.path.insert(0, {str(ROOT / "tests")!r})
-runpy.run_path({str(Path(__file__).with_name("workloads_program.py"))!r}, run_name="__main__")
-"""
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -18,7 +18,7 @@ class Cluster(Component):
 
     CHILDREN = MappingProxyType(workload_children())
 
-    def __init__(self, models: dict[str, Any], folder: str | None) -> None:
+    def __init__(self, models: dict[str, Any], namespace: str, folder: str | None, hard_off: bool) -> None:
         super().__init__("gpu", None, {}, {})
         self.queue = pulumi.Output.from_input("https://sqs.eu-west-1.amazonaws.com/123456789012/demand")
         provider = kubernetes.Provider(
@@ -26,9 +26,16 @@ class Cluster(Component):
         )
         queues = dict.fromkeys(models, self.queue)
         given = served_models({name: settings_of(**model) for name, model in models.items()}, INSTANCES)
-        create_workloads(self, given, replace(PLACE, queue_urls=queues), provider, [provider])
+        create_workloads(
+            self, given, replace(PLACE, namespace=namespace, queue_urls=queues, hard_off=hard_off), provider, [provider]
+        )
         self.register_outputs({})
 
 
 config = pulumi.Config()
-Cluster(config.require_object("models"), config.get("manifests_folder"))
+Cluster(
+    config.require_object("models"),
+    config.get("namespace") or PLACE.namespace,
+    config.get("manifests_folder"),
+    config.get_bool("hard_off") or False,
+)
