@@ -68,7 +68,7 @@ format: $(READY)
 	$(BIN)/ruff format
 	@if $(NODE_IS_THERE); then $(MAKE) -s --no-print-directory $(NODE_MODULES) && cd frontend && npm run format; fi
 
-preview: $(READY) ## Show what `make up` would do; without an AWS account, by stand-ins (STACK=dev|prod)
+preview: $(READY) ## Show what `make up` would do and what it costs; without an AWS account, by stand-ins (STACK=dev|prod)
 	@$(FRONTEND_IF_POSSIBLE)
 	@$(BIN)/pulumi-llm preview --account --stack $(STACK)
 

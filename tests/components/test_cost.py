@@ -73,6 +73,7 @@ IDLE: dict[str, tuple[Made, Sequence[Made], float, float, str]] = {
         Made(ENDPOINT, {"vpcEndpointType": "Interface", "subnetIds": ["a", "b", "c"]}),
         *((), 21.90, 21.90, ""),
     ),
+    "an endpoint in no zone that is known": (Made(ENDPOINT, {"vpcEndpointType": "Interface"}), (), 0, 0, "no subnets"),
     "a gateway endpoint": (Made(ENDPOINT, {"vpcEndpointType": "Gateway"}), (), 0, 0, ""),
     "an endpoint of another kind": (Made(ENDPOINT, {"vpcEndpointType": "GatewayLoadBalancer"}), (), 0, 0, "GatewayLoadBal"),
     "an internal balancer": (Made(BALANCER, {"internal": True, "subnets": ["a", "b"]}), (), 16.425, 16.425, ""),

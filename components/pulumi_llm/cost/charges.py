@@ -58,8 +58,10 @@ def _vpc_endpoint(endpoint: Resource, _: Sequence[Resource]) -> Iterator[Charge]
     if kind != "Interface":
         raise Unpriced(f"there is no price for an endpoint of the type {kind}")
     zones = len(endpoint.inputs.get("subnetIds") or endpoint.inputs.get("subnetConfigurations") or ())
-    yield charge("interface_endpoint", zones, note=counted(zones, "zone"))
     yield charge("interface_endpoint_data")
+    if not zones:
+        raise Unpriced("it names no subnets, in each of which it is charged for")
+    yield charge("interface_endpoint", zones, note=counted(zones, "zone"))
 
 
 def _load_balancer(balancer: Resource, _: Sequence[Resource]) -> Iterator[Charge]:
