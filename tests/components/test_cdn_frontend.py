@@ -98,7 +98,8 @@ def test_the_page_streams_from_the_functions_own_url() -> None:
             found = recording.inputs("web-distribution")
             # The first that fits counts.
             paths = [(each["pathPattern"], each["targetOriginId"]) for each in found["orderedCacheBehaviors"]]
-            assert paths == [(f"/api{prefix}/chat/stream", "function"), ("/api/*", "api")]
+            description = (f"/api{prefix}/openapi.json", "api")
+            assert paths == [(f"/api{prefix}/chat/stream", "function"), description, ("/api/*", "api")]
             config = json.loads(recording.inputs("web-config")["content"])
             assert config == {"rest_url": f"/api{prefix}", "stream_body_hash": True}
             origin = next(each for each in found["origins"] if each["originId"] == "function")
@@ -132,7 +133,7 @@ def test_only_this_distribution_may_call_the_url_and_nothing_but_the_url() -> No
 def test_page_and_apis_have_one_address(full: Recording) -> None:
     found = full.inputs("web-distribution")
     targets = [(each["pathPattern"], each["targetOriginId"]) for each in found["orderedCacheBehaviors"]]
-    assert targets == [("/api/*", "api"), ("/ws", "websocket")]
+    assert targets == [("/api/openapi.json", "api"), ("/api/*", "api"), ("/ws", "websocket")]
     hosts = {origin["originId"]: origin["domainName"] for origin in found["origins"]}
     assert hosts["api"] == "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com"
     assert hosts["websocket"] == "f6g7h8i9j0.execute-api.eu-west-1.amazonaws.com"
@@ -153,7 +154,7 @@ def test_an_error_is_not_kept_and_arrives_as_it_is(full: Recording) -> None:
 
 
 @pytest.mark.assumes("cdn-stream")
-@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("index", [1, 2])
 def test_what_is_of_an_api_goes_through_as_it_is(full: Recording, index: int) -> None:
     found = full.inputs("web-distribution")
     behavior = found["orderedCacheBehaviors"][index]
@@ -167,6 +168,19 @@ def test_what_is_of_an_api_goes_through_as_it_is(full: Recording, index: int) ->
     config = origin["customOriginConfig"]
     assert (config["originProtocolPolicy"], config["originSslProtocols"]) == ("https-only", ["TLSv1.2"])
     assert config["originReadTimeout"] == 120
+
+
+def test_nobody_can_make_the_description_be_asked_for_again(full: Recording) -> None:
+    behavior = full.inputs("web-distribution")["orderedCacheBehaviors"][0]
+    policy = full.named("web-description-cache")
+    assert (behavior["pathPattern"], behavior["cachePolicyId"]) == ("/api/openapi.json", policy.id)
+    assert behavior["allowedMethods"] == behavior["cachedMethods"] == ["GET", "HEAD"]
+    # What goes to the API besides the key would be in what everyone gets.
+    assert "originRequestPolicyId" not in behavior
+    (key,) = [value for name, value in policy.inputs.items() if name.startswith("parametersInCacheKey")]
+    assert {kind for part in key.values() for kind in part.values()} == {"none"}
+    # An answer 429 says no-store, and is not kept.
+    assert (policy.inputs["minTtl"], policy.inputs["defaultTtl"], policy.inputs["maxTtl"]) == (0, 0, 300)
 
 
 def test_the_managed_policies_are_those_that_aws_lists() -> None:

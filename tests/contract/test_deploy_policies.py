@@ -67,6 +67,9 @@ NEEDS: Mapping[str, Sequence[str]] = {
         "cloudfront: CreateFunction DescribeFunction GetFunction UpdateFunction PublishFunction DeleteFunction "
         f"ListTagsForResource {_TAGS}"
     ],
+    "aws:cloudfront/cachePolicy:CachePolicy": [
+        "cloudfront: CreateCachePolicy GetCachePolicy UpdateCachePolicy DeleteCachePolicy"
+    ],
     "aws:cloudfront/distribution:Distribution": [
         f"cloudfront: CreateDistribution GetDistribution UpdateDistribution DeleteDistribution ListTagsForResource {_TAGS}",
         "wafv2: GetWebACL",

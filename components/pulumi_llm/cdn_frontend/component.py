@@ -48,6 +48,7 @@ class CdnFrontend(Component):
             "access-control": cloudfront.OriginAccessControl,
             "page-function": cloudfront.Function,
             "page-headers": cloudfront.ResponseHeadersPolicy,
+            "description-cache": cloudfront.CachePolicy,
             "function-access-control": cloudfront.OriginAccessControl,
             "distribution": cloudfront.Distribution,
             "function-url-permission": lambda_.Permission,

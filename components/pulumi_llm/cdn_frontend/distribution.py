@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 import pulumi
 from pulumi_aws import cloudfront, route53, s3, wafv2
 
+from llm_gateway.operations import PATHS
 from pulumi_llm.base import web_client
 from pulumi_llm.base.component import Component
-from pulumi_llm.cdn_frontend import function_origin
 from pulumi_llm.cdn_frontend.args import API_PATH, WEBSOCKET_PATH, CdnDomainSettings, CdnFrontendSettings
 
 # CloudFront's managed policies have the same ids in every account.
@@ -32,6 +32,9 @@ _CACHED_ERRORS: Final = (404, 405, 414, 500, 501, 502, 503, 504)
 
 # By it the API's web ACL tells the CDN's requests, whose addresses are CloudFront's, from others.
 CDN_HEADER: Final = "x-llm-cdn"
+
+# The longest that the API's description is kept; the API itself says for how long (Cache-Control).
+_DESCRIPTION_SECONDS: Final = 300
 
 _METHODS: Final = ["GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE"]
 _YEAR: Final = 31_536_000
@@ -60,12 +63,12 @@ def create_distribution(
         {"origin_id": "page", "domain_name": bucket.bucket_regional_domain_name, "origin_access_control_id": access.id},
         _api_origin("api", settings.api_url, access),
     ]
-    behaviors = [_api_behavior(f"{API_PATH}/*", "api")]
+    # CloudFront takes the first behavior that fits.
+    behaviors = [_description_behavior(component, settings.api_url), _api_behavior(f"{API_PATH}/*", "api")]
     if settings.function_url is not None:
         signing = create_access_control(component, "function-access-control", "lambda")
         origins.append({**_https_origin("function", settings.function_url), "origin_access_control_id": signing.id})
-        # CloudFront takes the first behavior that fits.
-        behaviors.insert(0, _api_behavior(function_origin.stream_path(settings.api_url), "function"))
+        behaviors.insert(0, _api_behavior(_path(settings.api_url, "chat_stream"), "function"))
     if settings.websocket_url is not None:
         origins.append(_api_origin("websocket", settings.websocket_url, access))
         behaviors.append(_api_behavior(WEBSOCKET_PATH, "websocket"))
@@ -148,6 +151,37 @@ def _api_behavior(pattern: pulumi.Input[str], origin_id: str) -> cloudfront.Dist
         "origin_request_policy_id": _ALL_VIEWER_EXCEPT_HOST_HEADER,
         "response_headers_policy_id": _SECURITY_HEADERS,
     }
+
+
+def _description_behavior(
+    component: Component, api_url: pulumi.Input[str]
+) -> cloudfront.DistributionOrderedCacheBehaviorArgsDict:
+    """The API's description is the same for everyone, and the page reads it first, so it is kept for a short time.
+
+    Else one address could use up the rate of that route, which all callers share. Nothing of a request is in the cache's key or
+    goes to the API, so that nobody can make it ask again.
+    """
+    policy = cloudfront.CachePolicy(
+        component.child_name("description-cache"),
+        comment="The API's description, by its path alone",
+        min_ttl=0,
+        default_ttl=0,
+        max_ttl=_DESCRIPTION_SECONDS,
+        parameters_in_cache_key_and_forwarded_to_origin={
+            "headers_config": {"header_behavior": "none"},
+            "cookies_config": {"cookie_behavior": "none"},
+            "query_strings_config": {"query_string_behavior": "none"},
+        },
+        opts=component.child("description-cache"),
+    )
+    behavior = _api_behavior(_path(api_url, "openapi"), "api")
+    del behavior["origin_request_policy_id"]
+    return {**behavior, "allowed_methods": ["GET", "HEAD"], "cache_policy_id": policy.id}
+
+
+def _path(api_url: pulumi.Input[str], operation: str) -> pulumi.Output[str]:
+    """The path of an operation at the CDN, which is that of the REST API's."""
+    return pulumi.Output.from_input(api_url).apply(lambda url: urlsplit(url).path + PATHS[operation])
 
 
 def _page_behavior(component: Component) -> cloudfront.DistributionDefaultCacheBehaviorArgsDict:

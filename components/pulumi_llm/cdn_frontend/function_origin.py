@@ -4,18 +4,10 @@ The URL asks for AWS signatures. CloudFront signs its requests with origin acces
 https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-restricting-access-to-lambda.html
 """
 
-from urllib.parse import urlsplit
-
 import pulumi
 from pulumi_aws import cloudfront, lambda_
 
-from llm_gateway.operations import PATHS
 from pulumi_llm.base.component import Component
-
-
-def stream_path(api_url: pulumi.Input[str]) -> pulumi.Output[str]:
-    """Return the path of the stream at the CDN, which is that of the REST API's."""
-    return pulumi.Output.from_input(api_url).apply(lambda url: urlsplit(url).path + PATHS["chat_stream"])
 
 
 def let_cdn_call(component: Component, alias_arn: pulumi.Input[str], distribution: cloudfront.Distribution) -> None:

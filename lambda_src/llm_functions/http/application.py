@@ -42,6 +42,8 @@ DEFAULT_DEADLINE_SECONDS = 300.0
 DEADLINE_MARGIN_SECONDS = 1.0
 
 _JSON = b"application/json"
+# A shared cache may keep a response for five minutes, a browser must not.
+_SHARED = b"max-age=0, s-maxage=300"
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -173,7 +175,9 @@ class Application:
         from llm_functions.http.openapi import document
 
         described = document(self._gateway.routes.names(), self._auth, tickets=self._tickets is not None)
-        await self._respond(http.send, http.headers, 200, described)
+        # It is the same for everyone until the next deployment.
+        headers = [(name, _SHARED if name == b"cache-control" else value) for name, value in http.headers]
+        await self._respond(http.send, headers, 200, described)
 
     def _answer(self, http: HttpRequest, request: ChatRequest) -> AsyncGenerator[list[Event], None]:
         return answer(self._gateway, request, http.caller, http.request_id, http.deadline)

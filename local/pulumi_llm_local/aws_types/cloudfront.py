@@ -35,6 +35,11 @@ _MANAGED_POLICIES: Final = {
 
 
 TYPES: Final[Mapping[str, AwsType]] = {
+    "aws:cloudfront/cachePolicy:CachePolicy": AwsType(
+        outputs={"id": "{uuid}", "arn": _ARN + "cache-policy/{id}", "etag": "E{tag.upper13}"},
+        replaced_by="",
+        api="cloudfront CreateCachePolicy.CachePolicyConfig",
+    ),
     "aws:cloudfront/distribution:Distribution": AwsType(
         outputs={
             "id": "E{upper13}",

@@ -412,6 +412,9 @@ async def test_health_and_the_description_are_open_to_all(gateway, authorization
     service = await gateway(authorization=authorization)
     health = await service.http.get("/health")
     assert (health.status_code, health.json()) == (200, {"status": "ok"})
-    document = (await service.http.get("/openapi.json")).json()
+    assert health.headers["cache-control"] == "no-store"
+    described = await service.http.get("/openapi.json")
+    assert described.headers["cache-control"] == "max-age=0, s-maxage=300"  # a CDN may keep it
+    document = described.json()
     assert {"/chat", "/chat/stream", "/v1/chat/completions", "/v1/models", "/health"} <= set(document["paths"])
     assert ("securitySchemes" in document["components"]) == (authorization != "none")

@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from pulumi_llm_local.program.graph import Graph, Resource
 from pulumi_llm_local.services.cloudfront import distribution, s3_origin
+from pulumi_llm_local.services.cloudfront.cache import CACHE_POLICY
 from pulumi_llm_local.services.cloudfront.distribution import DISTRIBUTION, FUNCTION, Distribution
 from pulumi_llm_local.services.cloudfront.response_headers import POLICY
 from pulumi_llm_local.services.local_run import LocalError
@@ -57,6 +58,13 @@ def api(pattern: str = "/api/*", **more: Any) -> dict[str, Any]:
 async def echo(request: web.Request) -> web.StreamResponse:
     """The API: it answers with what it was asked, streams, or does not answer."""
     assert request.transport is not None
+    if request.path.startswith("/api/kept"):
+        counts = request.app["counts"]
+        counts[request.path] = counts.get(request.path, 0) + 1
+        control = request.path.removeprefix("/api/kept/")
+        return web.Response(
+            text=f"{counts[request.path]}", status=429 if "429" in control else 200, headers={"cache-control": control}
+        )
     if request.path == "/api/gone":
         request.transport.abort()
     if request.path == "/api/silent":
@@ -102,6 +110,8 @@ async def viewer(
         "defaultCacheBehavior": page(code, **default),
         "restrictions": {"geoRestriction": {"restrictionType": "none"}},
     }
+    none = {"headerBehavior": "none", "cookieBehavior": "none", "queryStringBehavior": "none"}
+    key = {f"{part}Config": none for part in ("headers", "cookies", "queryStrings")}
     own = {"customHeadersConfig": {"items": [{"header": "x-own", "value": "1", "override": True}]}}
     own |= {"removeHeadersConfig": {"items": [{"header": "server"}]}}
     resources = (
@@ -118,10 +128,12 @@ async def viewer(
         resource(s3_origin.OBJECT, "a", bucket="site", key="a b.txt", content="a file", cacheControl="no-cache"),
         resource(FUNCTION, "function", arn="function", code=code, publish=True),
         resource(POLICY, "own", **own),
+        resource(CACHE_POLICY, "cache", minTtl=0, defaultTtl=0, maxTtl=60, parametersInCacheKeyAndForwardedToOrigin=key),
         resource(DISTRIBUTION, "E1", **state),
     )
     graph = Graph("us-east-1", resources, {}, ())
     app = web.Application()
+    app["counts"] = {}
     app.router.add_route("*", "/{path:.*}", echo)
     async with TestServer(app) as server, aiohttp.ClientSession() as session:
         run: Any = SimpleNamespace(
@@ -255,6 +267,30 @@ async def test_a_file_that_the_browser_has_is_not_sent_again() -> None:
 async def test_a_policy_of_ones_own() -> None:
     async with viewer(responseHeadersPolicyId="own") as client, client.get("/") as answer:
         assert (answer.headers["x-own"], "AmazonS3" in answer.headers.get("server", "")) == ("1", False)
+
+
+# What the origin's Cache-Control says -> whether a second viewer gets what the first one got.
+@pytest.mark.parametrize(
+    ("control", "hit"),
+    [
+        ("max-age=0, s-maxage=60", True),
+        ("max-age=60", True),
+        ("max-age=0", False),
+        ("no-store", False),
+        ("max-age=60, 429", False),
+    ],
+)
+async def test_what_is_kept(control: str, hit: bool) -> None:
+    async with viewer(api(cachePolicyId="cache", originRequestPolicyId=None)) as client:
+        texts, states = [], []
+        for query in ("", "?other"):  # which is no part of the key
+            async with client.get(
+                f"/api/kept/{control}{query}", headers={"cookie": query, "cache-control": "no-cache"}
+            ) as answer:
+                texts.append(await answer.text())
+                states.append(answer.headers["x-cache"])
+    assert texts == (["1", "1"] if hit else ["1", "2"])
+    assert states[1].startswith("Hit") is hit
 
 
 def function(body: str) -> str:

@@ -82,6 +82,14 @@ async def test_a_websocket(stack: LocalStack) -> None:
     assert (kinds[0], kinds[-1]) == ("start", "done")
 
 
+def test_the_page_reads_the_description_whatever_others_ask_for(cdn: httpx.Client) -> None:
+    """The route takes 5 requests a second of all callers together."""
+    answers = [cdn.get(f"/api/openapi.json?{n}", headers={"cookie": f"n={n}"}) for n in range(20)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.headers["x-cache"] for answer in answers[1:]} == {"Hit from cloudfront"}
+    assert "/chat" in answers[-1].json()["paths"]
+
+
 def test_each_address_has_its_rate(cdn: httpx.Client, stack: LocalStack) -> None:
     """The last test: from here on, this machine is blocked at the API's own address, and not at the CDN's."""
     deadline = time.monotonic() + 60

@@ -1,6 +1,6 @@
 """Distributions: behaviors, edge functions, origins, and the headers that CloudFront adds.
 
-Nothing is cached: `x-cache` says Miss for everything.
+Only what a cache policy of the program's own lets keep by its path is cached: `x-cache` says Miss for everything else.
 https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/distribution-web-values-specify.html
 """
 
@@ -17,6 +17,7 @@ from multidict import CIMultiDict
 from pulumi_llm_local.program.graph import Graph, Resource
 from pulumi_llm_local.services.api_gateway.websocket_api import WebSocketApi
 from pulumi_llm_local.services.cloudfront import error_page, s3_origin
+from pulumi_llm_local.services.cloudfront.cache import CACHE_POLICY, cache_missing, find_cache
 from pulumi_llm_local.services.cloudfront.edge_function import EdgeFunction, EdgeFunctionError, response_of
 from pulumi_llm_local.services.cloudfront.function_url_origin import ACCESS_CONTROL, FunctionUrlOrigin, find_access_control
 from pulumi_llm_local.services.cloudfront.origin import HttpOrigin, Origin, OriginError, OriginRequest, UnknownOrigin
@@ -26,7 +27,7 @@ from pulumi_llm_local.services.local_run import LocalRun
 
 DISTRIBUTION = "aws:cloudfront/distribution:Distribution"
 FUNCTION = "aws:cloudfront/function:Function"
-PLAYED = frozenset({DISTRIBUTION, FUNCTION, POLICY, s3_origin.BUCKET, s3_origin.BUCKET_POLICY, s3_origin.OBJECT})
+PLAYED = frozenset({DISTRIBUTION, FUNCTION, POLICY, CACHE_POLICY, s3_origin.BUCKET, s3_origin.BUCKET_POLICY, s3_origin.OBJECT})
 IMPLIED = frozenset(
     {
         ACCESS_CONTROL,
@@ -74,6 +75,7 @@ def not_played(graph: Graph) -> set[str]:
             "an origin request policy": any(
                 _policy(b) not in ("", _ALL_VIEWER, _ALL_VIEWER_EXCEPT_HOST) for b in _behaviors(state)
             ),
+            "a cache policy": any(cache_missing(graph, str(behavior.get("cachePolicyId"))) for behavior in _behaviors(state)),
             "a response headers policy": any(_headers_policy_missing(graph, behavior) for behavior in _behaviors(state)),
         }
         found |= {f"{DISTRIBUTION} ({part})" for part, given in parts.items() if given}
@@ -115,6 +117,16 @@ class Distribution:
             viewer.headers["x-cache"] = "FunctionGeneratedResponse from cloudfront"
             return self._finish(viewer, behavior)
         path, query, headers = viewer
+        if (
+            behavior.cache is not None
+            and (found := behavior.cache.find(path)) is not None
+            and request.method in ("GET", "HEAD")
+        ):
+            kept, age = found
+            cached = web.Response(body=kept.body, headers=kept.headers)
+            cached.headers.update({"age": str(age), "x-cache": "Hit from cloudfront"})
+            return self._finish(cached, behavior)
+        asked = path
         origin = self._origins[behavior.origin_id]
         sent = behavior.sent_headers(headers)
         sent["via"] = f"1.1 {self._domain_name} (CloudFront)"
@@ -128,8 +140,12 @@ class Distribution:
             async with origin.server.answer(OriginRequest(request.method, target, sent, await request.read())) as answer:
                 response = web.StreamResponse(status=answer.status)
                 response.headers.extend(answer.headers)
+                body = answer.body
+                if behavior.cache is not None and request.method == "GET" and answer.status == 200:
+                    body = body if isinstance(body, bytes) else b"".join([chunk async for chunk in body])
+                    behavior.cache.keep(asked, answer.headers, body)
                 self._finish(response, behavior)
-                return await _send(request, response, answer.body)
+                return await _send(request, response, body)
         except OriginError as error:
             return error_page.error_page(error.status, error.text)
 
@@ -188,6 +204,7 @@ class _Behavior:
         self.methods = frozenset(map(str, settings["allowedMethods"]))
         self._policy = _policy(settings)
         self.response_headers = find_policy(run.graph, str(settings.get("responseHeadersPolicyId")))
+        self.cache = find_cache(run.graph, str(settings.get("cachePolicyId")))
         arns = [str(each["functionArn"]) for each in _viewer_requests(settings) if each]
         functions = [function for function in run.graph.of_type(FUNCTION) if function.state["arn"] in arns]
         self._function = EdgeFunction(functions[0], domain_name, distribution_id) if functions else None
