@@ -93,7 +93,7 @@ class Moto:
         await stop_process(self._process)
 
     async def _spawn(self, port: int) -> asyncio.subprocess.Process:
-        command = [sys.executable, "-P", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        command = [sys.executable, "-P", "-m", "pulumi_llm_local.services.moto_server", str(port)]
         self._process = await spawn(sys.executable, command, self._environment, self._log, self._log.parent)
         return self._process
 

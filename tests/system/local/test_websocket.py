@@ -91,6 +91,9 @@ HANDSHAKES: dict[str, tuple[dict[str, str], list[str], Any]] = {
     "a key": ({"x-api-key": "KEY"}, [], None),
     "a browser": ({}, [PROTOCOL, "KEY"], PROTOCOL),
     "a browser with a wrong key": ({}, [PROTOCOL, key_protocol("sk-wrong")], 401),
+    "a page of this machine": ({"origin": "http://localhost:3000"}, [PROTOCOL, "KEY"], PROTOCOL),
+    "a page of another one": ({"origin": "https://example.com"}, [PROTOCOL, "KEY"], 403),
+    "a page without an address": ({"origin": "null"}, [PROTOCOL, "KEY"], 403),
     "a key and another protocol": ({"x-api-key": "KEY"}, ["graphql-ws"], 400),
 }
 

@@ -29,6 +29,7 @@ from pulumi_llm_local.services.api_gateway.websocket_frames import FrameLimit
 from pulumi_llm_local.services.event_invocation import EVENT_INVOKE_CONFIG, EventInvocations
 from pulumi_llm_local.services.lambda_function import Function, FunctionError
 from pulumi_llm_local.services.local_run import LocalError, LocalRun, WebSocketLimits
+from pulumi_llm_local.services.loopback import is_foreign
 
 API = "aws:apigatewayv2/api:Api"
 STAGE = "aws:apigatewayv2/stage:Stage"
@@ -185,6 +186,9 @@ class WebSocketApi:
         request_id = _identifier()
         if request.path.rstrip("/") != f"/{self.stage_name}":
             return web.json_response({"message": "Forbidden"}, status=403)
+        # API Gateway takes any. Here anybody's page in the user's browser could connect to what only this machine is to reach.
+        if is_foreign(request.headers.get("origin")):
+            return web.json_response({"message": "the local run takes no page of another machine"}, status=403)
         if request.headers.get("upgrade", "").lower() != "websocket":
             return web.json_response({"message": "Upgrade Required", "requestId": request_id}, status=426)
         connection_id = _identifier()

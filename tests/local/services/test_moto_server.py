@@ -1,0 +1,62 @@
+"""moto as the local run starts it: for programs of this machine, and for no page."""
+
+import os
+from pathlib import Path
+
+import httpx
+import pytest
+
+from pulumi_llm_local.services.loopback import is_foreign, is_loopback
+from pulumi_llm_local.services.moto import Moto
+
+PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "x-amz-target"}
+
+
+@pytest.mark.timeout(60)
+async def test_no_page_reads_or_changes_the_tables(tmp_path: Path) -> None:
+    moto = Moto(tmp_path / "moto.log", os.environ)
+    await moto.start()
+    try:
+        async with httpx.AsyncClient(base_url=moto.url, trust_env=False) as client:
+            own = await client.get("/moto-api/data.json")
+            assert own.status_code == 200
+            assert not [name for name in own.headers if name.startswith("access-control-")]
+            page = {"origin": "https://example.com"}
+            for method, headers in (
+                ("OPTIONS", page | PREFLIGHT),
+                ("POST", page),  # without a preflight it may send, whatever it may read
+                ("POST", {"origin": "null"}),
+                ("GET", {"host": "rebound.example.com"}),
+            ):
+                answer = await client.request(method, "/moto-api/reset", headers=headers)
+                assert answer.status_code == 403, (method, headers)
+                assert not [name for name in answer.headers if name.startswith("access-control-")]
+    finally:
+        await moto.stop()
+
+
+@pytest.mark.parametrize(
+    ("host", "ours"),
+    [
+        ("127.0.0.1:8000", True),
+        ("localhost", True),
+        ("[::1]:80", True),
+        ("app.localhost:3000", True),
+        ("127.0.0.1.example.com", False),
+        ("localhost.example.com", False),
+        ("example.com:127.0.0.1", False),
+        ("user@example.com", False),
+        ("[", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_which_names_are_this_machines(host: str | None, *, ours: bool) -> None:
+    assert is_loopback(host) is ours
+    if host:
+        assert is_foreign(f"http://{host}") is not ours
+
+
+def test_a_program_has_no_origin() -> None:
+    assert not is_foreign(None)
+    assert is_foreign("null")  # a sandboxed page, or a file
