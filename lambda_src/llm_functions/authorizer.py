@@ -16,6 +16,7 @@ from llm_gateway.identity.caller import Caller, Credential, is_key, key_hash, pr
 
 if TYPE_CHECKING:  # tokens are checked without it
     from llm_gateway.aws.dynamodb import DynamoDB
+    from llm_gateway.identity.keys import KeyStore
 
 # Returns the key or token of a request (None: it has a ticket), its caller, and what of it can be checked again; None if it is
 # missing or wrong.
@@ -67,21 +68,42 @@ def _check_tickets_or(check_others: Check, table: str) -> Check:
     from llm_gateway.identity.tickets import TicketTable
 
     tickets = TicketTable(_dynamodb(), table)
+    still_valid = _ticket_check()
 
     async def check(headers: Mapping[str, str]) -> tuple[str | None, Caller, Credential] | None:
         ticket = presented_ticket(headers)
         if ticket is None:
             return await check_others(headers)
         issued = await tickets.redeem(ticket)
-        return None if issued is None else (None, *issued)
+        return (None, *issued) if issued is not None and await still_valid(issued[1]) else None
 
     return check
 
 
-def _check_keys() -> Check:
+def _ticket_check() -> Callable[[Credential], Awaitable[bool]]:
+    """Return what says whether the credential that a ticket was issued for is one of this API's, and still lets in."""
+    if os.environ[environment.AUTHORIZATION] == "jwt":
+
+        async def is_token(credential: Credential) -> bool:
+            return not credential.key_hash  # a ticket does not outlive its token
+
+        return is_token
+    keys = _keys()
+
+    async def is_known_key(credential: Credential) -> bool:
+        return bool(credential.key_hash) and await keys.find(credential.key_hash) is not None
+
+    return is_known_key
+
+
+def _keys() -> "KeyStore":
     from llm_gateway.identity.keys import KeyStore
 
-    keys = KeyStore(_dynamodb(), os.environ[environment.KEYS_TABLE], clock=time.monotonic)
+    return KeyStore(_dynamodb(), os.environ[environment.KEYS_TABLE], clock=time.monotonic)
+
+
+def _check_keys() -> Check:
+    keys = _keys()
 
     async def check(headers: Mapping[str, str]) -> tuple[str | None, Caller, Credential] | None:
         key = presented_key(headers)

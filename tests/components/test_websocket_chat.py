@@ -188,8 +188,9 @@ def test_another_apis_table_is_decrypted_with_that_apis_key() -> None:
 @pytest.mark.parametrize("auth", ["api_key", "jwt"])
 def test_the_authorizer_alone_takes_tickets_and_may_do_nothing_else_with_them(auth: str, plain: Recording) -> None:
     arn = TABLE.replace("keys", "tickets")
-    jwt = {"jwt": {"issuer": "https://id.example.com", "audiences": ["chat"]}} if auth == "jwt" else {}
-    recording = made(auth=auth, tickets_table={"name": "tickets", "arn": arn, "kms_key_arn": KEY}, **jwt)
+    jwt = {"jwt": {"issuer": "https://id.example.com", "audiences": ["chat"]}}
+    checks = jwt if auth == "jwt" else {"keys_table": {"name": "keys", "arn": TABLE}}
+    recording = made(auth=auth, tickets_table={"name": "tickets", "arn": arn, "kms_key_arn": KEY}, **checks)
     taken = statements(recording, "ws-authorizer-policy")
     assert (taken["RedeemTickets"]["Action"], taken["RedeemTickets"]["Resource"]) == (["dynamodb:DeleteItem"], arn)
     assert (taken["DecryptTickets"]["Action"], taken["DecryptTickets"]["Resource"]) == (["kms:Decrypt"], KEY)
@@ -226,6 +227,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "tickets for anyone": (
         {"auth": "none", "tickets_table": {"name": "tickets", "arn": TABLE}},
         "tickets_table: is only for auth 'api_key' and 'jwt'",
+    ),
+    "tickets for unknown keys": (
+        {"tickets_table": {"name": "tickets", "arn": TABLE}},
+        "tickets_table: needs keys_table",
     ),
     "a key twice": ({"keys": [{"name": "a"}, {"name": "a"}]}, "'a' is there already"),
     "a key's throttle": (

@@ -14,13 +14,13 @@ from moto.server import ThreadedMotoServer
 from llm_gateway.aws.client import Aws
 from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.http.client import HttpClient
-from llm_gateway.identity import connections, tickets
+from llm_gateway.identity import connections, keys, tickets
 from llm_gateway.stages import journal
 from pulumi_llm_local.services.signature import SignatureError, verify_signature
 from support.local_bedrock import KEYS, REGION
 from support.web_app import listening
 
-JOURNAL, CONNECTIONS, TICKETS = "the-journal", "the-connections", "the-tickets"
+JOURNAL, CONNECTIONS, TICKETS, API_KEYS = "the-journal", "the-connections", "the-tickets", "the-keys"
 
 
 @contextlib.contextmanager
@@ -42,13 +42,14 @@ def aws(client: HttpClient, **environ: str) -> Aws:
 
 async def create_tables(dynamodb: DynamoDB) -> None:
     """Make all tables anew."""
-    keys = {
+    attributes_of = {
         JOURNAL: {journal.HASH_KEY: "S", journal.SORT_KEY: "N"},
         CONNECTIONS: {connections.HASH_KEY: "S"},
         TICKETS: {tickets.HASH_KEY: "S"},
+        API_KEYS: {keys.HASH_KEY: "S"},
     }
     call: Any = vars(DynamoDB)["_call"]
-    for name, attributes in keys.items():
+    for name, attributes in attributes_of.items():
         if name in (await call(dynamodb, "ListTables", {}))["TableNames"]:
             await call(dynamodb, "DeleteTable", {"TableName": name})
         body = {

@@ -115,7 +115,8 @@ class WebSocketChatSettings(WebSocketSettings, RoutingSettings):
     """The table of another API's keys, which then may connect here, too. Default: the keys are made here."""
     tickets_table: TableSettings | None = None
     """The table of the tickets that a ServerlessBedrockApi issues (`websocket_tickets`): who has one may connect with it once,
-    as the caller that it was issued to. Default: tickets are refused."""
+    as the caller that it was issued to. It is of an API with the same `auth`, and with "api_key" needs that API's `keys_table`.
+    Default: tickets are refused."""
     region: Region | None = None
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     parameter_prefix: ParameterPrefix | None = None
@@ -139,6 +140,10 @@ class WebSocketChatSettings(WebSocketSettings, RoutingSettings):
                     yield Problem(name, f"is only for auth 'api_key', not {self.auth!r}")
         if self.auth == "none" and self.given("tickets_table"):
             yield Problem("tickets_table", "is only for auth 'api_key' and 'jwt', not 'none', which lets anyone connect")
+        if self.auth == "api_key" and self.given("tickets_table") and not self.given("keys_table"):
+            yield Problem(
+                "tickets_table", "needs keys_table: tickets are issued for the keys of another API, which must be known here"
+            )
         if self.given("keys") and self.given("keys_table"):
             yield Problem("keys", "are made here, and keys_table gives those of another API; leave one out")
         if self.jwt is not None and self.jwt.in_vpc and not self.given("vpc"):

@@ -16,7 +16,7 @@ from llm_gateway.aws.connections import Connections, ConnectionsError, Gone
 from llm_gateway.aws.dynamodb import DynamoDBError
 from llm_gateway.errors import ErrorKind, GatewayError
 from llm_gateway.http.client import HttpError
-from llm_gateway.identity.caller import ANONYMOUS, Caller
+from llm_gateway.identity.caller import Caller
 from llm_gateway.identity.connections import ConnectionTable, Limits
 from llm_gateway.identity.keys import KeyStore
 from llm_gateway.pipeline import Gateway, answer
@@ -195,8 +195,9 @@ class Chats:
         caller, credential = known
         if credential.expires and self._clock() >= credential.expires:
             raise errors.token_expired()
-        if credential.key_hash and self._keys is not None:
-            found = await self._keys.find(credential.key_hash)
+        if credential.key_hash:
+            # A key that cannot be looked up may have been taken away.
+            found = None if self._keys is None else await self._keys.find(credential.key_hash)
             if found is None:
                 raise errors.invalid_api_key()
             caller = found  # what the key may use can have changed
@@ -314,5 +315,5 @@ def _key(caller: Caller, connection: str, id: str) -> str:
     Nobody tells apart callers without authorization, so their ids belong to their connection. API Gateway makes the names of
     connections; nobody can guess another's.
     """
-    holder = [connection] if caller == ANONYMOUS else []
+    holder = [connection] if caller.anonymous else []
     return msgspec.json.encode([caller.tenant, caller.key, *holder, id]).decode()

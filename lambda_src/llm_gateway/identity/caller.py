@@ -17,11 +17,13 @@ class Caller(msgspec.Struct, frozen=True):
     """Who calls.
 
     `key` is the name of the API key, never its value, or a token's subject. `models` are the aliases allowed; None: all.
+    `anonymous`: nobody was asked who they are, so this is no name, and many callers have it.
     """
 
     tenant: str
     key: str
     models: tuple[str, ...] | None = None
+    anonymous: bool = False
 
 
 class Credential(msgspec.Struct, frozen=True):
@@ -39,7 +41,7 @@ TENANT, KEY, MODELS = "tenant", "key", "models"
 # And those of its credential.
 KEY_HASH, EXPIRES = "key_hash", "expires"
 
-ANONYMOUS = Caller(tenant="anonymous", key="")
+ANONYMOUS = Caller(tenant="anonymous", key="", anonymous=True)
 
 
 def identity_item(caller: Caller, credential: Credential) -> dict[str, Any]:
@@ -47,6 +49,7 @@ def identity_item(caller: Caller, credential: Credential) -> dict[str, Any]:
     return {
         "tenant": {"S": caller.tenant},
         "key": {"S": caller.key},
+        "anonymous": {"BOOL": caller.anonymous},
         **models_attributes(caller),
         "key_hash": {"S": credential.key_hash},
         "valid_until": {"N": str(credential.expires)},
@@ -55,7 +58,9 @@ def identity_item(caller: Caller, credential: Credential) -> dict[str, Any]:
 
 def identified(item: Mapping[str, Any]) -> tuple[Caller, Credential]:
     """Return the caller and the credential of an item that has the attributes of `identity_item`."""
-    caller = Caller(tenant=item["tenant"]["S"], key=item["key"]["S"], models=models_of(item))
+    caller = Caller(
+        tenant=item["tenant"]["S"], key=item["key"]["S"], models=models_of(item), anonymous=item["anonymous"]["BOOL"]
+    )
     return caller, Credential(key_hash=item["key_hash"]["S"], expires=int(item["valid_until"]["N"]))
 
 

@@ -15,7 +15,7 @@ import msgspec
 from llm_gateway import errors
 from llm_gateway.aws.dynamodb import ConditionFailed, DynamoDB, DynamoDBError, Item
 from llm_gateway.http.client import HttpError
-from llm_gateway.identity.caller import ANONYMOUS, Caller, Credential, identified, identity_item
+from llm_gateway.identity.caller import Caller, Credential, identified, identity_item
 from llm_gateway.tables import CONNECTIONS
 
 HASH_KEY, _, TTL_ATTRIBUTE = CONNECTIONS
@@ -97,7 +97,7 @@ class ConnectionTable:
         try:
             if not await self._take(connection, run, limits.per_connection, seconds):
                 raise errors.too_many_generations(limit=limits.per_connection, holder="one connection")
-            if caller != ANONYMOUS and not await self._take(_key_item(caller), run, limits.per_key, seconds):
+            if not caller.anonymous and not await self._take(_key_item(caller), run, limits.per_key, seconds):
                 raise errors.too_many_generations(limit=limits.per_key, holder="one API key")
         except Exception:
             with contextlib.suppress(DynamoDBError, HttpError):
@@ -106,7 +106,7 @@ class ConnectionTable:
 
     async def release(self, connection: str, caller: Caller, run: str) -> None:
         """Give the leases of a generation back, if it has any; each of them, even if that fails for another."""
-        holders = [connection] if caller == ANONYMOUS else [_key_item(caller), connection]
+        holders = [connection] if caller.anonymous else [_key_item(caller), connection]
         results = await asyncio.gather(*(self._give_back(holder, run) for holder in holders), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
@@ -191,7 +191,7 @@ class ConnectionTable:
 
 
 def _replays_item(connection: str, caller: Caller) -> str:
-    holder = [connection] if caller == ANONYMOUS else [caller.tenant, caller.key]
+    holder = [connection] if caller.anonymous else [caller.tenant, caller.key]
     return msgspec.json.encode(["replays", *holder]).decode()
 
 

@@ -46,13 +46,12 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "delete key-item-default; create key-web key-item-web",
     ),
     (
-        {"keys_table": {"name": "keys", "arn": "arn:aws:dynamodb:us-east-1:123456789012:table/keys"}},
+        {
+            "keys_table": {"name": "keys", "arn": "arn:aws:dynamodb:us-east-1:123456789012:table/keys"},
+            "tickets_table": {"name": "tickets", "arn": "arn:aws:dynamodb:us-east-1:123456789012:table/tickets"},
+        },
         "update authorizer-* generations-function generations-alias generations-policy recovery-function recovery-alias "
         "recovery-policy; delete key-default key-item-default keys-table",
-    ),
-    (
-        {"tickets_table": {"name": "tickets", "arn": "arn:aws:dynamodb:us-east-1:123456789012:table/tickets"}},
-        "update authorizer-function authorizer-alias authorizer-policy",
     ),
     (
         {

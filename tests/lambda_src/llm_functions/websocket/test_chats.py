@@ -253,11 +253,12 @@ class Keys:
 
 
 # What is known of a connection, the keys there are by their hashes -> the code of the error for a chat.
-CREDENTIALS: dict[str, tuple[Credential, dict[str, Caller], str | None]] = {
+CREDENTIALS: dict[str, tuple[Credential, dict[str, Caller] | None, str | None]] = {
     "a key": (Credential(key_hash="a"), {"a": CALLER}, None),
     "a key that was taken away": (Credential(key_hash="a"), {"b": CALLER}, "invalid_api_key"),
     "a key that lost the model": (Credential(key_hash="a"), {"a": Caller("acme", "ci", ("other",))}, "model_not_allowed"),
-    "a token": (Credential(expires=1_800_000_001), {}, None),
+    "a key, and no store of keys": (Credential(key_hash="a"), None, "invalid_api_key"),
+    "a token": (Credential(expires=1_800_000_001), None, None),
     "a token that has expired": (Credential(expires=1_800_000_000), {}, "expired_token"),
 }
 
@@ -272,13 +273,14 @@ async def test_a_credential_is_checked_again(
     model: Model,
     action: str,
     credential: Credential,
-    known: dict[str, Caller],
+    known: dict[str, Caller] | None,
     code: str | None,
 ) -> None:
     model.say("Hello")
     model.done()
     await start()
-    chats._keys = keys.KeyStore(cast("DynamoDB", Keys(**known)), "keys", lambda: 0.0)  # pyright: ignore[reportPrivateUsage]
+    store = None if known is None else keys.KeyStore(cast("DynamoDB", Keys(**known)), "keys", lambda: 0.0)
+    chats._keys = store  # pyright: ignore[reportPrivateUsage]
     await table.add("second", CALLER, credential)
     if action == "chat":
         model.say("Hello")
@@ -373,6 +375,24 @@ async def test_each_lease_is_given_back_whatever_happens_to_the_other(
     with pytest.raises(DynamoDBError):
         await table.release("first", CALLER, "run-9")
     assert await leases(table, "first") == []
+
+
+async def test_a_token_has_the_limits_of_its_caller_whatever_it_calls_itself(
+    start: Start, clients: Clients, table: ConnectionTable
+) -> None:
+    """A token without `sub` may name a tenant "anonymous", which those without authorization are called, too."""
+    named = Caller(ANONYMOUS.tenant, ANONYMOUS.key)
+    running: list[asyncio.Task[None]] = []
+    models = [Model() for _ in range(LIMITS.per_key + 1)]
+    for n, each in enumerate(models):
+        await table.add(f"token-{n}", named, Credential(expires=2_000_000_000))
+        each.say("Hello")
+        running.append(start(f"token-{n}", f"run-{n}", f"id-{n}", each))
+        await clients.until(f"token-{n}", "delta" if n < LIMITS.per_key else "error", f"id-{n}")
+    for each in models:
+        each.done()
+    await asyncio.gather(*running)
+    assert clients.got[f"token-{LIMITS.per_key}"][-1]["error"]["code"] == "too_many_generations"
 
 
 async def test_without_authorization_ids_and_limits_are_each_connections_own(

@@ -4,7 +4,7 @@ import asyncio
 import importlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
@@ -12,9 +12,11 @@ import pytest
 from llm_functions.request_context import caller_context, caller_from_context, credential_from_context
 from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.errors import GatewayError
+from llm_gateway.identity import keys
 from llm_gateway.identity.caller import Caller, Credential, key_hash
 from llm_gateway.identity.tickets import LIFE_SECONDS, TicketTable
 from support.local_bedrock import KEYS, REGION
+from support.websocket_api import API_KEYS as API_KEYS_TABLE
 from support.websocket_api import TICKETS
 
 pytestmark = pytest.mark.timeout(30)
@@ -80,10 +82,13 @@ async def test_what_is_no_ticket_is_refused_without_asking_the_table(ticket: str
 
 
 @pytest.fixture
-def authorizer(request: Any, monkeypatch: pytest.MonkeyPatch, tickets: TicketTable, dynamodb_url: str) -> Iterator[Any]:
-    """The module as a new environment imports it. Its configuration is the parameter."""
+async def authorizer(
+    request: Any, monkeypatch: pytest.MonkeyPatch, dynamodb: DynamoDB, dynamodb_url: str
+) -> AsyncIterator[Any]:
+    """The module as a new environment imports it. Its configuration is the parameter. It knows the key `a-key`."""
+    await dynamodb.put_item(API_KEYS_TABLE, keys.item(key_hash("a-key"), CALLER))
     for name, value in {
-        "KEYS_TABLE": "the-keys",
+        "KEYS_TABLE": API_KEYS_TABLE,
         "JWT_ISSUER": "https://issuer.example.com",
         "JWT_AUDIENCES": "chat",
         "JWT_TENANT_CLAIM": "tenant",
@@ -99,7 +104,7 @@ def authorizer(request: Any, monkeypatch: pytest.MonkeyPatch, tickets: TicketTab
     module = importlib.import_module("llm_functions.authorizer")
     yield module
     sys.modules.pop("llm_functions.authorizer", None)
-    module._loop.run_until_complete(module._client.close())
+    await asyncio.to_thread(module._loop.run_until_complete, module._client.close())
     module._loop.close()
 
 
@@ -132,6 +137,26 @@ async def test_the_authorizer_takes_a_ticket_once(authorizer: Any, dynamodb: Dyn
     for again in (ticket, "a" * 43, "a"):
         with pytest.raises(Exception, match="Unauthorized"):
             await asyncio.to_thread(authorizer.handler, connecting(again), None)
+
+
+# How the API lets in, and for what a ticket was issued that it refuses.
+FOREIGN = {
+    "a key that was taken away": ("api_key", Credential(key_hash=key_hash("a-former-key"))),
+    "a token, where there are keys": ("api_key", Credential(expires=1_900_000_000)),
+    "a key, where there are tokens": ("jwt", OF_A_KEY),
+}
+
+
+@pytest.mark.parametrize(
+    ("authorizer", "credential"),
+    [({"AUTHORIZATION": auth, **WITH_TICKETS}, credential) for auth, credential in FOREIGN.values()],
+    indirect=["authorizer"],
+    ids=FOREIGN,
+)
+async def test_a_ticket_is_worth_what_it_was_issued_for(authorizer: Any, dynamodb: DynamoDB, credential: Credential) -> None:
+    ticket, _ = await TicketTable(dynamodb, TICKETS).issue(CALLER, credential)
+    with pytest.raises(Exception, match="Unauthorized"):
+        await asyncio.to_thread(authorizer.handler, connecting(ticket), None)
 
 
 @pytest.mark.parametrize("authorizer", [API_KEYS], indirect=True)
