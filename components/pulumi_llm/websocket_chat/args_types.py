@@ -77,7 +77,8 @@ class WebSocketChatArgs(TypedDict):
     """The table of another API's keys, which then may connect here, too. Default: the keys are made here."""
     tickets_table: NotRequired[TableArgs]
     """The table of the tickets that a ServerlessBedrockApi issues (`websocket_tickets`): who has one may connect with it
-    once, as the caller that it was issued to. Default: tickets are refused."""
+    once, as the caller that it was issued to. It is of an API with the same `auth`, and with "api_key" needs that API's
+    `keys_table`. Default: tickets are refused."""
     region: NotRequired[str]
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     parameter_prefix: NotRequired[str]

@@ -30,7 +30,11 @@ def main(port: int) -> None:
     """Serve on a port of 127.0.0.1."""
     os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"  # read when moto is imported
     os.environ.setdefault("MOTO_PORT", str(port))
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+    from moto.moto_server.werkzeug_app import (  # pyright: ignore[reportMissingTypeStubs]
+        DomainDispatcherApplication,
+        MotoRequestHandler,
+        create_backend_app,
+    )
     from werkzeug.serving import run_simple
 
     app = guarded(DomainDispatcherApplication(create_backend_app))

@@ -250,7 +250,7 @@ class WebSocketTransport(Transport):
             return []
         try:
             data = msgspec.json.decode(text, type=Data | Annotated[list[Data], msgspec.Meta(min_length=1)])
-            return data if isinstance(data, list) else [data]
+            return [data] if isinstance(data, Data) else data
         except msgspec.DecodeError as error:
             raise self._error("malformed_message", str(error)) from None
 
