@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Final, NamedTuple
 
-# https://aws.amazon.com/eks/pricing/
-_STANDARD_HOUR: Final = 0.10
-_EXTENDED_HOUR: Final = 0.60
+from pulumi_llm.cost.prices import price_table
 
 _ADVICE: Final = "update kubernetes_version"
 _NOTICE: Final = timedelta(days=60)
@@ -58,15 +56,17 @@ VERSIONS: Final[Mapping[str, KubernetesVersion]] = {
 def support_notice(version: str, today: date) -> str:
     """What must be known of a version's support; empty where nothing must."""
     known = VERSIONS[version]
+    prices = price_table().prices
+    hour = prices["eks_cluster"].usd
+    costs = f"costs ${hour + prices['eks_extended'].usd:.2f} an hour instead of ${hour:.2f}"
     standard, extended = known.standard_until, known.extended_until
     if standard is None or extended is None or today < standard - _NOTICE:
         return ""
     if today < standard:
-        cost = f"then it costs ${_EXTENDED_HOUR:.2f} an hour instead of ${_STANDARD_HOUR:.2f}"
-        return f"Kubernetes {version}: EKS's standard support ends on {standard}, and {cost}; {_ADVICE}"
+        return f"Kubernetes {version}: EKS's standard support ends on {standard}, and then it {costs}; {_ADVICE}"
     if today < extended:
         return (
-            f"Kubernetes {version} has had extended support only since {standard}, which costs ${_EXTENDED_HOUR:.2f} an hour "
-            f"instead of ${_STANDARD_HOUR:.2f}, and EKS updates the cluster by itself after {extended}; {_ADVICE}"
+            f"Kubernetes {version} has had extended support only since {standard}, which {costs}, and EKS updates the cluster "
+            f"by itself after {extended}; {_ADVICE}"
         )
     return f"Kubernetes {version}: EKS's support ended on {extended}, and EKS updates the cluster by itself; {_ADVICE}"
