@@ -12,8 +12,9 @@ if settings.account_baseline.enabled:
 
 if settings.observability.enabled:
     pulumi_llm.Observability("observability", settings.observability_args())
-if reason := settings.observability.budget_waiver:
-    pulumi.log.warn(f"this environment has no budget: {reason}")
+if (reason := settings.observability.budget_waiver) is not None:
+    told = reason if isinstance(reason, str) else "the output budget_waiver says why"
+    pulumi.log.warn(f"this environment has no budget: {told}")
     pulumi.export("budget_waiver", reason)
 
 if settings.api.enabled:

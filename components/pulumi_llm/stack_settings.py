@@ -14,7 +14,8 @@ from pydantic import AfterValidator, Field
 
 from pulumi_llm.account_baseline.args import BaselineSettings
 from pulumi_llm.base.location import Location
-from pulumi_llm.base.settings import Flag, Name, Problem, Region, read, regional_problems
+from pulumi_llm.base.secret_settings import as_secrets
+from pulumi_llm.base.settings import Flag, Input, Name, Problem, Region, read, regional_problems
 from pulumi_llm.base.tags import OWN_TAG, TagKey, TagValue, tags_reason
 from pulumi_llm.cdn_frontend.args import API_PATH, FrontendSettings
 from pulumi_llm.observability.args import ObservabilityBaseSettings
@@ -83,7 +84,7 @@ def _reason(text: str) -> str:
 class StackObservabilitySettings(ObservabilityBaseSettings):
     """What is watched, and who is notified."""
 
-    budget_waiver: Annotated[str, AfterValidator(_reason)] | None = None
+    budget_waiver: Input[Annotated[str, AfterValidator(_reason)]] | None = None
     """Why this environment has no budget, such as "stack billing of this account makes one for the whole account". Without a
     budget, an environment that is not for development needs it. It becomes an output of the stack, and a warning at each
     deployment."""
@@ -265,28 +266,24 @@ def load() -> StackSettings:
     """
     values = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
     raw: dict[str, Any] = {"environment": pulumi.get_stack(), "owner": os.environ.get("OWNER", "")}
+    encrypted: list[str] = []
     for key, value in values.items():
         namespace, _, name = key.partition(":")
         if namespace == PROJECT:
             raw[name] = value if name in _TEXTS else _parsed(value)
             if runtime_config.is_config_secret(key):
-                raw[name] = _secret(raw[name])
+                encrypted.append(name)
     raw["aws:region"] = values.get("aws:region") or os.environ.get("AWS_REGION", "")
-    return parse(raw)
+    settings = parse(raw)
+    sections = [name for name in encrypted if name not in _PLAIN]
+    # The function gets what it needs of a provider, ARNs included, in its environment.
+    return settings.model_copy(
+        update={name: as_secrets(getattr(settings, name), resources=name == "providers") for name in sections}
+    )
 
 
-def _secret(section: Any) -> Any:
-    """Mark what an encrypted section hands on to AWS as it is, so that the state encrypts it. A key's value always is one."""
-    if not isinstance(section, dict):
-        return section
-    found = cast("dict[str, Any]", section)
-    if isinstance(found.get("environment"), dict):
-        found["environment"] = {name: pulumi.Output.secret(text) for name, text in found["environment"].items()}
-    routes = found.get("routes")
-    for route in cast("list[Any]", routes) if isinstance(routes, list) else []:
-        if isinstance(route, dict) and "url" in route:
-            route["url"] = pulumi.Output.secret(cast("dict[str, Any]", route)["url"])
-    return found
+# What names and tags resources, and which there are, is not kept secret.
+_PLAIN = ("environment", "owner", "development", "tags", "models")
 
 
 def parse(raw: Mapping[str, Any]) -> StackSettings:

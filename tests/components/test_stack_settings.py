@@ -1,10 +1,11 @@
 """A stack's configuration: what is right loads, and every mistake is told at once with its place and what would be right."""
 
 import json
+import runpy
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 import pytest
@@ -581,20 +582,74 @@ def test_a_component_is_switched_off_by_its_setting() -> None:
     assert nothing.stack_outputs == {}
 
 
-def test_what_an_encrypted_section_hands_on_stays_a_secret() -> None:
-    route = {"method": "GET", "path": "/a", "url": "https://a.example.com/hunter2"}
-    api = {"access_logs": False, "environment": {"TOKEN": "hunter2"}, "routes": [route], "keys": [{"name": "web"}]}
-    values = {"aws:region": "us-east-1", "pulumi-llm:models": '["gpt-oss-20b"]', "pulumi-llm:api": json.dumps(api)}
-    secrets: list[bool] = []
+MARK = "hunter2"
+ENCRYPTED: dict[str, dict[str, Any]] = {
+    "providers": {
+        "p": {
+            "type": "openai_compatible",
+            "base_url": f"https://{MARK}.example.com/v1",
+            "secret_arn": f"arn:aws:secretsmanager:us-east-1:123456789012:secret:{MARK}-AbCdEf",
+        }
+    },
+    "api": {
+        "auth": "jwt",
+        "jwt": {"issuer": f"https://{MARK}.example.com", "audiences": [MARK], "tenant_claim": MARK, "models_claim": MARK},
+        "access_logs": False,
+        "environment": {"TOKEN": MARK},
+        "routes": [{"method": "GET", "path": "/a", "url": f"https://a.example.com/{MARK}"}],
+        "customize": {"function": {"description": MARK, "environment": {"variables": {"MORE": MARK}}}},
+    },
+    "websocket": {"enabled": True, "access_logs": False, "environment": {"TOKEN": MARK}},
+    "observability": {"budget_waiver": f"the account has one already, {MARK} says"},
+}
 
-    async def secret(value: Any) -> None:
-        secrets.append(isinstance(value, pulumi.Output) and await value.is_secret())
+
+def test_what_came_encrypted_is_in_the_state_as_a_secret_only() -> None:
+    models = [
+        "gpt-oss-20b",
+        {
+            "name": "m",
+            "targets": [
+                {"provider": "p", "model": "x", **{name: CLAUDE[name] for name in ("context_tokens", "max_output_tokens")}}
+            ],
+        },
+    ]
+    values = {f"pulumi-llm:{name}": json.dumps(value) for name, value in {**ENCRYPTED, "models": models}.items()}
 
     def program() -> None:
-        pulumi.runtime.set_all_config({**values, "pulumi-llm:development": "true"}, ["pulumi-llm:api"])
-        found = stack_settings.load().api
-        for value in (found.environment["TOKEN"], found.routes[0].url):
-            pulumi.Output.from_input(secret(value))
+        secret = [f"pulumi-llm:{name}" for name in ENCRYPTED]
+        pulumi.runtime.set_all_config({**values, "aws:region": "us-east-1"}, secret)
+        runpy.run_path(str(programs.ROOT / "__main__.py"))
 
-    programs.run(program, stack="dev", config={"aws:region": "us-east-1"})
-    assert secrets == [True, True]
+    recording = programs.run(program, stack="prod", config={"aws:region": "us-east-1"})
+    told = {path for resource in recording.custom() for path in _in_plain_text(resource.inputs, resource.name)}
+    assert told == set()
+    assert list(_in_plain_text(recording.stack_outputs, "")) == []
+    assert MARK in json.dumps(recording.inputs("chat-function")["environment"])
+    assert f"https://{MARK}.example.com" in recording.inputs("chat-authorizer-function")["environment"]["variables"].values()
+
+
+def _in_plain_text(value: Any, path: str) -> Iterator[str]:
+    """Yield where the mark stands in what the engine gets, and is no secret."""
+    if programs.is_secret(value):
+        return
+    if isinstance(value, str) and MARK in value:
+        yield path
+    elif isinstance(value, Mapping):
+        for name, item in cast("Mapping[str, Any]", value).items():
+            yield from _in_plain_text(item, f"{path}.{name}")
+    elif isinstance(value, list | tuple):
+        for item in cast("list[Any]", value):
+            yield from _in_plain_text(item, path)
+
+
+def test_the_mistakes_of_an_encrypted_section_are_told_at_once() -> None:
+    def program() -> None:
+        values = {"aws:region": "us-east-1", "pulumi-llm:models": '["gpt-oss-20b"]', "pulumi-llm:development": "true"}
+        api = json.dumps({"routes": [{"method": "GET", "path": "/a", "url": "ftp://a"}], "environment": {"AWS_REGION": "x"}})
+        pulumi.runtime.set_all_config({**values, "pulumi-llm:api": api}, ["pulumi-llm:api"])
+        stack_settings.load()
+
+    with pytest.raises(SettingsError) as wrong:
+        programs.run(program, stack="dev", config={"aws:region": "us-east-1"})
+    assert "routes[0].url" in str(wrong.value) and "environment.AWS_REGION" in str(wrong.value)

@@ -9,15 +9,15 @@ import pulumi
 class JwtArgs(TypedDict):
     """The JSON Web Tokens of an OpenID Connect issuer, signed with RS256, which every such issuer supports."""
 
-    issuer: str
+    issuer: pulumi.Input[str]
     """The issuer's URL, as it stands in a token's `iss`. Its keys are found by its discovery document."""
-    audiences: Sequence[str]
+    audiences: Sequence[pulumi.Input[str]]
     """A token's `aud` must hold one of these."""
     in_vpc: NotRequired[bool]
     """The issuer is reached from the API's `vpc` only, so that the authorizer runs there, too. Default: false."""
-    tenant_claim: NotRequired[str]
+    tenant_claim: NotRequired[pulumi.Input[str]]
     """The claim that names the tenant. Default: "sub"."""
-    models_claim: NotRequired[str]
+    models_claim: NotRequired[pulumi.Input[str]]
     """The claim that lists the aliases allowed. Default: none, which allows all."""
 
 

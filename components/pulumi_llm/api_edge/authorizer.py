@@ -1,5 +1,6 @@
 """The authorizer that checks API keys or tokens."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import pulumi
@@ -46,7 +47,7 @@ def authorizer_function(
         environment = {
             variables.AUTHORIZATION: "jwt",
             variables.JWT_ISSUER: checks.issuer,
-            variables.JWT_AUDIENCES: ",".join(checks.audiences),
+            variables.JWT_AUDIENCES: _joined(checks.audiences),
             variables.JWT_TENANT_CLAIM: checks.tenant_claim,
             **({} if checks.models_claim is None else {variables.JWT_MODELS_CLAIM: checks.models_claim}),
         }
@@ -67,6 +68,12 @@ def authorizer_function(
         policies={"authorizer-policy": own} if own else {},
         vpc=vpc,
     )
+
+
+def _joined(texts: Sequence[pulumi.Input[str]]) -> pulumi.Input[str]:
+    """Return texts with commas between; an Output where one of them is."""
+    plain = [text for text in texts if isinstance(text, str)]
+    return ",".join(plain) if len(plain) == len(texts) else pulumi.Output.all(*texts).apply(",".join)
 
 
 def authorizer(

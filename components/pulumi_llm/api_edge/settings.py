@@ -85,15 +85,15 @@ class ApiKeySettings(Settings):
 class JwtSettings(Settings):
     """The JSON Web Tokens of an OpenID Connect issuer, signed with RS256, which every such issuer supports."""
 
-    issuer: _Issuer
+    issuer: Input[_Issuer]
     """The issuer's URL, as it stands in a token's `iss`. Its keys are found by its discovery document."""
-    audiences: Annotated[tuple[_Audience, ...], Field(min_length=1)]
+    audiences: Annotated[tuple[Input[_Audience], ...], Field(min_length=1)]
     """A token's `aud` must hold one of these."""
     in_vpc: Flag = False
     """The issuer is reached from the API's `vpc` only, so that the authorizer runs there, too."""
-    tenant_claim: Annotated[str, Field(min_length=1)] = "sub"
+    tenant_claim: Input[Annotated[str, Field(min_length=1)]] = "sub"
     """The claim that names the tenant."""
-    models_claim: Annotated[str, Field(min_length=1)] | None = None
+    models_claim: Input[Annotated[str, Field(min_length=1)]] | None = None
     """The claim that lists the aliases allowed. Default: none, which allows all."""
 
 
