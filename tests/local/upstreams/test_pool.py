@@ -121,6 +121,9 @@ async def test_killed_it_cuts_all_its_answers_and_the_next_one_loads(stream: boo
         assert (await pool.chat()).status_code == 503
         await pool.loaded()
         assert (await pool.chat()).status_code == 200
+        metrics = (await pool.server.get("/metrics")).text
+        assert 'vllm:num_requests_running{engine="0",model_name="qwen"} 0.0\n' in metrics
+        assert 'vllm:request_success_total{engine="0",model_name="qwen"} 1.0\n' in metrics, "the new server's own"
 
 
 async def test_draining_it_ends_what_has_begun_and_takes_nothing_new() -> None:

@@ -73,12 +73,14 @@ class VllmPool(ChatServer):
             self.drain()
         self._running += 1
         try:
-            return await self.answer_with(fault, request, call, headers)
+            response = await self.answer_with(fault, request, call, headers)
+            if request.transport is not None and not request.transport.is_closing():  # else it was cut
+                self._answered += 1
+            return response
         except CutStream:  # it was killed before the head of its answer
             return _page("502 Bad Gateway", 502)
         finally:
             self._running -= 1
-            self._answered += 1
             if fault == "killed":
                 self.kill()
 
@@ -134,7 +136,7 @@ class VllmPool(ChatServer):
         """End the server at once, with all its answers. The next one loads."""
         if self.state in ("ready", "draining"):
             self._end(*self._answering)
-            self._running = self._answered = 0
+            self._answered = 0
             self.load()
 
     def drain(self) -> None:
