@@ -99,7 +99,8 @@ def _ticket_check() -> Callable[[Credential], Awaitable[bool]]:
 def _keys() -> "KeyStore":
     from llm_gateway.identity.keys import KeyStore
 
-    return KeyStore(_dynamodb(), os.environ[environment.KEYS_TABLE], clock=time.monotonic)
+    websocket = os.environ.get(environment.FOR_WEBSOCKET) == "true"
+    return KeyStore(_dynamodb(), os.environ[environment.KEYS_TABLE], clock=time.monotonic, websocket=websocket)
 
 
 def _check_keys() -> Check:

@@ -8,6 +8,8 @@ DEBUG = "DEBUG"
 # The DynamoDB table of API keys, in which the hash of a key is looked up: by the authorizer, and by a function that is called
 # at its own URL, where no authorizer stands before it.
 KEYS_TABLE = "KEYS_TABLE"
+# "true": the authorizer is that of a WebSocket API, to which some keys may not connect.
+FOR_WEBSOCKET = "FOR_WEBSOCKET"
 # The path that API Gateway has in front of every operation's, such as "/llm"; none by default.
 PATH_PREFIX = "PATH_PREFIX"
 # How callers are authenticated: "api_key", "jwt", "iam" or "none". Unless it is "none", a request without a caller from API

@@ -134,6 +134,10 @@ def test_the_functions_know_the_tables_and_the_stage(plain: Recording) -> None:
         assert inputs["serverSideEncryption"]["enabled"]
 
 
+def test_the_authorizer_keeps_out_what_is_for_rest(plain: Recording) -> None:
+    assert plain.inputs("ws-authorizer-function")["environment"]["variables"]["FOR_WEBSOCKET"] == "true"
+
+
 def test_the_stage_is_throttled_and_logged(plain: Recording) -> None:
     stage = plain.inputs("ws-stage")
     assert stage["name"] == "ws"
@@ -224,6 +228,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "tokens without an issuer": ({"auth": "jwt"}, "jwt: is required with auth 'jwt'"),
     "keys without keys": ({"auth": "none", "keys": [{"name": "a"}]}, "keys: is only for auth 'api_key', not 'none'"),
     "two kinds of keys": ({"keys": [{"name": "a"}], "keys_table": {"name": "keys", "arn": TABLE}}, "leave one out"),
+    "a key that may not connect": ({"keys": [{"name": "a", "websocket": False}]}, "keys[0].websocket: keeps out a key"),
     "tickets for anyone": (
         {"auth": "none", "tickets_table": {"name": "tickets", "arn": TABLE}},
         "tickets_table: is only for auth 'api_key' and 'jwt'",

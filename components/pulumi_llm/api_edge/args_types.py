@@ -50,3 +50,6 @@ class ApiKeyArgs(TypedDict):
     """Its own rate. Default: the API's."""
     daily_quota: NotRequired[int]
     """Its own requests a day. From 1 to 2,147,483,647. Default: the API's."""
+    websocket: NotRequired[bool]
+    """Whether it may connect to a WebSocket API that takes the keys of this API. Neither `throttle` nor `daily_quota`
+    counts there. Default: true."""

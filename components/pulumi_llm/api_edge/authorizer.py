@@ -32,10 +32,13 @@ def authorizer_function(
     checks: UsedTable | JwtSettings,
     vpc: VpcSettings | None,
     tickets: UsedTable | None = None,
+    *,
+    websocket: bool = False,
 ) -> Published:
     """Make the function that checks API keys by their table, or JSON Web Tokens, for an API of any kind.
 
     `vpc` is the network of an issuer that is reached from there only. With `tickets`, whoever has one of them is let in, too.
+    `websocket`: the API is a WebSocket API, to which some keys may not connect.
     """
     if isinstance(checks, UsedTable):
         environment: dict[str, pulumi.Input[str]] = {
@@ -52,6 +55,8 @@ def authorizer_function(
             **({} if checks.models_claim is None else {variables.JWT_MODELS_CLAIM: checks.models_claim}),
         }
         own = []
+    if websocket:
+        environment[variables.FOR_WEBSOCKET] = "true"
     if tickets is not None:
         environment[variables.TICKETS_TABLE] = tickets.name
         own = [*own, *redeem_tickets(tickets)]

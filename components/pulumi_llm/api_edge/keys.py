@@ -74,12 +74,12 @@ def api_keys(
             f"{component.child_name('key-item')}-{name}",
             table_name=table.name,
             hash_key=keys.HASH_KEY,
-            item=made[name].value.apply(_item_of(caller)),
+            item=made[name].value.apply(_item_of(caller, websocket=key.websocket)),
             opts=component.child("key-item"),
         )
     return made
 
 
-def _item_of(caller: Caller) -> Callable[[str], str]:
+def _item_of(caller: Caller, *, websocket: bool) -> Callable[[str], str]:
     # A unit test's own mocks may give a key no value.
-    return lambda value: json.dumps(keys.item(key_hash(value or ""), caller))
+    return lambda value: json.dumps(keys.item(key_hash(value or ""), caller, websocket=websocket))

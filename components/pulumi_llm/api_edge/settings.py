@@ -80,6 +80,9 @@ class ApiKeySettings(Settings):
     """Its own rate. Default: the API's."""
     daily_quota: Quota | None = None
     """Its own requests a day. Default: the API's."""
+    websocket: Flag = True
+    """Whether it may connect to a WebSocket API that takes the keys of this API. Neither `throttle` nor `daily_quota` counts
+    there."""
 
 
 class JwtSettings(Settings):

@@ -150,6 +150,8 @@ class WebSocketChatSettings(WebSocketSettings, RoutingSettings):
             yield Problem("jwt.in_vpc", "needs vpc: the subnets and security groups")
         yield from key_problems(self.keys)
         for index, key in valid_items(self.keys):
+            if not key.websocket:
+                yield Problem(f"keys[{index}].websocket", "keeps out a key that this API alone would know; leave the key out")
             for name in ("throttle", "daily_quota"):
                 if key.given(name):
                     reason = (

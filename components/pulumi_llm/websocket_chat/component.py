@@ -215,7 +215,8 @@ class WebSocketChat(Component):
         in_vpc = isinstance(checks, JwtSettings) and checks.in_vpc
         given = self._settings.tickets_table
         tickets = None if given is None else UsedTable(given.name, given.arn, given.kms_key_arn)
-        published = authorizer_function(self, self._shared, checks, self._settings.vpc if in_vpc else None, tickets)
+        vpc = self._settings.vpc if in_vpc else None
+        published = authorizer_function(self, self._shared, checks, vpc, tickets, websocket=True)
         # A key may stand in any of three headers, so the source is one that is always there.
         authorizer = apigatewayv2.Authorizer(
             self.child_name("authorizer"),

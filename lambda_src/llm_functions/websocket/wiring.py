@@ -22,7 +22,7 @@ def chats(client: HttpClient) -> Chats:
         Journal(dynamodb, os.environ[environment.JOURNAL_TABLE]),
         connection_table(client),
         Connections(aws, os.environ[environment.WEBSOCKET_STAGE_URL]),
-        keys=KeyStore(dynamodb, keys, time.monotonic) if keys else None,
+        keys=KeyStore(dynamodb, keys, time.monotonic, websocket=True) if keys else None,
         interval=int(os.environ.get(environment.MESSAGE_INTERVAL_MS, "50")) / 1000,  # only a function that generates has it
         debug=os.environ.get(environment.DEBUG) == "true",
     )

@@ -20,22 +20,27 @@ TRUST_SECONDS = 60.0
 _MAX_CACHED_KEYS = 1000
 
 
-def item(key_hash: str, caller: Caller) -> dict[str, Any]:
-    """Return the item of a key."""
+def item(key_hash: str, caller: Caller, *, websocket: bool = True) -> dict[str, Any]:
+    """Return the item of a key. `websocket`: whether it may connect to a WebSocket API."""
     return {
         HASH_KEY: {"S": key_hash},
         "name": {"S": caller.key},
         "tenant": {"S": caller.tenant},
         **models_attributes(caller),
+        **({} if websocket else {"websocket": {"BOOL": False}}),
     }
 
 
 class KeyStore:
-    """Looks keys up by their hash and caches the known ones for `TRUST_SECONDS`."""
+    """Looks keys up by their hash and caches the known ones for `TRUST_SECONDS`.
 
-    def __init__(self, dynamodb: "DynamoDB", table: str, clock: Callable[[], float]) -> None:
+    `websocket`: a WebSocket API asks, and a key that may not connect to one is unknown.
+    """
+
+    def __init__(self, dynamodb: "DynamoDB", table: str, clock: Callable[[], float], *, websocket: bool = False) -> None:
         self._dynamodb = dynamodb
         self._table = table
+        self._websocket = websocket
         self._clock = clock
         self._cache: dict[str, tuple[float, Caller]] = {}
 
@@ -46,7 +51,7 @@ class KeyStore:
             return caller
         self._cache.pop(key_hash, None)
         found = await self._dynamodb.get_item(self._table, {HASH_KEY: {"S": key_hash}})
-        if found is None:
+        if found is None or (self._websocket and not found.get("websocket", {"BOOL": True})["BOOL"]):
             return None
         caller = Caller(tenant=found["tenant"]["S"], key=found["name"]["S"], models=models_of(found))
         if len(self._cache) >= _MAX_CACHED_KEYS:

@@ -22,7 +22,7 @@ from support.websocket_api import TICKETS
 pytestmark = pytest.mark.timeout(30)
 
 CALLER = Caller("acme", "ci", ("one", "two"))
-OF_A_KEY = Credential(key_hash=key_hash("a-key"))
+OF_A_KEY = Credential(key_hash=key_hash("a-key-01234567890123456789"))
 ARN = "arn:aws:execute-api:us-east-1:123456789012:a1b2c3/ws/$connect"
 PATH = "/ws/ticket"
 
@@ -85,8 +85,9 @@ async def test_what_is_no_ticket_is_refused_without_asking_the_table(ticket: str
 async def authorizer(
     request: Any, monkeypatch: pytest.MonkeyPatch, dynamodb: DynamoDB, dynamodb_url: str
 ) -> AsyncIterator[Any]:
-    """The module as a new environment imports it. Its configuration is the parameter. It knows the key `a-key`."""
-    await dynamodb.put_item(API_KEYS_TABLE, keys.item(key_hash("a-key"), CALLER))
+    """The module as a new environment imports it. Its configuration is the parameter. It knows two keys, one for REST only."""
+    await dynamodb.put_item(API_KEYS_TABLE, keys.item(key_hash("a-key-01234567890123456789"), CALLER))
+    await dynamodb.put_item(API_KEYS_TABLE, keys.item(key_hash("a-key-for-rest-0123456789"), CALLER, websocket=False))
     for name, value in {
         "KEYS_TABLE": API_KEYS_TABLE,
         "JWT_ISSUER": "https://issuer.example.com",
@@ -113,7 +114,7 @@ def connecting(ticket: str, **headers: str) -> dict[str, Any]:
 
 
 API_KEYS = {"AUTHORIZATION": "api_key"}
-WITH_TICKETS = {"TICKETS_TABLE": TICKETS}
+WITH_TICKETS = {"TICKETS_TABLE": TICKETS, "FOR_WEBSOCKET": "true"}
 
 
 @pytest.mark.parametrize(
@@ -141,6 +142,7 @@ async def test_the_authorizer_takes_a_ticket_once(authorizer: Any, dynamodb: Dyn
 
 # How the API lets in, and for what a ticket was issued that it refuses.
 FOREIGN = {
+    "a key that may not connect": ("api_key", Credential(key_hash=key_hash("a-key-for-rest-0123456789"))),
     "a key that was taken away": ("api_key", Credential(key_hash=key_hash("a-former-key"))),
     "a token, where there are keys": ("api_key", Credential(expires=1_900_000_000)),
     "a key, where there are tokens": ("jwt", OF_A_KEY),
@@ -157,6 +159,21 @@ async def test_a_ticket_is_worth_what_it_was_issued_for(authorizer: Any, dynamod
     ticket, _ = await TicketTable(dynamodb, TICKETS).issue(CALLER, credential)
     with pytest.raises(Exception, match="Unauthorized"):
         await asyncio.to_thread(authorizer.handler, connecting(ticket), None)
+
+
+@pytest.mark.parametrize(
+    "authorizer", [API_KEYS, {**API_KEYS, "FOR_WEBSOCKET": "true"}], indirect=True, ids=["REST", "WebSocket"]
+)
+async def test_a_key_for_rest_does_not_connect(authorizer: Any) -> None:
+    for_websocket = authorizer.os.environ.get("FOR_WEBSOCKET") == "true"
+    for key, known in (("a-key-01234567890123456789", True), ("a-key-for-rest-0123456789", not for_websocket)):
+        event = {"methodArn": ARN, "headers": {"Authorization": f"Bearer {key}"}}
+        if known:
+            answer = await asyncio.to_thread(authorizer.handler, event, None)
+            assert caller_from_context(answer["context"]) == CALLER
+        else:
+            with pytest.raises(Exception, match="Unauthorized"):
+                await asyncio.to_thread(authorizer.handler, event, None)
 
 
 @pytest.mark.parametrize("authorizer", [API_KEYS], indirect=True)
