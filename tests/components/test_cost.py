@@ -17,10 +17,12 @@ from pulumi_llm.cost.charges import FUNCTION, charges_of
 from pulumi_llm.cost.chats import Chat
 from pulumi_llm.cost.estimate import Component, Estimate, estimate
 from pulumi_llm.cost.model_prices import model_prices
+from pulumi_llm.gpu_inference_cluster.component import GpuInferenceCluster
 from pulumi_llm_local.aws_types.values import revealed
 from pulumi_llm_local.program.recorder import STACK_TYPE
 from support import programs
 from support.programs import ROOT, Recording
+from support.served_models import QWEN
 
 NAT, EIP = "aws:ec2/natGateway:NatGateway", "aws:ec2/eip:Eip"
 GROUP, TEMPLATE = "aws:eks/nodeGroup:NodeGroup", "aws:ec2/launchTemplate:LaunchTemplate"
@@ -277,6 +279,35 @@ def test_a_network() -> None:
     network = 3 * (32.85 + 3.65) + 2 * 3 * 7.30
     assert idle == {Component("net", "llm:index:InferenceNetwork"): pytest.approx(network), Component("", ""): 3.65}
     assert found.idle_usd_month_least == found.idle_usd_month_most == pytest.approx(network + 3.65)
+    assert found.not_priced == []
+
+
+def test_a_gpu_cluster() -> None:
+    """Two system nodes stay, and a GPU node for the model's server from 15:00 to 06:00."""
+    network = {
+        "vpc_id": "vpc-1",
+        "private_subnet_ids": ["subnet-1", "subnet-2"],
+        "balancer_subnet_ids": ["subnet-3", "subnet-4"],
+        "balancer_subnet_cidrs": ["172.16.224.0/22", "172.16.228.0/22"],
+        "balancer_security_group_id": "sg-balancer",
+        "service_security_group_id": "sg-service",
+    }
+    args: Any = {
+        "network": network,
+        "admins": ["arn:aws:iam::123456789012:role/deploy"],
+        "domain": {"name": "models.example.com", "zone_id": "Z0123456789ABCDEFGHIJ"},
+        "models": {"chat": QWEN},
+        "node_pools": {"gpu": {"on_demand": {"max": 2}, "spot": {"max": 0}, "volume_gib": 200}},
+        "system_nodes": {"min": 2, "max": 2},
+    }
+    of_aws = [each for each in made(programs.run(lambda: GpuInferenceCluster("gpu", args))) if each.type.startswith("aws:")]
+    running = servers("chat", schedule=("0 15 * * *", "0 6 * * *"))
+    found = estimate([*of_aws, *running], [], "us-east-1", Chat())
+    fixed = 1 + 73 + 16.43 + 2 * (70.08 + 50 * 0.08)  # the key, the control plane, the balancer, the system nodes
+    node = 884.76 + 200 * 0.08
+    assert found.idle_usd_month_least == pytest.approx(fixed + 15 / 24 * node, abs=0.02)
+    # Two rotations of the key, and extended support.
+    assert found.idle_usd_month_most == pytest.approx(fixed + 2 * node + 2 + 365, abs=0.02)
     assert found.not_priced == []
 
 
