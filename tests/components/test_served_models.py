@@ -267,18 +267,18 @@ class Cluster(Component):
 
     CHILDREN = MappingProxyType({**workload_children(), "after": kubernetes.core.v1.ConfigMap})
 
-    def __init__(self, models: list[ServedModel]) -> None:
-        super().__init__("gpu", None, {}, {"deployment": {"metadata": {"labels": {"team": "search"}}}})
+    def __init__(self, name: str, args: list[ServedModel]) -> None:
+        super().__init__(name, None, {}, {"deployment": {"metadata": {"labels": {"team": "search"}}}})
         provider = kubernetes.Provider("cluster", kubeconfig="{}")
         queues = {"qwen": pulumi.Output.from_input(PLACE.queue_urls["qwen"])}
-        ready = create_workloads(self, models, replace(PLACE, queue_urls=queues), provider, [provider])
+        ready = create_workloads(self, args, replace(PLACE, queue_urls=queues), provider, [provider])
         kubernetes.core.v1.ConfigMap("gpu-after", opts=self.child("after", depends_on=ready["qwen"], provider=provider))
 
 
 @pytest.mark.assumes("readiness-gate")
 def test_the_objects_are_resources_that_wait_for_each_other() -> None:
     (both,) = served_models({"qwen": settings_of(**QWEN, candidate={"context": 16_384})}, INSTANCES)
-    recording = programs.run(lambda: Cluster([both]), config={"aws:region": "eu-west-1"})
+    recording = programs.run(lambda: Cluster("gpu", [both]), config={"aws:region": "eu-west-1"})
     made = [each for each in recording.recorded.values() if each.type.startswith("kubernetes:")]
     expected = [*namespace_manifests(PLACE), *manifests(both, PLACE)]
     told = {(key, name) for key, names in workload_names([both], PLACE.namespace).items() for name in names}

@@ -119,7 +119,9 @@ def _api_server_flags(folder: Path, client: int, secure: int) -> list[str]:
 def _start(running: contextlib.ExitStack, folder: Path, program: str, flags: Sequence[str]) -> None:
     """Start a program, its output in a file; the last that was started is ended first."""
     output = running.enter_context((folder / f"{Path(program).name.partition('-')[0]}-{len(flags)}.log").open("w"))
-    process = subprocess.Popen([program, *flags], stdout=output, stderr=subprocess.STDOUT, cwd=folder)
+    # With the tests, whatever ends them.
+    with_parent = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+    process = subprocess.Popen([*with_parent, program, *flags], stdout=output, stderr=subprocess.STDOUT, cwd=folder)
     running.callback(_end, process)
 
 

@@ -47,9 +47,9 @@ class AppliedObjects:
     def apply(self, manifest: Manifest, seconds: float) -> None:
         try:
             self.api.apply(manifest)
-            if manifest["kind"] == "Deployment" and not _is_not_awaited(manifest):
+            if not _is_not_awaited(manifest):
                 what = f"the Kubernetes API server reported that {_named(manifest)} failed to fully initialize or become live"
-                _wait(lambda: _is_rolled_out(self.api.read(manifest)), seconds or _READY_SECONDS, what)
+                _wait(lambda: self._is_ready(manifest), seconds or _READY_SECONDS, what)
         except (Rejected, Unreachable) as error:
             raise Refused(f"{_named(manifest)}: {error}") from None
 
@@ -66,6 +66,24 @@ class AppliedObjects:
                 reason = "configured Kubernetes cluster is unreachable; set deleteUnreachable to forget what is in it"
                 raise Refused(f"{reason}: {error}") from None
             self._unreachable = True
+
+    def _is_ready(self, manifest: Manifest) -> bool:
+        """What the provider waits for.
+
+        https://github.com/pulumi/pulumi-kubernetes/tree/master/provider/pkg/await
+        """
+        match manifest["kind"]:
+            case "Deployment":
+                return _is_rolled_out(self.api.read(manifest))
+            case "Service":  # it leads to pods, ready or not; unless it cannot
+                spec, metadata = manifest["spec"], manifest["metadata"]
+                if spec.get("type") == "ExternalName" or spec.get("clusterIP") == "None":
+                    return True
+                labels = {"kubernetes.io/service-name": metadata["name"]}
+                slices = self.api.list("discovery.k8s.io/v1", "EndpointSlice", metadata["namespace"], labels)
+                return any(each.get("endpoints") for each in slices)
+            case _:
+                return True
 
 
 @dataclass

@@ -18,24 +18,22 @@ class Cluster(Component):
 
     CHILDREN = MappingProxyType(workload_children())
 
-    def __init__(self, models: dict[str, Any], namespace: str, folder: str | None, hard_off: bool) -> None:
-        super().__init__("gpu", None, {}, {})
-        self.queue = pulumi.Output.from_input("https://sqs.eu-west-1.amazonaws.com/123456789012/demand")
+    def __init__(self, name: str, args: pulumi.Config) -> None:
+        super().__init__(name, None, {}, {})
+        queue = pulumi.Output.from_input("https://sqs.eu-west-1.amazonaws.com/123456789012/demand")
         provider = kubernetes.Provider(
-            "cluster", kubeconfig="{}", delete_unreachable=True, render_yaml_to_directory=folder, enable_server_side_apply=True
+            "cluster", kubeconfig="{}", delete_unreachable=True, render_yaml_to_directory=args.get("manifests_folder")
         )
-        queues = dict.fromkeys(models, self.queue)
+        models: dict[str, Any] = args.require_object("models")
         given = served_models({name: settings_of(**model) for name, model in models.items()}, INSTANCES)
-        create_workloads(
-            self, given, replace(PLACE, namespace=namespace, queue_urls=queues, hard_off=hard_off), provider, [provider]
+        place = replace(
+            PLACE,
+            namespace=args.get("namespace") or PLACE.namespace,
+            queue_urls=dict.fromkeys(models, queue),
+            hard_off=args.get_bool("hard_off") or False,
         )
+        create_workloads(self, given, place, provider, [provider])
         self.register_outputs({})
 
 
-config = pulumi.Config()
-Cluster(
-    config.require_object("models"),
-    config.get("namespace") or PLACE.namespace,
-    config.get("manifests_folder"),
-    config.get_bool("hard_off") or False,
-)
+Cluster("gpu", pulumi.Config())

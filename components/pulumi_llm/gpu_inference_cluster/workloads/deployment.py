@@ -108,10 +108,15 @@ def _sizing(version: Version) -> dict[str, str]:
 
 
 def service(version: Version, place: Place) -> Manifest:
-    """The address by which the balancer's controller finds the pods."""
+    """The address by which the balancer's controller finds the pods. It is there before them, and while there are none, so
+    Pulumi must not wait until it leads to some.
+
+    https://github.com/pulumi/pulumi-kubernetes/blob/master/provider/pkg/await/service.go
+    """
     port = {"name": _port_name(version), "port": SERVICE_PORT, "targetPort": _port_name(version), "protocol": "TCP"}
     spec = {"type": "ClusterIP", "selector": selector(version), "ports": [port]}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata(version, place), "spec": spec}
+    described = metadata(version, place, annotations=_NO_AWAIT)
+    return {"apiVersion": "v1", "kind": "Service", "metadata": described, "spec": spec}
 
 
 def disruption_budget(version: Version, place: Place) -> Manifest:
