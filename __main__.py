@@ -17,10 +17,16 @@ if (reason := settings.observability.budget_waiver) is not None:
     pulumi.log.warn(f"this environment has no budget: {told}")
     pulumi.export("budget_waiver", reason)
 
+network = pulumi_llm.InferenceNetwork("network", settings.network_args()) if settings.network.enabled else None
+cluster = None
+if settings.has_gpu and network is not None:
+    cluster = pulumi_llm.GpuInferenceCluster("gpu", settings.gpu_args(network))
+    pulumi.export("llm_endpoint", cluster.endpoint)
+
 if settings.api.enabled:
     # A stage with access logs is refused before the Region has the baseline's log role.
     after_baseline = pulumi.ResourceOptions(depends_on=baseline)
-    api = pulumi_llm.ServerlessBedrockApi("chat", settings.api_args(), after_baseline)
+    api = pulumi_llm.ServerlessBedrockApi("chat", settings.api_args(network, cluster), after_baseline)
     pulumi.export("api_gateway_url", api.url)
     pulumi.export("stream_url", api.stream_url)
     pulumi.export("api_key_value", api.default_api_key)
@@ -29,7 +35,7 @@ if settings.api.enabled:
 
     websocket = None
     if settings.websocket.enabled:
-        websocket = pulumi_llm.WebSocketChat("websocket", settings.websocket_args(api), after_baseline)
+        websocket = pulumi_llm.WebSocketChat("websocket", settings.websocket_args(api, network, cluster), after_baseline)
         pulumi.export("websocket_url", websocket.websocket_url)
 
     if settings.frontend.enabled:

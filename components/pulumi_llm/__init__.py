@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pulumi_llm.account_baseline.component import AccountBaseline
     from pulumi_llm.cdn_frontend.args_types import CdnFrontendArgs
     from pulumi_llm.cdn_frontend.component import CdnFrontend
+    from pulumi_llm.gpu_inference_cluster.args_types import GpuInferenceClusterArgs
+    from pulumi_llm.gpu_inference_cluster.component import GpuInferenceCluster
     from pulumi_llm.inference_network.args_types import InferenceNetworkArgs
     from pulumi_llm.inference_network.component import InferenceNetwork
     from pulumi_llm.observability.args_types import ObservabilityArgs
@@ -29,6 +31,8 @@ else:
             "AccountBaselineArgs": "account_baseline.args_types",
             "CdnFrontend": "cdn_frontend.component",
             "CdnFrontendArgs": "cdn_frontend.args_types",
+            "GpuInferenceCluster": "gpu_inference_cluster.component",
+            "GpuInferenceClusterArgs": "gpu_inference_cluster.args_types",
             "InferenceNetwork": "inference_network.component",
             "InferenceNetworkArgs": "inference_network.args_types",
             "Observability": "observability.component",
@@ -48,6 +52,8 @@ __all__ = [
     "AccountBaselineArgs",
     "CdnFrontend",
     "CdnFrontendArgs",
+    "GpuInferenceCluster",
+    "GpuInferenceClusterArgs",
     "InferenceNetwork",
     "InferenceNetworkArgs",
     "Observability",

@@ -18,15 +18,24 @@ from pulumi_llm.base.secret_settings import as_secrets
 from pulumi_llm.base.settings import Flag, Input, Name, Problem, Region, read, regional_problems
 from pulumi_llm.base.tags import OWN_TAG, TagKey, TagValue, tags_reason
 from pulumi_llm.cdn_frontend.args import API_PATH, FrontendSettings
+from pulumi_llm.gpu_inference_cluster.args import GpuSettings
+from pulumi_llm.gpu_inference_cluster.workloads.place import HTTPS_PORT
+from pulumi_llm.gpu_inference_cluster.workloads.versions import ServedModel
+from pulumi_llm.inference_network.args import NetworkSettings
 from pulumi_llm.observability.args import ObservabilityBaseSettings
 from pulumi_llm.routing import RoutingSettings
 from pulumi_llm.routing import read as read_routing
+from pulumi_llm.routing.settings import ModelSettings, ProviderSettings, TargetSettings
 from pulumi_llm.serverless_bedrock_api.args import ApiSettings
 from pulumi_llm.websocket_chat.args import WebSocketSettings
 
 if TYPE_CHECKING:
     from pulumi_llm.account_baseline.args_types import AccountBaselineArgs
     from pulumi_llm.cdn_frontend.args_types import CdnFrontendArgs
+    from pulumi_llm.gpu_inference_cluster import GpuInferenceCluster
+    from pulumi_llm.gpu_inference_cluster.args_types import GpuInferenceClusterArgs
+    from pulumi_llm.inference_network import InferenceNetwork
+    from pulumi_llm.inference_network.args_types import InferenceNetworkArgs
     from pulumi_llm.observability.args_types import ObservabilityArgs
     from pulumi_llm.serverless_bedrock_api import ServerlessBedrockApi
     from pulumi_llm.serverless_bedrock_api.args_types import ServerlessBedrockApiArgs
@@ -59,6 +68,24 @@ class StackWebSocketSettings(WebSocketSettings):
     """Deploy the WebSocket API."""
     parameters: Flag = True
     """Make SSM parameters `/pulumi-llm/ENVIRONMENT/websocket/…` with the outputs, for other stacks."""
+
+
+class StackNetworkSettings(NetworkSettings):
+    """The network of GPU nodes, and of the functions that call them."""
+
+    enabled: Flag = False
+    """Make the network; `gpu` needs it. The functions join it only where an alias has a model of `gpu`."""
+    parameters: Flag = True
+    """Make SSM parameters `/pulumi-llm/ENVIRONMENT/network/…` with the outputs, for other stacks."""
+
+
+class StackGpuSettings(GpuSettings):
+    """Open models on GPUs of the account's own. Each is a provider of its name: a target `{provider: NAME, model: NAME}`."""
+
+    enabled: Flag = True
+    """Deploy the cluster."""
+    parameters: Flag = True
+    """Make SSM parameters `/pulumi-llm/ENVIRONMENT/gpu/…` with the outputs, for other stacks."""
 
 
 class StackFrontendSettings(FrontendSettings):
@@ -117,6 +144,10 @@ class StackSettings(RoutingSettings):
     """The chat API over WebSockets. Who may call the REST API may connect."""
     frontend: StackFrontendSettings = StackFrontendSettings()
     """The web client on a CDN, with the chat API at the same address."""
+    network: StackNetworkSettings = StackNetworkSettings()
+    """The network of GPU nodes, and of the functions that call them."""
+    gpu: StackGpuSettings | None = None
+    """Open models on GPUs of the account's own. Default: there are none."""
 
     def problems(self) -> Iterator[Problem]:
         if self.valid("tags", "environment", "owner") and (reason := tags_reason({OWN_TAG, *self.all_tags()})):
@@ -125,7 +156,8 @@ class StackSettings(RoutingSettings):
             yield from regional_problems(self, self.region)
         timeout = self.api.timeout_seconds if self.valid("api") else None
         location = Location.of(self.region) if self.valid("region") else None
-        yield from read_routing(self, location, timeout).problems
+        yield from read_routing(self._routing(), location, timeout).problems
+        yield from self._gpu_problems()
         if not self.valid("api"):
             return
         if self.api.auth == "none" and not self.development:
@@ -178,6 +210,76 @@ class StackSettings(RoutingSettings):
         if api.jwt is not None and api.jwt.in_vpc and websocket.vpc is None:
             yield Problem("websocket.vpc", "is required with api.jwt.in_vpc: the authorizer reaches the issuer from there")
 
+    @property
+    def has_gpu(self) -> bool:
+        """Whether there is a cluster of one's own models."""
+        return self.gpu is not None and self.gpu.enabled
+
+    def _gpu_problems(self) -> Iterator[Problem]:
+        """Yield what a cluster needs of the others' settings."""
+        if self.gpu is None or not self.has_gpu:
+            return
+        if self.valid("network") and not self.network.enabled:
+            yield Problem("network.enabled", "must be true with gpu, whose nodes are in it; or set gpu.enabled to false")
+        elif self.valid("network") and self.network.service_port != HTTPS_PORT:
+            yield Problem("network.service_port", f"must be {HTTPS_PORT} with gpu, on which its servers listen; leave it out")
+        for name in self.gpu.models or {}:
+            if name in (self.providers or {}):
+                yield Problem(f"gpu.models.{name}", "is the name of a provider already; give another one")
+        if self.valid("api") and self.api.function_url and self._called():
+            reason = "must be false where an alias has a model of gpu: a function in a VPC does not stream by its URL"
+            yield Problem("api.function_url", reason)
+
+    def _called(self) -> dict[str, ServedModel]:
+        """The served models that are targets of aliases, by their names."""
+        served = {model.name: model for model in self.gpu.served_models()} if self.gpu is not None and self.has_gpu else {}
+        targets = [target.provider for model in self.models or () if model for target in model.targets or () if target]
+        return {name: model for name, model in served.items() if name in targets and name not in (self.providers or {})}
+
+    def _routing(self) -> RoutingSettings:
+        """Aliases and providers, with the served models among these, and the bounds of their targets."""
+        called = self._called()
+        domain = self.gpu.domain.name if self.gpu is not None and self.gpu.valid("domain") else ""
+        if not called or not domain:
+            return self
+        providers = {
+            name: ProviderSettings(type="openai_compatible", base_url=f"https://{domain}/{name}/v1") for name in called
+        }
+        models = tuple(_with_bounds(model, called) for model in self.models)
+        return self.model_copy(update={"models": models, "providers": {**self.providers, **providers}})
+
+    def _shared(self, cluster: "GpuInferenceCluster | None") -> dict[str, Any]:
+        """The arguments of what calls models: aliases, and providers with the queues that wake them."""
+        shared = self._routing().model_dump(include={"models", "providers"}, exclude_unset=True)
+        if cluster is not None:
+            shared["providers"] |= {name: cluster.providers[name] for name in self._called()}
+        return shared
+
+    def _vpc(self, network: "InferenceNetwork | None") -> dict[str, Any]:
+        """The VPC of the functions, where they call a served model."""
+        if network is None or not self._called():
+            return {}
+        groups = [network.function_security_group_id]
+        return {"vpc": {"subnet_ids": network.private_subnet_ids, "security_group_ids": groups}}
+
+    def network_args(self) -> "InferenceNetworkArgs":
+        """The arguments of InferenceNetwork."""
+        given = self.network.model_dump(exclude={"enabled", "parameters"}, exclude_unset=True)
+        if self.network.parameters:
+            given["parameter_prefix"] = f"/{PROJECT}/{self.environment}/network"
+        return cast("InferenceNetworkArgs", {**given, "region": self.region, "tags": self.all_tags()})
+
+    def gpu_args(self, network: "InferenceNetwork") -> "GpuInferenceClusterArgs":
+        """The arguments of GpuInferenceCluster in `network`."""
+        assert self.gpu is not None
+        given = self.gpu.model_dump(exclude={"enabled", "parameters"}, exclude_unset=True)
+        if self.gpu.parameters:
+            given["parameter_prefix"] = f"/{PROJECT}/{self.environment}/gpu"
+        names = ("vpc_id", "private_subnet_ids", "balancer_subnet_ids", "balancer_subnet_cidrs")
+        names += ("balancer_security_group_id", "service_security_group_id")
+        given["network"] = {name: getattr(network, name) for name in names}
+        return cast("GpuInferenceClusterArgs", {**given, "region": self.region, "tags": self.all_tags()})
+
     def _issues_tickets(self) -> bool:
         """Whether the REST API issues tickets for the WebSocket API: where there is one that does not let in anyone."""
         return self.websocket.enabled and self.api.auth in ("api_key", "jwt")
@@ -197,22 +299,29 @@ class StackSettings(RoutingSettings):
         given = self.observability.model_dump(exclude={"budget_waiver"}, exclude_unset=True)
         return cast("ObservabilityArgs", {**given, "tags": self.all_tags()})
 
-    def api_args(self) -> "ServerlessBedrockApiArgs":
-        """The arguments of ServerlessBedrockApi."""
+    def api_args(
+        self, network: "InferenceNetwork | None" = None, cluster: "GpuInferenceCluster | None" = None
+    ) -> "ServerlessBedrockApiArgs":
+        """The arguments of ServerlessBedrockApi, which calls the models of `cluster` from `network`."""
         given = self.api.model_dump(exclude={"enabled", "parameters", "log_role_exists"}, exclude_unset=True)
         if self.api.parameters:
             given["parameter_prefix"] = f"/{PROJECT}/{self.environment}/chat"
         if self._issues_tickets():
             given["websocket_tickets"] = True
-        shared = self.model_dump(include={"models", "providers"}, exclude_unset=True)
-        return cast("ServerlessBedrockApiArgs", {**given, **shared, "region": self.region, "tags": self.all_tags()})
+        given = {**self._vpc(network), **given, **self._shared(cluster)}
+        return cast("ServerlessBedrockApiArgs", {**given, "region": self.region, "tags": self.all_tags()})
 
-    def websocket_args(self, api: "ServerlessBedrockApi") -> "WebSocketChatArgs":
+    def websocket_args(
+        self,
+        api: "ServerlessBedrockApi",
+        network: "InferenceNetwork | None" = None,
+        cluster: "GpuInferenceCluster | None" = None,
+    ) -> "WebSocketChatArgs":
         """The arguments of WebSocketChat, to which the callers of `api` may connect."""
         given = self.websocket.model_dump(exclude={"enabled", "parameters"}, exclude_unset=True)
         if self.websocket.parameters:
             given["parameter_prefix"] = f"/{PROJECT}/{self.environment}/websocket"
-        shared = self.model_dump(include={"models", "providers"}, exclude_unset=True)
+        given = {**self._vpc(network), **given, **self._shared(cluster)}
         callers = self.api.model_dump(include={"auth", "jwt"}, exclude_unset=True)
         if self.api.auth == "api_key":
             table = {"name": api.keys_table_name, "arn": api.keys_table_arn, "kms_key_arn": self.api.kms_key_arn}
@@ -220,7 +329,7 @@ class StackSettings(RoutingSettings):
         if self._issues_tickets():
             table = {"name": api.tickets_table_name, "arn": api.tickets_table_arn, "kms_key_arn": self.api.kms_key_arn}
             callers["tickets_table"] = table
-        return cast("WebSocketChatArgs", {**given, **shared, **callers, "region": self.region, "tags": self.all_tags()})
+        return cast("WebSocketChatArgs", {**given, **callers, "region": self.region, "tags": self.all_tags()})
 
     def frontend_args(self, api: "ServerlessBedrockApi", websocket: "WebSocketChat | None") -> "CdnFrontendArgs":
         """The arguments of CdnFrontend in front of `api` and, where there is one, of `websocket`."""
@@ -233,6 +342,18 @@ class StackSettings(RoutingSettings):
         if websocket is not None:
             addresses["websocket_url"] = websocket.websocket_url
         return cast("CdnFrontendArgs", {**given, **addresses, "tags": self.all_tags()})
+
+
+def _with_bounds(model: ModelSettings, served: Mapping[str, ServedModel]) -> ModelSettings:
+    """An alias whose targets among the served models have the bounds that follow from their sizing."""
+
+    def bounded(target: TargetSettings) -> TargetSettings:
+        known = served[target.provider].context_tokens if target.provider in served else 0
+        bounds = {name: known for name in ("context_tokens", "max_output_tokens") if not target.given(name)}
+        return target.model_copy(update=bounds) if known else target
+
+    targets = tuple(bounded(target) if target else target for target in model.targets or ()) if model else ()
+    return model.model_copy(update={"targets": targets}) if targets else model
 
 
 def _problems_behind_cdn(api: StackApiSettings) -> Iterator[Problem]:

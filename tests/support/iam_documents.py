@@ -383,6 +383,8 @@ def _tokens(pattern: str) -> Sequence[str | frozenset[str]]:
 def _names_one(arn: str, pattern: str) -> bool:
     """Whether an ARN says whose and which resource it means: no wildcard in its fields, nor where the first name begins."""
     *fields, rest = arn.split(":", 5)
+    # An Auto Scaling group is told by its name, which stands behind an id that nobody knows before.
+    rest = rest.replace("autoScalingGroup:*:autoScalingGroupName/", "autoScalingGroup:")
     fixed = pattern.split(":", 5)[-1].partition("${")[0]
     return "*" not in "".join(fields) and rest.startswith(fixed) and not rest.removeprefix(fixed).startswith(("*", "?"))
 

@@ -21,7 +21,9 @@ class _Physical(NamedTuple):
 # https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html (the provider makes the letters small)
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutDeliveryDestination.html
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html
 _PHYSICAL = {
+    "aws:lb/loadBalancer:LoadBalancer": _Physical(32, r"[A-Za-z0-9-]+", "letters, digits and '-'"),
     "aws:s3/bucket:Bucket": _Physical(63, r"[A-Za-z0-9-]+", "letters, digits and '-'"),
     "aws:cloudwatch/logDeliveryDestination:LogDeliveryDestination": _Physical(
         60, r"[A-Za-z0-9_-]+", "letters, digits, '-' and '_'"

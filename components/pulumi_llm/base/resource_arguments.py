@@ -19,7 +19,9 @@ def argument_names(kind: type[pulumi.Resource]) -> Sequence[str]:
 
 def arguments(kind: type[pulumi.Resource]) -> Any:
     """The input class that has a resource's arguments as fields."""
-    return getattr(sys.modules[kind.__module__], f"{kind.__name__}Args")
+    module, name = sys.modules[kind.__module__], kind.__name__
+    # Of Kubernetes' kinds the plain name is that of the object within other objects.
+    return getattr(module, f"{name}InitArgs", None) or getattr(module, f"{name}Args")
 
 
 def field_names(kind: Any) -> Sequence[str]:

@@ -45,7 +45,7 @@ _CertificateArn = Annotated[
     form(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[0-9a-zA-Z-]+", "the ARN of a certificate of ACM"),
 ]
 _InstanceType = Annotated[str, form(r"[a-z0-9-]+\.[a-z0-9-]+", "an instance type, such as m5.large")]
-_PoolName = Annotated[str, form(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?", "a name: small letters, digits and '-', at most 20")]
+_PoolName = Annotated[str, form(r"[a-z0-9]([a-z0-9-]{0,14}[a-z0-9])?", "a name: small letters, digits and '-', at most 16")]
 _KubernetesVersion = Literal["1.34", "1.35", "1.36"]
 
 
@@ -101,7 +101,7 @@ class ClusterNetworkSettings(Settings):
     """The security group of the GPU nodes, into which the balancer's leads."""
 
 
-class DomainSettings(Settings):
+class ClusterDomainSettings(Settings):
     """The name under which the models are called, over HTTPS."""
 
     regional = ("certificate_arn",)
@@ -218,17 +218,15 @@ class SystemNodesSettings(Settings):
             yield Problem("min", f"must be at most max, which is {self.max}, not {self.min}")
 
 
-class GpuInferenceClusterSettings(Settings):
-    """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
+class GpuSettings(Settings):
+    """The settings of a cluster that a stack's file may have, too."""
 
     regional = ("kms_key_arn",)
 
-    network: ClusterNetworkSettings
-    """Where the cluster is: outputs of an InferenceNetwork, or of your own VPC."""
     admins: Annotated[tuple[Input[_RoleArn], ...], Field(min_length=1)]
     """IAM roles that administer the cluster. The role that runs `pulumi up` must be one of them, for it makes what is in the
     cluster. Nobody else has access; who created the cluster has none by that."""
-    domain: DomainSettings
+    domain: ClusterDomainSettings
     """The name under which the models are called, over HTTPS."""
     models: Annotated[Mapping[ModelName, ServedModelSettings], Field(min_length=1)]
     """The models that are served, by the names under which they are called."""
@@ -254,12 +252,6 @@ class GpuInferenceClusterSettings(Settings):
     deletion_protection: Flag = True
     """Protect the cluster and the balancer: AWS refuses to delete them. To destroy the stack, set it to false and run
     `pulumi up` first."""
-    parameter_prefix: ParameterPrefix | None = None
-    """Where SSM parameters with the outputs are made, such as "/llm/prod/gpu". Default: none are made."""
-    region: Region | None = None
-    """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
-    tags: Tags = Field(default_factory=dict)
-    """Tags of every resource. Default: none but the component's own."""
     customize: Customize = Field(default_factory=dict)
     """Per child, arguments that are merged with the component's own. Default: none."""
 
@@ -288,10 +280,23 @@ class GpuInferenceClusterSettings(Settings):
         schedule = self.schedule
         return Schedule(schedule.up, schedule.down, schedule.time_zone) if schedule.enabled else None
 
-    def problems_in(self, location: Location) -> Iterator[Problem]:
-        yield from region_problems(self.region, location)
-
 
 def _is_right(model: ServedModelSettings) -> bool:
     """Whether nothing is wrong with a model by itself."""
     return model.valid(*model.model_fields_set) and next(model.problems(), None) is None
+
+
+class GpuInferenceClusterSettings(GpuSettings):
+    """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
+
+    network: ClusterNetworkSettings
+    """Where the cluster is: outputs of an InferenceNetwork, or of your own VPC."""
+    parameter_prefix: ParameterPrefix | None = None
+    """Where SSM parameters with the outputs are made, such as "/llm/prod/gpu". Default: none are made."""
+    region: Region | None = None
+    """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
+    tags: Tags = Field(default_factory=dict)
+    """Tags of every resource. Default: none but the component's own."""
+
+    def problems_in(self, location: Location) -> Iterator[Problem]:
+        yield from region_problems(self.region, location)

@@ -6,26 +6,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 
-class ClusterNetworkArgs(TypedDict):
-    """Where the cluster is: outputs of an InferenceNetwork, or of your own VPC."""
-
-    vpc_id: pulumi.Input[str]
-    """The VPC."""
-    private_subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
-    """Private subnets for nodes and pods, in two zones or more. From there images, weights and AWS are reached, by NAT or
-    endpoints."""
-    balancer_subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
-    """Subnets for the balancer, in two zones or more. Best are some in which nothing else is, for who is in them may call
-    the model servers."""
-    balancer_subnet_cidrs: pulumi.Input[Sequence[pulumi.Input[str]]]
-    """Their addresses, from which the balancer calls."""
-    balancer_security_group_id: pulumi.Input[str]
-    """The security group of the balancer, into which the callers' groups lead."""
-    service_security_group_id: pulumi.Input[str]
-    """The security group of the GPU nodes, into which the balancer's leads."""
-
-
-class DomainArgs(TypedDict):
+class ClusterDomainArgs(TypedDict):
     """The name under which the models are called, over HTTPS."""
 
     name: str
@@ -176,15 +157,32 @@ class NodePoolArgs(TypedDict):
     """Whether the reservation is a Capacity Block for ML, which is paid in advance and ends by itself. Default: false."""
 
 
+class ClusterNetworkArgs(TypedDict):
+    """Where the cluster is: outputs of an InferenceNetwork, or of your own VPC."""
+
+    vpc_id: pulumi.Input[str]
+    """The VPC."""
+    private_subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
+    """Private subnets for nodes and pods, in two zones or more. From there images, weights and AWS are reached, by NAT or
+    endpoints."""
+    balancer_subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
+    """Subnets for the balancer, in two zones or more. Best are some in which nothing else is, for who is in them may call
+    the model servers."""
+    balancer_subnet_cidrs: pulumi.Input[Sequence[pulumi.Input[str]]]
+    """Their addresses, from which the balancer calls."""
+    balancer_security_group_id: pulumi.Input[str]
+    """The security group of the balancer, into which the callers' groups lead."""
+    service_security_group_id: pulumi.Input[str]
+    """The security group of the GPU nodes, into which the balancer's leads."""
+
+
 class GpuInferenceClusterArgs(TypedDict):
     """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
 
-    network: ClusterNetworkArgs
-    """Where the cluster is: outputs of an InferenceNetwork, or of your own VPC."""
     admins: Sequence[pulumi.Input[str]]
     """IAM roles that administer the cluster. The role that runs `pulumi up` must be one of them, for it makes what is in
     the cluster. Nobody else has access; who created the cluster has none by that."""
-    domain: DomainArgs
+    domain: ClusterDomainArgs
     """The name under which the models are called, over HTTPS."""
     models: Mapping[str, ServedModelArgs]
     """The models that are served, by the names under which they are called."""
@@ -208,11 +206,13 @@ class GpuInferenceClusterArgs(TypedDict):
     deletion_protection: NotRequired[bool]
     """Protect the cluster and the balancer: AWS refuses to delete them. To destroy the stack, set it to false and run
     `pulumi up` first. Default: true."""
+    customize: NotRequired[Mapping[str, Mapping[str, Any]]]
+    """Per child, arguments that are merged with the component's own. Default: none."""
+    network: ClusterNetworkArgs
+    """Where the cluster is: outputs of an InferenceNetwork, or of your own VPC."""
     parameter_prefix: NotRequired[str]
     """Where SSM parameters with the outputs are made, such as "/llm/prod/gpu". Default: none are made."""
     region: NotRequired[str]
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     tags: NotRequired[Mapping[str, pulumi.Input[str]]]
     """Tags of every resource. Default: none but the component's own."""
-    customize: NotRequired[Mapping[str, Mapping[str, Any]]]
-    """Per child, arguments that are merged with the component's own. Default: none."""

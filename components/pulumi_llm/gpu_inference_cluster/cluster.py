@@ -88,7 +88,7 @@ def create_cluster(component: Component, settings: GpuInferenceClusterSettings, 
         upgrade_policy={"support_type": "EXTENDED"},
         deletion_protection=settings.deletion_protection,
         tags=component.tags,
-        opts=component.child("cluster", depends_on=[policy, logs]),
+        opts=component.child("cluster", depends_on=[policy, logs], protect=settings.deletion_protection or None),
     )
     access = [_admin(component, location, cluster, number, arn) for number, arn in enumerate(settings.admins, 1)]
     group = cluster.vpc_config.apply(lambda config: config.cluster_security_group_id or "")

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -17,14 +17,18 @@ from pulumi_llm.base.settings import read_arguments
 from pulumi_llm.gpu_inference_cluster.access import create_provider, kubeconfig
 from pulumi_llm.gpu_inference_cluster.args import GpuInferenceClusterSettings
 from pulumi_llm.gpu_inference_cluster.args_types import GpuInferenceClusterArgs
-from pulumi_llm.gpu_inference_cluster.charts import Cloud, install_charts
+from pulumi_llm.gpu_inference_cluster.charts import PROMETHEUS_NAMESPACE, PROMETHEUS_URL, Cloud, install_charts
 from pulumi_llm.gpu_inference_cluster.cluster import ADDONS, addons_after_nodes, addons_before_nodes, create_cluster
 from pulumi_llm.gpu_inference_cluster.demand import create_queues, read_depth
-from pulumi_llm.gpu_inference_cluster.identities import create_cni_identity
+from pulumi_llm.gpu_inference_cluster.identities import create_cni_identity, read_weights, with_weights_in_s3
 from pulumi_llm.gpu_inference_cluster.kubernetes_versions import support_notice
 from pulumi_llm.gpu_inference_cluster.load_balancer import create_balancer, forward
 from pulumi_llm.gpu_inference_cluster.node_pools import NODE_POLICIES, create_nodes, groups, template_tags
-from pulumi_llm.gpu_inference_cluster.workloads.place import STICKINESS_COOKIE
+from pulumi_llm.gpu_inference_cluster.workloads.place import STICKINESS_COOKIE, Place
+from pulumi_llm.gpu_inference_cluster.workloads.resources import create_workloads, workload_children, workload_names
+
+# The namespace of the models.
+_NAMESPACE: Final = "models"
 
 # The outputs that other stacks need.
 PARAMETERS = ("cluster_name", "cluster_arn", "endpoint", "balancer_arn", "listener_arn")
@@ -71,10 +75,11 @@ class GpuInferenceCluster(Component):
             "kubernetes": kubernetes.Provider,
             **{
                 f"{key}-{part}": kind
-                for key in ("keda", "controller", "autoscaler")
+                for key in ("keda", "controller", "autoscaler", "model")
                 for part, kind in (("role", iam.Role), ("policy", iam.RolePolicy), ("identity", eks.PodIdentityAssociation))
             },
             **{f"{key}-chart": helm.Release for key in ("keda", "controller", "autoscaler", "prometheus", "device-plugin")},
+            **workload_children(),
             "parameter": ssm.Parameter,
         }
     )
@@ -135,8 +140,21 @@ class GpuInferenceCluster(Component):
         target_groups = [group.arn for group in balancer.target_groups.values()]
         cloud = Cloud(location, account, cluster, settings.network.vpc_id, target_groups, read_depth(queues))
         charts = install_charts(self, settings, provider, cloud, [system, *addons])
+        place = Place(
+            namespace=_NAMESPACE,
+            region=location.region,
+            target_group_arns={name: group.arn for name, group in balancer.target_groups.items()},
+            balancer_cidrs=settings.network.balancer_subnet_cidrs,
+            queue_urls={name: queue.url for name, queue in queues.items()},
+            prometheus_url=PROMETHEUS_URL,
+            prometheus_namespace=PROMETHEUS_NAMESPACE,
+            schedule=settings.floor,
+            hard_off=settings.schedule.hard_off,
+        )
+        weights = read_weights(self, models, place.namespace, location, cluster.name)
+        ready = create_workloads(self, models, place, provider, [*charts, *pools, *weights])
         for model in models:
-            forward(self, balancer, model, [*charts, *pools])
+            forward(self, balancer, model, ready[model.name])
 
         self.cluster_name, self.cluster_arn = cluster.name, cluster.cluster.arn
         self.cluster_endpoint, self.cluster_security_group_id = cluster.cluster.endpoint, cluster.security_group_id
@@ -150,7 +168,7 @@ class GpuInferenceCluster(Component):
         self.base_urls = pulumi.Output.from_input(urls)
         self.demand_queue_urls = pulumi.Output.all(**{model: queue.url for model, queue in queues.items()})
         self.demand_queue_arns = pulumi.Output.all(**{model: queue.arn for model, queue in queues.items()})
-        self._providers = {
+        self._served = {
             model: {
                 "type": "openai_compatible",
                 "base_url": urls[model],
@@ -166,7 +184,7 @@ class GpuInferenceCluster(Component):
     @property
     def providers(self) -> Mapping[str, Mapping[str, Any]]:
         """Each model as a provider, by its name: for the argument `providers` of ServerlessBedrockApi and WebSocketChat."""
-        return self._providers
+        return self._served
 
 
 def base_url(domain: str, model: str) -> str:
@@ -178,6 +196,7 @@ def _made(settings: GpuInferenceClusterSettings, location: Location) -> Mapping[
     """What stands behind the keys in the names of their children: "" where nothing does, nothing where there is none."""
     models, node_groups, domain = settings.served_models(), list(groups(settings)), settings.domain
     versions = [version for model in models for version in model.versions]
+    in_s3 = [model.name for model in with_weights_in_s3(models)]
     admins = [str(number) for number, _ in enumerate(settings.admins or (), 1)]
     suffixes = [group.suffix for group in node_groups]
     grpc = [""] if any(version.grpc for version in versions) else []
@@ -197,6 +216,8 @@ def _made(settings: GpuInferenceClusterSettings, location: Location) -> Mapping[
         "check-rule": [version.name for version in versions],
         "rule": [model.name for model in models],
         "demand": [model.name for model in models],
+        **{f"model-{part}": in_s3 for part in ("role", "policy", "identity")},
+        **workload_names(models, _NAMESPACE),
         "balancer-to-grpc": grpc,
         "grpc-from-balancer": grpc,
         "parameter": [output.replace("_", "-") for output in PARAMETERS] if settings.parameter_prefix else [],

@@ -8,8 +8,9 @@ import pulumi
 from pulumi_aws import eks, iam
 
 from pulumi_llm.base.component import Component
-from pulumi_llm.base.iam import policy_document
+from pulumi_llm.base.iam import allow, policy_document
 from pulumi_llm.base.location import Location
+from pulumi_llm.gpu_inference_cluster.workloads.versions import ServedModel
 
 
 class Identity(NamedTuple):
@@ -30,12 +31,20 @@ CNI = ServiceAccount("kube-system", "aws-node")
 
 
 def create_identity(
-    component: Component, key: str, account: ServiceAccount, description: str, statements: Sequence[dict[str, Any]]
+    component: Component,
+    key: str,
+    account: ServiceAccount,
+    description: str,
+    statements: Sequence[dict[str, Any]],
+    instance: str = "",
 ) -> Identity:
-    """Make a role that pods of one ServiceAccount take, with these statements as its policy. Its children are `key-…`."""
-    role = _role(component, key, account, description)
+    """Make a role that pods of one ServiceAccount take, with these statements as its policy.
+
+    Its children have the keys `key-…`; `instance` tells one of several.
+    """
+    role = _role(component, key, account, description, instance)
     policy = iam.RolePolicy(
-        f"{component.child_name(f'{key}-policy')}",
+        _named(component, f"{key}-policy", instance),
         role=role.name,
         policy=pulumi.Output.json_dumps(policy_document(*statements)),
         opts=component.child(f"{key}-policy"),
@@ -58,12 +67,49 @@ def create_cni_identity(component: Component, location: Location) -> Identity:
     return Identity(role, policy)
 
 
+def read_weights(
+    component: Component, models: Sequence[ServedModel], namespace: str, location: Location, cluster_name: pulumi.Input[str]
+) -> list[pulumi.Resource]:
+    """Let the servers of each model read its weights in S3, and nothing else."""
+    made: list[pulumi.Resource] = []
+    for model in with_weights_in_s3(models):
+        account = ServiceAccount(namespace, model.name)
+        folders = {(version.bucket, version.prefix) for version in model.versions if version.bucket}
+        statements = [
+            statement
+            for number, (bucket, prefix) in enumerate(sorted(folders), 1)
+            for statement in _read_folder(f"arn:{location.partition}:s3:::{bucket}", prefix, number)
+        ]
+        identity = create_identity(component, "model", account, "A model's servers read its weights", statements, model.name)
+        made.append(associate(component, "model", cluster_name, account, identity, model.name))
+    return made
+
+
+def with_weights_in_s3(models: Sequence[ServedModel]) -> list[ServedModel]:
+    """The models that need a role."""
+    return [model for model in models if any(version.bucket for version in model.versions)]
+
+
+def _read_folder(bucket_arn: str, prefix: str, number: int) -> list[dict[str, Any]]:
+    below = f"{prefix}/*" if prefix else "*"
+    listed = {"StringLike": {"s3:prefix": [below, prefix]}} if prefix else None
+    return [
+        allow(f"ReadWeights{number}", ["s3:GetObject"], f"{bucket_arn}/{below}"),
+        allow(f"FindWeights{number}", ["s3:ListBucket"], bucket_arn, listed),
+    ]
+
+
 def associate(
-    component: Component, key: str, cluster_name: pulumi.Input[str], account: ServiceAccount, identity: Identity
+    component: Component,
+    key: str,
+    cluster_name: pulumi.Input[str],
+    account: ServiceAccount,
+    identity: Identity,
+    instance: str = "",
 ) -> eks.PodIdentityAssociation:
     """Let the pods of a ServiceAccount take the role, which they do only if it is there before they start."""
     return eks.PodIdentityAssociation(
-        component.child_name(f"{key}-identity"),
+        _named(component, f"{key}-identity", instance),
         cluster_name=cluster_name,
         namespace=account.namespace,
         service_account=account.name,
@@ -73,7 +119,11 @@ def associate(
     )
 
 
-def _role(component: Component, key: str, account: ServiceAccount, description: str) -> iam.Role:
+def _named(component: Component, key: str, instance: str) -> str:
+    return f"{component.child_name(key)}{f'-{instance}' if instance else ''}"
+
+
+def _role(component: Component, key: str, account: ServiceAccount, description: str, instance: str = "") -> iam.Role:
     """A role that EKS gives to pods of one ServiceAccount alone.
 
     https://docs.aws.amazon.com/eks/latest/userguide/pod-id-abac.html
@@ -86,7 +136,7 @@ def _role(component: Component, key: str, account: ServiceAccount, description: 
         "Condition": {"StringEquals": {f"aws:RequestTag/{tag}": value for tag, value in pods.items()}},
     }
     return iam.Role(
-        component.child_name(f"{key}-role"),
+        _named(component, f"{key}-role", instance),
         description=description,
         assume_role_policy=json.dumps(policy_document(trust)),
         tags=component.tags,

@@ -10,7 +10,7 @@ import pulumi
 from pulumi_aws import acm, lb, route53, vpc
 
 from pulumi_llm.base.component import Component
-from pulumi_llm.gpu_inference_cluster.args import DomainSettings, GpuInferenceClusterSettings
+from pulumi_llm.gpu_inference_cluster.args import ClusterDomainSettings, GpuInferenceClusterSettings
 from pulumi_llm.gpu_inference_cluster.workloads.place import (
     GRPC_PORT,
     HEALTH_PATH,
@@ -193,7 +193,7 @@ def target_group_name(component: Component, version: Version) -> str:
     return f"{start}-{end}"
 
 
-def _certificate(component: Component, domain: DomainSettings) -> pulumi.Input[str]:
+def _certificate(component: Component, domain: ClusterDomainSettings) -> pulumi.Input[str]:
     """The given certificate, or one that is validated in the zone, which must be public."""
     if domain.certificate_arn is not None:
         return domain.certificate_arn

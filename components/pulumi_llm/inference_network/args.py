@@ -64,8 +64,8 @@ class ExistingVpcSettings(Settings):
     """Its subnets for internal balancers, in two zones or more. Default: the private ones."""
 
 
-class InferenceNetworkSettings(Settings):
-    """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
+class NetworkSettings(Settings):
+    """The settings of a network that a stack's file may have, too."""
 
     regional = ("kms_key_arn",)
 
@@ -96,12 +96,6 @@ class InferenceNetworkSettings(Settings):
     deletion_protection: Flag = True
     """Protect the VPC: `pulumi destroy` refuses before it deletes anything. To destroy the stack, set it to false and run
     `pulumi up` first."""
-    parameter_prefix: ParameterPrefix | None = None
-    """Where SSM parameters with the outputs are made, such as "/pulumi-llm/prod/network". Default: none are made."""
-    region: Region | None = None
-    """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
-    tags: Tags = Field(default_factory=dict)
-    """Tags of every resource. Default: none but the component's own."""
     customize: Customize = Field(default_factory=dict)
     """Per child, arguments that are merged with the component's own. Default: none."""
 
@@ -129,6 +123,17 @@ class InferenceNetworkSettings(Settings):
             if service in ("s3", "dynamodb"):
                 reason = "has a gateway endpoint here already, which costs nothing"
                 yield Problem(f"interface_endpoints[{index}]", f"{service!r} {reason}")
+
+
+class InferenceNetworkSettings(NetworkSettings):
+    """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
+
+    parameter_prefix: ParameterPrefix | None = None
+    """Where SSM parameters with the outputs are made, such as "/pulumi-llm/prod/network". Default: none are made."""
+    region: Region | None = None
+    """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
+    tags: Tags = Field(default_factory=dict)
+    """Tags of every resource. Default: none but the component's own."""
 
     def problems_in(self, location: Location) -> Iterator[Problem]:
         yield from region_problems(self.region, location)

@@ -52,11 +52,11 @@ class InferenceNetworkArgs(TypedDict):
     deletion_protection: NotRequired[bool]
     """Protect the VPC: `pulumi destroy` refuses before it deletes anything. To destroy the stack, set it to false and run
     `pulumi up` first. Default: true."""
+    customize: NotRequired[Mapping[str, Mapping[str, Any]]]
+    """Per child, arguments that are merged with the component's own. Default: none."""
     parameter_prefix: NotRequired[str]
     """Where SSM parameters with the outputs are made, such as "/pulumi-llm/prod/network". Default: none are made."""
     region: NotRequired[str]
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     tags: NotRequired[Mapping[str, pulumi.Input[str]]]
     """Tags of every resource. Default: none but the component's own."""
-    customize: NotRequired[Mapping[str, Mapping[str, Any]]]
-    """Per child, arguments that are merged with the component's own. Default: none."""

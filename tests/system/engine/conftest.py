@@ -71,7 +71,7 @@ class CheckedStack(Stack):
         """The resources of the state that a provider has made."""
         (state,) = self.folder.glob(f"state/.pulumi/stacks/*/{self.name}.json")
         resources = json.loads(state.read_text())["checkpoint"]["latest"].get("resources", [])
-        return [each["urn"] for each in resources if each["custom"] and "::pulumi:" not in each["urn"]]
+        return [each["urn"] for each in resources if each["custom"] and not each["type"].startswith("pulumi:")]
 
 
 @contextmanager

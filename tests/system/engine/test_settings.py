@@ -16,6 +16,7 @@ from pulumi_llm_local.aws_types.registry import STATEFUL
 from pulumi_llm_local.engine.cloud import Cloud
 from pulumi_llm_local.engine.stack import Done, Stack
 from support.programs import PAGE, ROOT
+from support.served_models import QWEN
 from system.engine.conftest import our_stack, succeeded
 
 sys.path.insert(0, str(ROOT / "docs"))
@@ -365,6 +366,69 @@ CASES: list[tuple[dict[str, Any], str]] = [
         f"{FUNCTION}; create function-url keys-policy frontend frontend-*",
     ),
 ]
+CASES += [
+    (
+        {
+            "network": {
+                "enabled": True,
+                "parameters": False,
+                "cidr": "10.20.0.0/18",
+                "zone_count": 3,
+                "nat": "per_zone",
+                "interface_endpoints": ["sts"],
+                "flow_logs": "all",
+                "log_retention_days": 90,
+                "kms_key_arn": KEY_ARN,
+                "service_port": 8000,
+                "deletion_protection": False,
+                "customize": {"vpc": {"instance_tenancy": "default"}},
+            },
+            "gpu": {
+                "enabled": True,
+                "parameters": False,
+                "admins": ["arn:aws:iam::123456789012:role/deploy"],
+                "domain": {"name": "models.example.com", "zone_id": "Z0123456789ABCDEFGHIJ", "certificate_arn": CERTIFICATE},
+                "models": {"r1": {**QWEN, "pool": "a10g"}},
+                "schedule": {"enabled": True, "up": "07:00", "down": "19:00", "time_zone": "Europe/Berlin", "hard_off": False},
+                "kubernetes_version": "1.36",
+                "endpoint_public_cidrs": ["203.0.113.0/24"],
+                "system_nodes": {"instance_type": "m5.xlarge", "min": 2, "max": 4},
+                "node_pools": {
+                    "a10g": {
+                        "instance_type": "g5.2xlarge",
+                        "on_demand": {"min": 1, "max": 2},
+                        "spot": {"min": 0, "max": 4},
+                        "volume_gib": 300,
+                        "capacity_reservation_id": "cr-0123456789abcdef0",
+                        "capacity_block": False,
+                    }
+                },
+                "log_retention_days": 30,
+                "kms_key_arn": KEY_ARN,
+                "deletion_protection": False,
+                "customize": {"node-group:a10g-spot": {"instance_types": ["g5.2xlarge", "g5.4xlarge"]}},
+            },
+            # Its functions join the network, and wake the model.
+            "models": [*MODELS, chat({"provider": "r1", "model": "r1"}, {"model": MODELS[0]})],
+        },
+        f"{FUNCTION}; create wake-policy vpc-policy network network-* gpu gpu-*",
+    ),
+    (
+        {
+            "network": {
+                "enabled": True,
+                "existing": {
+                    "vpc_id": "vpc-0123456789abcdef0",
+                    "private_subnet_ids": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+                    "public_subnet_ids": ["subnet-0123456789abcdef2"],
+                    "balancer_subnet_ids": ["subnet-0123456789abcdef3", "subnet-0123456789abcdef4"],
+                },
+            }
+        },
+        "create network network-*",
+    ),
+    ({"network": {"enabled": True, "zones": ["us-east-1a", "us-east-1b"]}}, "create network network-*"),
+]
 # What is replaced on purpose: the outputs' copies, whose paths have the environment in them, a key by its value, a stage by its
 # name.
 REPLACED = {
@@ -475,9 +539,11 @@ def spelled(expected: str) -> list[tuple[str, str]]:
 
 
 def test_every_documented_setting_is_tried() -> None:
-    # Providers have names that a configuration gives.
-    tried = {re.sub(r"^providers\.deepseek", "providers.*", path) for change, _ in CASES for path in leaves(change)}
-    documented = setting_paths()
+    # These have names that a configuration gives.
+    named = re.compile(r"^(providers|gpu\.models|gpu\.node_pools)\.[^.]+")
+    tried = {named.sub(r"\1.*", path) for change, _ in CASES for path in leaves(change)}
+    # What is of a served model changes its objects in the cluster: tests/components/test_served_models.py
+    documented = {path for path in setting_paths() if not path.startswith("gpu.models.*.")}
     untried = {path for path in documented if not any(t == path or t.startswith((f"{path}.", f"{path}[")) for t in tried)}
     assert untried == NOT_CHANGED
 

@@ -1,6 +1,9 @@
 """Who may call the servers of models, and whom they may call. VPC CNI holds to it only where enableNetworkPolicy is set."""
 
+from collections.abc import Sequence
 from typing import Any, Final
+
+import pulumi
 
 from pulumi_llm.gpu_inference_cluster.workloads.place import GRPC_PORT, HTTPS_PORT, Place
 from pulumi_llm.gpu_inference_cluster.workloads.versions import ServedModel
@@ -27,7 +30,6 @@ def network_policy(model: ServedModel, place: Place) -> Manifest:
     not each other, and not the node's metadata."""
     grpc = any(version.grpc for version in model.versions)
     ports = [{"protocol": "TCP", "port": GRPC_PORT if grpc else HTTPS_PORT}]
-    balancer = [{"ipBlock": {"cidr": cidr}} for cidr in place.balancer_cidrs]
     prometheus = {
         "namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: place.prometheus_namespace}},
         "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}},
@@ -50,7 +52,16 @@ def network_policy(model: ServedModel, place: Place) -> Manifest:
         "spec": {
             "podSelector": {"matchLabels": {"app.kubernetes.io/name": model.name}},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"from": [*balancer, prometheus], "ports": ports}],
+            "ingress": [{"from": _callers(place.balancer_cidrs, prometheus), "ports": ports}],
             "egress": egress,
         },
     }
+
+
+def _callers(balancer_cidrs: pulumi.Input[Sequence[str]], prometheus: Manifest) -> pulumi.Input[list[Manifest]]:
+    """Who may call: plain where the balancer's addresses are."""
+
+    def listed(cidrs: Sequence[str]) -> list[Manifest]:
+        return [*({"ipBlock": {"cidr": cidr}} for cidr in cidrs), prometheus]
+
+    return balancer_cidrs.apply(listed) if isinstance(balancer_cidrs, pulumi.Output) else listed(balancer_cidrs)

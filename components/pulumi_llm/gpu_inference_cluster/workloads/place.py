@@ -51,7 +51,7 @@ class Place:
     namespace: str
     region: str
     target_group_arns: Mapping[str, pulumi.Input[str]]
-    balancer_cidrs: Sequence[pulumi.Input[str]]
+    balancer_cidrs: pulumi.Input[Sequence[str]]
     queue_urls: Mapping[str, pulumi.Input[str]]
     prometheus_url: str
     prometheus_namespace: str

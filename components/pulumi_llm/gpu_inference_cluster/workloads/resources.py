@@ -8,6 +8,11 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from pulumi_llm.base.component import Component
+from pulumi_llm.gpu_inference_cluster.workloads.custom_resources import (
+    ScaledObject,
+    TargetGroupBinding,
+    TriggerAuthentication,
+)
 from pulumi_llm.gpu_inference_cluster.workloads.deployment import START_SECONDS, Manifest
 from pulumi_llm.gpu_inference_cluster.workloads.manifests import model_manifests, namespace_manifests, version_manifests
 from pulumi_llm.gpu_inference_cluster.workloads.network_policy import NOTHING_ALLOWED
@@ -39,18 +44,17 @@ _KEYS_OF_VERSIONS: Final = ("service", "target-group-binding", "disruption-budge
 
 def workload_children() -> dict[str, type[pulumi.Resource]]:
     """The types of a component's children that are made here, by their keys."""
-    custom = kubernetes.apiextensions.CustomResource
     return {
         "namespace": kubernetes.core.v1.Namespace,
         "network-policy": kubernetes.networking.v1.NetworkPolicy,
-        "trigger-authentication": custom,
+        "trigger-authentication": TriggerAuthentication,
         "service-account": kubernetes.core.v1.ServiceAccount,
         "config-map": kubernetes.core.v1.ConfigMap,
         "service": kubernetes.core.v1.Service,
-        "target-group-binding": custom,
+        "target-group-binding": TargetGroupBinding,
         "disruption-budget": kubernetes.policy.v1.PodDisruptionBudget,
         "deployment": kubernetes.apps.v1.Deployment,
-        "scaled-object": custom,
+        "scaled-object": ScaledObject,
     }
 
 
@@ -104,7 +108,6 @@ def _create(
         key = KEYS[manifest["kind"]]
         kind: Any = children[key]
         name = manifest["metadata"]["name"]
-        named = {"api_version": manifest["apiVersion"], "kind": manifest["kind"]}
         others = {field: value for field, value in manifest.items() if field not in ("apiVersion", "kind")}
         options: dict[str, Any] = {"provider": provider, "depends_on": [*(made or depends_on)]}
         if key == "deployment":
@@ -112,7 +115,6 @@ def _create(
         made.append(
             kind(
                 f"{component.child_name(key)}-{name}",
-                **(named if kind is kubernetes.apiextensions.CustomResource else {}),
                 **{_SNAKE.get(field, field): value for field, value in others.items()},
                 opts=component.child(key, **options),
             )
