@@ -3,6 +3,10 @@
 # The port on which the function serves the Web Adapter: its variable, and the port.
 PORT = "AWS_LWA_PORT"
 DEFAULT_PORT = 8080
+# What every request has in the header `INVOKER_HEADER`, where others than the Web Adapter can reach the port, and could make up
+# who calls: in a local run. On Lambda nobody else can, and it is not set.
+INVOKER = "INVOKER_SECRET"
+INVOKER_HEADER = "x-invoker-secret"
 # "true": the body of an error shows its cause. For development only; a cause may name internal resources.
 DEBUG = "DEBUG"
 # The DynamoDB table of API keys, in which the hash of a key is looked up: by the authorizer, and by a function that is called

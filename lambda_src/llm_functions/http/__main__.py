@@ -1,7 +1,12 @@
 """The entry point `http`: the ASGI application under uvicorn."""
 
+import hmac
+import os
+from typing import Any
+
 from llm_functions.compose import gateway, key_store, ticket_table
 from llm_functions.http.application import Application
+from llm_gateway import environment
 from llm_gateway.http.client import HttpClient
 
 
@@ -14,11 +19,26 @@ def main() -> None:
 
     client = HttpClient()
     application = Application(gateway(client), keys=key_store(client), tickets=ticket_table(client))
-    server = uvicorn.Server(config(application))
+    secret = os.environ.get(environment.INVOKER)
+    server = uvicorn.Server(config(_only_with(secret, application) if secret else application))
     # All objects so far live as long as the process, and an answer leaves no cycles behind: collect seldom.
     gc.freeze()
     gc.set_threshold(50_000)
     server.run()
+
+
+def _only_with(secret: str, application: Application) -> Any:
+    """Answer 403 to requests without the secret."""
+    name, right = environment.INVOKER_HEADER.encode(), secret.encode()
+
+    async def checked(scope: Any, receive: Any, send: Any) -> None:
+        if hmac.compare_digest(dict(scope["headers"]).get(name, b""), right):
+            await application(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 403, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+
+    return checked
 
 
 if __name__ == "__main__":

@@ -5,8 +5,10 @@ event at a time, as in one of Lambda's environments. The headers ``x-request-id`
 epoch) are the invocation's. Standard library only, for it runs in the functions' own interpreter.
 """
 
+import hmac
 import importlib
 import json
+import os
 import sys
 import time
 import traceback
@@ -36,6 +38,12 @@ def main() -> None:
     class Host(BaseHTTPRequestHandler):
         # HTTP/1.0: a connection an event, for one that is kept open would keep the others waiting.
         def do_POST(self) -> None:
+            # Whoever else reaches this port could make up an event of API Gateway's.
+            if not hmac.compare_digest(
+                self.headers.get("x-invoker-secret", "").encode(), os.environ["INVOKER_SECRET"].encode()
+            ):
+                self.send_error(403)
+                return
             event = json.loads(self.rfile.read(int(self.headers["content-length"])))
             context = Context(self.headers["x-request-id"], int(self.headers["x-deadline-ms"]))
             try:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import math
+import secrets
 import time
 import uuid
 from collections.abc import Generator, Mapping
@@ -18,6 +19,7 @@ from typing import Any
 import aiohttp
 
 from llm_gateway import environment
+from llm_gateway.environment import INVOKER_HEADER
 from llm_gateway.routes import ROUTES_FILE, Routes, load
 from pulumi_llm.base.bundle import host_python
 from pulumi_llm_local.aws_types.lambda_ import FUNCTION
@@ -91,6 +93,7 @@ class Function:
         self._environment = environment
         self._addresses = addresses
         self._log = log
+        self._secret = secrets.token_urlsafe(24)  # others on this machine reach the function's port, too
         self._starting = asyncio.Lock()
         # A function behind the Web Adapter takes all calls in one process. A handler takes one at a time; these are free.
         self._idle: list[_Environment] = []
@@ -145,6 +148,7 @@ class Function:
         `context` is API Gateway's request context. The invocation's own request id and deadline are made here.
         """
         adapter = {
+            INVOKER_HEADER: self._secret,
             "x-amzn-request-context": json.dumps(context),
             "x-amzn-lambda-context": json.dumps(self._lambda_context()),
         }
@@ -161,7 +165,11 @@ class Function:
 
     async def invoke(self, event: Mapping[str, Any]) -> Any:
         """One invocation of a Python handler, in a free environment or a new one. Raises `FunctionError` with its error."""
-        headers = [("x-request-id", str(uuid.uuid4())), ("x-deadline-ms", str(int((time.time() + self.timeout) * 1000)))]
+        headers = [
+            (INVOKER_HEADER, self._secret),
+            ("x-request-id", str(uuid.uuid4())),
+            ("x-deadline-ms", str(int((time.time() + self.timeout) * 1000))),
+        ]
         with self.invocation():
             environment = await self._free_environment()
             try:
@@ -250,6 +258,7 @@ class Function:
             **self.variables,
             **{name: address for name, address in self._addresses.items() if name in self.variables},
             environment.PORT: str(port),
+            environment.INVOKER: self._secret,
             "AWS_LAMBDA_FUNCTION_NAME": self.name,
             "AWS_LAMBDA_FUNCTION_VERSION": str(self._resource.state.get("version") or "$LATEST"),
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory,

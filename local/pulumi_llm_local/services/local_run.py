@@ -5,18 +5,24 @@ import contextlib
 import secrets
 import socket
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from llm_gateway.environment import CORS_ALLOW_ORIGIN
+from pulumi_llm_local.aws_types.lambda_ import FUNCTION
 from pulumi_llm_local.program.given import Given
 from pulumi_llm_local.program.graph import Graph
+from pulumi_llm_local.services.loopback import is_foreign, is_loopback
 from pulumi_llm_local.services.signature import Credentials
 from pulumi_llm_local.upstreams.fault import Fault
 from pulumi_llm_local.upstreams.model import LanguageModel
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class LocalError(Exception):
@@ -145,11 +151,50 @@ class LocalRun:
     async def serve(self, app: web.Application, listener: socket.socket | None = None, **settings: Any) -> str:
         """Serve `app` while the run lasts, on a free port if no socket is given. Returns its URL."""
         listener = listener or listen(0)
+        app.middlewares.append(self._refuse_pages_of_elsewhere)
         runner = web.AppRunner(app, access_log=None, **settings)
         await runner.setup()
         self.stop.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listener, shutdown_timeout=0.5).start()
         return address(listener)
+
+    @web.middleware
+    async def _refuse_pages_of_elsewhere(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Refuse what a page of elsewhere asks by the user's browser, whoever may call: such a page could use the models, and
+        by a name of its own that leads here (DNS rebinding) read the answers.
+
+        Browsers ask before they send JSON for a page of elsewhere, and name the page; they do not ask before they send a text.
+        https://fetch.spec.whatwg.org/#cors-safelisted-request-header
+        """
+        origin, own = request.headers.get("origin"), {urlsplit(f"//{name}").hostname for name in self.hosts}
+        if not is_loopback(request.host) and urlsplit(f"//{request.host}").hostname not in own:
+            return _refused(403, f"this run does not answer for the host {request.host[:64]}")
+        if request.method != "OPTIONS" and is_foreign(origin) and origin not in self._named_origins():
+            return _refused(403, "pages of other sites may not call this run; name their origin in cors_allow_origin")
+        if origin is not None and request.method == "POST" and not _is_preflighted(request):
+            return _refused(415, "send application/json")
+        return await handler(request)
+
+    def _named_origins(self) -> set[str]:
+        """The origins whose pages may call by the stack's own settings, which name them: "*" names nobody."""
+        found: set[str] = set()
+        for function in self.graph.of_type(FUNCTION) if self.loading.done() else ():
+            environment: dict[str, Any] = function.state.get("environment") or {}
+            variables: dict[str, Any] = environment.get("variables") or {}
+            found |= set(str(variables.get(CORS_ALLOW_ORIGIN, "")).split(","))
+        return found - {"*", ""}
+
+
+# What a browser sends without asking first.
+_SIMPLE_TYPES = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data")
+
+
+def _is_preflighted(request: web.Request) -> bool:
+    return "content-type" in request.headers and request.content_type not in _SIMPLE_TYPES
+
+
+def _refused(status: int, message: str) -> web.Response:
+    return web.json_response({"message": message}, status=status)
 
 
 def _provider_key() -> str:

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 # Seconds between a polite end and the kill.
 _STOP_SECONDS = 2.0
@@ -64,8 +65,8 @@ async def spawn(
         log: The file to which its output is appended.
         directory: Its working directory.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
+    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _private(log) as output:
         starting = asyncio.ensure_future(
             asyncio.create_subprocess_exec(
                 *(python, "-S", "-P", str(Path(__file__).with_name("child.py")), *command),
@@ -83,6 +84,13 @@ async def spawn(
             # asyncio would kill the process that it started, and not those which that one starts.
             _signal_group(await starting, signal.SIGKILL)
             raise
+
+
+def _private(log: Path) -> BinaryIO:
+    """Open a file at its end that nobody else may read, also one that is there: a log may hold what a program works with."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return os.fdopen(descriptor, "ab")
 
 
 async def stop_process(process: asyncio.subprocess.Process | None) -> None:

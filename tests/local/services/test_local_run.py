@@ -1,45 +1,54 @@
-"""What the services of a local run share."""
+"""Who may call the servers of a local run by a browser."""
 
 import asyncio
 import contextlib
-import socket
-from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import aiohttp
 import pytest
+from aiohttp import web
 
-from pulumi_llm_local.services.local_run import LocalError, LocalRun, Options, listen
-from pulumi_llm_local.upstreams.stand_in_model import StandInModel
+from pulumi_llm_local.services.local_run import LocalRun
+
+JSON = {"content-type": "application/json"}
+HERE = {"origin": "http://localhost:5173"}
+ELSEWHERE = {"origin": "https://evil.example"}
+ASKED: dict[str, tuple[str, dict[str, str], int]] = {
+    "a program": ("POST", JSON, 200),
+    "a program, without a type": ("POST", {"content-type": "application/x-www-form-urlencoded"}, 200),
+    "a name of this machine": ("POST", {"host": "localhost:1", **JSON}, 200),
+    "a name of the stack": ("POST", {"host": "chat.example.com", **JSON}, 200),
+    "another name that leads here": ("POST", {"host": "evil.example", **JSON}, 403),
+    "another name that leads here, for the page": ("GET", {"host": "evil.example:8787"}, 403),
+    "a name that begins as this machine's": ("GET", {"host": "127.0.0.1.evil.example"}, 403),
+    "a page of this machine": ("POST", {**HERE, **JSON}, 200),
+    "a page of elsewhere": ("POST", {**ELSEWHERE, **JSON}, 403),
+    "a page of elsewhere that reads": ("GET", ELSEWHERE, 403),
+    "a page without an address": ("POST", {"origin": "null", **JSON}, 403),
+    "a page of elsewhere that asks first": ("OPTIONS", ELSEWHERE, 200),
+    "a page that the settings name": ("POST", {"origin": "https://page.example.com", **JSON}, 200),
+    "a text of a page of elsewhere": ("POST", {**ELSEWHERE, "content-type": "text/plain"}, 403),
+    "a text of a page of this machine": ("POST", {**HERE, "content-type": "text/plain"}, 415),
+    "a form of a page of this machine": ("POST", {**HERE, "content-type": "multipart/form-data; boundary=x"}, 415),
+}
 
 
-def free_ports() -> int:
-    """The first of three ports that are free, one after the other."""
-    for _ in range(100):
-        with contextlib.ExitStack() as held, contextlib.suppress(LocalError):
-            first = held.enter_context(listen(0)).getsockname()[1]
-            for port in (first + 1, first + 2):
-                held.enter_context(listen(port))
-            return first
-    raise AssertionError("there are none")
+@pytest.mark.parametrize(("method", "headers", "status"), ASKED.values(), ids=ASKED)
+async def test_who_is_answered(method: str, headers: dict[str, str], status: int) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text="answered")
 
-
-async def test_further_addresses_have_the_ports_that_follow() -> None:
-    first = free_ports()
+    variables = {"CORS_ALLOW_ORIGIN": "https://page.example.com,https://other.example.com"}
+    function = SimpleNamespace(state={"environment": {"variables": variables}})
+    loading: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    loading.set_result(SimpleNamespace(of_type=lambda _: [function]))
     async with contextlib.AsyncExitStack() as stop:
-        for asked in (first, 0):
-            options = Options(Path("/"), "dev", asked, StandInModel(first_delay=0, token_delay=0))
-            listener = stop.enter_context(listen(asked))
-            run = LocalRun(options, {}, Path("/"), listener, asyncio.Future(), stop)
-            ports = [run.next_listener().getsockname()[1] for _ in range(2)]
-            assert ports == [first + 1, first + 2] if asked else first not in ports
-        taken = LocalRun(Options(Path("/"), "dev", first, options.model), {}, Path("/"), listener, asyncio.Future(), stop)
-        with pytest.raises(LocalError, match=f"port {first + 1} on 127.0.0.1 cannot be used"):
-            taken.next_listener()
-
-
-def test_a_port_that_there_is_not() -> None:
-    with pytest.raises(LocalError, match=r"port 65536 .*there is none"):
-        listen(65_536)
-    with socket.socket() as other, pytest.raises(LocalError, match="Address already in use"):
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        listen(other.getsockname()[1])
+        given = cast("Any", None)
+        run = LocalRun(given, {}, given, given, loading, stop)
+        run.hosts["chat.example.com"] = "http://127.0.0.1:1"
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", answer)
+        url = await run.serve(app)
+        async with aiohttp.ClientSession() as session, session.request(method, url, headers=headers, data=b"{}") as response:
+            assert response.status == status

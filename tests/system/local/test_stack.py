@@ -203,10 +203,10 @@ def test_only_pages_of_the_allowed_origins_may_call() -> None:
                 assert (preflight.status_code, preflight.headers["vary"]) == (204, "Origin")
                 assert shown(preflight, origin) == (origin in allowed)
             answer = stack.post("/chat", {"message": "Hi"}, origin=origin)
-            assert answer.is_success
+            assert answer.status_code == (200 if origin in allowed else 403)  # the local run itself refuses a page of elsewhere
             assert shown(answer, origin) == (origin in allowed)
-            # An error of API Gateway's own says nothing that is anybody's secret, and every page may see it.
-            assert shown(httpx.post(f"{stack.url}/chat", json={}, headers={"origin": origin}), origin)
+        # An error of API Gateway's own says nothing that is anybody's secret, and every page may see it.
+        assert httpx.post(f"{stack.url}/chat", json={}).headers["access-control-allow-origin"] == "*"
 
 
 @pytest.mark.assumes("usage-identifier")
