@@ -170,6 +170,7 @@ def test_what_is_of_an_api_goes_through_as_it_is(full: Recording, index: int) ->
     assert config["originReadTimeout"] == 120
 
 
+@pytest.mark.assumes("cdn-description")
 def test_nobody_can_make_the_description_be_asked_for_again(full: Recording) -> None:
     behavior = full.inputs("web-distribution")["orderedCacheBehaviors"][0]
     policy = full.named("web-description-cache")
