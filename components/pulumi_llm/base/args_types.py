@@ -8,7 +8,7 @@ import pulumi
 
 class VpcArgs(TypedDict):
     """The network of a function. What the function calls must be reachable from there: Bedrock, Secrets Manager, the
-    providers, by a NAT gateway or by endpoints."""
+    providers and the queues that wake them, by a NAT gateway or by endpoints."""
 
     subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
     """The subnets, private ones in several zones."""

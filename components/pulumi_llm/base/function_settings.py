@@ -22,8 +22,8 @@ _PolicyArn = Annotated[
 
 
 class VpcSettings(Settings):
-    """The network of a function. What the function calls must be reachable from there: Bedrock, Secrets Manager, the providers,
-    by a NAT gateway or by endpoints."""
+    """The network of a function. What the function calls must be reachable from there: Bedrock, Secrets Manager, the providers
+    and the queues that wake them, by a NAT gateway or by endpoints."""
 
     # As many as Lambda takes. https://docs.aws.amazon.com/lambda/latest/api/API_VpcConfig.html
     subnet_ids: Input[Annotated[tuple[Input[_SubnetId], ...], Field(min_length=1, max_length=16)]]
