@@ -32,6 +32,11 @@ COMPONENTS: dict[str, type[Component]] = {
 }
 
 # Sets of arguments that together make every child of a component.
+WAKE_QUEUE = {
+    "url": "https://sqs.us-east-1.amazonaws.com/123456789012/wake",
+    "arn": "arn:aws:sqs:us-east-1:123456789012:wake",
+    "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+}
 PROFILE_ARN = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4e5f6"
 GPU = {
     "network": {
@@ -220,7 +225,12 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
                     "type": "anthropic",
                     "secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:llm/claude-GhIjKl",
                 },
-                "vllm": {"type": "openai_compatible", "base_url": "http://10.0.0.5:8000/v1"},
+                "vllm": {
+                    "type": "openai_compatible",
+                    "base_url": "http://10.0.0.5:8000/v1",
+                    "wake_queue": WAKE_QUEUE,
+                    "stickiness_cookie": "LlmServiceStickiness",
+                },
             },
         },
         "an Output": {"models": [{"name": "own", "model": PROFILE_ARN, "base_model": "claude-haiku-5-5"}]},
@@ -274,6 +284,7 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
                     "type": "openai_compatible",
                     "base_url": "https://vllm.example.com/v1",
                     "secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:vllm-AbCdEf",
+                    "wake_queue": WAKE_QUEUE,
                 },
             },
             "keys": [{"name": "web", "tenant": "acme"}, {"name": "old", "enabled": False}],
