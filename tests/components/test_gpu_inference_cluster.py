@@ -218,6 +218,10 @@ def test_a_model_is_called_by_its_paths_over_https_alone(least: Recording) -> No
     )
     # A call that is not streamed is silent for as long as it may take.
     assert 900 < balancer["idleTimeout"] <= 4000
+    # A server that closed a connection first would make the balancer answer 502.
+    pod = least.inputs(f"gpu-deployment-chat-{version_hash(least)}")["spec"]["template"]["spec"]
+    environment = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}
+    assert int(environment["VLLM_HTTP_TIMEOUT_KEEP_ALIVE"]) > balancer["idleTimeout"]
     assert (listener["port"], listener["protocol"]) == (443, "HTTPS")
     (nothing,) = listener["defaultActions"]
     assert nothing["fixedResponse"]["statusCode"] == "404"

@@ -135,6 +135,7 @@ def test_an_example_breaks_no_rule(example: Path) -> None:
 ASKED_FOR = {
     "AccountBaseline: everything": {"bedrock-prompts-not-logged"},
     "CdnFrontend: cheap": {"cloudfront-waf"},
+    "GpuInferenceCluster: everything": {"gpu-hourly-ceiling", "gpu-types-allowed"},  # a p5.48xlarge
     "InferenceNetwork: cheap": {"vpc-flow-logs"},
     "ServerlessBedrockApi: no authentication": {"apigateway-method-authorized"},
     "WebSocketChat: no authentication": {"apigatewayv2-route-authorized"},

@@ -74,12 +74,7 @@ def create_cluster(component: Component, settings: GpuInferenceClusterSettings, 
         name=name,
         version=settings.kubernetes_version,
         role_arn=role.arn,
-        vpc_config={
-            "subnet_ids": settings.network.private_subnet_ids,
-            "endpoint_private_access": True,
-            "endpoint_public_access": bool(settings.endpoint_public_cidrs),
-            **({"public_access_cidrs": settings.endpoint_public_cidrs} if settings.endpoint_public_cidrs else {}),
-        },
+        vpc_config=_network(settings),
         access_config={"authentication_mode": "API", "bootstrap_cluster_creator_admin_permissions": False},
         bootstrap_self_managed_addons=False,
         enabled_cluster_log_types=_LOGS,
@@ -93,6 +88,17 @@ def create_cluster(component: Component, settings: GpuInferenceClusterSettings, 
     access = [_admin(component, location, cluster, number, arn) for number, arn in enumerate(settings.admins, 1)]
     group = cluster.vpc_config.apply(lambda config: config.cluster_security_group_id or "")
     return Cluster(cluster, cluster.name, group, logs, access)
+
+
+def _network(settings: GpuInferenceClusterSettings) -> Any:
+    """Where the cluster's API is reached: from the VPC, and from the networks that are listed."""
+    cidrs = settings.endpoint_public_cidrs
+    config: dict[str, Any] = {
+        "subnet_ids": settings.network.private_subnet_ids,
+        "endpoint_private_access": True,
+        "endpoint_public_access": bool(cidrs),
+    }
+    return {**config, "public_access_cidrs": cidrs} if cidrs else config
 
 
 def _secrets_key(component: Component, settings: GpuInferenceClusterSettings) -> pulumi.Input[str]:

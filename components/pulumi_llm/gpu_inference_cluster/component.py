@@ -1,9 +1,9 @@
 """GpuInferenceCluster: an EKS cluster on which vLLM serves open models, behind an internal balancer."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -144,7 +144,7 @@ class GpuInferenceCluster(Component):
             namespace=_NAMESPACE,
             region=location.region,
             target_group_arns={name: group.arn for name, group in balancer.target_groups.items()},
-            balancer_cidrs=settings.network.balancer_subnet_cidrs,
+            balancer_cidrs=cast("pulumi.Input[Sequence[str]]", settings.network.balancer_subnet_cidrs),
             queue_urls={name: queue.url for name, queue in queues.items()},
             prometheus_url=PROMETHEUS_URL,
             prometheus_namespace=PROMETHEUS_NAMESPACE,

@@ -15,6 +15,7 @@ from pulumi_llm.gpu_inference_cluster.workloads.place import (
     GRPC_PORT,
     HEALTH_PATH,
     HTTPS_PORT,
+    IDLE_SECONDS,
     STICKINESS_COOKIE,
     STICKINESS_SECONDS,
 )
@@ -29,8 +30,6 @@ GRPC_MODEL_HEADER: Final = "llm-model"
 
 # TLS 1.3 and 1.2. https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html
 _TLS_POLICY: Final = "ELBSecurityPolicy-TLS13-1-2-2021-06"
-# A function waits for at most 900 seconds, and an answer that is not streamed is silent until its end.
-_IDLE_SECONDS: Final = 920
 _DEREGISTRATION_SECONDS: Final = 120
 # Targets of version 1.2 of HTTP are tried so often; each check's answer has to come within less.
 _HEALTH_CHECK: Final = {"interval": 10, "timeout": 5, "healthy_threshold": 2, "unhealthy_threshold": 3}
@@ -58,7 +57,7 @@ def create_balancer(component: Component, settings: GpuInferenceClusterSettings,
         load_balancer_type="application",
         subnets=network.balancer_subnet_ids,
         security_groups=[network.balancer_security_group_id],
-        idle_timeout=_IDLE_SECONDS,
+        idle_timeout=IDLE_SECONDS,
         drop_invalid_header_fields=True,
         enable_deletion_protection=settings.deletion_protection,
         tags=component.tags,
@@ -115,7 +114,7 @@ def forward(component: Component, balancer: Balancer, model: ServedModel, ready:
     )
 
 
-def _conditions(model: ServedModel) -> list[dict[str, Any]]:
+def _conditions(model: ServedModel) -> list[Any]:
     if any(version.grpc for version in model.versions):
         return [
             {"http_header": {"http_header_name": "content-type", "values": ["application/grpc*"]}},
@@ -124,7 +123,7 @@ def _conditions(model: ServedModel) -> list[dict[str, Any]]:
     return [{"path_pattern": {"values": [f"/{model.name}/v1/{path}" for path in _PATHS]}}]
 
 
-def _forward_to(targets: Sequence[tuple[pulumi.Input[str], int]]) -> dict[str, Any]:
+def _forward_to(targets: Sequence[tuple[pulumi.Input[str], int]]) -> Any:
     if len(targets) == 1:
         return {"type": "forward", "target_group_arn": targets[0][0]}
     # With sticky targets in several groups, the groups must be sticky too.
@@ -211,7 +210,7 @@ def _certificate(component: Component, domain: ClusterDomainSettings) -> pulumi.
         zone_id=domain.zone_id,
         name=option.apply(lambda option: option.resource_record_name),
         type=option.apply(lambda option: option.resource_record_type),
-        records=[option.apply(lambda option: option.resource_record_value)],
+        records=[option.apply(lambda option: option.resource_record_value or "")],
         ttl=300,
         allow_overwrite=True,
         opts=component.child("certificate-record"),

@@ -56,7 +56,7 @@ class Group(NamedTuple):
 def groups(settings: GpuInferenceClusterSettings) -> Iterator[Group]:
     """Yield the groups of GPU nodes."""
     for name, pool in sorted(settings.node_pools.items()):
-        if pool is None or not pool.valid("instance_type", "on_demand", "spot"):
+        if pool is None or not pool.valid("instance_type", "on_demand", "spot"):  # pyright: ignore[reportUnnecessaryComparison]
             continue  # it was reported
         for capacity, bounds in ((ON_DEMAND, pool.on_demand), (SPOT, pool.spot)):
             if bounds.max:
@@ -161,7 +161,7 @@ def _gpu_group(
         tags=component.tags,
         opts=_as_scaled(component, "node-group", waited_for),
     )
-    scaling_group = made.resources.apply(lambda resources: resources[0].autoscaling_groups[0].name)
+    scaling_group = made.resources.apply(_scaling_group)
     for key, tag in template_tags(group).items():
         name, _, value = tag.partition("=")
         autoscaling.Tag(
@@ -171,6 +171,11 @@ def _gpu_group(
             opts=component.child("scaling-tag"),
         )
     return made
+
+
+def _scaling_group(resources: Any) -> str:
+    """The name of the Auto Scaling group that EKS has made for a node group."""
+    return resources[0].autoscaling_groups[0].name
 
 
 def _capacity_type(group: Group) -> str:
@@ -206,7 +211,7 @@ def _launch_template(
 ) -> ec2.LaunchTemplate:
     name = f"{component.child_name(key)}{f'-{suffix}' if suffix else ''}"
     tags: Mapping[str, pulumi.Input[str]] = {"Name": name, **component.tags}
-    disk = {"volume_type": "gp3", "volume_size": volume_gib, "encrypted": "true", "delete_on_termination": "true"}
+    disk: Any = {"volume_type": "gp3", "volume_size": volume_gib, "encrypted": "true", "delete_on_termination": "true"}
     return ec2.LaunchTemplate(
         name,
         block_device_mappings=[{"device_name": _ROOT_DEVICE, "ebs": disk}],

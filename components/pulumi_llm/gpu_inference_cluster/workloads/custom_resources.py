@@ -13,7 +13,7 @@ class _CustomResource(kubernetes.apiextensions.CustomResource):
     pulumi_type: ClassVar[str]
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions, **fields: Any) -> None:
-        super().__init__(name, api_version=self.api_version_of, kind=type(self).__name__, opts=opts, **fields)
+        super().__init__(name, api_version=self.api_version_of, kind=type(self).__name__, opts=opts, **fields)  # pyright: ignore[reportUnknownMemberType]
 
 
 @pulumi.input_type
@@ -21,20 +21,20 @@ class _ObjectArgs:
     """What all objects have."""
 
     def __init__(self, *, metadata: Any = None, spec: Any = None) -> None:
-        pulumi.set(self, "metadata", metadata)
-        pulumi.set(self, "spec", spec)
+        pulumi.set(self, "metadata", metadata)  # pyright: ignore[reportUnknownMemberType]
+        pulumi.set(self, "spec", spec)  # pyright: ignore[reportUnknownMemberType]
 
     @property
     @pulumi.getter
     def metadata(self) -> Any:
         """Names and labels."""
-        return pulumi.get(self, "metadata")
+        return pulumi.get(self, "metadata")  # pyright: ignore[reportUnknownMemberType]
 
     @property
     @pulumi.getter
     def spec(self) -> Any:
         """What is wanted."""
-        return pulumi.get(self, "spec")
+        return pulumi.get(self, "spec")  # pyright: ignore[reportUnknownMemberType]
 
 
 class TargetGroupBinding(_CustomResource):

@@ -17,6 +17,7 @@ from pulumi_llm.gpu_inference_cluster.workloads.place import (
     GRPC_PORT,
     HEALTH_PATH,
     HTTPS_PORT,
+    IDLE_SECONDS,
     POOL_LABEL,
     STICKINESS_COOKIE,
     STICKINESS_SECONDS,
@@ -311,6 +312,9 @@ def _environment(version: Version, place: Place) -> list[Manifest]:
         "USER": "server",  # the user's number has no name in the image, and PyTorch asks for one
         "VLLM_CACHE_ROOT": f"{_WORK}/vllm",
         "VLLM_MAX_N_SEQUENCES": str(_MOST_SEQUENCES),
+        # Longer than the balancer keeps a connection, or it sends a request into one that closes, and answers 502.
+        # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html
+        "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": str(IDLE_SECONDS + 10),
         "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0",
         "VLLM_NO_USAGE_STATS": "1",
         "XDG_CACHE_HOME": f"{_WORK}/cache",

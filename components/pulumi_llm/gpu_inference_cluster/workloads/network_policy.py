@@ -1,7 +1,7 @@
 """Who may call the servers of models, and whom they may call. VPC CNI holds to it only where enableNetworkPolicy is set."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pulumi
 
@@ -64,4 +64,8 @@ def _callers(balancer_cidrs: pulumi.Input[Sequence[str]], prometheus: Manifest) 
     def listed(cidrs: Sequence[str]) -> list[Manifest]:
         return [*({"ipBlock": {"cidr": cidr}} for cidr in cidrs), prometheus]
 
-    return balancer_cidrs.apply(listed) if isinstance(balancer_cidrs, pulumi.Output) else listed(balancer_cidrs)
+    return (
+        balancer_cidrs.apply(listed)
+        if isinstance(balancer_cidrs, pulumi.Output)
+        else listed(cast("Sequence[str]", balancer_cidrs))
+    )

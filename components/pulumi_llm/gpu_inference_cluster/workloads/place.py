@@ -17,6 +17,10 @@ HEALTH_PATH: Final = "/health"
 
 Protocol = Literal["HTTP", "HTTPS"]
 
+# A function waits for at most 900 seconds, and an answer that is not streamed is silent until its end: so long, and longer, the
+# balancer keeps a connection.
+IDLE_SECONDS: Final = 920
+
 STICKINESS_COOKIE: Final = "LlmServiceStickiness"
 STICKINESS_SECONDS: Final = 900
 
