@@ -117,9 +117,14 @@ class Journal:
         return None
 
     async def withdraw(self, head: Head) -> None:
-        """Take back that a generation has begun, so that its id can be used again."""
+        """Take back that a generation has begun, so that its id can be used again.
+
+        Its time is just over: TTL deletes nothing whose time was more than five years ago.
+        https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-before-you-start.html
+        """
+        values: Item = {":past": _number(int(self._clock()) - 1), ":run": {"S": head.run}}
         with contextlib.suppress(ConditionFailed):
-            await self._update(head.key, "SET #expires = :zero", "#run = :run", {":zero": _number(0), ":run": {"S": head.run}})
+            await self._update(head.key, "SET #expires = :past", "#run = :run", values)
 
     async def head(self, key: str) -> Head | None:
         """Return how a generation stands, None if there is none or its time is over."""

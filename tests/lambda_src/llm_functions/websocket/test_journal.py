@@ -97,3 +97,12 @@ async def test_ttl_deletes_everything(journal: Journal, dynamodb: DynamoDB, now:
     items = (await call(dynamodb, "Scan", {"TableName": JOURNAL}))["Items"]
     assert len(items) == 2
     assert {item["expires"]["N"] for item in items} == {str(int(now()) + TTL_SECONDS)}
+
+
+async def test_ttl_deletes_what_was_withdrawn(journal: Journal, dynamodb: DynamoDB, now: Any) -> None:
+    """It leaves what was over more than five years ago."""
+    await journal.withdraw(await begun(journal))
+    assert await journal.head(KEY) is None
+    call: Any = vars(DynamoDB)["_call"]
+    (item,) = (await call(dynamodb, "Scan", {"TableName": JOURNAL}))["Items"]
+    assert now() - 60 < float(item["expires"]["N"]) < now()
