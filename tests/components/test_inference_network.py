@@ -165,13 +165,13 @@ def test_lists_are_parameters_of_lists() -> None:
 NOTICES: list[tuple[dict[str, Any], str]] = [
     (
         {},
-        "1 NAT gateway with its address: $36.50 a month and $0.045 a GB; an interface endpoint is cheaper for a service with "
-        "more than 417 GB",
+        "1 NAT gateway with its address: $36.50 a month and $0.045 a GB, with $0.01 more between zones; an interface endpoint "
+        "is cheaper for a service with more than 324 GB a month (prices of us-east-1)",
     ),
     ({"nat": "per_zone", "zone_count": 3}, "3 NAT gateways with their addresses: $109.50 a month"),
     (
         {"interface_endpoints": ["sts"]},
-        "1 interface endpoints in 2 zones: $14.60 a month and $0.01 a GB, cheaper than NAT from 417",
+        "1 interface endpoints in 2 zones: $14.60 a month and $0.01 a GB, cheaper than NAT from 324",
     ),
     ({"nat": "none", "interface_endpoints": ["sts", "logs"]}, "$29.20 a month and $0.01 a GB; no NAT gateway"),
     ({"nat": "none"}, "reach S3 and DynamoDB only, at no cost"),
@@ -187,9 +187,18 @@ def test_the_preview_says_what_it_costs(settings: dict[str, Any], text: str, mon
     assert text in "\n".join(told)
 
 
+@pytest.mark.parametrize(("cidr", "warned"), [("172.17.0.0/16", True), ("172.16.0.0/16", False)])
+def test_addresses_that_docker_takes_are_warned_of(cidr: str, warned: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda message, *_: told.append(message))
+    made(cidr=cidr)
+    assert bool(told) is warned
+
+
 # Wrong settings -> the mistakes, all at once.
 WRONG: list[tuple[dict[str, Any], list[str]]] = [
     ({"cidr": "8.8.0.0/16"}, ["'8.8.0.0/16' is no private range"]),
+    *(({"cidr": cidr}, ["is no private range"]) for cidr in ("127.0.0.0/16", "169.254.0.0/16", "240.0.0.0/16")),
     ({"cidr": "10.0.0.0/24"}, ["must have a prefix of /16 to /20"]),
     ({"cidr": "10.0.0.1/16"}, ["is no range of IPv4 addresses"]),
     (

@@ -185,7 +185,11 @@ def test_another_apis_table_is_decrypted_with_that_apis_key() -> None:
             "Effect": "Allow",
             "Action": ["kms:Decrypt"],
             "Resource": KEY,
-            "Condition": {"StringLike": {"kms:ViaService": ["dynamodb.*.amazonaws.com", "dynamodb.*.amazonaws.com.cn"]}},
+            "Condition": {
+                "StringLike": {
+                    "kms:ViaService": ["dynamodb.*.amazonaws.com", "dynamodb.*.amazonaws.com.cn", "dynamodb.*.amazonaws.eu"]
+                }
+            },
         }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from llm_gateway.aws.regions import dns_suffix
 from pulumi_llm.base.location import Location
 from pulumi_llm.models.resolve import BedrockModel
 
@@ -114,7 +115,7 @@ def read_secrets(secret_arns: Sequence[Any], kms_key_arns: Sequence[Any], region
     if secret_arns:
         statements.append(allow("ReadSecrets", ["secretsmanager:GetSecretValue"], list(secret_arns)))
     if kms_key_arns:
-        through = {"StringEquals": {"kms:ViaService": f"secretsmanager.{region}.amazonaws.com"}}
+        through = {"StringEquals": {"kms:ViaService": f"secretsmanager.{region}.{dns_suffix(region)}"}}
         statements.append(allow("DecryptSecrets", ["kms:Decrypt"], list(kms_key_arns), through))
     return statements
 
@@ -128,7 +129,7 @@ def send_messages(queue_arns: Sequence[Any], kms_key_arns: Sequence[Any], region
     if queue_arns:
         statements.append(allow("SendMessages", ["sqs:SendMessage"], list(queue_arns)))
     if kms_key_arns:
-        through = {"StringEquals": {"kms:ViaService": f"sqs.{region}.amazonaws.com"}}
+        through = {"StringEquals": {"kms:ViaService": f"sqs.{region}.{dns_suffix(region)}"}}
         statements.append(allow("EncryptMessages", ["kms:Decrypt", "kms:GenerateDataKey"], list(kms_key_arns), through))
     return statements
 
@@ -138,5 +139,7 @@ def decrypt_table(sid: str, kms_key_arn: Any) -> dict[str, Any]:
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
     """
-    through = {"StringLike": {"kms:ViaService": ["dynamodb.*.amazonaws.com", "dynamodb.*.amazonaws.com.cn"]}}
+    through = {
+        "StringLike": {"kms:ViaService": ["dynamodb.*.amazonaws.com", "dynamodb.*.amazonaws.com.cn", "dynamodb.*.amazonaws.eu"]}
+    }
     return allow(sid, ["kms:Decrypt"], kms_key_arn, through)

@@ -27,7 +27,7 @@ from pulumi_llm.inference_network.addresses import LONGEST_PREFIX, MOST_ZONES, S
 
 _VpcId = Annotated[str, form(r"vpc-[0-9a-z]+", "the id of a VPC, such as vpc-0123456789abcdef0")]
 _SubnetId = Annotated[str, form(r"subnet-[0-9a-z]+", "the id of a subnet, such as subnet-0123456789abcdef0")]
-_Zone = Annotated[str, form(r"[a-z]{2}(-[a-z]+)+-\d[a-z]", "the name of an Availability Zone, such as us-east-1a")]
+_Zone = Annotated[str, form(r"[a-z]{2,4}(-[a-z]+)+-\d[a-z]", "the name of an Availability Zone, such as us-east-1a")]
 _Service = Annotated[
     str, form(r"[a-z0-9-]+(\.[a-z0-9-]+)*", "the end of an endpoint service's name, such as bedrock-runtime or ecr.dkr")
 ]
@@ -38,13 +38,20 @@ _FlowLogs = Literal["rejected", "all", "off"]
 _OWN_VPC = ("cidr", "zones", "zone_count", "nat", "interface_endpoints", "flow_logs", "log_retention_days", "kms_key_arn")
 
 
+# RFC 1918.
+_PRIVATE_RANGES = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+# AWS advises against it: Docker and some of AWS's services take these addresses for themselves.
+# https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html
+DOCKER_RANGE = IPv4Network("172.17.0.0/16")
+
+
 def _cidr(text: str) -> str:
     try:
         network = IPv4Network(text)
     except (AddressValueError, NetmaskValueError, ValueError) as error:
         raise ValueError(f"{text!r} is no range of IPv4 addresses, such as 172.16.0.0/16: {error}") from None
-    if not network.is_private:
-        within = "10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"
+    if not any(network.subnet_of(IPv4Network(private)) for private in _PRIVATE_RANGES):
+        within = "{}, {} or {}".format(*_PRIVATE_RANGES)
         raise ValueError(f"{text!r} is no private range; take a /{SHORTEST_PREFIX} to /{LONGEST_PREFIX} within {within}")
     if not SHORTEST_PREFIX <= network.prefixlen <= LONGEST_PREFIX:
         raise ValueError(f"{text!r} must have a prefix of /{SHORTEST_PREFIX} to /{LONGEST_PREFIX}")
@@ -75,7 +82,7 @@ class NetworkSettings(Settings):
     """The VPC's addresses, a private range from /16 to /20. Another range replaces the VPC and all that is in it."""
     zones: Annotated[tuple[Input[_Zone], ...], Field(min_length=2, max_length=MOST_ZONES)] | None = None
     """The Availability Zones by name, in an order to which you only append: each has its addresses by its place. Default: the
-    first `zone_count` of the Region, by their names."""
+    first `zone_count` of the Region, by their names. Not every zone has every instance type, EKS and each endpoint."""
     zone_count: Annotated[Count, Between(2, MOST_ZONES)] = 2
     """How many Availability Zones. More of them later move nothing."""
     nat: _Nat = "one"

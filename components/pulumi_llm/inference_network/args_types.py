@@ -30,7 +30,7 @@ class InferenceNetworkArgs(TypedDict):
     "172.16.0.0/16"."""
     zones: NotRequired[Sequence[pulumi.Input[str]]]
     """The Availability Zones by name, in an order to which you only append: each has its addresses by its place. Default:
-    the first `zone_count` of the Region, by their names."""
+    the first `zone_count` of the Region, by their names. Not every zone has every instance type, EKS and each endpoint."""
     zone_count: NotRequired[int]
     """How many Availability Zones. More of them later move nothing. From 2 to 6. Default: 2."""
     nat: NotRequired[str]

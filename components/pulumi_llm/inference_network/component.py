@@ -1,6 +1,7 @@
 """InferenceNetwork: a VPC for the servers of models, and the security groups by which functions call them."""
 
 from collections.abc import Collection, Mapping, Sequence
+from ipaddress import IPv4Network
 from types import MappingProxyType
 
 import pulumi
@@ -11,7 +12,7 @@ from pulumi_llm.base.location import Location
 from pulumi_llm.base.parameters import create_parameters
 from pulumi_llm.base.settings import read_arguments
 from pulumi_llm.inference_network.addresses import zone_ranges
-from pulumi_llm.inference_network.args import InferenceNetworkSettings
+from pulumi_llm.inference_network.args import DOCKER_RANGE, InferenceNetworkSettings
 from pulumi_llm.inference_network.args_types import InferenceNetworkArgs
 from pulumi_llm.inference_network.endpoints import cost_notice, create_interface_endpoints
 from pulumi_llm.inference_network.flow_logs import log_flows
@@ -133,6 +134,12 @@ class InferenceNetwork(Component):
             pulumi.log.info(cost_notice(settings), self)
             if settings.nat == "none":
                 pulumi.log.info(_WITHOUT_NAT, self)
+            if IPv4Network(settings.cidr).overlaps(DOCKER_RANGE):
+                pulumi.log.warn(
+                    f"cidr: {settings.cidr} has addresses of {DOCKER_RANGE}, which Docker and some services of AWS (Cloud9, "
+                    "SageMaker) use themselves; take another range",
+                    self,
+                )
         groups = create_security_groups(self, self.vpc_id, settings.service_port)
         self.function_security_group_id = groups.function.id
         self.balancer_security_group_id = groups.balancer.id

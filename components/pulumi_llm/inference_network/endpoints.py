@@ -42,7 +42,14 @@ def create_interface_endpoints(
 
 
 def cost_notice(settings: InferenceNetworkSettings) -> str:
-    """What NAT gateways and interface endpoints cost a month, in one line. Prices of us-east-1."""
+    """What NAT gateways and interface endpoints cost a month, in one line. Prices of us-east-1, and it says so.
+
+    With one NAT gateway for several zones, what comes from the others crosses zones, which both sides pay.
+    """
+    return f"{_costs(settings)} (prices of us-east-1)"
+
+
+def _costs(settings: InferenceNetworkSettings) -> str:
     prices = price_table().prices
     nats, endpoints = nat_count(settings), len(settings.interface_endpoints) * settings.count
     nat_gb, endpoint_gb = prices["nat_gateway_data"].usd, prices["interface_endpoint_data"].usd
@@ -57,9 +64,13 @@ def cost_notice(settings: InferenceNetworkSettings) -> str:
     )
     if not endpoints and not nats:
         return "without NAT gateways and interface endpoints, private subnets reach S3 and DynamoDB only, at no cost"
+    between_zones = 2 * prices["between_zones"].usd * (1 - nats / settings.count)
+    saved_gb = nat_gb + between_zones - endpoint_gb
+    if between_zones and nats:
+        nat += f", with ${between_zones:.2g} more between zones"
     if not endpoints:
-        each = settings.count * endpoint_month / (nat_gb - endpoint_gb)
+        each = settings.count * endpoint_month / saved_gb
         return f"{nat}; an interface endpoint is cheaper for a service with more than {each:,.0f} GB a month"
     if not nats:
         return f"{by_endpoints}; no NAT gateway"
-    return f"{nat}; {by_endpoints}, cheaper than NAT from {cost / (nat_gb - endpoint_gb):,.0f} GB a month on"
+    return f"{nat}; {by_endpoints}, cheaper than NAT from {cost / saved_gb:,.0f} GB a month on"

@@ -155,7 +155,7 @@ class WebSocketChatSettings(WebSocketSettings, RoutingSettings):
             for name in ("throttle", "daily_quota"):
                 if key.given(name):
                     reason = (
-                        "is of a usage plan, and those count calls of a REST API only; generations_per_key bounds a key here"
+                        "is of a usage plan, which would count connections here, not messages; generations_per_key bounds a key"
                     )
                     yield Problem(f"keys[{index}].{name}", reason)
         yield from key_model_problems(self.keys, self.aliases())

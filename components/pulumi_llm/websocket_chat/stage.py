@@ -61,9 +61,9 @@ def create_stage(
         api_id=api.id,
         name=STAGE,
         deployment_id=deployment.id,
-        # Each route is counted by itself.
+        # Each route is throttled by itself. Metrics of each would be billed as custom metrics.
         default_route_settings={
-            "detailed_metrics_enabled": True,
+            "detailed_metrics_enabled": False,
             "logging_level": "OFF",
             "data_trace_enabled": False,
             "throttling_rate_limit": throttle.rate_limit,

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 
+from llm_gateway.aws.regions import dns_suffix
 from llm_gateway.aws.sigv4 import Signer
 from llm_gateway.http.client import HttpClient, Response
 from llm_gateway.http.wire import parse_url
@@ -43,7 +44,7 @@ class Aws:
         override = self._environ.get(f"AWS_ENDPOINT_URL_{service.upper().replace('-', '_')}") or self._environ.get(
             "AWS_ENDPOINT_URL"
         )
-        return override.rstrip("/") if override else f"https://{service}.{self._region}.amazonaws.com"
+        return override.rstrip("/") if override else f"https://{service}.{self._region}.{dns_suffix(self._region)}"
 
     async def post(
         self,
