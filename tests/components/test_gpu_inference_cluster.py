@@ -334,3 +334,14 @@ def test_wrong_arguments_are_refused_before_anything_is_made(settings: dict[str,
         made(**settings)
     for text in texts:
         assert text in str(refused.value)
+
+
+def test_the_models_objects_are_written_into_a_folder() -> None:
+    recording = made(manifests_folder="manifests/prod")
+    assert recording.inputs("gpu-manifests") == {"renderYamlToDirectory": "manifests/prod"}
+    writers = {
+        each.type: each.provider.split("::")[3]
+        for each in recording.recorded.values()
+        if each.type in ("kubernetes:apps/v1:Deployment", "kubernetes:helm.sh/v3:Release")
+    }
+    assert writers == {"kubernetes:apps/v1:Deployment": "gpu-manifests", "kubernetes:helm.sh/v3:Release": "gpu-kubernetes"}

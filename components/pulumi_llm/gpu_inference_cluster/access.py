@@ -21,6 +21,13 @@ def create_provider(component: Component, cluster: Cluster, region: str) -> kube
     )
 
 
+def create_writer(component: Component, folder: str) -> kubernetes.Provider:
+    """Make the provider that writes objects into a folder instead."""
+    return kubernetes.Provider(
+        component.child_name("manifests"), render_yaml_to_directory=folder, opts=component.child("manifests")
+    )
+
+
 def kubeconfig(cluster: Cluster, region: str) -> pulumi.Output[str]:
     """A kubeconfig for whoever is among the cluster's admins and has the AWS CLI.
 

@@ -232,6 +232,9 @@ class GpuSettings(Settings):
     """The models that are served, by the names under which they are called."""
     schedule: ScheduleSettings = ScheduleSettings()
     """When models keep their least number of servers."""
+    manifests_folder: str | None = None
+    """A folder into which `pulumi up` writes the objects of the models, for Argo CD or Flux, instead of making them in the
+    cluster: docs/gitops.md. Default: they are made in the cluster."""
     kubernetes_version: _KubernetesVersion = "1.35"
     """The version of Kubernetes, which is updated one minor version at a time."""
     endpoint_public_cidrs: tuple[Input[_ClosedRange], ...] = ()

@@ -188,6 +188,9 @@ class GpuInferenceClusterArgs(TypedDict):
     """The models that are served, by the names under which they are called."""
     schedule: NotRequired[ScheduleArgs]
     """When models keep their least number of servers."""
+    manifests_folder: NotRequired[str]
+    """A folder into which `pulumi up` writes the objects of the models, for Argo CD or Flux, instead of making them in the
+    cluster: docs/gitops.md. Default: they are made in the cluster."""
     kubernetes_version: NotRequired[str]
     """The version of Kubernetes, which is updated one minor version at a time. Default: "1.35"."""
     endpoint_public_cidrs: NotRequired[Sequence[pulumi.Input[str]]]

@@ -14,7 +14,7 @@ from pulumi_llm.base.component import Component
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.parameters import create_parameters
 from pulumi_llm.base.settings import read_arguments
-from pulumi_llm.gpu_inference_cluster.access import create_provider, kubeconfig
+from pulumi_llm.gpu_inference_cluster.access import create_provider, create_writer, kubeconfig
 from pulumi_llm.gpu_inference_cluster.args import GpuInferenceClusterSettings
 from pulumi_llm.gpu_inference_cluster.args_types import GpuInferenceClusterArgs
 from pulumi_llm.gpu_inference_cluster.charts import PROMETHEUS_NAMESPACE, PROMETHEUS_URL, Cloud, install_charts
@@ -73,6 +73,7 @@ class GpuInferenceCluster(Component):
             "grpc-from-balancer": vpc.SecurityGroupIngressRule,
             "demand": sqs.Queue,
             "kubernetes": kubernetes.Provider,
+            "manifests": kubernetes.Provider,
             **{
                 f"{key}-{part}": kind
                 for key in ("keda", "controller", "autoscaler", "model")
@@ -152,7 +153,8 @@ class GpuInferenceCluster(Component):
             hard_off=settings.schedule.hard_off,
         )
         weights = read_weights(self, models, place.namespace, location, cluster.name)
-        ready = create_workloads(self, models, place, provider, [*charts, *pools, *weights])
+        writer = provider if settings.manifests_folder is None else create_writer(self, settings.manifests_folder)
+        ready = create_workloads(self, models, place, writer, [*charts, *pools, *weights])
         for model in models:
             forward(self, balancer, model, ready[model.name])
 
@@ -218,6 +220,7 @@ def _made(settings: GpuInferenceClusterSettings, location: Location) -> Mapping[
         "demand": [model.name for model in models],
         **{f"model-{part}": in_s3 for part in ("role", "policy", "identity")},
         **workload_names(models, _NAMESPACE),
+        "manifests": [""] if settings.manifests_folder is not None else [],
         "balancer-to-grpc": grpc,
         "grpc-from-balancer": grpc,
         "parameter": [output.replace("_", "-") for output in PARAMETERS] if settings.parameter_prefix else [],

@@ -29,6 +29,8 @@ from pulumi_llm_local.program.given import missing_answer
 
 # What the engine keeps beside a provider's own configuration.
 _ENGINES_OWN = ("version", "pluginDownloadURL")
+# https://github.com/pulumi/pulumi-kubernetes/blob/master/provider/pkg/provider/provider.go (DiffConfig)
+_PLACES = ("region", "renderYamlToDirectory")
 AUTONAMED = "pulumi.com/autonamed"
 
 
@@ -69,12 +71,12 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def CheckConfig(self, request: Any, context: grpc.ServicerContext) -> Any:
         inputs = _read(request.news)
         given = {key: value for key, value in inputs.items() if key not in _ENGINES_OWN}
-        return _checked(inputs, arguments.problems(_type(request.urn), given))
+        return _checked(inputs, [*arguments.problems(_type(request.urn), given), *_writer_problems(_type(request.urn), given)])
 
     def DiffConfig(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Another Region is another place: the provider is replaced, and what it made with it."""
+        """Another Region, or another folder for objects, is another place: what the provider made is replaced."""
         changed = list(changes(_read(request.old_inputs), _read(request.news)))
-        return _difference(changed, replaces=[key for key in changed if key.partition(".")[0] == "region"])
+        return _difference(changed, replaces=[key for key in changed if key.partition(".")[0] in _PLACES])
 
     def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:
         self._places[context.peer()] = place_of(_read(request.args), self._default)
@@ -209,6 +211,17 @@ def _proposed(request: Any, digits: int) -> str:
     if request.HasField("autonaming"):
         return request.autonaming.proposed_name  # empty where autonaming is switched off
     return f"{_name(request.urn)}-{hashlib.sha256(request.randomSeed).hexdigest()[:digits]}"
+
+
+def _writer_problems(token: str, given: Properties) -> list[str]:
+    """A provider that writes objects as files reaches no cluster.
+
+    https://github.com/pulumi/pulumi-kubernetes/blob/master/provider/pkg/provider/provider.go (CheckConfig)
+    """
+    if token != "pulumi:providers:kubernetes" or not given.get("renderYamlToDirectory"):
+        return []
+    reason = "no such argument together with renderYamlToDirectory"
+    return [f"{token}: {key}: {reason}" for key in ("cluster", "context", "kubeconfig") if given.get(key)]
 
 
 def _difference(changed: Sequence[str], replaces: Sequence[str], *, delete_before_replace: bool = False) -> Any:

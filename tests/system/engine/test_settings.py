@@ -390,6 +390,7 @@ CASES += [
                 "domain": {"name": "models.example.com", "zone_id": "Z0123456789ABCDEFGHIJ", "certificate_arn": CERTIFICATE},
                 "models": {"r1": {**QWEN, "pool": "a10g"}},
                 "schedule": {"enabled": True, "up": "07:00", "down": "19:00", "time_zone": "Europe/Berlin", "hard_off": False},
+                "manifests_folder": "build/manifests",
                 "kubernetes_version": "1.36",
                 "endpoint_public_cidrs": ["203.0.113.0/24"],
                 "system_nodes": {"instance_type": "m5.xlarge", "min": 2, "max": 4},

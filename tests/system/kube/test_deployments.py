@@ -11,7 +11,7 @@ from pulumi_llm.gpu_inference_cluster.workloads.place import GPU_RESOURCE, GPU_T
 from pulumi_llm_local.engine.kubernetes_api import KubernetesApi
 from support.control_plane import Kubelets, add_node, wait_for
 from support.served_models import QWEN
-from system.engine.conftest import program, succeeded
+from system.engine.conftest import CheckedStack, program, succeeded
 from system.kube.conftest import SOURCE
 
 # The first time, engine and control plane have to be built.
@@ -85,3 +85,54 @@ def test_what_the_cluster_refuses_fails_the_update(api: KubernetesApi, tmp_path:
         assert done.returncode != 0
         assert "ScaledObject refused/qwen-" in done.output
         succeeded(stack.destroy())
+
+
+CLUSTER: dict[str, Any] = {
+    "network": {
+        "vpc_id": "vpc-1",
+        "private_subnet_ids": ["subnet-1", "subnet-2"],
+        "balancer_subnet_ids": ["subnet-3", "subnet-4"],
+        "balancer_subnet_cidrs": ["172.16.224.0/22", "172.16.228.0/22"],
+        "balancer_security_group_id": "sg-balancer",
+        "service_security_group_id": "sg-service",
+    },
+    "admins": ["arn:aws:iam::123456789012:role/deploy"],
+    "domain": {"name": "models.example.com", "zone_id": "Z0123456789ABCDEFGHIJ"},
+    "models": {"qwen": QWEN},
+    "deletion_protection": False,
+}
+CLUSTER_SOURCE = """\
+import pulumi, pulumi_llm
+
+pulumi_llm.GpuInferenceCluster("gpu", pulumi.Config().require_object("cluster"))
+"""
+
+
+def test_the_component_deploys_its_models(api: KubernetesApi, tmp_path: Path) -> None:
+    def changed(stack: CheckedStack, **changes: Any) -> dict[str, str]:
+        """What is done with which resource once these arguments are changed."""
+        stack.configure({"cluster": {**CLUSTER, **changes}})
+        steps = succeeded(stack.up()).steps().items()
+        return {urn.rpartition("::")[2]: step for urn, step in steps if step != "same"}
+
+    models = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "models"}}
+    add_node(api, "gpu-2", {POOL_LABEL: "gpu"}, OFFERS, [{"key": GPU_TAINT, "value": "true", "effect": "NoSchedule"}])
+    with (
+        program(tmp_path, CLUSTER_SOURCE, cluster=api) as stack,
+        Kubelets(api, "models"),
+    ):
+        changed(stack)
+        (name,) = [each["metadata"]["name"] for each in api.list("apps/v1", "Deployment", "models")]
+        (binding,) = api.list("elbv2.k8s.aws/v1beta1", "TargetGroupBinding", "models")
+        (group,) = stack.cloud.of_type("aws:lb/targetGroup:TargetGroup")
+        assert binding["spec"]["targetGroupARN"] == group.state["arn"]
+        assert not changed(stack)
+        # Bounds of servers and nodes replace nothing.
+        pools = {"gpu": {"on_demand": {"min": 0, "max": 3}}}
+        assert changed(stack, node_pools=pools, models={"qwen": {**QWEN, "replicas": {"min": 1, "max": 3}}}) == {
+            "gpu-node-group-gpu-on-demand": "update",
+            f"gpu-scaled-object-{name}": "update",
+        }
+        succeeded(stack.destroy())
+        assert api.read(models) is None
+        assert not list(stack.cloud)

@@ -21,8 +21,11 @@ class Cluster(Component):
     def __init__(self, name: str, args: pulumi.Config) -> None:
         super().__init__(name, None, {}, {})
         queue = pulumi.Output.from_input("https://sqs.eu-west-1.amazonaws.com/123456789012/demand")
-        provider = kubernetes.Provider(
-            "cluster", kubeconfig="{}", delete_unreachable=True, render_yaml_to_directory=args.get("manifests_folder")
+        folder = args.get("manifests_folder")
+        provider = (
+            kubernetes.Provider("cluster", kubeconfig="{}", delete_unreachable=True)
+            if folder is None
+            else kubernetes.Provider("manifests", render_yaml_to_directory=folder)
         )
         models: dict[str, Any] = args.require_object("models")
         given = served_models({name: settings_of(**model) for name, model in models.items()}, INSTANCES)
