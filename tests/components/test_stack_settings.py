@@ -69,8 +69,8 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a key with none near": (
         {"vpc": 1},
         [
-            "pulumi-llm:vpc: is not known; there are account_baseline, api, development, environment, frontend, models, "
-            "observability, owner, providers, tags, websocket"
+            "pulumi-llm:vpc: is not known; there are account_baseline, api, development, environment, frontend, gpu, "
+            "models, network, observability, owner, providers, tags, websocket"
         ],
     ),
     "a key of a component": (

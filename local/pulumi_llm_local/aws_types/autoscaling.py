@@ -9,8 +9,9 @@ from pulumi_llm_local.aws_types.draft import Draft
 
 def _tag(draft: Draft) -> Outputs:
     """A tag has its group's name and its own key as its id."""
-    tag = cast("Mapping[str, Any]", draft.inputs.get("tag", {}))
-    return {"id": f"{draft.text('autoscalingGroupName')},{tag.get('key', '')}"}
+    tag = draft.inputs.get("tag")
+    key = cast("Mapping[str, Any]", tag).get("key", "") if isinstance(tag, Mapping) else ""
+    return {"id": f"{draft.text('autoscalingGroupName')},{key}"}
 
 
 TYPES: Final[Mapping[str, AwsType]] = {

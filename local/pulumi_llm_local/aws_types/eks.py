@@ -54,7 +54,8 @@ def _scaling(inputs: Mapping[str, Any]) -> Mapping[str, ValueRule]:
     scaling: Mapping[str, Any] = inputs.get("scalingConfig") or {}
     low, high = (_number(scaling.get(key)) for key in ("minSize", "maxSize"))
     page = AWS_DOCS + "eks/latest/APIReference/API_NodegroupScalingConfig.html"
-    rules = {"scalingConfig.desiredSize": ValueRule(page, low=low, high=high)}
+    known = low is not None or high is not None
+    rules = {"scalingConfig.desiredSize": ValueRule(page, low=low, high=high)} if known else {}
     # https://docs.aws.amazon.com/eks/latest/userguide/launch-templates.html
     if inputs.get("launchTemplate") and inputs.get("diskSize"):
         rules["diskSize"] = ValueRule(_GUIDE + "launch-templates.html", values=("no value beside a launch template",))
