@@ -1,5 +1,6 @@
 """The GPU cluster: who reaches it, its nodes, its permissions, its balancer, and what is refused."""
 
+import fnmatch
 import json
 from datetime import date
 from typing import Any
@@ -71,6 +72,9 @@ def test_secrets_are_encrypted_with_a_key(least: Recording) -> None:
     key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
     own = least.inputs("gpu-cluster")["encryptionConfig"]
     assert own == {"provider": {"keyArn": least.named("gpu-secrets-key").state["arn"]}, "resources": ["secrets"]}
+    # EKS takes no other key later, so the one that a cluster has must not go while the cluster stays.
+    assert least.named("gpu-secrets-key").protect
+    assert not made(deletion_protection=False).named("gpu-secrets-key").protect
     given = made(kms_key_arn=key)
     assert given.inputs("gpu-cluster")["encryptionConfig"]["provider"] == {"keyArn": key}
     assert given.inputs("gpu-cluster-logs")["kmsKeyId"] == key
@@ -188,17 +192,35 @@ def test_controllers_may_do_no_more_than_they_do(least: Recording) -> None:
         statements = json.loads(least.inputs(f"gpu-{key}-policy")["policy"])["Statement"]
         return {action: statement for statement in statements for action in statement["Action"] if ":Describe" not in action}
 
-    group = least.named("gpu-target-group-chat-" + version_hash(least)).state["arn"]
+    name = least.inputs("gpu-cluster")["name"]
+    group = least.named("gpu-target-group-chat-" + version_hash(least))
     registers = changes("controller")
     assert set(registers) == {f"elasticloadbalancing:{verb}Targets" for verb in ("Register", "Deregister")}
-    assert {tuple(each["Resource"]) for each in registers.values()} == {(group,)}
+    # Groups of versions that are going, too: the program's own are known by their tag.
+    for statement in registers.values():
+        assert fnmatch.fnmatchcase(group.state["arn"], statement["Resource"])
+        ((key, value),) = statement["Condition"]["StringEquals"].items()
+        assert group.inputs["tags"][key.removeprefix("aws:ResourceTag/")] == value == name
     scales = changes("autoscaler")
-    name = least.inputs("gpu-cluster")["name"]
     assert scales["autoscaling:SetDesiredCapacity"]["Condition"] == {
         "StringEquals": {f"aws:ResourceTag/k8s.io/cluster-autoscaler/{name}": "owned"}
     }
     counts = changes("keda")
     assert counts["sqs:GetQueueAttributes"]["Resource"] == [least.named("gpu-demand-chat").state["arn"]]
+
+
+def test_prometheus_scrapes_the_model_servers_and_itself_alone(least: Recording) -> None:
+    """The chart makes YAML of its map `scrapeConfigs`; its text `extraScrapeConfigs` must be such YAML already."""
+    values = least.inputs("gpu-prometheus-chart")["values"]
+    assert "extraScrapeConfigs" not in values
+    jobs = {name: job for name, job in values["scrapeConfigs"].items() if job.get("enabled", True)}
+    assert set(jobs) == {"model-servers"}
+    assert jobs["model-servers"]["kubernetes_sd_configs"] == [{"role": "pod"}]
+    assert "job_name" not in jobs["model-servers"]
+
+
+def test_a_cluster_that_is_not_reached_is_not_taken_for_gone(least: Recording) -> None:
+    assert "deleteUnreachable" not in least.inputs("gpu-kubernetes")
 
 
 # The balancer.

@@ -464,8 +464,10 @@ def test_every_child_that_takes_tags_has_them(component: str, label: str) -> Non
 
 
 def _without_own(tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags without those by which AWS's console names a resource, and by which EKS finds subnets."""
-    return {key: value for key, value in tags.items() if key != "Name" and not key.startswith("kubernetes.io/")}
+    """Tags without those by which AWS's console names a resource, EKS finds subnets, and a policy knows the component's own."""
+    return {
+        key: value for key, value in tags.items() if key != "Name" and not key.startswith(("kubernetes.io/", "pulumi-llm/"))
+    }
 
 
 @each_component

@@ -177,6 +177,18 @@ INLINE_MISTAKES: list[tuple[Mutation, str]] = [
     (lambda by: by["Mine"].update(Resource=TABLE.replace(ACCOUNT, "*")), "leaves open whose or which"),
     (lambda by: by["Mine"].update(Resource=TABLE.replace(REGION, "*")), "leaves open whose or which"),
     (lambda by: by["Mine"].update(Resource=TABLE.replace("keys", "*")), "leaves open whose or which"),
+    (
+        lambda by: by["Mine"].update(
+            Resource=TABLE.replace(REGION, "*"), Condition={"StringEquals": {"aws:ResourceTag/Team": "a"}}
+        ),
+        "leaves open whose or which",
+    ),
+    (
+        lambda by: by["Mine"].update(
+            Resource=TABLE.replace("keys", "*"), Condition={"StringLike": {"aws:ResourceTag/Team": "*"}}
+        ),
+        "leaves open whose or which",
+    ),
     (lambda by: by["Mine"].update(Resource=TABLE.replace("table/keys", "*")), "leaves open whose or which"),
     (lambda by: by["Mine"].update(Resource="keys"), "takes table, which keys is not"),
     (lambda by: by["Objects"].update(Resource="arn:aws:s3:::bucket"), "object, which arn:aws:s3:::bucket is not"),

@@ -176,7 +176,8 @@ def _statement_problems(kind: str, statement: Statement, for_lambda: Collection[
         yield from _action_problems(action)
         if _privilege(action):
             if action not in for_lambda:
-                yield from (f"{action} {problem}" for problem in _resource_problems(action, resources))
+                problems = _resource_problems(action, resources, by_tag=_is_by_tag(statement))
+                yield from (f"{action} {problem}" for problem in problems)
             yield from _condition_key_problems(action, statement.get("Condition", {}))
     operators = statement.get("Condition", {})
     yield from (f"{operator} is no condition operator" for operator in operators if not _OPERATOR.fullmatch(operator))
@@ -192,7 +193,13 @@ def _action_problems(action: str) -> Iterator[str]:
         yield f"{action} does not exist{f'; did you mean {service}:{near[0]}?' if near else ''}"
 
 
-def _resource_problems(action: str, resources: Sequence[str]) -> Iterator[str]:
+def _is_by_tag(statement: Statement) -> bool:
+    """Whether the resources must have a tag with one value: in an account and a Region, that says which as an ARN does."""
+    exact = statement.get("Condition", {}).get("StringEquals", {})
+    return any(key.lower().startswith("aws:resourcetag/") for key in exact)
+
+
+def _resource_problems(action: str, resources: Sequence[str], *, by_tag: bool) -> Iterator[str]:
     patterns = _resource_patterns(action)
     for resource in resources:
         if not patterns:
@@ -204,6 +211,8 @@ def _resource_problems(action: str, resources: Sequence[str]) -> Iterator[str]:
             taken = [pattern for of_type in patterns.values() for pattern in of_type if _overlap(resource, pattern)]
             if not taken:
                 yield f"takes {_or(patterns)}, which {resource} is not"
+            elif by_tag and "*" not in "".join(resource.split(":")[:5]):
+                continue
             elif not any(_names_one(resource, pattern) for pattern in taken):
                 yield f"is allowed on {resource}, which leaves open whose or which"
 

@@ -14,8 +14,8 @@ def create_provider(component: Component, cluster: Cluster, region: str) -> kube
         kubeconfig=kubeconfig(cluster, region),
         # Another address or certificate of the same cluster replaces nothing in it.
         cluster_identifier=cluster.cluster.arn,
-        # What is in a cluster that is gone, or that cannot be reached any more, is gone with it: no destroy waits.
-        delete_unreachable=True,
+        # Without delete_unreachable: a cluster that is not reached, as when a login has ended, would be taken for one that is
+        # gone, and all that is in it would leave the state.
         suppress_helm_hook_warnings=True,
         opts=component.child("kubernetes", depends_on=list(cluster.access)),
     )

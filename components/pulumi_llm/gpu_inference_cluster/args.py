@@ -250,8 +250,9 @@ class GpuSettings(Settings):
     log_retention_days: RetentionDays = 90
     """How long the control plane's logs are kept, in days; one of the numbers that CloudWatch Logs accepts."""
     kms_key_arn: Input[KmsKeyArn] | None = None
-    """The KMS key of the cluster's secrets and logs; its policy must let CloudWatch Logs use it. Default: a key of the
-    component's own for the secrets, and one of AWS for the logs."""
+    """The KMS key of the cluster's secrets and logs; its policy must let CloudWatch Logs use it. For the secrets it is chosen
+    once: a cluster keeps the key that it was made with. Default: a key of the component's own for the secrets, and one of AWS
+    for the logs."""
     deletion_protection: Flag = True
     """Protect the cluster and the balancer: AWS refuses to delete them. To destroy the stack, set it to false and run
     `pulumi up` first."""

@@ -204,8 +204,9 @@ class GpuInferenceClusterArgs(TypedDict):
     log_retention_days: NotRequired[int]
     """How long the control plane's logs are kept, in days; one of the numbers that CloudWatch Logs accepts. Default: 90."""
     kms_key_arn: NotRequired[pulumi.Input[str]]
-    """The KMS key of the cluster's secrets and logs; its policy must let CloudWatch Logs use it. Default: a key of the
-    component's own for the secrets, and one of AWS for the logs."""
+    """The KMS key of the cluster's secrets and logs; its policy must let CloudWatch Logs use it. For the secrets it is
+    chosen once: a cluster keeps the key that it was made with. Default: a key of the component's own for the secrets, and
+    one of AWS for the logs."""
     deletion_protection: NotRequired[bool]
     """Protect the cluster and the balancer: AWS refuses to delete them. To destroy the stack, set it to false and run
     `pulumi up` first. Default: true."""

@@ -1,6 +1,5 @@
 """What runs in the cluster beside the models: pinned charts, each with the AWS permissions that it uses."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +14,7 @@ from pulumi_llm.gpu_inference_cluster.args import GpuInferenceClusterSettings
 from pulumi_llm.gpu_inference_cluster.cluster import Cluster
 from pulumi_llm.gpu_inference_cluster.identities import ServiceAccount, associate, create_identity
 from pulumi_llm.gpu_inference_cluster.kubernetes_versions import VERSIONS
+from pulumi_llm.gpu_inference_cluster.load_balancer import CLUSTER_TAG
 from pulumi_llm.gpu_inference_cluster.node_pools import ON_DEMAND, SPOT, groups
 from pulumi_llm.gpu_inference_cluster.workloads.place import MODEL_LABEL, VERSION_LABEL
 
@@ -55,7 +55,6 @@ class Cloud(NamedTuple):
     account: pulumi.Input[str]
     cluster: Cluster
     vpc_id: pulumi.Input[str]
-    target_group_arns: Sequence[pulumi.Input[str]]
     count_demand: Mapping[str, Any]
 
 
@@ -93,6 +92,8 @@ def _load_balancer_controller(
 ) -> pulumi.Resource:
     """It registers pods in our target groups, and may do no more: it makes no balancer, and changes no security group.
 
+    A target group is known by its tag, not by its ARN: while a version goes, its pods are taken out of a group that is no
+    longer among the program's, or the controller never lets go of the version's TargetGroupBinding.
     https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/targetgroupbinding/targetgroupbinding/
     """
     register = ["elasticloadbalancing:RegisterTargets", "elasticloadbalancing:DeregisterTargets"]
@@ -106,7 +107,10 @@ def _load_balancer_controller(
         "elasticloadbalancing:DescribeTargetGroups",
         "elasticloadbalancing:DescribeTargetHealth",
     ]
-    statements = [allow("RegisterPods", register, list(cloud.target_group_arns)), allow("FindTargets", find, "*")]
+    partition, region, name = cloud.location.partition, cloud.location.region, cloud.cluster.name
+    target_groups = pulumi.Output.concat(f"arn:{partition}:elasticloadbalancing:{region}:", cloud.account, ":targetgroup/*/*")
+    owned = {"StringEquals": {f"aws:ResourceTag/{CLUSTER_TAG}": name}}
+    statements = [allow("RegisterPods", register, target_groups, owned), allow("FindTargets", find, "*")]
     identity = create_identity(component, "controller", _CONTROLLER, "Pods are registered at the balancer", statements)
     association = associate(component, "controller", cloud.cluster.name, _CONTROLLER, identity)
     values = {
@@ -205,7 +209,8 @@ def prometheus_values() -> dict[str, Any]:
     parts = ("alertmanager", "kube-state-metrics", "prometheus-node-exporter", "prometheus-pushgateway")
     return {
         **{part: {"enabled": False} for part in parts},
-        "scrapeConfigs": {job: {"enabled": False} for job in own_jobs},
+        # By their names; a new one is enabled.
+        "scrapeConfigs": {**{job: {"enabled": False} for job in own_jobs}, "model-servers": _MODEL_SERVERS},
         "server": {
             "fullnameOverride": "prometheus-server",
             "persistentVolume": {"enabled": False},
@@ -213,8 +218,6 @@ def prometheus_values() -> dict[str, Any]:
             "global": {"scrape_interval": "10s", "scrape_timeout": "5s", "evaluation_interval": "30s"},
             "resources": {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
         },
-        # JSON is YAML.
-        "extraScrapeConfigs": json.dumps([_MODEL_SERVERS]),
     }
 
 
@@ -229,7 +232,6 @@ def _keep(source: str, value: str) -> dict[str, Any]:
 _POD_LABEL: Final = "__meta_kubernetes_pod_label_app_kubernetes_io_"
 # The pods of vLLM, whose certificates are their own. https://docs.vllm.ai/en/latest/usage/metrics/
 _MODEL_SERVERS: Final = {
-    "job_name": "model-servers",
     "scheme": "https",
     "metrics_path": "/metrics",
     "tls_config": {"insecure_skip_verify": True},

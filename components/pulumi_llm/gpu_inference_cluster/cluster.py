@@ -83,7 +83,14 @@ def create_cluster(component: Component, settings: GpuInferenceClusterSettings, 
         upgrade_policy={"support_type": "EXTENDED"},
         deletion_protection=settings.deletion_protection,
         tags=component.tags,
-        opts=component.child("cluster", depends_on=[policy, logs], protect=settings.deletion_protection or None),
+        opts=component.child(
+            "cluster",
+            depends_on=[policy, logs],
+            protect=settings.deletion_protection or None,
+            # EKS takes no other key for a cluster that has one.
+            # https://docs.aws.amazon.com/eks/latest/APIReference/API_AssociateEncryptionConfig.html
+            ignore_changes=["encryptionConfig"],
+        ),
     )
     access = [_admin(component, location, cluster, number, arn) for number, arn in enumerate(settings.admins, 1)]
     group = cluster.vpc_config.apply(lambda config: config.cluster_security_group_id or "")
@@ -102,6 +109,7 @@ def _network(settings: GpuInferenceClusterSettings) -> Any:
 
 
 def _secrets_key(component: Component, settings: GpuInferenceClusterSettings) -> pulumi.Input[str]:
+    """The key of the secrets. A cluster whose key is gone is lost, so the own one is protected as the cluster is."""
     if settings.kms_key_arn is not None:
         return settings.kms_key_arn
     key = kms.Key(
@@ -110,7 +118,7 @@ def _secrets_key(component: Component, settings: GpuInferenceClusterSettings) ->
         enable_key_rotation=True,
         deletion_window_in_days=30,
         tags=component.tags,
-        opts=component.child("secrets-key"),
+        opts=component.child("secrets-key", protect=settings.deletion_protection or None),
     )
     return key.arn
 

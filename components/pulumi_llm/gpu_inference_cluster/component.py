@@ -133,13 +133,12 @@ class GpuInferenceCluster(Component):
         before = addons_before_nodes(self, settings, cluster, create_cni_identity(self, location))
         role, system, pools = create_nodes(self, settings, location, cluster, before)
         addons = addons_after_nodes(self, settings, cluster, [system])
-        balancer = create_balancer(self, settings, models)
+        balancer = create_balancer(self, settings, models, cluster.name)
         queues = create_queues(self, models)
 
         provider = create_provider(self, cluster, location.region)
         account = get_caller_identity_output(opts=self.invoke_options()).account_id
-        target_groups = [group.arn for group in balancer.target_groups.values()]
-        cloud = Cloud(location, account, cluster, settings.network.vpc_id, target_groups, read_depth(queues))
+        cloud = Cloud(location, account, cluster, settings.network.vpc_id, read_depth(queues))
         charts = install_charts(self, settings, provider, cloud, [system, *addons])
         place = Place(
             namespace=_NAMESPACE,

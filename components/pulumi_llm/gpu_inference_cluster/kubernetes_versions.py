@@ -35,19 +35,19 @@ VERSIONS: Final[Mapping[str, KubernetesVersion]] = {
     "1.34": KubernetesVersion(
         date(2026, 12, 2),
         date(2027, 12, 2),
-        "v1.34.1",
+        "v1.34.5",
         {**_ADDONS, "coredns": "v1.12.4-eksbuild.29", "kube-proxy": "v1.34.6-eksbuild.21"},
     ),
     "1.35": KubernetesVersion(
         date(2027, 3, 27),
         date(2028, 3, 27),
-        "v1.35.0",
+        "v1.35.2",
         {**_ADDONS, "coredns": "v1.13.2-eksbuild.21", "kube-proxy": "v1.35.3-eksbuild.21"},
     ),
     "1.36": KubernetesVersion(
         None,
         None,
-        "v1.35.0",  # the newest that was known
+        "v1.36.1",
         {**_ADDONS, "coredns": "v1.14.3-eksbuild.16", "kube-proxy": "v1.36.0-eksbuild.21"},
     ),
 }

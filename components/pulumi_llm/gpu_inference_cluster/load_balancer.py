@@ -35,6 +35,9 @@ _DEREGISTRATION_SECONDS: Final = 120
 _HEALTH_CHECK: Final = {"interval": 10, "timeout": 5, "healthy_threshold": 2, "unhealthy_threshold": 3}
 _TARGET_GROUP_NAME: Final = 32
 
+# The tag of the target groups in which pods of the cluster are registered.
+CLUSTER_TAG: Final = "pulumi-llm/cluster"
+
 _NOT_FOUND: Final = {
     "error": {"type": "invalid_request_error", "code": "not_found", "message": "There is nothing at this path"}
 }
@@ -48,7 +51,12 @@ class Balancer(NamedTuple):
     target_groups: Mapping[str, lb.TargetGroup]
 
 
-def create_balancer(component: Component, settings: GpuInferenceClusterSettings, models: Sequence[ServedModel]) -> Balancer:
+def create_balancer(
+    component: Component,
+    settings: GpuInferenceClusterSettings,
+    models: Sequence[ServedModel],
+    cluster_name: pulumi.Input[str],
+) -> Balancer:
     """Make the balancer, its listener and a target group for each version, whose targets it checks at once."""
     network = settings.network
     balancer = lb.LoadBalancer(
@@ -94,10 +102,12 @@ def create_balancer(component: Component, settings: GpuInferenceClusterSettings,
         )
     if any(version.grpc for model in models for version in model.versions):
         _let_grpc_in(component, settings)
-    versions = [version for model in models for version in model.versions]
-    return Balancer(
-        balancer, listener, {version.name: _target_group(component, settings, listener, version) for version in versions}
-    )
+    target_groups = {
+        version.name: _target_group(component, settings, listener, version, cluster_name)
+        for model in models
+        for version in model.versions
+    }
+    return Balancer(balancer, listener, target_groups)
 
 
 def forward(component: Component, balancer: Balancer, model: ServedModel, ready: Sequence[pulumi.Resource]) -> lb.ListenerRule:
@@ -134,7 +144,11 @@ def _forward_to(targets: Sequence[tuple[pulumi.Input[str], int]]) -> Any:
 
 
 def _target_group(
-    component: Component, settings: GpuInferenceClusterSettings, listener: lb.Listener, version: Version
+    component: Component,
+    settings: GpuInferenceClusterSettings,
+    listener: lb.Listener,
+    version: Version,
+    cluster_name: pulumi.Input[str],
 ) -> lb.TargetGroup:
     group = lb.TargetGroup(
         f"{component.child_name('target-group')}-{version.name}",
@@ -143,7 +157,7 @@ def _target_group(
         target_type="ip",
         deregistration_delay=_DEREGISTRATION_SECONDS,
         load_balancing_algorithm_type="least_outstanding_requests",
-        tags=component.tags,
+        tags={**component.tags, CLUSTER_TAG: cluster_name},
         opts=component.child("target-group"),
         **(_GRPC if version.grpc else _HTTPS),
     )
