@@ -339,6 +339,7 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ({"node_pools": {"gpu": {"on_demand": {"min": 2, "max": 1}}}}, ["node_pools.gpu.on_demand.min: must be at most max"]),
     ({"node_pools": {"gpu": {"on_demand": {"max": 0}, "spot": {"max": 0}}}}, ["the pool has no nodes"]),
     ({"node_pools": {"gpu": {"capacity_block": True}}}, ["capacity_reservation_id: is required", "spot.max: must be 0"]),
+    ({"models": {"v1": QWEN}}, ["models.v1", "begins a path of the servers' own"]),
     ({"models": {"chat": {**QWEN, "pool": "big"}}}, ["models.chat.pool: there is no pool 'big'; there are gpu"]),
     (
         {"models": {"chat": {**QWEN, "model": "qwen3-32b", "revision": REVISION}}},

@@ -101,9 +101,11 @@ def test_a_pool_that_is_not_there_and_a_candidate_that_does_not_fit() -> None:
         "astray": settings_of(**{**QWEN, "pool": "cpu"}),
         "qwen": settings_of(**QWEN, candidate={"context": 131_072}),
         "right": settings_of(**QWEN),
+        "twice": settings_of(**QWEN, candidate={"tensor_parallel": 1}),
     }
     paths = {problem.path: problem.reason for problem in model_problems(models, INSTANCES)}
-    assert paths.keys() == {"astray.pool", "qwen.candidate"}
+    assert paths.keys() == {"astray.pool", "qwen.candidate", "twice.candidate"}
+    assert "its servers would be those of the model" in paths["twice.candidate"]
     assert paths["astray.pool"] == "there is no pool 'cpu'; there are gpu, large"
 
 
@@ -125,13 +127,21 @@ def test_a_version_is_known_by_what_defines_it() -> None:
 
 
 def test_a_candidate_becomes_the_model_under_its_name() -> None:
-    """Its objects stay as they are, so its servers go on."""
+    """Its objects stay as they are, so its servers go on; only that they wake and sleep with the others' ends."""
     (both,) = served_models({"qwen": settings_of(**QWEN, candidate={"context": 16_384, "weight": 30})}, INSTANCES)
     (promoted,) = served_models({"qwen": settings_of(**LONGER)}, INSTANCES)
     stable, candidate = both.versions
     assert (stable.weight, candidate.weight) == (70, 30)
     assert replace(stable, weight=100) == one()
     kept = [each for each in manifests(both, PLACE) if each["metadata"]["name"] == candidate.name]
+    triggers = by_kind(kept, "ScaledObject")["spec"]["triggers"]
+    (shared,) = [each["metadata"] for each in triggers if each["name"] == "shared"]
+    # The balancer forwards to a version by its weight, so while one has requests, neither sleeps.
+    assert shared["query"] == (
+        'sum(vllm:num_requests_waiting{served_model="qwen"}) + sum(vllm:num_requests_running{served_model="qwen"})'
+    )
+    assert int(shared["threshold"]) > 10_000  # it adds no server
+    triggers[:] = [each for each in triggers if each["name"] != "shared"]
     assert kept == [each for each in manifests(promoted, PLACE) if each["metadata"]["name"] == candidate.name]
     assert len(kept) == 6
     assert both.context_tokens == 16_384

@@ -17,13 +17,14 @@ class Stickiness:
     """Remembers the cookies of the latest conversations, in this process only.
 
     `cookie` is the name of the cookie that the servers set. An Application Load Balancer adds one of its own, AWSALBAPP, and
-    keeps the conversation at its server only where both come back. It ends by the load balancer's own time, which is in it.
+    keeps the conversation at its server only where both come back. Where it forwards to several target groups by weight, it
+    keeps the group by a third one, AWSALBTG. They end by the load balancer's own time, which is in them.
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/sticky-sessions.html
     """
 
     def __init__(self, cookie: str) -> None:
         # The values of several Set-Cookie headers are joined by ", ", which is in no cookie's name or value.
-        self._cookies = re.compile(rf"(?:^|, )({re.escape(cookie)}|AWSALBAPP-\d+)=([^;,\s]*)")
+        self._cookies = re.compile(rf"(?:^|, )({re.escape(cookie)}|AWSALBAPP-\d+|AWSALBTG)=([^;,\s]*)")
         self._known: dict[bytes, dict[str, str]] = {}
 
     def cookie(self, call: ModelCall) -> str:

@@ -15,8 +15,9 @@ AUTHENTICATION: Final = "demand"
 _METRICS: Final = ("vllm:num_requests_waiting", "vllm:num_requests_running")
 # While there are none, KEDA looks so often whether there is demand.
 _POLLING_SECONDS: Final = 15
-# Demand wakes the first server and no more: the messages tell that there is some, not how much.
-_MESSAGES_PER_SERVER: Final = "1000000"
+# By what only keeps a first server: so many messages or requests there never are. Messages tell that there is demand, not how
+# much.
+_NO_FURTHER_SERVER: Final = "1000000"
 # Up at once, down by one server in five minutes, and after ten that were calm: a server is soon gone and long in coming.
 _BEHAVIOR: Final = {
     "scaleUp": {"stabilizationWindowSeconds": 0, "policies": [{"type": "Percent", "value": 100, "periodSeconds": 60}]},
@@ -31,7 +32,7 @@ def scaled_object(version: Version, place: Place) -> Manifest:
     covers the longest load.
     """
     scheduled = place.schedule is not None and version.replicas.min > 0
-    triggers = [*_by_requests(version, place), _by_demand(version, place)]
+    triggers = [*_by_requests(version, place), *_by_the_other_version(version, place), _by_demand(version, place)]
     if place.schedule is not None and scheduled:
         triggers.append(_by_schedule(version.replicas.min, place.schedule))
     off = {"annotations": {"autoscaling.keda.sh/paused-replicas": "0"}} if place.hard_off else {}
@@ -74,9 +75,20 @@ def _by_requests(version: Version, place: Place) -> list[dict[str, Any]]:
     if version.grpc:
         return []
     labels = f'{MODEL_LABEL}="{version.model}",{VERSION_LABEL}="{version.hash}"'
+    return [_prometheus("requests", labels, str(version.requests_per_replica), place)]
+
+
+def _by_the_other_version(version: Version, place: Place) -> list[dict[str, Any]]:
+    """Versions that share the traffic sleep and wake together: the balancer forwards to one by its weight, asleep or not."""
+    if version.grpc or version.weight in (0, 100):
+        return []
+    return [_prometheus("shared", f'{MODEL_LABEL}="{version.model}"', _NO_FURTHER_SERVER, place)]
+
+
+def _prometheus(name: str, labels: str, threshold: str, place: Place) -> dict[str, Any]:
     query = " + ".join(f"sum({metric}{{{labels}}})" for metric in _METRICS)
-    metadata = {"serverAddress": place.prometheus_url, "query": query, "threshold": str(version.requests_per_replica)}
-    return [{"type": "prometheus", "name": "requests", "metricType": "AverageValue", "metadata": metadata}]
+    metadata = {"serverAddress": place.prometheus_url, "query": query, "threshold": threshold}
+    return {"type": "prometheus", "name": name, "metricType": "AverageValue", "metadata": metadata}
 
 
 def _by_demand(version: Version, place: Place) -> dict[str, Any]:
@@ -86,7 +98,7 @@ def _by_demand(version: Version, place: Place) -> dict[str, Any]:
         "metricType": "AverageValue",
         "metadata": {
             "queueURL": place.queue_urls[version.model],
-            "queueLength": _MESSAGES_PER_SERVER,
+            "queueLength": _NO_FURTHER_SERVER,
             "awsRegion": place.region,
         },
         "authenticationRef": {"name": AUTHENTICATION},

@@ -13,8 +13,20 @@ from pulumi_llm.models.hugging_face import ConfigError, OpenModel, read_config
 
 # The name of a served model begins those of its Services, so it is bound as theirs are (RFC 1035), and leaves room for what is
 # put behind it. https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#rfc-1035-label-names
+# vLLM takes `/NAME` away from the paths that begin with it, so the probes of a model with such a name would find nothing.
+_PROBED: Final = ("health", "metrics", "v1")
+
+
+def _unlike_a_path(name: str) -> str:
+    if name in _PROBED:
+        raise ValueError(f"{name!r} begins a path of the servers' own; give another name")
+    return name
+
+
 ModelName = Annotated[
-    str, form(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", "a name: small letters, digits and '-', a letter first, at most 40")
+    str,
+    form(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", "a name: small letters, digits and '-', a letter first, at most 40"),
+    AfterValidator(_unlike_a_path),
 ]
 
 _Image = Annotated[

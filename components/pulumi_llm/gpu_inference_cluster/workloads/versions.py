@@ -122,14 +122,24 @@ def model_problems(models: Mapping[str, ServedModelSettings], instances: Mapping
         instance = gpu_instances().get(instances[settings.pool])
         if instance is None or next(settings.problems(), None) is not None:
             continue  # reported where it stands
-        for place, each in _all_settings(name, settings):
-            if each.grpc:
-                if (each.tensor_parallel or 1) > instance.gpus:
-                    reason = f"there are {instance.gpus} GPUs in a {instance.name}, not {each.tensor_parallel}"
-                    yield Problem(f"{place}.tensor_parallel", reason)
-            elif isinstance(found := _fit(each, instance), Misfit):
-                smallest = _smallest(each)
-                yield Problem(place, f"does not fit {instance.name}, on which pool {each.pool!r} is: {found.reason}{smallest}")
+        misfits = list(_misfits(name, settings, instance))
+        yield from misfits
+        if not misfits and settings.candidate is not None:
+            stable, candidate = _served_model(name, settings, instance).versions
+            if stable.name == candidate.name:
+                reason = "its servers would be those of the model, by another spelling; give what is new, or leave it out"
+                yield Problem(f"{name}.candidate", reason)
+
+
+def _misfits(name: str, settings: ServedModelSettings, instance: GpuInstance) -> Iterator[Problem]:
+    for place, each in _all_settings(name, settings):
+        if each.grpc:
+            if (each.tensor_parallel or 1) > instance.gpus:
+                reason = f"there are {instance.gpus} GPUs in a {instance.name}, not {each.tensor_parallel}"
+                yield Problem(f"{place}.tensor_parallel", reason)
+        elif isinstance(found := _fit(each, instance), Misfit):
+            smallest = _smallest(each)
+            yield Problem(place, f"does not fit {instance.name}, on which pool {each.pool!r} is: {found.reason}{smallest}")
 
 
 def _all_settings(name: str, settings: ServedModelSettings) -> list[tuple[str, ServedModelSettings]]:

@@ -24,7 +24,8 @@ COOKIE = "LlmServiceStickiness"
 def sets(server: str) -> str:
     """What the server and its Application Load Balancer set, each with its attributes, as the client joins the headers."""
     own = f"{COOKIE}={server}; Max-Age=900; Path=/; Secure; HttpOnly; SameSite=Lax"
-    return f"AWSALBAPP-0=of-{server}; Expires=Sun, 06 Dec 2026 10:00:00 GMT; Path=/, {own}, AWSALBAPP-1=_remove_"
+    group = "AWSALBTG=group; Expires=Sun, 06 Dec 2026 10:00:00 GMT; Path=/, AWSALBTGCORS=group; SameSite=None; Secure"
+    return f"{group}, AWSALBAPP-0=of-{server}; Expires=Sun, 06 Dec 2026 10:00:00 GMT; Path=/, {own}, AWSALBAPP-1=_remove_"
 
 
 def call(*texts: str, tenant: str = "acme", key: str = "ci", system: str | None = "Be brief") -> ModelCall:
@@ -50,7 +51,8 @@ CALLS: dict[str, tuple[ModelCall, bool]] = {
 def test_whose_cookies_come_back(later: ModelCall, comes: bool) -> None:
     sticky = Stickiness(COOKIE)
     sticky.remember(call("Hi"), sets("pod-1"))
-    assert sticky.cookie(later) == ("AWSALBAPP-0=of-pod-1; LlmServiceStickiness=pod-1; AWSALBAPP-1=_remove_" if comes else "")
+    all_of_them = "AWSALBTG=group; AWSALBAPP-0=of-pod-1; LlmServiceStickiness=pod-1; AWSALBAPP-1=_remove_"
+    assert sticky.cookie(later) == (all_of_them if comes else "")
 
 
 def test_a_new_cookie_replaces_the_old_one() -> None:
@@ -63,7 +65,7 @@ def test_a_new_cookie_replaces_the_old_one() -> None:
 
 def test_cookies_of_others_are_not_kept() -> None:
     sticky = Stickiness(COOKIE)
-    sticky.remember(call("Hi"), f"session=1, My{COOKIE}=2, AWSALB=3, AWSALBTG=4; Path=/; {COOKIE}=5")
+    sticky.remember(call("Hi"), f"session=1, My{COOKIE}=2, AWSALB=3, AWSALBTGCORS=4; Path=/; {COOKIE}=5")
     assert sticky.cookie(call("Hi", "Hello", "And?")) == ""
 
 
