@@ -5,6 +5,8 @@ import pulumi
 import pulumi_llm
 
 settings = pulumi_llm.load()
+for warning in settings.warnings():
+    pulumi.log.warn(warning)
 
 baseline: list[pulumi.Resource] = []
 if settings.account_baseline.enabled:

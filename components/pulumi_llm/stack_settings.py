@@ -12,6 +12,7 @@ import pulumi
 from pulumi.runtime import config as runtime_config
 from pydantic import AfterValidator, Field
 
+from pulumi_llm import stack_models
 from pulumi_llm.account_baseline.args import BaselineSettings
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.secret_settings import as_secrets
@@ -25,7 +26,6 @@ from pulumi_llm.inference_network.args import NetworkSettings
 from pulumi_llm.observability.args import ObservabilityBaseSettings
 from pulumi_llm.routing import RoutingSettings
 from pulumi_llm.routing import read as read_routing
-from pulumi_llm.routing.settings import ModelSettings, ProviderSettings, TargetSettings
 from pulumi_llm.serverless_bedrock_api.args import ApiSettings
 from pulumi_llm.websocket_chat.args import WebSocketSettings
 
@@ -156,7 +156,7 @@ class StackSettings(RoutingSettings):
             yield from regional_problems(self, self.region)
         timeout = self.api.timeout_seconds if self.valid("api") else None
         location = Location.of(self.region) if self.valid("region") else None
-        yield from read_routing(self._routing(), location, timeout).problems
+        yield from read_routing(self._routing(), location, timeout, stack_models.named(self.gpu, self)).problems
         yield from self._gpu_problems()
         if not self.valid("api"):
             return
@@ -216,8 +216,11 @@ class StackSettings(RoutingSettings):
         return self.gpu is not None and self.gpu.enabled
 
     def _gpu_problems(self) -> Iterator[Problem]:
-        """Yield what a cluster needs of the others' settings."""
-        if self.gpu is None or not self.has_gpu:
+        """Yield what a cluster needs of the others' settings, and what targets among its models need."""
+        if self.gpu is None:
+            return
+        yield from stack_models.target_problems(self.gpu, self.gpu.enabled is False, self._served(), self)
+        if not self.has_gpu:
             return
         if self.valid("network") and not self.network.enabled:
             yield Problem("network.enabled", "must be true with gpu, whose nodes are in it; or set gpu.enabled to false")
@@ -230,23 +233,25 @@ class StackSettings(RoutingSettings):
             reason = "must be false where an alias has a model of gpu: a function in a VPC does not stream by its URL"
             yield Problem("api.function_url", reason)
 
-    def _called(self) -> dict[str, ServedModel]:
-        """The served models that are targets of aliases, by their names."""
-        served = {model.name: model for model in self.gpu.served_models()} if self.gpu is not None and self.has_gpu else {}
-        targets = [target.provider for model in self.models or () if model for target in model.targets or () if target]
-        return {name: model for name, model in served.items() if name in targets and name not in (self.providers or {})}
+    def _served(self) -> dict[str, ServedModel]:
+        """The served models that are right, by their names."""
+        return {model.name: model for model in self.gpu.served_models()} if self.gpu is not None else {}
+
+    def _called(self) -> list[str]:
+        """The names of the served models that are targets of aliases."""
+        return [name for name in stack_models.named(self.gpu, self) if self.has_gpu and stack_models.is_target(name, self)]
 
     def _routing(self) -> RoutingSettings:
         """Aliases and providers, with the served models among these, and the bounds of their targets."""
-        called = self._called()
-        domain = self.gpu.domain.name if self.gpu is not None and self.gpu.valid("domain") else ""
-        if not called or not domain:
-            return self
-        providers = {
-            name: ProviderSettings(type="openai_compatible", base_url=f"https://{domain}/{name}/v1") for name in called
-        }
-        models = tuple(_with_bounds(model, called) for model in self.models)
-        return self.model_copy(update={"models": models, "providers": {**self.providers, **providers}})
+        domain = self.gpu.domain.name if self.gpu is not None and self.gpu.valid("domain") else None
+        # Without a domain, which is reported where it stands, the rest is checked all the same.
+        return stack_models.with_models(
+            stack_models.named(self.gpu, self), self._served(), domain or "models.example.com", self
+        )
+
+    def warnings(self) -> list[str]:
+        """What is allowed, and yet likely not meant."""
+        return list(stack_models.warnings(self.gpu, self.network, self)) if self.gpu is not None and self.has_gpu else []
 
     def _shared(self, cluster: "GpuInferenceCluster | None") -> dict[str, Any]:
         """The arguments of what calls models: aliases, and providers with the queues that wake them."""
@@ -342,18 +347,6 @@ class StackSettings(RoutingSettings):
         if websocket is not None:
             addresses["websocket_url"] = websocket.websocket_url
         return cast("CdnFrontendArgs", {**given, **addresses, "tags": self.all_tags()})
-
-
-def _with_bounds(model: ModelSettings, served: Mapping[str, ServedModel]) -> ModelSettings:
-    """An alias whose targets among the served models have the bounds that follow from their sizing."""
-
-    def bounded(target: TargetSettings) -> TargetSettings:
-        known = served[target.provider].context_tokens if target.provider in served else 0
-        bounds = {name: known for name in ("context_tokens", "max_output_tokens") if not target.given(name)}
-        return target.model_copy(update=bounds) if known else target
-
-    targets = tuple(bounded(target) if target else target for target in model.targets or ()) if model else ()
-    return model.model_copy(update={"targets": targets}) if targets else model
 
 
 def _problems_behind_cdn(api: StackApiSettings) -> Iterator[Problem]:

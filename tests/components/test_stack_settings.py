@@ -14,6 +14,7 @@ import yaml
 from pulumi_llm import stack_settings
 from pulumi_llm.stack_settings import SettingsError, StackSettings
 from support import programs
+from support.served_models import IMAGE, QWEN
 
 WAIVED = {"budget_waiver": "the account's owner has one for the whole account"}
 RIGHT: dict[str, Any] = {
@@ -424,6 +425,80 @@ WRONG |= {
     ),
 }
 
+GPU: dict[str, Any] = {
+    "admins": ["arn:aws:iam::123456789012:role/deploy"],
+    "domain": {"name": "models.example.com", "zone_id": "Z0123456789ABCDEFGHIJ"},
+    "models": {"r1": QWEN},
+}
+R1 = {"provider": "r1", "model": "r1"}
+
+
+def served(*targets: dict[str, Any], **gpu: Any) -> dict[str, Any]:
+    """A stack with a model of its own, and an alias with these targets."""
+    models = [{"name": "a", "targets": list(targets or [R1])}]
+    return {"network": {"enabled": True}, "gpu": {**GPU, **gpu}, "models": models}
+
+
+FIRST = "pulumi-llm:models[0].targets[0]"
+WRONG |= {
+    "an alias of a gRPC model": (
+        served(models={"r1": {"pool": "gpu", "image": IMAGE, "grpc": True}}),
+        [f"{FIRST}.provider: must not be 'r1': a gRPC model is called directly, and no alias leads to it"],
+    ),
+    "another model of a served one": (
+        served({**R1, "model": "r2"}),
+        [f"{FIRST}.model: must be 'r1', the model that is served, not 'r2'"],
+    ),
+    "more context than is served": (
+        served({**R1, "context_tokens": 10**6}, models={"r1": {**QWEN, "context": 8192}}),
+        [f"{FIRST}.context_tokens: must be at most 8192, the context for which 'r1' is sized, not 1000000"],
+    ),
+    "more output than is served": (
+        served({**R1, "max_output_tokens": 10_000}, models={"r1": {**QWEN, "context": 8192}}),
+        [
+            f"{FIRST}.max_output_tokens: must be at most context_tokens, which is 8192, not 10000",
+        ],
+    ),
+    "a provider that is near no served model": (
+        served({**R1, "provider": "own"}),
+        [f"{FIRST}.provider: 'own' is not among the providers; there are r1, bedrock"],
+    ),
+    "a served model that is off": (
+        served(enabled=False),
+        [f"{FIRST}.provider: the model 'r1' is off, for gpu.enabled is false; set that to true"],
+    ),
+    "a served model as one of Bedrock's": (
+        {**served(), "models": ["r1", {"name": "b", "model": "r1"}, {"name": "c", "targets": [{"model": "r1"}]}]},
+        [
+            f"pulumi-llm:models[{place}: 'r1' is none of Bedrock's, but a model of gpu; write {right}"
+            for place, right in (
+                ("0]", "targets: [{provider: r1, model: r1}]"),
+                ("1].model", "targets: [{provider: r1, model: r1}]"),
+                ("2].targets[0].model", "the target {provider: r1, model: r1}"),
+            )
+        ],
+    ),
+    "a mistake in a served model": (
+        served(models={"r1": {**QWEN, "context": -1}}),
+        ["pulumi-llm:gpu.models.r1.context: must be at least 1, not -1"],
+    ),
+    "a mistake in a served model's pool": (
+        served(node_pools={"gpu": {"on_demand": {"max": 1000}}}),
+        ["pulumi-llm:gpu.node_pools.gpu.on_demand.max: must be between 0 and 100, not 1000"],
+    ),
+    "a wrong instance type": (
+        served(node_pools={"gpu": {"instance_type": "g5.2xlarg"}}),
+        [
+            "pulumi-llm:gpu.node_pools.gpu.instance_type: 'g5.2xlarg' is no GPU instance that a model can be sized for; "
+            "did you mean 'g5.2xlarge'?"
+        ],
+    ),
+    "a wrong domain": (
+        served(domain={"name": "models", "zone_id": "Z1"}),
+        ["pulumi-llm:gpu.domain.name: 'models' is not of the form of a host name, such as chat.example.com"],
+    ),
+}
+
 
 @pytest.mark.parametrize(
     ("changes", "lines"),
@@ -482,6 +557,8 @@ def test_a_program_with_five_mistakes_tells_exactly_these_and_creates_nothing() 
         {"api": {"cors_allow_origin": "https://chat.example.com"}},
         {"models": ["claude-haiku-4-5"], "aws:region": "ap-southeast-2"},
         {"api": {"keys": [{"name": "k", "tenant": "acme", "models": ["gpt-oss-20b"]}]}},
+        served({**R1, "context_tokens": 4096}),
+        {**served(enabled=False), "models": ["gpt-oss-20b"]},
     ],
     ids=str,
 )

@@ -260,23 +260,26 @@ class GpuSettings(Settings):
     """Per child, arguments that are merged with the component's own. Default: none."""
 
     def problems(self) -> Iterator[Problem]:
-        for problem in model_problems(self._models(), self._instances()):
+        for problem in model_problems(self._models(), self._instances()) if self.valid("node_pools") else ():
             yield Problem(f"models.{problem.path}", problem.reason)
 
     def served_models(self) -> list[ServedModel]:
         """The models with their versions; of wrong settings, those that are right."""
         models, instances = self._models(), self._instances()
         wrong = {problem.path.partition(".")[0] for problem in model_problems(models, instances)}
-        right = {name: model for name, model in models.items() if name not in wrong and _is_right(model)}
+        right = {
+            name: model
+            for name, model in models.items()
+            if name not in wrong and _is_right(model) and instances.get(model.pool, "") in gpu_instances()
+        }
         return served_models(right, instances)
 
     def _models(self) -> dict[str, ServedModelSettings]:
         return {name: model for name, model in (self.models or {}).items() if model}
 
     def _instances(self) -> dict[str, str]:
-        """The instance types of the pools."""
-        pools = {name: pool for name, pool in (self.node_pools or {}).items() if pool}
-        return {name: pool.instance_type for name, pool in pools.items() if pool.valid("instance_type")}
+        """The instance types of the pools; "" where it is wrong, for the pool is there all the same."""
+        return {name: (pool.instance_type if pool else None) or "" for name, pool in (self.node_pools or {}).items()}
 
     @property
     def floor(self) -> Schedule | None:

@@ -42,17 +42,20 @@ class Routing(NamedTuple):
     queue_kms_key_arns: Sequence[pulumi.Input[str]]
 
 
-def read(settings: RoutingSettings, location: Location | None, timeout_seconds: int | None) -> Routing:
+def read(
+    settings: RoutingSettings, location: Location | None, timeout_seconds: int | None, served: Sequence[str] = ()
+) -> Routing:
     """Read what `models` and `providers` mean.
 
     Args:
         settings: models and providers. Where they are wrong by themselves, the settings' own check has reported it.
         location: where Bedrock is called. None: not known, and less is checked.
         timeout_seconds: how long an answer may take in all. None: not known.
+        served: the names of the models of one's own, each a provider that no target has to name.
     """
     problems: list[Problem] = []
     providers = Providers(settings.providers or {}, location.region if location else "", problems)
-    targets = Targets(providers.protocols, location, problems)
+    targets = Targets(providers.protocols, location, problems, served)
     aliases: list[Alias] = []
     names: set[str] = set()
     for index, model in valid_items(settings.models):

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -46,9 +46,14 @@ class Targets:
     """
 
     def __init__(
-        self, protocols: Mapping[str, ProviderProtocol | None], location: Location | None, problems: list[Problem]
+        self,
+        protocols: Mapping[str, ProviderProtocol | None],
+        location: Location | None,
+        problems: list[Problem],
+        served: Sequence[str],
     ) -> None:
         self._protocols = protocols
+        self._served = served
         self._location = location
         self._problems = problems
         self.models: list[BedrockModel] = []
@@ -70,7 +75,7 @@ class Targets:
             target = self._of_provider(path, settings, self._protocols[provider])
         else:
             if settings.valid("provider"):
-                known = [*self._protocols, BEDROCK]
+                known = list(dict.fromkeys([*self._protocols, *self._served, BEDROCK]))
                 self._report(f"{path}.provider", f"{provider!r} is not among the providers; {hint(provider, known)}")
             return None
         if target is None:
@@ -102,6 +107,11 @@ class Targets:
                 if settings.given(key):
                     self._report(f"{path}.{key}", "is only for a model of Bedrock's, which the mock is not")
             return MOCK_TARGET
+        if isinstance(model, str) and model in self._served and not _is_in_catalogue(model):
+            target = f"{{provider: {model}, model: {model}}}"
+            right = f"the target {target}" if ".targets[" in path else f"targets: [{target}]"
+            self._report(model_path, f"{model!r} is none of Bedrock's, but a model of gpu; write {right}")
+            return None
         problems = list(_bounds_problems(path, settings, None))
         if settings.temperature_max is not None and settings.temperature_max > 1:
             problems.append(Problem(f"{path}.temperature_max", f"is at most 1 on Bedrock, not {settings.temperature_max:g}"))
@@ -247,6 +257,13 @@ def _bounds_problems(path: str, settings: TargetSettings, protocol: ProviderProt
         named = " or ".join(repr(each.name) for each in PROTOCOLS.values() if each.names_max_tokens)
         reason = f"is only for the type {named}, which {settings.provider!r} is not"
         yield Problem(f"{path}.max_tokens_name", reason)
+
+
+def _is_in_catalogue(name: str) -> bool:
+    with contextlib.suppress(UnknownModelError):
+        find(name)
+        return True
+    return False
 
 
 def _lists_are_valid(settings: TargetSettings) -> bool:
