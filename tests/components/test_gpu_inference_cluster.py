@@ -118,10 +118,12 @@ def test_the_nodes_of_a_pool(least: Recording) -> None:
         )
         assert group["taints"] == [{"key": "nvidia.com/gpu", "value": "true", "effect": "NO_SCHEDULE"}]
         assert group["nodeRepairConfig"] == {"enabled": True}
+        # No GPUs beyond the group's own are asked for while it is updated.
+        assert group["updateConfig"] == {"maxUnavailable": 1, "updateStrategy": "MINIMAL"}
         assert group["scalingConfig"] == {"minSize": 0, "maxSize": 1, "desiredSize": 0}
         (disk,) = template["blockDeviceMappings"]
-        assert {key: disk["ebs"][key] for key in ("volumeType", "encrypted", "volumeSize")} == {
-            **{"volumeType": "gp3", "encrypted": "true", "volumeSize": 200}
+        assert {key: disk["ebs"][key] for key in ("volumeType", "encrypted", "volumeSize", "throughput", "iops")} == {
+            **{"volumeType": "gp3", "encrypted": "true", "volumeSize": 200, "throughput": 500, "iops": 3000}
         }
         assert template["metadataOptions"]["httpTokens"] == "required"
         assert template["metadataOptions"]["httpPutResponseHopLimit"] == 1
@@ -138,7 +140,8 @@ def test_the_autoscaler_knows_what_a_node_will_be_like(least: Recording) -> None
     labels = {f"label/{key}": value for key, value in group.inputs["labels"].items() if key != "nvidia.com/gpu.present"}
     assert told == {
         "resources/nvidia.com/gpu": "1",
-        "resources/ephemeral-storage": "200Gi",
+        # What is left to pods of a disk of 200 GiB.
+        "resources/ephemeral-storage": "178Gi",
         "taint/nvidia.com/gpu": "true:NoSchedule",
         **labels,
     }
@@ -276,6 +279,24 @@ def test_a_candidate_has_targets_of_its_own_and_its_share() -> None:
     assert {each.inputs["actions"][0]["targetGroupArn"] for each in checks} == set(groups)
 
 
+def test_a_longer_drain_is_waited_for_everywhere() -> None:
+    recording = made(models={"chat": {**QWEN, "drain_seconds": 900}})
+    pod = recording.inputs(f"gpu-deployment-chat-{version_hash(recording)}")["spec"]["template"]["spec"]
+    (server,) = pod["containers"]
+    assert server["args"][server["args"].index("--shutdown-timeout") + 1] == "900"
+    grace = pod["terminationGracePeriodSeconds"]
+    assert grace == 15 + 900 + 15
+    assert recording.inputs(f"gpu-target-group-chat-{version_hash(recording)}")["deregistrationDelay"] >= grace
+    assert recording.inputs("gpu-autoscaler-chart")["values"]["extraArgs"]["max-graceful-termination-sec"] >= grace
+
+
+def test_a_pool_without_a_gpu_to_spare_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    made()
+    assert "an update will wait for a GPU" not in caplog.text
+    made(node_pools={"gpu": {"spot": {"max": 0}}})
+    assert "node_pools.gpu has at most 1 GPUs" in caplog.text
+
+
 def test_names_of_target_groups_fit_and_differ() -> None:
     long = "a-model-with-a-name-of-forty-characters"
     recording = made(models={long: QWEN, f"{long}s": QWEN})
@@ -344,6 +365,13 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     (
         {"models": {"chat": {**QWEN, "model": "qwen3-32b", "revision": REVISION}}},
         ["models.chat: does not fit g5.2xlarge", "the smallest that it fits is"],
+    ),
+    (
+        {
+            "models": {"chat": {**QWEN, "model": "qwen3-32b"}},
+            "node_pools": {"gpu": {"instance_type": "g5.12xlarge", "volume_gib": 60}},
+        },
+        ["node_pools.gpu.volume_gib: must be at least", "GiB of disk, not 60"],
     ),
     ({"domain": {"name": "models.example.com"}}, ["domain.certificate_arn: is required without zone_id"]),
     ({"schedule": {"up": "25:00", "time_zone": "Mars"}}, ["schedule.up", "schedule.time_zone: 'Mars' is no time zone"]),

@@ -1,5 +1,6 @@
 """The description of GpuInferenceCluster's settings. The TypedDicts in args_types.py are generated from it."""
 
+import math
 from collections.abc import Iterator, Mapping
 from datetime import time
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
@@ -30,7 +31,7 @@ from pulumi_llm.base.settings import (
 )
 from pulumi_llm.gpu_inference_cluster.workloads.place import Schedule
 from pulumi_llm.gpu_inference_cluster.workloads.served_model import ModelName, ServedModelSettings
-from pulumi_llm.gpu_inference_cluster.workloads.versions import ServedModel, model_problems, served_models
+from pulumi_llm.gpu_inference_cluster.workloads.versions import ServedModel, Version, model_problems, served_models
 from pulumi_llm.models.gpu_instances import gpu_instances
 
 _VpcId = Annotated[str, form(r"vpc-[0-9a-z]+", "the id of a VPC, such as vpc-0123456789abcdef0")]
@@ -173,6 +174,11 @@ class NodeBoundsSettings(Settings):
             yield Problem("min", f"must be at most max, which is {self.max}, not {self.min}")
 
 
+# nodefs.available is 10 % where nothing else is said; the rest is the system's, with room to spare.
+_DISK_SHARE: Final = 0.9
+_SYSTEM_DISK_GIB: Final = 2
+
+
 class NodePoolSettings(Settings):
     """GPU nodes of one instance type: a node group on demand, which is filled first, and one of spot instances on top."""
 
@@ -184,11 +190,22 @@ class NodePoolSettings(Settings):
     """The spot instances on top. AWS may take one back with two minutes' notice, which its pods use to end their answers."""
     volume_gib: Annotated[Count, Between(30, 16_384)] = 200
     """The size of each node's disk, in GiB: for the image (some 20), and for weights that come from the hub."""
+    volume_throughput: Annotated[Count, Between(125, 2000)] = 500
+    """How fast each node's disk is, in MiB a second; images and weights are written to it and read from it. Above 125 it costs
+    $0.04 a month for each, by the hour while there is a node."""
     capacity_reservation_id: Input[_ReservationId] | None = None
     """A capacity reservation in which the nodes on demand run. Name its zone's subnet by `customize`, as `subnet_ids` of
     `node-group:POOL-on-demand`. Default: none."""
     capacity_block: Flag = False
     """Whether the reservation is a Capacity Block for ML, which is paid in advance and ends by itself."""
+
+    @property
+    def allocatable_gib(self) -> int:
+        """What of a node's disk the pods may ask for: the kubelet keeps a tenth free, and some for the system.
+
+        https://kubernetes.io/docs/tasks/administer-cluster/reserve-compute-resources/
+        """
+        return int(self.volume_gib * _DISK_SHARE) - _SYSTEM_DISK_GIB
 
     def problems(self) -> Iterator[Problem]:
         if self.capacity_block and not self.given("capacity_reservation_id"):
@@ -262,6 +279,19 @@ class GpuSettings(Settings):
     def problems(self) -> Iterator[Problem]:
         for problem in model_problems(self._models(), self._instances()) if self.valid("node_pools") else ():
             yield Problem(f"models.{problem.path}", problem.reason)
+        yield from self._disk_problems()
+
+    def _disk_problems(self) -> Iterator[Problem]:
+        """A node never gets a server that asks for more disk than it has."""
+        asked: dict[str, int] = {}
+        for model in self.served_models():
+            for version in model.versions:
+                asked[version.pool] = max(asked.get(version.pool, 0), version.storage_gib)
+        for name, pool in self.node_pools.items():
+            if pool and pool.valid("volume_gib") and asked.get(name, 0) > pool.allocatable_gib:
+                least = math.ceil((asked[name] + _SYSTEM_DISK_GIB) / _DISK_SHARE)
+                reason = f"must be at least {least} for a server that asks for {asked[name]} GiB of disk, not {pool.volume_gib}"
+                yield Problem(f"node_pools.{name}.volume_gib", reason)
 
     def served_models(self) -> list[ServedModel]:
         """The models with their versions; of wrong settings, those that are right."""
@@ -273,6 +303,22 @@ class GpuSettings(Settings):
             if name not in wrong and _is_right(model) and instances.get(model.pool, "") in gpu_instances()
         }
         return served_models(right, instances)
+
+    def update_notices(self) -> Iterator[str]:
+        """Yield which pools have no GPU to spare: an update starts a new server before the old one goes."""
+        pools: dict[str, list[Version]] = {}
+        for model in self.served_models():
+            for version in model.versions:
+                pools.setdefault(version.pool, []).append(version)
+        for name, versions in pools.items():
+            pool, instance = self.node_pools[name], gpu_instances()[self.node_pools[name].instance_type]
+            gpus = (pool.on_demand.max + pool.spot.max) * instance.gpus
+            busy = sum(max(1, version.replicas.min) * version.gpus for version in versions)
+            if (needed := busy + max(version.gpus for version in versions)) > gpus:
+                yield (
+                    f"node_pools.{name} has at most {gpus} GPUs, and its models' servers, with the new one of an update beside "
+                    f"the old ones, need {needed}: an update will wait for a GPU until it fails. Raise max"
+                )
 
     def _models(self) -> dict[str, ServedModelSettings]:
         return {name: model for name, model in (self.models or {}).items() if model}

@@ -92,6 +92,10 @@ class ServedModelArgs(TypedDict):
     requests_per_replica: NotRequired[int]
     """How many requests, running and waiting, a server has before another one is started. At twice as many it refuses, and
     the gateway calls its next target. At least 1. Default: as many of 2,048 tokens as its KV cache holds, at most 64."""
+    drain_seconds: NotRequired[int]
+    """For how long a server that goes ends the answers that it has begun, in seconds; longer ones are cut off. A longer
+    time keeps nodes for longer, and a spot instance is gone after 120 whatever is said here. From 15 to 900. Default:
+    45."""
     arguments: NotRequired[Sequence[str]]
     """More arguments of `vllm serve`, such as --reasoning-parser. With grpc, those of your image. Default: none."""
     grpc: NotRequired[bool]
@@ -150,6 +154,9 @@ class NodePoolArgs(TypedDict):
     volume_gib: NotRequired[int]
     """The size of each node's disk, in GiB: for the image (some 20), and for weights that come from the hub. From 30 to
     16,384. Default: 200."""
+    volume_throughput: NotRequired[int]
+    """How fast each node's disk is, in MiB a second; images and weights are written to it and read from it. Above 125 it
+    costs $0.04 a month for each, by the hour while there is a node. From 125 to 2,000. Default: 500."""
     capacity_reservation_id: NotRequired[pulumi.Input[str]]
     """A capacity reservation in which the nodes on demand run. Name its zone's subnet by `customize`, as `subnet_ids` of
     `node-group:POOL-on-demand`. Default: none."""

@@ -166,6 +166,7 @@ def _autoscaler(
         allow("ReadNodeGroups", ["eks:DescribeNodegroup"], node_groups),
         {**allow("Scale", scale, scaling_groups), "Condition": owned},
     ]
+    versions = [version for model in settings.served_models() for version in model.versions]
     identity = create_identity(component, "autoscaler", _AUTOSCALER, "Nodes are added and taken", statements)
     association = associate(component, "autoscaler", name, _AUTOSCALER, identity)
     values = {
@@ -184,6 +185,8 @@ def _autoscaler(
             "scale-down-unneeded-time": "10m",
             # A GPU node takes a while until its device plugin has told of the GPUs.
             "max-node-provision-time": "20m",
+            # Of a node's pods; what is longer is cut off. The autoscaler's own default is 600.
+            "max-graceful-termination-sec": max(600, *(version.grace_seconds for version in versions)),
         },
     }
     return _release(component, "autoscaler", AUTOSCALER, values, provider, [*nodes, association])

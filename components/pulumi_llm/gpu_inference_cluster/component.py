@@ -127,6 +127,8 @@ class GpuInferenceCluster(Component):
         super().__init__(name, opts, settings.tags, settings.customize)
         if notice := support_notice(settings.kubernetes_version, datetime.now(UTC).date()):
             pulumi.log.warn(notice, self)
+        for notice in settings.update_notices():
+            pulumi.log.warn(notice, self)
         models = settings.served_models()
 
         cluster = create_cluster(self, settings, location)

@@ -30,6 +30,7 @@ GRPC_MODEL_HEADER: Final = "llm-model"
 
 # TLS 1.3 and 1.2. https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html
 _TLS_POLICY: Final = "ELBSecurityPolicy-TLS13-1-2-2021-06"
+# At least; longer where servers may take longer to end their answers.
 _DEREGISTRATION_SECONDS: Final = 120
 # Targets of version 1.2 of HTTP are tried so often; each check's answer has to come within less.
 _HEALTH_CHECK: Final = {"interval": 10, "timeout": 5, "healthy_threshold": 2, "unhealthy_threshold": 3}
@@ -155,7 +156,7 @@ def _target_group(
         name=target_group_name(component, version),
         vpc_id=settings.network.vpc_id,
         target_type="ip",
-        deregistration_delay=_DEREGISTRATION_SECONDS,
+        deregistration_delay=max(_DEREGISTRATION_SECONDS, version.grace_seconds),
         load_balancing_algorithm_type="least_outstanding_requests",
         tags={**component.tags, CLUSTER_TAG: cluster_name},
         opts=component.child("target-group"),

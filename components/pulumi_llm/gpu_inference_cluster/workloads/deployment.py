@@ -23,17 +23,12 @@ from pulumi_llm.gpu_inference_cluster.workloads.place import (
     STICKINESS_SECONDS,
     Place,
 )
-from pulumi_llm.gpu_inference_cluster.workloads.versions import Version
+from pulumi_llm.gpu_inference_cluster.workloads.versions import PRE_STOP_SECONDS, Version
 
 Manifest = dict[str, Any]
 
 CONTAINER: Final = "server"
 SERVICE_PORT: Final = 443
-
-# A pod that goes takes requests until the balancer knows, then ends those that it has.
-PRE_STOP_SECONDS: Final = 15
-DRAIN_SECONDS: Final = 45
-GRACE_SECONDS: Final = 75
 
 # The time to pull the image, load the weights and compile: probes of the start, every 30 s.
 START_PROBES: Final = 60
@@ -152,7 +147,7 @@ def _pod(version: Version, place: Place) -> Manifest:
         "serviceAccountName": version.model,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "terminationGracePeriodSeconds": version.grace_seconds,
         "nodeSelector": {POOL_LABEL: version.pool},
         "tolerations": [{"key": GPU_TAINT, "operator": "Exists", "effect": "NoSchedule"}],
         "topologySpreadConstraints": [
@@ -286,7 +281,7 @@ def _arguments(version: Version) -> list[str]:
         *("--root-path", f"/{version.model}"),
         *("--ssl-keyfile", f"{_TLS}/tls.key", "--ssl-certfile", f"{_TLS}/tls.crt"),
         *("--middleware", "stickiness.StickinessCookie"),
-        *("--shutdown-timeout", str(DRAIN_SECONDS)),
+        *("--shutdown-timeout", str(version.drain_seconds)),
         *("--allowed-media-domains", _NO_DOMAIN),
         *("--max-num-queued-reqs", str(_QUEUE_FACTOR * version.requests_per_replica)),
         *("--disable-access-log-for-endpoints", f"{HEALTH_PATH},/metrics,/v1/models"),

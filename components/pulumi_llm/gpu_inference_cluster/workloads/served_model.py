@@ -149,6 +149,9 @@ class ServedModelSettings(Settings):
     requests_per_replica: Annotated[Count, Between(1)] | None = None
     """How many requests, running and waiting, a server has before another one is started. At twice as many it refuses, and the
     gateway calls its next target. Default: as many of 2,048 tokens as its KV cache holds, at most 64."""
+    drain_seconds: Annotated[Count, Between(15, 900)] = 45
+    """For how long a server that goes ends the answers that it has begun, in seconds; longer ones are cut off. A longer time
+    keeps nodes for longer, and a spot instance is gone after 120 whatever is said here."""
     arguments: Arguments = ()
     """More arguments of `vllm serve`, such as --reasoning-parser. With grpc, those of your image. Default: none."""
     grpc: Flag = False

@@ -27,6 +27,9 @@ from pulumi_llm.models.gpu_instances import GpuInstance, gpu_instances
 # Of the memory that EC2 lists, the kernel and the hypervisor keep up to 7.5 percent, as Karpenter assumes.
 # https://karpenter.sh/docs/reference/settings/ (VM_MEMORY_OVERHEAD_PERCENT)
 _MEMORY_SHARE: Final = 0.925
+# A pod that goes takes requests until the balancer knows, then ends those that it has, and then stops.
+PRE_STOP_SECONDS: Final = 15
+_STOP_SECONDS: Final = 15
 # What the operating system, the kubelet and the pods of each node need.
 _NODE_MILLICORES: Final = 1000
 # Compiled graphs and kernels, and what is put into /tmp.
@@ -55,6 +58,7 @@ class Version:
         memory_limit_gib: The host memory that it may use.
         storage_gib: The space on disk that it asks for.
         requests_per_replica: How many requests, running and waiting, a server has before another one is started.
+        drain_seconds: How long a server that goes ends the answers that it has begun.
     """
 
     model: str
@@ -76,6 +80,12 @@ class Version:
     storage_gib: int
     replicas: ReplicaSettings
     requests_per_replica: int
+    drain_seconds: int
+
+    @property
+    def grace_seconds(self) -> int:
+        """How long a pod takes to go: the balancer learns of it, its answers end, and it stops."""
+        return PRE_STOP_SECONDS + self.drain_seconds + _STOP_SECONDS
 
     @property
     def name(self) -> str:
@@ -191,6 +201,7 @@ def _version(name: str, settings: ServedModelSettings, instance: GpuInstance, we
         storage_gib=round(on_disk + _WORK_GIB),
         replicas=settings.replicas,
         requests_per_replica=settings.requests_per_replica or _requests(found),
+        drain_seconds=settings.drain_seconds,
     )
 
 
