@@ -192,7 +192,7 @@ class NodePoolSettings(Settings):
     """The size of each node's disk, in GiB: for the image (some 20), and for weights that come from the hub."""
     volume_throughput: Annotated[Count, Between(125, 2000)] = 500
     """How fast each node's disk is, in MiB a second; images and weights are written to it and read from it. Above 125 it costs
-    $0.04 a month for each, by the hour while there is a node."""
+    extra, while there is a node."""
     capacity_reservation_id: Input[_ReservationId] | None = None
     """A capacity reservation in which the nodes on demand run. Name its zone's subnet by `customize`, as `subnet_ids` of
     `node-group:POOL-on-demand`. Default: none."""

@@ -156,7 +156,7 @@ class NodePoolArgs(TypedDict):
     16,384. Default: 200."""
     volume_throughput: NotRequired[int]
     """How fast each node's disk is, in MiB a second; images and weights are written to it and read from it. Above 125 it
-    costs $0.04 a month for each, by the hour while there is a node. From 125 to 2,000. Default: 500."""
+    costs extra, while there is a node. From 125 to 2,000. Default: 500."""
     capacity_reservation_id: NotRequired[pulumi.Input[str]]
     """A capacity reservation in which the nodes on demand run. Name its zone's subnet by `customize`, as `subnet_ids` of
     `node-group:POOL-on-demand`. Default: none."""
