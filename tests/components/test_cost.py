@@ -304,7 +304,7 @@ def test_a_gpu_cluster() -> None:
     running = servers("chat", schedule=("0 15 * * *", "0 6 * * *"))
     found = estimate([*of_aws, *running], [], "us-east-1", Chat())
     fixed = 1 + 73 + 16.43 + 2 * (70.08 + 50 * 0.08)  # the key, the control plane, the balancer, the system nodes
-    node = 884.76 + 200 * 0.08
+    node = 884.76 + 200 * 0.08 + (500 - 125) * 0.04  # the instance, its disk and what that is faster
     assert found.idle_usd_month_least == pytest.approx(fixed + 15 / 24 * node, abs=0.02)
     # Two rotations of the key, and extended support.
     assert found.idle_usd_month_most == pytest.approx(fixed + 2 * node + 2 + 365, abs=0.02)

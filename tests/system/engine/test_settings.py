@@ -401,6 +401,7 @@ CASES += [
                         "on_demand": {"min": 1, "max": 2},
                         "spot": {"min": 0, "max": 4},
                         "volume_gib": 300,
+                        "volume_throughput": 1000,
                         "capacity_reservation_id": "cr-0123456789abcdef0",
                         "capacity_block": False,
                     }
