@@ -23,8 +23,6 @@ NODE_ENDPOINTS: Final = (
     "autoscaling",
     "elasticloadbalancing",
     "sqs",
-    "ssm",
-    "ssmmessages",
 )
 
 
@@ -93,7 +91,7 @@ def warnings(gpu: GpuSettings, network: NetworkSettings, routing: RoutingSetting
     """Yield what is allowed with served models, and yet likely not meant."""
     if network.existing is None and network.nat == "none":
         missing = [service for service in NODE_ENDPOINTS if service not in network.interface_endpoints]
-        lacking = f" Without {', '.join(missing)} in network.interface_endpoints nodes do not work." if missing else ""
+        lacking = f" The cluster does not work without {', '.join(missing)} in network.interface_endpoints." if missing else ""
         yield (
             "network.nat is 'none', and nodes of gpu call AWS and load images and weights: Docker Hub, Hugging Face and other "
             f"public places are not reached, so keep images in ECR (those of the charts, too) and weights in S3.{lacking}"

@@ -8,6 +8,8 @@ from typing import Any
 import pulumi
 import pytest
 
+from pulumi_llm.base.settings import read
+from pulumi_llm.gpu_inference_cluster.args import GpuInferenceClusterSettings
 from pulumi_llm.gpu_inference_cluster.component import GpuInferenceCluster
 from pulumi_llm.gpu_inference_cluster.kubernetes_versions import VERSIONS, support_notice
 from support import programs
@@ -373,6 +375,10 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
         },
         ["node_pools.gpu.volume_gib: must be at least", "GiB of disk, not 60"],
     ),
+    *(
+        ({"system_nodes": {"instance_type": name}}, [f"system_nodes.instance_type: {name!r} is of arm64"])
+        for name in ("m7g.large", "t4g.large", "c7gn.large", "im4gn.large", "a1.large")
+    ),
     ({"domain": {"name": "models.example.com"}}, ["domain.certificate_arn: is required without zone_id"]),
     ({"schedule": {"up": "25:00", "time_zone": "Mars"}}, ["schedule.up", "schedule.time_zone: 'Mars' is no time zone"]),
     ({"schedule": {"up": "06:00"}}, ["schedule.down: must be another time than up"]),
@@ -385,6 +391,30 @@ def test_wrong_arguments_are_refused_before_anything_is_made(settings: dict[str,
         made(**settings)
     for text in texts:
         assert text in str(refused.value)
+
+
+SERVERS: list[tuple[dict[str, Any], str]] = [
+    ({}, ""),
+    ({"models": {"a": QWEN, "b": QWEN}}, "an update will wait for a GPU"),
+    ({"models": {"a": QWEN, "b": {**QWEN, "replicas": {"min": 2}}}}, "needs 3 nodes, and on_demand.max and spot.max allow 2"),
+    ({"models": {"a": {**QWEN, "candidate": {"context": 4096, "replicas": {"min": 2}}}}}, "needs 3 nodes"),
+    # Four GPUs in a node: two servers of two.
+    (
+        {
+            "models": {"a": {**QWEN, "tensor_parallel": 2, "replicas": {"min": 5, "max": 5}}},
+            "node_pools": {"gpu": {"instance_type": "g5.12xlarge"}},
+        },
+        "needs 3 nodes",
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "text"), SERVERS)
+def test_a_pool_with_too_few_nodes_is_told(settings: dict[str, Any], text: str) -> None:
+    found, problems = read(GpuInferenceClusterSettings, {**ARGS, **settings})
+    assert problems == []
+    told = list(found.pool_notices())
+    assert len(told) == bool(text) and all(text in each for each in told)
 
 
 def test_the_models_objects_are_written_into_a_folder() -> None:

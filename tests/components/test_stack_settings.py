@@ -11,7 +11,7 @@ import pulumi
 import pytest
 import yaml
 
-from pulumi_llm import stack_settings
+from pulumi_llm import stack_models, stack_settings
 from pulumi_llm.stack_settings import SettingsError, StackSettings
 from support import programs
 from support.served_models import IMAGE, QWEN
@@ -564,6 +564,29 @@ def test_a_program_with_five_mistakes_tells_exactly_these_and_creates_nothing() 
 )
 def test_what_is_right_is_taken(changes: dict[str, Any]) -> None:
     assert mistakes(**changes) == []
+
+
+DOUBTFUL: list[tuple[dict[str, Any], list[str]]] = [
+    ({}, []),
+    (served(), []),
+    (served({**R1}, {"model": "gpt-oss-20b"}, schedule={"hard_off": True}), []),
+    (served(schedule={"hard_off": True}), ["a answers nothing while gpu.schedule.hard_off is true"]),
+    (
+        {**served(), "network": {"enabled": True, "nat": "none", "interface_endpoints": ["ecr.api", "ecr.dkr"]}},
+        ["Docker Hub, Hugging Face and other public places are not reached", "without ec2, eks, eks-auth, sts,"],
+    ),
+    (
+        {**served(), "network": {"enabled": True, "nat": "none", "interface_endpoints": [*stack_models.NODE_ENDPOINTS]}},
+        ["weights in S3."],
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "texts"), DOUBTFUL)
+def test_what_is_likely_not_meant_is_told(changes: dict[str, Any], texts: list[str]) -> None:
+    told = stack_settings.parse({**RIGHT, **changes}).warnings()
+    assert len(told) == bool(texts)
+    assert all(text in each for each in told for text in texts)
 
 
 def loaded(stack: str = "test", **config: str) -> StackSettings:

@@ -1,6 +1,7 @@
 """The description of GpuInferenceCluster's settings. The TypedDicts in args_types.py are generated from it."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from datetime import time
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
@@ -220,10 +221,18 @@ class NodePoolSettings(Settings):
             yield Problem("spot.max", "must be 0 with capacity_block, whose nodes are all in the block")
 
 
+def _x86_instance(name: str) -> str:
+    # The letter behind the generation is the processor's, g of AWS Graviton; the first Graviton's family is a1.
+    # https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html
+    if re.match(r"a1\.|[a-z]+\d+g", name):
+        raise ValueError(f"{name!r} is of arm64, and the nodes' image is of x86_64; give one such as m5.large or m7i.large")
+    return name
+
+
 class SystemNodesSettings(Settings):
     """The nodes of what the cluster itself needs: DNS, autoscalers, Prometheus, the balancer's controller."""
 
-    instance_type: _InstanceType = "m5.large"
+    instance_type: Annotated[_InstanceType, AfterValidator(_x86_instance)] = "m5.large"
     """The instance type, of x86_64. Another one replaces the nodes."""
     min: Annotated[Count, Between(2, 10)] = 2
     """At least so many, in different zones."""
@@ -304,8 +313,8 @@ class GpuSettings(Settings):
         }
         return served_models(right, instances)
 
-    def update_notices(self) -> Iterator[str]:
-        """Yield which pools have no GPU to spare: an update starts a new server before the old one goes."""
+    def pool_notices(self) -> Iterator[str]:
+        """Yield which pools have too few GPUs, or none to spare: an update starts a new server before the old one goes."""
         pools: dict[str, list[Version]] = {}
         for model in self.served_models():
             for version in model.versions:
@@ -314,7 +323,13 @@ class GpuSettings(Settings):
             pool, instance = self.node_pools[name], gpu_instances()[self.node_pools[name].instance_type]
             gpus = (pool.on_demand.max + pool.spot.max) * instance.gpus
             busy = sum(max(1, version.replicas.min) * version.gpus for version in versions)
-            if (needed := busy + max(version.gpus for version in versions)) > gpus:
+            least = math.ceil(sum(version.replicas.min * version.gpus for version in versions) / instance.gpus)
+            if least > pool.on_demand.max + pool.spot.max:
+                yield (
+                    f"node_pools.{name}: replicas.min needs {least} nodes, and on_demand.max and spot.max allow "
+                    f"{pool.on_demand.max + pool.spot.max}: the other servers wait. Raise max, or lower replicas.min"
+                )
+            elif (needed := busy + max(version.gpus for version in versions)) > gpus:
                 yield (
                     f"node_pools.{name} has at most {gpus} GPUs, and its models' servers, with the new one of an update beside "
                     f"the old ones, need {needed}: an update will wait for a GPU until it fails. Raise max"

@@ -127,7 +127,7 @@ class GpuInferenceCluster(Component):
         super().__init__(name, opts, settings.tags, settings.customize)
         if notice := support_notice(settings.kubernetes_version, datetime.now(UTC).date()):
             pulumi.log.warn(notice, self)
-        for notice in settings.update_notices():
+        for notice in settings.pool_notices():
             pulumi.log.warn(notice, self)
         models = settings.served_models()
 
