@@ -85,12 +85,14 @@ def test_every_environment_variable_of_the_local_run_is_there() -> None:
 
 
 def test_every_example_of_a_configuration_is_right() -> None:
-    examples = [yaml.safe_load(text) for text in fences(ROOT / "docs" / "providers.md", "yaml")]
-    assert len(examples) >= 5
+    pages = [ROOT / "docs" / "providers.md", ROOT / "docs" / "gpu-cluster.md"]
+    examples = [yaml.safe_load(text) for page in pages for text in fences(page, "yaml")]
+    assert len(examples) >= 6
     needed = {"account_baseline": {"api_gateway_logs": True}}
     for example in examples:
         raw = {key.removeprefix("pulumi-llm:"): value for key, value in example.items()}
-        assert stack_settings.parse({"environment": "qa", "aws:region": "us-east-1", "development": True, **needed, **raw})
+        raw = {"environment": "qa", "aws:region": "us-east-1", "development": True, **needed, **raw}
+        assert stack_settings.parse(raw).warnings() == []
 
 
 def test_what_is_said_of_failures_is_what_the_router_does() -> None:
