@@ -83,6 +83,7 @@ def test_secrets_are_encrypted_with_a_key(least: Recording) -> None:
     assert "gpu-secrets-key" not in given.names()
 
 
+@pytest.mark.assumes("eks-versions")
 @pytest.mark.parametrize("version", VERSIONS)
 def test_add_ons_are_pinned_and_of_the_cluster_s_version(version: str) -> None:
     recording = made(kubernetes_version=version)
