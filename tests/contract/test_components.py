@@ -123,6 +123,7 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
             "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
             "deletion_protection": False,
         },
+        "written into a folder": {**GPU, "manifests_folder": "manifests"},
     },
     "InferenceNetwork": {
         "everything": {
