@@ -90,6 +90,7 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
         "least": GPU,
         "everything": {
             **GPU,
+            "domain": {"name": "gpu.example.com", "zone_id": "Z0123456789ABCDEFGHIJ"},
             "admins": ["arn:aws:iam::123456789012:role/deploy", "arn:aws:iam::123456789012:role/ops"],
             "endpoint_public_cidrs": ["203.0.113.0/24"],
             "node_pools": {
@@ -123,7 +124,11 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
             "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
             "deletion_protection": False,
         },
-        "written into a folder": {**GPU, "manifests_folder": "manifests"},
+        "synced": {
+            **GPU,
+            "domain": {"name": "synced.example.com", "zone_id": "Z0123456789ABCDEFGHIJ"},
+            "manifests_folder": "build/manifests",
+        },
     },
     "InferenceNetwork": {
         "everything": {

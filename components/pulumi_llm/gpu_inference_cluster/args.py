@@ -336,7 +336,8 @@ class GpuSettings(Settings):
                 )
 
     def _models(self) -> dict[str, ServedModelSettings]:
-        return {name: model for name, model in (self.models or {}).items() if model}
+        # In one order, for the maps of other languages have another one.
+        return {name: model for name, model in sorted((self.models or {}).items()) if model}
 
     def _instances(self) -> dict[str, str]:
         """The instance types of the pools; "" where it is wrong, for the pool is there all the same."""

@@ -20,11 +20,13 @@ AdaptName = Callable[[str, Mapping[str, Any]], str]
 
 @dataclass(frozen=True)
 class Place:
-    """The account and region in which the resources live. Another seed gives other ids and names."""
+    """The account and region, or the cluster, in which the resources live. Another seed gives other ids and names."""
 
     account: str = ACCOUNT
     region: str = "us-east-1"
     seed: str = ""
+    cluster: str = ""
+    """Of Kubernetes' objects: which cluster they are in."""
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,13 @@ class Existing:
 
     @property
     def identity(self) -> tuple[str, ...]:
-        return registry.identity(self.token, self.id, self.inputs)
+        return _identity(self.token, self.id, self.inputs, self.place.cluster)
+
+
+def _identity(token: str, identifier: str, state: Mapping[str, Any], cluster: str) -> tuple[str, ...]:
+    """What no two resources share. Objects of Kubernetes may have one name in two clusters."""
+    found = registry.identity(token, identifier, state)
+    return (*found, cluster) if cluster else found
 
 
 @dataclass
@@ -97,15 +103,15 @@ class Cloud:
             self._existing[created.identity] = created
         return created
 
-    def read(self, token: str, identifier: str, state: Mapping[str, Any]) -> Existing | None:
+    def read(self, token: str, identifier: str, state: Mapping[str, Any], cluster: str = "") -> Existing | None:
         """The resource that has that id and was last in that state, where there is one."""
-        return self._existing.get(registry.identity(token, identifier, state))
+        return self._existing.get(_identity(token, identifier, state, cluster))
 
-    def update(self, token: str, identifier: str, urn: str, inputs: Mapping[str, Any]) -> Existing:
+    def update(self, token: str, identifier: str, urn: str, inputs: Mapping[str, Any], cluster: str = "") -> Existing:
         """Change a resource; its id and what else does not follow from its inputs stay."""
         self._ask("update", urn)
         with self._lock:
-            existing = self.read(token, identifier, inputs)
+            existing = self.read(token, identifier, inputs, cluster)
             if existing is None:
                 raise Refused(f"NotFound: there is no {token} {identifier!r}")
             self._refuse_without_what_it_needs(replace(existing, inputs=inputs))
@@ -120,11 +126,11 @@ class Cloud:
             existing.state = state
         return existing
 
-    def delete(self, token: str, identifier: str, urn: str, state: Mapping[str, Any]) -> None:
+    def delete(self, token: str, identifier: str, urn: str, state: Mapping[str, Any], cluster: str = "") -> None:
         """Delete a resource with what it contains; one that is gone already is none the worse for it."""
         self._ask("delete", urn)
         with self._lock:
-            existing = self.read(token, identifier, state)
+            existing = self.read(token, identifier, state, cluster)
             if existing is None:
                 return
             protection = existing.entry.deletion_protection

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -79,8 +80,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return _difference(changed, replaces=[key for key in changed if key.partition(".")[0] in _PLACES])
 
     def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:
-        self._places[context.peer()] = place_of(_read(request.args), self._default)
-        self._objects[context.peer()] = self._objects_of(_read(request.args))
+        given = _read(request.args)
+        place = place_of(given, self._default)
+        self._places[context.peer()] = replace(place, cluster=_cluster(given)) if self._package == "kubernetes" else place
+        self._objects[context.peer()] = self._objects_of(given)
         return provider_pb2.ConfigureResponse(
             acceptSecrets=True, acceptResources=False, supportsPreview=True, supports_autonaming_configuration=True
         )
@@ -132,7 +135,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CreateResponse(id=created.id, properties=_written(_state(created.state)))
 
     def Read(self, request: Any, context: grpc.ServicerContext) -> Any:
-        found = self._cloud.read(_type(request.urn), request.id, _read(request.properties))
+        found = self._cloud.read(_type(request.urn), request.id, _read(request.properties), self._place(context).cluster)
         if found is None:
             return provider_pb2.ReadResponse()
         return provider_pb2.ReadResponse(id=found.id, inputs=_written(found.inputs), properties=_written(_state(found.state)))
@@ -147,7 +150,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 state |= dict.fromkeys(PUBLISHED, UNKNOWN)
             return provider_pb2.UpdateResponse(properties=_written(_state(state)))
         with _refusal(context):
-            updated = self._cloud.update(token, request.id, request.urn, inputs)
+            updated = self._cloud.update(token, request.id, request.urn, inputs, self._place(context).cluster)
             self._apply(token, inputs, request.timeout, context)
         return provider_pb2.UpdateResponse(properties=_written(_state(updated.state)))
 
@@ -156,7 +159,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             token, state = _type(request.urn), _read(request.properties)
             if (objects := self._objects_for(token, context)) is not None:
                 objects.delete(manifest_of(_read(request.old_inputs) or state), request.timeout)
-            self._cloud.delete(token, request.id, request.urn, state)
+            self._cloud.delete(token, request.id, request.urn, state, self._place(context).cluster)
         return empty_pb2.Empty()
 
     # Kubernetes' objects.
@@ -222,6 +225,11 @@ def _writer_problems(token: str, given: Properties) -> list[str]:
         return []
     reason = "no such argument together with renderYamlToDirectory"
     return [f"{token}: {key}: {reason}" for key in ("cluster", "context", "kubeconfig") if given.get(key)]
+
+
+def _cluster(given: Properties) -> str:
+    """Which cluster, or which folder, the objects of a provider of Kubernetes are in."""
+    return str(given.get("renderYamlToDirectory") or given.get("clusterIdentifier") or given.get("kubeconfig") or "")
 
 
 def _difference(changed: Sequence[str], replaces: Sequence[str], *, delete_before_replace: bool = False) -> Any:
