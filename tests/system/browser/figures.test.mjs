@@ -36,22 +36,22 @@ test("the transports run at once, and ten runs show the model's delays", async (
       "websocket firstChunk": first,
       "websocket total": total,
     };
-    // A busy machine may disturb a series, but not three of them.
-    let late;
-    for (let series = 0; series < 3 && late?.length !== 0; series++) {
+    // A busy machine disturbs figures, but not each figure in each of six series. None is ever sooner than the model.
+    const late = new Map(Object.keys(expected).map((cell) => [cell, "not measured"]));
+    for (let series = 0; series < 6 && late.size > 0; series++) {
       if (series > 0) await page.getByRole("button", { name: "Clear" }).click();
       const began = performance.now();
       await run(page);
       const took = performance.now() - began;
       assert.ok(took < 20 * total, `one after the other they would take ${30 * total} ms; it was ${took}`);
-      late = [];
       for (const [cell, delay] of Object.entries(expected)) {
         const value = number(await page.locator(`[data-cell="${cell}"] strong`).textContent());
         assert.ok(value >= delay - 5, `${cell}: ${value} ms is sooner than the model's ${delay}`);
-        if (value > delay * 1.1 + 30) late.push(`${cell}: ${value} ms, not ${delay}`);
+        if (value <= delay * 1.1 + 30) late.delete(cell);
+        else if (late.has(cell)) late.set(cell, `${value} ms, not ${delay}`);
       }
     }
-    assert.deepEqual(late, []);
+    assert.deepEqual([...late], []);
 
     const plot = page.getByRole("img", { name: /^First chunk over 10 runs, median in ms: REST .+, SSE/ }).first();
     for (const id of ["rest", "sse", "websocket"]) assert.equal(await plot.locator(`.${id} .mark`).count(), 10);
