@@ -35,7 +35,7 @@ def build(folder: Path, package: str, program: Path) -> None:
     if shutil.which("go") is None:
         pytest.skip(f"no go here to build {package}: install Go 1.25 or later (https://go.dev/doc/install)")
     command = ["go", "-C", str(folder), "build", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", str(program), package]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)
     if done.returncode != 0:
         pytest.skip(f"{package} cannot be built here: {' '.join(command)}\n{done.stderr.strip()}")
 

@@ -15,7 +15,7 @@ from support.control_plane import add_node, wait_for
 from support.served_models import AWQ, IMAGE, INSTANCES, PLACE, QWEN, settings_of
 
 # The first time, the control plane has to be built: some seven minutes.
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(2400)
 
 Manifest = dict[str, Any]
 

@@ -15,7 +15,7 @@ from system.engine.conftest import CheckedStack, program, succeeded
 from system.kube.conftest import SOURCE
 
 # The first time, engine and control plane have to be built.
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(2400)
 
 NAMESPACE = "deployed"
 OFFERS = {"cpu": "64", "memory": "256Gi", "ephemeral-storage": "500Gi", "pods": "110", GPU_RESOURCE: "8"}

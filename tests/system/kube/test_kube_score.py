@@ -9,7 +9,7 @@ import yaml
 from support.go_tools import go_tool
 from system.kube.test_admission import wanted
 
-pytestmark = pytest.mark.timeout(900)  # the first time, it has to be built
+pytestmark = pytest.mark.timeout(2400)  # the first time, it has to be built
 
 # The check, and the object's kind -> why it does not count here.
 EXPLAINED = {
