@@ -7,11 +7,9 @@ from pydantic import AfterValidator, Field
 
 from llm_gateway import environment as variables
 from pulumi_llm.base.policy_documents import IDENTITY, check_statements
-from pulumi_llm.base.settings import Input, Name, Problem, Settings, form
+from pulumi_llm.base.settings import Input, Name, Problem, SecurityGroupId, Settings, SubnetId, form
 from pulumi_llm.base.variables import kept, variable_name
 
-_SubnetId = Annotated[str, form(r"subnet-[0-9a-z]+", "the id of a subnet, such as subnet-0123456789abcdef0")]
-_SecurityGroupId = Annotated[str, form(r"sg-[0-9a-z]+", "the id of a security group, such as sg-0123456789abcdef0")]
 _PolicyArn = Annotated[
     str,
     form(
@@ -26,9 +24,9 @@ class VpcSettings(Settings):
     and the queues that wake them, by a NAT gateway or by endpoints."""
 
     # As many as Lambda takes. https://docs.aws.amazon.com/lambda/latest/api/API_VpcConfig.html
-    subnet_ids: Input[Annotated[tuple[Input[_SubnetId], ...], Field(min_length=1, max_length=16)]]
+    subnet_ids: Input[Annotated[tuple[Input[SubnetId], ...], Field(min_length=1, max_length=16)]]
     """The subnets, private ones in several zones."""
-    security_group_ids: Input[Annotated[tuple[Input[_SecurityGroupId], ...], Field(min_length=1, max_length=5)]]
+    security_group_ids: Input[Annotated[tuple[Input[SecurityGroupId], ...], Field(min_length=1, max_length=5)]]
     """The security groups, which must let the function call out."""
 
 

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from typing import Annotated, Any, ClassVar, TypeVar, cast, get_args, get_origin
 
 import pulumi
@@ -47,6 +48,7 @@ from pulumi_llm.base.tags import Tags
 
 __all__ = [
     "Between",
+    "CertificateArn",
     "Count",
     "Customize",
     "Flag",
@@ -59,11 +61,15 @@ __all__ = [
     "Problem",
     "Region",
     "RetentionDays",
+    "SecurityGroupId",
     "Settings",
+    "SubnetId",
     "Tags",
+    "VpcId",
     "ZoneId",
     "form",
     "hint",
+    "ipv4_range",
     "number_text",
     "read",
     "read_arguments",
@@ -188,6 +194,14 @@ class Between:
         return value
 
 
+def ipv4_range(text: str, example: str) -> IPv4Network:
+    """Read a range of IPv4 addresses. `example` shows a right one in the error."""
+    try:
+        return IPv4Network(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no range of IPv4 addresses, such as {example}: {error}") from None
+
+
 def form(pattern: str, description: str) -> AfterValidator:
     """A text that the whole of `pattern` matches; `description` names the form in an error, such as "a Region, such as …"."""
     compiled = re.compile(pattern)
@@ -205,6 +219,12 @@ Name = Annotated[str, form(r"[a-z0-9][a-z0-9._-]{0,62}", "a name: small letters,
 
 HostName = Annotated[str, form(r"[a-z0-9-]+(\.[a-z0-9-]+)+", "a host name, such as chat.example.com")]
 ZoneId = Annotated[str, form(r"[A-Z0-9]{1,32}", "the id of a hosted zone, such as Z0123456789ABCDEFGHIJ")]
+CertificateArn = Annotated[
+    str, form(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[A-Za-z0-9-]+", "the ARN of a certificate in ACM")
+]
+VpcId = Annotated[str, form(r"vpc-[0-9a-z]+", "the id of a VPC, such as vpc-0123456789abcdef0")]
+SubnetId = Annotated[str, form(r"subnet-[0-9a-z]+", "the id of a subnet, such as subnet-0123456789abcdef0")]
+SecurityGroupId = Annotated[str, form(r"sg-[0-9a-z]+", "the id of a security group, such as sg-0123456789abcdef0")]
 # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
 ParameterPrefix = Annotated[
     str, form(r"(?i:(?!/(aws|ssm)))(/[A-Za-z0-9_.-]+)+", "a path such as /llm/prod, which does not begin with aws or ssm")

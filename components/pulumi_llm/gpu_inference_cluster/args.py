@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import time
-from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
+from ipaddress import IPv4Network
 from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import (
     Between,
+    CertificateArn,
     Count,
     Customize,
     Flag,
@@ -23,11 +24,15 @@ from pulumi_llm.base.settings import (
     Problem,
     Region,
     RetentionDays,
+    SecurityGroupId,
     Settings,
+    SubnetId,
     Tags,
+    VpcId,
     ZoneId,
     form,
     hint,
+    ipv4_range,
     region_problems,
 )
 from pulumi_llm.gpu_inference_cluster.workloads.place import Schedule
@@ -35,16 +40,9 @@ from pulumi_llm.gpu_inference_cluster.workloads.served_model import ModelName, S
 from pulumi_llm.gpu_inference_cluster.workloads.versions import ServedModel, Version, model_problems, served_models
 from pulumi_llm.models.gpu_instances import gpu_instances
 
-_VpcId = Annotated[str, form(r"vpc-[0-9a-z]+", "the id of a VPC, such as vpc-0123456789abcdef0")]
-_SubnetId = Annotated[str, form(r"subnet-[0-9a-z]+", "the id of a subnet, such as subnet-0123456789abcdef0")]
-_GroupId = Annotated[str, form(r"sg-[0-9a-z]+", "the id of a security group, such as sg-0123456789abcdef0")]
 _ReservationId = Annotated[str, form(r"cr-[0-9a-z]+", "the id of a capacity reservation, such as cr-0123456789abcdef0")]
 _RoleArn = Annotated[
     str, form(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", "the ARN of an IAM role, such as arn:aws:iam::ACCOUNT:role/NAME")
-]
-_CertificateArn = Annotated[
-    str,
-    form(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[0-9a-zA-Z-]+", "the ARN of a certificate of ACM"),
 ]
 _InstanceType = Annotated[str, form(r"[a-z0-9-]+\.[a-z0-9-]+", "an instance type, such as m5.large")]
 _PoolName = Annotated[str, form(r"[a-z0-9]([a-z0-9-]{0,14}[a-z0-9])?", "a name: small letters, digits and '-', at most 16")]
@@ -52,11 +50,7 @@ _KubernetesVersion = Literal["1.34", "1.35", "1.36"]
 
 
 def _range(text: str) -> str:
-    try:
-        network = IPv4Network(text)
-    except (AddressValueError, NetmaskValueError, ValueError) as error:
-        raise ValueError(f"{text!r} is no range of IPv4 addresses, such as 203.0.113.0/24: {error}") from None
-    return str(network)
+    return str(ipv4_range(text, "203.0.113.0/24"))
 
 
 def _closed_range(text: str) -> str:
@@ -87,19 +81,19 @@ _GpuInstance = Annotated[str, AfterValidator(_gpu_instance)]
 class ClusterNetworkSettings(Settings):
     """Where the cluster is: outputs of an InferenceNetwork, or of your own VPC."""
 
-    vpc_id: Input[_VpcId]
+    vpc_id: Input[VpcId]
     """The VPC."""
-    private_subnet_ids: Input[Annotated[tuple[Input[_SubnetId], ...], Field(min_length=2)]]
+    private_subnet_ids: Input[Annotated[tuple[Input[SubnetId], ...], Field(min_length=2)]]
     """Private subnets for nodes and pods, in two zones or more. From there images, weights and AWS are reached, by
     NAT or endpoints."""
-    balancer_subnet_ids: Input[Annotated[tuple[Input[_SubnetId], ...], Field(min_length=2)]]
+    balancer_subnet_ids: Input[Annotated[tuple[Input[SubnetId], ...], Field(min_length=2)]]
     """Subnets for the balancer, in two zones or more. Best are some in which nothing else is, for who is in them may call the
     model servers."""
     balancer_subnet_cidrs: Input[Annotated[tuple[Input[_Range], ...], Field(min_length=2)]]
     """Their addresses, from which the balancer calls."""
-    balancer_security_group_id: Input[_GroupId]
+    balancer_security_group_id: Input[SecurityGroupId]
     """The security group of the balancer, into which the callers' groups lead."""
-    service_security_group_id: Input[_GroupId]
+    service_security_group_id: Input[SecurityGroupId]
     """The security group of the GPU nodes, into which the balancer's leads."""
 
 
@@ -113,7 +107,7 @@ class ClusterDomainSettings(Settings):
     zone_id: Input[ZoneId] | None = None
     """The hosted zone in which a record for it is made. Without `certificate_arn` it must be public, for a certificate is
     validated in it. Default: no record is made."""
-    certificate_arn: Input[_CertificateArn] | None = None
+    certificate_arn: Input[CertificateArn] | None = None
     """A certificate of ACM for the name. Default: one is made, and validated in the zone."""
 
     def problems(self) -> Iterator[Problem]:

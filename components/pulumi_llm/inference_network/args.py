@@ -1,7 +1,7 @@
 """The description of InferenceNetwork's settings. The TypedDicts in args_types.py are generated from it."""
 
 from collections.abc import Iterator
-from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
+from ipaddress import IPv4Network
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -19,14 +19,15 @@ from pulumi_llm.base.settings import (
     Region,
     RetentionDays,
     Settings,
+    SubnetId,
     Tags,
+    VpcId,
     form,
+    ipv4_range,
     region_problems,
 )
 from pulumi_llm.inference_network.addresses import LONGEST_PREFIX, MOST_ZONES, SHORTEST_PREFIX
 
-_VpcId = Annotated[str, form(r"vpc-[0-9a-z]+", "the id of a VPC, such as vpc-0123456789abcdef0")]
-_SubnetId = Annotated[str, form(r"subnet-[0-9a-z]+", "the id of a subnet, such as subnet-0123456789abcdef0")]
 _Zone = Annotated[str, form(r"[a-z]{2,4}(-[a-z]+)+-\d[a-z]", "the name of an Availability Zone, such as us-east-1a")]
 _Service = Annotated[
     str, form(r"[a-z0-9-]+(\.[a-z0-9-]+)*", "the end of an endpoint service's name, such as bedrock-runtime or ecr.dkr")
@@ -46,10 +47,7 @@ DOCKER_RANGE = IPv4Network("172.17.0.0/16")
 
 
 def _cidr(text: str) -> str:
-    try:
-        network = IPv4Network(text)
-    except (AddressValueError, NetmaskValueError, ValueError) as error:
-        raise ValueError(f"{text!r} is no range of IPv4 addresses, such as 172.16.0.0/16: {error}") from None
+    network = ipv4_range(text, "172.16.0.0/16")
     if not any(network.subnet_of(IPv4Network(private)) for private in _PRIVATE_RANGES):
         within = "{}, {} or {}".format(*_PRIVATE_RANGES)
         raise ValueError(f"{text!r} is no private range; take a /{SHORTEST_PREFIX} to /{LONGEST_PREFIX} within {within}")
@@ -61,13 +59,13 @@ def _cidr(text: str) -> str:
 class ExistingVpcSettings(Settings):
     """A VPC that is there already."""
 
-    vpc_id: Input[_VpcId]
+    vpc_id: Input[VpcId]
     """The VPC."""
-    private_subnet_ids: Input[Annotated[tuple[Input[_SubnetId], ...], Field(min_length=2)]]
+    private_subnet_ids: Input[Annotated[tuple[Input[SubnetId], ...], Field(min_length=2)]]
     """Its private subnets, in two zones or more. From there the internet or the endpoints of what is called must be reached."""
-    public_subnet_ids: Input[tuple[Input[_SubnetId], ...]] = ()
+    public_subnet_ids: Input[tuple[Input[SubnetId], ...]] = ()
     """Its public subnets. Default: none."""
-    balancer_subnet_ids: Input[Annotated[tuple[Input[_SubnetId], ...], Field(min_length=2)]] | None = None
+    balancer_subnet_ids: Input[Annotated[tuple[Input[SubnetId], ...], Field(min_length=2)]] | None = None
     """Its subnets for internal balancers, in two zones or more. Default: the private ones."""
 
 

@@ -23,6 +23,7 @@ from pulumi_llm.base.location import Location
 from pulumi_llm.base.policy_documents import ANY, check_statements, read_document
 from pulumi_llm.base.settings import (
     Between,
+    CertificateArn,
     Count,
     Customize,
     Flag,
@@ -55,9 +56,6 @@ INTEGRATION_MARGIN_SECONDS = 5
 # https://docs.aws.amazon.com/general/latest/gr/bedrock.html
 PARTITIONS = ("aws", "aws-us-gov")
 
-_CertificateArn = Annotated[
-    str, form(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[A-Za-z0-9-]+", "the ARN of a certificate in ACM")
-]
 # https://docs.aws.amazon.com/lambda/latest/api/API_GetLayerVersionByArn.html
 _LayerArn = Annotated[
     str,
@@ -92,7 +90,7 @@ class DomainSettings(Settings):
     """The domain name is in API Gateway already, made elsewhere. Only the mapping of its base path to the API is made."""
     base_path: Input[_BasePath] | None = None
     """The path below which the API answers, such as "llm". Default: the domain's root."""
-    certificate_arn: Input[_CertificateArn] | None = None
+    certificate_arn: Input[CertificateArn] | None = None
     """Its certificate in ACM, in the API's Region. Required unless the domain name is there already."""
     zone_id: Input[ZoneId] | None = None
     """The public Route 53 zone in which its record is made. Default: you make the record."""
