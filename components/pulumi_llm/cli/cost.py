@@ -3,22 +3,19 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from llm_gateway.routes import ROUTES_FILE, Routes, load
-from pulumi_llm.cli.given import ConfigOption, InvokeOption, OutputOption, StackOption, read_config, read_given
-from pulumi_llm.cost.charges import FUNCTION
+from pulumi_llm.cli.given import ConfigOption, InvokeOption, OutputOption, StackOption, fail, read_config, read_given
 from pulumi_llm.cost.chats import Chat
 from pulumi_llm.cost.estimate import Component, Estimate, estimate
 
 if TYPE_CHECKING:
     from pulumi_llm_local.program.given import Given
-    from pulumi_llm_local.program.graph import Graph
 
 
 def run(
@@ -41,16 +38,16 @@ def run(
     try:
         from pulumi_llm_local.program.graph import GraphError
     except ImportError as error:
-        _fail(f"the costs need more packages ({error.name} is missing): pip install 'pulumi-llm[local]'", 1)
+        fail(f"the costs need more packages ({error.name} is missing): pip install 'pulumi-llm[local]'", 1)
     problems: list[str] = []
     overrides, given = read_config(config or [], problems), read_given(output or [], invoke or [], problems)
     if problems:
-        _fail("\n".join(problems), 2)
+        fail("\n".join(problems), 2)
     chat = Chat(input_tokens, output_tokens, seconds)
     try:
         found = estimate_program(Path(directory).resolve(), stack, overrides, given, chat)
     except GraphError as error:
-        _fail(str(error), 1)
+        fail(str(error), 1)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
     else:
@@ -61,28 +58,17 @@ def estimate_program(directory: Path, stack: str, overrides: Mapping[str, Any], 
     """Evaluate a program, and compute what it costs. Raises `GraphError`."""
     from pulumi_llm.base.bundle import TARGET_VARIABLE
     from pulumi_llm_local.program import graph
+    from pulumi_llm_local.program.routes import routes_documents
 
     environment = {**os.environ, TARGET_VARIABLE: "host"}
     found = graph.load(directory, stack, overrides, seed="cost", environment=environment, given=given)
-    return estimate(found.resources, _routes(found), found.region, chat)
+    return estimate(found.resources, routes_documents(found), found.region, chat)
 
 
 def summary(found: Estimate) -> str:
     """The costs in one line."""
     not_priced = f"; {len(found.not_priced)} resources are not priced" if found.not_priced else ""
     return f"idle, the stack costs {_month(found)} a month (prices of {found.prices_of}){not_priced}"
-
-
-def _routes(graph: "Graph") -> list[Routes]:
-    """The routes documents in the archives of the program's functions, with the values of their variables."""
-    found: list[Routes] = []
-    for function in graph.of_type(FUNCTION):
-        archive: Mapping[str, Any] = function.inputs.get("code") or {}
-        path = Path(str(archive.get("path", ""))) / ROUTES_FILE
-        if path.is_file():
-            environment: Mapping[str, Any] = function.state.get("environment") or {}
-            found.append(load(path, environment.get("variables") or {}))
-    return found
 
 
 def _month(found: Estimate) -> str:
@@ -207,8 +193,3 @@ def _number(usd: float) -> str:
         digits = f"{usd:.12f}".rstrip("0") if usd < 1e-4 else f"{usd:.5f}".rstrip("0")
     whole, _, cents = digits.partition(".")
     return f"{whole}.{cents:<02}"
-
-
-def _fail(text: str, code: int) -> NoReturn:
-    typer.echo(text, err=True)
-    raise typer.Exit(code)

@@ -1,13 +1,14 @@
 """`pulumi-llm fit`: on which GPU instances a model fits, and how vLLM is told to serve it."""
 
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from pulumi_llm.cli.given import fail
 from pulumi_llm.models import fit as fits
 from pulumi_llm.models.catalogue import ModelError, WeightFormat, catalogue, find
 from pulumi_llm.models.fit import Fit, Misfit, Wishes
@@ -43,7 +44,7 @@ def run(
     if weights and weights not in fits.formats():
         problems.append(f"--weights: {weights!r} is none of {', '.join(fits.formats())}")
     if found is None or problems:
-        _fail("\n".join(problems), 2)
+        fail("\n".join(problems), 2)
     wishes = Wishes(
         weights=_format(weights),
         tensor_parallel=tensor_parallel or None,
@@ -161,8 +162,3 @@ _BASIS = (
     "Computed, not measured. Prices: on demand, Linux, us-east-1. tokens/s, if not given: at most "
     f"{fits.ESTIMATE_REQUESTS} requests of {fits.ESTIMATE_TOKENS:,} tokens at once, at half of the GPUs' memory bandwidth."
 )
-
-
-def _fail(text: str, code: int) -> NoReturn:
-    typer.echo(text, err=True)
-    raise typer.Exit(code)

@@ -1,7 +1,7 @@
-"""The options that `local` and `preview` share: the stack, and the values that its program reads."""
+"""What commands share: the stack, the values that its program reads, and how a wrong call ends."""
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -67,3 +67,9 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
+
+
+def fail(text: str, code: int) -> NoReturn:
+    """End the command with a text on standard error."""
+    typer.echo(text, err=True)
+    raise typer.Exit(code)

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pulumi_llm.cli.cost import estimate_program, summary
-from pulumi_llm.cli.given import ConfigOption, InvokeOption, OutputOption, StackOption, read_config, read_given
+from pulumi_llm.cli.given import ConfigOption, InvokeOption, OutputOption, StackOption, fail, read_config, read_given
 from pulumi_llm.cost.chats import Chat
 
 if TYPE_CHECKING:
@@ -36,13 +36,13 @@ def run(
     try:
         from pulumi_llm_local.engine.preview import preview
     except ImportError as error:
-        _fail(f"the preview needs more packages ({error.name} is missing): pip install 'pulumi-llm[local]'", 1)
+        fail(f"the preview needs more packages ({error.name} is missing): pip install 'pulumi-llm[local]'", 1)
     problems: list[str] = []
     overrides, given = read_config(config or [], problems), read_given(output or [], invoke or [], problems)
     if account and (config or output or invoke):
         problems.append("--account: asks AWS and the stack, so --config, --output and --invoke have nothing to act on")
     if problems:
-        _fail("\n".join(problems), 2)
+        fail("\n".join(problems), 2)
     options = {"--policy-pack": policy_pack, "--policy-pack-config": policy_pack_config}
     arguments = [*(f"{name}={value}" for name, value in options.items() if value), *(["--diff"] if diff else [])]
     program = Path(directory).resolve()
@@ -62,8 +62,3 @@ def _show_cost(program: Path, stack: str, overrides: Mapping[str, Any], given: "
         typer.echo(f"cost: not known: {str(error).splitlines()[0]}", err=True)
     else:
         typer.echo(f"cost: {summary(found)}; `pulumi-llm cost` shows each part")
-
-
-def _fail(text: str, code: int) -> NoReturn:
-    typer.echo(text, err=True)
-    raise typer.Exit(code)

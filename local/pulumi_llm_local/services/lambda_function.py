@@ -20,10 +20,11 @@ import aiohttp
 
 from llm_gateway import environment
 from llm_gateway.environment import INVOKER_HEADER
-from llm_gateway.routes import ROUTES_FILE, Routes, load
+from llm_gateway.routes import Routes
 from pulumi_llm.base.bundle import host_python
 from pulumi_llm_local.aws_types.lambda_ import FUNCTION
-from pulumi_llm_local.program.graph import Graph, Resource
+from pulumi_llm_local.program.graph import Resource
+from pulumi_llm_local.program.routes import function_variables, routes_document
 from pulumi_llm_local.services.local_run import LocalRun
 from pulumi_llm_local.services.process import spawn, start_server, stop_process
 
@@ -56,25 +57,9 @@ async def start(run: LocalRun) -> None:
     await asyncio.gather(*(function.start() for function in run.functions.values()))
 
 
-def routes_documents(graph: Graph) -> list[Routes]:
-    """Return the routes documents of the functions' bundles, each with the values of the function's own environment."""
-    found = (_routes(resource) for resource in graph.of_type(FUNCTION))
-    return [routes for routes in found if routes is not None]
-
-
 def streams(function: Resource) -> bool:
     """Tell whether a function answers invocations with a stream, as the Web Adapter does in that mode."""
-    return _variables(function.state).get("AWS_LWA_INVOKE_MODE") == "response_stream"
-
-
-def _routes(function: Resource) -> Routes | None:
-    path = Path(function.inputs["code"]["path"]) / ROUTES_FILE
-    return load(path, _variables(function.state)) if path.exists() else None
-
-
-def _variables(state: Mapping[str, Any]) -> dict[str, str]:
-    environment: dict[str, Any] = state.get("environment") or {}
-    return environment.get("variables") or {}
+    return function_variables(function.state).get("AWS_LWA_INVOKE_MODE") == "response_stream"
 
 
 class Function:
@@ -88,7 +73,7 @@ class Function:
         self.arn = str(resource.state["arn"])
         self.timeout = float(resource.state.get("timeout") or 3)
         self._resource = resource
-        self.variables = _variables(resource.state)
+        self.variables = function_variables(resource.state)
         self.root = Path(resource.inputs["code"]["path"])
         self._environment = environment
         self._addresses = addresses
@@ -113,7 +98,7 @@ class Function:
     @property
     def routes(self) -> Routes | None:
         """The routes document of its bundle; None where there is none."""
-        return _routes(self._resource)
+        return routes_document(self._resource)
 
     async def start(self) -> None:
         """Start a first environment, and wait until it listens. Raises `FunctionError`."""

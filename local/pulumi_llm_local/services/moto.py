@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 
 from pulumi_llm_local.program.graph import Graph
-from pulumi_llm_local.services.lambda_function import routes_documents
+from pulumi_llm_local.program.routes import routes_documents
 from pulumi_llm_local.services.local_run import LocalRun
 from pulumi_llm_local.services.process import spawn, start_server, stop_process
 

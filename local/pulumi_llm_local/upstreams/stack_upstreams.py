@@ -13,8 +13,8 @@ from llm_gateway.providers.openai.protocol import OPENAI_COMPATIBLE
 from llm_gateway.routes import BEDROCK, Endpoint, Routes, Target
 from pulumi_llm.models.catalogue import ModelError, find
 from pulumi_llm_local.program.graph import Graph
+from pulumi_llm_local.program.routes import routes_documents
 from pulumi_llm_local.services import moto
-from pulumi_llm_local.services.lambda_function import routes_documents
 from pulumi_llm_local.services.local_run import LocalError, LocalRun
 from pulumi_llm_local.upstreams.anthropic import app as anthropic
 from pulumi_llm_local.upstreams.bedrock import app as bedrock
