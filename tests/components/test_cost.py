@@ -22,7 +22,7 @@ from pulumi_llm_local.aws_types.values import revealed
 from pulumi_llm_local.program.recorder import STACK_TYPE
 from support import programs
 from support.programs import ROOT, Recording
-from support.served_models import QWEN
+from support.served_models import CLUSTER_NETWORK, QWEN
 
 NAT, EIP = "aws:ec2/natGateway:NatGateway", "aws:ec2/eip:Eip"
 GROUP, TEMPLATE = "aws:eks/nodeGroup:NodeGroup", "aws:ec2/launchTemplate:LaunchTemplate"
@@ -284,16 +284,8 @@ def test_a_network() -> None:
 
 def test_a_gpu_cluster() -> None:
     """Two system nodes stay, and a GPU node for the model's server from 15:00 to 06:00."""
-    network = {
-        "vpc_id": "vpc-1",
-        "private_subnet_ids": ["subnet-1", "subnet-2"],
-        "balancer_subnet_ids": ["subnet-3", "subnet-4"],
-        "balancer_subnet_cidrs": ["172.16.224.0/22", "172.16.228.0/22"],
-        "balancer_security_group_id": "sg-balancer",
-        "service_security_group_id": "sg-service",
-    }
     args: Any = {
-        "network": network,
+        "network": CLUSTER_NETWORK,
         "admins": ["arn:aws:iam::123456789012:role/deploy"],
         "domain": {"name": "models.example.com", "zone_id": "Z0123456789ABCDEFGHIJ"},
         "models": {"chat": QWEN},

@@ -14,20 +14,12 @@ from pulumi_llm.gpu_inference_cluster.component import GpuInferenceCluster
 from pulumi_llm.gpu_inference_cluster.kubernetes_versions import VERSIONS, support_notice
 from support import programs
 from support.programs import Recording
-from support.served_models import IMAGE, QWEN, REVISION
+from support.served_models import CLUSTER_NETWORK, IMAGE, QWEN, REVISION
 
-NETWORK = {
-    "vpc_id": "vpc-1",
-    "private_subnet_ids": ["subnet-1", "subnet-2"],
-    "balancer_subnet_ids": ["subnet-3", "subnet-4"],
-    "balancer_subnet_cidrs": ["172.16.224.0/22", "172.16.228.0/22"],
-    "balancer_security_group_id": "sg-balancer",
-    "service_security_group_id": "sg-service",
-}
 DEPLOYER = "arn:aws:iam::123456789012:role/deploy"
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/1234abcd-12ab-34cd-56ef-1234567890ab"
 ARGS: dict[str, Any] = {
-    "network": NETWORK,
+    "network": CLUSTER_NETWORK,
     "admins": [DEPLOYER],
     "domain": {"name": "models.example.com", "zone_id": "Z0123456789ABCDEFGHIJ"},
     "models": {"chat": QWEN},

@@ -11,6 +11,14 @@ IMAGE = f"docker.io/vllm/vllm-openai:v0.33.0@sha256:{'a' * 64}"
 REVISION = "a" * 40
 QWEN = {"model": "deepseek-r1-distill-qwen-7b", "pool": "gpu", "image": IMAGE, "revision": REVISION}
 AWQ = {"weights": "awq", "repository": "me/awq"}
+CLUSTER_NETWORK = {
+    "vpc_id": "vpc-1",
+    "private_subnet_ids": ["subnet-1", "subnet-2"],
+    "balancer_subnet_ids": ["subnet-3", "subnet-4"],
+    "balancer_subnet_cidrs": ["172.16.224.0/22", "172.16.228.0/22"],
+    "balancer_security_group_id": "sg-balancer",
+    "service_security_group_id": "sg-service",
+}
 INSTANCES = {"gpu": "g5.2xlarge", "large": "g5.12xlarge"}
 
 

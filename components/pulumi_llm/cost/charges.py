@@ -25,7 +25,7 @@ def charges_of(resource: Resource, resources: Sequence[Resource]) -> Charges:
         resources: All of the program, for what the resource refers to.
     """
     if resource.type not in CHARGES:
-        return _chargesof_type(resource.type)
+        return _charges_of_type(resource.type)
     found: list[Charge] = []
     try:
         for each in CHARGES[resource.type](resource, resources):
@@ -35,7 +35,7 @@ def charges_of(resource: Resource, resources: Sequence[Resource]) -> Charges:
     return Charges(found)
 
 
-def _chargesof_type(type: str) -> Charges:
+def _charges_of_type(type: str) -> Charges:
     table = price_table()
     if type in table.types:
         return Charges([Charge(table.prices[name]) for name in table.types[type]])

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from pulumi_llm.cost.charge import Resource, of_type
 
 NODE_GROUP: Final = "aws:eks/nodeGroup:NodeGroup"
-_DEPLOYMENT: Final = "kubernetes:apps/v1:Deployment"
+DEPLOYMENT: Final = "kubernetes:apps/v1:Deployment"
 _SCALED_OBJECT: Final = "kubernetes:keda.sh/v1alpha1:ScaledObject"
 _GPU: Final = "nvidia.com/gpu"
 _PAUSED: Final = "autoscaling.keda.sh/paused-replicas"
@@ -33,12 +33,12 @@ def kept_nodes(group: Resource, gpus: int, resources: Sequence[Resource]) -> flo
         gpus: The GPUs of one of its nodes.
         resources: All of the program.
     """
-    low, high = _bounds(group)
+    low, high = node_bounds(group)
     labels: Mapping[str, str] = group.inputs.get("labels") or {}
     servers = [each for each in _servers(resources) if each.node_labels and each.node_labels.items() <= labels.items()]
     if not servers or not gpus:
         return low
-    before = sum(_bounds(other)[1] for other in _filled_before(group, resources))
+    before = sum(node_bounds(other)[1] for other in _filled_before(group, resources))
 
     def at(minute: int) -> float:
         needed = math.ceil(sum(_floor(each.scaled, minute) * each.gpus for each in servers) / gpus)
@@ -47,7 +47,8 @@ def kept_nodes(group: Resource, gpus: int, resources: Sequence[Resource]) -> flo
     return sum(map(at, range(_DAY))) / _DAY
 
 
-def _bounds(group: Resource) -> tuple[float, float]:
+def node_bounds(group: Resource) -> tuple[float, float]:
+    """Return the least and the most nodes of a group."""
     scaling: Mapping[str, Any] = group.inputs["scalingConfig"]
     return float(scaling["minSize"]), float(scaling["maxSize"])
 
@@ -63,7 +64,7 @@ def _filled_before(group: Resource, resources: Sequence[Resource]) -> Iterator[R
 
 def _servers(resources: Sequence[Resource]) -> Iterator[_Servers]:
     """The servers that KEDA scales, and that ask for GPUs."""
-    deployments: dict[tuple[str, str], Resource] = {_key(each): each for each in of_type(resources, _DEPLOYMENT)}
+    deployments: dict[tuple[str, str], Resource] = {_key(each): each for each in of_type(resources, DEPLOYMENT)}
     for scaled in of_type(resources, _SCALED_OBJECT):
         deployment = deployments.get((_key(scaled)[0], scaled.inputs["spec"]["scaleTargetRef"]["name"]))
         if deployment is None:

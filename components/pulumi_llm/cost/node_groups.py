@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pulumi_llm.cost.charge import Charge, Resource, Unpriced, charge, counted, of_type
-from pulumi_llm.cost.kept_nodes import kept_nodes
+from pulumi_llm.cost.kept_nodes import kept_nodes, node_bounds
 from pulumi_llm.cost.prices import Price, price_table
 from pulumi_llm.models.gpu_instances import gpu_instances
 
@@ -14,8 +14,7 @@ def node_group_charges(group: Resource, resources: Sequence[Resource]) -> Iterat
 
     Of several instance types, the cheapest and the dearest.
     """
-    scaling: Mapping[str, Any] = group.inputs["scalingConfig"]
-    low, high = float(scaling["minSize"]), float(scaling["maxSize"])
+    low, high = node_bounds(group)
     nodes = f"{low:g} to {high:g} nodes" if low != high else counted(low, "node")
     types = _instance_types(group, resources)
     capacity = group.inputs.get("capacityType") or "ON_DEMAND"

@@ -1,9 +1,10 @@
 """What models on GPUs of one's own cost: what their Deployments say of the nodes that they fill, and the nodes' price."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from pulumi_llm.cost.charge import Resource
+from pulumi_llm.cost.charge import Resource, of_type
+from pulumi_llm.cost.kept_nodes import DEPLOYMENT
 from pulumi_llm.cost.prices import price_table
 
 # Annotations of a served model's Deployment: its node's type, and the output of all servers that such a node has room for,
@@ -11,8 +12,6 @@ from pulumi_llm.cost.prices import price_table
 INSTANCE_TYPE: Final = "pulumi-llm/instance-type"
 TOKENS_PER_SECOND: Final = "pulumi-llm/tokens-per-second"
 _NAME_LABEL: Final = "app.kubernetes.io/name"
-
-_DEPLOYMENT: Final = "kubernetes:apps/v1:Deployment"
 
 
 class ServedModel(NamedTuple):
@@ -23,11 +22,11 @@ class ServedModel(NamedTuple):
     usd_per_million: float
 
 
-def served_models(resources: Iterable[Resource]) -> Mapping[str, ServedModel]:
+def served_models(resources: Sequence[Resource]) -> Mapping[str, ServedModel]:
     """Return the served models by their names, each with its dearest version."""
     found: dict[str, ServedModel] = {}
-    for resource in resources:
-        metadata: Mapping[str, Any] = resource.inputs.get("metadata") or {} if resource.type == _DEPLOYMENT else {}
+    for deployment in of_type(resources, DEPLOYMENT):
+        metadata: Mapping[str, Any] = deployment.inputs.get("metadata") or {}
         annotations: Mapping[str, str] = metadata.get("annotations") or {}
         price = price_table().instances.get(annotations.get(INSTANCE_TYPE, ""))
         if price is None or TOKENS_PER_SECOND not in annotations:

@@ -10,7 +10,7 @@ import pytest
 from pulumi_llm.gpu_inference_cluster.workloads.place import GPU_RESOURCE, GPU_TAINT, POOL_LABEL
 from pulumi_llm_local.engine.kubernetes_api import KubernetesApi
 from support.control_plane import Kubelets, add_node, wait_for
-from support.served_models import QWEN
+from support.served_models import CLUSTER_NETWORK, QWEN
 from system.engine.conftest import CheckedStack, program, succeeded
 from system.kube.conftest import SOURCE
 
@@ -88,14 +88,7 @@ def test_what_the_cluster_refuses_fails_the_update(api: KubernetesApi, tmp_path:
 
 
 CLUSTER: dict[str, Any] = {
-    "network": {
-        "vpc_id": "vpc-1",
-        "private_subnet_ids": ["subnet-1", "subnet-2"],
-        "balancer_subnet_ids": ["subnet-3", "subnet-4"],
-        "balancer_subnet_cidrs": ["172.16.224.0/22", "172.16.228.0/22"],
-        "balancer_security_group_id": "sg-balancer",
-        "service_security_group_id": "sg-service",
-    },
+    "network": CLUSTER_NETWORK,
     "admins": ["arn:aws:iam::123456789012:role/deploy"],
     "domain": {"name": "models.example.com", "zone_id": "Z0123456789ABCDEFGHIJ"},
     "models": {"qwen": QWEN},
