@@ -358,6 +358,11 @@ class Problem(msgspec.Struct, frozen=True):
 MOST_PROBLEMS = 20
 
 
+def unexpected(error: Exception) -> GatewayError:
+    """Return the error for an exception that nobody expected, with the beginning of its text, which may repeat a caller's."""
+    return internal_error(detail=f"{type(error).__name__}: {clipped(str(error))}")
+
+
 def invalid_request(problems: Sequence[Problem]) -> GatewayError:
     """400 that lists every problem at once; `param` is the first field."""
     shown = [f"{problem.field}: {problem.message}" for problem in problems[:MOST_PROBLEMS]]

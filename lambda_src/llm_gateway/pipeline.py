@@ -94,7 +94,7 @@ async def answer(
         record.abandoned()
         raise
     except Exception as error:
-        failure = errors.internal_error(detail=f"{type(error).__name__}: {errors.clipped(str(error))}")
+        failure = errors.unexpected(error)
         record.error(failure, error)
         raise failure from error
     finally:

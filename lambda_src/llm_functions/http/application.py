@@ -282,7 +282,7 @@ def _failure(error: Exception, request_id: str) -> GatewayError:
     if isinstance(error, GatewayError):
         return error
     write_log({"level": "ERROR", "message": stacktrace(error), "request_id": request_id})
-    return errors.internal_error(detail=f"{type(error).__name__}: {errors.clipped(str(error))}")
+    return errors.unexpected(error)
 
 
 async def _disconnect(receive: Receive) -> None:

@@ -296,7 +296,7 @@ def as_failure(error: Exception, request_id: str) -> GatewayError:
         return error
     if not isinstance(error, (DynamoDBError, HttpError, ConnectionsError)):
         write_log({"level": "ERROR", "message": stacktrace(error), "request_id": request_id})
-    return errors.internal_error(detail=f"{type(error).__name__}: {errors.clipped(str(error))}")
+    return errors.unexpected(error)
 
 
 def _cause(head: Head) -> ErrorKind:
