@@ -34,7 +34,7 @@ def prod() -> list[ServedModel]:
     return served_models(models, INSTANCES)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def admitted(api: KubernetesApi) -> list[Manifest]:
     """Everything of prod, as the cluster has it."""
     return [api.apply(manifest) for manifest in wanted()]
