@@ -1,9 +1,10 @@
 """The event stream that every transport renders.
 
 Events are passed on in batches, lists of the events that one read of the provider's answer gave: so the cost of a batch does
-not depend on its number of tokens. An answer is ``Start``, then any number of ``Delta``, ``Reasoning``, ``ToolCall`` and
-``ToolCallDelta``, then ``Usage`` and ``Done`` together in the last batch. After ``Start``, a failure is a `GatewayError` that
-the stream raises and a transport renders as its ``error`` event. A stream never ends without ``Done`` or an error.
+not depend on its number of tokens. An answer is ``Start``, then any number of ``Delta``, ``Reasoning``,
+``ReasoningSignature``, ``ToolCall`` and ``ToolCallDelta``, then ``Usage`` and ``Done`` together in the last batch. After
+``Start``, a failure is a `GatewayError` that the stream raises and a transport renders as its ``error`` event. A stream never
+ends without ``Done`` or an error.
 """
 
 from typing import Literal
@@ -41,6 +42,16 @@ class Reasoning(msgspec.Struct, frozen=True, tag="reasoning"):
     text: str
 
 
+class ReasoningSignature(msgspec.Struct, frozen=True, tag="reasoning_signature"):
+    """The end of a block of reasoning that the provider has signed or encrypted; see `llm_gateway.request.ReasoningBlock`.
+
+    With `data`, the block has no text. It is only for API formats that carry it back with the next request.
+    """
+
+    signature: str = ""
+    data: str = ""
+
+
 class ToolCall(msgspec.Struct, frozen=True, tag="tool_call"):
     """The model begins to call a tool. `index` numbers the calls of an answer from 0."""
 
@@ -56,11 +67,20 @@ class ToolCallDelta(msgspec.Struct, frozen=True, tag="tool_call_delta"):
     arguments: str
 
 
-class Usage(msgspec.Struct, frozen=True, tag="usage"):
-    """The tokens that the provider counted, and charges for."""
+class Usage(msgspec.Struct, frozen=True, tag="usage", omit_defaults=True):
+    """The tokens that the provider counted, and charges for.
+
+    `input_tokens` are all of the request, among them `cached_tokens`, which were read from the provider's prompt cache, and
+    `cache_write_tokens`, which were written to it. `output_tokens` contain `reasoning_tokens`. `estimated`: the
+    provider gave no counts.
+    """
 
     input_tokens: int
     output_tokens: int
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: bool = False
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
@@ -69,4 +89,4 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     stop_reason: StopReason
 
 
-Event = Start | Delta | Reasoning | ToolCall | ToolCallDelta | Usage | Done
+Event = Start | Delta | Reasoning | ReasoningSignature | ToolCall | ToolCallDelta | Usage | Done

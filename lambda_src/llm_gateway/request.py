@@ -5,14 +5,47 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-# The parameters that a target may accept: those of every chat model, the tools of most, and those of models that reason.
+# What a target may accept: the parameters of every chat model, the tools of most, and what only some models have.
 # `stream_tools`: tools with a streamed answer. `reasoning_content`: the reasoning of earlier turns is sent back, as DeepSeek
-# requires with the result of a tool call.
+# requires with the result of a tool call. `json_object`, `json_schema`: the answer is JSON by the provider's own switch, or
+# also follows a schema by it. `strict_tools`: arguments follow a tool's schema by the provider's own switch.
+# `parallel_tool_calls`: the provider's own switch for at most one call. `images`, `documents`: they are part of a message;
+# `image_urls`: the provider fetches an image itself. `prefill`: the last message may be the assistant's, which is continued.
+# `prompt_caching`: cache points.
 ChatParameter = Literal["max_tokens", "temperature", "top_p", "stop", "system"]
 ToolParameter = Literal["tools", "stream_tools"]
-Parameter = Literal[ChatParameter, ToolParameter, "reasoning_effort", "reasoning_content"]
+Ability = Literal[
+    "json_object",
+    "json_schema",
+    "strict_tools",
+    "parallel_tool_calls",
+    "images",
+    "image_urls",
+    "documents",
+    "prefill",
+    "prompt_caching",
+    "reasoning_effort",
+    "reasoning_content",
+]
+# They change an answer, and only some providers have them: a target without them does not take a request that has them.
+RareParameter = Literal["frequency_penalty", "presence_penalty", "logit_bias", "logprobs"]
+# They may change an answer or only describe the request. A target without them answers as well: they are not sent to it, and
+# the answer's head names them.
+Hint = Literal[
+    "seed",
+    "user",
+    "metadata",
+    "service_tier",
+    "prompt_cache_key",
+    "safety_identifier",
+    "verbosity",
+    "prediction",
+]
+Parameter = Literal[ChatParameter, ToolParameter, Ability, RareParameter, Hint]
 CHAT_PARAMETERS: tuple[ChatParameter, ...] = get_args(ChatParameter)
 TOOL_PARAMETERS: tuple[ToolParameter, ...] = get_args(ToolParameter)
+RARE_PARAMETERS: tuple[RareParameter, ...] = get_args(RareParameter)
+HINTS: tuple[Hint, ...] = get_args(Hint)
 
 
 # The bound of an answer in /chat's own format, and its default.
@@ -28,11 +61,39 @@ class ToolUse(msgspec.Struct, frozen=True):
     arguments: dict[str, Any]
 
 
+class ReasoningBlock(msgspec.Struct, frozen=True):
+    """A block of an earlier answer's reasoning, as its provider gave it.
+
+    `signature` is the provider's proof that the text is its own; Anthropic refuses a block without it. `data` is a block that
+    the provider has encrypted, and that has no text. Both are opaque and belong to the model that gave them.
+    """
+
+    text: str = ""
+    signature: str = ""
+    data: str = ""
+
+
+class Media(msgspec.Struct, frozen=True):
+    """An image or a document in a message.
+
+    Either `data`, the base64 of its bytes, or `url`, an https address, is given. `media_type` is such as ``image/png`` or
+    ``application/pdf``, empty for an address. `name` is a document's file name.
+    """
+
+    kind: Literal["image", "document"]
+    media_type: str = ""
+    data: str = ""
+    url: str = ""
+    name: str = ""
+
+
 class Message(msgspec.Struct, frozen=True):
     """One turn of a conversation.
 
-    A `tool` message holds the result of the call `tool_call_id` in the assistant message before it. `reasoning` is the
-    reasoning of an assistant message, if the caller has kept it. `place` is its place in the caller's request, such as
+    `text` is all text of the turn. `parts` holds texts and media in their order where the turn has media, and is empty where it
+    has text alone. A `tool` message holds the result of the call `tool_call_id` in the assistant message before it. `reasoning`
+    is the reasoning of an assistant message, if the caller has kept it; `reasoning_blocks` holds it in blocks where they are
+    signed. `cache` marks a cache point after the message. `place` is its place in the caller's request, such as
     ``messages[2]``, for errors.
     """
 
@@ -42,14 +103,32 @@ class Message(msgspec.Struct, frozen=True):
     tool_call_id: str = ""
     reasoning: str = ""
     place: str = ""
+    parts: tuple[str | Media, ...] = ()
+    reasoning_blocks: tuple[ReasoningBlock, ...] = ()
+    cache: bool = False
 
 
 class Tool(msgspec.Struct, frozen=True):
-    """A tool that the model may call; `parameters` is a JSON Schema of type object."""
+    """A tool that the model may call; `parameters` is a JSON Schema of type object.
+
+    `strict`: the arguments must follow the schema. `cache` marks a cache point after the tool.
+    """
 
     name: str
     description: str
     parameters: dict[str, Any]
+    strict: bool = False
+    cache: bool = False
+
+
+class ResponseFormat(msgspec.Struct, frozen=True):
+    """The form of an answer's text: a JSON object, or JSON that follows `schema`, which is strict where that is asked."""
+
+    type: Literal["json_object", "json_schema"]
+    name: str = ""
+    description: str = ""
+    schema: dict[str, Any] = {}
+    strict: bool = False
 
 
 class ToolChoice(msgspec.Struct, frozen=True):
@@ -83,7 +162,8 @@ class ChatRequest(msgspec.Struct, frozen=True):
     `system` and `sampling` hold the caller's values, `default_system` and `defaults` those of the API format for what the
     caller does not give. A default is sent only to a model that accepts the parameter. A caller's value is sent, or refused
     with the parameter's name. `model` is an alias, empty for the first one. `names` maps our names of fields to the API
-    format's, where they differ, for errors.
+    format's, where they differ, for errors. `rare` holds parameters of `RareParameter` by name, with OpenAI's values, and
+    `hints` those of `Hint`. `cache_system` marks a cache point after the system text.
     """
 
     messages: tuple[Message, ...]
@@ -96,6 +176,11 @@ class ChatRequest(msgspec.Struct, frozen=True):
     tool_choice: ToolChoice = ToolChoice()
     stream: bool = False
     names: Mapping[str, str] = {}
+    response_format: ResponseFormat | None = None
+    parallel_tool_calls: bool = True
+    rare: Mapping[str, Any] = {}
+    hints: Mapping[str, Any] = {}
+    cache_system: bool = False
 
     def name(self, field: str) -> str:
         """Return the caller's name of a field."""

@@ -5,13 +5,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pulumi
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llm_gateway.request import Parameter
 from llm_gateway.routes import Alias, Endpoint, Routes, encode, load
 from pulumi_llm import routing
 from pulumi_llm.base.location import Location
@@ -369,9 +370,8 @@ SECRET_FORM = (
     "in the secret alone"
 )
 SMALL_AND_LARGE = "'workload' needs a small target, which has short_prompt_tokens, and a large one, which has none"
-PARAMETERS = (
-    "'max_tokens', 'temperature', 'top_p', 'stop', 'system', 'tools', 'stream_tools', 'reasoning_effort' or 'reasoning_content'"
-)
+_NAMES = [repr(name) for name in get_args(Parameter)]
+PARAMETERS = f"{', '.join(_NAMES[:-1])} or {_NAMES[-1]}"
 
 
 def with_provider(**changes: Any) -> dict[str, Any]:

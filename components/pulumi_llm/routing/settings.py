@@ -186,9 +186,9 @@ class ModelBounds(Settings):
     """How many tokens the model answers at most. Required where context_tokens is. Default: the catalogue's."""
     accepts: tuple[Parameter, ...] | None = Field(
         None,
-        description=f"What the model takes, of {_names(get_args(Parameter))} (the reasoning of earlier turns, which DeepSeek "
-        "wants back while it uses tools); Bedrock is sent neither of the last two. Default: the catalogue's; for a model of "
-        f"Bedrock's that it lacks {_names(DEFAULT_ACCEPTS)}; for a provider's {_by_protocol('accepts')}.",
+        description=f"What the model takes, of {_names(get_args(Parameter))}. reasoning_content is the reasoning of earlier "
+        "turns, which DeepSeek wants back while it uses tools; Bedrock is sent neither that nor reasoning_effort. Default: the "
+        f"catalogue's; for a model of Bedrock's that it lacks {_names(DEFAULT_ACCEPTS)}; for a provider's {_by_protocol('accepts')}.",
     )
     exclusive: tuple[ExclusiveParameter, ...] | None = Field(
         None,

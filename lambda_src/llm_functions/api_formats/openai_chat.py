@@ -13,7 +13,18 @@ import msgspec
 from llm_functions.api_formats.complete import collect
 from llm_functions.api_formats.fields import MOST_ITEMS, MOST_MESSAGES, Fields, kind
 from llm_gateway.errors import GatewayError, clipped
-from llm_gateway.events import Delta, Done, Event, Reasoning, Start, StopReason, ToolCall, ToolCallDelta, Usage
+from llm_gateway.events import (
+    Delta,
+    Done,
+    Event,
+    Reasoning,
+    ReasoningSignature,
+    Start,
+    StopReason,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
 from llm_gateway.request import NUMERIC_PARAMETERS, ChatRequest, Message, Sampling, Tool, ToolChoice, ToolUse
 from llm_gateway.routes import Alias
 
@@ -322,6 +333,8 @@ class StreamRenderer:
                 )
             case ToolCallDelta(index=index, arguments=part):
                 return self._chunk({"tool_calls": [{"index": index, "function": {"arguments": part}}]})
+            case ReasoningSignature():
+                return b""
             case Usage():
                 self._usage = event
                 return b""

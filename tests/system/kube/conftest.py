@@ -19,7 +19,7 @@ runpy.run_path({str(Path(__file__).with_name("workloads_program.py"))!r}, run_na
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubernetesApi]:
-    """A control plane for each file, whose nodes and objects are nobody else's; the first time, its programs have to be built."""
+    """A control plane for each file, with nodes and objects of its own; the first time, its programs have to be built."""
     folder: Path = tmp_path_factory.mktemp("control-plane")
     with control_plane(folder) as api:
         yield api
