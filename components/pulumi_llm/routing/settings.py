@@ -188,7 +188,8 @@ class ModelBounds(Settings):
         None,
         description=f"What the model takes, of {_names(get_args(Parameter))}. reasoning_content is the reasoning of earlier "
         "turns, which DeepSeek wants back while it uses tools; Bedrock is sent neither that nor reasoning_effort. Default: the "
-        f"catalogue's; for a model of Bedrock's that it lacks {_names(DEFAULT_ACCEPTS)}; for a provider's {_by_protocol('accepts')}.",
+        f"catalogue's; for a model of Bedrock's that it lacks {_names(DEFAULT_ACCEPTS)}; for a provider's "
+        f"{_by_protocol('accepts')}.",
     )
     exclusive: tuple[ExclusiveParameter, ...] | None = Field(
         None,
