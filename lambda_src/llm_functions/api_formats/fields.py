@@ -9,6 +9,8 @@ from llm_gateway.errors import MOST_PROBLEMS, Problem, clipped, invalid_request
 # The most messages of a conversation, and the most items of any other list of objects.
 MOST_MESSAGES = 10_000
 MOST_ITEMS = 1_000
+# Levels of a tool's JSON. JSON that could be decoded may still be too deep to encode, when more of the stack is in use.
+MAX_NESTING = 100
 
 
 class Fields:
@@ -156,6 +158,18 @@ class Fields:
         except (ValueError, RecursionError):
             self.wrong(name, "must be the JSON text of an object")
         return {}
+
+    def check_nesting(self, name: str, value: dict[str, Any]) -> None:
+        """Report an object that is nested more than `MAX_NESTING` levels deep."""
+        level: list[Any] = [value]
+        for _ in range(MAX_NESTING):
+            items = [
+                item for each in level for item in (cast("dict[str, Any]", each).values() if isinstance(each, dict) else each)
+            ]
+            level = [item for item in items if isinstance(item, dict | list)]
+            if not level:
+                return
+        self.wrong(name, f"may be nested at most {MAX_NESTING} levels deep")
 
     def finish(self) -> None:
         if self._whole.problems:

@@ -202,22 +202,8 @@ def _tool_use(call: Fields) -> ToolUse:
     else:
         name = function.string("name", required=True) or ""
         arguments = function.json_object("arguments")
-        _check_nesting(function, "arguments", arguments)
+        function.check_nesting("arguments", arguments)
     return ToolUse(id=identifier or "", name=name, arguments=arguments)
-
-
-# Levels of a tool's JSON. JSON that could be decoded may still be too deep to encode, when more of the stack is in use.
-MAX_NESTING = 100
-
-
-def _check_nesting(fields: Fields, name: str, value: dict[str, Any]) -> None:
-    level: list[Any] = [value]
-    for _ in range(MAX_NESTING):
-        items = [item for each in level for item in (cast("dict[str, Any]", each).values() if isinstance(each, dict) else each)]
-        level = [item for item in items if isinstance(item, dict | list)]
-        if not level:
-            return
-    fields.wrong(name, f"may be nested at most {MAX_NESTING} levels deep")
 
 
 def _tool(tool: Fields) -> Tool:
@@ -237,7 +223,7 @@ def _tool(tool: Fields) -> Tool:
     elif not isinstance(parameters, dict):
         function.wrong("parameters", f"must be a JSON Schema, not {kind(parameters)}")
     else:
-        _check_nesting(function, "parameters", cast("dict[str, Any]", parameters))
+        function.check_nesting("parameters", cast("dict[str, Any]", parameters))
     if function.boolean("strict"):
         function.wrong("strict", "only false is possible with these models; leave it out")
     function.no_others()

@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from llm_functions.api_formats import chat, openai_chat
+from llm_functions.api_formats import chat, fields, openai_chat
 from llm_gateway import errors
 from llm_gateway.errors import AUTHENTICATION, ERROR_KINDS, GATEWAY_RESPONSES, PERMISSION, statuses
 from llm_gateway.events import StopReason
@@ -294,7 +294,7 @@ def _completion_request(models: tuple[str, ...]) -> dict[str, Any]:
             "description": {"type": ["string", "null"]},
             "parameters": {
                 "type": ["object", "null"],
-                "description": f"A JSON Schema, at most {openai_chat.MAX_NESTING} levels deep",
+                "description": f"A JSON Schema, at most {fields.MAX_NESTING} levels deep",
             },
             "strict": {"enum": [False, None]},
         },
