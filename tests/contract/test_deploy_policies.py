@@ -155,7 +155,7 @@ NEEDS: Mapping[str, Sequence[str]] = {
     ],
     "aws:eks/podIdentityAssociation:PodIdentityAssociation": [f"eks: {_POD_IDENTITY} {_TAGS}", "iam: PassRole GetRole"],
     "aws:kms/key:Key": [
-        "kms: CreateKey DescribeKey GetKeyPolicy PutKeyPolicy GetKeyRotationStatus EnableKeyRotation DisableKeyRotation "
+        "kms: CreateKey DescribeKey GetKeyPolicy GetKeyRotationStatus EnableKeyRotation DisableKeyRotation "
         f"ListResourceTags UpdateKeyDescription ScheduleKeyDeletion {_TAGS}"
     ],
     "aws:lb/loadBalancer:LoadBalancer": [
@@ -262,6 +262,7 @@ NEEDS: Mapping[str, Sequence[str]] = {
     ],
 }
 # What Pulumi itself needs for its state in S3, encrypted with KMS. The backend lists, reads, writes and deletes objects.
+STATE_KEYS = {"arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"}
 STATE = {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "kms:Decrypt", "kms:Encrypt"}
 # Types of a custom domain, whose zone and certificate are the user's: docs/deployment.md says what to add.
 NOT_COVERED = {
@@ -406,20 +407,57 @@ def test_the_deploy_role_reaches_the_stack_s_resources_by_their_names() -> None:
     assert [arn for arn in other for _, resource in grants if resource != "*" and fnmatchcase(arn, resource)] == []
 
 
-def test_the_network_s_policy_changes_only_what_has_its_tag() -> None:
-    """What is made must get the tag `Environment`, and what is there must have it, by the keys that IAM knows for each."""
+# Services whose resources get ids or random names from AWS.
+KNOWN_BY_TAGS = ("autoscaling", "ec2", "elasticloadbalancing", "kms")
+STACK_TAGS = {"Environment": "prod", "Project": "pulumi-llm"}
+
+
+@pytest.mark.assumes("tag-fence")
+def test_what_has_no_name_of_the_stack_s_is_known_by_its_tags() -> None:
+    """What is made must get both tags, and what is there must have them, by the keys that IAM knows for each.
+
+    Tags by themselves are given only while something is made, or whoever gives them makes everything the stack's.
+    """
     keys: dict[tuple[str, str], set[str]] = {}
-    for statement in policy("deploy-network")["Statement"]:
+    for statement in deploy()["Statement"]:
+        conditions = [(key, value) for test in statement.get("Condition", {}).values() for key, value in test.items()]
+        makes = any(key.endswith(":CreateAction") for key, _ in conditions)
+        fences = ({f"aws:{side}Tag/{tag}": value for tag, value in STACK_TAGS.items()} for side in ("Request", "Resource"))
+        # A launch needs a launch template besides, which is known by its tags.
+        fenced = makes or any(fence.items() <= dict(conditions).items() for fence in fences)
+        fenced |= ("ec2:LaunchTemplate", "arn:aws:ec2:us-east-1:123456789012:launch-template/*") in conditions
+        if statement["Sid"] == "TakeDefaultGroup":  # deployment.md names this exception
+            assert ("aws:ResourceTag/Environment", "true") in conditions
+        elif statement["Action"] == ["ec2:CreateTags"]:
+            assert makes, statement["Sid"]
         for action, resource in allowed({"Statement": [statement]}):
-            if action.startswith("ec2:") and not action.startswith("ec2:Describe"):
-                conditions = {key for test in statement["Condition"].values() for key in test}
-                assert conditions & {"aws:RequestTag/Environment", "aws:ResourceTag/Environment"}, action
-                keys.setdefault((action, resource.rpartition(":")[2]), set()).update(conditions)
-    for action in {action for action, _ in keys}:
+            service, _, verb = action.partition(":")
+            if service not in KNOWN_BY_TAGS or "-prod-" in resource or "/gpu-" in resource or "/eks-gpu-" in resource:
+                continue
+            if re.match("Describe|Get|List", verb) or action == "kms:CreateKey" or resource in STATE_KEYS:
+                continue
+            assert fenced, f"{action} on {resource}"
+            keys.setdefault((action, resource.rpartition(":")[2]), set()).update(key for key, _ in conditions)
+    for action in {action for action, _ in keys if action.startswith("ec2:")}:
         kinds = get_service_prefix_data("ec2")["privileges"][action.removeprefix("ec2:")]["resource_types"]
         for kind, known in kinds.items():
-            there_are = {key.replace("${TagKey}", "Environment") for key in known["condition_keys"]}
+            there_are = {key.replace("${TagKey}", tag) for key in known["condition_keys"] for tag in STACK_TAGS}
             assert not known["required"] or keys.get((action, f"{kind}/*"), set()) & there_are, f"{action} on {kind}"
+
+
+@pytest.mark.parametrize(
+    ("action", "condition"),
+    [
+        ("elasticloadbalancing:RegisterTargets", {"Null": {"aws:ResourceTag/pulumi-llm/cluster": "false"}}),
+        (
+            "autoscaling:SetDesiredCapacity",
+            {"StringEquals": {"aws:ResourceTag/k8s.io/cluster-autoscaler/enabled": "true"}},
+        ),
+    ],
+)
+def test_within_the_boundary_pods_change_what_is_a_cluster_s(action: str, condition: Mapping[str, Any]) -> None:
+    found = [each for each in policy("boundary")["Statement"] if action in each["Action"]]
+    assert [each["Condition"] for each in found] == [condition]
 
 
 def test_a_role_that_a_stack_makes_has_the_boundary() -> None:
