@@ -17,6 +17,7 @@ import msgspec
 from llm_gateway import errors
 from llm_gateway.call import ModelCall, model_call
 from llm_gateway.errors import GatewayError
+from llm_gateway.estimate import CHARACTERS_PER_TOKEN
 from llm_gateway.events import Event
 from llm_gateway.identity.caller import ANONYMOUS, Caller
 from llm_gateway.request import ChatRequest
@@ -59,9 +60,6 @@ LONGEST_COOLDOWN = 60.0
 # How long a measured time to the first token is used, and the weight of a new one in the average.
 LATENCY_LIFE = 300.0
 LATENCY_WEIGHT = 0.3
-
-# Characters per token of English text, roughly. https://platform.openai.com/tokenizer
-CHARACTERS_PER_TOKEN = 4
 
 
 class _Health:

@@ -8,7 +8,7 @@ import msgspec
 from llm_functions.api_formats.complete import collect
 from llm_functions.api_formats.fields import MOST_MESSAGES, Fields
 from llm_gateway.errors import GatewayError, clipped
-from llm_gateway.events import Delta, Event, Start
+from llm_gateway.events import Delta, Event, ReasoningSignature, Start
 from llm_gateway.request import DEFAULT_MAX_TOKENS, MAX_TOKENS, NUMERIC_PARAMETERS, ChatRequest, Message, Sampling
 
 SYSTEM_PROMPT = "You are a helpful AI assistant."
@@ -92,18 +92,18 @@ class StreamRenderer:
 
     def events(self, batch: list[Event]) -> bytes:
         # The data of an event holds its type too: {"type":"delta","text":"…"}. Most events are deltas: they have a fast path.
-        return b"".join(
-            [
-                self._delta(event.text) if type(event) is Delta else self._frame(event.__struct_config__.tag, _encode(event))  # pyright: ignore[reportArgumentType]
-                for event in batch
-            ]
-        )
+        return b"".join([self._delta(event.text) if type(event) is Delta else self._event(event) for event in batch])
 
     def error(self, error: GatewayError, *, debug: bool) -> bytes:
         return self._frame("error", _encode(error.body(self._request_id, debug=debug)))
 
     def closing(self) -> bytes:
         return b""
+
+    def _event(self, event: Event) -> bytes:
+        if isinstance(event, ReasoningSignature):  # a client of this format does not send reasoning back
+            return b""
+        return self._frame(event.__struct_config__.tag, _encode(event))  # pyright: ignore[reportArgumentType]
 
     def _delta(self, text: str) -> bytes:
         self._id += 1

@@ -353,9 +353,18 @@ def _head(request_id: str, model: str, shape: str) -> dict[str, Any]:
     return {"id": f"chatcmpl-{request_id}", "object": shape, "created": int(time.time()), "model": model}
 
 
-def _usage(usage: Usage) -> dict[str, int]:
-    return {
+def _usage(usage: Usage) -> dict[str, Any]:
+    """OpenAI's fields; `cache_write_tokens` and `estimated` are ours, and only there where they say something."""
+    prompt = {"cached_tokens": usage.cached_tokens}
+    if usage.cache_write_tokens:
+        prompt["cache_write_tokens"] = usage.cache_write_tokens
+    found: dict[str, Any] = {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": prompt,
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
     }
+    if usage.estimated:
+        found["estimated"] = True
+    return found

@@ -4,6 +4,7 @@ A provider's `Dialect` reads its errors and its answers, complete or streamed.
 """
 
 import math
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
@@ -13,7 +14,8 @@ import msgspec
 from llm_gateway import errors
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import GatewayError
-from llm_gateway.events import Event
+from llm_gateway.estimate import request_tokens
+from llm_gateway.events import Event, Usage
 from llm_gateway.http.client import (
     ConnectError,
     ConnectTimeout,
@@ -24,6 +26,11 @@ from llm_gateway.http.client import (
     TlsError,
 )
 from llm_gateway.request import Message, Tool
+
+# A provider that sends compressed answers unasked is asked not to. https://www.rfc-editor.org/rfc/rfc9110.html#name-accept-encoding
+IDENTITY = ("accept-encoding", "identity")
+
+_encode = msgspec.json.Encoder().encode
 
 # The exceptions of reading an answer that is not as documented: it may not be UTF-8, or it may be nested too deeply.
 UNREADABLE = (msgspec.DecodeError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
@@ -55,7 +62,11 @@ class Dialect(Protocol):
         ...
 
     def read_complete(self, body: bytes) -> list[Event]:
-        """Return the events of an answer that is not streamed. May raise any of `UNREADABLE`."""
+        """Return the events of an answer that is not streamed. May raise any of `UNREADABLE`.
+
+        A usage that the provider does not give is an estimate, as in a stream; without a count of the request it has 0
+        `input_tokens`.
+        """
         ...
 
     def decoder(self) -> Decoder: ...
@@ -105,10 +116,7 @@ async def read_answer(
         response = await response_head
         if response.status != 200:
             raise _refusal(response, await response.read(), dialect)
-        if call.stream:
-            media_type = response.headers.get("content-type", "")
-            if not media_type.startswith(dialect.media_type):
-                raise errors.upstream_failed(detail=f"a stream of {dialect.media_type} was asked for, {media_type!r} came")
+        if _is_stream(response, call, dialect):
             decoder = dialect.decoder()
             while not decoder.done:
                 events: list[Event] = []
@@ -127,6 +135,7 @@ async def read_answer(
                     raise errors.stream_interrupted(detail=f"an event cannot be read: {error!r}") from error
                 if decoder.done:
                     response.release()
+                    _complete_usage(events, call)
                 if events:
                     yield events
         else:
@@ -135,6 +144,7 @@ async def read_answer(
                 events = dialect.read_complete(body)
             except UNREADABLE as error:
                 raise errors.upstream_failed(detail=f"the answer cannot be read: {error!r}") from error
+            _complete_usage(events, call)
             yield events
     except HttpError as error:
         failure = _transport_error(error, streaming=call.stream and response is not None)
@@ -146,6 +156,42 @@ async def read_answer(
     finally:
         if response is not None:
             response.close()
+
+
+def _is_stream(response: Response, call: ModelCall, dialect: Dialect) -> bool:
+    """Whether the answer is a stream. Some servers stream a complete answer, or answer completely where a stream was asked for.
+
+    Raises the error 502 for an answer that is neither.
+    """
+    encoding = response.headers.get("content-encoding", "identity")
+    if encoding != "identity":
+        raise errors.upstream_failed(detail=f"the answer is compressed ({encoding}), which was not asked for")
+    media_type = response.headers.get("content-type", "")
+    if media_type.startswith(dialect.media_type):
+        return True
+    if call.stream and media_type and not media_type.startswith("application/json"):
+        raise errors.upstream_failed(detail=f"a stream of {dialect.media_type} was asked for, {media_type!r} came")
+    return call.stream and not media_type
+
+
+def _complete_usage(events: list[Event], call: ModelCall) -> None:
+    """Estimate the tokens of the request in the usage, if the provider has not counted them."""
+    usage = events[-2]
+    if isinstance(usage, Usage) and usage.estimated and not usage.input_tokens:
+        tokens = request_tokens(call.system, call.messages, call.tools)
+        events[-2] = msgspec.structs.replace(usage, input_tokens=tokens)
+
+
+def new_call_id() -> str:
+    """Return an id for a tool call that has none: a caller needs one to send the result back."""
+    return f"call_{os.urandom(12).hex()}"
+
+
+def arguments_text(arguments: Any) -> str:
+    """Return the JSON text of a call's arguments, which some servers send as an object. Empty for none."""
+    if isinstance(arguments, str):
+        return arguments
+    return "" if arguments is None else _encode(arguments).decode()
 
 
 def _refusal(response: Response, body: bytes, dialect: Dialect) -> GatewayError:
@@ -173,18 +219,28 @@ def by_status(status: int, headers: Mapping[str, str], detail: str) -> GatewayEr
             return errors.upstream_failed(detail=detail)
 
 
-# Texts by which providers say that a conversation is too long, where there is no code for it.
+# Texts by which providers say that a conversation is too long, where there is no code for it: Anthropic, Bedrock, OpenAI,
+# vLLM (vllm/renderers, vllm/v1/engine), llama.cpp (tools/server), SGLang, xAI, Groq, Gemini.
 _TOO_LONG = (
-    "too long",
+    "prompt is too long",
+    "input is too long",
+    "conversation is too long",
     "context length",
     "context window",
-    "maximum context",
-    "too many input tokens",
+    "context size",
     "context limit",
+    "maximum context",
+    "maximum model length",
+    "too many input tokens",
+    "maximum prompt length",
+    "maximum number of tokens allowed",
+    "requested token count exceeds",
+    "reduce the length of the",
 )
 
 
 def says_too_long(message: str) -> bool:
+    """Whether an error is about the length of the whole conversation, not about that of one field."""
     lower = message.lower()
     return any(part in lower for part in _TOO_LONG)
 

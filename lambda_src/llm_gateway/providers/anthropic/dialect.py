@@ -11,7 +11,18 @@ import msgspec
 from llm_gateway import errors
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import GatewayError
-from llm_gateway.events import Delta, Done, Event, Reasoning, StopReason, ToolCall, ToolCallDelta, Usage
+from llm_gateway.estimate import tokens_of
+from llm_gateway.events import (
+    Delta,
+    Done,
+    Event,
+    Reasoning,
+    ReasoningSignature,
+    StopReason,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
 from llm_gateway.http.sse import SseDecoder
 from llm_gateway.providers import exchange
 from llm_gateway.request import Message
@@ -31,7 +42,8 @@ _STOP_REASONS: dict[str, StopReason] = {
     "model_context_window_exceeded": "context_window_exceeded",
 }
 
-_encode = msgspec.json.Encoder().encode
+# pause_turn is for tools that run at Anthropic: the answer is not complete.
+_INCOMPLETE = ("pause_turn",)
 
 
 class Anthropic:
@@ -41,7 +53,7 @@ class Anthropic:
     path = "/v1/messages"
 
     def headers(self, key: str) -> list[tuple[str, str]]:
-        headers = [("content-type", "application/json"), ("anthropic-version", _VERSION)]
+        headers = [("content-type", "application/json"), ("anthropic-version", _VERSION), exchange.IDENTITY]
         return [*headers, ("x-api-key", key)] if key else headers
 
     def body(self, call: ModelCall) -> dict[str, Any]:
@@ -52,14 +64,14 @@ class Anthropic:
 
     def read_complete(self, body: bytes) -> list[Event]:
         answer = _decode_message(body)
-        if answer.usage is None or answer.stop_reason is None:
-            raise ValueError("the answer has no usage or no stop_reason")
+        if answer.content is None:
+            raise ValueError("the answer has no content")
         reader = _BlockReader()
         events: list[Event] = []
         for block in answer.content:
             reader.start(block, events)
             reader.stop(events)
-        reader.finish(answer.stop_reason, answer.usage.all_input_tokens(), answer.usage.output_tokens, events)
+        reader.finish(answer.stop_reason or "", answer.usage or _Usage(), events)
         return events
 
     def decoder(self) -> "_Stream":
@@ -119,34 +131,42 @@ class _Usage(msgspec.Struct):
     """The tokens read from and written to the prompt cache are not part of `input_tokens`."""
 
     input_tokens: int | None = None
-    output_tokens: int = 0
+    output_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
 
-    def all_input_tokens(self) -> int:
-        return (self.input_tokens or 0) + (self.cache_creation_input_tokens or 0) + (self.cache_read_input_tokens or 0)
+    def updated(self, later: "_Usage") -> "_Usage":
+        """Return the counts with those that come later, at the end of a stream; they are totals."""
+        if later.input_tokens or later.cache_creation_input_tokens or later.cache_read_input_tokens:
+            return later  # all are counted again, after a search for example
+        return msgspec.structs.replace(self, output_tokens=later.output_tokens)
 
 
 class _Block(msgspec.Struct):
+    """A block of an answer; `data` is reasoning that is encrypted."""
+
     type: str
-    text: str = ""
-    thinking: str = ""
-    id: str = ""
-    name: str = ""
-    input: dict[str, Any] = {}
+    text: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    data: str | None = None
+    id: str | None = None
+    name: str | None = None
+    input: Any = None
 
 
 class _Message(msgspec.Struct):
-    content: list[_Block] = []
+    content: list[_Block] | None = None
     stop_reason: str | None = None
     usage: _Usage | None = None
 
 
 class _Delta(msgspec.Struct):
     type: str = ""
-    text: str = ""
-    thinking: str = ""
-    partial_json: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    partial_json: str | None = None
     stop_reason: str | None = None
 
 
@@ -173,8 +193,7 @@ class _Stream:
         self.done = False
         self._sse = SseDecoder()
         self._blocks = _BlockReader()
-        self._input_tokens = 0
-        self._output_tokens = 0
+        self._usage = _Usage()
         self._stop_reason = ""
 
     def feed(self, data: bytes, events: list[Event]) -> None:
@@ -196,14 +215,15 @@ class _Stream:
                 case "content_block_stop":
                     self._blocks.stop(events)
                 case "message_start" if event.message is not None and event.message.usage is not None:
-                    self._input_tokens = event.message.usage.all_input_tokens()
-                case "message_delta" if event.delta is not None and event.usage is not None:
-                    self._stop_reason = event.delta.stop_reason or self._stop_reason
-                    self._output_tokens = event.usage.output_tokens
-                    # They are counted again after a search, for example.
-                    self._input_tokens = event.usage.all_input_tokens() or self._input_tokens
+                    # Its count of output tokens is only that of the first ones.
+                    self._usage = msgspec.structs.replace(event.message.usage, output_tokens=None)
+                case "message_delta":
+                    if event.delta is not None:
+                        self._stop_reason = event.delta.stop_reason or self._stop_reason
+                    if event.usage is not None:
+                        self._usage = self._usage.updated(event.usage)
                 case "message_stop":
-                    self._blocks.finish(self._stop_reason, self._input_tokens, self._output_tokens, events)
+                    self._blocks.finish(self._stop_reason, self._usage, events)
                     self.done = True
                     return
                 case "error":
@@ -218,44 +238,68 @@ class _BlockReader:
     def __init__(self) -> None:
         self._calls = 0
         self._in_call = False  # the current block is a call; tools that run at Anthropic have blocks of other types
-        self._has_content = False
-        self._input: dict[str, Any] | None = None  # the input of a call if no part of it has come: none is sent for {}
+        self._characters = 0  # of text and calls
+        self._reasoning_characters = 0
+        self._arguments: str | None = None  # those with which a call begins; they are sent if no part of them comes
 
     def start(self, block: _Block, events: list[Event]) -> None:
         self._in_call = block.type == "tool_use"
         if self._in_call:
-            if not block.id or not block.name:
-                raise ValueError("a tool_use block has no id or no name")
-            self._has_content = True
-            self._input = block.input
-            events.append(ToolCall(index=self._calls, id=block.id, name=block.name))
+            if not block.name:
+                raise ValueError("a tool_use block has no name")
+            self._arguments = exchange.arguments_text(block.input) or "{}"
+            self._characters += len(block.name)
+            events.append(ToolCall(index=self._calls, id=block.id or exchange.new_call_id(), name=block.name))
             self._calls += 1
         elif block.type in ("text", "thinking"):
             self.add(_Delta(text=block.text, thinking=block.thinking), events)
+            if block.signature:
+                events.append(ReasoningSignature(signature=block.signature))
+        elif block.type == "redacted_thinking" and block.data:
+            events.append(ReasoningSignature(data=block.data))
 
     def add(self, part: _Delta, events: list[Event]) -> None:
         if part.text:
-            self._has_content = True
+            self._characters += len(part.text)
             events.append(Delta(part.text))
         elif part.thinking:
+            self._reasoning_characters += len(part.thinking)
             events.append(Reasoning(part.thinking))
         elif part.partial_json and self._in_call:
-            self._input = None
+            self._arguments = None
+            self._characters += len(part.partial_json)
             events.append(ToolCallDelta(index=self._calls - 1, arguments=part.partial_json))
+        elif part.signature:
+            events.append(ReasoningSignature(signature=part.signature))
 
     def stop(self, events: list[Event]) -> None:
-        if self._input is not None:
-            events.append(ToolCallDelta(index=self._calls - 1, arguments=_encode(self._input).decode()))
-            self._input = None
+        if self._arguments is not None:
+            self._characters += len(self._arguments)
+            events.append(ToolCallDelta(index=self._calls - 1, arguments=self._arguments))
+            self._arguments = None
 
-    def finish(self, reason: str, input_tokens: int, output_tokens: int, events: list[Event]) -> None:
+    def finish(self, reason: str, counted: _Usage, events: list[Event]) -> None:
         meaning = _STOP_REASONS.get(reason)
-        if meaning is None:  # pause_turn, for tools that run at Anthropic, or none
+        if reason in _INCOMPLETE or (meaning is None and not self._characters):
             raise errors.upstream_failed(detail=f"the model stopped with {reason!r}")
-        if meaning == "content_filtered" and not self._has_content:
-            raise errors.content_filter(detail="stop_reason refusal")
-        events.append(Usage(input_tokens=input_tokens, output_tokens=output_tokens))
+        if meaning is None:  # an answer is not thrown away for a reason that is new
+            meaning = "tool_use" if self._calls else "end_turn"
+        if meaning == "content_filtered" and not self._characters and not self._reasoning_characters:
+            raise errors.content_filter(detail=f"stop_reason {reason}")
+        events.append(_usage(counted, self._characters + self._reasoning_characters))
         events.append(Done(meaning))
+
+
+def _usage(counts: _Usage, characters: int) -> Usage:
+    """Return the usage; what the server has not counted is an estimate. `characters` are those of the answer."""
+    read, written = counts.cache_read_input_tokens or 0, counts.cache_creation_input_tokens or 0
+    return Usage(
+        input_tokens=(counts.input_tokens or 0) + read + written,
+        output_tokens=tokens_of(characters) if counts.output_tokens is None else counts.output_tokens,
+        cached_tokens=read,
+        cache_write_tokens=written,
+        estimated=counts.input_tokens is None or counts.output_tokens is None,
+    )
 
 
 # The errors. https://docs.anthropic.com/en/api/errors

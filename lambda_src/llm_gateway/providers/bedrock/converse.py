@@ -12,7 +12,18 @@ from llm_gateway import errors
 from llm_gateway.aws.event_stream import EventStreamDecoder
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import GatewayError
-from llm_gateway.events import Delta, Done, Event, Reasoning, StopReason, ToolCall, ToolCallDelta, Usage
+from llm_gateway.estimate import tokens_of
+from llm_gateway.events import (
+    Delta,
+    Done,
+    Event,
+    Reasoning,
+    ReasoningSignature,
+    StopReason,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
 from llm_gateway.providers import exchange
 from llm_gateway.providers.bedrock.errors import refusal, stream_exception
 from llm_gateway.request import Message, Tool
@@ -29,8 +40,8 @@ _STOP_REASONS: dict[str, StopReason] = {
     "content_filtered": "content_filtered",
     "model_context_window_exceeded": "context_window_exceeded",
 }
-
-_encode = msgspec.json.Encoder().encode
+# The answer is not complete.
+_INCOMPLETE = ("malformed_model_output", "malformed_tool_use")
 
 
 class Converse:
@@ -48,19 +59,14 @@ class Converse:
     def read_complete(self, body: bytes) -> list[Event]:
         answer = _decode_answer(body)
         events: list[Event] = []
-        calls = 0
+        reader = _AnswerReader()
         for block in answer.output.message.content:
-            if block.text:
-                events.append(Delta(block.text))
-            elif block.reasoningContent is not None:
-                if block.reasoningContent.reasoningText is not None and block.reasoningContent.reasoningText.text:
-                    events.append(Reasoning(block.reasoningContent.reasoningText.text))
-            elif (use := block.toolUse) is not None:
-                events.append(_tool_call(use, calls))
-                events.append(ToolCallDelta(index=calls, arguments=_encode(use.input).decode()))
-                calls += 1
-        stop = _stop_reason(answer.stopReason, has_content=bool(events))
-        return [*events, answer.usage.event(), Done(stop)]
+            if block.toolUse is not None:
+                reader.begin_call(block.toolUse, events)
+            reader.add(block, events)
+            reader.end_block(events)
+        reader.finish(answer.stopReason or "", answer.usage, events)
+        return events
 
     def decoder(self) -> "_Stream":
         return _Stream()
@@ -129,20 +135,23 @@ class _ToolUse(msgspec.Struct):
 
 
 class _ReasoningText(msgspec.Struct):
-    text: str = ""
+    text: str | None = None
+    signature: str | None = None
 
 
 class _ReasoningContent(msgspec.Struct):
-    """A complete block has `reasoningText`, a part of a block has `text`."""
+    """A complete block has `reasoningText`, a part of a block has `text` or `signature`. An encrypted one is Base64."""
 
     reasoningText: _ReasoningText | None = None
-    text: str = ""
+    text: str | None = None
+    signature: str | None = None
+    redactedContent: str | None = None
 
 
 class _Content(msgspec.Struct):
     """A block of an answer, or a part of one."""
 
-    text: str = ""
+    text: str | None = None
     reasoningContent: _ReasoningContent | None = None
     toolUse: _ToolUse | None = None
 
@@ -156,17 +165,21 @@ class _Output(msgspec.Struct):
 
 
 class _Usage(msgspec.Struct):
-    inputTokens: int
-    outputTokens: int
+    """The tokens read from and written to the prompt cache are not part of `inputTokens`.
 
-    def event(self) -> Usage:
-        return Usage(input_tokens=self.inputTokens, output_tokens=self.outputTokens)
+    https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html
+    """
+
+    inputTokens: int | None = None
+    outputTokens: int | None = None
+    cacheReadInputTokens: int | None = None
+    cacheWriteInputTokens: int | None = None
 
 
 class _Answer(msgspec.Struct):
     output: _Output
-    usage: _Usage
-    stopReason: str
+    usage: _Usage | None = None
+    stopReason: str | None = None
 
 
 class _BlockDelta(msgspec.Struct):
@@ -178,11 +191,11 @@ class _BlockStart(msgspec.Struct):
 
 
 class _MessageStop(msgspec.Struct):
-    stopReason: str
+    stopReason: str | None = None
 
 
 class _Metadata(msgspec.Struct):
-    usage: _Usage
+    usage: _Usage | None = None
 
 
 _decode_answer = msgspec.json.Decoder(_Answer).decode
@@ -198,16 +211,14 @@ class _Stream:
     def __init__(self) -> None:
         self.done = False
         self._frames = EventStreamDecoder()
-        self._calls = 0
-        self._without_arguments = False  # a call whose arguments have not come: no event is sent for an empty object
-        self._has_content = False
-        self._stop: StopReason | None = None
+        self._reader = _AnswerReader()
+        self._stop_reason: str | None = None
 
     def feed(self, data: bytes, events: list[Event]) -> None:
         for headers, payload in self._frames.feed(data):
             name = headers.get(":event-type")
             if name == "contentBlockDelta":
-                self._delta(_decode_delta(payload).delta, events)
+                self._reader.add(_decode_delta(payload).delta, events)
             elif name is None or headers.get(":message-type") != "event":
                 raise stream_exception(headers, payload)
             else:
@@ -216,54 +227,95 @@ class _Stream:
                     return
 
     def end(self, events: list[Event]) -> None:
-        raise errors.stream_interrupted(detail="the stream ended without metadata")
-
-    def _delta(self, delta: _Content, events: list[Event]) -> None:
-        if delta.text:
-            self._has_content = True
-            events.append(Delta(delta.text))
-        elif delta.toolUse is not None:
-            if delta.toolUse.input:
-                if not self._calls:
-                    raise ValueError("arguments came before their toolUse")
-                self._without_arguments = False
-                events.append(ToolCallDelta(index=self._calls - 1, arguments=str(delta.toolUse.input)))
-        elif delta.reasoningContent is not None and delta.reasoningContent.text:  # else it is a signature or empty
-            events.append(Reasoning(delta.reasoningContent.text))
+        """The usage alone may be missing: messageStop has said that the answer is complete."""
+        if self._frames.pending or self._stop_reason is None:
+            raise errors.stream_interrupted(detail="the stream ended without messageStop")
+        self._reader.finish(self._stop_reason, None, events)
 
     def _other(self, name: str, payload: bytes, events: list[Event]) -> None:
         match name:
             case "contentBlockStart":
                 if (use := _decode_start(payload).start.toolUse) is not None:
-                    self._has_content = self._without_arguments = True
-                    events.append(_tool_call(use, self._calls))
-                    self._calls += 1
-            case "contentBlockStop" if self._without_arguments:
-                self._without_arguments = False
-                events.append(ToolCallDelta(index=self._calls - 1, arguments="{}"))
+                    self._reader.begin_call(use, events)
+            case "contentBlockStop":
+                self._reader.end_block(events)
             case "messageStop":
-                self._stop = _stop_reason(_decode_stop(payload).stopReason, has_content=self._has_content)
+                self._stop_reason = _decode_stop(payload).stopReason or ""
             case "metadata":
-                if self._stop is None:
+                if self._stop_reason is None:
                     raise errors.stream_interrupted(detail="metadata came before messageStop")
-                events.append(_decode_metadata(payload).usage.event())
-                events.append(Done(self._stop))
+                self._reader.finish(self._stop_reason, _decode_metadata(payload).usage, events)
                 self.done = True
-            case _:  # messageStart and contentBlockStop add nothing
+            case _:  # messageStart adds nothing
                 pass
 
 
-def _tool_call(use: _ToolUse, index: int) -> ToolCall:
-    if not use.toolUseId or not use.name:
-        raise ValueError("a toolUse has no toolUseId or no name")
-    return ToolCall(index=index, id=use.toolUseId, name=use.name)
+class _AnswerReader:
+    """Reads the blocks of an answer, which come one after another. It keeps how much has come."""
+
+    def __init__(self) -> None:
+        self._calls = 0
+        self._without_arguments = False  # a call whose arguments have not come: no event is sent for an empty object
+        self._characters = 0  # of text and calls
+        self._reasoning_characters = 0
+
+    def begin_call(self, use: _ToolUse, events: list[Event]) -> None:
+        if not use.name:
+            raise ValueError("a toolUse has no name")
+        self._without_arguments = True
+        self._characters += len(use.name)
+        events.append(ToolCall(index=self._calls, id=use.toolUseId or exchange.new_call_id(), name=use.name))
+        self._calls += 1
+
+    def add(self, part: _Content, events: list[Event]) -> None:
+        if part.text:
+            self._characters += len(part.text)
+            events.append(Delta(part.text))
+        elif part.toolUse is not None:
+            if part.toolUse.input:
+                if not self._calls:
+                    raise ValueError("arguments came before their toolUse")
+                arguments = exchange.arguments_text(part.toolUse.input)
+                self._without_arguments = False
+                self._characters += len(arguments)
+                events.append(ToolCallDelta(index=self._calls - 1, arguments=arguments))
+        elif part.reasoningContent is not None:
+            self._reason(part.reasoningContent, events)
+
+    def _reason(self, reasoning: _ReasoningContent, events: list[Event]) -> None:
+        whole = reasoning.reasoningText or _ReasoningText()
+        if text := reasoning.text or whole.text:
+            self._reasoning_characters += len(text)
+            events.append(Reasoning(text))
+        if signature := reasoning.signature or whole.signature:
+            events.append(ReasoningSignature(signature=signature))
+        if reasoning.redactedContent:
+            events.append(ReasoningSignature(data=reasoning.redactedContent))
+
+    def end_block(self, events: list[Event]) -> None:
+        if self._without_arguments:
+            self._without_arguments = False
+            events.append(ToolCallDelta(index=self._calls - 1, arguments="{}"))
+
+    def finish(self, reason: str, counted: _Usage | None, events: list[Event]) -> None:
+        meaning = _STOP_REASONS.get(reason)
+        if reason in _INCOMPLETE or (meaning is None and not self._characters):
+            raise errors.upstream_failed(detail=f"the model stopped with {reason!r}")
+        if meaning is None:  # an answer is not thrown away for a reason that is new
+            meaning = "tool_use" if self._calls else "end_turn"
+        if meaning == "content_filtered" and not self._characters and not self._reasoning_characters:
+            raise errors.content_filter(detail=f"stopReason {reason}")
+        events.append(_usage(counted or _Usage(), self._characters + self._reasoning_characters))
+        events.append(Done(meaning))
 
 
-def _stop_reason(reason: str, *, has_content: bool) -> StopReason:
-    meaning = _STOP_REASONS.get(reason)
-    if meaning is None:
-        # malformed_model_output, malformed_tool_use, or a new one of AWS: the answer is not complete.
-        raise errors.upstream_failed(detail=f"the model stopped with {reason!r}")
-    if meaning == "content_filtered" and not has_content:
-        raise errors.content_filter(detail=f"stopReason {reason}")
-    return meaning
+def _usage(counts: _Usage, characters: int) -> Usage:
+    """Return the usage; what Bedrock has not counted is an estimate. `characters` are those of the answer."""
+    read, written = counts.cacheReadInputTokens or 0, counts.cacheWriteInputTokens or 0
+    return Usage(
+        input_tokens=(counts.inputTokens or 0) + read + written,
+        output_tokens=tokens_of(characters) if counts.outputTokens is None else counts.outputTokens,
+        cached_tokens=read,
+        cache_write_tokens=written,
+        estimated=counts.inputTokens is None or counts.outputTokens is None,
+    )

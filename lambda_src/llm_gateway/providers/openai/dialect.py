@@ -7,17 +7,18 @@ from llm_gateway.call import ModelCall
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Event
 from llm_gateway.http.sse import SseDecoder
+from llm_gateway.providers.exchange import IDENTITY
 from llm_gateway.providers.openai import chat_completions
 
 
 class OpenAICompatible:
-    """The server must send the usage in a stream if ``stream_options.include_usage`` is set, as these three do."""
+    """The usage in a stream is asked for by ``stream_options.include_usage``. It is estimated where it does not come."""
 
     media_type = "text/event-stream"
     path = "/chat/completions"
 
     def headers(self, key: str) -> list[tuple[str, str]]:
-        headers = [("content-type", "application/json")]
+        headers = [("content-type", "application/json"), IDENTITY]
         return [*headers, ("authorization", f"Bearer {key}")] if key else headers
 
     def body(self, call: ModelCall) -> dict[str, Any]:
@@ -56,7 +57,7 @@ class _Stream:
     def _read_chunks(self, found: list[bytes], events: list[Event]) -> None:
         for data in found:
             if data == b"[DONE]":
-                self._chunks.end(events)
+                self._chunks.end(events, marked=True)
                 self.done = True
                 break
             self._chunks.read(data, events)

@@ -64,6 +64,54 @@ WORDS: dict[str, tuple[ProviderResponses, bytes, int, str]] = {
         503,
         "upstream_unavailable",
     ),
+    "a string that is too long": (
+        OPENAI,
+        openai_error(
+            *(400, "Invalid 'tools[0].function.description': string too long. Expected a maximum length of 1024."),
+            *("invalid_request_error", "string_above_max_length"),
+        ),
+        400,
+        "upstream_rejected",
+    ),
+    "a string that is too long, without a code": (
+        VLLM,
+        openai_error(400, "messages[0].name: string too long, at most 64", "BadRequestError", 400),
+        400,
+        "upstream_rejected",
+    ),
+    "a rate limit whose words are of the context": (
+        OPENAI,
+        openai_error(413, "Request too large: reduce the length of the messages.", "tokens", "rate_limit_exceeded"),
+        429,
+        "upstream_throttled",
+    ),
+    "a context of llama.cpp's": (
+        VLLM,
+        openai_error(400, "request (9412 tokens) exceeds it, try increasing it", "exceed_context_size_error", 400),
+        400,
+        "context_length_exceeded",
+    ),
+    "a context of older llama.cpp's": (
+        VLLM,
+        openai_error(400, "the request exceeds the available context size, try increasing it", "server_error", 400),
+        400,
+        "context_length_exceeded",
+    ),
+    "a context of vLLM's engine": (
+        VLLM,
+        openai_error(
+            *(400, "The decoder prompt (length 9000) is longer than the maximum model length of 4096."),
+            *("BadRequestError", 400),
+        ),
+        400,
+        "context_length_exceeded",
+    ),
+    "an error of the request in place of an answer": (
+        VLLM,
+        Wire.response(200, {"error": {"message": "bad grammar", "type": "BadRequestError", "code": 400}}),
+        400,
+        "upstream_rejected",
+    ),
     "a country that is not served": (
         OPENAI,
         openai_error(403, "Request not allowed", "forbidden", "unsupported_country_region_territory"),
@@ -91,6 +139,16 @@ EVENTS: dict[str, tuple[ProviderResponses, bytes, str]] = {
         VLLM,
         sse_event({"error": {"message": "maximum context length is 8192", "type": "BadRequestError", "code": 400}}),
         "context_length_exceeded",
+    ),
+    "a request that vLLM refuses only in the stream": (
+        VLLM,
+        sse_event({"error": {"message": "bad grammar", "type": "BadRequestError", "code": 400}}),
+        "upstream_rejected",
+    ),
+    "a key that is refused only in the stream": (
+        VLLM,
+        sse_event({"error": {"message": "Unauthorized", "type": "Unauthorized", "code": 401}}),
+        "upstream_misconfigured",
     ),
     "a filter of Azure's": (
         OPENAI,
