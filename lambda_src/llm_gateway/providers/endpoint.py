@@ -52,7 +52,7 @@ class EndpointProvider:
         self._may_sleep = bool(endpoint.wake_queue_url)
 
     def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
-        return read_answer(self._send(call), call, self._dialect, self._redact)
+        return read_answer(self._send, call, self._dialect, self._redact)
 
     async def _send(self, call: ModelCall) -> Response:
         key = await self._secrets.get(self._secret_arn, call.deadline) if self._secret_arn else ""

@@ -5,6 +5,7 @@ A provider's `Dialect` reads its errors and its answers, complete or streamed.
 
 import math
 import os
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
@@ -25,6 +26,7 @@ from llm_gateway.http.client import (
     ResponseTimeout,
     TlsError,
 )
+from llm_gateway.providers.tool_names import fitted, with_names
 from llm_gateway.request import Message, Tool
 
 # A provider that sends compressed answers unasked is asked not to. https://www.rfc-editor.org/rfc/rfc9110.html#name-accept-encoding
@@ -56,6 +58,8 @@ class Dialect(Protocol):
 
     media_type: str
     """The content type of its streams."""
+    call_id: re.Pattern[str]
+    """What it takes as the id of a tool call."""
 
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
         """Return the error for an answer with another status than 200. May raise any of `UNREADABLE`."""
@@ -97,7 +101,7 @@ def undeclared_tools(call: ModelCall) -> tuple[Tool, ...]:
 
 
 async def read_answer(
-    response_head: Awaitable[Response],
+    send: Callable[[ModelCall], Awaitable[Response]],
     call: ModelCall,
     dialect: Dialect,
     redact: Callable[[str], str],
@@ -105,15 +109,16 @@ async def read_answer(
     """Yield the events of a provider's answer, in batches.
 
     Args:
-        response_head: Sends the request and returns the response when its head has come.
+        send: Sends the request of a call and returns the response when its head has come.
         redact: Takes the provider's key out of a text, for whatever the provider sends may repeat it.
 
     Raises:
         GatewayError: For every failure.
     """
     response: Response | None = None
+    call, names = fitted(call, dialect.call_id)
     try:
-        response = await response_head
+        response = await send(call)
         if response.status != 200:
             raise _refusal(response, await response.read(), dialect)
         if _is_stream(response, call, dialect):
@@ -129,7 +134,7 @@ async def read_answer(
                         decoder.done = True
                 except (GatewayError, *UNREADABLE) as error:
                     if events:
-                        yield events
+                        yield with_names(events, names) if names else events
                     if isinstance(error, GatewayError):
                         raise
                     raise errors.stream_interrupted(detail=f"an event cannot be read: {error!r}") from error
@@ -137,7 +142,7 @@ async def read_answer(
                     response.release()
                     _complete_usage(events, call)
                 if events:
-                    yield events
+                    yield with_names(events, names) if names else events
         else:
             body = await response.read()
             try:
@@ -145,7 +150,7 @@ async def read_answer(
             except UNREADABLE as error:
                 raise errors.upstream_failed(detail=f"the answer cannot be read: {error!r}") from error
             _complete_usage(events, call)
-            yield events
+            yield with_names(events, names) if names else events
     except HttpError as error:
         failure = _transport_error(error, streaming=call.stream and response is not None)
         failure.redact(redact)

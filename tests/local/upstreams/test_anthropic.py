@@ -153,6 +153,7 @@ WRONG: list[tuple[dict[str, Any], int, str]] = [
     ({"messages": [{"role": "user", "content": [{"type": "image"}]}]}, 400, "does not play the block 'image'"),
     ({"messages": [*HELLO, {"role": "assistant", "content": [USE]}, *HELLO]}, 400, "without `tool_result` blocks"),
     ({"messages": [*HELLO, RESULT]}, 400, "unexpected `tool_use_id` found"),
+    ({"messages": [*HELLO, *2 * [{"role": "assistant", "content": [USE]}, RESULT]]}, 400, "`tool_use` ids must be unique"),
     ({**THINKING, "messages": [*HELLO, {"role": "assistant", "content": [USE]}, RESULT]}, 400, "Expected `thinking`"),
     ({**THINKING, "model": "plain"}, 400, "does not support thinking"),
     ({**THINKING, "temperature": 0.5}, 400, "may only be set to 1"),

@@ -229,6 +229,16 @@ WRONG: list[tuple[str, Any, int, Any, str | None, str]] = [
     ("openai", {"stream_options": {"include_usage": True}}, 400, None, "stream_options", "only allowed when 'stream'"),
     ("openai", {"tool_choice": "auto"}, 400, None, "tool_choice", "only allowed when 'tools'"),
     ("openai", {"n": 2}, 400, None, "n", "does not play n"),
+    (
+        "openai",
+        {"tools": [{"type": "function", "function": {"name": "a tool"}}]},
+        *(400, "invalid_value", "tools[0].function.name", "does not match pattern"),
+    ),
+    (
+        "openai",
+        {"messages": [*HELLO, {"role": "tool", "tool_call_id": "x" * 41, "content": ""}]},
+        *(400, "string_above_max_length", "messages[1].tool_call_id", "maximum length 40"),
+    ),
     ("openai", {"model": "org/small", "max_completion_tokens": 15}, 400, "context_length_exceeded", "messages", "resulted in"),
     ("deepseek", {"temperature": "hot"}, 422, "invalid_request_error", None, "Failed to deserialize"),
     ("deepseek", {"max_tokens": 1001}, 400, "invalid_request_error", None, "the valid range of max_tokens is [1, 1000]"),

@@ -3,6 +3,7 @@
 https://docs.anthropic.com/en/api/messages, https://docs.anthropic.com/en/docs/build-with-claude/streaming
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -51,6 +52,7 @@ class Anthropic:
 
     media_type = "text/event-stream"
     path = "/v1/messages"
+    call_id = re.compile(r"[a-zA-Z0-9_-]+")
 
     def headers(self, key: str) -> list[tuple[str, str]]:
         headers = [("content-type", "application/json"), ("anthropic-version", _VERSION), exchange.IDENTITY]

@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -49,6 +50,8 @@ class Converse:
 
     media_type = "application/vnd.amazon.eventstream"
     operations = ("converse", "converse-stream")
+    # https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolUseBlock.html
+    call_id = re.compile(r"[a-zA-Z0-9_.:-]{1,64}")
 
     def body(self, call: ModelCall) -> dict[str, Any]:
         return _body(call)

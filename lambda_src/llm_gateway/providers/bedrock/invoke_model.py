@@ -23,6 +23,7 @@ class InvokeModel:
 
     media_type = "application/vnd.amazon.eventstream"
     operations = ("invoke", "invoke-with-response-stream")
+    call_id = chat_completions.CALL_ID
 
     def body(self, call: ModelCall) -> dict[str, Any]:
         body = chat_completions.body(call)

@@ -29,9 +29,10 @@ class Bedrock:
 
     def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
         dialect = _DIALECTS[call.target.api]
-        return read_answer(self._send(call, dialect), call, dialect, self._aws.redact)
+        return read_answer(self._send, call, dialect, self._aws.redact)
 
-    async def _send(self, call: ModelCall, dialect: Converse | InvokeModel) -> Response:
+    async def _send(self, call: ModelCall) -> Response:
+        dialect = _DIALECTS[call.target.api]
         model = call.target.model
         path = self._paths.get(model)
         if path is None:

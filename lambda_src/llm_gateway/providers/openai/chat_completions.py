@@ -4,6 +4,7 @@ https://platform.openai.com/docs/api-reference/chat, https://api-docs.deepseek.c
 https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -32,6 +33,9 @@ _STOP_REASONS: dict[str, StopReason] = {
 # The reasons of an answer that is not complete: DeepSeek's, Mistral's and OpenRouter's, vLLM's and SGLang's.
 # https://api-docs.deepseek.com/api/create-chat-completion, https://openrouter.ai/docs/api-reference/overview
 _INCOMPLETE = ("insufficient_system_resource", "error", "abort")
+
+# OpenAI refuses a longer id, with string_above_max_length.
+CALL_ID = re.compile(r".{1,40}", re.DOTALL)
 
 _encode = msgspec.json.Encoder().encode
 

@@ -16,6 +16,7 @@ class OpenAICompatible:
 
     media_type = "text/event-stream"
     path = "/chat/completions"
+    call_id = chat_completions.CALL_ID
 
     def headers(self, key: str) -> list[tuple[str, str]]:
         headers = [("content-type", "application/json"), IDENTITY]

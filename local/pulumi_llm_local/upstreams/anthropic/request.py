@@ -267,6 +267,7 @@ def _check_conversation(messages: Sequence[Message], *, thinking: bool) -> None:
     if messages[0].role != "user":
         raise invalid_request('messages: first message must use the "user" role')
     awaited: list[str] = []
+    known: set[str] = set()
     for i, message in enumerate((*messages, Message("user", ()))):  # the calls of the last message are unanswered, too
         answered = [block.id for block in message.content if isinstance(block, ToolResultBlock)]
         missing = [id_ for id_ in awaited if id_ not in answered]
@@ -283,6 +284,9 @@ def _check_conversation(messages: Sequence[Message], *, thinking: bool) -> None:
                 "`tool_result` block must have a corresponding `tool_use` block in the previous message."
             )
         awaited = [block.id for block in message.content if isinstance(block, ToolUseBlock)]
+        if len(set(awaited)) < len(awaited) or known & set(awaited):
+            raise invalid_request(f"messages.{i}: `tool_use` ids must be unique")
+        known.update(awaited)
     # Between a tool call and its result the model needs its own reasoning.
     if thinking and len(messages) > 1 and any(isinstance(block, ToolResultBlock) for block in messages[-1].content):
         first = messages[-2].content[0]

@@ -227,7 +227,9 @@ def _rate_limits() -> dict[str, str]:
 
 _VLLM_RULES = ChatRules(limits=("max_completion_tokens", "max_tokens"), paired_tools=False)
 _RULES: dict[Flavour, ChatRules] = {
-    "openai": ChatRules(limits=("max_completion_tokens",), strict=True, most_stops=4),
+    "openai": ChatRules(
+        limits=("max_completion_tokens",), strict=True, most_stops=4, names="^[a-zA-Z0-9_-]{1,64}$", longest_id=40
+    ),
     "deepseek": ChatRules(limits=("max_tokens",), most_stops=16),
     "vllm": _VLLM_RULES,
     "vllm-old": _VLLM_RULES,

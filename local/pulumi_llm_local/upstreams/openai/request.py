@@ -4,6 +4,7 @@ No server here plays images and other media, several choices, log probabilities 
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, cast
@@ -125,12 +126,16 @@ class ChatRules:
         strict: It refuses parameters that it does not know, and checks a request against what the model accepts.
         paired_tools: Every tool call must be answered before the next turn.
         most_stops: The most stop sequences that it takes; None: any number.
+        names: What the name of a tool must match.
+        longest_id: The most characters of a tool call's id; None: any number.
     """
 
     limits: tuple[str, ...]
     strict: bool = False
     paired_tools: bool = True
     most_stops: int | None = None
+    names: str = r".+"
+    longest_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -192,6 +197,7 @@ def read_chat(document: Json, model_id: str, traits: ModelTraits, rules: ChatRul
             f"length {len(chat.stop)} instead."
         )
         raise InvalidChat(message, "stop", "array_above_max_length")
+    _check_names(chat, rules)
     messages, system = _read_messages(chat.messages, rules)
     tools = tuple(_read_tool(tool.function) for tool in chat.tools)
     choice, tool_name = _read_tool_choice(chat.tool_choice, tools)
@@ -347,6 +353,24 @@ def _unanswered(ids: set[str]) -> InvalidChat:
 
 
 # Tools, and what the model accepts.
+
+
+def _check_names(chat: ChatParameters, rules: ChatRules) -> None:
+    """The names of tools and the ids of calls. The errors are from public reports of OpenAI's API."""
+    for i, tool in enumerate(chat.tools):
+        if re.fullmatch(rules.names, tool.function.name) is None:
+            param = f"tools[{i}].function.name"
+            message = (
+                f"Invalid '{param}': string does not match pattern. Expected a string that matches the pattern '{rules.names}'."
+            )
+            raise InvalidChat(message, param, "invalid_value")
+    for i, message in enumerate(chat.messages):
+        ids = {f"tool_calls[{j}].id": call.id for j, call in enumerate(message.tool_calls or ())}
+        for place, id_ in (*ids.items(), ("tool_call_id", message.tool_call_id or "")):
+            if rules.longest_id is not None and len(id_) > rules.longest_id:
+                param = f"messages[{i}].{place}"
+                most = f"Expected a string with maximum length {rules.longest_id}, but got one with length {len(id_)} instead."
+                raise InvalidChat(f"Invalid '{param}': string too long. {most}", param, "string_above_max_length")
 
 
 def _read_tool(function: FunctionDefinition) -> Tool:

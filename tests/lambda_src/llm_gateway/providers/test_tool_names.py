@@ -1,0 +1,64 @@
+"""Names of tools and ids of calls that a provider does not take are replaced for it, and a caller never sees that."""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from wire.conversations import BOTH, answers_in_turn, ask_openai, assistant, check, every, tool, user
+from wire.providers import SPEAKERS
+from wire.speaker import Answer, FunctionCall, Speaker
+
+pytestmark = pytest.mark.timeout(20)
+
+NAME = "mcp.server/get weather für " + "x" * 60
+TOOLS = [tool(NAME), tool("clock")]
+FIRST = FunctionCall("call/1 " + "é" * 80, NAME, {"a": 1})
+AGAIN = FunctionCall(FIRST.id, "clock", {})  # servers that count from 0 in every answer
+HISTORY = [
+    user("Hi"),
+    assistant(None, FIRST),
+    {"role": "tool", "tool_call_id": FIRST.id, "content": "one"},
+    assistant(None, AGAIN),
+    {"role": "tool", "tool_call_id": AGAIN.id, "content": "two"},
+]
+BODIES = {name: SPEAKERS[name] for name in ("bedrock", "openai", "anthropic", "imported")}
+
+
+@BOTH
+@every(BODIES)
+async def test_names_and_ids(gateway_for, fake, speaker: Speaker, stream: bool) -> None:
+    sent: dict[str, Any] = {}
+
+    def answer(name: str) -> Answer:
+        return Answer(calls=(FunctionCall("call_9", name, {"b": 2}),), stop="tool_use")
+
+    # What the target calls the tool follows from the caller's name: it is the same in each request.
+    choice = {"type": "function", "function": {"name": NAME}}
+    for _ in range(2):
+        upstream = await fake(answers_in_turn(speaker.response(answer(sent.get("name", "clock")), stream=stream)))
+        service = await gateway_for(speaker, upstream)
+        answered, _ = await ask_openai(service, stream, messages=HISTORY, tools=TOOLS, tool_choice=choice)
+        asked = check(speaker, upstream, stream=stream)
+        sent["name"] = asked.choice
+    assert answered == replace(answer(NAME), stop="end_turn")
+    assert re.fullmatch("[a-zA-Z0-9_-]{1,64}", sent["name"]) and sent["name"].startswith("mcp_server_get_weather_f")
+    assert set(asked.tools) == {sent["name"], "clock"}
+    _, (_, first, name, _), (_, result, one), (_, second, _, _), (_, last, two) = asked.turns
+    assert (name, one, two, first, second) == (sent["name"], "one", "two", result, last)
+    assert first != second and all(1 <= len(each) <= 40 and re.fullmatch("[a-zA-Z0-9_-]+", each) for each in (first, second))
+
+
+@every(BODIES)
+async def test_what_a_provider_takes_is_left_alone(gateway_for, fake, speaker: Speaker) -> None:
+    upstream = await fake(answers_in_turn(speaker.response(Answer("Hi"), stream=False)))
+    use = FunctionCall("call_1", "clock", {})
+    result = {"role": "tool", "tool_call_id": "call_1", "content": "one"}
+    history = [user("Hi"), assistant(None, use), result]
+    await ask_openai(await gateway_for(speaker, upstream), False, messages=history, tools=[tool("clock")])
+    assert check(speaker, upstream, stream=False).turns == (
+        ("user", "Hi"),
+        ("call", "call_1", "clock", {}),
+        ("result", "call_1", "one"),
+    )
