@@ -8,7 +8,7 @@ import pulumi
 from pulumi_aws import cloudwatch, eks, iam, kms
 
 from pulumi_llm.base.component import Component
-from pulumi_llm.base.iam import assume_role
+from pulumi_llm.base.iam import allow, assume_role, policy_document
 from pulumi_llm.base.location import Location
 from pulumi_llm.gpu_inference_cluster.args import GpuInferenceClusterSettings
 from pulumi_llm.gpu_inference_cluster.identities import CNI, Identity
@@ -43,7 +43,9 @@ class Cluster(NamedTuple):
     access: Sequence[pulumi.Resource]
 
 
-def create_cluster(component: Component, settings: GpuInferenceClusterSettings, location: Location) -> Cluster:
+def create_cluster(
+    component: Component, settings: GpuInferenceClusterSettings, location: Location, account: pulumi.Output[str]
+) -> Cluster:
     """Make the cluster, with access for its admins alone."""
     role = iam.Role(
         component.child_name("cluster-role"),
@@ -52,10 +54,10 @@ def create_cluster(component: Component, settings: GpuInferenceClusterSettings, 
         tags=component.tags,
         opts=component.child("cluster-role"),
     )
-    policy = iam.RolePolicyAttachment(
+    policy = iam.RolePolicy(
         component.child_name("cluster-policy"),
         role=role.name,
-        policy_arn=f"arn:{location.partition}:iam::aws:policy/AmazonEKSClusterPolicy",
+        policy=pulumi.Output.json_dumps(policy_document(*_manage_nodes(settings, location, account))),
         opts=component.child("cluster-policy"),
     )
     # The name of the log group follows from the cluster's, and EKS makes the group itself where it is not there first: without
@@ -95,6 +97,29 @@ def create_cluster(component: Component, settings: GpuInferenceClusterSettings, 
     access = [_admin(component, location, cluster, number, arn) for number, arn in enumerate(settings.admins, 1)]
     group = cluster.vpc_config.apply(lambda config: config.cluster_security_group_id or "")
     return Cluster(cluster, cluster.name, group, logs, access)
+
+
+def _manage_nodes(
+    settings: GpuInferenceClusterSettings, location: Location, account: pulumi.Output[str]
+) -> list[dict[str, Any]]:
+    """What EKS needs at least of a cluster's role, without what only serves to make load balancers for Services.
+
+    AmazonEKSClusterPolicy changes routes, security groups, volumes and instances of the whole account.
+    https://docs.aws.amazon.com/eks/latest/userguide/cluster-iam-role.html
+    """
+    arn = f"arn:{location.partition}:{{}}:{location.region}:"
+    keys = pulumi.Output.concat(arn.format("kms"), account, ":key/*") if settings.kms_key_arn is None else settings.kms_key_arn
+    find = ["AvailabilityZones", "DhcpOptions", "InstanceTopology", "Instances", "NetworkInterfaces", "Vpcs"]
+    return [
+        allow(
+            "TagNodes",
+            ["ec2:CreateTags"],
+            pulumi.Output.concat(arn.format("ec2"), account, ":instance/*"),
+            {"ForAnyValue:StringLike": {"aws:TagKeys": "kubernetes.io/cluster/*"}},
+        ),
+        allow("FindNodes", [f"ec2:Describe{what}" for what in find], "*"),
+        allow("FindKey", ["kms:DescribeKey"], keys),
+    ]
 
 
 def _network(settings: GpuInferenceClusterSettings) -> Any:

@@ -44,17 +44,18 @@ class GpuInferenceCluster(Component):
     CHILDREN = MappingProxyType(
         {
             "cluster-role": iam.Role,
-            "cluster-policy": iam.RolePolicyAttachment,
+            "cluster-policy": iam.RolePolicy,
             "cluster-logs": cloudwatch.LogGroup,
             "secrets-key": kms.Key,
             "cluster": eks.Cluster,
             "admin": eks.AccessEntry,
             "admin-policy": eks.AccessPolicyAssociation,
             "cni-role": iam.Role,
-            "cni-policy": iam.RolePolicyAttachment,
+            "cni-policy": iam.RolePolicy,
             "addon": eks.Addon,
             "node-role": iam.Role,
             "node-policy": iam.RolePolicyAttachment,
+            "session-policy": iam.RolePolicy,
             "system-launch-template": ec2.LaunchTemplate,
             "system-node-group": eks.NodeGroup,
             "launch-template": ec2.LaunchTemplate,
@@ -131,15 +132,16 @@ class GpuInferenceCluster(Component):
             pulumi.log.warn(notice, self)
         models = settings.served_models()
 
-        cluster = create_cluster(self, settings, location)
-        before = addons_before_nodes(self, settings, cluster, create_cni_identity(self, location))
+        account = get_caller_identity_output(opts=self.invoke_options()).account_id
+        cluster = create_cluster(self, settings, location, account)
+        cni = create_cni_identity(self, location, account, settings.network.vpc_id, cluster.name)
+        before = addons_before_nodes(self, settings, cluster, cni)
         role, system, pools = create_nodes(self, settings, location, cluster, before)
         addons = addons_after_nodes(self, settings, cluster, [system])
         balancer = create_balancer(self, settings, models, cluster.name)
         queues = create_queues(self, models)
 
         provider = create_provider(self, cluster, location.region)
-        account = get_caller_identity_output(opts=self.invoke_options()).account_id
         cloud = Cloud(location, account, cluster, settings.network.vpc_id, read_depth(queues))
         charts = install_charts(self, settings, provider, cloud, [system, *addons])
         place = Place(

@@ -52,19 +52,39 @@ def create_identity(
     return Identity(role, policy)
 
 
-def create_cni_identity(component: Component, location: Location) -> Identity:
-    """Make the VPC CNI's role, which gives addresses to pods.
+def create_cni_identity(
+    component: Component,
+    location: Location,
+    account: pulumi.Output[str],
+    vpc_id: pulumi.Input[str],
+    cluster_name: pulumi.Output[str],
+) -> Identity:
+    """Make the VPC CNI's role, which gives addresses to pods: in this VPC, and on the nodes of this cluster.
 
-    https://docs.aws.amazon.com/eks/latest/userguide/cni-iam-role.html
+    AmazonEKS_CNI_Policy changes the interfaces of the whole account.
+    https://github.com/aws/amazon-vpc-cni-k8s/blob/master/docs/iam-policy.md
     """
-    role = _role(component, "cni", CNI, "The VPC CNI gives addresses to pods")
-    policy = iam.RolePolicyAttachment(
-        component.child_name("cni-policy"),
-        role=role.name,
-        policy_arn=f"arn:{location.partition}:iam::aws:policy/AmazonEKS_CNI_Policy",
-        opts=component.child("cni-policy"),
-    )
-    return Identity(role, policy)
+
+    def arns(*kinds: str) -> list[pulumi.Output[str]]:
+        return [pulumi.Output.concat(f"arn:{location.partition}:ec2:{location.region}:", account, f":{kind}") for kind in kinds]
+
+    in_vpc = {"ArnEquals": {"ec2:Vpc": pulumi.Output.concat(*arns("vpc/"), vpc_id)}}
+    owned = cluster_name.apply(lambda name: {"StringEquals": {f"aws:ResourceTag/kubernetes.io/cluster/{name}": "owned"}})
+    find = ["Instances", "InstanceTypes", "NetworkInterfaces", "SecurityGroups", "Subnets", "Tags"]
+    change = ["ec2:AttachNetworkInterface", "ec2:DetachNetworkInterface", "ec2:ModifyNetworkInterfaceAttribute"]
+    addresses = ["ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses", "ec2:DeleteNetworkInterface"]
+    interfaces = arns("network-interface/*")
+    statements = [
+        allow("Find", [f"ec2:Describe{what}" for what in find], "*"),
+        # An interface that is being made is in no VPC yet, but its subnet is.
+        allow("MakeInterfaces", ["ec2:CreateNetworkInterface"], interfaces),
+        allow("MakeInVpc", ["ec2:CreateNetworkInterface"], arns("subnet/*", "security-group/*"), in_vpc),
+        allow("TagInterfaces", ["ec2:CreateTags"], interfaces, in_vpc),
+        allow("ChangeInterfaces", [*change, *addresses], interfaces, in_vpc),
+        allow("ChangeGroups", ["ec2:ModifyNetworkInterfaceAttribute"], arns("security-group/*"), in_vpc),
+        {**allow("ChangeNodes", change, arns("instance/*")), "Condition": owned},
+    ]
+    return create_identity(component, "cni", CNI, "The VPC CNI gives addresses to pods", statements)
 
 
 def read_weights(

@@ -8,7 +8,7 @@ import pulumi
 from pulumi_aws import autoscaling, ec2, eks, iam
 
 from pulumi_llm.base.component import Component
-from pulumi_llm.base.iam import assume_role
+from pulumi_llm.base.iam import allow, assume_role, policy_document
 from pulumi_llm.base.location import Location
 from pulumi_llm.gpu_inference_cluster.args import (
     GpuInferenceClusterSettings,
@@ -21,7 +21,16 @@ from pulumi_llm.models.gpu_instances import gpu_instances
 
 # The network's permissions are those of the VPC CNI's own role.
 # https://docs.aws.amazon.com/eks/latest/userguide/create-node-role.html
-NODE_POLICIES: Final = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonSSMManagedInstanceCore")
+NODE_POLICIES: Final = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly")
+# What Session Manager needs alone: AmazonSSMManagedInstanceCore reads every parameter of the account.
+# https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
+_SESSIONS: Final = (
+    "ssm:UpdateInstanceInformation",
+    "ssmmessages:CreateControlChannel",
+    "ssmmessages:CreateDataChannel",
+    "ssmmessages:OpenControlChannel",
+    "ssmmessages:OpenDataChannel",
+)
 
 # The root disk of Amazon Linux 2023.
 _ROOT_DEVICE: Final = "/dev/xvda"
@@ -98,7 +107,13 @@ def _node_role(component: Component, location: Location) -> tuple[iam.Role, list
         tags=component.tags,
         opts=component.child("node-role"),
     )
-    return role, [
+    sessions = iam.RolePolicy(
+        component.child_name("session-policy"),
+        role=role.name,
+        policy=json.dumps(policy_document(allow("Sessions", _SESSIONS, "*"))),
+        opts=component.child("session-policy"),
+    )
+    attached = [
         iam.RolePolicyAttachment(
             f"{component.child_name('node-policy')}-{policy}",
             role=role.name,
@@ -107,6 +122,7 @@ def _node_role(component: Component, location: Location) -> tuple[iam.Role, list
         )
         for policy in NODE_POLICIES
     ]
+    return role, [*attached, sessions]
 
 
 def _system_group(
