@@ -40,7 +40,7 @@ def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: flo
         raise invalid_request(problems)
     return ModelCall(
         target=target,
-        messages=request.messages,
+        messages=_turns(request.messages),
         system=_system(request, target),
         sampling=_sampling(request, target),
         tools=request.tools,
@@ -83,6 +83,13 @@ def _problems(request: ChatRequest, alias: Alias, target: Target) -> list[Proble
     if len(chosen) > 1:
         wrong(chosen[1], f"takes {' or '.join(chosen)}, not both; leave one out")
     return problems
+
+
+def _turns(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return the turns that say something: most providers refuse others."""
+    if any(message.is_empty for message in messages):
+        return tuple(message for message in messages if not message.is_empty)
+    return messages
 
 
 def _system(request: ChatRequest, target: Target) -> str | None:

@@ -54,11 +54,16 @@ DEFAULT_MAX_TOKENS = 1000
 
 
 class ToolUse(msgspec.Struct, frozen=True):
-    """A tool call that the model made earlier in the conversation; `arguments` is a JSON object."""
+    """A tool call that the model made earlier in the conversation; `arguments` is a JSON object.
+
+    `text` is what the model wrote in place of a JSON object, such as arguments that the bound of an answer cut. `arguments`
+    then holds it as its one field.
+    """
 
     id: str
     name: str
     arguments: dict[str, Any]
+    text: str = ""
 
 
 class ReasoningBlock(msgspec.Struct, frozen=True):
@@ -106,6 +111,11 @@ class Message(msgspec.Struct, frozen=True):
     parts: tuple[str | Media, ...] = ()
     reasoning_blocks: tuple[ReasoningBlock, ...] = ()
     cache: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it says nothing, such as an answer that was all reasoning. The result of a tool may be an empty text."""
+        return not (self.text and not self.text.isspace()) and not self.tool_calls and not self.parts and self.role != "tool"
 
 
 class Tool(msgspec.Struct, frozen=True):

@@ -134,13 +134,11 @@ export interface components {
             /** @description Where the answer ends: a string, or up to 16 */
             stop?: string | string[] | null;
             /** @description Earlier turns, {"role": "user" or "assistant", "content": …}, the user's first */
-            history?: [
-                {
-                    /** @constant */
-                    role: "user";
-                    content: string;
-                }
-            ] | null;
+            history?: {
+                /** @enum {unknown} */
+                role: "user" | "assistant";
+                content: string;
+            }[] | null;
         } & ({
             message: string;
             prompt?: null;
@@ -173,47 +171,43 @@ export interface components {
                     text: string;
                 }[] | null;
                 name?: unknown;
+                cache_control?: unknown;
+                prompt_cache_breakpoint?: unknown;
             } | {
                 /** @enum {unknown} */
                 role: "user";
-                content: string | {
-                    /** @constant */
-                    type: "text";
-                    text: string;
-                }[];
-                name?: unknown;
-            } | ({
-                /** @enum {unknown} */
-                role: "assistant";
                 content?: string | {
                     /** @constant */
                     type: "text";
                     text: string;
                 }[] | null;
                 name?: unknown;
+                cache_control?: unknown;
+                prompt_cache_breakpoint?: unknown;
+            } | {
+                /** @enum {unknown} */
+                role: "assistant";
+                content?: string | ({
+                    /** @constant */
+                    type: "text";
+                    text: string;
+                } | {
+                    /** @constant */
+                    type: "refusal";
+                    refusal: string;
+                })[] | null;
                 tool_calls?: {
                     id: string;
                     type?: unknown;
                     function: {
                         name: string;
                         /** @description The JSON text of an object */
-                        arguments: string;
+                        arguments?: string | null;
                     };
                 }[] | null;
                 reasoning_content?: string | null;
-                refusal?: unknown;
-                annotations?: unknown;
-                audio?: unknown;
-                function_call?: unknown;
+                function_call?: null;
             } | {
-                content: string | {
-                    /** @constant */
-                    type: "text";
-                    text: string;
-                }[];
-            } | {
-                tool_calls: unknown[];
-            }) | {
                 /** @enum {unknown} */
                 role: "tool";
                 content?: string | {
@@ -222,6 +216,8 @@ export interface components {
                     text: string;
                 }[] | null;
                 name?: unknown;
+                cache_control?: unknown;
+                prompt_cache_breakpoint?: unknown;
                 tool_call_id: string;
             })[];
             stream?: boolean | null;
@@ -335,7 +331,7 @@ export interface components {
                 /** @description The model's own limit of an answer */
                 max_output_tokens: number;
                 /** @description The parameters that a request may have */
-                accepts: ("max_tokens" | "reasoning_content" | "reasoning_effort" | "stop" | "stream_tools" | "system" | "temperature" | "tools" | "top_p")[];
+                accepts: ("documents" | "frequency_penalty" | "image_urls" | "images" | "json_object" | "json_schema" | "logit_bias" | "logprobs" | "max_tokens" | "metadata" | "parallel_tool_calls" | "prediction" | "prefill" | "presence_penalty" | "prompt_cache_key" | "prompt_caching" | "reasoning_content" | "reasoning_effort" | "safety_identifier" | "seed" | "service_tier" | "stop" | "stream_tools" | "strict_tools" | "system" | "temperature" | "tools" | "top_p" | "user" | "verbosity")[];
             }[];
         };
         Health: {

@@ -134,10 +134,10 @@ class Fields:
         return Fields(value, f"{self._place}{name}.", self._whole)  # pyright: ignore[reportUnknownArgumentType]
 
     def no_others(self) -> None:
-        """Report each field that was not read as unknown."""
+        """Report each field that was not read as unknown. One that is null is not given."""
         known = set(self._known)
-        for name in self._value:
-            if name in known:
+        for name, value in self._value.items():
+            if name in known or value is None:
                 continue
             if len(self._whole.problems) > MOST_PROBLEMS:  # a body may have thousands
                 return
@@ -147,17 +147,29 @@ class Fields:
             hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(known))}"
             self.wrong(name, f"is not known{hint}")
 
-    def json_object(self, name: str) -> dict[str, Any]:
-        """Return the object whose JSON text a string holds. All such texts of a body share one bound of their values."""
-        text = (self.string(name, required=True) or "{}").encode()
+    def arguments(self, name: str) -> tuple[dict[str, Any], str]:
+        """Return the object whose JSON text a string holds: the arguments of a call, as a model wrote them.
+
+        Empty text is an empty object. Other text, such as what the bound of an answer cut, is returned besides an object that
+        holds it. All such texts of a body share one bound of their values.
+        """
+        given = self.string(name) or ""
+        if not given.strip():
+            return {}, ""
+        text = given.encode()
         try:
             self._whole.values += check(text, MOST_VALUES - self._whole.values)
-            return decode_object(text)
+            value = decode_object(text)
         except TooManyValues:
             self.wrong(name, f"holds, with the ones before it, more than {MOST_VALUES:,} names and values")
-        except (ValueError, RecursionError):
-            self.wrong(name, "must be the JSON text of an object")
-        return {}
+            return {}, ""
+        except ValueError:
+            return {"arguments": given}, given
+        except RecursionError:
+            self.wrong(name, "is nested too deeply")
+            return {}, ""
+        self.check_nesting(name, value)
+        return value, ""
 
     def check_nesting(self, name: str, value: dict[str, Any]) -> None:
         """Report an object that is nested more than `MAX_NESTING` levels deep."""

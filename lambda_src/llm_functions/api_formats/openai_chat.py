@@ -11,7 +11,8 @@ from typing import Any, cast
 import msgspec
 
 from llm_functions.api_formats.complete import collect
-from llm_functions.api_formats.fields import MOST_ITEMS, MOST_MESSAGES, Fields, kind
+from llm_functions.api_formats.fields import MOST_ITEMS, Fields, kind
+from llm_functions.api_formats.openai_messages import conversation
 from llm_gateway.errors import GatewayError, clipped
 from llm_gateway.events import (
     Delta,
@@ -25,7 +26,7 @@ from llm_gateway.events import (
     ToolCallDelta,
     Usage,
 )
-from llm_gateway.request import NUMERIC_PARAMETERS, ChatRequest, Message, Sampling, Tool, ToolChoice, ToolUse
+from llm_gateway.request import NUMERIC_PARAMETERS, ChatRequest, Sampling, Tool, ToolChoice
 from llm_gateway.routes import Alias
 
 # Where the caller names no limit. OpenAI's default is the model's limit. A caller who pays rarely wants that many tokens, and
@@ -68,14 +69,14 @@ def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
     """
     fields = Fields(body)
     model = fields.string("model", required=True)
-    system, system_place, messages = _conversation(fields)
+    said = conversation(fields)
     tools = tuple(_tool(tool) for tool in fields.objects("tools", MOST_ITEMS))
     stream = fields.boolean("stream")
     include_usage = _include_usage(fields, stream)
     request = ChatRequest(
-        messages=messages,
+        messages=said.turns,
         model=model or "",
-        system=system,
+        system=said.system,
         sampling=Sampling(
             max_tokens=_max_tokens(fields),
             **fields.numbers(NUMERIC_PARAMETERS),
@@ -87,9 +88,10 @@ def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
         tool_choice=_tool_choice(fields, tools),
         stream=stream,
         names={
-            "system": system_place,
+            "system": said.system_place,
             "max_tokens": "max_completion_tokens" if fields.has("max_completion_tokens") else "max_tokens",
         },
+        cache_system=said.cache_system,
     )
     for name, neutral in NEUTRAL.items():
         value = fields.any(name)
@@ -137,75 +139,6 @@ def _include_usage(fields: Fields, stream: bool) -> bool:
     return include
 
 
-def _conversation(fields: Fields) -> tuple[str | None, str, tuple[Message, ...]]:
-    """Return the system text (all system and developer messages in order), its first place, and the other messages."""
-    if not fields.has("messages"):
-        fields.any("messages")
-        fields.wrong("messages", "is required, a list of messages")
-        return None, "", ()
-    system: list[str] = []
-    system_place = ""
-    turns: list[Message] = []
-    for message in fields.objects("messages", MOST_MESSAGES):
-        role = message.string("role", required=True)
-        text = _text(message)
-        match role:
-            case "system" | "developer":
-                system.append(text)
-                system_place = system_place or f"{message.place}.role"
-            case "user":
-                turns.append(Message(role="user", text=text, place=message.place))
-            case "assistant":
-                # Fields of an earlier answer that an SDK sends back, besides its text and calls.
-                for name in ("refusal", "annotations", "audio", "function_call"):
-                    message.any(name)
-                calls = tuple(_tool_use(call) for call in message.objects("tool_calls", MOST_ITEMS))
-                reasoning = message.string("reasoning_content") or ""
-                turns.append(Message(role="assistant", text=text, tool_calls=calls, reasoning=reasoning, place=message.place))
-            case "tool":
-                answered = message.string("tool_call_id", required=True)
-                turns.append(Message(role="tool", text=text, tool_call_id=answered or "", place=message.place))
-            case None:
-                pass
-            case _:
-                message.wrong("role", f"must be system, developer, user, assistant or tool, not {clipped(role)!r}")
-        message.any("name")
-        message.no_others()
-    return ("\n\n".join(system) if system else None), system_place, tuple(turns)
-
-
-def _text(message: Fields) -> str:
-    """Return the text of a message, whose content is a string or a list of text parts."""
-    content = message.any("content")
-    if content is None or isinstance(content, str):
-        return content or ""
-    if not isinstance(content, list):
-        message.wrong("content", f"must be a string or a list of text parts, not {kind(content)}")
-        return ""
-    texts: list[str] = []
-    for part in message.objects("content", MOST_ITEMS):
-        shape = part.string("type", required=True)
-        if shape == "text":
-            texts.append(part.string("text", required=True) or "")
-        elif shape is not None:
-            part.wrong("type", f"only 'text' is possible with these models, not {clipped(shape)!r}")
-    return "".join(texts)
-
-
-def _tool_use(call: Fields) -> ToolUse:
-    identifier = call.string("id", required=True)
-    call.any("type")
-    name, arguments = "", {}
-    function = call.object("function")
-    if function is None:
-        call.wrong("function", "is required, an object")
-    else:
-        name = function.string("name", required=True) or ""
-        arguments = function.json_object("arguments")
-        function.check_nesting("arguments", arguments)
-    return ToolUse(id=identifier or "", name=name, arguments=arguments)
-
-
 def _tool(tool: Fields) -> Tool:
     shape = tool.string("type", required=True)
     if shape not in (None, "function"):
@@ -218,12 +151,13 @@ def _tool(tool: Fields) -> Tool:
     name = function.string("name", required=True)
     description = function.string("description")
     parameters: Any = function.any("parameters")
-    if parameters is None:
+    if not parameters and isinstance(parameters, dict | None):
         parameters = {"type": "object", "properties": {}}
     elif not isinstance(parameters, dict):
         function.wrong("parameters", f"must be a JSON Schema, not {kind(parameters)}")
     else:
-        function.check_nesting("parameters", cast("dict[str, Any]", parameters))
+        parameters = {"type": "object", **cast("dict[str, Any]", parameters)}  # Bedrock and Anthropic refuse one without a type
+        function.check_nesting("parameters", parameters)
     if function.boolean("strict"):
         function.wrong("strict", "only false is possible with these models; leave it out")
     function.no_others()

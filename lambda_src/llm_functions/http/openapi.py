@@ -249,7 +249,6 @@ def _chat_request(models: tuple[str, ...]) -> dict[str, Any]:
             "stop": _stop(chat.STOP_LIMIT),
             "history": {
                 "type": ["array", "null"],
-                "prefixItems": [{**turn, "properties": {**turn["properties"], "role": {"const": "user"}}}],
                 "items": turn,
                 "description": 'Earlier turns, {"role": "user" or "assistant", "content": …}, the user\'s first',
             },
@@ -286,7 +285,7 @@ def _chat_answer() -> dict[str, Any]:
 
 
 def _completion_request(models: tuple[str, ...]) -> dict[str, Any]:
-    """The order of messages is not in the schema: the user begins, and tool calls are answered before the next turn."""
+    """Not in the schema: one message says something, and tool calls are answered before the next turn."""
     limit = {"type": ["integer", "null"], "minimum": 1}
     function = _object(
         {
@@ -335,29 +334,34 @@ def _completion_request(models: tuple[str, ...]) -> dict[str, Any]:
 
 def _messages() -> list[dict[str, Any]]:
     """Return the schema of a message of each role."""
-    part = _object({"type": {"const": "text"}, "text": _WORDS}, ("type", "text"))
-    words = {"anyOf": [_WORDS, {"type": "array", "items": part, "minItems": 1}]}
-    anything = {"anyOf": [_TEXT, {"type": "array", "items": part}, {"type": "null"}]}
-    arguments = {**_WORDS, "contentMediaType": "application/json", "description": "The JSON text of an object"}
+    part = _object({"type": {"const": "text"}, "text": _TEXT}, ("type", "text"))
+    refusal = _object({"type": {"const": "refusal"}, "refusal": _TEXT}, ("type", "refusal"))
+    content = {"anyOf": [_TEXT, {"type": "array", "items": part}, {"type": "null"}]}
+    answered = {"anyOf": [_TEXT, {"type": "array", "items": {"anyOf": [part, refusal]}}, {"type": "null"}]}
+    arguments = {"type": ["string", "null"], "description": "The JSON text of an object"}
     call = _object(
-        {"id": _WORDS, "type": _ANY, "function": _object({"name": _WORDS, "arguments": arguments}, ("name", "arguments"))},
+        {"id": _WORDS, "type": _ANY, "function": _object({"name": _WORDS, "arguments": arguments}, ("name",))},
         ("id", "function"),
     )
-    earlier = ("refusal", "annotations", "audio", "function_call")
+    marks = dict.fromkeys(("name", "cache_control", "prompt_cache_breakpoint"), _ANY)
 
-    def message(roles: list[str], content: dict[str, Any], required: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
-        properties = {"role": {"enum": roles}, "content": content, "name": _ANY, **more}
+    def message(roles: list[str], required: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
+        properties = {"role": {"enum": roles}, "content": content, **marks, **more}
         return _object(properties, ("role", *required), additionalProperties=False)
 
-    uses = {"type": ["array", "null"], "items": call}
-    kept = {"tool_calls": uses, "reasoning_content": {"type": ["string", "null"]}, **dict.fromkeys(earlier, _ANY)}
-    assistant = message(["assistant"], anything, (), **kept)
-    calls = {"required": ["tool_calls"], "properties": {"tool_calls": {"type": "array", "minItems": 1}}}
+    kept = {
+        "tool_calls": {"type": ["array", "null"], "items": call},
+        "reasoning_content": {"type": ["string", "null"]},
+        "function_call": {"type": "null"},
+    }
     return [
-        message(["system", "developer"], anything),
-        message(["user"], words, ("content",)),
-        {**assistant, "anyOf": [{"required": ["content"], "properties": {"content": words}}, calls]},
-        message(["tool"], anything, ("tool_call_id",), tool_call_id=_WORDS),
+        message(["system", "developer"]),
+        message(["user"]),
+        {
+            **_object({"role": {"enum": ["assistant"]}, "content": answered, **kept}, ("role",)),
+            "description": "What an SDK has kept of an answer: any other field is not read",
+        },
+        message(["tool"], ("tool_call_id",), tool_call_id=_WORDS),
     ]
 
 

@@ -6,7 +6,7 @@ A provider's `Dialect` reads its errors and its answers, complete or streamed.
 import math
 import os
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
@@ -76,14 +76,25 @@ class Dialect(Protocol):
     def decoder(self) -> Decoder: ...
 
 
-def alternating_turns(
-    messages: Sequence[Message], blocks: Callable[[Message], Iterable[dict[str, Any]]]
-) -> list[dict[str, Any]]:
+# What the user says where a conversation begins or ends with the assistant, and the model takes only the user there.
+_BEGIN, _CONTINUE = Message(role="user", text="Begin."), Message(role="user", text="Continue.")
+
+
+def alternating_turns(call: ModelCall, blocks: Callable[[Message], Iterable[dict[str, Any]]]) -> list[dict[str, Any]]:
     """Return messages in which user and assistant alternate, as Bedrock and Anthropic require.
 
-    Adjacent messages of one role become one message with several blocks. The results of tools belong to the user, so they are
-    together in the turn after the calls. `blocks` returns the blocks of a message.
+    The user begins, and ends unless the target goes on with an answer that is begun. Adjacent messages of one role become one
+    message with several blocks. The results of tools belong to the user, so they are together in the turn after the calls.
+    `blocks` returns the blocks of a message.
     """
+    messages = call.messages
+    if messages[0].role == "assistant":
+        messages = (_BEGIN, *messages)
+    if messages[-1].role == "assistant":
+        if "prefill" in call.target.accepts:  # Claude refuses one that ends with white space
+            messages = (*messages[:-1], msgspec.structs.replace(messages[-1], text=messages[-1].text.rstrip()))
+        else:
+            messages = (*messages, _CONTINUE)
     found: list[dict[str, Any]] = []
     for message in messages:
         role = "assistant" if message.role == "assistant" else "user"

@@ -1,4 +1,8 @@
-"""Stage 1: the rules of a conversation. The API format has checked the types and bounds of fields."""
+"""Stage 1: the rules of a conversation. The API format has checked the types and bounds of fields.
+
+Who speaks first and last, and whether a turn is empty, is no rule: a target is sent what it takes (`llm_gateway.call`,
+`llm_gateway.providers.exchange.alternating_turns`).
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -19,12 +23,6 @@ def _problems(messages: Sequence[Message]) -> Iterator[Problem]:
     if not messages:
         yield Problem("messages", "must hold at least one message of the user")
         return
-    first, last = messages[0], messages[-1]
-    if first.role != "user":
-        yield Problem(f"{first.place}.role", f"a conversation starts with 'user', not {first.role!r}")
-    if last.role == "assistant":
-        reason = "the last message must be the user's or a tool's, for there is nothing to answer otherwise"
-        yield Problem(f"{last.place}.role", reason)
     open_calls: set[str] = set()
     for message in messages:
         if message.role == "tool":
@@ -36,10 +34,10 @@ def _problems(messages: Sequence[Message]) -> Iterator[Problem]:
         if open_calls:
             yield Problem(message.place, f"the tool calls {_names(open_calls)} have no answer before it")
         open_calls = {call.id for call in message.tool_calls}
-        if not message.text.strip() and not message.tool_calls:
-            yield Problem(f"{message.place}.content", "must not be empty")
-    if open_calls and last.role == "tool":
-        yield Problem(last.place, f"the tool calls {_names(open_calls)} have no answer")
+    if open_calls:
+        yield Problem(messages[-1].place, f"the tool calls {_names(open_calls)} have no answer")
+    if all(message.is_empty for message in messages):
+        yield Problem(f"{messages[-1].place}.content", "must not be empty")
 
 
 def _names(calls: Iterable[str]) -> str:

@@ -93,13 +93,11 @@ async def test_whatever_is_sent_the_answer_is_as_described(gateway, bedrock, tmp
 
 
 def sayable(body: dict[str, Any]) -> dict[str, Any]:
-    """A body that the description allows, with what it cannot say put right: the conversation's order, and names of tools."""
+    """A body that the description allows, with what it cannot say: results of calls, some text, and names of tools."""
     messages: list[Any] = []
     for message in body["messages"]:
         if message["role"] == "tool":
             continue
-        if message["role"] == "assistant" and not any(other["role"] == "user" for other in messages):
-            messages.append({"role": "user", "content": "Hi"})
         calls = message.get("tool_calls") or []
         if calls:
             calls = [{**call, "id": f"call_{len(messages)}_{i}"} for i, call in enumerate(calls)]
@@ -108,7 +106,7 @@ def sayable(body: dict[str, Any]) -> dict[str, Any]:
             {**message, "tool_calls": calls} if calls else message,
             *({"role": "tool", "tool_call_id": call["id"], "content": "Done"} for call in calls),
         ]
-    if not messages or messages[-1]["role"] not in ("user", "tool"):
+    if not any(message["role"] == "user" and "".join(_texts(message)).strip() for message in messages):
         messages.append({"role": "user", "content": "Hi"})
     tools = body.get("tools") or []
     chosen = body.get("tool_choice")
@@ -118,6 +116,11 @@ def sayable(body: dict[str, Any]) -> dict[str, Any]:
         chosen = {**chosen, "function": {"name": tools[-1]["function"]["name"]}}
     bounds = {name: min(body[name], 100) for name in ("max_tokens", "max_completion_tokens") if body.get(name)}
     return {**body, "messages": messages, "tool_choice": chosen, **bounds}
+
+
+def _texts(message: dict[str, Any]) -> list[str]:
+    content = message.get("content") or ""
+    return [content] if isinstance(content, str) else [part.get("text", "") for part in content]
 
 
 OF_THE_MODEL = {"upstream_rejected", "context_length_exceeded"}

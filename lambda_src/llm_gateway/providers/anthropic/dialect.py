@@ -86,7 +86,7 @@ class Anthropic:
 def _body(call: ModelCall) -> dict[str, Any]:
     body: dict[str, Any] = {
         "model": call.target.model,
-        "messages": exchange.alternating_turns(call.messages, _content_blocks),
+        "messages": exchange.alternating_turns(call, _content_blocks),
         **call.sampling.named(_SAMPLING),
     }
     if call.system:

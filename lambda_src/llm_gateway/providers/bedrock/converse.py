@@ -80,7 +80,7 @@ class Converse:
 
 def _body(call: ModelCall) -> dict[str, Any]:
     body: dict[str, Any] = {
-        "messages": exchange.alternating_turns(call.messages, _content_blocks),
+        "messages": exchange.alternating_turns(call, _content_blocks),
         "inferenceConfig": call.sampling.named(_SAMPLING),
     }
     if call.system:

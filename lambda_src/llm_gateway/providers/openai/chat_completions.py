@@ -71,7 +71,7 @@ def _message(message: Message, *, with_reasoning: bool) -> dict[str, Any]:
         {
             "id": use.id,
             "type": "function",
-            "function": {"name": use.name, "arguments": _encode(use.arguments).decode()},
+            "function": {"name": use.name, "arguments": use.text or _encode(use.arguments).decode()},
         }
         for use in message.tool_calls
     ]

@@ -1,0 +1,127 @@
+"""The conversation of OpenAI's chat format.
+
+https://platform.openai.com/docs/api-reference/chat/create#chat-create-messages
+"""
+
+from typing import Any, NamedTuple
+
+from llm_functions.api_formats.fields import MOST_ITEMS, MOST_MESSAGES, Fields, kind
+from llm_gateway.errors import clipped
+from llm_gateway.request import Media, Message, ToolUse
+
+
+class Conversation(NamedTuple):
+    """`system` is the text of all system and developer messages, `system_place` the place of the first of them."""
+
+    turns: tuple[Message, ...]
+    system: str | None = None
+    system_place: str = ""
+    cache_system: bool = False
+
+
+def conversation(fields: Fields) -> Conversation:
+    """Return the conversation of a request's body.
+
+    Text that only the system says is sent as the user's: most models need a turn to answer.
+    """
+    if not fields.has("messages"):
+        fields.any("messages")
+        fields.wrong("messages", "is required, a list of messages")
+        return Conversation(())
+    system: list[str] = []
+    system_place = ""
+    cache_system = False
+    turns: list[Message] = []
+    for message in fields.objects("messages", MOST_MESSAGES):
+        role = message.string("role", required=True)
+        match role:
+            case "system" | "developer":
+                content = _content(message)
+                system.append(content.text)
+                system_place = system_place or f"{message.place}.role"
+                cache_system = cache_system or content.cache
+            case "user":
+                turns.append(_turn("user", message, _content(message)))
+            case "assistant":
+                turns.append(_assistant(message))
+                continue  # what an SDK keeps of an answer is sent back with more fields than are known
+            case "tool":
+                answered = message.string("tool_call_id", required=True)
+                turns.append(_turn("tool", message, _content(message), tool_call_id=answered or ""))
+            case "function":
+                message.wrong("role", "the role 'function' is OpenAI's older form of 'tool'; use tools and 'tool'")
+                continue
+            case None:
+                _content(message)
+            case _:
+                message.wrong("role", f"must be system, developer, user, assistant or tool, not {clipped(role)!r}")
+                _content(message)
+        message.any("name")
+        message.no_others()
+    text = "\n\n".join(system) if system else None
+    if text and text.strip() and not any(turn.text.strip() or turn.parts or turn.tool_calls for turn in turns):
+        return Conversation((Message(role="user", text=text, place=system_place.removesuffix(".role")),))
+    return Conversation(tuple(turns), text, system_place, cache_system)
+
+
+class _Content(NamedTuple):
+    """`parts` is empty where all parts are texts."""
+
+    text: str
+    parts: tuple[str | Media, ...] = ()
+    cache: bool = False
+
+
+def _turn(role: Any, message: Fields, content: _Content, **more: Any) -> Message:
+    return Message(role=role, text=content.text, place=message.place, parts=content.parts, cache=content.cache, **more)
+
+
+def _assistant(message: Fields) -> Message:
+    """Return an earlier answer. Its text may be a refusal, and its reasoning has the name of this service or that of vLLM."""
+    content = _content(message)
+    refusal, reasoning = message.any("refusal"), message.any("reasoning_content") or message.any("reasoning")
+    if not content.text and isinstance(refusal, str):
+        content = content._replace(text=refusal)
+    calls = tuple(_tool_use(call) for call in message.objects("tool_calls", MOST_ITEMS))
+    if not calls and message.has("function_call"):
+        message.wrong("function_call", "is OpenAI's older form of tool_calls; use tools")
+    return _turn("assistant", message, content, tool_calls=calls, reasoning=reasoning if isinstance(reasoning, str) else "")
+
+
+def _content(message: Fields) -> _Content:
+    """Return the content of a message, which is a string or a list of parts."""
+    content, cache = message.any("content"), _marks_cache(message)
+    if content is None or isinstance(content, str):
+        return _Content(content or "", cache=cache)
+    if not isinstance(content, list):
+        message.wrong("content", f"must be a string or a list of text parts, not {kind(content)}")
+        return _Content("")
+    parts: list[str | Media] = []
+    for part in message.objects("content", MOST_ITEMS):
+        shape = part.string("type", required=True)
+        if shape in ("text", "refusal"):
+            if not part.has(shape):
+                part.wrong(shape, "is required, a string")
+            parts.append(part.string(shape) or "")
+        elif shape is not None:
+            part.wrong("type", f"only 'text' is possible with these models, not {clipped(shape)!r}")
+        cache = _marks_cache(part) or cache
+    return _Content("".join(part for part in parts if isinstance(part, str)), (), cache)
+
+
+def _marks_cache(fields: Fields) -> bool:
+    """Whether a cache point follows: by OpenAI's field, or by Anthropic's as other gateways take it in this format."""
+    marks = (fields.any("prompt_cache_breakpoint"), fields.any("cache_control"))
+    return marks != (None, None)
+
+
+def _tool_use(call: Fields) -> ToolUse:
+    identifier = call.string("id", required=True)
+    call.any("type")
+    function = call.object("function")
+    if function is None:
+        call.wrong("function", "is required, an object; of OpenAI's tools, only functions are possible")
+        return ToolUse(identifier or "", "", {})
+    name = function.string("name", required=True) or ""
+    arguments, text = function.arguments("arguments")
+    return ToolUse(identifier or "", name, arguments, text)
