@@ -24,6 +24,8 @@ cluster = None
 if settings.has_gpu and network is not None:
     cluster = pulumi_llm.GpuInferenceCluster("gpu", settings.gpu_args(network))
     pulumi.export("llm_endpoint", cluster.endpoint)
+    if settings.gpu and settings.gpu.private_link:
+        pulumi.export("llm_endpoint_service", cluster.endpoint_service_name)
 
 if settings.api.enabled:
     # A stage with access logs is refused before the Region has the baseline's log role.

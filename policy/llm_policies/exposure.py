@@ -80,6 +80,21 @@ def _open_cidr(cidr: Value) -> Iterator[str]:
         yield f"{cidr.path} is {cidr.text()}: the cluster's API answers the internet; name your networks"
 
 
+def _endpoint_service_names_callers(resource: Resource, _: Settings) -> Iterator[str]:
+    if resource.type == _PRINCIPAL:
+        yield from _anyone(resource["principalArn"])
+    else:
+        yield from each(resource["allowedPrincipals"].items(), _anyone)
+
+
+def _anyone(principal: Value) -> Iterator[str]:
+    if principal.text() == "*":
+        yield f"{principal.path} is '*': every AWS account may connect; name the accounts, roles or users"
+
+
+_PRINCIPAL: Final = "aws:ec2/vpcEndpointServiceAllowedPrinciple:VpcEndpointServiceAllowedPrinciple"
+
+
 def _is_s3(origin: Value) -> bool:
     domain = origin["domainName"].text()
     first, _, rest = domain.partition(".s3")
@@ -171,6 +186,16 @@ RULES: Final[tuple[Rule, ...]] = (
         },
         frameworks=("AWS FSBP EKS.1",),
         url=f"{AWS_DOCS}/eks/latest/userguide/cluster-endpoint.html",
+    ),
+    Rule(
+        name="endpoint-service-names-callers",
+        title="An endpoint service names who may connect.",
+        severity="high",
+        why="With `*`, and without acceptance, its balancer is public: any AWS account reaches it from a VPC of its own.",
+        fix="`allowed_principals` with the ARNs of the callers' accounts, roles or users.",
+        check=_endpoint_service_names_callers,
+        types=("aws:ec2/vpcEndpointService:VpcEndpointService", _PRINCIPAL),
+        url=f"{AWS_DOCS}/vpc/latest/privatelink/configure-endpoint-service.html",
     ),
     *networks.RULES,
     Rule(

@@ -292,6 +292,67 @@ def test_a_pool_without_a_gpu_to_spare_is_told(caplog: pytest.LogCaptureFixture)
     assert "node_pools.gpu has at most 1 GPUs" in caplog.text
 
 
+# Callers in other VPCs.
+
+CONSUMER = "arn:aws:iam::210987654321:root"
+
+
+@pytest.mark.assumes("private-link")
+def test_callers_in_other_vpcs_come_by_an_endpoint_service() -> None:
+    recording = made(private_link={"allowed_principals": [CONSUMER]})
+    service, front = recording.inputs("gpu-endpoint-service"), recording.named("gpu-nlb")
+    assert (service["acceptanceRequired"], service["allowedPrincipals"]) == (True, [CONSUMER])
+    assert service["networkLoadBalancerArns"] == [front.state["arn"]]
+    assert (front.inputs["loadBalancerType"], front.inputs["internal"]) == ("network", True)
+    # The internal balancer ends TLS, and is there with or without models.
+    target, group = recording.named("gpu-nlb-target"), recording.named("gpu-nlb-target-group")
+    assert (group.inputs["targetType"], group.inputs["protocol"], group.inputs["port"]) == ("alb", "TCP", 443)
+    assert group.inputs["healthCheck"] == {"protocol": "HTTPS", "path": "/", "matcher": "404"}
+    assert target.inputs["targetId"] == recording.named("gpu-balancer").state["arn"]
+    assert recording.named("gpu-listener").urn in target.dependencies
+    listener = recording.inputs("gpu-nlb-listener")
+    assert (listener["protocol"], listener["port"], listener["tcpIdleTimeoutSeconds"]) == ("TCP", 443, 920)
+
+
+def test_nobody_in_the_vpc_goes_around_the_balancer_s_group() -> None:
+    """The network balancer has no inbound rule, and the traffic of PrivateLink, which is of another VPC, needs none."""
+    recording = made(private_link={"allowed_principals": [CONSUMER]})
+    front, group = recording.inputs("gpu-nlb"), recording.named("gpu-nlb-security-group")
+    assert front["securityGroups"] == [group.id]
+    assert front["enforceSecurityGroupInboundRulesOnPrivateLinkTraffic"] == "off"
+    rules = recording.of_type("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
+    assert [each.inputs["securityGroupId"] for each in rules] == ["sg-balancer"]
+    out, into = recording.inputs("gpu-nlb-to-balancer"), recording.inputs("gpu-balancer-from-nlb")
+    assert (out["securityGroupId"], out["referencedSecurityGroupId"]) == (group.id, "sg-balancer")
+    assert into["referencedSecurityGroupId"] == group.id
+    assert {(each["fromPort"], each["toPort"]) for each in (out, into)} == {(443, 443)}
+
+
+@pytest.mark.parametrize(
+    ("domain", "zone_id", "verified"),
+    [
+        ({"zone_id": "Z0PUBLIC"}, None, "Z0PUBLIC"),
+        # With a certificate of one's own, the zone may be a private one.
+        ({"zone_id": "Z0PRIVATE", "certificate_arn": CERTIFICATE}, None, None),
+        ({"zone_id": "Z0PRIVATE", "certificate_arn": CERTIFICATE}, "Z0PUBLIC", "Z0PUBLIC"),
+    ],
+)
+def test_callers_endpoints_have_the_domain_where_it_is_proved(
+    domain: dict[str, str], zone_id: str | None, verified: str | None
+) -> None:
+    link = {"allowed_principals": [CONSUMER], **({"zone_id": zone_id} if zone_id else {})}
+    recording = made(domain={"name": "models.example.com", **domain}, private_link=link)
+    service = recording.named("gpu-endpoint-service")
+    assert service.inputs.get("privateDnsName") == ("models.example.com" if verified else None)
+    assert ("gpu-endpoint-service-record" in recording.names()) is (verified is not None)
+    if verified:
+        record, (proof,) = recording.inputs("gpu-endpoint-service-record"), service.state["privateDnsNameConfigurations"]
+        assert (record["zoneId"], record["type"], record["records"]) == (verified, "TXT", [proof["value"]])
+        assert record["name"] == f"{proof['name']}.models.example.com"
+        check = recording.named("gpu-endpoint-service-verification")
+        assert recording.named("gpu-endpoint-service-record").urn in check.dependencies
+
+
 def test_names_of_target_groups_fit_and_differ() -> None:
     long = "a-model-with-a-name-of-forty-characters"
     recording = made(models={long: QWEN, f"{long}s": QWEN})
@@ -374,6 +435,9 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ),
     ({"domain": {"name": "models.example.com"}}, ["domain.certificate_arn: is required without zone_id"]),
     ({"schedule": {"up": "25:00", "time_zone": "Mars"}}, ["schedule.up", "schedule.time_zone: 'Mars' is no time zone"]),
+    ({"private_link": {"allowed_principals": []}}, ["private_link.allowed_principals: must hold at least one"]),
+    ({"private_link": {"allowed_principals": ["*"]}}, ["private_link.allowed_principals[0]", "never '*'"]),
+    ({"private_link": {"allowed_principals": ["arn:aws:iam::210987654321:role/ci/deploy"]}}, ["[0]", "without a path"]),
     ({"schedule": {"up": "06:00"}}, ["schedule.down: must be another time than up"]),
 ]
 

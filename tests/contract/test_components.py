@@ -93,6 +93,7 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
             "domain": {"name": "gpu.example.com", "zone_id": "Z0123456789ABCDEFGHIJ"},
             "admins": ["arn:aws:iam::123456789012:role/deploy", "arn:aws:iam::123456789012:role/ops"],
             "endpoint_public_cidrs": ["203.0.113.0/24"],
+            "private_link": {"allowed_principals": ["arn:aws:iam::210987654321:root"]},
             "node_pools": {
                 "gpu": {"spot": {"max": 4}, "volume_gib": 300},
                 "large": {
@@ -333,6 +334,7 @@ IRREPLACEABLE = (
     "aws:apigatewayv2/api:Api",
     "aws:cloudfront/distribution:Distribution",
     "aws:ec2/vpc:Vpc",
+    "aws:ec2/vpcEndpointService:VpcEndpointService",
 )
 # S3 takes ten tags of an object, and bills them.
 WITHOUT_TAGS = ("aws:s3/bucketObjectv2:BucketObjectv2",)

@@ -176,6 +176,17 @@ NEEDS: Mapping[str, Sequence[str]] = {
         "elasticloadbalancing: CreateTargetGroup DescribeTargetGroups DescribeTargetGroupAttributes ModifyTargetGroup "
         f"ModifyTargetGroupAttributes DeleteTargetGroup {_ELB_TAGS}"
     ],
+    "aws:lb/targetGroupAttachment:TargetGroupAttachment": [
+        "elasticloadbalancing: RegisterTargets DescribeTargetHealth DeregisterTargets"
+    ],
+    "aws:ec2/vpcEndpointService:VpcEndpointService": [
+        "ec2: CreateVpcEndpointServiceConfiguration DescribeVpcEndpointServiceConfigurations "
+        "DescribeVpcEndpointServicePermissions ModifyVpcEndpointServiceConfiguration ModifyVpcEndpointServicePermissions "
+        f"DeleteVpcEndpointServiceConfigurations {_EC2_TAGS}"
+    ],
+    "aws:vpc/endpointServicePrivateDnsVerification:EndpointServicePrivateDnsVerification": [
+        "ec2: StartVpcEndpointServicePrivateDnsVerification DescribeVpcEndpointServiceConfigurations"
+    ],
     "aws:sqs/queue:Queue": [
         "sqs: CreateQueue GetQueueAttributes SetQueueAttributes DeleteQueue ListQueueTags TagQueue UntagQueue"
     ],

@@ -16,12 +16,15 @@ GROUP = "aws:ec2/securityGroup:SecurityGroup"
 GROUP_RULE = "aws:ec2/securityGroupRule:SecurityGroupRule"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 INSTANCE = "aws:ec2/instance:Instance"
+SERVICE = "aws:ec2/vpcEndpointService:VpcEndpointService"
+PRINCIPAL = "aws:ec2/vpcEndpointServiceAllowedPrinciple:VpcEndpointServiceAllowedPrinciple"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 VPC = "aws:ec2/vpc:Vpc"
 FLOW_LOG = "aws:ec2/flowLog:FlowLog"
 DISTRIBUTION = "aws:cloudfront/distribution:Distribution"
 SOURCE = "aws:cloudwatch/logDeliverySource:LogDeliverySource"
 FOUR = {"blockPublicAcls": True, "blockPublicPolicy": True, "ignorePublicAcls": True, "restrictPublicBuckets": True}
+ACCOUNT = "arn:aws:iam::210987654321:root"
 ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
 
 
@@ -58,6 +61,8 @@ GOOD: list[tuple[str, list[Resource], dict[str, Any]]] = [
     ("s3-no-website", [resource(BUCKET, {})], {}),
     ("s3-no-website", [resource(WEBSITE, {"redirectAllRequestsTo": {"hostName": "example.com"}})], {}),
     ("eks-endpoint-private", cluster(endpointPublicAccess=False), {}),
+    ("endpoint-service-names-callers", [resource(SERVICE, {"allowedPrincipals": [ACCOUNT]})], {}),
+    ("endpoint-service-names-callers", [resource(SERVICE, {})], {}),
     ("eks-endpoint-private", cluster(publicAccessCidrs=["203.0.113.0/24"]), {}),
     ("security-group-open", ingress(cidrBlocks=["10.0.0.0/8"]), {}),
     ("security-group-open", ingress(fromPort=443, toPort=443, cidrBlocks=["0.0.0.0/0"], ipv6CidrBlocks=["::/0"]), {}),
@@ -103,6 +108,13 @@ BAD: list[tuple[str, list[Resource], dict[str, Any], list[str]]] = [
     ("s3-no-website", [resource(WEBSITE, {"indexDocument": {"suffix": "index.html"}})], {}, ["plain HTTP"]),
     ("s3-no-website", [resource(BUCKET, {"website": {"indexDocument": "index.html"}})], {}, ["website"]),
     ("eks-endpoint-private", cluster(), {}, ["publicAccessCidrs is missing"]),
+    (
+        "endpoint-service-names-callers",
+        [resource(SERVICE, {"allowedPrincipals": [ACCOUNT, "*"]})],
+        {},
+        ["Principals[1] is '*'"],
+    ),
+    ("endpoint-service-names-callers", [resource(PRINCIPAL, {"principalArn": "*"})], {}, ["principalArn is '*'"]),
     ("eks-endpoint-private", cluster(publicAccessCidrs=["10.0.0.0/8", "0.0.0.0/0"]), {}, ["publicAccessCidrs[1]"]),
     ("eks-endpoint-private", cluster(publicAccessCidrs=["203.0.113.0/24"]), {"allow_cidrs": False}, ["is not false"]),
     ("security-group-open", ingress(cidrBlocks=["0.0.0.0/0"]), {}, ["port 22 (SSH: critical) open"]),
@@ -161,6 +173,7 @@ NOT_KNOWN: list[tuple[str, list[Resource], dict[str, Any], str, list[str]]] = [
     ("s3-no-public-acl", [resource(BUCKET, {"grants": [UNKNOWN, {"uri": ALL_USERS}]})], {}, "grants[0]", ["grants[1]"]),
     ("s3-no-website", [resource(BUCKET, {"website": UNKNOWN})], {}, "website", []),
     ("eks-endpoint-private", cluster(publicAccessCidrs=[UNKNOWN, "::/0"]), {}, "[0]", ["publicAccessCidrs[1]"]),
+    ("endpoint-service-names-callers", [resource(SERVICE, {"allowedPrincipals": [UNKNOWN, "*"]})], {}, "[0]", ["[1] is '*'"]),
     (
         "security-group-open",
         ingress(cidrBlocks=[UNKNOWN, "0.0.0.0/0"], ipv6CidrBlocks=UNKNOWN),

@@ -44,6 +44,16 @@ _ReservationId = Annotated[str, form(r"cr-[0-9a-z]+", "the id of a capacity rese
 _RoleArn = Annotated[
     str, form(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", "the ARN of an IAM role, such as arn:aws:iam::ACCOUNT:role/NAME")
 ]
+# ARNs with a path are not supported.
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyVpcEndpointServicePermissions.html
+_Principal = Annotated[
+    str,
+    form(
+        r"arn:aws[a-z-]*:iam::\d{12}:(root|(role|user)/[\w+=,.@-]+)",
+        "the ARN of an account, such as arn:aws:iam::123456789012:root, or of a role or user without a path; never '*', which "
+        "is every AWS account",
+    ),
+]
 _InstanceType = Annotated[str, form(r"[a-z0-9-]+\.[a-z0-9-]+", "an instance type, such as m5.large")]
 _PoolName = Annotated[str, form(r"[a-z0-9]([a-z0-9-]{0,14}[a-z0-9])?", "a name: small letters, digits and '-', at most 16")]
 _KubernetesVersion = Literal["1.34", "1.35", "1.36"]
@@ -113,6 +123,20 @@ class ClusterDomainSettings(Settings):
     def problems(self) -> Iterator[Problem]:
         if not self.given("zone_id") and not self.given("certificate_arn"):
             yield Problem("certificate_arn", "is required without zone_id, a public zone in which a certificate is validated")
+
+
+class PrivateLinkSettings(Settings):
+    """Callers in other VPCs: an endpoint service (PrivateLink), with a Network Load Balancer before the internal balancer."""
+
+    allowed_principals: Annotated[tuple[Input[_Principal], ...], Field(min_length=1)]
+    """Who may ask for a connection: ARNs of accounts (arn:aws:iam::ACCOUNT:root), roles or users. Who is taken out keeps the
+    connections that were accepted."""
+    acceptance_required: Input[Flag] = True
+    """Each connection waits until somebody here accepts it."""
+    zone_id: Input[ZoneId] | None = None
+    """A public zone in which a record proves that the domain is yours, so that the callers' endpoints answer under its name.
+    Default: `domain.zone_id` if a certificate is validated in it, for then it is public; else the endpoints have AWS's names
+    only."""
 
 
 def _time(text: str) -> str:
@@ -248,6 +272,8 @@ class GpuSettings(Settings):
     cluster. Nobody else has access; who created the cluster has none by that."""
     domain: ClusterDomainSettings
     """The name under which the models are called, over HTTPS."""
+    private_link: PrivateLinkSettings | None = None
+    """Callers in other VPCs. Default: the models are called within the VPC alone."""
     models: Annotated[Mapping[ModelName, ServedModelSettings], Field(min_length=1)]
     """The models that are served, by the names under which they are called."""
     schedule: ScheduleSettings = ScheduleSettings()
@@ -336,6 +362,12 @@ class GpuSettings(Settings):
     def _instances(self) -> dict[str, str]:
         """The instance types of the pools; "" where it is wrong, for the pool is there all the same."""
         return {name: (pool.instance_type if pool else None) or "" for name, pool in (self.node_pools or {}).items()}
+
+    def verification_zone_id(self, link: PrivateLinkSettings) -> "Input[ZoneId] | None":
+        """The public zone in which it is proved that the domain is ours; None where none is known."""
+        if link.zone_id is not None:
+            return link.zone_id
+        return self.domain.zone_id if self.domain.certificate_arn is None else None
 
     @property
     def floor(self) -> Schedule | None:

@@ -18,6 +18,21 @@ class ClusterDomainArgs(TypedDict):
     """A certificate of ACM for the name. Default: one is made, and validated in the zone."""
 
 
+class PrivateLinkArgs(TypedDict):
+    """Callers in other VPCs: an endpoint service (PrivateLink), with a Network Load Balancer before the internal
+    balancer."""
+
+    allowed_principals: Sequence[pulumi.Input[str]]
+    """Who may ask for a connection: ARNs of accounts (arn:aws:iam::ACCOUNT:root), roles or users. Who is taken out keeps
+    the connections that were accepted."""
+    acceptance_required: NotRequired[pulumi.Input[bool]]
+    """Each connection waits until somebody here accepts it. Default: true."""
+    zone_id: NotRequired[pulumi.Input[str]]
+    """A public zone in which a record proves that the domain is yours, so that the callers' endpoints answer under its
+    name. Default: `domain.zone_id` if a certificate is validated in it, for then it is public; else the endpoints have
+    AWS's names only."""
+
+
 class ReplicaArgs(TypedDict):
     """How many servers of a model there are."""
 
@@ -191,6 +206,8 @@ class GpuInferenceClusterArgs(TypedDict):
     the cluster. Nobody else has access; who created the cluster has none by that."""
     domain: ClusterDomainArgs
     """The name under which the models are called, over HTTPS."""
+    private_link: NotRequired[PrivateLinkArgs]
+    """Callers in other VPCs. Default: the models are called within the VPC alone."""
     models: Mapping[str, ServedModelArgs]
     """The models that are served, by the names under which they are called."""
     schedule: NotRequired[ScheduleArgs]

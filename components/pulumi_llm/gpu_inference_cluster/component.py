@@ -24,6 +24,7 @@ from pulumi_llm.gpu_inference_cluster.identities import create_cni_identity, rea
 from pulumi_llm.gpu_inference_cluster.kubernetes_versions import support_notice
 from pulumi_llm.gpu_inference_cluster.load_balancer import create_balancer, forward
 from pulumi_llm.gpu_inference_cluster.node_pools import NODE_POLICIES, create_nodes, groups, template_tags
+from pulumi_llm.gpu_inference_cluster.private_link import create_private_link
 from pulumi_llm.gpu_inference_cluster.workloads.place import STICKINESS_COOKIE, Place
 from pulumi_llm.gpu_inference_cluster.workloads.resources import create_workloads, workload_children, workload_names
 
@@ -72,6 +73,16 @@ class GpuInferenceCluster(Component):
             "rule": lb.ListenerRule,
             "balancer-to-grpc": vpc.SecurityGroupEgressRule,
             "grpc-from-balancer": vpc.SecurityGroupIngressRule,
+            "nlb": lb.LoadBalancer,
+            "nlb-security-group": ec2.SecurityGroup,
+            "nlb-to-balancer": vpc.SecurityGroupEgressRule,
+            "balancer-from-nlb": vpc.SecurityGroupIngressRule,
+            "nlb-target-group": lb.TargetGroup,
+            "nlb-target": lb.TargetGroupAttachment,
+            "nlb-listener": lb.Listener,
+            "endpoint-service": ec2.VpcEndpointService,
+            "endpoint-service-record": route53.Record,
+            "endpoint-service-verification": vpc.EndpointServicePrivateDnsVerification,
             "demand": sqs.Queue,
             "kubernetes": kubernetes.Provider,
             "manifests": kubernetes.Provider,
@@ -112,6 +123,10 @@ class GpuInferenceCluster(Component):
     """The zone of that name, for an alias record of your own."""
     listener_arn: pulumi.Output[str]
     """Its listener, to which rules of your own can be added."""
+    endpoint_service_id: pulumi.Output[str]
+    """The endpoint service of callers in other VPCs, for whoever accepts their connections; empty without `private_link`."""
+    endpoint_service_name: pulumi.Output[str]
+    """Its name, for the VPC endpoints of these callers; empty without `private_link`."""
     endpoint: pulumi.Output[str]
     """Where the models are: `https://DOMAIN`. The base URL of a model is `ENDPOINT/NAME/v1`."""
     base_urls: pulumi.Output[Mapping[str, str]]
@@ -139,6 +154,11 @@ class GpuInferenceCluster(Component):
         role, system, pools = create_nodes(self, settings, location, cluster, before)
         addons = addons_after_nodes(self, settings, cluster, [system])
         balancer = create_balancer(self, settings, models, cluster.name)
+        if settings.private_link is not None:
+            link = create_private_link(self, settings, settings.private_link, balancer)
+            self.endpoint_service_id, self.endpoint_service_name = link
+        else:
+            self.endpoint_service_id = self.endpoint_service_name = pulumi.Output.from_input("")
         queues = create_queues(self, models)
 
         provider = create_provider(self, cluster, location.region)
@@ -220,6 +240,7 @@ def _made(settings: GpuInferenceClusterSettings, location: Location) -> Mapping[
         "target-group": [version.name for version in versions],
         "check-rule": [version.name for version in versions],
         "rule": [model.name for model in models],
+        **_made_for_private_link(settings),
         "demand": [model.name for model in models],
         **{f"model-{part}": in_s3 for part in ("role", "policy", "identity")},
         **workload_names(models, _NAMESPACE),
@@ -228,3 +249,11 @@ def _made(settings: GpuInferenceClusterSettings, location: Location) -> Mapping[
         "grpc-from-balancer": grpc,
         "parameter": [output.replace("_", "-") for output in PARAMETERS] if settings.parameter_prefix else [],
     }
+
+
+def _made_for_private_link(settings: GpuInferenceClusterSettings) -> dict[str, list[str]]:
+    link = settings.private_link
+    keys = [key for key in GpuInferenceCluster.CHILDREN if key.startswith(("nlb", "endpoint-service", "balancer-from-nlb"))]
+    verified = link is not None and settings.valid("domain") and settings.verification_zone_id(link) is not None
+    proof = ("endpoint-service-record", "endpoint-service-verification")
+    return {key: [""] if verified or (link is not None and key not in proof) else [] for key in keys}

@@ -153,7 +153,7 @@ def _target_group(
 ) -> lb.TargetGroup:
     group = lb.TargetGroup(
         f"{component.child_name('target-group')}-{version.name}",
-        name=target_group_name(component, version),
+        name=target_group_name(component, version.model, version.name),
         vpc_id=settings.network.vpc_id,
         target_type="ip",
         deregistration_delay=max(_DEREGISTRATION_SECONDS, version.grace_seconds),
@@ -196,15 +196,16 @@ _GRPC: Final[dict[str, Any]] = {
 }
 
 
-def target_group_name(component: Component, version: Version) -> str:
+def target_group_name(component: Component, start: str, name: str) -> str:
     """A name of 32 characters at most, which Pulumi's own with a stack's name in it would not be.
 
-    A version has a group of its own, so that no group of one name ever takes another's place.
+    It begins with `start`, and `name` makes its end, so that no two groups have the same. A version has a group of its own, so
+    that no group of one name ever takes another's place.
     """
     whole = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}/{component.child_name('target-group')}"
-    end = hashlib.sha256(f"{whole}/{version.name}".encode()).hexdigest()[:10]
-    start = re.sub("[^a-z0-9]+", "-", version.model)[: _TARGET_GROUP_NAME - len(end) - 1].strip("-")
-    return f"{start}-{end}"
+    end = hashlib.sha256(f"{whole}/{name}".encode()).hexdigest()[:10]
+    begin = re.sub("[^a-z0-9]+", "-", start)[: _TARGET_GROUP_NAME - len(end) - 1].strip("-")
+    return f"{begin}-{end}"
 
 
 def _certificate(component: Component, domain: ClusterDomainSettings) -> pulumi.Input[str]:

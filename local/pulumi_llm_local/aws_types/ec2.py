@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from pulumi_llm_local.aws_types.aws_type import AWS_DOCS, Answer, AwsType, ValueRule
+from pulumi_llm_local.aws_types.aws_type import AWS_DOCS, Answer, AwsType, Outputs, Relation, ValueRule
 from pulumi_llm_local.aws_types.draft import Draft, drawn
 
 _ARN: Final = "arn:{partition}:ec2:{region}:{account}:"
@@ -12,6 +12,7 @@ _INSTANCE_TYPES: Final = ValueRule(
     AWS_DOCS + "ec2/latest/instancetypes/ec2-instance-type-specifications.html",
     exempt="new types come by the week, so that the model's list is out of date where it is used",
 )
+_VERIFICATION: Final = "aws:vpc/endpointServicePrivateDnsVerification:EndpointServicePrivateDnsVerification"
 _PORTS: Final = ValueRule(_API + "IpPermission.html", low=-1, high=65535)
 
 
@@ -47,6 +48,24 @@ def _subnet(call: Draft) -> Answer:
         "cidrBlock": f"10.0.{int(drawn(identifier, 6, '0123456789')) % 256}.0/24",
         "state": "available",
         "vpcId": call.text("vpcId", f"vpc-{drawn(identifier, 17, '0123456789abcdef')}"),
+    }
+
+
+def _endpoint_service(draft: Draft) -> Outputs:
+    """The proof of a private DNS name is drawn when the name is set.
+
+    https://docs.aws.amazon.com/vpc/latest/privatelink/manage-dns-names.html
+    """
+    proof = {"name": f"_{draft.digits(20, 'name')}", "state": "pendingVerification", "type": "TXT"}
+    named = draft.text("privateDnsName")
+    return {
+        "id": "vpce-svc-{hex17}",
+        "arn": _ARN + "vpc-endpoint-service/{id}",
+        "serviceName": "com.amazonaws.vpce.{region}.{id}",
+        "serviceType": "Interface",
+        "state": "Available",
+        "managesVpcEndpoints": False,
+        "privateDnsNameConfigurations": [{**proof, "value": f"vpce:{draft.digits(20, 'value')}"}] if named else [],
     }
 
 
@@ -155,6 +174,26 @@ TYPES: Final[Mapping[str, AwsType]] = {
             "cidrBlocks": [],
         },
         replaced_by="resourceConfigurationArn serviceName serviceNetworkArn serviceRegion vpcEndpointType vpcId",
+    ),
+    "aws:ec2/vpcEndpointService:VpcEndpointService": AwsType(
+        outputs=_endpoint_service,
+        replaced_by="",
+        stateful="the endpoints of callers name it",
+        contains=(Relation(_VERIFICATION, {"serviceId": "id"}),),
+        api="ec2 CreateVpcEndpointServiceConfiguration",
+        rules={
+            "allowedPrincipals": ValueRule(
+                _API + "ModifyVpcEndpointServicePermissions.html",
+                pattern=r"\*|arn:[a-z-]+:iam::\d{12}:(root|(role|user)/[^/]+)",
+            ),
+        },
+    ),
+    # It is no resource of AWS: each one calls StartVpcEndpointServicePrivateDnsVerification, and its end does nothing.
+    _VERIFICATION: AwsType(
+        outputs={"id": "{serviceId}"},
+        replaced_by="serviceId",
+        api="ec2 StartVpcEndpointServicePrivateDnsVerification",
+        overwrites=True,
     ),
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": AwsType(
         outputs={"id": "sgr-{hex17}", "securityGroupRuleId": "{id}", "arn": _ARN + "security-group-rule/{id}"},

@@ -1,7 +1,7 @@
 """Elastic Load Balancing."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from pulumi_llm_local.aws_types.aws_type import AWS_DOCS, AwsType, Outputs, Relation, ValueRule
 from pulumi_llm_local.aws_types.draft import Draft
@@ -11,6 +11,12 @@ _LISTENER: Final = "aws:lb/listener:Listener"
 _RULE: Final = "aws:lb/listenerRule:ListenerRule"
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DeleteTargetGroup.html
 _IN_USE: Final = "ResourceInUse: Target group is currently in use by a listener or a rule"
+_ATTACHMENT: Final = "aws:lb/targetGroupAttachment:TargetGroupAttachment"
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/network/application-load-balancer-target.html
+_NETWORK: Final = AWS_DOCS + "elasticloadbalancing/latest/network/"
+_IS_TARGET: Final = "ResourceInUse: the load balancer is registered as a target of another one"
+# https://docs.aws.amazon.com/vpc/latest/privatelink/delete-endpoint-service.html
+_HAS_SERVICE: Final = "ResourceInUse: the load balancer is currently associated with another service"
 _ARN: Final = "arn:{partition}:elasticloadbalancing:{region}:{account}:"
 
 
@@ -33,6 +39,18 @@ def _listener(draft: Draft) -> Outputs:
     return {"id": "{arn}", "arn": f"{arn}/{{hex16}}"}
 
 
+def _target_group_rules(inputs: Mapping[str, Any]) -> Mapping[str, ValueRule]:
+    """A group whose target is a balancer speaks TCP to it, is checked over HTTP, and has no attributes of its own."""
+    if inputs.get("targetType") != "alb":
+        return {}
+    page = _NETWORK + "application-load-balancer-target.html"
+    return {
+        "protocol": ValueRule(page, values=("TCP",)),
+        "healthCheck.protocol": ValueRule(page, member="HealthCheckProtocol", values=("HTTP", "HTTPS")),
+        "deregistrationDelay": ValueRule(page, values=(300,)),
+    }
+
+
 def _rule(draft: Draft) -> Outputs:
     """A rule's ARN is its listener's, of another kind. Without a priority it gets the next one that is free."""
     arn = draft.text("listenerArn").replace(":listener/", ":listener-rule/", 1)
@@ -44,6 +62,7 @@ TYPES: Final[Mapping[str, AwsType]] = {
         outputs=_listener,
         replaced_by="loadBalancerArn",
         api="elbv2 CreateListener",
+        rules={"tcpIdleTimeoutSeconds": ValueRule(_NETWORK + "update-idle-timeout.html", low=60, high=6000)},
         contains=(Relation(_RULE, {"listenerArn": "arn"}),),
     ),
     _RULE: AwsType(
@@ -64,10 +83,20 @@ TYPES: Final[Mapping[str, AwsType]] = {
         stateful="callers have its address",
         deletion_protection=("enableDeletionProtection", True),
         contains=(Relation(_LISTENER, {"loadBalancerArn": "arn"}),),
+        blocked_by=(
+            Relation(_ATTACHMENT, {"targetId": "arn"}, _IS_TARGET),
+            Relation("aws:ec2/vpcEndpointService:VpcEndpointService", {"networkLoadBalancerArns": "arn"}, _HAS_SERVICE),
+        ),
+    ),
+    _ATTACHMENT: AwsType(
+        outputs={"id": "{targetGroupArn}-{digits10}"},
+        api="elbv2 RegisterTargets",
+        replaced_by="availabilityZone port quicServerId targetGroupArn targetId",
     ),
     "aws:lb/targetGroup:TargetGroup": AwsType(
         outputs={"id": "{arn}", "arnSuffix": "targetgroup/{name}/{hex16}", "arn": _ARN + "{arnSuffix}"},
         api="elbv2 CreateTargetGroup",
+        rules_by_inputs=_target_group_rules,
         replaced_by="ipAddressType name namePrefix port protocol targetType vpcId",
         blocked_by=(Relation(_RULE, {"actions": "arn"}, _IN_USE), Relation(_LISTENER, {"defaultActions": "arn"}, _IN_USE)),
     ),

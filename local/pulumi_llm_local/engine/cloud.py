@@ -14,7 +14,7 @@ from pulumi_llm_local.aws_types.draft import Place
 from pulumi_llm_local.aws_types.lambda_ import FUNCTION, UNPUBLISHED
 from pulumi_llm_local.aws_types.registry import TYPES
 from pulumi_llm_local.aws_types.values import revealed
-from pulumi_llm_local.engine import rest_apis, websocket_apis
+from pulumi_llm_local.engine import private_link, rest_apis, websocket_apis
 from pulumi_llm_local.engine.changes import changes
 
 _ACCOUNT = "aws:apigateway/account:Account"
@@ -208,6 +208,8 @@ class Cloud:
     def _refuse_without_what_it_needs(self, existing: Existing) -> None:
         self._refuse_logs_without_their_role(existing)
         self._refuse_a_second_parameter(existing)
+        if refusal := private_link.refusal(existing, self):
+            raise Refused(refusal)
         for relation in existing.entry.needs:
             if not any(_refers(existing, other, relation) for other in self.of_type(relation.token)):
                 raise Refused(relation.refusal)

@@ -71,6 +71,18 @@ AWS: dict[str, tuple[str, dict[str, Any]]] = {
     "attachment": ("aws:iam/rolePolicyAttachment:RolePolicyAttachment", {"role": "other", "policyArn": "policy.arn"}),
     "function": ("aws:lambda/function:Function", {"name": "chat", "publish": True}),
     "alias": ("aws:lambda/alias:Alias", {"functionName": "chat", "name": "live", "functionVersion": "1"}),
+    "balancer": ("aws:lb/loadBalancer:LoadBalancer", {"loadBalancerType": "application"}),
+    "listener": ("aws:lb/listener:Listener", {"loadBalancerArn": "balancer", "port": 443}),
+    "target group": ("aws:lb/targetGroup:TargetGroup", {"targetType": "alb", "port": 443, "protocol": "TCP"}),
+    "target": (
+        "aws:lb/targetGroupAttachment:TargetGroupAttachment",
+        {"targetGroupArn": "target group", "targetId": "balancer"},
+    ),
+    "front": ("aws:lb/loadBalancer:LoadBalancer", {"loadBalancerType": "network"}),
+    "service": (
+        "aws:ec2/vpcEndpointService:VpcEndpointService",
+        {"networkLoadBalancerArns": ["front"], "privateDnsName": "models.example.com"},
+    ),
 }
 
 
@@ -135,6 +147,8 @@ def account() -> Account:
         ("role", "must delete policies first"),
         ("other role", "must detach all policies first"),
         ("policy", "Cannot delete a policy attached to entities"),
+        ("balancer", "registered as a target of another one"),
+        ("front", "associated with another service"),
     ],
 )
 def test_what_is_used_is_not_deleted(name: str, refusal: str, account: Account) -> None:
@@ -166,6 +180,7 @@ def test_what_a_resource_contains_goes_with_it(name: str, with_it: set[str], acc
         (("api",), "stage", "Deployment id does not exist"),
         (("api",), "plan", "API Stage not found"),
         (("websocket api",), "websocket response", "Invalid Route identifier"),
+        (("balancer", "target group"), "target", "no listener on the target group's port 443"),
         (("websocket api",), "websocket deployment", "Unable to deploy API because no routes exist"),
     ],
 )
@@ -174,6 +189,18 @@ def test_what_a_resource_needs_has_to_be_there(made: tuple[str, ...], name: str,
     account.make(*made)
     with pytest.raises(Refused, match=refusal):
         account.make(name)
+
+
+def test_a_private_name_is_verified_by_the_record_of_its_service(account: Account) -> None:
+    kind = "EndpointServicePrivateDnsVerification"
+    verify = (f"aws:vpc/endpointServicePrivateDnsVerification:{kind}", "urn::verify", {"serviceId": account.made["service"].id})
+    (proof,) = account.made["service"].state["privateDnsNameConfigurations"]
+    record = {"type": "TXT", "records": [proof["value"]]}
+    for name in ("models.example.com", f"{proof['name']}.models.example.com"):
+        with pytest.raises(Refused, match="no TXT record"):
+            account.cloud.create(*verify, Place())
+        account.cloud.create("aws:route53/record:Record", f"urn::{name}", {**record, "name": name}, Place())
+    account.cloud.create(*verify, Place())
 
 
 def test_a_stage_that_is_deleted_is_in_no_usage_plan(account: Account) -> None:

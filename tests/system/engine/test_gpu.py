@@ -16,6 +16,7 @@ GPU = {
     "admins": ["arn:aws:iam::123456789012:role/deploy"],
     "domain": {"name": "models.example.com", "zone_id": "Z0123456789ABCDEFGHIJ"},
     "node_pools": {"gpu": POOL},
+    "private_link": {"allowed_principals": ["arn:aws:iam::210987654321:root"]},
     "models": {"r1": QWEN},
     "deletion_protection": False,
 }
@@ -37,6 +38,10 @@ def test_a_cluster_s_life(tmp_path: Path) -> None:
         # Other bounds replace no node group.
         bounds = done(node_pools={"gpu": {**POOL, "on_demand": {"max": 2}, "spot": {"max": 4}}})
         assert bounds == {"gpu-node-group-gpu-on-demand": "update", "gpu-node-group-gpu-spot": "update"}
+        # Another name is verified anew for the callers in other VPCs, whose service stays.
+        renamed = done(domain={**GPU["domain"], "name": "llm.example.com"})
+        assert renamed["gpu-endpoint-service"] == "update"
+        assert renamed["gpu-endpoint-service-verification"] == "replace"
         # Another version of a model comes up beside the old one, which goes when traffic has moved.
         before = len(stack.cloud.calls)
         done(models={"r1": {**QWEN, "image": IMAGE.replace("a" * 64, "b" * 64)}})

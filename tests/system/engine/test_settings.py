@@ -389,6 +389,11 @@ CASES += [
                 "parameters": False,
                 "admins": ["arn:aws:iam::123456789012:role/deploy"],
                 "domain": {"name": "models.example.com", "zone_id": "Z0123456789ABCDEFGHIJ", "certificate_arn": CERTIFICATE},
+                "private_link": {
+                    "allowed_principals": ["arn:aws:iam::210987654321:root"],
+                    "acceptance_required": False,
+                    "zone_id": "Z0123456789ABCDEFGHIJ",
+                },
                 "models": {"r1": {**QWEN, "pool": "a10g"}},
                 "schedule": {"enabled": True, "up": "07:00", "down": "19:00", "time_zone": "Europe/Berlin", "hard_off": False},
                 "manifests_folder": "build/manifests",
