@@ -6,7 +6,7 @@ import msgspec
 
 from llm_gateway.errors import Problem, invalid_request
 from llm_gateway.identity.caller import ANONYMOUS, Caller
-from llm_gateway.request import NUMERIC_PARAMETERS, ChatRequest, Message, Sampling, Tool, ToolChoice
+from llm_gateway.request import NUMERIC_PARAMETERS, ChatRequest, Message, ResponseFormat, Sampling, Tool, ToolChoice
 from llm_gateway.routes import Alias, Target
 
 
@@ -15,6 +15,9 @@ class ModelCall(msgspec.Struct, frozen=True):
 
     `sampling.max_tokens` is always set: providers reserve it, and it limits the cost. `deadline` is a time of the running
     loop's clock. `stall_seconds` is how long a stream may be silent between two parts.
+
+    `response_format` is for the provider's own switch. `output_tool` is the name of the tool whose arguments are the answer's
+    text, where the provider has no switch; empty if there is none.
     """
 
     target: Target
@@ -27,6 +30,8 @@ class ModelCall(msgspec.Struct, frozen=True):
     deadline: float
     stall_seconds: float
     caller: Caller = ANONYMOUS
+    response_format: ResponseFormat | None = None
+    output_tool: str = ""
 
 
 def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: float, caller: Caller = ANONYMOUS) -> ModelCall:
@@ -75,6 +80,9 @@ def _problems(request: ChatRequest, alias: Alias, target: Target) -> list[Proble
     if accepted("stop", bool(explicit.stop)) and target.stop_max is not None and len(explicit.stop) > target.stop_max:
         wrong("stop", f"takes at most {target.stop_max}, not {len(explicit.stop)}")
     accepted("tools", request.uses_tools)
+    wanted = request.response_format
+    if wanted is not None and wanted.type not in target.accepts and "tools" not in target.accepts:
+        wrong("response_format", "has neither a switch for JSON nor tools; leave it out and ask for JSON in the message")
     if alias.strategy != "workload":  # there it also chooses the target, and a target that does not accept it ignores it
         accepted("reasoning_effort", explicit.reasoning_effort is not None)
     if request.system is not None and "system" not in target.accepts:

@@ -8,7 +8,9 @@ import msgspec
 # What a target may accept: the parameters of every chat model, the tools of most, and what only some models have.
 # `stream_tools`: tools with a streamed answer. `reasoning_content`: the reasoning of earlier turns is sent back, as DeepSeek
 # requires with the result of a tool call. `json_object`, `json_schema`: the answer is JSON by the provider's own switch, or
-# also follows a schema by it. `strict_tools`: arguments follow a tool's schema by the provider's own switch.
+# also follows a schema by it; `closed_json_schema`: by a switch that takes closed schemas only, see `llm_gateway.json_schema`.
+# `forced_tools`: a tool choice that makes the model call a tool. `strict_tools`: arguments follow a tool's schema by the
+# provider's own switch.
 # `parallel_tool_calls`: the provider's own switch for at most one call. `images`, `documents`: they are part of a message;
 # `image_urls`: the provider fetches an image itself. `prefill`: the last message may be the assistant's, which is continued.
 # `prompt_caching`: cache points.
@@ -17,6 +19,8 @@ ToolParameter = Literal["tools", "stream_tools"]
 Ability = Literal[
     "json_object",
     "json_schema",
+    "closed_json_schema",
+    "forced_tools",
     "strict_tools",
     "parallel_tool_calls",
     "images",

@@ -150,7 +150,12 @@ class Router:
         refused: GatewayError | None = None
         for target in self._order(alias, request):
             try:
-                calls.append(model_call(request, alias, target, deadline, caller))
+                call = model_call(request, alias, target, deadline, caller)
+                if request.response_format is not None:
+                    from llm_gateway.structured_output import structured
+
+                    call = structured(call, request.response_format)
+                calls.append(call)
             except GatewayError as error:
                 refused = refused or error
         if refused is not None and not calls:
@@ -164,6 +169,10 @@ class Router:
         attempt = Attempt(target, 0.0)
         attempts.append(attempt)
         events = self._providers[target.provider].answer(call)
+        if call.output_tool:
+            from llm_gateway.structured_output import text_of_tool
+
+            events = text_of_tool(events, call.output_tool)
         try:
             first = await _first_batch(events, limit)
         except BaseException as error:

@@ -121,7 +121,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
     """Start the gateway in front of the Bedrock at `upstream`, or of a provider given whole.
 
     With `dynamodb`, the URL of the table of keys, it checks keys itself. With `tickets`, the URL of a DynamoDB with that table,
-    it issues tickets.
+    it issues tickets. `secrets` is the URL of Secrets Manager.
     """
 
     async def start(
@@ -135,6 +135,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
         path_prefix: str = "",
         dynamodb: str = "",
         tickets: str = "",
+        secrets: str = "",
     ) -> Service:
         client = HttpClient()
         opened.push_async_callback(client.close)
@@ -148,6 +149,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
             "CORS_ALLOW_ORIGIN": origins,
             "PATH_PREFIX": path_prefix,
             **({"KEYS_TABLE": "the-keys", "AWS_ENDPOINT_URL_DYNAMODB": dynamodb} if dynamodb else {}),
+            **({"AWS_ENDPOINT_URL_SECRETSMANAGER": secrets} if secrets else {}),
             **({"TICKETS_TABLE": TICKETS, "AWS_ENDPOINT_URL_DYNAMODB": tickets} if tickets else {}),
         }
         known = providers(routes.endpoints, client, environ) | ({} if provider is None else {"bedrock": provider})

@@ -65,7 +65,7 @@ class Providers:
                     stickiness_cookie=provider.stickiness_cookie or "",
                 )
             )
-        return protocol
+        return protocol.at(base_url) if protocol is not None and isinstance(base_url, str) else protocol
 
     def _prefix(self, path: str, name: str) -> str:
         """How the names of its environment variables begin."""

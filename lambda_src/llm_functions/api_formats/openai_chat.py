@@ -13,6 +13,7 @@ import msgspec
 from llm_functions.api_formats.complete import collect
 from llm_functions.api_formats.fields import MOST_ITEMS, Fields, kind
 from llm_functions.api_formats.openai_messages import conversation
+from llm_functions.api_formats.response_format import response_format
 from llm_gateway.errors import GatewayError, clipped
 from llm_gateway.events import (
     Delta,
@@ -51,7 +52,6 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "logit_bias": ({},),
     "logprobs": (False,),
     "parallel_tool_calls": (True,),
-    "response_format": ({"type": "text"},),
     "modalities": (["text"],),
     "service_tier": ("auto", "default"),
     "store": (False,),
@@ -87,6 +87,7 @@ def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
         tools=tools,
         tool_choice=_tool_choice(fields, tools),
         stream=stream,
+        response_format=response_format(fields, "response_format"),
         names={
             "system": said.system_place,
             "max_tokens": "max_completion_tokens" if fields.has("max_completion_tokens") else "max_tokens",

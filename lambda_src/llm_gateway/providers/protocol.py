@@ -1,5 +1,8 @@
 """What is known of a provider's protocol before any of its code is loaded."""
 
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
 import msgspec
 
 from llm_gateway.request import CHAT_PARAMETERS, TOOL_PARAMETERS, Parameter
@@ -14,8 +17,8 @@ class ProviderProtocol(msgspec.Struct, frozen=True, kw_only=True):
     that address needs a key.
 
     `accepts`, `exclusive`, `temperature_max` and `stop_max` are what a target is taken for where settings do not say.
-    `never_sent` are parameters that the dialect sends to no model, `names_max_tokens` says whether a target may choose the
-    name that the bound of the answer is sent under.
+    `lacking` is what servers of it do not take, by their domains. `never_sent` are parameters that the dialect sends to no
+    model, `names_max_tokens` says whether a target may choose the name that the bound of the answer is sent under.
     """
 
     name: str
@@ -25,8 +28,18 @@ class ProviderProtocol(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str = ""
     needs_key: bool = False
     accepts: tuple[Parameter, ...] = (*CHAT_PARAMETERS, *TOOL_PARAMETERS)
+    lacking: Mapping[str, tuple[Parameter, ...]] = {}
     exclusive: tuple[Parameter, ...] = ()
     temperature_max: float
     stop_max: int | None = None
     never_sent: tuple[Parameter, ...] = ()
     names_max_tokens: bool = False
+
+    def at(self, base_url: str) -> "ProviderProtocol":
+        """Return the protocol as the server at an address speaks it."""
+        host = urlsplit(base_url).hostname or ""
+        for domain, lacking in self.lacking.items():
+            if host == domain or host.endswith(f".{domain}"):
+                accepts = tuple(parameter for parameter in self.accepts if parameter not in lacking)
+                return msgspec.structs.replace(self, accepts=accepts)
+        return self

@@ -79,7 +79,10 @@ class Tool:
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """A valid request to a model. None: the parameter is not given. `tool_name` is the tool that the choice "tool" names."""
+    """A valid request to a model. None: the parameter is not given.
+
+    `tool_name` is the tool that the choice "tool" names. `output_schema` is the JSON Schema that a text must follow.
+    """
 
     model_id: str
     traits: ModelTraits
@@ -92,6 +95,7 @@ class GenerationRequest:
     tools: tuple[Tool, ...] = ()
     tool_choice: Literal["auto", "any", "tool"] = "auto"
     tool_name: str = ""
+    output_schema: Json | None = None
 
     @property
     def given(self) -> list[str]:

@@ -19,7 +19,9 @@ from pulumi_llm_local.upstreams.model import (
     StopReason,
     TextBlock,
     TextDelta,
+    Tool,
     ToolResultBlock,
+    ToolUseBlock,
     ToolUseDelta,
     ToolUseStart,
 )
@@ -30,8 +32,9 @@ class StandInModel:
     """Gives the same answer to the same request, one token at a time.
 
     Offered tools, it calls one, with arguments for the tool's schema. Given a tool's result, it quotes the result; else it
-    quotes the prompt. It reasons first if the model's traits say so. `max_tokens` counts reasoning, text and tool input alike.
-    Stop sequences are looked for in the text.
+    quotes the prompt. Where a call is forced, it calls a tool after a tool's result, too: one that it has not called yet. A
+    text that must follow a schema is a sample for that. It reasons first if the model's traits say so. `max_tokens` counts
+    reasoning, text and tool input alike. Stop sequences are looked for in the text.
 
     Args:
         first_delay: The pause before the first token, in seconds.
@@ -65,7 +68,7 @@ def _answer(request: GenerationRequest) -> Iterator[Piece]:
             yield SignatureDelta(_digest(request, "signature"))
     complete, stop_reason, stopped = False, "max_tokens", None
     if left and _calls_a_tool(request):
-        tool = next(tool for tool in request.tools if request.tool_choice != "tool" or tool.name == request.tool_name)
+        tool = _tool(request)
         from pulumi_llm_local.upstreams.schema_sample import sample
 
         yield ToolUseStart("tooluse_" + _digest(request, "tool")[:22], tool.name)
@@ -101,7 +104,19 @@ def _until_stop(text: str, stop: tuple[str, ...]) -> tuple[str, str | None]:
 
 def _calls_a_tool(request: GenerationRequest) -> bool:
     answered = any(isinstance(block, ToolResultBlock) for block in request.messages[-1].content)
-    return bool(request.tools) and not answered
+    return bool(request.tools) and (request.tool_choice != "auto" or not answered)
+
+
+def _tool(request: GenerationRequest) -> Tool:
+    """Return the tool to call: the one that is named, else the first that was not called since the user's last text."""
+    if request.tool_choice == "tool":
+        return next(tool for tool in request.tools if tool.name == request.tool_name)
+    called: set[str] = set()
+    for message in request.messages:
+        if any(isinstance(block, TextBlock) for block in message.content) and message.role == "user":
+            called.clear()
+        called |= {block.name for block in message.content if isinstance(block, ToolUseBlock)}
+    return next((tool for tool in request.tools if tool.name not in called), request.tools[-1])
 
 
 def _reasoning(request: GenerationRequest) -> str:
@@ -109,6 +124,10 @@ def _reasoning(request: GenerationRequest) -> str:
 
 
 def _text(request: GenerationRequest) -> str:
+    if request.output_schema is not None:
+        from pulumi_llm_local.upstreams.schema_sample import sample
+
+        return json.dumps(sample(request.output_schema, _prompt(request)), ensure_ascii=False)
     results = [block for block in request.messages[-1].content if isinstance(block, ToolResultBlock)]
     if results:
         said = " and ".join(f"{'the error ' if result.error else ''}“{result.text}”" for result in results)

@@ -239,9 +239,6 @@ TABLE: dict[str, tuple[Any, ...]] = {
     # OpenAI's own parameters
     "OpenAI: n": ("POST", OPENAI, openai(n=2), 400, BAD, "n", ["only 1 is possible"]),
     "OpenAI: logprobs": ("POST", OPENAI, openai(logprobs=True), 400, BAD, "logprobs", ["only false is possible"]),
-    "OpenAI: JSON mode": (
-        *("POST", OPENAI, openai(response_format={"type": "json_object"}), 400, BAD, "response_format", ['{"type":"text"}']),
-    ),
     "OpenAI: penalty": ("POST", OPENAI, openai(presence_penalty=0.5), 400, BAD, "presence_penalty", ["only 0"]),
     "OpenAI: one call at a time": (
         *("POST", OPENAI, openai(parallel_tool_calls=False), 400, BAD, "parallel_tool_calls", ["only true"]),

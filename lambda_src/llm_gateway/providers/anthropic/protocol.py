@@ -1,6 +1,7 @@
 """The protocol of Anthropic's Messages API."""
 
 from llm_gateway.providers.protocol import ProviderProtocol
+from llm_gateway.request import CHAT_PARAMETERS, TOOL_PARAMETERS
 
 # https://docs.anthropic.com/en/api/overview, https://docs.anthropic.com/en/api/messages
 ANTHROPIC = ProviderProtocol(
@@ -10,7 +11,8 @@ ANTHROPIC = ProviderProtocol(
     added_paths=("/v1/messages", "/v1"),
     base_url="https://api.anthropic.com",
     needs_key=True,
+    accepts=(*CHAT_PARAMETERS, *TOOL_PARAMETERS, "forced_tools"),
     exclusive=("temperature", "top_p"),  # Claude since 4.5 takes one of them, not both
     temperature_max=1.0,
-    never_sent=("reasoning_effort", "reasoning_content"),
+    never_sent=("reasoning_effort", "reasoning_content", "json_object", "json_schema"),
 )

@@ -16,7 +16,7 @@ from llm_gateway.errors import ErrorKind, GatewayError
 from llm_gateway.estimate import tokens_of
 from llm_gateway.events import Delta, Done, Event, Reasoning, StopReason, ToolCall, ToolCallDelta, Usage
 from llm_gateway.providers import exchange
-from llm_gateway.request import Message, Tool
+from llm_gateway.request import Message, ResponseFormat, Tool
 
 # The sampling parameters besides the limit of the answer. OpenAI's names are ours.
 _SAMPLING = {name: name for name in ("temperature", "top_p", "stop", "reasoning_effort")}
@@ -50,6 +50,8 @@ def body(call: ModelCall) -> dict[str, Any]:
     if call.tools:
         request["tools"] = [_tool(tool) for tool in call.tools]
         request["tool_choice"] = _tool_choice(call)
+    if call.response_format is not None:
+        request["response_format"] = _response_format(call.response_format)
     return request
 
 
@@ -89,6 +91,15 @@ def _tool_choice(call: ModelCall) -> str | dict[str, Any]:
     if call.tool_choice.mode == "tool":
         return {"type": "function", "function": {"name": call.tool_choice.name}}
     return call.tool_choice.mode
+
+
+def _response_format(wanted: ResponseFormat) -> dict[str, Any]:
+    if wanted.type == "json_object":
+        return {"type": "json_object"}
+    described: dict[str, Any] = {"name": wanted.name, "schema": wanted.schema, "strict": wanted.strict}
+    if wanted.description:
+        described["description"] = wanted.description
+    return {"type": "json_schema", "json_schema": described}
 
 
 # The answer, in the names of the API. msgspec ignores all other fields, and what may be absent may be null.

@@ -230,7 +230,8 @@ _RULES: dict[Flavour, ChatRules] = {
     "openai": ChatRules(
         limits=("max_completion_tokens",), strict=True, most_stops=4, names="^[a-zA-Z0-9_-]{1,64}$", longest_id=40
     ),
-    "deepseek": ChatRules(limits=("max_tokens",), most_stops=16),
+    # https://api-docs.deepseek.com/api/create-chat-completion: the response_format is text or json_object.
+    "deepseek": ChatRules(limits=("max_tokens",), most_stops=16, json_schema=False),
     "vllm": _VLLM_RULES,
     "vllm-old": _VLLM_RULES,
 }

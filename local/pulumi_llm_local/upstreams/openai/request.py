@@ -1,6 +1,6 @@
 """Reads and checks a request in the format of OpenAI's chat completions, as the servers with this format do.
 
-No server here plays images and other media, several choices, log probabilities or output formats: these are refused by name.
+No server here plays images and other media, several choices or log probabilities: these are refused by name.
 """
 
 import json
@@ -78,8 +78,16 @@ class StreamOptions(_Form):
     include_usage: bool | None = None
 
 
+class JsonSchema(_Form):
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    description: str | None = None
+    schema_: Annotated[Json | None, Field(alias="schema")] = None
+    strict: bool | None = None
+
+
 class ResponseFormat(_Form):
-    type: Literal["text"]
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
 
 
 class ChatParameters(_Form):
@@ -128,6 +136,7 @@ class ChatRules:
         most_stops: The most stop sequences that it takes; None: any number.
         names: What the name of a tool must match.
         longest_id: The most characters of a tool call's id; None: any number.
+        json_schema: It takes a response_format with a schema.
     """
 
     limits: tuple[str, ...]
@@ -136,6 +145,7 @@ class ChatRules:
     most_stops: int | None = None
     names: str = r".+"
     longest_id: int | None = None
+    json_schema: bool = True
 
 
 @dataclass(frozen=True)
@@ -215,6 +225,7 @@ def read_chat(document: Json, model_id: str, traits: ModelTraits, rules: ChatRul
         tools=() if choice == "none" else tools,
         tool_choice=cast(Any, {"required": "any", "tool": "tool"}.get(choice, "auto")),
         tool_name=tool_name,
+        output_schema=_read_output_schema(chat, rules),
     )
     if rules.strict:
         _check_traits(request, rules)
@@ -350,6 +361,76 @@ def _unanswered(ids: set[str]) -> InvalidChat:
         f"The following tool_call_ids did not have response messages: {', '.join(sorted(ids))}",
         "messages",
     )
+
+
+# The form of the answer.
+
+
+def _read_output_schema(chat: ChatParameters, rules: ChatRules) -> Json | None:
+    """Return the schema that the answer's text must follow. https://platform.openai.com/docs/guides/structured-outputs"""
+    wanted = chat.response_format
+    if wanted is None or wanted.type == "text":
+        return None
+    if wanted.type == "json_object":
+        # DeepSeek has the same rule: https://api-docs.deepseek.com/guides/json_mode
+        if rules.strict or not rules.json_schema:
+            _check_json_is_mentioned(chat.messages)
+        return {"type": "object"}
+    if not rules.json_schema:
+        raise InvalidChat("This response_format type is unavailable now")
+    described = wanted.json_schema
+    if described is None or described.schema_ is None:
+        raise _missing("response_format.json_schema" + ("" if described is None else ".schema"))
+    if rules.strict:
+        place = f"response_format '{described.name}'"
+        if described.schema_.get("type") != "object":
+            found = described.schema_.get("type")
+            message = f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{found}\"'."
+            raise InvalidChat(f"Invalid schema for {place}: {message}", "response_format", "invalid_json_schema")
+        if described.strict:
+            _check_strict(described.schema_, place, "response_format")
+    return described.schema_
+
+
+def _check_json_is_mentioned(messages: Sequence[ChatMessage]) -> None:
+    texts = [part.text or "" for message in messages for part in message.content or ()]
+    if not any("json" in text.lower() for text in texts):
+        message = "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."
+        raise InvalidChat(message, "messages")
+
+
+def _check_strict(schema: Any, place: str, param: str, path: tuple[str, ...] = ()) -> None:
+    """Check the rules of a strict schema: each object names all its properties as required and has no others.
+
+    https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
+    """
+    if isinstance(schema, list):
+        for index, item in enumerate(cast(list[Any], schema)):
+            _check_strict(item, place, param, (*path, str(index)))
+        return
+    if not isinstance(schema, dict):
+        return
+    rules = cast(Json, schema)
+    properties: Json = rules.get("properties") or {}
+    if rules.get("type") == "object":
+        where = f"Invalid schema for {place}: In context={path!r}, "
+        if rules.get("additionalProperties") is not False:
+            message = "'additionalProperties' is required to be supplied and to be false."
+            raise InvalidChat(where + message, param, "invalid_json_schema")
+        missing = [name for name in properties if name not in rules.get("required", ())]
+        if missing:
+            message = (
+                "'required' is required to be supplied and to be an array including every key in properties. Missing "
+                f"'{missing[0]}'."
+            )
+            raise InvalidChat(where + message, param, "invalid_json_schema")
+    for name, value in properties.items():
+        _check_strict(value, place, param, (*path, "properties", name))
+    for key in ("$defs", "definitions"):
+        for name, value in cast(Json, rules.get(key) or {}).items():
+            _check_strict(value, place, param, (*path, key, name))
+    for key in ("items", "anyOf"):
+        _check_strict(rules.get(key), place, param, (*path, key))
 
 
 # Tools, and what the model accepts.

@@ -1,0 +1,139 @@
+"""Structured output: answers that are JSON, where a target has a switch for it and where it has none.
+
+Where it has none, the model is offered a tool that takes the answer as its arguments, and it must call a tool. The arguments
+are passed on as the answer's text, so a caller does not see the difference.
+"""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import msgspec
+
+from llm_gateway import errors
+from llm_gateway.call import ModelCall
+from llm_gateway.events import Delta, Done, Event, ToolCall, ToolCallDelta
+from llm_gateway.json_schema import closed
+from llm_gateway.request import ResponseFormat, Tool, ToolChoice
+
+_NAME = "final_answer"
+_DESCRIPTION = "Gives the final answer. Its arguments are the answer, as a JSON object."
+# Where a tool choice cannot make the model call a tool. It helps the others, too: some of them obey a tool choice loosely.
+_INSTRUCTION = "Give your final answer only by calling the tool {name}, whose arguments are the answer. Write no text."
+
+
+def structured(call: ModelCall, wanted: ResponseFormat) -> ModelCall:
+    """Return the call whose answer has the form `wanted`: by the target's own switch, else by a tool."""
+    accepts = call.target.accepts
+    if wanted.type in accepts:
+        return msgspec.structs.replace(call, response_format=wanted)
+    if wanted.type == "json_schema" and "closed_json_schema" in accepts and (schema := closed(wanted.schema)) is not None:
+        return msgspec.structs.replace(call, response_format=msgspec.structs.replace(wanted, schema=schema))
+    if call.tool_choice.mode in ("required", "tool"):
+        return call  # the answer is a call of the caller's own tool
+    return _by_tool(call, wanted)
+
+
+def _by_tool(call: ModelCall, wanted: ResponseFormat) -> ModelCall:
+    accepts = call.target.accepts
+    offered = () if call.tool_choice.mode == "none" else call.tools
+    used = {use.name for message in call.messages for use in message.tool_calls}
+    name = _NAME
+    while name in used or any(tool.name == name for tool in offered):
+        name += "_"
+    if "forced_tools" not in accepts:
+        choice = ToolChoice()
+    elif used and not offered:  # the tools of the history are declared, too, and must not be called
+        choice = ToolChoice("tool", name)
+    else:
+        choice = ToolChoice("required")
+    system = call.system
+    if "system" in accepts:
+        system = "\n\n".join(filter(None, (system, _INSTRUCTION.format(name=name))))
+    return msgspec.structs.replace(
+        call,
+        system=system,
+        tools=(*offered, _tool(name, wanted)),
+        tool_choice=choice,
+        stream=call.stream and "stream_tools" in accepts,
+        output_tool=name,
+    )
+
+
+def _tool(name: str, wanted: ResponseFormat) -> Tool:
+    about = ": ".join(filter(None, (wanted.name, wanted.description)))
+    schema: dict[str, Any] = {"properties": {}, "additionalProperties": True}
+    if wanted.type == "json_schema":
+        schema = wanted.schema
+    return Tool(
+        name=name,
+        description=f"{_DESCRIPTION} It is of the form {about}." if about else _DESCRIPTION,
+        parameters={"type": "object", **schema},
+        strict=wanted.strict,
+    )
+
+
+async def text_of_tool(batches: AsyncGenerator[list[Event], None], name: str) -> AsyncGenerator[list[Event], None]:
+    """Yield an answer's events with the arguments of the tool `name` as its text.
+
+    Text beside the call of a tool is left out: a caller reads the text as JSON. If no tool was called, the text is the answer
+    if it is JSON. Raises the error 502 for an answer that is complete and is no JSON.
+    """
+    reader = _Reader(name)
+    try:
+        async for batch in batches:
+            if events := reader.read(batch):
+                yield events
+    finally:
+        await batches.aclose()
+
+
+class _Reader:
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._output: int | None = None  # the provider's index of the call that is the answer
+        self._others: dict[int, int] = {}  # its indexes of the other calls -> ours
+        self._text: list[str] = []
+
+    def read(self, batch: list[Event]) -> list[Event]:
+        events: list[Event] = []
+        for event in batch:
+            match event:
+                case Delta(text=part):
+                    self._text.append(part)
+                case ToolCall(index=index, name=self._name):
+                    if self._output is None:  # a second answer is dropped
+                        self._output = index
+                case ToolCall(index=index):
+                    self._others[index] = len(self._others)
+                    events.append(msgspec.structs.replace(event, index=self._others[index]))
+                case ToolCallDelta(index=index, arguments=part):
+                    if index == self._output:
+                        events.append(Delta(part))
+                    elif index in self._others:
+                        events.append(msgspec.structs.replace(event, index=self._others[index]))
+                case Done(stop_reason=reason):
+                    if self._output is None and not self._others and (text := self._answer_in_text(event)):
+                        events.insert(_before_usage(events), Delta(text))
+                    ends = reason == "tool_use" and not self._others
+                    events.append(Done("end_turn") if ends else event)
+                case _:
+                    events.append(event)
+        return events
+
+    def _answer_in_text(self, done: Done) -> str:
+        """Return the answer of a model that did not call the tool. Some put the JSON between the marks of a block of code."""
+        text = "".join(self._text).strip()
+        if done.stop_reason in ("max_tokens", "context_window_exceeded", "content_filtered"):
+            return text
+        begin, end = text.find("{"), text.rfind("}")
+        found = text[begin : end + 1]
+        try:
+            msgspec.json.decode(found, type=dict)
+        except (msgspec.DecodeError, RecursionError):
+            raise errors.upstream_failed(detail="JSON was asked for, and the model answered in words") from None
+        return found
+
+
+def _before_usage(events: list[Event]) -> int:
+    """Return the place before the usage, which is the last event here."""
+    return max(len(events) - 1, 0)

@@ -1,0 +1,314 @@
+"""Structured output on every provider, asked for by the official SDK: by the provider's own switch, and by a tool."""
+
+import json
+from functools import partial
+from typing import Any, Literal
+
+import jsonschema_rs
+import openai
+import pytest
+from aiohttp import web
+from openai.lib._parsing._completions import type_to_response_format_param
+from pydantic import BaseModel
+
+from llm_gateway.routes import Alias, Endpoint, Routes, Target
+from pulumi_llm_local.upstreams.anthropic import app as anthropic_app
+from pulumi_llm_local.upstreams.model import Finish, ModelTraits, TextDelta, ToolUseDelta, ToolUseStart
+from pulumi_llm_local.upstreams.openai import app as openai_app
+from pulumi_llm_local.upstreams.stand_in_model import StandInModel
+from support.local_bedrock import running
+from support.web_app import listening
+from wire.conversations import ask_openai
+from wire.speaker import FunctionCall
+
+pytestmark = pytest.mark.timeout(30)
+
+HELLO: Any = [{"role": "user", "content": "Hello, who is there? Answer in JSON."}]
+
+
+class Street(BaseModel):
+    name: str
+    number: int | None
+
+
+class City(BaseModel):
+    """A city that someone has asked for."""
+
+    name: str
+    kind: Literal["town", "village"]
+    streets: list[Street]
+
+
+SAMPLING = ("max_tokens", "temperature", "top_p", "stop", "system")
+TOOLS = (*SAMPLING, "tools", "stream_tools")
+OPEN = (*TOOLS, "json_object", "forced_tools")
+# The targets by their aliases: the upstream that answers, and what it takes.
+TARGETS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "converse-forced": ("bedrock", (*TOOLS, "forced_tools")),
+    "converse-auto": ("bedrock", TOOLS),
+    "converse-whole": ("bedrock", (*SAMPLING, "tools", "forced_tools")),
+    "openai": ("openai", (*OPEN, "json_schema")),
+    "vllm": ("vllm", (*OPEN, "json_schema")),
+    "deepseek": ("deepseek", OPEN),
+    "anthropic": ("anthropic", (*TOOLS, "forced_tools")),
+    "without": ("bedrock", SAMPLING),
+}
+ABLE = [name for name in TARGETS if name != "without"]
+every = pytest.mark.parametrize("model", ABLE)
+streamed = pytest.mark.parametrize("stream", [False, True], ids=["complete", "streamed"])
+
+
+class Recorded:
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.calls: list[Any] = []
+
+    def generate(self, request: Any) -> Any:
+        self.calls.append(request)
+        return self.model.generate(request)
+
+
+def target(name: str) -> Target:
+    upstream, accepts = TARGETS[name]
+    limit: Any = "max_completion_tokens" if upstream == "openai" else "max_tokens"
+    return Target(
+        name=f"{upstream}/{name}",
+        provider=upstream,
+        model=name,
+        max_output_tokens=4096,
+        context_tokens=100_000,
+        accepts=accepts,  # pyright: ignore[reportArgumentType]
+        max_tokens_name=limit,
+    )
+
+
+async def _key(request: web.Request) -> web.Response:
+    return web.json_response({"ARN": "arn:of:the-key", "Name": "key", "VersionId": "v1", "SecretString": "sk-test"})
+
+
+@pytest.fixture
+def service(opened, gateway) -> Any:
+    """Start the gateway in front of all stand-ins, which `model` answers; its aliases are `TARGETS` and those given."""
+
+    async def start(model: Any = None, **aliases: tuple[str, ...]) -> Any:
+        recorded = Recorded(model or StandInModel())
+        models: dict[str, dict[str, ModelTraits]] = {}
+        for name, (upstream, accepts) in TARGETS.items():
+            models.setdefault(upstream, {})[name] = ModelTraits(frozenset(accepts))
+        apps = {
+            "anthropic": anthropic_app.create_app,
+            **{flavour: partial(openai_app.create_app, flavour=flavour) for flavour in ("openai", "deepseek", "vllm")},
+        }
+        endpoints = []
+        for name, create_app in apps.items():
+            app = create_app(models=models[name], model=recorded, key=None)  # pyright: ignore[reportArgumentType]
+            url = await opened.enter_async_context(listening(app))
+            kind = "anthropic" if name == "anthropic" else "openai_compatible"
+            endpoints.append(Endpoint(name, kind, base_url=url, secret_arn="arn:of:the-key"))
+        bedrock = await opened.enter_async_context(running(recorded, models=models["bedrock"]))
+        known = {name: (name,) for name in TARGETS} | aliases
+        routes = Routes(
+            tuple(Alias(name, tuple(map(target, names)), retries=1) for name, names in known.items()), tuple(endpoints)
+        )
+        secrets = web.Application()
+        secrets.router.add_post("/", _key)
+        found = await gateway(bedrock, routes=routes, secrets=await opened.enter_async_context(listening(secrets)))
+        found.asked = recorded.calls
+        return found
+
+    return start
+
+
+@every
+async def test_the_sdks_parse(service, model: str) -> None:
+    client = (await service()).openai()
+    answer = await client.chat.completions.parse(model=model, messages=HELLO, response_format=City)
+    (choice,) = answer.choices
+    assert isinstance(choice.message.parsed, City) and choice.finish_reason == "stop" and not choice.message.tool_calls
+    assert "Hello" in choice.message.parsed.name
+
+
+@every
+async def test_the_sdks_stream(service, model: str) -> None:
+    client = (await service()).openai()
+    async with client.chat.completions.stream(model=model, messages=HELLO, response_format=City) as stream:
+        deltas = [event async for event in stream if event.type == "content.delta"]
+        answer = await stream.get_final_completion()
+    assert isinstance(answer.choices[0].message.parsed, City) and answer.choices[0].finish_reason == "stop"
+    assert len(deltas) > (1 if model == "converse-whole" else 10) - 1
+
+
+@every
+@streamed
+async def test_any_object(service, model: str, stream: bool) -> None:
+    answer, reason = await ask_openai(
+        await service(), stream, model=model, messages=HELLO, response_format={"type": "json_object"}
+    )
+    assert isinstance(json.loads(answer.text), dict) and reason == "stop" and not answer.calls
+
+
+LOOSE = {
+    "type": "object",
+    "properties": {"counts": {"type": "object", "additionalProperties": {"type": "integer"}}, "age": {"minimum": 3}},
+    "required": ["counts", "age"],
+}
+
+
+@every
+async def test_a_schema_that_is_not_strict(service, model: str) -> None:
+    client = (await service()).openai()
+    wanted: Any = {"type": "json_schema", "json_schema": {"name": "ages", "description": "Ages", "schema": LOOSE}}
+    answer = await client.chat.completions.create(model=model, messages=HELLO, response_format=wanted)
+    jsonschema_rs.validate(LOOSE, json.loads(answer.choices[0].message.content or ""))
+
+
+TOOL: Any = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+
+
+@every
+async def test_a_tool_first_then_the_answer(service, model: str) -> None:
+    """As agents ask: the same tools and the same form in each turn."""
+    client = (await service()).openai()
+    said: Any = {"model": model, "tools": [TOOL], "response_format": type_to_response_format_param(City)}
+    (first,) = (await client.chat.completions.create(messages=HELLO, **said)).choices
+    assert first.finish_reason == "tool_calls" and first.message.content is None
+    (call,) = first.message.tool_calls
+    assert call.function.name == "weather"
+    result: Any = {"role": "tool", "tool_call_id": call.id, "content": '{"degrees": 21}'}
+    messages = [*HELLO, first.message.model_dump(exclude_none=True), result]
+    (second,) = (await client.chat.completions.create(messages=messages, **said)).choices
+    assert second.finish_reason == "stop" and not second.message.tool_calls
+    if model != "converse-auto":  # there nothing forces a call, and the stand-in quotes the result
+        City.model_validate_json(second.message.content)
+
+
+async def test_a_tool_choice_that_leaves_no_text(service) -> None:
+    """A call of the caller's own tool is forced: no other tool is offered. None may be called: only the answer's is."""
+    running = await service()
+    create = running.openai().chat.completions.create
+    said: Any = {"model": "converse-forced", "messages": HELLO, "tools": [TOOL], "response_format": {"type": "json_object"}}
+    for choice in ("required", {"type": "function", "function": {"name": "weather"}}):
+        answer = await create(**said, tool_choice=choice)
+        assert answer.choices[0].finish_reason == "tool_calls"
+        assert [tool.name for tool in running.asked[-1].tools] == ["weather"]
+    answer = await create(**said, tool_choice="none")
+    assert answer.choices[0].finish_reason == "stop" and json.loads(answer.choices[0].message.content) == {}
+    assert [tool.name for tool in running.asked[-1].tools] == ["final_answer"]
+
+
+class Saying:
+    """A model that answers with these pieces, each time with the next ones."""
+
+    def __init__(self, *answers: list[Any]) -> None:
+        self.answers = list(answers)
+
+    async def generate(self, request: Any) -> Any:
+        for piece in self.answers.pop(0):
+            yield piece
+
+
+def text(said: str, reason: Any = "end_turn") -> list[Any]:
+    return [*map(TextDelta, said), Finish(reason, 3, 5)]
+
+
+def call(name: str, arguments: str, identifier: str = "call_1") -> list[Any]:
+    return [ToolUseStart(identifier, name), *map(ToolUseDelta, arguments)]
+
+
+CALLED = Finish("tool_use", 3, 5)
+ODD: dict[str, tuple[list[Any], str | None, str]] = {
+    # what the model says, the text that the caller gets, and the finish_reason
+    "a preamble": ([*text("Here it is:")[:-1], *call("final_answer", '{"a": 1}'), CALLED], '{"a": 1}', "stop"),
+    "text instead of the call": (text('```json\n{"a": 1}\n```'), '{"a": 1}', "stop"),
+    "cut within the arguments": ([*call("final_answer", '{"a'), Finish("max_tokens", 3, 5)], '{"a', "length"),
+    "cut within a text": (text("Here it", "max_tokens"), "Here it", "length"),
+    "filtered": (text("Here", "content_filtered"), "Here", "content_filter"),
+    "two answers": (
+        [*call("final_answer", '{"a": 1}'), *call("final_answer", '{"a": 2}', "call_2"), CALLED],
+        '{"a": 1}',
+        "stop",
+    ),
+    "the answer and a call": (
+        [*call("final_answer", '{"a": 1}'), *call("weather", '{"city": "x"}', "call_2"), CALLED],
+        '{"a": 1}',
+        "tool_calls",
+    ),
+    "a preamble and a call": (
+        [*text("I look it up")[:-1], *call("weather", '{"city": "x"}', "call_2"), CALLED],
+        None,
+        "tool_calls",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+async def test_what_models_say_instead(service, case: str) -> None:
+    pieces, expected, reason = ODD[case]
+    running = await service(Saying(pieces))
+    said: Any = {"model": "converse-forced", "messages": HELLO, "tools": [TOOL], "response_format": {"type": "json_object"}}
+    answer, found = await ask_openai(running, True, **said)
+    assert (answer.text or None, found) == (expected, reason)
+    assert answer.calls == ((FunctionCall("call_2", "weather", {"city": "x"}),) if reason == "tool_calls" else ())
+
+
+async def test_words_instead_of_json(service) -> None:
+    """The target is asked again, and an error says that it gave none."""
+    said: Any = {"model": "converse-forced", "messages": HELLO, "response_format": {"type": "json_object"}}
+    running = await service(Saying(text("It is fine."), text('{"a": 1}')))
+    answer = await running.openai().chat.completions.create(**said)
+    assert answer.choices[0].message.content == '{"a": 1}'
+    running = await service(Saying(text("It is fine."), text("It is {fine}.")))
+    with pytest.raises(openai.InternalServerError) as raised:
+        await running.openai().chat.completions.create(**said)
+    assert (raised.value.status_code, raised.value.code) == (502, "upstream_failed")
+
+
+async def test_the_targets_that_can(service) -> None:
+    """A target that gives no JSON is passed over; if none gives any, the error says what would work."""
+    running = await service(both=("without", "openai"))
+    answer = await running.openai().chat.completions.create(
+        model="both", messages=HELLO, response_format={"type": "json_object"}
+    )
+    assert json.loads(answer.choices[0].message.content or "") == {} and running.asked[-1].model_id == "openai"
+    with pytest.raises(openai.BadRequestError) as raised:
+        await running.openai().chat.completions.create(model="without", messages=HELLO, response_format={"type": "json_object"})
+    assert raised.value.param == "response_format" and "ask for JSON in the message" in raised.value.message
+
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "no object": ("json", "response_format: must be an object, not a string"),
+    "no type": ({}, "response_format.type: is required"),
+    "another type": ({"type": "xml"}, "response_format.type: must be text, json_object or json_schema, not 'xml'"),
+    "no schema's description": ({"type": "json_schema"}, "response_format.json_schema: is required"),
+    "a name": ({"type": "json_schema", "json_schema": {"name": "a b", "schema": {}}}, "json_schema.name: may have up to 64"),
+    "a schema": ({"type": "json_schema", "json_schema": {"name": "a", "schema": []}}, "schema: must be a JSON Schema"),
+    "a list": (
+        {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "array"}}},
+        "schema: must be of the type object",
+    ),
+    "unknown": ({"type": "json_object", "strict": True}, "response_format.strict: is not known"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+async def test_wrong_forms(gateway, case: str) -> None:
+    wrong, expected = WRONG[case]
+    service = await gateway()
+    response = await service.post("/v1/chat/completions", {"model": "full", "messages": HELLO, "response_format": wrong})
+    error = service.error_of(response)
+    assert response.status_code == 400 and expected in error["message"]
+
+
+@pytest.mark.parametrize("form", [None, {"type": "text"}])
+async def test_text_of_any_form(gateway, bedrock, form: Any) -> None:
+    upstream = await bedrock()
+    service = await gateway(upstream.url)
+    body = {"model": "full", "messages": HELLO, "response_format": form}
+    assert (await service.post("/v1/chat/completions", body)).status_code == 200
+    assert upstream.calls[0].tools == ()
