@@ -213,7 +213,7 @@ def test_prometheus_scrapes_the_model_servers_and_itself_alone(least: Recording)
     assert "extraScrapeConfigs" not in values
     jobs = {name: job for name, job in values["scrapeConfigs"].items() if job.get("enabled", True)}
     assert set(jobs) == {"model-servers"}
-    assert jobs["model-servers"]["kubernetes_sd_configs"] == [{"role": "pod"}]
+    assert jobs["model-servers"]["kubernetes_sd_configs"] == [{"role": "pod", "namespaces": {"names": ["models"]}}]
     assert "job_name" not in jobs["model-servers"]
 
 
@@ -478,8 +478,26 @@ def test_the_models_objects_are_written_into_a_folder() -> None:
     recording = made(manifests_folder="manifests/prod")
     assert recording.inputs("gpu-manifests") == {"renderYamlToDirectory": "manifests/prod"}
     writers = {
-        each.type: each.provider.split("::")[3]
+        each.type.rpartition(":")[2]: each.provider.split("::")[3]
         for each in recording.recorded.values()
-        if each.type in ("kubernetes:apps/v1:Deployment", "kubernetes:helm.sh/v3:Release")
+        if each.type.startswith("kubernetes:")
     }
-    assert writers == {"kubernetes:apps/v1:Deployment": "gpu-manifests", "kubernetes:helm.sh/v3:Release": "gpu-kubernetes"}
+    # Who may change the files changes nothing of what bounds the pods.
+    bounds = {"Namespace", "NetworkPolicy", "TriggerAuthentication", "Release"}
+    assert {kind for kind, writer in writers.items() if writer == "gpu-kubernetes"} == bounds
+    assert {"Deployment", "ScaledObject", "ServiceAccount"} <= {kind for kind in writers if kind not in bounds}
+    assert {writer for kind, writer in writers.items() if kind not in bounds} == {"gpu-manifests"}
+
+
+def test_keda_and_prometheus_look_into_the_models_namespace_alone() -> None:
+    recording = made()
+    keda = recording.inputs("gpu-keda-chart")
+    assert keda["values"]["watchNamespace"] == "models"
+    assert keda["values"]["rbac"]["enabledCustomScaledRefKinds"] is False
+    assert keda["values"]["permissions"] == {part: {"restrict": {"secret": True}} for part in ("operator", "metricServer")}
+    # Its chart binds roles in the namespace, which has to be there.
+    by_name = {each.name: each for each in recording.recorded.values()}
+    assert by_name["gpu-namespace-models"].urn in by_name["gpu-keda-chart"].dependencies
+    servers = recording.inputs("gpu-prometheus-chart")["values"]["scrapeConfigs"]["model-servers"]
+    assert servers["kubernetes_sd_configs"] == [{"role": "pod", "namespaces": {"names": ["models"]}}]
+    assert {"sample_limit", "body_size_limit", "label_limit"} <= servers.keys()

@@ -16,9 +16,15 @@ import pytest
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.settings import read
 from pulumi_llm.gpu_inference_cluster.workloads import stickiness
-from pulumi_llm.gpu_inference_cluster.workloads.manifests import manifests, namespace_manifests
+from pulumi_llm.gpu_inference_cluster.workloads.manifests import manifests, namespace_manifests, shared_manifests
 from pulumi_llm.gpu_inference_cluster.workloads.place import Schedule
-from pulumi_llm.gpu_inference_cluster.workloads.resources import KEYS, create_workloads, workload_children, workload_names
+from pulumi_llm.gpu_inference_cluster.workloads.resources import (
+    KEYS,
+    create_namespace,
+    create_workloads,
+    workload_children,
+    workload_names,
+)
 from pulumi_llm.gpu_inference_cluster.workloads.served_model import ServedModelSettings
 from pulumi_llm.gpu_inference_cluster.workloads.versions import ServedModel, Version, model_problems, served_models
 from support import programs
@@ -281,6 +287,7 @@ class Cluster(Component):
         super().__init__(name, None, {}, {"deployment": {"metadata": {"labels": {"team": "search"}}}})
         provider = kubernetes.Provider("cluster", kubeconfig="{}")
         queues = {"qwen": pulumi.Output.from_input(PLACE.queue_urls["qwen"])}
+        create_namespace(self, PLACE, provider)
         ready = create_workloads(self, args, replace(PLACE, queue_urls=queues), provider, [provider])
         kubernetes.core.v1.ConfigMap("gpu-after", opts=self.child("after", depends_on=ready["qwen"], provider=provider))
 
@@ -290,7 +297,7 @@ def test_the_objects_are_resources_that_wait_for_each_other() -> None:
     (both,) = served_models({"qwen": settings_of(**QWEN, candidate={"context": 16_384})}, INSTANCES)
     recording = programs.run(lambda: Cluster("gpu", [both]), config={"aws:region": "eu-west-1"})
     made = [each for each in recording.recorded.values() if each.type.startswith("kubernetes:")]
-    expected = [*namespace_manifests(PLACE), *manifests(both, PLACE)]
+    expected = [*namespace_manifests(PLACE), *shared_manifests(PLACE), *manifests(both, PLACE)]
     told = {(key, name) for key, names in workload_names([both], PLACE.namespace).items() for name in names}
     assert told == {(KEYS[each["kind"]], each["metadata"]["name"]) for each in expected}
     assert {each.name for each in made} == {
@@ -316,7 +323,7 @@ def test_only_the_balancer_and_prometheus_call_the_servers() -> None:
     assert others["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}
     # Not the node's metadata, at 169.254.169.254, port 80.
     assert [port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]] == [53, 53, 443]
-    namespace, nothing, _ = namespace_manifests(PLACE)
+    namespace, nothing = namespace_manifests(PLACE)
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     assert nothing["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 

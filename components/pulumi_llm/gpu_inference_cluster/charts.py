@@ -16,7 +16,7 @@ from pulumi_llm.gpu_inference_cluster.identities import ServiceAccount, associat
 from pulumi_llm.gpu_inference_cluster.kubernetes_versions import VERSIONS
 from pulumi_llm.gpu_inference_cluster.load_balancer import CLUSTER_TAG
 from pulumi_llm.gpu_inference_cluster.node_pools import ON_DEMAND, SPOT, groups
-from pulumi_llm.gpu_inference_cluster.workloads.place import MODEL_LABEL, VERSION_LABEL
+from pulumi_llm.gpu_inference_cluster.workloads.place import MODEL_LABEL, NAMESPACE, VERSION_LABEL
 
 PROMETHEUS_NAMESPACE: Final = "monitoring"
 PROMETHEUS_URL: Final = f"http://prometheus-server.{PROMETHEUS_NAMESPACE}.svc.cluster.local"
@@ -64,10 +64,11 @@ def install_charts(
     provider: kubernetes.Provider,
     cloud: Cloud,
     nodes: Sequence[pulumi.Resource],
+    namespace: Sequence[pulumi.Resource],
 ) -> list[pulumi.Resource]:
-    """Install the charts, on nodes that are there. What they define is there for the models' objects."""
+    """Install the charts, on nodes and in a namespace that are there. What they define is there for the models' objects."""
     return [
-        _keda(component, provider, cloud, nodes),
+        _keda(component, provider, cloud, [*nodes, *namespace]),
         _load_balancer_controller(component, provider, cloud, nodes),
         _autoscaler(component, settings, provider, cloud, nodes),
         _release(component, "prometheus", PROMETHEUS, prometheus_values(), provider, nodes),
@@ -77,14 +78,25 @@ def install_charts(
 
 
 def _keda(
-    component: Component, provider: kubernetes.Provider, cloud: Cloud, nodes: Sequence[pulumi.Resource]
+    component: Component, provider: kubernetes.Provider, cloud: Cloud, after: Sequence[pulumi.Resource]
 ) -> pulumi.Resource:
+    """By its chart's defaults KEDA's operator reads every secret and every object of the cluster, the kubelets' API among
+    them, and makes jobs in every namespace. Here it may do that in the models' namespace and its own, and reads no secrets.
+
+    https://github.com/kedacore/charts/blob/main/keda/templates/manager/clusterrolebindings.yaml
+    """
     identity = create_identity(
         component, "keda", _KEDA_OPERATOR, "KEDA counts the demand for models", [dict(cloud.count_demand)]
     )
     association = associate(component, "keda", cloud.cluster.name, _KEDA_OPERATOR, identity)
-    values = {"clusterName": cloud.cluster.name}
-    return _release(component, "keda", KEDA, values, provider, [*nodes, association])
+    values = {
+        "clusterName": cloud.cluster.name,
+        "watchNamespace": NAMESPACE,
+        # Deployments are scaled without it.
+        "rbac": {"enabledCustomScaledRefKinds": False},
+        "permissions": {part: {"restrict": {"secret": True}} for part in ("operator", "metricServer")},
+    }
+    return _release(component, "keda", KEDA, values, provider, [*after, association])
 
 
 def _load_balancer_controller(
@@ -238,7 +250,11 @@ _MODEL_SERVERS: Final = {
     "scheme": "https",
     "metrics_path": "/metrics",
     "tls_config": {"insecure_skip_verify": True},
-    "kubernetes_sd_configs": [{"role": "pod"}],
+    # Pods elsewhere, and a server that has gone wrong, neither start servers nor end Prometheus.
+    "kubernetes_sd_configs": [{"role": "pod", "namespaces": {"names": [NAMESPACE]}}],
+    "sample_limit": 20_000,
+    "body_size_limit": "8MB",
+    "label_limit": 64,
     "relabel_configs": [
         _keep(f"{_POD_LABEL}part_of", "pulumi-llm"),
         _keep(f"{_POD_LABEL}component", "model-server"),

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -25,11 +25,13 @@ from pulumi_llm.gpu_inference_cluster.kubernetes_versions import support_notice
 from pulumi_llm.gpu_inference_cluster.load_balancer import create_balancer, forward
 from pulumi_llm.gpu_inference_cluster.node_pools import NODE_POLICIES, create_nodes, groups, template_tags
 from pulumi_llm.gpu_inference_cluster.private_link import create_private_link
-from pulumi_llm.gpu_inference_cluster.workloads.place import STICKINESS_COOKIE, Place
-from pulumi_llm.gpu_inference_cluster.workloads.resources import create_workloads, workload_children, workload_names
-
-# The namespace of the models.
-_NAMESPACE: Final = "models"
+from pulumi_llm.gpu_inference_cluster.workloads.place import NAMESPACE, STICKINESS_COOKIE, Place
+from pulumi_llm.gpu_inference_cluster.workloads.resources import (
+    create_namespace,
+    create_workloads,
+    workload_children,
+    workload_names,
+)
 
 # The outputs that other stacks need.
 PARAMETERS = ("cluster_name", "cluster_arn", "endpoint", "balancer_arn", "listener_arn")
@@ -163,9 +165,8 @@ class GpuInferenceCluster(Component):
 
         provider = create_provider(self, cluster, location.region)
         cloud = Cloud(location, account, cluster, settings.network.vpc_id, read_depth(queues))
-        charts = install_charts(self, settings, provider, cloud, [system, *addons])
         place = Place(
-            namespace=_NAMESPACE,
+            namespace=NAMESPACE,
             region=location.region,
             target_group_arns={name: group.arn for name, group in balancer.target_groups.items()},
             balancer_cidrs=cast("pulumi.Input[Sequence[str]]", settings.network.balancer_subnet_cidrs),
@@ -175,9 +176,11 @@ class GpuInferenceCluster(Component):
             schedule=settings.floor,
             hard_off=settings.schedule.hard_off,
         )
+        namespace = create_namespace(self, place, provider)
+        charts = install_charts(self, settings, provider, cloud, [system, *addons], namespace)
         weights = read_weights(self, models, place.namespace, location, cluster.name)
-        writer = provider if settings.manifests_folder is None else create_writer(self, settings.manifests_folder)
-        ready = create_workloads(self, models, place, writer, [*charts, *pools, *weights])
+        writer = None if settings.manifests_folder is None else create_writer(self, settings.manifests_folder)
+        ready = create_workloads(self, models, place, provider, [*charts, *pools, *weights], writer)
         for model in models:
             forward(self, balancer, model, ready[model.name])
 
@@ -243,7 +246,7 @@ def _made(settings: GpuInferenceClusterSettings, location: Location) -> Mapping[
         **_made_for_private_link(settings),
         "demand": [model.name for model in models],
         **{f"model-{part}": in_s3 for part in ("role", "policy", "identity")},
-        **workload_names(models, _NAMESPACE),
+        **workload_names(models, NAMESPACE),
         "manifests": [""] if settings.manifests_folder is not None else [],
         "balancer-to-grpc": grpc,
         "grpc-from-balancer": grpc,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pulumi_llm.gpu_inference_cluster.workloads.manifests import manifests, namespace_manifests
+from pulumi_llm.gpu_inference_cluster.workloads.manifests import manifests, namespace_manifests, shared_manifests
 from pulumi_llm.gpu_inference_cluster.workloads.place import GPU_RESOURCE, GPU_TAINT, POOL_LABEL, Schedule
 from pulumi_llm.gpu_inference_cluster.workloads.versions import ServedModel, served_models
 from pulumi_llm_local.engine.kubernetes_api import KubernetesApi, Rejected
@@ -42,7 +42,8 @@ def admitted(api: KubernetesApi) -> list[Manifest]:
 
 def wanted() -> list[Manifest]:
     there = dataclasses.replace(PLACE, schedule=Schedule("15:00", "06:00"))
-    return [*namespace_manifests(there), *(each for model in prod() for each in manifests(model, there))]
+    shared = [*namespace_manifests(there), *shared_manifests(there)]
+    return [*shared, *(each for model in prod() for each in manifests(model, there))]
 
 
 def named(kind: str, model: str, version: int = 0) -> Manifest:

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from pulumi_llm.base.component import Component
-from pulumi_llm.gpu_inference_cluster.workloads.resources import create_workloads, workload_children
+from pulumi_llm.gpu_inference_cluster.workloads.resources import create_namespace, create_workloads, workload_children
 from pulumi_llm.gpu_inference_cluster.workloads.versions import served_models
 from support.served_models import INSTANCES, PLACE, settings_of
 
@@ -35,6 +35,7 @@ class Cluster(Component):
             queue_urls=dict.fromkeys(models, queue),
             hard_off=args.get_bool("hard_off") or False,
         )
+        create_namespace(self, place, provider)
         create_workloads(self, given, place, provider, [provider])
         self.register_outputs({})
 

@@ -17,7 +17,7 @@ from pulumi_llm.gpu_inference_cluster.workloads.versions import ServedModel, Ver
 
 
 def namespace_manifests(place: Place) -> list[Manifest]:
-    """The namespace of the served models, in which only pods without privileges are admitted, and what all of them share.
+    """The namespace of the served models, in which only pods without privileges are admitted and nothing is called.
 
     A pod counts as ready there only when the balancer has found it healthy, too.
     https://kubernetes.io/docs/concepts/security/pod-security-standards/
@@ -29,18 +29,24 @@ def namespace_manifests(place: Place) -> list[Manifest]:
         **{f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")},
     }
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place.namespace, "labels": labels}}
-    return [namespace, nothing_allowed(place), trigger_authentication(place)]
+    return [namespace, nothing_allowed(place)]
+
+
+def shared_manifests(place: Place) -> list[Manifest]:
+    """What all models share, of kinds that the charts define."""
+    return [trigger_authentication(place)]
 
 
 def manifests(model: ServedModel, place: Place) -> list[Manifest]:
     """The objects of a served model: those that its versions share, then those of each."""
     own = (manifest for version in model.versions for manifest in version_manifests(version, place))
-    return [*model_manifests(model, place), *own]
+    bounds, rest = model_manifests(model, place)
+    return [*bounds, *rest, *own]
 
 
-def model_manifests(model: ServedModel, place: Place) -> list[Manifest]:
-    """What the versions of a model share."""
-    return [service_account(model.name, place), network_policy(model, place)]
+def model_manifests(model: ServedModel, place: Place) -> tuple[list[Manifest], list[Manifest]]:
+    """What the versions of a model share: what bounds them, and the rest."""
+    return [network_policy(model, place)], [service_account(model.name, place)]
 
 
 def version_manifests(version: Version, place: Place) -> list[Manifest]:

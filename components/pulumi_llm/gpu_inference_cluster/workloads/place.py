@@ -6,6 +6,9 @@ from typing import Final, Literal
 
 import pulumi
 
+# The namespace of the models, which alone KEDA and Prometheus look into.
+NAMESPACE: Final = "models"
+
 # The label of a node's pool, and the taint that keeps other pods off its GPUs.
 POOL_LABEL: Final = "pulumi-llm/pool"
 GPU_RESOURCE: Final = "nvidia.com/gpu"

@@ -14,7 +14,12 @@ from pulumi_llm.gpu_inference_cluster.workloads.custom_resources import (
     TriggerAuthentication,
 )
 from pulumi_llm.gpu_inference_cluster.workloads.deployment import START_SECONDS, Manifest
-from pulumi_llm.gpu_inference_cluster.workloads.manifests import model_manifests, namespace_manifests, version_manifests
+from pulumi_llm.gpu_inference_cluster.workloads.manifests import (
+    model_manifests,
+    namespace_manifests,
+    shared_manifests,
+    version_manifests,
+)
 from pulumi_llm.gpu_inference_cluster.workloads.network_policy import NOTHING_ALLOWED
 from pulumi_llm.gpu_inference_cluster.workloads.place import Place
 from pulumi_llm.gpu_inference_cluster.workloads.scaling import AUTHENTICATION
@@ -72,27 +77,37 @@ def workload_names(models: Sequence[ServedModel], namespace: str) -> dict[str, l
     }
 
 
+def create_namespace(component: Component, place: Place, provider: kubernetes.Provider) -> list[pulumi.Resource]:
+    """Make the namespace with what bounds its pods, before the charts that are let into it."""
+    return _create(component, namespace_manifests(place), provider, [])
+
+
 def create_workloads(
     component: Component,
     models: Sequence[ServedModel],
     place: Place,
     provider: kubernetes.Provider,
     depends_on: Sequence[pulumi.Resource],
+    writer: kubernetes.Provider | None = None,
 ) -> dict[str, list[pulumi.Resource]]:
-    """Make the objects of the models, after what defines their kinds and registers their pods.
+    """Make the objects of the models in their namespace, after what defines their kinds and registers their pods.
+
+    With a `writer` the objects are written by it instead, except those that bound what the others may do.
 
     Returns:
         For each model, by its name, what is there as soon as every version of it has a server that the balancer found
         healthy. An object's name holds its version, so a new version's are made first, and the old one's go last.
     """
-    shared = _create(component, namespace_manifests(place), provider, depends_on)
+    shared = _create(component, shared_manifests(place), provider, depends_on)
     ready: dict[str, list[pulumi.Resource]] = {}
     for model in models:
-        own = _create(component, model_manifests(model, place), provider, shared)
+        bounds, rest = model_manifests(model, place)
+        own = _create(component, bounds, provider, shared)
+        own = [*own, *_create(component, rest, writer or provider, own)]
         ready[model.name] = [
             each
             for version in model.versions
-            for each in _create(component, version_manifests(version, place), provider, own)
+            for each in _create(component, version_manifests(version, place), writer or provider, own)
             if isinstance(each, kubernetes.apps.v1.Deployment)
         ]
     return ready
