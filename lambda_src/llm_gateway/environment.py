@@ -38,5 +38,8 @@ WEBSOCKET_STAGE_URL = "WEBSOCKET_STAGE_URL"
 # How many generations may run at once for one connection, and for one API key.
 GENERATIONS_PER_CONNECTION = "GENERATIONS_PER_CONNECTION"
 GENERATIONS_PER_KEY = "GENERATIONS_PER_KEY"
+# How many connections an API key may have open at once, and how many messages may come on a connection in a minute.
+CONNECTIONS_PER_KEY = "CONNECTIONS_PER_KEY"
+MESSAGES_PER_MINUTE = "MESSAGES_PER_MINUTE"
 # The least milliseconds between two messages of a generation over a WebSocket.
 MESSAGE_INTERVAL_MS = "MESSAGE_INTERVAL_MS"

@@ -279,6 +279,21 @@ too_many_resumes = ErrorKind(
     "at most {limit} answers may be sent again at once for one API key; send the resume again shortly",
     retry_after=1,
 )
+# At the handshake, where the client gets the status alone.
+too_many_connections = ErrorKind(
+    "too_many_connections",
+    429,
+    RATE_LIMIT,
+    "at most {limit} connections may be open at once for one API key, and ten times as many be opened in ten minutes",
+    retry_after=5,
+)
+rate_limited = ErrorKind(
+    "rate_limited",
+    429,
+    RATE_LIMIT,
+    "at most {limit} messages a minute may come on one connection; wait until the next minute",
+    retry_after=60,
+)
 WEBSOCKET_ERROR_KINDS = (
     unknown_action,
     invalid_message,
@@ -288,6 +303,8 @@ WEBSOCKET_ERROR_KINDS = (
     generation_exists,
     too_many_generations,
     too_many_resumes,
+    too_many_connections,
+    rate_limited,
 )
 
 

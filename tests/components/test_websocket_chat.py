@@ -82,7 +82,7 @@ def test_no_asynchronous_invocation_is_repeated(plain: Recording) -> None:
 
 def test_each_function_may_do_what_it_does_and_no_more(plain: Recording) -> None:
     assert actions(plain, "ws-connections-policy") == {
-        "Connections": ["dynamodb:PutItem", "dynamodb:UpdateItem"],
+        "Connections": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
         "Journal": ["dynamodb:UpdateItem"],
         "Messages": ["execute-api:ManageConnections"],
     }
@@ -127,6 +127,10 @@ def test_the_functions_know_the_tables_and_the_stage(plain: Recording) -> None:
     assert variables["JOURNAL_TABLE"] == plain.named("ws-journal-table").state["name"]
     assert (variables["GENERATIONS_PER_CONNECTION"], variables["GENERATIONS_PER_KEY"]) == ("4", "20")
     assert variables["MESSAGE_INTERVAL_MS"] == "50"
+    # What comes on a connection is counted wherever it is served.
+    for function in ("connections", "generations", "recovery"):
+        assert plain.inputs(f"ws-{function}-function")["environment"]["variables"]["MESSAGES_PER_MINUTE"] == "120"
+    assert plain.inputs("ws-connections-function")["environment"]["variables"]["CONNECTIONS_PER_KEY"] == "1000"
     for table, keys in (("connections", ["id"]), ("journal", ["generation", "seq"])):
         inputs = plain.inputs(f"ws-{table}-table")
         assert [each["name"] for each in inputs["attributes"]] == keys
@@ -249,6 +253,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a key's quota": ({"keys": [{"name": "a"}, {"name": "b", "daily_quota": 5}]}, "keys[1].daily_quota: is of a usage plan"),
     "a key's unknown model": ({"keys": [{"name": "a", "models": ["best"]}]}, "'best' is not among the models"),
     "too many for an item": ({"generations_per_key": 201}, "generations_per_key: must be"),
+    "no connection at all": ({"connections_per_key": 0}, "connections_per_key: must be"),
+    "hardly a message": ({"messages_per_minute": 9}, "messages_per_minute: must be"),
     "more messages than the account bears": ({"message_interval_ms": 20}, "message_interval_ms: must be"),
     "a time too long": ({"timeout_seconds": 901}, "timeout_seconds: must be"),
     "an unknown argument": ({"generation_limit": 3}, "generation_limit"),

@@ -3,19 +3,20 @@
 import asyncio
 import contextlib
 import json
+import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from urllib.parse import unquote
 
 from aiohttp import web
-from moto.server import ThreadedMotoServer
 
 from llm_gateway.aws.client import Aws
 from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.http.client import HttpClient
 from llm_gateway.identity import connections, keys, tickets
 from llm_gateway.stages import journal
+from pulumi_llm_local.services import moto_server
 from pulumi_llm_local.services.signature import SignatureError, verify_signature
 from support.local_bedrock import KEYS, REGION
 from support.web_app import listening
@@ -26,13 +27,14 @@ JOURNAL, CONNECTIONS, TICKETS, API_KEYS = "the-journal", "the-connections", "the
 @contextlib.contextmanager
 def dynamodb_server() -> Iterator[str]:
     """The address of a DynamoDB without tables."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
+    server = moto_server.server(0)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
     try:
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
+        yield f"http://127.0.0.1:{server.port}"
     finally:
-        server.stop()
+        server.shutdown()
+        thread.join()
 
 
 def aws(client: HttpClient, **environ: str) -> Aws:

@@ -78,8 +78,9 @@ def _websocket(children: Mapping[str, Resource], chat: Chat) -> Iterator[Use]:
     yield from _authorizer(children)
     yield from _calls(children["connections-function"], 3, _SHORT_CALL_SECONDS)
     yield from _calls(generations, 1, chat.seconds)
-    # The connection's item four times, the journal's head twice, and its items, at most one a second but each KB by itself.
-    yield Use("dynamodb_writes", 4 + 2 + chat.seconds + chat.output_tokens * _JOURNAL_BYTES_A_TOKEN / 1024)
+    # The connection's item five times, its caller's four times, the journal's head twice, and its items, at most one a second
+    # but each KB by itself.
+    yield Use("dynamodb_writes", 5 + 4 + 2 + chat.seconds + chat.output_tokens * _JOURNAL_BYTES_A_TOKEN / 1024)
     yield Use("data_out", chat.output_tokens * _BYTES_A_TOKEN / _GB)
     yield Use("logs", _LOG_BYTES / _GB)
 

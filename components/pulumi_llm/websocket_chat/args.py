@@ -65,6 +65,12 @@ class WebSocketSettings(Settings):
 
     stage_throttle: ThrottleSettings = ThrottleSettings(**STAGE_THROTTLE._asdict())
     """The rate of each route, whoever calls: API Gateway counts every route by itself."""
+    connections_per_key: Annotated[Count, Between(1, 100_000)] = 1_000
+    """How many connections one API key, or one caller of a token, may have open at once; ten times as many may begin in ten
+    minutes. One whose end API Gateway does not report counts for up to two hours and ten minutes: take twice what you expect.
+    With `auth` "none" it does not hold."""
+    messages_per_minute: Annotated[Count, Between(10, 6_000)] = 120
+    """How many messages may come on one connection in a minute."""
     generations_per_connection: Annotated[Count, Between(1, 100)] = 4
     """How many generations may run at once for one connection."""
     # They are entries of one item, which is written four times for each generation.

@@ -31,6 +31,12 @@ class WebSocketChatArgs(TypedDict):
     stage_throttle: NotRequired[ThrottleArgs]
     """The rate of each route, whoever calls: API Gateway counts every route by itself. Default: rate_limit 100, burst_limit
     200."""
+    connections_per_key: NotRequired[int]
+    """How many connections one API key, or one caller of a token, may have open at once; ten times as many may begin in ten
+    minutes. One whose end API Gateway does not report counts for up to two hours and ten minutes: take twice what you
+    expect. With `auth` "none" it does not hold. From 1 to 100,000. Default: 1,000."""
+    messages_per_minute: NotRequired[int]
+    """How many messages may come on one connection in a minute. From 10 to 6,000. Default: 120."""
     generations_per_connection: NotRequired[int]
     """How many generations may run at once for one connection. From 1 to 100. Default: 4."""
     generations_per_key: NotRequired[int]

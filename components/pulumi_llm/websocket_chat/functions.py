@@ -38,6 +38,7 @@ class Stores:
             variables.CONNECTIONS_TABLE: self.connections.name,
             variables.JOURNAL_TABLE: self.journal.name,
             variables.WEBSOCKET_STAGE_URL: self.stage_url,
+            variables.MESSAGES_PER_MINUTE: str(settings.messages_per_minute),
             **({variables.KEYS_TABLE: self.keys.name} if keys and self.keys is not None else {}),
             **({variables.DEBUG: "true"} if settings.debug else {}),
         }
@@ -70,8 +71,12 @@ def connections_function(component: Component, settings: WebSocketChatSettings, 
         handler="llm_functions.websocket.connections.handler",
         memory_mb=512,
         timeout_seconds=10,
-        environment={variables.AUTHORIZATION: settings.auth, **stores.environment(settings, keys=False)},
-        policies={"connections-policy": stores.use(["PutItem", "UpdateItem"], ["UpdateItem"], ["DELETE"])},
+        environment={
+            variables.AUTHORIZATION: settings.auth,
+            variables.CONNECTIONS_PER_KEY: str(settings.connections_per_key),
+            **stores.environment(settings, keys=False),
+        },
+        policies={"connections-policy": stores.use(["GetItem", "PutItem", "UpdateItem"], ["UpdateItem"], ["DELETE"])},
     )
 
 

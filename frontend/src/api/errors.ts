@@ -79,6 +79,10 @@ export function explain(error: ServiceError): Explanation {
       );
     case "rate_limit_exceeded":
       return said("Too many requests", "This key sends too many requests a second. Wait a moment.");
+    case "rate_limited":
+      return said("Too many messages", "This connection sends too many messages a minute. Wait until the next one.");
+    case "too_many_generations":
+      return said("Too many answers at once", sentence(error.message));
     case "upstream_throttled":
       return said(
         "The model is busy",
@@ -117,7 +121,10 @@ export function explain(error: ServiceError): Explanation {
         null,
       );
     case "websocket_refused":
-      return said("WebSocket refused", "The service answers, but a WebSocket cannot be opened. A proxy may block it.");
+      return said(
+        "WebSocket refused",
+        "The service answers, but a WebSocket cannot be opened. A proxy may block it, or this key has as many connections as it may.",
+      );
   }
   switch (error.status) {
     case 400:

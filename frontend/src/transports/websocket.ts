@@ -41,7 +41,8 @@ const LONGEST_PAUSE_MS = 4_000;
 /** How long a connection may take to open, and the service to say why it does not. */
 const OPEN_MS = 10_000;
 
-type ErrorMessage = { type: "error"; error: ErrorBody };
+/** `retry_after` is in seconds; over HTTP it is a header. */
+type ErrorMessage = { type: "error"; error: ErrorBody & { retry_after?: number } };
 type SentMessage =
   | ((StreamEvent | ErrorMessage) & { id: string; seq: number })
   | ((ErrorMessage | { type: "pong" } | { type: "waiting" }) & { id?: string | null; seq?: undefined });
@@ -251,12 +252,13 @@ export class WebSocketTransport implements Transport {
     if (message.type === "pong") return;
     const { id } = message;
     if (id == null) {
-      if (message.type === "error") this.refused(fromBody(0, message.error));
+      if (message.type === "error") this.refused(fromMessage(message));
       return;
     }
     const generation = this.generations.get(id);
     if (!generation) return;
     const asked = !generation.answered;
+    const queued = generation.queued;
     generation.heardAt = performance.now();
     generation.answered = true;
     generation.queued = false;
@@ -274,13 +276,11 @@ export class WebSocketTransport implements Transport {
       // `waiting`, or what a later version sends. The first one may only say that a `resume` has come.
       if (!asked) generation.losses = 0;
       return;
-    } else if (this.again(id, generation, message.error.code)) return;
+    } else if (this.again(id, generation, message, queued)) return;
     if (message.type === "error") {
       // Without authorization an answer cannot be resumed on another connection.
       const code: string = message.error.code;
-      generation.queue.fail(
-        code === "unknown_generation" && generation.seq > 0 ? connectionLost() : fromBody(0, message.error),
-      );
+      generation.queue.fail(code === "unknown_generation" && generation.seq > 0 ? connectionLost() : fromMessage(message));
       return;
     }
     generation.queue.push(message);
@@ -296,17 +296,27 @@ export class WebSocketTransport implements Transport {
     }
   }
 
-  /** Send something else after an error about a message, where the protocol says so. */
-  private again(id: string, generation: Generation, code: string): boolean {
-    if (!this.socket) return false;
+  /** Send something else after an error about a message, where the protocol says so. `queued`: that message was the `chat`. */
+  private again(id: string, generation: Generation, { error }: ErrorMessage, queued: boolean): boolean {
+    const { socket } = this;
+    if (!socket) return false;
+    const code: string = error.code;
     if (code === "unknown_generation" && generation.seq === 0) {
-      if (generation.chats < MOST_CHATS) this.sendChat(this.socket, generation);
+      if (generation.chats < MOST_CHATS) this.sendChat(socket, generation);
       else generation.queue.fail(overloaded());
       return true;
     }
     if (code === "too_many_resumes") return true; // that one is sent again when nothing has come for a while
+    if (code === "rate_limited" && !queued) {
+      const wait = (error.retry_after ?? 60) * 1000;
+      generation.heardAt = performance.now() + wait;
+      setTimeout(() => {
+        if (this.socket === socket && this.generations.get(id) === generation) this.resume(socket, id, generation);
+      }, wait);
+      return true;
+    }
     if (code !== "generation_exists" || ++generation.losses > MOST_LOSSES) return false;
-    this.resume(this.socket, id, generation);
+    this.resume(socket, id, generation);
     return true;
   }
 
@@ -351,6 +361,10 @@ function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
     signal.addEventListener("abort", abort);
     promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
   });
+}
+
+function fromMessage({ error }: ErrorMessage): ServiceError {
+  return fromBody(0, error, error.retry_after ?? null);
 }
 
 function base64Url(text: string): string {

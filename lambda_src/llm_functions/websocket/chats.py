@@ -17,7 +17,7 @@ from llm_gateway.aws.dynamodb import DynamoDBError
 from llm_gateway.errors import ErrorKind, GatewayError
 from llm_gateway.http.client import HttpError
 from llm_gateway.identity.caller import Caller
-from llm_gateway.identity.connections import ConnectionTable, Limits
+from llm_gateway.identity.connections import ConnectionTable, Limits, Sender
 from llm_gateway.identity.keys import KeyStore
 from llm_gateway.pipeline import Gateway, answer
 from llm_gateway.request import ChatRequest
@@ -52,8 +52,8 @@ class ClientEvent(msgspec.Struct, frozen=True):
 class Chats:
     """Serves `chat`, `resume` and `cancel`, and reports the death of a function.
 
-    `keys` are the API keys, if there are any. `clock` gives seconds since the epoch. `interval` is the least seconds between
-    two messages of a generation.
+    `keys` are the API keys, if there are any. `clock` gives seconds since the epoch. `messages_per_minute` are those that may
+    come on a connection. `interval` is the least seconds between two messages of a generation.
     """
 
     def __init__(
@@ -64,11 +64,13 @@ class Chats:
         *,
         keys: KeyStore | None = None,
         clock: Callable[[], float] = time.time,
+        messages_per_minute: int,
         interval: float,
         debug: bool = False,
     ) -> None:
         self._keys = keys
         self._clock = clock
+        self._messages_per_minute = messages_per_minute
         self._interval = interval
         self._journal = journal
         self._table = table
@@ -87,7 +89,8 @@ class Chats:
                 # still listens notices, and does the same. https://github.com/aws/aws-sdk-js/issues/3773
                 await self._connections.close(event.connection)
                 return
-            message, caller = await self._authorized(event)
+            message, sender = await self._received(event)
+            caller = await self._authorized(sender)
             request = chat_format.parse(message.fields, stream=True)
             head = await self._begin(message.id, caller, event)
             if head is None:
@@ -117,11 +120,12 @@ class Chats:
         try:
             if not await self._connections.is_open(event.connection):
                 return  # the event came late, and the client may have resumed elsewhere
-            message, caller = await self._authorized(event)
-            since = messages.since(message)
-            if await self._table.count_resume(event.connection) > MOST_RESUMES:
+            message, sender = await self._received(event, resume=True)
+            if sender.resumes > MOST_RESUMES:
                 await self._connections.close(event.connection)
                 return
+            caller = await self._authorized(sender)
+            since = messages.since(message)
             head = await self._journal.resume(_key(caller, event.connection, message.id), event.connection, since)
             if head is None:
                 raise errors.unknown_generation(id=message.id)
@@ -139,12 +143,23 @@ class Chats:
         Returns the answer for a generation that has ended already. Otherwise its end is the answer, and others send that.
         """
         message = messages.parse(body)
+        await self.count_message(connection)
         head = await self._journal.cancel(_key(caller, connection, message.id))
         if head is None:
             raise errors.unknown_generation(id=message.id)
         if head.status == "died":
             raise _cause(head)()
         return messages.ended(message.id, head.last) if head.status == "ended" else None
+
+    async def count_message(self, connection: str, *, resume: bool = False) -> Sender | None:
+        """Count a message, and return who sent it; None if the connection is unknown.
+
+        Raises the error 429 if the connection has sent too many in this minute.
+        """
+        sender = await self._table.sender(connection, resume=resume)
+        if sender is not None and sender.messages > self._messages_per_minute:
+            raise errors.rate_limited(limit=self._messages_per_minute, retry_after=60 - self._clock() % 60)
+        return sender
 
     async def count_refusal(self, connection: str, failure: GatewayError) -> None:
         """Count what the client has done wrong, and close a connection that does nothing else."""
@@ -187,21 +202,25 @@ class Chats:
         except (DynamoDBError, HttpError) as error:
             write_log({"level": "WARN", "message": f"leases: {error}", "request_id": event.request_id})
 
-    async def _authorized(self, event: ClientEvent) -> tuple[messages.ClientMessage, Caller]:
+    async def _received(self, event: ClientEvent, *, resume: bool = False) -> tuple[messages.ClientMessage, Sender]:
         message = messages.parse(event.body)
-        known = await self._table.find(event.connection)
-        if known is None:
+        sender = await self.count_message(event.connection, resume=resume)
+        if sender is None:
             raise errors.missing_api_key()
-        caller, credential = known
+        return message, sender
+
+    async def _authorized(self, sender: Sender) -> Caller:
+        """Return the caller as it is now: what an API key may use can have changed. Raises the error 401."""
+        credential = sender.credential
         if credential.expires and self._clock() >= credential.expires:
             raise errors.token_expired()
-        if credential.key_hash:
-            # A key that cannot be looked up may have been taken away.
-            found = None if self._keys is None else await self._keys.find(credential.key_hash)
-            if found is None:
-                raise errors.invalid_api_key()
-            caller = found  # what the key may use can have changed
-        return message, caller
+        if not credential.key_hash:
+            return sender.caller
+        # A key that cannot be looked up may have been taken away.
+        found = None if self._keys is None else await self._keys.find(credential.key_hash)
+        if found is None:
+            raise errors.invalid_api_key()
+        return found
 
     async def _begin(self, id: str, caller: Caller, event: ClientEvent) -> Head | None:
         """Record that the generation begins. Returns None if another delivery of the same event has recorded it.

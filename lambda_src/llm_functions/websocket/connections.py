@@ -6,15 +6,23 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocke
 import asyncio
 import base64
 import os
+import time
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from llm_functions.request_context import caller_from_context, credential_from_context
 from llm_functions.websocket import messages, wiring
 from llm_functions.websocket.chats import as_failure
 from llm_gateway import environment, errors
+from llm_gateway.errors import GatewayError
 from llm_gateway.http.client import HttpClient
 from llm_gateway.identity.caller import ANONYMOUS, SUBPROTOCOL, Caller
 from llm_gateway.telemetry import record_refusal
+
+# How many pings of a connection in a minute this process answers without counting them in the connection's item. A client needs
+# twelve at most, while it waits for an answer; so its pings write nothing, and a flood of them is counted with all messages.
+UNCOUNTED_PINGS = 20
 
 _DEBUG = os.environ.get(environment.DEBUG) == "true"
 
@@ -26,21 +34,31 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     match context["eventType"]:
         case "CONNECT":
             answer = _handshake(event.get("headers") or {})
-            if answer["statusCode"] == 200:
-                credential = credential_from_context(context.get("authorizer"))
-                _loop.run_until_complete(_table.add(context["connectionId"], _caller(context), credential))
-            return answer
+            return answer if answer["statusCode"] != 200 else _loop.run_until_complete(_connect(context, answer))
         case "DISCONNECT":
             _loop.run_until_complete(_table.remove(context["connectionId"]))
             return {"statusCode": 200}
-        case _ if context["routeKey"] == "ping":
-            return {"statusCode": 200, "body": '{"type":"pong"}'}
         case _:
             return _loop.run_until_complete(_answer(context["routeKey"], context, _body(event)))
 
 
+async def _connect(context: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    """Record a connection, and return the answer that takes it up; a status alone if its caller may have no more."""
+    credential = credential_from_context(context.get("authorizer"))
+    try:
+        await _table.add(context["connectionId"], _caller(context), credential, _CONNECTIONS_PER_KEY)
+    except GatewayError as refused:
+        record_refusal(context["requestId"], "WS", context["routeKey"], refused)
+        return {"statusCode": refused.status}
+    return answer
+
+
 async def _answer(route: str, context: dict[str, Any], body: bytes) -> dict[str, Any]:
     try:
+        if route == "ping":
+            if _pings.count(context["connectionId"]) > UNCOUNTED_PINGS:
+                await _chats.count_message(context["connectionId"])
+            return {"statusCode": 200, "body": '{"type":"pong"}'}
         if route != "cancel":
             messages.decode(body)  # raises what is wrong with a text that is no JSON
             raise errors.unknown_action()
@@ -71,6 +89,25 @@ def _body(event: dict[str, Any]) -> bytes:
     return base64.b64decode(body) if event.get("isBase64Encoded") else body
 
 
+class Pings:
+    """The pings of this minute that this process has answered, by their connections. `clock` gives seconds since the epoch."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._minute = 0
+        self._counts: Counter[str] = Counter()
+
+    def count(self, connection: str) -> int:
+        """Count a ping, and return how many those of the connection are."""
+        minute = int(self._clock()) // 60
+        if minute != self._minute:
+            self._minute, self._counts = minute, Counter()
+        self._counts[connection] += 1
+        return self._counts[connection]
+
+
+_CONNECTIONS_PER_KEY = int(os.environ[environment.CONNECTIONS_PER_KEY])
+_pings = Pings()
 _loop = asyncio.new_event_loop()
 _client = HttpClient()
 _chats = wiring.chats(_client)

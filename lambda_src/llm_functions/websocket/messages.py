@@ -1,5 +1,6 @@
 """The messages of the WebSocket protocol: parsing the client's, rendering the server's. docs/websocket.md describes them."""
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -94,12 +95,18 @@ def cancelled() -> bytes:
 
 def failure(error: GatewayError, request_id: str, *, debug: bool = False) -> bytes:
     """Return the data of an error that ends a generation."""
-    return _encode({"type": "error", **error.body(request_id, debug=debug)})
+    return _encode({"type": "error", "error": _error(error, request_id, debug=debug)})
 
 
 def refusal(generation: str | None, error: GatewayError, request_id: str, *, debug: bool = False) -> bytes:
     """Return the message about another message that is wrong, or about a generation that is not there any more."""
-    return _encode({"id": generation, "type": "error", **error.body(request_id, debug=debug)})
+    return _encode({"id": generation, "type": "error", "error": _error(error, request_id, debug=debug)})
+
+
+def _error(error: GatewayError, request_id: str, *, debug: bool) -> dict[str, str | int]:
+    """Return the error's fields, with the seconds to wait that HTTP has in a header."""
+    fields: dict[str, str | int] = {**error.body(request_id, debug=debug)["error"]}
+    return fields if error.retry_after is None else {**fields, "retry_after": max(1, math.ceil(error.retry_after))}
 
 
 def coalesced(events: Sequence[Event]) -> list[bytes]:

@@ -23,6 +23,7 @@ def chats(client: HttpClient) -> Chats:
         connection_table(client),
         Connections(aws, os.environ[environment.WEBSOCKET_STAGE_URL]),
         keys=KeyStore(dynamodb, keys, time.monotonic, websocket=True) if keys else None,
+        messages_per_minute=int(os.environ[environment.MESSAGES_PER_MINUTE]),
         interval=int(os.environ.get(environment.MESSAGE_INTERVAL_MS, "50")) / 1000,  # only a function that generates has it
         debug=os.environ.get(environment.DEBUG) == "true",
     )

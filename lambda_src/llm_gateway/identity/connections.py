@@ -16,15 +16,17 @@ from llm_gateway import errors
 from llm_gateway.aws.dynamodb import ConditionFailed, DynamoDB, DynamoDBError, Item
 from llm_gateway.http.client import HttpError
 from llm_gateway.identity.caller import Caller, Credential, identified, identity_item
+from llm_gateway.identity.open_connections import LIFE_SECONDS, OpenConnections
 from llm_gateway.tables import CONNECTIONS
 
 HASH_KEY, _, TTL_ATTRIBUTE = CONNECTIONS
 
-# A connection lives 2 h at most. After it has ended, its item is kept while a generation of it may run.
-# https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html
-LIFE_SECONDS = 2 * 3600
+# After a connection has ended, its item is kept while a generation of it may run.
 KEPT_SECONDS = 20 * 60
 _TTL_SECONDS = LIFE_SECONDS + KEPT_SECONDS
+# The messages of each minute are counted in an attribute of its own, `m0` and so on: more of them than a connection lives
+# minutes, so that no two minutes of it share one.
+_MINUTES = 128
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -34,6 +36,15 @@ class Limits(msgspec.Struct, frozen=True):
     per_key: int
 
 
+class Sender(msgspec.Struct, frozen=True):
+    """Who sent a message, and how many the connection has sent: in this minute, and of them to resume, ever."""
+
+    caller: Caller
+    credential: Credential
+    messages: int
+    resumes: int
+
+
 class ConnectionTable:
     """The table. Its methods raise `DynamoDBError` or `HttpError`. `clock` gives seconds since the epoch."""
 
@@ -41,16 +52,29 @@ class ConnectionTable:
         self._dynamodb = dynamodb
         self._table = table
         self._clock = clock
+        self._open = OpenConnections(dynamodb, table, clock)
 
-    async def add(self, connection: str, caller: Caller, credential: Credential) -> None:
-        """Record a new connection."""
+    async def add(self, connection: str, caller: Caller, credential: Credential, limit: int) -> None:
+        """Record a new connection. Raises the error 429 if the caller has `limit` of them.
+
+        Those of callers without authorization are not counted: one of them could use up what all may have.
+        """
         item: Item = {
             HASH_KEY: {"S": connection},
             **identity_item(caller, credential),
             "leases": {"M": {}},
             TTL_ATTRIBUTE: self._in(_TTL_SECONDS),
         }
-        await self._dynamodb.put_item(self._table, item)
+        if caller.anonymous:
+            await self._dynamodb.put_item(self._table, item)
+            return
+        window = await self._open.begin(connection, caller, limit)
+        try:
+            await self._dynamodb.put_item(self._table, {**item, "began": {"N": str(window)}})
+        except Exception:
+            with contextlib.suppress(DynamoDBError, HttpError):
+                await self._open.end(connection, caller, window)
+            raise
 
     async def find(self, connection: str) -> tuple[Caller, Credential] | None:
         """Return who is on a connection, and with what; None if it is unknown."""
@@ -58,36 +82,49 @@ class ConnectionTable:
         return None if item is None or "tenant" not in item else identified(item)
 
     async def remove(self, connection: str) -> None:
-        """Record that a connection has ended."""
-        with contextlib.suppress(ConditionFailed):
-            await self._dynamodb.update_item(
-                self._table,
-                {HASH_KEY: {"S": connection}},
-                f"SET {TTL_ATTRIBUTE} = :soon",
-                condition=f"attribute_exists({HASH_KEY})",
-                values={":soon": self._in(KEPT_SECONDS)},
-            )
+        """Record that a connection has ended; once, however often this is called.
 
-    async def count_refusal(self, connection: str) -> int:
-        """Count a message that was refused, and return how many those of the connection are."""
-        return await self._count(connection, "refusals")
-
-    async def count_resume(self, connection: str) -> int:
-        """Count a `resume`, and return how many those of the connection are."""
-        return await self._count(connection, "resumes")
-
-    async def _count(self, connection: str, attribute: str) -> int:
+        If DynamoDB's answer is lost, the connection is counted as open until its window is over.
+        """
         try:
             item = await self._dynamodb.update_item(
                 self._table,
                 {HASH_KEY: {"S": connection}},
-                f"ADD {attribute} :one",
+                f"SET {TTL_ATTRIBUTE} = :soon, ended = :true",
+                condition=f"attribute_exists({HASH_KEY}) AND attribute_not_exists(ended)",
+                values={":soon": self._in(KEPT_SECONDS), ":true": {"BOOL": True}},
+            )
+        except ConditionFailed:
+            return
+        if "began" in item:
+            await self._open.end(connection, identified(item)[0], int(item["began"]["N"]))
+
+    async def sender(self, connection: str, *, resume: bool = False) -> Sender | None:
+        """Count a message, a `resume` among them, and return who sent it; None if the connection is unknown."""
+        minute = f"m{int(self._clock()) // 60 % _MINUTES}"
+        item = await self._count(connection, minute, *(["resumes"] if resume else []))
+        if item is None or "tenant" not in item:
+            return None
+        caller, credential = identified(item)
+        return Sender(caller, credential, int(item[minute]["N"]), int(item["resumes"]["N"]) if resume else 0)
+
+    async def count_refusal(self, connection: str) -> int:
+        """Count a message that was refused, and return how many those of the connection are."""
+        item = await self._count(connection, "refusals")
+        return 0 if item is None else int(item["refusals"]["N"])
+
+    async def _count(self, connection: str, *attributes: str) -> Item | None:
+        """Add one to attributes of a connection, and return its item; None if there is none."""
+        try:
+            return await self._dynamodb.update_item(
+                self._table,
+                {HASH_KEY: {"S": connection}},
+                f"ADD {', '.join(f'{name} :one' for name in attributes)}",
                 condition=f"attribute_exists({HASH_KEY})",
                 values={":one": {"N": "1"}},
             )
         except ConditionFailed:
-            return 0
-        return int(item[attribute]["N"])
+            return None
 
     async def lease(self, connection: str, caller: Caller, run: str, limits: Limits, seconds: float) -> None:
         """Take the leases of a generation for at most `seconds`. Raises the error 429 where too many run.

@@ -5,6 +5,7 @@ moto checks no signature and lets every page read its answers, so a page in the 
 
 import os
 import sys
+import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from pulumi_llm_local.services.loopback import is_loopback
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from werkzeug.serving import BaseWSGIServer
 
 
 def guarded(app: "WSGIApplication") -> "WSGIApplication":
@@ -26,19 +28,42 @@ def guarded(app: "WSGIApplication") -> "WSGIApplication":
     return answer
 
 
-def main(port: int) -> None:
-    """Serve on a port of 127.0.0.1."""
-    os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"  # read when moto is imported
-    os.environ.setdefault("MOTO_PORT", str(port))
+def atomic(app: "WSGIApplication") -> "WSGIApplication":
+    """Serve the calls of DynamoDB one after the other: moto checks a condition, then writes, and another may come in between.
+
+    "Individual write operations such as UpdateItem are atomic and always operate on the most recent version of the item,
+    regardless of concurrency."
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/BestPractices_ImplementingVersionControl.html
+    """
+    writing = threading.Lock()
+
+    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if not environ.get("HTTP_X_AMZ_TARGET", "").startswith("DynamoDB_"):
+            return app(environ, start_response)
+        with writing:
+            return list(app(environ, start_response))
+
+    return answer
+
+
+def server(port: int) -> "BaseWSGIServer":
+    """Return a server on a port of 127.0.0.1; 0 for any."""
     from moto.moto_server.werkzeug_app import (  # pyright: ignore[reportMissingTypeStubs]
         DomainDispatcherApplication,
         MotoRequestHandler,
         create_backend_app,
     )
-    from werkzeug.serving import run_simple
+    from werkzeug.serving import make_server
 
-    app = guarded(DomainDispatcherApplication(create_backend_app))
-    run_simple("127.0.0.1", port, app, threaded=True, request_handler=MotoRequestHandler)
+    app = guarded(atomic(DomainDispatcherApplication(create_backend_app)))
+    return make_server("127.0.0.1", port, app, threaded=True, request_handler=MotoRequestHandler)
+
+
+def main(port: int) -> None:
+    """Serve on a port of 127.0.0.1."""
+    os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"  # read when moto is imported
+    os.environ.setdefault("MOTO_PORT", str(port))
+    server(port).serve_forever()
 
 
 if __name__ == "__main__":

@@ -264,6 +264,17 @@ async def lets_wait(service: Conversation, socket: web.WebSocketResponse) -> Non
         await socket.send_json({"id": id, "seq": number, **EVENTS[number - 1]})
 
 
+async def is_full(service: Conversation, socket: web.WebSocketResponse) -> None:
+    """The connection has sent its messages of this minute: the answer is resumed when it is told to."""
+    await sends(1, 3)(service, socket)
+    message = await service.read(socket)
+    error = {"code": "rate_limited", "message": "wait", "retry_after": 0.2}
+    refused = asyncio.get_running_loop().time()
+    await socket.send_json({"id": message["id"], "type": "error", "error": error})
+    await sends(*ALL)(service, socket)
+    assert asyncio.get_running_loop().time() - refused > 0.19
+
+
 # What each connection does -> what the client sends, and how often it connects again.
 RUNS: dict[str, tuple[list[Script], list[str], int]] = {
     "undisturbed": ([sends(*ALL)], ["chat"], 0),
@@ -277,6 +288,7 @@ RUNS: dict[str, tuple[list[Script], list[str], int]] = {
     "cut while it was taken": ([sends(cut=True), took_the_chat], ["chat", "resume", "chat", "resume"], 1),
     "a message is missing": ([leaves_a_gap], ["chat", "resume"], 0),
     "many messages in a frame": ([sends_again_at_once], ["chat", "resume", "resume"], 0),
+    "too many messages": ([is_full], ["chat", "resume", "resume"], 0),
     "a slow first token": ([lets_wait], ["chat"], 0),
 }
 
@@ -302,6 +314,10 @@ async def refuses_without_id(service: Conversation, socket: web.WebSocketRespons
 FAILURES: dict[str, tuple[list[Script], str]] = {
     "an error of the generation": ([sends(1, also={"seq": 2, "type": "error", "error": DATA_OF_AN_ERROR})], "upstream_failed"),
     "an error of the message": ([sends(also={"type": "error", "error": {"code": "too_many_generations"}})], "too_many_gen"),
+    "too many messages": (
+        [sends(also={"type": "error", "error": {"code": "rate_limited", "message": "wait", "retry_after": 42}})],
+        "rate_limited: wait",
+    ),
     "a message that could not be read": ([refuses_without_id], "invalid_request"),
     "a killed function": ([sends(1, 2, also={"type": "error", "error": {"code": "function_failed"}})], "function_failed"),
     "throttled by API Gateway": ([sends(also={"message": "Too Many Requests"})], "rate_limit_exceeded"),
@@ -319,6 +335,22 @@ async def test_a_websocket_reports_errors(scripts: list[Script], code: str) -> N
         error = await failure(TransportName.WS, f"ws://{address}/ws")
     assert str(error).startswith(f"error: {code}")
     assert "\n" not in str(error)
+    if code.startswith("rate_limited"):
+        assert error.retry_after == 42
+
+
+async def test_an_answer_is_resumed_when_its_key_may_connect_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service may still count the lost connection."""
+    monkeypatch.setattr(websocket, "FIRST_PAUSE_SECONDS", 0.001)
+    service, shown = Conversation(sends(1, cut=True), sends(*ALL)), Shown()
+    statuses = [101, 429, 101]
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=429) if statuses.pop(0) == 429 else await service.handle(request)
+
+    async with serving("/ws", handle) as address:
+        answer = await ask(TransportName.WS, f"ws://{address}/ws", shown)
+    assert (answer.text, service.actions, statuses) == ("Grüß dich", ["chat", "resume"], [])
 
 
 async def test_a_connection_that_stays_lost_ends_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -432,6 +464,7 @@ async def test_tries_to_connect_again_are_spread(monkeypatch: pytest.MonkeyPatch
 
 REFUSED: dict[str, tuple[int, str, str]] = {
     "a wrong key": (401, '{"message": "Unauthorized"}', "error: invalid_api_key: the WebSocket API does not let this key in"),
+    "too many connections": (429, '{"message": "Too Many Requests"}', "error: too_many_connections: this key has as many"),
     "another path": (403, '{"message": "Forbidden"}', "error: http_403: Forbidden"),
     "another site": (200, "<html>", "error: http_200: "),
 }

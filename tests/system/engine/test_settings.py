@@ -319,6 +319,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
                 "enabled": True,
                 "parameters": False,
                 "stage_throttle": {"rate_limit": 5, "burst_limit": 5},
+                "connections_per_key": 50,
+                "messages_per_minute": 30,
                 "generations_per_connection": 2,
                 "generations_per_key": 5,
                 "message_interval_ms": 100,

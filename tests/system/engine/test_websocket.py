@@ -58,6 +58,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
             "generations_per_connection": 1,
             "generations_per_key": 1,
             "message_interval_ms": 100,
+            "connections_per_key": 5,
+            "messages_per_minute": 30,
             "memory_mb": 1024,
             "timeout_seconds": 60,
             "reserved_concurrency": 5,
@@ -65,7 +67,9 @@ CASES: list[tuple[dict[str, Any], str]] = [
             "policies": {"managed": {"read": "arn:aws:iam::123456789012:policy/read"}},
             "vpc": VPC,
         },
-        "update generations-function generations-alias; create generations-vpc-policy managed-policy-read",
+        "update connections-function connections-alias recovery-function recovery-alias "
+        "generations-function generations-alias; "
+        "create generations-vpc-policy managed-policy-read",
     ),
     (
         {"kms_key_arn": KEY_ARN, "tracing": True, "debug": True, "log_retention_days": 90},

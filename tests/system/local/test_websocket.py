@@ -214,6 +214,45 @@ async def test_a_route_has_its_throttle(stack: LocalStack) -> None:
     assert {"Too Many Requests"} == {answer["message"] for answer in answers if "message" in answer}
 
 
+@pytest.mark.assumes("websocket-refusal")
+def test_a_key_has_so_many_connections_and_each_its_messages_a_minute() -> None:
+    async def attempt(stack: LocalStack) -> ClientConnection | int:
+        try:
+            return await connect(stack.outputs["websocket_url"], additional_headers={"x-api-key": stack.key})
+        except InvalidStatus as status:
+            return status.response.status_code
+
+    async def crowd(stack: LocalStack) -> None:
+        # What the program's settings say.
+        most, messages, refusals = 5, 40, 100
+        got = await asyncio.gather(*(attempt(stack) for _ in range(15)))
+        clients = [each for each in got if isinstance(each, ClientConnection)]
+        assert (len(clients), {each for each in got if isinstance(each, int)}) == (most, {429})
+        await clients[0].close()
+        async with asyncio.timeout(30):
+            while isinstance(more := await attempt(stack), int):  # API Gateway reports the end a moment later
+                pass
+        assert await attempt(stack) == 429
+        # Each message is told to wait, then the connection is closed. The others are not concerned.
+        codes: list[str] = []
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(messages + refusals + 50):
+                await ask(more, action="cancel", id="nothing")
+                answer = await receive(more)
+                assert answer["error"].get("retry_after", 60) <= 60
+                codes.append(answer["error"]["code"])
+        # A new minute may begin in between; then more are answered, and no more refused.
+        assert (set(codes[:messages]), set(codes)) == ({"unknown_generation"}, {"unknown_generation", "rate_limited"})
+        assert messages < len(codes) <= refusals
+        await ask(clients[1], action="chat", id="beside", message="Hello")
+        assert (await messages_until_end(clients[1]))[-1]["type"] == "done"
+        for client in clients:
+            await client.close()
+
+    with local_stack("--model-delay", "0", directory=PROGRAM.with_name("websocket_alone")) as stack:
+        asyncio.run(crowd(stack))
+
+
 # Bytes of a message, sent in frames of so many bytes -> whether the connection survives.
 SIZES: dict[str, tuple[int, int, bool]] = {
     "a frame": (30_000, 32 * 1024, True),

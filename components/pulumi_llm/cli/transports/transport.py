@@ -108,6 +108,7 @@ class ErrorData(msgspec.Struct):
     code: str = ""
     message: str = ""
     request_id: str = ""
+    retry_after: float | None = None  # over HTTP it is a header
 
 
 class Data(msgspec.Struct):
@@ -204,7 +205,7 @@ class Transport(ABC):
 
     def _reported(self, error: ErrorData, request_id: str) -> ChatError:
         """The error for one that the service reports within an answer."""
-        return self._error(error.code, error.message, error.request_id or request_id)
+        return self._error(error.code, error.message, error.request_id or request_id, error.retry_after)
 
     def _refused(self, status: int, headers: Mapping[str, str], body: bytes) -> ChatError:
         """The error for an HTTP response that is none of the service's answers."""

@@ -52,6 +52,8 @@ MOST_LOSSES = 5
 MOST_REPEATS = 10
 # Seconds before a `resume` is sent again for which there was no place.
 REPLAY_PAUSE_SECONDS = 1.0
+# The messages of a connection are counted for a minute.
+_WINDOW_SECONDS = 60.0
 _CLOSE_SECONDS = 1.0
 
 
@@ -144,10 +146,10 @@ class WebSocketTransport(Transport):
             if data.seq is None:
                 if data.type != "error":
                     continue  # `waiting`, or what a later version sends
-                again, repeats = await self._again(data, generation), repeats + 1
+                again, repeats = await self._again(data, generation, message), repeats + 1
                 if again is None or repeats > MOST_REPEATS:
                     raise self._reported(data.error, generation.reading.answer.request_id)
-                message, answered = again, False
+                message, answered, heard_at, alive_at = again, False, clock(), clock()
                 await self._send(connection, message, generation)
                 continue
             if data.seq > generation.seq + 1:
@@ -162,8 +164,8 @@ class WebSocketTransport(Transport):
                 return generation.reading.answer
 
     @staticmethod
-    async def _again(data: Data, generation: "_Generation") -> dict[str, object] | None:
-        """What to send after an error of a message; None if the error ends the generation."""
+    async def _again(data: Data, generation: "_Generation", sent: dict[str, object]) -> dict[str, object] | None:
+        """What to send after an error of the message that was sent; None if the error ends the generation."""
         match data.error.code:
             case errors.unknown_generation.code if generation.seq == 0:
                 return generation.chat  # it was lost with the connection, or it is only just being taken
@@ -171,6 +173,9 @@ class WebSocketTransport(Transport):
                 return generation.resume()
             case errors.too_many_resumes.code:
                 await asyncio.sleep(REPLAY_PAUSE_SECONDS)
+                return generation.resume()
+            case errors.rate_limited.code if generation.seq or sent is not generation.chat:  # a `chat` has cost nothing yet
+                await asyncio.sleep(data.error.retry_after or _WINDOW_SECONDS)
                 return generation.resume()
             case _:
                 return None
@@ -197,6 +202,9 @@ class WebSocketTransport(Transport):
                     "the WebSocket API does not let this key in" if self._key else "give a key: --api-key or PULUMI_LLM_API_KEY"
                 )
                 raise self._error(kind.code, reason, status=401) from None
+            if response.status_code == 429:
+                reason = "this key has as many connections as it may, or too many clients connect at once"
+                raise self._error(errors.too_many_connections.code, reason, status=429) from None
             raise self._refused(response.status_code, response.headers, bytes(response.body or b"")) from None
         except TimeoutError:
             raise self._error("timeout", f"{self.base}: no connection within {CONNECT_SECONDS:g} s") from None
@@ -220,7 +228,7 @@ class WebSocketTransport(Transport):
             try:
                 return await self._open()
             except ChatError as error:
-                if 400 <= error.status < 500:
+                if 400 <= error.status < 500 and error.status != 429:
                     raise
                 if clock() - began >= RESUME_SECONDS:
                     raise self._interrupted(f"no new connection within {RESUME_SECONDS:g} s", generation) from error

@@ -15,6 +15,8 @@ from llm_gateway.stages.journal import Journal
 from support import websocket_api
 from support.websocket_api import CONNECTIONS, JOURNAL, Clients
 
+MESSAGES_PER_MINUTE = 150
+
 
 @dataclass
 class Now:
@@ -79,4 +81,4 @@ def interval() -> float:
 
 @pytest.fixture
 def chats(journal: Journal, table: ConnectionTable, connections: Connections, interval: float, now: Now) -> Chats:
-    return Chats(journal, table, connections, clock=now, interval=interval)
+    return Chats(journal, table, connections, clock=now, messages_per_minute=MESSAGES_PER_MINUTE, interval=interval)

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from lambda_src.llm_functions.websocket.conftest import MESSAGES_PER_MINUTE
 from llm_functions.websocket import chats as chats_module
 from llm_functions.websocket import generation as generation_module
 from llm_functions.websocket.chats import Chats, ClientEvent
@@ -90,7 +91,7 @@ Start = Callable[..., "asyncio.Task[None]"]
 async def start(chats: Chats, table: ConnectionTable, model: Model) -> Start:
     """Begin a chat in a task; the connections are known."""
     for connection in ("first", "second", "third"):
-        await table.add(connection, CALLER, Credential())
+        await table.add(connection, CALLER, Credential(), limit=100)
 
     def begin(
         connection: str = "first", request_id: str = "run-1", id: str = "one", answered_by: Model = model, **fields: Any
@@ -175,6 +176,32 @@ async def test_a_connection_that_only_sends_what_is_refused_is_closed(start: Sta
         await start(id=number)
     assert "first" in clients.gone
     assert len(clients.got["first"]) == 3
+
+
+async def test_too_many_messages_are_told_to_wait_and_the_generation_goes_on(
+    start: Start, clients: Clients, chats: Chats, model: Model, now: Any
+) -> None:
+    running = start()
+    model.say("Hello")
+    await clients.until("first", "delta")
+    for _ in range(MESSAGES_PER_MINUTE - 1):
+        await chats.count_message("first")
+    asked = model.asked
+    await start(id="two", request_id="run-2")
+    await chats.resume(event(id="three", seq=0))
+    for id in ("two", "three"):
+        refused = await clients.until("first", "error", id)
+        assert (refused["error"]["code"], "seq" in refused) == ("rate_limited", False)
+        assert 0 < refused["error"]["retry_after"] <= 60
+    assert (model.asked, clients.gone) == (asked, set())
+    model.done()
+    await running
+    assert clients.text("first") == "Hello"
+    now.seconds += refused["error"]["retry_after"]
+    model.say("Again")
+    model.done()
+    await start(id="two", request_id="run-2")  # its id is free
+    assert clients.got["first"][-1]["type"] == "done"
 
 
 async def test_the_pipelines_error_ends_the_generation(start: Start, clients: Clients) -> None:
@@ -281,7 +308,7 @@ async def test_a_credential_is_checked_again(
     await start()
     store = None if known is None else keys.KeyStore(cast("DynamoDB", Keys(**known)), "keys", lambda: 0.0)
     chats._keys = store  # pyright: ignore[reportPrivateUsage]
-    await table.add("second", CALLER, credential)
+    await table.add("second", CALLER, credential, limit=100)
     if action == "chat":
         model.say("Hello")
         model.done()
@@ -385,7 +412,7 @@ async def test_a_token_has_the_limits_of_its_caller_whatever_it_calls_itself(
     running: list[asyncio.Task[None]] = []
     models = [Model() for _ in range(LIMITS.per_key + 1)]
     for n, each in enumerate(models):
-        await table.add(f"token-{n}", named, Credential(expires=2_000_000_000))
+        await table.add(f"token-{n}", named, Credential(expires=2_000_000_000), limit=100)
         each.say("Hello")
         running.append(start(f"token-{n}", f"run-{n}", f"id-{n}", each))
         await clients.until(f"token-{n}", "delta" if n < LIMITS.per_key else "error", f"id-{n}")
@@ -401,11 +428,11 @@ async def test_without_authorization_ids_and_limits_are_each_connections_own(
     models = [model, *(Model() for _ in range(4))]
     running: list[asyncio.Task[None]] = []
     for n, each in enumerate(models):
-        await table.add(f"visitor-{n}", ANONYMOUS, Credential())
+        await table.add(f"visitor-{n}", ANONYMOUS, Credential(), limit=100)
         each.say(f"secret {n}")
         running.append(start(f"visitor-{n}", f"run-{n}", "one", each))
         await clients.until(f"visitor-{n}", "delta")
-    await table.add("mallory", ANONYMOUS, Credential())
+    await table.add("mallory", ANONYMOUS, Credential(), limit=100)
     await chats.resume(event("mallory", "run-9", seq=0))
     with pytest.raises(errors.GatewayError, match="no generation 'one'"):
         await chats.cancel(ANONYMOUS, "mallory", b'{"id":"one"}')
@@ -466,7 +493,7 @@ async def test_somebody_elses_generation_is_unknown(
     model.say("Hello")
     model.done()
     await running
-    await table.add("theirs", caller, Credential())
+    await table.add("theirs", caller, Credential(), limit=100)
     await chats.resume(event("theirs", "run-2", seq=0))
     assert [m["error"]["code"] for m in clients.got["theirs"]] == ["unknown_generation"]
     with pytest.raises(errors.GatewayError, match="no generation 'one'"):
@@ -570,7 +597,7 @@ async def test_an_answer_is_sent_again_to_one_connection_once_and_for_one_key_a_
         clients.refused.clear()
         running.append(asyncio.create_task(chats.resume(event(connection, f"run-{connection}", seq=0))))
         await clients.refused.wait()
-    await table.add("fourth", CALLER, Credential())
+    await table.add("fourth", CALLER, Credential(), limit=100)
     clients.busy = {"second", "third"}
     await chats.resume(event("second", "run-4", seq=0))  # the same again, which is being sent
     await chats.resume(event("fourth", "run-5", seq=3))
@@ -871,7 +898,7 @@ async def test_a_killed_function_is_reported_once(
     # Who asks again gets what the journal has, and the error with the next number that it waits for.
     for seq in (0, 2, 57):
         connection = f"{seq}"
-        await chats._table.add(connection, CALLER, Credential())  # pyright: ignore[reportPrivateUsage]
+        await chats._table.add(connection, CALLER, Credential(), limit=100)  # pyright: ignore[reportPrivateUsage]
         await chats.resume(event(connection, "run-2", seq=seq))
         numbers = [m["seq"] for m in clients.got[connection]]
         assert numbers == list(range(seq + 1, seq + 1 + len(numbers)))

@@ -34,6 +34,7 @@ class Unreliable:
 
     Attributes:
         refused: What the next calls are answered, which do nothing.
+        forbidden: The operation that is refused.
         lost: How many of the next calls are carried out, and answered by an error.
         calls: The operations that were called.
     """
@@ -42,6 +43,7 @@ class Unreliable:
         self.upstream = url
         self.url = ""
         self.refused: list[tuple[int, str]] = []
+        self.forbidden = ""
         self.lost = 0
         self.calls: list[str] = []
 
@@ -56,6 +58,8 @@ class Unreliable:
         self.calls.append(request.headers["x-amz-target"].split(".")[1])
         if self.refused:
             return _error(*self.refused.pop(0))
+        if self.calls[-1] == self.forbidden:
+            return _error(400, "AccessDeniedException")
         headers = {name: request.headers[name] for name in ("content-type", "x-amz-target", "authorization", "x-amz-date")}
         async with self._session.post(self.upstream, data=await request.read(), headers=headers) as answer:
             body = await answer.read()
@@ -145,7 +149,7 @@ async def test_a_death_is_recorded_once(client: DynamoDB, unreliable: Unreliable
 
 async def test_the_last_lease_is_taken_once(client: DynamoDB, unreliable: Unreliable, now: Any) -> None:
     table = ConnectionTable(client, CONNECTIONS, now)
-    await table.add("first", CALLER, Credential())
+    await table.add("first", CALLER, Credential(), limit=100)
     limits = Limits(per_connection=1, per_key=1)
     await table.lease("first", CALLER, "run-0", limits, 60)  # makes the key's item
     await table.release("first", CALLER, "run-0")
@@ -155,10 +159,32 @@ async def test_the_last_lease_is_taken_once(client: DynamoDB, unreliable: Unreli
         await table.lease("first", CALLER, "run-2", limits, 60)
 
 
+async def test_a_connection_is_counted_once(client: DynamoDB, unreliable: Unreliable, now: Any) -> None:
+    table = ConnectionTable(client, CONNECTIONS, now)
+    for connection in ("first", "second"):  # the second takes the last place
+        unreliable.lost = 1
+        await table.add(connection, CALLER, Credential(), limit=2)
+    with pytest.raises(GatewayError):
+        await table.add("third", CALLER, Credential(), limit=2)
+    await table.remove("first")
+    await table.add("third", CALLER, Credential(), limit=2)
+    with pytest.raises(GatewayError):
+        await table.add("fourth", CALLER, Credential(), limit=2)
+
+
+async def test_a_connection_that_cannot_be_recorded_is_not_counted(client: DynamoDB, unreliable: Unreliable, now: Any) -> None:
+    table = ConnectionTable(client, CONNECTIONS, now)
+    unreliable.forbidden = "PutItem"
+    with pytest.raises(DynamoDBError):
+        await table.add("first", CALLER, Credential(), limit=1)
+    unreliable.forbidden = ""
+    await table.add("second", CALLER, Credential(), limit=1)
+
+
 async def test_the_first_generations_of_a_key_begin_at_once(dynamodb: DynamoDB, now: Any) -> None:
     """Each finds that the key has no item, and one of them makes it."""
     table = ConnectionTable(dynamodb, CONNECTIONS, now)
-    await table.add("first", CALLER, Credential())
+    await table.add("first", CALLER, Credential(), limit=100)
     limits = Limits(per_connection=4, per_key=4)
     await asyncio.gather(*(table.lease("first", CALLER, f"run-{n}", limits, 60) for n in range(4)))
     with pytest.raises(GatewayError):

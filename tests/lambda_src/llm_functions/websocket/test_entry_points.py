@@ -37,6 +37,8 @@ def environment(monkeypatch, tmp_path: Path, dynamodb_url: str) -> None:
         "JOURNAL_TABLE": JOURNAL,
         "CONNECTIONS_TABLE": CONNECTIONS,
         "WEBSOCKET_STAGE_URL": "http://127.0.0.1:9/ws",
+        "CONNECTIONS_PER_KEY": "3",
+        "MESSAGES_PER_MINUTE": "30",
         "GENERATIONS_PER_CONNECTION": "4",
         "GENERATIONS_PER_KEY": "20",
         "LAMBDA_TASK_ROOT": str(tmp_path),
@@ -112,6 +114,19 @@ def test_connect(connections: Any, offered: str | None, status: int, taken: str 
     assert known == ((CALLER, CREDENTIAL) if status == 200 else None)
 
 
+def test_a_caller_has_so_many_connections_and_a_refused_one_is_unknown(connections: Any) -> None:
+    def event(route: str, n: int) -> dict[str, Any]:
+        made = proxied(route, Sec_WebSocket_Protocol="llm.chat.v1")
+        made["requestContext"]["connectionId"] = f"c{n}"
+        return made
+
+    assert [connections.handler(event("$connect", n), None)["statusCode"] for n in range(4)] == [200, 200, 200, 429]
+    assert connections._loop.run_until_complete(connections._table.find("c3")) is None
+    for ended, status in ((3, 429), (0, 200)):  # the end of one that never began frees nothing
+        connections.handler(event("$disconnect", ended), None)
+        assert connections.handler(event("$connect", 4), None)["statusCode"] == status
+
+
 def test_a_connection_that_ends_is_known_for_as_long_as_a_generation_of_it_may_run(connections: Any, dynamodb_url: str) -> None:
     connections.handler(proxied("$connect"), None)
     assert connections.handler(proxied("$disconnect"), None) == {"statusCode": 200}
@@ -159,6 +174,43 @@ def test_a_connection_that_only_sends_what_is_refused_is_closed(connections: Any
         for expected in (set[str](), {"c="}):
             connections.handler(proxied("$default", "sing"), None)
             assert clients.gone == expected
+
+
+# A route that a client floods -> its message, and how many are answered before it is told to wait.
+FLOODS: dict[str, tuple[str, int]] = {
+    "ping": ('{"action":"ping"}', 20 + 30),  # twenty of them are not counted
+    "cancel": ('{"action":"cancel","id":"x"}', 30),
+}
+
+
+@pytest.mark.parametrize("route", FLOODS)
+def test_a_flood_is_answered_with_the_time_to_wait_and_then_closed(connections: Any, route: str, monkeypatch) -> None:
+    body, served = FLOODS[route]
+    monkeypatch.setattr(importlib.import_module("llm_functions.websocket.chats"), "MOST_REFUSALS", 30 + 5)
+    chats: Any = connections._chats
+    chats._clock = chats._table._clock = connections._pings._clock = lambda: 1_800_000_045.5  # all within one minute
+    with clients_of(connections) as clients:
+        answers = [json.loads(connections.handler(proxied(route, body), None)["body"]) for _ in range(served + 1)]
+        codes = [answer.get("error", {}).get("code") for answer in answers]
+        assert (codes.index("rate_limited"), clients.gone) == (served, set())
+        error = answers[-1]["error"]
+        assert (answers[-1]["type"], "seq" in answers[-1], error["type"], error["retry_after"]) == (
+            "error",
+            False,
+            "rate_limit_error",
+            15,
+        )
+        for _ in range(40):
+            connections.handler(proxied(route, body), None)
+        assert clients.gone == {"c="}
+
+
+def test_pings_as_a_client_sends_them_are_not_written(connections: Any, dynamodb_url: str) -> None:
+    with clients_of(connections):
+        for _ in range(connections.UNCOUNTED_PINGS):
+            connections.handler(proxied("ping", '{"action":"ping"}'), None)
+        sender = connections._loop.run_until_complete(connections._table.sender("c="))
+        assert sender.messages == 1
 
 
 def asked(action: str, **fields: Any) -> dict[str, Any]:
@@ -211,7 +263,7 @@ def clients_of(module: Any) -> Iterator[Clients]:
     run(served.__aenter__())
     try:
         module._chats._connections._base = clients.stage_url
-        run(module._chats._table.add("c=", CALLER, Credential()))
+        run(module._chats._table.add("c=", CALLER, Credential(), limit=100))
         yield clients
     finally:
         run(served.__aexit__(None, None, None))

@@ -23,6 +23,8 @@ chat = WebSocketChat(
         "models": models,
         "keys_table": {"name": rest.keys_table_name, "arn": rest.keys_table_arn},
         "stage_throttle": plenty,
+        "connections_per_key": 10_000,
+        "messages_per_minute": 6_000,
         "generations_per_connection": 100,
         "generations_per_key": 200,
         "deletion_protection": False,
