@@ -132,5 +132,7 @@ def _sampling(request: ChatRequest, target: Target) -> Sampling:
         **numbers,
         max_tokens=max_tokens,
         stop=explicit.stop,
-        reasoning_effort=explicit.reasoning_effort if "reasoning_effort" in target.accepts else None,
+        reasoning_effort=(explicit.reasoning_effort or defaults.reasoning_effort)
+        if "reasoning_effort" in target.accepts
+        else None,
     )

@@ -8,7 +8,8 @@ import msgspec
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """One operation. `authorized`: the caller must be known. `has_body`: the body must be a JSON object."""
+    """One operation. `authorized`: the caller must be known. `has_body`: the body must be a JSON object. `errors`: whose shape
+    they have."""
 
     id: str
     method: Literal["GET", "POST"]
@@ -16,6 +17,7 @@ class Operation(msgspec.Struct, frozen=True):
     summary: str
     authorized: bool = True
     has_body: bool = False
+    errors: Literal["openai", "anthropic"] = "openai"
 
 
 # The operations of every API.
@@ -28,6 +30,22 @@ OPERATIONS = (
         "/v1/chat/completions",
         "Answer a conversation in OpenAI's format, whole or streamed",
         has_body=True,
+    ),
+    Operation(
+        "messages",
+        "POST",
+        "/v1/messages",
+        "Answer a conversation in Anthropic's format, whole or streamed",
+        has_body=True,
+        errors="anthropic",
+    ),
+    Operation(
+        "count_tokens",
+        "POST",
+        "/v1/messages/count_tokens",
+        "Estimate the tokens of a conversation in Anthropic's format",
+        has_body=True,
+        errors="anthropic",
     ),
     Operation("models", "GET", "/v1/models", "List the models in OpenAI's format"),
     Operation("health", "GET", "/health", "Tell that the service is up", authorized=False),

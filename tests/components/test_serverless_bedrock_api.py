@@ -291,7 +291,8 @@ def test_api_gateways_own_errors_have_the_one_shape(each: Recording, request: py
     for kind, response in found.items():
         assert set(response["responseTemplates"]) == {"application/json"}
         body = json.loads(response["responseTemplates"]["application/json"])
-        assert set(body) == {"error"}
+        assert (set(body), body["type"]) == ({"type", "error", "request_id"}, "error"), "what Anthropic's clients read"
+        assert body["request_id"] == "$context.requestId"
         assert set(body["error"]) == {"type", "code", "message", "request_id"}
         assert body["error"]["request_id"] == "$context.requestId"
         assert body["error"]["type"] in ERROR_TYPES

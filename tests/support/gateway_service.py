@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import anthropic
 import httpx
 import httpx2
 import openai
@@ -81,14 +82,20 @@ class Service:
         options = {"api_key": "test-key", "max_retries": 0, "base_url": f"{self.url}/v1", **options}
         return openai.AsyncOpenAI(http_client=http, **options)
 
+    def anthropic(self, **options: Any) -> anthropic.AsyncAnthropic:
+        http = httpx2.AsyncClient(verify=False, trust_env=False, timeout=PATIENCE)
+        self.clients.push_async_callback(http.aclose)
+        options = {"api_key": "test-key", "max_retries": 0, "base_url": self.url, **options}
+        return anthropic.AsyncAnthropic(http_client=http, **options)
+
     @staticmethod
     def error_of(response: httpx.Response) -> dict[str, Any]:
-        """The error in a response, which must be in the one shape, with what every answer carries."""
+        """The error in a response, which must be in OpenAI's shape or Anthropic's, with what every answer carries."""
         assert response.headers["content-type"] == "application/json"
         assert response.headers["access-control-allow-origin"] == ORIGIN
         document = response.json()
-        assert list(document) == ["error"]
-        error = document["error"]
+        error = document.pop("error")
+        assert document in ({}, {"type": "error", "request_id": error["request_id"]})
         assert (
             {"type", "code", "message", "request_id"}
             <= set(error)

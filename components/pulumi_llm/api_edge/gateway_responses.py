@@ -1,4 +1,4 @@
-"""The errors that API Gateway answers by itself, in the service's one error shape."""
+"""The errors that API Gateway answers by itself, in a shape that clients of OpenAI's format and of Anthropic's both read."""
 
 import json
 
@@ -47,12 +47,15 @@ def _create(component: Component, api: Api, response_type: str, response: _Respo
     if retry_after is not None:
         headers["Retry-After"] = f"'{retry_after}'"
     error = {"type": error_type, "code": code, "message": message, "request_id": "$context.requestId"}
+    # A template of a response has variables and no conditions, so it cannot go by the path. Anthropic's clients read the type
+    # and the request_id of the whole. https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gatewayResponse-definition.html
+    body = {"type": "error", "error": error, "request_id": "$context.requestId"}
     return apigateway.Response(
         f"{component.child_name('gateway-response')}-{response_type.lower().replace('_', '-')}",
         rest_api_id=api.id,
         response_type=response_type,
         status_code=str(status) if status else None,
         response_parameters={f"gatewayresponse.header.{name}": value for name, value in headers.items()},
-        response_templates={"application/json": json.dumps({"error": error})},
+        response_templates={"application/json": json.dumps(body)},
         opts=component.child("gateway-response"),
     )

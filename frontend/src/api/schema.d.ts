@@ -55,6 +55,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Answer a conversation in Anthropic's format, whole or streamed */
+        post: operations["messages"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/messages/count_tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Estimate the tokens of a conversation in Anthropic's format */
+        post: operations["count_tokens"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/models": {
         parameters: {
             query?: never;
@@ -347,6 +381,158 @@ export interface components {
                 request_id: string;
                 param?: string;
             };
+        };
+        MessageRequest: {
+            /** @enum {string} */
+            model: never;
+            max_tokens: number;
+            messages: {
+                /** @enum {unknown} */
+                role: "user" | "assistant" | "system";
+                content: string | {
+                    type: string;
+                }[];
+            }[];
+            system?: string | {
+                type: string;
+            }[] | null;
+            stream?: boolean | null;
+            temperature?: number | null;
+            top_p?: number | null;
+            stop_sequences?: string[] | string | null;
+            tools?: {
+                name: string;
+                description?: string | null;
+                input_schema: Record<string, never>;
+            }[] | null;
+            tool_choice?: {
+                /** @enum {unknown} */
+                type: "auto" | "any" | "tool" | "none";
+            } | null;
+            thinking?: {
+                /** @enum {unknown} */
+                type: "enabled" | "adaptive" | "between_tools" | "disabled";
+            } | null;
+            output_config?: {
+                /** @enum {unknown} */
+                effort?: "low" | "medium" | "high" | "xhigh" | "max" | null;
+            } | null;
+            output_format?: Record<string, never> | null;
+            metadata?: {
+                user_id?: string | null;
+            } | null;
+            cache_control?: unknown;
+            top_k?: null;
+            container?: unknown;
+            mcp_servers?: unknown;
+            compaction?: unknown;
+            thread?: unknown;
+            service_tier?: unknown;
+            inference_geo?: unknown;
+            speed?: unknown;
+            context_management?: unknown;
+            diagnostics?: unknown;
+            betas?: unknown;
+            fallbacks?: unknown;
+            user_profile_id?: unknown;
+            workspace_id?: unknown;
+            billing_policy?: unknown;
+            fallback_credit_token?: unknown;
+        };
+        TokenCountRequest: {
+            /** @enum {string} */
+            model: never;
+            max_tokens?: number;
+            messages: {
+                /** @enum {unknown} */
+                role: "user" | "assistant" | "system";
+                content: string | {
+                    type: string;
+                }[];
+            }[];
+            system?: string | {
+                type: string;
+            }[] | null;
+            stream?: boolean | null;
+            temperature?: number | null;
+            top_p?: number | null;
+            stop_sequences?: string[] | string | null;
+            tools?: {
+                name: string;
+                description?: string | null;
+                input_schema: Record<string, never>;
+            }[] | null;
+            tool_choice?: {
+                /** @enum {unknown} */
+                type: "auto" | "any" | "tool" | "none";
+            } | null;
+            thinking?: {
+                /** @enum {unknown} */
+                type: "enabled" | "adaptive" | "between_tools" | "disabled";
+            } | null;
+            output_config?: {
+                /** @enum {unknown} */
+                effort?: "low" | "medium" | "high" | "xhigh" | "max" | null;
+            } | null;
+            output_format?: Record<string, never> | null;
+            metadata?: {
+                user_id?: string | null;
+            } | null;
+            cache_control?: unknown;
+            top_k?: null;
+            container?: unknown;
+            mcp_servers?: unknown;
+            compaction?: unknown;
+            thread?: unknown;
+            service_tier?: unknown;
+            inference_geo?: unknown;
+            speed?: unknown;
+            context_management?: unknown;
+            diagnostics?: unknown;
+            betas?: unknown;
+            fallbacks?: unknown;
+            user_profile_id?: unknown;
+            workspace_id?: unknown;
+            billing_policy?: unknown;
+            fallback_credit_token?: unknown;
+        };
+        Message: {
+            id: string;
+            /** @constant */
+            type: "message";
+            /** @constant */
+            role: "assistant";
+            model: string;
+            content: {
+                /** @enum {unknown} */
+                type?: "text" | "thinking" | "redacted_thinking" | "tool_use";
+            }[];
+            /** @enum {unknown} */
+            stop_reason: "end_turn" | "max_tokens" | "stop_sequence" | "tool_use" | "refusal" | "model_context_window_exceeded";
+            stop_sequence: null;
+            usage: {
+                input_tokens: number;
+                cache_creation_input_tokens: number;
+                cache_read_input_tokens: number;
+                output_tokens: number;
+            };
+        };
+        TokenCount: {
+            /** @description An estimate */
+            input_tokens: number;
+        };
+        AnthropicError: {
+            /** @constant */
+            type: "error";
+            error: {
+                type: string;
+                /** @enum {unknown} */
+                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "context_length_exceeded" | "expired_token" | "function_failed" | "function_timeout" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_signature" | "invalid_value" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable";
+                message: string;
+                request_id: string;
+                param?: string;
+            };
+            request_id: string;
         };
     };
     responses: never;
@@ -1029,6 +1215,457 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    messages: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MessageRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer; Anthropic's events where stream is true */
+            200: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    /** @description The target that answered, such as bedrock/gpt-oss-20b */
+                    "x-llm-target"?: string;
+                    /** @description Milliseconds: waited, for other targets before it; first_token, until it began */
+                    "server-timing"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                    "text/event-stream": unknown;
+                };
+            };
+            /**
+             * @description `invalid_value`: {problems}
+             *
+             *     `invalid_json`: the body must be a JSON object; {reason}
+             *
+             *     `upstream_rejected`: the model's provider refused the request: {reason}
+             *
+             *     `context_length_exceeded`: the conversation is longer than the model's context; shorten it or lower max_tokens
+             *
+             *     `content_filter`: the model's provider refuses to answer this conversation
+             *
+             *     `bad_request`: the request cannot be answered
+             *
+             *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             */
+            400: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicError"];
+                };
+            };
+            /**
+             * @description `missing_api_key`: this call needs a valid API key; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'
+             *
+             *     `invalid_api_key`: this call needs a valid API key; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'
+             */
+            401: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicError"];
+                };
+            };
+            /**
+             * @description `invalid_api_key`: this API key is in no usage plan
+             *
+             *     `model_not_allowed`: model: this API key may not use {name!r}; it may use {allowed}
+             *
+             *     `access_denied`: this API key may not make this call
+             *
+             *     `missing_signature`: this call needs an AWS signature for execute-api, or there is no such route; GET /openapi.json lists what there is
+             *
+             *     `invalid_signature`: the AWS signature is wrong
+             *
+             *     `expired_token`: the AWS credentials have expired
+             */
+            403: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicError"];
+                };
+            };
+            /**
+             * @description `model_not_found`: model: there is no model {name!r} here; choose one of {known}
+             *
+             *     `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is
+             */
+            404: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicError"];
+                };
+            };
+            /** @description `request_too_large`: the body is larger than {limit:,} bytes; shorten the message or the history */
+            413: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicError"];
+                };
+            };
+            /** @description `unsupported_media_type`: send application/json */
+            415: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicError"];
+                };
+            };
+            /**
+             * @description `rate_limit_exceeded`: too many requests a second for this API key; try again shortly
+             *
+             *     `quota_exceeded`: this API key has used up its requests for today; the count starts anew at 00:00 UTC
+             *
+             *     `upstream_throttled`: the model's provider is throttling this service; try again shortly
+             *
+             *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             */
+            429: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    /** @description Seconds after which a repetition may succeed */
+                    "retry-after"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicError"];
+                };
+            };
+            /**
+             * @description `internal_error`: the service failed; the request id helps to find out why
+             *
+             *     `authorizer_failed`: the service could not check the API key; try again
+             */
+            500: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicError"];
+                };
+            };
+            /**
+             * @description `upstream_failed`: the model's provider failed; try again
+             *
+             *     `stream_interrupted`: the model's answer broke off before its end; what came so far is incomplete
+             *
+             *     `upstream_misconfigured`: this service may not use the model; its operator has to check the model's id, key and access
+             *
+             *     `function_failed`: the service failed to answer; try again
+             *
+             *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             */
+            502: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicError"];
+                };
+            };
+            /**
+             * @description `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             *
+             *     `overloaded`: the service answers as many calls as it may at once; try again shortly
+             *
+             *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
+             *
+             *     `model_not_ready`: the model is being loaded; try again in a minute
+             */
+            503: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    /** @description Seconds after which a repetition may succeed */
+                    "retry-after"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicError"];
+                };
+            };
+            /**
+             * @description `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             *
+             *     `upstream_timeout`: the model took too long to answer
+             *
+             *     `function_timeout`: the service did not answer in time
+             */
+            504: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicError"];
+                };
+            };
+        };
+    };
+    count_tokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TokenCountRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    /** @description The target that answered, such as bedrock/gpt-oss-20b */
+                    "x-llm-target"?: string;
+                    /** @description Milliseconds: waited, for other targets before it; first_token, until it began */
+                    "server-timing"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenCount"];
+                };
+            };
+            /**
+             * @description `invalid_value`: {problems}
+             *
+             *     `invalid_json`: the body must be a JSON object; {reason}
+             *
+             *     `upstream_rejected`: the model's provider refused the request: {reason}
+             *
+             *     `context_length_exceeded`: the conversation is longer than the model's context; shorten it or lower max_tokens
+             *
+             *     `content_filter`: the model's provider refuses to answer this conversation
+             *
+             *     `bad_request`: the request cannot be answered
+             *
+             *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             */
+            400: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicError"];
+                };
+            };
+            /**
+             * @description `missing_api_key`: this call needs a valid API key; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'
+             *
+             *     `invalid_api_key`: this call needs a valid API key; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'
+             */
+            401: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicError"];
+                };
+            };
+            /**
+             * @description `invalid_api_key`: this API key is in no usage plan
+             *
+             *     `model_not_allowed`: model: this API key may not use {name!r}; it may use {allowed}
+             *
+             *     `access_denied`: this API key may not make this call
+             *
+             *     `missing_signature`: this call needs an AWS signature for execute-api, or there is no such route; GET /openapi.json lists what there is
+             *
+             *     `invalid_signature`: the AWS signature is wrong
+             *
+             *     `expired_token`: the AWS credentials have expired
+             */
+            403: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicError"];
+                };
+            };
+            /**
+             * @description `model_not_found`: model: there is no model {name!r} here; choose one of {known}
+             *
+             *     `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is
+             */
+            404: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicError"];
+                };
+            };
+            /** @description `request_too_large`: the body is larger than {limit:,} bytes; shorten the message or the history */
+            413: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicError"];
+                };
+            };
+            /** @description `unsupported_media_type`: send application/json */
+            415: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicError"];
+                };
+            };
+            /**
+             * @description `rate_limit_exceeded`: too many requests a second for this API key; try again shortly
+             *
+             *     `quota_exceeded`: this API key has used up its requests for today; the count starts anew at 00:00 UTC
+             *
+             *     `upstream_throttled`: the model's provider is throttling this service; try again shortly
+             *
+             *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             */
+            429: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    /** @description Seconds after which a repetition may succeed */
+                    "retry-after"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicError"];
+                };
+            };
+            /**
+             * @description `internal_error`: the service failed; the request id helps to find out why
+             *
+             *     `authorizer_failed`: the service could not check the API key; try again
+             */
+            500: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicError"];
+                };
+            };
+            /**
+             * @description `upstream_failed`: the model's provider failed; try again
+             *
+             *     `stream_interrupted`: the model's answer broke off before its end; what came so far is incomplete
+             *
+             *     `upstream_misconfigured`: this service may not use the model; its operator has to check the model's id, key and access
+             *
+             *     `function_failed`: the service failed to answer; try again
+             *
+             *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             */
+            502: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicError"];
+                };
+            };
+            /**
+             * @description `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             *
+             *     `overloaded`: the service answers as many calls as it may at once; try again shortly
+             *
+             *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
+             *
+             *     `model_not_ready`: the model is being loaded; try again in a minute
+             */
+            503: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    /** @description Seconds after which a repetition may succeed */
+                    "retry-after"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicError"];
+                };
+            };
+            /**
+             * @description `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             *
+             *     `upstream_timeout`: the model took too long to answer
+             *
+             *     `function_timeout`: the service did not answer in time
+             */
+            504: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicError"];
                 };
             };
         };

@@ -4,7 +4,19 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from llm_gateway.events import Delta, Done, Event, Reasoning, Start, StopReason, ToolCall, ToolCallDelta, Usage
+from llm_gateway.events import (
+    Delta,
+    Done,
+    Event,
+    Reasoning,
+    ReasoningSignature,
+    Start,
+    StopReason,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
+from llm_gateway.request import ReasoningBlock
 
 
 class CollectedCall(msgspec.Struct):
@@ -16,7 +28,7 @@ class CollectedCall(msgspec.Struct):
 
 
 class CompleteAnswer(msgspec.Struct):
-    """What all events of an answer say together."""
+    """What all events of an answer say together. `reasoning_blocks` are its reasoning in the blocks that are signed."""
 
     start: Start
     text: str
@@ -24,12 +36,15 @@ class CompleteAnswer(msgspec.Struct):
     calls: list[CollectedCall]
     usage: Usage
     stop_reason: StopReason
+    reasoning_blocks: list[ReasoningBlock]
 
 
 async def collect(batches: AsyncIterator[list[Event]]) -> CompleteAnswer:
     """Return the complete answer. Raises the `GatewayError` that the events raise."""
     text: list[str] = []
     reasoning: list[str] = []
+    blocks: list[ReasoningBlock] = []
+    block_at = 0  # the place in `reasoning` at which the block begins that is not signed yet
     calls: list[CollectedCall] = []
     found: dict[type, Event] = {}  # the events that come once
     async for batch in batches:
@@ -39,6 +54,9 @@ async def collect(batches: AsyncIterator[list[Event]]) -> CompleteAnswer:
                     text.append(part)
                 case Reasoning(text=part):
                     reasoning.append(part)
+                case ReasoningSignature(signature=signature, data=data):
+                    blocks.append(ReasoningBlock("" if data else "".join(reasoning[block_at:]), signature, data))
+                    block_at = block_at if data else len(reasoning)
                 case ToolCall(id=identifier, name=name):
                     calls.append(CollectedCall(identifier, name))
                 case ToolCallDelta(index=index, arguments=part):
@@ -47,4 +65,6 @@ async def collect(batches: AsyncIterator[list[Event]]) -> CompleteAnswer:
                     found[type(event)] = event
     start, usage, done = found[Start], found[Usage], found[Done]
     assert isinstance(start, Start) and isinstance(usage, Usage) and isinstance(done, Done)  # an answer has each of them
-    return CompleteAnswer(start, "".join(text), "".join(reasoning), calls, usage, done.stop_reason)
+    if block_at < len(reasoning):
+        blocks.append(ReasoningBlock("".join(reasoning[block_at:])))
+    return CompleteAnswer(start, "".join(text), "".join(reasoning), calls, usage, done.stop_reason, blocks)

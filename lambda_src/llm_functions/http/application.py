@@ -21,12 +21,13 @@ from llm_functions.json_objects import TooManyValues, decode_object
 from llm_functions.request_context import caller_from_context, caller_from_identity, credential_from_context
 from llm_gateway import environment, errors
 from llm_gateway.errors import GatewayError
+from llm_gateway.estimate import request_tokens
 from llm_gateway.events import Event, Start
 from llm_gateway.identity.caller import ANONYMOUS, SUBPROTOCOL, TICKET_SUBPROTOCOL, Caller
 from llm_gateway.operations import EXPOSED_HEADERS, MAX_BODY_BYTES, Operation, operations
 from llm_gateway.pipeline import Gateway, answer
 from llm_gateway.request import ChatRequest
-from llm_gateway.stages.authorize import allowed_models
+from llm_gateway.stages.authorize import allowed_models, authorize
 from llm_gateway.telemetry import record_refusal, stacktrace, write_log
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ class Application:
             "chat": self._chat,
             "chat_stream": self._chat_stream,
             "chat_completions": self._chat_completions,
+            "messages": self._messages,
+            "count_tokens": self._count_tokens,
             "models": self._models,
             "websocket_ticket": self._websocket_ticket,
             "health": self._health,
@@ -100,8 +103,10 @@ class Application:
         context = _json_header(headers, b"x-amzn-request-context")
         request_id = str(context.get("requestId") or uuid.uuid4())
         common = self._common_headers(request_id, headers.get(b"origin"))
+        operation = self._operation(scope["method"], scope["path"], context)
+        if operation is not None and operation.errors == "anthropic":
+            common.append((b"request-id", request_id.encode()))  # where Anthropic's SDKs look for it
         try:
-            operation = self._operation(scope["method"], scope["path"], context)
             if operation is None:
                 raise errors.unknown_route(method=scope["method"], path=errors.clipped(scope["path"]))
             caller = await self._caller(context, headers) if operation.authorized else ANONYMOUS
@@ -112,8 +117,8 @@ class Application:
             failure = _failure(error, request_id)
             if not failure.recorded:  # it failed before the pipeline, which records everything else
                 record_refusal(request_id, scope["method"], scope["path"], failure)
-            body = _encode(failure.body(request_id, debug=self._debug))
-            await self._respond(send, common, failure.status, body, failure.headers())
+            body = _error_body(operation, failure, request_id, debug=self._debug)
+            await self._respond(send, common, failure.status, _encode(body), failure.headers())
 
     def _operation(self, method: str, path: str, context: dict[str, Any]) -> Operation | None:
         if function_url.is_function_url(context):
@@ -155,6 +160,24 @@ class Application:
             await self._send_stream(http, events, openai_chat.StreamRenderer(http.request_id, include_usage))
         else:
             await self._send_complete(http, *await openai_chat.render_complete(events))
+
+    async def _messages(self, http: HttpRequest) -> None:
+        from llm_functions.api_formats.anthropic_messages import answer, request
+
+        asked, thinking = request.parse(http.body)
+        events = self._answer(http, asked)
+        if asked.stream:
+            await self._send_stream(http, events, answer.StreamRenderer(http.request_id, thinking))
+        else:
+            await self._send_complete(http, *await answer.render_complete(events, thinking))
+
+    async def _count_tokens(self, http: HttpRequest) -> None:
+        from llm_functions.api_formats.anthropic_messages import answer, request
+
+        asked, _ = request.parse(http.body, counted=True)
+        authorize(http.caller, asked.model, self._gateway.routes)
+        tokens = request_tokens(asked.system, asked.messages, asked.tools)
+        await self._respond(http.send, http.headers, 200, answer.render_count(tokens))
 
     async def _models(self, http: HttpRequest) -> None:
         allowed = allowed_models(http.caller, self._gateway.routes)
@@ -275,6 +298,15 @@ class StreamRenderer(Protocol):
     def events(self, batch: list[Event]) -> bytes: ...
     def error(self, error: GatewayError, *, debug: bool) -> bytes: ...
     def closing(self) -> bytes: ...
+
+
+def _error_body(operation: Operation | None, error: GatewayError, request_id: str, *, debug: bool) -> dict[str, Any]:
+    """Return an error in the shape of the operation's format; for an unknown route in Anthropic's, which has OpenAI's in it."""
+    if operation is not None and operation.errors == "openai":
+        return error.body(request_id, debug=debug)
+    from llm_functions.api_formats.anthropic_messages.answer import error_body
+
+    return error_body(error, request_id, debug=debug)
 
 
 def _failure(error: Exception, request_id: str) -> GatewayError:

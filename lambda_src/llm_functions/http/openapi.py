@@ -6,6 +6,8 @@ from typing import Any, get_args
 import msgspec
 
 from llm_functions.api_formats import chat, fields, openai_chat
+from llm_functions.http import openapi_messages
+from llm_functions.http.schemas import ANY, COUNT, TEXT, WORDS, obj, or_null, ref
 from llm_gateway import errors
 from llm_gateway.errors import AUTHENTICATION, ERROR_KINDS, GATEWAY_RESPONSES, PERMISSION, statuses
 from llm_gateway.events import StopReason
@@ -24,7 +26,7 @@ def _document(models: tuple[str, ...], auth: str, tickets: bool) -> bytes:
         "info": {
             "title": "pulumi-llm",
             "version": "1",
-            "description": "Chat with the models of this deployment, in its own format or in OpenAI's.",
+            "description": "Chat with the models of this deployment, in its own format, OpenAI's or Anthropic's.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "."}],
@@ -57,8 +59,7 @@ def _operation(operation: Operation, auth: str) -> dict[str, Any]:
         "responses": {"200": _answer(operation), **_errors(operation, auth)},
     }
     if operation.has_body:
-        body = "ChatCompletionRequest" if operation.id == "chat_completions" else "ChatRequest"
-        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(body)}}}
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref(_REQUESTS[operation.id])}}}
     if operation.authorized and auth in _SCHEMES:
         described["security"] = [{scheme: []} for scheme in _SCHEMES[auth]]
     return described
@@ -66,21 +67,32 @@ def _operation(operation: Operation, auth: str) -> dict[str, Any]:
 
 def _answer(operation: Operation) -> dict[str, Any]:
     events: dict[str, Any] = {"text/event-stream": {}}  # OpenAPI 3.1 cannot describe the events of a stream
-    json = {"application/json": {"schema": _ref(_ANSWERS[operation.id])}} if operation.id in _ANSWERS else {}
+    json = {"application/json": {"schema": ref(_ANSWERS[operation.id])}} if operation.id in _ANSWERS else {}
     match operation.id:
         case "chat_stream":
             described = {"description": "Events start, delta, reasoning, usage, done and error, ids from 1", "content": events}
         case "chat_completions":
             described = {"description": "The answer; chunks and [DONE] where stream is true", "content": json | events}
+        case "messages":
+            described = {"description": "The answer; Anthropic's events where stream is true", "content": json | events}
         case _:
             described = {"description": "The answer", "content": json or {"application/json": {"schema": {"type": "object"}}}}
     routing = {name: _header(text, required=operation.id == "chat") for name, text in _ROUTING.items()}
     return {**described, "headers": _REQUEST_ID | (routing if operation.has_body else {})}
 
 
+_REQUESTS = {
+    "chat": "ChatRequest",
+    "chat_stream": "ChatRequest",
+    "chat_completions": "ChatCompletionRequest",
+    "messages": "MessageRequest",
+    "count_tokens": "TokenCountRequest",
+}
 _ANSWERS = {
     "chat": "ChatAnswer",
     "chat_completions": "ChatCompletion",
+    "messages": "Message",
+    "count_tokens": "TokenCount",
     "models": "ModelList",
     "websocket_ticket": "WebSocketTicket",
     "health": "Health",
@@ -114,13 +126,14 @@ def _errors(operation: Operation, auth: str) -> dict[str, Any]:
         if possible:
             for status in statuses(kind):
                 found.setdefault(status, []).append(f"`{kind.code}`: {kind.message}")
-    return {str(status): _error(status, texts) for status, texts in sorted(found.items())}
+    shape = "AnthropicError" if operation.errors == "anthropic" else "Error"
+    return {str(status): _error(status, texts, shape) for status, texts in sorted(found.items())}
 
 
-def _error(status: int, texts: list[str]) -> dict[str, Any]:
+def _error(status: int, texts: list[str], shape: str) -> dict[str, Any]:
     described: dict[str, Any] = {
         "description": "\n\n".join(texts),
-        "content": {"application/json": {"schema": _ref("Error")}},
+        "content": {"application/json": {"schema": ref(shape)}},
         "headers": _REQUEST_ID,
     }
     if status in (429, 503):
@@ -129,27 +142,11 @@ def _error(status: int, texts: list[str]) -> dict[str, Any]:
     return described
 
 
-def _ref(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _object(properties: dict[str, Any], required: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(required), **more}
-
-
-def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
 def _given(*names: str, kind: str = "string") -> dict[str, Any]:
     """A schema for objects that have all of these fields. A null counts as not given."""
     return {"required": list(names), "properties": {name: {"type": kind} for name in names}}
 
 
-_ANY: dict[str, Any] = {}
-_TEXT: dict[str, Any] = {"type": "string"}
-_WORDS: dict[str, Any] = {"type": "string", "minLength": 1, "pattern": r"\S"}
-_COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
 _SAMPLING = {
     name: {"type": ["number", "null"], "minimum": low, "maximum": high} for name, (low, high) in NUMERIC_PARAMETERS.items()
 }
@@ -162,12 +159,15 @@ def _stop(most: int) -> dict[str, Any]:
 
 
 def _schemas(models: tuple[str, ...]) -> dict[str, Any]:
+    code = {"enum": sorted({kind.code for kind in ERROR_KINDS})}
+    texts = {"type": TEXT, "code": code, "message": TEXT, "request_id": TEXT}
+    error = obj({**texts, "param": TEXT}, tuple(texts))
     return {
         "ChatRequest": _chat_request(models),
         "ChatAnswer": _chat_answer(),
         "ChatCompletionRequest": _completion_request(models),
         "ChatCompletion": _completion(),
-        "ModelList": _object(
+        "ModelList": obj(
             {
                 "object": {"const": "list"},
                 "data": {
@@ -177,34 +177,21 @@ def _schemas(models: tuple[str, ...]) -> dict[str, Any]:
             },
             ("object", "data"),
         ),
-        "Health": _object({"status": {"const": "ok"}}, ("status",)),
-        "Error": _object(
-            {
-                "error": _object(
-                    {
-                        "type": _TEXT,
-                        "code": {"enum": sorted({kind.code for kind in ERROR_KINDS})},
-                        "message": _TEXT,
-                        "request_id": _TEXT,
-                        "param": _TEXT,
-                    },
-                    ("type", "code", "message", "request_id"),
-                )
-            },
-            ("error",),
-        ),
+        "Health": obj({"status": {"const": "ok"}}, ("status",)),
+        "Error": obj({"error": error}, ("error",)),
+        **openapi_messages.schemas(models, error),
     }
 
 
 def _model() -> dict[str, Any]:
-    return _object(
+    return obj(
         {
-            "id": _TEXT,
+            "id": TEXT,
             "object": {"const": "model"},
-            "created": _COUNT,
-            "owned_by": _TEXT,
-            "context_tokens": {**_COUNT, "description": "The limit of the conversation and the answer together"},
-            "max_output_tokens": {**_COUNT, "description": "The model's own limit of an answer"},
+            "created": COUNT,
+            "owned_by": TEXT,
+            "context_tokens": {**COUNT, "description": "The limit of the conversation and the answer together"},
+            "max_output_tokens": {**COUNT, "description": "The model's own limit of an answer"},
             "accepts": {
                 "type": "array",
                 "items": {"enum": sorted(get_args(Parameter))},
@@ -216,12 +203,10 @@ def _model() -> dict[str, Any]:
 
 
 def _chat_request(models: tuple[str, ...]) -> dict[str, Any]:
-    turn = _object(
-        {"role": {"enum": ["user", "assistant"]}, "content": _WORDS}, ("role", "content"), additionalProperties=False
-    )
+    turn = obj({"role": {"enum": ["user", "assistant"]}, "content": WORDS}, ("role", "content"), additionalProperties=False)
     most = MAX_TOKENS
     nothing = {"type": "null"}
-    return _object(
+    return obj(
         {
             "message": {
                 "type": ["string", "null"],
@@ -254,31 +239,31 @@ def _chat_request(models: tuple[str, ...]) -> dict[str, Any]:
             },
         },
         oneOf=[
-            {"required": ["message"], "properties": {"message": _WORDS, "prompt": nothing}},
-            {"required": ["prompt"], "properties": {"prompt": _WORDS, "message": nothing}},
+            {"required": ["message"], "properties": {"message": WORDS, "prompt": nothing}},
+            {"required": ["prompt"], "properties": {"prompt": WORDS, "message": nothing}},
         ],
         additionalProperties=False,
     )
 
 
 def _ticket() -> dict[str, Any]:
-    subprotocols = {"type": "array", "items": _TEXT, "description": "What the client of the WebSocket offers"}
-    seconds = {**_COUNT, "maximum": LIFE_SECONDS, "description": "Seconds until it is no longer accepted"}
-    properties = {"ticket": _TEXT, "expires_in": seconds, "subprotocols": subprotocols}
-    return _object(properties, tuple(properties))
+    subprotocols = {"type": "array", "items": TEXT, "description": "What the client of the WebSocket offers"}
+    seconds = {**COUNT, "maximum": LIFE_SECONDS, "description": "Seconds until it is no longer accepted"}
+    properties = {"ticket": TEXT, "expires_in": seconds, "subprotocols": subprotocols}
+    return obj(properties, tuple(properties))
 
 
 def _chat_answer() -> dict[str, Any]:
-    counts = {"input_tokens": _COUNT, "output_tokens": _COUNT}
-    return _object(
+    counts = {"input_tokens": COUNT, "output_tokens": COUNT}
+    return obj(
         {
-            "message": _TEXT,
-            "reasoning": _TEXT,
-            "model": _TEXT,
-            "usage": _object(counts, tuple(counts)),
+            "message": TEXT,
+            "reasoning": TEXT,
+            "model": TEXT,
+            "usage": obj(counts, tuple(counts)),
             **counts,
             "stop_reason": {"enum": list(get_args(StopReason))},
-            "request_id": _TEXT,
+            "request_id": TEXT,
         },
         ("message", "model", "usage", "input_tokens", "output_tokens", "stop_reason", "request_id"),
     )
@@ -287,9 +272,9 @@ def _chat_answer() -> dict[str, Any]:
 def _completion_request(models: tuple[str, ...]) -> dict[str, Any]:
     """Not in the schema: one message says something, and tool calls are answered before the next turn."""
     limit = {"type": ["integer", "null"], "minimum": 1}
-    function = _object(
+    function = obj(
         {
-            "name": _WORDS,
+            "name": WORDS,
             "description": {"type": ["string", "null"]},
             "parameters": {
                 "type": ["object", "null"],
@@ -300,15 +285,15 @@ def _completion_request(models: tuple[str, ...]) -> dict[str, Any]:
         ("name",),
         additionalProperties=False,
     )
-    tool = _object({"type": {"const": "function"}, "function": function}, ("type", "function"), additionalProperties=False)
-    chosen = _object({"type": {"const": "function"}, "function": _object({"name": _TEXT}, ("name",))}, ("type", "function"))
-    options = _object({"include_usage": {"type": ["boolean", "null"]}, "include_obfuscation": _ANY}, additionalProperties=False)
-    return _object(
+    tool = obj({"type": {"const": "function"}, "function": function}, ("type", "function"), additionalProperties=False)
+    chosen = obj({"type": {"const": "function"}, "function": obj({"name": TEXT}, ("name",))}, ("type", "function"))
+    options = obj({"include_usage": {"type": ["boolean", "null"]}, "include_obfuscation": ANY}, additionalProperties=False)
+    return obj(
         {
             "model": {"type": "string", "enum": list(models)},
             "messages": {"type": "array", "minItems": 1, "items": {"oneOf": _messages()}},
             "stream": {"type": ["boolean", "null"]},
-            "stream_options": {**_or_null(options), "description": "Only with stream: true"},
+            "stream_options": {**or_null(options), "description": "Only with stream: true"},
             "max_tokens": limit,
             "max_completion_tokens": {**limit, "description": f"Default: {openai_chat.DEFAULTS.max_tokens}"},
             **_SAMPLING,
@@ -317,7 +302,7 @@ def _completion_request(models: tuple[str, ...]) -> dict[str, Any]:
             "tools": {"type": ["array", "null"], "items": tool},
             "tool_choice": {"anyOf": [{"enum": ["auto", "none", "required", None]}, chosen]},
             **{name: {"enum": [*usual, None]} for name, usual in openai_chat.NEUTRAL.items()},
-            **dict.fromkeys(openai_chat.DESCRIPTIVE, _ANY),
+            **dict.fromkeys(openai_chat.DESCRIPTIVE, ANY),
         },
         ("model", "messages"),
         allOf=[
@@ -334,20 +319,20 @@ def _completion_request(models: tuple[str, ...]) -> dict[str, Any]:
 
 def _messages() -> list[dict[str, Any]]:
     """Return the schema of a message of each role."""
-    part = _object({"type": {"const": "text"}, "text": _TEXT}, ("type", "text"))
-    refusal = _object({"type": {"const": "refusal"}, "refusal": _TEXT}, ("type", "refusal"))
-    content = {"anyOf": [_TEXT, {"type": "array", "items": part}, {"type": "null"}]}
-    answered = {"anyOf": [_TEXT, {"type": "array", "items": {"anyOf": [part, refusal]}}, {"type": "null"}]}
+    part = obj({"type": {"const": "text"}, "text": TEXT}, ("type", "text"))
+    refusal = obj({"type": {"const": "refusal"}, "refusal": TEXT}, ("type", "refusal"))
+    content = {"anyOf": [TEXT, {"type": "array", "items": part}, {"type": "null"}]}
+    answered = {"anyOf": [TEXT, {"type": "array", "items": {"anyOf": [part, refusal]}}, {"type": "null"}]}
     arguments = {"type": ["string", "null"], "description": "The JSON text of an object"}
-    call = _object(
-        {"id": _WORDS, "type": _ANY, "function": _object({"name": _WORDS, "arguments": arguments}, ("name",))},
+    call = obj(
+        {"id": WORDS, "type": ANY, "function": obj({"name": WORDS, "arguments": arguments}, ("name",))},
         ("id", "function"),
     )
-    marks = dict.fromkeys(("name", "cache_control", "prompt_cache_breakpoint"), _ANY)
+    marks = dict.fromkeys(("name", "cache_control", "prompt_cache_breakpoint"), ANY)
 
     def message(roles: list[str], required: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
         properties = {"role": {"enum": roles}, "content": content, **marks, **more}
-        return _object(properties, ("role", *required), additionalProperties=False)
+        return obj(properties, ("role", *required), additionalProperties=False)
 
     kept = {
         "tool_calls": {"type": ["array", "null"], "items": call},
@@ -358,39 +343,39 @@ def _messages() -> list[dict[str, Any]]:
         message(["system", "developer"]),
         message(["user"]),
         {
-            **_object({"role": {"enum": ["assistant"]}, "content": answered, **kept}, ("role",)),
+            **obj({"role": {"enum": ["assistant"]}, "content": answered, **kept}, ("role",)),
             "description": "What an SDK has kept of an answer: any other field is not read",
         },
-        message(["tool"], ("tool_call_id",), tool_call_id=_WORDS),
+        message(["tool"], ("tool_call_id",), tool_call_id=WORDS),
     ]
 
 
 def _completion() -> dict[str, Any]:
-    counts = {"prompt_tokens": _COUNT, "completion_tokens": _COUNT, "total_tokens": _COUNT}
-    function = _object({"name": _TEXT, "arguments": _TEXT}, ("name", "arguments"))
-    call = _object({"id": _TEXT, "type": {"const": "function"}, "function": function}, ("id", "type", "function"))
-    message = _object(
+    counts = {"prompt_tokens": COUNT, "completion_tokens": COUNT, "total_tokens": COUNT}
+    function = obj({"name": TEXT, "arguments": TEXT}, ("name", "arguments"))
+    call = obj({"id": TEXT, "type": {"const": "function"}, "function": function}, ("id", "type", "function"))
+    message = obj(
         {
             "role": {"const": "assistant"},
             "content": {"type": ["string", "null"]},
-            "reasoning_content": _TEXT,
+            "reasoning_content": TEXT,
             "tool_calls": {"type": "array", "items": call, "minItems": 1},
         },
         ("role", "content"),
     )
     reasons = sorted(set(openai_chat.FINISH_REASONS.values()))
-    choice = _object(
+    choice = obj(
         {"index": {"const": 0}, "message": message, "logprobs": {"type": "null"}, "finish_reason": {"enum": reasons}},
         ("index", "message", "finish_reason"),
     )
-    return _object(
+    return obj(
         {
-            "id": _TEXT,
+            "id": TEXT,
             "object": {"const": "chat.completion"},
-            "created": _COUNT,
-            "model": _TEXT,
+            "created": COUNT,
+            "model": TEXT,
             "choices": {"type": "array", "items": choice, "minItems": 1, "maxItems": 1},
-            "usage": _object(counts, tuple(counts)),
+            "usage": obj(counts, tuple(counts)),
         },
         ("id", "object", "created", "model", "choices", "usage"),
     )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from llm_functions.api_formats import chat as chat_api
 from llm_functions.api_formats import openai_chat as openai_api
+from llm_functions.api_formats.anthropic_messages import request as messages_api
 from llm_functions.http.application import Application
 from llm_gateway import telemetry
 from llm_gateway.errors import GatewayError
@@ -29,6 +30,7 @@ NAMES = [
     *("message", "prompt", "model", "system_prompt", "max_tokens", "temperature", "top_p", "stop", "history", "messages"),
     *("role", "content", "tools", "tool_choice", "tool_calls", "tool_call_id", "stream", "stream_options", "include_usage"),
     *("type", "function", "name", "arguments", "parameters", "description", "strict", "id", "text", "n", "logprobs"),
+    *("stop_sequences", "thinking", "input_schema", "input", "source", "cache_control", "tool_use_id", "output_config"),
     *("max_completion_tokens", "response_format", "parallel_tool_calls", "logit_bias", "modalities", "user", "metadata"),
 ]
 WORDS = [
@@ -36,6 +38,10 @@ WORDS = [
     "assistant",
     "system",
     "developer",
+    "tool_use",
+    "tool_result",
+    "image",
+    "document",
     "tool",
     "text",
     "function",
@@ -99,6 +105,15 @@ def test_any_object_is_read_or_refused_by_openai(body: dict[str, Any]) -> None:
         conversation_problems(read[0].messages)
 
 
+@SLOWLY
+@given(BODIES)
+@example({"model": "full", "max_tokens": 5, "messages": [{"role": "user", "content": [{"type": "tool_result"}]}]})
+def test_any_object_is_read_or_refused_by_anthropic(body: dict[str, Any]) -> None:
+    read = parsed_or_refused(messages_api.parse, body)
+    if read is not None:
+        conversation_problems(read[0].messages)
+
+
 @asynccontextmanager
 async def in_process() -> AsyncIterator[Any]:
     """The application called as uvicorn calls it, one request after another."""
@@ -130,7 +145,9 @@ def check_bodies(bodies: Any, count: int) -> None:
     """No body that `bodies` gives makes the service fail, on any route."""
 
     @settings(SLOWLY, max_examples=count)
-    @given(st.sampled_from(["/chat", "/chat/stream", "/v1/chat/completions"]), bodies)
+    @given(
+        st.sampled_from(["/chat", "/chat/stream", "/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens"]), bodies
+    )
     def check(path: str, body: bytes) -> None:
         async def once() -> None:
             async with in_process() as post:

@@ -85,6 +85,13 @@ def test_a_reasoning_effort_chooses_a_target_that_need_not_take_it(strategy: Any
     assert call.sampling.reasoning_effort == sent
 
 
+@pytest.mark.parametrize(("accepts", "sent"), [((), None), (("reasoning_effort",), "low")])
+def test_a_default_of_the_reasoning_effort_is_sent_to_a_model_that_takes_it(accepts: Any, sent: str | None) -> None:
+    asked = request(defaults=Sampling(reasoning_effort="low"))
+    to = target(accepts)
+    assert model_call(asked, Alias("a", (to,)), to, 0.0).sampling.reasoning_effort == sent
+
+
 @pytest.mark.parametrize(
     ("accepts", "said", "system"),
     [

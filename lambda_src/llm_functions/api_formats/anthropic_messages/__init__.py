@@ -1,0 +1,1 @@
+"""The API format of Anthropic's Messages API, as the SDKs of Anthropic and Claude Code speak it."""

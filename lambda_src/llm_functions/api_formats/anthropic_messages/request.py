@@ -1,0 +1,423 @@
+"""Reads requests in the format of Anthropic's Messages API.
+
+https://platform.claude.com/docs/en/api/messages
+https://platform.claude.com/docs/en/api/messages-count-tokens
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+import msgspec
+
+from llm_functions.api_formats.fields import MOST_ITEMS, MOST_MESSAGES, Fields
+from llm_gateway.errors import clipped
+from llm_gateway.request import (
+    NUMERIC_PARAMETERS,
+    ChatRequest,
+    Media,
+    Message,
+    ReasoningBlock,
+    ResponseFormat,
+    Sampling,
+    Tool,
+    ToolChoice,
+    ToolUse,
+)
+
+STOP_LIMIT = 16
+
+# What Anthropic's API also takes and what no model needs for its answer: where a request runs, at what price, and what is
+# trimmed from its history or told of it.
+IGNORED = (
+    *("service_tier", "inference_geo", "speed", "context_management", "diagnostics", "betas", "fallbacks"),
+    *("user_profile_id", "workspace_id", "billing_policy", "fallback_credit_token"),
+)
+# What happens at Anthropic, and nowhere else.
+HOSTED = ("container", "mcp_servers", "compaction", "thread")
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
+# The budgets of thinking, in tokens, up to which an effort is low or medium.
+_LOW_BUDGET, _MEDIUM_BUDGET = 4096, 16384
+
+
+def parse(body: Mapping[str, Any], *, counted: bool = False) -> tuple[ChatRequest, bool]:
+    """Parse a request's body. Returns the request, and whether its answer shows the model's thinking.
+
+    `counted`: the body is one whose tokens are to be counted. Raises the error 400, which names every field that is wrong.
+    """
+    fields = Fields(body)
+    model = fields.string("model", required=True)
+    max_tokens = fields.integer("max_tokens", 1)
+    if max_tokens is None and not fields.has("max_tokens") and not counted:
+        fields.wrong("max_tokens", "is required, a whole number")
+    conversation = _Conversation(fields)
+    tools = [_tool(tool) for tool in fields.objects("tools", MOST_ITEMS)]
+    tool_choice, parallel = _tool_choice(fields, tools)
+    thinking, effort = _thinking(fields)
+    response_format, effort = _output_config(fields, effort)
+    cache = _cached(fields)
+    messages = conversation.messages
+    if cache and messages:
+        messages[-1] = msgspec.structs.replace(messages[-1], cache=True)
+    request = ChatRequest(
+        messages=tuple(messages),
+        model=model or "",
+        system="\n\n".join(conversation.system) if conversation.system else None,
+        sampling=Sampling(
+            max_tokens=max_tokens,
+            **fields.numbers(NUMERIC_PARAMETERS),
+            stop=fields.strings("stop_sequences", STOP_LIMIT),
+        ),
+        # It asks for more thought and no other answer: a model that does not reason answers without.
+        defaults=Sampling(reasoning_effort=effort),
+        tools=tuple(tools),
+        tool_choice=tool_choice,
+        parallel_tool_calls=parallel,
+        stream=fields.boolean("stream"),
+        names={
+            "stop": "stop_sequences",
+            "response_format": "output_config.format",
+            "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
+        },
+        response_format=response_format,
+        hints=_hints(fields),
+        cache_system=conversation.cache_system,
+    )
+    if fields.any("top_k") is not None:
+        fields.wrong("top_k", "is not possible with these models; leave it out")
+    for name in HOSTED:
+        if fields.any(name):
+            fields.wrong(name, "is a part of Anthropic's own service and is not possible here; leave it out")
+    for name in IGNORED:
+        fields.any(name)
+    fields.no_others()
+    fields.finish()
+    return request, thinking
+
+
+def _cached(fields: Fields) -> bool:
+    """Whether an object ends a part that is kept in the provider's prompt cache."""
+    return fields.any("cache_control") is not None
+
+
+def _hints(fields: Fields) -> dict[str, Any]:
+    metadata = fields.object("metadata")
+    if metadata is None:
+        return {}
+    user = metadata.string("user_id")
+    metadata.no_others()
+    return {"user": user} if user else {}
+
+
+def _thinking(fields: Fields) -> tuple[bool, str | None]:
+    """Return whether the answer shows the model's thinking, and the effort that is asked for.
+
+    Where nobody asks for it, an answer begins with its text. With tools it is shown nevertheless: some models need their
+    thinking back with the result of a tool.
+    """
+    thinking = fields.object("thinking")
+    if thinking is None:
+        return fields.has("tools"), None
+    kind = thinking.string("type", required=True)
+    budget = thinking.integer("budget_tokens", 1)
+    thinking.any("display")
+    thinking.no_others()
+    match kind:
+        case "disabled":
+            return False, None
+        case "adaptive" | "between_tools" | None:
+            return True, "medium"
+        case "enabled":
+            if budget is None or budget > _MEDIUM_BUDGET:
+                return True, "high"
+            return True, "low" if budget <= _LOW_BUDGET else "medium"
+        case _:
+            thinking.wrong("type", f"must be enabled, adaptive or disabled, not {clipped(kind)!r}")
+            return False, None
+
+
+def _output_config(fields: Fields, effort: str | None) -> tuple[ResponseFormat | None, str | None]:
+    """Return the form of the answer's text, and the effort: the one that is named here, or `effort`."""
+    found = _format(fields, "output_format")  # its place before output_config
+    config = fields.object("output_config")
+    if config is None:
+        return found, effort
+    named = config.string("effort")
+    if named is not None and named not in EFFORTS:
+        config.wrong("effort", f"must be {', '.join(EFFORTS[:-1])} or {EFFORTS[-1]}, not {clipped(named)!r}")
+    found = _format(config, "format") or found
+    config.any("task_budget")
+    config.no_others()
+    return found, effort if named is None else "xhigh" if named == "max" else named
+
+
+def _format(fields: Fields, name: str) -> ResponseFormat | None:
+    wanted = fields.object(name)
+    if wanted is None:
+        return None
+    kind = wanted.string("type", required=True)
+    if kind not in (None, "json_schema"):
+        wanted.wrong("type", f"only 'json_schema' is possible, not {clipped(kind)!r}")
+    schema = _schema(wanted, "schema")
+    wanted.no_others()
+    return ResponseFormat(type="json_schema", name="answer", schema=schema, strict=True)
+
+
+def _schema(fields: Fields, name: str) -> dict[str, Any]:
+    if fields.object(name) is None:
+        if not fields.has(name):
+            fields.wrong(name, "is required, a JSON Schema")
+        return {}
+    schema = cast("dict[str, Any]", fields.any(name))
+    fields.check_nesting(name, schema)
+    return schema
+
+
+# The conversation.
+
+
+class _Conversation:
+    """The system texts and the messages of a request."""
+
+    def __init__(self, fields: Fields) -> None:
+        self.messages: list[Message] = []
+        self.system: list[str] = []
+        self.cache_system = False
+        system = fields.any("system")
+        if isinstance(system, str):
+            self._add_system(_Content(text=[system]))
+        elif system is not None:
+            self._add_system(_read_blocks(fields.objects("system", MOST_ITEMS)))
+        if not fields.has("messages"):
+            fields.any("messages")
+            fields.wrong("messages", "is required, a list of messages")
+        for message in fields.objects("messages", MOST_MESSAGES):
+            self._add(message)
+
+    def _add_system(self, content: "_Content") -> None:
+        self.system += [text for text in content.text if text]
+        self.cache_system = self.cache_system or content.cache
+
+    def _add(self, message: Fields) -> None:
+        role = message.string("role", required=True)
+        content = message.any("content")
+        if content is None:
+            message.wrong("content", "is required, a string or a list of blocks")
+        read = _Content(text=[content]) if isinstance(content, str) else _read_blocks(message.objects("content", MOST_ITEMS))
+        message.no_others()
+        match role:
+            case "system":
+                self._add_system(read)
+            case "assistant":
+                self.messages.append(
+                    Message(
+                        role="assistant",
+                        text=read.joined(),
+                        tool_calls=tuple(read.calls),
+                        reasoning="".join(read.reasoning),
+                        reasoning_blocks=tuple(read.reasoning_blocks),
+                        place=message.place,
+                        cache=read.cache,
+                    )
+                )
+            case "user":
+                self.messages += read.results
+                if read.text or read.media or not read.results:
+                    self.messages.append(
+                        Message(
+                            role="user", text=read.joined(), parts=read.mixed_parts(), place=message.place, cache=read.cache
+                        )
+                    )
+            case None:
+                pass
+            case _:
+                message.wrong("role", f"must be user or assistant, not {clipped(role)!r}")
+
+
+class _Content:
+    """What the blocks of a message, or of a tool's result, hold."""
+
+    def __init__(self, text: Iterable[str] = ()) -> None:
+        self.text = list(text)
+        self.parts: list[str | Media] = []
+        self.media = False
+        self.calls: list[ToolUse] = []
+        self.results: list[Message] = []
+        self.reasoning: list[str] = []
+        self.reasoning_blocks: list[ReasoningBlock] = []
+        self.cache = False
+
+    def joined(self) -> str:
+        return "\n".join(self.text)
+
+    def mixed_parts(self) -> tuple[str | Media, ...]:
+        return tuple(self.parts) if self.media else ()
+
+    def add_text(self, text: str) -> None:
+        self.text.append(text)
+        self.parts.append(text)
+
+    def add_media(self, media: Media) -> None:
+        self.media = True
+        self.parts.append(media)
+
+
+def _read_blocks(blocks: list[Fields]) -> _Content:
+    content = _Content()
+    for block in blocks:
+        kind = block.string("type", required=True)
+        cached = _cached(block)
+        content.cache = content.cache or cached
+        match kind:
+            case "text":
+                content.add_text(block.string("text", required=True) or "")
+                block.any("citations")
+            case "image":
+                block.any("transformations")
+                if media := _media(block, "image"):
+                    content.add_media(media)
+            case "document":
+                _read_document(block, content)
+            case "search_result":
+                title, source = block.string("title") or "", block.string("source") or ""
+                content.add_text("\n".join([title, source, *_read_blocks(block.objects("content", MOST_ITEMS)).text]))
+                block.any("citations")
+            case "tool_use":
+                content.calls.append(_tool_use(block))
+            case "tool_result":
+                content.results.append(_tool_result(block, cached))
+            case "thinking":
+                text, signature = block.string("thinking") or "", block.string("signature") or ""
+                content.reasoning.append(text)
+                if signature:
+                    content.reasoning_blocks.append(ReasoningBlock(text=text, signature=signature))
+            case "redacted_thinking":
+                content.reasoning_blocks.append(ReasoningBlock(data=block.string("data", required=True) or ""))
+            case None:
+                pass
+            case _:
+                block.wrong(
+                    "type",
+                    f"{clipped(kind)!r} is not possible here, for this service runs no tools and keeps no files",
+                )
+                continue
+        block.no_others()
+    return content
+
+
+def _read_document(block: Fields, content: _Content) -> None:
+    """Read a document. One that is plain text becomes a text, which every model reads."""
+    title, context = block.string("title") or "", block.string("context") or ""
+    block.any("citations")
+    source = block.object("source")
+    match source.any("type") if source is not None else None:
+        case "text" if source is not None:
+            source.any("media_type")
+            text = source.string("data", required=True) or ""
+        case "content" if source is not None:
+            inner = source.any("content")
+            text = inner if isinstance(inner, str) else _read_blocks(source.objects("content", MOST_ITEMS)).joined()
+        case _:
+            if context:
+                content.add_text(context)
+            if media := _media(block, "document", title):
+                content.add_media(media)
+            return
+    content.add_text("\n".join(part for part in (title, context, text) if part))
+
+
+def _media(block: Fields, kind: Any, name: str = "") -> Media | None:
+    source = block.object("source")
+    if source is None:
+        if not block.has("source"):
+            block.wrong("source", "is required, an object")
+        return None
+    media: Media | None = None
+    match source.string("type", required=True):
+        case "base64":
+            media_type, data = source.string("media_type", required=True), source.string("data", required=True)
+            media = Media(kind=kind, media_type=media_type or "", data=data or "", name=name)
+        case "url":
+            media = Media(kind=kind, url=source.string("url", required=True) or "", name=name)
+        case None:
+            pass
+        case other:
+            source.wrong("type", f"must be base64 or url, not {clipped(other)!r}: this service keeps no files")
+            return None
+    source.no_others()
+    return media
+
+
+def _tool_use(block: Fields) -> ToolUse:
+    identifier, name = block.string("id", required=True), block.string("name", required=True)
+    arguments: Any = block.any("input")
+    if not isinstance(arguments, dict):
+        block.wrong("input", "is required, an object")
+        arguments = {}
+    block.check_nesting("input", cast("dict[str, Any]", arguments))
+    for other in ("caller", "toolset_name"):
+        block.any(other)
+    return ToolUse(id=identifier or "", name=name or "", arguments=cast("dict[str, Any]", arguments))
+
+
+def _tool_result(block: Fields, cached: bool) -> Message:
+    identifier = block.string("tool_use_id", required=True)
+    content = block.any("content")
+    read = _Content(text=[content]) if isinstance(content, str) else _read_blocks(block.objects("content", MOST_ITEMS))
+    block.boolean("is_error")
+    block.any("toolset_name")
+    return Message(
+        role="tool",
+        text=read.joined(),
+        parts=read.mixed_parts(),
+        tool_call_id=identifier or "",
+        place=block.place,
+        cache=cached or read.cache,
+    )
+
+
+# The tools.
+
+
+def _tool(tool: Fields) -> Tool:
+    kind = tool.string("type")
+    if kind not in (None, "custom"):
+        tool.wrong("type", f"{clipped(kind)!r} runs at Anthropic and is not possible here; give tools of your own")
+        return Tool(name="", description="", parameters={})
+    for name in ("allowed_callers", "defer_loading", "eager_input_streaming", "input_examples"):
+        tool.any(name)
+    found = Tool(
+        name=tool.string("name", required=True) or "",
+        description=tool.string("description") or "",
+        parameters=_schema(tool, "input_schema"),
+        strict=tool.boolean("strict"),
+        cache=_cached(tool),
+    )
+    tool.no_others()
+    return found
+
+
+def _tool_choice(fields: Fields, tools: list[Tool]) -> tuple[ToolChoice, bool]:
+    """Return the choice, and whether the model may call several tools at once."""
+    choice = fields.object("tool_choice")
+    if choice is None:
+        return ToolChoice(), True
+    parallel = not choice.boolean("disable_parallel_tool_use")
+    name = choice.string("name")
+    kind = choice.string("type", required=True)
+    choice.no_others()
+    match kind:
+        case "auto" | "none":
+            return ToolChoice(mode=kind), parallel
+        case "any":
+            if not tools:
+                fields.wrong("tool_choice", "'any' needs tools")
+            return ToolChoice(mode="required"), parallel
+        case "tool":
+            if name not in {tool.name for tool in tools}:
+                choice.wrong("name", f"there is no tool {clipped(name or '')!r} in tools")
+            return ToolChoice(mode="tool", name=name or ""), parallel
+        case None:
+            pass
+        case _:
+            choice.wrong("type", f"must be auto, any, tool or none, not {clipped(kind)!r}")
+    return ToolChoice(), parallel

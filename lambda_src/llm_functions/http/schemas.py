@@ -1,0 +1,20 @@
+"""The parts from which the schemas of the OpenAPI document are made."""
+
+from typing import Any
+
+ANY: dict[str, Any] = {}
+TEXT: dict[str, Any] = {"type": "string"}
+WORDS: dict[str, Any] = {"type": "string", "minLength": 1, "pattern": r"\S"}
+COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
+
+
+def ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def obj(properties: dict[str, Any], required: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(required), **more}
+
+
+def or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]}

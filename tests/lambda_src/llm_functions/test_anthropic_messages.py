@@ -1,0 +1,371 @@
+"""Anthropic's Messages API, whole and streamed, called by the official SDK and as Claude Code calls it."""
+
+import json
+from typing import Any
+
+import anthropic
+import pytest
+
+from llm_functions.api_formats.anthropic_messages.answer import StreamRenderer, render_complete
+from llm_functions.api_formats.anthropic_messages.request import parse
+from llm_gateway.errors import GatewayError
+from llm_gateway.events import Delta, Done, Reasoning, ReasoningSignature, Start, ToolCall, ToolCallDelta, Usage
+from llm_gateway.request import Media, Message, ReasoningBlock, ResponseFormat, ToolUse
+
+pytestmark = pytest.mark.timeout(20)
+
+HELLO: Any = [{"role": "user", "content": "Hello, who is there?"}]
+WEATHER: Any = {
+    "name": "get_weather",
+    "description": "The weather of a city",
+    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+CACHED = {"cache_control": {"type": "ephemeral"}}
+
+
+async def whole(client: anthropic.AsyncAnthropic, **arguments: Any) -> Any:
+    return await client.messages.create(**{"model": "full", "max_tokens": 100, "messages": HELLO, **arguments})
+
+
+async def streamed(client: anthropic.AsyncAnthropic, **arguments: Any) -> Any:
+    async with client.messages.stream(**{"model": "full", "max_tokens": 100, "messages": HELLO, **arguments}) as stream:
+        events = [event async for event in stream]
+        assert [events[0].type, events[-1].type] == ["message_start", "message_stop"]
+        return await stream.get_final_message()
+
+
+# Answers.
+
+
+async def test_a_whole_answer_and_a_streamed_one(gateway, bedrock) -> None:
+    client = (await gateway((await bedrock()).url)).anthropic()
+    answer = await whole(client)
+    assert (answer.type, answer.role, answer.model, answer.stop_reason) == ("message", "assistant", "full", "end_turn")
+    (block,) = answer.content
+    assert "Hello, who is there?" in block.text and answer.id == f"msg_{answer._request_id}"
+    assert answer.usage.input_tokens > 0 and answer.usage.output_tokens > 0
+    again = await streamed(client)
+    assert (again.content[0].text, again.stop_reason) == (block.text, "end_turn")
+    assert (again.usage.input_tokens, again.usage.output_tokens) == (answer.usage.input_tokens, answer.usage.output_tokens)
+    assert (await whole(client, max_tokens=2)).stop_reason == "max_tokens"
+
+
+async def test_a_tool_call_and_its_result(gateway, bedrock) -> None:
+    """The SDK's own blocks are sent back, from a whole answer and from a streamed one."""
+    upstream = await bedrock()
+    client = (await gateway(upstream.url)).anthropic()
+    for ask in (whole, streamed):
+        first = await ask(client, tools=[WEATHER])
+        assert first.stop_reason == "tool_use"
+        call = first.content[-1]
+        assert (call.type, call.name, call.input) == ("tool_use", "get_weather", {"city": "Hello, who is there?"})
+        result = {"type": "tool_result", "tool_use_id": call.id, "content": [{"type": "text", "text": "21 degrees"}], **CACHED}
+        history = [
+            *HELLO,
+            {"role": "assistant", "content": first.content},
+            {"role": "user", "content": [result, {"type": "text", "text": "Thanks"}]},
+        ]
+        second = await ask(client, tools=[WEATHER], messages=history)
+        assert second.stop_reason == "end_turn" and "21 degrees" in second.content[0].text
+        sent = upstream.calls[-1].messages
+        assert (sent[1].content[-1].id, sent[1].content[-1].input) == (call.id, call.input)
+        assert [getattr(block, "text", None) for block in sent[2].content] == ["21 degrees", "Thanks"]
+
+
+async def test_thinking_is_shown_where_it_is_asked_for(gateway, bedrock) -> None:
+    client = (await gateway((await bedrock()).url)).anthropic()
+    for ask in (whole, streamed):
+        plain = await ask(client, model="r1")
+        assert [block.type for block in plain.content] == ["text"]
+        shown = await ask(client, model="r1", thinking={"type": "enabled", "budget_tokens": 1024}, max_tokens=2000)
+        assert [block.type for block in shown.content] == ["thinking", "text"]
+        assert "stand-in" in shown.content[0].thinking and shown.content[1].text
+        history = [*HELLO, {"role": "assistant", "content": shown.content}, *HELLO]
+        assert (await ask(client, model="r1", messages=history)).content
+
+
+START = Start("r", "full", "bedrock/full", 1, 0.0, 1.0)
+EVERYTHING = [
+    [START, Reasoning("Let me "), Reasoning("think."), ReasoningSignature("c2ln")],
+    [ReasoningSignature(data="b3BhcXVl"), Delta("I "), Delta("look.")],
+    [ToolCall(0, "t0", "a"), ToolCallDelta(0, '{"n":'), ToolCallDelta(0, "0}"), ToolCall(1, "t1", "b")],
+    [ToolCallDelta(1, '{"n": "cu'), Usage(100, 20, cached_tokens=60, cache_write_tokens=30), Done("max_tokens")],
+]
+SHOWN = [
+    {"type": "thinking", "thinking": "Let me think.", "signature": "c2ln"},
+    {"type": "redacted_thinking", "data": "b3BhcXVl"},
+    {"type": "text", "text": "I look."},
+    {"type": "tool_use", "id": "t0", "name": "a", "input": {"n": 0}},
+    {"type": "tool_use", "id": "t1", "name": "b", "input": {"INVALID_JSON": '{"n": "cu'}},
+]
+COUNTS = {"input_tokens": 10, "cache_creation_input_tokens": 30, "cache_read_input_tokens": 60, "output_tokens": 20}
+
+
+async def batches(events: Any) -> Any:
+    for batch in events:
+        yield batch
+
+
+async def test_an_answer_with_everything_in_it() -> None:
+    _, body = await render_complete(batches(EVERYTHING), thinking=True)
+    answer = json.loads(body)
+    assert (answer["content"], answer["stop_reason"], answer["usage"]) == (SHOWN, "max_tokens", COUNTS)
+    _, body = await render_complete(batches(EVERYTHING), thinking=False)
+    assert json.loads(body)["content"] == SHOWN[2:]
+
+
+def test_a_stream_with_everything_in_it() -> None:
+    """Blocks come one after another, and what they amount to is the whole answer."""
+    for thinking in (True, False):
+        renderer = StreamRenderer("r", thinking)
+        data = b"".join([renderer.opening(), *(renderer.events(batch) for batch in EVERYTHING), renderer.closing()])
+        frames = [frame.split("\n") for frame in data.decode().removesuffix("\n\n").split("\n\n")]
+        events = [json.loads(line.removeprefix("data: ")) for _, line in frames]
+        assert [name for name, _ in frames] == [f"event: {event['type']}" for event in events]
+        blocks: list[Any] = []
+        opened: int | None = None
+        for event in events[1:-2]:
+            match event["type"]:
+                case "content_block_start":
+                    assert opened is None and event["index"] == len(blocks)
+                    opened = event["index"]
+                    blocks.append(event["content_block"])
+                case "content_block_stop":
+                    assert event["index"] == opened
+                    opened = None
+                case "content_block_delta":
+                    assert event["index"] == opened
+                    ((name, value),) = [(name, value) for name, value in event["delta"].items() if name != "type"]
+                    if name == "partial_json":
+                        blocks[-1]["input"] = (blocks[-1]["input"] or "") + value
+                    else:
+                        blocks[-1][name] += value
+        assert opened is None
+        expected: Any = [dict(block) for block in (SHOWN if thinking else SHOWN[2:])]
+        expected[-2]["input"], expected[-1]["input"] = '{"n":0}', '{"n": "cu'
+        assert blocks == expected
+        assert (events[0]["type"], events[0]["message"]["content"]) == ("message_start", [])
+        assert events[-2] == {
+            "type": "message_delta",
+            "delta": {"stop_reason": "max_tokens", "stop_sequence": None},
+            "usage": COUNTS,
+        }
+        assert events[-1] == {"type": "message_stop"}
+
+
+# Requests.
+
+
+def asked(**fields: Any) -> Any:
+    return parse({"model": "full", "max_tokens": 100, "messages": HELLO, **fields})[0]
+
+
+def test_what_a_request_becomes() -> None:
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}
+    pdf = {
+        "type": "document",
+        "title": "a.pdf",
+        "source": {"type": "base64", "media_type": "application/pdf", "data": "aGk="},
+    }
+    plain = {"type": "document", "title": "b.txt", "source": {"type": "text", "media_type": "text/plain", "data": "Words"}}
+    request = asked(
+        system=[{"type": "text", "text": "Be brief."}, {"type": "text", "text": "Be kind.", **CACHED}],
+        messages=[
+            {"role": "user", "content": [{"type": "text", "text": "See"}, image, pdf, plain]},
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"},
+                    {"type": "thinking", "thinking": " Unsigned.", "signature": ""},
+                    {"type": "redacted_thinking", "data": "b3Bh"},
+                    {"type": "text", "text": "Let me look.", "citations": None},
+                    {"type": "tool_use", "id": "t1", "name": "get_weather", "input": {"city": "Oslo"}},
+                ],
+            },
+            {
+                "role": "user",
+                "content": [{"type": "tool_result", "tool_use_id": "t1", "is_error": True, "content": [image], **CACHED}],
+            },
+        ],
+        tools=[{**WEATHER, "type": "custom", "strict": True, **CACHED}],
+        tool_choice={"type": "any", "disable_parallel_tool_use": True},
+        stop_sequences=["a", "b"],
+        temperature=0.5,
+        thinking={"type": "adaptive"},
+        output_config={"effort": "max", "format": {"type": "json_schema", "schema": {"type": "object"}}},
+        metadata={"user_id": "ada"},
+        service_tier="auto",
+    )
+    picture = Media("image", "image/png", "aGk=")
+    document = Media("document", "application/pdf", "aGk=", name="a.pdf")
+    assert request.messages == (
+        Message(
+            "user",
+            text="See\nb.txt\nWords",
+            parts=("See", picture, document, "b.txt\nWords"),
+            place="messages[0]",
+        ),
+        Message(
+            "assistant",
+            text="Let me look.",
+            tool_calls=(ToolUse("t1", "get_weather", {"city": "Oslo"}),),
+            reasoning="Hm. Unsigned.",
+            reasoning_blocks=(ReasoningBlock("Hm.", "c2ln"), ReasoningBlock(data="b3Bh")),
+            place="messages[1]",
+        ),
+        Message("tool", tool_call_id="t1", parts=(picture,), place="messages[2].content[0]", cache=True),
+    )
+    assert (request.system, request.cache_system) == ("Be brief.\n\nBe kind.", True)
+    (tool,) = request.tools
+    assert (tool.name, tool.strict, tool.cache, tool.parameters) == ("get_weather", True, True, WEATHER["input_schema"])
+    assert (request.tool_choice.mode, request.parallel_tool_calls) == ("required", False)
+    assert (request.sampling.stop, request.sampling.temperature, request.sampling.max_tokens) == (("a", "b"), 0.5, 100)
+    assert (request.sampling.reasoning_effort, request.defaults.reasoning_effort) == (None, "xhigh")
+    assert request.response_format == ResponseFormat("json_schema", "answer", schema={"type": "object"}, strict=True)
+    assert request.hints == {"user": "ada"}
+
+
+# As Claude Code 2 sends it: the fields of its requests to ANTHROPIC_BASE_URL, with the headers that it adds.
+CLAUDE_CODE: Any = {
+    "model": "full",
+    "max_tokens": 4096,
+    "stream": True,
+    "temperature": 1,
+    "system": [
+        {"type": "text", "text": "You are Claude Code, Anthropic's official CLI for Claude.", **CACHED},
+        {"type": "text", "text": "You help with software engineering.", **CACHED},
+    ],
+    "messages": [
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "<system-reminder>\nAs you answer …\n</system-reminder>"},
+                {"type": "text", "text": "List the files", **CACHED},
+            ],
+        }
+    ],
+    "tools": [
+        {
+            "name": "Bash",
+            "description": "Runs a command",
+            "input_schema": {
+                "$schema": "http://json-schema.org/draft-07/schema#",
+                "type": "object",
+                "properties": {"command": {"type": "string"}},
+                "required": ["command"],
+                "additionalProperties": False,
+            },
+        }
+    ],
+    "metadata": {"user_id": "user_0123_account__session_4567"},
+    "thinking": {"type": "enabled", "budget_tokens": 2048},
+    "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+    "output_config": {"effort": "medium"},
+}
+
+
+async def test_claude_codes_requests(gateway, bedrock) -> None:
+    service = await gateway((await bedrock()).url)
+    headers = {
+        "anthropic-version": "2023-06-01",
+        "anthropic-beta": "claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27",
+        "authorization": "Bearer test-key",
+    }
+    events = await service.sse("/v1/messages?beta=true", CLAUDE_CODE, headers)
+    calls = [event.data["content_block"] for event in events if event.name == "content_block_start"]
+    assert (calls[-1]["type"], calls[-1]["name"], events[-1].name) == ("tool_use", "Bash", "message_stop")
+    counted = {name: CLAUDE_CODE[name] for name in ("model", "messages", "system", "tools", "thinking")}
+    response = await service.post("/v1/messages/count_tokens?beta=true", counted, headers)
+    assert response.status_code == 200 and response.json()["input_tokens"] > 40
+
+
+async def test_tokens_are_estimated(gateway) -> None:
+    client = (await gateway()).anthropic()
+    short = (await client.messages.count_tokens(model="full", messages=HELLO)).input_tokens
+    long = (
+        await client.messages.count_tokens(model="full", messages=HELLO * 3, system="Be brief.", tools=[WEATHER])
+    ).input_tokens
+    assert 0 < short < long < 100
+    with pytest.raises(anthropic.NotFoundError):
+        await client.messages.count_tokens(model="nobody", messages=HELLO)
+
+
+def block(kind: str, **fields: Any) -> Any:
+    return [{"role": "user", "content": [{"type": kind, **fields}]}]
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
+    "no model": ({"model": None}, "model", "is required"),
+    "no limit": ({"max_tokens": None}, "max_tokens", "is required"),
+    "a limit of nothing": ({"max_tokens": 0}, "max_tokens", "at least 1"),
+    "no messages": ({"messages": None}, "messages", "is required"),
+    "a role": ({"messages": [{"role": "tool", "content": "Hi"}]}, "messages[0].role", "user or assistant"),
+    "no content": ({"messages": [{"role": "user"}]}, "messages[0].content", "is required"),
+    "a block of a hosted tool": (
+        {"messages": block("server_tool_use", id="a")},
+        "messages[0].content[0].type",
+        "runs no tools",
+    ),
+    "a file": (
+        {"messages": block("image", source={"type": "file", "file_id": "a"})},
+        "messages[0].content[0].source.type",
+        "keeps no files",
+    ),
+    "a hosted tool": ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0].type", "runs at Anthropic"),
+    "a tool without a schema": ({"tools": [{"name": "a"}]}, "tools[0].input_schema", "is required"),
+    "an unknown choice": ({"tool_choice": {"type": "some"}}, "tool_choice.type", "auto, any, tool or none"),
+    "a tool that is not there": ({"tool_choice": {"type": "tool", "name": "a"}}, "tool_choice.name", "no tool 'a'"),
+    "arguments that are text": (
+        {"messages": [*HELLO, {"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "a", "input": "{}"}]}]},
+        "messages[1].content[0].input",
+        "an object",
+    ),
+    "top_k": ({"top_k": 5}, "top_k", "leave it out"),
+    "servers": ({"mcp_servers": [{"type": "url"}]}, "mcp_servers", "leave it out"),
+    "an effort": ({"output_config": {"effort": "huge"}}, "output_config.effort", "low, medium"),
+    "a field": ({"max_token": 5}, "max_token", "did you mean 'max_tokens'"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused(name: str) -> None:
+    fields, param, text = REFUSED[name]
+    with pytest.raises(GatewayError) as raised:
+        asked(**fields)
+    assert (raised.value.status, raised.value.param) == (400, param) and text in raised.value.message
+
+
+# Errors.
+
+
+async def test_errors_have_anthropics_shape(gateway, bedrock, fake, wire) -> None:
+    service = await gateway((await bedrock()).url)
+    client = service.anthropic()
+    with pytest.raises(anthropic.BadRequestError) as refused:
+        await whole(client, max_tokens=-1)
+    body: Any = refused.value.body
+    assert (body["type"], body["error"]["type"], body["error"]["param"]) == ("error", "invalid_request_error", "max_tokens")
+    assert body["request_id"] == refused.value.request_id
+    with pytest.raises(anthropic.NotFoundError) as unknown:
+        await whole(client, model="nobody")
+    assert unknown.value.type == "not_found_error"
+    with pytest.raises(anthropic.NotFoundError):  # a base URL that ends with /v1
+        await whole(client.with_options(base_url=f"{service.url}/v1"))
+    closed = (await gateway(authorization="api_key")).anthropic()
+    with pytest.raises(anthropic.AuthenticationError):
+        await whole(closed)
+
+    async def script(peer: Any) -> None:
+        await peer.request()
+        await peer.send(wire.response(503, {"message": "Later"}, x_amzn_errortype="ServiceUnavailableException"))
+        await peer.request()
+        broken = wire.exception("throttlingException", "Later")
+        await peer.send(wire.stream(wire.text("Hi"), broken))
+
+    client = (await gateway((await fake(script)).url)).anthropic()
+    with pytest.raises(anthropic.APIStatusError) as overloaded:
+        await whole(client)
+    assert (overloaded.value.status_code, overloaded.value.type) == (503, "overloaded_error")
+    with pytest.raises(anthropic.APIStatusError) as cut:
+        await streamed(client)
+    assert cut.value.type == "rate_limit_error"
