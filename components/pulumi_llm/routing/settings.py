@@ -187,7 +187,7 @@ class ModelBounds(Settings):
     accepts: tuple[Parameter, ...] | None = Field(
         None,
         description=f"What the model takes, of {_names(get_args(Parameter))}. reasoning_content is the reasoning of earlier "
-        "turns, which DeepSeek wants back while it uses tools; Bedrock is sent neither that nor reasoning_effort. Default: the "
+        "turns, which DeepSeek wants back while it uses tools, and Claude as it has signed it. Default: the "
         f"catalogue's; for a model of Bedrock's that it lacks {_names(DEFAULT_ACCEPTS)}; for a provider's "
         f"{_by_protocol('accepts')}.",
     )

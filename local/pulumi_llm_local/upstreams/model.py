@@ -43,6 +43,15 @@ class ReasoningBlock:
 
 
 @dataclass(frozen=True)
+class MediaBlock:
+    """An image or a document of so many bytes, or at an address. `kind` is the ability that a model needs for it."""
+
+    kind: Literal["images", "image_urls", "documents"]
+    format: str
+    size: int
+
+
+@dataclass(frozen=True)
 class ToolUseBlock:
     """A tool call that the model made."""
 
@@ -58,9 +67,10 @@ class ToolResultBlock:
     id: str
     text: str
     error: bool = False
+    media: tuple[MediaBlock, ...] = ()
 
 
-Block = TextBlock | ReasoningBlock | ToolUseBlock | ToolResultBlock
+Block = TextBlock | ReasoningBlock | MediaBlock | ToolUseBlock | ToolResultBlock
 Role = Literal["user", "assistant"]
 
 
@@ -101,7 +111,18 @@ class GenerationRequest:
     def given(self) -> list[str]:
         """The names of the parameters that the request has."""
         names = ("system", "tools", "max_tokens", "temperature", "top_p", "stop")
-        return [name for name in names if getattr(self, name) not in (None, ())]
+        return [*(name for name in names if getattr(self, name) not in (None, ())), *sorted({each.kind for each in self.media})]
+
+    @property
+    def media(self) -> list[MediaBlock]:
+        """The images and documents of the conversation."""
+        found: list[MediaBlock] = []
+        for block in (block for message in self.messages for block in message.content):
+            if isinstance(block, MediaBlock):
+                found.append(block)
+            elif isinstance(block, ToolResultBlock):
+                found += block.media
+        return found
 
     @property
     def refused(self) -> list[str]:

@@ -6,6 +6,7 @@ import re
 from pulumi_llm_local.upstreams.model import (
     Block,
     GenerationRequest,
+    MediaBlock,
     ReasoningBlock,
     TextBlock,
     Tool,
@@ -49,6 +50,8 @@ def _block_text(block: Block) -> str:
     match block:
         case TextBlock() | ReasoningBlock() | ToolResultBlock():
             return block.text
+        case MediaBlock():
+            return f"{block.kind} {block.format}"
         case ToolUseBlock():
             return f"{block.name} {json.dumps(block.input, ensure_ascii=False)}"
 

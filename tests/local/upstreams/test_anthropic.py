@@ -138,6 +138,7 @@ async def test_a_tool_round_trip(given: dict[str, Any]) -> None:
 
 USE = {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {}}
 RESULT = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "x"}]}
+IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
 # The change to the request, the error's status and a part of its message.
 WRONG: list[tuple[dict[str, Any], int, str]] = [
     ({"max_tokens": None}, 400, "max_tokens: Field required"),
@@ -150,7 +151,8 @@ WRONG: list[tuple[dict[str, Any], int, str]] = [
     ({"messages": []}, 400, "at least one message is required"),
     ({"messages": [{"role": "system", "content": "x"}]}, 400, 'Unexpected role "system"'),
     ({"messages": [{"role": "user", "content": ""}]}, 400, "text content blocks must be non-empty"),
-    ({"messages": [{"role": "user", "content": [{"type": "image"}]}]}, 400, "does not play the block 'image'"),
+    ({"messages": [{"role": "user", "content": [{"type": "video"}]}]}, 400, "does not play the block 'video'"),
+    ({"model": "plain", "messages": [{"role": "user", "content": [IMAGE]}]}, 400, "does not support image"),
     ({"messages": [*HELLO, {"role": "assistant", "content": [USE]}, *HELLO]}, 400, "without `tool_result` blocks"),
     ({"messages": [*HELLO, RESULT]}, 400, "unexpected `tool_use_id` found"),
     ({"messages": [*HELLO, *2 * [{"role": "assistant", "content": [USE]}, RESULT]]}, 400, "`tool_use` ids must be unique"),

@@ -4,7 +4,7 @@ https://docs.anthropic.com/en/api/messages, https://docs.anthropic.com/en/docs/b
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -26,7 +26,7 @@ from llm_gateway.events import (
 )
 from llm_gateway.http.sse import SseDecoder
 from llm_gateway.providers import exchange
-from llm_gateway.request import Message
+from llm_gateway.providers.anthropic.content import ContentBlocks
 
 # https://docs.anthropic.com/en/api/versioning
 _VERSION = "2023-06-01"
@@ -86,7 +86,7 @@ class Anthropic:
 def _body(call: ModelCall) -> dict[str, Any]:
     body: dict[str, Any] = {
         "model": call.target.model,
-        "messages": exchange.alternating_turns(call, _content_blocks),
+        "messages": exchange.alternating_turns(call, ContentBlocks(call).of),
         **call.sampling.named(_SAMPLING),
     }
     if call.system:
@@ -104,16 +104,6 @@ def _body(call: ModelCall) -> dict[str, Any]:
     if call.stream:
         body["stream"] = True
     return body
-
-
-def _content_blocks(message: Message) -> Iterator[dict[str, Any]]:
-    if message.role == "tool":
-        yield {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": message.text}
-        return
-    if message.text.strip():
-        yield {"type": "text", "text": message.text}
-    for use in message.tool_calls:
-        yield {"type": "tool_use", "id": use.id, "name": use.name, "input": use.arguments}
 
 
 def _tool_choice(call: ModelCall) -> dict[str, str]:

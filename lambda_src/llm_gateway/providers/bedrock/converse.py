@@ -4,7 +4,7 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.htm
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -26,8 +26,9 @@ from llm_gateway.events import (
     Usage,
 )
 from llm_gateway.providers import exchange
+from llm_gateway.providers.bedrock.content import ContentBlocks
 from llm_gateway.providers.bedrock.errors import refusal, stream_exception
-from llm_gateway.request import Message, Tool
+from llm_gateway.request import Tool
 
 # The names of the sampling parameters.
 _SAMPLING = {"max_tokens": "maxTokens", "temperature": "temperature", "top_p": "topP", "stop": "stopSequences"}
@@ -80,7 +81,7 @@ class Converse:
 
 def _body(call: ModelCall) -> dict[str, Any]:
     body: dict[str, Any] = {
-        "messages": exchange.alternating_turns(call, _content_blocks),
+        "messages": exchange.alternating_turns(call, ContentBlocks(call).of),
         "inferenceConfig": call.sampling.named(_SAMPLING),
     }
     if call.system:
@@ -88,16 +89,6 @@ def _body(call: ModelCall) -> dict[str, Any]:
     if tools := _declared_tools(call):
         body["toolConfig"] = {"tools": [_tool_spec(tool) for tool in tools], **_tool_choice(call)}
     return body
-
-
-def _content_blocks(message: Message) -> Iterator[dict[str, Any]]:
-    if message.role == "tool":
-        yield {"toolResult": {"toolUseId": message.tool_call_id, "content": [{"text": message.text}]}}
-        return
-    if message.text.strip():
-        yield {"text": message.text}
-    for call in message.tool_calls:
-        yield {"toolUse": {"toolUseId": call.id, "name": call.name, "input": call.arguments}}
 
 
 def _declared_tools(call: ModelCall) -> tuple[Tool, ...]:

@@ -6,6 +6,8 @@ https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html
 
 import re
 from collections.abc import Mapping
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, cast
 
 import msgspec
@@ -16,6 +18,7 @@ from llm_gateway.errors import ErrorKind, GatewayError
 from llm_gateway.estimate import tokens_of
 from llm_gateway.events import Delta, Done, Event, Reasoning, StopReason, ToolCall, ToolCallDelta, Usage
 from llm_gateway.providers import exchange
+from llm_gateway.providers.openai.content import content, media_of_results
 from llm_gateway.request import Message, ResponseFormat, Tool
 
 # The sampling parameters besides the limit of the answer. OpenAI's names are ours.
@@ -58,13 +61,21 @@ def body(call: ModelCall) -> dict[str, Any]:
 def _messages(call: ModelCall) -> list[dict[str, Any]]:
     system = [{"role": "system", "content": call.system}] if call.system else []
     with_reasoning = "reasoning_content" in call.target.accepts
-    return [*system, *(_message(message, with_reasoning=with_reasoning) for message in call.messages)]
+    if not any(message.parts for message in call.messages):
+        return [*system, *(_message(message, with_reasoning=with_reasoning) for message in call.messages)]
+    found = system
+    for role, turns in groupby(call.messages, attrgetter("role")):
+        messages = list(turns)
+        found += [_message(message, with_reasoning=with_reasoning) for message in messages]
+        if role == "tool" and (media := media_of_results(messages)) is not None:
+            found.append(media)
+    return found
 
 
 def _message(message: Message, *, with_reasoning: bool) -> dict[str, Any]:
     if message.role == "tool":
         return {"role": "tool", "tool_call_id": message.tool_call_id, "content": message.text}
-    found: dict[str, Any] = {"role": message.role, "content": message.text}
+    found: dict[str, Any] = {"role": message.role, "content": content(message) if message.parts else message.text}
     if message.reasoning and with_reasoning:
         found["reasoning_content"] = message.reasoning
     if not message.tool_calls:

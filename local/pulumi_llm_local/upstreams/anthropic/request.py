@@ -1,9 +1,12 @@
 """Reads and checks a request to Anthropic's Messages API: its form, the rules of a conversation, what the model accepts.
 
-https://docs.anthropic.com/en/api/messages. No model here plays images, documents and the tools that Anthropic itself runs:
-these are refused by name. Parameters such as `cache_control`, `metadata` and `top_k` are accepted and change nothing.
+https://docs.anthropic.com/en/api/messages. No model here plays the tools that Anthropic itself runs: these are refused by
+name. Images and documents are read, and not looked at. Parameters such as `cache_control`, `metadata` and `top_k` are accepted
+and change nothing.
 """
 
+import base64
+import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
@@ -17,6 +20,7 @@ from pulumi_llm_local.upstreams.model import (
     Call,
     GenerationRequest,
     Json,
+    MediaBlock,
     Message,
     ModelTraits,
     ReasoningBlock,
@@ -45,6 +49,44 @@ class TextParam(_Cacheable):
     citations: Any = None
 
 
+def _is_base64(data: str) -> str:
+    try:
+        base64.b64decode(data, validate=True)
+    except binascii.Error as error:
+        raise PydanticCustomError("base64", "invalid base64 data") from error
+    return data
+
+
+class Base64Source(_Form):
+    type: Literal["base64"]
+    media_type: Literal["image/jpeg", "image/png", "image/gif", "image/webp", "application/pdf"]
+    data: Annotated[str, AfterValidator(_is_base64)]
+
+
+class UrlSource(_Form):
+    type: Literal["url"]
+    url: str
+
+
+class TextSource(_Form):
+    type: Literal["text"]
+    media_type: Literal["text/plain"]
+    data: str
+
+
+class ImageParam(_Cacheable):
+    type: Literal["image"]
+    source: Annotated[Base64Source | UrlSource, Discriminator("type")]
+
+
+class DocumentParam(_Cacheable):
+    type: Literal["document"]
+    source: Annotated[Base64Source | UrlSource | TextSource, Discriminator("type")]
+    title: str | None = None
+    context: str | None = None
+    citations: Any = None
+
+
 class ToolUseParam(_Cacheable):
     type: Literal["tool_use"]
     id: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]+$")]
@@ -56,10 +98,13 @@ def _as_blocks(content: Any) -> Any:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
+ResultPart = Annotated[TextParam | ImageParam | DocumentParam, Discriminator("type")]
+
+
 class ToolResultParam(_Cacheable):
     type: Literal["tool_result"]
     tool_use_id: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]+$")]
-    content: Annotated[list[TextParam], BeforeValidator(_as_blocks)] = []
+    content: Annotated[list[ResultPart], BeforeValidator(_as_blocks)] = []
     is_error: bool = False
 
 
@@ -75,7 +120,8 @@ class RedactedThinkingParam(_Form):
 
 
 BlockParam = Annotated[
-    TextParam | ToolUseParam | ToolResultParam | ThinkingParam | RedactedThinkingParam, Discriminator("type")
+    TextParam | ImageParam | DocumentParam | ToolUseParam | ToolResultParam | ThinkingParam | RedactedThinkingParam,
+    Discriminator("type"),
 ]
 
 
@@ -246,7 +292,8 @@ def _read_conversation(listed: Sequence[MessageParam]) -> tuple[Message, ...]:
 
 
 def _read_block(block: BlockParam, role: Role, place: str) -> Block:
-    if block.type != "text" and role != ("user" if block.type == "tool_result" else "assistant"):
+    of_user = block.type in ("tool_result", "image", "document")
+    if block.type != "text" and role != ("user" if of_user else "assistant"):
         raise invalid_request(f"{place}: `{block.type}` blocks are not allowed in `{role}` messages")
     match block:
         case TextParam(text=""):
@@ -256,11 +303,27 @@ def _read_block(block: BlockParam, role: Role, place: str) -> Block:
         case ToolUseParam():
             return ToolUseBlock(block.id, block.name, block.input)
         case ToolResultParam():
-            return ToolResultBlock(block.tool_use_id, "\n".join(part.text for part in block.content), block.is_error)
+            texts = [part.text for part in block.content if isinstance(part, TextParam)]
+            media = tuple(_media(part) for part in block.content if not isinstance(part, TextParam))
+            return ToolResultBlock(block.tool_use_id, "\n".join(texts), block.is_error, media)
+        case ImageParam() | DocumentParam():
+            return _media(block)
         case ThinkingParam():
             return ReasoningBlock(block.thinking)
         case RedactedThinkingParam():
             return ReasoningBlock("")
+
+
+def _media(block: ImageParam | DocumentParam) -> MediaBlock:
+    match block.source:
+        case UrlSource(url=url):
+            return MediaBlock("image_urls" if block.type == "image" else "documents", "url", len(url))
+        case Base64Source(media_type=media_type, data=data) | TextSource(media_type=media_type, data=data):
+            if block.type == "image" and media_type == "application/pdf":
+                raise invalid_request(
+                    "image.source.media_type: Input should be 'image/jpeg', 'image/png', 'image/gif' or 'image/webp'"
+                )
+            return MediaBlock("images" if block.type == "image" else "documents", media_type, len(data))
 
 
 def _check_conversation(messages: Sequence[Message], *, thinking: bool) -> None:
@@ -318,5 +381,7 @@ def _check_traits(request: GenerationRequest) -> None:
             raise invalid_request(f"`{name}` is not supported for this model.")
     if request.excluding:
         raise invalid_request("`temperature` and `top_p` cannot both be specified for this model. Please use only one.")
+    for name in {"images", "image_urls", "documents"} & set(request.refused):
+        raise invalid_request(f"'{request.model_id}' does not support {name.replace('_', ' ')}")
     if "tools" in request.refused:
         raise invalid_request(f"'{request.model_id}' does not support tool use")

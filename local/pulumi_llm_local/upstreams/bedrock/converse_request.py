@@ -1,5 +1,7 @@
 """Reads and checks a request to Converse: first its form, then the rules of a conversation, then what the model accepts."""
 
+import base64
+import binascii
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +13,7 @@ from pulumi_llm_local.upstreams.model import (
     Block,
     GenerationRequest,
     Json,
+    MediaBlock,
     Message,
     ModelTraits,
     ReasoningBlock,
@@ -173,6 +176,8 @@ def _block(where: str, role: str, block: Json) -> Block:
                     f"The text field in the ContentBlock object at {where} is blank. Add text to the text field, and try again."
                 )
             return TextBlock(value)
+        case "user", "image" | "document":
+            return _media(kind, value, f"{where}.{kind}")
         case "user", "toolResult":
             return _tool_result(f"{where}.toolResult", value)
         case "assistant", "toolUse":
@@ -184,6 +189,8 @@ def _block(where: str, role: str, block: Json) -> Block:
             return ToolUseBlock(value["toolUseId"], value["name"], cast(Json, value["input"]))
         case "assistant", "reasoningContent" if value.get("reasoningText"):
             return ReasoningBlock(value["reasoningText"]["text"])
+        case "assistant", "reasoningContent" if value.get("redactedContent"):
+            return ReasoningBlock("")
         case _:
             raise validation_error(
                 f"This model doesn't support the {kind} content block at {where} in a message of role {role}. Remove it and "
@@ -193,15 +200,45 @@ def _block(where: str, role: str, block: Json) -> Block:
 
 def _tool_result(where: str, result: Json) -> ToolResultBlock:
     texts: list[str] = []
+    media: list[MediaBlock] = []
     for i, block in enumerate(result["content"]):
         (kind, value), *_ = ((key, item) for key, item in block.items() if item is not None)
+        if kind in ("image", "document"):
+            media.append(_media(kind, value, f"{where}.content.{i}.{kind}"))
+            continue
         if kind not in ("text", "json"):
             raise validation_error(f"This model doesn't support the {kind} content block at {where}.content.{i}.")
         texts.append(value if kind == "text" else json.dumps(value, ensure_ascii=False))
     error = result.get("status") == "error"
     if error and not texts:
         raise validation_error(f"The content field at {where} cannot be empty when status value is error.")
-    return ToolResultBlock(result["toolUseId"], "\n".join(texts), error)
+    return ToolResultBlock(result["toolUseId"], "\n".join(texts), error, tuple(media))
+
+
+def _media(kind: str, block: Json, where: str) -> MediaBlock:
+    """Read an image or a document. The rules of a document's name stand at DocumentBlock, the bounds of both in the guide:
+
+    https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_DocumentBlock.html,
+    https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Message.html (3.75 MB an image, 4.5 MB a document)
+    """
+    if block["source"].get("bytes") is None:
+        raise validation_error(f"The local Bedrock takes only bytes at {where}.source.")
+    try:
+        data = base64.b64decode(block["source"]["bytes"], validate=True)
+    except binascii.Error as error:
+        raise validation_error(f"The bytes at {where}.source.bytes are no Base64: {error}") from error
+    if kind == "document":
+        if re.fullmatch(r"[a-zA-Z0-9()\[\]-]+(\s[a-zA-Z0-9()\[\]-]+)*", block["name"]) is None:
+            raise validation_error(
+                "The document file name can only contain alphanumeric characters, whitespace characters, hyphens, parentheses, "
+                "and square brackets. The name can't contain more than one consecutive whitespace character."
+            )
+        most = int(4.5 * 1024 * 1024)
+    else:
+        most = int(3.75 * 1024 * 1024)
+    if len(data) > most:
+        raise validation_error(f"The {kind} at {where} has {len(data)} bytes; at most {most} are allowed.")
+    return MediaBlock("documents" if kind == "document" else "images", block["format"], len(data))
 
 
 def _system(index: int, block: Json) -> str:
@@ -240,6 +277,10 @@ def _check_conversation(messages: Sequence[Message], tools: Sequence[Tool]) -> N
         )
     awaited: list[str] = []
     for i, message in enumerate(messages):
+        kinds = {type(block) for block in message.content}
+        documents = [block for block in message.content if isinstance(block, MediaBlock) and block.kind == "documents"]
+        if documents and TextBlock not in kinds:  # "you must also include a ContentBlock with a text field", says ContentBlock
+            raise validation_error(f"A text block is required at messages.{i}.content, for it has a document.")
         if i and message.role == messages[i - 1].role:
             raise validation_error(
                 "A conversation must alternate between user and assistant roles. Make sure the conversation alternates "
@@ -277,6 +318,8 @@ def _check_traits(request: GenerationRequest) -> None:
                 )
             case "tools":
                 raise validation_error("This model doesn't support tool use.")
+            case "images" | "documents":
+                raise validation_error(f"This model doesn't support the {name[:-1]} content block that you provided.")
             case _:
                 field = _FIELDS[name]
                 raise validation_error(f"This model doesn't support the {field} field. Remove {field} and try again.")

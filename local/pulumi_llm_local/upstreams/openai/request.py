@@ -16,6 +16,7 @@ from pulumi_llm_local.upstreams.model import (
     Call,
     GenerationRequest,
     Json,
+    MediaBlock,
     Message,
     ModelTraits,
     ReasoningBlock,
@@ -34,10 +35,22 @@ class _Form(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
 
+class ImageUrl(_Form):
+    url: str
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class File(_Form):
+    filename: str | None = None
+    file_data: str | None = None
+
+
 class ContentPart(_Form):
-    type: Literal["text", "refusal"]
+    type: Literal["text", "refusal", "image_url", "file"]
     text: str | None = None
     refusal: str | None = None
+    image_url: ImageUrl | None = None
+    file: File | None = None
 
 
 class Function(_Form):
@@ -312,18 +325,44 @@ def _texts(message: ChatMessage, index: int) -> list[str]:
         raise _missing(f"messages[{index}].content")
     texts: list[str] = []
     for i, part in enumerate(message.content or ()):
-        text = part.text if part.type == "text" else part.refusal
-        if text is None:
+        if getattr(part, part.type) is None:
             raise _missing(f"messages[{index}].content[{i}].{part.type}")
-        texts.append(text)
+        if part.type in ("text", "refusal"):
+            texts.append(getattr(part, part.type))
+        elif message.role != "user":
+            raise InvalidChat(
+                f"Invalid 'messages[{index}]'. Image URLs are only allowed for messages with role 'user', but this message "
+                f"with role '{message.role}' contains an image URL.",
+                f"messages[{index}]",
+                "invalid_value",
+            )
     return texts
+
+
+def _media(message: ChatMessage, index: int) -> list[MediaBlock]:
+    """Return the images and documents of a message. A document is a PDF: https://platform.openai.com/docs/guides/pdf-files"""
+    found: list[MediaBlock] = []
+    for i, part in enumerate(message.content or ()):
+        url = part.image_url.url if part.image_url else part.file.file_data if part.file else None
+        if url is None:
+            continue
+        kind = "images" if part.image_url else "documents"
+        if part.image_url and url.startswith("https://"):
+            found.append(MediaBlock("image_urls", "url", len(url)))
+            continue
+        match = re.fullmatch(r"data:([a-z]+/[a-z0-9.+-]+);base64,([A-Za-z0-9+/]+={0,2})", url)
+        if match is None or not match[1].startswith("image/" if part.image_url else "application/pdf"):
+            param = f"messages[{index}].content[{i}].{part.type}"
+            raise InvalidChat(f"Invalid '{param}'. Expected a base64-encoded data URL.", param, "invalid_value")
+        found.append(MediaBlock(kind, match[1], len(match[2]) * 3 // 4))
+    return found
 
 
 def _read_content(message: ChatMessage, texts: Sequence[str], index: int) -> tuple[Role, tuple[Block, ...]]:
     spoken = [TextBlock(text) for text in texts]
     match message.role:
         case "user":
-            return "user", tuple(spoken)
+            return "user", (*spoken, *_media(message, index))
         case "assistant":
             reasoning = message.reasoning_content or message.reasoning
             calls = [ToolUseBlock(c.id, c.function.name, _arguments(c.function.arguments)) for c in message.tool_calls or ()]
@@ -475,8 +514,10 @@ def _read_tool_choice(choice: Any, tools: Sequence[Tool]) -> tuple[str, str]:
 
 
 def _check_traits(request: GenerationRequest, rules: ChatRules) -> None:
+    for name in {"images", "image_urls"} & set(request.refused):
+        raise InvalidChat(f"Invalid content type. {name} is only supported by certain models.", "messages", None)
     for name in request.refused:
-        if name != "system":
+        if name not in ("system", "documents"):
             field = rules.limits[0] if name == "max_tokens" else name
             message = f"Unsupported parameter: '{field}' is not supported with this model."
             raise InvalidChat(message, field, "unsupported_parameter")

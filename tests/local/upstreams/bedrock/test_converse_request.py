@@ -75,7 +75,7 @@ BAD_REQUESTS: dict[str, list[tuple[Any, str]]] = {
         (history(user(TEXT), assistant(TEXT)), "must end with a user message"),
         (history(user()), "The content field in the Message object at messages.0 is empty."),
         (history(user({"text": " "})), "The text field in the ContentBlock object at messages.0.content.0 is blank."),
-        (history(user(IMAGE)), "image content block at messages.0.content.0"),
+        (history(user(IMAGE)), "image content block that you provided"),
         (history(user(USE)), "toolUse content block at messages.0.content.0"),
         ({"messages": [user(TEXT), assistant(USE), user(RESULT)]}, "The toolConfig field must be defined"),
         (history(user(TEXT), assistant(USE), user(TEXT)), "toolResult blocks at messages.2.content for the following Ids: u1"),

@@ -1,0 +1,70 @@
+"""The content of messages in Anthropic's Messages API.
+
+https://docs.anthropic.com/en/docs/build-with-claude/vision, https://docs.anthropic.com/en/docs/build-with-claude/pdf-support
+"""
+
+import base64
+import binascii
+from collections.abc import Iterator
+from typing import Any
+
+from llm_gateway.call import ModelCall
+from llm_gateway.errors import Problem, invalid_request
+from llm_gateway.request import Media, Message
+
+_IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
+_PDF = "application/pdf"
+
+
+class ContentBlocks:
+    """Makes the blocks of the messages of one request."""
+
+    def __init__(self, call: ModelCall) -> None:
+        self._with_reasoning = "reasoning_content" in call.target.accepts
+
+    def of(self, message: Message) -> Iterator[dict[str, Any]]:
+        if message.role == "tool":
+            content = list(_parts(message)) if message.parts else message.text
+            yield {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": content}
+            return
+        if self._with_reasoning:
+            yield from _reasoning(message)
+        yield from _parts(message)
+        for use in message.tool_calls:
+            yield {"type": "tool_use", "id": use.id, "name": use.name, "input": use.arguments}
+
+
+def _parts(message: Message) -> Iterator[dict[str, Any]]:
+    for part in message.parts or (message.text,):
+        if isinstance(part, Media):
+            yield _media(part, message)
+        elif part.strip():
+            yield {"type": "text", "text": part}
+
+
+def _media(media: Media, message: Message) -> dict[str, Any]:
+    block: dict[str, Any] = {"type": media.kind, "source": _source(media, message)}
+    return {**block, "title": media.name} if media.kind == "document" and media.name else block
+
+
+def _source(media: Media, message: Message) -> dict[str, Any]:
+    if media.url:
+        return {"type": "url", "url": media.url}
+    media_type = "image/jpeg" if media.media_type == "image/jpg" else media.media_type
+    if media_type in _IMAGES if media.kind == "image" else media_type == _PDF:
+        return {"type": "base64", "media_type": media_type, "data": media.data}
+    if media.kind == "document" and media_type.startswith("text/"):
+        try:
+            return {"type": "text", "media_type": "text/plain", "data": base64.b64decode(media.data).decode()}
+        except (binascii.Error, UnicodeDecodeError):
+            raise invalid_request([Problem(message.place, f"the document {media.name!r} must be a text in UTF-8")]) from None
+    known = ", ".join(_IMAGES) if media.kind == "image" else f"{_PDF} or a text"
+    raise invalid_request([Problem(message.place, f"{media.media_type!r} is not possible with this model; send {known}")])
+
+
+def _reasoning(message: Message) -> Iterator[dict[str, Any]]:
+    for block in message.reasoning_blocks:
+        if block.data:
+            yield {"type": "redacted_thinking", "data": block.data}
+        elif block.signature:
+            yield {"type": "thinking", "thinking": block.text, "signature": block.signature}

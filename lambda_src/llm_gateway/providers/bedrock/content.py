@@ -1,0 +1,87 @@
+"""The content of Converse's messages.
+
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ContentBlock.html
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from llm_gateway.call import ModelCall
+from llm_gateway.errors import Problem, invalid_request
+from llm_gateway.request import Media, Message
+
+# https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ImageBlock.html
+_IMAGES = {"image/png": "png", "image/jpeg": "jpeg", "image/jpg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
+# https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_DocumentBlock.html
+_DOCUMENTS = {
+    "application/pdf": "pdf",
+    "text/csv": "csv",
+    "application/msword": "doc",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.ms-excel": "xls",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    "text/html": "html",
+    "text/plain": "txt",
+    "text/markdown": "md",
+}
+# What the name of a document may not have, besides more than one space in a row.
+_NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9 ()\[\]-]+")
+
+
+class ContentBlocks:
+    """Makes the blocks of the messages of one request. Its documents have different names, as Bedrock requires."""
+
+    def __init__(self, call: ModelCall) -> None:
+        self._with_reasoning = "reasoning_content" in call.target.accepts
+        self._names: set[str] = set()
+
+    def of(self, message: Message) -> Iterator[dict[str, Any]]:
+        if message.role == "tool":
+            content = list(self._parts(message)) if message.parts else [{"text": message.text}]
+            yield {"toolResult": {"toolUseId": message.tool_call_id, "content": content}}
+            return
+        if self._with_reasoning:
+            yield from _reasoning(message)
+        yield from self._parts(message)
+        for call in message.tool_calls:
+            yield {"toolUse": {"toolUseId": call.id, "name": call.name, "input": call.arguments}}
+
+    def _parts(self, message: Message) -> Iterator[dict[str, Any]]:
+        for part in message.parts or (message.text,):
+            if isinstance(part, Media):
+                yield self._media(part, message)
+            elif part.strip():
+                yield {"text": part}
+        if not message.text.strip() and any(isinstance(part, Media) and part.kind == "document" for part in message.parts):
+            yield {"text": "The document."}  # a message with a document must have a text
+
+    def _media(self, media: Media, message: Message) -> dict[str, Any]:
+        formats = _IMAGES if media.kind == "image" else _DOCUMENTS
+        format_ = formats.get(media.media_type)
+        if media.url or format_ is None:
+            known = ", ".join(dict.fromkeys(formats.values()))
+            reason = f"an address of an {media.kind} is not" if media.url else f"{media.media_type!r} is not"
+            raise invalid_request([Problem(message.place, f"{reason} possible with this model; send one of {known} as data")])
+        source = {"bytes": media.data}
+        if media.kind == "image":
+            return {"image": {"format": format_, "source": source}}
+        return {"document": {"format": format_, "name": self._name(media.name), "source": source}}
+
+    def _name(self, file_name: str) -> str:
+        stem = file_name.rsplit(".", 1)[0]
+        name = " ".join(_NOT_IN_A_NAME.sub(" ", stem).split())[:190] or "document"
+        number, base = 1, name
+        while name in self._names:
+            number += 1
+            name = f"{base} {number}"
+        self._names.add(name)
+        return name
+
+
+def _reasoning(message: Message) -> Iterator[dict[str, Any]]:
+    for block in message.reasoning_blocks:
+        if block.data:
+            yield {"reasoningContent": {"redactedContent": block.data}}
+        elif block.signature:
+            yield {"reasoningContent": {"reasoningText": {"text": block.text, "signature": block.signature}}}

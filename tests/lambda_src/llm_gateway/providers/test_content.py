@@ -1,0 +1,147 @@
+"""Images, documents and signed reasoning, as each provider wants them. The stand-ins' readers judge what is written."""
+
+import base64
+from typing import Any
+
+import msgspec
+import pytest
+from botocore import validate
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
+
+from llm_gateway.call import ModelCall
+from llm_gateway.errors import GatewayError
+from llm_gateway.providers.anthropic.dialect import Anthropic
+from llm_gateway.providers.bedrock.converse import Converse
+from llm_gateway.providers.openai.dialect import OpenAICompatible
+from llm_gateway.request import Media, Message, ReasoningBlock, Sampling, ToolChoice, ToolUse
+from llm_gateway.routes import Target
+from pulumi_llm_local.upstreams.anthropic.request import read_messages
+from pulumi_llm_local.upstreams.bedrock.converse_request import read_converse
+from pulumi_llm_local.upstreams.model import MediaBlock, ModelTraits
+from pulumi_llm_local.upstreams.openai.request import ChatRules, read_chat
+from wire.speaker import dumped
+
+ACCEPTS = (*("max_tokens", "system", "tools", "stream_tools", "images", "image_urls", "documents", "reasoning_content"),)
+TARGET = Target("the/target", "there", "a-model", 4096, 100_000, ACCEPTS)  # pyright: ignore[reportArgumentType]
+PNG = Media("image", "image/png", base64.b64encode(b"\x89PNG").decode())
+ADDRESS = Media("image", url="https://example.com/a.png")
+PDF = Media("document", "application/pdf", base64.b64encode(b"%PDF-1.7").decode(), name="A report: 2026_final!.pdf")
+NOTES = Media("document", "text/plain", base64.b64encode("Grüße".encode()).decode(), name="notes.txt")
+
+
+def call(*messages: Message) -> ModelCall:
+    return ModelCall(TARGET, messages, None, Sampling(max_tokens=100), (), ToolChoice(), False, 0.0, 1.0)
+
+
+def converse(*messages: Message) -> Any:
+    """Return the messages of Converse's request, which botocore and the stand-in take."""
+    body = Converse().body(call(*messages))
+    shape = ServiceModel(Loader().load_service_model("bedrock-runtime", "service-2"), "bedrock-runtime")
+    validate.validate_parameters({"modelId": "a", **body}, shape.operation_model("Converse").input_shape)
+    read_converse("a-model", dumped(body), {"a-model": ModelTraits(frozenset(ACCEPTS))})
+    return body["messages"]
+
+
+def anthropic(*messages: Message) -> Any:
+    body = Anthropic().body(call(*messages))
+    read_messages(dumped(body), {"a-model": ModelTraits(frozenset(ACCEPTS))})
+    return body["messages"]
+
+
+def openai(*messages: Message) -> Any:
+    body = OpenAICompatible().body(call(*messages))
+    read_chat(msgspec.json.decode(dumped(body)), "a-model", ModelTraits(frozenset(ACCEPTS)), ChatRules(("max_tokens",), True))
+    return body["messages"]
+
+
+def test_an_image_between_texts() -> None:
+    message = Message("user", "What is it?", parts=("What is", PNG, " it?"))
+    image = {"image": {"format": "png", "source": {"bytes": PNG.data}}}
+    assert converse(message) == [{"role": "user", "content": [{"text": "What is"}, image, {"text": " it?"}]}]
+    block = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG.data}}
+    texts = [{"type": "text", "text": text} for text in ("What is", " it?")]
+    assert anthropic(message) == [{"role": "user", "content": [texts[0], block, texts[1]]}]
+    url = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG.data}"}}
+    assert openai(message) == [{"role": "user", "content": [texts[0], url, texts[1]]}]
+
+
+def test_an_address_is_passed_on_or_refused() -> None:
+    message = Message("user", "", parts=(ADDRESS,), place="messages[0]")
+    assert anthropic(message)[0]["content"] == [{"type": "image", "source": {"type": "url", "url": ADDRESS.url}}]
+    assert openai(message)[0]["content"] == [{"type": "image_url", "image_url": {"url": ADDRESS.url}}]
+    with pytest.raises(GatewayError, match="an address of an image"):
+        converse(message)
+
+
+def test_documents() -> None:
+    """Bedrock takes few signs in a name and no name twice, and wants a text; OpenAI takes a text only as such."""
+    message = Message("user", "", parts=(PDF, PDF, NOTES))
+    *documents, text = converse(message)[0]["content"]
+    names = [document["document"]["name"] for document in documents]
+    assert names == ["A report 2026 final", "A report 2026 final 2", "notes"] and text["text"]
+    assert [document["document"]["format"] for document in documents] == ["pdf", "pdf", "txt"]
+    pdf, _, notes = anthropic(message)[0]["content"]
+    assert pdf["source"] == {"type": "base64", "media_type": "application/pdf", "data": PDF.data}
+    assert notes == {
+        "type": "document",
+        "source": {"type": "text", "media_type": "text/plain", "data": "Grüße"},
+        "title": "notes.txt",
+    }
+    file, _, notes = openai(message)[0]["content"]
+    assert file["file"] == {"filename": PDF.name, "file_data": f"data:application/pdf;base64,{PDF.data}"}
+    assert notes == {"type": "text", "text": "notes.txt\nGrüße"}
+
+
+@pytest.mark.parametrize("media", [Media("image", "image/tiff", "AAAA"), Media("document", "application/zip", "AAAA")])
+def test_what_a_provider_does_not_take_is_refused_by_name(media: Media) -> None:
+    message = Message("user", "x", parts=("x", media), place="messages[0]")
+    for write in (converse, anthropic):
+        with pytest.raises(GatewayError, match=f"{media.media_type}' is not possible") as caught:
+            write(message)
+        assert (caught.value.status, caught.value.param) == (400, "messages[0]")
+
+
+def test_images_in_the_results_of_tools() -> None:
+    history = (
+        Message("user", "Hi"),
+        Message("assistant", tool_calls=(ToolUse("c1", "look", {}), ToolUse("c2", "look", {}))),
+        Message("tool", "Seen.", tool_call_id="c1", parts=("Seen.", PNG)),
+        Message("tool", "Nothing.", tool_call_id="c2"),
+        Message("user", "And?"),
+    )
+    results = converse(*history)[2]["content"]
+    assert results[0]["toolResult"]["content"] == [
+        {"text": "Seen."},
+        {"image": {"format": "png", "source": {"bytes": PNG.data}}},
+    ]
+    assert [part["type"] for part in anthropic(*history)[2]["content"][0]["content"]] == ["text", "image"]
+    *_, first, second, media, last = openai(*history)
+    assert [first["content"], second["content"], last["content"]] == ["Seen.", "Nothing.", "And?"]
+    assert media["role"] == "user" and "c1" in media["content"][0]["text"] and media["content"][1]["type"] == "image_url"
+
+
+def test_signed_reasoning_goes_back() -> None:
+    blocks = (ReasoningBlock("Hm.", "c2ln"), ReasoningBlock(data="ZGF0YQ=="), ReasoningBlock("not signed"))
+    history = (
+        Message("user", "Hi"),
+        Message("assistant", "Let me look.", (ToolUse("c1", "look", {}),), reasoning_blocks=blocks),
+        Message("tool", "Seen.", tool_call_id="c1"),
+    )
+    assert converse(*history)[1]["content"][:3] == [
+        {"reasoningContent": {"reasoningText": {"text": "Hm.", "signature": "c2ln"}}},
+        {"reasoningContent": {"redactedContent": "ZGF0YQ=="}},
+        {"text": "Let me look."},
+    ]
+    assert anthropic(*history)[1]["content"][:3] == [
+        {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"},
+        {"type": "redacted_thinking", "data": "ZGF0YQ=="},
+        {"type": "text", "text": "Let me look."},
+    ]
+    assert "reasoning" not in str(openai(*history)[1])
+
+
+def test_the_stand_ins_see_what_is_sent() -> None:
+    body = Converse().body(call(Message("user", "x", parts=("x", PNG))))
+    request = read_converse("a-model", dumped(body), {"a-model": ModelTraits(frozenset(ACCEPTS))})
+    assert request.media == [MediaBlock("images", "png", 4)]
