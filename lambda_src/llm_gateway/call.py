@@ -1,12 +1,13 @@
 """Makes the call of one target from a request: the parameters that the target accepts, within its bounds."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from llm_gateway.errors import Problem, invalid_request
 from llm_gateway.identity.caller import ANONYMOUS, Caller
-from llm_gateway.request import NUMERIC_PARAMETERS, ChatRequest, Message, ResponseFormat, Sampling, Tool, ToolChoice
+from llm_gateway.request import NEUTRAL, NUMERIC_PARAMETERS, ChatRequest, Message, ResponseFormat, Sampling, Tool, ToolChoice
 from llm_gateway.routes import Alias, Target
 
 
@@ -14,7 +15,8 @@ class ModelCall(msgspec.Struct, frozen=True):
     """One call of one target.
 
     `sampling.max_tokens` is always set: providers reserve it, and it limits the cost. `deadline` is a time of the running
-    loop's clock. `stall_seconds` is how long a stream may be silent between two parts.
+    loop's clock. `stall_seconds` is how long a stream may be silent between two parts. `rare` and `hints` are those of
+    `ChatRequest` that the target accepts, `dropped` the names of the other hints.
 
     `response_format` is for the provider's own switch. `output_tool` is the name of the tool whose arguments are the answer's
     text, where the provider has no switch; empty if there is none.
@@ -32,6 +34,9 @@ class ModelCall(msgspec.Struct, frozen=True):
     caller: Caller = ANONYMOUS
     response_format: ResponseFormat | None = None
     output_tool: str = ""
+    rare: Mapping[str, Any] = {}
+    hints: Mapping[str, Any] = {}
+    dropped: tuple[str, ...] = ()
 
 
 def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: float, caller: Caller = ANONYMOUS) -> ModelCall:
@@ -40,25 +45,41 @@ def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: flo
     A default is left out if the target does not accept the parameter, or accepts only one of several and the caller gave
     another. Raises the error 400, which names every given parameter that the target does not accept or that exceeds its bounds.
     """
-    problems = _problems(request, alias, target)
+    explicit = _without_neutral(request.sampling, target)
+    problems = _problems(request, explicit, alias, target)
     if problems:
         raise invalid_request(problems)
     return ModelCall(
         target=target,
         messages=_turns(request.messages),
         system=_system(request, target),
-        sampling=_sampling(request, target),
+        sampling=_sampling(explicit, request.defaults, target),
         tools=request.tools,
         tool_choice=request.tool_choice,
         stream=request.stream and (not request.uses_tools or "stream_tools" in target.accepts),
         deadline=deadline,
         stall_seconds=alias.stall_seconds,
         caller=caller,
+        rare=request.rare,
+        hints={name: value for name, value in request.hints.items() if name in target.accepts},
+        dropped=tuple(sorted(name for name in request.hints if name not in target.accepts)),
     )
 
 
-def _problems(request: ChatRequest, alias: Alias, target: Target) -> list[Problem]:
-    explicit = request.sampling
+def _without_neutral(given: Sampling, target: Target) -> Sampling:
+    """Return the caller's parameters without those that change nothing and that the target does not take, alone or together."""
+    for name in NUMERIC_PARAMETERS:
+        if getattr(given, name) != NEUTRAL:
+            continue
+        beside = name in target.exclusive and any(
+            other != name and getattr(given, other) is not None for other in target.exclusive
+        )
+        if beside or name not in target.accepts:
+            given = msgspec.structs.replace(given, **{name: None})
+    return given
+
+
+def _problems(request: ChatRequest, explicit: Sampling, alias: Alias, target: Target) -> list[Problem]:
     problems: list[Problem] = []
 
     def wrong(field: str, reason: str) -> None:
@@ -83,6 +104,9 @@ def _problems(request: ChatRequest, alias: Alias, target: Target) -> list[Proble
     wanted = request.response_format
     if wanted is not None and wanted.type not in target.accepts and "tools" not in target.accepts:
         wrong("response_format", "has neither a switch for JSON nor tools; leave it out and ask for JSON in the message")
+    for name in request.rare:
+        if name != "top_logprobs":  # it belongs to logprobs
+            accepted(name, given=True)
     if alias.strategy != "workload":  # there it also chooses the target, and a target that does not accept it ignores it
         accepted("reasoning_effort", explicit.reasoning_effort is not None)
     if request.system is not None and "system" not in target.accepts:
@@ -106,8 +130,7 @@ def _system(request: ChatRequest, target: Target) -> str | None:
     return request.default_system if "system" in target.accepts else None
 
 
-def _sampling(request: ChatRequest, target: Target) -> Sampling:
-    explicit, defaults = request.sampling, request.defaults
+def _sampling(explicit: Sampling, defaults: Sampling, target: Target) -> Sampling:
     max_tokens = explicit.max_tokens
     if max_tokens is None:
         max_tokens = min(defaults.max_tokens or target.max_output_tokens, target.max_output_tokens)

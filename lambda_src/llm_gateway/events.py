@@ -15,11 +15,12 @@ import msgspec
 StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use", "content_filtered", "context_window_exceeded"]
 
 
-class Start(msgspec.Struct, frozen=True, tag="start"):
+class Start(msgspec.Struct, frozen=True, tag="start", omit_defaults=True):
     """The model has begun to answer. `model` is the alias, `target` the name of its target that answers.
 
     `attempts` is the number of calls of targets, including the one that answers. `waited_ms` are the milliseconds of the other
-    calls and of the pauses between them, `first_token_ms` those from the call of this target to its first token.
+    calls and of the pauses between them, `first_token_ms` those from the call of this target to its first token. `dropped`
+    names the hints of the request that the target does not know.
     """
 
     request_id: str
@@ -28,6 +29,7 @@ class Start(msgspec.Struct, frozen=True, tag="start"):
     attempts: int
     waited_ms: float
     first_token_ms: float
+    dropped: tuple[str, ...] = ()
 
 
 class Delta(msgspec.Struct, frozen=True, tag="delta"):

@@ -69,7 +69,7 @@ async def answer(
         alias = authorize(caller, request.model, gateway.routes)
         record.alias(alias)
         opened = await gateway.router.open(request, alias, deadline, record.attempts, caller)
-        start = Start(request_id, alias.name, opened.target.name, *record.started(opened.target))
+        start = Start(request_id, alias.name, opened.target.name, *record.started(opened.target), opened.dropped)
         events, last = [start, *opened.first], opened.first[-1]
         try:
             yield events

@@ -41,6 +41,8 @@ Hint = Literal[
     "metadata",
     "service_tier",
     "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
     "safety_identifier",
     "verbosity",
     "prediction",
@@ -154,6 +156,8 @@ class ToolChoice(msgspec.Struct, frozen=True):
 
 # The sampling parameters that are numbers: from and to, as the API formats take them. A target's own bound may be tighter.
 NUMERIC_PARAMETERS: Mapping[str, tuple[float, float]] = {"temperature": (0, 2), "top_p": (0, 1)}
+# The value with which each of them changes nothing.
+NEUTRAL = 1.0
 
 
 class Sampling(msgspec.Struct, frozen=True):
@@ -176,8 +180,8 @@ class ChatRequest(msgspec.Struct, frozen=True):
     `system` and `sampling` hold the caller's values, `default_system` and `defaults` those of the API format for what the
     caller does not give. A default is sent only to a model that accepts the parameter. A caller's value is sent, or refused
     with the parameter's name. `model` is an alias, empty for the first one. `names` maps our names of fields to the API
-    format's, where they differ, for errors. `rare` holds parameters of `RareParameter` by name, with OpenAI's values, and
-    `hints` those of `Hint`. `cache_system` marks a cache point after the system text.
+    format's, where they differ, for errors. `rare` holds parameters of `RareParameter` by name, with OpenAI's values (and
+    `top_logprobs` beside `logprobs`), and `hints` those of `Hint`. `cache_system` marks a cache point after the system text.
     """
 
     messages: tuple[Message, ...]

@@ -43,11 +43,15 @@ class Attempt(msgspec.Struct):
 
 
 class Opened(msgspec.Struct):
-    """An answer that has begun: its first batch, and the other ones, whose generator the receiver closes."""
+    """An answer that has begun: its first batch, and the other ones, whose generator the receiver closes.
+
+    `dropped` names the hints that the target does not know.
+    """
 
     target: Target
     first: list[Event]
     rest: AsyncGenerator[list[Event], None]
+    dropped: tuple[str, ...] = ()
 
 
 # Seconds. The pause before the n-th retry is a random part of PAUSE * 2**n, after the earliest Retry-After of the targets that
@@ -184,7 +188,7 @@ class Router:
             raise
         attempt.seconds = time.monotonic() - began
         self._began(target, stream, attempt.seconds)
-        return Opened(target, first, events)
+        return Opened(target, first, events, call.dropped)
 
     def _began(self, target: Target, stream: bool, seconds: float) -> None:
         health, now = self._health[target.name], time.monotonic()

@@ -29,11 +29,11 @@ class TargetArgs(TypedDict):
     "json_object", "json_schema", "closed_json_schema", "forced_tools", "strict_tools", "parallel_tool_calls", "images",
     "image_urls", "documents", "prefill", "prompt_caching", "reasoning_effort", "reasoning_content", "frequency_penalty",
     "presence_penalty", "logit_bias", "logprobs", "seed", "user", "metadata", "service_tier", "prompt_cache_key",
-    "safety_identifier", "verbosity", "prediction". reasoning_content is the reasoning of earlier turns, which DeepSeek
-    wants back while it uses tools, and Claude as it has signed it. Default: the catalogue's; for a model of Bedrock's that
-    it lacks "max_tokens", "system"; for a provider's "max_tokens", "temperature", "top_p", "stop", "system", "tools",
-    "stream_tools", "json_object", "json_schema", "forced_tools"; for "anthropic": "max_tokens", "temperature", "top_p",
-    "stop", "system", "tools", "stream_tools", "forced_tools"."""
+    "prompt_cache_options", "prompt_cache_retention", "safety_identifier", "verbosity", "prediction". reasoning_content is
+    the reasoning of earlier turns, which DeepSeek wants back while it uses tools, and Claude as it has signed it. Default:
+    the catalogue's; for a model of Bedrock's that it lacks "max_tokens", "system"; for a provider's "max_tokens",
+    "temperature", "top_p", "stop", "system", "tools", "stream_tools", "json_object", "json_schema", "forced_tools"; for
+    "anthropic": "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools", "forced_tools"."""
     exclusive: NotRequired[Sequence[str]]
     """Parameters of which the model takes only one. Default: the catalogue's; for a provider's model none; for "anthropic":
     "temperature", "top_p"."""
@@ -82,11 +82,11 @@ class ModelArgs(TypedDict):
     "json_object", "json_schema", "closed_json_schema", "forced_tools", "strict_tools", "parallel_tool_calls", "images",
     "image_urls", "documents", "prefill", "prompt_caching", "reasoning_effort", "reasoning_content", "frequency_penalty",
     "presence_penalty", "logit_bias", "logprobs", "seed", "user", "metadata", "service_tier", "prompt_cache_key",
-    "safety_identifier", "verbosity", "prediction". reasoning_content is the reasoning of earlier turns, which DeepSeek
-    wants back while it uses tools, and Claude as it has signed it. Default: the catalogue's; for a model of Bedrock's that
-    it lacks "max_tokens", "system"; for a provider's "max_tokens", "temperature", "top_p", "stop", "system", "tools",
-    "stream_tools", "json_object", "json_schema", "forced_tools"; for "anthropic": "max_tokens", "temperature", "top_p",
-    "stop", "system", "tools", "stream_tools", "forced_tools"."""
+    "prompt_cache_options", "prompt_cache_retention", "safety_identifier", "verbosity", "prediction". reasoning_content is
+    the reasoning of earlier turns, which DeepSeek wants back while it uses tools, and Claude as it has signed it. Default:
+    the catalogue's; for a model of Bedrock's that it lacks "max_tokens", "system"; for a provider's "max_tokens",
+    "temperature", "top_p", "stop", "system", "tools", "stream_tools", "json_object", "json_schema", "forced_tools"; for
+    "anthropic": "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools", "forced_tools"."""
     exclusive: NotRequired[Sequence[str]]
     """Parameters of which the model takes only one. Default: the catalogue's; for a provider's model none; for "anthropic":
     "temperature", "top_p"."""

@@ -291,32 +291,40 @@ export interface components {
             /** @enum {unknown} */
             n?: 1 | null;
             /** @enum {unknown} */
-            frequency_penalty?: 0 | null;
-            /** @enum {unknown} */
-            presence_penalty?: 0 | null;
-            /** @enum {unknown} */
-            logit_bias?: Record<string, never> | null;
-            /** @enum {unknown} */
-            logprobs?: false | null;
-            /** @enum {unknown} */
             parallel_tool_calls?: true | null;
-            /** @enum {unknown} */
-            response_format?: {
-                type: "text";
-            } | null;
             /** @enum {unknown} */
             modalities?: [
                 "text"
             ] | null;
             /** @enum {unknown} */
-            service_tier?: "auto" | "default" | null;
+            audio?: null;
             /** @enum {unknown} */
             store?: false | null;
-            user?: unknown;
-            metadata?: unknown;
-            safety_identifier?: unknown;
-            prompt_cache_key?: unknown;
-        } & (unknown & unknown);
+            /** @enum {unknown} */
+            web_search_options?: null;
+            /** @enum {unknown} */
+            moderation?: null;
+            /** @enum {unknown} */
+            functions?: never[] | null;
+            /** @enum {unknown} */
+            function_call?: "none" | "auto" | null;
+            frequency_penalty?: number | null;
+            presence_penalty?: number | null;
+            logit_bias?: Record<string, never> | null;
+            logprobs?: boolean | null;
+            top_logprobs?: number | null;
+            seed?: number | null;
+            user?: string | null;
+            metadata?: Record<string, never> | null;
+            service_tier?: string | null;
+            prompt_cache_key?: string | null;
+            prompt_cache_options?: Record<string, never> | null;
+            prompt_cache_retention?: string | null;
+            safety_identifier?: string | null;
+            /** @enum {unknown} */
+            verbosity?: "low" | "medium" | "high" | null;
+            prediction?: Record<string, never> | null;
+        } & (unknown & unknown & unknown);
         ChatCompletion: {
             id: string;
             /** @constant */
@@ -365,7 +373,7 @@ export interface components {
                 /** @description The model's own limit of an answer */
                 max_output_tokens: number;
                 /** @description The parameters that a request may have */
-                accepts: ("documents" | "frequency_penalty" | "image_urls" | "images" | "json_object" | "json_schema" | "logit_bias" | "logprobs" | "max_tokens" | "metadata" | "parallel_tool_calls" | "prediction" | "prefill" | "presence_penalty" | "prompt_cache_key" | "prompt_caching" | "reasoning_content" | "reasoning_effort" | "safety_identifier" | "seed" | "service_tier" | "stop" | "stream_tools" | "strict_tools" | "system" | "temperature" | "tools" | "top_p" | "user" | "verbosity")[];
+                accepts: ("closed_json_schema" | "documents" | "forced_tools" | "frequency_penalty" | "image_urls" | "images" | "json_object" | "json_schema" | "logit_bias" | "logprobs" | "max_tokens" | "metadata" | "parallel_tool_calls" | "prediction" | "prefill" | "presence_penalty" | "prompt_cache_key" | "prompt_cache_options" | "prompt_cache_retention" | "prompt_caching" | "reasoning_content" | "reasoning_effort" | "safety_identifier" | "seed" | "service_tier" | "stop" | "stream_tools" | "strict_tools" | "system" | "temperature" | "tools" | "top_p" | "user" | "verbosity")[];
             }[];
         };
         Health: {
@@ -565,6 +573,8 @@ export interface operations {
                     "x-llm-target": string;
                     /** @description Milliseconds: waited, for other targets before it; first_token, until it began */
                     "server-timing": string;
+                    /** @description The hints of the request that the target does not know */
+                    "x-llm-dropped"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -790,6 +800,8 @@ export interface operations {
                     "x-llm-target"?: string;
                     /** @description Milliseconds: waited, for other targets before it; first_token, until it began */
                     "server-timing"?: string;
+                    /** @description The hints of the request that the target does not know */
+                    "x-llm-dropped"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1015,6 +1027,8 @@ export interface operations {
                     "x-llm-target"?: string;
                     /** @description Milliseconds: waited, for other targets before it; first_token, until it began */
                     "server-timing"?: string;
+                    /** @description The hints of the request that the target does not know */
+                    "x-llm-dropped"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1241,6 +1255,8 @@ export interface operations {
                     "x-llm-target"?: string;
                     /** @description Milliseconds: waited, for other targets before it; first_token, until it began */
                     "server-timing"?: string;
+                    /** @description The hints of the request that the target does not know */
+                    "x-llm-dropped"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1467,6 +1483,8 @@ export interface operations {
                     "x-llm-target"?: string;
                     /** @description Milliseconds: waited, for other targets before it; first_token, until it began */
                     "server-timing"?: string;
+                    /** @description The hints of the request that the target does not know */
+                    "x-llm-dropped"?: string;
                     [name: string]: unknown;
                 };
                 content: {

@@ -1,6 +1,6 @@
 """Reads a JSON object field by field and collects its problems, so that all of them are reported at once."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 from llm_functions.json_objects import MOST_VALUES, TooManyValues, check, decode_object
@@ -37,6 +37,11 @@ class Fields:
 
     def has(self, name: str) -> bool:
         return self._value.get(name) is not None
+
+    def given(self, names: Collection[str]) -> list[str]:
+        """Return which of the fields `names` are given. All of them are known."""
+        self._known.extend(names)
+        return [name for name, value in self._value.items() if name in names and value is not None]
 
     def any(self, name: str) -> Any:
         self._known.append(name)

@@ -13,6 +13,7 @@ import msgspec
 from llm_functions.api_formats.complete import collect
 from llm_functions.api_formats.fields import MOST_ITEMS, Fields, kind
 from llm_functions.api_formats.openai_messages import conversation
+from llm_functions.api_formats.openai_parameters import other_parameters
 from llm_functions.api_formats.response_format import response_format
 from llm_gateway.errors import GatewayError, clipped
 from llm_gateway.events import (
@@ -44,21 +45,6 @@ FINISH_REASONS: dict[StopReason, str] = {
     "content_filtered": "content_filter",
 }
 
-# Parameters that would change an answer and that the models here do not have, with the values that change nothing.
-NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "n": (1,),
-    "frequency_penalty": (0,),
-    "presence_penalty": (0,),
-    "logit_bias": ({},),
-    "logprobs": (False,),
-    "parallel_tool_calls": (True,),
-    "modalities": (["text"],),
-    "service_tier": ("auto", "default"),
-    "store": (False,),
-}
-# Parameters that describe a request without changing its answer.
-DESCRIPTIVE = ("user", "metadata", "safety_identifier", "prompt_cache_key")
-
 _encode = msgspec.json.Encoder().encode
 
 
@@ -73,6 +59,7 @@ def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
     tools = tuple(_tool(tool) for tool in fields.objects("tools", MOST_ITEMS))
     stream = fields.boolean("stream")
     include_usage = _include_usage(fields, stream)
+    rare, hints = other_parameters(fields)
     request = ChatRequest(
         messages=said.turns,
         model=model or "",
@@ -92,22 +79,13 @@ def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
             "system": said.system_place,
             "max_tokens": "max_completion_tokens" if fields.has("max_completion_tokens") else "max_tokens",
         },
+        rare=rare,
+        hints=hints,
         cache_system=said.cache_system,
     )
-    for name, neutral in NEUTRAL.items():
-        value = fields.any(name)
-        if value is not None and not any(_equal(value, each) for each in neutral):
-            fields.wrong(name, f"only {_encode(neutral[0]).decode()} is possible with these models; leave it out")
-    for name in DESCRIPTIVE:
-        fields.any(name)
     fields.no_others()
     fields.finish()
     return request, include_usage
-
-
-def _equal(value: Any, other: Any) -> bool:
-    """Whether two JSON values are equal. In Python, true equals 1."""
-    return isinstance(value, bool) == isinstance(other, bool) and value == other
 
 
 def _max_tokens(fields: Fields) -> int | None:

@@ -63,6 +63,10 @@ class EventStreamWriter:
 
 
 def routing_headers(start: Start) -> list[tuple[str, str]]:
-    """Return the headers that name the target and the milliseconds until it began. https://www.w3.org/TR/server-timing/"""
+    """Return the headers that name the target, the milliseconds until it began, and the hints that it does not know.
+
+    https://www.w3.org/TR/server-timing/
+    """
     timing = f"waited;dur={start.waited_ms}, first_token;dur={start.first_token_ms}"
-    return [("x-llm-target", start.target), ("server-timing", timing)]
+    headers = [("x-llm-target", start.target), ("server-timing", timing)]
+    return [*headers, ("x-llm-dropped", ", ".join(start.dropped))] if start.dropped else headers

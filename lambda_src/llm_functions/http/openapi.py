@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from llm_functions.api_formats import chat, fields, openai_chat
+from llm_functions.api_formats import chat, fields, openai_chat, openai_parameters
 from llm_functions.http import openapi_messages
 from llm_functions.http.schemas import ANY, COUNT, TEXT, WORDS, obj, or_null, ref
 from llm_gateway import errors
@@ -13,7 +13,7 @@ from llm_gateway.errors import AUTHENTICATION, ERROR_KINDS, GATEWAY_RESPONSES, P
 from llm_gateway.events import StopReason
 from llm_gateway.identity.tickets import LIFE_SECONDS
 from llm_gateway.operations import Operation, operations
-from llm_gateway.request import MAX_TOKENS, NUMERIC_PARAMETERS, Parameter
+from llm_gateway.request import HINTS, MAX_TOKENS, NUMERIC_PARAMETERS, Parameter
 
 
 @cache
@@ -78,7 +78,7 @@ def _answer(operation: Operation) -> dict[str, Any]:
         case _:
             described = {"description": "The answer", "content": json or {"application/json": {"schema": {"type": "object"}}}}
     routing = {name: _header(text, required=operation.id == "chat") for name, text in _ROUTING.items()}
-    return {**described, "headers": _REQUEST_ID | (routing if operation.has_body else {})}
+    return {**described, "headers": _REQUEST_ID | (routing | _DROPPED if operation.has_body else {})}
 
 
 _REQUESTS = {
@@ -104,6 +104,7 @@ def _header(description: str, kind: str = "string", *, required: bool = True) ->
 
 
 _REQUEST_ID = {"x-request-id": _header("The request's id, for the operator's logs")}
+_DROPPED = {"x-llm-dropped": _header("The hints of the request that the target does not know", required=False)}
 # They are missing in a stream whose head was sent before the model began.
 _ROUTING = {
     "x-llm-target": "The target that answered, such as bedrock/gpt-oss-20b",
@@ -301,8 +302,8 @@ def _completion_request(models: tuple[str, ...]) -> dict[str, Any]:
             "reasoning_effort": {"enum": [*openai_chat.EFFORTS, None]},
             "tools": {"type": ["array", "null"], "items": tool},
             "tool_choice": {"anyOf": [{"enum": ["auto", "none", "required", None]}, chosen]},
-            **{name: {"enum": [*usual, None]} for name, usual in openai_chat.NEUTRAL.items()},
-            **dict.fromkeys(openai_chat.DESCRIPTIVE, ANY),
+            **{name: {"enum": [*usual, None]} for name, (usual, _) in openai_parameters.UNAVAILABLE.items()},
+            **_other_parameters(),
         },
         ("model", "messages"),
         allOf=[
@@ -311,10 +312,30 @@ def _completion_request(models: tuple[str, ...]) -> dict[str, Any]:
                 "if": _given("stream_options", kind="object"),
                 "then": {"required": ["stream"], "properties": {"stream": {"const": True}}},
             },
+            {
+                "if": {"required": ["top_logprobs"], "properties": {"top_logprobs": {"type": "integer", "minimum": 1}}},
+                "then": {"required": ["logprobs"], "properties": {"logprobs": {"const": True}}},
+            },
         ],
         additionalProperties=False,
         externalDocs={"url": "https://platform.openai.com/docs/api-reference/chat"},
     )
+
+
+def _other_parameters() -> dict[str, Any]:
+    """Return the schemas of what only some models take, and of hints, which are sent to those that know them."""
+    low, high = openai_parameters.SEEDS
+    penalty = {"type": ["number", "null"], "minimum": -2, "maximum": 2}
+    return {
+        **dict.fromkeys(openai_parameters.PENALTIES, penalty),
+        "logit_bias": {"type": ["object", "null"]},
+        "logprobs": {"type": ["boolean", "null"]},
+        "top_logprobs": {"type": ["integer", "null"], "minimum": 0, "maximum": openai_parameters.MOST_TOP_LOGPROBS},
+        **{name: {"type": ["string", "null"]} for name in HINTS},
+        **{name: {"type": ["object", "null"]} for name in openai_parameters.OBJECTS},
+        "seed": {"type": ["integer", "null"], "minimum": low, "maximum": high},
+        "verbosity": {"enum": [*openai_parameters.VERBOSITIES, None]},
+    }
 
 
 def _messages() -> list[dict[str, Any]]:

@@ -238,8 +238,35 @@ TABLE: dict[str, tuple[Any, ...]] = {
     ),
     # OpenAI's own parameters
     "OpenAI: n": ("POST", OPENAI, openai(n=2), 400, BAD, "n", ["only 1 is possible"]),
-    "OpenAI: logprobs": ("POST", OPENAI, openai(logprobs=True), 400, BAD, "logprobs", ["only false is possible"]),
-    "OpenAI: penalty": ("POST", OPENAI, openai(presence_penalty=0.5), 400, BAD, "presence_penalty", ["only 0"]),
+    "OpenAI: logprobs": ("POST", OPENAI, openai(logprobs=True), 400, BAD, "logprobs", ["full does not take it"]),
+    "OpenAI: top_logprobs alone": ("POST", OPENAI, openai(top_logprobs=1), 400, BAD, "top_logprobs", ["needs logprobs"]),
+    "OpenAI: top_logprobs": (
+        *("POST", OPENAI, openai(logprobs=True, top_logprobs=21), 400, BAD, "top_logprobs", ["between 0 and 20"]),
+    ),
+    "OpenAI: logit_bias": ("POST", OPENAI, openai(logit_bias={"1": 5}), 400, BAD, "logit_bias", ["does not take it"]),
+    "OpenAI: a penalty too high": (
+        *("POST", OPENAI, openai(presence_penalty=2.5), 400, BAD, "presence_penalty", ["between -2 and 2"]),
+    ),
+    "OpenAI: what is kept": ("POST", OPENAI, openai(store=True), 400, BAD, "store", ["no answer is kept"]),
+    "OpenAI: sound": (
+        "POST",
+        OPENAI,
+        openai(modalities=["audio"], audio={}),
+        400,
+        BAD,
+        "modalities",
+        ["answers are text", "audio:"],
+    ),
+    "OpenAI: search": ("POST", OPENAI, openai(web_search_options={}), 400, BAD, "web_search_options", ["offer a tool"]),
+    "OpenAI: older tools": (
+        *("POST", OPENAI, openai(functions=[{"name": "f"}], function_call={"name": "f"})),
+        *(400, BAD, "functions", ["use tools", "use tool_choice"]),
+    ),
+    "OpenAI: hints of another type": (
+        *("POST", OPENAI, openai(seed="1", user=2, metadata=[], verbosity="loud")),
+        *(400, BAD, "seed", ["seed: must be a whole number", "user: ", "metadata: ", "verbosity: must be low, medium or high"]),
+    ),
+    "OpenAI: penalty": ("POST", OPENAI, openai(presence_penalty=0.5), 400, BAD, "presence_penalty", ["does not take it"]),
     "OpenAI: one call at a time": (
         *("POST", OPENAI, openai(parallel_tool_calls=False), 400, BAD, "parallel_tool_calls", ["only true"]),
     ),

@@ -145,6 +145,37 @@ async def test_what_the_model_is_sent(gateway, bedrock) -> None:
     assert bare.max_tokens == 100
 
 
+async def test_what_asks_for_nothing_is_no_parameter(gateway, bedrock) -> None:
+    """As SDKs send it without being asked. `null` is whatever a caller's library does not set."""
+    upstream = await bedrock()
+    client = (await gateway(upstream.url)).openai()
+    nothing: Any = {
+        **{"n": 1, "presence_penalty": 0, "frequency_penalty": 0.0, "logit_bias": {}, "logprobs": False, "top_logprobs": 0},
+        **{"store": False, "service_tier": "auto", "modalities": ["text"], "metadata": {}, "top_p": 1, "temperature": 1},
+        **dict.fromkeys(("seed", "user", "prediction", "verbosity", "audio", "tools", "stop", "web_search_options"), None),
+    }
+    raw = await client.chat.completions.with_raw_response.create(model="bare", messages=HELLO, **nothing)
+    (call,) = upstream.calls
+    assert (call.temperature, call.top_p, call.stop) == (None, None, ()) and "x-llm-dropped" not in raw.headers
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_hints_that_the_target_does_not_know_are_named(gateway, bedrock, stream: bool) -> None:
+    client = (await gateway((await bedrock()).url)).openai()
+    raw = await client.chat.completions.with_raw_response.create(
+        model="full",
+        messages=HELLO,
+        stream=stream,
+        seed=7,
+        user="ada",
+        metadata={"a": "b"},
+        verbosity="low",
+        service_tier="flex",
+    )
+    assert raw.headers["x-llm-dropped"] == "metadata, seed, service_tier, user, verbosity"
+    assert "x-llm-dropped" in raw.headers["access-control-expose-headers"]
+
+
 async def test_roles_and_text_parts(gateway, bedrock) -> None:
     upstream = await bedrock()
     client = (await gateway(upstream.url)).openai()

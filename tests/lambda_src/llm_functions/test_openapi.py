@@ -18,6 +18,7 @@ from schemathesis.generation import hypothesis as patches
 from llm_functions.http.openapi import document
 from llm_gateway import errors
 from llm_gateway.operations import MAX_BODY_BYTES, OPERATIONS
+from llm_gateway.request import RARE_PARAMETERS
 from llm_gateway.routes import Alias, Routes, Target
 from wire.bedrock import Wire
 
@@ -44,7 +45,7 @@ BEDROCK = ("bedrock", "test.all-v1:0")
 # One that answers everything, one that has rules of its own, one with two targets.
 ROUTES = Routes(
     (
-        _alias("mock", ("mock", "mock")),
+        _alias("mock", ("mock", "mock"), accepts=(*_ALL, *RARE_PARAMETERS)),
         _alias("full", BEDROCK, accepts=_ALL[:-1]),
         _alias("two", BEDROCK, ("bedrock", "test.bare-v1"), accepts=_ALL[:-1]),
     )

@@ -40,6 +40,34 @@ def test_without_any_default_the_models_own_bound_is_sent() -> None:
     assert sent(request(defaults=Sampling()), target()).sampling == Sampling(4096)
 
 
+# What clients send although it changes nothing, and what a target is sent of it.
+NEUTRAL: dict[str, tuple[Target, Sampling, Sampling]] = {
+    "not taken": (target(("max_tokens",)), Sampling(temperature=1.0, top_p=1.0), Sampling(4096)),
+    "taken": (target(), Sampling(temperature=1.0, top_p=1.0), Sampling(4096, 1.0, 1.0)),
+    "the one beside another value": (target(exclusive=PAIR), Sampling(temperature=0.5, top_p=1.0), Sampling(4096, 0.5)),
+    "the other": (target(exclusive=PAIR), Sampling(temperature=1.0, top_p=0.5), Sampling(4096, None, 0.5)),
+    "both of a pair": (target(exclusive=PAIR), Sampling(temperature=1.0, top_p=1.0), Sampling(4096, None, 1.0)),
+    "alone of a pair": (target(exclusive=PAIR), Sampling(temperature=1.0), Sampling(4096, 1.0)),
+}
+
+
+@pytest.mark.parametrize(("to", "explicit", "expected"), NEUTRAL.values(), ids=NEUTRAL)
+def test_a_neutral_value_is_no_parameter_where_it_is_not_taken(to: Target, explicit: Sampling, expected: Sampling) -> None:
+    assert sent(request(explicit, defaults=Sampling()), to).sampling == expected
+
+
+def test_hints_go_to_a_target_that_knows_them_and_are_named_for_others() -> None:
+    said = request(hints={"seed": 1, "user": "ada"})
+    for accepts, hints, dropped in (((), {}, ("seed", "user")), (("seed",), {"seed": 1}, ("user",))):
+        call = sent(said, target((*SAMPLING, *accepts)))
+        assert (call.hints, call.dropped) == (hints, dropped)
+
+
+def test_rare_parameters_go_to_a_target_that_takes_them() -> None:
+    rare = {"logprobs": True, "top_logprobs": 2, "presence_penalty": 0.5}
+    assert sent(request(rare=rare), target((*SAMPLING, "logprobs", "presence_penalty"))).rare == rare
+
+
 # target, request -> the fields that are wrong
 REFUSED: dict[str, tuple[Target, ChatRequest, list[str]]] = {
     "too many tokens": (target(max_output_tokens=10), request(Sampling(11)), ["max_tokens"]),
@@ -52,6 +80,11 @@ REFUSED: dict[str, tuple[Target, ChatRequest, list[str]]] = {
     ),
     "both of a pair": (target(exclusive=PAIR), request(Sampling(temperature=0.1, top_p=0.1)), ["top_p"]),
     "tools": (target(), request(tools=(TOOL,)), ["tools"]),
+    "rare parameters": (
+        target((*SAMPLING, "logprobs")),
+        request(rare={"logprobs": True, "top_logprobs": 2, "presence_penalty": 0.5, "logit_bias": {"1": 5}}),
+        ["presence_penalty", "logit_bias"],
+    ),
     "reasoning effort": (target(), request(Sampling(reasoning_effort="low")), ["reasoning_effort"]),
     "earlier calls": (
         target(),

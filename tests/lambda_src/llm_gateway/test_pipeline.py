@@ -137,9 +137,9 @@ async def test_no_line_of_the_log_tells_the_prompt_the_answer_or_the_key(gateway
     headers = service.context({"tenant": "acme", "key": "ci", "models": '"all"'}) | {"authorization": f"Bearer {SECRET_KEY}"}
     bodies = [
         {"message": SECRET_PROMPT, "system_prompt": SECRET_PROMPT},
-        {"message": SECRET_PROMPT, "history": [{"role": "assistant", "content": SECRET_ANSWER}]},
+        {"message": SECRET_PROMPT, "history": [{"role": "assistant", "content": SECRET_ANSWER}], "top_p": 0.5, "model": "bare"},
         {"message": SECRET_PROMPT, "temperature": 1.5},
-        {"message": SECRET_PROMPT, "model": "bare", "stop": SECRET_ANSWER},
+        {"message": SECRET_PROMPT, "model": "bare", "system_prompt": SECRET_ANSWER},
     ]
     answers = [await service.post(path, body, headers) for path in ("/chat", "/chat/stream") for body in bodies]
     lines = [json.loads(line) for line in capsysbinary.readouterr().out.splitlines()]
