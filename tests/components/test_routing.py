@@ -662,15 +662,11 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         [f"{TARGET}.context_tokens: does not fit: 16384 tokens of output in a context of 5"],
     ),
     "parameters that Bedrock is not sent": (
-        {
-            "models": [
-                alias({**BEDROCK, "accepts": ["reasoning_effort", "stream_tools"], "exclusive": ["top_p"], "stop_max": 2})
-            ]
-        },
+        {"models": [alias({**BEDROCK, "accepts": ["json_object", "stream_tools"], "exclusive": ["top_p"], "stop_max": 2})]},
         [
             f"{TARGET}.accepts: must hold 'max_tokens', which is always sent",
             f"{TARGET}.accepts: holds 'stream_tools' without 'tools'; give both or neither",
-            f"{TARGET}.accepts: must not hold 'reasoning_effort', which is not sent to Bedrock",
+            f"{TARGET}.accepts: must not hold 'json_object', which is not sent to Bedrock",
             f"{TARGET}.exclusive: must hold those of which only one may be sent, or none, not 'top_p' alone",
             f"{TARGET}.exclusive: holds 'top_p', which is not among accepts; leave it out",
             f"{TARGET}.stop_max: is only for a target that accepts 'stop'",
@@ -764,9 +760,9 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
             f"{TARGET}.exclusive: holds 'temperature', which is not among accepts; leave it out",
         ],
     ),
-    "efforts that Anthropic does not know": (
-        {"models": [alias({**OPUS, "accepts": ["max_tokens", "reasoning_effort"]})], "providers": {"claude": CLAUDE}},
-        [f"{TARGET}.accepts: must not hold 'reasoning_effort', which is not sent to the type 'anthropic'"],
+    "a switch that Anthropic does not have": (
+        {"models": [alias({**OPUS, "accepts": ["max_tokens", "json_object"]})], "providers": {"claude": CLAUDE}},
+        [f"{TARGET}.accepts: must not hold 'json_object', which is not sent to the type 'anthropic'"],
     ),
     "a bound's name that Anthropic does not know": (
         {"models": [alias({**OPUS, "max_tokens_name": "max_tokens"})], "providers": {"claude": CLAUDE}},

@@ -27,6 +27,7 @@ from llm_gateway.events import (
 from llm_gateway.http.sse import SseDecoder
 from llm_gateway.providers import exchange
 from llm_gateway.providers.anthropic.content import ContentBlocks
+from llm_gateway.providers.reasoning import claude_fields
 
 # https://docs.anthropic.com/en/api/versioning
 _VERSION = "2023-06-01"
@@ -101,6 +102,8 @@ def _body(call: ModelCall) -> dict[str, Any]:
             for tool in tools
         ]
         body["tool_choice"] = _tool_choice(call) if call.tools else {"type": "none"}
+    for name, value in claude_fields(call).items():
+        body[name] = {**body.get(name, {}), **value}
     if call.stream:
         body["stream"] = True
     return body

@@ -14,5 +14,5 @@ ANTHROPIC = ProviderProtocol(
     accepts=(*CHAT_PARAMETERS, *TOOL_PARAMETERS, "forced_tools"),
     exclusive=("temperature", "top_p"),  # Claude since 4.5 takes one of them, not both
     temperature_max=1.0,
-    never_sent=("reasoning_effort", "json_object", "json_schema"),
+    never_sent=("json_object", "json_schema"),
 )

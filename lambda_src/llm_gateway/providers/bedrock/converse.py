@@ -28,6 +28,7 @@ from llm_gateway.events import (
 from llm_gateway.providers import exchange
 from llm_gateway.providers.bedrock.content import ContentBlocks
 from llm_gateway.providers.bedrock.errors import refusal, stream_exception
+from llm_gateway.providers.reasoning import converse_fields
 from llm_gateway.request import Tool
 
 # The names of the sampling parameters.
@@ -88,6 +89,8 @@ def _body(call: ModelCall) -> dict[str, Any]:
         body["system"] = [{"text": call.system}]
     if tools := _declared_tools(call):
         body["toolConfig"] = {"tools": [_tool_spec(tool) for tool in tools], **_tool_choice(call)}
+    if fields := converse_fields(call):
+        body["additionalModelRequestFields"] = fields
     return body
 
 

@@ -50,6 +50,10 @@ def body(call: ModelCall) -> dict[str, Any]:
     """Return the request's JSON, without the fields for streaming."""
     names = {**_SAMPLING, "max_tokens": call.target.max_tokens_name}
     request: dict[str, Any] = {"model": call.target.model, "messages": _messages(call), **call.sampling.named(names)}
+    if call.sampling.reasoning_effort == "none" and call.target.model.startswith("deepseek-"):
+        # DeepSeek has another switch. https://api-docs.deepseek.com/guides/thinking_mode
+        del request["reasoning_effort"]
+        request["thinking"] = {"type": "disabled"}
     if call.tools:
         request["tools"] = [_tool(tool) for tool in call.tools]
         request["tool_choice"] = _tool_choice(call)

@@ -5,6 +5,7 @@ import binascii
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from pulumi_llm_local.aws_types.api_model import Shape, service_model
@@ -49,7 +50,7 @@ def read_converse(model_id: str, body: bytes, models: Mapping[str, ModelTraits])
     inference: Json = document.get("inferenceConfig") or {}
     request = GenerationRequest(
         model_id=model_id,
-        traits=models[model_id],
+        traits=_traits(models[model_id], document, choice),
         messages=messages,
         system=tuple(_system(i, block) for i, block in enumerate(document.get("system") or [])),
         max_tokens=inference.get("maxTokens"),
@@ -62,6 +63,26 @@ def read_converse(model_id: str, body: bytes, models: Mapping[str, ModelTraits])
     )
     _check_traits(request)
     return request
+
+
+def _traits(traits: ModelTraits, document: Json, choice: Json) -> ModelTraits:
+    """Return what the model accepts, and whether it thinks because it is asked to. The rules are those of Claude.
+
+    https://docs.aws.amazon.com/bedrock/latest/userguide/claude-messages-extended-thinking.html
+    """
+    more: Json = document.get("additionalModelRequestFields") or {}
+    thinking = more.get("thinking")
+    if not isinstance(thinking, dict) or cast(Json, thinking).get("type") not in ("enabled", "adaptive"):
+        return traits
+    inference: Json = document.get("inferenceConfig") or {}
+    said = "The model returned the following errors:"
+    if "any" in choice or "tool" in choice:
+        raise validation_error(f"{said} Thinking may not be enabled when tool_choice forces tool use.")
+    if inference.get("temperature") not in (None, 1):
+        raise validation_error(f"{said} `temperature` may only be set to 1 when thinking is enabled.")
+    if cast(Json, thinking).get("budget_tokens", 0) >= inference.get("maxTokens", traits.max_output_tokens):
+        raise validation_error(f"{said} `max_tokens` must be greater than `thinking.budget_tokens`.")
+    return replace(traits, reasoning=True)
 
 
 def _no_constant(name: str) -> None:

@@ -46,6 +46,7 @@ A_SPACE = (
     "'toolConfig.tools.1.member.toolSpec.name' failed to satisfy constraint: Member must satisfy regular expression pattern"
 )
 NO_TYPE = "The value at toolConfig.tools.0.toolSpec.inputSchema.json.type must be one of the following: object."
+THINKING = {"additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 1024}}}
 BAD_REQUESTS: dict[str, list[tuple[Any, str]]] = {
     "test.all-v1:0": [
         (b"{", "not valid JSON"),
@@ -58,6 +59,8 @@ BAD_REQUESTS: dict[str, list[tuple[Any, str]]] = {
         ({"messages": [user({"text": 5})]}, TEXT_5),
         ({"messages": [user({**TEXT, **RESULT})]}, "Member must set one of the following keys: text, image"),
         (inference(temperature=1.5), TOO_HOT),
+        ({**inference(temperature=0.5), **THINKING}, "may only be set to 1 when thinking is enabled"),
+        ({**inference(maxTokens=1024), **THINKING}, "must be greater than `thinking.budget_tokens`"),
         (inference(topP=-0.1, temperature=2), "2 validation errors detected: "),
         (inference(maxTokens=0), "Member must have value greater than or equal to 1"),
         (inference(maxTokens=True), "Member must be of type integer"),
