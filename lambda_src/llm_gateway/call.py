@@ -1,6 +1,6 @@
 """Makes the call of one target from a request: the parameters that the target accepts, within its bounds."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -8,7 +8,7 @@ import msgspec
 from llm_gateway.errors import Problem, invalid_request
 from llm_gateway.identity.caller import ANONYMOUS, Caller
 from llm_gateway.request import NEUTRAL, NUMERIC_PARAMETERS, ChatRequest, Message, ResponseFormat, Sampling, Tool, ToolChoice
-from llm_gateway.routes import Alias, Target
+from llm_gateway.routes import BEDROCK, Alias, Target
 
 
 class ModelCall(msgspec.Struct, frozen=True):
@@ -107,6 +107,7 @@ def _problems(request: ChatRequest, explicit: Sampling, alias: Alias, target: Ta
     for name in request.rare:
         if name != "top_logprobs":  # it belongs to logprobs
             accepted(name, given=True)
+    problems += _media_problems(request.messages, alias, target)
     if alias.strategy != "workload":  # there it also chooses the target, and a target that does not accept it ignores it
         accepted("reasoning_effort", explicit.reasoning_effort is not None)
     if request.system is not None and "system" not in target.accepts:
@@ -115,6 +116,31 @@ def _problems(request: ChatRequest, explicit: Sampling, alias: Alias, target: Ta
     if len(chosen) > 1:
         wrong(chosen[1], f"takes {' or '.join(chosen)}, not both; leave one out")
     return problems
+
+
+def _media_problems(messages: tuple[Message, ...], alias: Alias, target: Target) -> Iterator[Problem]:
+    """Yield a problem for each message with media that the target cannot be sent."""
+    counts = {"image": 0, "document": 0}
+    for message in messages:
+        for part in message.parts:
+            if isinstance(part, str):
+                continue
+            field = f"{message.place}.content"
+            counts[part.kind] += 1
+            if f"{part.kind}s" not in target.accepts:
+                yield Problem(
+                    field, f"{alias.name} does not take {part.kind}s; leave it out, or name a model that accepts them"
+                )
+            elif part.url and "image_urls" not in target.accepts:
+                reason = f"{alias.name} does not take addresses of {part.kind}s, and nothing is fetched here"
+                yield Problem(field, f"{reason}; send the {part.kind} itself as base64")
+            elif target.provider == BEDROCK and counts[part.kind] == _BEDROCK_MOST[part.kind] + 1:
+                yield Problem(field, f"{alias.name} takes at most {_BEDROCK_MOST[part.kind]} {part.kind}s in a conversation")
+
+
+# https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Message.html. Its bounds of bytes, 3.75 MB an image and
+# 4.5 MB a document, are beyond what a body may have.
+_BEDROCK_MOST = {"image": 20, "document": 5}
 
 
 def _turns(messages: tuple[Message, ...]) -> tuple[Message, ...]:

@@ -210,11 +210,26 @@ export interface components {
             } | {
                 /** @enum {unknown} */
                 role: "user";
-                content?: string | {
+                content?: string | ({
                     /** @constant */
                     type: "text";
                     text: string;
-                }[] | null;
+                } | {
+                    /** @constant */
+                    type: "image_url";
+                    image_url: {
+                        url: string;
+                        detail?: unknown;
+                    };
+                } | {
+                    /** @constant */
+                    type: "file";
+                    file: {
+                        file_data: string;
+                        filename?: string | null;
+                        file_id?: null;
+                    };
+                })[] | null;
                 name?: unknown;
                 cache_control?: unknown;
                 prompt_cache_breakpoint?: unknown;
@@ -244,11 +259,26 @@ export interface components {
             } | {
                 /** @enum {unknown} */
                 role: "tool";
-                content?: string | {
+                content?: string | ({
                     /** @constant */
                     type: "text";
                     text: string;
-                }[] | null;
+                } | {
+                    /** @constant */
+                    type: "image_url";
+                    image_url: {
+                        url: string;
+                        detail?: unknown;
+                    };
+                } | {
+                    /** @constant */
+                    type: "file";
+                    file: {
+                        file_data: string;
+                        filename?: string | null;
+                        file_id?: null;
+                    };
+                })[] | null;
                 name?: unknown;
                 cache_control?: unknown;
                 prompt_cache_breakpoint?: unknown;

@@ -5,6 +5,7 @@ https://platform.openai.com/docs/api-reference/chat/create#chat-create-messages
 
 from typing import Any, NamedTuple
 
+from llm_functions.api_formats import openai_media
 from llm_functions.api_formats.fields import MOST_ITEMS, MOST_MESSAGES, Fields, kind
 from llm_gateway.errors import clipped
 from llm_gateway.request import Media, Message, ToolUse
@@ -41,13 +42,13 @@ def conversation(fields: Fields) -> Conversation:
                 system_place = system_place or f"{message.place}.role"
                 cache_system = cache_system or content.cache
             case "user":
-                turns.append(_turn("user", message, _content(message)))
+                turns.append(_turn("user", message, _content(message, media=True)))
             case "assistant":
                 turns.append(_assistant(message))
                 continue  # what an SDK keeps of an answer is sent back with more fields than are known
             case "tool":
                 answered = message.string("tool_call_id", required=True)
-                turns.append(_turn("tool", message, _content(message), tool_call_id=answered or ""))
+                turns.append(_turn("tool", message, _content(message, media=True), tool_call_id=answered or ""))
             case "function":
                 message.wrong("role", "the role 'function' is OpenAI's older form of 'tool'; use tools and 'tool'")
                 continue
@@ -88,25 +89,37 @@ def _assistant(message: Fields) -> Message:
     return _turn("assistant", message, content, tool_calls=calls, reasoning=reasoning if isinstance(reasoning, str) else "")
 
 
-def _content(message: Fields) -> _Content:
-    """Return the content of a message, which is a string or a list of parts."""
+def _content(message: Fields, *, media: bool = False) -> _Content:
+    """Return the content of a message, which is a string or a list of parts; with `media`, images and files are among them."""
     content, cache = message.any("content"), _marks_cache(message)
     if content is None or isinstance(content, str):
         return _Content(content or "", cache=cache)
     if not isinstance(content, list):
-        message.wrong("content", f"must be a string or a list of text parts, not {kind(content)}")
+        message.wrong("content", f"must be a string or a list of parts, not {kind(content)}")
         return _Content("")
-    parts: list[str | Media] = []
+    parts: list[str | Media | None] = []
     for part in message.objects("content", MOST_ITEMS):
         shape = part.string("type", required=True)
-        if shape in ("text", "refusal"):
-            if not part.has(shape):
-                part.wrong(shape, "is required, a string")
-            parts.append(part.string(shape) or "")
-        elif shape is not None:
-            part.wrong("type", f"only 'text' is possible with these models, not {clipped(shape)!r}")
+        match shape:
+            case "text" | "refusal":
+                if not part.has(shape):
+                    part.wrong(shape, "is required, a string")
+                parts.append(part.string(shape) or "")
+            case "image_url" if media:
+                parts.append(openai_media.image(part))
+            case "file" if media:
+                parts.append(openai_media.file(part))
+            case "input_audio":
+                part.wrong("type", "sound is not possible; send its text")
+            case None:
+                pass
+            case _:
+                known = "text, image_url or file" if media else "'text' is possible in this message"
+                part.wrong("type", f"{'must be' if media else 'only'} {known}, not {clipped(shape)!r}")
         cache = _marks_cache(part) or cache
-    return _Content("".join(part for part in parts if isinstance(part, str)), (), cache)
+    found = tuple(part for part in parts if part)
+    text = "".join(part for part in found if isinstance(part, str))
+    return _Content(text, found if any(isinstance(part, Media) for part in found) else (), cache)
 
 
 def _marks_cache(fields: Fields) -> bool:

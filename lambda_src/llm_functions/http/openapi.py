@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from llm_functions.api_formats import chat, fields, openai_chat, openai_parameters
+from llm_functions.api_formats import chat, fields, openai_chat, openai_media, openai_parameters
 from llm_functions.http import openapi_messages
 from llm_functions.http.schemas import ANY, COUNT, TEXT, WORDS, obj, or_null, ref
 from llm_gateway import errors
@@ -343,6 +343,7 @@ def _messages() -> list[dict[str, Any]]:
     part = obj({"type": {"const": "text"}, "text": TEXT}, ("type", "text"))
     refusal = obj({"type": {"const": "refusal"}, "refusal": TEXT}, ("type", "refusal"))
     content = {"anyOf": [TEXT, {"type": "array", "items": part}, {"type": "null"}]}
+    media = {"anyOf": [TEXT, {"type": "array", "items": {"anyOf": [part, *_media()]}}, {"type": "null"}]}
     answered = {"anyOf": [TEXT, {"type": "array", "items": {"anyOf": [part, refusal]}}, {"type": "null"}]}
     arguments = {"type": ["string", "null"], "description": "The JSON text of an object"}
     call = obj(
@@ -362,12 +363,26 @@ def _messages() -> list[dict[str, Any]]:
     }
     return [
         message(["system", "developer"]),
-        message(["user"]),
+        message(["user"], content=media),
         {
             **obj({"role": {"enum": ["assistant"]}, "content": answered, **kept}, ("role",)),
             "description": "What an SDK has kept of an answer: any other field is not read",
         },
-        message(["tool"], ("tool_call_id",), tool_call_id=WORDS),
+        message(["tool"], ("tool_call_id",), tool_call_id=WORDS, content=media),
+    ]
+
+
+def _media() -> list[dict[str, Any]]:
+    """Return the schemas of an image and of a file in a message."""
+    base64 = "([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)"
+    images, documents = "|".join(openai_media.IMAGES), "|".join(openai_media.DOCUMENTS.values()).replace(".", "[.]")
+    url = {"type": "string", "pattern": f"^(https://[a-z0-9.-]+/[!-~]*|data:({images});base64,{base64})$"}
+    data = {"type": "string", "pattern": f"^data:({documents});base64,{base64}$"}
+    image = obj({"url": url, "detail": ANY}, ("url",))
+    file = obj({"file_data": data, "filename": {"type": ["string", "null"]}, "file_id": {"type": "null"}}, ("file_data",))
+    return [
+        obj({"type": {"const": "image_url"}, "image_url": image}, ("type", "image_url")),
+        obj({"type": {"const": "file"}, "file": file}, ("type", "file")),
     ]
 
 

@@ -36,6 +36,17 @@ def openai(**fields: Any) -> dict[str, Any]:
     return {"model": "full", "messages": USER, **fields}
 
 
+def _image(url: str) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def said(part: dict[str, Any]) -> dict[str, Any]:
+    return {"role": "user", "content": [part]}
+
+
+PNG = _image("data:image/png;base64,AAAA")
+PDF = {"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA", "filename": "a.pdf"}}
+
 # name: method, path, body (bytes as they are, else JSON), status, code, param, parts of the message
 BAD = "invalid_value"
 TABLE: dict[str, tuple[Any, ...]] = {
@@ -229,8 +240,42 @@ TABLE: dict[str, tuple[Any, ...]] = {
         *("POST", OPENAI, openai(messages=[{"role": "user", "content": 5}]), 400, BAD, "messages[0].content", ["not a number"]),
     ),
     "OpenAI: an image": (
-        *("POST", OPENAI, openai(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}])),
+        *("POST", OPENAI, openai(messages=[said(PNG)]), 400, BAD, "messages[0].content", ["full does not take images"]),
+    ),
+    "OpenAI: a file": (
+        *("POST", OPENAI, openai(messages=[said(PDF)]), 400, BAD, "messages[0].content", ["full does not take documents"]),
+    ),
+    "OpenAI: an address without https": (
+        *("POST", OPENAI, openai(messages=[said(_image("http://169.254.169.254/latest"))])),
+        *(400, BAD, "messages[0].content[0].image_url.url", ["must be https://"]),
+    ),
+    "OpenAI: an image that no model reads": (
+        *("POST", OPENAI, openai(messages=[said(_image("data:image/tiff;base64,AAAA"))])),
+        *(400, BAD, "messages[0].content[0].image_url.url", ["png, jpeg, gif, webp"]),
+    ),
+    "OpenAI: an image that is no base64": (
+        *("POST", OPENAI, openai(messages=[said(_image("data:image/png;base64,AAA"))])),
+        *(400, BAD, "messages[0].content[0].image_url.url", ["base64"]),
+    ),
+    "OpenAI: an image without its address": (
+        *("POST", OPENAI, openai(messages=[said({"type": "image_url"})])),
+        *(400, BAD, "messages[0].content[0].image_url", ["is required"]),
+    ),
+    "OpenAI: an image of the system": (
+        *("POST", OPENAI, openai(messages=[{"role": "system", "content": [PNG]}, *USER])),
         *(400, BAD, "messages[0].content[0].type", ["only 'text'", "'image_url'"]),
+    ),
+    "OpenAI: a file that is kept elsewhere": (
+        *("POST", OPENAI, openai(messages=[said({"type": "file", "file": {"file_id": "f"}})])),
+        *(400, BAD, "messages[0].content[0].file.file_id", ["send file_data"]),
+    ),
+    "OpenAI: a file of no known type": (
+        *("POST", OPENAI, openai(messages=[said({"type": "file", "file": {"file_data": "AAAA", "filename": "a.exe"}})])),
+        *(400, BAD, "messages[0].content[0].file.file_data", ["pdf, txt"]),
+    ),
+    "OpenAI: sound in a message": (
+        *("POST", OPENAI, openai(messages=[said({"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}})])),
+        *(400, BAD, "messages[0].content[0].type", ["sound is not possible"]),
     ),
     "OpenAI: a text part without text": (
         *("POST", OPENAI, openai(messages=[{"role": "user", "content": [{"type": "text"}]}])),

@@ -7,9 +7,11 @@ from openai.types.chat import ChatCompletionMessage
 
 from llm_functions.api_formats import openai_chat as openai_api
 from llm_gateway.call import ModelCall
+from llm_gateway.errors import GatewayError
 from llm_gateway.providers.anthropic.dialect import Anthropic
 from llm_gateway.providers.bedrock.converse import Converse
 from llm_gateway.providers.openai import chat_completions
+from llm_gateway.request import Media
 from llm_gateway.stages.validate import conversation_problems
 from support.chat_requests import SAMPLING, sent, target
 
@@ -143,3 +145,44 @@ def test_what_the_sdk_makes_of_an_answer_is_taken_back() -> None:
     """With every field that the SDK's class dumps, and fields that it does not know."""
     answer = ChatCompletionMessage.model_validate({"role": "assistant", "content": "Yes", "reasoning_content": "Hm", "new": 1})
     assert at_converse(call_of([ASK, answer.model_dump(), ASK])) == [("u", "Hi"), ("a", "Yes"), ("u", "Hi")]
+
+
+DATA = "data:image/png;base64,AAAA"
+PARTS: Any = [
+    {"type": "text", "text": "What is it?"},
+    {"type": "image_url", "image_url": {"url": DATA, "detail": "low"}},
+    {"type": "file", "file": {"file_data": "data:application/pdf;base64,BBBB", "filename": "a.pdf"}},
+    {"type": "file", "file": {"file_data": "CCCC", "filename": "b.txt"}},
+]
+LINK: Any = [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]
+
+
+def test_images_and_files_are_read() -> None:
+    picture, pdf, text = (
+        Media("image", "image/png", "AAAA"),
+        Media("document", "application/pdf", "BBBB", name="a.pdf"),
+        Media("document", "text/plain", "CCCC", name="b.txt"),
+    )
+    call = call_of([{**ASK, "content": PARTS}, *calls("{}")[1:2], {**calls("")[2], "content": PARTS}], ("images", "documents"))
+    for message in (call.messages[0], call.messages[2]):
+        assert (message.text, message.parts) == ("What is it?", ("What is it?", picture, pdf, text))
+    (turn,) = call_of([{**ASK, "content": LINK}], ("images", "image_urls")).messages
+    assert turn.parts == (Media("image", url="https://example.com/a.png"),)
+
+
+# content, what a target accepts, where it is, what is told
+UNSEEN: dict[str, tuple[Any, tuple[str, ...], str, str]] = {
+    "no images": (PARTS, ("documents",), "mock", "does not take images"),
+    "no documents": (PARTS, ("images",), "mock", "does not take documents"),
+    "no addresses": (LINK, ("images",), "mock", "nothing is fetched here"),
+    "too many for Bedrock": (PARTS[1:2] * 21, ("images",), "bedrock", "at most 20 images"),
+    "too many documents": (PARTS[:1] + PARTS[2:3] * 6, ("documents",), "bedrock", "at most 5 documents"),
+}
+
+
+@pytest.mark.parametrize(("content", "accepts", "provider", "told"), UNSEEN.values(), ids=UNSEEN)
+def test_what_a_target_cannot_see_is_told_before_the_call(content: Any, accepts: Any, provider: str, told: str) -> None:
+    request, _ = openai_api.parse({"model": "a", "messages": [{**ASK, "content": content}]})
+    with pytest.raises(GatewayError, match=told) as refused:
+        sent(request, target((*SAMPLING, *accepts), provider=provider))
+    assert (refused.value.status, refused.value.param) == (400, "messages[0].content")
