@@ -50,7 +50,8 @@ def test_the_default_addresses_and_zones() -> None:
     }
     assert not any(each.inputs["mapPublicIpOnLaunch"] for each in subnets.values())
     assert subnets["private-subnet-1"].inputs["tags"]["kubernetes.io/role/internal-elb"] == "1"
-    assert subnets["public-subnet-1"].inputs["tags"]["kubernetes.io/role/elb"] == "1"
+    # The cluster makes no balancer that is reached from the internet, by a Service of nobody's.
+    assert "kubernetes.io/role/elb" not in subnets["public-subnet-1"].inputs["tags"]
 
 
 # The setting -> the NAT gateway to which each zone's private subnet routes.
@@ -83,6 +84,14 @@ def test_s3_and_dynamodb_are_reached_without_nat() -> None:
     for name, each in endpoints.items():
         assert each.inputs["serviceName"] == f"com.amazonaws.{REGION}.{name.rsplit('-', 1)[1]}"
         assert set(each.inputs["routeTableIds"]) == private
+
+
+def test_buckets_and_tables_of_others_are_not_written_by_an_endpoint() -> None:
+    for service, read in (("s3", ["s3:GetObject", "s3:ListBucket"]), ("dynamodb", None)):
+        policy = json.loads(made().named(f"net-gateway-endpoint-{service}").inputs["policy"])
+        own, *others = policy["Statement"]
+        assert own["Condition"] == {"StringEquals": {"aws:ResourceAccount": "123456789012"}}
+        assert [each["Action"] for each in others] == ([read] if read else [])
 
 
 def test_interface_endpoints() -> None:

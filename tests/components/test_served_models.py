@@ -323,9 +323,75 @@ def test_only_the_balancer_and_prometheus_call_the_servers() -> None:
     assert others["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}
     # Not the node's metadata, at 169.254.169.254, port 80.
     assert [port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]] == [53, 53, 443]
+    assert all(rule["to"] for rule in policy["spec"]["egress"])
     namespace, nothing = namespace_manifests(PLACE)
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     assert nothing["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+@pytest.mark.assumes("egress")
+@pytest.mark.parametrize(
+    ("settings", "called"),
+    [
+        ({}, ["0.0.0.0/0"]),
+        ({"revision": None, "weights_uri": "s3://models/qwen"}, ["203.0.113.0/25"]),
+        (
+            {"revision": None, "weights_uri": "s3://models/qwen", "egress_cidrs": ["10.1.0.0/24"]},
+            ["203.0.113.0/25", "10.1.0.0/24"],
+        ),
+    ],
+)
+def test_servers_call_the_place_of_their_weights_alone(settings: dict[str, Any], called: list[str]) -> None:
+    """A server that was taken over finds nobody to tell what it sees: S3 for weights in S3, and nothing private for the hub."""
+    given = {name: value for name, value in {**QWEN, **settings}.items() if value is not None}
+    (model,) = served_models({"qwen": settings_of(**given)}, INSTANCES)
+    rules = by_kind(manifests(model, PLACE), "NetworkPolicy")["spec"]["egress"]
+    (https,) = [rule for rule in rules if rule["ports"][0]["port"] == 443]
+    blocks = [peer["ipBlock"] for peer in https["to"]]
+    assert [block["cidr"] for block in blocks] == called
+    for block in blocks:
+        excluded = {"10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"}
+        assert set(block.get("except", ())) == (excluded if block["cidr"] == "0.0.0.0/0" else set())
+
+
+def test_a_grpc_server_calls_nobody_over_https_unless_it_is_named() -> None:
+    image = f"registry.example.com/own@sha256:{'b' * 64}"
+    (model,) = served_models({"own": settings_of(pool="gpu", image=image, grpc=True)}, INSTANCES)
+    rules = by_kind(manifests(model, PLACE), "NetworkPolicy")["spec"]["egress"]
+    assert [port["port"] for rule in rules for port in rule["ports"]] == [53, 53]
+
+
+def test_a_token_of_the_hub_comes_from_a_secret() -> None:
+    (model,) = served_models({"qwen": settings_of(**QWEN, hub_token_secret="hub-token")}, INSTANCES)
+    pod = by_kind(manifests(model, PLACE), "Deployment")["spec"]["template"]["spec"]
+    token = {"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": "hub-token", "key": "token"}}}
+    assert token in pod["containers"][0]["env"]
+    # What makes the certificate is the image, too, and sees no GPU.
+    assert pod["initContainers"][0]["env"] == [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"}]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"arguments": ["--hf-token", "x"]}, "--hf-token is set by hub_token_secret"),
+        ({"arguments": ["--hf_token=x"]}, "--hf-token is set by hub_token_secret"),
+        ({"arguments": ["--reasoning-parser", "hf_" + "A" * 34]}, "holds a token of Hugging Face"),
+        ({"arguments": ["--allowed-media-domains", "169.254.169.254"]}, "is set by the gateway"),
+        ({"arguments": ["--trust-remote-code"]}, "give --code-revision with the commit"),
+        ({"arguments": ["--trust-remote-code", "--code-revision", "main"]}, "give --code-revision with the commit"),
+        ({"arguments": ["--trust_remote_code", "--code-revision", "a" * 40]}, ""),
+        ({"weights_uri": "s3://models", "revision": None}, "a folder in S3"),
+        ({"weights_uri": "s3://models/*", "revision": None}, "a folder in S3"),
+        ({"weights_uri": "s3://models/../others", "revision": None}, "a folder in S3"),
+        ({"egress_cidrs": ["10.0.0.1/8"]}, "is no range of IPv4 addresses"),
+        ({"weights_uri": "s3://models/qwen", "revision": None, "hub_token_secret": "t"}, "they come from elsewhere"),
+    ],
+)
+def test_what_is_secret_or_runs_code_of_others_is_refused(settings: dict[str, Any], told: str) -> None:
+    given = {name: value for name, value in {**QWEN, **settings}.items() if value is not None}
+    _, problems = read(ServedModelSettings, given)
+    assert len(problems) == bool(told)
+    assert all(told in problem.reason for problem in problems)
 
 
 @pytest.mark.assumes("vllm-server")

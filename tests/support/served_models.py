@@ -41,6 +41,7 @@ PLACE = Place(
     region="eu-west-1",
     target_group_arns=_Arns(),
     balancer_cidrs=("172.16.0.0/19", "172.16.32.0/19"),
+    s3_cidrs=("203.0.113.0/25",),
     queue_urls=_Queues(),
     prometheus_url="http://prometheus-server.monitoring.svc",
     prometheus_namespace="monitoring",

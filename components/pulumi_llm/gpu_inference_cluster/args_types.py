@@ -111,6 +111,13 @@ class ServedModelArgs(TypedDict):
     """For how long a server that goes ends the answers that it has begun, in seconds; longer ones are cut off. A longer
     time keeps nodes for longer, and a spot instance is gone after 120 whatever is said here. From 15 to 900. Default:
     45."""
+    hub_token_secret: NotRequired[str]
+    """A Secret in the namespace `models`, made by you, whose key `token` is a token of Hugging Face, for a repository that
+    asks for one. Default: none."""
+    egress_cidrs: NotRequired[Sequence[str]]
+    """Networks that the servers may call over HTTPS, beside the place of their weights (S3 in the cluster's Region, or for
+    Hugging Face the whole internet): such as the addresses of an endpoint of S3 within the VPC, or with grpc of what your
+    image calls. Default: none."""
     arguments: NotRequired[Sequence[str]]
     """More arguments of `vllm serve`, such as --reasoning-parser. With grpc, those of your image. Default: none."""
     grpc: NotRequired[bool]

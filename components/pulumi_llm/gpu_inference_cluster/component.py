@@ -32,6 +32,7 @@ from pulumi_llm.gpu_inference_cluster.workloads.resources import (
     workload_children,
     workload_names,
 )
+from pulumi_llm.gpu_inference_cluster.workloads.versions import ServedModel
 
 # The outputs that other stacks need.
 PARAMETERS = ("cluster_name", "cluster_arn", "endpoint", "balancer_arn", "listener_arn")
@@ -174,6 +175,7 @@ class GpuInferenceCluster(Component):
             prometheus_url=PROMETHEUS_URL,
             prometheus_namespace=PROMETHEUS_NAMESPACE,
             schedule=settings.floor,
+            s3_cidrs=self._s3_cidrs(models, location),
             hard_off=settings.schedule.hard_off,
         )
         namespace = create_namespace(self, place, provider)
@@ -209,10 +211,24 @@ class GpuInferenceCluster(Component):
             create_parameters(self, settings.parameter_prefix, PARAMETERS)
         self.finish()
 
+    def _s3_cidrs(self, models: Sequence[ServedModel], location: Location) -> pulumi.Input[Sequence[str]]:
+        """The addresses of S3 in the Region, in an order of their own, where a model's weights are there."""
+        if not with_weights_in_s3(models):
+            return ()
+        name = f"com.amazonaws.{location.region}.s3"
+        return ec2.get_prefix_list_output(name=name, opts=self.invoke_options()).cidr_blocks.apply(_ipv4)
+
     @property
     def providers(self) -> Mapping[str, Mapping[str, Any]]:
         """Each model as a provider, by its name: for the argument `providers` of ServerlessBedrockApi and WebSocketChat."""
         return self._served
+
+
+def _ipv4(cidrs: Sequence[str]) -> list[str]:
+    found = sorted(cidr for cidr in cidrs if ":" not in cidr)
+    if not found:
+        raise ValueError("AWS has told of no addresses of S3, and a NetworkPolicy without any would allow all")
+    return found
 
 
 def base_url(domain: str, model: str) -> str:

@@ -1,12 +1,13 @@
 """The VPC: its subnets, routes, NAT gateways and gateway endpoints."""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pulumi
-from pulumi_aws import ec2, get_availability_zones_output
+from pulumi_aws import ec2, get_availability_zones_output, get_caller_identity_output
 
 from pulumi_llm.base.component import Component
+from pulumi_llm.base.iam import policy_document
 from pulumi_llm.inference_network.addresses import zone_ranges
 from pulumi_llm.inference_network.args import InferenceNetworkSettings
 from pulumi_llm.inference_network.tags import named
@@ -16,7 +17,6 @@ _ANYWHERE: Final = "0.0.0.0/0"
 # By these tags the AWS Load Balancer Controller finds the subnets of a balancer.
 # https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html
 _INTERNAL_BALANCERS: Final = {"kubernetes.io/role/internal-elb": "1"}
-_PUBLIC_BALANCERS: Final = {"kubernetes.io/role/elb": "1"}
 
 GATEWAY_ENDPOINTS: Final = ("s3", "dynamodb")
 
@@ -53,7 +53,7 @@ def create_vpc(component: Component, settings: InferenceNetworkSettings, region:
     zones = _zones(component, settings)
     ranges = zone_ranges(settings.cidr, settings.count)
     public = [
-        _subnet(component, "public-subnet", number, vpc, zone, cidr.public, _PUBLIC_BALANCERS)
+        _subnet(component, "public-subnet", number, vpc, zone, cidr.public, {})
         for number, (zone, cidr) in enumerate(zip(zones, ranges, strict=True), 1)
     ]
     private = [
@@ -71,6 +71,7 @@ def create_vpc(component: Component, settings: InferenceNetworkSettings, region:
         _private_routes(component, number, vpc, subnet, nats[min(number, len(nats)) - 1] if nats else None)
         for number, subnet in enumerate(private, 1)
     ]
+    account = get_caller_identity_output(opts=component.invoke_options()).account_id
     for service in GATEWAY_ENDPOINTS:
         ec2.VpcEndpoint(
             f"{component.child_name('gateway-endpoint')}-{service}",
@@ -78,10 +79,25 @@ def create_vpc(component: Component, settings: InferenceNetworkSettings, region:
             service_name=f"com.amazonaws.{region}.{service}",
             vpc_endpoint_type="Gateway",
             route_table_ids=[table.id for table in tables],
+            policy=pulumi.Output.json_dumps(policy_document(*_endpoint_policy(service, account))),
             tags=named(component, "gateway-endpoint", service),
             opts=component.child("gateway-endpoint"),
         )
     return Network(vpc, private, public, balancer, tables, addresses)
+
+
+def _endpoint_policy(service: str, account: pulumi.Output[str]) -> list[dict[str, Any]]:
+    """What is called of a service by its endpoint: all of this account, and of others only objects in S3, which are read.
+
+    Without it, whoever has taken over a server writes what it sees into a bucket or table of their own, without any NAT. Images
+    and the packages of Amazon Linux are in buckets of AWS and of registries.
+    https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-s3.html
+    """
+    own = {"StringEquals": {"aws:ResourceAccount": account}}
+    all_of_own = {"Effect": "Allow", "Principal": "*", "Action": f"{service}:*", "Resource": "*", "Condition": own}
+    if service != "s3":
+        return [all_of_own]
+    return [all_of_own, {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*"}]
 
 
 def _zones(component: Component, settings: InferenceNetworkSettings) -> Sequence[pulumi.Input[str]]:

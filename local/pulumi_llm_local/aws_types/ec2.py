@@ -210,5 +210,6 @@ TYPES: Final[Mapping[str, AwsType]] = {
 
 INVOKES: Final[Mapping[str, Callable[[Draft], Answer]]] = {
     "aws:ec2/getManagedPrefixList:getManagedPrefixList": _prefix_list,
+    "aws:ec2/getPrefixList:getPrefixList": _prefix_list,
     "aws:ec2/getSubnet:getSubnet": _subnet,
 }

@@ -253,6 +253,9 @@ def _certificate(version: Version) -> Manifest:
         "imagePullPolicy": "IfNotPresent",
         "command": ["openssl", "req", "-x509"],
         "args": [*key, *paths],
+        # Images of CUDA ask for all GPUs of the node, whoever has them.
+        # https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/docker-specialized.html
+        "env": [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"}],
         "resources": {"requests": resources, "limits": resources},
         "securityContext": _security_context(),
         "volumeMounts": [{"name": "tls", "mountPath": _TLS}, {"name": "temporary", "mountPath": "/tmp"}],  # noqa: S108
@@ -317,7 +320,11 @@ def _environment(version: Version, place: Place) -> list[Manifest]:
     }
     if not version.bucket:
         del variables["AWS_REGION"]
-    return [{"name": name, "value": value} for name, value in variables.items()]
+    token = {"secretKeyRef": {"name": version.hub_token_secret, "key": "token"}}
+    return [
+        *({"name": name, "value": value} for name, value in variables.items()),
+        *([{"name": "HF_TOKEN", "valueFrom": token}] if version.hub_token_secret else []),
+    ]
 
 
 def _mounts() -> list[Manifest]:

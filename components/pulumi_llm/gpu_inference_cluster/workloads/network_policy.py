@@ -16,6 +16,10 @@ _NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 # Where the agent of EKS Pod Identity gives credentials.
 # https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html
 _POD_IDENTITY: Final = "169.254.170.23/32"
+# What is not the internet: the VPC and its peers, the cluster's Services, the Kubernetes API, the node's metadata.
+# https://www.iana.org/assignments/iana-ipv4-special-registry/
+_NOT_PUBLIC: Final = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
+_INTERNET: Final = {"ipBlock": {"cidr": "0.0.0.0/0", "except": list(_NOT_PUBLIC)}}
 
 
 def nothing_allowed(place: Place) -> Manifest:
@@ -26,8 +30,8 @@ def nothing_allowed(place: Place) -> Manifest:
 
 
 def network_policy(model: ServedModel, place: Place) -> Manifest:
-    """The balancer and Prometheus call the servers; these call DNS, and HTTPS for their weights. Nobody else, nothing else:
-    not each other, and not the node's metadata."""
+    """The balancer and Prometheus call the servers; these call DNS, and HTTPS where their weights are: S3's addresses, or the
+    internet for the hub. Nobody else, nothing else: not each other, not the VPC, and not the node's metadata."""
     grpc = any(version.grpc for version in model.versions)
     ports = [{"protocol": "TCP", "port": GRPC_PORT if grpc else HTTPS_PORT}]
     prometheus = {
@@ -40,8 +44,10 @@ def network_policy(model: ServedModel, place: Place) -> Manifest:
     }
     egress: list[Manifest] = [
         {"to": [dns], "ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]},
-        {"ports": [{"protocol": "TCP", "port": 443}]},
     ]
+    called = _called(model, place)
+    if called is not None:
+        egress.append({"to": called, "ports": [{"protocol": "TCP", "port": 443}]})
     if any(version.bucket for version in model.versions):
         egress.append({"to": [{"ipBlock": {"cidr": _POD_IDENTITY}}], "ports": [{"protocol": "TCP", "port": 80}]})
     labels = {"app.kubernetes.io/name": model.name, "app.kubernetes.io/part-of": "pulumi-llm"}
@@ -52,20 +58,27 @@ def network_policy(model: ServedModel, place: Place) -> Manifest:
         "spec": {
             "podSelector": {"matchLabels": {"app.kubernetes.io/name": model.name}},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"from": _callers(place.balancer_cidrs, prometheus), "ports": ports}],
+            "ingress": [{"from": _blocks(place.balancer_cidrs, prometheus), "ports": ports}],
             "egress": egress,
         },
     }
 
 
-def _callers(balancer_cidrs: pulumi.Input[Sequence[str]], prometheus: Manifest) -> pulumi.Input[list[Manifest]]:
-    """Who may call: plain where the balancer's addresses are."""
+def _called(model: ServedModel, place: Place) -> pulumi.Input[list[Manifest]] | None:
+    """What is called over HTTPS: where the weights of each version are, and what the settings name. None where nothing is:
+    an empty list would mean everything."""
+    named = dict.fromkeys(cidr for version in model.versions for cidr in version.egress_cidrs)
+    peers: list[Manifest] = [{"ipBlock": {"cidr": cidr}} for cidr in named]
+    if any(not version.bucket and not version.grpc for version in model.versions):
+        peers.append(_INTERNET)
+    in_s3 = any(version.bucket for version in model.versions)
+    return _blocks(place.s3_cidrs, *peers) if in_s3 else peers or None
+
+
+def _blocks(cidrs: pulumi.Input[Sequence[str]], *others: Manifest) -> pulumi.Input[list[Manifest]]:
+    """Ranges of addresses, and other peers: plain where the ranges are."""
 
     def listed(cidrs: Sequence[str]) -> list[Manifest]:
-        return [*({"ipBlock": {"cidr": cidr}} for cidr in cidrs), prometheus]
+        return [*({"ipBlock": {"cidr": cidr}} for cidr in cidrs), *others]
 
-    return (
-        balancer_cidrs.apply(listed)
-        if isinstance(balancer_cidrs, pulumi.Output)
-        else listed(cast("Sequence[str]", balancer_cidrs))
-    )
+    return cidrs.apply(listed) if isinstance(cidrs, pulumi.Output) else listed(cast("Sequence[str]", cidrs))

@@ -48,6 +48,7 @@ class Place:
     Attributes:
         target_group_arns: The target group of each version, by the version's name.
         balancer_cidrs: The addresses of the subnets in which the balancer is.
+        s3_cidrs: The addresses of S3 in the Region, from which servers get their weights.
         queue_urls: The queue of each model in which the gateway says that there is demand, by the model's name.
         prometheus_url: Where KEDA asks for metrics.
         prometheus_namespace: The namespace of Prometheus, whose pods read metrics.
@@ -59,6 +60,7 @@ class Place:
     region: str
     target_group_arns: Mapping[str, pulumi.Input[str]]
     balancer_cidrs: pulumi.Input[Sequence[str]]
+    s3_cidrs: pulumi.Input[Sequence[str]]
     queue_urls: Mapping[str, pulumi.Input[str]]
     prometheus_url: str
     prometheus_namespace: str

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from pulumi_llm.base.settings import Between, Count, Flag, Name, Number, Problem, Settings, form
+from pulumi_llm.base.settings import Between, Count, Flag, Name, Number, Problem, Settings, form, ipv4_range
 from pulumi_llm.models.catalogue import ModelError, WeightFormat, catalogue, find
 from pulumi_llm.models.hugging_face import ConfigError, OpenModel, read_config
 
@@ -40,7 +41,21 @@ _Revision = Annotated[str, form(r"[0-9a-f]{40}", "a commit, 40 digits such as gi
 _Repository = Annotated[str, form(r"[\w.-]+/[\w.-]+", "a repository of Hugging Face, such as Qwen/Qwen3-32B")]
 _WeightsUri = Annotated[
     str,
-    form(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w!.*'()-]+)*/?", "a folder in S3, such as s3://BUCKET/models/qwen3-32b"),
+    # No bucket as a whole, and no "*" or "..": the servers may read what is below it.
+    form(
+        r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/(?!\.\.?(/|$))[\w!.'()-]+)+/?",
+        "a folder in S3, such as s3://BUCKET/models/qwen3-32b",
+    ),
+]
+
+
+def _range(text: str) -> str:
+    return str(ipv4_range(text, "203.0.113.0/24"))
+
+
+_Range = Annotated[str, AfterValidator(_range)]
+_SecretName = Annotated[
+    str, form(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", "the name of a Kubernetes Secret, such as hub-token")
 ]
 
 # The arguments of vLLM that follow from other settings, or without which probes, drain and balancer do not work.
@@ -63,13 +78,24 @@ OWN_ARGUMENTS: Final = {
     "--middleware": "the balancer",
     "--api-key": "the balancer, for it would leave other paths open; who may call is decided by security groups",
     "--shutdown-timeout": "the drain",
+    "--hf-token": "hub_token_secret, for arguments stand in clear in Pulumi's state and in the cluster",
+    "--tokenizer": "the model's repository or weights_uri",
+    "--hf-config-path": "the model's repository or weights_uri",
+    "--config": "arguments",
+    "--allowed-media-domains": "the gateway, which sends no addresses of media",
+    "--allowed-local-media-path": "the gateway, which sends no addresses of media",
 }
+# https://huggingface.co/docs/hub/security-tokens
+_HUB_TOKEN: Final = re.compile(r"hf_[A-Za-z0-9]{20,}")
+_REMOTE_CODE, _CODE_REVISION = "--trust-remote-code", "--code-revision"
 
 
 def _argument(value: str) -> str:
     name = value.partition("=")[0].replace("_", "-")
     if name in OWN_ARGUMENTS:
         raise ValueError(f"{name} is set by {OWN_ARGUMENTS[name]}; leave it out")
+    if _HUB_TOKEN.search(value):
+        raise ValueError("holds a token of Hugging Face, in clear; replace the token, and give hub_token_secret")
     return value
 
 
@@ -152,6 +178,13 @@ class ServedModelSettings(Settings):
     drain_seconds: Annotated[Count, Between(15, 900)] = 45
     """For how long a server that goes ends the answers that it has begun, in seconds; longer ones are cut off. A longer time
     keeps nodes for longer, and a spot instance is gone after 120 whatever is said here."""
+    hub_token_secret: _SecretName | None = None
+    """A Secret in the namespace `models`, made by you, whose key `token` is a token of Hugging Face, for a repository that asks
+    for one. Default: none."""
+    egress_cidrs: tuple[_Range, ...] = ()
+    """Networks that the servers may call over HTTPS, beside the place of their weights (S3 in the cluster's Region, or for
+    Hugging Face the whole internet): such as the addresses of an endpoint of S3 within the VPC, or with grpc of what your image
+    calls. Default: none."""
     arguments: Arguments = ()
     """More arguments of `vllm serve`, such as --reasoning-parser. With grpc, those of your image. Default: none."""
     grpc: Flag = False
@@ -162,6 +195,10 @@ class ServedModelSettings(Settings):
 
     def problems(self) -> Iterator[Problem]:
         yield from self._grpc_problems() if self.grpc else self._model_problems()
+        if not self.grpc:
+            yield from _remote_code_problems(self.arguments)
+        if self.given("hub_token_secret") and (self.grpc or self.given("weights_uri")):
+            yield Problem("hub_token_secret", "is for weights of Hugging Face, and they come from elsewhere; leave it out")
         if self.candidate is None:
             return
         merged = self.with_candidate()
@@ -248,6 +285,19 @@ class ServedModelSettings(Settings):
             yield Problem("repository", f"is required without weights_uri: {why}")
         if not self.given("revision"):
             yield Problem("revision", "is required without weights_uri: the commit of the repository whose weights are served")
+
+
+def _remote_code_problems(arguments: tuple[str, ...]) -> Iterator[Problem]:
+    """Code that config.json names is of another repository's newest commit, where none is given.
+
+    https://github.com/huggingface/transformers/blob/main/src/transformers/dynamic_module_utils.py
+    """
+    # A wrong argument, which is reported at its place, is None here.
+    texts = [text.replace("_", "-") if text.startswith("--") else text for text in map(str, arguments)]
+    given = dict(pairwise(texts)) | dict(text.split("=", 1) for text in texts if "=" in text)
+    if _REMOTE_CODE in texts and re.fullmatch(r"[0-9a-f]{40}", given.get(_CODE_REVISION, "")) is None:
+        reason = f"{_REMOTE_CODE} runs code that its authors may change; give {_CODE_REVISION} with the commit, 40 digits, too"
+        yield Problem("arguments", reason)
 
 
 def _without_bedrock(reason: str) -> str:

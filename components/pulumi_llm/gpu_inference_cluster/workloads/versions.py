@@ -58,6 +58,8 @@ class Version:
         memory_limit_gib: The host memory that it may use.
         storage_gib: The space on disk that it asks for.
         requests_per_replica: How many requests, running and waiting, a server has before another one is started.
+        egress_cidrs: Where it may call over HTTPS, beside the place of its weights.
+        hub_token_secret: The Kubernetes Secret with its token of Hugging Face. Empty without one.
         drain_seconds: How long a server that goes ends the answers that it has begun.
     """
 
@@ -80,6 +82,8 @@ class Version:
     storage_gib: int
     replicas: ReplicaSettings
     requests_per_replica: int
+    egress_cidrs: tuple[str, ...]
+    hub_token_secret: str
     drain_seconds: int
 
     @property
@@ -201,6 +205,8 @@ def _version(name: str, settings: ServedModelSettings, instance: GpuInstance, we
         storage_gib=round(on_disk + _WORK_GIB),
         replicas=settings.replicas,
         requests_per_replica=settings.requests_per_replica or _requests(found),
+        egress_cidrs=settings.egress_cidrs,
+        hub_token_secret=settings.hub_token_secret or "",
         drain_seconds=settings.drain_seconds,
     )
 
