@@ -37,6 +37,7 @@ class ModelCall(msgspec.Struct, frozen=True):
     rare: Mapping[str, Any] = {}
     hints: Mapping[str, Any] = {}
     dropped: tuple[str, ...] = ()
+    parallel_tool_calls: bool = True
 
 
 def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: float, caller: Caller = ANONYMOUS) -> ModelCall:
@@ -63,6 +64,7 @@ def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: flo
         rare=request.rare,
         hints={name: value for name, value in request.hints.items() if name in target.accepts},
         dropped=tuple(sorted(name for name in request.hints if name not in target.accepts)),
+        parallel_tool_calls=request.parallel_tool_calls,
     )
 
 

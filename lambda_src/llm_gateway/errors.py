@@ -203,6 +203,14 @@ stream_interrupted = ErrorKind(
     "the model's answer broke off before its end; what came so far is incomplete",
     policy=_TEMPORARY,
 )
+# JSON was asked for, or arguments that follow a schema, and the model gave something else.
+invalid_output = ErrorKind(
+    "invalid_output",
+    502,
+    UPSTREAM,
+    "the model's answer has not the form that was asked for: {reason}; try again",
+    policy=FailurePolicy(next_target=True, retry=True),
+)
 # This service's own set-up is wrong (access, model id): its operator can correct it, the caller cannot.
 upstream_misconfigured = ErrorKind(
     "upstream_misconfigured",

@@ -1,7 +1,11 @@
 """JSON Schema, as far as structured output needs it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
+
+import msgspec
+
+from llm_gateway.errors import clipped
 
 Schema = dict[str, Any]
 
@@ -85,20 +89,14 @@ def _closed(schema: Any) -> Schema:
 
 def _is_recursive(schema: Schema, definitions: Mapping[str, tuple[str, str]]) -> bool:
     """Whether a definition leads back to itself, or anything to the whole schema."""
-    leads = {ref: _references(cast("Schema", schema[key])[name]) for ref, (key, name) in definitions.items()}
     if "#" in _references(schema):
         return True
-    for ref, direct in leads.items():
-        seen: set[str] = set()
-        open_ = set(direct)
-        while open_:
-            each = open_.pop()
-            if each == ref:
-                return True
-            if each not in seen:
-                seen.add(each)
-                open_ |= leads.get(each, set())
-    return False
+    leads = {
+        ref: _references(cast("Schema", schema[key])[name]) & definitions.keys() for ref, (key, name) in definitions.items()
+    }
+    while leaves := {ref for ref, others in leads.items() if not others}:
+        leads = {ref: others - leaves for ref, others in leads.items() if ref not in leaves}
+    return bool(leads)
 
 
 def _references(schema: Any) -> set[str]:
@@ -115,3 +113,153 @@ def _references(schema: Any) -> set[str]:
         elif isinstance(each, list):
             level += cast("list[Any]", each)
     return found
+
+
+# Checking a value.
+
+
+def text_violation(schema: Schema, text: str) -> str:
+    """Return how a JSON text breaks a schema, empty if it does not."""
+    try:
+        value = msgspec.json.decode(text or "{}")
+    except (msgspec.DecodeError, RecursionError):
+        return "it is no JSON"
+    try:
+        return violation(schema, value)
+    except (_Unknown, RecursionError, AttributeError, TypeError):  # a schema that is not understood here refuses nothing
+        return ""
+
+
+class _Unknown(Exception):
+    """A reference that leads nowhere in the schema."""
+
+
+def violation(schema: Schema, value: Any) -> str:
+    """Return how a JSON value breaks a schema, and where; empty if it does not.
+
+    `pattern`, `format` and the keywords that OpenAI's strict schemas do not have are not checked: a pattern of a caller's could
+    take any time. https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
+    """
+    return next(_Check(schema).violations(schema, value, "", ()), "")
+
+
+# The most comparisons of a value's part with a schema's part: a small schema could ask for any number of them.
+_MOST_STEPS = 100_000
+
+
+class _Check:
+    def __init__(self, root: Schema) -> None:
+        self._root = root
+        self._steps = 0
+
+    def violations(self, schema: Any, value: Any, place: str, refs: tuple[str, ...]) -> Iterator[str]:
+        """Yield what is wrong. `refs` are the references that led here without a step into the value."""
+        self._steps += 1
+        if self._steps > _MOST_STEPS:
+            raise _Unknown
+        if schema is False:
+            yield f"{place or 'it'} is not allowed"
+        if not isinstance(schema, dict):
+            return
+        rules = cast("Schema", schema)
+        where = place or "it"
+        ref = rules.get("$ref")
+        if isinstance(ref, str) and ref not in refs:
+            yield from self.violations(_definition(self._root, ref), value, place, (*refs, ref))
+        kinds: Any = rules.get("type")
+        if kinds is not None and not any(_is_of(kind, value) for kind in (kinds if isinstance(kinds, list) else [kinds])):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            yield f"{where} must be of the type {kinds}"
+            return
+        if "enum" in rules and not any(_equal(value, each) for each in rules["enum"]):
+            yield f"{where} is none of the values that are allowed"
+        if "const" in rules and not _equal(value, rules["const"]):
+            yield f"{where} is not the value that is required"
+        for part in rules.get("allOf", ()):
+            yield from self.violations(part, value, place, refs)
+        for name in ("anyOf", "oneOf"):
+            if name in rules:
+                matching = sum(next(self.violations(part, value, place, refs), None) is None for part in rules[name])
+                if matching == 0 or (name == "oneOf" and matching > 1):
+                    yield f"{where} matches {'several' if matching else 'none'} of the forms that are possible"
+        if isinstance(value, dict):
+            yield from self._object_violations(rules, cast("Schema", value), place)
+        elif isinstance(value, list):
+            items = cast("list[Any]", value)
+            yield from _bound_violations(rules, len(items), where, "minItems", "maxItems")
+            if "prefixItems" not in rules:
+                for index, item in enumerate(items):
+                    yield from self.violations(rules.get("items"), item, f"{place}[{index}]", ())
+        elif isinstance(value, str):
+            yield from _bound_violations(rules, len(value), where, "minLength", "maxLength")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield from _number_violations(rules, value, where)
+
+    def _object_violations(self, rules: Schema, value: Schema, place: str) -> Iterator[str]:
+        properties: Schema = rules.get("properties") or {}
+        for name in rules.get("required", ()):
+            if name not in value:
+                yield f"{place or 'it'} lacks {clipped(str(name))!r}"
+        for name, item in value.items():
+            below = f"{place}.{clipped(name)}" if place else clipped(name)
+            if name in properties:
+                yield from self.violations(properties[name], item, below, ())
+            elif "patternProperties" not in rules:
+                yield from self.violations(rules.get("additionalProperties"), item, below, ())
+
+
+def _bound_violations(rules: Schema, size: float, where: str, least: str, most: str) -> Iterator[str]:
+    if least in rules and size < rules[least]:
+        yield f"{where} must have a {least} of {rules[least]}"
+    if most in rules and size > rules[most]:
+        yield f"{where} must have a {most} of {rules[most]}"
+
+
+def _number_violations(rules: Schema, value: float, where: str) -> Iterator[str]:
+    yield from _bound_violations(rules, value, where, "minimum", "maximum")
+    if "exclusiveMinimum" in rules and value <= rules["exclusiveMinimum"]:
+        yield f"{where} must be above {rules['exclusiveMinimum']}"
+    if "exclusiveMaximum" in rules and value >= rules["exclusiveMaximum"]:
+        yield f"{where} must be below {rules['exclusiveMaximum']}"
+
+
+def _definition(root: Schema, ref: str) -> Any:
+    found: Any = root
+    for step in ref.removeprefix("#").split("/")[1:]:
+        key = step.replace("~1", "/").replace("~0", "~")
+        if not ref.startswith("#") or not isinstance(found, dict) or key not in found:
+            raise _Unknown
+        found = cast("Schema", found)[key]
+    return found
+
+
+def _is_of(kind: Any, value: Any) -> bool:
+    match kind:
+        case "object":
+            return isinstance(value, dict)
+        case "array":
+            return isinstance(value, list)
+        case "string":
+            return isinstance(value, str)
+        case "boolean":
+            return isinstance(value, bool)
+        case "null":
+            return value is None
+        case "integer":
+            return not isinstance(value, bool) and (isinstance(value, int) or (isinstance(value, float) and value.is_integer()))
+        case "number":
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case _:
+            raise _Unknown
+
+
+def _equal(value: Any, other: Any) -> bool:
+    """Whether two JSON values are equal. In Python, true equals 1."""
+    if isinstance(value, bool) or isinstance(other, bool):
+        return value is other
+    if isinstance(value, list) and isinstance(other, list):
+        pairs = zip(cast("list[Any]", value), cast("list[Any]", other), strict=False)
+        return len(value) == len(other) and all(_equal(*pair) for pair in pairs)  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(value, dict) and isinstance(other, dict):
+        left, right = cast("Schema", value), cast("Schema", other)
+        return left.keys() == right.keys() and all(_equal(left[key], right[key]) for key in left)
+    return value == other

@@ -173,10 +173,8 @@ class Router:
         attempt = Attempt(target, 0.0)
         attempts.append(attempt)
         events = self._providers[target.provider].answer(call)
-        if call.output_tool:
-            from llm_gateway.structured_output import text_of_tool
-
-            events = text_of_tool(events, call.output_tool)
+        if call.tools:
+            events = _as_asked(events, call)
         try:
             first = await _first_batch(events, limit)
         except BaseException as error:
@@ -242,6 +240,19 @@ class Router:
         health = self._health.get(target.name)
         seconds, measured = health.first_token.get(stream, (0.0, now)) if health is not None else (0.0, now)
         return seconds if measured + LATENCY_LIFE > now else 0.0
+
+
+def _as_asked(events: AsyncGenerator[list[Event], None], call: ModelCall) -> AsyncGenerator[list[Event], None]:
+    """Return the events as the caller asked for them, where the target does not see to it: the calls, and the text's form."""
+    if not call.parallel_tool_calls or any(tool.strict for tool in call.tools):
+        from llm_gateway.tool_calls import strict_calls
+
+        events = strict_calls(events, call)
+    if call.output_tool:
+        from llm_gateway.structured_output import text_of_tool
+
+        events = text_of_tool(events, call)
+    return events
 
 
 def _workload_rank(target: Target, request: ChatRequest) -> int:

@@ -4,6 +4,7 @@ Where it has none, the model is offered a tool that takes the answer as its argu
 are passed on as the answer's text, so a caller does not see the difference.
 """
 
+import re
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -12,7 +13,7 @@ import msgspec
 from llm_gateway import errors
 from llm_gateway.call import ModelCall
 from llm_gateway.events import Delta, Done, Event, ToolCall, ToolCallDelta
-from llm_gateway.json_schema import closed
+from llm_gateway.json_schema import closed, text_violation
 from llm_gateway.request import ResponseFormat, Tool, ToolChoice
 
 _NAME = "final_answer"
@@ -72,13 +73,14 @@ def _tool(name: str, wanted: ResponseFormat) -> Tool:
     )
 
 
-async def text_of_tool(batches: AsyncGenerator[list[Event], None], name: str) -> AsyncGenerator[list[Event], None]:
-    """Yield an answer's events with the arguments of the tool `name` as its text.
+async def text_of_tool(batches: AsyncGenerator[list[Event], None], call: ModelCall) -> AsyncGenerator[list[Event], None]:
+    """Yield an answer's events with the arguments of the call's output tool as its text.
 
     Text beside the call of a tool is left out: a caller reads the text as JSON. If no tool was called, the text is the answer
-    if it is JSON. Raises the error 502 for an answer that is complete and is no JSON.
+    if it is JSON. Raises the error 502 for an answer that is complete and is no JSON, or does not follow a strict schema.
     """
-    reader = _Reader(name)
+    tool = next(tool for tool in call.tools if tool.name == call.output_tool)
+    reader = _Reader(tool)
     try:
         async for batch in batches:
             if events := reader.read(batch):
@@ -87,9 +89,18 @@ async def text_of_tool(batches: AsyncGenerator[list[Event], None], name: str) ->
         await batches.aclose()
 
 
+# A block of code with an object in it.
+_BLOCK = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
+
+# The reasons after which an answer is not complete.
+_CUT = ("max_tokens", "context_window_exceeded", "content_filtered")
+
+
 class _Reader:
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, tool: Tool) -> None:
+        self._name = tool.name
+        self._schema = tool.parameters if tool.strict else None
+        self._answer: list[str] = []
         self._output: int | None = None  # the provider's index of the call that is the answer
         self._others: dict[int, int] = {}  # its indexes of the other calls -> ours
         self._text: list[str] = []
@@ -108,12 +119,16 @@ class _Reader:
                     events.append(msgspec.structs.replace(event, index=self._others[index]))
                 case ToolCallDelta(index=index, arguments=part):
                     if index == self._output:
+                        self._answer.append(part)
                         events.append(Delta(part))
                     elif index in self._others:
                         events.append(msgspec.structs.replace(event, index=self._others[index]))
                 case Done(stop_reason=reason):
                     if self._output is None and not self._others and (text := self._answer_in_text(event)):
+                        self._answer.append(text)
                         events.insert(_before_usage(events), Delta(text))
+                    if self._answer and reason not in _CUT:
+                        self._check("".join(self._answer))
                     ends = reason == "tool_use" and not self._others
                     events.append(Done("end_turn") if ends else event)
                 case _:
@@ -123,15 +138,19 @@ class _Reader:
     def _answer_in_text(self, done: Done) -> str:
         """Return the answer of a model that did not call the tool. Some put the JSON between the marks of a block of code."""
         text = "".join(self._text).strip()
-        if done.stop_reason in ("max_tokens", "context_window_exceeded", "content_filtered"):
+        if done.stop_reason in _CUT:
             return text
-        begin, end = text.find("{"), text.rfind("}")
-        found = text[begin : end + 1]
+        block = _BLOCK.search(text)
+        found = block[1] if block is not None else text
         try:
             msgspec.json.decode(found, type=dict)
         except (msgspec.DecodeError, RecursionError):
-            raise errors.upstream_failed(detail="JSON was asked for, and the model answered in words") from None
+            raise errors.invalid_output(reason="JSON was asked for, and it answered in words") from None
         return found
+
+    def _check(self, answer: str) -> None:
+        if self._schema is not None and (problem := text_violation(self._schema, answer)):
+            raise errors.invalid_output(reason=problem)
 
 
 def _before_usage(events: list[Event]) -> int:

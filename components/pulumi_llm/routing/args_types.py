@@ -32,8 +32,9 @@ class TargetArgs(TypedDict):
     "prompt_cache_options", "prompt_cache_retention", "safety_identifier", "verbosity", "prediction". reasoning_content is
     the reasoning of earlier turns, which DeepSeek wants back while it uses tools, and Claude as it has signed it. Default:
     the catalogue's; for a model of Bedrock's that it lacks "max_tokens", "system"; for a provider's "max_tokens",
-    "temperature", "top_p", "stop", "system", "tools", "stream_tools", "json_object", "json_schema", "forced_tools"; for
-    "anthropic": "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools", "forced_tools"."""
+    "temperature", "top_p", "stop", "system", "tools", "stream_tools", "json_object", "json_schema", "forced_tools",
+    "strict_tools", "parallel_tool_calls"; for "anthropic": "max_tokens", "temperature", "top_p", "stop", "system", "tools",
+    "stream_tools", "forced_tools"."""
     exclusive: NotRequired[Sequence[str]]
     """Parameters of which the model takes only one. Default: the catalogue's; for a provider's model none; for "anthropic":
     "temperature", "top_p"."""
@@ -85,8 +86,9 @@ class ModelArgs(TypedDict):
     "prompt_cache_options", "prompt_cache_retention", "safety_identifier", "verbosity", "prediction". reasoning_content is
     the reasoning of earlier turns, which DeepSeek wants back while it uses tools, and Claude as it has signed it. Default:
     the catalogue's; for a model of Bedrock's that it lacks "max_tokens", "system"; for a provider's "max_tokens",
-    "temperature", "top_p", "stop", "system", "tools", "stream_tools", "json_object", "json_schema", "forced_tools"; for
-    "anthropic": "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools", "forced_tools"."""
+    "temperature", "top_p", "stop", "system", "tools", "stream_tools", "json_object", "json_schema", "forced_tools",
+    "strict_tools", "parallel_tool_calls"; for "anthropic": "max_tokens", "temperature", "top_p", "stop", "system", "tools",
+    "stream_tools", "forced_tools"."""
     exclusive: NotRequired[Sequence[str]]
     """Parameters of which the model takes only one. Default: the catalogue's; for a provider's model none; for "anthropic":
     "temperature", "top_p"."""

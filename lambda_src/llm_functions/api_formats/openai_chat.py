@@ -75,6 +75,7 @@ def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
         tool_choice=_tool_choice(fields, tools),
         stream=stream,
         response_format=response_format(fields, "response_format"),
+        parallel_tool_calls=fields.boolean("parallel_tool_calls") or not fields.has("parallel_tool_calls"),
         names={
             "system": said.system_place,
             "max_tokens": "max_completion_tokens" if fields.has("max_completion_tokens") else "max_tokens",
@@ -137,10 +138,9 @@ def _tool(tool: Fields) -> Tool:
     else:
         parameters = {"type": "object", **cast("dict[str, Any]", parameters)}  # Bedrock and Anthropic refuse one without a type
         function.check_nesting("parameters", parameters)
-    if function.boolean("strict"):
-        function.wrong("strict", "only false is possible with these models; leave it out")
+    strict = function.boolean("strict")
     function.no_others()
-    return Tool(name=name or "", description=description or "", parameters=cast("dict[str, Any]", parameters))
+    return Tool(name=name or "", description=description or "", parameters=cast("dict[str, Any]", parameters), strict=strict)
 
 
 def _tool_choice(fields: Fields, tools: tuple[Tool, ...]) -> ToolChoice:

@@ -12,7 +12,6 @@ from llm_gateway.request import HINTS, RARE_PARAMETERS
 # What this service does not have: the values that ask for nothing, and what to do instead.
 UNAVAILABLE: dict[str, tuple[tuple[Any, ...], str]] = {
     "n": ((1,), "only 1 is possible; send the request again for another answer"),
-    "parallel_tool_calls": ((True,), "only true is possible with these models; leave it out"),
     "modalities": ((["text"],), 'only ["text"] is possible; answers are text'),
     "audio": ((), "answers are text; leave it out"),
     "store": ((False,), "only false is possible, for no answer is kept; leave it out"),

@@ -281,7 +281,7 @@ def _completion_request(models: tuple[str, ...]) -> dict[str, Any]:
                 "type": ["object", "null"],
                 "description": f"A JSON Schema, at most {fields.MAX_NESTING} levels deep",
             },
-            "strict": {"enum": [False, None]},
+            "strict": {"type": ["boolean", "null"]},
         },
         ("name",),
         additionalProperties=False,

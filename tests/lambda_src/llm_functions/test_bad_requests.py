@@ -312,9 +312,6 @@ TABLE: dict[str, tuple[Any, ...]] = {
         *(400, BAD, "seed", ["seed: must be a whole number", "user: ", "metadata: ", "verbosity: must be low, medium or high"]),
     ),
     "OpenAI: penalty": ("POST", OPENAI, openai(presence_penalty=0.5), 400, BAD, "presence_penalty", ["does not take it"]),
-    "OpenAI: one call at a time": (
-        *("POST", OPENAI, openai(parallel_tool_calls=False), 400, BAD, "parallel_tool_calls", ["only true"]),
-    ),
     "OpenAI: both bounds": (
         *("POST", OPENAI, openai(max_tokens=5, max_completion_tokens=5), 400, BAD, "max_tokens", ["not both"]),
     ),
@@ -348,10 +345,6 @@ TABLE: dict[str, tuple[Any, ...]] = {
     "OpenAI: a tool whose parameters are no schema": (
         *("POST", OPENAI, openai(tools=[{"type": "function", "function": {"name": "a", "parameters": []}}])),
         *(400, BAD, "tools[0].function.parameters", ["a JSON Schema, not a list"]),
-    ),
-    "OpenAI: a strict tool": (
-        *("POST", OPENAI, openai(tools=[{"type": "function", "function": {"name": "a", "strict": True}}])),
-        *(400, BAD, "tools[0].function.strict", ["only false"]),
     ),
     "OpenAI: an unknown member of a tool": (
         *("POST", OPENAI, openai(tools=[{"type": "function", "function": {"name": "a", "parameter": {}}}])),

@@ -55,8 +55,11 @@ def body(call: ModelCall) -> dict[str, Any]:
         del request["reasoning_effort"]
         request["thinking"] = {"type": "disabled"}
     if call.tools:
-        request["tools"] = [_tool(tool) for tool in call.tools]
+        strict = "strict_tools" in call.target.accepts
+        request["tools"] = [_tool(tool, strict=strict and tool.strict) for tool in call.tools]
         request["tool_choice"] = _tool_choice(call)
+        if not call.parallel_tool_calls and "parallel_tool_calls" in call.target.accepts:
+            request["parallel_tool_calls"] = False
     if call.response_format is not None:
         request["response_format"] = _response_format(call.response_format)
     return request
@@ -95,8 +98,10 @@ def _message(message: Message, *, with_reasoning: bool) -> dict[str, Any]:
     return {**found, "content": message.text or None, "tool_calls": calls}
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
+def _tool(tool: Tool, *, strict: bool) -> dict[str, Any]:
     function: dict[str, Any] = {"name": tool.name, "parameters": tool.parameters}
+    if strict:
+        function["strict"] = True
     if tool.description:
         function["description"] = tool.description
     return {"type": "function", "function": function}

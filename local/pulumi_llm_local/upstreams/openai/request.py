@@ -80,6 +80,7 @@ class FunctionDefinition(_Form):
     name: Annotated[str, Field(min_length=1)]
     description: str | None = None
     parameters: Json | None = None
+    strict: bool | None = None
 
 
 class ToolDefinition(_Form):
@@ -223,6 +224,16 @@ def read_chat(document: Json, model_id: str, traits: ModelTraits, rules: ChatRul
     _check_names(chat, rules)
     messages, system = _read_messages(chat.messages, rules)
     tools = tuple(_read_tool(tool.function) for tool in chat.tools)
+    if rules.strict:
+        for index, tool in enumerate(chat.tools):
+            if tool.function.strict:
+                place = f"function '{tool.function.name}'"
+                _check_strict(tool.function.parameters or {}, place, f"tools[{index}].function.parameters")
+        if "parallel_tool_calls" in given and not tools:
+            message = (
+                "Invalid value for 'parallel_tool_calls': 'parallel_tool_calls' is only allowed when 'tools' are specified."
+            )
+            raise InvalidChat(message, "parallel_tool_calls")
     choice, tool_name = _read_tool_choice(chat.tool_choice, tools)
     limits = (getattr(chat, name) for name in rules.limits)
     request = GenerationRequest(

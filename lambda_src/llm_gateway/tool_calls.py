@@ -1,0 +1,82 @@
+"""What a caller asked of the calls of tools, where a target does not see to it: one call, arguments by a strict schema."""
+
+from collections.abc import AsyncGenerator
+
+import msgspec
+
+from llm_gateway import errors
+from llm_gateway.call import ModelCall
+from llm_gateway.errors import clipped
+from llm_gateway.events import Done, Event, ToolCall, ToolCallDelta
+from llm_gateway.json_schema import Schema, closed, text_violation
+
+
+async def strict_calls(batches: AsyncGenerator[list[Event], None], call: ModelCall) -> AsyncGenerator[list[Event], None]:
+    """Yield an answer's events, with one call of a tool if the caller asked for no parallel ones.
+
+    Where a tool is strict, calls are held back until all are complete. Raises the error 502 if the arguments of one do not
+    follow its tool's schema: no part of a call has left then, and the target can be asked again.
+    """
+    reader = _Reader(call)
+    try:
+        async for batch in batches:
+            if events := reader.read(batch):
+                yield events
+    finally:
+        await batches.aclose()
+
+
+class _Reader:
+    def __init__(self, call: ModelCall) -> None:
+        self._parallel = call.parallel_tool_calls
+        self._output_tool = call.output_tool
+        by_switch = "strict_tools" in call.target.accepts
+        self._schemas: dict[str, Schema] = {
+            tool.name: tool.parameters
+            for tool in call.tools
+            if tool.strict and tool.name != call.output_tool and not (by_switch and closed(tool.parameters) is not None)
+        }
+        self._held: dict[int, _Held] = {}
+        self._dropped: set[int] = set()
+        self._calls = 0
+
+    def read(self, batch: list[Event]) -> list[Event]:
+        events: list[Event] = []
+        for event in batch:
+            match event:
+                case ToolCall(index=index, name=name):
+                    self._calls += 1
+                    if self._calls > 1 and not self._parallel:
+                        self._dropped.add(index)
+                    elif self._schemas and name != self._output_tool:
+                        self._held[index] = _Held(event)
+                    else:
+                        events.append(event)
+                case ToolCallDelta(index=index, arguments=part):
+                    if index in self._held:
+                        self._held[index].arguments.append(part)
+                    elif index not in self._dropped:
+                        events.append(event)
+                case Done(stop_reason=reason):
+                    before_usage = max(len(events) - 1, 0)  # which is the last event here
+                    events[before_usage:before_usage] = self._held_calls(cut=reason != "tool_use")
+                    events.append(event)
+                case _:
+                    events.append(event)
+        return events
+
+    def _held_calls(self, *, cut: bool) -> list[Event]:
+        """Return the calls that were held back. Those of an answer that was cut are not checked."""
+        events: list[Event] = []
+        for index, held in self._held.items():
+            arguments = "".join(held.arguments)
+            schema = None if cut else self._schemas.get(held.begin.name)
+            if schema is not None and (problem := text_violation(schema, arguments)):
+                raise errors.invalid_output(reason=f"of the arguments of the tool {clipped(held.begin.name)!r}, {problem}")
+            events += [held.begin, ToolCallDelta(index, arguments)]
+        return events
+
+
+class _Held(msgspec.Struct):
+    begin: ToolCall
+    arguments: list[str] = []

@@ -1,0 +1,110 @@
+"""Schemas for switches that take closed ones only, and values against schemas, held against another implementation."""
+
+from typing import Any, Literal
+
+import jsonschema_rs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, Field
+
+from llm_gateway.json_schema import closed, text_violation, violation
+
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.sampled_from([0.5, 1.0, "", "a", "ab"]))
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from("abc"), inner, max_size=3)),
+    max_leaves=6,
+)
+KINDS = st.sampled_from(["object", "array", "string", "integer", "number", "boolean", "null", ["string", "null"]])
+NUMBERS = st.integers(-1, 2)
+SIZES = st.integers(0, 2)
+SCHEMAS: Any = st.recursive(
+    st.fixed_dictionaries({}, optional={"type": KINDS, "const": SCALARS, "enum": st.lists(VALUES, min_size=1, max_size=3)})
+    | st.just({"$ref": "#/$defs/a"})
+    | st.booleans(),
+    lambda inner: st.fixed_dictionaries(
+        {},
+        optional={
+            "type": KINDS,
+            "properties": st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+            "required": st.lists(st.sampled_from("abc"), max_size=2, unique=True),
+            "additionalProperties": inner,
+            "items": inner,
+            "anyOf": st.lists(inner, min_size=1, max_size=3),
+            "oneOf": st.lists(inner, min_size=1, max_size=2),
+            "allOf": st.lists(inner, min_size=1, max_size=2),
+            "minimum": NUMBERS,
+            "maximum": NUMBERS,
+            "exclusiveMinimum": NUMBERS,
+            "exclusiveMaximum": NUMBERS,
+            "minLength": SIZES,
+            "maxLength": SIZES,
+            "minItems": SIZES,
+            "maxItems": SIZES,
+        },
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(SCHEMAS.filter(lambda schema: isinstance(schema, dict) and "$ref" not in schema), SCHEMAS, VALUES)
+def test_a_value_against_a_schema(schema: Any, definition: Any, value: Any) -> None:
+    if isinstance(definition, dict) and "$ref" in definition:
+        definition = True
+    whole = {**schema, "$defs": {"a": definition}}
+    valid = jsonschema_rs.validator_for(whole, offline=True).is_valid(value)
+    assert (violation(whole, value) == "") == valid
+
+
+def test_where_a_value_is_wrong() -> None:
+    schema = {"properties": {"a": {"items": {"properties": {"b": {"type": "integer"}}}}}}
+    assert violation(schema, {"a": [{"b": 1}, {"b": "x"}]}) == "a[1].b must be of the type integer"
+    assert text_violation(schema, "{") == "it is no JSON"
+    assert text_violation({"$ref": "#/$defs/none"}, "{}") == ""
+    doubling = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(60)} | {"d60": False}
+    assert text_violation({"$ref": "#/$defs/d0", "$defs": doubling}, "{}") == ""  # and it comes soon
+
+
+class Inner(BaseModel):
+    kind: Literal["a", "b"]
+    size: int = Field(ge=1, le=5, description="How large")
+
+
+class Outer(BaseModel):
+    inner: Inner | None = None
+    names: list[str] = Field(min_length=2)
+
+
+class Node(BaseModel):
+    children: list["Node"]
+
+
+class Map(BaseModel):
+    counts: dict[str, int]
+
+
+def test_a_closed_schema() -> None:
+    found: Any = closed(Outer.model_json_schema())
+    assert found["additionalProperties"] is False and found["$defs"]["Inner"]["additionalProperties"] is False
+    size = found["$defs"]["Inner"]["properties"]["size"]
+    assert size["description"] == "How large (maximum: 5; minimum: 1)" and set(size) == {"type", "title", "description"}
+    assert found["properties"]["names"]["description"] == "(minItems: 2)"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        Node.model_json_schema(),
+        Map.model_json_schema(),
+        {"type": "object"},
+        {"type": "object", "properties": {"a": {"$ref": "https://example.com/a"}}},
+        {"type": "object", "properties": {"a": {"$ref": "#"}}},
+        {"type": "object", "properties": {"a": True}},
+        {"type": "object", "properties": {"a": {"enum": [{}]}}},
+        {"type": "object", "properties": []},
+    ],
+)
+def test_a_schema_that_cannot_be_closed(schema: Any) -> None:
+    assert closed(schema) is None
