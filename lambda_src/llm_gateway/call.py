@@ -17,6 +17,7 @@ class ModelCall(msgspec.Struct, frozen=True):
     `sampling.max_tokens` is always set: providers reserve it, and it limits the cost. `deadline` is a time of the running
     loop's clock. `stall_seconds` is how long a stream may be silent between two parts. `rare` and `hints` are those of
     `ChatRequest` that the target accepts, `dropped` the names of the other hints.
+    `cut` are the stop sequences that the target does not take, before which the gateway ends the answer.
 
     `response_format` is for the provider's own switch. `output_tool` is the name of the tool whose arguments are the answer's
     text, where the provider has no switch; empty if there is none.
@@ -38,6 +39,7 @@ class ModelCall(msgspec.Struct, frozen=True):
     hints: Mapping[str, Any] = {}
     dropped: tuple[str, ...] = ()
     parallel_tool_calls: bool = True
+    cut: tuple[str, ...] = ()
 
 
 def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: float, caller: Caller = ANONYMOUS) -> ModelCall:
@@ -50,11 +52,12 @@ def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: flo
     problems = _problems(request, explicit, alias, target)
     if problems:
         raise invalid_request(problems)
+    sampling = _sampling(explicit, request.defaults, target)
     return ModelCall(
         target=target,
         messages=_turns(request.messages),
         system=_system(request, target),
-        sampling=_sampling(explicit, request.defaults, target),
+        sampling=sampling,
         tools=request.tools,
         tool_choice=request.tool_choice,
         stream=request.stream and (not request.uses_tools or "stream_tools" in target.accepts),
@@ -65,6 +68,7 @@ def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: flo
         hints={name: value for name, value in request.hints.items() if name in target.accepts},
         dropped=tuple(sorted(name for name in request.hints if name not in target.accepts)),
         parallel_tool_calls=request.parallel_tool_calls,
+        cut=explicit.stop[len(sampling.stop) :],
     )
 
 
@@ -100,8 +104,6 @@ def _problems(request: ChatRequest, explicit: Sampling, alias: Alias, target: Ta
     temperature = explicit.temperature
     if temperature is not None and "temperature" in target.accepts and temperature > target.temperature_max:
         wrong("temperature", f"takes 0 to {target.temperature_max:g}, not {temperature:g}")
-    if accepted("stop", bool(explicit.stop)) and target.stop_max is not None and len(explicit.stop) > target.stop_max:
-        wrong("stop", f"takes at most {target.stop_max}, not {len(explicit.stop)}")
     accepted("tools", request.uses_tools)
     wanted = request.response_format
     if wanted is not None and wanted.type not in target.accepts and "tools" not in target.accepts:
@@ -182,7 +184,7 @@ def _sampling(explicit: Sampling, defaults: Sampling, target: Target) -> Samplin
     return Sampling(
         **numbers,
         max_tokens=max_tokens,
-        stop=explicit.stop,
+        stop=explicit.stop[: target.stop_max] if "stop" in target.accepts else (),
         reasoning_effort=(explicit.reasoning_effort or defaults.reasoning_effort)
         if "reasoning_effort" in target.accepts
         else None,

@@ -175,6 +175,10 @@ class Router:
         events = self._providers[target.provider].answer(call)
         if call.tools:
             events = _as_asked(events, call)
+        if call.cut:
+            from llm_gateway.stop_sequences import cut
+
+            events = cut(events, call)
         try:
             first = await _first_batch(events, limit)
         except BaseException as error:

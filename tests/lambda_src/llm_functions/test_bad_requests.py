@@ -146,10 +146,8 @@ TABLE: dict[str, tuple[Any, ...]] = {
     ),
     "all that is not taken": (
         *("POST", CHAT, chat(model="bare", temperature=0, top_p=0, stop="a", system_prompt="b", max_tokens=101)),
-        *(400, BAD, "max_tokens", ["at most 100, not 101", "temperature: ", "top_p: ", "stop: ", "system_prompt: "]),
+        *(400, BAD, "max_tokens", ["at most 100, not 101", "temperature: ", "top_p: ", "system_prompt: "]),
     ),
-    "stop not taken": ("POST", CHAT, chat(model="r1", stop="a"), 400, BAD, "stop", ["does not take it"]),
-    "stop beyond the model's count": ("POST", CHAT, chat(stop=list("abcde")), 400, BAD, "stop", ["at most 4, not 5"]),
     "an exclusive pair": (
         *("POST", CHAT, chat(model="exclusive", temperature=0.5, top_p=0.5), 400, BAD, "top_p", ["temperature or top_p"]),
     ),
@@ -483,7 +481,7 @@ async def test_a_long_text_is_no_hostile_body(gateway) -> None:
         assert (await service.post(CHAT, chat(message=text, model="mock"))).status_code == 200
 
 
-@pytest.mark.parametrize("said", [{"temperature": 0.5}, {"top_p": 0.5}, {"stop": "a"}, {"system_prompt": "a"}])
+@pytest.mark.parametrize("said", [{"temperature": 0.5}, {"top_p": 0.5}, {"system_prompt": "a"}])
 async def test_what_a_model_does_not_take_is_told_without_the_accounts_number(gateway, said: dict[str, Any]) -> None:
     service = await gateway(provider=Never())
     response = await service.post(CHAT, chat(model="arn", **said))

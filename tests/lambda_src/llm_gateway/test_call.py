@@ -72,11 +72,10 @@ def test_rare_parameters_go_to_a_target_that_takes_them() -> None:
 REFUSED: dict[str, tuple[Target, ChatRequest, list[str]]] = {
     "too many tokens": (target(max_output_tokens=10), request(Sampling(11)), ["max_tokens"]),
     "too hot": (target(temperature_max=0.5), request(Sampling(temperature=0.6)), ["temperature"]),
-    "too many stops": (target(stop_max=1), request(Sampling(stop=("a", "b"))), ["stop"]),
     "all not taken": (
         target(("max_tokens",), max_output_tokens=1),
         request(Sampling(2, 0.0, 0.0, ("a",)), system="", tools=(TOOL,)),
-        ["max_tokens", "temperature", "top_p", "stop", "tools", "system"],
+        ["max_tokens", "temperature", "top_p", "tools", "system"],
     ),
     "both of a pair": (target(exclusive=PAIR), request(Sampling(temperature=0.1, top_p=0.1)), ["top_p"]),
     "tools": (target(), request(tools=(TOOL,)), ["tools"]),

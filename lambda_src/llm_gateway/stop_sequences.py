@@ -1,0 +1,82 @@
+"""Stop sequences where a target has none of its own, or fewer: the gateway ends the answer before the first of them."""
+
+from collections.abc import AsyncGenerator
+
+from llm_gateway.call import ModelCall
+from llm_gateway.estimate import request_tokens, tokens_of
+from llm_gateway.events import Delta, Done, Event, Reasoning, ToolCallDelta, Usage
+
+
+async def cut(batches: AsyncGenerator[list[Event], None], call: ModelCall) -> AsyncGenerator[list[Event], None]:
+    """Yield an answer's events up to the first sequence of `call.cut` in its text.
+
+    Text that may be the beginning of a sequence is held back. A sequence ends the call of the model. Its usage is an estimate
+    then, unless it has come already.
+    """
+    cutter = _Cutter(call)
+    try:
+        async for batch in batches:
+            if events := cutter.read(batch):
+                yield events
+            if cutter.done:
+                return
+    finally:
+        await batches.aclose()
+
+
+class _Cutter:
+    def __init__(self, call: ModelCall) -> None:
+        self.done = False
+        self._call = call
+        self._held = ""
+        self._characters = 0  # of what the model has written
+
+    def read(self, batch: list[Event]) -> list[Event]:
+        events: list[Event] = []
+        for event in batch:
+            match event:
+                case Delta(text=text):
+                    self._characters += len(text)
+                    text = self._held + text
+                    end = self._first_sequence(text)
+                    if end is not None:
+                        return [*events, *_delta(text[:end]), self._usage(batch), self._end()]
+                    kept = len(text) - self._beginning(text)
+                    self._held = text[kept:]
+                    events += _delta(text[:kept])
+                    continue
+                case Reasoning(text=text) | ToolCallDelta(arguments=text):
+                    self._characters += len(text)
+                case _:
+                    pass
+            events += _delta(self._held)
+            self._held = ""
+            events.append(event)
+        return events
+
+    def _first_sequence(self, text: str) -> int | None:
+        """Return where the first sequence begins in a text."""
+        return min((place for sequence in self._call.cut if (place := text.find(sequence)) >= 0), default=None)
+
+    def _beginning(self, text: str) -> int:
+        """Return how many characters at the end of a text may be the beginning of a sequence."""
+        for length in range(min(len(text), max(map(len, self._call.cut)) - 1), 0, -1):
+            if any(sequence.startswith(text[-length:]) for sequence in self._call.cut):
+                return length
+        return 0
+
+    def _usage(self, batch: list[Event]) -> Usage:
+        for event in batch:
+            if isinstance(event, Usage):
+                return event
+        call = self._call
+        tokens = request_tokens(call.system, call.messages, call.tools)
+        return Usage(input_tokens=tokens, output_tokens=tokens_of(self._characters), estimated=True)
+
+    def _end(self) -> Done:
+        self.done = True
+        return Done("stop_sequence")
+
+
+def _delta(text: str) -> list[Event]:
+    return [Delta(text)] if text else []
