@@ -32,6 +32,13 @@ OPERATIONS = (
         has_body=True,
     ),
     Operation(
+        "responses",
+        "POST",
+        "/v1/responses",
+        "Answer a conversation in the format of OpenAI's Responses API, whole or streamed",
+        has_body=True,
+    ),
+    Operation(
         "messages",
         "POST",
         "/v1/messages",

@@ -55,6 +55,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/responses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Answer a conversation in the format of OpenAI's Responses API, whole or streamed */
+        post: operations["responses"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/messages": {
         parameters: {
             query?: never;
@@ -307,8 +324,7 @@ export interface components {
                     description?: string | null;
                     /** @description A JSON Schema, at most 100 levels deep */
                     parameters?: Record<string, never> | null;
-                    /** @enum {unknown} */
-                    strict?: false | null;
+                    strict?: boolean | null;
                 };
             }[] | null;
             tool_choice?: ("auto" | "none" | "required" | null) | {
@@ -320,8 +336,6 @@ export interface components {
             };
             /** @enum {unknown} */
             n?: 1 | null;
-            /** @enum {unknown} */
-            parallel_tool_calls?: true | null;
             /** @enum {unknown} */
             modalities?: [
                 "text"
@@ -414,11 +428,92 @@ export interface components {
             error: {
                 type: string;
                 /** @enum {unknown} */
-                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "context_length_exceeded" | "expired_token" | "function_failed" | "function_timeout" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_signature" | "invalid_value" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable";
+                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "context_length_exceeded" | "expired_token" | "function_failed" | "function_timeout" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable";
                 message: string;
                 request_id: string;
                 param?: string;
             };
+        };
+        ResponseRequest: {
+            /** @enum {string} */
+            model: never;
+            input: string | {
+                type?: string | null;
+            }[];
+            instructions?: string | null;
+            /** @description Default: 4000 */
+            max_output_tokens?: number | null;
+            temperature?: number | null;
+            top_p?: number | null;
+            stream?: boolean | null;
+            tools?: {
+                /** @constant */
+                type: "function";
+                name: string;
+                description?: string | null;
+                parameters?: Record<string, never> | null;
+                strict?: boolean | null;
+            }[] | null;
+            tool_choice?: ("auto" | "none" | "required" | null) | {
+                /** @constant */
+                type: "function";
+                name: string;
+            };
+            parallel_tool_calls?: boolean | null;
+            text?: Record<string, never> | null;
+            reasoning?: {
+                /** @enum {unknown} */
+                effort?: "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | null;
+            } | null;
+            user?: unknown;
+            metadata?: unknown;
+            safety_identifier?: unknown;
+            prompt_cache_key?: unknown;
+            service_tier?: unknown;
+            store?: unknown;
+            include?: unknown;
+            truncation?: unknown;
+            stream_options?: unknown;
+            context_management?: unknown;
+            prompt_cache_options?: unknown;
+            prompt_cache_retention?: unknown;
+            access_programs?: unknown;
+            top_logprobs?: unknown;
+            previous_response_id?: unknown;
+            conversation?: unknown;
+            prompt?: unknown;
+            background?: unknown;
+            moderation?: unknown;
+            max_tool_calls?: unknown;
+            image?: unknown;
+        };
+        Response: {
+            id: string;
+            /** @constant */
+            object: "response";
+            created_at: number;
+            /** @enum {unknown} */
+            status: "completed" | "incomplete";
+            model: string;
+            output: {
+                /** @enum {unknown} */
+                type: "reasoning" | "message" | "function_call";
+            }[];
+            usage: {
+                input_tokens: number;
+                output_tokens: number;
+                total_tokens: number;
+            };
+            instructions: unknown;
+            max_output_tokens: unknown;
+            metadata: unknown;
+            parallel_tool_calls: unknown;
+            reasoning: unknown;
+            temperature: unknown;
+            text: unknown;
+            tool_choice: unknown;
+            tools: unknown;
+            top_p: unknown;
         };
         MessageRequest: {
             /** @enum {string} */
@@ -565,7 +660,7 @@ export interface components {
             error: {
                 type: string;
                 /** @enum {unknown} */
-                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "context_length_exceeded" | "expired_token" | "function_failed" | "function_timeout" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_signature" | "invalid_value" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable";
+                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "context_length_exceeded" | "expired_token" | "function_failed" | "function_timeout" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable";
                 message: string;
                 request_id: string;
                 param?: string;
@@ -751,6 +846,8 @@ export interface operations {
              * @description `upstream_failed`: the model's provider failed; try again
              *
              *     `stream_interrupted`: the model's answer broke off before its end; what came so far is incomplete
+             *
+             *     `invalid_output`: the model's answer has not the form that was asked for: {reason}; try again
              *
              *     `upstream_misconfigured`: this service may not use the model; its operator has to check the model's id, key and access
              *
@@ -978,6 +1075,8 @@ export interface operations {
              * @description `upstream_failed`: the model's provider failed; try again
              *
              *     `stream_interrupted`: the model's answer broke off before its end; what came so far is incomplete
+             *
+             *     `invalid_output`: the model's answer has not the form that was asked for: {reason}; try again
              *
              *     `upstream_misconfigured`: this service may not use the model; its operator has to check the model's id, key and access
              *
@@ -1207,6 +1306,238 @@ export interface operations {
              *
              *     `stream_interrupted`: the model's answer broke off before its end; what came so far is incomplete
              *
+             *     `invalid_output`: the model's answer has not the form that was asked for: {reason}; try again
+             *
+             *     `upstream_misconfigured`: this service may not use the model; its operator has to check the model's id, key and access
+             *
+             *     `function_failed`: the service failed to answer; try again
+             *
+             *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             */
+            502: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             *
+             *     `overloaded`: the service answers as many calls as it may at once; try again shortly
+             *
+             *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
+             *
+             *     `model_not_ready`: the model is being loaded; try again in a minute
+             */
+            503: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    /** @description Seconds after which a repetition may succeed */
+                    "retry-after"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             *
+             *     `upstream_timeout`: the model took too long to answer
+             *
+             *     `function_timeout`: the service did not answer in time
+             */
+            504: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    responses: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResponseRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer; OpenAI's named events where stream is true */
+            200: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    /** @description The target that answered, such as bedrock/gpt-oss-20b */
+                    "x-llm-target"?: string;
+                    /** @description Milliseconds: waited, for other targets before it; first_token, until it began */
+                    "server-timing"?: string;
+                    /** @description The hints of the request that the target does not know */
+                    "x-llm-dropped"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Response"];
+                    "text/event-stream": unknown;
+                };
+            };
+            /**
+             * @description `invalid_value`: {problems}
+             *
+             *     `invalid_json`: the body must be a JSON object; {reason}
+             *
+             *     `upstream_rejected`: the model's provider refused the request: {reason}
+             *
+             *     `context_length_exceeded`: the conversation is longer than the model's context; shorten it or lower max_tokens
+             *
+             *     `content_filter`: the model's provider refuses to answer this conversation
+             *
+             *     `bad_request`: the request cannot be answered
+             *
+             *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             */
+            400: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `missing_api_key`: this call needs a valid API key; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'
+             *
+             *     `invalid_api_key`: this call needs a valid API key; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'
+             */
+            401: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `invalid_api_key`: this API key is in no usage plan
+             *
+             *     `model_not_allowed`: model: this API key may not use {name!r}; it may use {allowed}
+             *
+             *     `access_denied`: this API key may not make this call
+             *
+             *     `missing_signature`: this call needs an AWS signature for execute-api, or there is no such route; GET /openapi.json lists what there is
+             *
+             *     `invalid_signature`: the AWS signature is wrong
+             *
+             *     `expired_token`: the AWS credentials have expired
+             */
+            403: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `model_not_found`: model: there is no model {name!r} here; choose one of {known}
+             *
+             *     `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is
+             */
+            404: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `request_too_large`: the body is larger than {limit:,} bytes; shorten the message or the history */
+            413: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unsupported_media_type`: send application/json */
+            415: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `rate_limit_exceeded`: too many requests a second for this API key; try again shortly
+             *
+             *     `quota_exceeded`: this API key has used up its requests for today; the count starts anew at 00:00 UTC
+             *
+             *     `upstream_throttled`: the model's provider is throttling this service; try again shortly
+             *
+             *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             */
+            429: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    /** @description Seconds after which a repetition may succeed */
+                    "retry-after"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `internal_error`: the service failed; the request id helps to find out why
+             *
+             *     `authorizer_failed`: the service could not check the API key; try again
+             */
+            500: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `upstream_failed`: the model's provider failed; try again
+             *
+             *     `stream_interrupted`: the model's answer broke off before its end; what came so far is incomplete
+             *
+             *     `invalid_output`: the model's answer has not the form that was asked for: {reason}; try again
+             *
              *     `upstream_misconfigured`: this service may not use the model; its operator has to check the model's id, key and access
              *
              *     `function_failed`: the service failed to answer; try again
@@ -1435,6 +1766,8 @@ export interface operations {
              *
              *     `stream_interrupted`: the model's answer broke off before its end; what came so far is incomplete
              *
+             *     `invalid_output`: the model's answer has not the form that was asked for: {reason}; try again
+             *
              *     `upstream_misconfigured`: this service may not use the model; its operator has to check the model's id, key and access
              *
              *     `function_failed`: the service failed to answer; try again
@@ -1661,6 +1994,8 @@ export interface operations {
              * @description `upstream_failed`: the model's provider failed; try again
              *
              *     `stream_interrupted`: the model's answer broke off before its end; what came so far is incomplete
+             *
+             *     `invalid_output`: the model's answer has not the form that was asked for: {reason}; try again
              *
              *     `upstream_misconfigured`: this service may not use the model; its operator has to check the model's id, key and access
              *

@@ -26,7 +26,7 @@ DOCUMENTS = {
 }
 _DATA = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w-]+=[\w.-]+)*;base64,")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
-_ADDRESS = re.compile(r"https://[^\s/]\S*")
+ADDRESS = re.compile(r"https://[^\s/]\S*")
 
 
 def image(part: Fields) -> Media | None:
@@ -38,10 +38,10 @@ def image(part: Fields) -> Media | None:
         return None
     holder.any("detail")
     url = (holder.string("url", required=True) or "").strip()
-    if _ADDRESS.fullmatch(url):
+    if ADDRESS.fullmatch(url):
         return Media(kind="image", url=url)
-    media = _data(url, "image")
-    if media is None or media.media_type not in IMAGES:
+    media = embedded(url, "image")
+    if media is None:
         known = ", ".join(kind.removeprefix("image/") for kind in IMAGES)
         holder.wrong("url", f"must be https://… or data:image/TYPE;base64,… of {known}, not {clipped(url, 32)!r}")
         return None
@@ -62,8 +62,8 @@ def file(part: Fields) -> Media | None:
     data = (holder.string("file_data", required=True) or "").strip()
     if not data.startswith("data:"):  # some clients send the base64 alone
         data = f"data:{DOCUMENTS.get(name.rpartition('.')[2].lower(), '')};base64,{data}"
-    media = _data(data, "document", name)
-    if media is None or media.media_type not in DOCUMENTS.values():
+    media = embedded(data, "document", name)
+    if media is None:
         holder.wrong(
             "file_data", f"must be data:TYPE;base64,… of {', '.join(DOCUMENTS)}, such as data:application/pdf;base64,…"
         )
@@ -71,10 +71,13 @@ def file(part: Fields) -> Media | None:
     return media
 
 
-def _data(url: str, kind: Literal["image", "document"], name: str = "") -> Media | None:
+def embedded(url: str, kind: Literal["image", "document"], name: str = "") -> Media | None:
+    """Return what a ``data:`` URL holds, if it is of a type that a model may take; None for any other text."""
     head = _DATA.match(url)
     if head is None:
         return None
     media_type = "image/jpeg" if head[1] == "image/jpg" else head[1]
     data = url[head.end() :]
+    if media_type not in (IMAGES if kind == "image" else DOCUMENTS.values()):
+        return None
     return Media(kind, media_type, data, name=name) if len(data) % 4 == 0 and _BASE64.fullmatch(data) else None

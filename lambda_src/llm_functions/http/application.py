@@ -90,6 +90,7 @@ class Application:
             "chat": self._chat,
             "chat_stream": self._chat_stream,
             "chat_completions": self._chat_completions,
+            "responses": self._responses,
             "messages": self._messages,
             "count_tokens": self._count_tokens,
             "models": self._models,
@@ -160,6 +161,16 @@ class Application:
             await self._send_stream(http, events, openai_chat.StreamRenderer(http.request_id, include_usage))
         else:
             await self._send_complete(http, *await openai_chat.render_complete(events))
+
+    async def _responses(self, http: HttpRequest) -> None:
+        from llm_functions.api_formats.openai_responses import answer, request
+
+        asked = request.parse(http.body)
+        events = self._answer(http, asked)
+        if asked.stream:
+            await self._send_stream(http, events, answer.StreamRenderer(http.request_id, http.body))
+        else:
+            await self._send_complete(http, *await answer.render_complete(http.body, events))
 
     async def _messages(self, http: HttpRequest) -> None:
         from llm_functions.api_formats.anthropic_messages import answer, request

@@ -6,7 +6,7 @@ from typing import Any, get_args
 import msgspec
 
 from llm_functions.api_formats import chat, fields, openai_chat, openai_media, openai_parameters
-from llm_functions.http import openapi_messages
+from llm_functions.http import openapi_messages, openapi_responses
 from llm_functions.http.schemas import ANY, COUNT, TEXT, WORDS, obj, or_null, ref
 from llm_gateway import errors
 from llm_gateway.errors import AUTHENTICATION, ERROR_KINDS, GATEWAY_RESPONSES, PERMISSION, statuses
@@ -73,6 +73,8 @@ def _answer(operation: Operation) -> dict[str, Any]:
             described = {"description": "Events start, delta, reasoning, usage, done and error, ids from 1", "content": events}
         case "chat_completions":
             described = {"description": "The answer; chunks and [DONE] where stream is true", "content": json | events}
+        case "responses":
+            described = {"description": "The answer; OpenAI's named events where stream is true", "content": json | events}
         case "messages":
             described = {"description": "The answer; Anthropic's events where stream is true", "content": json | events}
         case _:
@@ -85,12 +87,14 @@ _REQUESTS = {
     "chat": "ChatRequest",
     "chat_stream": "ChatRequest",
     "chat_completions": "ChatCompletionRequest",
+    "responses": "ResponseRequest",
     "messages": "MessageRequest",
     "count_tokens": "TokenCountRequest",
 }
 _ANSWERS = {
     "chat": "ChatAnswer",
     "chat_completions": "ChatCompletion",
+    "responses": "Response",
     "messages": "Message",
     "count_tokens": "TokenCount",
     "models": "ModelList",
@@ -180,6 +184,7 @@ def _schemas(models: tuple[str, ...]) -> dict[str, Any]:
         ),
         "Health": obj({"status": {"const": "ok"}}, ("status",)),
         "Error": obj({"error": error}, ("error",)),
+        **openapi_responses.schemas(models),
         **openapi_messages.schemas(models, error),
     }
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from llm_functions.api_formats import chat as chat_api
 from llm_functions.api_formats import openai_chat as openai_api
 from llm_functions.api_formats.anthropic_messages import request as messages_api
+from llm_functions.api_formats.openai_responses import request as responses_api
 from llm_functions.http.application import Application
 from llm_gateway import telemetry
 from llm_gateway.errors import GatewayError
@@ -30,6 +31,7 @@ NAMES = [
     *("message", "prompt", "model", "system_prompt", "max_tokens", "temperature", "top_p", "stop", "history", "messages"),
     *("role", "content", "tools", "tool_choice", "tool_calls", "tool_call_id", "stream", "stream_options", "include_usage"),
     *("type", "function", "name", "arguments", "parameters", "description", "strict", "id", "text", "n", "logprobs"),
+    *("input", "output", "call_id", "instructions", "text", "format", "reasoning", "effort", "image_url", "file_data"),
     *("stop_sequences", "thinking", "input_schema", "input", "source", "cache_control", "tool_use_id", "output_config"),
     *("max_completion_tokens", "response_format", "parallel_tool_calls", "logit_bias", "modalities", "user", "metadata"),
 ]
@@ -38,6 +40,10 @@ WORDS = [
     "assistant",
     "system",
     "developer",
+    "function_call",
+    "function_call_output",
+    "input_text",
+    "input_image",
     "tool_use",
     "tool_result",
     "image",
@@ -114,6 +120,15 @@ def test_any_object_is_read_or_refused_by_anthropic(body: dict[str, Any]) -> Non
         conversation_problems(read[0].messages)
 
 
+@SLOWLY
+@given(BODIES)
+@example({"model": "full", "input": [{"type": "function_call"}, {"type": "function_call_output", "output": [{}]}]})
+def test_any_object_is_read_or_refused_by_responses(body: dict[str, Any]) -> None:
+    read = parsed_or_refused(responses_api.parse, body)
+    if read is not None:
+        conversation_problems(read.messages)
+
+
 @asynccontextmanager
 async def in_process() -> AsyncIterator[Any]:
     """The application called as uvicorn calls it, one request after another."""
@@ -146,7 +161,10 @@ def check_bodies(bodies: Any, count: int) -> None:
 
     @settings(SLOWLY, max_examples=count)
     @given(
-        st.sampled_from(["/chat", "/chat/stream", "/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens"]), bodies
+        st.sampled_from(
+            ["/chat", "/chat/stream", "/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/messages/count_tokens"]
+        ),
+        bodies,
     )
     def check(path: str, body: bytes) -> None:
         async def once() -> None:

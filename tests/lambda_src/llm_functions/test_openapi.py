@@ -194,6 +194,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "/chat": {"message": "Hi"},
     "/chat/stream": {"message": "Hi"},
     "/v1/chat/completions": {"messages": TURNS},
+    "/v1/responses": {"input": "Hi"},
     "/v1/messages": {"messages": TURNS, "max_tokens": 100},
     "/v1/messages/count_tokens": {"messages": TURNS},
 }

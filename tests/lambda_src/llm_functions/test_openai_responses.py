@@ -1,0 +1,267 @@
+"""OpenAI's Responses API, whole and streamed, called by the official SDK and as Codex and openai-agents call it."""
+
+import json
+from typing import Any
+
+import openai
+import pydantic
+import pytest
+
+from llm_functions.api_formats.openai_responses.answer import StreamRenderer, render_complete
+from llm_functions.api_formats.openai_responses.request import parse
+from llm_gateway.errors import GatewayError
+from llm_gateway.events import Delta, Done, Reasoning, ReasoningSignature, Start, ToolCall, ToolCallDelta, Usage
+from llm_gateway.request import Media, Message, ReasoningBlock, ResponseFormat, ToolUse
+
+pytestmark = pytest.mark.timeout(20)
+
+HELLO = "Hello, who is there?"
+WEATHER: Any = {
+    "type": "function",
+    "name": "get_weather",
+    "description": "The weather of a city",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    "strict": False,
+}
+
+
+async def whole(client: openai.AsyncOpenAI, **arguments: Any) -> Any:
+    return await client.responses.create(**{"model": "full", "input": HELLO, **arguments})
+
+
+async def streamed(client: openai.AsyncOpenAI, **arguments: Any) -> Any:
+    """The answer as the SDK's helper makes it of the events, held against the one that the last event holds."""
+    async with client.responses.stream(**{"model": "full", "input": HELLO, **arguments}) as stream:
+        events = [event async for event in stream]
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert (events[0].type, events[1].type) == ("response.created", "response.in_progress")
+    return events[-1].response
+
+
+async def test_a_whole_answer_and_a_streamed_one(gateway, bedrock) -> None:
+    upstream = await bedrock()
+    client = (await gateway(upstream.url)).openai()
+    answer = await whole(client, instructions="Be brief.", metadata={"a": "b"}, store=False)
+    assert (answer.object, answer.status, answer.model, answer.metadata) == ("response", "completed", "full", {"a": "b"})
+    assert HELLO in answer.output_text and answer.output[0].status == "completed"
+    assert answer.usage.total_tokens == answer.usage.input_tokens + answer.usage.output_tokens > 0
+    again = await streamed(client, instructions="Be brief.", metadata={"a": "b"})
+    assert (again.output_text, again.usage, again.metadata) == (answer.output_text, answer.usage, {"a": "b"})
+    assert [call.system for call in upstream.calls] == [("Be brief.",)] * 2
+    cut = await whole(client, max_output_tokens=2)
+    assert (cut.status, cut.incomplete_details.reason) == ("incomplete", "max_output_tokens")
+    raw = [event.type async for event in await whole(client, max_output_tokens=2, stream=True)]
+    assert raw[-1] == "response.incomplete"
+
+
+async def test_a_tool_call_and_its_result(gateway, bedrock) -> None:
+    """The SDK's own items are sent back, as openai-agents does, from a whole answer and from a streamed one."""
+    upstream = await bedrock()
+    client = (await gateway(upstream.url)).openai()
+    for ask in (whole, streamed):
+        first = await ask(client, tools=[WEATHER])
+        (call,) = first.output
+        assert (call.type, call.name, json.loads(call.arguments)) == ("function_call", "get_weather", {"city": HELLO})
+        result = {"type": "function_call_output", "call_id": call.call_id, "output": "21 degrees"}
+        items = [{"role": "user", "content": HELLO}, *(item.to_dict() for item in first.output), result]
+        second = await ask(client, tools=[WEATHER], input=items)
+        assert second.status == "completed" and "21 degrees" in second.output_text
+        sent = upstream.calls[-1].messages
+        assert (sent[1].content[0].id, sent[2].content[0].text) == (call.call_id, "21 degrees")
+
+
+async def test_reasoning_goes_round(gateway, bedrock) -> None:
+    client = (await gateway((await bedrock()).url)).openai()
+    for ask in (whole, streamed):
+        answer = await ask(client, model="r1")
+        assert [item.type for item in answer.output] == ["reasoning", "message"]
+        assert "stand-in" in answer.output[0].content[0].text and answer.output_text
+        items = [
+            {"role": "user", "content": HELLO},
+            *(item.to_dict() for item in answer.output),
+            {"role": "user", "content": "?"},
+        ]
+        assert (await ask(client, model="r1", input=items)).output_text
+
+
+class City(pydantic.BaseModel):
+    city: str
+
+
+async def test_structured_text_is_parsed(gateway, bedrock) -> None:
+    client = (await gateway((await bedrock()).url)).openai()
+    answer = await client.responses.parse(model="full", input=HELLO, text_format=City)
+    assert isinstance(answer.output_parsed, City)
+
+
+# Events of every kind.
+
+EVERYTHING = [
+    [Start("r", "full", "bedrock/full", 1, 0.0, 1.0), Reasoning("Let me "), Reasoning("think."), ReasoningSignature("c2ln")],
+    [ReasoningSignature(data="b3BhcXVl"), Delta("I "), Delta("look.")],
+    [ToolCall(0, "t0", "a"), ToolCallDelta(0, '{"n":'), ToolCall(1, "t1", "b"), ToolCallDelta(0, "0}")],
+    [ToolCallDelta(1, "{}"), Usage(100, 20, cached_tokens=60, reasoning_tokens=5), Done("tool_use")],
+]
+SIGNED = (ReasoningBlock("Let me think.", "c2ln"), ReasoningBlock(data="b3BhcXVl"))
+
+
+async def batches() -> Any:
+    for batch in EVERYTHING:
+        yield batch
+
+
+async def test_an_answer_with_everything_in_it_whole_and_streamed() -> None:
+    """Each item is added once and done once, and the last event holds what the whole answer holds."""
+    _, body = await render_complete({"model": "full"}, batches())
+    answer = json.loads(body)
+    assert [item["type"] for item in answer["output"]] == ["reasoning", "message", "function_call", "function_call"]
+    assert [item["arguments"] for item in answer["output"][2:]] == ['{"n":0}', "{}"]
+    assert answer["usage"]["input_tokens_details"]["cached_tokens"] == 60
+    renderer = StreamRenderer("r", {"model": "full"})
+    frames = b"".join([*(renderer.events(batch) for batch in EVERYTHING), renderer.closing()]).decode().split("\n\n")[:-1]
+    events = [json.loads(frame.split("\n")[1].removeprefix("data: ")) for frame in frames]
+    assert [frame.split("\n")[0] for frame in frames] == [f"event: {event['type']}" for event in events]
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    added = [event["output_index"] for event in events if event["type"] == "response.output_item.added"]
+    done = {event["output_index"]: event["item"] for event in events if event["type"] == "response.output_item.done"}
+    assert added == [0, 1, 2, 3] and list(done.values()) == events[-1]["response"]["output"] == answer["output"]
+    assert events[-1]["type"] == "response.completed"
+    # what comes back is what was given
+    request = parse(
+        {"model": "full", "input": [*answer["output"], {"type": "function_call_output", "call_id": "t0", "output": ""}]}
+    )
+    assert request.messages[0] == Message(
+        "assistant",
+        text="I look.",
+        tool_calls=(ToolUse("t0", "a", {"n": 0}), ToolUse("t1", "b", {})),
+        reasoning="Let me think.",
+        reasoning_blocks=SIGNED,
+        place="input[0]",
+    )
+
+
+# Requests.
+
+# As Codex sends it to a provider with wire_api = "responses".
+CODEX: Any = {
+    "model": "full",
+    "instructions": "You are a coding agent running in the Codex CLI.",
+    "input": [
+        {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "<permissions>…"}]},
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "List the files"}]},
+    ],
+    "tools": [
+        {
+            "type": "function",
+            "name": "shell",
+            "description": "Runs a command",
+            "strict": False,
+            "parameters": {
+                "type": "object",
+                "properties": {"command": {"type": "array", "items": {"type": "string"}}},
+                "required": ["command"],
+                "additionalProperties": False,
+            },
+        }
+    ],
+    "tool_choice": "auto",
+    "parallel_tool_calls": True,
+    "reasoning": None,
+    "store": False,
+    "stream": True,
+    "include": ["reasoning.encrypted_content"],
+    "prompt_cache_key": "0123",
+    "text": {"verbosity": "medium"},
+}
+
+
+async def test_codexs_requests(gateway, bedrock) -> None:
+    service = await gateway((await bedrock()).url)
+    events = await service.sse("/v1/responses", CODEX)
+    done = [event.data["item"] for event in events if event.name == "response.output_item.done"]
+    assert [(item["type"], item["name"]) for item in done] == [("function_call", "shell")]
+    assert events[-1].name == "response.completed" and events[-1].data["response"]["usage"]["total_tokens"] > 0
+
+
+def test_what_a_request_becomes() -> None:
+    request = parse(
+        {
+            "model": "full",
+            "instructions": "Be brief.",
+            "input": [
+                {"role": "system", "content": "Be kind."},
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "input_text", "text": "See"},
+                        {"type": "input_image", "image_url": "data:image/png;base64,aGk=", "detail": "auto"},
+                        {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,aGk="},
+                    ],
+                },
+                {"type": "message", "id": "m", "role": "assistant", "status": "completed", "content": [
+                    {"type": "output_text", "text": "Yes.", "annotations": [], "logprobs": []}
+                ]},
+            ],
+            "text": {"format": {"type": "json_schema", "name": "x", "schema": {"type": "object"}, "strict": True}},
+            "reasoning": {"effort": "low", "summary": "auto"},
+            "tools": [{**WEATHER, "strict": True}],
+            "tool_choice": {"type": "function", "name": "get_weather"},
+            "parallel_tool_calls": False,
+            "max_output_tokens": 7,
+            "user": "ada",
+            "previous_response_id": None,
+        }
+    )  # fmt: skip
+    picture, document = Media("image", "image/png", "aGk="), Media("document", "application/pdf", "aGk=", name="a.pdf")
+    assert request.messages == (
+        Message("user", text="See", parts=("See", picture, document), place="input[1]"),
+        Message("assistant", text="Yes.", place="input[2]"),
+    )
+    assert request.system == "Be brief.\n\nBe kind."
+    assert request.response_format == ResponseFormat("json_schema", "x", schema={"type": "object"}, strict=True)
+    assert (request.sampling.reasoning_effort, request.sampling.max_tokens, request.hints) == ("low", 7, {"user": "ada"})
+    assert (request.tools[0].strict, request.tool_choice.name, request.parallel_tool_calls) == (True, "get_weather", False)
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
+    "no input": ({"input": None}, "input", "is required"),
+    "an earlier answer": ({"previous_response_id": "resp_1"}, "previous_response_id", "nothing is kept"),
+    "a conversation": ({"conversation": "conv_1"}, "conversation", "nothing is kept"),
+    "the background": ({"background": True}, "background", "leave it out"),
+    "a reference": ({"input": [{"type": "item_reference", "id": "a"}]}, "input[0].type", "send the item itself"),
+    "a hosted tool": ({"tools": [{"type": "web_search"}]}, "tools[0].type", "only 'function'"),
+    "a hosted tool's item": ({"input": [{"type": "web_search_call", "id": "a"}]}, "input[0].type", "runs at OpenAI"),
+    "a file": (
+        {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "a"}]}]},
+        "input[0].content[0].file_id",
+        "no files are kept",
+    ),
+    "logprobs": ({"top_logprobs": 2}, "top_logprobs", "chat/completions"),
+    "a field": ({"max_tokens": 5}, "max_tokens", "did you mean 'max_output_tokens'"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused(name: str) -> None:
+    fields, param, text = REFUSED[name]
+    with pytest.raises(GatewayError) as raised:
+        parse({"model": "full", "input": HELLO, **fields})
+    assert (raised.value.status, raised.value.param) == (400, param) and text in raised.value.message
+
+
+async def test_errors(gateway, fake, wire) -> None:
+    async def script(peer: Any) -> None:
+        await peer.request()
+        await peer.send(wire.response(429, {"message": "Later"}, x_amzn_errortype="ThrottlingException"))
+        await peer.request()
+        await peer.send(wire.stream(wire.text("Hi"), wire.exception("throttlingException", "Later")))
+
+    client = (await gateway((await fake(script)).url)).openai()
+    with pytest.raises(openai.RateLimitError):
+        await whole(client)
+    events = [event async for event in await whole(client, stream=True)]
+    assert [event.type for event in events[-2:]] == ["error", "response.failed"]
+    failed = events[-1].response
+    assert (failed.status, failed.error.code, events[-2].code) == ("failed", "upstream_throttled", "upstream_throttled")
+    with pytest.raises(openai.NotFoundError):
+        await whole(client, model="nobody")
