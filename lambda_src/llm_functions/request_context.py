@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 import msgspec
 
 from llm_gateway.errors import authorizer_failed, missing_api_key
-from llm_gateway.identity.caller import EXPIRES, KEY, KEY_HASH, MODELS, TENANT, Caller, Credential
+from llm_gateway.identity.caller import CONNECTIONS, EXPIRES, KEY, KEY_HASH, MODELS, TENANT, Caller, Credential
 
 # What the context says of the aliases allowed, as JSON: that all are, or their names.
 _Models = Literal["all"] | tuple[str, ...]
@@ -22,6 +22,7 @@ def caller_context(caller: Caller, credential: Credential) -> dict[str, str]:
         TENANT: caller.tenant,
         KEY: caller.key,
         MODELS: _encode("all" if caller.models is None else caller.models).decode(),
+        **({} if caller.connections is None else {CONNECTIONS: str(caller.connections)}),
         **({KEY_HASH: credential.key_hash} if credential.key_hash else {}),
         **({EXPIRES: str(credential.expires)} if credential.expires else {}),
     }
@@ -46,7 +47,12 @@ def caller_from_context(context: Any) -> Caller:
         models = _decode_models(str(context.get(MODELS, "")))
     except msgspec.DecodeError as error:
         raise authorizer_failed(detail=f"the authorizer's context: {error}") from None
-    return Caller(tenant=str(context[TENANT]), key=str(context.get(KEY, "")), models=None if models == "all" else models)
+    return Caller(
+        tenant=str(context[TENANT]),
+        key=str(context.get(KEY, "")),
+        models=None if models == "all" else models,
+        connections=int(context[CONNECTIONS]) if CONNECTIONS in context else None,
+    )
 
 
 def caller_from_identity(identity: Any) -> Caller:

@@ -32,7 +32,10 @@ FUNCTION, ALIAS, PERMISSION = "aws:lambda/function:Function", "aws:lambda/alias:
 LOG_GROUP, POLICY = "aws:cloudwatch/logGroup:LogGroup", "aws:iam/rolePolicy:RolePolicy"
 
 ORIGIN = "https://chat.example.com"
-KEYS = [{"name": "web", "tenant": "acme", "models": ["fast"]}, {"name": "batch", "websocket": False}]
+KEYS = [
+    {"name": "web", "tenant": "acme", "models": ["fast"], "websocket_connections": 50},
+    {"name": "batch", "websocket": False},
+]
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/a"
 VPC_ENDPOINTS = ["vpce-0123456789abcdef0"]
 DOMAIN = {"name": "chat.example.com", "certificate_arn": CERTIFICATE}
@@ -911,6 +914,7 @@ def test_a_key_carries_its_tenant_and_its_models(full: Recording) -> None:
     assert (web["tenant"], web["models"]) == ({"S": "acme"}, {"L": [{"S": "fast"}]})
     assert (batch["tenant"], batch["models"]) == ({"S": "default"}, {"L": []})
     assert ("websocket" in web, batch["websocket"]) == (False, {"BOOL": False})
+    assert (web["connections"], "connections" in batch) == ({"N": "50"}, False)
 
 
 def test_the_keys_leave_as_secrets(keyed: Recording) -> None:

@@ -237,6 +237,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "keys without keys": ({"auth": "none", "keys": [{"name": "a"}]}, "keys: is only for auth 'api_key', not 'none'"),
     "two kinds of keys": ({"keys": [{"name": "a"}], "keys_table": {"name": "keys", "arn": TABLE}}, "leave one out"),
     "a key that may not connect": ({"keys": [{"name": "a", "websocket": False}]}, "keys[0].websocket: keeps out a key"),
+    "connections of a key that may not connect": (
+        {"keys": [{"name": "a"}, {"name": "b", "websocket": False, "websocket_connections": 5}]},
+        "keys[1].websocket_connections: is of a key that may not connect",
+    ),
     "tickets for anyone": (
         {"auth": "none", "tickets_table": {"name": "tickets", "arn": TABLE}},
         "tickets_table: is only for auth 'api_key' and 'jwt'",

@@ -53,3 +53,6 @@ class ApiKeyArgs(TypedDict):
     websocket: NotRequired[bool]
     """Whether it may connect to a WebSocket API that takes the keys of this API. Neither `throttle` nor `daily_quota`
     counts there. Default: true."""
+    websocket_connections: NotRequired[int]
+    """How many connections it may have open at once there. From 1 to 100,000. Default: as many as any key, the WebSocket
+    API's `connections_per_key`."""

@@ -69,7 +69,7 @@ def api_keys(
         )
         if not key.enabled:
             continue
-        caller = Caller(tenant=key.tenant, key=name, models=key.models)
+        caller = Caller(tenant=key.tenant, key=name, models=key.models, connections=key.websocket_connections)
         dynamodb.TableItem(
             f"{component.child_name('key-item')}-{name}",
             table_name=table.name,

@@ -9,6 +9,7 @@ from llm_gateway.identity.caller import KEY_LENGTHS, is_key
 from pulumi_llm.base.settings import Between, Count, Flag, Input, Name, Number, Problem, Settings, form, valid_items
 
 # Requests that a usage plan may count. https://docs.aws.amazon.com/apigateway/latest/api/APIQuotaSettings.html
+WebSocketConnections = Annotated[Count, Between(1, 100_000)]
 Quota = Annotated[Count, Between(1, 2_147_483_647)]
 
 # Loopback is for a local run with an issuer on the same machine.
@@ -83,6 +84,9 @@ class ApiKeySettings(Settings):
     websocket: Flag = True
     """Whether it may connect to a WebSocket API that takes the keys of this API. Neither `throttle` nor `daily_quota` counts
     there."""
+    websocket_connections: WebSocketConnections | None = None
+    """How many connections it may have open at once there. Default: as many as any key, the WebSocket API's
+    `connections_per_key`."""
 
 
 class JwtSettings(Settings):
@@ -105,6 +109,8 @@ def key_problems(keys: Sequence[ApiKeySettings] | None) -> Iterator[Problem]:
     names: set[str] = set()
     values: set[str] = set()
     for index, key in valid_items(keys):
+        if key.websocket is False and key.given("websocket_connections"):
+            yield Problem(f"keys[{index}].websocket_connections", "is of a key that may not connect; leave it or websocket out")
         if key.name in names:
             yield Problem(f"keys[{index}].name", f"{key.name!r} is there already; every key needs a name of its own")
         names |= {key.name} if key.valid("name") else set()

@@ -10,6 +10,7 @@ from pulumi_llm.api_edge.settings import (
     JwtSettings,
     Throttle,
     ThrottleSettings,
+    WebSocketConnections,
     key_model_problems,
     key_problems,
 )
@@ -65,10 +66,10 @@ class WebSocketSettings(Settings):
 
     stage_throttle: ThrottleSettings = ThrottleSettings(**STAGE_THROTTLE._asdict())
     """The rate of each route, whoever calls: API Gateway counts every route by itself."""
-    connections_per_key: Annotated[Count, Between(1, 100_000)] = 1_000
+    connections_per_key: WebSocketConnections = 1_000
     """How many connections one API key, or one caller of a token, may have open at once; ten times as many may begin in ten
     minutes. One whose end API Gateway does not report counts for up to two hours and ten minutes: take twice what you expect.
-    With `auth` "none" it does not hold."""
+    `keys[].websocket_connections` is a key's own. With `auth` "none" it does not hold."""
     messages_per_minute: Annotated[Count, Between(10, 6_000)] = 120
     """How many messages may come on one connection in a minute."""
     generations_per_connection: Annotated[Count, Between(1, 100)] = 4

@@ -34,7 +34,8 @@ class WebSocketChatArgs(TypedDict):
     connections_per_key: NotRequired[int]
     """How many connections one API key, or one caller of a token, may have open at once; ten times as many may begin in ten
     minutes. One whose end API Gateway does not report counts for up to two hours and ten minutes: take twice what you
-    expect. With `auth` "none" it does not hold. From 1 to 100,000. Default: 1,000."""
+    expect. `keys[].websocket_connections` is a key's own. With `auth` "none" it does not hold. From 1 to 100,000. Default:
+    1,000."""
     messages_per_minute: NotRequired[int]
     """How many messages may come on one connection in a minute. From 10 to 6,000. Default: 120."""
     generations_per_connection: NotRequired[int]

@@ -17,13 +17,15 @@ class Caller(msgspec.Struct, frozen=True):
     """Who calls.
 
     `key` is the name of the API key, never its value, or a token's subject. `models` are the aliases allowed; None: all.
-    `anonymous`: nobody was asked who they are, so this is no name, and many callers have it.
+    `anonymous`: nobody was asked who they are, so this is no name, and many callers have it. `connections` is how many
+    WebSockets it may have open; None: as many as any caller.
     """
 
     tenant: str
     key: str
     models: tuple[str, ...] | None = None
     anonymous: bool = False
+    connections: int | None = None
 
 
 class Credential(msgspec.Struct, frozen=True):
@@ -37,7 +39,7 @@ class Credential(msgspec.Struct, frozen=True):
 
 
 # The names of a caller's fields in the context that the authorizer returns; the access log reads them there.
-TENANT, KEY, MODELS = "tenant", "key", "models"
+TENANT, KEY, MODELS, CONNECTIONS = "tenant", "key", "models", "connections"
 # And those of its credential.
 KEY_HASH, EXPIRES = "key_hash", "expires"
 
@@ -50,7 +52,7 @@ def identity_item(caller: Caller, credential: Credential) -> dict[str, Any]:
         "tenant": {"S": caller.tenant},
         "key": {"S": caller.key},
         "anonymous": {"BOOL": caller.anonymous},
-        **models_attributes(caller),
+        **permission_attributes(caller),
         "key_hash": {"S": credential.key_hash},
         "valid_until": {"N": str(credential.expires)},
     }
@@ -59,22 +61,32 @@ def identity_item(caller: Caller, credential: Credential) -> dict[str, Any]:
 def identified(item: Mapping[str, Any]) -> tuple[Caller, Credential]:
     """Return the caller and the credential of an item that has the attributes of `identity_item`."""
     caller = Caller(
-        tenant=item["tenant"]["S"], key=item["key"]["S"], models=models_of(item), anonymous=item["anonymous"]["BOOL"]
+        tenant=item["tenant"]["S"],
+        key=item["key"]["S"],
+        models=models_of(item),
+        anonymous=item["anonymous"]["BOOL"],
+        connections=connections_of(item),
     )
     return caller, Credential(key_hash=item["key_hash"]["S"], expires=int(item["valid_until"]["N"]))
 
 
-def models_attributes(caller: Caller) -> dict[str, Any]:
-    """Return the attributes of a DynamoDB item that say which aliases a caller may use: all of them, or which."""
+def permission_attributes(caller: Caller) -> dict[str, Any]:
+    """Return the attributes of a DynamoDB item that say what a caller may do: its aliases, and how many connections."""
     return {
         "models": {"L": [{"S": name} for name in caller.models or ()]},
         "all_models": {"BOOL": caller.models is None},
+        **({} if caller.connections is None else {"connections": {"N": str(caller.connections)}}),
     }
 
 
 def models_of(item: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Return the aliases that an item with the attributes of `models_attributes` allows; None: all."""
+    """Return the aliases that an item with the attributes of `permission_attributes` allows; None: all."""
     return None if item["all_models"]["BOOL"] else tuple(model["S"] for model in item["models"]["L"])
+
+
+def connections_of(item: Mapping[str, Any]) -> int | None:
+    """Return how many connections such an item allows; None: as many as any caller may have."""
+    return int(item["connections"]["N"]) if "connections" in item else None
 
 
 # What API Gateway takes as a key, and a caller may send in a header as a token.

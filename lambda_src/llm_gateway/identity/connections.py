@@ -55,7 +55,7 @@ class ConnectionTable:
         self._open = OpenConnections(dynamodb, table, clock)
 
     async def add(self, connection: str, caller: Caller, credential: Credential, limit: int) -> None:
-        """Record a new connection. Raises the error 429 if the caller has `limit` of them.
+        """Record a new connection. Raises the error 429 if the caller has as many as it may, by itself or else by `limit`.
 
         Those of callers without authorization are not counted: one of them could use up what all may have.
         """
@@ -68,7 +68,7 @@ class ConnectionTable:
         if caller.anonymous:
             await self._dynamodb.put_item(self._table, item)
             return
-        window = await self._open.begin(connection, caller, limit)
+        window = await self._open.begin(connection, caller, limit if caller.connections is None else caller.connections)
         try:
             await self._dynamodb.put_item(self._table, {**item, "began": {"N": str(window)}})
         except Exception:

@@ -6,7 +6,7 @@ The component writes one item for each key; nothing writes at run time. Both tak
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from llm_gateway.identity.caller import Caller, models_attributes, models_of
+from llm_gateway.identity.caller import Caller, connections_of, models_of, permission_attributes
 
 if TYPE_CHECKING:  # the component imports only the form of an item, not an AWS client
     from llm_gateway.aws.dynamodb import DynamoDB
@@ -26,7 +26,7 @@ def item(key_hash: str, caller: Caller, *, websocket: bool = True) -> dict[str, 
         HASH_KEY: {"S": key_hash},
         "name": {"S": caller.key},
         "tenant": {"S": caller.tenant},
-        **models_attributes(caller),
+        **permission_attributes(caller),
         **({} if websocket else {"websocket": {"BOOL": False}}),
     }
 
@@ -53,7 +53,9 @@ class KeyStore:
         found = await self._dynamodb.get_item(self._table, {HASH_KEY: {"S": key_hash}})
         if found is None or (self._websocket and not found.get("websocket", {"BOOL": True})["BOOL"]):
             return None
-        caller = Caller(tenant=found["tenant"]["S"], key=found["name"]["S"], models=models_of(found))
+        caller = Caller(
+            tenant=found["tenant"]["S"], key=found["name"]["S"], models=models_of(found), connections=connections_of(found)
+        )
         if len(self._cache) >= _MAX_CACHED_KEYS:
             del self._cache[next(iter(self._cache))]
         self._cache[key_hash] = (self._clock(), caller)

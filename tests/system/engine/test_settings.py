@@ -186,6 +186,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"api.keys": [{**DEFAULT_KEY, "throttle": {"rate_limit": 1, "burst_limit": 2}}]}, OWN_PLAN),
     ({"api.keys": [{**DEFAULT_KEY, "daily_quota": 5}]}, OWN_PLAN),
     ({"api.keys": [{**DEFAULT_KEY, "websocket": False}]}, "update key-item-default"),
+    ({"api.keys": [{**DEFAULT_KEY, "websocket_connections": 5}]}, "update key-item-default"),
     ({"api.keys": [{**DEFAULT_KEY, "enabled": False}]}, "update key-default; delete key-item-default"),
     ({"api.throttle.rate_limit": 1}, "update usage-plan"),
     ({"api.throttle.burst_limit": 5}, "update usage-plan"),

@@ -127,6 +127,16 @@ def test_a_caller_has_so_many_connections_and_a_refused_one_is_unknown(connectio
         assert connections.handler(event("$connect", 4), None)["statusCode"] == status
 
 
+def test_a_key_with_a_limit_of_its_own_has_that(connections: Any) -> None:
+    event = proxied("$connect")
+    event["requestContext"]["authorizer"] = caller_context(msgspec.structs.replace(CALLER, connections=1), CREDENTIAL)
+    answers: list[int] = []
+    for n in range(2):
+        event["requestContext"]["connectionId"] = f"c{n}"
+        answers.append(connections.handler(event, None)["statusCode"])
+    assert answers == [200, 429]
+
+
 def test_a_connection_that_ends_is_known_for_as_long_as_a_generation_of_it_may_run(connections: Any, dynamodb_url: str) -> None:
     connections.handler(proxied("$connect"), None)
     assert connections.handler(proxied("$disconnect"), None) == {"statusCode": 200}

@@ -40,7 +40,7 @@ def store(table: Table) -> tuple[KeyStore, Seconds]:
 
 
 async def test_a_known_key_is_remembered_for_its_time() -> None:
-    caller = Caller("acme", "ci", ("one", "two"))
+    caller = Caller("acme", "ci", ("one", "two"), connections=7)
     table = Table(a=caller)
     known, clock = store(table)
     assert [await known.find("a") for _ in range(3)] == [caller] * 3 and table.asked == ["a"]
