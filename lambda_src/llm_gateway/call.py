@@ -11,6 +11,14 @@ from llm_gateway.request import NEUTRAL, NUMERIC_PARAMETERS, ChatRequest, Messag
 from llm_gateway.routes import BEDROCK, Alias, Target
 
 
+class Guardrail(msgspec.Struct, frozen=True):
+    """A guardrail of Bedrock's that checks the request and the answer. `trace` asks for what it found."""
+
+    identifier: str
+    version: str
+    trace: bool = False
+
+
 class ModelCall(msgspec.Struct, frozen=True):
     """One call of one target.
 
@@ -20,7 +28,8 @@ class ModelCall(msgspec.Struct, frozen=True):
     `cut` are the stop sequences that the target does not take, before which the gateway ends the answer.
 
     `response_format` is for the provider's own switch. `output_tool` is the name of the tool whose arguments are the answer's
-    text, where the provider has no switch; empty if there is none.
+    text, where the provider has no switch; empty if there is none. `cache_system` marks a cache point after the system text.
+    `guardrail` and `request_metadata`, which is kept in the logs of invocations, are for Bedrock.
     """
 
     target: Target
@@ -40,6 +49,9 @@ class ModelCall(msgspec.Struct, frozen=True):
     dropped: tuple[str, ...] = ()
     parallel_tool_calls: bool = True
     cut: tuple[str, ...] = ()
+    cache_system: bool = False
+    guardrail: Guardrail | None = None
+    request_metadata: Mapping[str, str] = {}
 
 
 def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: float, caller: Caller = ANONYMOUS) -> ModelCall:
@@ -64,6 +76,7 @@ def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: flo
         deadline=deadline,
         stall_seconds=alias.stall_seconds,
         caller=caller,
+        cache_system=request.cache_system,
         rare=request.rare,
         hints={name: value for name, value in request.hints.items() if name in target.accepts},
         dropped=tuple(sorted(name for name in request.hints if name not in target.accepts)),

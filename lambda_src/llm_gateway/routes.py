@@ -56,6 +56,8 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     from it, and its complete answer is sent on as a stream. `max_tokens_name` is the name of the limit of output tokens at an
     OpenAI-compatible server.
 
+    `cache_prompts` sets cache points after the tools, the system text and the last message of each request.
+
     `weight` is the target's share with the strategy ``weight``. `short_prompt_tokens` is for the strategy ``workload``: it
     marks a small model, which is preferred for prompts of up to that many tokens that ask for no reasoning.
     """
@@ -72,6 +74,7 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     temperature_max: float = 1.0
     stop_max: int | None = None
     max_tokens_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    cache_prompts: bool = False
     weight: int = 1
     short_prompt_tokens: int | None = None
 

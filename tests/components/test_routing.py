@@ -111,7 +111,7 @@ def test_a_providers_target_has_its_types_bounds(
     temperature, stops, exclusive, all_of_it = expected
     assert (found.temperature_max, found.stop_max, found.exclusive) == (temperature, stops, exclusive)
     assert ("stream_tools" in found.accepts) == all_of_it
-    assert "reasoning_effort" not in found.accepts
+    assert ("reasoning_effort" in found.accepts) == ("claude" in provider and "accepts" not in target)
 
 
 def test_what_a_deployment_knows_is_named_by_variables_and_nothing_else_of_it_is_in_the_document() -> None:

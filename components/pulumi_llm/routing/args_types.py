@@ -34,7 +34,8 @@ class TargetArgs(TypedDict):
     the catalogue's; for a model of Bedrock's that it lacks "max_tokens", "system"; for a provider's "max_tokens",
     "temperature", "top_p", "stop", "system", "tools", "stream_tools", "json_object", "json_schema", "forced_tools",
     "strict_tools", "parallel_tool_calls"; for "anthropic": "max_tokens", "temperature", "top_p", "stop", "system", "tools",
-    "stream_tools", "forced_tools"."""
+    "stream_tools", "forced_tools", "images", "image_urls", "documents", "prompt_caching", "reasoning_effort",
+    "reasoning_content", "user", "safety_identifier", "service_tier"."""
     exclusive: NotRequired[Sequence[str]]
     """Parameters of which the model takes only one. Default: the catalogue's; for a provider's model none; for "anthropic":
     "temperature", "top_p"."""
@@ -44,6 +45,9 @@ class TargetArgs(TypedDict):
     stop_max: NotRequired[int]
     """The most stop sequences that the model takes. At least 1. Default: the catalogue's, or any; for a provider's model 4;
     for "anthropic": any."""
+    cache_prompts: NotRequired[bool]
+    """Whether the provider's prompt cache keeps the tools, the system text and the conversation of each request. Its tokens
+    cost more to write and less to read. For a model that accepts prompt_caching. Default: false."""
     provider: NotRequired[str]
     """The name of a provider. Default: "bedrock"."""
     weight: NotRequired[int]
@@ -88,7 +92,8 @@ class ModelArgs(TypedDict):
     the catalogue's; for a model of Bedrock's that it lacks "max_tokens", "system"; for a provider's "max_tokens",
     "temperature", "top_p", "stop", "system", "tools", "stream_tools", "json_object", "json_schema", "forced_tools",
     "strict_tools", "parallel_tool_calls"; for "anthropic": "max_tokens", "temperature", "top_p", "stop", "system", "tools",
-    "stream_tools", "forced_tools"."""
+    "stream_tools", "forced_tools", "images", "image_urls", "documents", "prompt_caching", "reasoning_effort",
+    "reasoning_content", "user", "safety_identifier", "service_tier"."""
     exclusive: NotRequired[Sequence[str]]
     """Parameters of which the model takes only one. Default: the catalogue's; for a provider's model none; for "anthropic":
     "temperature", "top_p"."""
@@ -98,6 +103,9 @@ class ModelArgs(TypedDict):
     stop_max: NotRequired[int]
     """The most stop sequences that the model takes. At least 1. Default: the catalogue's, or any; for a provider's model 4;
     for "anthropic": any."""
+    cache_prompts: NotRequired[bool]
+    """Whether the provider's prompt cache keeps the tools, the system text and the conversation of each request. Its tokens
+    cost more to write and less to read. For a model that accepts prompt_caching. Default: false."""
     targets: NotRequired[Sequence[TargetArgs]]
     """Several models in the place of one: where one fails, the next answers. Default: one, `model`."""
     strategy: NotRequired[str]

@@ -206,6 +206,9 @@ class ModelBounds(Settings):
         description="The most stop sequences that the model takes. Default: the catalogue's, or any; for a provider's model "
         f"{_by_protocol('stop_max', 'any')}.",
     )
+    cache_prompts: bool = False
+    """Whether the provider's prompt cache keeps the tools, the system text and the conversation of each request. Its tokens
+    cost more to write and less to read. For a model that accepts prompt_caching."""
 
 
 class _TargetModel(Settings):

@@ -84,6 +84,9 @@ class Targets:
         if short is not None and short >= target.context_tokens:
             reason = f"must be below the model's context, which is {target.context_tokens}, not {short}"
             self._report(f"{path}.short_prompt_tokens", reason)
+        if settings.cache_prompts and "prompt_caching" not in target.accepts:
+            self._report(f"{path}.cache_prompts", "is only for a model that accepts prompt_caching; leave it out")
+        target = msgspec.structs.replace(target, cache_prompts=settings.cache_prompts or False)
         return self._named(msgspec.structs.replace(target, weight=settings.weight or 1, short_prompt_tokens=short))
 
     def _named(self, target: Target) -> Target:

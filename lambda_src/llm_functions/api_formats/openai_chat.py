@@ -28,7 +28,7 @@ from llm_gateway.events import (
     ToolCallDelta,
     Usage,
 )
-from llm_gateway.request import NUMERIC_PARAMETERS, ChatRequest, Sampling, Tool, ToolChoice
+from llm_gateway.request import NUMERIC_PARAMETERS, ChatRequest, ReasoningBlock, Sampling, Tool, ToolChoice
 from llm_gateway.routes import Alias
 
 # Where the caller names no limit. OpenAI's default is the model's limit. A caller who pays rarely wants that many tokens, and
@@ -189,6 +189,8 @@ async def render_complete(batches: AsyncIterator[list[Event]]) -> tuple[Start, b
     message: dict[str, Any] = {"role": "assistant", "content": answer.text if answer.text or not answer.calls else None}
     if answer.reasoning:
         message["reasoning_content"] = answer.reasoning
+    if blocks := [_thinking_block(block) for block in answer.reasoning_blocks if block.signature or block.data]:
+        message["thinking_blocks"] = blocks
     if answer.calls:
         message["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
@@ -199,6 +201,16 @@ async def render_complete(batches: AsyncIterator[list[Event]]) -> tuple[Start, b
     return answer.start, _encode({**head, "usage": _usage(answer.usage), "choices": [choice]})
 
 
+def _thinking_block(block: ReasoningBlock) -> dict[str, str]:
+    """Render a signed or encrypted block of reasoning; a client that sends it back keeps Claude's thinking between its calls.
+
+    The field and its form are those of other gateways. https://docs.litellm.ai/docs/reasoning_content
+    """
+    if block.data:
+        return {"type": "redacted_thinking", "data": block.data}
+    return {"type": "thinking", "thinking": block.text, "signature": block.signature}
+
+
 class StreamRenderer:
     """Renders the answer as the stream that OpenAI's SDKs read: chunks as data lines, ``[DONE]`` at the end."""
 
@@ -207,6 +219,7 @@ class StreamRenderer:
         self._include_usage = include_usage
         self._head: dict[str, Any] = {}
         self._usage: Usage | None = None
+        self._reasoning: list[str] = []  # of the block that is not signed yet
         self._before = self._after = b""  # a chunk's bytes before and after a delta's text
 
     def opening(self) -> bytes:
@@ -224,6 +237,7 @@ class StreamRenderer:
                 self._before, self._after = self._chunk({"content": _MARK}).split(_encode(_MARK))
                 return self._chunk({"role": "assistant", "content": ""})
             case Reasoning(text=part):
+                self._reasoning.append(part)
                 return self._chunk({"reasoning_content": part})
             case ToolCall(index=index, id=identifier, name=name):
                 function = {"name": name, "arguments": ""}
@@ -232,8 +246,11 @@ class StreamRenderer:
                 )
             case ToolCallDelta(index=index, arguments=part):
                 return self._chunk({"tool_calls": [{"index": index, "function": {"arguments": part}}]})
-            case ReasoningSignature():
-                return b""
+            case ReasoningSignature(signature=signature, data=data):
+                block = ReasoningBlock("" if data else "".join(self._reasoning), signature, data)
+                if not data:
+                    self._reasoning.clear()
+                return self._chunk({"thinking_blocks": [_thinking_block(block)]})
             case Usage():
                 self._usage = event
                 return b""

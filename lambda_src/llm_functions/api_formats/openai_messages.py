@@ -3,12 +3,12 @@
 https://platform.openai.com/docs/api-reference/chat/create#chat-create-messages
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from llm_functions.api_formats import openai_media
 from llm_functions.api_formats.fields import MOST_ITEMS, MOST_MESSAGES, Fields, kind
 from llm_gateway.errors import clipped
-from llm_gateway.request import Media, Message, ToolUse
+from llm_gateway.request import Media, Message, ReasoningBlock, ToolUse
 
 
 class Conversation(NamedTuple):
@@ -86,7 +86,28 @@ def _assistant(message: Fields) -> Message:
     calls = tuple(_tool_use(call) for call in message.objects("tool_calls", MOST_ITEMS))
     if not calls and message.has("function_call"):
         message.wrong("function_call", "is OpenAI's older form of tool_calls; use tools")
-    return _turn("assistant", message, content, tool_calls=calls, reasoning=reasoning if isinstance(reasoning, str) else "")
+    return _turn(
+        "assistant",
+        message,
+        content,
+        tool_calls=calls,
+        reasoning=reasoning if isinstance(reasoning, str) else "",
+        reasoning_blocks=_thinking_blocks(message.any("thinking_blocks")),
+    )
+
+
+def _thinking_blocks(given: Any) -> tuple[ReasoningBlock, ...]:
+    """Return the signed blocks of an earlier answer, as this service renders them; without what is no such block."""
+    found: list[ReasoningBlock] = []
+    for block in cast("list[Any]", given) if isinstance(given, list) else []:
+        match block:
+            case {"type": "thinking", "thinking": str(text), "signature": str(signature)}:
+                found.append(ReasoningBlock(text, signature))
+            case {"type": "redacted_thinking", "data": str(data)}:
+                found.append(ReasoningBlock(data=data))
+            case _:
+                pass
+    return tuple(found)
 
 
 def _content(message: Fields, *, media: bool = False) -> _Content:

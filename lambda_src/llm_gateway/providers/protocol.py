@@ -17,8 +17,9 @@ class ProviderProtocol(msgspec.Struct, frozen=True, kw_only=True):
     that address needs a key.
 
     `accepts`, `exclusive`, `temperature_max` and `stop_max` are what a target is taken for where settings do not say.
-    `lacking` is what servers of it do not take, by their domains. `never_sent` are parameters that the dialect sends to no
-    model, `names_max_tokens` says whether a target may choose the name that the bound of the answer is sent under.
+    `further` and `lacking` are what servers of it take besides, and what they do not take, by their domains. `never_sent` are
+    parameters that the dialect sends to no model, `names_max_tokens` says whether a target may choose the name that the bound
+    of the answer is sent under.
     """
 
     name: str
@@ -28,6 +29,7 @@ class ProviderProtocol(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str = ""
     needs_key: bool = False
     accepts: tuple[Parameter, ...] = (*CHAT_PARAMETERS, *TOOL_PARAMETERS)
+    further: Mapping[str, tuple[Parameter, ...]] = {}
     lacking: Mapping[str, tuple[Parameter, ...]] = {}
     exclusive: tuple[Parameter, ...] = ()
     temperature_max: float
@@ -38,8 +40,10 @@ class ProviderProtocol(msgspec.Struct, frozen=True, kw_only=True):
     def at(self, base_url: str) -> "ProviderProtocol":
         """Return the protocol as the server at an address speaks it."""
         host = urlsplit(base_url).hostname or ""
-        for domain, lacking in self.lacking.items():
+        accepts = self.accepts
+        for domain in (*self.further, *self.lacking):
             if host == domain or host.endswith(f".{domain}"):
-                accepts = tuple(parameter for parameter in self.accepts if parameter not in lacking)
-                return msgspec.structs.replace(self, accepts=accepts)
-        return self
+                lacking = self.lacking.get(domain, ())
+                accepts = tuple(dict.fromkeys((*accepts, *self.further.get(domain, ()))))
+                accepts = tuple(parameter for parameter in accepts if parameter not in lacking)
+        return msgspec.structs.replace(self, accepts=accepts)

@@ -16,6 +16,9 @@ _IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _PDF = "application/pdf"
 
 
+CACHE_CONTROL: dict[str, Any] = {"cache_control": {"type": "ephemeral"}}
+
+
 class ContentBlocks:
     """Makes the blocks of the messages of one request."""
 
@@ -23,6 +26,12 @@ class ContentBlocks:
         self._with_reasoning = "reasoning_content" in call.target.accepts
 
     def of(self, message: Message) -> Iterator[dict[str, Any]]:
+        blocks = list(self._blocks(message))
+        if message.cache and blocks and not blocks[-1]["type"].endswith("thinking"):  # which cannot be marked
+            blocks[-1] |= CACHE_CONTROL
+        return iter(blocks)
+
+    def _blocks(self, message: Message) -> Iterator[dict[str, Any]]:
         if message.role == "tool":
             content = list(_parts(message)) if message.parts else message.text
             yield {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": content}

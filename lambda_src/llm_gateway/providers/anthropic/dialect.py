@@ -26,7 +26,8 @@ from llm_gateway.events import (
 )
 from llm_gateway.http.sse import SseDecoder
 from llm_gateway.providers import exchange
-from llm_gateway.providers.anthropic.content import ContentBlocks
+from llm_gateway.providers.anthropic.content import CACHE_CONTROL, ContentBlocks
+from llm_gateway.providers.prompt_cache import has_cache_points, with_cache_points
 from llm_gateway.providers.reasoning import claude_fields
 
 # https://docs.anthropic.com/en/api/versioning
@@ -85,28 +86,41 @@ class Anthropic:
 
 
 def _body(call: ModelCall) -> dict[str, Any]:
+    if has_cache_points(call):
+        call = with_cache_points(call)
     body: dict[str, Any] = {
         "model": call.target.model,
         "messages": exchange.alternating_turns(call, ContentBlocks(call).of),
         **call.sampling.named(_SAMPLING),
     }
     if call.system:
-        body["system"] = call.system
+        body["system"] = [{"type": "text", "text": call.system, **CACHE_CONTROL}] if call.cache_system else call.system
     if tools := (*call.tools, *exchange.undeclared_tools(call)):
         body["tools"] = [
             {
                 "name": tool.name,
                 "input_schema": tool.parameters,
                 **({"description": tool.description} if tool.description else {}),
+                **(CACHE_CONTROL if tool.cache else {}),
             }
             for tool in tools
         ]
         body["tool_choice"] = _tool_choice(call) if call.tools else {"type": "none"}
     for name, value in claude_fields(call).items():
         body[name] = {**body.get(name, {}), **value}
+    if call.hints:
+        body |= _hints(call.hints)
     if call.stream:
         body["stream"] = True
     return body
+
+
+def _hints(hints: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if user := hints.get("safety_identifier") or hints.get("user"):
+        found["metadata"] = {"user_id": user}
+    tier = {"auto": "auto", "default": "standard_only"}.get(hints.get("service_tier", ""))
+    return {**found, "service_tier": tier} if tier else found
 
 
 def _tool_choice(call: ModelCall) -> dict[str, str]:

@@ -11,7 +11,11 @@ ANTHROPIC = ProviderProtocol(
     added_paths=("/v1/messages", "/v1"),
     base_url="https://api.anthropic.com",
     needs_key=True,
-    accepts=(*CHAT_PARAMETERS, *TOOL_PARAMETERS, "forced_tools"),
+    accepts=(
+        *(*CHAT_PARAMETERS, *TOOL_PARAMETERS, "forced_tools"),
+        *("images", "image_urls", "documents", "prompt_caching"),
+        *("reasoning_effort", "reasoning_content", "user", "safety_identifier", "service_tier"),
+    ),
     exclusive=("temperature", "top_p"),  # Claude since 4.5 takes one of them, not both
     temperature_max=1.0,
     never_sent=("json_object", "json_schema"),

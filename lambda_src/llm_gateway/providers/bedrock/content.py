@@ -29,6 +29,10 @@ _DOCUMENTS = {
 _NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9 ()\[\]-]+")
 
 
+# https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CachePointBlock.html
+CACHE_POINT: dict[str, Any] = {"cachePoint": {"type": "default"}}
+
+
 class ContentBlocks:
     """Makes the blocks of the messages of one request. Its documents have different names, as Bedrock requires."""
 
@@ -40,12 +44,16 @@ class ContentBlocks:
         if message.role == "tool":
             content = list(self._parts(message)) if message.parts else [{"text": message.text}]
             yield {"toolResult": {"toolUseId": message.tool_call_id, "content": content}}
+            if message.cache:
+                yield CACHE_POINT
             return
         if self._with_reasoning:
             yield from _reasoning(message)
         yield from self._parts(message)
         for call in message.tool_calls:
             yield {"toolUse": {"toolUseId": call.id, "name": call.name, "input": call.arguments}}
+        if message.cache:
+            yield CACHE_POINT
 
     def _parts(self, message: Message) -> Iterator[dict[str, Any]]:
         for part in message.parts or (message.text,):

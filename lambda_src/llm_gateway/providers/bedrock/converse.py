@@ -26,8 +26,9 @@ from llm_gateway.events import (
     Usage,
 )
 from llm_gateway.providers import exchange
-from llm_gateway.providers.bedrock.content import ContentBlocks
+from llm_gateway.providers.bedrock.content import CACHE_POINT, ContentBlocks
 from llm_gateway.providers.bedrock.errors import refusal, stream_exception
+from llm_gateway.providers.prompt_cache import has_cache_points, with_cache_points
 from llm_gateway.providers.reasoning import converse_fields
 from llm_gateway.request import Tool
 
@@ -81,17 +82,46 @@ class Converse:
 
 
 def _body(call: ModelCall) -> dict[str, Any]:
+    if has_cache_points(call):
+        call = with_cache_points(call)
     body: dict[str, Any] = {
         "messages": exchange.alternating_turns(call, ContentBlocks(call).of),
         "inferenceConfig": call.sampling.named(_SAMPLING),
     }
     if call.system:
-        body["system"] = [{"text": call.system}]
+        body["system"] = [{"text": call.system}, CACHE_POINT] if call.cache_system else [{"text": call.system}]
     if tools := _declared_tools(call):
-        body["toolConfig"] = {"tools": [_tool_spec(tool) for tool in tools], **_tool_choice(call)}
+        body["toolConfig"] = {"tools": _tool_list(tools), **_tool_choice(call)}
     if fields := converse_fields(call):
         body["additionalModelRequestFields"] = fields
+    if call.hints or call.guardrail is not None or call.request_metadata:
+        body |= _more(call)
     return body
+
+
+def _more(call: ModelCall) -> dict[str, Any]:
+    """Return the fields that few requests have."""
+    found: dict[str, Any] = {}
+    if (guardrail := call.guardrail) is not None:
+        trace = "enabled" if guardrail.trace else "disabled"
+        found["guardrailConfig"] = {
+            "guardrailIdentifier": guardrail.identifier,
+            "guardrailVersion": guardrail.version,
+            "trace": trace,
+        }
+    metadata = {**call.hints.get("metadata", {}), **call.request_metadata}
+    if metadata := {name: str(value) for name, value in metadata.items() if _is_metadata(name) and _is_metadata(str(value))}:
+        found["requestMetadata"] = dict(list(metadata.items())[-_MOST_METADATA:])
+    if call.hints.get("service_tier") in _SERVICE_TIERS:
+        found["serviceTier"] = {"type": call.hints["service_tier"]}
+    return found
+
+
+# https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html#bedrock-runtime_Converse-request-requestMetadata
+_is_metadata = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{1,256}").fullmatch
+_MOST_METADATA = 16
+# https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ServiceTier.html
+_SERVICE_TIERS = ("default", "flex", "priority")
 
 
 def _declared_tools(call: ModelCall) -> tuple[Tool, ...]:
@@ -103,6 +133,15 @@ def _declared_tools(call: ModelCall) -> tuple[Tool, ...]:
     used = any(message.tool_calls for message in call.messages)
     tools = call.tools if used or call.tool_choice.mode != "none" else ()
     return (*tools, *exchange.undeclared_tools(call))
+
+
+def _tool_list(tools: tuple[Tool, ...]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for tool in tools:
+        found.append(_tool_spec(tool))
+        if tool.cache:
+            found.append(CACHE_POINT)
+    return found
 
 
 def _tool_spec(tool: Tool) -> dict[str, Any]:

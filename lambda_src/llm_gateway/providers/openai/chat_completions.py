@@ -62,6 +62,8 @@ def body(call: ModelCall) -> dict[str, Any]:
             request["parallel_tool_calls"] = False
     if call.response_format is not None:
         request["response_format"] = _response_format(call.response_format)
+    if call.rare or call.hints:
+        request |= {**call.hints, **call.rare}
     return request
 
 

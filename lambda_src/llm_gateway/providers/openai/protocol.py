@@ -1,7 +1,19 @@
 """OpenAI's protocol, as any server that is compatible with it speaks it."""
 
 from llm_gateway.providers.protocol import ProviderProtocol
-from llm_gateway.request import CHAT_PARAMETERS, TOOL_PARAMETERS
+from llm_gateway.request import CHAT_PARAMETERS, TOOL_PARAMETERS, Parameter
+
+# What all of OpenAI's models take, and no server that ignores or refuses it. `metadata` needs `store` there; `verbosity` and
+# `prediction` are for some models.
+_OPENAI: tuple[Parameter, ...] = (
+    *("frequency_penalty", "presence_penalty", "logit_bias"),
+    *("seed", "user", "service_tier", "prompt_cache_key", "safety_identifier"),
+)
+_FURTHER: dict[str, tuple[Parameter, ...]] = {
+    "openai.com": _OPENAI,
+    "openai.azure.com": ("frequency_penalty", "presence_penalty", "logit_bias", "seed", "user"),
+    "deepseek.com": ("frequency_penalty", "presence_penalty"),
+}
 
 # https://platform.openai.com/docs/api-reference/chat/create
 OPENAI_COMPATIBLE = ProviderProtocol(
@@ -18,6 +30,7 @@ OPENAI_COMPATIBLE = ProviderProtocol(
         "strict_tools",
         "parallel_tool_calls",
     ),
+    further=_FURTHER,
     # https://api-docs.deepseek.com/api/create-chat-completion
     lacking={"deepseek.com": ("json_schema", "strict_tools", "parallel_tool_calls")},
     temperature_max=2.0,

@@ -44,6 +44,7 @@ def read_converse(model_id: str, body: bytes, models: Mapping[str, ModelTraits])
     for name in ("guardrailConfig", "outputConfig", "promptVariables"):
         if document.get(name):
             raise validation_error(f"The local Bedrock does not support {name}. Remove it and try again.")
+    _take_cache_points(document, models[model_id])
     messages = tuple(_message(i, message) for i, message in enumerate(document.get("messages") or []))
     tools, choice = _tools(document.get("toolConfig"))
     _check_conversation(messages, tools)
@@ -83,6 +84,27 @@ def _traits(traits: ModelTraits, document: Json, choice: Json) -> ModelTraits:
     if cast(Json, thinking).get("budget_tokens", 0) >= inference.get("maxTokens", traits.max_output_tokens):
         raise validation_error(f"{said} `max_tokens` must be greater than `thinking.budget_tokens`.")
     return replace(traits, reasoning=True)
+
+
+def _take_cache_points(document: Json, traits: ModelTraits) -> None:
+    """Take the cache points out of a request. Nothing is cached here.
+
+    https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html: at most four, after something, for some models
+    """
+    points = 0
+    messages: list[Json] = document.get("messages") or []
+    config: Json = document.get("toolConfig") or {}
+    lists: list[list[Json]] = [message["content"] for message in messages]
+    lists += [document.get("system") or [], config.get("tools") or []]
+    for blocks in lists:
+        if blocks and blocks[0].get("cachePoint"):
+            raise validation_error("A cachePoint block must follow another block.")
+        points += sum(bool(block.get("cachePoint")) for block in blocks)
+        blocks[:] = [block for block in blocks if not block.get("cachePoint")]
+    if points and "prompt_caching" not in traits.accepts:
+        raise validation_error("You invoked an unsupported model or your request did not allow prompt caching.")
+    if points > 4:
+        raise validation_error(f"A maximum of 4 blocks with cache_control may be provided. Found {points}.")
 
 
 def _no_constant(name: str) -> None:

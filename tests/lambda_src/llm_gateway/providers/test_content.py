@@ -9,12 +9,12 @@ from botocore import validate
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
-from llm_gateway.call import ModelCall
+from llm_gateway.call import Guardrail, ModelCall
 from llm_gateway.errors import GatewayError
 from llm_gateway.providers.anthropic.dialect import Anthropic
 from llm_gateway.providers.bedrock.converse import Converse
 from llm_gateway.providers.openai.dialect import OpenAICompatible
-from llm_gateway.request import Media, Message, ReasoningBlock, Sampling, ToolChoice, ToolUse
+from llm_gateway.request import Media, Message, ReasoningBlock, Sampling, Tool, ToolChoice, ToolUse
 from llm_gateway.routes import Target
 from pulumi_llm_local.upstreams.anthropic.request import read_messages
 from pulumi_llm_local.upstreams.bedrock.converse_request import read_converse
@@ -145,3 +145,62 @@ def test_the_stand_ins_see_what_is_sent() -> None:
     body = Converse().body(call(Message("user", "x", parts=("x", PNG))))
     request = read_converse("a-model", dumped(body), {"a-model": ModelTraits(frozenset(ACCEPTS))})
     assert request.media == [MediaBlock("images", "png", 4)]
+
+
+# Cache points, hints and what only Bedrock has.
+
+TOOLS = (Tool("look", "", {"type": "object"}, cache=True), Tool("see", "", {"type": "object"}))
+CACHING = msgspec.structs.replace(TARGET, accepts=(*ACCEPTS, "prompt_caching"))
+TURNS = tuple(Message("user" if at % 2 == 0 else "assistant", str(at), cache=at in (0, 1, 2, 3)) for at in range(5))
+
+
+def cached(target: Target, **changes: Any) -> tuple[Any, Any]:
+    """Return the places of cache points at Bedrock and at Anthropic. Their stand-ins read the requests."""
+    request = ModelCall(target, TURNS, "Be brief.", Sampling(max_tokens=100), TOOLS, ToolChoice(), False, 0.0, 1.0, **changes)
+    traits = ModelTraits(frozenset(target.accepts))
+    there, here = Converse().body(request), Anthropic().body(request)
+    read_messages(dumped(here), {"a-model": traits})
+    read_converse("a-model", dumped(there), {"a-model": traits})
+    tools, system = there["toolConfig"]["tools"], there["system"]
+    bedrock = (
+        [at for at, tool in enumerate(tools) if "cachePoint" in tool],
+        "cachePoint" in system[-1],
+        [at for at, message in enumerate(there["messages"]) if "cachePoint" in message["content"][-1]],
+    )
+    anthropic = (
+        [at + 1 for at, tool in enumerate(here["tools"]) if "cache_control" in tool],
+        isinstance(here["system"], list),
+        [at for at, message in enumerate(here["messages"]) if "cache_control" in message["content"][-1]],
+    )
+    return bedrock, anthropic
+
+
+def test_cache_points() -> None:
+    """At most four, the latest of the messages; by the target's setting after tools, system and the last message."""
+    marked = ([1], True, [2, 3])
+    assert cached(CACHING, cache_system=True) == (marked, marked)
+    marked = ([1], False, [1, 2, 3])
+    assert cached(CACHING) == (marked, marked)
+    always = msgspec.structs.replace(CACHING, cache_prompts=True)
+    marked = ([2], True, [3, 4])
+    assert cached(always) == (marked, marked)
+    none = ([], False, [])
+    assert cached(TARGET, cache_system=True) == (none, none)
+
+
+def test_hints_and_what_only_bedrock_has() -> None:
+    request = msgspec.structs.replace(
+        call(Message("user", "Hi")),
+        hints={"user": "u1", "service_tier": "flex", "metadata": {"team": "a", "no": "é"}},
+        guardrail=Guardrail("gr1", "1", trace=True),
+        request_metadata={"tenant": "t1"},
+    )
+    body = Converse().body(request)
+    shape = ServiceModel(Loader().load_service_model("bedrock-runtime", "service-2"), "bedrock-runtime")
+    validate.validate_parameters({"modelId": "a", **body}, shape.operation_model("Converse").input_shape)
+    assert body["requestMetadata"] == {"team": "a", "tenant": "t1"} and body["serviceTier"] == {"type": "flex"}
+    assert body["guardrailConfig"] == {"guardrailIdentifier": "gr1", "guardrailVersion": "1", "trace": "enabled"}
+    sent = Anthropic().body(msgspec.structs.replace(request, hints={"user": "u1", "service_tier": "default"}))
+    assert (sent["metadata"], sent["service_tier"]) == ({"user_id": "u1"}, "standard_only")
+    sent = OpenAICompatible().body(msgspec.structs.replace(request, hints={"seed": 1}, rare={"presence_penalty": 0.5}))
+    assert (sent["seed"], sent["presence_penalty"]) == (1, 0.5)
