@@ -16,6 +16,7 @@ from support import programs
 from support.programs import Recording
 from support.served_models import CLUSTER_NETWORK, IMAGE, QWEN, REVISION
 
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 DEPLOYER = "arn:aws:iam::123456789012:role/deploy"
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/1234abcd-12ab-34cd-56ef-1234567890ab"
 ARGS: dict[str, Any] = {
@@ -113,6 +114,8 @@ def test_the_nodes_of_a_pool(least: Recording) -> None:
         )
         assert group["taints"] == [{"key": "nvidia.com/gpu", "value": "true", "effect": "NO_SCHEDULE"}]
         assert group["nodeRepairConfig"] == {"enabled": True}
+        # Without a release, another tag would bring another driver, too.
+        assert group["releaseVersion"] == VERSIONS["1.35"].node_release
         # No GPUs beyond the group's own are asked for while it is updated.
         assert group["updateConfig"] == {"maxUnavailable": 1, "updateStrategy": "MINIMAL"}
         assert group["scalingConfig"] == {"minSize": 0, "maxSize": 1, "desiredSize": 0}
@@ -292,6 +295,22 @@ def test_a_pool_without_a_gpu_to_spare_is_told(caplog: pytest.LogCaptureFixture)
     assert "node_pools.gpu has at most 1 GPUs" in caplog.text
 
 
+def test_weights_are_read_until_the_last_server_of_a_version_is_gone() -> None:
+    """Each folder has a policy of its own: a new version's comes first, and the old one's goes last."""
+    old, new = (
+        made(models={"chat": {**QWEN, "revision": None, "weights_uri": f"s3://weights/{folder}", "weights_kms_key_arn": KEY}})
+        for folder in ("v1", "v2")
+    )
+    policies = [{each.name: each for each in recording.of_type("aws:iam/rolePolicy:RolePolicy")} for recording in (old, new)]
+    own = [{name for name in found if "-model-policy-" in name} for found in policies]
+    assert len(own[0]) == len(own[1]) == 1 and own[0] != own[1]
+    (name,) = own[1]
+    read, find, decrypt = json.loads(policies[1][name].inputs["policy"])["Statement"]
+    assert (read["Resource"], find["Resource"]) == ("arn:aws:s3:::weights/v2/*", "arn:aws:s3:::weights")
+    assert (decrypt["Action"], decrypt["Resource"]) == (["kms:Decrypt"], KEY)
+    assert decrypt["Condition"] == {"StringLike": {"kms:ViaService": "s3.us-east-1.*"}}
+
+
 # Callers in other VPCs.
 
 CONSUMER = "arn:aws:iam::210987654321:root"
@@ -411,6 +430,11 @@ def test_each_model_is_a_provider_of_the_gateway() -> None:
 BAD: list[tuple[dict[str, Any], list[str]]] = [
     ({"endpoint_public_cidrs": ["0.0.0.0/0"]}, ["endpoint_public_cidrs[0]", "opens the cluster's API"]),
     ({"admins": []}, ["admins: must hold at least one"]),
+    ({"endpoint_public_cidrs": ["192.168.0.0/24"]}, ["endpoint_public_cidrs[0]", "no range of the internet"]),
+    ({"kubernetes_version": 1.35}, ["kubernetes_version: must be text, not the number 1.35: write it in quotes"]),
+    ({"node_release": "1.34.9-20260714"}, ["node_release: must be of Kubernetes 1.35, not 1.34.9-20260714"]),
+    ({"models": {"chat": {**QWEN, "image": IMAGE.replace("v0.33.0", "v0.17.1")}}}, ["models.chat.image: is of vLLM 0.17 by"]),
+    ({"models": {"chat": {**QWEN, "weights_kms_key_arn": KEY}}}, ["models.chat.weights_kms_key_arn: is of weights in S3"]),
     ({"kubernetes_version": "1.30"}, ["kubernetes_version: must be '1.34', '1.35' or '1.36', not '1.30'"]),
     ({"node_pools": {"gpu": {"instance_type": "m5.large"}}}, ["node_pools.gpu.instance_type", "no GPU instance"]),
     ({"node_pools": {"gpu": {"on_demand": {"min": 2, "max": 1}}}}, ["node_pools.gpu.on_demand.min: must be at most max"]),

@@ -6,9 +6,13 @@ from typing import Any
 
 import pulumi
 import pytest
+from pulumi_aws import ec2
 
 import pulumi_llm
+from pulumi_llm.base.settings import read
 from pulumi_llm.inference_network.addresses import MOST_ZONES, zone_ranges
+from pulumi_llm.inference_network.args import InferenceNetworkSettings
+from pulumi_llm.inference_network.endpoints import spelling_notices
 from pulumi_llm_local.aws_types.values import revealed
 from pulumi_llm_local.program.recorder import Recorded
 from support import programs
@@ -107,6 +111,31 @@ def test_interface_endpoints() -> None:
         if each.name == "net-endpoint-from-vpc"
     ]
     assert (rule["cidrIpv4"], rule["fromPort"], rule["toPort"]) == ("172.16.0.0/16", 443, 443)
+
+
+def test_what_is_in_the_private_subnets_goes_before_the_ways_out_of_them() -> None:
+    """A cluster's controllers call AWS while they are deleted, so routes and endpoints must outlive them."""
+
+    def program() -> None:
+        network = pulumi_llm.InferenceNetwork("net", {"interface_endpoints": ["sts"]})
+        ec2.NetworkInterface("user", subnet_id=network.private_subnet_ids.apply(lambda ids: ids[0]))
+
+    recording = programs.run(program, config={"aws:region": REGION})
+    user = recording.named("user")
+    ways = ["private-route-1", "private-route-2", "public-route", "public-routes-association-1", "private-routes-association-2"]
+    ways += ["gateway-endpoint-s3", "interface-endpoint-sts"]
+    assert {recording.named(f"net-{way}").urn for way in ways} <= set(user.dependencies)
+
+
+@pytest.mark.parametrize(
+    ("services", "told"),
+    [(["ecr.dkr", "sts", "a-new-one"], []), (["ecr-dkr", "bedrock-runtimes"], ["mean 'ecr.dkr'", "mean 'bedrock-runtime'"])],
+)
+def test_a_misspelt_service_is_told_with_the_nearest(services: list[str], told: list[str]) -> None:
+    settings, problems = read(InferenceNetworkSettings, {"interface_endpoints": services})
+    assert problems == []
+    notices = list(spelling_notices(settings))
+    assert len(notices) == len(told) and all(text in notice for text, notice in zip(told, notices, strict=True))
 
 
 def test_the_security_groups_are_chained() -> None:

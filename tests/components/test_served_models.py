@@ -16,6 +16,7 @@ import pytest
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.settings import read
 from pulumi_llm.gpu_inference_cluster.workloads import stickiness
+from pulumi_llm.gpu_inference_cluster.workloads.deployment import READY_SECONDS
 from pulumi_llm.gpu_inference_cluster.workloads.manifests import manifests, namespace_manifests, shared_manifests
 from pulumi_llm.gpu_inference_cluster.workloads.place import Schedule
 from pulumi_llm.gpu_inference_cluster.workloads.resources import (
@@ -266,6 +267,10 @@ def test_scaling(replicas: dict[str, int], place: dict[str, Any], least: int, fl
     assert scaled["metadata"].get("annotations") == ({"autoscaling.keda.sh/paused-replicas": "0"} if paused else None)
     # A server that loads has no metrics, so KEDA must not scale it away before it is ready.
     assert spec["cooldownPeriod"] >= 30 * 60
+    assert spec["initialCooldownPeriod"] > READY_SECONDS
+    # And it may take those away that never get ready: it is there before them, and does not wait until they are.
+    kinds = [each["kind"] for each in manifests(ServedModel("qwen", (version,)), there)]
+    assert kinds.index("ScaledObject") < kinds.index("Deployment")
 
 
 def test_nothing_is_waited_for_where_everything_is_off() -> None:

@@ -110,6 +110,7 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
                     "pool": "large",
                     "image": IMAGE,
                     "weights_uri": "s3://weights-of-ours/r1-7b",
+                    "weights_kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
                 },
                 "own": {"pool": "gpu", "image": IMAGE, "grpc": True},
             },

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import (
@@ -35,6 +35,7 @@ from pulumi_llm.base.settings import (
     ipv4_range,
     region_problems,
 )
+from pulumi_llm.gpu_inference_cluster.kubernetes_versions import VERSIONS
 from pulumi_llm.gpu_inference_cluster.workloads.place import Schedule
 from pulumi_llm.gpu_inference_cluster.workloads.served_model import ModelName, ServedModelSettings
 from pulumi_llm.gpu_inference_cluster.workloads.versions import ServedModel, Version, model_problems, served_models
@@ -56,7 +57,16 @@ _Principal = Annotated[
 ]
 _InstanceType = Annotated[str, form(r"[a-z0-9-]+\.[a-z0-9-]+", "an instance type, such as m5.large")]
 _PoolName = Annotated[str, form(r"[a-z0-9]([a-z0-9-]{0,14}[a-z0-9])?", "a name: small letters, digits and '-', at most 16")]
-_KubernetesVersion = Literal["1.34", "1.35", "1.36"]
+
+
+def _text(value: object) -> object:
+    """YAML reads 1.35 as a number, and 1.30 as 1.3."""
+    if isinstance(value, int | float):
+        raise ValueError(f'must be text, not the number {value}: write it in quotes, such as "1.35"')
+    return value
+
+
+_KubernetesVersion = Annotated[Literal["1.34", "1.35", "1.36"], BeforeValidator(_text)]
 
 
 def _range(text: str) -> str:
@@ -67,9 +77,16 @@ def _closed_range(text: str) -> str:
     found = _range(text)
     if IPv4Network(found).prefixlen < _SHORTEST_PREFIX:
         raise ValueError(f"{text!r} opens the cluster's API to more than a /{_SHORTEST_PREFIX}; name the networks of its users")
+    if any(IPv4Network(found).subnet_of(private) for private in _NOT_PUBLIC):
+        raise ValueError(f"{text!r} is no range of the internet; within the VPC the cluster's API is reached without")
     return found
 
 
+# EKS refuses them. https://docs.aws.amazon.com/eks/latest/userguide/cluster-endpoint.html
+_NOT_PUBLIC: Final = [
+    IPv4Network(cidr)
+    for cidr in ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
+]
 _SHORTEST_PREFIX: Final = 8
 
 _Range = Annotated[str, AfterValidator(_range)]
@@ -186,7 +203,8 @@ class NodeBoundsSettings(Settings):
     min: Annotated[Count, Between(0, 100)] = 0
     """At least so many, needed or not. To raise it above what is running, see docs/gpu-cluster.md."""
     max: Annotated[Count, Between(0, 100)] = 1
-    """At most so many. 0 makes no such node group."""
+    """At most so many. 0 makes no such node group. After a change of min or max, run `pulumi up --refresh`: AWS gets the number
+    of nodes that is in Pulumi's state along with them."""
 
     def problems(self) -> Iterator[Problem]:
         if self.valid("min", "max") and self.min > self.max:
@@ -283,6 +301,11 @@ class GpuSettings(Settings):
     cluster: docs/gitops.md. Default: they are made in the cluster."""
     kubernetes_version: _KubernetesVersion = "1.35"
     """The version of Kubernetes, which is updated one minor version at a time."""
+    node_release: (
+        Annotated[str, form(r"1\.\d+\.\d+-\d{8}", "a release of the nodes' image, such as 1.35.6-20260714")] | None
+    ) = None
+    """The release of the nodes' image: kernel, kubelet, drivers of the GPUs. Another one replaces all nodes, one after the
+    other; EKS goes back to no older one. Default: one that belongs to the version, and changes with this package."""
     endpoint_public_cidrs: tuple[Input[_ClosedRange], ...] = ()
     """Networks from which the cluster's API is reached over the internet, such as those of your CI. Default: none, and
     `pulumi up` has to run within the VPC."""
@@ -305,7 +328,15 @@ class GpuSettings(Settings):
     customize: Customize = Field(default_factory=dict)
     """Per child, arguments that are merged with the component's own. Default: none."""
 
+    @property
+    def release(self) -> str:
+        """The release of the nodes' image."""
+        return self.node_release or VERSIONS[self.kubernetes_version].node_release
+
     def problems(self) -> Iterator[Problem]:
+        version, release = self.kubernetes_version, self.node_release
+        if self.valid("node_release", "kubernetes_version") and release and not release.startswith(f"{version}."):
+            yield Problem("node_release", f"must be of Kubernetes {version}, not {release}")
         for problem in model_problems(self._models(), self._instances()) if self.valid("node_pools") else ():
             yield Problem(f"models.{problem.path}", problem.reason)
         yield from self._disk_problems()

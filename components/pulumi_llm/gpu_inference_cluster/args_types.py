@@ -91,6 +91,9 @@ class ServedModelArgs(TypedDict):
     weights_uri: NotRequired[str]
     """The folder in S3 with config.json, tokenizer and weights as safetensors, which are streamed into the GPUs. Default:
     they are downloaded from Hugging Face by each server."""
+    weights_kms_key_arn: NotRequired[pulumi.Input[str]]
+    """The KMS key of the weights in S3; its policy must let the account's roles use it, as a new key's does. Default: a key
+    of AWS's."""
     repository: NotRequired[str]
     """The repository at Hugging Face. Default: the catalogue's, for weights in the format in which the model is
     published."""
@@ -160,7 +163,8 @@ class NodeBoundsArgs(TypedDict):
     """At least so many, needed or not. To raise it above what is running, see docs/gpu-cluster.md. From 0 to 100. Default:
     0."""
     max: NotRequired[int]
-    """At most so many. 0 makes no such node group. From 0 to 100. Default: 1."""
+    """At most so many. 0 makes no such node group. After a change of min or max, run `pulumi up --refresh`: AWS gets the
+    number of nodes that is in Pulumi's state along with them. From 0 to 100. Default: 1."""
 
 
 class NodePoolArgs(TypedDict):
@@ -224,6 +228,9 @@ class GpuInferenceClusterArgs(TypedDict):
     cluster: docs/gitops.md. Default: they are made in the cluster."""
     kubernetes_version: NotRequired[str]
     """The version of Kubernetes, which is updated one minor version at a time. Default: "1.35"."""
+    node_release: NotRequired[str]
+    """The release of the nodes' image: kernel, kubelet, drivers of the GPUs. Another one replaces all nodes, one after the
+    other; EKS goes back to no older one. Default: one that belongs to the version, and changes with this package."""
     endpoint_public_cidrs: NotRequired[Sequence[pulumi.Input[str]]]
     """Networks from which the cluster's API is reached over the internet, such as those of your CI. Default: none, and
     `pulumi up` has to run within the VPC."""

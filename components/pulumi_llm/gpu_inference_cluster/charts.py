@@ -134,6 +134,8 @@ def _load_balancer_controller(
         "createIngressClassResource": False,
         "ingressClassParams": {"create": False},
         "enableServiceMutatorWebhook": False,
+        # No Gateway is used here. With them, the controller does not start where its definitions are another version's.
+        "controllerConfig": {"featureGates": {"ALBGatewayAPI": False, "NLBGatewayAPI": False}},
         "enableShield": False,
         "enableWaf": False,
         "enableWafv2": False,

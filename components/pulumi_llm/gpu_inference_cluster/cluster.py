@@ -89,9 +89,10 @@ def create_cluster(
             "cluster",
             depends_on=[policy, logs],
             protect=settings.deletion_protection or None,
-            # EKS takes no other key for a cluster that has one.
+            # EKS takes no other key for a cluster that has one, and no subnet in a zone that it was not made with.
             # https://docs.aws.amazon.com/eks/latest/APIReference/API_AssociateEncryptionConfig.html
-            ignore_changes=["encryptionConfig"],
+            # https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html
+            ignore_changes=["encryptionConfig", "vpcConfig.subnetIds"],
         ),
     )
     access = [_admin(component, location, cluster, number, arn) for number, arn in enumerate(settings.admins, 1)]
@@ -175,7 +176,7 @@ def addons_before_nodes(
     """Make the add-ons that nodes need to become ready. The VPC CNI has its permissions by Pod Identity, not the node's."""
     association = {"role_arn": cni.role.arn, "service_account": CNI.name}
     more = {"vpc-cni": {"pod_identity_associations": [association]}}
-    return [_addon(component, settings, cluster, name, [cni.policy], **more.get(name, {})) for name in _BEFORE_NODES]
+    return [_addon(component, settings, cluster, name, cni.policies, **more.get(name, {})) for name in _BEFORE_NODES]
 
 
 def addons_after_nodes(

@@ -20,7 +20,12 @@ from pulumi_llm.gpu_inference_cluster.args_types import GpuInferenceClusterArgs
 from pulumi_llm.gpu_inference_cluster.charts import PROMETHEUS_NAMESPACE, PROMETHEUS_URL, Cloud, install_charts
 from pulumi_llm.gpu_inference_cluster.cluster import ADDONS, addons_after_nodes, addons_before_nodes, create_cluster
 from pulumi_llm.gpu_inference_cluster.demand import create_queues, read_depth
-from pulumi_llm.gpu_inference_cluster.identities import create_cni_identity, read_weights, with_weights_in_s3
+from pulumi_llm.gpu_inference_cluster.identities import (
+    create_cni_identity,
+    read_weights,
+    weight_policies,
+    with_weights_in_s3,
+)
 from pulumi_llm.gpu_inference_cluster.kubernetes_versions import support_notice
 from pulumi_llm.gpu_inference_cluster.load_balancer import create_balancer, forward
 from pulumi_llm.gpu_inference_cluster.node_pools import NODE_POLICIES, create_nodes, groups, template_tags
@@ -261,7 +266,8 @@ def _made(settings: GpuInferenceClusterSettings, location: Location) -> Mapping[
         "rule": [model.name for model in models],
         **_made_for_private_link(settings),
         "demand": [model.name for model in models],
-        **{f"model-{part}": in_s3 for part in ("role", "policy", "identity")},
+        **{f"model-{part}": in_s3 for part in ("role", "identity")},
+        "model-policy": [name for model in models for name in weight_policies(model)],
         **workload_names(models, NAMESPACE),
         "manifests": [""] if settings.manifests_folder is not None else [],
         "balancer-to-grpc": grpc,

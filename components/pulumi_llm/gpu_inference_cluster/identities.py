@@ -1,5 +1,6 @@
 """Which pods may use which AWS roles: EKS Pod Identity."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,14 +11,14 @@ from pulumi_aws import eks, iam
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.iam import allow, policy_document
 from pulumi_llm.base.location import Location
-from pulumi_llm.gpu_inference_cluster.workloads.versions import ServedModel
+from pulumi_llm.gpu_inference_cluster.workloads.versions import ServedModel, Version
 
 
 class Identity(NamedTuple):
-    """A role of pods, with the policy that must be there before they start."""
+    """A role of pods, with the policies that must be there before they start."""
 
     role: iam.Role
-    policy: pulumi.Resource
+    policies: Sequence[pulumi.Resource]
 
 
 class ServiceAccount(NamedTuple):
@@ -49,7 +50,7 @@ def create_identity(
         policy=pulumi.Output.json_dumps(policy_document(*statements)),
         opts=component.child(f"{key}-policy"),
     )
-    return Identity(role, policy)
+    return Identity(role, [policy])
 
 
 def create_cni_identity(
@@ -90,19 +91,43 @@ def create_cni_identity(
 def read_weights(
     component: Component, models: Sequence[ServedModel], namespace: str, location: Location, cluster_name: pulumi.Input[str]
 ) -> list[pulumi.Resource]:
-    """Let the servers of each model read its weights in S3, and nothing else."""
+    """Let the servers of each model read its weights in S3, and nothing else.
+
+    Each folder has a policy of its own, so that the servers of an old version read theirs until they are gone.
+    """
     made: list[pulumi.Resource] = []
     for model in with_weights_in_s3(models):
         account = ServiceAccount(namespace, model.name)
-        folders = {(version.bucket, version.prefix) for version in model.versions if version.bucket}
-        statements = [
-            statement
-            for number, (bucket, prefix) in enumerate(sorted(folders), 1)
-            for statement in _read_folder(f"arn:{location.partition}:s3:::{bucket}", prefix, number)
+        role = _role(component, "model", account, "A model's servers read its weights", model.name)
+        policies = [
+            iam.RolePolicy(
+                _named(component, "model-policy", name),
+                role=role.name,
+                policy=pulumi.Output.json_dumps(policy_document(*_read_weights(version, location))),
+                opts=component.child("model-policy"),
+            )
+            for name, version in weight_policies(model).items()
         ]
-        identity = create_identity(component, "model", account, "A model's servers read its weights", statements, model.name)
-        made.append(associate(component, "model", cluster_name, account, identity, model.name))
+        made.append(associate(component, "model", cluster_name, account, Identity(role, policies), model.name))
     return made
+
+
+def weight_policies(model: ServedModel) -> dict[str, Version]:
+    """A version for each folder in S3 of a model, by what tells the folder's policy from others."""
+    return {
+        f"{model.name}-{hashlib.sha256(version.source.encode()).hexdigest()[:8]}": version
+        for version in model.versions
+        if version.bucket
+    }
+
+
+def _read_weights(version: Version, location: Location) -> list[dict[str, Any]]:
+    statements = _read_folder(f"arn:{location.partition}:s3:::{version.bucket}", version.prefix, 1)
+    if version.weights_kms_key_arn is not None:
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+        through_s3 = {"StringLike": {"kms:ViaService": f"s3.{location.region}.*"}}
+        statements.append(allow("DecryptWeights", ["kms:Decrypt"], version.weights_kms_key_arn, through_s3))
+    return statements
 
 
 def with_weights_in_s3(models: Sequence[ServedModel]) -> list[ServedModel]:
@@ -135,7 +160,7 @@ def associate(
         service_account=account.name,
         role_arn=identity.role.arn,
         tags=component.tags,
-        opts=component.child(f"{key}-identity", depends_on=[identity.policy]),
+        opts=component.child(f"{key}-identity", depends_on=list(identity.policies)),
     )
 
 

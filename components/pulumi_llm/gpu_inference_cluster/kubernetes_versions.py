@@ -13,12 +13,14 @@ _NOTICE: Final = timedelta(days=60)
 class KubernetesVersion(NamedTuple):
     """A version. The dates are the ends of standard and of extended support; None where they were not known yet.
 
-    `autoscaler` is the tag of Cluster Autoscaler's image, which follows Kubernetes' versions. `addons` are the versions of the
+    `node_release` is the release of the nodes' images, which have the drivers. `autoscaler` is the tag of Cluster Autoscaler's
+    image, which follows Kubernetes' versions. `addons` are the versions of the
     add-ons; `aws eks describe-addon-versions --kubernetes-version 1.35` lists them.
     """
 
     standard_until: date | None
     extended_until: date | None
+    node_release: str
     autoscaler: str
     addons: Mapping[str, str]
 
@@ -30,23 +32,28 @@ _ADDONS: Final = {
     "eks-node-monitoring-agent": "v1.6.4-eksbuild.1",
 }
 
+# The releases: https://github.com/awslabs/amazon-eks-ami/blob/main/CHANGELOG.md, and
+# aws ssm get-parameter --name /aws/service/eks/optimized-ami/1.35/amazon-linux-2023/x86_64/nvidia/recommended/release_version
 # Dates: https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html
 VERSIONS: Final[Mapping[str, KubernetesVersion]] = {
     "1.34": KubernetesVersion(
         date(2026, 12, 2),
         date(2027, 12, 2),
+        "1.34.9-20260714",
         "v1.34.5",
         {**_ADDONS, "coredns": "v1.12.4-eksbuild.29", "kube-proxy": "v1.34.6-eksbuild.21"},
     ),
     "1.35": KubernetesVersion(
         date(2027, 3, 27),
         date(2028, 3, 27),
+        "1.35.6-20260714",
         "v1.35.2",
         {**_ADDONS, "coredns": "v1.13.2-eksbuild.21", "kube-proxy": "v1.35.3-eksbuild.21"},
     ),
     "1.36": KubernetesVersion(
         None,
         None,
+        "1.36.2-20260714",
         "v1.36.1",
         {**_ADDONS, "coredns": "v1.14.3-eksbuild.16", "kube-proxy": "v1.36.0-eksbuild.21"},
     ),

@@ -44,6 +44,10 @@ _HAS_GPU_LABEL: Final = "nvidia.com/gpu.present"
 # From these tags of an Auto Scaling group the autoscaler knows what its nodes are like while there are none.
 _TEMPLATE: Final = "k8s.io/cluster-autoscaler/node-template"
 
+# Until a node is drained (15 minutes at most), its successor is there, and the servers that have moved are ready.
+_NODE_MINUTES: Final = 30
+_GROUP_MINUTES: Final = 60
+
 ON_DEMAND: Final = "on-demand"
 SPOT: Final = "spot"
 
@@ -144,7 +148,7 @@ def _system_group(
         instance_types=[nodes.instance_type],
         scaling_config={"min_size": nodes.min, "max_size": nodes.max, "desired_size": nodes.min},
         tags=component.tags,
-        opts=_as_scaled(component, "system-node-group", waited_for),
+        opts=_as_scaled(component, "system-node-group", waited_for, nodes.max),
     )
 
 
@@ -187,7 +191,7 @@ def _gpu_group(
         labels={POOL_LABEL: group.pool, _ACCELERATOR_LABEL: _accelerator(group), _HAS_GPU_LABEL: "true"},
         taints=[{"key": GPU_TAINT, "value": "true", "effect": "NO_SCHEDULE"}],
         tags=component.tags,
-        opts=_as_scaled(component, "node-group", waited_for),
+        opts=_as_scaled(component, "node-group", waited_for, group.bounds.max),
     )
     scaling_group = made.resources.apply(_scaling_group)
     for key, tag in template_tags(group).items():
@@ -265,14 +269,23 @@ def _of_cluster(
         # $Latest would differ at every preview.
         "launch_template": {"id": template.id, "version": template.latest_version.apply(str)},
         "version": settings.kubernetes_version,
+        # Without it, EKS takes the newest with any other change of the launch template, a tag's too.
+        "release_version": settings.release,
         # Off by default. https://docs.aws.amazon.com/eks/latest/userguide/node-health.html
         "node_repair_config": {"enabled": True},
     }
 
 
-def _as_scaled(component: Component, key: str, waited_for: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
+def _as_scaled(component: Component, key: str, waited_for: Sequence[pulumi.Resource], most: int) -> pulumi.ResourceOptions:
     """How many nodes there are is the autoscaler's to say, within the bounds.
 
     Other subnets would replace the group with all its nodes: a zone that is added later is for groups that are made later.
+    Nodes are updated one after the other, each when the servers of the last are ready again; the provider waits an hour.
     """
-    return component.child(key, depends_on=list(waited_for), ignore_changes=["scalingConfig.desiredSize", "subnetIds"])
+    minutes = _GROUP_MINUTES + _NODE_MINUTES * most
+    return component.child(
+        key,
+        depends_on=list(waited_for),
+        ignore_changes=["scalingConfig.desiredSize", "subnetIds"],
+        custom_timeouts=pulumi.CustomTimeouts(create="1h", update=f"{minutes}m", delete=f"{minutes}m"),
+    )

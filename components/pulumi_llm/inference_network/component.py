@@ -1,8 +1,9 @@
 """InferenceNetwork: a VPC for the servers of models, and the security groups by which functions call them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from ipaddress import IPv4Network
 from types import MappingProxyType
+from typing import cast
 
 import pulumi
 from pulumi_aws import cloudwatch, ec2, iam, ssm, vpc
@@ -14,7 +15,7 @@ from pulumi_llm.base.settings import read_arguments
 from pulumi_llm.inference_network.addresses import zone_ranges
 from pulumi_llm.inference_network.args import DOCKER_RANGE, InferenceNetworkSettings
 from pulumi_llm.inference_network.args_types import InferenceNetworkArgs
-from pulumi_llm.inference_network.endpoints import cost_notice, create_interface_endpoints
+from pulumi_llm.inference_network.endpoints import cost_notice, create_interface_endpoints, spelling_notices
 from pulumi_llm.inference_network.flow_logs import log_flows
 from pulumi_llm.inference_network.security_groups import create_security_groups
 from pulumi_llm.inference_network.vpc import GATEWAY_ENDPOINTS, create_vpc, nat_count
@@ -119,9 +120,10 @@ class InferenceNetwork(Component):
             self.private_route_table_ids, self.nat_public_ips = none, none
         else:
             network = create_vpc(self, settings, location.region)
-            create_interface_endpoints(self, settings, network, location.region)
+            endpoints = create_interface_endpoints(self, settings, network, location.region)
             self.vpc_id, self.vpc_arn = network.vpc.id, network.vpc.arn
-            self.private_subnet_ids = pulumi.Output.all(*(subnet.id for subnet in network.private_subnets))
+            private = pulumi.Output.all(*(subnet.id for subnet in network.private_subnets))
+            self.private_subnet_ids = _after(private, [*network.private_ways, *endpoints])
             self.public_subnet_ids = pulumi.Output.all(*(subnet.id for subnet in network.public_subnets))
             self.balancer_subnet_ids = pulumi.Output.all(*(subnet.id for subnet in network.balancer_subnets))
             ranges = zone_ranges(settings.cidr, settings.count)
@@ -132,6 +134,8 @@ class InferenceNetwork(Component):
                 logs = log_flows(self, settings, network.vpc)
                 self.flow_log_group_name, self.flow_log_group_arn = logs.name, logs.arn
             pulumi.log.info(cost_notice(settings), self)
+            for notice in spelling_notices(settings):
+                pulumi.log.warn(notice, self)
             if settings.nat == "none":
                 pulumi.log.info(_WITHOUT_NAT, self)
             if IPv4Network(settings.cidr).overlaps(DOCKER_RANGE):
@@ -151,6 +155,20 @@ class InferenceNetwork(Component):
     def _cidrs(self, subnet_ids: Sequence[str]) -> pulumi.Output[Sequence[str]]:
         subnets = (ec2.get_subnet_output(id=subnet, opts=self.invoke_options()) for subnet in subnet_ids)
         return pulumi.Output.all(*(subnet.cidr_block for subnet in subnets))
+
+
+def _after(output: pulumi.Output[Sequence[str]], resources: Sequence[pulumi.Resource]) -> pulumi.Output[Sequence[str]]:
+    """The same output, whose users depend on these resources, too.
+
+    What is in the private subnets calls AWS by routes and endpoints until it is deleted: without those, the controllers of a
+    cluster let go of nothing, and its deletion never ends.
+    """
+
+    async def sources() -> set[pulumi.Resource]:
+        return {*await output.resources(), *resources}
+
+    value = cast("Awaitable[Sequence[str]]", output.future())
+    return pulumi.Output(sources(), value, output.is_known(), output.is_secret())
 
 
 def _list(ids: pulumi.Input[Sequence[pulumi.Input[str]]]) -> pulumi.Output[Sequence[str]]:

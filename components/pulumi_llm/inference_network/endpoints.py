@@ -1,6 +1,7 @@
 """Interface endpoints (PrivateLink), and from how much data on they are cheaper than NAT."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pulumi_aws import ec2, vpc
@@ -39,6 +40,23 @@ def create_interface_endpoints(
         )
         for service in settings.interface_endpoints
     ]
+
+
+def spelling_notices(settings: InferenceNetworkSettings) -> Iterator[str]:
+    """Yield which services are likely misspelt. AWS has more of them every month, so that none is refused here."""
+    for index, service in enumerate(settings.interface_endpoints):
+        nearest = [] if service in _COMMON else difflib.get_close_matches(service, _COMMON, 1, 0.75)
+        if nearest:
+            yield f"interface_endpoints[{index}]: {service!r} is not known here; did you mean {nearest[0]!r}?"
+
+
+# https://docs.aws.amazon.com/vpc/latest/privatelink/aws-services-privatelink-support.html
+_COMMON: Final = (
+    *("autoscaling", "bedrock", "bedrock-agent", "bedrock-agent-runtime", "bedrock-mantle", "bedrock-runtime", "ec2"),
+    *("ec2messages", "ecr.api", "ecr.dkr", "eks", "eks-auth", "elasticfilesystem", "elasticloadbalancing", "events"),
+    *("execute-api", "kms", "lambda", "logs", "monitoring", "s3", "secretsmanager", "sns", "sqs", "ssm", "ssmmessages"),
+    *("states", "sts", "xray", "appconfig", "appconfigdata", "sagemaker.api", "sagemaker.runtime", "guardduty-data"),
+)
 
 
 def cost_notice(settings: InferenceNetworkSettings) -> str:

@@ -18,17 +18,22 @@ _ANYWHERE: Final = "0.0.0.0/0"
 # https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html
 _INTERNAL_BALANCERS: Final = {"kubernetes.io/role/internal-elb": "1"}
 
+# EKS makes no cluster in subnets of these. Which name a zone has differs between accounts; its id does not.
+# https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html
+_WITHOUT_EKS: Final = ("use1-az3", "usw1-az2", "cac1-az3")
+
 GATEWAY_ENDPOINTS: Final = ("s3", "dynamodb")
 
 
 class Network(NamedTuple):
-    """A VPC and what is in it, each list in the order of the zones."""
+    """A VPC and what is in it, each list in the order of the zones. `private_ways` are by what private subnets call others."""
 
     vpc: ec2.Vpc
     private_subnets: Sequence[ec2.Subnet]
     public_subnets: Sequence[ec2.Subnet]
     balancer_subnets: Sequence[ec2.Subnet]
     private_route_tables: Sequence[ec2.RouteTable]
+    private_ways: Sequence[pulumi.Resource]
     nat_addresses: Sequence[ec2.Eip]
 
 
@@ -65,14 +70,15 @@ def create_vpc(component: Component, settings: InferenceNetworkSettings, region:
         _subnet(component, "balancer-subnet", number, vpc, zone, cidr.balancer, {})
         for number, (zone, cidr) in enumerate(zip(zones, ranges, strict=True), 1)
     ]
-    gateway = _route_public(component, vpc, public)
+    gateway, ways = _route_public(component, vpc, public)
     addresses, nats = _nat_gateways(component, settings, public, gateway)
-    tables = [
-        _private_routes(component, number, vpc, subnet, nats[min(number, len(nats)) - 1] if nats else None)
-        for number, subnet in enumerate(private, 1)
-    ]
+    tables: list[ec2.RouteTable] = []
+    for number, subnet in enumerate(private, 1):
+        table, routes = _private_routes(component, number, vpc, subnet, nats[min(number, len(nats)) - 1] if nats else None)
+        tables.append(table)
+        ways += routes
     account = get_caller_identity_output(opts=component.invoke_options()).account_id
-    for service in GATEWAY_ENDPOINTS:
+    ways += [
         ec2.VpcEndpoint(
             f"{component.child_name('gateway-endpoint')}-{service}",
             vpc_id=vpc.id,
@@ -83,7 +89,9 @@ def create_vpc(component: Component, settings: InferenceNetworkSettings, region:
             tags=named(component, "gateway-endpoint", service),
             opts=component.child("gateway-endpoint"),
         )
-    return Network(vpc, private, public, balancer, tables, addresses)
+        for service in GATEWAY_ENDPOINTS
+    ]
+    return Network(vpc, private, public, balancer, tables, ways, addresses)
 
 
 def _endpoint_policy(service: str, account: pulumi.Output[str]) -> list[dict[str, Any]]:
@@ -105,14 +113,19 @@ def _zones(component: Component, settings: InferenceNetworkSettings) -> Sequence
     if settings.zones is not None:
         return settings.zones
     found = get_availability_zones_output(
-        filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}], opts=component.invoke_options()
+        filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
+        exclude_zone_ids=_WITHOUT_EKS,
+        opts=component.invoke_options(),
     )
     return [found.names.apply(lambda names, number=number: _numbered(names, number)) for number in range(settings.count)]
 
 
 def _numbered(names: Sequence[str], number: int) -> str:
     if number >= len(names):
-        raise ValueError(f"zone_count: the Region has {len(names)} Availability Zones only: {', '.join(sorted(names))}")
+        usable = f"{len(names)} Availability Zones only: {', '.join(sorted(names))}"
+        raise ValueError(
+            f"zone_count: EKS makes clusters in {usable}; name others by `zones`, if nothing of EKS is in this network"
+        )
     return sorted(names)[number]
 
 
@@ -132,11 +145,15 @@ def _subnet(
         availability_zone=zone,
         map_public_ip_on_launch=False,
         tags={**named(component, key, number), **tags},
-        opts=component.child(key),
+        # Another zone replaces it, and EC2 takes no other one with the same addresses before it is gone.
+        opts=component.child(key, delete_before_replace=True),
     )
 
 
-def _route_public(component: Component, vpc: ec2.Vpc, subnets: Sequence[ec2.Subnet]) -> ec2.InternetGateway:
+def _route_public(
+    component: Component, vpc: ec2.Vpc, subnets: Sequence[ec2.Subnet]
+) -> tuple[ec2.InternetGateway, list[pulumi.Resource]]:
+    """Make the internet gateway, and the ways to it."""
     gateway = ec2.InternetGateway(
         component.child_name("internet-gateway"),
         vpc_id=vpc.id,
@@ -149,16 +166,17 @@ def _route_public(component: Component, vpc: ec2.Vpc, subnets: Sequence[ec2.Subn
         tags=named(component, "public-routes"),
         opts=component.child("public-routes"),
     )
-    ec2.Route(
+    route = ec2.Route(
         component.child_name("public-route"),
         route_table_id=table.id,
         destination_cidr_block=_ANYWHERE,
         gateway_id=gateway.id,
         opts=component.child("public-route"),
     )
-    for number, subnet in enumerate(subnets, 1):
-        _associate(component, "public-routes-association", number, table, subnet)
-    return gateway
+    associations = [
+        _associate(component, "public-routes-association", number, table, subnet) for number, subnet in enumerate(subnets, 1)
+    ]
+    return gateway, [route, *associations]
 
 
 def nat_count(settings: InferenceNetworkSettings) -> int:
@@ -193,7 +211,7 @@ def _nat_gateways(
 
 def _private_routes(
     component: Component, number: int, vpc: ec2.Vpc, subnet: ec2.Subnet, nat: ec2.NatGateway | None
-) -> ec2.RouteTable:
+) -> tuple[ec2.RouteTable, list[pulumi.Resource]]:
     """A table for each zone, so that another choice of NAT gateways changes routes alone."""
     table = ec2.RouteTable(
         f"{component.child_name('private-routes')}-{number}",
@@ -201,20 +219,23 @@ def _private_routes(
         tags=named(component, "private-routes", number),
         opts=component.child("private-routes"),
     )
+    ways: list[pulumi.Resource] = [_associate(component, "private-routes-association", number, table, subnet)]
     if nat is not None:
-        ec2.Route(
+        route = ec2.Route(
             f"{component.child_name('private-route')}-{number}",
             route_table_id=table.id,
             destination_cidr_block=_ANYWHERE,
             nat_gateway_id=nat.id,
             opts=component.child("private-route"),
         )
-    _associate(component, "private-routes-association", number, table, subnet)
-    return table
+        ways.append(route)
+    return table, ways
 
 
-def _associate(component: Component, key: str, number: int, table: ec2.RouteTable, subnet: ec2.Subnet) -> None:
-    ec2.RouteTableAssociation(
+def _associate(
+    component: Component, key: str, number: int, table: ec2.RouteTable, subnet: ec2.Subnet
+) -> ec2.RouteTableAssociation:
+    return ec2.RouteTableAssociation(
         f"{component.child_name(key)}-{number}",
         route_table_id=table.id,
         subnet_id=subnet.id,

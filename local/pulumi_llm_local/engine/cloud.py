@@ -14,7 +14,7 @@ from pulumi_llm_local.aws_types.draft import Place
 from pulumi_llm_local.aws_types.lambda_ import FUNCTION, UNPUBLISHED
 from pulumi_llm_local.aws_types.registry import TYPES
 from pulumi_llm_local.aws_types.values import revealed
-from pulumi_llm_local.engine import private_link, rest_apis, websocket_apis
+from pulumi_llm_local.engine import eks, private_link, rest_apis, websocket_apis
 from pulumi_llm_local.engine.changes import changes
 
 _ACCOUNT = "aws:apigateway/account:Account"
@@ -115,6 +115,8 @@ class Cloud:
             if existing is None:
                 raise Refused(f"NotFound: there is no {token} {identifier!r}")
             self._refuse_without_what_it_needs(replace(existing, inputs=inputs))
+            if refusal := eks.refused_change(existing, inputs, self):
+                raise Refused(refusal)
             if published(token, existing.inputs, inputs):
                 existing.version += 1
             existing.inputs = inputs

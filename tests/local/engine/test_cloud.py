@@ -203,6 +203,24 @@ def test_a_private_name_is_verified_by_the_record_of_its_service(account: Accoun
     account.cloud.create(*verify, Place())
 
 
+def test_a_cluster_gets_no_subnet_in_a_zone_that_it_was_not_made_with() -> None:
+    cloud = Cloud()
+    zones = {"a": "us-east-1a", "b": "us-east-1b", "b2": "us-east-1b", "c": "us-east-1c"}
+    subnets = {
+        name: cloud.create("aws:ec2/subnet:Subnet", f"urn::{name}", {"availabilityZone": zone}, Place()).id
+        for name, zone in zones.items()
+    }
+    token, urn = "aws:eks/cluster:Cluster", "urn::cluster"
+
+    def inputs(*names: str) -> dict[str, Any]:
+        return {"name": "gpu", "vpcConfig": {"subnetIds": [subnets[name] for name in names]}}
+
+    cluster = cloud.create(token, urn, inputs("a", "b"), Place())
+    cloud.update(token, cluster.id, urn, inputs("a", "b", "b2"))
+    with pytest.raises(Refused, match="AZs that the cluster was not made with"):
+        cloud.update(token, cluster.id, urn, inputs("a", "b", "c"))
+
+
 def test_a_stage_that_is_deleted_is_in_no_usage_plan(account: Account) -> None:
     account.delete("stage")
     assert "apiStages" not in account.made["plan"].inputs

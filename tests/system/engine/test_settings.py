@@ -401,6 +401,7 @@ CASES += [
                 "schedule": {"enabled": True, "up": "07:00", "down": "19:00", "time_zone": "Europe/Berlin", "hard_off": False},
                 "manifests_folder": "build/manifests",
                 "kubernetes_version": "1.36",
+                "node_release": "1.36.2-20260714",
                 "endpoint_public_cidrs": ["203.0.113.0/24"],
                 "system_nodes": {"instance_type": "m5.xlarge", "min": 2, "max": 4},
                 "node_pools": {

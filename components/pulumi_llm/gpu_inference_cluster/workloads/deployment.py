@@ -34,6 +34,8 @@ SERVICE_PORT: Final = 443
 START_PROBES: Final = 60
 START_PERIOD_SECONDS: Final = 30
 START_SECONDS: Final = START_PROBES * START_PERIOD_SECONDS
+# A first server needs a node besides: so long Pulumi waits for it, and so long KEDA leaves it.
+READY_SECONDS: Final = START_SECONDS + 900
 
 _SHARED_MEMORY: Final = "2Gi"
 # Above those that a node has for itself.

@@ -57,8 +57,9 @@ def version_manifests(version: Version, place: Place) -> list[Manifest]:
         service(version, place),
         target_group_binding(version, place),
         disruption_budget(version, place),
-        deployment(version, place),
+        # Before the servers: it must not wait until they are ready, for servers that never are would keep their nodes.
         scaled_object(version, place),
+        deployment(version, place),
     ]
 
 

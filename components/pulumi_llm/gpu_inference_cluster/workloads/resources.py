@@ -13,7 +13,7 @@ from pulumi_llm.gpu_inference_cluster.workloads.custom_resources import (
     TargetGroupBinding,
     TriggerAuthentication,
 )
-from pulumi_llm.gpu_inference_cluster.workloads.deployment import START_SECONDS, Manifest
+from pulumi_llm.gpu_inference_cluster.workloads.deployment import READY_SECONDS, Manifest
 from pulumi_llm.gpu_inference_cluster.workloads.manifests import (
     model_manifests,
     namespace_manifests,
@@ -25,8 +25,7 @@ from pulumi_llm.gpu_inference_cluster.workloads.place import Place
 from pulumi_llm.gpu_inference_cluster.workloads.scaling import AUTHENTICATION
 from pulumi_llm.gpu_inference_cluster.workloads.versions import ServedModel
 
-# A first server needs a node, and time to start.
-_READY_MINUTES: Final = START_SECONDS // 60 + 15
+_READY_MINUTES: Final = READY_SECONDS // 60
 
 # The key of a component's children for each kind. A type of the SDK is loaded when a child's is.
 KEYS: Final[Mapping[str, str]] = MappingProxyType(

@@ -5,7 +5,7 @@ https://keda.sh/docs/latest/reference/scaledobject-spec/
 
 from typing import Any, Final
 
-from pulumi_llm.gpu_inference_cluster.workloads.deployment import START_SECONDS, Manifest, metadata
+from pulumi_llm.gpu_inference_cluster.workloads.deployment import READY_SECONDS, START_SECONDS, Manifest, metadata
 from pulumi_llm.gpu_inference_cluster.workloads.place import MODEL_LABEL, VERSION_LABEL, Place, Schedule
 from pulumi_llm.gpu_inference_cluster.workloads.versions import Version
 
@@ -44,7 +44,8 @@ def scaled_object(version: Version, place: Place) -> Manifest:
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": version.name},
             "pollingInterval": _POLLING_SECONDS,
             "cooldownPeriod": START_SECONDS,
-            "initialCooldownPeriod": START_SECONDS,
+            # Longer than Pulumi waits for a first server: a version without servers would count as ready.
+            "initialCooldownPeriod": READY_SECONDS + 300,
             "minReplicaCount": 0 if scheduled else version.replicas.min,
             "maxReplicaCount": version.replicas.max,
             "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _BEHAVIOR}},

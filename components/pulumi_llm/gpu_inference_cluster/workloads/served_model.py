@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from pulumi_llm.base.settings import Between, Count, Flag, Name, Number, Problem, Settings, form, ipv4_range
+from pulumi_llm.base.settings import Between, Count, Flag, Input, KmsKeyArn, Name, Number, Problem, Settings, form, ipv4_range
 from pulumi_llm.models.catalogue import ModelError, WeightFormat, catalogue, find
 from pulumi_llm.models.hugging_face import ConfigError, OpenModel, read_config
 
@@ -37,6 +37,8 @@ _Image = Annotated[
         "an image with its digest, such as docker.io/vllm/vllm-openai:v0.33.0@sha256:…; a tag alone may change",
     ),
 ]
+# `--shutdown-timeout` needs 0.18; the other arguments were compared with this release.
+_OLDEST_VLLM: Final = (0, 33)
 _Revision = Annotated[str, form(r"[0-9a-f]{40}", "a commit, 40 digits such as git shows them; a branch or a tag may change")]
 _Repository = Annotated[str, form(r"[\w.-]+/[\w.-]+", "a repository of Hugging Face, such as Qwen/Qwen3-32B")]
 _WeightsUri = Annotated[
@@ -162,6 +164,9 @@ class ServedModelSettings(Settings):
     weights_uri: _WeightsUri | None = None
     """The folder in S3 with config.json, tokenizer and weights as safetensors, which are streamed into the GPUs. Default: they
     are downloaded from Hugging Face by each server."""
+    weights_kms_key_arn: Input[KmsKeyArn] | None = None
+    """The KMS key of the weights in S3; its policy must let the account's roles use it, as a new key's does. Default: a key of
+    AWS's."""
     repository: _Repository | None = None
     """The repository at Hugging Face. Default: the catalogue's, for weights in the format in which the model is published."""
     revision: _Revision | None = None
@@ -252,6 +257,7 @@ class ServedModelSettings(Settings):
 
     def _grpc_problems(self) -> Iterator[Problem]:
         others = ("model", "config_file", "parameters_billion", "weights", "weights_uri", "repository", "revision", "context")
+        others += ("weights_kms_key_arn",)
         for name in others:
             if self.given(name):
                 yield Problem(name, "is of vLLM, and with grpc the image is your own; leave it out")
@@ -263,6 +269,8 @@ class ServedModelSettings(Settings):
         if self.given("parameters_billion") and not self.given("config_file"):
             yield Problem("parameters_billion", "is for a config_file; the catalogue knows its models' numbers")
         place = "config_file" if self.given("config_file") else "model"
+        if self.valid("image") and (reason := _too_old(self.image)):
+            yield Problem("image", reason)
         if self.valid(place):
             try:
                 self.open_model()
@@ -280,6 +288,8 @@ class ServedModelSettings(Settings):
                 if self.given(name):
                     yield Problem(name, "is of Hugging Face, and weights_uri says that the weights are in S3; leave it out")
             return
+        if self.given("weights_kms_key_arn"):
+            yield Problem("weights_kms_key_arn", "is of weights in S3; give weights_uri, or leave it out")
         if not self.source() and not self.given("repository"):
             why = f"the catalogue knows none with weights in {self.weights}" if self.model else "a config_file names none"
             yield Problem("repository", f"is required without weights_uri: {why}")
@@ -298,6 +308,15 @@ def _remote_code_problems(arguments: tuple[str, ...]) -> Iterator[Problem]:
     if _REMOTE_CODE in texts and re.fullmatch(r"[0-9a-f]{40}", given.get(_CODE_REVISION, "")) is None:
         reason = f"{_REMOTE_CODE} runs code that its authors may change; give {_CODE_REVISION} with the commit, 40 digits, too"
         yield Problem("arguments", reason)
+
+
+def _too_old(image: str) -> str:
+    """Why an image of vLLM does not take the arguments that it will be given, as far as its tag tells."""
+    found = re.search(r"vllm[a-z0-9._-]*:v?(\d+)\.(\d+)", image)
+    if found is None or (int(found[1]), int(found[2])) >= _OLDEST_VLLM:
+        return ""
+    oldest = ".".join(map(str, _OLDEST_VLLM))
+    return f"is of vLLM {found[1]}.{found[2]} by its tag, and servers get arguments of {oldest} or later; take a newer one"
 
 
 def _without_bedrock(reason: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+import pulumi
 
 from pulumi_llm.base.settings import Problem
 from pulumi_llm.gpu_inference_cluster.workloads.served_model import ReplicaSettings, ServedModelSettings
@@ -60,6 +61,7 @@ class Version:
         requests_per_replica: How many requests, running and waiting, a server has before another one is started.
         egress_cidrs: Where it may call over HTTPS, beside the place of its weights.
         hub_token_secret: The Kubernetes Secret with its token of Hugging Face. Empty without one.
+        weights_kms_key_arn: The key of the weights in S3; None where they have a key of AWS.
         drain_seconds: How long a server that goes ends the answers that it has begun.
     """
 
@@ -85,6 +87,7 @@ class Version:
     egress_cidrs: tuple[str, ...]
     hub_token_secret: str
     drain_seconds: int
+    weights_kms_key_arn: pulumi.Input[str] | None = None
 
     @property
     def grace_seconds(self) -> int:
@@ -208,6 +211,7 @@ def _version(name: str, settings: ServedModelSettings, instance: GpuInstance, we
         egress_cidrs=settings.egress_cidrs,
         hub_token_secret=settings.hub_token_secret or "",
         drain_seconds=settings.drain_seconds,
+        weights_kms_key_arn=settings.weights_kms_key_arn,
     )
 
 
