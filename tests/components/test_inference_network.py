@@ -9,7 +9,7 @@ import pytest
 from pulumi_aws import ec2
 
 import pulumi_llm
-from pulumi_llm.base.settings import read
+from pulumi_llm.base.settings import read as read_settings
 from pulumi_llm.inference_network.addresses import MOST_ZONES, zone_ranges
 from pulumi_llm.inference_network.args import InferenceNetworkSettings
 from pulumi_llm.inference_network.endpoints import spelling_notices
@@ -132,7 +132,7 @@ def test_what_is_in_the_private_subnets_goes_before_the_ways_out_of_them() -> No
     [(["ecr.dkr", "sts", "a-new-one"], []), (["ecr-dkr", "bedrock-runtimes"], ["mean 'ecr.dkr'", "mean 'bedrock-runtime'"])],
 )
 def test_a_misspelt_service_is_told_with_the_nearest(services: list[str], told: list[str]) -> None:
-    settings, problems = read(InferenceNetworkSettings, {"interface_endpoints": services})
+    settings, problems = read_settings(InferenceNetworkSettings, {"interface_endpoints": services})
     assert problems == []
     notices = list(spelling_notices(settings))
     assert len(notices) == len(told) and all(text in notice for text, notice in zip(told, notices, strict=True))
