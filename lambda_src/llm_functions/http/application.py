@@ -9,7 +9,7 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -148,7 +148,7 @@ class Application:
 
     async def _chat(self, http: HttpRequest) -> None:
         request = chat.parse(http.body, stream=False)
-        await self._send_complete(http, *await chat.render_complete(self._answer(http, request)))
+        await self._send_complete(http, chat.render_complete(self._answer(http, request)))
 
     async def _chat_stream(self, http: HttpRequest) -> None:
         request = chat.parse(http.body, stream=True)
@@ -160,7 +160,7 @@ class Application:
         if request.stream:
             await self._send_stream(http, events, openai_chat.StreamRenderer(http.request_id, include_usage))
         else:
-            await self._send_complete(http, *await openai_chat.render_complete(events))
+            await self._send_complete(http, openai_chat.render_complete(events))
 
     async def _responses(self, http: HttpRequest) -> None:
         from llm_functions.api_formats.openai_responses import answer, request
@@ -170,7 +170,7 @@ class Application:
         if asked.stream:
             await self._send_stream(http, events, answer.StreamRenderer(http.request_id, http.body))
         else:
-            await self._send_complete(http, *await answer.render_complete(http.body, events))
+            await self._send_complete(http, answer.render_complete(http.body, events))
 
     async def _messages(self, http: HttpRequest) -> None:
         from llm_functions.api_formats.anthropic_messages import answer, request
@@ -180,7 +180,7 @@ class Application:
         if asked.stream:
             await self._send_stream(http, events, answer.StreamRenderer(http.request_id, thinking))
         else:
-            await self._send_complete(http, *await answer.render_complete(events, thinking))
+            await self._send_complete(http, answer.render_complete(events, thinking))
 
     async def _count_tokens(self, http: HttpRequest) -> None:
         from llm_functions.api_formats.anthropic_messages import answer, request
@@ -218,7 +218,17 @@ class Application:
 
     # The two ways to respond.
 
-    async def _send_complete(self, http: HttpRequest, start: Start, body: bytes) -> None:
+    async def _send_complete(self, http: HttpRequest, rendering: Coroutine[Any, Any, tuple[Start, bytes]]) -> None:
+        """Send an answer when it is complete. When the caller disconnects before, the generation is stopped."""
+        caller = _CallerWatch(http.receive, _WATCH_AFTER)
+        try:
+            start, body = await rendering
+        except asyncio.CancelledError:
+            if not caller.gone:
+                raise
+            return
+        finally:
+            caller.close()
         await self._respond(http.send, http.headers, 200, body, routing_headers(start))
 
     async def _respond(
@@ -253,19 +263,7 @@ class Application:
         When the caller disconnects, the generation is stopped.
         """
         writer = EventStreamWriter(http.send, http.headers, renderer.opening())
-        task = asyncio.current_task()
-        assert task is not None
-        disconnected = False
-
-        def on_disconnect(watch: "asyncio.Task[None]") -> None:
-            nonlocal disconnected
-            if not finished and not watch.cancelled():
-                disconnected = True
-                task.cancel()
-
-        finished = False
-        watch = asyncio.ensure_future(_disconnect(http.receive))
-        watch.add_done_callback(on_disconnect)
+        caller = _CallerWatch(http.receive)
         try:
             async for batch in batches:
                 if data := renderer.events(batch):
@@ -276,12 +274,10 @@ class Application:
                 raise
             await writer.finish(renderer.error(_failure(error, http.request_id), debug=self._debug))
         except asyncio.CancelledError:
-            if not disconnected:
+            if not caller.gone:
                 raise
-            task.uncancel()
         finally:
-            finished = True
-            watch.cancel()
+            caller.close()
             writer.close()
             await batches.aclose()
 
@@ -326,6 +322,48 @@ def _failure(error: Exception, request_id: str) -> GatewayError:
         return error
     write_log({"level": "ERROR", "message": stacktrace(error), "request_id": request_id})
     return errors.unexpected(error)
+
+
+# How long a complete answer may take before the gateway looks whether its caller is still there, in seconds. Most answers that
+# are that quick need no watch, which is not free.
+_WATCH_AFTER = 0.5
+
+
+class _CallerWatch:
+    """Cancels the current task when the caller disconnects. It begins to look after `delay` seconds.
+
+    `gone` says that it has cancelled the task. Close it when the answer is ready.
+    """
+
+    def __init__(self, receive: Receive, delay: float = 0.0) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._receive = receive
+        self._watch: asyncio.Task[None] | None = None
+        self._closed = False
+        self.gone = False
+        self._timer = asyncio.get_running_loop().call_later(delay, self._begin) if delay else None
+        if not delay:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._watch = asyncio.ensure_future(_disconnect(self._receive))
+        self._watch.add_done_callback(self._ended)
+
+    def _ended(self, watch: "asyncio.Task[None]") -> None:
+        if not self._closed and not watch.cancelled():
+            self.gone = True
+            self._task.cancel()
+
+    def close(self) -> None:
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
+        if self.gone:
+            self._task.uncancel()
 
 
 async def _disconnect(receive: Receive) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 
 from llm_functions.api_formats import chat as chat_api
@@ -363,6 +364,22 @@ async def test_a_caller_that_leaves_ends_the_upstream_call(gateway, fake, wire, 
     }[dialect]
     async with service.streaming(path, body) as (_, stream):
         await anext(stream)  # something has come: the call is under way
+    await upstream.left.wait()
+    assert (await records.get())["error.type"] == "abandoned"
+
+
+@pytest.mark.parametrize("path", ["/chat", "/v1/chat/completions"])
+async def test_a_caller_that_leaves_ends_the_upstream_call_of_a_complete_answer(
+    gateway, fake, wire, monkeypatch, path: str
+) -> None:
+    monkeypatch.setattr(application, "_WATCH_AFTER", 0.01)
+    records: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    monkeypatch.setattr(telemetry, "write_log", lambda fields: records.put_nowait(dict(fields)))
+    upstream = await fake(wire.plays(wait=True))
+    service = await gateway(upstream.url)
+    body = HELLO if path == "/chat" else {"model": "full", "messages": [{"role": "user", "content": "Hi"}]}
+    with pytest.raises(httpx.ReadTimeout):
+        await service.http.post(path, json=body, timeout=0.3)
     await upstream.left.wait()
     assert (await records.get())["error.type"] == "abandoned"
 
