@@ -10,7 +10,7 @@ READY := .venv/ready
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 # The tests of one file stay together, for they share what they started.
 PYTEST := $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
-TIERS := unit contract gateway runtime policy engine kube local wheel frontend browser
+TIERS := unit contract gateway runtime policy engine kube local wheel frontend browser clients
 NODE_MODULES := frontend/node_modules/.package-lock.json
 NODE_IS_THERE = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)' 2>/dev/null
 NODE_MISSING := Node.js 20.19 or later is not on PATH (https://nodejs.org)
@@ -116,9 +116,10 @@ lock: $(READY) ## Resolve the dependencies anew and write the hashed locks
 	$(LOCK) requirements/dev.in -o requirements/dev.txt
 	$(LOCK) -c requirements/dev.txt requirements/policy.in -o policy/requirements.txt
 	$(LOCK) bench/peers/litellm.in -o bench/peers/litellm.txt
+	for name in clients llama_index; do $(LOCK) tests/system/clients/python/$$name.in -o tests/system/clients/python/$$name.txt; done
 
 clean: ## Remove what setup made in this folder
-	rm -rf .venv build dist frontend/dist frontend/node_modules tests/system/browser/node_modules .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist frontend/dist frontend/node_modules tests/system/browser/node_modules tests/system/clients/node/node_modules .pytest_cache .ruff_cache .hypothesis
 
 frontend/dist/index.html: $(NODE_MODULES) $(wildcard frontend/*.*) $(shell find frontend/src frontend/public -type f)
 	@echo "building the web client"

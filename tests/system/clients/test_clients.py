@@ -1,0 +1,116 @@
+"""Other people's clients against the whole stack: each does with every kind of provider what its own documentation shows.
+
+A client is a program beside this file, in an environment of its own that is installed from a lock, once. It prints a line of
+JSON for each check and model, and a failed one is named here.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pulumi_llm.base import bundle
+from pulumi_llm_local.engine.command import locked
+from support import go_tools, node
+from support.programs import ROOT
+from system.local.conftest import LocalStack, local_stack
+
+pytestmark = pytest.mark.timeout(600)
+
+FOLDER = Path(__file__).parent
+ACCOUNT = "us-east-1:123456789012"
+PROVIDERS = {
+    "openai": {"type": "openai_compatible", "base_url": "https://api.openai.com/v1"},
+    "anthropic": {"type": "anthropic"},
+}
+for name in PROVIDERS:
+    PROVIDERS[name]["secret_arn"] = f"arn:aws:secretsmanager:{ACCOUNT}:secret:{name}-AbCdEf"
+BOUNDS = {"context_tokens": 100_000, "max_output_tokens": 8_000}
+# Three families on Bedrock, and a model of each protocol of providers.
+MODELS: list[dict[str, Any]] = [
+    {"name": "gpt-oss", "targets": [{"model": "gpt-oss-20b"}]},
+    {"name": "claude", "targets": [{"model": "claude-sonnet-4-6"}]},
+    {"name": "deepseek", "targets": [{"model": "deepseek-v3-2"}]},
+    {"name": "by-openai", "targets": [{"provider": "openai", "model": "gpt-4o-mini", **BOUNDS}]},
+    {"name": "by-anthropic", "targets": [{"provider": "anthropic", "model": "claude-sonnet-4-5", **BOUNDS}]},
+]
+SETTINGS = (
+    *("--model-delay", "0"),
+    *("--config", f"providers={json.dumps(PROVIDERS)}", "--config", f"models={json.dumps(MODELS)}"),
+    *("--config", 'api.throttle={"rate_limit": 1000, "burst_limit": 1000}'),
+)
+
+# The lock of a Python client where it is not `clients.txt`.
+OWN_LOCKS = {"llama_index_llms": "llama_index.txt"}
+PYTHON_CLIENTS = sorted(path.stem for path in (FOLDER / "python").glob("*.py") if path.stem != "checks")
+NODE_CLIENTS = sorted(path.name for path in (FOLDER / "node").glob("*.mjs") if path.stem != "checks")
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[LocalStack]:
+    with local_stack(*SETTINGS) as running:
+        yield running
+
+
+@pytest.mark.parametrize("client", PYTHON_CLIENTS)
+def test_a_client_in_python(stack: LocalStack, client: str) -> None:
+    python = _python(FOLDER / "python" / OWN_LOCKS.get(client, "clients.txt"))
+    _assert_all_pass(stack, [str(python), f"{client}.py"], FOLDER / "python")
+
+
+@pytest.mark.parametrize("client", NODE_CLIENTS)
+def test_a_client_in_javascript(stack: LocalStack, client: str) -> None:
+    node.install(FOLDER / "node")
+    _assert_all_pass(stack, ["node", client], FOLDER / "node")
+
+
+def test_clients_in_go(stack: LocalStack, tmp_path: Path) -> None:
+    program = tmp_path / "clients"
+    go_tools.build(FOLDER / "go", ".", program)
+    _assert_all_pass(stack, [str(program)], tmp_path)
+
+
+def _python(lock: Path) -> Path:
+    """The Python of an environment with the packages of a lock; it is made once."""
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
+    folder = bundle.cache_folder() / f"{lock.stem}-{digest}"
+    python = folder / "bin" / "python"
+    uv = str(Path(sys.executable).with_name("uv"))
+    with locked(folder):
+        if not (folder / "complete").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            for command in (
+                [uv, "venv", "--quiet", "--python", sys.executable, str(folder)],
+                [uv, "pip", "sync", "--quiet", "--python", str(python), "--require-hashes", str(lock)],
+            ):
+                done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500, check=False)
+                assert done.returncode == 0, done.stderr
+            (folder / "complete").touch()
+    return python
+
+
+def _assert_all_pass(stack: LocalStack, command: list[str], folder: Path) -> None:
+    names = [model["name"] for model in MODELS]
+    # Nothing of the developer's own, such as a proxy or a key.
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    environment |= {
+        "BASE_URL": f"{stack.url}/v1",
+        "API_KEY": stack.key,
+        "MODELS": ",".join(names),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=500, check=False, stdin=subprocess.DEVNULL
+    )
+    results = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"check":')]
+    assert done.returncode == 0 and results, done.stdout + done.stderr
+    failed = [f"{each['check']} with {each['model']}: {each['failure'][:500]}" for each in results if each["failure"]]
+    assert not failed, f"{len(failed)} of {len(results)}:\n" + "\n".join(failed)
+    assert {each["model"] for each in results} == set(names)
