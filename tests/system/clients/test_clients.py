@@ -30,15 +30,16 @@ PROVIDERS = {
     "openai": {"type": "openai_compatible", "base_url": "https://api.openai.com/v1"},
     "anthropic": {"type": "anthropic"},
 }
-for name in PROVIDERS:
-    PROVIDERS[name]["secret_arn"] = f"arn:aws:secretsmanager:{ACCOUNT}:secret:{name}-AbCdEf"
+for _name, _provider in PROVIDERS.items():
+    _provider["secret_arn"] = f"arn:aws:secretsmanager:{ACCOUNT}:secret:{_name}-AbCdEf"
 BOUNDS = {"context_tokens": 100_000, "max_output_tokens": 8_000}
+OPENAI = {"max_tokens_name": "max_completion_tokens"}
 # Three families on Bedrock, and a model of each protocol of providers.
 MODELS: list[dict[str, Any]] = [
     {"name": "gpt-oss", "targets": [{"model": "gpt-oss-20b"}]},
     {"name": "claude", "targets": [{"model": "claude-sonnet-4-6"}]},
     {"name": "deepseek", "targets": [{"model": "deepseek-v3-2"}]},
-    {"name": "by-openai", "targets": [{"provider": "openai", "model": "gpt-4o-mini", **BOUNDS}]},
+    {"name": "by-openai", "targets": [{"provider": "openai", "model": "gpt-4.1-mini", **OPENAI, **BOUNDS}]},
     {"name": "by-anthropic", "targets": [{"provider": "anthropic", "model": "claude-sonnet-4-5", **BOUNDS}]},
 ]
 SETTINGS = (

@@ -1,4 +1,4 @@
-"""Runs the checks of one client over several models. For each it prints a line of JSON: its name, the model, and what failed."""
+"""Runs the checks of one client over several models. For each it prints a line of JSON: name, model, and what failed."""
 
 import json
 import os
