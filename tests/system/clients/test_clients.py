@@ -7,6 +7,7 @@ JSON for each check and model, and a failed one is named here.
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -42,9 +43,11 @@ MODELS: list[dict[str, Any]] = [
     {"name": "by-openai", "targets": [{"provider": "openai", "model": "gpt-4.1-mini", **OPENAI, **BOUNDS}]},
     {"name": "by-anthropic", "targets": [{"provider": "anthropic", "model": "claude-sonnet-4-5", **BOUNDS}]},
 ]
+# The alias of the documentation.
+DOCUMENTED = {"name": "fast", "targets": [{"model": "gpt-oss-20b"}]}
 SETTINGS = (
     *("--model-delay", "0"),
-    *("--config", f"providers={json.dumps(PROVIDERS)}", "--config", f"models={json.dumps(MODELS)}"),
+    *("--config", f"providers={json.dumps(PROVIDERS)}", "--config", f"models={json.dumps([*MODELS, DOCUMENTED])}"),
     *("--config", 'api.throttle={"rate_limit": 1000, "burst_limit": 1000}'),
 )
 
@@ -78,6 +81,32 @@ def test_clients_in_go(stack: LocalStack, tmp_path: Path) -> None:
     _assert_all_pass(stack, [str(program)], tmp_path)
 
 
+DOCUMENT = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
+# The blocks of code with their headings; the heading is the last one before the block.
+BLOCKS = [
+    (f"{heading}-{language}-{position}", language, code)
+    for heading, section in re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL)
+    for position, (language, code) in enumerate(re.findall(r"^```(python|js)\n(.*?)^```", section, re.MULTILINE | re.DOTALL))
+]
+
+
+@pytest.mark.parametrize(("language", "code"), [block[1:] for block in BLOCKS], ids=[block[0] for block in BLOCKS])
+def test_the_lines_of_the_documentation(stack: LocalStack, tmp_path: Path, language: str, code: str) -> None:
+    if language == "js":
+        node.install(FOLDER / "node")
+        command, path = ["node"], tmp_path / "block.mjs"
+        (tmp_path / "node_modules").symlink_to(FOLDER / "node" / "node_modules")
+    else:
+        lock = OWN_LOCKS["llama_index_llms"] if "llama_index" in code else "clients.txt"
+        command, path = [str(_python(FOLDER / "python" / lock))], tmp_path / "block.py"
+    path.write_text(code, encoding="utf-8")
+    addresses = {"OPENAI_BASE_URL": f"{stack.url}/v1", "ANTHROPIC_BASE_URL": stack.url}
+    keys = {"OPENAI_API_KEY": stack.key, "ANTHROPIC_API_KEY": stack.key}
+    done = _run([*command, str(path)], tmp_path, {**addresses, **keys})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
 def _python(lock: Path) -> Path:
     """The Python of an environment with the packages of a lock; it is made once."""
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
@@ -99,19 +128,18 @@ def _python(lock: Path) -> Path:
 
 def _assert_all_pass(stack: LocalStack, command: list[str], folder: Path) -> None:
     names = [model["name"] for model in MODELS]
-    # Nothing of the developer's own, such as a proxy or a key.
-    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    environment |= {
-        "BASE_URL": f"{stack.url}/v1",
-        "API_KEY": stack.key,
-        "MODELS": ",".join(names),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=500, check=False, stdin=subprocess.DEVNULL
-    )
+    done = _run(command, folder, {"BASE_URL": f"{stack.url}/v1", "API_KEY": stack.key, "MODELS": ",".join(names)})
     results = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"check":')]
     assert done.returncode == 0 and results, done.stdout + done.stderr
     failed = [f"{each['check']} with {each['model']}: {each['failure'][:500]}" for each in results if each["failure"]]
     assert not failed, f"{len(failed)} of {len(results)}:\n" + "\n".join(failed)
     assert {each["model"] for each in results} == set(names)
+
+
+def _run(command: list[str], folder: Path, given: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a client. It has nothing of the developer's own, such as a proxy or a key."""
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1", **given}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=500, check=False, stdin=subprocess.DEVNULL
+    )
