@@ -8,11 +8,13 @@ import hashlib
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
+from itertools import islice
 from typing import cast
 
 from pulumi_llm_local.upstreams.model import (
     Finish,
     GenerationRequest,
+    Json,
     Piece,
     ReasoningDelta,
     SignatureDelta,
@@ -33,8 +35,9 @@ class StandInModel:
 
     Offered tools, it calls one, with arguments for the tool's schema. Given a tool's result, it quotes the result; else it
     quotes the prompt. Where a call is forced, it calls a tool after a tool's result, too: one that it has not called yet. A
-    text that must follow a schema is a sample for that. It reasons first if the model's traits say so. `max_tokens` counts
-    reasoning, text and tool input alike. Stop sequences are looked for in the text.
+    text that must follow a schema is a sample for that. Where any object is asked for, it is a sample for the first schema
+    that the prompt shows. It reasons first if the model's traits say so. `max_tokens` counts reasoning, text and tool input
+    alike. Stop sequences are looked for in the text.
 
     Args:
         first_delay: The pause before the first token, in seconds.
@@ -69,10 +72,8 @@ def _answer(request: GenerationRequest) -> Iterator[Piece]:
     complete, stop_reason, stopped = False, "max_tokens", None
     if left and _calls_a_tool(request):
         tool = _tool(request)
-        from pulumi_llm_local.upstreams.schema_sample import sample
-
         yield ToolUseStart("tooluse_" + _digest(request, "tool")[:22], tool.name)
-        text = json.dumps(sample(tool.schema, _prompt(request)), ensure_ascii=False)
+        text = _json(tool.schema, request)
         tokens, left = _first_tokens(text, left)
         yield from (ToolUseDelta(token) for token in tokens)
         complete, stop_reason = "".join(tokens) == text, "tool_use"
@@ -125,9 +126,7 @@ def _reasoning(request: GenerationRequest) -> str:
 
 def _text(request: GenerationRequest) -> str:
     if request.output_schema is not None:
-        from pulumi_llm_local.upstreams.schema_sample import sample
-
-        return json.dumps(sample(request.output_schema, _prompt(request)), ensure_ascii=False)
+        return _json(request.output_schema, request)
     results = [block for block in request.messages[-1].content if isinstance(block, ToolResultBlock)]
     if results:
         said = " and ".join(f"{'the error ' if result.error else ''}“{result.text}”" for result in results)
@@ -138,6 +137,30 @@ def _text(request: GenerationRequest) -> str:
         f"machine. You wrote: “{_quoted(_prompt(request))}”. To get a real answer, start the local run again with --model-url "
         "and the address of a model server, or with --bedrock aws."
     )
+
+
+def _json(schema: Json, request: GenerationRequest) -> str:
+    """Return the text of a sample for a schema. For any object, it is a sample for the schema that the prompt shows, if any."""
+    from pulumi_llm_local.upstreams.schema_sample import sample
+
+    is_any_object = not schema.get("properties") and schema.get("additionalProperties") is not False
+    shown = _schema_in_prompt(request) if is_any_object else None
+    return json.dumps(sample(shown or schema, _prompt(request)), ensure_ascii=False)
+
+
+def _schema_in_prompt(request: GenerationRequest) -> Json | None:
+    """Return the first JSON Schema of an object in the texts of a request: clients show it where they ask for any JSON."""
+    decoder = json.JSONDecoder()
+    said = [block.text for message in request.messages for block in message.content if isinstance(block, TextBlock)]
+    for text in (*request.system, *said):
+        for brace in islice(re.finditer(r"\{", text), 100):
+            try:
+                value, _ = decoder.raw_decode(text, brace.start())
+            except (ValueError, RecursionError):
+                continue  # a brace of other text
+            if isinstance(cast(Json, value).get("properties"), dict):
+                return cast(Json, value)
+    return None
 
 
 def _prompt(request: GenerationRequest) -> str:
