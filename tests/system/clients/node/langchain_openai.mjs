@@ -8,7 +8,7 @@ import { apiKey, baseURL, run } from "./checks.mjs";
 
 const City = z.object({ name: z.string(), country: z.string() });
 const served = (model) => new ChatOpenAI({ model, apiKey, maxRetries: 0, configuration: { baseURL } });
-const words = "Which city? Answer in JSON with the keys name and country.";
+const words = `Which city? Answer in JSON by this schema: ${JSON.stringify(z.toJSONSchema(City))}`;
 
 async function chat(model) {
   const first = await served(model).invoke("Say hello.");

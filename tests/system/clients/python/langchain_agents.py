@@ -1,6 +1,7 @@
 """LangChain over its OpenAI and Anthropic packages: structured output in its three methods, streams, an agent with tools."""
 
 import functools
+import json
 from typing import Any, Literal
 
 from checks import API_KEY, BASE_URL, run
@@ -45,7 +46,7 @@ def stream(model: str) -> None:
 
 
 def _structured(method: Literal["function_calling", "json_mode", "json_schema"], model: str) -> None:
-    words = "Which city? Answer in JSON with the keys name and country."
+    words = f"Which city? Answer in JSON by this schema: {json.dumps(City.model_json_schema())}"
     found = _openai(model).with_structured_output(City, method=method).invoke(words)
     assert isinstance(found, City), found
 
