@@ -223,6 +223,12 @@ def test_what_a_request_becomes() -> None:
     assert (request.tools[0].strict, request.tool_choice.name, request.parallel_tool_calls) == (True, "get_weather", False)
 
 
+def test_a_reference_to_reasoning_is_passed_over() -> None:
+    reference, user = {"type": "item_reference", "id": "rs_1"}, {"role": "user", "content": "Hello"}
+    request = parse({"model": "fast", "input": [user, reference, user]})
+    assert [message.text for message in request.messages] == ["Hello", "Hello"]
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "no input": ({"input": None}, "input", "is required"),
     "an earlier answer": ({"previous_response_id": "resp_1"}, "previous_response_id", "nothing is kept"),

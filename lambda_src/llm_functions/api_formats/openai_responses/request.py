@@ -26,6 +26,9 @@ from llm_gateway.request import (
     ToolUse,
 )
 
+# How the id of an item of reasoning begins.
+REASONING_ID = "rs_"
+
 # What needs something that is kept between two requests, or that runs at OpenAI.
 STATEFUL = {
     "previous_response_id": "nothing is kept here between two requests; send the items of the earlier answers in input",
@@ -167,8 +170,10 @@ class _Conversation:
                 parts = [part.string("text") or "" for part in item.objects("content", MOST_ITEMS)]
                 self._extend(item, reasoning="".join(parts), reasoning_blocks=blocks)
             case "item_reference":
-                item.wrong("type", "nothing is kept here between two requests; send the item itself")
-                return
+                # Vercel's AI SDK refers to reasoning so, unless it is told that nothing is stored. A model answers without it, too.
+                if not (item.string("id", required=True) or "").startswith(REASONING_ID):
+                    reason = "nothing is kept here between two requests; send the item itself, as clients do with store: false"
+                    item.wrong("type", reason)
             case _:
                 item.wrong("type", f"{clipped(shape)!r} belongs to a tool that runs at OpenAI and is not possible here")
                 return

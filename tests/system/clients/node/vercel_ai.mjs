@@ -69,6 +69,10 @@ async function defaultOfCreateOpenAI(model) {
   const { streamed, called } = withTools(openai(model));
   assert.ok(await streamed.text);
   assert.ok(called() > 0);
+  const providerOptions = { openai: { store: false } };
+  const first = await generateText({ ...once, model: openai(model), providerOptions });
+  const again = [{ role: "user", content: prompt }, ...first.response.messages, { role: "user", content: "And tomorrow?" }];
+  assert.ok((await generateText({ maxRetries: 0, model: openai(model), messages: again, providerOptions })).text);
 }
 
 async function messages(model) {
