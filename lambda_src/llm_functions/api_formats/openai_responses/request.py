@@ -170,7 +170,7 @@ class _Conversation:
                 parts = [part.string("text") or "" for part in item.objects("content", MOST_ITEMS)]
                 self._extend(item, reasoning="".join(parts), reasoning_blocks=blocks)
             case "item_reference":
-                # Vercel's AI SDK refers to reasoning so, unless it is told that nothing is stored. A model answers without it, too.
+                # Vercel's AI SDK refers to reasoning so, unless `store` is false. A model answers without it, too.
                 if not (item.string("id", required=True) or "").startswith(REASONING_ID):
                     reason = "nothing is kept here between two requests; send the item itself, as clients do with store: false"
                     item.wrong("type", reason)
