@@ -315,7 +315,7 @@ export interface components {
             /** @description Where the answer ends: a string, or up to 4 */
             stop?: string | string[] | null;
             /** @enum {unknown} */
-            reasoning_effort?: "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | null;
+            reasoning_effort?: "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max" | null;
             tools?: {
                 /** @constant */
                 type: "function";
@@ -326,6 +326,7 @@ export interface components {
                     parameters?: Record<string, never> | null;
                     strict?: boolean | null;
                 };
+                cache_control?: unknown;
             }[] | null;
             tool_choice?: ("auto" | "none" | "required" | null) | {
                 /** @constant */
@@ -463,7 +464,7 @@ export interface components {
             text?: Record<string, never> | null;
             reasoning?: {
                 /** @enum {unknown} */
-                effort?: "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | null;
+                effort?: "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max" | null;
             } | null;
             user?: unknown;
             metadata?: unknown;

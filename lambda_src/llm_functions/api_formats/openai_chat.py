@@ -97,14 +97,14 @@ def _max_tokens(fields: Fields) -> int | None:
 
 
 # https://platform.openai.com/docs/api-reference/chat/create#chat-create-reasoning_effort
-EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
 def _reasoning_effort(fields: Fields) -> str | None:
     effort = fields.string("reasoning_effort")
     if effort is not None and effort not in EFFORTS:
         fields.wrong("reasoning_effort", f"must be {', '.join(EFFORTS[:-1])} or {EFFORTS[-1]}, not {clipped(effort)!r}")
-    return effort
+    return "xhigh" if effort == "max" else effort  # only OpenAI's newest models know a higher one
 
 
 def _include_usage(fields: Fields, stream: bool) -> bool:
@@ -123,7 +123,8 @@ def _tool(tool: Fields) -> Tool:
     shape = tool.string("type", required=True)
     if shape not in (None, "function"):
         tool.wrong("type", f"only 'function' is possible, not {clipped(shape)!r}")
-    function = tool.object("function")
+        return Tool(name="", description="", parameters={})
+    function, cache = tool.object("function"), tool.any("cache_control") is not None
     tool.no_others()
     if function is None:
         tool.wrong("function", "is required, an object")
@@ -140,7 +141,8 @@ def _tool(tool: Fields) -> Tool:
         function.check_nesting("parameters", parameters)
     strict = function.boolean("strict")
     function.no_others()
-    return Tool(name=name or "", description=description or "", parameters=cast("dict[str, Any]", parameters), strict=strict)
+    schema = cast("dict[str, Any]", parameters)
+    return Tool(name=name or "", description=description or "", parameters=schema, strict=strict, cache=cache)
 
 
 def _tool_choice(fields: Fields, tools: tuple[Tool, ...]) -> ToolChoice:

@@ -291,7 +291,11 @@ def _completion_request(models: tuple[str, ...]) -> dict[str, Any]:
         ("name",),
         additionalProperties=False,
     )
-    tool = obj({"type": {"const": "function"}, "function": function}, ("type", "function"), additionalProperties=False)
+    tool = obj(
+        {"type": {"const": "function"}, "function": function, "cache_control": ANY},
+        ("type", "function"),
+        additionalProperties=False,
+    )
     chosen = obj({"type": {"const": "function"}, "function": obj({"name": TEXT}, ("name",))}, ("type", "function"))
     options = obj({"include_usage": {"type": ["boolean", "null"]}, "include_obfuscation": ANY}, additionalProperties=False)
     return obj(

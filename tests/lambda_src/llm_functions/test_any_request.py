@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import typing
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,6 +11,8 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from openai.types.chat import ChatCompletionMessage
+from openai.types.chat import completion_create_params as openai_types
 
 from llm_functions.api_formats import chat as chat_api
 from llm_functions.api_formats import openai_chat as openai_api
@@ -129,6 +132,54 @@ def test_any_object_is_read_or_refused_by_responses(body: dict[str, Any]) -> Non
         conversation_problems(read.messages)
 
 
+def listed(type_: Any) -> Any:
+    return st.lists(st.from_type(typing.get_args(type_)[0]), max_size=3)
+
+
+def of_the_sdk(type_: Any) -> Any:
+    """The JSON of what a type of OpenAI's SDK allows."""
+    st.register_type_strategy(object, VALUES)
+    st.register_type_strategy(Iterable, listed)
+    return st.deferred(lambda: st.from_type(type_)).map(lambda value: json.loads(json.dumps(value)))
+
+
+@SLOWLY
+@given(of_the_sdk(openai_types.CompletionCreateParamsNonStreaming))
+def test_whatever_openais_types_allow_is_read_or_refused_by_name(body: dict[str, Any]) -> None:
+    """No field of theirs is unknown here."""
+    try:
+        request, _ = openai_api.parse(body)
+    except GatewayError as error:
+        assert error.status == 400 and "is not known" not in error.message, error.message
+        return
+    conversation_problems(request.messages)
+
+
+# Of an answer without calls: their results would have to follow.
+ANSWERS = st.builds(
+    ChatCompletionMessage,
+    role=st.just("assistant"),
+    content=st.none() | TEXTS,
+    refusal=st.none() | TEXTS,
+    annotations=st.just([]) | st.none(),
+    audio=st.none(),
+    function_call=st.none(),
+    tool_calls=st.none() | st.just([]),
+    reasoning_content=st.none() | TEXTS,
+    surplus=VALUES,
+)
+
+
+@SLOWLY
+@given(ANSWERS, st.booleans())
+def test_an_answer_that_the_sdk_has_read_is_taken_back(answer: ChatCompletionMessage, exclude_unset: bool) -> None:
+    user = {"role": "user", "content": "Hi"}
+    kept = json.loads(answer.model_dump_json(exclude_unset=exclude_unset))
+    request, _ = openai_api.parse({"model": "full", "messages": [user, kept, user]})
+    assert conversation_problems(request.messages) == []
+    assert request.messages[1].text == (answer.content or answer.refusal or "")
+
+
 @asynccontextmanager
 async def in_process() -> AsyncIterator[Any]:
     """The application called as uvicorn calls it, one request after another."""
@@ -184,6 +235,12 @@ def check_bodies(bodies: Any, count: int) -> None:
 def test_no_bytes_make_the_service_fail(monkeypatch) -> None:
     monkeypatch.setattr(telemetry, "write_log", lambda fields: None)
     check_bodies(st.binary(max_size=60) | st.binary(max_size=40).map(lambda data: b'{"message": "' + data + b'"}'), 200)
+
+
+def test_nothing_of_openais_types_makes_the_service_fail(monkeypatch) -> None:
+    monkeypatch.setattr(telemetry, "write_log", lambda fields: None)
+    bodies = of_the_sdk(openai_types.CompletionCreateParamsNonStreaming)
+    check_bodies(bodies.map(lambda body: json.dumps({**body, "model": "full"}).encode()), 100)
 
 
 def test_no_object_makes_the_service_fail(monkeypatch) -> None:

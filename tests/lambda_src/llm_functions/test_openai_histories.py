@@ -128,7 +128,7 @@ def test_a_tool_without_parameters_has_a_schema_of_an_object(parameters: Any) ->
     assert declared.parameters == {"type": "object", "properties": {}}
 
 
-def test_marks_of_a_cache_are_read() -> None:
+def test_marks_of_a_cache_and_the_highest_effort_are_read() -> None:
     """OpenAI's own, and Anthropic's as LiteLLM and OpenRouter take it in this format."""
     marked = {"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}}
     messages = [
@@ -137,8 +137,12 @@ def test_marks_of_a_cache_are_read() -> None:
         said("Yes"),
         {**ASK, "content": [{**marked, "prompt_cache_breakpoint": {}}]},
     ]
-    request, _ = openai_api.parse({"model": "a", "messages": messages})
+    tools = [
+        {"type": "function", "function": {"name": name}, **more} for name, more in (("f", {}), ("g", {"cache_control": {}}))
+    ]
+    request, _ = openai_api.parse({"model": "a", "messages": messages, "tools": tools, "reasoning_effort": "max"})
     assert (request.cache_system, [turn.cache for turn in request.messages]) == (True, [False, False, True])
+    assert [tool.cache for tool in request.tools] == [False, True] and request.sampling.reasoning_effort == "xhigh"
 
 
 def test_what_the_sdk_makes_of_an_answer_is_taken_back() -> None:
