@@ -164,7 +164,7 @@ invalid_signature = ErrorKind("invalid_signature", 403, AUTHENTICATION, "the AWS
 expired_token = ErrorKind("expired_token", 403, AUTHENTICATION, "the AWS credentials have expired")
 model_not_found = ErrorKind("model_not_found", 404, NOT_FOUND, "model: there is no model {name!r} here; choose one of {known}")
 unknown_route = ErrorKind(
-    "unknown_route", 404, NOT_FOUND, "there is no {method} {path} here; GET /openapi.json lists what there is"
+    "unknown_route", 404, NOT_FOUND, "there is no {method} {path} here; GET /openapi.json lists what there is; {hint}"
 )
 request_too_large = ErrorKind(
     "request_too_large", 413, INVALID_REQUEST, "the body is larger than {limit:,} bytes; shorten the message or the history"
@@ -343,7 +343,8 @@ GATEWAY_RESPONSES = (
     GatewayResponse(
         "MISSING_AUTHENTICATION_TOKEN",
         unknown_route,
-        "there is no such route or method here; GET /openapi.json lists what there is",
+        "there is no such route or method here; GET /openapi.json lists what there is. The base URL of a client of OpenAI's "
+        "ends with /v1, that of Anthropic's before it",
     ),
     GatewayResponse("MISSING_AUTHENTICATION_TOKEN", missing_signature, iam=True),
     GatewayResponse("REQUEST_TOO_LARGE", request_too_large, "the body is too large"),

@@ -32,6 +32,9 @@ OPERATIONS = (
         has_body=True,
     ),
     Operation(
+        "completions", "POST", "/v1/completions", "Answer a prompt in OpenAI's older format, whole or streamed", has_body=True
+    ),
+    Operation(
         "responses",
         "POST",
         "/v1/responses",

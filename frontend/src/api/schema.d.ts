@@ -55,6 +55,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/completions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Answer a prompt in OpenAI's older format, whole or streamed */
+        post: operations["completions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/responses": {
         parameters: {
             query?: never;
@@ -435,6 +452,38 @@ export interface components {
                 param?: string;
             };
         };
+        /** @description Besides these, the hints and the rare parameters of /v1/chat/completions */
+        CompletionRequest: {
+            /** @enum {string} */
+            model: never;
+            prompt: string | string[];
+            /** @description Default: 4000 */
+            max_tokens?: number | null;
+            stream?: boolean | null;
+            temperature?: number | null;
+            top_p?: number | null;
+            /** @description Where the answer ends: a string, or up to 4 */
+            stop?: string | string[] | null;
+        };
+        Completion: {
+            id: string;
+            /** @constant */
+            object: "text_completion";
+            created: number;
+            model: string;
+            choices: {
+                /** @constant */
+                index: 0;
+                text: string;
+                /** @enum {unknown} */
+                finish_reason: "content_filter" | "length" | "stop" | "tool_calls";
+            }[];
+            usage: {
+                prompt_tokens: number;
+                completion_tokens: number;
+                total_tokens: number;
+            };
+        };
         ResponseRequest: {
             /** @enum {string} */
             model: never;
@@ -773,7 +822,7 @@ export interface operations {
             /**
              * @description `model_not_found`: model: there is no model {name!r} here; choose one of {known}
              *
-             *     `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is
+             *     `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is; {hint}
              */
             404: {
                 headers: {
@@ -1002,7 +1051,7 @@ export interface operations {
             /**
              * @description `model_not_found`: model: there is no model {name!r} here; choose one of {known}
              *
-             *     `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is
+             *     `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is; {hint}
              */
             404: {
                 headers: {
@@ -1232,7 +1281,237 @@ export interface operations {
             /**
              * @description `model_not_found`: model: there is no model {name!r} here; choose one of {known}
              *
-             *     `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is
+             *     `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is; {hint}
+             */
+            404: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `request_too_large`: the body is larger than {limit:,} bytes; shorten the message or the history */
+            413: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unsupported_media_type`: send application/json */
+            415: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `rate_limit_exceeded`: too many requests a second for this API key; try again shortly
+             *
+             *     `quota_exceeded`: this API key has used up its requests for today; the count starts anew at 00:00 UTC
+             *
+             *     `upstream_throttled`: the model's provider is throttling this service; try again shortly
+             *
+             *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             */
+            429: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    /** @description Seconds after which a repetition may succeed */
+                    "retry-after"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `internal_error`: the service failed; the request id helps to find out why
+             *
+             *     `authorizer_failed`: the service could not check the API key; try again
+             */
+            500: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `upstream_failed`: the model's provider failed; try again
+             *
+             *     `stream_interrupted`: the model's answer broke off before its end; what came so far is incomplete
+             *
+             *     `invalid_output`: the model's answer has not the form that was asked for: {reason}; try again
+             *
+             *     `upstream_misconfigured`: this service may not use the model; its operator has to check the model's id, key and access
+             *
+             *     `function_failed`: the service failed to answer; try again
+             *
+             *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             */
+            502: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             *
+             *     `overloaded`: the service answers as many calls as it may at once; try again shortly
+             *
+             *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
+             *
+             *     `model_not_ready`: the model is being loaded; try again in a minute
+             */
+            503: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    /** @description Seconds after which a repetition may succeed */
+                    "retry-after"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             *
+             *     `upstream_timeout`: the model took too long to answer
+             *
+             *     `function_timeout`: the service did not answer in time
+             */
+            504: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    completions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CompletionRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer; chunks and [DONE] where stream is true */
+            200: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    /** @description The target that answered, such as bedrock/gpt-oss-20b */
+                    "x-llm-target"?: string;
+                    /** @description Milliseconds: waited, for other targets before it; first_token, until it began */
+                    "server-timing"?: string;
+                    /** @description The hints of the request that the target does not know */
+                    "x-llm-dropped"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Completion"];
+                    "text/event-stream": unknown;
+                };
+            };
+            /**
+             * @description `invalid_value`: {problems}
+             *
+             *     `invalid_json`: the body must be a JSON object; {reason}
+             *
+             *     `upstream_rejected`: the model's provider refused the request: {reason}
+             *
+             *     `context_length_exceeded`: the conversation is longer than the model's context; shorten it or lower max_tokens
+             *
+             *     `content_filter`: the model's provider refuses to answer this conversation
+             *
+             *     `bad_request`: the request cannot be answered
+             *
+             *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             */
+            400: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `missing_api_key`: this call needs a valid API key; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'
+             *
+             *     `invalid_api_key`: this call needs a valid API key; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'
+             */
+            401: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `invalid_api_key`: this API key is in no usage plan
+             *
+             *     `model_not_allowed`: model: this API key may not use {name!r}; it may use {allowed}
+             *
+             *     `access_denied`: this API key may not make this call
+             *
+             *     `missing_signature`: this call needs an AWS signature for execute-api, or there is no such route; GET /openapi.json lists what there is
+             *
+             *     `invalid_signature`: the AWS signature is wrong
+             *
+             *     `expired_token`: the AWS credentials have expired
+             */
+            403: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `model_not_found`: model: there is no model {name!r} here; choose one of {known}
+             *
+             *     `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is; {hint}
              */
             404: {
                 headers: {
@@ -1462,7 +1741,7 @@ export interface operations {
             /**
              * @description `model_not_found`: model: there is no model {name!r} here; choose one of {known}
              *
-             *     `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is
+             *     `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is; {hint}
              */
             404: {
                 headers: {
@@ -1692,7 +1971,7 @@ export interface operations {
             /**
              * @description `model_not_found`: model: there is no model {name!r} here; choose one of {known}
              *
-             *     `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is
+             *     `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is; {hint}
              */
             404: {
                 headers: {
@@ -1921,7 +2200,7 @@ export interface operations {
             /**
              * @description `model_not_found`: model: there is no model {name!r} here; choose one of {known}
              *
-             *     `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is
+             *     `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is; {hint}
              */
             404: {
                 headers: {
@@ -2123,7 +2402,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is */
+            /** @description `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is; {hint} */
             404: {
                 headers: {
                     /** @description The request's id, for the operator's logs */
@@ -2234,7 +2513,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is */
+            /** @description `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is; {hint} */
             404: {
                 headers: {
                     /** @description The request's id, for the operator's logs */
@@ -2345,7 +2624,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is */
+            /** @description `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is; {hint} */
             404: {
                 headers: {
                     /** @description The request's id, for the operator's logs */

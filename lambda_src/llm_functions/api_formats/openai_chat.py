@@ -58,7 +58,7 @@ def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
     said = conversation(fields)
     tools = tuple(_tool(tool) for tool in fields.objects("tools", MOST_ITEMS))
     stream = fields.boolean("stream")
-    include_usage = _include_usage(fields, stream)
+    include_usage = usage_is_included(fields, stream)
     rare, hints = other_parameters(fields)
     request = ChatRequest(
         messages=said.turns,
@@ -107,7 +107,7 @@ def _reasoning_effort(fields: Fields) -> str | None:
     return "xhigh" if effort == "max" else effort  # only OpenAI's newest models know a higher one
 
 
-def _include_usage(fields: Fields, stream: bool) -> bool:
+def usage_is_included(fields: Fields, stream: bool) -> bool:
     options = fields.object("stream_options")
     if options is None:
         return False
@@ -200,7 +200,7 @@ async def render_complete(batches: AsyncIterator[list[Event]]) -> tuple[Start, b
         ]
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": FINISH_REASONS[answer.stop_reason]}
     head = _head(answer.start.request_id, answer.start.model, "chat.completion")
-    return answer.start, _encode({**head, "usage": _usage(answer.usage), "choices": [choice]})
+    return answer.start, _encode({**head, "usage": usage_fields(answer.usage), "choices": [choice]})
 
 
 def _thinking_block(block: ReasoningBlock) -> dict[str, str]:
@@ -259,7 +259,7 @@ class StreamRenderer:
             case Done(stop_reason=reason):
                 last = self._chunk({}, FINISH_REASONS[reason])
                 if self._include_usage and self._usage is not None:
-                    last += _data({**self._head, "choices": [], "usage": _usage(self._usage)})
+                    last += _data({**self._head, "choices": [], "usage": usage_fields(self._usage)})
                 return last
 
     def error(self, error: GatewayError, *, debug: bool) -> bytes:
@@ -285,7 +285,7 @@ def _head(request_id: str, model: str, shape: str) -> dict[str, Any]:
     return {"id": f"chatcmpl-{request_id}", "object": shape, "created": int(time.time()), "model": model}
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
+def usage_fields(usage: Usage) -> dict[str, Any]:
     """OpenAI's fields; `cache_write_tokens` and `estimated` are ours, and only there where they say something."""
     prompt = {"cached_tokens": usage.cached_tokens}
     if usage.cache_write_tokens:

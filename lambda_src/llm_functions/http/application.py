@@ -90,6 +90,7 @@ class Application:
             "chat": self._chat,
             "chat_stream": self._chat_stream,
             "chat_completions": self._chat_completions,
+            "completions": self._completions,
             "responses": self._responses,
             "messages": self._messages,
             "count_tokens": self._count_tokens,
@@ -109,7 +110,8 @@ class Application:
             common.append((b"request-id", request_id.encode()))  # where Anthropic's SDKs look for it
         try:
             if operation is None:
-                raise errors.unknown_route(method=scope["method"], path=errors.clipped(scope["path"]))
+                path = errors.clipped(scope["path"])
+                raise errors.unknown_route(method=scope["method"], path=path, hint=self._nearest(scope["method"], path))
             caller = await self._caller(context, headers) if operation.authorized else ANONYMOUS
             body = await _body(headers, receive) if operation.has_body else {}
             http = HttpRequest(request_id, common, caller, context.get("authorizer"), body, _deadline(headers), receive, send)
@@ -125,6 +127,20 @@ class Application:
         if function_url.is_function_url(context):
             return function_url.operation(method, path)
         return self._by_route.get((method, _path_of_operation(path, context, self._path_prefix)))
+
+    def _nearest(self, method: str, path: str) -> str:
+        """Return what to tell of a route that is not there: the one that was meant, and what its client has to mend."""
+        paths = {path: method for method, path in self._by_route}
+        if path in paths:
+            return f"that path takes {paths[path]}"
+        for wrong, right, base in (("/v1/v1/", "/v1/", "ends before /v1"), ("/", "/v1/", "ends with /v1")):
+            meant = right + path.removeprefix(wrong)
+            if path.startswith(wrong) and (method, meant) in self._by_route:
+                return f"there is {meant}: set your client's base URL so that it {base}"
+        import difflib
+
+        near = difflib.get_close_matches(path, paths, n=1)
+        return f"did you mean {paths[near[0]]} {near[0]}?" if near else "the base URL of a client of OpenAI's ends with /v1"
 
     async def _caller(self, context: dict[str, Any], headers: dict[bytes, bytes]) -> Caller:
         """Return the caller that API Gateway names. The edge has refused everybody else; this refuses them too.
@@ -161,6 +177,16 @@ class Application:
             await self._send_stream(http, events, openai_chat.StreamRenderer(http.request_id, include_usage))
         else:
             await self._send_complete(http, openai_chat.render_complete(events))
+
+    async def _completions(self, http: HttpRequest) -> None:
+        from llm_functions.api_formats import openai_completions
+
+        request, include_usage = openai_completions.parse(http.body)
+        events = self._answer(http, request)
+        if request.stream:
+            await self._send_stream(http, events, openai_completions.StreamRenderer(http.request_id, include_usage))
+        else:
+            await self._send_complete(http, *await openai_completions.render_complete(events))
 
     async def _responses(self, http: HttpRequest) -> None:
         from llm_functions.api_formats.openai_responses import answer, request

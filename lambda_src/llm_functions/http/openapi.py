@@ -71,7 +71,7 @@ def _answer(operation: Operation) -> dict[str, Any]:
     match operation.id:
         case "chat_stream":
             described = {"description": "Events start, delta, reasoning, usage, done and error, ids from 1", "content": events}
-        case "chat_completions":
+        case "chat_completions" | "completions":
             described = {"description": "The answer; chunks and [DONE] where stream is true", "content": json | events}
         case "responses":
             described = {"description": "The answer; OpenAI's named events where stream is true", "content": json | events}
@@ -87,6 +87,7 @@ _REQUESTS = {
     "chat": "ChatRequest",
     "chat_stream": "ChatRequest",
     "chat_completions": "ChatCompletionRequest",
+    "completions": "CompletionRequest",
     "responses": "ResponseRequest",
     "messages": "MessageRequest",
     "count_tokens": "TokenCountRequest",
@@ -94,6 +95,7 @@ _REQUESTS = {
 _ANSWERS = {
     "chat": "ChatAnswer",
     "chat_completions": "ChatCompletion",
+    "completions": "Completion",
     "responses": "Response",
     "messages": "Message",
     "count_tokens": "TokenCount",
@@ -184,6 +186,8 @@ def _schemas(models: tuple[str, ...]) -> dict[str, Any]:
         ),
         "Health": obj({"status": {"const": "ok"}}, ("status",)),
         "Error": obj({"error": error}, ("error",)),
+        "CompletionRequest": _prompt_request(models),
+        "Completion": _text_completion(),
         **openapi_responses.schemas(models),
         **openapi_messages.schemas(models, error),
     }
@@ -424,3 +428,39 @@ def _completion() -> dict[str, Any]:
         },
         ("id", "object", "created", "model", "choices", "usage"),
     )
+
+
+def _prompt_request(models: tuple[str, ...]) -> dict[str, Any]:
+    one = {"type": "string", "minLength": 1}
+    return obj(
+        {
+            "model": {"type": "string", "enum": list(models)},
+            "prompt": {"anyOf": [one, {"type": "array", "items": one, "minItems": 1, "maxItems": 1}]},
+            "max_tokens": {
+                "type": ["integer", "null"],
+                "minimum": 1,
+                "description": f"Default: {openai_chat.DEFAULTS.max_tokens}",
+            },
+            "stream": {"type": ["boolean", "null"]},
+            **_SAMPLING,
+            "stop": _stop(openai_chat.STOP_LIMIT),
+        },
+        ("model", "prompt"),
+        description="Besides these, the hints and the rare parameters of /v1/chat/completions",
+        externalDocs={"url": "https://platform.openai.com/docs/api-reference/completions"},
+    )
+
+
+def _text_completion() -> dict[str, Any]:
+    counts = {"prompt_tokens": COUNT, "completion_tokens": COUNT, "total_tokens": COUNT}
+    reasons = sorted(set(openai_chat.FINISH_REASONS.values()))
+    choice = obj({"index": {"const": 0}, "text": TEXT, "finish_reason": {"enum": reasons}}, ("index", "text", "finish_reason"))
+    properties = {
+        "id": TEXT,
+        "object": {"const": "text_completion"},
+        "created": COUNT,
+        "model": TEXT,
+        "choices": {"type": "array", "items": choice, "minItems": 1, "maxItems": 1},
+        "usage": obj(counts, tuple(counts)),
+    }
+    return obj(properties, tuple(properties))

@@ -213,7 +213,15 @@ def check_bodies(bodies: Any, count: int) -> None:
     @settings(SLOWLY, max_examples=count)
     @given(
         st.sampled_from(
-            ["/chat", "/chat/stream", "/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/messages/count_tokens"]
+            [
+                "/chat",
+                "/chat/stream",
+                "/v1/chat/completions",
+                "/v1/completions",
+                "/v1/responses",
+                "/v1/messages",
+                "/v1/messages/count_tokens",
+            ]
         ),
         bodies,
     )

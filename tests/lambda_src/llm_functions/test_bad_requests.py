@@ -383,6 +383,18 @@ TABLE: dict[str, tuple[Any, ...]] = {
         *(400, BAD, "messages[1].tool_calls[0].function.arguments", []),
     ),
     # routes and methods
+    "a base URL without /v1": (
+        "POST",
+        "/chat/completions",
+        openai(),
+        404,
+        "unknown_route",
+        None,
+        ["base URL", "ends with /v1"],
+    ),
+    "a base URL with /v1 twice": ("POST", "/v1/v1/messages", openai(), 404, "unknown_route", None, ["ends before /v1"]),
+    "a route misspelt": ("POST", "/v1/completion", openai(), 404, "unknown_route", None, ["did you mean POST /v1/completions"]),
+    "a wrong method": ("GET", "/v1/messages", None, 404, "unknown_route", None, ["that path takes POST"]),
     "unknown route": ("POST", "/chats", chat(), 404, "unknown_route", None, ["POST /chats", "/openapi.json"]),
     "unknown route by GET": ("GET", "/", None, 404, "unknown_route", None, ["GET /"]),
     "a slash too many": ("POST", "/chat/", chat(), 404, "unknown_route", None, ["POST /chat/"]),

@@ -22,7 +22,7 @@ from llm_gateway.request import RARE_PARAMETERS
 from llm_gateway.routes import Alias, Routes, Target
 from wire.bedrock import Wire
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 # Else it takes the values out of what hypothesis reports of any other test in this process.
 patches.setup._is_patched = True
@@ -194,6 +194,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "/chat": {"message": "Hi"},
     "/chat/stream": {"message": "Hi"},
     "/v1/chat/completions": {"messages": TURNS},
+    "/v1/completions": {"prompt": "Hi"},
     "/v1/responses": {"input": "Hi"},
     "/v1/messages": {"messages": TURNS, "max_tokens": 100},
     "/v1/messages/count_tokens": {"messages": TURNS},
