@@ -26,7 +26,7 @@ def closed(schema: Schema) -> Schema | None:
         f"#/{key}/{name}": (key, name) for key in ("$defs", "definitions") for name in cast("Schema", schema.get(key) or {})
     }
     try:
-        if _is_recursive(schema, definitions):
+        if not _references(schema) <= definitions.keys() or _is_recursive(schema, definitions):
             return None
         found = _closed({name: value for name, value in schema.items() if name not in ("$defs", "definitions", "$schema")})
         for key in ("$defs", "definitions"):
@@ -72,9 +72,8 @@ def _closed(schema: Any) -> Schema:
                 found[name] = value
             case _:
                 left[name] = value
-    if "$ref" in found and not str(found["$ref"]).startswith("#/"):
-        raise _Open
-    if found.get("type") == "object" or "properties" in found:
+    kinds = found.get("type")
+    if kinds == "object" or "properties" in found or (isinstance(kinds, list) and "object" in kinds):
         if not found.get("properties"):
             if rules.get("additionalProperties") is not False:
                 raise _Open
@@ -88,9 +87,7 @@ def _closed(schema: Any) -> Schema:
 
 
 def _is_recursive(schema: Schema, definitions: Mapping[str, tuple[str, str]]) -> bool:
-    """Whether a definition leads back to itself, or anything to the whole schema."""
-    if "#" in _references(schema):
-        return True
+    """Whether a definition leads back to itself."""
     leads = {
         ref: _references(cast("Schema", schema[key])[name]) & definitions.keys() for ref, (key, name) in definitions.items()
     }

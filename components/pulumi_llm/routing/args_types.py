@@ -34,8 +34,8 @@ class TargetArgs(TypedDict):
     the catalogue's; for a model of Bedrock's that it lacks "max_tokens", "system"; for a provider's "max_tokens",
     "temperature", "top_p", "stop", "system", "tools", "stream_tools", "json_object", "json_schema", "forced_tools",
     "strict_tools", "parallel_tool_calls"; for "anthropic": "max_tokens", "temperature", "top_p", "stop", "system", "tools",
-    "stream_tools", "forced_tools", "images", "image_urls", "documents", "prompt_caching", "reasoning_effort",
-    "reasoning_content", "user", "safety_identifier", "service_tier"."""
+    "stream_tools", "closed_json_schema", "strict_tools", "parallel_tool_calls", "images", "image_urls", "documents",
+    "prompt_caching", "reasoning_effort", "reasoning_content", "user", "safety_identifier", "service_tier"."""
     exclusive: NotRequired[Sequence[str]]
     """Parameters of which the model takes only one. Default: the catalogue's; for a provider's model none; for "anthropic":
     "temperature", "top_p"."""
@@ -92,8 +92,8 @@ class ModelArgs(TypedDict):
     the catalogue's; for a model of Bedrock's that it lacks "max_tokens", "system"; for a provider's "max_tokens",
     "temperature", "top_p", "stop", "system", "tools", "stream_tools", "json_object", "json_schema", "forced_tools",
     "strict_tools", "parallel_tool_calls"; for "anthropic": "max_tokens", "temperature", "top_p", "stop", "system", "tools",
-    "stream_tools", "forced_tools", "images", "image_urls", "documents", "prompt_caching", "reasoning_effort",
-    "reasoning_content", "user", "safety_identifier", "service_tier"."""
+    "stream_tools", "closed_json_schema", "strict_tools", "parallel_tool_calls", "images", "image_urls", "documents",
+    "prompt_caching", "reasoning_effort", "reasoning_content", "user", "safety_identifier", "service_tier"."""
     exclusive: NotRequired[Sequence[str]]
     """Parameters of which the model takes only one. Default: the catalogue's; for a provider's model none; for "anthropic":
     "temperature", "top_p"."""

@@ -52,6 +52,8 @@ TARGETS: dict[str, tuple[str, tuple[str, ...]]] = {
     "vllm": ("vllm", SWITCHES),
     "deepseek": ("deepseek", OPEN),
     "anthropic": ("anthropic", (*TOOLS, "forced_tools")),
+    "converse-native": ("bedrock", (*TOOLS, "closed_json_schema", "strict_tools", "forced_tools")),
+    "anthropic-native": ("anthropic", (*TOOLS, "closed_json_schema", "strict_tools", "parallel_tool_calls")),
     "without": ("bedrock", SAMPLING),
 }
 ABLE = [name for name in TARGETS if name != "without"]

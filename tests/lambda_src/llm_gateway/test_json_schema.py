@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from llm_gateway.json_schema import closed, text_violation, violation
+from pulumi_llm_local.upstreams.closed_schema import refusal
 
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.sampled_from([0.5, 1.0, "", "a", "ab"]))
 VALUES = st.recursive(
@@ -65,6 +66,14 @@ def test_where_a_value_is_wrong() -> None:
     assert text_violation({"$ref": "#/$defs/none"}, "{}") == ""
     doubling = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(60)} | {"d60": False}
     assert text_violation({"$ref": "#/$defs/d0", "$defs": doubling}, "{}") == ""  # and it comes soon
+
+
+@settings(max_examples=300, deadline=None)
+@given(SCHEMAS)
+def test_the_stand_ins_take_a_closed_schema(schema: Any) -> None:
+    """They are written from the providers' documents; a schema that is closed here must be one there."""
+    found = closed({"type": "object", "properties": {"value": schema}})
+    assert found is None or refusal(found) == ""
 
 
 class Inner(BaseModel):

@@ -25,10 +25,12 @@ from llm_gateway.events import (
     Usage,
 )
 from llm_gateway.http.sse import SseDecoder
+from llm_gateway.json_schema import closed
 from llm_gateway.providers import exchange
 from llm_gateway.providers.anthropic.content import CACHE_CONTROL, ContentBlocks
 from llm_gateway.providers.prompt_cache import has_cache_points, with_cache_points
 from llm_gateway.providers.reasoning import claude_fields
+from llm_gateway.request import Tool
 
 # https://docs.anthropic.com/en/api/versioning
 _VERSION = "2023-06-01"
@@ -96,16 +98,11 @@ def _body(call: ModelCall) -> dict[str, Any]:
     if call.system:
         body["system"] = [{"type": "text", "text": call.system, **CACHE_CONTROL}] if call.cache_system else call.system
     if tools := (*call.tools, *exchange.undeclared_tools(call)):
-        body["tools"] = [
-            {
-                "name": tool.name,
-                "input_schema": tool.parameters,
-                **({"description": tool.description} if tool.description else {}),
-                **(CACHE_CONTROL if tool.cache else {}),
-            }
-            for tool in tools
-        ]
+        strict = "strict_tools" in call.target.accepts
+        body["tools"] = [_tool(tool, strict=strict) for tool in tools]
         body["tool_choice"] = _tool_choice(call) if call.tools else {"type": "none"}
+    if call.response_format is not None:
+        body["output_config"] = {"format": {"type": "json_schema", "schema": call.response_format.schema}}
     for name, value in claude_fields(call).items():
         body[name] = {**body.get(name, {}), **value}
     if call.hints:
@@ -123,14 +120,27 @@ def _hints(hints: Mapping[str, Any]) -> dict[str, Any]:
     return {**found, "service_tier": tier} if tier else found
 
 
-def _tool_choice(call: ModelCall) -> dict[str, str]:
+def _tool(tool: Tool, *, strict: bool) -> dict[str, Any]:
+    schema = closed(tool.parameters) if strict and tool.strict else None
+    found: dict[str, Any] = {"name": tool.name, "input_schema": schema or tool.parameters}
+    if schema is not None:
+        found["strict"] = True
+    if tool.description:
+        found["description"] = tool.description
+    return {**found, **(CACHE_CONTROL if tool.cache else {})}
+
+
+def _tool_choice(call: ModelCall) -> dict[str, Any]:
+    alone = {} if call.parallel_tool_calls else {"disable_parallel_tool_use": True}
     match call.tool_choice.mode:
         case "required":
-            return {"type": "any"}
+            return {"type": "any", **alone}
         case "tool":
-            return {"type": "tool", "name": call.tool_choice.name}
-        case mode:
-            return {"type": mode}
+            return {"type": "tool", "name": call.tool_choice.name, **alone}
+        case "none":
+            return {"type": "none"}
+        case "auto":
+            return {"type": "auto", **alone}
 
 
 # The answer, in the names of the API. msgspec ignores all other fields.

@@ -11,8 +11,9 @@ ANTHROPIC = ProviderProtocol(
     added_paths=("/v1/messages", "/v1"),
     base_url="https://api.anthropic.com",
     needs_key=True,
+    # The newest models refuse a forced tool choice: https://platform.claude.com/docs/en/about-claude/models/migration-guide
     accepts=(
-        *(*CHAT_PARAMETERS, *TOOL_PARAMETERS, "forced_tools"),
+        *(*CHAT_PARAMETERS, *TOOL_PARAMETERS, "closed_json_schema", "strict_tools", "parallel_tool_calls"),
         *("images", "image_urls", "documents", "prompt_caching"),
         *("reasoning_effort", "reasoning_content", "user", "safety_identifier", "service_tier"),
     ),

@@ -25,12 +25,13 @@ from llm_gateway.events import (
     ToolCallDelta,
     Usage,
 )
+from llm_gateway.json_schema import closed
 from llm_gateway.providers import exchange
 from llm_gateway.providers.bedrock.content import CACHE_POINT, ContentBlocks
 from llm_gateway.providers.bedrock.errors import refusal, stream_exception
 from llm_gateway.providers.prompt_cache import has_cache_points, with_cache_points
 from llm_gateway.providers.reasoning import converse_fields
-from llm_gateway.request import Tool
+from llm_gateway.request import ResponseFormat, Tool
 
 # The names of the sampling parameters.
 _SAMPLING = {"max_tokens": "maxTokens", "temperature": "temperature", "top_p": "topP", "stop": "stopSequences"}
@@ -91,7 +92,10 @@ def _body(call: ModelCall) -> dict[str, Any]:
     if call.system:
         body["system"] = [{"text": call.system}, CACHE_POINT] if call.cache_system else [{"text": call.system}]
     if tools := _declared_tools(call):
-        body["toolConfig"] = {"tools": _tool_list(tools), **_tool_choice(call)}
+        strict = "strict_tools" in call.target.accepts
+        body["toolConfig"] = {"tools": _tool_list(tools, strict=strict), **_tool_choice(call)}
+    if call.response_format is not None:
+        body["outputConfig"] = {"textFormat": _text_format(call.response_format)}
     if fields := converse_fields(call):
         body["additionalModelRequestFields"] = fields
     if call.hints or call.guardrail is not None or call.request_metadata:
@@ -135,20 +139,31 @@ def _declared_tools(call: ModelCall) -> tuple[Tool, ...]:
     return (*tools, *exchange.undeclared_tools(call))
 
 
-def _tool_list(tools: tuple[Tool, ...]) -> list[dict[str, Any]]:
+def _tool_list(tools: tuple[Tool, ...], *, strict: bool) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for tool in tools:
-        found.append(_tool_spec(tool))
+        found.append(_tool_spec(tool, strict=strict))
         if tool.cache:
             found.append(CACHE_POINT)
     return found
 
 
-def _tool_spec(tool: Tool) -> dict[str, Any]:
-    spec: dict[str, Any] = {"name": tool.name, "inputSchema": {"json": tool.parameters}}
+def _tool_spec(tool: Tool, *, strict: bool) -> dict[str, Any]:
+    schema = closed(tool.parameters) if strict and tool.strict else None
+    spec: dict[str, Any] = {"name": tool.name, "inputSchema": {"json": schema or tool.parameters}}
+    if schema is not None:
+        spec["strict"] = True
     if tool.description:
         spec["description"] = tool.description
     return {"toolSpec": spec}
+
+
+def _text_format(wanted: ResponseFormat) -> dict[str, Any]:
+    """Converse takes the schema as a text."""
+    described = {"schema": msgspec.json.encode(wanted.schema).decode(), "name": wanted.name}
+    if wanted.description:
+        described["description"] = wanted.description
+    return {"type": "json_schema", "structure": {"jsonSchema": described}}
 
 
 def _tool_choice(call: ModelCall) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
+from pulumi_llm_local.upstreams import closed_schema
 from pulumi_llm_local.upstreams.anthropic.errors import MessagesError, invalid_request
 from pulumi_llm_local.upstreams.model import (
     Block,
@@ -140,13 +141,23 @@ class ToolParam(_Cacheable):
     name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
     description: str | None = None
     input_schema: InputSchema
-    strict: Any = None
+    strict: bool | None = None
 
 
 class ToolChoice(_Form):
     type: Literal["auto", "any", "tool", "none"]
     name: str = ""
     disable_parallel_tool_use: bool = False
+
+
+class OutputFormat(_Form):
+    type: Literal["json_schema"]
+    schema_: Annotated[Json, Field(alias="schema")]
+
+
+class OutputConfig(_Form):
+    format: OutputFormat | None = None
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
 
 
 class Thinking(_Form):
@@ -188,7 +199,7 @@ class MessagesParameters(_Cacheable):
     context_management: Any = None
     inference_geo: Any = None
     metadata: Any = None
-    output_config: Any = None
+    output_config: OutputConfig | None = None
     service_tier: Any = None
     top_k: Any = None
 
@@ -231,10 +242,34 @@ def read_messages(body: bytes, models: Mapping[str, ModelTraits]) -> Call:
         tools=() if choice.type == "none" else tools,
         tool_choice="auto" if choice.type == "none" else choice.type,
         tool_name=choice.name,
+        output_schema=_output_schema(given, traits),
     )
     _check_tools(given, tools)
+    _check_strict_tools(given, traits)
     _check_traits(request)
     return Call(request, given.stream)
+
+
+def _output_schema(given: MessagesParameters, traits: ModelTraits) -> Json | None:
+    """Return the schema that the text must follow. https://platform.claude.com/docs/en/build-with-claude/structured-outputs"""
+    wanted = given.output_config.format if given.output_config is not None else None
+    if wanted is None:
+        return None
+    if "closed_json_schema" not in traits.accepts:
+        raise invalid_request(f"'{given.model}' does not support output format.")
+    if problem := closed_schema.refusal(wanted.schema_):
+        raise invalid_request(f"output_config.format.schema: {problem}")
+    return wanted.schema_
+
+
+def _check_strict_tools(given: MessagesParameters, traits: ModelTraits) -> None:
+    for index, tool in enumerate(given.tools):
+        if not tool.strict:
+            continue
+        if "strict_tools" not in traits.accepts:
+            raise invalid_request(f"'{given.model}' does not support strict tools.")
+        if problem := closed_schema.refusal(tool.input_schema.model_dump()):
+            raise invalid_request(f"tools.{index}.custom.input_schema: {problem}")
 
 
 def _message_of(errors: ValidationError) -> str:

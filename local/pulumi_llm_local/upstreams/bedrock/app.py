@@ -6,7 +6,7 @@ format of OpenAI's chat completions (`invoke`).
 boto3 works with it unchanged: signatures are verified, requests are checked against botocore's own model of Converse and
 against what the model accepts, answers are JSON or an AWS event stream, errors are AWS's.
 
-Not played, and refused by name: audio and video, citations, guardrails, prompt management, structured output.
+Not played, and refused by name: audio and video, citations, guardrails, prompt management.
 Of `additionalModelRequestFields`, Claude's thinking is played. The others, `requestMetadata`, `performanceConfig` and
 `serviceTier` are checked for their form and change nothing.
 """

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from pulumi_llm_local.aws_types.api_model import Shape, service_model
+from pulumi_llm_local.upstreams import closed_schema
 from pulumi_llm_local.upstreams.bedrock.errors import validation_error
 from pulumi_llm_local.upstreams.model import (
     Block,
@@ -41,7 +42,7 @@ def read_converse(model_id: str, body: bytes, models: Mapping[str, ModelTraits])
         raise validation_error(f"{len(violations)} validation error{plural} detected: {'; '.join(violations)}")
     if model_id not in models:
         raise validation_error("The provided model identifier is invalid.")
-    for name in ("guardrailConfig", "outputConfig", "promptVariables"):
+    for name in ("guardrailConfig", "promptVariables"):
         if document.get(name):
             raise validation_error(f"The local Bedrock does not support {name}. Remove it and try again.")
     _take_cache_points(document, models[model_id])
@@ -61,9 +62,45 @@ def read_converse(model_id: str, body: bytes, models: Mapping[str, ModelTraits])
         tools=tools,
         tool_choice=cast(Any, next(iter(choice), "auto")),
         tool_name=choice["tool"]["name"] if "tool" in choice else "",
+        output_schema=_output_schema(document.get("outputConfig"), models[model_id]),
     )
     _check_traits(request)
+    _check_strict_tools(document.get("toolConfig"), request.traits)
     return request
+
+
+def _output_schema(config: Json | None, traits: ModelTraits) -> Json | None:
+    """Return the schema that the text must follow, which Converse takes as a text.
+
+    https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_OutputConfig.html
+    """
+    wanted = (config or {}).get("textFormat")
+    if wanted is None:
+        return None
+    if "closed_json_schema" not in traits.accepts:
+        raise validation_error(
+            "This model doesn't support the outputConfig.textFormat field. Remove outputConfig.textFormat and try again."
+        )
+    where = "outputConfig.textFormat.structure.jsonSchema.schema"
+    try:
+        schema = json.loads(wanted["structure"]["jsonSchema"]["schema"])
+    except ValueError as error:
+        raise validation_error(f"The value at {where} is not valid JSON: {error}") from error
+    if problem := closed_schema.refusal(schema):
+        raise validation_error(f"{where}: {problem}")
+    return cast(Json, schema)
+
+
+def _check_strict_tools(config: Json | None, traits: ModelTraits) -> None:
+    for i, entry in enumerate((config or {}).get("tools") or ()):
+        spec: Json = entry.get("toolSpec") or {}
+        if not spec.get("strict"):
+            continue
+        where = f"toolConfig.tools.{i}.toolSpec"
+        if "strict_tools" not in traits.accepts:
+            raise validation_error(f"This model doesn't support the {where}.strict field. Remove it and try again.")
+        if problem := closed_schema.refusal(spec["inputSchema"]["json"]):
+            raise validation_error(f"{where}.inputSchema.json: {problem}")
 
 
 def _traits(traits: ModelTraits, document: Json, choice: Json) -> ModelTraits:
