@@ -264,13 +264,19 @@ def test_scaling(replicas: dict[str, int], place: dict[str, Any], least: int, fl
     assert triggers.get("cron") == (
         {"timezone": "Europe/Berlin", "start": "0 15 * * *", "end": "30 6 * * *", "desiredReplicas": floor} if floor else None
     )
-    assert scaled["metadata"].get("annotations") == ({"autoscaling.keda.sh/paused-replicas": "0"} if paused else None)
+    assert scaled["metadata"]["annotations"].get("autoscaling.keda.sh/paused-replicas") == ("0" if paused else None)
     # A server that loads has no metrics, so KEDA must not scale it away before it is ready.
     assert spec["cooldownPeriod"] >= 30 * 60
     assert spec["initialCooldownPeriod"] > READY_SECONDS
     # And it may take those away that never get ready: it is there before them, and does not wait until they are.
     kinds = [each["kind"] for each in manifests(ServedModel("qwen", (version,)), there)]
     assert kinds.index("ScaledObject") < kinds.index("Deployment")
+    # Argo CD goes by waves, of which 0 is what says nothing.
+    waves = {
+        each["kind"]: each["metadata"].get("annotations", {}).get("argocd.argoproj.io/sync-wave", "0")
+        for each in manifests(ServedModel("qwen", (version,)), there)
+    }
+    assert {kind for kind, wave in waves.items() if wave != "0"} == {"ScaledObject", "Deployment"}
 
 
 def test_nothing_is_waited_for_where_everything_is_off() -> None:

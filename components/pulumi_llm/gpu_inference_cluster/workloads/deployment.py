@@ -42,6 +42,10 @@ _SHARED_MEMORY: Final = "2Gi"
 _USER: Final = 10_001
 _WORK, _TLS, _MIDDLEWARE = "/var/lib/server", "/etc/server/tls", "/etc/server/middleware"
 
+# Argo CD makes custom resources after Deployments, and a pod is checked by the balancer only if its TargetGroupBinding is there
+# before it. A ScaledObject is not healthy before its Deployment is there, so both are in the later wave.
+# https://argo-cd.readthedocs.io/en/stable/user-guide/sync-waves/
+AFTER_OTHERS: Final = {"argocd.argoproj.io/sync-wave": "1"}
 _NO_AWAIT: Final = {"pulumi.com/skipAwait": "true"}
 
 # How many sequences one request may ask for; vLLM's default is 16,384.
@@ -86,7 +90,9 @@ def deployment(version: Version, place: Place) -> Manifest:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": metadata(version, place, annotations={**_sizing(version), **(_NO_AWAIT if place.hard_off else {})}),
+        "metadata": metadata(
+            version, place, annotations={**AFTER_OTHERS, **_sizing(version), **(_NO_AWAIT if place.hard_off else {})}
+        ),
         "spec": {
             "selector": {"matchLabels": selector(version)},
             "revisionHistoryLimit": 2,

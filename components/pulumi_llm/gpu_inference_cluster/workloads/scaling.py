@@ -5,7 +5,7 @@ https://keda.sh/docs/latest/reference/scaledobject-spec/
 
 from typing import Any, Final
 
-from pulumi_llm.gpu_inference_cluster.workloads.deployment import READY_SECONDS, START_SECONDS, Manifest, metadata
+from pulumi_llm.gpu_inference_cluster.workloads.deployment import AFTER_OTHERS, READY_SECONDS, START_SECONDS, Manifest, metadata
 from pulumi_llm.gpu_inference_cluster.workloads.place import MODEL_LABEL, VERSION_LABEL, Place, Schedule
 from pulumi_llm.gpu_inference_cluster.workloads.versions import Version
 
@@ -35,11 +35,11 @@ def scaled_object(version: Version, place: Place) -> Manifest:
     triggers = [*_by_requests(version, place), *_by_the_other_version(version, place), _by_demand(version, place)]
     if place.schedule is not None and scheduled:
         triggers.append(_by_schedule(version.replicas.min, place.schedule))
-    off = {"annotations": {"autoscaling.keda.sh/paused-replicas": "0"}} if place.hard_off else {}
+    off = {"autoscaling.keda.sh/paused-replicas": "0"} if place.hard_off else {}
     return {
         "apiVersion": "keda.sh/v1alpha1",
         "kind": "ScaledObject",
-        "metadata": metadata(version, place, **off),
+        "metadata": metadata(version, place, annotations={**AFTER_OTHERS, **off}),
         "spec": {
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": version.name},
             "pollingInterval": _POLLING_SECONDS,
