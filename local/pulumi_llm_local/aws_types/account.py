@@ -72,10 +72,14 @@ def _partition(call: Draft) -> Answer:
 
 
 def _availability_zones(call: Draft) -> Answer:
-    """Three zones, less those that the call excludes."""
+    """Three zones, and six of us-east-1, less those that the call excludes.
+
+    https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-availability-zones.html
+    """
+    letters = "abcdef" if call.region == "us-east-1" else "abc"
     area, direction, number = call.region.rsplit("-", 2)
     short = area.replace("-", "") + "".join(word[0] for word in _compass(direction)) + number
-    zones = [(f"{call.region}{letter}", f"{short}-az{index}") for index, letter in enumerate("abc", start=1)]
+    zones = [(f"{call.region}{letter}", f"{short}-az{index}") for index, letter in enumerate(letters, start=1)]
     kept = [
         zone
         for zone in zones

@@ -35,8 +35,8 @@ class Cluster(Component):
             queue_urls=dict.fromkeys(models, queue),
             hard_off=args.get_bool("hard_off") or False,
         )
-        create_namespace(self, place, provider)
-        create_workloads(self, given, place, provider, [provider])
+        namespace = create_namespace(self, place, provider)
+        create_workloads(self, given, place, provider, namespace)
         self.register_outputs({})
 
 
