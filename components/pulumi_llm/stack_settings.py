@@ -224,6 +224,9 @@ class StackSettings(RoutingSettings):
             return
         if self.valid("network") and not self.network.enabled:
             yield Problem("network.enabled", "must be true with gpu, whose nodes are in it; or set gpu.enabled to false")
+        elif self.valid("network") and (own := self.network.existing) is not None and not own.given("balancer_subnet_ids"):
+            reason = "is required with gpu: subnets with nothing else in them, for who is in them may call the model servers"
+            yield Problem("network.existing.balancer_subnet_ids", reason)
         elif self.valid("network") and self.network.service_port != HTTPS_PORT:
             yield Problem("network.service_port", f"must be {HTTPS_PORT} with gpu, on which its servers listen; leave it out")
         for name in self.gpu.models or {}:

@@ -36,19 +36,22 @@ class FailurePolicy(msgspec.Struct, frozen=True):
     """What the router does when a target fails.
 
     `next_target`: another target may answer, with `larger_context` only one whose context is larger. `retry`: this target may
-    recover and is asked again. `cooldown`: for some time it is asked after all others.
+    recover and is asked again. `cooldown`: for some time it is asked after all others. `wake`: it may answer once its servers
+    are there, so they are started where they sleep.
     """
 
     next_target: bool = False
     larger_context: bool = False
     retry: bool = False
     cooldown: bool = False
+    wake: bool = False
 
 
 # Every target would refuse the request: the caller has to change it.
 _FINAL = FailurePolicy()
-_TEMPORARY = FailurePolicy(next_target=True, retry=True, cooldown=True)
+_TEMPORARY = FailurePolicy(next_target=True, retry=True, cooldown=True, wake=True)
 _LASTING = FailurePolicy(next_target=True, cooldown=True)
+_SILENT = FailurePolicy(next_target=True, cooldown=True, wake=True)
 
 
 class ErrorKind(msgspec.Struct, frozen=True):
@@ -242,7 +245,7 @@ upstream_unavailable = ErrorKind(
 model_not_ready = ErrorKind(
     "model_not_ready", 503, UPSTREAM, "the model is being loaded; try again in a minute", retry_after=30, policy=_TEMPORARY
 )
-upstream_timeout = ErrorKind("upstream_timeout", 504, UPSTREAM, "the model took too long to answer", policy=_LASTING)
+upstream_timeout = ErrorKind("upstream_timeout", 504, UPSTREAM, "the model took too long to answer", policy=_SILENT)
 function_timeout = ErrorKind("function_timeout", 504, SERVER, "the service did not answer in time")
 
 ERROR_KINDS = tuple(value for value in globals().values() if isinstance(value, ErrorKind))

@@ -8,7 +8,7 @@ import asyncio
 import random
 import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from itertools import takewhile
 from typing import Protocol
 
@@ -72,6 +72,8 @@ class _Health:
     def __init__(self) -> None:
         self.failures = 0
         self.cool_until = 0.0
+        # Whether its last failure may be that it has no servers.
+        self.absent = False
         # Whether a stream was asked for -> seconds, and when they were measured.
         self.first_token: dict[bool, tuple[float, float]] = {}
 
@@ -79,7 +81,7 @@ class _Health:
 class Router:
     """Asks the targets of an alias one after another until one begins to answer.
 
-    `wake` is told the name of a provider that does not answer although it is wanted.
+    `wake` is told the name of a provider that does not answer although it is wanted: by a request that it would take.
     """
 
     def __init__(
@@ -152,7 +154,8 @@ class Router:
         """Return the calls of the targets in order. Raises the error 400 of the first target if none accepts the request."""
         calls: list[ModelCall] = []
         refused: GatewayError | None = None
-        for target in self._order(alias, request):
+        ordered, passed_over = self._order(alias, request)
+        for target in ordered:
             try:
                 call = model_call(request, alias, target, deadline, caller)
                 if request.response_format is not None:
@@ -160,6 +163,8 @@ class Router:
 
                     call = structured(call, request.response_format)
                 calls.append(call)
+                if target.name in passed_over:
+                    self._wake(target.provider)  # it is wanted, and not asked at first
             except GatewayError as error:
                 refused = refused or error
         if refused is not None and not calls:
@@ -209,14 +214,19 @@ class Router:
         cooldown = min(COOLDOWN * 2.0**health.failures, LONGEST_COOLDOWN)
         health.failures += 1
         health.cool_until = time.monotonic() + max(cooldown, error.retry_after or 0.0)
-        self._wake(target.provider)
+        health.absent = error.policy.wake
+        if error.policy.wake:
+            self._wake(target.provider)
 
     # The order of the targets.
 
-    def _order(self, alias: Alias, request: ChatRequest) -> Sequence[Target]:
-        """Return the targets in the order of the strategy; those that failed recently come last."""
+    def _order(self, alias: Alias, request: ChatRequest) -> tuple[Sequence[Target], Collection[str]]:
+        """Return the targets in the order of the strategy, and the names of those that would be first and have no servers.
+
+        Those that failed recently come last.
+        """
         if len(alias.targets) == 1:
-            return alias.targets
+            return alias.targets, ()
         now = time.monotonic()
         match alias.strategy:
             case "priority":
@@ -230,10 +240,10 @@ class Router:
                 ordered = sorted(alias.targets, key=lambda target: _workload_rank(target, request))
         cooling_down = {target.name for target in ordered if self._is_cooling_down(target, now)}
         if not cooling_down:
-            return ordered
-        for target in takewhile(lambda target: target.name in cooling_down, ordered):
-            self._wake(target.provider)  # it is wanted, and not asked at first
-        return sorted(ordered, key=lambda target: target.name in cooling_down)
+            return ordered, ()
+        first = takewhile(lambda target: target.name in cooling_down, ordered)
+        passed_over = {target.name for target in first if self._health[target.name].absent}
+        return sorted(ordered, key=lambda target: target.name in cooling_down), passed_over
 
     def _is_cooling_down(self, target: Target, now: float) -> bool:
         health = self._health.get(target.name)

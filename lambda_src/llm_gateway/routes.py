@@ -30,6 +30,7 @@ class Endpoint(msgspec.Struct, frozen=True, omit_defaults=True):
     end. `secret_arn` is the Secrets Manager secret with its key, empty if it needs none. `wake_queue_url` is the SQS queue that
     is told when its servers are wanted and do not answer, empty if there is none. The document names the environment variables
     that hold these three. `stickiness_cookie` is the cookie with which its load balancer keeps a conversation at one server.
+    `cache_salt` says whether its servers take a salt for their prefix cache.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Endpoint(msgspec.Struct, frozen=True, omit_defaults=True):
     secret_arn: str = ""
     wake_queue_url: str = ""
     stickiness_cookie: str = ""
+    cache_salt: bool = False
 
 
 class Target(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -422,6 +422,7 @@ def test_each_model_is_a_provider_of_the_gateway() -> None:
     ((provider,),) = (each.values() for each in found)
     assert provider["base_url"] == "https://models.example.com/chat/v1"
     assert provider["stickiness_cookie"] == "LlmServiceStickiness"
+    assert provider["cache_salt"] is True
     assert recording.stack_outputs["queue"] == recording.named("gpu-demand-chat").state["url"]
 
 
@@ -463,6 +464,10 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ({"private_link": {"allowed_principals": ["*"]}}, ["private_link.allowed_principals[0]", "never '*'"]),
     ({"private_link": {"allowed_principals": ["arn:aws:iam::210987654321:role/ci/deploy"]}}, ["[0]", "without a path"]),
     ({"schedule": {"up": "06:00"}}, ["schedule.down: must be another time than up"]),
+    (
+        {"network": {**CLUSTER_NETWORK, "balancer_subnet_ids": ["subnet-1", "subnet-4"]}},
+        ["network.balancer_subnet_ids: subnet-1 are those of the nodes"],
+    ),
 ]
 
 

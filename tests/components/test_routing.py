@@ -36,7 +36,7 @@ DEEPSEEK = {"type": "openai_compatible", "base_url": "https://api.deepseek.com",
 CLAUDE = {"type": "anthropic", "secret_arn": SECRET}
 QUEUE = {"url": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/wake", "arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:wake"}
 VLLM = {"type": "openai_compatible", "base_url": "http://10.0.0.5:8000/v1"}
-POOL = {**VLLM, "wake_queue": {**QUEUE, "kms_key_arn": KEY}, "stickiness_cookie": "LlmServiceStickiness"}
+POOL = {**VLLM, "wake_queue": {**QUEUE, "kms_key_arn": KEY}, "stickiness_cookie": "LlmServiceStickiness", "cache_salt": True}
 CHAT = {"provider": "deepseek", "model": "deepseek-chat", "context_tokens": 128_000, "max_output_tokens": 8_192}
 OPUS = {**CHAT, "provider": "claude", "model": "claude-opus"}
 OTHER_MODEL = "To use another model of Bedrock's, give its id or ARN with its bounds: context_tokens and max_output_tokens"
@@ -143,6 +143,7 @@ def test_the_gateway_reads_what_is_written(tmp_path: Path) -> None:
     endpoint, pool = loaded.endpoints
     assert (endpoint.name, endpoint.base_url, endpoint.secret_arn) == ("deepseek", "https://api.deepseek.com", SECRET)
     assert (endpoint.wake_queue_url, endpoint.stickiness_cookie) == ("", "")
+    assert (endpoint.cache_salt, pool.cache_salt) == (False, True)
     assert (pool.name, pool.wake_queue_url, pool.stickiness_cookie) == ("pool", QUEUE["url"], "LlmServiceStickiness")
 
 

@@ -390,7 +390,7 @@ WRONG |= {
     "a key of a provider": (
         {"providers": {"type": {"type": "anthropic", "api_key": "hunter2"}}, "models": [{"name": "a", "targets": [CLAUDE]}]},
         [
-            "pulumi-llm:providers.type.api_key: is not known; there are base_url, kms_key_arn, secret_arn, "
+            "pulumi-llm:providers.type.api_key: is not known; there are base_url, cache_salt, kms_key_arn, secret_arn, "
             "stickiness_cookie, type, wake_queue",
             "pulumi-llm:providers.type.secret_arn: is required by https://api.anthropic.com: the ARN of the secret with its "
             "key",
@@ -457,6 +457,16 @@ WRONG |= {
         served({**R1, "max_output_tokens": 10_000}, models={"r1": {**QWEN, "context": 8192}}),
         [
             f"{FIRST}.max_output_tokens: must be at most context_tokens, which is 8192, not 10000",
+        ],
+    ),
+    "a network that is there, without subnets of the balancer's own": (
+        {
+            **served(),
+            "network": {"enabled": True, "existing": {"vpc_id": "vpc-1", "private_subnet_ids": ["subnet-1", "subnet-2"]}},
+        },
+        [
+            "pulumi-llm:network.existing.balancer_subnet_ids: is required with gpu: subnets with nothing else in them, for who "
+            "is in them may call the model servers"
         ],
     ),
     "a provider that is near no served model": (

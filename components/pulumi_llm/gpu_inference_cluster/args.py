@@ -123,6 +123,18 @@ class ClusterNetworkSettings(Settings):
     service_security_group_id: Input[SecurityGroupId]
     """The security group of the GPU nodes, into which the balancer's leads."""
 
+    def problems(self) -> Iterator[Problem]:
+        if not self.valid("private_subnet_ids", "balancer_subnet_ids"):
+            return
+        nodes, balancer = self.private_subnet_ids, self.balancer_subnet_ids
+        if isinstance(nodes, tuple) and isinstance(balancer, tuple):
+            shared = sorted(
+                {each for each in nodes if isinstance(each, str)} & {each for each in balancer if isinstance(each, str)}
+            )
+            if shared:
+                reason = f"{', '.join(shared)} are those of the nodes, all of whose pods could then call the model servers"
+                yield Problem("balancer_subnet_ids", f"{reason}; give subnets in which nothing else is")
+
 
 class ClusterDomainSettings(Settings):
     """The name under which the models are called, over HTTPS."""

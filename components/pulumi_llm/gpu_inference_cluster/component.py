@@ -209,6 +209,7 @@ class GpuInferenceCluster(Component):
                 "base_url": urls[model],
                 "wake_queue": {"url": queue.url, "arn": queue.arn},
                 "stickiness_cookie": STICKINESS_COOKIE,
+                "cache_salt": True,
             }
             for model, queue in queues.items()
         }

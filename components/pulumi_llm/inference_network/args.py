@@ -66,7 +66,8 @@ class ExistingVpcSettings(Settings):
     public_subnet_ids: Input[tuple[Input[SubnetId], ...]] = ()
     """Its public subnets. Default: none."""
     balancer_subnet_ids: Input[Annotated[tuple[Input[SubnetId], ...], Field(min_length=2)]] | None = None
-    """Its subnets for internal balancers, in two zones or more. Default: the private ones."""
+    """Its subnets for internal balancers, in two zones or more. Give some in which nothing else is: who is in them may call the
+    servers behind the balancers, past these. Default: the private ones."""
 
 
 class NetworkSettings(Settings):

@@ -17,7 +17,8 @@ class ExistingVpcArgs(TypedDict):
     public_subnet_ids: NotRequired[pulumi.Input[Sequence[pulumi.Input[str]]]]
     """Its public subnets. Default: none."""
     balancer_subnet_ids: NotRequired[pulumi.Input[Sequence[pulumi.Input[str]]]]
-    """Its subnets for internal balancers, in two zones or more. Default: the private ones."""
+    """Its subnets for internal balancers, in two zones or more. Give some in which nothing else is: who is in them may call
+    the servers behind the balancers, past these. Default: the private ones."""
 
 
 class InferenceNetworkArgs(TypedDict):

@@ -63,6 +63,7 @@ class Providers:
                     secret_arn_variable=f"{prefix}_SECRET_ARN" if provider.secret_arn is not None else "",
                     wake_queue_url_variable=f"{prefix}_WAKE_QUEUE_URL" if queue is not None else "",
                     stickiness_cookie=provider.stickiness_cookie or "",
+                    cache_salt=provider.cache_salt,
                 )
             )
         return protocol.at(base_url) if protocol is not None and isinstance(base_url, str) else protocol

@@ -9,7 +9,19 @@ from pydantic import AfterValidator, Field
 from llm_gateway.providers.registry import PROTOCOLS
 from llm_gateway.request import NUMERIC_PARAMETERS, Parameter
 from llm_gateway.routes import BEDROCK, FIRST_TOKEN_SECONDS, RETRIES, STALL_SECONDS, Strategy
-from pulumi_llm.base.settings import Between, Count, Input, KmsKeyArn, Name, Number, Problem, Region, Settings, valid_items
+from pulumi_llm.base.settings import (
+    Between,
+    Count,
+    Flag,
+    Input,
+    KmsKeyArn,
+    Name,
+    Number,
+    Problem,
+    Region,
+    Settings,
+    valid_items,
+)
 from pulumi_llm.models.resolve import DEFAULT_ACCEPTS
 
 # Parameters of which a model may take only one.
@@ -141,12 +153,17 @@ class ProviderSettings(Settings):
     stickiness_cookie: Annotated[str, AfterValidator(_cookie)] | None = None
     """The cookie with which the provider's load balancer keeps a conversation at one server. It is sent back with the next
     turns of the conversation. Default: none is."""
+    cache_salt: Flag = False
+    """Send a salt of the caller's tenant with each request (`cache_salt`), as vLLM takes it: in a prefix cache that tenants
+    share, no one then finds out what another has asked by how soon an answer begins. Other servers may refuse the field."""
 
     def problems(self) -> Iterator[Problem]:
         if self.given("kms_key_arn") and not self.given("secret_arn"):
             yield Problem("kms_key_arn", "is what encrypts the secret; give secret_arn too, or leave it out")
         if not self.valid("type"):
             return
+        if self.cache_salt and self.type != "openai_compatible":
+            yield Problem("cache_salt", f"is a field of OpenAI's format as vLLM takes it, not of {self.type}; leave it out")
         protocol = PROTOCOLS[self.type]
         base_url = self.base_url
         if not self.given("base_url"):

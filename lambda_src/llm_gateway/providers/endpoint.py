@@ -1,5 +1,6 @@
 """A provider with an address and a key of its own, for any dialect."""
 
+import hashlib
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -50,6 +51,7 @@ class EndpointProvider:
         self._dialect = dialect
         self._stickiness = stickiness
         self._may_sleep = bool(endpoint.wake_queue_url)
+        self._cache_salt = endpoint.cache_salt
 
     def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
         return read_answer(self._send, call, self._dialect, self._redact)
@@ -63,7 +65,7 @@ class EndpointProvider:
             "POST",
             self._url,
             headers,
-            _encode(self._dialect.body(call)),
+            _encode(self._body(call)),
             read_timeout=call.stall_seconds,
             deadline=call.deadline,
         )
@@ -76,8 +78,22 @@ class EndpointProvider:
             raise errors.model_not_ready(detail="status 503: the load balancer has no server for it")
         return response
 
+    def _body(self, call: ModelCall) -> dict[str, Any]:
+        body = self._dialect.body(call)
+        if self._cache_salt:
+            body["cache_salt"] = _salt_of(call.caller.tenant)
+        return body
+
     def _redact(self, text: str) -> str:
         return self._secrets.redact(self._secret_arn, text)
+
+
+def _salt_of(tenant: str) -> str:
+    """What keeps a tenant's prompts apart in a prefix cache that all share: no caller chooses it, for the body is written here.
+
+    https://docs.vllm.ai/en/stable/design/prefix_caching/#cache-isolation-for-security
+    """
+    return hashlib.sha256(tenant.encode()).hexdigest()
 
 
 def _has_no_server(response: Response) -> bool:

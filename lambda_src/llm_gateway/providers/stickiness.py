@@ -9,6 +9,9 @@ from llm_gateway.call import ModelCall
 
 # How many conversations are remembered. A conversation has some 300 bytes of cookies.
 MOST_CONVERSATIONS = 4096
+# How many cookies of one are, and how long: a server that has gone wrong fills neither the memory nor the request's headers.
+_MOST_COOKIES = 8
+_MOST_VALUE = 1024
 
 _encode = msgspec.json.Encoder().encode
 
@@ -39,11 +42,13 @@ class Stickiness:
 
     def remember(self, call: ModelCall, set_cookie: str) -> None:
         """Remember what the answer to a call sets. `set_cookie` are its Set-Cookie headers."""
-        cookies = dict(self._cookies.findall(set_cookie))
+        cookies = {name: value for name, value in self._cookies.findall(set_cookie) if len(value) <= _MOST_VALUE}
         if not cookies:
             return
         conversation = _conversation(call)
-        self._known[conversation] = {**self._known.pop(conversation, {}), **cookies}
+        known = self._known.pop(conversation, {})
+        latest = [each for each in known.items() if each[0] not in cookies] + list(cookies.items())
+        self._known[conversation] = dict(latest[-_MOST_COOKIES:])
         if len(self._known) > MOST_CONVERSATIONS:
             del self._known[next(iter(self._known))]
 

@@ -1,15 +1,21 @@
 """Servers that may be scaled to zero: their queue is told that they are wanted, beside the requests that want them."""
 
 import asyncio
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
-from llm_gateway import demand
-from llm_gateway.router import COOLDOWN
-from llm_gateway.routes import Endpoint
+from llm_gateway import demand, errors
+from llm_gateway.call import ModelCall
+from llm_gateway.errors import GatewayError
+from llm_gateway.events import Delta, Done, Event
+from llm_gateway.request import CHAT_PARAMETERS, ChatRequest, Message, Sampling
+from llm_gateway.router import COOLDOWN, Router
+from llm_gateway.routes import Alias, Endpoint, Target
 from wire.bedrock import Wire
 from wire.callers import CHAT, TRANSPORTS, Transport
 from wire.harness import Harness
@@ -102,6 +108,69 @@ async def test_a_queue_is_told_now_and_then_while_there_is_demand(harness: Harne
         told.append(len(queue.bodies))
         clock.forward(demand.INTERVAL / 2)
     assert told == [1, 1, 2, 2]
+
+
+class Failing:
+    """A pool that fails."""
+
+    def __init__(self, error: GatewayError) -> None:
+        self.error = error
+
+    async def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
+        raise self.error
+        yield []
+
+
+class Answering:
+    async def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
+        yield [Delta("Hi"), Done("end_turn")]
+
+
+@pytest.mark.parametrize(
+    ("error", "woken"),
+    [
+        (errors.model_not_ready(), ["pool"]),
+        (errors.upstream_unavailable(), ["pool"]),
+        (errors.upstream_timeout(), ["pool"]),
+        # A wrong address or key, which no further server mends.
+        (errors.upstream_misconfigured(), []),
+    ],
+)
+async def test_only_a_request_that_the_pool_would_take_is_demand(error: GatewayError, woken: list[str]) -> None:
+    """What is refused with 400 keeps no GPU awake, nor does a pool that is wrongly configured."""
+    bounds = (4096, 32_768, CHAT_PARAMETERS)
+    alias = Alias("chat", (Target("pool/r1", "pool", "r1", *bounds), Target("bedrock/x", "bedrock", "x", *bounds)))
+    told: list[str] = []
+    router = Router({"pool": Failing(error), "bedrock": Answering()}, wake=told.append)
+    deadline = asyncio.get_running_loop().time() + 60
+    asked = ChatRequest(messages=(Message("user", "Hi"),))
+    opened = await router.open(asked, alias, deadline, [])
+    await opened.rest.aclose()
+    assert told == woken
+    with pytest.raises(GatewayError, match="answers at most"):
+        await router.open(msgspec.structs.replace(asked, sampling=Sampling(max_tokens=10**9)), alias, deadline, [])
+    assert told == woken
+    # While it cools down, it is passed over, and wanted all the same.
+    opened = await router.open(asked, alias, deadline, [])
+    await opened.rest.aclose()
+    assert told == 2 * woken
+
+
+class Salted(Vllm):
+    """A pool whose prefix cache all tenants share."""
+
+    endpoint = Endpoint(name="vllm", type="openai_compatible", cache_salt=True)
+
+
+async def test_a_tenant_s_prompts_are_apart_in_the_prefix_cache(harness: Harness) -> None:
+    """The salt is the gateway's own: what a caller sends as one is not passed on."""
+    salts: list[str | None] = []
+    for provider in (Salted(), VLLM):
+        pool = await harness.healthy(provider)
+        await CHAT.call(await harness.gateway(pool))
+        assert pool.upstream is not None
+        salts.append(pool.upstream.bodies[0].get("cache_salt"))
+    assert salts == [hashlib.sha256(b"anonymous").hexdigest(), None]
 
 
 async def test_where_the_pool_comes_second_only_the_failure_of_the_first_wakes_it(harness: Harness) -> None:

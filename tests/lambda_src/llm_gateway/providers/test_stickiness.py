@@ -83,6 +83,13 @@ def test_as_many_conversations_as_it_says_are_remembered(monkeypatch: pytest.Mon
     assert known() == "acd"
 
 
+def test_a_server_sets_few_and_short_cookies() -> None:
+    sticky = Stickiness(COOKIE)
+    for number in range(50):
+        sticky.remember(call("a"), f"AWSALBAPP-{number}=v{number}; Path=/, {COOKIE}={'x' * 5000}")
+    assert sticky.cookie(call("a", "Hello", "And?")) == "; ".join(f"AWSALBAPP-{n}=v{n}" for n in range(42, 50))
+
+
 class Sticky(Vllm):
     endpoint = Endpoint(name="vllm", type="openai_compatible", stickiness_cookie=COOKIE)
 
