@@ -186,7 +186,7 @@ class Application:
         if request.stream:
             await self._send_stream(http, events, openai_completions.StreamRenderer(http.request_id, include_usage))
         else:
-            await self._send_complete(http, *await openai_completions.render_complete(events))
+            await self._send_complete(http, openai_completions.render_complete(events))
 
     async def _responses(self, http: HttpRequest) -> None:
         from llm_functions.api_formats.openai_responses import answer, request
