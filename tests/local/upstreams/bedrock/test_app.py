@@ -160,5 +160,8 @@ async def test_a_tool_round_trip(choice: dict[str, Any] | None, name: str) -> No
         result = {"toolUseId": use["toolUseId"], "content": [{"json": {"sky": "blue"}}, {"text": "21 degrees"}]}
         history = [*HELLO, whole["output"]["message"], {"role": "user", "content": [{"toolResult": result}]}]
         answer = await converse(url, messages=history, toolConfig=config)
+        if choice is not None and "auto" not in choice:  # a call that must be is also one after a result
+            assert answer["stopReason"] == "tool_use"
+            answer = await converse(url, messages=history, toolConfig={"tools": [WEATHER, CLOCK]})
         text = answer["output"]["message"]["content"][0]["text"]
         assert answer["stopReason"] == "end_turn" and "21 degrees" in text and "blue" in text
