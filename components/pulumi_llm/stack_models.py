@@ -80,6 +80,8 @@ def _with_bounds(model: ModelSettings, bounds: Mapping[str, int]) -> ModelSettin
         if target.provider not in bounds:
             return target
         context = target.context_tokens if target.given("context_tokens") else bounds[target.provider]
+        if target.valid("kind") and target.kind == "embedding":
+            return target.model_copy(update={"context_tokens": context})
         output = target.max_output_tokens if target.given("max_output_tokens") else context
         return target.model_copy(update={"context_tokens": context, "max_output_tokens": output})
 

@@ -143,6 +143,13 @@ content_filter = ErrorKind(
     "the model's provider refuses to answer this conversation",
     policy=FailurePolicy(next_target=True),
 )
+# The alias chats where embeddings are asked for, or the reverse.
+wrong_kind_of_model = ErrorKind(
+    "wrong_kind_of_model",
+    400,
+    INVALID_REQUEST,
+    "model: {name!r} is for {use}, so call POST {path} with it; {right}",
+)
 bad_request = ErrorKind("bad_request", 400, INVALID_REQUEST, "the request cannot be answered")
 missing_api_key = ErrorKind(
     "missing_api_key",

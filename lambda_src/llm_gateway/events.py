@@ -69,6 +69,16 @@ class ToolCallDelta(msgspec.Struct, frozen=True, tag="tool_call_delta"):
     arguments: str
 
 
+# A vector of an embedding: its numbers, or the Base64 text of them as float32, little-endian, as OpenAI's API has it.
+Vector = list[float] | str
+
+
+class Embeddings(msgspec.Struct, frozen=True, tag="embeddings"):
+    """The vectors of the texts of an `EmbeddingRequest`, in their order. Only the answer to one has it, as its first event."""
+
+    vectors: tuple[Vector, ...]
+
+
 class Usage(msgspec.Struct, frozen=True, tag="usage", omit_defaults=True):
     """The tokens that the provider counted, and charges for.
 
@@ -91,4 +101,4 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     stop_reason: StopReason
 
 
-Event = Start | Delta | Reasoning | ReasoningSignature | ToolCall | ToolCallDelta | Usage | Done
+Event = Start | Delta | Reasoning | ReasoningSignature | ToolCall | ToolCallDelta | Embeddings | Usage | Done

@@ -57,6 +57,7 @@ OPERATIONS = (
         has_body=True,
         errors="anthropic",
     ),
+    Operation("embeddings", "POST", "/v1/embeddings", "Embed texts in OpenAI's format", has_body=True),
     Operation("models", "GET", "/v1/models", "List the models in OpenAI's format"),
     Operation("health", "GET", "/health", "Tell that the service is up", authorized=False),
     Operation("openapi", "GET", "/openapi.json", "Describe this API", authorized=False),

@@ -18,7 +18,7 @@ Stages 3, 4, 5, 8 and 9 have no code yet.
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -32,6 +32,9 @@ from llm_gateway.routes import Routes
 from llm_gateway.stages.authorize import authorize
 from llm_gateway.stages.validate import conversation_problems
 from llm_gateway.telemetry import Record
+
+if TYPE_CHECKING:  # only requests for embeddings load it
+    from llm_gateway.embeddings import EmbeddingRequest
 
 
 class Demand(Protocol):
@@ -51,7 +54,7 @@ class Gateway(msgspec.Struct, frozen=True):
 
 
 async def answer(
-    gateway: Gateway, request: ChatRequest, caller: Caller, request_id: str, deadline: float
+    gateway: Gateway, request: "ChatRequest | EmbeddingRequest", caller: Caller, request_id: str, deadline: float
 ) -> AsyncGenerator[list[Event], None]:
     """Yield the events that answer `request`, in batches.
 
@@ -63,10 +66,9 @@ async def answer(
     """
     record = Record(request_id, caller, request)
     try:
-        problems = conversation_problems(request.messages)
-        if problems:
+        if isinstance(request, ChatRequest) and (problems := conversation_problems(request.messages)):
             raise errors.invalid_request(problems)
-        alias = authorize(caller, request.model, gateway.routes)
+        alias = authorize(caller, request.model, gateway.routes, request.kind)
         record.alias(alias)
         opened = await gateway.router.open(request, alias, deadline, record.attempts, caller)
         start = Start(request_id, alias.name, opened.target.name, *record.started(opened.target), opened.dropped)

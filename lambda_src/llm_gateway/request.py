@@ -1,7 +1,7 @@
 """The request, the same for every transport and API format."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import msgspec
 
@@ -47,11 +47,17 @@ Hint = Literal[
     "verbosity",
     "prediction",
 ]
-Parameter = Literal[ChatParameter, ToolParameter, Ability, RareParameter, Hint]
+# What a model of embeddings may take: the length of its vectors, and what they are for.
+EmbeddingParameter = Literal["dimensions", "input_type"]
+Parameter = Literal[ChatParameter, ToolParameter, Ability, RareParameter, Hint, EmbeddingParameter]
 CHAT_PARAMETERS: tuple[ChatParameter, ...] = get_args(ChatParameter)
 TOOL_PARAMETERS: tuple[ToolParameter, ...] = get_args(ToolParameter)
 RARE_PARAMETERS: tuple[RareParameter, ...] = get_args(RareParameter)
 HINTS: tuple[Hint, ...] = get_args(Hint)
+EMBEDDING_PARAMETERS: tuple[EmbeddingParameter, ...] = get_args(EmbeddingParameter)
+
+# What a model, and so an alias, is for.
+Kind = Literal["chat", "embedding"]
 
 
 # The bound of an answer in /chat's own format, and its default.
@@ -183,6 +189,8 @@ class ChatRequest(msgspec.Struct, frozen=True):
     format's, where they differ, for errors. `rare` holds parameters of `RareParameter` by name, with OpenAI's values (and
     `top_logprobs` beside `logprobs`), and `hints` those of `Hint`. `cache_system` marks a cache point after the system text.
     """
+
+    kind: ClassVar[Kind] = "chat"
 
     messages: tuple[Message, ...]
     model: str = ""

@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from itertools import takewhile
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import msgspec
 
@@ -23,6 +23,9 @@ from llm_gateway.identity.caller import ANONYMOUS, Caller
 from llm_gateway.request import ChatRequest
 from llm_gateway.routes import Alias, Target
 
+if TYPE_CHECKING:  # only requests for embeddings load it
+    from llm_gateway.embeddings import EmbeddingCall, EmbeddingRequest
+
 
 class Provider(Protocol):
     """Answers a `ModelCall`.
@@ -32,6 +35,12 @@ class Provider(Protocol):
     """
 
     def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]: ...
+
+
+class EmbeddingProvider(Protocol):
+    """Answers an `EmbeddingCall`, in one batch of `Embeddings`, `Usage` and `Done`. Every provider of such a target is one."""
+
+    def embed(self, call: "EmbeddingCall") -> AsyncGenerator[list[Event], None]: ...
 
 
 class Attempt(msgspec.Struct):
@@ -97,7 +106,7 @@ class Router:
 
     async def open(
         self,
-        request: ChatRequest,
+        request: "ChatRequest | EmbeddingRequest",
         alias: Alias,
         deadline: float,
         attempts: list[Attempt],
@@ -116,7 +125,8 @@ class Router:
         loop = asyncio.get_running_loop()
         calls = self._calls(request, alias, deadline, caller)
         failures: dict[str, GatewayError] = {}
-        waiting: list[tuple[float, ModelCall]] = []  # the targets that may recover, and when each is asked again
+        # The targets that may recover, and when each is asked again.
+        waiting: list[tuple[float, ModelCall | EmbeddingCall]] = []
         too_small = 0  # the largest context that is too small for the conversation
         retry = 0
         while True:
@@ -150,18 +160,23 @@ class Router:
             raise next(iter(failures.values()))
         raise errors.no_target_answered(alias.name, list(failures.items()))
 
-    def _calls(self, request: ChatRequest, alias: Alias, deadline: float, caller: Caller) -> list[ModelCall]:
+    def _calls(
+        self, request: "ChatRequest | EmbeddingRequest", alias: Alias, deadline: float, caller: Caller
+    ) -> "list[ModelCall | EmbeddingCall]":
         """Return the calls of the targets in order. Raises the error 400 of the first target if none accepts the request."""
-        calls: list[ModelCall] = []
+        calls: list[ModelCall | EmbeddingCall] = []
         refused: GatewayError | None = None
         ordered, passed_over = self._order(alias, request)
         for target in ordered:
             try:
-                call = model_call(request, alias, target, deadline, caller)
-                if request.response_format is not None:
-                    from llm_gateway.structured_output import structured
+                if isinstance(request, ChatRequest):
+                    call = model_call(request, alias, target, deadline, caller)
+                    if request.response_format is not None:
+                        from llm_gateway.structured_output import structured
 
-                    call = structured(call, request.response_format)
+                        call = structured(call, request.response_format)
+                else:
+                    call = request.call(alias, target, deadline, caller)
                 calls.append(call)
                 if target.name in passed_over:
                     self._wake(target.provider)  # it is wanted, and not asked at first
@@ -171,19 +186,14 @@ class Router:
             raise refused
         return calls
 
-    async def _attempt(self, call: ModelCall, limit: float, attempts: list[Attempt], stream: bool) -> Opened:
+    async def _attempt(self, call: "ModelCall | EmbeddingCall", limit: float, attempts: list[Attempt], stream: bool) -> Opened:
         """Call a target. `stream` is what the caller asked for: latencies are compared among requests that ask for the same."""
         target = call.target
         began = time.monotonic()
         attempt = Attempt(target, 0.0)
         attempts.append(attempt)
-        events = self._providers[target.provider].answer(call)
-        if call.tools:
-            events = _as_asked(events, call)
-        if call.cut:
-            from llm_gateway.stop_sequences import cut
-
-            events = cut(events, call)
+        provider = self._providers[target.provider]
+        events = _answer(provider, call) if isinstance(call, ModelCall) else cast(EmbeddingProvider, provider).embed(call)
         try:
             first = await _first_batch(events, limit)
         except BaseException as error:
@@ -220,7 +230,7 @@ class Router:
 
     # The order of the targets.
 
-    def _order(self, alias: Alias, request: ChatRequest) -> tuple[Sequence[Target], Collection[str]]:
+    def _order(self, alias: Alias, request: "ChatRequest | EmbeddingRequest") -> tuple[Sequence[Target], Collection[str]]:
         """Return the targets in the order of the strategy, and the names of those that would be first and have no servers.
 
         Those that failed recently come last.
@@ -229,15 +239,15 @@ class Router:
             return alias.targets, ()
         now = time.monotonic()
         match alias.strategy:
-            case "priority":
-                ordered = list(alias.targets)
             case "weight":
                 # Draws without replacement in proportion to the weights: by exponential times with the weights as rates.
                 ordered = sorted(alias.targets, key=lambda target: self._chance.expovariate(1) / target.weight)
             case "latency":
                 ordered = sorted(alias.targets, key=lambda target: self._latency(target, request.stream, now))
-            case "workload":
+            case "workload" if isinstance(request, ChatRequest):
                 ordered = sorted(alias.targets, key=lambda target: _workload_rank(target, request))
+            case _:
+                ordered = list(alias.targets)
         cooling_down = {target.name for target in ordered if self._is_cooling_down(target, now)}
         if not cooling_down:
             return ordered, ()
@@ -281,6 +291,18 @@ def _workload_rank(target: Target, request: ChatRequest) -> int:
 _NO_REASONING = (None, "none", "minimal", "low")
 
 
+def _answer(provider: Provider, call: ModelCall) -> AsyncGenerator[list[Event], None]:
+    """Return the events of a chat, with what the gateway does in the provider's place."""
+    events = provider.answer(call)
+    if call.tools:
+        events = _as_asked(events, call)
+    if call.cut:
+        from llm_gateway.stop_sequences import cut
+
+        events = cut(events, call)
+    return events
+
+
 async def _first_batch(events: AsyncGenerator[list[Event], None], limit: float) -> list[Event]:
     """Return the first batch. Raises the error 504 at `limit`, a time of the loop's clock."""
     try:
@@ -292,7 +314,7 @@ async def _first_batch(events: AsyncGenerator[list[Event], None], limit: float) 
         raise errors.stream_interrupted(detail="the provider's events ended before the first") from None
 
 
-def _begin_deadline(alias: Alias, call: ModelCall, deadline: float, *, others: int) -> float:
+def _begin_deadline(alias: Alias, call: "ModelCall | EmbeddingCall", deadline: float, *, others: int) -> float:
     """Return the loop's time by which a target must have begun to answer.
 
     If other targets could still answer, each gets an equal share of the time that is left, and a stream at most the alias's

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from llm_gateway.request import Parameter
+from llm_gateway.request import Kind, Parameter
 
 ROUTES_FILE = "routes.json"
 
@@ -51,7 +51,8 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     `name` is shown to callers and operators, such as ``bedrock/gpt-oss-20b``. `provider` is ``bedrock``, ``mock`` or the name
     of an endpoint. `model` is the provider's id of the model: for Bedrock the id of a foundation model or an inference profile,
     or an ARN. If it is known only at deployment, `model_variable` names the environment variable that holds it. `api` is the
-    operation of Bedrock: imported models are called with InvokeModel in OpenAI's chat format.
+    operation of Bedrock: imported models are called with InvokeModel in OpenAI's chat format, models of embeddings with
+    InvokeModel in the format of their maker.
 
     `max_output_tokens` and `context_tokens` are in tokens. `temperature_max` is the model's limit. Of the parameters in
     `exclusive` only one may be sent. If a target accepts `tools` but not `stream_tools`, a request with tools is not streamed
@@ -62,6 +63,10 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `weight` is the target's share with the strategy ``weight``. `short_prompt_tokens` is for the strategy ``workload``: it
     marks a small model, which is preferred for prompts of up to that many tokens that ask for no reasoning.
+
+    A target whose `kind` is ``embedding`` makes embeddings and does not chat: `context_tokens` is the limit of one text,
+    `text_characters` the limit of its characters, if there is one. `dimensions` are the lengths that its vectors can have, the
+    model's own first; empty: the provider decides.
     """
 
     name: str
@@ -71,7 +76,7 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     context_tokens: int
     accepts: tuple[Parameter, ...]
     model_variable: str = ""
-    api: Literal["converse", "invoke_model"] = "converse"
+    api: Literal["converse", "invoke_model", "titan_embed", "cohere_embed"] = "converse"
     exclusive: tuple[Parameter, ...] = ()
     temperature_max: float = 1.0
     stop_max: int | None = None
@@ -79,6 +84,9 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     cache_prompts: bool = False
     weight: int = 1
     short_prompt_tokens: int | None = None
+    kind: Kind = "chat"
+    text_characters: int | None = None
+    dimensions: tuple[int, ...] = ()
 
 
 # What an alias has where settings do not say.
@@ -102,6 +110,11 @@ class Alias(msgspec.Struct, frozen=True, omit_defaults=True):
     first_token_seconds: float = FIRST_TOKEN_SECONDS
     stall_seconds: float = STALL_SECONDS
 
+    @property
+    def kind(self) -> Kind:
+        """What its targets are for. All are for the same."""
+        return self.targets[0].kind
+
 
 class Routes(msgspec.Struct, frozen=True, omit_defaults=True):
     """All aliases, of which the first is the default, and the endpoints that their targets name."""
@@ -115,8 +128,9 @@ class Routes(msgspec.Struct, frozen=True, omit_defaults=True):
             return self.aliases[0]
         return next((alias for alias in self.aliases if alias.name == name), None)
 
-    def names(self) -> list[str]:
-        return [alias.name for alias in self.aliases]
+    def names(self, kind: Kind | None = None) -> list[str]:
+        """The names of the aliases, with `kind` of those of that kind."""
+        return [alias.name for alias in self.aliases if kind is None or alias.kind == kind]
 
 
 def encode(routes: Routes) -> bytes:

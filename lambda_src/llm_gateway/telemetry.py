@@ -7,34 +7,39 @@ it in their errors, and exceptions in their texts. https://opentelemetry.io/docs
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from llm_gateway.errors import MOST_SHOWN, GatewayError, clipped
 from llm_gateway.events import Done, Event, Usage
 from llm_gateway.identity.caller import Caller
-from llm_gateway.request import ChatRequest
+from llm_gateway.request import ChatRequest, Kind
 from llm_gateway.router import Attempt
 from llm_gateway.routes import BEDROCK, Alias, Target
 
+if TYPE_CHECKING:  # only requests for embeddings load it
+    from llm_gateway.embeddings import EmbeddingRequest
+
 _encode = msgspec.json.Encoder().encode
+
+_OPERATION_NAMES: dict[Kind, str] = {"chat": "chat", "embedding": "embeddings"}
 
 
 class Record:
     """The record of one request. It is filled while the request runs and written by `close`."""
 
-    def __init__(self, request_id: str, caller: Caller, request: ChatRequest) -> None:
+    def __init__(self, request_id: str, caller: Caller, request: "ChatRequest | EmbeddingRequest") -> None:
         self.attempts: list[Attempt] = []
         self._request = request
         self._began = time.perf_counter()
         self._fields: dict[str, Any] = {
             "level": "INFO",
-            "message": "chat",
+            "message": _OPERATION_NAMES[request.kind],
             "request_id": request_id,
             "tenant": caller.tenant,
             "api_key": caller.key,
-            "gen_ai.operation.name": "chat",
+            "gen_ai.operation.name": _OPERATION_NAMES[request.kind],
             "gen_ai.request.model": clipped(request.model),
         }
 
@@ -127,15 +132,18 @@ def _error_fields(error: GatewayError) -> dict[str, Any]:
 _BLOCK = MOST_SHOWN // 2
 
 
-def _without_words(text: str, request: ChatRequest) -> str:
+def _without_words(text: str, request: "ChatRequest | EmbeddingRequest") -> str:
     """Return a provider's text without what it repeats of the request."""
     words = list(_words(request))
     blocks = (text[at : at + _BLOCK] for at in range(0, len(text), _BLOCK))
     return "".join("…" if len(block) == _BLOCK and any(block in each for each in words) else block for block in blocks)
 
 
-def _words(request: ChatRequest) -> Iterator[str]:
+def _words(request: "ChatRequest | EmbeddingRequest") -> Iterator[str]:
     """Yield every text of a request."""
+    if not isinstance(request, ChatRequest):
+        yield from (request.user or "", *request.texts)
+        return
     yield from (request.system or "", *request.sampling.stop)
     for message in request.messages:
         yield from (message.text, message.reasoning, message.tool_call_id)

@@ -98,7 +98,7 @@ def test_bounds_are_sane(model: Model) -> None:
         assert 0 < model.max_output_tokens <= model.context_tokens
         assert "max_tokens" in model.accepts
     else:
-        assert not model.accepts
+        assert ("dimensions" in model.accepts) == (len(model.dimensions) > 1) and model.dimensions
         assert model.max_output_tokens == 0
 
 
@@ -522,10 +522,13 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"name": "deepseek-r1-distill-llama-8b"},
         ["give the import's ARN (arn:aws:bedrock:us-east-1:ACCOUNT:imported-model/ID)", "as its base_model"],
     ),
-    "embedding": ({"name": "titan-embed-text-v2"}, ["'titan-embed-text-v2' is an embedding model; it cannot chat"]),
-    "embedding behind an ARN": (
-        {"name": PROVISIONED, "base_model": "titan-embed-text-v2"},
-        ["is an embedding model; it cannot chat"],
+    "embedding with the parameters of a chat": (
+        {"name": "titan-embed-text-v2", "bounds": Bounds(accepts=("max_tokens",))},
+        ["'titan-embed-text-v2' makes embeddings, and takes only dimensions and input_type"],
+    ),
+    "embedding that the catalogue lacks": (
+        {"name": "amazon.titan-embed-text-v9:0", "bounds": Bounds(context_tokens=8192, max_output_tokens=1)},
+        ["makes embeddings, and the catalogue does not have it; take one of titan-embed-text-v2"],
     ),
     "no Bedrock ARN": ({"name": "arn:aws:s3:::bucket"}, ["is no Bedrock ARN; one looks like arn:aws:bedrock:us-east-1:"]),
     "ARN of another Region": (

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from llm_gateway.request import Parameter
 from llm_gateway.routes import Alias, Endpoint, Routes, encode, load
 from pulumi_llm import routing
+from pulumi_llm.base.iam import invoke_models
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import read as settings_of
 from pulumi_llm.models.catalogue import catalogue
@@ -70,6 +71,25 @@ def test_a_text_alone_is_the_name_and_the_model_of_one_target() -> None:
     (found,) = right(["gpt-oss-20b"]).routes.aliases
     assert (found.name, [target.name for target in found.targets]) == ("gpt-oss-20b", ["bedrock/gpt-oss-20b"])
     assert found == Alias("gpt-oss-20b", found.targets), "with the gateway's own defaults"
+
+
+VECTORS = {"provider": "deepseek", "kind": "embedding", "model": "e5", "context_tokens": 512}
+
+
+def test_models_of_embeddings_are_called_in_the_form_of_their_maker(tmp_path: Path) -> None:
+    arn = {"name": "own", "model": PROVISIONED, "base_model": "cohere-embed-english-v3"}
+    models = ["gpt-oss-20b", "titan-embed-text-v2", "cohere-embed-v4", arn, {"name": "e5", "targets": [VECTORS]}]
+    found = right(models, {"deepseek": DEEPSEEK})
+    assert [alias.kind for alias in found.routes.aliases] == ["chat", *["embedding"] * 4]
+    _, titan, cohere, own, e5 = (alias.targets[0] for alias in found.routes.aliases)
+    assert (titan.api, titan.model, titan.dimensions) == ("titan_embed", "amazon.titan-embed-text-v2:0", (1024, 512, 256))
+    assert (cohere.api, cohere.model, cohere.accepts) == ("cohere_embed", "cohere.embed-v4:0", ("dimensions", "input_type"))
+    assert (own.api, own.model, own.text_characters) == ("cohere_embed", PROVISIONED, 2048)
+    assert (e5.context_tokens, e5.max_output_tokens, e5.accepts, e5.dimensions) == (512, 0, ("dimensions",), ())
+    statement = invoke_models(found.models, Location.of(REGION), ACCOUNT)[0]
+    arns = [f"arn:aws:bedrock:{REGION}::foundation-model/{target.model}" for target in (titan, cohere)]
+    assert {*arns, PROVISIONED} <= set(statement["Resource"])
+    assert loads(found, tmp_path).names("embedding") == ["titan-embed-text-v2", "cohere-embed-v4", "own", "e5"]
 
 
 def test_everything_that_is_said_is_in_the_routes() -> None:
@@ -398,6 +418,34 @@ def with_targets(*targets: Mapping[str, Any], **more: Any) -> dict[str, Any]:
 
 
 WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "embeddings of two models": (
+        with_targets({"model": "titan-embed-text-v2"}, {"model": "cohere-embed-v4"}),
+        [
+            "models[0].targets[1]: is 'cohere-embed-v4', whose vectors cannot be compared to those of 'titan-embed-text-v2'; "
+            "give it an alias of its own"
+        ],
+    ),
+    "embeddings and a chat": (
+        with_targets({"model": "titan-embed-text-v2"}, BEDROCK),
+        ["models[0].targets[1]: is for chats, and the first target for embeddings; give it an alias of its own"],
+    ),
+    "embeddings with the bounds of a chat": (
+        {"models": [alias({**VECTORS, "max_output_tokens": 5, "stop_max": 1, "accepts": ["stop"]})]}
+        | {"providers": {"deepseek": DEEPSEEK}},
+        [
+            f"{TARGET}.max_output_tokens: is only for a model that chats; leave it out",
+            f"{TARGET}.stop_max: is only for a model that chats; leave it out",
+            f"{TARGET}.accepts: must not hold 'stop', which is not sent for embeddings",
+        ],
+    ),
+    "embeddings of Anthropic": (
+        {"models": [alias({**VECTORS, "provider": "claude"})], "providers": {"claude": CLAUDE}},
+        [f"{TARGET}.kind: must be 'chat', for the type 'anthropic' has no embeddings"],
+    ),
+    "a kind for Bedrock's": (
+        with_targets({**BEDROCK, "kind": "chat"}),
+        [f"{TARGET}.kind: is only for a provider's target, which one of Bedrock's is not"],
+    ),
     # Providers.
     "a type that is none": (
         with_provider(type="openai"),

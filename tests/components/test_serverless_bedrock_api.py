@@ -1252,7 +1252,7 @@ def test_every_wrong_argument_is_told_at_once_and_nothing_is_made() -> None:
             models=[
                 {"name": "a", "model": "gpt-oss-20c"},
                 {"name": "a", "model": "gpt-oss-20b"},
-                {"name": "b", "model": "titan-embed-text-v2"},
+                {"name": "b", "model": "titan-embed-text-v2", "accepts": ["max_tokens"]},
             ],
             auth="password",
             keys=[{"name": "k"}, {"name": "k", "models": ["nope"]}],
@@ -1265,7 +1265,7 @@ def test_every_wrong_argument_is_told_at_once_and_nothing_is_made() -> None:
         "customize.functoin": "is no child of this component",
         "models[0].model": "'gpt-oss-20c' is no model of the catalogue",
         "models[1].name": "'a' is there already",
-        "models[2].model": "'titan-embed-text-v2' is an embedding model",
+        "models[2].model": "'titan-embed-text-v2' makes embeddings, and takes only dimensions and input_type",
         "auth": "must be 'api_key', 'jwt', 'iam' or 'none', not 'password'",
         "keys[1].name": "'k' is there already",
         "keys[1].models[0]": "'nope' is not among the models",

@@ -160,9 +160,11 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
             "use 'claude-haiku-5-5' instead"
         ],
     ),
-    "an embedding model": (
-        {"models": ["titan-embed-text-v2"]},
-        ["pulumi-llm:models[0]: 'titan-embed-text-v2' is an embedding model; it cannot chat"],
+    "a model of embeddings beside one that chats": (
+        {"models": [{"name": "a", "targets": [{"model": "gpt-oss-20b"}, {"model": "titan-embed-text-v2"}]}]},
+        [
+            "pulumi-llm:models[0].targets[1]: is for embeddings, and the first target for chats; give it an alias of its own",
+        ],
     ),
     "a model that is elsewhere": (
         {"aws:region": "eu-west-1", "models": ["llama-3-3-70b"]},

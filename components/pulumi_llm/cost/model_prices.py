@@ -44,7 +44,7 @@ def _price(alias: str, target: Target, served: Mapping[str, ServedModel], chat: 
         )
     usd_in, usd_out, note = _token_prices(target)
     chats = None
-    if usd_in is not None and usd_out is not None:
+    if usd_in is not None and usd_out is not None and target.kind == "chat":
         chats = (chat.input_tokens * usd_in + chat.output_tokens * usd_out) / 1000
     return ModelPrice(alias, target.name, usd_in, usd_out, chats, note)
 
@@ -61,6 +61,8 @@ def _token_prices(target: Target) -> tuple[float | None, float | None, str]:
     model = next((found for name in _names(target) if (found := _models().get(name))), None)
     if model is None:
         return None, None, "the catalogue has no such model"
+    if model.kind == "embedding" and model.price_input is not None:
+        return model.price_input, 0.0, "from secondary sources" if "price_input" in model.unproven else ""
     if model.price_input is None or model.price_output is None:
         return None, None, "the catalogue has no price of it"
     unproven = {"price_input", "price_output"} & set(model.unproven)

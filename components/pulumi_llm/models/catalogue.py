@@ -70,6 +70,8 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reasoning: bool = False
     price_input: float | None = None
     price_output: float | None = None
+    text_characters: int | None = None
+    dimensions: tuple[int, ...] = ()
     hub: str = ""
     unproven: tuple[str, ...] = ()
     shape: Shape | None = None

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Sequence
 from datetime import date
+from typing import Literal
 
 import msgspec
 
-from llm_gateway.request import CHAT_PARAMETERS, TOOL_PARAMETERS, Parameter
+from llm_gateway.request import CHAT_PARAMETERS, EMBEDDING_PARAMETERS, TOOL_PARAMETERS, Parameter
 from llm_gateway.routes import BEDROCK, MOCK, Target
-from pulumi_llm.models.catalogue import Model, ModelError, Profile, UnknownModelError, find
+from pulumi_llm.models.catalogue import Model, ModelError, Profile, UnknownModelError, catalogue, find
 
 # What is sent to a model of which neither the catalogue nor the user says more.
 DEFAULT_ACCEPTS: tuple[Parameter, ...] = ("max_tokens", "system")
@@ -82,13 +83,16 @@ class BedrockModel(msgspec.Struct, frozen=True):
             name=f"{BEDROCK}/{self.name}",
             provider=BEDROCK,
             model=self.model_id,
-            api="invoke_model" if ":imported-model/" in self.own else "converse",
+            api=_embedding_api(self.model) or ("invoke_model" if ":imported-model/" in self.own else "converse"),
             max_output_tokens=self.model.max_output_tokens,
             context_tokens=self.model.context_tokens,
             accepts=self.model.accepts,
             exclusive=self.model.exclusive,
             temperature_max=self.model.temperature_max,
             stop_max=self.model.stop_max,
+            kind=self.model.kind,
+            text_characters=self.model.text_characters,
+            dimensions=self.model.dimensions,
         )
 
 
@@ -128,9 +132,23 @@ def resolve(name: str, asked: Asked) -> BedrockModel:
         raise ModelError(f"{key} only for an ARN; a name tells the model itself")
     else:
         resolved = _by_id(name, asked)
-    if resolved.model.kind != "chat":
-        raise ModelError(f"{name!r} is an {resolved.model.kind} model; it cannot chat")
+    model = resolved.model
+    if model.kind == "embedding":
+        if _embedding_api(model) is None:
+            raise ModelError(f"{name!r}: no form of a call is known for {model.foundation_model}")
+        if set(model.accepts) - set(EMBEDDING_PARAMETERS):
+            raise ModelError(f"{name!r} makes embeddings, and takes only {' and '.join(EMBEDDING_PARAMETERS)}")
+    elif "embed" in model.foundation_model:
+        known = ", ".join(each.name for each in catalogue().values() if each.kind == "embedding")
+        raise ModelError(f"{name!r} makes embeddings, and the catalogue does not have it; take one of {known}")
     return resolved
+
+
+def _embedding_api(model: Model) -> Literal["titan_embed", "cohere_embed"] | None:
+    """The form of InvokeModel for a model of embeddings, which is its maker's."""
+    if model.foundation_model.startswith("amazon.titan-embed-text-v2"):
+        return "titan_embed"
+    return "cohere_embed" if model.foundation_model.startswith("cohere.embed-") else None
 
 
 # By a name or an id.

@@ -92,6 +92,7 @@ def _alias(
     found = [targets.read(place, model_path, target, model.strategy) for place, model_path, target in places]
     problems += _strategy_problems(path, model, [target for _, _, target in places])
     problems += _unreachable_targets(model, [place for place, _, _ in places], found)
+    problems += _kind_problems(path, model, [place for place, _, _ in places], found, targets.model_names)
     limit = model.first_token_seconds
     if model.valid("first_token_seconds") and timeout_seconds is not None and len(places) > 1 and limit >= timeout_seconds:
         reason = (
@@ -155,6 +156,29 @@ def _unreachable_targets(model: ModelSettings, paths: Sequence[str], targets: Se
         here = path.rpartition(".")[2]
         seen.setdefault(model_key(target), here)
         mock = mock or (here if target.provider == MOCK else "")
+
+
+def _kind_problems(
+    path: str, model: ModelSettings, paths: Sequence[str], targets: Sequence[Target | None], names: Mapping[str, str]
+) -> Iterator[Problem]:
+    """Targets of one alias are of one kind. Those of embeddings are one model: vectors of another cannot be compared to its."""
+    known = [(place, target) for place, target in zip(paths, targets, strict=True) if target is not None]
+    if not known:
+        return
+    _, first = known[0]
+    if first.kind == "embedding" and model.strategy == "workload":
+        yield Problem(f"{path}.strategy", "'workload' is only for models that chat; give 'priority', 'weight' or 'latency'")
+    name = names.get(first.model or first.model_variable)
+    for place, target in known[1:]:
+        other = names.get(target.model or target.model_variable)
+        if target.kind != first.kind:
+            kinds = {"chat": "chats", "embedding": "embeddings"}
+            reason = f"is for {kinds[target.kind]}, and the first target for {kinds[first.kind]}; give it an alias of its own"
+            yield Problem(place, reason)
+        elif first.kind == "embedding" and name is not None and other is not None and name != other:
+            yield Problem(
+                place, f"is {other!r}, whose vectors cannot be compared to those of {name!r}; give it an alias of its own"
+            )
 
 
 def _environment_problems(environment: Mapping[str, pulumi.Input[str]], path: str) -> Iterator[Problem]:

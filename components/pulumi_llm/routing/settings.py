@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, cast, get_args
 from pydantic import AfterValidator, Field
 
 from llm_gateway.providers.registry import PROTOCOLS
-from llm_gateway.request import NUMERIC_PARAMETERS, Parameter
+from llm_gateway.request import NUMERIC_PARAMETERS, Kind, Parameter
 from llm_gateway.routes import BEDROCK, FIRST_TOKEN_SECONDS, RETRIES, STALL_SECONDS, Strategy
 from pulumi_llm.base.settings import (
     Between,
@@ -204,7 +204,8 @@ class ModelBounds(Settings):
     accepts: tuple[Parameter, ...] | None = Field(
         None,
         description=f"What the model takes, of {_names(get_args(Parameter))}. reasoning_content is the reasoning of earlier "
-        "turns, which DeepSeek wants back while it uses tools, and Claude as it has signed it. Default: the "
+        "turns, which DeepSeek wants back while it uses tools, and Claude as it has signed it. dimensions, input_type and user "
+        "are all that a provider's model of embeddings may take, by default dimensions. Default: the "
         f"catalogue's; for a model of Bedrock's that it lacks {_names(DEFAULT_ACCEPTS)}; for a provider's "
         f"{_by_protocol('accepts')}.",
     )
@@ -246,6 +247,10 @@ class TargetSettings(ModelBounds, _TargetModel):
     max_tokens_name: Literal["max_tokens", "max_completion_tokens"] | None = None
     """What an OpenAI-compatible provider calls the bound of the answer: "max_tokens", or "max_completion_tokens", as OpenAI's
     reasoning models ask for. Default: "max_tokens"."""
+    kind: Kind = "chat"
+    """What an OpenAI-compatible provider's model is for. One of embeddings has context_tokens, the limit of one text, and no
+    max_output_tokens; the catalogue knows Bedrock's. All targets of an alias are of one kind, and those of embeddings are one
+    model: vectors of different models cannot be compared."""
 
 
 class _AliasModel(Settings):

@@ -10,6 +10,7 @@ import pulumi
 
 from llm_gateway.providers.protocol import ProviderProtocol
 from llm_gateway.providers.registry import PROTOCOLS
+from llm_gateway.request import EMBEDDING_PARAMETERS
 from llm_gateway.routes import BEDROCK, MOCK, Parameter, Strategy, Target
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import Problem, hint, valid_items
@@ -19,7 +20,9 @@ from pulumi_llm.routing.settings import TargetSettings
 
 # What only Bedrock's targets have, and what only a provider's do.
 _BEDROCK_ONLY = ("base_model", "router_models", "destination_regions")
-_PROVIDER_ONLY = ("max_tokens_name",)
+_PROVIDER_ONLY = ("max_tokens_name", "kind")
+# What only a model that chats has.
+_CHAT_ONLY = ("max_output_tokens", "exclusive", "temperature_max", "stop_max", "max_tokens_name", "short_prompt_tokens")
 _BOUNDS = ("context_tokens", "max_output_tokens", "accepts", "exclusive", "temperature_max", "stop_max")
 _LISTS = ("router_models", "destination_regions", "accepts", "exclusive")
 
@@ -41,8 +44,9 @@ class OutputModel(NamedTuple):
 class Targets:
     """Reads targets, one after another.
 
-    `models` and `output_models` are Bedrock's that were read, `used` the providers that were named. `environment` is what the
-    function's must hold for the models whose ARNs are not known yet.
+    `models` and `output_models` are Bedrock's that were read, `used` the providers that were named. `model_names` are the names
+    of Bedrock's models by those of their targets. `environment` is what the function's must hold for the models whose ARNs are
+    not known yet.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class Targets:
         self.output_models: list[OutputModel] = []
         self.environment: dict[str, pulumi.Input[str]] = {}
         self.used: set[str] = set()
+        self.model_names: dict[str, str] = {}
         self._by_name: dict[str, list[tuple[str, str]]] = {}
 
     def read(self, path: str, model_path: str, settings: TargetSettings, strategy: Strategy | None) -> Target | None:
@@ -81,7 +86,9 @@ class Targets:
         if target is None:
             return None
         short = settings.short_prompt_tokens
-        if short is not None and short >= target.context_tokens:
+        if target.kind == "embedding" and settings.given("short_prompt_tokens"):
+            self._report(f"{path}.short_prompt_tokens", "is only for a model that chats")
+        elif short is not None and short >= target.context_tokens:
             reason = f"must be below the model's context, which is {target.context_tokens}, not {short}"
             self._report(f"{path}.short_prompt_tokens", reason)
         if settings.cache_prompts and "prompt_caching" not in target.accepts:
@@ -142,6 +149,7 @@ class Targets:
         target = self._checked(path, settings, resolved)
         if target is not None:
             self.models.append(resolved)
+            self.model_names[target.model] = resolved.model.name
         return target
 
     def _of_output(self, model_path: str, arn: pulumi.Output[str], asked: Asked) -> Target | None:
@@ -166,6 +174,7 @@ class Targets:
         self.output_models.append(OutputModel(expected, found))
         variable = f"BEDROCK_MODEL_{len(self.output_models)}"
         self.environment[variable] = found.apply(lambda model: model.model_id)
+        self.model_names[variable] = expected.model.name
         return msgspec.structs.replace(expected.target(), model="", model_variable=variable)
 
     def _checked(self, path: str, settings: TargetSettings, resolved: BedrockModel) -> Target | None:
@@ -182,10 +191,11 @@ class Targets:
 
     def _of_provider(self, path: str, settings: TargetSettings, protocol: ProviderProtocol | None) -> Target | None:
         name = settings.provider
+        is_embedding = settings.valid("kind") and settings.kind == "embedding"
         for key in _BEDROCK_ONLY:
             if settings.given(key):
                 self._report(f"{path}.{key}", f"is only for a model of Bedrock's, not for one of {name!r}")
-        for key in ("context_tokens", "max_output_tokens"):
+        for key in ("context_tokens",) if is_embedding else ("context_tokens", "max_output_tokens"):
             if not settings.given(key):
                 self._report(f"{path}.{key}", "is required at a provider's target, whose models the catalogue does not know")
         context, output = settings.context_tokens, settings.max_output_tokens
@@ -198,6 +208,8 @@ class Targets:
             self._report(f"{path}.model", reason)
         if protocol is None:
             return None
+        if is_embedding:
+            return self._of_embedding_provider(path, settings, protocol)
         self._problems += _bounds_problems(path, settings, protocol)
         if not settings.valid("model") or context is None or output is None:
             return None
@@ -218,6 +230,29 @@ class Targets:
             temperature_max=temperature,
             stop_max=stops if "stop" in accepts else None,
             max_tokens_name=settings.max_tokens_name or "max_tokens",
+        )
+
+    def _of_embedding_provider(self, path: str, settings: TargetSettings, protocol: ProviderProtocol) -> Target | None:
+        if not protocol.embeddings:
+            self._report(f"{path}.kind", f"must be 'chat', for the type {protocol.name!r} has no embeddings")
+        for key in _CHAT_ONLY:
+            if settings.given(key):
+                self._report(f"{path}.{key}", "is only for a model that chats; leave it out")
+        accepts = accepted(settings, protocol) if settings.given("accepts") else ("dimensions",)
+        for parameter in accepts:
+            if parameter not in (*EMBEDDING_PARAMETERS, "user"):
+                reason = f"must not hold {parameter!r}, which is not sent for embeddings"
+                self._report(f"{path}.accepts", reason)
+        if not settings.valid("model") or settings.context_tokens is None or isinstance(settings.model, pulumi.Output):
+            return None
+        return Target(
+            name=f"{settings.provider}/{settings.model}",
+            provider=settings.provider,
+            model=settings.model,
+            max_output_tokens=0,
+            context_tokens=settings.context_tokens,
+            accepts=accepts,
+            kind="embedding",
         )
 
     def _report(self, path: str, reason: str) -> None:
@@ -244,7 +279,7 @@ def _bounds_problems(path: str, settings: TargetSettings, protocol: ProviderProt
             yield Problem(f"{path}.accepts", "must hold 'max_tokens', which is always sent")
         if "stream_tools" in settings.accepts and "tools" not in settings.accepts:
             yield Problem(f"{path}.accepts", "holds 'stream_tools' without 'tools'; give both or neither")
-        for parameter in never_sent:
+        for parameter in (*never_sent, *EMBEDDING_PARAMETERS):
             if parameter in settings.accepts:
                 yield Problem(f"{path}.accepts", f"must not hold {parameter!r}, which is not sent to {recipient}")
     exclusive = tuple(dict.fromkeys(parameter for _, parameter in valid_items(settings.exclusive)))

@@ -123,6 +123,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/embeddings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Embed texts in OpenAI's format */
+        post: operations["embeddings"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/models": {
         parameters: {
             query?: never;
@@ -432,10 +449,17 @@ export interface components {
                 owned_by?: string;
                 /** @description The limit of the conversation and the answer together */
                 context_tokens: number;
-                /** @description The model's own limit of an answer */
+                /** @description The model's own limit of an answer; 0 for embeddings */
                 max_output_tokens: number;
+                /**
+                 * @description What the model is for
+                 * @enum {unknown}
+                 */
+                kind: "chat" | "embedding";
+                /** @description The lengths that the vectors of embeddings can have, the model's own first */
+                dimensions?: number[];
                 /** @description The parameters that a request may have */
-                accepts: ("closed_json_schema" | "documents" | "forced_tools" | "frequency_penalty" | "image_urls" | "images" | "json_object" | "json_schema" | "logit_bias" | "logprobs" | "max_tokens" | "metadata" | "parallel_tool_calls" | "prediction" | "prefill" | "presence_penalty" | "prompt_cache_key" | "prompt_cache_options" | "prompt_cache_retention" | "prompt_caching" | "reasoning_content" | "reasoning_effort" | "safety_identifier" | "seed" | "service_tier" | "stop" | "stream_tools" | "strict_tools" | "system" | "temperature" | "tools" | "top_p" | "user" | "verbosity")[];
+                accepts: ("closed_json_schema" | "dimensions" | "documents" | "forced_tools" | "frequency_penalty" | "image_urls" | "images" | "input_type" | "json_object" | "json_schema" | "logit_bias" | "logprobs" | "max_tokens" | "metadata" | "parallel_tool_calls" | "prediction" | "prefill" | "presence_penalty" | "prompt_cache_key" | "prompt_cache_options" | "prompt_cache_retention" | "prompt_caching" | "reasoning_content" | "reasoning_effort" | "safety_identifier" | "seed" | "service_tier" | "stop" | "stream_tools" | "strict_tools" | "system" | "temperature" | "tools" | "top_p" | "user" | "verbosity")[];
             }[];
         };
         Health: {
@@ -446,7 +470,7 @@ export interface components {
             error: {
                 type: string;
                 /** @enum {unknown} */
-                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "context_length_exceeded" | "expired_token" | "function_failed" | "function_timeout" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable";
+                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "context_length_exceeded" | "expired_token" | "function_failed" | "function_timeout" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
                 message: string;
                 request_id: string;
                 param?: string;
@@ -710,12 +734,45 @@ export interface components {
             error: {
                 type: string;
                 /** @enum {unknown} */
-                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "context_length_exceeded" | "expired_token" | "function_failed" | "function_timeout" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable";
+                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "context_length_exceeded" | "expired_token" | "function_failed" | "function_timeout" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
                 message: string;
                 request_id: string;
                 param?: string;
             };
             request_id: string;
+        };
+        EmbeddingRequest: {
+            model: string;
+            /** @description A text, or a list of them */
+            input: string | string[];
+            /**
+             * @description base64: float32, little-endian
+             * @enum {unknown}
+             */
+            encoding_format?: "float" | "base64" | null;
+            /** @description Default: the model's own */
+            dimensions?: number | null;
+            /**
+             * @description What the vectors are for, where the model tells them apart. Default: search_document
+             * @enum {unknown}
+             */
+            input_type?: "search_document" | "search_query" | "classification" | "clustering" | null;
+            user?: string | null;
+        };
+        EmbeddingList: {
+            /** @constant */
+            object: "list";
+            data: {
+                /** @constant */
+                object: "embedding";
+                index: number;
+                embedding: number[] | string;
+            }[];
+            model: string;
+            usage: {
+                prompt_tokens: number;
+                total_tokens: number;
+            };
         };
     };
     responses: never;
@@ -766,6 +823,8 @@ export interface operations {
              *     `context_length_exceeded`: the conversation is longer than the model's context; shorten it or lower max_tokens
              *
              *     `content_filter`: the model's provider refuses to answer this conversation
+             *
+             *     `wrong_kind_of_model`: model: {name!r} is for {use}, so call POST {path} with it; {right}
              *
              *     `bad_request`: the request cannot be answered
              *
@@ -995,6 +1054,8 @@ export interface operations {
              *     `context_length_exceeded`: the conversation is longer than the model's context; shorten it or lower max_tokens
              *
              *     `content_filter`: the model's provider refuses to answer this conversation
+             *
+             *     `wrong_kind_of_model`: model: {name!r} is for {use}, so call POST {path} with it; {right}
              *
              *     `bad_request`: the request cannot be answered
              *
@@ -1226,6 +1287,8 @@ export interface operations {
              *
              *     `content_filter`: the model's provider refuses to answer this conversation
              *
+             *     `wrong_kind_of_model`: model: {name!r} is for {use}, so call POST {path} with it; {right}
+             *
              *     `bad_request`: the request cannot be answered
              *
              *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
@@ -1455,6 +1518,8 @@ export interface operations {
              *     `context_length_exceeded`: the conversation is longer than the model's context; shorten it or lower max_tokens
              *
              *     `content_filter`: the model's provider refuses to answer this conversation
+             *
+             *     `wrong_kind_of_model`: model: {name!r} is for {use}, so call POST {path} with it; {right}
              *
              *     `bad_request`: the request cannot be answered
              *
@@ -1686,6 +1751,8 @@ export interface operations {
              *
              *     `content_filter`: the model's provider refuses to answer this conversation
              *
+             *     `wrong_kind_of_model`: model: {name!r} is for {use}, so call POST {path} with it; {right}
+             *
              *     `bad_request`: the request cannot be answered
              *
              *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
@@ -1916,6 +1983,8 @@ export interface operations {
              *
              *     `content_filter`: the model's provider refuses to answer this conversation
              *
+             *     `wrong_kind_of_model`: model: {name!r} is for {use}, so call POST {path} with it; {right}
+             *
              *     `bad_request`: the request cannot be answered
              *
              *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
@@ -2145,6 +2214,8 @@ export interface operations {
              *
              *     `content_filter`: the model's provider refuses to answer this conversation
              *
+             *     `wrong_kind_of_model`: model: {name!r} is for {use}, so call POST {path} with it; {right}
+             *
              *     `bad_request`: the request cannot be answered
              *
              *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
@@ -2329,6 +2400,237 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AnthropicError"];
+                };
+            };
+        };
+    };
+    embeddings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EmbeddingRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    /** @description The target that answered, such as bedrock/gpt-oss-20b */
+                    "x-llm-target": string;
+                    /** @description Milliseconds: waited, for other targets before it; first_token, until it began */
+                    "server-timing": string;
+                    /** @description The hints of the request that the target does not know */
+                    "x-llm-dropped"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EmbeddingList"];
+                };
+            };
+            /**
+             * @description `invalid_value`: {problems}
+             *
+             *     `invalid_json`: the body must be a JSON object; {reason}
+             *
+             *     `upstream_rejected`: the model's provider refused the request: {reason}
+             *
+             *     `context_length_exceeded`: the conversation is longer than the model's context; shorten it or lower max_tokens
+             *
+             *     `content_filter`: the model's provider refuses to answer this conversation
+             *
+             *     `wrong_kind_of_model`: model: {name!r} is for {use}, so call POST {path} with it; {right}
+             *
+             *     `bad_request`: the request cannot be answered
+             *
+             *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             */
+            400: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `missing_api_key`: this call needs a valid API key; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'
+             *
+             *     `invalid_api_key`: this call needs a valid API key; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'
+             */
+            401: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `invalid_api_key`: this API key is in no usage plan
+             *
+             *     `model_not_allowed`: model: this API key may not use {name!r}; it may use {allowed}
+             *
+             *     `access_denied`: this API key may not make this call
+             *
+             *     `missing_signature`: this call needs an AWS signature for execute-api, or there is no such route; GET /openapi.json lists what there is
+             *
+             *     `invalid_signature`: the AWS signature is wrong
+             *
+             *     `expired_token`: the AWS credentials have expired
+             */
+            403: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `model_not_found`: model: there is no model {name!r} here; choose one of {known}
+             *
+             *     `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is; {hint}
+             */
+            404: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `request_too_large`: the body is larger than {limit:,} bytes; shorten the message or the history */
+            413: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unsupported_media_type`: send application/json */
+            415: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `rate_limit_exceeded`: too many requests a second for this API key; try again shortly
+             *
+             *     `quota_exceeded`: this API key has used up its requests for today; the count starts anew at 00:00 UTC
+             *
+             *     `upstream_throttled`: the model's provider is throttling this service; try again shortly
+             *
+             *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             */
+            429: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    /** @description Seconds after which a repetition may succeed */
+                    "retry-after"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `internal_error`: the service failed; the request id helps to find out why
+             *
+             *     `authorizer_failed`: the service could not check the API key; try again
+             */
+            500: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `upstream_failed`: the model's provider failed; try again
+             *
+             *     `stream_interrupted`: the model's answer broke off before its end; what came so far is incomplete
+             *
+             *     `invalid_output`: the model's answer has not the form that was asked for: {reason}; try again
+             *
+             *     `upstream_misconfigured`: this service may not use the model; its operator has to check the model's id, key and access
+             *
+             *     `function_failed`: the service failed to answer; try again
+             *
+             *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             */
+            502: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             *
+             *     `overloaded`: the service answers as many calls as it may at once; try again shortly
+             *
+             *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
+             *
+             *     `model_not_ready`: the model is being loaded; try again in a minute
+             */
+            503: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    /** @description Seconds after which a repetition may succeed */
+                    "retry-after"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `all_targets_failed`: no target of {alias!r} could answer: {reasons}
+             *
+             *     `upstream_timeout`: the model took too long to answer
+             *
+             *     `function_timeout`: the service did not answer in time
+             */
+            504: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
                 };
             };
         };

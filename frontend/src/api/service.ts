@@ -45,7 +45,7 @@ export function readService(document: OpenApi): Service {
 /** The models that the caller may use. Throws `ServiceError`, of status 401 where the key is missing or wrong. */
 export async function loadModels(config: Config, credential: Credential, signal?: AbortSignal): Promise<Model[]> {
   const list: ModelList = await getJson(`${config.restUrl}/v1/models`, authorizationHeaders(credential), signal);
-  return list.data;
+  return list.data.filter((model) => model.kind === "chat");
 }
 
 async function getJson<T>(url: string, headers: Record<string, string> = {}, signal?: AbortSignal): Promise<T> {

@@ -19,6 +19,7 @@ from llm_gateway.errors import GatewayError, clipped
 from llm_gateway.events import (
     Delta,
     Done,
+    Embeddings,
     Event,
     Reasoning,
     ReasoningSignature,
@@ -179,9 +180,11 @@ def _model(alias: Alias) -> dict[str, Any]:
         "object": "model",
         "created": 0,
         "owned_by": "pulumi-llm",
+        "kind": alias.kind,
         "context_tokens": max(target.context_tokens for target in alias.targets),
         "max_output_tokens": max(target.max_output_tokens for target in alias.targets),
         "accepts": sorted(accepted),
+        **({"dimensions": list(alias.targets[0].dimensions)} if alias.targets[0].dimensions else {}),
     }
 
 
@@ -253,6 +256,8 @@ class StreamRenderer:
                 if not data:
                     self._reasoning.clear()
                 return self._chunk({"thinking_blocks": [_thinking_block(block)]})
+            case Embeddings():
+                return b""
             case Usage():
                 self._usage = event
                 return b""

@@ -31,6 +31,7 @@ from llm_gateway.stages.authorize import allowed_models, authorize
 from llm_gateway.telemetry import record_refusal, stacktrace, write_log
 
 if TYPE_CHECKING:
+    from llm_gateway.embeddings import EmbeddingRequest
     from llm_gateway.identity.keys import KeyStore
     from llm_gateway.identity.tickets import TicketTable
 
@@ -94,6 +95,7 @@ class Application:
             "responses": self._responses,
             "messages": self._messages,
             "count_tokens": self._count_tokens,
+            "embeddings": self._embeddings,
             "models": self._models,
             "websocket_ticket": self._websocket_ticket,
             "health": self._health,
@@ -216,6 +218,12 @@ class Application:
         tokens = request_tokens(asked.system, asked.messages, asked.tools)
         await self._respond(http.send, http.headers, 200, answer.render_count(tokens))
 
+    async def _embeddings(self, http: HttpRequest) -> None:
+        from llm_functions.api_formats import openai_embeddings
+
+        request = openai_embeddings.parse(http.body)
+        await self._send_complete(http, openai_embeddings.render(self._answer(http, request), base64=request.base64))
+
     async def _models(self, http: HttpRequest) -> None:
         allowed = allowed_models(http.caller, self._gateway.routes)
         aliases = [alias for alias in self._gateway.routes.aliases if alias.name in allowed]
@@ -234,12 +242,14 @@ class Application:
     async def _openapi(self, http: HttpRequest) -> None:
         from llm_functions.http.openapi import document
 
-        described = document(self._gateway.routes.names(), self._auth, tickets=self._tickets is not None)
+        routes = self._gateway.routes
+        chats, embeddings = routes.names("chat"), routes.names("embedding")
+        described = document(chats, self._auth, tickets=self._tickets is not None, embedding_models=embeddings)
         # It is the same for everyone until the next deployment.
         headers = [(name, _SHARED if name == b"cache-control" else value) for name, value in http.headers]
         await self._respond(http.send, headers, 200, described)
 
-    def _answer(self, http: HttpRequest, request: ChatRequest) -> AsyncGenerator[list[Event], None]:
+    def _answer(self, http: HttpRequest, request: "ChatRequest | EmbeddingRequest") -> AsyncGenerator[list[Event], None]:
         return answer(self._gateway, request, http.caller, http.request_id, http.deadline)
 
     # The two ways to respond.

@@ -1,23 +1,24 @@
 """The OpenAPI document of the service, made from the tables of operations and errors."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, get_args
 
 import msgspec
 
 from llm_functions.api_formats import chat, fields, openai_chat, openai_media, openai_parameters
-from llm_functions.http import openapi_messages, openapi_responses
+from llm_functions.http import openapi_embeddings, openapi_messages, openapi_responses
 from llm_functions.http.schemas import ANY, COUNT, TEXT, WORDS, obj, or_null, ref
 from llm_gateway import errors
 from llm_gateway.errors import AUTHENTICATION, ERROR_KINDS, GATEWAY_RESPONSES, PERMISSION, statuses
 from llm_gateway.events import StopReason
 from llm_gateway.identity.tickets import LIFE_SECONDS
 from llm_gateway.operations import Operation, operations
-from llm_gateway.request import HINTS, MAX_TOKENS, NUMERIC_PARAMETERS, Parameter
+from llm_gateway.request import HINTS, MAX_TOKENS, NUMERIC_PARAMETERS, Kind, Parameter
 
 
 @cache
-def _document(models: tuple[str, ...], auth: str, tickets: bool) -> bytes:
+def _document(models: tuple[str, ...], embedding_models: tuple[str, ...], auth: str, tickets: bool) -> bytes:
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations(tickets=tickets):
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, auth)
@@ -26,12 +27,12 @@ def _document(models: tuple[str, ...], auth: str, tickets: bool) -> bytes:
         "info": {
             "title": "pulumi-llm",
             "version": "1",
-            "description": "Chat with the models of this deployment, in its own format, OpenAI's or Anthropic's.",
+            "description": "Chat with the models of this deployment, in its own format, OpenAI's or Anthropic's; embed texts.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "."}],
         "paths": paths,
-        "components": {"schemas": _schemas(models) | ({"WebSocketTicket": _ticket()} if tickets else {})},
+        "components": {"schemas": _schemas(models, embedding_models) | ({"WebSocketTicket": _ticket()} if tickets else {})},
     }
     if schemes := _SCHEMES.get(auth):
         document["components"]["securitySchemes"] = schemes
@@ -47,9 +48,10 @@ _SCHEMES: dict[str, dict[str, dict[str, str]]] = {
 }
 
 
-def document(models: list[str], auth: str, *, tickets: bool = False) -> bytes:
-    """Return the document as JSON. `models` are the aliases that requests may name. `tickets`: they are issued."""
-    return _document(tuple(models), auth, tickets)
+def document(models: Sequence[str], auth: str, *, tickets: bool = False, embedding_models: Sequence[str] = ()) -> bytes:
+    """Return the document as JSON. `models` are the aliases that chat, `embedding_models` the others. `tickets`: they are
+    issued."""
+    return _document(tuple(models), tuple(embedding_models), auth, tickets)
 
 
 def _operation(operation: Operation, auth: str) -> dict[str, Any]:
@@ -79,7 +81,7 @@ def _answer(operation: Operation) -> dict[str, Any]:
             described = {"description": "The answer; Anthropic's events where stream is true", "content": json | events}
         case _:
             described = {"description": "The answer", "content": json or {"application/json": {"schema": {"type": "object"}}}}
-    routing = {name: _header(text, required=operation.id == "chat") for name, text in _ROUTING.items()}
+    routing = {name: _header(text, required=operation.id in ("chat", "embeddings")) for name, text in _ROUTING.items()}
     return {**described, "headers": _REQUEST_ID | (routing | _DROPPED if operation.has_body else {})}
 
 
@@ -91,6 +93,7 @@ _REQUESTS = {
     "responses": "ResponseRequest",
     "messages": "MessageRequest",
     "count_tokens": "TokenCountRequest",
+    "embeddings": "EmbeddingRequest",
 }
 _ANSWERS = {
     "chat": "ChatAnswer",
@@ -99,6 +102,7 @@ _ANSWERS = {
     "responses": "Response",
     "messages": "Message",
     "count_tokens": "TokenCount",
+    "embeddings": "EmbeddingList",
     "models": "ModelList",
     "websocket_ticket": "WebSocketTicket",
     "health": "Health",
@@ -165,7 +169,7 @@ def _stop(most: int) -> dict[str, Any]:
     return {"anyOf": [one, texts, {"type": "null"}], "description": f"Where the answer ends: a string, or up to {most}"}
 
 
-def _schemas(models: tuple[str, ...]) -> dict[str, Any]:
+def _schemas(models: tuple[str, ...], embedding_models: tuple[str, ...]) -> dict[str, Any]:
     code = {"enum": sorted({kind.code for kind in ERROR_KINDS})}
     texts = {"type": TEXT, "code": code, "message": TEXT, "request_id": TEXT}
     error = obj({**texts, "param": TEXT}, tuple(texts))
@@ -190,6 +194,7 @@ def _schemas(models: tuple[str, ...]) -> dict[str, Any]:
         "Completion": _text_completion(),
         **openapi_responses.schemas(models),
         **openapi_messages.schemas(models, error),
+        **openapi_embeddings.schemas(embedding_models),
     }
 
 
@@ -201,14 +206,20 @@ def _model() -> dict[str, Any]:
             "created": COUNT,
             "owned_by": TEXT,
             "context_tokens": {**COUNT, "description": "The limit of the conversation and the answer together"},
-            "max_output_tokens": {**COUNT, "description": "The model's own limit of an answer"},
+            "max_output_tokens": {**COUNT, "description": "The model's own limit of an answer; 0 for embeddings"},
+            "kind": {"enum": list(get_args(Kind)), "description": "What the model is for"},
+            "dimensions": {
+                "type": "array",
+                "items": {"type": "integer", "minimum": 1},
+                "description": "The lengths that the vectors of embeddings can have, the model's own first",
+            },
             "accepts": {
                 "type": "array",
                 "items": {"enum": sorted(get_args(Parameter))},
                 "description": "The parameters that a request may have",
             },
         },
-        ("id", "object", "context_tokens", "max_output_tokens", "accepts"),
+        ("id", "object", "kind", "context_tokens", "max_output_tokens", "accepts"),
     )
 
 

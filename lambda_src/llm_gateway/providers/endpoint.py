@@ -1,7 +1,7 @@
 """A provider with an address and a key of its own, for any dialect."""
 
 import hashlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -15,6 +15,7 @@ from llm_gateway.providers.exchange import Dialect, read_answer
 from llm_gateway.routes import Endpoint
 
 if TYPE_CHECKING:
+    from llm_gateway.embeddings import EmbeddingCall
     from llm_gateway.providers.stickiness import Stickiness
 
 _encode = msgspec.json.Encoder().encode
@@ -45,6 +46,7 @@ class EndpointProvider:
         stickiness: "Stickiness | None" = None,
     ) -> None:
         self._client = client
+        self._base_url = endpoint.base_url
         self._url = endpoint.base_url + dialect.path
         self._secret_arn = endpoint.secret_arn
         self._secrets = secrets
@@ -56,23 +58,38 @@ class EndpointProvider:
     def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
         return read_answer(self._send, call, self._dialect, self._redact)
 
+    def embed(self, call: "EmbeddingCall") -> AsyncGenerator[list[Event], None]:
+        """Embed by OpenAI's protocol, the only one of the registry that has embeddings."""
+        from llm_gateway.providers.embeddings import embed
+        from llm_gateway.providers.openai.embeddings import PATH, Embeddings
+
+        def send(body: bytes) -> Awaitable[Response]:
+            return self._post(call, self._base_url + PATH, body)
+
+        return embed(call, Embeddings(), send, self._redact)
+
     async def _send(self, call: ModelCall) -> Response:
+        cookie = self._stickiness.cookie(call) if self._stickiness is not None else ""
+        response = await self._post(call, self._url, _encode(self._body(call)), cookie)
+        if self._stickiness is not None and (set_cookie := response.headers.get("set-cookie")):
+            self._stickiness.remember(call, set_cookie)
+        return response
+
+    async def _post(self, call: "ModelCall | EmbeddingCall", url: str, body: bytes, cookie: str = "") -> Response:
         key = await self._secrets.get(self._secret_arn, call.deadline) if self._secret_arn else ""
         headers = self._dialect.headers(key)
-        if self._stickiness is not None and (cookie := self._stickiness.cookie(call)):
+        if cookie:
             headers = [*headers, ("cookie", cookie)]
         response = await self._client.send(
             "POST",
-            self._url,
+            url,
             headers,
-            _encode(self._body(call)),
+            body,
             read_timeout=call.stall_seconds,
             deadline=call.deadline,
         )
         if response.status == 401:  # the key is read again: it may have been replaced
             self._secrets.forget(self._secret_arn)
-        if self._stickiness is not None and (set_cookie := response.headers.get("set-cookie")):
-            self._stickiness.remember(call, set_cookie)
         if self._may_sleep and _has_no_server(response):
             await response.read()
             raise errors.model_not_ready(detail="status 503: the load balancer has no server for it")

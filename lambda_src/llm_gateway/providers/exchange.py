@@ -131,7 +131,7 @@ async def read_answer(
     try:
         response = await send(call)
         if response.status != 200:
-            raise _refusal(response, await response.read(), dialect)
+            raise refusal_of(response, await response.read(), dialect.refusal)
         if _is_stream(response, call, dialect):
             decoder = dialect.decoder()
             while not decoder.done:
@@ -163,7 +163,7 @@ async def read_answer(
             _complete_usage(events, call)
             yield with_names(events, names) if names else events
     except HttpError as error:
-        failure = _transport_error(error, streaming=call.stream and response is not None)
+        failure = transport_error(error, streaming=call.stream and response is not None)
         failure.redact(redact)
         raise failure from error
     except GatewayError as error:
@@ -210,9 +210,12 @@ def arguments_text(arguments: Any) -> str:
     return "" if arguments is None else _encode(arguments).decode()
 
 
-def _refusal(response: Response, body: bytes, dialect: Dialect) -> GatewayError:
+def refusal_of(
+    response: Response, body: bytes, refusal: Callable[[int, Mapping[str, str], bytes], GatewayError]
+) -> GatewayError:
+    """Return the error for an answer with another status than 200, by its dialect's `refusal` or by the status alone."""
     try:
-        return dialect.refusal(response.status, response.headers, body)
+        return refusal(response.status, response.headers, body)
     except UNREADABLE:
         detail = f"status {response.status}: {body[:200].decode(errors='replace')}"
         return by_status(response.status, response.headers, detail)
@@ -298,7 +301,8 @@ def _clamped(seconds: float) -> float:
     return min(max(seconds, 0.0), 86_400.0)
 
 
-def _transport_error(error: HttpError, *, streaming: bool) -> GatewayError:
+def transport_error(error: HttpError, *, streaming: bool = False) -> GatewayError:
+    """Return the error for a connection that failed."""
     detail = f"{type(error).__name__}: {error}"
     match error:
         case ResponseTimeout() | ReadTimeout():

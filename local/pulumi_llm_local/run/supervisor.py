@@ -173,7 +173,7 @@ def _served_websocket(api: WebSocketApi, url: str, graph: Graph) -> RunningWebSo
 
 
 def _models(functions: Sequence[Function]) -> list[str]:
-    return [name for function in functions if (routes := function.routes) is not None for name in routes.names()]
+    return [name for function in functions if (routes := function.routes) is not None for name in routes.names("chat")]
 
 
 def _keys(graph: Graph, functions: Sequence[Function]) -> list[str]:

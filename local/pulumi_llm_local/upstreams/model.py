@@ -23,6 +23,7 @@ class ModelTraits:
         reasoning: The model shows its reasoning.
         max_output_tokens: The largest value of max_tokens, and its default.
         context_tokens: The limit of request and answer together; None: no limit.
+        embedding: The model makes embeddings and does not chat: on Bedrock in which of its forms.
     """
 
     accepts: frozenset[str]
@@ -30,6 +31,7 @@ class ModelTraits:
     reasoning: bool = False
     max_output_tokens: int = 4096
     context_tokens: int | None = None
+    embedding: Literal["", "titan_v2", "cohere_v3", "cohere_v4", "openai"] = ""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The HTTP server that the stand-ins share: it stops when the client leaves, and applies faults to the bytes that it sends."""
 
 import asyncio
+import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import aclosing
@@ -9,8 +10,15 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from aiohttp import web
 
-from pulumi_llm_local.upstreams.fault import CutStream, FaultKind, FaultSchedule, MalformedAnswer, generate
-from pulumi_llm_local.upstreams.model import Call, LanguageModel, ModelTraits, Piece, UpstreamError
+from pulumi_llm_local.upstreams.fault import (
+    SLOW_FIRST_PIECE_S,
+    CutStream,
+    FaultKind,
+    FaultSchedule,
+    MalformedAnswer,
+    generate,
+)
+from pulumi_llm_local.upstreams.model import Call, Json, LanguageModel, ModelTraits, Piece, UpstreamError
 
 CallT = TypeVar("CallT", bound=Call)
 
@@ -83,6 +91,36 @@ class UpstreamServer(ABC, Generic[CallT]):
         send = self.stream if call.stream else self.complete
         sent = send(Exchange(request, call, headers, fault), generate(self.model, call.generation, within))
         return await self._while_connected(request, sent)
+
+    async def document(
+        self,
+        request: web.Request,
+        fault: FaultKind | None,
+        answer: Callable[[], tuple[Json, Mapping[str, str]]],
+        headers: Mapping[str, str],
+    ) -> web.StreamResponse:
+        """Answer a call that no language model answers, with a fault. `answer` returns a document and its headers.
+
+        Raises the error of `fault_error`, or of `answer`.
+        """
+        if fault == "html":
+            return html_page()
+        if error := self.fault_error(fault):
+            raise error
+
+        async def sent() -> web.StreamResponse:
+            if fault == "slow":
+                await asyncio.sleep(SLOW_FIRST_PIECE_S)
+            elif fault == "stall":
+                await asyncio.get_running_loop().create_future()
+            document, more = answer()
+            return await send_complete(Exchange(request, None, headers, fault), json.dumps(document).encode(), more)
+
+        return await self._while_connected(request, sent())
+
+    def fault_error(self, fault: FaultKind | None) -> Exception | None:
+        """The error of a fault that refuses a call of `document`; None: nothing does."""
+        return None
 
     async def _stop(self, app: web.Application) -> None:
         """End the answers that are being sent. Without this a stalled one would keep the server running."""

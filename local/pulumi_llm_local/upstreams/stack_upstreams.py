@@ -1,9 +1,10 @@
 """The upstreams of a stack: the providers that its functions call, each with the stand-in that plays it."""
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -133,7 +134,24 @@ def _traits(target: Target) -> ModelTraits:
         reasoning=_reasons(target),
         max_output_tokens=target.max_output_tokens,
         context_tokens=target.context_tokens,
+        embedding=_embedding(target),
     )
+
+
+def _embedding(target: Target) -> Literal["", "titan_v2", "cohere_v3", "cohere_v4", "openai"]:
+    """In which form a model makes embeddings, by its maker's id where Bedrock serves it; empty: it chats."""
+    if target.kind == "chat":
+        return ""
+    if target.provider != BEDROCK:
+        return "openai"
+    name = target.name.removeprefix(f"{BEDROCK}/")
+    try:
+        found = find(name)[0].foundation_model
+    except ModelError:  # the second target of a name has a number
+        found = find(re.sub(r"-\d+$", "", name))[0].foundation_model
+    if found.startswith("amazon.titan"):
+        return "titan_v2"
+    return "cohere_v4" if ".embed-v4" in found else "cohere_v3"
 
 
 def _reasons(target: Target) -> bool:

@@ -393,7 +393,7 @@ async def test_the_callers_mistakes(gateway) -> None:
         await whole(client, model="r1")
     with pytest.raises(openai.AuthenticationError):
         await whole(service.openai())
-    with pytest.raises(openai.NotFoundError):
+    with pytest.raises(openai.BadRequestError, match="'full' is for chats, so call POST /v1/chat/completions with it"):
         await client.embeddings.create(model="full", input="a")
 
 

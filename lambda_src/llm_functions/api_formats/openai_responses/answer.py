@@ -15,6 +15,7 @@ from llm_gateway.errors import GatewayError
 from llm_gateway.events import (
     Delta,
     Done,
+    Embeddings,
     Event,
     Reasoning,
     ReasoningSignature,
@@ -195,6 +196,8 @@ class StreamRenderer:
                 item["arguments"] += part
                 place = {"item_id": item["id"], "output_index": self._calls[index]}
                 return self._event("response.function_call_arguments.delta", **place, delta=part)
+            case Embeddings():
+                return b""
             case Usage():
                 self._usage = event
                 return b""

@@ -1,6 +1,7 @@
 """Amazon Bedrock: Converse and ConverseStream, and InvokeModel for imported models."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import msgspec
@@ -13,11 +14,14 @@ from llm_gateway.providers.bedrock.converse import Converse
 from llm_gateway.providers.bedrock.invoke_model import InvokeModel
 from llm_gateway.providers.exchange import read_answer
 
+if TYPE_CHECKING:  # only requests for embeddings load it
+    from llm_gateway.embeddings import EmbeddingCall
+
 _HEADERS = (("content-type", "application/json"),)
 
 _encode = msgspec.json.Encoder().encode
 
-_DIALECTS = {"converse": Converse(), "invoke_model": InvokeModel()}
+_DIALECTS: dict[str, Converse | InvokeModel] = {"converse": Converse(), "invoke_model": InvokeModel()}
 
 
 class Bedrock:
@@ -28,20 +32,32 @@ class Bedrock:
         self._paths: dict[str, str] = {}
 
     def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
-        dialect = _DIALECTS[call.target.api]
+        dialect = _DIALECTS[call.target.api]  # a target for chats has one of these
         return read_answer(self._send, call, dialect, self._aws.redact)
+
+    def embed(self, call: "EmbeddingCall") -> AsyncGenerator[list[Event], None]:
+        from llm_gateway.providers.bedrock.embeddings import DIALECTS
+        from llm_gateway.providers.embeddings import embed
+
+        def send(body: bytes) -> Awaitable[Response]:
+            return self._post(call, "invoke", body)
+
+        return embed(call, DIALECTS[call.target.api], send, self._aws.redact)
 
     async def _send(self, call: ModelCall) -> Response:
         dialect = _DIALECTS[call.target.api]
+        return await self._post(call, dialect.operations[call.stream], _encode(dialect.body(call)))
+
+    async def _post(self, call: "ModelCall | EmbeddingCall", operation: str, body: bytes) -> Response:
         model = call.target.model
         path = self._paths.get(model)
         if path is None:
             path = self._paths[model] = f"/model/{quote(model, safe='')}/"
         return await self._aws.post(
             "bedrock-runtime",
-            path + dialect.operations[call.stream],
+            path + operation,
             _HEADERS,
-            _encode(dialect.body(call)),
+            body,
             read_timeout=call.stall_seconds,
             deadline=call.deadline,
         )

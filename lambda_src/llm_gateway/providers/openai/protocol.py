@@ -20,7 +20,8 @@ OPENAI_COMPATIBLE = ProviderProtocol(
     name="openai_compatible",
     servers="OpenAI, DeepSeek, vLLM and others",
     dialect="llm_gateway.providers.openai.dialect:OpenAICompatible",
-    added_paths=("/chat/completions",),
+    added_paths=("/chat/completions", "/embeddings"),
+    embeddings=True,
     accepts=(
         *CHAT_PARAMETERS,
         *TOOL_PARAMETERS,

@@ -1,7 +1,7 @@
 """Amazon Bedrock Runtime as the local run plays it, on the real wire protocol.
 
-Converse and ConverseStream serve every model. InvokeModel and InvokeModelWithResponseStream serve imported models only, in the
-format of OpenAI's chat completions (`invoke`).
+Converse and ConverseStream serve every model that chats. InvokeModel and InvokeModelWithResponseStream serve imported models,
+in the format of OpenAI's chat completions (`invoke`), and InvokeModel the models of embeddings (`embeddings`).
 
 boto3 works with it unchanged: signatures are verified, requests are checked against botocore's own model of Converse and
 against what the model accepts, answers are JSON or an AWS event stream, errors are AWS's.
@@ -24,7 +24,7 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from pulumi_llm_local.services.signature import Credentials, SignatureError, verify_signature
-from pulumi_llm_local.upstreams.bedrock import errors, invoke, wire
+from pulumi_llm_local.upstreams.bedrock import embeddings, errors, invoke, wire
 from pulumi_llm_local.upstreams.bedrock.converse_request import converse_input, read_converse
 from pulumi_llm_local.upstreams.bedrock.errors import BedrockError
 from pulumi_llm_local.upstreams.fault import Fault, FaultKind, FaultSchedule
@@ -111,6 +111,12 @@ class _Runtime(UpstreamServer[_Asked]):
                 "InvokeModelWithResponseStream are played here",
             )
         model_id, operation = unquote(path["model"]), path["operation"]
+        traits = self.models.get(model_id)
+        if traits is not None and traits.embedding not in ("", "openai"):
+            if operation != "invoke":
+                raise errors.validation_error("The model is unsupported for this operation.")
+            family = traits.embedding
+            return await self.document(request, self.faults.next(), lambda: embeddings.invoke(family, body), headers)
         invoked = operation.startswith("invoke")
         read = invoke.read_invoke if invoked else read_converse
         asked = _Asked(read(model_id, body, self.models), operation.endswith("stream"), invoked, started)
@@ -118,6 +124,9 @@ class _Runtime(UpstreamServer[_Asked]):
 
     def refusal(self, call: _Asked, fault: FaultKind | None) -> BedrockError | None:
         return errors.of_fault(fault) or (errors.too_long() if exceeds_context(call.generation) else None)
+
+    def fault_error(self, fault: FaultKind | None) -> BedrockError | None:
+        return errors.of_fault(fault)
 
     async def stream(self, exchange: Exchange[_Asked], pieces: AsyncGenerator[Piece, None]) -> web.StreamResponse:
         asked = exchange.call

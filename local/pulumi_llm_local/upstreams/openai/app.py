@@ -1,4 +1,5 @@
-"""OpenAI, DeepSeek and vLLM as the local run plays them: chat completions and the list of models, each with its own habits.
+"""OpenAI, DeepSeek and vLLM as the local run plays them: chat completions, embeddings and the list of models, each with its own
+habits.
 
 The `openai` client works with it unchanged. What is not played, `request` refuses by name.
 """
@@ -16,8 +17,9 @@ from typing import Any, cast
 from aiohttp import web
 
 from pulumi_llm_local.upstreams.fault import Fault, FaultKind, FaultSchedule
-from pulumi_llm_local.upstreams.model import Json, LanguageModel, ModelTraits, Piece, UpstreamError
+from pulumi_llm_local.upstreams.model import GenerationRequest, Json, LanguageModel, ModelTraits, Piece, UpstreamError
 from pulumi_llm_local.upstreams.openai import errors, wire
+from pulumi_llm_local.upstreams.openai.embeddings import read_embedding
 from pulumi_llm_local.upstreams.openai.errors import ChatRefusal, ChatRefused
 from pulumi_llm_local.upstreams.openai.request import ChatRequest, ChatRules, InvalidChat, read_chat, read_document
 from pulumi_llm_local.upstreams.openai.wire import Flavour
@@ -38,7 +40,7 @@ def create_app(
     funded: bool = True,
     keep_alive_s: float = 1.0,
 ) -> web.Application:
-    """Return the upstream at any base URL: POST {base}/chat/completions, GET {base}/models, GET {base}/models/{id}.
+    """Return the upstream at any base URL: POST {base}/chat/completions and /embeddings, GET {base}/models and /models/{id}.
 
     Args:
         flavour: Which server it is.
@@ -99,9 +101,23 @@ class ChatServer(UpstreamServer[ChatRequest]):
         listing = f"{request.path}/".partition("/models/")
         if request.method == "GET" and listing[1]:
             return web.json_response(self._listed(listing[2].rstrip("/")), headers=headers)
+        if request.method == "POST" and request.path.endswith("/embeddings") and self.flavour != "deepseek":
+            return await self._embed(request, await request.read(), headers)
         if request.method != "POST" or not request.path.endswith("/chat/completions"):
             raise ChatRefused(ChatRefusal(404, f"Invalid URL ({request.method} {request.path})", "invalid_request_error"))
         return await self.answer(request, self._read(await request.read()), headers)
+
+    async def _embed(self, request: web.Request, body: bytes, headers: Mapping[str, str]) -> web.StreamResponse:
+        document = read_document(body)
+        traits = self.models[self._model_of(document)]
+        if not traits.embedding:
+            raise InvalidChat(f"You are not allowed to generate embeddings from {document['model']}", form=True)
+        answer = read_embedding(document, self.flavour, traits.context_tokens)
+        return await self.document(request, self.faults.next(), lambda: (answer, {}), headers)
+
+    def fault_error(self, fault: FaultKind | None) -> ChatRefused | None:
+        refusal = errors.of_fault(fault, self.flavour, GenerationRequest("", ModelTraits(frozenset()), ()))
+        return None if refusal is None else ChatRefused(refusal)
 
     def refusal(self, call: ChatRequest, fault: FaultKind | None) -> ChatRefused | web.Response | None:
         if fault == "not-ready" and self.flavour in ("vllm", "vllm-old"):
@@ -132,13 +148,19 @@ class ChatServer(UpstreamServer[ChatRequest]):
             listed |= {"owned_by": "vllm", "root": model, "parent": None, "max_model_len": length, "permission": []}
         return listed
 
-    def _read(self, body: bytes) -> ChatRequest:
-        document = read_document(body)
+    def _model_of(self, document: Json) -> str:
         model = document.get("model")
         if not isinstance(model, str):
             raise InvalidChat("Missing required parameter: 'model'.", "model", "missing_required_parameter", form=True)
         if model not in self.models:
             raise ChatRefused(errors.unknown_model(self.flavour, model))
+        return model
+
+    def _read(self, body: bytes) -> ChatRequest:
+        document = read_document(body)
+        model = self._model_of(document)
+        if self.models[model].embedding:
+            raise InvalidChat("This is not a chat model and thus not supported in the v1/chat/completions endpoint.", "model")
         chat = read_chat(document, model, self.models[model], _RULES[self.flavour])
         generation = chat.generation
         if self.flavour == "deepseek":

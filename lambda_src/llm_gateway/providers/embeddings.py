@@ -1,0 +1,145 @@
+"""The exchange of embeddings with a provider: as many requests as its limit of texts needs, some of them at once."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from llm_gateway import errors
+from llm_gateway.embeddings import EmbeddingCall, Part
+from llm_gateway.errors import GatewayError
+from llm_gateway.events import Done, Embeddings, Event, Usage, Vector
+from llm_gateway.http.client import HttpError, Response
+from llm_gateway.providers.exchange import UNREADABLE, refusal_of, transport_error
+
+# Requests of one call that run at once. Bedrock's quotas are requests a minute of the whole account.
+MOST_AT_ONCE = 16
+
+# Characters per token of English text, roughly, where a provider counts none. https://platform.openai.com/tokenizer
+_CHARACTERS_PER_TOKEN = 4
+
+_encode = msgspec.json.Encoder().encode
+
+
+class EmbeddingDialect(Protocol):
+    """The form of a provider's requests for embeddings and of its answers."""
+
+    most_texts: int
+    """The most texts of one request."""
+
+    def body(self, call: EmbeddingCall, texts: Sequence[str]) -> dict[str, Any]: ...
+
+    def read(self, body: bytes, headers: Mapping[str, str]) -> Part:
+        """Return what an answer holds. May raise any of `exchange.UNREADABLE`."""
+        ...
+
+    def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
+        """Return the error for an answer with another status than 200. May raise any of `exchange.UNREADABLE`."""
+        ...
+
+
+async def embed(
+    call: EmbeddingCall,
+    dialect: EmbeddingDialect,
+    send: Callable[[bytes], Awaitable[Response]],
+    redact: Callable[[str], str],
+) -> AsyncGenerator[list[Event], None]:
+    """Yield the answer of a call, one batch.
+
+    Args:
+        send: Sends the body of one request and returns the response when its head has come.
+        redact: Takes the provider's key out of a text.
+
+    Raises:
+        GatewayError: For every failure. What was answered before it stays in `call.finished`.
+    """
+
+    async def ask(start: int) -> None:
+        texts = call.texts[start : start + dialect.most_texts]
+        try:
+            part = await _part(await send(_encode(dialect.body(call, texts))), dialect)
+        except HttpError as error:
+            failure = transport_error(error)
+            failure.redact(redact)
+            raise failure from error
+        except GatewayError as error:
+            error.redact(redact)
+            raise
+        _check(part, len(texts), call.dimensions)
+        call.finished[start] = part
+
+    starts = range(0, len(call.texts), dialect.most_texts)
+    await _all_of([start for start in starts if start not in call.finished], ask)
+    parts = [call.finished[start] for start in starts]
+    vectors = tuple(vector for part in parts for vector in part.vectors)
+    yield [Embeddings(vectors), _usage(call, parts), Done("end_turn")]
+
+
+async def _all_of(starts: Sequence[int], ask: Callable[[int], Coroutine[Any, Any, None]]) -> None:
+    """Ask for each part, `MOST_AT_ONCE` at once. After a failure none is begun any more, and those that run are waited for."""
+    if len(starts) == 1:
+        await ask(starts[0])
+        return
+    left = iter(starts)
+    failures: list[GatewayError] = []
+
+    async def worker() -> None:
+        for start in left:
+            try:
+                await ask(start)
+            except GatewayError as error:
+                failures.append(error)
+            if failures:
+                return
+
+    workers = [asyncio.ensure_future(worker()) for _ in range(min(MOST_AT_ONCE, len(starts)))]
+    try:
+        await asyncio.gather(*workers)
+    finally:  # the caller has left, or the time is over
+        for each in workers:
+            each.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+    if failures:
+        raise failures[0]
+
+
+def _usage(call: EmbeddingCall, parts: Sequence[Part]) -> Usage:
+    counted = [part.tokens for part in parts]
+    tokens = sum(count for count in counted if count is not None)
+    if None not in counted:
+        return Usage(tokens, 0)
+    estimate = sum(-(-len(text) // _CHARACTERS_PER_TOKEN) for text in call.texts)
+    return Usage(max(tokens, estimate), 0, estimated=True)
+
+
+async def _part(response: Response, dialect: EmbeddingDialect) -> Part:
+    """Read an answer."""
+    try:
+        body = await response.read()
+        if response.status != 200:
+            raise refusal_of(response, body, dialect.refusal)
+        try:
+            return dialect.read(body, response.headers)
+        except UNREADABLE as error:
+            raise errors.upstream_failed(detail=f"the answer cannot be read: {error!r}") from error
+    finally:
+        response.close()
+
+
+def _check(part: Part, texts: int, dimensions: int | None) -> None:
+    """Raise the error 502 unless there is a vector for each text, all of the length that was asked for."""
+    if len(part.vectors) != texts:
+        raise errors.upstream_failed(detail=f"{len(part.vectors)} vectors came for {texts} texts")
+    lengths = {_length(vector) for vector in part.vectors}
+    if len(lengths) > 1 or 0 in lengths or (dimensions is not None and lengths != {dimensions}):
+        asked = f", and {dimensions} was asked for" if dimensions is not None else ""
+        raise errors.upstream_failed(detail=f"the lengths of the vectors are {sorted(lengths)}{asked}")
+
+
+def _length(vector: Vector) -> int:
+    """The numbers of a vector; of Base64, four bytes each."""
+    if not isinstance(vector, str):
+        return len(vector)
+    length, odd = divmod(len(vector) * 3 // 4 - vector.count("=", -2), 4)
+    return 0 if odd else length
