@@ -119,9 +119,10 @@ LISTS = [
     if any(get_origin(member) is tuple for member in members(kind.model_fields[name].annotation))
 ]
 # None of these is a mistake: a model takes all its parameters together, a topic is notified, there are no routes but ours; a
-# cluster is reached from within its VPC alone, a network has no such endpoints or subnets, a server has no more arguments.
+# cluster is reached from within its VPC alone, a network has no such endpoints or subnets, a server has no more arguments and
+# calls nothing more.
 EMPTY_MEANS_NONE = {"exclusive", "emails", "routes"}
-EMPTY_MEANS_NONE |= {"endpoint_public_cidrs", "interface_endpoints", "public_subnet_ids", "arguments"}
+EMPTY_MEANS_NONE |= {"endpoint_public_cidrs", "interface_endpoints", "public_subnet_ids", "arguments", "egress_cidrs"}
 
 
 @pytest.mark.parametrize(("kind", "key"), LISTS, ids=lambda value: getattr(value, "__name__", value))

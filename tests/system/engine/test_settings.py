@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from llm_gateway.operations import OPERATIONS
 from pulumi_llm.stack_settings import StackSettings
 from pulumi_llm_local.aws_types.registry import STATEFUL
 from pulumi_llm_local.engine.cloud import Cloud
@@ -46,15 +47,17 @@ DEEPSEEK = {
     "base_url": "https://api.deepseek.com",
     "secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:deepseek-AbCdEf",
     "kms_key_arn": KEY_ARN,
+    "cache_salt": True,
 }
 QUEUE = {"url": "https://sqs.us-east-1.amazonaws.com/123456789012/wake", "arn": "arn:aws:sqs:us-east-1:123456789012:wake"}
 TARGET = {"provider": "deepseek", "model": "deepseek-chat", "context_tokens": 128_000, "max_output_tokens": 8_192}
-DETAILS = {
+DETAILS: dict[str, Any] = {
     "accepts": ["max_tokens", "temperature", "top_p", "stop"],
     "exclusive": ["temperature", "top_p"],
     "temperature_max": 1.5,
     "stop_max": 16,
     "max_tokens_name": "max_completion_tokens",
+    "kind": "chat",
 }
 
 POLICY = json.dumps(
@@ -63,8 +66,10 @@ POLICY = json.dumps(
 OWN = {
     "context_tokens": 50_000,
     "max_output_tokens": 4_000,
-    **{key: value for key, value in DETAILS.items() if key != "max_tokens_name"},
+    **{key: value for key, value in DETAILS.items() if key not in ("max_tokens_name", "kind")},
+    "accepts": [*DETAILS["accepts"], "prompt_caching"],
     "temperature_max": 0.5,
+    "cache_prompts": True,
 }
 ROUTER = {
     "model": "arn:aws:bedrock:us-east-1:123456789012:prompt-router/abcdefghijkl",
@@ -82,7 +87,7 @@ PARAMETERS += "parameter-log-group-arn parameter-log-group-name parameter-rest-a
 PARAMETERS += "parameter-root-resource-id parameter-stage-arn parameter-stage-name parameter-stream-url parameter-url"
 # A changed method takes effect with a new deployment, to which the stage is switched before the old one goes.
 DEPLOYMENT = "replace deployment; update stage"
-METHODS = "update method-chat method-chat-completions method-chat-stream method-models"
+METHODS = "update " + " ".join(f"method-{each.id.replace('_', '-')}" for each in OPERATIONS if each.authorized)
 KEYS = "authorizer-policy key-default key-item-default keys-table usage-plan usage-plan-key-default"
 AUTHORIZER = "authorizer authorizer-alias authorizer-function authorizer-logs authorizer-logs-policy authorizer-permission "
 AUTHORIZER += "authorizer-role"

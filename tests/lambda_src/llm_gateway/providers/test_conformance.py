@@ -129,7 +129,6 @@ OUT_OF_BOUNDS: dict[str, tuple[dict[str, Any], str]] = {
     "max_tokens": ({"max_tokens": 4097}, "max_tokens"),
     "max_completion_tokens": ({"max_completion_tokens": 4097}, "max_completion_tokens"),
     "temperature": ({"temperature": 1.5}, "temperature"),
-    "stop": ({"stop": ["a", "b", "c", "d"]}, "stop"),
 }
 
 

@@ -101,6 +101,7 @@ async def test_a_stream_that_stands_still_is_ended_at_its_own_limit(harness: Har
 
 def test_every_code_of_an_upstream_has_an_example() -> None:
     followed = {kind.code for kind in ERROR_KINDS if kind.policy.next_target}
+    followed.remove("invalid_output")  # no upstream says it: it is what the check of an answer by its schema finds
     assert set(BY_CODE) == {*followed, "upstream_rejected"}
     assert all(failure_of(name, provider, stream=True).error.code == code for code, (provider, name) in BY_CODE.items())
 
