@@ -28,6 +28,7 @@ FAILURES: dict[str, tuple[Callable[[], GatewayError], bool, bool, bool]] = {
     "misconfigured": (errors.upstream_misconfigured, True, False, True),
     "too long": (errors.context_length_exceeded, True, False, False),
     "refused": (refused, True, False, False),
+    "of another form": (lambda: errors.invalid_output(reason="no"), True, True, False),
     "rejected": (lambda: errors.upstream_rejected(reason="no"), False, False, False),
     "invalid": (lambda: errors.invalid_request([Problem("x", "y")]), False, False, False),
     "internal": (errors.internal_error, False, False, False),
