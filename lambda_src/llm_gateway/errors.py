@@ -413,6 +413,8 @@ def no_target_answered(alias: str, reasons: Sequence[tuple[str, GatewayError]]) 
     If their statuses differ, it is 503 if any of them has a `retry_after`, else 502. The shortest `retry_after` is passed on.
     """
     failures = [error for _, error in reasons]
+    if all(error.code == context_length_exceeded.code for error in failures):  # clients shorten the conversation by its code
+        return failures[0]
     times = [error.retry_after for error in failures if error.retry_after is not None]
     shared = {error.status for error in failures}
     error = all_targets_failed(

@@ -110,8 +110,9 @@ class Message(msgspec.Struct, frozen=True):
     `text` is all text of the turn. `parts` holds texts and media in their order where the turn has media, and is empty where it
     has text alone. A `tool` message holds the result of the call `tool_call_id` in the assistant message before it. `reasoning`
     is the reasoning of an assistant message, if the caller has kept it; `reasoning_blocks` holds it in blocks where they are
-    signed. `cache` marks a cache point after the message. `place` is its place in the caller's request, such as
-    ``messages[2]``, for errors.
+    signed. `order` holds texts, signed reasoning and calls in their order where that is another one: a number is a place in
+    `tool_calls`. `failed`: it is the result of a tool that has failed. `cache` marks a cache point after the message. `place`
+    is its place in the caller's request, such as ``messages[2]``, for errors.
     """
 
     role: Literal["user", "assistant", "tool"]
@@ -123,6 +124,8 @@ class Message(msgspec.Struct, frozen=True):
     parts: tuple[str | Media, ...] = ()
     reasoning_blocks: tuple[ReasoningBlock, ...] = ()
     cache: bool = False
+    order: tuple[str | ReasoningBlock | int, ...] = ()
+    failed: bool = False
 
     @property
     def is_empty(self) -> bool:

@@ -28,7 +28,11 @@ class CollectedCall(msgspec.Struct):
 
 
 class CompleteAnswer(msgspec.Struct):
-    """What all events of an answer say together. `reasoning_blocks` are its reasoning in the blocks that are signed."""
+    """What all events of an answer say together.
+
+    `reasoning_blocks` are its reasoning in the blocks that are signed, and `order` has them, the texts between them and the
+    places in `calls` in the order in which they came.
+    """
 
     start: Start
     text: str
@@ -37,6 +41,7 @@ class CompleteAnswer(msgspec.Struct):
     usage: Usage
     stop_reason: StopReason
     reasoning_blocks: list[ReasoningBlock]
+    order: list[str | ReasoningBlock | int]
 
 
 async def collect(batches: AsyncIterator[list[Event]]) -> CompleteAnswer:
@@ -46,6 +51,8 @@ async def collect(batches: AsyncIterator[list[Event]]) -> CompleteAnswer:
     blocks: list[ReasoningBlock] = []
     block_at = 0  # the place in `reasoning` at which the block begins that is not signed yet
     calls: list[CollectedCall] = []
+    order: list[str | ReasoningBlock | int] = []
+    told = made = 0  # how many parts of the text, and calls, are in `order`
     found: dict[type, Event] = {}  # the events that come once
     async for batch in batches:
         for event in batch:
@@ -57,6 +64,8 @@ async def collect(batches: AsyncIterator[list[Event]]) -> CompleteAnswer:
                 case ReasoningSignature(signature=signature, data=data):
                     blocks.append(ReasoningBlock("" if data else "".join(reasoning[block_at:]), signature, data))
                     block_at = block_at if data else len(reasoning)
+                    order += [*_text(text[told:]), *range(made, len(calls)), blocks[-1]]
+                    told, made = len(text), len(calls)
                 case ToolCall(id=identifier, name=name):
                     calls.append(CollectedCall(identifier, name))
                 case ToolCallDelta(index=index, arguments=part):
@@ -67,4 +76,10 @@ async def collect(batches: AsyncIterator[list[Event]]) -> CompleteAnswer:
     assert isinstance(start, Start) and isinstance(usage, Usage) and isinstance(done, Done)  # an answer has each of them
     if block_at < len(reasoning):
         blocks.append(ReasoningBlock("".join(reasoning[block_at:])))
-    return CompleteAnswer(start, "".join(text), "".join(reasoning), calls, usage, done.stop_reason, blocks)
+        order.append(blocks[-1])
+    order += [*_text(text[told:]), *range(made, len(calls))]
+    return CompleteAnswer(start, "".join(text), "".join(reasoning), calls, usage, done.stop_reason, blocks, order)
+
+
+def _text(parts: list[str]) -> list[str]:
+    return ["".join(parts)] if parts else []

@@ -6,11 +6,16 @@ from typing import Any
 import anthropic
 import pytest
 
-from llm_functions.api_formats.anthropic_messages.answer import StreamRenderer, render_complete
+from llm_functions.api_formats.anthropic_messages.answer import StreamRenderer, error_body, render_complete
 from llm_functions.api_formats.anthropic_messages.request import parse
+from llm_gateway import errors
+from llm_gateway.call import ModelCall
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Reasoning, ReasoningSignature, Start, ToolCall, ToolCallDelta, Usage
-from llm_gateway.request import Media, Message, ReasoningBlock, ResponseFormat, ToolUse
+from llm_gateway.providers.anthropic.dialect import Anthropic
+from llm_gateway.providers.bedrock.converse import Converse
+from llm_gateway.request import Media, Message, ReasoningBlock, ResponseFormat, Sampling, ToolChoice, ToolUse
+from llm_gateway.routes import Target
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -88,7 +93,9 @@ START = Start("r", "full", "bedrock/full", 1, 0.0, 1.0)
 EVERYTHING = [
     [START, Reasoning("Let me "), Reasoning("think."), ReasoningSignature("c2ln")],
     [ReasoningSignature(data="b3BhcXVl"), Delta("I "), Delta("look.")],
-    [ToolCall(0, "t0", "a"), ToolCallDelta(0, '{"n":'), ToolCallDelta(0, "0}"), ToolCall(1, "t1", "b")],
+    [ToolCall(0, "t0", "a"), ToolCallDelta(0, '{"n":'), ToolCallDelta(0, "0}")],
+    # Thinking goes on between calls; the newest models leave its text out.
+    [ReasoningSignature("bW9yZQ=="), ToolCall(1, "t1", "b")],
     [ToolCallDelta(1, '{"n": "cu'), Usage(100, 20, cached_tokens=60, cache_write_tokens=30), Done("max_tokens")],
 ]
 SHOWN = [
@@ -96,8 +103,10 @@ SHOWN = [
     {"type": "redacted_thinking", "data": "b3BhcXVl"},
     {"type": "text", "text": "I look."},
     {"type": "tool_use", "id": "t0", "name": "a", "input": {"n": 0}},
+    {"type": "thinking", "thinking": "", "signature": "bW9yZQ=="},
     {"type": "tool_use", "id": "t1", "name": "b", "input": {"INVALID_JSON": '{"n": "cu'}},
 ]
+TOLD = [block for block in SHOWN if not block["type"].endswith("thinking")]
 COUNTS = {"input_tokens": 10, "cache_creation_input_tokens": 30, "cache_read_input_tokens": 60, "output_tokens": 20}
 
 
@@ -111,7 +120,7 @@ async def test_an_answer_with_everything_in_it() -> None:
     answer = json.loads(body)
     assert (answer["content"], answer["stop_reason"], answer["usage"]) == (SHOWN, "max_tokens", COUNTS)
     _, body = await render_complete(batches(EVERYTHING), thinking=False)
-    assert json.loads(body)["content"] == SHOWN[2:]
+    assert json.loads(body)["content"] == TOLD
 
 
 def test_a_stream_with_everything_in_it() -> None:
@@ -141,8 +150,8 @@ def test_a_stream_with_everything_in_it() -> None:
                     else:
                         blocks[-1][name] += value
         assert opened is None
-        expected: Any = [dict(block) for block in (SHOWN if thinking else SHOWN[2:])]
-        expected[-2]["input"], expected[-1]["input"] = '{"n":0}', '{"n": "cu'
+        expected: Any = [dict(block) for block in (SHOWN if thinking else TOLD)]
+        expected[3 if thinking else 1]["input"], expected[-1]["input"] = '{"n":0}', '{"n": "cu'
         assert blocks == expected
         assert (events[0]["type"], events[0]["message"]["content"]) == ("message_start", [])
         assert events[-2] == {
@@ -213,7 +222,7 @@ def test_what_a_request_becomes() -> None:
             reasoning_blocks=(ReasoningBlock("Hm.", "c2ln"), ReasoningBlock(data="b3Bh")),
             place="messages[1]",
         ),
-        Message("tool", tool_call_id="t1", parts=(picture,), place="messages[2].content[0]", cache=True),
+        Message("tool", tool_call_id="t1", parts=(picture,), place="messages[2].content[0]", cache=True, failed=True),
     )
     assert (request.system, request.cache_system) == ("Be brief.\n\nBe kind.", True)
     (tool,) = request.tools
@@ -335,7 +344,29 @@ def test_what_is_refused(name: str) -> None:
     assert (raised.value.status, raised.value.param) == (400, param) and text in raised.value.message
 
 
+def test_thinking_stays_in_its_place() -> None:
+    """Claude refuses a turn whose thinking is elsewhere than it was; its signature holds there alone."""
+    used = [{"type": "tool_use", "id": f"t{at}", "name": "a", "input": {}} for at in range(2)]
+    empty = {"type": "thinking", "thinking": "", "signature": "s3"}
+    turn = [SHOWN[0], {"type": "text", "text": "A"}, SHOWN[1], used[0], empty, used[1]]
+    results = [{"type": "tool_result", "tool_use_id": use["id"], "content": "0"} for use in used]
+    request = asked(messages=[*HELLO, {"role": "assistant", "content": turn}, {"role": "user", "content": results}])
+    accepts = ("max_tokens", "tools", "reasoning_content")
+    target = Target("there/a", "there", "claude-sonnet-4-6", 64_000, 200_000, accepts)
+    call = ModelCall(target, request.messages, None, Sampling(max_tokens=9), (), ToolChoice(), False, 0.0, 1.0)
+    assert Anthropic().body(call)["messages"][1]["content"] == turn
+    kinds = [kind for block in Converse().body(call)["messages"][1]["content"] for kind in block]
+    assert kinds == ["reasoningContent", "text", "reasoningContent", "toolUse", "reasoningContent", "toolUse"]
+
+
 # Errors.
+
+
+def test_a_conversation_that_is_too_long_is_said_so_in_the_words_that_claude_code_knows() -> None:
+    body = error_body(errors.context_length_exceeded(), "r")
+    assert body["error"]["message"].startswith("prompt is too long: ")
+    failures = [(name, errors.context_length_exceeded()) for name in "ab"]
+    assert errors.no_target_answered("full", failures).code == "context_length_exceeded"
 
 
 async def test_errors_have_anthropics_shape(gateway, bedrock, fake, wire) -> None:

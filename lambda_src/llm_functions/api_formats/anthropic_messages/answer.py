@@ -49,6 +49,8 @@ def render_count(tokens: int) -> bytes:
 def error_body(error: GatewayError, request_id: str, *, debug: bool = False) -> dict[str, Any]:
     """Return an error in Anthropic's shape, with our code and the field beside Anthropic's type."""
     found = error.body(request_id, debug=debug)["error"]
+    if error.code == errors.context_length_exceeded.code:  # Claude Code compacts a conversation when it reads these words
+        found = {**found, "message": f"prompt is too long: {found['message']}"}
     kind = ERROR_TYPES_BY_STATUS.get(error.status) or ERROR_TYPES.get(error.type, error.type)
     return {"type": "error", "error": {**found, "type": kind}, "request_id": request_id}
 
@@ -57,11 +59,14 @@ async def render_complete(batches: AsyncIterator[list[Event]], thinking: bool) -
     """Return the event that begins the answer, and the complete answer as a message. `thinking`: the model's is shown."""
     answer = await collect(batches)
     content: list[dict[str, Any]] = []
-    if thinking:
-        content += [_thinking(block) for block in answer.reasoning_blocks]
-    if answer.text:
-        content.append({"type": "text", "text": answer.text})
-    content += [{"type": "tool_use", "id": call.id, "name": call.name, "input": _arguments(call)} for call in answer.calls]
+    for part in answer.order:
+        if isinstance(part, int):
+            call = answer.calls[part]
+            content.append({"type": "tool_use", "id": call.id, "name": call.name, "input": _arguments(call)})
+        elif isinstance(part, str):
+            content.append({"type": "text", "text": part})
+        elif thinking:
+            content.append(_thinking(part))
     message = _message(answer.start, content, STOP_REASONS[answer.stop_reason], _usage(answer.usage))
     return answer.start, _encode(message)
 
@@ -146,15 +151,13 @@ class StreamRenderer:
                 usage = _usage(Usage(input_tokens=0, output_tokens=0))
                 return _event({"type": "message_start", "message": _message(event, [], None, usage)})
             case Reasoning(text=part) if self._thinking:
-                block = {"type": "thinking", "thinking": "", "signature": ""}
-                opened = b"" if self._kind == "thinking" else self._open("thinking", block)
-                return opened + self._delta(self._index, {"type": "thinking_delta", "thinking": part})
+                return self._open_thinking() + self._delta(self._index, {"type": "thinking_delta", "thinking": part})
             case ReasoningSignature(signature=signature, data=data) if self._thinking:
                 if data:
                     return self._open("redacted_thinking", {"type": "redacted_thinking", "data": data}) + self._close()
-                if self._kind != "thinking":
-                    return b""
-                return self._delta(self._index, {"type": "signature_delta", "signature": signature}) + self._close()
+                # The newest models sign thinking whose text they leave out.
+                opened = self._open_thinking()
+                return opened + self._delta(self._index, {"type": "signature_delta", "signature": signature}) + self._close()
             case ToolCall(index=index, id=identifier, name=name):
                 opened = self._open("tool_use", {"type": "tool_use", "id": identifier, "name": name, "input": {}})
                 self._calls[index] = self._index
@@ -170,6 +173,11 @@ class StreamRenderer:
             case _:
                 pass
         return b""
+
+    def _open_thinking(self) -> bytes:
+        if self._kind == "thinking":
+            return b""
+        return self._open("thinking", {"type": "thinking", "thinking": "", "signature": ""})
 
     def _open(self, kind: str, block: dict[str, Any]) -> bytes:
         closed = self._close()

@@ -217,6 +217,7 @@ class _Conversation:
                         reasoning_blocks=tuple(read.reasoning_blocks),
                         place=message.place,
                         cache=read.cache,
+                        order=tuple(read.order) if read.is_interleaved else (),
                     )
                 )
             case "user":
@@ -244,7 +245,14 @@ class _Content:
         self.results: list[Message] = []
         self.reasoning: list[str] = []
         self.reasoning_blocks: list[ReasoningBlock] = []
+        self.order: list[str | ReasoningBlock | int] = []  # all of an assistant's turn; a number is a place in `calls`
         self.cache = False
+
+    @property
+    def is_interleaved(self) -> bool:
+        """Whether signed reasoning stands in a turn that is not in the usual order: reasoning, one text, calls."""
+        ranks = [0 if isinstance(part, ReasoningBlock) else 1 if isinstance(part, str) else 2 for part in self.order]
+        return 0 in ranks and (ranks.count(1) > 1 or ranks != sorted(ranks))
 
     def joined(self) -> str:
         return "\n".join(self.text)
@@ -255,6 +263,11 @@ class _Content:
     def add_text(self, text: str) -> None:
         self.text.append(text)
         self.parts.append(text)
+        self.order.append(text)
+
+    def add_reasoning(self, block: ReasoningBlock) -> None:
+        self.reasoning_blocks.append(block)
+        self.order.append(block)
 
     def add_media(self, media: Media) -> None:
         self.media = True
@@ -282,6 +295,7 @@ def _read_blocks(blocks: list[Fields]) -> _Content:
                 content.add_text("\n".join([title, source, *_read_blocks(block.objects("content", MOST_ITEMS)).text]))
                 block.any("citations")
             case "tool_use":
+                content.order.append(len(content.calls))
                 content.calls.append(_tool_use(block))
             case "tool_result":
                 content.results.append(_tool_result(block, cached))
@@ -289,9 +303,9 @@ def _read_blocks(blocks: list[Fields]) -> _Content:
                 text, signature = block.string("thinking") or "", block.string("signature") or ""
                 content.reasoning.append(text)
                 if signature:
-                    content.reasoning_blocks.append(ReasoningBlock(text=text, signature=signature))
+                    content.add_reasoning(ReasoningBlock(text=text, signature=signature))
             case "redacted_thinking":
-                content.reasoning_blocks.append(ReasoningBlock(data=block.string("data", required=True) or ""))
+                content.add_reasoning(ReasoningBlock(data=block.string("data", required=True) or ""))
             case None:
                 pass
             case _:
@@ -363,7 +377,7 @@ def _tool_result(block: Fields, cached: bool) -> Message:
     identifier = block.string("tool_use_id", required=True)
     content = block.any("content")
     read = _Content(text=[content]) if isinstance(content, str) else _read_blocks(block.objects("content", MOST_ITEMS))
-    block.boolean("is_error")
+    failed = block.boolean("is_error")
     block.any("toolset_name")
     return Message(
         role="tool",
@@ -372,6 +386,7 @@ def _tool_result(block: Fields, cached: bool) -> Message:
         tool_call_id=identifier or "",
         place=block.place,
         cache=cached or read.cache,
+        failed=failed,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import Problem, invalid_request
-from llm_gateway.request import Media, Message
+from llm_gateway.request import Media, Message, ReasoningBlock, ToolUse
 
 _IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _PDF = "application/pdf"
@@ -34,13 +34,22 @@ class ContentBlocks:
     def _blocks(self, message: Message) -> Iterator[dict[str, Any]]:
         if message.role == "tool":
             content = list(_parts(message)) if message.parts else message.text
-            yield {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": content}
+            result = {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": content}
+            yield {**result, "is_error": True} if message.failed else result
+            return
+        if message.order and self._with_reasoning:
+            for part in message.order:
+                if isinstance(part, int):
+                    yield _call(message.tool_calls[part])
+                elif isinstance(part, ReasoningBlock):
+                    yield _thinking(part)
+                elif part.strip():
+                    yield {"type": "text", "text": part}
             return
         if self._with_reasoning:
-            yield from _reasoning(message)
+            yield from (_thinking(block) for block in message.reasoning_blocks if block.signature or block.data)
         yield from _parts(message)
-        for use in message.tool_calls:
-            yield {"type": "tool_use", "id": use.id, "name": use.name, "input": use.arguments}
+        yield from map(_call, message.tool_calls)
 
 
 def _parts(message: Message) -> Iterator[dict[str, Any]]:
@@ -71,9 +80,11 @@ def _source(media: Media, message: Message) -> dict[str, Any]:
     raise invalid_request([Problem(message.place, f"{media.media_type!r} is not possible with this model; send {known}")])
 
 
-def _reasoning(message: Message) -> Iterator[dict[str, Any]]:
-    for block in message.reasoning_blocks:
-        if block.data:
-            yield {"type": "redacted_thinking", "data": block.data}
-        elif block.signature:
-            yield {"type": "thinking", "thinking": block.text, "signature": block.signature}
+def _call(use: ToolUse) -> dict[str, Any]:
+    return {"type": "tool_use", "id": use.id, "name": use.name, "input": use.arguments}
+
+
+def _thinking(block: ReasoningBlock) -> dict[str, Any]:
+    if block.data:
+        return {"type": "redacted_thinking", "data": block.data}
+    return {"type": "thinking", "thinking": block.text, "signature": block.signature}

@@ -9,7 +9,7 @@ from typing import Any
 
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import Problem, invalid_request
-from llm_gateway.request import Media, Message
+from llm_gateway.request import Media, Message, ReasoningBlock, ToolUse
 
 # https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ImageBlock.html
 _IMAGES = {"image/png": "png", "image/jpeg": "jpeg", "image/jpg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
@@ -38,20 +38,34 @@ class ContentBlocks:
 
     def __init__(self, call: ModelCall) -> None:
         self._with_reasoning = "reasoning_content" in call.target.accepts
+        # Only Claude and Nova take it: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolResultBlock.html
+        family = f"{call.target.name} {call.target.model}"
+        self._with_status = "claude" in family or "nova" in family
         self._names: set[str] = set()
 
     def of(self, message: Message) -> Iterator[dict[str, Any]]:
         if message.role == "tool":
             content = list(self._parts(message)) if message.parts else [{"text": message.text}]
-            yield {"toolResult": {"toolUseId": message.tool_call_id, "content": content}}
+            result: dict[str, Any] = {"toolUseId": message.tool_call_id, "content": content}
+            if message.failed and self._with_status:
+                result["status"] = "error"
+            yield {"toolResult": result}
             if message.cache:
                 yield CACHE_POINT
             return
-        if self._with_reasoning:
-            yield from _reasoning(message)
-        yield from self._parts(message)
-        for call in message.tool_calls:
-            yield {"toolUse": {"toolUseId": call.id, "name": call.name, "input": call.arguments}}
+        if message.order and self._with_reasoning:
+            for part in message.order:
+                if isinstance(part, int):
+                    yield _call(message.tool_calls[part])
+                elif isinstance(part, ReasoningBlock):
+                    yield _reasoning(part)
+                elif part.strip():
+                    yield {"text": part}
+        else:
+            if self._with_reasoning:
+                yield from (_reasoning(block) for block in message.reasoning_blocks if block.signature or block.data)
+            yield from self._parts(message)
+            yield from map(_call, message.tool_calls)
         if message.cache:
             yield CACHE_POINT
 
@@ -87,9 +101,11 @@ class ContentBlocks:
         return name
 
 
-def _reasoning(message: Message) -> Iterator[dict[str, Any]]:
-    for block in message.reasoning_blocks:
-        if block.data:
-            yield {"reasoningContent": {"redactedContent": block.data}}
-        elif block.signature:
-            yield {"reasoningContent": {"reasoningText": {"text": block.text, "signature": block.signature}}}
+def _call(use: ToolUse) -> dict[str, Any]:
+    return {"toolUse": {"toolUseId": use.id, "name": use.name, "input": use.arguments}}
+
+
+def _reasoning(block: ReasoningBlock) -> dict[str, Any]:
+    if block.data:
+        return {"reasoningContent": {"redactedContent": block.data}}
+    return {"reasoningContent": {"reasoningText": {"text": block.text, "signature": block.signature}}}

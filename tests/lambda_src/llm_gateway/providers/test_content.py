@@ -121,6 +121,18 @@ def test_images_in_the_results_of_tools() -> None:
     assert media["role"] == "user" and "c1" in media["content"][0]["text"] and media["content"][1]["type"] == "image_url"
 
 
+def test_a_tool_that_has_failed() -> None:
+    history = (
+        Message("user", "Hi"),
+        Message("assistant", tool_calls=(ToolUse("c1", "look", {}),)),
+        Message("tool", "Boom.", tool_call_id="c1", failed=True),
+    )
+    assert anthropic(*history)[2]["content"][0]["is_error"] is True
+    assert "status" not in converse(*history)[2]["content"][0]["toolResult"]  # few models take it
+    body = Converse().body(msgspec.structs.replace(call(*history), target=msgspec.structs.replace(TARGET, model="claude")))
+    assert body["messages"][2]["content"][0]["toolResult"]["status"] == "error"
+
+
 def test_signed_reasoning_goes_back() -> None:
     blocks = (ReasoningBlock("Hm.", "c2ln"), ReasoningBlock(data="ZGF0YQ=="), ReasoningBlock("not signed"))
     history = (
