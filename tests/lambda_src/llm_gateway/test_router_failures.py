@@ -51,7 +51,8 @@ async def test_after_a_failure(clock, failure: Any, other: bool, again: bool, co
     # Never more often than that.
     provider = Scripted(a=failure(), b=failure())
     to = alias("a", target("b", context_tokens=200_000), retries=2)
-    assert await once(routing(provider), to) == ("all_targets_failed" if other else code)
+    shared = code == "context_length_exceeded"  # clients shorten the conversation when they read it
+    assert await once(routing(provider), to) == ("all_targets_failed" if other and not shared else code)
     assert provider.asked == ["a", "b"] * 3 if again else ["a", "b"] if other else ["a"]
 
 
