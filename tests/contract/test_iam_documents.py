@@ -100,6 +100,20 @@ def test_every_exception_to_the_database_is_needed(monkeypatch: pytest.MonkeyPat
             assert iam_documents.problems(union().of_type()), f"{exception}: {pattern} serves nothing"
 
 
+def test_every_explained_statement_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = documents(union().of_type())
+    for explained in iam_documents.EXPLAINED:
+        (of, *_) = [document for document in found if explained.is_of(document.where)]
+        with monkeypatch.context() as without:
+            without.setattr(iam_documents, "EXPLAINED", [each for each in iam_documents.EXPLAINED if each != explained])
+            told = document_problems(of)
+        for action in explained.actions:
+            assert any(f": {explained.sid}: {action} " in problem for problem in told), f"{explained.sid}: {action}"
+        for resource in explained.resources:
+            named = "'*'" if resource == "*" else resource
+            assert any(named in problem or "wildcard" in problem for problem in told), f"{explained.sid}: {resource}"
+
+
 # The checks can fail: a good document, and one mistake each.
 
 TABLE = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/keys"
@@ -259,6 +273,33 @@ def denied_to_code(function: str) -> dict[str, Any]:
 def test_what_only_lambda_can_do_with_a_role_need_not_be_scoped() -> None:
     statements = [allow("Make", "ec2:DeleteNetworkInterface", "*"), denied_to_code("*")]
     assert document_problems(document("inline", statements)) == []
+
+
+IN_VPC = {"ArnEquals": {"ec2:Vpc": f"arn:aws:ec2:{REGION}:{ACCOUNT}:vpc/vpc-1"}}
+INTERFACES = f"arn:aws:ec2:{REGION}:{ACCOUNT}:network-interface/*"
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({}, "gpu-other-policy.policy"),
+        ({"Sid": "TagOthers"}, "gpu-cni-policy.policy"),
+        ({"Action": "ec2:DeleteTags"}, "gpu-cni-policy.policy"),
+        ({"Resource": "*"}, "gpu-cni-policy.policy"),
+        ({"Resource": INTERFACES.replace(ACCOUNT, "*")}, "gpu-cni-policy.policy"),
+        ({"Resource": INTERFACES.replace("network-interface", "instance")}, "gpu-cni-policy.policy"),
+        ({"Condition": {}}, "gpu-cni-policy.policy"),
+        ({"Condition": {"ArnLike": IN_VPC["ArnEquals"]}}, "gpu-cni-policy.policy"),
+        ({"Condition": {"ArnEquals": {"ec2:Vpc": f"arn:aws:ec2:{REGION}:{ACCOUNT}:vpc/*"}}}, "gpu-cni-policy.policy"),
+    ],
+)
+def test_what_is_explained_holds_for_one_statement_alone(changes: Mapping[str, Any], where: str) -> None:
+    def of(where: str, **changes: Any) -> Document:
+        statement = {**allow("TagInterfaces", "ec2:CreateTags", INTERFACES, Condition=IN_VPC), **changes}
+        return Document(where, "inline", {"Version": "2012-10-17", "Statement": [statement]})
+
+    assert document_problems(of("gpu-cni-policy.policy")) == []
+    assert document_problems(of(where, **changes)) != []
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,135 @@ ALSO_NAMED = {
     ("logs", "log-group"): "arn:${Partition}:logs:${Region}:${Account}:log-group:${LogGroupName}:*",
 }
 
+
+@dataclass(frozen=True)
+class Explained:
+    """A statement of one policy that leaves open what it is for, and why nothing tells it better.
+
+    It is excused for these actions and resources alone, and while its conditions are exactly these. `resources` are the last
+    fields of ARNs in one account and Region, or "*"; `condition` has a pattern for the value of each operator and key.
+    """
+
+    policy: str
+    sid: str
+    actions: Collection[str]
+    resources: Collection[str]
+    condition: Mapping[tuple[str, str], str]
+    why: str
+    bounds: bool = False  # it allows nobody anything, but bounds what is allowed elsewhere
+
+    def is_of(self, where: str) -> bool:
+        return where.endswith(f"-{self.policy}.policy")
+
+    def is_for(self, where: str, statement: Mapping[str, Any]) -> bool:
+        has = {
+            (operator, key): value for operator, keys in statement.get("Condition", {}).items() for key, value in keys.items()
+        }
+        return (
+            self.is_of(where)
+            and statement.get("Sid") == self.sid
+            and has.keys() == self.condition.keys()
+            and all(isinstance(has[each], str) and re.fullmatch(self.condition[each], has[each]) for each in has)
+        )
+
+    def covers(self, action: str, resource: str) -> bool:
+        last = resource if resource == "*" else re.sub("arn:[^:*?]+:[^:*?]+:[^:*?]+:[^:*?]+:", "", resource, count=1)
+        return action in self.actions and last in self.resources
+
+
+_IN_VPC = {("ArnEquals", "ec2:Vpc"): "arn:[^:*?]+:ec2:[^:*?]+:[^:*?]+:vpc/[^*?]+"}
+_OF_ACCOUNT = {("StringEquals", "aws:ResourceAccount"): "[0-9]{12}"}
+_CHANGE = ("ec2:AttachNetworkInterface", "ec2:DetachNetworkInterface", "ec2:ModifyNetworkInterfaceAttribute")
+_ADDRESSES = ("ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses", "ec2:DeleteNetworkInterface")
+_INTERFACES = ("network-interface/*",)
+
+EXPLAINED = (
+    # https://docs.aws.amazon.com/eks/latest/userguide/cluster-iam-role.html
+    Explained(
+        "cluster-policy",
+        "TagNodes",
+        ("ec2:CreateTags",),
+        ("instance/*",),
+        {("ForAnyValue:StringLike", "aws:TagKeys"): r"kubernetes\.io/cluster/\*"},
+        "AWS's least permissions: EKS tells by this tag which nodes are the cluster's, so that none has it before.",
+    ),
+    # The agent is refused by its instance's ARN: https://github.com/aws/amazon-ssm-agent/issues/543
+    Explained(
+        "session-policy",
+        "RegisterNodes",
+        ("ssm:UpdateInstanceInformation",),
+        ("instance/*",),
+        {},
+        "Nodes come and go by autoscaling, and AWS has no variable for a node's own ARN.",
+    ),
+    # The VPC is one alone. https://github.com/aws/amazon-vpc-cni-k8s/blob/master/docs/iam-policy.md
+    Explained(
+        "cni-policy",
+        "MakeInterfaces",
+        ("ec2:CreateNetworkInterface",),
+        _INTERFACES,
+        {},
+        "An interface that is being made has no id and no VPC; MakeInVpc says in which subnets.",
+    ),
+    Explained(
+        "cni-policy",
+        "MakeInVpc",
+        ("ec2:CreateNetworkInterface",),
+        ("subnet/*", "security-group/*"),
+        _IN_VPC,
+        "Interfaces are made where their node is, and have its groups: node groups keep subnets that are no longer listed.",
+    ),
+    Explained(
+        "cni-policy",
+        "TagNewInterfaces",
+        ("ec2:CreateTags",),
+        _INTERFACES,
+        {("StringEquals", "ec2:CreateAction"): "CreateNetworkInterface"},
+        "Only with the call that makes the interface, which is told by MakeInVpc.",
+    ),
+    Explained(
+        "cni-policy", "TagInterfaces", ("ec2:CreateTags",), _INTERFACES, _IN_VPC, "The first interface of a node has no tag."
+    ),
+    Explained(
+        "cni-policy",
+        "ChangeInterfaces",
+        (*_CHANGE, *_ADDRESSES),
+        _INTERFACES,
+        _IN_VPC,
+        "The tag with the cluster's name is there only where the add-on's pods have CLUSTER_NAME, which EKS does not promise.",
+    ),
+    Explained(
+        "cni-policy",
+        "ChangeGroups",
+        ("ec2:ModifyNetworkInterfaceAttribute",),
+        ("security-group/*",),
+        _IN_VPC,
+        "Interfaces get the groups of their node, which EKS and launch templates choose.",
+    ),
+    # https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-access.html
+    *(
+        Explained(
+            f"gateway-endpoint-{service}",
+            "AllOfOwn",
+            (f"{service}:*",),
+            ("*",),
+            _OF_ACCOUNT,
+            "An endpoint's policy allows nothing by itself; what is called of the account's own is said by roles.",
+            bounds=True,
+        )
+        for service in ("s3", "dynamodb")
+    ),
+    Explained(
+        "gateway-endpoint-s3",
+        "ReadOthers",
+        ("s3:GetObject", "s3:ListBucket"),
+        ("*",),
+        {},
+        "Images and packages are in buckets that AWS and registries do not list.",
+        bounds=True,
+    ),
+)
+
 # Characters without white space, the role's own in sum. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 INLINE_LIMIT = 10_240
 MANAGED_LIMIT = 6_144
@@ -129,7 +258,8 @@ def document_problems(document: Document) -> list[str]:
     for_lambda = _denied_to_code(statements)
     for number, statement in enumerate(statements, 1):
         label = statement.get("Sid") or f"statement {number}"
-        found += [f"{label}: {problem}" for problem in _statement_problems(document.kind, statement, for_lambda)]
+        explained = next((each for each in EXPLAINED if each.is_for(document.where, statement)), None)
+        found += [f"{label}: {problem}" for problem in _statement_problems(document.kind, statement, for_lambda, explained)]
     if document.kind == "trust":
         found += _trust_problems(statements)
     elif document.kind != "resource":
@@ -149,7 +279,9 @@ def _denied_to_code(statements: Sequence[Statement]) -> set[str]:
     return {action for statement in denials for action in _listed(statement.get("Action"))}
 
 
-def _statement_problems(kind: str, statement: Statement, for_lambda: Collection[str] = ()) -> Iterator[str]:
+def _statement_problems(
+    kind: str, statement: Statement, for_lambda: Collection[str], explained: Explained | None
+) -> Iterator[str]:
     elements = {"Sid", "Effect", "Action", "Condition"}
     if kind != "trust":
         elements.add("Resource")
@@ -165,18 +297,20 @@ def _statement_problems(kind: str, statement: Statement, for_lambda: Collection[
     if statement.get("Effect") not in ("Allow", "Deny"):
         yield f"Effect must be Allow or Deny, not {statement.get('Effect')}"
     allows = statement.get("Effect") != "Deny"
-    if kind == "resource" and allows and "*" in _principals(statement) and not statement.get("Condition"):
+    bounds = explained is not None and explained.bounds
+    if kind == "resource" and allows and "*" in _principals(statement) and not statement.get("Condition") and not bounds:
         yield "lets anyone in"
     resources = _listed(statement.get("Resource")) if allows and kind != "trust" else []
     for action in _listed(statement.get("Action")):
+        left = [each for each in resources if explained is None or not explained.covers(action, each)]
         if "*" in action or "?" in action:
-            if allows:
+            if allows and left:
                 yield f"{action} has a wildcard"
             continue
         yield from _action_problems(action)
         if _privilege(action):
             if action not in for_lambda:
-                problems = _resource_problems(action, resources, by_tag=_is_by_tag(statement))
+                problems = _resource_problems(action, left, by_tag=_is_by_tag(statement))
                 yield from (f"{action} {problem}" for problem in problems)
             yield from _condition_key_problems(action, statement.get("Condition", {}))
     operators = statement.get("Condition", {})

@@ -57,8 +57,16 @@ def create_cluster(
     policy = iam.RolePolicy(
         component.child_name("cluster-policy"),
         role=role.name,
-        policy=pulumi.Output.json_dumps(policy_document(*_manage_nodes(settings, location, account))),
+        policy=pulumi.Output.json_dumps(policy_document(*_manage_nodes(location, account))),
         opts=component.child("cluster-policy"),
+    )
+    key = _secrets_key(component, settings)
+    # In a document of its own: no preview knows the key that is made with the cluster.
+    key_policy = iam.RolePolicy(
+        component.child_name("cluster-key-policy"),
+        role=role.name,
+        policy=pulumi.Output.json_dumps(policy_document(allow("FindKey", ["kms:DescribeKey"], key))),
+        opts=component.child("cluster-key-policy"),
     )
     # The name of the log group follows from the cluster's, and EKS makes the group itself where it is not there first: without
     # an end of its logs. So the cluster's name is made of one that Pulumi has made already.
@@ -80,14 +88,14 @@ def create_cluster(
         access_config={"authentication_mode": "API", "bootstrap_cluster_creator_admin_permissions": False},
         bootstrap_self_managed_addons=False,
         enabled_cluster_log_types=_LOGS,
-        encryption_config={"provider": {"key_arn": _secrets_key(component, settings)}, "resources": ["secrets"]},
+        encryption_config={"provider": {"key_arn": key}, "resources": ["secrets"]},
         # With STANDARD, EKS would update the cluster by itself, and the program could not follow.
         upgrade_policy={"support_type": "EXTENDED"},
         deletion_protection=settings.deletion_protection,
         tags=component.tags,
         opts=component.child(
             "cluster",
-            depends_on=[policy, logs],
+            depends_on=[policy, key_policy, logs],
             protect=settings.deletion_protection or None,
             # EKS takes no other key for a cluster that has one, and no subnet in a zone that it was not made with.
             # https://docs.aws.amazon.com/eks/latest/APIReference/API_AssociateEncryptionConfig.html
@@ -100,26 +108,21 @@ def create_cluster(
     return Cluster(cluster, cluster.name, group, logs, access)
 
 
-def _manage_nodes(
-    settings: GpuInferenceClusterSettings, location: Location, account: pulumi.Output[str]
-) -> list[dict[str, Any]]:
-    """What EKS needs at least of a cluster's role, without what only serves to make load balancers for Services.
+def _manage_nodes(location: Location, account: pulumi.Output[str]) -> list[dict[str, Any]]:
+    """What EKS needs at least of a cluster's role besides its key, without what makes load balancers for Services.
 
     AmazonEKSClusterPolicy changes routes, security groups, volumes and instances of the whole account.
     https://docs.aws.amazon.com/eks/latest/userguide/cluster-iam-role.html
     """
-    arn = f"arn:{location.partition}:{{}}:{location.region}:"
-    keys = pulumi.Output.concat(arn.format("kms"), account, ":key/*") if settings.kms_key_arn is None else settings.kms_key_arn
     find = ["AvailabilityZones", "DhcpOptions", "InstanceTopology", "Instances", "NetworkInterfaces", "Vpcs"]
     return [
         allow(
             "TagNodes",
             ["ec2:CreateTags"],
-            pulumi.Output.concat(arn.format("ec2"), account, ":instance/*"),
+            pulumi.Output.concat(f"arn:{location.partition}:ec2:{location.region}:", account, ":instance/*"),
             {"ForAnyValue:StringLike": {"aws:TagKeys": "kubernetes.io/cluster/*"}},
         ),
         allow("FindNodes", [f"ec2:Describe{what}" for what in find], "*"),
-        allow("FindKey", ["kms:DescribeKey"], keys),
     ]
 
 

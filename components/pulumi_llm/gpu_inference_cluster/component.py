@@ -54,6 +54,7 @@ class GpuInferenceCluster(Component):
         {
             "cluster-role": iam.Role,
             "cluster-policy": iam.RolePolicy,
+            "cluster-key-policy": iam.RolePolicy,
             "cluster-logs": cloudwatch.LogGroup,
             "secrets-key": kms.Key,
             "cluster": eks.Cluster,
@@ -159,7 +160,7 @@ class GpuInferenceCluster(Component):
         cluster = create_cluster(self, settings, location, account)
         cni = create_cni_identity(self, location, account, settings.network.vpc_id, cluster.name)
         before = addons_before_nodes(self, settings, cluster, cni)
-        role, system, pools = create_nodes(self, settings, location, cluster, before)
+        role, system, pools = create_nodes(self, settings, location, account, cluster, before)
         addons = addons_after_nodes(self, settings, cluster, [system])
         balancer = create_balancer(self, settings, models, cluster.name)
         if settings.private_link is not None:

@@ -80,6 +80,9 @@ def create_cni_identity(
         # An interface that is being made is in no VPC yet, but its subnet is.
         allow("MakeInterfaces", ["ec2:CreateNetworkInterface"], interfaces),
         allow("MakeInVpc", ["ec2:CreateNetworkInterface"], arns("subnet/*", "security-group/*"), in_vpc),
+        allow(
+            "TagNewInterfaces", ["ec2:CreateTags"], interfaces, {"StringEquals": {"ec2:CreateAction": "CreateNetworkInterface"}}
+        ),
         allow("TagInterfaces", ["ec2:CreateTags"], interfaces, in_vpc),
         allow("ChangeInterfaces", [*change, *addresses], interfaces, in_vpc),
         allow("ChangeGroups", ["ec2:ModifyNetworkInterfaceAttribute"], arns("security-group/*"), in_vpc),

@@ -22,10 +22,10 @@ from pulumi_llm.models.gpu_instances import gpu_instances
 # The network's permissions are those of the VPC CNI's own role.
 # https://docs.aws.amazon.com/eks/latest/userguide/create-node-role.html
 NODE_POLICIES: Final = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly")
-# What Session Manager needs alone: AmazonSSMManagedInstanceCore reads every parameter of the account.
+# What Session Manager needs alone, besides registering the node. AmazonSSMManagedInstanceCore reads all of the account's
+# parameters.
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
 _SESSIONS: Final = (
-    "ssm:UpdateInstanceInformation",
     "ssmmessages:CreateControlChannel",
     "ssmmessages:CreateDataChannel",
     "ssmmessages:OpenControlChannel",
@@ -92,18 +92,19 @@ def create_nodes(
     component: Component,
     settings: GpuInferenceClusterSettings,
     location: Location,
+    account: pulumi.Output[str],
     cluster: Cluster,
     before: Sequence[pulumi.Resource],
 ) -> tuple[iam.Role, eks.NodeGroup, list[eks.NodeGroup]]:
     """Make the nodes' role, the system group and the groups of the pools, each with a launch template."""
-    role, policies = _node_role(component, location)
+    role, policies = _node_role(component, location, account)
     waited_for = [*before, *policies]
     system = _system_group(component, settings, cluster, role, waited_for)
     pools = [_gpu_group(component, settings, cluster, role, group, waited_for) for group in groups(settings)]
     return role, system, pools
 
 
-def _node_role(component: Component, location: Location) -> tuple[iam.Role, list[pulumi.Resource]]:
+def _node_role(component: Component, location: Location, account: pulumi.Output[str]) -> tuple[iam.Role, list[pulumi.Resource]]:
     role = iam.Role(
         component.child_name("node-role"),
         description="Nodes join the cluster, pull images, and can be entered by Session Manager",
@@ -111,10 +112,15 @@ def _node_role(component: Component, location: Location) -> tuple[iam.Role, list
         tags=component.tags,
         opts=component.child("node-role"),
     )
+    instances = pulumi.Output.concat(f"arn:{location.partition}:ec2:{location.region}:", account, ":instance/*")
+    statements = [
+        allow("RegisterNodes", ["ssm:UpdateInstanceInformation"], instances),
+        allow("Sessions", _SESSIONS, "*"),
+    ]
     sessions = iam.RolePolicy(
         component.child_name("session-policy"),
         role=role.name,
-        policy=json.dumps(policy_document(allow("Sessions", _SESSIONS, "*"))),
+        policy=pulumi.Output.json_dumps(policy_document(*statements)),
         opts=component.child("session-policy"),
     )
     attached = [

@@ -7,7 +7,7 @@ import pulumi
 from pulumi_aws import ec2, get_availability_zones_output, get_caller_identity_output
 
 from pulumi_llm.base.component import Component
-from pulumi_llm.base.iam import policy_document
+from pulumi_llm.base.iam import allow, policy_document
 from pulumi_llm.inference_network.addresses import zone_ranges
 from pulumi_llm.inference_network.args import InferenceNetworkSettings
 from pulumi_llm.inference_network.tags import named
@@ -102,10 +102,10 @@ def _endpoint_policy(service: str, account: pulumi.Output[str]) -> list[dict[str
     https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-s3.html
     """
     own = {"StringEquals": {"aws:ResourceAccount": account}}
-    all_of_own = {"Effect": "Allow", "Principal": "*", "Action": f"{service}:*", "Resource": "*", "Condition": own}
+    all_of_own = {**allow("AllOfOwn", [f"{service}:*"], "*", own), "Principal": "*"}
     if service != "s3":
         return [all_of_own]
-    return [all_of_own, {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*"}]
+    return [all_of_own, {**allow("ReadOthers", ["s3:GetObject", "s3:ListBucket"], "*"), "Principal": "*"}]
 
 
 def _zones(component: Component, settings: InferenceNetworkSettings) -> Sequence[pulumi.Input[str]]:
