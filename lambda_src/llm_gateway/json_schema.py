@@ -1,18 +1,24 @@
 """JSON Schema, as far as structured output needs it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 import msgspec
 
 from llm_gateway.errors import clipped
+from llm_gateway.request import Tool
 
 Schema = dict[str, Any]
 
 # What the switches of Anthropic and Bedrock take. https://platform.claude.com/docs/en/build-with-claude/structured-outputs and
 # https://docs.aws.amazon.com/bedrock/latest/userguide/structured-output.html
 _FORMATS = frozenset(("date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"))
-_TAKEN = frozenset(("type", "title", "description", "default", "enum", "const", "anyOf", "allOf", "$ref", "items", "required"))
+_TAKEN = frozenset(("type", "title", "description", "default", "enum", "const", "anyOf", "$ref", "items", "required"))
+# What may stand beside a reference and changes nothing.
+_NOTES = frozenset(("title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "$comment"))
+# The most of all strict schemas of a request together.
+# https://platform.claude.com/docs/en/build-with-claude/structured-outputs#schema-complexity-limits
+_MOST_TOOLS, _MOST_OPTIONAL, _MOST_UNIONS = 20, 24, 16
 
 
 def closed(schema: Schema) -> Schema | None:
@@ -22,10 +28,10 @@ def closed(schema: Schema) -> Schema | None:
     switches do not take, such as a length, goes into the description, as Anthropic's own SDKs do it. There is none for a
     schema with a map, whose properties have no names, or one that contains itself.
     """
-    definitions = {
-        f"#/{key}/{name}": (key, name) for key in ("$defs", "definitions") for name in cast("Schema", schema.get(key) or {})
-    }
     try:
+        definitions = {
+            f"#/{key}/{name}": (key, name) for key in ("$defs", "definitions") for name in cast("Schema", schema.get(key) or {})
+        }
         if not _references(schema) <= definitions.keys() or _is_recursive(schema, definitions):
             return None
         found = _closed({name: value for name, value in schema.items() if name not in ("$defs", "definitions", "$schema")})
@@ -34,7 +40,41 @@ def closed(schema: Schema) -> Schema | None:
                 found[key] = {name: _closed(value) for name, value in cast("Schema", schema[key]).items()}
     except (_Open, AttributeError, TypeError):  # the last two: it is no JSON Schema
         return None
+    optional, unions = _complexity(found)
+    return found if optional <= _MOST_OPTIONAL and unions <= _MOST_UNIONS else None
+
+
+def closed_tools(tools: Iterable[Tool], beside: Schema | None = None) -> dict[str, Schema]:
+    """Return the closed schemas of those strict tools that a switch takes together, by the tools' names.
+
+    `beside` is the closed schema of the answer's text.
+    """
+    found: dict[str, Schema] = {}
+    optional, unions = (0, 0) if beside is None else _complexity(beside)
+    for tool in tools:
+        if not tool.strict or len(found) == _MOST_TOOLS or (schema := closed(tool.parameters)) is None:
+            continue
+        more_optional, more_unions = _complexity(schema)
+        if optional + more_optional <= _MOST_OPTIONAL and unions + more_unions <= _MOST_UNIONS:
+            found[tool.name] = schema
+            optional, unions = optional + more_optional, unions + more_unions
     return found
+
+
+def _complexity(schema: Schema) -> tuple[int, int]:
+    """Return how many properties of a schema may be left out, and how many parts have one of several forms."""
+    optional = unions = 0
+    for part in _parts(schema):
+        if isinstance(properties := part.get("properties"), dict):
+            required: Any = part.get("required")
+            names = (
+                {each for each in cast("list[Any]", required) if isinstance(each, str)}
+                if isinstance(required, list)
+                else set[str]()
+            )
+            optional += len(cast("Schema", properties).keys() - names)
+        unions += "anyOf" in part or isinstance(part.get("type"), list)
+    return optional, unions
 
 
 class _Open(Exception):
@@ -45,6 +85,8 @@ def _closed(schema: Any) -> Schema:
     if not isinstance(schema, dict):
         raise _Open
     rules = cast("Schema", schema)
+    if "$ref" in rules or "allOf" in rules:
+        return _only(rules)
     found: Schema = {}
     left: Schema = {}
     for name, value in rules.items():
@@ -53,7 +95,7 @@ def _closed(schema: Any) -> Schema:
                 found[name] = {key: _closed(item) for key, item in cast("Schema", value).items()}
             case "items":
                 found[name] = _closed(value)
-            case "anyOf" | "allOf":
+            case "anyOf":
                 found[name] = [_closed(item) for item in cast("list[Any]", value)]
             case "oneOf":
                 found["anyOf"] = [_closed(item) for item in cast("list[Any]", value)]
@@ -86,30 +128,58 @@ def _closed(schema: Any) -> Schema:
     return found
 
 
+def _only(rules: Schema) -> Schema:
+    """Return the schema to which a reference or an `allOf` leads, as older versions of pydantic write it.
+
+    Several parts of an `allOf` cannot be closed: each would forbid the other's properties.
+    """
+    name = "$ref" if "$ref" in rules else "allOf"
+    if not rules.keys() - {name} <= _NOTES:
+        raise _Open
+    if name == "$ref":
+        return {name: rules[name]}
+    parts = cast("list[Any]", rules["allOf"])
+    if not isinstance(parts, list) or len(parts) != 1 or not isinstance(parts[0], dict):
+        raise _Open
+    notes = {key: value for key, value in rules.items() if key != "allOf"}
+    return _closed({**notes, **parts[0]})
+
+
 def _is_recursive(schema: Schema, definitions: Mapping[str, tuple[str, str]]) -> bool:
     """Whether a definition leads back to itself."""
     leads = {
         ref: _references(cast("Schema", schema[key])[name]) & definitions.keys() for ref, (key, name) in definitions.items()
     }
-    while leaves := {ref for ref, others in leads.items() if not others}:
-        leads = {ref: others - leaves for ref, others in leads.items() if ref not in leaves}
-    return bool(leads)
+    led_from: dict[str, list[str]] = {}
+    for ref, others in leads.items():
+        for other in others:
+            led_from.setdefault(other, []).append(ref)
+    open_leads = {ref: len(others) for ref, others in leads.items()}
+    ended = [ref for ref, number in open_leads.items() if not number]
+    for other in ended:  # which grows by those that lead to ended ones only
+        for ref in led_from.get(other, ()):
+            open_leads[ref] -= 1
+            if not open_leads[ref]:
+                ended.append(ref)
+    return len(ended) < len(leads)
 
 
 def _references(schema: Any) -> set[str]:
     """Return what the references in a schema name."""
-    found: set[str] = set()
+    return {ref for part in _parts(schema) if isinstance(ref := part.get("$ref"), str)}
+
+
+def _parts(schema: Any) -> Iterator[Schema]:
+    """Yield every object in a schema."""
     level: list[Any] = [schema]
     while level:
         each = level.pop()
         if isinstance(each, dict):
             fields = cast("Schema", each)
-            if isinstance(ref := fields.get("$ref"), str):
-                found.add(ref)
+            yield fields
             level += fields.values()
         elif isinstance(each, list):
             level += cast("list[Any]", each)
-    return found
 
 
 # Checking a value.
@@ -140,20 +210,26 @@ def violation(schema: Schema, value: Any) -> str:
     return next(_Check(schema).violations(schema, value, "", ()), "")
 
 
-# The most comparisons of a value's part with a schema's part: a small schema could ask for any number of them.
-_MOST_STEPS = 100_000
+# The most work of a check, and what a step of it costs beside the comparison of two values, which costs 1: a small schema could
+# ask for any number of them.
+_MOST_WORK = 300_000
+_STEP = 3
+_CHARACTERS = 100
 
 
 class _Check:
     def __init__(self, root: Schema) -> None:
         self._root = root
-        self._steps = 0
+        self._work = 0
+
+    def _count(self, work: int) -> None:
+        self._work += work
+        if self._work > _MOST_WORK:
+            raise _Unknown
 
     def violations(self, schema: Any, value: Any, place: str, refs: tuple[str, ...]) -> Iterator[str]:
         """Yield what is wrong. `refs` are the references that led here without a step into the value."""
-        self._steps += 1
-        if self._steps > _MOST_STEPS:
-            raise _Unknown
+        self._count(_STEP + len(refs))
         if schema is False:
             yield f"{place or 'it'} is not allowed"
         if not isinstance(schema, dict):
@@ -162,14 +238,17 @@ class _Check:
         where = place or "it"
         ref = rules.get("$ref")
         if isinstance(ref, str) and ref not in refs:
+            self._count(len(ref) // _CHARACTERS)
             yield from self.violations(_definition(self._root, ref), value, place, (*refs, ref))
         kinds: Any = rules.get("type")
+        if isinstance(kinds, list):
+            self._count(len(cast("list[Any]", kinds)))
         if kinds is not None and not any(_is_of(kind, value) for kind in (kinds if isinstance(kinds, list) else [kinds])):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-            yield f"{where} must be of the type {kinds}"
+            yield f"{where} must be of the type {clipped(str(kinds))}"
             return
-        if "enum" in rules and not any(_equal(value, each) for each in rules["enum"]):
+        if "enum" in rules and not any(self._equal(value, each) for each in rules["enum"]):
             yield f"{where} is none of the values that are allowed"
-        if "const" in rules and not _equal(value, rules["const"]):
+        if "const" in rules and not self._equal(value, rules["const"]):
             yield f"{where} is not the value that is required"
         for part in rules.get("allOf", ()):
             yield from self.violations(part, value, place, refs)
@@ -193,7 +272,9 @@ class _Check:
 
     def _object_violations(self, rules: Schema, value: Schema, place: str) -> Iterator[str]:
         properties: Schema = rules.get("properties") or {}
-        for name in rules.get("required", ()):
+        required = rules.get("required", ())
+        self._count(len(required) + len(value))
+        for name in required:
             if name not in value:
                 yield f"{place or 'it'} lacks {clipped(str(name))!r}"
         for name, item in value.items():
@@ -202,6 +283,22 @@ class _Check:
                 yield from self.violations(properties[name], item, below, ())
             elif "patternProperties" not in rules:
                 yield from self.violations(rules.get("additionalProperties"), item, below, ())
+
+    def _equal(self, value: Any, other: Any) -> bool:
+        """Whether two JSON values are equal. In Python, true equals 1."""
+        self._count(1)
+        if isinstance(value, bool) or isinstance(other, bool):
+            return value is other
+        if isinstance(value, list) and isinstance(other, list):
+            pairs = zip(cast("list[Any]", value), cast("list[Any]", other), strict=False)
+            return len(value) == len(other) and all(self._equal(*pair) for pair in pairs)  # pyright: ignore[reportUnknownArgumentType]
+        if isinstance(value, dict) and isinstance(other, dict):
+            left, right = cast("Schema", value), cast("Schema", other)
+            self._count(len(left))
+            return left.keys() == right.keys() and all(self._equal(left[key], right[key]) for key in left)
+        if isinstance(value, str):
+            self._count(len(value) // _CHARACTERS)
+        return value == other
 
 
 def _bound_violations(rules: Schema, size: float, where: str, least: str, most: str) -> Iterator[str]:
@@ -247,16 +344,3 @@ def _is_of(kind: Any, value: Any) -> bool:
             return isinstance(value, int | float) and not isinstance(value, bool)
         case _:
             raise _Unknown
-
-
-def _equal(value: Any, other: Any) -> bool:
-    """Whether two JSON values are equal. In Python, true equals 1."""
-    if isinstance(value, bool) or isinstance(other, bool):
-        return value is other
-    if isinstance(value, list) and isinstance(other, list):
-        pairs = zip(cast("list[Any]", value), cast("list[Any]", other), strict=False)
-        return len(value) == len(other) and all(_equal(*pair) for pair in pairs)  # pyright: ignore[reportUnknownArgumentType]
-    if isinstance(value, dict) and isinstance(other, dict):
-        left, right = cast("Schema", value), cast("Schema", other)
-        return left.keys() == right.keys() and all(_equal(left[key], right[key]) for key in left)
-    return value == other

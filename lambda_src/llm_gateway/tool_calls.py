@@ -1,6 +1,6 @@
 """What a caller asked of the calls of tools, where a target does not see to it: one call, arguments by a strict schema."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 
 import msgspec
 
@@ -8,7 +8,14 @@ from llm_gateway import errors
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import clipped
 from llm_gateway.events import Done, Event, ToolCall, ToolCallDelta
-from llm_gateway.json_schema import Schema, closed, text_violation
+from llm_gateway.json_schema import Schema, closed_tools, text_violation
+
+
+def strict_schemas(call: ModelCall) -> Mapping[str, Schema]:
+    """Return the closed schemas of the tools whose arguments follow them by the target's own switch, by the tools' names."""
+    if "strict_tools" not in call.target.accepts or not any(tool.strict for tool in call.tools):
+        return {}
+    return closed_tools(call.tools, None if call.response_format is None else call.response_format.schema)
 
 
 async def strict_calls(batches: AsyncGenerator[list[Event], None], call: ModelCall) -> AsyncGenerator[list[Event], None]:
@@ -30,11 +37,11 @@ class _Reader:
     def __init__(self, call: ModelCall) -> None:
         self._parallel = call.parallel_tool_calls
         self._output_tool = call.output_tool
-        by_switch = "strict_tools" in call.target.accepts
+        by_switch = strict_schemas(call)
         self._schemas: dict[str, Schema] = {
             tool.name: tool.parameters
             for tool in call.tools
-            if tool.strict and tool.name != call.output_tool and not (by_switch and closed(tool.parameters) is not None)
+            if tool.strict and tool.name != call.output_tool and tool.name not in by_switch
         }
         self._held: dict[int, _Held] = {}
         self._dropped: set[int] = set()

@@ -33,7 +33,13 @@ def fitted(call: ModelCall, call_id: re.Pattern[str]) -> tuple[ModelCall, Mappin
         if message.tool_calls:
             used.update(use.name for use in message.tool_calls)
             ids.extend(use.id for use in message.tool_calls)
-    replaced = {name: _name(name) for name in used if not _is_name(name)}
+    replaced: dict[str, str] = {}
+    for name in sorted(name for name in used if not _is_name(name)):
+        theirs = _name(name)
+        while theirs in used:  # a name that somebody chose so that a call of it is taken for the other tool's
+            theirs = _name(theirs)
+        replaced[name] = theirs
+        used.add(theirs)
     fits = len(set(ids)) == len(ids) and all(call_id.fullmatch(each) for each in ids)
     if not replaced and fits:
         return call, {}
@@ -57,11 +63,13 @@ def with_names(events: list[Event], names: Mapping[str, str]) -> list[Event]:
 def _messages(messages: tuple[Message, ...], names: Mapping[str, str], call_id: re.Pattern[str]) -> tuple[Message, ...]:
     current: dict[str, str] = {}  # the caller's id -> the one that stands for its latest call
     seen: set[str] = set()
+    again: dict[str, int] = {}
 
     def use_of(use: ToolUse) -> ToolUse:
         identifier = use.id if call_id.fullmatch(use.id) else _digest(use.id)
-        while identifier in seen:
-            identifier = _digest(identifier)
+        while identifier in seen:  # the count goes on: thousands of calls of one id are as many steps
+            again[use.id] = again.get(use.id, 0) + 1
+            identifier = _digest(f"{use.id} {again[use.id]}")
         seen.add(identifier)
         current[use.id] = identifier
         return msgspec.structs.replace(use, id=identifier, name=names.get(use.name, use.name))

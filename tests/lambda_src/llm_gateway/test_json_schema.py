@@ -1,14 +1,17 @@
 """Schemas for switches that take closed ones only, and values against schemas, held against another implementation."""
 
+import time
 from typing import Any, Literal
 
 import jsonschema_rs
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from llm_gateway.json_schema import closed, text_violation, violation
+from llm_gateway.json_schema import closed, closed_tools, text_violation, violation
+from llm_gateway.request import Tool
 from pulumi_llm_local.upstreams.closed_schema import refusal
 
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.sampled_from([0.5, 1.0, "", "a", "ab"]))
@@ -66,6 +69,34 @@ def test_where_a_value_is_wrong() -> None:
     assert text_violation({"$ref": "#/$defs/none"}, "{}") == ""
     doubling = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(60)} | {"d60": False}
     assert text_violation({"$ref": "#/$defs/d0", "$defs": doubling}, "{}") == ""  # and it comes soon
+    assert len(violation({"type": ["string"] * 30_000}, 1)) < 1_000
+
+
+WIDE: dict[str, tuple[Any, Any]] = {
+    "enum": ({"enum": list(range(20_000))}, "x"),
+    "an enum of long lists": ({"enum": [["a"] * 20_000]}, ["a"] * 19_999 + ["b"]),
+    "required": ({"required": [*["a"] * 20_000, "b"]}, {"a": 1}),
+    "type": ({"type": ["string"] * 20_000}, 1),
+    "an object": ({"patternProperties": {}, "required": ["a"]}, {f"p{n}": 0 for n in range(20_000)}),
+}
+
+
+@pytest.mark.parametrize(("part", "value"), WIDE.values(), ids=WIDE)
+def test_a_check_ends_soon(part: Any, value: Any) -> None:
+    schema = {"properties": {"a": {"anyOf": [{"$ref": "#/$defs/e"}] * 5_000}}, "$defs": {"e": part}}
+    text = msgspec.json.encode({"a": value}).decode()
+    began = time.process_time()
+    assert text_violation(schema, text) == ""
+    assert time.process_time() - began < 2
+
+
+def test_many_definitions_are_read_soon() -> None:
+    definitions: Any = {f"d{n}": {"$ref": f"#/$defs/d{n + 1}"} for n in range(20_000)} | {"d20000": {"type": "null"}}
+    began = time.process_time()
+    assert closed({"type": "object", "properties": {"a": {"$ref": "#/$defs/d0"}}, "$defs": definitions}) is not None
+    definitions["d20000"] = {"$ref": "#/$defs/d0"}
+    assert closed({"type": "object", "properties": {"a": {"$ref": "#/$defs/d0"}}, "$defs": definitions}) is None
+    assert time.process_time() - began < 2
 
 
 @settings(max_examples=300, deadline=None)
@@ -102,6 +133,35 @@ def test_a_closed_schema() -> None:
     assert found["properties"]["names"]["description"] == "(minItems: 2)"
 
 
+def test_an_all_of_of_one_part_is_that_part() -> None:
+    """Older versions of pydantic write it for a field with a default. A reference stands alone."""
+    definitions = {"C": {"enum": ["r", "g"], "type": "string"}}
+    fields = {
+        "c": {"allOf": [{"$ref": "#/$defs/C"}], "default": "r", "description": "A colour"},
+        "d": {"allOf": [{"type": "string"}], "description": "A text"},
+        "e": {"$ref": "#/$defs/C", "description": "A colour"},
+    }
+    found: Any = closed({"type": "object", "properties": fields, "$defs": definitions})
+    ref = {"$ref": "#/$defs/C"}
+    assert found["properties"] == {"c": ref, "d": {"type": "string", "description": "A text"}, "e": ref}
+    assert refusal(found) == ""
+
+
+def test_what_a_request_may_hold_of_strict_schemas() -> None:
+    def tool(name: str, optional: int = 0, unions: int = 0) -> Tool:
+        fields: Any = {f"o{n}": {"type": "string"} for n in range(optional)}
+        fields |= {f"u{n}": {"anyOf": [{"type": "string"}, {"type": "null"}]} for n in range(unions)}
+        required = [name for name in fields if name.startswith("u")]
+        parameters = {"type": "object", "properties": fields, "required": required, "additionalProperties": False}
+        return Tool(name, "", parameters, strict=True)
+
+    assert len(closed_tools([tool(f"t{n}") for n in range(25)])) == 20
+    assert list(closed_tools([tool("a", 20), tool("b", 5), tool("c", 4), tool("d", 0, 16), tool("e", 0, 1)])) == ["a", "c", "d"]
+    beside: Any = closed(tool("", 20, 10).parameters)
+    assert list(closed_tools([tool("a", 5), tool("b", 4), tool("c", 0, 7), tool("d", 0, 6)], beside)) == ["b", "d"]
+    assert closed(tool("", 25).parameters) is None and closed(tool("", 0, 17).parameters) is None
+
+
 @pytest.mark.parametrize(
     "schema",
     [
@@ -113,6 +173,11 @@ def test_a_closed_schema() -> None:
         {"type": "object", "properties": {"a": True}},
         {"type": "object", "properties": {"a": {"enum": [{}]}}},
         {"type": "object", "properties": []},
+        {"type": "object", "properties": {}, "$defs": 5},
+        {"type": "object", "properties": {}, "definitions": ["a"]},
+        {"allOf": [{"properties": {"a": {"type": "null"}}}, {"properties": {"b": {"type": "null"}}}]},
+        {"properties": {"a": {"allOf": [{"type": "null"}], "properties": {"b": {"type": "null"}}}}},
+        {"properties": {"a": {"allOf": 5}}},
     ],
 )
 def test_a_schema_that_cannot_be_closed(schema: Any) -> None:

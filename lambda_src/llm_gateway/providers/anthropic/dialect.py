@@ -25,12 +25,12 @@ from llm_gateway.events import (
     Usage,
 )
 from llm_gateway.http.sse import SseDecoder
-from llm_gateway.json_schema import closed
 from llm_gateway.providers import exchange
 from llm_gateway.providers.anthropic.content import CACHE_CONTROL, ContentBlocks
 from llm_gateway.providers.prompt_cache import has_cache_points, with_cache_points
 from llm_gateway.providers.reasoning import claude_fields
 from llm_gateway.request import Tool
+from llm_gateway.tool_calls import strict_schemas
 
 # https://docs.anthropic.com/en/api/versioning
 _VERSION = "2023-06-01"
@@ -98,8 +98,8 @@ def _body(call: ModelCall) -> dict[str, Any]:
     if call.system:
         body["system"] = [{"type": "text", "text": call.system, **CACHE_CONTROL}] if call.cache_system else call.system
     if tools := (*call.tools, *exchange.undeclared_tools(call)):
-        strict = "strict_tools" in call.target.accepts
-        body["tools"] = [_tool(tool, strict=strict) for tool in tools]
+        strict = strict_schemas(call)
+        body["tools"] = [_tool(tool, strict.get(tool.name)) for tool in tools]
         body["tool_choice"] = _tool_choice(call) if call.tools else {"type": "none"}
     if call.response_format is not None:
         body["output_config"] = {"format": {"type": "json_schema", "schema": call.response_format.schema}}
@@ -120,8 +120,8 @@ def _hints(hints: Mapping[str, Any]) -> dict[str, Any]:
     return {**found, "service_tier": tier} if tier else found
 
 
-def _tool(tool: Tool, *, strict: bool) -> dict[str, Any]:
-    schema = closed(tool.parameters) if strict and tool.strict else None
+def _tool(tool: Tool, schema: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a tool, with the closed schema that its arguments have to follow."""
     found: dict[str, Any] = {"name": tool.name, "input_schema": schema or tool.parameters}
     if schema is not None:
         found["strict"] = True

@@ -25,13 +25,13 @@ from llm_gateway.events import (
     ToolCallDelta,
     Usage,
 )
-from llm_gateway.json_schema import closed
 from llm_gateway.providers import exchange
 from llm_gateway.providers.bedrock.content import CACHE_POINT, ContentBlocks
 from llm_gateway.providers.bedrock.errors import refusal, stream_exception
 from llm_gateway.providers.prompt_cache import has_cache_points, with_cache_points
 from llm_gateway.providers.reasoning import converse_fields
 from llm_gateway.request import ResponseFormat, Tool
+from llm_gateway.tool_calls import strict_schemas
 
 # The names of the sampling parameters.
 _SAMPLING = {"max_tokens": "maxTokens", "temperature": "temperature", "top_p": "topP", "stop": "stopSequences"}
@@ -92,8 +92,7 @@ def _body(call: ModelCall) -> dict[str, Any]:
     if call.system:
         body["system"] = [{"text": call.system}, CACHE_POINT] if call.cache_system else [{"text": call.system}]
     if tools := _declared_tools(call):
-        strict = "strict_tools" in call.target.accepts
-        body["toolConfig"] = {"tools": _tool_list(tools, strict=strict), **_tool_choice(call)}
+        body["toolConfig"] = {"tools": _tool_list(tools, strict_schemas(call)), **_tool_choice(call)}
     if call.response_format is not None:
         body["outputConfig"] = {"textFormat": _text_format(call.response_format)}
     if fields := converse_fields(call):
@@ -139,17 +138,17 @@ def _declared_tools(call: ModelCall) -> tuple[Tool, ...]:
     return (*tools, *exchange.undeclared_tools(call))
 
 
-def _tool_list(tools: tuple[Tool, ...], *, strict: bool) -> list[dict[str, Any]]:
+def _tool_list(tools: tuple[Tool, ...], strict: Mapping[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for tool in tools:
-        found.append(_tool_spec(tool, strict=strict))
+        found.append(_tool_spec(tool, strict.get(tool.name)))
         if tool.cache:
             found.append(CACHE_POINT)
     return found
 
 
-def _tool_spec(tool: Tool, *, strict: bool) -> dict[str, Any]:
-    schema = closed(tool.parameters) if strict and tool.strict else None
+def _tool_spec(tool: Tool, schema: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a tool, with the closed schema that its arguments have to follow."""
     spec: dict[str, Any] = {"name": tool.name, "inputSchema": {"json": schema or tool.parameters}}
     if schema is not None:
         spec["strict"] = True

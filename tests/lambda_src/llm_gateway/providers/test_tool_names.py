@@ -1,11 +1,17 @@
 """Names of tools and ids of calls that a provider does not take are replaced for it, and a caller never sees that."""
 
 import re
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from llm_gateway.call import ModelCall
+from llm_gateway.providers.tool_names import fitted
+from llm_gateway.request import Message, Sampling, Tool, ToolChoice, ToolUse
+from llm_gateway.routes import Target
 from wire.conversations import BOTH, answers_in_turn, ask_openai, assistant, check, every, tool, user
 from wire.providers import SPEAKERS
 from wire.speaker import Answer, FunctionCall, Speaker
@@ -48,6 +54,36 @@ async def test_names_and_ids(gateway_for, fake, speaker: Speaker, stream: bool) 
     _, (_, first, name, _), (_, result, one), (_, second, _, _), (_, last, two) = asked.turns
     assert (name, one, two, first, second) == (sent["name"], "one", "two", result, last)
     assert first != second and all(1 <= len(each) <= 40 and re.fullmatch("[a-zA-Z0-9_-]+", each) for each in (first, second))
+
+
+def test_a_name_that_was_chosen_to_be_another_tools() -> None:
+    names = ("delete all", "delete_all_5823968c")
+    call = model_call(names=names)
+    found, theirs = fitted(call, re.compile(".+"))
+    first, second = (tool.name for tool in found.tools)
+    assert first != second == names[1] and theirs == {first: names[0]}
+
+
+def test_many_calls_of_one_id() -> None:
+    call = model_call(ids=["x"] * 20_000)
+    began = time.process_time()
+    found, _ = fitted(call, re.compile(".+"))
+    assert time.process_time() - began < 2
+    assert len({use.id for use in found.messages[0].tool_calls}) == 20_000
+
+
+def model_call(names: Sequence[str] = (), ids: Sequence[str] = ()) -> ModelCall:
+    return ModelCall(
+        target=Target("t", "p", "m", 1, 1, ()),
+        messages=(Message("assistant", tool_calls=tuple(ToolUse(each, "clock", {}) for each in ids)),),
+        system=None,
+        sampling=Sampling(),
+        tools=tuple(Tool(name, "", {}) for name in names),
+        tool_choice=ToolChoice(),
+        stream=False,
+        deadline=0.0,
+        stall_seconds=0.0,
+    )
 
 
 @every(BODIES)
