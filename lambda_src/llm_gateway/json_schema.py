@@ -138,8 +138,8 @@ def _only(rules: Schema) -> Schema:
         raise _Open
     if name == "$ref":
         return {name: rules[name]}
-    parts = cast("list[Any]", rules["allOf"])
-    if not isinstance(parts, list) or len(parts) != 1 or not isinstance(parts[0], dict):
+    parts: Any = rules["allOf"]
+    if not isinstance(parts, list) or len(cast("list[Any]", parts)) != 1 or not isinstance(parts[0], dict):
         raise _Open
     notes = {key: value for key, value in rules.items() if key != "allOf"}
     return _closed({**notes, **parts[0]})
@@ -244,7 +244,7 @@ class _Check:
         if isinstance(kinds, list):
             self._count(len(cast("list[Any]", kinds)))
         if kinds is not None and not any(_is_of(kind, value) for kind in (kinds if isinstance(kinds, list) else [kinds])):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-            yield f"{where} must be of the type {clipped(str(kinds))}"
+            yield f"{where} must be of the type {clipped(str(cast('object', kinds)))}"
             return
         if "enum" in rules and not any(self._equal(value, each) for each in rules["enum"]):
             yield f"{where} is none of the values that are allowed"

@@ -162,12 +162,10 @@ class Fields:
         if not given.strip():
             return {}, ""
         text = given.encode()
-        try:
-            self._whole.values += check(text, MOST_VALUES - self._whole.values)
-            value = decode_object(text)
-        except TooManyValues:
-            self.wrong(name, f"holds, with the ones before it, more than {MOST_VALUES:,} names and values")
+        if not self.count_values(name, text):
             return {}, ""
+        try:
+            value = decode_object(text)
         except ValueError:
             return {"arguments": given}, given
         except RecursionError:
@@ -175,6 +173,15 @@ class Fields:
             return {}, ""
         self.check_nesting(name, value)
         return value, ""
+
+    def count_values(self, name: str, text: bytes) -> bool:
+        """Whether the JSON in a string, with that of the other strings of the body, is within the bound of values."""
+        try:
+            self._whole.values += check(text, MOST_VALUES - self._whole.values)
+        except TooManyValues:
+            self.wrong(name, f"holds, with the ones before it, more than {MOST_VALUES:,} names and values")
+            return False
+        return True
 
     def check_nesting(self, name: str, value: dict[str, Any]) -> None:
         """Report an object that is nested more than `MAX_NESTING` levels deep."""

@@ -1,6 +1,8 @@
 """OpenAI's Responses API, whole and streamed, called by the official SDK and as Codex and openai-agents call it."""
 
+import base64
 import json
+import time
 from typing import Any
 
 import openai
@@ -229,6 +231,31 @@ def test_a_reference_to_reasoning_is_passed_over() -> None:
     assert [message.text for message in request.messages] == ["Hello", "Hello"]
 
 
+def sealed_reasoning(blocks: Any) -> dict[str, Any]:
+    return {"type": "reasoning", "encrypted_content": base64.b64encode(json.dumps(blocks).encode()).decode()}
+
+
+def test_items_that_follow_one_another_are_joined_soon() -> None:
+    def said(text: str) -> dict[str, Any]:
+        return {"type": "message", "role": "assistant", "content": text}
+
+    began = time.process_time()
+    items = [said("a" * 3_000_000), sealed_reasoning([{"text": "b"}] * 20_000), *[said("z"), sealed_reasoning([{}])] * 4_500]
+    user = {"role": "user", "content": HELLO}
+    first, _, last = parse({"model": "full", "input": [*items, user, said("Hi")]}).messages
+    assert time.process_time() - began < 1.5
+    assert first.text.endswith("a" + "\nz" * 4_500) and len(first.reasoning_blocks) == 24_500 and last.text == "Hi"
+
+
+def test_reasoning_that_is_nested_too_deeply_is_another_services() -> None:
+    deep = {
+        "type": "reasoning",
+        "encrypted_content": base64.b64encode(b'[{"x":' + b"[" * 5_000 + b"]" * 5_000 + b"}]").decode(),
+    }
+    request = parse({"model": "full", "input": [{"role": "user", "content": HELLO}, deep]})
+    assert request.messages[-1].reasoning_blocks == ()
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "no input": ({"input": None}, "input", "is required"),
     "an earlier answer": ({"previous_response_id": "resp_1"}, "previous_response_id", "nothing is kept"),
@@ -241,6 +268,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "a"}]}]},
         "input[0].content[0].file_id",
         "no files are kept",
+    ),
+    "many values in reasoning": (
+        {"input": [sealed_reasoning([{}] * 100_000)]},
+        "input[0].encrypted_content",
+        "more than 100,000",
     ),
     "logprobs": ({"top_logprobs": 2}, "top_logprobs", "chat/completions"),
     "a field": ({"max_tokens": 5}, "max_tokens", "did you mean 'max_output_tokens'"),

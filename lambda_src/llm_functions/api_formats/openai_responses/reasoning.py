@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from llm_functions.api_formats.fields import Fields
 from llm_gateway.request import ReasoningBlock
 
 _encode = msgspec.json.Encoder().encode
@@ -18,9 +19,15 @@ def sealed(blocks: Sequence[ReasoningBlock]) -> str | None:
     return base64.b64encode(_encode(blocks)).decode()
 
 
-def unsealed(text: str) -> tuple[ReasoningBlock, ...]:
-    """Return the blocks in a text. One of another service's holds none of ours."""
+def unsealed(fields: Fields, name: str) -> tuple[ReasoningBlock, ...]:
+    """Return the blocks in a field's text. One of another service's holds none of ours."""
     try:
-        return _decode(base64.b64decode(text, validate=True))
-    except (ValueError, msgspec.DecodeError):
+        text = base64.b64decode(fields.string(name) or "", validate=True)
+    except ValueError:
+        return ()
+    if not fields.count_values(name, text):
+        return ()
+    try:
+        return _decode(text)
+    except (msgspec.DecodeError, RecursionError):
         return ()

@@ -134,6 +134,7 @@ class _Conversation:
 
     def __init__(self, fields: Fields) -> None:
         self.messages: list[Message] = []
+        self._turn: list[Message] = []  # the assistant's items that follow one another
         instructions = fields.string("instructions")
         self.system: list[str] = [instructions] if instructions else []
         given = fields.any("input")
@@ -144,6 +145,7 @@ class _Conversation:
         else:
             for item in fields.objects("input", MOST_MESSAGES):
                 self._add(item)
+            self._end_turn()
 
     def _add(self, item: Fields) -> None:
         for name in ("id", "status", "phase", "agent"):
@@ -166,7 +168,7 @@ class _Conversation:
                 self.messages.append(Message("tool", text=text, parts=parts, tool_call_id=answered, place=item.place))
             case "reasoning":
                 item.any("summary")
-                blocks = unsealed(item.string("encrypted_content") or "")
+                blocks = unsealed(item, "encrypted_content")
                 parts = [part.string("text") or "" for part in item.objects("content", MOST_ITEMS)]
                 self._extend(item, reasoning="".join(parts), reasoning_blocks=blocks)
             case "item_reference":
@@ -204,15 +206,23 @@ class _Conversation:
         tool_calls: tuple[ToolUse, ...] = (),
     ) -> None:
         if not self.messages or self.messages[-1].role != "assistant":
+            self._end_turn()
             self.messages.append(Message("assistant", place=item.place))
-        last = self.messages[-1]
-        self.messages[-1] = msgspec.structs.replace(
-            last,
-            text="\n".join(part for part in (last.text, text) if part),
-            reasoning=last.reasoning + reasoning,
-            reasoning_blocks=last.reasoning_blocks + reasoning_blocks,
-            tool_calls=last.tool_calls + tool_calls,
+        self._turn.append(Message("assistant", text, tool_calls, reasoning=reasoning, reasoning_blocks=reasoning_blocks))
+
+    def _end_turn(self) -> None:
+        """Join the items of the assistant's latest turn: at once, for each join copies what there is."""
+        if not self._turn:
+            return
+        at = next(at for at in reversed(range(len(self.messages))) if self.messages[at].role == "assistant")
+        self.messages[at] = msgspec.structs.replace(
+            self.messages[at],
+            text="\n".join(item.text for item in self._turn if item.text),
+            reasoning="".join(item.reasoning for item in self._turn),
+            reasoning_blocks=tuple(block for item in self._turn for block in item.reasoning_blocks),
+            tool_calls=tuple(call for item in self._turn for call in item.tool_calls),
         )
+        self._turn = []
 
 
 def _content(item: Fields, name: str) -> tuple[str, tuple[str | Media, ...]]:
