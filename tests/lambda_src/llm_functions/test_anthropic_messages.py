@@ -241,6 +241,7 @@ CLAUDE_CODE: Any = {
     "stream": True,
     "temperature": 1,
     "system": [
+        {"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1; cc_entrypoint=cli; cch=f00;"},
         {"type": "text", "text": "You are Claude Code, Anthropic's official CLI for Claude.", **CACHED},
         {"type": "text", "text": "You help with software engineering.", **CACHED},
     ],
@@ -271,6 +272,14 @@ CLAUDE_CODE: Any = {
     "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
     "output_config": {"effort": "medium"},
 }
+
+
+def test_claude_codes_billing_line_is_no_part_of_the_prompt() -> None:
+    """It differs in each request, and would keep everything after it from the prompt cache."""
+    request, _ = parse(CLAUDE_CODE)
+    assert request.system is not None and request.system.startswith("You are") and request.cache_system
+    line = CLAUDE_CODE["system"][0]["text"]
+    assert parse({**CLAUDE_CODE, "system": f"{line}\n\nBe brief."})[0].system == "Be brief."
 
 
 async def test_claude_codes_requests(gateway, bedrock) -> None:

@@ -164,8 +164,23 @@ CODEX: Any = {
                 "required": ["command"],
                 "additionalProperties": False,
             },
-        }
+        },
+        {
+            "type": "custom",
+            "name": "apply_patch",
+            "description": "Edits files",
+            "format": {"type": "grammar", "syntax": "lark", "definition": "start: line+"},
+        },
+        {
+            "type": "namespace",
+            "name": "mcp__tickets",
+            "description": "The tools of tickets",
+            "tools": [{"type": "function", "name": "close", "description": "Closes one", "strict": False, "parameters": {}}],
+        },
+        {"type": "web_search", "external_web_access": True},
+        {"type": "image_generation", "output_format": "png"},
     ],
+    "client_metadata": {"x-codex-installation-id": "1"},
     "tool_choice": "auto",
     "parallel_tool_calls": True,
     "reasoning": None,
@@ -183,6 +198,51 @@ async def test_codexs_requests(gateway, bedrock) -> None:
     done = [event.data["item"] for event in events if event.name == "response.output_item.done"]
     assert [(item["type"], item["name"]) for item in done] == [("function_call", "shell")]
     assert events[-1].name == "response.completed" and events[-1].data["response"]["usage"]["total_tokens"] > 0
+    answer = await service.post("/v1/responses", {**CODEX, "stream": False})
+    assert {"image_generation", "web_search"} <= set(answer.headers["x-llm-dropped"].split(", "))
+
+
+def test_codexs_tools_are_functions_for_the_model() -> None:
+    calls = [
+        {"type": "custom_tool_call", "call_id": "1", "name": "apply_patch", "input": "*** Begin"},
+        {"type": "function_call", "call_id": "2", "name": "close", "namespace": "mcp__tickets", "arguments": "{}"},
+        {"type": "custom_tool_call_output", "call_id": "1", "output": "ok"},
+        {"type": "function_call_output", "call_id": "2", "output": "ok"},
+    ]
+    choice = {"type": "function", "name": "close", "namespace": "mcp__tickets"}
+    request = parse({**CODEX, "input": [*CODEX["input"], *calls], "tool_choice": choice})
+    assert [tool.name for tool in request.tools] == ["shell", "apply_patch", "mcp__tickets__close"]
+    assert "start: line+" in request.tools[1].description and list(request.tools[1].parameters["properties"]) == ["input"]
+    assert request.tool_choice.name == "mcp__tickets__close"
+    uses = (ToolUse("1", "apply_patch", {"input": "*** Begin"}), ToolUse("2", "mcp__tickets__close", {}))
+    assert [message.tool_calls for message in request.messages if message.role == "assistant"] == [uses]
+
+
+async def test_calls_of_codexs_tools_come_back_as_its_own_items() -> None:
+    """The input of a custom tool is a text, whole and streamed; a call that the bound of tokens cut keeps what there is."""
+    made = [
+        [Start("r", "full", "bedrock/full", 1, 0.0, 1.0), ToolCall(0, "1", "apply_patch"), ToolCallDelta(0, '{"input":"a')],
+        [ToolCallDelta(0, '\\nb"}'), ToolCall(1, "2", "mcp__tickets__close"), ToolCallDelta(1, "{}")],
+        [ToolCall(2, "3", "apply_patch"), ToolCallDelta(2, '{"inp'), Usage(1, 1), Done("tool_use")],
+    ]
+
+    async def events() -> Any:
+        for batch in made:
+            yield batch
+
+    _, body = await render_complete(CODEX, events())
+    output = json.loads(body)["output"]
+    assert [(item["type"], item["name"]) for item in output] == [
+        ("custom_tool_call", "apply_patch"),
+        ("function_call", "close"),
+        ("custom_tool_call", "apply_patch"),
+    ]
+    assert (output[0]["input"], output[1]["namespace"], output[2]["input"]) == ("a\nb", "mcp__tickets", '{"inp')
+    renderer = StreamRenderer("r", CODEX)
+    frames = b"".join(renderer.events(batch) for batch in made).decode().split("\n\n")[:-1]
+    told = [json.loads(frame.split("\n")[1].removeprefix("data: ")) for frame in frames]
+    assert [event["item"] for event in told if event["type"] == "response.output_item.done"] == output
+    assert [event["input"] for event in told if event["type"] == "response.custom_tool_call_input.done"] == ["a\nb", '{"inp']
 
 
 def test_what_a_request_becomes() -> None:
@@ -262,7 +322,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "a conversation": ({"conversation": "conv_1"}, "conversation", "nothing is kept"),
     "the background": ({"background": True}, "background", "leave it out"),
     "a reference": ({"input": [{"type": "item_reference", "id": "a"}]}, "input[0].type", "send the item itself"),
-    "a hosted tool": ({"tools": [{"type": "web_search"}]}, "tools[0].type", "only 'function'"),
+    "a hosted tool": ({"tools": [{"type": "code_interpreter"}]}, "tools[0].type", "only 'function'"),
+    "the choice of a tool that is left out": (
+        {"tools": [{"type": "web_search"}], "tool_choice": {"type": "web_search"}},
+        "tool_choice",
+        "must be 'auto'",
+    ),
     "a hosted tool's item": ({"input": [{"type": "web_search_call", "id": "a"}]}, "input[0].type", "runs at OpenAI"),
     "a file": (
         {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "a"}]}]},

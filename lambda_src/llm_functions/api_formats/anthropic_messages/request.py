@@ -34,6 +34,9 @@ IGNORED = (
 )
 # What happens at Anthropic, and nowhere else.
 HOSTED = ("container", "mcp_servers", "compaction", "thread")
+# What Claude Code's system text begins with. Anthropic takes the line out; it differs in every request, and nothing after it
+# would be read from a prompt cache. https://github.com/anthropics/claude-code/issues/68900
+BILLING = "x-anthropic-billing-header:"
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
 # The budgets of thinking, in tokens, up to which an effort is low or medium.
 _LOW_BUDGET, _MEDIUM_BUDGET = 4096, 16384
@@ -175,6 +178,10 @@ def _schema(fields: Fields, name: str) -> dict[str, Any]:
 # The conversation.
 
 
+def _without_billing(text: str) -> str:
+    return text.partition("\n")[2].lstrip("\n") if text.startswith(BILLING) else text
+
+
 class _Conversation:
     """The system texts and the messages of a request."""
 
@@ -194,7 +201,7 @@ class _Conversation:
             self._add(message)
 
     def _add_system(self, content: "_Content") -> None:
-        self.system += [text for text in content.text if text]
+        self.system += [text for given in content.text if (text := _without_billing(given))]
         self.cache_system = self.cache_system or content.cache
 
     def _add(self, message: Fields) -> None:

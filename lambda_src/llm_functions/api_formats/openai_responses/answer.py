@@ -11,6 +11,7 @@ import msgspec
 
 from llm_functions.api_formats.complete import collect
 from llm_functions.api_formats.openai_responses.reasoning import sealed
+from llm_functions.api_formats.openai_responses.tools import Declared, call_item, declared, input_text
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import (
     Delta,
@@ -59,8 +60,10 @@ async def render_complete(body: Mapping[str, Any], batches: AsyncIterator[list[E
         output.append(_reasoning(f"rs_{identifier}_0", answer.reasoning, answer.reasoning_blocks))
     if answer.text or not answer.calls:
         output.append(_message(f"msg_{identifier}_{len(output)}", answer.text, _status(answer.stop_reason)))
+    tools = declared(body)
     for call in answer.calls:
-        output.append(_call(f"fc_{identifier}_{len(output)}", call.id, call.name, call.arguments))
+        tool = tools.get(call.name) or Declared(call.name)
+        output.append(call_item(f"fc_{identifier}_{len(output)}", call.id, tool, call.arguments))
     response = _response(body, answer.start, output, answer.stop_reason, answer.usage)
     return answer.start, _encode(response)
 
@@ -122,11 +125,6 @@ def _text(text: str) -> dict[str, Any]:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
-def _call(identifier: str, call_id: str, name: str, arguments: str, status: str = "completed") -> dict[str, Any]:
-    item = {"type": "function_call", "id": identifier, "call_id": call_id, "name": name}
-    return {**item, "arguments": arguments, "status": status}
-
-
 # It is nowhere else in an event.
 _MARK = "\x00"
 
@@ -143,7 +141,9 @@ class StreamRenderer:
         self._kind = ""  # of the item that is open, empty for none
         self._texts: list[str] = []  # of that item
         self._blocks: list[ReasoningBlock] = []
+        self._tools = declared(body)
         self._calls: dict[int, int] = {}  # a call's place in the output; all are open until something else begins
+        self._inputs: dict[int, str] = {}  # the arguments so far of the calls of custom tools among them
         self._usage: Usage | None = None
         self._before = self._after = b""  # a delta's bytes after its number, before and after its text
 
@@ -190,7 +190,13 @@ class StreamRenderer:
                 closed = b"" if self._kind == "function_call" else self._close()
                 self._kind = "function_call"
                 self._calls[index] = len(self._output)
-                return closed + self._add(_call(self._identifier("fc"), identifier, name, "", "in_progress"))
+                tool = self._tools.get(name) or Declared(name)
+                if tool.custom:
+                    self._inputs[index] = ""
+                return closed + self._add(call_item(self._identifier("fc"), identifier, tool, "", "in_progress"))
+            case ToolCallDelta(index=index, arguments=part) if index in self._inputs:
+                self._inputs[index] += part  # its text is in the JSON, and is told when it is whole
+                return b""
             case ToolCallDelta(index=index, arguments=part):
                 item = self._output[self._calls[index]]
                 item["arguments"] += part
@@ -238,14 +244,19 @@ class StreamRenderer:
                 return done + self._done(place["output_index"], _reasoning(place["item_id"], text, blocks))
             case "function_call":
                 done = b""
-                for index in self._calls.values():
+                for call, index in self._calls.items():
                     item = self._output[index]
                     told = {"item_id": item["id"], "output_index": index}
-                    done += self._event(
-                        "response.function_call_arguments.done", **told, name=item["name"], arguments=item["arguments"]
-                    )
+                    if call in self._inputs:
+                        item["input"] = text = input_text(self._inputs[call])
+                        done += self._event("response.custom_tool_call_input.delta", **told, delta=text)
+                        done += self._event("response.custom_tool_call_input.done", **told, input=text)
+                    else:
+                        done += self._event(
+                            "response.function_call_arguments.done", **told, name=item["name"], arguments=item["arguments"]
+                        )
                     done += self._done(index, {**item, "status": status})
-                self._calls = {}
+                self._calls, self._inputs = {}, {}
                 return done
             case _:
                 return b""

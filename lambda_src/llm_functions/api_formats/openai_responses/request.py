@@ -4,12 +4,13 @@ https://platform.openai.com/docs/api-reference/responses/create
 """
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
 from llm_functions.api_formats import openai_chat, openai_media
 from llm_functions.api_formats.fields import MOST_ITEMS, MOST_MESSAGES, Fields, kind
+from llm_functions.api_formats.openai_responses import tools
 from llm_functions.api_formats.openai_responses.reasoning import unsealed
 from llm_functions.api_formats.response_format import json_schema
 from llm_gateway.errors import clipped
@@ -21,8 +22,6 @@ from llm_gateway.request import (
     ReasoningBlock,
     ResponseFormat,
     Sampling,
-    Tool,
-    ToolChoice,
     ToolUse,
 )
 
@@ -42,7 +41,7 @@ STATEFUL = {
 # What changes no answer: whether and where it is kept, and what else it shall hold.
 IGNORED = (
     *("store", "include", "truncation", "stream_options", "context_management", "prompt_cache_options"),
-    *("prompt_cache_retention", "access_programs", "top_logprobs"),
+    *("prompt_cache_retention", "access_programs", "top_logprobs", "client_metadata"),
 )
 HINTS = ("user", "metadata", "safety_identifier", "prompt_cache_key", "service_tier")
 
@@ -52,13 +51,14 @@ def parse(body: Mapping[str, Any]) -> ChatRequest:
     fields = Fields(body)
     model = fields.string("model", required=True)
     conversation = _Conversation(fields)
-    tools = tuple(_tool(tool) for tool in fields.objects("tools", MOST_ITEMS))
+    offered, left_out = tools.read(fields)
     text = fields.object("text")
     reasoning = fields.object("reasoning")
     parallel = fields.any("parallel_tool_calls")
     if parallel is not None and not isinstance(parallel, bool):
         fields.wrong("parallel_tool_calls", f"must be true or false, not {kind(parallel)}")
     hints = {name: value for name in HINTS if (value := fields.any(name)) is not None}
+    hints |= dict.fromkeys(left_out, True)  # no target knows them, so that they are named as dropped
     if text is not None and (verbosity := text.string("verbosity")) is not None:
         hints["verbosity"] = verbosity
     request = ChatRequest(
@@ -71,8 +71,8 @@ def parse(body: Mapping[str, Any]) -> ChatRequest:
             reasoning_effort=None if reasoning is None else _effort(reasoning),
         ),
         defaults=openai_chat.DEFAULTS,
-        tools=tools,
-        tool_choice=_tool_choice(fields, tools),
+        tools=offered,
+        tool_choice=tools.choice(fields, offered),
         parallel_tool_calls=parallel is not False,
         stream=fields.boolean("stream"),
         names={
@@ -157,11 +157,16 @@ class _Conversation:
             case "function_call":
                 identifier, name = item.string("call_id", required=True), item.string("name", required=True)
                 arguments, cut = item.arguments("arguments")
-                for other in ("caller", "namespace"):
-                    item.any(other)
-                call = ToolUse(identifier or "", name or "", arguments, cut)
-                self._extend(item, tool_calls=(call,))
-            case "function_call_output":
+                item.any("caller")
+                name = tools.full_name(name or "", item.string("namespace"))
+                self._extend(item, tool_calls=(ToolUse(identifier or "", name, arguments, cut),))
+            case "custom_tool_call":
+                identifier, name = item.string("call_id", required=True), item.string("name", required=True)
+                item.any("caller")
+                name = tools.full_name(name or "", item.string("namespace"))
+                arguments = tools.input_arguments(item.string("input") or "")
+                self._extend(item, tool_calls=(ToolUse(identifier or "", name, arguments),))
+            case "function_call_output" | "custom_tool_call_output":
                 text, parts = _content(item, "output")
                 item.any("caller")
                 answered = item.string("call_id", required=True) or ""
@@ -284,45 +289,3 @@ def _is_kept(part: Fields) -> bool:
         return False
     part.wrong("file_id", "no files are kept here; send the data itself")
     return True
-
-
-# The tools.
-
-
-def _tool(tool: Fields) -> Tool:
-    shape = tool.string("type", required=True)
-    if shape not in (None, "function"):
-        tool.wrong("type", f"only 'function' is possible here, not {clipped(shape)!r}, which runs at OpenAI or in its clients")
-        return Tool(name="", description="", parameters={})
-    for name in ("allowed_callers", "defer_loading", "output_schema"):
-        tool.any(name)
-    name, description = tool.string("name", required=True), tool.string("description")
-    given = tool.object("parameters")
-    parameters: dict[str, Any] = {}
-    if given is not None:
-        parameters = cast("dict[str, Any]", tool.any("parameters"))
-        tool.check_nesting("parameters", parameters)
-    parameters = parameters or {"type": "object", "properties": {}}
-    strict = tool.boolean("strict")
-    tool.no_others()
-    return Tool(name=name or "", description=description or "", parameters=parameters, strict=strict)
-
-
-def _tool_choice(fields: Fields, tools: tuple[Tool, ...]) -> ToolChoice:
-    choice = fields.any("tool_choice")
-    match choice:
-        case None | "auto":
-            return ToolChoice()
-        case "none":
-            return ToolChoice("none")
-        case "required":
-            if not tools:
-                fields.wrong("tool_choice", "'required' needs tools")
-            return ToolChoice("required")
-        case {"type": "function", "name": str(name)}:
-            if name not in {tool.name for tool in tools}:
-                fields.wrong("tool_choice", f"there is no tool {clipped(name)!r} in tools")
-            return ToolChoice("tool", name)
-        case _:
-            fields.wrong("tool_choice", "must be 'auto', 'none', 'required' or {\"type\": \"function\", \"name\": …}")
-            return ToolChoice()

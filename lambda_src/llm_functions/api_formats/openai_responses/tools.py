@@ -1,0 +1,162 @@
+"""The tools of OpenAI's Responses API as functions, which all models have, and their calls as the items that a client expects.
+
+https://platform.openai.com/docs/guides/function-calling. Codex sends such tools in every request:
+https://github.com/openai/codex/blob/main/codex-rs/tools/src/tool_spec.rs
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
+
+import msgspec
+
+from llm_functions.api_formats.fields import MOST_ITEMS, Fields
+from llm_gateway.errors import clipped
+from llm_gateway.request import Tool, ToolChoice
+
+# Tools that run at OpenAI and without which a model answers as well: they are left out, and the answer's head names them.
+# Clients such as Codex always offer them.
+LEFT_OUT = ("web_search", "web_search_2025_08_26", "web_search_preview", "image_generation", "tool_search")
+
+# The one argument of the function that stands for a custom tool, whose input is a text.
+_INPUT = "input"
+_CUSTOM: dict[str, Any] = {
+    "type": "object",
+    "properties": {_INPUT: {"type": "string"}},
+    "required": [_INPUT],
+    "additionalProperties": False,
+}
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Declared(NamedTuple):
+    """A tool as the client knows it: `custom` takes a text, not an object."""
+
+    name: str
+    namespace: str = ""
+    custom: bool = False
+
+
+def full_name(name: str, namespace: str | None) -> str:
+    """Return the name of a function for the model. Codex's namespaces of MCP servers end with two underlines themselves."""
+    if not namespace:
+        return name
+    return f"{namespace}{name}" if namespace.endswith("__") else f"{namespace}__{name}"
+
+
+def declared(body: Mapping[str, Any]) -> dict[str, Declared]:
+    """Return the custom tools and those in namespaces of a request's body that was parsed, by the names of their functions."""
+    found: dict[str, Declared] = {}
+    for tool in body.get("tools") or ():
+        namespace = tool["name"] if tool["type"] == "namespace" else ""
+        for each in tool.get("tools") or () if namespace else (tool,):
+            if namespace or each["type"] == "custom":
+                name = each["name"]
+                found[full_name(name, namespace)] = Declared(name, namespace, each["type"] == "custom")
+    return found
+
+
+def call_item(identifier: str, call_id: str, tool: Declared, arguments: str, status: str = "completed") -> dict[str, Any]:
+    """Return the item of a call."""
+    kind = "custom_tool_call" if tool.custom else "function_call"
+    item = {"type": kind, "id": identifier, "call_id": call_id, "name": tool.name}
+    if tool.namespace:
+        item["namespace"] = tool.namespace
+    given = {_INPUT: input_text(arguments)} if tool.custom else {"arguments": arguments}
+    return {**item, **given, "status": status}
+
+
+def input_text(arguments: str) -> str:
+    """Return the input of a custom tool from the arguments of its function, which may have been cut."""
+    try:
+        text = msgspec.json.decode(arguments, type=dict[str, Any]).get(_INPUT)
+    except (msgspec.DecodeError, RecursionError):
+        return arguments
+    return text if isinstance(text, str) else arguments
+
+
+def input_arguments(text: str) -> dict[str, Any]:
+    """Return the arguments of the function that stands for a custom tool."""
+    return {_INPUT: text}
+
+
+# Reading.
+
+
+def read(fields: Fields) -> tuple[tuple[Tool, ...], list[str]]:
+    """Return the tools, and the types of those that are left out."""
+    tools: list[Tool] = []
+    left_out: list[str] = []
+    for tool in fields.objects("tools", MOST_ITEMS):
+        match tool.string("type", required=True):
+            case "namespace":
+                name, description = tool.string("name", required=True), tool.string("description")
+                for each in tool.objects("tools", MOST_ITEMS):
+                    tools += _tool(each, each.string("type", required=True), name, description or "")
+                tool.no_others()
+            case str(shape) if shape in LEFT_OUT:
+                left_out.append(shape)
+            case shape:
+                tools += _tool(tool, shape)
+    if len(tools) > MOST_ITEMS:
+        fields.wrong("tools", f"may hold at most {MOST_ITEMS:,}, not {len(tools):,}")
+    return tuple(tools), left_out
+
+
+def _tool(tool: Fields, shape: str | None, namespace: str | None = "", context: str = "") -> list[Tool]:
+    """Return a function or a custom tool; `context` describes its namespace. An empty list for what is neither."""
+    if shape not in (None, "function", "custom"):
+        known = "'function', 'custom' and 'namespace' are"
+        tool.wrong("type", f"only {known} possible here, not {clipped(shape)!r}, which runs at OpenAI or in its clients")
+        return []
+    for name in ("allowed_callers", "defer_loading", "output_schema", "async"):
+        tool.any(name)
+    name, described = tool.string("name", required=True) or "", tool.string("description") or ""
+    if shape == "custom":
+        parameters, strict, grammar = _CUSTOM, False, _grammar(tool)
+        described = "\n\n".join(part for part in (described, grammar) if part)
+    else:
+        parameters, strict = _parameters(tool), tool.boolean("strict")
+    tool.no_others()
+    described = "\n\n".join(part for part in (context, described) if part)
+    return [Tool(name=full_name(name, namespace), description=described, parameters=parameters, strict=strict)]
+
+
+def _parameters(tool: Fields) -> dict[str, Any]:
+    if tool.object("parameters") is None:
+        return {"type": "object", "properties": {}}
+    parameters = cast("dict[str, Any]", tool.any("parameters"))
+    tool.check_nesting("parameters", parameters)
+    return parameters or {"type": "object", "properties": {}}
+
+
+def _grammar(tool: Fields) -> str:
+    """Return what to tell the model of the form of a custom tool's input: nothing here makes it keep to it."""
+    form = tool.object("format")
+    if form is None:
+        return ""
+    shape, syntax, definition = form.string("type"), form.string("syntax"), form.string("definition")
+    form.no_others()
+    return f"The input must follow this grammar ({syntax}):\n{definition}" if shape == "grammar" else ""
+
+
+def choice(fields: Fields, tools: tuple[Tool, ...]) -> ToolChoice:
+    given = fields.any("tool_choice")
+    match given:
+        case None | "auto":
+            return ToolChoice()
+        case "none":
+            return ToolChoice("none")
+        case "required":
+            if not tools:
+                fields.wrong("tool_choice", "'required' needs tools")
+            return ToolChoice("required")
+        case {"type": "function" | "custom", "name": str(name), **others}:
+            namespace = others.get("namespace")
+            name = full_name(name, namespace if isinstance(namespace, str) else "")
+            if name not in {tool.name for tool in tools}:
+                fields.wrong("tool_choice", f"there is no tool {clipped(name)!r} in tools")
+            return ToolChoice("tool", name)
+        case _:
+            fields.wrong("tool_choice", "must be 'auto', 'none', 'required' or {\"type\": \"function\", \"name\": …}")
+            return ToolChoice()
