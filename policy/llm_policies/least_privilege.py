@@ -203,13 +203,15 @@ IAM_NO_WILDCARD_RESOURCE: Final = Rule(
     types=types("identity"),
     settings={
         "accepted-actions": Setting(
-            # What AWS's guide gives a function in a VPC: Lambda checks the role for these on `*`. A lexicon is an option.
+            # What AWS's guide gives a function in a VPC: Lambda checks the role for these on `*`. A lexicon is an option. An
+            # instance of a group registers at Systems Manager by an id that nobody knows before.
             [
                 "ec2:AssignPrivateIpAddresses",
                 "ec2:CreateNetworkInterface",
                 "ec2:DeleteNetworkInterface",
                 "ec2:UnassignPrivateIpAddresses",
                 "polly:SynthesizeSpeech",
+                "ssm:UpdateInstanceInformation",
             ],
             STRINGS,
             "Actions (with *) that are accepted on every resource.",
