@@ -77,6 +77,37 @@ def _complexity(schema: Schema) -> tuple[int, int]:
     return optional, unions
 
 
+def is_fully_required(schema: Any) -> bool:
+    """Whether OpenAI's strict mode takes a schema: its objects name all properties, and require each of them.
+
+    https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
+    """
+    level: list[Any] = [schema]
+    while level:
+        each = level.pop()
+        if isinstance(each, list):
+            level += cast("list[Any]", each)
+        elif isinstance(each, dict):
+            rules = cast("Schema", each)
+            properties: Any = rules.get("properties")
+            if not isinstance(properties, dict | None):  # a property that is called so
+                properties = None
+            if properties is not None or rules.get("type") == "object":
+                required: Any = rules.get("required") or []
+                if rules.get("additionalProperties") is not False or not isinstance(required, list):
+                    return False
+                if not set(cast("Schema", properties or {})) <= {
+                    name for name in cast("list[Any]", required) if isinstance(name, str)
+                }:
+                    return False
+            level += cast("Schema", properties or {}).values()
+            level += [value for name, value in rules.items() if name in ("items", "anyOf", "allOf", "oneOf")]
+            for name in ("$defs", "definitions"):
+                if isinstance(rules.get(name), dict):
+                    level += cast("Schema", rules[name]).values()
+    return True
+
+
 class _Open(Exception):
     """A part of the schema that cannot be closed."""
 

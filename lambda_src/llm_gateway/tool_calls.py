@@ -8,13 +8,18 @@ from llm_gateway import errors
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import clipped
 from llm_gateway.events import Done, Event, ToolCall, ToolCallDelta
-from llm_gateway.json_schema import Schema, closed_tools, text_violation
+from llm_gateway.json_schema import Schema, closed_tools, is_fully_required, text_violation
 
 
 def strict_schemas(call: ModelCall) -> Mapping[str, Schema]:
-    """Return the closed schemas of the tools whose arguments follow them by the target's own switch, by the tools' names."""
+    """Return the schemas of the tools whose arguments follow them by the target's own switch, by the tools' names.
+
+    They are closed, but for OpenAI's own mode, which takes a schema as it is or not at all.
+    """
     if "strict_tools" not in call.target.accepts or not any(tool.strict for tool in call.tools):
         return {}
+    if "json_schema" in call.target.accepts:
+        return {tool.name: tool.parameters for tool in call.tools if tool.strict and is_fully_required(tool.parameters)}
     return closed_tools(call.tools, None if call.response_format is None else call.response_format.schema)
 
 

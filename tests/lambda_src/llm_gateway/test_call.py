@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from llm_functions.api_formats import openai_chat as openai_api
@@ -108,6 +109,38 @@ def test_earlier_reasoning_is_sent_back_to_a_target_that_takes_it(accepts: Any, 
     said, _ = openai_api.parse(body)
     (_, turn, _) = chat_completions.body(sent(said, target((*SAMPLING, *accepts))))["messages"]
     assert turn == (answer if kept else {"role": "assistant", "content": "Hi."})
+
+
+_TEXT: Any = {"type": "string"}
+_CLOSED: Any = {"type": "object", "properties": {"a": _TEXT}, "required": ["a"], "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("schema", "strict"),
+    [
+        (_CLOSED, True),
+        ({**_CLOSED, "properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": _CLOSED}}, True),
+        ({**_CLOSED, "properties": {"a": {"type": "array", "items": _CLOSED}}}, True),
+        ({**_CLOSED, "properties": {"a": _TEXT, "b": _TEXT}}, False),
+        ({"type": "object", "properties": {"a": _TEXT}, "required": ["a"]}, False),
+        ({**_CLOSED, "properties": {"a": {"anyOf": [{**_CLOSED, "required": []}, {"type": "null"}]}}}, False),
+        ({**_CLOSED, "$defs": {"b": {"type": "object"}}}, False),
+    ],
+)
+def test_openais_strict_mode_gets_schemas_that_it_takes(schema: Any, strict: bool) -> None:
+    """Anthropic's format allows optional properties; OpenAI refuses such a schema in its strict mode."""
+    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema, "strict": True}}
+    function = {"name": "a", "parameters": schema, "strict": True}
+    body = {
+        "model": "a",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "tools": [{"type": "function", "function": function}],
+    }
+    said, _ = openai_api.parse({**body, "response_format": form})
+    call = sent(said, target((*SAMPLING, "tools", "json_schema", "strict_tools")))
+    written = chat_completions.body(msgspec.structs.replace(call, response_format=said.response_format))
+    assert written["response_format"]["json_schema"]["strict"] is strict
+    assert written["tools"][0]["function"].get("strict", False) is strict
 
 
 @pytest.mark.parametrize(("strategy", "accepts", "sent"), [("workload", (), None), ("priority", ("reasoning_effort",), "high")])

@@ -17,9 +17,11 @@ from llm_gateway.call import ModelCall
 from llm_gateway.errors import ErrorKind, GatewayError
 from llm_gateway.estimate import tokens_of
 from llm_gateway.events import Delta, Done, Event, Reasoning, StopReason, ToolCall, ToolCallDelta, Usage
+from llm_gateway.json_schema import is_fully_required
 from llm_gateway.providers import exchange
 from llm_gateway.providers.openai.content import content, media_of_results
 from llm_gateway.request import Message, ResponseFormat, Tool
+from llm_gateway.tool_calls import strict_schemas
 
 # The sampling parameters besides the limit of the answer. OpenAI's names are ours.
 _SAMPLING = {name: name for name in ("temperature", "top_p", "stop", "reasoning_effort")}
@@ -55,8 +57,8 @@ def body(call: ModelCall) -> dict[str, Any]:
         del request["reasoning_effort"]
         request["thinking"] = {"type": "disabled"}
     if call.tools:
-        strict = "strict_tools" in call.target.accepts
-        request["tools"] = [_tool(tool, strict=strict and tool.strict) for tool in call.tools]
+        strict = strict_schemas(call)
+        request["tools"] = [_tool(tool, strict=tool.name in strict) for tool in call.tools]
         request["tool_choice"] = _tool_choice(call)
         if not call.parallel_tool_calls and "parallel_tool_calls" in call.target.accepts:
             request["parallel_tool_calls"] = False
@@ -118,7 +120,9 @@ def _tool_choice(call: ModelCall) -> str | dict[str, Any]:
 def _response_format(wanted: ResponseFormat) -> dict[str, Any]:
     if wanted.type == "json_object":
         return {"type": "json_object"}
-    described: dict[str, Any] = {"name": wanted.name, "schema": wanted.schema, "strict": wanted.strict}
+    # OpenAI refuses a schema that its strict mode does not take, such as Anthropic's with optional properties.
+    strict = wanted.strict and is_fully_required(wanted.schema)
+    described: dict[str, Any] = {"name": wanted.name, "schema": wanted.schema, "strict": strict}
     if wanted.description:
         described["description"] = wanted.description
     return {"type": "json_schema", "json_schema": described}
