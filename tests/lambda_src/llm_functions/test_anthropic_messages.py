@@ -353,6 +353,11 @@ def test_what_is_refused(name: str) -> None:
     assert (raised.value.status, raised.value.param) == (400, param) and text in raised.value.message
 
 
+def test_fields_that_change_no_answer_are_taken() -> None:
+    thinking = {"type": "adaptive", "block_binding": {"prefix_mismatch_behavior": "drop_block"}}
+    assert asked(messages=[{"role": "user", "content": "Hi", "effort": "low"}], thinking=thinking).messages[0].text == "Hi"
+
+
 def test_thinking_stays_in_its_place() -> None:
     """Claude refuses a turn whose thinking is elsewhere than it was; its signature holds there alone."""
     used = [{"type": "tool_use", "id": f"t{at}", "name": "a", "input": {}} for at in range(2)]

@@ -122,7 +122,8 @@ def _thinking(fields: Fields) -> tuple[bool, str | None]:
         return fields.has("tools"), None
     kind = thinking.string("type", required=True)
     budget = thinking.integer("budget_tokens", 1)
-    thinking.any("display")
+    for name in ("display", "block_binding"):  # how blocks are shown, and what Anthropic does with those of another prefix
+        thinking.any(name)
     thinking.no_others()
     match kind:
         case "disabled":
@@ -210,6 +211,7 @@ class _Conversation:
         if content is None:
             message.wrong("content", "is required, a string or a list of blocks")
         read = _Content(text=[content]) if isinstance(content, str) else _read_blocks(message.objects("content", MOST_ITEMS))
+        message.any("effort")  # of one message; the request's own counts
         message.no_others()
         match role:
             case "system":
