@@ -65,6 +65,7 @@ def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: flo
     if problems:
         raise invalid_request(problems)
     sampling = _sampling(explicit, request.defaults, target)
+    hints, dropped = _hints(request.hints, target) if request.hints else ({}, ())
     return ModelCall(
         target=target,
         messages=_turns(request.messages),
@@ -78,11 +79,17 @@ def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: flo
         caller=caller,
         cache_system=request.cache_system,
         rare=request.rare,
-        hints={name: value for name, value in request.hints.items() if name in target.accepts},
-        dropped=tuple(sorted(name for name in request.hints if name not in target.accepts)),
+        hints=hints,
+        dropped=dropped,
         parallel_tool_calls=request.parallel_tool_calls,
         cut=explicit.stop[len(sampling.stop) :],
     )
+
+
+def _hints(hints: Mapping[str, Any], target: Target) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the hints that the target knows, and the names of the others."""
+    known = {name: value for name, value in hints.items() if name in target.accepts}
+    return known, tuple(sorted(hints.keys() - known.keys()))
 
 
 def _without_neutral(given: Sampling, target: Target) -> Sampling:
