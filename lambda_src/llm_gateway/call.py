@@ -29,7 +29,8 @@ class ModelCall(msgspec.Struct, frozen=True):
 
     `response_format` is for the provider's own switch. `output_tool` is the name of the tool whose arguments are the answer's
     text, where the provider has no switch; empty if there is none. `cache_system` marks a cache point after the system text.
-    `guardrail` and `request_metadata`, which is kept in the logs of invocations, are for Bedrock.
+    `thinking` is that of `ChatRequest`. `must_call` is a tool choice that the target does not take and that is asked for
+    in words. `guardrail` and `request_metadata`, which is kept in the logs of invocations, are for Bedrock.
     """
 
     target: Target
@@ -50,6 +51,8 @@ class ModelCall(msgspec.Struct, frozen=True):
     parallel_tool_calls: bool = True
     cut: tuple[str, ...] = ()
     cache_system: bool = False
+    thinking: Mapping[str, Any] = {}
+    must_call: ToolChoice | None = None
     guardrail: Guardrail | None = None
     request_metadata: Mapping[str, str] = {}
 
@@ -82,7 +85,8 @@ def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: flo
         hints=hints,
         dropped=dropped,
         parallel_tool_calls=request.parallel_tool_calls,
-        cut=explicit.stop[len(sampling.stop) :],
+        cut=tuple(each for each in explicit.stop if each not in sampling.stop),
+        thinking=request.thinking if "reasoning_effort" in target.accepts else {},
     )
 
 
@@ -180,6 +184,13 @@ def _system(request: ChatRequest, target: Target) -> str | None:
     return request.default_system if "system" in target.accepts else None
 
 
+def _stop(sequences: tuple[str, ...], target: Target) -> tuple[str, ...]:
+    """Return the stop sequences that the target takes. Claude takes none of white space alone (BerriAI/litellm#3286)."""
+    if "claude" in target.name or "claude" in target.model:
+        sequences = tuple(each for each in sequences if each.strip())
+    return sequences[: target.stop_max]
+
+
 def _sampling(explicit: Sampling, defaults: Sampling, target: Target) -> Sampling:
     max_tokens = explicit.max_tokens
     if max_tokens is None:
@@ -204,7 +215,7 @@ def _sampling(explicit: Sampling, defaults: Sampling, target: Target) -> Samplin
     return Sampling(
         **numbers,
         max_tokens=max_tokens,
-        stop=explicit.stop[: target.stop_max] if "stop" in target.accepts else (),
+        stop=_stop(explicit.stop, target) if explicit.stop and "stop" in target.accepts else (),
         reasoning_effort=(explicit.reasoning_effort or defaults.reasoning_effort)
         if "reasoning_effort" in target.accepts
         else None,

@@ -191,6 +191,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     with the parameter's name. `model` is an alias, empty for the first one. `names` maps our names of fields to the API
     format's, where they differ, for errors. `rare` holds parameters of `RareParameter` by name, with OpenAI's values (and
     `top_logprobs` beside `logprobs`), and `hints` those of `Hint`. `cache_system` marks a cache point after the system text.
+    `thinking` is what the caller says of it in Anthropic's words, for Claude: type, budget_tokens, display, effort.
     """
 
     kind: ClassVar[Kind] = "chat"
@@ -210,6 +211,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     rare: Mapping[str, Any] = {}
     hints: Mapping[str, Any] = {}
     cache_system: bool = False
+    thinking: Mapping[str, Any] = {}
 
     def name(self, field: str) -> str:
         """Return the caller's name of a field."""

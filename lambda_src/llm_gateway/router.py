@@ -175,6 +175,10 @@ class Router:
                         from llm_gateway.structured_output import structured
 
                         call = structured(call, request.response_format)
+                    if call.tool_choice.mode in ("required", "tool") and "forced_tools" not in target.accepts:
+                        from llm_gateway.tool_calls import asked_in_words
+
+                        call = asked_in_words(call)
                 else:
                     call = request.call(alias, target, deadline, caller)
                 calls.append(call)
@@ -268,6 +272,10 @@ class Router:
 
 def _as_asked(events: AsyncGenerator[list[Event], None], call: ModelCall) -> AsyncGenerator[list[Event], None]:
     """Return the events as the caller asked for them, where the target does not see to it: the calls, and the text's form."""
+    if call.must_call is not None:
+        from llm_gateway.tool_calls import with_a_call
+
+        events = with_a_call(events, call.must_call)
     if not call.parallel_tool_calls or any(tool.strict for tool in call.tools):
         from llm_gateway.tool_calls import strict_calls
 

@@ -1,4 +1,4 @@
-"""What a caller asked of the calls of tools, where a target does not see to it: one call, arguments by a strict schema."""
+"""What a caller asked of the calls of tools, where a target does not see to it: a call, one call, a strict schema."""
 
 from collections.abc import AsyncGenerator, Mapping
 
@@ -7,8 +7,12 @@ import msgspec
 from llm_gateway import errors
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import clipped
-from llm_gateway.events import Done, Event, ToolCall, ToolCallDelta
+from llm_gateway.events import Delta, Done, Event, ToolCall, ToolCallDelta
 from llm_gateway.json_schema import Schema, closed_tools, is_fully_required, text_violation
+from llm_gateway.request import ToolChoice
+
+# The keywords that Claude does not take at the top of a tool's schema.
+UNIONS = frozenset(("anyOf", "oneOf", "allOf"))
 
 
 def strict_schemas(call: ModelCall) -> Mapping[str, Schema]:
@@ -20,7 +24,52 @@ def strict_schemas(call: ModelCall) -> Mapping[str, Schema]:
         return {}
     if "json_schema" in call.target.accepts:
         return {tool.name: tool.parameters for tool in call.tools if tool.strict and is_fully_required(tool.parameters)}
-    return closed_tools(call.tools, None if call.response_format is None else call.response_format.schema)
+    taken = tuple(tool for tool in call.tools if not UNIONS & tool.parameters.keys())
+    return closed_tools(taken, None if call.response_format is None else call.response_format.schema)
+
+
+def asked_in_words(call: ModelCall) -> ModelCall:
+    """Return the call with a tool choice in words, for a target that takes none that makes it call a tool."""
+    wanted = call.tool_choice
+    which = f"the tool {wanted.name}" if wanted.mode == "tool" else "one of your tools"
+    instruction = f"Answer only by calling {which}. Write no text."
+    system = call.system
+    if "system" in call.target.accepts:
+        system = "\n\n".join(filter(None, (system, instruction)))
+    return msgspec.structs.replace(call, system=system, tool_choice=ToolChoice(), must_call=wanted)
+
+
+async def with_a_call(batches: AsyncGenerator[list[Event], None], wanted: ToolChoice) -> AsyncGenerator[list[Event], None]:
+    """Yield an answer's events. Raises the error 502 for one that is complete and in which the wanted tool is not called.
+
+    Text is held back until the call, so that the target can be asked again.
+    """
+    held: list[Event] = []
+    called = False
+    try:
+        async for batch in batches:
+            events: list[Event] = []
+            for event in batch:
+                match event:
+                    case Delta() if not called:
+                        held.append(event)
+                    case ToolCall(name=name) if not called:
+                        if wanted.mode == "tool" and name != wanted.name:
+                            raise errors.invalid_output(reason="a call of another tool was asked for")
+                        called = True
+                        events += [*held, event]
+                    case Done(stop_reason=reason) if not called:
+                        if reason in ("end_turn", "stop_sequence", "tool_use"):
+                            raise errors.invalid_output(reason="a call of a tool was asked for, and it answered in words")
+                        before_usage = max(len(events) - 1, 0)  # which is the last event here
+                        events[before_usage:before_usage] = held
+                        events.append(event)
+                    case _:
+                        events.append(event)
+            if events:
+                yield events
+    finally:
+        await batches.aclose()
 
 
 async def strict_calls(batches: AsyncGenerator[list[Event], None], call: ModelCall) -> AsyncGenerator[list[Event], None]:

@@ -129,9 +129,7 @@ async def read_answer(
     response: Response | None = None
     call, names = fitted(call, dialect.call_id)
     try:
-        response = await send(call)
-        if response.status != 200:
-            raise refusal_of(response, await response.read(), dialect.refusal)
+        response = await _response(send, call, dialect)
         if _is_stream(response, call, dialect):
             decoder = dialect.decoder()
             while not decoder.done:
@@ -172,6 +170,44 @@ async def read_answer(
     finally:
         if response is not None:
             response.close()
+
+
+async def _response(send: Callable[[ModelCall], Awaitable[Response]], call: ModelCall, dialect: Dialect) -> Response:
+    """Return the response of an answer. A provider that refuses the thinking of earlier turns is asked once more without it."""
+    response = await send(call)
+    if response.status == 200:
+        return response
+    error = await _refused(response, dialect)
+    if not _refuses_thinking(error, call):
+        raise error
+    response = await send(_without_thinking(call))
+    if response.status == 200:
+        return response
+    raise await _refused(response, dialect)
+
+
+async def _refused(response: Response, dialect: Dialect) -> GatewayError:
+    try:
+        return refusal_of(response, await response.read(), dialect.refusal)
+    finally:
+        response.close()
+
+
+def _refuses_thinking(error: GatewayError, call: ModelCall) -> bool:
+    """Whether it is the signed thinking of earlier turns that the provider refuses.
+
+    It belongs to the model and the account that made it, and to all that stood before it.
+    https://platform.claude.com/docs/en/build-with-claude/preserved-thinking
+    """
+    if error.status != 400 or not any(message.reasoning_blocks for message in call.messages):
+        return False
+    text = f"{error.detail} {error.message}".lower()
+    return any(part in text for part in ("`thinking`", "in thinking block", "bound to a different", "thinking blocks"))
+
+
+def _without_thinking(call: ModelCall) -> ModelCall:
+    messages = (msgspec.structs.replace(message, reasoning_blocks=(), order=()) for message in call.messages)
+    return msgspec.structs.replace(call, messages=tuple(messages))
 
 
 def _is_stream(response: Response, call: ModelCall, dialect: Dialect) -> bool:

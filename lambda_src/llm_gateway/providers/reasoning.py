@@ -15,36 +15,84 @@ _CLAUDE = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
 _ADAPTIVE = (4, 6)
 # The first that has the effort "xhigh".
 _XHIGH = (4, 7)
+# The first that leaves the text of its thinking out unless it is asked for it.
+_OMITTING = (4, 7)
 # The tokens of an answer that are for thinking. The least that Claude takes is 1,024.
 _BUDGETS = {"minimal": 1024, "low": 1024, "medium": 4096, "high": 16_384, "xhigh": 32_768}
 _LEAST_BUDGET = 1024
 
 
 def claude_fields(call: ModelCall) -> dict[str, Any]:
-    """Return the fields of Anthropic's request for the effort of a call; none if Claude has to answer without thinking.
+    """Return the fields of Anthropic's request for the thinking and the effort of a call.
 
-    It cannot think where a tool must be called, or where its last turn was a call of a tool and its thinking has not come back.
+    The models before 4.6 cannot think where a tool must be called, or where their last turn was a call of a tool and its
+    thinking has not come back. There the later ones are left to decide.
     """
-    effort = call.sampling.reasoning_effort
-    if effort is None:
+    asked = call.thinking
+    effort = asked.get("effort") if asked else call.sampling.reasoning_effort
+    if effort is None and not asked:
         return {}
     version = _claude_version(call.target)
-    adaptive = version >= _ADAPTIVE
-    if effort == "none" or call.tool_choice.mode in ("required", "tool") or _thinking_is_lost(call.messages):
-        return {"output_config": {"effort": "low"}} if adaptive and effort == "none" else {}
-    if adaptive:
+    kind = asked.get("type") if asked else "disabled" if effort == "none" else "adaptive"
+    unable = call.tool_choice.mode in ("required", "tool") or _thinking_is_lost(call.messages)
+    fields: dict[str, Any] = {}
+    if version < _ADAPTIVE:
+        budget = 0 if unable or kind == "disabled" else _budget(call)
+        if budget >= _LEAST_BUDGET:
+            fields["thinking"] = {"type": "enabled", "budget_tokens": budget}
+    elif kind == "disabled":
+        off = _off(call.target, version)
+        if off:
+            fields["thinking"] = off
+        if effort in (None, "none"):
+            effort = "low" if not off and version >= (5, 0) else None
+        elif effort in ("xhigh", "max"):
+            effort = "high"
+    elif not unable:
+        if kind == "between_tools" and _off(call.target, version) == _BETWEEN_TOOLS:
+            fields["thinking"] = dict(_BETWEEN_TOOLS)
+        elif kind:
+            fields["thinking"] = {"type": "adaptive"}
+        # The formats of OpenAI's show reasoning; Anthropic's leaves it to the caller.
+        display = asked.get("display") if asked else "summarized" if version >= _OMITTING else None
+        if display and kind:
+            fields["thinking"]["display"] = display
+        if effort is None and kind == "enabled":
+            effort = call.sampling.reasoning_effort  # the one that is like the budget
+    elif not asked:
+        return {}
+    if effort and version >= _ADAPTIVE:
         known = {"minimal": "low", "xhigh": "xhigh" if version >= _XHIGH else "high"}
-        fields: dict[str, Any] = {"thinking": {"type": "adaptive"}, "output_config": {"effort": known.get(effort, effort)}}
-    else:
-        budget = min(_BUDGETS[effort], (call.sampling.max_tokens or 0) // 2)
-        if budget < _LEAST_BUDGET:
-            return {}
-        fields = {"thinking": {"type": "enabled", "budget_tokens": budget}}
-    for name, least in (("temperature", 1.0), ("top_p", 0.95)):
-        given = getattr(call.sampling, name)
-        if given is not None and given < least:
-            raise invalid_request([Problem(name, "must be left out where reasoning_effort is given")])
+        fields["output_config"] = {"effort": known.get(effort, effort)}
+    if fields.get("thinking", _DISABLED) not in (_DISABLED, _BETWEEN_TOOLS):
+        for name, least in (("temperature", 1.0), ("top_p", 0.95)):
+            given = getattr(call.sampling, name)
+            if given is not None and given < least:
+                raise invalid_request([Problem(name, "must be left out where reasoning_effort is given")])
     return fields
+
+
+_DISABLED = {"type": "disabled"}
+_BETWEEN_TOOLS = {"type": "between_tools"}
+
+
+def _budget(call: ModelCall) -> int:
+    """Return the tokens for thinking: as the caller says, less than the whole answer's, else at most half of them."""
+    most = call.sampling.max_tokens or 0
+    if given := call.thinking.get("budget_tokens"):
+        return min(given, most - 1)
+    return min(_BUDGETS[call.sampling.reasoning_effort or "medium"], most // 2)
+
+
+def _off(target: Target, version: tuple[int, int]) -> dict[str, str] | None:
+    """Return what turns thinking off in a model that thinks where nobody asks; None where that cannot be, or need not be.
+
+    https://platform.claude.com/docs/en/models/opus-5-5/whats-new-opus-5-5
+    """
+    name = f"{target.name} {target.model}"
+    if not (5, 0) <= version <= (5, 5) or "fable" in name or ("opus" in name and version == (5, 5)):
+        return None
+    return _BETWEEN_TOOLS if "sonnet" in name and version == (5, 5) else _DISABLED
 
 
 def converse_fields(call: ModelCall) -> Mapping[str, Any]:
@@ -54,11 +102,13 @@ def converse_fields(call: ModelCall) -> Mapping[str, Any]:
     langchain-aws (langchain-ai/docs#5239)
     """
     effort = call.sampling.reasoning_effort
-    if effort is None:
+    if effort is None and not call.thinking:
         return {}
     family = f"{call.target.name} {call.target.model}"
     if "claude" in family:
         return claude_fields(call)
+    if effort is None:
+        return {}
     if "nova-2" in family:
         if effort == "none":
             return {"reasoningConfig": {"type": "disabled"}}

@@ -55,8 +55,8 @@ def parse(body: Mapping[str, Any], *, counted: bool = False) -> tuple[ChatReques
     conversation = _Conversation(fields)
     tools = [_tool(tool) for tool in fields.objects("tools", MOST_ITEMS)]
     tool_choice, parallel = _tool_choice(fields, tools)
-    thinking, effort = _thinking(fields)
-    response_format, effort = _output_config(fields, effort)
+    thinking, effort, asked = _thinking(fields)
+    response_format, effort = _output_config(fields, effort, asked)
     cache = _cached(fields)
     messages = conversation.messages
     if cache and messages:
@@ -84,6 +84,7 @@ def parse(body: Mapping[str, Any], *, counted: bool = False) -> tuple[ChatReques
         response_format=response_format,
         hints=_hints(fields),
         cache_system=conversation.cache_system,
+        thinking=asked,
     )
     if fields.any("top_k") is not None:
         fields.wrong("top_k", "is not possible with these models; leave it out")
@@ -111,36 +112,40 @@ def _hints(fields: Fields) -> dict[str, Any]:
     return {"user": user} if user else {}
 
 
-def _thinking(fields: Fields) -> tuple[bool, str | None]:
-    """Return whether the answer shows the model's thinking, and the effort that is asked for.
+def _thinking(fields: Fields) -> tuple[bool, str | None, dict[str, Any]]:
+    """Return whether the answer shows the model's thinking, the effort that is asked for, and the caller's words for Claude.
 
     Where nobody asks for it, an answer begins with its text. With tools it is shown nevertheless: some models need their
     thinking back with the result of a tool.
     """
     thinking = fields.object("thinking")
     if thinking is None:
-        return fields.has("tools"), None
+        return fields.has("tools"), None, {}
     kind = thinking.string("type", required=True)
     budget = thinking.integer("budget_tokens", 1)
-    for name in ("display", "block_binding"):  # how blocks are shown, and what Anthropic does with those of another prefix
-        thinking.any(name)
+    display = thinking.string("display")
+    if display not in (None, "summarized", "omitted"):
+        thinking.wrong("display", f"must be summarized or omitted, not {clipped(display)!r}")
+    thinking.any("block_binding")  # what Anthropic does with blocks of another prefix
     thinking.no_others()
+    asked = {"type": kind, "budget_tokens": budget, "display": display}
+    asked = {name: value for name, value in asked.items() if value is not None}
     match kind:
         case "disabled":
-            return False, None
+            return False, None, asked
         case "adaptive" | "between_tools" | None:
-            return True, "medium"
+            return True, "medium", asked
         case "enabled":
             if budget is None or budget > _MEDIUM_BUDGET:
-                return True, "high"
-            return True, "low" if budget <= _LOW_BUDGET else "medium"
+                return True, "high", asked
+            return True, "low" if budget <= _LOW_BUDGET else "medium", asked
         case _:
             thinking.wrong("type", f"must be enabled, adaptive or disabled, not {clipped(kind)!r}")
-            return False, None
+            return False, None, {}
 
 
-def _output_config(fields: Fields, effort: str | None) -> tuple[ResponseFormat | None, str | None]:
-    """Return the form of the answer's text, and the effort: the one that is named here, or `effort`."""
+def _output_config(fields: Fields, effort: str | None, asked: dict[str, Any]) -> tuple[ResponseFormat | None, str | None]:
+    """Return the form of the answer's text, and the effort: the one that is named here, which `asked` is told, or `effort`."""
     found = _format(fields, "output_format")  # its place before output_config
     config = fields.object("output_config")
     if config is None:
@@ -148,6 +153,8 @@ def _output_config(fields: Fields, effort: str | None) -> tuple[ResponseFormat |
     named = config.string("effort")
     if named is not None and named not in EFFORTS:
         config.wrong("effort", f"must be {', '.join(EFFORTS[:-1])} or {EFFORTS[-1]}, not {clipped(named)!r}")
+    if named is not None:
+        asked["effort"] = named
     found = _format(config, "format") or found
     config.any("task_budget")
     config.no_others()

@@ -29,6 +29,7 @@ from llm_gateway.providers import exchange
 from llm_gateway.providers.anthropic.content import CACHE_CONTROL, ContentBlocks
 from llm_gateway.providers.prompt_cache import has_cache_points, with_cache_points
 from llm_gateway.providers.reasoning import claude_fields
+from llm_gateway.providers.tool_schemas import without_unions
 from llm_gateway.request import Tool
 from llm_gateway.tool_calls import strict_schemas
 
@@ -122,6 +123,7 @@ def _hints(hints: Mapping[str, Any]) -> dict[str, Any]:
 
 def _tool(tool: Tool, schema: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return a tool, with the closed schema that its arguments have to follow."""
+    tool = without_unions(tool)
     found: dict[str, Any] = {"name": tool.name, "input_schema": schema or tool.parameters}
     if schema is not None:
         found["strict"] = True

@@ -30,6 +30,7 @@ from llm_gateway.providers.bedrock.content import CACHE_POINT, ContentBlocks
 from llm_gateway.providers.bedrock.errors import refusal, stream_exception
 from llm_gateway.providers.prompt_cache import has_cache_points, with_cache_points
 from llm_gateway.providers.reasoning import converse_fields
+from llm_gateway.providers.tool_schemas import without_unions
 from llm_gateway.request import ResponseFormat, Tool
 from llm_gateway.tool_calls import strict_schemas
 
@@ -149,6 +150,7 @@ def _tool_list(tools: tuple[Tool, ...], strict: Mapping[str, Any]) -> list[dict[
 
 def _tool_spec(tool: Tool, schema: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return a tool, with the closed schema that its arguments have to follow."""
+    tool = without_unions(tool)
     spec: dict[str, Any] = {"name": tool.name, "inputSchema": {"json": schema or tool.parameters}}
     if schema is not None:
         spec["strict"] = True

@@ -161,7 +161,7 @@ class OutputConfig(_Form):
 
 
 class Thinking(_Form):
-    type: Literal["adaptive", "disabled", "enabled"]
+    type: Literal["adaptive", "between_tools", "disabled", "enabled"]
     budget_tokens: Annotated[int, Field(ge=1024)] | None = None
     display: Any = None
 
@@ -228,6 +228,7 @@ def read_messages(body: bytes, models: Mapping[str, ModelTraits]) -> Call:
     messages = _read_conversation(given.messages)
     tools = tuple(Tool(tool.name, tool.description or "", tool.input_schema.model_dump()) for tool in given.tools)
     choice = given.tool_choice or ToolChoice(type="auto")
+    _check_newest(given, choice)
     thinks = _thinks(given, traits, forced=choice.type in ("any", "tool"))
     _check_conversation(messages, thinking=given.thinking is not None and given.thinking.type == "enabled")
     request = GenerationRequest(
@@ -289,6 +290,27 @@ def _message_of(errors: ValidationError) -> str:
             return f"The request body is not valid JSON: {context['error']}"
         case _:
             return f"{place}: {error['msg']}"
+
+
+def _check_newest(given: MessagesParameters, choice: ToolChoice) -> None:
+    """Refuse what the newest models refuse, and what none takes in a tool's schema.
+
+    https://platform.claude.com/docs/en/models/opus-5-5/whats-new-opus-5-5, .../whats-new-sonnet-5-5
+    """
+    for index, tool in enumerate(given.tools):
+        if {"anyOf", "oneOf", "allOf"} & (tool.input_schema.model_extra or {}).keys():
+            raise invalid_request(
+                f"tools.{index}.custom.input_schema: input_schema does not support oneOf, allOf, or anyOf at the top level"
+            )
+    kind = given.thinking.type if given.thinking is not None else ""
+    if kind == "between_tools" and "sonnet-5-5" not in given.model:
+        raise invalid_request('"thinking.type.between_tools" is not supported for this model.')
+    if not any(name in given.model for name in ("opus-5-5", "sonnet-5-5", "fable-5-1")):
+        return
+    if choice.type in ("any", "tool"):
+        raise invalid_request("tool_choice: forced tool use is not supported for this model.")
+    if kind in ("disabled", "enabled"):
+        raise invalid_request(f'"thinking.type.{kind}" is not supported for this model.')
 
 
 def _thinks(given: MessagesParameters, traits: ModelTraits, *, forced: bool) -> bool:

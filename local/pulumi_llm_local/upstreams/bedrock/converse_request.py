@@ -48,6 +48,8 @@ def read_converse(model_id: str, body: bytes, models: Mapping[str, ModelTraits])
     _take_cache_points(document, models[model_id])
     messages = tuple(_message(i, message) for i, message in enumerate(document.get("messages") or []))
     tools, choice = _tools(document.get("toolConfig"))
+    if "claude" in model_id:
+        _check_claude(model_id, document, tools, choice)
     _check_conversation(messages, tools)
     inference: Json = document.get("inferenceConfig") or {}
     request = GenerationRequest(
@@ -67,6 +69,25 @@ def read_converse(model_id: str, body: bytes, models: Mapping[str, ModelTraits])
     _check_traits(request)
     _check_strict_tools(document.get("toolConfig"), request.traits)
     return request
+
+
+def _check_claude(model_id: str, document: Json, tools: Sequence[Tool], choice: Json) -> None:
+    """Refuse what Claude refuses, on Bedrock, too.
+
+    https://platform.claude.com/docs/en/models/opus-5-5/whats-new-opus-5-5; unions: Kilo-Org/kilocode#12246;
+    blank stop sequences: BerriAI/litellm#3286
+    """
+    for index, tool in enumerate(tools):
+        if {"anyOf", "oneOf", "allOf"} & tool.schema.keys():
+            raise validation_error(
+                f"tools.{index}.custom.input_schema: input_schema does not support oneOf, allOf, or anyOf at the top level"
+            )
+    if choice.keys() & {"any", "tool"} and any(name in model_id for name in ("opus-5-5", "sonnet-5-5", "fable-5-1")):
+        raise validation_error("The model returned the following errors: forced tool use is not supported for this model.")
+    if any(not each.strip() for each in (document.get("inferenceConfig") or {}).get("stopSequences") or ()):
+        raise validation_error(
+            "The model returned the following errors: stop_sequences: each stop sequence must contain non-whitespace"
+        )
 
 
 def _output_schema(config: Json | None, traits: ModelTraits) -> Json | None:

@@ -44,7 +44,7 @@ def budget(tokens: int) -> Any:
 
 
 def adaptive(effort: str) -> Any:
-    return {"type": "adaptive"}, {"effort": effort}
+    return {"type": "adaptive", "display": "summarized"}, {"effort": effort}
 
 
 OLD, NEW, FIRST = "claude-haiku-4-5-20251001", "claude-opus-5-5", "claude-sonnet-4-6"
@@ -60,13 +60,40 @@ CLAUDE: dict[str, tuple[ModelCall, Any]] = {
     "a newer model": (call(NEW, "medium"), adaptive("medium")),
     "as little as there is": (call(NEW, "minimal"), adaptive("low")),
     "as much as there is": (call(NEW, "xhigh"), adaptive("xhigh")),
-    "the first of them has no xhigh": (call(FIRST, "xhigh"), adaptive("high")),
+    "the first of them has no xhigh": (call(FIRST, "xhigh"), ({"type": "adaptive"}, {"effort": "high"})),
     "none of a newer model": (call(NEW, "none"), (None, {"effort": "low"})),
-    "a tool that must be called": (call(NEW, "high", mode="required"), NOTHING),
+    "a tool that must be called": (call(FIRST, "high", mode="required"), NOTHING),
     "a call whose thinking did not come back": (call(OLD, "high", CALLED), NOTHING),
     "a call whose thinking came back": (call(OLD, "high", SIGNED), budget(16_384)),
     "a temperature that is the model's": (call(OLD, "low", temperature=1.0), budget(1024)),
 }
+
+
+DISABLED, EFFORT = {"type": "disabled"}, {"effort": "low"}
+HAIKU, SONNET = "claude-haiku-5-5", "claude-sonnet-5-5"
+# the model and what the caller says in Anthropic's words -> thinking and output_config
+IN_ANTHROPICS_WORDS: dict[str, tuple[str, dict[str, Any], Any]] = {
+    "off where it is on by default": (HAIKU, DISABLED, (DISABLED, None)),
+    "off with an effort": (HAIKU, {**DISABLED, **EFFORT}, (DISABLED, EFFORT)),
+    "off with more effort than it takes": (HAIKU, {**DISABLED, "effort": "max"}, (DISABLED, {"effort": "high"})),
+    "off in an older model": (OLD, {**DISABLED, **EFFORT}, NOTHING),
+    "off where it is off by default": (FIRST, DISABLED, NOTHING),
+    "off where it cannot be": (NEW, DISABLED, (None, EFFORT)),
+    "off but for notes": (SONNET, DISABLED, ({"type": "between_tools"}, None)),
+    "between tools": (SONNET, {"type": "between_tools"}, ({"type": "between_tools"}, None)),
+    "between tools elsewhere": (HAIKU, {"type": "between_tools"}, ({"type": "adaptive"}, None)),
+    "no effort is the model's own": (HAIKU, {"type": "adaptive"}, ({"type": "adaptive"}, None)),
+    "shown": (HAIKU, {"type": "adaptive", "display": "summarized"}, ({"type": "adaptive", "display": "summarized"}, None)),
+    "as much as there is": (FIRST, {"type": "adaptive", "effort": "max"}, ({"type": "adaptive"}, {"effort": "max"})),
+    "an effort alone": (HAIKU, EFFORT, (None, EFFORT)),
+    "a budget": (OLD, {"type": "enabled", "budget_tokens": 10_000}, budget(10_000)),
+    "a budget beyond the answer": (OLD, {"type": "enabled", "budget_tokens": 50_000}, budget(39_999)),
+}
+
+
+@pytest.mark.parametrize(("model", "asked", "expected"), IN_ANTHROPICS_WORDS.values(), ids=IN_ANTHROPICS_WORDS)
+def test_claude_in_anthropics_words(model: str, asked: dict[str, Any], expected: Any) -> None:
+    assert sent(msgspec.structs.replace(call(model, "medium"), thinking=asked)) == expected
 
 
 @pytest.mark.parametrize(("request_", "expected"), CLAUDE.values(), ids=CLAUDE)
@@ -86,7 +113,7 @@ ON_BEDROCK: dict[str, tuple[str, str, Any]] = {
     "a newer Claude": (
         "us.anthropic.claude-opus-5-5-v1:0",
         "high",
-        {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}},
+        {"thinking": adaptive("high")[0], "output_config": {"effort": "high"}},
     ),
     "Nova": ("us.amazon.nova-2-lite-v1:0", "high", {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": "medium"}}),
     "Nova without": ("us.amazon.nova-2-lite-v1:0", "none", {"reasoningConfig": {"type": "disabled"}}),
