@@ -180,7 +180,7 @@ def _turns(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 
 def _system(request: ChatRequest, target: Target) -> str | None:
     if request.system is not None:
-        return request.system
+        return None if request.system.isspace() else request.system  # Bedrock refuses a blank text
     return request.default_system if "system" in target.accepts else None
 
 

@@ -129,6 +129,7 @@ SENT = {
     "a temperature at the model's bound": ({"temperature": 1}, "test.all-v1:0", {"temperature": 1}),
     "several stops": ({"stop": ["one", "two"]}, "test.all-v1:0", {"stop": ("one", "two")}),
     "an empty system prompt is none": ({"system_prompt": ""}, "test.all-v1:0", {"system": ()}),
+    "a blank system prompt is none": ({"system_prompt": " \n"}, "test.all-v1:0", {"system": ()}),
 }
 
 
