@@ -9,6 +9,8 @@ runs. The script fails where one of them takes more than the limits below. It en
 """
 
 import asyncio
+import base64
+import re
 import sys
 import time
 import tracemalloc
@@ -19,10 +21,16 @@ import msgspec
 
 from llm_functions.api_formats import chat, openai_chat
 from llm_functions.api_formats.fields import MOST_MESSAGES
+from llm_functions.api_formats.openai_responses import request as openai_responses
 from llm_functions.http.application import _body
 from llm_functions.json_objects import MOST_VALUES
+from llm_gateway.call import model_call
 from llm_gateway.errors import GatewayError, invalid_request
+from llm_gateway.json_schema import closed, text_violation
 from llm_gateway.operations import MAX_BODY_BYTES
+from llm_gateway.providers.tool_names import fitted
+from llm_gateway.request import ChatRequest
+from llm_gateway.routes import Alias, Target
 from llm_gateway.stages.validate import conversation_problems
 
 MOST_MB = 64.0
@@ -34,6 +42,7 @@ _CHUNK = 64 * 1024
 PARSERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "chat": lambda body: chat.parse(body, stream=False),
     "openai": lambda body: openai_chat.parse(body)[0],
+    "responses": openai_responses.parse,
 }
 
 
@@ -111,7 +120,34 @@ def bodies() -> Iterator[tuple[str, bytes]]:
     tool = '{"type":"function","function":{"name":"f","parameters":{"a":[%s]}}}'
     yield "schemas", _filled(tools, tool % '{"b":{"c":[{}]}}' + ",", tool % "" + "]}")
     yield "schemas below the limit", _at_limit(tools[1:], tool % '{"b":{"c":[{}]}}' + ",", tool % "" + "]}")
+    yield from _schemas()
     yield "a schema below the limit", _at_limit(tools[1:] + tool[:-5], "{},", "{}]}}}]}")
+
+
+def _schemas() -> Iterator[tuple[str, bytes]]:
+    """Yield strict schemas, and items of the Responses API, that cost much beside their values."""
+    form = '{"model": "full", "messages": [{"role": "user", "content": "Hi"}], "response_format": {"type": "json_schema", '
+    form += '"json_schema": {"name": "a", "strict": true, "schema": {"type": "object", '
+    chain = ", ".join(f'"d{n}": {{"$ref": "#/$defs/d{n + 1}"}}' for n in range(20_000))
+    yield "a chain of definitions", (form + '"$defs": {' + chain + ', "d20000": {"type": "null"}}}}}}').encode()
+    refs, values = ", ".join(['{"$ref": "#/$defs/e"}'] * 10_000), ", ".join(map(str, range(40_000)))
+    for rule in ("enum", "required", "type"):
+        items = values if rule == "enum" else ", ".join(['"string"' if rule == "type" else '"a"'] * 40_000)
+        properties = f'"properties": {{"a": {{"anyOf": [{refs}]}}}}, "$defs": {{"e": {{"{rule}": [{items}]}}}}'
+        yield f"references to a long {rule}", (form + properties + "}}}}").encode()
+    yield "definitions that are none", (form + '"$defs": 5}}}}').encode()
+    responses = '{"model": "full", "input": ['
+    first = '{"role": "assistant", "content": "' + "a" * 3_000_000 + '"}'
+    yield "items after a long one", (responses + first + ', {"role": "assistant", "content": "z"}' * 9_999 + "]}").encode()
+    blocks = base64.b64encode(b"[" + b"{}," * 700_000 + b"{}]").decode()
+    yield "many sealed blocks", (responses + f'{{"type": "reasoning", "encrypted_content": "{blocks}"}}]}}').encode()
+    deep = base64.b64encode(b'[{"x":' + b"[" * 500_000 + b"]" * 500_000 + b"}]").decode()
+    yield "deep sealed blocks", (responses + f'{{"type": "reasoning", "encrypted_content": "{deep}"}}]}}').encode()
+    call = '{"id": "x", "type": "function", "function": {"name": "f", "arguments": "{}"}}'
+    turn = '{"role": "assistant", "tool_calls": [' + ", ".join([call] * 1_000) + "]}"
+    answers = ", ".join(['{"role": "tool", "tool_call_id": "x", "content": ""}'])
+    turns = ", ".join([f"{turn}, {answers}"] * 9)
+    yield "calls of one id", ('{"model": "full", "messages": [{"role": "user", "content": "Hi"}, ' + turns + "]}").encode()
 
 
 def _filled(before: str, item: str | Callable[[int], str], after: str) -> bytes:
@@ -161,9 +197,22 @@ def _parse(body: bytes, parser: Callable[[dict[str, Any]], Any]) -> str:
         problems = conversation_problems(request.messages)
         if problems:
             raise invalid_request(problems)
+        _call(request)
     except GatewayError as error:
         return msgspec.json.encode(error.body("1")).decode()
     return ""
+
+
+def _call(request: ChatRequest) -> None:
+    """Make of the request what a dialect sends, as far as its cost depends on the caller."""
+    schemas = [tool.parameters for tool in request.tools if tool.strict]
+    if request.response_format is not None:
+        schemas.append(request.response_format.schema)
+    for schema in schemas:
+        closed(schema)
+        text_violation(schema, '{"a": "x"}')
+    target = Target("t", "p", "m", 1, 1, ("tools",))
+    fitted(model_call(request, Alias("full", (target,)), target, 0.0), re.compile("[a-zA-Z0-9_-]{1,64}"))
 
 
 if __name__ == "__main__":

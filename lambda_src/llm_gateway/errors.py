@@ -8,8 +8,12 @@ API Gateway's responses, the OpenAPI document and the tables in docs/ are made f
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
+
+if TYPE_CHECKING:
+    from llm_gateway.events import Usage
 
 INVALID_REQUEST = "invalid_request_error"
 AUTHENTICATION = "authentication_error"
@@ -37,7 +41,8 @@ class FailurePolicy(msgspec.Struct, frozen=True):
 
     `next_target`: another target may answer, with `larger_context` only one whose context is larger. `retry`: this target may
     recover and is asked again. `cooldown`: for some time it is asked after all others. `wake`: it may answer once its servers
-    are there, so they are started where they sleep.
+    are there, so they are started where they sleep. `paid`: there was an answer, which costs as much as any, so one more is
+    asked for in all, by whichever target.
     """
 
     next_target: bool = False
@@ -45,6 +50,7 @@ class FailurePolicy(msgspec.Struct, frozen=True):
     retry: bool = False
     cooldown: bool = False
     wake: bool = False
+    paid: bool = False
 
 
 # Every target would refuse the request: the caller has to change it.
@@ -96,8 +102,15 @@ class GatewayError(Exception):
         self.param: str | None = None
         self.retry_after: float | None = None
         self.detail: str | None = None
+        # Of an answer that was refused when it was there.
+        self.usage: Usage | None = None
         # Set by telemetry, so that a failure is recorded once.
         self.recorded = False
+
+    @property
+    def cause(self) -> str:
+        """What is logged of it as the failure of an attempt. The text of a paid one repeats the schema and the answer."""
+        return self.detail or (self.code if self.policy.paid else self.message)
 
     def body(self, request_id: str, *, debug: bool = False) -> dict[str, dict[str, str]]:
         """The JSON body of the answer."""
@@ -219,7 +232,7 @@ invalid_output = ErrorKind(
     502,
     UPSTREAM,
     "the model's answer has not the form that was asked for: {reason}; try again",
-    policy=FailurePolicy(next_target=True, retry=True),
+    policy=FailurePolicy(next_target=True, retry=True, paid=True),
 )
 # This service's own set-up is wrong (access, model id): its operator can correct it, the caller cannot.
 upstream_misconfigured = ErrorKind(
@@ -421,7 +434,7 @@ def no_target_answered(alias: str, reasons: Sequence[tuple[str, GatewayError]]) 
         alias=alias,
         reasons="; ".join(f"{name}: {error.code}" for name, error in reasons),
         retry_after=min(times) if times else None,
-        detail="; ".join(f"{name}: {error.detail or error.message}" for name, error in reasons),
+        detail="; ".join(f"{name}: {error.cause}" for name, error in reasons),
     )
     error.status = shared.pop() if len(shared) == 1 else 503 if times else 502
     error.type = RATE_LIMIT if error.status == 429 else INVALID_REQUEST if error.status == 400 else UPSTREAM

@@ -128,6 +128,7 @@ class Router:
         # The targets that may recover, and when each is asked again.
         waiting: list[tuple[float, ModelCall | EmbeddingCall]] = []
         too_small = 0  # the largest context that is too small for the conversation
+        paid = False
         retry = 0
         while True:
             for position, call in enumerate(calls):
@@ -139,8 +140,9 @@ class Router:
                     return await self._attempt(call, limit, attempts, request.stream)
                 except GatewayError as error:
                     failures[call.target.name] = error
-                    if not error.policy.next_target:
+                    if not error.policy.next_target or (paid and error.policy.paid):
                         raise
+                    paid = paid or error.policy.paid
                     if error.policy.retry:
                         waiting.append((loop.time() + (error.retry_after or 0.0), call))
                     elif error.policy.larger_context:

@@ -12,7 +12,8 @@ import msgspec
 
 from llm_gateway import errors
 from llm_gateway.call import ModelCall
-from llm_gateway.events import Delta, Done, Event, ToolCall, ToolCallDelta
+from llm_gateway.errors import GatewayError
+from llm_gateway.events import Delta, Done, Event, ToolCall, ToolCallDelta, Usage
 from llm_gateway.json_schema import closed, text_violation
 from llm_gateway.request import ResponseFormat, Tool, ToolChoice
 
@@ -83,7 +84,12 @@ async def text_of_tool(batches: AsyncGenerator[list[Event], None], call: ModelCa
     reader = _Reader(tool)
     try:
         async for batch in batches:
-            if events := reader.read(batch):
+            try:
+                events = reader.read(batch)
+            except GatewayError as error:
+                error.usage = next((event for event in batch if isinstance(event, Usage)), None)
+                raise
+            if events:
                 yield events
     finally:
         await batches.aclose()

@@ -73,6 +73,8 @@ class Record:
     def error(self, error: GatewayError, cause: Exception | None = None) -> None:
         """Record a failure, with the traceback of `cause` if the service itself failed."""
         self._fields |= _error_fields(error)
+        if error.usage is not None and all(attempt.error is not error for attempt in self.attempts):
+            self.done([error.usage])
         if error.detail is not None:
             self._fields["error.detail"] = _without_words(error.detail, self._request)
         if cause is not None:
@@ -87,9 +89,12 @@ class Record:
         failed = [(attempt.target.name, attempt.error) for attempt in self.attempts if attempt.error is not None]
         if failed:
             self._fields["failed_attempts"] = [f"{name}: {error.code}" for name, error in failed]
-            details = [error.detail or error.message for _, error in failed]
+            details = [error.cause for _, error in failed]
             self._fields["failed_attempts.details"] = [_without_words(detail, self._request) for detail in details]
             self._target(self.attempts[-1].target)
+            if used := [error.usage for _, error in failed if error.usage is not None]:
+                self._fields["failed_attempts.input_tokens"] = sum(usage.input_tokens for usage in used)
+                self._fields["failed_attempts.output_tokens"] = sum(usage.output_tokens for usage in used)
         self._fields["duration_ms"] = self._elapsed_ms()
         write_log(self._fields)
 
@@ -121,7 +126,7 @@ def _error_fields(error: GatewayError) -> dict[str, Any]:
     """
     error.recorded = True
     fields: dict[str, Any] = {"level": "ERROR" if error.status >= 500 else "WARN", "error.type": error.code}
-    if error.status >= 500:
+    if error.status >= 500 and not error.policy.paid:  # whose text repeats the caller's schema and the model's answer
         fields["error.message"] = error.message
     elif error.param is not None:
         fields["error.param"] = error.param
@@ -147,10 +152,19 @@ def _words(request: "ChatRequest | EmbeddingRequest") -> Iterator[str]:
     yield from (request.system or "", *request.sampling.stop)
     for message in request.messages:
         yield from (message.text, message.reasoning, message.tool_call_id)
+        for part in message.parts:
+            if not isinstance(part, str):
+                yield from (part.url, part.name, part.data)
+        for block in message.reasoning_blocks:
+            yield from (block.text, block.signature, block.data)
         for call in message.tool_calls:
             yield from (call.id, call.name, _encode(call.arguments).decode())
     for tool in request.tools:
         yield from (tool.name, tool.description, _encode(tool.parameters).decode())
+    if (wanted := request.response_format) is not None:
+        yield from (wanted.name, wanted.description, _encode(wanted.schema).decode())
+    for value in (*request.hints.values(), *request.rare.values()):
+        yield value if isinstance(value, str) else _encode(value).decode()
 
 
 def stacktrace(error: BaseException) -> str:

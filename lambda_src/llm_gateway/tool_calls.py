@@ -6,8 +6,8 @@ import msgspec
 
 from llm_gateway import errors
 from llm_gateway.call import ModelCall
-from llm_gateway.errors import clipped
-from llm_gateway.events import Delta, Done, Event, ToolCall, ToolCallDelta
+from llm_gateway.errors import GatewayError, clipped
+from llm_gateway.events import Delta, Done, Event, ToolCall, ToolCallDelta, Usage
 from llm_gateway.json_schema import Schema, closed_tools, is_fully_required, text_violation
 from llm_gateway.request import ToolChoice
 
@@ -81,7 +81,12 @@ async def strict_calls(batches: AsyncGenerator[list[Event], None], call: ModelCa
     reader = _Reader(call)
     try:
         async for batch in batches:
-            if events := reader.read(batch):
+            try:
+                events = reader.read(batch)
+            except GatewayError as error:
+                error.usage = next((event for event in batch if isinstance(event, Usage)), None)
+                raise
+            if events:
                 yield events
     finally:
         await batches.aclose()

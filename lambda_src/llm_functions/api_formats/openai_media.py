@@ -8,6 +8,7 @@ import re
 from typing import Literal
 
 from llm_functions.api_formats.fields import Fields
+from llm_functions.api_formats.media import ADDRESS, is_address, is_base64
 from llm_gateway.errors import clipped
 from llm_gateway.request import Media
 
@@ -25,8 +26,6 @@ DOCUMENTS = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 _DATA = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w-]+=[\w.-]+)*;base64,")
-_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
-ADDRESS = re.compile(r"https://[^\s/]\S*")
 
 
 def image(part: Fields) -> Media | None:
@@ -38,12 +37,12 @@ def image(part: Fields) -> Media | None:
         return None
     holder.any("detail")
     url = (holder.string("url", required=True) or "").strip()
-    if ADDRESS.fullmatch(url):
+    if is_address(url):
         return Media(kind="image", url=url)
     media = embedded(url, "image")
     if media is None:
         known = ", ".join(kind.removeprefix("image/") for kind in IMAGES)
-        holder.wrong("url", f"must be https://… or data:image/TYPE;base64,… of {known}, not {clipped(url, 32)!r}")
+        holder.wrong("url", f"must be {ADDRESS} or data:image/TYPE;base64,… of {known}, not {clipped(url, 32)!r}")
         return None
     return media
 
@@ -80,4 +79,4 @@ def embedded(url: str, kind: Literal["image", "document"], name: str = "") -> Me
     data = url[head.end() :]
     if media_type not in (IMAGES if kind == "image" else DOCUMENTS.values()):
         return None
-    return Media(kind, media_type, data, name=name) if len(data) % 4 == 0 and _BASE64.fullmatch(data) else None
+    return Media(kind, media_type, data, name=name) if is_base64(data) else None

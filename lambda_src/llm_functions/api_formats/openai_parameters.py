@@ -43,8 +43,7 @@ def other_parameters(fields: Fields) -> tuple[dict[str, Any], dict[str, Any]]:
             if not any(_equal(value, each) for each in usual):
                 fields.wrong(name, reason)
         elif name in HINTS:
-            value = _hint(fields, name)
-            if value is not None and value not in _USUAL.get(name, ()):
+            if (value := hint(fields, name)) is not None:
                 hints[name] = value
         elif value := _rare(fields, name):
             rare[name] = value
@@ -64,6 +63,12 @@ def _rare(fields: Fields, name: str) -> Any:
             return _object(fields, name)
         case _:
             return fields.number(name, -2, 2)
+
+
+def hint(fields: Fields, name: str) -> Any:
+    """Return the value of a hint; None for one that asks for nothing."""
+    value = _hint(fields, name)
+    return None if value in _USUAL.get(name, ()) else value
 
 
 def _hint(fields: Fields, name: str) -> Any:

@@ -329,6 +329,21 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "messages[0].content[0].source.type",
         "keeps no files",
     ),
+    "a private address": (
+        {"messages": block("image", source={"type": "url", "url": "http://169.254.169.254/latest/meta-data"})},
+        "messages[0].content[0].source.url",
+        "a public name",
+    ),
+    "no base64": (
+        {"messages": block("document", source={"type": "base64", "media_type": "text/plain", "data": "é"})},
+        "messages[0].content[0].source.data",
+        "base64",
+    ),
+    "a media type": (
+        {"messages": block("image", source={"type": "base64", "media_type": "image/png;x", "data": "AAAA"})},
+        "messages[0].content[0].source.media_type",
+        "such as image/png",
+    ),
     "a hosted tool": ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0].type", "runs at Anthropic"),
     "a tool without a schema": ({"tools": [{"name": "a"}]}, "tools[0].input_schema", "is required"),
     "an unknown choice": ({"tool_choice": {"type": "some"}}, "tool_choice.type", "auto, any, tool or none"),

@@ -339,6 +339,15 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "input[0].encrypted_content",
         "more than 100,000",
     ),
+    "metadata": ({"metadata": "abc"}, "metadata", "must be an object"),
+    "a tier": ({"service_tier": [1]}, "service_tier", "must be a string"),
+    "a user": ({"user": {"a": 1}}, "user", "must be a string"),
+    "a verbosity": ({"text": {"verbosity": "some"}}, "text.verbosity", "low, medium or high"),
+    "a private address": (
+        {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "https://[::1]/a"}]}]},
+        "input[0].content[0].image_url",
+        "a public name",
+    ),
     "logprobs": ({"top_logprobs": 2}, "top_logprobs", "chat/completions"),
     "a field": ({"max_tokens": 5}, "max_tokens", "did you mean 'max_output_tokens'"),
 }

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from llm_gateway import errors
@@ -18,8 +19,10 @@ from llm_gateway.identity.caller import (
     Caller,
 )
 from llm_gateway.pipeline import Gateway, answer
+from llm_gateway.request import Media, Message, ResponseFormat
 from llm_gateway.router import Router
 from llm_gateway.routes import Alias, Routes
+from llm_gateway.telemetry import _without_words
 from support.chat_requests import HI, ROUTES, request, user
 from support.scripted_provider import FAR, Scripted, alias, once, routing, said
 
@@ -205,6 +208,41 @@ async def test_the_record_of_a_request_that_nobody_answers(records) -> None:
     assert record["failed_attempts"] == ["a: upstream_throttled", "b: upstream_failed"]
     assert (record["error.type"], record["level"]) == ("all_targets_failed", "ERROR")
     assert record["error.detail"] == "a: slow down; b: it broke"
+
+
+async def test_the_record_of_answers_of_another_form(records) -> None:
+    """They are paid for, and what they say is the caller's and the model's."""
+
+    def refused() -> GatewayError:
+        error = errors.invalid_output(reason="patient-4711 is not allowed")
+        error.usage = Usage(10, 7)
+        return error
+
+    provider = Scripted(a=refused(), b=refused(), c=refused())
+    with pytest.raises(GatewayError, match="patient-4711"):
+        async for _ in events_of(provider, alias("a", "b", "c", retries=2)):
+            pass
+    (record,) = records
+    assert provider.asked == ["a", "b"] and record["failed_attempts"] == ["a: invalid_output", "b: invalid_output"]
+    assert (record["failed_attempts.input_tokens"], record["failed_attempts.output_tokens"]) == (20, 14)
+    provider = Scripted(a=refused(), b=errors.upstream_timeout())
+    with pytest.raises(GatewayError, match="no target"):
+        async for _ in events_of(provider, alias("a", "b", retries=0)):
+            pass
+    assert "patient" not in json.dumps(records)
+
+
+def test_of_images_and_schemas_a_failure_puts_few_words_into_the_log() -> None:
+    url = "https://bucket.s3.amazonaws.com/patient-4711.png?X-Amz-Signature=" + "5EC4E7" * 20
+    name = "a_property_whose_name_is_long_enough_to_tell_something_about_a_patient" * 2
+    asked = msgspec.structs.replace(
+        said(),
+        messages=(Message("user", parts=(Media("image", url=url),)),),
+        response_format=ResponseFormat("json_schema", "a", "", {"properties": {name: {}}}),
+        hints={"metadata": {"note": "n" * 200}},
+    )
+    for words in (url, name, "n" * 200):
+        assert len(_without_words(f"Unable to take {words}: 403", asked)) < 90
 
 
 async def test_an_answer_at_once_has_no_failed_attempts(records) -> None:

@@ -4,12 +4,14 @@ https://platform.claude.com/docs/en/api/messages
 https://platform.claude.com/docs/en/api/messages-count-tokens
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import msgspec
 
 from llm_functions.api_formats.fields import MOST_ITEMS, MOST_MESSAGES, Fields
+from llm_functions.api_formats.media import ADDRESS, is_address, is_base64
 from llm_gateway.errors import clipped
 from llm_gateway.request import (
     NUMERIC_PARAMETERS,
@@ -355,6 +357,9 @@ def _read_document(block: Fields, content: _Content) -> None:
     content.add_text("\n".join(part for part in (title, context, text) if part))
 
 
+_is_media_type = re.compile(r"[\w.+-]+/[\w.+-]+").fullmatch
+
+
 def _media(block: Fields, kind: Any, name: str = "") -> Media | None:
     source = block.object("source")
     if source is None:
@@ -365,9 +370,16 @@ def _media(block: Fields, kind: Any, name: str = "") -> Media | None:
     match source.string("type", required=True):
         case "base64":
             media_type, data = source.string("media_type", required=True), source.string("data", required=True)
+            if media_type and not _is_media_type(media_type):
+                source.wrong("media_type", f"must be such as image/png, not {clipped(media_type)!r}")
+            if data and not is_base64(data):
+                source.wrong("data", "must be base64")
             media = Media(kind=kind, media_type=media_type or "", data=data or "", name=name)
         case "url":
-            media = Media(kind=kind, url=source.string("url", required=True) or "", name=name)
+            url = source.string("url", required=True) or ""
+            if url and not is_address(url):
+                source.wrong("url", f"must be {ADDRESS}, not {clipped(url, 32)!r}")
+            media = Media(kind=kind, url=url, name=name)
         case None:
             pass
         case other:

@@ -10,6 +10,8 @@ import msgspec
 
 from llm_functions.api_formats import openai_chat, openai_media
 from llm_functions.api_formats.fields import MOST_ITEMS, MOST_MESSAGES, Fields, kind
+from llm_functions.api_formats.media import ADDRESS, is_address
+from llm_functions.api_formats.openai_parameters import hint
 from llm_functions.api_formats.openai_responses import tools
 from llm_functions.api_formats.openai_responses.reasoning import unsealed
 from llm_functions.api_formats.response_format import json_schema
@@ -57,9 +59,9 @@ def parse(body: Mapping[str, Any]) -> ChatRequest:
     parallel = fields.any("parallel_tool_calls")
     if parallel is not None and not isinstance(parallel, bool):
         fields.wrong("parallel_tool_calls", f"must be true or false, not {kind(parallel)}")
-    hints = {name: value for name in HINTS if (value := fields.any(name)) is not None}
+    hints = {name: value for name in HINTS if fields.has(name) and (value := hint(fields, name)) is not None}
     hints |= dict.fromkeys(left_out, True)  # no target knows them, so that they are named as dropped
-    if text is not None and (verbosity := text.string("verbosity")) is not None:
+    if text is not None and (verbosity := hint(text, "verbosity")) is not None:
         hints["verbosity"] = verbosity
     request = ChatRequest(
         messages=tuple(conversation.messages),
@@ -265,11 +267,11 @@ def _content(item: Fields, name: str) -> tuple[str, tuple[str | Media, ...]]:
 def _image(part: Fields) -> Media | None:
     part.any("detail")
     url = part.string("image_url") or ""
-    if openai_media.ADDRESS.fullmatch(url):
+    if is_address(url):
         return Media("image", url=url)
     media = openai_media.embedded(url, "image")
     if media is None and not _is_kept(part):
-        part.wrong("image_url", f"must be https://… or data:image/TYPE;base64,…, not {clipped(url, 32)!r}")
+        part.wrong("image_url", f"must be {ADDRESS} or data:image/TYPE;base64,…, not {clipped(url, 32)!r}")
     return media
 
 
