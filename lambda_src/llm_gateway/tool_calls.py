@@ -36,7 +36,8 @@ def asked_in_words(call: ModelCall) -> ModelCall:
     system = call.system
     if "system" in call.target.accepts:
         system = "\n\n".join(filter(None, (system, instruction)))
-    return msgspec.structs.replace(call, system=system, tool_choice=ToolChoice(), must_call=wanted)
+    tools = tuple(tool for tool in call.tools if wanted.mode == "required" or tool.name == wanted.name)
+    return msgspec.structs.replace(call, system=system, tools=tools, tool_choice=ToolChoice(), must_call=wanted)
 
 
 async def with_a_call(batches: AsyncGenerator[list[Event], None], wanted: ToolChoice) -> AsyncGenerator[list[Event], None]:
