@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from llm_gateway.providers.anthropic.protocol import ANTHROPIC
 from pulumi_llm.base import bundle
 from pulumi_llm_local.engine.command import locked
 from support import go_tools, node
@@ -34,6 +35,8 @@ PROVIDERS = {
 for _name, _provider in PROVIDERS.items():
     _provider["secret_arn"] = f"arn:aws:secretsmanager:{ACCOUNT}:secret:{_name}-AbCdEf"
 BOUNDS = {"context_tokens": 100_000, "max_output_tokens": 8_000}
+# As docs/providers.md says: this model can be made to call a tool, which the newest ones refuse.
+CLAUDE = {"accepts": [*ANTHROPIC.accepts, "forced_tools"]}
 OPENAI = {"max_tokens_name": "max_completion_tokens"}
 # Three families on Bedrock, and a model of each protocol of providers.
 MODELS: list[dict[str, Any]] = [
@@ -41,7 +44,7 @@ MODELS: list[dict[str, Any]] = [
     {"name": "claude", "targets": [{"model": "claude-sonnet-4-6"}]},
     {"name": "deepseek", "targets": [{"model": "deepseek-v3-2"}]},
     {"name": "by-openai", "targets": [{"provider": "openai", "model": "gpt-4.1-mini", **OPENAI, **BOUNDS}]},
-    {"name": "by-anthropic", "targets": [{"provider": "anthropic", "model": "claude-sonnet-4-5", **BOUNDS}]},
+    {"name": "by-anthropic", "targets": [{"provider": "anthropic", "model": "claude-sonnet-4-5", **CLAUDE, **BOUNDS}]},
 ]
 # The alias of the documentation.
 DOCUMENTED = {"name": "fast", "targets": [{"model": "gpt-oss-20b"}]}

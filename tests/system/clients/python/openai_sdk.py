@@ -182,7 +182,7 @@ def responses_tools(model: str) -> None:
 
 
 def completions(model: str) -> None:
-    assert client.completions.create(model=model, prompt="Once upon a time", max_tokens=20).choices[0].text
+    assert client.completions.create(model=model, prompt="Once upon a time", max_tokens=200).choices[0].text
 
 
 if __name__ == "__main__":
