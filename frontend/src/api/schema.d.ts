@@ -553,6 +553,7 @@ export interface components {
             prompt_cache_retention?: unknown;
             access_programs?: unknown;
             top_logprobs?: unknown;
+            client_metadata?: unknown;
             previous_response_id?: unknown;
             conversation?: unknown;
             prompt?: unknown;
