@@ -84,7 +84,8 @@ def _check_claude(model_id: str, document: Json, tools: Sequence[Tool], choice: 
             )
     if choice.keys() & {"any", "tool"} and any(name in model_id for name in ("opus-5-5", "sonnet-5-5", "fable-5-1")):
         raise validation_error("The model returned the following errors: forced tool use is not supported for this model.")
-    if any(not each.strip() for each in (document.get("inferenceConfig") or {}).get("stopSequences") or ()):
+    inference: Json = document.get("inferenceConfig") or {}
+    if any(not each.strip() for each in inference.get("stopSequences") or ()):
         raise validation_error(
             "The model returned the following errors: stop_sequences: each stop sequence must contain non-whitespace"
         )
