@@ -34,7 +34,7 @@ def gateway_for(gateway, fake, monkeypatch) -> Callable[..., Any]:
             max_output_tokens=4096,
             context_tokens=100_000,
             accepts=(
-                *("max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools"),
+                *("max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools", "forced_tools"),
                 *(("reasoning_effort",) if speaker.takes_effort else ()),
             ),
             stop_max=3,
