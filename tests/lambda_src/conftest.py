@@ -29,7 +29,7 @@ from wire.http import Fake, Script
 PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/r1profile"
 ARN = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abcdef123456"
 _SAMPLING = ("max_tokens", "temperature", "top_p", "stop", "system")
-_ALL = (*_SAMPLING, "tools", "stream_tools")
+_ALL = (*_SAMPLING, "tools", "stream_tools", "forced_tools")
 
 
 def _alias(name: str, model: str, accepts: tuple[Any, ...], **more: Any) -> Alias:
@@ -49,7 +49,7 @@ ROUTES = Routes(
         _alias("mock", "mock", _SAMPLING, provider="mock"),
     )
 )
-_LOCAL = frozenset(_ALL) - {"stream_tools"}
+_LOCAL = frozenset(_ALL) - {"stream_tools", "forced_tools"}
 MODELS = {
     "test.all-v1:0": ModelTraits(_LOCAL),
     "test.bare-v1": ModelTraits(frozenset({"max_tokens"}), max_output_tokens=100),
