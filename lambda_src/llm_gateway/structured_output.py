@@ -12,10 +12,10 @@ import msgspec
 
 from llm_gateway import errors
 from llm_gateway.call import ModelCall
-from llm_gateway.errors import GatewayError
-from llm_gateway.events import Delta, Done, Event, ToolCall, ToolCallDelta, Usage
+from llm_gateway.events import Delta, Done, Event, ToolCall, ToolCallDelta
 from llm_gateway.json_schema import closed, text_violation
 from llm_gateway.request import ResponseFormat, Tool, ToolChoice
+from llm_gateway.rewriting import rewritten
 
 _NAME = "final_answer"
 _DESCRIPTION = "Gives the final answer. Its arguments are the answer, as a JSON object."
@@ -74,25 +74,14 @@ def _tool(name: str, wanted: ResponseFormat) -> Tool:
     )
 
 
-async def text_of_tool(batches: AsyncGenerator[list[Event], None], call: ModelCall) -> AsyncGenerator[list[Event], None]:
-    """Yield an answer's events with the arguments of the call's output tool as its text.
+def text_of_tool(batches: AsyncGenerator[list[Event], None], call: ModelCall) -> AsyncGenerator[list[Event], None]:
+    """Return an answer's events with the arguments of the call's output tool as its text.
 
     Text beside the call of a tool is left out: a caller reads the text as JSON. If no tool was called, the text is the answer
     if it is JSON. Raises the error 502 for an answer that is complete and is no JSON, or does not follow a strict schema.
     """
     tool = next(tool for tool in call.tools if tool.name == call.output_tool)
-    reader = _Reader(tool)
-    try:
-        async for batch in batches:
-            try:
-                events = reader.read(batch)
-            except GatewayError as error:
-                error.usage = next((event for event in batch if isinstance(event, Usage)), None)
-                raise
-            if events:
-                yield events
-    finally:
-        await batches.aclose()
+    return rewritten(batches, _Reader(tool).read)
 
 
 # A block of code with an object in it.

@@ -6,10 +6,11 @@ import msgspec
 
 from llm_gateway import errors
 from llm_gateway.call import ModelCall
-from llm_gateway.errors import GatewayError, clipped
-from llm_gateway.events import Delta, Done, Event, ToolCall, ToolCallDelta, Usage
+from llm_gateway.errors import clipped
+from llm_gateway.events import Delta, Done, Event, ToolCall, ToolCallDelta
 from llm_gateway.json_schema import Schema, closed_tools, is_fully_required, text_violation
 from llm_gateway.request import ToolChoice
+from llm_gateway.rewriting import rewritten
 
 # The keywords that Claude does not take at the top of a tool's schema.
 UNIONS = frozenset(("anyOf", "oneOf", "allOf"))
@@ -40,60 +41,52 @@ def asked_in_words(call: ModelCall) -> ModelCall:
     return msgspec.structs.replace(call, system=system, tools=tools, tool_choice=ToolChoice(), must_call=wanted)
 
 
-async def with_a_call(batches: AsyncGenerator[list[Event], None], wanted: ToolChoice) -> AsyncGenerator[list[Event], None]:
-    """Yield an answer's events. Raises the error 502 for one that is complete and in which the wanted tool is not called.
+def with_a_call(batches: AsyncGenerator[list[Event], None], wanted: ToolChoice) -> AsyncGenerator[list[Event], None]:
+    """Return an answer's events. Raises the error 502 for one that is complete and in which the wanted tool is not called.
 
     Text is held back until the call, so that the target can be asked again.
     """
-    held: list[Event] = []
-    called = False
-    try:
-        async for batch in batches:
-            events: list[Event] = []
-            for event in batch:
-                match event:
-                    case Delta() if not called:
-                        held.append(event)
-                    case ToolCall(name=name) if not called:
-                        if wanted.mode == "tool" and name != wanted.name:
-                            raise errors.invalid_output(reason="a call of another tool was asked for")
-                        called = True
-                        events += [*held, event]
-                    case Done(stop_reason=reason) if not called:
-                        if reason in ("end_turn", "stop_sequence", "tool_use"):
-                            raise errors.invalid_output(reason="a call of a tool was asked for, and it answered in words")
-                        before_usage = max(len(events) - 1, 0)  # which is the last event here
-                        events[before_usage:before_usage] = held
-                        events.append(event)
-                    case _:
-                        events.append(event)
-            if events:
-                yield events
-    finally:
-        await batches.aclose()
+    return rewritten(batches, _CallReader(wanted).read)
 
 
-async def strict_calls(batches: AsyncGenerator[list[Event], None], call: ModelCall) -> AsyncGenerator[list[Event], None]:
-    """Yield an answer's events, with one call of a tool if the caller asked for no parallel ones.
+class _CallReader:
+    def __init__(self, wanted: ToolChoice) -> None:
+        self._wanted = wanted
+        self._held: list[Event] = []
+        self._called = False
+
+    def read(self, batch: list[Event]) -> list[Event]:
+        events: list[Event] = []
+        for event in batch:
+            match event:
+                case Delta() if not self._called:
+                    self._held.append(event)
+                case ToolCall(name=name) if not self._called:
+                    if self._wanted.mode == "tool" and name != self._wanted.name:
+                        raise errors.invalid_output(reason="a call of another tool was asked for")
+                    self._called = True
+                    events += [*self._held, event]
+                case Done(stop_reason=reason) if not self._called:
+                    if reason in ("end_turn", "stop_sequence", "tool_use"):
+                        raise errors.invalid_output(reason="a call of a tool was asked for, and it answered in words")
+                    before_usage = max(len(events) - 1, 0)  # which is the last event here
+                    events[before_usage:before_usage] = self._held
+                    events.append(event)
+                case _:
+                    events.append(event)
+        return events
+
+
+def strict_calls(batches: AsyncGenerator[list[Event], None], call: ModelCall) -> AsyncGenerator[list[Event], None]:
+    """Return an answer's events, with one call of a tool if the caller asked for no parallel ones.
 
     Where a tool is strict, calls are held back until all are complete. Raises the error 502 if the arguments of one do not
     follow its tool's schema: no part of a call has left then, and the target can be asked again.
     """
-    reader = _Reader(call)
-    try:
-        async for batch in batches:
-            try:
-                events = reader.read(batch)
-            except GatewayError as error:
-                error.usage = next((event for event in batch if isinstance(event, Usage)), None)
-                raise
-            if events:
-                yield events
-    finally:
-        await batches.aclose()
+    return rewritten(batches, _StrictReader(call).read)
 
 
-class _Reader:
+class _StrictReader:
     def __init__(self, call: ModelCall) -> None:
         self._parallel = call.parallel_tool_calls
         self._output_tool = call.output_tool
