@@ -238,6 +238,10 @@ export interface components {
             usage: {
                 input_tokens: number;
                 output_tokens: number;
+                cached_tokens?: number;
+                cache_write_tokens?: number;
+                reasoning_tokens?: number;
+                estimated?: boolean;
             };
             input_tokens: number;
             output_tokens: number;

@@ -66,13 +66,14 @@ def _turn(turn: Fields) -> Message:
 async def render_complete(batches: AsyncIterator[list[Event]]) -> tuple[Start, bytes]:
     """Return the event that begins the answer, and the complete answer as JSON."""
     answer = await collect(batches)
-    counts = {"input_tokens": answer.usage.input_tokens, "output_tokens": answer.usage.output_tokens}
+    usage = answer.usage
     body = {
         "message": answer.text,
         "model": answer.start.model,
         "request_id": answer.start.request_id,
-        "usage": counts,
-        **counts,
+        "usage": {name: value for name, value in msgspec.to_builtins(usage).items() if name != "type"},
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
         "stop_reason": answer.stop_reason,
         **({"reasoning": answer.reasoning} if answer.reasoning else {}),
     }

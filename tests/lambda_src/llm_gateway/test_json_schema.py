@@ -6,7 +6,7 @@ from typing import Any, Literal
 import jsonschema_rs
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
@@ -52,11 +52,18 @@ SCHEMAS: Any = st.recursive(
 )
 
 
+def leads_to_itself(definition: Any) -> bool:
+    """Whether a definition refers to itself without a step into the value: no implementation has to end on it."""
+    if not isinstance(definition, dict):
+        return False
+    parts = (part for name in ("anyOf", "oneOf", "allOf") for part in definition.get(name, ()))
+    return "$ref" in definition or any(map(leads_to_itself, parts))
+
+
 @settings(max_examples=400, deadline=None)
 @given(SCHEMAS.filter(lambda schema: isinstance(schema, dict) and "$ref" not in schema), SCHEMAS, VALUES)
 def test_a_value_against_a_schema(schema: Any, definition: Any, value: Any) -> None:
-    if isinstance(definition, dict) and "$ref" in definition:
-        definition = True
+    assume(not leads_to_itself(definition))
     whole = {**schema, "$defs": {"a": definition}}
     valid = jsonschema_rs.validator_for(whole, offline=True).is_valid(value)
     assert (violation(whole, value) == "") == valid
