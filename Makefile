@@ -11,6 +11,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 # The tests of one file stay together, for they share what they started.
 PYTEST := $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 TIERS := unit contract gateway runtime policy engine kube local wheel frontend browser clients
+SHIPPED := __main__.py hatch_build.py components docs lambda_src local policy tools
 NODE_MODULES := frontend/node_modules/.package-lock.json
 NODE_IS_THERE = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)' 2>/dev/null
 NODE_MISSING := Node.js 20.19 or later is not on PATH (https://nodejs.org)
@@ -45,11 +46,13 @@ $(TIERS:%=test-%): test-%: $(READY)
 	@$(FRONTEND_IF_POSSIBLE)
 	@$(PYTEST) $(call FOLDERS,$*)
 
-lint: $(READY) ## Check style, types and the arrows between packages
+lint: $(READY) ## Check style, types, the arrows between packages, and security (bandit, zizmor)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 	PYTHONPATH=policy $(BIN)/lint-imports
+	$(BIN)/bandit --quiet --recursive --severity-level medium $(SHIPPED)
+	$(BIN)/zizmor --offline --no-progress --quiet --min-severity medium .github
 	@$(MAKE) --no-print-directory lint-frontend
 
 # Without Node the client is not checked; with STRICT=1 that is a failure.

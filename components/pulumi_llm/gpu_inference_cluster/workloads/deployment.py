@@ -41,6 +41,8 @@ _SHARED_MEMORY: Final = "2Gi"
 # Above those that a node has for itself.
 _USER: Final = 10_001
 _WORK, _TLS, _MIDDLEWARE = "/var/lib/server", "/etc/server/tls", "/etc/server/middleware"
+# Mount points of the pod's own volumes, no folders that it shares with others.
+_TEMPORARY, _MEMORY = "/tmp", "/dev/shm"  # noqa: S108  # nosec B108
 
 # Argo CD makes custom resources after Deployments, and a pod is checked by the balancer only if its TargetGroupBinding is there
 # before it. A ScaledObject is not healthy before its Deployment is there, so both are in the later wave.
@@ -266,7 +268,7 @@ def _certificate(version: Version) -> Manifest:
         "env": [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"}],
         "resources": {"requests": resources, "limits": resources},
         "securityContext": _security_context(),
-        "volumeMounts": [{"name": "tls", "mountPath": _TLS}, {"name": "temporary", "mountPath": "/tmp"}],  # noqa: S108
+        "volumeMounts": [{"name": "tls", "mountPath": _TLS}, {"name": "temporary", "mountPath": _TEMPORARY}],
     }
 
 
@@ -338,8 +340,8 @@ def _environment(version: Version, place: Place) -> list[Manifest]:
 def _mounts() -> list[Manifest]:
     return [
         {"name": "work", "mountPath": _WORK},
-        {"name": "temporary", "mountPath": "/tmp"},  # noqa: S108
-        {"name": "shared-memory", "mountPath": "/dev/shm"},  # noqa: S108
+        {"name": "temporary", "mountPath": _TEMPORARY},
+        {"name": "shared-memory", "mountPath": _MEMORY},
     ]
 
 
