@@ -276,7 +276,10 @@ def _ticket() -> dict[str, Any]:
 
 def _chat_answer() -> dict[str, Any]:
     counts = {"input_tokens": COUNT, "output_tokens": COUNT}
-    more = {**dict.fromkeys(("cached_tokens", "cache_write_tokens", "reasoning_tokens"), COUNT), "estimated": {"type": "boolean"}}
+    more = {
+        **dict.fromkeys(("cached_tokens", "cache_write_tokens", "reasoning_tokens"), COUNT),
+        "estimated": {"type": "boolean"},
+    }
     return obj(
         {
             "message": TEXT,
@@ -401,7 +404,10 @@ def _media() -> list[dict[str, Any]]:
     """Return the schemas of an image and of a file in a message."""
     base64 = "([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)"
     images, documents = "|".join(openai_media.IMAGES), "|".join(openai_media.DOCUMENTS.values()).replace(".", "[.]")
-    url = {"type": "string", "pattern": f"^(https://([a-z0-9-]{{1,63}}[.])+[a-z]{{2,63}}/[!-~]*|data:({images});base64,{base64})$"}
+    url = {
+        "type": "string",
+        "pattern": f"^(https://([a-z0-9-]{{1,63}}[.])+[a-z]{{2,63}}/[!-~]*|data:({images});base64,{base64})$",
+    }
     data = {"type": "string", "pattern": f"^data:({documents});base64,{base64}$"}
     image = obj({"url": url, "detail": ANY}, ("url",))
     file = obj({"file_data": data, "filename": {"type": ["string", "null"]}, "file_id": {"type": "null"}}, ("file_data",))

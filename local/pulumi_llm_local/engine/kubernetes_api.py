@@ -124,7 +124,7 @@ class KubernetesApi:
         request = urllib.request.Request(self.url + path, data, headers, method=method)  # noqa: S310
         try:
             context = ssl.create_default_context(cafile=str(self.ca_file))
-            # The URL is the API server's, from the kubeconfig that the program gave.
+            # The URL is that of the API server, which who starts the stand-in gives.
             with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS, context=context) as response:  # noqa: S310  # nosec B310
                 content = response.read()
         except urllib.error.HTTPError as error:
