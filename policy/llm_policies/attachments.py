@@ -28,7 +28,7 @@ def _no_administrator_policy(resource: Resource, settings: Settings) -> Iterator
             return
         name = parts[5].rpartition("/")[2]
         broad = name.startswith("AdministratorAccess") or name.endswith("FullAccess") or name in _BROAD
-        if broad and name not in settings["accepted-policies"]:
+        if broad and name not in settings["accepted_policies"]:
             yield f"{item.path}: AWS's {name} allows more than a workload needs; write a policy of what is used"
 
     yield from each(resource[_ATTACHING[resource.type]].items(), check)
@@ -51,7 +51,7 @@ IAM_NO_ADMINISTRATOR_POLICY: Final = Rule(
     fix="Attach a policy of the actions and resources that are used. People get theirs through IAM Identity Center.",
     check=_no_administrator_policy,
     types=tuple(_ATTACHING),
-    settings={"accepted-policies": Setting([], STRINGS, "Names of AWS's policies that are accepted all the same.")},
+    settings={"accepted_policies": Setting([], STRINGS, "Names of AWS's policies that are accepted all the same.")},
     frameworks=("AWS FSBP IAM.1", "CIS AWS 3.0 1.16"),
     url="https://docs.aws.amazon.com/IAM/latest/UserGuide/best-practices.html#grant-least-privilege",
 )
@@ -91,8 +91,8 @@ def _no_long_lived_credentials(resource: Resource, settings: Settings) -> Iterat
     elif not resource["status"].equals("Inactive"):
         if resource.type.endswith(":AccessKey"):
             yield "an access key, which never expires and stands in Pulumi's state; give the workload a role"
-        elif not 0 < resource["credentialAgeDays"].number() <= settings["credential-age-days"]:
-            yield f"credentialAgeDays: the credential must expire, within {settings['credential-age-days']} days"
+        elif not 0 < resource["credentialAgeDays"].number() <= settings["credential_age_days"]:
+            yield f"credentialAgeDays: the credential must expire, within {settings['credential_age_days']} days"
 
 
 IAM_NO_LONG_LIVED_CREDENTIALS: Final = Rule(
@@ -109,7 +109,7 @@ IAM_NO_LONG_LIVED_CREDENTIALS: Final = Rule(
         "aws:iam/userLoginProfile:UserLoginProfile",
     ),
     settings={
-        "credential-age-days": Setting(
+        "credential_age_days": Setting(
             30, {"type": "integer", "minimum": 1}, "How many days a service's credential (such as Bedrock's API key) may live."
         )
     },

@@ -28,7 +28,7 @@ def _each_allow(resource: Resource, settings: Settings, check: Callable[[Stateme
 def _actions_exist(resource: Resource, settings: Settings) -> Iterator[str]:
     def exists(item: Value) -> Iterator[str]:
         text = item.text()
-        if text == "*" or any(matches(known, text) for known in settings["known-actions"]) or actions.expanded(text):
+        if text == "*" or any(matches(known, text) for known in settings["known_actions"]) or actions.expanded(text):
             return
         meant = actions.meant(text)
         hint = f"; did you mean {meant}?" if meant else ""
@@ -46,12 +46,12 @@ IAM_ACTIONS_EXIST: Final = Rule(
     severity="medium",
     why="IAM takes a misspelled action without a word: an Allow of it allows nothing, and a Deny of it protects nothing.",
     fix="Name the action as the service's page of the Service Authorization Reference does; Converse, for one, is allowed by "
-    "bedrock:InvokeModel. An action newer than the list goes into `known-actions`.",
+    "bedrock:InvokeModel. An action newer than the list goes into `known_actions`.",
     check=_actions_exist,
     types=types("identity", "trust", "resource", "limit"),
     settings={
         # AWS's own default policies and guides have these, and its reference does not.
-        "known-actions": Setting(
+        "known_actions": Setting(
             ["bedrock:InvokeModelWithBidirectionalStream", "logs:PutLogEventsBatch", "sns:Receive"],
             STRINGS,
             "Actions (with *) that exist, though the list does not have them.",
@@ -67,7 +67,7 @@ IAM_ACTIONS_EXIST: Final = Rule(
 def _no_wildcard_action(resource: Resource, settings: Settings) -> Iterator[str]:
     def only_reads(pattern: str) -> bool:
         name = pattern.partition(":")[2]
-        return any(name.lower().startswith(str(prefix).lower()) for prefix in settings["read-only-prefixes"]) and all(
+        return any(name.lower().startswith(str(prefix).lower()) for prefix in settings["read_only_prefixes"]) and all(
             action.level in ("List", "Read") for action in actions.expanded(pattern)
         )
 
@@ -97,7 +97,7 @@ IAM_NO_WILDCARD_ACTION: Final = Rule(
     check=_no_wildcard_action,
     types=types("identity"),
     settings={
-        "read-only-prefixes": Setting(
+        "read_only_prefixes": Setting(
             ["Describe", "List"],
             STRINGS,
             "Beginnings of action names after which a * is accepted, if all that it matches lists or reads. "
@@ -157,7 +157,7 @@ def _no_wildcard_resource(resource: Resource, settings: Settings) -> Iterator[st
             for action in actions.expanded(pattern)
             if action.scopable
             and action.name not in _REPORTED_ELSEWHERE
-            and not any(matches(accepted, action.name) for accepted in settings["accepted-actions"])
+            and not any(matches(accepted, action.name) for accepted in settings["accepted_actions"])
         }
         made = {name for name in scopable if name.startswith(_MAKING)}
 
@@ -202,7 +202,7 @@ IAM_NO_WILDCARD_RESOURCE: Final = Rule(
     check=_no_wildcard_resource,
     types=types("identity"),
     settings={
-        "accepted-actions": Setting(
+        "accepted_actions": Setting(
             # What AWS's guide gives a function in a VPC: Lambda checks the role for these on `*`. A lexicon is an option. An
             # instance of a group registers at Systems Manager by an id that nobody knows before.
             [

@@ -162,8 +162,8 @@ def _service_principal_scoped(resource: Resource, settings: Settings) -> Iterato
 
         def service(item: Value) -> Iterator[str]:
             name = _service(item.text())
-            known = name in table or name in settings["additional-services"]
-            if known and name not in settings["accepted-services"] and resource.type not in UNCONDITIONAL.get(name, ()):
+            known = name in table or name in settings["additional_services"]
+            if known and name not in settings["accepted_services"] and resource.type not in UNCONDITIONAL.get(name, ()):
                 page = f" ({table[name]})" if name in table else ""
                 yield f"{one.path}: {item.text()} may act for anyone; demand aws:SourceAccount or aws:SourceArn{page}"
 
@@ -187,8 +187,8 @@ IAM_SERVICE_PRINCIPAL_SCOPED: Final = Rule(
     check=_service_principal_scoped,
     types=types("trust", "resource"),
     settings={
-        "accepted-services": Setting([], STRINGS, "Services (such as `states`) that need no condition here."),
-        "additional-services": Setting([], STRINGS, "More services (such as `ecs-tasks`) that must have the condition."),
+        "accepted_services": Setting([], STRINGS, "Services (such as `states`) that need no condition here."),
+        "additional_services": Setting([], STRINGS, "More services (such as `ecs-tasks`) that must have the condition."),
     },
     url="https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html",
 )
@@ -240,7 +240,7 @@ _SOCIAL: Final[Mapping[str, str]] = {
 
 
 def _trust_limited(resource: Resource, settings: Settings) -> Iterator[str]:
-    trusted = {str(account) for account in settings["trusted-accounts"]}
+    trusted = {str(account) for account in settings["trusted_accounts"]}
 
     def check(one: Statement) -> Iterator[str]:
         if not one.allows:
@@ -261,7 +261,7 @@ def _account(one: Statement, item: Value, trusted: set[str]) -> Iterator[str]:
     if whole and whole[1] not in trusted and not one.scoped_by(*_NARROWER_THAN_AN_ACCOUNT):
         yield (
             f"{one.path}: all of account {whole[1]} may take the role; name a role of it, demand sts:ExternalId, or list the "
-            + ("account in trusted-accounts")
+            + ("account in trusted_accounts")
         )
 
 
@@ -335,7 +335,7 @@ IAM_TRUST_LIMITED: Final = Rule(
     check=_trust_limited,
     types=types("trust"),
     settings={
-        "trusted-accounts": Setting(
+        "trusted_accounts": Setting(
             [], STRINGS, "Accounts that may be trusted as a whole, such as your own: from a program alone they can't be told."
         )
     },

@@ -326,15 +326,15 @@ def test_a_boundary_is_not_attached() -> None:
 @pytest.mark.parametrize(
     ("name", "tested", "settings"),
     [
-        ("iam-actions-exist", policy(allow("bedrock:BrandNew")), {"known-actions": ["bedrock:Brand*"]}),
-        ("iam-no-wildcard-action", policy(allow("kms:Get*")), {"read-only-prefixes": ["Get"]}),
-        ("iam-no-wildcard-resource", policy(allow("sqs:SendMessage", "*")), {"accepted-actions": ["sqs:*"]}),
+        ("iam-actions-exist", policy(allow("bedrock:BrandNew")), {"known_actions": ["bedrock:Brand*"]}),
+        ("iam-no-wildcard-action", policy(allow("kms:Get*")), {"read_only_prefixes": ["Get"]}),
+        ("iam-no-wildcard-resource", policy(allow("sqs:SendMessage", "*")), {"accepted_actions": ["sqs:*"]}),
         ("iam-no-privilege-escalation", policy(allow("iam:CreateAccessKey", "*")), {"accepted": ["iam:CreateAccessKey"]}),
-        ("iam-no-administrator-policy", attachment(f"{MANAGED}ViewFullAccess"), {"accepted-policies": ["ViewFullAccess"]}),
+        ("iam-no-administrator-policy", attachment(f"{MANAGED}ViewFullAccess"), {"accepted_policies": ["ViewFullAccess"]}),
         (
             "iam-no-long-lived-credentials",
             resource("aws:iam/serviceSpecificCredential:ServiceSpecificCredential", {"credentialAgeDays": 90}),
-            {"credential-age-days": 90},
+            {"credential_age_days": 90},
         ),
     ],
 )
@@ -345,7 +345,7 @@ def test_a_setting_lets_it_be(name: str, tested: Resource, settings: dict[str, A
 
 def test_a_prefix_of_reading_actions_lets_no_writing_one_through() -> None:
     # s3:GetObject reads; kms:Generate* and ssm:Start* do not only read, whatever the prefixes are.
-    assert problems(BY_NAME["iam-no-wildcard-action"], policy(allow("ssm:S*")), settings={"read-only-prefixes": ["S"]})
+    assert problems(BY_NAME["iam-no-wildcard-action"], policy(allow("ssm:S*")), settings={"read_only_prefixes": ["S"]})
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,8 @@ def test_a_rule_says_what_why_and_how(rule: Rule) -> None:
     assert (rule.check is None) != (rule.check_stack is None), "it judges a resource, or the stack"
     assert rule.check is None or rule.types
     assert rule.url == "" or re.match(r"https://((docs\.)?aws\.amazon\.com|kubernetes\.io)/", rule.url)
-    for setting in rule.settings.values():
+    for name, setting in rule.settings.items():
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)*", name), "settings have one spelling"
         assert setting.description
         assert "type" in setting.schema
 

@@ -255,8 +255,8 @@ def test_a_private_api_says_which_endpoints_reach_it() -> None:
 @pytest.mark.parametrize(
     ("name", "tested", "settings"),
     [
-        ("iam-service-principal-scoped", service("states.amazonaws.com"), {"accepted-services": ["states"]}),
-        ("iam-trust-limited", role({"AWS": ACCOUNT}), {"trusted-accounts": [ACCOUNT]}),
+        ("iam-service-principal-scoped", service("states.amazonaws.com"), {"accepted_services": ["states"]}),
+        ("iam-trust-limited", role({"AWS": ACCOUNT}), {"trusted_accounts": [ACCOUNT]}),
     ],
 )
 def test_a_setting_lets_it_be(name: str, tested: Resource, settings: dict[str, Any]) -> None:
@@ -265,5 +265,5 @@ def test_a_setting_lets_it_be(name: str, tested: Resource, settings: dict[str, A
 
 
 def test_more_services_can_be_asked_for() -> None:
-    settings = {"additional-services": ["ecs-tasks"]}
+    settings = {"additional_services": ["ecs-tasks"]}
     assert problems(BY_NAME["iam-service-principal-scoped"], service("ecs-tasks.amazonaws.com"), settings=settings)
