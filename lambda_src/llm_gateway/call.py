@@ -1,6 +1,6 @@
 """Makes the call of one target from a request: the parameters that the target accepts, within its bounds."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -85,7 +85,7 @@ def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: flo
         hints=hints,
         dropped=dropped,
         parallel_tool_calls=request.parallel_tool_calls,
-        cut=tuple(each for each in explicit.stop if each not in sampling.stop),
+        cut=tuple(each for each in explicit.stop if each not in sampling.stop) if explicit.stop else (),
         thinking=request.thinking if "reasoning_effort" in target.accepts else {},
     )
 
@@ -135,7 +135,8 @@ def _problems(request: ChatRequest, explicit: Sampling, alias: Alias, target: Ta
     for name in request.rare:
         if name != "top_logprobs":  # it belongs to logprobs
             accepted(name, given=True)
-    problems += _media_problems(request.messages, alias, target)
+    if with_parts := [message for message in request.messages if message.parts]:
+        problems += _media_problems(with_parts, alias, target)
     if alias.strategy != "workload":  # there it also chooses the target, and a target that does not accept it ignores it
         accepted("reasoning_effort", explicit.reasoning_effort is not None)
     if request.system is not None and "system" not in target.accepts:
@@ -146,7 +147,7 @@ def _problems(request: ChatRequest, explicit: Sampling, alias: Alias, target: Ta
     return problems
 
 
-def _media_problems(messages: tuple[Message, ...], alias: Alias, target: Target) -> Iterator[Problem]:
+def _media_problems(messages: Iterable[Message], alias: Alias, target: Target) -> Iterator[Problem]:
     """Yield a problem for each message with media that the target cannot be sent."""
     counts = {"image": 0, "document": 0}
     for message in messages:
@@ -173,9 +174,8 @@ _BEDROCK_MOST = {"image": 20, "document": 5}
 
 def _turns(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """Return the turns that say something: most providers refuse others."""
-    if any(message.is_empty for message in messages):
-        return tuple(message for message in messages if not message.is_empty)
-    return messages
+    said = [message for message in messages if not message.is_empty]
+    return messages if len(said) == len(messages) else tuple(said)
 
 
 def _system(request: ChatRequest, target: Target) -> str | None:

@@ -220,4 +220,4 @@ class ChatRequest(msgspec.Struct, frozen=True):
     @property
     def uses_tools(self) -> bool:
         """Whether tools are offered or were called earlier in the conversation."""
-        return bool(self.tools) or any(message.tool_calls for message in self.messages)
+        return bool(self.tools or [message for message in self.messages if message.tool_calls])

@@ -20,10 +20,13 @@ class Fields:
     collected of the whole body.
     """
 
+    __slots__ = ("_known", "_known_besides", "_place", "_value", "_whole")
+
     def __init__(self, value: Mapping[str, Any], place: str = "", whole: "_Whole | None" = None) -> None:
         self._value = value
         self._place = place
         self._known: list[str] = []
+        self._known_besides: Collection[str] = ()
         self._whole = _Whole() if whole is None else whole
 
     @property
@@ -39,8 +42,8 @@ class Fields:
         return self._value.get(name) is not None
 
     def given(self, names: Collection[str]) -> list[str]:
-        """Return which of the fields `names` are given. All of them are known."""
-        self._known.extend(names)
+        """Return which of the fields `names` are given. All of them are known; a format asks once."""
+        self._known_besides = names
         return [name for name, value in self._value.items() if name in names and value is not None]
 
     def any(self, name: str) -> Any:
@@ -140,14 +143,15 @@ class Fields:
 
     def no_others(self) -> None:
         """Report each field that was not read as unknown. One that is null is not given."""
-        known = set(self._known)
+        known = self._known
         for name, value in self._value.items():
-            if name in known or value is None:
+            if value is None or name in known or name in self._known_besides:
                 continue
             if len(self._whole.problems) > MOST_PROBLEMS:  # a body may have thousands
                 return
             import difflib
 
+            known = {*known, *self._known_besides}
             near = difflib.get_close_matches(clipped(name), known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(known))}"
             self.wrong(name, f"is not known{hint}")
