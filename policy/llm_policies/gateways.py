@@ -1,11 +1,12 @@
 """Rules for API Gateway: who may call an API, and how often."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, cast
 
 from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
 from llm_policies.stacks import Found, came_from, each_resource, of_type, refers, share
-from llm_policies.values import NotVerified, some
+from llm_policies.values import NotVerified, Value, each, some
+from llm_policies.web_acls import WEB_ACL, limits_rate
 
 STAGE: Final = "aws:apigateway/stage:Stage"
 _METHOD: Final = "aws:apigateway/method:Method"
@@ -19,46 +20,75 @@ _API_V2: Final = "aws:apigatewayv2/api:Api"
 _ROUTE: Final = "aws:apigatewayv2/route:Route"
 _STAGE_V2: Final = "aws:apigatewayv2/stage:Stage"
 _ASSOCIATION: Final = "aws:wafv2/webAclAssociation:WebAclAssociation"
-_WEB_ACL: Final = "aws:wafv2/webAcl:WebAcl"
 
 STAGE_LIMITS: Final = (STAGE, _REST_API, _METHOD_SETTINGS, _PLAN, _ASSOCIATION)
 """The resource types that limit how often a stage may be called, except web ACLs."""
 
-LimitsRate = Callable[[Resource, Sequence[Resource]], bool]
-"""Whether a web ACL limits the rate of requests."""
+RATE: Final[Mapping[str, Setting]] = {
+    "requests_per_second": Setting(
+        1_000,
+        {"type": "number", "minimum": 0},
+        "The highest rate that is a limit: an account has 10,000 by itself, $100 a second at a cent an answer.",
+    ),
+    "burst": Setting(
+        2_000, {"type": "integer", "minimum": 0}, "The highest burst that is a limit: an account has 5,000 by itself."
+    ),
+}
+"""The settings of every rule on throttles."""
 
 
 # Rates
 
 
-def stage_throttled(resources: Sequence[Resource], limits_rate: LimitsRate) -> Found:
+def _is_throttle(rate: Value, burst: Value, settings: Settings, lowest: float = 1e-9) -> bool:
+    """Whether two numbers are limits, and not what the account allows anyway."""
+    return lowest <= rate.number(-1) <= settings["requests_per_second"] and lowest <= burst.number(-1) <= settings["burst"]
+
+
+def stage_throttled(resources: Sequence[Resource], settings: Settings) -> Found:
     def check(stage: Resource) -> Iterator[str]:
         def throttles(other: Resource) -> bool:
             if other.type == _METHOD_SETTINGS:
-                return _settings_throttle(other, stage)
+                return _settings_throttle(other, stage, settings)
             if other.type == _PLAN:
-                return _plan_throttles(other, stage)
-            return _acl_throttles(other, stage, resources, limits_rate)
+                return _plan_throttles(other, stage, settings)
+            return _acl_throttles(other, stage, resources, settings)
 
         if not some(of_type(resources, _METHOD_SETTINGS, _PLAN, _ASSOCIATION), throttles):
-            yield "stageName: nothing limits the stage's rate: no method settings for */*, no usage plan, no web ACL"
+            yield (
+                "stageName: nothing limits the stage's rate: no method settings for */*, no usage plan, no web ACL, or none "
+                "with a number that is a limit"
+            )
+
+    def method(other: Resource) -> Iterator[str]:
+        # What a method's settings leave out is -1, which takes the stage's own limit off that method.
+        if not other["methodPath"].equals("*/*") and not _settings_limit(other, settings):
+            yield (
+                f"settings: {other['methodPath'].text()} has settings of its own, without throttlingRateLimit and "
+                "throttlingBurstLimit that are limits: those of */* do not hold for it"
+            )
 
     yield from each_resource(of_type(resources, STAGE), check)
+    yield from each_resource(of_type(resources, _METHOD_SETTINGS), method)
 
 
-def _settings_throttle(settings: Resource, stage: Resource) -> bool:
+def _settings_limit(other: Resource, settings: Settings) -> bool:
     # A limit of -1, the default, is none; a rate of 0 lets nothing through, which is a limit.
-    burst, rate = settings.at("settings.throttlingBurstLimit"), settings.at("settings.throttlingRateLimit")
-    if not settings["methodPath"].equals("*/*") or burst.number(-1) < 0 or rate.number(-1) < 0:
+    rate, burst = other.at("settings.throttlingRateLimit"), other.at("settings.throttlingBurstLimit")
+    return _is_throttle(rate, burst, settings, lowest=0)
+
+
+def _settings_throttle(other: Resource, stage: Resource, settings: Settings) -> bool:
+    if not other["methodPath"].equals("*/*") or not _settings_limit(other, settings):
         return False
-    if came_from(settings, "stageName", STAGE):
-        return refers(settings, "stageName", stage)
-    return settings["stageName"].text() == stage["stageName"].text() and share(settings, stage, "restApi")
+    if came_from(other, "stageName", STAGE):
+        return refers(other, "stageName", stage)
+    return other["stageName"].text() == stage["stageName"].text() and share(other, stage, "restApi")
 
 
-def _plan_throttles(plan: Resource, stage: Resource) -> bool:
+def _plan_throttles(plan: Resource, stage: Resource, settings: Settings) -> bool:
     throttle = plan["throttleSettings"]
-    if throttle["burstLimit"].number() <= 0 or throttle["rateLimit"].number() <= 0:
+    if not _is_throttle(throttle["rateLimit"], throttle["burstLimit"], settings):
         return False
     if came_from(plan, "apiStages", STAGE):
         return refers(plan, "apiStages", stage)
@@ -66,7 +96,7 @@ def _plan_throttles(plan: Resource, stage: Resource) -> bool:
     return any(entry["apiId"].text() == stage["restApi"].text() for entry in covered)
 
 
-def _acl_throttles(link: Resource, stage: Resource, resources: Sequence[Resource], limits_rate: LimitsRate) -> bool:
+def _acl_throttles(link: Resource, stage: Resource, resources: Sequence[Resource], settings: Settings) -> bool:
     if not came_from(link, "resourceArn", STAGE):
         # arn:aws:apigateway:REGION::/restapis/API/stages/STAGE
         ending = f"/stages/{stage['stageName'].text()}"
@@ -75,18 +105,32 @@ def _acl_throttles(link: Resource, stage: Resource, resources: Sequence[Resource
             return False
     elif not refers(link, "resourceArn", stage):
         return False
-    for acl in of_type(resources, _WEB_ACL):
+    for acl in of_type(resources, WEB_ACL):
         if refers(link, "webAclArn", acl, "arn"):
-            return limits_rate(acl, resources)
+            return limits_rate(acl, resources, settings)
     raise NotVerified(link["webAclArn"].path)  # an ACL of another stack: what it holds can't be seen
 
 
-def _plan_limited(resource: Resource, _: Settings) -> Iterator[str]:
+_DAYS: Final = {"DAY": 1, "WEEK": 7, "MONTH": 30}
+
+
+def _plan_limited(resource: Resource, settings: Settings) -> Iterator[str]:
     throttle = resource["throttleSettings"]
-    if throttle["burstLimit"].number() <= 0 or throttle["rateLimit"].number() <= 0:
-        yield "throttleSettings: burstLimit and rateLimit missing: a key of the plan may ask as fast as it likes"
-    if resource.at("quotaSettings.limit").number() <= 0:
+    if not _is_throttle(throttle["rateLimit"], throttle["burstLimit"], settings):
+        yield (
+            "throttleSettings: burstLimit and rateLimit missing, or no limits: a key of the plan may ask as fast as it likes"
+        )
+    quota, most = resource["quotaSettings"], settings["requests_per_day"]
+    if quota["limit"].number() <= 0:
         yield "quotaSettings: a key of the plan may ask without end; set a limit by DAY, WEEK or MONTH"
+    elif quota["limit"].number() > most * _DAYS.get(quota["period"].text("DAY"), 1):
+        yield f"quotaSettings: {quota['limit'].number():,.0f} a {quota['period'].text('DAY')} are no limit; {most:,} a day are"
+
+    def method(one: Value) -> Iterator[str]:
+        if not _is_throttle(one["rateLimit"], one["burstLimit"], settings):
+            yield f"{one.path}: {one['path'].text()} has limits of its own, which are none: the plan's do not hold for it"
+
+    yield from each(resource["apiStages"].items(), lambda stage: each(stage["throttles"].items(), method))
 
 
 def _keys_in_plan(resources: Sequence[Resource], _: Settings) -> Found:
@@ -101,12 +145,22 @@ def _keys_in_plan(resources: Sequence[Resource], _: Settings) -> Found:
     yield from each_resource(of_type(resources, _API_KEY), check)
 
 
-def _stage_v2_throttled(resource: Resource, _: Settings) -> Iterator[str]:
-    route = resource["defaultRouteSettings"]
-    names = ("throttlingBurstLimit", "throttlingRateLimit")
-    missing = [name for name in names if route[name].number() <= 0]
+def _stage_v2_throttled(resource: Resource, settings: Settings) -> Iterator[str]:
+    default = resource["defaultRouteSettings"]
+    names = {"throttlingBurstLimit": settings["burst"], "throttlingRateLimit": settings["requests_per_second"]}
+    missing = [name for name, most in names.items() if not 0 < default[name].number() <= most]
     if missing:
-        yield f"defaultRouteSettings: {' and '.join(missing)} missing: the stage takes whatever the account takes"
+        yield f"defaultRouteSettings: {' and '.join(missing)} missing or no limit: the stage takes what the account takes"
+
+    def route(one: Value) -> Iterator[str]:
+        # What a route's settings leave out is 0, which lets nothing through.
+        if over := [name for name, most in names.items() if one[name].number() > most]:
+            yield (
+                f"{one.path}: {one['routeKey'].text()} has a {' and a '.join(over)} of its own, which is no limit: the "
+                "default does not hold for it"
+            )
+
+    yield from each(resource["routeSettings"].items(), route)
 
 
 # Authorization
@@ -190,6 +244,14 @@ RULES: Final = (
         fix='throttle_settings={"rate_limit": …, "burst_limit": …}, quota_settings={"limit": …, "period": "DAY"}',
         check=_plan_limited,
         types=(_PLAN,),
+        settings={
+            **RATE,
+            "requests_per_day": Setting(
+                100_000,
+                {"type": "integer", "minimum": 1},
+                "The most requests a day of one key that are a limit: at a cent an answer they are $1,000.",
+            ),
+        },
         url="https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html",
     ),
     Rule(
@@ -245,6 +307,7 @@ RULES: Final = (
         fix='default_route_settings={"throttling_rate_limit": …, "throttling_burst_limit": …}',
         check=_stage_v2_throttled,
         types=(_STAGE_V2,),
+        settings=RATE,
         url="https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html",
     ),
 )

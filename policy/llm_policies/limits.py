@@ -1,13 +1,13 @@
 """Rules on limits: how much a caller, a queue or a leaked key can make a service do, and what that can cost."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, cast
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from llm_policies import bedrock, gateways
-from llm_policies.rule import Resource, Rule, Settings
+from llm_policies.rule import Resource, Rule, Setting, Settings
 from llm_policies.stacks import Found, came_from, each_resource, of_type, refers, same
 from llm_policies.values import NotVerified, State, Value, each, some
+from llm_policies.web_acls import LIMIT, WEB_ACL, WEB_ACLS, limits_rate
 
 _FUNCTION: Final = "aws:lambda/function:Function"
 _ROLE: Final = "aws:iam/role:Role"
@@ -15,10 +15,6 @@ _POLICY: Final = "aws:iam/policy:Policy"
 _ROLE_POLICY: Final = "aws:iam/rolePolicy:RolePolicy"
 _POLICY_ATTACHMENT: Final = "aws:iam/policyAttachment:PolicyAttachment"
 _ROLE_ATTACHMENT: Final = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
-_WEB_ACL: Final = "aws:wafv2/webAcl:WebAcl"
-_WEB_ACL_RULE: Final = "aws:wafv2/webAclRule:WebAclRule"
-_RULE_GROUP: Final = "aws:wafv2/ruleGroup:RuleGroup"
-_WEB_ACLS: Final = (_WEB_ACL, _WEB_ACL_RULE, _RULE_GROUP)
 
 
 # Lambda
@@ -29,14 +25,20 @@ def _function_url(resource: Resource, _: Settings) -> Iterator[str]:
         yield "authorizationType: NONE lets anyone on the internet call the function; AWS_IAM asks for a signature"
 
 
-def _reserved_concurrency(resources: Sequence[Resource], _: Settings) -> Found:
+def _reserved_concurrency(resources: Sequence[Resource], settings: Settings) -> Found:
+    most: float = settings["executions"]
+
     def check(function: Resource) -> Iterator[str]:
         reserved = function["reservedConcurrentExecutions"]
         # Zero is a limit too: the function is switched off. The default, -1, is none.
-        if reserved.state is State.KNOWN and reserved.number(-1) >= 0:
+        if reserved.state is State.KNOWN and 0 <= reserved.number(-1) <= most:
             return
-        if _may_call_models(function, resources) and reserved.number(-1) < 0:
+        if not _may_call_models(function, resources):
+            return
+        if reserved.number(-1) < 0:
             yield "reservedConcurrentExecutions: the function may call models, as often at once as the account allows"
+        elif reserved.number() > most:
+            yield f"reservedConcurrentExecutions: {reserved.number():,.0f} calls of models at once are no limit; {most:,} are"
 
     yield from each_resource(of_type(resources, _FUNCTION), check)
 
@@ -80,22 +82,31 @@ def _attached(attachment: Resource, resources: Sequence[Resource]) -> list[Resou
     return [policy for policy in policies if refers(attachment, "policyArn", policy, "arn", "id")]
 
 
-def _event_source(resource: Resource, _: Settings) -> Iterator[str]:
-    if not resource.at("scalingConfig.maximumConcurrency").missing:
-        return
-    if not resource.at("provisionedPollerConfig.maximumPollers").missing:
-        return
+def _event_source(resource: Resource, settings: Settings) -> Iterator[str]:
+    most: float = settings["concurrency"]
+    for path, number in (
+        ("scalingConfig.maximumConcurrency", most),
+        ("provisionedPollerConfig.maximumPollers", most / _CONCURRENCY_OF_A_POLLER),
+    ):
+        if not (bound := resource.at(path)).missing:
+            if bound.number() > number:
+                yield f"{path}: {bound.number():,.0f} are no limit, but what the account allows; {number:,.0f} are"
+            return
     # Streams, Kafka and message brokers are bounded by their shards, partitions and connections.
     if ":sqs:" in resource["eventSourceArn"].text():
         yield "scalingConfig.maximumConcurrency: a full queue starts as many functions at once as the account allows"
 
 
+# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html: 10 concurrent invokes of each event poller
+_CONCURRENCY_OF_A_POLLER: Final = 10
+
+
 # DynamoDB
 
 
-def _billing(resource: Resource, _: Settings) -> Iterator[str]:
+def _billing(resource: Resource, settings: Settings) -> Iterator[str]:
     def bounded(place: Value) -> bool:
-        return place.number(-1) >= 1
+        return 1 <= place.number(-1) <= settings["units"]
 
     def index(place: Value) -> Iterator[str]:
         # What is written to an index is bounded by what is written to its table; what is read of it, is not.
@@ -107,70 +118,22 @@ def _billing(resource: Resource, _: Settings) -> Iterator[str]:
     names = ("maxReadRequestUnits", "maxWriteRequestUnits")
     missing = [name for name in names if not bounded(resource.at(f"onDemandThroughput.{name}"))]
     if missing:
-        yield f"onDemandThroughput: {' and '.join(missing)} missing: the table is billed for whatever is asked of it"
+        yield f"onDemandThroughput: {' and '.join(missing)} missing or no limit: the table is billed for all that is asked"
     yield from each(resource["globalSecondaryIndexes"].items(), index)
 
 
 # WAF and CloudFront
 
 
-def limits_rate(acl: Resource, resources: Sequence[Resource]) -> bool:
-    """Whether a web ACL has a rule that limits the rate of requests. Raises `NotVerified` if that is unknown."""
-
-    def limits(rule: Resource) -> bool:
-        if rule is acl:
-            return _any_rate_rule(acl["rules"], acl["ruleJson"], acl, resources)
-        return refers(rule, "webAclArn", acl, "arn") and _is_rate_rule(rule.properties, rule, resources)
-
-    return some([acl, *of_type(resources, _WEB_ACL_RULE)], limits)
-
-
-def _any_rate_rule(rules: Value, text: Value, holder: Resource, resources: Sequence[Resource]) -> bool:
-    """Whether one of the rules, given as a list or as JSON text, limits the rate."""
-    return some([*rules.items(), *_from_json(text)], lambda rule: _is_rate_rule(rule, holder, resources))
-
-
-def _is_rate_rule(rule: Value, holder: Resource, resources: Sequence[Resource]) -> bool:
-    """Whether a rule limits the rate. A rule that only counts does not. A group does if one of its rules does."""
-    statement = rule["statement"]
-    if not statement["rateBasedStatement"].missing:
-        return rule["action"]["count"].missing
-    group = statement["ruleGroupReferenceStatement"]["arn"]
-    if group.missing:
-        return False
-    held = [*came_from(holder, "rules", _RULE_GROUP), *came_from(holder, "statement", _RULE_GROUP)]
-    held += [other for other in of_type(resources, _RULE_GROUP) if other["arn"].data == group.data]
-    if not held:  # a group of another stack: what it holds can't be seen
-        raise NotVerified(group.path)
-    return any(_any_rate_rule(other["rules"], other["rulesJson"], other, resources) for other in held)
-
-
-def _from_json(text: Value) -> list[Value]:
-    """The rules of a JSON text, with keys as in Pulumi: `RateBasedStatement` becomes `rateBasedStatement`."""
-    try:
-        rules: Any = json.loads(text.text() or "[]")
-    except ValueError:
-        return []
-    return Value(_camel(rules), text.path).items()
-
-
-def _camel(data: Any) -> Any:
-    if isinstance(data, Mapping):
-        entries = cast("Mapping[str, Any]", data)
-        renamed = {key[:1].lower() + key[1:]: _camel(value) for key, value in entries.items()}
-        # The API gives a group's ARN as `ARN`, and an action without settings as an empty object, which is not missing.
-        return {("arn" if key == "aRN" else key): value for key, value in renamed.items()}
-    if isinstance(data, list):
-        return [_camel(item) for item in cast("list[Any]", data)]
-    return data
-
-
-def _waf_rate(resources: Sequence[Resource], _: Settings) -> Found:
+def _waf_rate(resources: Sequence[Resource], settings: Settings) -> Found:
     def check(acl: Resource) -> Iterator[str]:
-        if not limits_rate(acl, resources):
-            yield "rules: none limits the rate (rateBasedStatement, with an action other than count)"
+        if not limits_rate(acl, resources, settings):
+            yield (
+                f"rules: none blocks what an address asks above {settings['acl_requests']:,} in five minutes (rateBased"
+                "Statement with the action block, captcha or challenge)"
+            )
 
-    yield from each_resource(of_type(resources, _WEB_ACL), check)
+    yield from each_resource(of_type(resources, WEB_ACL), check)
 
 
 def _cloudfront_waf(resource: Resource, _: Settings) -> Iterator[str]:
@@ -191,8 +154,9 @@ RULES: Final = (
             "A MethodSettings of the stage with methodPath */*, throttlingRateLimit and throttlingBurstLimit; or a usage plan "
             "with throttleSettings; or a web ACL with a rate-based rule."
         ),
-        check_stack=lambda resources, _: gateways.stage_throttled(resources, limits_rate),
-        types=(*gateways.STAGE_LIMITS, *_WEB_ACLS),
+        check_stack=gateways.stage_throttled,
+        types=(*gateways.STAGE_LIMITS, *WEB_ACLS),
+        settings={**gateways.RATE, **LIMIT},
         url="https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html",
     ),
     *gateways.RULES,
@@ -220,6 +184,13 @@ RULES: Final = (
         fix="reserved_concurrent_executions: the most answers at once that may be paid for (0 switches the function off).",
         check_stack=_reserved_concurrency,
         types=(_FUNCTION, *bedrock.POLICIES),
+        settings={
+            "executions": Setting(
+                500,
+                {"type": "integer", "minimum": 0},
+                "The most executions at once of one function: half of what an account has, 1,000, so that others run, too.",
+            )
+        },
         url="https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html",
     ),
     Rule(
@@ -233,6 +204,13 @@ RULES: Final = (
         fix='scaling_config={"maximum_concurrency": 2 to 1000}',
         check=_event_source,
         types=("aws:lambda/eventSourceMapping:EventSourceMapping",),
+        settings={
+            "concurrency": Setting(
+                500,
+                {"type": "integer", "minimum": 2},
+                "The most functions at once that a queue may start: AWS takes 1,000, which is all that an account has.",
+            )
+        },
         url="https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html",
     ),
     Rule(
@@ -246,6 +224,13 @@ RULES: Final = (
         fix='on_demand_throughput={"max_read_request_units": …, "max_write_request_units": …}, for each index the reads too.',
         check=_billing,
         types=("aws:dynamodb/table:Table",),
+        settings={
+            "units": Setting(
+                10_000,
+                {"type": "integer", "minimum": 1},
+                "The most request units a second that are a limit: a table has 40,000 by itself, $90 an hour of writes.",
+            )
+        },
         url="https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode-max-throughput.html",
     ),
     Rule(
@@ -258,7 +243,8 @@ RULES: Final = (
         ),
         fix="A rule with rate_based_statement (limit, evaluation_window_sec, aggregate_key_type) and the action block.",
         check_stack=_waf_rate,
-        types=_WEB_ACLS,
+        types=WEB_ACLS,
+        settings=LIMIT,
         url="https://docs.aws.amazon.com/waf/latest/developerguide/waf-rule-statement-type-rate-based.html",
     ),
     Rule(

@@ -8,6 +8,7 @@ from llm_policies import (
     exposure,
     least_privilege,
     limits,
+    logs,
     operations,
     spend,
     trust,
@@ -23,6 +24,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *spend.RULES,
     *encryption.RULES,
     *exposure.RULES,
+    *logs.RULES,
     *operations.RULES,
     *workloads.RULES,
 )

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Final, cast
 
-from llm_policies import bedrock
+from llm_policies import bedrock, budgets
 from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
 from llm_policies.stacks import Found, came_from, each_resource, of_type
 from llm_policies.values import NotVerified, State, Value, each, some
@@ -19,8 +19,6 @@ _GROUP: Final = "aws:autoscaling/group:Group"
 _ENDPOINT: Final = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
 _SERVING: Final = "aws:sagemaker/endpoint:Endpoint"
 _THROUGHPUT: Final = "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput"
-_BUDGET: Final = "aws:budgets/budget:Budget"
-_ANOMALIES: Final = "aws:costexplorer/anomalySubscription:AnomalySubscription"
 _STACK: Final = "pulumi:pulumi:Stack"
 
 _OVERRIDES: Final = "mixedInstancesPolicy.launchTemplate.overrides"
@@ -237,23 +235,19 @@ def _budget_present(resources: Sequence[Resource], settings: Settings) -> Found:
     if any(stack["budget_waiver"].data for stack in of_type(resources, _STACK)):
         return
 
-    def tells(resource: Resource) -> bool:
-        if resource.type == _ANOMALIES:
-            return bool(resource["subscribers"].items())
-        return any(
-            notification["subscriberEmailAddresses"].data or notification["subscriberSnsTopicArns"].data
-            for notification in resource["notifications"].items()
-        )
-
     def spends(resource: Resource) -> bool:
         if resource.type in (_THROUGHPUT, _ENDPOINT, _SERVING):
             return True
         return bedrock.calls_models(resource) if resource.type in bedrock.POLICIES else _may_start_accelerators(resource)
 
-    if some(of_type(resources, _BUDGET, _ANOMALIES), tells):
+    if some(of_type(resources, budgets.BUDGET, budgets.ANOMALIES), lambda one: budgets.tells(one, settings)):
         return
     if some(of_type(resources, *_SPENDING), spends):
-        yield None, "the stack spends on models or accelerators, but no budget or cost anomaly subscription tells anyone"
+        yield (
+            None,
+            "the stack spends on models or accelerators, but no budget in money, nor a cost anomaly subscription, tells anyone "
+            "of it in time",
+        )
 
 
 _SPENDING: Final = (*bedrock.POLICIES, *_PLACES, _THROUGHPUT, _SERVING)
@@ -332,7 +326,8 @@ RULES: Final = (
             "stack makes them, export an output `budget_waiver` whose text says so."
         ),
         check_stack=_budget_present,
-        types=(_BUDGET, _ANOMALIES, _STACK, *_SPENDING),
+        types=(budgets.BUDGET, budgets.ANOMALIES, _STACK, *_SPENDING),
+        settings=budgets.LIMITS,
         url="https://docs.aws.amazon.com/cost-management/latest/userguide/budgets-managing-costs.html",
     ),
 )

@@ -14,6 +14,7 @@ TYPES = {
     "acl-rule": "aws:wafv2/webAclRule:WebAclRule",
     "group": "aws:wafv2/ruleGroup:RuleGroup",
     "association": "aws:wafv2/webAclAssociation:WebAclAssociation",
+    "joined": "aws:wafv2/webAclRuleGroupAssociation:WebAclRuleGroupAssociation",
     "stage": "aws:apigateway/stage:Stage",
     "settings": "aws:apigateway/methodSettings:MethodSettings",
     "plan": "aws:apigateway/usagePlan:UsagePlan",
@@ -54,6 +55,8 @@ QUOTA = {"limit": 1000, "period": "DAY"}
 RATE = {"rateBasedStatement": {"limit": 100}}
 RATE_RULE = {"name": "rate", "priority": 1, "action": {"block": {}}, "statement": RATE}
 COUNTING = {**RATE_RULE, "action": {"count": {}}}
+HUGE = {**RATE_RULE, "statement": {"rateBasedStatement": {"limit": 2_000_000_000}}}
+FAST = {"requests_per_second": 10_000, "burst": 5_000}
 MANAGED = {"name": "managed", "statement": {"managedRuleGroupStatement": {"name": "AWSManagedRulesCommonRuleSet"}}}
 BY_GROUP = {"name": "group", "statement": {"ruleGroupReferenceStatement": {"arn": "arn:group"}}}
 ACL = a("acl", arn="arn:acl", rules=[MANAGED, RATE_RULE])
@@ -66,6 +69,10 @@ NEW_ROLE = a("role", name="chat", arn=UNKNOWN, id=UNKNOWN)
 SQS, KINESIS = "arn:aws:sqs:us-east-1:123456789012:jobs", "arn:aws:kinesis:us-east-1:123456789012:stream/jobs"
 ON_DEMAND = {"billingMode": "PAY_PER_REQUEST"}
 MAXIMA = {"maxReadRequestUnits": 100, "maxWriteRequestUnits": 100}
+
+
+def method_settings(path: str = "*/*", name: str = "", **settings: Any) -> Resource:
+    return a("settings", name=name, restApi="abc", stageName="v1", methodPath=path, settings=settings)
 
 
 def path(part: str) -> Resource:
@@ -106,6 +113,53 @@ STAGE_CASES: list[Case] = [
     ("another API", [STAGE, a("settings", restApi="xyz", stageName="v1", methodPath="*/*", settings=LIMITS)], "bad", 1),
     ("plan without throttle", [STAGE, a("plan", apiStages=[{"apiId": "abc", "stage": "v1"}], quotaSettings=QUOTA)], "bad", 1),
     ("web ACL without a rate", [STAGE, ASSOCIATION, WEAK], "bad", 1),
+    ("the account's own rate", [STAGE, method_settings(throttlingBurstLimit=5000, throttlingRateLimit=10_000)], "bad", 1),
+    ("a rate without a burst", [STAGE, method_settings(throttlingBurstLimit=5000, throttlingRateLimit=10)], "bad", 1),
+    (
+        "a rate that is allowed",
+        [STAGE, method_settings(throttlingBurstLimit=5000, throttlingRateLimit=10_000)],
+        "good",
+        0,
+        FAST,
+    ),
+    (
+        "a plan of ten thousand",
+        [
+            STAGE,
+            a("plan", apiStages=[{"apiId": "abc", "stage": "v1"}], throttleSettings={"burstLimit": 1, "rateLimit": 10_000}),
+        ],
+        "bad",
+        1,
+    ),
+    ("web ACL of two thousand million", [STAGE, ASSOCIATION, a("acl", arn="arn:acl", rules=[HUGE])], "bad", 1),
+    (
+        "a method without its own limit",
+        [STAGE, method_settings(**LIMITS), method_settings("chat/POST", name="chat", throttlingRateLimit=-1)],
+        "bad",
+        1,
+    ),
+    (
+        "a method that is only traced, which takes its limit off",
+        [STAGE, method_settings(**LIMITS), method_settings("chat/POST", name="chat", metricsEnabled=True)],
+        "bad",
+        1,
+    ),
+    (
+        "a method of ten thousand",
+        [
+            STAGE,
+            method_settings(**LIMITS),
+            method_settings("chat/POST", name="chat", **{**LIMITS, "throttlingRateLimit": 10_000}),
+        ],
+        "bad",
+        1,
+    ),
+    (
+        "a method's lower limit",
+        [STAGE, method_settings(**LIMITS), method_settings("chat/POST", name="chat", **LIMITS)],
+        "good",
+        0,
+    ),
     ("web ACL of another stack", [STAGE, ASSOCIATION], "unknown", 0),
     ("unknown API", [NEW, a("settings", restApi=UNKNOWN, stageName="v1", methodPath="*/*", settings=LIMITS)], "unknown", 0),
     (
@@ -129,6 +183,7 @@ FUNCTION_CASES: list[Case] = [
     ("inline policy", [FUNCTION, CALLS], "bad", 1),
     ("SageMaker", [FUNCTION, a("role-policy", role="chat", policy=document("sagemaker:InvokeEndpoint"))], "bad", 1),
     ("unreserved", [a("function", role=FUNCTION["role"].data, reservedConcurrentExecutions=-1), CALLS], "bad", 1),
+    ("ten thousand at once", [a("function", role=FUNCTION["role"].data, reservedConcurrentExecutions=10_000), CALLS], "bad", 1),
     ("the role's own", [FUNCTION, a("role", arn=FUNCTION["role"].data, inlinePolicies=[{"policy": document()}])], "bad", 1),
     (
         "by dependencies",
@@ -171,6 +226,49 @@ TABLE: dict[str, list[Case]] = {
         ("no quota", [a("plan", throttleSettings=THROTTLE)], "bad", 1),
         ("half a throttle", [a("plan", throttleSettings={"rateLimit": 5}, quotaSettings=QUOTA)], "bad", 1),
         ("neither", [a("plan")], "bad", 2),
+        (
+            "a quota of a thousand million",
+            [a("plan", throttleSettings=THROTTLE, quotaSettings={"limit": 10**9, "period": "MONTH"})],
+            "bad",
+            1,
+        ),
+        (
+            "a month's quota",
+            [a("plan", throttleSettings=THROTTLE, quotaSettings={"limit": 2_000_000, "period": "MONTH"})],
+            "good",
+            0,
+        ),
+        (
+            "a day's quota of that size",
+            [a("plan", throttleSettings=THROTTLE, quotaSettings={"limit": 2_000_000, "period": "DAY"})],
+            "bad",
+            1,
+        ),
+        (
+            "the account's rate",
+            [a("plan", throttleSettings={"burstLimit": 5000, "rateLimit": 10_000}, quotaSettings=QUOTA)],
+            "bad",
+            1,
+        ),
+        (
+            "a method of the plan",
+            [
+                a(
+                    "plan",
+                    throttleSettings=THROTTLE,
+                    quotaSettings=QUOTA,
+                    apiStages=[
+                        {
+                            "apiId": "a",
+                            "stage": "v1",
+                            "throttles": [{"path": "/chat/POST", "burstLimit": 9, "rateLimit": 99_999}],
+                        }
+                    ],
+                )
+            ],
+            "bad",
+            1,
+        ),
         ("unknown quota", [a("plan", quotaSettings={"limit": UNKNOWN})], "unknown", 1),
     ],
     "apigateway-keys-in-plan": [
@@ -211,6 +309,26 @@ TABLE: dict[str, list[Case]] = {
     "apigatewayv2-stage-throttled": [
         ("both", [a("stage2", defaultRouteSettings=LIMITS)], "good", 0),
         ("none", [a("stage2")], "bad", 1),
+        ("the account's rate", [a("stage2", defaultRouteSettings={**LIMITS, "throttlingRateLimit": 10_000})], "bad", 1),
+        (
+            "a route's own",
+            [
+                a(
+                    "stage2",
+                    defaultRouteSettings=LIMITS,
+                    routeSettings=[{"routeKey": "POST /chat", **LIMITS, "throttlingBurstLimit": 5_000}],
+                )
+            ],
+            "bad",
+            1,
+        ),
+        (
+            "a route's lower",
+            [a("stage2", defaultRouteSettings=LIMITS, routeSettings=[{"routeKey": "POST /chat", **LIMITS}])],
+            "good",
+            0,
+        ),
+        ("unknown route beside", [a("stage2", defaultRouteSettings=LIMITS, routeSettings=UNKNOWN)], "unknown", 0),
         ("zero, the provider's none", [a("stage2", defaultRouteSettings={**LIMITS, "throttlingRateLimit": 0})], "bad", 1),
         ("unknown", [a("stage2", defaultRouteSettings=UNKNOWN)], "unknown", 0),
     ],
@@ -225,6 +343,8 @@ TABLE: dict[str, list[Case]] = {
         ("stream", [a("source", eventSourceArn=KINESIS, parallelizationFactor=2)], "good", 0),
         ("Kafka of one's own", [a("source", selfManagedEventSource={"endpoints": {}})], "good", 0),
         ("queue", [a("source", eventSourceArn=SQS)], "bad", 1),
+        ("a thousand at once", [a("source", eventSourceArn=SQS, scalingConfig={"maximumConcurrency": 1000})], "bad", 1),
+        ("two thousand pollers", [a("source", eventSourceArn=SQS, provisionedPollerConfig={"maximumPollers": 2000})], "bad", 1),
         ("another partition", [a("source", eventSourceArn="arn:aws-cn:sqs:cn-north-1:1:jobs", scalingConfig={})], "bad", 1),
         ("unknown", [a("source", eventSourceArn=UNKNOWN)], "unknown", 0),
     ],
@@ -232,6 +352,12 @@ TABLE: dict[str, list[Case]] = {
         ("provisioned by default", [a("table", readCapacity=5)], "good", 0),
         ("bounded", [a("table", **ON_DEMAND, onDemandThroughput=MAXIMA)], "good", 0),
         ("unbounded", [a("table", **ON_DEMAND)], "bad", 1),
+        (
+            "the account's own",
+            [a("table", **ON_DEMAND, onDemandThroughput={**MAXIMA, "maxWriteRequestUnits": 40_000})],
+            "bad",
+            1,
+        ),
         ("reads only", [a("table", **ON_DEMAND, onDemandThroughput={"maxReadRequestUnits": 5})], "bad", 1),
         ("minus one", [a("table", **ON_DEMAND, onDemandThroughput={**MAXIMA, "maxReadRequestUnits": -1})], "bad", 1),
         ("index", [a("table", **ON_DEMAND, onDemandThroughput=MAXIMA, globalSecondaryIndexes=[{"name": "i"}])], "bad", 1),
@@ -255,6 +381,80 @@ TABLE: dict[str, list[Case]] = {
         ("none", [a("acl")], "bad", 1),
         ("managed only", [WEAK], "bad", 1),
         ("counted only", [a("acl", rules=[COUNTING])], "bad", 1),
+        ("two thousand million", [a("acl", rules=[HUGE])], "bad", 1),
+        (
+            "more in a shorter time",
+            [
+                a(
+                    "acl",
+                    rules=[{**RATE_RULE, "statement": {"rateBasedStatement": {"limit": 20_000, "evaluationWindowSec": 60}}}],
+                )
+            ],
+            "bad",
+            1,
+        ),
+        ("allowed when it is too much", [a("acl", rules=[{**RATE_RULE, "action": {"allow": {}}}])], "bad", 1),
+        ("a challenge", [a("acl", rules=[{**RATE_RULE, "action": {"challenge": {}}}])], "good", 0),
+        (
+            "a group that is only counted",
+            [a("acl", rules=[{**BY_GROUP, "overrideAction": {"count": {}}}]), a("group", arn="arn:group", rules=[RATE_RULE])],
+            "bad",
+            1,
+        ),
+        (
+            "by a header that the caller writes",
+            [
+                a(
+                    "acl",
+                    rules=[
+                        {
+                            **RATE_RULE,
+                            "statement": {
+                                "rateBasedStatement": {
+                                    "limit": 100,
+                                    "aggregateKeyType": "CUSTOM_KEYS",
+                                    "customKeys": [{"header": {"name": "user-agent"}}],
+                                }
+                            },
+                        }
+                    ],
+                )
+            ],
+            "bad",
+            1,
+        ),
+        (
+            "by address and header",
+            [
+                a(
+                    "acl",
+                    rules=[
+                        {
+                            **RATE_RULE,
+                            "statement": {
+                                "rateBasedStatement": {
+                                    "limit": 100,
+                                    "aggregateKeyType": "CUSTOM_KEYS",
+                                    "customKeys": [{"header": {"name": "x-api-key"}}, {"ip": {}}],
+                                }
+                            },
+                        }
+                    ],
+                )
+            ],
+            "bad",
+            1,
+        ),
+        (
+            "a group joined by a resource",
+            [
+                WEAK,
+                a("joined", webAclArn="arn:acl", ruleGroupReference={"arn": "arn:group"}),
+                a("group", arn="arn:group", rules=[RATE_RULE]),
+            ],
+            "good",
+            0,
+        ),
         ("another ACL's rule", [WEAK, a("acl-rule", webAclArn="arn:other", statement=RATE, action={"block": {}})], "bad", 1),
         ("group without", [a("acl", rules=[BY_GROUP]), a("group", arn="arn:group", rules=[])], "bad", 1),
         ("group of another stack", [a("acl", rules=[BY_GROUP])], "unknown", 0),

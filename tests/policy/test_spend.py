@@ -54,6 +54,21 @@ NEW_TEMPLATE = a("template", id=UNKNOWN, instanceType="g5.12xlarge")
 # the case, the stack, "good" | "bad" | "unknown", how many problems, settings
 Case = tuple[str, Sequence[Resource], str, int, Mapping[str, Any]]
 
+
+def money(name: str = "", **changes: Any) -> Resource:
+    """A budget that counts money and tells someone; what a notification has goes there."""
+    told = {"comparisonOperator": "GREATER_THAN", "threshold": 80, "thresholdType": "PERCENTAGE", "notificationType": "ACTUAL"}
+    told |= {key: changes.pop(key) for key in list(changes) if key in told}
+    notification = {**told, "subscriberEmailAddresses": ["a@example.com"]}
+    held: dict[str, Any] = {"budgetType": "COST", "limitAmount": "500", "limitUnit": "USD", "timeUnit": "MONTHLY", **changes}
+    return a("budget", name=name, notifications=[notification], **held)
+
+
+def impact(least: str) -> Resource:
+    dimension = {"key": "ANOMALY_TOTAL_IMPACT_ABSOLUTE", "matchOptions": ["GREATER_THAN_OR_EQUAL"], "values": [least]}
+    return a("anomalies", subscribers=[{"address": "a@example.com"}], thresholdExpression={"dimension": dimension})
+
+
 TABLE: dict[str, list[Case]] = {
     "gpu-types-allowed": [
         ("allowed", [nodes(1, "g5.xlarge", "g5.48xlarge")], "good", 0, {}),
@@ -126,6 +141,23 @@ TABLE: dict[str, list[Case]] = {
         ("accelerators by what they have", [asks()], "bad", 1, {}),
         ("throughput", [a("throughput", modelUnits=1)], "bad", 1, {}),
         ("budget that tells nobody", [CALLS, a("budget", notifications=[{"threshold": 80}])], "bad", 1, {}),
+        ("budget of hours", [CALLS, money(budgetType="USAGE", limitUnit="Hrs")], "bad", 1, {}),
+        ("budget of what was paid ahead", [CALLS, money(budgetType="RI_UTILIZATION", limitUnit="PERCENTAGE")], "bad", 1, {}),
+        ("budget of nothing", [CALLS, money(limitAmount="0")], "bad", 1, {}),
+        ("budget of a thousand million", [CALLS, money(limitAmount="1000000000")], "bad", 1, {}),
+        ("a year's budget", [CALLS, money(limitAmount="600000", timeUnit="ANNUALLY")], "good", 0, {}),
+        ("a large budget", [CALLS, money(limitAmount="600000")], "bad", 1, {}),
+        ("a large budget, allowed", [CALLS, money(limitAmount="600000")], "good", 0, {"usd_per_month": 10**6}),
+        ("budget of S3", [CALLS, money(costFilters=[{"name": "Service", "values": ["Amazon S3"]}])], "bad", 1, {}),
+        ("budget of Bedrock", [CALLS, money(costFilters=[{"name": "Service", "values": ["Amazon Bedrock"]}])], "good", 0, {}),
+        ("budget of a tag", [CALLS, money(costFilters=[{"name": "TagKeyValue", "values": ["user:a$b"]}])], "good", 0, {}),
+        ("told when it is little", [CALLS, money(comparisonOperator="LESS_THAN")], "bad", 1, {}),
+        ("told at a thousand percent", [CALLS, money(threshold=1000)], "bad", 1, {}),
+        ("told at a sum", [CALLS, money(threshold=1000, thresholdType="ABSOLUTE_VALUE")], "good", 0, {}),
+        ("the second tells", [CALLS, money(threshold=1000), money(name="other")], "good", 0, {}),
+        ("anomalies of a thousand million", [CALLS, impact("1000000000")], "bad", 1, {}),
+        ("anomalies of a hundred", [CALLS, impact("100")], "good", 0, {}),
+        ("unknown limit", [CALLS, money(limitAmount=UNKNOWN)], "unknown", 0, {}),
         ("unknown policy", [a("policy", policy=UNKNOWN)], "unknown", 0, {}),
         ("unknown policy beside models", [a("policy", name="new", policy=UNKNOWN), CALLS], "bad", 1, {}),
     ],
