@@ -73,8 +73,10 @@ def matches(pattern: str, text: str) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def compiled(pattern: str) -> re.Pattern[str]:
-    """The regular expression for a pattern with `*` and `?`."""
-    return re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.IGNORECASE | re.DOTALL)
+    """The regular expression for a pattern with `*` and `?`, which never goes back behind a part that it has found."""
+    first, *others = (re.escape(part).replace(r"\?", ".") for part in re.split(r"\*+", pattern))
+    found = [f"(?>.*?{part})" for part in others[:-1]] + [f".*{part}" for part in others[-1:]]
+    return re.compile(first + "".join(found), re.IGNORECASE | re.DOTALL)
 
 
 def is_pattern(text: str) -> bool:

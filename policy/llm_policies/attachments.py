@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from llm_policies.aws_policies import is_broad_policy, name_of
 from llm_policies.documents import BOUNDARIES, is_boundary
 from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
 from llm_policies.values import Value, each
@@ -23,24 +24,12 @@ _ATTACHING: Final[Mapping[str, str]] = {
 
 def _no_administrator_policy(resource: Resource, settings: Settings) -> Iterator[str]:
     def check(item: Value) -> Iterator[str]:
-        parts = item.text().split(":", 5)
-        if len(parts) < 6 or parts[4] != "aws" or not parts[5].startswith("policy/"):
-            return
-        name = parts[5].rpartition("/")[2]
-        broad = name.startswith("AdministratorAccess") or name.endswith("FullAccess") or name in _BROAD
-        if broad and name not in settings["accepted_policies"]:
+        name = name_of(item.text())
+        if is_broad_policy(item.text()) and name not in settings["accepted_policies"]:
             yield f"{item.path}: AWS's {name} allows more than a workload needs; write a policy of what is used"
 
     yield from each(resource[_ATTACHING[resource.type]].items(), check)
 
-
-_BROAD: Final = (
-    "DatabaseAdministrator",
-    "DataScientist",
-    "NetworkAdministrator",
-    "PowerUserAccess",
-    "SystemAdministrator",
-)
 
 IAM_NO_ADMINISTRATOR_POLICY: Final = Rule(
     name="iam-no-administrator-policy",

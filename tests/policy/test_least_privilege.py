@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from llm_policies import actions, least_privilege
-from llm_policies.documents import PLACES, is_open
+from llm_policies.documents import PLACES
 from llm_policies.escalation import ESCALATIONS
 from llm_policies.rule import Resource
 from llm_policies.testing import UNKNOWN, problems, resource
@@ -346,28 +346,6 @@ def test_a_setting_lets_it_be(name: str, tested: Resource, settings: dict[str, A
 def test_a_prefix_of_reading_actions_lets_no_writing_one_through() -> None:
     # s3:GetObject reads; kms:Generate* and ssm:Start* do not only read, whatever the prefixes are.
     assert problems(BY_NAME["iam-no-wildcard-action"], policy(allow("ssm:S*")), settings={"read_only_prefixes": ["S"]})
-
-
-@pytest.mark.parametrize(
-    ("pattern", "expected"),
-    [
-        ("*", True),
-        ("arn:aws:s3:::*", True),
-        ("arn:aws:s3:::job/*", False),
-        ("arn:aws:dynamodb:*:*:table/*/index/*", True),
-        ("arn:aws:lambda:us-east-1:123456789012:function:*", True),
-        ("arn:aws:lambda:us-east-1:123456789012:function:chat:*", False),
-        ("arn:aws:execute-api:us-east-1:123456789012:abc/*", False),
-        ("arn:aws:sqs:us-east-1:123456789012:*", True),
-        ("arn:aws:sqs:us-east-1:123456789012:chat", False),
-        ("arn:aws:apigateway:us-east-1::/restapis/*", True),
-        ("arn:aws:apigateway:us-east-1::/account", False),
-        ("arn:aws:s3:::${aws:PrincipalTag/team}/*", False),
-        ("arn:aws:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/eks-*", False),
-    ],
-)
-def test_an_open_resource_is_known(pattern: str, expected: bool) -> None:
-    assert is_open(pattern) is expected
 
 
 def test_every_action_of_a_way_to_more_rights_exists() -> None:
