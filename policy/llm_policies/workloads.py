@@ -6,8 +6,8 @@ from typing import Final
 from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
 from llm_policies.values import Value, each_at
 
-# Where the pod's specification stands, by the last word of the type.
-_POD_SPECS: Final = {
+# Where the specification of a pod stands, by the last word of the type.
+POD_SPECS: Final = {
     "Pod": "spec",
     "Deployment": "spec.template.spec",
     "StatefulSet": "spec.template.spec",
@@ -17,7 +17,7 @@ _POD_SPECS: Final = {
     "CronJob": "spec.jobTemplate.spec.template.spec",
 }
 _GROUPS: Final = ("kubernetes:core/v1:", "kubernetes:apps/v1:", "kubernetes:batch/v1:")
-_TYPES: Final = tuple(
+POD_TYPES: Final = tuple(
     f"{group}{kind}"
     for group, kinds in zip(
         _GROUPS, (("Pod",), ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"), ("Job", "CronJob")), strict=True
@@ -27,7 +27,7 @@ _TYPES: Final = tuple(
 
 
 def _pod(resource: Resource) -> Value:
-    return resource.at(_POD_SPECS[resource.type.rpartition(":")[2]])
+    return resource.at(POD_SPECS[resource.type.rpartition(":")[2]])
 
 
 def _not_privileged(resource: Resource, settings: Settings) -> Iterator[str]:
@@ -89,7 +89,7 @@ RULES: Final[tuple[Rule, ...]] = (
         why="A privileged pod, or one with the node's files or network, is root on the node and has its role.",
         fix="No `privileged`, `hostNetwork`, `hostPID`, `hostIPC` or `hostPath`; request `nvidia.com/gpu` for a GPU.",
         check=_not_privileged,
-        types=_TYPES,
+        types=POD_TYPES,
         settings={"except_namespaces": _EXCEPT},
         url="https://kubernetes.io/docs/concepts/security/pod-security-standards/",
     ),
@@ -100,7 +100,7 @@ RULES: Final[tuple[Rule, ...]] = (
         why="A model server without limits starves its node's other pods, and drives the autoscaler to ever more GPU nodes.",
         fix="`resources={'limits': {'cpu': …, 'memory': …}}` on each container; of the CPU a request is enough.",
         check=_limited,
-        types=_TYPES,
+        types=POD_TYPES,
         settings={
             "limits": Setting(["cpu", "memory"], STRINGS, "The limits that each container must have."),
             "except_namespaces": _EXCEPT,

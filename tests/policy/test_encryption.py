@@ -118,6 +118,7 @@ GOOD: list[tuple[str, list[Resource], dict[str, Any]]] = [
     ("lambda-environment-no-secrets", env(DB_SECRET="prod/chat/db", PASSWORD="", USE_TOKEN="true", TOKENIZER="llama"), {}),
     ("lambda-environment-no-secrets", env(API_KEY_HEADER="x-api-key", KEYS_TABLE="keys", AUTHORIZATION="api_key"), {}),
     ("lambda-environment-no-secrets", [resource(FUNCTION, {})], {}),
+    ("no-secrets-in-plain-text", [resource("aws:ec2/instance:Instance", {"userData": "#!/bin/sh\nexport API_KEY=$1"})], {}),
 ]
 
 BAD: list[tuple[str, list[Resource], dict[str, Any], list[str]]] = [
@@ -219,6 +220,7 @@ BAD: list[tuple[str, list[Resource], dict[str, Any], list[str]]] = [
     ("lambda-environment-no-secrets", env(A="ghp_" + "a" * 36), {}, ["a GitHub token"]),
     ("lambda-environment-no-secrets", env(A="-----BEGIN RSA PRIVATE KEY-----\nMII"), {}, ["a private key"]),
     ("lambda-environment-no-secrets", env(A="postgres://chat:hunter2@db.internal/chat"), {}, ["a URL with a password"]),
+    ("no-secrets-in-plain-text", [resource("aws:ec2/instance:Instance", {"userData": "API_KEY=hunter2"})], {}, ["API_KEY"]),
 ]
 
 NOT_KNOWN: list[tuple[str, list[Resource], dict[str, Any], str, list[str]]] = [
@@ -270,6 +272,7 @@ NOT_KNOWN: list[tuple[str, list[Resource], dict[str, Any], str, list[str]]] = [
         ["allow-all"],
     ),
     ("lambda-environment-no-secrets", env(A=UNKNOWN, PASSWORD="hunter2"), {}, "environment.variables.A", ["PASSWORD"]),
+    ("no-secrets-in-plain-text", [resource("aws:ec2/instance:Instance", {"userData": UNKNOWN})], {}, "userData", []),
 ]
 
 
