@@ -304,6 +304,10 @@ _NO_REASONING = (None, "none", "minimal", "low")
 def _answer(provider: Provider, call: ModelCall) -> AsyncGenerator[list[Event], None]:
     """Return the events of a chat, with what the gateway does in the provider's place."""
     events = provider.answer(call)
+    if call.target.think_tags is not None:
+        from llm_gateway.think_tags import without_think_tags
+
+        events = without_think_tags(events, call.target.think_tags)
     if call.tools:
         events = _as_asked(events, call)
     if call.cut:

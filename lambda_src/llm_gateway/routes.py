@@ -21,6 +21,8 @@ BEDROCK = "bedrock"
 MOCK = "mock"
 
 Strategy = Literal["priority", "weight", "latency", "workload"]
+# How thinking stands in the text of an answer: between tags that are both written, or the prompt's template has opened it.
+ThinkTags = Literal["written", "opened"]
 
 
 class Endpoint(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -59,7 +61,8 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     from it, and its complete answer is sent on as a stream. `max_tokens_name` is the name of the limit of output tokens at an
     OpenAI-compatible server.
 
-    `cache_prompts` sets cache points after the tools, the system text and the last message of each request.
+    `cache_prompts` sets cache points after the tools, the system text and the last message of each request. `think_tags`: the
+    model's thinking comes within its text and is split off, see `llm_gateway.think_tags`.
 
     `weight` is the target's share with the strategy ``weight``. `short_prompt_tokens` is for the strategy ``workload``: it
     marks a small model, which is preferred for prompts of up to that many tokens that ask for no reasoning.
@@ -82,6 +85,7 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     stop_max: int | None = None
     max_tokens_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     cache_prompts: bool = False
+    think_tags: ThinkTags | None = None
     weight: int = 1
     short_prompt_tokens: int | None = None
     kind: Kind = "chat"

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from llm_gateway.request import Parameter
+from llm_gateway.routes import ThinkTags
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,6 +69,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     temperature_max: float = 1.0
     stop_max: int | None = None
     reasoning: bool = False
+    think_tags: ThinkTags | None = None
     price_input: float | None = None
     price_output: float | None = None
     text_characters: int | None = None

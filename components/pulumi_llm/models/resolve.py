@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from llm_gateway.request import CHAT_PARAMETERS, EMBEDDING_PARAMETERS, TOOL_PARAMETERS, Parameter
-from llm_gateway.routes import BEDROCK, MOCK, Target
+from llm_gateway.routes import BEDROCK, MOCK, Target, ThinkTags
 from pulumi_llm.models.catalogue import Model, ModelError, Profile, UnknownModelError, catalogue, find
 
 # What is sent to a model of which neither the catalogue nor the user says more.
@@ -28,6 +28,7 @@ class Bounds(msgspec.Struct, frozen=True):
     exclusive: tuple[Parameter, ...] | None = None
     temperature_max: float | None = None
     stop_max: int | None = None
+    think_tags: ThinkTags | None = None
 
     @property
     def complete(self) -> bool:
@@ -90,6 +91,7 @@ class BedrockModel(msgspec.Struct, frozen=True):
             exclusive=self.model.exclusive,
             temperature_max=self.model.temperature_max,
             stop_max=self.model.stop_max,
+            think_tags=self.model.think_tags,
             kind=self.model.kind,
             text_characters=self.model.text_characters,
             dimensions=self.model.dimensions,

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from llm_gateway.providers.registry import PROTOCOLS
 from llm_gateway.request import NUMERIC_PARAMETERS, Kind, Parameter
-from llm_gateway.routes import BEDROCK, FIRST_TOKEN_SECONDS, RETRIES, STALL_SECONDS, Strategy
+from llm_gateway.routes import BEDROCK, FIRST_TOKEN_SECONDS, RETRIES, STALL_SECONDS, Strategy, ThinkTags
 from pulumi_llm.base.settings import (
     Between,
     Count,
@@ -227,6 +227,10 @@ class ModelBounds(Settings):
     cache_prompts: bool = False
     """Whether the provider's prompt cache keeps the tools, the system text and the conversation of each request. Its tokens
     cost more to write and less to read. For a model that accepts prompt_caching."""
+    think_tags: ThinkTags | None = None
+    """For an open model behind a server that has no reasoning parser: its thinking, which stands between <think> and </think> at
+    the beginning of an answer, becomes reasoning. "written": the model writes both tags; "opened": the prompt's template has
+    opened them, and an answer begins with the thinking, as with DeepSeek R1. Default: the catalogue's, or none is split off."""
 
 
 class _TargetModel(Settings):

@@ -22,8 +22,11 @@ from pulumi_llm.routing.settings import TargetSettings
 _BEDROCK_ONLY = ("base_model", "router_models", "destination_regions")
 _PROVIDER_ONLY = ("max_tokens_name", "kind")
 # What only a model that chats has.
-_CHAT_ONLY = ("max_output_tokens", "exclusive", "temperature_max", "stop_max", "max_tokens_name", "short_prompt_tokens")
-_BOUNDS = ("context_tokens", "max_output_tokens", "accepts", "exclusive", "temperature_max", "stop_max")
+_CHAT_ONLY = (
+    *("max_output_tokens", "exclusive", "temperature_max", "stop_max", "max_tokens_name", "short_prompt_tokens"),
+    "think_tags",
+)
+_BOUNDS = ("context_tokens", "max_output_tokens", "accepts", "exclusive", "temperature_max", "stop_max", "think_tags")
 _LISTS = ("router_models", "destination_regions", "accepts", "exclusive")
 
 # Converse has no field for these.
@@ -230,6 +233,7 @@ class Targets:
             temperature_max=temperature,
             stop_max=stops if "stop" in accepts else None,
             max_tokens_name=settings.max_tokens_name or "max_tokens",
+            think_tags=settings.think_tags,
         )
 
     def _of_embedding_provider(self, path: str, settings: TargetSettings, protocol: ProviderProtocol) -> Target | None:

@@ -58,6 +58,7 @@ DETAILS: dict[str, Any] = {
     "stop_max": 16,
     "max_tokens_name": "max_completion_tokens",
     "kind": "chat",
+    "think_tags": "written",
 }
 
 POLICY = json.dumps(

@@ -1,0 +1,115 @@
+"""Splits off the thinking that open models write into their answer, between tags, where their server does not do it."""
+
+from collections.abc import AsyncGenerator
+from enum import Enum, auto
+
+from llm_gateway.events import Delta, Done, Event, Reasoning, Usage
+from llm_gateway.rewriting import rewritten
+from llm_gateway.routes import ThinkTags
+
+_OPEN, _CLOSE = "<think>", "</think>"
+
+
+def without_think_tags(batches: AsyncGenerator[list[Event], None], tags: ThinkTags) -> AsyncGenerator[list[Event], None]:
+    """Return an answer's events with what stands between the tags at its beginning as reasoning.
+
+    Text that may be the beginning of a tag is held back, and white space beside the tags is left out. With ``opened``, a
+    complete answer without the closing tag is all text, as is that of a model that was told not to think; one that was cut
+    is all reasoning, as vLLM's parser for DeepSeek R1 has it. What is already sent as reasoning then comes again as the text.
+    """
+    return rewritten(batches, _Splitter(opened=tags == "opened").read)
+
+
+class _Place(Enum):
+    BEGINNING = auto()
+    THINKING = auto()
+    AFTER_THINKING = auto()  # until the text begins
+    TEXT = auto()
+
+
+class _Splitter:
+    def __init__(self, *, opened: bool) -> None:
+        self._opened = opened
+        self._place = _Place.BEGINNING
+        self._held: str = ""
+        self._thoughts: list[str] = []
+
+    def read(self, batch: list[Event]) -> list[Event]:
+        events: list[Event] = []
+        for event in batch:
+            match event:
+                case Delta() if self._place is _Place.TEXT:
+                    events.append(event)
+                case Delta(text=text):
+                    self._add(text, events)
+                case Done(stop_reason=reason):
+                    before_usage = max(len(events) - 1, 0)  # which is the last event here
+                    usage = events[before_usage:]
+                    del events[before_usage:]
+                    self._end(events, complete=reason == "end_turn")
+                    events += [*usage, event]
+                case Usage():
+                    events.append(event)
+                case _:  # a call, or reasoning that the server itself has split off
+                    self._flush(events)
+                    self._place = _Place.TEXT
+                    events.append(event)
+        return events
+
+    def _add(self, text: str, events: list[Event]) -> None:
+        text = self._held + text
+        self._held = ""
+        if self._place is _Place.BEGINNING:
+            begun = text.lstrip()
+            if begun.startswith(_OPEN):
+                self._place, self._opened, text = _Place.THINKING, False, begun[len(_OPEN) :]
+            elif _OPEN.startswith(begun):
+                self._held = text
+                return
+            else:
+                self._place = _Place.THINKING if self._opened else _Place.TEXT
+        if self._place is _Place.THINKING:
+            text = self._think(text, events)
+        if self._place is _Place.AFTER_THINKING and (text := text.lstrip()):
+            self._place = _Place.TEXT
+        if text:
+            events.append(Delta(text))
+
+    def _think(self, text: str, events: list[Event]) -> str:
+        """Add what is reasoning of a text. Return what is not."""
+        thought, closing, rest = text.partition(_CLOSE)
+        kept = thought.rstrip()
+        if closing:
+            self._place = _Place.AFTER_THINKING
+        else:
+            kept = thought[: len(thought) - _beginning(thought)].rstrip()
+            self._held = thought[len(kept) :]
+        self._reason(kept, events)
+        return rest
+
+    def _reason(self, thought: str, events: list[Event]) -> None:
+        if not self._thoughts:
+            thought = thought.lstrip()
+        if thought:
+            events.append(Reasoning(thought))
+            self._thoughts.append(thought)
+
+    def _flush(self, events: list[Event]) -> None:
+        """Add what was held back."""
+        held, self._held = self._held, ""
+        if self._place is _Place.THINKING:
+            self._reason(held, events)
+        elif held:
+            events.append(Delta(held))
+
+    def _end(self, events: list[Event], *, complete: bool) -> None:
+        self._flush(events)
+        if self._place is _Place.THINKING and self._opened and complete:
+            events[:] = [event for event in events if not isinstance(event, Reasoning)]
+            if text := "".join(self._thoughts):
+                events.append(Delta(text))
+
+
+def _beginning(text: str) -> int:
+    """Return how many characters at the end of a text may be the beginning of the closing tag."""
+    return next((length for length in range(len(_CLOSE) - 1, 0, -1) if text.endswith(_CLOSE[:length])), 0)
