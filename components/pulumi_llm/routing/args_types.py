@@ -51,10 +51,10 @@ class TargetArgs(TypedDict):
     """Whether the provider's prompt cache keeps the tools, the system text and the conversation of each request. Its tokens
     cost more to write and less to read. For a model that accepts prompt_caching. Default: false."""
     think_tags: NotRequired[str]
-    """For an open model behind a server that has no reasoning parser: its thinking, which stands between <think> and
-    </think> at the beginning of an answer, becomes reasoning. "written": the model writes both tags; "opened": the prompt's
-    template has opened them, and an answer begins with the thinking, as with DeepSeek R1. Default: the catalogue's, or none
-    is split off."""
+    """For an open model behind a server without a reasoning parser: its thinking, which stands between <think> and </think>
+    at the beginning of an answer, becomes reasoning. "written": the model writes both tags; "opened": the prompt's template
+    has opened them, and an answer begins with the thinking, as with DeepSeek R1. Default: the catalogue's, or none is split
+    off."""
     provider: NotRequired[str]
     """The name of a provider. Default: "bedrock"."""
     weight: NotRequired[int]
@@ -120,10 +120,10 @@ class ModelArgs(TypedDict):
     """Whether the provider's prompt cache keeps the tools, the system text and the conversation of each request. Its tokens
     cost more to write and less to read. For a model that accepts prompt_caching. Default: false."""
     think_tags: NotRequired[str]
-    """For an open model behind a server that has no reasoning parser: its thinking, which stands between <think> and
-    </think> at the beginning of an answer, becomes reasoning. "written": the model writes both tags; "opened": the prompt's
-    template has opened them, and an answer begins with the thinking, as with DeepSeek R1. Default: the catalogue's, or none
-    is split off."""
+    """For an open model behind a server without a reasoning parser: its thinking, which stands between <think> and </think>
+    at the beginning of an answer, becomes reasoning. "written": the model writes both tags; "opened": the prompt's template
+    has opened them, and an answer begins with the thinking, as with DeepSeek R1. Default: the catalogue's, or none is split
+    off."""
     targets: NotRequired[Sequence[TargetArgs]]
     """Several models in the place of one: where one fails, the next answers. Default: one, `model`."""
     strategy: NotRequired[str]

@@ -228,7 +228,7 @@ class ModelBounds(Settings):
     """Whether the provider's prompt cache keeps the tools, the system text and the conversation of each request. Its tokens
     cost more to write and less to read. For a model that accepts prompt_caching."""
     think_tags: ThinkTags | None = None
-    """For an open model behind a server that has no reasoning parser: its thinking, which stands between <think> and </think> at
+    """For an open model behind a server without a reasoning parser: its thinking, which stands between <think> and </think> at
     the beginning of an answer, becomes reasoning. "written": the model writes both tags; "opened": the prompt's template has
     opened them, and an answer begins with the thinking, as with DeepSeek R1. Default: the catalogue's, or none is split off."""
 
