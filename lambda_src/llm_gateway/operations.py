@@ -1,6 +1,7 @@
 """The table of HTTP operations: the component makes API Gateway's routes from it, the function answers them, and the OpenAPI
 document describes them."""
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -8,8 +9,8 @@ import msgspec
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """One operation. `authorized`: the caller must be known. `has_body`: the body must be a JSON object. `errors`: whose shape
-    they have."""
+    """One operation. `path` may end with a parameter, such as ``{id}``. `authorized`: the caller must be known. `has_body`: the
+    body must be a JSON object. `errors`: whose shape they have."""
 
     id: str
     method: Literal["GET", "POST"]
@@ -58,7 +59,8 @@ OPERATIONS = (
         errors="anthropic",
     ),
     Operation("embeddings", "POST", "/v1/embeddings", "Embed texts in OpenAI's format", has_body=True),
-    Operation("models", "GET", "/v1/models", "List the models in OpenAI's format"),
+    Operation("models", "GET", "/v1/models", "List the models in OpenAI's format and Anthropic's"),
+    Operation("model", "GET", "/v1/models/{id}", "Describe one model in OpenAI's format and Anthropic's"),
     Operation("health", "GET", "/health", "Tell that the service is up", authorized=False),
     Operation("openapi", "GET", "/openapi.json", "Describe this API", authorized=False),
 )
@@ -72,6 +74,11 @@ _TICKET = Operation(
 def operations(*, tickets: bool) -> tuple[Operation, ...]:
     """The operations of an API; with `tickets`, also the one that issues them."""
     return (*OPERATIONS, _TICKET) if tickets else OPERATIONS
+
+
+def path_parameters(path: str) -> list[str]:
+    """The parameters of a path, such as ``/v1/models/{id}`` or ``/files/{proxy+}``."""
+    return re.findall(r"\{([^}+]+)\+?\}", path)
 
 
 PATHS: Mapping[str, str] = {operation.id: operation.path for operation in OPERATIONS}

@@ -1327,6 +1327,7 @@ def test_every_wrong_argument_is_told_at_once_and_nothing_is_made() -> None:
         ({"routes": [{**ROUTE, "method": "POST", "path": "/chat"}]}, "routes[0]"),
         ({"routes": [ROUTE, ROUTE]}, "routes[1]"),
         ({"routes": [ROUTE, {**ROUTE, "path": "/orders/{order}/items"}]}, "routes[1].path"),
+        ({"routes": [{**ROUTE, "method": "DELETE", "path": "/v1/models/{model}"}]}, "routes[0].path"),
         ({"existing_api": {**EXISTING_API, "path_prefix": "llm"}}, "existing_api.path_prefix"),
         ({"existing_api": EXISTING_API, "routes": [ROUTE]}, "routes"),
         ({"existing_api": EXISTING_API, "endpoint": "regional"}, "endpoint"),

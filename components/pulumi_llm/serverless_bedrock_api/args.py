@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
-from llm_gateway.operations import Operation, operations
+from llm_gateway.operations import Operation, operations, path_parameters
 from pulumi_llm.api_edge.api import STAGE
 from pulumi_llm.api_edge.cors import Origins
 from pulumi_llm.api_edge.settings import (
@@ -158,10 +158,6 @@ class RouteSettings(Settings):
     def problems(self) -> Iterator[Problem]:
         if self.given("function_arn") == self.given("url"):
             yield Problem("function_arn", "or 'url' is required, one of the two")
-
-    def parameters(self) -> list[str]:
-        """The path's parameters."""
-        return re.findall(r"\{([^}+]+)\+?\}", self.path)
 
 
 def any_value(path: str) -> str:
@@ -348,7 +344,8 @@ class ApiSettings(Settings):
 
     def _route_problems(self) -> Iterator[Problem]:
         taken = {(operation.method, operation.path): "the service's own" for operation in self.operations()}
-        variables: dict[str, str] = {}
+        operation_parts = [part for operation in self.operations() for part in _parts(operation.path)]
+        variables = {above: part for above, part in operation_parts if part.startswith("{")}
         for index, route in valid_items(self.routes):
             if not route.valid("method", "path"):
                 continue
@@ -357,7 +354,7 @@ class ApiSettings(Settings):
             taken[route.method, route.path] = "there already"
             if isinstance(route.url, str):
                 for parameter in re.findall(r"\{([^}]*)\}", route.url):
-                    if parameter not in route.parameters():
+                    if parameter not in path_parameters(route.path):
                         reason = f"holds {{{parameter}}}, which is no parameter of the path {route.path}"
                         yield Problem(f"routes[{index}].url", reason)
             # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypedDict
 import pulumi
 from pulumi_aws import apigateway, lambda_
 
-from llm_gateway.operations import PATHS, Operation
+from llm_gateway.operations import PATHS, Operation, path_parameters
 from pulumi_llm.api_edge.api import Api
 from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.base.component import Component
@@ -148,6 +148,7 @@ class _Routes:
             **self._authorization(operation.authorized),
             request_validator_id=validator.id if operation.has_body else None,
             request_models={"application/json": body.name} if operation.has_body else None,
+            request_parameters=_path_parameters(operation.path),
             opts=component.child("method"),
         )
         integration = apigateway.Integration(
@@ -183,7 +184,7 @@ class _Routes:
             resource_id=resource,
             http_method=route.method,
             **self._authorization(route.authorized),
-            request_parameters={f"method.request.path.{parameter}": True for parameter in route.parameters()} or None,
+            request_parameters=_path_parameters(route.path),
             opts=component.child("route-method"),
         )
         if route.function_arn is not None:
@@ -203,7 +204,7 @@ class _Routes:
                 "request_parameters": url.apply(
                     lambda url: {
                         f"integration.request.path.{parameter}": f"method.request.path.{parameter}"
-                        for parameter in route.parameters()
+                        for parameter in path_parameters(route.path)
                         if f"{{{parameter}}}" in url
                     }
                 ),
@@ -293,13 +294,19 @@ def _invocation_uri(function_arn: str) -> str:
     return f"arn:{partition}:apigateway:{region}:lambda:path/2015-03-31/functions/{function_arn}/invocations"
 
 
+def _path_parameters(path: str) -> dict[str, bool] | None:
+    """Return the parameters of a path as a method declares them."""
+    return {f"method.request.path.{parameter}": True for parameter in path_parameters(path)} or None
+
+
 def _name(path: str) -> str:
     """Return a path as part of a resource's name. One of the user's own is kept as it is, for two must not become one.
 
-    So is that of an operation that not every API has: a path above it may be the user's already, and keeps its name then.
+    So is that of an operation that not every API has: a path above it may be the user's already, and keeps its name then. And
+    that of a parameter, which may be the user's already, too.
     """
     above = {path.rpartition("/")[0] for path in PATHS.values()}
-    return _slug(path) if path in (*PATHS.values(), *above) else _unnamed(path)
+    return _slug(path) if path in (*PATHS.values(), *above) and "{" not in path else _unnamed(path)
 
 
 def _own_name(route: RouteSettings) -> str:

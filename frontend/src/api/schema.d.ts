@@ -147,8 +147,25 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List the models in OpenAI's format */
+        /** List the models in OpenAI's format and Anthropic's */
         get: operations["models"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Describe one model in OpenAI's format and Anthropic's */
+        get: operations["model"];
         put?: never;
         post?: never;
         delete?: never;
@@ -445,26 +462,42 @@ export interface components {
         ModelList: {
             /** @constant */
             object: "list";
-            data: {
-                id: string;
-                /** @constant */
-                object: "model";
-                created?: number;
-                owned_by?: string;
-                /** @description The limit of the conversation and the answer together */
-                context_tokens: number;
-                /** @description The model's own limit of an answer; 0 for embeddings */
-                max_output_tokens: number;
-                /**
-                 * @description What the model is for
-                 * @enum {unknown}
-                 */
-                kind: "chat" | "embedding";
-                /** @description The lengths that the vectors of embeddings can have, the model's own first */
-                dimensions?: number[];
-                /** @description The parameters that a request may have */
-                accepts: ("closed_json_schema" | "dimensions" | "documents" | "forced_tools" | "frequency_penalty" | "image_urls" | "images" | "input_type" | "json_object" | "json_schema" | "logit_bias" | "logprobs" | "max_tokens" | "metadata" | "parallel_tool_calls" | "prediction" | "prefill" | "presence_penalty" | "prompt_cache_key" | "prompt_cache_options" | "prompt_cache_retention" | "prompt_caching" | "reasoning_content" | "reasoning_effort" | "safety_identifier" | "seed" | "service_tier" | "stop" | "stream_tools" | "strict_tools" | "system" | "temperature" | "tools" | "top_p" | "user" | "verbosity")[];
-            }[];
+            data: components["schemas"]["Model"][];
+            /** @constant */
+            has_more: false;
+            first_id: string | null;
+            last_id: string | null;
+        };
+        Model: {
+            id: string;
+            /** @constant */
+            object: "model";
+            created?: number;
+            owned_by?: string;
+            /** @constant */
+            type?: "model";
+            display_name?: string;
+            /** @description The epoch: it is not known */
+            created_at?: string;
+            /** @constant */
+            lifecycle?: "active";
+            /** @description As context_tokens */
+            max_input_tokens?: number;
+            /** @description As max_output_tokens */
+            max_tokens?: number | null;
+            /** @description The limit of the conversation and the answer together */
+            context_tokens: number;
+            /** @description The model's own limit of an answer; 0 for embeddings */
+            max_output_tokens: number;
+            /**
+             * @description What the model is for
+             * @enum {unknown}
+             */
+            kind: "chat" | "embedding";
+            /** @description The lengths that the vectors of embeddings can have, the model's own first */
+            dimensions?: number[];
+            /** @description The parameters that a request may have */
+            accepts: ("closed_json_schema" | "dimensions" | "documents" | "forced_tools" | "frequency_penalty" | "image_urls" | "images" | "input_type" | "json_object" | "json_schema" | "logit_bias" | "logprobs" | "max_tokens" | "metadata" | "parallel_tool_calls" | "prediction" | "prefill" | "presence_penalty" | "prompt_cache_key" | "prompt_cache_options" | "prompt_cache_retention" | "prompt_caching" | "reasoning_content" | "reasoning_effort" | "safety_identifier" | "seed" | "service_tier" | "stop" | "stream_tools" | "strict_tools" | "system" | "temperature" | "tools" | "top_p" | "user" | "verbosity")[];
         };
         Health: {
             /** @constant */
@@ -2710,6 +2743,161 @@ export interface operations {
                 };
             };
             /** @description `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is; {hint} */
+            404: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `rate_limit_exceeded`: too many requests a second for this API key; try again shortly
+             *
+             *     `quota_exceeded`: this API key has used up its requests for today; the count starts anew at 00:00 UTC
+             */
+            429: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    /** @description Seconds after which a repetition may succeed */
+                    "retry-after"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `internal_error`: the service failed; the request id helps to find out why
+             *
+             *     `authorizer_failed`: the service could not check the API key; try again
+             */
+            500: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `function_failed`: the service failed to answer; try again */
+            502: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `overloaded`: the service answers as many calls as it may at once; try again shortly */
+            503: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    /** @description Seconds after which a repetition may succeed */
+                    "retry-after"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `function_timeout`: the service did not answer in time */
+            504: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: never;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Model"];
+                };
+            };
+            /** @description `bad_request`: the request cannot be answered */
+            400: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `missing_api_key`: this call needs a valid API key; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'
+             *
+             *     `invalid_api_key`: this call needs a valid API key; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'
+             */
+            401: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `invalid_api_key`: this API key is in no usage plan
+             *
+             *     `model_not_allowed`: model: this API key may not use {name!r}; it may use {allowed}
+             *
+             *     `access_denied`: this API key may not make this call
+             *
+             *     `missing_signature`: this call needs an AWS signature for execute-api, or there is no such route; GET /openapi.json lists what there is
+             *
+             *     `invalid_signature`: the AWS signature is wrong
+             *
+             *     `expired_token`: the AWS credentials have expired
+             */
+            403: {
+                headers: {
+                    /** @description The request's id, for the operator's logs */
+                    "x-request-id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /**
+             * @description `model_not_found`: model: there is no model {name!r} here; choose one of {known}
+             *
+             *     `unknown_route`: there is no {method} {path} here; GET /openapi.json lists what there is; {hint}
+             */
             404: {
                 headers: {
                     /** @description The request's id, for the operator's logs */

@@ -5,7 +5,7 @@ Reasoning is in the field ``reasoning_content``, as in DeepSeek's API and vLLM.
 """
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, cast
 
 import msgspec
@@ -30,7 +30,6 @@ from llm_gateway.events import (
     Usage,
 )
 from llm_gateway.request import NUMERIC_PARAMETERS, ChatRequest, ReasoningBlock, Sampling, Tool, ToolChoice
-from llm_gateway.routes import Alias
 
 # Where the caller names no limit. OpenAI's default is the model's limit. A caller who pays rarely wants that many tokens, and
 # some providers subtract them from the quota in advance.
@@ -165,27 +164,6 @@ def _tool_choice(fields: Fields, tools: tuple[Tool, ...]) -> ToolChoice:
                 'must be \'auto\', \'none\', \'required\' or {"type": "function", "function": {"name": …}}',
             )
             return ToolChoice()
-
-
-def model_list(aliases: Sequence[Alias]) -> bytes:
-    """The answer of GET /v1/models: OpenAI's fields, and what can be asked of each alias."""
-    return _encode({"object": "list", "data": [_model(alias) for alias in aliases]})
-
-
-def _model(alias: Alias) -> dict[str, Any]:
-    """Describe an alias by its most able targets: a request that needs more than one target offers goes to another one."""
-    accepted = {parameter for target in alias.targets for parameter in target.accepts}
-    return {
-        "id": alias.name,
-        "object": "model",
-        "created": 0,
-        "owned_by": "pulumi-llm",
-        "kind": alias.kind,
-        "context_tokens": max(target.context_tokens for target in alias.targets),
-        "max_output_tokens": max(target.max_output_tokens for target in alias.targets),
-        "accepts": sorted(accepted),
-        **({"dimensions": list(alias.targets[0].dimensions)} if alias.targets[0].dimensions else {}),
-    }
 
 
 async def render_complete(batches: AsyncIterator[list[Event]]) -> tuple[Start, bytes]:

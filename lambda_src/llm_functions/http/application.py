@@ -27,7 +27,7 @@ from llm_gateway.identity.caller import ANONYMOUS, SUBPROTOCOL, TICKET_SUBPROTOC
 from llm_gateway.operations import EXPOSED_HEADERS, MAX_BODY_BYTES, Operation, operations
 from llm_gateway.pipeline import Gateway, answer
 from llm_gateway.request import ChatRequest
-from llm_gateway.stages.authorize import allowed_models, authorize
+from llm_gateway.stages.authorize import allowed_alias, allowed_models, authorize
 from llm_gateway.telemetry import record_refusal, stacktrace, write_log
 
 if TYPE_CHECKING:
@@ -52,12 +52,13 @@ _encode = msgspec.json.Encoder().encode
 
 class HttpRequest(msgspec.Struct):
     """One HTTP request, as its handler needs it. `headers` are those that every response to it has. `deadline` is a time of the
-    loop's clock. `authorizer` is the authorizer's context, if there is one."""
+    loop's clock. `authorizer` is the authorizer's context, if there is one. `parameter` is the value of the path's one."""
 
     request_id: str
     headers: list[tuple[bytes, bytes]]
     caller: Caller
     authorizer: Any
+    parameter: str
     body: dict[str, Any]
     deadline: float
     receive: Receive
@@ -82,7 +83,9 @@ class Application:
         self._gateway = gateway
         self._keys = keys
         self._tickets = tickets
-        self._by_route = {(each.method, each.path): each for each in operations(tickets=tickets is not None)}
+        served = operations(tickets=tickets is not None)
+        self._by_route = {(each.method, each.path): each for each in served if "{" not in each.path}
+        self._with_parameter = [(each, each.path.partition("{")[0]) for each in served if "{" in each.path]
         self._auth = environ[environment.AUTHORIZATION]
         self._path_prefix = environ.get(environment.PATH_PREFIX, "")
         self._debug = environ.get(environment.DEBUG) == "true"
@@ -97,6 +100,7 @@ class Application:
             "count_tokens": self._count_tokens,
             "embeddings": self._embeddings,
             "models": self._models,
+            "model": self._model,
             "websocket_ticket": self._websocket_ticket,
             "health": self._health,
             "openapi": self._openapi,
@@ -107,7 +111,7 @@ class Application:
         context = _json_header(headers, b"x-amzn-request-context")
         request_id = str(context.get("requestId") or uuid.uuid4())
         common = self._common_headers(request_id, headers.get(b"origin"))
-        operation = self._operation(scope["method"], scope["path"], context)
+        operation, parameter = self._operation(scope["method"], scope["path"], context)
         if operation is not None and operation.errors == "anthropic":
             common.append((b"request-id", request_id.encode()))  # where Anthropic's SDKs look for it
         try:
@@ -116,7 +120,8 @@ class Application:
                 raise errors.unknown_route(method=scope["method"], path=path, hint=self._nearest(scope["method"], path))
             caller = await self._caller(context, headers) if operation.authorized else ANONYMOUS
             body = await _body(headers, receive) if operation.has_body else {}
-            http = HttpRequest(request_id, common, caller, context.get("authorizer"), body, _deadline(headers), receive, send)
+            authorizer, deadline = context.get("authorizer"), _deadline(headers)
+            http = HttpRequest(request_id, common, caller, authorizer, parameter, body, deadline, receive, send)
             await self._handlers[operation.id](http)
         except Exception as error:
             failure = _failure(error, request_id)
@@ -125,10 +130,19 @@ class Application:
             body = _error_body(operation, failure, request_id, debug=self._debug)
             await self._respond(send, common, failure.status, _encode(body), failure.headers())
 
-    def _operation(self, method: str, path: str, context: dict[str, Any]) -> Operation | None:
+    def _operation(self, method: str, path: str, context: dict[str, Any]) -> tuple[Operation | None, str]:
+        """Return the operation of a request, and the value of its path's parameter, which may hold slashes."""
         if function_url.is_function_url(context):
-            return function_url.operation(method, path)
-        return self._by_route.get((method, _path_of_operation(path, context, self._path_prefix)))
+            return function_url.operation(method, path), ""
+        return self._route(method, _path_of_operation(path, context, self._path_prefix))
+
+    def _route(self, method: str, path: str) -> tuple[Operation | None, str]:
+        operation = self._by_route.get((method, path))
+        if operation is None:
+            for each, before in self._with_parameter:
+                if method == each.method and path.startswith(before) and path != before:
+                    return each, path.removeprefix(before)
+        return operation, ""
 
     def _nearest(self, method: str, path: str) -> str:
         """Return what to tell of a route that is not there: the one that was meant, and what its client has to mend."""
@@ -137,7 +151,7 @@ class Application:
             return f"that path takes {paths[path]}"
         for wrong, right, base in (("/v1/v1/", "/v1/", "ends before /v1"), ("/", "/v1/", "ends with /v1")):
             meant = right + path.removeprefix(wrong)
-            if path.startswith(wrong) and (method, meant) in self._by_route:
+            if path.startswith(wrong) and self._route(method, meant)[0] is not None:
                 return f"there is {meant}: set your client's base URL so that it {base}"
         import difflib
 
@@ -225,9 +239,17 @@ class Application:
         await self._send_complete(http, openai_embeddings.render(self._answer(http, request), base64=request.base64))
 
     async def _models(self, http: HttpRequest) -> None:
+        from llm_functions.api_formats import models
+
         allowed = allowed_models(http.caller, self._gateway.routes)
         aliases = [alias for alias in self._gateway.routes.aliases if alias.name in allowed]
-        await self._respond(http.send, http.headers, 200, openai_chat.model_list(aliases))
+        await self._respond(http.send, http.headers, 200, models.render_list(aliases))
+
+    async def _model(self, http: HttpRequest) -> None:
+        from llm_functions.api_formats import models
+
+        alias = allowed_alias(http.caller, http.parameter, self._gateway.routes)
+        await self._respond(http.send, http.headers, 200, models.render(alias))
 
     async def _websocket_ticket(self, http: HttpRequest) -> None:
         assert self._tickets is not None  # else there is no such operation
@@ -443,8 +465,11 @@ def _path_of_operation(path: str, context: Mapping[str, Any], prefix: str) -> st
     """Return a request's path without the prefix, and without the base path of a custom domain, which API Gateway leaves in it.
 
     The resource's path, such as /v1/models, has none. https://github.com/aws/serverless-java-container/issues/112 shows both.
+    The value of a parameter may hold slashes, so what stands before that is looked for.
     """
     resource = context.get("resourcePath")
+    if isinstance(resource, str) and "{" in resource:
+        return path[max(0, path.find(resource.partition("{")[0])) :].removeprefix(prefix)
     more = path.count("/") - resource.count("/") if isinstance(resource, str) else 0
     return ("/" + path.split("/", more + 1)[-1] if more > 0 else path).removeprefix(prefix)
 

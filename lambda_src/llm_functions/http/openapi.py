@@ -21,7 +21,10 @@ from llm_gateway.request import HINTS, MAX_TOKENS, NUMERIC_PARAMETERS, Kind, Par
 def _document(models: tuple[str, ...], embedding_models: tuple[str, ...], auth: str, tickets: bool) -> bytes:
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations(tickets=tickets):
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, auth)
+        described = _operation(operation, auth)
+        if operation.id == "model":
+            described["parameters"] = [_alias_in_path(models + embedding_models)]
+        paths.setdefault(operation.path, {})[operation.method.lower()] = described
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
@@ -67,6 +70,10 @@ def _operation(operation: Operation, auth: str) -> dict[str, Any]:
     return described
 
 
+def _alias_in_path(aliases: tuple[str, ...]) -> dict[str, Any]:
+    return {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "enum": list(aliases)}}
+
+
 def _answer(operation: Operation) -> dict[str, Any]:
     events: dict[str, Any] = {"text/event-stream": {}}  # OpenAPI 3.1 cannot describe the events of a stream
     json = {"application/json": {"schema": ref(_ANSWERS[operation.id])}} if operation.id in _ANSWERS else {}
@@ -104,6 +111,7 @@ _ANSWERS = {
     "count_tokens": "TokenCount",
     "embeddings": "EmbeddingList",
     "models": "ModelList",
+    "model": "Model",
     "websocket_ticket": "WebSocketTicket",
     "health": "Health",
 }
@@ -132,6 +140,7 @@ def _errors(operation: Operation, auth: str) -> dict[str, Any]:
     found: dict[int, list[str]] = {}
     for kind in ERROR_KINDS:
         possible = operation.has_body or (kind in at_the_edge and kind not in _OF_A_BODY)
+        possible = possible or (operation.id == "model" and kind is errors.model_not_found)
         if kind.type in (AUTHENTICATION, PERMISSION):
             possible = operation.authorized and auth in _SCHEMES
         if possible:
@@ -178,16 +187,8 @@ def _schemas(models: tuple[str, ...], embedding_models: tuple[str, ...]) -> dict
         "ChatAnswer": _chat_answer(),
         "ChatCompletionRequest": _completion_request(models),
         "ChatCompletion": _completion(),
-        "ModelList": obj(
-            {
-                "object": {"const": "list"},
-                "data": {
-                    "type": "array",
-                    "items": _model(),
-                },
-            },
-            ("object", "data"),
-        ),
+        "ModelList": _model_list(),
+        "Model": _model(),
         "Health": obj({"status": {"const": "ok"}}, ("status",)),
         "Error": obj({"error": error}, ("error",)),
         "CompletionRequest": _prompt_request(models),
@@ -198,6 +199,13 @@ def _schemas(models: tuple[str, ...], embedding_models: tuple[str, ...]) -> dict
     }
 
 
+def _model_list() -> dict[str, Any]:
+    end = {"type": ["string", "null"]}
+    page = {"has_more": {"const": False}, "first_id": end, "last_id": end}
+    models = {"type": "array", "items": ref("Model")}
+    return obj({"object": {"const": "list"}, "data": models, **page}, ("object", "data", *page))
+
+
 def _model() -> dict[str, Any]:
     return obj(
         {
@@ -205,6 +213,12 @@ def _model() -> dict[str, Any]:
             "object": {"const": "model"},
             "created": COUNT,
             "owned_by": TEXT,
+            "type": {"const": "model"},
+            "display_name": TEXT,
+            "created_at": {**TEXT, "description": "The epoch: it is not known"},
+            "lifecycle": {"const": "active"},
+            "max_input_tokens": {**COUNT, "description": "As context_tokens"},
+            "max_tokens": {"type": ["integer", "null"], "description": "As max_output_tokens"},
             "context_tokens": {**COUNT, "description": "The limit of the conversation and the answer together"},
             "max_output_tokens": {**COUNT, "description": "The model's own limit of an answer; 0 for embeddings"},
             "kind": {"enum": list(get_args(Kind)), "description": "What the model is for"},

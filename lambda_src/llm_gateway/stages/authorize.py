@@ -14,15 +14,25 @@ def authorize(caller: Caller, name: str, routes: Routes, kind: Kind = "chat") ->
     allowed = allowed_models(caller, routes)
     if not name and allowed:
         name = next((each for each in routes.names(kind) if each in allowed), allowed[0])
+    alias = allowed_alias(caller, name, routes)
+    if alias.kind != kind:
+        others = [each for each in routes.names(kind) if each in allowed]
+        right = f"for {_USES[kind]} choose {', '.join(others)}" if others else f"there is no model for {_USES[kind]}"
+        raise wrong_kind_of_model(name=alias.name, use=_USES[alias.kind], path=_PATHS[alias.kind], right=right, param="model")
+    return alias
+
+
+def allowed_alias(caller: Caller, name: str, routes: Routes) -> Alias:
+    """Return the alias of that name, whatever it is for.
+
+    Raises the error 404 for an unknown alias, 403 for one that the key may not use.
+    """
+    allowed = allowed_models(caller, routes)
     alias = routes.alias(name)
     if alias is None:
         raise model_not_found(name=clipped(name), known=", ".join(allowed), param="model")
     if alias.name not in allowed:
         raise model_not_allowed(name=alias.name, allowed=", ".join(allowed), param="model")
-    if alias.kind != kind:
-        others = [each for each in routes.names(kind) if each in allowed]
-        right = f"for {_USES[kind]} choose {', '.join(others)}" if others else f"there is no model for {_USES[kind]}"
-        raise wrong_kind_of_model(name=alias.name, use=_USES[alias.kind], path=_PATHS[alias.kind], right=right, param="model")
     return alias
 
 

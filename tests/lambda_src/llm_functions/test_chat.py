@@ -261,6 +261,15 @@ async def test_neither_a_base_path_nor_the_prefix_is_part_of_the_route(gateway, 
     assert response.status_code == status
 
 
+@pytest.mark.parametrize("base", ["", "/llm", "/v1"])
+async def test_neither_is_part_of_a_parameter(gateway, base) -> None:
+    service = await gateway(path_prefix="/ai")
+    context = {"x-amzn-request-context": json.dumps({"requestId": "r", "resourcePath": "/ai/v1/models/{id}"})}
+    assert (await service.http.get(f"{base}/ai/v1/models/full", headers=context)).json()["id"] == "full"
+    unknown = await service.http.get(f"{base}/ai/v1/models/meta%2Fllama", headers=context)
+    assert "'meta/llama'" in service.error_of(unknown)["message"]
+
+
 async def test_the_first_delta_arrives_while_the_model_still_generates(gateway, bedrock) -> None:
     model = Controlled()
     service = await gateway((await bedrock(model)).url)

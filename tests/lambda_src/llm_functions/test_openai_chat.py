@@ -376,6 +376,32 @@ async def test_a_model_is_listed_with_what_can_be_asked_of_it(gateway) -> None:
     assert listed["whole-tools"]["accepts"] == ["max_tokens", "stop", "system", "temperature", "tools", "top_p"]
 
 
+async def test_one_model_is_described_as_in_the_list_whatever_its_id_looks_like(gateway) -> None:
+    service = await gateway()
+    listed = (await service.http.get("/v1/models")).json()
+    assert (listed["has_more"], listed["first_id"], listed["last_id"]) == (False, "full", "mock")
+    for model in listed["data"]:
+        assert (await service.http.get(f"/v1/models/{model['id']}")).json() == model
+    assert (await service.openai().models.retrieve("bare")).id == "bare"
+    for name in ("meta-llama/Llama 3.1", "anthropic.claude-v1:0", "a%2Fb", "gpt-4o?", "{id}", "..."):
+        with pytest.raises(openai.NotFoundError) as unknown:
+            await service.openai().models.retrieve(name)
+        assert (unknown.value.code, unknown.value.param) == ("model_not_found", "model")
+        assert repr(name) in unknown.value.message
+    (slashed,) = [await service.http.get("/v1/models/meta/llama")]
+    assert service.error_of(slashed)["code"] == "model_not_found"
+
+
+async def test_one_model_is_described_to_those_who_may_use_it(gateway) -> None:
+    service = await gateway(authorization="api_key")
+    client = service.openai(default_headers=service.context({"tenant": "acme", "key": "ci", "models": '["full"]'}))
+    assert (await client.models.retrieve("full")).id == "full"
+    with pytest.raises(openai.PermissionDeniedError):
+        await client.models.retrieve("bare")
+    with pytest.raises(openai.AuthenticationError):
+        await service.openai().models.retrieve("full")
+
+
 # Errors, as the SDK's own exceptions.
 
 

@@ -244,15 +244,16 @@ async def test_who_may_call_is_described(gateway, auth: str) -> None:
         needed = {scheme for requirement in raw.get("security", []) for scheme in requirement}
         assert needed == (schemes if operation.authorized else set())
         body = asks(operation.path, "mock") if operation.has_body else None
-        response = await service.http.request(operation.method, operation.path, json=body)
+        path = operation.path.replace("{id}", "mock")
+        response = await service.http.request(operation.method, path, json=body)
         refused = operation.authorized and auth != "none"
         answered = 400 if operation.id == "embeddings" else 200  # the alias chats
         assert response.status_code == (401 if refused else answered)
         assert {"401", "403"} & set(raw["responses"]) == ({"401", "403"} if refused else set())
         definition.validate_response(response)
-        if refused and auth != "iam" and operation.has_body:
+        if refused and auth != "iam" and (operation.has_body or operation.id == "model"):
             other = service.context({"tenant": "acme", "key": "ci", "models": '["full"]'})
-            response = await service.http.request(operation.method, operation.path, json=body, headers=other)
+            response = await service.http.request(operation.method, path, json=body, headers=other)
             assert (response.status_code, service.error_of(response)["code"]) == (403, "model_not_allowed")
             definition.validate_response(response)
 

@@ -221,11 +221,18 @@ def test_a_keys_rate_and_quota_are_told_apart() -> None:
         assert httpx.get(f"{stack.url}/health").status_code == 200
 
 
+@pytest.mark.assumes("path-parameter")
 def test_a_key_sees_only_its_own_models() -> None:
     keys = json.dumps([{"name": "small", "tenant": "acme", "models": ["gpt-oss-20b"]}])
     with local_stack("--model-delay", "0", "--config", f"api.keys={keys}") as stack:
         listed = httpx.get(f"{stack.url}/v1/models", headers={"authorization": f"Bearer {stack.key}"}).json()
         assert [model["id"] for model in listed["data"]] == ["gpt-oss-20b"]
+        known = {"authorization": f"Bearer {stack.key}"}
+        assert httpx.get(f"{stack.url}/v1/models/gpt-oss-20b", headers=known).json() == listed["data"][0]
+        unknown = httpx.get(f"{stack.url}/v1/models/openai.gpt-oss%2F20b-1:0", headers=known)
+        assert unknown.json()["error"]["code"] == "model_not_found"
+        assert "'openai.gpt-oss/20b-1:0'" in unknown.json()["error"]["message"]
+        assert httpx.get(f"{stack.url}/v1/models/gpt-oss-20b").status_code == 401
         assert stack.post("/chat", {"message": "x"}).json()["model"] == "gpt-oss-20b"
         refused = stack.post("/chat", {"message": "x", "model": "deepseek-v3-2"})
         assert (refused.status_code, refused.json()["error"]["code"]) == (403, "model_not_allowed")

@@ -158,9 +158,12 @@ class RestApi:
 
     async def _handle(self, request: web.Request, request_id: str) -> web.StreamResponse:
         base, in_path = self._base_path(request)
-        if request.path != base and not request.path.startswith(f"{base}/"):
+        # A REST API finds the resource by the path as it is sent, and passes that on: an escaped slash parts nothing.
+        # AWS's pages do not say so; live events do: https://github.com/middleapi/standard-server/pull/93
+        sent = request.rel_url.raw_path
+        if sent != base and not sent.startswith(f"{base}/"):
             return web.json_response({"message": "Forbidden"}, status=403)  # another stage or mapping, which there is not
-        path = request.path.removeprefix(base) or "/"
+        path = sent.removeprefix(base) or "/"
         resource_id, parameters = self._match(path)
         method = self._methods.get((resource_id, request.method)) or self._methods.get((resource_id, "ANY"))
         if method is None:
@@ -171,7 +174,7 @@ class RestApi:
             api_id=self.id,
             stage=self.stage_name,
             path=path,
-            sent_path=request.path if in_path else path,
+            sent_path=sent if in_path else path,
             body=await read_payload(request),
             resource_path=self._paths[resource_id] or "/",
             path_parameters=parameters,

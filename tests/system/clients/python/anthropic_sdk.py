@@ -57,6 +57,18 @@ def count_tokens(model: str) -> None:
     assert client.messages.count_tokens(model=model, messages=[USER]).input_tokens > 0
 
 
+def models(model: str) -> None:
+    listed = {each.id: each for each in client.models.list()}
+    one = client.models.retrieve(model)
+    assert listed[model] == one and (one.type, one.display_name) == ("model", model)
+    assert one.created_at.year and one.max_input_tokens and one.max_tokens
+    try:
+        client.models.retrieve("meta-llama/Llama-3.1:8b")
+        raise AssertionError("there is no such model")
+    except anthropic.NotFoundError:
+        pass
+
+
 def errors(model: str) -> None:
     """Errors are Anthropic's own classes with its own shape."""
     try:
@@ -73,4 +85,4 @@ def errors(model: str) -> None:
 
 
 if __name__ == "__main__":
-    run({check.__name__: check for check in (messages, stream, tools, tools_streamed, count_tokens, errors)})
+    run({check.__name__: check for check in (messages, stream, tools, tools_streamed, count_tokens, models, errors)})

@@ -143,6 +143,12 @@ def stop(model: str) -> None:
 
 def models(model: str) -> None:
     assert model in {each.id for each in client.models.list()}
+    assert client.models.retrieve(model).id == model
+    try:
+        client.models.retrieve("meta-llama/Llama-3.1:8b")
+        raise AssertionError("there is no such model")
+    except openai.NotFoundError as error:
+        assert error.code == "model_not_found"
 
 
 def responses(model: str) -> None:
