@@ -20,7 +20,7 @@ from pulumi.provider.experimental.component import ComponentProvider
 
 import pulumi_llm
 from llm_functions.http.openapi import document
-from llm_gateway.errors import ERROR_KINDS, ErrorKind, statuses
+from llm_gateway.errors import ERROR_KINDS, GATEWAY_RESPONSES, ErrorKind, statuses
 from llm_gateway.operations import operations
 from pulumi_llm.account_baseline.args import AccountBaselineSettings
 from pulumi_llm.base.component import Component
@@ -432,6 +432,8 @@ def _field_row(name: str, field: Mapping[str, Any]) -> tuple[str, ...]:
 def _error_row(kind: ErrorKind) -> tuple[str, ...]:
     message = re.sub(r"\{(\w+)[^}]*\}", r"*\1*", kind.message)
     after = "" if kind.retry_after is None else f"{kind.retry_after:g}"
+    if any(response.kind is kind and response.retry_after for response in GATEWAY_RESPONSES):
+        after = "a date"
     return ", ".join(map(str, statuses(kind))), f"`{kind.code}`", after, message
 
 

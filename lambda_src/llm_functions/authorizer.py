@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from llm_functions.request_context import caller_context
 from llm_gateway import environment
+from llm_gateway.errors import QUOTA_RESET
 from llm_gateway.http.client import HttpClient
 from llm_gateway.identity.caller import Caller, Credential, is_key, key_hash, presented_key, presented_ticket, presented_token
 
@@ -50,7 +51,14 @@ def _allow(presented: str | None, caller: Caller, credential: Credential, method
     }
     if presented is not None and os.environ[environment.AUTHORIZATION] == "api_key":
         answer["usageIdentifierKey"] = presented  # the usage plan counts requests by it
+        answer["context"][QUOTA_RESET] = _next_day(time.time())
     return answer
+
+
+def _next_day(now: float) -> str:
+    """Return when the day of a quota ends, 00:00 UTC, as an HTTP date. API Gateway may cache the answer: a date stays true
+    until then, and is past after that, so that nobody waits for too long."""
+    return time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime((now // 86_400 + 1) * 86_400))
 
 
 def _repeats_authorization(event: Mapping[str, Any]) -> bool:

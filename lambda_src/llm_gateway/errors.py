@@ -201,7 +201,6 @@ quota_exceeded = ErrorKind(
     429,
     RATE_LIMIT,
     "this API key has used up its requests for today; the count starts anew at 00:00 UTC",
-    retry_after=3600,
 )
 # The provider throttles this service's account; the caller's own quota is not used up.
 upstream_throttled = ErrorKind(
@@ -339,8 +338,13 @@ WEBSOCKET_ERROR_KINDS = (
 )
 
 
+# The field of the authorizer's context that says when the quota of an API key begins anew, as an HTTP date.
+QUOTA_RESET = "quota_reset"
+
+
 class GatewayResponse(msgspec.Struct, frozen=True):
-    """An answer that API Gateway gives by itself, by its response type. `message` replaces the kind's own text.
+    """An answer that API Gateway gives by itself, by its response type. `message` replaces the kind's own text, and
+    `retry_after` its own Retry-After: by the field of that name in the authorizer's context.
 
     With `iam` it is the answer where AWS signatures are asked for, in place of the other one of its type.
     https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
@@ -350,6 +354,7 @@ class GatewayResponse(msgspec.Struct, frozen=True):
     kind: ErrorKind
     message: str = ""
     iam: bool = False
+    retry_after: str = ""
 
 
 GATEWAY_RESPONSES = (
@@ -373,7 +378,7 @@ GATEWAY_RESPONSES = (
     GatewayResponse("REQUEST_TOO_LARGE", request_too_large, "the body is too large"),
     GatewayResponse("UNSUPPORTED_MEDIA_TYPE", unsupported_media_type),
     GatewayResponse("THROTTLED", rate_limit_exceeded),
-    GatewayResponse("QUOTA_EXCEEDED", quota_exceeded),
+    GatewayResponse("QUOTA_EXCEEDED", quota_exceeded, retry_after=QUOTA_RESET),
     GatewayResponse("AUTHORIZER_FAILURE", authorizer_failed),
     GatewayResponse("AUTHORIZER_CONFIGURATION_ERROR", authorizer_failed),
     # Lambda rejects the call, for the function answers as many as it may: API Gateway answers 500, and its log says "Execution

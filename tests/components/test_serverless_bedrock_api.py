@@ -305,14 +305,16 @@ def test_api_gateways_own_errors_have_the_one_shape(each: Recording, request: py
         exposed = headers["Access-Control-Expose-Headers"].lower()
         assert "retry-after" in exposed
         assert "x-request-id" in exposed
-        # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gatewayResponse-definition.html
-        assert all(re.fullmatch(r"'[^']*'|context\.\w+", value) for value in headers.values())
+        # https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-parameter-mapping-sources.html
+        assert all(re.fullmatch(r"'[^']*'|context\.(authorizer\.)?\w+", value) for value in headers.values())
         if kind.startswith("DEFAULT"):
             assert "statusCode" not in response, "each keeps its own status"
         elif response["statusCode"] == "429":
             assert body["error"]["type"] == errors.RATE_LIMIT
         # A function that is at its limit is called again, whichever of these API Gateway answers: AWS's pages do not say.
-        if response.get("statusCode") == "429" or kind in REJECTED_INVOCATION:
+        if kind == "QUOTA_EXCEEDED":
+            assert headers["Retry-After"] == "context.authorizer.quota_reset"
+        elif response.get("statusCode") == "429" or kind in REJECTED_INVOCATION:
             assert int(headers["Retry-After"].strip("'")) >= 1
 
 

@@ -5,14 +5,14 @@ import json
 import pulumi
 from pulumi_aws import apigateway
 
-from llm_gateway.errors import GATEWAY_RESPONSES
+from llm_gateway.errors import GATEWAY_RESPONSES, GatewayResponse
 from llm_gateway.operations import EXPOSED_HEADERS
 from pulumi_llm.api_edge.api import Api
 from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.base.component import Component
 
-# HTTP status, type, code, message, and the seconds of Retry-After.
-_Response = tuple[int, str, str, str, float | None]
+# HTTP status, type, code, message, and how API Gateway makes Retry-After, empty for none.
+_Response = tuple[int, str, str, str, str]
 
 
 def gateway_responses(auth: str) -> dict[str, _Response]:
@@ -27,8 +27,18 @@ def gateway_responses(auth: str) -> dict[str, _Response]:
             if response.iam == iam:
                 kind = response.kind
                 status = 0 if response.type.startswith("DEFAULT_") else kind.status
-                found[response.type] = (status, kind.type, kind.code, response.message or kind.message, kind.retry_after)
+                found[response.type] = (status, kind.type, kind.code, response.message or kind.message, _retry_after(response))
     return found
+
+
+def _retry_after(response: GatewayResponse) -> str:
+    """Return the mapping of the header: a fixed number of seconds, or a variable of the authorizer's context.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-parameter-mapping-sources.html
+    """
+    if response.retry_after:
+        return f"context.authorizer.{response.retry_after}"
+    return "" if response.kind.retry_after is None else f"'{response.kind.retry_after}'"
 
 
 def create_gateway_responses(component: Component, api: Api, auth: str, cors: Cors) -> list[pulumi.Resource]:
@@ -44,8 +54,8 @@ def _create(component: Component, api: Api, response_type: str, response: _Respo
         "X-Request-Id": "context.requestId",
         "Cache-Control": "'no-store'",
     }
-    if retry_after is not None:
-        headers["Retry-After"] = f"'{retry_after}'"
+    if retry_after:
+        headers["Retry-After"] = retry_after
     error = {"type": error_type, "code": code, "message": message, "request_id": "$context.requestId"}
     # A template of a response has variables and no conditions, so it cannot go by the path. Anthropic's clients read the type
     # and the request_id of the whole. https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gatewayResponse-definition.html

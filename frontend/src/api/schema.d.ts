@@ -966,8 +966,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
-                    /** @description Seconds after which a repetition may succeed */
-                    "retry-after"?: number;
+                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    "retry-after"?: number | string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1025,7 +1025,7 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
-                    /** @description Seconds after which a repetition may succeed */
+                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
                 };
@@ -1197,8 +1197,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
-                    /** @description Seconds after which a repetition may succeed */
-                    "retry-after"?: number;
+                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    "retry-after"?: number | string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1256,7 +1256,7 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
-                    /** @description Seconds after which a repetition may succeed */
+                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
                 };
@@ -1429,8 +1429,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
-                    /** @description Seconds after which a repetition may succeed */
-                    "retry-after"?: number;
+                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    "retry-after"?: number | string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1488,7 +1488,7 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
-                    /** @description Seconds after which a repetition may succeed */
+                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
                 };
@@ -1661,8 +1661,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
-                    /** @description Seconds after which a repetition may succeed */
-                    "retry-after"?: number;
+                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    "retry-after"?: number | string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1720,7 +1720,7 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
-                    /** @description Seconds after which a repetition may succeed */
+                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
                 };
@@ -1893,8 +1893,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
-                    /** @description Seconds after which a repetition may succeed */
-                    "retry-after"?: number;
+                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    "retry-after"?: number | string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1952,7 +1952,7 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
-                    /** @description Seconds after which a repetition may succeed */
+                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
                 };
@@ -2125,8 +2125,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
-                    /** @description Seconds after which a repetition may succeed */
-                    "retry-after"?: number;
+                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    "retry-after"?: number | string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2184,7 +2184,7 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
-                    /** @description Seconds after which a repetition may succeed */
+                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
                 };
@@ -2356,8 +2356,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
-                    /** @description Seconds after which a repetition may succeed */
-                    "retry-after"?: number;
+                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    "retry-after"?: number | string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2415,7 +2415,7 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
-                    /** @description Seconds after which a repetition may succeed */
+                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
                 };
@@ -2587,8 +2587,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
-                    /** @description Seconds after which a repetition may succeed */
-                    "retry-after"?: number;
+                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    "retry-after"?: number | string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2646,7 +2646,7 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
-                    /** @description Seconds after which a repetition may succeed */
+                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
                 };
@@ -2762,8 +2762,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
-                    /** @description Seconds after which a repetition may succeed */
-                    "retry-after"?: number;
+                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    "retry-after"?: number | string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2801,7 +2801,7 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
-                    /** @description Seconds after which a repetition may succeed */
+                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
                 };
@@ -2917,8 +2917,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
-                    /** @description Seconds after which a repetition may succeed */
-                    "retry-after"?: number;
+                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    "retry-after"?: number | string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2956,7 +2956,7 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
-                    /** @description Seconds after which a repetition may succeed */
+                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
                 };
@@ -3028,8 +3028,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
-                    /** @description Seconds after which a repetition may succeed */
-                    "retry-after"?: number;
+                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    "retry-after"?: number | string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3067,7 +3067,7 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
-                    /** @description Seconds after which a repetition may succeed */
+                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
                 };
@@ -3139,8 +3139,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
-                    /** @description Seconds after which a repetition may succeed */
-                    "retry-after"?: number;
+                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    "retry-after"?: number | string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3178,7 +3178,7 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
-                    /** @description Seconds after which a repetition may succeed */
+                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
                 };

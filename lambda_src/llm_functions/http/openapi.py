@@ -157,7 +157,8 @@ def _error(status: int, texts: list[str], shape: str) -> dict[str, Any]:
         "headers": _REQUEST_ID,
     }
     if status in (429, 503):
-        wait = _header("Seconds after which a repetition may succeed", "integer", required=False)
+        wait = _header("Seconds after which a repetition may succeed; of quota_exceeded a date", required=False)
+        wait["schema"] = {"type": ["integer", "string"]} if status == 429 else {"type": "integer"}
         described["headers"] = {**_REQUEST_ID, "retry-after": wait}
     return described
 

@@ -4,8 +4,10 @@ import importlib
 import json
 import subprocess
 import sys
+import time
 from base64 import b64encode
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -83,11 +85,30 @@ def test_a_known_key(authorizer, table, headers: dict[str, str]) -> None:
                 }
             ],
         },
-        "context": {"tenant": "acme", "key": "ci", "models": '["full","r1"]', "key_hash": key_hash(KEY)},
+        "context": {
+            "tenant": "acme",
+            "key": "ci",
+            "models": '["full","r1"]',
+            "key_hash": key_hash(KEY),
+            "quota_reset": answer["context"]["quota_reset"],
+        },
         "usageIdentifierKey": KEY,
     }
     assert caller_from_context(answer["context"]) == CALLER
     json.dumps(answer)
+
+
+@pytest.mark.parametrize(
+    ("now", "reset"),
+    [
+        (0, "Fri, 02 Jan 1970 00:00:00 GMT"),
+        (1_796_083_199.9, "Tue, 01 Dec 2026 00:00:00 GMT"),
+        (1_796_083_200, "Wed, 02 Dec 2026 00:00:00 GMT"),
+    ],
+)
+def test_the_context_says_when_the_quota_begins_anew(authorizer, table, monkeypatch, now: float, reset: str) -> None:
+    monkeypatch.setattr(authorizer, "time", SimpleNamespace(time=lambda: now, strftime=time.strftime, gmtime=time.gmtime))
+    assert authorizer.handler(event(x_api_key=KEY), None)["context"]["quota_reset"] == reset
 
 
 @pytest.mark.parametrize(

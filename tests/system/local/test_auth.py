@@ -1,6 +1,7 @@
 """Who may call, and what a function does wrong, over the local run: what AWS answers, in the service's shape."""
 
 import asyncio
+import email.utils
 import json
 import time
 from collections.abc import Iterator
@@ -201,11 +202,16 @@ def test_routes_of_ones_own_answer_beside_the_services(tmp_path: Path) -> None:
         assert stack.post("/chat", {"message": "Hi"}).is_success
 
 
+@pytest.mark.assumes("quota-reset")
 def test_keys_have_limits_of_their_own_until_they_are_disabled() -> None:
     keys = json.dumps([{"name": "small", "daily_quota": 1}, {"name": "large"}, {"name": "old", "enabled": False}])
     with local_stack("--model-delay", "0", "--config", f"api.keys={keys}") as stack:
         assert stack.post("/chat", {"message": "x"}).is_success
-        assert refused(stack.post("/chat", {"message": "x"})) == (429, "quota_exceeded")
+        used_up = stack.post("/chat", {"message": "x"})
+        assert refused(used_up) == (429, "quota_exceeded")
+        reset = email.utils.parsedate_to_datetime(used_up.headers["retry-after"])
+        asked = email.utils.parsedate_to_datetime(used_up.headers["date"])
+        assert 0 < (reset - asked).total_seconds() <= 86_400 and reset.timestamp() % 86_400 == 0
     with local_stack("--model-delay", "0", "--config", f"api.keys={json.dumps(list(reversed(json.loads(keys))))}") as stack:
         assert refused(stack.post("/chat", {"message": "x"})) == (401, "invalid_api_key")
 

@@ -217,7 +217,7 @@ def test_a_keys_rate_and_quota_are_told_apart() -> None:
         codes = [answer.json().get("error", {}).get("code") for answer in answers]
         assert codes == [None, None, None, "quota_exceeded", "rate_limit_exceeded"]
         assert [answer.status_code for answer in answers[3:]] == [429, 429]
-        assert all(int(answer.headers["retry-after"]) > 0 for answer in answers[3:])
+        assert "GMT" in answers[3].headers["retry-after"] and int(answers[4].headers["retry-after"]) > 0
         assert httpx.get(f"{stack.url}/health").status_code == 200
 
 

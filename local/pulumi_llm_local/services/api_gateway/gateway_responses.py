@@ -1,7 +1,9 @@
 """Gateway responses: what API Gateway answers by itself, as the program configures it."""
 
 import json
+import re
 from collections.abc import Mapping
+from typing import Any
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -10,21 +12,26 @@ from pulumi_llm_local.program.graph import Resource
 
 
 class GatewayResponse(Exception):
-    """API Gateway answers by itself, with this response type, such as `THROTTLED`."""
+    """API Gateway answers by itself, with this response type, such as `THROTTLED`.
 
-    def __init__(self, type: str) -> None:
+    `authorizer` is the authorizer's context, where it had answered before.
+    """
+
+    def __init__(self, type: str, authorizer: Mapping[str, Any] | None = None) -> None:
         super().__init__(type)
         self.type = type
+        self.authorizer = authorizer or {}
 
 
-def render(type: str, request_id: str, configured: Mapping[str, Resource]) -> web.Response:
+def render(response_type: GatewayResponse, request_id: str, configured: Mapping[str, Resource]) -> web.Response:
     """Render a gateway response.
 
     Args:
-        type: The response type.
+        response_type: The response type, with the authorizer's context.
         request_id: The request's id, which a template may name.
         configured: The program's gateway responses by their types, `DEFAULT_4XX` and `DEFAULT_5XX` included.
     """
+    type = response_type.type
     status, message = _DEFAULT_RESPONSES[type]
     default = configured.get("DEFAULT_4XX" if status < 500 else "DEFAULT_5XX")
     response = configured.get(type) or default
@@ -38,9 +45,10 @@ def render(type: str, request_id: str, configured: Mapping[str, Resource]) -> we
         "$context.error.messageString": json.dumps(message),
         "$context.error.responseType": type,
         "$context.requestId": request_id,
+        # A value is made a text. https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
+        **{f"$context.authorizer.{name}": str(value) for name, value in response_type.authorizer.items()},
     }
-    for variable, value in variables.items():
-        template = template.replace(variable, value)
+    template = re.sub(r"\$context(?:\.\w+)+", lambda variable: variables.get(variable[0], ""), template)
     headers = CIMultiDict[str]()
     for name, value in parameters.items():
         text = value.strip("'") if value.startswith("'") else variables.get(f"${value}", "")

@@ -154,7 +154,7 @@ class RestApi:
                 raise GatewayResponse("WAF_FILTERED")
             return await self._handle(request, request_id)
         except GatewayResponse as response:
-            return gateway_responses.render(response.type, request_id, self._responses)
+            return gateway_responses.render(response, request_id, self._responses)
 
     async def _handle(self, request: web.Request, request_id: str) -> web.StreamResponse:
         base, in_path = self._base_path(request)
@@ -186,7 +186,7 @@ class RestApi:
             key = authorized.get("usageIdentifierKey") if self._key_source == "AUTHORIZER" else request.headers.get("x-api-key")
             verdict = self._plans.admit(str(key or ""))
         if verdict is not None:
-            raise GatewayResponse(verdict)
+            raise GatewayResponse(verdict, authorized.get("context"))
         self._validate(method, call)
         integration = self._integrations[_place(method)]
         if integration.state["type"] == "MOCK":
