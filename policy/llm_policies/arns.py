@@ -94,6 +94,14 @@ def _types(service: str) -> frozenset[str]:
     return frozenset(piece.lower() for piece in pieces if piece and "$" not in piece and "*" not in piece)
 
 
+def sample(form: str, resource: str) -> str:
+    """An ARN of a form, in the Region of a resource (or in one that nobody named), with a name that nobody chose."""
+    parts = split_arn(resource)
+    region = parts[3] if parts is not None and parts[3] and not is_pattern(parts[3]) else "zz-nowhere-9"
+    places = {**_PLACES, "Region": region}
+    return _VARIABLE.sub(lambda found: places.get(found[1], _SAMPLES[0]), form)
+
+
 # What an action takes.
 
 

@@ -10,6 +10,8 @@ from llm_policies import actions
 from llm_policies.actions import Action, is_pattern, matches
 from llm_policies.arns import is_open
 from llm_policies.attachments import IAM_BOUNDARY_NOT_ATTACHED, IAM_NO_ADMINISTRATOR_POLICY, IAM_NO_LONG_LIVED_CREDENTIALS
+from llm_policies.conditions import Condition
+from llm_policies.denies import is_denied
 from llm_policies.documents import BOUNDARIES, Document, Statement, each_document, each_statement, is_boundary, types
 from llm_policies.escalation import ESCALATIONS, Escalation
 from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
@@ -256,10 +258,7 @@ IAM_PASS_ROLE_LIMITED: Final = Rule(
 
 def _no_privilege_escalation(resource: Resource, settings: Settings) -> Iterator[str]:
     def check(document: Document) -> Iterator[str]:
-        statements = document.statements()
-        allows = [one for one in statements if one.allows]
-        denies = [one for one in statements if one.denies and one.value["Condition"].missing]
-        ways = [way for way in ESCALATIONS if way.name not in settings["accepted"] and _escalates(way, allows, denies)]
+        ways = [way for way in ESCALATIONS if way.name not in settings["accepted"] and _escalates(way, document)]
         if len(ways) > 5:
             yield f"{document.path}: leads to all rights, in {len(ways)} ways: {_listed([way.name for way in ways])}"
         else:
@@ -270,25 +269,40 @@ def _no_privilege_escalation(resource: Resource, settings: Settings) -> Iterator
         yield from each_document(resource, ("identity",), check)
 
 
-def _escalates(way: Escalation, allows: Sequence[Statement], denies: Sequence[Statement]) -> bool:
+def _escalates(way: Escalation, document: Document) -> bool:
     """Whether a document allows everything that an escalation needs: the first action on any resource, the others on some."""
+    statements = document.statements()
+    allows = [one for one in statements if one.allows]
+    denies = [one for one in statements if one.denies]
 
     def given(action: str, *, anywhere: bool) -> bool:
-        if any(one.covers(action) for one in denies):
-            return False
-        return any(one.covers(action) and (not anywhere or _anywhere(one, way)) for one in allows)
+        return any(
+            not is_denied(action, resource, denies, lambda condition: _leaves_way_closed(condition, way, action))
+            for one in allows
+            if one.covers(action) and not (anywhere and _is_closed(one, way))
+            # NotResource is everything else.
+            for resource in (one.texts("Resource") if one.value["NotResource"].missing else ["*"])
+            if not anywhere or is_open(resource)
+        )
 
     first, *others = way.actions
     return given(first, anywhere=True) and all(given(action, anywhere=False) for action in others)
 
 
-def _anywhere(one: Statement, way: Escalation) -> bool:
+def _is_closed(one: Statement, way: Escalation) -> bool:
+    """Whether an Allow's conditions close a way: they say which resources, or pass a role to other services alone."""
     passed_to = one.demanded("iam:passedtoservice")
     if way.service and passed_to is not None and not any(matches(pattern, way.service) for pattern in passed_to):
-        return False
-    # NotResource is everything else; a condition that says which resources is a scope.
-    everywhere = not one.value["NotResource"].missing or any(is_open(text) for text in one.texts("Resource"))
-    return everywhere and not one.limited("escalation", way.actions[0])
+        return True
+    return one.limited("escalation", way.actions[0])
+
+
+def _leaves_way_closed(condition: Condition, way: Escalation, action: str) -> bool:
+    """Whether a Deny with this condition leaves a way closed: what it does not deny is limited, or is no part of the way."""
+    if condition.key == "iam:passedtoservice" and way.service:
+        named = any(matches(pattern, way.service) for pattern in condition.values)
+        return named if condition.demands else condition.excludes and not named
+    return condition.excludes and condition.limits("escalation", action)
 
 
 IAM_NO_PRIVILEGE_ESCALATION: Final = Rule(

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from llm_policies.actions import is_pattern, matches
+from llm_policies.actions import is_pattern
 from llm_policies.conditions import Condition, is_named
 from llm_policies.confused_deputy import KEY, RESOURCE, TRUST, UNCONDITIONAL
+from llm_policies.denies import is_denied
 from llm_policies.documents import Document, Statement, each_document, each_statement, types
 from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
 from llm_policies.values import State, Value, each
@@ -42,16 +43,24 @@ def _is_anyone(one: Statement) -> bool:
 
 
 def _denied_to_others(one: Statement, document: Document) -> bool:
-    """Whether the document denies the same to all except some addresses, as in API Gateway's guide: Deny with NotIpAddress."""
-    actions = one.texts("Action")
-    return any(
-        other.denies
-        and _is_anyone(other)
-        and all(any(matches(pattern, action) for pattern in other.texts("Action")) for action in actions)
-        # Of more conditions in one Deny, all must hold: others then pass by another door.
-        and [condition.excludes and condition.limits("caller") for condition in other.conditions()] == [True]
-        for other in document.statements()
+    """Whether the document denies the same to all but some callers, as in API Gateway's guide: Deny with NotIpAddress."""
+    denies = [other for other in document.statements() if other.denies and _is_for_all_but_some(other)]
+    given = one.texts("Action") or ["*"]
+    resources = one.texts("Resource") or ["*"]
+    return bool(denies) and all(
+        is_denied(action, resource, denies, lambda condition: condition.excludes and condition.limits("caller"))
+        for action in given
+        for resource in resources
     )
+
+
+def _is_for_all_but_some(deny: Statement) -> bool:
+    """Whether a Deny is for anyone (whom its conditions spare is another question), or for all but named principals."""
+    if deny.value["NotPrincipal"].missing:
+        return _is_anyone(deny)
+    excepted = deny.value["NotPrincipal"]
+    named = [item for kind in excepted.entries().values() for item in kind.items()] or excepted.items()
+    return all(not is_pattern(item.text()) for item in named)
 
 
 def _public_permission(resource: Resource) -> Iterator[str]:
