@@ -71,7 +71,7 @@ def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: flo
     hints, dropped = _hints(request.hints, target) if request.hints else ({}, ())
     return ModelCall(
         target=target,
-        messages=_turns(request.messages),
+        messages=_turns(request.messages, target),
         system=_system(request, target),
         sampling=sampling,
         tools=request.tools,
@@ -172,9 +172,14 @@ def _media_problems(messages: Iterable[Message], alias: Alias, target: Target) -
 _BEDROCK_MOST = {"image": 20, "document": 5}
 
 
-def _turns(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Return the turns that say something: most providers refuse others."""
+def _turns(messages: tuple[Message, ...], target: Target) -> tuple[Message, ...]:
+    """Return the turns that say something: most providers refuse others. Those of the system are as the target takes them."""
     said = [message for message in messages if not message.is_empty]
+    for message in said:
+        if message.role == "system":
+            from llm_gateway.system_messages import as_taken
+
+            return as_taken(said, target)
     return messages if len(said) == len(messages) else tuple(said)
 
 

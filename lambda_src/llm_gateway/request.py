@@ -13,7 +13,7 @@ import msgspec
 # provider's own switch.
 # `parallel_tool_calls`: the provider's own switch for at most one call. `images`, `documents`: they are part of a message;
 # `image_urls`: the provider fetches an image itself. `prefill`: the last message may be the assistant's, which is continued.
-# `prompt_caching`: cache points.
+# `prompt_caching`: cache points. `system_messages`: a system message between two turns.
 ChatParameter = Literal["max_tokens", "temperature", "top_p", "stop", "system"]
 ToolParameter = Literal["tools", "stream_tools"]
 Ability = Literal[
@@ -28,6 +28,7 @@ Ability = Literal[
     "documents",
     "prefill",
     "prompt_caching",
+    "system_messages",
     "reasoning_effort",
     "reasoning_content",
 ]
@@ -108,14 +109,15 @@ class Message(msgspec.Struct, frozen=True):
     """One turn of a conversation.
 
     `text` is all text of the turn. `parts` holds texts and media in their order where the turn has media, and is empty where it
-    has text alone. A `tool` message holds the result of the call `tool_call_id` in the assistant message before it. `reasoning`
-    is the reasoning of an assistant message, if the caller has kept it; `reasoning_blocks` holds it in blocks where they are
-    signed. `order` holds texts, signed reasoning and calls in their order where that is another one: a number is a place in
-    `tool_calls`. `failed`: it is the result of a tool that has failed. `cache` marks a cache point after the message. `place`
-    is its place in the caller's request, such as ``messages[2]``, for errors.
+    has text alone. A `system` message stands after the first turn only. A `tool` message holds the result of the call
+    `tool_call_id` in the assistant message before it. `reasoning` is the reasoning of an assistant message, if the caller has
+    kept it; `reasoning_blocks` holds it in blocks where they are signed. `order` holds texts, signed reasoning and calls in
+    their order where that is another one: a number is a place in `tool_calls`. `failed`: it is the result of a tool that has
+    failed. `cache` marks a cache point after the message. `place` is its place in the caller's request, such as
+    ``messages[2]``, for errors.
     """
 
-    role: Literal["user", "assistant", "tool"]
+    role: Literal["user", "assistant", "tool", "system"]
     text: str = ""
     tool_calls: tuple[ToolUse, ...] = ()
     tool_call_id: str = ""

@@ -12,7 +12,7 @@ from llm_gateway.request import Media, Message, ReasoningBlock, ToolUse
 
 
 class Conversation(NamedTuple):
-    """`system` is the text of all system and developer messages, `system_place` the place of the first of them."""
+    """`system` is the text of the system and developer messages before all others, `system_place` the place of the first."""
 
     turns: tuple[Message, ...]
     system: str | None = None
@@ -31,16 +31,20 @@ def conversation(fields: Fields) -> Conversation:
         return Conversation(())
     system: list[str] = []
     system_place = ""
-    cache_system = False
+    cache_system = is_between = False
     turns: list[Message] = []
     for message in fields.objects("messages", MOST_MESSAGES):
         role = message.string("role", required=True)
         match role:
             case "system" | "developer":
                 content = _content(message)
-                system.append(content.text)
-                system_place = system_place or f"{message.place}.role"
-                cache_system = cache_system or content.cache
+                if turns:
+                    turns.append(_turn("system", message, content))
+                    is_between = True
+                else:
+                    system.append(content.text)
+                    system_place = system_place or f"{message.place}.role"
+                    cache_system = cache_system or content.cache
             case "user":
                 turns.append(_turn("user", message, _content(message, media=True)))
             case "assistant":
@@ -59,6 +63,10 @@ def conversation(fields: Fields) -> Conversation:
                 _content(message)
         message.any("name")
         message.no_others()
+    if is_between:
+        from llm_gateway.system_messages import after_results
+
+        turns = [*after_results(turns)]
     text = "\n\n".join(system) if system else None
     if text and text.strip() and not any(turn.text.strip() or turn.parts or turn.tool_calls for turn in turns):
         return Conversation((Message(role="user", text=text, place=system_place.removesuffix(".role")),))

@@ -81,7 +81,7 @@ _BEGIN, _CONTINUE = Message(role="user", text="Begin."), Message(role="user", te
 
 
 def alternating_turns(call: ModelCall, blocks: Callable[[Message], Iterable[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Return messages in which user and assistant alternate, as Bedrock and Anthropic require.
+    """Return messages in which user and assistant alternate, as Bedrock and Anthropic require, with those of the system.
 
     The user begins, and ends unless the target goes on with an answer that is begun. Adjacent messages of one role become one
     message with several blocks. The results of tools belong to the user, so they are together in the turn after the calls.
@@ -97,7 +97,7 @@ def alternating_turns(call: ModelCall, blocks: Callable[[Message], Iterable[dict
             messages = (*messages, _CONTINUE)
     found: list[dict[str, Any]] = []
     for message in messages:
-        role = "assistant" if message.role == "assistant" else "user"
+        role = "user" if message.role == "tool" else message.role
         if not found or found[-1]["role"] != role:
             found.append({"role": role, "content": []})
         found[-1]["content"].extend(blocks(message))

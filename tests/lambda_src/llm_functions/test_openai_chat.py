@@ -192,11 +192,11 @@ async def test_roles_and_text_parts(gateway, bedrock) -> None:
         assert answer is not None
     assert upstream.calls[0] == upstream.calls[1]
     call = upstream.calls[0]
-    assert call.system == ("Be brief.\n\nBe kind.\n\nBe late.",)
+    assert call.system == ("Be brief.\n\nBe kind.",)
     assert [(turn.role, [block.text for block in turn.content]) for turn in call.messages] == [
         ("user", ["One two"]),
         ("assistant", ["three"]),
-        ("user", ["four", "five"]),
+        ("user", ["<system-reminder>\nBe late.\n</system-reminder>\n\nfour", "five"]),
     ]
 
 

@@ -114,9 +114,9 @@ def test_a_target_that_takes_it_goes_on_with_an_answer_that_is_begun() -> None:
     assert at_converse(call_of([ASK, said("Well, ")], ("prefill",))) == [("u", "Hi"), ("a", "Well,")]
 
 
-def test_several_system_messages_become_one() -> None:
-    later = {"role": "developer", "content": [{"type": "text", "text": "In French."}]}
-    call = call_of([SYSTEM, ASK, said("Yes"), later, ASK])
+def test_the_system_messages_before_the_first_turn_become_one() -> None:
+    second = {"role": "developer", "content": [{"type": "text", "text": "In French."}]}
+    call = call_of([SYSTEM, second, ASK, said("Yes"), ASK])
     assert call.system == "Be brief.\n\nIn French."
     assert at_converse(call) == [("u", "Hi"), ("a", "Yes"), ("u", "Hi")]
 

@@ -25,6 +25,7 @@ from llm_gateway.request import (
     ToolChoice,
     ToolUse,
 )
+from llm_gateway.system_messages import after_results
 
 STOP_LIMIT = 16
 
@@ -60,7 +61,7 @@ def parse(body: Mapping[str, Any], *, counted: bool = False) -> tuple[ChatReques
     thinking, effort, asked = _thinking(fields)
     response_format, effort = _output_config(fields, effort, asked)
     cache = _cached(fields)
-    messages = conversation.messages
+    messages = [*after_results(conversation.messages)]
     if cache and messages:
         messages[-1] = msgspec.structs.replace(messages[-1], cache=True)
     request = ChatRequest(
@@ -223,6 +224,8 @@ class _Conversation:
         message.any("effort")  # of one message; the request's own counts
         message.no_others()
         match role:
+            case "system" if self.messages:
+                self.messages.append(Message("system", "\n\n".join(read.text), place=message.place, cache=read.cache))
             case "system":
                 self._add_system(read)
             case "assistant":

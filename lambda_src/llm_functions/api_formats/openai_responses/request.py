@@ -26,6 +26,7 @@ from llm_gateway.request import (
     Sampling,
     ToolUse,
 )
+from llm_gateway.system_messages import after_results
 
 # How the id of an item of reasoning begins.
 REASONING_ID = "rs_"
@@ -64,7 +65,7 @@ def parse(body: Mapping[str, Any]) -> ChatRequest:
     if text is not None and (verbosity := hint(text, "verbosity")) is not None:
         hints["verbosity"] = verbosity
     request = ChatRequest(
-        messages=tuple(conversation.messages),
+        messages=after_results(conversation.messages),
         model=model or "",
         system="\n\n".join(conversation.system) if conversation.system else None,
         sampling=Sampling(
@@ -192,6 +193,8 @@ class _Conversation:
         role = item.string("role", required=True)
         text, parts = _content(item, "content")
         match role:
+            case "system" | "developer" if self.messages:
+                self.messages.append(Message("system", text, place=item.place))
             case "system" | "developer":
                 self.system.append(text)
             case "user":
@@ -212,10 +215,15 @@ class _Conversation:
         reasoning_blocks: tuple[ReasoningBlock, ...] = (),
         tool_calls: tuple[ToolUse, ...] = (),
     ) -> None:
-        if not self.messages or self.messages[-1].role != "assistant":
+        if self._begins_a_turn():
             self._end_turn()
             self.messages.append(Message("assistant", place=item.place))
         self._turn.append(Message("assistant", text, tool_calls, reasoning=reasoning, reasoning_blocks=reasoning_blocks))
+
+    def _begins_a_turn(self) -> bool:
+        """Whether an item of the assistant begins a turn: not after another one of it, or calls and a system message."""
+        last = next((message.role for message in reversed(self.messages) if message.role != "system"), "")
+        return last != "assistant" or (self.messages[-1].role == "system" and not any(item.tool_calls for item in self._turn))
 
     def _end_turn(self) -> None:
         """Join the items of the assistant's latest turn: at once, for each join copies what there is."""

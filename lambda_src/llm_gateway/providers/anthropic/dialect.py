@@ -91,6 +91,10 @@ class Anthropic:
 def _body(call: ModelCall) -> dict[str, Any]:
     if has_cache_points(call):
         call = with_cache_points(call)
+    if "system_messages" in call.target.accepts:
+        from llm_gateway.system_messages import before_answers
+
+        call = msgspec.structs.replace(call, messages=tuple(before_answers(call.messages)))
     body: dict[str, Any] = {
         "model": call.target.model,
         "messages": exchange.alternating_turns(call, ContentBlocks(call).of),

@@ -10,8 +10,8 @@ _OPENAI: tuple[Parameter, ...] = (
     *("seed", "user", "service_tier", "prompt_cache_key", "safety_identifier"),
 )
 _FURTHER: dict[str, tuple[Parameter, ...]] = {
-    "openai.com": _OPENAI,
-    "openai.azure.com": ("frequency_penalty", "presence_penalty", "logit_bias", "seed", "user"),
+    "openai.com": (*_OPENAI, "system_messages"),
+    "openai.azure.com": ("system_messages", "frequency_penalty", "presence_penalty", "logit_bias", "seed", "user"),
     "deepseek.com": ("frequency_penalty", "presence_penalty"),
 }
 

@@ -127,7 +127,7 @@ BlockParam = Annotated[
 
 
 class MessageParam(_Form):
-    role: Literal["user", "assistant"]
+    role: Literal["user", "assistant", "system"]
     content: Annotated[list[BlockParam], BeforeValidator(_as_blocks)]
 
 
@@ -225,7 +225,8 @@ def read_messages(body: bytes, models: Mapping[str, ModelTraits]) -> Call:
             f"max_tokens: {given.max_tokens} > {traits.max_output_tokens}, which is the maximum allowed number of output "
             f"tokens for {given.model}"
         )
-    messages = _read_conversation(given.messages)
+    later = _system_messages(given.messages, traits)
+    messages = _read_conversation([message for message in given.messages if message.role != "system"])
     tools = tuple(Tool(tool.name, tool.description or "", tool.input_schema.model_dump()) for tool in given.tools)
     choice = given.tool_choice or ToolChoice(type="auto")
     _check_newest(given, choice)
@@ -235,7 +236,7 @@ def read_messages(body: bytes, models: Mapping[str, ModelTraits]) -> Call:
         model_id=given.model,
         traits=replace(traits, reasoning=thinks),
         messages=messages,
-        system=tuple(block.text for block in given.system if block.text),
+        system=(*(block.text for block in given.system if block.text), *later),
         max_tokens=given.max_tokens,
         temperature=given.temperature,
         top_p=given.top_p,
@@ -333,6 +334,31 @@ def _thinks(given: MessagesParameters, traits: ModelTraits, *, forced: bool) -> 
 # The rules of a conversation.
 
 
+def _system_messages(listed: Sequence[MessageParam], traits: ModelTraits) -> tuple[str, ...]:
+    """Return the texts of the system messages between the others.
+
+    https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages
+    """
+    texts: list[str] = []
+    for i, message in enumerate(listed):
+        if message.role != "system":
+            continue
+        if "system_messages" not in traits.accepts:
+            raise invalid_request("role 'system' is not supported on this model")
+        before = listed[i - 1].role if i else ""
+        after = listed[i + 1].role if i + 1 < len(listed) else "assistant"
+        if before != "user" or after != "assistant":
+            raise invalid_request(
+                f"messages.{i}: a `system` message must follow a `user` message, and be the last or be followed by an "
+                "`assistant` message"
+            )
+        for block in message.content:
+            if not isinstance(block, TextParam):
+                raise invalid_request(f"messages.{i}: only `text` blocks are allowed in `system` messages")
+            texts.append(block.text)
+    return tuple(texts)
+
+
 def _read_conversation(listed: Sequence[MessageParam]) -> tuple[Message, ...]:
     """Return the messages, with neighbours of one role joined to one message, as the API does."""
     if not listed:
@@ -341,10 +367,11 @@ def _read_conversation(listed: Sequence[MessageParam]) -> tuple[Message, ...]:
     for i, message in enumerate(listed):
         if not message.content:
             raise invalid_request(f"messages.{i}.content: all messages must have non-empty content")
-        content = tuple(_read_block(block, message.role, f"messages.{i}") for block in message.content)
-        if messages and messages[-1].role == message.role:
+        role: Role = "assistant" if message.role == "assistant" else "user"
+        content = tuple(_read_block(block, role, f"messages.{i}") for block in message.content)
+        if messages and messages[-1].role == role:
             content = (*messages.pop().content, *content)
-        messages.append(Message(message.role, content))
+        messages.append(Message(role, content))
     return tuple(messages)
 
 
