@@ -140,6 +140,7 @@ _SHAPES: Final = {
     ),
     "a private key": re.compile(r"-----BEGIN ([A-Z]+ )*PRIVATE KEY( BLOCK)?-----"),
     "a JSON Web Token": re.compile(r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{10,}"),
+    "a URL that is signed for whoever has it": re.compile(r"[?&](sig|X-Amz-Signature|X-Goog-Signature)=[A-Za-z0-9%/+=]{20,}"),
     "a URL with a password": re.compile(r"\b[a-z][a-z0-9+.-]*://[^/\s:@\"'$]*:(?![$<{%*])[^/\s@\"'$]+@"),
     "a connection string with a password": re.compile(
         r"(?i)\w\s*=[^=]*[;&?\s](password|pwd|accountkey|sharedaccesskey)\s*=\s*(?![$<{%*`/'\"])[^;&\s\"'$`]{3,}"

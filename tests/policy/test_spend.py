@@ -23,6 +23,28 @@ TYPES = {
     "budget": "aws:budgets/budget:Budget",
     "anomalies": "aws:costexplorer/anomalySubscription:AnomalySubscription",
     "stack": "pulumi:pulumi:Stack",
+    "spot": "aws:ec2/spotFleetRequest:SpotFleetRequest",
+    "host": "aws:ec2/dedicatedHost:DedicatedHost",
+    "block": "aws:ec2/capacityBlockReservation:CapacityBlockReservation",
+    "configuration": "aws:ec2/launchConfiguration:LaunchConfiguration",
+    "schedule": "aws:autoscaling/schedule:Schedule",
+    "scaled": "aws:appautoscaling/target:Target",
+    "notebook": "aws:sagemaker/notebookInstance:NotebookInstance",
+    "training": "aws:sagemaker/trainingJob:TrainingJob",
+    "tuning": "aws:sagemaker/hyperParameterTuningJob:HyperParameterTuningJob",
+    "app": "aws:sagemaker/app:App",
+    "space": "aws:sagemaker/space:Space",
+    "domain": "aws:sagemaker/domain:Domain",
+    "capacity": "aws:ecs/capacityProvider:CapacityProvider",
+    "emr": "aws:emr/cluster:Cluster",
+    "stream": "aws:appstream/fleet:Fleet",
+    "desktop": "aws:workspaces/workspace:Workspace",
+    "builders": "aws:codebuild/fleet:Fleet",
+    "control": "aws:cloudcontrol/resource:Resource",
+    "formation": "aws:cloudformation/stack:Stack",
+    "pool": "kubernetes:karpenter.sh/v1:NodePool",
+    "provisioner": "kubernetes:karpenter.sh/v1alpha5:Provisioner",
+    "chart": "kubernetes:helm.sh/v3:Release",
 }
 
 
@@ -45,6 +67,52 @@ def variants(*kinds: Any, count: int = 1) -> Resource:
 def asks(**more: Any) -> Resource:
     return a("template", instanceRequirements={"acceleratorCount": {"min": 1}, **more})
 
+
+def fleet(most: Any, *kinds: str, **more: Any) -> Resource:
+    overrides = [{"instanceType": kind, **more} for kind in kinds]
+    return a(
+        "fleet", launchTemplateConfigs=[{"overrides": overrides}], targetCapacitySpecification={"totalTargetCapacity": most}
+    )
+
+
+def batch(most: Any, *kinds: str) -> Resource:
+    return a("batch", computeResources={"instanceTypes": list(kinds), "maxVcpus": most})
+
+
+def needs(**required: Any) -> list[dict[str, Any]]:
+    """Requirements of Karpenter's, by the last part of the key: a list is what is allowed."""
+    return [
+        {
+            "key": f"karpenter.k8s.aws/{key.replace('_', '-')}",
+            **(rule if isinstance(rule, dict) else {"operator": "In", "values": rule}),
+        }
+        for key, rule in required.items()
+    ]
+
+
+def pool(limits: Any = None, **required: Any) -> Resource:
+    return a("pool", spec={"limits": limits, "template": {"spec": {"requirements": needs(**required)}}})
+
+
+def managed(**more: Any) -> Resource:
+    requirements = {"vcpuCount": {"min": 4}, **more}
+    return a("capacity", managedInstancesProvider={"instanceLaunchTemplate": {"instanceRequirements": requirements}})
+
+
+def scaled(most: Any, variant: str = "chat", **more: Any) -> Resource:
+    dimension = "sagemaker:variant:DesiredInstanceCount"
+    return a("scaled", resourceId=f"endpoint/chat/variant/{variant}", scalableDimension=dimension, maxCapacity=most, **more)
+
+
+def variant(kind: str, count: int = 1, **more: Any) -> Resource:
+    held = {"variantName": "chat", "instanceType": kind, "initialInstanceCount": count, **more}
+    return a("endpoint", productionVariants=[held])
+
+
+GPU = {"operator": "Gt", "values": ["0"]}
+G5_GROUP = a(
+    "group", name="g5", maxSize=1, mixedInstancesPolicy={"launchTemplate": {"overrides": [{"instanceType": "g5.xlarge"}]}}
+)
 
 CALL = {"Effect": "Allow", "Action": "bedrock:InvokeModel", "Resource": "arn:aws:bedrock:us-east-1::foundation-model/m"}
 CALLS = a("policy", role="chat", policy=json.dumps({"Version": "2012-10-17", "Statement": [CALL]}))
@@ -85,6 +153,74 @@ TABLE: dict[str, list[Case]] = {
         ("SageMaker", [variants("ml.p4d.24xlarge")], "bad", 1, {}),
         ("any accelerator", [asks()], "bad", 1, {}),
         ("any of a family", [asks(allowedInstanceTypes=["p5*.*"])], "bad", 1, {}),
+        ("a family of which all are allowed", [batch(16, "g5")], "good", 0, {}),
+        ("Karpenter without accelerators", [pool(instance_category=["c", "m", "r"])], "good", 0, {}),
+        ("Karpenter, those allowed", [pool(instance_family=["g5"], instance_size=["xlarge", "2xlarge"])], "good", 0, {}),
+        ("Karpenter, no GPU", [pool(instance_gpu_count={"operator": "DoesNotExist"})], "good", 0, {}),
+        ("Karpenter, neither g nor p", [pool(instance_category={"operator": "NotIn", "values": ["g", "p"]})], "good", 0, {}),
+        ("a chart without pools", [a("chart", values={"requirements": ["a"], "x": [{"y": 1}]})], "good", 0, {}),
+        ("a notebook without one", [a("notebook", instanceType="ml.t3.medium"), a("space", spaceSettings={})], "good", 0, {}),
+        ("ECS without accelerators", [managed()], "good", 0, {}),
+        ("a template of another service", [a("formation", templateBody='{"InstanceType": "m7i.large"}')], "good", 0, {}),
+        ("notebook", [a("notebook", instanceType="ml.p4d.24xlarge")], "bad", 1, {}),
+        ("training", [a("training", resourceConfig={"instanceType": "ml.p5.48xlarge", "instanceCount": 1})], "bad", 1, {}),
+        (
+            "training by groups",
+            [
+                a(
+                    "training",
+                    resourceConfig={"instanceGroups": [{"instanceType": "ml.p5.48xlarge"}, {"instanceType": "ml.m5.large"}]},
+                )
+            ],
+            "bad",
+            1,
+            {},
+        ),
+        ("tuning", [a("tuning", trainingJobDefinition={"resourceConfig": {"instanceType": "ml.trn1.32xlarge"}})], "bad", 1, {}),
+        ("Studio's app", [a("app", resourceSpec={"instanceType": "ml.p3.2xlarge"})], "bad", 1, {}),
+        (
+            "Studio's default",
+            [
+                a(
+                    "domain",
+                    defaultUserSettings={"jupyterLabAppSettings": {"defaultResourceSpec": {"instanceType": "ml.g6.xlarge"}}},
+                )
+            ],
+            "bad",
+            1,
+            {},
+        ),
+        ("dedicated host", [a("host", instanceFamily="p5")], "bad", 1, {}),
+        ("spot fleet", [a("spot", launchSpecifications=[{"instanceType": "p3.2xlarge"}])], "bad", 1, {}),
+        ("EMR", [a("emr", coreInstanceGroup={"instanceType": "g4dn.xlarge"})], "bad", 1, {}),
+        ("AppStream", [a("stream", instanceType="stream.graphics.g5.xlarge")], "bad", 1, {}),
+        ("WorkSpaces", [a("desktop", workspaceProperties={"computeTypeName": "GRAPHICSPRO_G4DN"})], "bad", 1, {}),
+        ("builds", [a("builders", environmentType="LINUX_GPU_CONTAINER", baseCapacity=1)], "bad", 1, {}),
+        ("ECS", [managed(acceleratorTypes=["gpu"])], "bad", 1, {}),
+        ("ECS by name", [managed(acceleratorCount={"min": 1}, allowedInstanceTypes=["p5.*"])], "bad", 1, {}),
+        (
+            "HyperPod by Cloud Control",
+            [a("control", desiredState=json.dumps({"InstanceGroups": [{"InstanceType": "ml.p5.48xlarge"}]}))],
+            "bad",
+            1,
+            {},
+        ),
+        ("HyperPod by CloudFormation", [a("formation", templateBody="      - InstanceType: ml.p5.48xlarge\n")], "bad", 1, {}),
+        ("Karpenter by categories", [pool(instance_category=["m", "g", "p"])], "bad", 2, {}),
+        ("Karpenter by families", [pool(instance_family=["g5", "p5"])], "bad", 1, {}),
+        ("Karpenter by type", [pool(instance_type=["p5.48xlarge", "g5.xlarge"])], "bad", 1, {}),
+        ("Karpenter by GPU", [pool(instance_gpu_name=["h100"])], "bad", 1, {}),
+        ("Karpenter, anything", [pool()], "bad", 1, {}),
+        ("Karpenter, any GPU", [pool(instance_gpu_count=GPU)], "bad", 1, {}),
+        ("Karpenter of old", [a("provisioner", spec={"requirements": needs(instance_family=["p4d"])})], "bad", 1, {}),
+        (
+            "Karpenter by a chart",
+            [a("chart", values={"pools": [{"name": "gpu", "requirements": needs(instance_family=["p4d"])}]})],
+            "bad",
+            1,
+            {},
+        ),
+        ("unknown pool", [a("pool", spec=UNKNOWN)], "unknown", 0, {}),
         ("unknown beside a bad one", [nodes(1, UNKNOWN, "p5.48xlarge")], "unknown", 1, {}),
         ("unknown list", [a("nodes", instanceTypes=UNKNOWN)], "unknown", 0, {}),
     ],
@@ -111,6 +247,81 @@ TABLE: dict[str, list[Case]] = {
         ("estimated for SageMaker, and over", [variants("ml.g5.xlarge", count=15)], "bad", 1, {}),
         ("a price given", [variants("ml.g5.xlarge", count=2)], "good", 0, {"prices": {"ml.g5.xlarge": 1.408}}),
         ("a price given, and over", [variants("ml.g5.xlarge", count=20)], "bad", 1, {"prices": {"ml.g5.xlarge": 1.408}}),
+        ("fleet under", [fleet(4, "g5.xlarge", "m7i.large")], "good", 0, {}),
+        ("fleet of large ones", [fleet(16, "g5.12xlarge", weightedCapacity="16")], "good", 0, {}),
+        ("Batch under", [batch(64, "g5.xlarge")], "good", 0, {}),
+        ("Batch without accelerators", [batch(10_000, "optimal", "m7i")], "good", 0, {}),
+        ("Karpenter under", [pool({"nvidia.com/gpu": 4}, instance_family=["g5"], instance_size=["xlarge"])], "good", 0, {}),
+        (
+            "Karpenter under by the less",
+            [pool({"cpu": "9000", "nvidia.com/gpu": 4}, instance_type=["g5.xlarge"])],
+            "good",
+            0,
+            {},
+        ),
+        ("Karpenter without accelerators", [pool(instance_category=["m"])], "good", 0, {}),
+        ("endpoint that scales a little", [variant("ml.g5.xlarge"), scaled(4)], "good", 0, {}),
+        ("endpoint whose other variant scales", [variant("ml.g5.xlarge"), scaled(40, "other")], "good", 0, {}),
+        ("endpoint without accelerators", [variant("ml.m7i.large"), scaled(400)], "good", 0, {}),
+        (
+            "service that scales",
+            [a("scaled", resourceId="service/a/b", scalableDimension="ecs:service:DesiredCount")],
+            "good",
+            0,
+            {},
+        ),
+        ("notebook under", [a("notebook", instanceType="ml.g5.xlarge")], "good", 0, {}),
+        ("a schedule of another group", [G5_GROUP, a("schedule", autoscalingGroupName="other", maxSize=100)], "good", 0, {}),
+        ("fleet over", [fleet(40, "g5.xlarge")], "bad", 1, {}),
+        (
+            "fleet over by its template",
+            [
+                a(
+                    "fleet",
+                    launchTemplateConfigs=[{"launchTemplateSpecification": {"launchTemplateId": "lt-1"}}],
+                    targetCapacitySpecification={"totalTargetCapacity": 40},
+                ),
+                a("template", id="lt-1", instanceType="g5.xlarge"),
+            ],
+            "bad",
+            1,
+            {},
+        ),
+        ("spot fleet over", [a("spot", targetCapacity=40, launchSpecifications=[{"instanceType": "g5.xlarge"}])], "bad", 1, {}),
+        ("Batch over", [batch(4000, "g5.xlarge")], "bad", 1, {}),
+        ("Batch over by a family", [batch(1000, "g5")], "bad", 1, {}),
+        ("endpoint that scales", [variant("ml.g5.xlarge"), scaled(40)], "bad", 1, {}),
+        (
+            "endpoint that scales itself",
+            [variant("ml.g5.xlarge", managedInstanceScaling={"maxInstanceCount": 50})],
+            "bad",
+            1,
+            {},
+        ),
+        ("endpoint of another stack", [scaled(40)], "bad", 1, {}),
+        ("training over", [a("training", resourceConfig={"instanceType": "ml.g5.48xlarge", "instanceCount": 2})], "bad", 1, {}),
+        ("Karpenter over", [pool({"nvidia.com/gpu": 64}, instance_family=["g5"])], "bad", 1, {}),
+        ("Karpenter over by CPUs", [pool({"cpu": "1k"}, instance_family=["g5"])], "bad", 1, {}),
+        ("Karpenter without limits", [pool(instance_family=["g5"])], "bad", 1, {}),
+        ("Karpenter without a price", [pool({"cpu": 8}, instance_type=["p6-b200.48xlarge"])], "bad", 1, {}),
+        (
+            "group over by a schedule",
+            [G5_GROUP, a("schedule", autoscalingGroupName=UNKNOWN, maxSize=100, come={"autoscalingGroupName": [G5_GROUP]})],
+            "bad",
+            1,
+            {},
+        ),
+        (
+            "group over by its configuration",
+            [a("group", maxSize=40, launchConfiguration="c"), a("configuration", name="c", id="c", instanceType="g5.xlarge")],
+            "bad",
+            1,
+            {},
+        ),
+        ("group of any accelerator", [mixed({"instanceRequirements": {"acceleratorCount": {"min": 1}}})], "bad", 1, {}),
+        ("ECS without a number", [managed(acceleratorCount={"min": 1}, allowedInstanceTypes=["g5.*"])], "bad", 1, {}),
+        ("a block of capacity", [a("block", capacityBlockOfferingId="cb-1")], "bad", 1, {}),
+        ("unknown bound", [variant("ml.g5.xlarge"), scaled(UNKNOWN)], "unknown", 0, {}),
         ("unknown size", [nodes(UNKNOWN, "g5.xlarge")], "unknown", 0, {}),
         ("unknown size beside one over", [nodes(UNKNOWN, "g5.xlarge"), nodes(4, "g5.12xlarge", name="b")], "unknown", 1, {}),
         ("unknown type beside one over", [nodes(4, UNKNOWN, "g5.12xlarge")], "unknown", 1, {}),
