@@ -1,6 +1,6 @@
 """Rules on what the internet can reach: buckets, clusters, nodes, networks, distributions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from llm_policies import networks
@@ -9,35 +9,44 @@ from llm_policies.stacks import Found, companions, each_resource, of_type
 from llm_policies.tls import BUCKETS
 from llm_policies.values import NotVerified, Value, each
 
-_BLOCKS: Final = ("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",)
+# What is left out is false in the first two, which then switch it off, and true in the others.
+_OPEN_BY_DEFAULT: Final = (
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+    "aws:s3/accountPublicAccessBlock:AccountPublicAccessBlock",
+)
+_BLOCKS: Final[Mapping[str, str]] = {
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": "",
+    "aws:s3/accountPublicAccessBlock:AccountPublicAccessBlock": "",
+    "aws:s3/accessPoint:AccessPoint": "publicAccessBlockConfiguration",
+    "aws:s3control/multiRegionAccessPoint:MultiRegionAccessPoint": "details.publicAccessBlock",
+}
 _WEBSITES: Final = (
     "aws:s3/bucketWebsiteConfiguration:BucketWebsiteConfiguration",
     "aws:s3/bucketWebsiteConfigurationV2:BucketWebsiteConfigurationV2",
 )
 _ACLS: Final = ("aws:s3/bucketAcl:BucketAcl", "aws:s3/bucketAclV2:BucketAclV2")
+_OBJECTS: Final = (
+    "aws:s3/bucketObject:BucketObject",
+    "aws:s3/bucketObjectv2:BucketObjectv2",
+    "aws:s3/objectCopy:ObjectCopy",
+)
 _FOUR: Final = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
 
 
-def _public_access_blocked(resources: Sequence[Resource], _: Settings) -> Found:
-    def bucket(resource: Resource) -> Iterator[str]:
-        blocks, unverified = companions(resource, resources, _BLOCKS, "bucket", ("id", "bucket"))
-        if not blocks:
-            if unverified:
-                raise NotVerified(unverified)
-            yield "it has no BucketPublicAccessBlock: add one with all four settings true"
-        for block in blocks:
-            # What is left out is false: a block without a setting switches it off.
-            yield from each(
-                (Value(block[name].data, f"{block.name}.{name}") for name in _FOUR),
-                _is_true,
-            )
-
-    yield from each_resource(of_type(resources, *BUCKETS), bucket)
+def _public_access_blocked(resource: Resource, _: Settings) -> Iterator[str]:
+    # A new bucket is blocked in all four ways by AWS itself: what is wrong is to open it.
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/create-bucket-faq.html
+    path = _BLOCKS[resource.type]
+    block = resource.at(path) if path else resource.properties
+    if resource.type in _OPEN_BY_DEFAULT:
+        yield from each((block[name] for name in _FOUR), _is_true)
+    elif not block.missing:
+        yield from each((block[name] for name in _FOUR if block[name].data is not None), _is_true)
 
 
 def _is_true(value: Value) -> Iterator[str]:
     if not value.flag():
-        yield f"{value.path} is not true: the bucket's public access block lets that way open"
+        yield f"{value.path} is not true: the public access block lets that way open"
 
 
 def _no_public_acl(resource: Resource, _: Settings) -> Iterator[str]:
@@ -141,23 +150,23 @@ _DELIVERIES: Final = ("aws:cloudwatch/logDeliverySource:LogDeliverySource",)
 RULES: Final[tuple[Rule, ...]] = (
     Rule(
         name="s3-public-access-blocked",
-        title="Every bucket blocks public access, in all four ways.",
+        title="No block of public access, which AWS gives to every bucket, is opened.",
         severity="high",
         why="A later policy or an upload's ACL can make objects public; the block holds against both.",
-        fix="A `BucketPublicAccessBlock` for the bucket with all four settings true.",
-        check_stack=_public_access_blocked,
-        types=(*BUCKETS, *_BLOCKS),
+        fix="All four settings true, for buckets, access points and the account; or no block of your own: AWS's is true.",
+        check=_public_access_blocked,
+        types=tuple(_BLOCKS),
         frameworks=("AWS FSBP S3.8", "CIS AWS 3.0 2.1.4"),
         url=f"{AWS_DOCS}/AmazonS3/latest/userguide/access-control-block-public-access.html",
     ),
     Rule(
         name="s3-no-public-acl",
-        title="No bucket's ACL is public.",
+        title="No bucket's and no object's ACL is public.",
         severity="critical",
         why="A public ACL shows the bucket's list, and often its objects, to everybody.",
         fix="Leave the ACL out: new buckets have none, and policies say who may read.",
         check=_no_public_acl,
-        types=(*BUCKETS, *_ACLS),
+        types=(*BUCKETS, *_ACLS, *_OBJECTS),
         frameworks=("AWS FSBP S3.2", "AWS FSBP S3.3"),
         url=f"{AWS_DOCS}/AmazonS3/latest/userguide/acl-overview.html",
     ),

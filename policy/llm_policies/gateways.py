@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, cast
 
+from llm_policies import api_bodies
 from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
 from llm_policies.stacks import Found, came_from, each_resource, of_type, refers, share
 from llm_policies.values import NotVerified, Value, each, some
@@ -16,6 +17,7 @@ _API_KEY: Final = "aws:apigateway/apiKey:ApiKey"
 _PLAN: Final = "aws:apigateway/usagePlan:UsagePlan"
 _PLAN_KEY: Final = "aws:apigateway/usagePlanKey:UsagePlanKey"
 _METHOD_SETTINGS: Final = "aws:apigateway/methodSettings:MethodSettings"
+_REST_API_PUT: Final = "aws:apigateway/restApiPut:RestApiPut"
 _API_V2: Final = "aws:apigatewayv2/api:Api"
 _ROUTE: Final = "aws:apigatewayv2/route:Route"
 _STAGE_V2: Final = "aws:apigatewayv2/stage:Stage"
@@ -181,6 +183,19 @@ def _method_authorized(resources: Sequence[Resource], settings: Settings) -> Fou
             yield f"authorization: anyone may call {called}; ask for an authorizer, AWS_IAM or an API key"
 
     yield from each_resource(of_type(resources, _METHOD), check)
+    yield from each_resource(of_type(resources, _REST_API, _REST_API_PUT), lambda api: _body_authorized(api, public))
+
+
+def _body_authorized(api: Resource, public: Sequence[str]) -> Iterator[str]:
+    """Check the operations of an API's OpenAPI document."""
+    if api["body"].missing:
+        return
+    if found := api_bodies.open_operations(api["body"], public, rest=api.type != _API_V2):
+        listed = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+        yield (
+            f"body: anyone may call {listed}; give each operation `security` with a scheme that has an "
+            "x-amazon-apigateway-authorizer, or x-amazon-apigateway-auth"
+        )
 
 
 def _path_part(method: Resource, resources: Sequence[Resource]) -> str:
@@ -202,8 +217,11 @@ def _route_authorized(resources: Sequence[Resource], settings: Settings) -> Foun
 
     def check(resource: Resource) -> Iterator[str]:
         if resource.type == _API_V2:
+            yield from _body_authorized(resource, public)
             if resource["protocolType"].equals("HTTP") and not resource["target"].missing:
                 yield "target: makes a route that anyone may call; write a Route with authorizationType instead"
+            if resource["protocolType"].equals("WEBSOCKET") and _connects_without_a_route(resource, resources):
+                yield "protocolType: the WebSocket API has no $connect, so that anyone connects and calls its routes"
             return
         if not resource["authorizationType"].equals(None, "", "NONE"):
             return
@@ -218,6 +236,12 @@ def _route_authorized(resources: Sequence[Resource], settings: Settings) -> Foun
             yield f"authorizationType: anyone may call {key}; ask for JWT, AWS_IAM or CUSTOM"
 
     yield from each_resource(of_type(resources, _ROUTE, _API_V2), check)
+
+
+def _connects_without_a_route(api: Resource, resources: Sequence[Resource]) -> bool:
+    """Whether a WebSocket API has routes in this stack, but none that is asked as a caller connects."""
+    routes = [route for route in of_type(resources, _ROUTE) if refers(route, "apiId", api, "id")]
+    return bool(routes) and not any(route["routeKey"].equals("$connect") for route in routes)
 
 
 def _is_http(route: Resource, resources: Sequence[Resource]) -> bool:
@@ -277,7 +301,7 @@ RULES: Final = (
         ),
         fix="authorization='CUSTOM' with an authorizer_id, 'AWS_IAM' or 'COGNITO_USER_POOLS', or api_key_required=True.",
         check_stack=_method_authorized,
-        types=(_METHOD, _RESOURCE, _REST_API),
+        types=(_METHOD, _RESOURCE, _REST_API, _REST_API_PUT),
         settings={"public_paths": _PUBLIC},
         url="https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-control-access-to-api.html",
     ),

@@ -1,7 +1,8 @@
 """Rules on networks and nodes: open security groups, instance metadata, public addresses, flow logs."""
 
 import ipaddress
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from llm_policies.rule import AWS_DOCS, Resource, Rule, Setting, Settings
@@ -76,15 +77,41 @@ def _imdsv2(resource: Resource, settings: Settings) -> Iterator[str]:
 
 
 def _no_public_ip(resource: Resource, _: Settings) -> Iterator[str]:
-    if resource.type == _INSTANCE:
-        yield from _public_address(resource["associatePublicIpAddress"])
-    elif resource.type == _TEMPLATE:
-        yield from each(resource["networkInterfaces"].items(), lambda face: _public_address(face["associatePublicIpAddress"]))
+    if resource.type == _JOB:
+        try:
+            held = Value(json.loads(resource["containerProperties"].text() or "{}"), "containerProperties")
+        except ValueError:
+            return
+        yield from _public_address(held.at("networkConfiguration.assignPublicIp"))
+    elif resource.type in _ADDRESSES:
+        if resource[_ADDRESSES[resource.type]].text():
+            yield f"{_ADDRESSES[resource.type]} has a public address: put the node into a private subnet, behind a balancer"
+    else:
+        yield from each(_PUBLIC_IPS[resource.type], lambda path: each(resource.properties.all_at(path), _public_address))
 
 
 def _public_address(flag: Value) -> Iterator[str]:
-    if flag.flag():
-        yield f"{flag.path} is true: put the node into a private subnet, behind a load balancer"
+    if flag.flag() or flag.equals("ENABLED"):
+        yield f"{flag.path} is {flag.plain}: put the node into a private subnet, behind a load balancer".replace("True", "true")
+
+
+_JOB: Final = "aws:batch/jobDefinition:JobDefinition"
+_ADDRESSES: Final[Mapping[str, str]] = {
+    "aws:ec2/eip:Eip": "instance",
+    "aws:ec2/eipAssociation:EipAssociation": "instanceId",
+}
+_PUBLIC_IPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "aws:ec2/instance:Instance": ("associatePublicIpAddress",),
+    "aws:ec2/launchConfiguration:LaunchConfiguration": ("associatePublicIpAddress",),
+    "aws:ec2/launchTemplate:LaunchTemplate": ("networkInterfaces[].associatePublicIpAddress",),
+    "aws:ec2/spotFleetRequest:SpotFleetRequest": ("launchSpecifications[].associatePublicIpAddress",),
+    "aws:ec2/spotInstanceRequest:SpotInstanceRequest": ("associatePublicIpAddress",),
+    "aws:cloudwatch/eventTarget:EventTarget": ("ecsTarget.networkConfiguration.assignPublicIp",),
+    "aws:ecs/service:Service": ("networkConfiguration.assignPublicIp",),
+    "aws:ecs/taskSet:TaskSet": ("networkConfiguration.assignPublicIp",),
+    "aws:pipes/pipe:Pipe": ("targetParameters.ecsTaskParameters.networkConfiguration.awsVpcConfiguration.assignPublicIp",),
+    "aws:scheduler/schedule:Schedule": ("target.ecsParameters.networkConfiguration.assignPublicIp",),
+}
 
 
 def _vpc_flow_logs(resources: Sequence[Resource], _: Settings) -> Found:
@@ -104,6 +131,10 @@ def _vpc_flow_logs(resources: Sequence[Resource], _: Settings) -> Found:
 
 _INSTANCE: Final = "aws:ec2/instance:Instance"
 _TEMPLATE: Final = "aws:ec2/launchTemplate:LaunchTemplate"
+_OTHER_NODES: Final = (
+    "aws:ec2/launchConfiguration:LaunchConfiguration",
+    "aws:ec2/spotInstanceRequest:SpotInstanceRequest",
+)
 _VPCS: Final = ("aws:ec2/vpc:Vpc",)
 _FLOW_LOGS: Final = ("aws:ec2/flowLog:FlowLog",)
 
@@ -136,7 +167,7 @@ RULES: Final[tuple[Rule, ...]] = (
         why="A model server that can be made to fetch a URL fetches the node's credentials, unless a token is required.",
         fix="`metadata_options={'http_tokens': 'required', 'http_put_response_hop_limit': 1}`.",
         check=_imdsv2,
-        types=(_INSTANCE, _TEMPLATE),
+        types=(_INSTANCE, _TEMPLATE, *_OTHER_NODES),
         settings={
             "maximum_hops": Setting(
                 2,
@@ -149,13 +180,13 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         name="ec2-no-public-ip",
-        title="Nodes have no public address.",
+        title="Nodes and tasks have no public address.",
         severity="high",
         why="A node with a public address is one security group's mistake away from the internet.",
-        fix="Private subnets, and `associate_public_ip_address` left out or false.",
+        fix="Private subnets, and `associate_public_ip_address` or `assign_public_ip` left out or false.",
         check=_no_public_ip,
-        types=(_INSTANCE, _TEMPLATE),
-        frameworks=("AWS FSBP EC2.9",),
+        types=(*_PUBLIC_IPS, *_ADDRESSES, _JOB),
+        frameworks=("AWS FSBP EC2.9", "AWS FSBP ECS.2"),
         url=f"{AWS_DOCS}/AWSEC2/latest/UserGuide/using-instance-addressing.html",
     ),
     Rule(

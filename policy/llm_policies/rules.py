@@ -4,6 +4,7 @@ from typing import Final
 
 from llm_policies import (
     bedrock,
+    doors,
     encryption,
     exposure,
     least_privilege,
@@ -24,6 +25,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *spend.RULES,
     *encryption.RULES,
     *exposure.RULES,
+    *doors.RULES,
     *logs.RULES,
     *operations.RULES,
     *workloads.RULES,

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from llm_policies import permissions
 from llm_policies.actions import is_pattern
-from llm_policies.conditions import Condition, is_named
+from llm_policies.conditions import is_named
 from llm_policies.confused_deputy import KEY, RESOURCE, TRUST, UNCONDITIONAL
 from llm_policies.denies import is_denied
 from llm_policies.documents import Document, Statement, each_document, each_statement, types
@@ -14,15 +15,14 @@ from llm_policies.values import State, Value, each
 
 _REST_API: Final = "aws:apigateway/restApi:RestApi"
 _REST_API_POLICY: Final = "aws:apigateway/restApiPolicy:RestApiPolicy"
-_PERMISSION: Final = "aws:lambda/permission:Permission"
 _DOMAINS: Final = ("aws:elasticsearch/domain:Domain", "aws:opensearch/domain:Domain")
 
 # Anyone.
 
 
 def _no_public_principal(resource: Resource, settings: Settings) -> Iterator[str]:
-    if resource.type == _PERMISSION:
-        yield from _public_permission(resource)
+    if resource.type in permissions.TYPES:
+        yield from permissions.public_permission(resource)
     elif not (resource.type in _DOMAINS and _guarded_domain(resource)):
         yield from each_document(resource, ("resource",), _public)
 
@@ -63,16 +63,6 @@ def _is_for_all_but_some(deny: Statement) -> bool:
     return all(not is_pattern(item.text()) for item in named)
 
 
-def _public_permission(resource: Resource) -> Iterator[str]:
-    keys = {"principalOrgId": "aws:principalorgid", "sourceArn": "aws:sourcearn", "sourceAccount": "aws:sourceaccount"}
-    if resource["principal"].text() == "*" and not any(
-        Condition("StringLike", key, (value,)).limits("caller")
-        for name, key in keys.items()
-        if (value := resource[name].text())
-    ):
-        yield "principal: lets anyone invoke the function; name who may, or demand principalOrgId"
-
-
 def _guarded_domain(resource: Resource) -> bool:
     """Whether an OpenSearch domain is in a VPC or has fine-grained access control. Its guide then shows an open policy."""
     return bool(resource.at("vpcOptions.subnetIds").items()) or resource.at("advancedSecurityOptions.enabled").flag()
@@ -86,7 +76,7 @@ _PUBLIC_TYPES: Final = (
         for token in types("resource")
         if token not in (_REST_API, _REST_API_POLICY) and not token.endswith("/domainPolicy:DomainPolicy")
     ),
-    _PERMISSION,
+    *permissions.TYPES,
 )
 
 IAM_NO_PUBLIC_PRINCIPAL: Final = Rule(
@@ -208,7 +198,7 @@ LAMBDA_PERMISSION_SOURCE: Final = Rule(
     why="Without a source, anyone's API, bucket or rule can invoke the function through the service.",
     fix="Set `source_arn` to the ARN of the API, rule, topic or bucket; for a bucket, `source_account` too.",
     check=_permission_source,
-    types=(_PERMISSION,),
+    types=(permissions.LAMBDA,),
     frameworks=("AWS FSBP Lambda.1",),
     url="https://docs.aws.amazon.com/lambda/latest/dg/permissions-function-services.html",
 )

@@ -10,6 +10,17 @@ from support.policies import cases
 BUCKET = "aws:s3/bucket:Bucket"
 BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
 ACL = "aws:s3/bucketAcl:BucketAcl"
+ACCESS_POINT = "aws:s3/accessPoint:AccessPoint"
+ACCOUNT_BLOCK = "aws:s3/accountPublicAccessBlock:AccountPublicAccessBlock"
+REGIONS = "aws:s3control/multiRegionAccessPoint:MultiRegionAccessPoint"
+OBJECT, OLD_OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2", "aws:s3/bucketObject:BucketObject"
+COPY = "aws:s3/objectCopy:ObjectCopy"
+LAUNCH = "aws:ec2/launchConfiguration:LaunchConfiguration"
+ECS = "aws:ecs/service:Service"
+SCHEDULE = "aws:scheduler/schedule:Schedule"
+TARGET = "aws:cloudwatch/eventTarget:EventTarget"
+JOB = "aws:batch/jobDefinition:JobDefinition"
+EIP, EIP_LINK = "aws:ec2/eip:Eip", "aws:ec2/eipAssociation:EipAssociation"
 WEBSITE = "aws:s3/bucketWebsiteConfiguration:BucketWebsiteConfiguration"
 CLUSTER = "aws:eks/cluster:Cluster"
 GROUP = "aws:ec2/securityGroup:SecurityGroup"
@@ -28,8 +39,8 @@ ACCOUNT = "arn:aws:iam::210987654321:root"
 ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
 
 
-def bucket_and(**block: Any) -> list[Resource]:
-    return [resource(BUCKET, {"bucket": "chat"}), resource(BLOCK, {"bucket": "chat", **block}, name="block")]
+def block(**settings: Any) -> Resource:
+    return resource(BLOCK, {"bucket": "chat", **settings})
 
 
 def cluster(**config: Any) -> list[Resource]:
@@ -54,7 +65,14 @@ VPC_AND_LOG = [
 ]
 
 GOOD: list[tuple[str, list[Resource], dict[str, Any]]] = [
-    ("s3-public-access-blocked", bucket_and(**FOUR), {}),
+    ("s3-public-access-blocked", [block(**FOUR)], {}),
+    ("s3-public-access-blocked", [resource(ACCESS_POINT, {"bucket": "chat"})], {}),
+    ("s3-public-access-blocked", [resource(ACCESS_POINT, {"publicAccessBlockConfiguration": {"blockPublicAcls": True}})], {}),
+    ("s3-public-access-blocked", [resource(ACCOUNT_BLOCK, FOUR)], {}),
+    ("s3-no-public-acl", [resource(OBJECT, {"acl": "bucket-owner-full-control"})], {}),
+    ("ec2-no-public-ip", [resource(ECS, {"networkConfiguration": {"assignPublicIp": False, "subnets": ["subnet-1"]}})], {}),
+    ("ec2-no-public-ip", [resource(EIP, {"domain": "vpc"})], {}),
+    ("ec2-no-public-ip", [resource(JOB, {"containerProperties": '{"networkConfiguration": {}}'})], {}),
     ("s3-no-public-acl", [resource(ACL, {"acl": "private"})], {}),
     ("s3-no-public-acl", [resource(ACL, {"acl": "log-delivery-write"})], {}),
     ("s3-no-public-acl", [resource(BUCKET, {})], {}),
@@ -94,9 +112,47 @@ GOOD: list[tuple[str, list[Resource], dict[str, Any]]] = [
 ]
 
 BAD: list[tuple[str, list[Resource], dict[str, Any], list[str]]] = [
-    ("s3-public-access-blocked", [resource(BUCKET, {})], {}, ["it has no BucketPublicAccessBlock"]),
-    ("s3-public-access-blocked", bucket_and(blockPublicAcls=True), {}, ["blockPublicPolicy", "ignorePublic", "restrictPublic"]),
-    ("s3-public-access-blocked", bucket_and(**{**FOUR, "ignorePublicAcls": False}), {}, ["ignorePublicAcls"]),
+    ("s3-public-access-blocked", [block(blockPublicAcls=True)], {}, ["blockPublicPolicy", "ignorePublic", "restrictPublic"]),
+    ("s3-public-access-blocked", [block(**{**FOUR, "ignorePublicAcls": False})], {}, ["ignorePublicAcls"]),
+    (
+        "s3-public-access-blocked",
+        [resource(ACCESS_POINT, {"publicAccessBlockConfiguration": {**FOUR, "blockPublicPolicy": False}})],
+        {},
+        ["publicAccessBlockConfiguration.blockPublicPolicy"],
+    ),
+    (
+        "s3-public-access-blocked",
+        [resource(REGIONS, {"details": {"publicAccessBlock": {"restrictPublicBuckets": False}}})],
+        {},
+        ["details.publicAccessBlock.restrictPublicBuckets"],
+    ),
+    ("s3-public-access-blocked", [resource(ACCOUNT_BLOCK, {**FOUR, "blockPublicAcls": False})], {}, ["blockPublicAcls"]),
+    ("s3-no-public-acl", [resource(OBJECT, {"acl": "public-read"})], {}, ["acl is public-read"]),
+    ("s3-no-public-acl", [resource(OLD_OBJECT, {"acl": "authenticated-read"})], {}, ["acl is authenticated-read"]),
+    ("s3-no-public-acl", [resource(COPY, {"grants": [{"uri": ALL_USERS}]})], {}, ["grants[0].uri is AllUsers"]),
+    ("ec2-imdsv2", [resource(LAUNCH, {})], {}, ["httpTokens is not required"]),
+    ("ec2-no-public-ip", [resource(LAUNCH, {"associatePublicIpAddress": True})], {}, ["associatePublicIpAddress is true"]),
+    ("ec2-no-public-ip", [resource(ECS, {"networkConfiguration": {"assignPublicIp": True}})], {}, ["assignPublicIp is true"]),
+    (
+        "ec2-no-public-ip",
+        [resource(SCHEDULE, {"target": {"ecsParameters": {"networkConfiguration": {"assignPublicIp": True}}}})],
+        {},
+        ["target.ecsParameters.networkConfiguration.assignPublicIp"],
+    ),
+    (
+        "ec2-no-public-ip",
+        [resource(TARGET, {"ecsTarget": {"networkConfiguration": {"assignPublicIp": True}}})],
+        {},
+        ["ecsTarget.networkConfiguration.assignPublicIp"],
+    ),
+    (
+        "ec2-no-public-ip",
+        [resource(JOB, {"containerProperties": '{"networkConfiguration": {"assignPublicIp": "ENABLED"}}'})],
+        {},
+        ["assignPublicIp is ENABLED"],
+    ),
+    ("ec2-no-public-ip", [resource(EIP, {"instance": "i-1"})], {}, ["instance has a public address"]),
+    ("ec2-no-public-ip", [resource(EIP_LINK, {"instanceId": "i-1"})], {}, ["instanceId has a public address"]),
     ("s3-no-public-acl", [resource(ACL, {"acl": "public-read"})], {}, ["acl is public-read"]),
     ("s3-no-public-acl", [resource(BUCKET, {"grants": [{"uri": ALL_USERS}]})], {}, ["grants[0].uri is AllUsers"]),
     (
@@ -154,21 +210,22 @@ BAD: list[tuple[str, list[Resource], dict[str, Any], list[str]]] = [
 ]
 
 NOT_KNOWN: list[tuple[str, list[Resource], dict[str, Any], str, list[str]]] = [
-    ("s3-public-access-blocked", bucket_and(**{**FOUR, "blockPublicAcls": UNKNOWN}), {}, "blockPublicAcls", []),
+    ("s3-public-access-blocked", [block(**{**FOUR, "blockPublicAcls": UNKNOWN})], {}, "blockPublicAcls", []),
     (
         "s3-public-access-blocked",
-        bucket_and(blockPublicAcls=UNKNOWN, blockPublicPolicy=True, ignorePublicAcls=True),
+        [block(blockPublicAcls=UNKNOWN, blockPublicPolicy=True, ignorePublicAcls=True)],
         {},
         "blockPublicAcls",
         ["restrictPublicBuckets"],
     ),
     (
         "s3-public-access-blocked",
-        [resource(BUCKET, {"id": UNKNOWN}), resource(BLOCK, {"bucket": UNKNOWN, **FOUR}, name="block")],
+        [resource(ACCESS_POINT, {"publicAccessBlockConfiguration": UNKNOWN})],
         {},
-        "block.bucket",
+        "Configuration",
         [],
     ),
+    ("ec2-no-public-ip", [resource(JOB, {"containerProperties": UNKNOWN})], {}, "containerProperties", []),
     ("s3-no-public-acl", [resource(ACL, {"acl": UNKNOWN})], {}, "acl", []),
     ("s3-no-public-acl", [resource(BUCKET, {"grants": [UNKNOWN, {"uri": ALL_USERS}]})], {}, "grants[0]", ["grants[1]"]),
     ("s3-no-website", [resource(BUCKET, {"website": UNKNOWN})], {}, "website", []),

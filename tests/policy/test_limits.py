@@ -23,6 +23,7 @@ TYPES = {
     "method": "aws:apigateway/method:Method",
     "path": "aws:apigateway/resource:Resource",
     "rest": "aws:apigateway/restApi:RestApi",
+    "put": "aws:apigateway/restApiPut:RestApiPut",
     "api": "aws:apigatewayv2/api:Api",
     "route": "aws:apigatewayv2/route:Route",
     "stage2": "aws:apigatewayv2/stage:Stage",
@@ -89,6 +90,38 @@ def route(key: Any, **more: Any) -> Resource:
 
 # the case, the stack, "good" | "bad" | "unknown", how many problems
 Case = tuple[str, Sequence[Resource], str, int]
+
+CONNECT = route("$connect", authorizationType="AWS_IAM")
+KEY = {"type": "apiKey", "in": "header", "name": "x-api-key"}
+BEARER = {"type": "http", "scheme": "bearer"}
+LAMBDA = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "Authorization",
+    "x-amazon-apigateway-authtype": "custom",
+    "x-amazon-apigateway-authorizer": {"type": "token", "authorizerUri": "arn:aws:apigateway:us-east-1:lambda:path/x"},
+}
+SIGNED = {"type": "apiKey", "in": "header", "name": "Authorization", "x-amazon-apigateway-authtype": "awsSigv4"}
+
+
+def openapi(operation: Mapping[str, Any], verb: str = "post", path: str = "/chat", **more: Any) -> str:
+    schemes = {"key": KEY, "bearer": BEARER, "lambda": LAMBDA, "signed": SIGNED}
+    document = {"openapi": "3.0.1", "paths": {path: {verb: operation}}, "components": {"securitySchemes": schemes}, **more}
+    return json.dumps(document)
+
+
+def rest(operation: Mapping[str, Any], *where: str, **more: Any) -> list[Resource]:
+    return [a("rest", body=openapi(operation, *where, **more))]
+
+
+def http(operation: Mapping[str, Any], *where: str, **more: Any) -> list[Resource]:
+    return [a("api", protocolType="HTTP", body=openapi(operation, *where, **more))]
+
+
+SWAGGER = json.dumps(
+    {"swagger": "2.0", "securityDefinitions": {"k": KEY}, "paths": {"/chat": {"post": {"security": [{"k": []}]}}}}
+)
+OPEN_YAML = "openapi: 3.0.1\npaths:\n  /chat:\n    post:\n      responses: {}\n"
 
 STAGE_CASES: list[Case] = [
     ("settings", [STAGE, a("settings", restApi="abc", stageName="v1", methodPath="*/*", settings=LIMITS)], "good", 0),
@@ -290,13 +323,52 @@ TABLE: dict[str, list[Case]] = {
         ("get of chat", [open_method("GET"), path("chat")], "bad", 1),
         ("any", [open_method("ANY"), path("health")], "bad", 1),
         ("get of the root", [open_method("GET", "root"), a("rest", rootResourceId="root")], "bad", 1),
+        ("a body with an authorizer", rest({"security": [{"lambda": []}]}), "good", 0),
+        ("a body with a key", rest({"security": [{"key": []}]}), "good", 0),
+        ("a body with signatures", rest({"security": [{"signed": []}]}), "good", 0),
+        ("a body with an extension", rest({"x-amazon-apigateway-auth": {"type": "AWS_IAM"}}), "good", 0),
+        ("a body with preflight", rest({}, "options"), "good", 0),
+        ("a body with health", rest({}, "get", "/v1/health"), "good", 0),
+        (
+            "a body of Swagger",
+            [
+                a(
+                    "rest",
+                    body=json.dumps(
+                        {
+                            "swagger": "2.0",
+                            "securityDefinitions": {"k": KEY},
+                            "paths": {"/c": {"post": {"security": [{"k": []}]}}},
+                        }
+                    ),
+                )
+            ],
+            "good",
+            0,
+        ),
+        ("an open body", rest({}), "bad", 1),
+        ("an open body in YAML", [a("rest", body=OPEN_YAML)], "bad", 1),
+        ("an open body that is put", [a("put", body=openapi({}))], "bad", 1),
+        ("a body that asks for nothing", rest({"security": []}), "bad", 1),
+        ("a body that asks for nothing or a key", rest({"security": [{"key": []}, {}]}), "bad", 1),
+        ("a body whose scheme is only documentation", rest({"security": [{"bearer": []}]}), "bad", 1),
+        ("a body whose scheme is not there", rest({"security": [{"other": []}]}), "bad", 1),
+        ("a body with the root's security, which REST APIs do not use", rest({}, security=[{"lambda": []}]), "bad", 1),
+        ("a body with an extension of none", rest({"x-amazon-apigateway-auth": {"type": "NONE"}}), "bad", 1),
+        ("a body with any verb", rest({}, "x-amazon-apigateway-any-method", "/{proxy+}"), "bad", 1),
+        ("an unknown body", [a("rest", body=UNKNOWN)], "unknown", 0),
         ("unknown path beside chat", [open_method("GET", UNKNOWN, name="new"), open_method()], "unknown", 1),
     ],
     "apigatewayv2-route-authorized": [
         ("connect", [route("$connect", authorizationType="CUSTOM")], "good", 0),
         ("connect by key", [route("$connect", apiKeyRequired=True)], "good", 0),
-        ("a WebSocket's word", [route("send"), route("$disconnect")], "good", 0),
-        ("a WebSocket's default", [route("$default"), a("api", id="xyz", protocolType="WEBSOCKET")], "good", 0),
+        (
+            "a WebSocket's word",
+            [signed := route("$connect", authorizationType="AWS_IAM"), route("send"), route("$disconnect")],
+            "good",
+            0,
+        ),
+        ("a WebSocket's default", [CONNECT, route("$default"), a("api", id="xyz", protocolType="WEBSOCKET")], "good", 0),
         ("health", [route("GET /v1/health"), route("OPTIONS /chat")], "good", 0),
         ("JWT", [route("POST /chat", authorizationType="JWT")], "good", 0),
         ("open connect", [route("$connect")], "bad", 1),
@@ -304,6 +376,14 @@ TABLE: dict[str, list[Case]] = {
         ("open root", [route("GET /")], "bad", 1),
         ("open default of HTTP", [route("$default"), a("api", id="xyz", protocolType="HTTP")], "bad", 1),
         ("quick creation", [a("api", protocolType="HTTP", target="arn:aws:lambda:us-east-1:1:function:f")], "bad", 1),
+        ("a body with an authorizer", http({"security": [{"lambda": []}]}), "good", 0),
+        ("a body with the root's security", http({}, security=[{"lambda": []}]), "good", 0),
+        ("an open body", http({}), "bad", 1),
+        ("an open default of a body", http({}, "x-amazon-apigateway-any-method", "/$default"), "bad", 1),
+        ("a body with a key, which HTTP APIs do not know", http({"security": [{"key": []}]}), "bad", 1),
+        ("an operation that takes the root's security back", http({"security": []}, security=[{"lambda": []}]), "bad", 1),
+        ("no connect", [a("api", id="xyz", protocolType="WEBSOCKET"), route("send")], "bad", 1),
+        ("no connect of another API", [a("api", id="other", protocolType="WEBSOCKET"), route("send")], "good", 0),
         ("unknown key beside an open connect", [route(UNKNOWN), route("$connect")], "unknown", 1),
     ],
     "apigatewayv2-stage-throttled": [

@@ -18,6 +18,8 @@ TOPIC = "aws:sns/topicPolicy:TopicPolicy"
 BUCKET = "aws:s3/bucketPolicy:BucketPolicy"
 DOMAIN = "aws:opensearch/domain:Domain"
 PERMISSION = "aws:lambda/permission:Permission"
+LAYER = "aws:lambda/layerVersionPermission:LayerVersionPermission"
+BUS = "aws:cloudwatch/eventPermission:EventPermission"
 GITHUB = "token.actions.githubusercontent.com"
 EKS = "oidc.eks.us-east-1.amazonaws.com/id/ABCDEF"
 IN_ACCOUNT = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
@@ -87,6 +89,10 @@ GOOD: dict[str, list[Resource]] = {
         api(INVOKE, kind="REGIONAL"),
         permission("apigateway.amazonaws.com"),
         permission("*", principalOrgId="o-1234567890"),
+        resource(LAYER, {"principal": "*", "organizationId": "o-1234567890"}),
+        resource(LAYER, {"principal": ACCOUNT}),
+        resource(BUS, {"principal": "*", "condition": {"key": "aws:PrincipalOrgID", "value": "o-1234567890"}}),
+        resource(BUS, {"principal": ACCOUNT}),
     ],
     "iam-service-principal-scoped": [
         service("lambda.amazonaws.com"),
@@ -147,6 +153,13 @@ GOOD: dict[str, list[Resource]] = {
 
 BAD: dict[str, list[tuple[Resource, str]]] = {
     "iam-no-public-principal": [
+        (resource(LAYER, {"principal": "*"}), "read the layer"),
+        (resource(BUS, {"principal": "*"}), "send events"),
+        (resource(BUS, {"principal": "*", "condition": {"key": "aws:PrincipalOrgID", "value": "o-*"}}), "send events"),
+        (permission("*", sourceAccount="*"), "invoke"),
+        (guarded("aws:redshift/resourcePolicy:ResourcePolicy", statement("*")), "lets anyone"),
+        (guarded("aws:dsql/clusterPolicy:ClusterPolicy", statement("*")), "lets anyone"),
+        (guarded("aws:ecrpublic/repositoryPolicy:RepositoryPolicy", statement("*")), "lets anyone"),
         (guarded(QUEUE, statement("*")), "policy.Statement[0]: lets anyone do sqs:SendMessage"),
         (guarded(QUEUE, statement({"AWS": ["*"]})), "lets anyone"),
         (guarded(KEY, statement({"AWS": "*"}, action="kms:*")), "lets anyone do kms:*"),
