@@ -80,6 +80,7 @@ def _serverless_private(resource: Resource, _: Settings) -> Iterator[str]:
             yield f"{one.path}.AllowFromPublic is true: the collection answers the internet; name SourceVPCEs or SourceServices"
         if resource.type == _ACCESS:
             yield from each(one["Principal"].items(), _wide_principal)
+            yield from each(one.all_at("Rules[].Resource[]"), _wide_resource)
 
     yield from each(Value(data, "policy").items(), part)
 
@@ -89,6 +90,11 @@ def _wide_principal(principal: Value) -> Iterator[str]:
     parts = text.split(":", 5)
     if text == "*" or (text.startswith("arn:") and (len(parts) < 6 or "*" in parts[4])):
         yield f"{principal.path} is {text}: the data are anyone's; name roles or users"
+
+
+def _wide_resource(resource: Value) -> Iterator[str]:
+    if resource.text() in ("index/*/*", "index/*", "collection/*"):
+        yield f"{resource.path} is {resource.text()}: the data of every collection; name the collection"
 
 
 # App Runner
@@ -227,7 +233,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         name="opensearch-serverless-private",
-        title="A collection of OpenSearch Serverless is reached from named networks, by named principals.",
+        title="A collection of OpenSearch Serverless is reached from named networks, by principals that need it.",
         severity="high",
         why="What a knowledge base knows lies in the collection: with a public network policy one wide data policy, or one "
         "leaked credential, hands all of it out.",

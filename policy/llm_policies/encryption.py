@@ -55,6 +55,9 @@ def _ebs_encrypted(resource: Resource, settings: Settings) -> Iterator[str]:
             yield from disk(place)
 
     match resource.type:
+        case "aws:ebs/encryptionByDefault:EncryptionByDefault":
+            if not resource["enabled"].flag(default=True):
+                yield "enabled is false: new disks of the account are no longer encrypted by default"
         case "aws:ec2/launchTemplate:LaunchTemplate":
             mappings = resource["blockDeviceMappings"].items()
             yield from each(mappings, lambda mapping: iter(()) if mapping["ebs"].missing else disk(mapping["ebs"]))
@@ -87,7 +90,7 @@ def _before_default_encryption(version: str) -> bool:
 
 
 def _s3_not_weakened(resource: Resource, settings: Settings) -> Iterator[str]:
-    inline = resource.type != "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
+    inline = resource.type in tls.BUCKETS
     rules = resource.at("serverSideEncryptionConfiguration.rule") if inline else resource["rules"]
 
     def rule(value: Value) -> Iterator[str]:
@@ -121,7 +124,14 @@ def customer_key(default: bool, what: str) -> dict[str, Setting]:
     return {"customer_key": Setting(default, BOOLEAN, f"Whether {what} must be encrypted by a KMS key of the account's own.")}
 
 
-_DISKS: Final = ("aws:ebs/volume:Volume", "aws:ec2/instance:Instance", "aws:ec2/launchTemplate:LaunchTemplate")
+_DISKS: Final = (
+    "aws:ebs/encryptionByDefault:EncryptionByDefault",
+    "aws:ebs/volume:Volume",
+    "aws:ec2/instance:Instance",
+    "aws:ec2/launchConfiguration:LaunchConfiguration",
+    "aws:ec2/launchTemplate:LaunchTemplate",
+    "aws:ec2/spotInstanceRequest:SpotInstanceRequest",
+)
 
 RULES: Final[tuple[Rule, ...]] = (
     Rule(
@@ -206,6 +216,7 @@ RULES: Final[tuple[Rule, ...]] = (
         check=_s3_not_weakened,
         types=(
             "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+            "aws:s3/bucketServerSideEncryptionConfigurationV2:BucketServerSideEncryptionConfigurationV2",
             "aws:s3/bucket:Bucket",
         ),
         settings=customer_key(False, "a bucket whose encryption is configured"),

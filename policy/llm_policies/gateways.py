@@ -220,9 +220,9 @@ def _route_authorized(resources: Sequence[Resource], settings: Settings) -> Foun
             yield from _body_authorized(resource, public)
             if resource["protocolType"].equals("HTTP") and not resource["target"].missing:
                 yield "target: makes a route that anyone may call; write a Route with authorizationType instead"
-            if resource["protocolType"].equals("WEBSOCKET") and _connects_without_a_route(resource, resources):
-                yield "protocolType: the WebSocket API has no $connect, so that anyone connects and calls its routes"
             return
+        if _connects_unasked(resource, resources):
+            yield "apiId: the WebSocket API has no route $connect, so that anyone connects and calls its routes"
         if not resource["authorizationType"].equals(None, "", "NONE"):
             return
         key = resource["routeKey"].text()
@@ -238,10 +238,25 @@ def _route_authorized(resources: Sequence[Resource], settings: Settings) -> Foun
     yield from each_resource(of_type(resources, _ROUTE, _API_V2), check)
 
 
-def _connects_without_a_route(api: Resource, resources: Sequence[Resource]) -> bool:
-    """Whether a WebSocket API has routes in this stack, but none that is asked as a caller connects."""
-    routes = [route for route in of_type(resources, _ROUTE) if refers(route, "apiId", api, "id")]
-    return bool(routes) and not any(route["routeKey"].equals("$connect") for route in routes)
+def _connects_unasked(route: Resource, resources: Sequence[Resource]) -> bool:
+    """Whether a route is the first of a WebSocket API's in this stack, and none of them is asked as a caller connects."""
+    if not _is_of_websocket(route, resources):
+        return False
+    routes = [other for other in of_type(resources, _ROUTE) if share(route, other, "apiId")]
+    if any(other["routeKey"].equals("$connect") for other in routes):
+        return False
+    return next(other for other in routes if _is_of_websocket(other, resources)) is route
+
+
+def _is_of_websocket(route: Resource, resources: Sequence[Resource]) -> bool:
+    key = route["routeKey"].text()
+    return " " not in key and key != "$connect" and not (key == "$default" and not _is_websocket(route, resources))
+
+
+def _is_websocket(route: Resource, resources: Sequence[Resource]) -> bool:
+    """Whether a route belongs to a WebSocket API of this stack."""
+    apis = [api for api in of_type(resources, _API_V2) if refers(route, "apiId", api, "id")]
+    return any(api["protocolType"].equals("WEBSOCKET") for api in apis)
 
 
 def _is_http(route: Resource, resources: Sequence[Resource]) -> bool:

@@ -97,6 +97,11 @@ def _event_source(resource: Resource, settings: Settings) -> Iterator[str]:
         yield "scalingConfig.maximumConcurrency: a full queue starts as many functions at once as the account allows"
 
 
+def _loops_stopped(resource: Resource, _: Settings) -> Iterator[str]:
+    if resource["recursiveLoop"].equals("Allow"):
+        yield "recursiveLoop: Allow lets a function that calls itself by a queue or topic go on without end; write Terminate"
+
+
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html: 10 concurrent invokes of each event poller
 _CONCURRENCY_OF_A_POLLER: Final = 10
 
@@ -212,6 +217,17 @@ RULES: Final = (
             )
         },
         url="https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html",
+    ),
+    Rule(
+        name="lambda-loops-stopped",
+        title="Lambda's guard against endless loops is on.",
+        severity="medium",
+        why="A function that writes to the queue that starts it is stopped after 16 rounds; without the guard it runs, and "
+        "calls models, until someone notices.",
+        fix="Leave out the FunctionRecursionConfig, or give it recursive_loop='Terminate'.",
+        check=_loops_stopped,
+        types=("aws:lambda/functionRecursionConfig:FunctionRecursionConfig",),
+        url="https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html",
     ),
     Rule(
         name="dynamodb-billing-guard",

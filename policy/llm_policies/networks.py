@@ -106,6 +106,7 @@ _PUBLIC_IPS: Final[Mapping[str, tuple[str, ...]]] = {
     "aws:ec2/launchTemplate:LaunchTemplate": ("networkInterfaces[].associatePublicIpAddress",),
     "aws:ec2/spotFleetRequest:SpotFleetRequest": ("launchSpecifications[].associatePublicIpAddress",),
     "aws:ec2/spotInstanceRequest:SpotInstanceRequest": ("associatePublicIpAddress",),
+    "aws:ec2/subnet:Subnet": ("mapPublicIpOnLaunch",),
     "aws:cloudwatch/eventTarget:EventTarget": ("ecsTarget.networkConfiguration.assignPublicIp",),
     "aws:ecs/service:Service": ("networkConfiguration.assignPublicIp",),
     "aws:ecs/taskSet:TaskSet": ("networkConfiguration.assignPublicIp",),

@@ -125,6 +125,15 @@ _FORCED: Final = {
     "aws:s3/vectorsVectorBucket:VectorsVectorBucket": "forceDestroy",
     "aws:ecr/repository:Repository": "forceDelete",
 }
+# Set beside the protection: what is deleted on purpose can still be brought back.
+_FINAL: Final = {
+    "aws:rds/instance:Instance": "skipFinalSnapshot",
+    "aws:rds/cluster:Cluster": "skipFinalSnapshot",
+    "aws:docdb/cluster:Cluster": "skipFinalSnapshot",
+    "aws:neptune/cluster:Cluster": "skipFinalSnapshot",
+    "aws:redshift/cluster:Cluster": "skipFinalSnapshot",
+}
+_RECOVERED: Final = ("aws:secretsmanager/secret:Secret",)
 
 
 def _deletion_protection(resource: Resource, _: Settings) -> Iterator[str]:
@@ -133,9 +142,19 @@ def _deletion_protection(resource: Resource, _: Settings) -> Iterator[str]:
     if name := _FORCED.get(resource.type, ""):
         if resource[name].flag():
             yield f"{name} is true: a mistaken destroy takes all that is stored with it; leave it out"
-    elif not resource[name := _PROTECTED[resource.type]].equals(True, "true", "ACTIVE"):
+    elif resource.type in _RECOVERED:
+        if not resource["recoveryWindowInDays"].missing and resource["recoveryWindowInDays"].number(30) < _SHORTEST:
+            yield "recoveryWindowInDays is 0: a secret that is deleted by mistake is gone at once; leave it out"
+        return
+    elif (name := _PROTECTED.get(resource.type, "")) and not resource[name].equals(True, "true", "ACTIVE"):
         right = "ACTIVE" if resource.type.startswith("aws:cognito/") else "true"
         yield f"{name} is not {right}: a mistaken destroy takes it away, with what it holds"
+    is_copy = bool(resource["replicateSourceDb"].data)  # what it copies keeps its own
+    if (name := _FINAL.get(resource.type, "")) and resource[name].flag() and not is_copy:
+        yield f"{name} is true: nothing is left of it once it is deleted; leave it out and name a finalSnapshotIdentifier"
+
+
+_SHORTEST: Final = 7  # days: what Secrets Manager takes, besides 0
 
 
 def _dynamodb_backups(table: Resource, _: Settings) -> Iterator[str]:
@@ -143,6 +162,12 @@ def _dynamodb_backups(table: Resource, _: Settings) -> Iterator[str]:
         return  # its items are there for a while only; a backup would keep them longer
     if not table.at("pointInTimeRecovery.enabled").flag():
         yield "pointInTimeRecovery.enabled is not true: nothing brings back what a bug deletes"
+    yield from each(table["replicas"].items(), _replica_backups)
+
+
+def _replica_backups(replica: Value) -> Iterator[str]:
+    if not replica["pointInTimeRecovery"].flag():
+        yield f"{replica.path}.pointInTimeRecovery is not true: a replica has backups of its own, or none"
 
 
 # S3's costs are told apart by the tags of buckets; an object's own tags are billed, and there may be no more than ten.
@@ -278,7 +303,7 @@ RULES: Final[tuple[Rule, ...]] = (
         fix="Each type's deletion protection on, and no `force_destroy`, where it is production; a table whose items expire by "
         "`ttl` needs none.",
         check=_deletion_protection,
-        types=(*_PROTECTED, *_FORCED),
+        types=(*_PROTECTED, *_FORCED, *(kind for kind in _FINAL if kind not in _PROTECTED), *_RECOVERED),
         frameworks=("AWS FSBP DynamoDB.6", "AWS FSBP ELB.6", "AWS FSBP RDS.7", "AWS FSBP RDS.8"),
         url=f"{AWS_DOCS}/amazondynamodb/latest/developerguide/WorkingWithTables.Basics.html",
     ),

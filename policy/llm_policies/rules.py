@@ -12,6 +12,7 @@ from llm_policies import (
     logs,
     operations,
     spend,
+    stores,
     trust,
     workloads,
 )
@@ -24,6 +25,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *limits.RULES,
     *spend.RULES,
     *encryption.RULES,
+    *stores.RULES,
     *exposure.RULES,
     *doors.RULES,
     *logs.RULES,

@@ -38,8 +38,11 @@ def _denies_plain_http(policy: Value) -> bool:
 def _is_tls_denial(statement: Statement) -> bool:
     everybody = any(item.equals("*") for item in statement.principals("AWS"))
     everything = any(item.equals("*", "s3:*") for item in statement.value["Action"].items())
-    objects = any(item.equals("*") or item.text().endswith("/*") for item in statement.value["Resource"].items())
-    if not (statement.denies and everybody and everything and objects):
+    named = [item.text() for item in statement.value["Resource"].items()]
+    objects = any(name == "*" or name.endswith("/*") for name in named)
+    # Lists of objects and their versions are asked of the bucket itself.
+    bucket = any(not name.endswith("/*") for name in named)
+    if not (statement.denies and everybody and everything and objects and bucket):
         return False
     # A further condition would exempt those who do not meet it.
     tests = [(one.operator.lower(), one.key, [value.lower() for value in one.values]) for one in statement.conditions()]

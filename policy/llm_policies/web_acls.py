@@ -1,12 +1,13 @@
 """Web ACLs: whether one of their rules limits the rate of requests, and to a number that is a limit."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from llm_policies.rule import Resource, Setting, Settings
 from llm_policies.stacks import came_from, of_type, refers
-from llm_policies.values import NotVerified, Value, some
+from llm_policies.values import NotVerified, State, Value, some
 
 WEB_ACL: Final = "aws:wafv2/webAcl:WebAcl"
 _RULE: Final = "aws:wafv2/webAclRule:WebAclRule"
@@ -46,7 +47,14 @@ def limits_rate(acl: Resource, resources: Sequence[Resource], settings: Settings
 
 def _any_rate_rule(rules: Value, text: Value, holder: Resource, resources: Sequence[Resource], settings: Settings) -> bool:
     """Whether one of the rules, given as a list or as JSON text, limits the rate."""
-    return some([*rules.items(), *_from_json(text)], lambda rule: _is_rate_rule(rule, holder, resources, settings))
+    listed = [*rules.items(), *_from_json(text)]
+    known = [rule for rule in listed if rule.state is State.KNOWN]
+    ends = min((rule["priority"].number() for rule in known if _lets_all_pass(rule)), default=math.inf)
+
+    def limits(rule: Value) -> bool:
+        return rule["priority"].number() < ends and _is_rate_rule(rule, holder, resources, settings)
+
+    return some(listed, limits)
 
 
 def _is_rate_rule(rule: Value, holder: Resource, resources: Sequence[Resource], settings: Settings) -> bool:
@@ -65,8 +73,33 @@ def _is_limit(rate: Value, settings: Settings) -> bool:
     in_five_minutes = rate["limit"].number() * 300 / rate["evaluationWindowSec"].number(300)
     if in_five_minutes > settings["acl_requests"]:
         return False
+    if _is_for_few(rate["scopeDownStatement"]):
+        return False
     # Who is counted by what he writes himself writes something else each time.
     return all(key[name].missing for key in rate["customKeys"].items() for name in _CHOSEN_BY_THE_CALLER)
+
+
+def _is_for_few(scope: Value) -> bool:
+    """Whether a rule counts only the requests to one path, or from some countries or addresses.
+
+    One that leaves some out, or counts all paths that begin in some way, may be right.
+    """
+    if any(_is_for_few(part) for part in scope["andStatement"]["statements"].items()):
+        return True
+    path = scope["byteMatchStatement"]
+    one_path = not path["fieldToMatch"]["uriPath"].missing and path["positionalConstraint"].equals("EXACTLY")
+    return one_path or not scope["geoMatchStatement"].missing or not scope["ipSetReferenceStatement"].missing
+
+
+def _lets_all_pass(rule: Value) -> bool:
+    """Whether a rule lets every path pass, so that no later rule is asked."""
+    path = rule["statement"]["byteMatchStatement"]
+    return (
+        not rule["action"]["allow"].missing
+        and not path["fieldToMatch"]["uriPath"].missing
+        and path["positionalConstraint"].equals("STARTS_WITH", "CONTAINS")
+        and path["searchString"].equals("/", "")
+    )
 
 
 def _group_limits(reference: Value, holder: Resource, resources: Sequence[Resource], settings: Settings) -> bool:

@@ -111,6 +111,12 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
         ("an endpoint and the internet", network({"AllowFromPublic": False}, {"AllowFromPublic": True}), "bad", 1),
         ("the internet in an object", one(NETWORK, type="network", policy='{"AllowFromPublic": true}'), "bad", 1),
         ("everybody", access("*"), "bad", 1),
+        (
+            "every index",
+            one(ACCESS, policy=json.dumps([{"Rules": [{"Resource": ["index/*/*"]}], "Principal": ["arn:aws:iam::1:role/a"]}])),
+            "bad",
+            1,
+        ),
         ("a role of any account", access("arn:aws:iam::*:role/kb"), "bad", 1),
         ("unknown", one(ACCESS, policy=UNKNOWN), "unknown", 0),
     ],

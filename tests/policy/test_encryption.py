@@ -25,6 +25,8 @@ DOMAIN = "aws:apigateway/domainName:DomainName"
 DOMAIN_2 = "aws:apigatewayv2/domainName:DomainName"
 LISTENER = "aws:lb/listener:Listener"
 BALANCER = "aws:lb/loadBalancer:LoadBalancer"
+DEFAULT = "aws:ebs/encryptionByDefault:EncryptionByDefault"
+LAUNCH = "aws:ec2/launchConfiguration:LaunchConfiguration"
 DISTRIBUTION = "aws:cloudfront/distribution:Distribution"
 FUNCTION = "aws:lambda/function:Function"
 OWN = {"customer_key": True}
@@ -83,6 +85,7 @@ GOOD: list[tuple[str, list[Resource], dict[str, Any]]] = [
     ("ebs-encrypted", [resource(INSTANCE, {"rootBlockDevice": {"encrypted": True}})], {}),
     ("ebs-encrypted", [resource(INSTANCE, {"launchTemplate": {"id": "lt-1"}})], {}),
     ("ebs-encrypted", [resource(TEMPLATE, {"blockDeviceMappings": [{"ebs": {"encrypted": "true"}}, {"noDevice": ""}]})], {}),
+    ("ebs-encrypted", [resource(DEFAULT, {})], {}),
     ("efs-encrypted", [resource(FILES, {"encrypted": True})], {}),
     (
         "eks-secrets-encrypted",
@@ -146,6 +149,8 @@ BAD: list[tuple[str, list[Resource], dict[str, Any], list[str]]] = [
         {},
         ["blockDeviceMappings[0].ebs.encrypted"],
     ),
+    ("ebs-encrypted", [resource(DEFAULT, {"enabled": False})], {}, ["enabled is false"]),
+    ("ebs-encrypted", [resource(LAUNCH, {"rootBlockDevice": {"encrypted": False}})], {}, ["rootBlockDevice.encrypted"]),
     ("efs-encrypted", [resource(FILES, {})], {}, ["encrypted is not true"]),
     ("eks-secrets-encrypted", [resource(CLUSTER, {"version": "1.35"})], {}, ["encryptionConfig is missing"]),
     (
@@ -172,6 +177,7 @@ BAD: list[tuple[str, list[Resource], dict[str, Any], list[str]]] = [
     ("s3-tls-only", [resource(BUCKET, {"bucket": "chat"})], {}, ["it has no policy"]),
     ("s3-tls-only", bucket_with(tls_policy(Effect="Allow")), {}, ["its policy does not deny"]),
     ("s3-tls-only", bucket_with(tls_policy(Resource="arn:aws:s3:::chat")), {}, ["its policy does not deny"]),
+    ("s3-tls-only", bucket_with(tls_policy(Resource="arn:aws:s3:::chat/*")), {}, ["its policy does not deny"]),
     ("s3-tls-only", bucket_with(tls_policy(Principal={"AWS": "arn:aws:iam::123456789012:root"})), {}, ["does not deny"]),
     ("s3-tls-only", bucket_with(tls_policy(Condition={"Bool": {"aws:SecureTransport": "true"}})), {}, ["does not deny"]),
     (

@@ -20,6 +20,7 @@ ECS = "aws:ecs/service:Service"
 SCHEDULE = "aws:scheduler/schedule:Schedule"
 TARGET = "aws:cloudwatch/eventTarget:EventTarget"
 JOB = "aws:batch/jobDefinition:JobDefinition"
+SUBNET = "aws:ec2/subnet:Subnet"
 EIP, EIP_LINK = "aws:ec2/eip:Eip", "aws:ec2/eipAssociation:EipAssociation"
 WEBSITE = "aws:s3/bucketWebsiteConfiguration:BucketWebsiteConfiguration"
 CLUSTER = "aws:eks/cluster:Cluster"
@@ -151,6 +152,7 @@ BAD: list[tuple[str, list[Resource], dict[str, Any], list[str]]] = [
         {},
         ["assignPublicIp is ENABLED"],
     ),
+    ("ec2-no-public-ip", [resource(SUBNET, {"mapPublicIpOnLaunch": True})], {}, ["mapPublicIpOnLaunch is true"]),
     ("ec2-no-public-ip", [resource(EIP, {"instance": "i-1"})], {}, ["instance has a public address"]),
     ("ec2-no-public-ip", [resource(EIP_LINK, {"instanceId": "i-1"})], {}, ["instanceId has a public address"]),
     ("s3-no-public-acl", [resource(ACL, {"acl": "public-read"})], {}, ["acl is public-read"]),

@@ -29,6 +29,7 @@ TYPES = {
     "stage2": "aws:apigatewayv2/stage:Stage",
     "function": "aws:lambda/function:Function",
     "url": "aws:lambda/functionUrl:FunctionUrl",
+    "recursion": "aws:lambda/functionRecursionConfig:FunctionRecursionConfig",
     "source": "aws:lambda/eventSourceMapping:EventSourceMapping",
     "role": "aws:iam/role:Role",
     "role-policy": "aws:iam/rolePolicy:RolePolicy",
@@ -76,6 +77,24 @@ def method_settings(path: str = "*/*", name: str = "", **settings: Any) -> Resou
     return a("settings", name=name, restApi="abc", stageName="v1", methodPath=path, settings=settings)
 
 
+BY_SET = {"ipSetReferenceStatement": {"arn": "arn:set"}}
+AT_PATH = {"searchString": "/chat", "fieldToMatch": {"uriPath": {}}}
+PASS = {
+    "name": "pass",
+    "priority": 0,
+    "action": {"allow": {}},
+    "statement": {"byteMatchStatement": {**AT_PATH, "searchString": "/", "positionalConstraint": "STARTS_WITH"}},
+}
+
+
+def at_path(how: str) -> dict[str, Any]:
+    return {"byteMatchStatement": {**AT_PATH, "positionalConstraint": how}}
+
+
+def limited(scope: Mapping[str, Any]) -> Resource:
+    return a("acl", rules=[{**RATE_RULE, "statement": {"rateBasedStatement": {"limit": 100, "scopeDownStatement": scope}}}])
+
+
 def path(part: str) -> Resource:
     return a("path", id="r1", restApi="abc", pathPart=part)
 
@@ -91,6 +110,7 @@ def route(key: Any, **more: Any) -> Resource:
 # the case, the stack, "good" | "bad" | "unknown", how many problems
 Case = tuple[str, Sequence[Resource], str, int]
 
+OTHER = a("route", name="other", apiId="other", routeKey="$connect", authorizationType="AWS_IAM")
 CONNECT = route("$connect", authorizationType="AWS_IAM")
 KEY = {"type": "apiKey", "in": "header", "name": "x-api-key"}
 BEARER = {"type": "http", "scheme": "bearer"}
@@ -383,7 +403,13 @@ TABLE: dict[str, list[Case]] = {
         ("a body with a key, which HTTP APIs do not know", http({"security": [{"key": []}]}), "bad", 1),
         ("an operation that takes the root's security back", http({"security": []}, security=[{"lambda": []}]), "bad", 1),
         ("no connect", [a("api", id="xyz", protocolType="WEBSOCKET"), route("send")], "bad", 1),
-        ("no connect of another API", [a("api", id="other", protocolType="WEBSOCKET"), route("send")], "good", 0),
+        ("no connect, of an API of another stack", [route("send"), route("stop", name="stop")], "bad", 1),
+        (
+            "connect of another API",
+            [OTHER, route("send")],
+            "bad",
+            1,
+        ),
         ("unknown key beside an open connect", [route(UNKNOWN), route("$connect")], "unknown", 1),
     ],
     "apigatewayv2-stage-throttled": [
@@ -427,6 +453,11 @@ TABLE: dict[str, list[Case]] = {
         ("two thousand pollers", [a("source", eventSourceArn=SQS, provisionedPollerConfig={"maximumPollers": 2000})], "bad", 1),
         ("another partition", [a("source", eventSourceArn="arn:aws-cn:sqs:cn-north-1:1:jobs", scalingConfig={})], "bad", 1),
         ("unknown", [a("source", eventSourceArn=UNKNOWN)], "unknown", 0),
+    ],
+    "lambda-loops-stopped": [
+        ("stopped", [a("recursion", recursiveLoop="Terminate")], "good", 0),
+        ("not stopped", [a("recursion", recursiveLoop="Allow")], "bad", 1),
+        ("unknown", [a("recursion", recursiveLoop=UNKNOWN)], "unknown", 0),
     ],
     "dynamodb-billing-guard": [
         ("provisioned by default", [a("table", readCapacity=5)], "good", 0),
@@ -474,6 +505,28 @@ TABLE: dict[str, list[Case]] = {
             1,
         ),
         ("allowed when it is too much", [a("acl", rules=[{**RATE_RULE, "action": {"allow": {}}}])], "bad", 1),
+        ("one path", [limited(at_path("EXACTLY"))], "bad", 1),
+        ("one country", [limited({"geoMatchStatement": {"countryCodes": ["KP"]}})], "bad", 1),
+        (
+            "one path of some addresses",
+            [limited({"andStatement": {"statements": [BY_SET]}})],
+            "bad",
+            1,
+        ),
+        (
+            "all paths that begin so",
+            [limited(at_path("STARTS_WITH"))],
+            "good",
+            0,
+        ),
+        (
+            "all but some addresses",
+            [limited({"notStatement": {"statements": [BY_SET]}})],
+            "good",
+            0,
+        ),
+        ("all pass before it", [a("acl", rules=[PASS, RATE_RULE])], "bad", 1),
+        ("all pass after it", [a("acl", rules=[{**PASS, "priority": 9}, RATE_RULE])], "good", 0),
         ("a challenge", [a("acl", rules=[{**RATE_RULE, "action": {"challenge": {}}}])], "good", 0),
         (
             "a group that is only counted",

@@ -15,6 +15,8 @@ STAGE_2 = "aws:apigatewayv2/stage:Stage"
 METHODS = "aws:apigateway/methodSettings:MethodSettings"
 BEDROCK = "aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration"
 TABLE = "aws:dynamodb/table:Table"
+DATABASE = "aws:rds/instance:Instance"
+SECRET = "aws:secretsmanager/secret:Secret"
 BUCKET = "aws:s3/bucket:Bucket"
 POOL = "aws:cognito/userPool:UserPool"
 REPOSITORY = "aws:ecr/repository:Repository"
@@ -45,6 +47,12 @@ GOOD: list[tuple[str, list[Resource], dict[str, Any]]] = [
     ("deletion-protection", [resource(TABLE, {"deletionProtectionEnabled": True})], {}),
     ("deletion-protection", [resource(POOL, {"deletionProtection": "ACTIVE"}), resource(BUCKET, {})], {}),
     ("deletion-protection", [resource(TABLE, {"ttl": {"attributeName": "expires", "enabled": True}})], {}),
+    (
+        "deletion-protection",
+        [resource(DATABASE, {"deletionProtection": True, "replicateSourceDb": "chat", "skipFinalSnapshot": True})],
+        {},
+    ),
+    ("deletion-protection", [resource(SECRET, {}), resource(SECRET, {"recoveryWindowInDays": 7}, name="week")], {}),
     ("dynamodb-backups", [resource(TABLE, {"pointInTimeRecovery": {"enabled": True}})], {}),
     ("dynamodb-backups", [resource(TABLE, {"ttl": {"attributeName": "expires", "enabled": True}})], {}),
     ("required-tags", [resource(TABLE, {"tags": TAGS})], {}),
@@ -90,7 +98,20 @@ BAD: list[tuple[str, list[Resource], dict[str, Any], list[str]]] = [
     ("deletion-protection", [resource(TABLE, {})], {}, ["deletionProtectionEnabled is not true"]),
     ("deletion-protection", [resource(POOL, {"deletionProtection": "INACTIVE"})], {}, ["deletionProtection is not ACTIVE"]),
     ("deletion-protection", [resource(BUCKET, {"forceDestroy": True})], {}, ["forceDestroy is true"]),
+    (
+        "deletion-protection",
+        [resource(DATABASE, {"deletionProtection": True, "skipFinalSnapshot": True})],
+        {},
+        ["skipFinalSnapshot is true"],
+    ),
+    ("deletion-protection", [resource(SECRET, {"recoveryWindowInDays": 0})], {}, ["recoveryWindowInDays is 0"]),
     ("dynamodb-backups", [resource(TABLE, {})], {}, ["pointInTimeRecovery.enabled"]),
+    (
+        "dynamodb-backups",
+        [resource(TABLE, {"pointInTimeRecovery": {"enabled": True}, "replicas": [{"regionName": "eu-west-1"}]})],
+        {},
+        ["replicas[0].pointInTimeRecovery"],
+    ),
     ("required-tags", [resource(TABLE, {})], {}, ["tags lacks Project, Environment"]),
     ("required-tags", [resource(TABLE, {"tags": {**TAGS, "Project": ""}})], {}, ["tags lacks Project"]),
     ("required-tags", [resource(TABLE, {"tags": TAGS, "tagsAll": TAGS})], {"tags": ["Owner"]}, ["tags lacks Owner"]),
