@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from llm_policies import secrets_in_settings, tls
+from llm_policies import networks, secrets_in_settings, tls
 from llm_policies.rule import AWS_DOCS, BOOLEAN, Resource, Rule, Setting, Settings
 from llm_policies.values import Value, each
 
@@ -51,7 +51,7 @@ def _ebs_encrypted(resource: Resource, settings: Settings) -> Iterator[str]:
         if place.path == "ebsBlockDevices":
             yield from each(place.items(), disk)
         # An instance without the block starts from its image's disk, or from its launch template's.
-        elif not place.missing or not resource.at("launchTemplate.id").text():
+        elif not place.missing or not networks.has_template(resource):
             yield from disk(place)
 
     match resource.type:

@@ -61,11 +61,16 @@ def _opened(rule: Value, protocol: str, allowed: set[int]) -> str:
     return f"{ports}{f' ({remote}: critical)' if remote else ''}"
 
 
+def has_template(instance: Resource) -> bool:
+    """Whether an instance starts from a launch template, which may say what the instance leaves out."""
+    return any(bool(instance.at(f"launchTemplate.{name}").text()) for name in ("id", "name"))
+
+
 def _imdsv2(resource: Resource, settings: Settings) -> Iterator[str]:
     options = resource["metadataOptions"]
     if options["httpEndpoint"].equals("disabled"):
         return
-    if resource.type == _INSTANCE and options.missing and resource.at("launchTemplate.id").text():
+    if resource.type == _INSTANCE and options.missing and has_template(resource):
         return  # its template says it
     if not options["httpTokens"].equals("required"):
         yield "metadataOptions.httpTokens is not required: any request forged on the node reads its role's credentials"

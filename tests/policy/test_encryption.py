@@ -84,6 +84,7 @@ GOOD: list[tuple[str, list[Resource], dict[str, Any]]] = [
     ("ebs-encrypted", [resource(VOLUME, {})], {"account_default": True}),
     ("ebs-encrypted", [resource(INSTANCE, {"rootBlockDevice": {"encrypted": True}})], {}),
     ("ebs-encrypted", [resource(INSTANCE, {"launchTemplate": {"id": "lt-1"}})], {}),
+    ("ebs-encrypted", [resource(INSTANCE, {"launchTemplate": {"name": "gpu"}})], {}),
     ("ebs-encrypted", [resource(TEMPLATE, {"blockDeviceMappings": [{"ebs": {"encrypted": "true"}}, {"noDevice": ""}]})], {}),
     ("ebs-encrypted", [resource(DEFAULT, {})], {}),
     ("efs-encrypted", [resource(FILES, {"encrypted": True})], {}),

@@ -96,6 +96,7 @@ GOOD: list[tuple[str, list[Resource], dict[str, Any]]] = [
     ("ec2-imdsv2", node(httpTokens="required"), {}),
     ("ec2-imdsv2", node(httpEndpoint="disabled"), {}),
     ("ec2-imdsv2", [resource(INSTANCE, {"launchTemplate": {"id": "lt-1"}})], {}),
+    ("ec2-imdsv2", [resource(INSTANCE, {"launchTemplate": {"name": "gpu"}})], {}),
     ("ec2-no-public-ip", [resource(INSTANCE, {})], {}),
     ("ec2-no-public-ip", [resource(TEMPLATE, {"networkInterfaces": [{"associatePublicIpAddress": "false"}]})], {}),
     ("vpc-flow-logs", VPC_AND_LOG, {}),

@@ -51,16 +51,19 @@ def document(action: str = "bedrock:InvokeModel") -> str:
 
 STAGE = a("stage", restApi="abc", stageName="v1", arn="arn:aws:apigateway:us-east-1::/restapis/abc/stages/v1")
 NEW = a("stage", restApi=UNKNOWN, stageName="v1", arn=UNKNOWN)
-LIMITS = {"throttlingBurstLimit": 20, "throttlingRateLimit": 10}
+LIMITS: dict[str, Any] = {"throttlingBurstLimit": 20, "throttlingRateLimit": 10}
 THROTTLE = {"burstLimit": 20, "rateLimit": 10}
 QUOTA = {"limit": 1000, "period": "DAY"}
-RATE = {"rateBasedStatement": {"limit": 100}}
-RATE_RULE = {"name": "rate", "priority": 1, "action": {"block": {}}, "statement": RATE}
-COUNTING = {**RATE_RULE, "action": {"count": {}}}
-HUGE = {**RATE_RULE, "statement": {"rateBasedStatement": {"limit": 2_000_000_000}}}
+RATE: dict[str, Any] = {"rateBasedStatement": {"limit": 100}}
+RATE_RULE: dict[str, Any] = {"name": "rate", "priority": 1, "action": {"block": {}}, "statement": RATE}
+COUNTING: dict[str, Any] = {**RATE_RULE, "action": {"count": {}}}
+HUGE: dict[str, Any] = {**RATE_RULE, "statement": {"rateBasedStatement": {"limit": 2_000_000_000}}}
 FAST = {"requests_per_second": 10_000, "burst": 5_000}
-MANAGED = {"name": "managed", "statement": {"managedRuleGroupStatement": {"name": "AWSManagedRulesCommonRuleSet"}}}
-BY_GROUP = {"name": "group", "statement": {"ruleGroupReferenceStatement": {"arn": "arn:group"}}}
+MANAGED = {
+    "name": "managed",
+    "statement": {"managedRuleGroupStatement": {"name": "AWSManagedRulesCommonRuleSet"}},
+}
+BY_GROUP: dict[str, Any] = {"name": "group", "statement": {"ruleGroupReferenceStatement": {"arn": "arn:group"}}}
 ACL = a("acl", arn="arn:acl", rules=[MANAGED, RATE_RULE])
 WEAK = a("acl", arn="arn:acl", rules=[MANAGED])
 ASSOCIATION = a("association", resourceArn=STAGE["arn"].data, webAclArn="arn:acl")
@@ -69,17 +72,17 @@ CALLS = a("role-policy", role="chat", policy=document())
 FUNCTION = a("function", role="arn:aws:iam::123456789012:role/chat")
 NEW_ROLE = a("role", name="chat", arn=UNKNOWN, id=UNKNOWN)
 SQS, KINESIS = "arn:aws:sqs:us-east-1:123456789012:jobs", "arn:aws:kinesis:us-east-1:123456789012:stream/jobs"
-ON_DEMAND = {"billingMode": "PAY_PER_REQUEST"}
-MAXIMA = {"maxReadRequestUnits": 100, "maxWriteRequestUnits": 100}
+ON_DEMAND: dict[str, Any] = {"billingMode": "PAY_PER_REQUEST"}
+MAXIMA: dict[str, Any] = {"maxReadRequestUnits": 100, "maxWriteRequestUnits": 100}
 
 
 def method_settings(path: str = "*/*", name: str = "", **settings: Any) -> Resource:
     return a("settings", name=name, restApi="abc", stageName="v1", methodPath=path, settings=settings)
 
 
-BY_SET = {"ipSetReferenceStatement": {"arn": "arn:set"}}
-AT_PATH = {"searchString": "/chat", "fieldToMatch": {"uriPath": {}}}
-PASS = {
+BY_SET: dict[str, Any] = {"ipSetReferenceStatement": {"arn": "arn:set"}}
+AT_PATH: dict[str, Any] = {"searchString": "/chat", "fieldToMatch": {"uriPath": {}}}
+PASS: dict[str, Any] = {
     "name": "pass",
     "priority": 0,
     "action": {"allow": {}},
@@ -108,7 +111,7 @@ def route(key: Any, **more: Any) -> Resource:
 
 
 # the case, the stack, "good" | "bad" | "unknown", how many problems
-Case = tuple[str, Sequence[Resource], str, int]
+Case = tuple[Any, ...]
 
 OTHER = a("route", name="other", apiId="other", routeKey="$connect", authorizationType="AWS_IAM")
 CONNECT = route("$connect", authorizationType="AWS_IAM")
