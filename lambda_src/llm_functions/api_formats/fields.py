@@ -141,6 +141,25 @@ class Fields:
             return None
         return Fields(value, f"{self._place}{name}.", self._whole)  # pyright: ignore[reportUnknownArgumentType]
 
+    def object_schema(self, name: str, *, required: bool = False) -> dict[str, Any]:
+        """Return a JSON Schema of an object, such as of a tool's arguments. None, or an empty one, is of any object.
+
+        It is given a type, which Bedrock and Anthropic do not take it without, and properties, which OpenAI does not.
+        """
+        value = self.any(name)
+        if not isinstance(value, dict):
+            if required or value is not None:
+                self.wrong(name, "is required, a JSON Schema" if value is None else f"must be a JSON Schema, not {kind(value)}")
+            value = {}
+        schema = cast("dict[str, Any]", value)
+        self.check_nesting(name, schema)
+        shape = schema.get("type")
+        if shape not in (None, "object"):
+            self.wrong(f"{name}.type", f"must be 'object', not {clipped(str(shape))!r}; put another value into a property")
+        if shape is None or schema.get("properties") is None:
+            return {**schema, "type": "object", "properties": schema.get("properties") or {}}
+        return schema
+
     def no_others(self) -> None:
         """Report each field that was not read as unknown. One that is null is not given."""
         known = self._known

@@ -6,12 +6,12 @@ Reasoning is in the field ``reasoning_content``, as in DeepSeek's API and vLLM.
 
 import time
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
 from llm_functions.api_formats.complete import collect
-from llm_functions.api_formats.fields import MOST_ITEMS, Fields, kind
+from llm_functions.api_formats.fields import MOST_ITEMS, Fields
 from llm_functions.api_formats.openai_messages import conversation
 from llm_functions.api_formats.openai_parameters import other_parameters
 from llm_functions.api_formats.response_format import response_format
@@ -68,7 +68,7 @@ def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
             max_tokens=_max_tokens(fields),
             **fields.numbers(NUMERIC_PARAMETERS),
             stop=fields.strings("stop", STOP_LIMIT),
-            reasoning_effort=_reasoning_effort(fields),
+            reasoning_effort=reasoning_effort(fields, "reasoning_effort"),
         ),
         defaults=DEFAULTS,
         tools=tools,
@@ -100,10 +100,10 @@ def _max_tokens(fields: Fields) -> int | None:
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
-def _reasoning_effort(fields: Fields) -> str | None:
-    effort = fields.string("reasoning_effort")
+def reasoning_effort(fields: Fields, name: str) -> str | None:
+    effort = fields.string(name)
     if effort is not None and effort not in EFFORTS:
-        fields.wrong("reasoning_effort", f"must be {', '.join(EFFORTS[:-1])} or {EFFORTS[-1]}, not {clipped(effort)!r}")
+        fields.wrong(name, f"must be {', '.join(EFFORTS[:-1])} or {EFFORTS[-1]}, not {clipped(effort)!r}")
     return "xhigh" if effort == "max" else effort  # only OpenAI's newest models know a higher one
 
 
@@ -131,18 +131,10 @@ def _tool(tool: Fields) -> Tool:
         return Tool(name="", description="", parameters={})
     name = function.string("name", required=True)
     description = function.string("description")
-    parameters: Any = function.any("parameters")
-    if not parameters and isinstance(parameters, dict | None):
-        parameters = {"type": "object", "properties": {}}
-    elif not isinstance(parameters, dict):
-        function.wrong("parameters", f"must be a JSON Schema, not {kind(parameters)}")
-    else:
-        parameters = {"type": "object", **cast("dict[str, Any]", parameters)}  # Bedrock and Anthropic refuse one without a type
-        function.check_nesting("parameters", parameters)
+    parameters = function.object_schema("parameters")
     strict = function.boolean("strict")
     function.no_others()
-    schema = cast("dict[str, Any]", parameters)
-    return Tool(name=name or "", description=description or "", parameters=schema, strict=strict, cache=cache)
+    return Tool(name=name or "", description=description or "", parameters=parameters, strict=strict, cache=cache)
 
 
 def _tool_choice(fields: Fields, tools: tuple[Tool, ...]) -> ToolChoice:

@@ -234,6 +234,24 @@ def test_what_a_request_becomes() -> None:
     assert request.hints == {"user": "ada"}
 
 
+def test_a_system_text_that_ends_with_its_turn() -> None:
+    """https://platform.claude.com/docs/en/api/beta/messages: once a later user message exists, the model is not shown it."""
+    now = {"role": "system", "content": "Hurry.", "clear_at": "next_user_message"}
+    kept = {"role": "system", "content": "Be kind.", "clear_at": "never", "output_config": {"effort": "low"}}
+    config = {"role": "system", "output_config": {"effort": "low"}}
+    said = {"role": "assistant", "content": "Hi"}
+    shown = asked(messages=[*HELLO, kept, now, config, said]).messages
+    assert [message.text for message in shown] == [HELLO[0]["content"], "Be kind.", "Hurry.", "Hi"]
+    later = asked(messages=[*HELLO, kept, now, said, *HELLO, now]).messages
+    assert [message.text for message in later[1:]] == ["Be kind.", "Hi", HELLO[0]["content"], "Hurry."]
+
+
+def test_a_reference_to_a_tool_is_its_name() -> None:
+    """Claude Code's search of its tools answers so. All of them are offered, those too that are to be loaded when found."""
+    found = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "tool_reference", "tool_name": "get_weather"}]}
+    assert asked(messages=[{"role": "user", "content": [found]}]).messages[0].text == "get_weather"
+
+
 # As Claude Code 2 sends it: the fields of its requests to ANTHROPIC_BASE_URL, with the headers that it adds.
 CLAUDE_CODE: Any = {
     "model": "full",
@@ -344,7 +362,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "messages[0].content[0].source.media_type",
         "such as image/png",
     ),
-    "a hosted tool": ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0].type", "runs at Anthropic"),
+    "a hosted tool": (
+        {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
+        "tools[0].type",
+        "Anthropic's own tools",
+    ),
     "a tool without a schema": ({"tools": [{"name": "a"}]}, "tools[0].input_schema", "is required"),
     "an unknown choice": ({"tool_choice": {"type": "some"}}, "tool_choice.type", "auto, any, tool or none"),
     "a tool that is not there": ({"tool_choice": {"type": "tool", "name": "a"}}, "tool_choice.name", "no tool 'a'"),

@@ -2,17 +2,18 @@
 
 import asyncio
 import json
-import typing
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 import pytest
+from anthropic.types import message_create_params
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionMessage
-from openai.types.chat import completion_create_params as openai_types
+from openai.types.chat import completion_create_params as chat_params
+from openai.types.responses import response_create_params
 
 from llm_functions.api_formats import chat as chat_api
 from llm_functions.api_formats import openai_chat as openai_api
@@ -27,6 +28,7 @@ from llm_gateway.router import Router
 from llm_gateway.routes import Alias, Routes
 from llm_gateway.stages.validate import conversation_problems
 from support.chat_requests import SAMPLING, target
+from support.sdk_types import requests
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -87,6 +89,13 @@ SLOWLY = settings(
 )
 
 
+SDK_TYPES = (
+    chat_params.CompletionCreateParamsNonStreaming,
+    response_create_params.ResponseCreateParamsNonStreaming,
+    message_create_params.MessageCreateParamsNonStreaming,
+)
+
+
 def parsed_or_refused(parse: Any, body: dict[str, Any]) -> Any:
     """What parsing gives, None for a GatewayError 400 that names a field; anything else is the test's failure."""
     try:
@@ -130,29 +139,6 @@ def test_any_object_is_read_or_refused_by_responses(body: dict[str, Any]) -> Non
     read = parsed_or_refused(responses_api.parse, body)
     if read is not None:
         conversation_problems(read.messages)
-
-
-def listed(type_: Any) -> Any:
-    return st.lists(st.from_type(typing.get_args(type_)[0]), max_size=3)
-
-
-def of_the_sdk(type_: Any) -> Any:
-    """The JSON of what a type of OpenAI's SDK allows."""
-    st.register_type_strategy(object, VALUES)
-    st.register_type_strategy(Iterable, listed)
-    return st.deferred(lambda: st.from_type(type_)).map(lambda value: json.loads(json.dumps(value)))
-
-
-@SLOWLY
-@given(of_the_sdk(openai_types.CompletionCreateParamsNonStreaming))
-def test_whatever_openais_types_allow_is_read_or_refused_by_name(body: dict[str, Any]) -> None:
-    """No field of theirs is unknown here."""
-    try:
-        request, _ = openai_api.parse(body)
-    except GatewayError as error:
-        assert error.status == 400 and "is not known" not in error.message, error.message
-        return
-    conversation_problems(request.messages)
 
 
 # Of an answer without calls: their results would have to follow.
@@ -245,9 +231,9 @@ def test_no_bytes_make_the_service_fail(monkeypatch) -> None:
     check_bodies(st.binary(max_size=60) | st.binary(max_size=40).map(lambda data: b'{"message": "' + data + b'"}'), 200)
 
 
-def test_nothing_of_openais_types_makes_the_service_fail(monkeypatch) -> None:
+def test_nothing_of_the_sdks_types_makes_the_service_fail(monkeypatch) -> None:
     monkeypatch.setattr(telemetry, "write_log", lambda fields: None)
-    bodies = of_the_sdk(openai_types.CompletionCreateParamsNonStreaming)
+    bodies = st.one_of(requests(type_) for type_ in SDK_TYPES)
     check_bodies(bodies.map(lambda body: json.dumps({**body, "model": "full"}).encode()), 100)
 
 

@@ -340,6 +340,10 @@ TABLE: dict[str, tuple[Any, ...]] = {
         *("POST", OPENAI, openai(tools=[{"type": "function", "function": {"name": " "}}])),
         *(400, BAD, "tools[0].function.name", ["must not be empty"]),
     ),
+    "OpenAI: a tool whose parameters are no object's": (
+        *("POST", OPENAI, openai(tools=[{"type": "function", "function": {"name": "a", "parameters": {"type": "string"}}}])),
+        *(400, BAD, "tools[0].function.parameters.type", ["must be 'object', not 'string'"]),
+    ),
     "OpenAI: a tool whose parameters are no schema": (
         *("POST", OPENAI, openai(tools=[{"type": "function", "function": {"name": "a", "parameters": []}}])),
         *(400, BAD, "tools[0].function.parameters", ["a JSON Schema, not a list"]),

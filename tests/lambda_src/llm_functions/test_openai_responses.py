@@ -295,6 +295,18 @@ def sealed_reasoning(blocks: Any) -> dict[str, Any]:
     return {"type": "reasoning", "encrypted_content": base64.b64encode(json.dumps(blocks).encode()).decode()}
 
 
+def test_what_a_target_is_spared() -> None:
+    """OpenAI's highest effort, which only its newest models know, and schemas that lack what every provider asks for."""
+    tools = [
+        {"type": "function", "name": "f", "parameters": {"required": []}, "strict": False},
+        {**WEATHER, "parameters": None},
+    ]
+    request = parse({"model": "full", "input": HELLO, "reasoning": {"effort": "max", "mode": "pro"}, "tools": tools})
+    assert request.sampling.reasoning_effort == "xhigh"
+    empty = {"type": "object", "properties": {}}
+    assert [tool.parameters for tool in request.tools] == [{"required": [], **empty}, empty]
+
+
 def test_items_that_follow_one_another_are_joined_soon() -> None:
     def said(text: str) -> dict[str, Any]:
         return {"type": "message", "role": "assistant", "content": text}
@@ -328,7 +340,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "tool_choice",
         "must be 'auto'",
     ),
-    "a hosted tool's item": ({"input": [{"type": "web_search_call", "id": "a"}]}, "input[0].type", "runs at OpenAI"),
+    "a reference without its type": ({"input": [{"id": "msg_1"}]}, "input[0].type", "send the item itself"),
+    "a hosted tool's item": ({"input": [{"type": "web_search_call", "id": "a"}]}, "input[0].type", "leave it out"),
     "a file": (
         {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "a"}]}]},
         "input[0].content[0].file_id",

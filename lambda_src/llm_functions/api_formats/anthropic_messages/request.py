@@ -10,7 +10,9 @@ from typing import Any, cast
 
 import msgspec
 
+from llm_functions.api_formats.anthropic_messages import tools
 from llm_functions.api_formats.fields import MOST_ITEMS, MOST_MESSAGES, Fields
+from llm_functions.api_formats.fields import kind as kind_of
 from llm_functions.api_formats.media import ADDRESS, is_address, is_base64
 from llm_gateway.errors import clipped
 from llm_gateway.request import (
@@ -21,8 +23,6 @@ from llm_gateway.request import (
     ReasoningBlock,
     ResponseFormat,
     Sampling,
-    Tool,
-    ToolChoice,
     ToolUse,
 )
 from llm_gateway.system_messages import after_results
@@ -56,11 +56,11 @@ def parse(body: Mapping[str, Any], *, counted: bool = False) -> tuple[ChatReques
     if max_tokens is None and not fields.has("max_tokens") and not counted:
         fields.wrong("max_tokens", "is required, a whole number")
     conversation = _Conversation(fields)
-    tools = [_tool(tool) for tool in fields.objects("tools", MOST_ITEMS)]
-    tool_choice, parallel = _tool_choice(fields, tools)
+    offered = tools.read(fields)
+    tool_choice, parallel = tools.choice(fields, offered)
     thinking, effort, asked = _thinking(fields)
     response_format, effort = _output_config(fields, effort, asked)
-    cache = _cached(fields)
+    cache = tools.is_cached(fields)
     messages = [*after_results(conversation.messages)]
     if cache and messages:
         messages[-1] = msgspec.structs.replace(messages[-1], cache=True)
@@ -75,7 +75,7 @@ def parse(body: Mapping[str, Any], *, counted: bool = False) -> tuple[ChatReques
         ),
         # It asks for more thought and no other answer: a model that does not reason answers without.
         defaults=Sampling(reasoning_effort=effort),
-        tools=tuple(tools),
+        tools=offered,
         tool_choice=tool_choice,
         parallel_tool_calls=parallel,
         stream=fields.boolean("stream"),
@@ -101,11 +101,6 @@ def parse(body: Mapping[str, Any], *, counted: bool = False) -> tuple[ChatReques
     return request, thinking
 
 
-def _cached(fields: Fields) -> bool:
-    """Whether an object ends a part that is kept in the provider's prompt cache."""
-    return fields.any("cache_control") is not None
-
-
 def _hints(fields: Fields) -> dict[str, Any]:
     metadata = fields.object("metadata")
     if metadata is None:
@@ -127,6 +122,8 @@ def _thinking(fields: Fields) -> tuple[bool, str | None, dict[str, Any]]:
     kind = thinking.string("type", required=True)
     budget = thinking.integer("budget_tokens", 1)
     display = thinking.string("display")
+    if display == "updates":  # of Anthropic's beta: a summary as it comes about
+        display = "summarized"
     if display not in (None, "summarized", "omitted"):
         thinking.wrong("display", f"must be summarized or omitted, not {clipped(display)!r}")
     thinking.any("block_binding")  # what Anthropic does with blocks of another prefix
@@ -171,19 +168,15 @@ def _format(fields: Fields, name: str) -> ResponseFormat | None:
     kind = wanted.string("type", required=True)
     if kind not in (None, "json_schema"):
         wanted.wrong("type", f"only 'json_schema' is possible, not {clipped(kind)!r}")
-    schema = _schema(wanted, "schema")
+    schema: Any = wanted.any("schema")
+    if not isinstance(schema, dict):
+        wanted.wrong(
+            "schema", "is required, a JSON Schema" if schema is None else f"must be a JSON Schema, not {kind_of(schema)}"
+        )
+        return None
+    wanted.check_nesting("schema", cast("dict[str, Any]", schema))
     wanted.no_others()
-    return ResponseFormat(type="json_schema", name="answer", schema=schema, strict=True)
-
-
-def _schema(fields: Fields, name: str) -> dict[str, Any]:
-    if fields.object(name) is None:
-        if not fields.has(name):
-            fields.wrong(name, "is required, a JSON Schema")
-        return {}
-    schema = cast("dict[str, Any]", fields.any(name))
-    fields.check_nesting(name, schema)
-    return schema
+    return ResponseFormat(type="json_schema", name="answer", schema=cast("dict[str, Any]", schema), strict=True)
 
 
 # The conversation.
@@ -200,6 +193,8 @@ class _Conversation:
         self.messages: list[Message] = []
         self.system: list[str] = []
         self.cache_system = False
+        self._ending: set[str] = set()  # the places of the system's messages that a later turn of the user ends,
+        self._ended: set[str] = set()  # and of those that one has ended
         system = fields.any("system")
         if isinstance(system, str):
             self._add_system(_Content(text=[system]))
@@ -210,6 +205,8 @@ class _Conversation:
             fields.wrong("messages", "is required, a list of messages")
         for message in fields.objects("messages", MOST_MESSAGES):
             self._add(message)
+        if self._ended:
+            self.messages = [message for message in self.messages if message.place not in self._ended]
 
     def _add_system(self, content: "_Content") -> None:
         self.system += [text for given in content.text if (text := _without_billing(given))]
@@ -217,13 +214,17 @@ class _Conversation:
 
     def _add(self, message: Fields) -> None:
         role = message.string("role", required=True)
-        content = message.any("content")
-        if content is None:
+        content, config = message.any("content"), message.any("output_config")
+        if content is None and not (role == "system" and config):
             message.wrong("content", "is required, a string or a list of blocks")
         read = _Content(text=[content]) if isinstance(content, str) else _read_blocks(message.objects("content", MOST_ITEMS))
-        message.any("effort")  # of one message; the request's own counts
+        message.any("effort")  # as output_config: of one turn; the request's own counts
+        if message.string("clear_at") == "next_user_message":
+            self._ending.add(message.place)
         message.no_others()
         match role:
+            case "system" if not read.text:
+                pass
             case "system" if self.messages:
                 self.messages.append(Message("system", "\n\n".join(read.text), place=message.place, cache=read.cache))
             case "system":
@@ -242,6 +243,8 @@ class _Conversation:
                     )
                 )
             case "user":
+                self._ended |= self._ending
+                self._ending.clear()
                 self.messages += read.results
                 if read.text or read.media or not read.results:
                     self.messages.append(
@@ -299,11 +302,13 @@ def _read_blocks(blocks: list[Fields]) -> _Content:
     content = _Content()
     for block in blocks:
         kind = block.string("type", required=True)
-        cached = _cached(block)
+        cached = tools.is_cached(block)
         content.cache = content.cache or cached
         match kind:
             case "text":
-                content.add_text(block.string("text", required=True) or "")
+                if not block.has("text"):
+                    block.wrong("text", "is required, a string")
+                content.add_text(block.string("text") or "")  # a model's answer may be blank
                 block.any("citations")
             case "image":
                 block.any("transformations")
@@ -311,6 +316,8 @@ def _read_blocks(blocks: list[Fields]) -> _Content:
                     content.add_media(media)
             case "document":
                 _read_document(block, content)
+            case "tool_reference":  # all tools are offered, those too that a tool of the client's is to find
+                content.add_text(block.string("tool_name", required=True) or "")
             case "search_result":
                 title, source = block.string("title") or "", block.string("source") or ""
                 content.add_text("\n".join([title, source, *_read_blocks(block.objects("content", MOST_ITEMS)).text]))
@@ -332,7 +339,7 @@ def _read_blocks(blocks: list[Fields]) -> _Content:
             case _:
                 block.wrong(
                     "type",
-                    f"{clipped(kind)!r} is not possible here, for this service runs no tools and keeps no files",
+                    f"{clipped(kind)!r} is not possible here, for this service runs no tools and keeps no files; leave it out",
                 )
                 continue
         block.no_others()
@@ -419,51 +426,3 @@ def _tool_result(block: Fields, cached: bool) -> Message:
         cache=cached or read.cache,
         failed=failed,
     )
-
-
-# The tools.
-
-
-def _tool(tool: Fields) -> Tool:
-    kind = tool.string("type")
-    if kind not in (None, "custom"):
-        tool.wrong("type", f"{clipped(kind)!r} runs at Anthropic and is not possible here; give tools of your own")
-        return Tool(name="", description="", parameters={})
-    for name in ("allowed_callers", "defer_loading", "eager_input_streaming", "input_examples"):
-        tool.any(name)
-    found = Tool(
-        name=tool.string("name", required=True) or "",
-        description=tool.string("description") or "",
-        parameters=_schema(tool, "input_schema"),
-        strict=tool.boolean("strict"),
-        cache=_cached(tool),
-    )
-    tool.no_others()
-    return found
-
-
-def _tool_choice(fields: Fields, tools: list[Tool]) -> tuple[ToolChoice, bool]:
-    """Return the choice, and whether the model may call several tools at once."""
-    choice = fields.object("tool_choice")
-    if choice is None:
-        return ToolChoice(), True
-    parallel = not choice.boolean("disable_parallel_tool_use")
-    name = choice.string("name")
-    kind = choice.string("type", required=True)
-    choice.no_others()
-    match kind:
-        case "auto" | "none":
-            return ToolChoice(mode=kind), parallel
-        case "any":
-            if not tools:
-                fields.wrong("tool_choice", "'any' needs tools")
-            return ToolChoice(mode="required"), parallel
-        case "tool":
-            if name not in {tool.name for tool in tools}:
-                choice.wrong("name", f"there is no tool {clipped(name or '')!r} in tools")
-            return ToolChoice(mode="tool", name=name or ""), parallel
-        case None:
-            pass
-        case _:
-            choice.wrong("type", f"must be auto, any, tool or none, not {clipped(kind)!r}")
-    return ToolChoice(), parallel

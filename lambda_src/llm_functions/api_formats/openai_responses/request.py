@@ -102,10 +102,8 @@ def parse(body: Mapping[str, Any]) -> ChatRequest:
 
 
 def _effort(reasoning: Fields) -> str | None:
-    effort = reasoning.string("effort")
-    if effort is not None and effort not in openai_chat.EFFORTS:
-        reasoning.wrong("effort", f"must be one of {', '.join(openai_chat.EFFORTS)}, not {clipped(effort)!r}")
-    for name in ("summary", "generate_summary", "context"):  # of the reasoning that there is, all is given
+    effort = openai_chat.reasoning_effort(reasoning, "effort")
+    for name in ("summary", "generate_summary", "context", "mode"):  # of the reasoning that there is, all is given
         reasoning.any(name)
     reasoning.no_others()
     return effort
@@ -151,9 +149,11 @@ class _Conversation:
             self._end_turn()
 
     def _add(self, item: Fields) -> None:
-        for name in ("id", "status", "phase", "agent"):
+        for name in ("id", "status", "phase", "agent", "async"):
             item.any(name)
         shape = item.string("type")
+        if shape is None and item.has("id") and not item.has("role"):
+            shape = "item_reference"
         match shape:
             case "message" | None:
                 self._add_message(item)
@@ -171,7 +171,7 @@ class _Conversation:
                 self._extend(item, tool_calls=(ToolUse(identifier or "", name, arguments),))
             case "function_call_output" | "custom_tool_call_output":
                 text, parts = _content(item, "output")
-                item.any("caller")
+                item.given(("caller", "name", "namespace"))
                 answered = item.string("call_id", required=True) or ""
                 self.messages.append(Message("tool", text=text, parts=parts, tool_call_id=answered, place=item.place))
             case "reasoning":
@@ -185,7 +185,7 @@ class _Conversation:
                     reason = "nothing is kept here between two requests; send the item itself, as clients do with store: false"
                     item.wrong("type", reason)
             case _:
-                item.wrong("type", f"{clipped(shape)!r} belongs to a tool that runs at OpenAI and is not possible here")
+                item.wrong("type", f"{clipped(shape)!r} is of OpenAI's own service and is not possible here; leave it out")
                 return
         item.no_others()
 

@@ -5,7 +5,7 @@ https://github.com/openai/codex/blob/main/codex-rs/tools/src/tool_spec.rs
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,7 +15,10 @@ from llm_gateway.request import Tool, ToolChoice
 
 # Tools that run at OpenAI and without which a model answers as well: they are left out, and the answer's head names them.
 # Clients such as Codex always offer them.
-LEFT_OUT = ("web_search", "web_search_2025_08_26", "web_search_preview", "image_generation", "tool_search")
+LEFT_OUT = (
+    *("web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11"),
+    *("image_generation", "tool_search"),
+)
 
 # The one argument of the function that stands for a custom tool, whose input is a text.
 _INPUT = "input"
@@ -116,18 +119,10 @@ def _tool(tool: Fields, shape: str | None, namespace: str | None = "", context: 
         parameters, strict, grammar = _CUSTOM, False, _grammar(tool)
         described = "\n\n".join(part for part in (described, grammar) if part)
     else:
-        parameters, strict = _parameters(tool), tool.boolean("strict")
+        parameters, strict = tool.object_schema("parameters"), tool.boolean("strict")
     tool.no_others()
     described = "\n\n".join(part for part in (context, described) if part)
     return [Tool(name=full_name(name, namespace), description=described, parameters=parameters, strict=strict)]
-
-
-def _parameters(tool: Fields) -> dict[str, Any]:
-    if tool.object("parameters") is None:
-        return {"type": "object", "properties": {}}
-    parameters = cast("dict[str, Any]", tool.any("parameters"))
-    tool.check_nesting("parameters", parameters)
-    return parameters or {"type": "object", "properties": {}}
 
 
 def _grammar(tool: Fields) -> str:
