@@ -26,6 +26,7 @@ from llm_gateway.http.client import (
     ResponseTimeout,
     TlsError,
 )
+from llm_gateway.providers.signatures import with_own_reasoning, with_signer
 from llm_gateway.providers.tool_names import fitted, with_names
 from llm_gateway.request import Message, Tool
 
@@ -128,6 +129,7 @@ async def read_answer(
     """
     response: Response | None = None
     call, names = fitted(call, dialect.call_id)
+    call, signer = with_own_reasoning(call)
     try:
         response = await _response(send, call, dialect)
         if _is_stream(response, call, dialect):
@@ -143,7 +145,7 @@ async def read_answer(
                         decoder.done = True
                 except (GatewayError, *UNREADABLE) as error:
                     if events:
-                        yield with_names(events, names) if names else events
+                        yield _told(events, names, signer)
                     if isinstance(error, GatewayError):
                         raise
                     raise errors.stream_interrupted(detail=f"an event cannot be read: {error!r}") from error
@@ -151,7 +153,7 @@ async def read_answer(
                     response.release()
                     _complete_usage(events, call)
                 if events:
-                    yield with_names(events, names) if names else events
+                    yield _told(events, names, signer)
         else:
             body = await response.read()
             try:
@@ -159,7 +161,7 @@ async def read_answer(
             except UNREADABLE as error:
                 raise errors.upstream_failed(detail=f"the answer cannot be read: {error!r}") from error
             _complete_usage(events, call)
-            yield with_names(events, names) if names else events
+            yield _told(events, names, signer)
     except HttpError as error:
         failure = transport_error(error, streaming=call.stream and response is not None)
         failure.redact(redact)
@@ -170,6 +172,12 @@ async def read_answer(
     finally:
         if response is not None:
             response.close()
+
+
+def _told(events: list[Event], names: Mapping[str, str], signer: str) -> list[Event]:
+    if signer:
+        events = with_signer(events, signer)
+    return with_names(events, names) if names else events
 
 
 async def _response(send: Callable[[ModelCall], Awaitable[Response]], call: ModelCall, dialect: Dialect) -> Response:
