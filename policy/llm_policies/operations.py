@@ -1,6 +1,7 @@
 """Rules on operations: logs and their content, protection of stored data, backups, tags, runtimes, images."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 from llm_policies.rule import AWS_DOCS, BOOLEAN, STRINGS, Resource, Rule, Setting, Settings
@@ -40,11 +41,7 @@ def _mend_retention(group: Resource, settings: Settings) -> dict[str, Any] | Non
     if not allowed:
         return None
     nearest = next((days for days in allowed if days >= wanted), allowed[-1])
-    return {**_plain(group), "retentionInDays": nearest}
-
-
-def _plain(resource: Resource) -> dict[str, Any]:
-    return dict(cast("dict[str, Any]", resource.properties.plain))
+    return {"retentionInDays": nearest}
 
 
 _FUNCTIONS: Final = ("aws:lambda/function:Function",)
@@ -187,7 +184,8 @@ def _missing_tags(resource: Resource, settings: Settings) -> list[str]:
     The AWS provider, when it checks a resource, joins its own default tags with the resource's in `tagsAll`: a policy sees them
     there. It is unknown as soon as any tag is, so it is read only where `tags` does not say all.
     """
-    wanted = [name for name in settings["tags"] if name not in settings["default_tags"]]
+    given_by_provider = _default_tags(resource)
+    wanted = [name for name in settings["tags"] if name not in settings["default_tags"] and not given_by_provider.get(name)]
     tags = resource["tags"]
     if tags.state is not State.UNKNOWN:
         wanted = [name for name in wanted if tags[name].state is State.MISSING or tags[name].data == ""]
@@ -199,16 +197,25 @@ def _missing_tags(resource: Resource, settings: Settings) -> list[str]:
     return [name for name in wanted if name not in joined or joined[name].data == ""]
 
 
+def _default_tags(resource: Resource) -> Mapping[str, Any]:
+    """The `defaultTags` of a resource's provider, which come as JSON text; what is not known of them counts as none."""
+    defaults = resource.provider["defaultTags"].data
+    if isinstance(defaults, str):
+        try:
+            defaults = json.loads(defaults)
+        except ValueError:
+            return {}
+    tags = Value(defaults)["tags"].data
+    return cast("Mapping[str, Any]", tags) if isinstance(tags, Mapping) else {}
+
+
 def _mend_tags(resource: Resource, settings: Settings) -> dict[str, Any] | None:
     values: dict[str, str] = settings["values"]
     added = {name: values[name] for name in _missing_tags(resource, settings) if name in values}
     if not added:
         return None
-    properties = _plain(resource)
-    for place in ("tags", "tagsAll"):  # what the provider's check has joined already must not contradict the tags
-        if place == "tags" or properties.get(place):
-            properties[place] = {**(properties.get(place) or {}), **added}
-    return properties
+    # What the provider's check has joined already must not contradict the tags.
+    return {"tags": added, "tagsAll": added} if resource["tagsAll"].entries() else {"tags": added}
 
 
 def _runtime_supported(function: Resource, _: Settings) -> Iterator[str]:
@@ -326,6 +333,7 @@ RULES: Final[tuple[Rule, ...]] = (
         fix="`tags` on the resource, or the provider's `default_tags`, which the rule sees too.",
         check=_required_tags,
         mend=_mend_tags,
+        once=True,
         types=tuple(sorted(TAGGABLE - _OBJECTS)),
         settings={
             "tags": Setting(["Project", "Environment"], STRINGS, "The tags that every resource must have."),

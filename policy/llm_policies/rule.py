@@ -25,6 +25,8 @@ class Resource:
     urn: str = ""
     dependencies: Mapping[str, Sequence["Resource"]] = field(default_factory=dict[str, Sequence["Resource"]])
     """In a stack rule: for each property, the resources that its value came from."""
+    provider: Value = field(default=Value(None, "provider"))
+    """The properties of the resource's provider, such as `defaultTags`, which is a map as JSON text."""
 
     def __getitem__(self, key: str) -> Value:
         return self.properties[key]
@@ -48,7 +50,8 @@ class Rule:
 
     `check` yields one line for each problem of a resource of one of `types`. `check_stack` yields problems of the stack's
     resources together, each with the resource that it is told of (None: the stack). A rule has one of the two.
-    `mend` gives a resource's properties as they should be, or None where they are so already: for level `remediate`.
+    `mend` gives the properties that a resource lacks, the entries of maps among them, or None where all is right: for level
+    `remediate`. The pack merges them with the resource's own.
     """
 
     name: str
@@ -65,6 +68,8 @@ class Rule:
     frameworks: tuple[str, ...] = ()
     """The same rule in a framework, such as `CIS AWS 3.0 1.16` or `AWS FSBP Lambda.1`. Empty if there is none."""
     url: str = ""
+    once: bool = False
+    """Whether a problem that several resources have is told in one line, for the whole stack."""
 
     def looks_at(self, kind: str) -> bool:
         return any(kind == each or (each.endswith("*") and kind.startswith(each[:-1])) for each in self.types)

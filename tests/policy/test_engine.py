@@ -47,7 +47,7 @@ def violations(done: Done) -> dict[str, set[str]]:
     """The rules that were broken, by the resource's name; what could not be verified is left out."""
     found: dict[str, set[str]] = defaultdict(set)
     for event in policy_events(done):
-        if "Not verified now:" not in event["message"]:
+        if "Not verified now:" not in event["message"] and event["policyName"] not in ("exceptions", "not-judged"):
             found[event.get("resourceUrn", "").rpartition("::")[2]].add(event["policyName"])
     return dict(found)
 
@@ -148,19 +148,31 @@ def test_what_is_unknown_at_preview_is_told_by_name_and_enforced_at_up(strict: P
         assert [existing.urn for existing in stack.cloud if existing.urn.endswith("::late")] == [], "it was never made"
 
 
+MENDED = """\
+import pulumi_aws as aws
+
+key = aws.kms.Key("key", enable_key_rotation=True, tags={"Owner": "ana"})
+aws.cloudwatch.LogGroup("logs", kms_key_id=key.arn, tags={"Owner": key.key_id})
+"""
+
+
 def test_what_a_rule_can_mend_is_mended(tmp_path: Path) -> None:
+    """Beside values that are not known before `up`, which stay as they are."""
     config = tmp_path / "remediate.json"
     values = {"Project": "chat", "Environment": "test"}
     levels = {"log-retention": {"enforcementLevel": "remediate", "default_days": 14}}
     config.write_text(
         json.dumps({"all": "disabled", **levels, "required-tags": {"enforcementLevel": "remediate", "values": values}})
     )
-    logs = {"type": "aws:cloudwatch/logGroup:LogGroup", "inputs": {"tags": {"Owner": "ana"}}}
-    with program(tmp_path, RAW_PROGRAM, resources={"logs": logs}) as stack:
+    with program(tmp_path, MENDED) as stack:
+        succeeded(stack.preview(*pack(config)))
         succeeded(stack.up(*pack(config)))
-        (made,) = stack.cloud
-        assert made.inputs["retentionInDays"] == 14
-        assert made.inputs["tags"] == {"Owner": "ana", **values}
+        (key,) = stack.cloud.of_type("aws:kms/key:Key")
+        (logs,) = stack.cloud.of_type("aws:cloudwatch/logGroup:LogGroup")
+        assert logs.inputs["retentionInDays"] == 14
+        assert logs.inputs["kmsKeyId"].startswith("arn:aws:kms:")
+        assert key.inputs["tags"] == {"Owner": "ana", **values}
+        assert logs.inputs["tags"] == {"Owner": logs.inputs["kmsKeyId"].rpartition("/")[2], **values}
         again = succeeded(stack.up(*pack(config)))
         assert set(again.steps().values()) == {"same"}
 
@@ -176,6 +188,48 @@ def test_a_state_is_analysed_offline(strict: Path, tmp_path: Path) -> None:
             done = stack.run("policy", "analyze", "--file", str(state), *pack(strict))
             assert (done.returncode == 0) is status, done.output
             assert ("iam-no-wildcard-action" in done.output) is not status
+
+
+EXCEPTED = """\
+import pulumi_aws as aws
+
+for name in ("site", "old", "data"):
+    aws.s3.Bucket(name, force_destroy=True)
+aws.cloudcontrol.Resource("foreign", type_name="AWS::S3::Bucket", desired_state="{}")
+"""
+
+
+def test_exceptions_and_mistakes_of_a_configuration(tmp_path: Path) -> None:
+    """An exception that holds, one that has ended and one without use; a type that is not judged; a rule's name misspelt."""
+    entry = {"rule": "deletion-protection", "reason": "it is made anew each night"}
+    until = {"site": "2999-12-31", "old": "2026-01-31", "logs": "2999-12-31"}
+    exceptions = {"list": [{**entry, "resource": name, "until": day} for name, day in until.items()]}
+    levels: dict[str, Any] = {"all": "disabled", "deletion-protection": "mandatory", "not-judged": "advisory"}
+    config = tmp_path / "exceptions.json"
+    config.write_text(json.dumps({**levels, "exceptions": exceptions}))
+    with program(tmp_path, EXCEPTED) as stack:
+        done = stack.preview(*pack(config))
+        assert done.returncode != 0
+        told = [(event["policyName"], event["message"].partition("\n")[2].strip()) for event in policy_events(done)]
+        assert {(name, message.partition(":")[0]) for name, message in told if name == "deletion-protection"} == {
+            ("deletion-protection", "forceDestroy is true")
+        }
+        assert violations(done)["old"] == violations(done)["data"] == {"deletion-protection"}
+        assert sorted(message for name, message in told if name == "exceptions") == [
+            "deletion-protection of logs: the exception is of no use: nothing is found there, or there is no such resource; "
+            "remove it",
+            "deletion-protection of old: the exception ended on 2026-01-31, so that the rule applies: correct the resource, or "
+            "renew it",
+            "deletion-protection of site: excepted until 2999-12-31: it is made anew each night",
+        ]
+        (not_judged,) = [message for name, message in told if name == "not-judged"]
+        assert not_judged.endswith(": aws:cloudcontrol/resource:Resource (1)")
+
+        config.write_text(json.dumps({"deletion-protectoin": "mandatory", "log-retention": {"days": 3}}))
+        done = stack.preview(*pack(config))
+        assert done.returncode != 0
+        assert "there is no rule 'deletion-protectoin'; 'deletion-protection' is meant?" in done.output
+        assert "log-retention: there is no setting 'days'" in done.output
 
 
 def test_make_policy_says_who_answered(tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def test_retention_is_mended_to_a_number_that_cloudwatch_takes() -> None:
     assert mended(None, default_days=31) == 60
     assert mended(7, minimum_days=90) == 90
     assert mended(3653, maximum_days=364) == 180
-    assert rule.mend(resource(GROUP, {"name": "chat"}), rule.settings_of({})) == {"name": "chat", "retentionInDays": 30}
+    assert rule.mend(resource(GROUP, {"name": "chat"}), rule.settings_of({})) == {"retentionInDays": 30}
 
 
 def test_tags_are_mended_from_the_settings_alone() -> None:
@@ -174,7 +174,7 @@ def test_tags_are_mended_from_the_settings_alone() -> None:
     assert rule.mend is not None
     given = resource(TABLE, {"hashKey": "id", "tags": {"Project": "chat"}})
     settings = rule.settings_of({"values": {"Project": "another", "Environment": "test"}})
-    assert rule.mend(given, settings) == {"hashKey": "id", "tags": TAGS}
+    assert rule.mend(given, settings) == {"tags": {"Environment": "test"}}
     assert rule.mend(given, rule.settings_of({})) is None
     assert rule.mend(resource(TABLE, {"tags": TAGS}), settings) is None
     joined = resource(TABLE, {"tags": {"Project": "chat"}, "tagsAll": {"Project": "chat", "Owner": "platform"}})
