@@ -178,7 +178,7 @@ def test_tags_are_mended_from_the_settings_alone() -> None:
     assert rule.mend(given, rule.settings_of({})) is None
     assert rule.mend(resource(TABLE, {"tags": TAGS}), settings) is None
     joined = resource(TABLE, {"tags": {"Project": "chat"}, "tagsAll": {"Project": "chat", "Owner": "platform"}})
-    assert rule.mend(joined, settings) == {"tags": TAGS, "tagsAll": {**TAGS, "Owner": "platform"}}
+    assert rule.mend(joined, settings) == {"tags": {"Environment": "test"}, "tagsAll": {"Environment": "test"}}
 
 
 def test_the_table_of_taggable_types_is_the_sdks() -> None:

@@ -15,7 +15,7 @@ import grpc
 from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from pulumi_llm_local.aws_types import api_values, registry
+from pulumi_llm_local.aws_types import api_values, json_documents, registry
 from pulumi_llm_local.aws_types.account import place_of
 from pulumi_llm_local.aws_types.draft import Place
 from pulumi_llm_local.aws_types.lambda_ import PUBLISHED
@@ -106,7 +106,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Check(self, request: Any, context: grpc.ServicerContext) -> Any:
         token, old, inputs = _type(request.urn), _read(request.olds), _read(request.news)
         try:
-            named = _named(token, inputs, old, request)
+            named = json_documents.as_text(token, _named(token, inputs, old, request))
             found = [*arguments.problems(token, named), *api_values.problems(token, named)]
         except LookupError as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))

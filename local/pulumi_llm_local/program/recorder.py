@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pulumi
-from google.protobuf import empty_pb2
+from google.protobuf import empty_pb2, json_format
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.settings import configure
 
+from pulumi_llm_local.aws_types import json_documents
 from pulumi_llm_local.aws_types.draft import Place
+from pulumi_llm_local.aws_types.values import RESOURCE, SIGNATURE, UNKNOWN
 from pulumi_llm_local.program.given import Given
 from pulumi_llm_local.program.mocks import AwsMocks
 
@@ -48,6 +50,9 @@ class Recorder(mocks.MockMonitor):
         self.stack_outputs: dict[str, Any] = {}
 
     def RegisterResource(self, request: Any) -> Any:
+        given = json_documents.as_text(request.type, _without_references(json_format.MessageToDict(request.object)))
+        request.object.Clear()
+        request.object.update(given)
         response: Any = super().RegisterResource(request)  # pyright: ignore[reportUnknownMemberType]
         if pulumi.runtime.is_dry_run() and request.custom:  # as at a first preview: nothing is computed yet
             response.object.CopyFrom(request.object)
@@ -81,6 +86,22 @@ class Recorder(mocks.MockMonitor):
     def of_type(self, type: str = "") -> list[Recorded]:
         """The resources of a type, all of them for none, in the order of their registration; never the stack itself."""
         return [r for r in self.recorded.values() if r.type != STACK_TYPE and type in ("", r.type)]
+
+
+def _without_references(value: Any) -> Any:
+    """A value with the id of each resource in place of the resource, as the engine sends it to a provider.
+
+    A resource that is not made yet has no id that is known, and a component has none: its URN stands for it.
+    https://github.com/pulumi/pulumi/blob/master/pkg/resource/plugin/rpc.go (MarshalOptions.KeepResources)
+    """
+    if isinstance(value, list):
+        return [_without_references(item) for item in cast("list[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    fields = cast("dict[str, Any]", value)
+    if fields.get(SIGNATURE) == RESOURCE:
+        return (fields["id"] or UNKNOWN) if "id" in fields else fields["urn"]
+    return {name: _without_references(item) for name, item in fields.items()}
 
 
 def start(
