@@ -109,8 +109,9 @@ docs: $(READY) ## Write the pages and tables of docs/ that are made from the cod
 bundle: $(READY) ## Build the functions' archive for Lambda
 	@$(BIN)/python -c 'from pulumi_llm.base.bundle import main; main()'
 
-wheel: $(READY) frontend ## Build the package into dist/, the functions' archive and the web client in it (needs Python 3.13 and Node.js)
+wheel: $(READY) frontend ## Build the package and the policies' own into dist/, the functions' archive and the web client in it (needs Python 3.13 and Node.js)
 	@$(BIN)/uv build --wheel --offline --no-build-isolation --out-dir dist
+	@$(BIN)/uv build --wheel --offline --no-build-isolation --out-dir dist policy
 
 lock: $(READY) ## Resolve the dependencies anew and write the hashed locks
 	$(LOCK) requirements/setup.in -o requirements/setup.txt

@@ -66,10 +66,10 @@ def merge(properties: Struct, changes: Mapping[str, Any]) -> None:
         place = properties.fields[name]
         if _is_secret(place):
             place = place.struct_value.fields["value"]
+        if isinstance(change, Mapping) and _plain(place) is UNKNOWN:
+            raise NotVerified(name)
         if isinstance(change, Mapping) and place.HasField("struct_value"):
             merge(place.struct_value, cast("Mapping[str, Any]", change))
-        elif isinstance(change, Mapping) and place.string_value in _UNKNOWN:
-            raise NotVerified(name)
         else:
             wrapper = Struct()
             wrapper.update(cast("dict[str, Any]", {"": change}))

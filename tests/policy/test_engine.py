@@ -12,7 +12,7 @@ import pytest
 from llm_policies.rules import RULES
 from pulumi_llm_local.engine import command
 from pulumi_llm_local.engine.stack import Done
-from support.policies import PROGRAMS
+from support.policies import PROGRAMS, TOLD_ONCE, names_told
 from support.programs import ROOT
 from system.engine.conftest import (
     RAW_PROGRAM,
@@ -48,7 +48,9 @@ def violations(done: Done) -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
     for event in policy_events(done):
         if "Not verified now:" not in event["message"] and event["policyName"] not in ("exceptions", "not-judged"):
-            found[event.get("resourceUrn", "").rpartition("::")[2]].add(event["policyName"])
+            of = names_told(event) if event["policyName"] in TOLD_ONCE else [event.get("resourceUrn", "").rpartition("::")[2]]
+            for name in of:
+                found[name].add(event["policyName"])
     return dict(found)
 
 

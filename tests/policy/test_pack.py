@@ -60,6 +60,12 @@ def test_a_rule_looks_at_types_that_there_are(rule: Rule) -> None:
             assert resource_class(kind)
 
 
+def test_the_pack_and_its_package_have_the_version_of_the_release() -> None:
+    files = ("pyproject.toml", "policy/pyproject.toml", "policy/PulumiPolicy.yaml")
+    texts = [(ROOT / file).read_text() for file in files]
+    assert len({re.findall(r'^version(?: = |: )"?([0-9.]+)', text, re.MULTILINE)[0] for text in texts}) == 1
+
+
 # The levels of the environments.
 
 

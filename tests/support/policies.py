@@ -17,6 +17,8 @@ PROGRAMS: dict[str, list[dict[str, Any]]] = {
     file.stem: yaml.safe_load(file.read_text()) for file in sorted((ROOT / "tests" / "policy" / "programs").glob("*.yaml"))
 }
 
+TOLD_ONCE = {rule.name for rule in RULES if rule.once}
+
 Tests = tuple[Callable[..., None], ...]
 
 
@@ -126,6 +128,11 @@ def counted_cases(rules: Iterable[Rule], table: Mapping[str, Sequence[tuple[Any,
             assert {case[2] for case in several} == {"good", "bad", "unknown"}, rule
 
     return test_case, test_every_rule_has_all_kinds_of_case
+
+
+def names_told(event: Mapping[str, Any]) -> list[str]:
+    """The names of the resources in a violation that is told in one line for several: `a, b: what they lack`."""
+    return event["message"].partition("\n")[2].partition(": ")[0].split(", ")
 
 
 def broken(program: Mapping[str, Any]) -> set[str]:
