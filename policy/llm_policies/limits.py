@@ -55,7 +55,7 @@ def _may_call_models(function: Resource, resources: Sequence[Resource]) -> bool:
 
     def belongs(policy: Resource) -> bool:
         if policy.type == _ROLE:
-            return any(same(policy, role) for role in roles) or policy["name"].data in names
+            return any(same(policy, role) for role in roles) or policy["name"].known_text in names
         key = "roles" if policy.type == _POLICY_ATTACHMENT else "role"
         sources = came_from(policy, key, _ROLE)
         if sources and roles:

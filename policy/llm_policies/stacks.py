@@ -61,7 +61,7 @@ def companions(
     """
     found: list[Resource] = []
     unverified = ""
-    known = {owner[name].plain for name in names if owner[name].state is State.KNOWN}
+    known = {owner[name].known_text for name in names} - {""}
     for resource in of_type(resources, *types):
         origins = [origin for origin in resource.dependencies.get(key, ()) if origin.type == owner.type]
         if origins:
@@ -69,7 +69,7 @@ def companions(
                 found.append(resource)
         elif resource[key].state is State.UNKNOWN:
             unverified = unverified or f"{resource.name}.{key}"
-        elif resource[key].plain in known:
+        elif resource[key].known_text in known:
             found.append(resource)
     return found, unverified
 

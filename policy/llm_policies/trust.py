@@ -106,7 +106,10 @@ def _private_api_scoped(resources: Sequence[Resource], settings: Settings) -> It
     for resource in resources:
         is_private = resource in private or (
             resource.type == _REST_API_POLICY
-            and (any(api in private for api in resource.dependencies.get("restApiId", ())) or resource["restApiId"].data in ids)
+            and (
+                any(api in private for api in resource.dependencies.get("restApiId", ()))
+                or resource["restApiId"].known_text in ids
+            )
         )
         if is_private:
             for problem in each_document(resource, ("resource",), _public):

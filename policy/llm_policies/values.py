@@ -4,6 +4,7 @@ Reading a missing value never fails. Reading an unknown value raises `NotVerifie
 path, so that no rule silently passes a resource that it could not check.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -103,10 +104,16 @@ class Value:
         """The value as text, or the default if it is missing. Raises `NotVerified`."""
         return default if self.missing else str(self.plain)
 
+    @property
+    def known_text(self) -> str:
+        """The value if it is a text that is known, else empty. Never raises."""
+        return self.data if isinstance(self.data, str) else ""
+
     def number(self, default: float = 0) -> float:
         """The value as a number, or the default if it is missing or not a number. Raises `NotVerified`."""
         value = self.plain
-        return value if isinstance(value, (int, float)) and not isinstance(value, bool) else default
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        return value if is_number else default
 
     def flag(self, default: bool = False) -> bool:
         """The value as true or false, or the default if it is missing. Raises `NotVerified`."""
