@@ -92,49 +92,6 @@ def _hourly_ceiling(resources: Sequence[Resource], settings: Settings) -> Found:
         raise unverified
 
 
-<<<<<<< HEAD
-=======
-# How many instances a resource may start at most. Of an endpoint, and where nothing is said, it is what it starts with.
-_COUNTS: Final[Mapping[str, str]] = {
-    _INSTANCE: "",
-    _SPOT_INSTANCE: "",
-    _RESERVATION: "instanceCount",
-    _NODE_GROUP: "scalingConfig.maxSize",
-    _GROUP: "maxSize",
-    _ENDPOINT: "",
-}
-
-
-def _fleets(resource: Resource, resources: Sequence[Resource]) -> list[tuple[list[Value], Value]]:
-    """The sets of instances that a resource may start: the possible types of each set, and the maximum number."""
-    if resource.type == _ENDPOINT:
-        variants = [*resource["productionVariants"].items(), *resource["shadowProductionVariants"].items()]
-        return [([variant["instanceType"]], variant["initialInstanceCount"]) for variant in variants]
-    count = resource.at(_COUNTS[resource.type]) if _COUNTS[resource.type] else Value(1)
-    types = [place for path in _PLACES[resource.type] for place in resource.properties.all_at(path) if place.data is not None]
-    if not types:
-        types = [template["instanceType"] for template in _templates(resource, resources)]
-    return [(types, count)]
-
-
-def _templates(resource: Resource, resources: Sequence[Resource]) -> list[Resource]:
-    """The launch templates in the stack from which a resource starts its instances."""
-    for name in ("launchTemplate", "mixedInstancesPolicy"):
-        sources = came_from(resource, name, _TEMPLATE)
-        if sources:
-            return sources
-    specification = resource.at("mixedInstancesPolicy.launchTemplate.launchTemplateSpecification")
-    places = [resource.at("launchTemplate.id"), resource.at("launchTemplate.name")]
-    places += [specification["launchTemplateId"], specification["launchTemplateName"]]
-    given = {place.text() for place in places if not place.missing}
-    return [
-        template
-        for template in of_type(resources, _TEMPLATE)
-        if {template["id"].known_text, template["name"].known_text} & (given - {""})
-    ]
-
-
->>>>>>> a794060 (Policies: no rule fails, whatever shape a resource's properties have)
 def _throughput(resource: Resource, settings: Settings) -> Iterator[str]:
     units = resource["modelUnits"].number(1)
     if units > settings["model_units"]:

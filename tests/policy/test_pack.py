@@ -202,11 +202,7 @@ def test_one_unknown_item_hides_no_problem_of_the_others() -> None:
 
 
 def test_the_pack_imports_nothing_but_its_own_requirements() -> None:
-<<<<<<< HEAD
-    allowed = {"llm_policies", "policy_sentry", "pulumi_policy", "yaml"}
-=======
-    allowed = {"google", "grpc", "llm_policies", "policy_sentry", "pulumi"}
->>>>>>> 0ab945a (Policies: exceptions, mistakes in the configuration, one reading of each resource)
+    allowed = {"google", "grpc", "llm_policies", "policy_sentry", "pulumi", "yaml"}
     for path in Path(inspect.getfile(pack)).parent.glob("*.py"):
         for name in re.findall(r"^\s*(?:from|import) ([a-z0-9_]+)", path.read_text(), re.MULTILINE):
             assert name in allowed or name in __import__("sys").stdlib_module_names, f"{path.name} imports {name}"
