@@ -27,7 +27,8 @@ class ModelCall(msgspec.Struct, frozen=True):
     `ChatRequest` that the target accepts, `dropped` the names of the other hints.
     `cut` are the stop sequences that the target does not take, before which the gateway ends the answer.
 
-    `response_format` is for the provider's own switch. `output_tool` is the name of the tool whose arguments are the answer's
+    `response_format` is for the provider's own switch, `checked_schema` the schema that the gateway checks the answer's text by
+    where the switch does not hold to it. `output_tool` is the name of the tool whose arguments are the answer's
     text, where the provider has no switch; empty if there is none. `cache_system` marks a cache point after the system text.
     `thinking` is that of `ChatRequest`. `must_call` is a tool choice that the target does not take and that is asked for
     in words. `guardrail` and `request_metadata`, which is kept in the logs of invocations, are for Bedrock.
@@ -44,6 +45,7 @@ class ModelCall(msgspec.Struct, frozen=True):
     stall_seconds: float
     caller: Caller = ANONYMOUS
     response_format: ResponseFormat | None = None
+    checked_schema: Mapping[str, Any] | None = None
     output_tool: str = ""
     rare: Mapping[str, Any] = {}
     hints: Mapping[str, Any] = {}

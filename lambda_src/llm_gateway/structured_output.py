@@ -13,7 +13,7 @@ import msgspec
 from llm_gateway import errors
 from llm_gateway.call import ModelCall
 from llm_gateway.events import Delta, Done, Event, ToolCall, ToolCallDelta
-from llm_gateway.json_schema import closed, text_violation
+from llm_gateway.json_schema import Schema, closed, is_fully_required, text_violation
 from llm_gateway.request import ResponseFormat, Tool, ToolChoice
 from llm_gateway.rewriting import rewritten
 
@@ -27,7 +27,9 @@ def structured(call: ModelCall, wanted: ResponseFormat) -> ModelCall:
     """Return the call whose answer has the form `wanted`: by the target's own switch, else by a tool."""
     accepts = call.target.accepts
     if wanted.type in accepts:
-        return msgspec.structs.replace(call, response_format=wanted)
+        # OpenAI's strict mode does not take every schema, and is not asked for then.
+        is_checked = wanted.type == "json_schema" and wanted.strict and not is_fully_required(wanted.schema)
+        return msgspec.structs.replace(call, response_format=wanted, checked_schema=wanted.schema if is_checked else None)
     if wanted.type == "json_schema" and "closed_json_schema" in accepts and (schema := closed(wanted.schema)) is not None:
         return msgspec.structs.replace(call, response_format=msgspec.structs.replace(wanted, schema=schema))
     if call.tool_choice.mode in ("required", "tool"):
@@ -82,6 +84,29 @@ def text_of_tool(batches: AsyncGenerator[list[Event], None], call: ModelCall) ->
     """
     tool = next(tool for tool in call.tools if tool.name == call.output_tool)
     return rewritten(batches, _Reader(tool).read)
+
+
+def checked_text(batches: AsyncGenerator[list[Event], None], schema: Schema) -> AsyncGenerator[list[Event], None]:
+    """Return an answer's events. Raises the error 502 at the end of one that is complete and whose text breaks the schema."""
+    return rewritten(batches, _Checker(schema).read)
+
+
+class _Checker:
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._text: list[str] = []
+
+    def read(self, batch: list[Event]) -> list[Event]:
+        for event in batch:
+            match event:
+                case Delta(text=part):
+                    self._text.append(part)
+                case Done(stop_reason="end_turn" | "stop_sequence"):
+                    if problem := text_violation(self._schema, "".join(self._text)):
+                        raise errors.invalid_output(reason=problem)
+                case _:
+                    pass
+        return batch
 
 
 # A block of code with an object in it.

@@ -16,6 +16,10 @@ from llm_gateway.request import Message, Tool, ToolUse
 
 _is_name = re.compile(r"[a-zA-Z0-9_-]{1,64}").fullmatch
 _NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+# Mistral refuses every other id of a call, at its own API and in its tokenizer on vLLM (mistralai/mistral-common,
+# src/mistral_common/protocol/instruct/validator.py).
+_is_mistral = re.compile(r"mistral|mixtral|ministral|magistral|codestral|devstral|pixtral", re.IGNORECASE).search
+_MISTRALS_CALL_ID = re.compile(r"[a-zA-Z0-9]{9}")
 
 
 def fitted(call: ModelCall, call_id: re.Pattern[str]) -> tuple[ModelCall, Mapping[str, str]]:
@@ -27,6 +31,8 @@ def fitted(call: ModelCall, call_id: re.Pattern[str]) -> tuple[ModelCall, Mappin
     messages = call.messages
     if not call.tools and not any(message.tool_calls for message in messages):
         return call, {}
+    if _is_mistral(call.target.model):
+        call_id = _MISTRALS_CALL_ID
     used = {tool.name for tool in call.tools}
     ids: list[str] = []
     for message in messages:
@@ -65,11 +71,15 @@ def _messages(messages: tuple[Message, ...], names: Mapping[str, str], call_id: 
     seen: set[str] = set()
     again: dict[str, int] = {}
 
+    def digest(identifier: str) -> str:
+        found = blake2b(identifier.encode(), digest_size=12).hexdigest()
+        return found[:9] if call_id is _MISTRALS_CALL_ID else f"call_{found}"
+
     def use_of(use: ToolUse) -> ToolUse:
-        identifier = use.id if call_id.fullmatch(use.id) else _digest(use.id)
+        identifier = use.id if call_id.fullmatch(use.id) else digest(use.id)
         while identifier in seen:  # the count goes on: thousands of calls of one id are as many steps
             again[use.id] = again.get(use.id, 0) + 1
-            identifier = _digest(f"{use.id} {again[use.id]}")
+            identifier = digest(f"{use.id} {again[use.id]}")
         seen.add(identifier)
         current[use.id] = identifier
         return msgspec.structs.replace(use, id=identifier, name=names.get(use.name, use.name))
@@ -91,7 +101,3 @@ def _tool(tool: Tool, names: Mapping[str, str]) -> Tool:
 def _name(name: str) -> str:
     """Return a name that is like `name` and differs from that of every other one."""
     return f"{_NOT_IN_A_NAME.sub('_', name)[:55]}_{blake2b(name.encode(), digest_size=4).hexdigest()}"
-
-
-def _digest(identifier: str) -> str:
-    return f"call_{blake2b(identifier.encode(), digest_size=12).hexdigest()}"

@@ -4,6 +4,7 @@ https://platform.claude.com/docs/en/build-with-claude/structured-outputs#json-sc
 https://docs.aws.amazon.com/bedrock/latest/userguide/structured-output.html
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from pulumi_llm_local.upstreams.model import Json
@@ -12,6 +13,48 @@ _REFUSED = (
     *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "maxItems"),
     *("uniqueItems", "oneOf", "not", "if", "patternProperties", "prefixItems", "propertyNames", "minProperties"),
 )
+
+
+# Of all strict schemas of a request together.
+# https://platform.claude.com/docs/en/build-with-claude/structured-outputs#schema-complexity-limits
+_MOST_STRICT_TOOLS = 20
+_MOST_OPTIONAL = 24
+_MOST_UNIONS = 16
+
+
+def limits_refusal(tools: Sequence[Json], text: Json | None) -> str:
+    """Return why Anthropic refuses the strict tools' schemas of a request, and that of the text; empty if it takes them."""
+    if len(tools) > _MOST_STRICT_TOOLS:
+        return f"Too many strict tools ({len(tools)}). The maximum number of strict tools is {_MOST_STRICT_TOOLS}."
+    schemas = [*tools, *([text] if text is not None else [])]
+    optional = unions = 0
+    for rules in (rules for schema in schemas for rules in _subschemas(schema)):
+        optional += len(cast(Json, rules.get("properties") or {}).keys() - set(rules.get("required") or ()))
+        unions += "anyOf" in rules or isinstance(rules.get("type"), list)
+    if optional > _MOST_OPTIONAL:
+        return (
+            f"Schemas contains too many optional parameters ({optional}), which would make grammar compilation inefficient. "
+            f"Reduce the number of optional parameters in your tool schemas (limit: {_MOST_OPTIONAL})."
+        )
+    if unions > _MOST_UNIONS:
+        return (
+            f"Schemas contains too many parameters with union types ({unions} parameters with type arrays or anyOf). "
+            f"Reduce the number of parameters that use union types (limit: {_MOST_UNIONS})."
+        )
+    return ""
+
+
+def _subschemas(schema: Any) -> Iterator[Json]:
+    """Yield a schema and those within it, each definition once."""
+    if not isinstance(schema, dict):
+        return
+    rules = cast(Json, schema)
+    yield rules
+    below: list[Any] = [rules.get("items"), *rules.get("anyOf", ()), *rules.get("allOf", ())]
+    for name in ("properties", "$defs", "definitions"):
+        below += cast(Json, rules.get(name) or {}).values()
+    for each in below:
+        yield from _subschemas(each)
 
 
 def refusal(schema: Any, place: str = "", within: tuple[str, ...] = (), root: Json | None = None) -> str:

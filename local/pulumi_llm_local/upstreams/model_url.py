@@ -134,6 +134,9 @@ def _body(request: GenerationRequest, model: str) -> Json:
         ]
         named = {"type": "function", "function": {"name": request.tool_name}}
         body["tool_choice"] = {"auto": "auto", "any": "required", "tool": named}[request.tool_choice]
+    if request.output_schema is not None:
+        described = {"name": "answer", "schema": request.output_schema}
+        body["response_format"] = {"type": "json_schema", "json_schema": described}
     return body
 
 

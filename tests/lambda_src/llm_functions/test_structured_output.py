@@ -378,6 +378,23 @@ async def test_a_text_that_breaks_its_strict_schema(service, stream: bool) -> No
         assert json.loads(answer.text) == json.loads(good)
 
 
+@streamed
+async def test_a_text_that_openais_strict_mode_is_not_asked_for(service, stream: bool) -> None:
+    """OpenAI's strict mode does not take a schema with an optional property: the text is checked here."""
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "string"}}, "required": ["a"]}
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "strict": True, "schema": schema}}
+    said: Any = {"model": "openai", "messages": HELLO, "response_format": wanted}
+    running = await service(Saying(text('{"a": "one"}'), text('{"a": 1}')))
+    try:
+        answer, _ = await ask_openai(running, stream, **said)
+    except openai.APIError as error:
+        assert stream and "a must be of the type integer" in str(error)
+    else:
+        assert answer.text == '{"a": 1}'
+    running = await service(Saying([TextDelta('{"a": "o'), Finish("max_tokens", 1, 1)]))
+    assert (await ask_openai(running, stream, **said))[0].text == '{"a": "o'
+
+
 WRONG: dict[str, tuple[Any, str]] = {
     "no object": ("json", "response_format: must be an object, not a string"),
     "no type": ({}, "response_format.type: is required"),

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from llm_gateway.json_schema import closed, closed_tools, text_violation, violation
 from llm_gateway.request import Tool
-from pulumi_llm_local.upstreams.closed_schema import refusal
+from pulumi_llm_local.upstreams.closed_schema import limits_refusal, refusal
 
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.sampled_from([0.5, 1.0, "", "a", "ab"]))
 VALUES = st.recursive(
@@ -111,7 +111,25 @@ def test_many_definitions_are_read_soon() -> None:
 def test_the_stand_ins_take_a_closed_schema(schema: Any) -> None:
     """They are written from the providers' documents; a schema that is closed here must be one there."""
     found = closed({"type": "object", "properties": {"value": schema}})
-    assert found is None or refusal(found) == ""
+    assert found is None or (refusal(found) or limits_refusal([], found)) == ""
+
+
+def test_the_stand_ins_know_anthropics_limits() -> None:
+    """Of all strict tools and the text of a request together; what is sent to it keeps within them."""
+
+    def schema(count: int, kind: Any, required: bool) -> dict[str, Any]:
+        names = [f"p{n}" for n in range(count)]
+        return {"type": "object", "properties": {name: {"type": kind} for name in names}, "required": names if required else []}
+
+    optional, unions = schema(12, "string", False), schema(8, ["string", "null"], True)
+    assert limits_refusal([schema(1, "string", True)] * 20, None) == limits_refusal([optional, unions], unions) == ""
+    assert "Too many strict tools (21)" in limits_refusal([schema(1, "string", True)] * 21, None)
+    assert "optional parameters (36)" in limits_refusal([optional] * 2, optional)
+    assert "union types (24 parameters" in limits_refusal([unions] * 3, None)
+    for each in (optional, unions, schema(1, "string", True)):
+        tools = [Tool(f"t{n}", "", each, strict=True) for n in range(30)]
+        sent = closed_tools(tools, closed(unions))
+        assert sent and limits_refusal([*sent.values()], closed(unions)) == ""
 
 
 class Inner(BaseModel):

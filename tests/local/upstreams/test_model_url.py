@@ -19,7 +19,8 @@ from pulumi_llm_local.upstreams.model_url import ModelUrl
 from support.web_app import listening
 
 MODEL = "test.model-v1:0"
-TRAITS = ModelTraits(frozenset({"max_tokens", "temperature", "top_p", "stop", "system", "tools"}), reasoning=True)
+ACCEPTS = frozenset({"max_tokens", "temperature", "top_p", "stop", "system", "tools", "closed_json_schema"})
+TRAITS = ModelTraits(ACCEPTS, reasoning=True)
 HELLO = [{"role": "user", "content": [{"text": "Hi"}]}]
 
 
@@ -199,6 +200,16 @@ async def test_an_answer_is_translated_back(chunks: list[Any], content: list[Any
     assert (whole["output"]["message"]["content"], whole["stopReason"]) == (content, stop_reason)
     assert events[-2]["messageStop"]["stopReason"] == stop_reason
     assert events[-1]["metadata"]["usage"] == {"inputTokens": 5, "outputTokens": 7, "totalTokens": 12}
+
+
+async def test_the_form_of_an_answer_is_passed_on() -> None:
+    server = Server(choice(content="{}"), choice("stop"), USAGE)
+    schema = {"type": "object", "properties": {}, "additionalProperties": False}
+    form = {"type": "json_schema", "structure": {"jsonSchema": {"name": "x", "schema": json.dumps(schema)}}}
+    async with bedrock(server) as boto:
+        await converse(boto, HELLO, outputConfig={"textFormat": form})
+    described = {"name": "answer", "schema": schema}
+    assert server.asked[0]["response_format"] == {"type": "json_schema", "json_schema": described}
 
 
 async def test_tokens_are_estimated_for_a_server_that_counts_none() -> None:

@@ -272,6 +272,10 @@ def _check_strict_tools(given: MessagesParameters, traits: ModelTraits) -> None:
             raise invalid_request(f"'{given.model}' does not support strict tools.")
         if problem := closed_schema.refusal(tool.input_schema.model_dump()):
             raise invalid_request(f"tools.{index}.custom.input_schema: {problem}")
+    wanted = given.output_config.format if given.output_config is not None else None
+    strict = [tool.input_schema.model_dump() for tool in given.tools if tool.strict]
+    if problem := closed_schema.limits_refusal(strict, wanted.schema_ if wanted is not None else None):
+        raise invalid_request(problem)
 
 
 def _message_of(errors: ValidationError) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as replace_struct
 
 from llm_gateway.call import ModelCall
 from llm_gateway.providers.tool_names import fitted
@@ -70,6 +71,19 @@ def test_many_calls_of_one_id() -> None:
     found, _ = fitted(call, re.compile(".+"))
     assert time.process_time() - began < 2
     assert len({use.id for use in found.messages[0].tool_calls}) == 20_000
+
+
+def test_the_ids_that_mistral_takes() -> None:
+    """Nine letters and digits, at its own API and in its tokenizer on vLLM. An id that is such is left alone."""
+    call = model_call(ids=("a1B2c3D4e", "call_1", "call_2", "call_1"))
+    for model in ("mistral-large-latest", "mistralai/Mixtral-8x7B-Instruct-v0.1", "codestral"):
+        target = replace_struct(call.target, model=model)
+        made, _ = fitted(replace_struct(call, target=target), re.compile(".+"))
+        ids = [use.id for message in made.messages for use in message.tool_calls]
+        assert ids[0] == "a1B2c3D4e" and len(set(ids)) == 4
+        assert all(re.fullmatch("[a-zA-Z0-9]{9}", each) for each in ids)
+        assert ids == [use.id for message in fitted(made, re.compile(".+"))[0].messages for use in message.tool_calls]
+    assert fitted(model_call(ids=("call_1",)), re.compile(".+"))[0].messages[0].tool_calls[0].id == "call_1"
 
 
 def model_call(names: Sequence[str] = (), ids: Sequence[str] = ()) -> ModelCall:
