@@ -45,7 +45,7 @@ class ModelCall(msgspec.Struct, frozen=True):
     stall_seconds: float
     caller: Caller = ANONYMOUS
     response_format: ResponseFormat | None = None
-    checked_schema: Mapping[str, Any] | None = None
+    checked_schema: dict[str, Any] | None = None
     output_tool: str = ""
     rare: Mapping[str, Any] = {}
     hints: Mapping[str, Any] = {}
