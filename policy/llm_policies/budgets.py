@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from llm_policies.rule import Resource, Setting, Settings
@@ -42,14 +43,21 @@ def _counts_money(budget: Resource, settings: Settings) -> bool:
     amount = budget["limitAmount"]
     if not amount.missing and not 0 < _number(amount) <= most:
         return False
+    if _is_over(budget["timePeriodEnd"].text()):
+        return False
     if any(not 0 < _number(planned["amount"]) <= most for planned in budget["plannedLimits"].items()):
         return False
-    return all(_is_of_service(one, settings) for one in budget["costFilters"].items())
+    dimension = budget.at("filterExpression.dimensions")
+    filters = [(one["name"], one) for one in budget["costFilters"].items()] + [(dimension["key"], dimension)]
+    return all(_is_of_service(filtered, settings) for name, filtered in filters if name.equals("Service", "SERVICE"))
+
+
+def _is_over(end: str) -> bool:
+    """Whether a time such as `2026-12-31_00:00` is past: the budget counts nothing any more."""
+    return bool(re.match(r"\d{4}-\d{2}-\d{2}", end)) and end[:10] < datetime.now(UTC).date().isoformat()
 
 
 def _is_of_service(filtered: Value, settings: Settings) -> bool:
-    if not filtered["name"].equals("Service"):
-        return True
     names = [value.text().lower() for value in filtered["values"].items()]
     return any(part in name for part in settings["services"] for name in names)
 

@@ -37,6 +37,8 @@ def _appsync_authorized(resource: Resource, _: Settings) -> Iterator[str]:
 # Cognito
 
 _POOL: Final = "aws:cognito/userPool:UserPool"
+_PROVIDER: Final = "aws:cognito/identityProvider:IdentityProvider"
+_SOCIAL: Final = ("Facebook", "Google", "LoginWithAmazon", "SignInWithApple")
 _IDENTITIES: Final = "aws:cognito/identityPool:IdentityPool"
 
 
@@ -46,19 +48,29 @@ def _no_strangers(resources: Sequence[Resource], _: Settings) -> Found:
             if resource["allowUnauthenticatedIdentities"].flag():
                 yield "allowUnauthenticatedIdentities is true: anyone who knows the pool's id gets credentials of AWS"
             return
+        if resource.type == _PROVIDER:
+            decided = any(pool.at("lambdaConfig.preSignUp").data for pool in of_type(resources, _POOL))
+            kind = resource["providerType"].text()
+            if kind in _SOCIAL and not decided and _calls_models(resources):
+                yield f"providerType is {kind}: whoever has an account there is a user, in a stack that calls models"
+            return
         closed = resource.at("adminCreateUserConfig.allowAdminCreateUserOnly")
         # A function that is asked before each registration decides who may.
         if closed.flag() or resource.at("lambdaConfig.preSignUp").data:
             return
         if closed.equals(False, "false"):
             yield "adminCreateUserConfig.allowAdminCreateUserOnly is false: anyone with a mail address makes himself a user"
-        elif some(of_type(resources, *bedrock.POLICIES), bedrock.calls_models):
+        elif _calls_models(resources):
             yield (
                 "adminCreateUserConfig.allowAdminCreateUserOnly is not true: anyone with a mail address makes himself a user, "
                 "in a stack that calls models"
             )
 
-    yield from each_resource(of_type(resources, _POOL, _IDENTITIES), check)
+    yield from each_resource(of_type(resources, _POOL, _IDENTITIES, _PROVIDER), check)
+
+
+def _calls_models(resources: Sequence[Resource]) -> bool:
+    return some(of_type(resources, *bedrock.POLICIES), bedrock.calls_models)
 
 
 # OpenSearch Serverless
@@ -134,11 +146,26 @@ def _is_given(value: Value) -> bool:
 # Kubernetes
 
 _ANNOTATION: Final = "service.beta.kubernetes.io/aws-load-balancer-"
+_RELEASE: Final = "kubernetes:helm.sh/v3:Release"
 _CONTROLLER_CLASSES: Final = ("service.k8s.aws/nlb", "eks.amazonaws.com/nlb")
 
 
-def _service_internal(service: Resource, _: Settings) -> Iterator[str]:
-    spec, annotations = service["spec"], service.at("metadata.annotations")
+def _service_internal(resource: Resource, _: Settings) -> Iterator[str]:
+    if resource.type == _RELEASE:  # charts have what becomes a service under this name, with its annotations
+        yield from each(_services(resource["values"]), lambda held: _internal(held, held["annotations"]))
+    else:
+        yield from _internal(resource["spec"], resource.at("metadata.annotations"))
+
+
+def _services(values: Value) -> Iterator[Value]:
+    for name, held in values.entries().items():
+        if name.lower().endswith("service"):
+            yield held
+        if isinstance(held.data, Mapping):
+            yield from _services(held)
+
+
+def _internal(spec: Value, annotations: Value) -> Iterator[str]:
     if not spec["type"].equals("LoadBalancer"):
         return
     scheme = annotations[f"{_ANNOTATION}scheme"].text()
@@ -157,8 +184,8 @@ def _service_internal(service: Resource, _: Settings) -> Iterator[str]:
     if not cidrs or any(networks.is_everywhere(cidr) for cidr in cidrs):
         what = f"is {scheme}" if scheme else "is missing, which is internet-facing"
         yield (
-            f"spec.type is LoadBalancer, and the annotation {_ANNOTATION}scheme {what}: the pods answer the internet; write "
-            "internal, or name networks in loadBalancerSourceRanges"
+            f"{spec.path}.type is LoadBalancer, and the annotation {_ANNOTATION}scheme {what}: the pods answer the internet; "
+            "write internal, or name networks in loadBalancerSourceRanges"
         )
 
 
@@ -166,6 +193,8 @@ def _service_internal(service: Resource, _: Settings) -> Iterator[str]:
 
 _SHARE: Final = "aws:ram/resourceShare:ResourceShare"
 _SHARED_WITH: Final = "aws:ram/principalAssociation:PrincipalAssociation"
+_SERVICE_SETTING: Final = "aws:ssm/serviceSetting:ServiceSetting"
+_DOCUMENTS: Final = "/ssm/documents/console/public-sharing-permission"
 _PUBLIC_VALUES: Final[Mapping[str, Mapping[str, str]]] = {
     "aws:ec2/amiLaunchPermission:AmiLaunchPermission": {"group": "all"},
     "aws:rds/snapshot:Snapshot": {"sharedAccounts[]": "all"},
@@ -176,6 +205,7 @@ _PUBLIC_VALUES: Final[Mapping[str, Mapping[str, str]]] = {
         "distributions[].amiDistributionConfiguration.launchPermission.userGroups[]": "all"
     },
     "aws:ssm/document:Document": {"permissions.account_ids": "all", "permissions.accountIds": "all"},
+    "aws:codebuild/project:Project": {"projectVisibility": "public_read"},
     "aws:ec2/imageBlockPublicAccess:ImageBlockPublicAccess": {"state": "unblocked"},
     "aws:ebs/snapshotBlockPublicAccess:SnapshotBlockPublicAccess": {"state": "unblocked"},
 }
@@ -186,15 +216,19 @@ def _not_shared_with_anyone(resources: Sequence[Resource], _: Settings) -> Found
         if resource.type == _SHARE:
             yield from _open_share(resource, resources)
             return
+        if resource.type == _SERVICE_SETTING:
+            if resource["settingId"].text().endswith(_DOCUMENTS) and resource["settingValue"].text().lower() == "enable":
+                yield "settingValue is Enable: documents of the account may be shared with every account of AWS"
+            return
 
         def public(value: Value, word: str) -> Iterator[str]:
             if word in [part.strip().lower() for part in value.text().split(",")]:
-                yield f"{value.path} is {value.text()}: every account of AWS may copy it; name accounts, or your organization"
+                yield f"{value.path} is {value.text()}: every account of AWS may have it; name accounts, or your organization"
 
         for path, word in _PUBLIC_VALUES[resource.type].items():
             yield from each(resource.properties.all_at(path), lambda value, word=word: public(value, word))
 
-    yield from each_resource(of_type(resources, _SHARE, *_PUBLIC_VALUES), check)
+    yield from each_resource(of_type(resources, _SHARE, _SERVICE_SETTING, *_PUBLIC_VALUES), check)
 
 
 def _open_share(share: Resource, resources: Sequence[Resource]) -> Iterator[str]:
@@ -227,7 +261,7 @@ RULES: Final[tuple[Rule, ...]] = (
         fix="admin_create_user_config={'allow_admin_create_user_only': True}, or a pre_sign_up function that decides; "
         "allow_unauthenticated_identities=False.",
         check_stack=_no_strangers,
-        types=(_POOL, _IDENTITIES, *bedrock.POLICIES),
+        types=(_POOL, _PROVIDER, _IDENTITIES, *bedrock.POLICIES),
         frameworks=("AWS FSBP Cognito.2",),
         url=f"{AWS_DOCS}/cognito/latest/developerguide/user-pool-settings-admin-create-user-policy.html",
     ),
@@ -270,7 +304,7 @@ RULES: Final[tuple[Rule, ...]] = (
         why="vLLM and its like have no login worth the name: a service of type LoadBalancer puts them on the internet.",
         fix="The annotation service.beta.kubernetes.io/aws-load-balancer-scheme: internal, or type ClusterIP behind a gateway.",
         check=_service_internal,
-        types=("kubernetes:core/v1:Service",),
+        types=("kubernetes:core/v1:Service", _RELEASE),
         url="https://kubernetes.io/docs/concepts/services-networking/service/#internal-load-balancer",
     ),
     Rule(
@@ -280,7 +314,7 @@ RULES: Final[tuple[Rule, ...]] = (
         why="A public snapshot or image is copied by strangers within minutes, with the weights, conversations and keys in it.",
         fix="Name accounts or your organization; leave the account's blocks of public sharing on.",
         check_stack=_not_shared_with_anyone,
-        types=(_SHARE, _SHARED_WITH, *_PUBLIC_VALUES),
+        types=(_SHARE, _SHARED_WITH, _SERVICE_SETTING, *_PUBLIC_VALUES),
         frameworks=("AWS FSBP EC2.1", "AWS FSBP RDS.1", "AWS FSBP SSM.4"),
         url=f"{AWS_DOCS}/AWSEC2/latest/UserGuide/sharing-amis.html",
     ),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from llm_policies import bedrock, gateways
+from llm_policies import bedrock, gateways, timeouts
 from llm_policies.rule import Resource, Rule, Setting, Settings
 from llm_policies.stacks import Found, came_from, each_resource, of_type, refers, same
 from llm_policies.values import NotVerified, State, Value, each, some
@@ -229,6 +229,7 @@ RULES: Final = (
         types=("aws:lambda/functionRecursionConfig:FunctionRecursionConfig",),
         url="https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html",
     ),
+    *timeouts.RULES,
     Rule(
         name="dynamodb-billing-guard",
         title="A table that is billed by request has a maximum of requests.",

@@ -213,6 +213,9 @@ def _asks_for_login(store: Resource, _: Settings) -> Iterator[str]:
         case "aws:memorydb/cluster:Cluster":
             if store["aclName"].equals("open-access"):
                 yield "aclName is open-access: whoever reaches the cluster reads and changes it"
+        case kind if kind in _SEARCH:
+            if store.at("advancedSecurityOptions.anonymousAuthEnabled").flag():
+                yield "advancedSecurityOptions.anonymousAuthEnabled is true: the domain answers those who do not log in"
         case "aws:msk/cluster:Cluster":
             login = store["clientAuthentication"]
             asks = login.at("sasl.iam").flag() or login.at("sasl.scram").flag() or login["tls"].data
@@ -285,7 +288,7 @@ RULES: Final[tuple[Rule, ...]] = (
         why="Without a login every function, pod and notebook of the network reads and changes what all tenants have cached.",
         fix="A user group with IAM or passwords, an auth token, sasl.iam for brokers, IAM authentication for Neptune.",
         check=_asks_for_login,
-        types=(_GROUP, _SERVERLESS_CACHE, _CACHE_USER, _MEMORYDB, _KAFKA, _NEPTUNE),
+        types=(_GROUP, _SERVERLESS_CACHE, _CACHE_USER, _MEMORYDB, _KAFKA, _NEPTUNE, *_SEARCH),
         frameworks=("AWS FSBP ElastiCache.6", "AWS FSBP MSK.6", "AWS FSBP Neptune.7"),
         url=f"{AWS_DOCS}/AmazonElastiCache/latest/dg/Clusters.RBAC.html",
     ),

@@ -1,7 +1,7 @@
 """Rules on encryption in transit: buckets, custom domains, load balancers, distributions."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from llm_policies.documents import Document, Statement
@@ -57,6 +57,22 @@ def _domain_tls(domain: Resource, _: Settings) -> Iterator[str]:
         yield f"{path} is {policy}: clients may use TLS 1.0; write TLS_1_2 or a SecurityPolicy_TLS13_…"
     elif not policy:
         yield f"{path} is missing: which TLS versions clients may use is left to a default; write TLS_1_2"
+
+
+_UPSTREAMS: Final[Mapping[str, str]] = {
+    "aws:apigateway/integration:Integration": "uri",
+    "aws:apigatewayv2/integration:Integration": "integrationUri",
+    "aws:appsync/dataSource:DataSource": "httpConfig.endpoint",
+}
+
+
+def _upstream_tls(resource: Resource, _: Settings) -> Iterator[str]:
+    # A VPC link stays within networks of one's own.
+    if resource["connectionType"].equals("VPC_LINK"):
+        return
+    address = resource.at(_UPSTREAMS[resource.type])
+    if address.text().lower().startswith("http://"):
+        yield f"{address.path} begins with http://: prompts and keys cross the internet in plain text; write https://"
 
 
 _LISTENERS: Final = ("aws:lb/listener:Listener", "aws:alb/listener:Listener")
@@ -172,6 +188,16 @@ RULES: Final[tuple[Rule, ...]] = (
         check=_domain_tls,
         types=("aws:apigateway/domainName:DomainName", "aws:apigatewayv2/domainName:DomainName"),
         url=f"{AWS_DOCS}/apigateway/latest/developerguide/apigateway-custom-domain-tls-version.html",
+    ),
+    Rule(
+        name="integration-tls",
+        title="APIs pass requests on over TLS.",
+        severity="high",
+        why="What a caller sent by HTTPS goes on to the server in plain text, over the internet, with its key.",
+        fix="An address that begins with https://, or a VPC link.",
+        check=_upstream_tls,
+        types=tuple(_UPSTREAMS),
+        url=f"{AWS_DOCS}/apigateway/latest/developerguide/setup-http-integrations.html",
     ),
     Rule(
         name="lb-listener-tls",

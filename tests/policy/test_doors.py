@@ -11,12 +11,14 @@ from support.policies import counted_cases
 GRAPHQL, EVENTS = "aws:appsync/graphQLApi:GraphQLApi", "aws:appsync/api:Api"
 NAMESPACE = "aws:appsync/channelNamespace:ChannelNamespace"
 USERS, IDENTITIES = "aws:cognito/userPool:UserPool", "aws:cognito/identityPool:IdentityPool"
+PROVIDER = "aws:cognito/identityProvider:IdentityProvider"
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
 NETWORK = "aws:opensearch/serverlessSecurityPolicy:ServerlessSecurityPolicy"
 ACCESS = "aws:opensearch/serverlessAccessPolicy:ServerlessAccessPolicy"
 APP = "aws:apprunner/service:Service"
 GATEWAY = "aws:bedrock/agentcoreGateway:AgentcoreGateway"
 RUNTIME = "aws:bedrock/agentcoreAgentRuntime:AgentcoreAgentRuntime"
+RELEASE = "kubernetes:helm.sh/v3:Release"
 SERVICE = "kubernetes:core/v1:Service"
 IMAGE = "aws:ec2/amiLaunchPermission:AmiLaunchPermission"
 SNAPSHOT, CLUSTER_SNAPSHOT = "aws:rds/snapshot:Snapshot", "aws:rds/clusterSnapshot:ClusterSnapshot"
@@ -24,6 +26,8 @@ DOCUMENT = "aws:ssm/document:Document"
 IMAGES_BLOCKED = "aws:ec2/imageBlockPublicAccess:ImageBlockPublicAccess"
 SNAPSHOTS_BLOCKED = "aws:ebs/snapshotBlockPublicAccess:SnapshotBlockPublicAccess"
 DISTRIBUTED = "aws:imagebuilder/distributionConfiguration:DistributionConfiguration"
+BUILD = "aws:codebuild/project:Project"
+SETTING, SHARING = "aws:ssm/serviceSetting:ServiceSetting", "/ssm/documents/console/public-sharing-permission"
 SHARE, SHARED_WITH = "aws:ram/resourceShare:ResourceShare", "aws:ram/principalAssociation:PrincipalAssociation"
 LOAD_BALANCER = "service.beta.kubernetes.io/aws-load-balancer-"
 CALLS = resource(
@@ -59,6 +63,10 @@ def balancer(scheme: str = "", ranges: Any = None, *, annotations: dict[str, str
     given = {f"{LOAD_BALANCER}scheme": scheme} if scheme else {}
     spec = {"type": "LoadBalancer", "loadBalancerSourceRanges": ranges, **spec}
     return one(SERVICE, metadata={"annotations": {**given, **(annotations or {})}}, spec=spec)
+
+
+def chart(values: dict[str, Any]) -> list[Resource]:
+    return one(RELEASE, chart="open-webui", values=values)
 
 
 TABLE: dict[str, list[tuple[Any, ...]]] = {
@@ -99,6 +107,14 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
         ("no guests", one(IDENTITIES, allowUnauthenticatedIdentities=False), "good", 0),
         ("anyone signs up", one(USERS, adminCreateUserConfig={"allowAdminCreateUserOnly": False}), "bad", 1),
         ("anyone signs up beside models", [*one(USERS), CALLS], "bad", 1),
+        ("users of Google", [*one(PROVIDER, providerType="Google"), CALLS], "bad", 1),
+        ("users of one's own directory", [*one(PROVIDER, providerType="SAML"), CALLS], "good", 0),
+        (
+            "users of Google of whom a function decides",
+            [*one(PROVIDER, providerType="Google"), *one(USERS, lambdaConfig={"preSignUp": "arn:aws:lambda:…"}), CALLS],
+            "good",
+            0,
+        ),
         ("guests", one(IDENTITIES, allowUnauthenticatedIdentities=True), "bad", 1),
         ("unknown", one(IDENTITIES, allowUnauthenticatedIdentities=UNKNOWN), "unknown", 0),
     ],
@@ -149,6 +165,21 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
         ("facing the internet", balancer("internet-facing"), "bad", 1),
         ("of the controller, facing it", balancer("internet-facing", loadBalancerClass="eks.amazonaws.com/nlb"), "bad", 1),
         ("for every network", balancer("internet-facing", ["10.0.0.0/8", "0.0.0.0/0"]), "bad", 1),
+        ("a chart's", chart({"controller": {"service": {"type": "LoadBalancer"}}}), "bad", 1),
+        ("a chart's at its root", chart({"service": {"type": "LoadBalancer", "annotations": {}}}), "bad", 1),
+        (
+            "a chart's within the cluster",
+            chart({"service": {"type": "ClusterIP"}, "serviceAccount": {}}),
+            "good",
+            0,
+        ),
+        (
+            "a chart's internal",
+            chart({"service": {"type": "LoadBalancer", "annotations": {f"{LOAD_BALANCER}scheme": "internal"}}}),
+            "good",
+            0,
+        ),
+        ("a chart without values", one(RELEASE, chart="vllm"), "good", 0),
         ("unknown", balancer(ranges=UNKNOWN), "unknown", 0),
     ],
     "not-shared-with-anyone": [
@@ -179,6 +210,10 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
             "bad",
             1,
         ),
+        ("logs of builds that anyone reads", one(BUILD, projectVisibility="PUBLIC_READ"), "bad", 1),
+        ("logs of builds", one(BUILD, projectVisibility="PRIVATE"), "good", 0),
+        ("documents may be shared", one(SETTING, settingId=SHARING, settingValue="Enable"), "bad", 1),
+        ("documents may not be shared", one(SETTING, settingId=SHARING, settingValue="Disable"), "good", 0),
         ("the account's block taken off", one(IMAGES_BLOCKED, state="unblocked"), "bad", 1),
         ("the snapshots' block taken off", one(SNAPSHOTS_BLOCKED, state="unblocked"), "bad", 1),
         ("a share with nobody named", one(SHARE, allowExternalPrincipals=True), "bad", 1),

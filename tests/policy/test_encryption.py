@@ -25,6 +25,8 @@ DOMAIN = "aws:apigateway/domainName:DomainName"
 DOMAIN_2 = "aws:apigatewayv2/domainName:DomainName"
 LISTENER = "aws:lb/listener:Listener"
 BALANCER = "aws:lb/loadBalancer:LoadBalancer"
+INTEGRATION, INTEGRATION_2 = "aws:apigateway/integration:Integration", "aws:apigatewayv2/integration:Integration"
+SOURCE = "aws:appsync/dataSource:DataSource"
 DEFAULT = "aws:ebs/encryptionByDefault:EncryptionByDefault"
 LAUNCH = "aws:ec2/launchConfiguration:LaunchConfiguration"
 DISTRIBUTION = "aws:cloudfront/distribution:Distribution"
@@ -108,6 +110,10 @@ GOOD: list[tuple[str, list[Resource], dict[str, Any]]] = [
     ("apigateway-domain-tls", [resource(DOMAIN, {"securityPolicy": "TLS_1_2"})], {}),
     ("apigateway-domain-tls", [resource(DOMAIN, {"securityPolicy": "SecurityPolicy_TLS13_1_3_2025_09"})], {}),
     ("apigateway-domain-tls", [resource(DOMAIN_2, {"domainNameConfiguration": {"securityPolicy": "TLS_1_2"}})], {}),
+    ("integration-tls", [resource(INTEGRATION, {"uri": "https://models.example.com/v1"})], {}),
+    ("integration-tls", [resource(INTEGRATION, {"uri": "http://models.internal", "connectionType": "VPC_LINK"})], {}),
+    ("integration-tls", [resource(INTEGRATION_2, {"integrationUri": "arn:aws:lambda:us-east-1:1:function:chat"})], {}),
+    ("integration-tls", [resource(SOURCE, {"type": "AWS_LAMBDA"})], {}),
     ("lb-listener-tls", listener(protocol="HTTP", defaultActions=[REDIRECT]), {}),
     ("lb-listener-tls", listener(protocol="HTTPS", sslPolicy="ELBSecurityPolicy-TLS13-1-2-Res-2021-06"), {}),
     ("lb-listener-tls", listener(protocol="HTTPS", sslPolicy="ELBSecurityPolicy-TLS13-1-3-PQ-2025-09"), {}),
@@ -198,6 +204,9 @@ BAD: list[tuple[str, list[Resource], dict[str, Any], list[str]]] = [
     ),
     ("apigateway-domain-tls", [resource(DOMAIN, {"securityPolicy": "TLS_1_0"})], {}, ["securityPolicy is TLS_1_0"]),
     ("apigateway-domain-tls", [resource(DOMAIN, {})], {}, ["securityPolicy is missing"]),
+    ("integration-tls", [resource(INTEGRATION, {"uri": "http://models.example.com/v1"})], {}, ["uri begins with"]),
+    ("integration-tls", [resource(INTEGRATION_2, {"integrationUri": "HTTP://models.example.com"})], {}, ["integrationUri"]),
+    ("integration-tls", [resource(SOURCE, {"httpConfig": {"endpoint": "http://a.example.com"}})], {}, ["httpConfig.endpoint"]),
     ("lb-listener-tls", listener(protocol="HTTPS", sslPolicy=UNKNOWN), {}, ["sslPolicy is missing"]),
     ("lb-listener-tls", listener(protocol="TLS", sslPolicy="ELBSecurityPolicy-TLS13-1-0-2021-06"), {}, ["TLS13-1-0"]),
     ("lb-listener-tls", listener(protocol="HTTP", defaultActions=[FORWARD]), {}, ["redirect to HTTPS"]),
@@ -264,6 +273,7 @@ NOT_KNOWN: list[tuple[str, list[Resource], dict[str, Any], str, list[str]]] = [
         [],
     ),
     ("apigateway-domain-tls", [resource(DOMAIN, {"securityPolicy": UNKNOWN})], {}, "securityPolicy", []),
+    ("integration-tls", [resource(INTEGRATION, {"uri": UNKNOWN})], {}, "uri", []),
     (
         "lb-listener-tls",
         [resource(LISTENER, {"protocol": UNKNOWN}), *listener(protocol="HTTP", defaultActions=[FORWARD])],

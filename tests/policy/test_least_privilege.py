@@ -354,15 +354,14 @@ def test_every_action_of_a_way_to_more_rights_exists() -> None:
 
 @functools.cache
 def properties(token: str) -> frozenset[str]:
-    return frozenset(
-        name for name in {path.partition("[].")[0] for places in PLACES.values() for _, path in places} if takes(token, name)
-    )
+    return frozenset(name for name in {_top(path) for places in PLACES.values() for _, path in places} if takes(token, name))
+
+
+def _top(path: str) -> str:
+    return path.partition("[].")[0].partition(".")[0]
 
 
 def test_every_place_of_a_document_is_a_property_of_its_type() -> None:
     assert [
-        (token, path)
-        for token, places in PLACES.items()
-        for _, path in places
-        if path.partition("[].")[0].partition(".")[0] not in properties(token)
+        (token, path) for token, places in PLACES.items() for _, path in places if _top(path) not in properties(token)
     ] == []

@@ -29,6 +29,8 @@ TYPES = {
     "stage2": "aws:apigatewayv2/stage:Stage",
     "function": "aws:lambda/function:Function",
     "url": "aws:lambda/functionUrl:FunctionUrl",
+    "job": "aws:batch/jobDefinition:JobDefinition",
+    "machine": "aws:sfn/stateMachine:StateMachine",
     "recursion": "aws:lambda/functionRecursionConfig:FunctionRecursionConfig",
     "source": "aws:lambda/eventSourceMapping:EventSourceMapping",
     "role": "aws:iam/role:Role",
@@ -78,6 +80,18 @@ MAXIMA: dict[str, Any] = {"maxReadRequestUnits": 100, "maxWriteRequestUnits": 10
 
 def method_settings(path: str = "*/*", name: str = "", **settings: Any) -> Resource:
     return a("settings", name=name, restApi="abc", stageName="v1", methodPath=path, settings=settings)
+
+
+HOUR = {"attemptDurationSeconds": 3600}
+GPU = json.dumps({"resourceRequirements": [{"type": "GPU", "value": "1"}]})
+
+
+def machine(*, inner: bool = False, **task: Any) -> Resource:
+    """A state machine with a task that waits for a token, in a map if it is an inner one."""
+    states = {"Ask": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken", **task}}
+    if inner:
+        states = {"Each": {"Type": "Map", "ItemProcessor": {"States": states}}}
+    return a("machine", definition=json.dumps({"States": states}))
 
 
 BY_SET: dict[str, Any] = {"ipSetReferenceStatement": {"arn": "arn:set"}}
@@ -461,6 +475,22 @@ TABLE: dict[str, list[Case]] = {
         ("stopped", [a("recursion", recursiveLoop="Terminate")], "good", 0),
         ("not stopped", [a("recursion", recursiveLoop="Allow")], "bad", 1),
         ("unknown", [a("recursion", recursiveLoop=UNKNOWN)], "unknown", 0),
+    ],
+    "jobs-end": [
+        (
+            "a job with a GPU and a time",
+            [a("job", containerProperties=GPU, timeout={"attemptDurationSeconds": 3600})],
+            "good",
+            0,
+        ),
+        ("a job without a GPU", [a("job", containerProperties="{}")], "good", 0),
+        ("a task with a time", [machine(TimeoutSeconds=300)], "good", 0),
+        ("a task with a heartbeat", [machine(HeartbeatSeconds=60)], "good", 0),
+        ("a task that does not wait", [machine(Resource="arn:aws:states:::lambda:invoke")], "good", 0),
+        ("a job with a GPU", [a("job", containerProperties=GPU)], "bad", 1),
+        ("a task that waits", [machine()], "bad", 1),
+        ("a task that waits within a map", [machine(inner=True)], "bad", 1),
+        ("unknown", [a("machine", definition=UNKNOWN)], "unknown", 0),
     ],
     "dynamodb-billing-guard": [
         ("provisioned by default", [a("table", readCapacity=5)], "good", 0),

@@ -160,6 +160,8 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
         ("Kafka for all, too", kafka(sasl={"iam": True}, unauthenticated=True), "bad", 1),
         ("Kafka by default", a("kafka"), "bad", 1),
         ("Neptune by default", a("graph"), "bad", 1),
+        ("search for anyone", a("search", advancedSecurityOptions={"enabled": True, "anonymousAuthEnabled": True}), "bad", 1),
+        ("search with users", a("search", advancedSecurityOptions={"enabled": True}), "good", 0),
         ("unknown", a("memorydb", aclName=UNKNOWN), "unknown", 0),
     ],
     "database-backups": [
