@@ -102,7 +102,7 @@ def _private_api_scoped(resources: Sequence[Resource], settings: Settings) -> It
         and (kinds := resource.at("endpointConfiguration.types")).state is not State.UNKNOWN
         and any(kind.equals("PRIVATE") for kind in kinds.items())
     ]
-    ids = {str(resource["id"].data) for resource in private if isinstance(resource["id"].data, str)}
+    ids = [resource["id"].data for resource in private if isinstance(resource["id"].data, str)]
     for resource in resources:
         is_private = resource in private or (
             resource.type == _REST_API_POLICY

@@ -70,7 +70,7 @@ def _is_rate_rule(rule: Value, holder: Resource, resources: Sequence[Resource], 
 
 
 def _is_limit(rate: Value, settings: Settings) -> bool:
-    in_five_minutes = rate["limit"].number() * 300 / rate["evaluationWindowSec"].number(300)
+    in_five_minutes = rate["limit"].number() * 300 / (rate["evaluationWindowSec"].number(300) or 300)
     if in_five_minutes > settings["acl_requests"]:
         return False
     if _is_for_few(rate["scopeDownStatement"]):
@@ -92,14 +92,17 @@ def _is_for_few(scope: Value) -> bool:
 
 
 def _lets_all_pass(rule: Value) -> bool:
-    """Whether a rule lets every path pass, so that no later rule is asked."""
+    """Whether a rule is known to let every path pass, so that no later rule is asked."""
     path = rule["statement"]["byteMatchStatement"]
-    return (
-        not rule["action"]["allow"].missing
-        and not path["fieldToMatch"]["uriPath"].missing
-        and path["positionalConstraint"].equals("STARTS_WITH", "CONTAINS")
-        and path["searchString"].equals("/", "")
-    )
+    try:
+        return (
+            not rule["action"]["allow"].missing
+            and not path["fieldToMatch"]["uriPath"].missing
+            and path["positionalConstraint"].equals("STARTS_WITH", "CONTAINS")
+            and path["searchString"].equals("/", "")
+        )
+    except NotVerified:
+        return False
 
 
 def _group_limits(reference: Value, holder: Resource, resources: Sequence[Resource], settings: Settings) -> bool:
