@@ -58,6 +58,7 @@ _CONTAINERS: Final = frozenset(
 )
 # Packages whose resources are only in the state.
 _NOTHING_MADE: Final = frozenset({"pulumi", "random", "std", "time", "tls"})
+_STACK: Final = "pulumi:pulumi:Stack"
 # How many resources a line names that tells of several.
 _NAMED: Final = 8
 
@@ -148,6 +149,10 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         """Judge the resources together; the engine asks for it at the end, unless something failed before."""
         told = list(self._of_stack(request.resources))
         self._run = _Run()
+        # `pulumi policy analyze` ends with a panic where nothing is named.
+        urns = [each.urn for each in sorted(request.resources, key=lambda each: each.type != _STACK)]
+        for each in told:
+            each.urn = each.urn or next(iter(urns), "")
         return protocol.AnalyzeResponse(diagnostics=told)
 
     def Remediate(self, request: Any, context: Any) -> protocol.RemediateResponse:
@@ -204,7 +209,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
 
     def _of_stack(self, sent: Sequence[Any]) -> Iterator[protocol.AnalyzeDiagnostic]:
         resources = _together(sent)
-        stack = next((each for each in resources if each.type == "pulumi:pulumi:Stack"), None)
+        stack = next((each for each in resources if each.type == _STACK), None)
         for rule in self._rules:
             if rule.once:
                 yield from self._gathered(rule)

@@ -276,7 +276,9 @@ def test_types_that_no_rule_judges_are_told_once() -> None:
     template = request("aws:cloudformation/stack:Stack", {"templateBody": "{}"})
     component = protocol.AnalyzeRequest(type="awsx:ec2:Vpc", name="vpc", urn=urn("awsx:ec2:Vpc", "vpc"))
     several = stack(*native, template, component, request("random:index/randomId:RandomId", {}), request(BUCKET, {}))
-    (line,) = told(analyzer().AnalyzeStack(several, None), "not-judged")
+    response = analyzer().AnalyzeStack(several, None)
+    assert all(each.urn for each in response.diagnostics), "`pulumi policy analyze` ends with a panic without"
+    (line,) = told(response, "not-judged")
     assert line.startswith("ADVISORY ")
     assert line.endswith(": aws-native:s3:Bucket (2), aws:cloudformation/stack:Stack (1)")
     off = analyzer(**{"not-judged": {"level": "disabled"}})

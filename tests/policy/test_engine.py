@@ -191,6 +191,18 @@ def test_a_state_is_analysed_offline(strict: Path, tmp_path: Path) -> None:
             assert (done.returncode == 0) is status, done.output
             assert ("iam-no-wildcard-action" in done.output) is not status
 
+    # A policy that is a secret, which cannot be decrypted: it is not judged, and it is told that it is not.
+    exported = json.loads(state.read_text())
+    ciphertext = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "AAAA"}
+    for made in exported["deployment"]["resources"]:
+        if "policy" in made.get("inputs", {}):
+            made["inputs"]["policy"] = made["outputs"]["policy"] = ciphertext
+    exported["deployment"]["secrets_providers"] = {"type": "service", "state": {"url": "http://127.0.0.1:9"}}
+    state.write_text(json.dumps(exported))
+    done = stack.run("policy", "analyze", "--file", str(state), *pack(strict))
+    assert "policy is a secret that is not decrypted here" in done.output, done.output
+    assert "no JSON" not in done.output
+
 
 EXCEPTED = """\
 import pulumi_aws as aws
