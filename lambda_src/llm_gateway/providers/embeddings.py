@@ -1,6 +1,7 @@
 """The exchange of embeddings with a provider: as many requests as its limit of texts needs, some of them at once."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -18,6 +19,13 @@ MOST_AT_ONCE = 16
 
 # Characters per token of English text, roughly, where a provider counts none. https://platform.openai.com/tokenizer
 _CHARACTERS_PER_TOKEN = 4
+
+# How servers refuse a request with more texts than they take, and say how many that are: text-embeddings-inference (32 by
+# default, router/src/http/server.rs), SiliconFlow, DashScope.
+_MOST_TEXTS = re.compile(r"batch size .{0,60}?(?:maximum allowed batch size|not be larger than) (\d{1,4})\b")
+
+# What servers have said of it, by the names of their targets: it is the same in the next requests.
+_most_texts: dict[str, int] = {}
 
 _encode = msgspec.json.Encoder().encode
 
@@ -55,8 +63,10 @@ async def embed(
         GatewayError: For every failure. What was answered before it stays in `call.finished`.
     """
 
+    most = min(_most_texts.get(call.target.name, dialect.most_texts), dialect.most_texts)
+
     async def ask(start: int) -> None:
-        texts = call.texts[start : start + dialect.most_texts]
+        texts = call.texts[start : start + most]
         try:
             part = await _part(await send(_encode(dialect.body(call, texts))), dialect)
         except HttpError as error:
@@ -69,8 +79,20 @@ async def embed(
         _check(part, len(texts), call.dimensions)
         call.finished[start] = part
 
-    starts = range(0, len(call.texts), dialect.most_texts)
-    await _all_of([start for start in starts if start not in call.finished], ask)
+    def missing() -> list[int]:
+        finished = {start: len(part.vectors) for start, part in call.finished.items()}
+        return [start for start in starts if finished.get(start) != len(call.texts[start : start + most])]
+
+    starts = range(0, len(call.texts), most)
+    try:
+        await _all_of(missing(), ask)
+    except GatewayError as error:
+        smaller = _MOST_TEXTS.search(error.detail or "")
+        if smaller is None or not 0 < int(smaller[1]) < most:
+            raise
+        most = _most_texts[call.target.name] = int(smaller[1])
+        starts = range(0, len(call.texts), most)
+        await _all_of(missing(), ask)
     parts = [call.finished[start] for start in starts]
     vectors = tuple(vector for part in parts for vector in part.vectors)
     yield [Embeddings(vectors), _usage(call, parts), Done("end_turn")]

@@ -22,6 +22,7 @@ from pulumi_llm_local.upstreams.stand_in_model import StandInModel
 from support.gateway_service import ORIGIN, PATIENCE, Service, serve
 from support.local_bedrock import KEYS, REGION, running
 from support.web_app import listening
+from wire import http as wire
 
 
 def target(model: str, **more: Any) -> Target:
@@ -66,7 +67,7 @@ LENGTHS = {"titan": 1024, "cohere3": 1024, "cohere4": 1536, "openai": 1536}
 
 
 @contextlib.asynccontextmanager
-async def gateway(*faults: Fault) -> AsyncIterator[Service]:
+async def local_gateway(*faults: Fault) -> AsyncIterator[Service]:
     async with contextlib.AsyncExitStack() as stack:
         bedrock = await stack.enter_async_context(running(None, *faults, models=MODELS))
         app = create_app(flavour="openai", models=OPENAI_MODELS, model=StandInModel(), faults=faults)
@@ -107,7 +108,7 @@ def _with_headers(client: HttpClient, headers: Mapping[str, str]) -> HttpClient:
 @pytest.mark.parametrize("model", LENGTHS)
 async def test_the_sdk_has_the_vectors_as_base64_and_as_numbers(model: str) -> None:
     texts = ["the cat sat", "a cat sat down", "stock prices fell"]
-    async with gateway() as service:
+    async with local_gateway() as service:
         client = service.openai()
         packed = await client.embeddings.create(model=model, input=texts)  # the SDK asks for base64 by itself
         plain = await client.embeddings.create(model=model, input=texts, encoding_format="float")
@@ -126,7 +127,7 @@ async def test_the_sdk_has_the_vectors_as_base64_and_as_numbers(model: str) -> N
 @pytest.mark.parametrize(("model", "count"), [("titan", 40), ("cohere3", 200), ("openai", 300)])
 async def test_texts_beyond_a_providers_bound_are_several_calls_in_their_order(model: str, count: int) -> None:
     texts = [f"text number{n}" for n in range(count)]
-    async with gateway() as service:
+    async with local_gateway() as service:
         client = service.openai()
         many = await client.embeddings.create(model=model, input=texts)
         last = await client.embeddings.create(model=model, input=texts[-1])
@@ -136,13 +137,13 @@ async def test_texts_beyond_a_providers_bound_are_several_calls_in_their_order(m
 
 @pytest.mark.parametrize("model", ["titan", "cohere4", "openai"])
 async def test_dimensions_are_the_models(model: str) -> None:
-    async with gateway() as service:
+    async with local_gateway() as service:
         found = await service.openai().embeddings.create(model=model, input="a", dimensions=256)
     assert len(found.data[0].embedding) == 256
 
 
 async def test_an_input_type_goes_to_cohere_and_is_no_matter_elsewhere() -> None:
-    async with gateway() as service:
+    async with local_gateway() as service:
         for model in LENGTHS:
             body = {"model": model, "input": "a", "user": "u", "input_type": "search_query"}
             response = await service.post("/v1/embeddings", body)
@@ -172,7 +173,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
 
 
 async def test_what_is_wrong_is_named() -> None:
-    async with gateway() as service:
+    async with local_gateway() as service:
         for name, (fields, param, text) in REFUSED.items():
             response = await service.post("/v1/embeddings", {"model": "titan", "input": "a", **fields})
             assert response.status_code == 400, (name, response.text)
@@ -191,7 +192,7 @@ async def test_what_is_wrong_is_named() -> None:
 
 
 async def test_the_list_of_models_tells_what_they_are_for() -> None:
-    async with gateway() as service:
+    async with local_gateway() as service:
         models = {each["id"]: each for each in (await service.http.get("/v1/models")).json()["data"]}
     assert (models["chat"]["kind"], models["titan"]["kind"]) == ("chat", "embedding")
     assert models["titan"]["dimensions"] == [1024, 512, 256] and models["titan"]["accepts"] == ["dimensions"]
@@ -200,7 +201,7 @@ async def test_the_list_of_models_tells_what_they_are_for() -> None:
 
 async def test_a_call_that_is_throttled_goes_on_where_it_stood(capfd: pytest.CaptureFixture[str]) -> None:
     """A tenth of Titan's calls fails: twice asked again, each time for what is missing, all 20 texts are there."""
-    async with gateway(Fault("throttle", 0.1, "bedrock")) as service:
+    async with local_gateway(Fault("throttle", 0.1, "bedrock")) as service:
         found = await service.openai().embeddings.create(model="titan", input=[f"text{n}" for n in range(20)])
     assert len(found.data) == 20
     record = next(json.loads(line) for line in reversed(capfd.readouterr().out.splitlines()) if "gen_ai" in line)
@@ -208,8 +209,36 @@ async def test_a_call_that_is_throttled_goes_on_where_it_stood(capfd: pytest.Cap
     assert record["failed_attempts"] and record["gen_ai.usage.input_tokens"] == 20
 
 
+async def test_a_server_that_takes_fewer_texts_is_asked_in_parts(gateway: Any, fake: Any) -> None:
+    """text-embeddings-inference takes 32 by default. What it has said is known in the next request."""
+    counts: list[int] = []
+
+    async def server(peer: Any) -> None:
+        while True:
+            texts = (await peer.request())["input"]
+            counts.append(len(texts))
+            data = [{"embedding": [float(text)], "index": index} for index, text in enumerate(texts)]
+            answer: Any = {"data": data, "usage": {"prompt_tokens": len(texts)}}
+            if len(texts) > 32:
+                message = f"batch size {len(texts)} > maximum allowed batch size 32"
+                answer = {"message": message, "code": 413, "type": "Validation"}
+            await peer.send(wire.response(413 if len(texts) > 32 else 200, answer))
+
+    upstream = await fake(server)
+    small = target("bge-m3", provider="tei")
+    routes = Routes((Alias("small", (small,), retries=0),), (Endpoint("tei", "openai_compatible", base_url=upstream.url),))
+    service = await gateway(routes=routes)
+    for expected in ([70, 6, 32, 32], [6, 32, 32]):
+        counts.clear()
+        body = {"model": "small", "input": [str(n) for n in range(70)], "encoding_format": "float"}
+        found = (await service.post("/v1/embeddings", body)).json()
+        assert [each["embedding"] for each in found["data"]] == [[float(n)] for n in range(70)]
+        assert sorted(counts, key=lambda count: (count <= 32, count)) == expected
+        assert found["usage"]["prompt_tokens"] == 70
+
+
 async def test_another_target_answers_where_one_fails() -> None:
-    async with gateway(Fault("503", 1, "bedrock")) as service:
+    async with local_gateway(Fault("503", 1, "bedrock")) as service:
         response = await service.post("/v1/embeddings", {"model": "both", "input": "a", "encoding_format": "base64"})
     assert response.status_code == 200 and response.headers["x-llm-target"] == "openai/text-embedding-3-small"
     packed = base64.b64decode(response.json()["data"][0]["embedding"])
@@ -229,7 +258,7 @@ FAILURES = {
 
 @pytest.mark.parametrize("kind", FAILURES)
 async def test_each_failure_has_its_error(kind: Any) -> None:
-    async with gateway(Fault(kind)) as service:
+    async with local_gateway(Fault(kind)) as service:
         for model in ("cohere4", "openai"):
             with pytest.raises(openai.APIStatusError) as error:
                 await service.openai().embeddings.create(model=model, input=["a", "b"])
