@@ -3,7 +3,9 @@
 from typing import Final
 
 from llm_policies import (
+    balancers,
     bedrock,
+    clusters,
     doors,
     encryption,
     exposure,
@@ -29,6 +31,8 @@ RULES: Final[tuple[Rule, ...]] = (
     *exposure.RULES,
     *doors.RULES,
     *logs.RULES,
+    *balancers.RULES,
     *operations.RULES,
+    *clusters.RULES,
     *workloads.RULES,
 )

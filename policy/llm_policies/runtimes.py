@@ -1,4 +1,4 @@
-"""The Lambda runtimes that are deprecated as of November 2026, each with its deprecation date.
+"""The Lambda runtimes that are deprecated as of November 2026, each with its deprecation date; and the versions of Kubernetes.
 
 From AWS's table of runtimes. Those of which AWS has moved the date, and whose new one is not sure, are left out: python3.11,
 java8.al2, java11 and java17 run on Amazon Linux 2 and were first announced for 2026-06-30.
@@ -38,4 +38,15 @@ DEPRECATED: Final = {
     "ruby2.5": "2021-07-30",
     "ruby2.7": "2023-12-07",
     "ruby3.2": "2026-03-31",
+}
+
+# Versions of Kubernetes on EKS whose standard support has ended as of November 2026: when it ended, and when extended support
+# ends. Older ones are not supported. https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html
+KUBERNETES: Final = {
+    "1.28": ("2024-11-26", "2025-11-26"),
+    "1.29": ("2025-03-23", "2026-03-23"),
+    "1.30": ("2025-07-23", "2026-07-23"),
+    "1.31": ("2025-11-26", "2026-11-26"),
+    "1.32": ("2026-03-23", "2027-03-23"),
+    "1.33": ("2026-07-29", "2027-07-29"),
 }

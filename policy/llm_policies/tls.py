@@ -77,6 +77,7 @@ def _upstream_tls(resource: Resource, _: Settings) -> Iterator[str]:
 
 _LISTENERS: Final = ("aws:lb/listener:Listener", "aws:alb/listener:Listener")
 _BALANCERS: Final = ("aws:lb/loadBalancer:LoadBalancer", "aws:alb/loadBalancer:LoadBalancer")
+_CLASSIC: Final = "aws:elb/loadBalancer:LoadBalancer"
 _MODERN_POLICY: Final = re.compile(r"ELBSecurityPolicy-(TLS13-1-[23]|TLS-1-2|FS-1-2)(-.+)?")
 
 
@@ -96,7 +97,14 @@ def _listener_tls(resources: Sequence[Resource], settings: Settings) -> Found:
                 return
             yield "protocol is HTTP and defaultActions serve requests: redirect to HTTPS (redirect.protocol HTTPS, HTTP_301)"
 
+    def classic(resource: Resource) -> Iterator[str]:
+        for entry in resource["listeners"].items():
+            plain = entry["lbProtocol"].text().lower() == "http"
+            if plain and (settings["internal"] or not given(resource, "internal").flag()):
+                yield f"{entry.path}.lbProtocol is http: a classic load balancer cannot redirect; serve https alone"
+
     yield from each_resource(of_type(resources, *_LISTENERS), listener)
+    yield from each_resource(of_type(resources, _CLASSIC), classic)
 
 
 def _answers_nothing_in_plain(actions: Value) -> bool:
@@ -206,7 +214,7 @@ RULES: Final[tuple[Rule, ...]] = (
         why="Prompts, answers and API keys cross the listener; over HTTP or TLS 1.0 others can read them.",
         fix="An HTTPS listener with `ssl_policy='ELBSecurityPolicy-TLS13-1-2-Res-2021-06'`, and on port 80 a redirect to it.",
         check_stack=_listener_tls,
-        types=(*_LISTENERS, *_BALANCERS),
+        types=(*_LISTENERS, *_BALANCERS, _CLASSIC),
         settings={
             "internal": Setting(
                 False, BOOLEAN, "Whether plain HTTP is a problem also on load balancers that are known as internal."
