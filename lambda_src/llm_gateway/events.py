@@ -7,7 +7,7 @@ not depend on its number of tokens. An answer is ``Start``, then any number of `
 ends without ``Done`` or an error.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -36,6 +36,15 @@ class Delta(msgspec.Struct, frozen=True, tag="delta"):
     """A part of the answer's text, never empty."""
 
     text: str
+
+
+class Logprobs(msgspec.Struct, frozen=True, tag="logprobs"):
+    """The log probabilities of the tokens of the text that has come, as OpenAI's chat format has them, never empty.
+
+    Some servers send them unasked: only an API format whose caller has asked for them renders them.
+    """
+
+    tokens: list[dict[str, Any]]
 
 
 class Reasoning(msgspec.Struct, frozen=True, tag="reasoning"):
@@ -101,4 +110,4 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     stop_reason: StopReason
 
 
-Event = Start | Delta | Reasoning | ReasoningSignature | ToolCall | ToolCallDelta | Embeddings | Usage | Done
+Event = Start | Delta | Logprobs | Reasoning | ReasoningSignature | ToolCall | ToolCallDelta | Embeddings | Usage | Done

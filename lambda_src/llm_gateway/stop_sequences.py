@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 from llm_gateway.call import ModelCall
 from llm_gateway.estimate import request_tokens, tokens_of
-from llm_gateway.events import Delta, Done, Event, Reasoning, ToolCallDelta, Usage
+from llm_gateway.events import Delta, Done, Event, Logprobs, Reasoning, ToolCallDelta, Usage
 
 
 async def cut(batches: AsyncGenerator[list[Event], None], call: ModelCall) -> AsyncGenerator[list[Event], None]:
@@ -29,6 +29,7 @@ class _Cutter:
         self.done = False
         self._call = call
         self._held = ""
+        self._held_logprobs: list[Event] = []  # of the text that is held, and of what came with it
         self._characters = 0  # of what the model has written
 
     def read(self, batch: list[Event]) -> list[Event]:
@@ -44,15 +45,24 @@ class _Cutter:
                     kept = len(text) - self._beginning(text)
                     self._held = text[kept:]
                     events += _delta(text[:kept])
+                    if not self._held:
+                        events += self._released_logprobs()
+                    continue
+                case Logprobs():
+                    (self._held_logprobs if self._held else events).append(event)
                     continue
                 case Reasoning(text=text) | ToolCallDelta(arguments=text):
                     self._characters += len(text)
                 case _:
                     pass
-            events += _delta(self._held)
+            events += [*_delta(self._held), *self._released_logprobs()]
             self._held = ""
             events.append(event)
         return events
+
+    def _released_logprobs(self) -> list[Event]:
+        released, self._held_logprobs = self._held_logprobs, []
+        return released
 
     def _first_sequence(self, text: str) -> int | None:
         """Return where the first sequence begins in a text."""

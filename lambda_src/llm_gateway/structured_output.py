@@ -12,7 +12,7 @@ import msgspec
 
 from llm_gateway import errors
 from llm_gateway.call import ModelCall
-from llm_gateway.events import Delta, Done, Event, ToolCall, ToolCallDelta
+from llm_gateway.events import Delta, Done, Event, Logprobs, ToolCall, ToolCallDelta
 from llm_gateway.json_schema import Schema, closed, is_fully_required, text_violation
 from llm_gateway.request import ResponseFormat, Tool, ToolChoice
 from llm_gateway.rewriting import rewritten
@@ -131,6 +131,8 @@ class _Reader:
             match event:
                 case Delta(text=part):
                     self._text.append(part)
+                case Logprobs():
+                    pass  # those of a text that is left out
                 case ToolCall(index=index, name=self._name):
                     if self._output is None:  # a second answer is dropped
                         self._output = index

@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncGenerator
 from enum import Enum, auto
+from typing import Any
 
-from llm_gateway.events import Delta, Done, Event, Reasoning, Usage
+from llm_gateway.events import Delta, Done, Event, Logprobs, Reasoning, Usage
 from llm_gateway.rewriting import rewritten
 from llm_gateway.routes import ThinkTags
 
@@ -33,6 +34,11 @@ class _Splitter:
         self._place = _Place.BEGINNING
         self._held: str = ""
         self._thoughts: list[str] = []
+        self._tokens: list[
+            dict[str, Any]
+        ] = []  # with log probabilities, of which it is not known yet whether they are of the text
+        self._tokens_of_thinking = ""
+        self._tagged = False  # the text begins after a closing tag
 
     def read(self, batch: list[Event]) -> list[Event]:
         events: list[Event] = []
@@ -48,6 +54,9 @@ class _Splitter:
                     del events[before_usage:]
                     self._end(events, complete=reason == "end_turn")
                     events += [*usage, event]
+                case Logprobs(tokens=tokens):
+                    self._tokens += tokens
+                    events += self._logprobs_of_text()
                 case Usage():
                     events.append(event)
                 case _:  # a call, or reasoning that the server itself has split off
@@ -68,6 +77,7 @@ class _Splitter:
                 return
             else:
                 self._place = _Place.THINKING if self._opened else _Place.TEXT
+            self._tagged = self._place is _Place.THINKING
         if self._place is _Place.THINKING:
             text = self._think(text, events)
         if self._place is _Place.AFTER_THINKING and (text := text.lstrip()):
@@ -86,6 +96,16 @@ class _Splitter:
             self._held = thought[len(kept) :]
         self._reason(kept, events)
         return rest
+
+    def _logprobs_of_text(self) -> list[Event]:
+        """Return the log probabilities that have come, without those of the thinking."""
+        if self._place is _Place.BEGINNING:
+            return []
+        if self._tagged:
+            while self._tokens and _CLOSE not in self._tokens_of_thinking:
+                self._tokens_of_thinking += str(self._tokens.pop(0).get("token"))
+        tokens, self._tokens = self._tokens, []
+        return [Logprobs(tokens)] if tokens else []
 
     def _reason(self, thought: str, events: list[Event]) -> None:
         if not self._thoughts:

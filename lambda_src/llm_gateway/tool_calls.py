@@ -7,7 +7,7 @@ import msgspec
 from llm_gateway import errors
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import clipped
-from llm_gateway.events import Delta, Done, Event, ToolCall, ToolCallDelta
+from llm_gateway.events import Delta, Done, Event, Logprobs, ToolCall, ToolCallDelta
 from llm_gateway.json_schema import Schema, closed_tools, is_fully_required, text_violation
 from llm_gateway.request import ToolChoice
 from llm_gateway.rewriting import rewritten
@@ -59,7 +59,7 @@ class _CallReader:
         events: list[Event] = []
         for event in batch:
             match event:
-                case Delta() if not self._called:
+                case Delta() | Logprobs() if not self._called:
                     self._held.append(event)
                 case ToolCall(name=name) if not self._called:
                     if self._wanted.mode == "tool" and name != self._wanted.name:

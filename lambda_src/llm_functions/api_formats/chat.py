@@ -8,7 +8,7 @@ import msgspec
 from llm_functions.api_formats.complete import collect
 from llm_functions.api_formats.fields import MOST_MESSAGES, Fields
 from llm_gateway.errors import GatewayError, clipped
-from llm_gateway.events import Delta, Event, ReasoningSignature, Start
+from llm_gateway.events import Delta, Event, Logprobs, ReasoningSignature, Start
 from llm_gateway.request import DEFAULT_MAX_TOKENS, MAX_TOKENS, NUMERIC_PARAMETERS, ChatRequest, Message, Sampling
 
 SYSTEM_PROMPT = "You are a helpful AI assistant."
@@ -102,7 +102,7 @@ class StreamRenderer:
         return b""
 
     def _event(self, event: Event) -> bytes:
-        if isinstance(event, ReasoningSignature):  # a client of this format does not send reasoning back
+        if isinstance(event, ReasoningSignature | Logprobs):  # a client of this format does not send reasoning back
             return b""
         return self._frame(event.__struct_config__.tag, _encode(event))  # pyright: ignore[reportArgumentType]
 

@@ -1,6 +1,7 @@
 """A complete answer, collected from its events."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
 
@@ -8,6 +9,7 @@ from llm_gateway.events import (
     Delta,
     Done,
     Event,
+    Logprobs,
     Reasoning,
     ReasoningSignature,
     Start,
@@ -42,6 +44,7 @@ class CompleteAnswer(msgspec.Struct):
     stop_reason: StopReason
     reasoning_blocks: list[ReasoningBlock]
     order: list[str | ReasoningBlock | int]
+    logprobs: list[dict[str, Any]]
 
 
 async def collect(batches: AsyncIterator[list[Event]]) -> CompleteAnswer:
@@ -53,6 +56,7 @@ async def collect(batches: AsyncIterator[list[Event]]) -> CompleteAnswer:
     calls: list[CollectedCall] = []
     order: list[str | ReasoningBlock | int] = []
     told = made = 0  # how many parts of the text, and calls, are in `order`
+    logprobs: list[dict[str, Any]] = []
     found: dict[type, Event] = {}  # the events that come once
     async for batch in batches:
         for event in batch:
@@ -70,6 +74,8 @@ async def collect(batches: AsyncIterator[list[Event]]) -> CompleteAnswer:
                     calls.append(CollectedCall(identifier, name))
                 case ToolCallDelta(index=index, arguments=part):
                     calls[index].arguments += part
+                case Logprobs(tokens=tokens):
+                    logprobs += tokens
                 case _:
                     found[type(event)] = event
     start, usage, done = found[Start], found[Usage], found[Done]
@@ -78,7 +84,7 @@ async def collect(batches: AsyncIterator[list[Event]]) -> CompleteAnswer:
         blocks.append(ReasoningBlock("".join(reasoning[block_at:])))
         order.append(blocks[-1])
     order += [*_text(text[told:]), *range(made, len(calls))]
-    return CompleteAnswer(start, "".join(text), "".join(reasoning), calls, usage, done.stop_reason, blocks, order)
+    return CompleteAnswer(start, "".join(text), "".join(reasoning), calls, usage, done.stop_reason, blocks, order, logprobs)
 
 
 def _text(parts: list[str]) -> list[str]:

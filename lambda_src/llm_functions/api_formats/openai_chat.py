@@ -21,6 +21,7 @@ from llm_gateway.events import (
     Done,
     Embeddings,
     Event,
+    Logprobs,
     Reasoning,
     ReasoningSignature,
     Start,
@@ -158,8 +159,11 @@ def _tool_choice(fields: Fields, tools: tuple[Tool, ...]) -> ToolChoice:
             return ToolChoice()
 
 
-async def render_complete(batches: AsyncIterator[list[Event]]) -> tuple[Start, bytes]:
-    """Return the event that begins the answer, and the complete answer as a chat.completion object."""
+async def render_complete(batches: AsyncIterator[list[Event]], *, logprobs: bool = False) -> tuple[Start, bytes]:
+    """Return the event that begins the answer, and the complete answer as a chat.completion object.
+
+    `logprobs`: the caller has asked for them.
+    """
     answer = await collect(batches)
     message: dict[str, Any] = {"role": "assistant", "content": answer.text if answer.text or not answer.calls else None}
     if answer.reasoning:
@@ -171,7 +175,8 @@ async def render_complete(batches: AsyncIterator[list[Event]]) -> tuple[Start, b
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in answer.calls
         ]
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": FINISH_REASONS[answer.stop_reason]}
+    told = _logprobs(answer.logprobs) if logprobs and answer.logprobs else None
+    choice = {"index": 0, "message": message, "logprobs": told, "finish_reason": FINISH_REASONS[answer.stop_reason]}
     head = _head(answer.start.request_id, answer.start.model, "chat.completion")
     return answer.start, _encode({**head, "usage": usage_fields(answer.usage), "choices": [choice]})
 
@@ -226,7 +231,7 @@ class StreamRenderer:
                 if not data:
                     self._reasoning.clear()
                 return self._chunk({"thinking_blocks": [_thinking_block(block)]})
-            case Embeddings():
+            case Embeddings() | Logprobs():
                 return b""
             case Usage():
                 self._usage = event
@@ -243,9 +248,31 @@ class StreamRenderer:
     def closing(self) -> bytes:
         return b"data: [DONE]\n\n"
 
-    def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+    def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None, logprobs: dict[str, Any] | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
         return _data({**self._head, "choices": [choice]})
+
+
+class LogprobsRenderer(StreamRenderer):
+    """Renders the log probabilities, too: in the chunk of the text to which they belong."""
+
+    def events(self, batch: list[Event]) -> bytes:
+        data: list[bytes] = []
+        before: Event | None = None
+        for event, following in zip(batch, [*batch[1:], None], strict=True):
+            if isinstance(event, Delta) and isinstance(following, Logprobs):
+                data.append(self._chunk({"content": event.text}, logprobs=_logprobs(following.tokens)))
+            elif not isinstance(event, Logprobs):
+                data.append(self._event(event))
+            elif not isinstance(before, Delta):
+                data.append(self._chunk({}, logprobs=_logprobs(event.tokens)))
+            before = event
+        return b"".join(data)
+
+
+def _logprobs(tokens: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return log probabilities with all fields that OpenAI's SDKs read, of which some servers leave out the optional ones."""
+    return {"content": [{"bytes": None, "top_logprobs": [], **token} for token in tokens], "refusal": None}
 
 
 # It is nowhere else in a chunk: the name of a model and the id of a request hold no control characters.

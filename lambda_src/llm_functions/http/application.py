@@ -189,10 +189,12 @@ class Application:
     async def _chat_completions(self, http: HttpRequest) -> None:
         request, include_usage = openai_chat.parse(http.body)
         events = self._answer(http, request)
+        logprobs = "logprobs" in request.rare
         if request.stream:
-            await self._send_stream(http, events, openai_chat.StreamRenderer(http.request_id, include_usage))
+            renderer = openai_chat.LogprobsRenderer if logprobs else openai_chat.StreamRenderer
+            await self._send_stream(http, events, renderer(http.request_id, include_usage))
         else:
-            await self._send_complete(http, openai_chat.render_complete(events))
+            await self._send_complete(http, openai_chat.render_complete(events, logprobs=logprobs))
 
     async def _completions(self, http: HttpRequest) -> None:
         from llm_functions.api_formats import openai_completions

@@ -447,7 +447,12 @@ def _completion() -> dict[str, Any]:
     )
     reasons = sorted(set(openai_chat.FINISH_REASONS.values()))
     choice = obj(
-        {"index": {"const": 0}, "message": message, "logprobs": {"type": "null"}, "finish_reason": {"enum": reasons}},
+        {
+            "index": {"const": 0},
+            "message": message,
+            "logprobs": {"type": ["object", "null"]},
+            "finish_reason": {"enum": reasons},
+        },
         ("index", "message", "finish_reason"),
     )
     return obj(

@@ -11,7 +11,7 @@ from llm_functions.json_objects import decode_object
 from llm_gateway import errors
 from llm_gateway.aws.connections import FRAME_BYTES
 from llm_gateway.errors import GatewayError, Problem, invalid_request
-from llm_gateway.events import Delta, Event, Reasoning, ReasoningSignature
+from llm_gateway.events import Delta, Event, Logprobs, Reasoning, ReasoningSignature
 
 # Bytes of a message besides a text in it: an id of 64 characters, the number and the names of the fields.
 _ENVELOPE_BYTES = 256
@@ -125,7 +125,7 @@ def coalesced(events: Sequence[Event]) -> list[bytes]:
                 close()
                 kind, texts = type(event), []
             texts.append(event.text)
-        elif not isinstance(event, ReasoningSignature):  # a client does not send reasoning back
+        elif not isinstance(event, ReasoningSignature | Logprobs):  # a client does not send reasoning back
             close()
             kind = None
             rendered.append(_encode(event))

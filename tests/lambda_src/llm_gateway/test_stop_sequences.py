@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from llm_gateway.call import ModelCall
-from llm_gateway.events import Delta, Done, Event, Reasoning, ToolCall, Usage
+from llm_gateway.events import Delta, Done, Event, Logprobs, Reasoning, ToolCall, Usage
 from llm_gateway.stop_sequences import cut
 from support.chat_requests import request, sent, target
 
@@ -82,6 +82,13 @@ async def test_the_call_of_the_model_ends() -> None:
 
 async def test_a_usage_that_has_come_is_told() -> None:
     assert await read(Model([[Delta("one END"), *END]]), "END") == [Delta("one "), END[0], Done("stop_sequence")]
+
+
+async def test_log_probabilities_come_with_their_text_and_not_of_what_is_cut() -> None:
+    pieces: list[list[Event]] = [[Delta(text), Logprobs([{"token": text}])] for text in ("a", "E", "N", "b", "E", "N", "D")]
+    *parts, _, _ = await read(Model([*pieces, list(END)]), "END")
+    assert "".join(part.text for part in parts if isinstance(part, Delta)) == "aENb"
+    assert [token["token"] for part in parts if isinstance(part, Logprobs) for token in part.tokens] == ["a", "E", "N", "b"]
 
 
 async def test_only_the_text_is_searched() -> None:

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from llm_gateway.events import Delta, Done, Event, Reasoning, StopReason, ToolCall, Usage
+from llm_gateway.events import Delta, Done, Event, Logprobs, Reasoning, StopReason, ToolCall, Usage
 from llm_gateway.routes import ThinkTags
 from llm_gateway.think_tags import without_think_tags
 
@@ -54,6 +54,17 @@ async def test_thinking_is_split_off(tags: Any, reason: Any, written: str, reaso
     for size in (len(written) or 1, 5, 2, 1):
         pieces = [written[at : at + size] for at in range(0, len(written), size)]
         assert (await split(pieces, tags, reason))[:2] == (reasoning, text), size
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("written", ["<think>|One|</think>|two| three", "<thi|nk>|</thi|nk>|two| three", "<|two| three"])
+async def test_log_probabilities_are_those_of_the_text(written: str, whole: bool) -> None:
+    tokens = written.split("|")
+    each = [(Delta(token), Logprobs([{"token": token}])) for token in tokens]
+    if whole:
+        each = [(Delta("".join(tokens)), Logprobs([{"token": token} for token in tokens]))]
+    _, text, events = await split([event for pair in each for event in pair], "written", "end_turn")
+    assert "".join(token["token"] for event in events if isinstance(event, Logprobs) for token in event.tokens) == text
 
 
 async def test_an_answer_without_thinking_is_no_reasoning_where_the_template_opens_it() -> None:

@@ -18,6 +18,7 @@ from llm_gateway.events import (
     Done,
     Embeddings,
     Event,
+    Logprobs,
     Reasoning,
     ReasoningSignature,
     Start,
@@ -202,7 +203,7 @@ class StreamRenderer:
                 item["arguments"] += part
                 place = {"item_id": item["id"], "output_index": self._calls[index]}
                 return self._event("response.function_call_arguments.delta", **place, delta=part)
-            case Embeddings():
+            case Embeddings() | Logprobs():
                 return b""
             case Usage():
                 self._usage = event

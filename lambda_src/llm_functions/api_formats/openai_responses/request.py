@@ -96,6 +96,9 @@ def parse(body: Mapping[str, Any]) -> ChatRequest:
         fields.any(name)
     if body.get("top_logprobs"):
         fields.wrong("top_logprobs", "is not possible in this format; use /v1/chat/completions, or leave it out")
+    include = body.get("include")
+    if isinstance(include, list) and "message.output_text.logprobs" in include:
+        fields.wrong("include", "message.output_text.logprobs is not possible in this format; use /v1/chat/completions")
     fields.no_others()
     fields.finish()
     return request

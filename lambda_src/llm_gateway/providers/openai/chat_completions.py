@@ -16,7 +16,7 @@ from llm_gateway import errors
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import ErrorKind, GatewayError
 from llm_gateway.estimate import tokens_of
-from llm_gateway.events import Delta, Done, Event, Reasoning, StopReason, ToolCall, ToolCallDelta, Usage
+from llm_gateway.events import Delta, Done, Event, Logprobs, Reasoning, StopReason, ToolCall, ToolCallDelta, Usage
 from llm_gateway.json_schema import is_fully_required
 from llm_gateway.providers import exchange
 from llm_gateway.providers.openai.content import content, media_of_results
@@ -165,6 +165,7 @@ class _Choice(msgspec.Struct):
     delta: _Message | None = None
     message: _Message | None = None
     finish_reason: str | None = None
+    logprobs: Any = None
     # From vLLM: the stop sequence that ended the answer, or the number of a token.
     stop_reason: str | int | None = None
 
@@ -220,6 +221,8 @@ def read_complete(data: bytes) -> list[Event]:
     events: list[Event] = []
     reader = _AnswerReader()
     reader.add(message, events)
+    if choice.logprobs is not None:
+        events += _logprobs(choice.logprobs)
     reader.finish(choice, answer, events)
     return events
 
@@ -241,6 +244,8 @@ class ChunkReader:
             choice = chunk.choices[0]
             if choice.delta is not None:
                 self._reader.add(choice.delta, events)
+            if choice.logprobs is not None:
+                events += _logprobs(choice.logprobs)
             if choice.finish_reason:
                 self._last = choice
         if chunk.usage is not None or chunk.metrics is not None:
@@ -342,6 +347,18 @@ class _AnswerReader:
             reason = "stop_sequence"
         events.append(_usage(counted, self._characters + self._reasoning_characters))
         events.append(Done(reason))
+
+
+def _logprobs(found: Any) -> list[Event]:
+    """Return the log probabilities of an answer's text; a refusal is part of that here. Another form is left out."""
+    if not isinstance(found, dict):
+        return []
+    fields = cast("dict[str, Any]", found)
+    tokens: Any = fields.get("content") or fields.get("refusal")
+    if not isinstance(tokens, list):
+        return []
+    told = [cast("dict[str, Any]", token) for token in cast("list[Any]", tokens) if isinstance(token, dict)]
+    return [Logprobs(told)] if told else []
 
 
 def _is_json(text: str) -> bool:

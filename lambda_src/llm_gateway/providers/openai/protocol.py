@@ -6,13 +6,13 @@ from llm_gateway.request import CHAT_PARAMETERS, TOOL_PARAMETERS, Parameter
 # What all of OpenAI's models take, and no server that ignores or refuses it. `metadata` needs `store` there; `verbosity` and
 # `prediction` are for some models.
 _OPENAI: tuple[Parameter, ...] = (
-    *("frequency_penalty", "presence_penalty", "logit_bias"),
+    *("frequency_penalty", "presence_penalty", "logit_bias", "logprobs"),
     *("seed", "user", "service_tier", "prompt_cache_key", "safety_identifier"),
 )
 _FURTHER: dict[str, tuple[Parameter, ...]] = {
     "openai.com": (*_OPENAI, "system_messages"),
-    "openai.azure.com": ("system_messages", "frequency_penalty", "presence_penalty", "logit_bias", "seed", "user"),
-    "deepseek.com": ("frequency_penalty", "presence_penalty"),
+    "openai.azure.com": ("system_messages", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "seed", "user"),
+    "deepseek.com": ("frequency_penalty", "presence_penalty", "logprobs"),
 }
 
 # https://platform.openai.com/docs/api-reference/chat/create

@@ -182,7 +182,8 @@ class ChatServer(UpstreamServer[ChatRequest]):
         )
 
     async def _frames(self, pieces: AsyncGenerator[Piece, None], chat: ChatRequest) -> AsyncGenerator[bytes, None]:
-        chunks = wire.ChatChunks(chat.generation.model_id, wire.STYLES[self.flavour], include_usage=chat.include_usage)
+        style, told = wire.STYLES[self.flavour], chat.top_logprobs
+        chunks = wire.ChatChunks(chat.generation.model_id, style, include_usage=chat.include_usage, top_logprobs=told)
         async with aclosing(_with_pauses(pieces, self.keep_alive_s)) as awaited:
             async for piece in awaited:
                 if piece is None:
@@ -198,7 +199,8 @@ class ChatServer(UpstreamServer[ChatRequest]):
 
     async def complete(self, exchange: Exchange[ChatRequest], pieces: AsyncGenerator[Piece, None]) -> web.StreamResponse:
         waiting = web.StreamResponse(headers={**exchange.headers, "Content-Type": "application/json"})
-        chunks = wire.ChatChunks(exchange.call.generation.model_id, wire.STYLES[self.flavour], include_usage=True)
+        model, style, told = exchange.call.generation.model_id, wire.STYLES[self.flavour], exchange.call.top_logprobs
+        chunks = wire.ChatChunks(model, style, include_usage=True, top_logprobs=told)
         collected: list[Json] = []
         try:
             async with aclosing(_with_pauses(pieces, self.keep_alive_s)) as awaited:

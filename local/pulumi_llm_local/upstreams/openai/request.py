@@ -119,7 +119,8 @@ class ChatParameters(_Form):
     tools: list[ToolDefinition] = []
     tool_choice: Any = None
     n: Literal[1] = 1
-    logprobs: Literal[False] = False
+    logprobs: bool = False
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     response_format: ResponseFormat | None = None
     audio: Literal[None] = None
     functions: Literal[None] = None
@@ -130,7 +131,7 @@ _WITHOUT_EFFECT = frozenset(
     (
         *("frequency_penalty", "function_call", "logit_bias", "metadata", "modalities", "moderation", "parallel_tool_calls"),
         *("prediction", "presence_penalty", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"),
-        *("reasoning_effort", "safety_identifier", "seed", "service_tier", "store", "top_logprobs", "user", "verbosity"),
+        *("reasoning_effort", "safety_identifier", "seed", "service_tier", "store", "user", "verbosity"),
         *("web_search_options",),
     )
 )
@@ -164,9 +165,10 @@ class ChatRules:
 
 @dataclass(frozen=True)
 class ChatRequest(Call):
-    """`include_usage`: the stream must end with the tokens used."""
+    """`include_usage`: the stream must end with the tokens used. `top_logprobs`: of so many other tokens, None: of none."""
 
     include_usage: bool
+    top_logprobs: int | None
 
 
 class InvalidChat(Exception):
@@ -256,7 +258,11 @@ def read_chat(document: Json, model_id: str, traits: ModelTraits, rules: ChatRul
         if chat.stream_options is not None and not chat.stream:
             message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
             raise InvalidChat(message, "stream_options")
-    return ChatRequest(request, chat.stream, bool(chat.stream_options and chat.stream_options.include_usage))
+    # https://platform.openai.com/docs/api-reference/chat/create#chat-create-top_logprobs
+    if chat.top_logprobs is not None and not chat.logprobs:
+        raise InvalidChat("The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.", "top_logprobs")
+    top_logprobs = (chat.top_logprobs or 0) if chat.logprobs else None
+    return ChatRequest(request, chat.stream, bool(chat.stream_options and chat.stream_options.include_usage), top_logprobs)
 
 
 def _invalid(errors: ValidationError) -> InvalidChat:

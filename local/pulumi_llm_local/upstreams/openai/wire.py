@@ -5,6 +5,7 @@ https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html.
 """
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -120,9 +121,10 @@ class ChatChunks:
         model: The name of the model, as the answer tells it.
         style: How the server answers.
         include_usage: The request asks for the usage in a chunk of its own.
+        top_logprobs: The log probabilities that the request asks for: of so many other tokens; None: of none.
     """
 
-    def __init__(self, model: str, style: ChatStyle, *, include_usage: bool = False) -> None:
+    def __init__(self, model: str, style: ChatStyle, *, include_usage: bool = False, top_logprobs: int | None = None) -> None:
         self._style = style
         self._base: Json = {
             "id": f"chatcmpl-{uuid.uuid4().hex}",
@@ -132,6 +134,7 @@ class ChatChunks:
             "system_fingerprint": None,
         }
         self._own_usage = include_usage and style.usage_chunk == "own"
+        self._top_logprobs = top_logprobs
         self._begun = False
         self._reasoning_tokens = 0
         self._tool_calls = 0
@@ -149,7 +152,8 @@ class ChatChunks:
                 if self._style.reasoning:
                     yield self.chunk({**dict.fromkeys(self._style.reasoning, piece.text), "content": None})
             case TextDelta():
-                yield self.chunk({"content": piece.text})
+                told = None if self._top_logprobs is None else _logprobs(piece.text, self._top_logprobs)
+                yield self.chunk({"content": piece.text}, logprobs=told)
             case ToolUseStart():
                 id_ = self._style.tool_call_prefix + piece.id.removeprefix("tooluse_")
                 function = {"name": piece.name, "arguments": ""}
@@ -171,9 +175,23 @@ class ChatChunks:
         if self._own_usage:
             yield {**self._base, "choices": [], "usage": usage}
 
-    def chunk(self, delta: Json, finish_reason: str | None = None) -> Json:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+    def chunk(self, delta: Json, finish_reason: str | None = None, logprobs: Json | None = None) -> Json:
+        choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
         return {**self._base, "choices": [choice], **({"usage": None} if self._own_usage else {})}
+
+
+def _logprobs(text: str, most: int) -> Json:
+    """Return the log probabilities of a text, each word of which is a token here.
+
+    https://platform.openai.com/docs/api-reference/chat/object#chat-object-choices-logprobs
+    """
+
+    def of(token: str, place: int) -> Json:
+        return {"token": token, "logprob": -0.25 * (place + 1), "bytes": list(token.encode())}
+
+    tokens = re.findall(r"\s*\S+|\s+$", text)
+    content = [{**of(token, 0), "top_logprobs": [of(token + "?" * i, i) for i in range(most)]} for token in tokens]
+    return {"content": content, "refusal": None}
 
 
 _FINISH_REASONS: dict[StopReason, str] = {
@@ -189,13 +207,17 @@ def render_complete(chunks: Iterable[Json]) -> Json:
     """Put the chat.completion together from all chunks of a stream with its usage."""
     message: Json = {"role": "assistant", "content": "", "refusal": None}
     answer: Json = {}
+    logprobs: list[Any] = []
     for chunk in chunks:
         answer |= {name: value for name, value in chunk.items() if name != "choices" or value}
         for choice in chunk["choices"]:
             _extend(message, choice["delta"])
+            told: Json = choice["logprobs"] or {}
+            logprobs += told.get("content") or []
     if "tool_calls" in message and not message["content"]:
         message["content"] = None
     last = {name: value for name, value in answer["choices"][0].items() if name != "delta"}
+    last["logprobs"] = {"content": logprobs, "refusal": None} if logprobs else None
     return {**answer, "object": "chat.completion", "choices": [{**last, "message": message}]}
 
 
