@@ -7,7 +7,17 @@ import msgspec
 
 from llm_gateway.errors import Problem, invalid_request
 from llm_gateway.identity.caller import ANONYMOUS, Caller
-from llm_gateway.request import NEUTRAL, NUMERIC_PARAMETERS, ChatRequest, Message, ResponseFormat, Sampling, Tool, ToolChoice
+from llm_gateway.request import (
+    NEUTRAL,
+    NUMERIC_PARAMETERS,
+    Cache,
+    ChatRequest,
+    Message,
+    ResponseFormat,
+    Sampling,
+    Tool,
+    ToolChoice,
+)
 from llm_gateway.routes import BEDROCK, Alias, Target
 
 
@@ -52,7 +62,7 @@ class ModelCall(msgspec.Struct, frozen=True):
     dropped: tuple[str, ...] = ()
     parallel_tool_calls: bool = True
     cut: tuple[str, ...] = ()
-    cache_system: bool = False
+    cache_system: Cache = False
     thinking: Mapping[str, Any] = {}
     must_call: ToolChoice | None = None
     guardrail: Guardrail | None = None

@@ -104,10 +104,11 @@ class Usage(msgspec.Struct, frozen=True, tag="usage", omit_defaults=True):
     estimated: bool = False
 
 
-class Done(msgspec.Struct, frozen=True, tag="done"):
-    """The answer is complete."""
+class Done(msgspec.Struct, frozen=True, tag="done", omit_defaults=True):
+    """The answer is complete. `stop_sequence` is the one that ended it, where the provider tells it."""
 
     stop_reason: StopReason
+    stop_sequence: str = ""
 
 
 Event = Start | Delta | Logprobs | Reasoning | ReasoningSignature | ToolCall | ToolCallDelta | Embeddings | Usage | Done

@@ -66,6 +66,15 @@ MAX_TOKENS = 4000
 DEFAULT_MAX_TOKENS = 1000
 
 
+# Whether a cache point follows: none, one that the provider keeps as long as it does by itself, or one for an hour.
+Cache = bool | Literal["1h"]
+
+
+def longer(one: Cache, other: Cache) -> Cache:
+    """Return the cache point of two that is kept for longer."""
+    return "1h" if "1h" in (one, other) else one or other
+
+
 class ToolUse(msgspec.Struct, frozen=True):
     """A tool call that the model made earlier in the conversation; `arguments` is a JSON object.
 
@@ -95,7 +104,8 @@ class Media(msgspec.Struct, frozen=True):
     """An image or a document in a message.
 
     Either `data`, the base64 of its bytes, or `url`, an https address, is given. `media_type` is such as ``image/png`` or
-    ``application/pdf``, empty for an address. `name` is a document's file name.
+    ``application/pdf``, empty for an address. `name` is a document's file name. `detail` is how closely an image is looked at,
+    in OpenAI's words; other providers do not know it.
     """
 
     kind: Literal["image", "document"]
@@ -103,6 +113,7 @@ class Media(msgspec.Struct, frozen=True):
     data: str = ""
     url: str = ""
     name: str = ""
+    detail: str = ""
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -125,7 +136,7 @@ class Message(msgspec.Struct, frozen=True):
     place: str = ""
     parts: tuple[str | Media, ...] = ()
     reasoning_blocks: tuple[ReasoningBlock, ...] = ()
-    cache: bool = False
+    cache: Cache = False
     order: tuple[str | ReasoningBlock | int, ...] = ()
     failed: bool = False
 
@@ -145,7 +156,7 @@ class Tool(msgspec.Struct, frozen=True):
     description: str
     parameters: dict[str, Any]
     strict: bool = False
-    cache: bool = False
+    cache: Cache = False
 
 
 class ResponseFormat(msgspec.Struct, frozen=True):
@@ -212,7 +223,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     parallel_tool_calls: bool = True
     rare: Mapping[str, Any] = {}
     hints: Mapping[str, Any] = {}
-    cache_system: bool = False
+    cache_system: Cache = False
     thinking: Mapping[str, Any] = {}
 
     def name(self, field: str) -> str:

@@ -39,9 +39,10 @@ class _Cutter:
                 case Delta(text=text):
                     self._characters += len(text)
                     text = self._held + text
-                    end = self._first_sequence(text)
-                    if end is not None:
-                        return [*events, *_delta(text[:end]), self._usage(batch), self._end()]
+                    found = self._first_sequence(text)
+                    if found is not None:
+                        end, sequence = found
+                        return [*events, *_delta(text[:end]), self._usage(batch), self._end(sequence)]
                     kept = len(text) - self._beginning(text)
                     self._held = text[kept:]
                     events += _delta(text[:kept])
@@ -64,9 +65,9 @@ class _Cutter:
         released, self._held_logprobs = self._held_logprobs, []
         return released
 
-    def _first_sequence(self, text: str) -> int | None:
-        """Return where the first sequence begins in a text."""
-        return min((place for sequence in self._call.cut if (place := text.find(sequence)) >= 0), default=None)
+    def _first_sequence(self, text: str) -> tuple[int, str] | None:
+        """Return where the first sequence begins in a text, and which it is."""
+        return min(((place, sequence) for sequence in self._call.cut if (place := text.find(sequence)) >= 0), default=None)
 
     def _beginning(self, text: str) -> int:
         """Return how many characters at the end of a text may be the beginning of a sequence."""
@@ -83,9 +84,9 @@ class _Cutter:
         tokens = request_tokens(call.system, call.messages, call.tools)
         return Usage(input_tokens=tokens, output_tokens=tokens_of(self._characters), estimated=True)
 
-    def _end(self) -> Done:
+    def _end(self, sequence: str) -> Done:
         self.done = True
-        return Done("stop_sequence")
+        return Done("stop_sequence", sequence)
 
 
 def _delta(text: str) -> list[Event]:

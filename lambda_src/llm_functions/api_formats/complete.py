@@ -45,6 +45,7 @@ class CompleteAnswer(msgspec.Struct):
     reasoning_blocks: list[ReasoningBlock]
     order: list[str | ReasoningBlock | int]
     logprobs: list[dict[str, Any]]
+    stop_sequence: str
 
 
 async def collect(batches: AsyncIterator[list[Event]]) -> CompleteAnswer:
@@ -84,7 +85,10 @@ async def collect(batches: AsyncIterator[list[Event]]) -> CompleteAnswer:
         blocks.append(ReasoningBlock("".join(reasoning[block_at:])))
         order.append(blocks[-1])
     order += [*_text(text[told:]), *range(made, len(calls))]
-    return CompleteAnswer(start, "".join(text), "".join(reasoning), calls, usage, done.stop_reason, blocks, order, logprobs)
+    return CompleteAnswer(
+        *(start, "".join(text), "".join(reasoning), calls, usage, done.stop_reason),
+        *(blocks, order, logprobs, done.stop_sequence),
+    )
 
 
 def _text(parts: list[str]) -> list[str]:

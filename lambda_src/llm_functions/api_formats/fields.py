@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from llm_functions.json_objects import MOST_VALUES, TooManyValues, check, decode_object
 from llm_gateway.errors import MOST_PROBLEMS, Problem, clipped, invalid_request
+from llm_gateway.request import Cache
 
 # The most messages of a conversation, and the most items of any other list of objects.
 MOST_MESSAGES = 10_000
@@ -246,3 +247,10 @@ def kind(value: Any) -> str:
             return "a list"
         case _:
             return "an object"
+
+
+def cache_point(value: Any) -> Cache:
+    """Return the cache point that a value of ``cache_control`` marks, which may say for how long it is kept."""
+    if value is None:
+        return False
+    return "1h" if isinstance(value, dict) and cast("dict[str, Any]", value).get("ttl") == "1h" else True

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from llm_functions.api_formats.complete import collect
-from llm_functions.api_formats.fields import MOST_ITEMS, Fields
+from llm_functions.api_formats.fields import MOST_ITEMS, Fields, cache_point
 from llm_functions.api_formats.openai_messages import conversation
 from llm_functions.api_formats.openai_parameters import other_parameters
 from llm_functions.api_formats.response_format import response_format
@@ -125,7 +125,7 @@ def _tool(tool: Fields) -> Tool:
     if shape not in (None, "function"):
         tool.wrong("type", f"only 'function' is possible, not {clipped(shape)!r}")
         return Tool(name="", description="", parameters={})
-    function, cache = tool.object("function"), tool.any("cache_control") is not None
+    function, cache = tool.object("function"), cache_point(tool.any("cache_control"))
     tool.no_others()
     if function is None:
         tool.wrong("function", "is required, an object")

@@ -35,11 +35,11 @@ def image(part: Fields) -> Media | None:
         if not part.has("image_url"):
             part.wrong("image_url", "is required, an object")
         return None
-    holder.any("detail")
+    detail = image_detail(holder)
     url = (holder.string("url", required=True) or "").strip()
     if is_address(url):
-        return Media(kind="image", url=url)
-    media = embedded(url, "image")
+        return Media(kind="image", url=url, detail=detail)
+    media = embedded(url, "image", detail=detail)
     if media is None:
         known = ", ".join(kind.removeprefix("image/") for kind in IMAGES)
         holder.wrong("url", f"must be {ADDRESS} or data:image/TYPE;base64,… of {known}, not {clipped(url, 32)!r}")
@@ -70,7 +70,13 @@ def file(part: Fields) -> Media | None:
     return media
 
 
-def embedded(url: str, kind: Literal["image", "document"], name: str = "") -> Media | None:
+def image_detail(fields: Fields) -> str:
+    """Return how closely an image is looked at: low, high or another word of OpenAI's; empty where the model decides."""
+    detail = fields.string("detail") or ""
+    return "" if detail == "auto" else detail
+
+
+def embedded(url: str, kind: Literal["image", "document"], name: str = "", detail: str = "") -> Media | None:
     """Return what a ``data:`` URL holds, if it is of a type that a model may take; None for any other text."""
     head = _DATA.match(url)
     if head is None:
@@ -79,4 +85,4 @@ def embedded(url: str, kind: Literal["image", "document"], name: str = "") -> Me
     data = url[head.end() :]
     if media_type not in (IMAGES if kind == "image" else DOCUMENTS.values()):
         return None
-    return Media(kind, media_type, data, name=name) if is_base64(data) else None
+    return Media(kind, media_type, data, name=name, detail=detail) if is_base64(data) else None

@@ -6,9 +6,9 @@ https://platform.openai.com/docs/api-reference/chat/create#chat-create-messages
 from typing import Any, NamedTuple, cast
 
 from llm_functions.api_formats import openai_media
-from llm_functions.api_formats.fields import MOST_ITEMS, MOST_MESSAGES, Fields, kind
+from llm_functions.api_formats.fields import MOST_ITEMS, MOST_MESSAGES, Fields, cache_point, kind
 from llm_gateway.errors import clipped
-from llm_gateway.request import Media, Message, ReasoningBlock, ToolUse
+from llm_gateway.request import Cache, Media, Message, ReasoningBlock, ToolUse, longer
 
 
 class Conversation(NamedTuple):
@@ -17,7 +17,7 @@ class Conversation(NamedTuple):
     turns: tuple[Message, ...]
     system: str | None = None
     system_place: str = ""
-    cache_system: bool = False
+    cache_system: Cache = False
 
 
 def conversation(fields: Fields) -> Conversation:
@@ -31,7 +31,8 @@ def conversation(fields: Fields) -> Conversation:
         return Conversation(())
     system: list[str] = []
     system_place = ""
-    cache_system = is_between = False
+    cache_system: Cache = False
+    is_between = False
     turns: list[Message] = []
     for message in fields.objects("messages", MOST_MESSAGES):
         role = message.string("role", required=True)
@@ -44,7 +45,7 @@ def conversation(fields: Fields) -> Conversation:
                 else:
                     system.append(content.text)
                     system_place = system_place or f"{message.place}.role"
-                    cache_system = cache_system or content.cache
+                    cache_system = longer(cache_system, content.cache)
             case "user":
                 turns.append(_turn("user", message, _content(message, media=True)))
             case "assistant":
@@ -78,7 +79,7 @@ class _Content(NamedTuple):
 
     text: str
     parts: tuple[str | Media, ...] = ()
-    cache: bool = False
+    cache: Cache = False
 
 
 def _turn(role: Any, message: Fields, content: _Content, **more: Any) -> Message:
@@ -145,16 +146,16 @@ def _content(message: Fields, *, media: bool = False) -> _Content:
             case _:
                 known = "text, image_url or file" if media else "'text' is possible in this message"
                 part.wrong("type", f"{'must be' if media else 'only'} {known}, not {clipped(shape)!r}")
-        cache = _marks_cache(part) or cache
+        cache = longer(cache, _marks_cache(part))
     found = tuple(part for part in parts if part)
     text = "".join(part for part in found if isinstance(part, str))
     return _Content(text, found if any(isinstance(part, Media) for part in found) else (), cache)
 
 
-def _marks_cache(fields: Fields) -> bool:
+def _marks_cache(fields: Fields) -> Cache:
     """Whether a cache point follows: by OpenAI's field, or by Anthropic's as other gateways take it in this format."""
-    marks = (fields.any("prompt_cache_breakpoint"), fields.any("cache_control"))
-    return marks != (None, None)
+    marked = fields.any("prompt_cache_breakpoint") is not None
+    return cache_point(fields.any("cache_control")) or marked
 
 
 def _tool_use(call: Fields) -> ToolUse:

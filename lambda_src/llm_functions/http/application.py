@@ -222,9 +222,9 @@ class Application:
         asked, thinking = request.parse(http.body)
         events = self._answer(http, asked)
         if asked.stream:
-            await self._send_stream(http, events, answer.StreamRenderer(http.request_id, thinking))
+            await self._send_stream(http, events, answer.StreamRenderer(http.request_id, thinking, asked.sampling.stop))
         else:
-            await self._send_complete(http, answer.render_complete(events, thinking))
+            await self._send_complete(http, answer.render_complete(events, thinking, asked.sampling.stop))
 
     async def _count_tokens(self, http: HttpRequest) -> None:
         from llm_functions.api_formats.anthropic_messages import answer, request

@@ -424,7 +424,7 @@ def _media() -> list[dict[str, Any]]:
         "pattern": f"^(https://([a-z0-9-]{{1,63}}[.])+[a-z]{{2,63}}/[!-~]*|data:({images});base64,{base64})$",
     }
     data = {"type": "string", "pattern": f"^data:({documents});base64,{base64}$"}
-    image = obj({"url": url, "detail": ANY}, ("url",))
+    image = obj({"url": url, "detail": {"type": ["string", "null"]}}, ("url",))
     file = obj({"file_data": data, "filename": {"type": ["string", "null"]}, "file_id": {"type": "null"}}, ("file_data",))
     return [
         obj({"type": {"const": "image_url"}, "image_url": image}, ("type", "image_url")),

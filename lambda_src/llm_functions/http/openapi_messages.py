@@ -19,7 +19,7 @@ def schemas(models: tuple[str, ...], error: dict[str, Any]) -> dict[str, Any]:
         "model": TEXT,
         "content": {"type": "array", "items": obj({"type": {"enum": ["text", "thinking", "redacted_thinking", "tool_use"]}})},
         "stop_reason": {"enum": list(STOP_REASONS.values())},
-        "stop_sequence": {"type": "null"},
+        "stop_sequence": {"type": ["string", "null"]},
         "usage": obj(counts, tuple(counts)),
     }
     failed = {"type": {"const": "error"}, "error": error, "request_id": TEXT}

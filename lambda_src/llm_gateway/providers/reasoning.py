@@ -32,7 +32,7 @@ def claude_fields(call: ModelCall) -> dict[str, Any]:
     effort = asked.get("effort") if asked else call.sampling.reasoning_effort
     if effort is None and not asked:
         return {}
-    version = _claude_version(call.target)
+    version = claude_version(call.target)
     kind = asked.get("type") if asked else "disabled" if effort == "none" else "adaptive"
     unable = call.tool_choice.mode in ("required", "tool") or _thinking_is_lost(call.messages)
     fields: dict[str, Any] = {}
@@ -120,7 +120,7 @@ def converse_fields(call: ModelCall) -> Mapping[str, Any]:
     return {"reasoning_effort": {"none": "low", "minimal": "low", "xhigh": "high"}.get(effort, effort)}
 
 
-def _claude_version(target: Target) -> tuple[int, int]:
+def claude_version(target: Target) -> tuple[int, int]:
     """Return the version in the names of a target. A name without one is taken for the latest."""
     for name in (target.model, target.name):
         if (match := _CLAUDE.search(name)) is not None:

@@ -116,17 +116,17 @@ async def batches(events: Any) -> Any:
 
 
 async def test_an_answer_with_everything_in_it() -> None:
-    _, body = await render_complete(batches(EVERYTHING), thinking=True)
+    _, body = await render_complete(batches(EVERYTHING), True, ())
     answer = json.loads(body)
     assert (answer["content"], answer["stop_reason"], answer["usage"]) == (SHOWN, "max_tokens", COUNTS)
-    _, body = await render_complete(batches(EVERYTHING), thinking=False)
+    _, body = await render_complete(batches(EVERYTHING), False, ())
     assert json.loads(body)["content"] == TOLD
 
 
 def test_a_stream_with_everything_in_it() -> None:
     """Blocks come one after another, and what they amount to is the whole answer."""
     for thinking in (True, False):
-        renderer = StreamRenderer("r", thinking)
+        renderer = StreamRenderer("r", thinking, ())
         data = b"".join([renderer.opening(), *(renderer.events(batch) for batch in EVERYTHING), renderer.closing()])
         frames = [frame.split("\n") for frame in data.decode().removesuffix("\n\n").split("\n\n")]
         events = [json.loads(line.removeprefix("data: ")) for _, line in frames]
@@ -160,6 +160,39 @@ def test_a_stream_with_everything_in_it() -> None:
             "usage": COUNTS,
         }
         assert events[-1] == {"type": "message_stop"}
+
+
+def test_an_empty_object_that_comes_late_is_told_by_no_delta() -> None:
+    """Its block is closed, and has the empty object from the beginning."""
+    calls = [ToolCall(0, "t0", "a"), ToolCall(1, "t1", "b")]
+    renderer = StreamRenderer("r", False, ())
+    told = renderer.events([*calls, ToolCallDelta(0, "{}"), ToolCallDelta(1, "{}"), Usage(1, 1), Done("tool_use")]).decode()
+    events = [json.loads(line[6:]) for line in told.split("\n") if line.startswith("data: ")]
+    assert [(event["type"], event["index"]) for event in events[:-1]] == [
+        ("content_block_start", 0),
+        ("content_block_stop", 0),
+        ("content_block_start", 1),
+        ("content_block_delta", 1),
+        ("content_block_stop", 1),
+    ]
+
+
+# The end of an answer, the request's stop sequences -> the one that ended it, as far as it is known.
+ENDS: dict[str, tuple[Done, tuple[str, ...], str | None]] = {
+    "told": (Done("stop_sequence", "B"), ("A", "B"), "B"),
+    "one": (Done("stop_sequence"), ("A",), "A"),
+    "not told": (Done("stop_sequence"), ("A", "B"), None),
+    "none": (Done("end_turn"), ("A",), None),
+}
+
+
+@pytest.mark.parametrize(("done", "stop", "expected"), ENDS.values(), ids=ENDS)
+async def test_the_stop_sequence_is_told(done: Done, stop: tuple[str, ...], expected: str | None) -> None:
+    events: Any = [*EVERYTHING[0], Usage(1, 1), done]
+    _, body = await render_complete(batches([events]), False, stop)
+    assert json.loads(body)["stop_sequence"] == expected
+    last = StreamRenderer("r", False, stop).events(events).decode().split("data: ")[-1]
+    assert json.loads(last)["delta"] == {"stop_reason": json.loads(body)["stop_reason"], "stop_sequence": expected}
 
 
 # Requests.
@@ -393,6 +426,20 @@ def test_what_is_refused(name: str) -> None:
 def test_fields_that_change_no_answer_are_taken() -> None:
     thinking = {"type": "adaptive", "block_binding": {"prefix_mismatch_behavior": "drop_block"}}
     assert asked(messages=[{"role": "user", "content": "Hi", "effort": "low"}], thinking=thinking).messages[0].text == "Hi"
+
+
+def test_cache_points_may_be_kept_for_an_hour() -> None:
+    hour = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    system = [{"type": "text", "text": "A", **CACHED}, {"type": "text", "text": "B", **hour}]
+    said = [{"role": "user", "content": [{"type": "text", "text": "Hi", **CACHED}]}]
+    request = asked(system=system, messages=said, tools=[{**WEATHER, **hour}])
+    assert (request.cache_system, request.messages[0].cache, request.tools[0].cache) == ("1h", True, "1h")
+
+
+def test_a_reference_to_a_tool_becomes_a_text() -> None:
+    found = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "tool_reference", "tool_name": "read_file"}]}
+    call = {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "search", "input": {}}]}
+    assert "read_file" in asked(messages=[*HELLO, call, {"role": "user", "content": [found]}]).messages[-1].text
 
 
 def test_thinking_stays_in_its_place() -> None:

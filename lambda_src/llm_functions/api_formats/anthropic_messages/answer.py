@@ -3,7 +3,7 @@
 https://platform.claude.com/docs/en/build-with-claude/streaming
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
@@ -55,8 +55,11 @@ def error_body(error: GatewayError, request_id: str, *, debug: bool = False) -> 
     return {"type": "error", "error": {**found, "type": kind}, "request_id": request_id}
 
 
-async def render_complete(batches: AsyncIterator[list[Event]], thinking: bool) -> tuple[Start, bytes]:
-    """Return the event that begins the answer, and the complete answer as a message. `thinking`: the model's is shown."""
+async def render_complete(batches: AsyncIterator[list[Event]], thinking: bool, stop: Sequence[str]) -> tuple[Start, bytes]:
+    """Return the event that begins the answer, and the complete answer as a message.
+
+    `thinking`: the model's is shown. `stop` are the request's stop sequences.
+    """
     answer = await collect(batches)
     content: list[dict[str, Any]] = []
     for part in answer.order:
@@ -68,7 +71,15 @@ async def render_complete(batches: AsyncIterator[list[Event]], thinking: bool) -
         elif thinking:
             content.append(_thinking(part))
     message = _message(answer.start, content, STOP_REASONS[answer.stop_reason], _usage(answer.usage))
+    message["stop_sequence"] = _stop_sequence(answer.stop_reason, answer.stop_sequence, stop)
     return answer.start, _encode(message)
+
+
+def _stop_sequence(reason: StopReason, told: str, stop: Sequence[str]) -> str | None:
+    """Return the stop sequence that ended an answer. Not every provider tells which of several it was."""
+    if reason != "stop_sequence":
+        return None
+    return told or (stop[0] if len(stop) == 1 else None)
 
 
 def _thinking(block: ReasoningBlock) -> dict[str, str]:
@@ -118,9 +129,10 @@ _MARK = "\x00"
 class StreamRenderer:
     """Renders the answer as the stream of events that Anthropic's SDKs read: each block starts, has deltas, and stops."""
 
-    def __init__(self, request_id: str, thinking: bool) -> None:
+    def __init__(self, request_id: str, thinking: bool, stop: Sequence[str]) -> None:
         self._request_id = request_id
         self._thinking = thinking
+        self._stop = stop
         self._index = -1
         self._kind = ""  # of the block that is open, empty for none
         self._calls: dict[int, int] = {}  # the index of a call's block
@@ -162,13 +174,15 @@ class StreamRenderer:
                 opened = self._open("tool_use", {"type": "tool_use", "id": identifier, "name": name, "input": {}})
                 self._calls[index] = self._index
                 return opened
+            case ToolCallDelta(index=index, arguments="{}") if not (self._kind and self._calls[index] == self._index):
+                return b""  # of a block that is closed, and has an empty object already
             case ToolCallDelta(index=index, arguments=part):
                 return self._delta(self._calls[index], {"type": "input_json_delta", "partial_json": part})
             case Usage():
                 self._usage = event
-            case Done(stop_reason=reason):
+            case Done(stop_reason=reason, stop_sequence=told):
                 usage = _usage(self._usage or Usage(input_tokens=0, output_tokens=0))
-                delta = {"stop_reason": STOP_REASONS[reason], "stop_sequence": None}
+                delta = {"stop_reason": STOP_REASONS[reason], "stop_sequence": _stop_sequence(reason, told, self._stop)}
                 return self._close() + _event({"type": "message_delta", "delta": delta, "usage": usage})
             case _:
                 pass

@@ -17,6 +17,7 @@ from llm_functions.api_formats.media import ADDRESS, is_address, is_base64
 from llm_gateway.errors import clipped
 from llm_gateway.request import (
     NUMERIC_PARAMETERS,
+    Cache,
     ChatRequest,
     Media,
     Message,
@@ -24,6 +25,7 @@ from llm_gateway.request import (
     ResponseFormat,
     Sampling,
     ToolUse,
+    longer,
 )
 from llm_gateway.system_messages import after_results
 
@@ -63,7 +65,7 @@ def parse(body: Mapping[str, Any], *, counted: bool = False) -> tuple[ChatReques
     cache = tools.is_cached(fields)
     messages = [*after_results(conversation.messages)]
     if cache and messages:
-        messages[-1] = msgspec.structs.replace(messages[-1], cache=True)
+        messages[-1] = msgspec.structs.replace(messages[-1], cache=longer(messages[-1].cache, cache))
     request = ChatRequest(
         messages=tuple(messages),
         model=model or "",
@@ -192,7 +194,7 @@ class _Conversation:
     def __init__(self, fields: Fields) -> None:
         self.messages: list[Message] = []
         self.system: list[str] = []
-        self.cache_system = False
+        self.cache_system: Cache = False
         self._ending: set[str] = set()  # the places of the system's messages that a later turn of the user ends,
         self._ended: set[str] = set()  # and of those that one has ended
         system = fields.any("system")
@@ -210,7 +212,7 @@ class _Conversation:
 
     def _add_system(self, content: "_Content") -> None:
         self.system += [text for given in content.text if (text := _without_billing(given))]
-        self.cache_system = self.cache_system or content.cache
+        self.cache_system = longer(self.cache_system, content.cache)
 
     def _add(self, message: Fields) -> None:
         role = message.string("role", required=True)
@@ -270,7 +272,7 @@ class _Content:
         self.reasoning: list[str] = []
         self.reasoning_blocks: list[ReasoningBlock] = []
         self.order: list[str | ReasoningBlock | int] = []  # all of an assistant's turn; a number is a place in `calls`
-        self.cache = False
+        self.cache: Cache = False
 
     @property
     def is_interleaved(self) -> bool:
@@ -303,7 +305,7 @@ def _read_blocks(blocks: list[Fields]) -> _Content:
     for block in blocks:
         kind = block.string("type", required=True)
         cached = tools.is_cached(block)
-        content.cache = content.cache or cached
+        content.cache = longer(content.cache, cached)
         match kind:
             case "text":
                 if not block.has("text"):
@@ -322,6 +324,8 @@ def _read_blocks(blocks: list[Fields]) -> _Content:
                 title, source = block.string("title") or "", block.string("source") or ""
                 content.add_text("\n".join([title, source, *_read_blocks(block.objects("content", MOST_ITEMS)).text]))
                 block.any("citations")
+            case "tool_reference":  # in the result of a search for tools, all of which are offered from the beginning
+                content.add_text(f"There is the tool {block.string('tool_name', required=True)}.")
             case "tool_use":
                 content.order.append(len(content.calls))
                 content.calls.append(_tool_use(block))
@@ -411,7 +415,7 @@ def _tool_use(block: Fields) -> ToolUse:
     return ToolUse(id=identifier or "", name=name or "", arguments=cast("dict[str, Any]", arguments))
 
 
-def _tool_result(block: Fields, cached: bool) -> Message:
+def _tool_result(block: Fields, cached: Cache) -> Message:
     identifier = block.string("tool_use_id", required=True)
     content = block.any("content")
     read = _Content(text=[content]) if isinstance(content, str) else _read_blocks(block.objects("content", MOST_ITEMS))
@@ -423,6 +427,6 @@ def _tool_result(block: Fields, cached: bool) -> Message:
         parts=read.mixed_parts(),
         tool_call_id=identifier or "",
         place=block.place,
-        cache=cached or read.cache,
+        cache=longer(cached, read.cache),
         failed=failed,
     )

@@ -1,8 +1,8 @@
 """The tools of a request in the format of Anthropic's Messages API, and which of them the model may call."""
 
-from llm_functions.api_formats.fields import MOST_ITEMS, Fields
+from llm_functions.api_formats.fields import MOST_ITEMS, Fields, cache_point
 from llm_gateway.errors import clipped
-from llm_gateway.request import Tool, ToolChoice
+from llm_gateway.request import Cache, Tool, ToolChoice
 
 
 def read(fields: Fields) -> tuple[Tool, ...]:
@@ -55,6 +55,6 @@ def choice(fields: Fields, tools: tuple[Tool, ...]) -> tuple[ToolChoice, bool]:
     return ToolChoice(), parallel
 
 
-def is_cached(fields: Fields) -> bool:
-    """Whether an object ends a part that is kept in the provider's prompt cache."""
-    return fields.any("cache_control") is not None
+def is_cached(fields: Fields) -> Cache:
+    """Whether an object ends a part that is kept in the provider's prompt cache, and whether for an hour."""
+    return cache_point(fields.any("cache_control"))

@@ -276,11 +276,11 @@ def _content(item: Fields, name: str) -> tuple[str, tuple[str | Media, ...]]:
 
 
 def _image(part: Fields) -> Media | None:
-    part.any("detail")
+    detail = openai_media.image_detail(part)
     url = part.string("image_url") or ""
     if is_address(url):
-        return Media("image", url=url)
-    media = openai_media.embedded(url, "image")
+        return Media("image", url=url, detail=detail)
+    media = openai_media.embedded(url, "image", detail=detail)
     if media is None and not _is_kept(part):
         part.wrong("image_url", f"must be {ADDRESS} or data:image/TYPE;base64,…, not {clipped(url, 32)!r}")
     return media

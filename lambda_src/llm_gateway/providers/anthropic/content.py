@@ -10,13 +10,20 @@ from typing import Any
 
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import Problem, invalid_request
-from llm_gateway.request import Media, Message, ReasoningBlock, ToolUse
+from llm_gateway.request import Cache, Media, Message, ReasoningBlock, ToolUse
 
 _IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _PDF = "application/pdf"
 
 
-CACHE_CONTROL: dict[str, Any] = {"cache_control": {"type": "ephemeral"}}
+def cache_control(cache: Cache) -> dict[str, Any]:
+    """Return the field that marks a cache point, if there is one.
+
+    https://platform.claude.com/docs/en/build-with-claude/prompt-caching
+    """
+    if not cache:
+        return {}
+    return {"cache_control": {"type": "ephemeral", "ttl": "1h"} if cache == "1h" else {"type": "ephemeral"}}
 
 
 class ContentBlocks:
@@ -28,7 +35,7 @@ class ContentBlocks:
     def of(self, message: Message) -> Iterator[dict[str, Any]]:
         blocks = list(self._blocks(message))
         if message.cache and blocks and not blocks[-1]["type"].endswith("thinking"):  # which cannot be marked
-            blocks[-1] |= CACHE_CONTROL
+            blocks[-1] |= cache_control(message.cache)
         return iter(blocks)
 
     def _blocks(self, message: Message) -> Iterator[dict[str, Any]]:

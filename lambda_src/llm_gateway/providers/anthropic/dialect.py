@@ -26,7 +26,7 @@ from llm_gateway.events import (
 )
 from llm_gateway.http.sse import SseDecoder
 from llm_gateway.providers import exchange
-from llm_gateway.providers.anthropic.content import CACHE_CONTROL, ContentBlocks
+from llm_gateway.providers.anthropic.content import ContentBlocks, cache_control
 from llm_gateway.providers.prompt_cache import has_cache_points, with_cache_points
 from llm_gateway.providers.reasoning import claude_fields
 from llm_gateway.providers.tool_schemas import without_unions
@@ -78,7 +78,7 @@ class Anthropic:
         for block in answer.content:
             reader.start(block, events)
             reader.stop(events)
-        reader.finish(answer.stop_reason or "", answer.usage or _Usage(), events)
+        reader.finish(answer.stop_reason or "", answer.stop_sequence or "", answer.usage or _Usage(), events)
         return events
 
     def decoder(self) -> "_Stream":
@@ -101,7 +101,9 @@ def _body(call: ModelCall) -> dict[str, Any]:
         **call.sampling.named(_SAMPLING),
     }
     if call.system:
-        body["system"] = [{"type": "text", "text": call.system, **CACHE_CONTROL}] if call.cache_system else call.system
+        body["system"] = call.system
+        if call.cache_system:
+            body["system"] = [{"type": "text", "text": call.system, **cache_control(call.cache_system)}]
     if tools := (*call.tools, *exchange.undeclared_tools(call)):
         strict = strict_schemas(call)
         body["tools"] = [_tool(tool, strict.get(tool.name)) for tool in tools]
@@ -133,7 +135,7 @@ def _tool(tool: Tool, schema: Mapping[str, Any] | None) -> dict[str, Any]:
         found["strict"] = True
     if tool.description:
         found["description"] = tool.description
-    return {**found, **(CACHE_CONTROL if tool.cache else {})}
+    return {**found, **cache_control(tool.cache)} if tool.cache else found
 
 
 def _tool_choice(call: ModelCall) -> dict[str, Any]:
@@ -183,6 +185,7 @@ class _Block(msgspec.Struct):
 class _Message(msgspec.Struct):
     content: list[_Block] | None = None
     stop_reason: str | None = None
+    stop_sequence: str | None = None
     usage: _Usage | None = None
 
 
@@ -193,6 +196,7 @@ class _Delta(msgspec.Struct):
     signature: str | None = None
     partial_json: str | None = None
     stop_reason: str | None = None
+    stop_sequence: str | None = None
 
 
 class _StreamEvent(msgspec.Struct):
@@ -219,7 +223,7 @@ class _Stream:
         self._sse = SseDecoder()
         self._blocks = _BlockReader()
         self._usage = _Usage()
-        self._stop_reason = ""
+        self._stop_reason = self._stop_sequence = ""
 
     def feed(self, data: bytes, events: list[Event]) -> None:
         self._read_events(self._sse.feed(data), events)
@@ -245,10 +249,11 @@ class _Stream:
                 case "message_delta":
                     if event.delta is not None:
                         self._stop_reason = event.delta.stop_reason or self._stop_reason
+                        self._stop_sequence = event.delta.stop_sequence or ""
                     if event.usage is not None:
                         self._usage = self._usage.updated(event.usage)
                 case "message_stop":
-                    self._blocks.finish(self._stop_reason, self._usage, events)
+                    self._blocks.finish(self._stop_reason, self._stop_sequence, self._usage, events)
                     self.done = True
                     return
                 case "error":
@@ -303,7 +308,7 @@ class _BlockReader:
             events.append(ToolCallDelta(index=self._calls - 1, arguments=self._arguments))
             self._arguments = None
 
-    def finish(self, reason: str, counted: _Usage, events: list[Event]) -> None:
+    def finish(self, reason: str, sequence: str, counted: _Usage, events: list[Event]) -> None:
         meaning = _STOP_REASONS.get(reason)
         if reason in _INCOMPLETE or (meaning is None and not self._characters):
             raise errors.upstream_failed(detail=f"the model stopped with {reason!r}")
@@ -312,7 +317,7 @@ class _BlockReader:
         if meaning == "content_filtered" and not self._characters and not self._reasoning_characters:
             raise errors.content_filter(detail=f"stop_reason {reason}")
         events.append(_usage(counted, self._characters + self._reasoning_characters))
-        events.append(Done(meaning))
+        events.append(Done(meaning, sequence))
 
 
 def _usage(counts: _Usage, characters: int) -> Usage:

@@ -9,7 +9,7 @@ from typing import Any
 
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import Problem, invalid_request
-from llm_gateway.request import Media, Message, ReasoningBlock, ToolUse
+from llm_gateway.request import Cache, Media, Message, ReasoningBlock, ToolUse
 
 # https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ImageBlock.html
 _IMAGES = {"image/png": "png", "image/jpeg": "jpeg", "image/jpg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
@@ -30,7 +30,8 @@ _NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9 ()\[\]-]+")
 
 
 # https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CachePointBlock.html
-CACHE_POINT: dict[str, Any] = {"cachePoint": {"type": "default"}}
+def cache_point(cache: Cache) -> dict[str, Any]:
+    return {"cachePoint": {"type": "default", "ttl": "1h"} if cache == "1h" else {"type": "default"}}
 
 
 class ContentBlocks:
@@ -51,7 +52,7 @@ class ContentBlocks:
                 result["status"] = "error"
             yield {"toolResult": result}
             if message.cache:
-                yield CACHE_POINT
+                yield cache_point(message.cache)
             return
         if message.order and self._with_reasoning:
             for part in message.order:
@@ -67,7 +68,7 @@ class ContentBlocks:
             yield from self._parts(message)
             yield from map(_call, message.tool_calls)
         if message.cache:
-            yield CACHE_POINT
+            yield cache_point(message.cache)
 
     def _parts(self, message: Message) -> Iterator[dict[str, Any]]:
         for part in message.parts or (message.text,):

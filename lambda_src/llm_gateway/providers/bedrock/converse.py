@@ -26,7 +26,7 @@ from llm_gateway.events import (
     Usage,
 )
 from llm_gateway.providers import exchange
-from llm_gateway.providers.bedrock.content import CACHE_POINT, ContentBlocks
+from llm_gateway.providers.bedrock.content import ContentBlocks, cache_point
 from llm_gateway.providers.bedrock.errors import refusal, stream_exception
 from llm_gateway.providers.prompt_cache import has_cache_points, with_cache_points
 from llm_gateway.providers.reasoning import converse_fields
@@ -91,7 +91,9 @@ def _body(call: ModelCall) -> dict[str, Any]:
         "inferenceConfig": call.sampling.named(_SAMPLING),
     }
     if call.system:
-        body["system"] = [{"text": call.system}, CACHE_POINT] if call.cache_system else [{"text": call.system}]
+        body["system"] = [{"text": call.system}]
+        if call.cache_system:
+            body["system"].append(cache_point(call.cache_system))
     if tools := _declared_tools(call):
         body["toolConfig"] = {"tools": _tool_list(tools, strict_schemas(call)), **_tool_choice(call)}
     if call.response_format is not None:
@@ -144,7 +146,7 @@ def _tool_list(tools: tuple[Tool, ...], strict: Mapping[str, Any]) -> list[dict[
     for tool in tools:
         found.append(_tool_spec(tool, strict.get(tool.name)))
         if tool.cache:
-            found.append(CACHE_POINT)
+            found.append(cache_point(tool.cache))
     return found
 
 

@@ -346,7 +346,8 @@ class _AnswerReader:
         elif reason == "end_turn" and isinstance(last.stop_reason, str):
             reason = "stop_sequence"
         events.append(_usage(counted, self._characters + self._reasoning_characters))
-        events.append(Done(reason))
+        told = reason == "stop_sequence" and isinstance(last.stop_reason, str)
+        events.append(Done(reason, str(last.stop_reason) if told else ""))
 
 
 def _logprobs(found: Any) -> list[Event]:

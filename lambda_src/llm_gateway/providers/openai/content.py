@@ -35,7 +35,8 @@ def _part(part: str | Media, message: Message) -> dict[str, Any]:
     if isinstance(part, str):
         return {"type": "text", "text": part}
     if part.kind == "image":
-        return {"type": "image_url", "image_url": {"url": part.url or f"data:{part.media_type};base64,{part.data}"}}
+        image = {"url": part.url or f"data:{part.media_type};base64,{part.data}"}
+        return {"type": "image_url", "image_url": {**image, "detail": part.detail} if part.detail else image}
     if part.url:
         raise invalid_request([Problem(message.place, "the address of a document is not possible here; send it as data")])
     if part.media_type.startswith("text/"):  # files are PDF there; a text is one without a file

@@ -190,7 +190,7 @@ def cached(target: Target, **changes: Any) -> tuple[Any, Any]:
 def test_cache_points() -> None:
     """At most four, the latest of the messages; by the target's setting after tools, system and the last message."""
     marked = ([1], True, [2, 3])
-    assert cached(CACHING, cache_system=True) == (marked, marked)
+    assert cached(CACHING, cache_system=True) == cached(CACHING, cache_system="1h") == (marked, marked)
     marked = ([1], False, [1, 2, 3])
     assert cached(CACHING) == (marked, marked)
     always = msgspec.structs.replace(CACHING, cache_prompts=True)
@@ -198,6 +198,39 @@ def test_cache_points() -> None:
     assert cached(always) == (marked, marked)
     none = ([], False, [])
     assert cached(TARGET, cache_system=True) == (none, none)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "hours"),
+    [
+        ("anthropic", "claude-3-5-haiku", [True, True, True, False]),
+        ("bedrock", "us.anthropic.claude-haiku-4-5-v1:0", [True, True, True, False]),
+        ("bedrock", "us.anthropic.claude-3-7-sonnet-v1:0", [False] * 4),
+    ],
+)
+def test_a_cache_point_is_kept_for_an_hour_where_the_target_does(provider: str, model: str, hours: list[bool]) -> None:
+    """Those before it are, too: a longer time may not follow a shorter one."""
+    target = msgspec.structs.replace(CACHING, name=f"{provider}/{model}", provider=provider, model=model)
+    turns = (Message("user", "1", cache="1h"), Message("assistant", "2"), Message("user", "3", cache=True))
+    made = ModelCall(
+        target, turns, "Be brief.", Sampling(max_tokens=9), TOOLS, ToolChoice(), False, 0.0, 1.0, cache_system=True
+    )
+    there, here = Converse().body(made), Anthropic().body(made)
+    shape = ServiceModel(Loader().load_service_model("bedrock-runtime", "service-2"), "bedrock-runtime")
+    validate.validate_parameters({"modelId": "a", **there}, shape.operation_model("Converse").input_shape)
+    messages = [there["messages"][at]["content"][-1] for at in (0, 2)]
+    points = [block["cachePoint"] for block in (there["toolConfig"]["tools"][1], there["system"][1], *messages)]
+    assert [point.get("ttl") == "1h" for point in points] == hours
+    messages = [here["messages"][at]["content"][-1] for at in (0, 2)]
+    marks = [block["cache_control"] for block in (here["tools"][0], here["system"][0], *messages)]
+    assert [mark.get("ttl") == "1h" for mark in marks] == hours
+
+
+def test_the_detail_of_an_image_goes_to_openais_servers() -> None:
+    seen = Message("user", "Look", parts=("Look", Media("image", "image/png", "AAAA", detail="low")))
+    sent = OpenAICompatible().body(call(seen))["messages"][-1]["content"][1]
+    assert sent == {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}}
+    assert "detail" not in str(Anthropic().body(call(seen)))
 
 
 def test_hints_and_what_only_bedrock_has() -> None:
