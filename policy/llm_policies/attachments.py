@@ -1,34 +1,41 @@
 """Rules on what is attached to roles, users and groups: AWS's own policies, boundaries, and long-lived credentials."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from llm_policies.aws_policies import is_broad_policy, name_of
-from llm_policies.documents import BOUNDARIES, is_boundary
+from llm_policies.boundaries import ATTACHING, LIMITED, POLICY, ROLE, is_boundary, limits, refers
+from llm_policies.documents import BOUNDARIES, Statement, each_statement, types
 from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
-from llm_policies.values import Value, each
+from llm_policies.stacks import Found, each_resource, of_type
+from llm_policies.values import State, Value, each
 
 # Managed policies.
 
-_ATTACHING: Final[Mapping[str, str]] = {
-    "aws:iam/groupPolicyAttachment:GroupPolicyAttachment": "policyArn",
-    "aws:iam/groupPolicyAttachmentsExclusive:GroupPolicyAttachmentsExclusive": "policyArns",
-    "aws:iam/policyAttachment:PolicyAttachment": "policyArn",
-    "aws:iam/role:Role": "managedPolicyArns",
-    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": "policyArn",
-    "aws:iam/rolePolicyAttachmentsExclusive:RolePolicyAttachmentsExclusive": "policyArns",
-    "aws:iam/userPolicyAttachment:UserPolicyAttachment": "policyArn",
-    "aws:iam/userPolicyAttachmentsExclusive:UserPolicyAttachmentsExclusive": "policyArns",
-}
 
-
-def _no_administrator_policy(resource: Resource, settings: Settings) -> Iterator[str]:
+def _administrator_policies(resource: Resource, settings: Settings) -> Iterator[str]:
     def check(item: Value) -> Iterator[str]:
         name = name_of(item.text())
         if is_broad_policy(item.text()) and name not in settings["accepted_policies"]:
             yield f"{item.path}: AWS's {name} allows more than a workload needs; write a policy of what is used"
 
-    yield from each(resource[_ATTACHING[resource.type]].items(), check)
+    yield from each(resource[ATTACHING[resource.type]].items(), check)
+
+
+def _no_administrator_policy(resource: Resource, settings: Settings) -> Iterator[str]:
+    """Judge what no boundary can limit: a group, or a role without one."""
+    if resource.type.startswith("aws:iam/group") or (resource.type == ROLE and resource["permissionsBoundary"].data is None):
+        yield from _administrator_policies(resource, settings)
+
+
+def _no_administrator_policy_unlimited(resources: Sequence[Resource], settings: Settings) -> Found:
+    def check(resource: Resource) -> Iterator[str]:
+        boundaries = limits(resource, resources)
+        if boundaries is None or any(limits_nothing(boundary) for boundary in boundaries):
+            yield from _administrator_policies(resource, settings)
+
+    attaching = [one for one in of_type(resources, *ATTACHING) if not one.type.startswith("aws:iam/group")]
+    yield from each_resource((one for one in attaching if one.type != ROLE or one["permissionsBoundary"].data), check)
 
 
 IAM_NO_ADMINISTRATOR_POLICY: Final = Rule(
@@ -39,32 +46,57 @@ IAM_NO_ADMINISTRATOR_POLICY: Final = Rule(
     "resource of the account, and some of them pass any role.",
     fix="Attach a policy of the actions and resources that are used. People get theirs through IAM Identity Center.",
     check=_no_administrator_policy,
-    types=tuple(_ATTACHING),
+    check_stack=_no_administrator_policy_unlimited,
+    types=(*ATTACHING, *LIMITED, POLICY),
     settings={"accepted_policies": Setting([], STRINGS, "Names of AWS's policies that are accepted all the same.")},
     frameworks=("AWS FSBP IAM.1", "CIS AWS 3.0 1.16"),
     url="https://docs.aws.amazon.com/IAM/latest/UserGuide/best-practices.html#grant-least-privilege",
 )
 
 
-def _boundary_not_attached(resources: Sequence[Resource], settings: Settings) -> Iterator[tuple[Resource | None, str]]:
-    for resource in resources:
-        key = _ATTACHING.get(resource.type, "")
-        for policy in resource.dependencies.get(key, ()) if key else ():
-            if is_boundary(policy, settings):
-                yield (
-                    resource,
-                    f"{key}: {policy.name} is a permissions boundary by its name, and gives rights where it is attached",
-                )
+def limits_nothing(policy: Resource) -> bool:
+    """Whether a managed policy allows everything and denies nothing."""
+
+    def everything(one: Statement) -> Iterator[str]:
+        if one.allows and "*" in one.texts("Action") and "*" in one.texts("Resource") and one.value["Condition"].missing:
+            yield one.path
+
+    def anything_denied(one: Statement) -> Iterator[str]:
+        if one.denies:
+            yield one.path
+
+    return any(each_statement(policy, ("identity",), everything)) and not any(
+        each_statement(policy, ("identity",), anything_denied)
+    )
+
+
+def _boundary_limits(resources: Sequence[Resource], settings: Settings) -> Found:
+    policies = of_type(resources, POLICY)
+
+    def check(resource: Resource) -> Iterator[str]:
+        if resource.type == POLICY and is_boundary(resource, resources, settings) and limits_nothing(resource):
+            yield "as a permissions boundary it allows everything and denies nothing: it limits nobody; allow what is used"
+        boundary = resource["permissionsBoundary"]
+        if resource.type in LIMITED and name_of(str(boundary.data)).startswith("AdministratorAccess"):
+            yield f"{boundary.path}: AWS's {name_of(boundary.text())} as a permissions boundary limits nothing"
+        key = ATTACHING.get(resource.type, "")
+        for policy in policies if key and resource[key].data is not None else ():
+            named = [resource[key]] if resource[key].state is State.UNKNOWN else resource[key].items()
+            if any(refers(resource, key, one, policy) for one in named) and is_boundary(policy, resources, settings):
+                yield f"{key}: {policy.name} is a permissions boundary, and gives rights where it is attached"
+
+    yield from each_resource(resources, check)
 
 
 IAM_BOUNDARY_NOT_ATTACHED: Final = Rule(
     name="iam-boundary-not-attached",
-    title="A permissions boundary is not attached as a policy.",
+    title="A permissions boundary limits, and is not attached as a policy.",
     severity="high",
-    why="A boundary is wide by its nature and the other rules let it be; attached as a policy, it gives what it should limit.",
-    fix="Give it as `permissions_boundary` of the role or user, or name the policy so that it is judged as one.",
-    check_stack=_boundary_not_attached,
-    types=(*_ATTACHING, "aws:iam/policy:Policy"),
+    why="A boundary is wide by its nature and the other rules let it be: attached as a policy, it gives what it should limit, "
+    "and one that allows everything limits nothing.",
+    fix="Give it as `permissions_boundary` of the role or user alone, and let it allow what is used, or deny what must not be.",
+    check_stack=_boundary_limits,
+    types=(*ATTACHING, *LIMITED, POLICY, *types("identity")),
     settings={"boundaries": BOUNDARIES},
     url="https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html",
 )

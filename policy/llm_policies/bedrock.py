@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final, cast
 
-from llm_policies.actions import matches
-from llm_policies.documents import Document, Statement, each_document, each_statement
+from llm_policies.actions import is_pattern, matches
+from llm_policies.boundaries import LIMITED, alone, in_stack
+from llm_policies.documents import BOUNDARIES, Document, Statement, each_document, each_statement
 from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
 from llm_policies.values import State, Value, each, some
 
@@ -181,13 +182,13 @@ def _model_scope(resource: Resource, _: Settings) -> Iterator[str]:
 
 def _bound_by_tags(statement: Statement) -> bool:
     """Whether the statement is limited to resources with a certain tag. Foundation models have none; your own profiles do."""
-    return bool(_demanded(statement, "aws:resourcetag/*"))
+    return statement.demands("aws:resourcetag/*")
 
 
 def _bound_by_profile(statement: Statement) -> bool:
     """Whether the models may be called only through exact profiles. Then the profile decides where they run, not a wildcard."""
     profiles = _demanded(statement, _PROFILE_CONDITION)
-    return bool(profiles) and not any("*" in profile for profile in profiles)
+    return bool(profiles) and not any(is_pattern(profile) for profile in profiles)
 
 
 def _profile_paired(resource: Resource, settings: Settings) -> Iterator[str]:
@@ -277,8 +278,10 @@ MODEL_SCOPE: Final = Rule(
         "the role calls the dearest model in every region, past the limits of the one it was made for."
     ),
     fix="List in Resource the ARN of each foundation model or inference profile that is called, region and id in full.",
-    check=_model_scope,
-    types=POLICIES,
+    check=alone(_model_scope),
+    check_stack=in_stack(_model_scope),
+    types=(*POLICIES, *LIMITED),
+    settings={"boundaries": BOUNDARIES},
     url="https://docs.aws.amazon.com/bedrock/latest/userguide/security_iam_id-based-policy-examples.html",
 )
 
@@ -294,14 +297,16 @@ PROFILE_PAIRED: Final = Rule(
         "Two statements: one for the profile; one for its foundation models in each region where it may run, with "
         'the condition {"StringEquals": {"bedrock:InferenceProfileArn": profile_arn}}.'
     ),
-    check=_profile_paired,
-    types=(*_INLINE, _ROLE),
+    check=alone(_profile_paired),
+    check_stack=in_stack(_profile_paired),
+    types=(*_INLINE, *LIMITED),
     settings={
+        "boundaries": BOUNDARIES,
         "regions": Setting(
             {},
             {"type": "object", "additionalProperties": STRINGS},
             "The regions where the profiles of a geography run, such as us: [us-east-1, us-east-2]; a document must name all.",
-        )
+        ),
     },
     url="https://docs.aws.amazon.com/bedrock/latest/userguide/geographic-cross-region-inference.html",
 )
@@ -312,20 +317,22 @@ MODELS_ALLOWED: Final = Rule(
     severity="medium",
     why="A model that nobody has approved may cost many times what was planned, or come under terms that nobody has read.",
     fix="Take an allowed model, or have the model added to the setting `models`.",
-    check=_models_allowed,
+    check=alone(_models_allowed),
+    check_stack=in_stack(_models_allowed),
     types=(
         *_INLINE,
-        _ROLE,
+        *LIMITED,
         "aws:bedrock/inferenceProfile:InferenceProfile",
         "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput",
     ),
     settings={
+        "boundaries": BOUNDARIES,
         "models": Setting(
             [],
             STRINGS,
             "What may be called: globs of model ids, a profile's without its geography, or of kind/id as `imported-model/*`. "
             "Empty: all.",
-        )
+        ),
     },
     url="https://docs.aws.amazon.com/bedrock/latest/userguide/model-ids.html",
 )

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 from llm_policies.actions import matches
 from llm_policies.conditions import Condition, Purpose, is_named
@@ -111,24 +111,16 @@ PLACES: Final[Mapping[str, tuple[tuple[Kind, str], ...]]] = {
 """The paths of the documents of each resource type, and their kinds. `[]` stands for every item of a list."""
 
 BOUNDARIES: Final = Setting(
-    ["*boundary*"],
+    [],
     STRINGS,
-    "Names (with *, in lower case) of iam.Policy resources that are permissions boundaries: they allow nothing, they limit.",
+    "Names (with *) of iam.Policy resources that are permissions boundaries of roles in other programs.",
 )
-"""A setting of every rule on identity policies, because the document alone does not show whether it is a boundary."""
+"""A setting of the rules on identities' policies. What is a boundary in the same program is known from its use."""
 
 
 def types(*kinds: Kind) -> tuple[str, ...]:
     """The resource types that have a document of one of these kinds."""
     return tuple(token for token, places in PLACES.items() if any(kind in kinds for kind, _ in places))
-
-
-def is_boundary(resource: Resource, settings: Mapping[str, Any]) -> bool:
-    """Whether a resource is a permissions boundary, by its name in the program (`boundaries` of the settings)."""
-    if resource.type != "aws:iam/policy:Policy":
-        return False
-    patterns = cast("Sequence[str]", settings.get("boundaries", BOUNDARIES.default))
-    return any(fnmatchcase(resource.name.lower(), pattern.lower()) for pattern in patterns)
 
 
 def each_document(resource: Resource, kinds: Sequence[Kind], check: "Callable[[Document], Iterator[str]]") -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Rules on what a role, user or group may do: no more than it needs, decided from AWS's own list of actions.
 
-A problem is said of an Allow that stands in a document that gives rights. A permissions boundary gives none (see `BOUNDARIES`).
+A problem is said of an Allow that stands in a document that gives rights. A permissions boundary gives none.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,19 +10,20 @@ from llm_policies import actions
 from llm_policies.actions import Action, is_pattern, matches
 from llm_policies.arns import is_open
 from llm_policies.attachments import IAM_BOUNDARY_NOT_ATTACHED, IAM_NO_ADMINISTRATOR_POLICY, IAM_NO_LONG_LIVED_CREDENTIALS
+from llm_policies.boundaries import ATTACHING, LIMITED, POLICY, ROLE, alone, in_stack, is_boundary, limits
 from llm_policies.conditions import Condition
 from llm_policies.denies import is_denied
-from llm_policies.documents import BOUNDARIES, Document, Statement, each_document, each_statement, is_boundary, types
+from llm_policies.documents import BOUNDARIES, Document, Statement, each_document, each_statement, types
 from llm_policies.escalation import ESCALATIONS, Escalation
 from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
+from llm_policies.stacks import Found, each_resource, of_type
 from llm_policies.values import Value, each
 from llm_policies.well_formed import IAM_DOCUMENT_VALID
 
 
-def _each_allow(resource: Resource, settings: Settings, check: Callable[[Statement], Iterator[str]]) -> Iterator[str]:
+def _each_allow(resource: Resource, check: Callable[[Statement], Iterator[str]]) -> Iterator[str]:
     """Check every statement that allows something to a role, user or group."""
-    if not is_boundary(resource, settings):
-        yield from each_statement(resource, ("identity",), lambda one: check(one) if one.allows else iter(()))
+    yield from each_statement(resource, ("identity",), lambda one: check(one) if one.allows else iter(()))
 
 
 # Actions that exist.
@@ -80,7 +81,7 @@ def _no_wildcard_action(resource: Resource, settings: Settings) -> Iterator[str]
             found = actions.expanded(text)
             yield f"{item.path}: {text} allows {len(found)} actions{_such_as(found)}; name those that are used"
 
-    yield from _each_allow(resource, settings, lambda one: each(one.value["Action"].items(), narrow))
+    yield from _each_allow(resource, lambda one: each(one.value["Action"].items(), narrow))
 
 
 def _such_as(found: Sequence[Action]) -> str:
@@ -97,8 +98,9 @@ IAM_NO_WILDCARD_ACTION: Final = Rule(
     why="A wildcard allows what nobody decided, and what AWS adds to the service later: `s3:*` can delete the bucket and "
     "open it to the public.",
     fix="Write the actions one by one. `Describe*` and `List*` of one service are accepted where all they match only reads.",
-    check=_no_wildcard_action,
-    types=types("identity"),
+    check=alone(_no_wildcard_action),
+    check_stack=in_stack(_no_wildcard_action),
+    types=(*types("identity"), *LIMITED),
     settings={
         "read_only_prefixes": Setting(
             ["Describe", "List"],
@@ -145,7 +147,7 @@ def _no_wildcard_resource(resource: Resource, settings: Settings) -> Iterator[st
         yield from each(one.value["Resource"].items(), closed)
         one.texts("Action")  # of one that is not known yet nothing was said
 
-    yield from _each_allow(resource, settings, check)
+    yield from _each_allow(resource, check)
 
 
 def _is_scoped(one: Statement) -> bool:
@@ -174,8 +176,9 @@ IAM_NO_WILDCARD_RESOURCE: Final = Rule(
     "leaked credential then reads them all.",
     fix="Give the ARN of what is used (`table.arn`), or a condition such as aws:ResourceTag. Put the actions that AWS can't "
     "scope (xray:PutTraceSegments, ecr:GetAuthorizationToken) into a statement of their own.",
-    check=_no_wildcard_resource,
-    types=types("identity"),
+    check=alone(_no_wildcard_resource),
+    check_stack=in_stack(_no_wildcard_resource),
+    types=(*types("identity"), *LIMITED),
     settings={
         "accepted_actions": Setting(
             # What AWS's guide gives a function in a VPC: Lambda checks the role for these on `*`. A lexicon is an option. An
@@ -208,8 +211,7 @@ def _no_not_action(resource: Resource, settings: Settings) -> Iterator[str]:
                 if not one.value[name].missing:
                     yield f"{one.path}: Allow with {name} allows all that it does not name; give its {name[3:]} instead"
 
-    if not is_boundary(resource, settings):
-        yield from each_statement(resource, ("identity", "trust", "resource"), check)
+    yield from each_statement(resource, ("identity", "trust", "resource"), check)
 
 
 IAM_NO_NOT_ACTION: Final = Rule(
@@ -218,8 +220,9 @@ IAM_NO_NOT_ACTION: Final = Rule(
     severity="high",
     why="Allow with NotAction, NotResource or NotPrincipal lets in everything else: also the service that AWS adds next year.",
     fix="Write Action, Resource and Principal; to leave something out, Deny it in a statement of its own.",
-    check=_no_not_action,
-    types=types("identity", "trust", "resource"),
+    check=alone(_no_not_action),
+    check_stack=in_stack(_no_not_action),
+    types=(*types("identity", "trust", "resource"), *LIMITED),
     settings={"boundaries": BOUNDARIES},
     url="https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notaction.html",
 )
@@ -240,7 +243,7 @@ def _pass_role_limited(resource: Resource, settings: Settings) -> Iterator[str]:
             if is_open(item.text()):
                 yield f"{item.path}: iam:PassRole of every role ({item.text()}); name the roles that may be passed"
 
-    yield from _each_allow(resource, settings, check)
+    yield from _each_allow(resource, check)
 
 
 IAM_PASS_ROLE_LIMITED: Final = Rule(
@@ -249,24 +252,55 @@ IAM_PASS_ROLE_LIMITED: Final = Rule(
     severity="high",
     why="Who may pass any role to a service that runs code has what the strongest role of the account has.",
     fix='Give the role\'s ARN as Resource and the condition {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}}.',
-    check=_pass_role_limited,
-    types=types("identity"),
+    check=alone(_pass_role_limited),
+    check_stack=in_stack(_pass_role_limited),
+    types=(*types("identity"), *LIMITED),
     settings={"boundaries": BOUNDARIES},
     url="https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html",
 )
 
 
 def _no_privilege_escalation(resource: Resource, settings: Settings) -> Iterator[str]:
+    """Judge what no boundary can limit: the policies of groups and permission sets, and of roles without one."""
+    if resource.type not in _PERHAPS_LIMITED or (resource.type == ROLE and resource["permissionsBoundary"].data is None):
+        yield from _ways(resource, ESCALATIONS, settings)
+
+
+_PERHAPS_LIMITED: Final = (ROLE, POLICY, "aws:iam/rolePolicy:RolePolicy", "aws:iam/userPolicy:UserPolicy")
+
+
+def _no_privilege_escalation_unlimited(resources: Sequence[Resource], settings: Settings) -> Found:
+    def check(resource: Resource) -> Iterator[str]:
+        if resource.type == POLICY and is_boundary(resource, resources, settings):
+            return
+        boundaries = limits(resource, resources)
+        if boundaries is None:
+            yield from _ways(resource, ESCALATIONS, settings)
+        elif boundaries:
+            # What its boundary does not allow is no way.
+            left = [way for way in ESCALATIONS if any(_allows_way(boundary, way) for boundary in boundaries)]
+            yield from _ways(resource, left, settings)
+
+    judged = (one for one in of_type(resources, *_PERHAPS_LIMITED) if one.type != ROLE or one["permissionsBoundary"].data)
+    yield from each_resource(judged, check)
+
+
+def _allows_way(boundary: Resource, way: Escalation) -> bool:
+    return any(
+        each_document(boundary, ("identity",), lambda document: iter([document.path] if _escalates(way, document) else []))
+    )
+
+
+def _ways(resource: Resource, possible: Sequence[Escalation], settings: Settings) -> Iterator[str]:
     def check(document: Document) -> Iterator[str]:
-        ways = [way for way in ESCALATIONS if way.name not in settings["accepted"] and _escalates(way, document)]
+        ways = [way for way in possible if way.name not in settings["accepted"] and _escalates(way, document)]
         if len(ways) > 5:
             yield f"{document.path}: leads to all rights, in {len(ways)} ways: {_listed([way.name for way in ways])}"
         else:
             for way in ways:
                 yield f"{document.path}: {way.name} on every resource {way.leads}; name the resources, or leave it out"
 
-    if not is_boundary(resource, settings):
-        yield from each_document(resource, ("identity",), check)
+    yield from each_document(resource, ("identity",), check)
 
 
 def _escalates(way: Escalation, document: Document) -> bool:
@@ -313,7 +347,8 @@ IAM_NO_PRIVILEGE_ESCALATION: Final = Rule(
     "run code with a stronger role.",
     fix="Name the resources of these actions, demand iam:PermissionsBoundary where roles are made, or leave the actions out.",
     check=_no_privilege_escalation,
-    types=types("identity"),
+    check_stack=_no_privilege_escalation_unlimited,
+    types=(*types("identity"), *LIMITED, *ATTACHING),
     settings={
         "accepted": Setting([], STRINGS, "Ways that are accepted, by name, such as `iam:CreateAccessKey`."),
         "boundaries": BOUNDARIES,

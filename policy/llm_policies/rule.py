@@ -49,7 +49,8 @@ class Rule:
     """A rule: what it requires (`title`), why, how to fix a violation, and how it checks resources.
 
     `check` yields one line for each problem of a resource of one of `types`. `check_stack` yields problems of the stack's
-    resources together, each with the resource that it is told of (None: the stack). A rule has one of the two.
+    resources together, each with the resource that it is told of (None: the stack). A rule has one of the two, or both:
+    then each resource is judged by one of them.
     `mend` gives the properties that a resource lacks, the entries of maps among them, or None where all is right: for level
     `remediate`. The pack merges them with the resource's own.
     """

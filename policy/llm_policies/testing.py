@@ -29,14 +29,12 @@ def resource(
 
 
 def problems(rule: Rule, *resources: Resource, settings: Mapping[str, Any] | None = None) -> list[str]:
-    """The problems that the rule finds, one line each: in each resource, or for a stack rule in all resources together."""
-    if rule.check_stack is not None:
-        return [problem for _, problem in judge_stack(rule, resources, settings)[0]]
-    return [problem for each in resources for problem in judge(rule, each, settings)[0]]
+    """The problems that the rule finds, one line each: in each resource, and for a stack rule in all resources together."""
+    alone = [problem for each in resources for problem in judge(rule, each, settings)[0]]
+    return alone + [problem for _, problem in judge_stack(rule, resources, settings)[0]]
 
 
 def unverified(rule: Rule, *resources: Resource, settings: Mapping[str, Any] | None = None) -> str:
     """The path of the first unknown value that the rule needs; empty if there is none."""
-    if rule.check_stack is not None:
-        return judge_stack(rule, resources, settings)[1]
-    return next((path for each in resources if (path := judge(rule, each, settings)[1])), "")
+    alone = next((path for each in resources if (path := judge(rule, each, settings)[1])), "")
+    return alone or judge_stack(rule, resources, settings)[1]

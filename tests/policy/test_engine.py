@@ -26,7 +26,7 @@ pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be bu
 
 PACK = ROOT / "policy"
 ALL = [program for programs in PROGRAMS.values() for program in programs]
-STACK_RULES = {rule.name for rule in RULES if rule.check_stack}
+STACK_RULES = {rule.name for rule in RULES if rule.check is None}
 ALONE = [entry for entry in ALL if entry["rule"] in STACK_RULES]
 TOGETHER = [entry for entry in ALL if entry["rule"] not in STACK_RULES]
 

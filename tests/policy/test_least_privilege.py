@@ -87,7 +87,6 @@ GOOD: dict[str, list[Resource]] = {
         policy(READ),
         policy(allow(["ec2:Describe*", "logs:List*"], "*")),
         policy({"Effect": "Deny", "Action": "*", "Resource": "*"}),
-        policy(allow("*", "*"), kind="aws:iam/policy:Policy", name="team-boundary"),
         key_policy(ROOT_KEYS),
     ],
     "iam-no-wildcard-resource": [
@@ -114,7 +113,6 @@ GOOD: dict[str, list[Resource]] = {
         policy(allow("iam:PutRolePolicy", ROLE)),
         policy(allow("iam:AttachRolePolicy", "*", {"ArnEquals": {"iam:PolicyARN": f"{MANAGED}AmazonS3ReadOnlyAccess"}})),
         policy(allow("sts:AssumeRole", ROLE)),
-        policy(allow("*", "*"), kind="aws:iam/policy:Policy", name="developer-boundary"),
     ],
     "iam-no-administrator-policy": [
         attachment(f"{MANAGED}service-role/AWSLambdaBasicExecutionRole"),
@@ -305,22 +303,6 @@ UNSEEN: dict[str, list[tuple[Resource, str]]] = {
     test_what_is_not_known_yet_is_named,
     test_every_rule_has_all_three_kinds_of_cases,
 ) = cases_by_rule(least_privilege.RULES, GOOD, BAD, UNSEEN)
-
-
-def test_a_boundary_is_not_attached() -> None:
-    rule = BY_NAME["iam-boundary-not-attached"]
-    boundary = policy(allow("*", "*"), kind="aws:iam/policy:Policy", name="team-boundary")
-    plain = policy(READ, kind="aws:iam/policy:Policy", name="reader")
-
-    def attached(to: Resource) -> Resource:
-        return resource(
-            "aws:iam/rolePolicyAttachment:RolePolicyAttachment", {"policyArn": UNKNOWN}, dependencies={"policyArn": [to]}
-        )
-
-    assert problems(rule, boundary, plain, attached(plain)) == []
-    (problem,) = problems(rule, boundary, plain, attached(boundary))
-    assert problem.startswith("policyArn: team-boundary is a permissions boundary")
-    assert problems(rule, boundary, attached(boundary), settings={"boundaries": []}) == []
 
 
 @pytest.mark.parametrize(

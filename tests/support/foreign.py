@@ -64,8 +64,7 @@ def judged(name: str, *, preview: bool = False, with_ids: bool = True) -> Judged
                 tell(rule.name, told_of(resource.urn) if resource else "Stack", problem)
             if not_verified:
                 found.not_verified.append(f"{rule.name}: {not_verified}")
-            continue
-        for recorded in resources:
+        for recorded in resources if rule.check is not None else ():
             resource = Resource(recorded.type, recorded.name, Value(plain(recorded.inputs)), recorded.urn)
             problems, not_verified = judge(rule, resource)
             for problem in problems:
