@@ -14,7 +14,7 @@ def name_of(arn: str) -> str:
 def is_broad_policy(arn: str) -> bool:
     """Whether an ARN is that of an administrator's policy of AWS, or of a FullAccess one."""
     name = name_of(arn)
-    return name.startswith("AdministratorAccess") or name.endswith("FullAccess") or name in _BROAD
+    return name.startswith("AdministratorAccess") or "FullAccess" in name or name in _BROAD
 
 
 _BROAD: Final = (

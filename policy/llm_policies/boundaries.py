@@ -136,16 +136,16 @@ def limits(resource: Resource, resources: Sequence[Resource]) -> list[Resource] 
     AdministratorAccess bounds nothing.
     """
     found: list[Resource] = []
-    holders = _holders(resource, resources)
-    for holder in holders or ():
+    who = holders(resource, resources)
+    for holder in who or ():
         value = _boundary(holder)
         if value.data in (None, "") or (value.state is State.KNOWN and name_of(value.text()).startswith("AdministratorAccess")):
             return None
         found += _boundaries_of(holder, of_type(resources, POLICY))
-    return found if holders else None
+    return found if who else None
 
 
-def _holders(resource: Resource, resources: Sequence[Resource]) -> list[Resource] | None:
+def holders(resource: Resource, resources: Sequence[Resource]) -> list[Resource] | None:
     """The roles and users that a resource gives rights to; None if one of them is not a resource of the stack, or a group."""
     if resource.type == ROLE:
         return [resource]
@@ -157,7 +157,7 @@ def _holders(resource: Resource, resources: Sequence[Resource]) -> list[Resource
             and one[key].state is not State.MISSING
             and any(refers(one, key, value, resource) for value in _items(one[key]))
         ]
-        held = [_holders(one, resources) for one in attachments]
+        held = [holders(one, resources) for one in attachments]
         return None if any(one is None for one in held) else [holder for one in held for holder in one or ()]
     if resource.type not in _HOLDERS or resource["groups"].data:
         return None

@@ -10,13 +10,10 @@ from llm_policies import actions
 from llm_policies.actions import Action, is_pattern, matches
 from llm_policies.arns import is_open
 from llm_policies.attachments import IAM_BOUNDARY_NOT_ATTACHED, IAM_NO_ADMINISTRATOR_POLICY, IAM_NO_LONG_LIVED_CREDENTIALS
-from llm_policies.boundaries import ATTACHING, LIMITED, POLICY, ROLE, alone, in_stack, is_boundary, limits
-from llm_policies.conditions import Condition
-from llm_policies.denies import is_denied
-from llm_policies.documents import BOUNDARIES, Document, Statement, each_document, each_statement, types
-from llm_policies.escalation import ESCALATIONS, Escalation
+from llm_policies.boundaries import LIMITED, alone, in_stack
+from llm_policies.documents import BOUNDARIES, Statement, each_statement, types
+from llm_policies.escalation import ESCALATIONS, IAM_NO_PRIVILEGE_ESCALATION, listed
 from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
-from llm_policies.stacks import Found, each_resource, of_type
 from llm_policies.values import Value, each
 from llm_policies.well_formed import IAM_DOCUMENT_VALID
 
@@ -124,6 +121,38 @@ _REPORTED_ELSEWHERE: Final = frozenset(way.actions[0] for way in ESCALATIONS)
 """Actions that `iam-no-privilege-escalation` and `iam-pass-role-limited` already report if allowed on every resource."""
 
 
+# Actions that read what resources are, not what is in them.
+_METADATA: Final = (
+    *("*:Describe*", "*:List*", "*:Get*Tags*", "*:Get*Tagging", "iam:Get*", "s3:GetBucket*", "sqs:GetQueue*"),
+    *("sns:Get*Attributes", "bedrock:GetFoundationModel*", "bedrock:GetInferenceProfile"),
+)
+# And lists that are themselves the content: the names of objects, the vectors and memories of an application.
+_CONTENT: Final = (
+    "s3:ListBucket*",
+    "s3vectors:ListVectors",
+    "bedrock-agentcore:ListEvents",
+    "bedrock-agentcore:ListMemoryRecords",
+)
+# Actions whose resource is an option that most calls leave out: a terminology, a lexicon, a model of one's own.
+_OPTIONAL: Final = (
+    *(
+        "comprehend:DetectEntities",
+        "polly:StartSpeechSynthesis*",
+        "polly:SynthesizeSpeech",
+        "rekognition:DetectModerationLabels",
+    ),
+    *("rekognition:StartMediaAnalysisJob", "translate:StartTextTranslationJob", "translate:Translate*"),
+)
+
+
+def _needs_no_resource(action: Action) -> bool:
+    """Whether an action may be allowed on every resource: it only reads metadata, or its resource is an option."""
+    if any(matches(pattern, action.name) for pattern in _OPTIONAL):
+        return True
+    reads = action.level in ("List", "Read") and any(matches(pattern, action.name) for pattern in _METADATA)
+    return reads and not any(matches(pattern, action.name) for pattern in _CONTENT)
+
+
 def _no_wildcard_resource(resource: Resource, settings: Settings) -> Iterator[str]:
     def check(one: Statement) -> Iterator[str]:
         if _is_scoped(one):
@@ -134,6 +163,7 @@ def _no_wildcard_resource(resource: Resource, settings: Settings) -> Iterator[st
             for action in actions.expanded(pattern)
             if action.scopable
             and action.name not in _REPORTED_ELSEWHERE
+            and not _needs_no_resource(action)
             and not any(matches(accepted, action.name) for accepted in settings["accepted_actions"])
         }
         made = {name for name in scopable if name.startswith(_MAKING)}
@@ -142,7 +172,7 @@ def _no_wildcard_resource(resource: Resource, settings: Settings) -> Iterator[st
             text = item.text()
             named = sorted(scopable - made if text.startswith("arn:") else scopable)
             if is_open(text) and named:
-                yield f"{item.path}: {text} where {_listed(named)} can be scoped to a resource; name it"
+                yield f"{item.path}: {text} where {listed(named)} can be scoped to a resource; name it"
 
         yield from each(one.value["Resource"].items(), closed)
         one.texts("Action")  # of one that is not known yet nothing was said
@@ -161,11 +191,6 @@ def _is_scoped(one: Statement) -> bool:
 
 def _is_tag(key: str) -> bool:
     return ":resourcetag/" in key or ":requesttag/" in key
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
 IAM_NO_WILDCARD_RESOURCE: Final = Rule(
@@ -257,103 +282,6 @@ IAM_PASS_ROLE_LIMITED: Final = Rule(
     types=(*types("identity"), *LIMITED),
     settings={"boundaries": BOUNDARIES},
     url="https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html",
-)
-
-
-def _no_privilege_escalation(resource: Resource, settings: Settings) -> Iterator[str]:
-    """Judge what no boundary can limit: the policies of groups and permission sets, and of roles without one."""
-    if resource.type not in _PERHAPS_LIMITED or (resource.type == ROLE and resource["permissionsBoundary"].data is None):
-        yield from _ways(resource, ESCALATIONS, settings)
-
-
-_PERHAPS_LIMITED: Final = (ROLE, POLICY, "aws:iam/rolePolicy:RolePolicy", "aws:iam/userPolicy:UserPolicy")
-
-
-def _no_privilege_escalation_unlimited(resources: Sequence[Resource], settings: Settings) -> Found:
-    def check(resource: Resource) -> Iterator[str]:
-        if resource.type == POLICY and is_boundary(resource, resources, settings):
-            return
-        boundaries = limits(resource, resources)
-        if boundaries is None:
-            yield from _ways(resource, ESCALATIONS, settings)
-        elif boundaries:
-            # What its boundary does not allow is no way.
-            left = [way for way in ESCALATIONS if any(_allows_way(boundary, way) for boundary in boundaries)]
-            yield from _ways(resource, left, settings)
-
-    judged = (one for one in of_type(resources, *_PERHAPS_LIMITED) if one.type != ROLE or one["permissionsBoundary"].data)
-    yield from each_resource(judged, check)
-
-
-def _allows_way(boundary: Resource, way: Escalation) -> bool:
-    return any(
-        each_document(boundary, ("identity",), lambda document: iter([document.path] if _escalates(way, document) else []))
-    )
-
-
-def _ways(resource: Resource, possible: Sequence[Escalation], settings: Settings) -> Iterator[str]:
-    def check(document: Document) -> Iterator[str]:
-        ways = [way for way in possible if way.name not in settings["accepted"] and _escalates(way, document)]
-        if len(ways) > 5:
-            yield f"{document.path}: leads to all rights, in {len(ways)} ways: {_listed([way.name for way in ways])}"
-        else:
-            for way in ways:
-                yield f"{document.path}: {way.name} on every resource {way.leads}; name the resources, or leave it out"
-
-    yield from each_document(resource, ("identity",), check)
-
-
-def _escalates(way: Escalation, document: Document) -> bool:
-    """Whether a document allows everything that an escalation needs: the first action on any resource, the others on some."""
-    statements = document.statements()
-    allows = [one for one in statements if one.allows]
-    denies = [one for one in statements if one.denies]
-
-    def given(action: str, *, anywhere: bool) -> bool:
-        return any(
-            not is_denied(action, resource, denies, lambda condition: _leaves_way_closed(condition, way, action))
-            for one in allows
-            if one.covers(action) and not (anywhere and _is_closed(one, way))
-            # NotResource is everything else.
-            for resource in (one.texts("Resource") if one.value["NotResource"].missing else ["*"])
-            if not anywhere or is_open(resource)
-        )
-
-    first, *others = way.actions
-    return given(first, anywhere=True) and all(given(action, anywhere=False) for action in others)
-
-
-def _is_closed(one: Statement, way: Escalation) -> bool:
-    """Whether an Allow's conditions close a way: they say which resources, or pass a role to other services alone."""
-    passed_to = one.demanded("iam:passedtoservice")
-    if way.service and passed_to is not None and not any(matches(pattern, way.service) for pattern in passed_to):
-        return True
-    return one.limited("escalation", way.actions[0])
-
-
-def _leaves_way_closed(condition: Condition, way: Escalation, action: str) -> bool:
-    """Whether a Deny with this condition leaves a way closed: what it does not deny is limited, or is no part of the way."""
-    if condition.key == "iam:passedtoservice" and way.service:
-        named = any(matches(pattern, way.service) for pattern in condition.values)
-        return named if condition.demands else condition.excludes and not named
-    return condition.excludes and condition.limits("escalation", action)
-
-
-IAM_NO_PRIVILEGE_ESCALATION: Final = Rule(
-    name="iam-no-privilege-escalation",
-    title="No policy gives rights with which its holder can take all others.",
-    severity="critical",
-    why="Some actions, alone or together, let their holder give itself any right: to write a policy, to take over a role, to "
-    "run code with a stronger role.",
-    fix="Name the resources of these actions, demand iam:PermissionsBoundary where roles are made, or leave the actions out.",
-    check=_no_privilege_escalation,
-    check_stack=_no_privilege_escalation_unlimited,
-    types=(*types("identity"), *LIMITED, *ATTACHING),
-    settings={
-        "accepted": Setting([], STRINGS, "Ways that are accepted, by name, such as `iam:CreateAccessKey`."),
-        "boundaries": BOUNDARIES,
-    },
-    url="https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html",
 )
 
 

@@ -6,11 +6,12 @@ from typing import Final
 
 from llm_policies import permissions
 from llm_policies.actions import is_pattern
-from llm_policies.conditions import is_named
+from llm_policies.conditions import is_named, split_arn
 from llm_policies.confused_deputy import KEY, RESOURCE, TRUST, UNCONDITIONAL
 from llm_policies.denies import is_denied
 from llm_policies.documents import Document, Statement, each_document, each_statement, types
 from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
+from llm_policies.stacks import Found, each_resource
 from llm_policies.values import State, Value, each
 
 _REST_API: Final = "aws:apigateway/restApi:RestApi"
@@ -220,29 +221,49 @@ _SOCIAL: Final[Mapping[str, str]] = {
 
 
 def _trust_limited(resource: Resource, settings: Settings) -> Iterator[str]:
-    trusted = {str(account) for account in settings["trusted_accounts"]}
+    """Judge all principals but whole accounts, of which only the stack shows whether one is its own."""
 
     def check(one: Statement) -> Iterator[str]:
-        if not one.allows:
-            return
-        yield from each(one.principals("AWS"), lambda item: _account(one, item, trusted))
-        yield from each(one.principals("Federated"), lambda item: _federated(one, item))
+        if one.allows:
+            yield from each(one.principals("AWS"), lambda item: _anyone(one, item))
+            yield from each(one.principals("Federated"), lambda item: _federated(one, item))
 
     yield from each_statement(resource, ("trust",), check)
 
 
-def _account(one: Statement, item: Value, trusted: set[str]) -> Iterator[str]:
-    principal = item.text()
-    if principal == "*":
-        if not one.limited("caller"):
-            yield f"{one.path}: anyone may take the role; name who may, or demand aws:PrincipalOrgID or aws:PrincipalArn"
-        return
-    whole = re.fullmatch(r"(?:arn:[a-z-]+:iam::)?(\d{12})(?::root)?", principal)
-    if whole and whole[1] not in trusted and not one.limited("part of account"):
-        yield (
-            f"{one.path}: all of account {whole[1]} may take the role; name a role of it, demand sts:ExternalId, or list the "
-            + ("account in trusted_accounts")
-        )
+def _anyone(one: Statement, item: Value) -> Iterator[str]:
+    if item.text() == "*" and not one.limited("caller"):
+        yield f"{one.path}: anyone may take the role; name who may, or demand aws:PrincipalOrgID or aws:PrincipalArn"
+
+
+def _accounts_trusted(resources: Sequence[Resource], settings: Settings) -> Found:
+    trusted = {str(account) for account in settings["trusted_accounts"]}.union(*map(_own_accounts, resources))
+
+    def check(resource: Resource) -> Iterator[str]:
+        def of_statement(one: Statement) -> Iterator[str]:
+            if one.allows and not one.limited("part of account"):
+                yield from each(one.principals("AWS"), lambda item: account(one, item))
+
+        def account(one: Statement, item: Value) -> Iterator[str]:
+            whole = re.fullmatch(r"(?:arn:[a-z-]+:iam::)?(\d{12})(?::root)?", item.text())
+            if whole and whole[1] not in trusted:
+                resource["arn"].text()  # it tells which account is the stack's own
+                yield (
+                    f"{one.path}: all of account {whole[1]} may take the role; name a role of it, demand sts:ExternalId, or "
+                    "list the account in trusted_accounts"
+                )
+
+        yield from each_statement(resource, ("trust",), of_statement)
+
+    yield from each_resource(resources, check)
+
+
+def _own_accounts(role: Resource) -> Iterator[str]:
+    """The account that a role is in, as its own ARN tells it, or that of its policies, which are in no other."""
+    for value in (role["arn"], role["permissionsBoundary"]):
+        parts = split_arn(value.data) if isinstance(value.data, str) else None
+        if parts is not None and parts[4].isdigit():
+            yield parts[4]
 
 
 def _federated(one: Statement, item: Value) -> Iterator[str]:
@@ -261,7 +282,10 @@ def _federated(one: Statement, item: Value) -> Iterator[str]:
     host = provider.partition(":oidc-provider/")[2]
     if host == _GITHUB and not one.demands(f"{host}:aud"):
         yield f"{one.path}: {host} without a condition on {host}:aud; demand sts.amazonaws.com"
-    subjects = one.demanded(f"{host}:sub".lower())
+    key = f"{host}:sub".lower()
+    if one.demands(key, lambda subject: not _is_any_subject(subject)):
+        return
+    subjects = one.demanded(key)
     # Some providers put what a subject would say into a claim of its own: then that one is the condition.
     if subjects is None and (host == _GITHUB or not _other_claim(one, host)):
         yield f"{one.path}: {host} without a condition on {host}:sub: everyone it knows may take the role; name the subject"
@@ -297,10 +321,11 @@ IAM_TRUST_LIMITED: Final = Rule(
     fix="Name roles as principals; of another account's root demand sts:ExternalId; of OpenID Connect demand `aud` and a `sub` "
     "that names the repository or service account; of SAML demand SAML:aud.",
     check=_trust_limited,
+    check_stack=_accounts_trusted,
     types=types("trust"),
     settings={
         "trusted_accounts": Setting(
-            [], STRINGS, "Accounts that may be trusted as a whole, such as your own: from a program alone they can't be told."
+            [], STRINGS, "Accounts that may be trusted as a whole. The stack's own is known from its roles' ARNs."
         )
     },
     url="https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-idp_oidc.html",

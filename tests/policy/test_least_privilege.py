@@ -17,6 +17,8 @@ from support.policies import BY_NAME, cases_by_rule
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
 TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/keys"
 ROLE = "arn:aws:iam::123456789012:role/worker"
+USER = "arn:aws:iam::123456789012:user/"
+LIMIT = "arn:aws:iam::123456789012:policy/limit"
 READ = {"Effect": "Allow", "Action": ["dynamodb:GetItem"], "Resource": TABLE}
 LAMBDA = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}
 MANAGED = "arn:aws:iam::aws:policy/"
@@ -93,6 +95,14 @@ GOOD: dict[str, list[Resource]] = {
         policy(READ),
         policy(allow(["xray:PutTraceSegments", "ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"], "*")),
         policy(allow("s3:GetObject", "arn:aws:s3:::prompts/*")),
+        # What only tells what there is, and what most calls name no resource for.
+        policy(allow("ec2:Describe*", "*")),
+        policy(
+            allow(["rds:DescribeDBInstances", "ecs:ListTasks", "dynamodb:DescribeTable", "secretsmanager:DescribeSecret"], "*")
+        ),
+        policy(allow(["iam:GetRole", "iam:ListRolePolicies", "s3:GetBucketLocation", "s3:GetBucketTagging"], "*")),
+        policy(allow(["sqs:GetQueueUrl", "sns:GetTopicAttributes", "bedrock:GetFoundationModel", "kms:DescribeKey"], "*")),
+        policy(allow(["translate:TranslateText", "comprehend:DetectEntities", "polly:SynthesizeSpeech"], "*")),
         policy(allow("logs:PutLogEvents", "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/chat:*")),
         policy(allow("ec2:TerminateInstances", "*", {"StringEquals": {"aws:ResourceTag/Project": "chat"}})),
         policy(allow("ec2:DeleteTags", "*", {"Null": {"aws:ResourceTag/elbv2.k8s.aws/cluster": "false"}})),
@@ -111,6 +121,14 @@ GOOD: dict[str, list[Resource]] = {
         policy(pass_role("*", "ec2.amazonaws.com"), allow(["lambda:CreateFunction", "lambda:InvokeFunction"], "*")),
         policy(allow("iam:AttachRolePolicy", "*"), {"Effect": "Deny", "Action": "iam:*", "Resource": "*"}),
         policy(allow("iam:PutRolePolicy", ROLE)),
+        policy(
+            allow(["iam:CreateRole", "iam:PutRolePolicy"], f"{ROLE}-*", {"StringEquals": {"iam:PermissionsBoundary": LIMIT}})
+        ),
+        policy(
+            allow("iam:CreateRole", f"{ROLE}-*"),
+            allow("iam:AttachRolePolicy", f"{ROLE}-*", {"ArnEquals": {"iam:PolicyARN": LIMIT}}),
+        ),
+        policy(allow("iam:CreateRole", f"{ROLE}-*"), allow("iam:PutRolePolicy", "arn:aws:iam::123456789012:role/other")),
         policy(allow("iam:AttachRolePolicy", "*", {"ArnEquals": {"iam:PolicyARN": f"{MANAGED}AmazonS3ReadOnlyAccess"}})),
         policy(allow("sts:AssumeRole", ROLE)),
     ],
@@ -198,6 +216,14 @@ BAD: dict[str, list[tuple[Resource, str]]] = {
     "iam-no-wildcard-resource": [
         (policy(allow(["dynamodb:GetItem", "xray:PutTraceSegments"], "*")), "* where dynamodb:GetItem can be scoped"),
         (policy(allow("s3:GetObject", "arn:aws:s3:::*")), "arn:aws:s3:::* where"),
+        (policy(allow(["dynamodb:DescribeTable", "dynamodb:Scan"], "*")), "* where dynamodb:Scan can"),
+        (policy(allow(["s3:ListBucket", "s3:ListAllMyBuckets"], "*")), "* where s3:ListBucket can"),
+        (
+            policy(allow(["translate:DeleteTerminology", "translate:TranslateText"], "*")),
+            "* where translate:DeleteTerminology can",
+        ),
+        (policy(allow("lambda:GetFunction", "*")), "* where lambda:GetFunction"),
+        (policy(allow("es:ESHttpGet", "*")), "* where es:ESHttpGet"),
         (policy(allow("s3:GetObject", "arn:aws:s3:::*/*")), "arn:aws:s3:::*/* where"),
         (policy(allow("dynamodb:Query", "arn:aws:dynamodb:*:*:table/*")), "table/* where"),
         (policy(allow("dynamodb:Query", [TABLE, "arn:aws:dynamodb:us-east-1:123456789012:table/*/index/*"])), "Resource[1]"),
@@ -230,6 +256,19 @@ BAD: dict[str, list[tuple[Resource, str]]] = {
         (policy(allow("iam:CreatePolicyVersion", "*")), "iam:CreatePolicyVersion on every resource rewrites any policy"),
         (policy(allow("iam:PutRolePolicy", "arn:aws:iam::123456789012:role/*")), "iam:PutRolePolicy"),
         (policy(allow("*", "*")), "leads to all rights, in"),
+        # Who makes a role and writes its policies gives it any right.
+        (policy(allow(["iam:CreateRole", "iam:PutRolePolicy"], f"{ROLE}-*")), "makes a role with any right; demand"),
+        (
+            policy(allow("iam:CreateUser", f"{USER}*"), allow("iam:AttachUserPolicy", f"{USER}ci")),
+            "makes a user with any right",
+        ),
+        (
+            resource(
+                "aws:iam/role:Role",
+                {"name": "worker", "inlinePolicies": [{"policy": json.dumps(document(allow("iam:PutRolePolicy", ROLE)))}]},
+            ),
+            "iam:PutRolePolicy on role/worker gives its holder any right",
+        ),
         (policy(allow("lambda:UpdateFunctionCode", "*")), "lambda:UpdateFunctionCode"),
         (policy(allow("sts:AssumeRole", "*")), "sts:AssumeRole on every resource"),
         (policy(allow("sts:AssumeRole", "arn:aws:iam::*:role/*")), "sts:AssumeRole on every resource"),
@@ -257,6 +296,7 @@ BAD: dict[str, list[tuple[Resource, str]]] = {
         (attachment("arn:aws-us-gov:iam::aws:policy/PowerUserAccess"), "PowerUserAccess"),
         (attachment(f"{MANAGED}AmazonBedrockFullAccess"), "AmazonBedrockFullAccess"),
         (attachment(f"{MANAGED}AWSLambda_FullAccess"), "AWSLambda_FullAccess"),
+        (attachment(f"{MANAGED}AmazonDynamoDBFullAccess_v2"), "AmazonDynamoDBFullAccess_v2"),
         (attachment(f"{MANAGED}job-function/SystemAdministrator"), "SystemAdministrator"),
         (
             resource("aws:iam/role:Role", {"managedPolicyArns": [UNKNOWN, f"{MANAGED}IAMFullAccess"]}),
@@ -328,6 +368,21 @@ def test_a_setting_lets_it_be(name: str, tested: Resource, settings: dict[str, A
 def test_a_prefix_of_reading_actions_lets_no_writing_one_through() -> None:
     # s3:GetObject reads; kms:Generate* and ssm:Start* do not only read, whatever the prefixes are.
     assert problems(BY_NAME["iam-no-wildcard-action"], policy(allow("ssm:S*")), settings={"read_only_prefixes": ["S"]})
+
+
+def test_who_writes_its_own_policies_has_any_right() -> None:
+    rule = BY_NAME["iam-no-privilege-escalation"]
+    worker = resource("aws:iam/role:Role", {"name": "worker"}, name="worker")
+    user = resource("aws:iam/user:User", {"name": "ci"}, name="ci")
+
+    def writes(action: str, on: str, **holder: str) -> Resource:
+        kind = ROLE_POLICY if "role" in holder else "aws:iam/userPolicy:UserPolicy"
+        return resource(kind, {**holder, "policy": json.dumps(document(allow(action, on)))})
+
+    assert problems(rule, worker, writes("iam:AttachRolePolicy", "arn:aws:iam::123456789012:role/work*", role="worker"))
+    assert problems(rule, user, writes("iam:PutUserPolicy", USER + "${aws:username}", user="ci"))
+    assert problems(rule, worker, writes("iam:AttachRolePolicy", "arn:aws:iam::123456789012:role/chat-*", role="worker")) == []
+    assert problems(rule, user, writes("iam:CreateAccessKey", USER + "${aws:username}", user="ci")) == []
 
 
 def test_every_action_of_a_way_to_more_rights_exists() -> None:

@@ -136,6 +136,15 @@ GOOD: dict[str, list[Resource]] = {
         role({"AWS": "111122223333"}, {"StringEquals": {"sts:ExternalId": "7c1f"}}),
         role({"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, {"Bool": {"aws:MultiFactorAuthPresent": "true"}}),
         role("*", {"StringEquals": {"aws:PrincipalOrgID": "o-1234567890"}}),
+        # The stack's own account, as the role's own ARN or its boundary tells it.
+        guarded(ROLE, statement({"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, on=None), arn=f"arn:aws:iam::{ACCOUNT}:role/r"),
+        guarded(ROLE, statement({"AWS": ACCOUNT}, on=None), permissionsBoundary=f"arn:aws:iam::{ACCOUNT}:policy/b"),
+        # Both conditions must hold.
+        web(
+            GITHUB,
+            {f"{GITHUB}:aud": "sts.amazonaws.com", f"{GITHUB}:sub": "repo:acme/chat:environment:prod"},
+            {f"{GITHUB}:sub": "repo:*"},
+        ),
         github("repo:acme/chat:ref:refs/heads/main"),
         github("repo:acme/*"),
         web(EKS, {f"{EKS}:sub": "system:serviceaccount:chat:gateway"}),
@@ -203,6 +212,10 @@ BAD: dict[str, list[tuple[Resource, str]]] = {
         (role("*"), "assumeRolePolicy.Statement[0]: anyone may take the role"),
         (role({"AWS": "*"}, {"StringLike": {"aws:PrincipalArn": "*"}}), "anyone may take the role"),
         (role({"AWS": "arn:aws:iam::111122223333:root"}), "all of account 111122223333"),
+        (
+            guarded(ROLE, statement({"AWS": "111122223333"}, on=None), arn=f"arn:aws:iam::{ACCOUNT}:role/r"),
+            "all of account 111122223333",
+        ),
         (role({"AWS": ["arn:aws-us-gov:iam::111122223333:root"]}), "all of account 111122223333"),
         (role({"AWS": "111122223333"}, {"StringEqualsIfExists": {"sts:ExternalId": "7c1f"}}), "all of account"),
         (github("repo:*"), f"{GITHUB}:sub may be repo:*"),
@@ -232,7 +245,11 @@ UNSEEN: dict[str, list[tuple[Resource, str]]] = {
     ],
     "iam-service-principal-scoped": [(resource(ROLE, {"assumeRolePolicy": UNKNOWN}), "assumeRolePolicy")],
     "lambda-permission-source": [(permission("apigateway.amazonaws.com", sourceArn=UNKNOWN), "sourceArn")],
-    "iam-trust-limited": [(resource(ROLE, {"assumeRolePolicy": UNKNOWN}), "assumeRolePolicy")],
+    "iam-trust-limited": [
+        (resource(ROLE, {"assumeRolePolicy": UNKNOWN}), "assumeRolePolicy"),
+        # Before the first `up`, nothing tells which account is the stack's own.
+        (guarded(ROLE, statement({"AWS": ACCOUNT}, on=None), arn=UNKNOWN), "arn"),
+    ],
 }
 
 
