@@ -166,8 +166,12 @@ def holders(resource: Resource, resources: Sequence[Resource]) -> list[Resource]
         if resource[key].state is State.MISSING:
             continue
         sources = of_type(resource.dependencies.get(key, ()), kind)
-        named = [value.data for value in _items(resource[key])]
-        here = sources or [one for one in of_type(resources, kind) if {one["name"].data, one["id"].data, one.name} & {*named}]
+        named = [value.data for value in _items(resource[key]) if isinstance(value.data, str)]
+        here = sources or [
+            one
+            for one in of_type(resources, kind)
+            if any(name in (one["name"].data, one["id"].data, one.name) for name in named)
+        ]
         if not here:
             return None
         found += here
