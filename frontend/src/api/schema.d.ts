@@ -291,7 +291,7 @@ export interface components {
                     type: "image_url";
                     image_url: {
                         url: string;
-                        detail?: unknown;
+                        detail?: string | null;
                     };
                 } | {
                     /** @constant */
@@ -340,7 +340,7 @@ export interface components {
                     type: "image_url";
                     image_url: {
                         url: string;
-                        detail?: unknown;
+                        detail?: string | null;
                     };
                 } | {
                     /** @constant */
@@ -449,7 +449,7 @@ export interface components {
                         };
                     }[];
                 };
-                logprobs?: null;
+                logprobs?: Record<string, never> | null;
                 /** @enum {unknown} */
                 finish_reason: "content_filter" | "length" | "stop" | "tool_calls";
             }[];
@@ -497,7 +497,7 @@ export interface components {
             /** @description The lengths that the vectors of embeddings can have, the model's own first */
             dimensions?: number[];
             /** @description The parameters that a request may have */
-            accepts: ("closed_json_schema" | "dimensions" | "documents" | "forced_tools" | "frequency_penalty" | "image_urls" | "images" | "input_type" | "json_object" | "json_schema" | "logit_bias" | "logprobs" | "max_tokens" | "metadata" | "parallel_tool_calls" | "prediction" | "prefill" | "presence_penalty" | "prompt_cache_key" | "prompt_cache_options" | "prompt_cache_retention" | "prompt_caching" | "reasoning_content" | "reasoning_effort" | "safety_identifier" | "seed" | "service_tier" | "stop" | "stream_tools" | "strict_tools" | "system" | "temperature" | "tools" | "top_p" | "user" | "verbosity")[];
+            accepts: ("closed_json_schema" | "dimensions" | "documents" | "forced_tools" | "frequency_penalty" | "image_urls" | "images" | "input_type" | "json_object" | "json_schema" | "logit_bias" | "logprobs" | "max_tokens" | "metadata" | "parallel_tool_calls" | "prediction" | "prefill" | "presence_penalty" | "prompt_cache_key" | "prompt_cache_options" | "prompt_cache_retention" | "prompt_caching" | "reasoning_content" | "reasoning_effort" | "safety_identifier" | "seed" | "service_tier" | "stop" | "stream_tools" | "strict_tools" | "system" | "system_messages" | "temperature" | "tools" | "top_p" | "user" | "verbosity")[];
         };
         Health: {
             /** @constant */
@@ -754,7 +754,7 @@ export interface components {
             }[];
             /** @enum {unknown} */
             stop_reason: "end_turn" | "max_tokens" | "stop_sequence" | "tool_use" | "refusal" | "model_context_window_exceeded";
-            stop_sequence: null;
+            stop_sequence: string | null;
             usage: {
                 input_tokens: number;
                 cache_creation_input_tokens: number;
