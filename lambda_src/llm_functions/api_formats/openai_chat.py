@@ -15,6 +15,7 @@ from llm_functions.api_formats.fields import MOST_ITEMS, Fields, cache_point
 from llm_functions.api_formats.openai_messages import conversation
 from llm_functions.api_formats.openai_parameters import other_parameters
 from llm_functions.api_formats.response_format import response_format
+from llm_functions.api_formats.tool_lists import unique
 from llm_gateway.errors import GatewayError, clipped
 from llm_gateway.events import (
     Delta,
@@ -57,7 +58,7 @@ def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
     fields = Fields(body)
     model = fields.string("model", required=True)
     said = conversation(fields)
-    tools = tuple(_tool(tool) for tool in fields.objects("tools", MOST_ITEMS))
+    tools = unique(fields, map(_tool, fields.objects("tools", MOST_ITEMS)))
     stream = fields.boolean("stream")
     include_usage = usage_is_included(fields, stream)
     rare, hints = other_parameters(fields)

@@ -340,6 +340,10 @@ TABLE: dict[str, tuple[Any, ...]] = {
         *("POST", OPENAI, openai(tools=[{"type": "function", "function": {"name": " "}}])),
         *(400, BAD, "tools[0].function.name", ["must not be empty"]),
     ),
+    "OpenAI: two tools of one name": (
+        *("POST", OPENAI, openai(tools=[WEATHER, {"type": "function", "function": {"name": "get_weather", "strict": True}}])),
+        *(400, BAD, "tools", ["one tool of the name 'get_weather'"]),
+    ),
     "OpenAI: a tool whose parameters are no object's": (
         *("POST", OPENAI, openai(tools=[{"type": "function", "function": {"name": "a", "parameters": {"type": "string"}}}])),
         *(400, BAD, "tools[0].function.parameters.type", ["must be 'object', not 'string'"]),

@@ -128,6 +128,14 @@ def test_a_tool_without_parameters_has_a_schema_of_an_object(parameters: Any) ->
     assert declared.parameters == {"type": "object", "properties": {}}
 
 
+def test_a_tool_that_is_given_twice_is_sent_once() -> None:
+    """Bedrock and Anthropic refuse two of one name, which agents send that join several lists of tools."""
+    tool = {"type": "function", "function": {"name": "f"}}
+    assert [
+        each.name for each in call_of([ASK], tools=[tool, {"type": "function", "function": {"name": "g"}}, tool]).tools
+    ] == ["f", "g"]
+
+
 def test_marks_of_a_cache_and_the_highest_effort_are_read() -> None:
     """OpenAI's own, and Anthropic's as LiteLLM and OpenRouter take it in this format."""
     marked = {"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}}

@@ -1,12 +1,13 @@
 """The tools of a request in the format of Anthropic's Messages API, and which of them the model may call."""
 
 from llm_functions.api_formats.fields import MOST_ITEMS, Fields, cache_point
+from llm_functions.api_formats.tool_lists import unique
 from llm_gateway.errors import clipped
 from llm_gateway.request import Cache, Tool, ToolChoice
 
 
 def read(fields: Fields) -> tuple[Tool, ...]:
-    return tuple(_tool(tool) for tool in fields.objects("tools", MOST_ITEMS))
+    return unique(fields, map(_tool, fields.objects("tools", MOST_ITEMS)))
 
 
 def _tool(tool: Fields) -> Tool:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from llm_functions.api_formats.fields import MOST_ITEMS, Fields
+from llm_functions.api_formats.tool_lists import unique
 from llm_gateway.errors import clipped
 from llm_gateway.request import Tool, ToolChoice
 
@@ -103,7 +104,7 @@ def read(fields: Fields) -> tuple[tuple[Tool, ...], list[str]]:
                 tools += _tool(tool, shape)
     if len(tools) > MOST_ITEMS:
         fields.wrong("tools", f"may hold at most {MOST_ITEMS:,}, not {len(tools):,}")
-    return tuple(tools), left_out
+    return unique(fields, tools), left_out
 
 
 def _tool(tool: Fields, shape: str | None, namespace: str | None = "", context: str = "") -> list[Tool]:
