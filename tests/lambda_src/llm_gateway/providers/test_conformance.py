@@ -169,7 +169,7 @@ async def test_nesting_has_a_bound(gateway_for, fake, where: str, param: str) ->
     service = await gateway_for(speaker, upstream)
     statuses: list[int] = []
     for levels in (100, 101, *range(900, 1000, 4), 100_000):
-        deep = '{"type":' * (levels - 1) + "{}" + "}" * (levels - 1)
+        deep = '{"properties":' * (levels - 1) + "{}" + "}" * (levels - 1)
         if where == "arguments":
             use = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": deep}}
             turns = [user("Hi"), {"role": "assistant", "tool_calls": [use]}, RESULT]
@@ -180,7 +180,7 @@ async def test_nesting_has_a_bound(gateway_for, fake, where: str, param: str) ->
         response = await service.http.post("/v1/chat/completions", content=body)
         statuses.append(response.status_code)
         if levels < 900 and response.status_code == 400:
-            assert service.error_of(response)["param"] == param
+            assert service.error_of(response)["param"].startswith(param)
     assert statuses == [200, *[400] * (len(statuses) - 1)] and len(upstream.bodies) == 1
 
 
