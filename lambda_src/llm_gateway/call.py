@@ -102,6 +102,13 @@ def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: flo
     )
 
 
+def system_with(call: ModelCall, instruction: str) -> str | None:
+    """Return the system text of a call with an instruction after it, as it is where the target takes none."""
+    if "system" not in call.target.accepts:
+        return call.system
+    return "\n\n".join(filter(None, (call.system, instruction)))
+
+
 def _hints(hints: Mapping[str, Any], target: Target) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the hints that the target knows, and the names of the others."""
     known = {name: value for name, value in hints.items() if name in target.accepts}

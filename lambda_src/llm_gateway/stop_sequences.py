@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from llm_gateway.call import ModelCall
 from llm_gateway.estimate import request_tokens, tokens_of
 from llm_gateway.events import Delta, Done, Event, Logprobs, Reasoning, ToolCallDelta, Usage
+from llm_gateway.rewriting import beginning
 
 
 async def cut(batches: AsyncGenerator[list[Event], None], call: ModelCall) -> AsyncGenerator[list[Event], None]:
@@ -43,7 +44,7 @@ class _Cutter:
                     if found is not None:
                         end, sequence = found
                         return [*events, *_delta(text[:end]), self._usage(batch), self._end(sequence)]
-                    kept = len(text) - self._beginning(text)
+                    kept = len(text) - beginning(text, self._call.cut)
                     self._held = text[kept:]
                     events += _delta(text[:kept])
                     if not self._held:
@@ -68,13 +69,6 @@ class _Cutter:
     def _first_sequence(self, text: str) -> tuple[int, str] | None:
         """Return where the first sequence begins in a text, and which it is."""
         return min(((place, sequence) for sequence in self._call.cut if (place := text.find(sequence)) >= 0), default=None)
-
-    def _beginning(self, text: str) -> int:
-        """Return how many characters at the end of a text may be the beginning of a sequence."""
-        for length in range(min(len(text), max(map(len, self._call.cut)) - 1), 0, -1):
-            if any(sequence.startswith(text[-length:]) for sequence in self._call.cut):
-                return length
-        return 0
 
     def _usage(self, batch: list[Event]) -> Usage:
         for event in batch:

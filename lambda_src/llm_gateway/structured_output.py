@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 
 from llm_gateway import errors
-from llm_gateway.call import ModelCall
+from llm_gateway.call import ModelCall, system_with
 from llm_gateway.events import Delta, Done, Event, Logprobs, ToolCall, ToolCallDelta
 from llm_gateway.json_schema import Schema, closed, is_fully_required, text_violation
 from llm_gateway.request import ResponseFormat, Tool, ToolChoice
-from llm_gateway.rewriting import rewritten
+from llm_gateway.rewriting import before_usage, rewritten
 
 _NAME = "final_answer"
 _DESCRIPTION = "Gives the final answer. Its arguments are the answer, as a JSON object."
@@ -50,12 +50,9 @@ def _by_tool(call: ModelCall, wanted: ResponseFormat) -> ModelCall:
         choice = ToolChoice("tool", name)
     else:
         choice = ToolChoice("required")
-    system = call.system
-    if "system" in accepts:
-        system = "\n\n".join(filter(None, (system, _INSTRUCTION.format(name=name))))
     return msgspec.structs.replace(
         call,
-        system=system,
+        system=system_with(call, _INSTRUCTION.format(name=name)),
         tools=(*offered, _tool(name, wanted)),
         tool_choice=choice,
         stream=call.stream and "stream_tools" in accepts,
@@ -148,7 +145,7 @@ class _Reader:
                 case Done(stop_reason=reason):
                     if self._output is None and not self._others and (text := self._answer_in_text(event)):
                         self._answer.append(text)
-                        events.insert(_before_usage(events), Delta(text))
+                        events.insert(before_usage(events), Delta(text))
                     if self._answer and reason not in _CUT:
                         self._check("".join(self._answer))
                     ends = reason == "tool_use" and not self._others
@@ -173,8 +170,3 @@ class _Reader:
     def _check(self, answer: str) -> None:
         if self._schema is not None and (problem := text_violation(self._schema, answer)):
             raise errors.invalid_output(reason=problem)
-
-
-def _before_usage(events: list[Event]) -> int:
-    """Return the place before the usage, which is the last event here."""
-    return max(len(events) - 1, 0)

@@ -5,7 +5,7 @@ from enum import Enum, auto
 from typing import Any
 
 from llm_gateway.events import Delta, Done, Event, Logprobs, Reasoning, Usage
-from llm_gateway.rewriting import rewritten
+from llm_gateway.rewriting import before_usage, beginning, rewritten
 from llm_gateway.routes import ThinkTags
 
 _OPEN, _CLOSE = "<think>", "</think>"
@@ -49,9 +49,9 @@ class _Splitter:
                 case Delta(text=text):
                     self._add(text, events)
                 case Done(stop_reason=reason):
-                    before_usage = max(len(events) - 1, 0)  # which is the last event here
-                    usage = events[before_usage:]
-                    del events[before_usage:]
+                    place = before_usage(events)
+                    usage = events[place:]
+                    del events[place:]
                     self._end(events, complete=reason == "end_turn")
                     events += [*usage, event]
                 case Logprobs(tokens=tokens):
@@ -92,7 +92,7 @@ class _Splitter:
         if closing:
             self._place = _Place.AFTER_THINKING
         else:
-            kept = thought[: len(thought) - _beginning(thought)].rstrip()
+            kept = thought[: len(thought) - beginning(thought, (_CLOSE,))].rstrip()
             self._held = thought[len(kept) :]
         self._reason(kept, events)
         return rest
@@ -128,8 +128,3 @@ class _Splitter:
             events[:] = [event for event in events if not isinstance(event, Reasoning)]
             if text := "".join(self._thoughts):
                 events.append(Delta(text))
-
-
-def _beginning(text: str) -> int:
-    """Return how many characters at the end of a text may be the beginning of the closing tag."""
-    return next((length for length in range(len(_CLOSE) - 1, 0, -1) if text.endswith(_CLOSE[:length])), 0)

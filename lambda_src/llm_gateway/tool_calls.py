@@ -5,12 +5,12 @@ from collections.abc import AsyncGenerator, Mapping
 import msgspec
 
 from llm_gateway import errors
-from llm_gateway.call import ModelCall
+from llm_gateway.call import ModelCall, system_with
 from llm_gateway.errors import clipped
 from llm_gateway.events import Delta, Done, Event, Logprobs, ToolCall, ToolCallDelta
 from llm_gateway.json_schema import Schema, closed_tools, is_fully_required, text_violation
 from llm_gateway.request import ToolChoice
-from llm_gateway.rewriting import rewritten
+from llm_gateway.rewriting import before_usage, rewritten
 
 # The keywords that Claude does not take at the top of a tool's schema.
 UNIONS = frozenset(("anyOf", "oneOf", "allOf"))
@@ -33,10 +33,7 @@ def asked_in_words(call: ModelCall) -> ModelCall:
     """Return the call with a tool choice in words, for a target that takes none that makes it call a tool."""
     wanted = call.tool_choice
     which = f"the tool {wanted.name}" if wanted.mode == "tool" else "one of your tools"
-    instruction = f"Answer only by calling {which}. Write no text."
-    system = call.system
-    if "system" in call.target.accepts:
-        system = "\n\n".join(filter(None, (system, instruction)))
+    system = system_with(call, f"Answer only by calling {which}. Write no text.")
     tools = tuple(tool for tool in call.tools if wanted.mode == "required" or tool.name == wanted.name)
     return msgspec.structs.replace(call, system=system, tools=tools, tool_choice=ToolChoice(), must_call=wanted)
 
@@ -69,8 +66,8 @@ class _CallReader:
                 case Done(stop_reason=reason) if not self._called:
                     if reason in ("end_turn", "stop_sequence", "tool_use"):
                         raise errors.invalid_output(reason="a call of a tool was asked for, and it answered in words")
-                    before_usage = max(len(events) - 1, 0)  # which is the last event here
-                    events[before_usage:before_usage] = self._held
+                    place = before_usage(events)
+                    events[place:place] = self._held
                     events.append(event)
                 case _:
                     events.append(event)

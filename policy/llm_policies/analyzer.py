@@ -59,6 +59,19 @@ _CONTAINERS: Final = frozenset(
 # Packages whose resources are only in the state.
 _NOTHING_MADE: Final = frozenset({"pulumi", "random", "std", "time", "tls"})
 _STACK: Final = "pulumi:pulumi:Stack"
+# What the pack tells besides its rules: the name, what it is, and the JSON schemas of its settings.
+_OF_THE_PACK: Final[tuple[tuple[str, str, Mapping[str, Any]], ...]] = (
+    (
+        EXCEPTIONS,
+        "Resources may be excepted from rules, with a reason and an end date.",
+        {"list": configuration.EXCEPTIONS_SCHEMA},
+    ),
+    (
+        NOT_JUDGED,
+        "Resources of types that no rule reads are not judged.",
+        {configuration.REASON: configuration.REASON_SCHEMA},
+    ),
+)
 # How many resources a line names that tells of several.
 _NAMED: Final = 8
 
@@ -99,24 +112,15 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
 
     def GetAnalyzerInfo(self, request: Any, context: Any) -> protocol.AnalyzerInfo:
         policies = [_info(rule) for rule in self._rules]
-        policies.append(
-            protocol.PolicyInfo(
-                name=EXCEPTIONS,
-                description="Resources may be excepted from rules, with a reason and an end date.",
+        for name, description, settings in _OF_THE_PACK:
+            info = protocol.PolicyInfo(
+                name=name,
+                description=description,
                 enforcementLevel=protocol.ADVISORY,
                 policy_type=protocol.POLICY_TYPE_STACK,
-                configSchema=_schema({"list": configuration.EXCEPTIONS_SCHEMA}),
+                configSchema=_schema(settings),
             )
-        )
-        policies.append(
-            protocol.PolicyInfo(
-                name=NOT_JUDGED,
-                description="Resources of types that no rule reads are not judged.",
-                enforcementLevel=protocol.ADVISORY,
-                policy_type=protocol.POLICY_TYPE_STACK,
-                configSchema=_schema({configuration.REASON: configuration.REASON_SCHEMA}),
-            )
-        )
+            policies.append(info)
         return protocol.AnalyzerInfo(name=self._name, version=_VERSION, supportsConfig=True, policies=policies)
 
     def GetPluginInfo(self, request: Any, context: Any) -> plugin_pb2.PluginInfo:

@@ -7,6 +7,7 @@ from typing import Final
 from llm_policies.rule import AWS_DOCS, BOOLEAN, STRINGS, Resource, Rule, Setting, Settings
 from llm_policies.runtimes import KUBERNETES
 from llm_policies.values import State, Value, each
+from llm_policies.workloads import EXCEPT_NAMESPACES
 
 _CLUSTER: Final = "aws:eks/cluster:Cluster"
 _RBAC: Final = "kubernetes:rbac.authorization.k8s.io/v1:"
@@ -178,9 +179,7 @@ RULES: Final[tuple[Rule, ...]] = (
         fix="A Role in the namespace with the resources and verbs that are used, bound to one ServiceAccount.",
         check=_rbac,
         types=(*_ROLES, *_BINDINGS),
-        settings={
-            "except_namespaces": Setting(["kube-system"], STRINGS, "Namespaces of the cluster's own machinery, not looked at.")
-        },
+        settings={"except_namespaces": EXCEPT_NAMESPACES},
         url="https://kubernetes.io/docs/concepts/security/rbac-good-practices/",
     ),
     Rule(

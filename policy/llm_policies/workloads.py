@@ -190,7 +190,7 @@ def _is_exempt(resource: Resource, settings: Settings) -> bool:
     return resource.at("metadata.namespace").text("default") in settings["except_namespaces"]
 
 
-_EXCEPT: Final = Setting(["kube-system"], STRINGS, "Namespaces of the cluster's own machinery, not looked at.")
+EXCEPT_NAMESPACES: Final = Setting(["kube-system"], STRINGS, "Namespaces of the cluster's own machinery, not looked at.")
 
 RULES: Final[tuple[Rule, ...]] = (
     Rule(
@@ -201,7 +201,7 @@ RULES: Final[tuple[Rule, ...]] = (
         fix="No `privileged`, `hostNetwork`, `hostPID`, `hostIPC` or `hostPath`; request `nvidia.com/gpu` for a GPU.",
         check=_not_privileged,
         types=(*POD_TYPES, _NAMESPACE),
-        settings={"except_namespaces": _EXCEPT},
+        settings={"except_namespaces": EXCEPT_NAMESPACES},
         url="https://kubernetes.io/docs/concepts/security/pod-security-standards/",
     ),
     Rule(
@@ -226,7 +226,7 @@ RULES: Final[tuple[Rule, ...]] = (
         types=POD_TYPES,
         settings={
             "limits": Setting(["cpu", "memory"], STRINGS, "The limits that each container must have."),
-            "except_namespaces": _EXCEPT,
+            "except_namespaces": EXCEPT_NAMESPACES,
         },
         url="https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/",
     ),
