@@ -171,7 +171,7 @@ LINK: Any = [{"type": "image_url", "image_url": {"url": "https://example.com/a.p
 
 def test_images_and_files_are_read() -> None:
     picture, pdf, text = (
-        Media("image", "image/png", "AAAA"),
+        Media("image", "image/png", "AAAA", detail="low"),
         Media("document", "application/pdf", "BBBB", name="a.pdf"),
         Media("document", "text/plain", "CCCC", name="b.txt"),
     )

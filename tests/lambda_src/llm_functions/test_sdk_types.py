@@ -171,7 +171,7 @@ async def from_responses(events: list[Any], exclude_unset: bool) -> ChatRequest:
 
 
 async def from_messages(events: list[Any], exclude_unset: bool) -> ChatRequest:
-    _, body = await anthropic_answer.render_complete(batches(events), thinking=True)
+    _, body = await anthropic_answer.render_complete(batches(events), thinking=True, stop=())
     content = AnthropicMessage.model_validate_json(body).content
     kept = [json.loads(block.model_dump_json(exclude_unset=exclude_unset)) for block in content]
     results = [{"type": "tool_result", "tool_use_id": block.id} for block in content if block.type == "tool_use"]
