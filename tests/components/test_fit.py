@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from llm_policies import spend
+from llm_policies.accelerators import PRICES
 from pulumi_llm.cli.command import app
 from pulumi_llm.models.catalogue import Shape, WeightFormat, catalogue
 from pulumi_llm.models.fit import Fit, Misfit, Wishes, fit, fits, weight_bytes
@@ -131,10 +131,9 @@ def test_every_open_model_is_judged_on_every_instance() -> None:
 
 
 def test_the_policy_pack_has_the_same_prices() -> None:
-    prices: dict[str, float] = vars(spend)["_PRICES"]
-    same = {name: instance.price for name, instance in gpu_instances().items() if name in prices}
-    assert same == {name: prices[name] for name in same}
-    assert set(gpu_instances()) - set(prices) == set()
+    same = {name: instance.price for name, instance in gpu_instances().items() if name in PRICES}
+    assert same == {name: PRICES[name] for name in same}
+    assert set(gpu_instances()) - set(PRICES) == set()
 
 
 # config.json
