@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 _PART = 12
 _SHORTEST = 8
 _REMOVED = "***"
+# The most characters that a part takes in a text: each may be written as `&#x0041;`, or after several backslashes.
+_REACH = _PART * 10
 
 # How a character may be written in JSON, in JSON within JSON, in a URL and in HTML. Backslashes before others go.
 _ESCAPED = re.compile(
@@ -21,16 +23,25 @@ _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 def redacted(text: str, secrets: Iterable[str]) -> str:
     """Return `text` with ``***`` in the place of every secret, and of every larger part of one, however it is escaped."""
     parts: set[str] = set()
+    beginnings: set[str] = set()
     for secret in secrets:
         for form in {secret, "".join(character for character, _, _ in _characters(secret))}:
             if len(form) >= _SHORTEST:
+                beginnings.add(form[0])
                 parts |= {form[at : at + _PART] for at in range(max(1, len(form) - _PART + 1))}
     if not parts:
         return text
     as_it_is = [(character, at, at + 1) for at, character in enumerate(text)]
     pieces: list[str] = []
     end = -1
-    for start, stop in sorted((*_places(as_it_is, parts), *_places(_characters(text), parts))):
+    found = [*_places(as_it_is, parts), *_places(_characters(text), parts)]
+    # What looks like an escape may be the end of other text and the beginning of a secret, such as `%` before `00ab…`.
+    for match in _ESCAPED.finditer(text):
+        inside = match.start() + (match[0].count("\\") or 1)
+        if beginnings.intersection(text[inside : match.end()]):
+            near = _characters(text[inside : inside + _REACH])
+            found += ((start + inside, stop + inside) for start, stop in _places(near, parts))
+    for start, stop in sorted(found):
         if start > end:
             pieces += [text[max(end, 0) : start], _REMOVED]
         end = max(end, stop)

@@ -12,6 +12,7 @@ from llm_gateway.aws.client import Aws
 from llm_gateway.http.client import HttpClient
 from llm_gateway.redaction import redacted
 
+SHORT = "00;00000000{"
 SECRET = "sk-own+key/of=provider\\0123"
 TEXTS: dict[str, tuple[str, str]] = {
     "as it is": (f"key {SECRET} is wrong", "key *** is wrong"),
@@ -22,6 +23,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "with escapes that JSON need not have": (SECRET.replace("+", "\\u002b").replace("/", "\\/"), "***"),
     "in a URL": (f"?key={quote(SECRET, safe='')}&x", "?key=***&x"),
     "in HTML": (f"<b>{SECRET.replace('+', '&#43;').replace('/', '&#x2F;')}</b>", "<b>***</b>"),
+    "after a sign that begins escapes": (f"%{SHORT.replace('{', '%7B')} &#{SHORT.replace('{', '%7B')}", "%*** &#***"),
     "cut at its end": (f"key {SECRET[:14]}…", "key ***…"),
     "cut at its beginning": (f"…{SECRET[-14:]}", "…***"),
     "too little of it to be known": ("sk-own", "sk-own"),
@@ -32,7 +34,7 @@ TEXTS: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize(("text", "expected"), TEXTS.values(), ids=TEXTS)
 def test_what_is_left_of_a_text(text: str, expected: str) -> None:
-    assert redacted(text, ["", "short", SECRET]) == expected
+    assert redacted(text, ["", "short", SECRET, SHORT]) == expected
 
 
 def test_a_short_secret_is_known_as_a_whole() -> None:

@@ -7,6 +7,8 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-use-lamb
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -175,8 +177,11 @@ async def test_a_known_key(authorizer, table) -> None:
         "context": {"tenant": "Müller & Söhne", "key": "ci", "models": '["full","r1"]', "key_hash": key_hash(KEY)},
         "usageIdentifierKey": KEY,
     }
-    assert await answer(function, event(Authorization=f"Bearer {KEY}")) == expected
-    assert await answer(function, event(x_api_key=KEY)) == expected
+    for asked in (event(Authorization=f"Bearer {KEY}"), event(x_api_key=KEY)):
+        answered = await answer(function, asked)
+        reset = parsedate_to_datetime(answered["context"].pop("quota_reset"))
+        assert answered == expected
+        assert timedelta() <= reset - datetime.now(UTC) <= timedelta(days=1) and (reset.hour, reset.minute) == (0, 0)
     assert len(table.requests) == 1, "a known key is remembered from one invocation to the next"
     assert len(function.environments) == 1
     assert KEY not in function.logged()
