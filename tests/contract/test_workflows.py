@@ -19,7 +19,6 @@ from support.programs import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 # The linter may have to be built first.
-pytestmark = pytest.mark.timeout(300)
 
 Document = Mapping[Any, Any]
 
@@ -59,7 +58,7 @@ def lint(actionlint: Path, *paths: Path) -> subprocess.CompletedProcess[str]:
     """actionlint over files; its own integrations only where their programs are here."""
     options = [f"-{name}=" for name in ("shellcheck", "pyflakes") if shutil.which(name) is None]
     return subprocess.run(
-        [actionlint, "-no-color", *options, *paths], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
+        [actionlint, "-no-color", *options, *paths], capture_output=True, text=True, cwd=ROOT, timeout=300, check=False
     )
 
 

@@ -18,8 +18,6 @@ PACKAGES = [FRONTEND, ROOT / "tests" / "system" / "browser"]
 # Bytes of everything that a browser loads, compressed.
 MOST_BYTES = 150_000
 
-pytestmark = pytest.mark.timeout(300)  # the first time, the registry's packages have to come
-
 
 @pytest.fixture(scope="module")
 def packages() -> None:

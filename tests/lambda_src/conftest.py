@@ -3,9 +3,11 @@
 Everything runs in the test's own loop, and everything is closed when the test ends.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -13,6 +15,7 @@ import pytest
 
 from llm_functions.compose import key_store, providers, ticket_table
 from llm_functions.http.application import Application
+from llm_gateway import demand, router
 from llm_gateway.http.client import HttpClient
 from llm_gateway.pipeline import Gateway
 from llm_gateway.router import Provider, Router
@@ -20,6 +23,7 @@ from llm_gateway.routes import Alias, Routes, Target
 from pulumi_llm_local.upstreams.fault import Fault
 from pulumi_llm_local.upstreams.model import ModelTraits
 from pulumi_llm_local.upstreams.stand_in_model import StandInModel
+from support.clock import Clock
 from support.gateway_service import ORIGIN, PATIENCE, Service, serve
 from support.local_bedrock import KEYS, REGION, running
 from support.websocket_api import TICKETS
@@ -67,6 +71,16 @@ async def opened() -> AsyncIterator[contextlib.AsyncExitStack]:
     """What is closed at the test's end, the last first."""
     async with contextlib.AsyncExitStack() as stack:
         yield stack
+
+
+@pytest.fixture
+async def clock(monkeypatch) -> AsyncIterator[Clock]:
+    """The time of the loop, of the router and of the demand, which leaps."""
+    loop = asyncio.get_running_loop()
+    with Clock(loop).installed() as clock:
+        for module in (router, demand):
+            monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=loop.time))
+        yield clock
 
 
 @pytest.fixture

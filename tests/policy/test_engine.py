@@ -22,8 +22,6 @@ from system.engine.conftest import (
     succeeded,
 )
 
-pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
-
 PACK = ROOT / "policy"
 ALL = [program for programs in PROGRAMS.values() for program in programs]
 STACK_RULES = {rule.name for rule in RULES if rule.check is None}

@@ -16,7 +16,7 @@ from system.engine.conftest import (
     succeeded,
 )
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 def findings(done: Done) -> Findings:

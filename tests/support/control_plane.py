@@ -78,7 +78,7 @@ def add_node(api: KubernetesApi, name: str, labels: dict[str, str], offers: dict
     api.patch(there, {"status": {"capacity": offers, "allocatable": offers, "conditions": [ready]}}, subresource="status")
 
 
-def wait_for(found: Any, seconds: float = 30) -> Any:
+def wait_for(found: Any, seconds: float = 120) -> Any:
     """Ask until there is an answer that is not empty."""
     deadline = time.monotonic() + seconds
     while not (answer := found()):
@@ -148,7 +148,7 @@ def _wait_until_ready(api: KubernetesApi, folder: Path) -> None:
         return False
 
     try:
-        wait_for(ready, 60)
+        wait_for(ready)
     except AssertionError:
         logs = "\n".join(path.read_text()[-2000:] for path in folder.glob("*.log"))
         raise AssertionError(f"the API server did not get ready:\n{logs}") from None

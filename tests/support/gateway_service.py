@@ -16,7 +16,7 @@ import uvicorn
 
 from llm_functions.http import server as http_server
 
-PATIENCE = 20.0  # no test waits this long: it is what keeps a broken one from hanging
+PATIENCE = 120.0  # no test waits this long: it is what keeps a broken one from hanging
 ORIGIN = "https://chat.example.com"
 
 

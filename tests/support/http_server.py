@@ -13,7 +13,7 @@ from llm_gateway.http.client import (
 )
 
 KIB = 1024
-PATIENCE = 30.0  # no test waits this long: it is what keeps a broken one from hanging
+PATIENCE = 120.0  # no test waits this long: it is what keeps a broken one from hanging
 SHORT = 0.05  # a time-out that is meant to strike
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"
 HALF = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello"  # of a body that is not complete

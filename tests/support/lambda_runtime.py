@@ -32,7 +32,7 @@ from pulumi_llm_local.services.process import spawn
 
 REGION = "us-east-1"
 # Lambda's own limit for an initialization, in seconds.
-INIT_SECONDS = 10.0
+INIT_SECONDS = 60.0  # Lambda's own limit is 10; a busy machine needs longer
 
 
 class LambdaError(Exception):
@@ -97,7 +97,7 @@ class Lambda:
     opt: Path | None = None
     runtime: Sequence[str] = ()
     runtime_folder: Path = Path("/var/runtime")
-    timeout: float = 20.0
+    timeout: float = 60.0
     # Every environment that there was, the last of which may be alive.
     environments: list["Environment"] = field(default_factory=list)
 

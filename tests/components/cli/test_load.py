@@ -134,9 +134,9 @@ async def test_the_transports_take_turns_and_no_more_run_at_once() -> None:
 
 async def test_a_duration_ends_a_run_and_waits_for_what_is_under_way() -> None:
     service = Service(pause=0.1)
-    load = await ran(service, requests=MAX_REQUESTS, seconds=0.15)
+    load = await ran(service, requests=MAX_REQUESTS, seconds=1)
     assert 3 <= len(load.samples) == len(service.paths) < MAX_REQUESTS
-    assert load.seconds >= 0.15
+    assert load.seconds >= 1
     assert all(sample.answer is not None for sample in load.samples)
 
 

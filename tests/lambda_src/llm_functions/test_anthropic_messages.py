@@ -17,8 +17,6 @@ from llm_gateway.providers.bedrock.converse import Converse
 from llm_gateway.request import Media, Message, ReasoningBlock, ResponseFormat, Sampling, ToolChoice, ToolUse
 from llm_gateway.routes import Target
 
-pytestmark = pytest.mark.timeout(20)
-
 HELLO: Any = [{"role": "user", "content": "Hello, who is there?"}]
 WEATHER: Any = {
     "name": "get_weather",

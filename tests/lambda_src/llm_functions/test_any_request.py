@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
-import pytest
 from anthropic.types import message_create_params
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -29,8 +28,6 @@ from llm_gateway.routes import Alias, Routes
 from llm_gateway.stages.validate import conversation_problems
 from support.chat_requests import SAMPLING, target
 from support.sdk_types import requests
-
-pytestmark = pytest.mark.timeout(30)
 
 NAMES = [
     *("message", "prompt", "model", "system_prompt", "max_tokens", "temperature", "top_p", "stop", "history", "messages"),

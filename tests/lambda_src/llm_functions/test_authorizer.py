@@ -22,8 +22,6 @@ from pulumi_llm_local.services.api_gateway.api_request import header_fields
 from pulumi_llm_local.services.api_gateway.authorization import identity_values
 from support.keys_table import CALLER, KEY, Table, serving
 
-pytestmark = pytest.mark.timeout(20)
-
 OTHER_KEY = "sk-a-key-of-another-tenant"
 ARN = "arn:aws:execute-api:us-east-1:123456789012:a1b2c3/live/POST/v1/chat/completions"
 
@@ -258,7 +256,7 @@ def test_without_a_table_the_function_does_not_start() -> None:
         env=environ,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=120,
         check=False,
     )
     assert started.returncode != 0 and "KeyError: 'KEYS_TABLE'" in started.stderr

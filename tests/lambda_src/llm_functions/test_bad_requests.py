@@ -11,8 +11,6 @@ import pytest
 
 from llm_gateway.operations import MAX_BODY_BYTES
 
-pytestmark = pytest.mark.timeout(20)
-
 CHAT, STREAM, OPENAI = "/chat", "/chat/stream", "/v1/chat/completions"
 USER = [{"role": "user", "content": "Hi"}]
 WEATHER = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}

@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import pytest
 
 from llm_functions.api_formats import chat as chat_api
@@ -14,8 +13,6 @@ from llm_functions.http import application, event_stream
 from llm_gateway import telemetry
 from pulumi_llm_local.upstreams.model import Finish, GenerationRequest, Piece, TextDelta
 from pulumi_llm_local.upstreams.tokens import count_tokens
-
-pytestmark = pytest.mark.timeout(20)
 
 HELLO = {"message": "Hello, who is there?"}
 
@@ -385,11 +382,19 @@ async def test_a_caller_that_leaves_ends_the_upstream_call_of_a_complete_answer(
     monkeypatch.setattr(application, "_WATCH_AFTER", 0.01)
     records: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     monkeypatch.setattr(telemetry, "write_log", lambda fields: records.put_nowait(dict(fields)))
-    upstream = await fake(wire.plays(wait=True))
+    asked = asyncio.Event()
+
+    async def silent(peer: Any) -> None:
+        await peer.request()
+        asked.set()
+        await peer.gone()
+
+    upstream = await fake(silent)
     service = await gateway(upstream.url)
     body = HELLO if path == "/chat" else {"model": "full", "messages": [{"role": "user", "content": "Hi"}]}
-    with pytest.raises(httpx.ReadTimeout):
-        await service.http.post(path, json=body, timeout=0.3)
+    calling = asyncio.ensure_future(service.http.post(path, json=body))
+    await asked.wait()
+    calling.cancel()
     await upstream.left.wait()
     assert (await records.get())["error.type"] == "abandoned"
 
@@ -397,29 +402,32 @@ async def test_a_caller_that_leaves_ends_the_upstream_call_of_a_complete_answer(
 # The deadline.
 
 
-def near_deadline(seconds: float) -> tuple[float, dict[str, str]]:
-    """A deadline so far from now, and the header that tells it."""
-    ends = time.time() + seconds
-    return ends, {"x-amzn-lambda-context": json.dumps({"deadline": int(ends * 1000), "request_id": "lambda-1"})}
+INVOCATION_SECONDS = 10.0
+
+
+def invocation(seconds: float = INVOCATION_SECONDS) -> dict[str, str]:
+    """The header that tells when the invocation ends."""
+    deadline = int((time.time() + seconds) * 1000)
+    return {"x-amzn-lambda-context": json.dumps({"deadline": deadline, "request_id": "lambda-1"})}
 
 
 @pytest.mark.parametrize("path", ["/chat", "/chat/stream"])
-async def test_a_model_that_is_too_slow_is_a_504_before_the_invocation_ends(gateway, fake, wire, path: str) -> None:
+async def test_a_model_that_is_too_slow_is_a_504_before_the_invocation_ends(gateway, fake, wire, clock, path: str) -> None:
     upstream = await fake(wire.plays(wait=True))
     service = await gateway(upstream.url)
-    ends, headers = near_deadline(application.DEADLINE_MARGIN_SECONDS + 0.05)
-    response = await service.post(path, HELLO, headers)
-    assert time.time() < ends
+    began = clock.now()
+    response = await service.post(path, HELLO, invocation())
+    assert clock.now() - began < INVOCATION_SECONDS - 0.5
     assert response.status_code == 504 and service.error_of(response)["code"] == "upstream_timeout"
     await upstream.left.wait()
 
 
-async def test_a_model_that_does_not_finish_is_an_error_event_before_the_invocation_ends(gateway, fake, wire) -> None:
+async def test_a_model_that_does_not_finish_is_an_error_event_before_the_invocation_ends(gateway, fake, wire, clock) -> None:
     upstream = await fake(wire.plays(wire.STREAM_HEAD, wire.text("Hello"), wait=True))
     service = await gateway(upstream.url)
-    ends, headers = near_deadline(application.DEADLINE_MARGIN_SECONDS + 0.6)
-    events = await service.sse("/chat/stream", HELLO, headers)
-    assert time.time() < ends
+    began = clock.now()
+    events = await service.sse("/chat/stream", HELLO, invocation())
+    assert clock.now() - began < INVOCATION_SECONDS - 0.5
     assert names(events) == ["", "start", "delta", "error"]
     assert events[-1].data["error"]["code"] == "upstream_timeout"
     await upstream.left.wait()
@@ -427,8 +435,7 @@ async def test_a_model_that_does_not_finish_is_an_error_event_before_the_invocat
 
 async def test_a_far_deadline_changes_nothing(gateway, bedrock) -> None:
     service = await gateway((await bedrock()).url)
-    _, headers = near_deadline(60.0)
-    assert (await service.post("/chat", HELLO, headers)).status_code == 200
+    assert (await service.post("/chat", HELLO, invocation(60.0))).status_code == 200
 
 
 # What needs no model.

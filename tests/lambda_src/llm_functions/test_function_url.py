@@ -9,8 +9,6 @@ import pytest
 from support.gateway_service import Service
 from support.keys_table import KEY, Table, serving
 
-pytestmark = pytest.mark.timeout(20)
-
 HELLO = {"message": "Hello"}
 PATH = "/api/chat/stream"
 

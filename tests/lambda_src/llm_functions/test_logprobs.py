@@ -19,8 +19,6 @@ from support.gateway_service import ORIGIN, PATIENCE, Service, serve
 from support.local_bedrock import KEYS, REGION
 from support.web_app import listening
 
-pytestmark = pytest.mark.timeout(30)
-
 ACCEPTS: Any = ("max_tokens", "stop", "system", "tools", "stream_tools", "logprobs")
 HELLO: Any = [{"role": "user", "content": "Hello, who is there?"}]
 

@@ -9,8 +9,6 @@ import pytest
 
 from pulumi_llm_local.upstreams.tokens import count_tokens
 
-pytestmark = pytest.mark.timeout(20)
-
 HELLO: Any = [{"role": "user", "content": "Hello, who is there?"}]
 WEATHER: Any = {
     "type": "function",

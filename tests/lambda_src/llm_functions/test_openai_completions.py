@@ -5,8 +5,6 @@ from typing import Any
 import openai
 import pytest
 
-pytestmark = pytest.mark.timeout(20)
-
 
 async def test_a_prompt_is_answered_whole_and_streamed(gateway, bedrock) -> None:
     upstream = await bedrock()

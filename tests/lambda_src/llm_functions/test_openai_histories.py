@@ -15,8 +15,6 @@ from llm_gateway.request import Media
 from llm_gateway.stages.validate import conversation_problems
 from support.chat_requests import SAMPLING, sent, target
 
-pytestmark = pytest.mark.timeout(30)
-
 ASK: Any = {"role": "user", "content": "Hi"}
 SYSTEM: Any = {"role": "system", "content": "Be brief."}
 

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import time
 from typing import Any
 
 import openai
@@ -14,8 +13,7 @@ from llm_functions.api_formats.openai_responses.request import parse
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Reasoning, ReasoningSignature, Start, ToolCall, ToolCallDelta, Usage
 from llm_gateway.request import Media, Message, ReasoningBlock, ResponseFormat, ToolUse
-
-pytestmark = pytest.mark.timeout(20)
+from support.growth import assert_linear
 
 HELLO = "Hello, who is there?"
 WEATHER: Any = {
@@ -307,16 +305,18 @@ def test_what_a_target_is_spared() -> None:
     assert [tool.parameters for tool in request.tools] == [{"required": [], **empty}, empty]
 
 
-def test_items_that_follow_one_another_are_joined_soon() -> None:
+def test_the_work_of_joining_items_grows_with_their_number() -> None:
     def said(text: str) -> dict[str, Any]:
         return {"type": "message", "role": "assistant", "content": text}
 
-    began = time.process_time()
-    items = [said("a" * 3_000_000), sealed_reasoning([{"text": "b"}] * 20_000), *[said("z"), sealed_reasoning([{}])] * 4_500]
-    user = {"role": "user", "content": HELLO}
-    first, _, last = parse({"model": "full", "input": [*items, user, said("Hi")]}).messages
-    assert time.process_time() - began < 1.5
-    assert first.text.endswith("a" + "\nz" * 4_500) and len(first.reasoning_blocks) == 24_500 and last.text == "Hi"
+    def join(size: int) -> None:
+        long = [said("a" * 600 * size), sealed_reasoning([{"text": "b"}] * 4 * size)]
+        items = [*long, *[said("z"), sealed_reasoning([{}])] * size]
+        user = {"role": "user", "content": HELLO}
+        first, _, last = parse({"model": "full", "input": [*items, user, said("Hi")]}).messages
+        assert first.text.endswith("a" + "\nz" * size) and len(first.reasoning_blocks) == 5 * size and last.text == "Hi"
+
+    assert_linear(join, 150)
 
 
 def test_reasoning_that_is_nested_too_deeply_is_another_services() -> None:

@@ -22,8 +22,6 @@ from llm_gateway.request import RARE_PARAMETERS
 from llm_gateway.routes import Alias, Routes, Target
 from wire.bedrock import Wire
 
-pytestmark = pytest.mark.timeout(240)
-
 # Else it takes the values out of what hypothesis reports of any other test in this process.
 patches.setup._is_patched = True
 
@@ -149,7 +147,7 @@ async def test_what_is_valid_is_answered(gateway, bedrock, path: str, examples: 
         @given(case=operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
         def run(case: Any) -> None:
             body = sayable(case.body) if path.startswith("/v1") else case.body
-            response = session.post(service.url + path, json=body, timeout=20)
+            response = session.post(service.url + path, json=body, timeout=120)
             operation.validate_response(response)
             if response.status_code != 200:
                 assert body["model"] == "full", response.text

@@ -37,8 +37,6 @@ from support.chat_requests import TOOL, sent, target
 from support.sdk_types import alternatives, requests
 from wire.speaker import dumped
 
-pytestmark = pytest.mark.timeout(60)
-
 
 class Format(NamedTuple):
     type: Any

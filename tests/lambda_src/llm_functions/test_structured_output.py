@@ -21,8 +21,6 @@ from support.web_app import listening
 from wire.conversations import ask_openai
 from wire.speaker import FunctionCall
 
-pytestmark = pytest.mark.timeout(30)
-
 HELLO: Any = [{"role": "user", "content": "Hello, who is there? Answer in JSON."}]
 
 

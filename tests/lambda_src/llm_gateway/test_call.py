@@ -13,8 +13,6 @@ from llm_gateway.request import ChatRequest, Message, Sampling, ToolUse
 from llm_gateway.routes import Alias, Target
 from support.chat_requests import HI, PAIR, SAMPLING, TOOL, request, sent, target
 
-pytestmark = pytest.mark.timeout(30)
-
 # target, explicit -> what is sent
 SAMPLED: dict[str, tuple[Target, Sampling, Sampling]] = {
     "defaults": (target(), Sampling(), Sampling(1000, 0.7, 0.9)),

@@ -22,8 +22,6 @@ from wire.harness import Harness
 from wire.provider_responses import CONVERSE, TEXT, VLLM, Vllm, bedrock_error
 from wire.replying import Reply, ReplyingUpstream
 
-pytestmark = pytest.mark.timeout(20)
-
 QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/wake-qwen3"
 CHAT_STREAM = TRANSPORTS["chat stream"]
 # What an Application Load Balancer answers where no target is registered.

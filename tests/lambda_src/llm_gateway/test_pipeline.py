@@ -26,8 +26,6 @@ from llm_gateway.telemetry import _without_words
 from support.chat_requests import HI, ROUTES, request, user
 from support.scripted_provider import FAR, Scripted, alias, once, routing, said
 
-pytestmark = pytest.mark.timeout(30)
-
 
 class EventsProvider:
     """A provider that gives these events, usage and done in one batch, or raises what is no event."""

@@ -12,8 +12,6 @@ from llm_gateway.events import Delta, Done, Event, Usage
 from llm_gateway.router import Attempt
 from support.scripted_provider import NEAR, Scripted, alias, once, opened, routing, said
 
-pytestmark = pytest.mark.timeout(20)
-
 # Callers that go away, and callers beside each other.
 
 

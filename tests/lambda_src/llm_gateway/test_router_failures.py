@@ -13,8 +13,6 @@ from llm_gateway.errors import GatewayError, Problem
 from llm_gateway.events import Delta, Done, Event, Usage
 from support.scripted_provider import NEAR, Chance, Scripted, alias, once, opened, refused, routing, said, target
 
-pytestmark = pytest.mark.timeout(20)
-
 # What follows a failure.
 
 # a failure -> is another target asked, is this one asked again, is it asked last from then on

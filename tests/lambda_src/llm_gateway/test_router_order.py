@@ -14,8 +14,6 @@ from llm_gateway.router import Attempt
 from llm_gateway.routes import Target
 from support.scripted_provider import NEAR, Scripted, alias, once, opened, refused, routing, said, target
 
-pytestmark = pytest.mark.timeout(20)
-
 # Who is asked first.
 
 

@@ -9,8 +9,6 @@ import pytest
 from llm_gateway.routes import encode, load
 from support.chat_requests import ROUTES
 
-pytestmark = pytest.mark.timeout(30)
-
 
 def test_routes_survive_the_archive(tmp_path: Path) -> None:
     path = tmp_path / "routes.json"

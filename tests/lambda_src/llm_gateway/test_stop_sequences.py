@@ -11,8 +11,6 @@ from llm_gateway.events import Delta, Done, Event, Logprobs, Reasoning, ToolCall
 from llm_gateway.stop_sequences import cut
 from support.chat_requests import request, sent, target
 
-pytestmark = pytest.mark.timeout(30)
-
 END = (Usage(7, 9), Done("end_turn"))
 
 

@@ -20,8 +20,6 @@ from pulumi_llm_local.upstreams.model import ModelTraits
 from support.chat_requests import SAMPLING, request, sent, target
 from wire.speaker import dumped
 
-pytestmark = pytest.mark.timeout(30)
-
 ACCEPTS = (*SAMPLING, "tools", "stream_tools", "prompt_caching")
 BRIEF, LATE = {"role": "system", "content": "Be brief."}, {"role": "system", "content": "It is late."}
 ONE, TWO = {"role": "user", "content": "One"}, {"role": "user", "content": "Two"}

@@ -9,8 +9,6 @@ from llm_gateway.events import Delta, Done, Event, Logprobs, Reasoning, StopReas
 from llm_gateway.routes import ThinkTags
 from llm_gateway.think_tags import without_think_tags
 
-pytestmark = pytest.mark.timeout(30)
-
 
 async def split(pieces: Sequence[str | Event], tags: ThinkTags, reason: StopReason) -> tuple[str, str, list[Event]]:
     """Return the reasoning and the text of an answer, one batch a piece, and all of its events."""

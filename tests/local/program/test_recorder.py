@@ -14,7 +14,6 @@ ALLOW: dict[str, Any] = {"Effect": "Allow", "Action": "sqs:SendMessage"}
 
 
 @pytest.mark.parametrize("preview", [False, True])
-@pytest.mark.timeout(30)
 def test_a_resource_as_an_input_is_its_id(preview: bool) -> None:
     def program() -> None:
         role = aws.iam.Role("role", assume_role_policy="{}")

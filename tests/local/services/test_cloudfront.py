@@ -19,8 +19,6 @@ from pulumi_llm_local.services.cloudfront.distribution import DISTRIBUTION, FUNC
 from pulumi_llm_local.services.cloudfront.response_headers import POLICY
 from pulumi_llm_local.services.local_run import LocalError
 
-pytestmark = pytest.mark.timeout(30)
-
 Client = TestClient[web.Request, web.Application]
 BUCKET = "site.s3.us-east-1.amazonaws.com"
 API = "abc.execute-api.us-east-1.amazonaws.com"

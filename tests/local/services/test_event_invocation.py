@@ -11,8 +11,6 @@ from pulumi_llm_local.services.event_invocation import EVENT_INVOKE_CONFIG, Even
 from pulumi_llm_local.services.lambda_function import FunctionError, FunctionThrottled
 from pulumi_llm_local.services.local_run import LocalError
 
-pytestmark = pytest.mark.timeout(20)
-
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
 
 

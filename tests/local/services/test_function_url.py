@@ -21,8 +21,6 @@ from pulumi_llm_local.services.function_url import FunctionUrl
 from pulumi_llm_local.services.lambda_function import FunctionThrottled
 from pulumi_llm_local.services.signature import Credentials
 
-pytestmark = pytest.mark.timeout(30)
-
 CDN = "arn:aws:cloudfront::123456789012:distribution/E1"
 FUNCTION_ARN = "arn:aws:lambda:us-east-1:123456789012:function:chat"
 HOST = "abc.lambda-url.us-east-1.on.aws"

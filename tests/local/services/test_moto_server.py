@@ -12,12 +12,11 @@ from pulumi_llm_local.services.moto import Moto
 PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "x-amz-target"}
 
 
-@pytest.mark.timeout(60)
 async def test_no_page_reads_or_changes_the_tables(tmp_path: Path) -> None:
     moto = Moto(tmp_path / "moto.log", os.environ)
     await moto.start()
     try:
-        async with httpx.AsyncClient(base_url=moto.url, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=moto.url, trust_env=False, timeout=60) as client:
             own = await client.get("/moto-api/data.json")
             assert own.status_code == 200
             assert not [name for name in own.headers if name.startswith("access-control-")]

@@ -30,7 +30,7 @@ async def pid_in(directory: Path) -> int:
 
 def has_ended(pid: int) -> bool:
     """Wait until a process is gone, a zombie included."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":

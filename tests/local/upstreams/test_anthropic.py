@@ -39,7 +39,7 @@ async def serving(*faults: Fault, **arguments: Any) -> AsyncIterator[str]:
         yield str(server.make_url("")).rstrip("/")
 
 
-async def post(url: str, headers: Any = HEADERS, timeout: float = 5, **change: Any) -> httpx.Response:
+async def post(url: str, headers: Any = HEADERS, timeout: Any = 60, **change: Any) -> httpx.Response:
     body = {"model": "plain", "max_tokens": 500, "messages": HELLO, **change}
     async with httpx.AsyncClient(timeout=timeout) as http:
         content = json.dumps({name: value for name, value in body.items() if value is not None})
@@ -240,7 +240,7 @@ async def test_a_fault_within_an_answer(monkeypatch: pytest.MonkeyPatch) -> None
 
     async def outcome(kind: str, streamed: bool = False) -> httpx.Response:
         async with serving(parse_fault(f"anthropic={kind}")) as url:
-            return await post(url, timeout=0.3 if kind == "stall" else 10, stream=streamed)
+            return await post(url, timeout=httpx.Timeout(60, read=0.3) if kind == "stall" else 60, stream=streamed)
 
     assert (await outcome("slow")).json()["content"]
     for streamed in (False, True):

@@ -80,7 +80,7 @@ async def bedrock_before(model: ModelUrl) -> AsyncIterator[Any]:
             region_name="us-east-1",
             aws_access_key_id="key",
             aws_secret_access_key="secret",
-            config=Config(retries={"total_max_attempts": 1}, proxies={}, read_timeout=10),
+            config=Config(retries={"total_max_attempts": 1}, proxies={}, read_timeout=60),
         )
 
 

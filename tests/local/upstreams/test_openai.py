@@ -49,7 +49,7 @@ async def serving(flavour: Any, *faults: Fault, **arguments: Any) -> AsyncIterat
 
 
 def client(url: str, key: str = "sk-local-0001") -> openai.AsyncOpenAI:
-    return openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0, timeout=5)
+    return openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0, timeout=60)
 
 
 async def ask(url: str, model: str = "plain", messages: Any = HELLO, **arguments: Any) -> Any:
@@ -66,7 +66,7 @@ async def stream(url: str, model: str = "plain", messages: Any = HELLO, **argume
 async def post(url: str, body: Any, key: str | None = "sk-local-0001", path: str = "/chat/completions") -> httpx.Response:
     headers = {"authorization": f"Bearer {key}"} if key else {}
     content = body if isinstance(body, str) else json.dumps(body)
-    async with httpx.AsyncClient(timeout=5) as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         return await http.post(url + path, content=content, headers=headers)
 
 
@@ -338,7 +338,7 @@ async def test_a_fault_within_an_answer(flavour: str, monkeypatch: pytest.Monkey
     body = {"model": "plain", "messages": HELLO}
 
     async def outcome(kind: Any, **arguments: Any) -> Any:
-        timeout = 0.3 if kind == "stall" else 10
+        timeout = httpx.Timeout(60, read=0.3) if kind == "stall" else 60
         async with (
             serving(flavour, Fault(kind, upstream="pool"), name="pool") as url,
             httpx.AsyncClient(timeout=timeout) as http,

@@ -14,8 +14,6 @@ from pulumi_llm_local.upstreams.model import ModelTraits
 from pulumi_llm_local.upstreams.openai.pool import VllmPool
 from pulumi_llm_local.upstreams.stand_in_model import StandInModel
 
-pytestmark = pytest.mark.timeout(20)
-
 HELLO = {"model": "qwen", "messages": [{"role": "user", "content": "Hello"}]}
 CHAT = "/qwen/v1/chat/completions"
 
@@ -55,8 +53,8 @@ async def serving(*faults: Fault, state: Any = "ready", load_seconds: float = 0.
     async with (
         TestServer(pool.application()) as balancer,
         TestServer(pool.server_application()) as server,
-        httpx.AsyncClient(base_url=str(balancer.make_url("/")), timeout=10) as by_balancer,
-        httpx.AsyncClient(base_url=str(server.make_url("/")), timeout=10) as direct,
+        httpx.AsyncClient(base_url=str(balancer.make_url("/")), timeout=60) as by_balancer,
+        httpx.AsyncClient(base_url=str(server.make_url("/")), timeout=60) as direct,
     ):
         yield Pool(pool, by_balancer, direct)
 

@@ -13,8 +13,6 @@ FOLDER = Path(__file__).parent
 FILES = sorted(FOLDER.glob("*.test.mjs"))
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="module")
 def chromium() -> str:

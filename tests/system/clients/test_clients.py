@@ -24,8 +24,6 @@ from support import go_tools, node
 from support.programs import ROOT
 from system.local.conftest import LocalStack, local_stack
 
-pytestmark = pytest.mark.timeout(600)
-
 FOLDER = Path(__file__).parent
 ACCOUNT = "us-east-1:123456789012"
 PROVIDERS = {

@@ -16,8 +16,6 @@ from pulumi_llm_local.engine.stack import Stack
 from support.programs import ROOT
 from system.engine.conftest import ENVIRONMENT
 
-pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
-
 # Each in a Region of its own, with an alias of its own.
 REGIONS = {"ohio": "us-east-2", "oregon": "us-west-2", "ireland": "eu-west-1", "tokyo": "ap-northeast-1"}
 

@@ -4,13 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from pulumi_llm_local.aws_types.apigateway import STAGE
 from pulumi_llm_local.engine.stack import Stack
 from system.engine.conftest import names, program, succeeded
-
-pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
 
 OWN_ROUTES = """\
 import pulumi, pulumi_aws as aws, pulumi_llm

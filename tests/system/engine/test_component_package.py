@@ -26,8 +26,6 @@ from pulumi_llm_local.engine.stack import Done, Stack
 from support.programs import MODELS, ROOT
 from system.engine.conftest import ENVIRONMENT, succeeded
 
-pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
-
 # Physical names without a random end, so that two stacks can be compared.
 PROJECT = {
     "name": "program",

@@ -7,8 +7,6 @@ import pytest
 
 from system.engine.conftest import names, program, succeeded
 
-pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
-
 # A transform that returns the options of a resource drops an option that is False.
 PROGRAM = """\
 import pulumi

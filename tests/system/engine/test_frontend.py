@@ -12,8 +12,6 @@ from pulumi_llm_local.engine.stack import Stack
 from support.programs import PAGE
 from system.engine.conftest import names, program, succeeded
 
-pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
-
 OWN_URL = {
     "function_url": "https://a1b2c3d4e5f6.lambda-url.us-east-1.on.aws/",
     "function_alias_arn": "arn:aws:lambda:us-east-1:123456789012:function:chat:live",

@@ -3,13 +3,9 @@
 import re
 from pathlib import Path
 
-import pytest
-
 from pulumi_llm_local.engine.cloud import Cloud
 from support.served_models import IMAGE, QWEN
 from system.engine.conftest import our_stack, succeeded
-
-pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
 
 POOL = {"instance_type": "g5.2xlarge", "on_demand": {"max": 1}, "spot": {"max": 2}}
 GPU = {

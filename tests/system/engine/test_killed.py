@@ -14,8 +14,6 @@ from pulumi_llm_local.engine.cloud import Cloud, ProviderCall, Refused
 from pulumi_llm_local.engine.stack import Stack
 from system.engine.conftest import our_stack, program, succeeded
 
-pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
-
 # Roles, a policy that names another resource, and what is retained: every kind of step in few resources.
 BASELINE = """\
 import pulumi_llm

@@ -67,7 +67,7 @@ def test_the_yaml_program_makes_what_a_python_program_makes(in_python: tuple[dic
 def test_the_go_program_makes_what_a_python_program_makes(in_python: tuple[dict[str, Any], str], tmp_path: Path) -> None:
     module = tmp_path / "module"
     shutil.copytree(MODULE, module)
-    subprocess.run([go_tool("languages", "./gensdk"), write.SCHEMA, module, SDK], check=True, timeout=60)
+    subprocess.run([go_tool("languages", "./gensdk"), write.SCHEMA, module, SDK], check=True, timeout=300)
     (module / "program").mkdir()
     (module / "program" / "main.go").write_text(documented("go"))
     build(module, "./program", tmp_path / "program-binary")

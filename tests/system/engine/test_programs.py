@@ -16,8 +16,6 @@ import pytest
 from pulumi_llm_local.aws_types.values import revealed
 from system.engine.conftest import CheckedStack, program, succeeded
 
-pytestmark = pytest.mark.timeout(600)  # of hundreds of resources each, previewed and deployed, on a machine that does more
-
 PROGRAMS = Path(__file__).parent / "programs"
 
 

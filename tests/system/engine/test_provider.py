@@ -13,8 +13,6 @@ from pulumi_llm_local.engine.cloud import Cloud, Refused
 from pulumi_llm_local.engine.stack import Stack
 from system.engine.conftest import RAW_PROGRAM, names, program, succeeded
 
-pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
-
 FUNCTION = "aws:lambda/function:Function"
 TABLE = "aws:dynamodb/table:Table"
 BUCKET = "aws:s3/bucket:Bucket"

@@ -23,8 +23,6 @@ from system.engine.conftest import our_stack, succeeded
 sys.path.insert(0, str(ROOT / "docs"))
 from describe import setting_rows
 
-pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
-
 KEY_ARN = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/1234abcd-12ab-34cd-56ef-1234567890ab"
 ORDERS = "arn:aws:lambda:us-east-1:123456789012:function:orders"

@@ -13,8 +13,6 @@ from pulumi_llm_local.engine.cloud import Cloud, ProviderCall, Refused
 from pulumi_llm_local.engine.stack import Done, Stack
 from system.engine.conftest import names, our_stack, succeeded, urns
 
-pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
-
 STACKS = ("dev", "prod")
 
 

@@ -13,8 +13,6 @@ from pulumi_llm_local.engine.stack import Done
 from support.programs import ROOT
 from system.engine.conftest import our_stack, succeeded
 
-pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
-
 RELEASES = ROOT / "tests" / "releases"
 RECORDED = sorted((path.parent.name, path.stem) for path in RELEASES.glob("*/*.json"))
 TABLE = "aws:dynamodb/table:Table"

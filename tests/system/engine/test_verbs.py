@@ -14,8 +14,6 @@ from pulumi_llm_local.engine import command
 from support import shop
 from support.programs import PAGE, ROOT
 
-pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
-
 # Stands where the user's CLI does, and notes what it was asked and how.
 RECORDING_CLI = (
     f"#!{sys.executable}\n"

@@ -11,8 +11,6 @@ from pulumi_llm_local.engine.cloud import Cloud
 from system.engine.conftest import program, succeeded
 from system.engine.test_settings import JWT, KEY_ARN, VPC, Up, compared, planned
 
-pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
-
 PROGRAM = """\
 import pulumi
 import pulumi_llm

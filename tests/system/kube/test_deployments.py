@@ -43,10 +43,10 @@ def test_a_new_version_comes_up_before_the_old_one_goes(api: KubernetesApi, tmp_
         kubelets.may_get_ready.clear()
         stack.configure({"models": {"qwen": {**QWEN, "context": 16_384}}})
         updating = beside.submit(stack.up)
-        wait_for(lambda: len(deployments(api)) == 2, 60)
+        wait_for(lambda: len(deployments(api)) == 2)
         (new,) = deployments(api).keys() - {old}
         labels = deployments(api)[new]["spec"]["selector"]["matchLabels"]
-        wait_for(lambda: [pod for pod in api.list("v1", "Pod", NAMESPACE, labels) if pod["spec"].get("nodeName")], 60)
+        wait_for(lambda: [pod for pod in api.list("v1", "Pod", NAMESPACE, labels) if pod["spec"].get("nodeName")])
         assert not updating.done()
         assert deployments(api)[old]["status"]["availableReplicas"] == 1
         kubelets.may_get_ready.set()

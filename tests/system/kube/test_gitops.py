@@ -3,14 +3,11 @@
 import hashlib
 from pathlib import Path
 
-import pytest
 import yaml
 
 from support.served_models import QWEN
 from system.engine.conftest import program, succeeded
 from system.kube.conftest import SOURCE
-
-pytestmark = pytest.mark.timeout(600)  # the first time, the engine has to be built
 
 
 def digests(folder: Path) -> dict[str, str]:

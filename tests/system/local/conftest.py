@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 COMMAND = [str(Path(sys.executable).with_name("pulumi-llm"))]
-START_SECONDS = 90
+START_SECONDS = 240
 
 
 @dataclass
@@ -56,7 +56,7 @@ def local_stack(*arguments: str, directory: Path = ROOT, json_output: bool = Tru
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            process.communicate(timeout=20)
+            process.communicate(timeout=120)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()

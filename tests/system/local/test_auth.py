@@ -79,7 +79,7 @@ def test_tokens_of_an_issuer() -> None:
 
             def call(credentials: str | None, **body: Any) -> httpx.Response:
                 headers = {"authorization": f"Bearer {credentials}"} if credentials else {}
-                return httpx.post(f"{stack.url}/chat", json={"message": "Hi", **body}, headers=headers)
+                return httpx.post(f"{stack.url}/chat", json={"message": "Hi", **body}, headers=headers, timeout=60)
 
             good = call(token(url, models=["gpt-oss-20b"]))
             assert (good.status_code, good.json().get("model")) == (200, "gpt-oss-20b")
@@ -115,7 +115,7 @@ def test_aws_signatures() -> None:
             request = AWSRequest(method="POST", url=url + path, data=b'{"message": "Hi"}')
             if credentials:
                 SigV4Auth(credentials, service, "us-east-1").add_auth(request)
-            return httpx.post(request.url, content=request.data, headers=dict(request.headers))
+            return httpx.post(request.url, content=request.data, headers=dict(request.headers), timeout=60)
 
         assert call(key).json()["stop_reason"] == "end_turn"
         assert refused(call(None)) == (403, "missing_signature")
@@ -123,21 +123,23 @@ def test_aws_signatures() -> None:
         assert refused(call(Credentials(given["AWS_ACCESS_KEY_ID"], "wrong"))) == (403, "invalid_signature")
         assert refused(call(key, service="bedrock")) == (403, "invalid_signature")
         assert refused(call(key, path="/nothing")) == (403, "missing_signature")
-        assert httpx.get(f"{url}/health").status_code == 200
+        assert httpx.get(f"{url}/health", timeout=60).status_code == 200
 
 
 def test_an_authorizer_with_a_cache_takes_only_the_header_that_the_cache_goes_by() -> None:
     with local_stack("--model-delay", "0", "--config", "api.authorizer_cache_seconds=60") as stack:
         body = {"message": "Hi"}
         for _ in range(2):
-            assert httpx.post(f"{stack.url}/chat", json=body, headers={"authorization": f"Bearer {stack.key}"}).is_success
+            assert httpx.post(
+                f"{stack.url}/chat", json=body, headers={"authorization": f"Bearer {stack.key}"}, timeout=60
+            ).is_success
         assert refused(stack.post("/chat", body)) == (401, "invalid_api_key")
         # A key beside such a header lets nobody in, now or from the cache.
         for other in ("Basic Og==", "Bearer", stack.key, b"\xc2\xa0"):
             for key in ({"x-api-key": stack.key}, {}):
-                response = httpx.post(f"{stack.url}/chat", json=body, headers={"authorization": other, **key})
+                response = httpx.post(f"{stack.url}/chat", json=body, headers={"authorization": other, **key}, timeout=60)
                 assert refused(response) == (401, "invalid_api_key"), other
-        assert refused(httpx.post(f"{stack.url}/chat", json=body, headers={"authorization": "Bearer x"})) == (
+        assert refused(httpx.post(f"{stack.url}/chat", json=body, headers={"authorization": "Bearer x"}, timeout=60)) == (
             401,
             "invalid_api_key",
         )
@@ -150,7 +152,7 @@ def test_a_custom_domain_has_the_api_below_its_base_path() -> None:
 
         def post(path: str) -> httpx.Response:
             headers = {"host": "chat.example.com", "x-api-key": stack.key}
-            return httpx.post(root + path, json={"message": "Hi"}, headers=headers)
+            return httpx.post(root + path, json={"message": "Hi"}, headers=headers, timeout=60)
 
         assert post("/llm/chat").is_success
         assert refused(post("/llm/nothing")) == (404, "unknown_route")
@@ -192,13 +194,13 @@ def test_routes_of_ones_own_answer_beside_the_services(tmp_path: Path) -> None:
     (tmp_path / "Pulumi.dev.yaml").write_text("config:\n  aws:region: us-east-1\n")
     (tmp_path / "__main__.py").write_text(OWN_ROUTES)
     with local_stack(directory=tmp_path) as stack:
-        assert refused(httpx.get(f"{stack.url}/orders/7")) == (401, "invalid_api_key")
-        answer = httpx.get(f"{stack.url}/orders/7", headers={"x-api-key": stack.key})
+        assert refused(httpx.get(f"{stack.url}/orders/7", timeout=60)) == (401, "invalid_api_key")
+        answer = httpx.get(f"{stack.url}/orders/7", headers={"x-api-key": stack.key}, timeout=60)
         assert (answer.status_code, answer.json()) == (200, {"id": "7", "tenant": "default"})
         assert answer.headers["x-mine"] == "yes"
-        assert httpx.options(f"{stack.url}/orders/7").headers["access-control-allow-methods"] == "GET,OPTIONS"
-        assert refused(httpx.put(f"{stack.url}/broken")) == (502, "function_failed")
-        assert refused(httpx.get(f"{stack.url}/models")) == (502, "function_failed")
+        assert httpx.options(f"{stack.url}/orders/7", timeout=60).headers["access-control-allow-methods"] == "GET,OPTIONS"
+        assert refused(httpx.put(f"{stack.url}/broken", timeout=60)) == (502, "function_failed")
+        assert refused(httpx.get(f"{stack.url}/models", timeout=60)) == (502, "function_failed")
         assert stack.post("/chat", {"message": "Hi"}).is_success
 
 
@@ -238,7 +240,7 @@ def test_beyond_the_reserved_concurrency_a_call_is_told_to_come_back() -> None:
                 codes = [anyone.get(f"{stack.url}/health").status_code for _ in range(100)]
             assert codes[:5] == [200] * 5
             assert set(codes) == {200, 429}
-            assert httpx.get(f"{stack.url}/openapi.json").status_code == 200
+            assert httpx.get(f"{stack.url}/openapi.json", timeout=60).status_code == 200
             assert stack.post("/chat", body).is_success
 
 
@@ -300,4 +302,4 @@ CASES = [
 @pytest.mark.assumes("function-failure")
 def test_a_function_that_fails(failing: LocalStack, answer: tuple[int, str]) -> None:
     for _ in range(2):  # and the next call is no different: it is started again
-        assert refused(httpx.post(f"{failing.url}/chat", json={"message": "Hi"}, timeout=30)) == answer
+        assert refused(httpx.post(f"{failing.url}/chat", json={"message": "Hi"}, timeout=60)) == answer

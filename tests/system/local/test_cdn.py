@@ -14,8 +14,6 @@ from websockets.exceptions import InvalidStatus
 from support.programs import PAGE
 from system.local.conftest import LocalStack, events, local_stack
 
-pytestmark = pytest.mark.timeout(300)
-
 RATE_LIMIT = 40
 
 
@@ -73,7 +71,7 @@ async def test_a_websocket(stack: LocalStack) -> None:
         async with connect(url, additional_headers={"x-api-key": "sk-wrong"}):
             pass
     assert refused.value.response.status_code == 401
-    async with connect(url, additional_headers={"x-api-key": stack.key}) as client, asyncio.timeout(20):
+    async with connect(url, additional_headers={"x-api-key": stack.key}) as client, asyncio.timeout(60):
         await client.send(json.dumps({"action": "chat", "id": "one", "message": "Hello"}))
         kinds: list[str] = []
         while not kinds or kinds[-1] not in ("done", "error"):
@@ -92,7 +90,7 @@ def test_the_page_reads_the_description_whatever_others_ask_for(cdn: httpx.Clien
 
 def test_each_address_has_its_rate(cdn: httpx.Client, stack: LocalStack) -> None:
     """The last test: from here on, this machine is blocked at the API's own address, and not at the CDN's."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     with httpx.Client(timeout=60) as direct:
         count = 0
         # WAF looks every ten seconds. Until then the stage's own throttle may answer, too.

@@ -10,7 +10,6 @@ import pytest
 from system.local.conftest import COMMAND, LocalStack, local_stack
 
 # Each call starts the command anew, and loads its packages without compiled files here.
-pytestmark = pytest.mark.timeout(300)
 
 PROGRAM = Path(__file__).with_name("programs") / "transports"
 FIRST, TOKEN = 0.2, 0.01
@@ -24,7 +23,7 @@ def stack() -> Iterator[LocalStack]:
 
 def call(stack: LocalStack, *arguments: str) -> str:
     command = [*COMMAND, *arguments, "--api-key", stack.key]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done
     return done.stdout
 

@@ -9,8 +9,6 @@ import pytest
 
 from system.local.conftest import LocalStack, events, failed_start, local_stack
 
-pytestmark = pytest.mark.timeout(120, func_only=True)
-
 ACCOUNT = "us-east-1:123456789012"
 PROVIDERS = {
     "deepseek": {"type": "openai_compatible", "base_url": "https://api.deepseek.com"},

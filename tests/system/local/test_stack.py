@@ -85,8 +85,8 @@ def test_the_printed_lines_work_as_pasted(tmp_path: Path) -> None:
         assert re.search(r"base_url='[^']+', api_key='[^']+'\)", client), "only base_url and api_key are needed"
         status = next(line.split()[1] for line in lines if line.startswith("status"))
         for address in (status, f"{page}config.json"):
-            assert stack_key(curl) in httpx.get(address).text
-            assert httpx.get(address, headers={"host": "evil.example:80"}).status_code == 403
+            assert stack_key(curl) in httpx.get(address, timeout=60).text
+            assert httpx.get(address, headers={"host": "evil.example:80"}, timeout=60).status_code == 403
         _boto3_straight_at_bedrock(dict(pair.split("=", 1) for pair in bedrock.split()))
 
 
@@ -181,7 +181,7 @@ def test_bad_requests(
 def test_a_browser_may_ask_first(dev: LocalStack) -> None:
     for path in ("/chat", "/chat/stream", "/v1/models"):
         answer = httpx.options(
-            dev.url + path, headers={"origin": "https://example.com", "access-control-request-method": "POST"}
+            dev.url + path, headers={"origin": "https://example.com", "access-control-request-method": "POST"}, timeout=60
         )
         assert answer.status_code == 204
         assert answer.headers["access-control-allow-origin"] == "*"
@@ -199,14 +199,14 @@ def test_only_pages_of_the_allowed_origins_may_call() -> None:
         for origin in (*allowed, "https://evil.example.com", "https://a.example.com.evil.example"):
             for header in ("origin", "Origin"):  # HTTP/2 has small letters
                 asked = [(header, origin), ("Access-Control-Request-Method", "POST")]
-                preflight = httpx.options(f"{stack.url}/chat", headers=asked)
+                preflight = httpx.options(f"{stack.url}/chat", headers=asked, timeout=60)
                 assert (preflight.status_code, preflight.headers["vary"]) == (204, "Origin")
                 assert shown(preflight, origin) == (origin in allowed)
             answer = stack.post("/chat", {"message": "Hi"}, origin=origin)
             assert answer.status_code == (200 if origin in allowed else 403)  # the local run itself refuses a page of elsewhere
             assert shown(answer, origin) == (origin in allowed)
         # An error of API Gateway's own says nothing that is anybody's secret, and every page may see it.
-        assert httpx.post(f"{stack.url}/chat", json={}).headers["access-control-allow-origin"] == "*"
+        assert httpx.post(f"{stack.url}/chat", json={}, timeout=60).headers["access-control-allow-origin"] == "*"
 
 
 @pytest.mark.assumes("usage-identifier")
@@ -218,21 +218,21 @@ def test_a_keys_rate_and_quota_are_told_apart() -> None:
         assert codes == [None, None, None, "quota_exceeded", "rate_limit_exceeded"]
         assert [answer.status_code for answer in answers[3:]] == [429, 429]
         assert "GMT" in answers[3].headers["retry-after"] and int(answers[4].headers["retry-after"]) > 0
-        assert httpx.get(f"{stack.url}/health").status_code == 200
+        assert httpx.get(f"{stack.url}/health", timeout=60).status_code == 200
 
 
 @pytest.mark.assumes("path-parameter")
 def test_a_key_sees_only_its_own_models() -> None:
     keys = json.dumps([{"name": "small", "tenant": "acme", "models": ["gpt-oss-20b"]}])
     with local_stack("--model-delay", "0", "--config", f"api.keys={keys}") as stack:
-        listed = httpx.get(f"{stack.url}/v1/models", headers={"authorization": f"Bearer {stack.key}"}).json()
+        listed = httpx.get(f"{stack.url}/v1/models", headers={"authorization": f"Bearer {stack.key}"}, timeout=60).json()
         assert [model["id"] for model in listed["data"]] == ["gpt-oss-20b"]
         known = {"authorization": f"Bearer {stack.key}"}
-        assert httpx.get(f"{stack.url}/v1/models/gpt-oss-20b", headers=known).json() == listed["data"][0]
-        unknown = httpx.get(f"{stack.url}/v1/models/openai.gpt-oss%2F20b-1:0", headers=known)
+        assert httpx.get(f"{stack.url}/v1/models/gpt-oss-20b", headers=known, timeout=60).json() == listed["data"][0]
+        unknown = httpx.get(f"{stack.url}/v1/models/openai.gpt-oss%2F20b-1:0", headers=known, timeout=60)
         assert unknown.json()["error"]["code"] == "model_not_found"
         assert "'openai.gpt-oss/20b-1:0'" in unknown.json()["error"]["message"]
-        assert httpx.get(f"{stack.url}/v1/models/gpt-oss-20b").status_code == 401
+        assert httpx.get(f"{stack.url}/v1/models/gpt-oss-20b", timeout=60).status_code == 401
         assert stack.post("/chat", {"message": "x"}).json()["model"] == "gpt-oss-20b"
         refused = stack.post("/chat", {"message": "x", "model": "deepseek-v3-2"})
         assert (refused.status_code, refused.json()["error"]["code"]) == (403, "model_not_allowed")
@@ -294,13 +294,15 @@ async def _outcomes(stack: LocalStack, count: int) -> list[Any]:
 def test_a_caller_that_leaves_does_not_end_the_function() -> None:
     with local_stack("--model-delay", "0,0.01") as stack:
         headers = {"x-api-key": stack.key}
-        with httpx.stream("POST", stack.outputs["stream_url"], json={"message": "Hello"}, headers=headers) as response:
+        with httpx.stream(
+            "POST", stack.outputs["stream_url"], json={"message": "Hello"}, headers=headers, timeout=60
+        ) as response:
             request_id = response.headers["x-request-id"]
             next(response.iter_raw())
         port = stack.url.split(":")[2].split("/")[0]
         log = cache_folder() / "local" / f"dev-{port}" / "chat-function.log"
         wait = threading.Event()
-        for _ in range(1_000):
+        for _ in range(6_000):
             lines = [json.loads(line) for line in log.read_text().splitlines() if request_id in line]
             if lines:
                 break
@@ -325,7 +327,7 @@ def test_a_killed_run_leaves_no_process_behind() -> None:
         stack.process.kill()
         stack.process.wait()
         gone = threading.Event()
-        for _ in range(500):
+        for _ in range(6_000):
             if not any(_alive(pid) for pid in left):
                 gone.set()
                 break
@@ -389,7 +391,7 @@ def test_somebody_elses_program_runs_and_what_is_not_played_is_listed(tmp_path: 
     )
     done: list[str] = []
     with local_stack(directory=tmp_path) as stack:
-        answer = httpx.post(f"{stack.url}/chat", json={"message": "to myself"})
+        answer = httpx.post(f"{stack.url}/chat", json={"message": "to myself"}, timeout=60)
         assert answer.json()["message"] == "You said: to myself"
         assert stack.process.stderr is not None
         while "not played" not in (line := stack.process.stderr.readline()):

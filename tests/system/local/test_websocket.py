@@ -51,7 +51,7 @@ async def ask(client: ClientConnection, **message: Any) -> None:
 
 async def receive_frame(client: ClientConnection) -> list[Any]:
     """The messages of a frame."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         received = json.loads(await client.recv())
     return received if isinstance(received, list) else [received]
 
@@ -117,7 +117,7 @@ async def test_a_handshake(stack: LocalStack, headers: dict[str, str], protocols
 
 
 async def test_a_browser_with_a_ticket(stack: LocalStack) -> None:
-    async with httpx.AsyncClient(base_url=stack.url, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=stack.url, trust_env=False, timeout=60) as http:
         refused = await http.post(f"{stack.url}/ws/ticket")
         assert refused.status_code == 401
         issued = await http.post(f"{stack.url}/ws/ticket", headers={"authorization": f"Bearer {stack.key}"})
@@ -229,7 +229,7 @@ def test_a_key_has_so_many_connections_and_each_its_messages_a_minute() -> None:
         clients = [each for each in got if isinstance(each, ClientConnection)]
         assert (len(clients), {each for each in got if isinstance(each, int)}) == (most, {429})
         await clients[0].close()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while isinstance(more := await attempt(stack), int):  # API Gateway reports the end a moment later
                 pass
         assert await attempt(stack) == 429
@@ -320,7 +320,7 @@ class Resuming:
                 break
             async with connected(self._stack) as client:
                 await ask(client, action="resume", id=self._id, seq=len(self.messages))
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     await self._read(client)
         return self.messages
 

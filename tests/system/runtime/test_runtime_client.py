@@ -24,13 +24,10 @@ from pulumi_llm.base.bundle import host_python
 from support.lambda_runtime import Lambda, LambdaError
 from support.programs import Recording
 
-pytestmark = [
-    pytest.mark.timeout(30),
-    pytest.mark.skipif(
-        find_spec("runtime_client") is None,
-        reason="no awslambdaric here (AWS builds it for Linux only): .venv/bin/uv pip install awslambdaric",
-    ),
-]
+pytestmark = pytest.mark.skipif(
+    find_spec("runtime_client") is None,
+    reason="no awslambdaric here (AWS builds it for Linux only): .venv/bin/uv pip install awslambdaric",
+)
 
 KEY = "sk-a-key-of-the-test"
 CALLER = Caller("Müller & Söhne", "ci", ("full", "r1"))

@@ -9,8 +9,6 @@ import uv
 from support.programs import ROOT
 from system.wheel.test_wheel import Environment, make_environment
 
-pytestmark = pytest.mark.timeout(300)  # the first time, the registry's packages have to come
-
 RULE = """\
 from collections.abc import Iterator
 

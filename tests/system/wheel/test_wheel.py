@@ -24,8 +24,6 @@ from pulumi_llm_local.engine import command
 from support.programs import ROOT
 from system.local import conftest as local
 
-pytestmark = pytest.mark.timeout(300)  # the first time, the registry's packages have to come
-
 PACKAGES = ("pulumi_llm", "llm_gateway", "llm_functions", "pulumi_llm_local")
 
 # What only the extras bring.
@@ -215,7 +213,9 @@ def test_two_components_of_a_foreign_program_answer(
     monkeypatch.setenv("PULUMI_LLM_CACHE", str(tmp_path))
     with local.local_stack("--model-delay", "0", directory=project) as stack:
         urls = [httpx.URL(url) for name, url in stack.outputs.items() if name.endswith("_url")]
-        assert any("assets/index-" in httpx.get(url.join("/")).text for url in urls), "the wheel carries the web client"
+        assert any("assets/index-" in httpx.get(url.join("/"), timeout=60).text for url in urls), (
+            "the wheel carries the web client"
+        )
         for team, other in (("support", "research"), ("research", "support")):
             url, key = stack.outputs[f"{team}_url"], stack.outputs[f"{team}_key"]
             answers = [ask(url, "/chat", key), ask(url, "/chat/stream", key), ask(url, "/chat", stack.outputs[f"{other}_key"])]

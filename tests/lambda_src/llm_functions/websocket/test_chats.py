@@ -28,8 +28,6 @@ from support import websocket_api
 from support.chat_requests import ROUTES
 from support.websocket_api import Clients
 
-pytestmark = pytest.mark.timeout(30)
-
 CALLER = Caller("acme", "ci")
 LIMITS = Limits(per_connection=2, per_key=3)
 FAR = 600.0

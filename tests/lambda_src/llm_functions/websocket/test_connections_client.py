@@ -10,8 +10,6 @@ from llm_gateway.http.client import HttpClient
 from support import websocket_api
 from support.websocket_api import Clients
 
-pytestmark = pytest.mark.timeout(30)
-
 CONNECTION = "L0SM9cOFvHcCIhw="
 
 

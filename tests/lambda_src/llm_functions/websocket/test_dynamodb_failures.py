@@ -19,8 +19,6 @@ from support import websocket_api
 from support.web_app import listening
 from support.websocket_api import CONNECTIONS, JOURNAL
 
-pytestmark = pytest.mark.timeout(30)
-
 KEY = '["acme","ci","one"]'
 CALLER = Caller("acme", "ci")
 

@@ -23,8 +23,6 @@ from support.chat_requests import ROUTES
 from support.local_bedrock import KEYS, REGION
 from support.websocket_api import CONNECTIONS, JOURNAL, Clients
 
-pytestmark = pytest.mark.timeout(30)
-
 CALLER = Caller("acme", "ci", ("one",))
 CREDENTIAL = Credential(key_hash=key_hash("a-key"))
 

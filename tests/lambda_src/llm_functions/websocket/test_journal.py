@@ -9,8 +9,6 @@ from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.stages.journal import DEAD_SECONDS, TTL_SECONDS, Head, Journal, Superseded
 from support.websocket_api import JOURNAL
 
-pytestmark = pytest.mark.timeout(30)
-
 KEY = '["acme","ci","one"]'
 
 

@@ -13,8 +13,6 @@ from llm_gateway.identity.connections import ConnectionTable, Limits
 from llm_gateway.identity.open_connections import LIFE_SECONDS, OPENINGS, WINDOW_SECONDS
 from support.websocket_api import CONNECTIONS
 
-pytestmark = pytest.mark.timeout(60)
-
 CALLER = Caller("acme", "ci")
 
 

@@ -12,8 +12,6 @@ from llm_functions.websocket import messages
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Event, Reasoning, Usage
 
-pytestmark = pytest.mark.timeout(30)
-
 # a client's message -> the code of its error, None if it can be read
 READ: dict[str, tuple[str, str | None]] = {
     "an id and fields": ('{"action": "chat", "id": "a-B_9", "message": "Hi"}', None),

@@ -19,8 +19,6 @@ from support.local_bedrock import KEYS, REGION
 from support.websocket_api import API_KEYS as API_KEYS_TABLE
 from support.websocket_api import TICKETS
 
-pytestmark = pytest.mark.timeout(30)
-
 CALLER = Caller("acme", "ci", ("one", "two"))
 OF_A_KEY = Credential(key_hash=key_hash("a-key-01234567890123456789"))
 ARN = "arn:aws:execute-api:us-east-1:123456789012:a1b2c3/ws/$connect"

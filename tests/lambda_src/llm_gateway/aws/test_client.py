@@ -10,8 +10,6 @@ from llm_gateway.aws.client import Aws
 from llm_gateway.aws.regions import dns_suffix
 from llm_gateway.http.client import HttpClient
 
-pytestmark = pytest.mark.timeout(30)
-
 
 @pytest.mark.parametrize(
     ("environ", "expected"),

@@ -1,7 +1,6 @@
 """The event-stream decoder against botocore's: any message, however cut, and anything that is not one."""
 
 import struct
-import time
 import zlib
 from collections.abc import Iterable, Sequence
 
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from llm_gateway.aws import event_stream
 from llm_gateway.aws.event_stream import MAX_HEADERS, MAX_PAYLOAD, EventStreamDecoder, EventStreamError
+from support.growth import assert_linear
 
 # A header: its name, its type, and its value as it stands on the wire.
 Header = tuple[str, int, bytes]
@@ -222,14 +222,19 @@ def test_largest_message_is_waited_for(headers: int, payload: int) -> None:
 
 
 def test_work_grows_with_the_bytes() -> None:
-    """A fifth of a second here; copying the rest once a message or once a byte would take half a minute or more."""
-    many = event(b"x" * 100) * 40_000
-    large = event(b"x" * 300_000)
-    begun = time.perf_counter()
-    assert len(list(EventStreamDecoder().feed(many))) == 40_000
-    assert len(list(EventStreamDecoder().feed(many[:-1]))) == 39_999
-    assert len(decoded(large[i : i + 1] for i in range(len(large)))) == 1
-    assert time.perf_counter() - begun < 10
+    """The rest is copied neither once a message nor once a byte."""
+
+    def many(number: int) -> None:
+        data = event(b"x" * 100) * number
+        assert len(list(EventStreamDecoder().feed(data))) == number
+        assert len(list(EventStreamDecoder().feed(data[:-1]))) == number - 1
+
+    def large(size: int) -> None:
+        data = event(b"x" * size)
+        assert len(decoded(data[i : i + 1] for i in range(len(data)))) == 1
+
+    assert_linear(many, 2_000)
+    assert_linear(large, 30_000)
 
 
 def test_known_header_blocks_are_bounded() -> None:

@@ -10,8 +10,6 @@ from wire.harness import Harness, secret
 from wire.provider_responses import FOLLOWER, KEY, OPENAI, TEXT
 from wire.replying import Reply
 
-pytestmark = pytest.mark.timeout(20)
-
 # the secret -> the key that is sent
 FORMS = {
     "text": KEY,

@@ -6,8 +6,6 @@ import pytest
 
 from llm_gateway.identity.caller import key_hash, presented_key, presented_ticket
 
-pytestmark = pytest.mark.timeout(30)
-
 PRESENTED: dict[str, tuple[dict[str, str], str | None]] = {
     "nothing": ({}, None),
     "bearer": ({"Authorization": "Bearer abc"}, "abc"),

@@ -10,8 +10,6 @@ from llm_gateway.identity.caller import (
 )
 from llm_gateway.identity.keys import KeyStore
 
-pytestmark = pytest.mark.timeout(30)
-
 
 class Table:
     """A DynamoDB that holds one item a hash, and counts who asks."""

@@ -34,8 +34,6 @@ from wire.openai import OpenAI
 from wire.providers import SPEAKERS
 from wire.speaker import Answer, Asked, Speaker
 
-pytestmark = pytest.mark.timeout(20)
-
 # What is sent.
 
 OFFERED = {"weather": ("The weather of a city", SCHEMA), "clock": (None, NOTHING)}

@@ -1,7 +1,6 @@
 """What reads the providers' answers: however a stream is cut, wherever it breaks off, and whatever stands in it."""
 
 import json
-import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -21,11 +20,10 @@ from llm_gateway.providers.bedrock.invoke_model import InvokeModel
 from llm_gateway.providers.exchange import UNREADABLE, Dialect
 from llm_gateway.providers.openai.dialect import OpenAICompatible
 from pulumi_llm_local.upstreams.bedrock.wire import chunk_message, raw_message
+from support.growth import assert_linear
 from wire.bedrock import Converse, Imported
 from wire.providers import SPEAKERS
 from wire.speaker import Answer, FunctionCall, Speaker, dumped
-
-pytestmark = pytest.mark.timeout(60)
 
 
 def dialect(name: str) -> Dialect:
@@ -406,23 +404,26 @@ def test_an_event_that_never_ends(piece: bytes) -> None:
 
 @EVERY
 def test_the_work_grows_with_the_bytes(name: str) -> None:
-    """Hundredths of a second here; what copies the whole with every piece takes minutes."""
+    """What copies the whole with every piece takes minutes for a long event."""
     speaker = type(SPEAKERS[name])()
-    speaker.piece = 2_000_000
-    answer = Answer(text="x" * speaker.piece)
-    data = b"".join(speaker.frames(answer))
-    begin = time.perf_counter()
-    for size in (64, 1024):
-        events, code = read(name, cut(data, range(size, len(data), size)))
+
+    def decode(size: int) -> None:
+        speaker.piece = size
+        answer = Answer(text="x" * size)
+        data = b"".join(speaker.frames(answer))
+        events, code = read(name, cut(data, range(64, len(data), 64)))
         assert code == "" and understood(events) == answer
-    assert time.perf_counter() - begin < 10
+
+    assert_linear(decode, 50_000)
 
 
 def test_an_event_of_many_lines() -> None:
-    decoder = SseDecoder()
-    begin = time.perf_counter()
-    for _ in range(MAX_EVENT_BYTES // 8 - 1):
-        assert decoder.feed(b"data: x\n") == []
-    (event,) = decoder.feed(b"\n")
-    assert event.count(b"x") == MAX_EVENT_BYTES // 8 - 1
-    assert time.perf_counter() - begin < 10
+    def decode(lines: int) -> None:
+        decoder = SseDecoder()
+        for _ in range(lines):
+            assert decoder.feed(b"data: x\n") == []
+        (event,) = decoder.feed(b"\n")
+        assert event.count(b"x") == lines
+
+    assert_linear(decode, 10_000)
+    decode(MAX_EVENT_BYTES // 8 - 1)

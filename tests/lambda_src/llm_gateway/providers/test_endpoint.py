@@ -15,8 +15,6 @@ from wire.harness import Harness, ProviderAt, secret
 from wire.provider_responses import ANTHROPIC, KEY, OPENAI, TEXT, ProviderResponses, anthropic_error, openai_error
 from wire.replying import Reply, ReplyingUpstream
 
-pytestmark = pytest.mark.timeout(20)
-
 KEYED = pytest.mark.parametrize("provider", [OPENAI, ANTHROPIC], ids=lambda provider: provider.name)
 
 

@@ -22,8 +22,6 @@ from wire.provider_responses import (
 )
 from wire.replying import Reply
 
-pytestmark = pytest.mark.timeout(20)
-
 # Other words for a failure that is in the table: who says it, what it says -> our status and code.
 WORDS: dict[str, tuple[ProviderResponses, bytes, int, str]] = {
     "a model that is not found, as a 400": (

@@ -17,8 +17,6 @@ from wire.harness import Harness, ProviderAt
 from wire.http import Fake, Peer
 from wire.provider_responses import CONVERSE, FOLLOWER, OPENAI, TEXT, ProviderResponses
 
-pytestmark = pytest.mark.timeout(20)
-
 EVERY_FAILURE = every_failure()
 EVERY_TRANSPORT = pytest.mark.parametrize("transport", TRANSPORTS.values(), ids=TRANSPORTS)
 

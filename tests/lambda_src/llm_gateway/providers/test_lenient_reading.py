@@ -16,8 +16,6 @@ from wire.conversations import BOTH, HELLO, answers_in_turn, ask_openai, user
 from wire.providers import SPEAKERS
 from wire.speaker import dumped
 
-pytestmark = pytest.mark.timeout(20)
-
 Read = tuple[str, str, list[tuple[str, str]], str, Usage]
 
 

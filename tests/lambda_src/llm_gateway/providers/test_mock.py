@@ -7,8 +7,6 @@ from llm_gateway.providers.mock import Mock
 from llm_gateway.request import Sampling
 from support.chat_requests import request, sent, target, user
 
-pytestmark = pytest.mark.timeout(30)
-
 # text, sampling -> the answer, its tokens, why it stopped
 MOCKED: list[tuple[str, Sampling, str, int, str]] = [
     ("one two", Sampling(100), "You said: one two", 4, "end_turn"),

@@ -9,8 +9,6 @@ from wire import http
 from wire.conversations import answers_in_turn, user
 from wire.speaker import dumped
 
-pytestmark = pytest.mark.timeout(30)
-
 ACCEPTS: Any = ("max_tokens", "system", "tools", "reasoning_content")
 CLAUDE, OTHER = "claude-opus-4-8", "MiniMax-M2"
 FORMATS = ("/v1/chat/completions", "/v1/messages", "/v1/responses")

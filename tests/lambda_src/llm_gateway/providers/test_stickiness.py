@@ -16,8 +16,6 @@ from wire.harness import Harness
 from wire.provider_responses import TEXT, Vllm
 from wire.replying import Reply
 
-pytestmark = pytest.mark.timeout(20)
-
 COOKIE = "LlmServiceStickiness"
 
 

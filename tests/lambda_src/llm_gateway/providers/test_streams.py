@@ -28,8 +28,6 @@ from wire.openai import OpenAI
 from wire.providers import OPENAI, SPEAKERS
 from wire.speaker import Answer, Frames, FunctionCall, Speaker, dumped, with_unknown_members
 
-pytestmark = pytest.mark.timeout(20)
-
 # What means nothing.
 
 ALL = Answer("Let me look.", "The weather.", (WEATHER, CLOCK), "tool_use")

@@ -1,23 +1,20 @@
 """Names of tools and ids of calls that a provider does not take are replaced for it, and a caller never sees that."""
 
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import pytest
 from msgspec.structs import replace as replace_struct
 
 from llm_gateway.call import ModelCall
 from llm_gateway.providers.tool_names import fitted
 from llm_gateway.request import Message, Sampling, Tool, ToolChoice, ToolUse
 from llm_gateway.routes import Target
+from support.growth import assert_linear
 from wire.conversations import BOTH, answers_in_turn, ask_openai, assistant, check, every, tool, user
 from wire.providers import SPEAKERS
 from wire.speaker import Answer, FunctionCall, Speaker
-
-pytestmark = pytest.mark.timeout(20)
 
 NAME = "mcp.server/get weather für " + "x" * 60
 TOOLS = [tool(NAME), tool("clock")]
@@ -66,11 +63,11 @@ def test_a_name_that_was_chosen_to_be_another_tools() -> None:
 
 
 def test_many_calls_of_one_id() -> None:
-    call = model_call(ids=["x"] * 20_000)
-    began = time.process_time()
-    found, _ = fitted(call, re.compile(".+"))
-    assert time.process_time() - began < 2
-    assert len({use.id for use in found.messages[0].tool_calls}) == 20_000
+    def fit(number: int) -> None:
+        found, _ = fitted(model_call(ids=["x"] * number), re.compile(".+"))
+        assert len({use.id for use in found.messages[0].tool_calls}) == number
+
+    assert_linear(fit, 100)
 
 
 def test_the_ids_that_mistral_takes() -> None:

@@ -9,8 +9,6 @@ from llm_gateway.identity.caller import (
 from llm_gateway.stages.authorize import allowed_models, authorize
 from support.chat_requests import ROUTES
 
-pytestmark = pytest.mark.timeout(30)
-
 # models allowed, model asked -> the alias, or the error's code
 AUTHORIZED: list[tuple[tuple[str, ...] | None, str, str]] = [
     (None, "", "one"),

@@ -9,8 +9,6 @@ from llm_gateway.request import Message, ToolUse
 from llm_gateway.stages.validate import conversation_problems
 from support.chat_requests import user
 
-pytestmark = pytest.mark.timeout(30)
-
 
 def said(text: str = "Yes", *calls: str) -> Message:
     return Message("assistant", text, tuple(ToolUse(identifier, "t", {}) for identifier in calls))

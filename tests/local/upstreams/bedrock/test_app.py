@@ -83,7 +83,7 @@ async def test_the_generation_stops_when_the_client_leaves() -> None:
         await asyncio.to_thread(lambda: list(islice(iter(events), 3)))
         assert not model.ended.is_set()
         events.close()
-        await asyncio.wait_for(model.ended.wait(), 5)
+        await asyncio.wait_for(model.ended.wait(), 60)
 
 
 @pytest.mark.parametrize("failure", [UpstreamError(429, "wait"), RuntimeError("a bug")])

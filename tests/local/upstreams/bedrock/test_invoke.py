@@ -23,7 +23,7 @@ TOOL = {
 }
 
 
-async def invoke(url: str, model: str = MODEL, messages: Any = HELLO, timeout: float = 10, **body: Any) -> Any:
+async def invoke(url: str, model: str = MODEL, messages: Any = HELLO, timeout: float = 60, **body: Any) -> Any:
     call = {"modelId": model, "body": json.dumps({"messages": messages, **body})}
     answer = await asyncio.to_thread(lambda: client(url, read_timeout=timeout).invoke_model(**call))
     return json.loads(answer["body"].read()) | {"headers": answer["ResponseMetadata"]["HTTPHeaders"]}

@@ -9,8 +9,6 @@ from botocore.model import ServiceModel
 
 from wire.callers import CHAT, CHAT_STREAM
 
-pytestmark = pytest.mark.timeout(20)
-
 # Answers that are none.
 
 

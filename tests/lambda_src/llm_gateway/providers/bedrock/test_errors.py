@@ -7,8 +7,6 @@ import pytest
 from wire.bedrock import Wire
 from wire.callers import CHAT, CHAT_STREAM
 
-pytestmark = pytest.mark.timeout(20)
-
 INVALID, LIMIT, UPSTREAM = "invalid_request_error", "rate_limit_error", "upstream_error"
 # name -> HTTP status of Bedrock's; our status, type, code, Retry-After
 EXCEPTIONS: dict[str, tuple[int, int, str, str, str | None]] = {

@@ -11,7 +11,6 @@ from pulumi_llm_local.upstreams.fault import Fault
 from wire.callers import CHAT, CHAT_STREAM
 
 BOTH = pytest.mark.parametrize("stream", [False, True], ids=["complete", "streamed"])
-pytestmark = pytest.mark.timeout(20)
 
 
 @BOTH
