@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from llm_gateway.errors import Problem, invalid_request
+from llm_gateway.estimate import request_tokens
 from llm_gateway.identity.caller import ANONYMOUS, Caller
 from llm_gateway.request import (
     NEUTRAL,
@@ -34,7 +35,7 @@ class ModelCall(msgspec.Struct, frozen=True):
 
     `sampling.max_tokens` is always set: providers reserve it, and it limits the cost. `deadline` is a time of the running
     loop's clock. `stall_seconds` is how long a stream may be silent between two parts. `rare` and `hints` are those of
-    `ChatRequest` that the target accepts, `dropped` the names of the other hints.
+    `ChatRequest` that the target accepts, `dropped` the names of the hints and parameters that it does not.
     `cut` are the stop sequences that the target does not take, before which the gateway ends the answer.
 
     `response_format` is for the provider's own switch, `checked_schema` the schema that the gateway checks the answer's text by
@@ -76,11 +77,17 @@ def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: flo
     another. Raises the error 400, which names every given parameter that the target does not accept or that exceeds its bounds.
     """
     explicit = _without_neutral(request.sampling, target)
+    dropped: tuple[str, ...] = ()
+    if not request.exact:
+        explicit, dropped = _accepted(explicit, request, target)
     problems = _problems(request, explicit, alias, target)
     if problems:
         raise invalid_request(problems)
-    sampling = _sampling(explicit, request.defaults, target)
-    hints, dropped = _hints(request.hints, target) if request.hints else ({}, ())
+    sampling = _sampling(explicit, request, alias, target)
+    hints: Mapping[str, Any] = {}
+    if request.hints:
+        hints, unknown = _hints(request.hints, target)
+        dropped += unknown
     return ModelCall(
         target=target,
         messages=_turns(request.messages, target),
@@ -107,6 +114,48 @@ def system_with(call: ModelCall, instruction: str) -> str | None:
     if "system" not in call.target.accepts:
         return call.system
     return "\n\n".join(filter(None, (call.system, instruction)))
+
+
+def _accepted(given: Sampling, request: ChatRequest, target: Target) -> tuple[Sampling, tuple[str, ...]]:
+    """Return the caller's parameters that the target accepts, with `max_tokens` within its bound, and the names of the others.
+
+    Frameworks send a temperature, an effort or a large bound with every request, whatever the model takes.
+    """
+    left_out = [name for name in _OPTIONAL if getattr(given, name) is not None and name not in target.accepts]
+    left_out += [name for name in target.exclusive if getattr(given, name) is not None][1:]
+    if _thinks(given, request.thinking, target):
+        left_out += [name for name, least in _LEAST_WHILE_THINKING.items() if _is_below(getattr(given, name), least)]
+    if not left_out:
+        return _bounded(given, target), ()
+    named = dict.fromkeys(request.name(name) for name in left_out if getattr(given, name) != "none")
+    return _bounded(msgspec.structs.replace(given, **dict.fromkeys(left_out)), target), tuple(named)
+
+
+_OPTIONAL = (*NUMERIC_PARAMETERS, "reasoning_effort")
+# Claude takes no smaller ones while it thinks.
+# https://platform.claude.com/docs/en/build-with-claude/extended-thinking#feature-compatibility
+_LEAST_WHILE_THINKING = {"temperature": 1.0, "top_p": 0.95}
+
+
+def _thinks(given: Sampling, asked: Mapping[str, Any], target: Target) -> bool:
+    if "reasoning_effort" not in target.accepts or not is_claude(target):
+        return False
+    return asked.get("type") not in (None, "disabled") if asked else given.reasoning_effort not in (None, "none")
+
+
+def _is_below(value: float | None, least: float) -> bool:
+    return value is not None and value < least
+
+
+def _bounded(given: Sampling, target: Target) -> Sampling:
+    if given.max_tokens is None or given.max_tokens <= target.max_output_tokens:
+        return given
+    return msgspec.structs.replace(given, max_tokens=target.max_output_tokens)
+
+
+def is_claude(target: Target) -> bool:
+    """Whether a target is one of Anthropic's models."""
+    return "claude" in target.name or "claude" in target.model
 
 
 def _hints(hints: Mapping[str, Any], target: Target) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -156,8 +205,6 @@ def _problems(request: ChatRequest, explicit: Sampling, alias: Alias, target: Ta
             accepted(name, given=True)
     if with_parts := [message for message in request.messages if message.parts]:
         problems += _media_problems(with_parts, alias, target)
-    if alias.strategy != "workload":  # there it also chooses the target, and a target that does not accept it ignores it
-        accepted("reasoning_effort", explicit.reasoning_effort is not None)
     if request.system is not None and "system" not in target.accepts:
         wrong("system", "does not take a system prompt; put it into the message")
     chosen = [name for name in target.exclusive if getattr(explicit, name) is not None]
@@ -210,15 +257,36 @@ def _system(request: ChatRequest, target: Target) -> str | None:
 
 def _stop(sequences: tuple[str, ...], target: Target) -> tuple[str, ...]:
     """Return the stop sequences that the target takes. Claude takes none of white space alone (BerriAI/litellm#3286)."""
-    if "claude" in target.name or "claude" in target.model:
+    if is_claude(target):
         sequences = tuple(each for each in sequences if each.strip())
     return sequences[: target.stop_max]
 
 
-def _sampling(explicit: Sampling, defaults: Sampling, target: Target) -> Sampling:
+# Of a model's context: how much an answer may be before its room is looked at, and the least that it is lowered to. Where
+# there is less room, the target says itself that the conversation is too long.
+_ROOM_SHARE = 4
+_LEAST_ROOM = 1024
+
+
+def _fitting(max_tokens: int, request: ChatRequest, target: Target) -> int:
+    """Return the bound of an answer that fits into the context beside the request, as far as an estimate tells.
+
+    vLLM and Anthropic refuse a request whose tokens and bound are more than the context.
+    """
+    if max_tokens * _ROOM_SHARE <= target.context_tokens:
+        return max_tokens
+    # A quarter more, for texts that have fewer characters per token, and for what a template adds.
+    taken = request_tokens(request.system, request.messages, request.tools) * 5 // 4
+    return min(max_tokens, max(target.context_tokens - taken, _LEAST_ROOM))
+
+
+def _sampling(explicit: Sampling, request: ChatRequest, alias: Alias, target: Target) -> Sampling:
+    defaults = request.defaults
     max_tokens = explicit.max_tokens
     if max_tokens is None:
-        max_tokens = min(defaults.max_tokens or target.max_output_tokens, target.max_output_tokens)
+        max_tokens = min(defaults.max_tokens or alias.default_max_tokens, target.max_output_tokens)
+    if explicit.max_tokens is None or not request.exact:
+        max_tokens = _fitting(max_tokens, request, target)
     # Of parameters that exclude each other, the one that the caller gave is sent, else the first that has a default.
     candidates = [name for name in target.exclusive if getattr(explicit, name) is not None] or [
         name for name in target.exclusive if getattr(defaults, name) is not None

@@ -200,11 +200,13 @@ class ChatRequest(msgspec.Struct, frozen=True):
     """What a caller asks for.
 
     `system` and `sampling` hold the caller's values, `default_system` and `defaults` those of the API format for what the
-    caller does not give. A default is sent only to a model that accepts the parameter. A caller's value is sent, or refused
-    with the parameter's name. `model` is an alias, empty for the first one. `names` maps our names of fields to the API
-    format's, where they differ, for errors. `rare` holds parameters of `RareParameter` by name, with OpenAI's values (and
-    `top_logprobs` beside `logprobs`), and `hints` those of `Hint`. `cache_system` marks a cache point after the system text.
-    `thinking` is what the caller says of it in Anthropic's words, for Claude: type, budget_tokens, display, effort.
+    caller does not give. A default is sent only to a model that accepts the parameter. Where the request is `exact`, a caller's
+    value is sent, or refused with the parameter's name; else a temperature, a top_p or an effort that the target does not
+    accept is left out and named in the answer's head, and `max_tokens` is lowered to its bound. `model` is an alias, empty for
+    the first one. `names` maps our names of fields to the API format's, where they differ. `rare` holds parameters of
+    `RareParameter` by name, with OpenAI's values (and `top_logprobs` beside `logprobs`), and `hints` those of `Hint`.
+    `cache_system` marks a cache point after the system text. `thinking` is what the caller says of it in Anthropic's words, for
+    Claude: type, budget_tokens, display, effort.
     """
 
     kind: ClassVar[Kind] = "chat"
@@ -218,6 +220,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
     stream: bool = False
+    exact: bool = False
     names: Mapping[str, str] = {}
     response_format: ResponseFormat | None = None
     parallel_tool_calls: bool = True

@@ -54,7 +54,7 @@ class Attempt(msgspec.Struct):
 class Opened(msgspec.Struct):
     """An answer that has begun: its first batch, and the other ones, whose generator the receiver closes.
 
-    `dropped` names the hints that the target does not know.
+    `dropped` names the hints and parameters that the target does not accept.
     """
 
     target: Target

@@ -97,6 +97,7 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
 RETRIES = 2
 FIRST_TOKEN_SECONDS = 30.0
 STALL_SECONDS = 60.0
+DEFAULT_MAX_TOKENS = 16_384
 
 
 class Alias(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -104,7 +105,8 @@ class Alias(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `strategy` chooses the target that is asked first; the others are asked if it fails. `retries` is how often the targets that
     may recover are asked again. A target that streams has `first_token_seconds` for its first token if another target could
-    still answer, and may be silent for `stall_seconds` after that.
+    still answer, and may be silent for `stall_seconds` after that. `default_max_tokens` is the bound of an answer where
+    neither the caller nor the API format gives one.
     """
 
     name: str
@@ -113,6 +115,7 @@ class Alias(msgspec.Struct, frozen=True, omit_defaults=True):
     retries: int = RETRIES
     first_token_seconds: float = FIRST_TOKEN_SECONDS
     stall_seconds: float = STALL_SECONDS
+    default_max_tokens: int = DEFAULT_MAX_TOKENS
 
     @property
     def kind(self) -> Kind:

@@ -101,11 +101,12 @@ def test_everything_that_is_said_is_in_the_routes() -> None:
         "stop_max": 16,
         "max_tokens_name": "max_completion_tokens",
     }
-    limits = {"retries": 0, "first_token_seconds": 2.5, "stall_seconds": 5}
+    limits = {"retries": 0, "first_token_seconds": 2.5, "stall_seconds": 5, "default_max_tokens": 50}
     (found,) = right(
         [alias({**BEDROCK, "weight": 3}, said, strategy="weight", **limits)], {"deepseek": DEEPSEEK}
     ).routes.aliases
     assert (found.strategy, found.retries, found.first_token_seconds, found.stall_seconds) == ("weight", 0, 2.5, 5)
+    assert found.default_max_tokens == 50
     bedrock, target = found.targets
     assert (bedrock.weight, target.weight) == (3, 1)
     names = ("provider", "model", "context_tokens", "max_output_tokens", "temperature_max", "stop_max", "max_tokens_name")

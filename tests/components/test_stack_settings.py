@@ -413,8 +413,8 @@ WRONG |= {
         },
         [
             "pulumi-llm:models[0].extra: is not known; there are accepts, base_model, cache_prompts, context_tokens, "
-            "destination_regions, exclusive, first_token_seconds, max_output_tokens, model, name, retries, router_models, "
-            "stall_seconds, stop_max, strategy, targets, temperature_max, think_tags"
+            "default_max_tokens, destination_regions, exclusive, first_token_seconds, max_output_tokens, model, name, retries, "
+            "router_models, stall_seconds, stop_max, strategy, targets, temperature_max, think_tags"
         ],
     ),
     "true for a whole number": (

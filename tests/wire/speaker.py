@@ -52,7 +52,7 @@ class Asked:
     system: str | None = None
     tools: dict[str, tuple[str | None, Any]] = field(default_factory=dict)
     choice: Any = None
-    max_tokens: int = 4000
+    max_tokens: int = 4096
     temperature: float | None = None
     top_p: float | None = None
     stop: tuple[str, ...] = ()

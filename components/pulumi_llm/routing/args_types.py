@@ -136,6 +136,10 @@ class ModelArgs(TypedDict):
     timeout_seconds. From 1 to 300. Default: 30."""
     stall_seconds: NotRequired[float]
     """How long a stream may be silent, in seconds. From 5 to 300. Default: 60."""
+    default_max_tokens: NotRequired[int]
+    """The bound of an answer, in tokens, where a caller gives none: at most the model's own, and what its context has room
+    for. Bedrock counts it against the account's quota of tokens until the answer is complete. /chat has a bound of its own.
+    At least 1. Default: 16,384."""
 
 
 class WakeQueueArgs(TypedDict):

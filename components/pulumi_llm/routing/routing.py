@@ -100,14 +100,14 @@ def _alias(
         )
         problems.append(Problem(f"{path}.first_token_seconds", reason))
     known = tuple(target for target in found if target is not None)
-    if not known or not model.valid("name", "strategy", "retries", "first_token_seconds", "stall_seconds"):
+    if not known or not model.valid("name", "strategy", *_LIMITS):
         return None
     given = {name: _whole(getattr(model, name)) for name in _LIMITS if model.given(name)}
     return Alias(model.name, known, model.strategy, **given)
 
 
 # What the routes document leaves to the gateway's own defaults.
-_LIMITS = ("retries", "first_token_seconds", "stall_seconds")
+_LIMITS = ("retries", "first_token_seconds", "stall_seconds", "default_max_tokens")
 
 
 def _whole(number: float) -> Any:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from llm_gateway.providers.registry import PROTOCOLS
 from llm_gateway.request import NUMERIC_PARAMETERS, Kind, Parameter
-from llm_gateway.routes import BEDROCK, FIRST_TOKEN_SECONDS, RETRIES, STALL_SECONDS, Strategy, ThinkTags
+from llm_gateway.routes import BEDROCK, DEFAULT_MAX_TOKENS, FIRST_TOKEN_SECONDS, RETRIES, STALL_SECONDS, Strategy, ThinkTags
 from pulumi_llm.base.settings import (
     Between,
     Count,
@@ -280,6 +280,9 @@ class ModelSettings(ModelBounds, _AliasModel):
     timeout_seconds."""
     stall_seconds: Annotated[Number, Between(5, 300)] = STALL_SECONDS
     """How long a stream may be silent, in seconds."""
+    default_max_tokens: Annotated[Count, Between(1)] = DEFAULT_MAX_TOKENS
+    """The bound of an answer, in tokens, where a caller gives none: at most the model's own, and what its context has room
+    for. Bedrock counts it against the account's quota of tokens until the answer is complete. /chat has a bound of its own."""
 
     @classmethod
     def expand(cls, value: Any) -> Any:

@@ -363,7 +363,7 @@ export interface components {
                 include_obfuscation?: unknown;
             } | null;
             max_tokens?: number | null;
-            /** @description Default: 4000 */
+            /** @description Default: the model's default_max_tokens in the settings, at most its own limit */
             max_completion_tokens?: number | null;
             temperature?: number | null;
             top_p?: number | null;
@@ -518,7 +518,7 @@ export interface components {
             /** @enum {string} */
             model: never;
             prompt: string | string[];
-            /** @description Default: 4000 */
+            /** @description Default: the model's default_max_tokens in the settings, at most its own limit */
             max_tokens?: number | null;
             stream?: boolean | null;
             temperature?: number | null;
@@ -552,7 +552,7 @@ export interface components {
                 type?: string | null;
             }[];
             instructions?: string | null;
-            /** @description Default: 4000 */
+            /** @description Default: the model's default_max_tokens in the settings, at most its own limit */
             max_output_tokens?: number | null;
             temperature?: number | null;
             top_p?: number | null;
@@ -843,7 +843,7 @@ export interface operations {
                     "x-llm-target": string;
                     /** @description Milliseconds: waited, for other targets before it; first_token, until it began */
                     "server-timing": string;
-                    /** @description The hints of the request that the target does not know */
+                    /** @description The hints and parameters that the target does not accept */
                     "x-llm-dropped"?: string;
                     [name: string]: unknown;
                 };
@@ -1074,7 +1074,7 @@ export interface operations {
                     "x-llm-target"?: string;
                     /** @description Milliseconds: waited, for other targets before it; first_token, until it began */
                     "server-timing"?: string;
-                    /** @description The hints of the request that the target does not know */
+                    /** @description The hints and parameters that the target does not accept */
                     "x-llm-dropped"?: string;
                     [name: string]: unknown;
                 };
@@ -1305,7 +1305,7 @@ export interface operations {
                     "x-llm-target"?: string;
                     /** @description Milliseconds: waited, for other targets before it; first_token, until it began */
                     "server-timing"?: string;
-                    /** @description The hints of the request that the target does not know */
+                    /** @description The hints and parameters that the target does not accept */
                     "x-llm-dropped"?: string;
                     [name: string]: unknown;
                 };
@@ -1537,7 +1537,7 @@ export interface operations {
                     "x-llm-target"?: string;
                     /** @description Milliseconds: waited, for other targets before it; first_token, until it began */
                     "server-timing"?: string;
-                    /** @description The hints of the request that the target does not know */
+                    /** @description The hints and parameters that the target does not accept */
                     "x-llm-dropped"?: string;
                     [name: string]: unknown;
                 };
@@ -1769,7 +1769,7 @@ export interface operations {
                     "x-llm-target"?: string;
                     /** @description Milliseconds: waited, for other targets before it; first_token, until it began */
                     "server-timing"?: string;
-                    /** @description The hints of the request that the target does not know */
+                    /** @description The hints and parameters that the target does not accept */
                     "x-llm-dropped"?: string;
                     [name: string]: unknown;
                 };
@@ -2001,7 +2001,7 @@ export interface operations {
                     "x-llm-target"?: string;
                     /** @description Milliseconds: waited, for other targets before it; first_token, until it began */
                     "server-timing"?: string;
-                    /** @description The hints of the request that the target does not know */
+                    /** @description The hints and parameters that the target does not accept */
                     "x-llm-dropped"?: string;
                     [name: string]: unknown;
                 };
@@ -2233,7 +2233,7 @@ export interface operations {
                     "x-llm-target"?: string;
                     /** @description Milliseconds: waited, for other targets before it; first_token, until it began */
                     "server-timing"?: string;
-                    /** @description The hints of the request that the target does not know */
+                    /** @description The hints and parameters that the target does not accept */
                     "x-llm-dropped"?: string;
                     [name: string]: unknown;
                 };
@@ -2464,7 +2464,7 @@ export interface operations {
                     "x-llm-target": string;
                     /** @description Milliseconds: waited, for other targets before it; first_token, until it began */
                     "server-timing": string;
-                    /** @description The hints of the request that the target does not know */
+                    /** @description The hints and parameters that the target does not accept */
                     "x-llm-dropped"?: string;
                     [name: string]: unknown;
                 };

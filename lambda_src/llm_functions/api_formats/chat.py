@@ -40,6 +40,7 @@ def parse(body: Mapping[str, Any], *, stream: bool) -> ChatRequest:
         sampling=sampling,
         defaults=DEFAULTS,
         stream=stream,
+        exact=True,
         names={"system": "system_prompt"},
     )
 

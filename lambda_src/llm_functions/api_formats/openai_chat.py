@@ -35,7 +35,6 @@ from llm_gateway.request import NUMERIC_PARAMETERS, ChatRequest, ReasoningBlock,
 
 # Where the caller names no limit. OpenAI's default is the model's limit. A caller who pays rarely wants that many tokens, and
 # some providers subtract them from the quota in advance.
-DEFAULTS = Sampling(max_tokens=4000)
 STOP_LIMIT = 4
 
 FINISH_REASONS: dict[StopReason, str] = {
@@ -72,7 +71,6 @@ def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
             stop=fields.strings("stop", STOP_LIMIT),
             reasoning_effort=reasoning_effort(fields, "reasoning_effort"),
         ),
-        defaults=DEFAULTS,
         tools=tools,
         tool_choice=_tool_choice(fields, tools),
         stream=stream,

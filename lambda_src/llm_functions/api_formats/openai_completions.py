@@ -11,7 +11,7 @@ import msgspec
 
 from llm_functions.api_formats.complete import collect
 from llm_functions.api_formats.fields import Fields, kind
-from llm_functions.api_formats.openai_chat import DEFAULTS, FINISH_REASONS, STOP_LIMIT, usage_fields, usage_is_included
+from llm_functions.api_formats.openai_chat import FINISH_REASONS, STOP_LIMIT, usage_fields, usage_is_included
 from llm_functions.api_formats.openai_parameters import other_parameters
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Event, Start, Usage
@@ -48,7 +48,6 @@ def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
             **fields.numbers(NUMERIC_PARAMETERS),
             stop=fields.strings("stop", STOP_LIMIT),
         ),
-        defaults=DEFAULTS,
         stream=stream,
         rare=rare,
         hints=hints,

@@ -8,7 +8,7 @@ import msgspec
 
 from llm_functions.api_formats import chat, fields, openai_chat, openai_media, openai_parameters
 from llm_functions.http import openapi_embeddings, openapi_messages, openapi_responses
-from llm_functions.http.schemas import ANY, COUNT, TEXT, WORDS, obj, or_null, ref
+from llm_functions.http.schemas import ANY, COUNT, DEFAULT_MAX_TOKENS, TEXT, WORDS, obj, or_null, ref
 from llm_gateway import errors
 from llm_gateway.errors import AUTHENTICATION, ERROR_KINDS, GATEWAY_RESPONSES, PERMISSION, statuses
 from llm_gateway.events import StopReason
@@ -122,7 +122,7 @@ def _header(description: str, kind: str = "string", *, required: bool = True) ->
 
 
 _REQUEST_ID = {"x-request-id": _header("The request's id, for the operator's logs")}
-_DROPPED = {"x-llm-dropped": _header("The hints of the request that the target does not know", required=False)}
+_DROPPED = {"x-llm-dropped": _header("The hints and parameters that the target does not accept", required=False)}
 # They are missing in a stream whose head was sent before the model began.
 _ROUTING = {
     "x-llm-target": "The target that answered, such as bedrock/gpt-oss-20b",
@@ -339,7 +339,7 @@ def _completion_request(models: tuple[str, ...]) -> dict[str, Any]:
             "stream": {"type": ["boolean", "null"]},
             "stream_options": {**or_null(options), "description": "Only with stream: true"},
             "max_tokens": limit,
-            "max_completion_tokens": {**limit, "description": f"Default: {openai_chat.DEFAULTS.max_tokens}"},
+            "max_completion_tokens": {**limit, "description": DEFAULT_MAX_TOKENS},
             **_SAMPLING,
             "stop": _stop(openai_chat.STOP_LIMIT),
             "reasoning_effort": {"enum": [*openai_chat.EFFORTS, None]},
@@ -477,7 +477,7 @@ def _prompt_request(models: tuple[str, ...]) -> dict[str, Any]:
             "max_tokens": {
                 "type": ["integer", "null"],
                 "minimum": 1,
-                "description": f"Default: {openai_chat.DEFAULTS.max_tokens}",
+                "description": DEFAULT_MAX_TOKENS,
             },
             "stream": {"type": ["boolean", "null"]},
             **_SAMPLING,

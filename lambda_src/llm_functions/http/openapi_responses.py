@@ -5,7 +5,7 @@ from typing import Any
 from llm_functions.api_formats import openai_chat
 from llm_functions.api_formats.openai_responses.answer import REPEATED
 from llm_functions.api_formats.openai_responses.request import HINTS, IGNORED, STATEFUL
-from llm_functions.http.schemas import ANY, COUNT, TEXT, WORDS, obj, or_null
+from llm_functions.http.schemas import ANY, COUNT, DEFAULT_MAX_TOKENS, TEXT, WORDS, obj, or_null
 from llm_gateway.request import NUMERIC_PARAMETERS
 
 
@@ -49,7 +49,7 @@ def _request(models: tuple[str, ...]) -> dict[str, Any]:
             "max_output_tokens": {
                 "type": ["integer", "null"],
                 "minimum": 1,
-                "description": f"Default: {openai_chat.DEFAULTS.max_tokens}",
+                "description": DEFAULT_MAX_TOKENS,
             },
             **{
                 name: {"type": ["number", "null"], "minimum": low, "maximum": high}

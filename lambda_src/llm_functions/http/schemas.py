@@ -7,6 +7,9 @@ TEXT: dict[str, Any] = {"type": "string"}
 WORDS: dict[str, Any] = {"type": "string", "minLength": 1, "pattern": r"\S"}
 COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
 
+# What is said of the bound of an answer that a caller does not give.
+DEFAULT_MAX_TOKENS = "Default: the model's default_max_tokens in the settings, at most its own limit"
+
 
 def ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}

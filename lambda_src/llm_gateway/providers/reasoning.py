@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from llm_gateway.call import ModelCall
-from llm_gateway.errors import Problem, invalid_request
 from llm_gateway.request import Message
 from llm_gateway.routes import Target
 
@@ -64,11 +63,6 @@ def claude_fields(call: ModelCall) -> dict[str, Any]:
     if effort and version >= _ADAPTIVE:
         known = {"minimal": "low", "xhigh": "xhigh" if version >= _XHIGH else "high"}
         fields["output_config"] = {"effort": known.get(effort, effort)}
-    if fields.get("thinking", _DISABLED) not in (_DISABLED, _BETWEEN_TOOLS):
-        for name, least in (("temperature", 1.0), ("top_p", 0.95)):
-            given = getattr(call.sampling, name)
-            if given is not None and given < least:
-                raise invalid_request([Problem(name, "must be left out where reasoning_effort is given")])
     return fields
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from llm_gateway.call import ModelCall
+from llm_gateway.call import ModelCall, is_claude
 from llm_gateway.events import Event, ReasoningSignature
 from llm_gateway.request import Message, ReasoningBlock
 from llm_gateway.routes import Target
@@ -32,7 +32,7 @@ def with_own_reasoning(call: ModelCall) -> tuple[ModelCall, str]:
 
 
 def _signer(target: Target) -> str:
-    return "" if "claude" in target.name or "claude" in target.model else f"{_MARK}{target.name}:"
+    return "" if is_claude(target) else f"{_MARK}{target.name}:"
 
 
 def with_signer(events: list[Event], signer: str) -> list[Event]:

@@ -136,7 +136,7 @@ async def test_what_the_model_is_sent(gateway, bedrock) -> None:
     await whole(client, model="bare")
     plain, all_given, newer, bare = upstream.calls
     # no default that OpenAI does not have: neither a system prompt nor a temperature
-    assert (plain.system, plain.max_tokens, plain.temperature, plain.top_p, plain.stop) == ((), 4000, None, None, ())
+    assert (plain.system, plain.max_tokens, plain.temperature, plain.top_p, plain.stop) == ((), 4096, None, None, ())
     given = (all_given.max_tokens, all_given.temperature, all_given.top_p, all_given.stop)
     assert given == (5, 0.5, 0.25, ("a", "b"))
     assert (newer.max_tokens, newer.stop) == (6, ("a",))

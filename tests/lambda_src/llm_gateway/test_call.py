@@ -35,8 +35,12 @@ def test_sampling(to: Target, explicit: Sampling, expected: Sampling) -> None:
     assert sent(request(explicit), to).sampling == expected
 
 
-def test_without_any_default_the_models_own_bound_is_sent() -> None:
-    assert sent(request(defaults=Sampling()), target()).sampling == Sampling(4096)
+def test_without_any_default_the_aliass_is_sent_within_the_models_own_bound() -> None:
+    for most, expected in ((4096, 4096), (20_000, 16_384)):
+        to = msgspec.structs.replace(target(max_output_tokens=most), context_tokens=100_000)
+        assert sent(request(defaults=Sampling()), to).sampling == Sampling(expected)
+    own = Alias("an-alias", (target(),), default_max_tokens=5)
+    assert model_call(request(defaults=Sampling()), own, target(), deadline=0.0).sampling == Sampling(5)
 
 
 # What clients send although it changes nothing, and what a target is sent of it.
@@ -67,6 +71,68 @@ def test_rare_parameters_go_to_a_target_that_takes_them() -> None:
     assert sent(request(rare=rare), target((*SAMPLING, "logprobs", "presence_penalty"))).rare == rare
 
 
+# target, parameters, what is said of thinking -> what is sent, and what is named as left out
+EFFORT = (*SAMPLING, "reasoning_effort")
+CLAUDE = msgspec.structs.replace(target(EFFORT), name="claude-sonnet-4-6")
+ENABLED = {"type": "enabled", "budget_tokens": 2000}
+LEFT_OUT: dict[str, tuple[Target, Sampling, dict[str, Any], Sampling, tuple[str, ...]]] = {
+    "not accepted": (target(("max_tokens",)), Sampling(5, 0.0, 0.2), {}, Sampling(5), ("temperature", "top_p")),
+    "accepted": (target(), Sampling(5, 0.0, 0.2), {}, Sampling(5, 0.0, 0.2), ()),
+    "a neutral value is not named": (target(("max_tokens",)), Sampling(5, 1.0), {}, Sampling(5), ()),
+    "both of a pair": (target(exclusive=PAIR), Sampling(5, 0.1, 0.2), {}, Sampling(5, 0.1), ("top_p",)),
+    "an effort": (target(), Sampling(5, reasoning_effort="low"), {}, Sampling(5), ("reasoning_effort",)),
+    "no effort": (target(), Sampling(5, reasoning_effort="none"), {}, Sampling(5), ()),
+    "while Claude thinks": (
+        *(CLAUDE, Sampling(5, 0.0, 0.9, (), "low"), {}),
+        *(Sampling(5, reasoning_effort="low"), ("temperature", "top_p")),
+    ),
+    "while Claude thinks, in Anthropic's words": (CLAUDE, Sampling(5, 0.5), ENABLED, Sampling(5), ("temperature",)),
+    "a large top_p while Claude thinks": (CLAUDE, Sampling(5, None, 0.96), ENABLED, Sampling(5, None, 0.96), ()),
+    "Claude does not think": (CLAUDE, Sampling(5, 0.5), {"type": "disabled"}, Sampling(5, 0.5), ()),
+    "no effort of Claude": (CLAUDE, Sampling(5, 0.5, None, (), "none"), {}, Sampling(5, 0.5, None, (), "none"), ()),
+    "another model that thinks": (
+        *(target(EFFORT), Sampling(5, 0.5, None, (), "low"), {}),
+        *(Sampling(5, 0.5, None, (), "low"), ()),
+    ),
+    "more tokens than the model's": (target(max_output_tokens=10), Sampling(11), {}, Sampling(10), ()),
+}
+
+
+@pytest.mark.parametrize(("to", "given", "thinking", "expected", "named"), LEFT_OUT.values(), ids=LEFT_OUT)
+def test_what_frameworks_send_whatever_the_model_takes(
+    to: Target, given: Sampling, thinking: dict[str, Any], expected: Sampling, named: tuple[str, ...]
+) -> None:
+    call = sent(request(given, defaults=Sampling(), thinking=thinking), to)
+    assert (call.sampling, call.dropped) == (expected, named)
+
+
+def test_what_is_left_out_is_named_as_the_caller_names_it_and_beside_the_hints() -> None:
+    names = {"reasoning_effort": "reasoning.effort"}
+    said = request(Sampling(reasoning_effort="low"), names=names, hints={"seed": 1})
+    assert sent(said, target()).dropped == ("reasoning.effort", "seed")
+
+
+# a target's context, the characters of the message, the bound that is given -> the bound that is sent
+ROOM: dict[str, tuple[int, int, int | None, int]] = {
+    "by default the alias's": (100_000, 0, None, 16_384),
+    "by default what there is room for": (16_384, 8_000, None, 16_384 - 2_500),
+    "a bound that there is room for": (16_384, 8_000, 13_000, 13_000),
+    "a bound that there is not room for": (16_384, 8_000, 16_000, 16_384 - 2_500),
+    "no room: the target says so itself": (16_384, 80_000, None, 1024),
+    "a small bound is left": (16_384, 80_000, 500, 500),
+}
+
+
+@pytest.mark.parametrize(("context", "characters", "given", "expected"), ROOM.values(), ids=ROOM)
+def test_an_answer_has_the_room_that_the_conversation_leaves(
+    context: int, characters: int, given: int | None, expected: int
+) -> None:
+    """VLLM refuses a request whose prompt and bound are more than its context."""
+    to = msgspec.structs.replace(target(max_output_tokens=context), context_tokens=context)
+    said = request(Sampling(given), defaults=Sampling(), messages=(Message("user", "a" * characters),))
+    assert sent(said, to).sampling.max_tokens == expected
+
+
 # target, request -> the fields that are wrong
 REFUSED: dict[str, tuple[Target, ChatRequest, list[str]]] = {
     "too many tokens": (target(max_output_tokens=10), request(Sampling(11)), ["max_tokens"]),
@@ -83,7 +149,6 @@ REFUSED: dict[str, tuple[Target, ChatRequest, list[str]]] = {
         request(rare={"logprobs": True, "top_logprobs": 2, "presence_penalty": 0.5, "logit_bias": {"1": 5}}),
         ["presence_penalty", "logit_bias"],
     ),
-    "reasoning effort": (target(), request(Sampling(reasoning_effort="low")), ["reasoning_effort"]),
     "earlier calls": (
         target(),
         request(messages=(*HI, Message("assistant", tool_calls=(ToolUse("c", "t", {}),)), Message("tool", "1", (), "c"))),
@@ -95,7 +160,7 @@ REFUSED: dict[str, tuple[Target, ChatRequest, list[str]]] = {
 @pytest.mark.parametrize(("to", "said", "fields"), REFUSED.values(), ids=REFUSED)
 def test_what_a_target_does_not_take_is_told_at_once(to: Target, said: ChatRequest, fields: list[str]) -> None:
     with pytest.raises(GatewayError) as refused:
-        sent(said, to)
+        sent(msgspec.structs.replace(said, exact=True), to)
     assert (refused.value.status, refused.value.param) == (400, fields[0])
     assert [problem.partition(": ")[0] for problem in refused.value.message.split("; ") if ": " in problem] == fields
 

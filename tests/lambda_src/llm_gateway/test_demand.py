@@ -145,8 +145,8 @@ async def test_only_a_request_that_the_pool_would_take_is_demand(error: GatewayE
     opened = await router.open(asked, alias, deadline, [])
     await opened.rest.aclose()
     assert told == woken
-    with pytest.raises(GatewayError, match="answers at most"):
-        await router.open(msgspec.structs.replace(asked, sampling=Sampling(max_tokens=10**9)), alias, deadline, [])
+    with pytest.raises(GatewayError, match="takes 0 to 1"):
+        await router.open(msgspec.structs.replace(asked, sampling=Sampling(temperature=1.5)), alias, deadline, [])
     assert told == woken
     # While it cools down, it is passed over, and wanted all the same.
     opened = await router.open(asked, alias, deadline, [])

@@ -212,9 +212,10 @@ TAKES: dict[str, tuple[tuple[Target, ...], ChatRequest, str]] = {
     ),
     "too many tokens for the first": (
         (target("a", max_output_tokens=10), target("b")),
-        said(sampling=Sampling(max_tokens=20)),
+        said(sampling=Sampling(max_tokens=20), exact=True),
         "b",
     ),
+    "lowered to the first's": ((target("a", max_output_tokens=10), target("b")), said(sampling=Sampling(max_tokens=20)), "a"),
     "no target of them": ((target("a", temperature_max=1.0), target("b", temperature_max=1.2)), said(), "a"),
 }
 
@@ -231,7 +232,7 @@ async def test_where_none_takes_it_the_first_ones_reason_is_told() -> None:
     to = alias(WARM, target("b", accepts=("max_tokens",)))
     attempts: list[Attempt] = []
     with pytest.raises(GatewayError) as refused:
-        await opened(routing(provider), to, said(sampling=Sampling(temperature=1.5)), attempts=attempts)
+        await opened(routing(provider), to, said(sampling=Sampling(temperature=1.5), exact=True), attempts=attempts)
     assert (refused.value.status, refused.value.param) == (400, "temperature")
     assert refused.value.message == "temperature: main takes 0 to 1, not 1.5" and not provider.asked and not attempts
 

@@ -125,7 +125,15 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"models": [*MODELS, "qwen3-32b"]}, f"{FUNCTION}; update bedrock-policy"),
     ({"models": [{"name": "fast", "model": MODELS[0]}, *MODELS[1:]]}, FUNCTION),
     ({"models": [{"name": MODELS[0], "model": "qwen3-32b"}, *MODELS[1:]]}, f"{FUNCTION}; update bedrock-policy"),
-    ({"models": [*MODELS, chat({"model": MODELS[0]}, {"model": MODELS[1]}, retries=1, stall_seconds=30)]}, FUNCTION),
+    (
+        {
+            "models": [
+                *MODELS,
+                chat({"model": MODELS[0]}, {"model": MODELS[1]}, retries=1, stall_seconds=30, default_max_tokens=99),
+            ]
+        },
+        FUNCTION,
+    ),
     ({"models": [*MODELS, chat({"model": MODELS[0]}, {"model": MODELS[1]}, first_token_seconds=9.5)]}, FUNCTION),
     ({"models": [*MODELS, chat({"model": MODELS[0], "weight": 9}, {"model": MODELS[1]}, strategy="weight")]}, FUNCTION),
     (

@@ -73,7 +73,6 @@ def parse(body: Mapping[str, Any]) -> ChatRequest:
             **fields.numbers(NUMERIC_PARAMETERS),
             reasoning_effort=None if reasoning is None else _effort(reasoning),
         ),
-        defaults=openai_chat.DEFAULTS,
         tools=offered,
         tool_choice=tools.choice(fields, offered),
         parallel_tool_calls=parallel is not False,

@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from llm_gateway.call import ModelCall
-from llm_gateway.errors import GatewayError
 from llm_gateway.providers.anthropic.dialect import Anthropic
 from llm_gateway.providers.bedrock.converse import Converse
 from llm_gateway.providers.openai.dialect import OpenAICompatible
@@ -99,11 +98,6 @@ def test_claude_in_anthropics_words(model: str, asked: dict[str, Any], expected:
 @pytest.mark.parametrize(("request_", "expected"), CLAUDE.values(), ids=CLAUDE)
 def test_claude(request_: ModelCall, expected: Any) -> None:
     assert sent(request_) == expected
-
-
-def test_a_temperature_is_refused_where_claude_thinks() -> None:
-    with pytest.raises(GatewayError, match="temperature: must be left out where reasoning_effort is given"):
-        sent(call(OLD, "low", temperature=0.5))
 
 
 # the model and the effort -> additionalModelRequestFields

@@ -226,7 +226,7 @@ SENT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {},
         {
             "messages": [turn("user", "Hi")],
-            "inferenceConfig": {"maxTokens": 4000},
+            "inferenceConfig": {"maxTokens": 4096},
             "system": None,
             "toolConfig": None,
         },
@@ -237,7 +237,7 @@ SENT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "zeros are values": (
         {"temperature": 0, "top_p": 0},
-        {"inferenceConfig": {"maxTokens": 4000, "temperature": 0.0, "topP": 0.0}},
+        {"inferenceConfig": {"maxTokens": 4096, "temperature": 0.0, "topP": 0.0}},
     ),
     "system": ({"messages": [{"role": "system", "content": "Be brief."}, user()]}, {"system": [{"text": "Be brief."}]}),
     "an empty system text is none": ({"messages": [{"role": "system", "content": ""}, user()]}, {"system": None}),
