@@ -14,11 +14,11 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from llm_functions.api_formats import openai_chat
 from llm_functions.http.event_stream import KEEP_ALIVE_SECONDS
 from llm_gateway import router
 from llm_gateway.errors import ERROR_KINDS
 from llm_gateway.operations import MAX_BODY_BYTES
+from llm_gateway.routes import DEFAULT_MAX_TOKENS
 from llm_policies.rules import RULES
 from pulumi_llm import stack_settings
 from pulumi_llm.cli.command import app
@@ -110,8 +110,8 @@ def test_what_is_said_of_failures_is_what_the_router_does() -> None:
     ("page", "said"),
     [
         ("docs/api.md", f"a comment comes every {KEEP_ALIVE_SECONDS:g} s"),
+        ("docs/api.md", f"`default_max_tokens` of the model's settings ({DEFAULT_MAX_TOKENS:,})"),
         ("docs/api.md", f"at most {MAX_BODY_BYTES // 1024**2} MiB"),
-        ("docs/api.md", f"(default: {openai_chat.DEFAULTS.max_tokens}, or the model's bound"),
         ("CHANGELOG.md", f"{len(RULES)} rules"),
         ("README.md", f"{len(RULES)} rules"),
     ],
