@@ -105,7 +105,7 @@ def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: flo
         dropped=dropped,
         parallel_tool_calls=request.parallel_tool_calls,
         cut=tuple(each for each in explicit.stop if each not in sampling.stop) if explicit.stop else (),
-        thinking=request.thinking if "reasoning_effort" in target.accepts else {},
+        thinking=_thinking(request, sampling) if request.thinking and "reasoning_effort" in target.accepts else {},
     )
 
 
@@ -114,6 +114,14 @@ def system_with(call: ModelCall, instruction: str) -> str | None:
     if "system" not in call.target.accepts:
         return call.system
     return "\n\n".join(filter(None, (call.system, instruction)))
+
+
+def _thinking(request: ChatRequest, sampling: Sampling) -> Mapping[str, Any]:
+    """Return what the caller says of thinking. Where the bound of the answer is lowered, so is the budget, in proportion."""
+    budget, wanted, bound = request.thinking.get("budget_tokens"), request.sampling.max_tokens, sampling.max_tokens
+    if budget is None or wanted is None or bound is None or bound >= wanted:
+        return request.thinking
+    return {**request.thinking, "budget_tokens": budget * bound // wanted}
 
 
 def _accepted(given: Sampling, request: ChatRequest, target: Target) -> tuple[Sampling, tuple[str, ...]]:

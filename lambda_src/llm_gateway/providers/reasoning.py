@@ -36,7 +36,7 @@ def claude_fields(call: ModelCall) -> dict[str, Any]:
     unable = call.tool_choice.mode in ("required", "tool") or _thinking_is_lost(call.messages)
     fields: dict[str, Any] = {}
     if version < _ADAPTIVE:
-        budget = 0 if unable or kind == "disabled" else _budget(call)
+        budget = 0 if unable or kind in (None, "disabled") else _budget(call)
         if budget >= _LEAST_BUDGET:
             fields["thinking"] = {"type": "enabled", "budget_tokens": budget}
     elif kind == "disabled":

@@ -260,7 +260,7 @@ def test_what_a_request_becomes() -> None:
     assert (tool.name, tool.strict, tool.cache, tool.parameters) == ("get_weather", True, True, WEATHER["input_schema"])
     assert (request.tool_choice.mode, request.parallel_tool_calls) == ("required", False)
     assert (request.sampling.stop, request.sampling.temperature, request.sampling.max_tokens) == (("a", "b"), 0.5, 100)
-    assert (request.sampling.reasoning_effort, request.defaults.reasoning_effort) == (None, "xhigh")
+    assert (request.sampling.reasoning_effort, request.defaults.reasoning_effort) == (None, "high")
     assert request.response_format == ResponseFormat("json_schema", "answer", schema={"type": "object"}, strict=True)
     assert request.hints == {"user": "ada"}
 

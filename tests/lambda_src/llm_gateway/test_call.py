@@ -106,6 +106,14 @@ def test_what_frameworks_send_whatever_the_model_takes(
     assert (call.sampling, call.dropped) == (expected, named)
 
 
+def test_a_budget_of_thinking_is_lowered_with_the_bound() -> None:
+    """Else nothing would be left for the answer."""
+    for wanted, expected in ((32_000, 500), (1000, 2000)):
+        said = request(Sampling(wanted), defaults=Sampling(), thinking=ENABLED)
+        to = msgspec.structs.replace(CLAUDE, max_output_tokens=8000)
+        assert sent(said, to).thinking == {**ENABLED, "budget_tokens": expected}
+
+
 def test_what_is_left_out_is_named_as_the_caller_names_it_and_beside_the_hints() -> None:
     names = {"reasoning_effort": "reasoning.effort"}
     said = request(Sampling(reasoning_effort="low"), names=names, hints={"seed": 1})

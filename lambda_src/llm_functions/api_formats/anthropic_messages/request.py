@@ -43,6 +43,7 @@ HOSTED = ("container", "mcp_servers", "compaction", "thread")
 # would be read from a prompt cache. https://github.com/anthropics/claude-code/issues/68900
 BILLING = "x-anthropic-billing-header:"
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
+_HIGH = EFFORTS.index("high")
 # The budgets of thinking, in tokens, up to which an effort is low or medium.
 _LOW_BUDGET, _MEDIUM_BUDGET = 4096, 16384
 
@@ -147,7 +148,10 @@ def _thinking(fields: Fields) -> tuple[bool, str | None, dict[str, Any]]:
 
 
 def _output_config(fields: Fields, effort: str | None, asked: dict[str, Any]) -> tuple[ResponseFormat | None, str | None]:
-    """Return the form of the answer's text, and the effort: the one that is named here, which `asked` is told, or `effort`."""
+    """Return the form of the answer's text, and the effort for other models than Claude: the one named here, or `effort`.
+
+    `asked` is told the one that is named.
+    """
     found = _format(fields, "output_format")  # its place before output_config
     config = fields.object("output_config")
     if config is None:
@@ -160,7 +164,9 @@ def _output_config(fields: Fields, effort: str | None, asked: dict[str, Any]) ->
     found = _format(config, "format") or found
     config.any("task_budget")
     config.no_others()
-    return found, effort if named is None else "xhigh" if named == "max" else named
+    if named in EFFORTS[_HIGH:]:  # some of OpenAI's models do not know a higher one
+        return found, "high"
+    return found, named or effort
 
 
 def _format(fields: Fields, name: str) -> ResponseFormat | None:

@@ -85,6 +85,7 @@ IN_ANTHROPICS_WORDS: dict[str, tuple[str, dict[str, Any], Any]] = {
     "shown": (HAIKU, {"type": "adaptive", "display": "summarized"}, ({"type": "adaptive", "display": "summarized"}, None)),
     "as much as there is": (FIRST, {"type": "adaptive", "effort": "max"}, ({"type": "adaptive"}, {"effort": "max"})),
     "an effort alone": (HAIKU, EFFORT, (None, EFFORT)),
+    "an effort alone starts no thinking": (OLD, EFFORT, NOTHING),
     "a budget": (OLD, {"type": "enabled", "budget_tokens": 10_000}, budget(10_000)),
     "a budget beyond the answer": (OLD, {"type": "enabled", "budget_tokens": 50_000}, budget(39_999)),
 }
