@@ -39,8 +39,9 @@ class ModelCall(msgspec.Struct, frozen=True):
     `cut` are the stop sequences that the target does not take, before which the gateway ends the answer.
 
     `response_format` is for the provider's own switch, `checked_schema` the schema that the gateway checks the answer's text by
-    where the switch does not hold to it. `output_tool` is the name of the tool whose arguments are the answer's
-    text, where the provider has no switch; empty if there is none. `cache_system` marks a cache point after the system text.
+    where the switch does not hold to it. Where the provider has no switch, the answer is the arguments of the tool
+    `output_tool`, empty if there is none, or with `object_in_text` the JSON object in the text.
+    `cache_system` marks a cache point after the system text.
     `thinking` is that of `ChatRequest`. `must_call` is a tool choice that the target does not take and that is asked for
     in words. `guardrail` and `request_metadata`, which is kept in the logs of invocations, are for Bedrock.
     """
@@ -58,6 +59,7 @@ class ModelCall(msgspec.Struct, frozen=True):
     response_format: ResponseFormat | None = None
     checked_schema: dict[str, Any] | None = None
     output_tool: str = ""
+    object_in_text: bool = False
     rare: Mapping[str, Any] = {}
     hints: Mapping[str, Any] = {}
     dropped: tuple[str, ...] = ()
@@ -109,11 +111,13 @@ def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: flo
     )
 
 
-def system_with(call: ModelCall, instruction: str) -> str | None:
-    """Return the system text of a call with an instruction after it, as it is where the target takes none."""
-    if "system" not in call.target.accepts:
-        return call.system
-    return "\n\n".join(filter(None, (call.system, instruction)))
+def instructed(call: ModelCall, instruction: str) -> ModelCall:
+    """Return the call with an instruction after its system text, in the user's last turn where the target takes none."""
+    if "system" in call.target.accepts:
+        return msgspec.structs.replace(call, system="\n\n".join(filter(None, (call.system, instruction))))
+    from llm_gateway.system_messages import in_last_turn
+
+    return msgspec.structs.replace(call, messages=in_last_turn(call.messages, instruction))
 
 
 def _thinking(request: ChatRequest, sampling: Sampling) -> Mapping[str, Any]:
@@ -205,9 +209,6 @@ def _problems(request: ChatRequest, explicit: Sampling, alias: Alias, target: Ta
     if temperature is not None and "temperature" in target.accepts and temperature > target.temperature_max:
         wrong("temperature", f"takes 0 to {target.temperature_max:g}, not {temperature:g}")
     accepted("tools", request.uses_tools)
-    wanted = request.response_format
-    if wanted is not None and wanted.type not in target.accepts and "tools" not in target.accepts:
-        wrong("response_format", "has neither a switch for JSON nor tools; leave it out and ask for JSON in the message")
     for name in request.rare:
         if name != "top_logprobs":  # it belongs to logprobs
             accepted(name, given=True)

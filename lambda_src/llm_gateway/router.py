@@ -310,7 +310,11 @@ def _answer(provider: Provider, call: ModelCall) -> AsyncGenerator[list[Event], 
         events = without_think_tags(events, call.target.think_tags)
     if call.tools:
         events = _as_asked(events, call)
-    if call.checked_schema is not None:
+    if call.object_in_text:
+        from llm_gateway.json_text import object_in_text
+
+        events = object_in_text(events, call)
+    elif call.checked_schema is not None:
         from llm_gateway.structured_output import checked_text
 
         events = checked_text(events, call.checked_schema)

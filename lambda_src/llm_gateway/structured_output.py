@@ -1,30 +1,31 @@
 """Structured output: answers that are JSON, where a target has a switch for it and where it has none.
 
-Where it has none, the model is offered a tool that takes the answer as its arguments, and it must call a tool. The arguments
-are passed on as the answer's text, so a caller does not see the difference.
+Where it has none, the model is asked in words, and the JSON object in its text is the answer. For a schema that names
+properties, a model that can be made to call a tool is offered one that takes the answer as its arguments. They are passed on as
+the answer's text. A tool without properties would be called without arguments (BerriAI/litellm#25740).
 """
 
-import re
 from collections.abc import AsyncGenerator
-from typing import Any
 
 import msgspec
 
 from llm_gateway import errors
-from llm_gateway.call import ModelCall, system_with
+from llm_gateway.call import ModelCall, instructed
 from llm_gateway.events import Delta, Done, Event, Logprobs, ToolCall, ToolCallDelta
 from llm_gateway.json_schema import Schema, closed, is_fully_required, text_violation
+from llm_gateway.json_text import CUT, check, first_object
 from llm_gateway.request import ResponseFormat, Tool, ToolChoice
 from llm_gateway.rewriting import before_usage, rewritten
 
 _NAME = "final_answer"
 _DESCRIPTION = "Gives the final answer. Its arguments are the answer, as a JSON object."
-# Where a tool choice cannot make the model call a tool. It helps the others, too: some of them obey a tool choice loosely.
-_INSTRUCTION = "Give your final answer only by calling the tool {name}, whose arguments are the answer. Write no text."
+# Some models obey a tool choice loosely.
+_BY_TOOL = "Give your final answer only by calling the tool {name}, whose arguments are the answer. Write no text."
+_IN_WORDS = "Give your final answer as one JSON object and nothing else: no words before or after it, and no code block."
 
 
 def structured(call: ModelCall, wanted: ResponseFormat) -> ModelCall:
-    """Return the call whose answer has the form `wanted`: by the target's own switch, else by a tool."""
+    """Return the call whose answer has the form `wanted`: by the target's own switch, else by a tool or in words."""
     accepts = call.target.accepts
     if wanted.type in accepts:
         # OpenAI's strict mode does not take every schema, and is not asked for then.
@@ -34,43 +35,54 @@ def structured(call: ModelCall, wanted: ResponseFormat) -> ModelCall:
         return msgspec.structs.replace(call, response_format=msgspec.structs.replace(wanted, schema=schema))
     if call.tool_choice.mode in ("required", "tool"):
         return call  # the answer is a call of the caller's own tool
-    return _by_tool(call, wanted)
+    if {"tools", "forced_tools"} <= set(accepts) and _names_properties(wanted.schema):
+        return _by_tool(call, wanted)
+    return _in_words(call, wanted)
+
+
+def _names_properties(schema: Schema) -> bool:
+    return any(schema.get(keyword) for keyword in ("properties", "$ref", "anyOf", "oneOf", "allOf"))
+
+
+def _in_words(call: ModelCall, wanted: ResponseFormat) -> ModelCall:
+    words = [_IN_WORDS]
+    if about := _about(wanted):
+        words.append(f"It is of the form {about}.")
+    if wanted.type == "json_schema":
+        words.append(f"It follows this JSON Schema:\n{msgspec.json.encode(wanted.schema).decode()}")
+    return msgspec.structs.replace(
+        instructed(call, " ".join(words)),
+        checked_schema=wanted.schema if wanted.strict else None,
+        object_in_text=True,
+    )
 
 
 def _by_tool(call: ModelCall, wanted: ResponseFormat) -> ModelCall:
-    accepts = call.target.accepts
     offered = () if call.tool_choice.mode == "none" else call.tools
     used = {use.name for message in call.messages for use in message.tool_calls}
     name = _NAME
     while name in used or any(tool.name == name for tool in offered):
         name += "_"
-    if "forced_tools" not in accepts:
-        choice = ToolChoice()
-    elif used and not offered:  # the tools of the history are declared, too, and must not be called
-        choice = ToolChoice("tool", name)
-    else:
-        choice = ToolChoice("required")
+    about = _about(wanted)
+    tool = Tool(
+        name=name,
+        description=f"{_DESCRIPTION} It is of the form {about}." if about else _DESCRIPTION,
+        parameters={"type": "object", **wanted.schema},
+        strict=wanted.strict,
+    )
+    # The tools of the history are declared, too, and must not be called.
+    choice = ToolChoice("tool", name) if used and not offered else ToolChoice("required")
     return msgspec.structs.replace(
-        call,
-        system=system_with(call, _INSTRUCTION.format(name=name)),
-        tools=(*offered, _tool(name, wanted)),
+        instructed(call, _BY_TOOL.format(name=name)),
+        tools=(*offered, tool),
         tool_choice=choice,
-        stream=call.stream and "stream_tools" in accepts,
+        stream=call.stream and "stream_tools" in call.target.accepts,
         output_tool=name,
     )
 
 
-def _tool(name: str, wanted: ResponseFormat) -> Tool:
-    about = ": ".join(filter(None, (wanted.name, wanted.description)))
-    schema: dict[str, Any] = {"properties": {}, "additionalProperties": True}
-    if wanted.type == "json_schema":
-        schema = wanted.schema
-    return Tool(
-        name=name,
-        description=f"{_DESCRIPTION} It is of the form {about}." if about else _DESCRIPTION,
-        parameters={"type": "object", **schema},
-        strict=wanted.strict,
-    )
+def _about(wanted: ResponseFormat) -> str:
+    return ": ".join(filter(None, (wanted.name, wanted.description)))
 
 
 def text_of_tool(batches: AsyncGenerator[list[Event], None], call: ModelCall) -> AsyncGenerator[list[Event], None]:
@@ -106,13 +118,6 @@ class _Checker:
         return batch
 
 
-# A block of code with an object in it.
-_BLOCK = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
-
-# The reasons after which an answer is not complete.
-_CUT = ("max_tokens", "context_window_exceeded", "content_filtered")
-
-
 class _Reader:
     def __init__(self, tool: Tool) -> None:
         self._name = tool.name
@@ -146,7 +151,7 @@ class _Reader:
                     if self._output is None and not self._others and (text := self._answer_in_text(event)):
                         self._answer.append(text)
                         events.insert(before_usage(events), Delta(text))
-                    if self._answer and reason not in _CUT:
+                    if self._answer and reason not in CUT:
                         self._check("".join(self._answer))
                     ends = reason == "tool_use" and not self._others
                     events.append(Done("end_turn") if ends else event)
@@ -155,16 +160,12 @@ class _Reader:
         return events
 
     def _answer_in_text(self, done: Done) -> str:
-        """Return the answer of a model that did not call the tool. Some put the JSON between the marks of a block of code."""
-        text = "".join(self._text).strip()
-        if done.stop_reason in _CUT:
-            return text
-        block = _BLOCK.search(text)
-        found = block[1] if block is not None else text
-        try:
-            msgspec.json.decode(found, type=dict)
-        except (msgspec.DecodeError, RecursionError):
-            raise errors.invalid_output(reason="JSON was asked for, and it answered in words") from None
+        """Return the answer of a model that did not call the tool."""
+        text = "".join(self._text)
+        if done.stop_reason in CUT:
+            return text.strip()
+        found = first_object(text)
+        check(found, None)
         return found
 
     def _check(self, answer: str) -> None:

@@ -80,6 +80,15 @@ def before_answers(messages: Iterable[Message]) -> list[Message]:
     return found + _after_the_user(held, found)
 
 
+def in_last_turn(messages: Sequence[Message], text: str) -> tuple[Message, ...]:
+    """Return the messages with a text of the system, marked, in the user's last turn; before them if the user says nothing."""
+    users = [place for place, message in enumerate(messages) if message.role == "user"]
+    if not users:
+        return (Message("user", marked(text)), *messages)
+    last = users[-1]
+    return (*messages[:last], _joined((), messages[last], (marked(text),)), *messages[last + 1 :])
+
+
 def _after_the_user(system: list[Message], found: list[Message]) -> list[Message]:
     if found and found[-1].role != "assistant":
         return system

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Mapping
 import msgspec
 
 from llm_gateway import errors
-from llm_gateway.call import ModelCall, system_with
+from llm_gateway.call import ModelCall, instructed
 from llm_gateway.errors import clipped
 from llm_gateway.events import Delta, Done, Event, Logprobs, ToolCall, ToolCallDelta
 from llm_gateway.json_schema import Schema, closed_tools, is_fully_required, text_violation
@@ -33,9 +33,9 @@ def asked_in_words(call: ModelCall) -> ModelCall:
     """Return the call with a tool choice in words, for a target that takes none that makes it call a tool."""
     wanted = call.tool_choice
     which = f"the tool {wanted.name}" if wanted.mode == "tool" else "one of your tools"
-    system = system_with(call, f"Answer only by calling {which}. Write no text.")
     tools = tuple(tool for tool in call.tools if wanted.mode == "required" or tool.name == wanted.name)
-    return msgspec.structs.replace(call, system=system, tools=tools, tool_choice=ToolChoice(), must_call=wanted)
+    call = instructed(call, f"Answer only by calling {which}. Write no text.")
+    return msgspec.structs.replace(call, tools=tools, tool_choice=ToolChoice(), must_call=wanted)
 
 
 def with_a_call(batches: AsyncGenerator[list[Event], None], wanted: ToolChoice) -> AsyncGenerator[list[Event], None]:

@@ -49,14 +49,24 @@ class _Sampler:
             for part in rules.pop("allOf"):
                 rules |= _rules(part)
             return self.value(rules, refs)
+        if "default" in rules and self._is_valid(rules["default"], rules):
+            return rules["default"]
         for keyword in ("anyOf", "oneOf"):
             if keyword in rules:
                 return self._first_possible(rules.pop(keyword), rules, refs)
-        if "const" in rules or "default" in rules:
-            return rules.get("const", rules.get("default"))
+        if "const" in rules:
+            return rules["const"]
         if "enum" in rules:
             return rules["enum"][0]
         return self._of_type(rules, refs)
+
+    def _is_valid(self, value: Any, rules: Json) -> bool:
+        """Whether a value follows rules: OpenAPI writes `default: null` also where null is none of the values."""
+        definitions = {name: self._root[name] for name in ("$defs", "definitions") if name in self._root}
+        try:
+            return jsonschema_rs.validator_for({**definitions, **rules}, offline=True).is_valid(value)
+        except jsonschema_rs.ValidationError:
+            return False
 
     def _definition(self, ref: str) -> Json:
         """Return the rules that a reference such as #/$defs/city names."""

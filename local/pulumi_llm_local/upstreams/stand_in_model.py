@@ -34,10 +34,11 @@ class StandInModel:
     """Gives the same answer to the same request, one token at a time.
 
     Offered tools, it calls one, with arguments for the tool's schema. Given a tool's result, it quotes the result; else it
-    quotes the prompt. Where a call is forced, it calls a tool after a tool's result, too: one that it has not called yet. A
-    text that must follow a schema is a sample for that. Where any object is asked for, it is a sample for the first schema
-    that the prompt shows. It reasons first if the model's traits say so. `max_tokens` counts reasoning, text and tool input
-    alike. Stop sequences are looked for in the text.
+    quotes the prompt. Where a call is forced, by the tool choice or in words of the system text, it calls a tool after a
+    tool's result, too: one that it has not called yet. A text that must follow a schema is a sample for that. Where any object
+    is asked for, by a switch or in words of the system text, it is a sample for the first schema that the request shows; asked
+    in words, Claude puts it into a block of code, and Llama words around it. It reasons first if the model's traits say so.
+    `max_tokens` counts reasoning, text and tool input alike. Stop sequences are looked for in the text.
 
     Args:
         first_delay: The pause before the first token, in seconds.
@@ -105,13 +106,21 @@ def _until_stop(text: str, stop: tuple[str, ...]) -> tuple[str, str | None]:
 
 def _calls_a_tool(request: GenerationRequest) -> bool:
     answered = any(isinstance(block, ToolResultBlock) for block in request.messages[-1].content)
-    return bool(request.tools) and (request.tool_choice != "auto" or not answered)
+    forced = request.tool_choice != "auto" or any(_ONLY_A_CALL.search(text) for text in request.system)
+    return bool(request.tools) and (forced or not answered)
+
+
+# A forced call in words.
+_ONLY_A_CALL = re.compile(r"\bAnswer only by calling (?:the tool (?P<name>[\w-]+)|one of your tools)")
 
 
 def _tool(request: GenerationRequest) -> Tool:
     """Return the tool to call: the one that is named, else the first that was not called since the user's last text."""
-    if request.tool_choice == "tool":
-        return next(tool for tool in request.tools if tool.name == request.tool_name)
+    told = [match["name"] for text in request.system if (match := _ONLY_A_CALL.search(text)) and match["name"]]
+    name = request.tool_name if request.tool_choice == "tool" else next(iter(told), "")
+    for tool in request.tools:
+        if tool.name == name:
+            return tool
     called: set[str] = set()
     for message in request.messages:
         if any(isinstance(block, TextBlock) for block in message.content) and message.role == "user":
@@ -126,7 +135,9 @@ def _reasoning(request: GenerationRequest) -> str:
 
 def _text(request: GenerationRequest) -> str:
     if request.output_schema is not None:
-        return _json(request.output_schema, request)
+        return _object(request.output_schema, request)
+    if _is_told_to_answer_in_json(request):
+        return _in_words(_object({"type": "object"}, request), request.model_id)
     results = [block for block in request.messages[-1].content if isinstance(block, ToolResultBlock)]
     if results:
         said = " and ".join(f"{'the error ' if result.error else ''}“{result.text}”" for result in results)
@@ -139,17 +150,50 @@ def _text(request: GenerationRequest) -> str:
     )
 
 
+_ONE_OBJECT = re.compile(r"\bone JSON object\b")
+
+
+def _is_told_to_answer_in_json(request: GenerationRequest) -> bool:
+    """Whether the system says so, or a text of the system in the user's last turn does."""
+    said = _prompt(request)
+    texts = (*request.system, said) if "<system-reminder>" in said else request.system
+    return any(_ONE_OBJECT.search(text) for text in texts)
+
+
+def _in_words(text: str, model_id: str) -> str:
+    """Return a JSON text as a model of its family writes it, whatever it is told."""
+    if "claude" in model_id:
+        return f"```json\n{text}\n```"
+    if "llama" in model_id:
+        return f"Here is the {{JSON}} object:\n\n{text}\n\nDoes it help?"
+    return text
+
+
+def _object(schema: Json, request: GenerationRequest) -> str:
+    """Return the text of a sample for a schema; for any object, of one for the schema that the request shows, if any."""
+    if _is_any_object(schema):
+        schema = _schema_in_prompt(request) or schema
+    if _is_any_object(schema):
+        others = schema.get("additionalProperties")
+        answer = cast(Json, others) if isinstance(others, dict) else {"type": "string"}
+        schema = {**schema, "properties": {"answer": answer}, "required": ["answer"]}
+    return _json(schema, request)
+
+
+def _is_any_object(schema: Json) -> bool:
+    says = ("properties", "$ref", "anyOf", "oneOf", "allOf")
+    return not any(schema.get(name) for name in says) and schema.get("additionalProperties") is not False
+
+
 def _json(schema: Json, request: GenerationRequest) -> str:
-    """Return the text of a sample for a schema. For any object, it is a sample for the schema that the prompt shows, if any."""
+    """Return the text of a sample for a schema. It is {} for one without properties, as real models call such a tool."""
     from pulumi_llm_local.upstreams.schema_sample import sample
 
-    is_any_object = not schema.get("properties") and schema.get("additionalProperties") is not False
-    shown = _schema_in_prompt(request) if is_any_object else None
-    return json.dumps(sample(shown or schema, _prompt(request)), ensure_ascii=False)
+    return json.dumps(sample(schema, _prompt(request)), ensure_ascii=False)
 
 
 def _schema_in_prompt(request: GenerationRequest) -> Json | None:
-    """Return the first JSON Schema of an object in the texts of a request: clients show it where they ask for any JSON."""
+    """Return the first JSON Schema of an object in the texts of a request."""
     decoder = json.JSONDecoder()
     said = [block.text for message in request.messages for block in message.content if isinstance(block, TextBlock)]
     for text in (*request.system, *said):
@@ -158,7 +202,7 @@ def _schema_in_prompt(request: GenerationRequest) -> Json | None:
                 value, _ = decoder.raw_decode(text, brace.start())
             except (ValueError, RecursionError):
                 continue  # a brace of other text
-            if isinstance(cast(Json, value).get("properties"), dict):
+            if cast(Json, value).get("type") == "object" or cast(Json, value).keys() & {"properties", "$defs"}:
                 return cast(Json, value)
     return None
 

@@ -1,4 +1,4 @@
-"""Structured output on every provider, asked for by the official SDK: by the provider's own switch, and by a tool."""
+"""Structured output on every provider, asked for by the official SDK: by the provider's own switch, by a tool, in words."""
 
 import json
 from functools import partial
@@ -52,10 +52,13 @@ TARGETS: dict[str, tuple[str, tuple[str, ...]]] = {
     "anthropic": ("anthropic", (*TOOLS, "forced_tools")),
     "converse-native": ("bedrock", (*TOOLS, "closed_json_schema", "strict_tools", "forced_tools")),
     "anthropic-native": ("anthropic", (*TOOLS, "closed_json_schema", "strict_tools", "parallel_tool_calls")),
-    "without": ("bedrock", SAMPLING),
+    "converse-without-tools": ("bedrock", SAMPLING),
+    "converse-without-system": ("bedrock", ("max_tokens",)),
+    "anthropic.claude": ("bedrock", TOOLS),
+    "meta.llama": ("bedrock", SAMPLING),
 }
-ABLE = [name for name in TARGETS if name != "without"]
-every = pytest.mark.parametrize("model", ABLE)
+every = pytest.mark.parametrize("model", TARGETS)
+with_tools = pytest.mark.parametrize("model", [name for name, (_, accepts) in TARGETS.items() if "tools" in accepts])
 streamed = pytest.mark.parametrize("stream", [False, True], ids=["complete", "streamed"])
 
 
@@ -139,13 +142,14 @@ async def test_the_sdks_stream(service, model: str) -> None:
     assert len(deltas) > (1 if model == "converse-whole" else 10) - 1
 
 
+@pytest.mark.assumes("json-in-words")
 @every
 @streamed
 async def test_any_object(service, model: str, stream: bool) -> None:
     answer, reason = await ask_openai(
         await service(), stream, model=model, messages=HELLO, response_format={"type": "json_object"}
     )
-    assert isinstance(json.loads(answer.text), dict) and reason == "stop" and not answer.calls
+    assert HELLO[0]["content"] in json.loads(answer.text)["answer"] and reason == "stop" and not answer.calls
 
 
 LOOSE = {
@@ -172,7 +176,7 @@ TOOL: Any = {
 }
 
 
-@every
+@with_tools
 async def test_a_tool_first_then_the_answer(service, model: str) -> None:
     """As agents ask: the same tools and the same form in each turn."""
     client = (await service()).openai()
@@ -183,26 +187,47 @@ async def test_a_tool_first_then_the_answer(service, model: str) -> None:
     assert call.function.name == "weather"
     result: Any = {"role": "tool", "tool_call_id": call.id, "content": '{"degrees": 21}'}
     messages = [*HELLO, first.message.model_dump(exclude_none=True), result]
-    if model == "converse-auto":  # nothing forces a call there, and the stand-in quotes the result
-        with pytest.raises(openai.InternalServerError, match="answered in words"):
-            await client.chat.completions.create(messages=messages, **said)
-        return
     (second,) = (await client.chat.completions.create(messages=messages, **said)).choices
     assert second.finish_reason == "stop" and not second.message.tool_calls
     City.model_validate_json(second.message.content)
+
+
+FORM: Any = {
+    "type": "json_schema",
+    "json_schema": {"name": "form", "schema": {"type": "object", "properties": {"a": {"type": "integer"}}}},
+}
+OBJECT: Any = {"type": "json_object"}
+MAP = {"type": "object", "additionalProperties": {"type": "integer"}}
+
+
+@every
+@streamed
+@pytest.mark.parametrize(
+    "schema",
+    [MAP, {"type": "object"}, {"properties": {}, "additionalProperties": True}],
+    ids=["map", "object", "no properties"],
+)
+async def test_a_schema_that_names_no_properties(service, model: str, stream: bool, schema: Any) -> None:
+    """As a tool's schema it would be answered by {}."""
+    if model == "openai":  # which requires it
+        schema = {"type": "object", **schema}
+    wanted = {"type": "json_schema", "json_schema": {"name": "ages", "schema": schema}}
+    answer, reason = await ask_openai(await service(), stream, model=model, messages=HELLO, response_format=wanted)
+    assert list(json.loads(answer.text)) == ["answer"] and reason == "stop"
+    jsonschema_rs.validate(schema, json.loads(answer.text))
 
 
 async def test_a_tool_choice_that_leaves_no_text(service) -> None:
     """A call of the caller's own tool is forced: no other tool is offered. None may be called: only the answer's is."""
     running = await service()
     create = running.openai().chat.completions.create
-    said: Any = {"model": "converse-forced", "messages": HELLO, "tools": [TOOL], "response_format": {"type": "json_object"}}
+    said: Any = {"model": "converse-forced", "messages": HELLO, "tools": [TOOL], "response_format": FORM}
     for choice in ("required", {"type": "function", "function": {"name": "weather"}}):
         answer = await create(**said, tool_choice=choice)
         assert answer.choices[0].finish_reason == "tool_calls"
         assert [tool.name for tool in running.asked[-1].tools] == ["weather"]
     answer = await create(**said, tool_choice="none")
-    assert answer.choices[0].finish_reason == "stop" and json.loads(answer.choices[0].message.content) == {}
+    assert answer.choices[0].finish_reason == "stop" and json.loads(answer.choices[0].message.content) == {"a": 1}
     assert [tool.name for tool in running.asked[-1].tools] == ["final_answer"]
 
 
@@ -226,7 +251,7 @@ def call(name: str, arguments: str, identifier: str = "call_1") -> list[Any]:
 
 
 CALLED = Finish("tool_use", 3, 5)
-ODD: dict[str, tuple[list[Any], str | None, str]] = {
+BY_TOOL: dict[str, tuple[list[Any], str | None, str]] = {
     # what the model says, the text that the caller gets, and the finish_reason
     "a preamble": ([*text("Here it is:")[:-1], *call("final_answer", '{"a": 1}'), CALLED], '{"a": 1}', "stop"),
     "text instead of the call": (text('```json\n{"a": 1}\n```'), '{"a": 1}', "stop"),
@@ -251,38 +276,74 @@ ODD: dict[str, tuple[list[Any], str | None, str]] = {
 }
 
 
-@pytest.mark.parametrize("case", ODD)
-async def test_what_models_say_instead(service, case: str) -> None:
-    pieces, expected, reason = ODD[case]
+IN_WORDS: dict[str, tuple[list[Any], str | None, str]] = {
+    "as told": (text('{"a": {"b": 1}}'), '{"a": {"b": 1}}', "stop"),
+    "in a block, between words": (text('Here it is:\n\n```json\n{"a": 1}\n```\n\nDone.'), '{"a": 1}', "stop"),
+    "two answers": (text('{"a": 1}\n{"a": 2}'), '{"a": 1}', "stop"),
+    "cut within the object": (text('Here: {"a', "max_tokens"), '{"a', "length"),
+    "cut within words": (text("Here it", "max_tokens"), "Here it", "length"),
+    "filtered": (text("Here", "content_filtered"), "Here", "content_filter"),
+    "a call": ([*call("weather", '{"city": "x"}', "call_2"), CALLED], None, "tool_calls"),
+    "a preamble and a call": (
+        [*text("I look it up")[:-1], *call("weather", '{"city": "x"}', "call_2"), CALLED],
+        None,
+        "tool_calls",
+    ),
+    "the answer and a call": (
+        [*text('{"a": 1}')[:-1], *call("weather", '{"city": "x"}', "call_2"), CALLED],
+        '{"a": 1}',
+        "tool_calls",
+    ),
+}
+# Of a complete answer, Converse gives the arguments as they were read.
+SAID = {
+    **{f"{name}, by tool, streamed": (FORM, True, *case) for name, case in BY_TOOL.items()},
+    **{f"{name}, in words, streamed": (OBJECT, True, *case) for name, case in IN_WORDS.items()},
+    **{f"{name}, in words, complete": (OBJECT, False, *case) for name, case in IN_WORDS.items()},
+}
+
+
+@pytest.mark.parametrize("case", SAID)
+async def test_what_models_say(service, case: str) -> None:
+    form, stream, pieces, expected, reason = SAID[case]
     running = await service(Saying(pieces))
-    said: Any = {"model": "converse-forced", "messages": HELLO, "tools": [TOOL], "response_format": {"type": "json_object"}}
-    answer, found = await ask_openai(running, True, **said)
+    said: Any = {"model": "converse-forced", "messages": HELLO, "tools": [TOOL], "response_format": form}
+    answer, found = await ask_openai(running, stream, **said)
     assert (answer.text or None, found) == (expected, reason)
     assert answer.calls == ((FunctionCall("call_2", "weather", {"city": "x"}),) if reason == "tool_calls" else ())
+    offered = ["weather", "final_answer"] if form is FORM else ["weather"]
+    assert [tool.name for tool in running.asked[-1].tools] == offered
 
 
-async def test_words_instead_of_json(service) -> None:
-    """The target is asked again, and an error says that it gave none."""
-    said: Any = {"model": "converse-forced", "messages": HELLO, "response_format": {"type": "json_object"}}
+@streamed
+@pytest.mark.parametrize("form", [FORM, OBJECT], ids=["by tool", "in words"])
+async def test_words_instead_of_json(service, form: Any, stream: bool) -> None:
+    """The target is asked again, and an error says that it gave none. Nothing of the words has left."""
+    said: Any = {"model": "converse-forced", "messages": HELLO, "response_format": form}
     running = await service(Saying(text("It is fine."), text('{"a": 1}')))
-    answer = await running.openai().chat.completions.create(**said)
-    assert answer.choices[0].message.content == '{"a": 1}'
+    answer, _ = await ask_openai(running, stream, **said)
+    assert answer.text == '{"a": 1}'
     running = await service(Saying(text("It is fine."), text("It is {fine}.")))
-    with pytest.raises(openai.InternalServerError) as raised:
-        await running.openai().chat.completions.create(**said)
-    assert (raised.value.status_code, raised.value.code) == (502, "invalid_output")
+    response = await running.post("/v1/chat/completions", {**said, "stream": stream})
+    assert (response.status_code, running.error_of(response)["code"]) == (502, "invalid_output")
 
 
-async def test_the_targets_that_can(service) -> None:
-    """A target that gives no JSON is passed over; if none gives any, the error says what would work."""
-    running = await service(both=("without", "openai"))
-    answer = await running.openai().chat.completions.create(
-        model="both", messages=HELLO, response_format={"type": "json_object"}
-    )
-    assert json.loads(answer.choices[0].message.content or "") == {} and running.asked[-1].model_id == "openai"
-    with pytest.raises(openai.BadRequestError) as raised:
-        await running.openai().chat.completions.create(model="without", messages=HELLO, response_format={"type": "json_object"})
-    assert raised.value.param == "response_format" and "ask for JSON in the message" in raised.value.message
+@pytest.mark.parametrize(("model", "place"), [("converse-auto", "system"), ("converse-without-system", "user")])
+async def test_where_the_words_stand(service, model: str, place: str) -> None:
+    """After the caller's system text; in the user's last turn where there is none."""
+    running = await service()
+    messages: Any = [*HELLO, {"role": "assistant", "content": '{"a": 1}'}, *HELLO]
+    system: Any = [{"role": "system", "content": "Be brief."}] if place == "system" else []
+    body = {"model": model, "messages": [*system, *messages], "response_format": OBJECT}
+    assert (await running.post("/v1/chat/completions", body)).status_code == 200
+    (asked,) = running.asked
+    turns = [message.content[0].text for message in asked.messages]
+    if place == "system":
+        assert asked.system[0].startswith("Be brief.\n\nGive your final answer as one JSON object")
+        assert turns == [message["content"] for message in messages]
+    else:
+        assert turns[:2] == [message["content"] for message in messages[:2]]
+        assert turns[2].startswith(f"{HELLO[0]['content']}\n\n<system-reminder>\nGive your final answer as one JSON object")
 
 
 STRICT: Any = {
@@ -300,7 +361,7 @@ STRICT: Any = {
 }
 
 
-@every
+@with_tools
 @streamed
 async def test_a_strict_tool_called_alone(service, model: str, stream: bool) -> None:
     """As agents ask by default."""
@@ -363,11 +424,14 @@ async def test_what_models_call(service, case: str, stream: bool) -> None:
 
 
 @streamed
-async def test_a_text_that_breaks_its_strict_schema(service, stream: bool) -> None:
+@pytest.mark.parametrize("model", ["converse-forced", "converse-auto"])
+async def test_a_text_that_breaks_its_strict_schema(service, model: str, stream: bool) -> None:
     """It is asked for again; but a stream, whose text has left, ends with an error, unless it has come in one piece."""
     good, bad = '{"name": "Rome", "kind": "town", "streets": []}', '{"name": "Rome", "kind": "city", "streets": []}'
-    running = await service(Saying([*call("final_answer", bad), CALLED], [*call("final_answer", good), CALLED]))
-    said: Any = {"model": "converse-forced", "messages": HELLO, "response_format": type_to_response_format_param(City)}
+    by_tool = model == "converse-forced"
+    answers = [[*call("final_answer", each), CALLED] if by_tool else text(each) for each in (bad, good)]
+    running = await service(Saying(*answers))
+    said: Any = {"model": model, "messages": HELLO, "response_format": type_to_response_format_param(City)}
     try:
         answer, _ = await ask_openai(running, stream, **said)
     except openai.APIError as error:
