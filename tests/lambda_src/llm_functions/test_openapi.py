@@ -109,14 +109,15 @@ def sayable(body: dict[str, Any]) -> dict[str, Any]:
         ]
     if not any(message["role"] == "user" and "".join(_texts(message)).strip() for message in messages):
         messages.append({"role": "user", "content": "Hi"})
-    tools = body.get("tools") or []
+    tools = [*{tool["function"]["name"]: tool for tool in body.get("tools") or []}.values()]
     chosen = body.get("tool_choice")
     if not tools:
         chosen = None
     elif isinstance(chosen, dict):
         chosen = {**chosen, "function": {"name": tools[-1]["function"]["name"]}}
     bounds = {name: min(body[name], 100) for name in ("max_tokens", "max_completion_tokens") if body.get(name)}
-    return {**body, "messages": messages, "tool_choice": chosen, **bounds}
+    once = {"tools": tools} if tools else {}
+    return {**body, "messages": messages, "tool_choice": chosen, **once, **bounds}
 
 
 def _texts(message: dict[str, Any]) -> list[str]:
