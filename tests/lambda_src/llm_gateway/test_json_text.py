@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_gateway.call import ModelCall
@@ -85,6 +85,7 @@ WORDS: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("case", WORDS)
+@settings(deadline=None)
 @given(places=st.lists(st.integers(0, 200), max_size=30), whole=st.booleans())
 def test_the_object_of_an_answer(case: str, places: list[int], whole: bool) -> None:
     text, expected = WORDS[case]
@@ -104,6 +105,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), VALUES), st.integers(0, 4), st.lists(st.integers(0, 500), max_size=20))
 def test_any_object_of_any_split(value: dict[str, Any], indent: int, places: list[int]) -> None:
     text = json.dumps(value, indent=indent or None, ensure_ascii=indent > 2)
@@ -195,6 +197,7 @@ def test_a_strict_schema(text: str, valid: bool) -> None:
     assert passed([[Delta(text), *ending("max_tokens")]], call)[-1] == Done("max_tokens")
 
 
+@settings(deadline=None)
 @given(places=st.lists(st.integers(0, 40), max_size=10), whole=st.booleans())
 def test_log_probabilities_are_those_of_the_object(places: list[int], whole: bool) -> None:
     words = ["Sure", ": ", "{", ' "', "a", '": ', "1", "}", " Done", " {"]
