@@ -19,6 +19,11 @@ def tokens_of(characters: int) -> int:
     return -(-characters // CHARACTERS_PER_TOKEN)
 
 
+def reasoning_tokens_of(characters: int, output_tokens: int) -> int:
+    """Return the tokens of an answer's reasoning of that many characters. They are part of its output tokens."""
+    return min(tokens_of(characters), output_tokens)
+
+
 def request_tokens(system: str | None, messages: Iterable[Message], tools: Iterable[Tool]) -> int:
     """Return the tokens of a request."""
     characters = len(system or "")

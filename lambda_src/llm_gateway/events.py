@@ -92,8 +92,8 @@ class Usage(msgspec.Struct, frozen=True, tag="usage", omit_defaults=True):
     """The tokens that the provider counted, and charges for.
 
     `input_tokens` are all of the request, among them `cached_tokens`, which were read from the provider's prompt cache, and
-    `cache_write_tokens`, which were written to it. `output_tokens` contain `reasoning_tokens`. `estimated`: the
-    provider gave no counts.
+    `cache_write_tokens`, which were written to it. `output_tokens` contain `reasoning_tokens`, which are
+    estimated by their length where the provider tells only the sum. `estimated`: the provider gave no counts.
     """
 
     input_tokens: int

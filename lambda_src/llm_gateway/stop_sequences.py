@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 
 from llm_gateway.call import ModelCall
-from llm_gateway.estimate import request_tokens, tokens_of
+from llm_gateway.estimate import reasoning_tokens_of, request_tokens, tokens_of
 from llm_gateway.events import Delta, Done, Event, Logprobs, Reasoning, ToolCallDelta, Usage
 from llm_gateway.rewriting import beginning
 
@@ -31,7 +31,8 @@ class _Cutter:
         self._call = call
         self._held = ""
         self._held_logprobs: list[Event] = []  # of the text that is held, and of what came with it
-        self._characters = 0  # of what the model has written
+        self._characters = 0  # of what the model has written besides its reasoning
+        self._reasoning_characters = 0
 
     def read(self, batch: list[Event]) -> list[Event]:
         events: list[Event] = []
@@ -53,7 +54,9 @@ class _Cutter:
                 case Logprobs():
                     (self._held_logprobs if self._held else events).append(event)
                     continue
-                case Reasoning(text=text) | ToolCallDelta(arguments=text):
+                case Reasoning(text=text):
+                    self._reasoning_characters += len(text)
+                case ToolCallDelta(arguments=text):
                     self._characters += len(text)
                 case _:
                     pass
@@ -76,7 +79,9 @@ class _Cutter:
                 return event
         call = self._call
         tokens = request_tokens(call.system, call.messages, call.tools)
-        return Usage(input_tokens=tokens, output_tokens=tokens_of(self._characters), estimated=True)
+        output = tokens_of(self._characters + self._reasoning_characters)
+        reasoning = reasoning_tokens_of(self._reasoning_characters, output)
+        return Usage(input_tokens=tokens, output_tokens=output, reasoning_tokens=reasoning, estimated=True)
 
     def _end(self, sequence: str) -> Done:
         self.done = True

@@ -4,6 +4,9 @@ from collections.abc import AsyncGenerator
 from enum import Enum, auto
 from typing import Any
 
+import msgspec
+
+from llm_gateway.estimate import reasoning_tokens_of
 from llm_gateway.events import Delta, Done, Event, Logprobs, Reasoning, Usage
 from llm_gateway.rewriting import before_usage, beginning, rewritten
 from llm_gateway.routes import ThinkTags
@@ -53,7 +56,7 @@ class _Splitter:
                     usage = events[place:]
                     del events[place:]
                     self._end(events, complete=reason == "end_turn")
-                    events += [*usage, event]
+                    events += [*map(self._counted, usage), event]
                 case Logprobs(tokens=tokens):
                     self._tokens += tokens
                     events += self._logprobs_of_text()
@@ -64,6 +67,13 @@ class _Splitter:
                     self._place = _Place.TEXT
                     events.append(event)
         return events
+
+    def _counted(self, usage: Event) -> Event:
+        """Return the usage with the tokens of the reasoning, which its server takes for text."""
+        if not isinstance(usage, Usage) or usage.reasoning_tokens or not self._thoughts:
+            return usage
+        tokens = reasoning_tokens_of(sum(map(len, self._thoughts)), usage.output_tokens)
+        return msgspec.structs.replace(usage, reasoning_tokens=tokens)
 
     def _add(self, text: str, events: list[Event]) -> None:
         text = self._held + text
@@ -128,3 +138,4 @@ class _Splitter:
             events[:] = [event for event in events if not isinstance(event, Reasoning)]
             if text := "".join(self._thoughts):
                 events.append(Delta(text))
+            self._thoughts.clear()

@@ -222,7 +222,7 @@ class Application:
         asked, thinking = request.parse(http.body)
         events = self._answer(http, asked)
         if asked.stream:
-            await self._send_stream(http, events, answer.StreamRenderer(http.request_id, thinking, asked.sampling.stop))
+            await self._send_stream(http, events, answer.StreamRenderer(http.request_id, asked, thinking))
         else:
             await self._send_complete(http, answer.render_complete(events, thinking, asked.sampling.stop))
 

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import anthropic
+import msgspec
 import pytest
 
 from llm_functions.api_formats.anthropic_messages.answer import StreamRenderer, error_body, render_complete
@@ -11,10 +12,11 @@ from llm_functions.api_formats.anthropic_messages.request import parse
 from llm_gateway import errors
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import GatewayError
+from llm_gateway.estimate import request_tokens
 from llm_gateway.events import Delta, Done, Reasoning, ReasoningSignature, Start, ToolCall, ToolCallDelta, Usage
 from llm_gateway.providers.anthropic.dialect import Anthropic
 from llm_gateway.providers.bedrock.converse import Converse
-from llm_gateway.request import Media, Message, ReasoningBlock, ResponseFormat, Sampling, ToolChoice, ToolUse
+from llm_gateway.request import ChatRequest, Media, Message, ReasoningBlock, ResponseFormat, Sampling, ToolChoice, ToolUse
 from llm_gateway.routes import Target
 
 HELLO: Any = [{"role": "user", "content": "Hello, who is there?"}]
@@ -47,6 +49,10 @@ async def test_a_whole_answer_and_a_streamed_one(gateway, bedrock) -> None:
     (block,) = answer.content
     assert "Hello, who is there?" in block.text and answer.id == f"msg_{answer._request_id}"
     assert answer.usage.input_tokens > 0 and answer.usage.output_tokens > 0
+    counted = await client.messages.count_tokens(model="full", messages=HELLO)
+    async with client.messages.stream(model="full", max_tokens=100, messages=HELLO) as stream:
+        begun = next(event.message.usage for event in [await anext(stream)] if event.type == "message_start")
+        assert (begun.input_tokens, begun.output_tokens) == (counted.input_tokens, 1)
     again = await streamed(client)
     assert (again.content[0].text, again.stop_reason) == (block.text, "end_turn")
     assert (again.usage.input_tokens, again.usage.output_tokens) == (answer.usage.input_tokens, answer.usage.output_tokens)
@@ -87,14 +93,16 @@ async def test_thinking_is_shown_where_it_is_asked_for(gateway, bedrock) -> None
         assert (await ask(client, model="r1", messages=history)).content
 
 
+ASKED = ChatRequest(messages=(Message("user", "Hello, who is there?"),))
 START = Start("r", "full", "bedrock/full", 1, 0.0, 1.0)
+COUNTED = Usage(100, 20, cached_tokens=60, cache_write_tokens=30, reasoning_tokens=7)
 EVERYTHING = [
     [START, Reasoning("Let me "), Reasoning("think."), ReasoningSignature("c2ln")],
     [ReasoningSignature(data="b3BhcXVl"), Delta("I "), Delta("look.")],
     [ToolCall(0, "t0", "a"), ToolCallDelta(0, '{"n":'), ToolCallDelta(0, "0}")],
     # Thinking goes on between calls; the newest models leave its text out.
     [ReasoningSignature("bW9yZQ=="), ToolCall(1, "t1", "b")],
-    [ToolCallDelta(1, '{"n": "cu'), Usage(100, 20, cached_tokens=60, cache_write_tokens=30), Done("max_tokens")],
+    [ToolCallDelta(1, '{"n": "cu'), COUNTED, Done("max_tokens")],
 ]
 SHOWN = [
     {"type": "thinking", "thinking": "Let me think.", "signature": "c2ln"},
@@ -105,7 +113,13 @@ SHOWN = [
     {"type": "tool_use", "id": "t1", "name": "b", "input": {"INVALID_JSON": '{"n": "cu'}},
 ]
 TOLD = [block for block in SHOWN if not block["type"].endswith("thinking")]
-COUNTS = {"input_tokens": 10, "cache_creation_input_tokens": 30, "cache_read_input_tokens": 60, "output_tokens": 20}
+COUNTS = {
+    "input_tokens": 10,
+    "cache_creation_input_tokens": 30,
+    "cache_read_input_tokens": 60,
+    "output_tokens": 20,
+    "output_tokens_details": {"thinking_tokens": 7},
+}
 
 
 async def batches(events: Any) -> Any:
@@ -124,7 +138,7 @@ async def test_an_answer_with_everything_in_it() -> None:
 def test_a_stream_with_everything_in_it() -> None:
     """Blocks come one after another, and what they amount to is the whole answer."""
     for thinking in (True, False):
-        renderer = StreamRenderer("r", thinking, ())
+        renderer = StreamRenderer("r", ASKED, thinking)
         data = b"".join([renderer.opening(), *(renderer.events(batch) for batch in EVERYTHING), renderer.closing()])
         frames = [frame.split("\n") for frame in data.decode().removesuffix("\n\n").split("\n\n")]
         events = [json.loads(line.removeprefix("data: ")) for _, line in frames]
@@ -152,6 +166,13 @@ def test_a_stream_with_everything_in_it() -> None:
         expected[3 if thinking else 1]["input"], expected[-1]["input"] = '{"n":0}', '{"n": "cu'
         assert blocks == expected
         assert (events[0]["type"], events[0]["message"]["content"]) == ("message_start", [])
+        # Clients show how full the context is by it, before the counts of the provider come.
+        assert events[0]["message"]["usage"] == {
+            "input_tokens": request_tokens(None, ASKED.messages, ()),
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 0,
+            "output_tokens": 1,
+        }
         assert events[-2] == {
             "type": "message_delta",
             "delta": {"stop_reason": "max_tokens", "stop_sequence": None},
@@ -163,7 +184,7 @@ def test_a_stream_with_everything_in_it() -> None:
 def test_an_empty_object_that_comes_late_is_told_by_no_delta() -> None:
     """Its block is closed, and has the empty object from the beginning."""
     calls = [ToolCall(0, "t0", "a"), ToolCall(1, "t1", "b")]
-    renderer = StreamRenderer("r", False, ())
+    renderer = StreamRenderer("r", ASKED, False)
     told = renderer.events([*calls, ToolCallDelta(0, "{}"), ToolCallDelta(1, "{}"), Usage(1, 1), Done("tool_use")]).decode()
     events = [json.loads(line[6:]) for line in told.split("\n") if line.startswith("data: ")]
     assert [(event["type"], event["index"]) for event in events[:-1]] == [
@@ -189,7 +210,8 @@ async def test_the_stop_sequence_is_told(done: Done, stop: tuple[str, ...], expe
     events: Any = [*EVERYTHING[0], Usage(1, 1), done]
     _, body = await render_complete(batches([events]), False, stop)
     assert json.loads(body)["stop_sequence"] == expected
-    last = StreamRenderer("r", False, stop).events(events).decode().split("data: ")[-1]
+    request = msgspec.structs.replace(ASKED, sampling=Sampling(stop=stop))
+    last = StreamRenderer("r", request, False).events(events).decode().split("data: ")[-1]
     assert json.loads(last)["delta"] == {"stop_reason": json.loads(body)["stop_reason"], "stop_sequence": expected}
 
 

@@ -1,8 +1,9 @@
 """Thinking that an open model writes into its answer."""
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, cast
+from typing import Any
 
+import msgspec
 import pytest
 
 from llm_gateway.events import Delta, Done, Event, Logprobs, Reasoning, StopReason, ToolCall, Usage
@@ -10,22 +11,27 @@ from llm_gateway.routes import ThinkTags
 from llm_gateway.think_tags import without_think_tags
 
 
-async def split(pieces: Sequence[str | Event], tags: ThinkTags, reason: StopReason) -> tuple[str, str, list[Event]]:
-    """Return the reasoning and the text of an answer, one batch a piece, and all of its events."""
+USAGE = Usage(700, 900)
+
+
+async def split(
+    pieces: Sequence[str | Event], tags: ThinkTags, reason: StopReason, usage: Usage = USAGE
+) -> tuple[str, str, list[Event]]:
+    """Return the reasoning and the text of an answer, one batch a piece, and all of its events but the end."""
     events = [Delta(piece) if isinstance(piece, str) else piece for piece in pieces]
 
     async def answer() -> AsyncGenerator[list[Event], None]:
         for event in events:
             yield [event]
-        yield [Usage(7, 9), Done(reason)]
+        yield [usage, Done(reason)]
 
     found: list[Event] = []
     async for batch in without_think_tags(answer(), tags):
         assert batch
         found += batch
-    assert found[-2:] == [Usage(7, 9), Done(reason)]
+    assert found[-1] == Done(reason) and isinstance(found[-2], Usage)
     thoughts = "".join(event.text for event in found if isinstance(event, Reasoning))
-    return thoughts, "".join(event.text for event in found if isinstance(event, Delta)), found
+    return thoughts, "".join(event.text for event in found if isinstance(event, Delta)), found[:-1]
 
 
 # the tags, how the answer ends, what the model writes -> its reasoning and its text. Each is read whole and in pieces.
@@ -80,9 +86,27 @@ async def test_an_answer_without_thinking_is_no_reasoning_where_the_template_ope
 async def test_calls_and_the_servers_own_reasoning_end_the_thinking(tags: ThinkTags) -> None:
     call = ToolCall(0, "call_1", "f")
     thoughts, text, events = await split(["<think>On", "e ", call], tags, "tool_use")
-    assert (thoughts, text, events[-3]) == ("One ", "", call)
+    assert (thoughts, text, events[-2]) == ("One ", "", call)
     assert await split([Reasoning("One"), "<think>", "two"], tags, "end_turn") == (
         "One",
         "<think>two",
-        [Reasoning("One"), Delta("<think>"), Delta("two"), *cast("list[Event]", [Usage(7, 9), Done("end_turn")])],
+        [Reasoning("One"), Delta("<think>"), Delta("two"), USAGE],
     )
+
+
+# the tags, what the model writes, the tokens that the server has counted -> the tokens of the reasoning
+COUNTED: dict[str, tuple[ThinkTags, str, Usage, int]] = {
+    "by their length": ("written", f"<think>{'a' * 41}</think>Yes.", USAGE, 11),
+    "never more than all": ("written", f"<think>{'a' * 400}</think>Yes.", Usage(700, 20), 20),
+    "by the server": ("written", f"<think>{'a' * 41}</think>Yes.", Usage(700, 900, reasoning_tokens=13), 13),
+    "no thoughts": ("written", "<think>\n\n</think>Yes.", USAGE, 0),
+    "what came again as the text": ("opened", "a" * 41, USAGE, 0),
+}
+
+
+@pytest.mark.parametrize(("tags", "written", "usage", "tokens"), COUNTED.values(), ids=COUNTED)
+async def test_the_tokens_of_the_thinking_are_told(tags: Any, written: str, usage: Usage, tokens: int) -> None:
+    for size in (len(written), 7):
+        pieces = [written[at : at + size] for at in range(0, len(written), size)]
+        _, _, events = await split(pieces, tags, "end_turn", usage)
+        assert events[-1] == msgspec.structs.replace(usage, reasoning_tokens=tokens)

@@ -11,6 +11,7 @@ import msgspec
 from llm_functions.api_formats.complete import CollectedCall, collect
 from llm_gateway import errors
 from llm_gateway.errors import GatewayError
+from llm_gateway.estimate import request_tokens
 from llm_gateway.events import (
     Delta,
     Done,
@@ -23,7 +24,7 @@ from llm_gateway.events import (
     ToolCallDelta,
     Usage,
 )
-from llm_gateway.request import ReasoningBlock
+from llm_gateway.request import ChatRequest, ReasoningBlock
 
 STOP_REASONS: dict[StopReason, str] = {
     "end_turn": "end_turn",
@@ -99,7 +100,7 @@ def _arguments(call: CollectedCall) -> dict[str, Any]:
         return {"INVALID_JSON": call.arguments}
 
 
-def _message(start: Start, content: list[dict[str, Any]], stop_reason: str | None, usage: dict[str, int]) -> dict[str, Any]:
+def _message(start: Start, content: list[dict[str, Any]], stop_reason: str | None, usage: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": f"msg_{start.request_id}",
         "type": "message",
@@ -112,14 +113,17 @@ def _message(start: Start, content: list[dict[str, Any]], stop_reason: str | Non
     }
 
 
-def _usage(usage: Usage) -> dict[str, int]:
+def _usage(usage: Usage) -> dict[str, Any]:
     """Anthropic's input tokens are those that the cache has nothing to do with."""
-    return {
+    found: dict[str, Any] = {
         "input_tokens": max(0, usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens),
         "cache_creation_input_tokens": usage.cache_write_tokens,
         "cache_read_input_tokens": usage.cached_tokens,
         "output_tokens": usage.output_tokens,
     }
+    if usage.reasoning_tokens:
+        found["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
+    return found
 
 
 # It is nowhere else in an event.
@@ -127,12 +131,15 @@ _MARK = "\x00"
 
 
 class StreamRenderer:
-    """Renders the answer as the stream of events that Anthropic's SDKs read: each block starts, has deltas, and stops."""
+    """Renders the answer as the stream of events that Anthropic's SDKs read: each block starts, has deltas, and stops.
 
-    def __init__(self, request_id: str, thinking: bool, stop: Sequence[str]) -> None:
+    `thinking`: the model's is shown.
+    """
+
+    def __init__(self, request_id: str, request: ChatRequest, thinking: bool) -> None:
         self._request_id = request_id
+        self._request = request
         self._thinking = thinking
-        self._stop = stop
         self._index = -1
         self._kind = ""  # of the block that is open, empty for none
         self._calls: dict[int, int] = {}  # the index of a call's block
@@ -160,7 +167,11 @@ class StreamRenderer:
                     self._before, self._after = self._delta(self._index, delta).split(_encode(_MARK))
                 return opened + self._before + _encode(part) + self._after
             case Start():
-                usage = _usage(Usage(input_tokens=0, output_tokens=0))
+                # Anthropic has counted the prompt by now, and clients show how full the context is by it. The provider's count
+                # comes at the end.
+                request = self._request
+                tokens = request_tokens(request.system, request.messages, request.tools)
+                usage = _usage(Usage(input_tokens=tokens, output_tokens=1))
                 return _event({"type": "message_start", "message": _message(event, [], None, usage)})
             case Reasoning(text=part) if self._thinking:
                 return self._open_thinking() + self._delta(self._index, {"type": "thinking_delta", "thinking": part})
@@ -182,7 +193,8 @@ class StreamRenderer:
                 self._usage = event
             case Done(stop_reason=reason, stop_sequence=told):
                 usage = _usage(self._usage or Usage(input_tokens=0, output_tokens=0))
-                delta = {"stop_reason": STOP_REASONS[reason], "stop_sequence": _stop_sequence(reason, told, self._stop)}
+                stop = self._request.sampling.stop
+                delta = {"stop_reason": STOP_REASONS[reason], "stop_sequence": _stop_sequence(reason, told, stop)}
                 return self._close() + _event({"type": "message_delta", "delta": delta, "usage": usage})
             case _:
                 pass

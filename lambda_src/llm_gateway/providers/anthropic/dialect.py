@@ -12,7 +12,7 @@ import msgspec
 from llm_gateway import errors
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import GatewayError
-from llm_gateway.estimate import tokens_of
+from llm_gateway.estimate import reasoning_tokens_of, tokens_of
 from llm_gateway.events import (
     Delta,
     Done,
@@ -154,6 +154,10 @@ def _tool_choice(call: ModelCall) -> dict[str, Any]:
 # The answer, in the names of the API. msgspec ignores all other fields.
 
 
+class _OutputDetails(msgspec.Struct):
+    thinking_tokens: int
+
+
 class _Usage(msgspec.Struct):
     """The tokens read from and written to the prompt cache are not part of `input_tokens`."""
 
@@ -161,12 +165,15 @@ class _Usage(msgspec.Struct):
     output_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
+    output_tokens_details: _OutputDetails | None = None
 
     def updated(self, later: "_Usage") -> "_Usage":
         """Return the counts with those that come later, at the end of a stream; they are totals."""
         if later.input_tokens or later.cache_creation_input_tokens or later.cache_read_input_tokens:
             return later  # all are counted again, after a search for example
-        return msgspec.structs.replace(self, output_tokens=later.output_tokens)
+        return msgspec.structs.replace(
+            self, output_tokens=later.output_tokens, output_tokens_details=later.output_tokens_details
+        )
 
 
 class _Block(msgspec.Struct):
@@ -316,18 +323,24 @@ class _BlockReader:
             meaning = "tool_use" if self._calls else "end_turn"
         if meaning == "content_filtered" and not self._characters and not self._reasoning_characters:
             raise errors.content_filter(detail=f"stop_reason {reason}")
-        events.append(_usage(counted, self._characters + self._reasoning_characters))
+        events.append(_usage(counted, self._characters, self._reasoning_characters))
         events.append(Done(meaning, sequence))
 
 
-def _usage(counts: _Usage, characters: int) -> Usage:
-    """Return the usage; what the server has not counted is an estimate. `characters` are those of the answer."""
+def _usage(counts: _Usage, characters: int, of_reasoning: int) -> Usage:
+    """Return the usage; what the server has not counted is an estimate.
+
+    `characters` are those of the answer, besides those `of_reasoning`.
+    """
+    details = counts.output_tokens_details
+    output = tokens_of(characters + of_reasoning) if counts.output_tokens is None else counts.output_tokens
     read, written = counts.cache_read_input_tokens or 0, counts.cache_creation_input_tokens or 0
     return Usage(
         input_tokens=(counts.input_tokens or 0) + read + written,
-        output_tokens=tokens_of(characters) if counts.output_tokens is None else counts.output_tokens,
+        output_tokens=output,
         cached_tokens=read,
         cache_write_tokens=written,
+        reasoning_tokens=reasoning_tokens_of(of_reasoning, output) if details is None else details.thinking_tokens,
         estimated=counts.input_tokens is None or counts.output_tokens is None,
     )
 

@@ -13,7 +13,7 @@ from llm_gateway import errors
 from llm_gateway.aws.event_stream import EventStreamDecoder
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import GatewayError
-from llm_gateway.estimate import tokens_of
+from llm_gateway.estimate import reasoning_tokens_of, tokens_of
 from llm_gateway.events import (
     Delta,
     Done,
@@ -359,17 +359,22 @@ class _AnswerReader:
             meaning = "tool_use" if self._calls else "end_turn"
         if meaning == "content_filtered" and not self._characters and not self._reasoning_characters:
             raise errors.content_filter(detail=f"stopReason {reason}")
-        events.append(_usage(counted or _Usage(), self._characters + self._reasoning_characters))
+        events.append(_usage(counted or _Usage(), self._characters, self._reasoning_characters))
         events.append(Done(meaning))
 
 
-def _usage(counts: _Usage, characters: int) -> Usage:
-    """Return the usage; what Bedrock has not counted is an estimate. `characters` are those of the answer."""
+def _usage(counts: _Usage, characters: int, of_reasoning: int) -> Usage:
+    """Return the usage; what Bedrock has not counted is an estimate, as the tokens of the reasoning always are.
+
+    `characters` are those of the answer, besides those `of_reasoning`.
+    """
     read, written = counts.cacheReadInputTokens or 0, counts.cacheWriteInputTokens or 0
+    output = tokens_of(characters + of_reasoning) if counts.outputTokens is None else counts.outputTokens
     return Usage(
         input_tokens=(counts.inputTokens or 0) + read + written,
-        output_tokens=tokens_of(characters) if counts.outputTokens is None else counts.outputTokens,
+        output_tokens=output,
         cached_tokens=read,
         cache_write_tokens=written,
+        reasoning_tokens=reasoning_tokens_of(of_reasoning, output),
         estimated=counts.inputTokens is None or counts.outputTokens is None,
     )

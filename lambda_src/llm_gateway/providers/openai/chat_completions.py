@@ -15,7 +15,7 @@ import msgspec
 from llm_gateway import errors
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import ErrorKind, GatewayError
-from llm_gateway.estimate import tokens_of
+from llm_gateway.estimate import reasoning_tokens_of, tokens_of
 from llm_gateway.events import Delta, Done, Event, Logprobs, Reasoning, StopReason, ToolCall, ToolCallDelta, Usage
 from llm_gateway.json_schema import is_fully_required
 from llm_gateway.providers import exchange
@@ -345,7 +345,7 @@ class _AnswerReader:
             reason = "tool_use"
         elif reason == "end_turn" and isinstance(last.stop_reason, str):
             reason = "stop_sequence"
-        events.append(_usage(counted, self._characters + self._reasoning_characters))
+        events.append(_usage(counted, self._characters, self._reasoning_characters))
         told = reason == "stop_sequence" and isinstance(last.stop_reason, str)
         events.append(Done(reason, str(last.stop_reason) if told else ""))
 
@@ -370,8 +370,11 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _usage(answer: _Completion, characters: int) -> Usage:
-    """Return the usage; what the server has not counted is an estimate. `characters` are those of the answer."""
+def _usage(answer: _Completion, characters: int, of_reasoning: int) -> Usage:
+    """Return the usage; what the server has not counted is an estimate.
+
+    `characters` are those of the answer, besides those `of_reasoning`.
+    """
     counts = answer.usage or _Usage()
     prompt, completion, total = counts.prompt_tokens, counts.completion_tokens, counts.total_tokens
     if answer.metrics is not None:
@@ -380,12 +383,14 @@ def _usage(answer: _Completion, characters: int) -> Usage:
     if total is not None and prompt is not None and (completion is None or total > prompt + completion):
         completion = total - prompt  # Gemini and Grok count reasoning in the total only
     prompt_details, completion_details = counts.prompt_tokens_details, counts.completion_tokens_details
+    output = tokens_of(characters + of_reasoning) if completion is None else max(completion, 0)
+    reasoning = completion_details.reasoning_tokens if completion_details is not None else None
     cached = (prompt_details.cached_tokens if prompt_details is not None else None) or counts.prompt_cache_hit_tokens
     return Usage(
         input_tokens=max(prompt or 0, 0),
-        output_tokens=tokens_of(characters) if completion is None else max(completion, 0),
+        output_tokens=output,
         cached_tokens=max(cached or 0, 0),
-        reasoning_tokens=(completion_details.reasoning_tokens if completion_details is not None else None) or 0,
+        reasoning_tokens=reasoning_tokens_of(of_reasoning, output) if reasoning is None else reasoning,
         estimated=prompt is None or completion is None,
     )
 

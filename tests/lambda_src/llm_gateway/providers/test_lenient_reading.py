@@ -67,6 +67,7 @@ def call(name: str, arguments: Any, **more: Any) -> Any:
 
 TEXT, COUNTED = "Hello there!", {"prompt_tokens": 5, "completion_tokens": 3}
 ESTIMATED, EXACT = Usage(0, 3, estimated=True), Usage(5, 3)
+REASONED = Usage(5, 3, reasoning_tokens=1)  # which are estimated where the provider tells only the sum
 STOP = chunk({}, "stop", usage=COUNTED)
 # what an OpenAI-compatible server sends -> what is understood
 OPENAI: dict[str, tuple[Callable[[], list[Event]], Read]] = {
@@ -130,7 +131,7 @@ OPENAI: dict[str, tuple[Callable[[], list[Event]], Read]] = {
                 usage=COUNTED,
             )
         ),
-        (TEXT, "Hm.", [], "end_turn", EXACT),
+        (TEXT, "Hm.", [], "end_turn", REASONED),
     ),
     "a call without an id": (
         lambda: complete(message(None, "tool_calls", COUNTED, **call("weather", '{"a":1}'))),
@@ -155,7 +156,7 @@ OPENAI: dict[str, tuple[Callable[[], list[Event]], Read]] = {
     ),
     "a filter after reasoning": (
         lambda: streamed(chunk({"reasoning": "Hm."}), chunk({}, "content_filter", usage=COUNTED)),
-        ("", "Hm.", [], "content_filtered", EXACT),
+        ("", "Hm.", [], "content_filtered", REASONED),
     ),
 }
 
@@ -190,6 +191,7 @@ def bedrock_stream(*events: tuple[str, Any]) -> list[Event]:
     return found
 
 
+THOUGHT = {"type": "thinking", "thinking": "Hm.", "signature": ""}
 BLOCK, CACHED = {"type": "text", "text": TEXT}, Usage(10, 3, cached_tokens=3, cache_write_tokens=2)
 CONVERSE_USAGE = {"inputTokens": 5, "outputTokens": 3}
 START, DELTA = {"type": "message_start", "message": {}}, {"type": "content_block_delta", "delta": {"text": TEXT}}
@@ -198,6 +200,29 @@ OTHERS: dict[str, tuple[Callable[[], list[Event]], Read]] = {
     "Anthropic's format without a reason": (
         lambda: anthropic({"input_tokens": 5, "output_tokens": 3}, None, BLOCK),
         (TEXT, "", [], "end_turn", EXACT),
+    ),
+    "thinking that Anthropic has not counted": (
+        lambda: anthropic({"input_tokens": 5, "output_tokens": 3}, "end_turn", THOUGHT, BLOCK),
+        (TEXT, "Hm.", [], "end_turn", REASONED),
+    ),
+    "thinking that Anthropic has counted": (
+        lambda: anthropic(
+            {"input_tokens": 5, "output_tokens": 3, "output_tokens_details": {"thinking_tokens": 2}}, "end_turn", THOUGHT, BLOCK
+        ),
+        (TEXT, "Hm.", [], "end_turn", Usage(5, 3, reasoning_tokens=2)),
+    ),
+    "thinking that Anthropic has counted in a stream": (
+        lambda: anthropic_stream(
+            {"type": "message_start", "message": {"usage": {"input_tokens": 5, "output_tokens": 1}}},
+            {"type": "content_block_start", "content_block": THOUGHT},
+            {
+                "type": "message_delta",
+                "delta": {"stop_reason": "end_turn"},
+                "usage": {"output_tokens": 3, "output_tokens_details": {"thinking_tokens": 2}},
+            },
+            {"type": "message_stop"},
+        ),
+        ("", "Hm.", [], "end_turn", Usage(5, 3, reasoning_tokens=2)),
     ),
     "Anthropic's cache": (
         lambda: anthropic(
@@ -236,7 +261,7 @@ OTHERS: dict[str, tuple[Callable[[], list[Event]], Read]] = {
             ("messageStop", {"stopReason": "guardrail_intervened"}),
             ("metadata", {"usage": CONVERSE_USAGE}),
         ),
-        ("", "Hm.", [], "content_filtered", EXACT),
+        ("", "Hm.", [], "content_filtered", REASONED),
     ),
 }
 
