@@ -20,6 +20,7 @@ from pulumi.provider.experimental.component import ComponentProvider
 
 import pulumi_llm
 from llm_functions.http.openapi import document
+from llm_gateway import errors
 from llm_gateway.errors import ERROR_KINDS, GATEWAY_RESPONSES, ErrorKind, statuses
 from llm_gateway.operations import operations
 from pulumi_llm.account_baseline.args import AccountBaselineSettings
@@ -418,7 +419,7 @@ def api_page() -> str:
         "api.md",
         _table(("operation", "what it does"), ((f"`{o.method} {o.path}`", o.summary) for o in operations(tickets=True))),
         _table(("field", "", "default"), (_field_row(name, field) for name, field in schema["properties"].items())),
-        _table(("status", "code", "Retry-After", "message"), map(_error_row, ERROR_KINDS)),
+        _table(("status", "code", "Retry-After", "tried again by SDKs", "message"), map(_error_row, ERROR_KINDS)),
     )
 
 
@@ -432,9 +433,13 @@ def _field_row(name: str, field: Mapping[str, Any]) -> tuple[str, ...]:
 def _error_row(kind: ErrorKind) -> tuple[str, ...]:
     message = re.sub(r"\{(\w+)[^}]*\}", r"*\1*", kind.message)
     after = "" if kind.retry_after is None else f"{kind.retry_after:g}"
-    if any(response.kind is kind and response.retry_after for response in GATEWAY_RESPONSES):
+    dated = any(response.kind is kind and response.retry_after for response in GATEWAY_RESPONSES)
+    if dated:
         after = "a date"
-    return ", ".join(map(str, statuses(kind))), f"`{kind.code}`", after, message
+    elif kind is errors.rate_limit_exceeded:
+        after = "1 or more"
+    again = "" if kind is errors.all_targets_failed else "yes" if kind.passes and not dated else "no"
+    return ", ".join(map(str, statuses(kind))), f"`{kind.code}`", after, again, message
 
 
 def providers_page() -> str:

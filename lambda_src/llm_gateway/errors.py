@@ -26,6 +26,11 @@ SERVER = "server_error"
 
 # The most characters of a caller's value that an error repeats: a body may hold 128 KB of it, or more.
 MOST_SHOWN = 64
+# By this header the SDKs of OpenAI and of Anthropic do not try a request again, as they do by themselves after 408, 409, 429
+# and 500 or more (_base_client.py of both). It is sent where the failure lasts, and where the wait has more seconds than this:
+# of a long Retry-After, OpenAI's do not wait for the end, or give up, and Anthropic's sleep until then, for hours.
+DO_NOT_RETRY = ("x-should-retry", "false")
+LONGEST_WAIT = 60
 # The most characters of an error's text and of its detail. A character has 6 bytes at most in JSON, and both have to fit into
 # one message of a WebSocket, 32 KB.
 _MOST_MESSAGE, _MOST_DETAIL = 4_000, 1_000
@@ -52,6 +57,11 @@ class FailurePolicy(msgspec.Struct, frozen=True):
     wake: bool = False
     paid: bool = False
 
+    @property
+    def lasts(self) -> bool:
+        """Whether the same request fails again shortly, or was answered as often as it may be."""
+        return self.paid or (self.cooldown and not (self.retry or self.wake))
+
 
 # Every target would refuse the request: the caller has to change it.
 _FINAL = FailurePolicy()
@@ -74,6 +84,11 @@ class ErrorKind(msgspec.Struct, frozen=True):
     retry_after: float | None = None
     policy: FailurePolicy = _FINAL
 
+    @property
+    def passes(self) -> bool:
+        """Whether a request that fails so may succeed shortly."""
+        return _passes(self.status, self.policy.lasts, self.retry_after)
+
     def __call__(
         self, *, param: str | None = None, retry_after: float | None = None, detail: str | None = None, **values: object
     ) -> "GatewayError":
@@ -88,8 +103,8 @@ class ErrorKind(msgspec.Struct, frozen=True):
 class GatewayError(Exception):
     """A failure as its caller sees it.
 
-    `status` is the HTTP status, `param` the field that is to blame. `retry_after` is in seconds. `detail` is the cause as the
-    provider or the code gave it; it is shown only with ``DEBUG=true``.
+    `status` is the HTTP status, `param` the field that is to blame. `retry_after` is in seconds. `lasts`: the same request
+    fails again. `detail` is the cause as the provider or the code gave it; it is shown only with ``DEBUG=true``.
     """
 
     def __init__(self, kind: ErrorKind, message: str) -> None:
@@ -98,6 +113,7 @@ class GatewayError(Exception):
         self.type = kind.type
         self.code = kind.code
         self.policy = kind.policy
+        self.lasts = kind.policy.lasts
         self.message = message
         self.param: str | None = None
         self.retry_after: float | None = None
@@ -129,10 +145,27 @@ class GatewayError(Exception):
             self.detail = redact(self.detail)
 
     def headers(self) -> list[tuple[str, str]]:
-        """The headers of the answer: `Retry-After` in whole seconds, rounded up, at least 1."""
-        if self.retry_after is None:
-            return []
-        return [("retry-after", str(max(1, math.ceil(self.retry_after))))]
+        """The headers of the answer: `Retry-After` in whole seconds, rounded up, at least 1, and `DO_NOT_RETRY`."""
+        found: list[tuple[str, str]] = []
+        if self.retry_after is not None:
+            found.append(("retry-after", str(max(1, math.ceil(self.retry_after)))))
+        if _is_retried(self.status) and not self.passes:
+            found.append(DO_NOT_RETRY)
+        return found
+
+    @property
+    def passes(self) -> bool:
+        """Whether the same request may succeed shortly."""
+        return _passes(self.status, self.lasts, self.retry_after)
+
+
+def _passes(status: int, lasts: bool, retry_after: float | None) -> bool:
+    return _is_retried(status) and not lasts and (retry_after or 0) <= LONGEST_WAIT
+
+
+def _is_retried(status: int) -> bool:
+    """Whether SDKs try a request again that is answered with this status."""
+    return status in (408, 409, 429) or status >= 500
 
 
 # The kinds, by status: what this service answers, and what API Gateway answers in front of it.
@@ -357,6 +390,12 @@ class GatewayResponse(msgspec.Struct, frozen=True):
     retry_after: str = ""
 
 
+# What a client's base URL is, by what it appends.
+BASE_URLS = (
+    "a client's base URL ends with /v1 for OpenAI's SDKs and @ai-sdk/anthropic, and before /v1 for Anthropic's SDKs and "
+    "Claude Code"
+)
+
 GATEWAY_RESPONSES = (
     GatewayResponse("DEFAULT_4XX", bad_request),
     GatewayResponse("DEFAULT_5XX", internal_error, "the service failed; try again"),
@@ -371,10 +410,9 @@ GATEWAY_RESPONSES = (
     GatewayResponse(
         "MISSING_AUTHENTICATION_TOKEN",
         unknown_route,
-        "there is no such route or method here; GET /openapi.json lists what there is. The base URL of a client of OpenAI's "
-        "ends with /v1, that of Anthropic's before it",
+        f"there is no such route or method here; GET /openapi.json lists what there is; {BASE_URLS}",
     ),
-    GatewayResponse("MISSING_AUTHENTICATION_TOKEN", missing_signature, iam=True),
+    GatewayResponse("MISSING_AUTHENTICATION_TOKEN", missing_signature, f"{missing_signature.message}; {BASE_URLS}", iam=True),
     GatewayResponse("REQUEST_TOO_LARGE", request_too_large, "the body is too large"),
     GatewayResponse("UNSUPPORTED_MEDIA_TYPE", unsupported_media_type),
     GatewayResponse("THROTTLED", rate_limit_exceeded),
@@ -442,5 +480,6 @@ def no_target_answered(alias: str, reasons: Sequence[tuple[str, GatewayError]]) 
         detail="; ".join(f"{name}: {error.cause}" for name, error in reasons),
     )
     error.status = shared.pop() if len(shared) == 1 else 503 if times else 502
+    error.lasts = not any(failure.passes for failure in failures)
     error.type = RATE_LIMIT if error.status == 429 else INVALID_REQUEST if error.status == 400 else UPSTREAM
     return error

@@ -356,6 +356,7 @@ def test_an_address_is_limited_and_told_so_as_an_api_would(full: Recording) -> N
         assert answer(acl, rate) == (429, "rate_limit_exceeded")
         headers = rate["action"]["block"]["customResponse"]["responseHeaders"]
         assert {"name": "retry-after", "value": "300"} in headers
+        assert {"name": "x-should-retry", "value": "false"} in headers
 
 
 def test_the_cdns_requests_are_not_counted_as_those_of_few_addresses(full: Recording) -> None:

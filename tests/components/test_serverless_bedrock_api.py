@@ -304,7 +304,10 @@ def test_api_gateways_own_errors_have_the_one_shape(each: Recording, request: py
         assert headers["Access-Control-Allow-Origin"] == f"'{origin}'"
         exposed = headers["Access-Control-Expose-Headers"].lower()
         assert "retry-after" in exposed
+        assert "x-should-retry" in exposed
         assert "x-request-id" in exposed
+        # Anthropic's SDKs sleep for as long as they are told, OpenAI's try again at once where it is long.
+        assert ("X-Should-Retry" in headers) == (kind == "QUOTA_EXCEEDED")
         # https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-parameter-mapping-sources.html
         assert all(re.fullmatch(r"'[^']*'|context\.(authorizer\.)?\w+", value) for value in headers.values())
         if kind.startswith("DEFAULT"):
@@ -339,10 +342,40 @@ def test_what_a_caller_meets_at_the_gateway(plain: Recording, kind: str, status:
     assert (response["statusCode"], body["error"]["type"]) == (status, error_type)
 
 
+def test_an_unknown_route_tells_what_base_url_each_client_wants(plain: Recording) -> None:
+    """Anthropic's SDKs append /v1/messages, and @ai-sdk/anthropic, as those of OpenAI, what comes after /v1."""
+    for auth in ({}, {"auth": "iam"}):
+        response = gateway_responses(run_chat(**auth) if auth else plain)["MISSING_AUTHENTICATION_TOKEN"]
+        told = json.loads(response["responseTemplates"]["application/json"])["error"]["message"]
+        assert "ends with /v1 for OpenAI's SDKs and @ai-sdk/anthropic" in told
+        assert "before /v1 for Anthropic's SDKs and Claude Code" in told
+
+
 def test_a_throttle_and_a_used_up_quota_are_told_apart(plain: Recording) -> None:
     bodies = [gateway_responses(plain)[kind]["responseTemplates"] for kind in ("THROTTLED", "QUOTA_EXCEEDED")]
     codes = {json.loads(body["application/json"])["error"]["code"] for body in bodies}
     assert len(codes) == 2
+
+
+SLOW: dict[str, Any] = {"name": "slow", "throttle": {"rate_limit": 0.1}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "seconds"),
+    [
+        ({}, 2),  # half a request a second
+        ({"throttle": {"rate_limit": 0.3}}, 4),
+        ({"throttle": {"rate_limit": 10}}, 1),
+        ({"keys": [{"name": "quick"}, SLOW]}, 10),
+        ({"keys": [{"name": "quick"}, {**SLOW, "enabled": False}]}, 2),
+        ({"throttle": {"rate_limit": 10}, "stage_throttle": {"rate_limit": 0.2}}, 5),
+        ({"auth": "none"}, 1),
+        ({"auth": "iam", "stage_throttle": {"rate_limit": 0.2}}, 5),
+    ],
+)
+def test_a_throttled_caller_waits_until_a_request_is_free_again(settings: dict[str, Any], seconds: int) -> None:
+    headers = gateway_responses(run_chat(**settings))["THROTTLED"]["responseParameters"]
+    assert headers["gatewayresponse.header.Retry-After"] == f"'{seconds}'"
 
 
 # The deployment is a picture of all that; it must be taken after it, and again when it changes.
@@ -405,9 +438,9 @@ def test_the_same_program_gives_the_same_inputs(plain: Recording) -> None:
 @pytest.mark.parametrize(
     ("recording", "keys", "throttle", "quota"),
     [
-        ("dev", {"default"}, (0.5, 10), 1_000),
-        ("prod", {"default"}, (0.5, 10), 10_000),
-        ("plain", {"default"}, (0.5, 10), 1_000),
+        ("dev", {"default"}, (3, 20), 1_000),
+        ("prod", {"default"}, (0.5, 20), 10_000),
+        ("plain", {"default"}, (0.5, 20), 1_000),
         ("full", {"web", "batch"}, (2.5, 3), 7),
     ],
 )
@@ -485,8 +518,8 @@ def test_a_warning_of_concurrency_shows_its_numbers(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(pulumi.log, "warn", lambda message, **_: said.append(message))
     run_chat(keys=KEYS, reserved_concurrency=50)
     assert said == [
-        "each of the keys 'web', 'batch' can hold all 50 concurrent answers of reserved_concurrency: burst_limit 10 + "
-        "rate_limit 0.5 * timeout_seconds 300 = 160 calls in flight. Lower its throttle or timeout_seconds, or raise "
+        "each of the keys 'web', 'batch' can hold all 50 concurrent answers of reserved_concurrency: burst_limit 20 + "
+        "rate_limit 0.5 * timeout_seconds 300 = 170 calls in flight. Lower its throttle or timeout_seconds, or raise "
         "reserved_concurrency"
     ]
 

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import pulumi
 from pulumi_aws import cloudfront, wafv2
 
-from llm_gateway.errors import ErrorKind, access_denied, rate_limit_exceeded
+from llm_gateway.errors import DO_NOT_RETRY, ErrorKind, access_denied, rate_limit_exceeded
 from pulumi_llm.base.component import Component
 from pulumi_llm.cdn_frontend.args import CdnFrontendSettings, WafSettings
 from pulumi_llm.cdn_frontend.distribution import CDN_HEADER
@@ -156,7 +156,8 @@ def _rate_rule(settings: WafSettings, among: Mapping[str, Any] | None = None) ->
         "evaluation_window_sec": _WINDOW_SECONDS,
         **({"scope_down_statement": among} if among else {}),
     }
-    return _blocking("rate", {"rate_based_statement": rate}, "limited", {"retry-after": str(_WINDOW_SECONDS)})
+    headers = (("retry-after", str(_WINDOW_SECONDS)), DO_NOT_RETRY)
+    return _blocking("rate", {"rate_based_statement": rate}, "limited", headers)
 
 
 def _country_rules(settings: CdnFrontendSettings, among: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -203,11 +204,11 @@ def _managed_group(name: str, counted: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _blocking(name: str, statement: Mapping[str, Any], answer: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+def _blocking(name: str, statement: Mapping[str, Any], answer: str, headers: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
     kind, _ = _ANSWERS[answer]
     response: dict[str, Any] = {"response_code": kind.status, "custom_response_body_key": answer}
     if headers:
-        response["response_headers"] = [{"name": header, "value": value} for header, value in headers.items()]
+        response["response_headers"] = [{"name": header, "value": value} for header, value in headers]
     return {
         "name": name,
         "statement": statement,

@@ -186,8 +186,8 @@ class ExistingApiSettings(Settings):
 
 
 # Until calls in flight are counted, a key is bounded by its requests alone: burst + rate x the longest answer, so
-# 10 + 0.5 x 300 = 160 calls at once. That leaves others room in the 200 that prod reserves, and in an account's 1,000.
-KEY_THROTTLE = Throttle(rate_limit=0.5, burst_limit=10)
+# 20 + 0.5 x 300 = 170 calls at once. That leaves others room in the 200 that prod reserves, and in an account's 1,000.
+KEY_THROTTLE = Throttle(rate_limit=0.5, burst_limit=20)
 STAGE_THROTTLE = Throttle(rate_limit=100, burst_limit=200)
 
 
@@ -207,7 +207,9 @@ class ApiSettings(Settings):
     keys: Annotated[tuple[ApiKeySettings, ...], Field(min_length=1)] = (ApiKeySettings(name="default"),)
     """The API keys. Default: one, named "default"."""
     throttle: ThrottleSettings = ThrottleSettings(**KEY_THROTTLE._asdict())
-    """A key's rate, with `auth` "api_key" only. A key may have burst_limit + rate_limit * timeout_seconds calls in flight."""
+    """A key's rate, with `auth` "api_key" only. A key may have burst_limit + rate_limit * timeout_seconds calls in flight, each
+    of which holds an execution: so the rate is low, and agents that send several calls a second live on the burst. Raise it
+    where `timeout_seconds` is short, or `reserved_concurrency` large."""
     stage_throttle: ThrottleSettings = ThrottleSettings(**STAGE_THROTTLE._asdict())
     """The rate of each route, whoever calls: API Gateway counts every method by itself."""
     daily_quota: Input[Quota] = 1_000

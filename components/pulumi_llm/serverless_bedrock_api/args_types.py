@@ -82,8 +82,9 @@ class ServerlessBedrockApiArgs(TypedDict):
     keys: NotRequired[Sequence[ApiKeyArgs]]
     """The API keys. Default: one, named "default"."""
     throttle: NotRequired[ThrottleArgs]
-    """A key's rate, with `auth` "api_key" only. A key may have burst_limit + rate_limit * timeout_seconds calls in flight.
-    Default: rate_limit 0.5, burst_limit 10."""
+    """A key's rate, with `auth` "api_key" only. A key may have burst_limit + rate_limit * timeout_seconds calls in flight,
+    each of which holds an execution: so the rate is low, and agents that send several calls a second live on the burst.
+    Raise it where `timeout_seconds` is short, or `reserved_concurrency` large. Default: rate_limit 0.5, burst_limit 20."""
     stage_throttle: NotRequired[ThrottleArgs]
     """The rate of each route, whoever calls: API Gateway counts every method by itself. Default: rate_limit 100,
     burst_limit 200."""

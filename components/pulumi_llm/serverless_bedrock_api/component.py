@@ -306,6 +306,15 @@ class ServerlessBedrockApi(Component):
             )
         return usage_plans(self, settings.keys, api_keys, api, stage, throttle=throttle, daily_quota=settings.daily_quota)
 
+    def _throttled_seconds(self) -> int:
+        """After how long any caller that is throttled has a request again. One answer has to do for all of them."""
+        settings = self._settings
+        throttles = [settings.stage_throttle.over(STAGE_THROTTLE)]
+        if settings.auth == "api_key":
+            throttle = settings.throttle.over(KEY_THROTTLE)
+            throttles += [key.throttle.over(throttle) for key in settings.keys if key.enabled]
+        return math.ceil(1 / min(each.rate_limit for each in throttles))
+
     def _deploy(
         self, api: Api, function: Published, authorizer: apigateway.Authorizer | None, ready: Sequence[pulumi.Resource]
     ) -> apigateway.Deployment:
@@ -324,7 +333,7 @@ class ServerlessBedrockApi(Component):
         parts, permissions = create_routes(self, api, backend, settings.operations(), settings.routes)
         existing = settings.existing_api
         if existing is None:  # the responses are the whole API's
-            parts += create_gateway_responses(self, api, settings.auth, cors)
+            parts += create_gateway_responses(self, api, settings.auth, cors, throttled_seconds=self._throttled_seconds())
         if authorizer is not None:
             parts.append(authorizer)
         redeploy_on: dict[str, pulumi.Input[str]] = {} if existing is None else dict(existing.redeploy_on)

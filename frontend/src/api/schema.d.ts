@@ -966,6 +966,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number | string;
                     [name: string]: unknown;
@@ -983,6 +985,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1006,6 +1010,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1025,6 +1031,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
@@ -1044,6 +1052,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1197,6 +1207,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number | string;
                     [name: string]: unknown;
@@ -1214,6 +1226,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1237,6 +1251,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1256,6 +1272,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
@@ -1275,6 +1293,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1429,6 +1449,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number | string;
                     [name: string]: unknown;
@@ -1446,6 +1468,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1469,6 +1493,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1488,6 +1514,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
@@ -1507,6 +1535,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1661,6 +1691,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number | string;
                     [name: string]: unknown;
@@ -1678,6 +1710,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1701,6 +1735,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1720,6 +1756,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
@@ -1739,6 +1777,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1893,6 +1933,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number | string;
                     [name: string]: unknown;
@@ -1910,6 +1952,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1933,6 +1977,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1952,6 +1998,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
@@ -1971,6 +2019,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2125,6 +2175,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number | string;
                     [name: string]: unknown;
@@ -2142,6 +2194,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2165,6 +2219,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2184,6 +2240,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
@@ -2203,6 +2261,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2356,6 +2416,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number | string;
                     [name: string]: unknown;
@@ -2373,6 +2435,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2396,6 +2460,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2415,6 +2481,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
@@ -2434,6 +2502,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2587,6 +2657,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number | string;
                     [name: string]: unknown;
@@ -2604,6 +2676,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2627,6 +2701,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2646,6 +2722,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
@@ -2665,6 +2743,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2762,6 +2842,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number | string;
                     [name: string]: unknown;
@@ -2779,6 +2861,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2790,6 +2874,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2801,6 +2887,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
@@ -2814,6 +2902,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2917,6 +3007,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number | string;
                     [name: string]: unknown;
@@ -2934,6 +3026,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2945,6 +3039,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2956,6 +3052,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
@@ -2969,6 +3067,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3028,6 +3128,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number | string;
                     [name: string]: unknown;
@@ -3045,6 +3147,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3056,6 +3160,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3067,6 +3173,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
@@ -3080,6 +3188,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3139,6 +3249,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number | string;
                     [name: string]: unknown;
@@ -3156,6 +3268,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3167,6 +3281,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3178,6 +3294,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
@@ -3191,6 +3309,8 @@ export interface operations {
                 headers: {
                     /** @description The request's id, for the operator's logs */
                     "x-request-id": string;
+                    /** @description 'false' where a repetition cannot succeed shortly */
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {

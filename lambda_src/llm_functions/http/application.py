@@ -156,7 +156,7 @@ class Application:
         import difflib
 
         near = difflib.get_close_matches(path, paths, n=1)
-        return f"did you mean {paths[near[0]]} {near[0]}?" if near else "the base URL of a client of OpenAI's ends with /v1"
+        return f"did you mean {paths[near[0]]} {near[0]}?" if near else errors.BASE_URLS
 
     async def _caller(self, context: dict[str, Any], headers: dict[bytes, bytes]) -> Caller:
         """Return the caller that API Gateway names. The edge has refused everybody else; this refuses them too.

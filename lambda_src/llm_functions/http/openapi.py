@@ -10,7 +10,7 @@ from llm_functions.api_formats import chat, fields, openai_chat, openai_media, o
 from llm_functions.http import openapi_embeddings, openapi_messages, openapi_responses
 from llm_functions.http.schemas import ANY, COUNT, DEFAULT_MAX_TOKENS, TEXT, WORDS, obj, or_null, ref
 from llm_gateway import errors
-from llm_gateway.errors import AUTHENTICATION, ERROR_KINDS, GATEWAY_RESPONSES, PERMISSION, statuses
+from llm_gateway.errors import AUTHENTICATION, DO_NOT_RETRY, ERROR_KINDS, GATEWAY_RESPONSES, PERMISSION, statuses
 from llm_gateway.events import StopReason
 from llm_gateway.identity.tickets import LIFE_SECONDS
 from llm_gateway.operations import Operation, operations
@@ -156,10 +156,13 @@ def _error(status: int, texts: list[str], shape: str) -> dict[str, Any]:
         "content": {"application/json": {"schema": ref(shape)}},
         "headers": _REQUEST_ID,
     }
+    if status == 429 or status >= 500:
+        again = _header("'false' where a repetition cannot succeed shortly", required=False)
+        described["headers"] = {**_REQUEST_ID, DO_NOT_RETRY[0]: again}
     if status in (429, 503):
         wait = _header("Seconds after which a repetition may succeed; of quota_exceeded a date", required=False)
         wait["schema"] = {"type": ["integer", "string"]} if status == 429 else {"type": "integer"}
-        described["headers"] = {**_REQUEST_ID, "retry-after": wait}
+        described["headers"]["retry-after"] = wait
     return described
 
 

@@ -1,6 +1,7 @@
 """Anthropic's Messages API, whole and streamed, called by the official SDK and as Claude Code calls it."""
 
 import json
+import re
 from typing import Any
 
 import anthropic
@@ -498,8 +499,12 @@ async def test_errors_have_anthropics_shape(gateway, bedrock, fake, wire) -> Non
     with pytest.raises(anthropic.NotFoundError) as unknown:
         await whole(client, model="nobody")
     assert unknown.value.type == "not_found_error"
-    with pytest.raises(anthropic.NotFoundError):  # a base URL that ends with /v1
+    with pytest.raises(anthropic.NotFoundError, match=r"there is /v1/messages: .* ends before /v1"):
         await whole(client.with_options(base_url=f"{service.url}/v1"))
+    # @ai-sdk/anthropic appends /messages
+    for path, hint in {"/messages": "there is /v1/messages: .* ends with /v1", "/v2/x": "with /v1 .* before /v1"}.items():
+        answer = await service.post(path, {})
+        assert answer.status_code == 404 and re.search(hint, service.error_of(answer)["message"])
     closed = (await gateway(authorization="api_key")).anthropic()
     with pytest.raises(anthropic.AuthenticationError):
         await whole(closed)
