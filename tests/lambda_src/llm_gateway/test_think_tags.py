@@ -10,7 +10,6 @@ from llm_gateway.events import Delta, Done, Event, Logprobs, Reasoning, StopReas
 from llm_gateway.routes import ThinkTags
 from llm_gateway.think_tags import without_think_tags
 
-
 USAGE = Usage(700, 900)
 
 
