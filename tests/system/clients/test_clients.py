@@ -36,10 +36,11 @@ BOUNDS = {"context_tokens": 100_000, "max_output_tokens": 8_000}
 # As docs/providers.md says: this model can be made to call a tool, which the newest ones refuse.
 CLAUDE = {"accepts": [*ANTHROPIC.accepts, "forced_tools"]}
 OPENAI = {"max_tokens_name": "max_completion_tokens"}
-# Three families on Bedrock, and a model of each protocol of providers.
+# Three families on Bedrock, a model without a switch for JSON and without forced tools, and one of each protocol of providers.
 MODELS: list[dict[str, Any]] = [
     {"name": "gpt-oss", "targets": [{"model": "gpt-oss-20b"}]},
     {"name": "claude", "targets": [{"model": "claude-sonnet-4-6"}]},
+    {"name": "claude-newest", "targets": [{"model": "claude-haiku-5-5"}]},
     {"name": "deepseek", "targets": [{"model": "deepseek-v3-2"}]},
     {"name": "by-openai", "targets": [{"provider": "openai", "model": "gpt-4.1-mini", **OPENAI, **BOUNDS}]},
     {"name": "by-anthropic", "targets": [{"provider": "anthropic", "model": "claude-sonnet-4-5", **CLAUDE, **BOUNDS}]},
