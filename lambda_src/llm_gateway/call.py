@@ -170,6 +170,11 @@ def is_claude(target: Target) -> bool:
     return "claude" in target.name or "claude" in target.model
 
 
+def is_nova(target: Target) -> bool:
+    """Whether a target is one of Amazon's Nova models."""
+    return "nova" in target.name or "nova" in target.model
+
+
 def _hints(hints: Mapping[str, Any], target: Target) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the hints that the target knows, and the names of the others."""
     known = {name: value for name, value in hints.items() if name in target.accepts}

@@ -23,6 +23,8 @@ MODELS = {
     "test.all-v1:0": ModelTraits(ALL),
     "test.bare-v1": ModelTraits(frozenset({"max_tokens"}), max_output_tokens=100),
     "test.exclusive-v1": ModelTraits(ALL, exclusive=frozenset({"temperature", "top_p"})),
+    "test.claude-v1:0": ModelTraits(ALL | {"prompt_caching"}),
+    "test.nova-v1:0": ModelTraits(ALL | {"prompt_caching"}),
     PROFILE: ModelTraits(frozenset({"max_tokens", "system"}), reasoning=True),
     "arn:aws:bedrock:us-east-1:123456789012:imported-model/abcdef123456": ModelTraits(ALL),
 }

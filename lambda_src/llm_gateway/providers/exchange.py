@@ -77,6 +77,8 @@ class Dialect(Protocol):
     def decoder(self) -> Decoder: ...
 
 
+# What a tool answers that has answered nothing, where a text must not be blank.
+NO_OUTPUT = "(no output)"
 # What the user says where a conversation begins or ends with the assistant, and the model takes only the user there.
 _BEGIN, _CONTINUE = Message(role="user", text="Begin."), Message(role="user", text="Continue.")
 

@@ -6,7 +6,7 @@ https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching
 
 import msgspec
 
-from llm_gateway.call import ModelCall
+from llm_gateway.call import ModelCall, is_nova
 from llm_gateway.providers.reasoning import claude_version
 from llm_gateway.request import Cache
 from llm_gateway.routes import BEDROCK, Target
@@ -33,6 +33,8 @@ def with_cache_points(call: ModelCall) -> ModelCall:
     automatic = call.target.cache_prompts
     marked_tools = [at for at, tool in enumerate(call.tools) if tool.cache]
     last_tool = len(call.tools) - 1 if automatic else marked_tools[-1] if marked_tools else -1
+    if call.target.provider == BEDROCK and is_nova(call.target):  # which refuses one (danny-avila/LibreChat#13838)
+        last_tool = -1
     system = bool(call.system) and bool(call.cache_system or automatic)
     last_message = len(call.messages) - 1
     marked = [at for at, message in enumerate(call.messages) if message.cache or (automatic and at == last_message)]

@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from llm_gateway.call import ModelCall
+from llm_gateway.call import ModelCall, is_claude
 from llm_gateway.events import Event, ToolCall
 from llm_gateway.request import Message, Tool, ToolUse
 
@@ -20,6 +20,8 @@ _NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 # src/mistral_common/protocol/instruct/validator.py).
 _is_mistral = re.compile(r"mistral|mixtral|ministral|magistral|codestral|devstral|pixtral", re.IGNORECASE).search
 _MISTRALS_CALL_ID = re.compile(r"[a-zA-Z0-9]{9}")
+# Claude's own rule holds at every provider (BerriAI/litellm#24210). The length is Bedrock's.
+_CLAUDES_CALL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 def fitted(call: ModelCall, call_id: re.Pattern[str]) -> tuple[ModelCall, Mapping[str, str]]:
@@ -33,6 +35,8 @@ def fitted(call: ModelCall, call_id: re.Pattern[str]) -> tuple[ModelCall, Mappin
         return call, {}
     if _is_mistral(call.target.model):
         call_id = _MISTRALS_CALL_ID
+    elif is_claude(call.target):
+        call_id = _CLAUDES_CALL_ID
     used = {tool.name for tool in call.tools}
     ids: list[str] = []
     for message in messages:

@@ -1,4 +1,4 @@
-"""The schemas of tools as Claude takes them."""
+"""The schemas of tools as Claude and Nova take them."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -41,9 +41,71 @@ def without_unions(tool: Tool) -> Tool:
     schema["properties"] = {**merged, **own} if isinstance(own, dict) else merged
     if required:
         schema["required"] = list(dict.fromkeys([*schema.get("required", []), *required]))
-    told = f"The arguments must also follow this JSON Schema: {_encode(unions).decode()}"
-    description = "\n".join(filter(None, (tool.description, told if len(told) <= _MOST_SHOWN else "")))
-    return msgspec.structs.replace(tool, parameters=schema, description=description, strict=False)
+    return msgspec.structs.replace(tool, parameters=schema, description=_described(tool, unions), strict=False)
+
+
+# All that the top of a schema may have. https://docs.aws.amazon.com/nova/latest/userguide/tool-use-definition.html
+_NOVAS = ("type", "properties", "required")
+# What the top of a schema may lose without a word: notes, and definitions, which are written out where they are named.
+_NOTES = ("$schema", "$id", "$comment", "$defs", "definitions", "$ref", "title", "description", "examples", "default")
+# The most objects of a schema whose references are written out, and how deep: a reference may lead to itself, and few
+# definitions that name each other twice are thousands of objects.
+_MOST_OBJECTS, _DEEPEST = 2000, 30
+
+
+def as_nova_takes(tool: Tool) -> Tool:
+    """Return the tool with a schema of nothing but type, properties and required at its top, as Nova takes it.
+
+    References are written out. One that leads to itself ends in a value of its type. The other rules of the top stand in the
+    tool's description.
+    """
+    tool = without_unions(tool)
+    whole = {**_resolved(tool.parameters, tool.parameters), **tool.parameters}
+    inlined = _Inlined(tool.parameters)
+    properties: Any = whole.get("properties")
+    schema: dict[str, Any] = {"type": "object", "properties": inlined.of(properties) if isinstance(properties, dict) else {}}
+    if required := whole.get("required"):
+        schema["required"] = required
+    rules = {
+        name: value
+        for name, value in whole.items()
+        if name not in (*_NOVAS, *_NOTES) and not (name == "additionalProperties" and isinstance(value, bool))
+    }
+    return msgspec.structs.replace(tool, parameters=schema, description=_described(tool, inlined.of(rules)))
+
+
+class _Inlined:
+    """Writes out the references of one schema."""
+
+    def __init__(self, whole: Mapping[str, Any]) -> None:
+        self._whole = whole
+        self._objects = 0
+
+    def of(self, schema: Any, within: tuple[str, ...] = (), depth: int = 0) -> Any:
+        """Return a part of the schema. `within` are the references that led to it."""
+        if isinstance(schema, list):
+            return [self.of(each, within, depth) for each in cast("list[Any]", schema)]
+        if not isinstance(schema, dict):
+            return schema
+        rules = cast("dict[str, Any]", schema)
+        self._objects += 1
+        reference = rules.get("$ref")
+        if isinstance(reference, str):
+            found = _resolved(rules, self._whole)
+            found = {name: value for name, value in found.items() if name not in ("$defs", "definitions")}
+            beside = {name: value for name, value in rules.items() if name != "$ref"}
+            if reference in within or depth >= _DEEPEST or self._objects > _MOST_OBJECTS:
+                name = reference.rpartition("/")[2]
+                kind = found.get("type")
+                return {**({"type": kind} if kind else {}), "description": f"The same as {name}, within it.", **beside}
+            return self.of({**found, **beside}, (*within, reference), depth + 1)
+        return {name: self.of(value, within, depth + 1) for name, value in rules.items()}
+
+
+def _described(tool: Tool, rules: Mapping[str, Any]) -> str:
+    """Return the description of a tool with what its schema cannot say."""
+    told = f"The arguments must also follow this JSON Schema: {_encode(rules).decode()}" if rules else ""
+    return "\n".join(filter(None, (tool.description, told if len(told) <= _MOST_SHOWN else "")))
 
 
 def _resolved(branch: Any, schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,6 +117,7 @@ def _resolved(branch: Any, schema: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(reference, str):
         return found
     target: Any = schema
-    for part in reference.removeprefix("#/").split("/"):
-        target = cast("dict[str, Any]", target).get(part) if isinstance(target, dict) else None
+    for part in reference.removeprefix("#").split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        target = cast("dict[str, Any]", target).get(key) if isinstance(target, dict) else None
     return cast("dict[str, Any]", target) if isinstance(target, dict) else {}

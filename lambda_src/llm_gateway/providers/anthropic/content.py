@@ -10,6 +10,7 @@ from typing import Any
 
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import Problem, invalid_request
+from llm_gateway.providers.exchange import NO_OUTPUT
 from llm_gateway.request import Cache, Media, Message, ReasoningBlock, ToolUse
 
 _IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
@@ -40,7 +41,9 @@ class ContentBlocks:
 
     def _blocks(self, message: Message) -> Iterator[dict[str, Any]]:
         if message.role == "tool":
-            content = list(_parts(message)) if message.parts else message.text
+            content = list(_parts(message)) if message.parts else message.text if message.text.strip() else ""
+            if message.failed and not content:  # Anthropic refuses an error that says nothing
+                content = NO_OUTPUT
             result = {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": content}
             yield {**result, "is_error": True} if message.failed else result
             return

@@ -133,7 +133,7 @@ def _tool(tool: Tool, schema: Mapping[str, Any] | None) -> dict[str, Any]:
     found: dict[str, Any] = {"name": tool.name, "input_schema": schema or tool.parameters}
     if schema is not None:
         found["strict"] = True
-    if tool.description:
+    if tool.description.strip():
         found["description"] = tool.description
     return {**found, **cache_control(tool.cache)} if tool.cache else found
 

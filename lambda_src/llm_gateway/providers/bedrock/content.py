@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from llm_gateway.call import ModelCall
+from llm_gateway.call import ModelCall, is_claude, is_nova
 from llm_gateway.errors import Problem, invalid_request
+from llm_gateway.providers.exchange import NO_OUTPUT
 from llm_gateway.request import Cache, Media, Message, ReasoningBlock, ToolUse
 
 # https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ImageBlock.html
@@ -40,19 +41,23 @@ class ContentBlocks:
     def __init__(self, call: ModelCall) -> None:
         self._with_reasoning = "reasoning_content" in call.target.accepts
         # Only Claude and Nova take it: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolResultBlock.html
-        family = f"{call.target.name} {call.target.model}"
-        self._with_status = "claude" in family or "nova" in family
+        self._with_status = is_claude(call.target) or is_nova(call.target)
         self._names: set[str] = set()
 
     def of(self, message: Message) -> Iterator[dict[str, Any]]:
+        last: dict[str, Any] = {}
+        for last in self._blocks(message):
+            yield last
+        if message.cache and last and "reasoningContent" not in last:  # after which Bedrock refuses it
+            yield cache_point(message.cache)
+
+    def _blocks(self, message: Message) -> Iterator[dict[str, Any]]:
         if message.role == "tool":
-            content = list(self._parts(message)) if message.parts else [{"text": message.text}]
+            content = list(self._parts(message)) or [{"text": NO_OUTPUT}]
             result: dict[str, Any] = {"toolUseId": message.tool_call_id, "content": content}
             if message.failed and self._with_status:
                 result["status"] = "error"
             yield {"toolResult": result}
-            if message.cache:
-                yield cache_point(message.cache)
             return
         if message.order and self._with_reasoning:
             for part in message.order:
@@ -67,8 +72,6 @@ class ContentBlocks:
                 yield from (_reasoning(block) for block in message.reasoning_blocks if block.signature or block.data)
             yield from self._parts(message)
             yield from map(_call, message.tool_calls)
-        if message.cache:
-            yield cache_point(message.cache)
 
     def _parts(self, message: Message) -> Iterator[dict[str, Any]]:
         for part in message.parts or (message.text,):

@@ -11,7 +11,7 @@ import msgspec
 
 from llm_gateway import errors
 from llm_gateway.aws.event_stream import EventStreamDecoder
-from llm_gateway.call import ModelCall
+from llm_gateway.call import ModelCall, is_nova
 from llm_gateway.errors import GatewayError
 from llm_gateway.estimate import reasoning_tokens_of, tokens_of
 from llm_gateway.events import (
@@ -30,7 +30,7 @@ from llm_gateway.providers.bedrock.content import ContentBlocks, cache_point
 from llm_gateway.providers.bedrock.errors import refusal, stream_exception
 from llm_gateway.providers.prompt_cache import has_cache_points, with_cache_points
 from llm_gateway.providers.reasoning import converse_fields
-from llm_gateway.providers.tool_schemas import without_unions
+from llm_gateway.providers.tool_schemas import as_nova_takes, without_unions
 from llm_gateway.request import ResponseFormat, Tool
 from llm_gateway.tool_calls import strict_schemas
 
@@ -95,7 +95,7 @@ def _body(call: ModelCall) -> dict[str, Any]:
         if call.cache_system:
             body["system"].append(cache_point(call.cache_system))
     if tools := _declared_tools(call):
-        body["toolConfig"] = {"tools": _tool_list(tools, strict_schemas(call)), **_tool_choice(call)}
+        body["toolConfig"] = {"tools": _tool_list(tools, call), **_tool_choice(call)}
     if call.response_format is not None:
         body["outputConfig"] = {"textFormat": _text_format(call.response_format)}
     if fields := converse_fields(call):
@@ -141,10 +141,12 @@ def _declared_tools(call: ModelCall) -> tuple[Tool, ...]:
     return (*tools, *exchange.undeclared_tools(call))
 
 
-def _tool_list(tools: tuple[Tool, ...], strict: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _tool_list(tools: tuple[Tool, ...], call: ModelCall) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
+    strict = strict_schemas(call)
+    as_taken = as_nova_takes if is_nova(call.target) else without_unions
     for tool in tools:
-        found.append(_tool_spec(tool, strict.get(tool.name)))
+        found.append(_tool_spec(as_taken(tool), strict.get(tool.name)))
         if tool.cache:
             found.append(cache_point(tool.cache))
     return found
@@ -152,11 +154,10 @@ def _tool_list(tools: tuple[Tool, ...], strict: Mapping[str, Any]) -> list[dict[
 
 def _tool_spec(tool: Tool, schema: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return a tool, with the closed schema that its arguments have to follow."""
-    tool = without_unions(tool)
     spec: dict[str, Any] = {"name": tool.name, "inputSchema": {"json": schema or tool.parameters}}
     if schema is not None:
         spec["strict"] = True
-    if tool.description:
+    if tool.description.strip():  # Bedrock refuses a blank one
         spec["description"] = tool.description
     return {"toolSpec": spec}
 
@@ -164,7 +165,7 @@ def _tool_spec(tool: Tool, schema: Mapping[str, Any] | None) -> dict[str, Any]:
 def _text_format(wanted: ResponseFormat) -> dict[str, Any]:
     """Converse takes the schema as a text."""
     described = {"schema": msgspec.json.encode(wanted.schema).decode(), "name": wanted.name}
-    if wanted.description:
+    if wanted.description.strip():
         described["description"] = wanted.description
     return {"type": "json_schema", "structure": {"jsonSchema": described}}
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from pulumi_llm_local.upstreams import closed_schema
+from pulumi_llm_local.upstreams import claude_schema, closed_schema
 from pulumi_llm_local.upstreams.anthropic.errors import MessagesError, invalid_request
 from pulumi_llm_local.upstreams.model import (
     Block,
@@ -102,10 +102,14 @@ def _as_blocks(content: Any) -> Any:
 ResultPart = Annotated[TextParam | ImageParam | DocumentParam, Discriminator("type")]
 
 
+def _as_result(content: Any) -> Any:
+    return [] if content == "" else _as_blocks(content)
+
+
 class ToolResultParam(_Cacheable):
     type: Literal["tool_result"]
     tool_use_id: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]+$")]
-    content: Annotated[list[ResultPart], BeforeValidator(_as_blocks)] = []
+    content: Annotated[list[ResultPart], BeforeValidator(_as_result)] = []
     is_error: bool = False
 
 
@@ -303,10 +307,8 @@ def _check_newest(given: MessagesParameters, choice: ToolChoice) -> None:
     https://platform.claude.com/docs/en/models/opus-5-5/whats-new-opus-5-5, .../whats-new-sonnet-5-5
     """
     for index, tool in enumerate(given.tools):
-        if {"anyOf", "oneOf", "allOf"} & (tool.input_schema.model_extra or {}).keys():
-            raise invalid_request(
-                f"tools.{index}.custom.input_schema: input_schema does not support oneOf, allOf, or anyOf at the top level"
-            )
+        if problem := claude_schema.refusal(tool.input_schema.model_dump()):
+            raise invalid_request(f"tools.{index}.custom.input_schema{problem}")
     kind = given.thinking.type if given.thinking is not None else ""
     if kind == "between_tools" and "sonnet-5-5" not in given.model:
         raise invalid_request('"thinking.type.between_tools" is not supported for this model.')
@@ -384,14 +386,14 @@ def _read_block(block: BlockParam, role: Role, place: str) -> Block:
     if block.type != "text" and role != ("user" if of_user else "assistant"):
         raise invalid_request(f"{place}: `{block.type}` blocks are not allowed in `{role}` messages")
     match block:
-        case TextParam(text=""):
-            raise invalid_request("messages: text content blocks must be non-empty")
         case TextParam():
-            return TextBlock(block.text)
+            return TextBlock(_said(block))
         case ToolUseParam():
             return ToolUseBlock(block.id, block.name, block.input)
         case ToolResultParam():
-            texts = [part.text for part in block.content if isinstance(part, TextParam)]
+            texts = [_said(part) for part in block.content if isinstance(part, TextParam)]
+            if block.is_error and not block.content:
+                raise invalid_request(f"{place}: tool_result: content cannot be empty if `is_error` is true")
             media = tuple(_media(part) for part in block.content if not isinstance(part, TextParam))
             return ToolResultBlock(block.tool_use_id, "\n".join(texts), block.is_error, media)
         case ImageParam() | DocumentParam():
@@ -400,6 +402,14 @@ def _read_block(block: BlockParam, role: Role, place: str) -> Block:
             return ReasoningBlock(block.thinking)
         case RedactedThinkingParam():
             return ReasoningBlock("")
+
+
+def _said(block: TextParam) -> str:
+    if not block.text:
+        raise invalid_request("messages: text content blocks must be non-empty")
+    if not block.text.strip():
+        raise invalid_request("messages: text content blocks must contain non-whitespace text")
+    return block.text
 
 
 def _media(block: ImageParam | DocumentParam) -> MediaBlock:

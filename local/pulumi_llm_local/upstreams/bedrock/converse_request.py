@@ -6,10 +6,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, cast
 
 from pulumi_llm_local.aws_types.api_model import Shape, service_model
-from pulumi_llm_local.upstreams import closed_schema
+from pulumi_llm_local.upstreams import claude_schema, closed_schema
 from pulumi_llm_local.upstreams.bedrock.errors import validation_error
 from pulumi_llm_local.upstreams.model import (
     Block,
@@ -45,11 +46,13 @@ def read_converse(model_id: str, body: bytes, models: Mapping[str, ModelTraits])
     for name in ("guardrailConfig", "promptVariables"):
         if document.get(name):
             raise validation_error(f"The local Bedrock does not support {name}. Remove it and try again.")
+    if "nova" in model_id:
+        _check_nova(document)
     _take_cache_points(document, models[model_id])
     messages = tuple(_message(i, message) for i, message in enumerate(document.get("messages") or []))
     tools, choice = _tools(document.get("toolConfig"))
     if "claude" in model_id:
-        _check_claude(model_id, document, tools, choice)
+        _check_claude(model_id, document, messages, tools, choice)
     _check_conversation(messages, tools)
     inference: Json = document.get("inferenceConfig") or {}
     request = GenerationRequest(
@@ -71,17 +74,46 @@ def read_converse(model_id: str, body: bytes, models: Mapping[str, ModelTraits])
     return request
 
 
-def _check_claude(model_id: str, document: Json, tools: Sequence[Tool], choice: Json) -> None:
+def _check_nova(document: Json) -> None:
+    """Refuse what Nova refuses of a tool. Only the top of its schema is closed.
+
+    https://docs.aws.amazon.com/nova/latest/userguide/tool-use-definition.html; cache points: danny-avila/LibreChat#13838
+    """
+    config: Json = document.get("toolConfig") or {}
+    for index, entry in enumerate(cast("list[Json]", config.get("tools") or ())):
+        where = f"#/toolConfig/tools/{index}"
+        spec: Json = entry.get("toolSpec") or {}
+        schema: Any = cast(Json, spec.get("inputSchema") or {}).get("json")
+        unknown = cast(Json, schema).keys() - {"type", "properties", "required"} if isinstance(schema, dict) else set[str]()
+        extraneous = [(where, "cachePoint")] if entry.get("cachePoint") else []
+        extraneous += [(f"{where}/toolSpec/inputSchema/json", name) for name in sorted(unknown)]
+        for place, name in extraneous:
+            raise validation_error(
+                f"The model returned the following errors: Malformed input request: {place}: extraneous key [{name}] is not "
+                "permitted, please reformat your input and try again."
+            )
+
+
+_is_claudes_id = re.compile(r"[a-zA-Z0-9_-]+").fullmatch
+
+
+def _check_claude(model_id: str, document: Json, messages: Sequence[Message], tools: Sequence[Tool], choice: Json) -> None:
     """Refuse what Claude refuses, on Bedrock, too.
 
-    https://platform.claude.com/docs/en/models/opus-5-5/whats-new-opus-5-5; unions: Kilo-Org/kilocode#12246;
+    https://platform.claude.com/docs/en/models/opus-5-5/whats-new-opus-5-5; ids of calls: BerriAI/litellm#24210;
     blank stop sequences: BerriAI/litellm#3286
     """
     for index, tool in enumerate(tools):
-        if {"anyOf", "oneOf", "allOf"} & tool.schema.keys():
-            raise validation_error(
-                f"tools.{index}.custom.input_schema: input_schema does not support oneOf, allOf, or anyOf at the top level"
-            )
+        if problem := claude_schema.refusal(tool.schema):
+            raise validation_error(f"tools.{index}.custom.input_schema{problem}")
+    for index, message in enumerate(messages):
+        for at, block in enumerate(message.content):
+            if isinstance(block, ToolUseBlock | ToolResultBlock) and not _is_claudes_id(block.id):
+                name = "tool_use.id" if isinstance(block, ToolUseBlock) else "tool_result.tool_use_id"
+                raise validation_error(
+                    f"The model returned the following errors: messages.{index}.content.{at}.{name}: String should match "
+                    "pattern '^[a-zA-Z0-9_-]+$'"
+                )
     if choice.keys() & {"any", "tool"} and any(name in model_id for name in ("opus-5-5", "sonnet-5-5", "fable-5-1")):
         raise validation_error("The model returned the following errors: forced tool use is not supported for this model.")
     inference: Json = document.get("inferenceConfig") or {}
@@ -158,6 +190,8 @@ def _take_cache_points(document: Json, traits: ModelTraits) -> None:
     for blocks in lists:
         if blocks and blocks[0].get("cachePoint"):
             raise validation_error("A cachePoint block must follow another block.")
+        if any(after.get("cachePoint") and before.get("reasoningContent") for before, after in pairwise(blocks)):
+            raise validation_error("Cache point cannot be inserted after reasoning block.")  # 0xPlaygrounds/rig#1673
         points += sum(bool(block.get("cachePoint")) for block in blocks)
         blocks[:] = [block for block in blocks if not block.get("cachePoint")]
     if points and "prompt_caching" not in traits.accepts:
@@ -310,6 +344,8 @@ def _tool_result(where: str, result: Json) -> ToolResultBlock:
             continue
         if kind not in ("text", "json"):
             raise validation_error(f"This model doesn't support the {kind} content block at {where}.content.{i}.")
+        if kind == "text" and not value.strip():  # NousResearch/hermes-agent#67978
+            raise validation_error(f"The text field at {where}.content.{i} is blank: text content blocks must be non-empty")
         texts.append(value if kind == "text" else json.dumps(value, ensure_ascii=False))
     error = result.get("status") == "error"
     if error and not texts:
@@ -362,6 +398,8 @@ def _tools(config: Json | None) -> tuple[tuple[Tool, ...], Json]:
         schema = spec["inputSchema"]["json"]
         if not isinstance(schema, dict) or cast(Json, schema).get("type") != "object":
             raise validation_error(f"The value at {where}.toolSpec.inputSchema.json.type must be one of the following: object.")
+        if not (spec.get("description") or "-").strip():  # anomalyco/opencode#48582
+            raise validation_error(f"The description at {where}.toolSpec.description is blank. Remove it and try again.")
         if spec["name"] in tools:
             raise validation_error(f"The tool {spec['name']} is already defined at {where}.")
         tools[spec["name"]] = Tool(spec["name"], spec.get("description") or "", cast(Json, schema))

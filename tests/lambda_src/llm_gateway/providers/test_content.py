@@ -133,6 +133,19 @@ def test_a_tool_that_has_failed() -> None:
     assert body["messages"][2]["content"][0]["toolResult"]["status"] == "error"
 
 
+@pytest.mark.parametrize("parts", [(), (" ",)])
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_tool_that_has_said_nothing(parts: tuple[str, ...], failed: bool) -> None:
+    """Bedrock takes no blank text at all, Anthropic none in an error. The stand-ins refuse what they do."""
+    history = (
+        Message("user", "Hi"),
+        Message("assistant", tool_calls=(ToolUse("c1", "look", {}),)),
+        Message("tool", "".join(parts), tool_call_id="c1", parts=parts, failed=failed),
+    )
+    assert converse(*history)[2]["content"][0]["toolResult"]["content"] == [{"text": "(no output)"}]
+    assert anthropic(*history)[2]["content"][0]["content"] in (["(no output)"] if failed else ["", []])
+
+
 def test_signed_reasoning_goes_back() -> None:
     blocks = (ReasoningBlock("Hm.", "c2ln"), ReasoningBlock(data="ZGF0YQ=="), ReasoningBlock("not signed"))
     history = (
@@ -198,6 +211,25 @@ def test_cache_points() -> None:
     assert cached(always) == (marked, marked)
     none = ([], False, [])
     assert cached(TARGET, cache_system=True) == (none, none)
+
+
+def test_a_cache_point_never_follows_reasoning() -> None:
+    """A turn that was cut while the model thought has none, at Bedrock and at Anthropic."""
+    target = msgspec.structs.replace(CACHING, provider="bedrock", name="bedrock/claude", model="claude")
+    thought = Message("assistant", reasoning_blocks=(ReasoningBlock("Hm.", "c2ln"),), cache=True)
+    made = msgspec.structs.replace(call(TURNS[0], thought, TURNS[2]), target=target)
+    body = Converse().body(made)
+    read_converse("claude", dumped(body), {"claude": ModelTraits(frozenset(target.accepts))})
+    assert [list(block) for block in body["messages"][1]["content"]] == [["reasoningContent"]]
+    assert "cache_control" not in str(Anthropic().body(made)["messages"][1])
+
+
+def test_nova_takes_no_cache_point_among_its_tools() -> None:
+    target = msgspec.structs.replace(CACHING, provider="bedrock", name="bedrock/nova", model="nova", cache_prompts=True)
+    made = ModelCall(target, TURNS, "Be brief.", Sampling(max_tokens=9), TOOLS, ToolChoice(), False, 0.0, 1.0)
+    body = Converse().body(made)
+    read_converse("nova", dumped(body), {"nova": ModelTraits(frozenset(target.accepts))})
+    assert "cachePoint" in body["system"][-1] and "cachePoint" not in str(body["toolConfig"])
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec.structs import replace as replace_struct
 
 from llm_gateway.call import ModelCall
+from llm_gateway.providers.bedrock.converse import Converse
 from llm_gateway.providers.tool_names import fitted
 from llm_gateway.request import Message, Sampling, Tool, ToolChoice, ToolUse
 from llm_gateway.routes import Target
@@ -81,6 +82,16 @@ def test_the_ids_that_mistral_takes() -> None:
         assert all(re.fullmatch("[a-zA-Z0-9]{9}", each) for each in ids)
         assert ids == [use.id for message in fitted(made, re.compile(".+"))[0].messages for use in message.tool_calls]
     assert fitted(model_call(ids=("call_1",)), re.compile(".+"))[0].messages[0].tool_calls[0].id == "call_1"
+
+
+def test_the_ids_that_claude_takes_wherever_it_runs() -> None:
+    """Bedrock lets more through than its Claude: a conversation that began with Kimi goes on with it."""
+    call = model_call(ids=("functions.run:0", "toolu_1", "a" * 65))
+    for model in ("us.anthropic.claude-haiku-4-5-v1:0", "claude-opus-5-5"):
+        made, _ = fitted(replace_struct(call, target=replace_struct(call.target, model=model)), Converse.call_id)
+        ids = [use.id for use in made.messages[0].tool_calls]
+        assert ids[1] == "toolu_1" and all(re.fullmatch("[a-zA-Z0-9_-]{1,64}", each) for each in ids)
+    assert fitted(call, Converse.call_id)[0].messages[0].tool_calls[0].id == "functions.run:0"
 
 
 def model_call(names: Sequence[str] = (), ids: Sequence[str] = ()) -> ModelCall:

@@ -36,6 +36,20 @@ def history(*messages: Any) -> dict[str, Any]:
     return {"messages": list(messages), "toolConfig": TOOLS}
 
 
+def called(identifier: str) -> dict[str, Any]:
+    return {"toolUse": {**USE["toolUse"], "toolUseId": identifier}}
+
+
+def result(text: str, identifier: str = "u1") -> dict[str, Any]:
+    return {"toolResult": {"toolUseId": identifier, "content": [{"text": text}]}}
+
+
+def takes(**schema: Any) -> dict[str, Any]:
+    return {"toolSpec": {"name": "t", "inputSchema": {"json": {"type": "object", **schema}}}}
+
+
+POINT = {"cachePoint": {"type": "default"}}
+THOUGHT = {"reasoningContent": {"reasoningText": {"text": "Hm.", "signature": "c2ln"}}}
 TEXT_5 = "Value '5' at 'messages.1.member.content.1.member.text' failed to satisfy constraint: Member must be of type string"
 TOO_HOT = (
     "1 validation error detected: Value '1.5' at 'inferenceConfig.temperature' failed to satisfy constraint: Member must have "
@@ -84,6 +98,8 @@ BAD_REQUESTS: dict[str, list[tuple[Any, str]]] = {
         (history(user(TEXT), assistant(USE), user(TEXT)), "toolResult blocks at messages.2.content for the following Ids: u1"),
         (history(user(RESULT)), "exceeds the number of toolUse blocks of previous turn"),
         (history(user(TEXT), assistant(USE), user(RESULT, RESULT)), "duplicate Ids"),
+        (history(user(TEXT), assistant(USE), user(result(" "))), "text content blocks must be non-empty"),
+        (tools({"toolSpec": {**WEATHER["toolSpec"], "description": " "}}), "toolSpec.description is blank"),
         ({"messages": HELLO, "system": [{"cachePoint": {"type": "default"}}]}, "cachePoint"),
         ({"messages": HELLO, "guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1"}}, "guardrailConfig"),
     ],
@@ -94,6 +110,20 @@ BAD_REQUESTS: dict[str, list[tuple[Any, str]]] = {
         (inference(temperature=0.5), "This model doesn't support the temperature field. Remove temperature and try again."),
         (inference(stopSequences=["x"]), "This model doesn't support the stopSequences field."),
         (inference(maxTokens=101), "exceeds the model limit of 100"),
+    ],
+    "test.claude-v1:0": [
+        (
+            history(user(TEXT), assistant(called("run:0")), user(result("x", "run:0"))),
+            "match pattern '^[a-zA-Z0-9_-]+$'",
+        ),
+        (tools(takes(anyOf=[{}])), "does not support oneOf, allOf, or anyOf at the top level"),
+        (tools(takes(properties={"$filter": {}})), "Property keys should match pattern"),
+        (tools(takes(properties={"a": {"type": "array", "items": [{}]}})), "It must match JSON Schema draft 2020-12"),
+        ({"messages": [user(TEXT), assistant(TEXT, THOUGHT, POINT), user(TEXT)]}, "cannot be inserted after reasoning block"),
+    ],
+    "test.nova-v1:0": [
+        (tools(takes(additionalProperties=False)), "inputSchema/json: extraneous key [additionalProperties] is not permitted"),
+        (tools(WEATHER, POINT), "#/toolConfig/tools/1: extraneous key [cachePoint] is not permitted"),
     ],
     "test.exclusive-v1": [(inference(temperature=0.5, topP=0.5), "`temperature` and `top_p` cannot both be specified")],
 }

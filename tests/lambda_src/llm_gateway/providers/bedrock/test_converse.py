@@ -250,7 +250,7 @@ SENT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"toolConfig": {"tools": [spec("t", SCHEMA, description="Does it")]}},
     ),
     "a tool without parameters or description": (
-        {"tools": [tool("t"), tool("u", description="", parameters=None)]},
+        {"tools": [tool("t"), tool("u", description=" ", parameters=None)]},
         {"toolConfig": {"tools": [spec("t", NO_ARGUMENTS), spec("u", NO_ARGUMENTS)]}},
     ),
     "the tool's choice is the model's": (
@@ -300,7 +300,7 @@ SENT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "messages": [
                 turn("user", "Hi"),
                 turn("assistant", USE),
-                turn("user", {"toolResult": {"toolUseId": "c1", "content": [{"text": ""}]}}),
+                turn("user", {"toolResult": {"toolUseId": "c1", "content": [{"text": "(no output)"}]}}),
             ]
         },
     ),
