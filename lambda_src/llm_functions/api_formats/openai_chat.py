@@ -199,6 +199,7 @@ class StreamRenderer:
         self._head: dict[str, Any] = {}
         self._usage: Usage | None = None
         self._reasoning: list[str] = []  # of the block that is not signed yet
+        self._blocks = 0  # how many are signed
         self._before = self._after = b""  # a chunk's bytes before and after a delta's text
 
     def opening(self) -> bytes:
@@ -229,7 +230,8 @@ class StreamRenderer:
                 block = ReasoningBlock("" if data else "".join(self._reasoning), signature, data)
                 if not data:
                     self._reasoning.clear()
-                return self._chunk({"thinking_blocks": [_thinking_block(block)]})
+                self._blocks += 1  # OpenAI's clients join the parts of a list's items by their index
+                return self._chunk({"thinking_blocks": [{"index": self._blocks - 1, **_thinking_block(block)}]})
             case Embeddings() | Logprobs():
                 return b""
             case Usage():

@@ -3,6 +3,7 @@
 A provider's `Dialect` reads its errors and its answers, complete or streamed.
 """
 
+import hashlib
 import math
 import os
 import re
@@ -247,6 +248,11 @@ def _complete_usage(events: list[Event], call: ModelCall) -> None:
 def new_call_id() -> str:
     """Return an id for a tool call that has none: a caller needs one to send the result back."""
     return f"call_{os.urandom(12).hex()}"
+
+
+def digest(identifier: str) -> str:
+    """Return what stands for an id that a provider does not take: always the same for the same id, and 64 characters long."""
+    return hashlib.sha256(identifier.encode()).hexdigest()
 
 
 def arguments_text(arguments: Any) -> str:

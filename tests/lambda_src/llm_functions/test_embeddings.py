@@ -145,7 +145,7 @@ async def test_dimensions_are_the_models(model: str) -> None:
 async def test_an_input_type_goes_to_cohere_and_is_no_matter_elsewhere() -> None:
     async with local_gateway() as service:
         for model in LENGTHS:
-            body = {"model": model, "input": "a", "user": "u", "input_type": "search_query"}
+            body = {"model": model, "input": "a", "user": "u" * 65, "input_type": "search_query"}
             response = await service.post("/v1/embeddings", body)
             assert response.status_code == 200
             known = {"titan": "input_type, user", "cohere3": "user", "cohere4": "user", "openai": "input_type"}

@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from openai.lib.streaming.chat import ChatCompletionStreamState
+from openai.types.chat import ChatCompletionChunk
 
 from llm_functions.api_formats import openai_chat
 from llm_gateway.events import Delta, Done, Event, Reasoning, ReasoningSignature, Start, Usage
@@ -54,7 +56,19 @@ def test_a_stream() -> None:
     lines = openai_chat.StreamRenderer("request-1", False).events(EVENTS).decode().split("\n\n")
     chunks = [json.loads(line.removeprefix("data: ")) for line in lines if line]
     deltas = [choice["delta"] for chunk in chunks for choice in chunk["choices"]]
-    assert [block for delta in deltas for block in delta.get("thinking_blocks", [])] == BLOCKS
+    blocks = [block for delta in deltas for block in delta.get("thinking_blocks", [])]
+    assert blocks == [{"index": index, **block} for index, block in enumerate(BLOCKS)]
+    assert sent_back(thinking_blocks=blocks).reasoning_blocks == sent_back(thinking_blocks=BLOCKS).reasoning_blocks
+
+
+def test_openais_client_puts_the_blocks_of_a_stream_together() -> None:
+    lines = openai_chat.StreamRenderer("request-1", False).events(EVENTS).decode().split("\n\n")
+    state = ChatCompletionStreamState()
+    for line in filter(None, lines):
+        state.handle_chunk(ChatCompletionChunk.model_validate_json(line.removeprefix("data: ")))
+    message = state.get_final_completion().choices[0].message.to_dict()
+    assert message["reasoning_content"] == "Hm.And?"
+    assert sent_back(**message).reasoning_blocks == sent_back(thinking_blocks=BLOCKS).reasoning_blocks
 
 
 @pytest.mark.parametrize("blocks", [None, "x", [None], [{"type": "thinking", "thinking": "not signed"}], [{"type": "new"}]])

@@ -142,6 +142,10 @@ IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png"
 # The change to the request, the error's status and a part of its message.
 WRONG: list[tuple[dict[str, Any], int, str]] = [
     ({"max_tokens": None}, 400, "max_tokens: Field required"),
+    ({"metadata": {"user_id": "x" * 257}}, 400, "metadata.user_id: String should have at most 256 characters"),
+    ({"metadata": {"user_id": "ada@corp.com"}}, 400, "metadata.user_id: user_id appears to contain an email address"),
+    ({"metadata": {"user_id": "+43 660 123 45 67"}}, 400, "metadata.user_id: user_id appears to contain a phone number"),
+    ({"metadata": {"tenant": "a"}}, 400, "metadata.tenant: Extra inputs are not permitted"),
     ({"max_tokens": 0}, 400, "max_tokens: Input should be greater than or equal to 1"),
     ({"max_tokens": 5000}, 400, "max_tokens: 5000 > 4096, which is the maximum"),
     ({"temperature": 1.5}, 400, "temperature: range: 0..1"),

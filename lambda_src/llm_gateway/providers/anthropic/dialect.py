@@ -122,9 +122,20 @@ def _body(call: ModelCall) -> dict[str, Any]:
 def _hints(hints: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if user := hints.get("safety_identifier") or hints.get("user"):
-        found["metadata"] = {"user_id": user}
+        refused = len(user) > _LONGEST_USER_ID or _is_personal(user)
+        found["metadata"] = {"user_id": exchange.digest(user) if refused else user}
     tier = {"auto": "auto", "default": "standard_only"}.get(hints.get("service_tier", ""))
     return {**found, "service_tier": tier} if tier else found
+
+
+# https://platform.claude.com/docs/en/api/messages/create: an opaque id; one with an email address or a phone number is refused.
+_LONGEST_USER_ID = 256
+_EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
+_PHONE = re.compile(r"\+?[\d\s()./-]{7,}")
+
+
+def _is_personal(user: str) -> bool:
+    return _EMAIL.search(user) is not None or _PHONE.fullmatch(user) is not None
 
 
 def _tool(tool: Tool, schema: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def _more(call: ModelCall) -> dict[str, Any]:
 
 
 # https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html#bedrock-runtime_Converse-request-requestMetadata
-_is_metadata = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{1,256}").fullmatch
+_is_metadata = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{1,256}", re.ASCII).fullmatch
 _MOST_METADATA = 16
 # https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ServiceTier.html
 _SERVICE_TIERS = ("default", "flex", "priority")

@@ -42,6 +42,10 @@ _INCOMPLETE = ("insufficient_system_resource", "error", "abort")
 # OpenAI refuses a longer id, with string_above_max_length.
 CALL_ID = re.compile(r".{1,40}", re.DOTALL)
 
+# OpenAI and Azure refuse longer ones, also with string_above_max_length. Claude Code's `user` has more than 120 characters.
+_IDS = {"user", "safety_identifier", "prompt_cache_key"}
+_LONGEST_ID = 64
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -65,8 +69,15 @@ def body(call: ModelCall) -> dict[str, Any]:
     if call.response_format is not None:
         request["response_format"] = _response_format(call.response_format)
     if call.rare or call.hints:
-        request |= {**call.hints, **call.rare}
+        request |= {**fitting_ids(call.hints), **call.rare}
     return request
+
+
+def fitting_ids(hints: Mapping[str, Any]) -> dict[str, Any]:
+    """Return hints with a digest for each id that is too long."""
+    return {
+        name: exchange.digest(value) if name in _IDS and len(value) > _LONGEST_ID else value for name, value in hints.items()
+    }
 
 
 def _messages(call: ModelCall) -> list[dict[str, Any]]:

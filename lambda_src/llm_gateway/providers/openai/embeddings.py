@@ -40,7 +40,7 @@ class Embeddings:
             "model": call.target.model,
             "input": texts,
             "encoding_format": "base64" if call.base64 else "float",
-            **{name: value for name, value in given.items() if value is not None},
+            **chat_completions.fitting_ids({name: value for name, value in given.items() if value is not None}),
         }
 
     def read(self, body: bytes, headers: Mapping[str, str]) -> Part:

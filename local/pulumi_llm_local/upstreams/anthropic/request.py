@@ -1,12 +1,13 @@
 """Reads and checks a request to Anthropic's Messages API: its form, the rules of a conversation, what the model accepts.
 
 https://docs.anthropic.com/en/api/messages. No model here plays the tools that Anthropic itself runs: these are refused by
-name. Images and documents are read, and not looked at. Parameters such as `cache_control`, `metadata` and `top_k` are accepted
+name. Images and documents are read, and not looked at. Parameters such as `cache_control` and `top_k` are accepted
 and change nothing.
 """
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
@@ -185,6 +186,23 @@ def _not_blank(sequence: str) -> str:
 Share = Annotated[float, AfterValidator(_from_0_to_1)]
 
 
+def _opaque(user: str) -> str:
+    for name, pattern in (("an email address", r"\S+@\S+\.\S+"), ("a phone number", r"\+?[0-9 ()./-]{7,}")):
+        if re.search(pattern, user) if "@" in pattern else re.fullmatch(pattern, user):
+            message = "user_id appears to contain {what}. Please send a uuid or hash value instead."
+            raise PydanticCustomError("personal", message, {"what": name})
+    return user
+
+
+class Metadata(_Form):
+    """The words for an id that names a person are from public reports.
+
+    https://platform.claude.com/docs/en/api/messages/create
+    """
+
+    user_id: Annotated[str, Field(max_length=256), AfterValidator(_opaque)] | None = None
+
+
 class MessagesParameters(_Cacheable):
     """What Anthropic documents for POST /v1/messages. Any: the parameter changes nothing."""
 
@@ -202,7 +220,7 @@ class MessagesParameters(_Cacheable):
     container: Any = None
     context_management: Any = None
     inference_geo: Any = None
-    metadata: Any = None
+    metadata: Metadata | None = None
     output_config: OutputConfig | None = None
     service_tier: Any = None
     top_k: Any = None

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from pulumi_llm_local.upstreams.embedding import vector
 from pulumi_llm_local.upstreams.model import Json
-from pulumi_llm_local.upstreams.openai.request import InvalidChat
+from pulumi_llm_local.upstreams.openai.request import InvalidChat, check_user
 from pulumi_llm_local.upstreams.openai.wire import Flavour
 from pulumi_llm_local.upstreams.tokens import count_tokens
 
@@ -27,6 +27,8 @@ def read_embedding(request: Json, flavour: Flavour, context_tokens: int | None) 
         message = f"Invalid value: '{encoding}'. Supported values are: 'float' and 'base64'."
         raise InvalidChat(message, "encoding_format", "invalid_value", form=True)
     dimensions = request.get("dimensions")
+    if flavour == "openai":
+        check_user(request.get("user"))
     # OpenAI's older model has one length, as has a model on vLLM that is no Matryoshka model.
     fixed = model == "text-embedding-ada-002" if flavour == "openai" else "matryoshka" not in model
     if dimensions is not None and fixed:

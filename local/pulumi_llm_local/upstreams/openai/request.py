@@ -124,15 +124,17 @@ class ChatParameters(_Form):
     response_format: ResponseFormat | None = None
     audio: Literal[None] = None
     functions: Literal[None] = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
 
 
 # The other parameters that OpenAI documents, the deprecated ones included: accepted, without effect here.
 _WITHOUT_EFFECT = frozenset(
     (
         *("frequency_penalty", "function_call", "logit_bias", "metadata", "modalities", "moderation", "parallel_tool_calls"),
-        *("prediction", "presence_penalty", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"),
-        *("reasoning_effort", "safety_identifier", "seed", "service_tier", "store", "user", "verbosity"),
-        *("web_search_options",),
+        *("prediction", "presence_penalty", "prompt_cache_options", "prompt_cache_retention", "reasoning_effort"),
+        *("seed", "service_tier", "store", "verbosity", "web_search_options"),
     )
 )
 
@@ -504,10 +506,23 @@ def _check_names(chat: ChatParameters, rules: ChatRules) -> None:
     for i, message in enumerate(chat.messages):
         ids = {f"tool_calls[{j}].id": call.id for j, call in enumerate(message.tool_calls or ())}
         for place, id_ in (*ids.items(), ("tool_call_id", message.tool_call_id or "")):
-            if rules.longest_id is not None and len(id_) > rules.longest_id:
-                param = f"messages[{i}].{place}"
-                most = f"Expected a string with maximum length {rules.longest_id}, but got one with length {len(id_)} instead."
-                raise InvalidChat(f"Invalid '{param}': string too long. {most}", param, "string_above_max_length")
+            if rules.longest_id is not None:
+                _check_length(id_, f"messages[{i}].{place}", rules.longest_id)
+    if rules.strict:
+        _check_length(chat.safety_identifier or "", "safety_identifier", 128)
+        check_user(chat.user)
+        _check_length(chat.prompt_cache_key or "", "prompt_cache_key", 64)
+
+
+def check_user(user: str | None) -> None:
+    """Check a length that the documentation does not have; it is from public reports of the error."""
+    _check_length(user or "", "user", 64)
+
+
+def _check_length(text: str, param: str, most: int) -> None:
+    if len(text) > most:
+        expected = f"Expected a string with maximum length {most}, but got a string with length {len(text)} instead."
+        raise InvalidChat(f"Invalid '{param}': string too long. {expected}", param, "string_above_max_length")
 
 
 def _read_tool(function: FunctionDefinition) -> Tool:

@@ -1,6 +1,7 @@
 """Images, documents and signed reasoning, as each provider wants them. The stand-ins' readers judge what is written."""
 
 import base64
+import hashlib
 from typing import Any
 
 import msgspec
@@ -268,7 +269,7 @@ def test_the_detail_of_an_image_goes_to_openais_servers() -> None:
 def test_hints_and_what_only_bedrock_has() -> None:
     request = msgspec.structs.replace(
         call(Message("user", "Hi")),
-        hints={"user": "u1", "service_tier": "flex", "metadata": {"team": "a", "no": "é"}},
+        hints={"user": "u1", "service_tier": "flex", "metadata": {"team": "a", "no": "é", "wide": "a\u2003b"}},
         guardrail=Guardrail("gr1", "1", trace=True),
         request_metadata={"tenant": "t1"},
     )
@@ -281,3 +282,40 @@ def test_hints_and_what_only_bedrock_has() -> None:
     assert (sent["metadata"], sent["service_tier"]) == ({"user_id": "u1"}, "standard_only")
     sent = OpenAICompatible().body(msgspec.structs.replace(request, hints={"seed": 1}, rare={"presence_penalty": 0.5}))
     assert (sent["seed"], sent["presence_penalty"]) == (1, 0.5)
+
+
+# As Claude Code sends it.
+LONG_ID = '{"device_id":"' + "0123456789abcdef" * 4 + '","account_uuid":"","session_id":"7f3a2b1c-0d4e-4f5a-8b6c-9d0e1f2a3b4c"}'
+
+
+@pytest.mark.parametrize("name", ["user", "safety_identifier", "prompt_cache_key"])
+@pytest.mark.parametrize(
+    ("given", "is_digest"), [("alice@corp.com", False), ("x" * 64, False), ("x" * 65, True), (LONG_ID, True)]
+)
+def test_an_id_that_is_too_long_for_openai_is_a_digest(name: str, given: str, is_digest: bool) -> None:
+    body = OpenAICompatible().body(msgspec.structs.replace(call(Message("user", "Hi")), hints={name: given}))
+    read_chat(msgspec.json.decode(dumped(body)), "a-model", ModelTraits(frozenset(ACCEPTS)), ChatRules(("max_tokens",), True))
+    assert body[name] == (hashlib.sha256(given.encode()).hexdigest() if is_digest else given)
+
+
+@pytest.mark.parametrize("name", ["user", "safety_identifier"])
+@pytest.mark.parametrize(
+    ("given", "is_digest"),
+    [
+        (LONG_ID, False),
+        ("x" * 256, False),
+        ("user-20261130123456", False),
+        ("7f3a2b1c-0d4e-4f5a-8b6c-9d0e1f2a3b4c", False),
+        ("12345", False),
+        ("x" * 257, True),
+        ("alice@corp.com", True),
+        ("Alice <alice@corp.com>", True),
+        ("+43 660 123 45 67", True),
+        ("(555) 123-4567", True),
+        ("5551234567", True),
+    ],
+)
+def test_an_id_that_anthropic_refuses_is_a_digest(name: str, given: str, is_digest: bool) -> None:
+    body = Anthropic().body(msgspec.structs.replace(call(Message("user", "Hi")), hints={name: given}))
+    read_messages(dumped(body), {"a-model": ModelTraits(frozenset(ACCEPTS))})
+    assert body["metadata"] == {"user_id": hashlib.sha256(given.encode()).hexdigest() if is_digest else given}
