@@ -77,34 +77,58 @@ def _complexity(schema: Schema) -> tuple[int, int]:
     return optional, unions
 
 
-def is_fully_required(schema: Any) -> bool:
-    """Whether OpenAI's strict mode takes a schema: its objects name all properties, and require each of them.
+# What OpenAI's strict mode refuses anywhere in a schema, and besides at its top; the formats that it takes.
+_NOT_STRICT = frozenset(
+    (
+        *("allOf", "oneOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas", "patternProperties"),
+        *("propertyNames", "unevaluatedProperties", "unevaluatedItems", "prefixItems", "contains", "uniqueItems", "default"),
+        *("minProperties", "maxProperties"),
+    )
+)
+_NOT_STRICT_AT_TOP = frozenset(("anyOf", "enum", "const", "$ref"))
+_STRICT_FORMATS = _FORMATS - {"uri"}
 
-    https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
+
+def is_fully_required(schema: Any) -> bool:
+    """Whether OpenAI's strict mode takes a schema: its objects name all properties and require each, and no rule is refused.
+
+    https://platform.openai.com/docs/guides/structured-outputs#supported-schemas. Some rules are known from public reports of
+    errors alone, such as "'default' is not permitted" and "$ref cannot have keywords".
     """
+    if not isinstance(schema, dict) or _NOT_STRICT_AT_TOP & schema.keys():
+        return False
     level: list[Any] = [schema]
     while level:
         each = level.pop()
-        if isinstance(each, list):
-            level += cast("list[Any]", each)
-        elif isinstance(each, dict):
-            rules = cast("Schema", each)
-            properties: Any = rules.get("properties")
-            if not isinstance(properties, dict | None):  # a property that is called so
-                properties = None
-            if properties is not None or rules.get("type") == "object":
-                required: Any = rules.get("required") or []
-                if rules.get("additionalProperties") is not False or not isinstance(required, list):
-                    return False
-                if not set(cast("Schema", properties or {})) <= {
-                    name for name in cast("list[Any]", required) if isinstance(name, str)
-                }:
-                    return False
-            level += cast("Schema", properties or {}).values()
-            level += [value for name, value in rules.items() if name in ("items", "anyOf", "allOf", "oneOf")]
-            for name in ("$defs", "definitions"):
-                if isinstance(rules.get(name), dict):
-                    level += cast("Schema", rules[name]).values()
+        if not isinstance(each, dict):
+            return False
+        rules = cast("Schema", each)
+        if _NOT_STRICT & rules.keys() or ("$ref" in rules and len(rules) > 1):
+            return False
+        if "format" in rules and str(rules["format"]) not in _STRICT_FORMATS:
+            return False
+        kinds: Any = rules.get("type")
+        if "items" in rules:
+            level.append(rules["items"])
+        elif kinds == "array" or (isinstance(kinds, list) and "array" in kinds):
+            return False
+        branches: Any = rules.get("anyOf", [])
+        named: Any = rules.get("properties", {})
+        if not isinstance(branches, list) or not isinstance(named, dict):
+            return False
+        properties = cast("Schema", named)
+        level += [*cast("list[Any]", branches), *properties.values()]
+        if "properties" in rules or kinds == "object" or (isinstance(kinds, list) and "object" in kinds):
+            required: Any = rules.get("required") or []
+            if rules.get("additionalProperties") is not False or not isinstance(required, list):
+                return False
+            if not set(properties) <= {name for name in cast("list[Any]", required) if isinstance(name, str)}:
+                return False
+        elif not rules.keys() & {"type", "anyOf", "$ref", "enum", "const"}:
+            return False
+        for name in ("$defs", "definitions"):
+            if isinstance(rules.get(name), dict):
+                level += cast("Schema", rules[name]).values()
     return True
 
 

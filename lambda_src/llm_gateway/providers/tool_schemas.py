@@ -1,4 +1,4 @@
-"""The schemas of tools as Claude and Nova take them."""
+"""The schemas of tools as Claude, Nova and OpenAI take them."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -13,20 +13,20 @@ _encode = msgspec.json.Encoder().encode
 _MOST_SHOWN = 4000
 
 
-def without_unions(tool: Tool) -> Tool:
-    """Return the tool with a schema that has no anyOf, oneOf or allOf at its top, which Claude refuses.
+def without_unions(tool: Tool, refused: frozenset[str] = UNIONS) -> Tool:
+    """Return the tool with a schema that has no anyOf, oneOf or allOf at its top, which Claude refuses, nor others `refused`.
 
     The properties of their branches become properties of the tool, and its description says what they were. It is not strict
     then: the caller's schema is checked here.
     """
-    unions = {name: tool.parameters[name] for name in sorted(UNIONS & tool.parameters.keys())}
+    unions = {name: tool.parameters[name] for name in sorted(refused & tool.parameters.keys())}
     if not unions:
         return tool
     schema = {name: value for name, value in tool.parameters.items() if name not in unions}
     properties: dict[str, Any] = {}
     required: list[str] = []
     for name, branches in unions.items():
-        for branch in cast("list[Any]", branches) if isinstance(branches, list) else []:
+        for branch in cast("list[Any]", branches) if name in UNIONS and isinstance(branches, list) else []:
             found = _resolved(branch, tool.parameters)
             if isinstance(found.get("properties"), dict):
                 for each, rules in found["properties"].items():
@@ -42,6 +42,42 @@ def without_unions(tool: Tool) -> Tool:
     if required:
         schema["required"] = list(dict.fromkeys([*schema.get("required", []), *required]))
     return msgspec.structs.replace(tool, parameters=schema, description=_described(tool, unions), strict=False)
+
+
+# What OpenAI refuses at the top of a function's parameters: "schema must have type 'object' and not have …".
+_OPENAI_REFUSES = UNIONS | {"enum", "const", "not"}
+# The keywords that hold schemas: one or a list of them, or some by their names.
+_WITH_SCHEMAS = frozenset(("items", "additionalProperties", "anyOf", "oneOf", "allOf", "prefixItems", "not"))
+_WITH_NAMED_SCHEMAS = frozenset(("properties", "$defs", "definitions"))
+
+
+def as_openai_takes(tool: Tool) -> Tool:
+    """Return the tool with a schema that OpenAI and Azure take: without rules that they refuse at its top, and with items."""
+    tool = without_unions(tool, _OPENAI_REFUSES)
+    return msgspec.structs.replace(tool, parameters=with_items(tool.parameters))
+
+
+def with_items(schema: Any) -> Any:
+    """Return a schema whose arrays all say what they hold, as OpenAI requires: any value where they did not say it.
+
+    A list with a schema for each place, of an older JSON Schema, becomes one schema for all of them.
+    """
+    if isinstance(schema, list):
+        return [with_items(each) for each in cast("list[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    found: dict[str, Any] = {}
+    for name, value in cast("dict[str, Any]", schema).items():
+        if name in _WITH_NAMED_SCHEMAS and isinstance(value, dict):
+            found[name] = {key: with_items(each) for key, each in cast("dict[str, Any]", value).items()}
+        else:
+            found[name] = with_items(value) if name in _WITH_SCHEMAS else value
+    kinds, items = found.get("type"), found.get("items")
+    if isinstance(items, list):
+        found["items"] = {"anyOf": items} if items else {}
+    elif "items" not in found and (kinds == "array" or (isinstance(kinds, list) and "array" in kinds)):
+        found["items"] = {}
+    return found
 
 
 # All that the top of a schema may have. https://docs.aws.amazon.com/nova/latest/userguide/tool-use-definition.html

@@ -40,6 +40,11 @@ TOOL = {
 }
 
 
+def taking(rules: Any) -> dict[str, Any]:
+    """A closed schema with one property."""
+    return {"type": "object", "properties": {"a": rules}, "required": ["a"], "additionalProperties": False}
+
+
 @asynccontextmanager
 async def serving(flavour: Any, *faults: Fault, **arguments: Any) -> AsyncIterator[str]:
     """The base URL of an upstream."""
@@ -239,6 +244,28 @@ WRONG: list[tuple[str, Any, int, Any, str | None, str]] = [
         {"messages": [*HELLO, {"role": "tool", "tool_call_id": "x" * 41, "content": ""}]},
         *(400, "string_above_max_length", "messages[1].tool_call_id", "maximum length 40"),
     ),
+    *[
+        (
+            *("openai", {"tools": [{"type": "function", "function": {"name": "look", "parameters": parameters, **more}}]}),
+            *(400, "invalid_function_parameters", "tools[0].function.parameters", said),
+        )
+        for parameters, more, said in (
+            ({"type": "object", "anyOf": [{}]}, {}, "schema must have type 'object' and not have"),
+            ({"properties": {}}, {}, "got 'type: \"None\"'"),
+            (taking({"type": "array"}), {}, "In context=('properties', 'a'), array schema missing items."),
+            (taking({"type": "array", "items": [{}]}), {}, "is not of type 'object', 'boolean'"),
+            (
+                taking({"oneOf": [{"type": "string"}]}),
+                {"strict": True},
+                "('properties', 'a'), 'oneOf' is not permitted",
+            ),
+            (taking({"type": "string", "default": ""}), {"strict": True}, "'default' is not permitted"),
+            (taking({"type": "string", "format": "uri"}), {"strict": True}, "'uri' is not a valid format"),
+            (taking({"$ref": "#/$defs/A", "title": "A"}), {"strict": True}, "$ref cannot have keywords {'title'}"),
+            (taking({}), {"strict": True}, "schema must have a 'type' key"),
+            ({"type": "object", "anyOf": []}, {"strict": True}, "In context=(), 'anyOf' is not permitted"),
+        )
+    ],
     ("openai", {"user": "x" * 65}, 400, "string_above_max_length", "user", "length 64, but got a string with length 65"),
     ("openai", {"prompt_cache_key": "x" * 65}, 400, "string_above_max_length", "prompt_cache_key", "maximum length 64"),
     ("openai", {"safety_identifier": "x" * 129}, 400, "string_above_max_length", "safety_identifier", "maximum length 128"),

@@ -20,6 +20,7 @@ from llm_gateway.events import Delta, Done, Event, Logprobs, Reasoning, StopReas
 from llm_gateway.json_schema import is_fully_required
 from llm_gateway.providers import exchange
 from llm_gateway.providers.openai.content import content, media_of_results
+from llm_gateway.providers.tool_schemas import as_openai_takes, with_items
 from llm_gateway.request import Message, ResponseFormat, Tool
 from llm_gateway.tool_calls import strict_schemas
 
@@ -114,6 +115,7 @@ def _message(message: Message, *, with_reasoning: bool) -> dict[str, Any]:
 
 
 def _tool(tool: Tool, *, strict: bool) -> dict[str, Any]:
+    tool = as_openai_takes(tool)
     function: dict[str, Any] = {"name": tool.name, "parameters": tool.parameters}
     if strict:
         function["strict"] = True
@@ -133,7 +135,7 @@ def _response_format(wanted: ResponseFormat) -> dict[str, Any]:
         return {"type": "json_object"}
     # OpenAI refuses a schema that its strict mode does not take, such as Anthropic's with optional properties.
     strict = wanted.strict and is_fully_required(wanted.schema)
-    described: dict[str, Any] = {"name": wanted.name, "schema": wanted.schema, "strict": strict}
+    described: dict[str, Any] = {"name": wanted.name, "schema": with_items(wanted.schema), "strict": strict}
     if wanted.description:
         described["description"] = wanted.description
     return {"type": "json_schema", "json_schema": described}

@@ -27,6 +27,7 @@ from pulumi_llm_local.upstreams.model import (
     ToolUseBlock,
     tool_input,
 )
+from pulumi_llm_local.upstreams.openai import schemas
 
 # The form of a request. The openai package has it as TypedDicts, without any bound; it is no dependency of the local run.
 
@@ -229,10 +230,7 @@ def read_chat(document: Json, model_id: str, traits: ModelTraits, rules: ChatRul
     messages, system = _read_messages(chat.messages, rules)
     tools = tuple(_read_tool(tool.function) for tool in chat.tools)
     if rules.strict:
-        for index, tool in enumerate(chat.tools):
-            if tool.function.strict:
-                place = f"function '{tool.function.name}'"
-                _check_strict(tool.function.parameters or {}, place, f"tools[{index}].function.parameters")
+        _check_functions(chat.tools)
         if "parallel_tool_calls" in given and not tools:
             message = (
                 "Invalid value for 'parallel_tool_calls': 'parallel_tool_calls' is only allowed when 'tools' are specified."
@@ -440,13 +438,10 @@ def _read_output_schema(chat: ChatParameters, rules: ChatRules) -> Json | None:
     if described is None or described.schema_ is None:
         raise _missing("response_format.json_schema" + ("" if described is None else ".schema"))
     if rules.strict:
-        place = f"response_format '{described.name}'"
-        if described.schema_.get("type") != "object":
-            found = described.schema_.get("type")
-            message = f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{found}\"'."
-            raise InvalidChat(f"Invalid schema for {place}: {message}", "response_format", "invalid_json_schema")
-        if described.strict:
-            _check_strict(described.schema_, place, "response_format")
+        problem = schemas.strict_refusal(described.schema_) if described.strict else ""
+        if problem := problem or schemas.object_refusal(described.schema_) or schemas.items_refusal(described.schema_):
+            message = f"Invalid schema for response_format '{described.name}': {problem}"
+            raise InvalidChat(message, "response_format", "invalid_json_schema")
     return described.schema_
 
 
@@ -457,41 +452,18 @@ def _check_json_is_mentioned(messages: Sequence[ChatMessage]) -> None:
         raise InvalidChat(message, "messages")
 
 
-def _check_strict(schema: Any, place: str, param: str, path: tuple[str, ...] = ()) -> None:
-    """Check the rules of a strict schema: each object names all its properties as required and has no others.
-
-    https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
-    """
-    if isinstance(schema, list):
-        for index, item in enumerate(cast(list[Any], schema)):
-            _check_strict(item, place, param, (*path, str(index)))
-        return
-    if not isinstance(schema, dict):
-        return
-    rules = cast(Json, schema)
-    properties: Json = rules.get("properties") or {}
-    if rules.get("type") == "object":
-        where = f"Invalid schema for {place}: In context={path!r}, "
-        if rules.get("additionalProperties") is not False:
-            message = "'additionalProperties' is required to be supplied and to be false."
-            raise InvalidChat(where + message, param, "invalid_json_schema")
-        missing = [name for name in properties if name not in rules.get("required", ())]
-        if missing:
-            message = (
-                "'required' is required to be supplied and to be an array including every key in properties. Missing "
-                f"'{missing[0]}'."
-            )
-            raise InvalidChat(where + message, param, "invalid_json_schema")
-    for name, value in properties.items():
-        _check_strict(value, place, param, (*path, "properties", name))
-    for key in ("$defs", "definitions"):
-        for name, value in cast(Json, rules.get(key) or {}).items():
-            _check_strict(value, place, param, (*path, key, name))
-    for key in ("items", "anyOf"):
-        _check_strict(rules.get(key), place, param, (*path, key))
-
-
 # Tools, and what the model accepts.
+
+
+def _check_functions(tools: Sequence[ToolDefinition]) -> None:
+    for index, tool in enumerate(tools):
+        parameters = tool.function.parameters
+        if parameters is None:  # which is a function without any
+            continue
+        problem = schemas.strict_refusal(parameters) if tool.function.strict else ""
+        if problem := problem or schemas.function_refusal(parameters):
+            message = f"Invalid schema for function '{tool.function.name}': {problem}"
+            raise InvalidChat(message, f"tools[{index}].function.parameters", "invalid_function_parameters")
 
 
 def _check_names(chat: ChatParameters, rules: ChatRules) -> None:

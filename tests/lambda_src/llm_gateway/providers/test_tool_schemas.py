@@ -1,111 +1,127 @@
-"""The schemas of tools as callers send them, and what Nova and Claude take of them. The stand-ins judge what is written."""
+"""The schemas of tools and of answers as OpenAI is sent them: its stand-in judges what it would refuse."""
 
 from typing import Any
 
+import msgspec
 import pytest
-from pydantic import BaseModel, Field
 
 from llm_gateway.call import ModelCall
-from llm_gateway.providers.bedrock.converse import Converse
-from llm_gateway.request import Message, Sampling, Tool, ToolChoice
+from llm_gateway.providers.openai.dialect import OpenAICompatible
+from llm_gateway.request import Message, ResponseFormat, Sampling, Tool, ToolChoice
 from llm_gateway.routes import Target
-from pulumi_llm_local.upstreams.bedrock.converse_request import read_converse
+from llm_gateway.tool_calls import strict_schemas
 from pulumi_llm_local.upstreams.model import ModelTraits
+from pulumi_llm_local.upstreams.openai.request import ChatRules, read_chat
 from wire.speaker import dumped
 
-ACCEPTS: Any = ("max_tokens", "system", "tools", "forced_tools")
-HI = (Message("user", "Hi"),)
+ACCEPTS: Any = ("max_tokens", "tools", "json_schema", "strict_tools")
+TARGET = Target("openai/gpt", "openai", "gpt", 4096, 100_000, ACCEPTS)
+A, B = {"type": "object", "properties": {"a": {"type": "string"}}}, {"properties": {"b": {"type": "string"}}}
 
 
-def call(model: str, *tools: Tool, messages: tuple[Message, ...] = HI) -> ModelCall:
-    target = Target(f"bedrock/{model}", "bedrock", model, 4096, 100_000, ACCEPTS)
-    return ModelCall(target, messages, None, Sampling(max_tokens=9), tools, ToolChoice(), False, 0.0, 1.0)
+def call(**fields: Any) -> ModelCall:
+    plain = ModelCall(TARGET, (Message("user", "Hi"),), None, Sampling(), (), ToolChoice(), False, 0.0, 1.0)
+    return msgspec.structs.replace(plain, **fields)
 
 
-class Address(BaseModel):
-    city: str
-    zip: str | None = None
+def sent(**fields: Any) -> Any:
+    """Return the body of a call, which the stand-in takes."""
+    body = OpenAICompatible().body(call(**fields))
+    read_chat(msgspec.json.decode(dumped(body)), "gpt", ModelTraits(frozenset(ACCEPTS)), ChatRules(("max_tokens",), True))
+    return body
 
 
-class Node(BaseModel):
-    name: str
-    children: "list[Node]" = []
+def function(parameters: dict[str, Any], *, strict: bool = False) -> Any:
+    return sent(tools=(Tool("look", "Looks.", parameters, strict),))["tools"][0]["function"]
 
 
-class Person(BaseModel):
-    """A person."""
-
-    home: Address = Field(description="Where they live.")
-    work: list[Address]
-    tree: Node
-
-
-def novas(schema: dict[str, Any], description: str = "") -> tuple[Any, str]:
-    """Return the schema and the description of a tool as Nova is sent them."""
-    body = Converse().body(call("us.amazon.nova-lite-v1:0", Tool("t", description, schema)))
-    read_converse("us.amazon.nova-lite-v1:0", dumped(body), {"us.amazon.nova-lite-v1:0": ModelTraits(frozenset(ACCEPTS))})
-    spec = body["toolConfig"]["tools"][0]["toolSpec"]
-    return spec["inputSchema"]["json"], spec.get("description", "")
-
-
-def test_what_openais_sdk_sends_of_a_model_goes_to_nova() -> None:
-    schema, description = novas({**Person.model_json_schema(), "additionalProperties": False}, "Saves it.")
-    assert schema.keys() == {"type", "properties", "required"} and description == "Saves it."
-    assert schema["required"] == ["home", "work", "tree"] and "$ref" not in str(schema)
-    home, work, tree = schema["properties"].values()
-    assert home["properties"] == Address.model_json_schema()["properties"] and home["description"] == "Where they live."
-    assert work["items"]["required"] == ["city"]
-    again = tree["properties"]["children"]["items"]
-    assert again == {"type": "object", "description": "The same as Node, within it."}
+@pytest.mark.parametrize(
+    ("rule", "properties"),
+    [
+        ({"anyOf": [A, B]}, ["a", "b"]),
+        ({"oneOf": [A, {"$ref": "#/$defs/B"}], "$defs": {"B": B}}, ["a", "b"]),
+        ({"allOf": [A, B]}, ["a", "b"]),
+        ({"not": {"required": ["own"]}}, []),
+        ({"enum": [{"own": 1}]}, []),
+        ({"const": {"own": 1}}, []),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_rule_that_openai_refuses_at_the_top_is_told_in_words(rule: dict[str, Any], properties: list[str]) -> None:
+    strict = Tool("look", "Looks.", {"type": "object", "properties": {"own": {}}, **rule}, strict=True)
+    assert not strict_schemas(call(tools=(strict,)))  # so that the gateway checks the arguments
+    found = function(strict.parameters, strict=True)
+    assert list(found["parameters"]["properties"]) == [*properties, "own"] and "strict" not in found
+    assert found["description"].startswith("Looks.\nThe arguments must also follow this JSON Schema: ")
+    assert f'"{next(iter(rule))}"' in found["description"]
 
 
-A = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
-# a caller's schema -> the one that Nova is sent, and a part of its tool's description
-FOR_NOVA: dict[str, tuple[Any, Any, str]] = {
-    "none": ({"type": "object"}, {"type": "object", "properties": {}}, ""),
-    "notes": ({**A, "title": "T", "$schema": "x", "description": "D"}, A, ""),
-    "a reference at the top": ({"type": "object", "$ref": "#/$defs/A", "$defs": {"A": A}}, A, ""),
-    "a map": ({"type": "object", "additionalProperties": A}, {"type": "object", "properties": {}}, '"additionalProperties"'),
-    "a union": ({"type": "object", "anyOf": [A]}, {"type": "object", "properties": A["properties"]}, '"anyOf"'),
-    "a property of the name of a keyword": (
-        {"type": "object", "properties": {"definitions": {"type": "string"}, "$ref": {"type": "string"}}},
-        {"type": "object", "properties": {"definitions": {"type": "string"}, "$ref": {"type": "string"}}},
-        "",
-    ),
-    "itself": (
-        {"type": "object", "properties": {"next": {"$ref": "#"}}},
-        {
-            "type": "object",
-            "properties": {
-                "next": {
-                    "type": "object",
-                    "properties": {"next": {"type": "object", "description": "The same as #, within it."}},
-                }
-            },
-        },
-        "",
-    ),
-    "a name with a slash": (
-        {"type": "object", "properties": {"a": {"$ref": "#/definitions/a~1b"}}, "definitions": {"a/b": {"type": "null"}}},
-        {"type": "object", "properties": {"a": {"type": "null"}}},
-        "",
-    ),
-    "nothing": (
-        {"type": "object", "properties": {"a": {"$ref": "#/$defs/None"}}},
-        {"type": "object", "properties": {"a": {}}},
-        "",
-    ),
-}
+ARRAY = {"type": "array"}
 
 
-@pytest.mark.parametrize(("schema", "sent", "told"), FOR_NOVA.values(), ids=FOR_NOVA)
-def test_a_schema_as_nova_takes_it(schema: Any, sent: Any, told: str) -> None:
-    found, description = novas(schema)
-    assert found == sent and told in description and bool(told) == bool(description)
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        (ARRAY, {"type": "array", "items": {}}),
+        ({"type": ["array", "null"]}, {"type": ["array", "null"], "items": {}}),
+        ({"type": "array", "items": ARRAY}, {"type": "array", "items": {"type": "array", "items": {}}}),
+        ({"anyOf": [ARRAY, {"type": "null"}]}, {"anyOf": [{"type": "array", "items": {}}, {"type": "null"}]}),
+        (
+            {"type": "array", "items": [{"type": "string"}, {"type": "number"}]},
+            {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "number"}]}},
+        ),
+        # What is no schema stays: a value, and a property of the name.
+        ({"enum": [{"type": "array"}]}, {"enum": [{"type": "array"}]}),
+        (
+            {"type": "object", "properties": {"type": {"const": "array"}, "items": {"type": "string"}}},
+            {"type": "object", "properties": {"type": {"const": "array"}, "items": {"type": "string"}}},
+        ),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_an_array_says_what_it_holds(given: Any, taken: Any) -> None:
+    schema = {"type": "object", "properties": {"a": given, "b": {"$ref": "#/$defs/B"}}, "$defs": {"B": given}}
+    expected = {"type": "object", "properties": {"a": taken, "b": {"$ref": "#/$defs/B"}}, "$defs": {"B": taken}}
+    assert function(schema)["parameters"] == expected
+    wanted = ResponseFormat("json_schema", "answer", "", schema, strict=True)
+    assert sent(response_format=wanted)["response_format"]["json_schema"]["schema"] == expected
 
 
-def test_definitions_that_name_each_other_many_times_end() -> None:
-    next_ones = [{"$ref": f"#/$defs/D{at + 1}"} for at in range(25)]
-    pairs = {f"D{at}": {"type": "object", "properties": {"a": each, "b": each}} for at, each in enumerate(next_ones)}
-    schema, _ = novas({"type": "object", "properties": {"a": {"$ref": "#/$defs/D0"}}, "$defs": {**pairs, "D25": A}})
-    assert len(dumped(schema)) < 1_000_000 and "$ref" not in str(schema)
+TEXT = {"type": "string"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "is_strict"),
+    [
+        (TEXT, True),
+        ({"type": ["string", "null"], "description": "A text."}, True),
+        ({"anyOf": [TEXT, {"type": "null"}]}, True),
+        ({"type": "array", "items": TEXT, "minItems": 1}, True),
+        ({"type": "string", "format": "date"}, True),
+        ({"enum": ["a", "b"]}, True),
+        ({"$ref": "#/$defs/Text"}, True),
+        ({"oneOf": [TEXT, {"type": "null"}]}, False),
+        ({"allOf": [TEXT]}, False),
+        ({"not": TEXT}, False),
+        ({"type": "array"}, False),
+        ({"type": "array", "items": {}}, False),
+        ({"type": "array", "items": TEXT, "uniqueItems": True}, False),
+        ({"type": "array", "prefixItems": [TEXT], "items": TEXT}, False),
+        ({"type": "object"}, False),
+        ({"type": "object", "properties": {"b": TEXT}, "required": [], "additionalProperties": False}, False),
+        ({"type": "object", "additionalProperties": False, "patternProperties": {"^a": TEXT}}, False),
+        ({"type": "string", "default": "a"}, False),
+        ({"type": "string", "format": "uri"}, False),
+        ({"type": "string", "format": ["date"]}, False),
+        ({"$ref": "#/$defs/Text", "description": "A text."}, False),
+        ({}, False),
+        (True, False),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_strict_is_sent_with_what_openais_strict_mode_takes(rules: Any, is_strict: bool) -> None:
+    schema = {"type": "object", "properties": {"a": rules}, "required": ["a"], "additionalProperties": False}
+    schema["$defs"] = {"Text": TEXT}
+    assert function(schema, strict=True).get("strict", False) == is_strict
+    wanted = ResponseFormat("json_schema", "answer", "", schema, strict=True)
+    assert sent(response_format=wanted)["response_format"]["json_schema"]["strict"] == is_strict
