@@ -127,13 +127,15 @@ _PLACES: Final[Mapping[str, tuple[_Place, ...]]] = {
     "aws:appstream/imageBuilder:ImageBuilder": (_Place("", "instanceType"),),
     "aws:workspaces/workspace:Workspace": (_Place("workspaceProperties", "computeTypeName"),),
 }
-# Where a type holds a template of resources as text, JSON or YAML.
-_BODIES: Final[Mapping[str, str]] = {
-    "aws:cloudcontrol/resource:Resource": "desiredState",
-    "aws:cloudformation/stack:Stack": "templateBody",
-    "aws:cloudformation/stackSet:StackSet": "templateBody",
+# Where a type holds a template of resources as text, JSON or YAML, and what fills it.
+_BODIES: Final[Mapping[str, tuple[str, ...]]] = {
+    "aws:cloudcontrol/resource:Resource": ("desiredState",),
+    "aws:cloudformation/stack:Stack": ("templateBody", "parameters"),
+    "aws:cloudformation/stackSet:StackSet": ("templateBody", "parameters"),
 }
-_IN_BODY: Final = re.compile(r"InstanceTypes?[\"']?\s*:\s*\[?\s*[\"']?([a-z][\w.*-]+)")
+# In such a text: what follows a key such as InstanceType, one or a list, and the types in it.
+_IN_BODY: Final = re.compile(r"InstanceTypes?[\"']?\s*:\s*(\[[^\]]*|(?:\s*-[^\n]*)+|[^\n,}]*)")
+_KIND: Final = re.compile(r"(?<![\w.])(?:ml\.)?[a-z][\w-]*(?:\.[\w*-]+)?")
 # Where a type asks for instances by what they have, instead of by name.
 _TEMPLATES: Final = "launchTemplateConfigs[].overrides[].instanceRequirements"
 _REQUIREMENTS: Final[Mapping[str, tuple[str, str]]] = {
@@ -236,13 +238,20 @@ def _sizes(kind: str, prices: Mapping[str, float]) -> list[str]:
 def named(resource: Resource) -> list[Value]:
     """All places where a resource says an instance type. Raises `NotVerified` if a list of them is unknown."""
     if resource.type in _BODIES:
-        body = resource[_BODIES[resource.type]]
-        return [Value(kind, body.path, body.origin) for kind in _IN_BODY.findall(body.text())]
+        return [kind for path in _BODIES[resource.type] for kind in _named_in(resource[path])]
     return [
         holder[place.kind] if place.kind else holder
         for place in _PLACES.get(resource.type, ())
         for holder in resource.properties.all_at(place.holders)
     ]
+
+
+def _named_in(body: Value) -> list[Value]:
+    """The instance types in a template, or in the parameters that fill one."""
+    if isinstance(body.plain, Mapping):
+        return [value for value in body.entries().values() if "." in value.text() and _KIND.fullmatch(value.text())]
+    kinds = [kind for found in _IN_BODY.findall(body.text()) for kind in _KIND.findall(found)]
+    return [Value(kind, body.path, body.origin) for kind in kinds]
 
 
 def required(resource: Resource) -> list[Value]:
@@ -418,6 +427,10 @@ def unbounded(resource: Resource, resources: Sequence[Resource]) -> Iterator[str
     """Yield a line for what starts accelerators without a number or a price that the program says."""
     if resource.type == BLOCK:
         yield "capacityBlockOfferingId: a block of accelerators is paid as it is made, at a price that the program does not say"
+    if resource.type in _BODIES:
+        for kind in named(resource):
+            if accelerated(kind.text()):
+                yield f"{kind.path}: {kind.text()}, of which nobody counts how many: make them as resources of pulumi_aws"
     for place in required(resource) if resource.type != TEMPLATE else ():
         if resource.type == MANAGED:
             yield f"{place.path}: starts accelerated instances for as long as tasks ask for them; use an Auto Scaling group"
@@ -432,5 +445,5 @@ def unbounded(resource: Resource, resources: Sequence[Resource]) -> Iterator[str
         yield f"maxCapacity: {most:g} instances of an endpoint of another stack, at a price that this program does not say"
 
 
-COUNTED: Final = (*_PLACES, MANAGED, BLOCK, SCALED, SCHEDULE, SERVING)
+COUNTED: Final = (*_PLACES, *_BODIES, MANAGED, BLOCK, SCALED, SCHEDULE, SERVING)
 """The types that are read to count instances."""

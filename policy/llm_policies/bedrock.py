@@ -6,14 +6,15 @@ from fnmatch import fnmatchcase
 from typing import Final, cast
 
 from llm_policies.actions import is_pattern, matches
-from llm_policies.boundaries import LIMITED, alone, in_stack
+from llm_policies.boundaries import LIMITED, POLICY, alone, grants, in_stack
 from llm_policies.documents import BOUNDARIES, Document, Statement, each_document, each_statement
 from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
+from llm_policies.stacks import of_type
 from llm_policies.values import State, Value, each, some
 
 _INLINE: Final = (
     "aws:iam/rolePolicy:RolePolicy",
-    "aws:iam/policy:Policy",
+    POLICY,
     "aws:iam/userPolicy:UserPolicy",
     "aws:iam/groupPolicy:GroupPolicy",
 )
@@ -122,6 +123,15 @@ def _model(arn: str) -> _Model | None:
     if not any(matches(kind, known) for known in _MODEL_KINDS):
         return None
     return _Model(parts[3], kind, identifier, arn)
+
+
+def any_calls_models(resources: Sequence[Resource], settings: Settings) -> bool:
+    """Whether a stack lets an identity call models. A permissions boundary lets nobody. Raises `NotVerified`."""
+
+    def calls(resource: Resource) -> bool:
+        return calls_models(resource) and (resource.type != POLICY or grants(resource, resources, settings))
+
+    return some(of_type(resources, *POLICIES), calls)
 
 
 def calls_models(resource: Resource) -> bool:

@@ -84,6 +84,22 @@ def is_boundary(policy: Resource, resources: Sequence[Resource], settings: Setti
     return any(each(resources, lambda one: _demands(one, policy)))
 
 
+def grants(policy: Resource, resources: Sequence[Resource], settings: Settings) -> bool:
+    """Whether a managed policy gives rights: it is no boundary, or is attached as a policy, too."""
+    return not is_boundary(policy, resources, settings) or bool(_attachments(policy, resources))
+
+
+def _attachments(policy: Resource, resources: Sequence[Resource]) -> list[Resource]:
+    """The resources that attach a managed policy."""
+    return [
+        one
+        for one in resources
+        if (key := ATTACHING.get(one.type))
+        and one[key].state is not State.MISSING
+        and any(refers(one, key, value, policy) for value in _items(one[key]))
+    ]
+
+
 def _demands(resource: Resource, policy: Resource) -> Iterator[str]:
     """Yield where a resource's document demands a policy as the boundary of the roles that it lets make."""
 
@@ -150,13 +166,7 @@ def holders(resource: Resource, resources: Sequence[Resource]) -> list[Resource]
     if resource.type == ROLE:
         return [resource]
     if resource.type == POLICY:
-        attachments = [
-            one
-            for one in resources
-            if (key := ATTACHING.get(one.type))
-            and one[key].state is not State.MISSING
-            and any(refers(one, key, value, resource) for value in _items(one[key]))
-        ]
+        attachments = _attachments(resource, resources)
         held = [holders(one, resources) for one in attachments]
         return None if any(one is None for one in held) else [holder for one in held for holder in one or ()]
     if resource.type not in _HOLDERS or resource["groups"].data:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from llm_policies import bedrock, networks
+from llm_policies.boundaries import LIMITED
 from llm_policies.rule import AWS_DOCS, Resource, Rule, Settings
 from llm_policies.stacks import Found, each_resource, of_type, refers
 from llm_policies.values import State, Value, each, each_at, some
@@ -51,7 +52,7 @@ def _no_strangers(resources: Sequence[Resource], _: Settings) -> Found:
         if resource.type == _PROVIDER:
             decided = any(pool.at("lambdaConfig.preSignUp").data for pool in of_type(resources, _POOL))
             kind = resource["providerType"].text()
-            if kind in _SOCIAL and not decided and _calls_models(resources):
+            if kind in _SOCIAL and not decided and bedrock.any_calls_models(resources, {}):
                 yield f"providerType is {kind}: whoever has an account there is a user, in a stack that calls models"
             return
         closed = resource.at("adminCreateUserConfig.allowAdminCreateUserOnly")
@@ -60,17 +61,13 @@ def _no_strangers(resources: Sequence[Resource], _: Settings) -> Found:
             return
         if closed.equals(False, "false"):
             yield "adminCreateUserConfig.allowAdminCreateUserOnly is false: anyone with a mail address makes himself a user"
-        elif _calls_models(resources):
+        elif bedrock.any_calls_models(resources, {}):
             yield (
                 "adminCreateUserConfig.allowAdminCreateUserOnly is not true: anyone with a mail address makes himself a user, "
                 "in a stack that calls models"
             )
 
     yield from each_resource(of_type(resources, _POOL, _IDENTITIES, _PROVIDER), check)
-
-
-def _calls_models(resources: Sequence[Resource]) -> bool:
-    return some(of_type(resources, *bedrock.POLICIES), bedrock.calls_models)
 
 
 # OpenSearch Serverless
@@ -118,6 +115,46 @@ def _app_runner_private(service: Resource, _: Settings) -> Iterator[str]:
             "networkConfiguration.ingressConfiguration.isPubliclyAccessible is not false: the service answers the internet, "
             "and App Runner asks nobody who he is"
         )
+
+
+# VPC Lattice
+
+_LATTICE: Final = "aws:vpclattice/service:Service"
+_LATTICE_NETWORK: Final = "aws:vpclattice/serviceNetwork:ServiceNetwork"
+_JOINED: Final = "aws:vpclattice/serviceNetworkServiceAssociation:ServiceNetworkServiceAssociation"
+
+
+def _lattice_authorized(resources: Sequence[Resource], _: Settings) -> Found:
+    def asks(holder: Resource) -> bool:
+        return holder["authType"].equals("AWS_IAM")
+
+    def check(service: Resource) -> Iterator[str]:
+        joined = [one for one in of_type(resources, _JOINED) if refers(one, "serviceIdentifier", service, "id", "arn")]
+        networks = [
+            [net for net in of_type(resources, _LATTICE_NETWORK) if refers(one, "serviceNetworkIdentifier", net, "id", "arn")]
+            for one in joined
+        ]
+        if not asks(service) and not (networks and all(any(map(asks, several)) for several in networks)):
+            yield (
+                "authType is not AWS_IAM, of the service or of each of its networks: whatever runs in the networks that are "
+                "joined may call it"
+            )
+
+    yield from each_resource(of_type(resources, _LATTICE), check)
+
+
+# SageMaker
+
+_NOTEBOOK: Final = "aws:sagemaker/notebookInstance:NotebookInstance"
+_STUDIO: Final = "aws:sagemaker/domain:Domain"
+
+
+def _notebooks_private(resource: Resource, _: Settings) -> Iterator[str]:
+    if resource.type == _NOTEBOOK:
+        if not resource["directInternetAccess"].equals("Disabled"):
+            yield "directInternetAccess is not Disabled: SageMaker's own network carries what it reads out, past yours"
+    elif not resource["appNetworkAccessType"].equals("VpcOnly"):
+        yield "appNetworkAccessType is not VpcOnly: SageMaker's own network carries what notebooks read out, past yours"
 
 
 # AgentCore
@@ -261,7 +298,7 @@ RULES: Final[tuple[Rule, ...]] = (
         fix="admin_create_user_config={'allow_admin_create_user_only': True}, or a pre_sign_up function that decides; "
         "allow_unauthenticated_identities=False.",
         check_stack=_no_strangers,
-        types=(_POOL, _PROVIDER, _IDENTITIES, *bedrock.POLICIES),
+        types=(_POOL, _PROVIDER, _IDENTITIES, *bedrock.POLICIES, *LIMITED),
         frameworks=("AWS FSBP Cognito.2",),
         url=f"{AWS_DOCS}/cognito/latest/developerguide/user-pool-settings-admin-create-user-policy.html",
     ),
@@ -285,6 +322,28 @@ RULES: Final[tuple[Rule, ...]] = (
         check=_app_runner_private,
         types=("aws:apprunner/service:Service",),
         url=f"{AWS_DOCS}/apprunner/latest/dg/network-pl.html",
+    ),
+    Rule(
+        name="sagemaker-notebooks-private",
+        title="Notebooks reach the internet by a network of yours alone.",
+        severity="medium",
+        why="Who works in a notebook has its role, and often conversations to evaluate: by SageMaker's network they leave "
+        "without a flow log, an endpoint's policy or a firewall in between.",
+        fix="`direct_internet_access='Disabled'` with a `subnet_id`; `app_network_access_type='VpcOnly'` for a domain.",
+        check=_notebooks_private,
+        types=(_NOTEBOOK, _STUDIO),
+        frameworks=("AWS FSBP SageMaker.1",),
+        url=f"{AWS_DOCS}/sagemaker/latest/dg/appendix-notebook-and-internet-access.html",
+    ),
+    Rule(
+        name="vpc-lattice-authorized",
+        title="A service of VPC Lattice asks who calls.",
+        severity="high",
+        why="A service network spans accounts: without authorization, any instance or function in it has the model for free.",
+        fix="`auth_type='AWS_IAM'` and an `AuthPolicy` that names the callers, or their organization.",
+        check_stack=_lattice_authorized,
+        types=(_LATTICE, _LATTICE_NETWORK, _JOINED),
+        url=f"{AWS_DOCS}/vpc-lattice/latest/ug/auth-policies.html",
     ),
     Rule(
         name="agentcore-authorized",

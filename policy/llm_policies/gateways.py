@@ -99,18 +99,32 @@ def _plan_throttles(plan: Resource, stage: Resource, settings: Settings) -> bool
 
 
 def _acl_throttles(link: Resource, stage: Resource, resources: Sequence[Resource], settings: Settings) -> bool:
-    if not came_from(link, "resourceArn", STAGE):
-        # arn:aws:apigateway:REGION::/restapis/API/stages/STAGE
-        ending = f"/stages/{stage['stageName'].text()}"
-        arn = link["resourceArn"].text()
-        if not arn.endswith(ending) or arn.removesuffix(ending).rpartition("/")[2] != stage["restApi"].text():
-            return False
-    elif not refers(link, "resourceArn", stage):
+    if not _is_before(link, stage):
         return False
     for acl in of_type(resources, WEB_ACL):
         if refers(link, "webAclArn", acl, "arn"):
             return limits_rate(acl, resources, settings)
     raise NotVerified(link["webAclArn"].path)  # an ACL of another stack: what it holds can't be seen
+
+
+def _is_before(link: Resource, stage: Resource) -> bool:
+    """Whether an association puts its web ACL before a stage."""
+    if came_from(link, "resourceArn", STAGE):
+        return refers(link, "resourceArn", stage)
+    # arn:aws:apigateway:REGION::/restapis/API/stages/STAGE
+    api, _, name = link["resourceArn"].text().rpartition("/stages/")
+    return bool(api) and name == stage["stageName"].text() and api.rpartition("/")[2] == stage["restApi"].text()
+
+
+def _stage_has_acl(resources: Sequence[Resource], _: Settings) -> Found:
+    def check(stage: Resource) -> Iterator[str]:
+        apis = [api for api in of_type(resources, _REST_API) if refers(stage, "restApi", api, "id")]
+        if any(api.at("endpointConfiguration.types").equals("PRIVATE", ["PRIVATE"]) for api in apis):
+            return  # only VPC endpoints reach it
+        if not some(of_type(resources, _ASSOCIATION), lambda link: _is_before(link, stage)):
+            yield "no web ACL is associated with the stage: nothing limits what an address may ask of it"
+
+    yield from each_resource(of_type(resources, STAGE), check)
 
 
 _DAYS: Final = {"DAY": 1, "WEEK": 7, "MONTH": 30}
@@ -272,6 +286,20 @@ _PUBLIC: Final = Setting(
 )
 
 RULES: Final = (
+    Rule(
+        name="apigateway-waf",
+        title="A REST stage that the internet reaches has a web ACL.",
+        severity="medium",
+        why=(
+            "A stage's throttle is shared by all: one address that floods it with refused keys takes the turns of those who "
+            "pay. Only a web ACL tells addresses apart."
+        ),
+        fix="A `wafv2.WebAclAssociation` of the stage's ARN with a web ACL of the scope REGIONAL that limits the rate.",
+        check_stack=_stage_has_acl,
+        types=(STAGE, _REST_API, _ASSOCIATION),
+        frameworks=("AWS FSBP APIGateway.4",),
+        url="https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-control-access-aws-waf.html",
+    ),
     Rule(
         name="apigateway-usage-plan-limited",
         title="A usage plan has a throttle and a quota.",

@@ -34,14 +34,36 @@ def _security_group_open(resource: Resource, settings: Settings) -> Iterator[str
     def inline(value: Value) -> Iterator[str]:
         yield from rule(value, "protocol", (value["cidrBlocks"], value["ipv6CidrBlocks"]))
 
+    def lightsail(value: Value) -> Iterator[str]:
+        sources = (value["cidrs"], value["ipv6Cidrs"])
+        if all(place.missing for place in (*sources, value["cidrListAliases"])):  # that is: from everywhere
+            sources = (Value("0.0.0.0/0", f"{value.path}.cidrs"),)
+        yield from rule(value, "protocol", sources)
+
     match resource.type:
         case "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule":
             yield from rule(resource.properties, "ipProtocol", (resource["cidrIpv4"], resource["cidrIpv6"]))
         case "aws:ec2/securityGroupRule:SecurityGroupRule":
             if resource["type"].equals("ingress"):
                 yield from inline(resource.properties)
+        case "aws:lightsail/instancePublicPorts:InstancePublicPorts":
+            yield from each(resource["portInfos"].items(), lightsail)
+        case kind if kind in _PREFIX_LISTS:
+            entries = resource["entries"].items() if kind == _PREFIX_LISTS[0] else [resource.properties]
+            yield from each((entry["cidr"] for entry in entries), _listed)
         case _:
             yield from each(resource["ingress"].items(), inline)
+
+
+_PREFIX_LISTS: Final = (
+    "aws:ec2/managedPrefixList:ManagedPrefixList",
+    "aws:ec2/managedPrefixListEntry:ManagedPrefixListEntry",
+)
+
+
+def _listed(cidr: Value) -> Iterator[str]:
+    if is_everywhere(cidr.text()):
+        yield f"{cidr.path} is {cidr.text()}: each port that a group opens to the list is open to the internet; name networks"
 
 
 def _opened(rule: Value, protocol: str, allowed: set[int]) -> str:
@@ -157,6 +179,8 @@ RULES: Final[tuple[Rule, ...]] = (
             "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
             "aws:ec2/securityGroupRule:SecurityGroupRule",
             "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+            "aws:lightsail/instancePublicPorts:InstancePublicPorts",
+            *_PREFIX_LISTS,
         ),
         settings={
             "ports": Setting(

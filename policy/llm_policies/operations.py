@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 from llm_policies.rule import AWS_DOCS, BOOLEAN, STRINGS, Resource, Rule, Setting, Settings
 from llm_policies.runtimes import DEPRECATED
-from llm_policies.stacks import Found, companions, each_resource, given, of_type, same
+from llm_policies.stacks import Found, each_resource, given, of_type
 from llm_policies.taggable import TAGGABLE
 from llm_policies.values import NotVerified, State, Value, each
 
@@ -114,56 +114,6 @@ def _state_machine_logs(machine: Resource, settings: Settings) -> Iterator[str]:
         yield "loggingConfiguration.level is missing or OFF: nothing tells afterwards what ran, and why it failed"
     elif logging["includeExecutionData"].flag() and not settings["execution_data"]:
         yield "loggingConfiguration.includeExecutionData is true: prompts and answers are written to the log; leave it out"
-
-
-_QUEUE: Final = "aws:sqs/queue:Queue"
-_SOURCE: Final = "aws:lambda/eventSourceMapping:EventSourceMapping"
-_PIPE: Final = "aws:pipes/pipe:Pipe"
-_REDRIVE: Final = "aws:sqs/redrivePolicy:RedrivePolicy"
-
-
-def _dead_letters(resources: Sequence[Resource], settings: Settings) -> Found:
-    consumers = [(one, "eventSourceArn") for one in of_type(resources, _SOURCE)]
-    consumers += [(one, "source") for one in of_type(resources, _PIPE)]
-
-    def read(queue: Resource) -> bool:
-        return any(_reads(consumer, key, queue) for consumer, key in consumers)
-
-    def check(queue: Resource) -> Iterator[str]:
-        if not read(queue):
-            return
-        policies, unverified = companions(queue, resources, (_REDRIVE,), "queueUrl", ("url", "id"))
-        policy = policies[0]["redrivePolicy"] if policies else given(queue, "redrivePolicy")
-        if policy.missing and unverified:
-            raise NotVerified(unverified)
-        if policy.missing or not policy.text():
-            yield "redrivePolicy is missing: a message that always fails is tried, and paid for, until it is too old"
-            return
-        tries = _tries(policy)
-        if tries > settings["maximum_tries"]:
-            yield f"redrivePolicy: a message is tried {tries:g} times, each paid for; at most {settings['maximum_tries']}"
-
-    yield from each_resource(of_type(resources, _QUEUE), check)
-
-
-def _reads(consumer: Resource, key: str, queue: Resource) -> bool:
-    """Whether a consumer's source is the queue, by what it came from, its ARN, or the name in an ARN."""
-    sources = [source for source in consumer.dependencies.get(key, ()) if source.type == _QUEUE]
-    if sources:
-        return any(same(source, queue) for source in sources)
-    arn, name = consumer[key].data, queue["name"].data
-    if not isinstance(arn, str) or not arn.startswith("arn:"):
-        return False
-    return arn == queue["arn"].data or (isinstance(name, str) and ":sqs:" in arn and arn.endswith(f":{name}"))
-
-
-def _tries(policy: Value) -> float:
-    try:
-        told: Any = json.loads(policy.text())
-    except ValueError:
-        return 0
-    count = cast("dict[str, Any]", told).get("maxReceiveCount") if isinstance(told, dict) else None
-    return float(count) if isinstance(count, (int, float)) or (isinstance(count, str) and count.isdigit()) else 0
 
 
 # The property that protects each type, and the value that it must have; a property that is left out protects nothing.
@@ -374,21 +324,6 @@ RULES: Final[tuple[Rule, ...]] = (
         settings={"execution_data": Setting(False, BOOLEAN, "Whether inputs and outputs may be logged.")},
         frameworks=("AWS FSBP StepFunctions.1",),
         url=f"{AWS_DOCS}/step-functions/latest/dg/cw-logs.html",
-    ),
-    Rule(
-        name="queue-dead-letters",
-        title="A queue that is worked off has a queue for what always fails.",
-        severity="medium",
-        why="A message that always fails is tried for four days: model calls included, and before it all that waits behind.",
-        fix="`redrive_policy` with `deadLetterTargetArn` and a `maxReceiveCount` of some five.",
-        check_stack=_dead_letters,
-        types=(_QUEUE, _SOURCE, _PIPE, _REDRIVE),
-        settings={
-            "maximum_tries": Setting(
-                20, {"type": "integer", "minimum": 1, "maximum": 1000}, "How often a message may be tried."
-            ),
-        },
-        url=f"{AWS_DOCS}/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html",
     ),
     Rule(
         name="deletion-protection",

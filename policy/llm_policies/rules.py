@@ -6,6 +6,7 @@ from llm_policies import (
     balancers,
     bedrock,
     clusters,
+    dead_letters,
     doors,
     encryption,
     exposure,
@@ -33,6 +34,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *logs.RULES,
     *balancers.RULES,
     *operations.RULES,
+    *dead_letters.RULES,
     *clusters.RULES,
     *workloads.RULES,
 )

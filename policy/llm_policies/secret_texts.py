@@ -96,7 +96,9 @@ def _decoded(text: str) -> str:
         decoded = data.decode()
     except (binascii.Error, UnicodeDecodeError, OSError, EOFError, zlib.error):
         return text
-    return decoded if "\n" in decoded and all(c.isprintable() or c in "\r\n\t" for c in decoded) else text
+    return (
+        decoded if any(space in decoded for space in "\n ") and all(c.isprintable() or c in "\r\n\t" for c in decoded) else text
+    )
 
 
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")

@@ -1,10 +1,12 @@
 """Rules on cost: which accelerators a stack may have, how many at most, and who is notified when the cost grows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, cast
 
 from llm_policies import accelerators, bedrock, budgets, karpenter
 from llm_policies.accelerators import accelerated, allowed
+from llm_policies.boundaries import LIMITED
+from llm_policies.documents import BOUNDARIES
 from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
 from llm_policies.stacks import Found, each_resource, of_type
 from llm_policies.values import UNKNOWN, NotVerified, Value, each, some
@@ -106,13 +108,15 @@ def _budget_present(resources: Sequence[Resource], settings: Settings) -> Found:
         return
 
     def spends(resource: Resource) -> bool:
-        if resource.type in (_THROUGHPUT, accelerators.ENDPOINT, accelerators.SERVING):
-            return True
-        return bedrock.calls_models(resource) if resource.type in bedrock.POLICIES else accelerators.may_start(resource)
+        return resource.type in (_THROUGHPUT, accelerators.ENDPOINT, accelerators.SERVING) or accelerators.may_start(resource)
 
     if some(of_type(resources, budgets.BUDGET, budgets.ANOMALIES), lambda one: budgets.tells(one, settings)):
         return
-    if some(of_type(resources, *_SPENDING), spends):
+    tests: tuple[Callable[[], bool], ...] = (
+        lambda: some(of_type(resources, *_STARTING), spends),
+        lambda: bedrock.any_calls_models(resources, settings),
+    )
+    if some(tests, lambda test: test()):
         yield (
             None,
             "the stack spends on models or accelerators, but no budget in money, nor a cost anomaly subscription, tells anyone "
@@ -120,7 +124,7 @@ def _budget_present(resources: Sequence[Resource], settings: Settings) -> Found:
         )
 
 
-_SPENDING: Final = (*bedrock.POLICIES, *accelerators.TYPES, accelerators.BLOCK, accelerators.SERVING, _THROUGHPUT)
+_STARTING: Final = (*accelerators.TYPES, accelerators.BLOCK, accelerators.SERVING, _THROUGHPUT)
 
 RULES: Final = (
     Rule(
@@ -196,8 +200,8 @@ RULES: Final = (
             "stack makes them, export an output `budget_waiver` whose text says so."
         ),
         check_stack=_budget_present,
-        types=(budgets.BUDGET, budgets.ANOMALIES, _STACK, *_SPENDING),
-        settings=budgets.LIMITS,
+        types=(budgets.BUDGET, budgets.ANOMALIES, _STACK, *_STARTING, *bedrock.POLICIES, *LIMITED),
+        settings={**budgets.LIMITS, "boundaries": BOUNDARIES},
         url="https://docs.aws.amazon.com/cost-management/latest/userguide/budgets-managing-costs.html",
     ),
 )

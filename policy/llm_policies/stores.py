@@ -93,6 +93,7 @@ _PARAMETERS: Final = (
 )
 _PROXY: Final = "aws:rds/proxy:Proxy"
 _DAX: Final = "aws:dax/cluster:Cluster"
+_ENDPOINT: Final = "aws:dms/endpoint:Endpoint"
 _TASK: Final = "aws:ecs/taskDefinition:TaskDefinition"
 _CACHE: Final = "aws:elasticache/cluster:Cluster"
 _SUBSCRIPTION: Final = "aws:sns/topicSubscription:TopicSubscription"
@@ -127,9 +128,19 @@ def _tls(store: Resource, _: Settings) -> Iterator[str]:
                 yield "clusterEndpointEncryptionType is not TLS: items cross the network in plain text"
         case "aws:ecs/taskDefinition:TaskDefinition":
             yield from each(store["volumes"].items(), _mounted)
+        case "aws:dms/endpoint:Endpoint":
+            if store["sslMode"].equals(None, "none") and store["engineName"].equals(*_MIGRATED):
+                yield "sslMode is none: what is migrated, and the password, cross the network in plain text; write require"
         case _:
             if store["protocol"].equals("http"):
                 yield "protocol is http: what the topic tells is sent in plain text; give an https address"
+
+
+# What DMS reaches by TLS if told so. https://docs.aws.amazon.com/dms/latest/userguide/CHAP_Security.SSL.html
+_MIGRATED: Final = (
+    *("aurora", "aurora-postgresql", "db2", "docdb", "mariadb", "mongodb", "mysql", "oracle", "postgres", "sqlserver"),
+    *("sybase",),
+)
 
 
 def _parameter(parameter: Value) -> Iterator[str]:
@@ -266,8 +277,14 @@ RULES: Final[tuple[Rule, ...]] = (
         fix="Ask for TLS: `transit_encryption_enabled`, `enforce_https`, `require_tls`, client_broker TLS, transit_encryption "
         "ENABLED; leave the parameters that ask for it on.",
         check=_tls,
-        types=(*_PARAMETERS, *_SEARCH, _CACHE, _GROUP, _MEMORYDB, _KAFKA, _PROXY, _DAX, _TASK, _SUBSCRIPTION),
-        frameworks=("AWS FSBP ElastiCache.5", "AWS FSBP Opensearch.8", "AWS FSBP Opensearch.3", "AWS FSBP MSK.1"),
+        types=(*_PARAMETERS, *_SEARCH, _CACHE, _GROUP, _MEMORYDB, _KAFKA, _PROXY, _DAX, _TASK, _SUBSCRIPTION, _ENDPOINT),
+        frameworks=(
+            "AWS FSBP DMS.9",
+            "AWS FSBP ElastiCache.5",
+            "AWS FSBP Opensearch.8",
+            "AWS FSBP Opensearch.3",
+            "AWS FSBP MSK.1",
+        ),
         url=f"{AWS_DOCS}/AmazonElastiCache/latest/dg/in-transit-encryption.html",
     ),
     Rule(

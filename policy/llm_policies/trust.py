@@ -11,12 +11,13 @@ from llm_policies.confused_deputy import KEY, RESOURCE, TRUST, UNCONDITIONAL
 from llm_policies.denies import is_denied
 from llm_policies.documents import Document, Statement, each_document, each_statement, types
 from llm_policies.rule import STRINGS, Resource, Rule, Setting, Settings
-from llm_policies.stacks import Found, each_resource
+from llm_policies.stacks import Found, each_resource, of_type, refers
 from llm_policies.values import State, Value, each
 
 _REST_API: Final = "aws:apigateway/restApi:RestApi"
 _REST_API_POLICY: Final = "aws:apigateway/restApiPolicy:RestApiPolicy"
 _DOMAINS: Final = ("aws:elasticsearch/domain:Domain", "aws:opensearch/domain:Domain")
+_DOMAIN_POLICIES: Final = ("aws:elasticsearch/domainPolicy:DomainPolicy", "aws:opensearch/domainPolicy:DomainPolicy")
 
 # Anyone.
 
@@ -24,8 +25,19 @@ _DOMAINS: Final = ("aws:elasticsearch/domain:Domain", "aws:opensearch/domain:Dom
 def _no_public_principal(resource: Resource, settings: Settings) -> Iterator[str]:
     if resource.type in permissions.TYPES:
         yield from permissions.public_permission(resource)
-    elif not (resource.type in _DOMAINS and _guarded_domain(resource)):
+    elif resource.type not in _DOMAIN_POLICIES and not (resource.type in _DOMAINS and _guarded_domain(resource)):
         yield from each_document(resource, ("resource",), _public)
+
+
+def _no_public_domain(resources: Sequence[Resource], settings: Settings) -> Found:
+    """Check the policies that are resources of their own: what guards their domain stands in the domain."""
+
+    def check(policy: Resource) -> Iterator[str]:
+        domains = [one for one in of_type(resources, *_DOMAINS) if refers(policy, "domainName", one, "domainName", "id")]
+        if domains and not any(_guarded_domain(one) for one in domains):
+            yield from each_document(policy, ("resource",), _public)
+
+    yield from each_resource(of_type(resources, *_DOMAIN_POLICIES), check)
 
 
 def _public(document: Document) -> Iterator[str]:
@@ -70,13 +82,8 @@ def _guarded_domain(resource: Resource) -> bool:
 
 
 _PUBLIC_TYPES: Final = (
-    # Of a REST API the methods' authorization decides, as it does without a policy; private ones have a rule of their own. The
-    # guard of a domain does not stand in its policy's resource.
-    *(
-        token
-        for token in types("resource")
-        if token not in (_REST_API, _REST_API_POLICY) and not token.endswith("/domainPolicy:DomainPolicy")
-    ),
+    # Of a REST API the methods' authorization decides, as it does without a policy; private ones have a rule of their own.
+    *(token for token in types("resource") if token not in (_REST_API, _REST_API_POLICY)),
     *permissions.TYPES,
 )
 
@@ -89,6 +96,7 @@ IAM_NO_PUBLIC_PRINCIPAL: Final = Rule(
     fix="Name accounts, roles or services, or keep `*` with a condition that says who: aws:PrincipalOrgID, aws:SourceArn, "
     "aws:SourceVpce, aws:SourceIp.",
     check=_no_public_principal,
+    check_stack=_no_public_domain,
     types=_PUBLIC_TYPES,
     frameworks=("AWS FSBP Lambda.1", "AWS FSBP SNS.4", "AWS FSBP SQS.3"),
     url="https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html",

@@ -104,8 +104,21 @@ def _statement(one: Statement, kind: Kind) -> Iterator[str]:
             near = difflib.get_close_matches(plain, sorted(_OPERATORS), n=1)
             yield f"{keys.path}: is no operator of a condition{f'; did you mean {near[0]}?' if near else ''}"
         for key, value in keys.entries().items():
+            if plain.lower().removesuffix("ifexists") in _LITERAL:
+                yield from each(value.items(), lambda item, plain=plain: _literal(item, plain))
             if ":" not in key:
                 yield f"{value.path}: is no condition key; it is written service:name, such as aws:SourceAccount"
+
+
+# Operators that take a * for the character. ArnEquals is not among them: it matches as ArnLike does.
+_LITERAL: Final = ("stringequals", "stringnotequals", "stringequalsignorecase", "stringnotequalsignorecase")
+
+
+def _literal(item: Value, operator: str) -> Iterator[str]:
+    # ${*} is how a policy writes the character itself.
+    if "*" in str(item.plain).replace("${*}", ""):
+        like = "StringNotLike" if "not" in operator.lower() else "StringLike"
+        yield f"{item.path}: {operator} takes the * in {item.plain} for the character, and matches no other; write {like}"
 
 
 def _resources(one: Statement, kind: Kind) -> Iterator[str]:

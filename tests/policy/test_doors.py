@@ -29,12 +29,14 @@ DISTRIBUTED = "aws:imagebuilder/distributionConfiguration:DistributionConfigurat
 BUILD = "aws:codebuild/project:Project"
 SETTING, SHARING = "aws:ssm/serviceSetting:ServiceSetting", "/ssm/documents/console/public-sharing-permission"
 SHARE, SHARED_WITH = "aws:ram/resourceShare:ResourceShare", "aws:ram/principalAssociation:PrincipalAssociation"
+LATTICE, LATTICE_NETWORK = "aws:vpclattice/service:Service", "aws:vpclattice/serviceNetwork:ServiceNetwork"
+JOINED = "aws:vpclattice/serviceNetworkServiceAssociation:ServiceNetworkServiceAssociation"
+NOTEBOOK, STUDIO = "aws:sagemaker/notebookInstance:NotebookInstance", "aws:sagemaker/domain:Domain"
 LOAD_BALANCER = "service.beta.kubernetes.io/aws-load-balancer-"
-CALLS = resource(
-    ROLE_POLICY,
-    {"policy": json.dumps({"Statement": [{"Effect": "Allow", "Action": "bedrock:InvokeModel", "Resource": "*"}]})},
-    name="calls",
-)
+CALLING = json.dumps({"Statement": [{"Effect": "Allow", "Action": "bedrock:InvokeModel", "Resource": "*"}]})
+CALLS = resource(ROLE_POLICY, {"policy": CALLING}, name="calls")
+MOST = resource("aws:iam/policy:Policy", {"arn": "arn:aws:iam::1:policy/most", "policy": CALLING}, name="most")
+LIMITED = resource("aws:iam/role:Role", {"permissionsBoundary": "arn:aws:iam::1:policy/most"}, name="limited")
 
 
 def one(kind: str, **properties: Any) -> list[Resource]:
@@ -48,6 +50,15 @@ def network(*rules: dict[str, Any], kind: str = "network") -> list[Resource]:
 def access(*principals: str) -> list[Resource]:
     rules = [{"ResourceType": "index", "Resource": ["index/chat/*"], "Permission": ["aoss:ReadDocument"]}]
     return one(ACCESS, type="data", policy=json.dumps([{"Rules": rules, "Principal": principals}]))
+
+
+def joined(service: Any = None, network: Any = "AWS_IAM", *, link: Any = "svc-1") -> list[Resource]:
+    """A service of VPC Lattice in a network, each with its kind of authorization."""
+    return [
+        resource(LATTICE, {"id": "svc-1", "authType": service}, name="service"),
+        resource(LATTICE_NETWORK, {"id": "sn-1", "authType": network}, name="network"),
+        resource(JOINED, {"serviceIdentifier": link, "serviceNetworkIdentifier": "sn-1"}, name="joined"),
+    ]
 
 
 def ingress(public: Any) -> dict[str, Any]:
@@ -107,6 +118,7 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
         ("no guests", one(IDENTITIES, allowUnauthenticatedIdentities=False), "good", 0),
         ("anyone signs up", one(USERS, adminCreateUserConfig={"allowAdminCreateUserOnly": False}), "bad", 1),
         ("anyone signs up beside models", [*one(USERS), CALLS], "bad", 1),
+        ("a boundary that has models", [*one(USERS), MOST, LIMITED], "good", 0),
         ("users of Google", [*one(PROVIDER, providerType="Google"), CALLS], "bad", 1),
         ("users of one's own directory", [*one(PROVIDER, providerType="SAML"), CALLS], "good", 0),
         (
@@ -142,6 +154,34 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
         ("in words", one(APP, networkConfiguration=ingress(True)), "bad", 1),
         ("with a way out alone", one(APP, networkConfiguration={"egressConfiguration": {"egressType": "VPC"}}), "bad", 1),
         ("unknown", one(APP, networkConfiguration=UNKNOWN), "unknown", 0),
+    ],
+    "vpc-lattice-authorized": [
+        ("IAM", one(LATTICE, authType="AWS_IAM"), "good", 0),
+        ("IAM of its network", joined(), "good", 0),
+        ("a network, whose services are asked", one(LATTICE_NETWORK, authType="NONE"), "good", 0),
+        ("nothing", one(LATTICE), "bad", 1),
+        ("none", one(LATTICE, authType="NONE"), "bad", 1),
+        ("none, in an open network", joined(network="NONE"), "bad", 1),
+        ("IAM of another service's network", joined(link="svc-2"), "bad", 1),
+        (
+            "a second network, which is open",
+            [
+                *joined(),
+                resource(LATTICE_NETWORK, {"id": "sn-2"}, name="open"),
+                resource(JOINED, {"serviceIdentifier": "svc-1", "serviceNetworkIdentifier": "sn-2"}, name="second"),
+            ],
+            "bad",
+            1,
+        ),
+        ("not known", one(LATTICE, authType=UNKNOWN), "unknown", 0),
+    ],
+    "sagemaker-notebooks-private": [
+        ("within a network", one(NOTEBOOK, directInternetAccess="Disabled"), "good", 0),
+        ("a studio within a network", one(STUDIO, appNetworkAccessType="VpcOnly"), "good", 0),
+        ("the default", one(NOTEBOOK), "bad", 1),
+        ("SageMaker's network", one(NOTEBOOK, directInternetAccess="Enabled"), "bad", 1),
+        ("a studio of the default", one(STUDIO), "bad", 1),
+        ("not known", one(STUDIO, appNetworkAccessType=UNKNOWN), "unknown", 0),
     ],
     "agentcore-authorized": [
         ("IAM", one(GATEWAY, authorizerType="AWS_IAM"), "good", 0),

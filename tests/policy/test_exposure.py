@@ -27,6 +27,8 @@ CLUSTER = "aws:eks/cluster:Cluster"
 GROUP = "aws:ec2/securityGroup:SecurityGroup"
 GROUP_RULE = "aws:ec2/securityGroupRule:SecurityGroupRule"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+PORTS = "aws:lightsail/instancePublicPorts:InstancePublicPorts"
+LIST, ENTRY = "aws:ec2/managedPrefixList:ManagedPrefixList", "aws:ec2/managedPrefixListEntry:ManagedPrefixListEntry"
 INSTANCE = "aws:ec2/instance:Instance"
 SERVICE = "aws:ec2/vpcEndpointService:VpcEndpointService"
 PRINCIPAL = "aws:ec2/vpcEndpointServiceAllowedPrinciple:VpcEndpointServiceAllowedPrinciple"
@@ -50,6 +52,10 @@ def cluster(**config: Any) -> list[Resource]:
 
 def ingress(**rule: Any) -> list[Resource]:
     return [resource(GROUP, {"ingress": [{"protocol": "tcp", "fromPort": 22, "toPort": 22, **rule}]})]
+
+
+def ports(**info: Any) -> list[Resource]:
+    return [resource(PORTS, {"portInfos": [{"protocol": "tcp", "fromPort": 8000, "toPort": 8000, **info}]})]
 
 
 def node(kind: str = INSTANCE, **options: Any) -> list[Resource]:
@@ -92,6 +98,10 @@ GOOD: list[tuple[str, list[Resource], dict[str, Any]]] = [
         [resource(GROUP_RULE, {"type": "egress", "protocol": "-1", "fromPort": 0, "toPort": 0, "cidrBlocks": ["0.0.0.0/0"]})],
         {},
     ),
+    ("security-group-open", ports(cidrs=["203.0.113.0/24"]), {}),
+    ("security-group-open", ports(cidrListAliases=["lightsail-connect"]), {}),
+    ("security-group-open", ports(fromPort=443, toPort=443), {}),
+    ("security-group-open", [resource(LIST, {"entries": [{"cidr": "10.0.0.0/8"}]}), resource(LIST, {})], {}),
     ("security-group-open", [resource(INGRESS, {"ipProtocol": "-1", "referencedSecurityGroupId": "sg-1"})], {}),
     ("ec2-imdsv2", node(httpTokens="required"), {}),
     ("ec2-imdsv2", node(httpEndpoint="disabled"), {}),
@@ -186,6 +196,10 @@ BAD: list[tuple[str, list[Resource], dict[str, Any], list[str]]] = [
         {},
         ["all ports"],
     ),
+    ("security-group-open", ports(), {}, ["portInfos[0].cidrs is 0.0.0.0/0: port 8000"]),
+    ("security-group-open", ports(cidrs=["10.0.0.0/8"], ipv6Cidrs=["::/0"]), {}, ["ipv6Cidrs[0] is ::/0"]),
+    ("security-group-open", [resource(LIST, {"entries": [{"cidr": "0.0.0.0/0"}]})], {}, ["entries[0].cidr is 0.0.0.0/0"]),
+    ("security-group-open", [resource(ENTRY, {"cidr": "::/0"})], {}, ["cidr is ::/0"]),
     ("security-group-open", [resource(INGRESS, {"ipProtocol": "-1", "cidrIpv6": "::/0"})], {}, ["cidrIpv6 is ::/0: all ports"]),
     ("ec2-imdsv2", [resource(INSTANCE, {})], {}, ["httpTokens is not required"]),
     ("ec2-imdsv2", node(TEMPLATE, httpTokens="optional", httpPutResponseHopLimit=5), {}, ["httpTokens", "is 5"]),
@@ -242,6 +256,7 @@ NOT_KNOWN: list[tuple[str, list[Resource], dict[str, Any], str, list[str]]] = [
         ["cidrBlocks[1]"],
     ),
     ("security-group-open", [resource(GROUP, {"ingress": UNKNOWN})], {}, "ingress", []),
+    ("security-group-open", ports(cidrs=UNKNOWN), {}, "cidrs", []),
     ("ec2-imdsv2", node(httpTokens=UNKNOWN), {}, "metadataOptions.httpTokens", []),
     ("ec2-no-public-ip", [resource(INSTANCE, {"associatePublicIpAddress": UNKNOWN})], {}, "associatePublicIpAddress", []),
     ("vpc-flow-logs", [resource(VPC, {"id": UNKNOWN}), resource(FLOW_LOG, {"vpcId": UNKNOWN}, name="log")], {}, "vpcId", []),

@@ -70,6 +70,7 @@ GOOD: dict[str, list[Resource]] = {
         key_policy(ROOT_KEYS),
         key_policy(ROOT_KEYS, version="2008-10-17"),
         key_policy(ROOT_KEYS | {"Sid": "Enable IAM User Permissions"}),
+        policy(READ | {"Condition": {"StringEquals": {"aws:ResourceTag/a": "${*}"}, "ArnEquals": {"aws:SourceArn": "*"}}}),
         resource("aws:sqs/queue:Queue", {}),
         resource("aws:sqs/queue:Queue", {"policy": ""}),
         policy(
@@ -171,6 +172,11 @@ BAD: dict[str, list[tuple[Resource, str]]] = {
         (policy(READ | {"Conditions": {}}), "did you mean Condition?"),
         (policy(READ | {"Condition": {"StringEqual": {"aws:SourceAccount": "1"}}}), "did you mean StringEquals?"),
         (policy(READ | {"Condition": {"StringEquals": {"SourceAccount": "1"}}}), "is no condition key"),
+        (policy(READ | {"Condition": {"StringEquals": {"s3:prefix": ["a", "b*"]}}}), "s3:prefix[1]: StringEquals takes the *"),
+        (
+            policy(READ | {"Condition": {"ForAnyValue:StringNotEqualsIfExists": {"aws:TagKeys": "*"}}}),
+            "and matches no other; write StringNotLike",
+        ),
         (policy("text"), "policy.Statement[0]: must be an object"),
         (
             resource(ROLE_POLICY, {"policy": json.dumps(document(READ)).replace('"Action"', '"Effect": "Deny", "Action"')}),

@@ -288,7 +288,19 @@ FUNCTION_CASES: list[Case] = [
     ("unknown role", [a("function", role=UNKNOWN), CALLS], "unknown", 0),
 ]
 
+PRIVATE = a("rest", id="abc", endpointConfiguration={"types": "PRIVATE"})
+REGIONAL = a("rest", id="abc", endpointConfiguration={"types": "REGIONAL"})
+
 TABLE: dict[str, list[Case]] = {
+    "apigateway-waf": [
+        ("a web ACL of another stack", [STAGE, REGIONAL, ASSOCIATION], "good", 0),
+        ("by dependency", [NEW, a("association", come={"resourceArn": [NEW]}, resourceArn=UNKNOWN)], "good", 0),
+        ("a private API", [STAGE, PRIVATE], "good", 0),
+        ("none", [STAGE, REGIONAL], "bad", 1),
+        ("one of another stage", [STAGE, a("association", resourceArn=f"{STAGE['arn'].data}2")], "bad", 1),
+        ("one of a load balancer", [STAGE, a("association", resourceArn="arn:aws:elasticloadbalancing:…/a/b")], "bad", 1),
+        ("unknown", [STAGE, a("association", resourceArn=UNKNOWN)], "unknown", 0),
+    ],
     "apigateway-stage-throttled": STAGE_CASES,
     "lambda-reserved-concurrency": FUNCTION_CASES,
     "apigateway-usage-plan-limited": [

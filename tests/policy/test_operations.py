@@ -1,6 +1,5 @@
 """The rules on logs, protection, backups, tags, runtimes and images."""
 
-import json
 from typing import Any
 
 from llm_policies import operations
@@ -23,20 +22,7 @@ POOL = "aws:cognito/userPool:UserPool"
 REPOSITORY = "aws:ecr/repository:Repository"
 CLUSTER = "aws:eks/cluster:Cluster"
 MACHINE = "aws:sfn/stateMachine:StateMachine"
-QUEUE = "aws:sqs/queue:Queue"
-SOURCE = "aws:lambda/eventSourceMapping:EventSourceMapping"
-REDRIVE = "aws:sqs/redrivePolicy:RedrivePolicy"
-QUEUE_ARN = "arn:aws:sqs:us-east-1:123456789012:jobs"
 TAGS = {"Project": "chat", "Environment": "test"}
-
-
-def jobs(policy: Any = None, *, arn: Any = QUEUE_ARN, **more: Any) -> list[Resource]:
-    queue = resource(QUEUE, {"name": "jobs", "redrivePolicy": policy, **more})
-    return [queue, resource(SOURCE, {"eventSourceArn": arn}, name="worker")]
-
-
-def tries(count: Any) -> str:
-    return json.dumps({"deadLetterTargetArn": f"{QUEUE_ARN}-dead", "maxReceiveCount": count})
 
 
 def text(flag: Any) -> list[Resource]:
@@ -65,15 +51,6 @@ GOOD: list[tuple[str, list[Resource], dict[str, Any]]] = [
         [resource(MACHINE, {"loggingConfiguration": {"level": "ALL", "includeExecutionData": True}})],
         {"execution_data": True},
     ),
-    ("queue-dead-letters", jobs(tries(5)), {}),
-    ("queue-dead-letters", jobs(tries("5"), name=UNKNOWN, arn="arn:aws:sqs:us-east-1:123456789012:others"), {}),
-    ("queue-dead-letters", [resource(QUEUE, {"name": "jobs-dead"})], {}),
-    (
-        "queue-dead-letters",
-        [*jobs(url="https://q"), resource(REDRIVE, {"queueUrl": "https://q", "redrivePolicy": tries(3)}, name="redrive")],
-        {},
-    ),
-    ("queue-dead-letters", jobs(tries(100)), {"maximum_tries": 100}),
     ("deletion-protection", [resource(TABLE, {"deletionProtectionEnabled": True})], {}),
     ("deletion-protection", [resource(POOL, {"deletionProtection": "ACTIVE"}), resource(BUCKET, {})], {}),
     ("deletion-protection", [resource(TABLE, {"ttl": {"attributeName": "expires", "enabled": True}})], {}),
@@ -133,9 +110,6 @@ BAD: list[tuple[str, list[Resource], dict[str, Any], list[str]]] = [
         {},
         ["includeExecutionData"],
     ),
-    ("queue-dead-letters", jobs(), {}, ["redrivePolicy is missing"]),
-    ("queue-dead-letters", jobs(tries(1000)), {}, ["1000 times"]),
-    ("queue-dead-letters", [resource(QUEUE, {"arn": QUEUE_ARN}), *jobs(tries(5))[1:]], {}, ["redrivePolicy is missing"]),
     ("deletion-protection", [resource(TABLE, {})], {}, ["deletionProtectionEnabled is not true"]),
     ("deletion-protection", [resource(POOL, {"deletionProtection": "INACTIVE"})], {}, ["deletionProtection is not ACTIVE"]),
     ("deletion-protection", [resource(BUCKET, {"forceDestroy": True})], {}, ["forceDestroy is true"]),
@@ -184,13 +158,6 @@ NOT_KNOWN: list[tuple[str, list[Resource], dict[str, Any], str, list[str]]] = [
     ("eks-control-plane-logs", [resource(CLUSTER, {"enabledClusterLogTypes": ["audit", UNKNOWN]})], {}, "Types[1]", []),
     ("bedrock-prompts-not-logged", text(UNKNOWN), {}, "textDataDeliveryEnabled", []),
     ("state-machine-logs", [resource(MACHINE, {"loggingConfiguration": UNKNOWN})], {}, "loggingConfiguration", []),
-    (
-        "queue-dead-letters",
-        [*jobs(url=UNKNOWN), resource(REDRIVE, {"queueUrl": UNKNOWN, "redrivePolicy": tries(3)}, name="redrive")],
-        {},
-        "queueUrl",
-        [],
-    ),
     ("deletion-protection", [resource(TABLE, {"deletionProtectionEnabled": UNKNOWN})], {}, "deletionProtectionEnabled", []),
     ("dynamodb-backups", [resource(TABLE, {"pointInTimeRecovery": UNKNOWN})], {}, "pointInTimeRecovery", []),
     ("required-tags", [resource(TABLE, {"tags": UNKNOWN})], {}, "tags", []),

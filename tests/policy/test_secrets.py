@@ -119,6 +119,7 @@ PLACES: list[tuple[str, dict[str, Any], str]] = [
     ("aws:batch/jobDefinition:JobDefinition", {"parameters": {"hfToken": SECRET}}, "hfToken"),
     ("aws:ec2/instance:Instance", {"userData": SCRIPT}, "userData: OPENAI_API_KEY"),
     ("aws:ec2/instance:Instance", {"userDataBase64": base64_of(SCRIPT)}, "OPENAI_API_KEY"),
+    ("aws:ec2/instance:Instance", {"userDataBase64": base64_of(f"export OPENAI_API_KEY={SECRET}")}, "OPENAI_API_KEY"),
     ("aws:ec2/instance:Instance", {"userDataBase64": base64.b64encode(gzip.compress(SCRIPT.encode())).decode()}, "KEY"),
     ("aws:ec2/instance:Instance", {"userData": f"#!/bin/bash\necho 'ubuntu:{SECRET}' | chpasswd\n"}, "chpasswd"),
     ("aws:ec2/instance:Instance", {"userData": f"#!/bin/bash\nPGPASSWORD={SECRET} psql -h db\n"}, "PGPASSWORD"),

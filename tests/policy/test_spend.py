@@ -20,6 +20,10 @@ TYPES = {
     "endpoint": "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
     "throughput": "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput",
     "policy": "aws:iam/rolePolicy:RolePolicy",
+    "managed": "aws:iam/policy:Policy",
+    "attachment": "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+    "role": "aws:iam/role:Role",
+    "user": "aws:iam/user:User",
     "budget": "aws:budgets/budget:Budget",
     "anomalies": "aws:costexplorer/anomalySubscription:AnomalySubscription",
     "stack": "pulumi:pulumi:Stack",
@@ -99,6 +103,10 @@ def managed(**more: Any) -> Resource:
     return a("capacity", managedInstancesProvider={"instanceLaunchTemplate": {"instanceRequirements": requirements}})
 
 
+def filled(kind: str) -> Resource:
+    return a("formation", templateUrl="https://s3.amazonaws.com/x", parameters={"NodeType": kind, "Name": "p5"})
+
+
 def scaled(most: Any, variant: str = "chat", **more: Any) -> Resource:
     dimension = "sagemaker:variant:DesiredInstanceCount"
     return a("scaled", resourceId=f"endpoint/chat/variant/{variant}", scalableDimension=dimension, maxCapacity=most, **more)
@@ -116,6 +124,9 @@ G5_GROUP = a(
 
 CALL = {"Effect": "Allow", "Action": "bedrock:InvokeModel", "Resource": "arn:aws:bedrock:us-east-1::foundation-model/m"}
 CALLS = a("policy", role="chat", policy=json.dumps({"Version": "2012-10-17", "Statement": [CALL]}))
+MANAGED = a("managed", name="most", arn="arn:aws:iam::1:policy/most", policy=CALLS["policy"].data)
+LIMITED = a("role", name="limited", permissionsBoundary="arn:aws:iam::1:policy/most")
+LIMITED_USER = a("user", name="limited", permissionsBoundary="arn:aws:iam::1:policy/most")
 TELLS = a("budget", notifications=[{"subscriberEmailAddresses": ["ops@example.com"]}])
 NEW_TEMPLATE = a("template", id=UNKNOWN, instanceType="g5.12xlarge")
 
@@ -205,6 +216,16 @@ TABLE: dict[str, list[Case]] = {
             1,
             {},
         ),
+        (
+            "a list in a template",
+            [a("formation", templateBody="InstanceTypes:\n  - m7i.large\n  - p5.48xlarge\n")],
+            "bad",
+            1,
+            {},
+        ),
+        ("a list in JSON", [a("formation", templateBody='{"InstanceTypes": ["g5.xlarge",\n "p5.48xlarge"]}')], "bad", 1, {}),
+        ("a template that a parameter fills", [filled("p5.48xlarge")], "bad", 1, {}),
+        ("a parameter that is none", [filled("m7i.large")], "good", 0, {}),
         ("HyperPod by CloudFormation", [a("formation", templateBody="      - InstanceType: ml.p5.48xlarge\n")], "bad", 1, {}),
         ("Karpenter by categories", [pool(instance_category=["m", "g", "p"])], "bad", 2, {}),
         ("Karpenter by families", [pool(instance_family=["g5", "p5"])], "bad", 1, {}),
@@ -321,6 +342,11 @@ TABLE: dict[str, list[Case]] = {
         ("group of any accelerator", [mixed({"instanceRequirements": {"acceleratorCount": {"min": 1}}})], "bad", 1, {}),
         ("ECS without a number", [managed(acceleratorCount={"min": 1}, allowedInstanceTypes=["g5.*"])], "bad", 1, {}),
         ("a block of capacity", [a("block", capacityBlockOfferingId="cb-1")], "bad", 1, {}),
+        ("a template with accelerators", [a("formation", templateBody='{"InstanceType": "g5.xlarge"}')], "bad", 1, {}),
+        ("a resource by its text", [a("control", desiredState='{"InstanceTypes": ["g5.xlarge"]}')], "bad", 1, {}),
+        ("a template without them, that a parameter fills", [filled("g5.xlarge")], "bad", 1, {}),
+        ("a template without them", [a("formation", templateBody='{"InstanceType": "m7i.large"}')], "good", 0, {}),
+        ("a template that is not known", [a("formation", templateBody=UNKNOWN)], "unknown", 0, {}),
         ("unknown bound", [variant("ml.g5.xlarge"), scaled(UNKNOWN)], "unknown", 0, {}),
         ("unknown size", [nodes(UNKNOWN, "g5.xlarge")], "unknown", 0, {}),
         ("unknown size beside one over", [nodes(UNKNOWN, "g5.xlarge"), nodes(4, "g5.12xlarge", name="b")], "unknown", 1, {}),
@@ -348,6 +374,11 @@ TABLE: dict[str, list[Case]] = {
         ("waived by an output", [CALLS, a("stack", budget_waiver="the account's owner has one")], "good", 0, {}),
         ("waived without a reason", [CALLS, a("stack", budget_waiver="")], "bad", 1, {}),
         ("models", [CALLS], "bad", 1, {}),
+        ("a managed policy", [MANAGED], "bad", 1, {}),
+        ("a boundary of a role, which lets nobody call", [MANAGED, LIMITED], "good", 0, {}),
+        ("a boundary of a user", [MANAGED, LIMITED_USER], "good", 0, {}),
+        ("a boundary of another stack's roles", [MANAGED], "good", 0, {"boundaries": ["most"]}),
+        ("a boundary that is attached", [MANAGED, LIMITED, a("attachment", policyArn=MANAGED["arn"].data)], "bad", 1, {}),
         ("accelerators", [a("instance", instanceType="g5.xlarge")], "bad", 1, {}),
         ("accelerators by what they have", [asks()], "bad", 1, {}),
         ("throughput", [a("throughput", modelUnits=1)], "bad", 1, {}),

@@ -28,6 +28,7 @@ TYPES = {
     "search": "aws:opensearch/domain:Domain",
     "old-search": "aws:elasticsearch/domain:Domain",
     "kafka": "aws:msk/cluster:Cluster",
+    "migration": "aws:dms/endpoint:Endpoint",
     "dax": "aws:dax/cluster:Cluster",
     "task": "aws:ecs/taskDefinition:TaskDefinition",
     "subscription": "aws:sns/topicSubscription:TopicSubscription",
@@ -122,6 +123,10 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
         ("DAX", a("dax"), "bad", 1),
         ("files by default", files(), "bad", 1),
         ("a subscription by HTTP", a("subscription", protocol="http"), "bad", 1),
+        ("a migration", a("migration", engineName="postgres", sslMode="require"), "good", 0),
+        ("a migration to a bucket", a("migration", engineName="s3"), "good", 0),
+        ("a migration by default", a("migration", engineName="postgres"), "bad", 1),
+        ("a migration in plain text", a("migration", engineName="mysql", sslMode="none"), "bad", 1),
         ("unknown", a("cache", transitEncryptionEnabled=UNKNOWN), "unknown", 0),
     ],
     "database-private": [

@@ -261,6 +261,23 @@ UNSEEN: dict[str, list[tuple[Resource, str]]] = {
 ) = cases_by_rule(trust.RULES, GOOD, BAD, UNSEEN)
 
 
+def test_an_open_policy_of_a_search_domain_is_judged_with_its_domain() -> None:
+    rule = BY_NAME["iam-no-public-principal"]
+    held = json.dumps({"Version": "2012-10-17", "Statement": [statement("*", action="es:*")]})
+
+    def apart(domain: Resource, name: Any = "chat", *, made: bool = False) -> list[Resource]:
+        kind = "aws:opensearch/domainPolicy:DomainPolicy"
+        sources = {"domainName": [domain]} if made else {}
+        return [domain, resource(kind, {"domainName": name, "accessPolicies": held}, name="apart", dependencies=sources)]
+
+    open_to_all = resource(DOMAIN, {"domainName": "chat"})
+    assert len(problems(rule, *apart(open_to_all))) == 1
+    assert len(problems(rule, *apart(resource(DOMAIN, {"domainName": UNKNOWN}), UNKNOWN, made=True))) == 1
+    assert problems(rule, *apart(open_to_all, "another")) == []
+    assert problems(rule, *apart(resource(DOMAIN, {"domainName": "chat", "vpcOptions": {"subnetIds": ["subnet-1"]}}))) == []
+    assert unverified(rule, *apart(open_to_all, UNKNOWN)) == "domainName"
+
+
 def test_a_private_api_says_which_endpoints_reach_it() -> None:
     rule = BY_NAME["apigateway-private-api-scoped"]
     from_endpoint = INVOKE | {"Condition": {"StringEquals": {"aws:SourceVpce": "vpce-1"}}}
