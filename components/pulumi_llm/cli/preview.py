@@ -1,8 +1,9 @@
 """`pulumi-llm preview`: what `pulumi up` would do with a program, without an account."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import typer
 
@@ -41,15 +42,55 @@ def run(
     overrides, given = read_config(config or [], problems), read_given(output or [], invoke or [], problems)
     if account and (config or output or invoke):
         problems.append("--account: asks AWS and the stack, so --config, --output and --invoke have nothing to act on")
+    problems += _pack_problems(policy_pack, policy_pack_config)
     if problems:
         fail("\n".join(problems), 2)
+    # The engine runs in another folder, so that its paths are whole.
     options = {"--policy-pack": policy_pack, "--policy-pack-config": policy_pack_config}
-    arguments = [*(f"{name}={value}" for name, value in options.items() if value), *(["--diff"] if diff else [])]
+    arguments = [f"{name}={Path(value).resolve()}" for name, value in options.items() if value]
+    arguments += ["--diff"] if diff else []
     program = Path(directory).resolve()
     status = preview(program, stack, overrides, given, arguments, account=account)
     if status == 0:
         _show_cost(program, stack, overrides, given)
     raise typer.Exit(status)
+
+
+def _pack_problems(pack: str, config: str) -> Iterator[str]:
+    """Yield what is wrong with the paths of a policy pack and its configuration, and with the configuration's form.
+
+    What it says of rules, the pack judges.
+    """
+    if pack and not Path(pack).is_dir():
+        yield f"--policy-pack: there is no folder {pack}"
+    elif pack and not (Path(pack) / "PulumiPolicy.yaml").is_file():
+        yield f"--policy-pack: {pack} has no PulumiPolicy.yaml, so that it is no policy pack"
+    if not config:
+        return
+    if not pack:
+        yield "--policy-pack-config: configures a pack, so name it, too: --policy-pack FOLDER"
+    try:
+        entries = json.loads(Path(config).read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        yield f"--policy-pack-config: {config} cannot be read: {getattr(error, 'strerror', None) or error}"
+    except json.JSONDecodeError as error:
+        yield f"--policy-pack-config: {config} is no JSON: line {error.lineno}, column {error.colno}: {error.msg}"
+    else:
+        yield from (f"--policy-pack-config: {config}: {problem}" for problem in _entry_problems(entries))
+
+
+_LEVELS: Final = ("advisory", "mandatory", "remediate", "disabled")
+
+
+def _entry_problems(entries: Any) -> Iterator[str]:
+    """Yield the entries whose level the engine would refuse without saying whose it is."""
+    if not isinstance(entries, dict):
+        yield "must be an object with a level for each rule"
+        return
+    for name, entry in cast("dict[str, Any]", entries).items():
+        level = cast("dict[str, Any]", entry).get("enforcementLevel", "") if isinstance(entry, dict) else entry
+        if level not in ("", *_LEVELS):
+            yield f"{name}: the level must be one of {', '.join(_LEVELS)}, not {json.dumps(level)}"
 
 
 def _show_cost(program: Path, stack: str, overrides: Mapping[str, Any], given: "Given") -> None:
