@@ -111,7 +111,6 @@ def test_what_is_said_of_failures_is_what_the_router_does() -> None:
         ("docs/api.md", f"a comment comes every {KEEP_ALIVE_SECONDS:g} s"),
         ("docs/api.md", f"`default_max_tokens` of the model's settings ({DEFAULT_MAX_TOKENS:,})"),
         ("docs/api.md", f"at most {MAX_BODY_BYTES // 1024**2} MiB"),
-        ("docs/api.md", f"(default: {openai_chat.DEFAULTS.max_tokens}, or the model's bound"),
     ],
 )
 def test_a_number_in_a_page_is_the_codes(page: str, said: str) -> None:
