@@ -43,7 +43,7 @@ class ModelCall(msgspec.Struct, frozen=True):
     `output_tool`, empty if there is none, or with `object_in_text` the JSON object in the text.
     `cache_system` marks a cache point after the system text.
     `thinking` is that of `ChatRequest`. `must_call` is a tool choice that the target does not take and that is asked for
-    in words. `guardrail` and `request_metadata`, which is kept in the logs of invocations, are for Bedrock.
+    in words, "none" too. `guardrail` and `request_metadata`, which is kept in the logs of invocations, are for Bedrock.
     """
 
     target: Target

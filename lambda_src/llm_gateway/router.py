@@ -21,7 +21,7 @@ from llm_gateway.estimate import CHARACTERS_PER_TOKEN
 from llm_gateway.events import Event
 from llm_gateway.identity.caller import ANONYMOUS, Caller
 from llm_gateway.request import ChatRequest
-from llm_gateway.routes import Alias, Target
+from llm_gateway.routes import BEDROCK, Alias, Target
 
 if TYPE_CHECKING:  # only requests for embeddings load it
     from llm_gateway.embeddings import EmbeddingCall, EmbeddingRequest
@@ -177,7 +177,7 @@ class Router:
                         from llm_gateway.structured_output import structured
 
                         call = structured(call, request.response_format)
-                    if call.tool_choice.mode in ("required", "tool") and "forced_tools" not in target.accepts:
+                    if _is_asked_in_words(call):
                         from llm_gateway.tool_calls import asked_in_words
 
                         call = asked_in_words(call)
@@ -272,6 +272,19 @@ class Router:
         return seconds if measured + LATENCY_LIFE > now else 0.0
 
 
+def _is_asked_in_words(call: ModelCall) -> bool:
+    """Whether the target does not take the call's tool choice.
+
+    Converse has no "none", and the tools that were called in the conversation are declared to it nevertheless.
+    """
+    mode = call.tool_choice.mode
+    if mode in ("required", "tool"):
+        return "forced_tools" not in call.target.accepts
+    if call.target.provider != BEDROCK or call.target.api != "converse" or (mode != "none" and call.tools):
+        return False
+    return any(message.tool_calls for message in call.messages)
+
+
 def _as_asked(events: AsyncGenerator[list[Event], None], call: ModelCall) -> AsyncGenerator[list[Event], None]:
     """Return the events as the caller asked for them, where the target does not see to it: the calls, and the text's form."""
     if call.must_call is not None:
@@ -308,7 +321,7 @@ def _answer(provider: Provider, call: ModelCall) -> AsyncGenerator[list[Event], 
         from llm_gateway.think_tags import without_think_tags
 
         events = without_think_tags(events, call.target.think_tags)
-    if call.tools:
+    if call.tools or call.must_call is not None:
         events = _as_asked(events, call)
     if call.object_in_text:
         from llm_gateway.json_text import object_in_text

@@ -30,20 +30,51 @@ def strict_schemas(call: ModelCall) -> Mapping[str, Schema]:
 
 
 def asked_in_words(call: ModelCall) -> ModelCall:
-    """Return the call with a tool choice in words, for a target that takes none that makes it call a tool."""
+    """Return the call with a tool choice in words, for a target that does not take it.
+
+    Where no tool is offered, none may be called.
+    """
     wanted = call.tool_choice
+    if wanted.mode in ("auto", "none"):
+        return msgspec.structs.replace(instructed(call, _NO_CALL), must_call=ToolChoice("none"))
     which = f"the tool {wanted.name}" if wanted.mode == "tool" else "one of your tools"
     tools = tuple(tool for tool in call.tools if wanted.mode == "required" or tool.name == wanted.name)
     call = instructed(call, f"Answer only by calling {which}. Write no text.")
     return msgspec.structs.replace(call, tools=tools, tool_choice=ToolChoice(), must_call=wanted)
 
 
+_NO_CALL = "Answer in words now. Do not call a tool."
+
+
 def with_a_call(batches: AsyncGenerator[list[Event], None], wanted: ToolChoice) -> AsyncGenerator[list[Event], None]:
     """Return an answer's events. Raises the error 502 for one that is complete and in which the wanted tool is not called.
 
-    Text is held back until the call, so that the target can be asked again.
+    Text is held back until the call, so that the target can be asked again. Where no tool may be called, the calls are left
+    out, and the error is raised for an answer that has no text.
     """
-    return rewritten(batches, _CallReader(wanted).read)
+    return rewritten(batches, _NoCallReader().read if wanted.mode == "none" else _CallReader(wanted).read)
+
+
+class _NoCallReader:
+    def __init__(self) -> None:
+        self._said = False
+
+    def read(self, batch: list[Event]) -> list[Event]:
+        events: list[Event] = []
+        for event in batch:
+            match event:
+                case ToolCall() | ToolCallDelta():
+                    continue
+                case Delta(text=text):
+                    self._said = self._said or not text.isspace()
+                    events.append(event)
+                case Done(stop_reason="tool_use"):
+                    if not self._said:
+                        raise errors.invalid_output(reason="no call of a tool was allowed, and it made one")
+                    events.append(Done("end_turn"))
+                case _:
+                    events.append(event)
+        return events
 
 
 class _CallReader:

@@ -107,10 +107,12 @@ def _until_stop(text: str, stop: tuple[str, ...]) -> tuple[str, str | None]:
 def _calls_a_tool(request: GenerationRequest) -> bool:
     answered = any(isinstance(block, ToolResultBlock) for block in request.messages[-1].content)
     forced = request.tool_choice != "auto" or any(_ONLY_A_CALL.search(text) for text in request.system)
-    return bool(request.tools) and (forced or not answered)
+    forbidden = any(_NO_CALL in text for text in request.system)
+    return bool(request.tools) and (forced or not (answered or forbidden))
 
 
-# A forced call in words.
+# A forced call in words, and one that is forbidden.
+_NO_CALL = "Do not call a tool."
 _ONLY_A_CALL = re.compile(r"\bAnswer only by calling (?:the tool (?P<name>[\w-]+)|one of your tools)")
 
 

@@ -231,6 +231,19 @@ async def test_a_tool_choice_that_leaves_no_text(service) -> None:
     assert [tool.name for tool in running.asked[-1].tools] == ["final_answer"]
 
 
+@pytest.mark.parametrize("model", ["converse-auto", "converse-forced", "converse-native", "anthropic"])
+async def test_no_call_and_json_after_a_call(service, model: str) -> None:
+    """The last step of an agent. The tools of the conversation are declared, and none of them is called."""
+    running = await service()
+    use = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    history = [*HELLO, {"role": "assistant", "tool_calls": [use]}, {"role": "tool", "tool_call_id": "call_1", "content": "12"}]
+    said: Any = {"messages": [*history, *HELLO], "tools": [TOOL], "tool_choice": "none", "response_format": FORM}
+    answer = await running.openai().chat.completions.create(model=model, **said)
+    (choice,) = answer.choices
+    assert choice.finish_reason == "stop" and not choice.message.tool_calls and json.loads(choice.message.content) == {"a": 1}
+    assert len(running.asked) == 1
+
+
 class Saying:
     """A model that answers with these pieces, each time with the next ones."""
 

@@ -79,6 +79,16 @@ async def test_an_answer_without_the_call_that_was_asked_for() -> None:
         assert failed.value.code == "invalid_output"
 
 
+async def test_calls_that_were_not_allowed_are_left_out() -> None:
+    none = ToolChoice("none")
+    answer = [each async for each in with_a_call(batches(Delta("It is 5."), *CALLED, USAGE, Done("tool_use")), none)]
+    assert answer == [[Delta("It is 5."), USAGE, Done("end_turn")]]
+    with pytest.raises(GatewayError) as failed:
+        async for _ in with_a_call(batches(Delta("\n"), *CALLED, USAGE, Done("tool_use")), none):
+            pass
+    assert (failed.value.code, failed.value.usage) == ("invalid_output", USAGE)
+
+
 def test_stop_sequences_of_white_space_are_cut_here() -> None:
     request = ChatRequest(HI, sampling=Sampling(stop=("\n\n", "END")))
     made = model_call(request, Alias("full", (TARGET,)), TARGET, 0.0)

@@ -7,7 +7,9 @@ from botocore import validate
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
+from llm_gateway.routes import Alias, Routes, Target
 from wire.callers import CHAT, CHAT_STREAM
+from wire.conversations import answers_in_turn
 
 # Answers that are none.
 
@@ -215,6 +217,7 @@ def turn(role: str, *content: Any) -> dict[str, Any]:
     return {"role": role, "content": [{"text": block} if isinstance(block, str) else block for block in content]}
 
 
+NO_CALL = "Answer in words now. Do not call a tool."
 USE = {"toolUse": {"toolUseId": "c1", "name": "old", "input": {"a": 1}}}
 RESULT = {"toolResult": {"toolUseId": "c1", "content": [{"text": "one"}]}}
 NO_ARGUMENTS = {"type": "object", "properties": {}}
@@ -284,15 +287,15 @@ SENT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "a tool that only the history knows is declared": (
         {"messages": CALLED},
-        {"toolConfig": {"tools": [spec("old")]}},
+        {"toolConfig": {"tools": [spec("old")]}, "system": [{"text": NO_CALL}]},
     ),
     "beside those that are offered": (
         {"messages": CALLED, "tools": [tool("new")]},
-        {"toolConfig": {"tools": [spec("new", NO_ARGUMENTS), spec("old")]}},
+        {"toolConfig": {"tools": [spec("new", NO_ARGUMENTS), spec("old")]}, "system": None},
     ),
     "even where none may be called": (
-        {"messages": CALLED, "tools": [tool("old")], "tool_choice": "none"},
-        {"toolConfig": {"tools": [spec("old", NO_ARGUMENTS)]}},
+        {"messages": [{"role": "system", "content": "Be brief."}, *CALLED], "tools": [tool("old")], "tool_choice": "none"},
+        {"toolConfig": {"tools": [spec("old", NO_ARGUMENTS)]}, "system": [{"text": f"Be brief.\n\n{NO_CALL}"}]},
     ),
     "an empty result": (
         {"messages": [*CALLED[:2], result("c1", "")]},
@@ -320,3 +323,30 @@ async def test_what_is_sent_is_a_valid_converse_request(gateway, fake, wire, sai
     operation = _CONVERSE.operation_model("Converse")
     assert set(body) <= set(operation.input_shape.members)
     validate.validate_parameters({"modelId": "a-model", **body}, operation.input_shape)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_call_where_none_may_be_made(gateway, fake, wire, stream: bool) -> None:
+    """The last step of an agent: it is asked again, and what it says then is the answer. No call reaches the caller."""
+    use = {"toolUseId": "c2", "name": "old", "input": {}}
+    calls = [wire.response(200, wire.converse({"toolUse": use}, reason="tool_use"))]
+    words = [wire.response(200, wire.converse({"text": "It is 1."}))]
+    if stream:
+        start = {"contentBlockIndex": 0, "start": {"toolUse": {"toolUseId": "c2", "name": "old"}}}
+        end = wire.event("contentBlockStop", {"contentBlockIndex": 0})
+        calls = [wire.stream(wire.event("contentBlockStart", start), end, wire.ending("tool_use"))]
+        words = [wire.stream(wire.text("It is 1."), wire.ending())]
+    upstream = await fake(answers_in_turn(*calls, *words))
+    accepts: Any = ("max_tokens", "system", "tools", "stream_tools", "forced_tools")
+    target = Target("bedrock/full", "bedrock", "test.all-v1:0", 4096, 100_000, accepts)
+    service = await gateway(upstream.url, routes=Routes((Alias("full", (target,), retries=1),)))
+    create = service.openai().chat.completions.create
+    said = {"model": "full", "messages": CALLED, "tools": [tool("old")], "tool_choice": "none"}
+    if stream:
+        choices = [choice async for chunk in await create(**said, stream=True) for choice in chunk.choices]
+        assert not any(choice.delta.tool_calls for choice in choices) and choices[-1].finish_reason == "stop"
+        assert "".join(choice.delta.content or "" for choice in choices) == "It is 1."
+    else:
+        (choice,) = (await create(**said)).choices
+        assert (choice.message.content, choice.message.tool_calls, choice.finish_reason) == ("It is 1.", None, "stop")
+    assert len(upstream.bodies) == 2
