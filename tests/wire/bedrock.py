@@ -53,7 +53,7 @@ class Converse(Speaker):
                         turns.append(("call", use["toolUseId"], use["name"], use["input"]))
                     case {"toolResult": {"toolUseId": id_, "content": [{"text": text}]}}:
                         assert message["role"] == "user"
-                        turns.append(("result", id_, text))
+                        turns.append(("result", id_, text.replace("(no output)", "")))  # Bedrock takes no blank one
         config, tools = body["inferenceConfig"], body.get("toolConfig", {})
         specs = [tool["toolSpec"] for tool in tools.get("tools", [])]
         choice = tools.get("toolChoice", {"auto": {}}) if tools else {}
