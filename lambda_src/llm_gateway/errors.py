@@ -258,7 +258,7 @@ stream_interrupted = ErrorKind(
     "the model's answer broke off before its end; what came so far is incomplete",
     policy=_TEMPORARY,
 )
-# JSON was asked for, or arguments that follow a schema, and the model gave something else.
+# JSON was asked for, or arguments that follow a schema, or a call of a tool, and the model gave something else.
 invalid_output = ErrorKind(
     "invalid_output",
     502,

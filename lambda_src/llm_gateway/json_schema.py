@@ -326,8 +326,11 @@ class _Check:
             yield from _number_violations(rules, value, where)
 
     def _object_violations(self, rules: Schema, value: Schema, place: str) -> Iterator[str]:
-        properties: Schema = rules.get("properties") or {}
-        required = rules.get("required", ())
+        given: Any = rules.get("properties") or {}
+        needed: Any = rules.get("required", [])
+        if not isinstance(given, dict) or not isinstance(needed, list):
+            raise _Unknown
+        properties, required = cast("Schema", given), cast("list[Any]", needed)
         self._count(len(required) + len(value))
         for name in required:
             if name not in value:

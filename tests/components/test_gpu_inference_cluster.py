@@ -180,6 +180,7 @@ def test_a_role_is_for_the_pods_of_one_service_account(least: Recording) -> None
         (statement,) = json.loads(roles[arn].inputs["assumeRolePolicy"])["Statement"]
         assert statement["Principal"] == {"Service": "pods.eks.amazonaws.com"}
         assert statement["Condition"]["StringEquals"] == {
+            "aws:RequestTag/eks-cluster-name": association["clusterName"],
             "aws:RequestTag/kubernetes-namespace": association["namespace"],
             "aws:RequestTag/kubernetes-service-account": association["serviceAccount"],
         }

@@ -86,7 +86,7 @@ def _keda(
     https://github.com/kedacore/charts/blob/main/keda/templates/manager/clusterrolebindings.yaml
     """
     identity = create_identity(
-        component, "keda", _KEDA_OPERATOR, "KEDA counts the demand for models", [dict(cloud.count_demand)]
+        component, "keda", cloud.cluster.name, _KEDA_OPERATOR, "KEDA counts the demand for models", [dict(cloud.count_demand)]
     )
     association = associate(component, "keda", cloud.cluster.name, _KEDA_OPERATOR, identity)
     values = {
@@ -123,7 +123,7 @@ def _load_balancer_controller(
     target_groups = pulumi.Output.concat(f"arn:{partition}:elasticloadbalancing:{region}:", cloud.account, ":targetgroup/*/*")
     owned = {"StringEquals": {f"aws:ResourceTag/{CLUSTER_TAG}": name}}
     statements = [allow("RegisterPods", register, target_groups, owned), allow("FindTargets", find, "*")]
-    identity = create_identity(component, "controller", _CONTROLLER, "Pods are registered at the balancer", statements)
+    identity = create_identity(component, "controller", name, _CONTROLLER, "Pods are registered at the balancer", statements)
     association = associate(component, "controller", cloud.cluster.name, _CONTROLLER, identity)
     values = {
         "clusterName": cloud.cluster.name,
@@ -181,7 +181,7 @@ def _autoscaler(
         {**allow("Scale", scale, scaling_groups), "Condition": owned},
     ]
     versions = [version for model in settings.served_models() for version in model.versions]
-    identity = create_identity(component, "autoscaler", _AUTOSCALER, "Nodes are added and taken", statements)
+    identity = create_identity(component, "autoscaler", name, _AUTOSCALER, "Nodes are added and taken", statements)
     association = associate(component, "autoscaler", name, _AUTOSCALER, identity)
     values = {
         "fullnameOverride": AUTOSCALER.name,

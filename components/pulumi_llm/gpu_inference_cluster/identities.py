@@ -1,7 +1,6 @@
 """Which pods may use which AWS roles: EKS Pod Identity."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -34,16 +33,17 @@ CNI = ServiceAccount("kube-system", "aws-node")
 def create_identity(
     component: Component,
     key: str,
+    cluster_name: pulumi.Output[str],
     account: ServiceAccount,
     description: str,
     statements: Sequence[dict[str, Any]],
     instance: str = "",
 ) -> Identity:
-    """Make a role that pods of one ServiceAccount take, with these statements as its policy.
+    """Make a role that pods of one ServiceAccount of the cluster take, with these statements as its policy.
 
     Its children have the keys `key-…`; `instance` tells one of several.
     """
-    role = _role(component, key, account, description, instance)
+    role = _role(component, key, cluster_name, account, description, instance)
     policy = iam.RolePolicy(
         _named(component, f"{key}-policy", instance),
         role=role.name,
@@ -88,11 +88,11 @@ def create_cni_identity(
         allow("ChangeGroups", ["ec2:ModifyNetworkInterfaceAttribute"], arns("security-group/*"), in_vpc),
         {**allow("ChangeNodes", change, arns("instance/*")), "Condition": owned},
     ]
-    return create_identity(component, "cni", CNI, "The VPC CNI gives addresses to pods", statements)
+    return create_identity(component, "cni", cluster_name, CNI, "The VPC CNI gives addresses to pods", statements)
 
 
 def read_weights(
-    component: Component, models: Sequence[ServedModel], namespace: str, location: Location, cluster_name: pulumi.Input[str]
+    component: Component, models: Sequence[ServedModel], namespace: str, location: Location, cluster_name: pulumi.Output[str]
 ) -> list[pulumi.Resource]:
     """Let the servers of each model read its weights in S3, and nothing else.
 
@@ -101,7 +101,7 @@ def read_weights(
     made: list[pulumi.Resource] = []
     for model in with_weights_in_s3(models):
         account = ServiceAccount(namespace, model.name)
-        role = _role(component, "model", account, "A model's servers read its weights", model.name)
+        role = _role(component, "model", cluster_name, account, "A model's servers read its weights", model.name)
         policies = [
             iam.RolePolicy(
                 _named(component, "model-policy", name),
@@ -171,12 +171,23 @@ def _named(component: Component, key: str, instance: str) -> str:
     return f"{component.child_name(key)}{f'-{instance}' if instance else ''}"
 
 
-def _role(component: Component, key: str, account: ServiceAccount, description: str, instance: str = "") -> iam.Role:
-    """A role that EKS gives to pods of one ServiceAccount alone.
+def _role(
+    component: Component,
+    key: str,
+    cluster_name: pulumi.Output[str],
+    account: ServiceAccount,
+    description: str,
+    instance: str = "",
+) -> iam.Role:
+    """A role that EKS gives to pods of one ServiceAccount of the cluster alone.
 
     https://docs.aws.amazon.com/eks/latest/userguide/pod-id-abac.html
     """
-    pods = {"kubernetes-namespace": account.namespace, "kubernetes-service-account": account.name}
+    pods: dict[str, pulumi.Input[str]] = {
+        "eks-cluster-name": cluster_name,
+        "kubernetes-namespace": account.namespace,
+        "kubernetes-service-account": account.name,
+    }
     trust = {
         "Effect": "Allow",
         "Principal": {"Service": "pods.eks.amazonaws.com"},
@@ -186,7 +197,7 @@ def _role(component: Component, key: str, account: ServiceAccount, description: 
     return iam.Role(
         _named(component, f"{key}-role", instance),
         description=description,
-        assume_role_policy=json.dumps(policy_document(trust)),
+        assume_role_policy=pulumi.Output.json_dumps(policy_document(trust)),
         tags=component.tags,
         opts=component.child(f"{key}-role"),
     )

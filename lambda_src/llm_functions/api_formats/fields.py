@@ -10,6 +10,8 @@ from llm_gateway.request import Cache
 # The most messages of a conversation, and the most items of any other list of objects.
 MOST_MESSAGES = 10_000
 MOST_ITEMS = 1_000
+# Of a stop sequence: where the gateway looks for it, it is compared with each part of the answer.
+LONGEST_STRING = 500
 # Levels of a tool's JSON. JSON that could be decoded may still be too deep to encode, when more of the stack is in use.
 MAX_NESTING = 100
 
@@ -110,6 +112,9 @@ class Fields:
             return ()
         if len(values) > most:
             self.wrong(name, f"may hold at most {most}, not {len(values)}")
+            return ()
+        if (longest := max(map(len, values), default=0)) > LONGEST_STRING:
+            self.wrong(name, f"must have at most {LONGEST_STRING} characters each, not {longest:,}")
             return ()
         return tuple(values)
 

@@ -1,6 +1,6 @@
 """The schemas of tools as Claude, Nova and OpenAI take them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import msgspec
@@ -23,19 +23,16 @@ def without_unions(tool: Tool, refused: frozenset[str] = UNIONS) -> Tool:
     if not unions:
         return tool
     schema = {name: value for name, value in tool.parameters.items() if name not in unions}
-    properties: dict[str, Any] = {}
+    properties: dict[str, dict[bytes, Any]] = {}  # the different rules of each, by their JSON
     required: list[str] = []
     for name, branches in unions.items():
-        for branch in cast("list[Any]", branches) if name in UNIONS and isinstance(branches, list) else []:
-            found = _resolved(branch, tool.parameters)
+        for found in _branches(branches, tool.parameters) if name in UNIONS else ():
             if isinstance(found.get("properties"), dict):
                 for each, rules in found["properties"].items():
-                    known = properties.setdefault(each, [])
-                    if rules not in known:
-                        known.append(rules)
+                    properties.setdefault(each, {}).setdefault(_encode(rules), rules)
             if name == "allOf" and isinstance(found.get("required"), list):
                 required += found["required"]
-    merged = {each: rules[0] if len(rules) == 1 else {"anyOf": rules} for each, rules in properties.items()}
+    merged = {each: _any_of([*rules.values()]) for each, rules in properties.items()}
     own: Any = schema.get("properties")
     schema["type"] = "object"
     schema["properties"] = {**merged, **own} if isinstance(own, dict) else merged
@@ -84,9 +81,9 @@ def with_items(schema: Any) -> Any:
 _NOVAS = ("type", "properties", "required")
 # What the top of a schema may lose without a word: notes, and definitions, which are written out where they are named.
 _NOTES = ("$schema", "$id", "$comment", "$defs", "definitions", "$ref", "title", "description", "examples", "default")
-# The most objects of a schema whose references are written out, and how deep: a reference may lead to itself, and few
-# definitions that name each other twice are thousands of objects.
-_MOST_OBJECTS, _DEEPEST = 2000, 30
+# The most values of a schema whose references are written out, and how deep: a reference may lead to itself, and few
+# definitions that name each other twice are thousands of values.
+_MOST_VALUES, _DEEPEST = 20_000, 30
 
 
 def as_nova_takes(tool: Tool) -> Tool:
@@ -115,22 +112,23 @@ class _Inlined:
 
     def __init__(self, whole: Mapping[str, Any]) -> None:
         self._whole = whole
-        self._objects = 0
+        self._values = 0
 
     def of(self, schema: Any, within: tuple[str, ...] = (), depth: int = 0) -> Any:
         """Return a part of the schema. `within` are the references that led to it."""
         if isinstance(schema, list):
+            self._values += len(cast("list[Any]", schema))
             return [self.of(each, within, depth) for each in cast("list[Any]", schema)]
         if not isinstance(schema, dict):
             return schema
         rules = cast("dict[str, Any]", schema)
-        self._objects += 1
+        self._values += 1 + len(rules)
         reference = rules.get("$ref")
         if isinstance(reference, str):
             found = _resolved(rules, self._whole)
             found = {name: value for name, value in found.items() if name not in ("$defs", "definitions")}
             beside = {name: value for name, value in rules.items() if name != "$ref"}
-            if reference in within or depth >= _DEEPEST or self._objects > _MOST_OBJECTS:
+            if reference in within or depth >= _DEEPEST or self._values > _MOST_VALUES:
                 name = reference.rpartition("/")[2]
                 kind = found.get("type")
                 return {**({"type": kind} if kind else {}), "description": f"The same as {name}, within it.", **beside}
@@ -144,10 +142,24 @@ def _described(tool: Tool, rules: Mapping[str, Any]) -> str:
     return "\n".join(filter(None, (tool.description, told if len(told) <= _MOST_SHOWN else "")))
 
 
+def _any_of(rules: list[Any]) -> Any:
+    return rules[0] if len(rules) == 1 else {"anyOf": rules}
+
+
+def _branches(branches: Any, schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the branches of a union, each definition that they refer to once: a small schema may refer to a large one often."""
+    seen: set[int] = set()
+    for branch in cast("list[Any]", branches) if isinstance(branches, list) else []:
+        found = _resolved(branch, schema)
+        if id(found) not in seen:
+            seen.add(id(found))
+            yield found
+
+
 def _resolved(branch: Any, schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return a branch, or what it refers to among the definitions of its schema."""
     if not isinstance(branch, dict):
-        return {}
+        return _NOTHING
     found = cast("dict[str, Any]", branch)
     reference = found.get("$ref")
     if not isinstance(reference, str):
@@ -156,4 +168,7 @@ def _resolved(branch: Any, schema: Mapping[str, Any]) -> dict[str, Any]:
     for part in reference.removeprefix("#").split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
         target = cast("dict[str, Any]", target).get(key) if isinstance(target, dict) else None
-    return cast("dict[str, Any]", target) if isinstance(target, dict) else {}
+    return cast("dict[str, Any]", target) if isinstance(target, dict) else _NOTHING
+
+
+_NOTHING: dict[str, Any] = {}

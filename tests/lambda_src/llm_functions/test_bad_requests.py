@@ -469,6 +469,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     ),
     "messages": (f'{{"model": "full", "messages": [{_TURN * 10_000}{_TURN[:-1]}]}}'.encode(), "at most 10,000, not 10,001"),
     "wrong messages": (b'{"model": "full", "messages": [' + b"1, " * 9_000 + b"1]}", "and more"),
+    "a stop sequence": (full('{"model": "full", "messages": [], "stop": ["', "a", '"]}'), "at most 500 characters each"),
     "wrong turns": (f'{{"model": "full", "messages": [{_RESULT * 9_000}{_TURN[:-1]}]}}'.encode(), "and more"),
 }
 

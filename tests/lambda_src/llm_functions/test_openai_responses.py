@@ -190,6 +190,19 @@ CODEX: Any = {
 }
 
 
+def test_a_namespace_is_told_once() -> None:
+    """A few of its tools would else have a long text a thousand times."""
+    tools = [{"type": "function", "name": f"t{n}", "description": "Does it", "parameters": {}} for n in range(3)]
+    namespace = {"type": "namespace", "name": "mcp__x", "description": "The tools of x", "tools": tools}
+    request = parse({"model": "a", "input": "Hi", "tools": [namespace]})
+    assert [tool.description for tool in request.tools] == ["The tools of x\n\nDoes it", "Does it", "Does it"]
+    many = [{**namespace, "name": f"n{n}", "tools": tools * 100} for n in range(4)]
+    for wrong, place in (([{**namespace, "name": "n" * 257}], "tools[0].name"), (many, "tools")):
+        with pytest.raises(GatewayError) as refused:
+            parse({"model": "a", "input": "Hi", "tools": wrong})
+        assert refused.value.param == place
+
+
 async def test_codexs_requests(gateway, bedrock) -> None:
     service = await gateway((await bedrock()).url)
     events = await service.sse("/v1/responses", CODEX)

@@ -86,6 +86,7 @@ WIDE: dict[str, Callable[[int], tuple[Any, Any]]] = {
     "an enum of long lists": lambda size: ({"enum": [["a"] * size]}, ["a"] * (size - 1) + ["b"]),
     "required": lambda size: ({"required": [*["a"] * size, "b"]}, {"a": 1}),
     "type": lambda size: ({"type": ["string"] * size}, 1),
+    "properties that are none": lambda size: ({"properties": ["a"] * size}, {f"p{n}": 0 for n in range(size)}),
     "an object": lambda size: ({"patternProperties": {}, "required": ["a"]}, {f"p{n}": 0 for n in range(size)}),
 }
 

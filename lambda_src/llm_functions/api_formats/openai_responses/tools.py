@@ -30,6 +30,9 @@ _CUSTOM: dict[str, Any] = {
     "additionalProperties": False,
 }
 
+# Each of its tools has its name before its own.
+_LONGEST_NAMESPACE = 256
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -94,17 +97,28 @@ def read(fields: Fields) -> tuple[tuple[Tool, ...], list[str]]:
     for tool in fields.objects("tools", MOST_ITEMS):
         match tool.string("type", required=True):
             case "namespace":
-                name, description = tool.string("name", required=True), tool.string("description")
-                for each in tool.objects("tools", MOST_ITEMS):
-                    tools += _tool(each, each.string("type", required=True), name, description or "")
-                tool.no_others()
+                tools += _namespace(tool)
             case str(shape) if shape in LEFT_OUT:
                 left_out.append(shape)
             case shape:
                 tools += _tool(tool, shape)
-    if len(tools) > MOST_ITEMS:
-        fields.wrong("tools", f"may hold at most {MOST_ITEMS:,}, not {len(tools):,}")
+        if len(tools) > MOST_ITEMS:
+            fields.wrong("tools", f"may hold at most {MOST_ITEMS:,}, those of namespaces counted")
+            return (), left_out
     return unique(fields, tools), left_out
+
+
+def _namespace(namespace: Fields) -> list[Tool]:
+    """Return the tools of a namespace. What it says of itself stands with the first of them."""
+    name, context = namespace.string("name", required=True) or "", namespace.string("description") or ""
+    if len(name) > _LONGEST_NAMESPACE:
+        namespace.wrong("name", f"must have at most {_LONGEST_NAMESPACE} characters, not {len(name):,}")
+        name = ""
+    tools: list[Tool] = []
+    for each in namespace.objects("tools", MOST_ITEMS):
+        tools += _tool(each, each.string("type", required=True), name, "" if tools else context)
+    namespace.no_others()
+    return tools
 
 
 def _tool(tool: Fields, shape: str | None, namespace: str | None = "", context: str = "") -> list[Tool]:

@@ -354,7 +354,11 @@ class _AnswerReader:
 
     def finish(self, reason: str, counted: _Usage | None, events: list[Event]) -> None:
         meaning = _STOP_REASONS.get(reason)
-        if reason in _INCOMPLETE or (meaning is None and not self._characters):
+        if reason in _INCOMPLETE:
+            error = errors.invalid_output(reason=f"it stopped with {reason!r}")
+            error.usage = _usage(counted or _Usage(), self._characters, self._reasoning_characters)
+            raise error
+        if meaning is None and not self._characters:
             raise errors.upstream_failed(detail=f"the model stopped with {reason!r}")
         if meaning is None:  # an answer is not thrown away for a reason that is new
             meaning = "tool_use" if self._calls else "end_turn"

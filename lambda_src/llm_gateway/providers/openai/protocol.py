@@ -7,7 +7,7 @@ from llm_gateway.request import CHAT_PARAMETERS, TOOL_PARAMETERS, Parameter
 # `prediction` are for some models.
 _OPENAI: tuple[Parameter, ...] = (
     *("frequency_penalty", "presence_penalty", "logit_bias", "logprobs"),
-    *("seed", "user", "service_tier", "prompt_cache_key", "safety_identifier"),
+    *("seed", "user", "prompt_cache_key", "safety_identifier"),
 )
 _FURTHER: dict[str, tuple[Parameter, ...]] = {
     "openai.com": (*_OPENAI, "system_messages"),

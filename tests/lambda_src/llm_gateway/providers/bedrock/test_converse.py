@@ -50,7 +50,7 @@ BROKEN_COMPLETE = {
         502,
         "upstream_failed",
     ),
-    "a malformed model output": (lambda w: _complete(w, stopReason="malformed_model_output"), 502, "upstream_failed"),
+    "a malformed model output": (lambda w: _complete(w, stopReason="malformed_model_output"), 502, "invalid_output"),
     "an error without a name": (lambda w: w.response(500, b""), 502, "upstream_failed"),
     "an error page": (lambda w: w.response(503, b"<html>", content_type="text/html"), 503, "upstream_unavailable"),
     "an error that is a list": (lambda w: w.response(429, []), 429, "upstream_throttled"),
@@ -84,7 +84,7 @@ BROKEN_STREAM = {
         "Hello",
     ),
     "an unknown stop reason, and no text": (lambda w: w.stream(w.ending("bored")), "upstream_failed", ""),
-    "a malformed tool use": (lambda w: w.stream(w.ending("malformed_tool_use")), "upstream_failed", ""),
+    "a malformed tool use": (lambda w: w.stream(w.ending("malformed_tool_use")), "invalid_output", ""),
     "a corrupt event": (lambda w: w.stream(w.text("Hello"), _corrupt(w), w.ending()), "stream_interrupted", "Hello"),
     "a corrupt first event": (lambda w: w.stream(_corrupt(w), w.ending()), "stream_interrupted", ""),
     "no JSON": (
