@@ -9,13 +9,16 @@ import msgspec
 
 from llm_gateway import errors
 from llm_gateway.embeddings import EmbeddingCall, Part
-from llm_gateway.errors import GatewayError
+from llm_gateway.errors import GatewayError, Problem, invalid_request
 from llm_gateway.events import Done, Embeddings, Event, Usage, Vector
 from llm_gateway.http.client import HttpError, Response
 from llm_gateway.providers.exchange import UNREADABLE, refusal_of, transport_error
 
 # Requests of one call that run at once. Bedrock's quotas are requests a minute of the whole account.
 MOST_AT_ONCE = 16
+# Seconds in which a request is assumed to be answered; AWS documents no such time. What does not fit the deadline by it is
+# refused before anything is paid for.
+_REQUEST_SECONDS = 0.5
 
 # Characters per token of English text, roughly, where a provider counts none. https://platform.openai.com/tokenizer
 _CHARACTERS_PER_TOKEN = 4
@@ -84,6 +87,8 @@ async def embed(
         return [start for start in starts if finished.get(start) != len(call.texts[start : start + most])]
 
     starts = range(0, len(call.texts), most)
+    if not call.finished:
+        _check_time(call, most)
     try:
         await _all_of(missing(), ask)
     except GatewayError as error:
@@ -96,6 +101,15 @@ async def embed(
     parts = [call.finished[start] for start in starts]
     vectors = tuple(vector for part in parts for vector in part.vectors)
     yield [Embeddings(vectors), _usage(call, parts), Done("end_turn")]
+
+
+def _check_time(call: EmbeddingCall, most: int) -> None:
+    """Raise the error 400 for more texts than can be embedded until the deadline, `most` of them in a request."""
+    seconds = call.deadline - asyncio.get_running_loop().time()
+    possible = MOST_AT_ONCE * most * max(1, int(seconds / _REQUEST_SECONDS))
+    if len(call.texts) > possible:
+        reason = f"{call.target.name} has time for {possible} texts, not {len(call.texts)}; send them in several calls"
+        raise invalid_request([Problem("input", reason)])
 
 
 async def _all_of(starts: Sequence[int], ask: Callable[[int], Coroutine[Any, Any, None]]) -> None:

@@ -3,7 +3,9 @@
 import base64
 import contextlib
 import json
+import re
 import struct
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -235,6 +237,24 @@ async def test_a_server_that_takes_fewer_texts_is_asked_in_parts(gateway: Any, f
         assert [each["embedding"] for each in found["data"]] == [[float(n)] for n in range(70)]
         assert sorted(counts, key=lambda count: (count <= 32, count)) == expected
         assert found["usage"]["prompt_tokens"] == 70
+
+
+async def test_more_texts_than_the_time_is_enough_for_are_refused_before_they_cost_anything() -> None:
+    """Titan is asked for each text by itself, Cohere for 96 at once."""
+    async with local_gateway() as service:
+        for model, count, refused in (("titan", 2048, True), ("titan", 40, False), ("cohere3", 2048, False)):
+            deadline = int((time.time() + 61) * 1000)  # of the invocation
+            response = await service.post(
+                "/v1/embeddings",
+                {"model": model, "input": ["a"] * count},
+                {"x-amzn-lambda-context": json.dumps({"deadline": deadline})},
+            )
+            assert response.status_code == (400 if refused else 200)
+            if refused:
+                error = service.error_of(response)
+                assert (error["code"], error["param"]) == ("invalid_value", "input")
+                most = re.search(r"titan\S+ has time for (\d+) texts, not 2048; send them in several calls", error["message"])
+                assert most and 16 <= int(most[1]) <= 1920
 
 
 async def test_another_target_answers_where_one_fails() -> None:
