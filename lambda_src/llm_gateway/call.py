@@ -214,6 +214,10 @@ def _problems(request: ChatRequest, explicit: Sampling, alias: Alias, target: Ta
     if temperature is not None and "temperature" in target.accepts and temperature > target.temperature_max:
         wrong("temperature", f"takes 0 to {target.temperature_max:g}, not {temperature:g}")
     accepted("tools", request.uses_tools)
+    for tool in request.tools:
+        if tool.anthropics and "anthropic_tools" not in target.accepts:
+            reason = f"does not know {tool.anthropics['type']!r}, which is Anthropic's; give a tool of your own with an"
+            wrong("tools", f"{reason} input_schema, or name a model whose provider is Anthropic")
     for name in request.rare:
         if name != "top_logprobs":  # it belongs to logprobs
             accepted(name, given=True)

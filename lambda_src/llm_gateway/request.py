@@ -13,7 +13,8 @@ import msgspec
 # provider's own switch.
 # `parallel_tool_calls`: the provider's own switch for at most one call. `images`, `documents`: they are part of a message;
 # `image_urls`: the provider fetches an image itself. `prefill`: the last message may be the assistant's, which is continued.
-# `prompt_caching`: cache points. `system_messages`: a system message between two turns.
+# `prompt_caching`: cache points. `system_messages`: a system message between two turns. `anthropic_tools`: Anthropic's own
+# tools that the caller runs.
 ChatParameter = Literal["max_tokens", "temperature", "top_p", "stop", "system"]
 ToolParameter = Literal["tools", "stream_tools"]
 Ability = Literal[
@@ -29,6 +30,7 @@ Ability = Literal[
     "prefill",
     "prompt_caching",
     "system_messages",
+    "anthropic_tools",
     "reasoning_effort",
     "reasoning_content",
 ]
@@ -149,7 +151,9 @@ class Message(msgspec.Struct, frozen=True):
 class Tool(msgspec.Struct, frozen=True):
     """A tool that the model may call; `parameters` is a JSON Schema of type object.
 
-    `strict`: the arguments must follow the schema. `cache` marks a cache point after the tool.
+    `strict`: the arguments must follow the schema. `cache` marks a cache point after the tool. `anthropics` is one of
+    Anthropic's own that the caller runs, such as a shell, in its API's words: its models know the schema, and `parameters` is
+    empty.
     """
 
     name: str
@@ -157,6 +161,7 @@ class Tool(msgspec.Struct, frozen=True):
     parameters: dict[str, Any]
     strict: bool = False
     cache: Cache = False
+    anthropics: dict[str, Any] = {}
 
 
 class ResponseFormat(msgspec.Struct, frozen=True):

@@ -30,7 +30,7 @@ _BOUNDS = ("context_tokens", "max_output_tokens", "accepts", "exclusive", "tempe
 _LISTS = ("router_models", "destination_regions", "accepts", "exclusive")
 
 # Converse has no field for these.
-_NEVER_SENT_TO_BEDROCK: tuple[Parameter, ...] = ("json_object", "json_schema", "system_messages")
+_NEVER_SENT_TO_BEDROCK: tuple[Parameter, ...] = ("json_object", "json_schema", "system_messages", "anthropic_tools")
 
 
 class OutputModel(NamedTuple):

@@ -27,8 +27,8 @@ class EndpointDialect(Dialect, Protocol):
     path: str
     """What follows the base URL."""
 
-    def headers(self, key: str) -> list[tuple[str, str]]:
-        """Return the headers of a request. `key` is empty if the provider needs none."""
+    def headers(self, key: str, call: "ModelCall | EmbeddingCall") -> list[tuple[str, str]]:
+        """Return the headers of a call's request. `key` is empty if the provider needs none."""
         ...
 
     def body(self, call: ModelCall) -> dict[str, Any]: ...
@@ -77,7 +77,7 @@ class EndpointProvider:
 
     async def _post(self, call: "ModelCall | EmbeddingCall", url: str, body: bytes, cookie: str = "") -> Response:
         key = await self._secrets.get(self._secret_arn, call.deadline) if self._secret_arn else ""
-        headers = self._dialect.headers(key)
+        headers = self._dialect.headers(key, call)
         if cookie:
             headers = [*headers, ("cookie", cookie)]
         response = await self._client.send(

@@ -421,6 +421,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "tools[0].type",
         "Anthropic's own tools",
     ),
+    "a tool of a type that nobody knows": (
+        {"tools": [{"type": "teleport_20300101", "name": "teleport"}]},
+        "tools[0].type",
+        "is not possible here",
+    ),
+    "a tool of Anthropic's without a name": ({"tools": [{"type": "bash_20250124"}]}, "tools[0].name", "is required"),
     "a tool without a schema": ({"tools": [{"name": "a"}]}, "tools[0].input_schema", "is required"),
     "an unknown choice": ({"tool_choice": {"type": "some"}}, "tool_choice.type", "auto, any, tool or none"),
     "a tool that is not there": ({"tool_choice": {"type": "tool", "name": "a"}}, "tool_choice.name", "no tool 'a'"),

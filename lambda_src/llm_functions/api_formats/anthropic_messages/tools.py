@@ -1,5 +1,8 @@
 """The tools of a request in the format of Anthropic's Messages API, and which of them the model may call."""
 
+import re
+from typing import Any
+
 from llm_functions.api_formats.fields import MOST_ITEMS, Fields, cache_point
 from llm_functions.api_formats.tool_lists import unique
 from llm_gateway.errors import clipped
@@ -12,12 +15,10 @@ def read(fields: Fields) -> tuple[Tool, ...]:
 
 def _tool(tool: Fields) -> Tool:
     kind = tool.string("type")
-    if kind not in (None, "custom"):
-        reason = "is one of Anthropic's own tools and is not possible here; give tools of your own, with an input_schema"
-        tool.wrong("type", f"{clipped(kind)!r} {reason}")
-        return Tool(name="", description="", parameters={})
     for name in ("allowed_callers", "defer_loading", "eager_input_streaming", "input_examples"):
         tool.any(name)
+    if kind not in (None, "custom"):
+        return _anthropics(tool, kind)
     found = Tool(
         name=tool.string("name", required=True) or "",
         description=tool.string("description") or "",
@@ -27,6 +28,32 @@ def _tool(tool: Fields) -> Tool:
     )
     tool.no_others()
     return found
+
+
+# Anthropic's tools that the caller runs, as it runs tools of its own, with their dates.
+# https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview
+_is_run_by_callers = re.compile(r"(bash|text_editor|memory|computer)_\d{8}").fullmatch
+
+
+def _anthropics(tool: Fields, kind: str) -> Tool:
+    """Return one of Anthropic's own tools."""
+    if not _is_run_by_callers(kind):
+        reason = (
+            "is not possible here: of Anthropic's own tools, only those that the caller runs are (bash, text_editor, memory "
+            "and computer, with their dates); what runs at Anthropic is billed apart and reaches other servers"
+        )
+        tool.wrong("type", f"{clipped(kind)!r} {reason}; give tools of your own, with an input_schema")
+        return Tool(name="", description="", parameters={})
+    name, cache = tool.string("name", required=True) or "", is_cached(tool)
+    tool.any("strict")
+    given: dict[str, Any] = {
+        **{each: tool.integer(each, 1) for each in ("max_characters", "display_width_px", "display_height_px")},
+        "display_number": tool.integer("display_number", 0),
+        "enable_zoom": tool.boolean("enable_zoom") or None,
+    }
+    tool.no_others()
+    own = {"type": kind, "name": name, **{each: value for each, value in given.items() if value is not None}}
+    return Tool(name=name, description="", parameters={}, cache=cache, anthropics=own)
 
 
 def choice(fields: Fields, tools: tuple[Tool, ...]) -> tuple[ToolChoice, bool]:

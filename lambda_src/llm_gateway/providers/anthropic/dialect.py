@@ -4,8 +4,8 @@ https://docs.anthropic.com/en/api/messages, https://docs.anthropic.com/en/docs/b
 """
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -33,6 +33,9 @@ from llm_gateway.providers.tool_schemas import without_unions
 from llm_gateway.request import Tool
 from llm_gateway.tool_calls import strict_schemas
 
+if TYPE_CHECKING:
+    from llm_gateway.embeddings import EmbeddingCall
+
 # https://docs.anthropic.com/en/api/versioning
 _VERSION = "2023-06-01"
 
@@ -59,8 +62,10 @@ class Anthropic:
     path = "/v1/messages"
     call_id = re.compile(r"[a-zA-Z0-9_-]+")
 
-    def headers(self, key: str) -> list[tuple[str, str]]:
+    def headers(self, key: str, call: "ModelCall | EmbeddingCall") -> list[tuple[str, str]]:
         headers = [("content-type", "application/json"), ("anthropic-version", _VERSION), exchange.IDENTITY]
+        if isinstance(call, ModelCall) and call.tools and (betas := _betas(call.tools)):
+            headers.append(("anthropic-beta", ",".join(betas)))
         return [*headers, ("x-api-key", key)] if key else headers
 
     def body(self, call: ModelCall) -> dict[str, Any]:
@@ -138,8 +143,20 @@ def _is_personal(user: str) -> bool:
     return _EMAIL.search(user) is not None or _PHONE.fullmatch(user) is not None
 
 
+def _betas(tools: Iterable[Tool]) -> list[str]:
+    """Return the betas of Anthropic's own tools: that of the computer has its date, and so had the first version of the others.
+
+    https://platform.claude.com/docs/en/agents-and-tools/tool-use/computer-use-tool
+    """
+    kinds = [tool.anthropics["type"] for tool in tools if tool.anthropics]
+    dates = {kind[-8:] for kind in kinds if kind.startswith("computer_") or kind.endswith("_20241022")}
+    return [f"computer-use-{date[:4]}-{date[4:6]}-{date[6:]}" for date in sorted(dates)]
+
+
 def _tool(tool: Tool, schema: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return a tool, with the closed schema that its arguments have to follow."""
+    if tool.anthropics:
+        return {**tool.anthropics, **cache_control(tool.cache)}
     tool = without_unions(tool)
     found: dict[str, Any] = {"name": tool.name, "input_schema": schema or tool.parameters}
     if schema is not None:

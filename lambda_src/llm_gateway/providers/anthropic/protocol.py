@@ -13,7 +13,7 @@ ANTHROPIC = ProviderProtocol(
     needs_key=True,
     # The newest models refuse a forced tool choice: https://platform.claude.com/docs/en/about-claude/models/migration-guide
     accepts=(
-        *(*CHAT_PARAMETERS, *TOOL_PARAMETERS, "closed_json_schema", "strict_tools", "parallel_tool_calls"),
+        *(*CHAT_PARAMETERS, *TOOL_PARAMETERS, "closed_json_schema", "strict_tools", "parallel_tool_calls", "anthropic_tools"),
         *("images", "image_urls", "documents", "prompt_caching"),
         *("reasoning_effort", "reasoning_content", "user", "safety_identifier", "service_tier"),
     ),

@@ -18,7 +18,7 @@ class OpenAICompatible:
     path = "/chat/completions"
     call_id = chat_completions.CALL_ID
 
-    def headers(self, key: str) -> list[tuple[str, str]]:
+    def headers(self, key: str, call: object) -> list[tuple[str, str]]:
         headers = [("content-type", "application/json"), IDENTITY]
         return [*headers, ("authorization", f"Bearer {key}")] if key else headers
 

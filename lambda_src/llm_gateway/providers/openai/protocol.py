@@ -37,4 +37,5 @@ OPENAI_COMPATIBLE = ProviderProtocol(
     temperature_max=2.0,
     stop_max=4,
     names_max_tokens=True,
+    never_sent=("anthropic_tools",),
 )

@@ -10,7 +10,7 @@ import binascii
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, ValidationError
 from pydantic_core import PydanticCustomError
@@ -149,6 +149,29 @@ class ToolParam(_Cacheable):
     strict: bool | None = None
 
 
+# The tools of Anthropic's own that the caller runs: their names, and what a model here writes as their input.
+# https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview
+_OWN_TOOLS = {
+    "bash": (("bash",), "command"),
+    "text_editor": (("str_replace_based_edit_tool", "str_replace_editor"), "path"),
+    "memory": (("memory",), "path"),
+    "computer": (("computer",), "action"),
+}
+
+
+def _with_schema(tool: Any) -> Any:
+    """Return a tool with its schema, which one of Anthropic's own does not tell."""
+    if not isinstance(tool, dict):
+        return tool
+    given = cast("dict[str, Any]", tool)
+    kind, _, date = str(given.get("type") or "").rpartition("_")
+    names, field = _OWN_TOOLS.get(kind, ((), ""))
+    if given.get("name") not in names or not date.isdecimal() or "input_schema" in given:
+        return given
+    schema = {"type": "object", "properties": {field: {"type": "string"}}, "required": [field]}
+    return {"name": given["name"], "input_schema": schema, "cache_control": given.get("cache_control")}
+
+
 class ToolChoice(_Form):
     type: Literal["auto", "any", "tool", "none"]
     name: str = ""
@@ -213,7 +236,7 @@ class MessagesParameters(_Cacheable):
     temperature: Share | None = None
     top_p: Share | None = None
     stop_sequences: list[Annotated[str, AfterValidator(_not_blank)]] = []
-    tools: list[ToolParam] = []
+    tools: list[Annotated[ToolParam, BeforeValidator(_with_schema)]] = []
     tool_choice: ToolChoice | None = None
     thinking: Thinking | None = None
     stream: bool = False
