@@ -27,17 +27,17 @@ class TargetArgs(TypedDict):
     accepts: NotRequired[Sequence[str]]
     """What the model takes, of "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools",
     "json_object", "json_schema", "closed_json_schema", "forced_tools", "strict_tools", "parallel_tool_calls", "images",
-    "image_urls", "documents", "prefill", "prompt_caching", "system_messages", "reasoning_effort", "reasoning_content",
-    "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "seed", "user", "metadata", "service_tier",
-    "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "safety_identifier", "verbosity", "prediction",
-    "dimensions", "input_type". reasoning_content is the reasoning of earlier turns, which DeepSeek wants back while it uses
-    tools, and Claude as it has signed it. dimensions, input_type and user are all that a provider's model of embeddings may
-    take, by default dimensions. Default: the catalogue's; for a model of Bedrock's that it lacks "max_tokens", "system";
-    for a provider's "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools", "json_object",
-    "json_schema", "forced_tools", "strict_tools", "parallel_tool_calls"; for "anthropic": "max_tokens", "temperature",
-    "top_p", "stop", "system", "tools", "stream_tools", "closed_json_schema", "strict_tools", "parallel_tool_calls",
-    "images", "image_urls", "documents", "prompt_caching", "reasoning_effort", "reasoning_content", "user",
-    "safety_identifier", "service_tier"."""
+    "image_urls", "documents", "prefill", "prompt_caching", "system_messages", "anthropic_tools", "reasoning_effort",
+    "reasoning_content", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "seed", "user", "metadata",
+    "service_tier", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "safety_identifier", "verbosity",
+    "prediction", "dimensions", "input_type". reasoning_content is the reasoning of earlier turns, which DeepSeek wants back
+    while it uses tools, and Claude as it has signed it. dimensions, input_type and user are all that a provider's model of
+    embeddings may take, by default dimensions. Default: the catalogue's; for a model of Bedrock's that it lacks
+    "max_tokens", "system"; for a provider's "max_tokens", "temperature", "top_p", "stop", "system", "tools",
+    "stream_tools", "json_object", "json_schema", "forced_tools", "strict_tools", "parallel_tool_calls"; for "anthropic":
+    "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools", "closed_json_schema", "strict_tools",
+    "parallel_tool_calls", "anthropic_tools", "images", "image_urls", "documents", "prompt_caching", "reasoning_effort",
+    "reasoning_content", "user", "safety_identifier", "service_tier"."""
     exclusive: NotRequired[Sequence[str]]
     """Parameters of which the model takes only one. Default: the catalogue's; for a provider's model none; for "anthropic":
     "temperature", "top_p"."""
@@ -96,17 +96,17 @@ class ModelArgs(TypedDict):
     accepts: NotRequired[Sequence[str]]
     """What the model takes, of "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools",
     "json_object", "json_schema", "closed_json_schema", "forced_tools", "strict_tools", "parallel_tool_calls", "images",
-    "image_urls", "documents", "prefill", "prompt_caching", "system_messages", "reasoning_effort", "reasoning_content",
-    "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "seed", "user", "metadata", "service_tier",
-    "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "safety_identifier", "verbosity", "prediction",
-    "dimensions", "input_type". reasoning_content is the reasoning of earlier turns, which DeepSeek wants back while it uses
-    tools, and Claude as it has signed it. dimensions, input_type and user are all that a provider's model of embeddings may
-    take, by default dimensions. Default: the catalogue's; for a model of Bedrock's that it lacks "max_tokens", "system";
-    for a provider's "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools", "json_object",
-    "json_schema", "forced_tools", "strict_tools", "parallel_tool_calls"; for "anthropic": "max_tokens", "temperature",
-    "top_p", "stop", "system", "tools", "stream_tools", "closed_json_schema", "strict_tools", "parallel_tool_calls",
-    "images", "image_urls", "documents", "prompt_caching", "reasoning_effort", "reasoning_content", "user",
-    "safety_identifier", "service_tier"."""
+    "image_urls", "documents", "prefill", "prompt_caching", "system_messages", "anthropic_tools", "reasoning_effort",
+    "reasoning_content", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "seed", "user", "metadata",
+    "service_tier", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "safety_identifier", "verbosity",
+    "prediction", "dimensions", "input_type". reasoning_content is the reasoning of earlier turns, which DeepSeek wants back
+    while it uses tools, and Claude as it has signed it. dimensions, input_type and user are all that a provider's model of
+    embeddings may take, by default dimensions. Default: the catalogue's; for a model of Bedrock's that it lacks
+    "max_tokens", "system"; for a provider's "max_tokens", "temperature", "top_p", "stop", "system", "tools",
+    "stream_tools", "json_object", "json_schema", "forced_tools", "strict_tools", "parallel_tool_calls"; for "anthropic":
+    "max_tokens", "temperature", "top_p", "stop", "system", "tools", "stream_tools", "closed_json_schema", "strict_tools",
+    "parallel_tool_calls", "anthropic_tools", "images", "image_urls", "documents", "prompt_caching", "reasoning_effort",
+    "reasoning_content", "user", "safety_identifier", "service_tier"."""
     exclusive: NotRequired[Sequence[str]]
     """Parameters of which the model takes only one. Default: the catalogue's; for a provider's model none; for "anthropic":
     "temperature", "top_p"."""
