@@ -32,10 +32,14 @@ class Start(msgspec.Struct, frozen=True, tag="start", omit_defaults=True):
     dropped: tuple[str, ...] = ()
 
 
-class Delta(msgspec.Struct, frozen=True, tag="delta"):
-    """A part of the answer's text, never empty."""
+class Delta(msgspec.Struct, frozen=True, tag="delta", omit_defaults=True):
+    """A part of the answer's text, never empty.
+
+    `refusal`: it is part of the model's refusal to answer, which OpenAI's formats have apart from the text.
+    """
 
     text: str
+    refusal: bool = False
 
 
 class Logprobs(msgspec.Struct, frozen=True, tag="logprobs"):

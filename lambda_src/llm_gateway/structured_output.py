@@ -104,13 +104,16 @@ class _Checker:
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self._text: list[str] = []
+        self._refused = False
 
     def read(self, batch: list[Event]) -> list[Event]:
         for event in batch:
             match event:
+                case Delta(refusal=True):
+                    self._refused = True
                 case Delta(text=part):
                     self._text.append(part)
-                case Done(stop_reason="end_turn" | "stop_sequence"):
+                case Done(stop_reason="end_turn" | "stop_sequence") if not self._refused:
                     if problem := text_violation(self._schema, "".join(self._text)):
                         raise errors.invalid_output(reason=problem)
                 case _:

@@ -33,11 +33,12 @@ class CompleteAnswer(msgspec.Struct):
     """What all events of an answer say together.
 
     `reasoning_blocks` are its reasoning in the blocks that are signed, and `order` has them, the texts between them and the
-    places in `calls` in the order in which they came.
+    places in `calls` in the order in which they came. `refusal` is the end of `text` that is the model's refusal.
     """
 
     start: Start
     text: str
+    refusal: str
     reasoning: str
     calls: list[CollectedCall]
     usage: Usage
@@ -47,10 +48,16 @@ class CompleteAnswer(msgspec.Struct):
     logprobs: list[dict[str, Any]]
     stop_sequence: str
 
+    @property
+    def content(self) -> str:
+        """The text without the refusal."""
+        return self.text.removesuffix(self.refusal)
+
 
 async def collect(batches: AsyncIterator[list[Event]]) -> CompleteAnswer:
     """Return the complete answer. Raises the `GatewayError` that the events raise."""
     text: list[str] = []
+    refusal: list[str] = []
     reasoning: list[str] = []
     blocks: list[ReasoningBlock] = []
     block_at = 0  # the place in `reasoning` at which the block begins that is not signed yet
@@ -64,6 +71,8 @@ async def collect(batches: AsyncIterator[list[Event]]) -> CompleteAnswer:
             match event:
                 case Delta(text=part):
                     text.append(part)
+                    if event.refusal:
+                        refusal.append(part)
                 case Reasoning(text=part):
                     reasoning.append(part)
                 case ReasoningSignature(signature=signature, data=data):
@@ -86,7 +95,7 @@ async def collect(batches: AsyncIterator[list[Event]]) -> CompleteAnswer:
         order.append(blocks[-1])
     order += [*_text(text[told:]), *range(made, len(calls))]
     return CompleteAnswer(
-        *(start, "".join(text), "".join(reasoning), calls, usage, done.stop_reason),
+        *(start, "".join(text), "".join(refusal), "".join(reasoning), calls, usage, done.stop_reason),
         *(blocks, order, logprobs, done.stop_sequence),
     )
 

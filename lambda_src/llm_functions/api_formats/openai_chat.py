@@ -164,7 +164,10 @@ async def render_complete(batches: AsyncIterator[list[Event]], *, logprobs: bool
     `logprobs`: the caller has asked for them.
     """
     answer = await collect(batches)
-    message: dict[str, Any] = {"role": "assistant", "content": answer.text if answer.text or not answer.calls else None}
+    content = answer.content or ("" if not answer.calls and not answer.refusal else None)
+    message: dict[str, Any] = {"role": "assistant", "content": content}
+    if answer.refusal:
+        message["refusal"] = answer.refusal
     if answer.reasoning:
         message["reasoning_content"] = answer.reasoning
     if blocks := [_thinking_block(block) for block in answer.reasoning_blocks if block.signature or block.data]:
@@ -174,7 +177,7 @@ async def render_complete(batches: AsyncIterator[list[Event]], *, logprobs: bool
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in answer.calls
         ]
-    told = _logprobs(answer.logprobs) if logprobs and answer.logprobs else None
+    told = _logprobs(answer.logprobs, refusal=bool(answer.refusal)) if logprobs and answer.logprobs else None
     choice = {"index": 0, "message": message, "logprobs": told, "finish_reason": FINISH_REASONS[answer.stop_reason]}
     head = _head(answer.start.request_id, answer.start.model, "chat.completion")
     return answer.start, _encode({**head, "usage": usage_fields(answer.usage), "choices": [choice]})
@@ -211,6 +214,8 @@ class StreamRenderer:
     def _event(self, event: Event) -> bytes:
         match event:
             case Delta(text=part):  # first, and with a fast path: most events are deltas
+                if event.refusal:
+                    return self._chunk({"refusal": part})
                 return self._before + _encode(part) + self._after
             case Start(request_id=request_id, model=model):
                 self._head = _head(request_id, model, "chat.completion.chunk")
@@ -262,7 +267,8 @@ class LogprobsRenderer(StreamRenderer):
         before: Event | None = None
         for event, following in zip(batch, [*batch[1:], None], strict=True):
             if isinstance(event, Delta) and isinstance(following, Logprobs):
-                data.append(self._chunk({"content": event.text}, logprobs=_logprobs(following.tokens)))
+                told = _logprobs(following.tokens, refusal=event.refusal)
+                data.append(self._chunk({"refusal" if event.refusal else "content": event.text}, logprobs=told))
             elif not isinstance(event, Logprobs):
                 data.append(self._event(event))
             elif not isinstance(before, Delta):
@@ -271,9 +277,10 @@ class LogprobsRenderer(StreamRenderer):
         return b"".join(data)
 
 
-def _logprobs(tokens: list[dict[str, Any]]) -> dict[str, Any]:
+def _logprobs(tokens: list[dict[str, Any]], *, refusal: bool = False) -> dict[str, Any]:
     """Return log probabilities with all fields that OpenAI's SDKs read, of which some servers leave out the optional ones."""
-    return {"content": [{"bytes": None, "top_logprobs": [], **token} for token in tokens], "refusal": None}
+    told: list[dict[str, Any]] = [{"bytes": None, "top_logprobs": [], **token} for token in tokens]
+    return {"content": None, "refusal": told} if refusal else {"content": told, "refusal": None}
 
 
 # It is nowhere else in a chunk: the name of a model and the id of a request hold no control characters.

@@ -60,7 +60,9 @@ async def render_complete(body: Mapping[str, Any], batches: AsyncIterator[list[E
     if answer.reasoning_blocks:
         output.append(_reasoning(f"rs_{identifier}_0", answer.reasoning, answer.reasoning_blocks))
     if answer.text or not answer.calls:
-        output.append(_message(f"msg_{identifier}_{len(output)}", answer.text, _status(answer.stop_reason)))
+        parts = [_text(answer.content)] if answer.content or not answer.refusal else []
+        parts += [_refusal(answer.refusal)] if answer.refusal else []
+        output.append(_message(f"msg_{identifier}_{len(output)}", parts, _status(answer.stop_reason)))
     tools = declared(body)
     for call in answer.calls:
         tool = tools.get(call.name) or Declared(call.name)
@@ -118,12 +120,16 @@ def _reasoning(identifier: str, text: str, blocks: list[ReasoningBlock]) -> dict
     return item
 
 
-def _message(identifier: str, text: str, status: str) -> dict[str, Any]:
-    return {"type": "message", "id": identifier, "status": status, "role": "assistant", "content": [_text(text)]}
+def _message(identifier: str, content: list[dict[str, Any]], status: str) -> dict[str, Any]:
+    return {"type": "message", "id": identifier, "status": status, "role": "assistant", "content": content}
 
 
 def _text(text: str) -> dict[str, Any]:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def _refusal(text: str) -> dict[str, Any]:
+    return {"type": "refusal", "refusal": text}
 
 
 # It is nowhere else in an event.
@@ -167,6 +173,8 @@ class StreamRenderer:
     def _rendered(self, event: Event) -> bytes:
         match event:
             case Delta(text=part):  # first, and with a fast path: most events are deltas
+                if event.refusal:
+                    return self._refused(part)
                 opened = b"" if self._kind == "message" else self._open_message()
                 self._texts.append(part)
                 self._number += 1
@@ -214,11 +222,19 @@ class StreamRenderer:
                 response = _response(self._body, self._start, self._output, reason, self._usage)
                 return last + self._event(f"response.{_status(reason)}", response=response)
 
+    def _refused(self, part: str) -> bytes:
+        opened = b""
+        if self._kind != "refusal":
+            opened = self._close() + self._add(_message(self._identifier("msg"), [], "in_progress"))
+            opened += self._event("response.content_part.added", **self._place(), content_index=0, part=_refusal(""))
+            self._kind = "refusal"
+        self._texts.append(part)
+        return opened + self._event("response.refusal.delta", **self._place(), content_index=0, delta=part)
+
     def _open_message(self) -> bytes:
         closed = self._close()
         self._kind = "message"
-        item: dict[str, Any] = {**_message(self._identifier("msg"), "", "in_progress"), "content": []}
-        opened = self._add(item)
+        opened = self._add(_message(self._identifier("msg"), [], "in_progress"))
         opened += self._event("response.content_part.added", **self._place(), content_index=0, part=_text(""))
         delta: dict[str, Any] = {**self._place(), "content_index": 0, "logprobs": [], "delta": _MARK}
         self._before, self._after = (b"," + _encode(delta)[1:] + b"\n\n").split(_encode(_MARK))
@@ -239,7 +255,11 @@ class StreamRenderer:
             case "message":
                 done = self._event("response.output_text.done", **place, content_index=0, logprobs=[], text=text)
                 done += self._event("response.content_part.done", **place, content_index=0, part=_text(text))
-                return done + self._done(place["output_index"], _message(place["item_id"], text, status))
+                return done + self._done(place["output_index"], _message(place["item_id"], [_text(text)], status))
+            case "refusal":
+                done = self._event("response.refusal.done", **place, content_index=0, refusal=text)
+                done += self._event("response.content_part.done", **place, content_index=0, part=_refusal(text))
+                return done + self._done(place["output_index"], _message(place["item_id"], [_refusal(text)], status))
             case "reasoning":
                 done = self._event("response.reasoning_text.done", **place, content_index=0, text=text) if text else b""
                 return done + self._done(place["output_index"], _reasoning(place["item_id"], text, blocks))

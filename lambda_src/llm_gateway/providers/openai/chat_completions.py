@@ -293,12 +293,15 @@ class _AnswerReader:
     def add(self, message: _Message, events: list[Event]) -> None:
         if text := message.reasoning_content or message.reasoning:
             self._reason(text, events)
-        if text := message.content or message.refusal:
+        if text := message.content:
             if isinstance(text, str):
                 self._characters += len(text)
                 events.append(Delta(text))
             else:
                 self._add_parts(text, events)
+        if message.refusal:
+            self._characters += len(message.refusal)
+            events.append(Delta(message.refusal, refusal=True))
         if message.tool_calls:
             for position, call in enumerate(message.tool_calls):
                 self._add_call(call, position if call.index is None else call.index, events)
