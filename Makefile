@@ -8,8 +8,8 @@ export OWNER ?=
 BIN := .venv/bin
 READY := .venv/ready
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
-# The tests of one file stay together, for they share what they started.
-PYTEST := $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+# The tests of one file stay together, for they share what they started. The order of the files is that of tests/conftest.py.
+PYTEST := $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 TIERS := unit contract gateway runtime policy engine kube local wheel frontend browser clients
 SHIPPED := __main__.py hatch_build.py components docs lambda_src local policy tools
 NODE_MODULES := frontend/node_modules/.package-lock.json

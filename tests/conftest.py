@@ -1,6 +1,8 @@
 """What every test shares: the environment that programs see, and one evaluation each of dev and prod."""
 
+import multiprocessing
 import os
+from pathlib import Path
 
 # Before anything of Pulumi is imported, for it reads them then. The bundle for the machine at hand needs no Python 3.13, and
 # text that is made of an Output is a mistake rather than a warning.
@@ -12,7 +14,43 @@ for _name in ("OWNER", "AWS_REGION", "AWS_DEFAULT_REGION", "PULUMI_CONFIG"):
 
 import pytest  # noqa: E402
 
+from pulumi_llm_local.engine import language  # noqa: E402
 from support import programs  # noqa: E402
+
+# The programs that the engine runs are forked from one process a worker. Here it imports everything that our components import,
+# once: three seconds of CPU for each of some three hundred programs. A user's preview imports only what its program needs.
+_components = (programs.ROOT / "components" / "pulumi_llm").glob("*/component.py")
+multiprocessing.get_context("forkserver").set_forkserver_preload(
+    [
+        language.program.__name__,
+        "pulumi_llm.stack_settings",
+        *(f"pulumi_llm.{file.parent.name}.component" for file in _components),
+    ]
+)
+
+# What takes minutes. It begins first, so that at the end no worker is left alone with it.
+SLOWEST = (
+    "system/engine",
+    "system/clients",
+    "system/wheel",
+    "system/kube",
+    "system/local",
+    "policy/test_engine.py",
+    "policy/test_foreign_engine.py",
+    "system",
+    "frontend",
+    "contract",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The order in which the workers get the files; the tests of a file stay in theirs."""
+
+    def place(item: pytest.Item) -> int:
+        path = item.path.relative_to(Path(__file__).parent).as_posix()
+        return next((at for at, slow in enumerate(SLOWEST) if path.startswith(slow)), len(SLOWEST))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

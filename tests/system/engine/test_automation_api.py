@@ -38,7 +38,9 @@ def stacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str
         made: dict[str, tuple[Cloud, automation.Stack]] = {}
         for name, region in REGIONS.items():
             cloud = Cloud(api_gateway_log_role=True)
-            played = running.enter_context(Stack(tmp_path / name, ROOT, name, cloud, environment=ENVIRONMENT))
+            played = running.enter_context(
+                Stack(tmp_path / name, ROOT, name, cloud, environment=ENVIRONMENT, checkpoints=False)
+            )
             environment = played.cli_environment()
             monkeypatch.setenv("PATH", environment["PATH"])  # where the Automation API looks for the CLI
             options = automation.LocalWorkspaceOptions(env_vars=environment)

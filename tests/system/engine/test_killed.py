@@ -26,13 +26,13 @@ STEPS_OF_DEV = (2, 50, 90)
 
 @contextmanager
 def baseline(folder: Path, cloud: Cloud) -> Iterator[Stack]:
-    with program(folder, BASELINE, cloud) as stack:
+    with program(folder, BASELINE, cloud, checkpoints=True) as stack:
         yield stack
 
 
 @contextmanager
 def dev(folder: Path, cloud: Cloud) -> Iterator[Stack]:
-    with our_stack(folder, "dev", cloud) as stack:
+    with our_stack(folder, "dev", cloud, checkpoints=True) as stack:
         yield stack
 
 

@@ -259,7 +259,7 @@ def test_the_engine_deploys_an_example(example: Path, installed: Environment, tm
         from pulumi_llm_local.engine.cloud import Cloud
         from pulumi_llm_local.engine.stack import Stack
         folder = pathlib.Path({str(tmp_path)!r})
-        with Stack(folder / "stack", folder / "example", "dev", Cloud(api_gateway_log_role=True)) as stack:
+        with Stack(folder / "stack", folder / "example", "dev", Cloud(api_gateway_log_role=True), checkpoints=False) as stack:
             done, again = stack.up(), stack.up()
             outputs = json.loads(stack.run("stack", "output", "--json").output)
         made = [existing.urn for existing in stack.cloud]
