@@ -9,12 +9,12 @@ import os
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from llm_gateway import errors
-from llm_gateway.call import ModelCall
+from llm_gateway.call import ModelCall, is_claude
 from llm_gateway.errors import GatewayError
 from llm_gateway.estimate import request_tokens
 from llm_gateway.events import Event, Usage
@@ -30,6 +30,9 @@ from llm_gateway.http.client import (
 from llm_gateway.providers.signatures import with_own_reasoning, with_signer
 from llm_gateway.providers.tool_names import fitted, with_names
 from llm_gateway.request import Message, Tool
+
+if TYPE_CHECKING:  # only requests of tools to Claude load it
+    from llm_gateway.providers.tool_properties import CallersProperties
 
 # A provider that sends compressed answers unasked is asked not to. https://www.rfc-editor.org/rfc/rfc9110.html#name-accept-encoding
 IDENTITY = ("accept-encoding", "identity")
@@ -133,6 +136,7 @@ async def read_answer(
     response: Response | None = None
     call, names = fitted(call, dialect.call_id)
     call, signer = with_own_reasoning(call)
+    call, properties = _with_own_properties(call)
     try:
         response = await _response(send, call, dialect)
         if _is_stream(response, call, dialect):
@@ -147,16 +151,16 @@ async def read_answer(
                         decoder.end(events)
                         decoder.done = True
                 except (GatewayError, *UNREADABLE) as error:
-                    if events:
-                        yield _told(events, names, signer)
+                    if events and (told := _told(events, names, signer, properties)):
+                        yield told
                     if isinstance(error, GatewayError):
                         raise
                     raise errors.stream_interrupted(detail=f"an event cannot be read: {error!r}") from error
                 if decoder.done:
                     response.release()
                     _complete_usage(events, call)
-                if events:
-                    yield _told(events, names, signer)
+                if events and (told := _told(events, names, signer, properties)):
+                    yield told
         else:
             body = await response.read()
             try:
@@ -164,7 +168,7 @@ async def read_answer(
             except UNREADABLE as error:
                 raise errors.upstream_failed(detail=f"the answer cannot be read: {error!r}") from error
             _complete_usage(events, call)
-            yield _told(events, names, signer)
+            yield _told(events, names, signer, properties)
     except HttpError as error:
         failure = transport_error(error, streaming=call.stream and response is not None)
         failure.redact(redact)
@@ -177,7 +181,18 @@ async def read_answer(
             response.close()
 
 
-def _told(events: list[Event], names: Mapping[str, str], signer: str) -> list[Event]:
+def _with_own_properties(call: ModelCall) -> "tuple[ModelCall, CallersProperties | None]":
+    if not call.tools or not is_claude(call.target):
+        return call, None
+    from llm_gateway.providers.tool_properties import CallersProperties, as_claude_takes
+
+    call, renamed = as_claude_takes(call)
+    return call, CallersProperties(renamed) if renamed else None
+
+
+def _told(events: list[Event], names: Mapping[str, str], signer: str, properties: "CallersProperties | None") -> list[Event]:
+    if properties is not None:
+        events = properties.read(events)
     if signer:
         events = with_signer(events, signer)
     return with_names(events, names) if names else events

@@ -45,9 +45,9 @@ def fitted(call: ModelCall, call_id: re.Pattern[str]) -> tuple[ModelCall, Mappin
             ids.extend(use.id for use in message.tool_calls)
     replaced: dict[str, str] = {}
     for name in sorted(name for name in used if not _is_name(name)):
-        theirs = _name(name)
+        theirs = replacement(name)
         while theirs in used:  # a name that somebody chose so that a call of it is taken for the other tool's
-            theirs = _name(theirs)
+            theirs = replacement(theirs)
         replaced[name] = theirs
         used.add(theirs)
     fits = len(set(ids)) == len(ids) and all(call_id.fullmatch(each) for each in ids)
@@ -102,6 +102,6 @@ def _tool(tool: Tool, names: Mapping[str, str]) -> Tool:
     return msgspec.structs.replace(tool, name=names[tool.name]) if tool.name in names else tool
 
 
-def _name(name: str) -> str:
+def replacement(name: str) -> str:
     """Return a name that is like `name` and differs from that of every other one."""
     return f"{_NOT_IN_A_NAME.sub('_', name)[:55]}_{blake2b(name.encode(), digest_size=4).hexdigest()}"

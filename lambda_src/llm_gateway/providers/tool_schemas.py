@@ -77,6 +77,50 @@ def with_items(schema: Any) -> Any:
     return found
 
 
+# The keywords that may be null. Elsewhere, null stands for a keyword that is not given.
+_MAY_BE_NULL = ("default", "const", "example")
+_BOUNDS = {"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}
+
+
+def in_draft_2020_12(schema: Any) -> Any:
+    """Return a schema in the words of JSON Schema's draft 2020-12, which Claude requires, as far as older drafts differ.
+
+    A list of `items` is `prefixItems` there, and `exclusiveMinimum` and `exclusiveMaximum` are numbers, not marks of the bound
+    beside them. `required` is a list, and a keyword is not null.
+    """
+    if isinstance(schema, list):
+        return [in_draft_2020_12(each) for each in cast("list[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    rules = cast("dict[str, Any]", schema)
+    found: dict[str, Any] = {}
+    for name, value in rules.items():
+        if value is None and name not in _MAY_BE_NULL:
+            continue
+        if name in _WITH_NAMED_SCHEMAS or name == "patternProperties":
+            if isinstance(value, dict):
+                named = cast("dict[str, Any]", value)
+                found[name] = {key: {} if each is None else in_draft_2020_12(each) for key, each in named.items()}
+        elif name == "items" and isinstance(value, list):
+            if value:
+                found["prefixItems"] = in_draft_2020_12(value)
+            if isinstance(rules.get("additionalItems"), dict | bool):
+                found["items"] = in_draft_2020_12(rules["additionalItems"])
+        elif name in _BOUNDS and isinstance(value, bool):
+            if value and isinstance(bound := rules.get(_BOUNDS[name]), int | float):
+                found[name] = bound
+        elif (name == "required" and isinstance(value, bool)) or (
+            name == "additionalItems" and isinstance(rules.get("items"), list)
+        ):
+            pass
+        else:
+            found[name] = in_draft_2020_12(value) if name in _WITH_SCHEMAS else value
+    for name, bound in _BOUNDS.items():
+        if rules.get(name) is True:
+            found.pop(bound, None)
+    return found
+
+
 # All that the top of a schema may have. https://docs.aws.amazon.com/nova/latest/userguide/tool-use-definition.html
 _NOVAS = ("type", "properties", "required")
 # What the top of a schema may lose without a word: notes, and definitions, which are written out where they are named.
