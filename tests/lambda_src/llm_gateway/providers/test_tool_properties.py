@@ -21,6 +21,8 @@ from pulumi_llm_local.upstreams.bedrock.converse_request import read_converse
 from pulumi_llm_local.upstreams.model import ModelTraits
 from wire.speaker import dumped
 
+pytestmark = pytest.mark.assumes("tool-rules")
+
 ACCEPTS: Any = ("max_tokens", "system", "tools", "strict_tools")
 TEXT = {"type": "string"}
 ODATA = Tool(

@@ -14,6 +14,8 @@ from pulumi_llm_local.upstreams.model import ModelTraits
 from pulumi_llm_local.upstreams.openai.request import ChatRules, read_chat
 from wire.speaker import dumped
 
+pytestmark = pytest.mark.assumes("tool-rules")
+
 ACCEPTS: Any = ("max_tokens", "tools", "json_schema", "strict_tools")
 TARGET = Target("openai/gpt", "openai", "gpt", 4096, 100_000, ACCEPTS)
 A, B = {"type": "object", "properties": {"a": {"type": "string"}}}, {"properties": {"b": {"type": "string"}}}

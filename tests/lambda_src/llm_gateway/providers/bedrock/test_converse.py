@@ -325,6 +325,7 @@ async def test_what_is_sent_is_a_valid_converse_request(gateway, fake, wire, sai
     validate.validate_parameters({"modelId": "a-model", **body}, operation.input_shape)
 
 
+@pytest.mark.assumes("tool-rules")
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_call_where_none_may_be_made(gateway, fake, wire, stream: bool) -> None:
     """The last step of an agent: it is asked again, and what it says then is the answer. No call reaches the caller."""
