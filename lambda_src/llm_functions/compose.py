@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # what a deployment does not use is not imported: it would co
     from llm_gateway.demand import Demand
     from llm_gateway.identity.keys import KeyStore
     from llm_gateway.identity.tickets import TicketTable
+    from llm_gateway.stages.ledger import Ledger
 
 
 def gateway(client: HttpClient) -> Gateway:
@@ -36,7 +37,17 @@ def gateway_of(
     """Return the gateway of these routes. `chance` is what distributes load."""
     found, known = demand(routes.endpoints, client, environ), providers(routes.endpoints, client, environ)
     router = Router(known, chance) if found is None else Router(known, chance, found.wake)
-    return Gateway(routes, router, found)
+    return Gateway(routes, router, found, ledger(routes, client, environ))
+
+
+def ledger(routes: Routes, client: HttpClient, environ: Mapping[str, str] = os.environ) -> "Ledger | None":
+    """Return the ledger, None where no caller has limits."""
+    if routes.limits is None:
+        return None
+    from llm_gateway.aws.dynamodb import DynamoDB
+    from llm_gateway.stages.ledger import Ledger
+
+    return Ledger(DynamoDB(Aws(client, environ)), environ[environment.LEDGER_TABLE], routes.limits)
 
 
 def key_store(client: HttpClient, environ: Mapping[str, str] = os.environ) -> "KeyStore | None":

@@ -33,6 +33,8 @@ JOURNAL_TABLE = "JOURNAL_TABLE"
 # The DynamoDB table of tickets for WebSockets: the function of the REST API issues them, the WebSocket API's authorizer takes
 # them. Without it there are none.
 TICKETS_TABLE = "TICKETS_TABLE"
+# The DynamoDB table of what callers have used, where they have limits.
+LEDGER_TABLE = "LEDGER_TABLE"
 # The URL of the WebSocket API's stage, such as https://ID.execute-api.REGION.amazonaws.com/ws, below which are its connections.
 WEBSOCKET_STAGE_URL = "WEBSOCKET_STAGE_URL"
 # How many generations may run at once for one connection, and for one API key.

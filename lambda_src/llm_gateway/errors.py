@@ -7,7 +7,7 @@ API Gateway's responses, the OpenAPI document and the tables in docs/ are made f
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -120,6 +120,10 @@ class GatewayError(Exception):
         self.detail: str | None = None
         # Of an answer that was refused when it was there.
         self.usage: Usage | None = None
+        # Whether the provider had begun to answer, or may have: it may charge for what was lost.
+        self.may_be_billed = False
+        # The headers that say what is left of the caller's limits.
+        self.rate_limits: Mapping[str, str] = {}
         # Set by telemetry, so that a failure is recorded once.
         self.recorded = False
 
@@ -145,8 +149,8 @@ class GatewayError(Exception):
             self.detail = redact(self.detail)
 
     def headers(self) -> list[tuple[str, str]]:
-        """The headers of the answer: `Retry-After` in whole seconds, rounded up, at least 1, and `DO_NOT_RETRY`."""
-        found: list[tuple[str, str]] = []
+        """The headers of the answer: `Retry-After` in whole seconds, rounded up, at least 1, `DO_NOT_RETRY`, and what is left of limits."""
+        found = list(self.rate_limits.items())
         if self.retry_after is not None:
             found.append(("retry-after", str(max(1, math.ceil(self.retry_after)))))
         if _is_retried(self.status) and not self.passes:
@@ -235,6 +239,10 @@ quota_exceeded = ErrorKind(
     RATE_LIMIT,
     "this API key has used up its requests for today; the count starts anew at 00:00 UTC",
 )
+# A limit of the ledger.
+limit_reached = ErrorKind(
+    "quota_exceeded", 429, RATE_LIMIT, "{whose} may use {limit}, and what this call may need is more than is left; {then}"
+)
 # The provider throttles this service's account; the caller's own quota is not used up.
 upstream_throttled = ErrorKind(
     "upstream_throttled",
@@ -283,6 +291,14 @@ overloaded = ErrorKind(
     SERVER,
     "the service answers as many calls as it may at once; try again shortly",
     retry_after=5,
+)
+# The table of what callers have used cannot be read or written. No call is made then, so that none passes a limit.
+limits_unavailable = ErrorKind(
+    "limits_unavailable",
+    503,
+    SERVER,
+    "the service could not check the caller's limits; try again shortly",
+    retry_after=1,
 )
 # The provider cannot be reached or says that it is unavailable.
 upstream_unavailable = ErrorKind(

@@ -7,6 +7,7 @@ not depend on its number of tokens. An answer is ``Start``, then any number of `
 ends without ``Done`` or an error.
 """
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -20,7 +21,8 @@ class Start(msgspec.Struct, frozen=True, tag="start", omit_defaults=True):
 
     `attempts` is the number of calls of targets, including the one that answers. `waited_ms` are the milliseconds of the other
     calls and of the pauses between them, `first_token_ms` those from the call of this target to its first token. `dropped`
-    names the hints of the request that the target does not know.
+    names the hints of the request that the target does not know. `rate_limits` are the headers that say what is left of the
+    caller's limits.
     """
 
     request_id: str
@@ -30,6 +32,7 @@ class Start(msgspec.Struct, frozen=True, tag="start", omit_defaults=True):
     waited_ms: float
     first_token_ms: float
     dropped: tuple[str, ...] = ()
+    rate_limits: Mapping[str, str] = {}
 
 
 class Delta(msgspec.Struct, frozen=True, tag="delta", omit_defaults=True):

@@ -4,16 +4,16 @@ The stages, in their order:
 
 1. validate       check the rules of a conversation; the API format has checked the types and bounds of fields
 2. authorize      check that the caller may use the alias
-3. reserve quota  (ledger)
+3. reserve quota  at each target that is asked, where the caller has limits (ledger)
 4. filter the prompt (safety)
 5. cache          look for an answer that is already there
 6. route          choose a target, and another one if it fails, until one begins to answer
 7. call           read the provider's answer; after its first event, a failure is reported to the caller
 8. filter the answer (safety)
-9. settle quota   (ledger)
+9. settle quota   take off what was reserved and not used (ledger)
 10. record        write one line of telemetry, whatever happened
 
-Stages 3, 4, 5, 8 and 9 have no code yet.
+Stages 4, 5 and 8 have no code yet.
 """
 
 import asyncio
@@ -35,6 +35,7 @@ from llm_gateway.telemetry import Record
 
 if TYPE_CHECKING:  # only requests for embeddings load it
     from llm_gateway.embeddings import EmbeddingRequest
+    from llm_gateway.stages.ledger import Ledger  # only where callers have limits
 
 
 class Demand(Protocol):
@@ -46,11 +47,15 @@ class Demand(Protocol):
 
 
 class Gateway(msgspec.Struct, frozen=True):
-    """The routes, the router with its providers, and the demand for those that may sleep, if any. A process has one."""
+    """The routes, the router with its providers, the demand for those that may sleep, if any, and the ledger of limits, if any.
+
+    A process has one.
+    """
 
     routes: Routes
     router: Router
     demand: Demand | None = None
+    ledger: "Ledger | None" = None
 
 
 async def answer(
@@ -65,13 +70,18 @@ async def answer(
         GatewayError: Before the first event or after any; the events before it are valid.
     """
     record = Record(request_id, caller, request)
+    reservation, usage = None, None
     try:
         if isinstance(request, ChatRequest) and (problems := conversation_problems(request.messages)):
             raise errors.invalid_request(problems)
         alias = authorize(caller, request.model, gateway.routes, request.kind)
         record.alias(alias)
-        opened = await gateway.router.open(request, alias, deadline, record.attempts, caller)
+        if gateway.ledger is not None:
+            reservation = gateway.ledger.reservation(caller, alias.name, record.attempts, deadline)
+        opened = await gateway.router.open(request, alias, deadline, record.attempts, caller, reservation)
         start = Start(request_id, alias.name, opened.target.name, *record.started(opened.target), opened.dropped)
+        if reservation is not None:
+            start = msgspec.structs.replace(start, rate_limits=reservation.rate_limits)
         events, last = [start, *opened.first], opened.first[-1]
         try:
             yield events
@@ -88,9 +98,10 @@ async def answer(
             raise
         finally:
             await opened.rest.aclose()
-        record.done(events)
+        usage = record.done(events)
     except GatewayError as error:
         record.error(error)
+        usage = error.usage
         raise
     except (GeneratorExit, asyncio.CancelledError):
         record.abandoned()
@@ -101,5 +112,7 @@ async def answer(
         raise failure from error
     finally:
         record.close()
+        if reservation is not None:
+            await reservation.settle(usage)
         if gateway.demand is not None:  # the answer has been sent; when it ends, nothing is sent any more
             await gateway.demand.sent()

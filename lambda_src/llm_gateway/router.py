@@ -43,6 +43,14 @@ class EmbeddingProvider(Protocol):
     def embed(self, call: "EmbeddingCall") -> AsyncGenerator[list[Event], None]: ...
 
 
+class Reservation(Protocol):
+    """What the caller's limits leave for a request."""
+
+    async def admit(self, call: "ModelCall | EmbeddingCall") -> None:
+        """Return if the call fits in. Raises the error with which the request ends if it does not."""
+        ...
+
+
 class Attempt(msgspec.Struct):
     """One call of a target: the seconds until its first batch or its failure, and the failure."""
 
@@ -111,12 +119,14 @@ class Router:
         deadline: float,
         attempts: list[Attempt],
         caller: Caller = ANONYMOUS,
+        reservation: "Reservation | None" = None,
     ) -> Opened:
         """Return the answer of the first target that begins to answer.
 
         Args:
             deadline: A time of the running loop's clock.
             attempts: Each call of a target is added to it.
+            reservation: Is asked to admit each call.
 
         Raises:
             GatewayError: The error of a request that every target would refuse, the failure of the only target that was asked,
@@ -135,6 +145,8 @@ class Router:
                 if call.target.context_tokens <= too_small:
                     continue
                 try:
+                    if reservation is not None:
+                        await reservation.admit(call)
                     others = sum(other.target.context_tokens > too_small for other in calls[position + 1 :])
                     limit = _begin_deadline(alias, call, deadline, others=others)
                     return await self._attempt(call, limit, attempts, request.stream)

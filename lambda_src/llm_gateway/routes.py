@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from llm_gateway.limits import CallerLimits
 from llm_gateway.request import Kind, Parameter
 
 ROUTES_FILE = "routes.json"
@@ -47,6 +48,17 @@ class Endpoint(msgspec.Struct, frozen=True, omit_defaults=True):
     cache_salt: bool = False
 
 
+class Price(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a million tokens cost, in micro-dollars: of the request, of the answer, and of the part of a request that is read
+    from the provider's prompt cache, or written to it, for some minutes or for an hour."""
+
+    input: int
+    output: int
+    cache_read: int
+    cache_write: int
+    cache_write_hour: int
+
+
 class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     """One model of one provider, and the parameters that it accepts.
 
@@ -70,6 +82,8 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     A target whose `kind` is ``embedding`` makes embeddings and does not chat: `context_tokens` is the limit of one text,
     `text_characters` the limit of its characters, if there is one. `dimensions` are the lengths that its vectors can have, the
     model's own first; empty: the provider decides.
+
+    `price` is there where callers have limits of money.
     """
 
     name: str
@@ -91,6 +105,7 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: Kind = "chat"
     text_characters: int | None = None
     dimensions: tuple[int, ...] = ()
+    price: Price | None = None
 
 
 # What an alias has where settings do not say.
@@ -124,10 +139,11 @@ class Alias(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Routes(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All aliases, of which the first is the default, and the endpoints that their targets name."""
+    """All aliases, of which the first is the default, the endpoints that their targets name, and the limits of callers."""
 
     aliases: tuple[Alias, ...]
     endpoints: tuple[Endpoint, ...] = ()
+    limits: CallerLimits | None = None
 
     def alias(self, name: str) -> Alias | None:
         """Return the alias of that name, the first one for an empty name, None for an unknown name."""
@@ -168,6 +184,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Routes:
             for alias in routes.aliases
         ),
         endpoints=endpoints,
+        limits=routes.limits,
     )
 
 

@@ -17,3 +17,4 @@ class TableKeys(NamedTuple):
 CONNECTIONS: Final = TableKeys("id", "", "expires")
 JOURNAL: Final = TableKeys("generation", "seq", "expires")
 TICKETS: Final = TableKeys("ticket_hash", "", "expires")
+LEDGER: Final = TableKeys("holder", "", "expires")

@@ -58,17 +58,20 @@ class Record:
         self._fields["time_to_first_event_ms"] = elapsed_ms
         return len(self.attempts), max(0.0, round(elapsed_ms - first_token_ms, 1)), first_token_ms
 
-    def done(self, events: Sequence[Event]) -> None:
-        """Record the last batch, which ends with `Usage` and `Done`."""
+    def done(self, events: Sequence[Event]) -> Usage | None:
+        """Record the last batch, which ends with `Usage` and `Done`, and return the former."""
+        usage = None
         for event in events[-2:]:
             match event:
                 case Usage(input_tokens=read, output_tokens=written):
+                    usage = event
                     self._fields["gen_ai.usage.input_tokens"] = read
                     self._fields["gen_ai.usage.output_tokens"] = written
                 case Done(stop_reason=reason):
                     self._fields["gen_ai.response.finish_reasons"] = [reason]
                 case _:
                     pass
+        return usage
 
     def error(self, error: GatewayError, cause: Exception | None = None) -> None:
         """Record a failure, with the traceback of `cause` if the service itself failed."""

@@ -5,7 +5,7 @@ Everything runs in the test's own loop, and everything is closed when the test e
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +16,7 @@ import pytest
 from llm_functions.compose import key_store, providers, ticket_table
 from llm_functions.http.application import Application
 from llm_gateway import demand, router
+from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.http.client import HttpClient
 from llm_gateway.pipeline import Gateway
 from llm_gateway.router import Provider, Router
@@ -23,7 +24,8 @@ from llm_gateway.routes import Alias, Routes, Target
 from pulumi_llm_local.upstreams.fault import Fault
 from pulumi_llm_local.upstreams.model import ModelTraits
 from pulumi_llm_local.upstreams.stand_in_model import StandInModel
-from support.clock import Clock
+from support import websocket_api
+from support.clock import Clock, Now
 from support.gateway_service import ORIGIN, PATIENCE, Service, serve
 from support.local_bedrock import KEYS, REGION, running
 from support.websocket_api import TICKETS
@@ -180,3 +182,29 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
         return Service(url, http, clients)
 
     return start
+
+
+# DynamoDB, with its tables made anew for each test.
+
+
+@pytest.fixture(scope="session")
+def dynamodb_url() -> Iterator[str]:
+    with websocket_api.dynamodb_server() as url:
+        yield url
+
+
+@pytest.fixture
+def now() -> Now:
+    return Now()
+
+
+@pytest.fixture
+async def http(opened: contextlib.AsyncExitStack) -> HttpClient:
+    return await opened.enter_async_context(HttpClient())
+
+
+@pytest.fixture
+async def dynamodb(http: HttpClient, dynamodb_url: str) -> DynamoDB:
+    client = DynamoDB(websocket_api.aws(http, AWS_ENDPOINT_URL_DYNAMODB=dynamodb_url))
+    await websocket_api.create_tables(client)
+    return client

@@ -15,13 +15,14 @@ from llm_gateway.aws.client import Aws
 from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.http.client import HttpClient
 from llm_gateway.identity import connections, keys, tickets
-from llm_gateway.stages import journal
+from llm_gateway.stages import journal, ledger
 from pulumi_llm_local.services import moto_server
 from pulumi_llm_local.services.signature import SignatureError, verify_signature
 from support.local_bedrock import KEYS, REGION
 from support.web_app import listening
 
 JOURNAL, CONNECTIONS, TICKETS, API_KEYS = "the-journal", "the-connections", "the-tickets", "the-keys"
+LEDGER = "the-ledger"
 
 
 @contextlib.contextmanager
@@ -49,6 +50,7 @@ async def create_tables(dynamodb: DynamoDB) -> None:
         CONNECTIONS: {connections.HASH_KEY: "S"},
         TICKETS: {tickets.HASH_KEY: "S"},
         API_KEYS: {keys.HASH_KEY: "S"},
+        LEDGER: {ledger.HASH_KEY: "S"},
     }
     call: Any = vars(DynamoDB)["_call"]
     for name, attributes in attributes_of.items():

@@ -63,10 +63,11 @@ class EventStreamWriter:
 
 
 def routing_headers(start: Start) -> list[tuple[str, str]]:
-    """Return the headers that name the target, the milliseconds until it began, and the hints that it does not know.
+    """Return the headers that name the target, the milliseconds until it began, the hints that it does not know, and what is
+    left of the caller's limits.
 
     https://www.w3.org/TR/server-timing/
     """
     timing = f"waited;dur={start.waited_ms}, first_token;dur={start.first_token_ms}"
-    headers = [("x-llm-target", start.target), ("server-timing", timing)]
+    headers = [("x-llm-target", start.target), ("server-timing", timing), *start.rate_limits.items()]
     return [*headers, ("x-llm-dropped", ", ".join(start.dropped))] if start.dropped else headers

@@ -40,7 +40,14 @@ class DynamoDBError(Exception):
 
 
 class ConditionFailed(DynamoDBError):
-    """The condition of a write does not hold, so nothing was written."""
+    """The condition of a write does not hold, so nothing was written.
+
+    `item` is the item as it is, where that was asked for; empty where there is none.
+    """
+
+    def __init__(self, name: str, message: str, status: int, item: Item) -> None:
+        super().__init__(name, message, status)
+        self.item = item
 
 
 class DynamoDB:
@@ -82,13 +89,18 @@ class DynamoDB:
         condition: str | None = None,
         names: Mapping[str, str] | None = None,
         values: Item | None = None,
+        item_on_failure: bool = False,
     ) -> Item:
-        """Change an item, and return it as it is then. Without a condition, an item that is not there is made."""
+        """Change an item, and return it as it is then. An item that is not there is made, unless the condition forbids it.
+
+        With `item_on_failure`, the `ConditionFailed` has the item, at no further cost.
+        """
         body = {
             "TableName": table,
             "Key": key,
             "UpdateExpression": update,
             "ReturnValues": "ALL_NEW",
+            **({"ReturnValuesOnConditionCheckFailure": "ALL_OLD"} if item_on_failure else {}),
             **_expressions(condition, names, values),
         }
         answer = await self._call("UpdateItem", body)
@@ -147,8 +159,10 @@ class DynamoDB:
             raise DynamoDBError(str(response.status), "the answer is not JSON", response.status) from None
         if response.status != 200:
             name = str(answer.get("__type", response.status)).split("#")[-1]
-            kind = ConditionFailed if name == "ConditionalCheckFailedException" else DynamoDBError
-            raise kind(name, self._aws.redact(str(answer.get("message") or answer.get("Message") or "")), response.status)
+            text = self._aws.redact(str(answer.get("message") or answer.get("Message") or ""))
+            if name != "ConditionalCheckFailedException":
+                raise DynamoDBError(name, text, response.status)
+            raise ConditionFailed(name, text, response.status, answer.get("Item", {}))
         return answer
 
 

@@ -39,6 +39,8 @@ IDENTITY = ("accept-encoding", "identity")
 
 _encode = msgspec.json.Encoder().encode
 
+# The exceptions of a request that has not left.
+_NOT_SENT = (ConnectError, ConnectTimeout, TlsError)
 # The exceptions of reading an answer that is not as documented: it may not be UTF-8, or it may be nested too deeply.
 UNREADABLE = (msgspec.DecodeError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
@@ -171,9 +173,11 @@ async def read_answer(
             yield _told(events, names, signer, properties)
     except HttpError as error:
         failure = transport_error(error, streaming=call.stream and response is not None)
+        failure.may_be_billed = not isinstance(error, _NOT_SENT)
         failure.redact(redact)
         raise failure from error
     except GatewayError as error:
+        error.may_be_billed = response is not None  # it had accepted the request
         error.redact(redact)
         raise
     finally:
@@ -374,7 +378,7 @@ def transport_error(error: HttpError, *, streaming: bool = False) -> GatewayErro
     match error:
         case ResponseTimeout() | ReadTimeout():
             return errors.upstream_timeout(detail=detail)
-        case ConnectError() | ConnectTimeout() | TlsError():
+        case _ if isinstance(error, _NOT_SENT):
             return errors.upstream_unavailable(detail=detail)
         case _ if streaming:
             return errors.stream_interrupted(detail=detail)

@@ -1,0 +1,440 @@
+"""Stages 3 and 9: what callers have used, and whether a call fits within their limits.
+
+DynamoDB has one item for each caller, and one for each tenant that has limits. The item holds a counter for each window and
+measure, such as ``2026-11-30 tokens`` for the day and ``2026-11 micro_usd`` for the month, with the alias at its end where an
+alias has a limit of its own. The window is part of the name, so that a new one begins at zero without a write, a month needs no
+sum over days, and a call that ends after midnight is settled in the windows in which it was reserved. A window is kept until
+the one after it is over; then settling a call deletes it. (An item a day would lose the calls in flight at midnight, and would
+have to carry the month's sum over.)
+
+Before a call, one conditional update adds the most that it may use: the bound of the request's tokens, and `max_tokens`. After
+it, another one takes off what it has not used. Each costs a write unit for every KB of the item, which is below 1 KB with some
+ten calls in flight. What was never settled stays charged: the model may have billed it. The same holds where the outcome of a
+call is not known.
+
+The item also holds the calls in flight, as a set of ids. An id makes each of the two updates happen once, though DynamoDB's
+client may carry a write out twice. It begins with the time at which the call's function is over in any case, after which others
+delete it.
+
+If DynamoDB fails, no call is made: otherwise its failure, or a caller who makes it throttle, would lift all limits.
+"""
+
+import asyncio
+import math
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from llm_gateway import errors
+from llm_gateway.aws.dynamodb import ConditionFailed, DynamoDB, DynamoDBError, Item
+from llm_gateway.charge import NOTHING, Charge, most_of, of_failure, of_usage
+from llm_gateway.errors import GatewayError
+from llm_gateway.events import Usage
+from llm_gateway.http.errors import HttpError
+from llm_gateway.identity.caller import Caller
+from llm_gateway.limits import MEASURES, WINDOWS, CallerLimits, Limit, Limits, Measure, Stamps, Window, seconds_left, stamps
+from llm_gateway.tables import LEDGER
+from llm_gateway.telemetry import write_log
+
+if TYPE_CHECKING:
+    from llm_gateway.call import ModelCall
+    from llm_gateway.embeddings import EmbeddingCall
+    from llm_gateway.router import Attempt
+
+HASH_KEY, _, TTL_ATTRIBUTE = LEDGER
+
+_IN_FLIGHT = "in_flight"
+# Seconds after its deadline for which a call still counts as in flight.
+_MARGIN_SECONDS = 60.0
+_ID_TIME = slice(0, 10)  # seconds since the epoch
+# Seconds that an item is kept after the last call: until the month after is over.
+_KEPT_SECONDS = 93 * 86_400
+# The most counters of windows that are over which one update deletes. An expression may have 4 KB.
+_MOST_DELETED = 100
+# DynamoDB's partition keys have up to 2,048 bytes, the subject of a token any number.
+_LONGEST_HOLDER = 1_000
+
+_WINDOW_OF_LENGTH: Mapping[int, Window] = {
+    len(stamp): window
+    for window, stamp in zip(WINDOWS, stamps(0), strict=True)  # minute 16, day 10, month 7
+}
+_SECONDS: Mapping[Window, float] = {"minute": 60, "day": 86_400, "month": 28 * 86_400}
+
+
+class Ledger:
+    """The limits, and the table of what has been used. `clock` gives seconds since the epoch."""
+
+    def __init__(self, dynamodb: DynamoDB, table: str, limits: CallerLimits, *, clock: Callable[[], float] = time.time) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._limits = limits
+        self._clock = clock
+
+    def reservation(self, caller: Caller, alias: str, attempts: "Sequence[Attempt]", deadline: float) -> "Reservation | None":
+        """Return what reserves and settles the calls of a request; None for a caller without limits.
+
+        Args:
+            attempts: The router adds each call of a target.
+            deadline: A time of the running loop's clock.
+        """
+        limits, of_tenant = self._limits.of_caller(caller), self._limits.of_tenant(caller)
+        accounts: list[_Account] = []
+        if limits:
+            accounts.append(self._account(["caller", caller.tenant, _name(caller)], "this caller", limits, alias))
+        if of_tenant:
+            accounts.append(self._account(["tenant", caller.tenant], "this caller's tenant", of_tenant, alias))
+        return Reservation(accounts, attempts, deadline, self._clock) if accounts else None
+
+    def _account(self, holder: list[str], whose: str, limits: Limits, alias: str) -> "_Account":
+        return _Account(self._dynamodb, self._table, {HASH_KEY: {"S": _holder(holder)}}, whose, limits, alias, self._clock)
+
+
+class Reservation:
+    """What the calls of one request are reserved, at the caller's account and the tenant's."""
+
+    def __init__(
+        self,
+        accounts: "Sequence[_Account]",
+        attempts: "Sequence[Attempt]",
+        deadline: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._accounts = accounts
+        self._attempts = attempts
+        self._deadline = deadline
+        self._clock = clock
+        self._calls: list[ModelCall | EmbeddingCall] = []  # those of `attempts`
+        self._reserved: Charge | None = None
+        self.rate_limits: Mapping[str, str] = {}
+
+    async def admit(self, call: "ModelCall | EmbeddingCall") -> None:
+        """Reserve a call. One that costs no more than what the calls before it have left needs no write.
+
+        Raises the error 429 if a limit has not enough left, and 503 if the table cannot be written.
+        """
+        needed = self._used().plus(most_of(call))
+        if self._reserved is None:
+            await self._reserve(needed)
+        else:
+            await self._extend(Charge(*(max(0, most - had) for most, had in zip(needed, self._reserved, strict=True))))
+        self._calls.append(call)
+
+    async def settle(self, usage: Usage | None) -> None:
+        """Take off what the request has not used. `usage` is that of its answer, None if it has none or nobody knows it."""
+        if self._reserved is None:
+            return
+        rest = self._used(usage).minus(self._reserved)
+        settled = await asyncio.gather(*(account.settle(rest) for account in self._accounts), return_exceptions=True)
+        for failure in settled:
+            if failure is not None:  # it stays charged
+                write_log({"level": "WARN", "message": f"not settled: {type(failure).__name__}: {failure}"})
+
+    async def _reserve(self, charge: Charge) -> None:
+        left = self._deadline - asyncio.get_running_loop().time()
+        id = f"{int(self._clock() + left + _MARGIN_SECONDS):010d}{os.urandom(5).hex()}"
+        self._reserved = charge  # so that it is settled, too, where the request is cancelled meanwhile
+        try:
+            await self._at_all(lambda account: account.reserve(id, charge), lambda account: account.withdraw(charge))
+        except GatewayError:
+            self._reserved = None
+            raise
+        self.rate_limits = _headers(self._accounts, self._clock())
+
+    async def _extend(self, charge: Charge) -> None:
+        assert self._reserved is not None
+        if charge == NOTHING:
+            return
+        await self._at_all(lambda account: account.extend(charge), lambda account: account.reduce(charge))
+        self._reserved = self._reserved.plus(charge)
+
+    def _used(self, usage: Usage | None = None) -> Charge:
+        """Return what the calls have used so far. One that has neither failed nor ended with a usage may have used the most."""
+        used = NOTHING
+        last = len(self._calls) - 1
+        for index, (attempt, call) in enumerate(zip(self._attempts, self._calls, strict=False)):
+            if attempt.error is not None:
+                used = used.plus(of_failure(attempt.error, call))
+            else:
+                used = used.plus(of_usage(usage, call) if usage is not None and index == last else most_of(call))
+        return used
+
+    async def _at_all(
+        self, write: "Callable[[_Account], Awaitable[None]]", undo: "Callable[[_Account], Awaitable[None]]"
+    ) -> None:
+        """Write to all accounts at once, so that a request waits for one call; where one of them refuses, undo the others.
+
+        A transaction would cost twice as much, and fails where two meet.
+        """
+        results = await asyncio.gather(*map(write, self._accounts), return_exceptions=True)
+        failures = [result for result in results if isinstance(result, BaseException)]
+        if not failures:
+            return
+        written = [account for account, result in zip(self._accounts, results, strict=True) if result is None]
+        await asyncio.gather(*map(undo, written), return_exceptions=True)  # where that fails, it stays charged
+        refusals = [failure for failure in failures if isinstance(failure, GatewayError)]
+        if refusals:
+            refusal = max(refusals, key=lambda each: each.retry_after or 0.0)
+            refusal.rate_limits = _headers(self._accounts, self._clock())
+            raise refusal
+        if isinstance(failures[0], DynamoDBError | HttpError):
+            raise errors.limits_unavailable(detail=f"{type(failures[0]).__name__}: {failures[0]}") from failures[0]
+        raise failures[0]
+
+
+class _Account:
+    """The item of a holder of limits, for one request."""
+
+    def __init__(
+        self, dynamodb: DynamoDB, table: str, key: Item, whose: str, limits: Limits, alias: str, clock: Callable[[], float]
+    ) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._key = key
+        self._whose = whose
+        self._limits = limits
+        self._alias = alias
+        self._clock = clock
+        self._id = ""
+        self._counters: list[_Counter] = []
+        self._item: Item = {}
+
+    async def reserve(self, id: str, charge: Charge) -> None:
+        """Count a request with the most that it may use, and the call as in flight. Raises the error 429."""
+        now = self._clock()
+        self._id, self._counters = id, list(_counters(self._limits, self._alias, stamps(now)))
+        slots = self._limits.calls_in_flight
+        for _ in range(3):
+            update = self._update(charge, requests=1, limited=True)
+            free = [f"NOT contains({_IN_FLIGHT}, {update.value('S', id)})"]
+            if slots is not None:
+                free.append(f"size({_IN_FLIGHT}) < {update.value('N', str(slots))}")
+            update.conditions.append(f"(attribute_not_exists({_IN_FLIGHT}) OR ({' AND '.join(free)}))")
+            update.adds.append(f"{_IN_FLIGHT} {update.value('SS', [id])}")
+            update.sets.append(f"{TTL_ATTRIBUTE} = {update.value('N', str(int(now + _KEPT_SECONDS)))}")
+            if await self._written(update) or id in _ids(self._item):
+                return
+            self._check(charge, requests=1)
+            ids = _ids(self._item)
+            over = [each for each in ids if _is_over(each, now)]
+            if slots is None or len(ids) < slots:
+                break
+            if len(ids) - len(over) >= slots:
+                raise errors.limit_reached(
+                    whose=self._whose, limit=f"{slots} calls in flight", then="try again when one of them ends", retry_after=1
+                )
+            forget = _Update()
+            forget.deletes.append(f"{_IN_FLIGHT} {forget.value('SS', over)}")
+            await self._written(forget)
+        raise errors.limits_unavailable(detail="the table refuses a write that fits within the limits")
+
+    async def extend(self, charge: Charge) -> None:
+        """Add to what was reserved. Raises the error 429. If the client carries it out twice, the caller pays too much."""
+        update = self._update(charge, limited=True)
+        update.conditions.append(f"contains({_IN_FLIGHT}, {update.value('S', self._id)})")
+        if not await self._written(update):
+            self._check(charge)
+            raise errors.limits_unavailable(detail="the call does not count as in flight any more")
+
+    async def reduce(self, charge: Charge) -> None:
+        """Take back an extension."""
+        update = self._update(NOTHING.minus(charge))
+        update.conditions.append(f"contains({_IN_FLIGHT}, {update.value('S', self._id)})")
+        await self._written(update)
+
+    async def withdraw(self, charge: Charge) -> None:
+        """Take back a reservation: there is no call."""
+        await self._written(self._ending(self._update(NOTHING.minus(charge), requests=-1)))
+
+    async def settle(self, charge: Charge) -> None:
+        """Add what was used beyond the reservation, or take off what was not, at the end of the call.
+
+        Counters of windows that are over, and the calls of functions that are, are deleted by the way.
+        """
+        now = self._clock()
+        update = self._ending(self._update(charge), *(each for each in _ids(self._item) if _is_over(each, now)))
+        old = [name for name in self._item if (window := _window_of(name)) and _is_old(window, name, now)]
+        update.removes.extend(update.name(name) for name in old[:_MOST_DELETED])
+        await self._written(update)
+
+    def room(self) -> Iterator[tuple[Limit, int]]:
+        """Yield each limit that holds for the request, with what is left of it."""
+        for counter in self._counters:
+            if counter.limit is not None:
+                yield counter.limit, max(0, counter.limit.most - self._value(counter))
+
+    def _update(self, charge: Charge, *, requests: int = 0, limited: bool = False) -> "_Update":
+        """Return the update that adds to the counters; `limited`: where their limits allow it."""
+        update, now = _Update(), self._clock()
+        for counter in self._counters:
+            amount = counter.amount(charge, requests)
+            if not amount or _is_old(counter.window, counter.attribute, now):
+                continue
+            name = update.name(counter.attribute)
+            update.adds.append(f"{name} {update.value('N', str(amount))}")
+            if limited and counter.limit is not None:
+                if amount > counter.limit.most:
+                    raise self._too_large(counter.limit)
+                # DynamoDB's conditions have no arithmetic.
+                most = update.value("N", str(counter.limit.most - amount))
+                update.conditions.append(f"(attribute_not_exists({name}) OR {name} <= {most})")
+        return update
+
+    def _ending(self, update: "_Update", *others: str) -> "_Update":
+        """Return an update that also ends the call, and happens only once by that."""
+        update.conditions.append(f"contains({_IN_FLIGHT}, {update.value('S', self._id)})")
+        update.deletes.append(f"{_IN_FLIGHT} {update.value('SS', sorted({self._id, *others}))}")
+        return update
+
+    async def _written(self, update: "_Update") -> bool:
+        """Carry out an update, and keep the item as it is then. Returns whether its conditions held."""
+        try:
+            self._item = await self._dynamodb.update_item(
+                self._table,
+                self._key,
+                update.expression(),
+                condition=" AND ".join(update.conditions),
+                names=update.names,
+                values=update.values,
+                item_on_failure=True,
+            )
+        except ConditionFailed as error:
+            self._item = error.item
+            return False
+        return True
+
+    def _check(self, charge: Charge, *, requests: int = 0) -> None:
+        """Raise the error 429 of the limit that has not enough left, of several the one that lasts longest."""
+        reached = [
+            counter.limit
+            for counter in self._counters
+            if counter.limit is not None
+            and (amount := counter.amount(charge, requests))
+            and self._value(counter) + amount > counter.limit.most
+        ]
+        if not reached:
+            return
+        now = self._clock()
+        limit = max(reached, key=lambda each: seconds_left(each.window, now))
+        seconds = math.ceil(seconds_left(limit.window, now))
+        raise errors.limit_reached(
+            whose=self._whose, limit=limit, then=f"the next {limit.window} begins in {_duration(seconds)}", retry_after=seconds
+        )
+
+    def _too_large(self, limit: Limit) -> GatewayError:
+        return errors.limit_reached(whose=self._whose, limit=limit, then="shorten the request, or lower its max_tokens")
+
+    def _value(self, counter: "_Counter") -> int:
+        return int(self._item[counter.attribute]["N"]) if counter.attribute in self._item else 0
+
+
+class _Counter(NamedTuple):
+    """A counter of an item, and the limit that it has."""
+
+    attribute: str
+    window: Window
+    measure: Measure
+    limit: Limit | None
+
+    def amount(self, charge: Charge, requests: int) -> int:
+        return requests if self.measure == "requests" else charge.tokens if self.measure == "tokens" else charge.micro_usd
+
+
+class _Update:
+    """The parts of an update, and what they refer to."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}
+        self.values: Item = {}
+        self.adds: list[str] = []
+        self.deletes: list[str] = []
+        self.sets: list[str] = []
+        self.removes: list[str] = []
+        self.conditions: list[str] = []
+
+    def name(self, attribute: str) -> str:
+        placeholder = f"#n{len(self.names)}"
+        self.names[placeholder] = attribute
+        return placeholder
+
+    def value(self, kind: str, value: Any) -> str:
+        placeholder = f":v{len(self.values)}"
+        self.values[placeholder] = {kind: value}
+        return placeholder
+
+    def expression(self) -> str:
+        clauses = {"ADD": self.adds, "DELETE": self.deletes, "SET": self.sets, "REMOVE": self.removes}
+        return " ".join(f"{verb} {', '.join(parts)}" for verb, parts in clauses.items() if parts)
+
+
+def _counters(limits: Limits, alias: str, now: Stamps) -> Iterator[_Counter]:
+    """Yield the counters of a call of an alias. All measures are counted a day and a month, a minute's only for its limits."""
+    limit_of = {(limit.window, limit.measure, limit.model): limit for limit in limits.counted}
+    has_minute = any(limit.window == "minute" for limit in limits.counted)
+    for window, stamp in zip(WINDOWS, now, strict=True):
+        for measure in MEASURES:
+            limit = limit_of.get((window, measure, ""))
+            if limit is not None or window != "minute" or has_minute:
+                yield _Counter(f"{stamp} {measure}", window, measure, limit)
+            if (of_alias := limit_of.get((window, measure, alias))) is not None:
+                yield _Counter(f"{stamp} {measure} {alias}", window, measure, of_alias)
+
+
+def _window_of(attribute: str) -> Window | None:
+    """Return the window of a counter, None for another attribute."""
+    stamp, _, measure = attribute.partition(" ")
+    return _WINDOW_OF_LENGTH.get(len(stamp)) if measure else None
+
+
+def _is_old(window: Window, attribute: str, now: float) -> bool:
+    """Whether the window after a counter's is over, or, for a month, most of it."""
+    return attribute.partition(" ")[0] < getattr(stamps(now - _SECONDS[window]), window)
+
+
+def _ids(item: Item) -> list[str]:
+    return item[_IN_FLIGHT]["SS"] if _IN_FLIGHT in item else []
+
+
+def _is_over(id: str, now: float) -> bool:
+    """Whether the function of a call in flight has died."""
+    return int(id[_ID_TIME]) < now
+
+
+def _name(caller: Caller) -> str:
+    """Return what a caller's item is found by. A role's session has a name that its holder chooses, so it is left out."""
+    return caller.key.rpartition("/")[0] if ":assumed-role/" in caller.key else caller.key
+
+
+def _holder(names: Sequence[str]) -> str:
+    holder = msgspec.json.encode(names)
+    if len(holder) <= _LONGEST_HOLDER:
+        return holder.decode()
+    import hashlib
+
+    return f"{names[0]} {hashlib.sha256(holder).hexdigest()}"
+
+
+def _headers(accounts: Sequence[_Account], now: float) -> dict[str, str]:
+    """Return OpenAI's headers: for requests and for tokens, the limit of which the least is left.
+
+    https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers
+    """
+    headers: dict[str, str] = {}
+    room = [each for account in accounts for each in account.room()]
+    for measure in ("requests", "tokens"):
+        of_measure = [(left, limit) for limit, left in room if limit.measure == measure]
+        if of_measure:
+            left, limit = min(of_measure, key=lambda each: each[0])
+            headers[f"x-ratelimit-limit-{measure}"] = str(limit.most)
+            headers[f"x-ratelimit-remaining-{measure}"] = str(left)
+            headers[f"x-ratelimit-reset-{measure}"] = _duration(math.ceil(seconds_left(limit.window, now)))
+    return headers
+
+
+def _duration(seconds: int) -> str:
+    """Return a time as OpenAI's headers have it, such as ``6m0s``."""
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes}m{seconds}s" if hours else f"{minutes}m{seconds}s" if minutes else f"{seconds}s"
