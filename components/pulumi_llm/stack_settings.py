@@ -156,7 +156,8 @@ class StackSettings(RoutingSettings):
             yield from regional_problems(self, self.region)
         timeout = self.api.timeout_seconds if self.valid("api") else None
         location = Location.of(self.region) if self.valid("region") else None
-        yield from read_routing(self._routing(), location, timeout, stack_models.named(self.gpu, self)).problems
+        limits = self.api.all_limits() if self.valid("api") else None
+        yield from read_routing(self._routing(), location, timeout, stack_models.named(self.gpu, self), limits).problems
         yield from self._gpu_problems()
         if not self.valid("api"):
             return
@@ -334,6 +335,13 @@ class StackSettings(RoutingSettings):
         if self.api.auth == "api_key":
             table = {"name": api.keys_table_name, "arn": api.keys_table_arn, "kms_key_arn": self.api.kms_key_arn}
             callers["keys_table"] = table
+            limited = [key for key in self.api.keys if key.given("limits")]
+            if limited:
+                callers["key_limits"] = {key.name: key.limits.model_dump(exclude_unset=True) for key in limited}
+        if self.api.all_limits() is not None:
+            callers |= self.api.model_dump(include={"limits", "tenant_limits"}, exclude_unset=True)
+            table = {"name": api.ledger_table_name, "arn": api.ledger_table_arn, "kms_key_arn": self.api.kms_key_arn}
+            callers["ledger_table"] = table
         if self._issues_tickets():
             table = {"name": api.tickets_table_name, "arn": api.tickets_table_arn, "kms_key_arn": self.api.kms_key_arn}
             callers["tickets_table"] = table

@@ -149,7 +149,8 @@ class GatewayError(Exception):
             self.detail = redact(self.detail)
 
     def headers(self) -> list[tuple[str, str]]:
-        """The headers of the answer: `Retry-After` in whole seconds, rounded up, at least 1, `DO_NOT_RETRY`, and what is left of limits."""
+        """The headers of the answer: `Retry-After` in whole seconds, rounded up, at least 1, `DO_NOT_RETRY`, and what limits
+        leave."""
         found = list(self.rate_limits.items())
         if self.retry_after is not None:
             found.append(("retry-after", str(max(1, math.ceil(self.retry_after)))))

@@ -49,6 +49,12 @@ class CallerLimits(msgspec.Struct, frozen=True, omit_defaults=True):
     others: Limits = NO_LIMITS
     tenants: Mapping[str, Limits] = {}
 
+    @property
+    def has_money(self) -> bool:
+        """Whether a limit is one of money, so that the prices of targets are needed."""
+        every = (*self.keys.values(), self.others, *self.tenants.values())
+        return any(limit.measure == "micro_usd" for each in every for limit in each.counted)
+
     def of_caller(self, caller: Caller) -> Limits:
         return self.keys.get(caller.key, self.others)
 

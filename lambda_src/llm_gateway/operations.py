@@ -84,7 +84,9 @@ def path_parameters(path: str) -> list[str]:
 PATHS: Mapping[str, str] = {operation.id: operation.path for operation in OPERATIONS}
 
 # The headers of an answer that a web page may read. API Gateway's own answers have the first three.
-EXPOSED_HEADERS = "retry-after, x-should-retry, x-request-id, server-timing, x-llm-target, x-llm-dropped"
+EXPOSED_HEADERS = "retry-after, x-should-retry, x-request-id, server-timing, x-llm-target, x-llm-dropped, " + ", ".join(
+    f"x-ratelimit-{what}-{measure}" for measure in ("requests", "tokens") for what in ("limit", "remaining", "reset")
+)
 
 # The largest body that the service reads, in bytes. A synchronous request of Lambda may have 6 MB and holds the body escaped as
 # a JSON string; 4 MiB leaves room for that and for the headers.

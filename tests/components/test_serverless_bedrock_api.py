@@ -14,8 +14,9 @@ import pytest
 
 import pulumi_llm
 from llm_gateway import errors
+from llm_gateway.limits import Limit, Limits
 from llm_gateway.operations import OPERATIONS, operations
-from llm_gateway.routes import ROUTES_FILE, load
+from llm_gateway.routes import ROUTES_FILE, Price, Routes, load
 from pulumi_llm.base.function_settings import OWN_ENVIRONMENT_BYTES
 from pulumi_llm.models.catalogue import lifecycle_notice
 from pulumi_llm.serverless_bedrock_api import component
@@ -658,6 +659,7 @@ def test_a_role_may_do_what_its_function_does_and_no_more(keyed: Recording) -> N
         ("chat-authorizer-logs-policy", "logs:PutLogEvents"),
         ("chat-authorizer-policy", "dynamodb:GetItem"),
         *([("chat-tickets-policy", "dynamodb:PutItem")] if "chat-tickets-table" in keyed.names() else []),
+        *([("chat-ledger-policy", "dynamodb:UpdateItem")] if "chat-ledger-table" in keyed.names() else []),
     }
     for name, statement in statements(keyed):
         if statement["Action"] == ["dynamodb:GetItem"]:
@@ -1500,3 +1502,125 @@ def test_customize_refuses_what_there_is_not(customize: dict[str, Any], path: st
     (detail,) = error.value.errors or []
     assert detail["property_path"] == path
     assert hint in detail["reason"]
+
+
+# Limits of callers.
+
+
+def document(recording: Recording) -> Routes:
+    """The routes document of the function."""
+    function = recording.inputs("chat-function")
+    return load(Path(function["code"].path) / ROUTES_FILE, function["environment"]["variables"])
+
+
+@pytest.mark.parametrize("protected", [True, False])
+def test_with_limits_the_function_may_count_what_callers_use(protected: bool, plain: Recording) -> None:
+    key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    made = run_chat(limits={"requests": {"day": 5}}, kms_key_arn=key, deletion_protection=protected, tags={"Team": "search"})
+    table = made.inputs("chat-ledger-table")
+    assert table["hashKey"] == "holder" and table["attributes"] == [{"name": "holder", "type": "S"}]
+    assert table["ttl"] == {"attributeName": "expires", "enabled": True}
+    assert table["serverSideEncryption"] == {"enabled": True, "kmsKeyArn": key}
+    assert (table["pointInTimeRecovery"], table["deletionProtectionEnabled"]) == ({"enabled": True}, protected)
+    assert table["tags"]["Team"] == "search"
+    state, outputs = made.named("chat-ledger-table").state, made.named("chat").outputs
+    assert (outputs["ledger_table_name"], outputs["ledger_table_arn"]) == (state["name"], state["arn"])
+    assert made.inputs("chat-function")["environment"]["variables"]["LEDGER_TABLE"] == state["name"]
+    (statement,) = json.loads(made.inputs("chat-ledger-policy")["policy"])["Statement"]
+    assert (statement["Action"], statement["Resource"]) == (["dynamodb:UpdateItem"], state["arn"])
+    assert not any("ledger" in name for name in plain.names())
+    assert plain.named("chat").outputs["ledger_table_arn"] == ""
+    assert document(plain).limits is None
+
+
+def test_the_limits_are_in_the_routes_document() -> None:
+    models = [{"name": "fast", "model": "gpt-oss-20b"}, {"name": "smart", "model": "claude-haiku-4-5"}, "mock"]
+    of_smart = {"models": {"smart": {"tokens": {"day": 9}}}}
+    keys = [
+        {"name": "web", "limits": {"requests": {"minute": 3}, "usd": {"month": 1.5}, **of_smart}},
+        {"name": "batch", "limits": {"calls_in_flight": 2}},
+        {"name": "other"},
+    ]
+    limits = {"requests": {"minute": 1, "day": 2}, "calls_in_flight": 7}
+    read = document(run_chat(models=models, keys=keys, limits=limits, tenant_limits={"acme": {"tokens": {"month": 4}}}))
+    minute, day = Limit("requests", "minute", 1), Limit("requests", "day", 2)
+    assert read.limits is not None
+    assert read.limits.others == Limits((minute, day), 7)
+    assert read.limits.tenants == {"acme": Limits((Limit("tokens", "month", 4),))}
+    own = (Limit("micro_usd", "month", 1_500_000), Limit("tokens", "day", 9, "smart"))
+    assert read.limits.keys == {
+        "web": Limits((Limit("requests", "minute", 3), day, *own), 7),
+        "batch": Limits((minute, day), 2),
+    }
+    prices = [alias.targets[0].price for alias in read.aliases]
+    assert prices == [
+        Price(70_000, 300_000, 70_000, 70_000, 70_000),
+        Price(1_100_000, 5_500_000, 110_000, 1_375_000, 2_200_000),
+        Price(0, 0, 0, 0, 0),
+    ]
+    without_money = document(run_chat(models=models, limits=limits))
+    assert [alias.targets[0].price for alias in without_money.aliases] == [None] * 3
+
+
+def test_a_price_of_ones_own_counts() -> None:
+    price = {"input": 1, "output": 2, "cache_read": 0.5}
+    models = [
+        {"name": "fast", "model": "gpt-oss-20b", "price": price},
+        {"name": "imported", "model": IMPORT, **BOUNDS, "price": price},
+    ]
+    read = document(run_chat(models=models, limits={"usd": {"day": 1}}))
+    assert [alias.targets[0].price for alias in read.aliases] == [
+        Price(1_000_000, 2_000_000, 500_000, 1_000_000, 1_000_000)
+    ] * 2
+
+
+BOUNDS = {"context_tokens": 8192, "max_output_tokens": 1024}
+VLLM = {"vllm": {"type": "openai_compatible", "base_url": "https://vllm.example.com/v1"}}
+# Arguments -> where the mistake is, and what is said of it.
+WRONG_LIMITS: dict[str, tuple[dict[str, Any], str, str]] = {
+    "no price of an import": (
+        {"models": [{"name": "m", "model": IMPORT, **BOUNDS}], "limits": {"usd": {"day": 1}}},
+        "models[0].model",
+        "has no price in the catalogue",
+    ),
+    "no price of a provider's": (
+        {
+            "models": [{"name": "m", "targets": [{"provider": "vllm", "model": "m", **BOUNDS}]}],
+            "providers": VLLM,
+            "tenant_limits": {"acme": {"usd": {"day": 1}}},
+        },
+        "models[0].targets[0].model",
+        "give price",
+    ),
+    "half a price": (
+        {"models": [{"name": "m", "model": "gpt-oss-20b", "price": {"input": 1}}], "limits": {"usd": {"day": 1}}},
+        "models[0].price.output",
+        "is required",
+    ),
+    "another window": (
+        {"limits": {"requests": {"hour": 1}}},
+        "limits.requests.hour",
+        '"minute", "day" or "month"',
+    ),
+    "nothing": ({"limits": {"tokens": {"day": 0}}}, "limits.tokens.day", "must be between 1 and"),
+    "a fraction": ({"keys": [{"name": "a", "limits": {"tokens": {"day": 1.5}}}]}, "keys[0].limits.tokens.day", "whole number"),
+    "too many calls": ({"limits": {"calls_in_flight": 201}}, "limits.calls_in_flight", "must be between 1 and 200"),
+    "another model": (
+        {"tenant_limits": {"acme": {"models": {"slow": {"requests": {"day": 1}}}}}},
+        "tenant_limits.acme.models.slow",
+        "'slow' is not among the models; choose of fast",
+    ),
+    "a key's other model": (
+        {"keys": [{"name": "a", "limits": {"models": {"slow": {}}}}]},
+        "keys[0].limits.models.slow",
+        "is not among the models",
+    ),
+}
+
+
+@pytest.mark.parametrize(("args", "path", "hint"), WRONG_LIMITS.values(), ids=WRONG_LIMITS)
+def test_a_wrong_limit_is_named(args: dict[str, Any], path: str, hint: str) -> None:
+    with pytest.raises(pulumi.InputPropertiesError) as error:
+        run_chat(**args)
+    (detail,) = error.value.errors or []
+    assert (detail["property_path"], hint in detail["reason"]) == (path, True), detail

@@ -47,6 +47,7 @@ NEEDS_LOG_ROLE = (
 )
 NEEDS_SUBSCRIBER = "is required, unless there is a topic_arn: without a subscriber nobody is notified"
 ORIGIN_FORM = "is not of the form of an origin, such as https://chat.example.com, or '*'"
+ANTHROPIC = {"type": "anthropic", "secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:claude-AbCdEf"}
 CLAUDE = {"provider": "type", "model": "claude-opus", "context_tokens": 200_000, "max_output_tokens": 32_000}
 NAME_FORM = "is not of the form of a name: small letters, digits, '.', '_' and '-', at most 63"
 
@@ -100,6 +101,25 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a fraction for a whole number": (
         {"api": {"daily_quota": 1.5}},
         ["pulumi-llm:api.daily_quota: must be a whole number, not 1.5"],
+    ),
+    "a limit of money without a price": (
+        {
+            "models": [{"name": "m", "targets": [{**CLAUDE, "provider": "p"}]}],
+            "providers": {"p": ANTHROPIC},
+            "api": {"limits": {"usd": {"day": 1}}},
+        },
+        [
+            "pulumi-llm:models[0].targets[0].model: has no price in the catalogue, and limits of money count by it; give "
+            "price, in US dollars a million"
+        ],
+    ),
+    "a limit of another model": (
+        {"api": {"limits": {"models": {"gpt-4": {"requests": {"day": 1}}}}}},
+        ["pulumi-llm:api.limits.models.gpt-4: 'gpt-4' is not among the models; choose of gpt-oss-20b"],
+    ),
+    "a limit of another window": (
+        {"api": {"limits": {"tokens": {"week": 1}}}},
+        ['pulumi-llm:api.limits.tokens.week: \'week\' is not of the form of a window, which is "minute", "day" or "month"'],
     ),
     "a text for a number": (
         {"api": {"throttle": {"rate_limit": "x"}}},
@@ -413,7 +433,8 @@ WRONG |= {
         },
         [
             "pulumi-llm:models[0].extra: is not known; there are accepts, base_model, cache_prompts, context_tokens, "
-            "default_max_tokens, destination_regions, exclusive, first_token_seconds, max_output_tokens, model, name, retries, "
+            "default_max_tokens, destination_regions, exclusive, first_token_seconds, max_output_tokens, model, name, price, "
+            "retries, "
             "router_models, stall_seconds, stop_max, strategy, targets, temperature_max, think_tags"
         ],
     ),
@@ -566,6 +587,12 @@ def test_a_program_with_five_mistakes_tells_exactly_these_and_creates_nothing() 
             }
         },
         {"api": {"keys": [{"name": "k", "throttle": {"rate_limit": 1}, "daily_quota": 5}]}},
+        {
+            "api": {
+                "limits": {"usd": {"month": 20}, "calls_in_flight": 5},
+                "tenant_limits": {"Acme, Inc.": {"tokens": {"day": 9}}},
+            }
+        },
         {"api": {"cors_allow_origin": "https://chat.example.com"}},
         {"models": ["claude-haiku-4-5"], "aws:region": "ap-southeast-2"},
         {"api": {"keys": [{"name": "k", "tenant": "acme", "models": ["gpt-oss-20b"]}]}},

@@ -1,11 +1,14 @@
 """WebSocketChat: the resources that a program's arguments make."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
 
+from llm_gateway.limits import CallerLimits, Limit
+from llm_gateway.routes import ROUTES_FILE, load
 from pulumi_llm.websocket_chat import WebSocketChat
 from pulumi_llm_local.program.arguments import problems
 from support import programs
@@ -216,6 +219,42 @@ def test_the_authorizer_alone_takes_tickets_and_may_do_nothing_else_with_them(au
     assert "TICKETS_TABLE" not in plain.inputs("ws-authorizer-function")["environment"]["variables"]
 
 
+def test_with_limits_the_function_that_generates_may_count_what_callers_use(plain: Recording) -> None:
+    recording = made(keys=[{"name": "a", "limits": {"usd": {"day": 1}}}], limits={"requests": {"day": 9}})
+    table = recording.named("ws-ledger-table").state
+    arn, limits = table["arn"], _limits(recording)
+    assert limits.keys["a"].counted == (Limit("requests", "day", 9), Limit("micro_usd", "day", 1_000_000))
+    assert recording.inputs("ws-ledger-table")["deletionProtectionEnabled"] is True
+    for function in ("authorizer", "connections", "generations", "recovery"):
+        uses = function == "generations"
+        assert ("LEDGER_TABLE" in recording.inputs(f"ws-{function}-function")["environment"]["variables"]) is uses
+        statement = statements(recording, f"ws-{function}-policy").get("UseLedger")
+        assert (statement or {}).get("Resource") == (arn if uses else None)
+    assert "ws-ledger-table" not in plain.names()
+
+
+def test_what_is_used_counts_in_another_apis_table() -> None:
+    arn = TABLE.replace("keys", "ledger")
+    recording = made(
+        keys_table={"name": "keys", "arn": TABLE},
+        limits={"requests": {"day": 9}},
+        key_limits={"a": {"requests": {"day": 1}}},
+        ledger_table={"name": "ledger", "arn": arn, "kms_key_arn": KEY},
+    )
+    assert "ws-ledger-table" not in recording.names()
+    used = statements(recording, "ws-generations-policy")
+    assert used["UseLedger"]["Resource"] == arn and used["DecryptLedger"]["Resource"] == KEY
+    assert recording.inputs("ws-generations-function")["environment"]["variables"]["LEDGER_TABLE"] == "ledger"
+    assert _limits(recording).keys["a"].counted == (Limit("requests", "day", 1),)
+
+
+def _limits(recording: Recording) -> CallerLimits:
+    function = recording.inputs("ws-generations-function")
+    limits = load(Path(function["code"].path) / ROUTES_FILE, function["environment"]["variables"]).limits
+    assert limits is not None
+    return limits
+
+
 def test_every_function_may_decrypt_with_the_key_of_the_tables() -> None:
     recording = made(kms_key_arn=KEY)
     for function in ("authorizer", "connections", "generations", "recovery"):
@@ -235,6 +274,12 @@ def test_without_authentication_anyone_may_connect() -> None:
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "tokens without an issuer": ({"auth": "jwt"}, "jwt: is required with auth 'jwt'"),
     "keys without keys": ({"auth": "none", "keys": [{"name": "a"}]}, "keys: is only for auth 'api_key', not 'none'"),
+    "limits of no keys": ({"key_limits": {"a": {"requests": {"day": 1}}}}, "key_limits: are of the keys in keys_table"),
+    "a ledger of nothing": ({"ledger_table": {"name": "ledger", "arn": TABLE}}, "ledger_table: is only for limits"),
+    "limits of another model": (
+        {"keys_table": {"name": "keys", "arn": TABLE}, "key_limits": {"a": {"models": {"other": {}}}}},
+        "key_limits.a.models.other: 'other' is not among the models",
+    ),
     "two kinds of keys": ({"keys": [{"name": "a"}], "keys_table": {"name": "keys", "arn": TABLE}}, "leave one out"),
     "a key that may not connect": ({"keys": [{"name": "a", "websocket": False}]}, "keys[0].websocket: keeps out a key"),
     "connections of a key that may not connect": (

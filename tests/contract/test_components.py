@@ -167,7 +167,12 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
         "two keys": {"models": MODELS, "keys": [{"name": "web", "models": ["fast"]}, {"name": "batch", "tenant": "acme"}]},
         "everything": {
             "models": MODELS,
-            "keys": [{"name": "web", "throttle": {"rate_limit": 1, "burst_limit": 2}, "daily_quota": 10}, {"name": "batch"}],
+            "keys": [
+                {"name": "web", "throttle": {"rate_limit": 1, "burst_limit": 2}, "daily_quota": 10},
+                {"name": "batch", "limits": {"usd": {"month": 5}}},
+            ],
+            "limits": {"requests": {"minute": 60}, "calls_in_flight": 5, "models": {"fast": {"tokens": {"day": 100_000}}}},
+            "tenant_limits": {"default": {"usd": {"day": 0.5}}},
             "authorizer_cache_seconds": 300,
             "function_url": True,
             "websocket_tickets": True,

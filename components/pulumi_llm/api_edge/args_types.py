@@ -1,9 +1,39 @@
 """The arguments as TypedDicts, for programs and for Pulumi's analyzer. Made by `make docs` from args.py."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 import pulumi
+
+
+class ModelLimitArgs(TypedDict):
+    """What may be used of one alias in a minute, a day or a month, which are the calendar's, in UTC."""
+
+    requests: NotRequired[Mapping[str, int]]
+    """Requests, such as {"minute": 60, "day": 5000}. Default: no limits."""
+    tokens: NotRequired[Mapping[str, int]]
+    """Tokens, those of requests and of answers together. Before a call, those of its request, as they are estimated, and
+    its `max_tokens` are reserved; without `max_tokens`, the model's longest answer. What it has not used is given back
+    after it. Default: no limits."""
+    usd: NotRequired[Mapping[str, float]]
+    """US dollars, by the prices of the models. Before a call, the most that it can cost is reserved. Default: no limits."""
+
+
+class LimitArgs(TypedDict):
+    """What may be used in a minute, a day or a month, which are the calendar's, in UTC."""
+
+    requests: NotRequired[Mapping[str, int]]
+    """Requests, such as {"minute": 60, "day": 5000}. Default: no limits."""
+    tokens: NotRequired[Mapping[str, int]]
+    """Tokens, those of requests and of answers together. Before a call, those of its request, as they are estimated, and
+    its `max_tokens` are reserved; without `max_tokens`, the model's longest answer. What it has not used is given back
+    after it. Default: no limits."""
+    usd: NotRequired[Mapping[str, float]]
+    """US dollars, by the prices of the models. Before a call, the most that it can cost is reserved. Default: no limits."""
+    calls_in_flight: NotRequired[int]
+    """How many calls may run at once. From 1 to 200. Default: none."""
+    models: NotRequired[Mapping[str, ModelLimitArgs]]
+    """Limits for single aliases, within the others. Default: none."""
 
 
 class JwtArgs(TypedDict):
@@ -50,6 +80,8 @@ class ApiKeyArgs(TypedDict):
     """Its own rate. Default: the API's."""
     daily_quota: NotRequired[int]
     """Its own requests a day. From 1 to 2,147,483,647. Default: the API's."""
+    limits: NotRequired[LimitArgs]
+    """Its own limits, each in the place of the API's. Default: the API's `limits`."""
     websocket: NotRequired[bool]
     """Whether it may connect to a WebSocket API that takes the keys of this API. Neither `throttle` nor `daily_quota`
     counts there. Default: true."""

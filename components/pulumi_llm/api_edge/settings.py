@@ -6,6 +6,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BeforeValidator, Field
 
 from llm_gateway.identity.caller import KEY_LENGTHS, is_key
+from pulumi_llm.api_edge.limits import LimitSettings
 from pulumi_llm.base.settings import Between, Count, Flag, Input, Name, Number, Problem, Settings, form, valid_items
 
 # Requests that a usage plan may count. https://docs.aws.amazon.com/apigateway/latest/api/APIQuotaSettings.html
@@ -81,6 +82,8 @@ class ApiKeySettings(Settings):
     """Its own rate. Default: the API's."""
     daily_quota: Quota | None = None
     """Its own requests a day. Default: the API's."""
+    limits: LimitSettings = LimitSettings()
+    """Its own limits, each in the place of the API's. Default: the API's `limits`."""
     websocket: Flag = True
     """Whether it may connect to a WebSocket API that takes the keys of this API. Neither `throttle` nor `daily_quota` counts
     there."""

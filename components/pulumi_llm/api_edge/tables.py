@@ -40,8 +40,11 @@ def expiring_table(
     *,
     reads: int,
     writes: int,
+    deletion_protection: bool | None = None,
 ) -> dynamodb.Table:
     """Make a table whose items expire. `reads` and `writes`, units a second, are bounds on what it may cost.
+
+    With `deletion_protection`, true or false, the table can be restored to any second of the last 35 days.
 
     Items say until when they are valid, and are not used after that. DynamoDB's TTL deletes them later, within a few days.
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
@@ -58,6 +61,9 @@ def expiring_table(
         attributes=attributes,
         ttl={"attribute_name": keys.ttl_attribute, "enabled": True},
         server_side_encryption=encryption(kms_key_arn),
+        deletion_protection_enabled=deletion_protection,
+        point_in_time_recovery=None if deletion_protection is None else {"enabled": True},
         tags=component.tags,
-        opts=component.child(key),
+        # AWS refuses to delete the table alone; Pulumi refuses to destroy the stack before it has deleted anything.
+        opts=component.child(key, protect=deletion_protection or None),
     )

@@ -72,6 +72,9 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     think_tags: ThinkTags | None = None
     price_input: float | None = None
     price_output: float | None = None
+    price_cache_read: float | None = None
+    price_cache_write: float | None = None
+    price_cache_write_hour: float | None = None
     text_characters: int | None = None
     dimensions: tuple[int, ...] = ()
     hub: str = ""

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from llm_gateway.request import CHAT_PARAMETERS, EMBEDDING_PARAMETERS, TOOL_PARAMETERS, Parameter
-from llm_gateway.routes import BEDROCK, MOCK, Target, ThinkTags
+from llm_gateway.routes import BEDROCK, MOCK, Price, Target, ThinkTags
 from pulumi_llm.models.catalogue import Model, ModelError, Profile, UnknownModelError, catalogue, find
 
 # What is sent to a model of which neither the catalogue nor the user says more.
@@ -96,6 +96,26 @@ class BedrockModel(msgspec.Struct, frozen=True):
             text_characters=self.model.text_characters,
             dimensions=self.model.dimensions,
         )
+
+    def price(self) -> Price | None:
+        """What the catalogue says that it costs; of a prompt router, the most that one of its models costs.
+
+        None: it does not say. The account's own models are charged for by the hour, or at other prices.
+        https://aws.amazon.com/bedrock/pricing/
+        """
+        if self.routed:
+            prices = [model.price() for model in self.routed]
+            known = [msgspec.structs.astuple(price) for price in prices if price is not None]
+            return Price(*map(max, zip(*known, strict=True))) if len(known) == len(prices) else None
+        model = self.model
+        if self.own or model.price_input is None or (model.price_output is None and model.kind == "chat"):
+            return None
+        write = model.price_cache_write or model.price_input
+        usd = (
+            *(model.price_input, model.price_output or 0.0, model.price_cache_read or model.price_input),
+            *(write, model.price_cache_write_hour or write),
+        )
+        return Price(*(round(each * 1_000_000) for each in usd))
 
 
 # The provider that answers by itself, for tests and where a model is not available.

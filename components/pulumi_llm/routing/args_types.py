@@ -6,6 +6,21 @@ from typing import NotRequired, TypedDict
 import pulumi
 
 
+class PriceArgs(TypedDict):
+    """What a model costs, in US dollars for a million tokens."""
+
+    input: float
+    """The tokens of a request. From 0 to 10,000."""
+    output: float
+    """The tokens of an answer; 0 for embeddings. From 0 to 10,000."""
+    cache_read: NotRequired[float]
+    """Those of a request that are read from the provider's prompt cache. From 0 to 10,000. Default: that of `input`."""
+    cache_write: NotRequired[float]
+    """Those that are written to it. From 0 to 10,000. Default: that of `input`."""
+    cache_write_hour: NotRequired[float]
+    """Those that are written to it for an hour. From 0 to 10,000. Default: that of `cache_write`."""
+
+
 class TargetArgs(TypedDict):
     """One of the models behind an alias. A provider's target gives its own bounds; the catalogue has those of Bedrock's."""
 
@@ -50,6 +65,9 @@ class TargetArgs(TypedDict):
     cache_prompts: NotRequired[bool]
     """Whether the provider's prompt cache keeps the tools, the system text and the conversation of each request. Its tokens
     cost more to write and less to read. For a model that accepts prompt_caching. Default: false."""
+    price: NotRequired[PriceArgs]
+    """What the model costs. Needed only for limits of money (`usd_per_day` and the like): they count by it. Default: the
+    catalogue's, which has those of Bedrock's models on demand in the US."""
     think_tags: NotRequired[str]
     """For an open model behind a server without a reasoning parser: its thinking, which stands between <think> and </think>
     at the beginning of an answer, becomes reasoning. "written": the model writes both tags; "opened": the prompt's template
@@ -119,6 +137,9 @@ class ModelArgs(TypedDict):
     cache_prompts: NotRequired[bool]
     """Whether the provider's prompt cache keeps the tools, the system text and the conversation of each request. Its tokens
     cost more to write and less to read. For a model that accepts prompt_caching. Default: false."""
+    price: NotRequired[PriceArgs]
+    """What the model costs. Needed only for limits of money (`usd_per_day` and the like): they count by it. Default: the
+    catalogue's, which has those of Bedrock's models on demand in the US."""
     think_tags: NotRequired[str]
     """For an open model behind a server without a reasoning parser: its thinking, which stands between <think> and </think>
     at the beginning of an answer, becomes reasoning. "written": the model writes both tags; "opened": the prompt's template

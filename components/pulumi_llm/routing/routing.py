@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import pulumi
 
+from llm_gateway.limits import CallerLimits
 from llm_gateway.routes import MOCK, Alias, Routes, Target
 from pulumi_llm.base.function_settings import ENVIRONMENT_BYTES, OWN_ENVIRONMENT_BYTES
 from pulumi_llm.base.location import Location
@@ -43,7 +44,11 @@ class Routing(NamedTuple):
 
 
 def read(
-    settings: RoutingSettings, location: Location | None, timeout_seconds: int | None, served: Sequence[str] = ()
+    settings: RoutingSettings,
+    location: Location | None,
+    timeout_seconds: int | None,
+    served: Sequence[str] = (),
+    limits: CallerLimits | None = None,
 ) -> Routing:
     """Read what `models` and `providers` mean.
 
@@ -52,10 +57,11 @@ def read(
         location: where Bedrock is called. None: not known, and less is checked.
         timeout_seconds: how long an answer may take in all. None: not known.
         served: the names of the models of one's own, each a provider that no target has to name.
+        limits: those of callers, which the routes document has, too. For limits of money, each target needs a price.
     """
     problems: list[Problem] = []
     providers = Providers(settings.providers or {}, location.region if location else "", problems)
-    targets = Targets(providers.protocols, location, problems, served)
+    targets = Targets(providers.protocols, location, problems, served, priced=limits is not None and limits.has_money)
     aliases: list[Alias] = []
     names: set[str] = set()
     for index, model in valid_items(settings.models):
@@ -73,7 +79,7 @@ def read(
     problems += _environment_problems(environment, "providers" if providers.environment else "models")
     return Routing(
         problems,
-        Routes(tuple(aliases), tuple(providers.endpoints)),
+        Routes(tuple(aliases), tuple(providers.endpoints), limits),
         targets.models,
         targets.output_models,
         environment,

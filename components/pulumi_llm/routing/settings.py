@@ -8,7 +8,16 @@ from pydantic import AfterValidator, Field
 
 from llm_gateway.providers.registry import PROTOCOLS
 from llm_gateway.request import NUMERIC_PARAMETERS, Kind, Parameter
-from llm_gateway.routes import BEDROCK, DEFAULT_MAX_TOKENS, FIRST_TOKEN_SECONDS, RETRIES, STALL_SECONDS, Strategy, ThinkTags
+from llm_gateway.routes import (
+    BEDROCK,
+    DEFAULT_MAX_TOKENS,
+    FIRST_TOKEN_SECONDS,
+    RETRIES,
+    STALL_SECONDS,
+    Price,
+    Strategy,
+    ThinkTags,
+)
 from pulumi_llm.base.settings import (
     Between,
     Count,
@@ -185,6 +194,28 @@ class ProviderSettings(Settings):
             yield Problem("secret_arn", f"is required by {base}: the ARN of the secret with its key")
 
 
+class PriceSettings(Settings):
+    """What a model costs, in US dollars for a million tokens."""
+
+    input: Annotated[Number, Between(0, 10_000)]
+    """The tokens of a request."""
+    output: Annotated[Number, Between(0, 10_000)]
+    """The tokens of an answer; 0 for embeddings."""
+    cache_read: Annotated[Number, Between(0, 10_000)] | None = None
+    """Those of a request that are read from the provider's prompt cache. Default: that of `input`."""
+    cache_write: Annotated[Number, Between(0, 10_000)] | None = None
+    """Those that are written to it. Default: that of `input`."""
+    cache_write_hour: Annotated[Number, Between(0, 10_000)] | None = None
+    """Those that are written to it for an hour. Default: that of `cache_write`."""
+
+    def document(self) -> Price:
+        """The price as the functions read it."""
+        write = self.input if self.cache_write is None else self.cache_write
+        hour = write if self.cache_write_hour is None else self.cache_write_hour
+        read = self.input if self.cache_read is None else self.cache_read
+        return Price(*(round(usd * 1_000_000) for usd in (self.input, self.output, read, write, hour)))
+
+
 class ModelBounds(Settings):
     """What is to be known of a model besides its name; the catalogue has it of most."""
 
@@ -227,6 +258,9 @@ class ModelBounds(Settings):
     cache_prompts: bool = False
     """Whether the provider's prompt cache keeps the tools, the system text and the conversation of each request. Its tokens
     cost more to write and less to read. For a model that accepts prompt_caching."""
+    price: PriceSettings | None = None
+    """What the model costs. Needed only for limits of money (`usd`), which count by it. Default: the
+    catalogue's, which has those of Bedrock's models on demand in the US."""
     think_tags: ThinkTags | None = None
     """For an open model behind a server without a reasoning parser: its thinking, which stands between <think> and </think> at
     the beginning of an answer, becomes reasoning. "written": the model writes both tags; "opened": the prompt's template has

@@ -11,7 +11,7 @@ import pulumi
 from llm_gateway.providers.protocol import ProviderProtocol
 from llm_gateway.providers.registry import PROTOCOLS
 from llm_gateway.request import EMBEDDING_PARAMETERS
-from llm_gateway.routes import BEDROCK, MOCK, Parameter, Strategy, Target
+from llm_gateway.routes import BEDROCK, MOCK, Parameter, Price, Strategy, Target
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import Problem, hint, valid_items
 from pulumi_llm.models.catalogue import ModelError, UnknownModelError, find
@@ -49,7 +49,7 @@ class Targets:
 
     `models` and `output_models` are Bedrock's that were read, `used` the providers that were named. `model_names` are the names
     of Bedrock's models by those of their targets. `environment` is what the function's must hold for the models whose ARNs are
-    not known yet.
+    not known yet. With `priced`, each target has its price.
     """
 
     def __init__(
@@ -58,9 +58,12 @@ class Targets:
         location: Location | None,
         problems: list[Problem],
         served: Sequence[str],
+        *,
+        priced: bool,
     ) -> None:
         self._protocols = protocols
         self._served = served
+        self._priced = priced
         self._location = location
         self._problems = problems
         self.models: list[BedrockModel] = []
@@ -68,6 +71,7 @@ class Targets:
         self.environment: dict[str, pulumi.Input[str]] = {}
         self.used: set[str] = set()
         self.model_names: dict[str, str] = {}
+        self._catalogue_prices: dict[str, Price | None] = {}
         self._by_name: dict[str, list[tuple[str, str]]] = {}
 
     def read(self, path: str, model_path: str, settings: TargetSettings, strategy: Strategy | None) -> Target | None:
@@ -97,6 +101,8 @@ class Targets:
         if settings.cache_prompts and "prompt_caching" not in target.accepts:
             self._report(f"{path}.cache_prompts", "is only for a model that accepts prompt_caching; leave it out")
         target = msgspec.structs.replace(target, cache_prompts=settings.cache_prompts or False)
+        if self._priced:
+            target = msgspec.structs.replace(target, price=self._price(model_path, settings, target))
         return self._named(msgspec.structs.replace(target, weight=settings.weight or 1, short_prompt_tokens=short))
 
     def _named(self, target: Target) -> Target:
@@ -107,6 +113,18 @@ class Targets:
             same.append(key)
         number = same.index(key) + 1
         return target if number == 1 else msgspec.structs.replace(target, name=f"{target.name}-{number}")
+
+    def _price(self, model_path: str, settings: TargetSettings, target: Target) -> Price | None:
+        """The price that is given, or the catalogue's."""
+        if settings.price is not None and settings.price.valid("input", "output"):
+            return settings.price.document()
+        if target.provider == MOCK:
+            return Price(0, 0, 0, 0, 0)
+        found = self._catalogue_prices.get(target.model or target.model_variable) if target.provider == BEDROCK else None
+        if found is None and not settings.given("price"):
+            reason = "has no price in the catalogue, and limits of money count by it; give price, in US dollars a million"
+            self._report(model_path, reason)
+        return found
 
     # Bedrock's, and the mock.
 
@@ -153,6 +171,7 @@ class Targets:
         if target is not None:
             self.models.append(resolved)
             self.model_names[target.model] = resolved.model.name
+            self._catalogue_prices[target.model] = resolved.price()
         return target
 
     def _of_output(self, model_path: str, arn: pulumi.Output[str], asked: Asked) -> Target | None:
@@ -178,6 +197,7 @@ class Targets:
         variable = f"BEDROCK_MODEL_{len(self.output_models)}"
         self.environment[variable] = found.apply(lambda model: model.model_id)
         self.model_names[variable] = expected.model.name
+        self._catalogue_prices[variable] = expected.price()
         return msgspec.structs.replace(expected.target(), model="", model_variable=variable)
 
     def _checked(self, path: str, settings: TargetSettings, resolved: BedrockModel) -> Target | None:

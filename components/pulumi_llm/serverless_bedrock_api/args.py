@@ -6,9 +6,11 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
+from llm_gateway.limits import CallerLimits
 from llm_gateway.operations import Operation, operations, path_parameters
 from pulumi_llm.api_edge.api import STAGE
 from pulumi_llm.api_edge.cors import Origins
+from pulumi_llm.api_edge.limits import CallerLimitSettings
 from pulumi_llm.api_edge.settings import (
     ApiKeySettings,
     JwtSettings,
@@ -191,7 +193,7 @@ KEY_THROTTLE = Throttle(rate_limit=0.5, burst_limit=20)
 STAGE_THROTTLE = Throttle(rate_limit=100, burst_limit=200)
 
 
-class ApiSettings(Settings):
+class ApiSettings(CallerLimitSettings):
     """What a stack's configuration and a program's arguments say alike."""
 
     free_text = ("customize", "environment", "resource_policy")
@@ -373,8 +375,14 @@ class ApiSettings(Settings):
         return operations(tickets=False)
 
     def model_problems(self, aliases: Sequence[str]) -> Iterator[Problem]:
-        """Yield what is wrong between the keys and the aliases that there are."""
+        """Yield what is wrong between the keys and limits, and the aliases that there are."""
         yield from key_model_problems(self.keys, aliases)
+        yield from self.limit_problems({f"keys[{i}].limits": key.limits for i, key in valid_items(self.keys)}, aliases)
+
+    def all_limits(self) -> CallerLimits | None:
+        """The limits as the functions read them; None where there are none."""
+        keys = valid_items(self.keys) if self.auth == "api_key" else []
+        return self.caller_limits({key.name: key.limits for _, key in keys if key.valid("name")})
 
 
 def _parts(path: str) -> Iterator[tuple[str, str]]:
@@ -398,8 +406,8 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
     """Tags of every resource. Default: none but the component's own."""
 
     def routing(self, location: Location) -> Routing:
-        """What is routed where."""
-        return read(self, location, self.timeout_seconds)
+        """What is routed where, within which limits."""
+        return read(self, location, self.timeout_seconds, limits=self.all_limits())
 
     def operations(self) -> tuple[Operation, ...]:
         return operations(tickets=self.websocket_tickets)

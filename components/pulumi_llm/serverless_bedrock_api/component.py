@@ -15,6 +15,7 @@ from pulumi_llm.api_edge.authorizer import Made
 from pulumi_llm.api_edge.authorizer import authorizer as make_authorizer
 from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.api_edge.gateway_responses import create_gateway_responses, gateway_responses
+from pulumi_llm.api_edge.ledger import ledger_table
 from pulumi_llm.api_edge.tables import UsedTable
 from pulumi_llm.api_edge.tickets import tickets_table
 from pulumi_llm.api_edge.usage_plans import has_own_plan, starvation_warnings, usage_plans
@@ -69,6 +70,7 @@ class ServerlessBedrockApi(Component):
         {
             "keys-table": dynamodb.Table,
             "tickets-table": dynamodb.Table,
+            "ledger-table": dynamodb.Table,
             "key": apigateway.ApiKey,
             "key-item": dynamodb.TableItem,
             "logs": cloudwatch.LogGroup,
@@ -80,6 +82,7 @@ class ServerlessBedrockApi(Component):
             "wake-policy": iam.RolePolicy,
             "keys-policy": iam.RolePolicy,
             "tickets-policy": iam.RolePolicy,
+            "ledger-policy": iam.RolePolicy,
             "vpc-policy": iam.RolePolicy,
             "managed-policy": iam.RolePolicyAttachment,
             "inline-policy": iam.RolePolicy,
@@ -134,6 +137,10 @@ class ServerlessBedrockApi(Component):
     """The table of tickets for WebSockets. Empty without them."""
     tickets_table_arn: pulumi.Output[str]
     """Its ARN. Empty without tickets."""
+    ledger_table_name: pulumi.Output[str]
+    """The table of what callers have used. Empty without limits."""
+    ledger_table_arn: pulumi.Output[str]
+    """Its ARN. Empty without limits."""
     function_name: pulumi.Output[str]
     """The function that answers."""
     function_arn: pulumi.Output[str]
@@ -208,6 +215,10 @@ class ServerlessBedrockApi(Component):
             checks = UsedTable(table.name, table.arn)
         tickets = tickets_table(self, settings.kms_key_arn) if settings.websocket_tickets else None
         self.tickets_table_name, self.tickets_table_arn = (tickets.name, tickets.arn) if tickets else (_nothing(), _nothing())
+        ledger = None
+        if routing.routes.limits is not None:
+            ledger = ledger_table(self, settings.kms_key_arn, deletion_protection=settings.deletion_protection)
+        self.ledger_table_name, self.ledger_table_arn = (ledger.name, ledger.arn) if ledger else (_nothing(), _nothing())
         function = create_function(
             self,
             settings,
@@ -216,6 +227,7 @@ class ServerlessBedrockApi(Component):
             location,
             keys=checks if settings.function_url else None,
             tickets=UsedTable(tickets.name, tickets.arn) if tickets else None,
+            ledger=UsedTable(ledger.name, ledger.arn) if ledger else None,
         )
         url = create_function_url(self, function) if settings.function_url else None
         api = create_api(self, settings)
@@ -368,6 +380,7 @@ def _made(settings: ServerlessBedrockApiSettings, location: Location) -> Mapping
         "wake-policy": bool(routing.queue_arns),
         "keys-policy": settings.function_url and auth == "api_key",
         **dict.fromkeys(("tickets-table", "tickets-policy"), settings.websocket_tickets),
+        **dict.fromkeys(("ledger-table", "ledger-policy"), routing.routes.limits is not None),
         "function-url": settings.function_url,
         "vpc-policy": network is not None,
         **{key: auth in ("api_key", "jwt") for key in ServerlessBedrockApi.CHILDREN if key.startswith("authorizer")},

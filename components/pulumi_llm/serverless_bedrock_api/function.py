@@ -7,6 +7,7 @@ from llm_gateway import environment as variables
 from llm_gateway.operations import PATHS
 from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.api_edge.keys import read_keys
+from pulumi_llm.api_edge.ledger import use_ledger
 from pulumi_llm.api_edge.tables import UsedTable
 from pulumi_llm.api_edge.tickets import issue_tickets
 from pulumi_llm.base import bundle
@@ -27,10 +28,12 @@ def create_function(
     *,
     keys: UsedTable | None,
     tickets: UsedTable | None,
+    ledger: UsedTable | None,
 ) -> Published:
     """Make the function with its role, which may call exactly the models and read exactly the secrets of `routing`.
 
-    At a URL of its own, it reads the table of `keys`, because no authorizer has checked them. It issues `tickets`, if any.
+    At a URL of its own, it reads the table of `keys`, because no authorizer has checked them. It issues `tickets`, if any,
+    and counts in the `ledger` what callers use, if they have limits.
     """
     environment: dict[str, pulumi.Input[str]] = {
         variables.AUTHORIZATION: settings.auth,
@@ -43,6 +46,7 @@ def create_function(
         "AWS_LWA_READINESS_CHECK_PATH": PATHS["health"],
         **({variables.KEYS_TABLE: keys.name} if keys else {}),
         **({variables.TICKETS_TABLE: tickets.name} if tickets else {}),
+        **({variables.LEDGER_TABLE: ledger.name} if ledger else {}),
         **routing.environment,
         **settings.environment,
     }
@@ -67,6 +71,7 @@ def create_function(
             **model_policies(component, routing, location),
             **({"keys-policy": read_keys(keys)} if keys else {}),
             **({"tickets-policy": issue_tickets(tickets)} if tickets else {}),
+            **({"ledger-policy": use_ledger(ledger)} if ledger else {}),
         },
         layers=[layer],
         reserved_concurrency=settings.reserved_concurrency,

@@ -1,10 +1,12 @@
 """The description of WebSocketChat's settings."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
+from llm_gateway.limits import CallerLimits
+from pulumi_llm.api_edge.limits import CallerLimitSettings, LimitSettings
 from pulumi_llm.api_edge.settings import (
     ApiKeySettings,
     JwtSettings,
@@ -23,6 +25,7 @@ from pulumi_llm.base.settings import (
     Flag,
     Input,
     KmsKeyArn,
+    Name,
     ParameterPrefix,
     Problem,
     Region,
@@ -109,7 +112,7 @@ class WebSocketSettings(Settings):
     """Per child, arguments that are merged with the component's own. Default: none."""
 
 
-class WebSocketChatSettings(WebSocketSettings, RoutingSettings):
+class WebSocketChatSettings(WebSocketSettings, CallerLimitSettings, RoutingSettings):
     """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
 
     auth: Auth = "api_key"
@@ -124,6 +127,11 @@ class WebSocketChatSettings(WebSocketSettings, RoutingSettings):
     """The table of the tickets that a ServerlessBedrockApi issues (`websocket_tickets`): who has one may connect with it once,
     as the caller that it was issued to. It is of an API with the same `auth`, and with "api_key" needs that API's `keys_table`.
     Default: tickets are refused."""
+    key_limits: Mapping[Name, LimitSettings] = Field(default_factory=dict)
+    """The limits of keys that are in `keys_table`, by their names, each in the place of `limits`. Default: `limits`."""
+    ledger_table: TableSettings | None = None
+    """The table of what callers have used at another API, a ServerlessBedrockApi's `ledger_table_name`: what they use here
+    counts there, too. Default: with limits, a table is made here."""
     region: Region | None = None
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     parameter_prefix: ParameterPrefix | None = None
@@ -132,8 +140,14 @@ class WebSocketChatSettings(WebSocketSettings, RoutingSettings):
     """Tags of every resource. Default: none but the component's own."""
 
     def routing(self, location: Location) -> Routing:
-        """What is routed where."""
-        return read(self, location, self.timeout_seconds)
+        """What is routed where, within which limits."""
+        return read(self, location, self.timeout_seconds, limits=self.all_limits())
+
+    def all_limits(self) -> CallerLimits | None:
+        """The limits as the functions read them; None where there are none."""
+        keys = valid_items(self.keys) if self.auth == "api_key" and self.keys_table is None else []
+        own = {key.name: key.limits for _, key in keys if key.valid("name")}
+        return self.caller_limits({**own, **(self.key_limits or {})})
 
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()
@@ -166,6 +180,13 @@ class WebSocketChatSettings(WebSocketSettings, RoutingSettings):
                     )
                     yield Problem(f"keys[{index}].{name}", reason)
         yield from key_model_problems(self.keys, self.aliases())
+        of_keys = {f"keys[{index}].limits": key.limits for index, key in valid_items(self.keys)}
+        of_keys |= {f"key_limits.{name}": limits for name, limits in (self.key_limits or {}).items()}
+        yield from self.limit_problems(of_keys, self.aliases())
+        if self.given("key_limits") and not self.given("keys_table"):
+            yield Problem("key_limits", "are of the keys in keys_table; give those of keys that are made here in `keys`")
+        if self.given("ledger_table") and self.all_limits() is None:
+            yield Problem("ledger_table", "is only for limits, and there are none; leave it out")
 
     def problems_in(self, location: Location) -> Iterator[Problem]:
         yield from region_problems(self.region, location)

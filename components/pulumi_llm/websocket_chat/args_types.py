@@ -5,7 +5,7 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from pulumi_llm.api_edge.args_types import ApiKeyArgs, JwtArgs, ThrottleArgs
+from pulumi_llm.api_edge.args_types import ApiKeyArgs, JwtArgs, LimitArgs, ThrottleArgs
 from pulumi_llm.base.args_types import PolicyArgs, VpcArgs
 from pulumi_llm.routing.args_types import ModelArgs, ProviderArgs
 
@@ -28,6 +28,13 @@ class WebSocketChatArgs(TypedDict):
     """The models, in order; the first is the default. In a stack's file, a catalogue name alone is enough."""
     providers: NotRequired[Mapping[str, ProviderArgs]]
     """Providers of models besides Bedrock, by the names that targets have for them. Default: none."""
+    limits: NotRequired[LimitArgs]
+    """What each caller may use: an API key, the subject of a token, or an AWS identity, all sessions of a role together.
+    With `auth` "none" all callers are one. Without any limits nothing is counted, and no table is made. Default: no
+    limits."""
+    tenant_limits: NotRequired[Mapping[str, LimitArgs]]
+    """What all callers of a tenant may use together, by the tenant's name: that of the keys, the value of a token's
+    `tenant_claim`, or the number of an AWS account. Default: no limits."""
     stage_throttle: NotRequired[ThrottleArgs]
     """The rate of each route, whoever calls: API Gateway counts every route by itself. Default: rate_limit 100, burst_limit
     200."""
@@ -86,6 +93,11 @@ class WebSocketChatArgs(TypedDict):
     """The table of the tickets that a ServerlessBedrockApi issues (`websocket_tickets`): who has one may connect with it
     once, as the caller that it was issued to. It is of an API with the same `auth`, and with "api_key" needs that API's
     `keys_table`. Default: tickets are refused."""
+    key_limits: NotRequired[Mapping[str, LimitArgs]]
+    """The limits of keys that are in `keys_table`, by their names, each in the place of `limits`. Default: `limits`."""
+    ledger_table: NotRequired[TableArgs]
+    """The table of what callers have used at another API, a ServerlessBedrockApi's `ledger_table_name`: what they use here
+    counts there, too. Default: with limits, a table is made here."""
     region: NotRequired[str]
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     parameter_prefix: NotRequired[str]

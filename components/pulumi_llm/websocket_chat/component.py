@@ -9,6 +9,7 @@ from pulumi_aws import apigateway, apigatewayv2, cloudwatch, dynamodb, iam, lamb
 
 from pulumi_llm.api_edge import keys
 from pulumi_llm.api_edge.authorizer import authorizer_function
+from pulumi_llm.api_edge.ledger import ledger_table
 from pulumi_llm.api_edge.settings import JwtSettings
 from pulumi_llm.api_edge.tables import UsedTable
 from pulumi_llm.base.component import Component
@@ -65,6 +66,7 @@ class WebSocketChat(Component):
 
     CHILDREN = MappingProxyType(
         {
+            "ledger-table": dynamodb.Table,
             "keys-table": dynamodb.Table,
             "key": apigateway.ApiKey,
             "key-item": dynamodb.TableItem,
@@ -157,7 +159,9 @@ class WebSocketChat(Component):
         )
         connections = connections_function(self, settings, self._shared, stores)
         recovery = recovery_function(self, settings, self._shared, stores)
-        generations = generations_function(self, settings, self._shared, stores, settings.routing(location), location, recovery)
+        routing = settings.routing(location)
+        ledger = self._ledger() if routing.routes.limits is not None else None
+        generations = generations_function(self, settings, self._shared, stores, routing, location, recovery, ledger)
         authorizer, ready = (None, list[pulumi.Resource]()) if checks is None else self._authorizer(api, checks)
         routes = create_routes(
             self,
@@ -208,6 +212,14 @@ class WebSocketChat(Component):
         made = keys.api_keys(self, settings.keys, table, deletion_protection=settings.deletion_protection, planned=False)
         return made, UsedTable(table.name, table.arn)
 
+    def _ledger(self) -> UsedTable:
+        """Return the table of what callers have used, which is made unless another API's is given."""
+        given = self._settings.ledger_table
+        if given is not None:
+            return UsedTable(given.name, given.arn, given.kms_key_arn)
+        table = ledger_table(self, self._settings.kms_key_arn, deletion_protection=self._settings.deletion_protection)
+        return UsedTable(table.name, table.arn)
+
     def _authorizer(
         self, api: apigatewayv2.Api, checks: UsedTable | JwtSettings
     ) -> tuple[apigatewayv2.Authorizer, list[pulumi.Resource]]:
@@ -248,6 +260,7 @@ def _made(settings: WebSocketChatSettings, location: Location) -> Mapping[str, C
     keys = [key for _, key in valid_items(settings.keys) if key.valid("name")] if own else []
     single = {
         "keys-table": own,
+        "ledger-table": routing.routes.limits is not None and settings.ledger_table is None,
         "bedrock-policy": bool(routing.models),
         "bedrock-output-policy": bool(routing.output_models),
         "secrets-policy": bool(routing.secret_arns),

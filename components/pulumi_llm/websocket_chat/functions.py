@@ -9,6 +9,7 @@ from pulumi_aws import dynamodb, lambda_
 
 from llm_gateway import environment as variables
 from pulumi_llm.api_edge.keys import read_keys
+from pulumi_llm.api_edge.ledger import use_ledger
 from pulumi_llm.api_edge.tables import UsedTable
 from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
@@ -88,13 +89,18 @@ def generations_function(
     routing: Routing,
     location: Location,
     recovery: Published,
+    ledger: UsedTable | None,
 ) -> Published:
-    """Make the function that generates. Its invocations are never repeated; one that fails is reported to `recovery`."""
+    """Make the function that generates. Its invocations are never repeated; one that fails is reported to `recovery`.
+
+    Where callers have limits, it counts in the `ledger` what they use.
+    """
     own = [
         *stores.use(
             ["GetItem", "PutItem", "UpdateItem"], ["GetItem", "PutItem", "Query", "UpdateItem"], ["POST", "GET", "DELETE"]
         ),
         *stores.read_keys(),
+        *(use_ledger(ledger) if ledger else []),
         allow("ReportFailures", ["lambda:InvokeFunction"], recovery.alias.arn),
     ]
     published = publish(
@@ -111,6 +117,7 @@ def generations_function(
             variables.GENERATIONS_PER_CONNECTION: str(settings.generations_per_connection),
             variables.GENERATIONS_PER_KEY: str(settings.generations_per_key),
             variables.MESSAGE_INTERVAL_MS: str(settings.message_interval_ms),
+            **({variables.LEDGER_TABLE: ledger.name} if ledger else {}),
             **routing.environment,
             **settings.environment,
         },

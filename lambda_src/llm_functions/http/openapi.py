@@ -89,7 +89,7 @@ def _answer(operation: Operation) -> dict[str, Any]:
         case _:
             described = {"description": "The answer", "content": json or {"application/json": {"schema": {"type": "object"}}}}
     routing = {name: _header(text, required=operation.id in ("chat", "embeddings")) for name, text in _ROUTING.items()}
-    return {**described, "headers": _REQUEST_ID | (routing | _DROPPED if operation.has_body else {})}
+    return {**described, "headers": _REQUEST_ID | (routing | _DROPPED | _OF_LIMITS if operation.has_body else {})}
 
 
 _REQUESTS = {
@@ -123,6 +123,15 @@ def _header(description: str, kind: str = "string", *, required: bool = True) ->
 
 _REQUEST_ID = {"x-request-id": _header("The request's id, for the operator's logs")}
 _DROPPED = {"x-llm-dropped": _header("The hints and parameters that the target does not accept", required=False)}
+_OF_LIMITS = {
+    f"x-ratelimit-{name}-{measure}": _header(text.format(measure), required=False)
+    for measure in ("requests", "tokens")
+    for name, text in {
+        "limit": "The limit of {} of which the least is left, where the caller has one",
+        "remaining": "How many {} are left of it; what calls in flight may use is not",
+        "reset": "How long it takes until its {} are counted anew, such as 6m0s",
+    }.items()
+}
 # They are missing in a stream whose head was sent before the model began.
 _ROUTING = {
     "x-llm-target": "The target that answered, such as bedrock/gpt-oss-20b",
@@ -160,9 +169,11 @@ def _error(status: int, texts: list[str], shape: str) -> dict[str, Any]:
         again = _header("'false' where a repetition cannot succeed shortly", required=False)
         described["headers"] = {**_REQUEST_ID, DO_NOT_RETRY[0]: again}
     if status in (429, 503):
-        wait = _header("Seconds after which a repetition may succeed; of quota_exceeded a date", required=False)
+        wait = _header("Seconds after which a repetition may succeed; of a key's daily_quota a date", required=False)
         wait["schema"] = {"type": ["integer", "string"]} if status == 429 else {"type": "integer"}
         described["headers"]["retry-after"] = wait
+        if status == 429:
+            described["headers"] |= _OF_LIMITS
     return described
 
 

@@ -92,6 +92,10 @@ AUTHORIZER = "authorizer authorizer-alias authorizer-function authorizer-logs au
 AUTHORIZER += "authorizer-role"
 TICKETS = "tickets-table tickets-policy resource-/ws resource-/ws/ticket method-websocket-ticket integration-websocket-ticket "
 TICKETS += "cors-method-/ws/ticket cors-integration-/ws/ticket cors-method-response-/ws/ticket cors-response-/ws/ticket"
+LEDGER = f"{FUNCTION}; create ledger-table ledger-policy"
+AMOUNTS: dict[str, Any] = {"requests": {"minute": 5}, "tokens": {"day": 9_000}, "usd": {"month": 2.5}}
+LIMITS: dict[str, Any] = {**AMOUNTS, "calls_in_flight": 3}
+PRICE = {"input": 1, "output": 5, "cache_read": 0.1, "cache_write": 1.25, "cache_write_hour": 2}
 # The key moves from the plan of all to a plan of its own.
 OWN_PLAN = "create usage-plan-default; replace usage-plan-key-default; delete usage-plan"
 
@@ -200,6 +204,20 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"api.keys": [{**DEFAULT_KEY, "websocket": False}]}, "update key-item-default"),
     ({"api.keys": [{**DEFAULT_KEY, "websocket_connections": 5}]}, "update key-item-default"),
     ({"api.keys": [{**DEFAULT_KEY, "enabled": False}]}, "update key-default; delete key-item-default"),
+    ({"api.limits": {**LIMITS, "models": {MODELS[0]: AMOUNTS}}}, LEDGER),
+    ({"api.tenant_limits": {"default": {**LIMITS, "models": {MODELS[0]: AMOUNTS}}}}, LEDGER),
+    ({"api.keys": [{**DEFAULT_KEY, "limits": {**LIMITS, "models": {MODELS[0]: AMOUNTS}}}]}, LEDGER),
+    (
+        {
+            "models": [
+                *MODELS,
+                {"name": "priced", "model": IMPORT, **OWN, "price": PRICE},
+                chat({"model": MODELS[0], "price": PRICE}, {"model": MODELS[1]}),
+            ],
+            "api.limits": LIMITS,
+        },
+        f"{LEDGER}; update bedrock-policy",
+    ),
     ({"api.throttle.rate_limit": 1}, "update usage-plan"),
     ({"api.throttle.burst_limit": 5}, "update usage-plan"),
     ({"api.daily_quota": 5}, "update usage-plan"),
@@ -564,7 +582,7 @@ def spelled(expected: str) -> list[tuple[str, str]]:
 
 def test_every_documented_setting_is_tried() -> None:
     # These have names that a configuration gives.
-    named = re.compile(r"^(providers|gpu\.models|gpu\.node_pools)\.[^.]+")
+    named = re.compile(r"(^providers|^gpu\.node_pools|^api\.tenant_limits|\.models)\.[^.]+")
     tried = {named.sub(r"\1.*", path) for change, _ in CASES for path in leaves(change)}
     # What is of a served model changes its objects in the cluster: tests/components/test_served_models.py
     documented = {path for path in setting_paths() if not path.startswith("gpu.models.*.")}

@@ -1,0 +1,50 @@
+"""The limits of callers over the whole local run: REST, streams and WebSockets count alike."""
+
+import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from system.local.conftest import LocalStack, local_stack
+from system.local.test_websocket import ask, connected, messages_until_end
+
+pytestmark = pytest.mark.timeout(300)
+
+FIT = 20
+SETTINGS = {
+    "api.limits": {"requests": {"day": FIT}},
+    "api.keys": [{"name": "default"}, {"name": "small", "tenant": "acme", "limits": {"usd": {"day": 0.01}}}],
+    "api.throttle": {"rate_limit": 1_000, "burst_limit": 1_000},
+}
+
+
+@pytest.mark.assumes("ledger-update")
+async def test_of_many_calls_at_once_as_many_pass_as_fit() -> None:
+    config = [part for name, value in SETTINGS.items() for part in ("--config", f"{name}={json.dumps(value)}")]
+    with local_stack("--model-delay", "0.05,0.01", *config) as stack:
+        with ThreadPoolExecutor(64) as pool:
+            answers = list(pool.map(lambda number: _call(stack, number), range(64)))
+        assert Counter(answer.status_code for answer in answers) == {200: FIT, 429: 64 - FIT}
+        for answer in answers:
+            assert answer.headers["x-ratelimit-limit-requests"] == str(FIT)
+            if answer.status_code == 429:
+                error = answer.json()["error"]
+                assert (error["code"], f"may use {FIT} requests a day" in error["message"]) == ("quota_exceeded", True)
+                assert 0 < int(answer.headers["retry-after"]) <= 86_400
+                assert answer.headers["x-ratelimit-remaining-requests"] == "0"
+        # What is used over REST counts over WebSockets, too.
+        async with connected(stack) as client:
+            await ask(client, action="chat", id="one", message="Hi")
+            (refused,) = await messages_until_end(client)
+        assert (refused["type"], refused["error"]["code"]) == ("error", "quota_exceeded")
+
+
+def _call(stack: LocalStack, number: int) -> httpx.Response:
+    """A call over REST, whole or streamed."""
+    body = {"message": "Hi", "max_tokens": 20}
+    with httpx.Client(timeout=120, headers={"x-api-key": stack.key}) as client:
+        answer = client.post(f"{stack.url}{('/chat', '/chat/stream')[number % 2]}", json=body)
+    assert answer.status_code != 200 or number % 2 == 0 or "event: done" in answer.text
+    return answer
