@@ -46,8 +46,12 @@ def ledger(routes: Routes, client: HttpClient, environ: Mapping[str, str] = os.e
         return None
     from llm_gateway.aws.dynamodb import DynamoDB
     from llm_gateway.stages.ledger import Ledger
+    from llm_gateway.telemetry import write_log
 
-    return Ledger(DynamoDB(Aws(client, environ)), environ[environment.LEDGER_TABLE], routes.limits)
+    def warn(text: str) -> None:
+        write_log({"level": "WARN", "message": text})
+
+    return Ledger(DynamoDB(Aws(client, environ)), environ[environment.LEDGER_TABLE], routes.limits, warn)
 
 
 def key_store(client: HttpClient, environ: Mapping[str, str] = os.environ) -> "KeyStore | None":

@@ -6,8 +6,6 @@ from typing import Literal, NamedTuple, get_args
 
 import msgspec
 
-from llm_gateway.identity.caller import Caller
-
 # What is counted. Money is in micro-dollars, of which a million are one US dollar: integers add up exactly.
 Measure = Literal["requests", "tokens", "micro_usd"]
 # The calendar's minutes, days and months, in UTC.
@@ -55,11 +53,12 @@ class CallerLimits(msgspec.Struct, frozen=True, omit_defaults=True):
         every = (*self.keys.values(), self.others, *self.tenants.values())
         return any(limit.measure == "micro_usd" for each in every for limit in each.counted)
 
-    def of_caller(self, caller: Caller) -> Limits:
-        return self.keys.get(caller.key, self.others)
+    def of_key(self, name: str) -> Limits:
+        """Return the limits of a caller with that key, or another name."""
+        return self.keys.get(name, self.others)
 
-    def of_tenant(self, caller: Caller) -> Limits:
-        return self.tenants.get(caller.tenant, NO_LIMITS)
+    def of_tenant(self, name: str) -> Limits:
+        return self.tenants.get(name, NO_LIMITS)
 
 
 class Stamps(NamedTuple):

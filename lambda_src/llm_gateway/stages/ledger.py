@@ -24,7 +24,7 @@ import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -37,12 +37,10 @@ from llm_gateway.http.errors import HttpError
 from llm_gateway.identity.caller import Caller
 from llm_gateway.limits import MEASURES, WINDOWS, CallerLimits, Limit, Limits, Measure, Stamps, Window, seconds_left, stamps
 from llm_gateway.tables import LEDGER
-from llm_gateway.telemetry import write_log
 
 if TYPE_CHECKING:
     from llm_gateway.call import ModelCall
     from llm_gateway.embeddings import EmbeddingCall
-    from llm_gateway.router import Attempt
 
 HASH_KEY, _, TTL_ATTRIBUTE = LEDGER
 
@@ -64,29 +62,48 @@ _WINDOW_OF_LENGTH: Mapping[int, Window] = {
 _SECONDS: Mapping[Window, float] = {"minute": 60, "day": 86_400, "month": 28 * 86_400}
 
 
-class Ledger:
-    """The limits, and the table of what has been used. `clock` gives seconds since the epoch."""
+class Attempt(Protocol):
+    """A call of a target: the router's."""
 
-    def __init__(self, dynamodb: DynamoDB, table: str, limits: CallerLimits, *, clock: Callable[[], float] = time.time) -> None:
+    @property
+    def error(self) -> GatewayError | None: ...
+
+
+class Ledger:
+    """The limits, and the table of what has been used.
+
+    `warn` is told what cannot be settled. `clock` gives seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        dynamodb: DynamoDB,
+        table: str,
+        limits: CallerLimits,
+        warn: Callable[[str], None],
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._dynamodb = dynamodb
         self._table = table
         self._limits = limits
+        self._warn = warn
         self._clock = clock
 
-    def reservation(self, caller: Caller, alias: str, attempts: "Sequence[Attempt]", deadline: float) -> "Reservation | None":
+    def reservation(self, caller: Caller, alias: str, attempts: Sequence[Attempt], deadline: float) -> "Reservation | None":
         """Return what reserves and settles the calls of a request; None for a caller without limits.
 
         Args:
             attempts: The router adds each call of a target.
             deadline: A time of the running loop's clock.
         """
-        limits, of_tenant = self._limits.of_caller(caller), self._limits.of_tenant(caller)
+        limits, of_tenant = self._limits.of_key(caller.key), self._limits.of_tenant(caller.tenant)
         accounts: list[_Account] = []
         if limits:
             accounts.append(self._account(["caller", caller.tenant, _name(caller)], "this caller", limits, alias))
         if of_tenant:
             accounts.append(self._account(["tenant", caller.tenant], "this caller's tenant", of_tenant, alias))
-        return Reservation(accounts, attempts, deadline, self._clock) if accounts else None
+        return Reservation(accounts, attempts, deadline, self._warn, self._clock) if accounts else None
 
     def _account(self, holder: list[str], whose: str, limits: Limits, alias: str) -> "_Account":
         return _Account(self._dynamodb, self._table, {HASH_KEY: {"S": _holder(holder)}}, whose, limits, alias, self._clock)
@@ -98,13 +115,15 @@ class Reservation:
     def __init__(
         self,
         accounts: "Sequence[_Account]",
-        attempts: "Sequence[Attempt]",
+        attempts: Sequence[Attempt],
         deadline: float,
+        warn: Callable[[str], None],
         clock: Callable[[], float],
     ) -> None:
         self._accounts = accounts
         self._attempts = attempts
         self._deadline = deadline
+        self._warn = warn
         self._clock = clock
         self._calls: list[ModelCall | EmbeddingCall] = []  # those of `attempts`
         self._reserved: Charge | None = None
@@ -130,7 +149,7 @@ class Reservation:
         settled = await asyncio.gather(*(account.settle(rest) for account in self._accounts), return_exceptions=True)
         for failure in settled:
             if failure is not None:  # it stays charged
-                write_log({"level": "WARN", "message": f"not settled: {type(failure).__name__}: {failure}"})
+                self._warn(f"not settled: {type(failure).__name__}: {failure}")
 
     async def _reserve(self, charge: Charge) -> None:
         left = self._deadline - asyncio.get_running_loop().time()
