@@ -24,7 +24,7 @@ class ModelLimitSettings(Settings):
     """Requests, such as {"minute": 60, "day": 5000}. Default: no limits."""
     tokens: Mapping[Window, _Amount] = Field(default_factory=dict)
     """Tokens, those of requests and of answers together. Before a call, those of its request, as they are estimated, and its
-    `max_tokens` are reserved; without `max_tokens`, the model's longest answer. What it has not used is given back after it.
+    `max_tokens`, or the bound that an answer has without, are reserved. What it has not used is given back after it.
     Default: no limits."""
     usd: Mapping[Window, _Usd] = Field(default_factory=dict)
     """US dollars, by the prices of the models. Before a call, the most that it can cost is reserved. Default: no limits."""

@@ -343,7 +343,9 @@ class _Account:
         )
 
     def _too_large(self, limit: Limit) -> GatewayError:
-        return errors.limit_reached(whose=self._whose, limit=limit, then="shorten the request, or lower its max_tokens")
+        error = errors.limit_reached(whose=self._whose, limit=limit, then="shorten the request, or lower its max_tokens")
+        error.lasts = True
+        return error
 
     def _value(self, counter: "_Counter") -> int:
         return int(self._item[counter.attribute]["N"]) if counter.attribute in self._item else 0
