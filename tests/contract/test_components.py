@@ -283,6 +283,7 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
             },
         },
         "everything": {
+            "limits": {"requests": {"minute": 60}},
             "models": [
                 *MODELS,
                 {
