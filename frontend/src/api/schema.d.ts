@@ -507,7 +507,7 @@ export interface components {
             error: {
                 type: string;
                 /** @enum {unknown} */
-                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "context_length_exceeded" | "expired_token" | "function_failed" | "function_timeout" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
+                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "context_length_exceeded" | "expired_token" | "function_failed" | "function_timeout" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
                 message: string;
                 request_id: string;
                 param?: string;
@@ -772,7 +772,7 @@ export interface components {
             error: {
                 type: string;
                 /** @enum {unknown} */
-                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "context_length_exceeded" | "expired_token" | "function_failed" | "function_timeout" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
+                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "context_length_exceeded" | "expired_token" | "function_failed" | "function_timeout" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
                 message: string;
                 request_id: string;
                 param?: string;
@@ -845,6 +845,18 @@ export interface operations {
                     "server-timing": string;
                     /** @description The hints and parameters that the target does not accept */
                     "x-llm-dropped"?: string;
+                    /** @description The limit of requests of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-requests"?: string;
+                    /** @description How many requests are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-requests"?: string;
+                    /** @description How long it takes until its requests are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-requests"?: string;
+                    /** @description The limit of tokens of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-tokens"?: string;
+                    /** @description How many tokens are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-tokens"?: string;
+                    /** @description How long it takes until its tokens are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-tokens"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -958,6 +970,8 @@ export interface operations {
              *
              *     `quota_exceeded`: this API key has used up its requests for today; the count starts anew at 00:00 UTC
              *
+             *     `quota_exceeded`: {whose} may use {limit}, and what this call may need is more than is left; {then}
+             *
              *     `upstream_throttled`: the model's provider is throttling this service; try again shortly
              *
              *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
@@ -968,8 +982,20 @@ export interface operations {
                     "x-request-id": string;
                     /** @description 'false' where a repetition cannot succeed shortly */
                     "x-should-retry"?: string;
-                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    /** @description Seconds after which a repetition may succeed; of a key's daily_quota a date */
                     "retry-after"?: number | string;
+                    /** @description The limit of requests of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-requests"?: string;
+                    /** @description How many requests are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-requests"?: string;
+                    /** @description How long it takes until its requests are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-requests"?: string;
+                    /** @description The limit of tokens of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-tokens"?: string;
+                    /** @description How many tokens are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-tokens"?: string;
+                    /** @description How long it takes until its tokens are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-tokens"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1023,6 +1049,8 @@ export interface operations {
              *
              *     `overloaded`: the service answers as many calls as it may at once; try again shortly
              *
+             *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
+             *
              *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
              *
              *     `model_not_ready`: the model is being loaded; try again in a minute
@@ -1033,7 +1061,7 @@ export interface operations {
                     "x-request-id": string;
                     /** @description 'false' where a repetition cannot succeed shortly */
                     "x-should-retry"?: string;
-                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    /** @description Seconds after which a repetition may succeed; of a key's daily_quota a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
                 };
@@ -1086,6 +1114,18 @@ export interface operations {
                     "server-timing"?: string;
                     /** @description The hints and parameters that the target does not accept */
                     "x-llm-dropped"?: string;
+                    /** @description The limit of requests of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-requests"?: string;
+                    /** @description How many requests are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-requests"?: string;
+                    /** @description How long it takes until its requests are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-requests"?: string;
+                    /** @description The limit of tokens of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-tokens"?: string;
+                    /** @description How many tokens are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-tokens"?: string;
+                    /** @description How long it takes until its tokens are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-tokens"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1199,6 +1239,8 @@ export interface operations {
              *
              *     `quota_exceeded`: this API key has used up its requests for today; the count starts anew at 00:00 UTC
              *
+             *     `quota_exceeded`: {whose} may use {limit}, and what this call may need is more than is left; {then}
+             *
              *     `upstream_throttled`: the model's provider is throttling this service; try again shortly
              *
              *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
@@ -1209,8 +1251,20 @@ export interface operations {
                     "x-request-id": string;
                     /** @description 'false' where a repetition cannot succeed shortly */
                     "x-should-retry"?: string;
-                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    /** @description Seconds after which a repetition may succeed; of a key's daily_quota a date */
                     "retry-after"?: number | string;
+                    /** @description The limit of requests of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-requests"?: string;
+                    /** @description How many requests are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-requests"?: string;
+                    /** @description How long it takes until its requests are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-requests"?: string;
+                    /** @description The limit of tokens of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-tokens"?: string;
+                    /** @description How many tokens are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-tokens"?: string;
+                    /** @description How long it takes until its tokens are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-tokens"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1264,6 +1318,8 @@ export interface operations {
              *
              *     `overloaded`: the service answers as many calls as it may at once; try again shortly
              *
+             *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
+             *
              *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
              *
              *     `model_not_ready`: the model is being loaded; try again in a minute
@@ -1274,7 +1330,7 @@ export interface operations {
                     "x-request-id": string;
                     /** @description 'false' where a repetition cannot succeed shortly */
                     "x-should-retry"?: string;
-                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    /** @description Seconds after which a repetition may succeed; of a key's daily_quota a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
                 };
@@ -1327,6 +1383,18 @@ export interface operations {
                     "server-timing"?: string;
                     /** @description The hints and parameters that the target does not accept */
                     "x-llm-dropped"?: string;
+                    /** @description The limit of requests of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-requests"?: string;
+                    /** @description How many requests are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-requests"?: string;
+                    /** @description How long it takes until its requests are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-requests"?: string;
+                    /** @description The limit of tokens of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-tokens"?: string;
+                    /** @description How many tokens are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-tokens"?: string;
+                    /** @description How long it takes until its tokens are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-tokens"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1441,6 +1509,8 @@ export interface operations {
              *
              *     `quota_exceeded`: this API key has used up its requests for today; the count starts anew at 00:00 UTC
              *
+             *     `quota_exceeded`: {whose} may use {limit}, and what this call may need is more than is left; {then}
+             *
              *     `upstream_throttled`: the model's provider is throttling this service; try again shortly
              *
              *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
@@ -1451,8 +1521,20 @@ export interface operations {
                     "x-request-id": string;
                     /** @description 'false' where a repetition cannot succeed shortly */
                     "x-should-retry"?: string;
-                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    /** @description Seconds after which a repetition may succeed; of a key's daily_quota a date */
                     "retry-after"?: number | string;
+                    /** @description The limit of requests of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-requests"?: string;
+                    /** @description How many requests are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-requests"?: string;
+                    /** @description How long it takes until its requests are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-requests"?: string;
+                    /** @description The limit of tokens of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-tokens"?: string;
+                    /** @description How many tokens are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-tokens"?: string;
+                    /** @description How long it takes until its tokens are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-tokens"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1506,6 +1588,8 @@ export interface operations {
              *
              *     `overloaded`: the service answers as many calls as it may at once; try again shortly
              *
+             *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
+             *
              *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
              *
              *     `model_not_ready`: the model is being loaded; try again in a minute
@@ -1516,7 +1600,7 @@ export interface operations {
                     "x-request-id": string;
                     /** @description 'false' where a repetition cannot succeed shortly */
                     "x-should-retry"?: string;
-                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    /** @description Seconds after which a repetition may succeed; of a key's daily_quota a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
                 };
@@ -1569,6 +1653,18 @@ export interface operations {
                     "server-timing"?: string;
                     /** @description The hints and parameters that the target does not accept */
                     "x-llm-dropped"?: string;
+                    /** @description The limit of requests of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-requests"?: string;
+                    /** @description How many requests are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-requests"?: string;
+                    /** @description How long it takes until its requests are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-requests"?: string;
+                    /** @description The limit of tokens of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-tokens"?: string;
+                    /** @description How many tokens are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-tokens"?: string;
+                    /** @description How long it takes until its tokens are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-tokens"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1683,6 +1779,8 @@ export interface operations {
              *
              *     `quota_exceeded`: this API key has used up its requests for today; the count starts anew at 00:00 UTC
              *
+             *     `quota_exceeded`: {whose} may use {limit}, and what this call may need is more than is left; {then}
+             *
              *     `upstream_throttled`: the model's provider is throttling this service; try again shortly
              *
              *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
@@ -1693,8 +1791,20 @@ export interface operations {
                     "x-request-id": string;
                     /** @description 'false' where a repetition cannot succeed shortly */
                     "x-should-retry"?: string;
-                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    /** @description Seconds after which a repetition may succeed; of a key's daily_quota a date */
                     "retry-after"?: number | string;
+                    /** @description The limit of requests of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-requests"?: string;
+                    /** @description How many requests are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-requests"?: string;
+                    /** @description How long it takes until its requests are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-requests"?: string;
+                    /** @description The limit of tokens of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-tokens"?: string;
+                    /** @description How many tokens are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-tokens"?: string;
+                    /** @description How long it takes until its tokens are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-tokens"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1748,6 +1858,8 @@ export interface operations {
              *
              *     `overloaded`: the service answers as many calls as it may at once; try again shortly
              *
+             *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
+             *
              *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
              *
              *     `model_not_ready`: the model is being loaded; try again in a minute
@@ -1758,7 +1870,7 @@ export interface operations {
                     "x-request-id": string;
                     /** @description 'false' where a repetition cannot succeed shortly */
                     "x-should-retry"?: string;
-                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    /** @description Seconds after which a repetition may succeed; of a key's daily_quota a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
                 };
@@ -1811,6 +1923,18 @@ export interface operations {
                     "server-timing"?: string;
                     /** @description The hints and parameters that the target does not accept */
                     "x-llm-dropped"?: string;
+                    /** @description The limit of requests of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-requests"?: string;
+                    /** @description How many requests are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-requests"?: string;
+                    /** @description How long it takes until its requests are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-requests"?: string;
+                    /** @description The limit of tokens of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-tokens"?: string;
+                    /** @description How many tokens are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-tokens"?: string;
+                    /** @description How long it takes until its tokens are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-tokens"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1925,6 +2049,8 @@ export interface operations {
              *
              *     `quota_exceeded`: this API key has used up its requests for today; the count starts anew at 00:00 UTC
              *
+             *     `quota_exceeded`: {whose} may use {limit}, and what this call may need is more than is left; {then}
+             *
              *     `upstream_throttled`: the model's provider is throttling this service; try again shortly
              *
              *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
@@ -1935,8 +2061,20 @@ export interface operations {
                     "x-request-id": string;
                     /** @description 'false' where a repetition cannot succeed shortly */
                     "x-should-retry"?: string;
-                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    /** @description Seconds after which a repetition may succeed; of a key's daily_quota a date */
                     "retry-after"?: number | string;
+                    /** @description The limit of requests of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-requests"?: string;
+                    /** @description How many requests are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-requests"?: string;
+                    /** @description How long it takes until its requests are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-requests"?: string;
+                    /** @description The limit of tokens of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-tokens"?: string;
+                    /** @description How many tokens are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-tokens"?: string;
+                    /** @description How long it takes until its tokens are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-tokens"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1990,6 +2128,8 @@ export interface operations {
              *
              *     `overloaded`: the service answers as many calls as it may at once; try again shortly
              *
+             *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
+             *
              *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
              *
              *     `model_not_ready`: the model is being loaded; try again in a minute
@@ -2000,7 +2140,7 @@ export interface operations {
                     "x-request-id": string;
                     /** @description 'false' where a repetition cannot succeed shortly */
                     "x-should-retry"?: string;
-                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    /** @description Seconds after which a repetition may succeed; of a key's daily_quota a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
                 };
@@ -2053,6 +2193,18 @@ export interface operations {
                     "server-timing"?: string;
                     /** @description The hints and parameters that the target does not accept */
                     "x-llm-dropped"?: string;
+                    /** @description The limit of requests of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-requests"?: string;
+                    /** @description How many requests are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-requests"?: string;
+                    /** @description How long it takes until its requests are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-requests"?: string;
+                    /** @description The limit of tokens of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-tokens"?: string;
+                    /** @description How many tokens are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-tokens"?: string;
+                    /** @description How long it takes until its tokens are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-tokens"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2167,6 +2319,8 @@ export interface operations {
              *
              *     `quota_exceeded`: this API key has used up its requests for today; the count starts anew at 00:00 UTC
              *
+             *     `quota_exceeded`: {whose} may use {limit}, and what this call may need is more than is left; {then}
+             *
              *     `upstream_throttled`: the model's provider is throttling this service; try again shortly
              *
              *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
@@ -2177,8 +2331,20 @@ export interface operations {
                     "x-request-id": string;
                     /** @description 'false' where a repetition cannot succeed shortly */
                     "x-should-retry"?: string;
-                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    /** @description Seconds after which a repetition may succeed; of a key's daily_quota a date */
                     "retry-after"?: number | string;
+                    /** @description The limit of requests of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-requests"?: string;
+                    /** @description How many requests are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-requests"?: string;
+                    /** @description How long it takes until its requests are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-requests"?: string;
+                    /** @description The limit of tokens of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-tokens"?: string;
+                    /** @description How many tokens are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-tokens"?: string;
+                    /** @description How long it takes until its tokens are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-tokens"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2232,6 +2398,8 @@ export interface operations {
              *
              *     `overloaded`: the service answers as many calls as it may at once; try again shortly
              *
+             *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
+             *
              *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
              *
              *     `model_not_ready`: the model is being loaded; try again in a minute
@@ -2242,7 +2410,7 @@ export interface operations {
                     "x-request-id": string;
                     /** @description 'false' where a repetition cannot succeed shortly */
                     "x-should-retry"?: string;
-                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    /** @description Seconds after which a repetition may succeed; of a key's daily_quota a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
                 };
@@ -2295,6 +2463,18 @@ export interface operations {
                     "server-timing"?: string;
                     /** @description The hints and parameters that the target does not accept */
                     "x-llm-dropped"?: string;
+                    /** @description The limit of requests of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-requests"?: string;
+                    /** @description How many requests are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-requests"?: string;
+                    /** @description How long it takes until its requests are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-requests"?: string;
+                    /** @description The limit of tokens of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-tokens"?: string;
+                    /** @description How many tokens are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-tokens"?: string;
+                    /** @description How long it takes until its tokens are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-tokens"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2408,6 +2588,8 @@ export interface operations {
              *
              *     `quota_exceeded`: this API key has used up its requests for today; the count starts anew at 00:00 UTC
              *
+             *     `quota_exceeded`: {whose} may use {limit}, and what this call may need is more than is left; {then}
+             *
              *     `upstream_throttled`: the model's provider is throttling this service; try again shortly
              *
              *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
@@ -2418,8 +2600,20 @@ export interface operations {
                     "x-request-id": string;
                     /** @description 'false' where a repetition cannot succeed shortly */
                     "x-should-retry"?: string;
-                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    /** @description Seconds after which a repetition may succeed; of a key's daily_quota a date */
                     "retry-after"?: number | string;
+                    /** @description The limit of requests of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-requests"?: string;
+                    /** @description How many requests are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-requests"?: string;
+                    /** @description How long it takes until its requests are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-requests"?: string;
+                    /** @description The limit of tokens of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-tokens"?: string;
+                    /** @description How many tokens are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-tokens"?: string;
+                    /** @description How long it takes until its tokens are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-tokens"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2473,6 +2667,8 @@ export interface operations {
              *
              *     `overloaded`: the service answers as many calls as it may at once; try again shortly
              *
+             *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
+             *
              *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
              *
              *     `model_not_ready`: the model is being loaded; try again in a minute
@@ -2483,7 +2679,7 @@ export interface operations {
                     "x-request-id": string;
                     /** @description 'false' where a repetition cannot succeed shortly */
                     "x-should-retry"?: string;
-                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    /** @description Seconds after which a repetition may succeed; of a key's daily_quota a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
                 };
@@ -2536,6 +2732,18 @@ export interface operations {
                     "server-timing": string;
                     /** @description The hints and parameters that the target does not accept */
                     "x-llm-dropped"?: string;
+                    /** @description The limit of requests of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-requests"?: string;
+                    /** @description How many requests are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-requests"?: string;
+                    /** @description How long it takes until its requests are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-requests"?: string;
+                    /** @description The limit of tokens of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-tokens"?: string;
+                    /** @description How many tokens are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-tokens"?: string;
+                    /** @description How long it takes until its tokens are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-tokens"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2649,6 +2857,8 @@ export interface operations {
              *
              *     `quota_exceeded`: this API key has used up its requests for today; the count starts anew at 00:00 UTC
              *
+             *     `quota_exceeded`: {whose} may use {limit}, and what this call may need is more than is left; {then}
+             *
              *     `upstream_throttled`: the model's provider is throttling this service; try again shortly
              *
              *     `all_targets_failed`: no target of {alias!r} could answer: {reasons}
@@ -2659,8 +2869,20 @@ export interface operations {
                     "x-request-id": string;
                     /** @description 'false' where a repetition cannot succeed shortly */
                     "x-should-retry"?: string;
-                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    /** @description Seconds after which a repetition may succeed; of a key's daily_quota a date */
                     "retry-after"?: number | string;
+                    /** @description The limit of requests of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-requests"?: string;
+                    /** @description How many requests are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-requests"?: string;
+                    /** @description How long it takes until its requests are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-requests"?: string;
+                    /** @description The limit of tokens of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-tokens"?: string;
+                    /** @description How many tokens are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-tokens"?: string;
+                    /** @description How long it takes until its tokens are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-tokens"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2714,6 +2936,8 @@ export interface operations {
              *
              *     `overloaded`: the service answers as many calls as it may at once; try again shortly
              *
+             *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
+             *
              *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
              *
              *     `model_not_ready`: the model is being loaded; try again in a minute
@@ -2724,7 +2948,7 @@ export interface operations {
                     "x-request-id": string;
                     /** @description 'false' where a repetition cannot succeed shortly */
                     "x-should-retry"?: string;
-                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    /** @description Seconds after which a repetition may succeed; of a key's daily_quota a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
                 };
@@ -2844,8 +3068,20 @@ export interface operations {
                     "x-request-id": string;
                     /** @description 'false' where a repetition cannot succeed shortly */
                     "x-should-retry"?: string;
-                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    /** @description Seconds after which a repetition may succeed; of a key's daily_quota a date */
                     "retry-after"?: number | string;
+                    /** @description The limit of requests of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-requests"?: string;
+                    /** @description How many requests are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-requests"?: string;
+                    /** @description How long it takes until its requests are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-requests"?: string;
+                    /** @description The limit of tokens of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-tokens"?: string;
+                    /** @description How many tokens are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-tokens"?: string;
+                    /** @description How long it takes until its tokens are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-tokens"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2889,7 +3125,7 @@ export interface operations {
                     "x-request-id": string;
                     /** @description 'false' where a repetition cannot succeed shortly */
                     "x-should-retry"?: string;
-                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    /** @description Seconds after which a repetition may succeed; of a key's daily_quota a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
                 };
@@ -3009,8 +3245,20 @@ export interface operations {
                     "x-request-id": string;
                     /** @description 'false' where a repetition cannot succeed shortly */
                     "x-should-retry"?: string;
-                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    /** @description Seconds after which a repetition may succeed; of a key's daily_quota a date */
                     "retry-after"?: number | string;
+                    /** @description The limit of requests of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-requests"?: string;
+                    /** @description How many requests are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-requests"?: string;
+                    /** @description How long it takes until its requests are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-requests"?: string;
+                    /** @description The limit of tokens of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-tokens"?: string;
+                    /** @description How many tokens are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-tokens"?: string;
+                    /** @description How long it takes until its tokens are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-tokens"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3054,7 +3302,7 @@ export interface operations {
                     "x-request-id": string;
                     /** @description 'false' where a repetition cannot succeed shortly */
                     "x-should-retry"?: string;
-                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    /** @description Seconds after which a repetition may succeed; of a key's daily_quota a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
                 };
@@ -3130,8 +3378,20 @@ export interface operations {
                     "x-request-id": string;
                     /** @description 'false' where a repetition cannot succeed shortly */
                     "x-should-retry"?: string;
-                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    /** @description Seconds after which a repetition may succeed; of a key's daily_quota a date */
                     "retry-after"?: number | string;
+                    /** @description The limit of requests of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-requests"?: string;
+                    /** @description How many requests are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-requests"?: string;
+                    /** @description How long it takes until its requests are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-requests"?: string;
+                    /** @description The limit of tokens of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-tokens"?: string;
+                    /** @description How many tokens are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-tokens"?: string;
+                    /** @description How long it takes until its tokens are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-tokens"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3175,7 +3435,7 @@ export interface operations {
                     "x-request-id": string;
                     /** @description 'false' where a repetition cannot succeed shortly */
                     "x-should-retry"?: string;
-                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    /** @description Seconds after which a repetition may succeed; of a key's daily_quota a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
                 };
@@ -3251,8 +3511,20 @@ export interface operations {
                     "x-request-id": string;
                     /** @description 'false' where a repetition cannot succeed shortly */
                     "x-should-retry"?: string;
-                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    /** @description Seconds after which a repetition may succeed; of a key's daily_quota a date */
                     "retry-after"?: number | string;
+                    /** @description The limit of requests of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-requests"?: string;
+                    /** @description How many requests are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-requests"?: string;
+                    /** @description How long it takes until its requests are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-requests"?: string;
+                    /** @description The limit of tokens of which the least is left, where the caller has one */
+                    "x-ratelimit-limit-tokens"?: string;
+                    /** @description How many tokens are left of it; what calls in flight may use is not */
+                    "x-ratelimit-remaining-tokens"?: string;
+                    /** @description How long it takes until its tokens are counted anew, such as 6m0s */
+                    "x-ratelimit-reset-tokens"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3296,7 +3568,7 @@ export interface operations {
                     "x-request-id": string;
                     /** @description 'false' where a repetition cannot succeed shortly */
                     "x-should-retry"?: string;
-                    /** @description Seconds after which a repetition may succeed; of quota_exceeded a date */
+                    /** @description Seconds after which a repetition may succeed; of a key's daily_quota a date */
                     "retry-after"?: number;
                     [name: string]: unknown;
                 };
