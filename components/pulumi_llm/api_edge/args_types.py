@@ -13,8 +13,8 @@ class ModelLimitArgs(TypedDict):
     """Requests, such as {"minute": 60, "day": 5000}. Default: no limits."""
     tokens: NotRequired[Mapping[str, int]]
     """Tokens, those of requests and of answers together. Before a call, those of its request, as they are estimated, and
-    its `max_tokens` are reserved; without `max_tokens`, the model's longest answer. What it has not used is given back
-    after it. Default: no limits."""
+    its `max_tokens`, or the bound that an answer has without, are reserved. What it has not used is given back after it.
+    Default: no limits."""
     usd: NotRequired[Mapping[str, float]]
     """US dollars, by the prices of the models. Before a call, the most that it can cost is reserved. Default: no limits."""
 
@@ -26,8 +26,8 @@ class LimitArgs(TypedDict):
     """Requests, such as {"minute": 60, "day": 5000}. Default: no limits."""
     tokens: NotRequired[Mapping[str, int]]
     """Tokens, those of requests and of answers together. Before a call, those of its request, as they are estimated, and
-    its `max_tokens` are reserved; without `max_tokens`, the model's longest answer. What it has not used is given back
-    after it. Default: no limits."""
+    its `max_tokens`, or the bound that an answer has without, are reserved. What it has not used is given back after it.
+    Default: no limits."""
     usd: NotRequired[Mapping[str, float]]
     """US dollars, by the prices of the models. Before a call, the most that it can cost is reserved. Default: no limits."""
     calls_in_flight: NotRequired[int]

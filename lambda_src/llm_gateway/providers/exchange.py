@@ -173,7 +173,6 @@ async def read_answer(
             yield _told(events, names, signer, properties)
     except HttpError as error:
         failure = transport_error(error, streaming=call.stream and response is not None)
-        failure.may_be_billed = not isinstance(error, _NOT_SENT)
         failure.redact(redact)
         raise failure from error
     except GatewayError as error:
@@ -374,6 +373,12 @@ def _clamped(seconds: float) -> float:
 
 def transport_error(error: HttpError, *, streaming: bool = False) -> GatewayError:
     """Return the error for a connection that failed."""
+    failure = _transport_error(error, streaming=streaming)
+    failure.may_be_billed = not isinstance(error, _NOT_SENT)
+    return failure
+
+
+def _transport_error(error: HttpError, *, streaming: bool) -> GatewayError:
     detail = f"{type(error).__name__}: {error}"
     match error:
         case ResponseTimeout() | ReadTimeout():
