@@ -15,7 +15,7 @@ from llm_functions.api_formats.fields import MOST_ITEMS, Fields, cache_point
 from llm_functions.api_formats.openai_messages import conversation
 from llm_functions.api_formats.openai_parameters import other_parameters
 from llm_functions.api_formats.response_format import response_format
-from llm_functions.api_formats.tool_lists import unique
+from llm_functions.api_formats.tool_lists import allowed, unique
 from llm_gateway.errors import GatewayError, clipped
 from llm_gateway.events import (
     Delta,
@@ -57,7 +57,7 @@ def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
     fields = Fields(body)
     model = fields.string("model", required=True)
     said = conversation(fields)
-    tools = unique(fields, map(_tool, fields.objects("tools", MOST_ITEMS)))
+    tools, tool_choice = _tool_choice(fields, unique(fields, map(_tool, fields.objects("tools", MOST_ITEMS))))
     stream = fields.boolean("stream")
     include_usage = usage_is_included(fields, stream)
     rare, hints = other_parameters(fields)
@@ -72,7 +72,7 @@ def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
             reasoning_effort=reasoning_effort(fields, "reasoning_effort"),
         ),
         tools=tools,
-        tool_choice=_tool_choice(fields, tools),
+        tool_choice=tool_choice,
         stream=stream,
         response_format=response_format(fields, "response_format"),
         parallel_tool_calls=fields.boolean("parallel_tool_calls") or not fields.has("parallel_tool_calls"),
@@ -90,9 +90,9 @@ def parse(body: Mapping[str, Any]) -> tuple[ChatRequest, bool]:
 
 
 def _max_tokens(fields: Fields) -> int | None:
-    if fields.has("max_tokens") and fields.has("max_completion_tokens"):
-        fields.wrong("max_tokens", "give either max_tokens or max_completion_tokens, not both")
     old, new = fields.integer("max_tokens", 1), fields.integer("max_completion_tokens", 1)
+    if None not in (old, new) and old != new:
+        fields.wrong("max_tokens", "give either max_tokens or max_completion_tokens, not both with different values")
     return old if new is None else new
 
 
@@ -137,25 +137,37 @@ def _tool(tool: Fields) -> Tool:
     return Tool(name=name or "", description=description or "", parameters=parameters, strict=strict, cache=cache)
 
 
-def _tool_choice(fields: Fields, tools: tuple[Tool, ...]) -> ToolChoice:
+def _tool_choice(fields: Fields, tools: tuple[Tool, ...]) -> tuple[tuple[Tool, ...], ToolChoice]:
+    """Return the tools that may be called, and the choice among them."""
     choice = fields.any("tool_choice")
     match choice:
         case None | "auto" | "none":
-            return ToolChoice(mode="none" if choice == "none" else "auto")
+            return tools, ToolChoice(mode="none" if choice == "none" else "auto")
         case "required":
             if not tools:
                 fields.wrong("tool_choice", "'required' needs tools")
-            return ToolChoice(mode="required")
+            return tools, ToolChoice(mode="required")
         case {"type": "function", "function": {"name": str(name)}}:
             if name not in {tool.name for tool in tools}:
                 fields.wrong("tool_choice", f"there is no tool {clipped(name)!r} in tools")
-            return ToolChoice(mode="tool", name=name)
+            return tools, ToolChoice(mode="tool", name=name)
+        case {"type": "allowed_tools", "allowed_tools": listed}:
+            return allowed(fields, listed, tools, _function_name)
         case _:
             fields.wrong(
                 "tool_choice",
-                'must be \'auto\', \'none\', \'required\' or {"type": "function", "function": {"name": …}}',
+                'must be \'auto\', \'none\', \'required\', {"type": "function", "function": {"name": …}} or '
+                '{"type": "allowed_tools", "allowed_tools": {…}}',
             )
-            return ToolChoice()
+            return tools, ToolChoice()
+
+
+def _function_name(tool: Any) -> str | None:
+    match tool:
+        case {"function": {"name": str(name)}}:
+            return name
+        case _:
+            return None
 
 
 async def render_complete(batches: AsyncIterator[list[Event]], *, logprobs: bool = False) -> tuple[Start, bytes]:

@@ -345,6 +345,10 @@ def _completion_request(models: tuple[str, ...]) -> dict[str, Any]:
         additionalProperties=False,
     )
     chosen = obj({"type": {"const": "function"}, "function": obj({"name": TEXT}, ("name",))}, ("type", "function"))
+    listed = obj(
+        {"mode": {"enum": ["auto", "required"]}, "tools": {"type": "array", "minItems": 1, "items": chosen}}, ("mode", "tools")
+    )
+    allowed = obj({"type": {"const": "allowed_tools"}, "allowed_tools": listed}, ("type", "allowed_tools"))
     options = obj({"include_usage": {"type": ["boolean", "null"]}, "include_obfuscation": ANY}, additionalProperties=False)
     return obj(
         {
@@ -358,7 +362,7 @@ def _completion_request(models: tuple[str, ...]) -> dict[str, Any]:
             "stop": _stop(openai_chat.STOP_LIMIT),
             "reasoning_effort": {"enum": [*openai_chat.EFFORTS, None]},
             "tools": {"type": ["array", "null"], "items": tool},
-            "tool_choice": {"anyOf": [{"enum": ["auto", "none", "required", None]}, chosen]},
+            "tool_choice": {"anyOf": [{"enum": ["auto", "none", "required", None]}, chosen, allowed]},
             **{name: {"enum": [*usual, None]} for name, (usual, _) in openai_parameters.UNAVAILABLE.items()},
             **_other_parameters(),
         },

@@ -62,7 +62,7 @@ def _request(models: tuple[str, ...], required: tuple[str, ...]) -> dict[str, An
             "output_format": or_null({"type": "object"}),
             "metadata": or_null(obj({"user_id": {"type": ["string", "null"]}}, additionalProperties=False)),
             "cache_control": ANY,
-            "top_k": nothing,
+            "top_k": {"type": ["integer", "null"], "minimum": 0},
             **dict.fromkeys(HOSTED, ANY),
             **dict.fromkeys(IGNORED, ANY),
         },

@@ -39,6 +39,14 @@ def _request(models: tuple[str, ...]) -> dict[str, Any]:
         },
         ("type", "name"),
     )
+    allowed = obj(
+        {
+            "type": {"const": "allowed_tools"},
+            "mode": {"enum": ["auto", "required"]},
+            "tools": {"type": "array", "minItems": 1, "items": {"type": "object"}},
+        },
+        ("type", "mode", "tools"),
+    )
     chosen = obj({"type": {"const": "function"}, "name": TEXT}, ("type", "name"))
     flag = {"type": ["boolean", "null"]}
     return obj(
@@ -57,7 +65,7 @@ def _request(models: tuple[str, ...]) -> dict[str, Any]:
             },
             "stream": flag,
             "tools": {"type": ["array", "null"], "items": function},
-            "tool_choice": {"anyOf": [{"enum": ["auto", "none", "required", None]}, chosen]},
+            "tool_choice": {"anyOf": [{"enum": ["auto", "none", "required", None]}, chosen, allowed]},
             "parallel_tool_calls": flag,
             "text": or_null({"type": "object"}),
             "reasoning": or_null(obj({"effort": {"enum": [*openai_chat.EFFORTS, None]}})),

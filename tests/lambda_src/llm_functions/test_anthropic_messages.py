@@ -223,6 +223,12 @@ def asked(**fields: Any) -> Any:
     return parse({"model": "full", "max_tokens": 100, "messages": HELLO, **fields})[0]
 
 
+async def test_a_top_k_is_left_out_and_named(gateway, bedrock) -> None:
+    service = await gateway((await bedrock()).url)
+    answer = await service.post("/v1/messages", {"model": "full", "max_tokens": 50, "messages": HELLO, "top_k": 5})
+    assert answer.status_code == 200 and answer.headers["x-llm-dropped"] == "top_k"
+
+
 def test_what_a_request_becomes() -> None:
     image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}
     pdf = {
@@ -435,7 +441,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "messages[1].content[0].input",
         "an object",
     ),
-    "top_k": ({"top_k": 5}, "top_k", "leave it out"),
+    "top_k": ({"top_k": -1}, "top_k", "at least 0"),
     "servers": ({"mcp_servers": [{"type": "url"}]}, "mcp_servers", "leave it out"),
     "an effort": ({"output_config": {"effort": "huge"}}, "output_config.effort", "low, medium"),
     "a field": ({"max_token": 5}, "max_token", "did you mean 'max_tokens'"),

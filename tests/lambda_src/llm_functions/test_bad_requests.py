@@ -30,6 +30,11 @@ def chat(**fields: Any) -> dict[str, Any]:
     return {"message": "Hi", **fields}
 
 
+def allowed(*tools: Any, mode: str = "auto") -> Any:
+    """A tool choice that allows some tools only."""
+    return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
+
+
 def openai(**fields: Any) -> dict[str, Any]:
     return {"model": "full", "messages": USER, **fields}
 
@@ -303,7 +308,7 @@ TABLE: dict[str, tuple[Any, ...]] = {
     ),
     "OpenAI: penalty": ("POST", OPENAI, openai(presence_penalty=0.5), 400, BAD, "presence_penalty", ["does not take it"]),
     "OpenAI: both bounds": (
-        *("POST", OPENAI, openai(max_tokens=5, max_completion_tokens=5), 400, BAD, "max_tokens", ["not both"]),
+        *("POST", OPENAI, openai(max_tokens=5, max_completion_tokens=6), 400, BAD, "max_tokens", ["not both"]),
     ),
     "OpenAI: stream_options without stream": (
         *("POST", OPENAI, openai(stream_options={"include_usage": True}), 400, BAD, "stream_options", ["only with stream"]),
@@ -354,6 +359,18 @@ TABLE: dict[str, tuple[Any, ...]] = {
     "OpenAI: tool_choice of a tool that is not there": (
         *("POST", OPENAI, openai(tools=[WEATHER], tool_choice={"type": "function", "function": {"name": "x"}})),
         *(400, BAD, "tool_choice", ["there is no tool 'x'"]),
+    ),
+    "OpenAI: a tool is allowed that is not there": (
+        *("POST", OPENAI, openai(tools=[WEATHER], tool_choice=allowed({"type": "function", "function": {"name": "x"}}))),
+        *(400, BAD, "tool_choice", ["there is no tool 'x'"]),
+    ),
+    "OpenAI: no tool is allowed": (
+        *("POST", OPENAI, openai(tools=[WEATHER], tool_choice=allowed())),
+        *(400, BAD, "tool_choice", ["allows none of the tools"]),
+    ),
+    "OpenAI: tools are allowed in another mode": (
+        *("POST", OPENAI, openai(tools=[WEATHER], tool_choice=allowed(mode="none"))),
+        *(400, BAD, "tool_choice", ["mode must be 'auto' or 'required'"]),
     ),
     "OpenAI: tool_choice required without tools": (
         *("POST", OPENAI, openai(tool_choice="required"), 400, BAD, "tool_choice", ["needs tools"]),

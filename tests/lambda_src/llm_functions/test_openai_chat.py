@@ -25,6 +25,12 @@ WEATHER: Any = {
 CLOCK: Any = {"type": "function", "function": {"name": "get_time"}}
 
 
+def allowed(mode: str, *names: str) -> Any:
+    """A tool choice that allows some tools only."""
+    tools = [{"type": "function", "function": {"name": name}} for name in names]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
+
+
 class Streamed:
     """What a stream amounts to, its chunks held against what the SDK expects of each."""
 
@@ -132,7 +138,7 @@ async def test_what_the_model_is_sent(gateway, bedrock) -> None:
     client = (await gateway(upstream.url)).openai()
     await whole(client)
     await whole(client, max_tokens=5, temperature=0.5, top_p=0.25, stop=["a", "b"])
-    await whole(client, max_completion_tokens=6, stop="a", n=1, user="ada", logprobs=False, presence_penalty=0)
+    await whole(client, max_completion_tokens=6, max_tokens=6, stop="a", n=1, user="ada", logprobs=False, presence_penalty=0)
     await whole(client, model="bare")
     plain, all_given, newer, bare = upstream.calls
     # no default that OpenAI does not have: neither a system prompt nor a temperature
@@ -340,6 +346,9 @@ async def test_two_calls_are_answered_in_one_turn(gateway, bedrock) -> None:
         ("required", "get_weather"),
         ({"type": "function", "function": {"name": "get_time"}}, "get_time"),
         ("none", None),
+        (allowed("auto", "get_time"), "get_time"),
+        (allowed("required", "get_time"), "get_time"),
+        (allowed("auto", "get_time", "get_weather"), "get_weather"),
     ],
 )
 async def test_tool_choice(gateway, bedrock, choice: Any, called: str | None) -> None:

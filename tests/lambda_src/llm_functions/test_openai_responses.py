@@ -12,7 +12,7 @@ from llm_functions.api_formats.openai_responses.answer import StreamRenderer, re
 from llm_functions.api_formats.openai_responses.request import parse
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Reasoning, ReasoningSignature, Start, ToolCall, ToolCallDelta, Usage
-from llm_gateway.request import Media, Message, ReasoningBlock, ResponseFormat, ToolUse
+from llm_gateway.request import Media, Message, ReasoningBlock, ResponseFormat, ToolChoice, ToolUse
 from support.growth import assert_linear
 
 HELLO = "Hello, who is there?"
@@ -294,6 +294,28 @@ def test_what_a_request_becomes() -> None:
     assert request.response_format == ResponseFormat("json_schema", "x", schema={"type": "object"}, strict=True)
     assert (request.sampling.reasoning_effort, request.sampling.max_tokens, request.hints) == ("low", 7, {"user": "ada"})
     assert (request.tools[0].strict, request.tool_choice.name, request.parallel_tool_calls) == (True, "get_weather", False)
+
+
+@pytest.mark.parametrize("mode", ["auto", "required"])
+def test_only_the_tools_that_are_allowed_are_offered(mode: Any) -> None:
+    listed = [
+        {"type": "custom", "name": "apply_patch"},
+        {"type": "function", "name": "close", "namespace": "mcp__tickets"},
+        {"type": "web_search"},
+    ]
+    request = parse({**CODEX, "tool_choice": {"type": "allowed_tools", "mode": mode, "tools": listed}})
+    assert [tool.name for tool in request.tools] == ["apply_patch", "mcp__tickets__close"]
+    assert request.tool_choice == ToolChoice(mode)
+
+
+@pytest.mark.parametrize("given", [None, {}, {"verbosity": "low"}, {"format": None}])
+async def test_a_response_has_a_format_of_its_text(gateway, bedrock, given: Any) -> None:
+    service = await gateway((await bedrock()).url)
+    body = {"model": "full", "input": "Hello", "text": given}
+    answer = (await service.post("/v1/responses", body)).json()
+    last = (await service.sse("/v1/responses", {**body, "stream": True}))[-1].data["response"]
+    verbosity = {"verbosity": "low"} if given and "verbosity" in given else {}
+    assert answer["text"] == last["text"] == {"format": {"type": "text"}, **verbosity}
 
 
 def test_a_reference_to_reasoning_is_passed_over() -> None:

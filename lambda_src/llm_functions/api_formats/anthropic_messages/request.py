@@ -92,8 +92,6 @@ def parse(body: Mapping[str, Any], *, counted: bool = False) -> tuple[ChatReques
         cache_system=conversation.cache_system,
         thinking=asked,
     )
-    if fields.any("top_k") is not None:
-        fields.wrong("top_k", "is not possible with these models; leave it out")
     for name in HOSTED:
         if fields.any(name):
             fields.wrong(name, "is a part of Anthropic's own service and is not possible here; leave it out")
@@ -105,12 +103,16 @@ def parse(body: Mapping[str, Any], *, counted: bool = False) -> tuple[ChatReques
 
 
 def _hints(fields: Fields) -> dict[str, Any]:
+    """Return the hints. No target knows `top_k`, so that it is named as dropped."""
+    found: dict[str, Any] = {}
+    if (top_k := fields.integer("top_k", 0)) is not None:
+        found["top_k"] = top_k
     metadata = fields.object("metadata")
     if metadata is None:
-        return {}
+        return found
     user = metadata.string("user_id")
     metadata.no_others()
-    return {"user": user} if user else {}
+    return {**found, "user": user} if user else found
 
 
 def _thinking(fields: Fields) -> tuple[bool, str | None, dict[str, Any]]:

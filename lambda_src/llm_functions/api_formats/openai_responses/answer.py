@@ -81,6 +81,8 @@ def _response(
     """Return a response object: of an answer that is coming, or of one that has ended for `stop_reason`."""
     incomplete = None if stop_reason is None else INCOMPLETE.get(stop_reason)
     given = {name: otherwise if body.get(name) is None else body[name] for name, otherwise in REPEATED.items()}
+    said = {name: value for name, value in given["text"].items() if value is not None}
+    given["text"] = {**REPEATED["text"], **said}  # it may be given without its format
     return {
         "id": f"resp_{start.request_id}",
         "object": "response",

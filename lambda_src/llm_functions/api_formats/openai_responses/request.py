@@ -55,6 +55,7 @@ def parse(body: Mapping[str, Any]) -> ChatRequest:
     model = fields.string("model", required=True)
     conversation = _Conversation(fields)
     offered, left_out = tools.read(fields)
+    offered, tool_choice = tools.choice(fields, offered)
     text = fields.object("text")
     reasoning = fields.object("reasoning")
     parallel = fields.any("parallel_tool_calls")
@@ -74,7 +75,7 @@ def parse(body: Mapping[str, Any]) -> ChatRequest:
             reasoning_effort=None if reasoning is None else _effort(reasoning),
         ),
         tools=offered,
-        tool_choice=tools.choice(fields, offered),
+        tool_choice=tool_choice,
         parallel_tool_calls=parallel is not False,
         stream=fields.boolean("stream"),
         names={

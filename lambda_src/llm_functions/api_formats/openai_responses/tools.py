@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from llm_functions.api_formats.fields import MOST_ITEMS, Fields
-from llm_functions.api_formats.tool_lists import unique
+from llm_functions.api_formats.tool_lists import allowed, unique
 from llm_gateway.errors import clipped
 from llm_gateway.request import Tool, ToolChoice
 
@@ -150,23 +150,35 @@ def _grammar(tool: Fields) -> str:
     return f"The input must follow this grammar ({syntax}):\n{definition}" if shape == "grammar" else ""
 
 
-def choice(fields: Fields, tools: tuple[Tool, ...]) -> ToolChoice:
+def choice(fields: Fields, tools: tuple[Tool, ...]) -> tuple[tuple[Tool, ...], ToolChoice]:
+    """Return the tools that may be called, and the choice among them."""
     given = fields.any("tool_choice")
     match given:
         case None | "auto":
-            return ToolChoice()
+            return tools, ToolChoice()
         case "none":
-            return ToolChoice("none")
+            return tools, ToolChoice("none")
         case "required":
             if not tools:
                 fields.wrong("tool_choice", "'required' needs tools")
-            return ToolChoice("required")
-        case {"type": "function" | "custom", "name": str(name), **others}:
-            namespace = others.get("namespace")
-            name = full_name(name, namespace if isinstance(namespace, str) else "")
+            return tools, ToolChoice("required")
+        case {"type": "function" | "custom"} if (name := _chosen_name(given)) is not None:
             if name not in {tool.name for tool in tools}:
                 fields.wrong("tool_choice", f"there is no tool {clipped(name)!r} in tools")
-            return ToolChoice("tool", name)
+            return tools, ToolChoice("tool", name)
+        case {"type": "allowed_tools"}:
+            return allowed(fields, given, tools, _chosen_name)
         case _:
-            fields.wrong("tool_choice", "must be 'auto', 'none', 'required' or {\"type\": \"function\", \"name\": …}")
-            return ToolChoice()
+            known = '\'auto\', \'none\', \'required\', {"type": "function", "name": …} or {"type": "allowed_tools", …}'
+            fields.wrong("tool_choice", f"must be {known}")
+            return tools, ToolChoice()
+
+
+def _chosen_name(tool: Any) -> str | None:
+    """Return the name of the function for a tool that a choice names, None for one that is hosted by OpenAI."""
+    match tool:
+        case {"type": "function" | "custom", "name": str(name), **others}:
+            namespace = others.get("namespace")
+            return full_name(name, namespace if isinstance(namespace, str) else "")
+        case _:
+            return None
