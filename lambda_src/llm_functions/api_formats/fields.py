@@ -150,7 +150,8 @@ class Fields:
     def object_schema(self, name: str, *, required: bool = False) -> dict[str, Any]:
         """Return a JSON Schema of an object, such as of a tool's arguments. None, or an empty one, is of any object.
 
-        It is given a type, which Bedrock and Anthropic do not take it without, and properties, which OpenAI does not.
+        It is given a type, which Bedrock and Anthropic do not take it without, and properties, which OpenAI does not. What is
+        null at its top is not given.
         """
         value = self.any(name)
         if not isinstance(value, dict):
@@ -158,12 +159,14 @@ class Fields:
                 self.wrong(name, "is required, a JSON Schema" if value is None else f"must be a JSON Schema, not {kind(value)}")
             value = {}
         schema = cast("dict[str, Any]", value)
+        if None in schema.values():
+            schema = {name: part for name, part in schema.items() if part is not None}
         self.check_nesting(name, schema)
         shape = schema.get("type")
         if shape not in (None, "object"):
             self.wrong(f"{name}.type", f"must be 'object', not {clipped(str(shape))!r}; put another value into a property")
-        if shape is None or schema.get("properties") is None:
-            return {**schema, "type": "object", "properties": schema.get("properties") or {}}
+        if shape is None or "properties" not in schema:
+            return {**schema, "type": "object", "properties": schema.get("properties", {})}
         return schema
 
     def no_others(self) -> None:

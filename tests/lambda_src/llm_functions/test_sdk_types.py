@@ -90,7 +90,8 @@ def taken_by_each_provider(request: ChatRequest) -> None:
             assert error.status == 400, error
             continue
         read_messages(dumped(to_anthropic), traits)
-        read_converse(model, dumped(to_bedrock), traits)
+        if not any(tool.anthropics for tool in request.tools):  # Bedrock's targets are passed over for them
+            read_converse(model, dumped(to_bedrock), traits)
 
 
 def read_or_refused(form: Format, body: dict[str, Any], problems: list[Problem]) -> None:
