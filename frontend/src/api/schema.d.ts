@@ -389,6 +389,20 @@ export interface components {
                 function: {
                     name: string;
                 };
+            } | {
+                /** @constant */
+                type: "allowed_tools";
+                allowed_tools: {
+                    /** @enum {unknown} */
+                    mode: "auto" | "required";
+                    tools: {
+                        /** @constant */
+                        type: "function";
+                        function: {
+                            name: string;
+                        };
+                    }[];
+                };
             };
             /** @enum {unknown} */
             n?: 1 | null;
@@ -497,7 +511,7 @@ export interface components {
             /** @description The lengths that the vectors of embeddings can have, the model's own first */
             dimensions?: number[];
             /** @description The parameters that a request may have */
-            accepts: ("closed_json_schema" | "dimensions" | "documents" | "forced_tools" | "frequency_penalty" | "image_urls" | "images" | "input_type" | "json_object" | "json_schema" | "logit_bias" | "logprobs" | "max_tokens" | "metadata" | "parallel_tool_calls" | "prediction" | "prefill" | "presence_penalty" | "prompt_cache_key" | "prompt_cache_options" | "prompt_cache_retention" | "prompt_caching" | "reasoning_content" | "reasoning_effort" | "safety_identifier" | "seed" | "service_tier" | "stop" | "stream_tools" | "strict_tools" | "system" | "system_messages" | "temperature" | "tools" | "top_p" | "user" | "verbosity")[];
+            accepts: ("anthropic_tools" | "closed_json_schema" | "dimensions" | "documents" | "forced_tools" | "frequency_penalty" | "image_urls" | "images" | "input_type" | "json_object" | "json_schema" | "logit_bias" | "logprobs" | "max_tokens" | "metadata" | "parallel_tool_calls" | "prediction" | "prefill" | "presence_penalty" | "prompt_cache_key" | "prompt_cache_options" | "prompt_cache_retention" | "prompt_caching" | "reasoning_content" | "reasoning_effort" | "safety_identifier" | "seed" | "service_tier" | "stop" | "stream_tools" | "strict_tools" | "system" | "system_messages" | "temperature" | "tools" | "top_p" | "user" | "verbosity")[];
         };
         Health: {
             /** @constant */
@@ -569,6 +583,12 @@ export interface components {
                 /** @constant */
                 type: "function";
                 name: string;
+            } | {
+                /** @constant */
+                type: "allowed_tools";
+                /** @enum {unknown} */
+                mode: "auto" | "required";
+                tools: Record<string, never>[];
             };
             parallel_tool_calls?: boolean | null;
             text?: Record<string, never> | null;
@@ -667,7 +687,7 @@ export interface components {
                 user_id?: string | null;
             } | null;
             cache_control?: unknown;
-            top_k?: null;
+            top_k?: number | null;
             container?: unknown;
             mcp_servers?: unknown;
             compaction?: unknown;
@@ -724,7 +744,7 @@ export interface components {
                 user_id?: string | null;
             } | null;
             cache_control?: unknown;
-            top_k?: null;
+            top_k?: number | null;
             container?: unknown;
             mcp_servers?: unknown;
             compaction?: unknown;
