@@ -21,6 +21,8 @@ _encode = msgspec.json.Encoder().encode
 # Tokens that a provider adds to a message, to a request, and to one with tools. Anthropic's texts for tools have up to 700.
 # https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing
 _MESSAGE_TOKENS, _REQUEST_TOKENS, _TOOLS_TOKENS = 16, 64, 1_000
+# Tokens of one of Anthropic's own tools, above what the page gives for any.
+_ANTHROPICS_TOKENS = 3_000
 # Tokens of the largest image. https://platform.claude.com/docs/en/build-with-claude/vision
 _IMAGE_TOKENS = 5_000
 
@@ -61,11 +63,16 @@ def most_of(call: "ModelCall | EmbeddingCall") -> Charge:
 
 
 def of_usage(usage: Usage, call: "ModelCall | EmbeddingCall") -> Charge:
-    """Return what an answer has used: its tokens, and its price. Cached tokens have prices of their own."""
+    """Return what an answer has used: its tokens, and its price. Cached tokens have prices of their own.
+
+    Where the provider has not counted, the price is the most that the call can cost.
+    """
     tokens = usage.input_tokens + usage.output_tokens
     price = call.target.price
     if price is None:
         return Charge(tokens)
+    if usage.estimated:  # a text may have four times as many tokens
+        return Charge(tokens, most_of(call).micro_usd)
     plain = max(0, usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens)
     cached = usage.cached_tokens * price.cache_read + usage.cache_write_tokens * _cache_write(call, price)
     return Charge(tokens, _rounded_up(plain * price.input + cached + usage.output_tokens * price.output))
@@ -108,6 +115,9 @@ def _most_input_tokens(call: ModelCall) -> int:
         tokens += _TOOLS_TOKENS
         for tool in call.tools:
             tokens += _MESSAGE_TOKENS + _bytes(tool.name) + _bytes(tool.description) + len(_encode(tool.parameters))
+            tokens += _ANTHROPICS_TOKENS if tool.anthropics else 0
+    if "prediction" in call.hints:
+        tokens += len(_encode(call.hints["prediction"]))
     schemas = [call.response_format.schema] if call.response_format is not None else []
     for schema in (*schemas, call.checked_schema):
         tokens += len(_encode(schema)) if schema else 0
@@ -119,7 +129,7 @@ def _message_bytes(message: Message) -> int:
     for use in message.tool_calls:
         size += _MESSAGE_TOKENS + _bytes(use.name) + _bytes(use.id) + _arguments_bytes(use.arguments)
     for block in message.reasoning_blocks:
-        size += _bytes(block.text) + len(block.data)
+        size += _bytes(block.text) + len(block.data) + len(block.signature)  # which may hold thinking that is not shown
     return size
 
 

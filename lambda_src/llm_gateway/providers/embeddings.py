@@ -70,16 +70,19 @@ async def embed(
 
     async def ask(start: int) -> None:
         texts = call.texts[start : start + most]
+        response: Response | None = None
         try:
-            part = await _part(await send(_encode(dialect.body(call, texts))), dialect)
+            response = await send(_encode(dialect.body(call, texts)))
+            part = await _part(response, dialect)
+            _check(part, len(texts), call.dimensions)
         except HttpError as error:
             failure = transport_error(error)
             failure.redact(redact)
             raise failure from error
         except GatewayError as error:
+            error.may_be_billed = response is not None and response.status == 200  # it was answered, and cannot be used
             error.redact(redact)
             raise
-        _check(part, len(texts), call.dimensions)
         call.finished[start] = part
 
     def missing() -> list[int]:
@@ -89,15 +92,22 @@ async def embed(
     starts = range(0, len(call.texts), most)
     if not call.finished:
         _check_time(call, most)
+    before = set(call.finished)
     try:
-        await _all_of(missing(), ask)
+        try:
+            await _all_of(missing(), ask)
+        except GatewayError as error:
+            smaller = _MOST_TEXTS.search(error.detail or "")
+            if smaller is None or not 0 < int(smaller[1]) < most:
+                raise
+            most = _most_texts[call.target.name] = int(smaller[1])
+            starts = range(0, len(call.texts), most)
+            await _all_of(missing(), ask)
     except GatewayError as error:
-        smaller = _MOST_TEXTS.search(error.detail or "")
-        if smaller is None or not 0 < int(smaller[1]) < most:
-            raise
-        most = _most_texts[call.target.name] = int(smaller[1])
-        starts = range(0, len(call.texts), most)
-        await _all_of(missing(), ask)
+        answered = [part for start, part in call.finished.items() if start not in before]
+        if answered and not error.may_be_billed:  # they are paid for, and the rest is not
+            error.usage = _usage(call, answered)
+        raise
     parts = [call.finished[start] for start in starts]
     vectors = tuple(vector for part in parts for vector in part.vectors)
     yield [Embeddings(vectors), _usage(call, parts), Done("end_turn")]
@@ -137,6 +147,7 @@ async def _all_of(starts: Sequence[int], ask: Callable[[int], Coroutine[Any, Any
             each.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
     if failures:
+        failures[0].may_be_billed = any(failure.may_be_billed for failure in failures)
         raise failures[0]
 
 

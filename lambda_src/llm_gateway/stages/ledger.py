@@ -30,6 +30,7 @@ import msgspec
 
 from llm_gateway import errors
 from llm_gateway.aws.dynamodb import ConditionFailed, DynamoDB, DynamoDBError, Item
+from llm_gateway.call import ModelCall
 from llm_gateway.charge import NOTHING, Charge, most_of, of_failure, of_usage
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Usage
@@ -39,7 +40,6 @@ from llm_gateway.limits import MEASURES, WINDOWS, CallerLimits, Limit, Limits, M
 from llm_gateway.tables import LEDGER
 
 if TYPE_CHECKING:
-    from llm_gateway.call import ModelCall
     from llm_gateway.embeddings import EmbeddingCall
 
 HASH_KEY, _, TTL_ATTRIBUTE = LEDGER
@@ -126,7 +126,7 @@ class Reservation:
         self._warn = warn
         self._clock = clock
         self._calls: list[ModelCall | EmbeddingCall] = []  # those of `attempts`
-        self._reserved: Charge | None = None
+        self._is_reserved = False
         self.rate_limits: Mapping[str, str] = {}
 
     async def admit(self, call: "ModelCall | EmbeddingCall") -> None:
@@ -135,18 +135,18 @@ class Reservation:
         Raises the error 429 if a limit has not enough left, and 503 if the table cannot be written.
         """
         needed = self._used().plus(most_of(call))
-        if self._reserved is None:
-            await self._reserve(needed)
+        if self._is_reserved:
+            await self._at_all(lambda account: account.extend(needed))
         else:
-            await self._extend(Charge(*(max(0, most - had) for most, had in zip(needed, self._reserved, strict=True))))
+            await self._reserve(needed)
         self._calls.append(call)
 
     async def settle(self, usage: Usage | None) -> None:
         """Take off what the request has not used. `usage` is that of its answer, None if it has none or nobody knows it."""
-        if self._reserved is None:
+        if not self._is_reserved:
             return
-        rest = self._used(usage).minus(self._reserved)
-        settled = await asyncio.gather(*(account.settle(rest) for account in self._accounts), return_exceptions=True)
+        used = self._used(usage)
+        settled = await asyncio.gather(*(account.settle(used) for account in self._accounts), return_exceptions=True)
         for failure in settled:
             if failure is not None:  # it stays charged
                 self._warn(f"not settled: {type(failure).__name__}: {failure}")
@@ -154,48 +154,47 @@ class Reservation:
     async def _reserve(self, charge: Charge) -> None:
         left = self._deadline - asyncio.get_running_loop().time()
         id = f"{int(self._clock() + left + _MARGIN_SECONDS):010d}{os.urandom(5).hex()}"
-        self._reserved = charge  # so that it is settled, too, where the request is cancelled meanwhile
+        self._is_reserved = True  # so that it is settled, too, where the request is cancelled meanwhile
         try:
-            await self._at_all(lambda account: account.reserve(id, charge), lambda account: account.withdraw(charge))
+            await self._at_all(lambda account: account.reserve(id, charge), undo=True)
         except GatewayError:
-            self._reserved = None
+            self._is_reserved = False
             raise
         self.rate_limits = _headers(self._accounts, self._clock())
-
-    async def _extend(self, charge: Charge) -> None:
-        assert self._reserved is not None
-        if charge == NOTHING:
-            return
-        await self._at_all(lambda account: account.extend(charge), lambda account: account.reduce(charge))
-        self._reserved = self._reserved.plus(charge)
 
     def _used(self, usage: Usage | None = None) -> Charge:
         """Return what the calls have used so far. One that has neither failed nor ended with a usage may have used the most."""
         used = NOTHING
         last = len(self._calls) - 1
+        is_answered = usage is not None and self._attempts[last].error is None
         for index, (attempt, call) in enumerate(zip(self._attempts, self._calls, strict=False)):
             if attempt.error is not None:
-                used = used.plus(of_failure(attempt.error, call))
+                if not (is_answered and _goes_on(self._calls[last], call)):
+                    used = used.plus(of_failure(attempt.error, call))
             else:
                 used = used.plus(of_usage(usage, call) if usage is not None and index == last else most_of(call))
         return used
 
-    async def _at_all(
-        self, write: "Callable[[_Account], Awaitable[None]]", undo: "Callable[[_Account], Awaitable[None]]"
-    ) -> None:
-        """Write to all accounts at once, so that a request waits for one call; where one of them refuses, undo the others.
+    async def _at_all(self, write: "Callable[[_Account], Awaitable[None]]", *, undo: bool = False) -> None:
+        """Write to all accounts at once, so that a request waits for one call.
 
-        A transaction would cost twice as much, and fails where two meet.
+        Where one of them refuses, `undo` takes back what the others have written, or may have. An extension is left to the
+        settling, which happens once. A transaction would cost twice as much, and fails where two meet.
         """
         results = await asyncio.gather(*map(write, self._accounts), return_exceptions=True)
         failures = [result for result in results if isinstance(result, BaseException)]
         if not failures:
             return
-        written = [account for account, result in zip(self._accounts, results, strict=True) if result is None]
-        await asyncio.gather(*map(undo, written), return_exceptions=True)  # where that fails, it stays charged
+        if undo:
+            written = [
+                account.settle(NOTHING, requests=-1)
+                for account, result in zip(self._accounts, results, strict=True)
+                if not isinstance(result, GatewayError)
+            ]
+            await asyncio.gather(*written, return_exceptions=True)  # where that fails, it stays charged
         refusals = [failure for failure in failures if isinstance(failure, GatewayError)]
         if refusals:
-            refusal = max(refusals, key=lambda each: each.retry_after or 0.0)
+            refusal = max(refusals, key=lambda each: (each.lasts, each.retry_after or 0.0))
             refusal.rate_limits = _headers(self._accounts, self._clock())
             raise refusal
         if isinstance(failures[0], DynamoDBError | HttpError):
@@ -217,6 +216,7 @@ class _Account:
         self._alias = alias
         self._clock = clock
         self._id = ""
+        self._reserved = NOTHING
         self._counters: list[_Counter] = []
         self._item: Item = {}
 
@@ -224,6 +224,7 @@ class _Account:
         """Count a request with the most that it may use, and the call as in flight. Raises the error 429."""
         now = self._clock()
         self._id, self._counters = id, list(_counters(self._limits, self._alias, stamps(now)))
+        self._reserved = charge
         slots = self._limits.calls_in_flight
         for _ in range(3):
             update = self._update(charge, requests=1, limited=True)
@@ -249,31 +250,26 @@ class _Account:
             await self._written(forget)
         raise errors.limits_unavailable(detail="the table refuses a write that fits within the limits")
 
-    async def extend(self, charge: Charge) -> None:
-        """Add to what was reserved. Raises the error 429. If the client carries it out twice, the caller pays too much."""
+    async def extend(self, needed: Charge) -> None:
+        """Reserve up to `needed`. Raises the error 429. If the client carries it out twice, the caller pays too much."""
+        charge = Charge(*(max(0, most - had) for most, had in zip(needed, self._reserved, strict=True)))
+        if charge == NOTHING:
+            return
         update = self._update(charge, limited=True)
         update.conditions.append(f"contains({_IN_FLIGHT}, {update.value('S', self._id)})")
         if not await self._written(update):
             self._check(charge)
             raise errors.limits_unavailable(detail="the call does not count as in flight any more")
+        self._reserved = self._reserved.plus(charge)
 
-    async def reduce(self, charge: Charge) -> None:
-        """Take back an extension."""
-        update = self._update(NOTHING.minus(charge))
-        update.conditions.append(f"contains({_IN_FLIGHT}, {update.value('S', self._id)})")
-        await self._written(update)
-
-    async def withdraw(self, charge: Charge) -> None:
-        """Take back a reservation: there is no call."""
-        await self._written(self._ending(self._update(NOTHING.minus(charge), requests=-1)))
-
-    async def settle(self, charge: Charge) -> None:
+    async def settle(self, used: Charge, *, requests: int = 0) -> None:
         """Add what was used beyond the reservation, or take off what was not, at the end of the call.
 
         Counters of windows that are over, and the calls of functions that are, are deleted by the way.
         """
         now = self._clock()
-        update = self._ending(self._update(charge), *(each for each in _ids(self._item) if _is_over(each, now)))
+        update = self._update(used.minus(self._reserved), requests=requests)
+        update = self._ending(update, *(each for each in _ids(self._item) if _is_over(each, now)))
         old = [name for name in self._item if (window := _window_of(name)) and _is_old(window, name, now)]
         update.removes.extend(update.name(name) for name in old[:_MOST_DELETED])
         await self._written(update)
@@ -424,8 +420,14 @@ def _is_over(id: str, now: float) -> bool:
 
 
 def _name(caller: Caller) -> str:
-    """Return what a caller's item is found by. A role's session has a name that its holder chooses, so it is left out."""
-    return caller.key.rpartition("/")[0] if ":assumed-role/" in caller.key else caller.key
+    """Return what a caller's item is found by. A session has a name that its holder chooses, so it is left out."""
+    is_session = ":assumed-role/" in caller.key or ":federated-user/" in caller.key
+    return caller.key.rpartition("/")[0] if is_session else caller.key
+
+
+def _goes_on(call: "ModelCall | EmbeddingCall", failed: "ModelCall | EmbeddingCall") -> bool:
+    """Whether a call of embeddings goes on where it had failed before, so that its usage has those parts, too."""
+    return call is failed and not isinstance(call, ModelCall)
 
 
 def _holder(names: Sequence[str]) -> str:

@@ -350,7 +350,9 @@ class _BlockReader:
         if meaning is None:  # an answer is not thrown away for a reason that is new
             meaning = "tool_use" if self._calls else "end_turn"
         if meaning == "content_filtered" and not self._characters and not self._reasoning_characters:
-            raise errors.content_filter(detail=f"stop_reason {reason}")
+            error = errors.content_filter(detail=f"stop_reason {reason}")
+            error.usage = _usage(counted, self._characters, self._reasoning_characters)
+            raise error
         events.append(_usage(counted, self._characters, self._reasoning_characters))
         events.append(Done(meaning, sequence))
 

@@ -363,7 +363,9 @@ class _AnswerReader:
         if meaning is None:  # an answer is not thrown away for a reason that is new
             meaning = "tool_use" if self._calls else "end_turn"
         if meaning == "content_filtered" and not self._characters and not self._reasoning_characters:
-            raise errors.content_filter(detail=f"stopReason {reason}")
+            error = errors.content_filter(detail=f"stopReason {reason}")
+            error.usage = _usage(counted or _Usage(), self._characters, self._reasoning_characters)
+            raise error
         events.append(_usage(counted or _Usage(), self._characters, self._reasoning_characters))
         events.append(Done(meaning))
 

@@ -354,7 +354,9 @@ class _AnswerReader:
         if said in _INCOMPLETE or (reason is None and not self.answered):
             raise errors.upstream_failed(detail=f"the model stopped with {last.finish_reason!r}")
         if reason == "content_filtered" and not self._characters and not self._reasoning_characters:
-            raise errors.content_filter(detail=f"finish_reason {said}")
+            error = errors.content_filter(detail=f"finish_reason {said}")
+            error.usage = _usage(counted, self._characters, self._reasoning_characters)
+            raise error
         if reason is None:  # an answer is not thrown away for a reason that is new
             reason = "end_turn"
         if reason == "end_turn" and self._ids:  # OpenAI and vLLM send "stop" if the caller chose the tool

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -75,11 +74,6 @@ class Api:
         return {name: int(value["N"]) for name, value in found.items() if "N" in value} | (
             {"in_flight": found["in_flight"]["SS"]} if "in_flight" in found else {}
         )
-
-
-@pytest.fixture
-def moment() -> Now:
-    return Now(time.mktime((2027, 1, 15, 8, 0, 0, 0, 0, 0)) - time.timezone + 10)
 
 
 async def test_a_call_is_settled_by_what_it_used(dynamodb: DynamoDB, moment: Now) -> None:
@@ -378,6 +372,33 @@ async def test_a_dearer_target_has_to_fit_in(dynamodb: DynamoDB, moment: Now) ->
     assert (await api.item())[f"{DAY} micro_usd"] == 3 + 10
 
 
+async def test_a_usage_that_nobody_has_counted_costs_the_most_that_it_can(dynamodb: DynamoDB, moment: Now) -> None:
+    """Four characters are a token by the estimate; of Japanese they are four."""
+    usage = Usage(1, 1, estimated=True)
+    api = Api(dynamodb, moment, of_all(limit("micro_usd", "day", 1_000)), Answering(usage), alias(target("a", price=PRICE)))
+    await api.call()
+    item = await api.item()
+    assert item[f"{DAY} micro_usd"] == 103 + 9 * 5 and item[f"{DAY} tokens"] == 2
+
+
+@pytest.mark.parametrize("settled", [None, "twice", "lost"])
+async def test_an_extension_that_one_account_refuses_is_given_back_once(
+    dynamodb: DynamoDB, moment: Now, settled: str | None
+) -> None:
+    dear = msgspec.structs.replace(PRICE, output=500_000_000)
+    budgets = {
+        "others": limits(limit("micro_usd", "day", 100_000)),
+        "tenants": {"acme": limits(limit("micro_usd", "day", 1000))},
+    }
+    to = alias(target("a", price=PRICE), target("b", price=dear))
+    table = Failing(dynamodb, None, None, None, None, settled, settled)
+    api = Api(table, moment, CallerLimits(**budgets), Scripted(a=errors.upstream_throttled()), to)
+    assert await api.outcome() == "quota_exceeded" and api.provider.asked == ["a"]
+    api.dynamodb = dynamodb
+    for item in (await api.item(), await api.item("tenant", "acme")):
+        assert item[f"{DAY} micro_usd"] == 0 and "in_flight" not in item
+
+
 @pytest.mark.parametrize("text", ["Hi", "x" * 400, "日本語" * 50, "\U0001f600" * 30], ids=["short", "latin", "cjk", "emoji"])
 async def test_money_is_reserved_for_as_many_tokens_as_there_can_be(dynamodb: DynamoDB, moment: Now, text: str) -> None:
     most = len(text.encode()) + 80 + 9 * 5
@@ -418,7 +439,7 @@ STORE_FAILURES = {
 
 @pytest.mark.parametrize("end", STORE_FAILURES.values(), ids=STORE_FAILURES)
 async def test_no_call_is_made_while_the_table_fails(dynamodb: DynamoDB, moment: Now, end: Any) -> None:
-    api = Api(Failing(dynamodb, end), moment, of_all(limit("requests", "day", 5)))
+    api = Api(Failing(dynamodb, end), moment, of_all(limit("requests", "day", 5), calls=1))
     with pytest.raises(GatewayError) as failed:
         await api.call()
     assert (failed.value.status, failed.value.code, failed.value.retry_after) == (503, "limits_unavailable", 1)
@@ -468,6 +489,10 @@ CALLERS: dict[str, tuple[Sequence[Caller], int]] = {
         1,
     ),
     "roles": ([Caller("1", "arn:aws:sts::1:assumed-role/r/one"), Caller("1", "arn:aws:sts::1:assumed-role/s/one")], 2),
+    "sessions of a federated user": (
+        [Caller("1", "arn:aws:sts::1:federated-user/one"), Caller("1", "arn:aws:sts::1:federated-user/two")],
+        1,
+    ),
     "users": ([Caller("1", "arn:aws:iam::1:user/one"), Caller("1", "arn:aws:iam::1:user/two")], 2),
     "long subjects": ([Caller("t", "x" * 5000), Caller("t", "x" * 5001)], 2),
 }
