@@ -86,6 +86,8 @@ PARAMETERS += "parameter-log-group-arn parameter-log-group-name parameter-rest-a
 PARAMETERS += "parameter-root-resource-id parameter-stage-arn parameter-stage-name parameter-stream-url parameter-url"
 # A changed method takes effect with a new deployment, to which the stage is switched before the old one goes.
 DEPLOYMENT = "replace deployment; update stage"
+# Its Retry-After is how long a caller waits for one more request.
+THROTTLED = "gateway-response-throttled"
 METHODS = "update " + " ".join(f"method-{each.id.replace('_', '-')}" for each in OPERATIONS if each.authorized)
 KEYS = "authorizer-policy key-default key-item-default keys-table usage-plan usage-plan-key-default"
 AUTHORIZER = "authorizer authorizer-alias authorizer-function authorizer-logs authorizer-logs-policy authorizer-permission "
@@ -182,14 +184,14 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"api.enabled": False}, "delete *"),
     (
         {"api.auth": "jwt", "api.jwt": JWT},
-        f"{FUNCTION} api authorizer-function authorizer-alias; {METHODS}; {DEPLOYMENT}; delete {KEYS}",
+        f"{FUNCTION} api authorizer-function authorizer-alias {THROTTLED}; {METHODS}; {DEPLOYMENT}; delete {KEYS}",
     ),
     (
         {"api.auth": "iam"},
-        f"{FUNCTION} api gateway-response-access-denied gateway-response-missing-authentication-token; {METHODS}; "
+        f"{FUNCTION} api gateway-response-access-denied gateway-response-missing-authentication-token {THROTTLED}; {METHODS}; "
         f"{DEPLOYMENT}; delete {KEYS} {AUTHORIZER}",
     ),
-    ({"api.auth": "none"}, f"{FUNCTION} api; {METHODS}; {DEPLOYMENT}; delete {KEYS} {AUTHORIZER}"),
+    ({"api.auth": "none"}, f"{FUNCTION} api {THROTTLED}; {METHODS}; {DEPLOYMENT}; delete {KEYS} {AUTHORIZER}"),
     ({"api.authorizer_cache_seconds": 300}, f"update authorizer; {DEPLOYMENT}"),
     ({"api.keys": [DEFAULT_KEY, {"name": "web"}]}, "create key-web key-item-web usage-plan-key-web"),
     ({"api.keys": [{**DEFAULT_KEY, "tenant": "shop"}]}, "update key-default key-item-default"),
@@ -218,7 +220,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
         },
         f"{LEDGER}; update bedrock-policy",
     ),
-    ({"api.throttle.rate_limit": 1}, "update usage-plan"),
+    ({"api.throttle.rate_limit": 1}, f"update usage-plan {THROTTLED}; {DEPLOYMENT}"),
     ({"api.throttle.burst_limit": 5}, "update usage-plan"),
     ({"api.daily_quota": 5}, "update usage-plan"),
     # The table of keys takes what all routes together let through.
