@@ -22,5 +22,6 @@ _BROAD: Final = (
     "DataScientist",
     "NetworkAdministrator",
     "PowerUserAccess",
+    "SecretsManagerReadWrite",  # secretsmanager:* on *: full access by another name
     "SystemAdministrator",
 )

@@ -161,22 +161,38 @@ def _keys_in_plan(resources: Sequence[Resource], _: Settings) -> Found:
     yield from each_resource(of_type(resources, _API_KEY), check)
 
 
-def _stage_v2_throttled(resource: Resource, settings: Settings) -> Iterator[str]:
-    default = resource["defaultRouteSettings"]
+def _stage_v2_throttled(resources: Sequence[Resource], settings: Settings) -> Found:
     names = {"throttlingBurstLimit": settings["burst"], "throttlingRateLimit": settings["requests_per_second"]}
-    missing = [name for name, most in names.items() if not 0 < default[name].number() <= most]
-    if missing:
-        yield f"defaultRouteSettings: {' and '.join(missing)} missing or no limit: the stage takes what the account takes"
 
-    def route(one: Value) -> Iterator[str]:
-        # What a route's settings leave out is 0, which lets nothing through.
-        if over := [name for name, most in names.items() if one[name].number() > most]:
-            yield (
-                f"{one.path}: {one['routeKey'].text()} has a {' and a '.join(over)} of its own, which is no limit: the "
-                "default does not hold for it"
-            )
+    def check(stage: Resource) -> Iterator[str]:
+        default = stage["defaultRouteSettings"]
+        missing = [name for name, most in names.items() if not 0 < default[name].number() <= most]
+        if missing and not _every_route_has_settings(stage, resources):
+            yield f"defaultRouteSettings: {' and '.join(missing)} missing or no limit: the stage takes what the account takes"
 
-    yield from each(resource["routeSettings"].items(), route)
+        def route(one: Value) -> Iterator[str]:
+            # What a route's settings leave out is 0, which lets nothing through.
+            if over := [name for name, most in names.items() if one[name].number() > most]:
+                yield (
+                    f"{one.path}: {one['routeKey'].text()} has a {' and a '.join(over)} of its own, which is no limit: the "
+                    "default does not hold for it"
+                )
+
+        yield from each(stage["routeSettings"].items(), route)
+
+    yield from each_resource(of_type(resources, _STAGE_V2), check)
+
+
+def _every_route_has_settings(stage: Resource, resources: Sequence[Resource]) -> bool:
+    """Whether the stage's routes are all seen, and each has settings of its own there, so that the default holds for none."""
+    keys = {one["routeKey"].text() for one in stage["routeSettings"].items()}
+    if not keys:
+        return False
+    apis = [api for api in of_type(resources, _API_V2) if refers(stage, "apiId", api, "id")]
+    if not apis or any(not api[name].missing for api in apis for name in ("body", "target")):
+        return False  # routes may stand elsewhere, or are made of a document or a target
+    routes = [route for route in of_type(resources, _ROUTE) if share(route, stage, "apiId")]
+    return bool(routes) and all(route["routeKey"].text() in keys for route in routes)
 
 
 # Authorization
@@ -372,8 +388,8 @@ RULES: Final = (
             "a second of model calls. A web ACL can't stand before these APIs."
         ),
         fix='default_route_settings={"throttling_rate_limit": …, "throttling_burst_limit": …}',
-        check=_stage_v2_throttled,
-        types=(_STAGE_V2,),
+        check_stack=_stage_v2_throttled,
+        types=(_STAGE_V2, _ROUTE, _API_V2),
         settings=RATE,
         url="https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html",
     ),

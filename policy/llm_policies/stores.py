@@ -250,10 +250,23 @@ _RETENTION: Final[Mapping[str, str]] = {
 }
 
 
+# What is restored keeps backups for as long as its source did.
+_RESTORED_FROM: Final = ("restoreToPointInTime", "snapshotIdentifier")
+
+
 def _backed_up(store: Resource, _: Settings) -> Iterator[str]:
-    days = store[_RETENTION[store.type]]
-    if not days.missing and days.number(1) <= 0:
-        yield f"{days.path} is 0: nothing brings back what a bug deletes; keep backups for some days"
+    name = _RETENTION[store.type]
+    days = store[name]
+    if _is_given(store["replicateSourceDb"]):
+        return  # a replica holds what its source holds, which is backed up there
+    if store.type == _DB and store["engine"].text().startswith("aurora"):
+        return  # its cluster decides
+    if not days.missing:
+        if days.number(1) <= 0:
+            yield f"{name} is 0: nothing brings back what a bug deletes; keep backups for some days"
+    # RDS keeps a day by itself, but for an instance the provider writes 0 where the program says nothing.
+    elif store.type == _DB and not any(_is_given(store[source]) for source in _RESTORED_FROM):
+        yield f"{name} is missing, which is 0: nothing brings back what a bug deletes; keep backups for some days"
 
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -314,7 +327,7 @@ RULES: Final[tuple[Rule, ...]] = (
         title="Databases keep backups.",
         severity="medium",
         why="Keys, conversations and quotas live in databases; a bug or a thief that deletes them is otherwise final.",
-        fix="`backup_retention_period` of some days, at most 35; leave it out and AWS keeps one.",
+        fix="`backup_retention_period` of some days, at most 35; a cluster without it keeps one day, an `rds.Instance` none.",
         check=_backed_up,
         types=tuple(_RETENTION),
         frameworks=("AWS FSBP RDS.11",),

@@ -136,6 +136,7 @@ GOOD: dict[str, list[Resource]] = {
     "iam-no-administrator-policy": [
         attachment(f"{MANAGED}service-role/AWSLambdaBasicExecutionRole"),
         attachment("arn:aws:iam::123456789012:policy/MyFullAccess"),
+        attachment("arn:aws:iam::123456789012:policy/SecretsManagerReadWrite"),
         resource("aws:iam/role:Role", {}),
     ],
     "iam-no-long-lived-credentials": [
@@ -304,6 +305,7 @@ BAD: dict[str, list[tuple[Resource, str]]] = {
         (attachment(f"{MANAGED}AWSLambda_FullAccess"), "AWSLambda_FullAccess"),
         (attachment(f"{MANAGED}AmazonDynamoDBFullAccess_v2"), "AmazonDynamoDBFullAccess_v2"),
         (attachment(f"{MANAGED}job-function/SystemAdministrator"), "SystemAdministrator"),
+        (attachment(f"{MANAGED}SecretsManagerReadWrite"), "SecretsManagerReadWrite"),
         (
             resource("aws:iam/role:Role", {"managedPolicyArns": [UNKNOWN, f"{MANAGED}IAMFullAccess"]}),
             "managedPolicyArns[1]: AWS's IAMFullAccess",

@@ -54,6 +54,13 @@ def document(action: str = "bedrock:InvokeModel") -> str:
 STAGE = a("stage", restApi="abc", stageName="v1", arn="arn:aws:apigateway:us-east-1::/restapis/abc/stages/v1")
 NEW = a("stage", restApi=UNKNOWN, stageName="v1", arn=UNKNOWN)
 LIMITS: dict[str, Any] = {"throttlingBurstLimit": 20, "throttlingRateLimit": 10}
+HTTP_API = a("api", id="abc", protocolType="HTTP")
+CHAT_ROUTE = a("route", apiId="abc", routeKey="POST /chat")
+CHAT_STAGE = a("stage2", apiId="abc", routeSettings=[{"routeKey": "POST /chat", **LIMITS}])
+FAST_STAGE = a("stage2", apiId="abc", routeSettings=[{"routeKey": "POST /chat", **LIMITS, "throttlingRateLimit": 9_000}])
+NEW_API = a("api", id=UNKNOWN, protocolType="HTTP")
+NEW_ROUTE = a("route", come={"apiId": [NEW_API]}, apiId=UNKNOWN, routeKey="POST /chat")
+NEW_STAGE = a("stage2", come={"apiId": [NEW_API]}, apiId=UNKNOWN, routeSettings=[{"routeKey": "POST /chat", **LIMITS}])
 THROTTLE = {"burstLimit": 20, "rateLimit": 10}
 QUOTA = {"limit": 1000, "period": "DAY"}
 RATE: dict[str, Any] = {"rateBasedStatement": {"limit": 100}}
@@ -465,6 +472,15 @@ TABLE: dict[str, list[Case]] = {
         ),
         ("unknown route beside", [a("stage2", defaultRouteSettings=LIMITS, routeSettings=UNKNOWN)], "unknown", 0),
         ("zero, the provider's none", [a("stage2", defaultRouteSettings={**LIMITS, "throttlingRateLimit": 0})], "bad", 1),
+        ("its one route's, no default", [HTTP_API, CHAT_STAGE, CHAT_ROUTE], "good", 0),
+        ("its one route's, of what is made now", [NEW_API, NEW_STAGE, NEW_ROUTE], "good", 0),
+        ("its one route's, which is no limit", [HTTP_API, FAST_STAGE, CHAT_ROUTE], "bad", 1),
+        ("one of two routes'", [HTTP_API, CHAT_STAGE, CHAT_ROUTE, a("route", apiId="abc", routeKey="$default")], "bad", 1),
+        ("another API's route's", [HTTP_API, CHAT_STAGE, a("route", apiId="other", routeKey="POST /chat")], "bad", 1),
+        ("a route's, of an API that stands elsewhere", [CHAT_STAGE, CHAT_ROUTE], "bad", 1),
+        ("a route's beside a document's", [a("api", id="abc", body="{}"), CHAT_STAGE, CHAT_ROUTE], "bad", 1),
+        ("a route's beside a target's", [a("api", id="abc", target="arn:f"), CHAT_STAGE, CHAT_ROUTE], "bad", 1),
+        ("an unknown route's", [HTTP_API, CHAT_STAGE, a("route", apiId="abc", routeKey=UNKNOWN)], "unknown", 0),
         ("unknown", [a("stage2", defaultRouteSettings=UNKNOWN)], "unknown", 0),
     ],
     "function-url-authorized": [
