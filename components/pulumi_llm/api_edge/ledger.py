@@ -16,7 +16,7 @@ def ledger_table(component: Component, kms_key_arn: pulumi.Input[str] | None, *,
     Without its data every caller could use all once more, so it is kept as the table of keys is.
     """
     return expiring_table(
-        component, "ledger-table", LEDGER, kms_key_arn, reads=1_000, writes=20_000, deletion_protection=deletion_protection
+        component, "ledger-table", LEDGER, kms_key_arn, reads=1_000, writes=10_000, deletion_protection=deletion_protection
     )
 
 
