@@ -439,7 +439,7 @@ def test_the_same_program_gives_the_same_inputs(plain: Recording) -> None:
 @pytest.mark.parametrize(
     ("recording", "keys", "throttle", "quota"),
     [
-        ("dev", {"default"}, (3, 20), 1_000),
+        ("dev", {"default"}, (0.5, 20), 1_000),
         ("prod", {"default"}, (0.5, 20), 10_000),
         ("plain", {"default"}, (0.5, 20), 1_000),
         ("full", {"web", "batch"}, (2.5, 3), 7),
@@ -493,7 +493,7 @@ def test_the_keys_can_be_read_as_fast_as_all_methods_together_are_called() -> No
         ({}, []),  # the default throttle, and what an account has
         ({"keys": KEYS, "reserved_concurrency": 200}, []),  # as prod
         ({"keys": KEYS, "reserved_concurrency": 160}, ["each of the keys 'web', 'batch' can hold all 160 "]),
-        ({"keys": KEYS, "reserved_concurrency": 160, "timeout_seconds": 290}, []),
+        ({"keys": KEYS, "reserved_concurrency": 160, "timeout_seconds": 270}, []),
         # The keys of 0.1.0.
         ({"throttle": {"rate_limit": 10, "burst_limit": 20}}, ["the key 'default' can hold all 1,000 "]),
         ({"keys": [{**KEYS[0], "throttle": {"rate_limit": 1}}, KEYS[1]], "reserved_concurrency": 200}, ["the key 'web' can "]),

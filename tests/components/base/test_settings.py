@@ -226,8 +226,8 @@ def test_an_output_is_not_reported_where_the_component_was_refused_already() -> 
 @pytest.mark.parametrize(
     ("api", "key", "limits"),
     [
-        ({}, {}, (0.5, 10)),
-        ({"rate_limit": 5}, {}, (5, 10)),
+        ({}, {}, (0.5, 20)),
+        ({"rate_limit": 5}, {}, (5, 20)),
         ({"burst_limit": 7}, {}, (0.5, 7)),
         ({"rate_limit": 5}, {"burst_limit": 9}, (5, 9)),
         ({"burst_limit": 7}, {"rate_limit": 3}, (3, 7)),
