@@ -16,6 +16,7 @@ import pytest
 from llm_functions.compose import key_store, providers, ticket_table
 from llm_functions.http.application import Application
 from llm_gateway import demand, router
+from llm_gateway.aws import dynamodb as dynamodb_module
 from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.http.client import HttpClient
 from llm_gateway.pipeline import Gateway
@@ -204,7 +205,10 @@ async def http(opened: contextlib.AsyncExitStack) -> HttpClient:
 
 
 @pytest.fixture
-async def dynamodb(http: HttpClient, dynamodb_url: str) -> DynamoDB:
+async def dynamodb(http: HttpClient, dynamodb_url: str, monkeypatch: pytest.MonkeyPatch) -> DynamoDB:
+    # Many calls at once wait for the one thread of a stand-in on a busy machine.
+    monkeypatch.setattr(dynamodb_module, "_ATTEMPT_SECONDS", 60.0)
+    monkeypatch.setattr(dynamodb_module, "_CALL_SECONDS", 60.0)
     client = DynamoDB(websocket_api.aws(http, AWS_ENDPOINT_URL_DYNAMODB=dynamodb_url))
     await websocket_api.create_tables(client)
     return client

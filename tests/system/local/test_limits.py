@@ -24,7 +24,7 @@ SETTINGS = {
 async def test_of_many_calls_at_once_as_many_pass_as_fit() -> None:
     config = [part for name, value in SETTINGS.items() for part in ("--config", f"{name}={json.dumps(value)}")]
     with local_stack("--model-delay", "0.05,0.01", *config) as stack:
-        with ThreadPoolExecutor(64) as pool:
+        with ThreadPoolExecutor(16) as pool:
             answers = list(pool.map(lambda number: _call(stack, number), range(64)))
         assert Counter(answer.status_code for answer in answers) == {200: FIT, 429: 64 - FIT}
         for answer in answers:

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from llm_gateway.aws import dynamodb as dynamodb_module
 from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.errors import GatewayError
 from llm_gateway.identity.caller import ANONYMOUS, Caller, Credential
@@ -14,13 +13,6 @@ from llm_gateway.identity.open_connections import LIFE_SECONDS, OPENINGS, WINDOW
 from support.websocket_api import CONNECTIONS
 
 CALLER = Caller("acme", "ci")
-
-
-@pytest.fixture(autouse=True)
-def patient(monkeypatch) -> None:
-    """On a busy machine fifty calls at once may take longer than one may, and be made again."""
-    monkeypatch.setattr(dynamodb_module, "_ATTEMPT_SECONDS", 60.0)
-    monkeypatch.setattr(dynamodb_module, "_CALL_SECONDS", 60.0)
 
 
 async def opens(table: ConnectionTable, connection: str, limit: int = 3, caller: Caller = CALLER) -> bool:
