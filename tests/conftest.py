@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 from pathlib import Path
 
 # Before anything of Pulumi is imported, for it reads them then. The bundle for the machine at hand needs no Python 3.13, and
@@ -11,6 +12,9 @@ os.environ["PULUMI_ERROR_OUTPUT_STRING"] = "true"
 # What a developer's shell may hold and a program would read.
 for _name in ("OWNER", "AWS_REGION", "AWS_DEFAULT_REGION", "PULUMI_CONFIG"):
     os.environ.pop(_name, None)
+# A shell's background job ignores Ctrl-C, and so would the commands that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest  # noqa: E402
 
