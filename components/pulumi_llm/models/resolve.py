@@ -110,12 +110,21 @@ class BedrockModel(msgspec.Struct, frozen=True):
         model = self.model
         if self.own or model.price_input is None or (model.price_output is None and model.kind == "chat"):
             return None
-        write = model.price_cache_write or model.price_input
-        usd = (
-            *(model.price_input, model.price_output or 0.0, model.price_cache_read or model.price_input),
-            *(write, model.price_cache_write_hour or write),
-        )
-        return Price(*(round(each * 1_000_000) for each in usd))
+        cache = (model.price_cache_read, model.price_cache_write, model.price_cache_write_hour)
+        return price_in_micro_usd(model.price_input, model.price_output or 0.0, *cache)
+
+
+def price_in_micro_usd(
+    request: float, answer: float, cache_read: float | None, cache_write: float | None, cache_write_hour: float | None
+) -> Price:
+    """Return a price as the functions read it, from US dollars a million tokens.
+
+    Tokens in the prompt cache that have no price of their own cost what others do.
+    """
+    write = request if cache_write is None else cache_write
+    hour = write if cache_write_hour is None else cache_write_hour
+    read = request if cache_read is None else cache_read
+    return Price(*(round(usd * 1_000_000) for usd in (request, answer, read, write, hour)))
 
 
 # The provider that answers by itself, for tests and where a model is not available.

@@ -31,7 +31,7 @@ from pulumi_llm.base.settings import (
     Settings,
     valid_items,
 )
-from pulumi_llm.models.resolve import DEFAULT_ACCEPTS
+from pulumi_llm.models.resolve import DEFAULT_ACCEPTS, price_in_micro_usd
 
 # Parameters of which a model may take only one.
 ExclusiveParameter = Literal["temperature", "top_p", "reasoning_effort"]
@@ -210,10 +210,7 @@ class PriceSettings(Settings):
 
     def document(self) -> Price:
         """The price as the functions read it."""
-        write = self.input if self.cache_write is None else self.cache_write
-        hour = write if self.cache_write_hour is None else self.cache_write_hour
-        read = self.input if self.cache_read is None else self.cache_read
-        return Price(*(round(usd * 1_000_000) for usd in (self.input, self.output, read, write, hour)))
+        return price_in_micro_usd(self.input, self.output, self.cache_read, self.cache_write, self.cache_write_hour)
 
 
 class ModelBounds(Settings):
