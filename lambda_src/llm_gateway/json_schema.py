@@ -107,10 +107,9 @@ def is_fully_required(schema: Any) -> bool:
             return False
         if "format" in rules and str(rules["format"]) not in _STRICT_FORMATS:
             return False
-        kinds: Any = rules.get("type")
         if "items" in rules:
             level.append(rules["items"])
-        elif kinds == "array" or (isinstance(kinds, list) and "array" in kinds):
+        elif is_of_type(rules, "array"):
             return False
         branches: Any = rules.get("anyOf", [])
         named: Any = rules.get("properties", {})
@@ -118,7 +117,7 @@ def is_fully_required(schema: Any) -> bool:
             return False
         properties = cast("Schema", named)
         level += [*cast("list[Any]", branches), *properties.values()]
-        if "properties" in rules or kinds == "object" or (isinstance(kinds, list) and "object" in kinds):
+        if "properties" in rules or is_of_type(rules, "object"):
             required: Any = rules.get("required") or []
             if rules.get("additionalProperties") is not False or not isinstance(required, list):
                 return False
@@ -169,8 +168,7 @@ def _closed(schema: Any) -> Schema:
                 found[name] = value
             case _:
                 left[name] = value
-    kinds = found.get("type")
-    if kinds == "object" or "properties" in found or (isinstance(kinds, list) and "object" in kinds):
+    if "properties" in found or is_of_type(found, "object"):
         if not found.get("properties"):
             if rules.get("additionalProperties") is not False:
                 raise _Open
@@ -198,6 +196,23 @@ def _only(rules: Schema) -> Schema:
         raise _Open
     notes = {key: value for key, value in rules.items() if key != "allOf"}
     return _closed({**notes, **parts[0]})
+
+
+def definition(root: Mapping[str, Any], ref: str) -> Any:
+    """Return what a reference within a schema names. Raises `LookupError` where there is nothing of that name."""
+    found: Any = root
+    for step in ref.removeprefix("#").split("/")[1:]:
+        key = step.replace("~1", "/").replace("~0", "~")
+        if not ref.startswith("#") or not isinstance(found, dict) or key not in found:
+            raise LookupError(ref)
+        found = cast("Schema", found)[key]
+    return found
+
+
+def is_of_type(rules: Mapping[str, Any], kind: str) -> bool:
+    """Whether a schema names a type, alone or among others."""
+    kinds: Any = rules.get("type")
+    return kinds == kind or (isinstance(kinds, list) and kind in kinds)
 
 
 def _is_recursive(schema: Schema, definitions: Mapping[str, tuple[str, str]]) -> bool:
@@ -294,7 +309,11 @@ class _Check:
         ref = rules.get("$ref")
         if isinstance(ref, str) and ref not in refs:
             self._count(len(ref) // _CHARACTERS)
-            yield from self.violations(_definition(self._root, ref), value, place, (*refs, ref))
+            try:
+                named = definition(self._root, ref)
+            except LookupError:
+                raise _Unknown from None
+            yield from self.violations(named, value, place, (*refs, ref))
         kinds: Any = rules.get("type")
         if isinstance(kinds, list):
             self._count(len(cast("list[Any]", kinds)))
@@ -372,16 +391,6 @@ def _number_violations(rules: Schema, value: float, where: str) -> Iterator[str]
         yield f"{where} must be above {rules['exclusiveMinimum']}"
     if "exclusiveMaximum" in rules and value >= rules["exclusiveMaximum"]:
         yield f"{where} must be below {rules['exclusiveMaximum']}"
-
-
-def _definition(root: Schema, ref: str) -> Any:
-    found: Any = root
-    for step in ref.removeprefix("#").split("/")[1:]:
-        key = step.replace("~1", "/").replace("~0", "~")
-        if not ref.startswith("#") or not isinstance(found, dict) or key not in found:
-            raise _Unknown
-        found = cast("Schema", found)[key]
-    return found
 
 
 def _is_of(kind: Any, value: Any) -> bool:

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import msgspec
 
+from llm_gateway.json_schema import definition, is_of_type
 from llm_gateway.request import Tool
 from llm_gateway.tool_calls import UNIONS
 
@@ -69,10 +70,10 @@ def with_items(schema: Any) -> Any:
             found[name] = {key: with_items(each) for key, each in cast("dict[str, Any]", value).items()}
         else:
             found[name] = with_items(value) if name in _WITH_SCHEMAS else value
-    kinds, items = found.get("type"), found.get("items")
+    items = found.get("items")
     if isinstance(items, list):
         found["items"] = {"anyOf": items} if items else {}
-    elif "items" not in found and (kinds == "array" or (isinstance(kinds, list) and "array" in kinds)):
+    elif "items" not in found and is_of_type(found, "array"):
         found["items"] = {}
     return found
 
@@ -208,10 +209,10 @@ def _resolved(branch: Any, schema: Mapping[str, Any]) -> dict[str, Any]:
     reference = found.get("$ref")
     if not isinstance(reference, str):
         return found
-    target: Any = schema
-    for part in reference.removeprefix("#").split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
-        target = cast("dict[str, Any]", target).get(key) if isinstance(target, dict) else None
+    try:
+        target = definition(schema, reference)
+    except LookupError:
+        return _NOTHING
     return cast("dict[str, Any]", target) if isinstance(target, dict) else _NOTHING
 
 
