@@ -50,6 +50,33 @@ class ConditionFailed(DynamoDBError):
         self.item = item
 
 
+class Update:
+    """An update that is put together: the parts of its expression, its conditions, and the names and values of both."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}
+        self.values: Item = {}
+        self.adds: list[str] = []
+        self.deletes: list[str] = []
+        self.sets: list[str] = []
+        self.removes: list[str] = []
+        self.conditions: list[str] = []
+
+    def name(self, attribute: str) -> str:
+        placeholder = f"#n{len(self.names)}"
+        self.names[placeholder] = attribute
+        return placeholder
+
+    def value(self, kind: str, value: Any) -> str:
+        placeholder = f":v{len(self.values)}"
+        self.values[placeholder] = {kind: value}
+        return placeholder
+
+    def expression(self) -> str:
+        clauses = {"ADD": self.adds, "DELETE": self.deletes, "SET": self.sets, "REMOVE": self.removes}
+        return " ".join(f"{verb} {', '.join(parts)}" for verb, parts in clauses.items() if parts)
+
+
 class DynamoDB:
     """A client. Every method raises `DynamoDBError` or `HttpError`, and `ConditionFailed` where it takes a condition.
 

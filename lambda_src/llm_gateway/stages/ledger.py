@@ -24,12 +24,12 @@ import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
 from llm_gateway import errors
-from llm_gateway.aws.dynamodb import ConditionFailed, DynamoDB, DynamoDBError, Item
+from llm_gateway.aws.dynamodb import ConditionFailed, DynamoDB, DynamoDBError, Item, Update
 from llm_gateway.call import ModelCall
 from llm_gateway.charge import NOTHING, Charge, most_of, of_failure, of_usage
 from llm_gateway.errors import GatewayError
@@ -245,7 +245,7 @@ class _Account:
                 raise errors.limit_reached(
                     whose=self._whose, limit=f"{slots} calls in flight", then="try again when one of them ends", retry_after=1
                 )
-            forget = _Update()
+            forget = Update()
             forget.deletes.append(f"{_IN_FLIGHT} {forget.value('SS', over)}")
             await self._written(forget)
         raise errors.limits_unavailable(detail="the table refuses a write that fits within the limits")
@@ -280,9 +280,9 @@ class _Account:
             if counter.limit is not None:
                 yield counter.limit, max(0, counter.limit.most - self._value(counter))
 
-    def _update(self, charge: Charge, *, requests: int = 0, limited: bool = False) -> "_Update":
+    def _update(self, charge: Charge, *, requests: int = 0, limited: bool = False) -> Update:
         """Return the update that adds to the counters; `limited`: where their limits allow it."""
-        update, now = _Update(), self._clock()
+        update, now = Update(), self._clock()
         for counter in self._counters:
             amount = counter.amount(charge, requests)
             if not amount or _is_old(counter.window, counter.attribute, now):
@@ -297,13 +297,13 @@ class _Account:
                 update.conditions.append(f"(attribute_not_exists({name}) OR {name} <= {most})")
         return update
 
-    def _ending(self, update: "_Update", *others: str) -> "_Update":
+    def _ending(self, update: Update, *others: str) -> Update:
         """Return an update that also ends the call, and happens only once by that."""
         update.conditions.append(f"contains({_IN_FLIGHT}, {update.value('S', self._id)})")
         update.deletes.append(f"{_IN_FLIGHT} {update.value('SS', sorted({self._id, *others}))}")
         return update
 
-    async def _written(self, update: "_Update") -> bool:
+    async def _written(self, update: Update) -> bool:
         """Carry out an update, and keep the item as it is then. Returns whether its conditions held."""
         try:
             self._item = await self._dynamodb.update_item(
@@ -357,33 +357,6 @@ class _Counter(NamedTuple):
 
     def amount(self, charge: Charge, requests: int) -> int:
         return requests if self.measure == "requests" else charge.tokens if self.measure == "tokens" else charge.micro_usd
-
-
-class _Update:
-    """The parts of an update, and what they refer to."""
-
-    def __init__(self) -> None:
-        self.names: dict[str, str] = {}
-        self.values: Item = {}
-        self.adds: list[str] = []
-        self.deletes: list[str] = []
-        self.sets: list[str] = []
-        self.removes: list[str] = []
-        self.conditions: list[str] = []
-
-    def name(self, attribute: str) -> str:
-        placeholder = f"#n{len(self.names)}"
-        self.names[placeholder] = attribute
-        return placeholder
-
-    def value(self, kind: str, value: Any) -> str:
-        placeholder = f":v{len(self.values)}"
-        self.values[placeholder] = {kind: value}
-        return placeholder
-
-    def expression(self) -> str:
-        clauses = {"ADD": self.adds, "DELETE": self.deletes, "SET": self.sets, "REMOVE": self.removes}
-        return " ".join(f"{verb} {', '.join(parts)}" for verb, parts in clauses.items() if parts)
 
 
 def _counters(limits: Limits, alias: str, now: Stamps) -> Iterator[_Counter]:
