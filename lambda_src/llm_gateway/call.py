@@ -129,18 +129,18 @@ def _thinking(request: ChatRequest, sampling: Sampling) -> Mapping[str, Any]:
 
 
 def _accepted(given: Sampling, request: ChatRequest, target: Target) -> tuple[Sampling, tuple[str, ...]]:
-    """Return the caller's parameters that the target accepts, with `max_tokens` within its bound, and the names of the others.
+    """Return the caller's parameters that the target accepts, and the names of the others.
 
-    Frameworks send a temperature, an effort or a large bound with every request, whatever the model takes.
+    Frameworks send a temperature or an effort with every request, whatever the model takes.
     """
     left_out = [name for name in _OPTIONAL if getattr(given, name) is not None and name not in target.accepts]
     left_out += [name for name in target.exclusive if getattr(given, name) is not None][1:]
     if _thinks(given, request.thinking, target):
         left_out += [name for name, least in _LEAST_WHILE_THINKING.items() if _is_below(getattr(given, name), least)]
     if not left_out:
-        return _bounded(given, target), ()
+        return given, ()
     named = dict.fromkeys(request.name(name) for name in left_out if getattr(given, name) != "none")
-    return _bounded(msgspec.structs.replace(given, **dict.fromkeys(left_out)), target), tuple(named)
+    return msgspec.structs.replace(given, **dict.fromkeys(left_out)), tuple(named)
 
 
 _OPTIONAL = (*NUMERIC_PARAMETERS, "reasoning_effort")
@@ -157,12 +157,6 @@ def _thinks(given: Sampling, asked: Mapping[str, Any], target: Target) -> bool:
 
 def _is_below(value: float | None, least: float) -> bool:
     return value is not None and value < least
-
-
-def _bounded(given: Sampling, target: Target) -> Sampling:
-    if given.max_tokens is None or given.max_tokens <= target.max_output_tokens:
-        return given
-    return msgspec.structs.replace(given, max_tokens=target.max_output_tokens)
 
 
 def is_claude(target: Target) -> bool:
@@ -206,7 +200,7 @@ def _problems(request: ChatRequest, explicit: Sampling, alias: Alias, target: Ta
             return False
         return given
 
-    if explicit.max_tokens is not None and explicit.max_tokens > target.max_output_tokens:
+    if request.exact and explicit.max_tokens is not None and explicit.max_tokens > target.max_output_tokens:
         wrong("max_tokens", f"answers at most {target.max_output_tokens}, not {explicit.max_tokens}")
     for name in NUMERIC_PARAMETERS:
         accepted(name, getattr(explicit, name) is not None)
@@ -300,9 +294,7 @@ def _fitting(max_tokens: int, request: ChatRequest, target: Target) -> int:
 
 def _sampling(explicit: Sampling, request: ChatRequest, alias: Alias, target: Target) -> Sampling:
     defaults = request.defaults
-    max_tokens = explicit.max_tokens
-    if max_tokens is None:
-        max_tokens = min(defaults.max_tokens or alias.default_max_tokens, target.max_output_tokens)
+    max_tokens = min(explicit.max_tokens or defaults.max_tokens or alias.default_max_tokens, target.max_output_tokens)
     if explicit.max_tokens is None or not request.exact:
         max_tokens = _fitting(max_tokens, request, target)
     # Of parameters that exclude each other, the one that the caller gave is sent, else the first that has a default.

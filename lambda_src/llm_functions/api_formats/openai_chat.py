@@ -33,8 +33,6 @@ from llm_gateway.events import (
 )
 from llm_gateway.request import NUMERIC_PARAMETERS, ChatRequest, ReasoningBlock, Sampling, Tool, ToolChoice
 
-# Where the caller names no limit. OpenAI's default is the model's limit. A caller who pays rarely wants that many tokens, and
-# some providers subtract them from the quota in advance.
 STOP_LIMIT = 4
 
 FINISH_REASONS: dict[StopReason, str] = {

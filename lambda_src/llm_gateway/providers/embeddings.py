@@ -10,6 +10,7 @@ import msgspec
 from llm_gateway import errors
 from llm_gateway.embeddings import EmbeddingCall, Part
 from llm_gateway.errors import GatewayError, Problem, invalid_request
+from llm_gateway.estimate import tokens_of
 from llm_gateway.events import Done, Embeddings, Event, Usage, Vector
 from llm_gateway.http.client import HttpError, Response
 from llm_gateway.providers.exchange import UNREADABLE, refusal_of, transport_error
@@ -19,9 +20,6 @@ MOST_AT_ONCE = 16
 # Seconds in which a request is assumed to be answered; AWS documents no such time. What does not fit the deadline by it is
 # refused before anything is paid for.
 _REQUEST_SECONDS = 0.5
-
-# Characters per token of English text, roughly, where a provider counts none. https://platform.openai.com/tokenizer
-_CHARACTERS_PER_TOKEN = 4
 
 # How servers refuse a request with more texts than they take, and say how many that are: text-embeddings-inference (32 by
 # default, router/src/http/server.rs), SiliconFlow, DashScope.
@@ -156,7 +154,7 @@ def _usage(call: EmbeddingCall, parts: Sequence[Part]) -> Usage:
     tokens = sum(count for count in counted if count is not None)
     if None not in counted:
         return Usage(tokens, 0)
-    estimate = sum(-(-len(text) // _CHARACTERS_PER_TOKEN) for text in call.texts)
+    estimate = sum(tokens_of(len(text)) for text in call.texts)
     return Usage(max(tokens, estimate), 0, estimated=True)
 
 

@@ -6,7 +6,7 @@ https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching
 
 import msgspec
 
-from llm_gateway.call import ModelCall, is_nova
+from llm_gateway.call import ModelCall, is_claude, is_nova
 from llm_gateway.providers.reasoning import claude_version
 from llm_gateway.request import Cache
 from llm_gateway.routes import BEDROCK, Target
@@ -68,7 +68,7 @@ def _takes_an_hour(target: Target) -> bool:
     """
     if target.provider != BEDROCK:
         return True
-    return "claude" in f"{target.name} {target.model}" and claude_version(target) >= (4, 5)
+    return is_claude(target) and claude_version(target) >= (4, 5)
 
 
 def has_cache_points(call: ModelCall) -> bool:

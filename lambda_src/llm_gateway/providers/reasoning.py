@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from llm_gateway.call import ModelCall
+from llm_gateway.call import ModelCall, is_claude
 from llm_gateway.request import Message
 from llm_gateway.routes import Target
 
@@ -98,12 +98,11 @@ def converse_fields(call: ModelCall) -> Mapping[str, Any]:
     effort = call.sampling.reasoning_effort
     if effort is None and not call.thinking:
         return {}
-    family = f"{call.target.name} {call.target.model}"
-    if "claude" in family:
+    if is_claude(call.target):
         return claude_fields(call)
     if effort is None:
         return {}
-    if "nova-2" in family:
+    if "nova-2" in f"{call.target.name} {call.target.model}":
         if effort == "none":
             return {"reasoningConfig": {"type": "disabled"}}
         # With "high", Nova takes no bound of the answer, and there always is one.

@@ -349,11 +349,12 @@ class _BlockReader:
             raise errors.upstream_failed(detail=f"the model stopped with {reason!r}")
         if meaning is None:  # an answer is not thrown away for a reason that is new
             meaning = "tool_use" if self._calls else "end_turn"
+        usage = _usage(counted, self._characters, self._reasoning_characters)
         if meaning == "content_filtered" and not self._characters and not self._reasoning_characters:
             error = errors.content_filter(detail=f"stop_reason {reason}")
-            error.usage = _usage(counted, self._characters, self._reasoning_characters)
+            error.usage = usage
             raise error
-        events.append(_usage(counted, self._characters, self._reasoning_characters))
+        events.append(usage)
         events.append(Done(meaning, sequence))
 
 

@@ -354,9 +354,10 @@ class _AnswerReader:
 
     def finish(self, reason: str, counted: _Usage | None, events: list[Event]) -> None:
         meaning = _STOP_REASONS.get(reason)
+        usage = _usage(counted or _Usage(), self._characters, self._reasoning_characters)
         if reason in _INCOMPLETE:
             error = errors.invalid_output(reason=f"it stopped with {reason!r}")
-            error.usage = _usage(counted or _Usage(), self._characters, self._reasoning_characters)
+            error.usage = usage
             raise error
         if meaning is None and not self._characters:
             raise errors.upstream_failed(detail=f"the model stopped with {reason!r}")
@@ -364,9 +365,9 @@ class _AnswerReader:
             meaning = "tool_use" if self._calls else "end_turn"
         if meaning == "content_filtered" and not self._characters and not self._reasoning_characters:
             error = errors.content_filter(detail=f"stopReason {reason}")
-            error.usage = _usage(counted or _Usage(), self._characters, self._reasoning_characters)
+            error.usage = usage
             raise error
-        events.append(_usage(counted or _Usage(), self._characters, self._reasoning_characters))
+        events.append(usage)
         events.append(Done(meaning))
 
 

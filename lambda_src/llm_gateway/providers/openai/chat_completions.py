@@ -353,9 +353,10 @@ class _AnswerReader:
         reason = _STOP_REASONS.get(said)
         if said in _INCOMPLETE or (reason is None and not self.answered):
             raise errors.upstream_failed(detail=f"the model stopped with {last.finish_reason!r}")
+        usage = _usage(counted, self._characters, self._reasoning_characters)
         if reason == "content_filtered" and not self._characters and not self._reasoning_characters:
             error = errors.content_filter(detail=f"finish_reason {said}")
-            error.usage = _usage(counted, self._characters, self._reasoning_characters)
+            error.usage = usage
             raise error
         if reason is None:  # an answer is not thrown away for a reason that is new
             reason = "end_turn"
@@ -363,7 +364,7 @@ class _AnswerReader:
             reason = "tool_use"
         elif reason == "end_turn" and isinstance(last.stop_reason, str):
             reason = "stop_sequence"
-        events.append(_usage(counted, self._characters, self._reasoning_characters))
+        events.append(usage)
         told = reason == "stop_sequence" and isinstance(last.stop_reason, str)
         events.append(Done(reason, str(last.stop_reason) if told else ""))
 
