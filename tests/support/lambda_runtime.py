@@ -117,6 +117,10 @@ class Lambda:
         alive.give(invocation)
         return invocation
 
+    def extensions(self) -> dict[str, Path]:
+        """The layers' external extensions by their names, in the order in which they start."""
+        return {each.name: each for each in sorted((self.opt / "extensions").iterdir())} if self.opt else {}
+
     async def stop(self) -> None:
         for environment in self.environments:
             await environment.stop()
@@ -154,9 +158,8 @@ class Environment:
         self._address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         try:
             async with asyncio.timeout(INIT_SECONDS):
-                opt = self._function.opt
-                for extension in sorted((opt / "extensions").iterdir()) if opt else ():
-                    await self._spawn(extension.name, [str(extension)], self._extension_variables())
+                for name, extension in self._function.extensions().items():
+                    await self._spawn(name, [str(extension)], self._extension_variables())
                     await self._unless_ended(self._registered)
                     self._registered.clear()
                 await self._spawn("runtime", self._command(), self._runtime_variables())
@@ -302,7 +305,7 @@ class Environment:
             case "POST", ["extension", "register"]:
                 name = request.headers["lambda-extension-name"]
                 # Lambda refuses a name that is not the file's in /opt/extensions.
-                if name not in self.processes:
+                if name not in self._function.extensions():
                     return 403, {}, _error("Extension.InvalidName", f"there is no extension {name}")
                 self.extensions.append(name)
                 self._registered.set()

@@ -201,7 +201,10 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"api.keys": [{**DEFAULT_KEY, "value": "sk-0123456789abcdefghij"}]},
         "replace key-default usage-plan-key-default; update key-item-default",
     ),
-    ({"api.keys": [{**DEFAULT_KEY, "throttle": {"rate_limit": 1, "burst_limit": 2}}]}, OWN_PLAN),
+    (
+        {"api.keys": [{**DEFAULT_KEY, "throttle": {"rate_limit": 1, "burst_limit": 2}}]},
+        f"{OWN_PLAN}; update {THROTTLED}; {DEPLOYMENT}",
+    ),
     ({"api.keys": [{**DEFAULT_KEY, "daily_quota": 5}]}, OWN_PLAN),
     ({"api.keys": [{**DEFAULT_KEY, "websocket": False}]}, "update key-item-default"),
     ({"api.keys": [{**DEFAULT_KEY, "websocket_connections": 5}]}, "update key-item-default"),
