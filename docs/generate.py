@@ -1,6 +1,6 @@
 """Writes what says again what the code says: components.md and settings.md, models.md and the table of gpu-sizing.md from the
 catalogue, the tables of cost.md from the prices, policies.md from the rules, the tables of errors in api.md and providers.md,
-and the TypedDicts of the arguments.
+the fields of an answer in limits.md, and the TypedDicts of the arguments.
 
 `make docs` runs it; tests/contract/test_docs.py fails where a file is out of date.
 """
@@ -417,10 +417,31 @@ def api_page() -> str:
     schema = json.loads(document([], "none"))["components"]["schemas"]["ChatRequest"]
     return _with_tables(
         "api.md",
-        _table(("operation", "what it does"), ((f"`{o.method} {o.path}`", o.summary) for o in operations(tickets=True))),
+        _table(
+            ("operation", "what it does"),
+            ((f"`{o.method} {o.path}`", o.summary) for o in operations(tickets=True, limits=True)),
+        ),
         _table(("field", "", "default"), (_field_row(name, field) for name, field in schema["properties"].items())),
         _table(("status", "code", "Retry-After", "tried again by SDKs", "message"), map(_error_row, ERROR_KINDS)),
     )
+
+
+def limits_page() -> str:
+    schemas = json.loads(document([], "none", limits=True))["components"]["schemas"]
+    shown: set[str] = set()
+
+    def rows(above: str, schema: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        for name, field in schema["properties"].items():
+            yield f"`{above}{name}`", field["description"]
+            part, more = field.get("items", field), "[]" if "items" in field else ""
+            shape = part.get("$ref", "").rpartition("/")[2]
+            if shape and shape not in shown:
+                shown.add(shape)
+                yield from rows(f"{above}{name}{more}.", schemas[shape])
+            elif "properties" in part:
+                yield from rows(f"{above}{name}.", part)
+
+    return _with_tables("limits.md", _table(("field", ""), rows("", schemas["UsageReport"])))
 
 
 def _field_row(name: str, field: Mapping[str, Any]) -> tuple[str, ...]:
@@ -482,6 +503,7 @@ def _joined(blocks: Iterable[str]) -> str:
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "api.md": api_page,
+    "limits.md": limits_page,
     "bootstrap.md": bootstrap_page,
     "components.md": components_page,
     "cost.md": cost_page,

@@ -69,11 +69,13 @@ OPERATIONS = (
 _TICKET = Operation(
     "websocket_ticket", "POST", "/ws/ticket", "Issue a ticket, with which a browser connects to the WebSocket API"
 )
+# Only of an API whose callers have limits.
+_USAGE = Operation("usage", "GET", "/usage", "Tell what the caller has used, and what is left of its limits")
 
 
-def operations(*, tickets: bool) -> tuple[Operation, ...]:
-    """The operations of an API; with `tickets`, also the one that issues them."""
-    return (*OPERATIONS, _TICKET) if tickets else OPERATIONS
+def operations(*, tickets: bool, limits: bool) -> tuple[Operation, ...]:
+    """The operations of an API; with `tickets` also the one that issues them, with `limits` the one that says what is left."""
+    return (*OPERATIONS, *([_TICKET] if tickets else []), *([_USAGE] if limits else []))
 
 
 def path_parameters(path: str) -> list[str]:

@@ -116,12 +116,12 @@ def routes(recording: Recording, type: str) -> dict[tuple[str, str], dict[str, A
     return {(inputs["httpMethod"], paths[inputs["resourceId"]]): inputs for inputs in found}
 
 
-OPERATION_ROUTES = {(operation.method, operation.path): operation for operation in operations(tickets=True)}
+OPERATION_ROUTES = {(operation.method, operation.path): operation for operation in operations(tickets=True, limits=True)}
 PATHS = {operation.path for operation in OPERATIONS}
 
 
 def test_there_is_a_method_for_every_operation_and_a_preflight_for_every_path(each: Recording) -> None:
-    served = operations(tickets="chat-tickets-table" in each.names())
+    served = operations(tickets="chat-tickets-table" in each.names(), limits="chat-ledger-table" in each.names())
     expected = {*((o.method, o.path) for o in served), *(("OPTIONS", o.path) for o in served)}
     assert set(routes(each, METHOD)) == expected
     assert set(routes(each, INTEGRATION)) == expected
@@ -368,7 +368,7 @@ SLOW: dict[str, Any] = {"name": "slow", "throttle": {"rate_limit": 0.1}}
         ({"throttle": {"rate_limit": 0.3}}, 4),
         ({"throttle": {"rate_limit": 10}}, 1),
         ({"keys": [{"name": "quick"}, SLOW]}, 10),
-        ({"keys": [{"name": "quick"}, {**SLOW, "enabled": False}]}, 2),
+        ({"keys": [{"name": "quick"}, {**SLOW, "enabled": False}]}, 10),  # disabling one deploys nothing
         ({"throttle": {"rate_limit": 10}, "stage_throttle": {"rate_limit": 0.2}}, 5),
         ({"auth": "none"}, 1),
         ({"auth": "iam", "stage_throttle": {"rate_limit": 0.2}}, 5),
@@ -659,7 +659,11 @@ def test_a_role_may_do_what_its_function_does_and_no_more(keyed: Recording) -> N
         ("chat-authorizer-logs-policy", "logs:PutLogEvents"),
         ("chat-authorizer-policy", "dynamodb:GetItem"),
         *([("chat-tickets-policy", "dynamodb:PutItem")] if "chat-tickets-table" in keyed.names() else []),
-        *([("chat-ledger-policy", "dynamodb:UpdateItem")] if "chat-ledger-table" in keyed.names() else []),
+        *(
+            [("chat-ledger-policy", f"dynamodb:{a}") for a in ("GetItem", "UpdateItem")]
+            if "chat-ledger-table" in keyed.names()
+            else []
+        ),
     }
     for name, statement in statements(keyed):
         if statement["Action"] == ["dynamodb:GetItem"]:
@@ -1527,10 +1531,35 @@ def test_with_limits_the_function_may_count_what_callers_use(protected: bool, pl
     assert (outputs["ledger_table_name"], outputs["ledger_table_arn"]) == (state["name"], state["arn"])
     assert made.inputs("chat-function")["environment"]["variables"]["LEDGER_TABLE"] == state["name"]
     (statement,) = json.loads(made.inputs("chat-ledger-policy")["policy"])["Statement"]
-    assert (statement["Action"], statement["Resource"]) == (["dynamodb:UpdateItem"], state["arn"])
-    assert not any("ledger" in name for name in plain.names())
+    assert (statement["Action"], statement["Resource"]) == (["dynamodb:GetItem", "dynamodb:UpdateItem"], state["arn"])
+    assert not any("ledger" in name or "usage" in name.removeprefix("chat-usage-plan") for name in plain.names())
     assert plain.named("chat").outputs["ledger_table_arn"] == ""
     assert document(plain).limits is None
+
+
+@pytest.mark.parametrize("auth", ["api_key", "jwt", "iam", "none"])
+@pytest.mark.parametrize(
+    "limits",
+    [{"limits": {"requests": {"day": 5}}}, {"tenant_limits": {"acme": {"calls_in_flight": 1}}}],
+    ids=["of callers", "of tenants"],
+)
+def test_with_limits_each_caller_may_ask_what_is_left(auth: str, limits: dict[str, Any]) -> None:
+    jwt = {"jwt": {"issuer": "https://id.example.com", "audiences": ["chat"]}} if auth == "jwt" else {}
+    before, after = (run_chat(auth=auth, **jwt, **more) for more in ({}, limits))
+    assert set(routes(after, METHOD)) - set(routes(before, METHOD)) == {("GET", "/usage"), ("OPTIONS", "/usage")}
+    method, chat = (routes(after, METHOD)[route] for route in (("GET", "/usage"), ("POST", "/chat")))
+    assert [method[name] for name in ("authorization", "apiKeyRequired")] == [
+        chat[name] for name in ("authorization", "apiKeyRequired")
+    ]
+
+
+def test_a_route_of_the_users_own_may_not_be_that_of_the_usage() -> None:
+    own = [{"method": "GET", "path": "/usage", "url": "https://usage.example.com"}]
+    run_chat(routes=own)
+    with pytest.raises(pulumi.InputPropertiesError) as error:
+        run_chat(routes=own, limits={"requests": {"day": 5}})
+    (detail,) = error.value.errors or []
+    assert detail["property_path"] == "routes[0]" and "GET /usage is the service's own" in detail["reason"]
 
 
 def test_the_limits_are_in_the_routes_document() -> None:

@@ -20,6 +20,6 @@ def ledger_table(component: Component, kms_key_arn: pulumi.Input[str] | None, *,
     )
 
 
-def use_ledger(table: UsedTable) -> list[dict[str, Any]]:
-    """Statements that allow to reserve and to settle."""
-    return table.allow("Use", "Ledger", "UpdateItem")
+def use_ledger(table: UsedTable, *, read: bool = False) -> list[dict[str, Any]]:
+    """Statements that allow to reserve and to settle; with `read` also to tell a caller what it has used."""
+    return table.allow("Use", "Ledger", *(["GetItem"] if read else []), "UpdateItem")

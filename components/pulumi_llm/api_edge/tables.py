@@ -17,9 +17,9 @@ class UsedTable(NamedTuple):
     arn: pulumi.Input[str]
     kms_key_arn: pulumi.Input[str] | None = None
 
-    def allow(self, verb: str, what: str, action: str) -> list[dict[str, Any]]:
-        """Statements that allow one action on the table. `verb` and `what` name them."""
-        statements = [allow(f"{verb}{what}", [f"dynamodb:{action}"], self.arn)]
+    def allow(self, verb: str, what: str, *actions: str) -> list[dict[str, Any]]:
+        """Statements that allow actions on the table. `verb` and `what` name them."""
+        statements = [allow(f"{verb}{what}", [f"dynamodb:{action}" for action in actions], self.arn)]
         return statements if self.kms_key_arn is None else [*statements, decrypt_table(f"Decrypt{what}", self.kms_key_arn)]
 
 

@@ -372,7 +372,7 @@ class ApiSettings(CallerLimitSettings):
 
     def operations(self) -> tuple[Operation, ...]:
         """The operations that the API has."""
-        return operations(tickets=False)
+        return operations(tickets=False, limits=self.all_limits() is not None)
 
     def model_problems(self, aliases: Sequence[str]) -> Iterator[Problem]:
         """Yield what is wrong between the keys and limits, and the aliases that there are."""
@@ -410,7 +410,7 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
         return read(self, location, self.timeout_seconds, limits=self.all_limits())
 
     def operations(self) -> tuple[Operation, ...]:
-        return operations(tickets=self.websocket_tickets)
+        return operations(tickets=self.websocket_tickets, limits=self.all_limits() is not None)
 
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()

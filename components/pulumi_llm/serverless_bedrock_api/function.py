@@ -33,7 +33,7 @@ def create_function(
     """Make the function with its role, which may call exactly the models and read exactly the secrets of `routing`.
 
     At a URL of its own, it reads the table of `keys`, because no authorizer has checked them. It issues `tickets`, if any,
-    and counts in the `ledger` what callers use, if they have limits.
+    and counts in the `ledger` what callers use, if they have limits, and tells them.
     """
     environment: dict[str, pulumi.Input[str]] = {
         variables.AUTHORIZATION: settings.auth,
@@ -71,7 +71,7 @@ def create_function(
             **model_policies(component, routing, location),
             **({"keys-policy": read_keys(keys)} if keys else {}),
             **({"tickets-policy": issue_tickets(tickets)} if tickets else {}),
-            **({"ledger-policy": use_ledger(ledger)} if ledger else {}),
+            **({"ledger-policy": use_ledger(ledger, read=True)} if ledger else {}),
         },
         layers=[layer],
         reserved_concurrency=settings.reserved_concurrency,

@@ -83,7 +83,7 @@ class Application:
         self._gateway = gateway
         self._keys = keys
         self._tickets = tickets
-        served = operations(tickets=tickets is not None)
+        served = operations(tickets=tickets is not None, limits=gateway.ledger is not None)
         self._by_route = {(each.method, each.path): each for each in served if "{" not in each.path}
         self._with_parameter = [(each, each.path.partition("{")[0]) for each in served if "{" in each.path]
         self._auth = environ[environment.AUTHORIZATION]
@@ -102,6 +102,7 @@ class Application:
             "models": self._models,
             "model": self._model,
             "websocket_ticket": self._websocket_ticket,
+            "usage": self._usage,
             "health": self._health,
             "openapi": self._openapi,
         }
@@ -260,6 +261,12 @@ class Application:
         answer = {"ticket": ticket, "expires_in": seconds, "subprotocols": subprotocols}
         await self._respond(http.send, http.headers, 200, _encode(answer))
 
+    async def _usage(self, http: HttpRequest) -> None:
+        from llm_gateway.usage import usage_of
+
+        assert self._gateway.ledger is not None  # else there is no such operation
+        await self._respond(http.send, http.headers, 200, _encode(await usage_of(self._gateway.ledger, http.caller)))
+
     async def _health(self, http: HttpRequest) -> None:
         await self._respond(http.send, http.headers, 200, b'{"status":"ok"}')
 
@@ -268,7 +275,8 @@ class Application:
 
         routes = self._gateway.routes
         chats, embeddings = routes.names("chat"), routes.names("embedding")
-        described = document(chats, self._auth, tickets=self._tickets is not None, embedding_models=embeddings)
+        tickets, limits = self._tickets is not None, self._gateway.ledger is not None
+        described = document(chats, self._auth, tickets=tickets, limits=limits, embedding_models=embeddings)
         # It is the same for everyone until the next deployment.
         headers = [(name, _SHARED if name == b"cache-control" else value) for name, value in http.headers]
         await self._respond(http.send, headers, 200, described)

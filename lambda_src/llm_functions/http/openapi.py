@@ -7,7 +7,7 @@ from typing import Any, get_args
 import msgspec
 
 from llm_functions.api_formats import chat, fields, openai_chat, openai_media, openai_parameters
-from llm_functions.http import openapi_embeddings, openapi_messages, openapi_responses
+from llm_functions.http import openapi_embeddings, openapi_messages, openapi_responses, openapi_usage
 from llm_functions.http.schemas import ANY, COUNT, DEFAULT_MAX_TOKENS, TEXT, WORDS, obj, or_null, ref
 from llm_gateway import errors
 from llm_gateway.errors import AUTHENTICATION, DO_NOT_RETRY, ERROR_KINDS, GATEWAY_RESPONSES, PERMISSION, statuses
@@ -18,9 +18,12 @@ from llm_gateway.request import HINTS, MAX_TOKENS, NUMERIC_PARAMETERS, Kind, Par
 
 
 @cache
-def _document(models: tuple[str, ...], embedding_models: tuple[str, ...], auth: str, tickets: bool) -> bytes:
+def _document(models: tuple[str, ...], embedding_models: tuple[str, ...], auth: str, tickets: bool, limits: bool) -> bytes:
     paths: dict[str, dict[str, Any]] = {}
-    for operation in operations(tickets=tickets):
+    schemas = _schemas(models, embedding_models) | ({"WebSocketTicket": _ticket()} if tickets else {})
+    if limits:
+        schemas |= openapi_usage.schemas()
+    for operation in operations(tickets=tickets, limits=limits):
         described = _operation(operation, auth)
         if operation.id == "model":
             described["parameters"] = [_alias_in_path(models + embedding_models)]
@@ -35,7 +38,7 @@ def _document(models: tuple[str, ...], embedding_models: tuple[str, ...], auth: 
         },
         "servers": [{"url": "."}],
         "paths": paths,
-        "components": {"schemas": _schemas(models, embedding_models) | ({"WebSocketTicket": _ticket()} if tickets else {})},
+        "components": {"schemas": schemas},
     }
     if schemes := _SCHEMES.get(auth):
         document["components"]["securitySchemes"] = schemes
@@ -51,10 +54,12 @@ _SCHEMES: dict[str, dict[str, dict[str, str]]] = {
 }
 
 
-def document(models: Sequence[str], auth: str, *, tickets: bool = False, embedding_models: Sequence[str] = ()) -> bytes:
+def document(
+    models: Sequence[str], auth: str, *, tickets: bool = False, limits: bool = False, embedding_models: Sequence[str] = ()
+) -> bytes:
     """Return the document as JSON. `models` are the aliases that chat, `embedding_models` the others. `tickets`: they are
-    issued."""
-    return _document(tuple(models), tuple(embedding_models), auth, tickets)
+    issued. `limits`: callers have them."""
+    return _document(tuple(models), tuple(embedding_models), auth, tickets, limits)
 
 
 def _operation(operation: Operation, auth: str) -> dict[str, Any]:
@@ -113,6 +118,7 @@ _ANSWERS = {
     "models": "ModelList",
     "model": "Model",
     "websocket_ticket": "WebSocketTicket",
+    "usage": "UsageReport",
     "health": "Health",
 }
 
@@ -141,6 +147,8 @@ _ROUTING = {
 
 # What only a request with a body can get from API Gateway.
 _OF_A_BODY = (errors.invalid_json, errors.request_too_large, errors.unsupported_media_type)
+# What an operation without a body answers by itself.
+_OF_OPERATION = {"model": errors.model_not_found, "usage": errors.limits_unavailable}
 
 
 def _errors(operation: Operation, auth: str) -> dict[str, Any]:
@@ -149,7 +157,7 @@ def _errors(operation: Operation, auth: str) -> dict[str, Any]:
     found: dict[int, list[str]] = {}
     for kind in ERROR_KINDS:
         possible = operation.has_body or (kind in at_the_edge and kind not in _OF_A_BODY)
-        possible = possible or (operation.id == "model" and kind is errors.model_not_found)
+        possible = possible or kind is _OF_OPERATION.get(operation.id)
         if kind.type in (AUTHENTICATION, PERMISSION):
             possible = operation.authorized and auth in _SCHEMES
         if possible:

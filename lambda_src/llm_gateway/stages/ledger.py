@@ -20,15 +20,26 @@ If DynamoDB fails, no call is made: otherwise its failure, or a caller who makes
 """
 
 import asyncio
+import itertools
 import math
-import os
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
-
-import msgspec
+from typing import TYPE_CHECKING, Protocol
 
 from llm_gateway import errors
+from llm_gateway.accounts import (
+    IN_FLIGHT,
+    Counter,
+    call_id,
+    caller_holder,
+    calls_in_flight,
+    counters,
+    is_old,
+    is_over,
+    old_counters,
+    tenant_holder,
+    value_of,
+)
 from llm_gateway.aws.dynamodb import ConditionFailed, DynamoDB, DynamoDBError, Item, Update
 from llm_gateway.call import ModelCall
 from llm_gateway.charge import NOTHING, Charge, most_of, of_failure, of_usage
@@ -36,7 +47,7 @@ from llm_gateway.errors import GatewayError
 from llm_gateway.events import Usage
 from llm_gateway.http.errors import HttpError
 from llm_gateway.identity.caller import Caller
-from llm_gateway.limits import MEASURES, WINDOWS, CallerLimits, Limit, Limits, Measure, Stamps, Window, seconds_left, stamps
+from llm_gateway.limits import CallerLimits, Limit, Limits, seconds_left, stamps
 from llm_gateway.tables import LEDGER
 
 if TYPE_CHECKING:
@@ -44,22 +55,10 @@ if TYPE_CHECKING:
 
 HASH_KEY, _, TTL_ATTRIBUTE = LEDGER
 
-_IN_FLIGHT = "in_flight"
-# Seconds after its deadline for which a call still counts as in flight.
-_MARGIN_SECONDS = 60.0
-_ID_TIME = slice(0, 10)  # seconds since the epoch
 # Seconds that an item is kept after the last call: until the month after is over.
 _KEPT_SECONDS = 93 * 86_400
 # The most counters of windows that are over which one update deletes. An expression may have 4 KB.
 _MOST_DELETED = 100
-# DynamoDB's partition keys have up to 2,048 bytes, the subject of a token any number.
-_LONGEST_HOLDER = 1_000
-
-_WINDOW_OF_LENGTH: Mapping[int, Window] = {
-    len(stamp): window
-    for window, stamp in zip(WINDOWS, stamps(0), strict=True)  # minute 16, day 10, month 7
-}
-_SECONDS: Mapping[Window, float] = {"minute": 60, "day": 86_400, "month": 28 * 86_400}
 
 
 class Attempt(Protocol):
@@ -86,9 +85,16 @@ class Ledger:
     ) -> None:
         self._dynamodb = dynamodb
         self._table = table
-        self._limits = limits
         self._warn = warn
-        self._clock = clock
+        self.limits = limits
+        self.clock = clock
+
+    async def item(self, holder: str) -> Item:
+        """Return the item of a caller or a tenant as it is, empty where there is none yet. Raises the error 503."""
+        try:
+            return await self._dynamodb.get_item(self._table, {HASH_KEY: {"S": holder}}, consistent=True) or {}
+        except (DynamoDBError, HttpError) as error:
+            raise _unavailable(error) from error
 
     def reservation(self, caller: Caller, alias: str, attempts: Sequence[Attempt], deadline: float) -> "Reservation | None":
         """Return what reserves and settles the calls of a request; None for a caller without limits.
@@ -97,16 +103,16 @@ class Ledger:
             attempts: The router adds each call of a target.
             deadline: A time of the running loop's clock.
         """
-        limits, of_tenant = self._limits.of_key(caller.key), self._limits.of_tenant(caller.tenant)
+        limits, of_tenant = self.limits.of_key(caller.key), self.limits.of_tenant(caller.tenant)
         accounts: list[_Account] = []
         if limits:
-            accounts.append(self._account(["caller", caller.tenant, _name(caller)], "this caller", limits, alias))
+            accounts.append(self._account(caller_holder(caller), "this caller", limits, alias))
         if of_tenant:
-            accounts.append(self._account(["tenant", caller.tenant], "this caller's tenant", of_tenant, alias))
-        return Reservation(accounts, attempts, deadline, self._warn, self._clock) if accounts else None
+            accounts.append(self._account(tenant_holder(caller), "this caller's tenant", of_tenant, alias))
+        return Reservation(accounts, attempts, deadline, self._warn, self.clock) if accounts else None
 
-    def _account(self, holder: list[str], whose: str, limits: Limits, alias: str) -> "_Account":
-        return _Account(self._dynamodb, self._table, {HASH_KEY: {"S": _holder(holder)}}, whose, limits, alias, self._clock)
+    def _account(self, holder: str, whose: str, limits: Limits, alias: str) -> "_Account":
+        return _Account(self._dynamodb, self._table, {HASH_KEY: {"S": holder}}, whose, limits, alias, self.clock)
 
 
 class Reservation:
@@ -153,7 +159,7 @@ class Reservation:
 
     async def _reserve(self, charge: Charge) -> None:
         left = self._deadline - asyncio.get_running_loop().time()
-        id = f"{int(self._clock() + left + _MARGIN_SECONDS):010d}{os.urandom(5).hex()}"
+        id = call_id(self._clock() + left)
         self._is_reserved = True  # so that it is settled, too, where the request is cancelled meanwhile
         try:
             await self._at_all(lambda account: account.reserve(id, charge), undo=True)
@@ -198,7 +204,7 @@ class Reservation:
             refusal.rate_limits = _headers(self._accounts, self._clock())
             raise refusal
         if isinstance(failures[0], DynamoDBError | HttpError):
-            raise errors.limits_unavailable(detail=f"{type(failures[0]).__name__}: {failures[0]}") from failures[0]
+            raise _unavailable(failures[0]) from failures[0]
         raise failures[0]
 
 
@@ -217,28 +223,28 @@ class _Account:
         self._clock = clock
         self._id = ""
         self._reserved = NOTHING
-        self._counters: list[_Counter] = []
+        self._counters: list[Counter] = []
         self._item: Item = {}
 
     async def reserve(self, id: str, charge: Charge) -> None:
         """Count a request with the most that it may use, and the call as in flight. Raises the error 429."""
         now = self._clock()
-        self._id, self._counters = id, list(_counters(self._limits, self._alias, stamps(now)))
+        self._id, self._counters = id, list(counters(self._limits, self._alias, stamps(now)))
         self._reserved = charge
         slots = self._limits.calls_in_flight
         for _ in range(3):
             update = self._update(charge, requests=1, limited=True)
-            free = [f"NOT contains({_IN_FLIGHT}, {update.value('S', id)})"]
+            free = [f"NOT contains({IN_FLIGHT}, {update.value('S', id)})"]
             if slots is not None:
-                free.append(f"size({_IN_FLIGHT}) < {update.value('N', str(slots))}")
-            update.conditions.append(f"(attribute_not_exists({_IN_FLIGHT}) OR ({' AND '.join(free)}))")
-            update.adds.append(f"{_IN_FLIGHT} {update.value('SS', [id])}")
+                free.append(f"size({IN_FLIGHT}) < {update.value('N', str(slots))}")
+            update.conditions.append(f"(attribute_not_exists({IN_FLIGHT}) OR ({' AND '.join(free)}))")
+            update.adds.append(f"{IN_FLIGHT} {update.value('SS', [id])}")
             update.sets.append(f"{TTL_ATTRIBUTE} = {update.value('N', str(int(now + _KEPT_SECONDS)))}")
-            if await self._written(update) or id in _ids(self._item):
+            if await self._written(update) or id in calls_in_flight(self._item):
                 return
             self._check(charge, requests=1)
-            ids = _ids(self._item)
-            over = [each for each in ids if _is_over(each, now)]
+            ids = calls_in_flight(self._item)
+            over = [each for each in ids if is_over(each, now)]
             if slots is None or len(ids) < slots:
                 break
             if len(ids) - len(over) >= slots:
@@ -246,7 +252,7 @@ class _Account:
                     whose=self._whose, limit=f"{slots} calls in flight", then="try again when one of them ends", retry_after=1
                 )
             forget = Update()
-            forget.deletes.append(f"{_IN_FLIGHT} {forget.value('SS', over)}")
+            forget.deletes.append(f"{IN_FLIGHT} {forget.value('SS', over)}")
             await self._written(forget)
         raise errors.limits_unavailable(detail="the table refuses a write that fits within the limits")
 
@@ -256,7 +262,7 @@ class _Account:
         if charge == NOTHING:
             return
         update = self._update(charge, limited=True)
-        update.conditions.append(f"contains({_IN_FLIGHT}, {update.value('S', self._id)})")
+        update.conditions.append(f"contains({IN_FLIGHT}, {update.value('S', self._id)})")
         if not await self._written(update):
             self._check(charge)
             raise errors.limits_unavailable(detail="the call does not count as in flight any more")
@@ -269,23 +275,23 @@ class _Account:
         """
         now = self._clock()
         update = self._update(used.minus(self._reserved), requests=requests)
-        update = self._ending(update, *(each for each in _ids(self._item) if _is_over(each, now)))
-        old = [name for name in self._item if (window := _window_of(name)) and _is_old(window, name, now)]
-        update.removes.extend(update.name(name) for name in old[:_MOST_DELETED])
+        update = self._ending(update, *(each for each in calls_in_flight(self._item) if is_over(each, now)))
+        old = itertools.islice(old_counters(self._item, now), _MOST_DELETED)
+        update.removes.extend(update.name(name) for name in old)
         await self._written(update)
 
     def room(self) -> Iterator[tuple[Limit, int]]:
         """Yield each limit that holds for the request, with what is left of it."""
         for counter in self._counters:
             if counter.limit is not None:
-                yield counter.limit, max(0, counter.limit.most - self._value(counter))
+                yield counter.limit, max(0, counter.limit.most - value_of(self._item, counter.attribute))
 
     def _update(self, charge: Charge, *, requests: int = 0, limited: bool = False) -> Update:
         """Return the update that adds to the counters; `limited`: where their limits allow it."""
         update, now = Update(), self._clock()
         for counter in self._counters:
-            amount = counter.amount(charge, requests)
-            if not amount or _is_old(counter.window, counter.attribute, now):
+            amount = _amount(counter, charge, requests)
+            if not amount or is_old(counter.window, counter.attribute, now):
                 continue
             name = update.name(counter.attribute)
             update.adds.append(f"{name} {update.value('N', str(amount))}")
@@ -299,8 +305,8 @@ class _Account:
 
     def _ending(self, update: Update, *others: str) -> Update:
         """Return an update that also ends the call, and happens only once by that."""
-        update.conditions.append(f"contains({_IN_FLIGHT}, {update.value('S', self._id)})")
-        update.deletes.append(f"{_IN_FLIGHT} {update.value('SS', sorted({self._id, *others}))}")
+        update.conditions.append(f"contains({IN_FLIGHT}, {update.value('S', self._id)})")
+        update.deletes.append(f"{IN_FLIGHT} {update.value('SS', sorted({self._id, *others}))}")
         return update
 
     async def _written(self, update: Update) -> bool:
@@ -326,8 +332,8 @@ class _Account:
             counter.limit
             for counter in self._counters
             if counter.limit is not None
-            and (amount := counter.amount(charge, requests))
-            and self._value(counter) + amount > counter.limit.most
+            and (amount := _amount(counter, charge, requests))
+            and value_of(self._item, counter.attribute) + amount > counter.limit.most
         ]
         if not reached:
             return
@@ -343,73 +349,19 @@ class _Account:
         error.lasts = True
         return error
 
-    def _value(self, counter: "_Counter") -> int:
-        return int(self._item[counter.attribute]["N"]) if counter.attribute in self._item else 0
+
+def _amount(counter: Counter, charge: Charge, requests: int) -> int:
+    """Return what a call adds to a counter."""
+    return requests if counter.measure == "requests" else charge.tokens if counter.measure == "tokens" else charge.micro_usd
 
 
-class _Counter(NamedTuple):
-    """A counter of an item, and the limit that it has."""
-
-    attribute: str
-    window: Window
-    measure: Measure
-    limit: Limit | None
-
-    def amount(self, charge: Charge, requests: int) -> int:
-        return requests if self.measure == "requests" else charge.tokens if self.measure == "tokens" else charge.micro_usd
-
-
-def _counters(limits: Limits, alias: str, now: Stamps) -> Iterator[_Counter]:
-    """Yield the counters of a call of an alias. All measures are counted a day and a month, a minute's only for its limits."""
-    limit_of = {(limit.window, limit.measure, limit.model): limit for limit in limits.counted}
-    has_minute = any(limit.window == "minute" for limit in limits.counted)
-    for window, stamp in zip(WINDOWS, now, strict=True):
-        for measure in MEASURES:
-            limit = limit_of.get((window, measure, ""))
-            if limit is not None or window != "minute" or has_minute:
-                yield _Counter(f"{stamp} {measure}", window, measure, limit)
-            if (of_alias := limit_of.get((window, measure, alias))) is not None:
-                yield _Counter(f"{stamp} {measure} {alias}", window, measure, of_alias)
-
-
-def _window_of(attribute: str) -> Window | None:
-    """Return the window of a counter, None for another attribute."""
-    stamp, _, measure = attribute.partition(" ")
-    return _WINDOW_OF_LENGTH.get(len(stamp)) if measure else None
-
-
-def _is_old(window: Window, attribute: str, now: float) -> bool:
-    """Whether the window after a counter's is over, or, for a month, most of it."""
-    return attribute.partition(" ")[0] < getattr(stamps(now - _SECONDS[window]), window)
-
-
-def _ids(item: Item) -> list[str]:
-    return item[_IN_FLIGHT]["SS"] if _IN_FLIGHT in item else []
-
-
-def _is_over(id: str, now: float) -> bool:
-    """Whether the function of a call in flight has died."""
-    return int(id[_ID_TIME]) < now
-
-
-def _name(caller: Caller) -> str:
-    """Return what a caller's item is found by. A session has a name that its holder chooses, so it is left out."""
-    is_session = ":assumed-role/" in caller.key or ":federated-user/" in caller.key
-    return caller.key.rpartition("/")[0] if is_session else caller.key
+def _unavailable(failure: Exception) -> GatewayError:
+    return errors.limits_unavailable(detail=f"{type(failure).__name__}: {failure}")
 
 
 def _goes_on(call: "ModelCall | EmbeddingCall", failed: "ModelCall | EmbeddingCall") -> bool:
     """Whether a call of embeddings goes on where it had failed before, so that its usage has those parts, too."""
     return call is failed and not isinstance(call, ModelCall)
-
-
-def _holder(names: Sequence[str]) -> str:
-    holder = msgspec.json.encode(names)
-    if len(holder) <= _LONGEST_HOLDER:
-        return holder.decode()
-    import hashlib
-
-    return f"{names[0]} {hashlib.sha256(holder).hexdigest()}"
 
 
 def _headers(accounts: Sequence[_Account], now: float) -> dict[str, str]:

@@ -115,7 +115,9 @@ def sayable(body: dict[str, Any]) -> dict[str, Any]:
     if not tools:
         chosen = None
     elif isinstance(chosen, dict):
-        chosen = {**chosen, "function": {"name": tools[-1]["function"]["name"]}}
+        last = {"type": "function", "function": {"name": tools[-1]["function"]["name"]}}
+        listed = chosen.get("allowed_tools")
+        chosen = last if listed is None else {"type": "allowed_tools", "allowed_tools": {**listed, "tools": [last]}}
     bounds = {name: min(body[name], 100) for name in ("max_tokens", "max_completion_tokens") if body.get(name)}
     once = {"tools": tools} if tools else {}
     return {**body, "messages": messages, "tool_choice": chosen, **once, **bounds}

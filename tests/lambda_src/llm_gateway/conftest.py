@@ -2,12 +2,13 @@
 
 import contextlib
 import ssl
+import time
 from typing import Any
 
 import pytest
 
 from llm_gateway import telemetry
-from support.clock import Clock
+from support.clock import Clock, Now
 from support.tls import Authority
 from wire.harness import Harness
 
@@ -28,3 +29,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture
 def harness(clock: Clock, opened: contextlib.AsyncExitStack, authority: Authority) -> Harness:
     return Harness(opened, authority.server, ssl.create_default_context())
+
+
+@pytest.fixture
+def moment() -> Now:
+    """2027-01-15T08:00:10Z."""
+    return Now(time.mktime((2027, 1, 15, 8, 0, 0, 0, 0, 0)) - time.timezone + 10)

@@ -94,7 +94,11 @@ AUTHORIZER = "authorizer authorizer-alias authorizer-function authorizer-logs au
 AUTHORIZER += "authorizer-role"
 TICKETS = "tickets-table tickets-policy resource-/ws resource-/ws/ticket method-websocket-ticket integration-websocket-ticket "
 TICKETS += "cors-method-/ws/ticket cors-integration-/ws/ticket cors-method-response-/ws/ticket cors-response-/ws/ticket"
-LEDGER = f"{FUNCTION}; create ledger-table ledger-policy"
+# Callers may ask for their use. The table of keys takes what one more route lets through.
+LEDGER = (
+    f"{FUNCTION} keys-table; {DEPLOYMENT}; create ledger-table ledger-policy resource-/usage method-usage integration-usage "
+)
+LEDGER += "cors-method-/usage cors-integration-/usage cors-method-response-/usage cors-response-/usage"
 AMOUNTS: dict[str, Any] = {"requests": {"minute": 5}, "tokens": {"day": 9_000}, "usd": {"month": 2.5}}
 LIMITS: dict[str, Any] = {**AMOUNTS, "calls_in_flight": 3}
 PRICE = {"input": 1, "output": 5, "cache_read": 0.1, "cache_write": 1.25, "cache_write_hour": 2}
