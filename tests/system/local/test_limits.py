@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -39,15 +40,19 @@ async def test_of_many_calls_at_once_as_many_pass_as_fit() -> None:
             await ask(client, action="chat", id="one", message="Hi")
             (refused,) = await messages_until_end(client)
         assert (refused["type"], refused["error"]["code"]) == ("error", "quota_exceeded")
-        told = httpx.get(f"{stack.url}/usage", headers={"authorization": f"Bearer {stack.key}"}, timeout=60)
-        caller = told.json()["caller"]
-        (left,) = caller["limits"]
-        assert (caller["name"], caller["calls_in_flight"]["used"]) == ("default", 0)
-        assert (left["measure"], left["used"], left["remaining"]) == ("requests", FIT, 0)
-        # What answers said, and what it cost: another key of the stack has a limit in dollars.
-        assert caller["day"]["tokens"] == sum(_tokens(answer) for answer in answers if answer.status_code == 200)
-        assert caller["day"]["requests"] == FIT and 0 < caller["day"]["usd"] < 0.01
-        assert httpx.get(f"{stack.url}/usage", timeout=60).status_code == 401
+        _is_told_its_use(stack, answers)
+
+
+def _is_told_its_use(stack: LocalStack, answers: Sequence[httpx.Response]) -> None:
+    """What answers said, and what it cost: another key of the stack has a limit in dollars."""
+    told = httpx.get(f"{stack.url}/usage", headers={"authorization": f"Bearer {stack.key}"}, timeout=60)
+    caller = told.json()["caller"]
+    (left,) = caller["limits"]
+    assert (caller["name"], caller["calls_in_flight"]["used"]) == ("default", 0)
+    assert (left["measure"], left["used"], left["remaining"]) == ("requests", FIT, 0)
+    assert caller["day"]["tokens"] == sum(_tokens(answer) for answer in answers if answer.status_code == 200)
+    assert caller["day"]["requests"] == FIT and 0 < caller["day"]["usd"] < 0.01
+    assert httpx.get(f"{stack.url}/usage", timeout=60).status_code == 401
 
 
 def _tokens(answer: httpx.Response) -> int:
