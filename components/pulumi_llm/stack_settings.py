@@ -342,6 +342,8 @@ class StackSettings(RoutingSettings):
             callers |= self.api.model_dump(include={"limits", "tenant_limits"}, exclude_unset=True)
             table = {"name": api.ledger_table_name, "arn": api.ledger_table_arn, "kms_key_arn": self.api.kms_key_arn}
             callers["ledger_table"] = table
+        if (metrics := self.api.all_metrics()) is not None:
+            callers["metrics"] = {"namespace": metrics.namespace, "tenants": list(metrics.tenants)}
         if self._issues_tickets():
             table = {"name": api.tickets_table_name, "arn": api.tickets_table_arn, "kms_key_arn": self.api.kms_key_arn}
             callers["tickets_table"] = table

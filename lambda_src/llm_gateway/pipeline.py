@@ -69,7 +69,7 @@ async def answer(
     Raises:
         GatewayError: Before the first event or after any; the events before it are valid.
     """
-    record = Record(request_id, caller, request)
+    record = Record(request_id, caller, request, gateway.routes.metrics)
     reservation, usage = None, None
     try:
         if isinstance(request, ChatRequest) and (problems := conversation_problems(request.messages)):

@@ -54,9 +54,13 @@ class Reservation(Protocol):
 class Attempt(msgspec.Struct):
     """One call of a target: the seconds until its first batch or its failure, and the failure."""
 
-    target: Target
+    call: "ModelCall | EmbeddingCall"
     seconds: float
     error: GatewayError | None = None
+
+    @property
+    def target(self) -> Target:
+        return self.call.target
 
 
 class Opened(msgspec.Struct):
@@ -208,7 +212,7 @@ class Router:
         """Call a target. `stream` is what the caller asked for: latencies are compared among requests that ask for the same."""
         target = call.target
         began = time.monotonic()
-        attempt = Attempt(target, 0.0)
+        attempt = Attempt(call, 0.0)
         attempts.append(attempt)
         provider = self._providers[target.provider]
         events = _answer(provider, call) if isinstance(call, ModelCall) else cast(EmbeddingProvider, provider).embed(call)

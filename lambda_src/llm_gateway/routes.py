@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from llm_gateway.limits import CallerLimits
+from llm_gateway.metrics import Metrics
 from llm_gateway.request import Kind, Parameter
 
 ROUTES_FILE = "routes.json"
@@ -83,7 +84,7 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     `text_characters` the limit of its characters, if there is one. `dimensions` are the lengths that its vectors can have, the
     model's own first; empty: the provider decides.
 
-    `price` is there where callers have limits of money.
+    `price` is there where callers have limits of money, and, as far as it is known, where costs are a metric.
     """
 
     name: str
@@ -139,11 +140,14 @@ class Alias(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Routes(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All aliases, of which the first is the default, the endpoints that their targets name, and the limits of callers."""
+    """All aliases, of which the first is the default, the endpoints that their targets name, the limits of callers, and where
+    metrics are.
+    """
 
     aliases: tuple[Alias, ...]
     endpoints: tuple[Endpoint, ...] = ()
     limits: CallerLimits | None = None
+    metrics: Metrics | None = None
 
     def alias(self, name: str) -> Alias | None:
         """Return the alias of that name, the first one for an empty name, None for an unknown name."""
@@ -185,6 +189,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Routes:
         ),
         endpoints=endpoints,
         limits=routes.limits,
+        metrics=routes.metrics,
     )
 
 

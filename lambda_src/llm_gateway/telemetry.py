@@ -1,7 +1,8 @@
 """The record of a request: one line of JSON, with the names of OpenTelemetry's GenAI conventions.
 
 It holds no text of a prompt or an answer, and of what a caller writes at most `errors.MOST_SHOWN` characters: providers repeat
-it in their errors, and exceptions in their texts. https://opentelemetry.io/docs/specs/semconv/gen-ai/
+it in their errors, and exceptions in their texts. With `Metrics`, CloudWatch makes metrics of some of its fields.
+https://opentelemetry.io/docs/specs/semconv/gen-ai/
 """
 
 import sys
@@ -14,6 +15,7 @@ import msgspec
 from llm_gateway.errors import MOST_SHOWN, GatewayError, clipped
 from llm_gateway.events import Done, Event, Usage
 from llm_gateway.identity.caller import Caller
+from llm_gateway.metrics import Metrics
 from llm_gateway.request import ChatRequest, Kind
 from llm_gateway.router import Attempt
 from llm_gateway.routes import BEDROCK, Alias, Target
@@ -29,9 +31,15 @@ _OPERATION_NAMES: dict[Kind, str] = {"chat": "chat", "embedding": "embeddings"}
 class Record:
     """The record of one request. It is filled while the request runs and written by `close`."""
 
-    def __init__(self, request_id: str, caller: Caller, request: "ChatRequest | EmbeddingRequest") -> None:
+    def __init__(
+        self, request_id: str, caller: Caller, request: "ChatRequest | EmbeddingRequest", metrics: Metrics | None = None
+    ) -> None:
         self.attempts: list[Attempt] = []
         self._request = request
+        self._metrics = metrics
+        self._alias: Alias | None = None
+        self._usage: Usage | None = None
+        self._status = 200
         self._began = time.perf_counter()
         self._fields: dict[str, Any] = {
             "level": "INFO",
@@ -45,6 +53,7 @@ class Record:
 
     def alias(self, alias: Alias) -> None:
         """Record the alias. The caller may have named none."""
+        self._alias = alias
         self._fields["gen_ai.request.model"] = alias.name
 
     def started(self, target: Target) -> tuple[int, float, float]:
@@ -60,24 +69,22 @@ class Record:
 
     def done(self, events: Sequence[Event]) -> Usage | None:
         """Record the last batch, which ends with `Usage` and `Done`, and return the former."""
-        usage = None
         for event in events[-2:]:
             match event:
-                case Usage(input_tokens=read, output_tokens=written):
-                    usage = event
-                    self._fields["gen_ai.usage.input_tokens"] = read
-                    self._fields["gen_ai.usage.output_tokens"] = written
+                case Usage():
+                    self._used(event)
                 case Done(stop_reason=reason):
                     self._fields["gen_ai.response.finish_reasons"] = [reason]
                 case _:
                     pass
-        return usage
+        return self._usage
 
     def error(self, error: GatewayError, cause: Exception | None = None) -> None:
         """Record a failure, with the traceback of `cause` if the service itself failed."""
         self._fields |= _error_fields(error)
+        self._status = error.status
         if error.usage is not None and all(attempt.error is not error for attempt in self.attempts):
-            self.done([error.usage])
+            self._used(error.usage)
         if error.detail is not None:
             self._fields["error.detail"] = _without_words(error.detail, self._request)
         if cause is not None:
@@ -99,11 +106,42 @@ class Record:
                 self._fields["failed_attempts.input_tokens"] = sum(usage.input_tokens for usage in used)
                 self._fields["failed_attempts.output_tokens"] = sum(usage.output_tokens for usage in used)
         self._fields["duration_ms"] = self._elapsed_ms()
+        if self._metrics is not None:
+            self._add_metrics(self._metrics)
         write_log(self._fields)
+
+    def _used(self, usage: Usage) -> None:
+        self._usage = usage
+        self._fields["gen_ai.usage.input_tokens"] = usage.input_tokens
+        self._fields["gen_ai.usage.output_tokens"] = usage.output_tokens
+        if usage.cached_tokens:
+            self._fields["gen_ai.usage.cache_read.input_tokens"] = usage.cached_tokens
+        if usage.cache_write_tokens:
+            self._fields["gen_ai.usage.cache_creation.input_tokens"] = usage.cache_write_tokens
+
+    def _add_metrics(self, metrics: Metrics) -> None:
+        status, fields = self._status, self._fields
+        fields["server_errors"], fields["throttles"] = int(status >= 500), int(status == 429)
+        fields["client_errors"] = int(400 <= status < 500 and status != 429)
+        if (cost := self._cost()) is not None:
+            fields["cost_usd"] = cost
+        fields["_aws"] = metrics.describe(fields, time.time(), known_alias=self._alias is not None)
+
+    def _cost(self) -> float | None:
+        """Return what the calls cost whose usage is known, in US dollars; None where there is none, or it has no price."""
+        from llm_gateway import charge  # only where costs are a metric
+
+        used = [(attempt.error.usage, attempt.call) for attempt in self.attempts if attempt.error and attempt.error.usage]
+        if self._usage is not None and self.attempts:
+            used.append((self._usage, self.attempts[-1].call))
+        if not used or any(call.target.price is None for _, call in used):
+            return None
+        return sum(charge.of_usage(usage, call).micro_usd for usage, call in used) / 1e6
 
     def _target(self, target: Target) -> None:
         self._fields["gen_ai.provider.name"] = "aws.bedrock" if target.provider == BEDROCK else target.provider
         self._fields["gen_ai.response.model"] = target.model
+        self._fields["target"] = target.name
 
     def _elapsed_ms(self) -> float:
         return round((time.perf_counter() - self._began) * 1000, 1)

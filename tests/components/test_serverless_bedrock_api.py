@@ -15,6 +15,7 @@ import pytest
 import pulumi_llm
 from llm_gateway import errors
 from llm_gateway.limits import Limit, Limits
+from llm_gateway.metrics import Metrics
 from llm_gateway.operations import OPERATIONS, operations
 from llm_gateway.routes import ROUTES_FILE, Price, Routes, load
 from pulumi_llm.base.function_settings import OWN_ENVIRONMENT_BYTES
@@ -1589,6 +1590,34 @@ def test_the_limits_are_in_the_routes_document() -> None:
     ]
     without_money = document(run_chat(models=models, limits=limits))
     assert [alias.targets[0].price for alias in without_money.aliases] == [None] * 3
+
+
+def test_metrics_are_in_the_routes_document_with_the_prices_that_are_known() -> None:
+    models = [{"name": "fast", "model": "gpt-oss-20b"}, {"name": "own", "model": IMPORT, **BOUNDS}]
+    keys = [{"name": "web", "tenant": "shop"}, {"name": "batch", "tenant": "shop"}, {"name": "other"}]
+    read = document(run_chat(models=models, keys=keys, metrics={"namespace": "acme/llm", "tenants": ["tokens'"]}))
+    assert read.metrics == Metrics("acme/llm", ("shop", "default", "tokens'"))
+    assert [alias.targets[0].price is None for alias in read.aliases] == [False, True]
+    assert document(run_chat(models=models, keys=keys)).metrics is None
+
+
+# Metrics -> where the mistake is, and what is said of it.
+WRONG_METRICS: list[tuple[dict[str, Any], str, str]] = [
+    ({}, "metrics.namespace", "is required"),
+    ({"namespace": "AWS/Bedrock"}, "metrics.namespace", "not AWS/ first"),
+    ({"namespace": ""}, "metrics.namespace", "such as pulumi-llm/dev"),
+    ({"namespace": "our metrics"}, "metrics.namespace", "letters, digits"),
+    ({"namespace": "own", "tenants": [""]}, "metrics.tenants[0]", "a tenant's name"),
+    ({"namespace": "own", "dimensions": ["user"]}, "metrics.dimensions", "is not"),
+]
+
+
+@pytest.mark.parametrize(("metrics", "path", "text"), WRONG_METRICS, ids=str)
+def test_wrong_metrics_are_refused(metrics: dict[str, Any], path: str, text: str) -> None:
+    with pytest.raises(pulumi.InputPropertiesError) as error:
+        run_chat(metrics=metrics)
+    (detail,) = error.value.errors or []
+    assert (detail["property_path"], text in detail["reason"]) == (path, True), detail
 
 
 def test_a_price_of_ones_own_counts() -> None:

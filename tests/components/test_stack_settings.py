@@ -593,6 +593,7 @@ def test_a_program_with_five_mistakes_tells_exactly_these_and_creates_nothing() 
                 "tenant_limits": {"Acme, Inc.": {"tokens": {"day": 9}}},
             }
         },
+        {"api": {"metrics": {"namespace": "acme/llm", "tenants": ["Acme, Inc."]}}},
         {"api": {"cors_allow_origin": "https://chat.example.com"}},
         {"models": ["claude-haiku-4-5"], "aws:region": "ap-southeast-2"},
         {"api": {"keys": [{"name": "k", "tenant": "acme", "models": ["gpt-oss-20b"]}]}},

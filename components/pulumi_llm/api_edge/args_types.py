@@ -6,6 +6,17 @@ from typing import NotRequired, TypedDict
 import pulumi
 
 
+class MetricsArgs(TypedDict):
+    """Metrics in CloudWatch of tokens, times, costs and errors, by alias, target and tenant. CloudWatch charges for
+    each."""
+
+    namespace: str
+    """The namespace in which they are, such as "pulumi-llm/dev". Give each service one of its own."""
+    tenants: NotRequired[Sequence[str]]
+    """Tenants that have metrics of their own, besides those of API keys that are made here: those of tokens are not known
+    before, and each one costs. Default: none."""
+
+
 class ModelLimitArgs(TypedDict):
     """What may be used of one alias in a minute, a day or a month, which are the calendar's, in UTC."""
 

@@ -66,8 +66,8 @@ class TargetArgs(TypedDict):
     """Whether the provider's prompt cache keeps the tools, the system text and the conversation of each request. Its tokens
     cost more to write and less to read. For a model that accepts prompt_caching. Default: false."""
     price: NotRequired[PriceArgs]
-    """What the model costs. Needed only for limits of money (`usd`), which count by it. Default: the catalogue's, which has
-    those of Bedrock's models on demand in the US."""
+    """What the model costs. Needed for limits of money (`usd`), which count by it, and used for the metric of costs.
+    Default: the catalogue's, which has those of Bedrock's models on demand in the US."""
     think_tags: NotRequired[str]
     """For an open model behind a server without a reasoning parser: its thinking, which stands between <think> and </think>
     at the beginning of an answer, becomes reasoning. "written": the model writes both tags; "opened": the prompt's template
@@ -138,8 +138,8 @@ class ModelArgs(TypedDict):
     """Whether the provider's prompt cache keeps the tools, the system text and the conversation of each request. Its tokens
     cost more to write and less to read. For a model that accepts prompt_caching. Default: false."""
     price: NotRequired[PriceArgs]
-    """What the model costs. Needed only for limits of money (`usd`), which count by it. Default: the catalogue's, which has
-    those of Bedrock's models on demand in the US."""
+    """What the model costs. Needed for limits of money (`usd`), which count by it, and used for the metric of costs.
+    Default: the catalogue's, which has those of Bedrock's models on demand in the US."""
     think_tags: NotRequired[str]
     """For an open model behind a server without a reasoning parser: its thinking, which stands between <think> and </think>
     at the beginning of an answer, becomes reasoning. "written": the model writes both tags; "opened": the prompt's template

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import pulumi
 
 from llm_gateway.limits import CallerLimits
+from llm_gateway.metrics import Metrics
 from llm_gateway.routes import MOCK, Alias, Routes, Target
 from pulumi_llm.base.function_settings import ENVIRONMENT_BYTES, OWN_ENVIRONMENT_BYTES
 from pulumi_llm.base.location import Location
@@ -49,6 +50,7 @@ def read(
     timeout_seconds: int | None,
     served: Sequence[str] = (),
     limits: CallerLimits | None = None,
+    metrics: Metrics | None = None,
 ) -> Routing:
     """Read what `models` and `providers` mean.
 
@@ -58,10 +60,12 @@ def read(
         timeout_seconds: how long an answer may take in all. None: not known.
         served: the names of the models of one's own, each a provider that no target has to name.
         limits: those of callers, which the routes document has, too. For limits of money, each target needs a price.
+        metrics: those of requests, which the routes document has, too. Where a price is known, costs are among them.
     """
     problems: list[Problem] = []
     providers = Providers(settings.providers or {}, location.region if location else "", problems)
-    targets = Targets(providers.protocols, location, problems, served, priced=limits is not None and limits.has_money)
+    prices = "required" if limits is not None and limits.has_money else "known" if metrics is not None else None
+    targets = Targets(providers.protocols, location, problems, served, prices=prices)
     aliases: list[Alias] = []
     names: set[str] = set()
     for index, model in valid_items(settings.models):
@@ -79,7 +83,7 @@ def read(
     problems += _environment_problems(environment, "providers" if providers.environment else "models")
     return Routing(
         problems,
-        Routes(tuple(aliases), tuple(providers.endpoints), limits),
+        Routes(tuple(aliases), tuple(providers.endpoints), limits, metrics),
         targets.models,
         targets.output_models,
         environment,

@@ -3,7 +3,7 @@
 import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 import pulumi
@@ -49,7 +49,7 @@ class Targets:
 
     `models` and `output_models` are Bedrock's that were read, `used` the providers that were named. `model_names` are the names
     of Bedrock's models by those of their targets. `environment` is what the function's must hold for the models whose ARNs are
-    not known yet. With `priced`, each target has its price.
+    not known yet. `prices`: targets have their prices, all of them ("required") or those of which they are "known".
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class Targets:
         problems: list[Problem],
         served: Sequence[str],
         *,
-        priced: bool,
+        prices: Literal["required", "known"] | None,
     ) -> None:
         self._protocols = protocols
         self._served = served
-        self._priced = priced
+        self._prices = prices
         self._location = location
         self._problems = problems
         self.models: list[BedrockModel] = []
@@ -101,7 +101,7 @@ class Targets:
         if settings.cache_prompts and "prompt_caching" not in target.accepts:
             self._report(f"{path}.cache_prompts", "is only for a model that accepts prompt_caching; leave it out")
         target = msgspec.structs.replace(target, cache_prompts=settings.cache_prompts or False)
-        if self._priced:
+        if self._prices is not None:
             target = msgspec.structs.replace(target, price=self._price(model_path, settings, target))
         return self._named(msgspec.structs.replace(target, weight=settings.weight or 1, short_prompt_tokens=short))
 
@@ -121,7 +121,7 @@ class Targets:
         if target.provider == MOCK:
             return Price(0, 0, 0, 0, 0)
         found = self._catalogue_prices.get(target.model or target.model_variable) if target.provider == BEDROCK else None
-        if found is None and not settings.given("price"):
+        if found is None and self._prices == "required" and not settings.given("price"):
             reason = "has no price in the catalogue, and limits of money count by it; give price, in US dollars a million"
             self._report(model_path, reason)
         return found

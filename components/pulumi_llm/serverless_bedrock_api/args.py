@@ -7,10 +7,12 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field
 
 from llm_gateway.limits import CallerLimits
+from llm_gateway.metrics import Metrics
 from llm_gateway.operations import Operation, operations, path_parameters
 from pulumi_llm.api_edge.api import STAGE
 from pulumi_llm.api_edge.cors import Origins
 from pulumi_llm.api_edge.limits import CallerLimitSettings
+from pulumi_llm.api_edge.metrics import CallMetricsSettings
 from pulumi_llm.api_edge.settings import (
     ApiKeySettings,
     JwtSettings,
@@ -193,7 +195,7 @@ KEY_THROTTLE = Throttle(rate_limit=0.5, burst_limit=20)
 STAGE_THROTTLE = Throttle(rate_limit=100, burst_limit=200)
 
 
-class ApiSettings(CallerLimitSettings):
+class ApiSettings(CallerLimitSettings, CallMetricsSettings):
     """What a stack's configuration and a program's arguments say alike."""
 
     free_text = ("customize", "environment", "resource_policy")
@@ -381,8 +383,14 @@ class ApiSettings(CallerLimitSettings):
 
     def all_limits(self) -> CallerLimits | None:
         """The limits as the functions read them; None where there are none."""
-        keys = valid_items(self.keys) if self.auth == "api_key" else []
-        return self.caller_limits({key.name: key.limits for _, key in keys if key.valid("name")})
+        return self.caller_limits({key.name: key.limits for key in self._known_keys() if key.valid("name")})
+
+    def all_metrics(self) -> Metrics | None:
+        """The metrics as the functions read them; None where there are none."""
+        return self.call_metrics(key.tenant for key in self._known_keys() if key.valid("tenant"))
+
+    def _known_keys(self) -> list[ApiKeySettings]:
+        return [key for _, key in valid_items(self.keys)] if self.auth == "api_key" else []
 
 
 def _parts(path: str) -> Iterator[tuple[str, str]]:
@@ -407,7 +415,7 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
 
     def routing(self, location: Location) -> Routing:
         """What is routed where, within which limits."""
-        return read(self, location, self.timeout_seconds, limits=self.all_limits())
+        return read(self, location, self.timeout_seconds, limits=self.all_limits(), metrics=self.all_metrics())
 
     def operations(self) -> tuple[Operation, ...]:
         return operations(tickets=self.websocket_tickets, limits=self.all_limits() is not None)

@@ -324,8 +324,8 @@ class ServerlessBedrockApi(Component):
         throttles = [settings.stage_throttle.over(STAGE_THROTTLE)]
         if settings.auth == "api_key":
             throttle = settings.throttle.over(KEY_THROTTLE)
-            # A disabled key counts, too: to disable one deploys nothing anew.
-            throttles += [key.throttle.over(throttle) for key in settings.keys]
+            enabled = [key for key in settings.keys if key.enabled]
+            throttles += [key.throttle.over(throttle) for key in enabled or settings.keys]
         return math.ceil(1 / min(each.rate_limit for each in throttles))
 
     def _deploy(

@@ -6,7 +6,9 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from llm_gateway.limits import CallerLimits
+from llm_gateway.metrics import Metrics
 from pulumi_llm.api_edge.limits import CallerLimitSettings, LimitSettings
+from pulumi_llm.api_edge.metrics import CallMetricsSettings
 from pulumi_llm.api_edge.settings import (
     ApiKeySettings,
     JwtSettings,
@@ -112,7 +114,7 @@ class WebSocketSettings(Settings):
     """Per child, arguments that are merged with the component's own. Default: none."""
 
 
-class WebSocketChatSettings(WebSocketSettings, CallerLimitSettings, RoutingSettings):
+class WebSocketChatSettings(WebSocketSettings, CallerLimitSettings, CallMetricsSettings, RoutingSettings):
     """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
 
     auth: Auth = "api_key"
@@ -141,13 +143,19 @@ class WebSocketChatSettings(WebSocketSettings, CallerLimitSettings, RoutingSetti
 
     def routing(self, location: Location) -> Routing:
         """What is routed where, within which limits."""
-        return read(self, location, self.timeout_seconds, limits=self.all_limits())
+        return read(self, location, self.timeout_seconds, limits=self.all_limits(), metrics=self.all_metrics())
 
     def all_limits(self) -> CallerLimits | None:
         """The limits as the functions read them; None where there are none."""
-        keys = valid_items(self.keys) if self.auth == "api_key" and self.keys_table is None else []
-        own = {key.name: key.limits for _, key in keys if key.valid("name")}
+        own = {key.name: key.limits for key in self._known_keys() if key.valid("name")}
         return self.caller_limits({**own, **(self.key_limits or {})})
+
+    def all_metrics(self) -> Metrics | None:
+        """The metrics as the functions read them; None where there are none."""
+        return self.call_metrics(key.tenant for key in self._known_keys() if key.valid("tenant"))
+
+    def _known_keys(self) -> list[ApiKeySettings]:
+        return [key for _, key in valid_items(self.keys)] if self.auth == "api_key" and self.keys_table is None else []
 
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()

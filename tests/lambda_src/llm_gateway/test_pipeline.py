@@ -81,6 +81,7 @@ async def test_the_record_of_an_answer(records) -> None:
         "gen_ai.request.model": "one",
         "gen_ai.provider.name": "mock",
         "gen_ai.response.model": "m",
+        "target": "mock/m",
         "gen_ai.usage.input_tokens": 3,
         "gen_ai.usage.output_tokens": 2,
         "gen_ai.response.finish_reasons": ["end_turn"],
