@@ -76,6 +76,7 @@ NO_ERRORS = {"server_errors": 0, "client_errors": 0, "throttles": 0}
 ALL = [[], ["gen_ai.request.model"], ["gen_ai.request.model", "target"], ["tenant"]]
 
 
+@pytest.mark.assumes("metrics-from-logs")
 async def test_an_answer(records: list[_Record]) -> None:
     record = await record_of(records, Scripted())
     used = {"gen_ai.usage.input_tokens": 3, "gen_ai.usage.output_tokens": 2}
