@@ -338,8 +338,8 @@ class StackSettings(RoutingSettings):
             limited = [key for key in self.api.keys if key.given("limits")]
             if limited:
                 callers["key_limits"] = {key.name: key.limits.model_dump(exclude_unset=True) for key in limited}
+        callers |= {"limits": {}, **self.api.model_dump(include={"limits", "tenant_limits"}, exclude_unset=True)}
         if self.api.all_limits() is not None:
-            callers |= self.api.model_dump(include={"limits", "tenant_limits"}, exclude_unset=True)
             table = {"name": api.ledger_table_name, "arn": api.ledger_table_arn, "kms_key_arn": self.api.kms_key_arn}
             callers["ledger_table"] = table
         if (metrics := self.api.all_metrics()) is not None:

@@ -6,8 +6,12 @@ import pulumi_llm
 
 tags = {"Project": pulumi.get_project(), "Environment": pulumi.get_stack()}
 models = [{"name": "fast", "model": "gpt-oss-20b"}]
+# Of each caller, over both APIs together.
+limits = {"tokens": {"day": 1_000_000}, "calls_in_flight": 5}
 
-api = pulumi_llm.ServerlessBedrockApi("chat", {"models": models, "websocket_tickets": True, "access_logs": False, "tags": tags})
+api = pulumi_llm.ServerlessBedrockApi(
+    "chat", {"models": models, "limits": limits, "websocket_tickets": True, "access_logs": False, "tags": tags}
+)
 
 live = pulumi_llm.WebSocketChat(
     "live",
@@ -17,6 +21,8 @@ live = pulumi_llm.WebSocketChat(
         "keys_table": {"name": api.keys_table_name, "arn": api.keys_table_arn},
         # Browsers connect with a ticket that your server asks the REST API for, and never have the key.
         "tickets_table": {"name": api.tickets_table_name, "arn": api.tickets_table_arn},
+        "limits": limits,
+        "ledger_table": {"name": api.ledger_table_name, "arn": api.ledger_table_arn},
         "generations_per_connection": 2,
         "access_logs": False,
         "tags": tags,

@@ -248,6 +248,36 @@ def test_what_is_used_counts_in_another_apis_table() -> None:
     assert _limits(recording).keys["a"].counted == (Limit("requests", "day", 1),)
 
 
+# Arguments -> whether it is warned of limits that the other API may have.
+SHARED = {"keys_table": {"name": "keys", "arn": TABLE}}
+OPEN: dict[str, tuple[dict[str, Any], bool]] = {
+    "keys of its own": ({}, False),
+    "shared keys": (SHARED, True),
+    "shared tokens": (
+        {
+            "auth": "jwt",
+            "jwt": {"issuer": "https://id.example.com", "audiences": ["chat"]},
+            "tickets_table": {"name": "tickets", "arn": TABLE},
+        },
+        True,
+    ),
+    "with limits": ({**SHARED, "limits": {"requests": {"day": 1}}}, False),
+    "with limits of a key": ({**SHARED, "key_limits": {"a": {"requests": {"day": 1}}}}, False),
+    "with limits of a tenant": ({**SHARED, "tenant_limits": {"a": {"requests": {"day": 1}}}}, False),
+    "without, as is said": ({**SHARED, "limits": {}}, False),
+}
+
+
+@pytest.mark.parametrize(("args", "warned"), OPEN.values(), ids=OPEN)
+def test_callers_of_another_api_without_limits_are_warned_of(
+    args: dict[str, Any], warned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda message, **_: said.append(message))
+    made(**args)
+    assert [message.startswith("limits: callers of another API may connect") for message in said] == [True] * warned
+
+
 def _limits(recording: Recording) -> CallerLimits:
     function = recording.inputs("ws-generations-function")
     limits = load(Path(function["code"].path) / ROUTES_FILE, function["environment"]["variables"]).limits

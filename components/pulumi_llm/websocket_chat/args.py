@@ -124,7 +124,9 @@ class WebSocketChatSettings(WebSocketSettings, CallerLimitSettings, CallMetricsS
     keys: Annotated[tuple[ApiKeySettings, ...], Field(min_length=1)] = (ApiKeySettings(name="default"),)
     """The API keys; `throttle` and `daily_quota` are of REST APIs only. Default: one, named "default"."""
     keys_table: TableSettings | None = None
-    """The table of another API's keys, which then may connect here, too. Default: the keys are made here."""
+    """The table of another API's keys, which then may connect here, too. Their limits are given here again (`limits`,
+    `key_limits`, `tenant_limits`, with `ledger_table`), or `limits: {}` where they have none. Default: the keys are made
+    here."""
     tickets_table: TableSettings | None = None
     """The table of the tickets that a ServerlessBedrockApi issues (`websocket_tickets`): who has one may connect with it once,
     as the caller that it was issued to. It is of an API with the same `auth`, and with "api_key" needs that API's `keys_table`.
@@ -140,6 +142,12 @@ class WebSocketChatSettings(WebSocketSettings, CallerLimitSettings, CallMetricsS
     """Where SSM parameters with the outputs are made, such as "/pulumi-llm/prod/websocket". Default: none are made."""
     tags: Tags = Field(default_factory=dict)
     """Tags of every resource. Default: none but the component's own."""
+
+    @property
+    def leaves_limits_open(self) -> bool:
+        """Whether callers of another API may connect, and nothing is said of their limits here."""
+        is_shared = self.keys_table is not None or self.tickets_table is not None
+        return is_shared and not any(map(self.given, ("limits", "key_limits", "tenant_limits")))
 
     def routing(self, location: Location) -> Routing:
         """What is routed where, within which limits."""

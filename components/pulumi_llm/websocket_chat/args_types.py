@@ -91,7 +91,9 @@ class WebSocketChatArgs(TypedDict):
     keys: NotRequired[Sequence[ApiKeyArgs]]
     """The API keys; `throttle` and `daily_quota` are of REST APIs only. Default: one, named "default"."""
     keys_table: NotRequired[TableArgs]
-    """The table of another API's keys, which then may connect here, too. Default: the keys are made here."""
+    """The table of another API's keys, which then may connect here, too. Their limits are given here again (`limits`,
+    `key_limits`, `tenant_limits`, with `ledger_table`), or `limits: {}` where they have none. Default: the keys are made
+    here."""
     tickets_table: NotRequired[TableArgs]
     """The table of the tickets that a ServerlessBedrockApi issues (`websocket_tickets`): who has one may connect with it
     once, as the caller that it was issued to. It is of an API with the same `auth`, and with "api_key" needs that API's

@@ -46,6 +46,13 @@ _IN_VPC = (
     "gateway; without one every chat fails. No endpoint of a VPC leads there: one for execute-api must have its private DNS off"
 )
 
+# The other API's limits decide which resources there are here, and outputs cannot, so they cannot be taken over from it.
+_NO_LIMITS = (
+    "limits: callers of another API may connect (keys_table, tickets_table), and have no limits here. If they have limits "
+    "there, give the same limits, key_limits and tenant_limits here, with that API's ledger_table; limits: {} says that they "
+    "have none"
+)
+
 
 def _function_children(prefix: str) -> dict[str, type[pulumi.Resource]]:
     return {
@@ -137,6 +144,8 @@ class WebSocketChat(Component):
         self._settings = settings
         if settings.vpc is not None:
             pulumi.log.info(_IN_VPC, resource=self)
+        if settings.leaves_limits_open:
+            pulumi.log.warn(_NO_LIMITS, resource=self)
         self._shared = Shared(
             log_retention_days=settings.log_retention_days, kms_key_arn=settings.kms_key_arn, tracing=settings.tracing
         )

@@ -1,18 +1,15 @@
 """Whatever befalls calls that run at once, no budget is passed, and nothing that was spent is lost."""
 
 import asyncio
-import json
 import random
 from collections.abc import AsyncGenerator
 from typing import Any, NamedTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from moto.dynamodb.exceptions import ConditionalCheckFailed
-from moto.dynamodb.models import DynamoDBBackend
 
 from llm_gateway import errors
-from llm_gateway.aws.dynamodb import ConditionFailed, DynamoDB, Item
+from llm_gateway.aws.dynamodb import DynamoDB, Item
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Event, Usage
@@ -24,9 +21,9 @@ from llm_gateway.request import Sampling
 from llm_gateway.router import Router
 from llm_gateway.routes import Price, Routes
 from llm_gateway.stages.ledger import Ledger
+from support.ledger_table import TABLE, Table
 from support.scripted_provider import FAR, alias, said, target
 
-TABLE = "the-ledger"
 NOON = 1_800_000_000.0
 CHEAP, DEAR = Price(1_000_000, 2_000_000, 1_000_000, 1_000_000, 1_000_000), Price(3_000_000, 9_000_000, *[3_000_000] * 3)
 PRICES = {"cheap": CHEAP, "dear": DEAR}
@@ -50,47 +47,6 @@ Plans = st.lists(
     min_size=1,
     max_size=12,
 )
-
-
-class Table:
-    """DynamoDB's table in this process: moto's, whose updates are not torn apart by others."""
-
-    def __init__(self) -> None:
-        self.backend = DynamoDBBackend("us-east-1", "123456789012")
-        schema = [{"AttributeName": "holder", "KeyType": "HASH"}]
-        attributes = [{"AttributeName": "holder", "AttributeType": "S"}]
-        nothing = dict.fromkeys(("global_indexes", "indexes", "streams", "sse_specification", "warm_throughput"))
-        self.backend.create_table(
-            TABLE,
-            schema=schema,
-            throughput=None,
-            attr=attributes,
-            billing_mode="PAY_PER_REQUEST",
-            tags=[],
-            deletion_protection_enabled=False,
-            **nothing,
-        )
-
-    def update(self, table: str, key: Item, update: str, **more: Any) -> Item:
-        try:
-            item = self.backend.update_item(
-                table,
-                key,
-                update,
-                more["names"],
-                more["values"],
-                condition_expression=more["condition"],
-                return_values_on_condition_check_failure="ALL_OLD",
-            )
-        except ConditionalCheckFailed as failed:
-            raise ConditionFailed("", "", 400, json.loads(failed.description).get("Item", {})) from None
-        return json.loads(json.dumps(item.to_json()["Attributes"], default=str))
-
-    def counters(self, *holder: str) -> dict[str, int]:
-        key = {"holder": {"S": json.dumps(holder, separators=(",", ":"))}}
-        found = self.backend.get_item(TABLE, key)
-        attributes = found.to_json()["Attributes"] if found is not None else {}
-        return {name: int(value["N"]) for name, value in attributes.items() if "N" in value}
 
 
 class Client(DynamoDB):
