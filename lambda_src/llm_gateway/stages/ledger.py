@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 
 HASH_KEY, _, TTL_ATTRIBUTE = LEDGER
 
+# Seconds for settling a call that has reached its deadline, before the function's end, which is a second later.
+_SETTLING_SECONDS = 0.5
 # Seconds that an item is kept after the last call: until the month after is over.
 _KEPT_SECONDS = 93 * 86_400
 # The most counters of windows that are over which one update deletes. An expression may have 4 KB.
@@ -152,10 +154,16 @@ class Reservation:
         if not self._is_reserved:
             return
         used = self._used(usage)
-        settled = await asyncio.gather(*(account.settle(used) for account in self._accounts), return_exceptions=True)
+        settled = await asyncio.gather(*(self._settled(account, used) for account in self._accounts), return_exceptions=True)
         for failure in settled:
             if failure is not None:  # it stays charged
                 self._warn(f"not settled: {type(failure).__name__}: {failure}")
+
+    async def _settled(self, account: "_Account", used: Charge) -> None:
+        """Settle an account within the function's time: a whole answer is sent after it, and a stream ended."""
+        end = max(self._deadline, asyncio.get_running_loop().time() + _SETTLING_SECONDS)
+        async with asyncio.timeout_at(end):
+            await account.settle(used)
 
     async def _reserve(self, charge: Charge) -> None:
         left = self._deadline - asyncio.get_running_loop().time()

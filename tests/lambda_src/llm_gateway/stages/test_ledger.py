@@ -21,7 +21,8 @@ from llm_gateway.request import Sampling
 from llm_gateway.router import Router
 from llm_gateway.routes import Alias, Price, Routes
 from llm_gateway.stages.ledger import Ledger
-from support.clock import Now
+from support.clock import Clock, Now
+from support.ledger_table import Client, Table
 from support.scripted_provider import FAR, Scripted, alias, said, target
 from support.websocket_api import LEDGER
 
@@ -454,6 +455,26 @@ async def test_what_cannot_be_settled_stays_charged(dynamodb: DynamoDB, moment: 
     assert len(api.warnings) == 1 and api.warnings[0].startswith("not settled: ")
     api.dynamodb = dynamodb
     assert (await api.item())[f"{DAY} tokens"] == (USED if end == "lost" else RESERVED)
+
+
+@pytest.mark.parametrize("left", [30.0, 0.2], ids=["time is left", "at the deadline"])
+async def test_settling_takes_no_longer_than_the_function_has(moment: Now, clock: Clock, left: float) -> None:
+    """A whole answer is sent when its call is settled, so a table that hangs must not keep it until the function is killed."""
+    writes = 0
+
+    async def hang() -> None:
+        nonlocal writes
+        writes += 1
+        if writes > 1:
+            await asyncio.get_running_loop().create_future()
+
+    api = Api(Client(Table(), hang), moment, of_all(limit("tokens", "day", 1000)))
+    began = clock.now()
+    batches = answer(api.gateway, said(sampling=ASKED), CALLER, "r", began + left)
+    assert len([event async for batch in batches for event in batch]) == 5
+    # The function ends a second after the deadline.
+    assert clock.now() - began < left + 1
+    assert api.warnings == ["not settled: TimeoutError: "]
 
 
 async def test_one_of_two_tables_writes_fails(dynamodb: DynamoDB, moment: Now) -> None:
