@@ -18,6 +18,8 @@ shop = pulumi_llm.ServerlessBedrockApi(
         "keys": [{"name": "web", "tenant": "shop"}, {"name": "app", "tenant": "shop"}],
         "throttle": {"rate_limit": 20, "burst_limit": 40},
         "daily_quota": 50_000,
+        # The app sends a request again when it was cut off, and gets the answer that there is: docs/idempotency.md.
+        "idempotency": True,
         "cors_allow_origin": "https://shop.example.com",
         "tags": {**tags, "Team": "shop"},
     },

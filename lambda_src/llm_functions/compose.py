@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # what a deployment does not use is not imported: it would co
     from llm_gateway.demand import Demand
     from llm_gateway.identity.keys import KeyStore
     from llm_gateway.identity.tickets import TicketTable
+    from llm_gateway.stages.idempotency import Idempotency
     from llm_gateway.stages.ledger import Ledger
 
 
@@ -46,12 +47,19 @@ def ledger(routes: Routes, client: HttpClient, environ: Mapping[str, str] = os.e
         return None
     from llm_gateway.aws.dynamodb import DynamoDB
     from llm_gateway.stages.ledger import Ledger
-    from llm_gateway.telemetry import write_log
 
-    def warn(text: str) -> None:
-        write_log({"level": "WARN", "message": text})
+    return Ledger(DynamoDB(Aws(client, environ)), environ[environment.LEDGER_TABLE], routes.limits, _warn)
 
-    return Ledger(DynamoDB(Aws(client, environ)), environ[environment.LEDGER_TABLE], routes.limits, warn)
+
+def idempotency(client: HttpClient, environ: Mapping[str, str] = os.environ) -> "Idempotency | None":
+    """Return what keeps the answers to requests that name keys; None where the environment names no journal."""
+    table = environ.get(environment.JOURNAL_TABLE)
+    if not table:
+        return None
+    from llm_gateway.aws.dynamodb import DynamoDB
+    from llm_gateway.stages.idempotency import Idempotency
+
+    return Idempotency(DynamoDB(Aws(client, environ)), table, _warn)
 
 
 def key_store(client: HttpClient, environ: Mapping[str, str] = os.environ) -> "KeyStore | None":
@@ -113,3 +121,9 @@ def demand(endpoints: Sequence[Endpoint], client: HttpClient, environ: Mapping[s
     from llm_gateway.demand import Demand
 
     return Demand(Sqs(Aws(client, environ)), queues)
+
+
+def _warn(text: str) -> None:
+    from llm_gateway.telemetry import write_log
+
+    write_log({"level": "WARN", "message": text})

@@ -27,8 +27,10 @@ JWT_ISSUER = "JWT_ISSUER"
 JWT_AUDIENCES = "JWT_AUDIENCES"
 JWT_TENANT_CLAIM = "JWT_TENANT_CLAIM"
 JWT_MODELS_CLAIM = "JWT_MODELS_CLAIM"
-# The DynamoDB tables of the WebSocket API's connections and of the journal.
+# The DynamoDB table of the WebSocket API's connections.
 CONNECTIONS_TABLE = "CONNECTIONS_TABLE"
+# The DynamoDB table of the journal: that of the WebSocket API's generations, or that of the REST API's answers, where they are
+# kept for requests that name idempotency keys.
 JOURNAL_TABLE = "JOURNAL_TABLE"
 # The DynamoDB table of tickets for WebSockets: the function of the REST API issues them, the WebSocket API's authorizer takes
 # them. Without it there are none.

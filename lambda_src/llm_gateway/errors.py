@@ -74,7 +74,7 @@ class ErrorKind(msgspec.Struct, frozen=True):
     """One kind of failure.
 
     `status` is the HTTP status. `message` is the text, with places in braces. `retry_after` is in seconds. `policy` is what the
-    router does after it.
+    router does after it. `final`: the same request fails so again, though SDKs try again after its status.
     """
 
     code: str
@@ -83,11 +83,17 @@ class ErrorKind(msgspec.Struct, frozen=True):
     message: str
     retry_after: float | None = None
     policy: FailurePolicy = _FINAL
+    final: bool = False
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the same request fails so again."""
+        return self.final or self.policy.lasts
 
     @property
     def passes(self) -> bool:
         """Whether a request that fails so may succeed shortly."""
-        return _passes(self.status, self.policy.lasts, self.retry_after)
+        return _passes(self.status, self.lasts, self.retry_after)
 
     def __call__(
         self, *, param: str | None = None, retry_after: float | None = None, detail: str | None = None, **values: object
@@ -113,7 +119,7 @@ class GatewayError(Exception):
         self.type = kind.type
         self.code = kind.code
         self.policy = kind.policy
-        self.lasts = kind.policy.lasts
+        self.lasts = kind.lasts
         self.message = message
         self.param: str | None = None
         self.retry_after: float | None = None
@@ -227,6 +233,28 @@ model_not_found = ErrorKind("model_not_found", 404, NOT_FOUND, "model: there is 
 unknown_route = ErrorKind(
     "unknown_route", 404, NOT_FOUND, "there is no {method} {path} here; GET /openapi.json lists what there is; {hint}"
 )
+# With `Last-Event-ID`.
+nothing_to_resume = ErrorKind(
+    "nothing_to_resume",
+    404,
+    NOT_FOUND,
+    "there is no stream of this Idempotency-Key to resume, or it ended more than 15 minutes ago; send the request without "
+    "Last-Event-ID, to have it answered anew",
+)
+idempotency_key_reused = ErrorKind(
+    "idempotency_key_reused",
+    409,
+    INVALID_REQUEST,
+    "this Idempotency-Key was sent with another body, or to another operation; give each request its own",
+    final=True,
+)
+in_progress = ErrorKind(
+    "in_progress",
+    409,
+    INVALID_REQUEST,
+    "the request with this Idempotency-Key is being answered; send it again shortly, to get that answer",
+    retry_after=1,
+)
 request_too_large = ErrorKind(
     "request_too_large", 413, INVALID_REQUEST, "the body is larger than {limit:,} bytes; shorten the message or the history"
 )
@@ -299,6 +327,14 @@ limits_unavailable = ErrorKind(
     503,
     SERVER,
     "the service could not check the caller's limits; try again shortly",
+    retry_after=1,
+)
+# The table of requests that name their keys cannot be read or written. No call is made then: it may be the second one.
+idempotency_unavailable = ErrorKind(
+    "idempotency_unavailable",
+    503,
+    SERVER,
+    "the service could not check the Idempotency-Key; try again shortly",
     retry_after=1,
 )
 # The provider cannot be reached or says that it is unavailable.

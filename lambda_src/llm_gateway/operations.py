@@ -10,7 +10,7 @@ import msgspec
 
 class Operation(msgspec.Struct, frozen=True):
     """One operation. `path` may end with a parameter, such as ``{id}``. `authorized`: the caller must be known. `has_body`: the
-    body must be a JSON object. `errors`: whose shape they have."""
+    body must be a JSON object. `generates`: it calls a model. `errors`: whose shape they have."""
 
     id: str
     method: Literal["GET", "POST"]
@@ -18,22 +18,36 @@ class Operation(msgspec.Struct, frozen=True):
     summary: str
     authorized: bool = True
     has_body: bool = False
+    generates: bool = False
     errors: Literal["openai", "anthropic"] = "openai"
 
 
 # The operations of every API.
 OPERATIONS = (
-    Operation("chat", "POST", "/chat", "Answer one message, whole", has_body=True),
-    Operation("chat_stream", "POST", "/chat/stream", "Answer one message as Server-Sent Events", has_body=True),
+    Operation("chat", "POST", "/chat", "Answer one message, whole", has_body=True, generates=True),
+    Operation(
+        "chat_stream",
+        "POST",
+        "/chat/stream",
+        "Answer one message as Server-Sent Events",
+        has_body=True,
+        generates=True,
+    ),
     Operation(
         "chat_completions",
         "POST",
         "/v1/chat/completions",
         "Answer a conversation in OpenAI's format, whole or streamed",
         has_body=True,
+        generates=True,
     ),
     Operation(
-        "completions", "POST", "/v1/completions", "Answer a prompt in OpenAI's older format, whole or streamed", has_body=True
+        "completions",
+        "POST",
+        "/v1/completions",
+        "Answer a prompt in OpenAI's older format, whole or streamed",
+        has_body=True,
+        generates=True,
     ),
     Operation(
         "responses",
@@ -41,6 +55,7 @@ OPERATIONS = (
         "/v1/responses",
         "Answer a conversation in the format of OpenAI's Responses API, whole or streamed",
         has_body=True,
+        generates=True,
     ),
     Operation(
         "messages",
@@ -48,6 +63,7 @@ OPERATIONS = (
         "/v1/messages",
         "Answer a conversation in Anthropic's format, whole or streamed",
         has_body=True,
+        generates=True,
         errors="anthropic",
     ),
     Operation(
@@ -58,7 +74,7 @@ OPERATIONS = (
         has_body=True,
         errors="anthropic",
     ),
-    Operation("embeddings", "POST", "/v1/embeddings", "Embed texts in OpenAI's format", has_body=True),
+    Operation("embeddings", "POST", "/v1/embeddings", "Embed texts in OpenAI's format", has_body=True, generates=True),
     Operation("models", "GET", "/v1/models", "List the models in OpenAI's format and Anthropic's"),
     Operation("model", "GET", "/v1/models/{id}", "Describe one model in OpenAI's format and Anthropic's"),
     Operation("health", "GET", "/health", "Tell that the service is up", authorized=False),
@@ -86,9 +102,9 @@ def path_parameters(path: str) -> list[str]:
 PATHS: Mapping[str, str] = {operation.id: operation.path for operation in OPERATIONS}
 
 # The headers of an answer that a web page may read. API Gateway's own answers have the first three.
-EXPOSED_HEADERS = "retry-after, x-should-retry, x-request-id, server-timing, x-llm-target, x-llm-dropped, " + ", ".join(
-    f"x-ratelimit-{what}-{measure}" for measure in ("requests", "tokens") for what in ("limit", "remaining", "reset")
-)
+EXPOSED_HEADERS = (
+    "retry-after, x-should-retry, x-request-id, server-timing, x-llm-target, x-llm-dropped, idempotent-replayed, "
+) + ", ".join(f"x-ratelimit-{what}-{measure}" for measure in ("requests", "tokens") for what in ("limit", "remaining", "reset"))
 
 # The largest body that the service reads, in bytes. A synchronous request of Lambda may have 6 MB and holds the body escaped as
 # a JSON string; 4 MiB leaves room for that and for the headers.

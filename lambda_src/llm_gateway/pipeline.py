@@ -4,7 +4,8 @@ The stages, in their order:
 
 1. validate       check the rules of a conversation; the API format has checked the types and bounds of fields
 2. authorize      check that the caller may use the alias
-3. reserve quota  at each target that is asked, where the caller has limits (ledger)
+3. reserve quota  at each target that is asked, where the caller has limits (ledger); with the first one, claim the request's
+                  idempotency key, and end here if it has been answered before (idempotency)
 4. filter the prompt (safety)
 5. cache          look for an answer that is already there
 6. route          choose a target, and another one if it fails, until one begins to answer
@@ -27,7 +28,7 @@ from llm_gateway.errors import GatewayError
 from llm_gateway.events import Done, Event, Start
 from llm_gateway.identity.caller import Caller
 from llm_gateway.request import ChatRequest
-from llm_gateway.router import Router
+from llm_gateway.router import AnsweredBefore, Router
 from llm_gateway.routes import Routes
 from llm_gateway.stages.authorize import authorize
 from llm_gateway.stages.validate import conversation_problems
@@ -35,6 +36,7 @@ from llm_gateway.telemetry import Record
 
 if TYPE_CHECKING:  # only requests for embeddings load it
     from llm_gateway.embeddings import EmbeddingRequest
+    from llm_gateway.stages.idempotency import Claim  # only where requests may name keys
     from llm_gateway.stages.ledger import Ledger  # only where callers have limits
 
 
@@ -59,15 +61,22 @@ class Gateway(msgspec.Struct, frozen=True):
 
 
 async def answer(
-    gateway: Gateway, request: "ChatRequest | EmbeddingRequest", caller: Caller, request_id: str, deadline: float
+    gateway: Gateway,
+    request: "ChatRequest | EmbeddingRequest",
+    caller: Caller,
+    request_id: str,
+    deadline: float,
+    claim: "Claim | None" = None,
 ) -> AsyncGenerator[list[Event], None]:
     """Yield the events that answer `request`, in batches.
 
     Args:
         deadline: A time of the running loop's clock. If the answer is not complete by then, the error 504 is raised.
+        claim: That of the idempotency key which the request names.
 
     Raises:
         GatewayError: Before the first event or after any; the events before it are valid.
+        AnsweredBefore: Before the first event, by the claim.
     """
     record = Record(request_id, caller, request, gateway.routes.metrics)
     reservation, usage = None, None
@@ -78,7 +87,9 @@ async def answer(
         record.alias(alias)
         if gateway.ledger is not None:
             reservation = gateway.ledger.reservation(caller, alias.name, record.attempts, deadline)
-        opened = await gateway.router.open(request, alias, deadline, record.attempts, caller, reservation)
+        opened = await gateway.router.open(
+            request, alias, deadline, record.attempts, caller, reservation if claim is None else claim.beside(reservation)
+        )
         start = Start(request_id, alias.name, opened.target.name, *record.started(opened.target), opened.dropped)
         if reservation is not None:
             start = msgspec.structs.replace(start, rate_limits=reservation.rate_limits)
@@ -103,8 +114,8 @@ async def answer(
         record.error(error)
         usage = error.usage
         raise
-    except (GeneratorExit, asyncio.CancelledError):
-        record.abandoned()
+    except (AnsweredBefore, GeneratorExit, asyncio.CancelledError) as reason:
+        record.stopped(repeated=isinstance(reason, AnsweredBefore))
         raise
     except Exception as error:
         failure = errors.unexpected(error)

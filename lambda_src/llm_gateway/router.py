@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
 
@@ -47,8 +47,16 @@ class Reservation(Protocol):
     """What the caller's limits leave for a request."""
 
     async def admit(self, call: "ModelCall | EmbeddingCall") -> None:
-        """Return if the call fits in. Raises the error with which the request ends if it does not."""
+        """Return if the call fits in. Raises the error with which the request ends if it does not, and `AnsweredBefore`."""
         ...
+
+
+class AnsweredBefore(Exception):
+    """The request is a repetition, so nothing is called. `answer` is where its answer is, for the transport."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__("the request has been sent before")
+        self.answer = answer
 
 
 class Attempt(msgspec.Struct):

@@ -90,10 +90,10 @@ class Record:
         if cause is not None:
             self._fields["exception.stacktrace"] = stacktrace(cause)
 
-    def abandoned(self) -> None:
-        """Record that the caller disconnected before the end of the answer."""
-        self._fields["level"] = "WARN"
-        self._fields["error.type"] = "abandoned"
+    def stopped(self, *, repeated: bool) -> None:
+        """Record that the caller disconnected before the end of the answer; `repeated`: that the request has been sent before,
+        so that no model was called."""
+        self._fields |= {"repeated": True} if repeated else {"level": "WARN", "error.type": "abandoned"}
 
     def close(self) -> None:
         failed = [(attempt.target.name, attempt.error) for attempt in self.attempts if attempt.error is not None]

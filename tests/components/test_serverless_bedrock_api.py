@@ -649,6 +649,9 @@ def test_every_statement_is_scoped(each: Recording) -> None:
         assert trust["Principal"] == {"Service": f"{service}.amazonaws.com"}
 
 
+JOURNAL = ("GetItem", "PutItem", "Query", "UpdateItem")
+
+
 def test_a_role_may_do_what_its_function_does_and_no_more(keyed: Recording) -> None:
     may = [(name, action) for name, statement in statements(keyed) for action in statement["Action"]]
     assert set(may) == {
@@ -663,6 +666,11 @@ def test_a_role_may_do_what_its_function_does_and_no_more(keyed: Recording) -> N
         *(
             [("chat-ledger-policy", f"dynamodb:{a}") for a in ("GetItem", "UpdateItem")]
             if "chat-ledger-table" in keyed.names()
+            else []
+        ),
+        *(
+            [("chat-journal-policy", f"dynamodb:{action}") for action in JOURNAL]
+            if "chat-journal-table" in keyed.names()
             else []
         ),
     }
@@ -1123,6 +1131,27 @@ def test_the_functions_own_url_streams_for_signatures_alone(auth: str, plain: Re
         assert environment["KEYS_TABLE"] == table["name"]
     assert not {"chat-function-url", "chat-keys-policy"} & set(plain.names())
     assert plain.named("chat").outputs["function_url_endpoint"] == ""
+
+
+# Requests that name idempotency keys.
+
+
+def test_answers_are_kept_where_that_is_asked_for(plain: Recording) -> None:
+    key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    made = run_chat(idempotency=True, kms_key_arn=key)
+    table = made.inputs("chat-journal-table")
+    assert [(each["name"], each["type"]) for each in table["attributes"]] == [("generation", "S"), ("seq", "N")]
+    assert (table["hashKey"], table["rangeKey"], table["billingMode"]) == ("generation", "seq", "PAY_PER_REQUEST")
+    assert table["ttl"] == {"attributeName": "expires", "enabled": True}
+    assert table["serverSideEncryption"] == {"enabled": True, "kmsKeyArn": key}
+    state, outputs = made.named("chat-journal-table").state, made.named("chat").outputs
+    assert (outputs["journal_table_name"], outputs["journal_table_arn"]) == (state["name"], state["arn"])
+    assert made.inputs("chat-function")["environment"]["variables"]["JOURNAL_TABLE"] == state["name"]
+    (statement,) = json.loads(made.inputs("chat-journal-policy")["policy"])["Statement"]
+    assert (statement["Action"], statement["Resource"]) == ([f"dynamodb:{action}" for action in JOURNAL], state["arn"])
+    assert not any("journal" in name for name in plain.names())
+    assert plain.named("chat").outputs["journal_table_arn"] == ""
+    assert "JOURNAL_TABLE" not in plain.inputs("chat-function")["environment"]["variables"]
 
 
 # Tickets for WebSockets.

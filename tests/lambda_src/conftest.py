@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from llm_functions.compose import key_store, ledger, providers, ticket_table
+from llm_functions.compose import idempotency, key_store, ledger, providers, ticket_table
 from llm_functions.http.application import Application
 from llm_gateway import demand, router
 from llm_gateway.aws import dynamodb as dynamodb_module
@@ -29,7 +29,7 @@ from support import websocket_api
 from support.clock import Clock, Now
 from support.gateway_service import ORIGIN, PATIENCE, Service, serve
 from support.local_bedrock import KEYS, REGION, running
-from support.websocket_api import LEDGER, TICKETS
+from support.websocket_api import JOURNAL, LEDGER, TICKETS
 from wire.bedrock import Wire
 from wire.http import Fake, Script
 
@@ -138,7 +138,8 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
     """Start the gateway in front of the Bedrock at `upstream`, or of a provider given whole.
 
     With `dynamodb`, the URL of the table of keys, it checks keys itself. With `tickets`, the URL of a DynamoDB with that table,
-    it issues tickets. `limits` is that of a DynamoDB, where the routes have some, counted in the windows of `now`. `secrets` is
+    it issues tickets. With `journal`, the URL of one with that table, it keeps answers to requests that name keys. `limits` is
+    that of a DynamoDB, where the routes have some, counted in the windows of `now`. `secrets` is
     the URL of Secrets Manager.
     """
 
@@ -155,6 +156,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
         tickets: str = "",
         limits: str = "",
         now: Now | None = None,
+        journal: str = "",
         secrets: str = "",
     ) -> Service:
         client = HttpClient()
@@ -172,6 +174,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
             **({"AWS_ENDPOINT_URL_SECRETSMANAGER": secrets} if secrets else {}),
             **({"TICKETS_TABLE": TICKETS, "AWS_ENDPOINT_URL_DYNAMODB": tickets} if tickets else {}),
             **({"LEDGER_TABLE": LEDGER, "AWS_ENDPOINT_URL_DYNAMODB": limits} if limits else {}),
+            **({"JOURNAL_TABLE": JOURNAL, "AWS_ENDPOINT_URL_DYNAMODB": journal} if journal else {}),
         }
         known = providers(routes.endpoints, client, environ) | ({} if provider is None else {"bedrock": provider})
         counted = ledger(routes, client, environ)
@@ -182,6 +185,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
             environ,
             keys=key_store(client, environ),
             tickets=ticket_table(client, environ),
+            idempotency=idempotency(client, environ),
         )
         url = await opened.enter_async_context(serve(application))
         http = httpx.AsyncClient(base_url=url, verify=False, trust_env=False, timeout=PATIENCE)

@@ -236,6 +236,9 @@ class ApiSettings(CallerLimitSettings, CallMetricsSettings):
     function_url: Flag = False
     """Give the function a URL of its own, from which a CDN streams to its page past the REST API: without the REST API's price,
     and without the usage plans and limits of `throttle`, `daily_quota` and `stage_throttle`. Only the CDN may call it."""
+    idempotency: Flag = False
+    """Keep answers to requests that name an `Idempotency-Key`: a client that sends one again gets the same answer, from one
+    call of the model, and one that was cut off goes on with its stream. Makes a table."""
     policies: PolicySettings = PolicySettings()
     """What the function may do besides what the component lets it. Default: nothing."""
     environment: Variables = Field(default_factory=dict)

@@ -119,6 +119,9 @@ class ServerlessBedrockApiArgs(TypedDict):
     """Give the function a URL of its own, from which a CDN streams to its page past the REST API: without the REST API's
     price, and without the usage plans and limits of `throttle`, `daily_quota` and `stage_throttle`. Only the CDN may call
     it. Default: false."""
+    idempotency: NotRequired[bool]
+    """Keep answers to requests that name an `Idempotency-Key`: a client that sends one again gets the same answer, from one
+    call of the model, and one that was cut off goes on with its stream. Makes a table. Default: false."""
     policies: NotRequired[PolicyArgs]
     """What the function may do besides what the component lets it. Default: nothing."""
     environment: NotRequired[Mapping[str, pulumi.Input[str]]]

@@ -15,6 +15,7 @@ from pulumi_llm.api_edge.authorizer import Made
 from pulumi_llm.api_edge.authorizer import authorizer as make_authorizer
 from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.api_edge.gateway_responses import create_gateway_responses, gateway_responses
+from pulumi_llm.api_edge.journal import journal_table
 from pulumi_llm.api_edge.ledger import ledger_table
 from pulumi_llm.api_edge.tables import UsedTable
 from pulumi_llm.api_edge.tickets import tickets_table
@@ -36,7 +37,7 @@ from pulumi_llm.serverless_bedrock_api.args import (
 from pulumi_llm.serverless_bedrock_api.args_types import ServerlessBedrockApiArgs
 from pulumi_llm.serverless_bedrock_api.deployment import deploy
 from pulumi_llm.serverless_bedrock_api.domain import create_domain
-from pulumi_llm.serverless_bedrock_api.function import create_function, create_function_url
+from pulumi_llm.serverless_bedrock_api.function import Stores, create_function, create_function_url
 from pulumi_llm.serverless_bedrock_api.rest_api import CHILDREN as ROUTES
 from pulumi_llm.serverless_bedrock_api.rest_api import Backend, create_routes, route_instances
 from pulumi_llm.serverless_bedrock_api.stage import create_stage, open_operations
@@ -71,6 +72,7 @@ class ServerlessBedrockApi(Component):
             "keys-table": dynamodb.Table,
             "tickets-table": dynamodb.Table,
             "ledger-table": dynamodb.Table,
+            "journal-table": dynamodb.Table,
             "key": apigateway.ApiKey,
             "key-item": dynamodb.TableItem,
             "logs": cloudwatch.LogGroup,
@@ -83,6 +85,7 @@ class ServerlessBedrockApi(Component):
             "keys-policy": iam.RolePolicy,
             "tickets-policy": iam.RolePolicy,
             "ledger-policy": iam.RolePolicy,
+            "journal-policy": iam.RolePolicy,
             "vpc-policy": iam.RolePolicy,
             "managed-policy": iam.RolePolicyAttachment,
             "inline-policy": iam.RolePolicy,
@@ -141,6 +144,10 @@ class ServerlessBedrockApi(Component):
     """The table of what callers have used. Empty without limits."""
     ledger_table_arn: pulumi.Output[str]
     """Its ARN. Empty without limits."""
+    journal_table_name: pulumi.Output[str]
+    """The table of answers that are kept. Empty without `idempotency`."""
+    journal_table_arn: pulumi.Output[str]
+    """Its ARN. Empty without `idempotency`."""
     function_name: pulumi.Output[str]
     """The function that answers."""
     function_arn: pulumi.Output[str]
@@ -213,12 +220,6 @@ class ServerlessBedrockApi(Component):
                 reads_per_second=authorized * (math.ceil(stage_throttle.rate_limit) + stage_throttle.burst_limit),
             )
             checks = UsedTable(table.name, table.arn)
-        tickets = tickets_table(self, settings.kms_key_arn) if settings.websocket_tickets else None
-        self.tickets_table_name, self.tickets_table_arn = (tickets.name, tickets.arn) if tickets else (_nothing(), _nothing())
-        ledger = None
-        if routing.routes.limits is not None:
-            ledger = ledger_table(self, settings.kms_key_arn, deletion_protection=settings.deletion_protection)
-        self.ledger_table_name, self.ledger_table_arn = (ledger.name, ledger.arn) if ledger else (_nothing(), _nothing())
         function = create_function(
             self,
             settings,
@@ -226,8 +227,7 @@ class ServerlessBedrockApi(Component):
             routing,
             location,
             keys=checks if settings.function_url else None,
-            tickets=UsedTable(tickets.name, tickets.arn) if tickets else None,
-            ledger=UsedTable(ledger.name, ledger.arn) if ledger else None,
+            stores=self._stores(routing),
         )
         url = create_function_url(self, function) if settings.function_url else None
         api = create_api(self, settings)
@@ -268,6 +268,19 @@ class ServerlessBedrockApi(Component):
         if settings.parameter_prefix is not None:
             create_parameters(self, settings.parameter_prefix, PARAMETERS)
         self.finish()
+
+    def _stores(self, routing: Routing) -> Stores:
+        """Make the tables that only the function uses."""
+        settings, key = self._settings, self._settings.kms_key_arn
+        tickets = tickets_table(self, key) if settings.websocket_tickets else None
+        self.tickets_table_name, self.tickets_table_arn = (tickets.name, tickets.arn) if tickets else (_nothing(), _nothing())
+        ledger = None
+        if routing.routes.limits is not None:
+            ledger = ledger_table(self, key, deletion_protection=settings.deletion_protection)
+        self.ledger_table_name, self.ledger_table_arn = (ledger.name, ledger.arn) if ledger else (_nothing(), _nothing())
+        journal = journal_table(self, key) if settings.idempotency else None
+        self.journal_table_name, self.journal_table_arn = (journal.name, journal.arn) if journal else (_nothing(), _nothing())
+        return Stores(*(UsedTable(made.name, made.arn) if made else None for made in (tickets, ledger, journal)))
 
     def _function_outputs(self, function: Published, url: lambda_.FunctionUrl | None) -> None:
         self.function_url_endpoint = url.function_url if url else _nothing()
@@ -382,6 +395,7 @@ def _made(settings: ServerlessBedrockApiSettings, location: Location) -> Mapping
         "keys-policy": settings.function_url and auth == "api_key",
         **dict.fromkeys(("tickets-table", "tickets-policy"), settings.websocket_tickets),
         **dict.fromkeys(("ledger-table", "ledger-policy"), routing.routes.limits is not None),
+        **dict.fromkeys(("journal-table", "journal-policy"), settings.idempotency),
         "function-url": settings.function_url,
         "vpc-policy": network is not None,
         **{key: auth in ("api_key", "jwt") for key in ServerlessBedrockApi.CHILDREN if key.startswith("authorizer")},

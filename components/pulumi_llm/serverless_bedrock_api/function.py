@@ -1,11 +1,14 @@
 """The function that answers: the bundle behind the Web Adapter, and what it may call."""
 
+from typing import NamedTuple
+
 import pulumi
 from pulumi_aws import lambda_
 
 from llm_gateway import environment as variables
 from llm_gateway.operations import PATHS
 from pulumi_llm.api_edge.cors import Cors
+from pulumi_llm.api_edge.journal import use_journal
 from pulumi_llm.api_edge.keys import read_keys
 from pulumi_llm.api_edge.ledger import use_ledger
 from pulumi_llm.api_edge.tables import UsedTable
@@ -19,6 +22,14 @@ from pulumi_llm.serverless_bedrock_api import web_adapter
 from pulumi_llm.serverless_bedrock_api.args import ServerlessBedrockApiSettings
 
 
+class Stores(NamedTuple):
+    """The tables in which the function issues tickets, counts what callers with limits use, and keeps answers; each if any."""
+
+    tickets: UsedTable | None
+    ledger: UsedTable | None
+    journal: UsedTable | None
+
+
 def create_function(
     component: Component,
     settings: ServerlessBedrockApiSettings,
@@ -27,14 +38,13 @@ def create_function(
     location: Location,
     *,
     keys: UsedTable | None,
-    tickets: UsedTable | None,
-    ledger: UsedTable | None,
+    stores: Stores,
 ) -> Published:
     """Make the function with its role, which may call exactly the models and read exactly the secrets of `routing`.
 
-    At a URL of its own, it reads the table of `keys`, because no authorizer has checked them. It issues `tickets`, if any,
-    and counts in the `ledger` what callers use, if they have limits, and tells them.
+    At a URL of its own, it reads the table of `keys`, because no authorizer has checked them.
     """
+    tickets, ledger, journal = stores
     environment: dict[str, pulumi.Input[str]] = {
         variables.AUTHORIZATION: settings.auth,
         **({variables.PATH_PREFIX: settings.existing_api.path_prefix} if settings.existing_api else {}),
@@ -47,6 +57,7 @@ def create_function(
         **({variables.KEYS_TABLE: keys.name} if keys else {}),
         **({variables.TICKETS_TABLE: tickets.name} if tickets else {}),
         **({variables.LEDGER_TABLE: ledger.name} if ledger else {}),
+        **({variables.JOURNAL_TABLE: journal.name} if journal else {}),
         **routing.environment,
         **settings.environment,
     }
@@ -72,6 +83,7 @@ def create_function(
             **({"keys-policy": read_keys(keys)} if keys else {}),
             **({"tickets-policy": issue_tickets(tickets)} if tickets else {}),
             **({"ledger-policy": use_ledger(ledger, read=True)} if ledger else {}),
+            **({"journal-policy": use_journal(journal)} if journal else {}),
         },
         layers=[layer],
         reserved_concurrency=settings.reserved_concurrency,

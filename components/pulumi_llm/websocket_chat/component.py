@@ -9,6 +9,7 @@ from pulumi_aws import apigateway, apigatewayv2, cloudwatch, dynamodb, iam, lamb
 
 from pulumi_llm.api_edge import keys
 from pulumi_llm.api_edge.authorizer import authorizer_function
+from pulumi_llm.api_edge.journal import journal_table
 from pulumi_llm.api_edge.ledger import ledger_table
 from pulumi_llm.api_edge.settings import JwtSettings
 from pulumi_llm.api_edge.tables import UsedTable
@@ -23,7 +24,7 @@ from pulumi_llm.websocket_chat.functions import Stores, connections_function, ge
 from pulumi_llm.websocket_chat.routes import CHILDREN as ROUTES
 from pulumi_llm.websocket_chat.routes import HANDED_OVER, answered_names, create_routes, route_names
 from pulumi_llm.websocket_chat.stage import STAGE, create_stage
-from pulumi_llm.websocket_chat.tables import connections_table, journal_table
+from pulumi_llm.websocket_chat.tables import connections_table
 
 # The outputs that other stacks need.
 PARAMETERS = (

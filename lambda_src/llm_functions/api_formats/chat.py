@@ -82,10 +82,11 @@ async def render_complete(batches: AsyncIterator[list[Event]]) -> tuple[Start, b
 
 
 class StreamRenderer:
-    """Renders the answer as Server-Sent Events, with ids from 1."""
+    """Renders the answer as Server-Sent Events, with ids from 1. The client has those up to number `since`."""
 
-    def __init__(self, request_id: str) -> None:
+    def __init__(self, request_id: str, since: int = 0) -> None:
         self._request_id = request_id
+        self._since = since
         self._id = 0
 
     def opening(self) -> bytes:
@@ -93,10 +94,14 @@ class StreamRenderer:
         return b"retry: 3000\n\n"
 
     def events(self, batch: list[Event]) -> bytes:
+        while self._id < self._since and batch:
+            self._event(batch[0])
+            batch = batch[1:]
         # The data of an event holds its type too: {"type":"delta","text":"…"}. Most events are deltas: they have a fast path.
         return b"".join([self._delta(event.text) if type(event) is Delta else self._event(event) for event in batch])
 
     def error(self, error: GatewayError, *, debug: bool) -> bytes:
+        self._id = max(self._id, self._since)
         return self._frame("error", _encode(error.body(self._request_id, debug=debug)))
 
     def closing(self) -> bytes:

@@ -4,7 +4,7 @@ import hmac
 import os
 from typing import Any
 
-from llm_functions.compose import gateway, key_store, ticket_table
+from llm_functions.compose import gateway, idempotency, key_store, ticket_table
 from llm_functions.http.application import Application
 from llm_gateway import environment
 from llm_gateway.http.client import HttpClient
@@ -18,7 +18,9 @@ def main() -> None:
     from llm_functions.http.server import config
 
     client = HttpClient()
-    application = Application(gateway(client), keys=key_store(client), tickets=ticket_table(client))
+    application = Application(
+        gateway(client), keys=key_store(client), tickets=ticket_table(client), idempotency=idempotency(client)
+    )
     secret = os.environ.get(environment.INVOKER)
     server = uvicorn.Server(config(_only_with(secret, application) if secret else application))
     # All objects so far live as long as the process, and an answer leaves no cycles behind: collect seldom.

@@ -10,17 +10,19 @@ import os
 import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from llm_functions.api_formats import chat, openai_chat
 from llm_functions.http import function_url
-from llm_functions.http.event_stream import EventStreamWriter, Send, routing_headers
+from llm_functions.http.caller_watch import CallerWatch, Receive
+from llm_functions.http.event_stream import EventStreamWriter, Headers, Send, StreamRenderer, routing_headers
 from llm_functions.json_objects import TooManyValues, decode_object
 from llm_functions.request_context import caller_from_context, caller_from_identity, credential_from_context
 from llm_gateway import environment, errors
-from llm_gateway.errors import GatewayError
+from llm_gateway.errors import GatewayError, Problem
 from llm_gateway.estimate import request_tokens
 from llm_gateway.events import Event, Start
 from llm_gateway.identity.caller import ANONYMOUS, SUBPROTOCOL, TICKET_SUBPROTOCOL, Caller
@@ -34,9 +36,9 @@ if TYPE_CHECKING:
     from llm_gateway.embeddings import EmbeddingRequest
     from llm_gateway.identity.keys import KeyStore
     from llm_gateway.identity.tickets import TicketTable
+    from llm_gateway.stages.idempotency import Claim, Idempotency
 
 Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 # Seconds that a request may take outside of Lambda, where no header names a deadline.
 DEFAULT_DEADLINE_SECONDS = 300.0
@@ -52,10 +54,11 @@ _encode = msgspec.json.Encoder().encode
 
 class HttpRequest(msgspec.Struct):
     """One HTTP request, as its handler needs it. `headers` are those that every response to it has. `deadline` is a time of the
-    loop's clock. `authorizer` is the authorizer's context, if there is one. `parameter` is the value of the path's one."""
+    loop's clock. `authorizer` is the authorizer's context, if there is one. `parameter` is the value of the path's one. `claim`
+    is that of its idempotency key, if it names one."""
 
     request_id: str
-    headers: list[tuple[bytes, bytes]]
+    headers: Headers
     caller: Caller
     authorizer: Any
     parameter: str
@@ -63,13 +66,15 @@ class HttpRequest(msgspec.Struct):
     deadline: float
     receive: Receive
     send: Send
+    claim: "Claim | None" = None
 
 
 class Application:
     """The ASGI application.
 
     `keys` is the table of API keys, with which requests to the function's own URL are checked. `tickets` is the table of
-    tickets for WebSockets; without it none are issued.
+    tickets for WebSockets; without it none are issued. `idempotency` keeps the answers to requests that name keys; without it,
+    these are answered as any others.
     """
 
     def __init__(
@@ -79,10 +84,12 @@ class Application:
         *,
         keys: "KeyStore | None" = None,
         tickets: "TicketTable | None" = None,
+        idempotency: "Idempotency | None" = None,
     ) -> None:
         self._gateway = gateway
         self._keys = keys
         self._tickets = tickets
+        self._idempotency = idempotency
         served = operations(tickets=tickets is not None, limits=gateway.ledger is not None)
         self._by_route = {(each.method, each.path): each for each in served if "{" not in each.path}
         self._with_parameter = [(each, each.path.partition("{")[0]) for each in served if "{" in each.path]
@@ -123,6 +130,8 @@ class Application:
             body = await _body(headers, receive) if operation.has_body else {}
             authorizer, deadline = context.get("authorizer"), _deadline(headers)
             http = HttpRequest(request_id, common, caller, authorizer, parameter, body, deadline, receive, send)
+            if operation.generates and self._idempotency is not None and b"idempotency-key" in headers:
+                http.claim = _claim(self._idempotency, operation, http, headers)
             await self._handlers[operation.id](http)
         except Exception as error:
             failure = _failure(error, request_id)
@@ -185,7 +194,8 @@ class Application:
 
     async def _chat_stream(self, http: HttpRequest) -> None:
         request = chat.parse(http.body, stream=True)
-        await self._send_stream(http, self._answer(http, request), chat.StreamRenderer(http.request_id))
+        since = http.claim.since if http.claim is not None else 0
+        await self._send_stream(http, self._answer(http, request), lambda id: chat.StreamRenderer(id, since))
 
     async def _chat_completions(self, http: HttpRequest) -> None:
         request, include_usage = openai_chat.parse(http.body)
@@ -193,7 +203,7 @@ class Application:
         logprobs = "logprobs" in request.rare
         if request.stream:
             renderer = openai_chat.LogprobsRenderer if logprobs else openai_chat.StreamRenderer
-            await self._send_stream(http, events, renderer(http.request_id, include_usage))
+            await self._send_stream(http, events, lambda id: renderer(id, include_usage))
         else:
             await self._send_complete(http, openai_chat.render_complete(events, logprobs=logprobs))
 
@@ -203,7 +213,7 @@ class Application:
         request, include_usage = openai_completions.parse(http.body)
         events = self._answer(http, request)
         if request.stream:
-            await self._send_stream(http, events, openai_completions.StreamRenderer(http.request_id, include_usage))
+            await self._send_stream(http, events, lambda id: openai_completions.StreamRenderer(id, include_usage))
         else:
             await self._send_complete(http, openai_completions.render_complete(events))
 
@@ -213,7 +223,7 @@ class Application:
         asked = request.parse(http.body)
         events = self._answer(http, asked)
         if asked.stream:
-            await self._send_stream(http, events, answer.StreamRenderer(http.request_id, http.body))
+            await self._send_stream(http, events, lambda id: answer.StreamRenderer(id, http.body))
         else:
             await self._send_complete(http, answer.render_complete(http.body, events))
 
@@ -223,7 +233,7 @@ class Application:
         asked, thinking = request.parse(http.body)
         events = self._answer(http, asked)
         if asked.stream:
-            await self._send_stream(http, events, answer.StreamRenderer(http.request_id, asked, thinking))
+            await self._send_stream(http, events, lambda id: answer.StreamRenderer(id, asked, thinking))
         else:
             await self._send_complete(http, answer.render_complete(events, thinking, asked.sampling.stop))
 
@@ -276,19 +286,27 @@ class Application:
         routes = self._gateway.routes
         chats, embeddings = routes.names("chat"), routes.names("embedding")
         tickets, limits = self._tickets is not None, self._gateway.ledger is not None
-        described = document(chats, self._auth, tickets=tickets, limits=limits, embedding_models=embeddings)
+        kept = self._idempotency is not None
+        described = document(chats, self._auth, tickets=tickets, limits=limits, idempotency=kept, embedding_models=embeddings)
         # It is the same for everyone until the next deployment.
         headers = [(name, _SHARED if name == b"cache-control" else value) for name, value in http.headers]
         await self._respond(http.send, headers, 200, described)
 
     def _answer(self, http: HttpRequest, request: "ChatRequest | EmbeddingRequest") -> AsyncGenerator[list[Event], None]:
-        return answer(self._gateway, request, http.caller, http.request_id, http.deadline)
+        return answer(self._gateway, request, http.caller, http.request_id, http.deadline, http.claim)
 
     # The two ways to respond.
 
     async def _send_complete(self, http: HttpRequest, rendering: Coroutine[Any, Any, tuple[Start, bytes]]) -> None:
-        """Send an answer when it is complete. When the caller disconnects before, the generation is stopped."""
-        caller = _CallerWatch(http.receive, _WATCH_AFTER)
+        """Send an answer when it is complete. When the caller disconnects before, the generation is stopped, unless it is kept
+        for its repetitions."""
+        if http.claim is not None:
+            from llm_functions.http import repeats
+
+            headers, body = await repeats.complete(http.claim, rendering)
+            await self._respond(http.send, http.headers, 200, body, headers)
+            return
+        caller = CallerWatch(http.receive, _WATCH_AFTER)
         try:
             start, body = await rendering
         except asyncio.CancelledError:
@@ -322,16 +340,26 @@ class Application:
         await send({"type": "http.response.body", "body": body})
 
     async def _send_stream(
-        self, http: HttpRequest, batches: AsyncGenerator[list[Event], None], renderer: "StreamRenderer"
+        self, http: HttpRequest, batches: AsyncGenerator[list[Event], None], render: Callable[[str], StreamRenderer]
     ) -> None:
         """Send the events of an answer as they come.
 
         The head of the response is sent with the first event, or with the first keep-alive comment if the model takes longer
         to begin. Before that, an error is raised and answered with its own status; afterwards an error is sent as an event.
-        When the caller disconnects, the generation is stopped.
+        When the caller disconnects, the generation is stopped, unless it is kept for its repetitions.
+
+        Args:
+            render: Gives the renderer for a request id.
         """
+        if http.claim is not None:
+            from llm_functions.http import repeats
+
+            failure = partial(_failure, request_id=http.request_id)
+            await repeats.send_stream(http, http.claim, batches, render, failure, debug=self._debug)
+            return
+        renderer = render(http.request_id)
         writer = EventStreamWriter(http.send, http.headers, renderer.opening())
-        caller = _CallerWatch(http.receive)
+        caller = CallerWatch(http.receive)
         try:
             async for batch in batches:
                 if data := renderer.events(batch):
@@ -366,15 +394,6 @@ class Application:
         ]
 
 
-class StreamRenderer(Protocol):
-    """Renders an event stream in an API format."""
-
-    def opening(self) -> bytes: ...
-    def events(self, batch: list[Event]) -> bytes: ...
-    def error(self, error: GatewayError, *, debug: bool) -> bytes: ...
-    def closing(self) -> bytes: ...
-
-
 def _error_body(operation: Operation | None, error: GatewayError, request_id: str, *, debug: bool) -> dict[str, Any]:
     """Return an error in the shape of the operation's format; for an unknown route in Anthropic's, which has OpenAI's in it."""
     if operation is not None and operation.errors == "openai":
@@ -382,6 +401,28 @@ def _error_body(operation: Operation | None, error: GatewayError, request_id: st
     from llm_functions.api_formats.anthropic_messages.answer import error_body
 
     return error_body(error, request_id, debug=debug)
+
+
+def _claim(idempotency: "Idempotency", operation: Operation, http: HttpRequest, headers: Mapping[bytes, bytes]) -> "Claim":
+    """Return the claim of the key that a request names. Raises the error 400."""
+    stream = operation.id == "chat_stream"
+    return idempotency.claim(
+        headers[b"idempotency-key"].decode("latin-1"),
+        http.caller,
+        http.request_id,
+        [operation.id, http.body],
+        http.deadline,
+        stream=stream or http.body.get("stream") is True,
+        since=_last_event_id(headers) if stream else 0,  # the events of the other formats have no ids
+    )
+
+
+def _last_event_id(headers: Mapping[bytes, bytes]) -> int:
+    """Return the number of the last event that a client has; 0 if it has none. Raises the error 400."""
+    text = headers.get(b"last-event-id", b"")
+    if text and not (text.isdigit() and len(text) < 10):
+        raise errors.invalid_request([Problem("Last-Event-ID", "must be the id of an event of /chat/stream, such as 12")])
+    return int(text or 0)
 
 
 def _failure(error: Exception, request_id: str) -> GatewayError:
@@ -395,48 +436,6 @@ def _failure(error: Exception, request_id: str) -> GatewayError:
 # How long a complete answer may take before the gateway looks whether its caller is still there, in seconds. Most answers that
 # are that quick need no watch, which is not free.
 _WATCH_AFTER = 0.5
-
-
-class _CallerWatch:
-    """Cancels the current task when the caller disconnects. It begins to look after `delay` seconds.
-
-    `gone` says that it has cancelled the task. Close it when the answer is ready.
-    """
-
-    def __init__(self, receive: Receive, delay: float = 0.0) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._task = task
-        self._receive = receive
-        self._watch: asyncio.Task[None] | None = None
-        self._closed = False
-        self.gone = False
-        self._timer = asyncio.get_running_loop().call_later(delay, self._begin) if delay else None
-        if not delay:
-            self._begin()
-
-    def _begin(self) -> None:
-        self._watch = asyncio.ensure_future(_disconnect(self._receive))
-        self._watch.add_done_callback(self._ended)
-
-    def _ended(self, watch: "asyncio.Task[None]") -> None:
-        if not self._closed and not watch.cancelled():
-            self.gone = True
-            self._task.cancel()
-
-    def close(self) -> None:
-        self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._watch is not None:
-            self._watch.cancel()
-        if self.gone:
-            self._task.uncancel()
-
-
-async def _disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _body(headers: dict[bytes, bytes], receive: Receive) -> dict[str, Any]:

@@ -2,20 +2,31 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
+from llm_gateway.errors import GatewayError
 from llm_gateway.events import Event, Start
 
+Headers = list[tuple[bytes, bytes]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 # Seconds without an event after which a comment is sent. The time-outs of CloudFront and most proxies are 30 s or more.
 KEEP_ALIVE_SECONDS = 10.0
 
 
+class StreamRenderer(Protocol):
+    """Renders an event stream in an API format."""
+
+    def opening(self) -> bytes: ...
+    def events(self, batch: list[Event]) -> bytes: ...
+    def error(self, error: GatewayError, *, debug: bool) -> bytes: ...
+    def closing(self) -> bytes: ...
+
+
 class EventStreamWriter:
     """Writes a text/event-stream response. The head is sent with the first bytes, and comments while there is nothing else."""
 
-    def __init__(self, send: Send, headers: list[tuple[bytes, bytes]], opening: bytes) -> None:
+    def __init__(self, send: Send, headers: Headers, opening: bytes) -> None:
         self._send = send
         self._headers = headers
         self._opening = opening

@@ -18,13 +18,15 @@ from llm_gateway.request import HINTS, MAX_TOKENS, NUMERIC_PARAMETERS, Kind, Par
 
 
 @cache
-def _document(models: tuple[str, ...], embedding_models: tuple[str, ...], auth: str, tickets: bool, limits: bool) -> bytes:
+def _document(
+    models: tuple[str, ...], embedding_models: tuple[str, ...], auth: str, tickets: bool, limits: bool, idempotency: bool
+) -> bytes:
     paths: dict[str, dict[str, Any]] = {}
     schemas = _schemas(models, embedding_models) | ({"WebSocketTicket": _ticket()} if tickets else {})
     if limits:
         schemas |= openapi_usage.schemas()
     for operation in operations(tickets=tickets, limits=limits):
-        described = _operation(operation, auth)
+        described = _operation(operation, auth, keyed=idempotency and operation.generates)
         if operation.id == "model":
             described["parameters"] = [_alias_in_path(models + embedding_models)]
         paths.setdefault(operation.path, {})[operation.method.lower()] = described
@@ -55,19 +57,29 @@ _SCHEMES: dict[str, dict[str, dict[str, str]]] = {
 
 
 def document(
-    models: Sequence[str], auth: str, *, tickets: bool = False, limits: bool = False, embedding_models: Sequence[str] = ()
+    models: Sequence[str],
+    auth: str,
+    *,
+    tickets: bool = False,
+    limits: bool = False,
+    idempotency: bool = False,
+    embedding_models: Sequence[str] = (),
 ) -> bytes:
     """Return the document as JSON. `models` are the aliases that chat, `embedding_models` the others. `tickets`: they are
-    issued. `limits`: callers have them."""
-    return _document(tuple(models), tuple(embedding_models), auth, tickets, limits)
+    issued. `limits`: callers have them. `idempotency`: answers are kept for requests that name keys."""
+    return _document(tuple(models), tuple(embedding_models), auth, tickets, limits, idempotency)
 
 
-def _operation(operation: Operation, auth: str) -> dict[str, Any]:
+def _operation(operation: Operation, auth: str, *, keyed: bool) -> dict[str, Any]:
+    answer = _answer(operation)
     described: dict[str, Any] = {
         "operationId": operation.id,
         "summary": operation.summary,
-        "responses": {"200": _answer(operation), **_errors(operation, auth)},
+        "responses": {"200": answer, **_errors(operation, auth, keyed=keyed)},
     }
+    if keyed:
+        described["parameters"] = [_KEY, _LAST_EVENT] if operation.id == "chat_stream" else [_KEY]
+        answer["headers"] = {**answer["headers"], **_REPLAYED}
     if operation.has_body:
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref(_REQUESTS[operation.id])}}}
     if operation.authorized and auth in _SCHEMES:
@@ -145,13 +157,33 @@ _ROUTING = {
 }
 
 
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "Names the request, so that it is answered once however often it is sent: such as a UUID",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+_LAST_EVENT = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "description": "The id of the last event that the client has; it gets those after it. Only with Idempotency-Key",
+    "schema": {"type": "integer", "minimum": 0},
+}
+_REPLAYED = {"idempotent-replayed": _header("'true': the answer is that of an earlier request with this key", required=False)}
+# What only a request that names its key can get, from the service alone.
+_OF_A_KEY = (
+    errors.nothing_to_resume,
+    errors.idempotency_key_reused,
+    errors.in_progress,
+    errors.idempotency_unavailable,
+)
 # What only a request with a body can get from API Gateway.
 _OF_A_BODY = (errors.invalid_json, errors.request_too_large, errors.unsupported_media_type)
 # What an operation without a body answers by itself.
 _OF_OPERATION = {"model": errors.model_not_found, "usage": errors.limits_unavailable}
 
 
-def _errors(operation: Operation, auth: str) -> dict[str, Any]:
+def _errors(operation: Operation, auth: str, *, keyed: bool) -> dict[str, Any]:
     """The errors of an operation by their status: API Gateway's, and those of a model where there is a request to answer."""
     at_the_edge = [response.kind for response in GATEWAY_RESPONSES if not response.iam or auth == "iam"]
     found: dict[int, list[str]] = {}
@@ -160,6 +192,8 @@ def _errors(operation: Operation, auth: str) -> dict[str, Any]:
         possible = possible or kind is _OF_OPERATION.get(operation.id)
         if kind.type in (AUTHENTICATION, PERMISSION):
             possible = operation.authorized and auth in _SCHEMES
+        if kind in _OF_A_KEY:
+            possible = keyed and (operation.id == "chat_stream" or kind is not errors.nothing_to_resume)
         if possible:
             for status in statuses(kind):
                 found.setdefault(status, []).append(f"`{kind.code}`: {kind.message}")
@@ -173,10 +207,10 @@ def _error(status: int, texts: list[str], shape: str) -> dict[str, Any]:
         "content": {"application/json": {"schema": ref(shape)}},
         "headers": _REQUEST_ID,
     }
-    if status == 429 or status >= 500:
+    if status in (409, 429) or status >= 500:
         again = _header("'false' where a repetition cannot succeed shortly", required=False)
         described["headers"] = {**_REQUEST_ID, DO_NOT_RETRY[0]: again}
-    if status in (429, 503):
+    if status in (409, 429, 503):
         wait = _header("Seconds after which a repetition may succeed; of a key's daily_quota a date", required=False)
         wait["schema"] = {"type": ["integer", "string"]} if status == 429 else {"type": "integer"}
         described["headers"]["retry-after"] = wait

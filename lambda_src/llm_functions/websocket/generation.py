@@ -18,7 +18,8 @@ from llm_gateway.aws.dynamodb import DynamoDBError
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Event, Reasoning
 from llm_gateway.http.client import HttpError
-from llm_gateway.stages.journal import FLUSH_BYTES, FLUSH_SECONDS, Head, Journal
+from llm_gateway.stages.journal import FLUSH_SECONDS, Head, Journal
+from llm_gateway.stages.journal_writer import JournalWriter
 from llm_gateway.telemetry import write_log
 
 # Seconds for which parts of the answer are collected into one message while API Gateway refuses messages, and the seconds
@@ -32,8 +33,6 @@ GONE_SECONDS = 30.0
 WAITING_SECONDS = 10.0
 # Seconds for which messages are posted after the end of the model's answer.
 FINAL_POST_SECONDS = 30.0
-# The end is written to the journal in any case, as often as this.
-_FINAL_WRITES = 5
 
 
 class Pace:
@@ -73,8 +72,7 @@ class Generation:
         self, id: str, head: Head, journal: Journal, connections: Connections, *, interval: float, debug: bool = False
     ) -> None:
         self._id = id
-        self._head = head
-        self._journal = journal
+        self._written = JournalWriter(journal, head, self._head_written)
         self._connections = connections
         self._debug = debug
         self._loop = asyncio.get_running_loop()
@@ -82,7 +80,7 @@ class Generation:
         self._size = 0  # of the texts in these events
         self._end: bytes | None = None  # the data of the last message; b"" when that has been made
         self._cut_at = 0.0  # when messages were last made
-        self._messages: list[bytes] = []  # all of them: number n is at n - 1
+        self._messages = self._written.messages  # all of them: number n is at n - 1
         self._connection: str | None = head.connection
         self._posted = 0
         self._posted_at = self._gone_since = self._loop.time()
@@ -90,9 +88,11 @@ class Generation:
         self._refused_since: float | None = None  # the first of the refusals since a message was taken
         self._retry_at = 0.0  # after a refusal
         self._changed = asyncio.Event()
-        self._flush = asyncio.Event()
-        self._finishing = False
         self._reading: asyncio.Task[None] | None = None
+
+    @property
+    def _head(self) -> Head:
+        return self._written.head
 
     async def run(self, batches: AsyncGenerator[list[Event], None]) -> None:
         """Deliver the events, and return when the journal has the end.
@@ -102,7 +102,7 @@ class Generation:
         """
         self._reading = asyncio.create_task(self._read(batches))
         posting = asyncio.create_task(self._post_all())
-        keeping = asyncio.create_task(self._keep_journal())
+        keeping = asyncio.create_task(self._written.run(self._look_for_client))
         tasks = (self._reading, posting, keeping)
         try:
             done, _ = await asyncio.wait((posting, keeping), return_when=asyncio.FIRST_COMPLETED)
@@ -110,8 +110,7 @@ class Generation:
                 task.result()
             await asyncio.wait((self._reading,))
             # A write that is under way must not overtake the last one.
-            self._finishing = True
-            self._flush.set()
+            self._written.stop()
             await keeping
         finally:
             for task in tasks:
@@ -189,10 +188,8 @@ class Generation:
             self._end = b""
         if data:
             self._cut_at = self._loop.time()
-        for each in data:
-            self._messages.append(messages.numbered(self._id, len(self._messages) + 1, each))
-        if sum(map(len, self._messages[self._head.last :])) >= FLUSH_BYTES:
-            self._flush.set()
+        first = len(self._messages) + 1
+        self._written.add([messages.numbered(self._id, number, each) for number, each in enumerate(data, first)])
 
     async def _post_new(self) -> None:
         """Post what the client has not got. After a refusal it returns, and the same message is due at `_retry_at`."""
@@ -247,42 +244,25 @@ class Generation:
         if self._head.resumes == resumes:
             self._connection = None
             self._gone_since = self._loop.time()
-            self._flush.set()
+            self._written.flush()
 
     # With the journal.
 
-    async def _keep_journal(self) -> None:
-        """Write what is new, once a second, and do what the client asks there."""
-        while not self._finishing:
-            try:
-                async with asyncio.timeout(FLUSH_SECONDS):
-                    await self._flush.wait()
-            except TimeoutError:
-                pass
-            self._flush.clear()
-            if self._finishing:
-                return
-            try:
-                await self._write()
-            except (DynamoDBError, HttpError) as error:  # the next write has it, too
-                write_log({"level": "WARN", "message": f"journal: {error}", "request_id": self._head.run})
-            if self._end is None:
-                await self._look_for_client()
-
-    async def _write(self, *, ended: bool = False) -> None:
-        new = self._messages[self._head.last :]
-        head = await self._journal.write(self._head, new, ended=ended)
-        before, self._head = self._head, head
+    def _head_written(self, before: Head) -> None:
+        """Do what the client asks in the journal."""
+        head = self._head
         if head.resumes > before.resumes:
             self._connection = head.connection
             self._posted = min(head.since, len(self._messages))
             self._posted_at = 0.0  # the client is answered, whatever the model does
             self._refused_since = None
             self._changed.set()
-        if head.cancelled and not ended:
+        if head.cancelled and head.status == "running":
             self._stop(messages.cancelled())
 
     async def _look_for_client(self) -> None:
+        if self._end is not None:
+            return
         now = self._loop.time()
         connection, resumes = self._connection, self._head.resumes
         if connection is None:
@@ -303,15 +283,11 @@ class Generation:
 
         In this order: a client that resumes from now on is served from the journal, and cannot keep this function running.
         """
-        for attempt in range(1, _FINAL_WRITES + 1):
-            try:
-                await self._write(ended=True)
-                break
-            except (DynamoDBError, HttpError):
-                if attempt == _FINAL_WRITES:
-                    await self._post_rest()
-                    raise
-                await asyncio.sleep(0.1 * 2**attempt)
+        try:
+            await self._written.end()
+        except (DynamoDBError, HttpError):
+            await self._post_rest()
+            raise
         await self._post_rest()
 
     async def _post_rest(self) -> None:

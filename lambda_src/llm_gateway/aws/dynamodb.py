@@ -84,6 +84,7 @@ class DynamoDB:
     because of the write itself: whoever makes it has to recognize that.
 
     `names` and `values` are those that the expressions refer to, such as ``{"#s": "status"}`` and ``{":one": {"N": "1"}}``.
+    With `item_on_failure`, the `ConditionFailed` has the item, at no further cost.
     """
 
     def __init__(self, aws: Aws) -> None:
@@ -103,9 +104,11 @@ class DynamoDB:
         condition: str | None = None,
         names: Mapping[str, str] | None = None,
         values: Item | None = None,
+        item_on_failure: bool = False,
     ) -> None:
         """Write an item, in the place of one with its key."""
-        await self._call("PutItem", {"TableName": table, "Item": item, **_expressions(condition, names, values)})
+        body = {"TableName": table, "Item": item, **_on_failure(item_on_failure), **_expressions(condition, names, values)}
+        await self._call("PutItem", body)
 
     async def update_item(
         self,
@@ -118,16 +121,13 @@ class DynamoDB:
         values: Item | None = None,
         item_on_failure: bool = False,
     ) -> Item:
-        """Change an item, and return it as it is then. An item that is not there is made, unless the condition forbids it.
-
-        With `item_on_failure`, the `ConditionFailed` has the item, at no further cost.
-        """
+        """Change an item, and return it as it is then. An item that is not there is made, unless the condition forbids it."""
         body = {
             "TableName": table,
             "Key": key,
             "UpdateExpression": update,
             "ReturnValues": "ALL_NEW",
-            **({"ReturnValuesOnConditionCheckFailure": "ALL_OLD"} if item_on_failure else {}),
+            **_on_failure(item_on_failure),
             **_expressions(condition, names, values),
         }
         answer = await self._call("UpdateItem", body)
@@ -191,6 +191,10 @@ class DynamoDB:
                 raise DynamoDBError(name, text, response.status)
             raise ConditionFailed(name, text, response.status, answer.get("Item", {}))
         return answer
+
+
+def _on_failure(item: bool) -> dict[str, str]:
+    return {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"} if item else {}
 
 
 def _expressions(condition: str | None, names: Mapping[str, str] | None, values: Item | None) -> dict[str, Any]:

@@ -41,8 +41,8 @@ DEAD_SECONDS = 60.0
 # Seconds for which a `cancel` is kept whose generation has not begun. A `chat` waits at most a minute for its function.
 FORESTALL_SECONDS = 120
 
-# What is "cancelled" has not begun, and there is no generation yet.
-Status = Literal["running", "ended", "died", "cancelled"]
+# What is "cancelled" has not begun, and there is no generation yet. What has "failed" ended with an error.
+Status = Literal["running", "ended", "failed", "died", "cancelled"]
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -57,6 +57,8 @@ class Head(msgspec.Struct, frozen=True):
         written: Seconds since the epoch at which the writer was last seen.
         last: The number of the last message in the journal.
         cause: The code of the error for a generation whose writer died.
+        fingerprint: Of the request that a key was claimed for; see `claim`.
+        began: Seconds since the epoch at which it was claimed.
     """
 
     key: str
@@ -69,6 +71,8 @@ class Head(msgspec.Struct, frozen=True):
     written: float
     last: int
     cause: str
+    fingerprint: str = ""
+    began: float = 0.0
 
 
 class Superseded(Exception):
@@ -76,30 +80,23 @@ class Superseded(Exception):
 
 
 class Journal:
-    """The journal. Its methods raise `DynamoDBError` or `HttpError`. `clock` gives seconds since the epoch."""
+    """The journal. Its methods raise `DynamoDBError` or `HttpError`.
 
-    def __init__(self, dynamodb: DynamoDB, table: str, clock: Callable[[], float] = time.time) -> None:
+    `clock` gives seconds since the epoch. What is written is kept for `ttl_seconds` after its last message.
+    """
+
+    def __init__(
+        self, dynamodb: DynamoDB, table: str, clock: Callable[[], float] = time.time, *, ttl_seconds: int = TTL_SECONDS
+    ) -> None:
         self._dynamodb = dynamodb
         self._table = table
         self._clock = clock
+        self._ttl_seconds = ttl_seconds
 
     async def begin(self, key: str, run: str, connection: str) -> Head | None:
         """Begin a generation and return its head, None if there is one with that key."""
         now = self._clock()
-        item = {
-            **_head_key(key),
-            "run": {"S": run},
-            "writer": _mark(),
-            "status": {"S": "running"},
-            "connection": {"S": connection},
-            "resumes": {"N": "0"},
-            "since": {"N": "0"},
-            "cancelled": {"BOOL": False},
-            "written": _number(now),
-            "last": {"N": "0"},
-            "cause": {"S": ""},
-            TTL_ATTRIBUTE: _number(int(now) + TTL_SECONDS),
-        }
+        item = self._new_head(key, run, connection, now)
         absent = f"attribute_not_exists({HASH_KEY}) OR {TTL_ATTRIBUTE} < :now", {":now": _number(int(now))}
         forestalled = "#status = :cancelled", {":cancelled": {"S": "cancelled"}}
         for condition, values in (absent, forestalled):
@@ -115,6 +112,61 @@ class Journal:
                 break
             item["cancelled"] = {"BOOL": True}
         return None
+
+    async def claim(self, key: str, run: str, fingerprint: str, deadline: float) -> tuple[Head, bool]:
+        """Begin the generation of a request that names its key, unless there is one. One call does it, or finds what there is.
+
+        A generation that failed, or that has not ended by its deadline, makes room for another one.
+
+        Args:
+            fingerprint: Says what the request asks for.
+            deadline: Seconds since the epoch at which the request's function is over in any case.
+
+        Returns:
+            The head, and whether it is that of the new generation.
+        """
+        now = self._clock()
+        item = {
+            **self._new_head(key, run, "", now),
+            "fingerprint": {"S": fingerprint},
+            "began": _number(now),
+            "deadline": _number(deadline),
+        }
+        free = (
+            f"attribute_not_exists({HASH_KEY})",
+            f"{TTL_ATTRIBUTE} < :now",
+            "#status IN (:failed, :died)",
+            "(#status = :running AND #deadline < :now)",
+        )
+        values: Item = {f":{status}": {"S": status} for status in ("failed", "died", "running")}
+        try:
+            await self._dynamodb.put_item(
+                self._table,
+                item,
+                condition=" OR ".join(free),
+                names={"#status": "status", "#deadline": "deadline"},
+                values={**values, ":now": _number(now)},
+                item_on_failure=True,
+            )
+        except ConditionFailed as error:
+            return _head(error.item), error.item["writer"] == item["writer"]
+        return _head(item), True
+
+    def _new_head(self, key: str, run: str, connection: str, now: float) -> Item:
+        return {
+            **_head_key(key),
+            "run": {"S": run},
+            "writer": _mark(),
+            "status": {"S": "running"},
+            "connection": {"S": connection},
+            "resumes": {"N": "0"},
+            "since": {"N": "0"},
+            "cancelled": {"BOOL": False},
+            "written": _number(now),
+            "last": {"N": "0"},
+            "cause": {"S": ""},
+            TTL_ATTRIBUTE: _number(int(now) + self._ttl_seconds),
+        }
 
     async def withdraw(self, head: Head) -> None:
         """Take back that a generation has begun, so that its id can be used again.
@@ -134,19 +186,21 @@ class Journal:
         head = _head(item)
         return None if head.status == "cancelled" else head
 
-    async def write(self, head: Head, messages: Sequence[bytes], *, ended: bool = False) -> Head:
+    async def write(self, head: Head, messages: Sequence[bytes], *, ended: bool = False, failed: bool = False) -> Head:
         """Append messages, say that the writer lives, and return the head as it is then.
 
-        A write can be repeated if it failed: it changes nothing that it has written already. Raises `Superseded`.
+        `ended`: there are no more; `failed`: the last one is an error. A write can be repeated if it failed: it changes nothing
+        that it has written already. Raises `Superseded`.
         """
         number = head.last + 1
+        status: Status = "failed" if failed else "ended" if ended else "running"
         for lines in _portions(messages):
             payload = b"\n".join(lines)
             entry = {
                 HASH_KEY: {"S": _entries_of(head)},
                 SORT_KEY: {"N": str(number)},
                 "payload": {"S": payload.decode()},
-                TTL_ATTRIBUTE: _number(int(self._clock()) + TTL_SECONDS),
+                TTL_ATTRIBUTE: _number(int(self._clock()) + self._ttl_seconds),
             }
             # A write that timed out may still arrive, and must not undo a later one, which has the same messages and more.
             with contextlib.suppress(ConditionFailed):
@@ -166,13 +220,13 @@ class Journal:
                     ":run": {"S": head.run},
                     ":running": {"S": "running"},
                     ":last": {"N": str(number - 1)},
-                    ":status": {"S": "ended" if ended else "running"},
+                    ":status": {"S": status},
                 },
                 seen=True,
             )
         except ConditionFailed:
-            known = await self.head(head.key) if ended else None
-            if known is not None and (known.run, known.status) == (head.run, "ended"):  # only the writer writes that
+            known = await self.head(head.key) if status != "running" else None
+            if known is not None and (known.run, known.status) == (head.run, status):  # only the writer writes that
                 return known
             raise Superseded(head.key) from None
 
@@ -276,7 +330,7 @@ class Journal:
         values = dict(values)
         if seen:
             update += ", #expires = :expires"
-            values |= {":now": _number(now), ":expires": _number(int(now) + TTL_SECONDS)}
+            values |= {":now": _number(now), ":expires": _number(int(now) + self._ttl_seconds)}
         elif ":now" in condition:
             values[":now"] = _number(int(now))
         names = {word: word[1:] for word in re.findall(r"#\w+", update + condition)}
@@ -310,6 +364,8 @@ def _head(item: Item) -> Head:
         written=float(item["written"]["N"]),
         last=int(item["last"]["N"]),
         cause=item["cause"]["S"],
+        fingerprint=item["fingerprint"]["S"] if "fingerprint" in item else "",
+        began=float(item["began"]["N"]) if "began" in item else 0.0,
     )
 
 

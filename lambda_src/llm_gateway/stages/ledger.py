@@ -165,6 +165,12 @@ class Reservation:
         async with asyncio.timeout_at(end):
             await account.settle(used)
 
+    async def withdraw(self) -> None:
+        """Give everything back that was reserved, and the request, because no target is called."""
+        if self._is_reserved:
+            self._is_reserved = False
+            await asyncio.gather(*(each.settle(NOTHING, requests=-1) for each in self._accounts), return_exceptions=True)
+
     async def _reserve(self, charge: Charge) -> None:
         left = self._deadline - asyncio.get_running_loop().time()
         id = call_id(self._clock() + left)

@@ -267,8 +267,8 @@ async def test_who_may_call_is_described(gateway, auth: str) -> None:
 
 def test_every_error_is_described() -> None:
     """Whatever this service or API Gateway in front of it sends is in the document, by its code and with its status."""
-    described = json.loads(document(["mock"], "api_key"))
-    (path,) = (o.path for o in OPERATIONS if o.id == "chat")
+    described = json.loads(document(["mock"], "api_key", idempotency=True))
+    (path,) = (o.path for o in OPERATIONS if o.id == "chat_stream")
     responses = described["paths"][path]["post"]["responses"]
     enum = described["components"]["schemas"]["Error"]["properties"]["error"]["properties"]["code"]["enum"]
     edge = {"authorizer_failed", "bad_request", "expired_token", "unsupported_media_type", "function_timeout", "overloaded"}
@@ -277,6 +277,19 @@ def test_every_error_is_described() -> None:
         assert kind.code in enum
         assert re.search(rf"\b{kind.code}\b", responses[str(kind.status)]["description"]), kind.code
     assert all("all_targets_failed" in responses[status]["description"] for status in ("400", "429", "502", "503", "504"))
+
+
+def test_keys_are_described_where_answers_are_kept() -> None:
+    for kept in (False, True):
+        paths = json.loads(document(["mock"], "api_key", idempotency=kept))["paths"]
+        for operation in OPERATIONS:
+            described = paths[operation.path][operation.method.lower()]
+            keyed = kept and operation.generates
+            headers = [each["name"] for each in described.get("parameters", []) if each["in"] == "header"]
+            last = ["Last-Event-ID"] if operation.id == "chat_stream" else []
+            assert headers == (["Idempotency-Key", *last] if keyed else []), operation.path
+            assert ("409" in described["responses"]) == keyed
+            assert ("idempotent-replayed" in described["responses"]["200"]["headers"]) == keyed
 
 
 @pytest.mark.parametrize("auth", ["none", "api_key", "iam"])

@@ -228,6 +228,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
         },
         f"{LEDGER}; update bedrock-policy",
     ),
+    ({"api.idempotency": True}, f"{FUNCTION}; create journal-table journal-policy"),
     ({"api.throttle.rate_limit": 1}, f"update usage-plan {THROTTLED}; {DEPLOYMENT}"),
     ({"api.throttle.burst_limit": 5}, "update usage-plan"),
     ({"api.daily_quota": 5}, "update usage-plan"),

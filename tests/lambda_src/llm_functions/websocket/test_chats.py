@@ -23,6 +23,7 @@ from llm_gateway.identity.caller import ANONYMOUS, Caller, Credential
 from llm_gateway.identity.connections import ConnectionTable, Limits
 from llm_gateway.pipeline import Gateway
 from llm_gateway.router import Router
+from llm_gateway.stages import journal_writer
 from llm_gateway.stages.journal import DEAD_SECONDS, FORESTALL_SECONDS, Journal
 from support import websocket_api
 from support.chat_requests import ROUTES
@@ -73,7 +74,8 @@ def model() -> Model:
 def soon(monkeypatch) -> None:
     """Nothing waits as long as in production; what is waited for is always an event."""
     monkeypatch.setattr(generation_module, "_WIDER_SECONDS", (0.01, 0.02))
-    monkeypatch.setattr(generation_module, "FLUSH_SECONDS", 0.03)
+    for module in (generation_module, journal_writer):
+        monkeypatch.setattr(module, "FLUSH_SECONDS", 0.03)
     monkeypatch.setattr(connections_module, "_FIRST_PAUSE", 0.001)
     monkeypatch.setattr(chats_module, "WATCH_SECONDS", 0.5)
 
@@ -543,10 +545,10 @@ async def test_a_client_that_comes_back_at_the_very_end_is_served(
     clients.gone.add("first")
     write = journal.write
 
-    async def late(head: Any, messages: Any, *, ended: bool = False) -> Any:
+    async def late(head: Any, messages: Any, *, ended: bool = False, **more: Any) -> Any:
         if ended:
             await chats.resume(event("second", "run-2", seq=2))
-        return await write(head, messages, ended=ended)
+        return await write(head, messages, ended=ended, **more)
 
     monkeypatch.setattr(journal, "write", late)
     model.say(" world")
