@@ -8,7 +8,7 @@ API Gateway's responses, the OpenAPI document and the tables in docs/ are made f
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -168,6 +168,14 @@ class GatewayError(Exception):
     def passes(self) -> bool:
         """Whether the same request may succeed shortly."""
         return _passes(self.status, self.lasts, self.retry_after)
+
+
+class AnsweredBefore(Exception):
+    """The request is a repetition, so nothing is called. `answer` is where its answer is, for the transport."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__("the request has been sent before")
+        self.answer = answer
 
 
 def _passes(status: int, lasts: bool, retry_after: float | None) -> bool:

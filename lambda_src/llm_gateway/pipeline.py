@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from llm_gateway import errors
-from llm_gateway.errors import GatewayError
+from llm_gateway.errors import AnsweredBefore, GatewayError
 from llm_gateway.events import Done, Event, Start
 from llm_gateway.identity.caller import Caller
 from llm_gateway.request import ChatRequest
-from llm_gateway.router import AnsweredBefore, Router
+from llm_gateway.router import Router
 from llm_gateway.routes import Routes
 from llm_gateway.stages.authorize import authorize
 from llm_gateway.stages.validate import conversation_problems

@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import msgspec
 
@@ -49,14 +49,6 @@ class Reservation(Protocol):
     async def admit(self, call: "ModelCall | EmbeddingCall") -> None:
         """Return if the call fits in. Raises the error with which the request ends if it does not, and `AnsweredBefore`."""
         ...
-
-
-class AnsweredBefore(Exception):
-    """The request is a repetition, so nothing is called. `answer` is where its answer is, for the transport."""
-
-    def __init__(self, answer: Any) -> None:
-        super().__init__("the request has been sent before")
-        self.answer = answer
 
 
 class Attempt(msgspec.Struct):

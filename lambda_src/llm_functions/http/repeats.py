@@ -14,10 +14,9 @@ import msgspec
 from llm_functions.http.event_stream import EventStreamWriter, Headers, Send, StreamRenderer, routing_headers
 from llm_gateway import errors
 from llm_gateway.aws.dynamodb import DynamoDBError
-from llm_gateway.errors import ErrorKind, GatewayError
+from llm_gateway.errors import AnsweredBefore, ErrorKind, GatewayError
 from llm_gateway.events import Event, Start
 from llm_gateway.http.errors import HttpError
-from llm_gateway.router import AnsweredBefore
 from llm_gateway.stages.idempotency import Claim
 from llm_gateway.stages.journal import FLUSH_SECONDS, Head, Superseded
 from llm_gateway.stages.journal_writer import JournalWriter
@@ -147,7 +146,7 @@ class _Log:
             await self._task
             await writer.end(failed=self._failed)
         except (DynamoDBError, HttpError, Superseded) as error:
-            write_log({"level": "WARN", "message": f"journal: {type(error).__name__}: {error}", "request_id": writer.head.run})
+            _warn(f"{type(error).__name__}: {error}", writer.head)
 
     async def close(self) -> None:
         self._task.cancel()
@@ -161,7 +160,7 @@ class _Log:
 
     def _opened(self) -> JournalWriter | None:
         if self._writer is None and self._claim.head is not None:
-            self._writer = JournalWriter(self._claim.journal, self._claim.head)
+            self._writer = JournalWriter(self._claim.journal, self._claim.head, _warn)
         return self._writer
 
 
@@ -219,3 +218,7 @@ async def _journaled(claim: Claim, head: Head, deadline: float) -> AsyncGenerato
 def _without_limits(start: Start) -> Start:
     """Return the beginning of an answer without what was left of the caller's limits then."""
     return msgspec.structs.replace(start, rate_limits={})
+
+
+def _warn(text: str, head: Head) -> None:
+    write_log({"level": "WARN", "message": f"journal: {text}", "request_id": head.run})

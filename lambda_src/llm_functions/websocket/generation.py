@@ -65,6 +65,10 @@ class Pace:
         self._step, self._changed_at = step, self._loop.time()
 
 
+def _warn(text: str, head: Head) -> None:
+    write_log({"level": "WARN", "message": f"journal: {text}", "request_id": head.run})
+
+
 class Generation:
     """One generation, from its first event to its end. `interval` is the least seconds between two messages."""
 
@@ -72,7 +76,7 @@ class Generation:
         self, id: str, head: Head, journal: Journal, connections: Connections, *, interval: float, debug: bool = False
     ) -> None:
         self._id = id
-        self._written = JournalWriter(journal, head, self._head_written)
+        self._written = JournalWriter(journal, head, _warn, self._head_written)
         self._connections = connections
         self._debug = debug
         self._loop = asyncio.get_running_loop()

@@ -27,10 +27,9 @@ import msgspec
 
 from llm_gateway import errors
 from llm_gateway.aws.dynamodb import DynamoDB, DynamoDBError
-from llm_gateway.errors import Problem
+from llm_gateway.errors import AnsweredBefore, Problem
 from llm_gateway.http.errors import HttpError
 from llm_gateway.identity.caller import Caller
-from llm_gateway.router import AnsweredBefore
 from llm_gateway.stages.journal import TTL_SECONDS, Head, Journal, Superseded
 
 if TYPE_CHECKING:

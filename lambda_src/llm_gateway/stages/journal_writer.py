@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from llm_gateway.aws.dynamodb import DynamoDBError
 from llm_gateway.http.errors import HttpError
 from llm_gateway.stages.journal import FLUSH_BYTES, FLUSH_SECONDS, Head, Journal
-from llm_gateway.telemetry import write_log
 
 # The end is written in any case, as often as this.
 _FINAL_WRITES = 5
@@ -15,14 +14,21 @@ _FINAL_WRITES = 5
 class JournalWriter:
     """The writer of one generation.
 
-    `written` is called after each write, with the head before it. `head` is as the last write returned it. `messages` are all
-    of them: number n is at n - 1.
+    `warn` is told which write failed. `written` is called after each write, with the head before it. `head` is as the last
+    write returned it. `messages` are all of them: number n is at n - 1.
     """
 
-    def __init__(self, journal: Journal, head: Head, written: Callable[[Head], None] = lambda before: None) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        head: Head,
+        warn: Callable[[str, Head], None],
+        written: Callable[[Head], None] = lambda before: None,
+    ) -> None:
         self.head = head
         self.messages: list[bytes] = []
         self._journal = journal
+        self._warn = warn
         self._written = written
         self._flush = asyncio.Event()
         self._ending = False
@@ -55,7 +61,7 @@ class JournalWriter:
             try:
                 await self._write()
             except (DynamoDBError, HttpError) as error:  # the next write has it, too
-                write_log({"level": "WARN", "message": f"journal: {error}", "request_id": self.head.run})
+                self._warn(str(error), self.head)
             if after is not None:
                 await after()
 

@@ -8,11 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from llm_functions.http import repeats
 from llm_gateway import errors
 from llm_gateway.aws import dynamodb as dynamodb_module
 from llm_gateway.aws.dynamodb import DynamoDB
-from llm_gateway.errors import GatewayError
+from llm_gateway.errors import AnsweredBefore, GatewayError
 from llm_gateway.identity.caller import Caller
 from llm_gateway.stages import journal
 from llm_gateway.stages.idempotency import WHOLE_SECONDS, Idempotency
@@ -185,7 +184,7 @@ async def test_a_key_of_a_function_that_died_is_free_after_its_deadline(dynamodb
         if free:
             await late.take()
         else:
-            with pytest.raises(repeats.AnsweredBefore) as before:
+            with pytest.raises(AnsweredBefore) as before:
                 await late.take()
             assert await late.kept(before.value.answer) == ([("a", "b")], b"of the living")
 
