@@ -343,7 +343,10 @@ class StackSettings(RoutingSettings):
             table = {"name": api.ledger_table_name, "arn": api.ledger_table_arn, "kms_key_arn": self.api.kms_key_arn}
             callers["ledger_table"] = table
         if (metrics := self.api.all_metrics()) is not None:
-            callers["metrics"] = {"namespace": metrics.namespace, "tenants": list(metrics.tenants)}
+            callers["metrics"] = {
+                "namespace": metrics.namespace,
+                **({"tenants": list(metrics.tenants)} if metrics.tenants else {}),
+            }
         if self._issues_tickets():
             table = {"name": api.tickets_table_name, "arn": api.tickets_table_arn, "kms_key_arn": self.api.kms_key_arn}
             callers["tickets_table"] = table

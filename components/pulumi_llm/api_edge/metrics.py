@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Annotated
 
+from pydantic import Field
+
 from llm_gateway import metrics as document
 from pulumi_llm.api_edge.limits import Tenant
 from pulumi_llm.base.settings import Settings, form
@@ -22,7 +24,7 @@ class MetricsSettings(Settings):
 
     namespace: _Namespace
     """The namespace in which they are, such as "pulumi-llm/dev". Give each service one of its own."""
-    tenants: tuple[Tenant, ...] = ()
+    tenants: Annotated[tuple[Tenant, ...], Field(min_length=1)] | None = None
     """Tenants that have metrics of their own, besides those of API keys that are made here: those of tokens are not known
     before, and each one costs. Default: none."""
 
@@ -38,4 +40,4 @@ class CallMetricsSettings(Settings):
         """Return the metrics as the functions read them, None where there are none. `tenants` are those of API keys."""
         if self.metrics is None or not self.metrics.valid("namespace", "tenants"):
             return None
-        return document.Metrics(self.metrics.namespace, tuple(dict.fromkeys((*tenants, *self.metrics.tenants))))
+        return document.Metrics(self.metrics.namespace, tuple(dict.fromkeys((*tenants, *(self.metrics.tenants or ())))))
