@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # what a deployment does not use is not imported: it would co
     from llm_gateway.identity.tickets import TicketTable
     from llm_gateway.stages.idempotency import Idempotency
     from llm_gateway.stages.ledger import Ledger
+    from llm_gateway.stages.safety import Safety
 
 
 def gateway(client: HttpClient) -> Gateway:
@@ -38,7 +39,7 @@ def gateway_of(
     """Return the gateway of these routes. `chance` is what distributes load."""
     found, known = demand(routes.endpoints, client, environ), providers(routes.endpoints, client, environ)
     router = Router(known, chance) if found is None else Router(known, chance, found.wake)
-    return Gateway(routes, router, found, ledger(routes, client, environ))
+    return Gateway(routes, router, found, ledger(routes, client, environ), safety(routes, client, environ))
 
 
 def ledger(routes: Routes, client: HttpClient, environ: Mapping[str, str] = os.environ) -> "Ledger | None":
@@ -60,6 +61,21 @@ def idempotency(client: HttpClient, environ: Mapping[str, str] = os.environ) -> 
     from llm_gateway.stages.idempotency import Idempotency
 
     return Idempotency(DynamoDB(Aws(client, environ)), table, _warn)
+
+
+def safety(routes: Routes, client: HttpClient, environ: Mapping[str, str] = os.environ) -> "Safety | None":
+    """Return what conversations are checked by, None where they are not."""
+    if routes.safety is None:
+        return None
+    from llm_gateway.stages.safety import Safety
+
+    guardrail = None
+    if routes.safety.guardrail is not None:
+        from llm_gateway.stages.guardrail import Guardrail
+
+        aws = Aws(client, environ)
+        guardrail = Guardrail(aws, environ[environment.GUARDRAIL_ARN], environ[environment.GUARDRAIL_VERSION])
+    return Safety(routes.safety, guardrail)
 
 
 def key_store(client: HttpClient, environ: Mapping[str, str] = os.environ) -> "KeyStore | None":

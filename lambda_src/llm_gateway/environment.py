@@ -37,6 +37,9 @@ JOURNAL_TABLE = "JOURNAL_TABLE"
 TICKETS_TABLE = "TICKETS_TABLE"
 # The DynamoDB table of what callers have used, where they have limits.
 LEDGER_TABLE = "LEDGER_TABLE"
+# The guardrail of Bedrock that conversations are checked by: its ARN and its version.
+GUARDRAIL_ARN = "GUARDRAIL_ARN"
+GUARDRAIL_VERSION = "GUARDRAIL_VERSION"
 # The URL of the WebSocket API's stage, such as https://ID.execute-api.REGION.amazonaws.com/ws, below which are its connections.
 WEBSOCKET_STAGE_URL = "WEBSOCKET_STAGE_URL"
 # How many generations may run at once for one connection, and for one API key.

@@ -208,6 +208,13 @@ content_filter = ErrorKind(
     "the model's provider refuses to answer this conversation",
     policy=FailurePolicy(next_target=True),
 )
+# A filter of this service's, or its guardrail: the policy is named, and never what it has found.
+content_policy_violation = ErrorKind(
+    "content_policy_violation",
+    400,
+    INVALID_REQUEST,
+    "the {part} was blocked by the policy {policy!r} of this service{then}",
+)
 # The alias chats where embeddings are asked for, or the reverse.
 wrong_kind_of_model = ErrorKind(
     "wrong_kind_of_model",
@@ -343,6 +350,14 @@ idempotency_unavailable = ErrorKind(
     503,
     SERVER,
     "the service could not check the Idempotency-Key; try again shortly",
+    retry_after=1,
+)
+# The guardrail cannot be asked. Nothing is passed on unchecked then.
+guardrail_unavailable = ErrorKind(
+    "guardrail_unavailable",
+    503,
+    SERVER,
+    "the service could not check the conversation against its policies; try again shortly",
     retry_after=1,
 )
 # The provider cannot be reached or says that it is unavailable.

@@ -10,11 +10,11 @@ The stages, in their order:
 5. cache          look for an answer that is already there
 6. route          choose a target, and another one if it fails, until one begins to answer
 7. call           read the provider's answer; after its first event, a failure is reported to the caller
-8. filter the answer (safety)
+8. filter the answer (safety; its code for both stands around the router)
 9. settle quota   take off what was reserved and not used (ledger)
 10. record        write one line of telemetry, whatever happened
 
-Stages 4, 5 and 8 have no code yet.
+Stage 5 has no code yet.
 """
 
 import asyncio
@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # only requests for embeddings load it
     from llm_gateway.embeddings import EmbeddingRequest
     from llm_gateway.stages.idempotency import Claim  # only where requests may name keys
     from llm_gateway.stages.ledger import Ledger  # only where callers have limits
+    from llm_gateway.stages.safety import CheckedRouter, Safety  # only where conversations are checked
 
 
 class Demand(Protocol):
@@ -49,7 +50,8 @@ class Demand(Protocol):
 
 
 class Gateway(msgspec.Struct, frozen=True):
-    """The routes, the router with its providers, the demand for those that may sleep, if any, and the ledger of limits, if any.
+    """The routes, the router with its providers, the demand for those that may sleep, the ledger of limits, and what
+    conversations are checked by; the last three if any.
 
     A process has one.
     """
@@ -58,6 +60,7 @@ class Gateway(msgspec.Struct, frozen=True):
     router: Router
     demand: Demand | None = None
     ledger: "Ledger | None" = None
+    safety: "Safety | None" = None
 
 
 async def answer(
@@ -87,7 +90,7 @@ async def answer(
         record.alias(alias)
         if gateway.ledger is not None:
             reservation = gateway.ledger.reservation(caller, alias.name, record.attempts, deadline)
-        opened = await gateway.router.open(
+        opened = await _router(gateway, record).open(
             request, alias, deadline, record.attempts, caller, reservation if claim is None else claim.beside(reservation)
         )
         start = Start(request_id, alias.name, opened.target.name, *record.started(opened.target), opened.dropped)
@@ -127,3 +130,8 @@ async def answer(
             await reservation.settle(usage)
         if gateway.demand is not None:  # the answer has been sent; when it ends, nothing is sent any more
             await gateway.demand.sent()
+
+
+def _router(gateway: Gateway, record: Record) -> "Router | CheckedRouter":
+    """Return the router, with the checks of the prompt and of the answer around it where there are any."""
+    return gateway.router if gateway.safety is None else gateway.safety.around(gateway.router, record)

@@ -15,6 +15,7 @@ import msgspec
 from llm_gateway.limits import CallerLimits
 from llm_gateway.metrics import Metrics
 from llm_gateway.request import Kind, Parameter
+from llm_gateway.safety import Safety
 
 ROUTES_FILE = "routes.json"
 
@@ -140,14 +141,15 @@ class Alias(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Routes(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All aliases, of which the first is the default, the endpoints that their targets name, the limits of callers, and where
-    metrics are.
+    """All aliases, of which the first is the default, the endpoints that their targets name, the limits of callers, where
+    metrics are, and what conversations are checked for.
     """
 
     aliases: tuple[Alias, ...]
     endpoints: tuple[Endpoint, ...] = ()
     limits: CallerLimits | None = None
     metrics: Metrics | None = None
+    safety: Safety | None = None
 
     def alias(self, name: str) -> Alias | None:
         """Return the alias of that name, the first one for an empty name, None for an unknown name."""
@@ -190,6 +192,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Routes:
         endpoints=endpoints,
         limits=routes.limits,
         metrics=routes.metrics,
+        safety=routes.safety,
     )
 
 

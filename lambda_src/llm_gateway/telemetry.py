@@ -56,6 +56,12 @@ class Record:
         self._alias = alias
         self._fields["gen_ai.request.model"] = alias.name
 
+    def policy(self, action: str, policy: str) -> None:
+        """Record that a policy of safety has acted: "blocked", "masked", "shadow" (it would have), "failed"."""
+        names: list[str] = self._fields.setdefault(f"safety.{action}", [])
+        if policy not in names:
+            names.append(policy)
+
     def started(self, target: Target) -> tuple[int, float, float]:
         """Record the target that has begun to answer.
 

@@ -12,14 +12,18 @@ from typing import Any
 import httpx
 import msgspec
 
+from llm_functions import compose
 from llm_functions.compose import gateway_of
 from llm_functions.http.application import Application
 from llm_gateway.http.client import HttpClient
 from llm_gateway.routes import Alias, Endpoint, Routes, Target
+from llm_gateway.safety import Safety
 from support.gateway_service import ORIGIN, Service, serve
 from support.local_bedrock import KEYS, REGION
+from wire import guardrails
 from wire.bedrock import Wire
 from wire.failures import Failure
+from wire.http import Fake
 from wire.provider_responses import KEY, ProviderResponses
 from wire.replying import Reply, ReplyingUpstream
 
@@ -107,11 +111,13 @@ class Harness:
         debug: bool = False,
         secrets: Sequence[Callable[[bool], Reply]] = (lambda stream: secret(),),
         sqs: str = "",
+        safety: Safety | None = None,
+        guardrail: Fake | None = None,
         **alias: Any,
     ) -> Service:
         """A gateway whose only alias, ``main``, has these targets, in this order, each with a larger context than the last.
 
-        `sqs` is the address of SQS.
+        `sqs` is the address of SQS. `safety` is what conversations are checked for, and `guardrail` answers ApplyGuardrail.
         """
         self.secrets = await self.upstream(*secrets)
         environ = {
@@ -135,9 +141,17 @@ class Harness:
                 endpoints.append(msgspec.structs.replace(provider.endpoint, base_url=each.url + provider.base_path))
         values: dict[str, Any] = {"retries": 0, "first_token_seconds": FIRST_TOKEN_SECONDS, **alias}
         routes = Routes(aliases=(Alias(name="main", targets=tuple(targets), **values),), endpoints=tuple(endpoints))
+        routes = msgspec.structs.replace(routes, safety=safety)
+        environ |= {"GUARDRAIL_ARN": guardrails.ARN, "GUARDRAIL_VERSION": guardrails.VERSION}
         client = HttpClient(ssl_context=self._trust)
         self._stack.push_async_callback(client.close)
-        application = Application(gateway_of(routes, client, environ, random.Random(1)), environ)
+        gateway = gateway_of(routes, client, environ, random.Random(1))
+        if guardrail is not None:  # at an address of its own, though it is Bedrock's
+            await guardrail.start()
+            self._stack.push_async_callback(guardrail.stop)
+            at_guardrail = {**environ, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": guardrail.url}
+            gateway = msgspec.structs.replace(gateway, safety=compose.safety(routes, client, at_guardrail))
+        application = Application(gateway, environ)
         url = await self._stack.enter_async_context(serve(application))
         # Without limits of its own: the loop's time leaps.
         http = httpx.AsyncClient(base_url=url, verify=self._trust, trust_env=False, timeout=None)

@@ -11,6 +11,7 @@ class Shape(Protocol):
     name: str
     type_name: str
     metadata: Mapping[str, Any]
+    serialization: Mapping[str, Any]
     members: Mapping[str, "Shape"]  # of a structure
     member: "Shape"  # of a list
     key: "Shape"  # of a map

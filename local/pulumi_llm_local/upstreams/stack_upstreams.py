@@ -19,14 +19,16 @@ from pulumi_llm_local.services import moto
 from pulumi_llm_local.services.local_run import LocalError, LocalRun
 from pulumi_llm_local.upstreams.anthropic import app as anthropic
 from pulumi_llm_local.upstreams.bedrock import app as bedrock
+from pulumi_llm_local.upstreams.bedrock.guardrails import GUARDRAIL, GUARDRAIL_VERSION, guardrails_of
 from pulumi_llm_local.upstreams.fault import POOL_FAULTS, FaultSchedule
 from pulumi_llm_local.upstreams.model import ModelTraits
 from pulumi_llm_local.upstreams.openai import app as openai
 from pulumi_llm_local.upstreams.openai.pool import VllmPool
 from pulumi_llm_local.upstreams.openai.wire import Flavour
 
-# No resource of the program is a provider.
-PLAYED = IMPLIED = frozenset[str]()
+# No resource of the program is a provider; Bedrock's guardrails are played with it.
+PLAYED = frozenset({GUARDRAIL, GUARDRAIL_VERSION})
+IMPLIED = frozenset[str]()
 # What scales the servers of a model in a cluster: https://keda.sh/docs/latest/reference/scaledobject-spec/
 SCALED_OBJECT = "kubernetes:keda.sh/v1alpha1:ScaledObject"
 
@@ -49,7 +51,12 @@ async def start(run: LocalRun) -> None:
         run.variables |= _own_credentials()
     else:
         app = bedrock.create_app(
-            region=graph.region, credentials=run.key, models=models[BEDROCK], model=options.model, faults=others
+            region=graph.region,
+            credentials=run.key,
+            models=models[BEDROCK],
+            model=options.model,
+            faults=others,
+            guardrails=guardrails_of(graph),
         )
         url = await run.serve(app)
         run.variables["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"] = url

@@ -1,12 +1,13 @@
 """Amazon Bedrock Runtime as the local run plays it, on the real wire protocol.
 
 Converse and ConverseStream serve every model that chats. InvokeModel and InvokeModelWithResponseStream serve imported models,
-in the format of OpenAI's chat completions (`invoke`), and InvokeModel the models of embeddings (`embeddings`).
+in the format of OpenAI's chat completions (`invoke`), and InvokeModel the models of embeddings (`embeddings`). ApplyGuardrail
+serves the guardrails of the program (`guardrails`).
 
 boto3 works with it unchanged: signatures are verified, requests are checked against botocore's own model of Converse and
 against what the model accepts, answers are JSON or an AWS event stream, errors are AWS's.
 
-Not played, and refused by name: audio and video, citations, guardrails, prompt management.
+Not played, and refused by name: audio and video, citations, guardrails within Converse, prompt management.
 Of `additionalModelRequestFields`, Claude's thinking is played. The others, `requestMetadata`, `performanceConfig` and
 `serviceTier` are checked for their form and change nothing.
 """
@@ -24,9 +25,10 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from pulumi_llm_local.services.signature import Credentials, SignatureError, verify_signature
-from pulumi_llm_local.upstreams.bedrock import embeddings, errors, invoke, wire
+from pulumi_llm_local.upstreams.bedrock import embeddings, errors, guardrails, invoke, wire
 from pulumi_llm_local.upstreams.bedrock.converse_request import converse_input, read_converse
 from pulumi_llm_local.upstreams.bedrock.errors import BedrockError
+from pulumi_llm_local.upstreams.bedrock.guardrails import GuardrailRules
 from pulumi_llm_local.upstreams.fault import Fault, FaultKind, FaultSchedule
 from pulumi_llm_local.upstreams.model import Call, LanguageModel, ModelTraits, Piece, UpstreamError
 from pulumi_llm_local.upstreams.server import Exchange, UpstreamServer, send_complete, send_stream
@@ -42,6 +44,7 @@ def create_app(
     models: Mapping[str, ModelTraits],
     model: LanguageModel,
     faults: Sequence[Fault] = (),
+    guardrails: Mapping[tuple[str, str], GuardrailRules] | None = None,
 ) -> web.Application:
     """Return Bedrock Runtime of one region.
 
@@ -51,10 +54,14 @@ def create_app(
         models: What each model accepts, by all that may stand in the path: a model id, an inference profile's id, an ARN.
         model: What generates the answers.
         faults: What goes wrong. Their name for this upstream is "bedrock".
+        guardrails: What each guardrail looks for, by its id or ARN and its version.
     """
     converse_input()  # read now, so that the first request does not wait for it
     schedule = FaultSchedule(faults, "bedrock")
-    return _Runtime(models=models, model=model, faults=schedule, region=region, credentials=credentials).application()
+    runtime = _Runtime(
+        models=models, model=model, faults=schedule, region=region, credentials=credentials, guardrails=guardrails or {}
+    )
+    return runtime.application()
 
 
 _OPERATION = re.compile(r"/model/(?P<model>.+)/(?P<operation>converse|converse-stream|invoke|invoke-with-response-stream)")
@@ -76,6 +83,7 @@ class _Asked(Call):
 class _Runtime(UpstreamServer[_Asked]):
     region: str
     credentials: Credentials
+    guardrails: Mapping[tuple[str, str], GuardrailRules]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         headers = {"x-amzn-RequestId": str(uuid.uuid4())}
@@ -102,13 +110,16 @@ class _Runtime(UpstreamServer[_Asked]):
             verify_signature(request, body, self.region, self.credentials)
         except SignatureError as error:
             raise BedrockError(403, error.code, error.message) from error
+        if request.method == "POST" and (applied := guardrails.OPERATION.fullmatch(request.raw_path.partition("?")[0])):
+            name = unquote(applied["guardrail"]), unquote(applied["version"])
+            return await self.document(request, None, lambda: guardrails.apply(self.guardrails, *name, body), headers)
         path = _OPERATION.fullmatch(request.raw_path.partition("?")[0])
         if request.method != "POST" or path is None:
             raise BedrockError(
                 404,
                 "UnknownOperationException",
-                f"{request.method} {request.raw_path}: only Converse, ConverseStream, InvokeModel and "
-                "InvokeModelWithResponseStream are played here",
+                f"{request.method} {request.raw_path}: only Converse, ConverseStream, InvokeModel, "
+                "InvokeModelWithResponseStream and ApplyGuardrail are played here",
             )
         model_id, operation = unquote(path["model"]), path["operation"]
         traits = self.models.get(model_id)

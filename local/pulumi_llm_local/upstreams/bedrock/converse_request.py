@@ -33,14 +33,7 @@ def read_converse(model_id: str, body: bytes, models: Mapping[str, ModelTraits])
     Raises:
         BedrockError: A ValidationException. All errors in the form are reported together, any other alone.
     """
-    try:
-        document = json.loads(body, parse_constant=_no_constant)
-    except ValueError as error:
-        raise validation_error(f"The request body is not valid JSON: {error}") from error
-    violations = list(_violations(converse_input(), document, ""))
-    if violations:
-        plural = "s" if len(violations) > 1 else ""
-        raise validation_error(f"{len(violations)} validation error{plural} detected: {'; '.join(violations)}")
+    document = read_document(converse_input(), body)
     if model_id not in models:
         raise validation_error("The provided model identifier is invalid.")
     for name in ("guardrailConfig", "promptVariables"):
@@ -72,6 +65,19 @@ def read_converse(model_id: str, body: bytes, models: Mapping[str, ModelTraits])
     _check_traits(request)
     _check_strict_tools(document.get("toolConfig"), request.traits)
     return request
+
+
+def read_document(shape: Shape, body: bytes) -> Json:
+    """Read the body of an operation with this input. Raises `BedrockError`, with all errors in its form."""
+    try:
+        document = json.loads(body, parse_constant=_no_constant)
+    except ValueError as error:
+        raise validation_error(f"The request body is not valid JSON: {error}") from error
+    violations = list(_violations(shape, document, ""))
+    if violations:
+        plural = "s" if len(violations) > 1 else ""
+        raise validation_error(f"{len(violations)} validation error{plural} detected: {'; '.join(violations)}")
+    return document
 
 
 def _check_nova(document: Json) -> None:
@@ -205,10 +211,14 @@ def _no_constant(name: str) -> None:
 
 
 def converse_input() -> Shape:
-    """Return the shape of the request's body. The first call reads botocore's model."""
+    return input_shape("Converse")
+
+
+def input_shape(operation: str) -> Shape:
+    """Return the shape of an operation's request. The first call reads botocore's model."""
     runtime = service_model("bedrock-runtime")
     assert runtime is not None, "botocore has no bedrock-runtime"
-    return runtime.operation_model("Converse").input_shape
+    return runtime.operation_model(operation).input_shape
 
 
 _JSON_TYPES: dict[str, tuple[type, ...]] = {
@@ -258,7 +268,8 @@ def _is_of(kind: str, value: Any) -> bool:
 
 
 def _structure_violations(shape: Shape, value: Json, path: str) -> Iterator[str]:
-    members = {name: member for name, member in shape.members.items() if name != "modelId"}  # which is in the path
+    in_path = {name for name, member in shape.members.items() if member.serialization.get("location") == "uri"}
+    members = {name: member for name, member in shape.members.items() if name not in in_path}
     prefix = f"{path}." if path else ""
     given = {name: item for name, item in value.items() if item is not None}
     for name, item in given.items():

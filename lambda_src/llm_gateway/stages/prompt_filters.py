@@ -1,0 +1,169 @@
+"""The filters of prompts: length, control characters, injection patterns, personal data.
+
+A filter looks at one text after another. Every expression here takes time in proportion to the text: its repetitions are
+bounded, and what a bounded repetition may match differs from what stands after it. Own patterns are checked for that when the
+stack is previewed (`pulumi_llm.api_edge.safety`).
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from llm_gateway.safety import Filter
+
+
+class Pii(NamedTuple):
+    """A kind of personal data: how it is found, and whether what is found is one. `example` is for the documentation."""
+
+    expression: re.Pattern[str]
+    example: str
+    holds: Callable[[str], bool] = lambda text: True
+
+
+def _luhn(text: str) -> bool:
+    digits = [int(each) for each in text if each.isdigit()]
+    if not 13 <= len(digits) <= 19 or len(set(digits)) == 1:
+        return False
+    doubled = [sum(divmod(2 * each, 10)) for each in digits[-2::-2]]
+    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
+
+
+def _iban(text: str) -> bool:
+    """https://www.iso.org/standard/81090.html: the number modulo 97 is 1, with letters from 10."""
+    plain = text.replace(" ", "")
+    if not 15 <= len(plain) <= 34:
+        return False
+    return int("".join(str(int(each, 36)) for each in plain[4:] + plain[:4])) % 97 == 1
+
+
+def _ip_address(text: str) -> bool:
+    from ipaddress import ip_address
+
+    if not any(each.isdigit() for each in text):  # such as a::b, which is an address, and code
+        return False
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _phone(text: str) -> bool:
+    return 8 <= sum(each.isdigit() for each in text) <= 15
+
+
+# Kinds of personal data by their names. What is found is replaced by the name in braces, such as {EMAIL}, as Bedrock does.
+PII: Mapping[str, Pii] = {
+    "email": Pii(
+        re.compile(r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![\w-])"),
+        "ada@example.com",
+    ),
+    "credit_card": Pii(re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])"), "4111 1111 1111 1111", _luhn),
+    "iban": Pii(re.compile(r"(?<![\w-])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{1,4}){3,8}(?![\w-])"), "DE89 3704 0044 0532 0130 00", _iban),
+    # https://www.ssa.gov/employer/randomization.html: what no number begins with.
+    "us_ssn": Pii(re.compile(r"(?<![\w-])(?!000|666|9\d\d)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])"), "123-45-6789"),
+    "ip_address": Pii(
+        re.compile(r"(?<![\w.:-])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7})(?![\w:]|\.\d)"),
+        "203.0.113.7",
+        _ip_address,
+    ),
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
+    "aws_access_key": Pii(re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])"), "AKIAIOSFODNN7EXAMPLE"),
+    # It has no form of its own, so it is looked for where its name stands before it.
+    "aws_secret_key": Pii(
+        re.compile(r"(?i:secret.{0,20}[\s:=\"']{1,4})[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])"),
+        "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    ),
+    # After those above, for many of them hold as many digits.
+    "phone": Pii(
+        re.compile(
+            r"(?<![\w+])\+\d{1,3}(?:[ .-]?\(\d{1,4}\))?(?:[ .-]\d{2,8}){1,5}(?!\w)|(?<![\w+])\+\d{8,15}(?!\w)|"
+            r"(?<![\w.+-])(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}(?![\w-])"
+        ),
+        "+49 30 123456",
+        _phone,
+    ),
+}
+
+# What is looked for as an injection, by its name, in texts as `_plain` makes them.
+INJECTIONS: Mapping[str, re.Pattern[str]] = {
+    name: re.compile(pattern)
+    for name, pattern in {
+        "ignore_instructions": (
+            r"\b(?:ignore|disregard|forget|override|bypass)(?: \w{1,20}){0,3} "
+            r"(?:previous|prior|above|earlier|preceding|system|your|developer)(?: \w{1,20}){0,2} "
+            r"(?:instructions?|prompts?|rules|guidelines|directions|messages?)\b"
+        ),
+        "reveal_prompt": (
+            r"\b(?:reveal|show|print|repeat|output|display|leak)(?: \w{1,20}){0,4} (?:system|hidden|initial|developer) "
+            r"(?:prompts?|instructions?|messages?)\b"
+        ),
+        "jailbreak_persona": (
+            r"\b(?:do anything now|you are now (?:dan|unrestricted|jailbroken)|"
+            r"(?:enable|enter|activate) (?:developer|god) mode|without any (?:restrictions|filters|ethical guidelines))\b"
+        ),
+        "chat_markup": r"<\|(?:im_start|im_end|system|assistant|start_header_id|eot_id)\|>|\[/?inst\]|<</?sys>>",
+    }.items()
+}
+
+# Characters that nobody sees: control characters but tabs and line ends, those that turn the direction of writing (except the
+# marks that right-to-left texts need), those of no width (except the joiners of emoji and of Indic and Arabic writing), and
+# Unicode's tags, by which texts are hidden. https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u2060-\u2064\u202a-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+_IGNORED = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f]")
+
+
+class TextFilter:
+    """A filter of single texts, and what it is called when it has found something."""
+
+    def __init__(self, settings: Filter) -> None:
+        self.mode = settings.mode
+        self.name = settings.name
+        self._patterns = dict(INJECTIONS) if settings.builtin else {}
+        # Own patterns see texts in small letters, too, and may have capitals.
+        self._patterns |= {name: re.compile(pattern, re.IGNORECASE) for name, pattern in settings.patterns.items()}
+        self._kinds = {kind: PII[kind] for kind in PII if kind in settings.kinds}
+
+    def found(self, text: str) -> tuple[str, list[str]]:
+        """Return the text with what was found masked, and the names of the policies that found something."""
+        match self.name:
+            case "control_characters":
+                masked = _CONTROL.sub("", text)
+                return masked, ["control_characters"] if masked != text else []
+            case "injection":
+                plain = _plain(text)
+                return text, [f"injection:{name}" for name, pattern in self._patterns.items() if pattern.search(plain)]
+            case _:
+                return self._without_pii(text)
+
+    def _without_pii(self, text: str) -> tuple[str, list[str]]:
+        names: list[str] = []
+        for kind, (expression, _, holds) in self._kinds.items():
+            masked = expression.sub(lambda match, holds=holds, kind=kind: _masked(match[0], kind, holds), text)
+            if masked != text:
+                names.append(f"pii:{kind}")
+                text = masked
+        return text, names
+
+
+def _masked(text: str, kind: str, holds: Callable[[str], bool]) -> str:
+    if not holds(text):
+        return text
+    if kind == "aws_secret_key":  # its name stays
+        return text[:-40] + "{AWS_SECRET_KEY}"
+    return f"{{{kind.upper()}}}"
+
+
+def _plain(text: str) -> str:
+    """Return a text without what hides words: other forms of letters, capitals, invisible characters, more than one space."""
+    if not text.isascii():
+        text = _IGNORED.sub("", unicodedata.normalize("NFKC", text))
+    return " ".join(text.lower().split())
+
+
+def text_filters(filters: tuple[Filter, ...]) -> Iterator[TextFilter]:
+    """Yield the filters of single texts, in their order. That of the length looks at the whole prompt."""
+    return (TextFilter(each) for each in filters if each.name != "length")
