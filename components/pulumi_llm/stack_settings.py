@@ -347,6 +347,8 @@ class StackSettings(RoutingSettings):
                 "namespace": metrics.namespace,
                 **({"tenants": list(metrics.tenants)} if metrics.tenants else {}),
             }
+        if self.api.safety is not None:
+            callers["safety"] = self.api.safety_beside(api.guardrail_arn, api.guardrail_version)
         if self._issues_tickets():
             table = {"name": api.tickets_table_name, "arn": api.tickets_table_arn, "kms_key_arn": self.api.kms_key_arn}
             callers["tickets_table"] = table

@@ -17,6 +17,120 @@ class MetricsArgs(TypedDict):
     before, and each one costs. Default: none."""
 
 
+class LengthFilterArgs(TypedDict):
+    """How long a prompt may be."""
+
+    max_characters: int
+    """The most characters of all its texts together: messages, system prompt, tools and their results. From 1 to
+    10,000,000."""
+    mode: NotRequired[str]
+    """"block", or "shadow", which only logs it. Default: "block"."""
+
+
+class ControlCharacterFilterArgs(TypedDict):
+    """Characters that nobody sees, by which texts are hidden or turned around: control characters but tabs and line ends,
+    marks of direction, characters of no width, Unicode's tags."""
+
+    mode: NotRequired[str]
+    """"block", "mask", which takes them out, or "shadow", which only logs it. Default: "block"."""
+
+
+class InjectionFilterArgs(TypedDict):
+    """Words by which a text tries to give the model other instructions. They are looked for in small letters, with one
+    space between words."""
+
+    mode: NotRequired[str]
+    """"block", or "shadow", which only logs it. Default: "block"."""
+    builtin: NotRequired[bool]
+    """Look for the known ones, which docs/safety.md lists. Default: true."""
+    patterns: NotRequired[Mapping[str, str]]
+    """More of them: regular expressions by names of your own. Repetitions need bounds. Default: none."""
+
+
+class GuardrailTopicArgs(TypedDict):
+    """A topic that is denied."""
+
+    name: str
+    """Its name, which an error tells."""
+    definition: str
+    """What it is about, in a sentence or two."""
+    examples: NotRequired[Sequence[str]]
+    """Prompts about it, at most 5. Default: none."""
+
+
+class GuardrailRegexArgs(TypedDict):
+    """A regular expression of a guardrail, which AWS evaluates."""
+
+    name: str
+    """Its name, which an error tells, and which stands in braces where a text is masked."""
+    pattern: str
+    """The expression, without lookarounds."""
+    action: NotRequired[str]
+    """"BLOCK", "ANONYMIZE", which masks it, or "NONE", which only logs it. Default: "ANONYMIZE"."""
+    description: NotRequired[str]
+    """What it is for. Default: none."""
+
+
+class GuardrailArgs(TypedDict):
+    """A guardrail of Bedrock's, which checks prompts and answers of every provider: one that is made here, or one given by
+    `arn` and `version`."""
+
+    arn: NotRequired[pulumi.Input[str]]
+    """The ARN of a guardrail that is there already, in the component's Region. Default: one is made of the settings
+    below."""
+    version: NotRequired[pulumi.Input[str]]
+    """Its version. Required with `arn`."""
+    content: NotRequired[Mapping[str, str]]
+    """Content filters with their strengths, such as {"VIOLENCE": "HIGH", "PROMPT_ATTACK": "HIGH"}; PROMPT_ATTACK is for
+    prompts alone. Default: none."""
+    topics: NotRequired[Sequence[GuardrailTopicArgs]]
+    """Topics that are denied. Default: none."""
+    words: NotRequired[Sequence[str]]
+    """Words and phrases that are blocked. Default: none."""
+    profanity: NotRequired[bool]
+    """Block what is in AWS's list of profanities. Default: false."""
+    pii: NotRequired[Mapping[str, str]]
+    """Personal data by AWS's kinds, such as {"EMAIL": "ANONYMIZE", "PASSWORD": "BLOCK"}. Default: none."""
+    regexes: NotRequired[Sequence[GuardrailRegexArgs]]
+    """Regular expressions. Default: none."""
+    cross_region: NotRequired[bool]
+    """Let AWS evaluate in other Regions of the geography, which tier "STANDARD" needs. With `arn`: it is such a guardrail.
+    Default: false."""
+    tier: NotRequired[str]
+    """AWS's tier of content filters and topics; "STANDARD" knows more languages. Default: "CLASSIC"."""
+    mode: NotRequired[str]
+    """"block", or "shadow", in which nothing is blocked, masked or delayed, and what would be is logged. Default:
+    "block"."""
+    on_failure: NotRequired[str]
+    """What happens where the guardrail cannot be asked: the call fails with 503, or goes on unchecked. Default: "block"."""
+    prompts: NotRequired[bool]
+    """Check prompts: every text of a request. Default: true."""
+    answers: NotRequired[bool]
+    """Check answers: texts, reasoning, and the arguments of tool calls. Default: true."""
+    window_characters: NotRequired[int]
+    """How much of a streamed answer is checked at once, in characters. AWS counts 1,000 or less as one text unit of each
+    policy, and 100 are checked again with the next window. From 200 to 25,000. Default: 1,000."""
+    window_seconds: NotRequired[float]
+    """After how long what has come of a slow stream is checked, though the window is not full, in seconds. From 0.2 to 30.
+    Default: 2."""
+
+
+class SafetyArgs(TypedDict):
+    """What conversations are checked for. Each check is off unless it is given."""
+
+    length: NotRequired[LengthFilterArgs]
+    """How long a prompt may be. Default: as long as a body."""
+    control_characters: NotRequired[ControlCharacterFilterArgs]
+    """Invisible characters in prompts. Default: not looked for."""
+    injection: NotRequired[InjectionFilterArgs]
+    """Words of prompt injections. Default: not looked for."""
+    pii: NotRequired[Mapping[str, str]]
+    """Personal data in prompts that have a form, with what is done with them, such as {"email": "mask", "us_ssn": "block"}.
+    docs/safety.md lists the kinds. Default: not looked for."""
+    guardrail: NotRequired[GuardrailArgs]
+    """A guardrail of Bedrock's. Default: none."""
+
+
 class ModelLimitArgs(TypedDict):
     """What may be used of one alias in a minute, a day or a month, which are the calendar's, in UTC."""
 

@@ -13,6 +13,7 @@ from pulumi_llm.api_edge.api import STAGE
 from pulumi_llm.api_edge.cors import Origins
 from pulumi_llm.api_edge.limits import CallerLimitSettings
 from pulumi_llm.api_edge.metrics import CallMetricsSettings
+from pulumi_llm.api_edge.safety import CheckedSettings
 from pulumi_llm.api_edge.settings import (
     ApiKeySettings,
     JwtSettings,
@@ -195,7 +196,7 @@ KEY_THROTTLE = Throttle(rate_limit=0.5, burst_limit=20)
 STAGE_THROTTLE = Throttle(rate_limit=100, burst_limit=200)
 
 
-class ApiSettings(CallerLimitSettings, CallMetricsSettings):
+class ApiSettings(CallerLimitSettings, CheckedSettings, CallMetricsSettings):
     """What a stack's configuration and a program's arguments say alike."""
 
     free_text = ("customize", "environment", "resource_policy")
@@ -417,8 +418,9 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
     """Tags of every resource. Default: none but the component's own."""
 
     def routing(self, location: Location) -> Routing:
-        """What is routed where, within which limits."""
-        return read(self, location, self.timeout_seconds, limits=self.all_limits(), metrics=self.all_metrics())
+        """What is routed where, within which limits, and what is checked."""
+        limits, metrics = self.all_limits(), self.all_metrics()
+        return self.checked(read(self, location, self.timeout_seconds, limits=limits, metrics=metrics))
 
     def operations(self) -> tuple[Operation, ...]:
         return operations(tickets=self.websocket_tickets, limits=self.all_limits() is not None)
@@ -440,5 +442,6 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
             yield from self.layer_problems(location)
         routing = self.routing(location)
         yield from routing.problems
+        yield from self.guardrail_problems(location)
         yield from policy_problems(routing, self.policies, location)
         yield from environment_problems(self.environment, routing.environment)

@@ -5,7 +5,7 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from pulumi_llm.api_edge.args_types import ApiKeyArgs, JwtArgs, LimitArgs, MetricsArgs, ThrottleArgs
+from pulumi_llm.api_edge.args_types import ApiKeyArgs, JwtArgs, LimitArgs, MetricsArgs, SafetyArgs, ThrottleArgs
 from pulumi_llm.base.args_types import PolicyArgs, VpcArgs
 from pulumi_llm.routing.args_types import ModelArgs, ProviderArgs
 
@@ -75,6 +75,9 @@ class ServerlessBedrockApiArgs(TypedDict):
     metrics: NotRequired[MetricsArgs]
     """Metrics of requests in CloudWatch: tokens, cost, time to the first token, errors. Default: none; the log has them of
     each request."""
+    safety: NotRequired[SafetyArgs]
+    """What prompts and answers are checked for: length, invisible characters, injections, personal data, and by a guardrail
+    of Bedrock's. Default: nothing."""
     limits: NotRequired[LimitArgs]
     """What each caller may use: an API key, the subject of a token, or an AWS identity, all sessions of a role together.
     With `auth` "none" all callers are one. Without any limits nothing is counted, and no table is made. Default: no

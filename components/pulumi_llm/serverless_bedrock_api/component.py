@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 import pulumi
-from pulumi_aws import apigateway, cloudwatch, dynamodb, iam, lambda_, route53, ssm
+from pulumi_aws import apigateway, bedrock, cloudwatch, dynamodb, iam, lambda_, route53, ssm
 
 from llm_gateway.operations import PATHS
 from pulumi_llm.api_edge import keys
@@ -16,6 +16,7 @@ from pulumi_llm.api_edge.authorizer import authorizer as make_authorizer
 from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.api_edge.gateway_responses import create_gateway_responses, gateway_responses
 from pulumi_llm.api_edge.journal import journal_table
+from pulumi_llm.api_edge.guardrail import UsedGuardrail, use_guardrail
 from pulumi_llm.api_edge.ledger import ledger_table
 from pulumi_llm.api_edge.tables import UsedTable
 from pulumi_llm.api_edge.tickets import tickets_table
@@ -73,6 +74,8 @@ class ServerlessBedrockApi(Component):
             "tickets-table": dynamodb.Table,
             "ledger-table": dynamodb.Table,
             "journal-table": dynamodb.Table,
+            "guardrail": bedrock.Guardrail,
+            "guardrail-version": bedrock.GuardrailVersion,
             "key": apigateway.ApiKey,
             "key-item": dynamodb.TableItem,
             "logs": cloudwatch.LogGroup,
@@ -86,6 +89,7 @@ class ServerlessBedrockApi(Component):
             "tickets-policy": iam.RolePolicy,
             "ledger-policy": iam.RolePolicy,
             "journal-policy": iam.RolePolicy,
+            "guardrail-policy": iam.RolePolicy,
             "vpc-policy": iam.RolePolicy,
             "managed-policy": iam.RolePolicyAttachment,
             "inline-policy": iam.RolePolicy,
@@ -148,6 +152,10 @@ class ServerlessBedrockApi(Component):
     """The table of answers that are kept. Empty without `idempotency`."""
     journal_table_arn: pulumi.Output[str]
     """Its ARN. Empty without `idempotency`."""
+    guardrail_arn: pulumi.Output[str]
+    """The guardrail that conversations are checked by. Empty without one."""
+    guardrail_version: pulumi.Output[str]
+    """Its version. Empty without a guardrail."""
     function_name: pulumi.Output[str]
     """The function that answers."""
     function_arn: pulumi.Output[str]
@@ -228,6 +236,7 @@ class ServerlessBedrockApi(Component):
             location,
             keys=checks if settings.function_url else None,
             stores=self._stores(routing),
+            guardrail=self._guardrail(),
         )
         url = create_function_url(self, function) if settings.function_url else None
         api = create_api(self, settings)
@@ -281,6 +290,15 @@ class ServerlessBedrockApi(Component):
         journal = journal_table(self, key) if settings.idempotency else None
         self.journal_table_name, self.journal_table_arn = (journal.name, journal.arn) if journal else (_nothing(), _nothing())
         return Stores(*(UsedTable(made.name, made.arn) if made else None for made in (tickets, ledger, journal)))
+
+    def _guardrail(self) -> UsedGuardrail | None:
+        """Make the guardrail, unless one is given."""
+        settings, guardrail = self._settings, None
+        if settings.guardrail is not None:
+            guardrail = use_guardrail(self, settings.guardrail, self._location, settings.customize)
+        self.guardrail_arn = pulumi.Output.from_input(guardrail.arn if guardrail else "")
+        self.guardrail_version = pulumi.Output.from_input(guardrail.version if guardrail else "")
+        return guardrail
 
     def _function_outputs(self, function: Published, url: lambda_.FunctionUrl | None) -> None:
         self.function_url_endpoint = url.function_url if url else _nothing()
@@ -396,6 +414,8 @@ def _made(settings: ServerlessBedrockApiSettings, location: Location) -> Mapping
         **dict.fromkeys(("tickets-table", "tickets-policy"), settings.websocket_tickets),
         **dict.fromkeys(("ledger-table", "ledger-policy"), routing.routes.limits is not None),
         **dict.fromkeys(("journal-table", "journal-policy"), settings.idempotency),
+        **dict.fromkeys(("guardrail", "guardrail-version"), settings.makes_guardrail),
+        "guardrail-policy": settings.guardrail is not None,
         "function-url": settings.function_url,
         "vpc-policy": network is not None,
         **{key: auth in ("api_key", "jwt") for key in ServerlessBedrockApi.CHILDREN if key.startswith("authorizer")},

@@ -9,8 +9,10 @@ from llm_gateway import environment as variables
 from llm_gateway.operations import PATHS
 from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.api_edge.journal import use_journal
+from pulumi_llm.api_edge.guardrail import UsedGuardrail, ask_guardrail
 from pulumi_llm.api_edge.keys import read_keys
 from pulumi_llm.api_edge.ledger import use_ledger
+from pulumi_llm.api_edge.safety import guardrail_variables
 from pulumi_llm.api_edge.tables import UsedTable
 from pulumi_llm.api_edge.tickets import issue_tickets
 from pulumi_llm.base import bundle
@@ -39,10 +41,11 @@ def create_function(
     *,
     keys: UsedTable | None,
     stores: Stores,
+    guardrail: UsedGuardrail | None,
 ) -> Published:
     """Make the function with its role, which may call exactly the models and read exactly the secrets of `routing`.
 
-    At a URL of its own, it reads the table of `keys`, because no authorizer has checked them.
+    At a URL of its own, it reads the table of `keys`, because no authorizer has checked them. It asks the `guardrail`, if there is one.
     """
     tickets, ledger, journal = stores
     environment: dict[str, pulumi.Input[str]] = {
@@ -58,6 +61,7 @@ def create_function(
         **({variables.TICKETS_TABLE: tickets.name} if tickets else {}),
         **({variables.LEDGER_TABLE: ledger.name} if ledger else {}),
         **({variables.JOURNAL_TABLE: journal.name} if journal else {}),
+        **(guardrail_variables(guardrail.arn, guardrail.version) if guardrail else {}),
         **routing.environment,
         **settings.environment,
     }
@@ -84,6 +88,7 @@ def create_function(
             **({"tickets-policy": issue_tickets(tickets)} if tickets else {}),
             **({"ledger-policy": use_ledger(ledger, read=True)} if ledger else {}),
             **({"journal-policy": use_journal(journal)} if journal else {}),
+            **({"guardrail-policy": ask_guardrail(component, guardrail, location)} if guardrail else {}),
         },
         layers=[layer],
         reserved_concurrency=settings.reserved_concurrency,

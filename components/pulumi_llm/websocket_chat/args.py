@@ -9,6 +9,7 @@ from llm_gateway.limits import CallerLimits
 from llm_gateway.metrics import Metrics
 from pulumi_llm.api_edge.limits import CallerLimitSettings, LimitSettings
 from pulumi_llm.api_edge.metrics import CallMetricsSettings
+from pulumi_llm.api_edge.safety import CheckedSettings
 from pulumi_llm.api_edge.settings import (
     ApiKeySettings,
     JwtSettings,
@@ -114,7 +115,7 @@ class WebSocketSettings(Settings):
     """Per child, arguments that are merged with the component's own. Default: none."""
 
 
-class WebSocketChatSettings(WebSocketSettings, CallerLimitSettings, CallMetricsSettings, RoutingSettings):
+class WebSocketChatSettings(WebSocketSettings, CallerLimitSettings, CheckedSettings, CallMetricsSettings, RoutingSettings):
     """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
 
     auth: Auth = "api_key"
@@ -150,8 +151,9 @@ class WebSocketChatSettings(WebSocketSettings, CallerLimitSettings, CallMetricsS
         return is_shared and not any(map(self.given, ("limits", "key_limits", "tenant_limits")))
 
     def routing(self, location: Location) -> Routing:
-        """What is routed where, within which limits."""
-        return read(self, location, self.timeout_seconds, limits=self.all_limits(), metrics=self.all_metrics())
+        """What is routed where, within which limits, and what is checked."""
+        limits, metrics = self.all_limits(), self.all_metrics()
+        return self.checked(read(self, location, self.timeout_seconds, limits=limits, metrics=metrics))
 
     def all_limits(self) -> CallerLimits | None:
         """The limits as the functions read them; None where there are none."""
@@ -208,5 +210,6 @@ class WebSocketChatSettings(WebSocketSettings, CallerLimitSettings, CallMetricsS
         yield from region_problems(self.region, location)
         routing = self.routing(location)
         yield from routing.problems
+        yield from self.guardrail_problems(location)
         yield from policy_problems(routing, self.policies, location)
         yield from environment_problems(self.environment, routing.environment)

@@ -5,11 +5,12 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 import pulumi
-from pulumi_aws import apigateway, apigatewayv2, cloudwatch, dynamodb, iam, lambda_, ssm
+from pulumi_aws import apigateway, apigatewayv2, bedrock, cloudwatch, dynamodb, iam, lambda_, ssm
 
 from pulumi_llm.api_edge import keys
 from pulumi_llm.api_edge.authorizer import authorizer_function
 from pulumi_llm.api_edge.journal import journal_table
+from pulumi_llm.api_edge.guardrail import use_guardrail
 from pulumi_llm.api_edge.ledger import ledger_table
 from pulumi_llm.api_edge.settings import JwtSettings
 from pulumi_llm.api_edge.tables import UsedTable
@@ -75,6 +76,8 @@ class WebSocketChat(Component):
     CHILDREN = MappingProxyType(
         {
             "ledger-table": dynamodb.Table,
+            "guardrail": bedrock.Guardrail,
+            "guardrail-version": bedrock.GuardrailVersion,
             "keys-table": dynamodb.Table,
             "key": apigateway.ApiKey,
             "key-item": dynamodb.TableItem,
@@ -171,7 +174,10 @@ class WebSocketChat(Component):
         recovery = recovery_function(self, settings, self._shared, stores)
         routing = settings.routing(location)
         ledger = self._ledger() if routing.routes.limits is not None else None
-        generations = generations_function(self, settings, self._shared, stores, routing, location, recovery, ledger)
+        guardrail = None
+        if settings.guardrail is not None:
+            guardrail = use_guardrail(self, settings.guardrail, location, settings.customize)
+        generations = generations_function(self, settings, self._shared, stores, routing, location, recovery, ledger, guardrail)
         authorizer, ready = (None, list[pulumi.Resource]()) if checks is None else self._authorizer(api, checks)
         routes = create_routes(
             self,
@@ -271,6 +277,7 @@ def _made(settings: WebSocketChatSettings, location: Location) -> Mapping[str, C
     single = {
         "keys-table": own,
         "ledger-table": routing.routes.limits is not None and settings.ledger_table is None,
+        **dict.fromkeys(("guardrail", "guardrail-version"), settings.makes_guardrail),
         "bedrock-policy": bool(routing.models),
         "bedrock-output-policy": bool(routing.output_models),
         "secrets-policy": bool(routing.secret_arns),

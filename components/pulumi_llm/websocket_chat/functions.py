@@ -8,8 +8,10 @@ import pulumi
 from pulumi_aws import dynamodb, lambda_
 
 from llm_gateway import environment as variables
+from pulumi_llm.api_edge.guardrail import UsedGuardrail, ask_guardrail
 from pulumi_llm.api_edge.keys import read_keys
 from pulumi_llm.api_edge.ledger import use_ledger
+from pulumi_llm.api_edge.safety import guardrail_variables
 from pulumi_llm.api_edge.tables import UsedTable
 from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
@@ -90,10 +92,11 @@ def generations_function(
     location: Location,
     recovery: Published,
     ledger: UsedTable | None,
+    guardrail: UsedGuardrail | None,
 ) -> Published:
     """Make the function that generates. Its invocations are never repeated; one that fails is reported to `recovery`.
 
-    Where callers have limits, it counts in the `ledger` what they use.
+    Where callers have limits, it counts in the `ledger` what they use. It asks the `guardrail`, if there is one.
     """
     own = [
         *stores.use(
@@ -101,6 +104,7 @@ def generations_function(
         ),
         *stores.read_keys(),
         *(use_ledger(ledger) if ledger else []),
+        *(ask_guardrail(component, guardrail, location) if guardrail else []),
         allow("ReportFailures", ["lambda:InvokeFunction"], recovery.alias.arn),
     ]
     published = publish(
@@ -118,6 +122,7 @@ def generations_function(
             variables.GENERATIONS_PER_KEY: str(settings.generations_per_key),
             variables.MESSAGE_INTERVAL_MS: str(settings.message_interval_ms),
             **({variables.LEDGER_TABLE: ledger.name} if ledger else {}),
+            **(guardrail_variables(guardrail.arn, guardrail.version) if guardrail else {}),
             **routing.environment,
             **settings.environment,
         },

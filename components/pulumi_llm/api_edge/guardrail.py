@@ -1,0 +1,134 @@
+"""The guardrail of Bedrock's that conversations are checked by: made here with a version, or given."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pulumi
+from pulumi_aws import bedrock, get_caller_identity_output
+
+from pulumi_llm.base.component import Component
+from pulumi_llm.base.iam import allow
+from pulumi_llm.base.location import Location
+
+if TYPE_CHECKING:
+    from pulumi_llm.api_edge.safety import GuardrailSettings
+
+# https://docs.aws.amazon.com/bedrock/latest/APIReference/API_GuardrailContentFilterConfig.html
+CONTENT_FILTERS = ("SEXUAL", "VIOLENCE", "HATE", "INSULTS", "MISCONDUCT", "PROMPT_ATTACK")
+# https://docs.aws.amazon.com/bedrock/latest/APIReference/API_GuardrailPiiEntityConfig.html
+PII_ENTITIES = (
+    *("ADDRESS", "AGE", "AWS_ACCESS_KEY", "AWS_SECRET_KEY", "CA_HEALTH_NUMBER", "CA_SOCIAL_INSURANCE_NUMBER"),
+    *("CREDIT_DEBIT_CARD_CVV", "CREDIT_DEBIT_CARD_EXPIRY", "CREDIT_DEBIT_CARD_NUMBER", "DRIVER_ID", "EMAIL"),
+    *("INTERNATIONAL_BANK_ACCOUNT_NUMBER", "IP_ADDRESS", "LICENSE_PLATE", "MAC_ADDRESS", "NAME", "PASSWORD", "PHONE", "PIN"),
+    *("SWIFT_CODE", "UK_NATIONAL_HEALTH_SERVICE_NUMBER", "UK_NATIONAL_INSURANCE_NUMBER"),
+    *("UK_UNIQUE_TAXPAYER_REFERENCE_NUMBER", "URL", "USERNAME", "US_BANK_ACCOUNT_NUMBER", "US_BANK_ROUTING_NUMBER"),
+    *("US_INDIVIDUAL_TAX_IDENTIFICATION_NUMBER", "US_PASSPORT_NUMBER", "US_SOCIAL_SECURITY_NUMBER"),
+    "VEHICLE_IDENTIFICATION_NUMBER",
+)
+# The Regions where a profile may evaluate, by the geography.
+# https://docs.aws.amazon.com/bedrock/latest/userguide/guardrails-cross-region-support.html
+PROFILES: Mapping[str, tuple[str, ...]] = {
+    "us": ("us-east-1", "us-east-2", "us-west-2"),
+    "us-gov": ("us-gov-east-1", "us-gov-west-1"),
+    "eu": ("eu-central-1", "eu-north-1", "eu-west-1", "eu-west-3"),
+}
+# What AWS puts in the place of a text that it blocks. The gateway answers with an error of its own.
+_BLOCKED = "Blocked by a guardrail."
+
+
+class UsedGuardrail(NamedTuple):
+    """A guardrail that functions ask. `profile` is that by which it is evaluated in other Regions, empty if it is not."""
+
+    arn: pulumi.Input[str]
+    version: pulumi.Input[str]
+    profile: str = ""
+
+
+def profile(region: str) -> str | None:
+    """The geography of a Region whose guardrails can be evaluated in other Regions, None where that is not known."""
+    geography = "us-gov" if region.startswith("us-gov-") else region.split("-", maxsplit=1)[0]
+    return geography if geography in PROFILES else None
+
+
+def use_guardrail(
+    component: Component, settings: "GuardrailSettings", location: Location, customize: Mapping[str, Mapping[str, Any]]
+) -> UsedGuardrail:
+    """Return the guardrail that is given, or one that is made, which `customize` may change."""
+    geography = profile(location.region) if settings.cross_region else None
+    profile_id = f"{geography}.guardrail.v1:0" if geography else ""
+    if settings.arn is not None and settings.version is not None:
+        return UsedGuardrail(settings.arn, settings.version, profile_id)
+    arguments = _arguments(settings, profile_id)
+    guardrail = bedrock.Guardrail(
+        component.child_name("guardrail"),
+        description="Checks the conversations of pulumi-llm",
+        blocked_input_messaging=_BLOCKED,
+        blocked_outputs_messaging=_BLOCKED,
+        **arguments,
+        tags=component.tags,
+        opts=component.child("guardrail"),
+    )
+    # A version is a copy of the guardrail as it is. Another description makes another version, after the guardrail is updated
+    # and before the function uses it; the old one is deleted when nothing uses it any more.
+    content = json.dumps([arguments, customize.get("guardrail")], sort_keys=True, default=str)
+    version = bedrock.GuardrailVersion(
+        component.child_name("guardrail-version"),
+        guardrail_arn=guardrail.guardrail_arn,
+        description=f"Settings {hashlib.sha256(content.encode()).hexdigest()[:16]}",
+        opts=component.child("guardrail-version", depends_on=[guardrail]),
+    )
+    return UsedGuardrail(guardrail.guardrail_arn, version.version, profile_id)
+
+
+def ask_guardrail(component: Component, guardrail: UsedGuardrail, location: Location) -> list[dict[str, Any]]:
+    """Statements that allow to ask this guardrail alone, in each Region where it is evaluated.
+
+    https://docs.aws.amazon.com/bedrock/latest/userguide/guardrail-profiles-permissions.html
+    """
+    resources: list[pulumi.Input[str]] = [guardrail.arn]
+    if guardrail.profile:
+        account = get_caller_identity_output(opts=component.invoke_options()).account_id
+        for region in sorted({location.region, *PROFILES[guardrail.profile.split(".")[0]]}):
+            form = f"arn:{location.partition}:bedrock:{region}:{{}}:guardrail-profile/{guardrail.profile}"
+            resources.append(pulumi.Output.format(form, account))
+    return [allow("AskGuardrail", ["bedrock:ApplyGuardrail"], resources if len(resources) > 1 else guardrail.arn)]
+
+
+def _arguments(settings: "GuardrailSettings", profile_id: str) -> dict[str, Any]:
+    """The arguments that say what the guardrail looks for."""
+    found: dict[str, Any] = {}
+    tier: dict[str, Any] = {"tier_configs": [{"tier_name": settings.tier}]} if settings.tier != "CLASSIC" else {}
+    if settings.content:
+        # A prompt attack is in a prompt; AWS takes no other strength for answers.
+        filters = [
+            {"type": kind, "input_strength": strength, "output_strength": "NONE" if kind == "PROMPT_ATTACK" else strength}
+            for kind, strength in settings.content.items()
+        ]
+        found["content_policy_config"] = {"filters_configs": filters, **tier}
+    if settings.topics:
+        topics = [
+            {
+                "name": topic.name,
+                "definition": topic.definition,
+                "type": "DENY",
+                **({"examples": list(topic.examples)} if topic.examples else {}),
+            }
+            for topic in settings.topics
+        ]
+        found["topic_policy_config"] = {"topics_configs": topics, **tier}
+    if settings.words or settings.profanity:
+        words = {"words_configs": [{"text": word} for word in settings.words]} if settings.words else {}
+        profanity = {"managed_word_lists_configs": [{"type": "PROFANITY"}]} if settings.profanity else {}
+        found["word_policy_config"] = {**words, **profanity}
+    if settings.pii or settings.regexes:
+        entities = [{"type": kind, "action": action} for kind, action in settings.pii.items()]
+        regexes = [regex.model_dump(exclude_none=True) for regex in settings.regexes]
+        found["sensitive_information_policy_config"] = {
+            **({"pii_entities_configs": entities} if entities else {}),
+            **({"regexes_configs": regexes} if regexes else {}),
+        }
+    if profile_id:
+        found["cross_region_config"] = {"guardrail_profile_identifier": profile_id}
+    return found
