@@ -23,6 +23,7 @@ from llm_functions.http.openapi import document
 from llm_gateway import errors
 from llm_gateway.errors import ERROR_KINDS, GATEWAY_RESPONSES, ErrorKind, statuses
 from llm_gateway.operations import operations
+from llm_gateway.stages.prompt_filters import INJECTIONS, PII
 from pulumi_llm.account_baseline.args import AccountBaselineSettings
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.settings import Settings
@@ -474,6 +475,15 @@ def providers_page() -> str:
     return _with_tables("providers.md", _table(("what the target said", "the next target", "asked again", "cools down"), rows))
 
 
+def safety_page() -> str:
+    """The kinds of personal data, and what is looked for as an injection."""
+    kinds = ((f"`{name}`", f"`{kind.example}`", f"`{{{name.upper()}}}`") for name, kind in PII.items())
+    patterns = ((f"`{name}`", f"`{pattern.pattern}`") for name, pattern in INJECTIONS.items())
+    return _with_tables(
+        "safety.md", _table(("kind", "such as", "masked as"), kinds), _table(("name", "regular expression"), patterns)
+    )
+
+
 def _with_tables(name: str, *tables: str) -> str:
     """A page that is written by hand, with its generated tables between their markers as the code has them now."""
     page = (FOLDER / name).read_text(encoding="utf-8")
@@ -510,6 +520,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "gpu-sizing.md": gpu_sizing_page,
     "models.md": models_page,
     "policies.md": policies_page,
+    "safety.md": safety_page,
     "settings.md": settings_page,
     **{
         f"../components/pulumi_llm/{package}/args_types.py": functools.partial(typed_dicts, package, ARGUMENTS)

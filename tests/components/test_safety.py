@@ -31,7 +31,8 @@ GUARDRAIL: dict[str, Any] = {
 
 
 def api(**safety: Any) -> Recording:
-    return programs.run(lambda: ServerlessBedrockApi("chat", {"models": MODELS, "safety": safety}))  # type: ignore[typeddict-item]
+    args: Any = {"models": MODELS, "safety": safety}
+    return programs.run(lambda: ServerlessBedrockApi("chat", args))
 
 
 def refusals(safety: Any, kind: Any = ServerlessBedrockApi) -> str:
@@ -46,7 +47,8 @@ def routes(recording: Recording, function: str) -> Safety | None:
 
 
 def test_nothing_is_made_without_it() -> None:
-    plain = programs.run(lambda: ServerlessBedrockApi("chat", {"models": MODELS}))
+    args: Any = {"models": MODELS}
+    plain = programs.run(lambda: ServerlessBedrockApi("chat", args))
     assert not any("guardrail" in name for name in plain.names()) and routes(plain, "chat-function") is None
     assert plain.named("chat").outputs["guardrail_arn"] == plain.named("chat").outputs["guardrail_version"] == ""
 
@@ -133,7 +135,8 @@ def test_a_guardrail_across_regions() -> None:
 
 def test_a_websocket_api_asks_the_same_way() -> None:
     safety: Any = {"pii": {"email": "mask"}, "guardrail": GUARDRAIL}
-    recording = programs.run(lambda: WebSocketChat("ws", {"models": MODELS, "safety": safety}))
+    args: Any = {"models": MODELS, "safety": safety}
+    recording = programs.run(lambda: WebSocketChat("ws", args))
     assert routes(recording, "ws-generations-function") == Safety((Filter("pii", "mask", kinds=("email",)),), GuardrailUse())
     guardrail = recording.named("ws-guardrail").state["guardrailArn"]
     assert recording.inputs("ws-generations-function")["environment"]["variables"]["GUARDRAIL_ARN"] == guardrail

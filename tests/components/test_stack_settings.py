@@ -117,6 +117,20 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"api": {"limits": {"models": {"gpt-4": {"requests": {"day": 1}}}}}},
         ["pulumi-llm:api.limits.models.gpt-4: 'gpt-4' is not among the models; choose of gpt-oss-20b"],
     ),
+    "a filter that could be slow": (
+        {"api": {"safety": {"injection": {"patterns": {"own": "(a+)+"}}}}},
+        [
+            "pulumi-llm:api.safety.injection.patterns.own: '(a+)+' has a repetition without a bound, such as '*' or '+'; give "
+            "one, such as {0,20} or {1,20}"
+        ],
+    ),
+    "a guardrail of nothing": (
+        {"api": {"safety": {"guardrail": {"mode": "shadow"}}}},
+        [
+            "pulumi-llm:api.safety.guardrail.content: is missing: give what the guardrail looks for (content, topics, words, "
+            "…), or its arn"
+        ],
+    ),
     "a limit of another window": (
         {"api": {"limits": {"tokens": {"week": 1}}}},
         ['pulumi-llm:api.limits.tokens.week: \'week\' is not of the form of a window, which is "minute", "day" or "month"'],
@@ -594,6 +608,7 @@ def test_a_program_with_five_mistakes_tells_exactly_these_and_creates_nothing() 
             }
         },
         {"api": {"metrics": {"namespace": "acme/llm", "tenants": ["Acme, Inc."]}}},
+        {"api": {"safety": {"pii": {"email": "mask"}, "guardrail": {"profanity": True, "window_characters": 500}}}},
         {"api": {"cors_allow_origin": "https://chat.example.com"}},
         {"models": ["claude-haiku-4-5"], "aws:region": "ap-southeast-2"},
         {"api": {"keys": [{"name": "k", "tenant": "acme", "models": ["gpt-oss-20b"]}]}},

@@ -173,6 +173,10 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
             ],
             "limits": {"requests": {"minute": 60}, "calls_in_flight": 5, "models": {"fast": {"tokens": {"day": 100_000}}}},
             "tenant_limits": {"default": {"usd": {"day": 0.5}}},
+            "safety": {
+                "pii": {"email": "mask"},
+                "guardrail": {"content": {"PROMPT_ATTACK": "HIGH"}, "words": ["Voldemort"], "cross_region": True},
+            },
             "authorizer_cache_seconds": 300,
             "function_url": True,
             "websocket_tickets": True,
@@ -285,6 +289,7 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "everything": {
             "limits": {"requests": {"minute": 60}},
+            "safety": {"length": {"max_characters": 9_000}, "guardrail": {"profanity": True}},
             "models": [
                 *MODELS,
                 {

@@ -275,8 +275,10 @@ NEEDS: Mapping[str, Sequence[str]] = {
 # What Pulumi itself needs for its state in S3, encrypted with KMS. The backend lists, reads, writes and deletes objects.
 STATE_KEYS = {"arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"}
 STATE = {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "kms:Decrypt", "kms:Encrypt"}
-# Types of a custom domain, whose zone and certificate are the user's: docs/deployment.md says what to add.
+# Types of a custom domain, whose zone and certificate are the user's, and of a guardrail: docs/deployment.md says what to add.
 NOT_COVERED = {
+    "aws:bedrock/guardrail:Guardrail",
+    "aws:bedrock/guardrailVersion:GuardrailVersion",
     "aws:acm/certificate:Certificate",
     "aws:acm/certificateValidation:CertificateValidation",
     "aws:apigateway/domainName:DomainName",

@@ -102,6 +102,29 @@ LEDGER += "cors-method-/usage cors-integration-/usage cors-method-response-/usag
 AMOUNTS: dict[str, Any] = {"requests": {"minute": 5}, "tokens": {"day": 9_000}, "usd": {"month": 2.5}}
 LIMITS: dict[str, Any] = {**AMOUNTS, "calls_in_flight": 3}
 PRICE = {"input": 1, "output": 5, "cache_read": 0.1, "cache_write": 1.25, "cache_write_hour": 2}
+FILTERS: dict[str, Any] = {
+    "length": {"max_characters": 9_000, "mode": "shadow"},
+    "control_characters": {"mode": "mask"},
+    "injection": {"mode": "shadow", "builtin": False, "patterns": {"codename": "project (?:blue|red)"}},
+    "pii": {"email": "mask"},
+}
+GUARDRAIL_ARN = "arn:aws:bedrock:us-east-1:123456789012:guardrail/abcdefghijkl"
+GUARDRAIL: dict[str, Any] = {
+    "content": {"PROMPT_ATTACK": "HIGH"},
+    "topics": [{"name": "Investments", "definition": "Advice on what to buy.", "examples": ["Which shares should I buy?"]}],
+    "words": ["Voldemort"],
+    "profanity": True,
+    "pii": {"EMAIL": "ANONYMIZE"},
+    "regexes": [{"name": "ticket", "pattern": "TICKET-[0-9]{4}", "action": "BLOCK", "description": "Our tickets"}],
+    "cross_region": True,
+    "tier": "STANDARD",
+    "mode": "shadow",
+    "on_failure": "allow",
+    "prompts": True,
+    "answers": False,
+    "window_characters": 500,
+    "window_seconds": 1,
+}
 # The key moves from the plan of all to a plan of its own.
 OWN_PLAN = "create usage-plan-default; replace usage-plan-key-default; delete usage-plan"
 
@@ -229,6 +252,12 @@ CASES: list[tuple[dict[str, Any], str]] = [
         f"{LEDGER}; update bedrock-policy",
     ),
     ({"api.idempotency": True}, f"{FUNCTION}; create journal-table journal-policy"),
+    ({"api.safety": FILTERS}, FUNCTION),
+    ({"api.safety": {"guardrail": GUARDRAIL}}, f"{FUNCTION}; create guardrail guardrail-version guardrail-policy"),
+    (
+        {"api.safety": {"guardrail": {"arn": GUARDRAIL_ARN, "version": "7", "cross_region": True}}},
+        f"{FUNCTION}; create guardrail-policy",
+    ),
     ({"api.throttle.rate_limit": 1}, f"update usage-plan {THROTTLED}; {DEPLOYMENT}"),
     ({"api.throttle.burst_limit": 5}, "update usage-plan"),
     ({"api.daily_quota": 5}, "update usage-plan"),
