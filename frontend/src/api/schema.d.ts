@@ -522,6 +522,7 @@ export interface components {
                 type: string;
                 /** @enum {unknown} */
                 code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "context_length_exceeded" | "expired_token" | "function_failed" | "function_timeout" | "idempotency_key_reused" | "idempotency_unavailable" | "in_progress" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "nothing_to_resume" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
+                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "content_policy_violation" | "context_length_exceeded" | "expired_token" | "function_failed" | "function_timeout" | "guardrail_unavailable" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
                 message: string;
                 request_id: string;
                 param?: string;
@@ -793,6 +794,7 @@ export interface components {
                 type: string;
                 /** @enum {unknown} */
                 code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "context_length_exceeded" | "expired_token" | "function_failed" | "function_timeout" | "idempotency_key_reused" | "idempotency_unavailable" | "in_progress" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "nothing_to_resume" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
+                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "content_policy_violation" | "context_length_exceeded" | "expired_token" | "function_failed" | "function_timeout" | "guardrail_unavailable" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
                 message: string;
                 request_id: string;
                 param?: string;
@@ -894,6 +896,8 @@ export interface operations {
              *
              *     `content_filter`: the model's provider refuses to answer this conversation
              *
+             *     `content_policy_violation`: the {part} was blocked by the policy {policy!r} of this service{then}
+             *
              *     `wrong_kind_of_model`: model: {name!r} is for {use}, so call POST {path} with it; {right}
              *
              *     `bad_request`: the request cannot be answered
@@ -1070,6 +1074,8 @@ export interface operations {
              *     `overloaded`: the service answers as many calls as it may at once; try again shortly
              *
              *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
+             *
+             *     `guardrail_unavailable`: the service could not check the conversation against its policies; try again shortly
              *
              *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
              *
@@ -1163,6 +1169,8 @@ export interface operations {
              *
              *     `content_filter`: the model's provider refuses to answer this conversation
              *
+             *     `content_policy_violation`: the {part} was blocked by the policy {policy!r} of this service{then}
+             *
              *     `wrong_kind_of_model`: model: {name!r} is for {use}, so call POST {path} with it; {right}
              *
              *     `bad_request`: the request cannot be answered
@@ -1339,6 +1347,8 @@ export interface operations {
              *     `overloaded`: the service answers as many calls as it may at once; try again shortly
              *
              *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
+             *
+             *     `guardrail_unavailable`: the service could not check the conversation against its policies; try again shortly
              *
              *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
              *
@@ -1433,6 +1443,8 @@ export interface operations {
              *
              *     `content_filter`: the model's provider refuses to answer this conversation
              *
+             *     `content_policy_violation`: the {part} was blocked by the policy {policy!r} of this service{then}
+             *
              *     `wrong_kind_of_model`: model: {name!r} is for {use}, so call POST {path} with it; {right}
              *
              *     `bad_request`: the request cannot be answered
@@ -1609,6 +1621,8 @@ export interface operations {
              *     `overloaded`: the service answers as many calls as it may at once; try again shortly
              *
              *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
+             *
+             *     `guardrail_unavailable`: the service could not check the conversation against its policies; try again shortly
              *
              *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
              *
@@ -1703,6 +1717,8 @@ export interface operations {
              *
              *     `content_filter`: the model's provider refuses to answer this conversation
              *
+             *     `content_policy_violation`: the {part} was blocked by the policy {policy!r} of this service{then}
+             *
              *     `wrong_kind_of_model`: model: {name!r} is for {use}, so call POST {path} with it; {right}
              *
              *     `bad_request`: the request cannot be answered
@@ -1879,6 +1895,8 @@ export interface operations {
              *     `overloaded`: the service answers as many calls as it may at once; try again shortly
              *
              *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
+             *
+             *     `guardrail_unavailable`: the service could not check the conversation against its policies; try again shortly
              *
              *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
              *
@@ -1973,6 +1991,8 @@ export interface operations {
              *
              *     `content_filter`: the model's provider refuses to answer this conversation
              *
+             *     `content_policy_violation`: the {part} was blocked by the policy {policy!r} of this service{then}
+             *
              *     `wrong_kind_of_model`: model: {name!r} is for {use}, so call POST {path} with it; {right}
              *
              *     `bad_request`: the request cannot be answered
@@ -2149,6 +2169,8 @@ export interface operations {
              *     `overloaded`: the service answers as many calls as it may at once; try again shortly
              *
              *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
+             *
+             *     `guardrail_unavailable`: the service could not check the conversation against its policies; try again shortly
              *
              *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
              *
@@ -2243,6 +2265,8 @@ export interface operations {
              *
              *     `content_filter`: the model's provider refuses to answer this conversation
              *
+             *     `content_policy_violation`: the {part} was blocked by the policy {policy!r} of this service{then}
+             *
              *     `wrong_kind_of_model`: model: {name!r} is for {use}, so call POST {path} with it; {right}
              *
              *     `bad_request`: the request cannot be answered
@@ -2419,6 +2443,8 @@ export interface operations {
              *     `overloaded`: the service answers as many calls as it may at once; try again shortly
              *
              *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
+             *
+             *     `guardrail_unavailable`: the service could not check the conversation against its policies; try again shortly
              *
              *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
              *
@@ -2512,6 +2538,8 @@ export interface operations {
              *
              *     `content_filter`: the model's provider refuses to answer this conversation
              *
+             *     `content_policy_violation`: the {part} was blocked by the policy {policy!r} of this service{then}
+             *
              *     `wrong_kind_of_model`: model: {name!r} is for {use}, so call POST {path} with it; {right}
              *
              *     `bad_request`: the request cannot be answered
@@ -2688,6 +2716,8 @@ export interface operations {
              *     `overloaded`: the service answers as many calls as it may at once; try again shortly
              *
              *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
+             *
+             *     `guardrail_unavailable`: the service could not check the conversation against its policies; try again shortly
              *
              *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
              *
@@ -2781,6 +2811,8 @@ export interface operations {
              *
              *     `content_filter`: the model's provider refuses to answer this conversation
              *
+             *     `content_policy_violation`: the {part} was blocked by the policy {policy!r} of this service{then}
+             *
              *     `wrong_kind_of_model`: model: {name!r} is for {use}, so call POST {path} with it; {right}
              *
              *     `bad_request`: the request cannot be answered
@@ -2957,6 +2989,8 @@ export interface operations {
              *     `overloaded`: the service answers as many calls as it may at once; try again shortly
              *
              *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
+             *
+             *     `guardrail_unavailable`: the service could not check the conversation against its policies; try again shortly
              *
              *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
              *
