@@ -14,8 +14,6 @@ from support.programs import ROOT, Recording, run_project
 PLANNED = {
     "aws:apigatewayv2/apiMapping:ApiMapping",
     "aws:apigatewayv2/domainName:DomainName",
-    "aws:bedrock/guardrail:Guardrail",
-    "aws:bedrock/guardrailVersion:GuardrailVersion",
     "aws:bedrock/inferenceProfile:InferenceProfile",
     "aws:cloudwatch/compositeAlarm:CompositeAlarm",
     "aws:cloudwatch/dashboard:Dashboard",
