@@ -15,8 +15,8 @@ from pulumi_llm.api_edge.authorizer import Made
 from pulumi_llm.api_edge.authorizer import authorizer as make_authorizer
 from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.api_edge.gateway_responses import create_gateway_responses, gateway_responses
-from pulumi_llm.api_edge.journal import journal_table
 from pulumi_llm.api_edge.guardrail import UsedGuardrail, use_guardrail
+from pulumi_llm.api_edge.journal import journal_table
 from pulumi_llm.api_edge.ledger import ledger_table
 from pulumi_llm.api_edge.tables import UsedTable
 from pulumi_llm.api_edge.tickets import tickets_table

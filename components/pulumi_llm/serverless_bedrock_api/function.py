@@ -8,8 +8,8 @@ from pulumi_aws import lambda_
 from llm_gateway import environment as variables
 from llm_gateway.operations import PATHS
 from pulumi_llm.api_edge.cors import Cors
-from pulumi_llm.api_edge.journal import use_journal
 from pulumi_llm.api_edge.guardrail import UsedGuardrail, ask_guardrail
+from pulumi_llm.api_edge.journal import use_journal
 from pulumi_llm.api_edge.keys import read_keys
 from pulumi_llm.api_edge.ledger import use_ledger
 from pulumi_llm.api_edge.safety import guardrail_variables
@@ -45,7 +45,8 @@ def create_function(
 ) -> Published:
     """Make the function with its role, which may call exactly the models and read exactly the secrets of `routing`.
 
-    At a URL of its own, it reads the table of `keys`, because no authorizer has checked them. It asks the `guardrail`, if there is one.
+    At a URL of its own, it reads the table of `keys`, because no authorizer has checked them. It asks the
+    `guardrail`, if there is one.
     """
     tickets, ledger, journal = stores
     environment: dict[str, pulumi.Input[str]] = {

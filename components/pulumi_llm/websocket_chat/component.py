@@ -9,8 +9,8 @@ from pulumi_aws import apigateway, apigatewayv2, bedrock, cloudwatch, dynamodb, 
 
 from pulumi_llm.api_edge import keys
 from pulumi_llm.api_edge.authorizer import authorizer_function
-from pulumi_llm.api_edge.journal import journal_table
 from pulumi_llm.api_edge.guardrail import use_guardrail
+from pulumi_llm.api_edge.journal import journal_table
 from pulumi_llm.api_edge.ledger import ledger_table
 from pulumi_llm.api_edge.settings import JwtSettings
 from pulumi_llm.api_edge.tables import UsedTable
