@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # what a deployment does not use is not imported: it would co
     from llm_gateway.identity.tickets import TicketTable
     from llm_gateway.stages.idempotency import Idempotency
     from llm_gateway.stages.ledger import Ledger
-    from llm_gateway.stages.safety import Safety
+    from llm_gateway.checked_router import Safety
 
 
 def gateway(client: HttpClient) -> Gateway:
@@ -67,7 +67,7 @@ def safety(routes: Routes, client: HttpClient, environ: Mapping[str, str] = os.e
     """Return what conversations are checked by, None where they are not."""
     if routes.safety is None:
         return None
-    from llm_gateway.stages.safety import Safety
+    from llm_gateway.checked_router import Safety
 
     guardrail = None
     if routes.safety.guardrail is not None:

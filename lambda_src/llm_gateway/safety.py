@@ -1,4 +1,4 @@
-"""What conversations are checked for, as the routes document has it. `llm_gateway.stages.safety` does it."""
+"""What conversations are checked for, as the routes document has it. `llm_gateway.checked_router` does it."""
 
 from collections.abc import Mapping
 from typing import Literal

@@ -106,6 +106,7 @@ def description(**guardrail: Any) -> str:
     return api(guardrail=guardrail).inputs("chat-guardrail-version")["description"]
 
 
+@pytest.mark.assumes("guardrail-version")
 def test_a_version_is_made_anew_where_the_guardrail_changes_and_only_then() -> None:
     assert description(**GUARDRAIL) == description(**GUARDRAIL, mode="shadow", window_seconds=5)
     for change in ({"words": ["Sauron"]}, {"content": {"VIOLENCE": "LOW"}}, {"profanity": False}):

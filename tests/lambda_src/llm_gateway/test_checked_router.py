@@ -83,6 +83,7 @@ async def test_a_blocked_answer_reaches_no_client(harness: Harness, records, pro
     assert records[0]["safety.blocked"] == ["word"]
 
 
+@pytest.mark.assumes("guardrail-blocks")
 @EVERY_TRANSPORT
 @EVERY_PROVIDER
 async def test_personal_data_is_masked_both_ways(harness: Harness, records, provider, transport: Transport) -> None:
