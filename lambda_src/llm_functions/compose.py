@@ -20,12 +20,12 @@ from llm_gateway.router import Provider, Router
 from llm_gateway.routes import BEDROCK, MOCK, ROUTES_FILE, Endpoint, Routes, load
 
 if TYPE_CHECKING:  # what a deployment does not use is not imported: it would cost a cold start some milliseconds
+    from llm_gateway.checked_router import Safety
     from llm_gateway.demand import Demand
     from llm_gateway.identity.keys import KeyStore
     from llm_gateway.identity.tickets import TicketTable
     from llm_gateway.stages.idempotency import Idempotency
     from llm_gateway.stages.ledger import Ledger
-    from llm_gateway.checked_router import Safety
 
 
 def gateway(client: HttpClient) -> Gateway:

@@ -35,10 +35,10 @@ from llm_gateway.stages.validate import conversation_problems
 from llm_gateway.telemetry import Record
 
 if TYPE_CHECKING:  # only requests for embeddings load it
+    from llm_gateway.checked_router import CheckedRouter, Safety  # only where conversations are checked
     from llm_gateway.embeddings import EmbeddingRequest
     from llm_gateway.stages.idempotency import Claim  # only where requests may name keys
     from llm_gateway.stages.ledger import Ledger  # only where callers have limits
-    from llm_gateway.checked_router import CheckedRouter, Safety  # only where conversations are checked
 
 
 class Demand(Protocol):

@@ -11,7 +11,7 @@ import pytest
 
 from llm_gateway.routes import ROUTES_FILE, load
 from llm_gateway.safety import Filter, GuardrailUse, Safety
-from pulumi_llm.api_edge.guardrail import CONTENT_FILTERS, PII_ENTITIES
+from pulumi_llm.api_edge.guardrail_policies import CONTENT_FILTERS, PII_ENTITIES
 from pulumi_llm.api_edge.patterns import pattern_problem
 from pulumi_llm.serverless_bedrock_api import ServerlessBedrockApi
 from pulumi_llm.websocket_chat import WebSocketChat

@@ -3,37 +3,17 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pulumi
 from pulumi_aws import bedrock, get_caller_identity_output
 
+from pulumi_llm.api_edge.guardrail_policies import PROFILES, profile
+from pulumi_llm.api_edge.safety import GuardrailSettings
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.iam import allow
 from pulumi_llm.base.location import Location
 
-if TYPE_CHECKING:
-    from pulumi_llm.api_edge.safety import GuardrailSettings
-
-# https://docs.aws.amazon.com/bedrock/latest/APIReference/API_GuardrailContentFilterConfig.html
-CONTENT_FILTERS = ("SEXUAL", "VIOLENCE", "HATE", "INSULTS", "MISCONDUCT", "PROMPT_ATTACK")
-# https://docs.aws.amazon.com/bedrock/latest/APIReference/API_GuardrailPiiEntityConfig.html
-PII_ENTITIES = (
-    *("ADDRESS", "AGE", "AWS_ACCESS_KEY", "AWS_SECRET_KEY", "CA_HEALTH_NUMBER", "CA_SOCIAL_INSURANCE_NUMBER"),
-    *("CREDIT_DEBIT_CARD_CVV", "CREDIT_DEBIT_CARD_EXPIRY", "CREDIT_DEBIT_CARD_NUMBER", "DRIVER_ID", "EMAIL"),
-    *("INTERNATIONAL_BANK_ACCOUNT_NUMBER", "IP_ADDRESS", "LICENSE_PLATE", "MAC_ADDRESS", "NAME", "PASSWORD", "PHONE", "PIN"),
-    *("SWIFT_CODE", "UK_NATIONAL_HEALTH_SERVICE_NUMBER", "UK_NATIONAL_INSURANCE_NUMBER"),
-    *("UK_UNIQUE_TAXPAYER_REFERENCE_NUMBER", "URL", "USERNAME", "US_BANK_ACCOUNT_NUMBER", "US_BANK_ROUTING_NUMBER"),
-    *("US_INDIVIDUAL_TAX_IDENTIFICATION_NUMBER", "US_PASSPORT_NUMBER", "US_SOCIAL_SECURITY_NUMBER"),
-    "VEHICLE_IDENTIFICATION_NUMBER",
-)
-# The Regions where a profile may evaluate, by the geography.
-# https://docs.aws.amazon.com/bedrock/latest/userguide/guardrails-cross-region-support.html
-PROFILES: Mapping[str, tuple[str, ...]] = {
-    "us": ("us-east-1", "us-east-2", "us-west-2"),
-    "us-gov": ("us-gov-east-1", "us-gov-west-1"),
-    "eu": ("eu-central-1", "eu-north-1", "eu-west-1", "eu-west-3"),
-}
 # What AWS puts in the place of a text that it blocks. The gateway answers with an error of its own.
 _BLOCKED = "Blocked by a guardrail."
 
@@ -46,14 +26,8 @@ class UsedGuardrail(NamedTuple):
     profile: str = ""
 
 
-def profile(region: str) -> str | None:
-    """The geography of a Region whose guardrails can be evaluated in other Regions, None where that is not known."""
-    geography = "us-gov" if region.startswith("us-gov-") else region.split("-", maxsplit=1)[0]
-    return geography if geography in PROFILES else None
-
-
 def use_guardrail(
-    component: Component, settings: "GuardrailSettings", location: Location, customize: Mapping[str, Mapping[str, Any]]
+    component: Component, settings: GuardrailSettings, location: Location, customize: Mapping[str, Mapping[str, Any]]
 ) -> UsedGuardrail:
     """Return the guardrail that is given, or one that is made, which `customize` may change."""
     geography = profile(location.region) if settings.cross_region else None
@@ -96,7 +70,7 @@ def ask_guardrail(component: Component, guardrail: UsedGuardrail, location: Loca
     return [allow("AskGuardrail", ["bedrock:ApplyGuardrail"], resources if len(resources) > 1 else guardrail.arn)]
 
 
-def _arguments(settings: "GuardrailSettings", profile_id: str) -> dict[str, Any]:
+def _arguments(settings: GuardrailSettings, profile_id: str) -> dict[str, Any]:
     """The arguments that say what the guardrail looks for."""
     found: dict[str, Any] = {}
     tier: dict[str, Any] = {"tier_configs": [{"tier_name": settings.tier}]} if settings.tier != "CLASSIC" else {}

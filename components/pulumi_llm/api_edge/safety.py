@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from llm_gateway import environment as variables
 from llm_gateway import safety as document
 from llm_gateway.stages.prompt_filters import PII
-from pulumi_llm.api_edge.guardrail import CONTENT_FILTERS, PII_ENTITIES, PROFILES, profile
+from pulumi_llm.api_edge.guardrail_policies import CONTENT_FILTERS, PII_ENTITIES, PROFILES, profile
 from pulumi_llm.api_edge.patterns import pattern_problem
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import Between, Count, Flag, Input, Name, Number, Problem, Settings, form, valid_items

@@ -5,13 +5,13 @@ import time
 
 import pytest
 
+from llm_gateway.checked_router import Safety as Stage
 from llm_gateway.embeddings import EmbeddingRequest
 from llm_gateway.errors import GatewayError
 from llm_gateway.request import ChatRequest, Media, Message, ReasoningBlock, ResponseFormat, Sampling, Tool, ToolUse
 from llm_gateway.request_texts import characters, with_texts
 from llm_gateway.safety import Filter, Safety
 from llm_gateway.stages.prompt_filters import INJECTIONS, PII, TextFilter
-from llm_gateway.checked_router import Safety as Stage
 from support.scripted_provider import Scripted, alias, routing
 
 ALL_PII = TextFilter(Filter("pii", mode="mask", kinds=tuple(PII)))
