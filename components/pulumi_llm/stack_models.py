@@ -63,13 +63,17 @@ def target_problems(
 
 
 def with_models(
-    names: Sequence[str], served: Mapping[str, ServedModel], domain: str, routing: RoutingSettings
+    names: Sequence[str], served: Mapping[str, ServedModel], domain: str, region: str | None, routing: RoutingSettings
 ) -> RoutingSettings:
     """The aliases and providers, with the served models among these as far as they are targets, and the bounds of these."""
     called = [name for name in names if is_target(name, routing)]
     if not called:
         return routing
-    providers = {name: ProviderSettings(type="openai_compatible", base_url=f"https://{domain}/{name}/v1") for name in called}
+    regions = (region,) if region is not None else None
+    providers = {
+        name: ProviderSettings(type="openai_compatible", base_url=f"https://{domain}/{name}/v1", regions=regions)
+        for name in called
+    }
     bounds = {name: (served[name].context_tokens if name in served else 0) or _UNBOUNDED for name in called}
     models = tuple(_with_bounds(model, bounds) for model in routing.models)
     return routing.model_copy(update={"models": models, "providers": {**(routing.providers or {}), **providers}})

@@ -157,7 +157,9 @@ class StackSettings(RoutingSettings):
         timeout = self.api.timeout_seconds if self.valid("api") else None
         location = Location.of(self.region) if self.valid("region") else None
         limits = self.api.all_limits() if self.valid("api") else None
-        yield from read_routing(self._routing(), location, timeout, stack_models.named(self.gpu, self), limits).problems
+        rules = self.api.rule_documents() if self.valid("api") else ()
+        routing = read_routing(self._routing(), location, timeout, stack_models.named(self.gpu, self), limits, rules=rules)
+        yield from routing.problems
         yield from self._gpu_problems()
         if not self.valid("api"):
             return
@@ -185,7 +187,8 @@ class StackSettings(RoutingSettings):
                 "monthly_usd with emails or topic_arn, or say in observability.budget_waiver why there is none",
             )
         layer_problems = self.api.layer_problems(location) if location is not None else ()
-        for problem in [*self.api.model_problems(self.aliases()), *layer_problems]:
+        target_problems = self.api.target_problems(routing.routes, location) if location is not None else ()
+        for problem in [*self.api.model_problems(self.aliases()), *target_problems, *layer_problems]:
             yield Problem(f"api.{problem.path}", problem.reason)
         if self.valid("websocket") and self.websocket.enabled:
             yield from self._websocket_problems()
@@ -249,8 +252,9 @@ class StackSettings(RoutingSettings):
         """Aliases and providers, with the served models among these, and the bounds of their targets."""
         domain = self.gpu.domain.name if self.gpu is not None and self.gpu.valid("domain") else None
         # Without a domain, which is reported where it stands, the rest is checked all the same.
+        region = self.region if self.valid("region") else None
         return stack_models.with_models(
-            stack_models.named(self.gpu, self), self._served(), domain or "models.example.com", self
+            stack_models.named(self.gpu, self), self._served(), domain or "models.example.com", region, self
         )
 
     def warnings(self) -> list[str]:
@@ -339,6 +343,7 @@ class StackSettings(RoutingSettings):
             if limited:
                 callers["key_limits"] = {key.name: key.limits.model_dump(exclude_unset=True) for key in limited}
         callers |= {"limits": {}, **self.api.model_dump(include={"limits", "tenant_limits"}, exclude_unset=True)}
+        callers |= self.api.model_dump(include={"rules"}, exclude_unset=True)
         if self.api.all_limits() is not None:
             table = {"name": api.ledger_table_name, "arn": api.ledger_table_arn, "kms_key_arn": self.api.kms_key_arn}
             callers["ledger_table"] = table

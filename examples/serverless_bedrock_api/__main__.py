@@ -33,7 +33,18 @@ analysts = pulumi_llm.ServerlessBedrockApi(
             {"name": "best", "model": "claude-haiku-5-5"},
             {"name": "fast", "model": "gpt-oss-120b"},
         ],
-        "keys": [{"name": "notebook", "tenant": "analysts"}],
+        "keys": [{"name": "notebook", "tenant": "analysts"}, {"name": "nightly", "tenant": "analysts"}],
+        # What they may ask for, and where their data may go. Each rule that is for a caller holds, for fallbacks too.
+        "rules": [
+            {"name": "in-the-us", "regions": ["us-east-1", "us-east-2", "us-west-2"]},
+            {
+                "name": "at-night",
+                "keys": ["nightly"],
+                "models": ["fast"],
+                "tools": [],
+                "hours": [{"start": "20:00", "end": "06:00", "time_zone": "America/New_York"}],
+            },
+        ],
         "timeout_seconds": 600,
         "tags": {**tags, "Team": "analysts"},
         # A child's own arguments win over the component's.

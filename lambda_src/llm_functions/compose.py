@@ -15,7 +15,7 @@ from llm_gateway.http.client import HttpClient
 from llm_gateway.pipeline import Gateway
 from llm_gateway.providers.bedrock.provider import Bedrock
 from llm_gateway.providers.mock import Mock
-from llm_gateway.providers.registry import PROTOCOLS
+from llm_gateway.providers.registry import PROTOCOLS, always_caching
 from llm_gateway.router import Provider, Router
 from llm_gateway.routes import BEDROCK, MOCK, ROUTES_FILE, Endpoint, Routes, load
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # what a deployment does not use is not imported: it would co
     from llm_gateway.identity.tickets import TicketTable
     from llm_gateway.stages.idempotency import Idempotency
     from llm_gateway.stages.ledger import Ledger
+    from llm_gateway.stages.policy import Policy
 
 
 def gateway(client: HttpClient) -> Gateway:
@@ -39,7 +40,8 @@ def gateway_of(
     """Return the gateway of these routes. `chance` is what distributes load."""
     found, known = demand(routes.endpoints, client, environ), providers(routes.endpoints, client, environ)
     router = Router(known, chance) if found is None else Router(known, chance, found.wake)
-    return Gateway(routes, router, found, ledger(routes, client, environ), safety(routes, client, environ))
+    checks, rules = safety(routes, client, environ), policy(routes)
+    return Gateway(routes, router, found, ledger(routes, client, environ), checks, rules)
 
 
 def ledger(routes: Routes, client: HttpClient, environ: Mapping[str, str] = os.environ) -> "Ledger | None":
@@ -76,6 +78,15 @@ def safety(routes: Routes, client: HttpClient, environ: Mapping[str, str] = os.e
         aws = Aws(client, environ)
         guardrail = Guardrail(aws, environ[environment.GUARDRAIL_ARN], environ[environment.GUARDRAIL_VERSION])
     return Safety(routes.safety, guardrail)
+
+
+def policy(routes: Routes) -> "Policy | None":
+    """Return the rules of callers, None where there are none."""
+    if not routes.rules:
+        return None
+    from llm_gateway.stages.policy import Policy
+
+    return Policy(routes.rules, always_caching(routes.endpoints))
 
 
 def key_store(client: HttpClient, environ: Mapping[str, str] = os.environ) -> "KeyStore | None":

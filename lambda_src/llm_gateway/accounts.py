@@ -40,18 +40,12 @@ class Counter(NamedTuple):
 
 def caller_holder(caller: Caller) -> str:
     """Return the key of a caller's item."""
-    return _holder(["caller", caller.tenant, caller_name(caller)])
+    return _holder(["caller", caller.tenant, caller.principal])
 
 
 def tenant_holder(caller: Caller) -> str:
     """Return the key of the item of a caller's tenant."""
     return _holder(["tenant", caller.tenant])
-
-
-def caller_name(caller: Caller) -> str:
-    """Return what a caller is called here. A session has a name that its holder chooses, so it is left out."""
-    is_session = ":assumed-role/" in caller.key or ":federated-user/" in caller.key
-    return caller.key.rpartition("/")[0] if is_session else caller.key
 
 
 def counters(limits: Limits, alias: str, now: Stamps) -> Iterator[Counter]:

@@ -234,6 +234,8 @@ api_key_without_plan = ErrorKind("invalid_api_key", 403, PERMISSION, "this API k
 model_not_allowed = ErrorKind(
     "model_not_allowed", 403, PERMISSION, "model: this API key may not use {name!r}; it may use {allowed}"
 )
+# A rule of the caller's, see `llm_gateway.rules`.
+denied_by_rule = ErrorKind("denied_by_rule", 403, PERMISSION, "the rule {rule!r} {reason}")
 access_denied = ErrorKind("access_denied", 403, PERMISSION, "this API key may not make this call")
 # With AWS signatures, API Gateway answers a call without one and an unknown route alike.
 missing_signature = ErrorKind(

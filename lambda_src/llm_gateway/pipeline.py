@@ -3,7 +3,7 @@
 The stages, in their order:
 
 1. validate       check the rules of a conversation; the API format has checked the types and bounds of fields
-2. authorize      check that the caller may use the alias
+2. authorize      check that the caller may use the alias, and hold the request and its targets within the rules (policy)
 3. reserve quota  at each target that is asked, where the caller has limits (ledger); with the first one, claim the request's
                   idempotency key, and end here if it has been answered before (idempotency)
 4. filter the prompt (safety)
@@ -29,7 +29,7 @@ from llm_gateway.events import Done, Event, Start
 from llm_gateway.identity.caller import Caller
 from llm_gateway.request import ChatRequest
 from llm_gateway.router import Router
-from llm_gateway.routes import Routes
+from llm_gateway.routes import Alias, Routes
 from llm_gateway.stages.authorize import authorize
 from llm_gateway.stages.validate import conversation_problems
 from llm_gateway.telemetry import Record
@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # only requests for embeddings load it
     from llm_gateway.embeddings import EmbeddingRequest
     from llm_gateway.stages.idempotency import Claim  # only where requests may name keys
     from llm_gateway.stages.ledger import Ledger  # only where callers have limits
+    from llm_gateway.stages.policy import Policy  # only where there are rules
 
 
 class Demand(Protocol):
@@ -50,8 +51,8 @@ class Demand(Protocol):
 
 
 class Gateway(msgspec.Struct, frozen=True):
-    """The routes, the router with its providers, the demand for those that may sleep, the ledger of limits, and what
-    conversations are checked by; the last three if any.
+    """The routes, the router with its providers, the demand for those that may sleep, the ledger of limits, what
+    conversations are checked by, and the rules of callers; the last four if any.
 
     A process has one.
     """
@@ -61,6 +62,7 @@ class Gateway(msgspec.Struct, frozen=True):
     demand: Demand | None = None
     ledger: "Ledger | None" = None
     safety: "Safety | None" = None
+    policy: "Policy | None" = None
 
 
 async def answer(
@@ -86,8 +88,7 @@ async def answer(
     try:
         if isinstance(request, ChatRequest) and (problems := conversation_problems(request.messages)):
             raise errors.invalid_request(problems)
-        alias = authorize(caller, request.model, gateway.routes, request.kind)
-        record.alias(alias)
+        request, alias = _authorized(gateway, request, caller, record)
         if gateway.ledger is not None:
             reservation = gateway.ledger.reservation(caller, alias.name, record.attempts, deadline)
         opened = await _router(gateway, record).open(
@@ -135,3 +136,14 @@ async def answer(
 def _router(gateway: Gateway, record: Record) -> "Router | CheckedRouter":
     """Return the router, with the checks of the prompt and of the answer around it where there are any."""
     return gateway.router if gateway.safety is None else gateway.safety.around(gateway.router, record)
+
+
+def _authorized(
+    gateway: Gateway, request: "ChatRequest | EmbeddingRequest", caller: Caller, record: Record
+) -> "tuple[ChatRequest | EmbeddingRequest, Alias]":
+    """Return the request and its alias, both as the caller's rules allow them."""
+    alias = authorize(caller, request.model, gateway.routes, request.kind)
+    if gateway.policy is not None:
+        request, alias = gateway.policy.apply(request, alias, caller, gateway.routes, record.decided)
+    record.alias(alias)
+    return request, alias

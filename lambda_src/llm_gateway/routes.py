@@ -15,6 +15,7 @@ import msgspec
 from llm_gateway.limits import CallerLimits
 from llm_gateway.metrics import Metrics
 from llm_gateway.request import Kind, Parameter
+from llm_gateway.rules import Rule
 from llm_gateway.safety import Safety
 
 ROUTES_FILE = "routes.json"
@@ -85,7 +86,8 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     `text_characters` the limit of its characters, if there is one. `dimensions` are the lengths that its vectors can have, the
     model's own first; empty: the provider decides.
 
-    `price` is there where callers have limits of money, and, as far as it is known, where costs are a metric.
+    `price` is there where callers have limits of money, and, as far as it is known, where costs are a metric. `regions` are all
+    places that a request's data may go to, that of the gateway among them; empty: nobody knows them, or it may go anywhere.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     text_characters: int | None = None
     dimensions: tuple[int, ...] = ()
     price: Price | None = None
+    regions: tuple[str, ...] = ()
 
 
 # What an alias has where settings do not say.
@@ -141,8 +144,8 @@ class Alias(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Routes(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All aliases, of which the first is the default, the endpoints that their targets name, the limits of callers, where
-    metrics are, and what conversations are checked for.
+    """All aliases, of which the first is the default, the endpoints that their targets name, the limits and rules of callers,
+    where metrics are, and what conversations are checked for.
     """
 
     aliases: tuple[Alias, ...]
@@ -150,6 +153,7 @@ class Routes(msgspec.Struct, frozen=True, omit_defaults=True):
     limits: CallerLimits | None = None
     metrics: Metrics | None = None
     safety: Safety | None = None
+    rules: tuple[Rule, ...] = ()
 
     def alias(self, name: str) -> Alias | None:
         """Return the alias of that name, the first one for an empty name, None for an unknown name."""
@@ -193,6 +197,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Routes:
         limits=routes.limits,
         metrics=routes.metrics,
         safety=routes.safety,
+        rules=routes.rules,
     )
 
 

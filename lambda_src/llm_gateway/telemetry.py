@@ -62,6 +62,10 @@ class Record:
         if policy not in names:
             names.append(policy)
 
+    def decided(self, rule: str, decision: str) -> None:
+        """Record what a rule has changed or refused."""
+        self._fields.setdefault("policy.decisions", []).append(f"{rule}: {decision}")
+
     def started(self, target: Target) -> tuple[int, float, float]:
         """Record the target that has begun to answer.
 

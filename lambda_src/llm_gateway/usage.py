@@ -8,7 +8,6 @@ import msgspec
 
 from llm_gateway.accounts import (
     caller_holder,
-    caller_name,
     calls_in_flight,
     counted_windows,
     counter_name,
@@ -87,7 +86,7 @@ async def usage_of(ledger: Ledger, caller: Caller) -> UsageReport:
         _item(ledger, caller_holder(caller), own), _item(ledger, tenant_holder(caller), of_tenant)
     )
     now = ledger.clock()
-    used = CallerUsage(name=caller_name(caller), tenant=caller.tenant, limits=tuple(_left(item, own, now)))
+    used = CallerUsage(name=caller.principal, tenant=caller.tenant, limits=tuple(_left(item, own, now)))
     if own:
         has_money = ledger.limits.has_money
         spent = {window: _spent(item, window, now, has_money=has_money) for window in counted_windows(own)}

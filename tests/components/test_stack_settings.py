@@ -131,6 +131,36 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
             "…), or its arn"
         ],
     ),
+    "rules of nobody and for nothing": (
+        {
+            "api": {
+                "keys": [{"name": "web", "tenant": "shop"}, {"name": "batch", "tenant": "ops"}],
+                "rules": [
+                    {"name": "a", "keys": ["wep"], "tenants": ["x"], "models": ["gpt-4"], "regions": ["us-east-9"]},
+                    {"name": "a", "keys": ["web"], "tenants": ["ops"], "streams": False},
+                    {"name": "b"},
+                ],
+            }
+        },
+        [
+            "pulumi-llm:api.rules[2].name: is that of a rule which restricts nothing; say what its callers may do, or leave it "
+            "out",
+            "pulumi-llm:api.rules[0].keys[0]: 'wep' is not among the keys; did you mean 'web'?",
+            "pulumi-llm:api.rules[0].tenants[0]: 'x' is no tenant of a key; there are ops, shop",
+            "pulumi-llm:api.rules[0].models[0]: 'gpt-4' is not among the models; choose of gpt-oss-20b",
+            "pulumi-llm:api.rules[1].name: 'a' is there already; every rule needs a name of its own",
+            "pulumi-llm:api.rules[1].tenants: are those of none of its keys; the rule would be for nobody",
+            "pulumi-llm:api.rules[0].regions[0]: 'us-east-9' is no Region of AWS's, and no place of a provider's; did you mean "
+            "'us-east-2'?",
+        ],
+    ),
+    "a rule that leaves an alias no target": (
+        {"models": ["claude-haiku-4-5"], "api": {"rules": [{"name": "home", "regions": ["us-east-1"]}]}},
+        [
+            "pulumi-llm:api.rules[0]: leaves the key 'default' no target of 'claude-haiku-4-5' (bedrock/claude-haiku-4-5: "
+            "us-east-1, us-east-2, us-west-2); allow one, or give models without the alias"
+        ],
+    ),
     "a limit of another window": (
         {"api": {"limits": {"tokens": {"week": 1}}}},
         ['pulumi-llm:api.limits.tokens.week: \'week\' is not of the form of a window, which is "minute", "day" or "month"'],
@@ -426,8 +456,8 @@ WRONG |= {
     "a key of a provider": (
         {"providers": {"type": {"type": "anthropic", "api_key": "hunter2"}}, "models": [{"name": "a", "targets": [CLAUDE]}]},
         [
-            "pulumi-llm:providers.type.api_key: is not known; there are base_url, cache_salt, kms_key_arn, secret_arn, "
-            "stickiness_cookie, type, wake_queue",
+            "pulumi-llm:providers.type.api_key: is not known; there are base_url, cache_salt, kms_key_arn, regions, "
+            "secret_arn, stickiness_cookie, type, wake_queue",
             "pulumi-llm:providers.type.secret_arn: is required by https://api.anthropic.com: the ARN of the secret with its "
             "key",
         ],
@@ -609,11 +639,17 @@ def test_a_program_with_five_mistakes_tells_exactly_these_and_creates_nothing() 
         },
         {"api": {"metrics": {"namespace": "acme/llm", "tenants": ["Acme, Inc."]}}},
         {"api": {"safety": {"pii": {"email": "mask"}, "guardrail": {"profanity": True, "window_characters": 500}}}},
+        {
+            "models": ["claude-haiku-4-5", "gpt-oss-20b"],
+            "api": {"rules": [{"name": "home", "regions": ["us-east-1"], "models": ["gpt-oss-20b"], "tools": []}]},
+        },
         {"api": {"cors_allow_origin": "https://chat.example.com"}},
         {"models": ["claude-haiku-4-5"], "aws:region": "ap-southeast-2"},
         {"api": {"keys": [{"name": "k", "tenant": "acme", "models": ["gpt-oss-20b"]}]}},
         served({**R1, "context_tokens": 4096}),
         {**served(enabled=False), "models": ["gpt-oss-20b"]},
+        # A served model is in the stack's Region.
+        {**served(), "api": {"rules": [{"name": "home", "regions": ["us-east-1"]}]}},
     ],
     ids=str,
 )

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from llm_functions.compose import idempotency, key_store, ledger, providers, ticket_table
+from llm_functions.compose import idempotency, key_store, ledger, policy, providers, ticket_table
 from llm_functions.http.application import Application
 from llm_gateway import demand, router
 from llm_gateway.aws import dynamodb as dynamodb_module
@@ -181,7 +181,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
         if counted is not None and now is not None:
             counted.clock = now
         application = Application(
-            Gateway(routes, Router(known), ledger=counted),
+            Gateway(routes, Router(known), ledger=counted, policy=policy(routes)),
             environ,
             keys=key_store(client, environ),
             tickets=ticket_table(client, environ),

@@ -131,6 +131,57 @@ class SafetyArgs(TypedDict):
     """A guardrail of Bedrock's. Default: none."""
 
 
+class HoursArgs(TypedDict):
+    """A part of the day."""
+
+    start: NotRequired[str]
+    """From when on, in hours and minutes. Default: "00:00"."""
+    end: NotRequired[str]
+    """Until when; where it is not after `start`, on the next day. Default: "00:00"."""
+    weekdays: NotRequired[Sequence[str]]
+    """The days on which it starts. Default: every day."""
+    time_zone: NotRequired[str]
+    """The time zone, by the name of the IANA's database. Default: "UTC"."""
+
+
+class RuleArgs(TypedDict):
+    """A restriction of some callers. It never allows anything: of all rules that are for a caller, each holds."""
+
+    name: str
+    """What answers and logs call it."""
+    keys: NotRequired[Sequence[str]]
+    """The callers that it is for: names of API keys, subjects of tokens, or ARNs of AWS users and roles, with all sessions
+    of a role. With `tenants`, those of these keys that are of these tenants. Default: every caller."""
+    tenants: NotRequired[Sequence[str]]
+    """The tenants whose callers it is for: those of the keys, the values of a token's `tenant_claim`, or numbers of AWS
+    accounts. Default: every tenant."""
+    models: NotRequired[Sequence[str]]
+    """The aliases that they may use. Default: all that the key allows."""
+    regions: NotRequired[Sequence[str]]
+    """Where their data may go: the API's Region, those where a model of Bedrock's may run (several for a cross-Region
+    inference profile, any for a global one), and the `regions` of providers. A target that may take it elsewhere, or of
+    which nobody knows, is not asked, not as a fallback either. Default: anywhere."""
+    hours: NotRequired[Sequence[HoursArgs]]
+    """When they may call, in any of these parts of the day. Default: always."""
+    tools: NotRequired[Sequence[str]]
+    """The names of the tools that they may offer to a model, Anthropic's own among them; an empty list: none. Default:
+    any."""
+    max_tokens: NotRequired[int]
+    """The most tokens that an answer may have. At least 1. Default: the model's own bound."""
+    temperature_min: NotRequired[float]
+    """The lowest temperature. From 0 to 2. Default: 0."""
+    temperature_max: NotRequired[float]
+    """The highest temperature. From 0 to 2. Default: the model's own bound."""
+    out_of_bounds: NotRequired[str]
+    """What becomes of a caller's max_tokens or temperature that is out of the bounds: "refuse" the request, or "clamp" the
+    value to the bound. Default: "refuse"."""
+    streams: NotRequired[bool]
+    """Whether answers may be streamed. Over a WebSocket, all are. Default: true."""
+    prompt_caching: NotRequired[bool]
+    """Whether a provider may keep parts of their prompts in its prompt cache. With false, no request asks for it, and a
+    target that does it by itself is not asked: those of OpenAI-compatible providers, and Amazon's Nova. Default: true."""
+
+
 class ModelLimitArgs(TypedDict):
     """What may be used of one alias in a minute, a day or a month, which are the calendar's, in UTC."""
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, Field
 
-from llm_gateway.identity.caller import KEY_LENGTHS, is_key
+from llm_gateway.identity.caller import KEY_LENGTHS, Caller, is_key
 from pulumi_llm.api_edge.limits import LimitSettings
 from pulumi_llm.base.settings import Between, Count, Flag, Input, Name, Number, Problem, Settings, form, valid_items
 
@@ -105,6 +105,12 @@ class JwtSettings(Settings):
     """The claim that names the tenant."""
     models_claim: Input[Annotated[str, Field(min_length=1)]] | None = None
     """The claim that lists the aliases allowed. Default: none, which allows all."""
+
+
+def callers_with_keys(keys: Sequence[ApiKeySettings] | None) -> list[Caller]:
+    """Return the callers that have these keys."""
+    found = [key for _, key in valid_items(keys) if key.valid("name", "tenant")]
+    return [Caller(key.tenant, key.name, None if key.models is None else tuple(filter(None, key.models))) for key in found]
 
 
 def key_problems(keys: Sequence[ApiKeySettings] | None) -> Iterator[Problem]:

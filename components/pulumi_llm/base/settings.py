@@ -51,6 +51,7 @@ __all__ = [
     "CertificateArn",
     "Count",
     "Customize",
+    "DataRegion",
     "Flag",
     "HostName",
     "Input",
@@ -231,6 +232,8 @@ ParameterPrefix = Annotated[
 ]
 
 Region = Annotated[str, form(r"[a-z]{2}(-[a-z]+)+-\d", "a Region, such as us-east-1")]
+# Where data is: a Region, or another place by a name of the user's own.
+DataRegion = Annotated[str, form(r"[a-z][a-z0-9-]{1,62}", "a Region, such as us-east-1, or a place by a name of your own")]
 
 
 def _kms_key_arn(value: str) -> str:

@@ -3,10 +3,8 @@
 import math
 import re
 from collections.abc import Iterator, Mapping
-from datetime import time
 from ipaddress import IPv4Network
 from typing import Annotated, Final, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -35,6 +33,7 @@ from pulumi_llm.base.settings import (
     ipv4_range,
     region_problems,
 )
+from pulumi_llm.base.time_settings import TimeOfDay, TimeZone
 from pulumi_llm.gpu_inference_cluster.kubernetes_versions import VERSIONS
 from pulumi_llm.gpu_inference_cluster.workloads.place import Schedule
 from pulumi_llm.gpu_inference_cluster.workloads.served_model import ModelName, ServedModelSettings
@@ -168,38 +167,16 @@ class PrivateLinkSettings(Settings):
     only."""
 
 
-def _time(text: str) -> str:
-    try:
-        found = time.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is no time of the day, such as 06:00") from None
-    if found.second or found.microsecond or found.tzinfo or len(text) != len("06:00"):
-        raise ValueError(f"{text!r} must be hours and minutes, such as 06:00")
-    return text
-
-
-def _time_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError(f"{name!r} is no time zone of the IANA's database, such as UTC or Europe/Berlin") from None
-    return name
-
-
-_Time = Annotated[str, AfterValidator(_time)]
-_TimeZone = Annotated[str, AfterValidator(_time_zone)]
-
-
 class ScheduleSettings(Settings):
     """When models keep their least number of servers. At other times they have servers only while there is demand."""
 
     enabled: Flag = True
     """Hold to the schedule. Without it, models keep their least number of servers always."""
-    up: _Time = "15:00"
+    up: TimeOfDay = "15:00"
     """From when on, in hours and minutes."""
-    down: _Time = "06:00"
+    down: TimeOfDay = "06:00"
     """Until when; before `up`, it is on the next day."""
-    time_zone: _TimeZone = "UTC"
+    time_zone: TimeZone = "UTC"
     """The time zone, by the name of the IANA's database."""
     hard_off: Flag = False
     """Have no servers at all, whatever the demand; the next targets of the aliases answer."""

@@ -95,7 +95,19 @@ class BedrockModel(msgspec.Struct, frozen=True):
             kind=self.model.kind,
             text_characters=self.model.text_characters,
             dimensions=self.model.dimensions,
+            regions=self.regions(),
         )
+
+    def regions(self) -> tuple[str, ...]:
+        """All Regions that a request's data may go to; none where it may go anywhere, as with a global profile.
+
+        The function's role allows the call of no model in another Region.
+        """
+        if self.routed:
+            places = [model.regions() for model in self.routed]
+            return tuple(dict.fromkeys(region for each in places for region in each)) if all(places) else ()
+        found = [arn.split(":")[3] for arn in (*self.foundation_models, *([self.own] if self.own else []))]
+        return tuple(dict.fromkeys(found)) if all(found) else ()
 
     def price(self) -> Price | None:
         """What the catalogue says that it costs; of a prompt router, the most that one of its models costs.

@@ -193,6 +193,10 @@ class ProviderArgs(TypedDict):
     stickiness_cookie: NotRequired[str]
     """The cookie with which the provider's load balancer keeps a conversation at one server. It is sent back with the next
     turns of the conversation. Default: none is."""
+    regions: NotRequired[Sequence[str]]
+    """All places where the provider may process and keep a request's data, as its contract says: AWS's Regions, or names of
+    your own, such as "westeurope". The rules of callers go by it. Default: nobody knows them, and a rule that names
+    `regions` refuses the provider."""
     cache_salt: NotRequired[bool]
     """Send a salt of the caller's tenant with each request (`cache_salt`), as vLLM takes it: in a prefix cache that tenants
     share, no one then finds out what another has asked by how soon an answer begins. Other servers may refuse the field.

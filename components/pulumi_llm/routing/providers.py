@@ -8,14 +8,15 @@ import pulumi
 from llm_gateway.providers.protocol import ProviderProtocol
 from llm_gateway.providers.registry import PROTOCOLS
 from llm_gateway.routes import BEDROCK, MOCK, Endpoint
-from pulumi_llm.base.settings import Problem
+from pulumi_llm.base.settings import Problem, valid_items
 from pulumi_llm.routing.settings import ProviderSettings
 
 
 class Providers:
     """The providers that were read.
 
-    `protocols` are what they speak by their names, None where that is wrong. `environment` is what the function's has to hold
+    `protocols` are what they speak by their names, None where that is wrong, `regions` where they are, as far as that is given.
+    `environment` is what the function's has to hold
     for `endpoints`; `secret_arns` and `kms_key_arns` are what it has to read, `queue_arns` the queues to which it has to send,
     and `queue_kms_key_arns` what encrypts them.
     """
@@ -24,6 +25,7 @@ class Providers:
         self._region = region
         self._problems = problems
         self.protocols: dict[str, ProviderProtocol | None] = {}
+        self.regions: dict[str, tuple[str, ...]] = {}
         self.endpoints: list[Endpoint] = []
         self.environment: dict[str, pulumi.Input[str]] = {}
         self.secret_arns: list[pulumi.Input[str]] = []
@@ -46,6 +48,8 @@ class Providers:
         if provider.secret_arn is not None:
             self.environment[f"{prefix}_SECRET_ARN"] = provider.secret_arn
             self.secret_arns.append(provider.secret_arn)
+        if provider.regions is not None:
+            self.regions[name] = tuple(region for _, region in valid_items(provider.regions))
         if provider.kms_key_arn is not None:
             self.kms_key_arns.append(provider.kms_key_arn)
         queue = provider.wake_queue

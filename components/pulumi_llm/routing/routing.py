@@ -8,6 +8,7 @@ import pulumi
 from llm_gateway.limits import CallerLimits
 from llm_gateway.metrics import Metrics
 from llm_gateway.routes import MOCK, Alias, Routes, Target
+from llm_gateway.rules import Rule
 from pulumi_llm.base.function_settings import ENVIRONMENT_BYTES, OWN_ENVIRONMENT_BYTES
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import Problem, number_text, valid_items
@@ -51,6 +52,7 @@ def read(
     served: Sequence[str] = (),
     limits: CallerLimits | None = None,
     metrics: Metrics | None = None,
+    rules: Sequence[Rule] = (),
 ) -> Routing:
     """Read what `models` and `providers` mean.
 
@@ -61,11 +63,12 @@ def read(
         served: the names of the models of one's own, each a provider that no target has to name.
         limits: those of callers, which the routes document has, too. For limits of money, each target needs a price.
         metrics: those of requests, which the routes document has, too. Where a price is known, costs are among them.
+        rules: those of callers, which the routes document has, too.
     """
     problems: list[Problem] = []
     providers = Providers(settings.providers or {}, location.region if location else "", problems)
     prices = "required" if limits is not None and limits.has_money else "known" if metrics is not None else None
-    targets = Targets(providers.protocols, location, problems, served, prices=prices)
+    targets = Targets(providers.protocols, providers.regions, location, problems, served, prices=prices)
     aliases: list[Alias] = []
     names: set[str] = set()
     for index, model in valid_items(settings.models):
@@ -83,7 +86,7 @@ def read(
     problems += _environment_problems(environment, "providers" if providers.environment else "models")
     return Routing(
         problems,
-        Routes(tuple(aliases), tuple(providers.endpoints), limits, metrics),
+        Routes(tuple(aliases), tuple(providers.endpoints), limits, metrics, tuple(rules)),
         targets.models,
         targets.output_models,
         environment,

@@ -21,6 +21,7 @@ from llm_gateway.routes import (
 from pulumi_llm.base.settings import (
     Between,
     Count,
+    DataRegion,
     Flag,
     Input,
     KmsKeyArn,
@@ -162,6 +163,10 @@ class ProviderSettings(Settings):
     stickiness_cookie: Annotated[str, AfterValidator(_cookie)] | None = None
     """The cookie with which the provider's load balancer keeps a conversation at one server. It is sent back with the next
     turns of the conversation. Default: none is."""
+    regions: Annotated[tuple[DataRegion, ...], Field(min_length=1)] | None = None
+    """All places where the provider may process and keep a request's data, as its contract says: AWS's Regions, or names of
+    your own, such as "westeurope". The rules of callers go by it. Default: nobody knows them, and a rule that names `regions`
+    refuses the provider."""
     cache_salt: Flag = False
     """Send a salt of the caller's tenant with each request (`cache_salt`), as vLLM takes it: in a prefix cache that tenants
     share, no one then finds out what another has asked by how soon an answer begins. Other servers may refuse the field."""

@@ -49,12 +49,14 @@ class Targets:
 
     `models` and `output_models` are Bedrock's that were read, `used` the providers that were named. `model_names` are the names
     of Bedrock's models by those of their targets. `environment` is what the function's must hold for the models whose ARNs are
-    not known yet. `prices`: targets have their prices, all of them ("required") or those of which they are "known".
+    not known yet. `prices`: targets have their prices, all of them ("required") or those of which they are "known". `regions`
+    are those of providers, by their names.
     """
 
     def __init__(
         self,
         protocols: Mapping[str, ProviderProtocol | None],
+        regions: Mapping[str, Sequence[str]],
         location: Location | None,
         problems: list[Problem],
         served: Sequence[str],
@@ -62,6 +64,7 @@ class Targets:
         prices: Literal["required", "known"] | None,
     ) -> None:
         self._protocols = protocols
+        self._regions = regions
         self._served = served
         self._prices = prices
         self._location = location
@@ -85,6 +88,10 @@ class Targets:
         elif provider in self._protocols:
             self.used.add(provider)
             target = self._of_provider(path, settings, self._protocols[provider])
+            places = self._regions.get(provider)
+            if target is not None and places and self._location is not None:
+                # The function reads it in its own Region.
+                target = msgspec.structs.replace(target, regions=tuple(dict.fromkeys((self._location.region, *places))))
         else:
             if settings.valid("provider"):
                 known = list(dict.fromkeys([*self._protocols, *self._served, BEDROCK]))
@@ -137,7 +144,7 @@ class Targets:
             for key in (*_BEDROCK_ONLY, *_BOUNDS):
                 if settings.given(key):
                     self._report(f"{path}.{key}", "is only for a model of Bedrock's, which the mock is not")
-            return MOCK_TARGET
+            return msgspec.structs.replace(MOCK_TARGET, regions=(self._location.region,) if self._location else ())
         if isinstance(model, str) and model in self._served and not _is_in_catalogue(model):
             target = f"{{provider: {model}, model: {model}}}"
             right = f"the target {target}" if ".targets[" in path else f"targets: [{target}]"

@@ -6,13 +6,16 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
+from llm_gateway.identity.caller import Caller
 from llm_gateway.limits import CallerLimits
 from llm_gateway.metrics import Metrics
 from llm_gateway.operations import Operation, operations, path_parameters
+from llm_gateway.routes import Routes
 from pulumi_llm.api_edge.api import STAGE
 from pulumi_llm.api_edge.cors import Origins
 from pulumi_llm.api_edge.limits import CallerLimitSettings
 from pulumi_llm.api_edge.metrics import CallMetricsSettings
+from pulumi_llm.api_edge.rules import CallerRuleSettings
 from pulumi_llm.api_edge.safety import CheckedSettings
 from pulumi_llm.api_edge.settings import (
     ApiKeySettings,
@@ -20,6 +23,7 @@ from pulumi_llm.api_edge.settings import (
     Quota,
     Throttle,
     ThrottleSettings,
+    callers_with_keys,
     key_model_problems,
     key_problems,
 )
@@ -196,7 +200,7 @@ KEY_THROTTLE = Throttle(rate_limit=0.5, burst_limit=20)
 STAGE_THROTTLE = Throttle(rate_limit=100, burst_limit=200)
 
 
-class ApiSettings(CallerLimitSettings, CheckedSettings, CallMetricsSettings):
+class ApiSettings(CallerLimitSettings, CallerRuleSettings, CheckedSettings, CallMetricsSettings):
     """What a stack's configuration and a program's arguments say alike."""
 
     free_text = ("customize", "environment", "resource_policy")
@@ -384,6 +388,15 @@ class ApiSettings(CallerLimitSettings, CheckedSettings, CallMetricsSettings):
         """Yield what is wrong between the keys and limits, and the aliases that there are."""
         yield from key_model_problems(self.keys, aliases)
         yield from self.limit_problems({f"keys[{i}].limits": key.limits for i, key in valid_items(self.keys)}, aliases)
+        if self.valid("auth"):
+            yield from self.rule_problems(self.auth, self._callers(), aliases)
+
+    def target_problems(self, routes: Routes, location: Location) -> Iterator[Problem]:
+        """Yield what the rules leave nothing of."""
+        yield from self.rule_target_problems(routes, location.region, self._callers())
+
+    def _callers(self) -> list[Caller] | None:
+        return callers_with_keys(self.keys) if self.auth == "api_key" else None
 
     def all_limits(self) -> CallerLimits | None:
         """The limits as the functions read them; None where there are none."""
@@ -418,9 +431,9 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
     """Tags of every resource. Default: none but the component's own."""
 
     def routing(self, location: Location) -> Routing:
-        """What is routed where, within which limits, and what is checked."""
-        limits, metrics = self.all_limits(), self.all_metrics()
-        return self.checked(read(self, location, self.timeout_seconds, limits=limits, metrics=metrics))
+        """What is routed where, within which limits and rules, and what is checked."""
+        limits, metrics, rules = self.all_limits(), self.all_metrics(), self.rule_documents()
+        return self.checked(read(self, location, self.timeout_seconds, limits=limits, metrics=metrics, rules=rules))
 
     def operations(self) -> tuple[Operation, ...]:
         return operations(tickets=self.websocket_tickets, limits=self.all_limits() is not None)
@@ -443,5 +456,6 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
         routing = self.routing(location)
         yield from routing.problems
         yield from self.guardrail_problems(location)
+        yield from self.target_problems(routing.routes, location)
         yield from policy_problems(routing, self.policies, location)
         yield from environment_problems(self.environment, routing.environment)

@@ -5,10 +5,12 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
+from llm_gateway.identity.caller import Caller
 from llm_gateway.limits import CallerLimits
 from llm_gateway.metrics import Metrics
 from pulumi_llm.api_edge.limits import CallerLimitSettings, LimitSettings
 from pulumi_llm.api_edge.metrics import CallMetricsSettings
+from pulumi_llm.api_edge.rules import CallerRuleSettings
 from pulumi_llm.api_edge.safety import CheckedSettings
 from pulumi_llm.api_edge.settings import (
     ApiKeySettings,
@@ -16,6 +18,7 @@ from pulumi_llm.api_edge.settings import (
     Throttle,
     ThrottleSettings,
     WebSocketConnections,
+    callers_with_keys,
     key_model_problems,
     key_problems,
 )
@@ -115,7 +118,9 @@ class WebSocketSettings(Settings):
     """Per child, arguments that are merged with the component's own. Default: none."""
 
 
-class WebSocketChatSettings(WebSocketSettings, CallerLimitSettings, CheckedSettings, CallMetricsSettings, RoutingSettings):
+class WebSocketChatSettings(
+    WebSocketSettings, CallerLimitSettings, CallerRuleSettings, CheckedSettings, CallMetricsSettings, RoutingSettings
+):
     """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
 
     auth: Auth = "api_key"
@@ -151,9 +156,9 @@ class WebSocketChatSettings(WebSocketSettings, CallerLimitSettings, CheckedSetti
         return is_shared and not any(map(self.given, ("limits", "key_limits", "tenant_limits")))
 
     def routing(self, location: Location) -> Routing:
-        """What is routed where, within which limits, and what is checked."""
-        limits, metrics = self.all_limits(), self.all_metrics()
-        return self.checked(read(self, location, self.timeout_seconds, limits=limits, metrics=metrics))
+        """What is routed where, within which limits and rules, and what is checked."""
+        limits, metrics, rules = self.all_limits(), self.all_metrics(), self.rule_documents()
+        return self.checked(read(self, location, self.timeout_seconds, limits=limits, metrics=metrics, rules=rules))
 
     def all_limits(self) -> CallerLimits | None:
         """The limits as the functions read them; None where there are none."""
@@ -201,15 +206,22 @@ class WebSocketChatSettings(WebSocketSettings, CallerLimitSettings, CheckedSetti
         of_keys = {f"keys[{index}].limits": key.limits for index, key in valid_items(self.keys)}
         of_keys |= {f"key_limits.{name}": limits for name, limits in (self.key_limits or {}).items()}
         yield from self.limit_problems(of_keys, self.aliases())
+        if self.valid("auth"):
+            yield from self.rule_problems(self.auth, self._callers(), self.aliases())
         if self.given("key_limits") and not self.given("keys_table"):
             yield Problem("key_limits", "are of the keys in keys_table; give those of keys that are made here in `keys`")
         if self.given("ledger_table") and self.all_limits() is None:
             yield Problem("ledger_table", "is only for limits, and there are none; leave it out")
+
+    def _callers(self) -> list[Caller] | None:
+        """The callers that have keys, where these are made here."""
+        return callers_with_keys(self.keys) if self.auth == "api_key" and not self.given("keys_table") else None
 
     def problems_in(self, location: Location) -> Iterator[Problem]:
         yield from region_problems(self.region, location)
         routing = self.routing(location)
         yield from routing.problems
         yield from self.guardrail_problems(location)
+        yield from self.rule_target_problems(routing.routes, location.region, self._callers())
         yield from policy_problems(routing, self.policies, location)
         yield from environment_problems(self.environment, routing.environment)

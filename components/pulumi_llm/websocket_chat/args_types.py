@@ -5,7 +5,7 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from pulumi_llm.api_edge.args_types import ApiKeyArgs, JwtArgs, LimitArgs, MetricsArgs, SafetyArgs, ThrottleArgs
+from pulumi_llm.api_edge.args_types import ApiKeyArgs, JwtArgs, LimitArgs, MetricsArgs, RuleArgs, SafetyArgs, ThrottleArgs
 from pulumi_llm.base.args_types import PolicyArgs, VpcArgs
 from pulumi_llm.routing.args_types import ModelArgs, ProviderArgs
 
@@ -34,6 +34,9 @@ class WebSocketChatArgs(TypedDict):
     safety: NotRequired[SafetyArgs]
     """What prompts and answers are checked for: length, invisible characters, injections, personal data, and by a guardrail
     of Bedrock's. Default: nothing."""
+    rules: NotRequired[Sequence[RuleArgs]]
+    """What callers may ask for, and where their data may go. A request that a rule does not allow is answered 403
+    `denied_by_rule`, with the rule's name. Default: none."""
     limits: NotRequired[LimitArgs]
     """What each caller may use: an API key, the subject of a token, or an AWS identity, all sessions of a role together.
     With `auth` "none" all callers are one. Without any limits nothing is counted, and no table is made. Default: no

@@ -71,6 +71,8 @@ export function explain(error: ServiceError): Explanation {
       return said("No API key", "This service needs a key. Enter yours.", "key");
     case "model_not_allowed":
       return said("Model not allowed", "This key may not use the model. Choose another one, or ask for access.", null);
+    case "denied_by_rule":
+      return said("Not allowed", `${error.message}.`, null);
     case "quota_exceeded":
       return said(
         "Daily limit reached",

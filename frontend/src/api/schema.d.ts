@@ -521,8 +521,7 @@ export interface components {
             error: {
                 type: string;
                 /** @enum {unknown} */
-                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "context_length_exceeded" | "expired_token" | "function_failed" | "function_timeout" | "idempotency_key_reused" | "idempotency_unavailable" | "in_progress" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "nothing_to_resume" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
-                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "content_policy_violation" | "context_length_exceeded" | "expired_token" | "function_failed" | "function_timeout" | "guardrail_unavailable" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
+                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "content_policy_violation" | "context_length_exceeded" | "denied_by_rule" | "expired_token" | "function_failed" | "function_timeout" | "guardrail_unavailable" | "idempotency_key_reused" | "idempotency_unavailable" | "in_progress" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "nothing_to_resume" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
                 message: string;
                 request_id: string;
                 param?: string;
@@ -793,8 +792,7 @@ export interface components {
             error: {
                 type: string;
                 /** @enum {unknown} */
-                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "context_length_exceeded" | "expired_token" | "function_failed" | "function_timeout" | "idempotency_key_reused" | "idempotency_unavailable" | "in_progress" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "nothing_to_resume" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
-                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "content_policy_violation" | "context_length_exceeded" | "expired_token" | "function_failed" | "function_timeout" | "guardrail_unavailable" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
+                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "content_policy_violation" | "context_length_exceeded" | "denied_by_rule" | "expired_token" | "function_failed" | "function_timeout" | "guardrail_unavailable" | "idempotency_key_reused" | "idempotency_unavailable" | "in_progress" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "nothing_to_resume" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
                 message: string;
                 request_id: string;
                 param?: string;
@@ -933,6 +931,8 @@ export interface operations {
              * @description `invalid_api_key`: this API key is in no usage plan
              *
              *     `model_not_allowed`: model: this API key may not use {name!r}; it may use {allowed}
+             *
+             *     `denied_by_rule`: the rule {rule!r} {reason}
              *
              *     `access_denied`: this API key may not make this call
              *
@@ -1206,6 +1206,8 @@ export interface operations {
              * @description `invalid_api_key`: this API key is in no usage plan
              *
              *     `model_not_allowed`: model: this API key may not use {name!r}; it may use {allowed}
+             *
+             *     `denied_by_rule`: the rule {rule!r} {reason}
              *
              *     `access_denied`: this API key may not make this call
              *
@@ -1481,6 +1483,8 @@ export interface operations {
              *
              *     `model_not_allowed`: model: this API key may not use {name!r}; it may use {allowed}
              *
+             *     `denied_by_rule`: the rule {rule!r} {reason}
+             *
              *     `access_denied`: this API key may not make this call
              *
              *     `missing_signature`: this call needs an AWS signature for execute-api, or there is no such route; GET /openapi.json lists what there is
@@ -1754,6 +1758,8 @@ export interface operations {
              * @description `invalid_api_key`: this API key is in no usage plan
              *
              *     `model_not_allowed`: model: this API key may not use {name!r}; it may use {allowed}
+             *
+             *     `denied_by_rule`: the rule {rule!r} {reason}
              *
              *     `access_denied`: this API key may not make this call
              *
@@ -2029,6 +2035,8 @@ export interface operations {
              *
              *     `model_not_allowed`: model: this API key may not use {name!r}; it may use {allowed}
              *
+             *     `denied_by_rule`: the rule {rule!r} {reason}
+             *
              *     `access_denied`: this API key may not make this call
              *
              *     `missing_signature`: this call needs an AWS signature for execute-api, or there is no such route; GET /openapi.json lists what there is
@@ -2303,6 +2311,8 @@ export interface operations {
              *
              *     `model_not_allowed`: model: this API key may not use {name!r}; it may use {allowed}
              *
+             *     `denied_by_rule`: the rule {rule!r} {reason}
+             *
              *     `access_denied`: this API key may not make this call
              *
              *     `missing_signature`: this call needs an AWS signature for execute-api, or there is no such route; GET /openapi.json lists what there is
@@ -2575,6 +2585,8 @@ export interface operations {
              * @description `invalid_api_key`: this API key is in no usage plan
              *
              *     `model_not_allowed`: model: this API key may not use {name!r}; it may use {allowed}
+             *
+             *     `denied_by_rule`: the rule {rule!r} {reason}
              *
              *     `access_denied`: this API key may not make this call
              *
@@ -2849,6 +2861,8 @@ export interface operations {
              *
              *     `model_not_allowed`: model: this API key may not use {name!r}; it may use {allowed}
              *
+             *     `denied_by_rule`: the rule {rule!r} {reason}
+             *
              *     `access_denied`: this API key may not make this call
              *
              *     `missing_signature`: this call needs an AWS signature for execute-api, or there is no such route; GET /openapi.json lists what there is
@@ -3082,6 +3096,8 @@ export interface operations {
              *
              *     `model_not_allowed`: model: this API key may not use {name!r}; it may use {allowed}
              *
+             *     `denied_by_rule`: the rule {rule!r} {reason}
+             *
              *     `access_denied`: this API key may not make this call
              *
              *     `missing_signature`: this call needs an AWS signature for execute-api, or there is no such route; GET /openapi.json lists what there is
@@ -3254,6 +3270,8 @@ export interface operations {
              * @description `invalid_api_key`: this API key is in no usage plan
              *
              *     `model_not_allowed`: model: this API key may not use {name!r}; it may use {allowed}
+             *
+             *     `denied_by_rule`: the rule {rule!r} {reason}
              *
              *     `access_denied`: this API key may not make this call
              *

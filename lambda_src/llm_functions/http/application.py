@@ -6,6 +6,7 @@ or from the function's own URL) and ``x-amzn-lambda-context`` (with the invocati
 """
 
 import asyncio
+import contextlib
 import os
 import time
 import uuid
@@ -29,6 +30,7 @@ from llm_gateway.identity.caller import ANONYMOUS, SUBPROTOCOL, TICKET_SUBPROTOC
 from llm_gateway.operations import EXPOSED_HEADERS, MAX_BODY_BYTES, Operation, operations
 from llm_gateway.pipeline import Gateway, answer
 from llm_gateway.request import ChatRequest
+from llm_gateway.routes import Alias
 from llm_gateway.stages.authorize import allowed_alias, allowed_models, authorize
 from llm_gateway.telemetry import record_refusal, stacktrace, write_log
 
@@ -241,7 +243,7 @@ class Application:
         from llm_functions.api_formats.anthropic_messages import answer, request
 
         asked, _ = request.parse(http.body, counted=True)
-        authorize(http.caller, asked.model, self._gateway.routes)
+        self._usable(authorize(http.caller, asked.model, self._gateway.routes), http.caller)
         tokens = request_tokens(asked.system, asked.messages, asked.tools)
         await self._respond(http.send, http.headers, 200, answer.render_count(tokens))
 
@@ -255,14 +257,21 @@ class Application:
         from llm_functions.api_formats import models
 
         allowed = allowed_models(http.caller, self._gateway.routes)
-        aliases = [alias for alias in self._gateway.routes.aliases if alias.name in allowed]
+        aliases: list[Alias] = []
+        for alias in self._gateway.routes.aliases:
+            with contextlib.suppress(GatewayError):
+                aliases += [self._usable(alias, http.caller)] if alias.name in allowed else []
         await self._respond(http.send, http.headers, 200, models.render_list(aliases))
 
     async def _model(self, http: HttpRequest) -> None:
         from llm_functions.api_formats import models
 
         alias = allowed_alias(http.caller, http.parameter, self._gateway.routes)
-        await self._respond(http.send, http.headers, 200, models.render(alias))
+        await self._respond(http.send, http.headers, 200, models.render(self._usable(alias, http.caller)))
+
+    def _usable(self, alias: Alias, caller: Caller) -> Alias:
+        """Return what the rules leave of an alias. Raises the error 403 if it is nothing."""
+        return alias if self._gateway.policy is None else self._gateway.policy.usable(alias, caller)
 
     async def _websocket_ticket(self, http: HttpRequest) -> None:
         assert self._tickets is not None  # else there is no such operation

@@ -27,6 +27,12 @@ class Caller(msgspec.Struct, frozen=True):
     anonymous: bool = False
     connections: int | None = None
 
+    @property
+    def principal(self) -> str:
+        """Who calls, whatever the session: a session's name is chosen by its holder, so it is left out."""
+        is_session = self.key.startswith("arn:") and (":assumed-role/" in self.key or ":federated-user/" in self.key)
+        return self.key.rpartition("/")[0] if is_session else self.key
+
 
 class Credential(msgspec.Struct, frozen=True):
     """What a caller has shown, as far as it can be checked again while a connection lasts.

@@ -14,7 +14,8 @@ class ProviderProtocol(msgspec.Struct, frozen=True, kw_only=True):
     `name` is the `type` of a provider in settings and in the routes document, `servers` says whose servers speak it.
     `dialect` is its class, ``module:class``. `added_paths` are what the dialect adds to the base URL, so a base URL must not
     end with any of them. `base_url` is the provider's own address, taken where settings name none; where `needs_key` is set,
-    that address needs a key. `embeddings`: it has them, too.
+    that address needs a key. `embeddings`: it has them, too. `always_caches`: its servers may keep parts of a prompt in a cache
+    without being asked to.
 
     `accepts`, `exclusive`, `temperature_max` and `stop_max` are what a target is taken for where settings do not say.
     `further` and `lacking` are what servers of it take besides, and what they do not take, by their domains. `never_sent` are
@@ -27,6 +28,7 @@ class ProviderProtocol(msgspec.Struct, frozen=True, kw_only=True):
     dialect: str
     added_paths: tuple[str, ...]
     embeddings: bool = False
+    always_caches: bool = True
     base_url: str = ""
     needs_key: bool = False
     accepts: tuple[Parameter, ...] = (*CHAT_PARAMETERS, *TOOL_PARAMETERS)

@@ -125,6 +125,21 @@ GUARDRAIL: dict[str, Any] = {
     "window_characters": 500,
     "window_seconds": 1,
 }
+RULE = {
+    "name": "strict",
+    "keys": ["default"],
+    "tenants": ["default"],
+    "models": [*MODELS],
+    "regions": ["us-east-1", "us-east-2", "us-west-2"],
+    "hours": [{"start": "08:00", "end": "18:00", "weekdays": ["mon"], "time_zone": "Europe/Berlin"}],
+    "tools": ["search"],
+    "max_tokens": 500,
+    "temperature_min": 0.1,
+    "temperature_max": 0.5,
+    "out_of_bounds": "clamp",
+    "streams": False,
+    "prompt_caching": False,
+}
 # The key moves from the plan of all to a plan of its own.
 OWN_PLAN = "create usage-plan-default; replace usage-plan-key-default; delete usage-plan"
 
@@ -198,6 +213,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
                     **{key: value for key, value in DEEPSEEK.items() if not key.endswith("arn")},
                     "wake_queue": {**QUEUE, "kms_key_arn": KEY_ARN},
                     "stickiness_cookie": "LlmServiceStickiness",
+                    "regions": ["eu-west-1"],
                 }
             },
         },
@@ -258,6 +274,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"api.safety": {"guardrail": {"arn": GUARDRAIL_ARN, "version": "7", "cross_region": True}}},
         f"{FUNCTION}; create guardrail-policy",
     ),
+    ({"api.rules": [RULE]}, FUNCTION),
     ({"api.throttle.rate_limit": 1}, f"update usage-plan {THROTTLED}; {DEPLOYMENT}"),
     ({"api.throttle.burst_limit": 5}, "update usage-plan"),
     ({"api.daily_quota": 5}, "update usage-plan"),

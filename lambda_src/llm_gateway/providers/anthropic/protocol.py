@@ -11,6 +11,7 @@ ANTHROPIC = ProviderProtocol(
     added_paths=("/v1/messages", "/v1"),
     base_url="https://api.anthropic.com",
     needs_key=True,
+    always_caches=False,  # https://platform.claude.com/docs/en/build-with-claude/prompt-caching
     # The newest models refuse a forced tool choice: https://platform.claude.com/docs/en/about-claude/models/migration-guide
     accepts=(
         *(*CHAT_PARAMETERS, *TOOL_PARAMETERS, "closed_json_schema", "strict_tools", "parallel_tool_calls", "anthropic_tools"),

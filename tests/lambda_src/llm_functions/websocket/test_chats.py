@@ -23,8 +23,10 @@ from llm_gateway.identity.caller import ANONYMOUS, Caller, Credential
 from llm_gateway.identity.connections import ConnectionTable, Limits
 from llm_gateway.pipeline import Gateway
 from llm_gateway.router import Router
+from llm_gateway.rules import Rule
 from llm_gateway.stages import journal_writer
 from llm_gateway.stages.journal import DEAD_SECONDS, FORESTALL_SECONDS, Journal
+from llm_gateway.stages.policy import Policy
 from support import websocket_api
 from support.chat_requests import ROUTES
 from support.websocket_api import Clients
@@ -319,6 +321,19 @@ async def test_a_credential_is_checked_again(
     refused = code if code != "model_not_allowed" or action == "chat" else None
     assert (last["type"], last.get("error", {}).get("code")) == ("error" if refused else "done", refused)
     assert ("second" in clients.gone) == (code in ("invalid_api_key", "expired_token"))
+
+
+@pytest.mark.parametrize("rule", [Rule("strict", tenants=("acme",), max_tokens=5), Rule("strict", streams=False)])
+async def test_a_rule_of_the_caller_refuses_a_generation(
+    chats: Chats, clients: Clients, table: ConnectionTable, model: Model, rule: Rule
+) -> None:
+    await table.add("first", CALLER, Credential(), limit=100)
+    gateway = Gateway(ROUTES, Router({"mock": model}), policy=Policy([rule]))
+    await chats.chat(gateway, LIMITS, event(message="Hi", max_tokens=6), FAR)
+    (refused,) = clients.got["first"]
+    assert (refused["type"], refused["error"]["code"], model.asked) == ("error", "denied_by_rule", 0)
+    assert "the rule 'strict' allows" in refused["error"]["message"]
+    assert await leases(table, "first") == []
 
 
 async def leases(table: ConnectionTable, holder: str) -> list[str]:
