@@ -86,7 +86,7 @@ def read(
     problems += _environment_problems(environment, "providers" if providers.environment else "models")
     return Routing(
         problems,
-        Routes(tuple(aliases), tuple(providers.endpoints), limits, metrics, tuple(rules)),
+        Routes(tuple(aliases), tuple(providers.endpoints), limits, metrics, rules=tuple(rules)),
         targets.models,
         targets.output_models,
         environment,
