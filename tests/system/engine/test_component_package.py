@@ -100,7 +100,10 @@ def stack_of(
 def in_camel_case(value: Any) -> Any:
     if isinstance(value, list):
         return [in_camel_case(item) for item in value]
-    return {camel_case(key): in_camel_case(item) for key, item in value.items()} if isinstance(value, dict) else value
+    if not isinstance(value, dict):
+        return value
+    # The keys of a map are the user's own, such as AWS's PROMPT_ATTACK.
+    return {key if key.isupper() else camel_case(key): in_camel_case(item) for key, item in value.items()}
 
 
 def resources(stack: Stack) -> dict[str, tuple[Any, ...]]:
