@@ -170,6 +170,14 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
         "rules[0].models",
         "leaves the key 'k' no model at all",
     ),
+    "not where the guardrail evaluates": (
+        {
+            "safety": {"guardrail": {"profanity": True, "cross_region": True}},
+            "rules": [{"name": "a", "regions": ["us-east-1"], "models": ["home"]}],
+        },
+        "rules[0].regions",
+        "leave out us-east-2, us-west-2, where the guardrail may evaluate",
+    ),
     "without the API's own Region": (
         {"rules": [{"name": "a", "regions": ["eu-west-1"], "models": ["home"]}]},
         "rules[0]",

@@ -79,7 +79,8 @@ def test_a_guardrail_is_made_with_a_version_which_the_function_asks() -> None:
         "filtersConfigs": [
             {"type": "VIOLENCE", "inputStrength": "HIGH", "outputStrength": "HIGH"},
             {"type": "PROMPT_ATTACK", "inputStrength": "MEDIUM", "outputStrength": "NONE"},
-        ]
+        ],
+        "tierConfigs": [{"tierName": "CLASSIC"}],
     }
     (topic,) = inputs["topicPolicyConfig"]["topicsConfigs"]
     assert (topic["name"], topic["type"], topic["examples"]) == ("Investments", "DENY", ["Which shares?"])
@@ -88,8 +89,8 @@ def test_a_guardrail_is_made_with_a_version_which_the_function_asks() -> None:
         "managedWordListsConfigs": [{"type": "PROFANITY"}],
     }
     assert inputs["sensitiveInformationPolicyConfig"] == {
-        "piiEntitiesConfigs": [{"type": "EMAIL", "action": "ANONYMIZE"}, {"type": "PASSWORD", "action": "BLOCK"}],
-        "regexesConfigs": [{"name": "ticket", "pattern": r"TICKET-\d{4}", "action": "ANONYMIZE"}],
+        "piiEntitiesConfigs": [{"type": "EMAIL", **both("ANONYMIZE")}, {"type": "PASSWORD", **both("BLOCK")}],
+        "regexesConfigs": [{"name": "ticket", "pattern": r"TICKET-\d{4}", **both("ANONYMIZE")}],
     }
     guardrail, version = recording.named("chat-guardrail").state, recording.named("chat-guardrail-version").state
     assert recording.inputs("chat-guardrail-version")["guardrailArn"] == guardrail["guardrailArn"]
@@ -100,6 +101,11 @@ def test_a_guardrail_is_made_with_a_version_which_the_function_asks() -> None:
     assert routes(recording, "chat-function") == Safety((), GuardrailUse(shadow=True, fail_open=True, window_characters=500))
     outputs = recording.named("chat").outputs
     assert (outputs["guardrail_arn"], outputs["guardrail_version"]) == (guardrail["guardrailArn"], version["version"])
+
+
+def both(action: str) -> dict[str, Any]:
+    """With `action` alone, AWS deploys personal data as off for prompts."""
+    return {"action": action, "inputAction": action, "outputAction": action, "inputEnabled": True, "outputEnabled": True}
 
 
 def description(**guardrail: Any) -> str:
@@ -125,7 +131,9 @@ def test_a_guardrail_that_is_given_is_only_asked() -> None:
 def test_a_guardrail_across_regions() -> None:
     recording = api(guardrail={**GUARDRAIL, "cross_region": True, "tier": "STANDARD"})
     inputs = recording.inputs("chat-guardrail")
-    assert inputs["crossRegionConfig"] == {"guardrailProfileIdentifier": "us.guardrail.v1:0"}
+    # The provider takes the profile's ARN alone.
+    arn = "arn:aws:bedrock:us-east-1:123456789012:guardrail-profile/us.guardrail.v1:0"
+    assert inputs["crossRegionConfig"] == {"guardrailProfileIdentifier": arn}
     assert (
         inputs["contentPolicyConfig"]["tierConfigs"] == inputs["topicPolicyConfig"]["tierConfigs"] == [{"tierName": "STANDARD"}]
     )

@@ -28,11 +28,12 @@ SETTINGS: dict[str, Any] = {
     "wordPolicyConfig": {"wordsConfigs": [{"text": "Voldemort"}], "managedWordListsConfigs": [{"type": "PROFANITY"}]},
     "sensitiveInformationPolicyConfig": {
         "piiEntitiesConfigs": [
-            {"type": "EMAIL", "action": "ANONYMIZE"},
-            {"type": "US_SOCIAL_SECURITY_NUMBER", "action": "BLOCK"},
-            {"type": "PHONE", "action": "NONE"},
+            {"type": "EMAIL", "action": "ANONYMIZE", "inputAction": "ANONYMIZE"},
+            {"type": "US_SOCIAL_SECURITY_NUMBER", "action": "BLOCK", "inputAction": "BLOCK"},
+            {"type": "PHONE", "action": "NONE", "inputAction": "NONE"},
+            {"type": "MAC_ADDRESS", "action": "BLOCK"},
         ],
-        "regexesConfigs": [{"name": "ticket", "pattern": r"TICKET-\d{4}", "action": "ANONYMIZE"}],
+        "regexesConfigs": [{"name": "ticket", "pattern": r"TICKET-\d{4}", "action": "ANONYMIZE", "inputAction": "ANONYMIZE"}],
     },
 }
 

@@ -34,19 +34,25 @@ def use_guardrail(
     profile_id = f"{geography}.guardrail.v1:0" if geography else ""
     if settings.arn is not None and settings.version is not None:
         return UsedGuardrail(settings.arn, settings.version, profile_id)
-    arguments = _arguments(settings, profile_id)
+    arguments = _arguments(settings)
+    crossing: dict[str, Any] = {}
+    if profile_id:  # the provider takes no id
+        account = get_caller_identity_output(opts=component.invoke_options()).account_id
+        arn = _profile_arn(location.region, location, account, profile_id)
+        crossing = {"cross_region_config": {"guardrail_profile_identifier": arn}}
     guardrail = bedrock.Guardrail(
         component.child_name("guardrail"),
         description="Checks the conversations of pulumi-llm",
         blocked_input_messaging=_BLOCKED,
         blocked_outputs_messaging=_BLOCKED,
         **arguments,
+        **crossing,
         tags=component.tags,
         opts=component.child("guardrail"),
     )
     # A version is a copy of the guardrail as it is. Another description makes another version, after the guardrail is updated
     # and before the function uses it; the old one is deleted when nothing uses it any more.
-    content = json.dumps([arguments, customize.get("guardrail")], sort_keys=True, default=str)
+    content = json.dumps([arguments, profile_id, customize.get("guardrail")], sort_keys=True, default=str)
     version = bedrock.GuardrailVersion(
         component.child_name("guardrail-version"),
         guardrail_arn=guardrail.guardrail_arn,
@@ -65,15 +71,20 @@ def ask_guardrail(component: Component, guardrail: UsedGuardrail, location: Loca
     if guardrail.profile:
         account = get_caller_identity_output(opts=component.invoke_options()).account_id
         for region in sorted({location.region, *PROFILES[guardrail.profile.split(".")[0]]}):
-            form = f"arn:{location.partition}:bedrock:{region}:{{}}:guardrail-profile/{guardrail.profile}"
-            resources.append(pulumi.Output.format(form, account))
+            resources.append(_profile_arn(region, location, account, guardrail.profile))
     return [allow("AskGuardrail", ["bedrock:ApplyGuardrail"], resources if len(resources) > 1 else guardrail.arn)]
 
 
-def _arguments(settings: GuardrailSettings, profile_id: str) -> dict[str, Any]:
-    """The arguments that say what the guardrail looks for."""
+def _profile_arn(region: str, location: Location, account: pulumi.Output[str], profile_id: str) -> pulumi.Output[str]:
+    return pulumi.Output.format(f"arn:{location.partition}:bedrock:{region}:{{}}:guardrail-profile/{profile_id}", account)
+
+
+def _arguments(settings: GuardrailSettings) -> dict[str, Any]:
+    """The arguments that say what the guardrail looks for. What has a default is given, too: where it is left out at an
+    update, the provider keeps what was there.
+    """
     found: dict[str, Any] = {}
-    tier: dict[str, Any] = {"tier_configs": [{"tier_name": settings.tier}]} if settings.tier != "CLASSIC" else {}
+    tier = {"tier_configs": [{"tier_name": settings.tier}]}
     if settings.content:
         # A prompt attack is in a prompt; AWS takes no other strength for answers.
         filters = [
@@ -97,12 +108,19 @@ def _arguments(settings: GuardrailSettings, profile_id: str) -> dict[str, Any]:
         profanity = {"managed_word_lists_configs": [{"type": "PROFANITY"}]} if settings.profanity else {}
         found["word_policy_config"] = {**words, **profanity}
     if settings.pii or settings.regexes:
-        entities = [{"type": kind, "action": action} for kind, action in settings.pii.items()]
-        regexes = [regex.model_dump(exclude_none=True) for regex in settings.regexes]
+        entities = [{"type": kind, **_on_both_sides(action)} for kind, action in settings.pii.items()]
+        regexes = [{**regex.model_dump(exclude_none=True), **_on_both_sides(regex.action)} for regex in settings.regexes]
         found["sensitive_information_policy_config"] = {
             **({"pii_entities_configs": entities} if entities else {}),
             **({"regexes_configs": regexes} if regexes else {}),
         }
-    if profile_id:
-        found["cross_region_config"] = {"guardrail_profile_identifier": profile_id}
     return found
+
+
+def _on_both_sides(action: str) -> dict[str, Any]:
+    """The action for prompts and answers. With `action` alone, AWS lets personal data in prompts pass.
+
+    https://github.com/awslabs/generative-ai-cdk-constructs/issues/1138
+    """
+    sides = ("input", "output")
+    return {"action": action, **{f"{side}_action": action for side in sides}, **{f"{side}_enabled": True for side in sides}}

@@ -19,11 +19,13 @@ PII_ENTITIES = (
 PROFILES: Mapping[str, tuple[str, ...]] = {
     "us": ("us-east-1", "us-east-2", "us-west-2"),
     "us-gov": ("us-gov-east-1", "us-gov-west-1"),
-    "eu": ("eu-central-1", "eu-north-1", "eu-west-1", "eu-west-3"),
+    "eu": ("eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-3"),
 }
+# London has a profile of its own, and Zurich none.
+_OUTSIDE = ("eu-west-2", "eu-central-2")
 
 
 def profile(region: str) -> str | None:
     """The geography of a Region whose guardrails can be evaluated in other Regions, None where that is not known."""
     geography = "us-gov" if region.startswith("us-gov-") else region.split("-", maxsplit=1)[0]
-    return geography if geography in PROFILES else None
+    return geography if geography in PROFILES and region not in _OUTSIDE else None

@@ -11,6 +11,8 @@ from typing import Any
 
 # The most ways for one place: a prompt of 100,000 characters is searched in about a second at worst.
 MOST_WAYS = 1_000
+# Where counting ends.
+_TOO_MANY = 10**9
 
 
 def pattern_problem(pattern: str) -> str | None:
@@ -51,8 +53,14 @@ def _ways_of(code: Any, value: Any) -> int:
             if most == codes.MAXREPEAT:  # pyright: ignore[reportUnknownMemberType]
                 raise _Unbounded("has a repetition without a bound, such as '*' or '+'; give one, such as {0,20} or {1,20}")
             each = _ways(inner)
-            # Repetitions of what can match in one way only differ in their number.
-            return most - least + 1 if each == 1 else sum(each**count for count in range(least, most + 1) if count < 20) or 1
+            if each == 1:  # they differ in their number only
+                return most - least + 1
+            ways = 0
+            for count in range(least, most + 1):
+                ways += each ** min(count, 20)
+                if ways > _TOO_MANY:
+                    return _TOO_MANY
+            return ways
         case "SUBPATTERN":
             return _ways(value[-1])
         case "BRANCH":

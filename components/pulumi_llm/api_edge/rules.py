@@ -1,7 +1,7 @@
 """The rules of callers: as settings, and as the functions read them."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Annotated, Any, cast
 
@@ -171,13 +171,16 @@ class CallerRuleSettings(Settings):
             if named and of_tenants and not any(key in of_tenants for key in named):
                 yield Problem(f"{path}.tenants", "are those of none of its keys; the rule would be for nobody")
 
-    def rule_target_problems(self, routes: Routes, region: str, keys: Sequence[Caller] | None) -> Iterator[Problem]:
-        """Yield which Regions there are not, and for which callers nothing is left of an alias.
+    def rule_target_problems(
+        self, routes: Routes, region: str, keys: Sequence[Caller] | None, guardrail_regions: Collection[str]
+    ) -> Iterator[Problem]:
+        """Yield which Regions there are not, for which callers nothing is left of an alias, and where a guardrail takes data.
 
         Args:
             routes: The aliases with their targets.
             region: Where the API is.
             keys: The callers that have an API key; None: others may call, too.
+            guardrail_regions: Where else a guardrail may evaluate prompts and answers.
         """
         targets = [target for alias in routes.aliases for target in alias.targets]
         places = {region, *(place.value for place in pulumi_aws.Region), *chain(*(target.regions for target in targets))}
@@ -186,6 +189,13 @@ class CallerRuleSettings(Settings):
                 if place not in places:
                     reason = f"{place!r} is no Region of AWS's, and no place of a provider's; {hint(place, sorted(places))}"
                     yield Problem(f"rules[{index}].regions[{at}]", reason)
+            outside = sorted(set(guardrail_regions).difference(rule.regions or ()))
+            if outside and rule.regions is not None and rule.valid("regions"):
+                reason = (
+                    f"leave out {', '.join(outside)}, where the guardrail may evaluate prompts and answers "
+                    "(safety.guardrail.cross_region); allow them, or switch that off"
+                )
+                yield Problem(f"rules[{index}].regions", reason)
         paths = {rule.name: f"rules[{index}]" for index, rule in valid_items(self.rules)}
         rules = self.rule_documents()
         policy = Policy(rules, always_caching(routes.endpoints))

@@ -241,6 +241,11 @@ class CheckedSettings(Settings):
             given["guardrail"] = {**uses, "arn": arn, "version": version}
         return given
 
+    def guardrail_regions(self, location: Location) -> tuple[str, ...]:
+        """Where the guardrail may evaluate besides the component's Region, as far as it is known."""
+        geography = profile(location.region)
+        return PROFILES[geography] if self.guardrail is not None and self.guardrail.cross_region and geography else ()
+
     def guardrail_problems(self, location: Location) -> Iterator[Problem]:
         """Yield what is wrong with the guardrail at a location."""
         if self.guardrail is not None and self.guardrail.cross_region and profile(location.region) is None:

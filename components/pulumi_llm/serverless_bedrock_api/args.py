@@ -393,7 +393,7 @@ class ApiSettings(CallerLimitSettings, CallerRuleSettings, CheckedSettings, Call
 
     def target_problems(self, routes: Routes, location: Location) -> Iterator[Problem]:
         """Yield what the rules leave nothing of."""
-        yield from self.rule_target_problems(routes, location.region, self._callers())
+        yield from self.rule_target_problems(routes, location.region, self._callers(), self.guardrail_regions(location))
 
     def _callers(self) -> list[Caller] | None:
         return callers_with_keys(self.keys) if self.auth == "api_key" else None

@@ -222,6 +222,7 @@ class WebSocketChatSettings(
         routing = self.routing(location)
         yield from routing.problems
         yield from self.guardrail_problems(location)
-        yield from self.rule_target_problems(routing.routes, location.region, self._callers())
+        elsewhere = self.guardrail_regions(location)
+        yield from self.rule_target_problems(routing.routes, location.region, self._callers(), elsewhere)
         yield from policy_problems(routing, self.policies, location)
         yield from environment_problems(self.environment, routing.environment)

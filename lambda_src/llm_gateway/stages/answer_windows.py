@@ -168,6 +168,8 @@ class Windows:
                     return [event, ToolCallDelta(index, arguments[index])]
                 text = str(value) if isinstance(values[index], _Unread) else msgspec.json.encode(value).decode()
                 return [event, ToolCallDelta(index, text)]
+            case Logprobs() if any(text != other for text, other in masked.items()):
+                return []  # they would tell what was masked
             case ReasoningSignature(data="") if any(isinstance(each, _Run) and each.masked for each in before[-1:]):
                 return []  # its provider would refuse it with another text
             case _:

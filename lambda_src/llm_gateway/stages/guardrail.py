@@ -28,7 +28,7 @@ _FIRST_PAUSE = 0.1
 # Seconds that an attempt may take. Guardrails with content filters and topics take some 0.3 s for a text unit.
 _ATTEMPT_SECONDS = 5.0
 _HEADERS = (("content-type", "application/json"),)
-_THROTTLED = frozenset({"ThrottlingException", "TooManyRequestsException"})
+_THROTTLED = frozenset({"ThrottlingException", "TooManyRequestsException", "ServiceQuotaExceededException"})
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -77,7 +77,7 @@ class Guardrail:
     async def assess(self, source: Source, texts: Sequence[str], deadline: float) -> Assessment:
         """Return what the guardrail says of texts.
 
-        Several calls are made where they are long. Raises the error 503 where one of them fails.
+        Several calls are made where they are long. Raises the error 503 where one of them fails, unless another one blocks.
         """
         pieces = [(index, piece) for index, text in enumerate(texts) for piece in _pieces(text)]
         calls = list(_batches(pieces))
@@ -88,11 +88,13 @@ class Guardrail:
                 return await self._apply(source, [piece for _, piece in call], deadline)
 
         results = await asyncio.gather(*map(ask, calls), return_exceptions=True)
-        answers: list[tuple[list[Finding], list[str]]] = []
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-            answers.append(result)
+        answers = [result for result in results if not isinstance(result, BaseException)]
+        failure = next((result for result in results if isinstance(result, BaseException)), None)
+        if failure is not None:
+            found = tuple(finding for findings, _ in answers for finding in findings)
+            if any(finding.action == "BLOCKED" for finding in found):
+                return Assessment(found, tuple(texts))
+            raise failure
         passed = [""] * len(texts)
         for call, (_, masked) in zip(calls, answers, strict=True):
             for (index, _), text in zip(call, masked, strict=True):

@@ -136,9 +136,15 @@ _REQUIRED_LISTS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _action(entry: Json, side: str) -> str | None:
-    """Return what an entry does on one side, None where it is off there."""
+def _action(entry: Json, side: str, *, personal: bool = False) -> str | None:
+    """Return what an entry does on one side, None where it is off there.
+
+    `personal`: an entry of personal data with no more than `action` is off for prompts, as AWS deploys it.
+    https://github.com/awslabs/generative-ai-cdk-constructs/issues/1138
+    """
     if entry.get(f"{side}Enabled") is False:
+        return None
+    if personal and side == "input" and "inputAction" not in entry and "inputEnabled" not in entry:
         return None
     action = entry.get(f"{side}Action") or entry.get("action") or "BLOCK"
     return {"BLOCK": "BLOCKED", "ANONYMIZE": "ANONYMIZED"}.get(action, "NONE")
@@ -180,7 +186,7 @@ def _managed(rules: GuardrailRules, side: str, texts: Sequence[str]) -> Iterator
 
 def _pii(rules: GuardrailRules, side: str, texts: list[str]) -> Iterator[Json]:
     for entry in rules.of("sensitiveInformationPolicyConfig", "piiEntitiesConfigs"):
-        kind, action = entry["type"], _action(entry, side)
+        kind, action = entry["type"], _action(entry, side, personal=True)
         if action and kind in _PII:
             found = _masked(texts, _PII[kind], kind, action)
             yield from ({"type": kind, "match": match, "action": action, "detected": True} for match in found)
@@ -188,7 +194,7 @@ def _pii(rules: GuardrailRules, side: str, texts: list[str]) -> Iterator[Json]:
 
 def _regexes(rules: GuardrailRules, side: str, texts: list[str]) -> Iterator[Json]:
     for entry in rules.of("sensitiveInformationPolicyConfig", "regexesConfigs"):
-        action = _action(entry, side)
+        action = _action(entry, side, personal=True)
         if action:
             found = _masked(texts, re.compile(entry["pattern"]), entry["name"], action)
             names = {"name": entry["name"], "regex": entry["pattern"]}
