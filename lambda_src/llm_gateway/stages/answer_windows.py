@@ -25,6 +25,8 @@ from llm_gateway.request_texts import with_json_texts
 
 # The characters at the end of a window that are checked again with the next one. An email address has some 30, a sentence 100.
 _OVERLAP = 100
+# The characters of a long delta: most have some five.
+_LONG_DELTA = 64
 # The most characters that are held because what was found in them may go on.
 _MOST_HELD = 20_000
 
@@ -81,7 +83,9 @@ class Windows:
 
     @property
     def is_full(self) -> bool:
-        return self.is_complete or (self.holds_text and self._fresh >= self._characters - _OVERLAP)
+        # AWS charges for each 1,000 characters that have begun, so the next delta must not pass the bound.
+        room = min(_LONG_DELTA, self._characters // 10)
+        return self.is_complete or (self.holds_text and self._fresh >= self._characters - _OVERLAP - room)
 
     def add(self, batch: Sequence[Event]) -> None:
         """Hold the events of a batch."""

@@ -71,16 +71,24 @@ def test_the_text_is_the_same_in_whatever_parts_it_comes(words: list[str], cut: 
 async def test_nothing_leaves_before_its_window_has_passed() -> None:
     checks = Checks()
     windows = Windows(checks, 300)
-    windows.add([Delta("a" * 199)])
+    windows.add([Delta("a" * 169)])
     assert not windows.is_full
     windows.add([Delta("b")])
-    assert windows.is_full and await windows.passed() == [Delta("a" * 100)]
-    windows.add([Delta("c" * 199)])
+    assert windows.is_full and await windows.passed() == [Delta("a" * 70)]
+    windows.add([Delta("c" * 169)])
     assert not windows.is_full
     windows.add([Delta("bad")])
     with pytest.raises(GatewayError, match="'word'"):
         await windows.passed()
-    assert checks.asked == ["a" * 199 + "b", "a" * 99 + "b" + "c" * 199 + "bad"]
+    assert checks.asked == ["a" * 169 + "b", "a" * 99 + "b" + "c" * 169 + "bad"]
+
+
+async def test_a_window_is_one_text_unit() -> None:
+    """AWS charges for each 1,000 characters of a check that have begun."""
+    sizes = [1 + 7 * at % 40 for at in range(600)]
+    _, checks = await left(*([Delta("a" * size)] for size in sizes), END, characters=1_000)
+    assert max(map(len, checks.asked)) <= 1_000
+    assert len(checks.asked) <= sum(sizes) / 830 + 1
 
 
 async def test_after_a_check_only_new_text_is_a_reason_for_another() -> None:
