@@ -33,7 +33,7 @@ export function useConnection(): Connection {
   const [key, setKey] = useState(storedKey);
   const [problem, setProblem] = useState<ServiceError | ConfigError | null>(null);
   const [tries, setTries] = useState(0);
-  const secret = key?.secret ?? config?.apiKey ?? "";
+  const entered = key?.secret ?? ""; // else the configuration's, which `connect` reads
 
   const retry = useCallback(() => setTries((count) => count + 1), []);
 
@@ -41,7 +41,7 @@ export function useConnection(): Connection {
   // biome-ignore lint/correctness/useExhaustiveDependencies: see above
   useEffect(() => {
     let current = true;
-    connect(config, service, secret)
+    connect(config, service, entered)
       .then((found) => {
         if (!current) return;
         setConfig(found.config);
@@ -55,7 +55,7 @@ export function useConnection(): Connection {
     return () => {
       current = false;
     };
-  }, [secret, tries]);
+  }, [entered, tries]);
 
   // What may pass by itself is tried again: a service that cannot be reached, or one that fails.
   const passing = problem instanceof ServiceError && (problem.status === 0 || problem.status === 429 || problem.status >= 500);
@@ -74,7 +74,7 @@ export function useConnection(): Connection {
     config,
     service,
     models: models ?? [],
-    secret,
+    secret: entered || config?.apiKey || "",
     entered: key !== null,
     remembered: key?.remembered ?? false,
     problem,
@@ -93,10 +93,10 @@ export function useConnection(): Connection {
   };
 }
 
-async function connect(known: Config | null, described: Service | null, secret: string) {
+async function connect(known: Config | null, described: Service | null, entered: string) {
   const config = known ?? (await loadConfig());
   const service = described ?? (await loadService(config));
-  const credential: Credential = { authorization: service.authorization, secret: secret || config.apiKey };
+  const credential: Credential = { authorization: service.authorization, secret: entered || config.apiKey };
   try {
     return { config, service, models: await loadModels(config, credential), problem: null };
   } catch (problem) {
