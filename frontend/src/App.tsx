@@ -111,7 +111,7 @@ function useTransports({ config, service, secret }: Connection): Map<TransportId
     const connection = { config, credential: { authorization: service.authorization, secret } };
     for (const id of TRANSPORTS) {
       if (id === "rest") made.set(id, new RestTransport(connection));
-      else if (id === "sse") made.set(id, new SseTransport(connection));
+      else if (id === "sse") made.set(id, new SseTransport(connection, service.stops));
       else if (config.websocketUrl) made.set(id, new WebSocketTransport(connection, config.websocketUrl));
     }
     return made;

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # what a deployment does not use is not imported: it would co
     from llm_gateway.demand import Demand
     from llm_gateway.identity.keys import KeyStore
     from llm_gateway.identity.tickets import TicketTable
+    from llm_gateway.stages.cancel import Cancels
     from llm_gateway.stages.idempotency import Idempotency
     from llm_gateway.stages.ledger import Ledger
     from llm_gateway.stages.policy import Policy
@@ -63,6 +64,17 @@ def idempotency(client: HttpClient, environ: Mapping[str, str] = os.environ) -> 
     from llm_gateway.stages.idempotency import Idempotency
 
     return Idempotency(DynamoDB(Aws(client, environ)), table, _warn)
+
+
+def cancels(client: HttpClient, environ: Mapping[str, str] = os.environ) -> "Cancels | None":
+    """Return what callers have asked to stop; None where the environment names no journal."""
+    table = environ.get(environment.JOURNAL_TABLE)
+    if not table:
+        return None
+    from llm_gateway.aws.dynamodb import DynamoDB
+    from llm_gateway.stages.cancel import Cancels
+
+    return Cancels(DynamoDB(Aws(client, environ)), table, _warn)
 
 
 def safety(routes: Routes, client: HttpClient, environ: Mapping[str, str] = os.environ) -> "Safety | None":

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from llm_gateway.embeddings import EmbeddingRequest
     from llm_gateway.request import ChatRequest
     from llm_gateway.stages.guardrail import Guardrail, Source
+    from llm_gateway.stoppable_router import StoppableRouter
 
 # Seconds after its answer that a check in shadow mode may take.
 _SHADOW_SECONDS = 10.0
@@ -56,7 +57,7 @@ class Safety:
         self._guardrail = guardrail
         self._filters = tuple(text_filters(settings.filters))
 
-    def around(self, router: Router, record: Record) -> "CheckedRouter":
+    def around(self, router: "Router | StoppableRouter", record: Record) -> "CheckedRouter":
         """Return a router that checks one request, and its answer."""
         return CheckedRouter(self._settings, self._filters, self._guardrail, router, record)
 
@@ -69,7 +70,7 @@ class CheckedRouter:
         settings: Settings,
         filters: Sequence[TextFilter],
         guardrail: "Guardrail | None",
-        router: Router,
+        router: "Router | StoppableRouter",
         record: Record,
     ) -> None:
         self._settings = settings

@@ -272,6 +272,10 @@ in_progress = ErrorKind(
     "the request with this Idempotency-Key is being answered; send it again shortly, to get that answer",
     retry_after=1,
 )
+# By `DELETE /chat/{request_id}`, before the answer has begun; one that has begun ends with the stop reason "cancelled".
+cancelled = ErrorKind(
+    "cancelled", 409, INVALID_REQUEST, "the generation was stopped, because its caller asked for it", final=True
+)
 request_too_large = ErrorKind(
     "request_too_large", 413, INVALID_REQUEST, "the body is larger than {limit:,} bytes; shorten the message or the history"
 )
@@ -352,6 +356,14 @@ idempotency_unavailable = ErrorKind(
     503,
     SERVER,
     "the service could not check the Idempotency-Key; try again shortly",
+    retry_after=1,
+)
+# The table in which a running stream looks cannot be written.
+cancel_unavailable = ErrorKind(
+    "cancel_unavailable",
+    503,
+    SERVER,
+    "the service could not record that the generation is to be stopped; try again shortly",
     retry_after=1,
 )
 # The guardrail cannot be asked. Nothing is passed on unchecked then.

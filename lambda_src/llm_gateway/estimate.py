@@ -1,9 +1,11 @@
 """How many tokens a text has, roughly, where nobody has counted them."""
 
 from collections.abc import Iterable
+from typing import Protocol
 
 import msgspec
 
+from llm_gateway.events import Usage
 from llm_gateway.request import Message, Tool
 
 # Characters per token of English text. https://platform.openai.com/tokenizer
@@ -22,6 +24,29 @@ def tokens_of(characters: int) -> int:
 def reasoning_tokens_of(characters: int, output_tokens: int) -> int:
     """Return the tokens of an answer's reasoning of that many characters. They are part of its output tokens."""
     return min(tokens_of(characters), output_tokens)
+
+
+class Asked(Protocol):
+    """What a model is asked."""
+
+    @property
+    def system(self) -> str | None: ...
+    @property
+    def messages(self) -> tuple[Message, ...]: ...
+    @property
+    def tools(self) -> tuple[Tool, ...]: ...
+
+
+def usage_so_far(asked: Asked, characters: int, reasoning_characters: int) -> Usage:
+    """Return the usage of an answer that ends before its provider has counted, after so many characters of text and arguments,
+    and of reasoning."""
+    output = tokens_of(characters + reasoning_characters)
+    return Usage(
+        input_tokens=request_tokens(asked.system, asked.messages, asked.tools),
+        output_tokens=output,
+        reasoning_tokens=reasoning_tokens_of(reasoning_characters, output),
+        estimated=True,
+    )
 
 
 def request_tokens(system: str | None, messages: Iterable[Message], tools: Iterable[Tool]) -> int:

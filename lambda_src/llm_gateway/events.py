@@ -13,7 +13,10 @@ from typing import Any, Literal
 import msgspec
 
 # Why the model stopped. /chat returns it as it is, the OpenAI routes as a finish_reason.
-StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use", "content_filtered", "context_window_exceeded"]
+# "cancelled" is the caller's own wish, and only a stream's.
+StopReason = Literal[
+    "end_turn", "max_tokens", "stop_sequence", "tool_use", "content_filtered", "context_window_exceeded", "cancelled"
+]
 
 
 class Start(msgspec.Struct, frozen=True, tag="start", omit_defaults=True):

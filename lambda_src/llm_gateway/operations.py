@@ -13,7 +13,7 @@ class Operation(msgspec.Struct, frozen=True):
     body must be a JSON object. `generates`: it calls a model. `errors`: whose shape they have."""
 
     id: str
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "DELETE"]
     path: str
     summary: str
     authorized: bool = True
@@ -87,11 +87,14 @@ _TICKET = Operation(
 )
 # Only of an API whose callers have limits.
 _USAGE = Operation("usage", "GET", "/usage", "Tell what the caller has used, and what is left of its limits")
+# Only of an API that has a journal.
+_CANCEL = Operation("cancel", "DELETE", "/chat/{request_id}", "Stop a stream that the caller has asked for")
 
 
-def operations(*, tickets: bool, limits: bool) -> tuple[Operation, ...]:
-    """The operations of an API; with `tickets` also the one that issues them, with `limits` the one that says what is left."""
-    return (*OPERATIONS, *([_TICKET] if tickets else []), *([_USAGE] if limits else []))
+def operations(*, tickets: bool, limits: bool, journal: bool) -> tuple[Operation, ...]:
+    """The operations of an API; with `tickets` also the one that issues them, with `limits` the one that says what is left, and
+    with `journal` the one that stops a stream."""
+    return (*OPERATIONS, *([_TICKET] if tickets else []), *([_USAGE] if limits else []), *([_CANCEL] if journal else []))
 
 
 def path_parameters(path: str) -> list[str]:

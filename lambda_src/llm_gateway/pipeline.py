@@ -9,7 +9,8 @@ The stages, in their order:
 4. filter the prompt (safety)
 5. cache          look for an answer that is already there
 6. route          choose a target, and another one if it fails, until one begins to answer
-7. call           read the provider's answer; after its first event, a failure is reported to the caller
+7. call           read the provider's answer, until its caller wants it stopped (cancel); after its first event, a failure is
+                  reported to the caller
 8. filter the answer (safety; its code for both stands around the router)
 9. settle quota   take off what was reserved and not used (ledger)
 10. record        write one line of telemetry, whatever happened
@@ -37,9 +38,11 @@ from llm_gateway.telemetry import Record
 if TYPE_CHECKING:  # only requests for embeddings load it
     from llm_gateway.checked_router import CheckedRouter, Safety  # only where conversations are checked
     from llm_gateway.embeddings import EmbeddingRequest
+    from llm_gateway.stages.cancel import Stop  # only where streams can be stopped
     from llm_gateway.stages.idempotency import Claim  # only where requests may name keys
     from llm_gateway.stages.ledger import Ledger  # only where callers have limits
     from llm_gateway.stages.policy import Policy  # only where there are rules
+    from llm_gateway.stoppable_router import StoppableRouter
 
 
 class Demand(Protocol):
@@ -72,12 +75,14 @@ async def answer(
     request_id: str,
     deadline: float,
     claim: "Claim | None" = None,
+    stop: "Stop | None" = None,
 ) -> AsyncGenerator[list[Event], None]:
     """Yield the events that answer `request`, in batches.
 
     Args:
         deadline: A time of the running loop's clock. If the answer is not complete by then, the error 504 is raised.
         claim: That of the idempotency key which the request names.
+        stop: Ends the answer to a chat when its caller wants that.
 
     Raises:
         GatewayError: Before the first event or after any; the events before it are valid.
@@ -91,7 +96,7 @@ async def answer(
         request, alias = _authorized(gateway, request, caller, record)
         if gateway.ledger is not None:
             reservation = gateway.ledger.reservation(caller, alias.name, record.attempts, deadline)
-        opened = await _router(gateway, record).open(
+        opened = await _router(gateway, record, stop).open(
             request, alias, deadline, record.attempts, caller, reservation if claim is None else claim.beside(reservation)
         )
         start = Start(request_id, alias.name, opened.target.name, *record.started(opened.target), opened.dropped)
@@ -133,9 +138,14 @@ async def answer(
             await gateway.demand.sent()
 
 
-def _router(gateway: Gateway, record: Record) -> "Router | CheckedRouter":
+def _router(gateway: Gateway, record: Record, stop: "Stop | None") -> "Router | StoppableRouter | CheckedRouter":
     """Return the router, with the checks of the prompt and of the answer around it where there are any."""
-    return gateway.router if gateway.safety is None else gateway.safety.around(gateway.router, record)
+    router = gateway.router
+    if stop is not None:
+        from llm_gateway.stoppable_router import StoppableRouter
+
+        router = StoppableRouter(router, stop)
+    return router if gateway.safety is None else gateway.safety.around(router, record)
 
 
 def _authorized(

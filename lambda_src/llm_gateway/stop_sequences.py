@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 
 from llm_gateway.call import ModelCall
-from llm_gateway.estimate import reasoning_tokens_of, request_tokens, tokens_of
+from llm_gateway.estimate import usage_so_far
 from llm_gateway.events import Delta, Done, Event, Logprobs, Reasoning, ToolCallDelta, Usage
 from llm_gateway.rewriting import beginning
 
@@ -77,11 +77,7 @@ class _Cutter:
         for event in batch:
             if isinstance(event, Usage):
                 return event
-        call = self._call
-        tokens = request_tokens(call.system, call.messages, call.tools)
-        output = tokens_of(self._characters + self._reasoning_characters)
-        reasoning = reasoning_tokens_of(self._reasoning_characters, output)
-        return Usage(input_tokens=tokens, output_tokens=output, reasoning_tokens=reasoning, estimated=True)
+        return usage_so_far(self._call, self._characters, self._reasoning_characters)
 
     def _end(self, sequence: str) -> Done:
         self.done = True

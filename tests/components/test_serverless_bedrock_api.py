@@ -117,12 +117,18 @@ def routes(recording: Recording, type: str) -> dict[tuple[str, str], dict[str, A
     return {(inputs["httpMethod"], paths[inputs["resourceId"]]): inputs for inputs in found}
 
 
-OPERATION_ROUTES = {(operation.method, operation.path): operation for operation in operations(tickets=True, limits=True)}
+OPERATION_ROUTES = {
+    (operation.method, operation.path): operation for operation in operations(tickets=True, limits=True, journal=True)
+}
 PATHS = {operation.path for operation in OPERATIONS}
 
 
 def test_there_is_a_method_for_every_operation_and_a_preflight_for_every_path(each: Recording) -> None:
-    served = operations(tickets="chat-tickets-table" in each.names(), limits="chat-ledger-table" in each.names())
+    served = operations(
+        tickets="chat-tickets-table" in each.names(),
+        limits="chat-ledger-table" in each.names(),
+        journal="chat-journal-table" in each.names(),
+    )
     expected = {*((o.method, o.path) for o in served), *(("OPTIONS", o.path) for o in served)}
     assert set(routes(each, METHOD)) == expected
     assert set(routes(each, INTEGRATION)) == expected

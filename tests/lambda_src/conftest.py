@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from llm_functions.compose import idempotency, key_store, ledger, policy, providers, ticket_table
+from llm_functions.compose import cancels, idempotency, key_store, ledger, policy, providers, ticket_table
 from llm_functions.http.application import Application
 from llm_gateway import demand, router
 from llm_gateway.aws import dynamodb as dynamodb_module
@@ -186,6 +186,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
             keys=key_store(client, environ),
             tickets=ticket_table(client, environ),
             idempotency=idempotency(client, environ),
+            cancels=cancels(client, environ),
         )
         url = await opened.enter_async_context(serve(application))
         http = httpx.AsyncClient(base_url=url, verify=False, trust_env=False, timeout=PATIENCE)

@@ -382,7 +382,7 @@ class ApiSettings(CallerLimitSettings, CallerRuleSettings, CheckedSettings, Call
 
     def operations(self) -> tuple[Operation, ...]:
         """The operations that the API has."""
-        return operations(tickets=False, limits=self.all_limits() is not None)
+        return operations(tickets=False, limits=self.all_limits() is not None, journal=self.idempotency)
 
     def model_problems(self, aliases: Sequence[str]) -> Iterator[Problem]:
         """Yield what is wrong between the keys and limits, and the aliases that there are."""
@@ -436,7 +436,7 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
         return self.checked(read(self, location, self.timeout_seconds, limits=limits, metrics=metrics, rules=rules))
 
     def operations(self) -> tuple[Operation, ...]:
-        return operations(tickets=self.websocket_tickets, limits=self.all_limits() is not None)
+        return operations(tickets=self.websocket_tickets, limits=self.all_limits() is not None, journal=self.idempotency)
 
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()

@@ -38,8 +38,10 @@ test.each([
   ["iam", { sigv4: {} }],
 ])("the service's description says how it knows its callers: %s", (authorization, securitySchemes) => {
   const schemas = { ChatRequest: { properties: { temperature: { minimum: 0, maximum: 2, default: 0.7 } } } };
-  const service = readService({ components: { schemas, ...(securitySchemes ? { securitySchemes } : {}) } });
+  const components = { schemas, ...(securitySchemes ? { securitySchemes } : {}) };
+  const service = readService({ components, paths: {} });
   expect(service.authorization).toBe(authorization);
+  expect([service.stops, readService({ components, paths: { "/chat/{request_id}": {} } }).stops]).toEqual([false, true]);
   expect(service.bounds.temperature).toEqual({ minimum: 0, maximum: 2, default: 0.7 });
 });
 

@@ -263,7 +263,7 @@ export interface components {
             input_tokens: number;
             output_tokens: number;
             /** @enum {unknown} */
-            stop_reason: "end_turn" | "max_tokens" | "stop_sequence" | "tool_use" | "content_filtered" | "context_window_exceeded";
+            stop_reason: "end_turn" | "max_tokens" | "stop_sequence" | "tool_use" | "content_filtered" | "context_window_exceeded" | "cancelled";
             request_id: string;
         };
         ChatCompletionRequest: {
@@ -521,7 +521,7 @@ export interface components {
             error: {
                 type: string;
                 /** @enum {unknown} */
-                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "content_policy_violation" | "context_length_exceeded" | "denied_by_rule" | "expired_token" | "function_failed" | "function_timeout" | "guardrail_unavailable" | "idempotency_key_reused" | "idempotency_unavailable" | "in_progress" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "nothing_to_resume" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
+                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "cancel_unavailable" | "cancelled" | "content_filter" | "content_policy_violation" | "context_length_exceeded" | "denied_by_rule" | "expired_token" | "function_failed" | "function_timeout" | "guardrail_unavailable" | "idempotency_key_reused" | "idempotency_unavailable" | "in_progress" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "nothing_to_resume" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
                 message: string;
                 request_id: string;
                 param?: string;
@@ -773,7 +773,7 @@ export interface components {
                 type?: "text" | "thinking" | "redacted_thinking" | "tool_use";
             }[];
             /** @enum {unknown} */
-            stop_reason: "end_turn" | "max_tokens" | "stop_sequence" | "tool_use" | "refusal" | "model_context_window_exceeded";
+            stop_reason: "end_turn" | "max_tokens" | "stop_sequence" | "tool_use" | "refusal" | "model_context_window_exceeded" | "max_tokens";
             stop_sequence: string | null;
             usage: {
                 input_tokens: number;
@@ -792,7 +792,7 @@ export interface components {
             error: {
                 type: string;
                 /** @enum {unknown} */
-                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "content_filter" | "content_policy_violation" | "context_length_exceeded" | "denied_by_rule" | "expired_token" | "function_failed" | "function_timeout" | "guardrail_unavailable" | "idempotency_key_reused" | "idempotency_unavailable" | "in_progress" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "nothing_to_resume" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
+                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "cancel_unavailable" | "cancelled" | "content_filter" | "content_policy_violation" | "context_length_exceeded" | "denied_by_rule" | "expired_token" | "function_failed" | "function_timeout" | "guardrail_unavailable" | "idempotency_key_reused" | "idempotency_unavailable" | "in_progress" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "nothing_to_resume" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
                 message: string;
                 request_id: string;
                 param?: string;

@@ -14,9 +14,12 @@ export interface Service {
   authorization: Authorization;
   systemPrompt: string;
   bounds: Record<"max_tokens" | "temperature" | "top_p", Bounds>;
+  /** Whether a stream can be stopped, by `DELETE`. */
+  stops: boolean;
 }
 
 interface OpenApi {
+  paths: Record<string, unknown>;
   components: {
     schemas: { ChatRequest: { properties: Record<string, { minimum?: number; maximum?: number; default?: unknown }> } };
     securitySchemes?: Record<string, unknown>;
@@ -39,6 +42,7 @@ export function readService(document: OpenApi): Service {
     authorization: "api_key" in schemes ? "api_key" : "sigv4" in schemes ? "iam" : "bearer" in schemes ? "jwt" : "none",
     systemPrompt: String(properties.system_prompt?.default ?? ""),
     bounds: { max_tokens: bounds("max_tokens"), temperature: bounds("temperature"), top_p: bounds("top_p") },
+    stops: "/chat/{request_id}" in document.paths,
   };
 }
 

@@ -26,6 +26,7 @@ const PHASES: Record<Phase, string> = {
 // Why an answer that is complete for the transport is not the model's whole answer.
 const STOP_REASONS: Record<string, string> = {
   max_tokens: "The answer reached its longest length.",
+  cancelled: "The answer was stopped.",
   stop_sequence: "A stop sequence ended the answer.",
   content_filtered: "The provider's filter ended the answer.",
   context_window_exceeded: "The model's context is full.",

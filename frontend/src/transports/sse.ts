@@ -1,4 +1,5 @@
 import { createParser } from "eventsource-parser";
+import { authorizationHeaders } from "../api/credential";
 import { connectionLost, fromBody } from "../api/errors";
 import type { ChatRequest, ErrorBody, StreamEvent } from "../api/types";
 import { type Connection, encode, hex, post, type Transport, type TransportEvent } from "./transport";
@@ -6,22 +7,42 @@ import { type Connection, encode, hex, post, type Transport, type TransportEvent
 /** Milliseconds without a byte after which a connection counts as lost. The service sends a comment every 10 s. */
 const SILENCE_MS = 30_000;
 
-/** `POST /chat/stream`: the answer comes as Server-Sent Events. */
+/**
+ * `POST /chat/stream`: the answer comes as Server-Sent Events. `stops`: the service takes `DELETE`, which ends the model's
+ * answer; it does not learn that a connection was closed.
+ */
 export class SseTransport implements Transport {
-  constructor(private readonly connection: Connection) {}
+  constructor(
+    private readonly connection: Connection,
+    private readonly stops = false,
+  ) {}
 
   async *send(request: ChatRequest, signal: AbortSignal): AsyncGenerator<TransportEvent> {
     const { config, credential } = this.connection;
     const headers: Record<string, string> = { accept: "text/event-stream" };
     if (config.streamBodyHash) headers["x-amz-content-sha256"] = await sha256(encode(request));
     const response = await post(config.streamUrl, request, credential, signal, headers);
-    for await (const event of readEvents(response, signal)) {
-      if (event.type === "error") throw fromBody(0, event.error);
-      yield event;
-      if (event.type === "done") return;
+    const stop = () => this.stop(response.headers.get("x-request-id"));
+    signal.addEventListener("abort", stop);
+    try {
+      for await (const event of readEvents(response, signal)) {
+        if (event.type === "error") throw fromBody(0, event.error);
+        yield event;
+        if (event.type === "done") return;
+      }
+    } finally {
+      signal.removeEventListener("abort", stop);
     }
     // A stream that ends with neither `done` nor `error` was cut on its way.
     throw connectionLost();
+  }
+
+  private stop(requestId: string | null): void {
+    if (!this.stops || !requestId) return;
+    const { config, credential } = this.connection;
+    const url = `${config.restUrl}/chat/${requestId}`;
+    // The user has the answer as far as it came; nobody waits for this.
+    fetch(url, { method: "DELETE", headers: authorizationHeaders(credential), keepalive: true }).catch(() => {});
   }
 }
 

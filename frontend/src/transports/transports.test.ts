@@ -70,6 +70,22 @@ describe("SSE", () => {
   });
 
   test.each([
+    ["tells a service that takes it", true],
+    ["tells nothing to one that does not", false],
+  ])("that is stopped %s", async (_name, stops) => {
+    const abort = new AbortController();
+    const stopped = stream([START], true);
+    stopped.headers.set("x-request-id", "request-7");
+    const fetched = answerWith(() => stopped);
+    const answer = new SseTransport(connection, stops).send(REQUEST, abort.signal);
+    await answer.next();
+    abort.abort();
+    await expect(answer.next()).rejects.toThrow();
+    const deleted = fetched.mock.calls.slice(1).map(([url, init]) => [url, init.method, init.headers]);
+    expect(deleted).toEqual(stops ? [["https://chat.example/api/chat/request-7", "DELETE", { "x-api-key": "s3cret" }]] : []);
+  });
+
+  test.each([
     ["an error event", () => stream([START, event("error", { error: LIMITED })]), "rate_limit_exceeded"],
     ["an end without done", () => stream([START]), "connection_lost"],
     ["a connection that breaks off", () => stream([START], true), "connection_lost"],

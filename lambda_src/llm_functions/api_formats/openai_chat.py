@@ -42,6 +42,7 @@ FINISH_REASONS: dict[StopReason, str] = {
     "context_window_exceeded": "length",
     "tool_use": "tool_calls",
     "content_filtered": "content_filter",
+    "cancelled": "length",  # of the reasons that clients know, the one of an answer that is cut
 }
 
 _encode = msgspec.json.Encoder().encode

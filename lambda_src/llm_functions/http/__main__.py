@@ -4,7 +4,7 @@ import hmac
 import os
 from typing import Any
 
-from llm_functions.compose import gateway, idempotency, key_store, ticket_table
+from llm_functions.compose import cancels, gateway, idempotency, key_store, ticket_table
 from llm_functions.http.application import Application
 from llm_gateway import environment
 from llm_gateway.http.client import HttpClient
@@ -19,7 +19,11 @@ def main() -> None:
 
     client = HttpClient()
     application = Application(
-        gateway(client), keys=key_store(client), tickets=ticket_table(client), idempotency=idempotency(client)
+        gateway(client),
+        keys=key_store(client),
+        tickets=ticket_table(client),
+        idempotency=idempotency(client),
+        cancels=cancels(client),
     )
     secret = os.environ.get(environment.INVOKER)
     server = uvicorn.Server(config(_only_with(secret, application) if secret else application))

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from llm_gateway.embeddings import EmbeddingRequest
     from llm_gateway.identity.keys import KeyStore
     from llm_gateway.identity.tickets import TicketTable
+    from llm_gateway.stages.cancel import Cancels
     from llm_gateway.stages.idempotency import Claim, Idempotency
 
 Scope = dict[str, Any]
@@ -76,7 +77,7 @@ class Application:
 
     `keys` is the table of API keys, with which requests to the function's own URL are checked. `tickets` is the table of
     tickets for WebSockets; without it none are issued. `idempotency` keeps the answers to requests that name keys; without it,
-    these are answered as any others.
+    these are answered as any others. `cancels` is what callers have asked to stop; without it, nobody can ask.
     """
 
     def __init__(
@@ -87,12 +88,14 @@ class Application:
         keys: "KeyStore | None" = None,
         tickets: "TicketTable | None" = None,
         idempotency: "Idempotency | None" = None,
+        cancels: "Cancels | None" = None,
     ) -> None:
         self._gateway = gateway
         self._keys = keys
         self._tickets = tickets
         self._idempotency = idempotency
-        served = operations(tickets=tickets is not None, limits=gateway.ledger is not None)
+        self._cancels = cancels
+        served = operations(tickets=tickets is not None, limits=gateway.ledger is not None, journal=cancels is not None)
         self._by_route = {(each.method, each.path): each for each in served if "{" not in each.path}
         self._with_parameter = [(each, each.path.partition("{")[0]) for each in served if "{" in each.path]
         self._auth = environ[environment.AUTHORIZATION]
@@ -112,6 +115,7 @@ class Application:
             "model": self._model,
             "websocket_ticket": self._websocket_ticket,
             "usage": self._usage,
+            "cancel": self._cancel,
             "health": self._health,
             "openapi": self._openapi,
         }
@@ -286,6 +290,11 @@ class Application:
         assert self._gateway.ledger is not None  # else there is no such operation
         await self._respond(http.send, http.headers, 200, _encode(await usage_of(self._gateway.ledger, http.caller)))
 
+    async def _cancel(self, http: HttpRequest) -> None:
+        assert self._cancels is not None  # else there is no such operation
+        await self._cancels.record(http.caller, http.parameter)
+        await self._respond(http.send, http.headers, 202, _encode({"request_id": http.parameter, "status": "cancelling"}))
+
     async def _health(self, http: HttpRequest) -> None:
         await self._respond(http.send, http.headers, 200, b'{"status":"ok"}')
 
@@ -302,7 +311,8 @@ class Application:
         await self._respond(http.send, headers, 200, described)
 
     def _answer(self, http: HttpRequest, request: "ChatRequest | EmbeddingRequest") -> AsyncGenerator[list[Event], None]:
-        return answer(self._gateway, request, http.caller, http.request_id, http.deadline, http.claim)
+        stop = None if self._cancels is None or not request.stream else self._cancels.stop(http.caller, http.request_id)
+        return answer(self._gateway, request, http.caller, http.request_id, http.deadline, http.claim, stop)
 
     # The two ways to respond.
 

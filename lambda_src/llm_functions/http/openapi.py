@@ -15,6 +15,7 @@ from llm_gateway.events import StopReason
 from llm_gateway.identity.tickets import LIFE_SECONDS
 from llm_gateway.operations import Operation, operations
 from llm_gateway.request import HINTS, MAX_TOKENS, NUMERIC_PARAMETERS, Kind, Parameter
+from llm_gateway.stages.cancel import REQUEST_ID
 
 
 @cache
@@ -25,7 +26,9 @@ def _document(
     schemas = _schemas(models, embedding_models) | ({"WebSocketTicket": _ticket()} if tickets else {})
     if limits:
         schemas |= openapi_usage.schemas()
-    for operation in operations(tickets=tickets, limits=limits):
+    if idempotency:
+        schemas["Cancelling"] = obj({"request_id": TEXT, "status": {"const": "cancelling"}}, ("request_id", "status"))
+    for operation in operations(tickets=tickets, limits=limits, journal=idempotency):
         described = _operation(operation, auth, keyed=idempotency and operation.generates)
         if operation.id == "model":
             described["parameters"] = [_alias_in_path(models + embedding_models)]
@@ -75,8 +78,10 @@ def _operation(operation: Operation, auth: str, *, keyed: bool) -> dict[str, Any
     described: dict[str, Any] = {
         "operationId": operation.id,
         "summary": operation.summary,
-        "responses": {"200": answer, **_errors(operation, auth, keyed=keyed)},
+        "responses": {_STATUSES.get(operation.id, "200"): answer, **_errors(operation, auth, keyed=keyed)},
     }
+    if operation.id == "cancel":
+        described["parameters"] = [_STREAM_IN_PATH]
     if keyed:
         described["parameters"] = [_KEY, _LAST_EVENT] if operation.id == "chat_stream" else [_KEY]
         answer["headers"] = {**answer["headers"], **_REPLAYED}
@@ -103,6 +108,11 @@ def _answer(operation: Operation) -> dict[str, Any]:
             described = {"description": "The answer; OpenAI's named events where stream is true", "content": json | events}
         case "messages":
             described = {"description": "The answer; Anthropic's events where stream is true", "content": json | events}
+        case "cancel":
+            described = {
+                "description": "It is recorded; the stream, if there is one, ends within about a second",
+                "content": json,
+            }
         case _:
             described = {"description": "The answer", "content": json or {"application/json": {"schema": {"type": "object"}}}}
     routing = {name: _header(text, required=operation.id in ("chat", "embeddings")) for name, text in _ROUTING.items()}
@@ -131,8 +141,13 @@ _ANSWERS = {
     "model": "Model",
     "websocket_ticket": "WebSocketTicket",
     "usage": "UsageReport",
+    "cancel": "Cancelling",
     "health": "Health",
 }
+
+
+# Of the operations that answer with another one than 200.
+_STATUSES = {"cancel": "202"}
 
 
 def _header(description: str, kind: str = "string", *, required: bool = True) -> dict[str, Any]:
@@ -157,6 +172,13 @@ _ROUTING = {
 }
 
 
+_STREAM_IN_PATH = {
+    "name": "request_id",
+    "in": "path",
+    "required": True,
+    "description": "The request_id of the stream's first event, or its header x-request-id",
+    "schema": {"type": "string", "pattern": f"^{REQUEST_ID.pattern}$"},
+}
 _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -180,7 +202,11 @@ _OF_A_KEY = (
 # What only a request with a body can get from API Gateway.
 _OF_A_BODY = (errors.invalid_json, errors.request_too_large, errors.unsupported_media_type)
 # What an operation without a body answers by itself.
-_OF_OPERATION = {"model": errors.model_not_found, "usage": errors.limits_unavailable}
+_OF_OPERATION = {
+    "model": (errors.model_not_found,),
+    "usage": (errors.limits_unavailable,),
+    "cancel": (errors.invalid_value, errors.cancel_unavailable),
+}
 
 
 def _errors(operation: Operation, auth: str, *, keyed: bool) -> dict[str, Any]:
@@ -189,11 +215,15 @@ def _errors(operation: Operation, auth: str, *, keyed: bool) -> dict[str, Any]:
     found: dict[int, list[str]] = {}
     for kind in ERROR_KINDS:
         possible = operation.has_body or (kind in at_the_edge and kind not in _OF_A_BODY)
-        possible = possible or kind is _OF_OPERATION.get(operation.id)
+        possible = possible or kind in _OF_OPERATION.get(operation.id, ())
         if kind.type in (AUTHENTICATION, PERMISSION):
             possible = operation.authorized and auth in _SCHEMES
         if kind in _OF_A_KEY:
             possible = keyed and (operation.id == "chat_stream" or kind is not errors.nothing_to_resume)
+        if kind is errors.cancelled:
+            possible = keyed and operation.id not in ("chat", "embeddings")
+        if kind is errors.cancel_unavailable:
+            possible = operation.id == "cancel"
         if possible:
             for status in statuses(kind):
                 found.setdefault(status, []).append(f"`{kind.code}`: {kind.message}")

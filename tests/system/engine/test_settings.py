@@ -140,6 +140,12 @@ RULE = {
     "streams": False,
     "prompt_caching": False,
 }
+# The route by which a stream is stopped, with the table.
+JOURNAL = (
+    f"{FUNCTION} keys-table; {DEPLOYMENT}; create journal-table journal-policy resource-/chat/{{}} method-cancel "
+    "integration-cancel cors-method-/chat/{} cors-integration-/chat/{} "
+    "cors-method-response-/chat/{} cors-response-/chat/{}"
+)
 # The key moves from the plan of all to a plan of its own.
 OWN_PLAN = "create usage-plan-default; replace usage-plan-key-default; delete usage-plan"
 
@@ -267,7 +273,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
         },
         f"{LEDGER}; update bedrock-policy",
     ),
-    ({"api.idempotency": True}, f"{FUNCTION}; create journal-table journal-policy"),
+    ({"api.idempotency": True}, JOURNAL),
     ({"api.safety": FILTERS}, FUNCTION),
     ({"api.safety": {"guardrail": GUARDRAIL}}, f"{FUNCTION}; create guardrail guardrail-version guardrail-policy"),
     (

@@ -33,6 +33,7 @@ STOP_REASONS: dict[StopReason, str] = {
     "tool_use": "tool_use",
     "content_filtered": "refusal",
     "context_window_exceeded": "model_context_window_exceeded",
+    "cancelled": "max_tokens",  # of the reasons that clients know, the one of an answer that is cut
 }
 # Anthropic's types of errors; ours are the same where they are not named here.
 # https://platform.claude.com/docs/en/api/errors

@@ -34,6 +34,7 @@ INCOMPLETE: dict[StopReason, str] = {
     "max_tokens": "max_output_tokens",
     "context_window_exceeded": "max_output_tokens",
     "content_filtered": "content_filter",
+    "cancelled": "max_output_tokens",  # of the reasons that clients know, the one of an answer that is cut
 }
 # The fields of a request that its answer repeats, with what stands for one that is not given.
 REPEATED: dict[str, Any] = {

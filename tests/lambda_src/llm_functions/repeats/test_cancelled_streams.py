@@ -1,0 +1,178 @@
+"""DELETE /chat/{request_id}: a caller stops its own stream, and nobody another's."""
+
+import asyncio
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from llm_functions.http import event_stream
+from llm_gateway.aws.dynamodb import DynamoDB, DynamoDBError
+from llm_gateway.limits import CallerLimits, Limit, Limits
+from llm_gateway.stages import cancel
+from support.gateway_service import Service
+from support.keyed_requests import KEY, ROUTES, STREAMS, Model, Start
+from support.websocket_api import LEDGER
+
+pytestmark = pytest.mark.timeout(120)
+
+PATH = "/chat/stream"
+BODY = STREAMS[PATH]
+MINE = {"tenant": "acme", "key": "ci", "models": '"all"'}
+# What a stream ends with in each format: the last of its events that say something, and the reason in it.
+ENDS = {
+    "/chat/stream": ("done", '"stop_reason":"cancelled"'),
+    "/v1/chat/completions": ("", '"finish_reason":"length"'),
+    "/v1/completions": ("", '"finish_reason":"length"'),
+    "/v1/responses": ("response.incomplete", '"incomplete_details":{"reason":"max_output_tokens"}'),
+    "/v1/messages": ("message_delta", '"stop_reason":"max_tokens"'),
+}
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cancel, "POLL_SECONDS", 0.02)
+
+
+async def stop(service: Service, request_id: str = "request-1", caller: dict[str, str] = MINE) -> None:
+    answer = await service.http.delete(f"/chat/{request_id}", headers=service.context(caller, "another"))
+    assert (answer.status_code, answer.json()) == (202, {"request_id": request_id, "status": "cancelling"})
+
+
+@pytest.mark.parametrize("path", STREAMS)
+@pytest.mark.parametrize("key", [{}, KEY])
+async def test_a_stream_ends_where_its_caller_stops_it(
+    api: Start, model: Model, path: str, key: dict[str, str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    service = await api(authorization="api_key")
+    model.hold()
+    model.free(1)
+    headers = {**service.context(MINE), **key}
+    async with service.streaming(path, STREAMS[path], headers) as (response, events):
+        assert response.headers["x-request-id"] == "request-1"
+        got = [await anext(events)]
+        await stop(service)
+        got += [event async for event in events]
+    assert model.ended.is_set()
+    name, reason = ENDS[path]
+    texts = [(event.name, msgspec.json.encode(event.data).decode()) for event in got if event.data]
+    assert any(each == name and reason in text for each, text in texts), texts
+    assert "Hello" in repr(texts) and "world" not in repr(texts)
+    record = next(json.loads(line) for line in capfd.readouterr().out.splitlines() if '"gen_ai.operation.name"' in line)
+    assert record["gen_ai.response.finish_reasons"] == ["cancelled"]
+    # What has come is what is charged: "Well." and "Hello", by their length.
+    assert (record["gen_ai.usage.output_tokens"], record["level"]) == (3, "INFO")
+    model.free(9)
+    if key:  # the key keeps the answer as it ended
+        assert [event.name for event in await service.sse(path, STREAMS[path], headers)] == [event.name for event in got]
+        assert model.calls == 1
+
+
+async def test_what_was_generated_is_charged(api: Start, model: Model, dynamodb: DynamoDB, dynamodb_url: str) -> None:
+    limits = CallerLimits(others=Limits((Limit("tokens", "day", 100_000, ""),), None))
+    routes = msgspec.structs.replace(ROUTES, limits=limits)
+    service = await api(authorization="api_key", limits=dynamodb_url, routes=routes)
+    model.hold()
+    model.free(1)
+    async with service.streaming(PATH, BODY, service.context(MINE)) as (_, events):
+        await anext(events)
+        await stop(service)
+        usage = next(event.data for event in [event async for event in events] if event.name == "usage")
+    assert usage["estimated"] is True
+    item: Any = await dynamodb.get_item(LEDGER, {"holder": {"S": '["caller","acme","ci"]'}}, consistent=True)
+    assert "in_flight" not in item
+    (tokens,) = {value["N"] for name, value in item.items() if name.endswith("tokens")}
+    assert int(tokens) == usage["input_tokens"] + usage["output_tokens"]
+
+
+@pytest.mark.parametrize("caller", [{**MINE, "key": "cd"}, {**MINE, "tenant": "other"}])
+async def test_a_caller_stops_nothing_of_another_s(api: Start, model: Model, caller: dict[str, str]) -> None:
+    service = await api(authorization="api_key")
+    model.hold()
+    model.free(1)
+    async with service.streaming(PATH, BODY, service.context(MINE)) as (_, events):
+        await anext(events)
+        await stop(service, caller=caller)  # the same answer
+        await stop(service, "request-2")  # which is not there
+        await asyncio.sleep(5 * cancel.POLL_SECONDS)
+        model.free(9)
+        names = [event.name async for event in events]
+    assert names[-1] == "done" and model.calls == 1
+    assert "delta" in names
+
+
+async def test_a_stream_that_has_not_begun_ends_with_an_error(
+    api: Start, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its client knows its id by the head, which the first comment brings."""
+    monkeypatch.setattr(event_stream, "KEEP_ALIVE_SECONDS", 0.02)
+    service = await api(authorization="api_key")
+    model.hold()
+    async with service.streaming(PATH, BODY, {**service.context(MINE), **KEY}) as (response, events):
+        await stop(service, response.headers["x-request-id"])
+        found = [event async for event in events if event.name != ":" and event.data]
+    assert [(event.name, event.data["error"]["code"]) for event in found] == [("error", "cancelled")]
+    assert model.ended.is_set()
+    model.free(9)  # nothing has come, so nothing is kept
+    again = await service.sse(PATH, BODY, {**service.context(MINE, "request-2"), **KEY})
+    assert again[-1].data["stop_reason"] == "end_turn"
+
+
+async def test_a_stream_goes_on_where_the_table_is_down(
+    api: Start, model: Model, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    service, looks = await api(authorization="api_key"), asyncio.Semaphore(0)
+
+    async def down(self: Any, *_: Any, **__: Any) -> Any:
+        looks.release()
+        raise DynamoDBError("InternalServerError", "down", 500)
+
+    monkeypatch.setattr(DynamoDB, "get_item", down)
+    monkeypatch.setattr(DynamoDB, "put_item", down)
+    model.hold()
+    model.free(1)
+    async with service.streaming(PATH, BODY, service.context(MINE)) as (_, events):
+        await anext(events)
+        for _ in range(3):
+            await looks.acquire()
+        refused = await service.http.delete("/chat/request-1", headers=service.context(MINE))
+        assert (refused.status_code, service.error_of(refused)["code"]) == (503, "cancel_unavailable")
+        model.free(9)
+        names = [event.name async for event in events]
+    assert names[-1] == "done"
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert len([line for line in lines if "cannot be stopped" in line["message"]]) == 1
+
+
+async def test_short_answers_and_whole_ones_read_nothing(
+    api: Start, dynamodb: DynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cancel, "POLL_SECONDS", 60)
+    reads: list[str] = []
+    call = DynamoDB._call  # pyright: ignore[reportPrivateUsage]
+
+    async def counted(self: DynamoDB, operation: str, body: dict[str, Any]) -> Any:
+        reads.append(operation)
+        return await call(self, operation, body)
+
+    monkeypatch.setattr(DynamoDB, "_call", counted)
+    service = await api()
+    assert (await service.sse(PATH, BODY))[-1].name == "done"
+    assert (await service.post("/chat", BODY)).status_code == 200
+    assert reads == []
+
+
+@pytest.mark.parametrize("request_id", ["a%20b", "x" * 65, "a/b"])
+async def test_the_form_of_an_id(api: Start, request_id: str) -> None:
+    service = await api()
+    refused = await service.http.delete(f"/chat/{request_id}")
+    assert (refused.status_code, service.error_of(refused)["param"]) == (400, "request_id")
+
+
+async def test_without_a_journal_there_is_no_such_operation(gateway: Start, model: Model) -> None:
+    service = await gateway(provider=model, routes=ROUTES)
+    refused = await service.http.delete("/chat/request-1")
+    assert (refused.status_code, service.error_of(refused)["code"]) == (404, "unknown_route")
+    paths = (await service.http.get("/openapi.json")).json()["paths"]
+    assert "/chat/{request_id}" not in paths
