@@ -15,8 +15,6 @@ from typing import Any, Final
 import grpc
 from google.protobuf import empty_pb2
 from google.protobuf.struct_pb2 import Struct
-from pulumi.runtime.proto import analyzer_pb2 as protocol
-from pulumi.runtime.proto import analyzer_pb2_grpc, plugin_pb2
 
 from llm_policies import configuration, properties
 from llm_policies.configuration import (
@@ -27,6 +25,8 @@ from llm_policies.configuration import (
     Level,
     ResourceException,
 )
+from llm_policies.protocol import analyzer_pb2 as protocol
+from llm_policies.protocol import analyzer_pb2_grpc, plugin_pb2
 from llm_policies.rule import Resource, Rule, judge, judge_stack
 from llm_policies.values import NotVerified, Value
 

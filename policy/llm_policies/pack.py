@@ -1,17 +1,17 @@
 """Starts a pack: this one, or one of your own rules."""
 
 import contextlib
+import os
 import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, NoReturn
 
 import grpc
-from pulumi.runtime.proto import analyzer_pb2_grpc
-
 from llm_policies import actions
 from llm_policies.analyzer import Analyzer
+from llm_policies.protocol import analyzer_pb2_grpc
 from llm_policies.rule import Rule
 from llm_policies.rules import RULES
 
@@ -20,7 +20,7 @@ NAME: Final = "pulumi-llm"
 _MESSAGE_BYTES: Final = 400 * 1024 * 1024
 
 
-def serve(name: str = NAME, rules: Sequence[Rule] = RULES) -> None:
+def serve(name: str = NAME, rules: Sequence[Rule] = RULES) -> NoReturn:
     """Serve a pack to the engine, which started this process and ends it. This call does not return.
 
     Args:
@@ -37,3 +37,6 @@ def serve(name: str = NAME, rules: Sequence[Rule] = RULES) -> None:
     sys.stdout.flush()
     with contextlib.suppress(KeyboardInterrupt):  # which is how the engine ends it
         server.wait_for_termination()
+    # The engine waits until the process has ended. Without this, the interpreter would first clear all modules: 0.2 s.
+    sys.stdout.flush()
+    os._exit(0)
