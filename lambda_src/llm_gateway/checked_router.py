@@ -1,8 +1,8 @@
 """Stages 4 and 8: what a conversation may hold, by filters of its prompt and by a guardrail of Bedrock.
 
 The filters look at every text of a request that its caller controls (`llm_gateway.request_texts`), in the order in which they
-are set. What they let pass, the guardrail sees, and a provider sees what both let pass. An answer is seen by the guardrail
-alone: its text, its reasoning, and the arguments of its tool calls.
+are set. What they let pass, the guardrail sees, once the ledger has room for the call: it costs money. A provider sees what
+both let pass. An answer is seen by the guardrail alone: its text, its reasoning, and the arguments of its tool calls.
 
 The guardrail is asked by ApplyGuardrail for all providers alike, Bedrock's Converse too, though that takes a guardrail itself
 (`guardrailConfig`). Converse would save a call, some 0.2 s before the first token, and costs the same text units. But it
@@ -80,6 +80,7 @@ class CheckedRouter:
         self._router = router
         self._record = record
         self._deadline = math.inf
+        self._checked: ChatRequest | EmbeddingRequest | None = None  # as the guardrail lets it pass
         self._shadows: list[asyncio.Task[None]] = []
         self._seen: list[str] = []  # the answer, in shadow mode
 
@@ -99,8 +100,9 @@ class CheckedRouter:
         """
         self._deadline = deadline
         try:
-            request = await self._prompt(request)
-            opened = await self._router.open(request, alias, deadline, attempts, caller, reservation)
+            request = self._filtered(request)
+            check = self._prompt if self._use is not None and self._use.prompts else None
+            opened = await self._router.open(request, alias, deadline, attempts, caller, reservation, check)
             return await self._answer(opened, stream=request.stream)
         except GatewayError as error:
             await self._finish()
@@ -112,12 +114,14 @@ class CheckedRouter:
             raise
 
     async def _prompt(self, request: "ChatRequest | EmbeddingRequest") -> "ChatRequest | EmbeddingRequest":
-        """Return the request as it may be sent to a provider. Raises the error 400 of the policy that blocks it."""
-        request = self._filtered(request)
-        if self._use is None or not self._use.prompts:
-            return request
+        """Return the request as the guardrail lets it pass, which is asked once. Raises the error 400 of what blocks it."""
+        if self._checked is None:
+            self._checked = await self._guarded(request)
+        return self._checked
+
+    async def _guarded(self, request: "ChatRequest | EmbeddingRequest") -> "ChatRequest | EmbeddingRequest":
         texts = _texts(request)
-        if self._use.shadow:
+        if self._use is not None and self._use.shadow:
             self._watch(self._shadow("INPUT", texts))
             return request
         passed = dict(zip(texts, await self._assessed("INPUT", texts), strict=True))

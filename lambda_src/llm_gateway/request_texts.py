@@ -23,6 +23,7 @@ _SCHEMA_WORDS = frozenset(
 _LEAST_DIGITS = 7
 # Documents that are texts. Others (PDF, Office) and images cannot be read here.
 _TEXT_TYPES = ("text/", "application/json", "application/xml")
+_MARKUP = ("text/html", "text/xml", "application/xml")
 
 
 def with_texts(request: "ChatRequest | EmbeddingRequest", visit: Callable[[str], str]) -> "ChatRequest | EmbeddingRequest":
@@ -36,18 +37,36 @@ def with_texts(request: "ChatRequest | EmbeddingRequest", visit: Callable[[str],
 
 
 def characters(request: "ChatRequest | EmbeddingRequest") -> int:
-    """Return the characters of all texts, each once, those of JSON with its punctuation."""
+    """Return the characters of all texts, each once, those of JSON with its punctuation, and a document's bytes."""
     if not isinstance(request, ChatRequest):
         return sum(map(len, request.texts))
-    total = len(request.system or "")
+    total = len(request.system or "") + _json_length(request.hints)
     for message in request.messages:
-        total += len(message.text) + len(message.reasoning)
+        signed = sum(len(block.text) for block in message.reasoning_blocks)
+        total += len(message.text) + max(len(message.reasoning), signed)
+        total += sum(len(part.data) * 3 // 4 for part in message.parts if isinstance(part, Media) and _is_text(part))
         total += sum(len(call.name) + _json_length(call.arguments) for call in message.tool_calls)
     for tool in request.tools:
         total += len(tool.name) + len(tool.description) + _json_length(tool.parameters)
     if request.response_format is not None:
         total += len(request.response_format.description) + _json_length(request.response_format.schema)
     return total
+
+
+def _is_text(media: Media) -> bool:
+    return bool(media.data) and media.kind == "document" and media.media_type.startswith(_TEXT_TYPES)
+
+
+def _decoded(data: bytes) -> str:
+    """Return a document's text: UTF-16 by its mark or its zeros, UTF-8, or else Latin-1, in which every byte is a letter."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", errors="replace")
+    if b"\0" in data[:2]:
+        return data.decode("utf-16-be" if data[0] == 0 else "utf-16-le", errors="replace")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
 
 
 def _json_length(value: object) -> int:
@@ -96,18 +115,26 @@ class _Texts:
 
     def _media(self, media: Media) -> Media:
         data = media.data
-        if data and media.kind == "document" and media.media_type.startswith(_TEXT_TYPES):
-            data = self._document(data)
+        if _is_text(media):
+            data = self._document(data, markup=media.media_type in _MARKUP)
         return _changed(media, data=data, url=self._text(media.url), name=self._text(media.name))
 
-    def _document(self, data: str) -> str:
+    def _document(self, data: str, *, markup: bool) -> str:
+        """Return a document with its text visited, as UTF-8 if it changes. Markup's text is visited without its entities."""
         from base64 import b64decode, b64encode
 
         try:
-            text = b64decode(data).decode()
-        except ValueError:  # its provider refuses what is no Base64 of UTF-8
+            text = _decoded(b64decode(data))
+        except ValueError:  # its provider refuses what is no Base64
             return data
+        plain = text
+        if markup and "&" in text:
+            from html import unescape
+
+            plain = unescape(text)
         visited = self._text(text)
+        if visited == text and plain != text:
+            visited, text = self._text(plain), plain
         return data if visited == text else b64encode(visited.encode()).decode()
 
     def _tool_use(self, use: ToolUse) -> ToolUse:

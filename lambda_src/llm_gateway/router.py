@@ -8,7 +8,7 @@ import asyncio
 import random
 import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -49,6 +49,9 @@ class Reservation(Protocol):
     async def admit(self, call: "ModelCall | EmbeddingCall") -> None:
         """Return if the call fits in. Raises the error with which the request ends if it does not, and `AnsweredBefore`."""
         ...
+
+
+Check = Callable[["ChatRequest | EmbeddingRequest"], Awaitable["ChatRequest | EmbeddingRequest"]]
 
 
 class Attempt(msgspec.Struct):
@@ -124,6 +127,7 @@ class Router:
         attempts: list[Attempt],
         caller: Caller = ANONYMOUS,
         reservation: "Reservation | None" = None,
+        check: "Check | None" = None,
     ) -> Opened:
         """Return the answer of the first target that begins to answer.
 
@@ -131,6 +135,8 @@ class Router:
             deadline: A time of the running loop's clock.
             attempts: Each call of a target is added to it.
             reservation: Is asked to admit each call.
+            check: Returns the request as a target may see it, or raises the error with which it ends. It is asked when a call
+                has been admitted: a check costs money, and who has no more to spend may not cause one.
 
         Raises:
             GatewayError: The error of a request that every target would refuse, the failure of the only target that was asked,
@@ -151,9 +157,12 @@ class Router:
                 try:
                     if reservation is not None:
                         await reservation.admit(call)
+                    sent = call
+                    if check is not None and (checked := await check(request)) is not request:
+                        sent = _call(checked, alias, call.target, deadline, caller)
                     others = sum(other.target.context_tokens > too_small for other in calls[position + 1 :])
-                    limit = _begin_deadline(alias, call, deadline, others=others)
-                    return await self._attempt(call, limit, attempts, request.stream)
+                    limit = _begin_deadline(alias, sent, deadline, others=others)
+                    return await self._attempt(sent, limit, attempts, request.stream)
                 except GatewayError as error:
                     failures[call.target.name] = error
                     if not error.policy.next_target or (paid and error.policy.paid):
@@ -187,19 +196,7 @@ class Router:
         ordered, passed_over = self._order(alias, request)
         for target in ordered:
             try:
-                if isinstance(request, ChatRequest):
-                    call = model_call(request, alias, target, deadline, caller)
-                    if request.response_format is not None:
-                        from llm_gateway.structured_output import structured
-
-                        call = structured(call, request.response_format)
-                    if _is_asked_in_words(call):
-                        from llm_gateway.tool_calls import asked_in_words
-
-                        call = asked_in_words(call)
-                else:
-                    call = request.call(alias, target, deadline, caller)
-                calls.append(call)
+                calls.append(_call(request, alias, target, deadline, caller))
                 if target.name in passed_over:
                     self._wake(target.provider)  # it is wanted, and not asked at first
             except GatewayError as error:
@@ -286,6 +283,24 @@ class Router:
         health = self._health.get(target.name)
         seconds, measured = health.first_token.get(stream, (0.0, now)) if health is not None else (0.0, now)
         return seconds if measured + LATENCY_LIFE > now else 0.0
+
+
+def _call(
+    request: "ChatRequest | EmbeddingRequest", alias: Alias, target: Target, deadline: float, caller: Caller
+) -> "ModelCall | EmbeddingCall":
+    """Return the call of a target. Raises the error 400 of what it does not accept."""
+    if not isinstance(request, ChatRequest):
+        return request.call(alias, target, deadline, caller)
+    call = model_call(request, alias, target, deadline, caller)
+    if request.response_format is not None:
+        from llm_gateway.structured_output import structured
+
+        call = structured(call, request.response_format)
+    if _is_asked_in_words(call):
+        from llm_gateway.tool_calls import asked_in_words
+
+        call = asked_in_words(call)
+    return call
 
 
 def _is_asked_in_words(call: ModelCall) -> bool:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NoReturn
 
 import grpc
+
 from llm_policies import actions
 from llm_policies.analyzer import Analyzer
 from llm_policies.protocol import analyzer_pb2_grpc

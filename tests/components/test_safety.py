@@ -103,6 +103,21 @@ def test_a_guardrail_is_made_with_a_version_which_the_function_asks() -> None:
     assert (outputs["guardrail_arn"], outputs["guardrail_version"]) == (guardrail["guardrailArn"], version["version"])
 
 
+def test_a_guardrail_for_attacks_alone_is_not_asked_of_answers() -> None:
+    for more, expected in (({}, False), ({"answers": True}, True), ({"words": ["x"]}, True)):
+        recording = api(guardrail={"content": {"PROMPT_ATTACK": "HIGH", "HATE": "NONE"}, **more})
+        assert routes(recording, "chat-function") == Safety((), GuardrailUse(answers=expected))
+
+
+def test_a_name_leaves_room_for_the_guardrails() -> None:
+    long = "x" * 33
+    with pytest.raises(pulumi.InputPropertiesError, match="at most 32 leave room for '-guardrail'"):
+        programs.run(lambda: ServerlessBedrockApi(long, {"models": MODELS, "safety": {"guardrail": GUARDRAIL}}))
+    own: Any = {"models": MODELS, "safety": {"guardrail": GUARDRAIL}, "customize": {"guardrail": {"name": "checks"}}}
+    programs.run(lambda: ServerlessBedrockApi(long, own))
+    programs.run(lambda: ServerlessBedrockApi(long, {"models": MODELS}))
+
+
 def both(action: str) -> dict[str, Any]:
     """With `action` alone, AWS deploys personal data as off for prompts."""
     return {"action": action, "inputAction": action, "outputAction": action, "inputEnabled": True, "outputEnabled": True}
@@ -179,7 +194,15 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown entity": ({"guardrail": {"pii": {"SHOE": "BLOCK"}}}, "one of the PII entities"),
     "a long definition": (
         {"guardrail": {"topics": [{"name": "a", "definition": "x" * 201}]}},
+        "safety.guardrail.topics[0].definition: has 201 characters, and may have 200",
+    ),
+    "a very long definition": (
+        {"guardrail": {"topics": [{"name": "a", "definition": "x" * 1001}], "tier": "STANDARD", "cross_region": True}},
         "safety.guardrail.topics[0].definition",
+    ),
+    "only attacks, and no prompts": (
+        {"guardrail": {"content": {"PROMPT_ATTACK": "HIGH"}, "prompts": False}},
+        "safety.guardrail.prompts: and answers are false",
     ),
     "a topic twice": (
         {"guardrail": {"topics": [{"name": "a", "definition": "x"}, {"name": "a", "definition": "y"}]}},

@@ -19,6 +19,7 @@ PII_ENTITIES = (
 PROFILES: Mapping[str, tuple[str, ...]] = {
     "us": ("us-east-1", "us-east-2", "us-west-2"),
     "us-gov": ("us-gov-east-1", "us-gov-west-1"),
+    "apac": ("ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-southeast-1", "ap-southeast-2"),
     "eu": ("eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-3"),
 }
 # London has a profile of its own, and Zurich none.
@@ -28,4 +29,6 @@ _OUTSIDE = ("eu-west-2", "eu-central-2")
 def profile(region: str) -> str | None:
     """The geography of a Region whose guardrails can be evaluated in other Regions, None where that is not known."""
     geography = "us-gov" if region.startswith("us-gov-") else region.split("-", maxsplit=1)[0]
+    if region in PROFILES["apac"]:
+        return "apac"
     return geography if geography in PROFILES and region not in _OUTSIDE else None

@@ -87,8 +87,8 @@ class GuardrailTopicSettings(Settings):
 
     name: Annotated[str, form(r"[0-9a-zA-Z\-_ !?.]{1,100}", "a topic's name: letters, digits, spaces and - _ ! ? .")]
     """Its name, which an error tells."""
-    definition: Annotated[str, Field(min_length=1, max_length=200)]
-    """What it is about, in a sentence or two."""
+    definition: Annotated[str, Field(min_length=1, max_length=1_000)]
+    """What it is about, in a sentence or two: at most 200 characters, or 1,000 with tier "STANDARD"."""
     examples: Annotated[tuple[_Word, ...], Field(max_length=5)] = ()
     """Prompts about it, at most 5. Default: none."""
 
@@ -140,7 +140,8 @@ class GuardrailSettings(Settings):
     prompts: Flag = True
     """Check prompts: every text of a request."""
     answers: Flag = True
-    """Check answers: texts, reasoning, and the arguments of tool calls."""
+    """Check answers: texts, reasoning, and the arguments of tool calls. Default: true, but for a guardrail that looks for
+    PROMPT_ATTACK alone."""
     window_characters: Annotated[Count, Between(200, 25_000)] = 1_000
     """How much of a streamed answer is checked at once, in characters. AWS counts 1,000 or less as one text unit of each
     policy, and 100 are checked again with the next window."""
@@ -163,18 +164,34 @@ class GuardrailSettings(Settings):
                 )
         if self.tier == "STANDARD" and self.cross_region is False:
             yield Problem("tier", "'STANDARD' needs cross_region")
-        if self.prompts is False and self.answers is False:
+        if self.prompts is False and not self.checks_answers:
             yield Problem("prompts", "and answers are false; nothing would be checked")
         for index, topic in valid_items(self.topics):
+            if self.tier == "CLASSIC" and topic.valid("definition") and len(topic.definition) > _CLASSIC_DEFINITION:
+                length = f"has {len(topic.definition)} characters, and may have {_CLASSIC_DEFINITION}"
+                yield Problem(f"topics[{index}].definition", f'{length}; or 1,000 with tier: "STANDARD" and cross_region: true')
             if topic.valid("name") and [each.name for _, each in valid_items(self.topics)].index(topic.name) < index:
                 yield Problem(f"topics[{index}].name", f"{topic.name!r} is there already")
 
     def document(self) -> document.GuardrailUse:
         """How it is used, as the functions read it."""
         given = {name: getattr(self, name) for name in _USES if self.given(name) and self.valid(name)}
+        given["answers"] = self.checks_answers
         return document.GuardrailUse(shadow=self.mode == "shadow", fail_open=self.on_failure == "allow", **given)
 
+    @property
+    def checks_answers(self) -> bool:
+        """Whether answers are checked: not for what looks at prompts alone, for that would be paid in vain."""
+        if self.given("answers"):
+            return self.answers is not False
+        policies = [name for name in _POLICIES if self.given(name) and getattr(self, name)]
+        content = {kind for kind, strength in (self.content or {}).items() if strength != "NONE"}
+        return policies != ["content"] or content != {_ATTACK}
 
+
+_ATTACK = "PROMPT_ATTACK"
+# https://docs.aws.amazon.com/bedrock/latest/userguide/guardrails-denied-topics.html
+_CLASSIC_DEFINITION = 200
 _POLICIES = ("content", "topics", "words", "profanity", "pii", "regexes")
 _USES = ("prompts", "answers", "window_characters", "window_seconds")
 
@@ -238,7 +255,8 @@ class CheckedSettings(Settings):
         if "guardrail" in given:
             kept = ("mode", "on_failure", "cross_region", *_USES)
             uses = {name: value for name, value in given["guardrail"].items() if name in kept}
-            given["guardrail"] = {**uses, "arn": arn, "version": version}
+            answers = self.guardrail is not None and self.guardrail.checks_answers
+            given["guardrail"] = {**uses, "answers": answers, "arn": arn, "version": version}
         return given
 
     def guardrail_regions(self, location: Location) -> tuple[str, ...]:

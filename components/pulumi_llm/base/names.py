@@ -21,6 +21,7 @@ class _Physical(NamedTuple):
 # https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html (the provider makes the letters small)
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutDeliveryDestination.html
+# https://docs.aws.amazon.com/bedrock/latest/APIReference/API_CreateGuardrail.html
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html
 _PHYSICAL = {
     "aws:lb/loadBalancer:LoadBalancer": _Physical(32, r"[A-Za-z0-9-]+", "letters, digits and '-'"),
@@ -28,6 +29,7 @@ _PHYSICAL = {
     "aws:cloudwatch/logDeliveryDestination:LogDeliveryDestination": _Physical(
         60, r"[A-Za-z0-9_-]+", "letters, digits, '-' and '_'"
     ),
+    "aws:bedrock/guardrail:Guardrail": _Physical(50, r"[A-Za-z0-9_-]+", "letters, digits, '-' and '_'"),
     "aws:lambda/function:Function": _Physical(64, r"[A-Za-z0-9_-]+", "letters, digits, '-' and '_'"),
     "aws:iam/role:Role": _Physical(64, r"[A-Za-z0-9_+=,.@-]+", "letters, digits and _ + = , . @ -"),
 }
@@ -39,7 +41,10 @@ _SUFFIX = 8
 def name_problems(
     name: str, children: Mapping[str, type[pulumi.Resource]], customize: Mapping[str, Mapping[str, Any] | None]
 ) -> Iterator[Problem]:
-    """Yield what is wrong with a component's name. A child whose name `customize` gives does not bound it."""
+    """Yield what is wrong with a component's name, for the children that are made.
+
+    A child whose name `customize` gives does not bound it.
+    """
     bounds = {
         key: physical
         for key, kind in children.items()

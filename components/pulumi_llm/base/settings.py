@@ -313,8 +313,10 @@ def read_arguments(
     problems += settings.problems_in(location)
     problems += regional_problems(settings, location.region)
     customize = cast("Customize", getattr(settings, "customize", None) or {})
-    problems += customize_problems(customize, children, made(settings, location), certain=not problems)
-    problems += name_problems(name, children, customize)
+    instances = made(settings, location)
+    problems += customize_problems(customize, children, instances, certain=not problems)
+    made_children = {key: child for key, child in children.items() if instances.get(key, [""])}
+    problems += name_problems(name, made_children, customize)
     if problems:
         raise properties_error(component, problems)
     _tell_outputs(settings, late, component, location.region)

@@ -27,8 +27,8 @@ from llm_gateway.request_texts import with_json_texts
 _OVERLAP = 100
 # The characters of a long delta: most have some five.
 _LONG_DELTA = 64
-# The most characters that are held because what was found in them may go on.
-_MOST_HELD = 20_000
+# The most characters that are held because what was found in them may go on. They are checked, and paid for, with each window.
+_MOST_HELD = 3_000
 
 # Returns what may be passed on in the place of each text. Raises the error of a policy that blocks one.
 Check = Callable[[Sequence[str]], Awaitable[Sequence[str]]]

@@ -24,7 +24,11 @@ MOST_CHARACTERS = 25_000
 # Calls at once for one long text: the quota of text units a second is an account's, and has to do for others, too.
 _AT_ONCE = 4
 _ATTEMPTS = 3
+# Seconds. The quotas are of a second each, so a shorter pause after a throttled call would only meet the same one.
 _FIRST_PAUSE = 0.1
+_THROTTLED_PAUSE = 1.0
+# After what a long text is cut, the best first.
+_CUTS = ("\n", ". ", " ")
 # Seconds that an attempt may take. Guardrails with content filters and topics take some 0.3 s for a text unit.
 _ATTEMPT_SECONDS = 5.0
 _HEADERS = (("content-type", "application/json"),)
@@ -105,7 +109,7 @@ class Guardrail:
     async def _apply(self, source: Source, texts: Sequence[str], deadline: float) -> tuple[list[Finding], list[str]]:
         body = _encode({"source": source, "content": [{"text": {"text": text}} for text in texts]})
         for attempt in range(_ATTEMPTS):
-            is_last = attempt == _ATTEMPTS - 1
+            is_last, longest = attempt == _ATTEMPTS - 1, _FIRST_PAUSE * 2**attempt
             try:
                 response = await self._aws.post(
                     "bedrock-runtime",
@@ -126,8 +130,9 @@ class Guardrail:
                 failure = self._failure(response.status, response.headers, read)
                 if is_last or failure.lasts:
                     raise failure
-            pause = _FIRST_PAUSE * 2**attempt * (0.5 + random.random() / 2)  # noqa: S311  it only distributes load
-            await asyncio.sleep(pause)
+                if response.status == 429:
+                    longest = _THROTTLED_PAUSE
+            await asyncio.sleep(longest * (0.5 + random.random() / 2))  # noqa: S311  it only distributes load
         raise AssertionError("the last attempt returns or raises")
 
     def _failure(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
@@ -143,12 +148,19 @@ class Guardrail:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Yield the parts of a text, each for one call. A long one is cut between words where there are spaces."""
+    """Yield the parts of a text, each for one call. A long one is cut after a line or a sentence, else between words."""
     while len(text) > MOST_CHARACTERS:
-        end = text.rfind(" ", MOST_CHARACTERS // 2, MOST_CHARACTERS) + 1 or MOST_CHARACTERS
+        end = _end_of_piece(text)
         yield text[:end]
         text = text[end:]
     yield text
+
+
+def _end_of_piece(text: str) -> int:
+    for mark in _CUTS:
+        if (at := text.rfind(mark, MOST_CHARACTERS // 2, MOST_CHARACTERS)) >= 0:
+            return at + len(mark)
+    return MOST_CHARACTERS
 
 
 def _batches(pieces: Sequence[tuple[int, str]]) -> Iterator[Sequence[tuple[int, str]]]:

@@ -279,8 +279,8 @@ def test_a_name_may_be_longer_where_customize_names_the_children() -> None:
 def test_the_longest_name_of_each_component() -> None:
     """An account's parts have roles alone."""
     with pytest.raises(pulumi.InputPropertiesError, match="at most 39 leave room for '-api-gateway-role'"):
-        programs.run(lambda: pulumi_llm.AccountBaseline("x" * 40, {"github_oidc": True}))
-    programs.run(lambda: pulumi_llm.AccountBaseline("x" * 39, {"github_oidc": True}))
+        programs.run(lambda: pulumi_llm.AccountBaseline("x" * 40, {"api_gateway_logs": True}))
+    programs.run(lambda: pulumi_llm.AccountBaseline("x" * 39, {"api_gateway_logs": True}))
 
 
 # Tags. https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html

@@ -6,8 +6,14 @@ from typing import Any
 
 import pytest
 
+from llm_gateway import errors
+from llm_gateway.checked_router import Safety as Stage
+from llm_gateway.errors import GatewayError
+from llm_gateway.identity.caller import ANONYMOUS
 from llm_gateway.safety import Filter, GuardrailUse, Safety
+from llm_gateway.stages.guardrail import Assessment
 from pulumi_llm_local.upstreams.bedrock.guardrails import GuardrailRules, assess
+from support.scripted_provider import Scripted, alias, refused, routing, said
 from wire.callers import CHAT, CHAT_STREAM, TRANSPORTS, Transport
 from wire.guardrails import PATH, SETTINGS, GuardrailUpstream, refusal
 from wire.harness import Harness, ProviderAt
@@ -243,6 +249,52 @@ async def test_a_long_prompt_is_checked_in_parts(harness: Harness) -> None:
     assert "".join(guardrail.texts("INPUT")) == prompt
     assert all(sum(len(block["text"]["text"]) for block in body["content"]) <= 25_000 for body in guardrail.bodies)
     assert behind.upstream and behind.upstream.bodies[0]["messages"][-1]["content"] == LONG * 20 + "mail {EMAIL}"
+
+
+async def test_a_long_prompt_is_cut_after_a_line(harness: Harness) -> None:
+    guardrail = GuardrailUpstream()
+    service = await harness.gateway(await harness.healthy(OPENAI), safety=GUARDED, guardrail=guardrail)
+    prompt = "x" * 13_000 + "\n" + "Mail ada@example.com. " * 600
+    assert (await saying(TRANSPORTS["openai"], prompt).call(service)).text == TEXT
+    assert guardrail.texts("INPUT")[0] == "x" * 13_000 + "\n"
+
+
+class Ledger:
+    """Has room for so many calls."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+
+    async def admit(self, call: object) -> None:
+        if not self.room:
+            raise errors.limit_reached(whose="this caller", limit="1 request a minute", then="try again", retry_after=1)
+        self.room -= 1
+
+
+async def test_what_the_ledger_refuses_costs_no_check_and_a_fallback_none_more(harness: Harness) -> None:
+    asked: list[list[str]] = []
+
+    class Guardrail:
+        async def assess(self, source: str, texts: list[str], deadline: float) -> Assessment:
+            asked.append(texts)
+            return Assessment((), tuple(text.upper() for text in texts))
+
+    class Record:
+        def policy(self, action: str, policy: str) -> None: ...
+
+    provider, stage = Scripted(a=refused(), b=0.0), Stage(Safety(guardrail=GuardrailUse(answers=False)), Guardrail())  # pyright: ignore[reportArgumentType]
+
+    async def open(room: int) -> str:
+        around = stage.around(routing(provider), Record())
+        opened = await around.open(said("hello"), alias("a", "b"), 1e9, [], ANONYMOUS, Ledger(room))
+        await opened.rest.aclose()
+        return opened.target.name
+
+    with pytest.raises(GatewayError, match="1 request a minute"):
+        await open(0)
+    assert not asked and not provider.asked
+    assert await open(2) == "b" and asked == [["hello"]]
+    assert [call.messages[0].text for call in provider.calls] == ["HELLO", "HELLO"]
 
 
 async def test_a_fallbacks_answer_is_checked_too(harness: Harness) -> None:

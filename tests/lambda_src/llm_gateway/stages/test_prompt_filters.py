@@ -199,6 +199,37 @@ def test_what_has_nothing_to_hide_is_the_same_request() -> None:
         assert with_texts(request, lambda text: "".join(list(text))) is request
 
 
+def document(data: bytes, media_type: str = "text/plain") -> ChatRequest:
+    media = Media("document", media_type, base64.b64encode(data).decode())
+    return ChatRequest((Message("user", "Read", parts=("Read", media)),))
+
+
+# Bytes of a text document, its type, and what a provider gets.
+DOCUMENTS = {
+    "Latin-1": ("Café, a@b.de".encode("latin-1"), "text/plain", "Café, {EMAIL}"),
+    "UTF-16": ("Mail a@b.de".encode("utf-16"), "text/plain", "Mail {EMAIL}"),
+    "UTF-16 without a mark": ("Mail a@b.de".encode("utf-16-le"), "text/plain", "Mail {EMAIL}"),
+    "UTF-16 of the other order": ("Mail a@b.de".encode("utf-16-be"), "text/plain", "Mail {EMAIL}"),
+    "entities": (b"<p>a&#64;b.de</p>", "text/html", "<p>{EMAIL}</p>"),
+    "entities that hide nothing": (b"<p>a &amp; b</p>", "text/html", "<p>a &amp; b</p>"),
+    "entities in a text": (b"a&#64;b.de", "text/plain", "a&#64;b.de"),
+}
+
+
+@pytest.mark.parametrize(("data", "media_type", "expected"), DOCUMENTS.values(), ids=DOCUMENTS)
+def test_documents_in_other_alphabets_are_read(data: bytes, media_type: str, expected: str) -> None:
+    masked = with_texts(document(data, media_type), lambda text: ALL_PII.found(text)[0])
+    assert isinstance(masked, ChatRequest)
+    (part,) = [part for part in masked.messages[0].parts if isinstance(part, Media)]
+    assert base64.b64decode(part.data).decode() == expected
+
+
+def test_the_length_counts_documents_hints_and_signed_reasoning() -> None:
+    assert characters(document(b"x" * 300)) == 304
+    signed = Message("assistant", "Hi", reasoning_blocks=(ReasoningBlock("y" * 50, "s"),))
+    assert characters(ChatRequest((signed,), hints={"metadata": {"a": "b"}})) == 52 + len('{"metadata":{"a":"b"}}')
+
+
 async def run(safety: Safety, request: ChatRequest) -> tuple[list[tuple[str, str]], Scripted]:
     class Record:
         def __init__(self) -> None:
