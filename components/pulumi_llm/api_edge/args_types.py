@@ -53,7 +53,7 @@ class GuardrailTopicArgs(TypedDict):
     name: str
     """Its name, which an error tells."""
     definition: str
-    """What it is about, in a sentence or two."""
+    """What it is about, in a sentence or two: at most 200 characters, or 1,000 with tier "STANDARD"."""
     examples: NotRequired[Sequence[str]]
     """Prompts about it, at most 5. Default: none."""
 
@@ -106,7 +106,8 @@ class GuardrailArgs(TypedDict):
     prompts: NotRequired[bool]
     """Check prompts: every text of a request. Default: true."""
     answers: NotRequired[bool]
-    """Check answers: texts, reasoning, and the arguments of tool calls. Default: true."""
+    """Check answers: texts, reasoning, and the arguments of tool calls. Default: true, but for a guardrail that looks for
+    PROMPT_ATTACK alone."""
     window_characters: NotRequired[int]
     """How much of a streamed answer is checked at once, in characters. AWS counts 1,000 or less as one text unit of each
     policy, and 100 are checked again with the next window. From 200 to 25,000. Default: 1,000."""
