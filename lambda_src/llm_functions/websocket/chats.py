@@ -258,7 +258,7 @@ class Chats:
         deadline = asyncio.get_running_loop().time() + seconds_left - DEADLINE_MARGIN_SECONDS
         generation = Generation(id, head, self._journal, self._connections, interval=self._interval, debug=self._debug)
         try:
-            await generation.run(answer(gateway, request, caller, head.run, deadline))
+            await generation.run(answer(gateway, request, caller, head.run, deadline, stop=generation.stop))
         except Superseded:
             write_log({"level": "WARN", "message": "the generation was ended by others", "request_id": head.run})
 

@@ -18,6 +18,7 @@ from llm_gateway.aws.dynamodb import DynamoDBError
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Event, Reasoning
 from llm_gateway.http.client import HttpError
+from llm_gateway.stages.cancel import Stop
 from llm_gateway.stages.journal import FLUSH_SECONDS, Head, Journal
 from llm_gateway.stages.journal_writer import JournalWriter
 from llm_gateway.telemetry import write_log
@@ -70,11 +71,13 @@ def _warn(text: str, head: Head) -> None:
 
 
 class Generation:
-    """One generation, from its first event to its end. `interval` is the least seconds between two messages."""
+    """One generation, from its first event to its end. `interval` is the least seconds between two messages. `stop` ends its
+    events when the client cancels it."""
 
     def __init__(
         self, id: str, head: Head, journal: Journal, connections: Connections, *, interval: float, debug: bool = False
     ) -> None:
+        self.stop = Stop()
         self._id = id
         self._written = JournalWriter(journal, head, _warn, self._head_written)
         self._connections = connections
@@ -133,11 +136,12 @@ class Generation:
                     self._end = b""
                 self._changed.set()
         except GatewayError as error:
-            self._stop(messages.failure(error, self._head.run, debug=self._debug))
+            cancelled = error.code == errors.cancelled.code
+            self._end_with(messages.cancelled() if cancelled else messages.failure(error, self._head.run, debug=self._debug))
         finally:
             await batches.aclose()
 
-    def _stop(self, end: bytes) -> None:
+    def _end_with(self, end: bytes) -> None:
         """End the generation with a last message, unless it has ended."""
         if self._end is None:
             self._end = end
@@ -262,7 +266,7 @@ class Generation:
             self._refused_since = None
             self._changed.set()
         if head.cancelled and head.status == "running":
-            self._stop(messages.cancelled())
+            self.stop.request()
 
     async def _look_for_client(self) -> None:
         if self._end is not None:
@@ -271,7 +275,7 @@ class Generation:
         connection, resumes = self._connection, self._head.resumes
         if connection is None:
             if now - self._gone_since >= GONE_SECONDS:
-                self._stop(messages.failure(errors.client_gone(seconds=GONE_SECONDS), self._head.run, debug=self._debug))
+                self._end_with(messages.failure(errors.client_gone(seconds=GONE_SECONDS), self._head.run, debug=self._debug))
         elif now - self._posted_at >= WAITING_SECONDS and not self._unposted():
             self._posted_at = now
             try:

@@ -2,15 +2,27 @@
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import msgspec
 import pytest
 
+from llm_functions.api_formats import chat
 from llm_functions.http import event_stream
 from llm_gateway.aws.dynamodb import DynamoDB, DynamoDBError
+from llm_gateway.call import ModelCall
+from llm_gateway.checked_router import Safety
+from llm_gateway.errors import GatewayError
+from llm_gateway.events import Delta, Done, Event
+from llm_gateway.identity.caller import ANONYMOUS
 from llm_gateway.limits import CallerLimits, Limit, Limits
+from llm_gateway.pipeline import Gateway, answer
+from llm_gateway.router import Router
+from llm_gateway.safety import GuardrailUse
+from llm_gateway.safety import Safety as Settings
 from llm_gateway.stages import cancel
+from llm_gateway.stages.guardrail import Assessment, Finding
 from support.gateway_service import Service
 from support.keyed_requests import KEY, ROUTES, STREAMS, Model, Start
 from support.websocket_api import LEDGER
@@ -176,3 +188,32 @@ async def test_without_a_journal_there_is_no_such_operation(gateway: Start, mode
     assert (refused.status_code, service.error_of(refused)["code"]) == (404, "unknown_route")
     paths = (await service.http.get("/openapi.json")).json()["paths"]
     assert "/chat/{request_id}" not in paths
+
+
+@pytest.mark.parametrize("word", ["Hello", "nothing of it"])
+async def test_what_has_come_is_checked_before_it_leaves(word: str) -> None:
+    """Where a guardrail sees answers, it sees the end of a stopped one, too."""
+
+    class Stopped:
+        async def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
+            yield [Delta("Hello")]
+            stop.request()
+            await asyncio.Event().wait()
+
+    class Guardrail:
+        async def assess(self, source: str, texts: Sequence[str], deadline: float) -> Assessment:
+            found = [Finding("word", "BLOCKED")] if any(word in text for text in texts) else []
+            return Assessment(tuple(found), tuple(texts))
+
+    safety = Safety(Settings(guardrail=GuardrailUse(prompts=False)), Guardrail())  # pyright: ignore[reportArgumentType]
+    gateway = Gateway(ROUTES, Router({"bedrock": Stopped()}), safety=safety)
+    request = chat.parse({"message": "Hi"}, stream=True)
+    stop, texts = cancel.Stop(), ""
+    batches = answer(gateway, request, ANONYMOUS, "request-1", asyncio.get_running_loop().time() + 60, stop=stop)
+    try:
+        async for batch in batches:
+            texts += "".join(event.text for event in batch if isinstance(event, Delta))
+        assert isinstance(batch[-1], Done) and batch[-1].stop_reason == "cancelled"
+    except GatewayError as error:
+        texts += error.code
+    assert texts == ("content_policy_violation" if word == "Hello" else "Hello")

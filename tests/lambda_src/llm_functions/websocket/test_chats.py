@@ -486,7 +486,7 @@ async def test_a_cancel_of_nothing_is_forgotten(start: Start, clients: Clients, 
 
 
 async def test_cancel_stops_the_model_and_the_answer_is_done(
-    start: Start, clients: Clients, chats: Chats, model: Model
+    start: Start, clients: Clients, chats: Chats, model: Model, capfd: pytest.CaptureFixture[str]
 ) -> None:
     running = start()
     model.say("Hello")
@@ -494,10 +494,23 @@ async def test_cancel_stops_the_model_and_the_answer_is_done(
     await chats.cancel(CALLER, "first", b'{"action":"cancel","id":"one"}')
     await running
     assert model.stopped
-    assert clients.got["first"][-1] == {"id": "one", "seq": 3, "type": "done", "stop_reason": "cancelled"}
+    # What has come is what counts against limits.
+    usage = {"id": "one", "seq": 3, "type": "usage", "input_tokens": 9, "output_tokens": 2, "estimated": True}
+    assert clients.got["first"][-2:] == [usage, {"id": "one", "seq": 4, "type": "done", "stop_reason": "cancelled"}]
+    record = next(json.loads(line) for line in capfd.readouterr().out.splitlines() if '"gen_ai.operation.name"' in line)
+    assert (record["gen_ai.response.finish_reasons"], record["gen_ai.usage.output_tokens"]) == (["cancelled"], 2)
     for _ in range(2):  # it has ended, which is what was asked for
         again = await chats.cancel(CALLER, "first", b'{"action":"cancel","id":"one"}')
-        assert again is not None and json.loads(again) == {"id": "one", "type": "ended", "last": 3}
+        assert again is not None and json.loads(again) == {"id": "one", "type": "ended", "last": 4}
+
+
+async def test_cancel_stops_a_model_that_has_not_begun(start: Start, clients: Clients, chats: Chats, model: Model) -> None:
+    running = start()
+    await model.began.wait()
+    await chats.cancel(CALLER, "first", b'{"action":"cancel","id":"one"}')
+    await running
+    assert model.stopped
+    assert clients.got["first"] == [{"id": "one", "seq": 1, "type": "done", "stop_reason": "cancelled"}]
 
 
 @pytest.mark.parametrize("caller", [Caller("acme", "other"), Caller("other", "ci")])
