@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from llm_gateway.http.errors import ConnectionCut, HttpError, MalformedResponse, ReadTimeout, ResponseTimeout, one_line
+from llm_gateway.http.receiver import Receiver
 
 if TYPE_CHECKING:
     from llm_gateway.http.wire import Origin
@@ -101,10 +102,11 @@ class Exchange:
         return ResponseTimeout(f"{origin}: no response head within {seconds:g} s")
 
 
-class Connection(asyncio.Protocol):
+class Connection(Receiver):
     """One connection. It feeds incoming bytes to the parser, whose callbacks (`on_…`) fill the current exchange."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, origin: "Origin", owner: Owner, max_head: int, max_buffer: int) -> None:
+        super().__init__()
         self.loop = loop
         self.origin = origin
         self.transport: asyncio.Transport
