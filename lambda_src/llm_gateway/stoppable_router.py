@@ -14,7 +14,7 @@ from llm_gateway.errors import GatewayError
 from llm_gateway.estimate import usage_so_far
 from llm_gateway.events import Delta, Done, Event, Reasoning, ToolCallDelta
 from llm_gateway.identity.caller import Caller
-from llm_gateway.router import Attempt, Opened, Reservation, Router
+from llm_gateway.router import Attempt, Check, Opened, Reservation, Router
 from llm_gateway.routes import Alias, Target
 from llm_gateway.stages.cancel import Stop, Stopped
 
@@ -39,12 +39,13 @@ class StoppableRouter:
         attempts: list[Attempt],
         caller: Caller,
         reservation: Reservation | None,
+        check: Check | None = None,
     ) -> Opened:
         """Return the first of the answer, and the rest. Raises what `Router.open` does, and `cancelled`."""
         self._stop.begin()
         try:
             opened = await self._stop.unless_requested(
-                partial(self._router.open, request, alias, deadline, attempts, caller, reservation)
+                partial(self._router.open, request, alias, deadline, attempts, caller, reservation, check)
             )
         except BaseException as error:
             self._stop.close()
