@@ -26,6 +26,7 @@ from llm_gateway import errors
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Event, Reasoning, ToolCallDelta, Usage
 from llm_gateway.identity.caller import Caller
+from llm_gateway.request import ChatRequest
 from llm_gateway.request_texts import characters, with_texts
 from llm_gateway.router import Attempt, Opened, Reservation, Router
 from llm_gateway.routes import Alias
@@ -35,7 +36,6 @@ from llm_gateway.stages.prompt_filters import TextFilter, text_filters
 
 if TYPE_CHECKING:
     from llm_gateway.embeddings import EmbeddingRequest
-    from llm_gateway.request import ChatRequest
     from llm_gateway.stages.guardrail import Guardrail, Source
     from llm_gateway.stoppable_router import StoppableRouter
 
@@ -120,12 +120,13 @@ class CheckedRouter:
         return self._checked
 
     async def _guarded(self, request: "ChatRequest | EmbeddingRequest") -> "ChatRequest | EmbeddingRequest":
-        texts = _texts(request)
-        if self._use is not None and self._use.shadow:
+        assert self._use is not None
+        texts = _texts(request if self._use.system_prompts else _without_system_prompts(request))
+        if self._use.shadow:
             self._watch(self._shadow("INPUT", texts))
             return request
         passed = dict(zip(texts, await self._assessed("INPUT", texts), strict=True))
-        return with_texts(request, lambda text: passed[text])
+        return with_texts(request, lambda text: passed.get(text, text))
 
     async def _answer(self, opened: Opened, *, stream: bool) -> Opened:
         if self._use is None:
@@ -288,6 +289,14 @@ class CheckedRouter:
                 reading.cancel()
                 await asyncio.wait([reading])
             await rest.aclose()
+
+
+def _without_system_prompts(request: "ChatRequest | EmbeddingRequest") -> "ChatRequest | EmbeddingRequest":
+    """Return the request without what its program says, and not its user: system prompts and descriptions of tools."""
+    if not isinstance(request, ChatRequest):
+        return request
+    messages = tuple(message for message in request.messages if message.role != "system")
+    return msgspec.structs.replace(request, system=None, messages=messages, tools=(), response_format=None)
 
 
 def _texts(request: "ChatRequest | EmbeddingRequest") -> list[str]:

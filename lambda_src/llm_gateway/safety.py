@@ -29,12 +29,14 @@ class GuardrailUse(msgspec.Struct, frozen=True, omit_defaults=True):
     """How a guardrail of Bedrock's is used. The environment says which one it is.
 
     `shadow`: what it finds is only recorded. `fail_open`: where it cannot be asked, the call goes on. `prompts`, `answers`:
-    what it checks. A stream's text is checked when `window_characters` of it have come, or after `window_seconds`.
+    what it checks; `system_prompts`: system prompts and the descriptions of tools, too. A stream's text is checked when
+    `window_characters` of it have come, or after `window_seconds`.
     """
 
     shadow: bool = False
     fail_open: bool = False
     prompts: bool = True
+    system_prompts: bool = True
     answers: bool = True
     window_characters: int = 1_000
     window_seconds: float = 2.0

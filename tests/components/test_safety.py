@@ -200,6 +200,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"guardrail": {"topics": [{"name": "a", "definition": "x" * 1001}], "tier": "STANDARD", "cross_region": True}},
         "safety.guardrail.topics[0].definition",
     ),
+    "system prompts alone": (
+        {"guardrail": {**GUARDRAIL, "prompts": False, "system_prompts": True}},
+        "safety.guardrail.system_prompts: are prompts, and prompts is false",
+    ),
     "only attacks, and no prompts": (
         {"guardrail": {"content": {"PROMPT_ATTACK": "HIGH"}, "prompts": False}},
         "safety.guardrail.prompts: and answers are false",

@@ -139,6 +139,9 @@ class GuardrailSettings(Settings):
     """What happens where the guardrail cannot be asked: the call fails with 503, or goes on unchecked."""
     prompts: Flag = True
     """Check prompts: every text of a request."""
+    system_prompts: Flag = True
+    """Check system prompts and the descriptions of tools, too. PROMPT_ATTACK may take them for attacks: with `false`, they are
+    trusted, whoever has a key."""
     answers: Flag = True
     """Check answers: texts, reasoning, and the arguments of tool calls. Default: true, but for a guardrail that looks for
     PROMPT_ATTACK alone."""
@@ -166,6 +169,8 @@ class GuardrailSettings(Settings):
             yield Problem("tier", "'STANDARD' needs cross_region")
         if self.prompts is False and not self.checks_answers:
             yield Problem("prompts", "and answers are false; nothing would be checked")
+        if self.prompts is False and self.given("system_prompts"):
+            yield Problem("system_prompts", "are prompts, and prompts is false; leave it out")
         for index, topic in valid_items(self.topics):
             if self.tier == "CLASSIC" and topic.valid("definition") and len(topic.definition) > _CLASSIC_DEFINITION:
                 length = f"has {len(topic.definition)} characters, and may have {_CLASSIC_DEFINITION}"
@@ -193,7 +198,7 @@ _ATTACK = "PROMPT_ATTACK"
 # https://docs.aws.amazon.com/bedrock/latest/userguide/guardrails-denied-topics.html
 _CLASSIC_DEFINITION = 200
 _POLICIES = ("content", "topics", "words", "profanity", "pii", "regexes")
-_USES = ("prompts", "answers", "window_characters", "window_seconds")
+_USES = ("prompts", "system_prompts", "answers", "window_characters", "window_seconds")
 
 
 class SafetySettings(Settings):

@@ -251,6 +251,26 @@ async def test_a_long_prompt_is_checked_in_parts(harness: Harness) -> None:
     assert behind.upstream and behind.upstream.bodies[0]["messages"][-1]["content"] == LONG * 20 + "mail {EMAIL}"
 
 
+async def test_system_prompts_may_be_trusted(harness: Harness) -> None:
+    guardrail = GuardrailUpstream()
+    behind = await harness.healthy(OPENAI)
+    service = await harness.gateway(behind, safety=Safety(guardrail=GuardrailUse(system_prompts=False)), guardrail=guardrail)
+    openai = TRANSPORTS["openai"]
+    tool = {"type": "function", "function": {"name": "f", "description": "Mail b@b.org", "parameters": {"type": "object"}}}
+    messages = [
+        {"role": "system", "content": "You are a@a.org."},
+        {"role": "user", "content": "I am c@c.org."},
+        {"role": "system", "content": "Be d@d.org."},
+        {"role": "user", "content": "Hi"},
+    ]
+    asked = Transport(openai.path, {**openai.body, "messages": messages, "tools": [tool]}, openai.stream)
+    assert (await asked.call(service)).code == ""
+    assert guardrail.texts("INPUT") == ["I am c@c.org.", "Hi"]
+    assert behind.upstream
+    sent = json.dumps(behind.upstream.bodies)
+    assert all(each in sent for each in ("a@a.org", "b@b.org", "d@d.org")) and "I am {EMAIL}." in sent
+
+
 async def test_a_long_prompt_is_cut_after_a_line(harness: Harness) -> None:
     guardrail = GuardrailUpstream()
     service = await harness.gateway(await harness.healthy(OPENAI), safety=GUARDED, guardrail=guardrail)

@@ -124,6 +124,7 @@ GUARDRAIL: dict[str, Any] = {
     "answers": False,
     "window_characters": 500,
     "window_seconds": 1,
+    "system_prompts": False,
 }
 RULE = {
     "name": "strict",
