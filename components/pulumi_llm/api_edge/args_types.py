@@ -105,6 +105,9 @@ class GuardrailArgs(TypedDict):
     """What happens where the guardrail cannot be asked: the call fails with 503, or goes on unchecked. Default: "block"."""
     prompts: NotRequired[bool]
     """Check prompts: every text of a request. Default: true."""
+    system_prompts: NotRequired[bool]
+    """Check system prompts and the descriptions of tools, too. PROMPT_ATTACK may take them for attacks: with `false`, they
+    are trusted, whoever has a key. Default: true."""
     answers: NotRequired[bool]
     """Check answers: texts, reasoning, and the arguments of tool calls. Default: true, but for a guardrail that looks for
     PROMPT_ATTACK alone."""
