@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # what a deployment does not use is not imported: it would co
     from llm_gateway.demand import Demand
     from llm_gateway.identity.keys import KeyStore
     from llm_gateway.identity.tickets import TicketTable
+    from llm_gateway.stages.cache import Cache
     from llm_gateway.stages.cancel import Cancels
     from llm_gateway.stages.idempotency import Idempotency
     from llm_gateway.stages.ledger import Ledger
@@ -42,7 +43,8 @@ def gateway_of(
     found, known = demand(routes.endpoints, client, environ), providers(routes.endpoints, client, environ)
     router = Router(known, chance) if found is None else Router(known, chance, found.wake)
     checks, rules = safety(routes, client, environ), policy(routes)
-    return Gateway(routes, router, found, ledger(routes, client, environ), checks, rules)
+    limits, answers = ledger(routes, client, environ), cache(routes, client, environ)
+    return Gateway(routes, router, found, limits, checks, rules, answers)
 
 
 def ledger(routes: Routes, client: HttpClient, environ: Mapping[str, str] = os.environ) -> "Ledger | None":
@@ -99,6 +101,17 @@ def policy(routes: Routes) -> "Policy | None":
     from llm_gateway.stages.policy import Policy
 
     return Policy(routes.rules, always_caching(routes.endpoints))
+
+
+def cache(routes: Routes, client: HttpClient, environ: Mapping[str, str] = os.environ) -> "Cache | None":
+    """Return the cache of answers, None where there is none."""
+    if routes.cache is None:
+        return None
+    from llm_gateway.aws.dynamodb import DynamoDB
+    from llm_gateway.stages.cache import Cache
+
+    guardrail = [environ.get(name, "") for name in (environment.GUARDRAIL_ARN, environment.GUARDRAIL_VERSION)]
+    return Cache(DynamoDB(Aws(client, environ)), environ[environment.CACHE_TABLE], routes.cache, guardrail, _warn)
 
 
 def key_store(client: HttpClient, environ: Mapping[str, str] = os.environ) -> "KeyStore | None":

@@ -32,6 +32,8 @@ CONNECTIONS_TABLE = "CONNECTIONS_TABLE"
 # The DynamoDB table of the journal: that of the WebSocket API's generations, or that of the REST API's answers, where they are
 # kept for requests that name idempotency keys.
 JOURNAL_TABLE = "JOURNAL_TABLE"
+# The DynamoDB table in which answers are cached, with the keys of a journal.
+CACHE_TABLE = "CACHE_TABLE"
 # The DynamoDB table of tickets for WebSockets: the function of the REST API issues them, the WebSocket API's authorizer takes
 # them. Without it there are none.
 TICKETS_TABLE = "TICKETS_TABLE"

@@ -19,13 +19,25 @@ StopReason = Literal[
 ]
 
 
+class CacheUse(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the cache of answers has done for a request.
+
+    `status`: the answer is from the cache, or was not there, or the cache was not asked. Of an answer from the cache, `age` are
+    the seconds since it was complete, and `saved_tokens` those of the call that was not made, where they are known already.
+    """
+
+    status: Literal["hit", "miss", "bypass"]
+    age: int | None = None
+    saved_tokens: int | None = None
+
+
 class Start(msgspec.Struct, frozen=True, tag="start", omit_defaults=True):
     """The model has begun to answer. `model` is the alias, `target` the name of its target that answers.
 
     `attempts` is the number of calls of targets, including the one that answers. `waited_ms` are the milliseconds of the other
     calls and of the pauses between them, `first_token_ms` those from the call of this target to its first token. `dropped`
     names the hints of the request that the target does not know. `rate_limits` are the headers that say what is left of the
-    caller's limits.
+    caller's limits. `cache` is there where answers are cached.
     """
 
     request_id: str
@@ -36,6 +48,7 @@ class Start(msgspec.Struct, frozen=True, tag="start", omit_defaults=True):
     first_token_ms: float
     dropped: tuple[str, ...] = ()
     rate_limits: Mapping[str, str] = {}
+    cache: CacheUse | None = None
 
 
 class Delta(msgspec.Struct, frozen=True, tag="delta", omit_defaults=True):

@@ -19,6 +19,8 @@ UNITS: Final[Mapping[str, str]] = {
     "gen_ai.usage.cache_read.input_tokens": "Count",
     "gen_ai.usage.cache_creation.input_tokens": "Count",
     "cost_usd": "None",
+    "cache.hits": "Count",
+    "cache.saved_tokens": "Count",
     "server_errors": "Count",
     "client_errors": "Count",
     "throttles": "Count",

@@ -7,26 +7,24 @@ The stages, in their order:
 3. reserve quota  at each target that is asked, where the caller has limits (ledger); with the first one, claim the request's
                   idempotency key, and end here if it has been answered before (idempotency)
 4. filter the prompt (safety)
-5. cache          look for an answer that is already there
+5. cache          look for an answer that is there already, beside the first reservation (cache; around the router)
 6. route          choose a target, and another one if it fails, until one begins to answer
 7. call           read the provider's answer, until its caller wants it stopped (cancel); after its first event, a failure is
                   reported to the caller
-8. filter the answer (safety; its code for both stands around the router)
+8. filter the answer (safety; its code for both stands around the router), and keep it (cache)
 9. settle quota   take off what was reserved and not used (ledger)
 10. record        write one line of telemetry, whatever happened
-
-Stage 5 has no code yet.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from llm_gateway import errors
 from llm_gateway.errors import AnsweredBefore, GatewayError
-from llm_gateway.events import Done, Event, Start
+from llm_gateway.events import Done, Event, Start, Usage
 from llm_gateway.identity.caller import Caller
 from llm_gateway.request import ChatRequest
 from llm_gateway.router import Router
@@ -36,11 +34,13 @@ from llm_gateway.stages.validate import conversation_problems
 from llm_gateway.telemetry import Record
 
 if TYPE_CHECKING:  # only requests for embeddings load it
+    from llm_gateway.caching_router import CachingRouter
     from llm_gateway.checked_router import CheckedRouter, Safety  # only where conversations are checked
     from llm_gateway.embeddings import EmbeddingRequest
+    from llm_gateway.stages.cache import Cache, Lookup  # only where answers are cached
     from llm_gateway.stages.cancel import Stop  # only where streams can be stopped
     from llm_gateway.stages.idempotency import Claim  # only where requests may name keys
-    from llm_gateway.stages.ledger import Ledger  # only where callers have limits
+    from llm_gateway.stages.ledger import Ledger, Reservation  # only where callers have limits
     from llm_gateway.stages.policy import Policy  # only where there are rules
     from llm_gateway.stoppable_router import StoppableRouter
 
@@ -55,7 +55,7 @@ class Demand(Protocol):
 
 class Gateway(msgspec.Struct, frozen=True):
     """The routes, the router with its providers, the demand for those that may sleep, the ledger of limits, what
-    conversations are checked by, and the rules of callers; the last four if any.
+    conversations are checked by, the rules of callers, and the cache of answers; the last five if any.
 
     A process has one.
     """
@@ -66,6 +66,7 @@ class Gateway(msgspec.Struct, frozen=True):
     ledger: "Ledger | None" = None
     safety: "Safety | None" = None
     policy: "Policy | None" = None
+    cache: "Cache | None" = None
 
 
 async def answer(
@@ -76,6 +77,7 @@ async def answer(
     deadline: float,
     claim: "Claim | None" = None,
     stop: "Stop | None" = None,
+    cache_control: str = "",
 ) -> AsyncGenerator[list[Event], None]:
     """Yield the events that answer `request`, in batches.
 
@@ -83,25 +85,28 @@ async def answer(
         deadline: A time of the running loop's clock. If the answer is not complete by then, the error 504 is raised.
         claim: That of the idempotency key which the request names.
         stop: Ends the answer to a chat when its caller wants that.
+        cache_control: The header of that name.
 
     Raises:
         GatewayError: Before the first event or after any; the events before it are valid.
         AnsweredBefore: Before the first event, by the claim.
     """
     record = Record(request_id, caller, request, gateway.routes.metrics)
-    reservation, usage = None, None
+    reservation, lookup, usage = None, None, None
     try:
         if isinstance(request, ChatRequest) and (problems := conversation_problems(request.messages)):
             raise errors.invalid_request(problems)
         request, alias = _authorized(gateway, request, caller, record)
         if gateway.ledger is not None:
             reservation = gateway.ledger.reservation(caller, alias.name, record.attempts, deadline)
-        opened = await _router(gateway, record, stop).open(
+        if gateway.cache is not None and isinstance(request, ChatRequest):
+            lookup = gateway.cache.lookup(request, alias, gateway.routes, caller, request_id, deadline, cache_control)
+        opened = await _router(gateway, record, stop, lookup).open(
             request, alias, deadline, record.attempts, caller, reservation if claim is None else claim.beside(reservation)
         )
-        start = Start(request_id, alias.name, opened.target.name, *record.started(opened.target), opened.dropped)
-        if reservation is not None:
-            start = msgspec.structs.replace(start, rate_limits=reservation.rate_limits)
+        limits: Mapping[str, str] = {} if reservation is None else reservation.rate_limits
+        started = record.started(opened.target)
+        start = Start(request_id, alias.name, opened.target.name, *started, opened.dropped, limits, opened.cache)
         events, last = [start, *opened.first], opened.first[-1]
         try:
             yield events
@@ -132,20 +137,36 @@ async def answer(
         raise failure from error
     finally:
         record.close()
-        if reservation is not None:
-            await reservation.settle(usage)
-        if gateway.demand is not None:  # the answer has been sent; when it ends, nothing is sent any more
-            await gateway.demand.sent()
+        await _finish(gateway, reservation, lookup, usage)
 
 
-def _router(gateway: Gateway, record: Record, stop: "Stop | None") -> "Router | StoppableRouter | CheckedRouter":
-    """Return the router, with the checks of the prompt and of the answer around it where there are any."""
+async def _finish(gateway: Gateway, reservation: "Reservation | None", lookup: "Lookup | None", usage: Usage | None) -> None:
+    """Settle what was reserved, and end what is kept; a caller waits for that once."""
+    if lookup is not None:
+        settling = [] if reservation is None else [reservation.settle(usage)]
+        await asyncio.gather(lookup.close(), *settling)
+    elif reservation is not None:
+        await reservation.settle(usage)
+    if gateway.demand is not None:  # the answer has been sent; when it ends, nothing is sent any more
+        await gateway.demand.sent()
+
+
+def _router(
+    gateway: Gateway, record: Record, stop: "Stop | None", lookup: "Lookup | None"
+) -> "Router | StoppableRouter | CheckedRouter | CachingRouter":
+    """Return the router, with the checks of the prompt and of the answer around it where there are any, and the cache."""
     router = gateway.router
     if stop is not None:
         from llm_gateway.stoppable_router import StoppableRouter
 
         router = StoppableRouter(router, stop)
-    return router if gateway.safety is None else gateway.safety.around(router, record)
+    if gateway.safety is not None:
+        router = gateway.safety.around(router, record)
+    if lookup is None:
+        return router
+    from llm_gateway.caching_router import CachingRouter
+
+    return CachingRouter(router, lookup, record)
 
 
 def _authorized(

@@ -18,7 +18,7 @@ from llm_gateway import errors
 from llm_gateway.call import ModelCall, model_call
 from llm_gateway.errors import GatewayError
 from llm_gateway.estimate import CHARACTERS_PER_TOKEN
-from llm_gateway.events import Event
+from llm_gateway.events import CacheUse, Event
 from llm_gateway.identity.caller import ANONYMOUS, Caller
 from llm_gateway.request import ChatRequest
 from llm_gateway.routes import BEDROCK, Alias, Target
@@ -69,13 +69,14 @@ class Attempt(msgspec.Struct):
 class Opened(msgspec.Struct):
     """An answer that has begun: its first batch, and the other ones, whose generator the receiver closes.
 
-    `dropped` names the hints and parameters that the target does not accept.
+    `dropped` names the hints and parameters that the target does not accept. `cache` is there where answers are cached.
     """
 
     target: Target
     first: list[Event]
     rest: AsyncGenerator[list[Event], None]
     dropped: tuple[str, ...] = ()
+    cache: CacheUse | None = None
 
 
 # Seconds. The pause before the n-th retry is a random part of PAUSE * 2**n, after the earliest Retry-After of the targets that

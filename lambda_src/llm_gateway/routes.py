@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from llm_gateway.answer_cache import AnswerCache
 from llm_gateway.limits import CallerLimits
 from llm_gateway.metrics import Metrics
 from llm_gateway.request import Kind, Parameter
@@ -145,7 +146,7 @@ class Alias(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Routes(msgspec.Struct, frozen=True, omit_defaults=True):
     """All aliases, of which the first is the default, the endpoints that their targets name, the limits and rules of callers,
-    where metrics are, and what conversations are checked for.
+    where metrics are, what conversations are checked for, and how answers are cached.
     """
 
     aliases: tuple[Alias, ...]
@@ -154,6 +155,7 @@ class Routes(msgspec.Struct, frozen=True, omit_defaults=True):
     metrics: Metrics | None = None
     safety: Safety | None = None
     rules: tuple[Rule, ...] = ()
+    cache: AnswerCache | None = None
 
     def alias(self, name: str) -> Alias | None:
         """Return the alias of that name, the first one for an empty name, None for an unknown name."""
@@ -198,6 +200,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Routes:
         metrics=routes.metrics,
         safety=routes.safety,
         rules=routes.rules,
+        cache=routes.cache,
     )
 
 

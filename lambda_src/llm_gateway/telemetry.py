@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from llm_gateway.errors import MOST_SHOWN, GatewayError, clipped
-from llm_gateway.events import Done, Event, Usage
+from llm_gateway.events import CacheUse, Done, Event, Usage
 from llm_gateway.identity.caller import Caller
 from llm_gateway.metrics import Metrics
 from llm_gateway.request import ChatRequest, Kind
@@ -39,6 +39,7 @@ class Record:
         self._metrics = metrics
         self._alias: Alias | None = None
         self._usage: Usage | None = None
+        self._is_cached = False
         self._status = 200
         self._began = time.perf_counter()
         self._fields: dict[str, Any] = {
@@ -66,21 +67,30 @@ class Record:
         """Record what a rule has changed or refused."""
         self._fields.setdefault("policy.decisions", []).append(f"{rule}: {decision}")
 
+    def cached(self, use: CacheUse) -> None:
+        """Record what the cache of answers has done."""
+        self._is_cached = use.status == "hit"
+        self._fields["cache.status"] = use.status
+        if use.age is not None:
+            self._fields["cache.age_s"] = use.age
+
     def started(self, target: Target) -> tuple[int, float, float]:
-        """Record the target that has begun to answer.
+        """Record the target that has begun to answer, or has answered what is cached.
 
         Returns the number of calls, the milliseconds before the last of them, and those until it began to answer.
         """
-        first_token_ms = round(self.attempts[-1].seconds * 1000, 1)
         elapsed_ms = self._elapsed_ms()
+        first_token_ms = elapsed_ms if self._is_cached else round(self.attempts[-1].seconds * 1000, 1)
         self._target(target)
         self._fields["time_to_first_event_ms"] = elapsed_ms
         return len(self.attempts), max(0.0, round(elapsed_ms - first_token_ms, 1)), first_token_ms
 
     def done(self, events: Sequence[Event]) -> Usage | None:
-        """Record the last batch, which ends with `Usage` and `Done`, and return the former."""
+        """Record the last batch, which ends with `Usage` and `Done`, and return the former, None if nothing was called."""
         for event in events[-2:]:
             match event:
+                case Usage() if self._is_cached:
+                    self._fields["cache.saved_tokens"] = event.input_tokens + event.output_tokens
                 case Usage():
                     self._used(event)
                 case Done(stop_reason=reason):
@@ -133,6 +143,8 @@ class Record:
         status, fields = self._status, self._fields
         fields["server_errors"], fields["throttles"] = int(status >= 500), int(status == 429)
         fields["client_errors"] = int(400 <= status < 500 and status != 429)
+        if "cache.status" in fields:
+            fields["cache.hits"] = int(self._is_cached)
         if (cost := self._cost()) is not None:
             fields["cost_usd"] = cost
         fields["_aws"] = metrics.describe(fields, time.time(), known_alias=self._alias is not None)
@@ -144,6 +156,8 @@ class Record:
         used = [(attempt.error.usage, attempt.call) for attempt in self.attempts if attempt.error and attempt.error.usage]
         if self._usage is not None and self.attempts:
             used.append((self._usage, self.attempts[-1].call))
+        if self._is_cached:
+            return 0.0
         if not used or any(call.target.price is None for _, call in used):
             return None
         return sum(charge.of_usage(usage, call).micro_usd for usage, call in used) / 1e6

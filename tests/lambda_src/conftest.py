@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from llm_functions.compose import cancels, idempotency, key_store, ledger, policy, providers, ticket_table
+from llm_functions.compose import cache, cancels, idempotency, key_store, ledger, policy, providers, ticket_table
 from llm_functions.http.application import Application
 from llm_gateway import demand, router
 from llm_gateway.aws import dynamodb as dynamodb_module
@@ -138,7 +138,8 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
     """Start the gateway in front of the Bedrock at `upstream`, or of a provider given whole.
 
     With `dynamodb`, the URL of the table of keys, it checks keys itself. With `tickets`, the URL of a DynamoDB with that table,
-    it issues tickets. With `journal`, the URL of one with that table, it keeps answers to requests that name keys. `limits` is
+    it issues tickets. With `journal`, the URL of one with that table, it keeps answers to requests that name keys. `cached` is
+    that of one where the routes have a cache of answers. `limits` is
     that of a DynamoDB, where the routes have some, counted in the windows of `now`. `secrets` is
     the URL of Secrets Manager.
     """
@@ -157,6 +158,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
         limits: str = "",
         now: Now | None = None,
         journal: str = "",
+        cached: str = "",
         secrets: str = "",
     ) -> Service:
         client = HttpClient()
@@ -175,13 +177,17 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
             **({"TICKETS_TABLE": TICKETS, "AWS_ENDPOINT_URL_DYNAMODB": tickets} if tickets else {}),
             **({"LEDGER_TABLE": LEDGER, "AWS_ENDPOINT_URL_DYNAMODB": limits} if limits else {}),
             **({"JOURNAL_TABLE": JOURNAL, "AWS_ENDPOINT_URL_DYNAMODB": journal} if journal else {}),
+            **({"CACHE_TABLE": JOURNAL, "AWS_ENDPOINT_URL_DYNAMODB": cached} if cached else {}),
         }
         known = providers(routes.endpoints, client, environ) | ({} if provider is None else {"bedrock": provider})
         counted = ledger(routes, client, environ)
         if counted is not None and now is not None:
             counted.clock = now
+        answers = cache(routes, client, environ)
+        if answers is not None and now is not None:
+            answers.clock = now
         application = Application(
-            Gateway(routes, Router(known), ledger=counted, policy=policy(routes)),
+            Gateway(routes, Router(known), ledger=counted, policy=policy(routes), cache=answers),
             environ,
             keys=key_store(client, environ),
             tickets=ticket_table(client, environ),

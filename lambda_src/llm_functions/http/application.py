@@ -58,7 +58,7 @@ _encode = msgspec.json.Encoder().encode
 class HttpRequest(msgspec.Struct):
     """One HTTP request, as its handler needs it. `headers` are those that every response to it has. `deadline` is a time of the
     loop's clock. `authorizer` is the authorizer's context, if there is one. `parameter` is the value of the path's one. `claim`
-    is that of its idempotency key, if it names one."""
+    is that of its idempotency key, if it names one. `cache_control` is that header, where answers are cached."""
 
     request_id: str
     headers: Headers
@@ -70,6 +70,7 @@ class HttpRequest(msgspec.Struct):
     receive: Receive
     send: Send
     claim: "Claim | None" = None
+    cache_control: str = ""
 
 
 class Application:
@@ -138,6 +139,8 @@ class Application:
             http = HttpRequest(request_id, common, caller, authorizer, parameter, body, deadline, receive, send)
             if operation.generates and self._idempotency is not None and b"idempotency-key" in headers:
                 http.claim = _claim(self._idempotency, operation, http, headers)
+            if self._gateway.cache is not None:
+                http.cache_control = headers.get(b"cache-control", b"").decode("latin-1")
             await self._handlers[operation.id](http)
         except Exception as error:
             failure = _failure(error, request_id)
@@ -312,7 +315,9 @@ class Application:
 
     def _answer(self, http: HttpRequest, request: "ChatRequest | EmbeddingRequest") -> AsyncGenerator[list[Event], None]:
         stop = None if self._cancels is None or not request.stream else self._cancels.stop(http.caller, http.request_id)
-        return answer(self._gateway, request, http.caller, http.request_id, http.deadline, http.claim, stop)
+        return answer(
+            self._gateway, request, http.caller, http.request_id, http.deadline, http.claim, stop, http.cache_control
+        )
 
     # The two ways to respond.
 

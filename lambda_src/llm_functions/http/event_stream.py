@@ -1,11 +1,11 @@
 """A response of Server-Sent Events: its head, its events, and comments that keep the connection alive."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from llm_gateway.errors import GatewayError
-from llm_gateway.events import Event, Start
+from llm_gateway.events import CacheUse, Event, Start
 
 Headers = list[tuple[bytes, bytes]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -74,11 +74,21 @@ class EventStreamWriter:
 
 
 def routing_headers(start: Start) -> list[tuple[str, str]]:
-    """Return the headers that name the target, the milliseconds until it began, the hints that it does not know, and what is
-    left of the caller's limits.
+    """Return the headers that name the target, the milliseconds until it began, the hints that it does not know, what is left
+    of the caller's limits, and what the cache has done.
 
     https://www.w3.org/TR/server-timing/
     """
     timing = f"waited;dur={start.waited_ms}, first_token;dur={start.first_token_ms}"
     headers = [("x-llm-target", start.target), ("server-timing", timing), *start.rate_limits.items()]
+    if start.cache is not None:
+        headers += _cache_headers(start.cache)
     return [*headers, ("x-llm-dropped", ", ".join(start.dropped))] if start.dropped else headers
+
+
+def _cache_headers(use: CacheUse) -> Iterator[tuple[str, str]]:
+    yield "x-llm-cache", use.status
+    if use.age is not None:
+        yield "age", str(use.age)
+    if use.saved_tokens is not None:
+        yield "x-llm-saved-tokens", str(use.saved_tokens)

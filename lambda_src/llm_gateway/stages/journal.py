@@ -113,7 +113,16 @@ class Journal:
             item["cancelled"] = {"BOOL": True}
         return None
 
-    async def claim(self, key: str, run: str, fingerprint: str, deadline: float) -> tuple[Head, bool]:
+    async def claim(
+        self,
+        key: str,
+        run: str,
+        fingerprint: str,
+        deadline: float,
+        *,
+        seen_since: float = 0.0,
+        ended_since: float = 0.0,
+    ) -> tuple[Head, bool]:
         """Begin the generation of a request that names its key, unless there is one. One call does it, or finds what there is.
 
         A generation that failed, or that has not ended by its deadline, makes room for another one.
@@ -121,6 +130,8 @@ class Journal:
         Args:
             fingerprint: Says what the request asks for.
             deadline: Seconds since the epoch at which the request's function is over in any case.
+            seen_since: A writer that was not seen since then makes room, too. In seconds since the epoch, as the next one.
+            ended_since: So does a generation that ended before.
 
         Returns:
             The head, and whether it is that of the new generation.
@@ -136,16 +147,17 @@ class Journal:
             f"attribute_not_exists({HASH_KEY})",
             f"{TTL_ATTRIBUTE} < :now",
             "#status IN (:failed, :died)",
-            "(#status = :running AND #deadline < :now)",
+            "(#status = :running AND (#deadline < :now OR #written < :seen))",
+            "(#status = :ended AND #written < :oldest)",
         )
-        values: Item = {f":{status}": {"S": status} for status in ("failed", "died", "running")}
+        values: Item = {f":{status}": {"S": status} for status in ("failed", "died", "running", "ended")}
         try:
             await self._dynamodb.put_item(
                 self._table,
                 item,
                 condition=" OR ".join(free),
-                names={"#status": "status", "#deadline": "deadline"},
-                values={**values, ":now": _number(now)},
+                names={"#status": "status", "#deadline": "deadline", "#written": "written"},
+                values={**values, ":now": _number(now), ":seen": _number(seen_since), ":oldest": _number(ended_since)},
                 item_on_failure=True,
             )
         except ConditionFailed as error:

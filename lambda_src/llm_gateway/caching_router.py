@@ -1,0 +1,70 @@
+"""Stage 5 around the router: an answer that is cached is returned in the place of a target's, and a target's is kept.
+
+It stands around the checks of safety, too, so what is kept has passed them. Filters look at a prompt before the cache is looked
+into, and the guardrail only if no answer is there.
+"""
+
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from llm_gateway.events import CacheUse, Event, Start
+from llm_gateway.identity.caller import Caller
+from llm_gateway.router import Attempt, Opened, Reservation, Router
+from llm_gateway.routes import Alias
+from llm_gateway.stages.cache import Found, Lookup, without_unmeant
+
+if TYPE_CHECKING:
+    from llm_gateway.checked_router import CheckedRouter
+    from llm_gateway.embeddings import EmbeddingRequest
+    from llm_gateway.request import ChatRequest
+    from llm_gateway.stoppable_router import StoppableRouter
+
+
+class Record(Protocol):
+    """What is recorded of a request."""
+
+    def cached(self, use: CacheUse) -> None: ...
+
+
+class CachingRouter:
+    """Opens an answer as `Router` does, of one request."""
+
+    def __init__(self, router: "Router | StoppableRouter | CheckedRouter", lookup: Lookup, record: Record) -> None:
+        self._router = router
+        self._lookup = lookup
+        self._record = record
+
+    async def open(
+        self,
+        request: "ChatRequest | EmbeddingRequest",
+        alias: Alias,
+        deadline: float,
+        attempts: list[Attempt],
+        caller: Caller,
+        reservation: Reservation | None,
+    ) -> Opened:
+        """Return an answer that is cached, or that of a target. Raises what `Router.open` does."""
+        lookup = self._lookup
+        try:
+            opened = await self._router.open(request, alias, deadline, attempts, caller, lookup.beside(reservation))
+        except Found as found:
+            kept = found.kept
+            self._record.cached(kept.use)
+            # The key has the alias in it, so the target is one of its.
+            target = next(each for each in alias.targets if each.name == kept.start.target)
+            return Opened(target, kept.first, kept.rest, kept.start.dropped, kept.use)
+        self._record.cached(lookup.use)
+        lookup.answered(attempts[-1].call)
+        start = Start("", alias.name, opened.target.name, 0, 0.0, 0.0, without_unmeant(opened.dropped))
+        lookup.add([start, *opened.first])
+        return msgspec.structs.replace(opened, rest=self._kept(opened.rest), cache=lookup.use)
+
+    async def _kept(self, rest: AsyncGenerator[list[Event], None]) -> AsyncGenerator[list[Event], None]:
+        try:
+            async for batch in rest:
+                self._lookup.add(batch)
+                yield batch
+        finally:
+            await rest.aclose()
