@@ -14,6 +14,7 @@ import pytest
 
 import pulumi_llm
 from llm_gateway import errors
+from llm_gateway.answer_cache import AnswerCache
 from llm_gateway.limits import Limit, Limits
 from llm_gateway.metrics import Metrics
 from llm_gateway.operations import OPERATIONS, operations
@@ -1158,6 +1159,29 @@ def test_answers_are_kept_where_that_is_asked_for(plain: Recording) -> None:
     assert not any("journal" in name for name in plain.names())
     assert plain.named("chat").outputs["journal_table_arn"] == ""
     assert "JOURNAL_TABLE" not in plain.inputs("chat-function")["environment"]["variables"]
+
+
+# The cache of answers.
+
+
+def test_answers_are_cached_where_that_is_asked_for(plain: Recording) -> None:
+    """In the table of answers that are kept, where there are such, too."""
+
+    def variables(made: Recording) -> dict[str, str]:
+        named = made.inputs("chat-function")["environment"]["variables"]
+        return {name: named[name] for name in ("CACHE_TABLE", "JOURNAL_TABLE") if name in named}
+
+    cached = run_chat(cache={"ttl_seconds": 600, "when": "asked"})
+    table = cached.named("chat-journal-table").state["name"]
+    assert variables(cached) == {"CACHE_TABLE": table}
+    assert document(cached).cache == AnswerCache(600, "asked")
+    (statement,) = json.loads(cached.inputs("chat-journal-policy")["policy"])["Statement"]
+    assert statement["Action"] == [f"dynamodb:{action}" for action in JOURNAL]
+    both = run_chat(cache={}, idempotency=True)
+    table = both.named("chat-journal-table").state["name"]
+    assert variables(both) == {"CACHE_TABLE": table, "JOURNAL_TABLE": table}
+    assert document(both).cache == AnswerCache(3_600, "deterministic")
+    assert (variables(plain), document(plain).cache) == ({}, None)
 
 
 # Tickets for WebSockets.

@@ -131,6 +131,13 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
             "…), or its arn"
         ],
     ),
+    "a cache of nothing": (
+        {"api": {"cache": {"ttl_seconds": 0, "when": "always"}}},
+        [
+            "pulumi-llm:api.cache.ttl_seconds: must be between 1 and 2592000, not 0",
+            "pulumi-llm:api.cache.when: must be 'deterministic' or 'asked', not 'always'",
+        ],
+    ),
     "rules of nobody and for nothing": (
         {
             "api": {
@@ -638,6 +645,7 @@ def test_a_program_with_five_mistakes_tells_exactly_these_and_creates_nothing() 
             }
         },
         {"api": {"metrics": {"namespace": "acme/llm", "tenants": ["Acme, Inc."]}}},
+        {"api": {"cache": {"ttl_seconds": 600, "when": "asked"}}},
         {"api": {"safety": {"pii": {"email": "mask"}, "guardrail": {"profanity": True, "window_characters": 500}}}},
         {
             "models": ["claude-haiku-4-5", "gpt-oss-20b"],

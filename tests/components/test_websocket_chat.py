@@ -7,8 +7,9 @@ from typing import Any
 import pulumi
 import pytest
 
+from llm_gateway.answer_cache import AnswerCache
 from llm_gateway.limits import CallerLimits, Limit
-from llm_gateway.routes import ROUTES_FILE, load
+from llm_gateway.routes import ROUTES_FILE, Routes, load
 from pulumi_llm.websocket_chat import WebSocketChat
 from pulumi_llm_local.program.arguments import problems
 from support import programs
@@ -233,6 +234,16 @@ def test_with_limits_the_function_that_generates_may_count_what_callers_use(plai
     assert "ws-ledger-table" not in plain.names()
 
 
+def test_answers_are_cached_in_the_journal(plain: Recording) -> None:
+    recording = made(cache={"ttl_seconds": 60})
+    table = recording.named("ws-journal-table").state["name"]
+    for function in ("authorizer", "connections", "generations", "recovery"):
+        variables = recording.inputs(f"ws-{function}-function")["environment"]["variables"]
+        assert variables.get("CACHE_TABLE") == (table if function == "generations" else None)
+    assert _routes(recording).cache == AnswerCache(60)
+    assert "CACHE_TABLE" not in plain.inputs("ws-generations-function")["environment"]["variables"]
+
+
 def test_what_is_used_counts_in_another_apis_table() -> None:
     arn = TABLE.replace("keys", "ledger")
     recording = made(
@@ -278,9 +289,13 @@ def test_callers_of_another_api_without_limits_are_warned_of(
     assert [message.startswith("limits: callers of another API may connect") for message in said] == [True] * warned
 
 
-def _limits(recording: Recording) -> CallerLimits:
+def _routes(recording: Recording) -> Routes:
     function = recording.inputs("ws-generations-function")
-    limits = load(Path(function["code"].path) / ROUTES_FILE, function["environment"]["variables"]).limits
+    return load(Path(function["code"].path) / ROUTES_FILE, function["environment"]["variables"])
+
+
+def _limits(recording: Recording) -> CallerLimits:
+    limits = _routes(recording).limits
     assert limits is not None
     return limits
 

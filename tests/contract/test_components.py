@@ -181,6 +181,7 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
             "function_url": True,
             "websocket_tickets": True,
             "idempotency": True,
+            "cache": {"ttl_seconds": 600},
             "reserved_concurrency": 20,
             "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
             "tracing": True,

@@ -17,6 +17,16 @@ class MetricsArgs(TypedDict):
     before, and each one costs. Default: none."""
 
 
+class AnswerCacheArgs(TypedDict):
+    """A cache of answers to chats. Entries are a tenant's own."""
+
+    ttl_seconds: NotRequired[int]
+    """How long an answer is used, in seconds. From 1 to 2,592,000. Default: 3,600."""
+    when: NotRequired[str]
+    """Which requests get a cached answer: "deterministic" are those at temperature 0; with "asked", also those that ask for
+    one by `Cache-Control: max-age=…`. Default: "deterministic"."""
+
+
 class LengthFilterArgs(TypedDict):
     """How long a prompt may be."""
 

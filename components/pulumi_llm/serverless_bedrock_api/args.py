@@ -11,6 +11,7 @@ from llm_gateway.limits import CallerLimits
 from llm_gateway.metrics import Metrics
 from llm_gateway.operations import Operation, operations, path_parameters
 from llm_gateway.routes import Routes
+from pulumi_llm.api_edge.answer_cache import CachedSettings
 from pulumi_llm.api_edge.api import STAGE
 from pulumi_llm.api_edge.cors import Origins
 from pulumi_llm.api_edge.limits import CallerLimitSettings
@@ -200,7 +201,7 @@ KEY_THROTTLE = Throttle(rate_limit=0.5, burst_limit=20)
 STAGE_THROTTLE = Throttle(rate_limit=100, burst_limit=200)
 
 
-class ApiSettings(CallerLimitSettings, CallerRuleSettings, CheckedSettings, CallMetricsSettings):
+class ApiSettings(CallerLimitSettings, CallerRuleSettings, CheckedSettings, CachedSettings, CallMetricsSettings):
     """What a stack's configuration and a program's arguments say alike."""
 
     free_text = ("customize", "environment", "resource_policy")
@@ -380,6 +381,11 @@ class ApiSettings(CallerLimitSettings, CallerRuleSettings, CheckedSettings, Call
                     reason = f"has {there}; API Gateway takes one parameter below {above or '/'}"
                     yield Problem(f"routes[{index}].path", reason)
 
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether there is a table of answers."""
+        return self.idempotency or self.cache is not None
+
     def operations(self) -> tuple[Operation, ...]:
         """The operations that the API has."""
         return operations(tickets=False, limits=self.all_limits() is not None, journal=self.idempotency)
@@ -431,9 +437,10 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
     """Tags of every resource. Default: none but the component's own."""
 
     def routing(self, location: Location) -> Routing:
-        """What is routed where, within which limits and rules, and what is checked."""
+        """What is routed where, within which limits and rules, what is checked, and what is cached."""
         limits, metrics, rules = self.all_limits(), self.all_metrics(), self.rule_documents()
-        return self.checked(read(self, location, self.timeout_seconds, limits=limits, metrics=metrics, rules=rules))
+        routing = read(self, location, self.timeout_seconds, limits=limits, metrics=metrics, rules=rules)
+        return self.cached(self.checked(routing))
 
     def operations(self) -> tuple[Operation, ...]:
         return operations(tickets=self.websocket_tickets, limits=self.all_limits() is not None, journal=self.idempotency)

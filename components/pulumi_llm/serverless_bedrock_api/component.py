@@ -149,9 +149,9 @@ class ServerlessBedrockApi(Component):
     ledger_table_arn: pulumi.Output[str]
     """Its ARN. Empty without limits."""
     journal_table_name: pulumi.Output[str]
-    """The table of answers that are kept. Empty without `idempotency`."""
+    """The table of answers that are kept. Empty without `idempotency` and `cache`."""
     journal_table_arn: pulumi.Output[str]
-    """Its ARN. Empty without `idempotency`."""
+    """Its ARN. Empty without `idempotency` and `cache`."""
     guardrail_arn: pulumi.Output[str]
     """The guardrail that conversations are checked by. Empty without one."""
     guardrail_version: pulumi.Output[str]
@@ -287,7 +287,7 @@ class ServerlessBedrockApi(Component):
         if routing.routes.limits is not None:
             ledger = ledger_table(self, key, deletion_protection=settings.deletion_protection)
         self.ledger_table_name, self.ledger_table_arn = (ledger.name, ledger.arn) if ledger else (_nothing(), _nothing())
-        journal = journal_table(self, key) if settings.idempotency else None
+        journal = journal_table(self, key) if settings.keeps_answers else None
         self.journal_table_name, self.journal_table_arn = (journal.name, journal.arn) if journal else (_nothing(), _nothing())
         return Stores(*(UsedTable(made.name, made.arn) if made else None for made in (tickets, ledger, journal)))
 
@@ -413,7 +413,7 @@ def _made(settings: ServerlessBedrockApiSettings, location: Location) -> Mapping
         "keys-policy": settings.function_url and auth == "api_key",
         **dict.fromkeys(("tickets-table", "tickets-policy"), settings.websocket_tickets),
         **dict.fromkeys(("ledger-table", "ledger-policy"), routing.routes.limits is not None),
-        **dict.fromkeys(("journal-table", "journal-policy"), settings.idempotency),
+        **dict.fromkeys(("journal-table", "journal-policy"), settings.keeps_answers),
         **dict.fromkeys(("guardrail", "guardrail-version"), settings.makes_guardrail),
         "guardrail-policy": settings.guardrail is not None,
         "function-url": settings.function_url,

@@ -8,6 +8,7 @@ from pydantic import Field
 from llm_gateway.identity.caller import Caller
 from llm_gateway.limits import CallerLimits
 from llm_gateway.metrics import Metrics
+from pulumi_llm.api_edge.answer_cache import CachedSettings
 from pulumi_llm.api_edge.limits import CallerLimitSettings, LimitSettings
 from pulumi_llm.api_edge.metrics import CallMetricsSettings
 from pulumi_llm.api_edge.rules import CallerRuleSettings
@@ -119,7 +120,13 @@ class WebSocketSettings(Settings):
 
 
 class WebSocketChatSettings(
-    WebSocketSettings, CallerLimitSettings, CallerRuleSettings, CheckedSettings, CallMetricsSettings, RoutingSettings
+    WebSocketSettings,
+    CallerLimitSettings,
+    CallerRuleSettings,
+    CheckedSettings,
+    CachedSettings,
+    CallMetricsSettings,
+    RoutingSettings,
 ):
     """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
 
@@ -156,9 +163,10 @@ class WebSocketChatSettings(
         return is_shared and not any(map(self.given, ("limits", "key_limits", "tenant_limits")))
 
     def routing(self, location: Location) -> Routing:
-        """What is routed where, within which limits and rules, and what is checked."""
+        """What is routed where, within which limits and rules, what is checked, and what is cached."""
         limits, metrics, rules = self.all_limits(), self.all_metrics(), self.rule_documents()
-        return self.checked(read(self, location, self.timeout_seconds, limits=limits, metrics=metrics, rules=rules))
+        routing = read(self, location, self.timeout_seconds, limits=limits, metrics=metrics, rules=rules)
+        return self.cached(self.checked(routing))
 
     def all_limits(self) -> CallerLimits | None:
         """The limits as the functions read them; None where there are none."""

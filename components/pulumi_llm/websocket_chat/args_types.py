@@ -5,7 +5,7 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from pulumi_llm.api_edge.args_types import ApiKeyArgs, JwtArgs, LimitArgs, MetricsArgs, RuleArgs, SafetyArgs, ThrottleArgs
+from pulumi_llm.api_edge.args_types import AnswerCacheArgs, ApiKeyArgs, JwtArgs, LimitArgs, MetricsArgs, RuleArgs, SafetyArgs, ThrottleArgs
 from pulumi_llm.base.args_types import PolicyArgs, VpcArgs
 from pulumi_llm.routing.args_types import ModelArgs, ProviderArgs
 
@@ -31,6 +31,8 @@ class WebSocketChatArgs(TypedDict):
     metrics: NotRequired[MetricsArgs]
     """Metrics of requests in CloudWatch: tokens, cost, time to the first token, errors. Default: none; the log has them of
     each request."""
+    cache: NotRequired[AnswerCacheArgs]
+    """Cache answers, so that equal requests of a tenant are generated once. Default: each request is."""
     safety: NotRequired[SafetyArgs]
     """What prompts and answers are checked for: length, invisible characters, injections, personal data, and by a guardrail
     of Bedrock's. Default: nothing."""

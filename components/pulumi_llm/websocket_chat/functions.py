@@ -122,6 +122,7 @@ def generations_function(
             variables.GENERATIONS_PER_KEY: str(settings.generations_per_key),
             variables.MESSAGE_INTERVAL_MS: str(settings.message_interval_ms),
             **({variables.LEDGER_TABLE: ledger.name} if ledger else {}),
+            **({variables.CACHE_TABLE: stores.journal.name} if settings.cache else {}),
             **(guardrail_variables(guardrail.arn, guardrail.version) if guardrail else {}),
             **routing.environment,
             **settings.environment,

@@ -306,9 +306,15 @@ class Application:
 
         routes = self._gateway.routes
         chats, embeddings = routes.names("chat"), routes.names("embedding")
-        tickets, limits = self._tickets is not None, self._gateway.ledger is not None
-        kept = self._idempotency is not None
-        described = document(chats, self._auth, tickets=tickets, limits=limits, idempotency=kept, embedding_models=embeddings)
+        described = document(
+            chats,
+            self._auth,
+            tickets=self._tickets is not None,
+            limits=self._gateway.ledger is not None,
+            idempotency=self._idempotency is not None,
+            embedding_models=embeddings,
+            is_cached=self._gateway.cache is not None,
+        )
         # It is the same for everyone until the next deployment.
         headers = [(name, _SHARED if name == b"cache-control" else value) for name, value in http.headers]
         await self._respond(http.send, headers, 200, described)

@@ -8,6 +8,7 @@ import msgspec
 
 from llm_functions.api_formats import chat, fields, openai_chat, openai_media, openai_parameters
 from llm_functions.http import openapi_embeddings, openapi_messages, openapi_responses, openapi_usage
+from llm_functions.http.openapi_cache import add_cache
 from llm_functions.http.schemas import ANY, COUNT, DEFAULT_MAX_TOKENS, TEXT, WORDS, obj, or_null, ref
 from llm_gateway import errors
 from llm_gateway.errors import AUTHENTICATION, DO_NOT_RETRY, ERROR_KINDS, GATEWAY_RESPONSES, PERMISSION, statuses
@@ -20,7 +21,13 @@ from llm_gateway.stages.cancel import REQUEST_ID
 
 @cache
 def _document(
-    models: tuple[str, ...], embedding_models: tuple[str, ...], auth: str, tickets: bool, limits: bool, idempotency: bool
+    models: tuple[str, ...],
+    embedding_models: tuple[str, ...],
+    auth: str,
+    tickets: bool,
+    limits: bool,
+    idempotency: bool,
+    is_cached: bool,
 ) -> bytes:
     paths: dict[str, dict[str, Any]] = {}
     schemas = _schemas(models, embedding_models) | ({"WebSocketTicket": _ticket()} if tickets else {})
@@ -30,6 +37,8 @@ def _document(
         schemas["Cancelling"] = obj({"request_id": TEXT, "status": {"const": "cancelling"}}, ("request_id", "status"))
     for operation in operations(tickets=tickets, limits=limits, journal=idempotency):
         described = _operation(operation, auth, keyed=idempotency and operation.generates)
+        if is_cached and operation.generates and operation.id != "embeddings":
+            add_cache(described)
         if operation.id == "model":
             described["parameters"] = [_alias_in_path(models + embedding_models)]
         paths.setdefault(operation.path, {})[operation.method.lower()] = described
@@ -67,10 +76,12 @@ def document(
     limits: bool = False,
     idempotency: bool = False,
     embedding_models: Sequence[str] = (),
+    is_cached: bool = False,
 ) -> bytes:
     """Return the document as JSON. `models` are the aliases that chat, `embedding_models` the others. `tickets`: they are
-    issued. `limits`: callers have them. `idempotency`: answers are kept for requests that name keys."""
-    return _document(tuple(models), tuple(embedding_models), auth, tickets, limits, idempotency)
+    issued. `limits`: callers have them. `idempotency`: answers are kept for requests that name keys. `is_cached`: they
+    are cached."""
+    return _document(tuple(models), tuple(embedding_models), auth, tickets, limits, idempotency, is_cached)
 
 
 def _operation(operation: Operation, auth: str, *, keyed: bool) -> dict[str, Any]:

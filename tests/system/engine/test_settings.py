@@ -275,6 +275,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
         f"{LEDGER}; update bedrock-policy",
     ),
     ({"api.idempotency": True}, JOURNAL),
+    ({"api.cache": {"ttl_seconds": 600}}, f"{FUNCTION}; create journal-table journal-policy"),
     ({"api.safety": FILTERS}, FUNCTION),
     ({"api.safety": {"guardrail": GUARDRAIL}}, f"{FUNCTION}; create guardrail guardrail-version guardrail-policy"),
     (
