@@ -106,7 +106,7 @@ def changed(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
             items: list[Any] = [*value]
             for index, item in enumerate(items):
                 for at, other in changed(item, f"{place}[{index}]"):
-                    yield at, type(value)([*items[:index], other, *items[index + 1 :]])  # pyright: ignore[reportUnknownVariableType]
+                    yield at, type(value)([*items[:index], other, *items[index + 1 :]])  # pyright: ignore
             yield f"{place}[]", value[:-1]
         case dict():
             mapping: dict[str, Any] = value  # pyright: ignore[reportUnknownVariableType]
