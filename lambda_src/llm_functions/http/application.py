@@ -321,9 +321,7 @@ class Application:
 
     def _answer(self, http: HttpRequest, request: "ChatRequest | EmbeddingRequest") -> AsyncGenerator[list[Event], None]:
         stop = None if self._cancels is None or not request.stream else self._cancels.stop(http.caller, http.request_id)
-        return answer(
-            self._gateway, request, http.caller, http.request_id, http.deadline, http.claim, stop, http.cache_control
-        )
+        return answer(self._gateway, request, http.caller, http.request_id, http.deadline, http.claim, stop, http.cache_control)
 
     # The two ways to respond.
 

@@ -227,7 +227,11 @@ class Lookup:
         self._is_kept = self._is_kept and self._is_wanted(call)
 
     def add(self, events: Sequence[Event]) -> None:
-        """Keep these events of the answer."""
+        """Keep these events of the answer. An end that is not ordinary is not an end for others, such as a caller's wish."""
+        last = events[-1]
+        if isinstance(last, Done):
+            self._is_complete = last.stop_reason in _ORDINARY_ENDS
+            self._is_kept = self._is_kept and self._is_complete
         if self._writer is None or not self._is_kept:
             return
         lines = [_encode(event.text if type(event) is Delta and not event.refusal else event) for event in events]
@@ -235,8 +239,6 @@ class Lookup:
             self._is_kept = False
             return
         self._writer.add(lines)
-        last = events[-1]
-        self._is_complete = isinstance(last, Done) and last.stop_reason in _ORDINARY_ENDS
 
     async def close(self) -> None:
         """Write the end of the answer, or that there is none."""

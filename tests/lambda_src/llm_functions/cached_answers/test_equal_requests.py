@@ -15,7 +15,7 @@ from llm_gateway.aws.dynamodb import DynamoDB, DynamoDBError
 from llm_gateway.identity.caller import ANONYMOUS
 from llm_gateway.limits import CallerLimits, Limit, Limits
 from llm_gateway.request import ChatRequest, Message, Sampling
-from llm_gateway.stages import cache, journal
+from llm_gateway.stages import cache, cancel, journal
 from llm_gateway.stages.cache import Cache, CacheControl, Lookup
 from llm_gateway.stages.journal import Journal
 from support.cached_requests import BODIES, ROUTES, STREAMS, status
@@ -105,6 +105,23 @@ async def test_an_answer_that_breaks_off(api: Start, model: Model) -> None:
     await failing
     assert (await whole).json()["message"] == "Hello world"
     assert model.calls == 2
+
+
+async def test_who_stops_a_stream_stops_nobody_elses(
+    api: Start, model: Model, dynamodb_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cancel, "POLL_SECONDS", 0.01)
+    service = await api(journal=dynamodb_url)
+    model.hold()
+    model.free(1)
+    async with service.streaming(PATH, STREAM) as (response, events):
+        whole = asyncio.create_task(service.post(PATH, BODY))
+        assert (await service.http.delete(f"/chat/{response.headers['x-request-id']}")).status_code == 202
+        assert [event.name for event in [each async for each in events]][-1] == "[DONE]"
+    model.free(1000)
+    assert (await whole).json()["choices"][0]["message"]["content"] == "Hello world"
+    assert status(await service.post(PATH, BODY)) in ("hit", "miss")
+    assert model.calls in (2, 3)
 
 
 async def test_when_the_caller_leaves_the_others_get_an_answer(api: Start, model: Model) -> None:
