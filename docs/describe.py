@@ -115,9 +115,15 @@ def typed_dicts(package: str, roots: Iterable[type[Settings]]) -> str:
     used = {held for kind in kinds for setting in settings_of(kind) for held in nested(setting.annotation)}
     others = {other: sorted(_args_name(kind) for kind in used if _package(kind) == other) for other in map(_package, used)}
     others.pop(package, None)
-    shared = [f"from pulumi_llm.{other}.args_types import {', '.join(names)}" for other, names in sorted(others.items())]
+    shared = [_import(f"pulumi_llm.{other}.args_types", names) for other, names in sorted(others.items())]
     head = '"""The arguments as TypedDicts, for programs and for Pulumi\'s analyzer. Made by `make docs` from args.py."""'
     return "\n\n".join([head, "\n".join(imports), "import pulumi", *(["\n".join(shared)] if shared else []), f"\n{code}\n"])
+
+
+def _import(module: str, names: list[str]) -> str:
+    """The import as ruff formats it."""
+    line = f"from {module} import {', '.join(names)}"
+    return line if len(line) <= 128 else "\n".join([f"from {module} import (", *(f"    {name}," for name in names), ")"])
 
 
 def _package(kind: type[Settings]) -> str:

@@ -5,7 +5,16 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from pulumi_llm.api_edge.args_types import AnswerCacheArgs, ApiKeyArgs, JwtArgs, LimitArgs, MetricsArgs, RuleArgs, SafetyArgs, ThrottleArgs
+from pulumi_llm.api_edge.args_types import (
+    AnswerCacheArgs,
+    ApiKeyArgs,
+    JwtArgs,
+    LimitArgs,
+    MetricsArgs,
+    RuleArgs,
+    SafetyArgs,
+    ThrottleArgs,
+)
 from pulumi_llm.base.args_types import PolicyArgs, VpcArgs
 from pulumi_llm.routing.args_types import ModelArgs, ProviderArgs
 
