@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from lambda_src.llm_functions.websocket.conftest import MESSAGES_PER_MINUTE
@@ -13,6 +14,7 @@ from llm_functions.websocket import generation as generation_module
 from llm_functions.websocket.chats import Chats, ClientEvent
 from llm_functions.websocket.generation import Pace
 from llm_gateway import errors
+from llm_gateway.answer_cache import AnswerCache
 from llm_gateway.aws import connections as connections_module
 from llm_gateway.aws.connections import Connections, ConnectionsError
 from llm_gateway.aws.dynamodb import DynamoDB, DynamoDBError
@@ -25,11 +27,12 @@ from llm_gateway.pipeline import Gateway
 from llm_gateway.router import Router
 from llm_gateway.rules import Rule
 from llm_gateway.stages import journal_writer
+from llm_gateway.stages.cache import Cache
 from llm_gateway.stages.journal import DEAD_SECONDS, FORESTALL_SECONDS, Journal
 from llm_gateway.stages.policy import Policy
 from support import websocket_api
 from support.chat_requests import ROUTES
-from support.websocket_api import Clients
+from support.websocket_api import JOURNAL, Clients
 
 CALLER = Caller("acme", "ci")
 LIMITS = Limits(per_connection=2, per_key=3)
@@ -985,3 +988,21 @@ async def test_a_function_that_is_thought_dead_stops(
     await running
     assert model.stopped
     assert "done" not in types(clients.got["first"])
+
+
+async def test_an_answer_comes_from_the_cache(
+    chats: Chats, clients: Clients, table: ConnectionTable, model: Model, dynamodb: DynamoDB
+) -> None:
+    """It is kept in the journal's table, beside the generations."""
+    await table.add("first", CALLER, Credential(), limit=100)
+    cached = Cache(dynamodb, JOURNAL, AnswerCache(60), [], lambda text: None)
+    gateway = Gateway(msgspec.structs.replace(ROUTES, cache=AnswerCache(60)), Router({"mock": model}), cache=cached)
+    model.say("Hello", " world")
+    model.done()
+    for number in range(2):
+        await chats.chat(gateway, LIMITS, event(request_id=f"run-{number}", id=f"g{number}", message="Hi", temperature=0), FAR)
+    starts = [message for message in clients.got["first"] if message["type"] == "start"]
+    assert [each["cache"] for each in starts] == [{"status": "miss"}, {"status": "hit", "age": 0, "saved_tokens": 5}]
+    text = [message["text"] for message in clients.got["first"] if message["type"] == "delta"]
+    assert "".join(text) == "Hello world" * 2
+    assert model.asked == 1
