@@ -57,6 +57,8 @@ class CachingRouter:
             return Opened(target, kept.first, kept.rest, kept.start.dropped, kept.use)
         self._record.cached(lookup.use)
         lookup.answered(attempts[-1].call)
+        if not lookup.keeps:
+            return msgspec.structs.replace(opened, cache=lookup.use)
         start = Start("", alias.name, opened.target.name, 0, 0.0, 0.0, without_unmeant(opened.dropped))
         lookup.add([start, *opened.first])
         return msgspec.structs.replace(opened, rest=self._kept(opened.rest), cache=lookup.use)

@@ -142,7 +142,7 @@ async def answer(
 
 async def _finish(gateway: Gateway, reservation: "Reservation | None", lookup: "Lookup | None", usage: Usage | None) -> None:
     """Settle what was reserved, and end what is kept; a caller waits for that once."""
-    if lookup is not None:
+    if lookup is not None and lookup.has_claimed:
         settling = [] if reservation is None else [reservation.settle(usage)]
         await asyncio.gather(lookup.close(), *settling)
     elif reservation is not None:

@@ -58,6 +58,9 @@ _FIRST_LOOK, _LONGEST_LOOK = 0.05, 1.0
 _END_SECONDS = 2.0
 # The most bytes of one event: an item has 400 KB.
 _MOST_BYTES = 300_000
+# The most bytes of an answer that is found by the lookup itself, which costs a write unit for each KB of it. A longer one is
+# read after that.
+_HEAD_BYTES = 4_000
 # Seconds after its deadline at which a function is over in any case.
 _MARGIN_SECONDS = 5.0
 # What ends an answer that is kept.
@@ -128,7 +131,7 @@ class Cache:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.clock = clock
-        self.journal = Journal(dynamodb, table, self._now, ttl_seconds=settings.ttl_seconds)
+        self.journal = Journal(dynamodb, table, self._now, ttl_seconds=settings.ttl_seconds, head_bytes=_HEAD_BYTES)
         self.settings = settings
         self.warn = warn
         self._guardrail = tuple(guardrail)
@@ -194,6 +197,16 @@ class Lookup:
         self._is_kept = True
         self._is_complete = False
 
+    @property
+    def has_claimed(self) -> bool:
+        """Whether there is anything to `close`."""
+        return self._writer is not None or self._claiming is not None
+
+    @property
+    def keeps(self) -> bool:
+        """Whether `add` keeps anything."""
+        return self._writer is not None and self._is_kept
+
     def beside(self, reservation: "Reservation | None") -> "Beside":
         """Return what admits the calls of the request: its first one if no answer is found."""
         return Beside(self, reservation)
@@ -232,7 +245,7 @@ class Lookup:
         if isinstance(last, Done):
             self._is_complete = last.stop_reason in _ORDINARY_ENDS
             self._is_kept = self._is_kept and self._is_complete
-        if self._writer is None or not self._is_kept:
+        if self._writer is None or not self._is_kept:  # what was too large, too
             return
         lines = [_encode(event.text if type(event) is Delta and not event.refusal else event) for event in events]
         if max(map(len, lines)) > _MOST_BYTES:

@@ -59,6 +59,7 @@ class Head(msgspec.Struct, frozen=True):
         cause: The code of the error for a generation whose writer died.
         fingerprint: Of the request that a key was claimed for; see `claim`.
         began: Seconds since the epoch at which it was claimed.
+        payload: All its messages, where they are few; else they are in entries.
     """
 
     key: str
@@ -73,6 +74,7 @@ class Head(msgspec.Struct, frozen=True):
     cause: str
     fingerprint: str = ""
     began: float = 0.0
+    payload: str = ""
 
 
 class Superseded(Exception):
@@ -82,16 +84,24 @@ class Superseded(Exception):
 class Journal:
     """The journal. Its methods raise `DynamoDBError` or `HttpError`.
 
-    `clock` gives seconds since the epoch. What is written is kept for `ttl_seconds` after its last message.
+    `clock` gives seconds since the epoch. What is written is kept for `ttl_seconds` after its last message. A generation whose
+    messages have up to `head_bytes`, and are written at its end, has them in its head, so that they are found with it.
     """
 
     def __init__(
-        self, dynamodb: DynamoDB, table: str, clock: Callable[[], float] = time.time, *, ttl_seconds: int = TTL_SECONDS
+        self,
+        dynamodb: DynamoDB,
+        table: str,
+        clock: Callable[[], float] = time.time,
+        *,
+        ttl_seconds: int = TTL_SECONDS,
+        head_bytes: int = 0,
     ) -> None:
         self._dynamodb = dynamodb
         self._table = table
         self._clock = clock
         self._ttl_seconds = ttl_seconds
+        self._head_bytes = head_bytes
 
     async def begin(self, key: str, run: str, connection: str) -> Head | None:
         """Begin a generation and return its head, None if there is one with that key."""
@@ -204,9 +214,14 @@ class Journal:
         `ended`: there are no more; `failed`: the last one is an error. A write can be repeated if it failed: it changes nothing
         that it has written already. Raises `Superseded`.
         """
-        number = head.last + 1
+        number, update, values = head.last + 1, "SET #written = :now, #last = :last, #status = :status", dict[str, Any]()
         status: Status = "failed" if failed else "ended" if ended else "running"
-        for lines in _portions(messages):
+        if ended and not head.last and sum(map(len, messages)) + len(messages) <= self._head_bytes:
+            update, values = f"{update}, #payload = :payload", {":payload": {"S": b"\n".join(messages).decode()}}
+            portions, number = [], number + len(messages)
+        else:
+            portions = _portions(messages)
+        for lines in portions:
             payload = b"\n".join(lines)
             entry = {
                 HASH_KEY: {"S": _entries_of(head)},
@@ -226,9 +241,10 @@ class Journal:
         try:
             return await self._update(
                 head.key,
-                "SET #written = :now, #last = :last, #status = :status",
+                update,
                 "#run = :run AND #status = :running",
                 {
+                    **values,
                     ":run": {"S": head.run},
                     ":running": {"S": "running"},
                     ":last": {"N": str(number - 1)},
@@ -301,6 +317,8 @@ class Journal:
 
     async def read(self, head: Head, since: int) -> list[bytes]:
         """Return the messages after number `since`, up to the last one that the head names."""
+        if head.payload:
+            return head.payload.encode().split(b"\n")[since : head.last]
         messages: list[bytes] = []
         # Earlier entries end before that number, for an entry has at most so many messages.
         start = {"N": str(since - FLUSH_BYTES // _LEAST_MESSAGE_BYTES)}
@@ -378,6 +396,7 @@ def _head(item: Item) -> Head:
         cause=item["cause"]["S"],
         fingerprint=item["fingerprint"]["S"] if "fingerprint" in item else "",
         began=float(item["began"]["N"]) if "began" in item else 0.0,
+        payload=item["payload"]["S"] if "payload" in item else "",
     )
 
 

@@ -14,6 +14,7 @@ from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.events import Delta, Done, StopReason, ToolCall, ToolCallDelta, Usage
 from llm_gateway.limits import CallerLimits, Limit, Limits
 from llm_gateway.routes import Routes
+from llm_gateway.stages import journal_writer
 from support.cached_requests import BODIES, MESSAGES, ROUTES, STREAMS, alias, status
 from support.clock import Now
 from support.keyed_requests import KEY, Model, Start
@@ -216,7 +217,25 @@ async def test_what_a_fallback_samples_is_not_kept(api: Start, model: Model) -> 
     assert [status(each) for each in answers] == ["miss", "bypass"]
 
 
-@pytest.mark.parametrize("characters", [200_000, 1_000_000])
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+async def test_a_short_answer_is_found_by_one_call(
+    api: Start, model: Model, streamed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call, asked = vars(DynamoDB)["_call"], list[str]()
+
+    async def noted(self: DynamoDB, operation: str, body: dict[str, Any]) -> Any:
+        asked.append(operation)
+        return await call(self, operation, body)
+
+    monkeypatch.setattr(DynamoDB, "_call", noted)
+    monkeypatch.setattr(journal_writer, "FLUSH_SECONDS", 60.0)
+    service = await api()
+    answers = [await service.post(PATH, {**BODY, "stream": streamed}) for _ in range(2)]
+    assert [status(each) for each in answers] == ["miss", "hit"]
+    assert asked == ["PutItem", "UpdateItem", "PutItem"]
+
+
+@pytest.mark.parametrize("characters", [3_000, 200_000, 1_000_000])
 async def test_an_answer_may_be_long(api: Start, model: Model, characters: int) -> None:
     model.texts = ["ö" * 1000] * (characters // 1000)
     service = await api()
@@ -288,5 +307,5 @@ async def test_the_table_holds_no_prompt(api: Start, dynamodb: DynamoDB) -> None
     await service.post(PATH, {**BODY, "messages": [{"role": "user", "content": "a secret"}]})
     call: Any = vars(DynamoDB)["_call"]
     items = (await call(dynamodb, "Scan", {"TableName": JOURNAL}))["Items"]
-    assert len(items) == 2
+    assert len(items) == 1
     assert "secret" not in json.dumps(items)

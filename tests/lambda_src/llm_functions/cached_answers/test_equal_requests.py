@@ -315,6 +315,7 @@ async def test_where_the_store_fails_meanwhile(
 
 
 async def test_what_ttl_has_deleted_in_part_is_answered_anew(api: Start, model: Model, dynamodb: DynamoDB) -> None:
+    model.texts = ["Hello" * 1000]  # more than stands in the item that is looked up
     service = await api()
     await service.post(PATH, BODY)
     call: Any = vars(DynamoDB)["_call"]
