@@ -37,6 +37,10 @@ if settings.api.enabled:
     pulumi.export("cloudwatch_log_group", api.log_group_name)
     pulumi.export("lambda_function_name", api.function_name)
 
+    if settings.api.flags:
+        pulumi.export("flags_configuration", api.flags_configuration)
+        pulumi.export("flags_strategy_id", api.flags_strategy_id)
+
     websocket = None
     if settings.websocket.enabled:
         websocket = pulumi_llm.WebSocketChat("websocket", settings.websocket_args(api, network, cluster), after_baseline)

@@ -354,6 +354,8 @@ class StackSettings(RoutingSettings):
             }
         if self.api.safety is not None:
             callers["safety"] = self.api.safety_beside(api.guardrail_arn, api.guardrail_version)
+        if self.api.flags:
+            callers["flags"] = {"configuration": api.flags_configuration, "arn": api.flags_configuration_arn}
         if self._issues_tickets():
             table = {"name": api.tickets_table_name, "arn": api.tickets_table_arn, "kms_key_arn": self.api.kms_key_arn}
             callers["tickets_table"] = table

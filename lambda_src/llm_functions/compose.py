@@ -44,7 +44,19 @@ def gateway_of(
     router = Router(known, chance) if found is None else Router(known, chance, found.wake)
     checks, rules = safety(routes, client, environ), policy(routes)
     limits, answers = ledger(routes, client, environ), cache(routes, client, environ)
-    return Gateway(routes, router, found, limits, checks, rules, answers)
+    return flagged(Gateway(routes, router, found, limits, checks, rules, answers), client, environ)
+
+
+def flagged(gateway: Gateway, client: HttpClient, environ: Mapping[str, str] = os.environ) -> Gateway:
+    """Return the gateway with the feature flags; as it is where the environment names no configuration."""
+    configuration = environ.get(environment.FLAGS_CONFIGURATION)
+    if not configuration:
+        return gateway
+    from llm_gateway.aws.appconfig import AppConfig
+    from llm_gateway.feature_flags import POLL_SECONDS, FeatureFlags
+
+    source = AppConfig(Aws(client, environ), *configuration.split("/"), interval=POLL_SECONDS)
+    return FeatureFlags(gateway, source, _warn).deployed
 
 
 def ledger(routes: Routes, client: HttpClient, environ: Mapping[str, str] = os.environ) -> "Ledger | None":

@@ -57,6 +57,10 @@ class Safety:
         self._guardrail = guardrail
         self._filters = tuple(text_filters(settings.filters))
 
+    def as_set(self, settings: Settings) -> "Safety":
+        """Return the same checks with other settings."""
+        return Safety(settings, self._guardrail)
+
     def around(self, router: "Router | StoppableRouter", record: Record) -> "CheckedRouter":
         """Return a router that checks one request, and its answer."""
         return CheckedRouter(self._settings, self._filters, self._guardrail, router, record)

@@ -42,6 +42,9 @@ LEDGER_TABLE = "LEDGER_TABLE"
 # The guardrail of Bedrock that conversations are checked by: its ARN and its version.
 GUARDRAIL_ARN = "GUARDRAIL_ARN"
 GUARDRAIL_VERSION = "GUARDRAIL_VERSION"
+# The configuration of AppConfig that holds the feature flags: the ids of the application, the environment and the profile, with
+# slashes between them. Without it there are none.
+FLAGS_CONFIGURATION = "FLAGS_CONFIGURATION"
 # The URL of the WebSocket API's stage, such as https://ID.execute-api.REGION.amazonaws.com/ws, below which are its connections.
 WEBSOCKET_STAGE_URL = "WEBSOCKET_STAGE_URL"
 # How many generations may run at once for one connection, and for one API key.

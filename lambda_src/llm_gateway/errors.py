@@ -342,6 +342,13 @@ overloaded = ErrorKind(
     "the service answers as many calls as it may at once; try again shortly",
     retry_after=5,
 )
+# The service's operators have switched it off, or one alias, see `llm_gateway.feature_flags`.
+service_disabled = ErrorKind(
+    "service_disabled", 503, SERVER, "the service is switched off for now{then}", retry_after=300, final=True
+)
+model_disabled = ErrorKind(
+    "model_disabled", 503, SERVER, "model: {name!r} is switched off for now{then}", retry_after=300, final=True
+)
 # The table of what callers have used cannot be read or written. No call is made then, so that none passes a limit.
 limits_unavailable = ErrorKind(
     "limits_unavailable",

@@ -2,6 +2,7 @@
 
 The stages, in their order:
 
+0. flags          take the gateway as the feature flags have it, and end here if the service or the alias is switched off
 1. validate       check the rules of a conversation; the API format has checked the types and bounds of fields
 2. authorize      check that the caller may use the alias, and hold the request and its targets within the rules (policy)
 3. reserve quota  at each target that is asked, where the caller has limits (ledger); with the first one, claim the request's
@@ -27,7 +28,8 @@ from llm_gateway.errors import AnsweredBefore, GatewayError
 from llm_gateway.events import Done, Event, Start, Usage
 from llm_gateway.identity.caller import Caller
 from llm_gateway.request import ChatRequest
-from llm_gateway.router import Router
+from llm_gateway.router import Attempt, Opened, Router
+from llm_gateway.router import Reservation as Admission
 from llm_gateway.routes import Alias, Routes
 from llm_gateway.stages.authorize import authorize
 from llm_gateway.stages.validate import conversation_problems
@@ -53,9 +55,42 @@ class Demand(Protocol):
         ...
 
 
+class AnyRouter(Protocol):
+    """The router, or one with stages around it."""
+
+    async def open(
+        self,
+        request: "ChatRequest | EmbeddingRequest",
+        alias: Alias,
+        deadline: float,
+        attempts: list[Attempt],
+        caller: Caller,
+        reservation: Admission | None,
+    ) -> Opened: ...
+
+
+class Flags(Protocol):
+    """The feature flags: `version` is that of the last good document, empty before there is one."""
+
+    @property
+    def version(self) -> str: ...
+
+    def current(self) -> "Gateway":
+        """Return the gateway as that document has it."""
+        ...
+
+    def admit(self, alias: str) -> None:
+        """Raise the error 503 if the service or the alias is switched off."""
+        ...
+
+    def around(self, router: AnyRouter) -> AnyRouter:
+        """Return a router whose answers do not begin where they have been switched off meanwhile."""
+        ...
+
+
 class Gateway(msgspec.Struct, frozen=True):
     """The routes, the router with its providers, the demand for those that may sleep, the ledger of limits, what
-    conversations are checked by, the rules of callers, and the cache of answers; the last five if any.
+    conversations are checked by, the rules of callers, the cache of answers, and the feature flags; the last six if any.
 
     A process has one.
     """
@@ -67,6 +102,11 @@ class Gateway(msgspec.Struct, frozen=True):
     safety: "Safety | None" = None
     policy: "Policy | None" = None
     cache: "Cache | None" = None
+    flags: Flags | None = None
+
+    def current(self) -> "Gateway":
+        """Return the gateway as the feature flags have it now."""
+        return self if self.flags is None else self.flags.current()
 
 
 async def answer(
@@ -91,6 +131,7 @@ async def answer(
         GatewayError: Before the first event or after any; the events before it are valid.
         AnsweredBefore: Before the first event, by the claim.
     """
+    gateway = gateway.current()
     record = Record(request_id, caller, request, gateway.routes.metrics)
     reservation, lookup, usage = None, None, None
     try:
@@ -151,10 +192,8 @@ async def _finish(gateway: Gateway, reservation: "Reservation | None", lookup: "
         await gateway.demand.sent()
 
 
-def _router(
-    gateway: Gateway, record: Record, stop: "Stop | None", lookup: "Lookup | None"
-) -> "Router | StoppableRouter | CheckedRouter | CachingRouter":
-    """Return the router, with the checks of the prompt and of the answer around it where there are any, and the cache."""
+def _router(gateway: Gateway, record: Record, stop: "Stop | None", lookup: "Lookup | None") -> AnyRouter:
+    """Return the router with what stands around it: the checks of prompt and answer, the cache, the feature flags, if any."""
     router = gateway.router
     if stop is not None:
         from llm_gateway.stoppable_router import StoppableRouter
@@ -162,11 +201,11 @@ def _router(
         router = StoppableRouter(router, stop)
     if gateway.safety is not None:
         router = gateway.safety.around(router, record)
-    if lookup is None:
-        return router
-    from llm_gateway.caching_router import CachingRouter
+    if lookup is not None:
+        from llm_gateway.caching_router import CachingRouter
 
-    return CachingRouter(router, lookup, record)
+        router = CachingRouter(router, lookup, record)
+    return router if gateway.flags is None else gateway.flags.around(router)
 
 
 def _authorized(
@@ -177,4 +216,7 @@ def _authorized(
     if gateway.policy is not None:
         request, alias = gateway.policy.apply(request, alias, caller, gateway.routes, record.decided)
     record.alias(alias)
+    if gateway.flags is not None:
+        record.flagged(gateway.flags.version)
+        gateway.flags.admit(alias.name)
     return request, alias

@@ -74,6 +74,11 @@ class Record:
         if use.age is not None:
             self._fields["cache.age_s"] = use.age
 
+    def flagged(self, version: str) -> None:
+        """Record the version of the feature flags, empty for those of the deployment itself."""
+        if version:
+            self._fields["flags.version"] = version
+
     def started(self, target: Target) -> tuple[int, float, float]:
         """Record the target that has begun to answer, or has answered what is cached.
 

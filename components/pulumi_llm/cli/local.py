@@ -159,6 +159,7 @@ def _ready(options: "Options", run: "Running", seconds: float) -> str:
             f"  status   {run.status}",
             f"  logs     {run.log_folder}",
             *([f"  bedrock  {' '.join(f'{name}={value}' for name, value in run.bedrock.items())}"] if run.bedrock else []),
+            *([f"  flags    {' '.join(f'{name}={value}' for name, value in run.appconfig.items())}"] if run.appconfig else []),
             "",
             *commands,
             _STOP,

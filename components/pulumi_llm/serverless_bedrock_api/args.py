@@ -14,6 +14,7 @@ from llm_gateway.routes import Routes
 from pulumi_llm.api_edge.answer_cache import CachedSettings
 from pulumi_llm.api_edge.api import STAGE
 from pulumi_llm.api_edge.cors import Origins
+from pulumi_llm.api_edge.flags import FlaggedSettings
 from pulumi_llm.api_edge.limits import CallerLimitSettings
 from pulumi_llm.api_edge.metrics import CallMetricsSettings
 from pulumi_llm.api_edge.rules import CallerRuleSettings
@@ -201,7 +202,9 @@ KEY_THROTTLE = Throttle(rate_limit=0.5, burst_limit=20)
 STAGE_THROTTLE = Throttle(rate_limit=100, burst_limit=200)
 
 
-class ApiSettings(CallerLimitSettings, CallerRuleSettings, CheckedSettings, CachedSettings, CallMetricsSettings):
+class ApiSettings(
+    CallerLimitSettings, CallerRuleSettings, CheckedSettings, CachedSettings, CallMetricsSettings, FlaggedSettings
+):
     """What a stack's configuration and a program's arguments say alike."""
 
     free_text = ("customize", "environment", "resource_policy")
@@ -398,8 +401,9 @@ class ApiSettings(CallerLimitSettings, CallerRuleSettings, CheckedSettings, Cach
             yield from self.rule_problems(self.auth, self._callers(), aliases)
 
     def target_problems(self, routes: Routes, location: Location) -> Iterator[Problem]:
-        """Yield what the rules leave nothing of."""
+        """Yield what the rules leave nothing of, and what is too much for the flags."""
         yield from self.rule_target_problems(routes, location.region, self._callers(), self.guardrail_regions(location))
+        yield from self.flags_problems(routes)
 
     def _callers(self) -> list[Caller] | None:
         return callers_with_keys(self.keys) if self.auth == "api_key" else None

@@ -81,6 +81,10 @@ class ServerlessBedrockApiArgs(TypedDict):
     """The models, in order; the first is the default. In a stack's file, a catalogue name alone is enough."""
     providers: NotRequired[Mapping[str, ProviderArgs]]
     """Providers of models besides Bedrock, by the names that targets have for them. Default: none."""
+    flags: NotRequired[bool]
+    """Make a configuration in AWS AppConfig by which the running service is changed without a deployment: switched off, as
+    a whole or by alias; weights of targets; filters and the guardrail; limits. Each process asks for it once a minute.
+    Default: false."""
     metrics: NotRequired[MetricsArgs]
     """Metrics of requests in CloudWatch: tokens, cost, time to the first token, errors. Default: none; the log has them of
     each request."""

@@ -14,6 +14,8 @@ from pulumi_llm.api_edge.api import Api
 from pulumi_llm.api_edge.authorizer import Made
 from pulumi_llm.api_edge.authorizer import authorizer as make_authorizer
 from pulumi_llm.api_edge.cors import Cors
+from pulumi_llm.api_edge.flags import CHILDREN as FLAGS
+from pulumi_llm.api_edge.flags import UsedFlags, make_flags
 from pulumi_llm.api_edge.gateway_responses import create_gateway_responses, gateway_responses
 from pulumi_llm.api_edge.guardrail import UsedGuardrail, use_guardrail
 from pulumi_llm.api_edge.journal import journal_table
@@ -76,6 +78,7 @@ class ServerlessBedrockApi(Component):
             "journal-table": dynamodb.Table,
             "guardrail": bedrock.Guardrail,
             "guardrail-version": bedrock.GuardrailVersion,
+            **FLAGS,
             "key": apigateway.ApiKey,
             "key-item": dynamodb.TableItem,
             "logs": cloudwatch.LogGroup,
@@ -90,6 +93,7 @@ class ServerlessBedrockApi(Component):
             "ledger-policy": iam.RolePolicy,
             "journal-policy": iam.RolePolicy,
             "guardrail-policy": iam.RolePolicy,
+            "flags-policy": iam.RolePolicy,
             "vpc-policy": iam.RolePolicy,
             "managed-policy": iam.RolePolicyAttachment,
             "inline-policy": iam.RolePolicy,
@@ -156,6 +160,13 @@ class ServerlessBedrockApi(Component):
     """The guardrail that conversations are checked by. Empty without one."""
     guardrail_version: pulumi.Output[str]
     """Its version. Empty without a guardrail."""
+    flags_configuration: pulumi.Output[str]
+    """The configuration of the feature flags in AppConfig: the ids of the application, the environment and the profile, with
+    slashes between them. Empty without `flags`."""
+    flags_configuration_arn: pulumi.Output[str]
+    """Its ARN, for what else may read it. Empty without `flags`."""
+    flags_strategy_id: pulumi.Output[str]
+    """The deployment strategy of the feature flags: at once. Empty without `flags`."""
     function_name: pulumi.Output[str]
     """The function that answers."""
     function_arn: pulumi.Output[str]
@@ -237,6 +248,7 @@ class ServerlessBedrockApi(Component):
             keys=checks if settings.function_url else None,
             stores=self._stores(routing),
             guardrail=self._guardrail(),
+            flags=self._flags(routing),
         )
         url = create_function_url(self, function) if settings.function_url else None
         api = create_api(self, settings)
@@ -299,6 +311,15 @@ class ServerlessBedrockApi(Component):
         self.guardrail_arn = pulumi.Output.from_input(guardrail.arn if guardrail else "")
         self.guardrail_version = pulumi.Output.from_input(guardrail.version if guardrail else "")
         return guardrail
+
+    def _flags(self, routing: Routing) -> UsedFlags | None:
+        """Make the configuration of the feature flags, where there are any."""
+        flags = make_flags(self, routing.routes) if self._settings.flags else None
+        values = flags or UsedFlags("", "")
+        self.flags_configuration = pulumi.Output.from_input(values.configuration)
+        self.flags_configuration_arn = pulumi.Output.from_input(values.arn)
+        self.flags_strategy_id = pulumi.Output.from_input(values.strategy_id)
+        return flags
 
     def _function_outputs(self, function: Published, url: lambda_.FunctionUrl | None) -> None:
         self.function_url_endpoint = url.function_url if url else _nothing()
@@ -416,6 +437,7 @@ def _made(settings: ServerlessBedrockApiSettings, location: Location) -> Mapping
         **dict.fromkeys(("journal-table", "journal-policy"), settings.keeps_answers),
         **dict.fromkeys(("guardrail", "guardrail-version"), settings.makes_guardrail),
         "guardrail-policy": settings.guardrail is not None,
+        **dict.fromkeys((*FLAGS, "flags-policy"), settings.flags),
         "function-url": settings.function_url,
         "vpc-policy": network is not None,
         **{key: auth in ("api_key", "jwt") for key in ServerlessBedrockApi.CHILDREN if key.startswith("authorizer")},

@@ -8,6 +8,7 @@ from pulumi_aws import lambda_
 from llm_gateway import environment as variables
 from llm_gateway.operations import PATHS
 from pulumi_llm.api_edge.cors import Cors
+from pulumi_llm.api_edge.flags import UsedFlags
 from pulumi_llm.api_edge.guardrail import UsedGuardrail, ask_guardrail
 from pulumi_llm.api_edge.journal import use_journal
 from pulumi_llm.api_edge.keys import read_keys
@@ -42,11 +43,12 @@ def create_function(
     keys: UsedTable | None,
     stores: Stores,
     guardrail: UsedGuardrail | None,
+    flags: UsedFlags | None,
 ) -> Published:
     """Make the function with its role, which may call exactly the models and read exactly the secrets of `routing`.
 
     At a URL of its own, it reads the table of `keys`, because no authorizer has checked them. It asks the
-    `guardrail`, if there is one.
+    `guardrail`, and reads the feature `flags`, if there are any.
     """
     tickets, ledger, journal = stores
     environment: dict[str, pulumi.Input[str]] = {
@@ -64,6 +66,7 @@ def create_function(
         **({variables.JOURNAL_TABLE: journal.name} if journal and settings.idempotency else {}),
         **({variables.CACHE_TABLE: journal.name} if journal and settings.cache else {}),
         **(guardrail_variables(guardrail.arn, guardrail.version) if guardrail else {}),
+        **(flags.variables if flags else {}),
         **routing.environment,
         **settings.environment,
     }
@@ -91,6 +94,7 @@ def create_function(
             **({"ledger-policy": use_ledger(ledger, read=True)} if ledger else {}),
             **({"journal-policy": use_journal(journal)} if journal else {}),
             **({"guardrail-policy": ask_guardrail(component, guardrail, location)} if guardrail else {}),
+            **({"flags-policy": flags.read()} if flags else {}),
         },
         layers=[layer],
         reserved_concurrency=settings.reserved_concurrency,

@@ -68,6 +68,26 @@ class TableSettings(Settings):
     """The customer key that encrypts it. Default: AWS's own, which needs no permission."""
 
 
+class FlagsSettings(Settings):
+    """The feature flags of another component, whose aliases, limits and safety must be the same as here: a document that names
+    what there is not here is refused here."""
+
+    regional = ("arn",)
+
+    configuration: Input[Annotated[str, form(r"[a-z0-9]+/[a-z0-9]+/[a-z0-9]+", "the ids APPLICATION/ENVIRONMENT/PROFILE")]]
+    """Their configuration in AppConfig, such as the output `flags_configuration` of a ServerlessBedrockApi."""
+    arn: Input[
+        Annotated[
+            str,
+            form(
+                r"arn:aws[a-z-]*:appconfig:[a-z0-9-]+:\d{12}:application/[a-z0-9]+/environment/[a-z0-9]+/configuration/[a-z0-9]+",
+                "the ARN of a configuration of an environment",
+            ),
+        ]
+    ]
+    """Its ARN, such as the output `flags_configuration_arn` of a ServerlessBedrockApi."""
+
+
 class WebSocketSettings(Settings):
     """What a stack's configuration and a program's arguments say alike."""
 
@@ -146,6 +166,8 @@ class WebSocketChatSettings(
     Default: tickets are refused."""
     key_limits: Mapping[Name, LimitSettings] = Field(default_factory=dict)
     """The limits of keys that are in `keys_table`, by their names, each in the place of `limits`. Default: `limits`."""
+    flags: FlagsSettings | None = None
+    """The feature flags of another component, by which generations are changed and switched off here, too. Default: none."""
     ledger_table: TableSettings | None = None
     """The table of what callers have used at another API, a ServerlessBedrockApi's `ledger_table_name`: what they use here
     counts there, too. Default: with limits, a table is made here."""

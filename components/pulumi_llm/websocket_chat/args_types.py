@@ -30,6 +30,16 @@ class TableArgs(TypedDict):
     """The customer key that encrypts it. Default: AWS's own, which needs no permission."""
 
 
+class FlagsArgs(TypedDict):
+    """The feature flags of another component, whose aliases, limits and safety must be the same as here: a document that
+    names what there is not here is refused here."""
+
+    configuration: pulumi.Input[str]
+    """Their configuration in AppConfig, such as the output `flags_configuration` of a ServerlessBedrockApi."""
+    arn: pulumi.Input[str]
+    """Its ARN, such as the output `flags_configuration_arn` of a ServerlessBedrockApi."""
+
+
 class WebSocketChatArgs(TypedDict):
     """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
 
@@ -117,6 +127,9 @@ class WebSocketChatArgs(TypedDict):
     `keys_table`. Default: tickets are refused."""
     key_limits: NotRequired[Mapping[str, LimitArgs]]
     """The limits of keys that are in `keys_table`, by their names, each in the place of `limits`. Default: `limits`."""
+    flags: NotRequired[FlagsArgs]
+    """The feature flags of another component, by which generations are changed and switched off here, too. Default:
+    none."""
     ledger_table: NotRequired[TableArgs]
     """The table of what callers have used at another API, a ServerlessBedrockApi's `ledger_table_name`: what they use here
     counts there, too. Default: with limits, a table is made here."""

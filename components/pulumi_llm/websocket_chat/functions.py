@@ -8,6 +8,7 @@ import pulumi
 from pulumi_aws import dynamodb, lambda_
 
 from llm_gateway import environment as variables
+from pulumi_llm.api_edge.flags import UsedFlags
 from pulumi_llm.api_edge.guardrail import UsedGuardrail, ask_guardrail
 from pulumi_llm.api_edge.keys import read_keys
 from pulumi_llm.api_edge.ledger import use_ledger
@@ -98,6 +99,7 @@ def generations_function(
 
     Where callers have limits, it counts in the `ledger` what they use. It asks the `guardrail`, if there is one.
     """
+    flags = None if settings.flags is None else UsedFlags(settings.flags.configuration, settings.flags.arn)
     own = [
         *stores.use(
             ["GetItem", "PutItem", "UpdateItem"], ["GetItem", "PutItem", "Query", "UpdateItem"], ["POST", "GET", "DELETE"]
@@ -105,6 +107,7 @@ def generations_function(
         *stores.read_keys(),
         *(use_ledger(ledger) if ledger else []),
         *(ask_guardrail(component, guardrail, location) if guardrail else []),
+        *(flags.read() if flags else []),
         allow("ReportFailures", ["lambda:InvokeFunction"], recovery.alias.arn),
     ]
     published = publish(
@@ -124,6 +127,7 @@ def generations_function(
             **({variables.LEDGER_TABLE: ledger.name} if ledger else {}),
             **({variables.CACHE_TABLE: stores.journal.name} if settings.cache else {}),
             **(guardrail_variables(guardrail.arn, guardrail.version) if guardrail else {}),
+            **(flags.variables if flags else {}),
             **routing.environment,
             **settings.environment,
         },

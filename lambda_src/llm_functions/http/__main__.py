@@ -1,13 +1,19 @@
 """The entry point `http`: the ASGI application under uvicorn."""
 
+import asyncio
 import hmac
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llm_functions.compose import cancels, gateway, idempotency, key_store, ticket_table
 from llm_functions.http.application import Application
 from llm_gateway import environment
 from llm_gateway.http.client import HttpClient
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from llm_gateway.pipeline import Gateway
 
 
 def main() -> None:
@@ -18,8 +24,9 @@ def main() -> None:
     from llm_functions.http.server import config
 
     client = HttpClient()
+    served = gateway(client)
     application = Application(
-        gateway(client),
+        served,
         keys=key_store(client),
         tickets=ticket_table(client),
         idempotency=idempotency(client),
@@ -30,7 +37,12 @@ def main() -> None:
     # All objects so far live as long as the process, and an answer leaves no cycles behind: collect seldom.
     gc.freeze()
     gc.set_threshold(50_000)
-    server.run()
+    asyncio.run(_serve(server, served))
+
+
+async def _serve(server: "uvicorn.Server", served: "Gateway") -> None:
+    served.current()  # what there are of feature flags is fetched while the server starts
+    await server.serve()
 
 
 def _only_with(secret: str, application: Application) -> Any:

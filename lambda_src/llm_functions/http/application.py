@@ -250,7 +250,7 @@ class Application:
         from llm_functions.api_formats.anthropic_messages import answer, request
 
         asked, _ = request.parse(http.body, counted=True)
-        self._usable(authorize(http.caller, asked.model, self._gateway.routes), http.caller)
+        self._usable(authorize(http.caller, asked.model, self._gateway.current().routes), http.caller)
         tokens = request_tokens(asked.system, asked.messages, asked.tools)
         await self._respond(http.send, http.headers, 200, answer.render_count(tokens))
 
@@ -290,8 +290,9 @@ class Application:
     async def _usage(self, http: HttpRequest) -> None:
         from llm_gateway.usage import usage_of
 
-        assert self._gateway.ledger is not None  # else there is no such operation
-        await self._respond(http.send, http.headers, 200, _encode(await usage_of(self._gateway.ledger, http.caller)))
+        ledger = self._gateway.current().ledger
+        assert ledger is not None  # else there is no such operation
+        await self._respond(http.send, http.headers, 200, _encode(await usage_of(ledger, http.caller)))
 
     async def _cancel(self, http: HttpRequest) -> None:
         assert self._cancels is not None  # else there is no such operation

@@ -83,6 +83,7 @@ class Chats:
         Raises `ConnectionsError` before a model is called if nothing can be sent from here. Then the invocation has to fail, so
         that `died` tells the client from elsewhere.
         """
+        gateway.current()  # newer feature flags are fetched while the message is looked at
         try:
             if not await self._connections.may_send(event.connection):
                 # It waited for this function, and its client has gone, which sends it once more if it comes back. One that

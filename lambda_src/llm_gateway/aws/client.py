@@ -12,7 +12,7 @@ from llm_gateway.http.wire import parse_url
 from llm_gateway.redaction import redacted
 
 # The service's name in the signature, where it differs from the host's.
-_SIGNING_NAME = {"bedrock-runtime": "bedrock"}
+_SIGNING_NAME = {"bedrock-runtime": "bedrock", "appconfigdata": "appconfig"}
 
 
 class Aws:
@@ -71,6 +71,14 @@ class Aws:
             response_timeout=response_timeout,
             read_timeout=read_timeout,
             deadline=deadline,
+        )
+
+    async def get(self, service: str, path: str, query: str, *, response_timeout: float, read_timeout: float) -> Response:
+        """Sign and send a GET request, as `post` does. `query` is percent-encoded, with its parameters in order."""
+        base, host, signer = self._services.get(service) or self._service(service)
+        signed = signer.sign("GET", host, path, (), b"", time.time(), query)
+        return await self._client.send(
+            "GET", f"{base}{path}?{query}", signed, b"", response_timeout=response_timeout, read_timeout=read_timeout
         )
 
     async def send(

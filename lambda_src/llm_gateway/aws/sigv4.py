@@ -64,7 +64,14 @@ class Signer:
         self._paths: dict[str, str] = {}
 
     def sign(
-        self, method: str, host: str, path: str, headers: Sequence[tuple[str, str]], body: bytes, now: float
+        self,
+        method: str,
+        host: str,
+        path: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+        now: float,
+        query: str = "",
     ) -> list[tuple[str, str]]:
         """Return the headers that sign a request: ``x-amz-date``, ``x-amz-security-token`` and ``authorization``.
 
@@ -73,6 +80,7 @@ class Signer:
         Args:
             host: The host, with the port if it is not the default one.
             path: The path as it is sent, percent-encoded, without a query.
+            query: The query as it is sent, with its parameters in order and all but unreserved characters percent-encoded.
             now: Seconds since the epoch. AWS refuses a signature that differs by some minutes from its own clock.
 
         Raises:
@@ -99,7 +107,7 @@ class Signer:
         signed_names = ";".join(names)
         canonical_path = self._paths.get(path) or self._canonical_path(path)
         payload = hashlib.sha256(body).hexdigest()
-        canonical = f"{method}\n{canonical_path}\n\n{canonical_headers}\n\n{signed_names}\n{payload}"
+        canonical = f"{method}\n{canonical_path}\n{query}\n{canonical_headers}\n\n{signed_names}\n{payload}"
         try:
             digest = hashlib.sha256(canonical.encode()).hexdigest()
         except UnicodeEncodeError:  # the exception holds the text, which holds the session token

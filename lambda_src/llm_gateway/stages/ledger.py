@@ -91,6 +91,10 @@ class Ledger:
         self.limits = limits
         self.clock = clock
 
+    def within(self, limits: CallerLimits) -> "Ledger":
+        """Return the same ledger with other limits."""
+        return Ledger(self._dynamodb, self._table, limits, self._warn, clock=self.clock)
+
     async def item(self, holder: str) -> Item:
         """Return the item of a caller or a tenant as it is, empty where there is none yet. Raises the error 503."""
         try:

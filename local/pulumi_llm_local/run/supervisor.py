@@ -27,7 +27,7 @@ from pulumi_llm_local.program import graph as graphs
 from pulumi_llm_local.program.graph import Graph
 from pulumi_llm_local.run.page import STATUS_PATH, Handler, with_pages
 from pulumi_llm_local.run.running_api import RunningApi, RunningWebSocketApi
-from pulumi_llm_local.services import function_url, lambda_function, moto, waf
+from pulumi_llm_local.services import appconfig, function_url, lambda_function, moto, waf
 from pulumi_llm_local.services.api_gateway import rest_api, websocket_api, websocket_connections
 from pulumi_llm_local.services.api_gateway.rest_api import REST_API, RestApi
 from pulumi_llm_local.services.api_gateway.websocket_api import WebSocketApi
@@ -42,6 +42,7 @@ SERVICES = (
     moto,
     stack_upstreams,
     websocket_connections,
+    appconfig,
     lambda_function,
     function_url,
     waf,
@@ -60,6 +61,7 @@ class Running:
     `page` is the address of the web client, `status` that of the page that says what runs.
     `pools` are the addresses of the servers that stand for a cluster's, by the names of their providers.
     `bedrock` are the environment variables by which any AWS SDK calls the local Bedrock; empty where Amazon's own is called.
+    `appconfig` are those by which it calls the local AppConfig; empty where the program makes nothing there.
     """
 
     outputs: Mapping[str, Any]
@@ -72,6 +74,7 @@ class Running:
     warnings: Sequence[str]
     pools: Mapping[str, str]
     bedrock: Mapping[str, str]
+    appconfig: Mapping[str, str]
     log_folder: Path
 
 
@@ -105,6 +108,7 @@ async def running(options: Options, progress: Progress) -> AsyncGenerator[Runnin
             warnings=run.graph.warnings,
             pools=run.pools,
             bedrock=run.bedrock,
+            appconfig=run.appconfig,
             log_folder=logs,
         )
         for handle, socket_ in [(_shared(run, running), listener), *((api.handle, socket_) for api, socket_ in run.apis[1:])]:

@@ -84,6 +84,7 @@ class LocalRun:
         variables: The environment variables that every function gets, besides Lambda's own.
         addresses: The values that stand in the place of variables of the program.
         bedrock: The variables by which any AWS SDK calls the local Bedrock.
+        appconfig: Those by which it calls the local AppConfig. Empty where the program makes nothing there.
         provider_keys: The key that a provider's stand-in asks for, by its secret's ARN. Each is made when it is first read.
         pools: The URL of this machine that stands for the servers of a provider which may have none, by the provider's name.
         functions: Each `lambda_function.Function` by its name.
@@ -107,6 +108,7 @@ class LocalRun:
     variables: dict[str, str] = field(default_factory=dict[str, str])
     addresses: dict[str, str] = field(default_factory=dict[str, str])
     bedrock: dict[str, str] = field(default_factory=dict[str, str])
+    appconfig: dict[str, str] = field(default_factory=dict[str, str])
     provider_keys: dict[str, str] = field(default_factory=lambda: defaultdict[str, str](_provider_key))
     pools: dict[str, str] = field(default_factory=dict[str, str])
     functions: dict[str, Any] = field(default_factory=dict[str, Any])
