@@ -182,7 +182,6 @@ def _field(error: Exception) -> str:
     if not isinstance(error, msgspec.ValidationError):
         return "the whole, which is no JSON"
     text = str(error)
-    _, at, path = text.rpartition(" - at `$")
-    path = path.removesuffix("`").lstrip(".") if at else ""
+    path = text.rpartition("`$")[2].removesuffix("`").lstrip(".") if text.endswith("`") and "`$" in text else ""
     _, unknown, name = text.partition("unknown field `")
     return clipped(".".join(part for part in (path, name.partition("`")[0] if unknown else "") if part) or "the whole", 200)

@@ -189,8 +189,9 @@ def _limits_type(routes: Routes, *, money: bool) -> type[Struct]:
 
 
 def _struct(name: str, fields: Mapping[str, Any]) -> type[Struct]:
-    """Return a type whose fields may be left out, and have any names."""
-    names = {f"field_{number}": field for number, field in enumerate(fields)}
+    """Return a type whose fields may be left out, and have any names but those that JSON would escape: no type has such."""
+    known = [field for field in fields if field.isprintable() and not {'"', "\\"} & set(field)]
+    names = {f"field_{number}": field for number, field in enumerate(known)}
     described = [(name, fields[field] | UnsetType, UNSET) for name, field in names.items()]
     return msgspec.defstruct(name, described, rename=names, frozen=True, forbid_unknown_fields=True)
 

@@ -124,6 +124,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
             "one, such as {0,20} or {1,20}"
         ],
     ),
+    "flags that are no switch": ({"api": {"flags": "on"}}, ["pulumi-llm:api.flags: must be true or false, not 'on'"]),
     "a guardrail of nothing": (
         {"api": {"safety": {"guardrail": {"mode": "shadow"}}}},
         [
@@ -646,6 +647,7 @@ def test_a_program_with_five_mistakes_tells_exactly_these_and_creates_nothing() 
         },
         {"api": {"metrics": {"namespace": "acme/llm", "tenants": ["Acme, Inc."]}}},
         {"api": {"cache": {"ttl_seconds": 600, "when": "asked"}}},
+        {"api": {"flags": True}},
         {"api": {"safety": {"pii": {"email": "mask"}, "guardrail": {"profanity": True, "window_characters": 500}}}},
         {
             "models": ["claude-haiku-4-5", "gpt-oss-20b"],

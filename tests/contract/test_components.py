@@ -177,6 +177,7 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
                 "pii": {"email": "mask"},
                 "guardrail": {"content": {"PROMPT_ATTACK": "HIGH"}, "words": ["Voldemort"], "cross_region": True},
             },
+            "flags": True,
             "authorizer_cache_seconds": 300,
             "function_url": True,
             "websocket_tickets": True,
@@ -291,6 +292,10 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
         "everything": {
             "limits": {"requests": {"minute": 60}},
             "safety": {"length": {"max_characters": 9_000}, "guardrail": {"profanity": True}},
+            "flags": {
+                "configuration": "abcd123/efgh456/ijkl789",
+                "arn": "arn:aws:appconfig:us-east-1:123456789012:application/abcd123/environment/efgh456/configuration/ijkl789",
+            },
             "models": [
                 *MODELS,
                 {

@@ -24,7 +24,7 @@ from aiohttp import web
 
 from pulumi_llm_local.program.graph import Graph
 from pulumi_llm_local.services.local_run import LocalRun
-from pulumi_llm_local.services.signature import SignatureError, verify_signature
+from pulumi_llm_local.services.signature import Credentials, SignatureError, verify_signature
 
 APPLICATION = "aws:appconfig/application:Application"
 ENVIRONMENT = "aws:appconfig/environment:Environment"
@@ -55,21 +55,25 @@ async def start(run: LocalRun) -> None:
     """Serve it before the functions start, where the program makes such a configuration."""
     if not any(True for _ in run.graph.of_type(PROFILE)):
         return
-    service = AppConfig.of(run.graph, _LOCAL_SECONDS)
+    url = await run.serve(application(AppConfig.of(run.graph, _LOCAL_SECONDS), run.graph.region, run.key))
+    run.variables |= {CONTROL: url, DATA: url}
+    run.appconfig |= {**run.aws_variables(), CONTROL: url, DATA: url}
+
+
+def application(service: "AppConfig", region: str, credentials: Credentials) -> web.Application:
+    """Return both APIs in one Region, for the one who has these keys."""
 
     async def handle(request: web.Request) -> web.Response:
         body = await request.read()
         try:
-            verify_signature(request, body, run.graph.region, run.key, "appconfig")
+            verify_signature(request, body, region, credentials, "appconfig")
         except SignatureError as error:
             return web.json_response({"message": error.message}, status=403, headers={"x-amzn-errortype": error.code})
         return service.answer(request, body)
 
     app = web.Application(client_max_size=2 * _MOST_BYTES)
     app.router.add_route("*", "/{path:.*}", handle)
-    url = await run.serve(app)
-    run.variables |= {CONTROL: url, DATA: url}
-    run.appconfig |= {**run.aws_variables(), CONTROL: url, DATA: url}
+    return app
 
 
 class AppConfigError(Exception):

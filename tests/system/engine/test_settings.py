@@ -102,6 +102,7 @@ LEDGER += "cors-method-/usage cors-integration-/usage cors-method-response-/usag
 AMOUNTS: dict[str, Any] = {"requests": {"minute": 5}, "tokens": {"day": 9_000}, "usd": {"month": 2.5}}
 LIMITS: dict[str, Any] = {**AMOUNTS, "calls_in_flight": 3}
 PRICE = {"input": 1, "output": 5, "cache_read": 0.1, "cache_write": 1.25, "cache_write_hour": 2}
+FLAGS = "create flags-application flags-environment flags-profile flags-strategy flags-version flags-deployment flags-policy"
 FILTERS: dict[str, Any] = {
     "length": {"max_characters": 9_000, "mode": "shadow"},
     "control_characters": {"mode": "mask"},
@@ -274,8 +275,13 @@ CASES: list[tuple[dict[str, Any], str]] = [
         },
         f"{LEDGER}; update bedrock-policy",
     ),
+<<<<<<< HEAD
     ({"api.idempotency": True}, JOURNAL),
     ({"api.cache": {"ttl_seconds": 600}}, f"{FUNCTION}; create journal-table journal-policy"),
+=======
+    ({"api.idempotency": True}, f"{FUNCTION}; create journal-table journal-policy"),
+    ({"api.flags": True}, f"{FUNCTION}; {FLAGS}"),
+>>>>>>> 8560cc9 (Tests of feature flags: documents on both sides, every operation, outages)
     ({"api.safety": FILTERS}, FUNCTION),
     ({"api.safety": {"guardrail": GUARDRAIL}}, f"{FUNCTION}; create guardrail guardrail-version guardrail-policy"),
     (
