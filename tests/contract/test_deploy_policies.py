@@ -275,8 +275,15 @@ NEEDS: Mapping[str, Sequence[str]] = {
 # What Pulumi itself needs for its state in S3, encrypted with KMS. The backend lists, reads, writes and deletes objects.
 STATE_KEYS = {"arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"}
 STATE = {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "kms:Decrypt", "kms:Encrypt"}
-# Types of a custom domain, whose zone and certificate are the user's, and of a guardrail: docs/deployment.md says what to add.
+# Types of a custom domain, whose zone and certificate are the user's, of a guardrail and of flags: docs/deployment.md says what
+# to add.
 NOT_COVERED = {
+    "aws:appconfig/application:Application",
+    "aws:appconfig/configurationProfile:ConfigurationProfile",
+    "aws:appconfig/deployment:Deployment",
+    "aws:appconfig/deploymentStrategy:DeploymentStrategy",
+    "aws:appconfig/environment:Environment",
+    "aws:appconfig/hostedConfigurationVersion:HostedConfigurationVersion",
     "aws:bedrock/guardrail:Guardrail",
     "aws:bedrock/guardrailVersion:GuardrailVersion",
     "aws:acm/certificate:Certificate",

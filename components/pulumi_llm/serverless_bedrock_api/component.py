@@ -11,11 +11,11 @@ from pulumi_aws import apigateway, bedrock, cloudwatch, dynamodb, iam, lambda_, 
 from llm_gateway.operations import PATHS
 from pulumi_llm.api_edge import keys
 from pulumi_llm.api_edge.api import Api
+from pulumi_llm.api_edge.appconfig import CHILDREN as FLAGS
+from pulumi_llm.api_edge.appconfig import UsedFlags, make_flags
 from pulumi_llm.api_edge.authorizer import Made
 from pulumi_llm.api_edge.authorizer import authorizer as make_authorizer
 from pulumi_llm.api_edge.cors import Cors
-from pulumi_llm.api_edge.flags import CHILDREN as FLAGS
-from pulumi_llm.api_edge.flags import UsedFlags, make_flags
 from pulumi_llm.api_edge.gateway_responses import create_gateway_responses, gateway_responses
 from pulumi_llm.api_edge.guardrail import UsedGuardrail, use_guardrail
 from pulumi_llm.api_edge.journal import journal_table

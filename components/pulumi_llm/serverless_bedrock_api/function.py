@@ -7,8 +7,8 @@ from pulumi_aws import lambda_
 
 from llm_gateway import environment as variables
 from llm_gateway.operations import PATHS
+from pulumi_llm.api_edge.appconfig import UsedFlags
 from pulumi_llm.api_edge.cors import Cors
-from pulumi_llm.api_edge.flags import UsedFlags
 from pulumi_llm.api_edge.guardrail import UsedGuardrail, ask_guardrail
 from pulumi_llm.api_edge.journal import use_journal
 from pulumi_llm.api_edge.keys import read_keys

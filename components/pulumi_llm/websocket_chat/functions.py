@@ -8,7 +8,7 @@ import pulumi
 from pulumi_aws import dynamodb, lambda_
 
 from llm_gateway import environment as variables
-from pulumi_llm.api_edge.flags import UsedFlags
+from pulumi_llm.api_edge.appconfig import UsedFlags
 from pulumi_llm.api_edge.guardrail import UsedGuardrail, ask_guardrail
 from pulumi_llm.api_edge.keys import read_keys
 from pulumi_llm.api_edge.ledger import use_ledger
