@@ -153,14 +153,14 @@ def overlaid(gateway: Gateway, document: flags.Document) -> Gateway:
         for alias in deployed.aliases
     )
     routes = msgspec.structs.replace(deployed, aliases=aliases)
-    ledger, safety = gateway.ledger, gateway.safety
+    ledger, safety, cache = gateway.ledger, gateway.safety, gateway.cache if document.cache.enabled else None
     if deployed.limits is not None and ledger is not None:
         limits = flags.limits_of(deployed.limits, document.limits)
         routes, ledger = msgspec.structs.replace(routes, limits=limits), ledger.within(limits)
     if deployed.safety is not None and safety is not None:
         routes = msgspec.structs.replace(routes, safety=flags.safety_of(deployed.safety, document))
         safety = None if routes.safety is None else safety.as_set(routes.safety)
-    return msgspec.structs.replace(gateway, routes=routes, ledger=ledger, safety=safety)
+    return msgspec.structs.replace(gateway, routes=routes, ledger=ledger, safety=safety, cache=cache)
 
 
 def _switched_off(gateway: Gateway, document: flags.Document) -> dict[str, flags.Switch]:

@@ -130,6 +130,12 @@ class CallerLimitFlags(_Part, frozen=True):
     tenants: Mapping[str, LimitFlags] = {}
 
 
+class CacheFlags(_Part, frozen=True):
+    """The cache of answers: where it is not enabled, none is looked for, and none is kept."""
+
+    enabled: bool = True
+
+
 class Document(_Part, frozen=True):
     """The feature flags.
 
@@ -141,6 +147,7 @@ class Document(_Part, frozen=True):
     models: Mapping[str, ModelFlags] = {}
     safety: SafetyFlags = SafetyFlags()
     weaker_safety: SafetyFlags = SafetyFlags()
+    cache: CacheFlags = CacheFlags()
     limits: CallerLimitFlags = CallerLimitFlags()
 
 
@@ -153,6 +160,8 @@ def document_type(routes: Routes) -> type[Struct]:
     if routes.safety is not None:
         fields["safety"] = _safety_type("Safety", routes.safety, _STRENGTHS[1:])
         fields["weaker_safety"] = _safety_type("WeakerSafety", routes.safety, _STRENGTHS[:-1])
+    if routes.cache is not None:
+        fields["cache"] = CacheFlags
     if routes.limits is not None:
         fields["limits"] = _limits_type(routes, money=routes.limits.has_money)
     return _struct("Flags", fields)

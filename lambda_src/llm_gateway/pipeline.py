@@ -36,15 +36,13 @@ from llm_gateway.stages.validate import conversation_problems
 from llm_gateway.telemetry import Record
 
 if TYPE_CHECKING:  # only requests for embeddings load it
-    from llm_gateway.caching_router import CachingRouter
-    from llm_gateway.checked_router import CheckedRouter, Safety  # only where conversations are checked
+    from llm_gateway.checked_router import Safety  # only where conversations are checked
     from llm_gateway.embeddings import EmbeddingRequest
     from llm_gateway.stages.cache import Cache, Lookup  # only where answers are cached
     from llm_gateway.stages.cancel import Stop  # only where streams can be stopped
     from llm_gateway.stages.idempotency import Claim  # only where requests may name keys
     from llm_gateway.stages.ledger import Ledger, Reservation  # only where callers have limits
     from llm_gateway.stages.policy import Policy  # only where there are rules
-    from llm_gateway.stoppable_router import StoppableRouter
 
 
 class Demand(Protocol):

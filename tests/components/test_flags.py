@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_gateway import flags
+from llm_gateway.answer_cache import AnswerCache
 from llm_gateway.limits import CallerLimits, Limit, Limits
 from llm_gateway.routes import Alias, Routes, Target
 from llm_gateway.safety import Filter, GuardrailUse, Safety
@@ -40,6 +41,7 @@ DEPLOYMENTS: dict[str, Routes] = {
         ALIASES,
         limits=CallerLimits(others=Limits((Limit("micro_usd", "day", 5),))),
         safety=Safety((Filter("control_characters"), Filter("injection", "shadow")), GuardrailUse()),
+        cache=AnswerCache(60),
     ),
 }
 
@@ -75,6 +77,7 @@ DOCUMENTS: dict[str, tuple[Any, bool]] = {
     "a name without a letter": ({"limits": {"keys": {"": {}}}}, False),
     "a name with a line end": ({"limits": {"keys": {"web\n": {}}}}, False),
     "a long name": ({"limits": {"keys": {"x" * 257: {}}}}, False),
+    "the cache": ({"cache": {"enabled": False}}, True),
     "null": ({"models": None}, False),
     "a list": ([], False),
 }

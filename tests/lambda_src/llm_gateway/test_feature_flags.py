@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from llm_gateway import errors, flags
+from llm_gateway.answer_cache import AnswerCache
 from llm_gateway.aws.appconfig import AppConfigError, Received
 from llm_gateway.checked_router import Safety as Checks
 from llm_gateway.errors import GatewayError
@@ -182,6 +183,15 @@ def test_what_a_document_changes(name: str) -> None:
     assert (found.ledger and found.ledger.limits) == found.routes.limits
     assert (found.safety is None) == (found.routes.safety is None)
     assert gateway.routes is ROUTES and found.router is gateway.router
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_cache_is_switched_off(enabled: bool) -> None:
+    cache: Any = object()
+    routes = msgspec.structs.replace(ROUTES, cache=AnswerCache(ttl_seconds=60))
+    document = flags.parse(b'{"cache": {"enabled": %s}}' % str(enabled).lower().encode(), flags.document_type(routes))
+    found = overlaid(msgspec.structs.replace(gateway_of(None, routes), cache=cache), document)
+    assert found.cache is (cache if enabled else None)
 
 
 async def test_a_request_sees_what_was_there_when_it_came() -> None:

@@ -275,13 +275,9 @@ CASES: list[tuple[dict[str, Any], str]] = [
         },
         f"{LEDGER}; update bedrock-policy",
     ),
-<<<<<<< HEAD
     ({"api.idempotency": True}, JOURNAL),
     ({"api.cache": {"ttl_seconds": 600}}, f"{FUNCTION}; create journal-table journal-policy"),
-=======
-    ({"api.idempotency": True}, f"{FUNCTION}; create journal-table journal-policy"),
     ({"api.flags": True}, f"{FUNCTION}; {FLAGS}"),
->>>>>>> 8560cc9 (Tests of feature flags: documents on both sides, every operation, outages)
     ({"api.safety": FILTERS}, FUNCTION),
     ({"api.safety": {"guardrail": GUARDRAIL}}, f"{FUNCTION}; create guardrail guardrail-version guardrail-policy"),
     (
