@@ -521,7 +521,7 @@ export interface components {
             error: {
                 type: string;
                 /** @enum {unknown} */
-                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "cancel_unavailable" | "cancelled" | "content_filter" | "content_policy_violation" | "context_length_exceeded" | "denied_by_rule" | "expired_token" | "function_failed" | "function_timeout" | "guardrail_unavailable" | "idempotency_key_reused" | "idempotency_unavailable" | "in_progress" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "nothing_to_resume" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
+                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "cancel_unavailable" | "cancelled" | "content_filter" | "content_policy_violation" | "context_length_exceeded" | "denied_by_rule" | "expired_token" | "function_failed" | "function_timeout" | "guardrail_unavailable" | "idempotency_key_reused" | "idempotency_unavailable" | "in_progress" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_disabled" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "nothing_to_resume" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "service_disabled" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
                 message: string;
                 request_id: string;
                 param?: string;
@@ -792,7 +792,7 @@ export interface components {
             error: {
                 type: string;
                 /** @enum {unknown} */
-                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "cancel_unavailable" | "cancelled" | "content_filter" | "content_policy_violation" | "context_length_exceeded" | "denied_by_rule" | "expired_token" | "function_failed" | "function_timeout" | "guardrail_unavailable" | "idempotency_key_reused" | "idempotency_unavailable" | "in_progress" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "nothing_to_resume" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
+                code: "access_denied" | "all_targets_failed" | "authorizer_failed" | "bad_request" | "cancel_unavailable" | "cancelled" | "content_filter" | "content_policy_violation" | "context_length_exceeded" | "denied_by_rule" | "expired_token" | "function_failed" | "function_timeout" | "guardrail_unavailable" | "idempotency_key_reused" | "idempotency_unavailable" | "in_progress" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_disabled" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "nothing_to_resume" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "service_disabled" | "stream_interrupted" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
                 message: string;
                 request_id: string;
                 param?: string;
@@ -1073,6 +1073,10 @@ export interface operations {
              *
              *     `overloaded`: the service answers as many calls as it may at once; try again shortly
              *
+             *     `service_disabled`: the service is switched off for now{then}
+             *
+             *     `model_disabled`: model: {name!r} is switched off for now{then}
+             *
              *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
              *
              *     `guardrail_unavailable`: the service could not check the conversation against its policies; try again shortly
@@ -1347,6 +1351,10 @@ export interface operations {
              * @description `all_targets_failed`: no target of {alias!r} could answer: {reasons}
              *
              *     `overloaded`: the service answers as many calls as it may at once; try again shortly
+             *
+             *     `service_disabled`: the service is switched off for now{then}
+             *
+             *     `model_disabled`: model: {name!r} is switched off for now{then}
              *
              *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
              *
@@ -1624,6 +1632,10 @@ export interface operations {
              *
              *     `overloaded`: the service answers as many calls as it may at once; try again shortly
              *
+             *     `service_disabled`: the service is switched off for now{then}
+             *
+             *     `model_disabled`: model: {name!r} is switched off for now{then}
+             *
              *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
              *
              *     `guardrail_unavailable`: the service could not check the conversation against its policies; try again shortly
@@ -1899,6 +1911,10 @@ export interface operations {
              * @description `all_targets_failed`: no target of {alias!r} could answer: {reasons}
              *
              *     `overloaded`: the service answers as many calls as it may at once; try again shortly
+             *
+             *     `service_disabled`: the service is switched off for now{then}
+             *
+             *     `model_disabled`: model: {name!r} is switched off for now{then}
              *
              *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
              *
@@ -2176,6 +2192,10 @@ export interface operations {
              *
              *     `overloaded`: the service answers as many calls as it may at once; try again shortly
              *
+             *     `service_disabled`: the service is switched off for now{then}
+             *
+             *     `model_disabled`: model: {name!r} is switched off for now{then}
+             *
              *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
              *
              *     `guardrail_unavailable`: the service could not check the conversation against its policies; try again shortly
@@ -2452,6 +2472,10 @@ export interface operations {
              *
              *     `overloaded`: the service answers as many calls as it may at once; try again shortly
              *
+             *     `service_disabled`: the service is switched off for now{then}
+             *
+             *     `model_disabled`: model: {name!r} is switched off for now{then}
+             *
              *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
              *
              *     `guardrail_unavailable`: the service could not check the conversation against its policies; try again shortly
@@ -2727,6 +2751,10 @@ export interface operations {
              *
              *     `overloaded`: the service answers as many calls as it may at once; try again shortly
              *
+             *     `service_disabled`: the service is switched off for now{then}
+             *
+             *     `model_disabled`: model: {name!r} is switched off for now{then}
+             *
              *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
              *
              *     `guardrail_unavailable`: the service could not check the conversation against its policies; try again shortly
@@ -3001,6 +3029,10 @@ export interface operations {
              * @description `all_targets_failed`: no target of {alias!r} could answer: {reasons}
              *
              *     `overloaded`: the service answers as many calls as it may at once; try again shortly
+             *
+             *     `service_disabled`: the service is switched off for now{then}
+             *
+             *     `model_disabled`: model: {name!r} is switched off for now{then}
              *
              *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
              *
