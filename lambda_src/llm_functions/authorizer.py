@@ -147,9 +147,9 @@ def _check_tokens() -> Check:
 
 
 def _warn(text: str) -> None:
-    from llm_gateway.telemetry import write_log  # slow to import, and seldom needed
+    from llm_gateway.telemetry import write_warning  # slow to import, and seldom needed
 
-    write_log({"level": "WARN", "message": text})
+    write_warning(text)
 
 
 def _dynamodb() -> "DynamoDB":

@@ -18,6 +18,7 @@ from llm_gateway.providers.mock import Mock
 from llm_gateway.providers.registry import PROTOCOLS, always_caching
 from llm_gateway.router import Provider, Router
 from llm_gateway.routes import BEDROCK, MOCK, ROUTES_FILE, Endpoint, Routes, load
+from llm_gateway.telemetry import write_warning
 
 if TYPE_CHECKING:  # what a deployment does not use is not imported: it would cost a cold start some milliseconds
     from llm_gateway.checked_router import Safety
@@ -56,7 +57,7 @@ def flagged(gateway: Gateway, client: HttpClient, environ: Mapping[str, str] = o
     from llm_gateway.feature_flags import POLL_SECONDS, FeatureFlags
 
     source = AppConfig(Aws(client, environ), *configuration.split("/"), interval=POLL_SECONDS)
-    return FeatureFlags(gateway, source, _warn).deployed
+    return FeatureFlags(gateway, source, write_warning).deployed
 
 
 def ledger(routes: Routes, client: HttpClient, environ: Mapping[str, str] = os.environ) -> "Ledger | None":
@@ -66,7 +67,7 @@ def ledger(routes: Routes, client: HttpClient, environ: Mapping[str, str] = os.e
     from llm_gateway.aws.dynamodb import DynamoDB
     from llm_gateway.stages.ledger import Ledger
 
-    return Ledger(DynamoDB(Aws(client, environ)), environ[environment.LEDGER_TABLE], routes.limits, _warn)
+    return Ledger(DynamoDB(Aws(client, environ)), environ[environment.LEDGER_TABLE], routes.limits, write_warning)
 
 
 def idempotency(client: HttpClient, environ: Mapping[str, str] = os.environ) -> "Idempotency | None":
@@ -77,7 +78,7 @@ def idempotency(client: HttpClient, environ: Mapping[str, str] = os.environ) -> 
     from llm_gateway.aws.dynamodb import DynamoDB
     from llm_gateway.stages.idempotency import Idempotency
 
-    return Idempotency(DynamoDB(Aws(client, environ)), table, _warn)
+    return Idempotency(DynamoDB(Aws(client, environ)), table, write_warning)
 
 
 def cancels(client: HttpClient, environ: Mapping[str, str] = os.environ) -> "Cancels | None":
@@ -88,7 +89,7 @@ def cancels(client: HttpClient, environ: Mapping[str, str] = os.environ) -> "Can
     from llm_gateway.aws.dynamodb import DynamoDB
     from llm_gateway.stages.cancel import Cancels
 
-    return Cancels(DynamoDB(Aws(client, environ)), table, _warn)
+    return Cancels(DynamoDB(Aws(client, environ)), table, write_warning)
 
 
 def safety(routes: Routes, client: HttpClient, environ: Mapping[str, str] = os.environ) -> "Safety | None":
@@ -123,7 +124,7 @@ def cache(routes: Routes, client: HttpClient, environ: Mapping[str, str] = os.en
     from llm_gateway.stages.cache import Cache
 
     guardrail = [environ.get(name, "") for name in (environment.GUARDRAIL_ARN, environment.GUARDRAIL_VERSION)]
-    return Cache(DynamoDB(Aws(client, environ)), environ[environment.CACHE_TABLE], routes.cache, guardrail, _warn)
+    return Cache(DynamoDB(Aws(client, environ)), environ[environment.CACHE_TABLE], routes.cache, guardrail, write_warning)
 
 
 def key_store(client: HttpClient, environ: Mapping[str, str] = os.environ) -> "KeyStore | None":
@@ -185,9 +186,3 @@ def demand(endpoints: Sequence[Endpoint], client: HttpClient, environ: Mapping[s
     from llm_gateway.demand import Demand
 
     return Demand(Sqs(Aws(client, environ)), queues)
-
-
-def _warn(text: str) -> None:
-    from llm_gateway.telemetry import write_log
-
-    write_log({"level": "WARN", "message": text})

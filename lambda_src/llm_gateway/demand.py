@@ -12,7 +12,7 @@ import msgspec
 
 from llm_gateway.aws.sqs import SqsError
 from llm_gateway.http.client import HttpError
-from llm_gateway.telemetry import write_log
+from llm_gateway.telemetry import write_warning
 
 # Seconds between two messages of this process to one queue. KEDA looks at a queue every 30 s by default.
 # https://keda.sh/docs/latest/reference/scaledobject-spec/#pollinginterval
@@ -75,4 +75,4 @@ class Demand:
         except (SqsError, HttpError, TimeoutError) as error:
             self._silent_until[queue_url] = time.monotonic() + RETRY_INTERVAL
             text = str(error) or f"no answer within {SEND_SECONDS:g} s"
-            write_log({"level": "WARN", "message": f"{provider} cannot be woken: {text}"})
+            write_warning(f"{provider} cannot be woken: {text}")

@@ -272,6 +272,13 @@ in_progress = ErrorKind(
     "the request with this Idempotency-Key is being answered; send it again shortly, to get that answer",
     retry_after=1,
 )
+answer_not_kept = ErrorKind(
+    "answer_not_kept",
+    409,
+    INVALID_REQUEST,
+    "the request with this Idempotency-Key has been answered, and its answer was too large to be kept: more than 1 MB",
+    final=True,
+)
 # By `DELETE /chat/{request_id}`, before the answer has begun; one that has begun ends with the stop reason "cancelled".
 cancelled = ErrorKind(
     "cancelled", 409, INVALID_REQUEST, "the generation was stopped, because its caller asked for it", final=True
@@ -280,6 +287,14 @@ request_too_large = ErrorKind(
     "request_too_large", 413, INVALID_REQUEST, "the body is larger than {limit:,} bytes; shorten the message or the history"
 )
 unsupported_media_type = ErrorKind("unsupported_media_type", 415, INVALID_REQUEST, "send application/json")
+# Whoever follows a stream holds a function until it ends, and no function learns that its client has left.
+too_many_followers = ErrorKind(
+    "too_many_followers",
+    429,
+    RATE_LIMIT,
+    "at most {limit} requests may follow one stream at once, and newer ones have come; this one ends here",
+    final=True,
+)
 rate_limit_exceeded = ErrorKind(
     "rate_limit_exceeded", 429, RATE_LIMIT, "too many requests a second for this API key; try again shortly", retry_after=1
 )

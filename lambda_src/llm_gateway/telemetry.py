@@ -250,6 +250,11 @@ def stacktrace(error: BaseException) -> str:
     return "The above exception led to the next:\n".join(reversed(parts))
 
 
+def write_warning(text: str, **fields: str) -> None:
+    """Log what has failed without a caller's notice."""
+    write_log({"level": "WARN", "message": text, **fields})
+
+
 def write_log(fields: dict[str, Any]) -> None:
     """Write one line of JSON to standard output, from which Lambda takes it."""
     sys.stdout.buffer.write(_encode(fields) + b"\n")

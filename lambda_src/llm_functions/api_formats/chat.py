@@ -89,14 +89,22 @@ class StreamRenderer:
         self._since = since
         self._id = 0
 
+    @property
+    def is_beyond(self) -> bool:
+        """Whether the client has an event after all those so far."""
+        return self._since > self._id
+
     def opening(self) -> bytes:
         """The first line: the milliseconds that a client waits before it reconnects."""
         return b"retry: 3000\n\n"
 
     def events(self, batch: list[Event]) -> bytes:
-        while self._id < self._since and batch:
-            self._event(batch[0])
-            batch = batch[1:]
+        if self._id < self._since:
+            first = 0
+            while self._id < self._since and first < len(batch):
+                self._event(batch[first])
+                first += 1
+            batch = batch[first:]
         # The data of an event holds its type too: {"type":"delta","text":"…"}. Most events are deltas: they have a fast path.
         return b"".join([self._delta(event.text) if type(event) is Delta else self._event(event) for event in batch])
 

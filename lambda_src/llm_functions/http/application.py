@@ -35,6 +35,7 @@ from llm_gateway.stages.authorize import allowed_alias, allowed_models, authoriz
 from llm_gateway.telemetry import record_refusal, stacktrace, write_log
 
 if TYPE_CHECKING:
+    from llm_functions.http.repeats import Kept
     from llm_gateway.embeddings import EmbeddingRequest
     from llm_gateway.identity.keys import KeyStore
     from llm_gateway.identity.tickets import TicketTable
@@ -234,7 +235,7 @@ class Application:
         if asked.stream:
             await self._send_stream(http, events, lambda id: answer.StreamRenderer(id, http.body))
         else:
-            await self._send_complete(http, answer.render_complete(http.body, events))
+            await self._send_complete(http, answer.render_complete(http.body, events), answer.Kept(http.body))
 
     async def _messages(self, http: HttpRequest) -> None:
         from llm_functions.api_formats.anthropic_messages import answer, request
@@ -326,13 +327,15 @@ class Application:
 
     # The two ways to respond.
 
-    async def _send_complete(self, http: HttpRequest, rendering: Coroutine[Any, Any, tuple[Start, bytes]]) -> None:
+    async def _send_complete(
+        self, http: HttpRequest, rendering: Coroutine[Any, Any, tuple[Start, bytes]], kept: "Kept | None" = None
+    ) -> None:
         """Send an answer when it is complete. When the caller disconnects before, the generation is stopped, unless it is kept
-        for its repetitions."""
+        for its repetitions: as `kept` says, or as it is."""
         if http.claim is not None:
             from llm_functions.http import repeats
 
-            headers, body = await repeats.complete(http.claim, rendering)
+            headers, body = await repeats.complete(http.claim, rendering, kept)
             await self._respond(http.send, http.headers, 200, body, headers)
             return
         caller = CallerWatch(http.receive, _WATCH_AFTER)

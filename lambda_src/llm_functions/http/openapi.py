@@ -14,7 +14,7 @@ from llm_gateway import errors
 from llm_gateway.errors import AUTHENTICATION, DO_NOT_RETRY, ERROR_KINDS, GATEWAY_RESPONSES, PERMISSION, statuses
 from llm_gateway.events import StopReason
 from llm_gateway.identity.tickets import LIFE_SECONDS
-from llm_gateway.operations import Operation, operations
+from llm_gateway.operations import OPERATIONS, Operation, operations
 from llm_gateway.request import HINTS, MAX_TOKENS, NUMERIC_PARAMETERS, Kind, Parameter
 from llm_gateway.stages.cancel import REQUEST_ID
 
@@ -96,6 +96,8 @@ def _operation(operation: Operation, auth: str, *, keyed: bool) -> dict[str, Any
     if keyed:
         described["parameters"] = [_KEY, _LAST_EVENT] if operation.id == "chat_stream" else [_KEY]
         answer["headers"] = {**answer["headers"], **_REPLAYED}
+        if operation.id == "chat_stream":
+            described["responses"]["204"] = {"description": "The stream has ended, and the client has all its events"}
     if operation.has_body:
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref(_REQUESTS[operation.id])}}}
     if operation.authorized and auth in _SCHEMES:
@@ -208,8 +210,17 @@ _OF_A_KEY = (
     errors.nothing_to_resume,
     errors.idempotency_key_reused,
     errors.in_progress,
+    errors.answer_not_kept,
+    errors.too_many_followers,
     errors.idempotency_unavailable,
 )
+# Streams are followed, and whole answers kept.
+_NOT_OF = {
+    errors.nothing_to_resume.code: {each.id for each in OPERATIONS} - {"chat_stream"},
+    errors.too_many_followers.code: {"chat", "embeddings"},
+    errors.in_progress.code: {"chat_stream"},
+    errors.answer_not_kept.code: {"chat_stream"},
+}
 # What only a request with a body can get from API Gateway.
 _OF_A_BODY = (errors.invalid_json, errors.request_too_large, errors.unsupported_media_type)
 # What an operation without a body answers by itself.
@@ -230,7 +241,7 @@ def _errors(operation: Operation, auth: str, *, keyed: bool) -> dict[str, Any]:
         if kind.type in (AUTHENTICATION, PERMISSION):
             possible = operation.authorized and auth in _SCHEMES
         if kind in _OF_A_KEY:
-            possible = keyed and (operation.id == "chat_stream" or kind is not errors.nothing_to_resume)
+            possible = keyed and operation.id not in _NOT_OF.get(kind.code, ())
         if kind is errors.cancelled:
             possible = keyed and operation.id not in ("chat", "embeddings")
         if kind is errors.cancel_unavailable:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from llm_functions.api_formats.chat import StreamRenderer as WithIds
 from llm_functions.http.event_stream import EventStreamWriter, Headers, Send, StreamRenderer, routing_headers
 from llm_gateway import errors
 from llm_gateway.aws.dynamodb import DynamoDBError
@@ -20,8 +21,10 @@ from llm_gateway.http.errors import HttpError
 from llm_gateway.stages.idempotency import Claim
 from llm_gateway.stages.journal import FLUSH_SECONDS, Head, Superseded
 from llm_gateway.stages.journal_writer import JournalWriter
-from llm_gateway.telemetry import write_log
+from llm_gateway.telemetry import write_warning
 
+# How many requests may follow one stream at once: each of them holds a function.
+MOST_FOLLOWERS = 10
 # Of an answer that was generated for an earlier request; the name is Stripe's.
 _REPLAYED = ("idempotent-replayed", "true")
 
@@ -50,17 +53,26 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Event | Failure).decode
 
 
-async def complete(claim: Claim, rendering: Coroutine[Any, Any, tuple[Start, bytes]]) -> tuple[list[tuple[str, str]], bytes]:
+class Kept(Protocol):
+    """How a format's whole answers are kept, and made whole again for a repetition of their request."""
+
+    def shortened(self, answer: bytes) -> bytes: ...
+    def restored(self, kept: bytes) -> bytes: ...
+
+
+async def complete(
+    claim: Claim, rendering: Coroutine[Any, Any, tuple[Start, bytes]], kept: Kept | None = None
+) -> tuple[list[tuple[str, str]], bytes]:
     """Return the headers and the body of a whole answer: the one that is generated now, or the one that was kept."""
     try:
         start, body = await rendering
     except AnsweredBefore as before:
         headers, body = await claim.kept(before.answer)
-        return [*headers, _REPLAYED], body
+        return [*headers, _REPLAYED], body if kept is None else kept.restored(body)
     except Exception:
         await claim.release()
         raise
-    await claim.keep(routing_headers(_without_limits(start)), body)
+    await claim.keep(routing_headers(_without_limits(start)), body if kept is None else kept.shortened(body))
     return routing_headers(start), body
 
 
@@ -146,7 +158,7 @@ class _Log:
             await self._task
             await writer.end(failed=self._failed)
         except (DynamoDBError, HttpError, Superseded) as error:
-            _warn(f"{type(error).__name__}: {error}", writer.head)
+            write_warning(f"journal: {type(error).__name__}: {error}", request_id=writer.head.run)
 
     async def close(self) -> None:
         self._task.cancel()
@@ -160,34 +172,58 @@ class _Log:
 
     def _opened(self) -> JournalWriter | None:
         if self._writer is None and self._claim.head is not None:
-            self._writer = JournalWriter(self._claim.journal, self._claim.head, _warn)
+            self._writer = JournalWriter(self._claim.journal, self._claim.head, write_warning)
         return self._writer
 
 
 async def _follow(stream: Stream, claim: Claim, head: Head, render: Callable[[str], StreamRenderer], *, debug: bool) -> None:
-    """Send the events of another request's answer which the client has not got, as the journal gets them."""
+    """Send the events of another request's answer which the client has not got, as the journal gets them.
+
+    A client that names the last one, or a later one, is answered 204: that tells an EventSource to try no more.
+    https://html.spec.whatwg.org/multipage/server-sent-events.html#the-eventsource-interface
+    """
     renderer = render(head.run)
     headers = [*stream.headers, (_REPLAYED[0].encode(), _REPLAYED[1].encode())]
     writer = EventStreamWriter(stream.send, headers, renderer.opening())
-    began = False
+    began, last = False, b""
     try:
         try:
             async for batch in _journaled(claim, head, stream.deadline):
                 began = True
                 if data := renderer.events(batch):
                     await writer.write(data, batch)
-            await writer.finish(renderer.closing())
+            last = renderer.closing()
+        except _Failed as failed:
+            if not (isinstance(renderer, WithIds) and renderer.is_beyond):
+                last = renderer.error(failed.error, debug=debug)
         except GatewayError as error:
             if not (began or writer.opened):
                 raise
-            await writer.finish(renderer.error(error, debug=debug))
+            last = renderer.error(error, debug=debug)
+        if last or writer.opened or not claim.since:
+            await writer.finish(last)
+        else:
+            await stream.send({"type": "http.response.start", "status": 204, "headers": headers})
+            await stream.send({"type": "http.response.body"})
     finally:
         writer.close()
 
 
+class _Failed(Exception):
+    """The generation ended with this error, which the journal has."""
+
+    def __init__(self, error: GatewayError) -> None:
+        super().__init__(error.code)
+        self.error = error
+
+
 async def _journaled(claim: Claim, head: Head, deadline: float) -> AsyncGenerator[list[Event], None]:
-    """Yield the events of a generation that are in the journal, and those that come. Raises its error, or the journal's."""
+    """Yield the events of a generation that are in the journal, and those that come. Raises its error, or the journal's.
+
+    While it runs, a function waits for it here, and does not learn that its client has left. So of many, the newest go on.
+    """
     journal, run, read, loop = claim.journal, head.run, 0, asyncio.get_running_loop()
+    place = 0  # how many have followed, with this one
     while True:
         try:
             if head.last > read:
@@ -196,7 +232,7 @@ async def _journaled(claim: Claim, head: Head, deadline: float) -> AsyncGenerato
                 if events := [line for line in lines if not isinstance(line, Failure)]:
                     yield events
                 if isinstance(lines[-1], Failure):
-                    raise lines[-1].error()
+                    raise _Failed(lines[-1].error())
             if head.status == "ended":
                 return
             if head.status != "running":
@@ -206,8 +242,14 @@ async def _journaled(claim: Claim, head: Head, deadline: float) -> AsyncGenerato
                 continue
             if loop.time() + FLUSH_SECONDS > deadline:
                 raise errors.function_timeout()
-            await asyncio.sleep(FLUSH_SECONDS)
-            known = await journal.head(head.key)
+            if place and head.resumes >= place + MOST_FOLLOWERS:
+                raise errors.too_many_followers(limit=MOST_FOLLOWERS)
+            if place:
+                await asyncio.sleep(FLUSH_SECONDS)
+                known = await journal.head(head.key)
+            else:
+                known = await journal.resume(head.key, "", claim.since)
+                place = known.resumes if known is not None else 0
         except (DynamoDBError, HttpError) as error:
             raise errors.idempotency_unavailable(detail=f"{type(error).__name__}: {error}") from error
         if known is None or known.run != run:  # it failed before its first event, and its key is free again
@@ -218,7 +260,3 @@ async def _journaled(claim: Claim, head: Head, deadline: float) -> AsyncGenerato
 def _without_limits(start: Start) -> Start:
     """Return the beginning of an answer without what was left of the caller's limits then."""
     return msgspec.structs.replace(start, rate_limits={})
-
-
-def _warn(text: str, head: Head) -> None:
-    write_log({"level": "WARN", "message": f"journal: {text}", "request_id": head.run})

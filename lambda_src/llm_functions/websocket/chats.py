@@ -22,7 +22,7 @@ from llm_gateway.identity.keys import KeyStore
 from llm_gateway.pipeline import Gateway, answer
 from llm_gateway.request import ChatRequest
 from llm_gateway.stages.journal import FLUSH_SECONDS, Head, Journal, Superseded
-from llm_gateway.telemetry import record_refusal, stacktrace, write_log
+from llm_gateway.telemetry import record_refusal, stacktrace, write_log, write_warning
 
 # Seconds before the end of the invocation at which a request times out, so that its end can still be sent and written.
 DEADLINE_MARGIN_SECONDS = 10.0
@@ -170,7 +170,7 @@ class Chats:
             if await self._table.count_refusal(connection) >= MOST_REFUSALS:
                 await self._connections.close(connection)
         except (DynamoDBError, HttpError, ConnectionsError) as error:
-            write_log({"level": "WARN", "message": f"refusals: {error}", "connection_id": connection})
+            write_warning(f"refusals: {error}", connection_id=connection)
 
     async def died(self, event: ClientEvent, kind: ErrorKind) -> None:
         """Tell the client of a `chat` whose function did not end, because it was killed or never started. `kind` says why."""
@@ -201,7 +201,7 @@ class Chats:
         try:
             await self._table.release(event.connection, caller, event.request_id)
         except (DynamoDBError, HttpError) as error:
-            write_log({"level": "WARN", "message": f"leases: {error}", "request_id": event.request_id})
+            write_warning(f"leases: {error}", request_id=event.request_id)
 
     async def _received(self, event: ClientEvent, *, resume: bool = False) -> tuple[messages.ClientMessage, Sender]:
         message = messages.parse(event.body)
@@ -244,7 +244,7 @@ class Chats:
         try:
             await self._journal.withdraw(head)
         except (DynamoDBError, HttpError) as error:
-            write_log({"level": "WARN", "message": f"journal: {error}", "request_id": head.run})
+            write_warning(f"journal: {error}", request_id=head.run)
 
     async def _end_cancelled(self, id: str, head: Head) -> None:
         """End a generation that was cancelled before it began."""
@@ -261,7 +261,7 @@ class Chats:
         try:
             await generation.run(answer(gateway, request, caller, head.run, deadline, stop=generation.stop))
         except Superseded:
-            write_log({"level": "WARN", "message": "the generation was ended by others", "request_id": head.run})
+            write_warning("the generation was ended by others", request_id=head.run)
 
     async def _send_missed_if_over(self, id: str, head: Head, caller: Caller) -> None:
         """Send what the client has not got, unless the function lives, which does so itself. Raises `Gone`.
@@ -292,7 +292,7 @@ class Chats:
                     frame, at = messages.frame(posted, at)
                     await self._connections.post(connection, frame, patience=REPLAY_SECONDS)
         except (TimeoutError, ConnectionsError) as error:
-            write_log({"level": "WARN", "message": f"missed messages: {error or 'timeout'}", "connection_id": connection})
+            write_warning(f"missed messages: {error or 'timeout'}", connection_id=connection)
             with contextlib.suppress(ConnectionsError):
                 await self._connections.close(connection, patience=0)
 

@@ -21,7 +21,7 @@ from llm_gateway.http.client import HttpError
 from llm_gateway.stages.cancel import Stop
 from llm_gateway.stages.journal import FLUSH_SECONDS, Head, Journal
 from llm_gateway.stages.journal_writer import JournalWriter
-from llm_gateway.telemetry import write_log
+from llm_gateway.telemetry import write_warning
 
 # Seconds for which parts of the answer are collected into one message while API Gateway refuses messages, and the seconds
 # without a refusal after which they are collected for less.
@@ -66,10 +66,6 @@ class Pace:
         self._step, self._changed_at = step, self._loop.time()
 
 
-def _warn(text: str, head: Head) -> None:
-    write_log({"level": "WARN", "message": f"journal: {text}", "request_id": head.run})
-
-
 class Generation:
     """One generation, from its first event to its end. `interval` is the least seconds between two messages. `stop` ends its
     events when the client cancels it."""
@@ -79,7 +75,7 @@ class Generation:
     ) -> None:
         self.stop = Stop()
         self._id = id
-        self._written = JournalWriter(journal, head, _warn, self._head_written)
+        self._written = JournalWriter(journal, head, write_warning, self._head_written)
         self._connections = connections
         self._debug = debug
         self._loop = asyncio.get_running_loop()
@@ -237,7 +233,7 @@ class Generation:
         now = self._loop.time()
         if self._refused_since is None:
             self._refused_since = now
-            write_log({"level": "WARN", "message": f"{type(error).__name__}: {error}", "request_id": self._head.run})
+            write_warning(f"{type(error).__name__}: {error}", request_id=self._head.run)
         self._pace.widen()
         # The generations of an account are refused together, and should not come back together.
         self._retry_at = now + self._pace.seconds * (0.5 + random.random())  # noqa: S311
@@ -308,7 +304,7 @@ class Generation:
                     await asyncio.sleep(self._retry_at - self._loop.time())
                     await self._post_new()
         except TimeoutError:
-            write_log({"level": "WARN", "message": "the client reads too slowly", "request_id": self._head.run})
+            write_warning("the client reads too slowly", request_id=self._head.run)
             if connection is not None:
                 with contextlib.suppress(ConnectionsError):
                     await self._connections.close(connection, patience=0)

@@ -47,6 +47,10 @@ _MARGIN_SECONDS = 5.0
 _LONGEST_WAIT = 30.0
 # A whole answer is kept in parts of so many characters, each an item, which may have 400 KB; a character has 4 bytes at most.
 _PART_CHARACTERS = 80_000
+# The largest answer that is kept. Its parts share a partition of the table, which takes 1,000 units of 1 KB a second; a table
+# that has not been used for a while may take no more than that in all.
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html
+_MOST_BYTES = 1_000_000
 
 
 class Idempotency:
@@ -152,18 +156,24 @@ class Claim:
         raise AnsweredBefore(known)
 
     async def keep(self, headers: Sequence[tuple[str, str]], body: bytes) -> None:
-        """Keep a whole answer. If that fails, it is sent nevertheless, and the key is free again after the deadline."""
+        """Keep a whole answer; of one that is too large, that there was one.
+
+        If that fails, the answer is sent nevertheless, and the key is free again after the deadline.
+        """
         if self.head is None:
             return
-        text = body.decode()
-        parts = [text[at : at + _PART_CHARACTERS].encode() for at in range(0, len(text), _PART_CHARACTERS)]
         try:
-            await self.journal.write(self.head, [msgspec.json.encode(headers), *parts], ended=True)
+            await self.journal.write(self.head, _lines(headers, body), ended=True)
         except (DynamoDBError, HttpError, Superseded) as error:
             self._warn(f"an answer is not kept: {type(error).__name__}: {error}")
 
     async def kept(self, head: Head) -> tuple[list[tuple[str, str]], bytes]:
-        """Return the headers and the body of a whole answer that was kept. Raises the error 503."""
+        """Return the headers and the body of a whole answer that was kept.
+
+        Raises the error 409 if it was too large, and 503 if the table cannot be read.
+        """
+        if not head.last:
+            raise errors.answer_not_kept()
         try:
             headers, *parts = await self.journal.read(head, 0)
         except (DynamoDBError, HttpError) as error:
@@ -205,6 +215,15 @@ class Beside:
             raise claimed
         if reserved is not None:
             raise reserved
+
+
+def _lines(headers: Sequence[tuple[str, str]], body: bytes) -> list[bytes]:
+    """Return what is kept of a whole answer; nothing of one that is too large."""
+    if len(body) > _MOST_BYTES:
+        return []
+    text = body.decode()
+    parts = [text[at : at + _PART_CHARACTERS].encode() for at in range(0, len(text), _PART_CHARACTERS)]
+    return [msgspec.json.encode(headers), *parts]
 
 
 def _digest(value: Sequence[Any]) -> str:

@@ -14,15 +14,15 @@ _FINAL_WRITES = 5
 class JournalWriter:
     """The writer of one generation.
 
-    `warn` is told which write failed. `written` is called after each write, with the head before it. `head` is as the last
-    write returned it. `messages` are all of them: number n is at n - 1.
+    `warn` is told which write failed, and of which `request_id`. `written` is called after each write, with the head before it.
+    `head` is as the last write returned it. `messages` are all of them: number n is at n - 1.
     """
 
     def __init__(
         self,
         journal: Journal,
         head: Head,
-        warn: Callable[[str, Head], None],
+        warn: Callable[..., None],
         written: Callable[[Head], None] = lambda before: None,
     ) -> None:
         self.head = head
@@ -32,10 +32,12 @@ class JournalWriter:
         self._written = written
         self._flush = asyncio.Event()
         self._ending = False
+        self._waiting = 0  # bytes of the messages that are not written
 
     def add(self, messages: Sequence[bytes]) -> None:
         self.messages += messages
-        if sum(map(len, self.messages[self.head.last :])) >= FLUSH_BYTES:
+        self._waiting += sum(map(len, messages))
+        if self._waiting >= FLUSH_BYTES:
             self._flush.set()
 
     def flush(self) -> None:
@@ -61,7 +63,7 @@ class JournalWriter:
             try:
                 await self._write()
             except (DynamoDBError, HttpError) as error:  # the next write has it, too
-                self._warn(str(error), self.head)
+                self._warn(f"journal: {error}", request_id=self.head.run)
             if after is not None:
                 await after()
 
@@ -82,4 +84,5 @@ class JournalWriter:
     async def _write(self, *, ended: bool = False, failed: bool = False) -> None:
         new = self.messages[self.head.last :]
         before, self.head = self.head, await self._journal.write(self.head, new, ended=ended, failed=failed)
+        self._waiting -= sum(map(len, new))
         self._written(before)

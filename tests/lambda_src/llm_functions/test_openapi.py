@@ -268,16 +268,17 @@ async def test_who_may_call_is_described(gateway, auth: str) -> None:
 def test_every_error_is_described() -> None:
     """Whatever this service or API Gateway in front of it sends is in the document, by its code and with its status."""
     described = json.loads(document(["mock"], "api_key", idempotency=True))
-    (path,) = (o.path for o in OPERATIONS if o.id == "chat_stream")
-    stopped = described["paths"]["/chat/{request_id}"]["delete"]["responses"]
-    responses = described["paths"][path]["post"]["responses"]
+    paths = described["paths"]
+    responses = paths["/chat/stream"]["post"]["responses"]
+    # What only a whole answer can be, and only what stops a stream.
+    others = [paths["/chat"]["post"]["responses"], paths["/chat/{request_id}"]["delete"]["responses"]]
     enum = described["components"]["schemas"]["Error"]["properties"]["error"]["properties"]["code"]["enum"]
     edge = {"authorizer_failed", "bad_request", "expired_token", "unsupported_media_type", "function_timeout", "overloaded"}
     assert edge | {"invalid_value", "upstream_failed"} <= set(enum)
     for kind in errors.ERROR_KINDS:
         assert kind.code in enum
-        told = (stopped if kind is errors.cancel_unavailable else responses)[str(kind.status)]["description"]
-        assert re.search(rf"\b{kind.code}\b", told), kind.code
+        told = [each[str(kind.status)]["description"] for each in (responses, *others) if str(kind.status) in each]
+        assert re.search(rf"\b{kind.code}\b", " ".join(told)), kind.code
     assert all("all_targets_failed" in responses[status]["description"] for status in ("400", "429", "502", "503", "504"))
 
 

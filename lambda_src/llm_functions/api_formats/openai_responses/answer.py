@@ -51,6 +51,7 @@ REPEATED: dict[str, Any] = {
 }
 
 _encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 async def render_complete(body: Mapping[str, Any], batches: AsyncIterator[list[Event]]) -> tuple[Start, bytes]:
@@ -81,9 +82,6 @@ def _response(
 ) -> dict[str, Any]:
     """Return a response object: of an answer that is coming, or of one that has ended for `stop_reason`."""
     incomplete = None if stop_reason is None else INCOMPLETE.get(stop_reason)
-    given = {name: otherwise if body.get(name) is None else body[name] for name, otherwise in REPEATED.items()}
-    said = {name: value for name, value in given["text"].items() if value is not None}
-    given["text"] = {**REPEATED["text"], **said}  # it may be given without its format
     return {
         "id": f"resp_{start.request_id}",
         "object": "response",
@@ -93,12 +91,33 @@ def _response(
         "incomplete_details": None if incomplete is None else {"reason": incomplete},
         "model": start.model,
         "output": output,
-        **given,
+        **_given(body),
         "previous_response_id": None,
         "store": False,
         "truncation": "disabled",
         "usage": None if usage is None else _usage(usage),
     }
+
+
+def _given(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an answer repeats of its request."""
+    given = {name: otherwise if body.get(name) is None else body[name] for name, otherwise in REPEATED.items()}
+    said = {name: value for name, value in given["text"].items() if value is not None}
+    given["text"] = {**REPEATED["text"], **said}  # it may be given without its format
+    return given
+
+
+class Kept:
+    """How a complete answer is kept for repetitions of its request: without what it repeats of that, which they have."""
+
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        self._body = body
+
+    def shortened(self, answer: bytes) -> bytes:
+        return _encode({name: None if name in REPEATED else value for name, value in _decode(answer).items()})
+
+    def restored(self, kept: bytes) -> bytes:
+        return _encode({**_decode(kept), **_given(self._body)})
 
 
 def _status(stop_reason: StopReason) -> str:

@@ -1,6 +1,7 @@
 """Streams that name an idempotency key: whoever comes back gets what it has not got, from one generation."""
 
 import asyncio
+import contextlib
 import itertools
 import time
 from typing import Any
@@ -11,6 +12,7 @@ import openai
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from llm_functions.http import repeats
 from llm_gateway import errors
 from llm_gateway.aws.dynamodb import DynamoDB, DynamoDBError
 from llm_gateway.identity.caller import ANONYMOUS
@@ -95,6 +97,8 @@ async def test_the_answer_is_the_same_wherever_it_was_cut(
     key = {"Idempotency-Key": f"key {next(_keys)}"}
     calls, got = model.calls, list[Sse]()
     for cut in cuts:
+        if got and got[-1].name == "done":
+            break
         headers = since(got[-1].id or 0, key) if got else key
         available = parts + 2 if held else parts + 4
         async with running.streaming(PATH, BODY, headers) as (_, events):
@@ -103,7 +107,10 @@ async def test_the_answer_is_the_same_wherever_it_was_cut(
                 if event.id is not None:
                     got.append(event)
     model.free(1000)
-    got += [event for event in await running.sse(PATH, BODY, since(got[-1].id or 0, key) if got else key) if event.id]
+    if got and got[-1].name == "done":
+        assert (await running.post(PATH, BODY, since(got[-1].id or 0, key))).status_code == 204
+    else:
+        got += [event for event in await running.sse(PATH, BODY, since(got[-1].id or 0, key) if got else key) if event.id]
     assert [event.id for event in got] == list(range(1, parts + 5))
     assert [event.name for event in got] == ["start", "reasoning", *["delta"] * parts, "usage", "done"]
     assert text(got) == "".join(model.texts)
@@ -118,9 +125,48 @@ async def running(api: Start) -> Service:
 
 async def test_of_many_streams_at_once_one_calls_a_model(api: Start, model: Model) -> None:
     service = await api()
-    streams = await asyncio.gather(*(service.sse(PATH, BODY, KEY) for _ in range(50)))
+    streams = await asyncio.gather(*(service.sse(PATH, BODY, KEY) for _ in range(repeats.MOST_FOLLOWERS + 1)))
     assert model.calls == 1
     assert len({repr(contents(each)) for each in streams}) == 1
+
+
+async def test_the_newest_of_many_followers_go_on(api: Start, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each one holds a function, and none learns that its client has left."""
+    monkeypatch.setattr(repeats, "MOST_FOLLOWERS", 2)
+    service = await api()
+    model.hold()
+    model.free(1)
+    async with contextlib.AsyncExitStack() as open_streams:
+
+        async def follow() -> Any:
+            _, events = await open_streams.enter_async_context(service.streaming(PATH, BODY, KEY))
+            assert [(await anext(events)).name for _ in range(4)][1:] == NAMES[:3]
+            return events
+
+        first, *followers = [await follow() for _ in range(4)]
+        (last,) = [event async for event in followers[0]]
+        assert (last.name, last.id, last.data["error"]["code"]) == ("error", 4, "too_many_followers")
+        model.free(9)
+        for events in (first, *followers[1:]):
+            assert [event.name async for event in events if event.name != ":"] == NAMES[3:]
+    assert model.calls == 1
+
+
+async def _has_everything(service: Service, number: int) -> None:
+    """A client that has the last event, or more than there could be, is to try no more."""
+    for known in (number, number + 5):
+        done = await service.post(PATH, BODY, since(known))
+        assert (done.status_code, done.content, done.headers.get("content-type")) == (204, b"", None)
+        assert done.headers["idempotent-replayed"] == "true"
+
+
+async def test_a_client_that_has_everything_is_told_so(api: Start, model: Model) -> None:
+    """204 tells an EventSource to stop: https://html.spec.whatwg.org/multipage/server-sent-events.html"""
+    service = await api()
+    await service.sse(PATH, BODY, KEY)
+    assert [event.name for event in await service.sse(PATH, BODY, since(len(NAMES) - 1))][1:] == ["done"]
+    await _has_everything(service, len(NAMES))
+    assert model.calls == 1
 
 
 async def test_what_is_not_there_is_not_resumed(api: Start, model: Model) -> None:
@@ -149,9 +195,7 @@ async def test_a_stream_that_broke_off_is_sent_again_and_answered_anew(api: Star
         again = await service.sse(path, STREAMS[path], since(1))
         assert [event.name for event in again[1:]] == ["reasoning", "delta", "error"]
         assert (again[-1].id, again[-1].data["error"]["code"]) == (4, "upstream_throttled")
-        # A client that had it all, and more than the journal could have.
-        (_, last) = await service.sse(path, STREAMS[path], since(9))
-        assert (last.name, last.id) == ("error", 10)
+        await _has_everything(service, 4)
     assert model.calls == 1
     model.free(9)
     anew = await service.sse(path, STREAMS[path], KEY)
