@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from llm_gateway import flags
 from llm_gateway.answer_cache import AnswerCache
 from llm_gateway.limits import CallerLimits, Limit, Limits
-from llm_gateway.routes import Alias, Routes, Target
+from llm_gateway.routes import ROUTES_FILE, Alias, Routes, Target, load
 from llm_gateway.safety import Filter, GuardrailUse, Safety
 from pulumi_llm.api_edge.flags import VALIDATOR_CHARACTERS, json_schema, validator
 from pulumi_llm.base.location import Location
@@ -197,6 +198,25 @@ def test_the_websocket_api_of_a_stack_reads_the_same_flags() -> None:
     own = json.loads(stack.inputs("websocket-generations-policy")["policy"])["Statement"]
     (read_flags,) = [each for each in own if each["Sid"] == "ReadFlags"]
     assert [read_flags] == json.loads(stack.inputs("chat-flags-policy")["policy"])["Statement"]
+
+
+def test_both_apis_of_a_stack_take_the_same_documents() -> None:
+    api: dict[str, Any] = {
+        "access_logs": False,
+        "flags": True,
+        "limits": {"requests": {"minute": 5}},
+        "tenant_limits": {"acme": {"usd": {"day": 5}}},
+        "safety": {"injection": {"mode": "shadow"}, "pii": {"email": "mask"}, "guardrail": {"profanity": True}},
+        "cache": {"ttl_seconds": 60},
+    }
+    stack = programs.run_project(programs.ROOT, "dev", {"pulumi-llm:api": api})
+    found: list[str] = []
+    for name in ("chat-function", "websocket-generations-function"):
+        function = stack.inputs(name)
+        routes = load(Path(function["code"].path) / ROUTES_FILE, function["environment"]["variables"])
+        found.append(validator(routes))
+    assert found[0] == found[1] == stack.inputs("chat-flags-profile")["validators"][0]["content"]
+    assert all(f'"{section}"' in found[0] for section in ("weaker_safety", "guardrail", "cache", "limits", "usd"))
 
 
 def test_a_validator_that_is_too_long_is_a_mistake() -> None:

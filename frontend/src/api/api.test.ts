@@ -52,6 +52,8 @@ describe("every failure is said with what to do", () => {
     [403, "", "Blocked on the way", "retry"],
     [403, "model_not_allowed", "Model not allowed", null],
     [403, "denied_by_rule", "Not allowed", null],
+    [503, "service_disabled", "Switched off", "retry"],
+    [503, "model_disabled", "Switched off", "retry"],
     [429, "rate_limit_exceeded", "Too many requests", "retry"],
     [429, "quota_exceeded", "Daily limit reached", null],
     [502, "function_failed", "The service failed", "retry"],

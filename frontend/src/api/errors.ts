@@ -73,6 +73,9 @@ export function explain(error: ServiceError): Explanation {
       return said("Model not allowed", "This key may not use the model. Choose another one, or ask for access.", null);
     case "denied_by_rule":
       return said("Not allowed", `${error.message}.`, null);
+    case "service_disabled":
+    case "model_disabled":
+      return said("Switched off", sentence(error.message));
     case "quota_exceeded":
       return said(
         "Daily limit reached",
