@@ -83,7 +83,8 @@ def make_flags(component: Component, routes: Routes) -> UsedFlags:
         growth_factor=100,
         replicate_to="NONE",
         tags=component.tags,
-        opts=component.child("flags-strategy"),
+        # Where it were deleted first, the deployment would be made anew.
+        opts=component.child("flags-strategy", delete_before_replace=False),
     )
     version = appconfig.HostedConfigurationVersion(
         component.child_name("flags-version"),

@@ -53,7 +53,12 @@ def call(appconfig: Deployed) -> Call:
 async def create(call: Call, document: Any, **more: Any) -> int:
     content = json.dumps(document).encode()
     made = await call(
-        "appconfig", "create_hosted_configuration_version", **OF_PROFILE, Content=content, ContentType="application/json", **more
+        "appconfig",
+        "create_hosted_configuration_version",
+        **OF_PROFILE,
+        Content=content,
+        ContentType="application/json",
+        **more,
     )
     return made["VersionNumber"]
 
