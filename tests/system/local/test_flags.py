@@ -1,4 +1,4 @@
-"""Feature flags over the whole local run: an operator changes them by AWS's own API, and REST, streams and WebSockets follow."""
+"""Feature flags over the whole local run: an operator changes them by AWS's API, and REST, streams and WebSockets follow."""
 
 import json
 import re
