@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from llm_gateway.events import CacheUse, Event, Start
+from llm_gateway.events import CacheUse, Done, Event, Start, Usage
 from llm_gateway.identity.caller import Caller
 from llm_gateway.router import Attempt, Opened, Reservation, Router
 from llm_gateway.routes import Alias
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from llm_gateway.checked_router import CheckedRouter
     from llm_gateway.embeddings import EmbeddingRequest
     from llm_gateway.request import ChatRequest
+    from llm_gateway.stages.cancel import Stop
     from llm_gateway.stoppable_router import StoppableRouter
 
 
@@ -31,8 +32,11 @@ class Record(Protocol):
 class CachingRouter:
     """Opens an answer as `Router` does, of one request."""
 
-    def __init__(self, router: "Router | StoppableRouter | CheckedRouter", lookup: Lookup, record: Record) -> None:
+    def __init__(
+        self, router: "Router | StoppableRouter | CheckedRouter", lookup: Lookup, record: Record, stop: "Stop | None" = None
+    ) -> None:
         self._router = router
+        self._stop = stop
         self._lookup = lookup
         self._record = record
 
@@ -54,7 +58,10 @@ class CachingRouter:
             self._record.cached(kept.use)
             # The key has the alias in it, so the target is one of its.
             target = next(each for each in alias.targets if each.name == kept.start.target)
-            return Opened(target, kept.first, kept.rest, kept.start.dropped, kept.use)
+            rest = kept.rest
+            if self._stop is not None and not isinstance(kept.first[-1], Done):
+                rest = _until_stopped(rest, self._stop)
+            return Opened(target, kept.first, rest, kept.start.dropped, kept.use)
         self._record.cached(lookup.use)
         lookup.answered(attempts[-1].call)
         if not lookup.keeps:
@@ -70,3 +77,20 @@ class CachingRouter:
                 yield batch
         finally:
             await rest.aclose()
+
+
+async def _until_stopped(rest: AsyncGenerator[list[Event], None], stop: "Stop") -> AsyncGenerator[list[Event], None]:
+    """Yield what comes of somebody else's answer, until the caller wants no more of it. That ends nothing for the others."""
+    from llm_gateway.stages.cancel import Stopped
+
+    stop.begin()
+    try:
+        while True:
+            yield await stop.unless_requested(rest.__anext__)
+    except StopAsyncIteration:
+        return
+    except Stopped:
+        yield [Usage(0, 0), Done("cancelled")]
+    finally:
+        stop.close()
+        await rest.aclose()

@@ -202,7 +202,7 @@ def _router(gateway: Gateway, record: Record, stop: "Stop | None", lookup: "Look
     if lookup is not None:
         from llm_gateway.caching_router import CachingRouter
 
-        router = CachingRouter(router, lookup, record)
+        router = CachingRouter(router, lookup, record, stop)
     return router if gateway.flags is None else gateway.flags.around(router)
 
 

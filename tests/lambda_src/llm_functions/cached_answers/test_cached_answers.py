@@ -108,6 +108,7 @@ async def test_which_requests_get_a_cached_answer(api: Start, model: Model, case
     assert model.calls - calls == (expected != "hit")
 
 
+@pytest.mark.assumes("cache-headers")
 async def test_an_answer_is_used_for_its_time(api: Start, model: Model, now: Now) -> None:
     service = await api(now=now)
 

@@ -124,6 +124,26 @@ async def test_who_stops_a_stream_stops_nobody_elses(
     assert model.calls in (2, 3)
 
 
+async def test_who_follows_a_stream_stops_its_own(
+    api: Start, model: Model, dynamodb_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cancel, "POLL_SECONDS", 0.01)
+    service = await api(journal=dynamodb_url)
+    model.hold()
+    model.free(1)
+    generating = asyncio.create_task(service.post(PATH, STREAM))
+    await model.asked.wait()
+    async with service.streaming(PATH, STREAM) as (response, events):
+        assert status(response) == "hit"
+        assert (await service.http.delete(f"/chat/{response.headers['x-request-id']}")).status_code == 202
+        assert [event.name for event in [each async for each in events]][-1] == "[DONE]"
+    assert not generating.done()
+    model.free(1000)
+    assert " world" in (await generating).text
+    assert status(await service.post(PATH, BODY)) == "hit"
+    assert model.calls == 1
+
+
 async def test_when_the_caller_leaves_the_others_get_an_answer(api: Start, model: Model) -> None:
     service = await api()
     model.hold()
