@@ -27,10 +27,17 @@ if settings.has_gpu and network is not None:
     if settings.gpu and settings.gpu.private_link:
         pulumi.export("llm_endpoint_service", cluster.endpoint_service_name)
 
+knowledge_base = None
+if settings.knowledge_base.enabled:
+    knowledge_base = pulumi_llm.KnowledgeBase("knowledge", settings.knowledge_base_args())
+    pulumi.export("knowledge_base_id", knowledge_base.knowledge_base_id)
+    pulumi.export("data_source_id", knowledge_base.data_source_id)
+    pulumi.export("documents_bucket", knowledge_base.bucket_name)
+
 if settings.api.enabled:
     # A stage with access logs is refused before the Region has the baseline's log role.
     after_baseline = pulumi.ResourceOptions(depends_on=baseline)
-    api = pulumi_llm.ServerlessBedrockApi("chat", settings.api_args(network, cluster), after_baseline)
+    api = pulumi_llm.ServerlessBedrockApi("chat", settings.api_args(network, cluster, knowledge_base), after_baseline)
     pulumi.export("api_gateway_url", api.url)
     pulumi.export("stream_url", api.stream_url)
     pulumi.export("api_key_value", api.default_api_key)
@@ -43,7 +50,8 @@ if settings.api.enabled:
 
     websocket = None
     if settings.websocket.enabled:
-        websocket = pulumi_llm.WebSocketChat("websocket", settings.websocket_args(api, network, cluster), after_baseline)
+        given = settings.websocket_args(api, network, cluster, knowledge_base)
+        websocket = pulumi_llm.WebSocketChat("websocket", given, after_baseline)
         pulumi.export("websocket_url", websocket.websocket_url)
 
     if settings.frontend.enabled:

@@ -31,6 +31,7 @@ from pulumi_llm.cdn_frontend.args import CdnFrontendSettings
 from pulumi_llm.cost.prices import Price, price_table
 from pulumi_llm.gpu_inference_cluster.args import GpuInferenceClusterSettings
 from pulumi_llm.inference_network.args import InferenceNetworkSettings
+from pulumi_llm.knowledge_base.args import KnowledgeBaseSettings
 from pulumi_llm.models.catalogue import Model, Shape, WeightFormat, catalogue
 from pulumi_llm.models.fit import Wishes, fits
 from pulumi_llm.observability.args import ObservabilitySettings
@@ -57,6 +58,7 @@ ARGUMENTS: Sequence[type[Settings]] = (
     CdnFrontendSettings,
     GpuInferenceClusterSettings,
     InferenceNetworkSettings,
+    KnowledgeBaseSettings,
     ObservabilitySettings,
     ServerlessBedrockApiSettings,
     WebSocketChatSettings,

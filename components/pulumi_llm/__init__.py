@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pulumi_llm.gpu_inference_cluster.component import GpuInferenceCluster
     from pulumi_llm.inference_network.args_types import InferenceNetworkArgs
     from pulumi_llm.inference_network.component import InferenceNetwork
+    from pulumi_llm.knowledge_base.args_types import KnowledgeBaseArgs
+    from pulumi_llm.knowledge_base.component import KnowledgeBase
     from pulumi_llm.observability.args_types import ObservabilityArgs
     from pulumi_llm.observability.component import Observability
     from pulumi_llm.serverless_bedrock_api.args_types import ServerlessBedrockApiArgs
@@ -35,6 +37,8 @@ else:
             "GpuInferenceClusterArgs": "gpu_inference_cluster.args_types",
             "InferenceNetwork": "inference_network.component",
             "InferenceNetworkArgs": "inference_network.args_types",
+            "KnowledgeBase": "knowledge_base.component",
+            "KnowledgeBaseArgs": "knowledge_base.args_types",
             "Observability": "observability.component",
             "ObservabilityArgs": "observability.args_types",
             "ServerlessBedrockApi": "serverless_bedrock_api.component",
@@ -56,6 +60,8 @@ __all__ = [
     "GpuInferenceClusterArgs",
     "InferenceNetwork",
     "InferenceNetworkArgs",
+    "KnowledgeBase",
+    "KnowledgeBaseArgs",
     "Observability",
     "ObservabilityArgs",
     "ServerlessBedrockApi",

@@ -23,8 +23,9 @@ from pulumi_llm.gpu_inference_cluster.args import GpuSettings
 from pulumi_llm.gpu_inference_cluster.workloads.place import HTTPS_PORT
 from pulumi_llm.gpu_inference_cluster.workloads.versions import ServedModel
 from pulumi_llm.inference_network.args import NetworkSettings
+from pulumi_llm.knowledge_base.args import KnowledgeBaseBaseSettings
 from pulumi_llm.observability.args import ObservabilityBaseSettings
-from pulumi_llm.routing import RoutingSettings
+from pulumi_llm.routing import Routing, RoutingSettings
 from pulumi_llm.routing import read as read_routing
 from pulumi_llm.serverless_bedrock_api.args import ApiSettings
 from pulumi_llm.websocket_chat.args import WebSocketSettings
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from pulumi_llm.gpu_inference_cluster.args_types import GpuInferenceClusterArgs
     from pulumi_llm.inference_network import InferenceNetwork
     from pulumi_llm.inference_network.args_types import InferenceNetworkArgs
+    from pulumi_llm.knowledge_base import KnowledgeBase
+    from pulumi_llm.knowledge_base.args_types import KnowledgeBaseArgs
     from pulumi_llm.observability.args_types import ObservabilityArgs
     from pulumi_llm.serverless_bedrock_api import ServerlessBedrockApi
     from pulumi_llm.serverless_bedrock_api.args_types import ServerlessBedrockApiArgs
@@ -86,6 +89,15 @@ class StackGpuSettings(GpuSettings):
     """Deploy the cluster."""
     parameters: Flag = True
     """Make SSM parameters `/pulumi-llm/ENVIRONMENT/gpu/…` with the outputs, for other stacks."""
+
+
+class StackKnowledgeBaseSettings(KnowledgeBaseBaseSettings):
+    """Documents, passages of which stand in the prompts: `api.retrieval` says in which."""
+
+    enabled: Flag = False
+    """Make the knowledge base."""
+    parameters: Flag = True
+    """Make SSM parameters `/pulumi-llm/ENVIRONMENT/knowledge/…` with the outputs, for other stacks."""
 
 
 class StackFrontendSettings(FrontendSettings):
@@ -142,6 +154,8 @@ class StackSettings(RoutingSettings):
     """The serverless chat API."""
     websocket: StackWebSocketSettings = StackWebSocketSettings()
     """The chat API over WebSockets. Who may call the REST API may connect."""
+    knowledge_base: StackKnowledgeBaseSettings = StackKnowledgeBaseSettings()
+    """Documents, passages of which stand in the prompts: `api.retrieval` says in which."""
     frontend: StackFrontendSettings = StackFrontendSettings()
     """The web client on a CDN, with the chat API at the same address."""
     network: StackNetworkSettings = StackNetworkSettings()
@@ -190,12 +204,33 @@ class StackSettings(RoutingSettings):
         target_problems = self.api.target_problems(routing.routes, location) if location is not None else ()
         for problem in [*self.api.model_problems(self.aliases()), *target_problems, *layer_problems]:
             yield Problem(f"api.{problem.path}", problem.reason)
+        yield from self._retrieval_problems(routing, location)
         if self.valid("websocket") and self.websocket.enabled:
             yield from self._websocket_problems()
         if self.valid("frontend") and self.frontend.enabled:
             yield from _problems_behind_cdn(self.api)
         elif self.valid("frontend") and self.api.enabled and self.api.function_url:
             yield Problem("api.function_url", "needs the CDN (frontend.enabled), which alone may call it")
+
+    def _retrieval_problems(self, routing: Routing, location: Location | None) -> Iterator[Problem]:
+        """Yield what is wrong with the knowledge base, and with its use."""
+        made = self.valid("knowledge_base") and self.knowledge_base.enabled
+        if made and location is not None:
+            for problem in self.knowledge_base.place_problems(location):
+                yield Problem(f"knowledge_base.{problem.path}", problem.reason)
+        retrieval = self.api.retrieval
+        if retrieval is None:
+            return
+        for problem in self.api.retrieval_problems(routing, arn_required=False):
+            yield Problem(f"api.{problem.path}", problem.reason)
+        if made and retrieval.given("knowledge_base_arn"):
+            reason = (
+                "is of another knowledge base than the one that is made here (knowledge_base.enabled); leave one of them out"
+            )
+            yield Problem("api.retrieval.knowledge_base_arn", reason)
+        elif not made and not retrieval.given("knowledge_base_arn"):
+            reason = "is required, unless a knowledge base is made here (knowledge_base.enabled)"
+            yield Problem("api.retrieval.knowledge_base_arn", reason)
 
     def _websocket_problems(self) -> Iterator[Problem]:
         """Yield what the WebSocket API needs of the others' settings."""
@@ -312,16 +347,34 @@ class StackSettings(RoutingSettings):
         given = self.observability.model_dump(exclude={"budget_waiver"}, exclude_unset=True)
         return cast("ObservabilityArgs", {**given, "tags": self.all_tags()})
 
+    def knowledge_base_args(self) -> "KnowledgeBaseArgs":
+        """The arguments of KnowledgeBase."""
+        given = self.knowledge_base.model_dump(exclude={"enabled", "parameters"}, exclude_unset=True)
+        if self.knowledge_base.parameters:
+            given["parameter_prefix"] = f"/{PROJECT}/{self.environment}/knowledge"
+        return cast("KnowledgeBaseArgs", {**given, "region": self.region, "tags": self.all_tags()})
+
+    def _retrieval(self, knowledge_base: "KnowledgeBase | None") -> dict[str, Any]:
+        """The argument of what asks the knowledge base: the one that is made here, or the one that is given."""
+        if self.api.retrieval is None:
+            return {}
+        arn = self.api.retrieval.knowledge_base_arn if knowledge_base is None else knowledge_base.knowledge_base_arn
+        return {"retrieval": self.api.retrieval_beside(arn)}
+
     def api_args(
-        self, network: "InferenceNetwork | None" = None, cluster: "GpuInferenceCluster | None" = None
+        self,
+        network: "InferenceNetwork | None" = None,
+        cluster: "GpuInferenceCluster | None" = None,
+        knowledge_base: "KnowledgeBase | None" = None,
     ) -> "ServerlessBedrockApiArgs":
-        """The arguments of ServerlessBedrockApi, which calls the models of `cluster` from `network`."""
+        """The arguments of ServerlessBedrockApi, which calls the models of `cluster` from `network`, and asks
+        `knowledge_base`."""
         given = self.api.model_dump(exclude={"enabled", "parameters", "log_role_exists"}, exclude_unset=True)
         if self.api.parameters:
             given["parameter_prefix"] = f"/{PROJECT}/{self.environment}/chat"
         if self._issues_tickets():
             given["websocket_tickets"] = True
-        given = {**self._vpc(network), **given, **self._shared(cluster)}
+        given = {**self._vpc(network), **given, **self._retrieval(knowledge_base), **self._shared(cluster)}
         return cast("ServerlessBedrockApiArgs", {**given, "region": self.region, "tags": self.all_tags()})
 
     def websocket_args(
@@ -329,6 +382,7 @@ class StackSettings(RoutingSettings):
         api: "ServerlessBedrockApi",
         network: "InferenceNetwork | None" = None,
         cluster: "GpuInferenceCluster | None" = None,
+        knowledge_base: "KnowledgeBase | None" = None,
     ) -> "WebSocketChatArgs":
         """The arguments of WebSocketChat, to which the callers of `api` may connect."""
         given = self.websocket.model_dump(exclude={"enabled", "parameters"}, exclude_unset=True)
@@ -356,6 +410,7 @@ class StackSettings(RoutingSettings):
             callers["safety"] = self.api.safety_beside(api.guardrail_arn, api.guardrail_version)
         if self.api.flags:
             callers["flags"] = {"configuration": api.flags_configuration, "arn": api.flags_configuration_arn}
+        callers |= self._retrieval(knowledge_base)
         if self._issues_tickets():
             table = {"name": api.tickets_table_name, "arn": api.tickets_table_arn, "kms_key_arn": self.api.kms_key_arn}
             callers["tickets_table"] = table

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # what a deployment does not use is not imported: it would co
     from llm_gateway.demand import Demand
     from llm_gateway.identity.keys import KeyStore
     from llm_gateway.identity.tickets import TicketTable
+    from llm_gateway.retrieving_router import Retriever
     from llm_gateway.stages.cache import Cache
     from llm_gateway.stages.cancel import Cancels
     from llm_gateway.stages.idempotency import Idempotency
@@ -45,7 +46,8 @@ def gateway_of(
     router = Router(known, chance) if found is None else Router(known, chance, found.wake)
     checks, rules = safety(routes, client, environ), policy(routes)
     limits, answers = ledger(routes, client, environ), cache(routes, client, environ)
-    return flagged(Gateway(routes, router, found, limits, checks, rules, answers), client, environ)
+    passages = retriever(routes, client, environ)
+    return flagged(Gateway(routes, router, found, limits, checks, rules, answers, passages), client, environ)
 
 
 def flagged(gateway: Gateway, client: HttpClient, environ: Mapping[str, str] = os.environ) -> Gateway:
@@ -123,8 +125,20 @@ def cache(routes: Routes, client: HttpClient, environ: Mapping[str, str] = os.en
     from llm_gateway.aws.dynamodb import DynamoDB
     from llm_gateway.stages.cache import Cache
 
-    guardrail = [environ.get(name, "") for name in (environment.GUARDRAIL_ARN, environment.GUARDRAIL_VERSION)]
-    return Cache(DynamoDB(Aws(client, environ)), environ[environment.CACHE_TABLE], routes.cache, guardrail, write_warning)
+    names = (environment.GUARDRAIL_ARN, environment.GUARDRAIL_VERSION, environment.KNOWLEDGE_BASE_ID)
+    asked = [environ.get(name, "") for name in names]
+    return Cache(DynamoDB(Aws(client, environ)), environ[environment.CACHE_TABLE], routes.cache, asked, write_warning)
+
+
+def retriever(routes: Routes, client: HttpClient, environ: Mapping[str, str] = os.environ) -> "Retriever | None":
+    """Return what finds passages for answers, None where none have any."""
+    if routes.retrieval is None:
+        return None
+    from llm_gateway.retrieving_router import Retriever
+    from llm_gateway.stages.knowledge_base import KnowledgeBase
+
+    knowledge_base = KnowledgeBase(Aws(client, environ), environ[environment.KNOWLEDGE_BASE_ID], routes.retrieval)
+    return Retriever(knowledge_base, routes.retrieval)
 
 
 def key_store(client: HttpClient, environ: Mapping[str, str] = os.environ) -> "KeyStore | None":

@@ -11,7 +11,7 @@ import msgspec
 
 from llm_gateway.events import CacheUse, Done, Event, Start, Usage
 from llm_gateway.identity.caller import Caller
-from llm_gateway.router import Attempt, Opened, Reservation, Router
+from llm_gateway.router import Attempt, InnerRouter, Opened, Reservation
 from llm_gateway.routes import Alias
 from llm_gateway.stages.cache import Found, Lookup, without_unmeant
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from llm_gateway.embeddings import EmbeddingRequest
     from llm_gateway.request import ChatRequest
     from llm_gateway.stages.cancel import Stop
-    from llm_gateway.stoppable_router import StoppableRouter
 
 
 class Record(Protocol):
@@ -33,7 +32,7 @@ class CachingRouter:
     """Opens an answer as `Router` does, of one request."""
 
     def __init__(
-        self, router: "Router | StoppableRouter | CheckedRouter", lookup: Lookup, record: Record, stop: "Stop | None" = None
+        self, router: "InnerRouter | CheckedRouter", lookup: Lookup, record: Record, stop: "Stop | None" = None
     ) -> None:
         self._router = router
         self._stop = stop
@@ -61,12 +60,13 @@ class CachingRouter:
             rest = kept.rest
             if self._stop is not None and not isinstance(kept.first[-1], Done):
                 rest = _until_stopped(rest, self._stop)
-            return Opened(target, kept.first, rest, kept.start.dropped, kept.use)
+            return Opened(target, kept.first, rest, kept.start.dropped, kept.use, kept.start.citations)
         self._record.cached(lookup.use)
-        lookup.answered(attempts[-1].call)
+        lookup.answered(attempts[-1].call, kept=not opened.retrieval)  # the next one may have its passages
         if not lookup.keeps:
             return msgspec.structs.replace(opened, cache=lookup.use)
-        start = Start("", alias.name, opened.target.name, 0, 0.0, 0.0, without_unmeant(opened.dropped))
+        unmeant = without_unmeant(opened.dropped)
+        start = Start("", alias.name, opened.target.name, 0, 0.0, 0.0, unmeant, citations=opened.citations)
         lookup.add([start, *opened.first])
         return msgspec.structs.replace(opened, rest=self._kept(opened.rest), cache=lookup.use)
 

@@ -28,7 +28,7 @@ from llm_gateway.events import Delta, Event, Reasoning, ToolCallDelta, Usage
 from llm_gateway.identity.caller import Caller
 from llm_gateway.request import ChatRequest
 from llm_gateway.request_texts import characters, with_texts
-from llm_gateway.router import Attempt, Opened, Reservation, Router
+from llm_gateway.router import Attempt, InnerRouter, Opened, Reservation
 from llm_gateway.routes import Alias
 from llm_gateway.safety import Safety as Settings
 from llm_gateway.stages.answer_windows import Windows
@@ -37,7 +37,6 @@ from llm_gateway.stages.prompt_filters import TextFilter, text_filters
 if TYPE_CHECKING:
     from llm_gateway.embeddings import EmbeddingRequest
     from llm_gateway.stages.guardrail import Guardrail, Source
-    from llm_gateway.stoppable_router import StoppableRouter
 
 # Seconds after its answer that a check in shadow mode may take.
 _SHADOW_SECONDS = 10.0
@@ -61,7 +60,7 @@ class Safety:
         """Return the same checks with other settings."""
         return Safety(settings, self._guardrail)
 
-    def around(self, router: "Router | StoppableRouter", record: Record) -> "CheckedRouter":
+    def around(self, router: InnerRouter, record: Record) -> "CheckedRouter":
         """Return a router that checks one request, and its answer."""
         return CheckedRouter(self._settings, self._filters, self._guardrail, router, record)
 
@@ -74,7 +73,7 @@ class CheckedRouter:
         settings: Settings,
         filters: Sequence[TextFilter],
         guardrail: "Guardrail | None",
-        router: "Router | StoppableRouter",
+        router: InnerRouter,
         record: Record,
     ) -> None:
         self._settings = settings
@@ -131,6 +130,23 @@ class CheckedRouter:
             return request
         passed = dict(zip(texts, await self._assessed("INPUT", texts), strict=True))
         return with_texts(request, lambda text: passed.get(text, text))
+
+    async def passage(self, text: str) -> str | None:
+        """Return a passage of a document as it may stand in the prompt; None where the guardrail blocks it.
+
+        The filters look at the words of callers alone. Raises the error 503.
+        """
+        if self._use is None or not self._use.prompts:
+            return text
+        if self._use.shadow:
+            self._watch(self._shadow("INPUT", [text]))
+            return text
+        try:
+            return (await self._assessed("INPUT", [text], blocked_as="passage_blocked"))[0]
+        except GatewayError as error:
+            if error.code == errors.content_policy_violation.code:
+                return None
+            raise
 
     async def _answer(self, opened: Opened, *, stream: bool) -> Opened:
         if self._use is None:
@@ -193,7 +209,7 @@ class CheckedRouter:
     async def _passed(self, texts: Sequence[str]) -> Sequence[str]:
         return await self._assessed("OUTPUT", texts)
 
-    async def _assessed(self, source: "Source", texts: Sequence[str]) -> Sequence[str]:
+    async def _assessed(self, source: "Source", texts: Sequence[str], *, blocked_as: str = "blocked") -> Sequence[str]:
         """Return the texts as they may be passed on. Raises the error 400 of a policy that blocks them, or 503."""
         assert self._guardrail is not None and self._use is not None
         if not texts:
@@ -206,7 +222,7 @@ class CheckedRouter:
                 return texts
             raise
         for finding in assessment.findings:
-            action = {"BLOCKED": "blocked", "ANONYMIZED": "masked"}.get(finding.action, "shadow")
+            action = {"BLOCKED": blocked_as, "ANONYMIZED": "masked"}.get(finding.action, "shadow")
             self._record.policy(action, finding.policy)
         if (blocked := assessment.blocked) is not None:
             part = "prompt" if source == "INPUT" else "answer"

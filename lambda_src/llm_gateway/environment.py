@@ -45,6 +45,8 @@ GUARDRAIL_VERSION = "GUARDRAIL_VERSION"
 # The configuration of AppConfig that holds the feature flags: the ids of the application, the environment and the profile, with
 # slashes between them. Without it there are none.
 FLAGS_CONFIGURATION = "FLAGS_CONFIGURATION"
+# The id of the knowledge base that passages are looked for in.
+KNOWLEDGE_BASE_ID = "KNOWLEDGE_BASE_ID"
 # The URL of the WebSocket API's stage, such as https://ID.execute-api.REGION.amazonaws.com/ws, below which are its connections.
 WEBSOCKET_STAGE_URL = "WEBSOCKET_STAGE_URL"
 # How many generations may run at once for one connection, and for one API key.

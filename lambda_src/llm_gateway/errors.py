@@ -396,6 +396,14 @@ guardrail_unavailable = ErrorKind(
     "the service could not check the conversation against its policies; try again shortly",
     retry_after=1,
 )
+# The knowledge base cannot be asked. Where `when_unavailable` says so, the model answers without it.
+retrieval_unavailable = ErrorKind(
+    "retrieval_unavailable",
+    503,
+    SERVER,
+    "the service could not look into its knowledge base; try again shortly",
+    retry_after=1,
+)
 # The provider cannot be reached or says that it is unavailable.
 upstream_unavailable = ErrorKind(
     "upstream_unavailable",

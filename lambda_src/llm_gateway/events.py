@@ -31,13 +31,28 @@ class CacheUse(msgspec.Struct, frozen=True, omit_defaults=True):
     saved_tokens: int | None = None
 
 
+class Citation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A passage that the model was given. The answer cites it by its `index`, such as ``[1]``.
+
+    `source` is the address of its document, such as an S3 URI, and `title` the document's title or file name. `excerpt` is the
+    passage's beginning, and `score` how well it fits, where the knowledge base tells it.
+    """
+
+    index: int
+    source: str
+    title: str
+    excerpt: str
+    score: float | None = None
+
+
 class Start(msgspec.Struct, frozen=True, tag="start", omit_defaults=True):
     """The model has begun to answer. `model` is the alias, `target` the name of its target that answers.
 
     `attempts` is the number of calls of targets, including the one that answers. `waited_ms` are the milliseconds of the other
     calls and of the pauses between them, `first_token_ms` those from the call of this target to its first token. `dropped`
     names the hints of the request that the target does not know. `rate_limits` are the headers that say what is left of the
-    caller's limits. `cache` is there where answers are cached.
+    caller's limits. `cache` is there where answers are cached. `citations` are the passages that the model was given, and
+    `retrieval` is "unavailable" where it had to answer without them.
     """
 
     request_id: str
@@ -49,6 +64,8 @@ class Start(msgspec.Struct, frozen=True, tag="start", omit_defaults=True):
     dropped: tuple[str, ...] = ()
     rate_limits: Mapping[str, str] = {}
     cache: CacheUse | None = None
+    citations: tuple[Citation, ...] = ()
+    retrieval: Literal["", "unavailable"] = ""
 
 
 class Delta(msgspec.Struct, frozen=True, tag="delta", omit_defaults=True):

@@ -9,6 +9,7 @@ The stages, in their order:
                   idempotency key, and end here if it has been answered before (idempotency)
 4. filter the prompt (safety)
 5. cache          look for an answer that is there already, beside the first reservation (cache; around the router)
+   retrieve       find passages in a knowledge base, once a call is admitted, and put them into the prompt (around the router)
 6. route          choose a target, and another one if it fails, until one begins to answer
 7. call           read the provider's answer, until its caller wants it stopped (cancel); after its first event, a failure is
                   reported to the caller
@@ -28,7 +29,7 @@ from llm_gateway.errors import AnsweredBefore, GatewayError
 from llm_gateway.events import Done, Event, Start, Usage
 from llm_gateway.identity.caller import Caller
 from llm_gateway.request import ChatRequest
-from llm_gateway.router import Attempt, Opened, Router
+from llm_gateway.router import Attempt, InnerRouter, Opened, Router
 from llm_gateway.router import Reservation as Admission
 from llm_gateway.routes import Alias, Routes
 from llm_gateway.stages.authorize import authorize
@@ -36,8 +37,9 @@ from llm_gateway.stages.validate import conversation_problems
 from llm_gateway.telemetry import Record
 
 if TYPE_CHECKING:  # only requests for embeddings load it
-    from llm_gateway.checked_router import Safety  # only where conversations are checked
+    from llm_gateway.checked_router import CheckedRouter, Safety  # only where conversations are checked
     from llm_gateway.embeddings import EmbeddingRequest
+    from llm_gateway.retrieving_router import Retriever  # only where answers have passages
     from llm_gateway.stages.cache import Cache, Lookup  # only where answers are cached
     from llm_gateway.stages.cancel import Stop  # only where streams can be stopped
     from llm_gateway.stages.idempotency import Claim  # only where requests may name keys
@@ -88,7 +90,8 @@ class Flags(Protocol):
 
 class Gateway(msgspec.Struct, frozen=True):
     """The routes, the router with its providers, the demand for those that may sleep, the ledger of limits, what
-    conversations are checked by, the rules of callers, the cache of answers, and the feature flags; the last six if any.
+    conversations are checked by, the rules of callers, the cache of answers, what finds passages, and the feature flags; the
+    last seven if any.
 
     A process has one.
     """
@@ -100,6 +103,7 @@ class Gateway(msgspec.Struct, frozen=True):
     safety: "Safety | None" = None
     policy: "Policy | None" = None
     cache: "Cache | None" = None
+    retriever: "Retriever | None" = None
     flags: Flags | None = None
 
     def current(self) -> "Gateway":
@@ -140,12 +144,12 @@ async def answer(
             reservation = gateway.ledger.reservation(caller, alias.name, record.attempts, deadline)
         if gateway.cache is not None and isinstance(request, ChatRequest):
             lookup = gateway.cache.lookup(request, alias, gateway.routes, caller, request_id, deadline, cache_control)
-        opened = await _router(gateway, record, stop, lookup).open(
+        opened = await _router(gateway, alias, record, stop, lookup).open(
             request, alias, deadline, record.attempts, caller, reservation if claim is None else claim.beside(reservation)
         )
         limits: Mapping[str, str] = {} if reservation is None else reservation.rate_limits
-        started = record.started(opened.target)
-        start = Start(request_id, alias.name, opened.target.name, *started, opened.dropped, limits, opened.cache)
+        started = (request_id, alias.name, opened.target.name, *record.started(opened.target))
+        start = Start(*started, opened.dropped, limits, opened.cache, opened.citations, opened.retrieval)
         events, last = [start, *opened.first], opened.first[-1]
         try:
             yield events
@@ -190,20 +194,24 @@ async def _finish(gateway: Gateway, reservation: "Reservation | None", lookup: "
         await gateway.demand.sent()
 
 
-def _router(gateway: Gateway, record: Record, stop: "Stop | None", lookup: "Lookup | None") -> AnyRouter:
-    """Return the router with what stands around it: the checks of prompt and answer, the cache, the feature flags, if any."""
-    router = gateway.router
+def _router(gateway: Gateway, alias: Alias, record: Record, stop: "Stop | None", lookup: "Lookup | None") -> AnyRouter:
+    """Return the router with what stands around it: retrieval, the checks of prompt and answer, the cache, the flags; if any."""
+    router: InnerRouter = gateway.router
     if stop is not None:
         from llm_gateway.stoppable_router import StoppableRouter
 
         router = StoppableRouter(router, stop)
-    if gateway.safety is not None:
-        router = gateway.safety.around(router, record)
+    checked: InnerRouter | CheckedRouter = router
+    if gateway.retriever is not None and gateway.retriever.is_for(alias):
+        checked = gateway.retriever.around(router, gateway.safety, record)
+    elif gateway.safety is not None:
+        checked = gateway.safety.around(router, record)
+    outer: AnyRouter = checked
     if lookup is not None:
         from llm_gateway.caching_router import CachingRouter
 
-        router = CachingRouter(router, lookup, record, stop)
-    return router if gateway.flags is None else gateway.flags.around(router)
+        outer = CachingRouter(checked, lookup, record, stop)
+    return outer if gateway.flags is None else gateway.flags.around(outer)
 
 
 def _authorized(

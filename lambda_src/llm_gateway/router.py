@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import msgspec
 
@@ -18,7 +18,7 @@ from llm_gateway import errors
 from llm_gateway.call import ModelCall, model_call
 from llm_gateway.errors import GatewayError
 from llm_gateway.estimate import CHARACTERS_PER_TOKEN
-from llm_gateway.events import CacheUse, Event
+from llm_gateway.events import CacheUse, Citation, Event
 from llm_gateway.identity.caller import ANONYMOUS, Caller
 from llm_gateway.request import ChatRequest
 from llm_gateway.routes import BEDROCK, Alias, Target
@@ -69,7 +69,8 @@ class Attempt(msgspec.Struct):
 class Opened(msgspec.Struct):
     """An answer that has begun: its first batch, and the other ones, whose generator the receiver closes.
 
-    `dropped` names the hints and parameters that the target does not accept. `cache` is there where answers are cached.
+    `dropped` names the hints and parameters that the target does not accept. `cache`, `citations` and `retrieval` are those of
+    `Start`.
     """
 
     target: Target
@@ -77,6 +78,24 @@ class Opened(msgspec.Struct):
     rest: AsyncGenerator[list[Event], None]
     dropped: tuple[str, ...] = ()
     cache: CacheUse | None = None
+    citations: tuple[Citation, ...] = ()
+    retrieval: Literal["", "unavailable"] = ""
+
+
+class InnerRouter(Protocol):
+    """The router, or what stands around it."""
+
+    async def open(
+        self,
+        request: "ChatRequest | EmbeddingRequest",
+        alias: Alias,
+        deadline: float,
+        attempts: list[Attempt],
+        caller: Caller,
+        reservation: "Reservation | None",
+        check: "Check | None" = None,
+    ) -> Opened: ...
+    def failed(self, target: Target, error: GatewayError) -> None: ...
 
 
 # Seconds. The pause before the n-th retry is a random part of PAUSE * 2**n, after the earliest Retry-After of the targets that

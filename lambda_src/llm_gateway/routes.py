@@ -16,6 +16,7 @@ from llm_gateway.answer_cache import AnswerCache
 from llm_gateway.limits import CallerLimits
 from llm_gateway.metrics import Metrics
 from llm_gateway.request import Kind, Parameter
+from llm_gateway.retrieval import Retrieval
 from llm_gateway.rules import Rule
 from llm_gateway.safety import Safety
 
@@ -146,7 +147,7 @@ class Alias(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Routes(msgspec.Struct, frozen=True, omit_defaults=True):
     """All aliases, of which the first is the default, the endpoints that their targets name, the limits and rules of callers,
-    where metrics are, what conversations are checked for, and how answers are cached.
+    where metrics are, what conversations are checked for, how answers are cached, and which have passages of a knowledge base.
     """
 
     aliases: tuple[Alias, ...]
@@ -156,6 +157,7 @@ class Routes(msgspec.Struct, frozen=True, omit_defaults=True):
     safety: Safety | None = None
     rules: tuple[Rule, ...] = ()
     cache: AnswerCache | None = None
+    retrieval: Retrieval | None = None
 
     def alias(self, name: str) -> Alias | None:
         """Return the alias of that name, the first one for an empty name, None for an unknown name."""
@@ -201,6 +203,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Routes:
         safety=routes.safety,
         rules=routes.rules,
         cache=routes.cache,
+        retrieval=routes.retrieval,
     )
 
 

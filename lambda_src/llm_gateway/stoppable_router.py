@@ -14,7 +14,7 @@ from llm_gateway.errors import GatewayError
 from llm_gateway.estimate import usage_so_far
 from llm_gateway.events import Delta, Done, Event, Reasoning, ToolCallDelta
 from llm_gateway.identity.caller import Caller
-from llm_gateway.router import Attempt, Check, Opened, Reservation, Router
+from llm_gateway.router import Attempt, Check, InnerRouter, Opened, Reservation
 from llm_gateway.routes import Alias, Target
 from llm_gateway.stages.cancel import Stop, Stopped
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class StoppableRouter:
     """Opens an answer as `Router` does."""
 
-    def __init__(self, router: Router, stop: Stop) -> None:
+    def __init__(self, router: InnerRouter, stop: Stop) -> None:
         self._router = router
         self._stop = stop
 

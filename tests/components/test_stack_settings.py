@@ -49,6 +49,7 @@ NEEDS_SUBSCRIBER = "is required, unless there is a topic_arn: without a subscrib
 ORIGIN_FORM = "is not of the form of an origin, such as https://chat.example.com, or '*'"
 ANTHROPIC = {"type": "anthropic", "secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:claude-AbCdEf"}
 CLAUDE = {"provider": "type", "model": "claude-opus", "context_tokens": 200_000, "max_output_tokens": 32_000}
+KNOWLEDGE_BASE_ARN = "arn:aws:bedrock:us-east-1:123456789012:knowledge-base/A1B2C3D4E5"
 NAME_FORM = "is not of the form of a name: small letters, digits, '.', '_' and '-', at most 63"
 
 
@@ -72,7 +73,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"vpc": 1},
         [
             "pulumi-llm:vpc: is not known; there are account_baseline, api, development, environment, frontend, gpu, "
-            "models, network, observability, owner, providers, tags, websocket"
+            "knowledge_base, models, network, observability, owner, providers, tags, websocket"
         ],
     ),
     "a key of a component": (
@@ -137,6 +138,30 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         [
             "pulumi-llm:api.cache.ttl_seconds: must be between 1 and 2592000, not 0",
             "pulumi-llm:api.cache.when: must be 'deterministic' or 'asked', not 'always'",
+        ],
+    ),
+    "retrieval from nowhere": (
+        {"api": {"retrieval": {"aliases": ["gpt-4"]}}},
+        [
+            "pulumi-llm:api.retrieval.aliases[0]: there is no alias 'gpt-4'; there are gpt-oss-20b",
+            "pulumi-llm:api.retrieval.knowledge_base_arn: is required, unless a knowledge base is made here "
+            "(knowledge_base.enabled)",
+        ],
+    ),
+    "retrieval from two": (
+        {"knowledge_base": {"enabled": True}, "api": {"retrieval": {"knowledge_base_arn": KNOWLEDGE_BASE_ARN}}},
+        [
+            "pulumi-llm:api.retrieval.knowledge_base_arn: is of another knowledge base than the one that is made here "
+            "(knowledge_base.enabled); leave one of them out",
+        ],
+    ),
+    "an embedding model that is elsewhere": (
+        {"aws:region": "ap-southeast-1", "models": ["claude-haiku-4-5"], "knowledge_base": {"enabled": True}},
+        [
+            "pulumi-llm:knowledge_base.embedding_model: is not known to be in ap-southeast-1, only in ap-northeast-1, "
+            "ap-northeast-2, ap-northeast-3, ap-south-1, ap-south-2, ap-southeast-2, ca-central-1, eu-central-1, eu-central-2, "
+            "eu-north-1, eu-south-1, eu-south-2, eu-west-1, eu-west-2, eu-west-3, sa-east-1, us-east-1, us-east-2, us-west-2; "
+            "cohere-embed-english-v3 and cohere-embed-multilingual-v3 are",
         ],
     ),
     "rules of nobody and for nothing": (
@@ -649,6 +674,8 @@ def test_a_program_with_five_mistakes_tells_exactly_these_and_creates_nothing() 
         {"api": {"cache": {"ttl_seconds": 600, "when": "asked"}}},
         {"api": {"flags": True}},
         {"api": {"safety": {"pii": {"email": "mask"}, "guardrail": {"profanity": True, "window_characters": 500}}}},
+        {"knowledge_base": {"enabled": True, "prefix": "handbook/"}, "api": {"retrieval": {"results": 20}}},
+        {"api": {"retrieval": {"knowledge_base_arn": KNOWLEDGE_BASE_ARN, "aliases": ["gpt-oss-20b"]}}},
         {
             "models": ["claude-haiku-4-5", "gpt-oss-20b"],
             "api": {"rules": [{"name": "home", "regions": ["us-east-1"], "models": ["gpt-oss-20b"], "tools": []}]},

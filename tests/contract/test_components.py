@@ -37,6 +37,7 @@ WAKE_QUEUE = {
     "arn": "arn:aws:sqs:us-east-1:123456789012:wake",
     "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
 }
+KNOWLEDGE_BASE_ARN = "arn:aws:bedrock:us-east-1:123456789012:knowledge-base/A1B2C3D4E5"
 PROFILE_ARN = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4e5f6"
 GPU = {
     "network": {
@@ -150,6 +151,23 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "cheap": {"nat": "none", "flow_logs": "off", "deletion_protection": False},
     },
+    "KnowledgeBase": {
+        "everything": {
+            "prefix": "handbook/",
+            "embedding_model": "titan-embed-text-v2",
+            "dimensions": 512,
+            "ingest_schedule": "cron(0 3 * * ? *)",
+            "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+            "parameter_prefix": "/llm/knowledge",
+        },
+        "given bucket": {
+            "bucket": "documents-of-ours",
+            "embedding_model": "cohere-embed-multilingual-v3",
+            "ingest_schedule": "never",
+            "deletion_protection": False,
+        },
+        "cheap": {"deletion_protection": False},
+    },
     "Observability": {
         "everything": {
             "budget": {
@@ -178,6 +196,7 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
                 "guardrail": {"content": {"PROMPT_ATTACK": "HIGH"}, "words": ["Voldemort"], "cross_region": True},
             },
             "flags": True,
+            "retrieval": {"knowledge_base_arn": KNOWLEDGE_BASE_ARN, "results": 3},
             "authorizer_cache_seconds": 300,
             "function_url": True,
             "websocket_tickets": True,
@@ -296,6 +315,7 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
                 "configuration": "abcd123/efgh456/ijkl789",
                 "arn": "arn:aws:appconfig:us-east-1:123456789012:application/abcd123/environment/efgh456/configuration/ijkl789",
             },
+            "retrieval": {"knowledge_base_arn": KNOWLEDGE_BASE_ARN},
             "models": [
                 *MODELS,
                 {
@@ -354,6 +374,7 @@ IRREPLACEABLE = (
     "aws:cloudfront/distribution:Distribution",
     "aws:ec2/vpc:Vpc",
     "aws:ec2/vpcEndpointService:VpcEndpointService",
+    "aws:s3/vectorsVectorBucket:VectorsVectorBucket",
 )
 # S3 takes ten tags of an object, and bills them.
 WITHOUT_TAGS = ("aws:s3/bucketObjectv2:BucketObjectv2",)
@@ -604,8 +625,8 @@ def test_what_is_protected_is_asked_for_and_nothing_is_kept(component: str, labe
         for r in resources
         if r.type in IRREPLACEABLE and (r.type != API_KEY or (r.name in calling and "value" not in r.inputs))
     ]
-    # A cluster of EKS keeps the key of its secrets for good.
-    irreplaceable += [r.name for r in resources if r.name.endswith("-secrets-key")]
+    # A cluster of EKS keeps the key of its secrets for good; and documents are nowhere else.
+    irreplaceable += [r.name for r in resources if r.name.endswith(("-secrets-key", "-documents"))]
     assert {r.name for r in resources if r.protect} == {*in_aws, *(irreplaceable if asked else ())}
     assert {r.type for r in resources if r.retain_on_delete} <= KEPT
 

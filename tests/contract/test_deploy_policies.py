@@ -28,6 +28,7 @@ PLACES = {
     "KEY_ID": "1234abcd-12ab-34cd-56ef-1234567890ab",
     "ENVIRONMENT": "prod",
     "WEIGHTS": "weights-of-ours",
+    "DOCUMENTS": "documents-of-ours",
     "ORG": "shop",
     "REPO": "llm",
 }
@@ -63,6 +64,13 @@ NEEDS: Mapping[str, Sequence[str]] = {
     "aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration": [
         "bedrock: PutModelInvocationLoggingConfiguration GetModelInvocationLoggingConfiguration "
         "DeleteModelInvocationLoggingConfiguration",
+        "iam: PassRole",
+    ],
+    "aws:bedrock/agentDataSource:AgentDataSource": [
+        "bedrock: CreateDataSource GetDataSource UpdateDataSource DeleteDataSource"
+    ],
+    "aws:bedrock/agentKnowledgeBase:AgentKnowledgeBase": [
+        f"bedrock: CreateKnowledgeBase GetKnowledgeBase UpdateKnowledgeBase DeleteKnowledgeBase ListTagsForResource {_TAGS}",
         "iam: PassRole",
     ],
     "aws:autoscaling/tag:Tag": ["autoscaling: CreateOrUpdateTags DescribeTags DeleteTags"],
@@ -253,6 +261,16 @@ NEEDS: Mapping[str, Sequence[str]] = {
     ],
     "aws:lambda/permission:Permission": ["lambda: AddPermission GetPolicy RemovePermission"],
     "aws:s3/bucket:Bucket": [f"s3: CreateBucket DeleteBucket PutBucketTagging {_TAGS} {_BUCKET_READS}"],
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": [
+        "s3: PutLifecycleConfiguration GetLifecycleConfiguration"
+    ],
+    "aws:s3/bucketVersioning:BucketVersioning": ["s3: PutBucketVersioning GetBucketVersioning"],
+    "aws:s3/vectorsIndex:VectorsIndex": [f"s3vectors: CreateIndex GetIndex DeleteIndex ListTagsForResource {_TAGS}"],
+    "aws:s3/vectorsVectorBucket:VectorsVectorBucket": [
+        # With forceDestroy it deletes the indexes, too.
+        f"s3vectors: CreateVectorBucket GetVectorBucket DeleteVectorBucket ListIndexes DeleteIndex ListTagsForResource {_TAGS}"
+    ],
+    "aws:scheduler/schedule:Schedule": ["scheduler: CreateSchedule GetSchedule UpdateSchedule DeleteSchedule", "iam: PassRole"],
     "aws:s3/bucketObjectv2:BucketObjectv2": ["s3: PutObject GetObject GetObjectTagging DeleteObject"],
     "aws:s3/bucketOwnershipControls:BucketOwnershipControls": ["s3: PutBucketOwnershipControls GetBucketOwnershipControls"],
     "aws:s3/bucketPolicy:BucketPolicy": ["s3: PutBucketPolicy GetBucketPolicy DeleteBucketPolicy"],
@@ -300,6 +318,7 @@ NAMES = {
     "CdnFrontend": "frontend",
     "GpuInferenceCluster": "gpu",
     "InferenceNetwork": "network",
+    "KnowledgeBase": "knowledge",
     "Observability": "observability",
     "ServerlessBedrockApi": "chat",
     "WebSocketChat": "websocket",
@@ -310,7 +329,15 @@ ON_ANOTHER = {"aws:iam/role:Role": ("aws:iam/rolePolicy:RolePolicy", "aws:iam/ro
 ELSEWHERE = {"lambda:GetLayerVersion"}
 
 # What the deploy role has, each a policy of its own.
-DEPLOY = ("deploy", "deploy-websocket", "deploy-frontend", "deploy-network", "deploy-gpu", "deploy-gpu-balancer")
+DEPLOY = (
+    "deploy",
+    "deploy-websocket",
+    "deploy-frontend",
+    "deploy-network",
+    "deploy-gpu",
+    "deploy-gpu-balancer",
+    "deploy-knowledge-base",
+)
 
 
 def policy(name: str) -> dict[str, Any]:
@@ -531,7 +558,7 @@ def test_the_boundary_lets_every_kind_of_model_be_called(kind: str) -> None:
 def _granted(grants: Iterable[tuple[str, str]], action: str, resource: str) -> bool:
     # The stacks' components are called `chat` and `websocket`, and a test's by another name.
     anyones = (
-        re.sub(r"(table/|function:|sqs:\*:\d+:)(chat|websocket|gpu)-", r"\1*-", on)
+        re.sub(r"(table/|function:|sqs:\*:\d+:|:bucket/|:::)(chat|websocket|gpu|knowledge)-", r"\1*-", on)
         for granted, on in grants
         if action == granted
     )

@@ -16,11 +16,12 @@ from llm_functions import compose
 from llm_functions.compose import gateway_of
 from llm_functions.http.application import Application
 from llm_gateway.http.client import HttpClient
+from llm_gateway.retrieval import Retrieval
 from llm_gateway.routes import Alias, Endpoint, Routes, Target
 from llm_gateway.safety import Safety
 from support.gateway_service import ORIGIN, Service, serve
 from support.local_bedrock import KEYS, REGION
-from wire import guardrails
+from wire import guardrails, knowledge_bases
 from wire.bedrock import Wire
 from wire.failures import Failure
 from wire.http import Fake
@@ -113,11 +114,14 @@ class Harness:
         sqs: str = "",
         safety: Safety | None = None,
         guardrail: Fake | None = None,
+        retrieval: Retrieval | None = None,
+        knowledge_base: Fake | None = None,
         **alias: Any,
     ) -> Service:
         """A gateway whose only alias, ``main``, has these targets, in this order, each with a larger context than the last.
 
         `sqs` is the address of SQS. `safety` is what conversations are checked for, and `guardrail` answers ApplyGuardrail.
+        `retrieval` is how passages are looked for, and `knowledge_base` answers Retrieve.
         """
         self.secrets = await self.upstream(*secrets)
         environ = {
@@ -141,7 +145,11 @@ class Harness:
                 endpoints.append(msgspec.structs.replace(provider.endpoint, base_url=each.url + provider.base_path))
         values: dict[str, Any] = {"retries": 0, "first_token_seconds": FIRST_TOKEN_SECONDS, **alias}
         routes = Routes(aliases=(Alias(name="main", targets=tuple(targets), **values),), endpoints=tuple(endpoints))
-        routes = msgspec.structs.replace(routes, safety=safety)
+        routes = msgspec.structs.replace(routes, safety=safety, retrieval=retrieval)
+        if knowledge_base is not None:
+            await knowledge_base.start()
+            self._stack.push_async_callback(knowledge_base.stop)
+            environ |= {"KNOWLEDGE_BASE_ID": knowledge_bases.ID, "AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME": knowledge_base.url}
         environ |= {"GUARDRAIL_ARN": guardrails.ARN, "GUARDRAIL_VERSION": guardrails.VERSION}
         client = HttpClient(ssl_context=self._trust)
         self._stack.push_async_callback(client.close)

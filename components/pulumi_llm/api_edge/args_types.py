@@ -17,6 +17,32 @@ class MetricsArgs(TypedDict):
     before, and each one costs. Default: none."""
 
 
+class RetrievalArgs(TypedDict):
+    """How answers use a knowledge base. Each question to one waits for it before the model is asked, some 0.3 to 1 s."""
+
+    knowledge_base_arn: NotRequired[pulumi.Input[str]]
+    """The knowledge base, in the component's Region: the output `knowledge_base_arn` of a KnowledgeBase, or one of your
+    own. Default: none."""
+    aliases: NotRequired[Sequence[str]]
+    """The aliases that answer with passages. Default: all that chat."""
+    results: NotRequired[int]
+    """The most passages of an answer. From 1 to 20. Default: 5."""
+    min_score: NotRequired[float]
+    """The least score of a passage, from 0 to 1. What a score means depends on the model that makes the vectors. From 0 to
+    1. Default: 0."""
+    passage_bytes: NotRequired[int]
+    """The most bytes (UTF-8) of a passage in the prompt, where its tokens cost as any others; a longer one is cut. From 100
+    to 20,000. Default: 2,000."""
+    excerpt_characters: NotRequired[int]
+    """The most characters of a passage in a citation. From 20 to 500. Default: 200."""
+    tenant_key: NotRequired[str]
+    """The key of the documents' metadata that names their tenant; "*" stands for everyone. What has none is never found.
+    Default: "tenant"."""
+    when_unavailable: NotRequired[str]
+    """What happens where the knowledge base cannot be asked: the call fails with 503, or the model answers without
+    passages, and the answer says so. Default: "fail"."""
+
+
 class AnswerCacheArgs(TypedDict):
     """A cache of answers to chats. Entries are a tenant's own."""
 

@@ -17,6 +17,7 @@ from pulumi_llm.api_edge.cors import Origins
 from pulumi_llm.api_edge.flags import FlaggedSettings
 from pulumi_llm.api_edge.limits import CallerLimitSettings
 from pulumi_llm.api_edge.metrics import CallMetricsSettings
+from pulumi_llm.api_edge.retrieval import RetrievingSettings
 from pulumi_llm.api_edge.rules import CallerRuleSettings
 from pulumi_llm.api_edge.safety import CheckedSettings
 from pulumi_llm.api_edge.settings import (
@@ -203,7 +204,13 @@ STAGE_THROTTLE = Throttle(rate_limit=100, burst_limit=200)
 
 
 class ApiSettings(
-    CallerLimitSettings, CallerRuleSettings, CheckedSettings, CachedSettings, CallMetricsSettings, FlaggedSettings
+    CallerLimitSettings,
+    CallerRuleSettings,
+    CheckedSettings,
+    CachedSettings,
+    RetrievingSettings,
+    CallMetricsSettings,
+    FlaggedSettings,
 ):
     """What a stack's configuration and a program's arguments say alike."""
 
@@ -441,10 +448,10 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
     """Tags of every resource. Default: none but the component's own."""
 
     def routing(self, location: Location) -> Routing:
-        """What is routed where, within which limits and rules, what is checked, and what is cached."""
+        """What is routed where, within which limits and rules, what is checked and cached, and which answers have passages."""
         limits, metrics, rules = self.all_limits(), self.all_metrics(), self.rule_documents()
         routing = read(self, location, self.timeout_seconds, limits=limits, metrics=metrics, rules=rules)
-        return self.cached(self.checked(routing))
+        return self.retrieving(self.cached(self.checked(routing)))
 
     def operations(self) -> tuple[Operation, ...]:
         return operations(tickets=self.websocket_tickets, limits=self.all_limits() is not None, journal=self.idempotency)
@@ -467,6 +474,7 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
         routing = self.routing(location)
         yield from routing.problems
         yield from self.guardrail_problems(location)
+        yield from self.retrieval_problems(routing)
         yield from self.target_problems(routing.routes, location)
         yield from policy_problems(routing, self.policies, location)
         yield from environment_problems(self.environment, routing.environment)

@@ -11,6 +11,7 @@ from pulumi_llm.api_edge.args_types import (
     JwtArgs,
     LimitArgs,
     MetricsArgs,
+    RetrievalArgs,
     RuleArgs,
     SafetyArgs,
     ThrottleArgs,
@@ -88,6 +89,8 @@ class ServerlessBedrockApiArgs(TypedDict):
     metrics: NotRequired[MetricsArgs]
     """Metrics of requests in CloudWatch: tokens, cost, time to the first token, errors. Default: none; the log has them of
     each request."""
+    retrieval: NotRequired[RetrievalArgs]
+    """A knowledge base, whose passages stand in the prompts and are cited in the answers. Default: none."""
     cache: NotRequired[AnswerCacheArgs]
     """Cache answers, so that equal requests of a tenant are generated once. Default: each request is."""
     safety: NotRequired[SafetyArgs]

@@ -13,6 +13,7 @@ from pulumi_llm.api_edge.guardrail import UsedGuardrail, ask_guardrail
 from pulumi_llm.api_edge.journal import use_journal
 from pulumi_llm.api_edge.keys import read_keys
 from pulumi_llm.api_edge.ledger import use_ledger
+from pulumi_llm.api_edge.retrieval import retrieval_variables, retrieve_passages
 from pulumi_llm.api_edge.safety import guardrail_variables
 from pulumi_llm.api_edge.tables import UsedTable
 from pulumi_llm.api_edge.tickets import issue_tickets
@@ -67,6 +68,7 @@ def create_function(
         **({variables.CACHE_TABLE: journal.name} if journal and settings.cache else {}),
         **(guardrail_variables(guardrail.arn, guardrail.version) if guardrail else {}),
         **(flags.variables if flags else {}),
+        **retrieval_variables(settings.retrieval),
         **routing.environment,
         **settings.environment,
     }
@@ -95,6 +97,7 @@ def create_function(
             **({"journal-policy": use_journal(journal)} if journal else {}),
             **({"guardrail-policy": ask_guardrail(component, guardrail, location)} if guardrail else {}),
             **({"flags-policy": flags.read()} if flags else {}),
+            **({"retrieval-policy": retrieve_passages(settings.retrieval)} if settings.retrieval else {}),
         },
         layers=[layer],
         reserved_concurrency=settings.reserved_concurrency,

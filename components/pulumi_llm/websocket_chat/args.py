@@ -11,6 +11,7 @@ from llm_gateway.metrics import Metrics
 from pulumi_llm.api_edge.answer_cache import CachedSettings
 from pulumi_llm.api_edge.limits import CallerLimitSettings, LimitSettings
 from pulumi_llm.api_edge.metrics import CallMetricsSettings
+from pulumi_llm.api_edge.retrieval import RetrievingSettings
 from pulumi_llm.api_edge.rules import CallerRuleSettings
 from pulumi_llm.api_edge.safety import CheckedSettings
 from pulumi_llm.api_edge.settings import (
@@ -145,6 +146,7 @@ class WebSocketChatSettings(
     CallerRuleSettings,
     CheckedSettings,
     CachedSettings,
+    RetrievingSettings,
     CallMetricsSettings,
     RoutingSettings,
 ):
@@ -185,10 +187,10 @@ class WebSocketChatSettings(
         return is_shared and not any(map(self.given, ("limits", "key_limits", "tenant_limits")))
 
     def routing(self, location: Location) -> Routing:
-        """What is routed where, within which limits and rules, what is checked, and what is cached."""
+        """What is routed where, within which limits and rules, what is checked and cached, and which answers have passages."""
         limits, metrics, rules = self.all_limits(), self.all_metrics(), self.rule_documents()
         routing = read(self, location, self.timeout_seconds, limits=limits, metrics=metrics, rules=rules)
-        return self.cached(self.checked(routing))
+        return self.retrieving(self.cached(self.checked(routing)))
 
     def all_limits(self) -> CallerLimits | None:
         """The limits as the functions read them; None where there are none."""
@@ -252,6 +254,7 @@ class WebSocketChatSettings(
         routing = self.routing(location)
         yield from routing.problems
         yield from self.guardrail_problems(location)
+        yield from self.retrieval_problems(routing)
         elsewhere = self.guardrail_regions(location)
         yield from self.rule_target_problems(routing.routes, location.region, self._callers(), elsewhere)
         yield from policy_problems(routing, self.policies, location)

@@ -12,6 +12,7 @@ from pulumi_llm.api_edge.appconfig import UsedFlags
 from pulumi_llm.api_edge.guardrail import UsedGuardrail, ask_guardrail
 from pulumi_llm.api_edge.keys import read_keys
 from pulumi_llm.api_edge.ledger import use_ledger
+from pulumi_llm.api_edge.retrieval import retrieval_variables, retrieve_passages
 from pulumi_llm.api_edge.safety import guardrail_variables
 from pulumi_llm.api_edge.tables import UsedTable
 from pulumi_llm.base import bundle
@@ -108,6 +109,7 @@ def generations_function(
         *(use_ledger(ledger) if ledger else []),
         *(ask_guardrail(component, guardrail, location) if guardrail else []),
         *(flags.read() if flags else []),
+        *(retrieve_passages(settings.retrieval) if settings.retrieval else []),
         allow("ReportFailures", ["lambda:InvokeFunction"], recovery.alias.arn),
     ]
     published = publish(
@@ -128,6 +130,7 @@ def generations_function(
             **({variables.CACHE_TABLE: stores.journal.name} if settings.cache else {}),
             **(guardrail_variables(guardrail.arn, guardrail.version) if guardrail else {}),
             **(flags.variables if flags else {}),
+            **retrieval_variables(settings.retrieval),
             **routing.environment,
             **settings.environment,
         },

@@ -265,6 +265,15 @@ export interface components {
             /** @enum {unknown} */
             stop_reason: "end_turn" | "max_tokens" | "stop_sequence" | "tool_use" | "content_filtered" | "context_window_exceeded" | "cancelled";
             request_id: string;
+            citations?: {
+                index: number;
+                source: string;
+                title: string;
+                excerpt: string;
+                score?: number;
+            }[];
+            /** @enum {unknown} */
+            retrieval?: "unavailable";
         };
         ChatCompletionRequest: {
             model: string;
@@ -462,6 +471,16 @@ export interface components {
                             arguments: string;
                         };
                     }[];
+                    annotations?: {
+                        /** @constant */
+                        type: "url_citation";
+                        url_citation: {
+                            start_index: number;
+                            end_index: number;
+                            url: string;
+                            title: string;
+                        };
+                    }[];
                 };
                 logprobs?: Record<string, never> | null;
                 /** @enum {unknown} */
@@ -472,6 +491,15 @@ export interface components {
                 completion_tokens: number;
                 total_tokens: number;
             };
+            citations?: {
+                index: number;
+                source: string;
+                title: string;
+                excerpt: string;
+                score?: number;
+            }[];
+            /** @enum {unknown} */
+            retrieval?: "unavailable";
         };
         ModelList: {
             /** @constant */
@@ -521,7 +549,7 @@ export interface components {
             error: {
                 type: string;
                 /** @enum {unknown} */
-                code: "access_denied" | "all_targets_failed" | "answer_not_kept" | "authorizer_failed" | "bad_request" | "cancel_unavailable" | "cancelled" | "content_filter" | "content_policy_violation" | "context_length_exceeded" | "denied_by_rule" | "expired_token" | "function_failed" | "function_timeout" | "guardrail_unavailable" | "idempotency_key_reused" | "idempotency_unavailable" | "in_progress" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_disabled" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "nothing_to_resume" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "service_disabled" | "stream_interrupted" | "too_many_followers" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
+                code: "access_denied" | "all_targets_failed" | "answer_not_kept" | "authorizer_failed" | "bad_request" | "cancel_unavailable" | "cancelled" | "content_filter" | "content_policy_violation" | "context_length_exceeded" | "denied_by_rule" | "expired_token" | "function_failed" | "function_timeout" | "guardrail_unavailable" | "idempotency_key_reused" | "idempotency_unavailable" | "in_progress" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_disabled" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "nothing_to_resume" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "retrieval_unavailable" | "service_disabled" | "stream_interrupted" | "too_many_followers" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
                 message: string;
                 request_id: string;
                 param?: string;
@@ -558,6 +586,15 @@ export interface components {
                 completion_tokens: number;
                 total_tokens: number;
             };
+            citations?: {
+                index: number;
+                source: string;
+                title: string;
+                excerpt: string;
+                score?: number;
+            }[];
+            /** @enum {unknown} */
+            retrieval?: "unavailable";
         };
         ResponseRequest: {
             /** @enum {string} */
@@ -646,6 +683,15 @@ export interface components {
             tool_choice: unknown;
             tools: unknown;
             top_p: unknown;
+            citations?: {
+                index: number;
+                source: string;
+                title: string;
+                excerpt: string;
+                score?: number;
+            }[];
+            /** @enum {unknown} */
+            retrieval?: "unavailable";
         };
         MessageRequest: {
             /** @enum {string} */
@@ -781,6 +827,15 @@ export interface components {
                 cache_read_input_tokens: number;
                 output_tokens: number;
             };
+            citations?: {
+                index: number;
+                source: string;
+                title: string;
+                excerpt: string;
+                score?: number;
+            }[];
+            /** @enum {unknown} */
+            retrieval?: "unavailable";
         };
         TokenCount: {
             /** @description An estimate */
@@ -792,7 +847,7 @@ export interface components {
             error: {
                 type: string;
                 /** @enum {unknown} */
-                code: "access_denied" | "all_targets_failed" | "answer_not_kept" | "authorizer_failed" | "bad_request" | "cancel_unavailable" | "cancelled" | "content_filter" | "content_policy_violation" | "context_length_exceeded" | "denied_by_rule" | "expired_token" | "function_failed" | "function_timeout" | "guardrail_unavailable" | "idempotency_key_reused" | "idempotency_unavailable" | "in_progress" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_disabled" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "nothing_to_resume" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "service_disabled" | "stream_interrupted" | "too_many_followers" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
+                code: "access_denied" | "all_targets_failed" | "answer_not_kept" | "authorizer_failed" | "bad_request" | "cancel_unavailable" | "cancelled" | "content_filter" | "content_policy_violation" | "context_length_exceeded" | "denied_by_rule" | "expired_token" | "function_failed" | "function_timeout" | "guardrail_unavailable" | "idempotency_key_reused" | "idempotency_unavailable" | "in_progress" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_disabled" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "nothing_to_resume" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "retrieval_unavailable" | "service_disabled" | "stream_interrupted" | "too_many_followers" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
                 message: string;
                 request_id: string;
                 param?: string;
@@ -865,6 +920,8 @@ export interface operations {
                     "server-timing": string;
                     /** @description The hints and parameters that the target does not accept */
                     "x-llm-dropped"?: string;
+                    /** @description unavailable: the model answered without the knowledge base */
+                    "x-llm-retrieval"?: string;
                     /** @description The limit of requests of which the least is left, where the caller has one */
                     "x-ratelimit-limit-requests"?: string;
                     /** @description How many requests are left of it; what calls in flight may use is not */
@@ -1081,6 +1138,8 @@ export interface operations {
              *
              *     `guardrail_unavailable`: the service could not check the conversation against its policies; try again shortly
              *
+             *     `retrieval_unavailable`: the service could not look into its knowledge base; try again shortly
+             *
              *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
              *
              *     `model_not_ready`: the model is being loaded; try again in a minute
@@ -1144,6 +1203,8 @@ export interface operations {
                     "server-timing"?: string;
                     /** @description The hints and parameters that the target does not accept */
                     "x-llm-dropped"?: string;
+                    /** @description unavailable: the model answered without the knowledge base */
+                    "x-llm-retrieval"?: string;
                     /** @description The limit of requests of which the least is left, where the caller has one */
                     "x-ratelimit-limit-requests"?: string;
                     /** @description How many requests are left of it; what calls in flight may use is not */
@@ -1360,6 +1421,8 @@ export interface operations {
              *
              *     `guardrail_unavailable`: the service could not check the conversation against its policies; try again shortly
              *
+             *     `retrieval_unavailable`: the service could not look into its knowledge base; try again shortly
+             *
              *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
              *
              *     `model_not_ready`: the model is being loaded; try again in a minute
@@ -1423,6 +1486,8 @@ export interface operations {
                     "server-timing"?: string;
                     /** @description The hints and parameters that the target does not accept */
                     "x-llm-dropped"?: string;
+                    /** @description unavailable: the model answered without the knowledge base */
+                    "x-llm-retrieval"?: string;
                     /** @description The limit of requests of which the least is left, where the caller has one */
                     "x-ratelimit-limit-requests"?: string;
                     /** @description How many requests are left of it; what calls in flight may use is not */
@@ -1640,6 +1705,8 @@ export interface operations {
              *
              *     `guardrail_unavailable`: the service could not check the conversation against its policies; try again shortly
              *
+             *     `retrieval_unavailable`: the service could not look into its knowledge base; try again shortly
+             *
              *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
              *
              *     `model_not_ready`: the model is being loaded; try again in a minute
@@ -1703,6 +1770,8 @@ export interface operations {
                     "server-timing"?: string;
                     /** @description The hints and parameters that the target does not accept */
                     "x-llm-dropped"?: string;
+                    /** @description unavailable: the model answered without the knowledge base */
+                    "x-llm-retrieval"?: string;
                     /** @description The limit of requests of which the least is left, where the caller has one */
                     "x-ratelimit-limit-requests"?: string;
                     /** @description How many requests are left of it; what calls in flight may use is not */
@@ -1920,6 +1989,8 @@ export interface operations {
              *
              *     `guardrail_unavailable`: the service could not check the conversation against its policies; try again shortly
              *
+             *     `retrieval_unavailable`: the service could not look into its knowledge base; try again shortly
+             *
              *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
              *
              *     `model_not_ready`: the model is being loaded; try again in a minute
@@ -1983,6 +2054,8 @@ export interface operations {
                     "server-timing"?: string;
                     /** @description The hints and parameters that the target does not accept */
                     "x-llm-dropped"?: string;
+                    /** @description unavailable: the model answered without the knowledge base */
+                    "x-llm-retrieval"?: string;
                     /** @description The limit of requests of which the least is left, where the caller has one */
                     "x-ratelimit-limit-requests"?: string;
                     /** @description How many requests are left of it; what calls in flight may use is not */
@@ -2200,6 +2273,8 @@ export interface operations {
              *
              *     `guardrail_unavailable`: the service could not check the conversation against its policies; try again shortly
              *
+             *     `retrieval_unavailable`: the service could not look into its knowledge base; try again shortly
+             *
              *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
              *
              *     `model_not_ready`: the model is being loaded; try again in a minute
@@ -2263,6 +2338,8 @@ export interface operations {
                     "server-timing"?: string;
                     /** @description The hints and parameters that the target does not accept */
                     "x-llm-dropped"?: string;
+                    /** @description unavailable: the model answered without the knowledge base */
+                    "x-llm-retrieval"?: string;
                     /** @description The limit of requests of which the least is left, where the caller has one */
                     "x-ratelimit-limit-requests"?: string;
                     /** @description How many requests are left of it; what calls in flight may use is not */
@@ -2480,6 +2557,8 @@ export interface operations {
              *
              *     `guardrail_unavailable`: the service could not check the conversation against its policies; try again shortly
              *
+             *     `retrieval_unavailable`: the service could not look into its knowledge base; try again shortly
+             *
              *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
              *
              *     `model_not_ready`: the model is being loaded; try again in a minute
@@ -2543,6 +2622,8 @@ export interface operations {
                     "server-timing"?: string;
                     /** @description The hints and parameters that the target does not accept */
                     "x-llm-dropped"?: string;
+                    /** @description unavailable: the model answered without the knowledge base */
+                    "x-llm-retrieval"?: string;
                     /** @description The limit of requests of which the least is left, where the caller has one */
                     "x-ratelimit-limit-requests"?: string;
                     /** @description How many requests are left of it; what calls in flight may use is not */
@@ -2759,6 +2840,8 @@ export interface operations {
              *
              *     `guardrail_unavailable`: the service could not check the conversation against its policies; try again shortly
              *
+             *     `retrieval_unavailable`: the service could not look into its knowledge base; try again shortly
+             *
              *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
              *
              *     `model_not_ready`: the model is being loaded; try again in a minute
@@ -2822,6 +2905,8 @@ export interface operations {
                     "server-timing": string;
                     /** @description The hints and parameters that the target does not accept */
                     "x-llm-dropped"?: string;
+                    /** @description unavailable: the model answered without the knowledge base */
+                    "x-llm-retrieval"?: string;
                     /** @description The limit of requests of which the least is left, where the caller has one */
                     "x-ratelimit-limit-requests"?: string;
                     /** @description How many requests are left of it; what calls in flight may use is not */
@@ -3037,6 +3122,8 @@ export interface operations {
              *     `limits_unavailable`: the service could not check the caller's limits; try again shortly
              *
              *     `guardrail_unavailable`: the service could not check the conversation against its policies; try again shortly
+             *
+             *     `retrieval_unavailable`: the service could not look into its knowledge base; try again shortly
              *
              *     `upstream_unavailable`: the model's provider is unavailable; try again shortly
              *

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from llm_functions.api_formats.complete import collect
+from llm_functions.api_formats.complete import collect, retrieval_fields
 from llm_functions.api_formats.fields import MOST_MESSAGES, Fields
 from llm_gateway.errors import GatewayError, clipped
 from llm_gateway.events import Delta, Event, Logprobs, ReasoningSignature, Start
@@ -77,6 +77,7 @@ async def render_complete(batches: AsyncIterator[list[Event]]) -> tuple[Start, b
         "output_tokens": usage.output_tokens,
         "stop_reason": answer.stop_reason,
         **({"reasoning": answer.reasoning} if answer.reasoning else {}),
+        **retrieval_fields(answer.start),
     }
     return answer.start, _encode(body)
 

@@ -100,5 +100,16 @@ async def collect(batches: AsyncIterator[list[Event]]) -> CompleteAnswer:
     )
 
 
+def retrieval_fields(start: Start) -> dict[str, Any]:
+    """Return what an answer says of the passages that its model was given: the same fields in every format, which has no names
+    of its own for them; none where nothing was looked for."""
+    fields: dict[str, Any] = {}
+    if start.citations:
+        fields["citations"] = msgspec.to_builtins(start.citations)
+    if start.retrieval:
+        fields["retrieval"] = start.retrieval
+    return fields
+
+
 def _text(parts: list[str]) -> list[str]:
     return ["".join(parts)] if parts else []

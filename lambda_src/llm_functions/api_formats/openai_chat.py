@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from llm_functions.api_formats.complete import collect
+from llm_functions.api_formats.complete import collect, retrieval_fields
 from llm_functions.api_formats.fields import MOST_ITEMS, Fields, cache_point
 from llm_functions.api_formats.openai_messages import conversation
 from llm_functions.api_formats.openai_parameters import other_parameters
@@ -188,9 +188,14 @@ async def render_complete(batches: AsyncIterator[list[Event]], *, logprobs: bool
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in answer.calls
         ]
+    if answer.start.citations:
+        from llm_functions.api_formats.citations import url_citations  # only where answers have passages
+
+        cited = url_citations(answer.content, answer.start.citations)
+        message["annotations"] = [{"type": "url_citation", "url_citation": each} for each in cited]
     told = _logprobs(answer.logprobs, refusal=bool(answer.refusal)) if logprobs and answer.logprobs else None
     choice = {"index": 0, "message": message, "logprobs": told, "finish_reason": FINISH_REASONS[answer.stop_reason]}
-    head = _head(answer.start.request_id, answer.start.model, "chat.completion")
+    head = {**_head(answer.start.request_id, answer.start.model, "chat.completion"), **retrieval_fields(answer.start)}
     return answer.start, _encode({**head, "usage": usage_fields(answer.usage), "choices": [choice]})
 
 
@@ -231,7 +236,7 @@ class StreamRenderer:
             case Start(request_id=request_id, model=model):
                 self._head = _head(request_id, model, "chat.completion.chunk")
                 self._before, self._after = self._chunk({"content": _MARK}).split(_encode(_MARK))
-                return self._chunk({"role": "assistant", "content": ""})
+                return self._chunk({"role": "assistant", "content": ""}, **retrieval_fields(event))
             case Reasoning(text=part):
                 self._reasoning.append(part)
                 return self._chunk({"reasoning_content": part})
@@ -265,9 +270,15 @@ class StreamRenderer:
     def closing(self) -> bytes:
         return b"data: [DONE]\n\n"
 
-    def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None, logprobs: dict[str, Any] | None = None) -> bytes:
+    def _chunk(
+        self,
+        delta: dict[str, Any],
+        finish_reason: str | None = None,
+        logprobs: dict[str, Any] | None = None,
+        **told: Any,
+    ) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
-        return _data({**self._head, "choices": [choice]})
+        return _data({**self._head, **told, "choices": [choice]})
 
 
 class LogprobsRenderer(StreamRenderer):

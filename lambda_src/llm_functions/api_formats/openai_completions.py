@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import msgspec
 
-from llm_functions.api_formats.complete import collect
+from llm_functions.api_formats.complete import collect, retrieval_fields
 from llm_functions.api_formats.fields import Fields, kind
 from llm_functions.api_formats.openai_chat import FINISH_REASONS, STOP_LIMIT, usage_fields, usage_is_included
 from llm_functions.api_formats.openai_parameters import other_parameters
@@ -75,7 +75,8 @@ async def render_complete(batches: AsyncIterator[list[Event]]) -> tuple[Start, b
     """Return the event that begins the answer, and the complete answer as a text_completion object."""
     answer = await collect(batches)
     choices = [_choice(answer.text, FINISH_REASONS[answer.stop_reason])]
-    return answer.start, _encode({**_head(answer.start), "choices": choices, "usage": usage_fields(answer.usage)})
+    usage = usage_fields(answer.usage)
+    return answer.start, _encode({**_head(answer.start), **retrieval_fields(answer.start), "choices": choices, "usage": usage})
 
 
 class StreamRenderer:
@@ -99,7 +100,7 @@ class StreamRenderer:
                 return self._data(_choice(part, None))
             case Start():
                 self._head = _head(event)
-                return self._data(_choice("", None))
+                return self._data(_choice("", None), **retrieval_fields(event))
             case Usage():
                 self._usage = event
             case Done(stop_reason=reason):
@@ -117,8 +118,8 @@ class StreamRenderer:
     def closing(self) -> bytes:
         return b"data: [DONE]\n\n"
 
-    def _data(self, choice: dict[str, Any]) -> bytes:
-        return _line({**self._head, "choices": [choice]})
+    def _data(self, choice: dict[str, Any], **told: Any) -> bytes:
+        return _line({**self._head, **told, "choices": [choice]})
 
 
 def _line(value: Any) -> bytes:

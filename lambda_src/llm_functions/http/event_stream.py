@@ -74,8 +74,8 @@ class EventStreamWriter:
 
 
 def routing_headers(start: Start) -> list[tuple[str, str]]:
-    """Return the headers that name the target, the milliseconds until it began, the hints that it does not know, what is left
-    of the caller's limits, and what the cache has done.
+    """Return the headers that name the target, the milliseconds until it began, the hints that it does not know, that the
+    knowledge base could not be asked, what is left of the caller's limits, and what the cache has done.
 
     https://www.w3.org/TR/server-timing/
     """
@@ -83,6 +83,8 @@ def routing_headers(start: Start) -> list[tuple[str, str]]:
     headers = [("x-llm-target", start.target), ("server-timing", timing), *start.rate_limits.items()]
     if start.cache is not None:
         headers += _cache_headers(start.cache)
+    if start.retrieval:
+        headers.append(("x-llm-retrieval", start.retrieval))
     return [*headers, ("x-llm-dropped", ", ".join(start.dropped))] if start.dropped else headers
 
 

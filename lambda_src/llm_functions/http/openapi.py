@@ -9,7 +9,7 @@ import msgspec
 from llm_functions.api_formats import chat, fields, openai_chat, openai_media, openai_parameters
 from llm_functions.http import openapi_embeddings, openapi_messages, openapi_responses, openapi_usage
 from llm_functions.http.openapi_cache import add_cache
-from llm_functions.http.schemas import ANY, COUNT, DEFAULT_MAX_TOKENS, TEXT, WORDS, obj, or_null, ref
+from llm_functions.http.schemas import ANY, COUNT, DEFAULT_MAX_TOKENS, TEXT, WORDS, obj, or_null, ref, retrieval_fields
 from llm_gateway import errors
 from llm_gateway.errors import AUTHENTICATION, DO_NOT_RETRY, ERROR_KINDS, GATEWAY_RESPONSES, PERMISSION, statuses
 from llm_gateway.events import StopReason
@@ -129,7 +129,7 @@ def _answer(operation: Operation) -> dict[str, Any]:
         case _:
             described = {"description": "The answer", "content": json or {"application/json": {"schema": {"type": "object"}}}}
     routing = {name: _header(text, required=operation.id in ("chat", "embeddings")) for name, text in _ROUTING.items()}
-    return {**described, "headers": _REQUEST_ID | (routing | _DROPPED | _OF_LIMITS if operation.has_body else {})}
+    return {**described, "headers": _REQUEST_ID | (routing | _DROPPED | _RETRIEVAL | _OF_LIMITS if operation.has_body else {})}
 
 
 _REQUESTS = {
@@ -169,6 +169,7 @@ def _header(description: str, kind: str = "string", *, required: bool = True) ->
 
 _REQUEST_ID = {"x-request-id": _header("The request's id, for the operator's logs")}
 _DROPPED = {"x-llm-dropped": _header("The hints and parameters that the target does not accept", required=False)}
+_RETRIEVAL = {"x-llm-retrieval": _header("unavailable: the model answered without the knowledge base", required=False)}
 _OF_LIMITS = {
     f"x-ratelimit-{name}-{measure}": _header(text.format(measure), required=False)
     for measure in ("requests", "tokens")
@@ -412,6 +413,7 @@ def _chat_answer() -> dict[str, Any]:
             **counts,
             "stop_reason": {"enum": list(get_args(StopReason))},
             "request_id": TEXT,
+            **retrieval_fields(),
         },
         ("message", "model", "usage", "input_tokens", "output_tokens", "stop_reason", "request_id"),
     )
@@ -548,12 +550,15 @@ def _completion() -> dict[str, Any]:
     counts = {"prompt_tokens": COUNT, "completion_tokens": COUNT, "total_tokens": COUNT}
     function = obj({"name": TEXT, "arguments": TEXT}, ("name", "arguments"))
     call = obj({"id": TEXT, "type": {"const": "function"}, "function": function}, ("id", "type", "function"))
+    place = {"start_index": COUNT, "end_index": COUNT, "url": TEXT, "title": TEXT}
+    cited = obj({"type": {"const": "url_citation"}, "url_citation": obj(place, tuple(place))}, ("type", "url_citation"))
     message = obj(
         {
             "role": {"const": "assistant"},
             "content": {"type": ["string", "null"]},
             "reasoning_content": TEXT,
             "tool_calls": {"type": "array", "items": call, "minItems": 1},
+            "annotations": {"type": "array", "items": cited},
         },
         ("role", "content"),
     )
@@ -575,6 +580,7 @@ def _completion() -> dict[str, Any]:
             "model": TEXT,
             "choices": {"type": "array", "items": choice, "minItems": 1, "maxItems": 1},
             "usage": obj(counts, tuple(counts)),
+            **retrieval_fields(),
         },
         ("id", "object", "created", "model", "choices", "usage"),
     )
@@ -613,4 +619,4 @@ def _text_completion() -> dict[str, Any]:
         "choices": {"type": "array", "items": choice, "minItems": 1, "maxItems": 1},
         "usage": obj(counts, tuple(counts)),
     }
-    return obj(properties, tuple(properties))
+    return obj({**properties, **retrieval_fields()}, tuple(properties))

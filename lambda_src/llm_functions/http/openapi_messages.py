@@ -4,7 +4,7 @@ from typing import Any
 
 from llm_functions.api_formats.anthropic_messages.answer import STOP_REASONS
 from llm_functions.api_formats.anthropic_messages.request import EFFORTS, HOSTED, IGNORED, STOP_LIMIT
-from llm_functions.http.schemas import ANY, COUNT, TEXT, WORDS, obj, or_null
+from llm_functions.http.schemas import ANY, COUNT, TEXT, WORDS, obj, or_null, retrieval_fields
 from llm_gateway.request import NUMERIC_PARAMETERS
 
 
@@ -26,7 +26,7 @@ def schemas(models: tuple[str, ...], error: dict[str, Any]) -> dict[str, Any]:
     return {
         "MessageRequest": _request(models, ("model", "max_tokens", "messages")),
         "TokenCountRequest": _request(models, ("model", "messages")),
-        "Message": obj(message, tuple(message)),
+        "Message": obj({**message, **retrieval_fields()}, tuple(message)),
         "TokenCount": obj({"input_tokens": {**COUNT, "description": "An estimate"}}, ("input_tokens",)),
         "AnthropicError": obj(failed, tuple(failed)),
     }

@@ -5,7 +5,7 @@ from typing import Any
 from llm_functions.api_formats import openai_chat
 from llm_functions.api_formats.openai_responses.answer import REPEATED
 from llm_functions.api_formats.openai_responses.request import HINTS, IGNORED, STATEFUL
-from llm_functions.http.schemas import ANY, COUNT, DEFAULT_MAX_TOKENS, TEXT, WORDS, obj, or_null
+from llm_functions.http.schemas import ANY, COUNT, DEFAULT_MAX_TOKENS, TEXT, WORDS, obj, or_null, retrieval_fields
 from llm_gateway.request import NUMERIC_PARAMETERS
 
 
@@ -22,7 +22,7 @@ def schemas(models: tuple[str, ...]) -> dict[str, Any]:
         "usage": obj(counts, tuple(counts)),
         **dict.fromkeys(REPEATED, ANY),
     }
-    return {"ResponseRequest": _request(models), "Response": obj(response, tuple(response))}
+    return {"ResponseRequest": _request(models), "Response": obj({**response, **retrieval_fields()}, tuple(response))}
 
 
 def _request(models: tuple[str, ...]) -> dict[str, Any]:

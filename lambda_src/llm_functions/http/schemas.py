@@ -19,5 +19,13 @@ def obj(properties: dict[str, Any], required: tuple[str, ...] = (), **more: Any)
     return {"type": "object", "properties": properties, "required": list(required), **more}
 
 
+def retrieval_fields() -> dict[str, Any]:
+    """What an answer says of a knowledge base, in every format: the passages that its model was given, or that there are none
+    because it could not be asked."""
+    citation = {"index": {"type": "integer", "minimum": 1}, "source": TEXT, "title": TEXT, "excerpt": TEXT}
+    cited = obj({**citation, "score": {"type": "number"}}, tuple(citation))
+    return {"citations": {"type": "array", "items": cited}, "retrieval": {"enum": ["unavailable"]}}
+
+
 def or_null(schema: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [schema, {"type": "null"}]}

@@ -12,7 +12,7 @@ from llm_gateway.http.wire import parse_url
 from llm_gateway.redaction import redacted
 
 # The service's name in the signature, where it differs from the host's.
-_SIGNING_NAME = {"bedrock-runtime": "bedrock", "appconfigdata": "appconfig"}
+_SIGNING_NAME = {"bedrock-runtime": "bedrock", "bedrock-agent-runtime": "bedrock", "appconfigdata": "appconfig"}
 
 
 class Aws:

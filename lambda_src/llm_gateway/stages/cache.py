@@ -115,7 +115,7 @@ class Cache:
     """The answers of a deployment.
 
     Args:
-        guardrail: Says by which guardrail conversations are checked, if by any.
+        asked: Says by which guardrail conversations are checked, and in which knowledge base passages are found, if in any.
         warn: Is told what fails.
         clock: Gives seconds since the epoch.
     """
@@ -125,7 +125,7 @@ class Cache:
         dynamodb: DynamoDB,
         table: str,
         settings: AnswerCache,
-        guardrail: Sequence[str],
+        asked: Sequence[str],
         warn: Callable[[str], None],
         *,
         clock: Callable[[], float] = time.time,
@@ -134,7 +134,7 @@ class Cache:
         self.journal = Journal(dynamodb, table, self._now, ttl_seconds=settings.ttl_seconds, head_bytes=_HEAD_BYTES)
         self.settings = settings
         self.warn = warn
-        self._guardrail = tuple(guardrail)
+        self._asked = tuple(asked)
         self._version: tuple[Routes, str] | None = None
         self._paused_until = 0.0  # a time of the running loop's clock
 
@@ -171,7 +171,7 @@ class Cache:
     def _version_of(self, routes: Routes) -> str:
         """Return what stands for the parts of a deployment that every answer depends on."""
         if self._version is None or self._version[0] is not routes:
-            self._version = routes, _digest([_FORMAT, routes.endpoints, routes.safety, self._guardrail])
+            self._version = routes, _digest([_FORMAT, routes.endpoints, routes.safety, routes.retrieval, self._asked])
         return self._version[1]
 
 
@@ -235,9 +235,10 @@ class Lookup:
             self.use = CacheUse("bypass")
             self._cache.failed(error)
 
-    def answered(self, call: "ModelCall | EmbeddingCall") -> None:
-        """Keep nothing if the call that is answered is not what the cache is for: another target had been asked first."""
-        self._is_kept = self._is_kept and self._is_wanted(call)
+    def answered(self, call: "ModelCall | EmbeddingCall", *, kept: bool) -> None:
+        """Keep nothing if the call that is answered is not what the cache is for: another target had been asked first. Keep
+        nothing either unless `kept`."""
+        self._is_kept = self._is_kept and kept and self._is_wanted(call)
 
     def add(self, events: Sequence[Event]) -> None:
         """Keep these events of the answer. An end that is not ordinary is not an end for others, such as a caller's wish."""

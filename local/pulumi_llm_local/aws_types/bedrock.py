@@ -7,6 +7,27 @@ from pulumi_llm_local.aws_types.aws_type import AWS_DOCS, AwsType, ValueRule
 from pulumi_llm_local.aws_types.draft import CREATED
 
 TYPES: Final[Mapping[str, AwsType]] = {
+    # A knowledge base and its data sources: CloudFormation.
+    "aws:bedrock/agentDataSource:AgentDataSource": AwsType(
+        outputs={"id": "{dataSourceId},{knowledgeBaseId}", "dataSourceId": "{source.upper10}"},
+        replaced_by=(
+            "dataSourceConfiguration.s3Configuration.bucketArn dataSourceConfiguration.type knowledgeBaseId "
+            "vectorIngestionConfiguration"
+        ),
+        api="bedrock-agent CreateDataSource",
+    ),
+    "aws:bedrock/agentKnowledgeBase:AgentKnowledgeBase": AwsType(
+        outputs={
+            "id": "{base.upper10}",
+            "arn": "arn:{partition}:bedrock:{region}:{account}:knowledge-base/{id}",
+            "createdAt": CREATED,
+            "updatedAt": CREATED,
+            "failureReasons": [],
+        },
+        replaced_by="knowledgeBaseConfiguration storageConfiguration",
+        stateful="callers have its id",
+        api="bedrock-agent CreateKnowledgeBase",
+    ),
     "aws:bedrock/guardrail:Guardrail": AwsType(
         outputs={
             "id": "{guardrailId},{version}",

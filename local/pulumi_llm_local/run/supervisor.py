@@ -27,7 +27,7 @@ from pulumi_llm_local.program import graph as graphs
 from pulumi_llm_local.program.graph import Graph
 from pulumi_llm_local.run.page import STATUS_PATH, Handler, with_pages
 from pulumi_llm_local.run.running_api import RunningApi, RunningWebSocketApi
-from pulumi_llm_local.services import appconfig, function_url, lambda_function, moto, waf
+from pulumi_llm_local.services import appconfig, function_url, knowledge_base, lambda_function, moto, waf
 from pulumi_llm_local.services.api_gateway import rest_api, websocket_api, websocket_connections
 from pulumi_llm_local.services.api_gateway.rest_api import REST_API, RestApi
 from pulumi_llm_local.services.api_gateway.websocket_api import WebSocketApi
@@ -41,6 +41,7 @@ from pulumi_llm_local.upstreams import stack_upstreams
 SERVICES = (
     moto,
     stack_upstreams,
+    knowledge_base,
     websocket_connections,
     appconfig,
     lambda_function,

@@ -148,6 +148,28 @@ JOURNAL = (
     "integration-cancel cors-method-/chat/{} cors-integration-/chat/{} "
     "cors-method-response-/chat/{} cors-response-/chat/{}"
 )
+KNOWLEDGE_BASE_ARN = "arn:aws:bedrock:us-east-1:123456789012:knowledge-base/A1B2C3D4E5"
+RETRIEVAL: dict[str, Any] = {
+    "aliases": ["gpt-oss-20b"],
+    "results": 3,
+    "min_score": 0.5,
+    "passage_bytes": 1_000,
+    "excerpt_characters": 100,
+    "tenant_key": "owner",
+    "when_unavailable": "answer",
+}
+KNOWLEDGE_BASE: dict[str, Any] = {
+    "enabled": True,
+    "parameters": False,
+    "prefix": "handbook/",
+    "embedding_model": "titan-embed-text-v2",
+    "dimensions": 256,
+    "chunk_tokens": 200,
+    "chunk_overlap_percent": 10,
+    "ingest_schedule": "rate(1 hour)",
+    "kms_key_arn": KEY_ARN,
+    "deletion_protection": False,
+}
 # The key moves from the plan of all to a plan of its own.
 OWN_PLAN = "create usage-plan-default; replace usage-plan-key-default; delete usage-plan"
 
@@ -285,6 +307,23 @@ CASES: list[tuple[dict[str, Any], str]] = [
         f"{FUNCTION}; create guardrail-policy",
     ),
     ({"api.rules": [RULE]}, FUNCTION),
+    ({"api.retrieval": {**RETRIEVAL, "knowledge_base_arn": KNOWLEDGE_BASE_ARN}}, f"{FUNCTION}; create retrieval-policy"),
+    (
+        {"knowledge_base": KNOWLEDGE_BASE, "api.retrieval": RETRIEVAL},
+        f"create knowledge knowledge-* retrieval-policy; {FUNCTION}",
+    ),
+    (
+        {
+            "knowledge_base": {
+                "enabled": True,
+                "bucket": "documents-of-ours",
+                "bucket_kms_key_arn": KEY_ARN,
+                "ingest_schedule": "never",
+                "customize": {"index": {"tags": {"Team": "search"}}},
+            }
+        },
+        "create knowledge knowledge-*",
+    ),
     ({"api.throttle.rate_limit": 1}, f"update usage-plan {THROTTLED}; {DEPLOYMENT}"),
     ({"api.throttle.burst_limit": 5}, "update usage-plan"),
     ({"api.daily_quota": 5}, "update usage-plan"),

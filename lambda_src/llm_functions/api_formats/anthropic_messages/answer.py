@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from llm_functions.api_formats.complete import CollectedCall, collect
+from llm_functions.api_formats.complete import CollectedCall, collect, retrieval_fields
 from llm_gateway import errors
 from llm_gateway.errors import GatewayError
 from llm_gateway.estimate import request_tokens
@@ -111,6 +111,7 @@ def _message(start: Start, content: list[dict[str, Any]], stop_reason: str | Non
         "stop_reason": stop_reason,
         "stop_sequence": None,
         "usage": usage,
+        **retrieval_fields(start),
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from llm_functions.api_formats.complete import collect
+from llm_functions.api_formats.complete import collect, retrieval_fields
 from llm_functions.api_formats.openai_responses.reasoning import sealed
 from llm_functions.api_formats.openai_responses.tools import Declared, call_item, declared, input_text
 from llm_gateway.errors import GatewayError
@@ -62,7 +62,7 @@ async def render_complete(body: Mapping[str, Any], batches: AsyncIterator[list[E
     if answer.reasoning_blocks:
         output.append(_reasoning(f"rs_{identifier}_0", answer.reasoning, answer.reasoning_blocks))
     if answer.text or not answer.calls:
-        parts = [_text(answer.content)] if answer.content or not answer.refusal else []
+        parts = [_text(answer.content, answer.start)] if answer.content or not answer.refusal else []
         parts += [_refusal(answer.refusal)] if answer.refusal else []
         output.append(_message(f"msg_{identifier}_{len(output)}", parts, _status(answer.stop_reason)))
     tools = declared(body)
@@ -96,6 +96,7 @@ def _response(
         "store": False,
         "truncation": "disabled",
         "usage": None if usage is None else _usage(usage),
+        **retrieval_fields(start),
     }
 
 
@@ -146,8 +147,13 @@ def _message(identifier: str, content: list[dict[str, Any]], status: str) -> dic
     return {"type": "message", "id": identifier, "status": status, "role": "assistant", "content": content}
 
 
-def _text(text: str) -> dict[str, Any]:
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+def _text(text: str, start: Start) -> dict[str, Any]:
+    annotations: list[dict[str, Any]] = []
+    if start.citations:
+        from llm_functions.api_formats.citations import url_citations  # only where answers have passages
+
+        annotations = [{"type": "url_citation", **each} for each in url_citations(text, start.citations)]
+    return {"type": "output_text", "text": text, "annotations": annotations, "logprobs": []}
 
 
 def _refusal(text: str) -> dict[str, Any]:
@@ -257,7 +263,7 @@ class StreamRenderer:
         closed = self._close()
         self._kind = "message"
         opened = self._add(_message(self._identifier("msg"), [], "in_progress"))
-        opened += self._event("response.content_part.added", **self._place(), content_index=0, part=_text(""))
+        opened += self._event("response.content_part.added", **self._place(), content_index=0, part=_text("", self._start))
         delta: dict[str, Any] = {**self._place(), "content_index": 0, "logprobs": [], "delta": _MARK}
         self._before, self._after = (b"," + _encode(delta)[1:] + b"\n\n").split(_encode(_MARK))
         return closed + opened
@@ -276,8 +282,9 @@ class StreamRenderer:
         match kind:
             case "message":
                 done = self._event("response.output_text.done", **place, content_index=0, logprobs=[], text=text)
-                done += self._event("response.content_part.done", **place, content_index=0, part=_text(text))
-                return done + self._done(place["output_index"], _message(place["item_id"], [_text(text)], status))
+                part = _text(text, self._start)
+                done += self._event("response.content_part.done", **place, content_index=0, part=part)
+                return done + self._done(place["output_index"], _message(place["item_id"], [part], status))
             case "refusal":
                 done = self._event("response.refusal.done", **place, content_index=0, refusal=text)
                 done += self._event("response.content_part.done", **place, content_index=0, part=_refusal(text))

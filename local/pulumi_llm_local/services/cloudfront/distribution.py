@@ -23,6 +23,7 @@ from pulumi_llm_local.services.cloudfront.function_url_origin import ACCESS_CONT
 from pulumi_llm_local.services.cloudfront.origin import HttpOrigin, Origin, OriginError, OriginRequest, UnknownOrigin
 from pulumi_llm_local.services.cloudfront.response_headers import POLICY, find_policy
 from pulumi_llm_local.services.cloudfront.s3_origin import S3Origin, bucket_of
+from pulumi_llm_local.services.knowledge_base import buckets_of
 from pulumi_llm_local.services.local_run import LocalRun
 
 DISTRIBUTION = "aws:cloudfront/distribution:Distribution"
@@ -61,7 +62,7 @@ async def start(run: LocalRun) -> None:
 def not_played(graph: Graph) -> set[str]:
     """The parts of distributions, and the buckets, that are not played."""
     found: set[str] = set()
-    served: set[str] = set()
+    served = buckets_of(graph)
     for distribution in graph.of_type(DISTRIBUTION):
         state = distribution.state
         restrictions: dict[str, Any] = state["restrictions"]
