@@ -195,7 +195,7 @@ async def _finish(gateway: Gateway, reservation: "Reservation | None", lookup: "
 
 
 def _router(gateway: Gateway, alias: Alias, record: Record, stop: "Stop | None", lookup: "Lookup | None") -> AnyRouter:
-    """Return the router with what stands around it: retrieval, the checks of prompt and answer, the cache, the flags; if any."""
+    """Return the router with what stands around it: retrieval, checks of prompt and answer, the cache, the flags; if any."""
     router: InnerRouter = gateway.router
     if stop is not None:
         from llm_gateway.stoppable_router import StoppableRouter
