@@ -60,10 +60,11 @@ def policy_events(done: Done) -> list[dict[str, Any]]:
     return [event["policyEvent"] for event in done.events if "policyEvent" in event]
 
 
-@pytest.mark.parametrize("name", ["dev", "prod"])
-def test_our_own_stacks_pass_at_preview_and_at_up(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "more"), [("dev", {}), ("prod", {}), ("dev", {"api.flags": True})])
+def test_our_own_stacks_pass_at_preview_and_at_up(name: str, more: dict[str, Any], tmp_path: Path) -> None:
     arguments = pack(PACK / "config" / f"{name}.json")
     with our_stack(tmp_path, name) as stack:
+        stack.configure(more)
         preview = succeeded(stack.preview(*arguments))
         assert violations(preview) == {}
         told = not_verified(preview)
