@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import subprocess
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
@@ -187,3 +189,27 @@ async def test_what_is_not_accepted_is_no_secret_in_the_log(
     await run.fetched()
     (line,) = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines() if b"flags" in line]
     assert line["level"] == "WARN" and line["message"].endswith("wrong is service.message") and "SECRET" not in str(line)
+
+
+START = """
+import os, sys
+import llm_functions.http.__main__
+from llm_functions.compose import gateway_of
+from llm_gateway.http.client import HttpClient
+from llm_gateway.routes import Alias, Routes, Target
+
+target = Target("mock", "mock", "m", max_output_tokens=9, context_tokens=9, accepts=())
+gateway = gateway_of(Routes((Alias("m", (target,)),)), HttpClient(), os.environ)
+print(*(name for name in sys.modules if "flags" in name or "appconfig" in name))
+"""
+
+
+@pytest.mark.parametrize(
+    ("configured", "loaded"),
+    [({}, set()), ({"FLAGS_CONFIGURATION": "a/b/c"}, {"feature_flags", "flags", "aws.appconfig"})],
+    ids=["off", "on"],
+)
+def test_a_start_without_flags_loads_nothing_of_them(configured: dict[str, str], loaded: set[str]) -> None:
+    keys = {"AWS_REGION": REGION, "AWS_ACCESS_KEY_ID": KEYS.access_key, "AWS_SECRET_ACCESS_KEY": KEYS.secret_key}
+    done = subprocess.run([sys.executable, "-c", START], env={**keys, **configured}, capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == {f"llm_gateway.{name}" for name in loaded}
