@@ -81,7 +81,7 @@ class UsageReport(msgspec.Struct, frozen=True, omit_defaults=True):
 
 async def usage_of(ledger: Ledger, caller: Caller) -> UsageReport:
     """Return what a caller has used, and what is left to it. Raises the error 503 if the table cannot be read."""
-    own, of_tenant = ledger.limits.of_key(caller.key), ledger.limits.of_tenant(caller.tenant)
+    own, of_tenant = ledger.limits.of_key(caller.principal), ledger.limits.of_tenant(caller.tenant)
     item, tenant_item = await asyncio.gather(
         _item(ledger, caller_holder(caller), own), _item(ledger, tenant_holder(caller), of_tenant)
     )

@@ -109,7 +109,7 @@ class Ledger:
             attempts: The router adds each call of a target.
             deadline: A time of the running loop's clock.
         """
-        limits, of_tenant = self.limits.of_key(caller.key), self.limits.of_tenant(caller.tenant)
+        limits, of_tenant = self.limits.of_key(caller.principal), self.limits.of_tenant(caller.tenant)
         accounts: list[_Account] = []
         if limits:
             accounts.append(self._account(caller_holder(caller), "this caller", limits, alias))

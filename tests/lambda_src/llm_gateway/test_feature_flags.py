@@ -185,6 +185,22 @@ def test_what_a_document_changes(name: str) -> None:
     assert gateway.routes is ROUTES and found.router is gateway.router
 
 
+@pytest.mark.parametrize(
+    ("key", "limited"),
+    [
+        ("arn:aws:sts::123456789012:assumed-role/batch/a-session", True),
+        ("arn:aws:sts::123456789012:assumed-role/batch/another", True),
+        ("arn:aws:sts::123456789012:assumed-role/web/a-session", False),
+    ],
+)
+def test_a_limit_of_a_role_holds_whatever_its_session_is_called(key: str, limited: bool) -> None:
+    document = b'{"limits": {"keys": {"arn:aws:sts::123456789012:assumed-role/batch": {"requests": {"minute": 1}}}}}'
+    routes = Routes(ROUTES.aliases, limits=CallerLimits(tenants={"shop": Limits((MINUTE,))}))
+    found = overlaid(gateway_of(None, routes), flags.parse(document, flags.document_type(routes)))
+    assert found.ledger is not None
+    assert (found.ledger.reservation(Caller("123456789012", key), "main", [], 0.0) is not None) is limited
+
+
 @pytest.mark.parametrize("enabled", [True, False])
 def test_the_cache_is_switched_off(enabled: bool) -> None:
     cache: Any = object()
