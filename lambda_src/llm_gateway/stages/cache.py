@@ -308,13 +308,16 @@ class Lookup:
         )
 
     def _begin(self, head: Head) -> None:
-        writer = JournalWriter(self._cache.journal, head, lambda text, head: self._cache.warn(f"the cache: {text}"))
+        writer = JournalWriter(self._cache.journal, head, self._warn)
 
         async def write() -> None:
             with contextlib.suppress(Superseded):
                 await writer.run()
 
         self._writer, self._writing = writer, asyncio.create_task(write())
+
+    def _warn(self, text: str, *, request_id: str) -> None:
+        self._cache.warn(f"the cache: {text} ({request_id})")
 
     async def _kept(self, head: Head) -> Kept:
         """Return an answer that is there or under way; a whole one when it has ended. Raises `_NoAnswerError`."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from llm_gateway.aws.dynamodb import DynamoDBError
 from llm_gateway.http.errors import HttpError
@@ -9,6 +10,10 @@ from llm_gateway.stages.journal import FLUSH_BYTES, FLUSH_SECONDS, Head, Journal
 
 # The end is written in any case, as often as this.
 _FINAL_WRITES = 5
+
+
+class Warn(Protocol):
+    def __call__(self, text: str, *, request_id: str) -> None: ...
 
 
 class JournalWriter:
@@ -22,7 +27,7 @@ class JournalWriter:
         self,
         journal: Journal,
         head: Head,
-        warn: Callable[..., None],
+        warn: Warn,
         written: Callable[[Head], None] = lambda before: None,
     ) -> None:
         self.head = head

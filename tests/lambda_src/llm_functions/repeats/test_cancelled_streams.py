@@ -99,15 +99,26 @@ async def test_what_was_generated_is_charged(api: Start, model: Model, dynamodb:
 
 
 @pytest.mark.parametrize("caller", [{**MINE, "key": "cd"}, {**MINE, "tenant": "other"}])
-async def test_a_caller_stops_nothing_of_another_s(api: Start, model: Model, caller: dict[str, str]) -> None:
-    service = await api(authorization="api_key")
+async def test_a_caller_stops_nothing_of_anothers(
+    api: Start, model: Model, caller: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, looks = await api(authorization="api_key"), asyncio.Semaphore(0)
+    look = DynamoDB.get_item
+
+    async def looking(self: DynamoDB, *args: Any, **more: Any) -> Any:
+        found = await look(self, *args, **more)
+        looks.release()
+        return found
+
     model.hold()
     model.free(1)
     async with service.streaming(PATH, BODY, service.context(MINE)) as (_, events):
         await anext(events)
         await stop(service, caller=caller)  # the same answer
         await stop(service, "request-2")  # which is not there
-        await asyncio.sleep(5 * cancel.POLL_SECONDS)
+        monkeypatch.setattr(DynamoDB, "get_item", looking)
+        for _ in range(3):
+            await looks.acquire()
         model.free(9)
         names = [event.name async for event in events]
     assert names[-1] == "done" and model.calls == 1
