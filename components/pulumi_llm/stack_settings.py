@@ -397,7 +397,7 @@ class StackSettings(RoutingSettings):
             if limited:
                 callers["key_limits"] = {key.name: key.limits.model_dump(exclude_unset=True) for key in limited}
         callers |= {"limits": {}, **self.api.model_dump(include={"limits", "tenant_limits"}, exclude_unset=True)}
-        callers |= self.api.model_dump(include={"rules", "cache"}, exclude_unset=True)
+        callers |= self.api.model_dump(include={"rules", "cache", "otlp"}, exclude_unset=True)
         if self.api.all_limits() is not None:
             table = {"name": api.ledger_table_name, "arn": api.ledger_table_arn, "kms_key_arn": self.api.kms_key_arn}
             callers["ledger_table"] = table

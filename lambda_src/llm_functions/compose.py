@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # what a deployment does not use is not imported: it would co
     from llm_gateway.stages.idempotency import Idempotency
     from llm_gateway.stages.ledger import Ledger
     from llm_gateway.stages.policy import Policy
+    from llm_gateway.tracing.tracer import Tracer
 
 
 def gateway(client: HttpClient) -> Gateway:
@@ -46,8 +47,9 @@ def gateway_of(
     router = Router(known, chance) if found is None else Router(known, chance, found.wake)
     checks, rules = safety(routes, client, environ), policy(routes)
     limits, answers = ledger(routes, client, environ), cache(routes, client, environ)
-    passages = retriever(routes, client, environ)
-    return flagged(Gateway(routes, router, found, limits, checks, rules, answers, passages), client, environ)
+    passages, traces = retriever(routes, client, environ), tracer(routes, client, environ)
+    answering = Gateway(routes, router, found, limits, checks, rules, answers, passages, tracer=traces)
+    return flagged(answering, client, environ)
 
 
 def flagged(gateway: Gateway, client: HttpClient, environ: Mapping[str, str] = os.environ) -> Gateway:
@@ -139,6 +141,15 @@ def retriever(routes: Routes, client: HttpClient, environ: Mapping[str, str] = o
 
     knowledge_base = KnowledgeBase(Aws(client, environ), environ[environment.KNOWLEDGE_BASE_ID], routes.retrieval)
     return Retriever(knowledge_base, routes.retrieval)
+
+
+def tracer(routes: Routes, client: HttpClient, environ: Mapping[str, str] = os.environ) -> "Tracer | None":
+    """Return what traces requests, None where they are not traced."""
+    if routes.tracing is None:
+        return None
+    from llm_functions.tracing import tracer_of
+
+    return tracer_of(routes.tracing, routes.endpoints, client, environ, write_warning)
 
 
 def key_store(client: HttpClient, environ: Mapping[str, str] = os.environ) -> "KeyStore | None":

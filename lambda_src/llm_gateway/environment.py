@@ -47,6 +47,8 @@ GUARDRAIL_VERSION = "GUARDRAIL_VERSION"
 FLAGS_CONFIGURATION = "FLAGS_CONFIGURATION"
 # The id of the knowledge base that passages are looked for in.
 KNOWLEDGE_BASE_ID = "KNOWLEDGE_BASE_ID"
+# The Secrets Manager secret of the receiver of traces, where it needs one.
+OTLP_SECRET_ARN = "OTLP_SECRET_ARN"  # noqa: S105  a name
 # The URL of the WebSocket API's stage, such as https://ID.execute-api.REGION.amazonaws.com/ws, below which are its connections.
 WEBSOCKET_STAGE_URL = "WEBSOCKET_STAGE_URL"
 # How many generations may run at once for one connection, and for one API key.

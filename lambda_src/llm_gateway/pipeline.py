@@ -15,7 +15,7 @@ The stages, in their order:
                   reported to the caller
 8. filter the answer (safety; its code for both stands around the router), and keep it (cache)
 9. settle quota   take off what was reserved and not used (ledger)
-10. record        write one line of telemetry, whatever happened
+10. record        write one line of telemetry, whatever happened, and export the spans of traces (tracing)
 """
 
 import asyncio
@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # only requests for embeddings load it
     from llm_gateway.stages.idempotency import Claim  # only where requests may name keys
     from llm_gateway.stages.ledger import Ledger, Reservation  # only where callers have limits
     from llm_gateway.stages.policy import Policy  # only where there are rules
+    from llm_gateway.tracing.tracer import Tracer  # only where requests are traced
 
 
 class Demand(Protocol):
@@ -90,8 +91,8 @@ class Flags(Protocol):
 
 class Gateway(msgspec.Struct, frozen=True):
     """The routes, the router with its providers, the demand for those that may sleep, the ledger of limits, what
-    conversations are checked by, the rules of callers, the cache of answers, what finds passages, and the feature flags; the
-    last seven if any.
+    conversations are checked by, the rules of callers, the cache of answers, what finds passages, the feature flags, and what
+    traces requests; the last eight if any.
 
     A process has one.
     """
@@ -105,6 +106,7 @@ class Gateway(msgspec.Struct, frozen=True):
     cache: "Cache | None" = None
     retriever: "Retriever | None" = None
     flags: Flags | None = None
+    tracer: "Tracer | None" = None
 
     def current(self) -> "Gateway":
         """Return the gateway as the feature flags have it now."""
@@ -179,7 +181,7 @@ async def answer(
         record.error(failure, error)
         raise failure from error
     finally:
-        record.close()
+        record.close(gateway.tracer)
         await _finish(gateway, reservation, lookup, usage)
 
 

@@ -22,6 +22,7 @@ from llm_gateway.events import CacheUse, Citation, Event
 from llm_gateway.identity.caller import ANONYMOUS, Caller
 from llm_gateway.request import ChatRequest
 from llm_gateway.routes import BEDROCK, Alias, Target
+from llm_gateway.trace import current as trace_of_request
 
 if TYPE_CHECKING:  # only requests for embeddings load it
     from llm_gateway.embeddings import EmbeddingCall, EmbeddingRequest
@@ -233,6 +234,8 @@ class Router:
         attempts.append(attempt)
         provider = self._providers[target.provider]
         events = _answer(provider, call) if isinstance(call, ModelCall) else cast(EmbeddingProvider, provider).embed(call)
+        if (trace := trace_of_request()) is not None:
+            events = trace.begin_call(events)
         try:
             first = await _first_batch(events, limit)
         except BaseException as error:

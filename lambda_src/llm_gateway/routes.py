@@ -19,6 +19,7 @@ from llm_gateway.request import Kind, Parameter
 from llm_gateway.retrieval import Retrieval
 from llm_gateway.rules import Rule
 from llm_gateway.safety import Safety
+from llm_gateway.trace import Tracing
 
 ROUTES_FILE = "routes.json"
 
@@ -38,7 +39,8 @@ class Endpoint(msgspec.Struct, frozen=True, omit_defaults=True):
     end. `secret_arn` is the Secrets Manager secret with its key, empty if it needs none. `wake_queue_url` is the SQS queue that
     is told when its servers are wanted and do not answer, empty if there is none. The document names the environment variables
     that hold these three. `stickiness_cookie` is the cookie with which its load balancer keeps a conversation at one server.
-    `cache_salt` says whether its servers take a salt for their prefix cache.
+    `cache_salt` says whether its servers take a salt for their prefix cache, `trace_context` whether they are told the trace of
+    a request.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Endpoint(msgspec.Struct, frozen=True, omit_defaults=True):
     wake_queue_url: str = ""
     stickiness_cookie: str = ""
     cache_salt: bool = False
+    trace_context: bool = False
 
 
 class Price(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -147,7 +150,8 @@ class Alias(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Routes(msgspec.Struct, frozen=True, omit_defaults=True):
     """All aliases, of which the first is the default, the endpoints that their targets name, the limits and rules of callers,
-    where metrics are, what conversations are checked for, how answers are cached, and which have passages of a knowledge base.
+    where metrics are, what conversations are checked for, how answers are cached, which have passages of a knowledge base, and
+    where traces are sent.
     """
 
     aliases: tuple[Alias, ...]
@@ -158,6 +162,7 @@ class Routes(msgspec.Struct, frozen=True, omit_defaults=True):
     rules: tuple[Rule, ...] = ()
     cache: AnswerCache | None = None
     retrieval: Retrieval | None = None
+    tracing: Tracing | None = None
 
     def alias(self, name: str) -> Alias | None:
         """Return the alias of that name, the first one for an empty name, None for an unknown name."""
@@ -204,6 +209,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Routes:
         rules=routes.rules,
         cache=routes.cache,
         retrieval=routes.retrieval,
+        tracing=routes.tracing and _tracing(routes.tracing, environ),
     )
 
 
@@ -211,6 +217,12 @@ def _target(target: Target, environ: Mapping[str, str]) -> Target:
     if not target.model_variable:
         return target
     return msgspec.structs.replace(target, model=environ[target.model_variable])
+
+
+def _tracing(tracing: Tracing, environ: Mapping[str, str]) -> Tracing:
+    if not tracing.secret_arn_variable:
+        return tracing
+    return msgspec.structs.replace(tracing, secret_arn=environ[tracing.secret_arn_variable])
 
 
 def _endpoint(endpoint: Endpoint, environ: Mapping[str, str]) -> Endpoint:

@@ -7,8 +7,8 @@ https://opentelemetry.io/docs/specs/semconv/gen-ai/
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -26,6 +26,12 @@ if TYPE_CHECKING:  # only requests for embeddings load it
 _encode = msgspec.json.Encoder().encode
 
 _OPERATION_NAMES: dict[Kind, str] = {"chat": "chat", "embedding": "embeddings"}
+
+
+class Tracer(Protocol):
+    """Exports the spans of requests."""
+
+    def end(self, record: "Record") -> None: ...
 
 
 class Record:
@@ -51,6 +57,21 @@ class Record:
             "gen_ai.operation.name": _OPERATION_NAMES[request.kind],
             "gen_ai.request.model": clipped(request.model),
         }
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """What is written."""
+        return self._fields
+
+    @property
+    def usage(self) -> Usage | None:
+        """The tokens of the answer, as far as they are known."""
+        return self._usage
+
+    @property
+    def status(self) -> int:
+        """The status of the error that the request ended with, 200 without one."""
+        return self._status
 
     def alias(self, alias: Alias) -> None:
         """Record the alias. The caller may have named none."""
@@ -126,7 +147,8 @@ class Record:
         so that no model was called."""
         self._fields |= {"repeated": True} if repeated else {"level": "WARN", "error.type": "abandoned"}
 
-    def close(self) -> None:
+    def close(self, tracer: Tracer | None = None) -> None:
+        """Write the record, and export the spans that `tracer` makes of it."""
         failed = [(attempt.target.name, attempt.error) for attempt in self.attempts if attempt.error is not None]
         if failed:
             self._fields["failed_attempts"] = [f"{name}: {error.code}" for name, error in failed]
@@ -140,6 +162,8 @@ class Record:
         if self._metrics is not None:
             self._add_metrics(self._metrics)
         write_log(self._fields)
+        if tracer is not None:
+            tracer.end(self)
 
     def _used(self, usage: Usage) -> None:
         self._usage = usage

@@ -490,7 +490,7 @@ WRONG |= {
         {"providers": {"type": {"type": "anthropic", "api_key": "hunter2"}}, "models": [{"name": "a", "targets": [CLAUDE]}]},
         [
             "pulumi-llm:providers.type.api_key: is not known; there are base_url, cache_salt, kms_key_arn, regions, "
-            "secret_arn, stickiness_cookie, type, wake_queue",
+            "secret_arn, stickiness_cookie, trace_context, type, wake_queue",
             "pulumi-llm:providers.type.secret_arn: is required by https://api.anthropic.com: the ARN of the secret with its "
             "key",
         ],
@@ -670,6 +670,8 @@ def test_a_program_with_five_mistakes_tells_exactly_these_and_creates_nothing() 
                 "tenant_limits": {"Acme, Inc.": {"tokens": {"day": 9}}},
             }
         },
+        {"api": {"tracing": True}, "websocket": {"enabled": True, "tracing": True}},
+        {"api": {"otlp": {"endpoint": "xray", "sample_ratio": 0.1, "content": True}}},
         {"api": {"metrics": {"namespace": "acme/llm", "tenants": ["Acme, Inc."]}}},
         {"api": {"cache": {"ttl_seconds": 600, "when": "asked"}}},
         {"api": {"flags": True}},

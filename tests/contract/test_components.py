@@ -205,6 +205,7 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
             "reserved_concurrency": 20,
             "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
             "tracing": True,
+            "otlp": {"endpoint": "xray", "content": True},
             "domain": {
                 "name": "chat.example.com",
                 "certificate_arn": "arn:aws:acm:us-east-1:123456789012:certificate/1234abcd-12ab-34cd-56ef-1234567890ab",
@@ -339,6 +340,7 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
             "reserved_concurrency": 20,
             "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
             "tracing": True,
+            "otlp": {"endpoint": "xray", "content": True},
             "policies": {
                 "managed": {"read": "arn:aws:iam::123456789012:policy/read"},
                 "inline": {

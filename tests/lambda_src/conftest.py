@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from llm_functions.compose import cache, cancels, idempotency, key_store, ledger, policy, providers, ticket_table
+from llm_functions.compose import cache, cancels, idempotency, key_store, ledger, policy, providers, ticket_table, tracer
 from llm_functions.http.application import Application
 from llm_gateway import demand, router
 from llm_gateway.aws import dynamodb as dynamodb_module
@@ -141,7 +141,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
     it issues tickets. With `journal`, the URL of one with that table, it keeps answers to requests that name keys. `cached` is
     that of one where the routes have a cache of answers. `limits` is
     that of a DynamoDB, where the routes have some, counted in the windows of `now`. `secrets` is
-    the URL of Secrets Manager.
+    the URL of Secrets Manager, `xray` that of X-Ray and of its daemon.
     """
 
     async def start(
@@ -160,6 +160,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
         journal: str = "",
         cached: str = "",
         secrets: str = "",
+        xray: str = "",
     ) -> Service:
         client = HttpClient()
         opened.push_async_callback(client.close)
@@ -174,6 +175,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
             "PATH_PREFIX": path_prefix,
             **({"KEYS_TABLE": "the-keys", "AWS_ENDPOINT_URL_DYNAMODB": dynamodb} if dynamodb else {}),
             **({"AWS_ENDPOINT_URL_SECRETSMANAGER": secrets} if secrets else {}),
+            **({"AWS_ENDPOINT_URL_XRAY": xray, "AWS_XRAY_DAEMON_ADDRESS": xray.partition("//")[2]} if xray else {}),
             **({"TICKETS_TABLE": TICKETS, "AWS_ENDPOINT_URL_DYNAMODB": tickets} if tickets else {}),
             **({"LEDGER_TABLE": LEDGER, "AWS_ENDPOINT_URL_DYNAMODB": limits} if limits else {}),
             **({"JOURNAL_TABLE": JOURNAL, "AWS_ENDPOINT_URL_DYNAMODB": journal} if journal else {}),
@@ -187,7 +189,14 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
         if answers is not None and now is not None:
             answers.clock = now
         application = Application(
-            Gateway(routes, Router(known), ledger=counted, policy=policy(routes), cache=answers),
+            Gateway(
+                routes,
+                Router(known),
+                ledger=counted,
+                policy=policy(routes),
+                cache=answers,
+                tracer=tracer(routes, client, environ),
+            ),
             environ,
             keys=key_store(client, environ),
             tickets=ticket_table(client, environ),

@@ -6,6 +6,32 @@ from typing import NotRequired, TypedDict
 import pulumi
 
 
+class OtlpArgs(TypedDict):
+    """Where spans and metrics of requests are sent by OpenTelemetry's protocol: OTLP over HTTP, in JSON."""
+
+    endpoint: str
+    """The base URL of a receiver, such as "https://otlp.example.com", without /v1/traces; "http://localhost:4318" for the
+    layer of a collector; or "xray", X-Ray's own in the Region, for which Transaction Search has to be enabled in the
+    account."""
+    sample_ratio: NotRequired[float]
+    """The share of the requests whose spans are sent. A caller's trace context may keep a request out of it, not put one
+    in. From 0 to 1. Default: 1."""
+    metrics: NotRequired[bool]
+    """Send metrics, too, of all requests: tokens, durations, time to the first token. X-Ray takes none. Default: true."""
+    content: NotRequired[bool]
+    """Send prompts and answers, too, without the personal data that the filter `pii` finds. They may hold anything else.
+    Default: false."""
+    secret_arn: NotRequired[pulumi.Input[str]]
+    """The Secrets Manager secret that holds the value of `header`: alone, or as `api_key` of a JSON object. The whole ARN,
+    in the API's Region. Default: the receiver needs none."""
+    kms_key_arn: NotRequired[pulumi.Input[str]]
+    """The customer key that encrypts the secret. Default: AWS's own, which needs no permission."""
+    header: NotRequired[str]
+    """The header by which the receiver knows this service. Default: "authorization"."""
+    collector_layer_arn: NotRequired[pulumi.Input[str]]
+    """The Lambda layer (arm64) of an OpenTelemetry collector that runs beside the function. Default: none."""
+
+
 class MetricsArgs(TypedDict):
     """Metrics in CloudWatch of tokens, times, costs and errors, by alias, target and tenant. CloudWatch charges for
     each."""

@@ -19,6 +19,16 @@ _PolicyArn = Annotated[
 ]
 
 
+# https://docs.aws.amazon.com/lambda/latest/api/API_GetLayerVersionByArn.html
+LayerArn = Annotated[
+    str,
+    form(
+        r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:layer:[A-Za-z0-9-_]+:\d+",
+        "the ARN of a layer's version, such as arn:aws:lambda:us-east-1:ACCOUNT:layer:NAME:1",
+    ),
+]
+
+
 class VpcSettings(Settings):
     """The network of a function. What the function calls must be reachable from there: Bedrock, Secrets Manager, the providers
     and the queues that wake them, by a NAT gateway or by endpoints."""

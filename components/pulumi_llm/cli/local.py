@@ -158,6 +158,7 @@ def _ready(options: "Options", run: "Running", seconds: float) -> str:
             *(f"  pool     {name}: {url} (a server starts with the first request)" for name, url in run.pools.items()),
             f"  status   {run.status}",
             f"  logs     {run.log_folder}",
+            *([f"  traces   {run.traces}/"] if run.traces else []),
             *([f"  bedrock  {' '.join(f'{name}={value}' for name, value in run.bedrock.items())}"] if run.bedrock else []),
             *([f"  flags    {' '.join(f'{name}={value}' for name, value in run.appconfig.items())}"] if run.appconfig else []),
             "",

@@ -211,6 +211,7 @@ class GpuInferenceCluster(Component):
                 "wake_queue": {"url": queue.url, "arn": queue.arn},
                 "stickiness_cookie": STICKINESS_COOKIE,
                 "cache_salt": True,
+                "trace_context": True,
                 "regions": [location.region],
             }
             for model, queue in queues.items()

@@ -201,3 +201,6 @@ class ProviderArgs(TypedDict):
     """Send a salt of the caller's tenant with each request (`cache_salt`), as vLLM takes it: in a prefix cache that tenants
     share, no one then finds out what another has asked by how soon an answer begins. Other servers may refuse the field.
     Default: false."""
+    trace_context: NotRequired[bool]
+    """Send the trace of a request with it (`traceparent`, `tracestate`), where requests are traced: for servers of your own
+    that trace, too. By it, others could tell which requests belong together. Default: false."""

@@ -68,6 +68,7 @@ class Providers:
                     wake_queue_url_variable=f"{prefix}_WAKE_QUEUE_URL" if queue is not None else "",
                     stickiness_cookie=provider.stickiness_cookie or "",
                     cache_salt=provider.cache_salt,
+                    trace_context=provider.trace_context,
                 )
             )
         return protocol.at(base_url) if protocol is not None and isinstance(base_url, str) else protocol

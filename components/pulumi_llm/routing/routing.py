@@ -90,10 +90,10 @@ def read(
         targets.models,
         targets.output_models,
         environment,
-        _unique(providers.secret_arns),
-        _unique(providers.kms_key_arns),
-        _unique(providers.queue_arns),
-        _unique(providers.queue_kms_key_arns),
+        unique(providers.secret_arns),
+        unique(providers.kms_key_arns),
+        unique(providers.queue_arns),
+        unique(providers.queue_kms_key_arns),
     )
 
 
@@ -207,7 +207,7 @@ def _environment_problems(environment: Mapping[str, pulumi.Input[str]], path: st
         yield Problem(path, reason)
 
 
-def _unique(values: Sequence[pulumi.Input[str]]) -> list[pulumi.Input[str]]:
+def unique(values: Sequence[pulumi.Input[str]]) -> list[pulumi.Input[str]]:
     """Each text once, in order; Outputs cannot be compared."""
     texts = {value for value in values if isinstance(value, str)}
     return [*sorted(texts), *(value for value in values if not isinstance(value, str))]

@@ -72,6 +72,9 @@ def _secret_arn(value: str) -> str:
     return value
 
 
+SecretArn = Annotated[str, AfterValidator(_secret_arn)]
+
+
 def _queue_url(value: str) -> str:
     return _queue(value, _QUEUE_URL, "the URL of a queue, such as https://sqs.us-east-1.amazonaws.com/ACCOUNT/NAME")
 
@@ -152,7 +155,7 @@ class ProviderSettings(Settings):
         description="What its clients call the base URL: with the /v1 where an OpenAI-compatible one has it, without it for "
         f"Anthropic's. Default: {_by_protocol('base_url', 'none, it is required')}.",
     )
-    secret_arn: Input[Annotated[str, AfterValidator(_secret_arn)]] | None = None
+    secret_arn: Input[SecretArn] | None = None
     """The Secrets Manager secret that holds the key: alone, or as `api_key` of a JSON object. The whole ARN, in the API's
     Region. Default: no key is sent."""
     kms_key_arn: Input[KmsKeyArn] | None = None
@@ -170,6 +173,9 @@ class ProviderSettings(Settings):
     cache_salt: Flag = False
     """Send a salt of the caller's tenant with each request (`cache_salt`), as vLLM takes it: in a prefix cache that tenants
     share, no one then finds out what another has asked by how soon an answer begins. Other servers may refuse the field."""
+    trace_context: Flag = False
+    """Send the trace of a request with it (`traceparent`, `tracestate`), where requests are traced: for servers of your own
+    that trace, too. By it, others could tell which requests belong together."""
 
     def problems(self) -> Iterator[Problem]:
         if self.given("kms_key_arn") and not self.given("secret_arn"):

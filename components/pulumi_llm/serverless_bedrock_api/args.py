@@ -30,7 +30,8 @@ from pulumi_llm.api_edge.settings import (
     key_model_problems,
     key_problems,
 )
-from pulumi_llm.base.function_settings import PolicySettings, Variables, VpcSettings, environment_problems
+from pulumi_llm.api_edge.tracing import TracedSettings
+from pulumi_llm.base.function_settings import LayerArn, PolicySettings, Variables, VpcSettings, environment_problems
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.policy_documents import ANY, check_statements, read_document
 from pulumi_llm.base.settings import (
@@ -67,16 +68,6 @@ INTEGRATION_MARGIN_SECONDS = 5
 # The partitions that have Amazon Bedrock and the domain amazonaws.com, at which the functions call AWS.
 # https://docs.aws.amazon.com/general/latest/gr/bedrock.html
 PARTITIONS = ("aws", "aws-us-gov")
-
-# https://docs.aws.amazon.com/lambda/latest/api/API_GetLayerVersionByArn.html
-_LayerArn = Annotated[
-    str,
-    form(
-        r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:layer:[A-Za-z0-9-_]+:\d+",
-        "the ARN of a layer's version, such as arn:aws:lambda:us-east-1:ACCOUNT:layer:NAME:1",
-    ),
-]
-
 
 # A Firehose stream's name must begin so. https://docs.aws.amazon.com/apigateway/latest/api/API_AccessLogSettings.html
 _AccessLogDestinationArn = Annotated[
@@ -211,6 +202,7 @@ class ApiSettings(
     RetrievingSettings,
     CallMetricsSettings,
     FlaggedSettings,
+    TracedSettings,
 ):
     """What a stack's configuration and a program's arguments say alike."""
 
@@ -262,7 +254,8 @@ class ApiSettings(
     kms_key_arn: Input[KmsKeyArn] | None = None
     """The KMS key of logs, table and environment; its policy must let CloudWatch Logs use it. Default: keys of AWS."""
     tracing: Flag = False
-    """Trace requests with X-Ray."""
+    """Trace requests with X-Ray: API Gateway's and Lambda's segments and, unless there is `otlp`, spans of the calls of
+    models."""
     endpoint: Endpoint = "regional"
     """Where the API is reached: "regional", or "private" through VPC endpoints only."""
     vpc_endpoint_ids: Annotated[tuple[Input[_VpcEndpointId], ...], Field(min_length=1)] | None = None
@@ -292,7 +285,7 @@ class ApiSettings(
     refuses before it deletes anything. To destroy the stack, set it to false and run `pulumi up` first."""
     web_adapter_layer_version: Annotated[Count, Between(1)] = web_adapter.VERSION
     """The version of AWS's Lambda Web Adapter layer; 30 is the adapter 1.1.0."""
-    web_adapter_layer_arn: Input[_LayerArn] | None = None
+    web_adapter_layer_arn: Input[LayerArn] | None = None
     """Another Web Adapter layer (arm64), such as a copy in your own account, in the API's Region. Default: AWS's."""
     customize: Customize = Field(default_factory=dict)
     """Per child, arguments that are merged with the component's own. Default: none."""
@@ -451,7 +444,7 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
         """What is routed where, within which limits and rules, what is checked and cached, and which answers have passages."""
         limits, metrics, rules = self.all_limits(), self.all_metrics(), self.rule_documents()
         routing = read(self, location, self.timeout_seconds, limits=limits, metrics=metrics, rules=rules)
-        return self.retrieving(self.cached(self.checked(routing)))
+        return self.traced(self.retrieving(self.cached(self.checked(routing))), xray=self.tracing)
 
     def operations(self) -> tuple[Operation, ...]:
         return operations(tickets=self.websocket_tickets, limits=self.all_limits() is not None, journal=self.idempotency)

@@ -11,6 +11,7 @@ from pulumi_llm.api_edge.args_types import (
     JwtArgs,
     LimitArgs,
     MetricsArgs,
+    OtlpArgs,
     RetrievalArgs,
     RuleArgs,
     SafetyArgs,
@@ -82,6 +83,9 @@ class ServerlessBedrockApiArgs(TypedDict):
     """The models, in order; the first is the default. In a stack's file, a catalogue name alone is enough."""
     providers: NotRequired[Mapping[str, ProviderArgs]]
     """Providers of models besides Bedrock, by the names that targets have for them. Default: none."""
+    otlp: NotRequired[OtlpArgs]
+    """Send a span of each request and of each call of a model, with metrics, by OpenTelemetry's protocol. Default: none;
+    with `tracing`, X-Ray has the spans."""
     flags: NotRequired[bool]
     """Make a configuration in AWS AppConfig by which the running service is changed without a deployment: switched off, as
     a whole or by alias; weights of targets; filters and the guardrail; the cache; limits. Each process asks for it once a
@@ -153,7 +157,8 @@ class ServerlessBedrockApiArgs(TypedDict):
     kms_key_arn: NotRequired[pulumi.Input[str]]
     """The KMS key of logs, table and environment; its policy must let CloudWatch Logs use it. Default: keys of AWS."""
     tracing: NotRequired[bool]
-    """Trace requests with X-Ray. Default: false."""
+    """Trace requests with X-Ray: API Gateway's and Lambda's segments and, unless there is `otlp`, spans of the calls of
+    models. Default: false."""
     endpoint: NotRequired[str]
     """Where the API is reached: "regional", or "private" through VPC endpoints only. Default: "regional"."""
     vpc_endpoint_ids: NotRequired[Sequence[pulumi.Input[str]]]

@@ -17,6 +17,7 @@ from pulumi_llm.api_edge.retrieval import retrieval_variables, retrieve_passages
 from pulumi_llm.api_edge.safety import guardrail_variables
 from pulumi_llm.api_edge.tables import UsedTable
 from pulumi_llm.api_edge.tickets import issue_tickets
+from pulumi_llm.api_edge.tracing import put_spans
 from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.lambda_function import Published, Shared, publish
@@ -95,11 +96,12 @@ def create_function(
             **({"tickets-policy": issue_tickets(tickets)} if tickets else {}),
             **({"ledger-policy": use_ledger(ledger, read=True)} if ledger else {}),
             **({"journal-policy": use_journal(journal)} if journal else {}),
+            **({"traces-policy": put_spans()} if settings.sends_to_xray else {}),
             **({"guardrail-policy": ask_guardrail(component, guardrail, location)} if guardrail else {}),
             **({"flags-policy": flags.read()} if flags else {}),
             **({"retrieval-policy": retrieve_passages(settings.retrieval)} if settings.retrieval else {}),
         },
-        layers=[layer],
+        layers=[layer, *settings.collector_layers],
         reserved_concurrency=settings.reserved_concurrency,
         vpc=settings.vpc,
         own_policies=settings.policies,

@@ -24,6 +24,7 @@ from pulumi_llm.api_edge.settings import (
     key_model_problems,
     key_problems,
 )
+from pulumi_llm.api_edge.tracing import TracedSettings
 from pulumi_llm.base.function_settings import PolicySettings, Variables, VpcSettings, environment_problems
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import (
@@ -129,7 +130,7 @@ class WebSocketSettings(Settings):
     kms_key_arn: Input[KmsKeyArn] | None = None
     """The KMS key of logs, tables and environment; its policy must let CloudWatch Logs use it. Default: keys of AWS."""
     tracing: Flag = False
-    """Trace invocations with X-Ray."""
+    """Trace invocations with X-Ray: Lambda's segments and, unless there is `otlp`, spans of the calls of models."""
     access_logs: Flag = True
     """Log each message at API Gateway; needs the Region's API Gateway log role."""
     debug: Flag = False
@@ -148,6 +149,7 @@ class WebSocketChatSettings(
     CachedSettings,
     RetrievingSettings,
     CallMetricsSettings,
+    TracedSettings,
     RoutingSettings,
 ):
     """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
@@ -190,7 +192,7 @@ class WebSocketChatSettings(
         """What is routed where, within which limits and rules, what is checked and cached, and which answers have passages."""
         limits, metrics, rules = self.all_limits(), self.all_metrics(), self.rule_documents()
         routing = read(self, location, self.timeout_seconds, limits=limits, metrics=metrics, rules=rules)
-        return self.retrieving(self.cached(self.checked(routing)))
+        return self.traced(self.retrieving(self.cached(self.checked(routing))), xray=self.tracing)
 
     def all_limits(self) -> CallerLimits | None:
         """The limits as the functions read them; None where there are none."""

@@ -11,6 +11,7 @@ from pulumi_llm.api_edge.args_types import (
     JwtArgs,
     LimitArgs,
     MetricsArgs,
+    OtlpArgs,
     RetrievalArgs,
     RuleArgs,
     SafetyArgs,
@@ -48,6 +49,9 @@ class WebSocketChatArgs(TypedDict):
     """The models, in order; the first is the default. In a stack's file, a catalogue name alone is enough."""
     providers: NotRequired[Mapping[str, ProviderArgs]]
     """Providers of models besides Bedrock, by the names that targets have for them. Default: none."""
+    otlp: NotRequired[OtlpArgs]
+    """Send a span of each request and of each call of a model, with metrics, by OpenTelemetry's protocol. Default: none;
+    with `tracing`, X-Ray has the spans."""
     metrics: NotRequired[MetricsArgs]
     """Metrics of requests in CloudWatch: tokens, cost, time to the first token, errors. Default: none; the log has them of
     each request."""
@@ -105,7 +109,8 @@ class WebSocketChatArgs(TypedDict):
     kms_key_arn: NotRequired[pulumi.Input[str]]
     """The KMS key of logs, tables and environment; its policy must let CloudWatch Logs use it. Default: keys of AWS."""
     tracing: NotRequired[bool]
-    """Trace invocations with X-Ray. Default: false."""
+    """Trace invocations with X-Ray: Lambda's segments and, unless there is `otlp`, spans of the calls of models. Default:
+    false."""
     access_logs: NotRequired[bool]
     """Log each message at API Gateway; needs the Region's API Gateway log role. Default: true."""
     debug: NotRequired[bool]

@@ -15,6 +15,7 @@ from pulumi_llm.api_edge.ledger import use_ledger
 from pulumi_llm.api_edge.retrieval import retrieval_variables, retrieve_passages
 from pulumi_llm.api_edge.safety import guardrail_variables
 from pulumi_llm.api_edge.tables import UsedTable
+from pulumi_llm.api_edge.tracing import put_spans
 from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.iam import allow
@@ -110,6 +111,7 @@ def generations_function(
         *(ask_guardrail(component, guardrail, location) if guardrail else []),
         *(flags.read() if flags else []),
         *(retrieve_passages(settings.retrieval) if settings.retrieval else []),
+        *(put_spans() if settings.sends_to_xray else []),
         allow("ReportFailures", ["lambda:InvokeFunction"], recovery.alias.arn),
     ]
     published = publish(
@@ -135,6 +137,7 @@ def generations_function(
             **settings.environment,
         },
         policies={"generations-policy": own, **model_policies(component, routing, location)},
+        layers=settings.collector_layers,
         reserved_concurrency=settings.reserved_concurrency,
         vpc=settings.vpc,
         own_policies=settings.policies,

@@ -11,9 +11,12 @@ from llm_gateway import environment
 from llm_gateway.http.client import HttpClient
 
 if TYPE_CHECKING:
+    from socket import socket
+
     import uvicorn
 
     from llm_gateway.pipeline import Gateway
+    from llm_gateway.tracing.tracer import Tracer
 
 
 def main() -> None:
@@ -33,7 +36,9 @@ def main() -> None:
         cancels=cancels(client),
     )
     secret = os.environ.get(environment.INVOKER)
-    server = uvicorn.Server(config(_only_with(secret, application) if secret else application))
+    server = (uvicorn.Server if served.tracer is None else _flushing(served.tracer))(
+        config(_only_with(secret, application) if secret else application)
+    )
     # All objects so far live as long as the process, and an answer leaves no cycles behind: collect seldom.
     gc.freeze()
     gc.set_threshold(50_000)
@@ -43,6 +48,22 @@ def main() -> None:
 async def _serve(server: "uvicorn.Server", served: "Gateway") -> None:
     served.current()  # what there are of feature flags is fetched while the server starts
     await server.serve()
+
+
+def _flushing(tracer: "Tracer") -> "type[uvicorn.Server]":
+    """A server that exports what is left of traces before it ends.
+
+    The Web Adapter is an extension, so Lambda sends SIGTERM before it ends an environment, and waits for 300 ms.
+    https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-shutdown
+    """
+    import uvicorn
+
+    class Flushing(uvicorn.Server):
+        async def shutdown(self, sockets: "list[socket] | None" = None) -> None:
+            await super().shutdown(sockets)
+            await tracer.flush()
+
+    return Flushing
 
 
 def _only_with(secret: str, application: Application) -> Any:

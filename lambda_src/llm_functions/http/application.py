@@ -138,6 +138,8 @@ class Application:
             body = await _body(headers, receive) if operation.has_body else {}
             authorizer, deadline = context.get("authorizer"), _deadline(headers)
             http = HttpRequest(request_id, common, caller, authorizer, parameter, body, deadline, receive, send)
+            if operation.generates and self._gateway.tracer is not None:
+                self._gateway.tracer.begin(headers, operation.method, operation.path)
             if operation.generates and self._idempotency is not None and b"idempotency-key" in headers:
                 http.claim = _claim(self._idempotency, operation, http, headers)
             if self._gateway.cache is not None:
@@ -396,11 +398,11 @@ class Application:
             async for batch in batches:
                 if data := renderer.events(batch):
                     await writer.write(data, batch)
-            await writer.finish(renderer.closing())
+            await self._finish(writer, renderer.closing())
         except Exception as error:
             if not writer.opened:
                 raise
-            await writer.finish(renderer.error(_failure(error, http.request_id), debug=self._debug))
+            await self._finish(writer, renderer.error(_failure(error, http.request_id), debug=self._debug))
         except asyncio.CancelledError:
             if not caller.gone:
                 raise
@@ -408,6 +410,14 @@ class Application:
             caller.close()
             writer.close()
             await batches.aclose()
+
+    async def _finish(self, writer: EventStreamWriter, data: bytes) -> None:
+        """Send the last of a stream. Its end waits a moment for the export of spans: on Lambda, nothing is sent after it."""
+        if self._gateway.tracer is not None:
+            await writer.write(data)
+            await self._gateway.tracer.sent()
+            data = b""
+        await writer.finish(data)
 
     def _common_headers(self, request_id: str, origin: bytes | None) -> list[tuple[bytes, bytes]]:
         """Return the headers of every response to a request from `origin`.

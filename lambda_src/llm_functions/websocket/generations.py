@@ -23,7 +23,14 @@ class LambdaContext(Protocol):
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """Serve one message, which `ClientEvent` describes."""
     left = context.get_remaining_time_in_millis() / 1000
-    _loop.run_until_complete(_chats.chat(_gateway, _limits, client_event(event), left))
+    if _gateway.tracer is None:
+        _loop.run_until_complete(_chats.chat(_gateway, _limits, client_event(event), left))
+        return
+    _gateway.tracer.begin_event(os.environ.get("_X_AMZN_TRACE_ID", ""))
+    try:
+        _loop.run_until_complete(_chats.chat(_gateway, _limits, client_event(event), left))
+    finally:  # the client has its answer, and after this nothing is sent any more
+        _loop.run_until_complete(_gateway.tracer.sent())
 
 
 # Made when the environment starts, so that a wrong configuration fails there. One loop serves all events and keeps connections.

@@ -13,6 +13,7 @@ from llm_gateway.events import Event
 from llm_gateway.http.client import HttpClient, Response
 from llm_gateway.providers.exchange import Dialect, read_answer
 from llm_gateway.routes import Endpoint
+from llm_gateway.trace import current as trace_of_request
 
 if TYPE_CHECKING:
     from llm_gateway.embeddings import EmbeddingCall
@@ -54,6 +55,7 @@ class EndpointProvider:
         self._stickiness = stickiness
         self._may_sleep = bool(endpoint.wake_queue_url)
         self._cache_salt = endpoint.cache_salt
+        self._trace_context = endpoint.trace_context
 
     def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
         return read_answer(self._send, call, self._dialect, self._redact)
@@ -80,6 +82,8 @@ class EndpointProvider:
         headers = self._dialect.headers(key, call)
         if cookie:
             headers = [*headers, ("cookie", cookie)]
+        if self._trace_context and (trace := trace_of_request()) is not None:
+            headers = [*headers, *trace.headers()]
         response = await self._client.send(
             "POST",
             url,

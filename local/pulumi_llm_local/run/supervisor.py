@@ -27,7 +27,7 @@ from pulumi_llm_local.program import graph as graphs
 from pulumi_llm_local.program.graph import Graph
 from pulumi_llm_local.run.page import STATUS_PATH, Handler, with_pages
 from pulumi_llm_local.run.running_api import RunningApi, RunningWebSocketApi
-from pulumi_llm_local.services import appconfig, function_url, knowledge_base, lambda_function, moto, waf
+from pulumi_llm_local.services import appconfig, function_url, knowledge_base, lambda_function, moto, traces, waf
 from pulumi_llm_local.services.api_gateway import rest_api, websocket_api, websocket_connections
 from pulumi_llm_local.services.api_gateway.rest_api import REST_API, RestApi
 from pulumi_llm_local.services.api_gateway.websocket_api import WebSocketApi
@@ -42,6 +42,7 @@ SERVICES = (
     moto,
     stack_upstreams,
     knowledge_base,
+    traces,
     websocket_connections,
     appconfig,
     lambda_function,
@@ -61,6 +62,7 @@ class Running:
 
     `page` is the address of the web client, `status` that of the page that says what runs.
     `pools` are the addresses of the servers that stand for a cluster's, by the names of their providers.
+    `traces` is the address at which traces are shown; empty where requests are not traced.
     `bedrock` are the environment variables by which any AWS SDK calls the local Bedrock; empty where Amazon's own is called.
     `appconfig` are those by which it calls the local AppConfig; empty where the program makes nothing there.
     """
@@ -77,6 +79,7 @@ class Running:
     bedrock: Mapping[str, str]
     appconfig: Mapping[str, str]
     log_folder: Path
+    traces: str = ""
 
 
 Progress = Callable[[str], None]
@@ -111,6 +114,7 @@ async def running(options: Options, progress: Progress) -> AsyncGenerator[Runnin
             bedrock=run.bedrock,
             appconfig=run.appconfig,
             log_folder=logs,
+            traces=run.traces,
         )
         for handle, socket_ in [(_shared(run, running), listener), *((api.handle, socket_) for api, socket_ in run.apis[1:])]:
             app = web.Application()

@@ -45,6 +45,7 @@ def main() -> None:
                 self.send_error(403)
                 return
             event = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            os.environ["_X_AMZN_TRACE_ID"] = self.headers.get("x-amzn-trace-id", "")
             context = Context(self.headers["x-request-id"], int(self.headers["x-deadline-ms"]))
             try:
                 status, answer = 200, json.dumps(handler(event, context)).encode()

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import math
+import re
 import secrets
 import time
 import uuid
@@ -32,6 +33,9 @@ PLAYED = frozenset({FUNCTION, "aws:lambda/permission:Permission"})
 IMPLIED = frozenset({"aws:lambda/alias:Alias"})
 # Seconds that a function may take to listen. Lambda's own limit for an initialization is 10 s.
 _START_SECONDS = 10.0
+# By which the Web Adapter and the runtime tell an invocation's trace.
+TRACE_HEADER = "x-amzn-trace-id"
+_ROOT = re.compile(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}")
 # How many environments of a function start at once. More would only slow each other down on one machine, and be too late.
 _MOST_STARTING = 8
 
@@ -136,6 +140,7 @@ class Function:
             INVOKER_HEADER: self._secret,
             "x-amzn-request-context": json.dumps(context),
             "x-amzn-lambda-context": json.dumps(self._lambda_context()),
+            TRACE_HEADER: self._trace(next((value for name, value in headers if name.lower() == TRACE_HEADER), "")),
         }
         sent = [(name, value) for name, value in headers if name.lower() not in (*adapter, *_HOP_BY_HOP)]
         await self.start()
@@ -154,6 +159,7 @@ class Function:
             (INVOKER_HEADER, self._secret),
             ("x-request-id", str(uuid.uuid4())),
             ("x-deadline-ms", str(int((time.time() + self.timeout) * 1000))),
+            (TRACE_HEADER, self._trace()),
         ]
         with self.invocation():
             environment = await self._free_environment()
@@ -258,6 +264,16 @@ class Function:
             "TZ": ":UTC",
             "LANG": "en_US.UTF-8",
         }
+
+    def _trace(self, header: str = "") -> str:
+        """Return X-Ray's header of an invocation, in the trace that a caller's header names: Lambda makes a segment of its own,
+        and samples all where tracing is active. https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html
+        """
+        found = _ROOT.search(header)
+        root = found[0] if found else f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)}"
+        tracing: dict[str, Any] = self._resource.state.get("tracingConfig") or {}
+        active = tracing.get("mode") == "Active"
+        return f"{root};Parent={secrets.token_hex(8)};Sampled={int(active)}"
 
     def _lambda_context(self) -> dict[str, Any]:
         return {

@@ -95,6 +95,7 @@ class LocalRun:
         web_acls: Each `waf.WebAcl` by its ARN.
         hosts: The URL of this machine that stands for a host name of AWS's.
         distributions: Each `distribution.Distribution` of CloudFront with its address.
+        traces: Where the traces of requests are shown, empty where there are none.
         further_ports: How many ports after the first one have been given out.
     """
 
@@ -120,6 +121,7 @@ class LocalRun:
     hosts: dict[str, str] = field(default_factory=dict[str, str])
     distributions: list[tuple[Any, str]] = field(default_factory=list[tuple[Any, str]])
     further_ports: int = 0
+    traces: str = ""
 
     @property
     def graph(self) -> Graph:

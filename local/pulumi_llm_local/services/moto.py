@@ -45,6 +45,8 @@ async def start(run: LocalRun) -> None:
     await started
     endpoints = [endpoint for routes in routes_documents(graph) for endpoint in routes.endpoints]
     secrets = {each.secret_arn: run.provider_keys[each.secret_arn] for each in endpoints if each.secret_arn}
+    tracing = [routes.tracing.secret_arn for routes in routes_documents(graph) if routes.tracing is not None]
+    secrets |= {arn: run.provider_keys[arn] for arn in tracing if arn}
     await moto.fill(graph, secrets, {each.wake_queue_url for each in endpoints if each.wake_queue_url})
     run.variables |= dict.fromkeys(ENDPOINTS, moto.url)
 

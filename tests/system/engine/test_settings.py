@@ -283,6 +283,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"api.keys": [{**DEFAULT_KEY, "websocket_connections": 5}]}, "update key-item-default"),
     ({"api.keys": [{**DEFAULT_KEY, "enabled": False}]}, "update key-default; delete key-item-default"),
     ({"api.limits": {**LIMITS, "models": {MODELS[0]: AMOUNTS}}}, LEDGER),
+    ({"api.otlp": {"endpoint": "https://otlp.example.com", "sample_ratio": 0.1}}, FUNCTION),
+    ({"api.otlp": {"endpoint": "xray"}}, f"{FUNCTION}; create traces-policy"),
     ({"api.metrics": {"namespace": "acme/llm", "tenants": ["acme"]}}, FUNCTION),
     ({"api.tenant_limits": {"default": {**LIMITS, "models": {MODELS[0]: AMOUNTS}}}}, LEDGER),
     ({"api.keys": [{**DEFAULT_KEY, "limits": {**LIMITS, "models": {MODELS[0]: AMOUNTS}}}]}, LEDGER),
