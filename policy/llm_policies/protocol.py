@@ -3,6 +3,7 @@
 Importing `pulumi` takes 0.1 s, a third of the pack's start, and the program starts after the pack.
 """
 
+import importlib
 import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ else:
     if _sdk is None:
         raise ModuleNotFoundError("the pack needs Pulumi's SDK: pip install pulumi", name="pulumi")
     __path__ = [str(Path(_sdk.submodule_search_locations[0]) / "runtime" / "proto")]
-    from llm_policies.protocol import analyzer_pb2, analyzer_pb2_grpc, plugin_pb2
+    analyzer_pb2, analyzer_pb2_grpc, plugin_pb2 = (
+        importlib.import_module(f"{__name__}.{name}") for name in ("analyzer_pb2", "analyzer_pb2_grpc", "plugin_pb2")
+    )
 
 __all__ = ["analyzer_pb2", "analyzer_pb2_grpc", "plugin_pb2"]
