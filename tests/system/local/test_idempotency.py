@@ -48,6 +48,8 @@ def test_a_stream_goes_on_where_its_client_lost_it(stack: LocalStack) -> None:
     whole = events(stack.post("/chat/stream", body, idempotency_key="two").text.split("\n"))
     assert begun + events(rest.text.split("\n")) == whole
     assert ([number for number, _, _ in whole], whole[-1][1]) == (list(range(1, len(whole) + 1)), "done")
+    nothing = stack.post("/chat/stream", body, idempotency_key="two", last_event_id=str(len(whole)))
+    assert (nothing.status_code, nothing.content) == (204, b"")
 
 
 @pytest.mark.parametrize("path", ["/chat/stream", "/v1/chat/completions"])
