@@ -91,6 +91,11 @@ class StreamRenderer:
         self._id = 0
 
     @property
+    def last(self) -> int:
+        """The number of the last event so far."""
+        return self._id
+
+    @property
     def is_beyond(self) -> bool:
         """Whether the client has an event after all those so far."""
         return self._since > self._id
@@ -110,8 +115,13 @@ class StreamRenderer:
         return b"".join([self._delta(event.text) if type(event) is Delta else self._event(event) for event in batch])
 
     def error(self, error: GatewayError, *, debug: bool) -> bytes:
-        self._id = max(self._id, self._since)
-        return self._frame("error", _encode(error.body(self._request_id, debug=debug)))
+        """The error that ends the answer; nothing if the client has it."""
+        frame = self._frame("error", _encode(error.body(self._request_id, debug=debug)))
+        return frame if self._id > self._since else b""
+
+    def interruption(self, error: GatewayError, *, debug: bool) -> bytes:
+        """An error that is no part of the answer, so it has no number: the client goes on after the last event that it has."""
+        return b"event: error\ndata: %s\n\n" % _encode(error.body(self._request_id, debug=debug))
 
     def closing(self) -> bytes:
         return b""

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from llm_functions.api_formats.answer_ids import CHAT_COMPLETION
 from llm_functions.api_formats.complete import collect, retrieval_fields
 from llm_functions.api_formats.fields import MOST_ITEMS, Fields, cache_point
 from llm_functions.api_formats.openai_messages import conversation
@@ -314,7 +315,7 @@ def _data(value: Any) -> bytes:
 
 
 def _head(request_id: str, model: str, shape: str) -> dict[str, Any]:
-    return {"id": f"chatcmpl-{request_id}", "object": shape, "created": int(time.time()), "model": model}
+    return {"id": CHAT_COMPLETION + request_id, "object": shape, "created": int(time.time()), "model": model}
 
 
 def usage_fields(usage: Usage) -> dict[str, Any]:

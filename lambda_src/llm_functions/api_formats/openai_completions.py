@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import msgspec
 
+from llm_functions.api_formats.answer_ids import COMPLETION
 from llm_functions.api_formats.complete import collect, retrieval_fields
 from llm_functions.api_formats.fields import Fields, kind
 from llm_functions.api_formats.openai_chat import FINISH_REASONS, STOP_LIMIT, usage_fields, usage_is_included
@@ -127,7 +128,7 @@ def _line(value: Any) -> bytes:
 
 
 def _head(start: Start) -> dict[str, Any]:
-    return {"id": f"cmpl-{start.request_id}", "object": "text_completion", "created": int(time.time()), "model": start.model}
+    return {"id": COMPLETION + start.request_id, "object": "text_completion", "created": int(time.time()), "model": start.model}
 
 
 def _choice(text: str, finish_reason: str | None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from llm_functions.api_formats import chat, openai_chat
+from llm_functions.api_formats import answer_ids, chat, openai_chat
 from llm_functions.http import function_url
 from llm_functions.http.caller_watch import CallerWatch, Receive
 from llm_functions.http.event_stream import EventStreamWriter, Headers, Send, StreamRenderer, routing_headers
@@ -140,7 +140,7 @@ class Application:
             http = HttpRequest(request_id, common, caller, authorizer, parameter, body, deadline, receive, send)
             if operation.generates and self._gateway.tracer is not None:
                 self._gateway.tracer.begin(headers, operation.method, operation.path)
-            if operation.generates and self._idempotency is not None and b"idempotency-key" in headers:
+            if operation.generates and self._idempotency is not None:
                 http.claim = _claim(self._idempotency, operation, http, headers)
             if self._gateway.cache is not None:
                 http.cache_control = headers.get(b"cache-control", b"").decode("latin-1")
@@ -299,8 +299,9 @@ class Application:
 
     async def _cancel(self, http: HttpRequest) -> None:
         assert self._cancels is not None  # else there is no such operation
-        await self._cancels.record(http.caller, http.parameter)
-        await self._respond(http.send, http.headers, 202, _encode({"request_id": http.parameter, "status": "cancelling"}))
+        request_id = answer_ids.request_id(http.parameter)
+        await self._cancels.record(http.caller, request_id)
+        await self._respond(http.send, http.headers, 202, _encode({"request_id": request_id, "status": "cancelling"}))
 
     async def _health(self, http: HttpRequest) -> None:
         await self._respond(http.send, http.headers, 200, b'{"status":"ok"}')
@@ -389,7 +390,7 @@ class Application:
             from llm_functions.http import repeats
 
             failure = partial(_failure, request_id=http.request_id)
-            await repeats.send_stream(http, http.claim, batches, render, failure, debug=self._debug)
+            await repeats.send_stream(http, http.claim, batches, render, failure, self._cancels, debug=self._debug)
             return
         renderer = render(http.request_id)
         writer = EventStreamWriter(http.send, http.headers, renderer.opening())
@@ -445,9 +446,16 @@ def _error_body(operation: Operation | None, error: GatewayError, request_id: st
     return error_body(error, request_id, debug=debug)
 
 
-def _claim(idempotency: "Idempotency", operation: Operation, http: HttpRequest, headers: Mapping[bytes, bytes]) -> "Claim":
-    """Return the claim of the key that a request names. Raises the error 400."""
+def _claim(
+    idempotency: "Idempotency", operation: Operation, http: HttpRequest, headers: Mapping[bytes, bytes]
+) -> "Claim | None":
+    """Return the claim of the key that a request names, if it does. Raises the error 400."""
     stream = operation.id == "chat_stream"
+    since = _last_event_id(headers) if stream else 0  # the events of the other formats have no ids
+    if b"idempotency-key" not in headers:
+        if since:
+            raise errors.invalid_request([Problem("Last-Event-ID", "needs the Idempotency-Key that the stream was asked with")])
+        return None
     return idempotency.claim(
         headers[b"idempotency-key"].decode("latin-1"),
         http.caller,
@@ -455,7 +463,7 @@ def _claim(idempotency: "Idempotency", operation: Operation, http: HttpRequest, 
         [operation.id, http.body],
         http.deadline,
         stream=stream or http.body.get("stream") is True,
-        since=_last_event_id(headers) if stream else 0,  # the events of the other formats have no ids
+        since=since,
     )
 
 

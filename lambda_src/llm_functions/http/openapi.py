@@ -7,6 +7,7 @@ from typing import Any, get_args
 import msgspec
 
 from llm_functions.api_formats import chat, fields, openai_chat, openai_media, openai_parameters
+from llm_functions.api_formats.answer_ids import PREFIXES
 from llm_functions.http import openapi_embeddings, openapi_messages, openapi_responses, openapi_usage
 from llm_functions.http.openapi_cache import add_cache
 from llm_functions.http.schemas import ANY, COUNT, DEFAULT_MAX_TOKENS, TEXT, WORDS, obj, or_null, ref, retrieval_fields
@@ -190,8 +191,8 @@ _STREAM_IN_PATH = {
     "name": "request_id",
     "in": "path",
     "required": True,
-    "description": "The request_id of the stream's first event, or its header x-request-id",
-    "schema": {"type": "string", "pattern": f"^{REQUEST_ID.pattern}$"},
+    "description": "The stream's header x-request-id, or the id of its answer, such as chatcmpl-…",
+    "schema": {"type": "string", "pattern": f"^({'|'.join(PREFIXES)})?{REQUEST_ID.pattern}$"},
 }
 _KEY = {
     "name": "Idempotency-Key",

@@ -7,7 +7,7 @@ generates goes on to the end in any case, for Lambda does not tell it that its c
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -15,13 +15,17 @@ from llm_functions.api_formats.chat import StreamRenderer as WithIds
 from llm_functions.http.event_stream import EventStreamWriter, Headers, Send, StreamRenderer, routing_headers
 from llm_gateway import errors
 from llm_gateway.aws.dynamodb import DynamoDBError
-from llm_gateway.errors import AnsweredBefore, ErrorKind, GatewayError
+from llm_gateway.errors import AnsweredBefore, ErrorKind, GatewayError, Problem
 from llm_gateway.events import Event, Start
 from llm_gateway.http.errors import HttpError
+from llm_gateway.identity.caller import Caller
 from llm_gateway.stages.idempotency import Claim
 from llm_gateway.stages.journal import FLUSH_SECONDS, Head, Superseded
 from llm_gateway.stages.journal_writer import JournalWriter
 from llm_gateway.telemetry import write_warning
+
+if TYPE_CHECKING:
+    from llm_gateway.stages.cancel import Cancels
 
 # How many requests may follow one stream at once: each of them holds a function.
 MOST_FOLLOWERS = 10
@@ -84,6 +88,8 @@ class Stream(Protocol):
     @property
     def request_id(self) -> str: ...
     @property
+    def caller(self) -> Caller: ...
+    @property
     def send(self) -> Send: ...
     @property
     def deadline(self) -> float: ...
@@ -95,6 +101,7 @@ async def send_stream(
     batches: AsyncGenerator[list[Event], None],
     render: Callable[[str], StreamRenderer],
     failure_of: Callable[[Exception], GatewayError],
+    cancels: "Cancels | None",
     *,
     debug: bool,
 ) -> None:
@@ -115,7 +122,12 @@ async def send_stream(
                 await writer.write(data)
         except AnsweredBefore as before:
             writer.close()
-            await _follow(stream, claim, before.answer, render, debug=debug)
+            stops = None if cancels is None else _passing_on(cancels, stream, before.answer)
+            try:
+                await _follow(stream, claim, before.answer, render, debug=debug)
+            finally:
+                if stops is not None:
+                    stops.cancel()
             return
         except Exception as error:
             failure = failure_of(error)
@@ -176,30 +188,42 @@ class _Log:
         return self._writer
 
 
+def _passing_on(cancels: "Cancels", stream: Stream, head: Head) -> "asyncio.Task[None] | None":
+    """Return what stops a running generation when one who follows it is to be stopped: its client may know that id alone."""
+    if head.status != "running":
+        return None
+    return asyncio.create_task(cancels.pass_on(stream.caller, stream.request_id, head.run))
+
+
 async def _follow(stream: Stream, claim: Claim, head: Head, render: Callable[[str], StreamRenderer], *, debug: bool) -> None:
     """Send the events of another request's answer which the client has not got, as the journal gets them.
 
-    A client that names the last one, or a later one, is answered 204: that tells an EventSource to try no more.
+    A client that names the last one is answered 204: that tells an EventSource to try no more. One that names a later one has
+    not got it from here, which is the error 400.
     https://html.spec.whatwg.org/multipage/server-sent-events.html#the-eventsource-interface
     """
     renderer = render(head.run)
     headers = [*stream.headers, (_REPLAYED[0].encode(), _REPLAYED[1].encode())]
     writer = EventStreamWriter(stream.send, headers, renderer.opening())
-    began, last = False, b""
+    began, last, misplaced = False, b"", None
     try:
         try:
             async for batch in _journaled(claim, head, stream.deadline):
                 began = True
                 if data := renderer.events(batch):
                     await writer.write(data, batch)
-            last = renderer.closing()
+            last, misplaced = renderer.closing(), _misplaced(renderer)
         except _Failed as failed:
-            if not (isinstance(renderer, WithIds) and renderer.is_beyond):
-                last = renderer.error(failed.error, debug=debug)
+            last = renderer.error(failed.error, debug=debug)
+            misplaced = _misplaced(renderer)
         except GatewayError as error:
             if not (began or writer.opened):
                 raise
-            last = renderer.error(error, debug=debug)
+            last = _interruption(renderer, error, debug=debug)
+        if misplaced is not None:
+            if not writer.opened:
+                raise misplaced
+            last = _interruption(renderer, misplaced, debug=debug)
         if last or writer.opened or not claim.since:
             await writer.finish(last)
         else:
@@ -207,6 +231,18 @@ async def _follow(stream: Stream, claim: Claim, head: Head, render: Callable[[st
             await stream.send({"type": "http.response.body"})
     finally:
         writer.close()
+
+
+def _misplaced(renderer: StreamRenderer) -> GatewayError | None:
+    """Return the error 400 of a client that says to have an event after the last one of a stream that has ended."""
+    if not (isinstance(renderer, WithIds) and renderer.is_beyond):
+        return None
+    return errors.invalid_request([Problem("Last-Event-ID", f"the last event of this stream is {renderer.last}")])
+
+
+def _interruption(renderer: StreamRenderer, error: GatewayError, *, debug: bool) -> bytes:
+    """Return an error that ends what is sent, and not the stream: whoever goes on gets the events after the last one."""
+    return renderer.interruption(error, debug=debug) if isinstance(renderer, WithIds) else renderer.error(error, debug=debug)
 
 
 class _Failed(Exception):

@@ -17,7 +17,7 @@ import msgspec
 
 from llm_gateway import errors
 from llm_gateway.aws.dynamodb import DynamoDB, DynamoDBError, Item
-from llm_gateway.errors import Problem
+from llm_gateway.errors import GatewayError, Problem
 from llm_gateway.http.errors import HttpError
 from llm_gateway.identity.caller import Caller
 from llm_gateway.stages.journal import HASH_KEY, SORT_KEY, TTL_ATTRIBUTE
@@ -28,8 +28,9 @@ T = TypeVar("T")
 POLL_SECONDS = 1.0
 # Seconds that an item is kept: a function runs for as long at most.
 KEPT_SECONDS = 15 * 60
-# API Gateway's ids of requests, and Lambda's for its URLs, are UUIDs.
-REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+# API Gateway's ids of REST requests, and Lambda's for its URLs, are UUIDs; those of WebSockets are such as O0GRedvMB71tF0Q=.
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
+REQUEST_ID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 class Stop:
@@ -91,7 +92,8 @@ class Cancels:
         Raises the error 400 if it is no id of a request, and 503 if the table cannot be written.
         """
         if not REQUEST_ID.fullmatch(request_id):
-            raise errors.invalid_request([Problem("request_id", "must be the x-request-id of a stream, such as a UUID")])
+            form = "must be the x-request-id of a stream, a UUID, or the id of its answer, such as chatcmpl-…"
+            raise errors.invalid_request([Problem("request_id", form)])
         item = {**_key(caller, request_id), TTL_ATTRIBUTE: {"N": str(int(self._clock()) + KEPT_SECONDS)}}
         try:
             await self._dynamodb.put_item(self._table, item)
@@ -101,6 +103,21 @@ class Cancels:
     def stop(self, caller: Caller, request_id: str) -> "RecordedStop":
         """Return what looks whether a stream of the caller is to be stopped."""
         return RecordedStop(self, caller, request_id)
+
+    async def pass_on(self, caller: Caller, follower: str, generation: str) -> None:
+        """Wait until the request `follower` is to be stopped, and record it of the generation that it follows, which is its
+        caller's, too."""
+        stop = self.stop(caller, follower)
+        stop.begin()
+        try:
+            await stop.unless_requested(asyncio.Event().wait)
+        except Stopped:
+            try:
+                await self.record(caller, generation)
+            except GatewayError as error:
+                self._warn(f"{generation} cannot be stopped now: {error.cause}")
+        finally:
+            stop.close()
 
     async def is_recorded(self, key: Item) -> bool:
         return await self._dynamodb.get_item(self._table, key) is not None

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from llm_functions.api_formats.answer_ids import MESSAGE
 from llm_functions.api_formats.complete import CollectedCall, collect, retrieval_fields
 from llm_gateway import errors
 from llm_gateway.errors import GatewayError
@@ -103,7 +104,7 @@ def _arguments(call: CollectedCall) -> dict[str, Any]:
 
 def _message(start: Start, content: list[dict[str, Any]], stop_reason: str | None, usage: dict[str, Any]) -> dict[str, Any]:
     return {
-        "id": f"msg_{start.request_id}",
+        "id": MESSAGE + start.request_id,
         "type": "message",
         "role": "assistant",
         "model": start.model,

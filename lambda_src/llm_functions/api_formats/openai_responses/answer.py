@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from llm_functions.api_formats.answer_ids import RESPONSE
 from llm_functions.api_formats.complete import collect, retrieval_fields
 from llm_functions.api_formats.openai_responses.reasoning import sealed
 from llm_functions.api_formats.openai_responses.tools import Declared, call_item, declared, input_text
@@ -83,7 +84,7 @@ def _response(
     """Return a response object: of an answer that is coming, or of one that has ended for `stop_reason`."""
     incomplete = None if stop_reason is None else INCOMPLETE.get(stop_reason)
     return {
-        "id": f"resp_{start.request_id}",
+        "id": RESPONSE + start.request_id,
         "object": "response",
         "created_at": int(time.time()),
         "status": "in_progress" if stop_reason is None else _status(stop_reason),

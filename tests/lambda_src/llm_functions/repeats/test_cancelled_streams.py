@@ -29,6 +29,8 @@ from support.websocket_api import LEDGER
 
 pytestmark = pytest.mark.timeout(120)
 
+# The ids of requests at API Gateway.
+FIRST, SECOND = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef", "79104EDF-7cb8-4fbd-8f5d-2f3a0cbf0b4e"
 PATH = "/chat/stream"
 BODY = STREAMS[PATH]
 MINE = {"tenant": "acme", "key": "ci", "models": '"all"'}
@@ -40,6 +42,8 @@ ENDS = {
     "/v1/responses": ("response.incomplete", '"incomplete_details":{"reason":"max_output_tokens"}'),
     "/v1/messages": ("message_delta", '"stop_reason":"max_tokens"'),
 }
+# Where the id of an answer is, or that of its request.
+_IDS = {"id", "request_id"}
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +51,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cancel, "POLL_SECONDS", 0.02)
 
 
-async def stop(service: Service, request_id: str = "request-1", caller: dict[str, str] = MINE) -> None:
+async def stop(service: Service, request_id: str = FIRST, caller: dict[str, str] = MINE) -> None:
     answer = await service.http.delete(f"/chat/{request_id}", headers=service.context(caller, "another"))
     assert (answer.status_code, answer.json()) == (202, {"request_id": request_id, "status": "cancelling"})
 
@@ -60,9 +64,9 @@ async def test_a_stream_ends_where_its_caller_stops_it(
     service = await api(authorization="api_key")
     model.hold()
     model.free(1)
-    headers = {**service.context(MINE), **key}
+    headers = {**service.context(MINE, FIRST), **key}
     async with service.streaming(path, STREAMS[path], headers) as (response, events):
-        assert response.headers["x-request-id"] == "request-1"
+        assert response.headers["x-request-id"] == FIRST
         got = [await anext(events)]
         await stop(service)
         got += [event async for event in events]
@@ -87,7 +91,7 @@ async def test_what_was_generated_is_charged(api: Start, model: Model, dynamodb:
     service = await api(authorization="api_key", limits=dynamodb_url, routes=routes)
     model.hold()
     model.free(1)
-    async with service.streaming(PATH, BODY, service.context(MINE)) as (_, events):
+    async with service.streaming(PATH, BODY, service.context(MINE, FIRST)) as (_, events):
         await anext(events)
         await stop(service)
         usage = next(event.data for event in [event async for event in events] if event.name == "usage")
@@ -112,10 +116,10 @@ async def test_a_caller_stops_nothing_of_anothers(
 
     model.hold()
     model.free(1)
-    async with service.streaming(PATH, BODY, service.context(MINE)) as (_, events):
+    async with service.streaming(PATH, BODY, service.context(MINE, FIRST)) as (_, events):
         await anext(events)
         await stop(service, caller=caller)  # the same answer
-        await stop(service, "request-2")  # which is not there
+        await stop(service, SECOND)  # which is not there
         monkeypatch.setattr(DynamoDB, "get_item", looking)
         for _ in range(3):
             await looks.acquire()
@@ -132,13 +136,13 @@ async def test_a_stream_that_has_not_begun_ends_with_an_error(
     monkeypatch.setattr(event_stream, "KEEP_ALIVE_SECONDS", 0.02)
     service = await api(authorization="api_key")
     model.hold()
-    async with service.streaming(PATH, BODY, {**service.context(MINE), **KEY}) as (response, events):
+    async with service.streaming(PATH, BODY, {**service.context(MINE, FIRST), **KEY}) as (response, events):
         await stop(service, response.headers["x-request-id"])
         found = [event async for event in events if event.name != ":" and event.data]
     assert [(event.name, event.data["error"]["code"]) for event in found] == [("error", "cancelled")]
     assert model.ended.is_set()
     model.free(9)  # nothing has come, so nothing is kept
-    again = await service.sse(PATH, BODY, {**service.context(MINE, "request-2"), **KEY})
+    again = await service.sse(PATH, BODY, {**service.context(MINE, SECOND), **KEY})
     assert again[-1].data["stop_reason"] == "end_turn"
 
 
@@ -155,11 +159,11 @@ async def test_a_stream_goes_on_where_the_table_is_down(
     monkeypatch.setattr(DynamoDB, "put_item", down)
     model.hold()
     model.free(1)
-    async with service.streaming(PATH, BODY, service.context(MINE)) as (_, events):
+    async with service.streaming(PATH, BODY, service.context(MINE, FIRST)) as (_, events):
         await anext(events)
         for _ in range(3):
             await looks.acquire()
-        refused = await service.http.delete("/chat/request-1", headers=service.context(MINE))
+        refused = await service.http.delete(f"/chat/{FIRST}", headers=service.context(MINE, FIRST))
         assert (refused.status_code, service.error_of(refused)["code"]) == (503, "cancel_unavailable")
         model.free(9)
         names = [event.name async for event in events]
@@ -186,16 +190,54 @@ async def test_short_answers_and_whole_ones_read_nothing(
     assert reads == []
 
 
-@pytest.mark.parametrize("request_id", ["a%20b", "x" * 65, "a/b"])
+@pytest.mark.parametrize(
+    "request_id",
+    ["a%20b", "x" * 65, "a/b", "request-1", "O0GRedvMB71tF0Q=", f"{FIRST}-1", f"gen-{FIRST}", f"msg_{FIRST}_0", "chatcmpl-"],
+)
 async def test_the_form_of_an_id(api: Start, request_id: str) -> None:
     service = await api()
     refused = await service.http.delete(f"/chat/{request_id}")
     assert (refused.status_code, service.error_of(refused)["param"]) == (400, "request_id")
 
 
+@pytest.mark.parametrize("path", STREAMS)
+async def test_the_id_of_an_answer_is_one_of_its_request(api: Start, model: Model, path: str) -> None:
+    """It is what the SDKs show."""
+    service = await api(authorization="api_key")
+    model.hold()
+    model.free(1)
+    async with service.streaming(path, STREAMS[path], service.context(MINE, FIRST)) as (_, events):
+        data: dict[str, Any] = (await anext(event async for event in events if event.data)).data
+        said = next(each for each in (data, *data.values()) if isinstance(each, dict) and _IDS & set(each))
+        shown = next(said[name] for name in _IDS if name in said)
+        assert shown.endswith(FIRST)
+        answer = await service.http.delete(f"/chat/{shown}", headers=service.context(MINE, "another"))
+        assert (answer.status_code, answer.json()["request_id"]) == (202, FIRST)
+        async for _ in events:
+            pass
+    assert model.ended.is_set()
+
+
+@pytest.mark.parametrize("since", [{}, {"Last-Event-ID": "2"}])
+async def test_one_who_follows_a_stream_stops_it_by_its_own_id(api: Start, model: Model, since: dict[str, str]) -> None:
+    """It is the only one that a client knows which goes on after some event."""
+    service = await api(authorization="api_key")
+    model.hold()
+    model.free(1)
+    async with service.streaming(PATH, BODY, {**service.context(MINE, FIRST), **KEY}) as (_, events):
+        await anext(events)
+        again = {**service.context(MINE, SECOND), **KEY, **since}
+        async with service.streaming(PATH, BODY, again) as (response, others):
+            assert response.headers["idempotent-replayed"] == "true"
+            await stop(service, response.headers["x-request-id"])
+            for each in (events, others):
+                assert [event async for event in each if event.data][-1].data["stop_reason"] == "cancelled"
+    assert model.ended.is_set()
+
+
 async def test_without_a_journal_there_is_no_such_operation(gateway: Start, model: Model) -> None:
     service = await gateway(provider=model, routes=ROUTES)
-    refused = await service.http.delete("/chat/request-1")
+    refused = await service.http.delete(f"/chat/{FIRST}")
     assert (refused.status_code, service.error_of(refused)["code"]) == (404, "unknown_route")
     paths = (await service.http.get("/openapi.json")).json()["paths"]
     assert "/chat/{request_id}" not in paths

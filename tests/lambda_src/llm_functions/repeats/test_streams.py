@@ -12,7 +12,7 @@ import openai
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from llm_functions.http import repeats
+from llm_functions.http import event_stream, repeats
 from llm_gateway import errors
 from llm_gateway.aws.dynamodb import DynamoDB, DynamoDBError
 from llm_gateway.identity.caller import ANONYMOUS
@@ -145,7 +145,7 @@ async def test_the_newest_of_many_followers_go_on(api: Start, model: Model, monk
 
         first, *followers = [await follow() for _ in range(4)]
         (last,) = [event async for event in followers[0]]
-        assert (last.name, last.id, last.data["error"]["code"]) == ("error", 4, "too_many_followers")
+        assert (last.name, last.id, last.data["error"]["code"]) == ("error", None, "too_many_followers")
         model.free(9)
         for events in (first, *followers[1:]):
             assert [event.name async for event in events if event.name != ":"] == NAMES[3:]
@@ -153,11 +153,14 @@ async def test_the_newest_of_many_followers_go_on(api: Start, model: Model, monk
 
 
 async def _has_everything(service: Service, number: int) -> None:
-    """A client that has the last event, or more than there could be, is to try no more."""
-    for known in (number, number + 5):
-        done = await service.post(PATH, BODY, since(known))
-        assert (done.status_code, done.content, done.headers.get("content-type")) == (204, b"", None)
-        assert done.headers["idempotent-replayed"] == "true"
+    """A client that has the last event is to try no more, and one that cannot have what it says is wrong."""
+    done = await service.post(PATH, BODY, since(number))
+    assert (done.status_code, done.content, done.headers.get("content-type")) == (204, b"", None)
+    assert done.headers["idempotent-replayed"] == "true"
+    for known in (number + 1, 500):
+        refused = await service.post(PATH, BODY, since(known))
+        assert (refused.status_code, service.error_of(refused)["param"]) == (400, "Last-Event-ID")
+        assert f"the last event of this stream is {number}" in refused.json()["error"]["message"]
 
 
 async def test_a_client_that_has_everything_is_told_so(api: Start, model: Model) -> None:
@@ -176,8 +179,45 @@ async def test_what_is_not_there_is_not_resumed(api: Start, model: Model) -> Non
     wrong = await service.post(PATH, BODY, {**KEY, "Last-Event-ID": "three"})
     assert (wrong.status_code, service.error_of(wrong)["param"]) == (400, "Last-Event-ID")
     assert model.calls == 0
-    # Without a key, it says nothing.
-    assert len(await service.sse(PATH, BODY, {"Last-Event-ID": "3"})) == len(NAMES) + 1
+    # Without its key, nobody knows which one is meant.
+    refused = await service.post(PATH, BODY, {"Last-Event-ID": "3"})
+    assert (refused.status_code, service.error_of(refused)["param"]) == (400, "Last-Event-ID")
+    assert "needs the Idempotency-Key" in refused.json()["error"]["message"]
+    assert model.calls == 0
+
+
+async def test_a_client_that_has_nothing_of_a_stream_gets_all_of_it(api: Start, model: Model) -> None:
+    """The number 0, with which some clients begin, is as none; so is any number where events are not kept or have none."""
+    service = await api()
+    assert [event.name for event in await service.sse(PATH, BODY, since(0))][1:] == NAMES
+    assert [event.name for event in await service.sse(PATH, BODY, since(0))][1:] == NAMES
+    assert model.calls == 1
+    assert [event.name for event in await service.sse(PATH, BODY, {"Last-Event-ID": "0"})][1:] == NAMES
+    chunks = await service.sse("/v1/messages", STREAMS["/v1/messages"], {"Last-Event-ID": "3"})
+    assert chunks[-1].name == "message_stop"
+    assert model.calls == 3
+
+
+async def test_without_a_journal_the_number_says_nothing(gateway: Start, model: Model) -> None:
+    service = await gateway(provider=model, routes=ROUTES)
+    assert [event.name for event in await service.sse(PATH, BODY, {"Last-Event-ID": "3"})][1:] == NAMES
+
+
+async def test_a_client_ahead_of_a_stream_that_runs_is_told_at_its_end(
+    api: Start, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its response has begun with a comment."""
+    monkeypatch.setattr(event_stream, "KEEP_ALIVE_SECONDS", 0.02)
+    service = await api()
+    model.hold()
+    model.free(1)
+    async with service.streaming(PATH, BODY, KEY) as (_, events):
+        await anext(events)
+        async with service.streaming(PATH, BODY, since(500)) as (_, others):
+            await anext(others)
+            model.free(9)
+            last = [event async for event in others if event.name not in (":", "")][-1]
+    assert (last.name, last.id, last.data["error"]["param"]) == ("error", None, "Last-Event-ID")
 
 
 @pytest.mark.parametrize("path", STREAMS)
