@@ -13,7 +13,8 @@ from llm_gateway.events import CacheUse, Done, Event, Start, Usage
 from llm_gateway.identity.caller import Caller
 from llm_gateway.router import Attempt, InnerRouter, Opened, Reservation
 from llm_gateway.routes import Alias
-from llm_gateway.stages.cache import Found, Lookup, without_unmeant
+from llm_gateway.stages.cache import Found, Lookup
+from llm_gateway.stages.cache_key import without_unmeant
 
 if TYPE_CHECKING:
     from llm_gateway.checked_router import CheckedRouter

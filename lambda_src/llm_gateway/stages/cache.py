@@ -15,11 +15,10 @@ while.
 
 import asyncio
 import contextlib
-import hashlib
 import re
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -30,8 +29,9 @@ from llm_gateway.call import ModelCall
 from llm_gateway.events import CacheUse, Delta, Done, Event, Start, Usage
 from llm_gateway.http.errors import HttpError
 from llm_gateway.identity.caller import Caller
-from llm_gateway.request import NUMERIC_PARAMETERS, ChatRequest, Sampling
+from llm_gateway.request import ChatRequest
 from llm_gateway.routes import Alias, Routes
+from llm_gateway.stages.cache_key import cache_key, digest
 from llm_gateway.stages.journal import Head, Journal, Superseded
 from llm_gateway.stages.journal_writer import JournalWriter
 
@@ -55,7 +55,7 @@ _DEAD_SECONDS = 5.0
 # Seconds until those who wait look for the first time, and the most between two looks.
 _FIRST_LOOK, _LONGEST_LOOK = 0.05, 1.0
 # Seconds that the end of an answer may take to be written.
-_END_SECONDS = 2.0
+_END_SECONDS = 1.0
 # The most bytes of one event: an item has 400 KB.
 _MOST_BYTES = 300_000
 # The most bytes of an answer that is found by the lookup itself, which costs a write unit for each KB of it. A longer one is
@@ -65,8 +65,6 @@ _HEAD_BYTES = 4_000
 _MARGIN_SECONDS = 5.0
 # What ends an answer that is kept.
 _ORDINARY_ENDS = frozenset({"end_turn", "max_tokens", "stop_sequence", "tool_use"})
-# Hints that describe a request and change no answer.
-_NOT_MEANT = ("metadata", "service_tier", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention")
 
 _encode = msgspec.json.Encoder().encode
 # Most events are parts of the text: these are kept as a text alone.
@@ -133,7 +131,7 @@ class Cache:
         self.clock = clock
         self.journal = Journal(dynamodb, table, self._now, ttl_seconds=settings.ttl_seconds, head_bytes=_HEAD_BYTES)
         self.settings = settings
-        self.warn = warn
+        self._warn = warn
         self._asked = tuple(asked)
         self._version: tuple[Routes, str] | None = None
         self._paused_until = 0.0  # a time of the running loop's clock
@@ -159,11 +157,11 @@ class Cache:
     def is_paused(self) -> bool:
         return asyncio.get_running_loop().time() < self._paused_until
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, reason: str) -> None:
         """Go on without the table, for a while."""
         if not self.is_paused():
             self._paused_until = asyncio.get_running_loop().time() + _PAUSE_SECONDS
-            self.warn(f"the cache cannot be used: {type(error).__name__}: {error}")
+            self._warn(f"the cache cannot be used: {reason}")
 
     def _now(self) -> float:
         return self.clock()
@@ -171,7 +169,7 @@ class Cache:
     def _version_of(self, routes: Routes) -> str:
         """Return what stands for the parts of a deployment that every answer depends on."""
         if self._version is None or self._version[0] is not routes:
-            self._version = routes, _digest([_FORMAT, routes.endpoints, routes.safety, routes.retrieval, self._asked])
+            self._version = routes, digest([_FORMAT, routes.endpoints, routes.safety, routes.retrieval, self._asked])
         return self._version[1]
 
 
@@ -194,6 +192,7 @@ class Lookup:
         self._claiming: asyncio.Task[tuple[Head, bool]] | None = None
         self._writer: JournalWriter | None = None
         self._writing: asyncio.Task[None] | None = None
+        self._is_broken = False  # what is there
         self._is_kept = True
         self._is_complete = False
 
@@ -217,7 +216,7 @@ class Lookup:
             return
         self.use = CacheUse("miss")
         try:
-            for _ in range(2):  # once more where the function that generates has died
+            for _ in range(2):  # once more where the function that generates has died, or what is there is broken
                 head, is_new = await self._claimed()
                 if is_new:
                     self._begin(head)
@@ -233,7 +232,7 @@ class Lookup:
                 raise Found(kept)
         except (DynamoDBError, HttpError, TimeoutError) as error:
             self.use = CacheUse("bypass")
-            self._cache.failed(error)
+            self._cache.failed(f"{type(error).__name__}: {error}")
 
     def answered(self, call: "ModelCall | EmbeddingCall", *, kept: bool) -> None:
         """Keep nothing if the call that is answered is not what the cache is for: another target had been asked first. Keep
@@ -267,7 +266,7 @@ class Lookup:
                     await self._writing
                     await self._writer.end(failed=not (self._is_kept and self._is_complete))
         except (DynamoDBError, HttpError, TimeoutError) as error:
-            self._cache.failed(error)
+            self._cache.failed(f"{type(error).__name__}: {error}")
         except Superseded:
             pass  # somebody took this function for dead, and answers in its place
         finally:
@@ -302,13 +301,13 @@ class Lookup:
         now, control = self._cache.clock(), self._control
         left = self._deadline - asyncio.get_running_loop().time()
         # An answer that ended before that makes room for another one.
-        oldest = now + 1 if control.no_cache else 0.0 if control.max_age is None else now - control.max_age
+        oldest = now + 1 if control.no_cache or self._is_broken else 0.0 if control.max_age is None else now - control.max_age
         return await self._cache.journal.claim(
             self._key(), self._run, "", now + left + _MARGIN_SECONDS, seen_since=now - _DEAD_SECONDS, ended_since=oldest
         )
 
     def _begin(self, head: Head) -> None:
-        writer = JournalWriter(self._cache.journal, head, self._warn)
+        writer = JournalWriter(self._cache.journal, head, self._failed)
 
         async def write() -> None:
             with contextlib.suppress(Superseded):
@@ -316,8 +315,8 @@ class Lookup:
 
         self._writer, self._writing = writer, asyncio.create_task(write())
 
-    def _warn(self, text: str, *, request_id: str) -> None:
-        self._cache.warn(f"the cache: {text} ({request_id})")
+    def _failed(self, text: str, *, request_id: str) -> None:
+        self._cache.failed(f"{text} ({request_id})")
 
     async def _kept(self, head: Head) -> Kept:
         """Return an answer that is there or under way; a whole one when it has ended. Raises `_NoAnswerError`."""
@@ -344,10 +343,12 @@ class Lookup:
             if head.last > read:
                 # They end where a write has ended.
                 lines = await journal.read(head, read)
-                if len(lines) != head.last - read:  # TTL has deleted some
-                    raise _NoAnswerError(died=False)
+                decoded = _decoded(lines)
+                if len(decoded) != head.last - read:
+                    self._is_broken = True
+                    raise _NoAnswerError(died=True)
                 read = head.last
-                yield [Delta(each) if isinstance(each, str) else each for each in map(_decode, lines)]
+                yield [Delta(each) if isinstance(each, str) else each for each in decoded]
             if head.status == "ended":
                 return
             if head.status != "running":
@@ -392,7 +393,7 @@ class Beside:
 
 
 class _NoAnswerError(Exception):
-    """No answer comes from who generates it. `died`: somebody should take the place of the function."""
+    """No answer comes from who generates it. `died`: somebody should take its place."""
 
     def __init__(self, *, died: bool) -> None:
         super().__init__()
@@ -412,36 +413,9 @@ async def _or_error(events: AsyncGenerator[list[Event], None]) -> AsyncGenerator
         await events.aclose()
 
 
-def cache_key(version: str, tenant: str, alias: Alias, request: ChatRequest) -> str:
-    """Return the key of an answer. Requests in different API formats that ask for the same have the same one.
-
-    What only says how an answer is sent, kept by a provider, or named in an error is not part of it.
-    """
-    meant = msgspec.structs.replace(
-        request,
-        messages=tuple(msgspec.structs.replace(message, place="", cache=False) for message in request.messages),
-        tools=tuple(msgspec.structs.replace(tool, cache=False) for tool in request.tools),
-        sampling=_with_floats(request.sampling),
-        defaults=_with_floats(request.defaults),
-        hints={name: value for name, value in request.hints.items() if name not in _NOT_MEANT},
-        model="",
-        stream=False,
-        names={},
-        cache_system=False,
-    )
-    return f"answer-{_digest([version, tenant, alias, meant])}"
-
-
-def without_unmeant(dropped: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of what a target does not know, without those that are not part of a key."""
-    return tuple(name for name in dropped if name not in _NOT_MEANT)
-
-
-def _with_floats(sampling: Sampling) -> Sampling:
-    """Return the same with numbers of one type: JSON's 0 and 0.0 are one."""
-    numbers = {name: getattr(sampling, name) for name in NUMERIC_PARAMETERS}
-    return msgspec.structs.replace(sampling, **{name: float(value) for name, value in numbers.items() if value is not None})
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()
+def _decoded(lines: Sequence[bytes]) -> list[str | Event]:
+    """Return the events of an answer, of which TTL may have deleted some; none if another version of this code wrote them."""
+    try:
+        return [*map(_decode, lines)]
+    except msgspec.DecodeError:
+        return []

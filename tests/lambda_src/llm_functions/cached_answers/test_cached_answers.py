@@ -303,6 +303,23 @@ async def test_a_request_with_a_key_gets_what_is_cached_and_keeps_it(api: Start,
     assert model.calls == 3
 
 
+async def test_the_description_says_what_the_cache_adds(api: Start, gateway: Start, model: Model) -> None:
+    """To each operation that chats, where there is a cache; browsers may read its headers."""
+    headers = {"age", "x-llm-cache", "x-llm-saved-tokens"}
+    cached = (await (await api()).http.get("/openapi.json")).json()["paths"]
+    plain = (await (await gateway(provider=model)).http.get("/openapi.json")).json()["paths"]
+    for path, methods in cached.items():
+        for method, operation in methods.items():
+            described = {"headers": headers, "parameters": {"Cache-Control"}} if path in BODIES | STREAMS else {}
+            for paths, expected in ((cached, described), (plain, dict[str, set[str]]())):
+                there = paths[path][method]
+                assert headers & set(there["responses"]["200"].get("headers", ())) == expected.get("headers", set())
+                named = {each["name"] for each in there.get("parameters", ())}
+                assert named & {"Cache-Control"} == expected.get("parameters", set()), operation["operationId"]
+    exposed = (await (await api()).post(PATH, BODY)).headers["access-control-expose-headers"].split(", ")
+    assert headers <= set(exposed)
+
+
 async def test_the_table_holds_no_prompt(api: Start, dynamodb: DynamoDB) -> None:
     service = await api()
     await service.post(PATH, {**BODY, "messages": [{"role": "user", "content": "a secret"}]})

@@ -344,6 +344,20 @@ async def test_what_ttl_has_deleted_in_part_is_answered_anew(api: Start, model: 
             await dynamodb.delete_item(JOURNAL, {name: item[name] for name in (journal.HASH_KEY, journal.SORT_KEY)})
     answer = await service.post(PATH, BODY)
     assert (answer.status_code, status(answer), model.calls) == (200, "miss", 2)
+    assert status(await service.post(PATH, BODY)) == "hit"
+
+
+async def test_what_cannot_be_read_is_answered_anew(api: Start, model: Model, dynamodb: DynamoDB) -> None:
+    """A later version may know other events."""
+    service = await api()
+    await service.post(PATH, BODY)
+    call: Any = vars(DynamoDB)["_call"]
+    (item,) = (await call(dynamodb, "Scan", {"TableName": JOURNAL}))["Items"]
+    lines = item["payload"]["S"].split("\n")
+    await dynamodb.put_item(JOURNAL, {**item, "payload": {"S": "\n".join([*lines[:-1], '{"type":"finis"}'])}})
+    answer = await service.post(PATH, BODY)
+    assert (answer.status_code, status(answer), model.calls) == (200, "miss", 2)
+    assert status(await service.post(PATH, BODY)) == "hit"
 
 
 async def test_who_is_refused_does_not_wait(api: Start, model: Model, dynamodb_url: str) -> None:

@@ -24,7 +24,8 @@ from llm_gateway.request import (
 )
 from llm_gateway.routes import Alias, Endpoint, Routes, Target
 from llm_gateway.safety import Filter, GuardrailUse, Safety
-from llm_gateway.stages.cache import Cache, cache_key
+from llm_gateway.stages.cache import Cache
+from llm_gateway.stages.cache_key import cache_key
 
 TARGET = Target("bedrock/a", "bedrock", "a", 100, 1000, ("temperature",), temperature_max=0.9)
 ALIAS = Alias("chat", (TARGET,), retries=1)
@@ -106,7 +107,7 @@ def changed(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
             items: list[Any] = [*value]
             for index, item in enumerate(items):
                 for at, other in changed(item, f"{place}[{index}]"):
-                    yield at, type(value)([*items[:index], other, *items[index + 1 :]])  # pyright: ignore
+                    yield at, type(value)([*items[:index], other, *items[index + 1 :]])  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
             yield f"{place}[]", value[:-1]
         case dict():
             mapping: dict[str, Any] = value  # pyright: ignore[reportUnknownVariableType]
