@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 class Record(Protocol):
     """What is recorded of a request."""
 
+    @property
+    def is_unchecked(self) -> bool: ...
+
     def cached(self, use: CacheUse) -> None: ...
 
 
@@ -68,16 +71,21 @@ class CachingRouter:
             return msgspec.structs.replace(opened, cache=lookup.use)
         unmeant = without_unmeant(opened.dropped)
         start = Start("", alias.name, opened.target.name, 0, 0.0, 0.0, unmeant, citations=opened.citations)
-        lookup.add([start, *opened.first])
+        self._add([start, *opened.first])
         return msgspec.structs.replace(opened, rest=self._kept(opened.rest), cache=lookup.use)
 
     async def _kept(self, rest: AsyncGenerator[list[Event], None]) -> AsyncGenerator[list[Event], None]:
         try:
             async for batch in rest:
-                self._lookup.add(batch)
+                self._add(batch)
                 yield batch
         finally:
             await rest.aclose()
+
+    def _add(self, events: list[Event]) -> None:
+        if self._record.is_unchecked:  # the guardrail could not be asked, and would not be asked of a hit
+            self._lookup.forget()
+        self._lookup.add(events)
 
 
 async def _until_stopped(rest: AsyncGenerator[list[Event], None], stop: "Stop") -> AsyncGenerator[list[Event], None]:

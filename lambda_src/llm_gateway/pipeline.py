@@ -164,7 +164,8 @@ async def answer(
             if not isinstance(last, Done):
                 raise errors.stream_interrupted(detail="the provider's events ended without done")
         except GatewayError as error:
-            gateway.router.failed(opened.target, error)
+            if opened.cache is None or opened.cache.status != "hit":  # of a hit, no target was called
+                gateway.router.failed(opened.target, error)
             raise
         finally:
             await opened.rest.aclose()

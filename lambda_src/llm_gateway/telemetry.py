@@ -88,6 +88,11 @@ class Record:
         """Record what a rule has changed or refused."""
         self._fields.setdefault("policy.decisions", []).append(f"{rule}: {decision}")
 
+    @property
+    def is_unchecked(self) -> bool:
+        """Whether something was passed on that could not be checked."""
+        return "safety.failed" in self._fields
+
     def cached(self, use: CacheUse) -> None:
         """Record what the cache of answers has done."""
         self._is_cached = use.status == "hit"

@@ -192,6 +192,7 @@ class Lookup:
         self._claiming: asyncio.Task[tuple[Head, bool]] | None = None
         self._writer: JournalWriter | None = None
         self._writing: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
         self._is_broken = False  # what is there
         self._is_kept = True
         self._is_complete = False
@@ -205,6 +206,11 @@ class Lookup:
     def keeps(self) -> bool:
         """Whether `add` keeps anything."""
         return self._writer is not None and self._is_kept
+
+    @property
+    def may_displace(self) -> bool:
+        """Whether the claim may make room where there is an answer."""
+        return self._control.no_cache or self._control.max_age is not None
 
     def beside(self, reservation: "Reservation | None") -> "Beside":
         """Return what admits the calls of the request: its first one if no answer is found."""
@@ -237,7 +243,14 @@ class Lookup:
     def answered(self, call: "ModelCall | EmbeddingCall", *, kept: bool) -> None:
         """Keep nothing if the call that is answered is not what the cache is for: another target had been asked first. Keep
         nothing either unless `kept`."""
-        self._is_kept = self._is_kept and kept and self._is_wanted(call)
+        if not (kept and self._is_wanted(call)):
+            self.forget()
+
+    def forget(self) -> None:
+        """Keep nothing of this answer. Those who wait for it learn that at once."""
+        self._is_kept = False
+        if self._writer is not None and self._ending is None:
+            self._ending = asyncio.create_task(self._end(self._writer))
 
     def add(self, events: Sequence[Event]) -> None:
         """Keep these events of the answer. An end that is not ordinary is not an end for others, such as a caller's wish."""
@@ -249,7 +262,7 @@ class Lookup:
             return
         lines = [_encode(event.text if type(event) is Delta and not event.refusal else event) for event in events]
         if max(map(len, lines)) > _MOST_BYTES:
-            self._is_kept = False
+            self.forget()
             return
         self._writer.add(lines)
 
@@ -261,10 +274,8 @@ class Lookup:
                     head, is_new = await self._claiming
                     if is_new:
                         self._begin(head)
-                if self._writer is not None and self._writing is not None:
-                    self._writer.stop()
-                    await self._writing
-                    await self._writer.end(failed=not (self._is_kept and self._is_complete))
+                if self._writer is not None:
+                    await (self._ending or self._end(self._writer))
         except (DynamoDBError, HttpError, TimeoutError) as error:
             self._cache.failed(f"{type(error).__name__}: {error}")
         except Superseded:
@@ -272,6 +283,12 @@ class Lookup:
         finally:
             if self._writing is not None:
                 self._writing.cancel()
+
+    async def _end(self, writer: JournalWriter) -> None:
+        writer.stop()
+        if self._writing is not None:
+            await self._writing
+        await writer.end(failed=not (self._is_kept and self._is_complete))
 
     def _is_wanted(self, call: "ModelCall | EmbeddingCall") -> bool:
         """Whether answers to such a call are kept.
@@ -380,6 +397,10 @@ class Beside:
                 await self._reservation.admit(call)
             return
         if self._reservation is None:
+            await self._lookup.take(call)
+            return
+        if self._lookup.may_displace:  # who has nothing left to spend takes no answer from others
+            await self._reservation.admit(call)
             await self._lookup.take(call)
             return
         look = asyncio.create_task(self._lookup.take(call))

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from llm_gateway import errors
 from llm_gateway.answer_cache import AnswerCache
 from llm_gateway.aws.dynamodb import DynamoDB
+from llm_gateway.caching_router import CachingRouter
 from llm_gateway.checked_router import Safety as Checks
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Start
@@ -105,3 +107,77 @@ async def test_what_passed_in_shadow_mode_is_not_for_those_who_are_checked(ask: 
     assert [await ask(provider, shadow, guardrail, stream=True) for _ in range(2)] == [("miss", "a!"), ("hit", "a!")]
     assert await ask(provider, GUARDED, guardrail, stream=True) == ("miss", "A!")
     assert provider.asked == ["a", "a"]
+
+
+@EACH
+async def test_what_could_not_be_checked_is_not_kept(ask: Ask, stream: bool) -> None:
+    class Down(Guardrail):
+        async def assess(self, source: str, texts: list[str], deadline: float) -> Assessment:
+            raise errors.guardrail_unavailable(detail="down")
+
+    open_to_all = Safety(guardrail=GuardrailUse(fail_open=True))
+    provider = Scripted(a=0.0)
+    assert await ask(provider, open_to_all, Down(), stream=stream) == ("miss", "a!")
+    assert (await ask(provider, open_to_all, Guardrail("a"), stream=stream))[1] == "content_policy_violation"
+    assert await ask(provider, open_to_all, Guardrail(), stream=stream) == ("miss", "A!")
+
+
+class Full:
+    """A ledger without room."""
+
+    rate_limits: ClassVar[dict[str, str]] = {}
+
+    async def admit(self, call: object) -> None:
+        raise errors.limit_reached(whose="this caller", limit="1 request a minute", then="try again", retry_after=1)
+
+
+async def test_who_has_nothing_left_to_spend_takes_no_answer_from_others(dynamodb: DynamoDB) -> None:
+    cached = Cache(dynamodb, JOURNAL, AnswerCache(60), [], lambda text: None)
+    routes, request = (
+        Routes((alias("a"),), cache=AnswerCache(60)),
+        said("hello", stream=False, sampling=Sampling(temperature=0)),
+    )
+    provider = Scripted(a=0.0)
+
+    async def use(control: str, ledger: Full | None = None) -> str:
+        lookup = cached.lookup(
+            request, routes.aliases[0], routes, ANONYMOUS, "r", asyncio.get_running_loop().time() + 30, control
+        )
+        around = CachingRouter(routing(provider), lookup, Recorded())
+        try:
+            opened = await around.open(
+                request, routes.aliases[0], asyncio.get_running_loop().time() + 30, [], ANONYMOUS, ledger
+            )
+            async for _ in opened.rest:
+                pass
+        except GatewayError as error:
+            return error.code
+        finally:
+            await lookup.close()
+        return opened.cache.status if opened.cache else ""
+
+    assert await use("") == "miss"
+    for control in ("no-cache", "max-age=0"):
+        assert await use(control, Full()) == "quota_exceeded"
+    assert await use("") == "hit" and provider.asked == ["a"]
+
+
+class Recorded:
+    is_unchecked = False
+
+    def cached(self, use: object) -> None: ...
+
+
+async def test_who_follows_learns_at_once_that_nothing_is_kept(dynamodb: DynamoDB) -> None:
+    cached = Cache(dynamodb, JOURNAL, AnswerCache(60), [], lambda text: None)
+    routes, request = Routes((alias("a"),), cache=AnswerCache(60)), said("hello", stream=True, sampling=Sampling(temperature=0))
+    end = asyncio.get_running_loop().time() + 30
+    call = routing(Scripted())._calls(request, routes.aliases[0], end, ANONYMOUS)[0]  # pyright: ignore[reportPrivateUsage]
+    first, second = (cached.lookup(request, routes.aliases[0], routes, ANONYMOUS, run, end, "") for run in ("r1", "r2"))
+    await first.take(call)
+    following = asyncio.create_task(second.take(call))
+    await asyncio.sleep(0)
+    first.forget()  # and goes on answering its own caller
+    await asyncio.wait_for(following, 4)  # a second less than until it would be taken for dead
+    assert second.use.status == "miss"
+    await asyncio.gather(first.close(), second.close())
