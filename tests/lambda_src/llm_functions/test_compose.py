@@ -17,6 +17,9 @@ def test_a_provider_of_an_unknown_protocol_stops_the_start() -> None:
         providers(endpoints, HttpClient(), environ)
 
 
+OF_RETRIEVAL = {f"llm_gateway.{name}" for name in ("retrieving_router", "stages.knowledge_base", "stages.passages")} | {
+    "llm_functions.api_formats.citations"
+}
 OF_THE_CACHE = {"llm_gateway.caching_router", "llm_gateway.stages.cache", "llm_gateway.stages.journal"}
 
 
@@ -50,3 +53,4 @@ def test_the_cache_is_loaded_where_it_is_on(cached: bool) -> None:
     """
     loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
     assert loaded & OF_THE_CACHE == (OF_THE_CACHE if cached else set())
+    assert loaded & OF_RETRIEVAL == set()  # which is off

@@ -169,7 +169,7 @@ def ingest(base: LocalKnowledgeBase, source_id: str, objects: Mapping[str, bytes
             if not key.endswith(_TEXT_SUFFIXES):
                 raise ValueError("only texts are read here")
             text = objects[key].decode()
-        except ValueError:
+        except (ValueError, KeyError, TypeError, AttributeError):
             failed += 1
             continue
         uri = f"s3://{source.bucket}/{key}"
