@@ -5,6 +5,8 @@ import contextlib
 import json
 import re
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
@@ -443,3 +445,26 @@ async def test_what_is_left_is_exported_before_the_process_ends(receiver: Receiv
         server.should_exit = True
         await serving
     assert len(receiver.spans()) == 2 and receiver.points("gen_ai.client.operation.duration")
+
+
+START = """
+import os, sys
+import llm_functions.http.__main__
+from llm_functions.compose import gateway_of
+from llm_gateway.http.client import HttpClient
+from llm_gateway.routes import Alias, Routes, Target
+from llm_gateway.trace import Tracing
+
+target = Target("mock", "mock", "m", max_output_tokens=9, context_tokens=9, accepts=())
+gateway = gateway_of(Routes((Alias("m", (target,)),), tracing=TRACING), HttpClient(), os.environ)
+print(*(name for name in sys.modules if "tracing" in name))
+"""
+
+
+@pytest.mark.parametrize(("tracing", "is_loaded"), [("None", False), ("Tracing()", True), ("Tracing('xray')", True)])
+def test_a_start_without_traces_loads_nothing_of_them(tracing: str, is_loaded: bool) -> None:
+    keys = {"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "secret"}
+    code = START.replace("TRACING", tracing)
+    done = subprocess.run([sys.executable, "-c", code], env=keys, capture_output=True, text=True, check=True)
+    assert ("llm_gateway.tracing.tracer" in done.stdout) == is_loaded and "llm_gateway.tracing.content" not in done.stdout
+    assert is_loaded or not done.stdout.split()
