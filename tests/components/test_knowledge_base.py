@@ -53,9 +53,9 @@ def test_the_knowledge_base_may_do_what_it_does_and_no_more() -> None:
             "arn:aws:bedrock:us-east-1::foundation-model/amazon.titan-embed-text-v2:0",
             None,
         ),
-        "UseIndex": (
+        "UseIndexes": (
             [f"s3vectors:{action}" for action in ("DeleteVectors", "GetIndex", "GetVectors", "PutVectors", "QueryVectors")],
-            recording.named("knowledge-index").state["indexArn"],
+            f"{recording.named('knowledge-vectors').state['vectorBucketArn']}/index/*",
             None,
         ),
         "ListDocuments": (["s3:ListBucket"], bucket, own),

@@ -86,9 +86,9 @@ class KnowledgeBase(Component):
         else:
             self.bucket_name = pulumi.Output.from_input(settings.bucket)
             self._bucket_arn = pulumi.Output.format(f"arn:{location.partition}:s3:::{{}}", self.bucket_name)
-        index = self._index()
+        vector_bucket, index = self._index()
         self.index_arn = index.index_arn
-        base = self._base(index)
+        base = self._base(vector_bucket, index)
         self.knowledge_base_id, self.knowledge_base_arn = base.id, base.arn
         self.data_source_id = self._source(base).data_source_id
         failures = self._schedule(settings.ingest_schedule) if settings.is_scheduled else None
@@ -97,7 +97,7 @@ class KnowledgeBase(Component):
             create_parameters(self, settings.parameter_prefix, PARAMETERS)
         self.finish()
 
-    def _index(self) -> s3.VectorsIndex:
+    def _index(self) -> tuple[s3.VectorsVectorBucket, s3.VectorsIndex]:
         """Make the bucket of the vectors and its index.
 
         Neither gets a name of Pulumi's making. The bucket's is unique in the account and Region by the stack's name; the
@@ -117,7 +117,7 @@ class KnowledgeBase(Component):
             # With another key it is made anew under the same name.
             opts=self.child("vectors", protect=protect or None, delete_before_replace=True),
         )
-        return s3.VectorsIndex(
+        index = s3.VectorsIndex(
             self.child_name("index"),
             vector_bucket_name=bucket.vector_bucket_name,
             index_name=f"documents-{_digest([settings.embedding_model, settings.vector_dimensions])}",
@@ -129,6 +129,7 @@ class KnowledgeBase(Component):
             tags=self.tags,
             opts=self.child("index"),
         )
+        return bucket, index
 
     def _vectors_name(self) -> str:
         stack = pulumi.get_stack()
@@ -136,7 +137,7 @@ class KnowledgeBase(Component):
         short = re.sub("[^a-z0-9]+", "-", stack.lower()).strip("-")[:16]
         return f"{self._name.lower()[:24]}-vectors-{short}-{unique}"
 
-    def _base(self, index: s3.VectorsIndex) -> bedrock.AgentKnowledgeBase:
+    def _base(self, vector_bucket: s3.VectorsVectorBucket, index: s3.VectorsIndex) -> bedrock.AgentKnowledgeBase:
         settings, location = self._settings, self._location
         source = pulumi.Output.format(
             f"arn:{location.partition}:bedrock:{location.region}:{{}}:knowledge-base/*", self._account
@@ -147,7 +148,7 @@ class KnowledgeBase(Component):
         keys = [key for key in dict.fromkeys([settings.kms_key_arn, bucket_key]) if key is not None]
         statements = permissions.ingest_and_search(
             model_arn=self._model,
-            index_arn=index.index_arn,
+            vector_bucket_arn=vector_bucket.vector_bucket_arn,
             bucket_arn=self._bucket_arn,
             objects=pulumi.Output.concat(self._bucket_arn, f"/{settings.prefix or ''}*"),
             prefix=settings.prefix or "",
@@ -184,7 +185,8 @@ class KnowledgeBase(Component):
             data_source_configuration=cast(Any, {"type": "S3", "s3_configuration": documents}),
             vector_ingestion_configuration=cast(Any, {"chunking_configuration": chunking}),
             data_deletion_policy="DELETE",
-            opts=self.child("source"),
+            # The provider would update it in place, as if the new knowledge base had a data source with the old one's id.
+            opts=self.child("source", replace_on_changes=["knowledge_base_id"]),
         )
 
     def _schedule(self, expression: str) -> sqs.Queue:

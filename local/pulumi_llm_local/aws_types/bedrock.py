@@ -7,13 +7,12 @@ from pulumi_llm_local.aws_types.aws_type import AWS_DOCS, AwsType, ValueRule
 from pulumi_llm_local.aws_types.draft import CREATED
 
 TYPES: Final[Mapping[str, AwsType]] = {
-    # A knowledge base and its data sources: CloudFormation.
+    # A data source, whose knowledge base and bucket the provider changes in place:
+    # https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/bedrockagent/data_source.go
+    # A knowledge base: CloudFormation.
     "aws:bedrock/agentDataSource:AgentDataSource": AwsType(
         outputs={"id": "{dataSourceId},{knowledgeBaseId}", "dataSourceId": "{source.upper10}"},
-        replaced_by=(
-            "dataSourceConfiguration.s3Configuration.bucketArn dataSourceConfiguration.type knowledgeBaseId "
-            "vectorIngestionConfiguration"
-        ),
+        replaced_by="name vectorIngestionConfiguration",
         api="bedrock-agent CreateDataSource",
     ),
     "aws:bedrock/agentKnowledgeBase:AgentKnowledgeBase": AwsType(
