@@ -36,10 +36,12 @@ from llm_gateway.stages.prompt_filters import TextFilter, text_filters
 
 if TYPE_CHECKING:
     from llm_gateway.embeddings import EmbeddingRequest
-    from llm_gateway.stages.guardrail import Guardrail, Source
+    from llm_gateway.stages.guardrail import Assessment, Guardrail, Source
 
 # Seconds after its answer that a check in shadow mode may take.
 _SHADOW_SECONDS = 10.0
+# Checks at once of single passages: the guardrail's quotas are an account's.
+_PASSAGES_AT_ONCE = 4
 
 
 class Record(Protocol):
@@ -131,22 +133,34 @@ class CheckedRouter:
         passed = dict(zip(texts, await self._assessed("INPUT", texts), strict=True))
         return with_texts(request, lambda text: passed.get(text, text))
 
-    async def passage(self, text: str) -> str | None:
-        """Return a passage of a document as it may stand in the prompt; None where the guardrail blocks it.
+    async def passages(self, texts: Sequence[str]) -> Sequence[str | None]:
+        """Return passages of documents as they may stand in the prompt; None for each that the guardrail blocks.
 
-        The filters look at the words of callers alone. Raises the error 503.
+        One check looks at all of them. It does not say which one is blocked, so in that case each is looked at by itself. The
+        filters look at the words of callers alone. Raises the error 503.
         """
         if self._use is None or not self._use.prompts:
-            return text
+            return texts
         if self._use.shadow:
-            self._watch(self._shadow("INPUT", [text]))
-            return text
-        try:
-            return (await self._assessed("INPUT", [text], blocked_as="passage_blocked"))[0]
-        except GatewayError as error:
-            if error.code == errors.content_policy_violation.code:
+            self._watch(self._shadow("INPUT", texts))
+            return texts
+        assessment = await self._assess("INPUT", texts)
+        if assessment is None:
+            return texts
+        if assessment.blocked is None:
+            self._note(assessment)
+            return assessment.texts
+        room = asyncio.Semaphore(_PASSAGES_AT_ONCE)
+
+        async def alone(text: str) -> str | None:
+            async with room:
+                assessment = await self._assess("INPUT", [text])
+            if assessment is None:  # it may be the one that is blocked
                 return None
-            raise
+            self._note(assessment, blocked_as="passage_blocked")
+            return assessment.texts[0] if assessment.blocked is None else None
+
+        return await asyncio.gather(*map(alone, texts))
 
     async def _answer(self, opened: Opened, *, stream: bool) -> Opened:
         if self._use is None:
@@ -209,25 +223,34 @@ class CheckedRouter:
     async def _passed(self, texts: Sequence[str]) -> Sequence[str]:
         return await self._assessed("OUTPUT", texts)
 
-    async def _assessed(self, source: "Source", texts: Sequence[str], *, blocked_as: str = "blocked") -> Sequence[str]:
+    async def _assessed(self, source: "Source", texts: Sequence[str]) -> Sequence[str]:
         """Return the texts as they may be passed on. Raises the error 400 of a policy that blocks them, or 503."""
-        assert self._guardrail is not None and self._use is not None
-        if not texts:
+        assessment = await self._assess(source, texts)
+        if assessment is None:
             return texts
-        try:
-            assessment = await self._guardrail.assess(source, texts, self._deadline)
-        except GatewayError:
-            self._record.policy("failed", "guardrail")
-            if self._use.fail_open:
-                return texts
-            raise
-        for finding in assessment.findings:
-            action = {"BLOCKED": blocked_as, "ANONYMIZED": "masked"}.get(finding.action, "shadow")
-            self._record.policy(action, finding.policy)
+        self._note(assessment)
         if (blocked := assessment.blocked) is not None:
             part = "prompt" if source == "INPUT" else "answer"
             raise errors.content_policy_violation(part=part, policy=blocked.policy, then="")
         return assessment.texts
+
+    async def _assess(self, source: "Source", texts: Sequence[str]) -> "Assessment | None":
+        """Return what the guardrail says; None where nothing is to be checked, or it fails and that is to be let pass."""
+        assert self._guardrail is not None and self._use is not None
+        if not texts:
+            return None
+        try:
+            return await self._guardrail.assess(source, texts, self._deadline)
+        except GatewayError:
+            self._record.policy("failed", "guardrail")
+            if self._use.fail_open:
+                return None
+            raise
+
+    def _note(self, assessment: "Assessment", *, blocked_as: str = "blocked") -> None:
+        for finding in assessment.findings:
+            action = {"BLOCKED": blocked_as, "ANONYMIZED": "masked"}.get(finding.action, "shadow")
+            self._record.policy(action, finding.policy)
 
     async def _shadow(self, source: "Source", texts: Sequence[str]) -> None:
         assert self._guardrail is not None

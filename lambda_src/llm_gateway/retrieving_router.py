@@ -6,7 +6,6 @@ passages can have. Another target that is asked gets the same ones. The request 
 0.3 to 1 s.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol, cast
@@ -28,8 +27,8 @@ if TYPE_CHECKING:
     from llm_gateway.checked_router import Safety
     from llm_gateway.embeddings import EmbeddingRequest
 
-# Returns the text of a passage as it may be used, None where a policy blocks it.
-PassageCheck = Callable[[str], Awaitable[str | None]]
+# Returns the texts of passages as they may be used, None for each that a policy blocks.
+PassageCheck = Callable[[Sequence[str]], Awaitable[Sequence[str | None]]]
 
 
 class Record(Protocol):
@@ -54,7 +53,7 @@ class Retriever:
         if safety is None:
             return retrieving
         checked = safety.around(retrieving, record)
-        retrieving.check = checked.passage
+        retrieving.check = checked.passages
         return checked
 
     def is_for(self, alias: Alias) -> bool:
@@ -62,7 +61,7 @@ class Retriever:
 
 
 class RetrievingRouter:
-    """Opens an answer as `Router` does, with passages in the prompt. `check` looks at each passage."""
+    """Opens an answer as `Router` does, with passages in the prompt. `check` looks at the passages."""
 
     def __init__(self, knowledge_base: KnowledgeBase, settings: Retrieval, router: InnerRouter, record: Record) -> None:
         self._knowledge_base = knowledge_base
@@ -120,6 +119,6 @@ class RetrievingRouter:
         check = self.check
         if check is None:
             return passages
-        texts = await asyncio.gather(*(check(passage.text) for passage in passages))
+        texts = await check([passage.text for passage in passages])
         checked = zip(passages, texts, strict=True)
         return [msgspec.structs.replace(passage, text=text) for passage, text in checked if text is not None]
