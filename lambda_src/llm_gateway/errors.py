@@ -305,9 +305,7 @@ quota_exceeded = ErrorKind(
     "this API key has used up its requests for today; the count starts anew at 00:00 UTC",
 )
 # A limit of the ledger.
-limit_reached = ErrorKind(
-    "quota_exceeded", 429, RATE_LIMIT, "{whose} may use {limit}, and what this call may need is more than is left; {then}"
-)
+limit_reached = ErrorKind("quota_exceeded", 429, RATE_LIMIT, "{whose} may use {limit}, and {why}; {then}")
 # The provider throttles this service's account; the caller's own quota is not used up.
 upstream_throttled = ErrorKind(
     "upstream_throttled",

@@ -14,6 +14,13 @@ MEASURES: tuple[Measure, ...] = get_args(Measure)
 WINDOWS: tuple[Window, ...] = get_args(Window)
 
 
+def amount_of(measure: Measure, amount: int) -> str:
+    """Return an amount in words, such as ``$0.25`` or ``1 request``."""
+    if measure == "micro_usd":
+        return f"${amount / 1e6:,.6g}"
+    return f"{amount:,} {measure.removesuffix('s') if amount == 1 else measure}"
+
+
 class Limit(msgspec.Struct, frozen=True, omit_defaults=True):
     """The most that may be used in a window; with `model` of that alias alone."""
 
@@ -23,8 +30,7 @@ class Limit(msgspec.Struct, frozen=True, omit_defaults=True):
     model: str = ""
 
     def __str__(self) -> str:
-        what = f"${self.most / 1e6:,.6g}" if self.measure == "micro_usd" else f"{self.most:,} {self.measure}"
-        return f"{what} a {self.window}" + (f" for {self.model!r}" if self.model else "")
+        return f"{amount_of(self.measure, self.most)} a {self.window}" + (f" for {self.model!r}" if self.model else "")
 
 
 class Limits(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -221,7 +221,7 @@ def _authorized(
     gateway: Gateway, request: "ChatRequest | EmbeddingRequest", caller: Caller, record: Record
 ) -> "tuple[ChatRequest | EmbeddingRequest, Alias]":
     """Return the request and its alias, both as the caller's rules allow them."""
-    alias = authorize(caller, request.model, gateway.routes, request.kind)
+    alias = authorize(caller, request.model, gateway.routes, request.kind, gateway.policy)
     if gateway.policy is not None:
         request, alias = gateway.policy.apply(request, alias, caller, gateway.routes, record.decided)
     record.alias(alias)

@@ -6,7 +6,6 @@ or from the function's own URL) and ``x-amzn-lambda-context`` (with the invocati
 """
 
 import asyncio
-import contextlib
 import os
 import time
 import uuid
@@ -31,7 +30,7 @@ from llm_gateway.operations import EXPOSED_HEADERS, MAX_BODY_BYTES, Operation, o
 from llm_gateway.pipeline import Gateway, answer
 from llm_gateway.request import ChatRequest
 from llm_gateway.routes import Alias
-from llm_gateway.stages.authorize import allowed_alias, allowed_models, authorize
+from llm_gateway.stages.authorize import allowed_alias, authorize, usable_aliases
 from llm_gateway.telemetry import record_refusal, stacktrace, write_log
 
 if TYPE_CHECKING:
@@ -253,7 +252,8 @@ class Application:
         from llm_functions.api_formats.anthropic_messages import answer, request
 
         asked, _ = request.parse(http.body, counted=True)
-        self._usable(authorize(http.caller, asked.model, self._gateway.current().routes), http.caller)
+        alias = authorize(http.caller, asked.model, self._gateway.current().routes, rules=self._gateway.policy)
+        self._usable(alias, http.caller)
         tokens = request_tokens(asked.system, asked.messages, asked.tools)
         await self._respond(http.send, http.headers, 200, answer.render_count(tokens))
 
@@ -266,17 +266,13 @@ class Application:
     async def _models(self, http: HttpRequest) -> None:
         from llm_functions.api_formats import models
 
-        allowed = allowed_models(http.caller, self._gateway.routes)
-        aliases: list[Alias] = []
-        for alias in self._gateway.routes.aliases:
-            with contextlib.suppress(GatewayError):
-                aliases += [self._usable(alias, http.caller)] if alias.name in allowed else []
+        aliases = usable_aliases(http.caller, self._gateway.routes, self._gateway.policy)
         await self._respond(http.send, http.headers, 200, models.render_list(aliases))
 
     async def _model(self, http: HttpRequest) -> None:
         from llm_functions.api_formats import models
 
-        alias = allowed_alias(http.caller, http.parameter, self._gateway.routes)
+        alias = allowed_alias(http.caller, http.parameter, self._gateway.routes, self._gateway.policy)
         await self._respond(http.send, http.headers, 200, models.render(self._usable(alias, http.caller)))
 
     def _usable(self, alias: Alias, caller: Caller) -> Alias:

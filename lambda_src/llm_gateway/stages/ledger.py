@@ -47,7 +47,7 @@ from llm_gateway.errors import GatewayError
 from llm_gateway.events import Usage
 from llm_gateway.http.errors import HttpError
 from llm_gateway.identity.caller import Caller
-from llm_gateway.limits import CallerLimits, Limit, Limits, seconds_left, stamps
+from llm_gateway.limits import CallerLimits, Limit, Limits, amount_of, seconds_left, stamps
 from llm_gateway.tables import LEDGER
 
 if TYPE_CHECKING:
@@ -148,9 +148,9 @@ class Reservation:
         """
         needed = self._used().plus(most_of(call))
         if self._is_reserved:
-            await self._at_all(lambda account: account.extend(needed))
+            await self._at_all(lambda account: account.extend(needed, call))
         else:
-            await self._reserve(needed)
+            await self._reserve(needed, call)
         self._calls.append(call)
 
     async def settle(self, usage: Usage | None) -> None:
@@ -175,12 +175,12 @@ class Reservation:
             self._is_reserved = False
             await asyncio.gather(*(each.settle(NOTHING, requests=-1) for each in self._accounts), return_exceptions=True)
 
-    async def _reserve(self, charge: Charge) -> None:
+    async def _reserve(self, charge: Charge, call: "ModelCall | EmbeddingCall") -> None:
         left = self._deadline - asyncio.get_running_loop().time()
         id = call_id(self._clock() + left)
         self._is_reserved = True  # so that it is settled, too, where the request is cancelled meanwhile
         try:
-            await self._at_all(lambda account: account.reserve(id, charge), undo=True)
+            await self._at_all(lambda account: account.reserve(id, charge, call), undo=True)
         except GatewayError:
             self._is_reserved = False
             raise
@@ -244,14 +244,14 @@ class _Account:
         self._counters: list[Counter] = []
         self._item: Item = {}
 
-    async def reserve(self, id: str, charge: Charge) -> None:
+    async def reserve(self, id: str, charge: Charge, call: "ModelCall | EmbeddingCall") -> None:
         """Count a request with the most that it may use, and the call as in flight. Raises the error 429."""
         now = self._clock()
         self._id, self._counters = id, list(counters(self._limits, self._alias, stamps(now)))
         self._reserved = charge
         slots = self._limits.calls_in_flight
         for _ in range(3):
-            update = self._update(charge, requests=1, limited=True)
+            update = self._update(charge, requests=1, limited=call)
             free = [f"NOT contains({IN_FLIGHT}, {update.value('S', id)})"]
             if slots is not None:
                 free.append(f"size({IN_FLIGHT}) < {update.value('N', str(slots))}")
@@ -260,29 +260,30 @@ class _Account:
             update.sets.append(f"{TTL_ATTRIBUTE} = {update.value('N', str(int(now + _KEPT_SECONDS)))}")
             if await self._written(update) or id in calls_in_flight(self._item):
                 return
-            self._check(charge, requests=1)
+            self._check(charge, call, requests=1)
             ids = calls_in_flight(self._item)
             over = [each for each in ids if is_over(each, now)]
             if slots is None or len(ids) < slots:
                 break
             if len(ids) - len(over) >= slots:
+                limit = f"{slots} call{'' if slots == 1 else 's'} in flight"
                 raise errors.limit_reached(
-                    whose=self._whose, limit=f"{slots} calls in flight", then="try again when one of them ends", retry_after=1
+                    whose=self._whose, limit=limit, why="none is left", then="try again when one ends", retry_after=1
                 )
             forget = Update()
             forget.deletes.append(f"{IN_FLIGHT} {forget.value('SS', over)}")
             await self._written(forget)
         raise errors.limits_unavailable(detail="the table refuses a write that fits within the limits")
 
-    async def extend(self, needed: Charge) -> None:
+    async def extend(self, needed: Charge, call: "ModelCall | EmbeddingCall") -> None:
         """Reserve up to `needed`. Raises the error 429. If the client carries it out twice, the caller pays too much."""
         charge = Charge(*(max(0, most - had) for most, had in zip(needed, self._reserved, strict=True)))
         if charge == NOTHING:
             return
-        update = self._update(charge, limited=True)
+        update = self._update(charge, limited=call)
         update.conditions.append(f"contains({IN_FLIGHT}, {update.value('S', self._id)})")
         if not await self._written(update):
-            self._check(charge)
+            self._check(charge, call)
             raise errors.limits_unavailable(detail="the call does not count as in flight any more")
         self._reserved = self._reserved.plus(charge)
 
@@ -304,8 +305,8 @@ class _Account:
             if counter.limit is not None:
                 yield counter.limit, max(0, counter.limit.most - value_of(self._item, counter.attribute))
 
-    def _update(self, charge: Charge, *, requests: int = 0, limited: bool = False) -> Update:
-        """Return the update that adds to the counters; `limited`: where their limits allow it."""
+    def _update(self, charge: Charge, *, requests: int = 0, limited: "ModelCall | EmbeddingCall | None" = None) -> Update:
+        """Return the update that adds to the counters; of the call `limited` where their limits allow it."""
         update, now = Update(), self._clock()
         for counter in self._counters:
             amount = _amount(counter, charge, requests)
@@ -313,9 +314,9 @@ class _Account:
                 continue
             name = update.name(counter.attribute)
             update.adds.append(f"{name} {update.value('N', str(amount))}")
-            if limited and counter.limit is not None:
+            if limited is not None and counter.limit is not None:
                 if amount > counter.limit.most:
-                    raise self._too_large(counter.limit)
+                    raise self._too_large(counter.limit, amount, limited)
                 # DynamoDB's conditions have no arithmetic.
                 most = update.value("N", str(counter.limit.most - amount))
                 update.conditions.append(f"(attribute_not_exists({name}) OR {name} <= {most})")
@@ -344,10 +345,10 @@ class _Account:
             return False
         return True
 
-    def _check(self, charge: Charge, *, requests: int = 0) -> None:
+    def _check(self, charge: Charge, call: "ModelCall | EmbeddingCall", *, requests: int = 0) -> None:
         """Raise the error 429 of the limit that has not enough left, of several the one that lasts longest."""
         reached = [
-            counter.limit
+            (counter.limit, amount)
             for counter in self._counters
             if counter.limit is not None
             and (amount := _amount(counter, charge, requests))
@@ -356,16 +357,28 @@ class _Account:
         if not reached:
             return
         now = self._clock()
-        limit = max(reached, key=lambda each: seconds_left(each.window, now))
+        limit, amount = max(reached, key=lambda each: seconds_left(each[0].window, now))
         seconds = math.ceil(seconds_left(limit.window, now))
-        raise errors.limit_reached(
-            whose=self._whose, limit=limit, then=f"the next {limit.window} begins in {_duration(seconds)}", retry_after=seconds
-        )
+        then = f"the next {limit.window} begins in {_duration(seconds)}"
+        why = _why(limit, amount, call)
+        raise errors.limit_reached(whose=self._whose, limit=limit, why=why, then=then, retry_after=seconds)
 
-    def _too_large(self, limit: Limit) -> GatewayError:
-        error = errors.limit_reached(whose=self._whose, limit=limit, then="shorten the request, or lower its max_tokens")
+    def _too_large(self, limit: Limit, amount: int, call: "ModelCall | EmbeddingCall") -> GatewayError:
+        then = "shorten the request, or give it a lower max_tokens"
+        error = errors.limit_reached(whose=self._whose, limit=limit, why=_why(limit, amount, call), then=then)
         error.lasts = True
         return error
+
+
+def _why(limit: Limit, amount: int, call: "ModelCall | EmbeddingCall") -> str:
+    """Return why a call does not fit within a limit: what it reserves, and for which answer."""
+    if limit.measure == "requests":
+        return "none is left"
+    why = f"less is left than the {amount_of(limit.measure, amount)} that this call reserves"
+    if not isinstance(call, ModelCall):
+        return why
+    why += f", for an answer of up to {call.sampling.max_tokens:,} tokens"
+    return f"{why}, because no max_tokens was given" if call.is_bounded_by_default else why
 
 
 def _amount(counter: Counter, charge: Charge, requests: int) -> int:

@@ -183,7 +183,7 @@ def _why(rule: Rule) -> str:
 def _check(rule: Rule, request: ChatRequest) -> None:
     """Refuse what the rule does not allow of a request."""
     if request.stream and not rule.streams:
-        _deny(rule, "stream", "allows no streams; ask for a complete answer")
+        _deny(rule, "stream", "allows no streams; ask for a complete answer, such as with POST /chat")
     if rule.tools is not None:
         called = (call.name for message in request.messages for call in message.tool_calls)
         for name in (*(tool.name for tool in request.tools), *called):

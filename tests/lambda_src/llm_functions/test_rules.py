@@ -108,6 +108,15 @@ async def test_the_list_of_models_has_what_the_caller_may_use(gateway: Start) ->
     for name, status in (("home", 200), ("abroad", 403), ("gone", 404)):
         response = await service.http.get(f"/v1/models/{name}", headers=_headers(service))
         assert response.status_code == status
+    # What an error recommends is what the caller may use.
+    for path, model, right in (("/chat", "gone", "choose one of home"), ("/chat", "vectors", "for chats choose home")):
+        refused = await service.post(path, {"message": "Hi", "model": model}, _headers(service))
+        assert refused.json()["error"]["message"].endswith(right)
+    unknown = await service.http.get("/v1/models/gone", headers=_headers(service))
+    assert unknown.json()["error"]["message"].endswith("choose one of home")
+    limited = service.context({"tenant": "shop", "key": "web", "models": '["abroad","vectors"]'})
+    refused = await service.post("/chat", {"message": "Hi", "model": "home"}, limited)
+    assert refused.json()["error"]["message"].endswith("it may use none")
     # Without a model, the first one that is left answers.
     response = await service.post("/chat", {"message": "Hi"}, _headers(service))
     assert response.json()["model"] == "home"

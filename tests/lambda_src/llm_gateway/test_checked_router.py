@@ -287,7 +287,9 @@ class Ledger:
 
     async def admit(self, call: object) -> None:
         if not self.room:
-            raise errors.limit_reached(whose="this caller", limit="1 request a minute", then="try again", retry_after=1)
+            raise errors.limit_reached(
+                whose="this caller", limit="1 request a minute", why="none is left", then="try again", retry_after=1
+            )
         self.room -= 1
 
 

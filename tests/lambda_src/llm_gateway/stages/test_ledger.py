@@ -102,14 +102,19 @@ async def test_a_call_is_settled_by_what_it_used(dynamodb: DynamoDB, moment: Now
 REFUSALS: dict[str, tuple[CallerLimits, int, str, int | None]] = {
     "requests a minute": (of_all(limit("requests", "minute", 2)), 2, "2 requests a minute", 50),
     "requests a day": (of_all(limit("requests", "day", 3)), 3, "3 requests a day", 16 * 3600 - 10),
-    "requests a month": (of_all(limit("requests", "month", 1)), 1, "1 requests a month", 16 * 86_400 + 16 * 3600 - 10),
+    "requests a month": (
+        of_all(limit("requests", "month", 1)),
+        1,
+        "1 request a month, and none",
+        16 * 86_400 + 16 * 3600 - 10,
+    ),
     "tokens a minute": (of_all(limit("tokens", "minute", 2 * USED + RESERVED)), 3, "20 tokens a minute", 50),
     "tokens a day": (of_all(limit("tokens", "day", RESERVED + USED - 1)), 1, "14 tokens a day", 16 * 3600 - 10),
     "the longest of two": (
         of_all(limit("requests", "minute", 2), limit("requests", "day", 2)),
         *(2, "2 requests a day", 16 * 3600 - 10),
     ),
-    "of an alias": (of_all(limit("requests", "day", 1, "main")), 1, "1 requests a day for 'main'", 16 * 3600 - 10),
+    "of an alias": (of_all(limit("requests", "day", 1, "main")), 1, "1 request a day for 'main'", 16 * 3600 - 10),
     "of another alias": (of_all(limit("requests", "day", 1, "other")), 5, "", None),
     "more than there ever is": (of_all(limit("tokens", "minute", RESERVED - 1)), 0, "9 tokens a minute", None),
     "none in flight": (of_all(calls=1), 5, "", None),
@@ -141,6 +146,48 @@ async def test_a_limit_refuses(
         assert named in error.message and (after is None or error.retry_after == after)
         assert error.passes is (error.retry_after == 50)  # SDKs wait for a minute, and no longer
     assert len(api.provider.calls) == passed
+
+
+# limits, max_tokens -> why a call does not fit
+WHY: dict[str, tuple[CallerLimits, Sampling, str]] = {
+    "tokens of a default": (
+        of_all(limit("tokens", "day", 9)),
+        Sampling(),
+        "may use 9 tokens a day, and less is left than the 4,097 tokens that this call reserves, for an answer of up to 4,096 "
+        "tokens, because no max_tokens was given; shorten the request, or give it a lower max_tokens",
+    ),
+    "tokens that were asked for": (
+        of_all(limit("tokens", "day", 9)),
+        ASKED,
+        "less is left than the 10 tokens that this call reserves, for an answer of up to 9 tokens; shorten",
+    ),
+    "what is left": (
+        of_all(limit("tokens", "day", 14)),
+        ASKED,
+        "less is left than the 10 tokens that this call reserves, for an answer of up to 9 tokens; the next day begins in",
+    ),
+}
+
+
+@pytest.mark.parametrize(("of", "sampling", "why"), WHY.values(), ids=WHY)
+async def test_a_refusal_says_what_the_call_needs(
+    dynamodb: DynamoDB, moment: Now, of: CallerLimits, sampling: Sampling, why: str
+) -> None:
+    api = Api(dynamodb, moment, of)
+    with pytest.raises(GatewayError) as refused:
+        for _ in range(2):
+            await api.call(sampling=sampling)
+    assert why in refused.value.message
+
+
+async def test_a_refusal_of_one_call_in_flight(dynamodb: DynamoDB, moment: Now) -> None:
+    api = Api(dynamodb, moment, of_all(calls=1), Waiting())
+    (running,) = await _begun(api, 1)
+    with pytest.raises(GatewayError) as refused:
+        await api.call()
+    assert "may use 1 call in flight, and none is left; try again when one ends" in refused.value.message
+    api.provider.may_end.set()
+    assert await running == "passed"
 
 
 async def test_a_refusal_says_what_is_left(dynamodb: DynamoDB, moment: Now) -> None:
@@ -209,7 +256,7 @@ async def test_calls_in_flight(dynamodb: DynamoDB, moment: Now) -> None:
     running = await _begun(api, 2)
     with pytest.raises(GatewayError) as refused:
         await api.call()
-    assert "2 calls in flight" in refused.value.message and refused.value.retry_after == 1
+    assert "2 calls in flight, and none is left" in refused.value.message and refused.value.retry_after == 1
     assert (await api.item())[f"{DAY} requests"] == 2
     api.provider.may_end.set()
     assert await asyncio.gather(*running, api.outcome()) in (["passed"] * 3, ["passed", "passed", "quota_exceeded"])

@@ -109,7 +109,7 @@ REFUSED: dict[str, tuple[dict[str, Any], ChatRequest, str | None, str]] = {
     "a Region": ({"regions": ["eu-central-1"]}, said(model="us-only"), "model", "data may go to eu-central-1 only"),
     "one of two Regions": ({"regions": ["eu-central-1"]}, said(model="eu-only"), "model", "no target of 'eu-only'"),
     "no Region": ({"regions": []}, said(model="both"), "model", "no Region only"),
-    "a stream": ({"streams": False}, said(), "stream", "allows no streams"),
+    "a stream": ({"streams": False}, said(), "stream", "allows no streams; ask for a complete answer, such as with POST /chat"),
     "too many tokens": (
         {"max_tokens": 500},
         said(sampling=Sampling(max_tokens=501), names={"max_tokens": "max_completion_tokens"}),
