@@ -201,7 +201,7 @@ async def test_the_place_of_a_function_that_died_is_taken(api: Start, model: Mod
     write = Journal.write
 
     async def of_the_living(self: Journal, head: journal.Head, *args: Any, **more: Any) -> journal.Head:
-        if head.run == runs[0]:  # the dead one's
+        if runs and head.run == runs[0]:  # the dead one's
             return head
         return await write(self, head, *args, **more)
 
