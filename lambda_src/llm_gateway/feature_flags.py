@@ -6,7 +6,9 @@ from their beginning to their end. A request pays for one look at the clock.
 A process asks when it starts, so that the first document comes while the server does, and then with the first request after
 `POLL_SECONDS`: Lambda freezes a process between requests, so nothing runs by a timer. A request never waits for the document.
 One that begins before the first document is there sees the deployment's own values; but the switches are looked at again before
-its answer begins. A document that is wrong, and a failure of AppConfig, leave everything as it is.
+its answer begins. A request whose answer has ended waits for a fetch that it has begun, for half a second: else a process of
+short requests, frozen after each, would never see the end of one. A document that is wrong, and a failure of AppConfig, leave
+everything as it is.
 """
 
 import asyncio
@@ -32,6 +34,9 @@ if TYPE_CHECKING:  # only requests for embeddings load it
 POLL_SECONDS = 60
 # Seconds after the first failure, and twice as many after each further one, at most the others.
 _RETRY_SECONDS = 5.0
+# Seconds for which a request that has been answered waits for a fetch, and after which no fetch is under way any more.
+_END_SECONDS = 0.5
+_LONGEST_FETCH = 15.0
 
 
 class Source(Protocol):
@@ -84,7 +89,15 @@ class FeatureFlags:
         """Return a router whose answers do not begin where they have been switched off meanwhile."""
         return SwitchedRouter(router, self)
 
+    async def fetched(self) -> None:
+        """Wait for a fetch under way, for a limited time: Lambda may freeze a process when its request has ended."""
+        if self._fetching is not None and not self._fetching.done():
+            await asyncio.wait([self._fetching], timeout=_END_SECONDS)
+
     def _fetch_soon(self) -> None:
+        is_asking = self._fetching is not None and not self._fetching.done()
+        if is_asking and 0 <= self._clock() - self._asked_at < _LONGEST_FETCH:
+            return
         self._asked_at = self._clock()
         if self._fetching is not None:  # a process that was frozen meanwhile: nobody answers any more
             self._fetching.cancel()
@@ -113,6 +126,10 @@ class FeatureFlags:
             document = flags.parse(received.content, flags.document_type(self.deployed.routes))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._warn(f"flags: the document {version} is refused, so they stay as they are; wrong is {_field(error)}")
+            if not self.version:
+                # It may have been good for the deployment before this one, which switched the service off.
+                switch = flags.service_off(received.content)
+                self._off = {} if switch is None else {"": switch}
             return
         self._gateway = overlaid(self.deployed, document)
         self._off = _switched_off(self.deployed, document)

@@ -205,6 +205,21 @@ def _struct(name: str, fields: Mapping[str, Any]) -> type[Struct]:
     return msgspec.defstruct(name, described, rename=names, frozen=True, forbid_unknown_fields=True)
 
 
+class _Service(Struct, frozen=True):
+    """What every document may have, whatever is deployed."""
+
+    service: Switch = Switch()
+
+
+def service_off(content: bytes) -> Switch | None:
+    """Return the kill switch of a document that is refused, if it can be read and is off."""
+    try:
+        switch = msgspec.json.decode(content, type=_Service).service
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return None if switch.enabled else switch
+
+
 def parse(content: bytes, accepted: type[Struct]) -> Document:
     """Return the document, if it is of the type that is accepted. Raises `msgspec.DecodeError`."""
     msgspec.json.decode(content, type=accepted)

@@ -80,6 +80,10 @@ class Flags(Protocol):
         """Return the gateway as that document has it."""
         ...
 
+    async def fetched(self) -> None:
+        """Wait for a fetch under way, for a limited time."""
+        ...
+
     def admit(self, alias: str) -> None:
         """Raise the error 503 if the service or the alias is switched off."""
         ...
@@ -193,6 +197,8 @@ async def _finish(gateway: Gateway, reservation: "Reservation | None", lookup: "
         await asyncio.gather(lookup.close(), *settling)
     elif reservation is not None:
         await reservation.settle(usage)
+    if gateway.flags is not None:
+        await gateway.flags.fetched()
     if gateway.demand is not None:  # the answer has been sent; when it ends, nothing is sent any more
         await gateway.demand.sent()
 

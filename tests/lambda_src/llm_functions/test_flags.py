@@ -162,7 +162,7 @@ async def test_what_is_wrong_with_appconfig_changes_no_answer(
 ) -> None:
     appconfig = await opened.enter_async_context(Deployed().serve())  # no validator stands before it
     if down == "a wrong document":
-        appconfig.put({"service": {"enabled": False}, "models": {"gone": {}}})
+        appconfig.put({"models": {"main": {"enabled": False}, "gone": {}}})
     run = await start("http://127.0.0.1:9" if down == "nobody listens" else appconfig.url)
     await run.fetched()
     answer = await run.service.post(path, body)

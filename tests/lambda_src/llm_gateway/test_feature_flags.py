@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from llm_gateway import errors, flags
+from llm_gateway import errors, feature_flags, flags
 from llm_gateway.answer_cache import AnswerCache
 from llm_gateway.aws.appconfig import AppConfigError, Received
 from llm_gateway.checked_router import Safety as Checks
@@ -316,6 +316,38 @@ async def test_a_bad_document_at_the_beginning_leaves_the_deployments_own_values
     await run.request()
     assert await run.request() is run.flags.deployed
     assert run.off() is None and run.flags.version == ""
+
+
+async def test_a_document_that_a_deployment_has_outgrown_switches_the_service_off_nevertheless() -> None:
+    run = Running('{"service": {"enabled": false, "message": "Back soon"}, "models": {"gone": {"enabled": true}}}')
+    await run.request()
+    off = run.off()
+    assert off is not None and "Back soon" in off.message and run.flags.version == ""
+    run.source.answers = [Received(b'{"models": {"gone": {"enabled": true}}}', "v2", 60.0)]
+    await run.request(60)
+    assert run.off() is None and len(run.warnings) == 2
+
+
+async def test_who_has_answered_waits_for_the_fetch_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feature_flags, "_END_SECONDS", 0.01)
+    run = Running()
+    run.source.hangs = True
+    run.flags.current()
+    await asyncio.wait_for(run.flags.fetched(), 10)
+    assert run.source.asked == 1 and run.off() is None
+    run = Running({"service": {"enabled": False}})
+    run.flags.current()
+    await run.flags.fetched()
+    assert run.off() is not None
+
+
+async def test_a_slow_fetch_is_not_begun_again_by_each_request() -> None:
+    run = Running(AppConfigError("InternalServerException", 500))
+    await run.request()
+    run.source.hangs = True
+    for _ in range(4):
+        await run.request(5)
+    assert run.source.asked == 3  # the failure, the slow one, and one after its longest time
 
 
 @pytest.mark.parametrize(
