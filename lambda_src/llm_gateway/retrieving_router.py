@@ -34,7 +34,7 @@ PassageCheck = Callable[[Sequence[str]], Awaitable[Sequence[str | None]]]
 class Record(Protocol):
     """What is recorded of a request."""
 
-    def retrieved(self, passages: int, seconds: float, failure: GatewayError | None = None) -> None: ...
+    def retrieved(self, request: ChatRequest, passages: int, seconds: float, failure: GatewayError | None = None) -> None: ...
     def policy(self, action: str, policy: str) -> None: ...
 
 
@@ -111,8 +111,9 @@ class RetrievingRouter:
             if not self._settings.answer_without or error.code != errors.retrieval_unavailable.code:
                 raise
             failure, self._failed = error, True
-        self._record.retrieved(len(self._passages), perf_counter() - began, failure)
-        return with_passages(request, self._passages)
+        request = with_passages(request, self._passages)
+        self._record.retrieved(request, len(self._passages), perf_counter() - began, failure)
+        return request
 
     async def _checked(self, passages: Sequence[Passage]) -> Sequence[Passage]:
         """Return the passages that no policy blocks, as they may be used."""

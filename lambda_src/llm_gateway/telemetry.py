@@ -105,11 +105,13 @@ class Record:
         if version:
             self._fields["flags.version"] = version
 
-    def retrieved(self, passages: int, seconds: float, failure: GatewayError | None = None) -> None:
-        """Record how many passages were found, the time that it took, and why there are none."""
+    def retrieved(self, request: ChatRequest, passages: int, seconds: float, failure: GatewayError | None = None) -> None:
+        """Record how many passages were found, the time that it took, and why there are none. A provider may repeat what the
+        request now holds."""
         self._fields |= {"retrieval.passages": passages, "retrieval.duration_ms": round(seconds * 1000, 1)}
         if failure is not None:
             self._fields["retrieval.error"] = _without_words(failure.cause, self._request)
+        self._request = request
 
     def started(self, target: Target) -> tuple[int, float, float]:
         """Record the target that has begun to answer, or has answered what is cached.

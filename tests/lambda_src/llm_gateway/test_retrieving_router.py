@@ -217,6 +217,15 @@ async def test_a_fallback_gets_the_same_passages_and_they_are_found_once(harness
     assert "The night watch" in json.dumps(failing.upstream.bodies) and "The night watch" in json.dumps(behind.upstream.bodies)
 
 
+async def test_the_log_holds_no_passage_that_a_provider_repeats(harness: Harness, records) -> None:
+    secret = "The combination of the safe is 12-34-56, and nobody but the night watch may ever know it by heart or on paper."
+    repeated = {"error": {"message": f"cannot answer: {secret}", "code": "invalid_value", "type": "invalid_request_error"}}
+    behind = await harness.replying(OPENAI, lambda stream: Reply(response(400, repeated)))
+    service = await harness.gateway(behind, retrieval=MAIN, knowledge_base=KnowledgeBaseUpstream({}, found(secret)))
+    assert (await CHAT.call(service)).status >= 400
+    assert secret[32:64] not in json.dumps(records) and records[0]["retrieval.passages"] == 1
+
+
 # With the checks of conversations.
 
 
