@@ -74,11 +74,20 @@ class Policy:
         return request, alias
 
     def usable(self, alias: Alias, caller: Caller) -> Alias:
-        """Return what the rules leave of an alias at any hour. Raises the error 403 if it is nothing."""
+        """Return what the rules leave of an alias at any hour, as it is described. Raises the error 403 if it is nothing."""
+        rules = self._rules_of(caller)
         try:
-            return self._narrowed(self._rules_of(caller), alias, _nobody)
+            alias = self._narrowed(rules, alias, _nobody)
         except _Denied as denied:
             raise denied.error from None
+        if all(rule.tools != () for rule in rules):
+            return alias
+        # A call still has them: the form of an answer may be asked for by a tool.
+        targets = tuple(
+            msgspec.structs.replace(target, accepts=tuple(each for each in target.accepts if "tool" not in each))
+            for target in alias.targets
+        )
+        return msgspec.structs.replace(alias, targets=targets)
 
     def _rules_of(self, caller: Caller) -> list[Rule]:
         return [rule for rule in self._rules if rule.is_for(caller.principal, caller.tenant)]

@@ -122,6 +122,17 @@ async def test_the_list_of_models_has_what_the_caller_may_use(gateway: Start) ->
     assert response.json()["model"] == "home"
 
 
+async def test_a_model_is_described_without_tools_where_a_rule_allows_none(gateway: Start) -> None:
+    rules = (Rule("no-tools", keys=("web",), tools=()), Rule("search-only", keys=("batch",), tools=("search",)))
+    service = await gateway(provider=Model(), authorization="api_key", routes=routes(*rules))
+    for key, tools in (("web", False), ("batch", True)):
+        one = (await service.http.get("/v1/models/home", headers=_headers(service, key))).json()
+        listed = (await service.http.get("/v1/models", headers=_headers(service, key))).json()["data"]
+        for model in (one, *(each for each in listed if each["id"] == "home")):
+            assert ("tools" in model["accepts"], "stream_tools" in model["accepts"]) == (tools, tools)
+            assert "temperature" in model["accepts"]
+
+
 @pytest.mark.parametrize(
     ("authorization", "context", "tenant", "key"),
     [

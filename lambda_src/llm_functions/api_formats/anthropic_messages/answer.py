@@ -117,7 +117,7 @@ def _message(start: Start, content: list[dict[str, Any]], stop_reason: str | Non
 
 
 def _usage(usage: Usage) -> dict[str, Any]:
-    """Anthropic's input tokens are those that the cache has nothing to do with."""
+    """Anthropic's input tokens are those that the cache has nothing to do with. `estimated` is ours."""
     found: dict[str, Any] = {
         "input_tokens": max(0, usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens),
         "cache_creation_input_tokens": usage.cache_write_tokens,
@@ -126,6 +126,8 @@ def _usage(usage: Usage) -> dict[str, Any]:
     }
     if usage.reasoning_tokens:
         found["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
+    if usage.estimated:
+        found["estimated"] = True
     return found
 
 

@@ -127,12 +127,14 @@ def _status(stop_reason: StopReason) -> str:
 
 
 def _usage(usage: Usage) -> dict[str, Any]:
+    """OpenAI's fields; `cache_write_tokens` and `estimated` are ours, the latter only where it says something."""
     return {
         "input_tokens": usage.input_tokens,
         "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": usage.cache_write_tokens},
         "output_tokens": usage.output_tokens,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         "total_tokens": usage.input_tokens + usage.output_tokens,
+        **({"estimated": True} if usage.estimated else {}),
     }
 
 

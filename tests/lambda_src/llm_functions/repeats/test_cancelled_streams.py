@@ -75,6 +75,8 @@ async def test_a_stream_ends_where_its_caller_stops_it(
     texts = [(event.name, msgspec.json.encode(event.data).decode()) for event in got if event.data]
     assert any(each == name and reason in text for each, text in texts), texts
     assert "Hello" in repr(texts) and "world" not in repr(texts)
+    if "completions" not in path:  # there a usage is sent where it is asked for
+        assert '"estimated":true' in texts[-1][1] or '"estimated":true' in texts[-2][1]
     record = next(json.loads(line) for line in capfd.readouterr().out.splitlines() if '"gen_ai.operation.name"' in line)
     assert record["gen_ai.response.finish_reasons"] == ["cancelled"]
     # What has come is what is charged: "Well." and "Hello", by their length.
