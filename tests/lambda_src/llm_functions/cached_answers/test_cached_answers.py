@@ -296,8 +296,8 @@ async def test_a_request_with_a_key_gets_what_is_cached_and_keeps_it(api: Start,
     assert status(await service.post(PATH, body, {"Idempotency-Key": "a third"})) == "miss"
     assert status(await service.post(PATH, body)) == "hit"
     assert model.calls == 2
-    # A repetition that would not have what is cached: nothing is generated, and nothing stays claimed. What is cached makes room
-    # if the claim comes before it is known that the request is a repetition.
+    # A repetition that would not have what is cached: nothing is generated, and nothing stays claimed. What is cached makes
+    # room if the claim comes before it is known that the request is a repetition.
     again = await service.post(PATH, BODY, {**KEY, "Cache-Control": "no-cache"})
     assert (again.content, again.headers["idempotent-replayed"]) == (first.content, "true")
     use = status(await service.post(PATH, BODY))
