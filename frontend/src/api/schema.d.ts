@@ -1051,7 +1051,7 @@ export interface operations {
              *
              *     `quota_exceeded`: this API key has used up its requests for today; the count starts anew at 00:00 UTC
              *
-             *     `quota_exceeded`: {whose} may use {limit}, and what this call may need is more than is left; {then}
+             *     `quota_exceeded`: {whose} may use {limit}, and {why}; {then}
              *
              *     `upstream_throttled`: the model's provider is throttling this service; try again shortly
              *
@@ -1334,7 +1334,7 @@ export interface operations {
              *
              *     `quota_exceeded`: this API key has used up its requests for today; the count starts anew at 00:00 UTC
              *
-             *     `quota_exceeded`: {whose} may use {limit}, and what this call may need is more than is left; {then}
+             *     `quota_exceeded`: {whose} may use {limit}, and {why}; {then}
              *
              *     `upstream_throttled`: the model's provider is throttling this service; try again shortly
              *
@@ -1618,7 +1618,7 @@ export interface operations {
              *
              *     `quota_exceeded`: this API key has used up its requests for today; the count starts anew at 00:00 UTC
              *
-             *     `quota_exceeded`: {whose} may use {limit}, and what this call may need is more than is left; {then}
+             *     `quota_exceeded`: {whose} may use {limit}, and {why}; {then}
              *
              *     `upstream_throttled`: the model's provider is throttling this service; try again shortly
              *
@@ -1902,7 +1902,7 @@ export interface operations {
              *
              *     `quota_exceeded`: this API key has used up its requests for today; the count starts anew at 00:00 UTC
              *
-             *     `quota_exceeded`: {whose} may use {limit}, and what this call may need is more than is left; {then}
+             *     `quota_exceeded`: {whose} may use {limit}, and {why}; {then}
              *
              *     `upstream_throttled`: the model's provider is throttling this service; try again shortly
              *
@@ -2186,7 +2186,7 @@ export interface operations {
              *
              *     `quota_exceeded`: this API key has used up its requests for today; the count starts anew at 00:00 UTC
              *
-             *     `quota_exceeded`: {whose} may use {limit}, and what this call may need is more than is left; {then}
+             *     `quota_exceeded`: {whose} may use {limit}, and {why}; {then}
              *
              *     `upstream_throttled`: the model's provider is throttling this service; try again shortly
              *
@@ -2470,7 +2470,7 @@ export interface operations {
              *
              *     `quota_exceeded`: this API key has used up its requests for today; the count starts anew at 00:00 UTC
              *
-             *     `quota_exceeded`: {whose} may use {limit}, and what this call may need is more than is left; {then}
+             *     `quota_exceeded`: {whose} may use {limit}, and {why}; {then}
              *
              *     `upstream_throttled`: the model's provider is throttling this service; try again shortly
              *
@@ -2753,7 +2753,7 @@ export interface operations {
              *
              *     `quota_exceeded`: this API key has used up its requests for today; the count starts anew at 00:00 UTC
              *
-             *     `quota_exceeded`: {whose} may use {limit}, and what this call may need is more than is left; {then}
+             *     `quota_exceeded`: {whose} may use {limit}, and {why}; {then}
              *
              *     `upstream_throttled`: the model's provider is throttling this service; try again shortly
              *
@@ -3036,7 +3036,7 @@ export interface operations {
              *
              *     `quota_exceeded`: this API key has used up its requests for today; the count starts anew at 00:00 UTC
              *
-             *     `quota_exceeded`: {whose} may use {limit}, and what this call may need is more than is left; {then}
+             *     `quota_exceeded`: {whose} may use {limit}, and {why}; {then}
              *
              *     `upstream_throttled`: the model's provider is throttling this service; try again shortly
              *
