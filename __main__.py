@@ -41,6 +41,7 @@ if settings.api.enabled:
     pulumi.export("api_gateway_url", api.url)
     pulumi.export("stream_url", api.stream_url)
     pulumi.export("api_key_value", api.default_api_key)
+    pulumi.export("api_keys", api.api_keys)
     pulumi.export("cloudwatch_log_group", api.log_group_name)
     pulumi.export("lambda_function_name", api.function_name)
 

@@ -784,11 +784,12 @@ def test_dev_and_prod_load_and_differ_in_what_the_specification_says(dev: progra
             "api_gateway_url",
             "stream_url",
             "api_key_value",
+            "api_keys",
             "cloudwatch_log_group",
             "lambda_function_name",
             "websocket_url",
         }
-        assert programs.is_secret(recording.stack_outputs["api_key_value"])
+        assert all(programs.is_secret(recording.stack_outputs[name]) for name in ("api_key_value", "api_keys"))
     assert not dev.inputs("chat-keys-table")["deletionProtectionEnabled"]
     assert prod.inputs("chat-keys-table")["deletionProtectionEnabled"]
     assert dev.inputs("chat-logs")["retentionInDays"] < prod.inputs("chat-logs")["retentionInDays"]

@@ -21,11 +21,15 @@ from botocore.config import Config
 from pulumi_llm.base.bundle import cache_folder
 from system.local.conftest import ROOT, LocalStack, events, failed_start, local_stack
 
-OUTPUTS = {"api_gateway_url", "stream_url", "api_key_value", "cloudwatch_log_group", "lambda_function_name", "websocket_url"}
+OUTPUTS = {
+    *("api_gateway_url", "stream_url", "websocket_url"),
+    *("api_key_value", "api_keys", "cloudwatch_log_group", "lambda_function_name"),
+}
 
 
 def test_json_is_one_line_of_the_stacks_outputs_with_local_addresses(dev: LocalStack) -> None:
     assert set(dev.outputs) == OUTPUTS
+    assert dev.outputs["api_key_value"] in dev.outputs["api_keys"].values()
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/api", dev.url)
     assert dev.outputs["stream_url"] == f"{dev.url}/chat/stream"
     assert dev.outputs["websocket_url"] == f"{dev.url.replace('http', 'ws', 1).removesuffix('/api')}/ws"
