@@ -15,7 +15,7 @@ The stages, in their order:
                   reported to the caller
 8. filter the answer (safety; its code for both stands around the router), and keep it (cache)
 9. settle quota   take off what was reserved and not used (ledger)
-10. record        write one line of telemetry, whatever happened, and export the spans of traces (tracing)
+10. record        write one line of telemetry, whatever happened, and, when the rest has ended, export the spans (tracing)
 """
 
 import asyncio
@@ -158,11 +158,11 @@ async def answer(
         start = Start(*started, opened.dropped, limits, opened.cache, opened.citations, opened.retrieval)
         events, last = [start, *opened.first], opened.first[-1]
         try:
-            yield events
+            yield events if gateway.tracer is None else gateway.tracer.answered(events)
             if not isinstance(last, Done):
                 async for events in opened.rest:
                     last = events[-1]
-                    yield events
+                    yield events if gateway.tracer is None else gateway.tracer.answered(events)
                     if isinstance(last, Done):
                         break
             if not isinstance(last, Done):
@@ -186,17 +186,23 @@ async def answer(
         record.error(failure, error)
         raise failure from error
     finally:
-        record.close(gateway.tracer)
-        await _finish(gateway, reservation, lookup, usage)
+        record.close()
+        await _finish(gateway, record, reservation, lookup, usage)
 
 
-async def _finish(gateway: Gateway, reservation: "Reservation | None", lookup: "Lookup | None", usage: Usage | None) -> None:
-    """Settle what was reserved, and end what is kept; a caller waits for that once."""
-    if lookup is not None and lookup.has_claimed:
-        settling = [] if reservation is None else [reservation.settle(usage)]
-        await asyncio.gather(lookup.close(), *settling)
-    elif reservation is not None:
-        await reservation.settle(usage)
+async def _finish(
+    gateway: Gateway, record: Record, reservation: "Reservation | None", lookup: "Lookup | None", usage: Usage | None
+) -> None:
+    """Settle what was reserved, and end what is kept; a caller waits for that once. After that, export the spans."""
+    try:
+        if lookup is not None and lookup.has_claimed:
+            settling = [] if reservation is None else [reservation.settle(usage)]
+            await asyncio.gather(lookup.close(), *settling)
+        elif reservation is not None:
+            await reservation.settle(usage)
+    finally:
+        if gateway.tracer is not None:
+            gateway.tracer.end(record)
     if gateway.flags is not None:
         await gateway.flags.fetched()
     if gateway.demand is not None:  # the answer has been sent; when it ends, nothing is sent any more

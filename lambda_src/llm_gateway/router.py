@@ -235,7 +235,7 @@ class Router:
         provider = self._providers[target.provider]
         events = _answer(provider, call) if isinstance(call, ModelCall) else cast(EmbeddingProvider, provider).embed(call)
         if (trace := trace_of_request()) is not None:
-            events = trace.begin_call(events)
+            trace.begin_call()
         try:
             first = await _first_batch(events, limit)
         except BaseException as error:

@@ -8,7 +8,7 @@ https://opentelemetry.io/docs/specs/semconv/gen-ai/
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -28,12 +28,6 @@ _encode = msgspec.json.Encoder().encode
 _OPERATION_NAMES: dict[Kind, str] = {"chat": "chat", "embedding": "embeddings"}
 
 
-class Tracer(Protocol):
-    """Exports the spans of requests."""
-
-    def end(self, record: "Record") -> None: ...
-
-
 class Record:
     """The record of one request. It is filled while the request runs and written by `close`."""
 
@@ -48,6 +42,7 @@ class Record:
         self._is_cached = False
         self._status = 200
         self._began = time.perf_counter()
+        self._ended = 0
         self._fields: dict[str, Any] = {
             "level": "INFO",
             "message": _OPERATION_NAMES[request.kind],
@@ -72,6 +67,11 @@ class Record:
     def status(self) -> int:
         """The status of the error that the request ended with, 200 without one."""
         return self._status
+
+    @property
+    def ended(self) -> int:
+        """When it was closed, by `time.monotonic_ns`."""
+        return self._ended
 
     def alias(self, alias: Alias) -> None:
         """Record the alias. The caller may have named none."""
@@ -154,8 +154,9 @@ class Record:
         so that no model was called."""
         self._fields |= {"repeated": True} if repeated else {"level": "WARN", "error.type": "abandoned"}
 
-    def close(self, tracer: Tracer | None = None) -> None:
-        """Write the record, and export the spans that `tracer` makes of it."""
+    def close(self) -> None:
+        """Write the record."""
+        self._ended = time.monotonic_ns()
         failed = [(attempt.target.name, attempt.error) for attempt in self.attempts if attempt.error is not None]
         if failed:
             self._fields["failed_attempts"] = [f"{name}: {error.code}" for name, error in failed]
@@ -169,8 +170,6 @@ class Record:
         if self._metrics is not None:
             self._add_metrics(self._metrics)
         write_log(self._fields)
-        if tracer is not None:
-            tracer.end(self)
 
     def _used(self, usage: Usage) -> None:
         self._usage = usage

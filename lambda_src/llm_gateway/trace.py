@@ -6,7 +6,7 @@ the providers know of it: `current()` is None where a request is not.
 
 import os
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 
 import msgspec
@@ -15,6 +15,8 @@ from llm_gateway.events import Event
 
 # In `Tracing.endpoint`: the OTLP endpoint of X-Ray in the function's Region, which takes signed requests.
 XRAY = "xray"
+# The most events of an answer that are kept. Most have several characters of text, and a trace shows 16,000 at most.
+_MOST_EVENTS = 16_000
 
 
 class Tracing(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -36,12 +38,10 @@ class Tracing(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Call(msgspec.Struct):
-    """A call of a model: the id of its span, and when it began, in nanoseconds since the epoch. `answer` is what the model has
-    answered, where that is asked for."""
+    """A call of a model: the id of its span, and when it began, in nanoseconds since the epoch."""
 
     span_id: str
     began: int
-    answer: list[Event] | None = None
 
 
 class Trace:
@@ -49,7 +49,7 @@ class Trace:
 
     `trace_id` and `parent_id` are of 32 and 16 hexadecimal digits; `parent_id` is the caller's span, empty if there is none.
     `state` is the caller's ``tracestate``. `method` and `route` are the operation's, such as POST and ``/chat``; both are empty
-    for a message of a WebSocket.
+    for a message of a WebSocket. `answer` is what the caller has been answered, where the content is asked for.
     """
 
     def __init__(
@@ -74,35 +74,31 @@ class Trace:
         self.began = time.time_ns()
         self._started = time.monotonic_ns()
         self.calls: list[Call] = []
+        self.answer: list[Event] = []
         self._content = content and sampled
         self._new_id = new_id
 
     def now(self) -> int:
         """Return the time, in nanoseconds since the epoch. It goes on from the beginning by the clock that is never set."""
-        return self.began + time.monotonic_ns() - self._started
+        return self.at(time.monotonic_ns())
 
-    def begin_call(self, events: AsyncGenerator[list[Event], None]) -> AsyncGenerator[list[Event], None]:
-        """Begin the span of a call. Returns its events, which are kept where the content is asked for."""
-        call = Call(self._new_id(), self.now())
-        self.calls.append(call)
-        if not self._content:
-            return events
-        call.answer = []
-        return _kept(events, call.answer)
+    def at(self, clock: int) -> int:
+        """Return the time at which `time.monotonic_ns` was `clock`, in nanoseconds since the epoch."""
+        return self.began + clock - self._started
+
+    def begin_call(self) -> None:
+        """Begin the span of a call."""
+        self.calls.append(Call(self._new_id(), self.now()))
+
+    def answered(self, events: Sequence[Event]) -> None:
+        """Keep what the caller gets, where the content is asked for: a provider's answer may hold what a policy masks."""
+        if self._content and len(self.answer) < _MOST_EVENTS:
+            self.answer += events
 
     def headers(self) -> list[tuple[str, str]]:
         """Return the headers of the call that has begun last. https://www.w3.org/TR/trace-context/"""
         traceparent = f"00-{self.trace_id}-{self.calls[-1].span_id}-{'01' if self.sampled else '00'}"
         return [("traceparent", traceparent), *([("tracestate", self.state)] if self.state else [])]
-
-
-async def _kept(events: AsyncGenerator[list[Event], None], kept: list[Event]) -> AsyncGenerator[list[Event], None]:
-    try:
-        async for batch in events:
-            kept += batch
-            yield batch
-    finally:
-        await events.aclose()
 
 
 _CURRENT: ContextVar[Trace | None] = ContextVar("trace", default=None)

@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 
+from llm_gateway.events import Event
 from llm_gateway.telemetry import Record
 from llm_gateway.trace import Trace, Tracing, begin, current
 from llm_gateway.tracing.context import Context, of_traceparent, of_xray
@@ -47,6 +48,12 @@ class Tracer:
         """Begin the trace of an event of Lambda's, whose trace is in the environment variable ``_X_AMZN_TRACE_ID``."""
         self._begin(lambda name: xray_header if name == b"x-amzn-trace-id" else "")
 
+    def answered(self, events: list[Event]) -> list[Event]:
+        """Keep what the caller of the request gets, where the content is asked for, and return it."""
+        if (trace := current()) is not None:
+            trace.answered(events)
+        return events
+
     def end(self, record: Record) -> None:
         """Export the request's spans and measurements. Returns at once, and never raises: the request has been answered."""
         trace = current()
@@ -68,7 +75,7 @@ class Tracer:
             await self._exporter.flush()
 
     def _export(self, exporter: Exporter | Daemon, trace: Trace, record: Record) -> None:
-        ended = trace.now()
+        ended = trace.at(record.ended)  # before anything was settled
         made = list(spans(trace, record, self._servers, ended)) if trace.sampled else []
         if isinstance(exporter, Daemon):
             exporter.add(made)

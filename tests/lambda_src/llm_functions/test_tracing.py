@@ -299,9 +299,9 @@ async def test_what_is_said_only_where_it_is_asked_for(traced: Start, receiver: 
     )
     service = await traced(Models(events=events), content=True)
     messages = [
-        {"role": "user", "content": f"{PROMPT}: I am ada@example.com"},
-        {"role": "assistant", "content": "Hello"},
         {"role": "user", "content": "x" * 50_000 + "my card is 4111 1111 1111 1111"},
+        {"role": "assistant", "content": "Hello"},
+        {"role": "user", "content": f"{PROMPT}: I am ada@example.com"},
     ]
     await service.post(
         "/v1/chat/completions", {"model": "main", "messages": [{"role": "system", "content": "Be brief"}, *messages]}
@@ -313,7 +313,8 @@ async def test_what_is_said_only_where_it_is_asked_for(traced: Start, receiver: 
     assert json.loads(found["gen_ai.system_instructions"]) == [{"type": "text", "content": "Be brief"}]
     asked = json.loads(found["gen_ai.input.messages"])
     assert [message["role"] for message in asked] == ["user", "assistant", "user"]
-    assert len(asked[2]["parts"][0]["content"]) < 20_000
+    assert asked[2]["parts"] == [{"type": "text", "content": f"{PROMPT}: I am {{EMAIL}}"}]
+    assert 15_000 < len(asked[0]["parts"][0]["content"]) < 16_000
     (answered,) = json.loads(found["gen_ai.output.messages"])
     assert answered == {
         "role": "assistant",
