@@ -127,8 +127,7 @@ def cache(routes: Routes, client: HttpClient, environ: Mapping[str, str] = os.en
     from llm_gateway.aws.dynamodb import DynamoDB
     from llm_gateway.stages.cache import Cache
 
-    names = (environment.GUARDRAIL_ARN, environment.GUARDRAIL_VERSION, environment.KNOWLEDGE_BASE_ID)
-    asked = [environ.get(name, "") for name in names]
+    asked = [environ.get(name, "") for name in (environment.GUARDRAIL_ARN, environment.GUARDRAIL_VERSION)]
     return Cache(DynamoDB(Aws(client, environ)), environ[environment.CACHE_TABLE], routes.cache, asked, write_warning)
 
 

@@ -64,13 +64,13 @@ class CachingRouter:
             rest = kept.rest
             if self._stop is not None and not isinstance(kept.first[-1], Done):
                 rest = _until_stopped(rest, self._stop)
-            return Opened(target, kept.first, rest, kept.start.dropped, kept.use, kept.start.citations)
+            return Opened(target, kept.first, rest, kept.start.dropped, kept.use)
         self._record.cached(lookup.use)
-        lookup.answered(attempts[-1].call, kept=not opened.retrieval)  # the next one may have its passages
+        lookup.answered(attempts[-1].call)
         if not lookup.keeps:
             return msgspec.structs.replace(opened, cache=lookup.use)
         unmeant = without_unmeant(opened.dropped)
-        start = Start("", alias.name, opened.target.name, 0, 0.0, 0.0, unmeant, citations=opened.citations)
+        start = Start("", alias.name, opened.target.name, 0, 0.0, 0.0, unmeant)
         self._add([start, *opened.first])
         return msgspec.structs.replace(opened, rest=self._kept(opened.rest), cache=lookup.use)
 

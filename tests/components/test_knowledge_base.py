@@ -26,6 +26,7 @@ def statements(recording: Recording, name: str) -> dict[str, Any]:
 
 
 @pytest.mark.assumes("knowledge-base-metadata")
+@pytest.mark.assumes("s3-vectors-regions")
 def test_passages_are_kept_beside_their_vectors_and_cannot_be_filtered_by() -> None:
     recording = made()
     index = recording.inputs("knowledge-index")
@@ -141,6 +142,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"embedding_model": "cohere-embed-english-v3", "chunk_tokens": 600},
         "chunk_tokens: must be at most 512 with cohere-embed-english-v3, not 600",
     ),
+    "chunks of more than a vector's metadata": ({"chunk_tokens": 2_049}, "chunk_tokens: must be"),
     "a model": ({"embedding_model": "gpt"}, "embedding_model: must be"),
 }
 
@@ -204,3 +206,9 @@ def test_a_wrong_use_is_refused(retrieval: dict[str, Any], reason: str, number: 
     with pytest.raises(pulumi.InputPropertiesError) as refused:
         programs.run(lambda: _ask(number, retrieval))
     assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["know--ledge", "knowledge-", "know.ledge", "-knowledge"])
+def test_a_name_of_which_bedrock_makes_none_is_refused(name: str) -> None:
+    with pytest.raises(pulumi.InputPropertiesError, match="of which AWS takes letters and digits, with single"):
+        programs.run(lambda: pulumi_llm.KnowledgeBase(name, {"bucket": BUCKET}))

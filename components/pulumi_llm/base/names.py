@@ -22,7 +22,10 @@ class _Physical(NamedTuple):
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html (the provider makes the letters small)
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutDeliveryDestination.html
 # https://docs.aws.amazon.com/bedrock/latest/APIReference/API_CreateGuardrail.html
+# https://docs.aws.amazon.com/bedrock/latest/APIReference/API_agent_CreateKnowledgeBase.html
+# https://docs.aws.amazon.com/bedrock/latest/APIReference/API_agent_CreateDataSource.html
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html
+_KNOWLEDGE = _Physical(100, r"[A-Za-z0-9](?:[_-]?[A-Za-z0-9])*", "letters and digits, with single '-' or '_' between them,")
 _PHYSICAL = {
     "aws:lb/loadBalancer:LoadBalancer": _Physical(32, r"[A-Za-z0-9-]+", "letters, digits and '-'"),
     "aws:s3/bucket:Bucket": _Physical(63, r"[A-Za-z0-9-]+", "letters, digits and '-'"),
@@ -30,6 +33,8 @@ _PHYSICAL = {
         60, r"[A-Za-z0-9_-]+", "letters, digits, '-' and '_'"
     ),
     "aws:bedrock/guardrail:Guardrail": _Physical(50, r"[A-Za-z0-9_-]+", "letters, digits, '-' and '_'"),
+    "aws:bedrock/agentKnowledgeBase:AgentKnowledgeBase": _KNOWLEDGE,
+    "aws:bedrock/agentDataSource:AgentDataSource": _KNOWLEDGE,
     "aws:lambda/function:Function": _Physical(64, r"[A-Za-z0-9_-]+", "letters, digits, '-' and '_'"),
     "aws:iam/role:Role": _Physical(64, r"[A-Za-z0-9_+=,.@-]+", "letters, digits and _ + = , . @ -"),
 }

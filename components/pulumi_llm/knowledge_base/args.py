@@ -54,7 +54,9 @@ class KnowledgeBaseBaseSettings(Settings):
     dimensions: Annotated[Count, Between(1, 4096)] | None = None
     """How many numbers a vector has; fewer cost less, and find less exactly. Default: the model's own. Another one makes the
     knowledge base anew."""
-    chunk_tokens: Annotated[Count, Between(20, 8_192)] = 300
+    # S3 Vectors takes 40 KB of metadata beside a vector, and the passage is most of it: up to some 10 bytes for each token.
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-vectors-limitations.html
+    chunk_tokens: Annotated[Count, Between(20, 2_048)] = 300
     """How many tokens a passage has at most. Another number makes the data source anew."""
     chunk_overlap_percent: Annotated[Count, Between(1, 99)] = 20
     """How much of a passage the next one repeats, in percent. Another number makes the data source anew."""

@@ -113,7 +113,7 @@ class Cache:
     """The answers of a deployment.
 
     Args:
-        asked: Says by which guardrail conversations are checked, and in which knowledge base passages are found, if in any.
+        asked: Says by which guardrail conversations are checked, if by any.
         warn: Is told what fails.
         clock: Gives seconds since the epoch.
     """
@@ -148,6 +148,9 @@ class Cache:
             asked: The header Cache-Control.
         """
         control = CacheControl.read(asked) if asked else CacheControl()
+        if routes.retrieval is not None and alias.name in routes.retrieval.aliases:
+            # Kept, it would tell of a document that has been deleted since, or given to another tenant.
+            control = CacheControl(no_store=True)
 
         def key() -> str:
             return cache_key(self._version_of(routes), caller.tenant, alias, request)
@@ -169,7 +172,7 @@ class Cache:
     def _version_of(self, routes: Routes) -> str:
         """Return what stands for the parts of a deployment that every answer depends on."""
         if self._version is None or self._version[0] is not routes:
-            self._version = routes, digest([_FORMAT, routes.endpoints, routes.safety, routes.retrieval, self._asked])
+            self._version = routes, digest([_FORMAT, routes.endpoints, routes.safety, self._asked])
         return self._version[1]
 
 
@@ -240,10 +243,9 @@ class Lookup:
             self.use = CacheUse("bypass")
             self._cache.failed(f"{type(error).__name__}: {error}")
 
-    def answered(self, call: "ModelCall | EmbeddingCall", *, kept: bool) -> None:
-        """Keep nothing if the call that is answered is not what the cache is for: another target had been asked first. Keep
-        nothing either unless `kept`."""
-        if not (kept and self._is_wanted(call)):
+    def answered(self, call: "ModelCall | EmbeddingCall") -> None:
+        """Keep nothing if the call that is answered is not what the cache is for: another target had been asked first."""
+        if not self._is_wanted(call):
             self.forget()
 
     def forget(self) -> None:

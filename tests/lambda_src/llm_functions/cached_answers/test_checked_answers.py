@@ -16,6 +16,7 @@ from llm_gateway.events import Delta, Start
 from llm_gateway.identity.caller import ANONYMOUS
 from llm_gateway.pipeline import Gateway, answer
 from llm_gateway.request import Sampling
+from llm_gateway.retrieval import Retrieval
 from llm_gateway.routes import Routes
 from llm_gateway.safety import Filter, GuardrailUse, Safety
 from llm_gateway.stages.cache import Cache
@@ -47,9 +48,17 @@ Ask = Callable[..., Awaitable[tuple[str, str]]]
 def ask(dynamodb: DynamoDB) -> Ask:
     """What the cache has done for a request, and the text of its answer, or its error."""
 
-    async def asked(provider: Scripted, safety: Safety, guardrail: Guardrail, text: str = "hello", *, stream: bool) -> Any:
+    async def asked(
+        provider: Scripted,
+        safety: Safety,
+        guardrail: Guardrail,
+        text: str = "hello",
+        *,
+        stream: bool,
+        retrieval: Retrieval | None = None,
+    ) -> Any:
         cached = Cache(dynamodb, JOURNAL, AnswerCache(60), ["arn", "1"], lambda text: None)
-        routes = Routes((alias("a"),), safety=safety, cache=AnswerCache(60))
+        routes = Routes((alias("a"),), safety=safety, cache=AnswerCache(60), retrieval=retrieval)
         checks = Checks(safety, guardrail)  # pyright: ignore[reportArgumentType]
         gateway = Gateway(routes, routing(provider), safety=checks, cache=cached)
         request = said(text, stream=stream, sampling=Sampling(temperature=0))
@@ -181,3 +190,15 @@ async def test_who_follows_learns_at_once_that_nothing_is_kept(dynamodb: DynamoD
     await asyncio.wait_for(following, 4)  # a second less than until it would be taken for dead
     assert second.use.status == "miss"
     await asyncio.gather(first.close(), second.close())
+
+
+@EACH
+async def test_what_is_answered_from_documents_is_not_kept(ask: Ask, stream: bool) -> None:
+    """A document may be deleted, or given to another tenant."""
+    provider, used = Scripted(a=0.0), Retrieval(("main",))
+    for _ in range(2):
+        assert await ask(provider, Safety(), Guardrail(), stream=stream, retrieval=used) == ("bypass", "a!")
+    assert provider.asked == ["a", "a"]
+    other = Retrieval(("docs",))
+    found = [await ask(provider, Safety(), Guardrail(), stream=stream, retrieval=other) for _ in range(2)]
+    assert found == [("miss", "a!"), ("hit", "a!")]
