@@ -23,7 +23,7 @@ class KnowledgeBaseArgs(TypedDict):
     """How many numbers a vector has; fewer cost less, and find less exactly. From 1 to 4,096. Default: the model's own.
     Another one makes the knowledge base anew."""
     chunk_tokens: NotRequired[int]
-    """How many tokens a passage has at most. Another number makes the data source anew. From 20 to 8,192. Default: 300."""
+    """How many tokens a passage has at most. Another number makes the data source anew. From 20 to 2,048. Default: 300."""
     chunk_overlap_percent: NotRequired[int]
     """How much of a passage the next one repeats, in percent. Another number makes the data source anew. From 1 to 99.
     Default: 20."""
