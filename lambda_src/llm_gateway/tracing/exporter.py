@@ -20,8 +20,9 @@ from llm_gateway.tracing.spans import Attributes, Measurement, Span
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch-OTLPEndpoint.html
 MOST_WAITING: Final = 2_048
 MOST_AT_ONCE: Final = 256
-# The most bytes of an export, for what prompts and answers may add to spans.
+# The most bytes of an export, and those of the spans that wait, for what prompts and answers may add to spans.
 MOST_BYTES: Final = 4_000_000
+MOST_BYTES_WAITING: Final = 16_000_000
 # Seconds that an export may take, and that the end of a stream or of a process waits for what is under way.
 EXPORT_SECONDS: Final = 5.0
 END_SECONDS: Final = 0.5
@@ -58,16 +59,22 @@ class Exporter:
         self._warn = warn
         self._clock = clock
         self._histograms = histograms
-        self._waiting: deque[Span] = deque(maxlen=MOST_WAITING)
+        self._waiting: deque[bytes] = deque()  # spans as they are sent
+        self._bytes_waiting = 0
         self._again: tuple[str, bytes] | None = None  # an export that failed
         self._warned: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
     def add(self, spans: Sequence[Span], measurements: Sequence[Measurement] = ()) -> None:
         """Add what a request has left. Returns at once."""
-        if len(self._waiting) + len(spans) > MOST_WAITING:
-            self._warn_once("full", f"more than {MOST_WAITING:,} spans wait; the oldest are dropped")
-        self._waiting += spans
+        for encoded in map(otlp.span, spans):
+            self._waiting.append(encoded)
+            self._bytes_waiting += len(encoded)
+        if len(self._waiting) > MOST_WAITING or self._bytes_waiting > MOST_BYTES_WAITING:
+            most = f"{MOST_WAITING:,} spans or {MOST_BYTES_WAITING:,} bytes of them"
+            self._warn_once("full", f"more than {most} wait; the oldest are dropped")
+        while len(self._waiting) > MOST_WAITING or self._bytes_waiting > MOST_BYTES_WAITING:
+            self._taken()
         if self._histograms is not None:
             self._histograms.add(measurements)
         if self._task is None or self._task.done():
@@ -100,16 +107,18 @@ class Exporter:
 
     def _batch(self) -> bytes:
         """Return the body of the next export, and take its spans off."""
-        count = MOST_AT_ONCE
-        while True:
-            batch = [self._waiting[at] for at in range(min(count, len(self._waiting)))]
-            body = otlp.traces(self._resource, batch)
-            if len(body) <= MOST_BYTES or len(batch) == 1:
-                break
-            count = len(batch) // 2
-        for _ in batch:
-            self._waiting.popleft()
-        return body
+        batch = [self._taken()]
+        room = MOST_BYTES - len(batch[0])
+        while self._waiting and len(batch) < MOST_AT_ONCE and len(self._waiting[0]) <= room:
+            batch.append(self._taken())
+            room -= len(batch[-1])
+        return otlp.traces(self._resource, batch)
+
+    def _taken(self) -> bytes:
+        """Return the oldest span that waits, and take it off."""
+        encoded = self._waiting.popleft()
+        self._bytes_waiting -= len(encoded)
+        return encoded
 
     async def _export(self, path: str, body: bytes, *, again: bool = True) -> None:
         try:

@@ -26,9 +26,14 @@ _SCOPE = {"name": "pulumi-llm"}
 _encode = msgspec.json.Encoder().encode
 
 
-def traces(resource: Attributes, spans: Iterable[Span]) -> bytes:
-    """Return the body of an export of spans."""
-    scope = {"scope": _SCOPE, "schemaUrl": SCHEMA_URL, "spans": [_span(span) for span in spans]}
+def span(described: Span) -> bytes:
+    """Return a span as it stands in an export."""
+    return _encode(_span(described))
+
+
+def traces(resource: Attributes, spans: Iterable[bytes]) -> bytes:
+    """Return the body of an export of spans, which `span` has made."""
+    scope = {"scope": _SCOPE, "schemaUrl": SCHEMA_URL, "spans": [msgspec.Raw(each) for each in spans]}
     described = {"resource": {"attributes": _attributes(resource)}, "scopeSpans": [scope], "schemaUrl": SCHEMA_URL}
     return _encode({"resourceSpans": [described]})
 

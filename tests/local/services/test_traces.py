@@ -57,7 +57,10 @@ async def post(url: str, body: bytes, headers: dict[str, str] = JSON) -> tuple[i
 
 async def test_what_the_functions_send_is_shown_as_a_tree() -> None:
     async with receiving(Tracing("https://otlp.example.com")) as (url, _):
-        assert await post(f"{url}/v1/traces", otlp.traces({"service.name": "chat"}, [CALL, CHAT])) == (200, "{}")
+        assert await post(f"{url}/v1/traces", otlp.traces({"service.name": "chat"}, [otlp.span(CALL), otlp.span(CHAT)])) == (
+            200,
+            "{}",
+        )
         histograms = Histograms(0)
         histograms.add([Measurement("gen_ai.client.operation.duration", 0.5, {"target": "a"})] * 3)
         assert (await post(f"{url}/v1/metrics", otlp.metrics({}, histograms.take(1), 0, 1)))[0] == 200
@@ -71,7 +74,7 @@ async def test_what_the_functions_send_is_shown_as_a_tree() -> None:
 
 
 def changed(**more: Any) -> bytes:
-    body = json.loads(otlp.traces({}, [CALL]))
+    body = json.loads(otlp.traces({}, [otlp.span(CALL)]))
     body["resourceSpans"][0]["scopeSpans"][0]["spans"][0] |= more
     return json.dumps(body).encode()
 
@@ -98,7 +101,7 @@ async def test_what_otlp_has_not_is_refused(body: bytes, headers: dict[str, str]
 
 async def test_a_key_is_asked_for_where_the_settings_name_one() -> None:
     async with receiving(Tracing("https://otlp.example.com", header="x-key", secret_arn=SECRET)) as (url, traces):
-        body = otlp.traces({}, [CALL])
+        body = otlp.traces({}, [otlp.span(CALL)])
         assert (await post(f"{url}/v1/traces", body))[0] == 401
         assert (await post(f"{url}/v1/traces", body, {**JSON, "x-key": "wrong"}))[0] == 401
         assert (await post(f"{url}/v1/traces", body, {**JSON, "x-key": "the-key"}))[0] == 200 and traces.spans
@@ -106,7 +109,7 @@ async def test_a_key_is_asked_for_where_the_settings_name_one() -> None:
 
 async def test_xray_asks_for_a_signature() -> None:
     async with receiving(Tracing("xray")) as (url, traces), HttpClient() as client:
-        body = otlp.traces({}, [CALL])
+        body = otlp.traces({}, [otlp.span(CALL)])
         assert (await post(f"{url}/v1/traces", body))[0] == 403
         environ = {"AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL_XRAY": url}
         for secret, status in (("wrong", 403), (KEYS.secret_key, 200)):

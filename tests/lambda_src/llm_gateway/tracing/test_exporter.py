@@ -154,12 +154,27 @@ async def test_spans_that_wait_are_bounded(warnings: list[str], clock: Clock) ->
     assert len(exporter._waiting) == MOST_WAITING and len(warnings) == 1 and "the oldest are dropped" in warnings[0]
 
 
+async def test_the_bytes_of_spans_that_wait_are_bounded(started: Started, warnings: list[str]) -> None:
+    exporter, receiver = await started()
+    exporter.add([span(number, attributes={"text": "x" * 1_900_000}) for number in range(1, 101)])
+    await receiver.came(4)
+    assert [int(found.span_id.hex(), 16) for found in receiver.spans()] == [*range(93, 101)], "the newest stay"
+    assert len(warnings) == 1 and "the oldest are dropped" in warnings[0]
+
+
+async def test_a_span_that_is_larger_than_an_export_is_sent_alone(started: Started) -> None:
+    exporter, receiver = await started()
+    exporter.add([span(1), span(2, attributes={"text": "x" * 5_000_000}), span(3)])
+    await receiver.came(3)
+    assert [len(export.resource_spans[0].scope_spans[0].spans) for _, export in receiver.exports] == [1, 1, 1]
+
+
 async def test_a_large_export_is_divided(started: Started) -> None:
     exporter, receiver = await started()
     exporter.add([span(number, attributes={"text": "x" * 1_500_000}) for number in range(1, 6)])
     await receiver.came(3)
     await exporter.flush()
-    assert [len(export.resource_spans[0].scope_spans[0].spans) for _, export in receiver.exports] == [2, 1, 2]
+    assert [len(export.resource_spans[0].scope_spans[0].spans) for _, export in receiver.exports] == [2, 2, 1]
 
 
 async def test_metrics_are_added_up_and_sent_from_time_to_time(started: Started, clock: Clock) -> None:
