@@ -46,6 +46,7 @@ DEEPSEEK = {
     "secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:deepseek-AbCdEf",
     "kms_key_arn": KEY_ARN,
     "cache_salt": True,
+    "trace_context": True,
 }
 QUEUE = {"url": "https://sqs.us-east-1.amazonaws.com/123456789012/wake", "arn": "arn:aws:sqs:us-east-1:123456789012:wake"}
 TARGET = {"provider": "deepseek", "model": "deepseek-chat", "context_tokens": 128_000, "max_output_tokens": 8_192}
@@ -126,6 +127,16 @@ GUARDRAIL: dict[str, Any] = {
     "window_characters": 500,
     "window_seconds": 1,
     "system_prompts": False,
+}
+OTLP = {
+    "endpoint": "https://otlp.example.com",
+    "sample_ratio": 0.1,
+    "metrics": False,
+    "content": True,
+    "secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:otlp-AbCdEf",
+    "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555",
+    "header": "x-otlp-key",
+    "collector_layer_arn": "arn:aws:lambda:us-east-1:123456789012:layer:collector:1",
 }
 RULE = {
     "name": "strict",
@@ -283,7 +294,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"api.keys": [{**DEFAULT_KEY, "websocket_connections": 5}]}, "update key-item-default"),
     ({"api.keys": [{**DEFAULT_KEY, "enabled": False}]}, "update key-default; delete key-item-default"),
     ({"api.limits": {**LIMITS, "models": {MODELS[0]: AMOUNTS}}}, LEDGER),
-    ({"api.otlp": {"endpoint": "https://otlp.example.com", "sample_ratio": 0.1}}, FUNCTION),
+    ({"api.otlp": OTLP}, f"{FUNCTION}; create secrets-policy"),
     ({"api.otlp": {"endpoint": "xray"}}, f"{FUNCTION}; create traces-policy"),
     ({"api.metrics": {"namespace": "acme/llm", "tenants": ["acme"]}}, FUNCTION),
     ({"api.tenant_limits": {"default": {**LIMITS, "models": {MODELS[0]: AMOUNTS}}}}, LEDGER),
@@ -300,7 +311,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
         f"{LEDGER}; update bedrock-policy",
     ),
     ({"api.idempotency": True}, JOURNAL),
-    ({"api.cache": {"ttl_seconds": 600}}, f"{FUNCTION}; create journal-table journal-policy"),
+    ({"api.cache": {"ttl_seconds": 600, "when": "asked"}}, f"{FUNCTION}; create journal-table journal-policy"),
     ({"api.flags": True}, f"{FUNCTION}; {FLAGS}"),
     ({"api.safety": FILTERS}, FUNCTION),
     ({"api.safety": {"guardrail": GUARDRAIL}}, f"{FUNCTION}; create guardrail guardrail-version guardrail-policy"),
