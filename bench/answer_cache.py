@@ -23,9 +23,10 @@ from llm_gateway.aws.client import Aws
 from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.call import ModelCall
 from llm_gateway.events import Delta, Done, Event, Usage
+from llm_gateway.gateway import Gateway
 from llm_gateway.http.client import HttpClient
 from llm_gateway.identity.caller import ANONYMOUS
-from llm_gateway.pipeline import Gateway, answer
+from llm_gateway.pipeline import answer
 from llm_gateway.request import ChatRequest, Message, Sampling
 from llm_gateway.router import Router
 from llm_gateway.routes import Alias, Routes, Target

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from llm_gateway import environment
 from llm_gateway.aws.client import Aws
 from llm_gateway.aws.secrets import Secrets
+from llm_gateway.gateway import Gateway
 from llm_gateway.http.client import HttpClient
-from llm_gateway.pipeline import Gateway
 from llm_gateway.providers.bedrock.provider import Bedrock
 from llm_gateway.providers.mock import Mock
 from llm_gateway.providers.registry import PROTOCOLS, always_caching

@@ -21,8 +21,8 @@ import msgspec
 from llm_gateway import errors, flags
 from llm_gateway.aws.appconfig import AppConfigError, HttpError, Received
 from llm_gateway.errors import GatewayError, clipped
+from llm_gateway.gateway import AnyRouter, Gateway
 from llm_gateway.identity.caller import Caller
-from llm_gateway.pipeline import AnyRouter, Gateway
 from llm_gateway.router import Attempt, Opened, Reservation
 from llm_gateway.routes import Alias
 

@@ -20,101 +20,27 @@ The stages, in their order:
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from typing import TYPE_CHECKING, Protocol
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from llm_gateway import errors
 from llm_gateway.errors import AnsweredBefore, GatewayError
 from llm_gateway.events import Done, Event, Start, Usage
+from llm_gateway.gateway import AnyRouter, Gateway
 from llm_gateway.identity.caller import Caller
 from llm_gateway.request import ChatRequest
-from llm_gateway.router import Attempt, InnerRouter, Opened, Router
-from llm_gateway.router import Reservation as Admission
-from llm_gateway.routes import Alias, Routes
+from llm_gateway.router import InnerRouter
+from llm_gateway.routes import Alias
 from llm_gateway.stages.authorize import authorize
 from llm_gateway.stages.validate import conversation_problems
 from llm_gateway.telemetry import Record
 
 if TYPE_CHECKING:  # only requests for embeddings load it
-    from llm_gateway.checked_router import CheckedRouter, Safety  # only where conversations are checked
+    from llm_gateway.checked_router import CheckedRouter  # only where conversations are checked
     from llm_gateway.embeddings import EmbeddingRequest
-    from llm_gateway.retrieving_router import Retriever  # only where answers have passages
-    from llm_gateway.stages.cache import Cache, Lookup  # only where answers are cached
+    from llm_gateway.stages.cache import Lookup  # only where answers are cached
     from llm_gateway.stages.cancel import Stop  # only where streams can be stopped
     from llm_gateway.stages.idempotency import Claim  # only where requests may name keys
-    from llm_gateway.stages.ledger import Ledger, Reservation  # only where callers have limits
-    from llm_gateway.stages.policy import Policy  # only where there are rules
-    from llm_gateway.tracing.tracer import Tracer  # only where requests are traced
-
-
-class Demand(Protocol):
-    """The demand for providers that may sleep."""
-
-    async def sent(self) -> None:
-        """Wait until what wakes them has left, for a limited time."""
-        ...
-
-
-class AnyRouter(Protocol):
-    """The router, or one with stages around it."""
-
-    async def open(
-        self,
-        request: "ChatRequest | EmbeddingRequest",
-        alias: Alias,
-        deadline: float,
-        attempts: list[Attempt],
-        caller: Caller,
-        reservation: Admission | None,
-    ) -> Opened: ...
-
-
-class Flags(Protocol):
-    """The feature flags: `version` is that of the last good document, empty before there is one."""
-
-    @property
-    def version(self) -> str: ...
-
-    def current(self) -> "Gateway":
-        """Return the gateway as that document has it."""
-        ...
-
-    async def fetched(self) -> None:
-        """Wait for a fetch under way, for a limited time."""
-        ...
-
-    def admit(self, alias: str) -> None:
-        """Raise the error 503 if the service or the alias is switched off."""
-        ...
-
-    def around(self, router: AnyRouter) -> AnyRouter:
-        """Return a router whose answers do not begin where they have been switched off meanwhile."""
-        ...
-
-
-class Gateway(msgspec.Struct, frozen=True):
-    """The routes, the router with its providers, the demand for those that may sleep, the ledger of limits, what
-    conversations are checked by, the rules of callers, the cache of answers, what finds passages, the feature flags, and what
-    traces requests; the last eight if any.
-
-    A process has one.
-    """
-
-    routes: Routes
-    router: Router
-    demand: Demand | None = None
-    ledger: "Ledger | None" = None
-    safety: "Safety | None" = None
-    policy: "Policy | None" = None
-    cache: "Cache | None" = None
-    retriever: "Retriever | None" = None
-    flags: Flags | None = None
-    tracer: "Tracer | None" = None
-
-    def current(self) -> "Gateway":
-        """Return the gateway as the feature flags have it now."""
-        return self if self.flags is None else self.flags.current()
+    from llm_gateway.stages.ledger import Reservation  # only where callers have limits
 
 
 async def answer(

@@ -18,8 +18,8 @@ from llm_functions.http.application import Application
 from llm_gateway import demand, router
 from llm_gateway.aws import dynamodb as dynamodb_module
 from llm_gateway.aws.dynamodb import DynamoDB
+from llm_gateway.gateway import Gateway
 from llm_gateway.http.client import HttpClient
-from llm_gateway.pipeline import Gateway
 from llm_gateway.router import Provider, Router
 from llm_gateway.routes import Alias, Routes, Target
 from pulumi_llm_local.upstreams.fault import Fault

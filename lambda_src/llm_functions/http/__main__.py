@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import uvicorn
 
-    from llm_gateway.pipeline import Gateway
+    from llm_gateway.gateway import Gateway
     from llm_gateway.tracing.tracer import Tracer
 
 

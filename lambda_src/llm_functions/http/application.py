@@ -25,9 +25,10 @@ from llm_gateway import environment, errors
 from llm_gateway.errors import GatewayError, Problem
 from llm_gateway.estimate import request_tokens
 from llm_gateway.events import Event, Start
+from llm_gateway.gateway import Gateway
 from llm_gateway.identity.caller import ANONYMOUS, SUBPROTOCOL, TICKET_SUBPROTOCOL, Caller
 from llm_gateway.operations import EXPOSED_HEADERS, MAX_BODY_BYTES, Operation, operations
-from llm_gateway.pipeline import Gateway, answer
+from llm_gateway.pipeline import answer
 from llm_gateway.request import ChatRequest
 from llm_gateway.routes import Alias
 from llm_gateway.stages.authorize import allowed_alias, authorize, usable_aliases

@@ -15,11 +15,12 @@ from llm_gateway import errors
 from llm_gateway.aws.connections import Connections, ConnectionsError, Gone
 from llm_gateway.aws.dynamodb import DynamoDBError
 from llm_gateway.errors import ErrorKind, GatewayError
+from llm_gateway.gateway import Gateway
 from llm_gateway.http.client import HttpError
 from llm_gateway.identity.caller import Caller
 from llm_gateway.identity.connections import ConnectionTable, Limits, Sender
 from llm_gateway.identity.keys import KeyStore
-from llm_gateway.pipeline import Gateway, answer
+from llm_gateway.pipeline import answer
 from llm_gateway.request import ChatRequest
 from llm_gateway.stages.journal import FLUSH_SECONDS, Head, Journal, Superseded
 from llm_gateway.telemetry import record_refusal, stacktrace, write_log, write_warning

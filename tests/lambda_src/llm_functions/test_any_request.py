@@ -21,7 +21,7 @@ from llm_functions.api_formats.openai_responses import request as responses_api
 from llm_functions.http.application import Application
 from llm_gateway import telemetry
 from llm_gateway.errors import GatewayError
-from llm_gateway.pipeline import Gateway
+from llm_gateway.gateway import Gateway
 from llm_gateway.providers.mock import Mock
 from llm_gateway.router import Router
 from llm_gateway.routes import Alias, Routes

@@ -15,8 +15,8 @@ from llm_functions.http.application import Application
 from llm_gateway.call import ModelCall
 from llm_gateway.events import Delta, Done, Embeddings, Event, Usage
 from llm_gateway.feature_flags import FeatureFlags
+from llm_gateway.gateway import Gateway
 from llm_gateway.http.client import HttpClient
-from llm_gateway.pipeline import Gateway
 from llm_gateway.router import Router
 from llm_gateway.routes import Alias, Routes, Target
 from pulumi_llm.api_edge.flags import validator

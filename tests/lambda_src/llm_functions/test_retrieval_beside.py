@@ -15,9 +15,10 @@ from llm_gateway.call import model_call
 from llm_gateway.charge import most_of
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Event, Start
+from llm_gateway.gateway import Gateway
 from llm_gateway.identity.caller import Caller
 from llm_gateway.limits import CallerLimits, Limit, Limits
-from llm_gateway.pipeline import Gateway, answer
+from llm_gateway.pipeline import answer
 from llm_gateway.request import Sampling
 from llm_gateway.retrieval import Retrieval
 from llm_gateway.retrieving_router import Retriever

@@ -21,8 +21,8 @@ from llm_gateway import errors
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Event, Reasoning, ToolCall, ToolCallDelta, Usage
+from llm_gateway.gateway import Gateway
 from llm_gateway.http.client import HttpClient
-from llm_gateway.pipeline import Gateway
 from llm_gateway.router import Router
 from llm_gateway.routes import Alias, Endpoint, Routes, Target
 from llm_gateway.trace import Tracing

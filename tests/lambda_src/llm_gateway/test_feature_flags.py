@@ -16,10 +16,11 @@ from llm_gateway.checked_router import Safety as Checks
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Event
 from llm_gateway.feature_flags import FeatureFlags, overlaid
+from llm_gateway.gateway import Gateway
 from llm_gateway.http.errors import ConnectError
 from llm_gateway.identity.caller import Caller
 from llm_gateway.limits import CallerLimits, Limit, Limits
-from llm_gateway.pipeline import Gateway, answer
+from llm_gateway.pipeline import answer
 from llm_gateway.router import Router
 from llm_gateway.routes import Alias, Routes
 from llm_gateway.safety import Filter, GuardrailUse, Safety

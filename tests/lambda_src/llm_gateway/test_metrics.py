@@ -15,9 +15,10 @@ import pytest
 from llm_gateway import errors
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Usage
+from llm_gateway.gateway import Gateway
 from llm_gateway.identity.caller import Caller
 from llm_gateway.metrics import Metrics
-from llm_gateway.pipeline import Gateway, answer
+from llm_gateway.pipeline import answer
 from llm_gateway.routes import Price, Routes
 from support.scripted_provider import FAR, Scripted, alias, routing, said, target
 

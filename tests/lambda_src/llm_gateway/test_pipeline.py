@@ -13,12 +13,13 @@ from llm_gateway import errors
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Event, Start, Usage
+from llm_gateway.gateway import Gateway
 from llm_gateway.identity import caller as auth
 from llm_gateway.identity.caller import (
     ANONYMOUS,
     Caller,
 )
-from llm_gateway.pipeline import Gateway, answer
+from llm_gateway.pipeline import answer
 from llm_gateway.request import Media, Message, ResponseFormat
 from llm_gateway.router import Router
 from llm_gateway.routes import Alias, Routes

@@ -13,8 +13,9 @@ from llm_gateway.caching_router import CachingRouter
 from llm_gateway.checked_router import Safety as Checks
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Start
+from llm_gateway.gateway import Gateway
 from llm_gateway.identity.caller import ANONYMOUS
-from llm_gateway.pipeline import Gateway, answer
+from llm_gateway.pipeline import answer
 from llm_gateway.request import Sampling
 from llm_gateway.retrieval import Retrieval
 from llm_gateway.routes import Routes

@@ -15,9 +15,10 @@ from llm_gateway.call import ModelCall
 from llm_gateway.checked_router import Safety
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Event
+from llm_gateway.gateway import Gateway
 from llm_gateway.identity.caller import ANONYMOUS
 from llm_gateway.limits import CallerLimits, Limit, Limits
-from llm_gateway.pipeline import Gateway, answer
+from llm_gateway.pipeline import answer
 from llm_gateway.router import Router
 from llm_gateway.safety import GuardrailUse
 from llm_gateway.safety import Safety as Settings

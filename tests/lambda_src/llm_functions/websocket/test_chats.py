@@ -19,11 +19,11 @@ from llm_gateway.aws import connections as connections_module
 from llm_gateway.aws.connections import Connections, ConnectionsError
 from llm_gateway.aws.dynamodb import DynamoDB, DynamoDBError
 from llm_gateway.events import Delta, Done, Event, Usage
+from llm_gateway.gateway import Gateway
 from llm_gateway.http.client import HttpClient
 from llm_gateway.identity import keys
 from llm_gateway.identity.caller import ANONYMOUS, Caller, Credential
 from llm_gateway.identity.connections import ConnectionTable, Limits
-from llm_gateway.pipeline import Gateway
 from llm_gateway.router import Router
 from llm_gateway.rules import Rule
 from llm_gateway.stages import journal_writer

@@ -13,10 +13,11 @@ from llm_gateway.aws.dynamodb import DynamoDB, DynamoDBError, Item
 from llm_gateway.call import ModelCall, model_call
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Event, Start, Usage
+from llm_gateway.gateway import Gateway
 from llm_gateway.http.errors import ConnectionCut
 from llm_gateway.identity.caller import Caller
 from llm_gateway.limits import CallerLimits, Limit, Limits, Measure, Window
-from llm_gateway.pipeline import Gateway, answer
+from llm_gateway.pipeline import answer
 from llm_gateway.request import Sampling
 from llm_gateway.router import Router
 from llm_gateway.routes import Alias, Price, Routes

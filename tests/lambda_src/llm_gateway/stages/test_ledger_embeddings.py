@@ -10,9 +10,10 @@ from llm_gateway import errors
 from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.embeddings import EmbeddingCall, EmbeddingRequest, Part
 from llm_gateway.errors import GatewayError
+from llm_gateway.gateway import Gateway
 from llm_gateway.identity.caller import Caller
 from llm_gateway.limits import CallerLimits, Limit, Limits
-from llm_gateway.pipeline import Gateway, answer
+from llm_gateway.pipeline import answer
 from llm_gateway.providers.embeddings import embed
 from llm_gateway.router import Router
 from llm_gateway.routes import Routes

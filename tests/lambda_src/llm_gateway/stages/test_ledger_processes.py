@@ -18,10 +18,11 @@ from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Event, Usage
+from llm_gateway.gateway import Gateway
 from llm_gateway.http.client import HttpClient
 from llm_gateway.identity.caller import Caller
 from llm_gateway.limits import CallerLimits, Limit, Limits
-from llm_gateway.pipeline import Gateway, answer
+from llm_gateway.pipeline import answer
 from llm_gateway.request import Sampling
 from llm_gateway.router import Router
 from llm_gateway.routes import Routes

@@ -16,8 +16,9 @@ from llm_gateway.call import model_call
 from llm_gateway.embeddings import EmbeddingRequest
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Start
+from llm_gateway.gateway import Gateway
 from llm_gateway.identity.caller import ANONYMOUS, Caller
-from llm_gateway.pipeline import Gateway, answer
+from llm_gateway.pipeline import answer
 from llm_gateway.request import NEUTRAL, ChatRequest, Message, Sampling, Tool, ToolUse
 from llm_gateway.router import Router
 from llm_gateway.routes import BEDROCK, Alias, Endpoint, Routes, Target

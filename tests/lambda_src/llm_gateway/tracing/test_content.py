@@ -12,8 +12,9 @@ from llm_gateway.call import ModelCall
 from llm_gateway.checked_router import Safety as Checks
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Event, ToolCall, ToolCallDelta, Usage
+from llm_gateway.gateway import Gateway
 from llm_gateway.identity.caller import ANONYMOUS
-from llm_gateway.pipeline import Gateway, answer
+from llm_gateway.pipeline import answer
 from llm_gateway.request import ChatRequest, Message, ToolUse
 from llm_gateway.router import Router
 from llm_gateway.routes import Routes
