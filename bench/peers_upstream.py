@@ -5,6 +5,9 @@ the answer is read, neither its key nor its signature. An answer has as many tok
 on the socket for each token. For a model of `PACED`, the tokens are sent as a real model sends them, `TOKENS_A_SECOND` a
 second. The framing is that of the providers: OpenAI's events with all their fields, usage and ``[DONE]``, and Bedrock's
 event stream with its CRCs. ``GET /count`` returns how many requests have been answered.
+
+For our gateway with its stages on, it also plays their stores, as far as it takes to let every request pass: a DynamoDB in
+which every write succeeds, an AppConfig without a document, and X-Ray's daemon, at the same port over UDP.
 """
 
 import asyncio
@@ -67,6 +70,9 @@ class Upstream(asyncio.Protocol):
         if path.startswith(b"GET /count "):
             self._transport.write(_response(b"%d" % Upstream.answered))
             return
+        if (stored := next((answer for start, answer in _STORES.items() if path.startswith(start)), None)) is not None:
+            self._transport.write(stored)
+            return
         tokens = _TOKENS.search(request)
         if tokens is None:
             self._transport.write(_response(b'{"error":{"message":"no content-length, or no maximum of tokens"}}', b"400 No"))
@@ -97,6 +103,14 @@ def _response(body: bytes, status: bytes = b"200 OK", headers: bytes = b"") -> b
         len(body),
         body,
     )
+
+
+# The beginning of a request line, and the answer.
+_STORES = {
+    b"POST / ": _response(b'{"Attributes":{},"Items":[]}'),
+    b"POST /configurationsessions ": _response(b'{"InitialConfigurationToken":"t"}', b"201 Created"),
+    b"GET /configuration?": _response(b"", headers=b"next-poll-configuration-token: t\r\n"),
+}
 
 
 def _chunk(data: bytes) -> bytes:
@@ -215,7 +229,9 @@ async def serve() -> None:
     """Print the port, and answer until standard input ends, which happens when the parent process ends."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(Upstream, "127.0.0.1", 0, backlog=1024)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    port = server.sockets[0].getsockname()[1]
+    await loop.create_datagram_endpoint(asyncio.DatagramProtocol, ("127.0.0.1", port))
+    print(port, flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
 
 
