@@ -138,7 +138,9 @@ class Full:
     rate_limits: ClassVar[dict[str, str]] = {}
 
     async def admit(self, call: object) -> None:
-        raise errors.limit_reached(whose="this caller", limit="1 request a minute", then="try again", retry_after=1)
+        raise errors.limit_reached(
+            whose="this caller", limit="1 request a minute", why="they are used", then="try again", retry_after=1
+        )
 
 
 async def test_who_has_nothing_left_to_spend_takes_no_answer_from_others(dynamodb: DynamoDB) -> None:
