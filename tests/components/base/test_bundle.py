@@ -101,7 +101,9 @@ def reached(host: Path, whole: Path, tmp_path_factory: pytest.TempPathFactory) -
         path.write_text(re.sub(r"\bif (typing\.)?TYPE_CHECKING:", "if 0:", path.read_text()))  # the compiler drops it
     code = """if True:
         import uvicorn
-        uvicorn.Server.run = lambda server: (server.config.load(), server.config.get_loop_factory())
+        async def serve(server):
+            server.config.load(), server.config.get_loop_factory()
+        uvicorn.Server.serve = serve
         import llm_functions.http.__main__
         llm_functions.http.__main__.main()
         print(*sys.modules)
