@@ -14,11 +14,15 @@ from llm_gateway.safety import Filter
 
 
 class Pii(NamedTuple):
-    """A kind of personal data: how it is found, and whether what is found is one. `example` is for the documentation."""
+    """A kind of personal data: how it is found, and whether what is found is one. `example` is for the documentation.
+
+    A text without `needs` has none of it. Most prompts have no digits, and to look for those alone takes a tenth of the time.
+    """
 
     expression: re.Pattern[str]
     example: str
     holds: Callable[[str], bool] = lambda text: True
+    needs: re.Pattern[str] = re.compile(r"\d")
 
 
 def _luhn(text: str) -> bool:
@@ -58,6 +62,7 @@ PII: Mapping[str, Pii] = {
     "email": Pii(
         re.compile(r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![\w-])"),
         "ada@example.com",
+        needs=re.compile("@"),
     ),
     "credit_card": Pii(re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])"), "4111 1111 1111 1111", _luhn),
     "iban": Pii(re.compile(r"(?<![\w-])[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}(?![\w-])"), "DE89 3704 0044 0532 0130 00", _iban),
@@ -69,11 +74,16 @@ PII: Mapping[str, Pii] = {
         _ip_address,
     ),
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
-    "aws_access_key": Pii(re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])"), "AKIAIOSFODNN7EXAMPLE"),
+    "aws_access_key": Pii(
+        re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
+        "AKIAIOSFODNN7EXAMPLE",
+        needs=re.compile("A(?:K|S)IA"),
+    ),
     # It has no form of its own, so it is looked for where its name stands before it.
     "aws_secret_key": Pii(
         re.compile(r"(?i:secret.{0,20}[\s:=\"']{1,4})[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])"),
         "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        needs=re.compile("(?i:secret)"),
     ),
     # After those above, for many of them hold as many digits.
     "phone": Pii(
@@ -141,6 +151,8 @@ class TextFilter:
         """Return the text with what was found masked, and the names of the policies that found something."""
         match self.name:
             case "control_characters":
+                if text.isascii() and text.isprintable():
+                    return text, []
                 masked = _CONTROL.sub("", text)
                 return masked, ["control_characters"] if masked != text else []
             case "injection":
@@ -151,7 +163,9 @@ class TextFilter:
 
     def _without_pii(self, text: str) -> tuple[str, list[str]]:
         names: list[str] = []
-        for kind, (expression, _, holds) in self._kinds.items():
+        for kind, (expression, _, holds, needs) in self._kinds.items():
+            if needs.search(text) is None:
+                continue
             masked = expression.sub(lambda match, holds=holds, kind=kind: _masked(match[0], kind, holds), text)
             if masked != text:
                 names.append(f"pii:{kind}")
