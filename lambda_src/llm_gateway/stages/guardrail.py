@@ -4,7 +4,6 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ApplyGuardra
 """
 
 import asyncio
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 from urllib.parse import quote
@@ -13,8 +12,7 @@ import msgspec
 
 from llm_gateway import errors
 from llm_gateway.aws.client import Aws
-from llm_gateway.errors import GatewayError
-from llm_gateway.http.client import HttpError
+from llm_gateway.aws.repeated import post_repeated
 
 Source = Literal["INPUT", "OUTPUT"]
 
@@ -31,7 +29,6 @@ _THROTTLED_PAUSE = 1.0
 _CUTS = ("\n", ". ", " ")
 # Seconds that an attempt may take. Guardrails with content filters and topics take some 0.3 s for a text unit.
 _ATTEMPT_SECONDS = 5.0
-_HEADERS = (("content-type", "application/json"),)
 _THROTTLED = frozenset({"ThrottlingException", "TooManyRequestsException", "ServiceQuotaExceededException"})
 
 
@@ -61,10 +58,6 @@ class _Answer(msgspec.Struct):
     action: str
     assessments: list[dict[str, Any]] = []
     outputs: list[_Output] = []
-
-
-class _Exception(msgspec.Struct):
-    message: str = ""
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
@@ -108,43 +101,23 @@ class Guardrail:
 
     async def _apply(self, source: Source, texts: Sequence[str], deadline: float) -> tuple[list[Finding], list[str]]:
         body = _encode({"source": source, "content": [{"text": {"text": text}} for text in texts]})
-        for attempt in range(_ATTEMPTS):
-            is_last, longest = attempt == _ATTEMPTS - 1, _FIRST_PAUSE * 2**attempt
-            try:
-                response = await self._aws.post(
-                    "bedrock-runtime",
-                    self._path,
-                    _HEADERS,
-                    body,
-                    response_timeout=_ATTEMPT_SECONDS,
-                    read_timeout=_ATTEMPT_SECONDS,
-                    deadline=deadline,
-                )
-                read = await response.read()
-            except HttpError as error:
-                if is_last:
-                    raise errors.guardrail_unavailable(detail=f"{type(error).__name__}: {error}") from error
-            else:
-                if response.status == 200:
-                    return _read(read, texts)
-                failure = self._failure(response.status, response.headers, read)
-                if is_last or failure.lasts:
-                    raise failure
-                if response.status == 429:
-                    longest = _THROTTLED_PAUSE
-            await asyncio.sleep(longest * (0.5 + random.random() / 2))  # noqa: S311  it only distributes load
-        raise AssertionError("the last attempt returns or raises")
+        answer = await post_repeated(
+            self._aws,
+            "bedrock-runtime",
+            self._path,
+            body,
+            deadline,
+            errors.guardrail_unavailable,
+            attempts=_ATTEMPTS,
+            attempt_seconds=_ATTEMPT_SECONDS,
+            temporary=_THROTTLED,
+            pause=_pause,
+        )
+        return _read(answer, texts)
 
-    def _failure(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
-        name = headers.get("x-amzn-errortype", "").split(":")[0]
-        try:
-            message = msgspec.json.decode(body, type=_Exception).message
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            message = body[:200].decode(errors="replace")
-        error = errors.guardrail_unavailable(detail=self._aws.redact(f"{name or status}: {message}"))
-        if status < 500 and status != 429 and name not in _THROTTLED:  # no access, no such guardrail, a wrong request
-            error.lasts, error.retry_after = True, None
-        return error
+
+def _pause(attempt: int, status: int) -> float:
+    return _THROTTLED_PAUSE if status == 429 else _FIRST_PAUSE * 2**attempt
 
 
 def _pieces(text: str) -> Iterator[str]:

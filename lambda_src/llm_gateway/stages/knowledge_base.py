@@ -5,8 +5,6 @@ same names again, so that no mistake in the index, and no other filter of AWS's,
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_agent-runtime_Retrieve.html
 """
 
-import asyncio
-import random
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -15,8 +13,7 @@ import msgspec
 
 from llm_gateway import errors
 from llm_gateway.aws.client import Aws
-from llm_gateway.errors import GatewayError
-from llm_gateway.http.client import HttpError
+from llm_gateway.aws.repeated import post_repeated
 from llm_gateway.retrieval import EVERYONE, Retrieval
 from llm_gateway.stages.passages import Passage, clipped_bytes
 
@@ -29,7 +26,6 @@ _PAUSE = 0.2
 _ATTEMPT_SECONDS = 5.0
 # The most pages of one question: an answer that is too large comes in several.
 _MOST_PAGES = 4
-_HEADERS = (("content-type", "application/json"),)
 _THROTTLED = frozenset(
     {"ThrottlingException", "ServiceQuotaExceededException", "DependencyFailedException", "ConflictException"}
 )
@@ -50,10 +46,6 @@ class _Result(msgspec.Struct):
 class _Answer(msgspec.Struct):
     results: list[_Result] = msgspec.field(name="retrievalResults")
     next_token: str | None = msgspec.field(name="nextToken", default=None)
-
-
-class _Exception(msgspec.Struct):
-    message: str = ""
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
@@ -112,41 +104,19 @@ class KnowledgeBase:
 
     async def _retrieve(self, fields: Mapping[str, Any], deadline: float) -> _Answer:
         body = _encode(fields)
-        for attempt in range(_ATTEMPTS):
-            is_last = attempt == _ATTEMPTS - 1
-            try:
-                response = await self._aws.post(
-                    "bedrock-agent-runtime",
-                    self._path,
-                    _HEADERS,
-                    body,
-                    response_timeout=_ATTEMPT_SECONDS,
-                    read_timeout=_ATTEMPT_SECONDS,
-                    deadline=deadline,
-                )
-                read = await response.read()
-            except HttpError as error:
-                if is_last:
-                    raise errors.retrieval_unavailable(detail=f"{type(error).__name__}: {error}") from error
-            else:
-                if response.status == 200:
-                    return _read(read)
-                failure = self._failure(response.status, response.headers, read)
-                if is_last or failure.lasts:
-                    raise failure
-            await asyncio.sleep(_PAUSE * (0.5 + random.random() / 2))  # noqa: S311  it only distributes load
-        raise AssertionError("the last attempt returns or raises")
-
-    def _failure(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
-        name = headers.get("x-amzn-errortype", "").split(":")[0]
-        try:
-            message = msgspec.json.decode(body, type=_Exception).message
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            message = body[:200].decode(errors="replace")
-        error = errors.retrieval_unavailable(detail=self._aws.redact(f"{name or status}: {message}"))
-        if status < 500 and status != 429 and name not in _THROTTLED:  # no access, no such knowledge base, a wrong filter
-            error.lasts, error.retry_after = True, None
-        return error
+        answer = await post_repeated(
+            self._aws,
+            "bedrock-agent-runtime",
+            self._path,
+            body,
+            deadline,
+            errors.retrieval_unavailable,
+            attempts=_ATTEMPTS,
+            attempt_seconds=_ATTEMPT_SECONDS,
+            temporary=_THROTTLED,
+            pause=lambda attempt, status: _PAUSE,
+        )
+        return _read(answer)
 
 
 def _read(body: bytes) -> _Answer:
