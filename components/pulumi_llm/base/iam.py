@@ -143,3 +143,15 @@ def decrypt_table(sid: str, kms_key_arn: Any) -> dict[str, Any]:
         "StringLike": {"kms:ViaService": ["dynamodb.*.amazonaws.com", "dynamodb.*.amazonaws.com.cn", "dynamodb.*.amazonaws.eu"]}
     }
     return allow(sid, ["kms:Decrypt"], kms_key_arn, through)
+
+
+def only_by_tls(bucket: str) -> dict[str, Any]:
+    """The statement of a bucket's policy, by the bucket's ARN, that refuses whoever asks without TLS."""
+    return {
+        "Sid": "OnlyByTls",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [bucket, f"{bucket}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }

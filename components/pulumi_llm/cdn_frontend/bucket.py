@@ -8,7 +8,7 @@ import pulumi
 from pulumi_aws import cloudfront, s3
 
 from pulumi_llm.base.component import Component
-from pulumi_llm.base.iam import policy_document
+from pulumi_llm.base.iam import only_by_tls, policy_document
 
 
 def create_bucket(component: Component) -> s3.Bucket:
@@ -65,12 +65,4 @@ def _policy(arns: Sequence[str]) -> str:
     }
     read = {"Sid": "CdnReads", **by_cdn, "Action": "s3:GetObject", "Resource": f"{bucket}/*"}
     find = {"Sid": "CdnFinds", **by_cdn, "Action": "s3:ListBucket", "Resource": bucket}
-    tls: dict[str, Any] = {
-        "Sid": "OnlyByTls",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:*",
-        "Resource": [bucket, f"{bucket}/*"],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
-    return json.dumps(policy_document(read, find, tls))
+    return json.dumps(policy_document(read, find, only_by_tls(bucket)))

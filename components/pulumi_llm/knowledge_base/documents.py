@@ -1,13 +1,12 @@
 """The private bucket of the documents."""
 
 import json
-from typing import Any
 
 import pulumi
 from pulumi_aws import s3
 
 from pulumi_llm.base.component import Component
-from pulumi_llm.base.iam import policy_document
+from pulumi_llm.base.iam import only_by_tls, policy_document
 
 # Days for which a document that was replaced or deleted can be brought back.
 _OLD_VERSIONS_DAYS = 30
@@ -73,20 +72,8 @@ def create_bucket(component: Component, kms_key_arn: pulumi.Input[str] | None, *
     s3.BucketPolicy(
         component.child_name("documents-policy"),
         bucket=bucket.bucket,
-        policy=bucket.arn.apply(_only_by_tls),
+        policy=bucket.arn.apply(lambda arn: json.dumps(policy_document(only_by_tls(arn)))),
         # S3 takes one change of a bucket's access at a time.
         opts=component.child("documents-policy", depends_on=[block]),
     )
     return bucket
-
-
-def _only_by_tls(bucket: str) -> str:
-    tls: dict[str, Any] = {
-        "Sid": "OnlyByTls",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:*",
-        "Resource": [bucket, f"{bucket}/*"],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
-    return json.dumps(policy_document(tls))
