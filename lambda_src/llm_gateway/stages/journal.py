@@ -254,7 +254,8 @@ class Journal:
             )
         except ConditionFailed:
             known = await self.head(head.key) if status != "running" else None
-            if known is not None and (known.run, known.status) == (head.run, status):  # only the writer writes that
+            # Only the writer writes that.
+            if known is not None and (known.run, known.status, known.last) == (head.run, status, number - 1):
                 return known
             raise Superseded(head.key) from None
 

@@ -189,16 +189,20 @@ class Journals(RuleBasedStateMachine):
         at = writer.head.last + len(writer.unsaid)
         writer.unsaid += [b'{"seq":%d}' % (at + each) for each in range(1, lines + 1)]
         may = generation is not None and generation.status == "running"
+        # The same end once more, which changes nothing.
+        again = generation is not None and (generation.status, len(generation.messages)) == (end, at + lines)
         self.table.loses = loses and may
         try:
             writer.head = self.loop.run_until_complete(self._written(writer, end))
         except Superseded:
-            assert not may
+            assert not may and not again
             return
         except DynamoDBError:
             # It was carried out; the writer sends the same again, and more, with its next write.
             assert loses and may
-        assert generation is not None
+        assert generation is not None and (may or again)
+        if not may:
+            return
         generation.written, generation.expires = self.now, int(self.now) + TTL
         generation.status = end or "running"
         first = len(generation.messages)
