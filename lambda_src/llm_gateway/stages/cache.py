@@ -306,7 +306,9 @@ class Lookup:
         """Claim the key, in limited time. If the request ends meanwhile, `close` learns what has come of it."""
         self._claiming = asyncio.create_task(self._claim())
         try:
-            found = await asyncio.wait_for(asyncio.shield(self._claiming), _LOOKUP_SECONDS)
+            # Not `wait_for`: before Python 3.12 it ignores that it is cancelled when the claim has just been made.
+            async with asyncio.timeout(_LOOKUP_SECONDS):
+                found = await asyncio.shield(self._claiming)
         except asyncio.CancelledError:
             raise
         except BaseException:

@@ -100,7 +100,8 @@ async def stop_process(process: asyncio.subprocess.Process | None) -> None:
     for how in (signal.SIGTERM, signal.SIGKILL):
         _signal_group(process, how)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _STOP_SECONDS)
+            async with asyncio.timeout(_STOP_SECONDS):
+                await process.wait()
             return
 
 

@@ -19,6 +19,7 @@ from llm_gateway.stages import cache, cancel, journal
 from llm_gateway.stages.cache import Cache, CacheControl, Lookup
 from llm_gateway.stages.journal import Journal
 from support.cached_requests import BODIES, ROUTES, STREAMS, status
+from support.chat_requests import sent
 from support.clock import Now
 from support.keyed_requests import Model, Start
 from support.websocket_api import JOURNAL
@@ -370,6 +371,38 @@ async def test_who_is_refused_does_not_wait(api: Start, model: Model, dynamodb_u
     assert not first.done()
     model.free(1000)
     assert (await first).status_code == 200
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_refusal_comes_while_the_cache_is_looked_into(
+    of_a_function: Callable[[str], Lookup], monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    """The look is given up at any of its steps, also when the claim has just been made."""
+    claimed = asyncio.Event()
+    first = of_a_function("first")
+    request = ChatRequest((Message("user", "Hi"),), sampling=Sampling(temperature=0))
+    call = sent(request, ROUTES.aliases[0].targets[0])
+    await first.take(call)
+
+    async def claim(journal: Journal, *args: Any, **more: Any) -> Any:
+        found = await claimed_by_table(journal, *args, **more)
+        claimed.set()
+        return found
+
+    claimed_by_table = Journal.claim
+    monkeypatch.setattr(Journal, "claim", claim)
+
+    class Refuses:
+        async def admit(self, call: Any) -> None:
+            await claimed.wait()
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            raise errors.stream_interrupted(detail="no")
+
+    async with asyncio.timeout(20):
+        with pytest.raises(errors.GatewayError):
+            await of_a_function("second").beside(Refuses()).admit(call)
+    await first.close()
 
 
 def test_the_header() -> None:
