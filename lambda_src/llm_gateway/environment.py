@@ -39,6 +39,11 @@ CACHE_TABLE = "CACHE_TABLE"
 TICKETS_TABLE = "TICKETS_TABLE"
 # The DynamoDB table of what callers have used, where they have limits.
 LEDGER_TABLE = "LEDGER_TABLE"
+# The DynamoDB table of jobs, and the bucket of what they ask and of their results. Without them there are none.
+JOBS_TABLE = "JOBS_TABLE"
+JOBS_BUCKET = "JOBS_BUCKET"
+# The URL of the queue that the worker gets jobs from.
+JOBS_QUEUE_URL = "JOBS_QUEUE_URL"
 # The guardrail of Bedrock that conversations are checked by: its ARN and its version.
 GUARDRAIL_ARN = "GUARDRAIL_ARN"
 GUARDRAIL_VERSION = "GUARDRAIL_VERSION"

@@ -9,7 +9,7 @@ import msgspec
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """One operation. `path` may end with a parameter, such as ``{id}``. `authorized`: the caller must be known. `has_body`: the
+    """One operation. `path` may have one parameter, such as ``{id}``. `authorized`: the caller must be known. `has_body`: the
     body must be a JSON object. `generates`: it calls a model. `errors`: whose shape they have."""
 
     id: str
@@ -89,12 +89,21 @@ _TICKET = Operation(
 _USAGE = Operation("usage", "GET", "/usage", "Tell what the caller has used, and what is left of its limits")
 # Only of an API that has a journal.
 _CANCEL = Operation("cancel", "DELETE", "/chat/{request_id}", "Stop a stream that the caller has asked for")
+# Only of an API that has a table of jobs.
+_JOBS = (
+    Operation("submit_jobs", "POST", "/jobs", "Have one message, or a list of them, answered later", has_body=True),
+    Operation("jobs", "GET", "/jobs", "List the caller's jobs, the newest first"),
+    Operation("job_events", "GET", "/jobs/{id}/events", "Follow a job as Server-Sent Events until it ends"),
+    Operation("job", "GET", "/jobs/{id}", "Tell what has become of a job, with its result"),
+    Operation("cancel_job", "DELETE", "/jobs/{id}", "Cancel a job"),
+)
 
 
-def operations(*, tickets: bool, limits: bool, journal: bool) -> tuple[Operation, ...]:
-    """The operations of an API; with `tickets` also the one that issues them, with `limits` the one that says what is left, and
-    with `journal` the one that stops a stream."""
-    return (*OPERATIONS, *([_TICKET] if tickets else []), *([_USAGE] if limits else []), *([_CANCEL] if journal else []))
+def operations(*, tickets: bool, limits: bool, journal: bool, jobs: bool = False) -> tuple[Operation, ...]:
+    """The operations of an API; with `tickets` also the one that issues them, with `limits` the one that says what is left,
+    with `journal` the one that stops a stream, and with `jobs` those of jobs."""
+    more = (*([_TICKET] if tickets else []), *([_USAGE] if limits else []), *([_CANCEL] if journal else []))
+    return (*OPERATIONS, *more, *(_JOBS if jobs else ()))
 
 
 def path_parameters(path: str) -> list[str]:

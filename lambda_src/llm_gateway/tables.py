@@ -1,4 +1,4 @@
-"""The keys of the tables that components make and functions use.
+"""The keys of the tables that components make and functions use, and where the objects of jobs are.
 
 They stand here because a program that imports the components has no AWS client of the functions.
 """
@@ -14,7 +14,36 @@ class TableKeys(NamedTuple):
     ttl_attribute: str
 
 
+class IndexKeys(NamedTuple):
+    """The name of a table's global secondary index, and the attributes by which it finds items."""
+
+    name: str
+    hash_key: str
+    sort_key: str
+
+
 CONNECTIONS: Final = TableKeys("id", "", "expires")
 JOURNAL: Final = TableKeys("generation", "seq", "expires")
 TICKETS: Final = TableKeys("ticket_hash", "", "expires")
 LEDGER: Final = TableKeys("holder", "", "expires")
+
+JOBS: Final = TableKeys("job", "", "expires")
+JOBS_BY_OWNER: Final = IndexKeys("by-owner", "owner", "job")
+
+# The attributes of a job, all strings, that the events of its table's stream are made from: whose it is, what it asks, what it
+# is now (queued, running, succeeded, failed or cancelled), and the name of the event that says so, such as "job.started". An
+# image without a change of the status is no event, and neither is a return from running to queued.
+JOB_TENANT: Final = "tenant"
+JOB_ALIAS: Final = "alias"
+JOB_STATUS: Final = "status"
+JOB_EVENT: Final = "event"
+# The first event of every job: its message is what a worker gets.
+JOB_ACCEPTED: Final = "job.accepted"
+# The source of these events.
+JOB_EVENT_SOURCE: Final = "pulumi-llm.jobs"
+# Below this are the objects of jobs in their bucket: jobs/ID/request.json and jobs/ID/result.json.
+JOBS_PREFIX: Final = "jobs/"
+# How long jobs and their objects are kept. A bucket's lifecycle deletes at the next midnight (UTC) after so many days, a table
+# within days: until then, an expired job is no longer shown.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/intro-lifecycle-rules.html
+JOBS_KEPT_DAYS: Final = 7
