@@ -28,7 +28,8 @@ TICKETS: Final = TableKeys("ticket_hash", "", "expires")
 LEDGER: Final = TableKeys("holder", "", "expires")
 
 JOBS: Final = TableKeys("job", "", "expires")
-JOBS_BY_OWNER: Final = IndexKeys("by-owner", "owner", "job")
+# `created` is a text such as 2026-11-30T19:02:44.123Z, so that jobs are listed in the order of time, whatever their ids.
+JOBS_BY_OWNER: Final = IndexKeys("by-owner", "owner", "created")
 
 # The attributes of a job, all strings, that the events of its table's stream are made from: whose it is, what it asks, what it
 # is now (queued, running, succeeded, failed or cancelled), and the name of the event that says so, such as "job.started". An
@@ -41,7 +42,7 @@ JOB_EVENT: Final = "event"
 JOB_ACCEPTED: Final = "job.accepted"
 # The source of these events.
 JOB_EVENT_SOURCE: Final = "pulumi-llm.jobs"
-# Below this are the objects of jobs in their bucket: jobs/ID/request.json and jobs/ID/result.json.
+# Below this are the objects of jobs in their bucket, such as jobs/ID/result-RUN.json.
 JOBS_PREFIX: Final = "jobs/"
 # How long jobs and their objects are kept. A bucket's lifecycle deletes at the next midnight (UTC) after so many days, a table
 # within days: until then, an expired job is no longer shown.
