@@ -37,7 +37,7 @@ class ModelCall(msgspec.Struct, frozen=True):
     loop's clock. `stall_seconds` is how long a stream may be silent between two parts. `rare` and `hints` are those of
     `ChatRequest` that the target accepts, `dropped` the names of the hints and parameters that it does not.
     `cut` are the stop sequences that the target does not take, before which the gateway ends the answer.
-    `is_bounded_by_default`: the caller gave no `max_tokens`.
+    `is_bounded_by_default`: the caller gave no `max_tokens`. `bound_name` is what the caller's API format calls it.
 
     `response_format` is for the provider's own switch, `checked_schema` the schema that the gateway checks the answer's text by
     where the switch does not hold to it. Where the provider has no switch, the answer is the arguments of the tool
@@ -67,6 +67,7 @@ class ModelCall(msgspec.Struct, frozen=True):
     parallel_tool_calls: bool = True
     cut: tuple[str, ...] = ()
     is_bounded_by_default: bool = False
+    bound_name: str = "max_tokens"
     cache_system: Cache = False
     thinking: Mapping[str, Any] = {}
     must_call: ToolChoice | None = None
@@ -110,6 +111,7 @@ def model_call(request: ChatRequest, alias: Alias, target: Target, deadline: flo
         parallel_tool_calls=request.parallel_tool_calls,
         cut=tuple(each for each in explicit.stop if each not in sampling.stop) if explicit.stop else (),
         is_bounded_by_default=request.sampling.max_tokens is None,
+        bound_name=request.name("max_tokens"),
         thinking=_thinking(request, sampling) if request.thinking and "reasoning_effort" in target.accepts else {},
     )
 

@@ -197,7 +197,7 @@ context_length_exceeded = ErrorKind(
     "context_length_exceeded",
     400,
     INVALID_REQUEST,
-    "the conversation is longer than the model's context; shorten it or lower max_tokens",
+    "the conversation is longer than the model's context; shorten it, or ask for a shorter answer",
     policy=FailurePolicy(next_target=True, larger_context=True),
 )
 # The provider's own filter refuses the conversation, and no part of an answer has come.

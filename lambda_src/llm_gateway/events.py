@@ -49,10 +49,11 @@ class Start(msgspec.Struct, frozen=True, tag="start", omit_defaults=True):
     """The model has begun to answer. `model` is the alias, `target` the name of its target that answers.
 
     `attempts` is the number of calls of targets, including the one that answers. `waited_ms` are the milliseconds of the other
-    calls and of the pauses between them, `first_token_ms` those from the call of this target to its first token. `dropped`
-    names the hints of the request that the target does not know. `rate_limits` are the headers that say what is left of the
-    caller's limits. `cache` is there where answers are cached. `citations` are the passages that the model was given, and
-    `retrieval` is "unavailable" where it had to answer without them.
+    calls and of the pauses between them, `first_token_ms` those from the call of this target to its first token. The gateway's
+    own checks before the first call and after the first token are in neither. `dropped` names the hints of the request that
+    the target does not know. `rate_limits` are the headers that say what is left of the caller's limits: first what the call
+    may leave, and when its events have ended, what it has left. `cache` is there where answers are cached. `citations` are the
+    passages that the model was given, and `retrieval` is "unavailable" where it had to answer without them.
     """
 
     request_id: str

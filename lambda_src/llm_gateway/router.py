@@ -56,10 +56,12 @@ Check = Callable[["ChatRequest | EmbeddingRequest"], Awaitable["ChatRequest | Em
 
 
 class Attempt(msgspec.Struct):
-    """One call of a target: the seconds until its first batch or its failure, and the failure."""
+    """One call of a target: when it began, by a monotonic clock, the seconds until its first batch or its failure, and the
+    failure."""
 
     call: "ModelCall | EmbeddingCall"
-    seconds: float
+    began: float
+    seconds: float = 0.0
     error: GatewayError | None = None
 
     @property
@@ -230,7 +232,7 @@ class Router:
         """Call a target. `stream` is what the caller asked for: latencies are compared among requests that ask for the same."""
         target = call.target
         began = time.monotonic()
-        attempt = Attempt(call, 0.0)
+        attempt = Attempt(call, began)
         attempts.append(attempt)
         provider = self._providers[target.provider]
         events = _answer(provider, call) if isinstance(call, ModelCall) else cast(EmbeddingProvider, provider).embed(call)

@@ -116,13 +116,16 @@ class Record:
     def started(self, target: Target) -> tuple[int, float, float]:
         """Record the target that has begun to answer, or has answered what is cached.
 
-        Returns the number of calls, the milliseconds before the last of them, and those until it began to answer.
+        Returns the number of calls, the milliseconds of those before the last of them, and those until it began to answer.
+        What the gateway does itself, such as its checks of the prompt and of the answer's beginning, is in neither.
         """
         elapsed_ms = self._elapsed_ms()
-        first_token_ms = elapsed_ms if self._is_cached else round(self.attempts[-1].seconds * 1000, 1)
         self._target(target)
         self._fields["time_to_first_event_ms"] = elapsed_ms
-        return len(self.attempts), max(0.0, round(elapsed_ms - first_token_ms, 1)), first_token_ms
+        if self._is_cached:
+            return len(self.attempts), 0.0, elapsed_ms
+        first, last = self.attempts[0], self.attempts[-1]
+        return len(self.attempts), round((last.began - first.began) * 1000, 1), round(last.seconds * 1000, 1)
 
     def done(self, events: Sequence[Event]) -> Usage | None:
         """Record the last batch, which ends with `Usage` and `Done`, and return the former, None if nothing was called."""

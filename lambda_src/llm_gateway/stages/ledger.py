@@ -23,7 +23,7 @@ import asyncio
 import itertools
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from llm_gateway import errors
@@ -122,7 +122,11 @@ class Ledger:
 
 
 class Reservation:
-    """What the calls of one request are reserved, at the caller's account and the tenant's."""
+    """What the calls of one request are reserved, at the caller's account and the tenant's.
+
+    `rate_limits` are the headers that say what is left: after a reservation without what it may use, and once it is settled,
+    without what it has used. So a whole answer, which is sent then, says what the next call finds.
+    """
 
     def __init__(
         self,
@@ -139,7 +143,7 @@ class Reservation:
         self._clock = clock
         self._calls: list[ModelCall | EmbeddingCall] = []  # those of `attempts`
         self._is_reserved = False
-        self.rate_limits: Mapping[str, str] = {}
+        self.rate_limits: dict[str, str] = {}
 
     async def admit(self, call: "ModelCall | EmbeddingCall") -> None:
         """Reserve a call. One that costs no more than what the calls before it have left needs no write.
@@ -162,6 +166,7 @@ class Reservation:
         for failure in settled:
             if failure is not None:  # it stays charged
                 self._warn(f"not settled: {type(failure).__name__}: {failure}")
+        self.rate_limits.update(_headers(self._accounts, self._clock()))
 
     async def _settled(self, account: "_Account", used: Charge) -> None:
         """Settle an account within the function's time: a whole answer is sent after it, and a stream ended."""
@@ -184,7 +189,7 @@ class Reservation:
         except GatewayError:
             self._is_reserved = False
             raise
-        self.rate_limits = _headers(self._accounts, self._clock())
+        self.rate_limits.update(_headers(self._accounts, self._clock()))
 
     def _used(self, usage: Usage | None = None) -> Charge:
         """Return what the calls have used so far. One that has neither failed nor ended with a usage may have used the most."""
@@ -300,8 +305,8 @@ class _Account:
         await self._written(update)
 
     def room(self) -> Iterator[tuple[Limit, int]]:
-        """Yield each limit that holds for the request, with what is left of it."""
-        for counter in self._counters:
+        """Yield each limit that holds for the request, with what is left of it in the windows of this moment."""
+        for counter in counters(self._limits, self._alias, stamps(self._clock())):
             if counter.limit is not None:
                 yield counter.limit, max(0, counter.limit.most - value_of(self._item, counter.attribute))
 
@@ -364,7 +369,8 @@ class _Account:
         raise errors.limit_reached(whose=self._whose, limit=limit, why=why, then=then, retry_after=seconds)
 
     def _too_large(self, limit: Limit, amount: int, call: "ModelCall | EmbeddingCall") -> GatewayError:
-        then = "shorten the request, or give it a lower max_tokens"
+        is_chat = isinstance(call, ModelCall)
+        then = f"shorten the request, or give it a lower {call.bound_name}" if is_chat else "embed fewer texts at once"
         error = errors.limit_reached(whose=self._whose, limit=limit, why=_why(limit, amount, call), then=then)
         error.lasts = True
         return error
@@ -378,7 +384,7 @@ def _why(limit: Limit, amount: int, call: "ModelCall | EmbeddingCall") -> str:
     if not isinstance(call, ModelCall):
         return why
     why += f", for an answer of up to {call.sampling.max_tokens:,} tokens"
-    return f"{why}, because no max_tokens was given" if call.is_bounded_by_default else why
+    return f"{why}, because no {call.bound_name} was given" if call.is_bounded_by_default else why
 
 
 def _amount(counter: Counter, charge: Charge, requests: int) -> int:

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -11,6 +13,7 @@ import pytest
 
 from llm_gateway import errors
 from llm_gateway.call import ModelCall
+from llm_gateway.checked_router import Safety
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Event, Start, Usage
 from llm_gateway.gateway import Gateway
@@ -23,8 +26,12 @@ from llm_gateway.pipeline import answer
 from llm_gateway.request import Media, Message, ResponseFormat
 from llm_gateway.router import Router
 from llm_gateway.routes import Alias, Routes
+from llm_gateway.safety import GuardrailUse
+from llm_gateway.safety import Safety as Settings
+from llm_gateway.stages.guardrail import Assessment
 from llm_gateway.telemetry import _without_words
 from support.chat_requests import HI, ROUTES, request, user
+from support.clock import Clock
 from support.scripted_provider import FAR, Scripted, alias, once, routing, said
 
 
@@ -53,6 +60,45 @@ class EventsProvider:
 
 def gateway_of(provider: Any) -> Gateway:
     return Gateway(ROUTES, Router({"mock": provider}))
+
+
+class SlowGuardrail:
+    """A guardrail that lets everything pass, after two seconds."""
+
+    async def assess(self, source: str, texts: Sequence[str], deadline: float) -> Assessment:
+        await asyncio.sleep(2.0)
+        return Assessment((), tuple(texts))
+
+
+# Seconds until each target fails or answers, of which the last one answers -> waited_ms, first_token_ms.
+TIMES: dict[str, tuple[list[float], float, float]] = {"alone": ([3.0], 0, 3000), "after another": ([1.5, 3.0], 1500, 3000)}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize(("seconds", "waited", "first_token"), TIMES.values(), ids=TIMES)
+async def test_the_times_of_an_answer_are_those_of_its_targets(
+    clock: Clock, monkeypatch, stream: bool, seconds: list[float], waited: float, first_token: float
+) -> None:
+    """The guardrail takes its time before the call and before the first window leaves, and is in neither."""
+    now = asyncio.get_running_loop().time
+    times = SimpleNamespace(perf_counter=now, monotonic_ns=time.monotonic_ns, time=time.time)
+    monkeypatch.setattr("llm_gateway.telemetry.time", times)
+    targets = {f"t{number}": each for number, each in enumerate(seconds)}
+
+    class Provider(Scripted):
+        async def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
+            await asyncio.sleep(targets[call.target.name])
+            if call.target.name != [*targets][-1]:
+                raise errors.content_filter()
+            async for batch in super().answer(call):
+                yield batch
+
+    safety = Safety(Settings(guardrail=GuardrailUse()), SlowGuardrail())  # pyright: ignore[reportArgumentType]
+    gateway = Gateway(Routes((alias(*targets),)), routing(Provider()), safety=safety)
+    batches = answer(gateway, said(stream=stream), ANONYMOUS, "r", now() + FAR)
+    start, *_ = [event async for batch in batches for event in batch]
+    assert isinstance(start, Start) and start.attempts == len(seconds)
+    assert (start.waited_ms, start.first_token_ms) == (pytest.approx(waited, abs=1), pytest.approx(first_token, abs=1))
 
 
 SECRET_PROMPT, SECRET_ANSWER, SECRET_KEY = "my-secret-prompt", "my-secret-answer", "sk-my-secret-key"

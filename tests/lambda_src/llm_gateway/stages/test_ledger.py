@@ -80,13 +80,7 @@ class Api:
 
 async def test_a_call_is_settled_by_what_it_used(dynamodb: DynamoDB, moment: Now) -> None:
     api = Api(dynamodb, moment, of_all(limit("tokens", "minute", 100)))
-    start = (await api.call())[0]
-    assert isinstance(start, Start)
-    assert start.rate_limits == {
-        "x-ratelimit-limit-tokens": "100",
-        "x-ratelimit-remaining-tokens": "90",
-        "x-ratelimit-reset-tokens": "50s",
-    }
+    await api.call()
     item = await api.item()
     assert item.pop("expires") > moment.seconds
     assert item == {
@@ -97,6 +91,46 @@ async def test_a_call_is_settled_by_what_it_used(dynamodb: DynamoDB, moment: Now
         f"{MONTH} requests": 1,
         f"{MONTH} tokens": USED,
     }
+
+
+# The calls that went before, the seconds that the call takes -> what is left when it begins, when it has ended, and its reset.
+LEFT: dict[str, tuple[int, float, int, int, str]] = {
+    "the first call": (0, 0, 100 - RESERVED, 100 - USED, "50s"),
+    "after others": (2, 20, 100 - 2 * USED - RESERVED, 100 - 3 * USED, "30s"),
+    "into the next minute": (1, 50, 100 - USED - RESERVED, 100, "1m0s"),
+}
+
+
+@pytest.mark.parametrize(("before", "seconds", "begun", "ended", "reset"), LEFT.values(), ids=LEFT)
+async def test_an_answer_says_what_is_left_when_it_is_sent(
+    dynamodb: DynamoDB, moment: Now, before: int, seconds: float, begun: int, ended: int, reset: str
+) -> None:
+    """A stream's head is sent with its first event, a whole answer's when the call is settled."""
+    api = Api(dynamodb, moment, of_all(limit("tokens", "minute", 100)))
+    for _ in range(before):
+        await api.call()
+    batches = answer(api.gateway, said("Hi", sampling=ASKED), CALLER, "r", asyncio.get_running_loop().time() + FAR)
+    start = (await anext(batches))[0]
+    assert isinstance(start, Start)
+    assert start.rate_limits == {
+        "x-ratelimit-limit-tokens": "100",
+        "x-ratelimit-remaining-tokens": str(begun),
+        "x-ratelimit-reset-tokens": "50s",
+    }
+    moment.seconds += seconds
+    async for _ in batches:
+        pass
+    assert start.rate_limits == {
+        "x-ratelimit-limit-tokens": "100",
+        "x-ratelimit-remaining-tokens": str(ended),
+        "x-ratelimit-reset-tokens": reset,
+    }
+
+
+async def test_what_cannot_be_settled_is_not_left(dynamodb: DynamoDB, moment: Now) -> None:
+    api = Api(Failing(dynamodb, None, ConnectionCut("cut")), moment, of_all(limit("tokens", "minute", 100)))
+    start = (await api.call())[0]
+    assert isinstance(start, Start) and start.rate_limits["x-ratelimit-remaining-tokens"] == str(100 - RESERVED)
 
 
 # limits -> how many of five calls pass, the limit that is named, its Retry-After
