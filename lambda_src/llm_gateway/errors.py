@@ -460,6 +460,14 @@ too_many_resumes = ErrorKind(
     "at most {limit} answers may be sent again at once for one API key; send the resume again shortly",
     retry_after=1,
 )
+# The tables of connections and of generations cannot be read or written.
+generations_unavailable = ErrorKind(
+    "generations_unavailable",
+    503,
+    SERVER,
+    "the service could not look up or record the generation; send the message again shortly",
+    retry_after=1,
+)
 # At the handshake, where the client gets the status alone.
 too_many_connections = ErrorKind(
     "too_many_connections",
@@ -484,6 +492,7 @@ WEBSOCKET_ERROR_KINDS = (
     generation_exists,
     too_many_generations,
     too_many_resumes,
+    generations_unavailable,
     too_many_connections,
     rate_limited,
 )

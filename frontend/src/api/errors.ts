@@ -95,6 +95,11 @@ export function explain(error: ServiceError): Explanation {
       );
     case "model_not_ready":
       return said("The model is starting", "It is being loaded, which can take a minute.");
+    case "limits_unavailable":
+    case "guardrail_unavailable":
+    case "retrieval_unavailable":
+    case "generations_unavailable":
+      return said("A part of the service is down", sentence(error.message));
     case "overloaded":
       return said("The service is busy", "It answers as many calls as it may at once. Wait a moment.");
     case "function_failed":

@@ -361,29 +361,32 @@ test("an error that names no message is not that of a chat that was taken up", a
   expect(types).toEqual(["done"]);
 });
 
-test("a resume that came too soon is sent again when the service says so, and a chat is not", async () => {
-  const { types, answer } = start();
-  await vi.advanceTimersByTimeAsync(1);
-  const { id } = socket(0).sent[0] as { id: string };
-  const refuse = () => socket(0).reply({ id, type: "error", error: { code: "rate_limited", message: "", retry_after: 20 } });
-  socket(0).reply({ id, seq: 1, type: "start", request_id: "r", model: "m" });
-  socket(0).reply({ id, seq: 3, type: "done", stop_reason: "end_turn" });
-  refuse();
-  await pass(19, pong);
-  expect(actions(0).filter((action) => action !== "ping")).toEqual(["chat", "resume"]);
-  await pass(1, pong);
-  expect(actions(0).filter((action) => action !== "ping")).toEqual(["chat", "resume", "resume"]);
-  socket(0).reply({ id, seq: 2, type: "done", stop_reason: "end_turn" });
-  await answer;
-  expect(types).toEqual(["start", "done"]);
-  const second = new WebSocketTransport({ config, credential }, config.websocketUrl as string);
-  const failed = second.send(REQUEST, new AbortController().signal).next();
-  const caught = failed.catch((error: ServiceError) => [error.code, error.retryAfter]);
-  await vi.advanceTimersByTimeAsync(1);
-  const chat = socket(1).sent[0] as { id: string };
-  socket(1).reply({ id: chat.id, type: "error", error: { code: "rate_limited", message: "", retry_after: 20 } });
-  expect(await caught).toEqual(["rate_limited", 20]);
-});
+test.each(["rate_limited", "generations_unavailable"])(
+  "a resume that met %s is sent again when the service says so, and a chat is not",
+  async (code) => {
+    const { types, answer } = start();
+    await vi.advanceTimersByTimeAsync(1);
+    const { id } = socket(0).sent[0] as { id: string };
+    const refuse = () => socket(0).reply({ id, type: "error", error: { code, message: "", retry_after: 20 } });
+    socket(0).reply({ id, seq: 1, type: "start", request_id: "r", model: "m" });
+    socket(0).reply({ id, seq: 3, type: "done", stop_reason: "end_turn" });
+    refuse();
+    await pass(19, pong);
+    expect(actions(0).filter((action) => action !== "ping")).toEqual(["chat", "resume"]);
+    await pass(1, pong);
+    expect(actions(0).filter((action) => action !== "ping")).toEqual(["chat", "resume", "resume"]);
+    socket(0).reply({ id, seq: 2, type: "done", stop_reason: "end_turn" });
+    await answer;
+    expect(types).toEqual(["start", "done"]);
+    const second = new WebSocketTransport({ config, credential }, config.websocketUrl as string);
+    const failed = second.send(REQUEST, new AbortController().signal).next();
+    const caught = failed.catch((error: ServiceError) => [error.code, error.retryAfter]);
+    await vi.advanceTimersByTimeAsync(1);
+    const chat = socket(1).sent[0] as { id: string };
+    socket(1).reply({ id: chat.id, type: "error", error: { code, message: "", retry_after: 20 } });
+    expect(await caught).toEqual([code, 20]);
+  },
+);
 
 test("a chat that was lost is sent again, and one that was not is resumed", async () => {
   const { types, answer } = start();

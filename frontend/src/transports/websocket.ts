@@ -307,7 +307,7 @@ export class WebSocketTransport implements Transport {
       return true;
     }
     if (code === "too_many_resumes") return true; // that one is sent again when nothing has come for a while
-    if (code === "rate_limited" && !queued) {
+    if ((code === "rate_limited" || code === "generations_unavailable") && !queued) {
       const wait = (error.retry_after ?? 60) * 1000;
       generation.heardAt = performance.now() + wait;
       setTimeout(() => {

@@ -263,6 +263,8 @@ class Chats:
             await generation.run(answer(gateway, request, caller, head.run, deadline, stop=generation.stop))
         except Superseded:
             write_warning("the generation was ended by others", request_id=head.run)
+        except (DynamoDBError, HttpError) as error:  # its client has got the end; who resumes is told that its function died
+            write_warning(f"the journal has no end: {type(error).__name__}: {error}", request_id=head.run)
 
     async def _send_missed_if_over(self, id: str, head: Head, caller: Caller) -> None:
         """Send what the client has not got, unless the function lives, which does so itself. Raises `Gone`.
@@ -315,7 +317,9 @@ def as_failure(error: Exception, request_id: str) -> GatewayError:
     """Return the error for the client. The traceback of an unexpected exception goes to the log only."""
     if isinstance(error, GatewayError):
         return error
-    if not isinstance(error, (DynamoDBError, HttpError, ConnectionsError)):
+    if isinstance(error, (DynamoDBError, HttpError)):
+        return errors.generations_unavailable(detail=f"{type(error).__name__}: {error}")
+    if not isinstance(error, ConnectionsError):
         write_log({"level": "ERROR", "message": stacktrace(error), "request_id": request_id})
     return errors.unexpected(error)
 

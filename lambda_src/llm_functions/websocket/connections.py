@@ -15,7 +15,6 @@ from llm_functions.request_context import caller_from_context, credential_from_c
 from llm_functions.websocket import messages, wiring
 from llm_functions.websocket.chats import as_failure
 from llm_gateway import environment, errors
-from llm_gateway.errors import GatewayError
 from llm_gateway.http.client import HttpClient
 from llm_gateway.identity.caller import ANONYMOUS, SUBPROTOCOL, Caller
 from llm_gateway.telemetry import record_refusal
@@ -47,7 +46,8 @@ async def _connect(context: dict[str, Any], answer: dict[str, Any]) -> dict[str,
     credential = credential_from_context(context.get("authorizer"))
     try:
         await _table.add(context["connectionId"], _caller(context), credential, _CONNECTIONS_PER_KEY)
-    except GatewayError as refused:
+    except Exception as error:
+        refused = as_failure(error, context["requestId"])
         record_refusal(context["requestId"], "WS", context["routeKey"], refused)
         return {"statusCode": refused.status}
     return answer

@@ -265,12 +265,15 @@ async def lets_wait(service: Conversation, socket: web.WebSocketResponse) -> Non
 
 
 async def is_full(service: Conversation, socket: web.WebSocketResponse) -> None:
-    """The connection has sent its messages of this minute: the answer is resumed when it is told to."""
+    """The connection has sent its messages of this minute, and then a table throttles: it is resumed when it is told to."""
     await sends(1, 3)(service, socket)
     message = await service.read(socket)
-    error = {"code": "rate_limited", "message": "wait", "retry_after": 0.2}
+    error = {"message": "wait", "retry_after": 0.1}
     refused = asyncio.get_running_loop().time()
-    await socket.send_json({"id": message["id"], "type": "error", "error": error})
+    for code in ("rate_limited", "generations_unavailable"):
+        await socket.send_json({"id": message["id"], "type": "error", "error": {**error, "code": code}})
+        if code == "rate_limited":
+            message = await service.read(socket)
     await sends(*ALL)(service, socket)
     assert asyncio.get_running_loop().time() - refused > 0.19
 
@@ -288,7 +291,7 @@ RUNS: dict[str, tuple[list[Script], list[str], int]] = {
     "cut while it was taken": ([sends(cut=True), took_the_chat], ["chat", "resume", "chat", "resume"], 1),
     "a message is missing": ([leaves_a_gap], ["chat", "resume"], 0),
     "many messages in a frame": ([sends_again_at_once], ["chat", "resume", "resume"], 0),
-    "too many messages": ([is_full], ["chat", "resume", "resume"], 0),
+    "too many messages": ([is_full], ["chat", "resume", "resume", "resume"], 0),
     "a slow first token": ([lets_wait], ["chat"], 0),
 }
 

@@ -174,7 +174,10 @@ class WebSocketTransport(Transport):
             case errors.too_many_resumes.code:
                 await asyncio.sleep(REPLAY_PAUSE_SECONDS)
                 return generation.resume()
-            case errors.rate_limited.code if generation.seq or sent is not generation.chat:  # a `chat` has cost nothing yet
+            # A `chat` has cost nothing yet.
+            case errors.rate_limited.code | errors.generations_unavailable.code if (
+                generation.seq or sent is not generation.chat
+            ):
                 await asyncio.sleep(data.error.retry_after or _WINDOW_SECONDS)
                 return generation.resume()
             case _:

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from llm_functions.request_context import caller_context
-from llm_gateway.aws.dynamodb import DynamoDB
+from llm_gateway.aws.dynamodb import DynamoDB, DynamoDBError
 from llm_gateway.http.client import HttpClient
 from llm_gateway.identity.caller import Caller, Credential, key_hash
 from llm_gateway.routes import ROUTES_FILE
@@ -101,6 +101,16 @@ OFFERED: dict[str, tuple[str | None, int, str | None]] = {
     "the key alone": ("llm.key.c2VjcmV0", 400, None),
     "another one": ("graphql-ws", 400, None),
 }
+
+
+def test_a_connection_that_cannot_be_recorded_is_refused_as_one_that_may_come_again(
+    connections: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: Any, **__: Any) -> None:
+        raise DynamoDBError("ThrottlingException", "slow down", 400)
+
+    monkeypatch.setattr(connections._table, "add", fails)
+    assert connections.handler(proxied("$connect"), None) == {"statusCode": 503}
 
 
 @pytest.mark.parametrize(("offered", "status", "taken"), OFFERED.values(), ids=OFFERED)
