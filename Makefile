@@ -92,7 +92,7 @@ destroy: $(READY) ## Delete from AWS (STACK=dev|prod)
 
 bench: $(READY) ## Measure, side by side with a peer or a floor
 	@$(FRONTEND_IF_POSSIBLE)
-	@for script in $(filter-out %_upstream.py %_soak.py,$(wildcard bench/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in $(filter-out %_upstream.py %_gateways.py %_soak.py,$(wildcard bench/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 catalogue: $(READY) ## Compare the catalogue of models with LiteLLM's price map or models.dev (FILE=…; else an installed LiteLLM's)
 	@$(BIN)/python tools/catalogue_check.py $(if $(FILE),--file $(FILE))
@@ -119,7 +119,7 @@ lock: $(READY) ## Resolve the dependencies anew and write the hashed locks
 	$(LOCK) pyproject.toml requirements/project.in --extra local -o requirements/project.txt
 	$(LOCK) requirements/dev.in -o requirements/dev.txt
 	$(LOCK) -c requirements/dev.txt requirements/policy.in -o policy/requirements.txt
-	$(LOCK) bench/peers/litellm.in -o bench/peers/litellm.txt
+	for name in litellm python_floor fastapi_boto3; do $(LOCK) bench/peers/$$name.in -o bench/peers/$$name.txt; done
 	for name in clients llama_index; do $(LOCK) tests/system/clients/python/$$name.in -o tests/system/clients/python/$$name.txt; done
 
 clean: ## Remove what setup made in this folder

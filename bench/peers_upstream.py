@@ -22,6 +22,7 @@ from typing import Any
 FAST = {"openai": "gpt-4o-mini", "bedrock": "anthropic.claude-3-5-haiku-20241022-v1:0"}
 PACED = {"openai": "gpt-4o", "bedrock": "anthropic.claude-3-5-sonnet-20241022-v2:0"}
 TOKENS_A_SECOND = 100
+OPENAI_KEY = "sk-bench"  # nobody checks it
 
 # Stands once in every token of an answer, and nowhere else in it.
 MARK = b"orem"
