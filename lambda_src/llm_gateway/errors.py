@@ -130,6 +130,8 @@ class GatewayError(Exception):
         self.may_be_billed = False
         # The headers that say what is left of the caller's limits.
         self.rate_limits: Mapping[str, str] = {}
+        # The methods that the path has, where the request's is none of them.
+        self.allow = ""
         # Set by telemetry, so that a failure is recorded once.
         self.recorded = False
 
@@ -155,9 +157,11 @@ class GatewayError(Exception):
             self.detail = redact(self.detail)
 
     def headers(self) -> list[tuple[str, str]]:
-        """The headers of the answer: `Retry-After` in whole seconds, rounded up, at least 1, `DO_NOT_RETRY`, and what limits
-        leave."""
+        """The headers of the answer: `Retry-After` in whole seconds, rounded up, at least 1, `DO_NOT_RETRY`, `Allow`, and what
+        limits leave."""
         found = list(self.rate_limits.items())
+        if self.allow:
+            found.append(("allow", self.allow))
         if self.retry_after is not None:
             found.append(("retry-after", str(max(1, math.ceil(self.retry_after)))))
         if _is_retried(self.status) and not self.passes:
@@ -250,6 +254,10 @@ model_not_found = ErrorKind("model_not_found", 404, NOT_FOUND, "model: there is 
 unknown_route = ErrorKind(
     "unknown_route", 404, NOT_FOUND, "there is no {method} {path} here; GET /openapi.json lists what there is; {hint}"
 )
+# Of the function itself: API Gateway, in front of it, knows no difference between a path and a method that it does not have.
+method_not_allowed = ErrorKind(
+    "method_not_allowed", 405, INVALID_REQUEST, "{path} takes {allowed}, not {method}; GET /openapi.json lists what there is"
+)
 # With `Last-Event-ID`.
 nothing_to_resume = ErrorKind(
     "nothing_to_resume",
@@ -286,7 +294,12 @@ cancelled = ErrorKind(
 request_too_large = ErrorKind(
     "request_too_large", 413, INVALID_REQUEST, "the body is larger than {limit:,} bytes; shorten the message or the history"
 )
-unsupported_media_type = ErrorKind("unsupported_media_type", 415, INVALID_REQUEST, "send application/json")
+unsupported_media_type = ErrorKind(
+    "unsupported_media_type",
+    415,
+    INVALID_REQUEST,
+    "the body must be JSON, sent with Content-Type: application/json, not {given!r}",
+)
 # Whoever follows a stream holds a function until it ends, and no function learns that its client has left.
 too_many_followers = ErrorKind(
     "too_many_followers",
@@ -541,7 +554,11 @@ GATEWAY_RESPONSES = (
     ),
     GatewayResponse("MISSING_AUTHENTICATION_TOKEN", missing_signature, f"{missing_signature.message}; {BASE_URLS}", iam=True),
     GatewayResponse("REQUEST_TOO_LARGE", request_too_large, "the body is too large"),
-    GatewayResponse("UNSUPPORTED_MEDIA_TYPE", unsupported_media_type),
+    GatewayResponse(
+        "UNSUPPORTED_MEDIA_TYPE",
+        unsupported_media_type,
+        "send JSON with Content-Type: application/json, compressed as Content-Encoding says",
+    ),
     GatewayResponse("THROTTLED", rate_limit_exceeded),
     GatewayResponse("QUOTA_EXCEEDED", quota_exceeded, retry_after=QUOTA_RESET),
     GatewayResponse("AUTHORIZER_FAILURE", authorizer_failed),

@@ -549,7 +549,7 @@ export interface components {
             error: {
                 type: string;
                 /** @enum {unknown} */
-                code: "access_denied" | "all_targets_failed" | "answer_not_kept" | "authorizer_failed" | "bad_request" | "cancel_unavailable" | "cancelled" | "content_filter" | "content_policy_violation" | "context_length_exceeded" | "denied_by_rule" | "expired_token" | "function_failed" | "function_timeout" | "guardrail_unavailable" | "idempotency_key_reused" | "idempotency_unavailable" | "in_progress" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_disabled" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "nothing_to_resume" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "retrieval_unavailable" | "service_disabled" | "stream_interrupted" | "too_many_followers" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
+                code: "access_denied" | "all_targets_failed" | "answer_not_kept" | "authorizer_failed" | "bad_request" | "cancel_unavailable" | "cancelled" | "content_filter" | "content_policy_violation" | "context_length_exceeded" | "denied_by_rule" | "expired_token" | "function_failed" | "function_timeout" | "guardrail_unavailable" | "idempotency_key_reused" | "idempotency_unavailable" | "in_progress" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "method_not_allowed" | "missing_api_key" | "missing_signature" | "model_disabled" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "nothing_to_resume" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "retrieval_unavailable" | "service_disabled" | "stream_interrupted" | "too_many_followers" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
                 message: string;
                 request_id: string;
                 param?: string;
@@ -847,7 +847,7 @@ export interface components {
             error: {
                 type: string;
                 /** @enum {unknown} */
-                code: "access_denied" | "all_targets_failed" | "answer_not_kept" | "authorizer_failed" | "bad_request" | "cancel_unavailable" | "cancelled" | "content_filter" | "content_policy_violation" | "context_length_exceeded" | "denied_by_rule" | "expired_token" | "function_failed" | "function_timeout" | "guardrail_unavailable" | "idempotency_key_reused" | "idempotency_unavailable" | "in_progress" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "missing_api_key" | "missing_signature" | "model_disabled" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "nothing_to_resume" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "retrieval_unavailable" | "service_disabled" | "stream_interrupted" | "too_many_followers" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
+                code: "access_denied" | "all_targets_failed" | "answer_not_kept" | "authorizer_failed" | "bad_request" | "cancel_unavailable" | "cancelled" | "content_filter" | "content_policy_violation" | "context_length_exceeded" | "denied_by_rule" | "expired_token" | "function_failed" | "function_timeout" | "guardrail_unavailable" | "idempotency_key_reused" | "idempotency_unavailable" | "in_progress" | "internal_error" | "invalid_api_key" | "invalid_json" | "invalid_output" | "invalid_signature" | "invalid_value" | "limits_unavailable" | "method_not_allowed" | "missing_api_key" | "missing_signature" | "model_disabled" | "model_not_allowed" | "model_not_found" | "model_not_ready" | "nothing_to_resume" | "overloaded" | "quota_exceeded" | "rate_limit_exceeded" | "request_too_large" | "retrieval_unavailable" | "service_disabled" | "stream_interrupted" | "too_many_followers" | "unknown_route" | "unsupported_media_type" | "upstream_failed" | "upstream_misconfigured" | "upstream_rejected" | "upstream_throttled" | "upstream_timeout" | "upstream_unavailable" | "wrong_kind_of_model";
                 message: string;
                 request_id: string;
                 param?: string;
@@ -947,7 +947,7 @@ export interface operations {
              *
              *     `upstream_rejected`: the model's provider refused the request: {reason}
              *
-             *     `context_length_exceeded`: the conversation is longer than the model's context; shorten it or lower max_tokens
+             *     `context_length_exceeded`: the conversation is longer than the model's context; shorten it, or ask for a shorter answer
              *
              *     `content_filter`: the model's provider refuses to answer this conversation
              *
@@ -1035,7 +1035,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `unsupported_media_type`: send application/json */
+            /** @description `unsupported_media_type`: the body must be JSON, sent with Content-Type: application/json, not {given!r} */
             415: {
                 headers: {
                     /** @description The request's id, for the operator's logs */
@@ -1230,7 +1230,7 @@ export interface operations {
              *
              *     `upstream_rejected`: the model's provider refused the request: {reason}
              *
-             *     `context_length_exceeded`: the conversation is longer than the model's context; shorten it or lower max_tokens
+             *     `context_length_exceeded`: the conversation is longer than the model's context; shorten it, or ask for a shorter answer
              *
              *     `content_filter`: the model's provider refuses to answer this conversation
              *
@@ -1318,7 +1318,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `unsupported_media_type`: send application/json */
+            /** @description `unsupported_media_type`: the body must be JSON, sent with Content-Type: application/json, not {given!r} */
             415: {
                 headers: {
                     /** @description The request's id, for the operator's logs */
@@ -1514,7 +1514,7 @@ export interface operations {
              *
              *     `upstream_rejected`: the model's provider refused the request: {reason}
              *
-             *     `context_length_exceeded`: the conversation is longer than the model's context; shorten it or lower max_tokens
+             *     `context_length_exceeded`: the conversation is longer than the model's context; shorten it, or ask for a shorter answer
              *
              *     `content_filter`: the model's provider refuses to answer this conversation
              *
@@ -1602,7 +1602,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `unsupported_media_type`: send application/json */
+            /** @description `unsupported_media_type`: the body must be JSON, sent with Content-Type: application/json, not {given!r} */
             415: {
                 headers: {
                     /** @description The request's id, for the operator's logs */
@@ -1798,7 +1798,7 @@ export interface operations {
              *
              *     `upstream_rejected`: the model's provider refused the request: {reason}
              *
-             *     `context_length_exceeded`: the conversation is longer than the model's context; shorten it or lower max_tokens
+             *     `context_length_exceeded`: the conversation is longer than the model's context; shorten it, or ask for a shorter answer
              *
              *     `content_filter`: the model's provider refuses to answer this conversation
              *
@@ -1886,7 +1886,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `unsupported_media_type`: send application/json */
+            /** @description `unsupported_media_type`: the body must be JSON, sent with Content-Type: application/json, not {given!r} */
             415: {
                 headers: {
                     /** @description The request's id, for the operator's logs */
@@ -2082,7 +2082,7 @@ export interface operations {
              *
              *     `upstream_rejected`: the model's provider refused the request: {reason}
              *
-             *     `context_length_exceeded`: the conversation is longer than the model's context; shorten it or lower max_tokens
+             *     `context_length_exceeded`: the conversation is longer than the model's context; shorten it, or ask for a shorter answer
              *
              *     `content_filter`: the model's provider refuses to answer this conversation
              *
@@ -2170,7 +2170,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `unsupported_media_type`: send application/json */
+            /** @description `unsupported_media_type`: the body must be JSON, sent with Content-Type: application/json, not {given!r} */
             415: {
                 headers: {
                     /** @description The request's id, for the operator's logs */
@@ -2366,7 +2366,7 @@ export interface operations {
              *
              *     `upstream_rejected`: the model's provider refused the request: {reason}
              *
-             *     `context_length_exceeded`: the conversation is longer than the model's context; shorten it or lower max_tokens
+             *     `context_length_exceeded`: the conversation is longer than the model's context; shorten it, or ask for a shorter answer
              *
              *     `content_filter`: the model's provider refuses to answer this conversation
              *
@@ -2454,7 +2454,7 @@ export interface operations {
                     "application/json": components["schemas"]["AnthropicError"];
                 };
             };
-            /** @description `unsupported_media_type`: send application/json */
+            /** @description `unsupported_media_type`: the body must be JSON, sent with Content-Type: application/json, not {given!r} */
             415: {
                 headers: {
                     /** @description The request's id, for the operator's logs */
@@ -2649,7 +2649,7 @@ export interface operations {
              *
              *     `upstream_rejected`: the model's provider refused the request: {reason}
              *
-             *     `context_length_exceeded`: the conversation is longer than the model's context; shorten it or lower max_tokens
+             *     `context_length_exceeded`: the conversation is longer than the model's context; shorten it, or ask for a shorter answer
              *
              *     `content_filter`: the model's provider refuses to answer this conversation
              *
@@ -2737,7 +2737,7 @@ export interface operations {
                     "application/json": components["schemas"]["AnthropicError"];
                 };
             };
-            /** @description `unsupported_media_type`: send application/json */
+            /** @description `unsupported_media_type`: the body must be JSON, sent with Content-Type: application/json, not {given!r} */
             415: {
                 headers: {
                     /** @description The request's id, for the operator's logs */
@@ -2932,7 +2932,7 @@ export interface operations {
              *
              *     `upstream_rejected`: the model's provider refused the request: {reason}
              *
-             *     `context_length_exceeded`: the conversation is longer than the model's context; shorten it or lower max_tokens
+             *     `context_length_exceeded`: the conversation is longer than the model's context; shorten it, or ask for a shorter answer
              *
              *     `content_filter`: the model's provider refuses to answer this conversation
              *
@@ -3020,7 +3020,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `unsupported_media_type`: send application/json */
+            /** @description `unsupported_media_type`: the body must be JSON, sent with Content-Type: application/json, not {given!r} */
             415: {
                 headers: {
                     /** @description The request's id, for the operator's logs */

@@ -19,7 +19,7 @@ from llm_functions.api_formats import answer_ids, chat, openai_chat
 from llm_functions.http import function_url
 from llm_functions.http.caller_watch import CallerWatch, Receive
 from llm_functions.http.event_stream import EventStreamWriter, Headers, Send, StreamRenderer, routing_headers
-from llm_functions.json_objects import TooManyValues, decode_object
+from llm_functions.http.request_body import read_object
 from llm_functions.request_context import caller_from_context, caller_from_identity, credential_from_context
 from llm_gateway import environment, errors
 from llm_gateway.errors import GatewayError, Problem
@@ -27,7 +27,7 @@ from llm_gateway.estimate import request_tokens
 from llm_gateway.events import Event, Start
 from llm_gateway.gateway import Gateway
 from llm_gateway.identity.caller import ANONYMOUS, SUBPROTOCOL, TICKET_SUBPROTOCOL, Caller
-from llm_gateway.operations import EXPOSED_HEADERS, MAX_BODY_BYTES, Operation, operations
+from llm_gateway.operations import EXPOSED_HEADERS, Operation, operations
 from llm_gateway.pipeline import answer
 from llm_gateway.request import ChatRequest
 from llm_gateway.routes import Alias
@@ -98,8 +98,12 @@ class Application:
         self._idempotency = idempotency
         self._cancels = cancels
         served = operations(tickets=tickets is not None, limits=gateway.ledger is not None, journal=cancels is not None)
-        self._by_route = {(each.method, each.path): each for each in served if "{" not in each.path}
-        self._with_parameter = [(each, each.path.partition("{")[0]) for each in served if "{" in each.path]
+        # The operations of each path by their methods; those with a parameter by what stands before it.
+        self._by_path: dict[str, dict[str, Operation]] = {}
+        self._by_start: dict[str, dict[str, Operation]] = {}
+        for each in served:
+            start, _, parameter = each.path.partition("{")
+            (self._by_start if parameter else self._by_path).setdefault(start, {})[each.method] = each
         self._auth = environ[environment.AUTHORIZATION]
         self._path_prefix = environ.get(environment.PATH_PREFIX, "")
         self._debug = environ.get(environment.DEBUG) == "true"
@@ -127,15 +131,16 @@ class Application:
         context = _json_header(headers, b"x-amzn-request-context")
         request_id = str(context.get("requestId") or uuid.uuid4())
         common = self._common_headers(request_id, headers.get(b"origin"))
-        operation, parameter = self._operation(scope["method"], scope["path"], context)
-        if operation is not None and operation.errors == "anthropic":
+        there, parameter = self._operations(scope["path"], context)
+        operation = there.get(scope["method"])
+        shape = (operation or next(iter(there.values()))).errors if there else None
+        if shape == "anthropic":
             common.append((b"request-id", request_id.encode()))  # where Anthropic's SDKs look for it
         try:
             if operation is None:
-                path = errors.clipped(scope["path"])
-                raise errors.unknown_route(method=scope["method"], path=path, hint=self._nearest(scope["method"], path))
+                raise self._no_operation(scope["method"], errors.clipped(scope["path"]), there)
             caller = await self._caller(context, headers) if operation.authorized else ANONYMOUS
-            body = await _body(headers, receive) if operation.has_body else {}
+            body = await read_object(headers, receive) if operation.has_body else {}
             authorizer, deadline = context.get("authorizer"), _deadline(headers)
             http = HttpRequest(request_id, common, caller, authorizer, parameter, body, deadline, receive, send)
             if operation.generates and self._gateway.tracer is not None:
@@ -149,36 +154,46 @@ class Application:
             failure = _failure(error, request_id)
             if not failure.recorded:  # it failed before the pipeline, which records everything else
                 record_refusal(request_id, scope["method"], scope["path"], failure)
-            body = _error_body(operation, failure, request_id, debug=self._debug)
+            body = _error_body(shape, failure, request_id, debug=self._debug)
             await self._respond(send, common, failure.status, _encode(body), failure.headers())
 
-    def _operation(self, method: str, path: str, context: dict[str, Any]) -> tuple[Operation | None, str]:
-        """Return the operation of a request, and the value of its path's parameter, which may hold slashes."""
+    def _operations(self, path: str, context: dict[str, Any]) -> tuple[Mapping[str, Operation], str]:
+        """Return the operations of a request's path by their methods, and the value of the path's parameter, which may hold
+        slashes."""
         if function_url.is_function_url(context):
-            return function_url.operation(method, path), ""
-        return self._route(method, _path_of_operation(path, context, self._path_prefix))
+            return function_url.operations(path), ""
+        return self._at(_path_of_operation(path, context, self._path_prefix))
 
-    def _route(self, method: str, path: str) -> tuple[Operation | None, str]:
-        operation = self._by_route.get((method, path))
-        if operation is None:
-            for each, before in self._with_parameter:
-                if method == each.method and path.startswith(before) and path != before:
-                    return each, path.removeprefix(before)
-        return operation, ""
+    def _at(self, path: str) -> tuple[Mapping[str, Operation], str]:
+        if (there := self._by_path.get(path)) is not None:
+            return there, ""
+        for start, there in self._by_start.items():
+            if path.startswith(start) and path != start:
+                return there, path.removeprefix(start)
+        return {}, ""
+
+    def _no_operation(self, method: str, path: str, there: Mapping[str, Operation]) -> GatewayError:
+        """Return the error 405 of a path that has other methods, or 404.
+
+        https://www.rfc-editor.org/rfc/rfc9110#section-15.5.6
+        """
+        if not there:
+            return errors.unknown_route(method=method, path=path, hint=self._nearest(method, path))
+        allow = ", ".join(there)
+        error = errors.method_not_allowed(path=path, allowed=allow, method=errors.clipped(method))
+        error.allow = allow
+        return error
 
     def _nearest(self, method: str, path: str) -> str:
         """Return what to tell of a route that is not there: the one that was meant, and what its client has to mend."""
-        paths = {path: method for method, path in self._by_route}
-        if path in paths:
-            return f"that path takes {paths[path]}"
         for wrong, right, base in (("/v1/v1/", "/v1/", "ends before /v1"), ("/", "/v1/", "ends with /v1")):
             meant = right + path.removeprefix(wrong)
-            if path.startswith(wrong) and self._route(method, meant)[0] is not None:
+            if path.startswith(wrong) and method in self._at(meant)[0]:
                 return f"there is {meant}: set your client's base URL so that it {base}"
         import difflib
 
-        near = difflib.get_close_matches(path, paths, n=1)
-        return f"did you mean {paths[near[0]]} {near[0]}?" if near else errors.BASE_URLS
+        near = difflib.get_close_matches(path, self._by_path, n=1)
+        return f"did you mean {', '.join(self._by_path[near[0]])} {near[0]}?" if near else errors.BASE_URLS
 
     async def _caller(self, context: dict[str, Any], headers: dict[bytes, bytes]) -> Caller:
         """Return the caller that API Gateway names. The edge has refused everybody else; this refuses them too.
@@ -434,9 +449,9 @@ class Application:
         ]
 
 
-def _error_body(operation: Operation | None, error: GatewayError, request_id: str, *, debug: bool) -> dict[str, Any]:
-    """Return an error in the shape of the operation's format; for an unknown route in Anthropic's, which has OpenAI's in it."""
-    if operation is not None and operation.errors == "openai":
+def _error_body(shape: str | None, error: GatewayError, request_id: str, *, debug: bool) -> dict[str, Any]:
+    """Return an error in the shape of the path's format; for an unknown path in Anthropic's, which has OpenAI's in it."""
+    if shape == "openai":
         return error.body(request_id, debug=debug)
     from llm_functions.api_formats.anthropic_messages.answer import error_body
 
@@ -483,38 +498,6 @@ def _failure(error: Exception, request_id: str) -> GatewayError:
 # How long a complete answer may take before the gateway looks whether its caller is still there, in seconds. Most answers that
 # are that quick need no watch, which is not free.
 _WATCH_AFTER = 0.5
-
-
-async def _body(headers: dict[bytes, bytes], receive: Receive) -> dict[str, Any]:
-    """Read the request's JSON object. Raises the error 400 or 413."""
-    length = headers.get(b"content-length", b"0")
-    if length.isdigit() and int(length) > MAX_BODY_BYTES:
-        raise errors.request_too_large(limit=MAX_BODY_BYTES)
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > MAX_BODY_BYTES:
-            raise errors.request_too_large(limit=MAX_BODY_BYTES)
-        if not message.get("more_body"):
-            break
-    body = b"".join(parts)
-    if not body or body.isspace():
-        raise errors.invalid_json(reason="the body is empty")
-    try:
-        return decode_object(body)
-    except TooManyValues as error:
-        raise errors.invalid_json(reason=str(error)) from None
-    except msgspec.ValidationError as error:
-        if body.lstrip().startswith(b"{"):
-            raise errors.invalid_json(reason=f"it cannot be read: {error}") from None
-        raise errors.invalid_json(reason='an example is {"message": "Hello"}') from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise errors.invalid_json(reason=f"it is not JSON: {error}") from None
-    except RecursionError:
-        raise errors.invalid_json(reason="it is nested too deeply") from None
 
 
 def _path_of_operation(path: str, context: Mapping[str, Any], prefix: str) -> str:

@@ -27,10 +27,10 @@ def is_function_url(context: Mapping[str, Any]) -> bool:
     return "http" in context
 
 
-def operation(method: str, path: str) -> Operation | None:
-    """Return the operation of a request. A function URL serves the stream alone, below whatever path the CDN has."""
-    served = method == _CHAT_STREAM.method and path.endswith(_CHAT_STREAM.path)
-    return _CHAT_STREAM if served else None
+def operations(path: str) -> Mapping[str, Operation]:
+    """Return the operations of a path by their methods. A function URL serves the stream alone, below whatever path the CDN
+    has."""
+    return {_CHAT_STREAM.method: _CHAT_STREAM} if path.endswith(_CHAT_STREAM.path) else {}
 
 
 async def caller(headers: Mapping[bytes, bytes], keys: "KeyStore | None") -> Caller:

@@ -242,6 +242,8 @@ def _errors(operation: Operation, auth: str, *, keyed: bool) -> dict[str, Any]:
         possible = possible or kind in _OF_OPERATION.get(operation.id, ())
         if kind.type in (AUTHENTICATION, PERMISSION):
             possible = operation.authorized and auth in _SCHEMES
+        if kind is errors.method_not_allowed:
+            possible = False  # none of the operations here
         if kind in _OF_A_KEY:
             possible = keyed and operation.id not in _NOT_OF.get(kind.code, ())
         if kind is errors.cancelled:

@@ -411,15 +411,10 @@ TABLE: dict[str, tuple[Any, ...]] = {
     ),
     "a base URL with /v1 twice": ("POST", "/v1/v1/messages", openai(), 404, "unknown_route", None, ["ends before /v1"]),
     "a route misspelt": ("POST", "/v1/completion", openai(), 404, "unknown_route", None, ["did you mean POST /v1/completions"]),
-    "a wrong method": ("GET", "/v1/messages", None, 404, "unknown_route", None, ["that path takes POST"]),
     "unknown route": ("POST", "/chats", chat(), 404, "unknown_route", None, ["POST /chats", "/openapi.json"]),
     "unknown route by GET": ("GET", "/", None, 404, "unknown_route", None, ["GET /"]),
     "a slash too many": ("POST", "/chat/", chat(), 404, "unknown_route", None, ["POST /chat/"]),
     "a route with signs": ("GET", '/%ff%0d%0a"', None, 404, "unknown_route", None, ["GET /"]),
-    "wrong method of chat": ("GET", CHAT, None, 404, "unknown_route", None, ["GET /chat"]),
-    "wrong method of the stream": ("PUT", STREAM, chat(), 404, "unknown_route", None, ["PUT /chat/stream"]),
-    "wrong method of OpenAI": ("DELETE", OPENAI, None, 404, "unknown_route", None, ["DELETE /v1/chat/completions"]),
-    "wrong method of the models": ("POST", "/v1/models", {}, 404, "unknown_route", None, ["POST /v1/models"]),
 }
 
 
@@ -433,6 +428,76 @@ async def test_a_bad_request(gateway, method, path, body, status, code, param, p
     assert error["type"] == ("not_found_error" if status == 404 else "invalid_request_error")
     for part in parts:
         assert part in error["message"]
+
+
+# A method and a path that has others -> those, and whether errors there have Anthropic's shape.
+WRONG_METHODS: dict[str, tuple[str, str, str, bool]] = {
+    "of chat": ("GET", CHAT, "POST", False),
+    "of the stream": ("PUT", STREAM, "POST", False),
+    "of a path below one with a parameter": ("DELETE", STREAM, "POST", False),
+    "of OpenAI": ("DELETE", OPENAI, "POST", False),
+    "of the models": ("POST", "/v1/models", "GET", False),
+    "of one model": ("DELETE", "/v1/models/a/b", "GET", False),
+    "of Anthropic": ("GET", "/v1/messages", "POST", True),
+    "of counting": ("PATCH", "/v1/messages/count_tokens", "POST", True),
+    "a head": ("HEAD", "/health", "GET", False),
+    "options": ("OPTIONS", OPENAI, "POST", False),
+}
+
+
+@pytest.mark.parametrize(("method", "path", "allowed", "is_anthropic"), WRONG_METHODS.values(), ids=WRONG_METHODS)
+async def test_a_wrong_method(gateway, method: str, path: str, allowed: str, is_anthropic: bool) -> None:
+    """RFC 9110, section 15.5.6. The path is there whoever asks, so no key is needed to learn that."""
+    service = await gateway(provider=Never(), authorization="api_key")
+    response = await service.http.request(method, path)
+    assert (response.status_code, response.headers["allow"]) == (405, allowed)
+    assert ("request-id" in response.headers) is is_anthropic
+    if method == "HEAD":
+        assert response.content == b""
+        return
+    error = service.error_of(response)
+    assert (error["code"], error["type"]) == ("method_not_allowed", "invalid_request_error")
+    assert error["message"].startswith(f"{path} takes {allowed}, not {method};")
+    assert (response.json().get("type") == "error") is is_anthropic
+
+
+JSON_TYPES = (
+    None,
+    "",
+    "application/json",
+    "Application/JSON",
+    "application/json; charset=utf-8",
+    "application/json;charset=utf-8",
+    "application/vnd.api+json",
+)
+# What clients send that name none themselves: `curl -d`, urllib, fetch with a text, forms.
+OTHER_TYPES = (
+    "application/x-www-form-urlencoded",
+    "text/plain;charset=UTF-8",
+    "multipart/form-data; boundary=x",
+    "text/json",
+    "application/octet-stream",
+    "application/jsonl",
+    "json",
+    "x" * 200,
+)
+
+
+@pytest.mark.parametrize("path", [CHAT, OPENAI, "/v1/messages"])
+async def test_a_body_is_json_by_its_type(gateway, bedrock, path: str) -> None:
+    service = await gateway((await bedrock()).url)
+    body = chat() if path == CHAT else openai(model="full", max_tokens=9)
+    for content_type in (*JSON_TYPES, *OTHER_TYPES):
+        headers = {} if content_type is None else {"content-type": content_type}
+        response = await service.http.post(path, content=json.dumps(body).encode(), headers=headers)
+        if content_type in JSON_TYPES:
+            assert response.status_code == 200, (content_type, response.text)
+            continue
+        assert content_type is not None
+        error = service.error_of(response)
+        assert (response.status_code, error["code"]) == (415, "unsupported_media_type"), content_type
+        assert "Content-Type: application/json" in error["message"] and content_type[:60] in error["message"]
+        assert len(error["message"]) < 200
 
 
 LONG = "\x7f\u20ac" * 50_000

@@ -73,13 +73,20 @@ async def test_a_key_does_not_stand_in_for_the_authorizer_of_the_rest_api(gatewa
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("POST", "/api/chat"), ("POST", "/v1/chat/completions"), ("GET", "/health"), ("GET", PATH), ("POST", f"{PATH}/")],
+    [("POST", "/api/chat"), ("POST", "/v1/chat/completions"), ("GET", "/health"), ("POST", f"{PATH}/")],
 )
 async def test_only_the_stream_is_served(gateway, table, method: str, path: str) -> None:
     service = await gateway(authorization="api_key", dynamodb=table.url)
     headers: dict[str, Any] = {**service.url_context(), "x-api-key": KEY}
     response = await service.http.request(method, path, json=HELLO, headers=headers)
     assert (response.status_code, service.error_of(response)["code"]) == (404, "unknown_route")
+
+
+async def test_the_stream_takes_one_method(gateway, table) -> None:
+    service = await gateway(authorization="api_key", dynamodb=table.url)
+    for method in ("GET", "HEAD", "DELETE"):
+        response = await service.http.request(method, PATH, headers={**service.url_context(), "x-api-key": KEY})
+        assert (response.status_code, response.headers["allow"]) == (405, "POST")
 
 
 async def test_a_table_that_fails_is_neither_yes_nor_no(gateway, table) -> None:

@@ -156,6 +156,7 @@ BAD = [
     ("unknown model", "POST", "/chat", {}, b'{"message": "x", "model": "gpt-9"}', 404, "model_not_found"),
     ("unknown route", "POST", "/nothing", {}, b"{}", 404, "unknown_route"),
     ("wrong method", "GET", "/chat", {}, b"", 404, "unknown_route"),
+    ("a form", "POST", "/chat", {"content-type": "text/plain"}, b'{"message": "x"}', 415, "unsupported_media_type"),
     ("nested deeply", "POST", "/chat", {}, b'{"message": ' + b"[" * 3_000 + b"]" * 3_000 + b"}", 400, "invalid_json"),
     ("not compressed", "POST", "/chat", {"content-encoding": "gzip"}, b'{"message": "x"}', 415, "unsupported_media_type"),
     ("half of it", "POST", "/chat", {"content-encoding": "gzip"}, gzip.compress(b"{}")[:-9], 415, "unsupported_media_type"),

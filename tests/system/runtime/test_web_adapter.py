@@ -443,7 +443,7 @@ async def test_errors_have_their_status_and_shape(lambda_) -> None:
     function = lambda_()
     cases: list[tuple[int, str, tuple[Any, ...]]] = [
         (404, "unknown_route", ("GET", "/nothing")),
-        (404, "unknown_route", ("DELETE", "/chat")),
+        (405, "method_not_allowed", ("DELETE", "/chat")),
         (404, "model_not_found", ("POST", "/chat", {"message": "Hello", "model": "other"})),
         (400, "invalid_value", ("POST", "/chat", {})),
         (400, "invalid_json", ("POST", "/chat", "{")),
