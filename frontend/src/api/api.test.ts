@@ -1,7 +1,7 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { readConfig } from "./config";
 import { authorizationHeaders } from "./credential";
-import { explain, ServiceError } from "./errors";
+import { explain, fromResponse, ServiceError } from "./errors";
 import { readService } from "./service";
 
 describe("the runtime configuration", () => {
@@ -55,7 +55,9 @@ describe("every failure is said with what to do", () => {
     [503, "service_disabled", "Switched off", "retry"],
     [503, "model_disabled", "Switched off", "retry"],
     [429, "rate_limit_exceeded", "Too many requests", "retry"],
-    [429, "quota_exceeded", "Daily limit reached", null],
+    [429, "quota_exceeded", "Limit reached", "retry"],
+    [400, "content_policy_violation", "Blocked by a policy", null],
+    [0, "content_policy_violation", "Blocked by a policy", null],
     [502, "function_failed", "The service failed", "retry"],
     [0, "upstream_failed", "The model's provider failed", "retry"],
     [503, "", "The service failed", "retry"],
@@ -65,5 +67,27 @@ describe("every failure is said with what to do", () => {
     const explained = explain(new ServiceError(status, code, "because", "r", 3));
     expect(explained).toMatchObject({ title, action, wait: 3 });
     expect(explained.advice).toMatch(/\.$/);
+  });
+
+  test("a block names its policy", () => {
+    const message = "the answer was blocked by the policy 'topic:Investments' of this service";
+    expect(explain(new ServiceError(0, "content_policy_violation", message)).advice).toBe(`T${message.slice(1)}.`);
+  });
+
+  test.each([
+    ["in seconds", "90", /may use 5 requests a minute\. It resets at 12:31 UTC\.$/, "retry"],
+    ["as a date", "Wed, 02 Dec 2026 00:00:00 GMT", /It resets at December 2 at 00:00 UTC\.$/, null],
+    ["never", "", /may use 5 requests a minute\.$/, null],
+  ])("a limit says when it resets: %s", async (_name, header, advice, action) => {
+    vi.stubEnv("TZ", "UTC");
+    vi.useFakeTimers({ now: Date.UTC(2026, 11, 1, 12, 30) });
+    const error = { code: "quota_exceeded", message: "this caller may use 5 requests a minute", request_id: "r" };
+    const failure = await fromResponse(Response.json({ error }, { status: 429, headers: { "retry-after": header } }));
+    vi.advanceTimersByTime(60_000); // the time that is told stays
+    const explained = explain(failure);
+    vi.useRealTimers();
+    vi.unstubAllEnvs();
+    expect(explained.advice).toMatch(advice);
+    expect(explained.action).toBe(action);
   });
 });

@@ -3,6 +3,8 @@ import type { ErrorBody } from "./types";
 
 /** A failure that the service reported, or a connection that failed (`status` 0). */
 export class ServiceError extends Error {
+  private readonly arrivedAt = Date.now();
+
   constructor(
     readonly status: number,
     readonly code: string,
@@ -12,6 +14,11 @@ export class ServiceError extends Error {
     readonly retryAfter: number | null = null,
   ) {
     super(message);
+  }
+
+  /** When another try may succeed; null where nobody says. */
+  get resetsAt(): Date | null {
+    return this.retryAfter === null ? null : new Date(this.arrivedAt + this.retryAfter * 1000);
   }
 }
 
@@ -43,8 +50,7 @@ export function fromBody(status: number, body: ErrorBody, retryAfter: number | n
 
 /** Read a response that is not 2xx. A firewall or a proxy may have answered with something else than the service's JSON. */
 export async function fromResponse(response: Response): Promise<ServiceError> {
-  const seconds = Number.parseInt(response.headers.get("retry-after") ?? "", 10);
-  const retryAfter = Number.isNaN(seconds) ? null : seconds;
+  const retryAfter = secondsUntil(response.headers.get("retry-after") ?? "");
   try {
     const body: { error: ErrorBody } = await response.json();
     return fromBody(response.status, body.error, retryAfter);
@@ -52,6 +58,12 @@ export async function fromResponse(response: Response): Promise<ServiceError> {
     const requestId = response.headers.get("x-request-id") ?? "";
     return new ServiceError(response.status, "", `the status is ${response.status}`, requestId, retryAfter);
   }
+}
+
+/** The seconds that a Retry-After header says, as their number or as a date; null for none. */
+function secondsUntil(header: string): number | null {
+  const seconds = /^\d+$/.test(header) ? Number(header) : Math.ceil((Date.parse(header) - Date.now()) / 1000);
+  return Number.isNaN(seconds) ? null : Math.max(0, seconds);
 }
 
 export interface Explanation {
@@ -78,10 +90,12 @@ export function explain(error: ServiceError): Explanation {
       return said("Switched off", sentence(error.message));
     case "quota_exceeded":
       return said(
-        "Daily limit reached",
-        "This key has used all its requests of today. They count from zero at 00:00 UTC.",
-        null,
+        "Limit reached",
+        `${sentence(error.message)}${resets(error)}`,
+        error.retryAfter !== null && error.retryAfter <= LONGEST_WAIT ? "retry" : null,
       );
+    case "content_policy_violation":
+      return said("Blocked by a policy", sentence(error.message), null);
     case "rate_limit_exceeded":
       return said("Too many requests", "This key sends too many requests a second. Wait a moment.");
     case "rate_limited":
@@ -157,6 +171,18 @@ export function explain(error: ServiceError): Explanation {
       return said("No answer in time", "The model took too long. Ask for a shorter answer, or choose another model.");
   }
   return said("The service failed", sentence(error.message));
+}
+
+/** Seconds for which the page offers to wait for a limit. */
+const LONGEST_WAIT = 120;
+
+/** Say when a limit is counted anew, in the user's time; nothing of one that is so within a minute, for the button counts that down. */
+function resets({ resetsAt, retryAfter }: ServiceError): string {
+  if (resetsAt === null || (retryAfter ?? 0) < 60) return "";
+  const time = { hour: "2-digit", minute: "2-digit" } as const;
+  const isToday = resetsAt.toDateString() === new Date().toDateString();
+  const date = isToday ? {} : ({ day: "numeric", month: "long" } as const);
+  return ` It resets at ${resetsAt.toLocaleString("en", { ...date, ...time, hourCycle: "h23", timeZoneName: "short" })}.`;
 }
 
 function sentence(text: string): string {

@@ -4,6 +4,7 @@ import { FIGURE_TEXTS, FIGURES, figures, format } from "../runs/figures";
 import { DESCRIPTIONS, NAMES, type TransportId } from "../transports/transport";
 import { Markdown } from "./Markdown";
 import { Problem } from "./Problem";
+import { Sources } from "./Sources";
 
 interface Props {
   id: TransportId;
@@ -76,6 +77,10 @@ export function Answer({ id, attempt, onStop, onKey, onRetry }: Props) {
         </section>
       ) : (
         !attempt?.error && <p className="empty">{running ? "…" : DESCRIPTIONS[id]}</p>
+      )}
+      {attempt && attempt.citations.length > 0 && <Sources citations={attempt.citations} name={NAMES[id]} />}
+      {attempt?.uninformed && (
+        <p className="note">The documents could not be searched, so this answer was written without them.</p>
       )}
       {attempt?.error && <Problem error={attempt.error} onKey={onKey} onRetry={onRetry} />}
       {attempt && STOP_REASONS[attempt.stopReason] && <p className="note">{STOP_REASONS[attempt.stopReason]}</p>}

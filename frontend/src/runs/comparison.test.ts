@@ -45,6 +45,20 @@ describe("a series", () => {
     expect(announcement).toMatch(new RegExp(`^Run 3 of 3 ended. ${NAMES.rest}: first chunk`));
   });
 
+  test("keeps the sources of an answer, and says how many there are", async () => {
+    const citation = (index: number) => ({ index, source: `s3://b/${index}.md`, title: `${index}.md`, excerpt: "" });
+    const informed = (...citations: object[]) => [{ ...ANSWER[0], citations } as TransportEvent, ...ANSWER.slice(1)];
+    const comparison = new Comparison();
+    const transports = { rest: transport(informed(citation(1))), sse: transport(informed(citation(1), citation(2))) };
+    await comparison.run(over(transports), REQUEST, 1);
+    const { attempts, announcement } = comparison.read();
+    expect(attempts.sse).toMatchObject({ citations: [citation(1), citation(2)], uninformed: false });
+    expect(announcement).toMatch(/REST: .* milliseconds, 1 source\. SSE: .* milliseconds, 2 sources\.$/);
+    const without = [{ ...ANSWER[0], retrieval: "unavailable" } as TransportEvent, ...ANSWER.slice(1)];
+    await comparison.run(over({ rest: transport(without) }), REQUEST, 1);
+    expect(comparison.read().attempts.rest).toMatchObject({ citations: [], uninformed: true });
+  });
+
   test("ends with the first failure, and the other transport's answer counts", async () => {
     const comparison = new Comparison();
     const failure = new ServiceError(429, "upstream_throttled", "busy");

@@ -1,6 +1,6 @@
 // Runs: one prompt over the chosen transports at once, repeated one after the other. React reads it as an external store.
 import { ServiceError } from "../api/errors";
-import type { ChatRequest } from "../api/types";
+import type { ChatRequest, Citation } from "../api/types";
 import { NAMES, type Transport, type TransportEvent, type TransportId } from "../transports/transport";
 import { estimateTokens, type Figures, figures, format, type Timeline } from "./figures";
 
@@ -16,6 +16,9 @@ export interface Attempt {
   target: string;
   requestId: string;
   stopReason: string;
+  citations: Citation[];
+  /** Whether the answer was written without the documents, because they could not be searched. */
+  uninformed: boolean;
   error: ServiceError | null;
 }
 
@@ -168,7 +171,10 @@ export class Comparison {
     const ends = (Object.entries(this.attempts) as [TransportId, Attempt][]).map(([id, attempt]) => {
       const { firstChunk, total } = figures(attempt.timeline, 0);
       if (attempt.phase !== "done") return `${NAMES[id]} ${attempt.phase}`;
-      return `${NAMES[id]}: first chunk ${format(firstChunk, "firstChunk")}, total ${format(total, "total")} milliseconds`;
+      const times = `first chunk ${format(firstChunk, "firstChunk")}, total ${format(total, "total")} milliseconds`;
+      const count = attempt.citations.length;
+      const sources = count === 0 ? "" : `, ${count} ${count === 1 ? "source" : "sources"}`;
+      return `${NAMES[id]}: ${times}${sources}`;
     });
     return `${this.of > 1 ? `Run ${this.current} of ${this.of} ended.` : "Ended."} ${ends.join(". ")}.`;
   }
@@ -194,7 +200,7 @@ export class Comparison {
 function newAttempt(): Attempt {
   const timeline = { sentAt: performance.now(), arrivals: [], endedAt: null, outputTokens: null, estimatedTokens: 0 };
   const texts = { text: "", reasoning: "", model: "", target: "", requestId: "", stopReason: "" };
-  return { phase: "waiting", timeline, ...texts, error: null };
+  return { phase: "waiting", timeline, ...texts, citations: [], uninformed: false, error: null };
 }
 
 function apply(attempt: Attempt, event: TransportEvent, now: number): void {
@@ -205,6 +211,8 @@ function apply(attempt: Attempt, event: TransportEvent, now: number): void {
       attempt.requestId = event.request_id;
       attempt.model = event.model;
       attempt.target = event.target ?? "";
+      attempt.citations = event.citations ?? [];
+      attempt.uninformed = event.retrieval === "unavailable";
       break;
     case "delta":
     case "reasoning":

@@ -17,7 +17,9 @@ export class RestTransport implements Transport {
       throw connectionLost();
     }
     const target = response.headers.get("x-llm-target");
-    yield { type: "start", request_id: answer.request_id, model: answer.model, ...(target ? { target } : {}) };
+    const { request_id, model, citations, retrieval } = answer;
+    const informed = { ...(citations ? { citations } : {}), ...(retrieval ? { retrieval } : {}) };
+    yield { type: "start", request_id, model, ...(target ? { target } : {}), ...informed };
     if (answer.reasoning) yield { type: "reasoning", text: answer.reasoning };
     if (answer.message) yield { type: "delta", text: answer.message };
     yield { type: "usage", input_tokens: answer.input_tokens, output_tokens: answer.output_tokens };

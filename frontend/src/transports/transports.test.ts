@@ -104,6 +104,19 @@ describe("SSE", () => {
 });
 
 describe("REST", () => {
+  test("gives what the answer was given with its beginning, as a stream does", async () => {
+    const informed = {
+      citations: [{ index: 1, source: "s3://b/a.md", title: "a.md", excerpt: "A." }],
+      retrieval: "unavailable",
+    };
+    const usage = { input_tokens: 2, output_tokens: 3 };
+    answerWith(() =>
+      Response.json({ message: "Hi", model: "m", usage, ...usage, stop_reason: "x", request_id: "r", ...informed }),
+    );
+    const { events } = await collect(new RestTransport(connection));
+    expect(events[0]).toEqual({ type: "start", request_id: "r", model: "m", ...informed });
+  });
+
   test("gives the whole answer as events", async () => {
     const usage = { input_tokens: 2, output_tokens: 3 };
     const body = { message: "Hi", reasoning: "Hm", model: "m", usage, ...usage, stop_reason: "end_turn", request_id: "r" };
