@@ -22,7 +22,6 @@ DATA_SOURCE = "aws:bedrock/agentDataSource:AgentDataSource"
 PLAYED = frozenset({KNOWLEDGE_BASE, DATA_SOURCE})
 IMPLIED = frozenset({"aws:s3/vectorsIndex:VectorsIndex", "aws:s3/vectorsVectorBucket:VectorsVectorBucket"})
 _AGENT, _RUNTIME = "AWS_ENDPOINT_URL_BEDROCK_AGENT", "AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME"
-_S3 = "AWS_ENDPOINT_URL_S3"
 
 
 async def start(run: LocalRun) -> None:
@@ -31,14 +30,16 @@ async def start(run: LocalRun) -> None:
     if run.options.aws_bedrock:
         return
     documents = Documents(run.variables[moto.SQS_ENDPOINT], run.graph.region)
-    for bucket in sorted({source.bucket for base in bases.values() for source in base.sources.values()}):
-        await documents.create(bucket)
+    declared = {str(bucket.state["bucket"]) for bucket in run.graph.of_type(moto.BUCKET)}
+    async with aiohttp.ClientSession() as session:
+        for bucket in sorted(buckets_of(run.graph) - declared):
+            await moto.create_bucket(session, documents.url, run.graph.region, bucket)
     app = knowledge_bases.create_app(
         region=run.graph.region, credentials=run.key, knowledge_bases=bases, read_bucket=documents.read
     )
     run.variables[_RUNTIME] = url = await run.serve(app)
     if bases:
-        run.bedrock |= {_AGENT: url, _RUNTIME: url, _S3: documents.url}
+        run.bedrock |= {_AGENT: url, _RUNTIME: url, moto.S3_ENDPOINT: documents.url}
 
 
 def knowledge_bases_of(graph: Graph) -> dict[str, LocalKnowledgeBase]:
@@ -71,17 +72,7 @@ class Documents:
 
     def __init__(self, url: str, region: str) -> None:
         self.url = url
-        # moto chooses the service by the signature's scope, and checks no signature.
-        scope = f"local/20000101/{region}/s3/aws4_request"
-        self._headers = {"authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"}
-        self._place = "" if region == "us-east-1" else f"<LocationConstraint>{region}</LocationConstraint>"
-
-    async def create(self, bucket: str) -> None:
-        """Make a bucket. Raises `MotoError`."""
-        body = f"<CreateBucketConfiguration>{self._place}</CreateBucketConfiguration>" if self._place else ""
-        async with self._session() as session, session.put(f"{self.url}/{bucket}", data=body) as response:
-            if response.status != 200:
-                raise moto.MotoError(f"moto refused the bucket {bucket}: {await response.text()}")
+        self._headers = moto.scope(region, "s3")
 
     async def read(self, bucket: str) -> dict[str, bytes]:
         """Return the objects of a bucket by their keys."""

@@ -1,4 +1,5 @@
-"""The services that moto plays, filled with what the program declares: DynamoDB, SQS, SSM's parameters and Secrets Manager.
+"""The services that moto plays, filled with what the program declares: DynamoDB with its streams, SQS, S3, SSM's parameters and
+Secrets Manager.
 
 moto is a mock of AWS's own APIs: https://docs.getmoto.org
 """
@@ -21,12 +22,13 @@ TABLE = "aws:dynamodb/table:Table"
 TABLE_ITEM = "aws:dynamodb/tableItem:TableItem"
 PARAMETER = "aws:ssm/parameter:Parameter"
 QUEUE = "aws:sqs/queue:Queue"
-PLAYED = frozenset({TABLE, TABLE_ITEM, PARAMETER, QUEUE})
+BUCKET = "aws:s3/bucket:Bucket"
+PLAYED = frozenset({TABLE, TABLE_ITEM, PARAMETER, QUEUE, BUCKET})
 # The run makes the keys that its stand-ins for the providers want.
 IMPLIED = frozenset({"aws:secretsmanager/secret:Secret"})
 # The variables by which every AWS SDK finds these services.
-SQS_ENDPOINT = "AWS_ENDPOINT_URL_SQS"
-ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_SECRETSMANAGER", SQS_ENDPOINT)
+SQS_ENDPOINT, S3_ENDPOINT = "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL_S3"
+ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_SECRETSMANAGER", SQS_ENDPOINT, S3_ENDPOINT)
 # Seconds that moto may take to listen.
 _START_SECONDS = 30.0
 
@@ -86,6 +88,8 @@ class Moto:
             declared = {queue.state["url"] for queue in graph.of_type(QUEUE)}
             for url in sorted(set(queues) - declared):
                 await self._create_queue(session, graph.region, {"name": url.rpartition("/")[2]})
+            for bucket in graph.of_type(BUCKET):
+                await create_bucket(session, self.url, graph.region, str(bucket.state["bucket"]))
             for arn, value in secrets.items():
                 # moto chooses an ARN itself, but finds a secret by the end of an ARN that is its name.
                 values = {"Name": arn.rpartition(":")[2], "SecretString": value}
@@ -100,20 +104,24 @@ class Moto:
         return self._process
 
     async def _create_table(self, session: aiohttp.ClientSession, region: str, table: Mapping[str, Any]) -> None:
-        keys = [{"AttributeName": table["hashKey"], "KeyType": "HASH"}]
-        if table.get("rangeKey"):
-            keys.append({"AttributeName": table["rangeKey"], "KeyType": "RANGE"})
         attributes = [{"AttributeName": a["name"], "AttributeType": a["type"]} for a in table["attributes"]]
         body = {
             "TableName": table["name"],
-            "KeySchema": keys,
+            "KeySchema": _key_schema(table),
             "AttributeDefinitions": attributes,
             "BillingMode": table.get("billingMode", "PAY_PER_REQUEST"),
         }
+        if indexes := table.get("globalSecondaryIndexes"):
+            body["GlobalSecondaryIndexes"] = [_index(each) for each in indexes]
+        if table.get("streamEnabled"):
+            body["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": table["streamViewType"]}
         await self._call(session, region, "dynamodb", "DynamoDB_20120810.CreateTable", body)
 
     async def _create_queue(self, session: aiohttp.ClientSession, region: str, queue: Mapping[str, Any]) -> None:
         attributes = {"VisibilityTimeout": str(int(queue.get("visibilityTimeoutSeconds", 30)))}
+        attributes |= {theirs: str(int(queue[ours])) for ours, theirs in _QUEUE_ATTRIBUTES.items() if queue.get(ours)}
+        if queue.get("redrivePolicy"):
+            attributes["RedrivePolicy"] = queue["redrivePolicy"]
         if queue.get("fifoQueue"):
             attributes["FifoQueue"] = "true"
         values = {"QueueName": queue["name"], "Attributes": attributes}
@@ -122,28 +130,63 @@ class Moto:
     async def _call(
         self, session: aiohttp.ClientSession, region: str, service: str, operation: str, body: Mapping[str, Any]
     ) -> None:
-        await _call(session, self.url, region, service, operation, body)
+        await call(session, self.url, region, service, operation, body)
+
+
+# What a queue has besides its visibility timeout, by the provider's names and SQS's.
+_QUEUE_ATTRIBUTES = {
+    "delaySeconds": "DelaySeconds",
+    "messageRetentionSeconds": "MessageRetentionPeriod",
+    "receiveWaitTimeSeconds": "ReceiveMessageWaitTimeSeconds",
+}
+
+
+def _key_schema(keyed: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The key of a table or of an index."""
+    keys = {"HASH": keyed["hashKey"], "RANGE": keyed.get("rangeKey")}
+    return [{"AttributeName": name, "KeyType": kind} for kind, name in keys.items() if name]
+
+
+def _index(index: Mapping[str, Any]) -> dict[str, Any]:
+    projection = {"ProjectionType": index["projectionType"]}
+    if names := index.get("nonKeyAttributes"):
+        projection["NonKeyAttributes"] = names
+    return {"IndexName": index["name"], "KeySchema": _key_schema(index), "Projection": projection}
+
+
+async def create_bucket(session: aiohttp.ClientSession, url: str, region: str, bucket: str) -> None:
+    """Make a bucket. Raises `MotoError`."""
+    place = "" if region == "us-east-1" else f"<LocationConstraint>{region}</LocationConstraint>"
+    body = f"<CreateBucketConfiguration>{place}</CreateBucketConfiguration>" if place else ""
+    async with session.put(f"{url}/{bucket}", data=body, headers=scope(region, "s3")) as response:
+        if response.status != 200:
+            raise MotoError(f"moto refused the bucket {bucket}: {await response.text()}")
 
 
 async def queue_depth(moto_url: str, region: str, queue_url: str) -> int:
     """Return how many messages a queue holds. Raises `MotoError`."""
     body = {"QueueUrl": queue_url, "AttributeNames": ["ApproximateNumberOfMessages"]}
     async with aiohttp.ClientSession() as session:
-        answer = await _call(session, moto_url, region, "sqs", "AmazonSQS.GetQueueAttributes", body)
+        answer = await call(session, moto_url, region, "sqs", "AmazonSQS.GetQueueAttributes", body)
     return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
 
-async def _call(
+async def call(
     session: aiohttp.ClientSession, url: str, region: str, service: str, operation: str, body: Mapping[str, Any]
 ) -> Any:
-    # moto reads the service and the Region from the signature's scope, and checks no signature.
-    scope = f"local/20000101/{region}/{service}/aws4_request"
+    """Call moto at its URL by a JSON protocol. Raises `MotoError`."""
     headers = {
         "x-amz-target": operation,
         "content-type": f"application/x-amz-json-1.{0 if service == 'sqs' else 1}",
-        "authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0",
+        **scope(region, service),
     }
     async with session.post(url, data=json.dumps(body), headers=headers) as response:
         if response.status != 200:
             raise MotoError(f"moto refused {operation}: {await response.text()}")
         return await response.json(content_type=None)
+
+
+def scope(region: str, service: str) -> dict[str, str]:
+    """The header by which moto knows the service and the Region. It checks no signature."""
+    signed_for = f"local/20000101/{region}/{service}/aws4_request"
+    return {"authorization": f"AWS4-HMAC-SHA256 Credential={signed_for}, SignedHeaders=host, Signature=0"}
