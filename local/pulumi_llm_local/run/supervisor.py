@@ -27,7 +27,18 @@ from pulumi_llm_local.program import graph as graphs
 from pulumi_llm_local.program.graph import Graph
 from pulumi_llm_local.run.page import STATUS_PATH, Handler, with_pages
 from pulumi_llm_local.run.running_api import RunningApi, RunningWebSocketApi
-from pulumi_llm_local.services import appconfig, function_url, knowledge_base, lambda_function, moto, traces, waf
+from pulumi_llm_local.services import (
+    appconfig,
+    event_bus,
+    event_pipe,
+    event_source_mapping,
+    function_url,
+    knowledge_base,
+    lambda_function,
+    moto,
+    traces,
+    waf,
+)
 from pulumi_llm_local.services.api_gateway import rest_api, websocket_api, websocket_connections
 from pulumi_llm_local.services.api_gateway.rest_api import REST_API, RestApi
 from pulumi_llm_local.services.api_gateway.websocket_api import WebSocketApi
@@ -46,6 +57,9 @@ SERVICES = (
     websocket_connections,
     appconfig,
     lambda_function,
+    event_bus,
+    event_pipe,
+    event_source_mapping,
     function_url,
     waf,
     rest_api,
@@ -143,7 +157,9 @@ async def _load(options: Options, environment: Mapping[str, str], progress: Prog
 
 def _not_played(graph: Graph) -> list[str]:
     types = {resource.type for resource in graph.resources} - _PLAYED - _IMPLIED
-    return sorted(types.union(*(service.not_played(graph) for service in (function_url, waf, websocket_api, distribution))))
+    return sorted(
+        types.union(*(service.not_played(graph) for service in (event_bus, function_url, waf, websocket_api, distribution)))
+    )
 
 
 async def until_stopped() -> None:

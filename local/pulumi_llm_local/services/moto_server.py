@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from werkzeug.serving import BaseWSGIServer
 
+# How many iterators of streams are kept.
+_MOST_ITERATORS = 1000
+
 
 def guarded(app: "WSGIApplication") -> "WSGIApplication":
     """Refuse what comes from a page: SDKs send no Origin, and the address that they are given."""
@@ -46,6 +49,28 @@ def atomic(app: "WSGIApplication") -> "WSGIApplication":
     return answer
 
 
+def bounded(app: "WSGIApplication") -> "WSGIApplication":
+    """Forget the oldest iterators of DynamoDB's streams: moto keeps one for every call of GetRecords, which a pipe repeats all
+    the time. "A shard iterator expires 15 minutes after it is retrieved."
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_GetShardIterator.html
+    """
+
+    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        answered = app(environ, start_response)
+        if environ.get("HTTP_X_AMZ_TARGET", "").startswith("DynamoDBStreams_"):
+            from moto.dynamodbstreams.models import (  # pyright: ignore[reportMissingTypeStubs]
+                dynamodbstreams_backends,
+            )
+
+            for account in dynamodbstreams_backends.values():
+                for backend in account.values():
+                    for name in list(backend.shard_iterators)[:-_MOST_ITERATORS]:
+                        backend.shard_iterators.pop(name, None)
+        return answered
+
+    return answer
+
+
 def server(port: int) -> "BaseWSGIServer":
     """Return a server on a port of 127.0.0.1; 0 for any."""
     from moto.moto_server.werkzeug_app import (  # pyright: ignore[reportMissingTypeStubs]
@@ -55,7 +80,7 @@ def server(port: int) -> "BaseWSGIServer":
     )
     from werkzeug.serving import make_server
 
-    app = guarded(atomic(DomainDispatcherApplication(create_backend_app)))
+    app = guarded(bounded(atomic(DomainDispatcherApplication(create_backend_app))))
     return make_server("127.0.0.1", port, app, threaded=True, request_handler=MotoRequestHandler)
 
 

@@ -66,7 +66,7 @@ async def spawn(
         directory: Its working directory.
     """
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _private(log) as output:
+    with private_file(log) as output:
         starting = asyncio.ensure_future(
             asyncio.create_subprocess_exec(
                 *(python, "-S", "-P", str(Path(__file__).with_name("child.py")), *command),
@@ -86,7 +86,7 @@ async def spawn(
             raise
 
 
-def _private(log: Path) -> BinaryIO:
+def private_file(log: Path) -> BinaryIO:
     """Open a file at its end that nobody else may read, also one that is there: a log may hold what a program works with."""
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.fchmod(descriptor, 0o600)

@@ -2,10 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
 
+from pulumi_llm_local.services import moto_server
 from pulumi_llm_local.services.loopback import is_foreign, is_loopback
 from pulumi_llm_local.services.moto import Moto
 
@@ -59,3 +62,17 @@ def test_which_names_are_this_machines(host: str | None, *, ours: bool) -> None:
 def test_a_program_has_no_origin() -> None:
     assert not is_foreign(None)
     assert is_foreign("null")  # a sandboxed page, or a file
+
+
+def test_old_iterators_of_streams_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    from moto.dynamodbstreams.models import dynamodbstreams_backends
+
+    monkeypatch.setattr(moto_server, "_MOST_ITERATORS", 2)
+    iterators: dict[str, Any] = dynamodbstreams_backends["123456789012"]["eu-west-1"].shard_iterators
+    iterators |= {"one": None, "two": None, "three": None}
+    environ: Any = {"HTTP_X_AMZ_TARGET": "DynamoDBStreams_20120810.GetRecords"}
+    app: Any = Mock(return_value=[b"{}"])
+    answer: Any = moto_server.bounded(app)
+    assert answer(environ, None) == [b"{}"]
+    assert list(iterators) == ["two", "three"]
+    iterators.clear()

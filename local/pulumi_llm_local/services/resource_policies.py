@@ -1,0 +1,72 @@
+"""Whether a queue or a function lets EventBridge reach it, by its own policy.
+
+https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any, cast
+
+from pulumi_llm_local.aws_types.lambda_ import PERMISSION
+from pulumi_llm_local.program.graph import Graph
+from pulumi_llm_local.services.moto import QUEUE
+
+QUEUE_POLICY = "aws:sqs/queuePolicy:QueuePolicy"
+_EVENTS = "events.amazonaws.com"
+
+
+def queue_allows(graph: Graph, url: str, rule_arn: str) -> bool:
+    """Tell whether the queue at a URL takes messages that EventBridge sends for a rule."""
+    documents = [each.state.get("policy") for each in graph.of_type(QUEUE) if each.state["url"] == url]
+    documents += [each.state["policy"] for each in graph.of_type(QUEUE_POLICY) if each.state["queueUrl"] == url]
+    statements = [statement for document in documents if document for statement in _statements(document)]
+    return any(_allows(statement, "sqs:SendMessage", rule_arn) for statement in statements)
+
+
+def function_allows(graph: Graph, name: str, qualifier: str | None, rule_arn: str) -> bool:
+    """Tell whether a function, by its name, lets EventBridge invoke it for a rule."""
+    return any(
+        str(each.state["function"]).split(":")[-1] == name
+        and (each.state.get("qualifier") or None) == qualifier
+        and each.state["action"] in ("lambda:InvokeFunction", "lambda:*")
+        and each.state["principal"] == _EVENTS
+        and fnmatchcase(rule_arn, each.state.get("sourceArn") or "*")
+        for each in graph.of_type(PERMISSION)
+    )
+
+
+def _statements(document: Any) -> list[Mapping[str, Any]]:
+    policy: Any = json.loads(document) if isinstance(document, str) else document
+    return list(_each(policy["Statement"]))
+
+
+def _allows(statement: Mapping[str, Any], action: str, rule_arn: str) -> bool:
+    principal: Any = statement.get("Principal")
+    services = list(_each(cast("dict[str, Any]", principal).get("Service", []))) if isinstance(principal, dict) else [principal]
+    return (
+        statement["Effect"] == "Allow"
+        and (_EVENTS in services or "*" in services)
+        and any(fnmatchcase(action.lower(), str(each).lower()) for each in _each(statement.get("Action", [])))
+        and _is_met(statement.get("Condition") or {}, rule_arn)
+    )
+
+
+def _is_met(condition: Mapping[str, Mapping[str, Any]], rule_arn: str) -> bool:
+    """Tell whether EventBridge's request meets a condition; one that it says nothing of is not met."""
+    known = {"aws:sourcearn": rule_arn, "aws:sourceaccount": rule_arn.split(":")[4], "aws:securetransport": "true"}
+    for operator, keys in condition.items():
+        for key, wanted in keys.items():
+            value = known.get(key.lower(), "")
+            equal = operator in ("ArnEquals", "ArnLike", "StringEquals", "StringLike", "Bool")
+            if not equal or not any(fnmatchcase(value, str(each)) for each in _each(wanted)):
+                return False
+    return True
+
+
+def _each(value: Any) -> Iterator[Any]:
+    """In a policy one value stands for a list of one."""
+    if isinstance(value, list):
+        yield from cast("list[Any]", value)
+    else:
+        yield value
