@@ -22,7 +22,7 @@ from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pulumi_llm.cli.transports import TransportName, sse
+from pulumi_llm.cli.transports import TransportName, http, sse
 
 # Not by `from`: the package has a function of this name, the command itself.
 chat = importlib.import_module("pulumi_llm.cli.chat")
@@ -266,7 +266,8 @@ def test_tells_an_error_on_one_line(case: str, service: Service, capfd: pytest.C
 def test_gives_up_a_silent_service(
     service: Service, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sse, "SILENCE_SECONDS", 0.1)
+    for module in (http, sse):
+        monkeypatch.setattr(module, "SILENCE_SECONDS", 0.1)
     service.scripts = [hangs(service)]
     assert ask(service.url) == 1
     assert capfd.readouterr().err.startswith("error: timeout: ")
