@@ -36,6 +36,7 @@ analysts = pulumi_llm.ServerlessBedrockApi(
         "keys": [{"name": "notebook", "tenant": "analysts"}, {"name": "nightly", "tenant": "analysts"}],
         # What they may ask for, and where their data may go. Each rule that is for a caller holds, for fallbacks too.
         "rules": [
+            {"name": "private", "keys": ["notebook"], "retention": "none"},
             {"name": "in-the-us", "regions": ["us-east-1", "us-east-2", "us-west-2"]},
             {
                 "name": "at-night",

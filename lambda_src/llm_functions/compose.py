@@ -115,9 +115,9 @@ def policy(routes: Routes) -> "Policy | None":
     """Return the rules of callers, None where there are none."""
     if not routes.rules:
         return None
-    from llm_gateway.stages.policy import Policy
+    from llm_gateway.stages.policy import policy_of
 
-    return Policy(routes.rules, always_caching(routes.endpoints))
+    return policy_of(routes, always_caching(routes.endpoints))
 
 
 def cache(routes: Routes, client: HttpClient, environ: Mapping[str, str] = os.environ) -> "Cache | None":

@@ -450,6 +450,14 @@ unknown_generation = ErrorKind(
     NOT_FOUND,
     "id: there is no generation {id!r} of this API key, or it ended more than 15 minutes ago; start it with chat",
 )
+# To `resume`, where a rule says so.
+generation_not_kept = ErrorKind(
+    "generation_not_kept",
+    404,
+    NOT_FOUND,
+    "id: the generation {id!r} has ended, and its messages are not kept, as a rule of its caller says; start another one with "
+    "chat",
+)
 client_gone = ErrorKind(
     "client_gone", 408, INVALID_REQUEST, "the generation was stopped, because its client was gone for {seconds:g} s"
 )
@@ -501,6 +509,7 @@ WEBSOCKET_ERROR_KINDS = (
     invalid_message,
     token_expired,
     unknown_generation,
+    generation_not_kept,
     client_gone,
     generation_exists,
     too_many_generations,

@@ -13,7 +13,7 @@ everything as it is.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -25,6 +25,7 @@ from llm_gateway.gateway import AnyRouter, Gateway
 from llm_gateway.identity.caller import Caller
 from llm_gateway.router import Attempt, Opened, Reservation
 from llm_gateway.routes import Alias
+from llm_gateway.rules import AddedRule
 
 if TYPE_CHECKING:  # only requests for embeddings load it
     from llm_gateway.embeddings import EmbeddingRequest
@@ -127,9 +128,10 @@ class FeatureFlags:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._warn(f"flags: the document {version} is refused, so they stay as they are; wrong is {_field(error)}")
             if not self.version:
-                # It may have been good for the deployment before this one, which switched the service off.
+                # It may have been good for the deployment before this one, which it switched off, or restricted.
                 switch = flags.service_off(received.content)
                 self._off = {} if switch is None else {"": switch}
+                self._gateway = _with_rules(self.deployed, flags.rules_alone(received.content))
             return
         self._gateway = overlaid(self.deployed, document)
         self._off = _switched_off(self.deployed, document)
@@ -177,7 +179,19 @@ def overlaid(gateway: Gateway, document: flags.Document) -> Gateway:
     if deployed.safety is not None and safety is not None:
         routes = msgspec.structs.replace(routes, safety=flags.safety_of(deployed.safety, document))
         safety = None if routes.safety is None else safety.as_set(routes.safety)
-    return msgspec.structs.replace(gateway, routes=routes, ledger=ledger, safety=safety, cache=cache)
+    found = msgspec.structs.replace(gateway, routes=routes, ledger=ledger, safety=safety, cache=cache)
+    return _with_rules(found, flags.rules_of(document.rules))
+
+
+def _with_rules(gateway: Gateway, rules: Sequence[AddedRule]) -> Gateway:
+    """Return the gateway with these rules besides the deployed ones."""
+    if not rules:
+        return gateway
+    from llm_gateway.providers.registry import always_caching
+    from llm_gateway.stages.policy import policy_of
+
+    routes = gateway.routes
+    return msgspec.structs.replace(gateway, policy=policy_of(routes, always_caching(routes.endpoints), rules))
 
 
 def _switched_off(gateway: Gateway, document: flags.Document) -> dict[str, flags.Switch]:

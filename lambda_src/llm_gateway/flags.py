@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from llm_gateway.limits import CallerLimits, Limit, Limits, Measure, Window
 from llm_gateway.routes import Alias, Routes
+from llm_gateway.rules import AddedRule, OutOfBounds, Restrictions, Retention, Weekday, principal_of, time_zone
 from llm_gateway.safety import Filter, GuardrailUse, Safety
 
 # How much a check does, the least first.
@@ -29,6 +30,12 @@ _Usd = Annotated[float, Meta(ge=0.01, le=10**9)]
 _Calls = Annotated[int, Meta(ge=1, le=200)]
 # A caller or a tenant. In Python, "$" alone would let a line end pass.
 _Name = Annotated[str, Meta(pattern=r"^[^\u0000-\u001f\u007f]{1,256}$(?!\n)")]
+# Of rules.
+_RuleName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$(?!\n)")]
+_TimeOfDay = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)")]
+_Temperature = Annotated[float, Meta(ge=0, le=2)]
+_Tokens = Annotated[int, Meta(ge=1, le=10**9)]
+_SOME = Meta(min_length=1)
 
 
 class _Part(Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,7 +147,7 @@ class Document(_Part, frozen=True):
     """The feature flags.
 
     `safety` makes checks stricter, at least as strict as it says. Only `weaker_safety` makes any weaker, at most as strict as
-    it says; where both name one, `safety` wins.
+    it says; where both name one, `safety` wins. `rules`, by their names, are added to the deployed ones: of all, each holds.
     """
 
     service: Switch = Switch()
@@ -149,6 +156,7 @@ class Document(_Part, frozen=True):
     weaker_safety: SafetyFlags = SafetyFlags()
     cache: CacheFlags = CacheFlags()
     limits: CallerLimitFlags = CallerLimitFlags()
+    rules: Mapping[str, Restrictions] = {}
 
 
 def document_type(routes: Routes) -> type[Struct]:
@@ -164,6 +172,7 @@ def document_type(routes: Routes) -> type[Struct]:
         fields["cache"] = CacheFlags
     if routes.limits is not None:
         fields["limits"] = _limits_type(routes, money=routes.limits.has_money)
+    fields["rules"] = Mapping[_RuleName, _rule_type(*_names_in_rules(routes))]
     return _struct("Flags", fields)
 
 
@@ -197,6 +206,44 @@ def _limits_type(routes: Routes, *, money: bool) -> type[Struct]:
     return _struct("CallerLimits", {"keys": by_name, "others": limits, "tenants": by_name})
 
 
+def _names_in_rules(routes: Routes) -> tuple[Any, Any, Any]:
+    """Return the types of the aliases, places and time zones that a rule may name: those of the deployment."""
+    places = {region for alias in routes.aliases for target in alias.targets for region in target.regions}
+    zones = {hours.time_zone for rule in routes.rules for hours in rule.hours or ()}
+    return (
+        Literal[tuple(routes.names())],
+        Literal[tuple(sorted(places))] if places else None,
+        Literal[tuple(sorted({"UTC", *zones}))],
+    )
+
+
+def _rule_type(model: Any, place: Any, zone: Any) -> type[Struct]:
+    """Return the type of a rule that names these aliases, places, if any are known, and time zones."""
+    hours: dict[str, Any] = {
+        "start": _TimeOfDay,
+        "end": _TimeOfDay,
+        "weekdays": Annotated[tuple[Weekday, ...], _SOME],
+        "time_zone": zone,
+    }
+    names = Annotated[tuple[_Name, ...], _SOME]
+    fields: dict[str, Any] = {
+        "keys": names,
+        "tenants": names,
+        "models": Annotated[tuple[model, ...], _SOME],
+        **({} if place is None else {"regions": Annotated[tuple[place, ...], _SOME]}),
+        "hours": Annotated[tuple[_struct("Hours", hours), ...], _SOME],
+        "tools": tuple[_Name, ...],
+        "max_tokens": _Tokens,
+        "temperature_min": _Temperature,
+        "temperature_max": _Temperature,
+        "out_of_bounds": OutOfBounds,
+        "streams": bool,
+        "prompt_caching": bool,
+        "retention": Retention,
+    }
+    return _struct("Rule", fields)
+
+
 def _struct(name: str, fields: Mapping[str, Any]) -> type[Struct]:
     """Return a type whose fields may be left out, and have any names but those that JSON would escape: no type has such."""
     known = [field for field in fields if field.isprintable() and not {'"', "\\"} & set(field)]
@@ -206,9 +253,15 @@ def _struct(name: str, fields: Mapping[str, Any]) -> type[Struct]:
 
 
 class _Service(Struct, frozen=True):
-    """What every document may have, whatever is deployed."""
+    """The kill switch, which every document may have, whatever is deployed."""
 
     service: Switch = Switch()
+
+
+class _Rules(Struct, frozen=True):
+    """The rules, which every document may have, too."""
+
+    rules: Mapping[str, Restrictions] = {}
 
 
 def service_off(content: bytes) -> Switch | None:
@@ -220,6 +273,21 @@ def service_off(content: bytes) -> Switch | None:
     return None if switch.enabled else switch
 
 
+def rules_alone(content: bytes) -> list[AddedRule]:
+    """Return the rules of a document that is refused, whatever is deployed, if they can be read and this machine has their time
+    zones. They only restrict: one that names what there is not allows less.
+    """
+    accepted = msgspec.defstruct("Rules", [("rules", Mapping[_RuleName, _rule_type(_Name, _Name, _Name)], {})])
+    try:
+        msgspec.json.decode(content, type=accepted)
+        found = rules_of(msgspec.json.decode(content, type=_Rules).rules)
+        for zone in {hours.time_zone for rule in found for hours in rule.hours or ()}:
+            time_zone(zone)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, ValueError, OSError):
+        return []
+    return found
+
+
 def parse(content: bytes, accepted: type[Struct]) -> Document:
     """Return the document, if it is of the type that is accepted. Raises `msgspec.DecodeError`."""
     msgspec.json.decode(content, type=accepted)
@@ -227,6 +295,17 @@ def parse(content: bytes, accepted: type[Struct]) -> Document:
 
 
 # What a document makes of what is deployed.
+
+
+def rules_of(flags: Mapping[str, Restrictions]) -> list[AddedRule]:
+    """Return the rules of a document. A role's name stands for all its sessions, as in the settings."""
+    found: list[AddedRule] = []
+    for name, each in flags.items():
+        given = {field: getattr(each, field) for field in each.__struct_fields__}
+        if each.keys is not None:
+            given["keys"] = tuple(map(principal_of, each.keys))
+        found.append(AddedRule(name, **given))
+    return found
 
 
 def alias_of(alias: Alias, flags: ModelFlags) -> Alias:

@@ -71,7 +71,7 @@ async def answer(
     try:
         if isinstance(request, ChatRequest) and (problems := conversation_problems(request.messages)):
             raise errors.invalid_request(problems)
-        request, alias = _authorized(gateway, request, caller, record)
+        request, alias, cache_control = _authorized(gateway, request, caller, record, claim, cache_control)
         if gateway.ledger is not None:
             reservation = gateway.ledger.reservation(caller, alias.name, record.attempts, deadline)
         if gateway.cache is not None and isinstance(request, ChatRequest):
@@ -156,14 +156,24 @@ def _router(gateway: Gateway, alias: Alias, record: Record, stop: "Stop | None",
 
 
 def _authorized(
-    gateway: Gateway, request: "ChatRequest | EmbeddingRequest", caller: Caller, record: Record
-) -> "tuple[ChatRequest | EmbeddingRequest, Alias]":
-    """Return the request and its alias, both as the caller's rules allow them."""
+    gateway: Gateway,
+    request: "ChatRequest | EmbeddingRequest",
+    caller: Caller,
+    record: Record,
+    claim: "Claim | None",
+    cache_control: str,
+) -> "tuple[ChatRequest | EmbeddingRequest, Alias, str]":
+    """Return the request, its alias, and what it says of the cache, all as the caller's rules allow them."""
+    if gateway.flags is not None:
+        record.flagged(gateway.flags.version)
     alias = authorize(caller, request.model, gateway.routes, request.kind, gateway.policy)
     if gateway.policy is not None:
         request, alias = gateway.policy.apply(request, alias, caller, gateway.routes, record.decided)
+        if not gateway.policy.check_retention(caller, named_key=claim is not None, decided=record.decided):
+            cache_control = "no-store"
+            if gateway.tracer is not None:
+                gateway.tracer.leave_content_out()
     record.alias(alias)
     if gateway.flags is not None:
-        record.flagged(gateway.flags.version)
         gateway.flags.admit(alias.name)
-    return request, alias
+    return request, alias, cache_control

@@ -30,7 +30,8 @@ class GuardrailUse(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `shadow`: what it finds is only recorded. `fail_open`: where it cannot be asked, the call goes on. `prompts`, `answers`:
     what it checks; `system_prompts`: system prompts and the descriptions of tools, too. A stream's text is checked when
-    `window_characters` of it have come, or after `window_seconds`.
+    `window_characters` of it have come, or after `window_seconds`. `regions` are those where it may evaluate texts besides the
+    function's own.
     """
 
     shadow: bool = False
@@ -40,6 +41,7 @@ class GuardrailUse(msgspec.Struct, frozen=True, omit_defaults=True):
     answers: bool = True
     window_characters: int = 1_000
     window_seconds: float = 2.0
+    regions: tuple[str, ...] = ()
 
 
 class Safety(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -49,7 +49,7 @@ class Trace:
 
     `trace_id` and `parent_id` are of 32 and 16 hexadecimal digits; `parent_id` is the caller's span, empty if there is none.
     `state` is the caller's ``tracestate``. `method` and `route` are the operation's, such as POST and ``/chat``; both are empty
-    for a message of a WebSocket. `answer` is what the caller has been answered, where the content is asked for.
+    for a message of a WebSocket. `content`: prompt and answer are sent, too; `answer` is then what the caller has got.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Trace:
         self._started = time.monotonic_ns()
         self.calls: list[Call] = []
         self.answer: list[Event] = []
-        self._content = content and sampled
+        self.content = content and sampled
         self._new_id = new_id
 
     def now(self) -> int:
@@ -92,7 +92,7 @@ class Trace:
 
     def answered(self, events: Sequence[Event]) -> None:
         """Keep what the caller gets, where the content is asked for: a provider's answer may hold what a policy masks."""
-        if self._content and len(self.answer) < _MOST_EVENTS:
+        if self.content and len(self.answer) < _MOST_EVENTS:
             self.answer += events
 
     def headers(self) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ from llm_gateway import flags
 from llm_gateway.answer_cache import AnswerCache
 from llm_gateway.limits import CallerLimits, Limit, Limits
 from llm_gateway.routes import ROUTES_FILE, Alias, Routes, Target, load
+from llm_gateway.rules import Hours, Restrictions, Rule
 from llm_gateway.safety import Filter, GuardrailUse, Safety
 from pulumi_llm.api_edge.flags import VALIDATOR_CHARACTERS, json_schema, validator
 from pulumi_llm.base.location import Location
@@ -24,14 +25,14 @@ from support import programs
 from support.programs import run_chat
 
 
-def target(name: str) -> Target:
-    return Target(name, "mock", name, max_output_tokens=9, context_tokens=9, accepts=())
+def target(name: str, *regions: str) -> Target:
+    return Target(name, "mock", name, max_output_tokens=9, context_tokens=9, accepts=(), regions=regions)
 
 
 ALIASES = (
     Alias("canary", (target("bedrock/one"), target("mock"))),
     Alias("odd $ näme", (target("a.b"), target("c*"), target('no"name'))),
-    Alias("weighted", (target("one"), target("two")), "weight"),
+    Alias("weighted", (target("one", "eu-west-1", "us-east-1"), target("two", "us-east-1")), "weight"),
 )
 DEPLOYMENTS: dict[str, Routes] = {
     "aliases alone": Routes(ALIASES),
@@ -43,6 +44,7 @@ DEPLOYMENTS: dict[str, Routes] = {
         limits=CallerLimits(others=Limits((Limit("micro_usd", "day", 5),))),
         safety=Safety((Filter("control_characters"), Filter("injection", "shadow")), GuardrailUse()),
         cache=AnswerCache(60),
+        rules=(Rule("night", hours=(Hours(time_zone="Europe/Berlin"),)),),
     ),
 }
 
@@ -79,6 +81,40 @@ DOCUMENTS: dict[str, tuple[Any, bool]] = {
     "a name with a line end": ({"limits": {"keys": {"web\n": {}}}}, False),
     "a long name": ({"limits": {"keys": {"x" * 257: {}}}}, False),
     "the cache": ({"cache": {"enabled": False}}, True),
+    "a rule": (
+        {
+            "rules": {
+                "eu.only-1": {
+                    "keys": ["web", "arn:aws:iam::123456789012:role/batch"],
+                    "tenants": ["Müller & Söhne"],
+                    "models": ["odd $ näme"],
+                    "regions": ["eu-west-1"],
+                    "hours": [{"start": "08:00", "end": "23:59", "weekdays": ["mon"], "time_zone": "Europe/Berlin"}, {}],
+                    "tools": [],
+                    "max_tokens": 1,
+                    "temperature_min": 0,
+                    "temperature_max": 0.5,
+                    "out_of_bounds": "clamp",
+                    "streams": False,
+                    "prompt_caching": False,
+                    "retention": "none",
+                }
+            }
+        },
+        True,
+    ),
+    "a rule without a name": ({"rules": {"": {}}}, False),
+    "a rule with a long name": ({"rules": {"x" * 64: {}}}, False),
+    "a rule with a name in it": ({"rules": {"one": {"name": "two"}}}, False),
+    "a rule for nobody": ({"rules": {"one": {"keys": []}}}, False),
+    "a rule of another alias": ({"rules": {"one": {"models": ["canari"]}}}, False),
+    "a rule of a Region where nothing is": ({"rules": {"one": {"regions": ["eu-central-1"]}}}, False),
+    "a rule of a time zone that is not deployed": ({"rules": {"one": {"hours": [{"time_zone": "Asia/Tokyo"}]}}}, False),
+    "a rule of an hour that is none": ({"rules": {"one": {"hours": [{"end": "24:00"}]}}}, False),
+    "a rule of an hour with a line end": ({"rules": {"one": {"hours": [{"end": "08:00\n"}]}}}, False),
+    "a rule that keeps something": ({"rules": {"one": {"retention": 60}}}, False),
+    "a rule of null": ({"rules": {"one": {"keys": None}}}, False),
+    "a list of rules": ({"rules": [{"name": "one"}]}, False),
     "null": ({"models": None}, False),
     "a list": ([], False),
 }
@@ -101,6 +137,9 @@ def test_both_sides_take_the_same_documents(name: str) -> None:
     assert jsonschema_rs.Draft4Validator(json_schema(routes)).is_valid(document) is right
 
 
+_NAMES = ["web", "", "a\n", "\x00", "ü", "x" * 256, "x" * 257, "\u2028", "a b"]
+
+
 def _values(schema: Any, definitions: Mapping[str, Any]) -> st.SearchStrategy[Any]:
     """Documents that nearly follow a schema: of each place, what belongs there or something close to it."""
     if "$ref" in schema:
@@ -112,13 +151,17 @@ def _values(schema: Any, definitions: Mapping[str, Any]) -> st.SearchStrategy[An
         places = {name: _values(each, definitions) for name, each in schema.get("properties", {}).items()}
         own = st.fixed_dictionaries({}, optional={**places, "other": st.just({})} if places else {"other": st.just({})})
         for pattern in schema.get("patternProperties", {}).values():
-            names = st.sampled_from(["web", "", "a\n", "\x00", "ü", "x" * 256, "x" * 257, "\u2028", "a b"])
+            names = st.sampled_from([*_NAMES, "x" * 63, "x" * 64])
             own = st.dictionaries(names, _values(pattern, definitions), max_size=2)
     elif schema["type"] == "integer":
         low, high = schema["minimum"], schema["maximum"]
         own = st.sampled_from([low - 1, low, high, high + 1, low + 0.5, float(low)])
     elif schema["type"] == "number":
-        own = st.sampled_from([schema["minimum"], schema["maximum"], 0, 1, 0.009, 1e300])
+        own = st.sampled_from([schema["minimum"], schema["maximum"], 0, 1, 0.009, 1e300, -0.1])
+    elif schema["type"] == "array":
+        own = st.lists(_values(schema["items"], definitions), max_size=2)
+    elif "pattern" in schema:
+        own = st.sampled_from([*_NAMES, "00:00", "23:59", "24:00", "8:00", "08:60", "08:00\n"])
     elif schema["type"] == "string":
         own = st.sampled_from(["", "why", "ü" * 500, "x" * 501, "\U0001f600" * 500])
     else:
@@ -138,6 +181,12 @@ def test_the_validator_takes_exactly_what_the_functions_take(name: str) -> None:
         assert takes(routes, json.dumps(document).encode()) is validates.is_valid(document)
 
     same()
+
+
+def test_a_document_may_hold_all_that_a_rule_of_the_program_may() -> None:
+    definitions = json_schema(DEPLOYMENTS["everything"])["definitions"]
+    for name, described in (("Rule", Restrictions), ("Hours", Hours)):
+        assert set(definitions[name]["properties"]) == set(described.__struct_fields__)
 
 
 @pytest.mark.assumes("appconfig-validators")
@@ -217,6 +266,14 @@ def test_both_apis_of_a_stack_take_the_same_documents() -> None:
         found.append(validator(routes))
     assert found[0] == found[1] == stack.inputs("chat-flags-profile")["validators"][0]["content"]
     assert all(f'"{section}"' in found[0] for section in ("weaker_safety", "guardrail", "cache", "limits", "usd"))
+
+
+def test_the_documents_of_the_example_are_taken() -> None:
+    example = programs.ROOT / "examples" / "flags"
+    profile = programs.run_project(example, "dev").inputs("chat-flags-profile")
+    accepted = jsonschema_rs.Draft4Validator(json.loads(profile["validators"][0]["content"]))
+    documents = list(example.glob("*.json"))
+    assert len(documents) == 3 and all(accepted.is_valid(json.loads(each.read_text())) for each in documents)
 
 
 def test_a_validator_that_is_too_long_is_a_mistake() -> None:

@@ -172,10 +172,12 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
                     {"name": "a", "keys": ["wep"], "tenants": ["x"], "models": ["gpt-4"], "regions": ["us-east-9"]},
                     {"name": "a", "keys": ["web"], "tenants": ["ops"], "streams": False},
                     {"name": "b"},
+                    {"name": "c", "retention": "60s"},
                 ],
             }
         },
         [
+            "pulumi-llm:api.rules[3].retention: must be 'none', not '60s'",
             "pulumi-llm:api.rules[2].name: is that of a rule which restricts nothing; say what its callers may do, or leave it "
             "out",
             "pulumi-llm:api.rules[0].keys[0]: 'wep' is not among the keys; did you mean 'web'?",

@@ -15,7 +15,7 @@ import pytest
 
 from llm_functions.compose import cache, cancels, idempotency, key_store, ledger, policy, providers, ticket_table, tracer
 from llm_functions.http.application import Application
-from llm_gateway import demand, router
+from llm_gateway import demand, router, telemetry
 from llm_gateway.aws import dynamodb as dynamodb_module
 from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.gateway import Gateway
@@ -84,6 +84,14 @@ async def clock(monkeypatch) -> AsyncIterator[Clock]:
         for module in (router, demand):
             monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=loop.time))
         yield clock
+
+
+@pytest.fixture
+def records(monkeypatch) -> list[dict[str, Any]]:
+    """The lines that telemetry writes."""
+    lines: list[dict[str, Any]] = []
+    monkeypatch.setattr(telemetry, "write_log", lambda fields: lines.append(dict(fields)))
+    return lines
 
 
 @pytest.fixture

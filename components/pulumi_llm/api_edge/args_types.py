@@ -246,6 +246,10 @@ class RuleArgs(TypedDict):
     prompt_caching: NotRequired[bool]
     """Whether a provider may keep parts of their prompts in its prompt cache. With false, no request asks for it, and a
     target that does it by itself is not asked: those of OpenAI-compatible providers, and Amazon's Nova. Default: true."""
+    retention: NotRequired[str]
+    """"none": nothing that they ask and are answered is kept: not in the cache of answers, not for an Idempotency-Key,
+    which is refused, not for a WebSocket that resumes after the answer's end, and not in traces. Default: what is switched
+    on keeps answers for its time."""
 
 
 class ModelLimitArgs(TypedDict):

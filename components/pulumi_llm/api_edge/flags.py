@@ -19,8 +19,8 @@ class FlaggedSettings(Settings):
 
     flags: Flag = False
     """Make a configuration in AWS AppConfig by which the running service is changed without a deployment: switched off, as a
-    whole or by alias; weights of targets; filters and the guardrail; the cache; limits. Each process asks for it once a
-    minute."""
+    whole or by alias; weights of targets; filters and the guardrail; the cache; limits; more rules of callers. Each process
+    asks for it once a minute."""
 
     def flags_problems(self, routes: Routes) -> Iterator[Problem]:
         """Yield what keeps AppConfig from taking the validator."""

@@ -12,7 +12,7 @@ from llm_gateway import rules as document
 from llm_gateway.identity.caller import Caller
 from llm_gateway.providers.registry import always_caching
 from llm_gateway.routes import Routes
-from llm_gateway.rules import OutOfBounds, Rule, Weekday
+from llm_gateway.rules import OutOfBounds, Retention, Rule, Weekday, principal_of
 from llm_gateway.stages.policy import Policy
 from pulumi_llm.api_edge.limits import Tenant
 from pulumi_llm.base.settings import (
@@ -33,7 +33,6 @@ from pulumi_llm.base.time_settings import TimeOfDay, TimeZone
 # The name of an API key, the subject of a token, or the ARN of an AWS identity.
 _Key = Annotated[str, form(r"[^\x00-\x1f\x7f]{1,2048}", "a caller: a key's name, a token's subject, or an AWS identity's ARN")]
 _ToolName = Annotated[str, form(r"[^\x00-\x20\x7f]{1,128}", "a tool's name, without white space")]
-_ROLE = re.compile(r"arn:(aws[a-z-]*):iam::(\d{12}):role/(?:.*/)?([^/]+)")
 # What API Gateway says of who has signed, without the session.
 _IDENTITY = re.compile(r"arn:aws[a-z-]*:(iam::\d{12}:(user/.+|root)|sts::\d{12}:(assumed-role/[\w+=,.@-]+|federated-user))")
 
@@ -89,6 +88,10 @@ class RuleSettings(Settings):
     prompt_caching: Flag = True
     """Whether a provider may keep parts of their prompts in its prompt cache. With false, no request asks for it, and a target
     that does it by itself is not asked: those of OpenAI-compatible providers, and Amazon's Nova."""
+    retention: Retention | None = None
+    """"none": nothing that they ask and are answered is kept: not in the cache of answers, not for an Idempotency-Key, which is
+    refused, not for a WebSocket that resumes after the answer's end, and not in traces. Default: what is switched on keeps
+    answers for its time."""
 
     def problems(self) -> Iterator[Problem]:
         low, high = self.temperature_min, self.temperature_max
@@ -105,11 +108,11 @@ class RuleSettings(Settings):
         bounds = {name: getattr(self, name) for name in ("temperature_min", "temperature_max")}
         return Rule(
             name=self.name,
-            keys=None if self.keys is None else tuple(_principal(key) for key in self.keys),
+            keys=None if self.keys is None else tuple(map(principal_of, self.keys)),
             hours=None if self.hours is None else tuple(hours.document() for hours in self.hours),
             **{name: None if value is None else float(value) for name, value in bounds.items()},
             **{name: getattr(self, name) for name in ("tenants", "models", "regions", "tools", "max_tokens")},
-            **{name: getattr(self, name) for name in ("out_of_bounds", "streams", "prompt_caching")},
+            **{name: getattr(self, name) for name in ("out_of_bounds", "streams", "prompt_caching", "retention")},
         )
 
     @property
@@ -250,15 +253,6 @@ def _key_reason(key: str, auth: str, keys: Sequence[Caller] | None) -> str:
     """Return what is wrong with the name of a caller; nothing if it may be one."""
     if keys is not None and key not in (names := [known.key for known in keys]):
         return f"{key!r} is not among the keys; {hint(key, names)}"
-    if auth == "iam" and _IDENTITY.fullmatch(_principal(key)) is None:
+    if auth == "iam" and _IDENTITY.fullmatch(principal_of(key)) is None:
         return f"{key!r} is no AWS identity's ARN, such as arn:aws:iam::ACCOUNT:role/NAME or arn:aws:iam::ACCOUNT:user/NAME"
     return ""
-
-
-def _principal(key: str) -> str:
-    """A caller's name as the functions have it: requests are signed by sessions of a role, whose ARNs have another form.
-
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
-    """
-    role = _ROLE.fullmatch(key)
-    return f"arn:{role[1]}:sts::{role[2]}:assumed-role/{role[3]}" if role else key

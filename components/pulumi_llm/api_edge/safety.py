@@ -178,11 +178,12 @@ class GuardrailSettings(Settings):
             if topic.valid("name") and [each.name for _, each in valid_items(self.topics)].index(topic.name) < index:
                 yield Problem(f"topics[{index}].name", f"{topic.name!r} is there already")
 
-    def document(self) -> document.GuardrailUse:
-        """How it is used, as the functions read it."""
+    def document(self, elsewhere: tuple[str, ...]) -> document.GuardrailUse:
+        """How it is used, as the functions read it. It may evaluate `elsewhere`, too."""
         given = {name: getattr(self, name) for name in _USES if self.given(name) and self.valid(name)}
         given["answers"] = self.checks_answers
-        return document.GuardrailUse(shadow=self.mode == "shadow", fail_open=self.on_failure == "allow", **given)
+        shadow, fail_open = self.mode == "shadow", self.on_failure == "allow"
+        return document.GuardrailUse(shadow=shadow, fail_open=fail_open, regions=elsewhere, **given)
 
     @property
     def checks_answers(self) -> bool:
@@ -216,8 +217,8 @@ class SafetySettings(Settings):
     guardrail: GuardrailSettings | None = None
     """A guardrail of Bedrock's. Default: none."""
 
-    def document(self) -> document.Safety | None:
-        """The checks as the functions read them; None where there are none."""
+    def document(self, elsewhere: tuple[str, ...] = ()) -> document.Safety | None:
+        """The checks as the functions read them; None where there are none. The guardrail may evaluate `elsewhere`, too."""
         filters: list[document.Filter] = []
         if self.length is not None and self.length.valid("max_characters", "mode"):
             filters.append(document.Filter("length", self.length.mode, most=self.length.max_characters))
@@ -230,7 +231,7 @@ class SafetySettings(Settings):
         for mode in ("block", "mask", "shadow"):
             if found := tuple(kind for kind in PII if kinds.get(kind) == mode):
                 filters.append(document.Filter("pii", mode, kinds=found))
-        guardrail = None if self.guardrail is None else self.guardrail.document()
+        guardrail = None if self.guardrail is None else self.guardrail.document(elsewhere)
         return document.Safety(tuple(filters), guardrail) if filters or guardrail else None
 
 
@@ -241,9 +242,9 @@ class CheckedSettings(Settings):
     """What prompts and answers are checked for: length, invisible characters, injections, personal data, and by a guardrail of
     Bedrock's. Default: nothing."""
 
-    def checked(self, routing: Routing) -> Routing:
+    def checked(self, routing: Routing, location: Location) -> Routing:
         """The routing, with what conversations are checked for."""
-        safety = None if self.safety is None else self.safety.document()
+        safety = None if self.safety is None else self.safety.document(self.guardrail_regions(location))
         return routing if safety is None else routing._replace(routes=msgspec.structs.replace(routing.routes, safety=safety))
 
     @property

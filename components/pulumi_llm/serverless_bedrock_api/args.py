@@ -444,7 +444,7 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
         """What is routed where, within which limits and rules, what is checked and cached, and which answers have passages."""
         limits, metrics, rules = self.all_limits(), self.all_metrics(), self.rule_documents()
         routing = read(self, location, self.timeout_seconds, limits=limits, metrics=metrics, rules=rules)
-        return self.traced(self.retrieving(self.cached(self.checked(routing))), xray=self.tracing)
+        return self.traced(self.retrieving(self.cached(self.checked(routing, location))), xray=self.tracing)
 
     def operations(self) -> tuple[Operation, ...]:
         return operations(tickets=self.websocket_tickets, limits=self.all_limits() is not None, journal=self.idempotency)

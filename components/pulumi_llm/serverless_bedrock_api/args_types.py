@@ -88,8 +88,8 @@ class ServerlessBedrockApiArgs(TypedDict):
     with `tracing`, X-Ray has the spans."""
     flags: NotRequired[bool]
     """Make a configuration in AWS AppConfig by which the running service is changed without a deployment: switched off, as
-    a whole or by alias; weights of targets; filters and the guardrail; the cache; limits. Each process asks for it once a
-    minute. Default: false."""
+    a whole or by alias; weights of targets; filters and the guardrail; the cache; limits; more rules of callers. Each
+    process asks for it once a minute. Default: false."""
     metrics: NotRequired[MetricsArgs]
     """Metrics of requests in CloudWatch: tokens, cost, time to the first token, errors. Default: none; the log has them of
     each request."""

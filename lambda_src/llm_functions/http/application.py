@@ -30,7 +30,6 @@ from llm_gateway.identity.caller import ANONYMOUS, SUBPROTOCOL, TICKET_SUBPROTOC
 from llm_gateway.operations import EXPOSED_HEADERS, Operation, operations
 from llm_gateway.pipeline import answer
 from llm_gateway.request import ChatRequest
-from llm_gateway.routes import Alias
 from llm_gateway.stages.authorize import allowed_alias, authorize, usable_aliases
 from llm_gateway.telemetry import record_refusal, stacktrace, write_log
 
@@ -268,8 +267,10 @@ class Application:
         from llm_functions.api_formats.anthropic_messages import answer, request
 
         asked, _ = request.parse(http.body, counted=True)
-        alias = authorize(http.caller, asked.model, self._gateway.current().routes, rules=self._gateway.policy)
-        self._usable(alias, http.caller)
+        gateway = self._gateway.current()
+        alias = authorize(http.caller, asked.model, gateway.routes, rules=gateway.policy)
+        if gateway.policy is not None:
+            gateway.policy.usable(alias, http.caller)
         tokens = request_tokens(asked.system, asked.messages, asked.tools)
         await self._respond(http.send, http.headers, 200, answer.render_count(tokens))
 
@@ -282,18 +283,17 @@ class Application:
     async def _models(self, http: HttpRequest) -> None:
         from llm_functions.api_formats import models
 
-        aliases = usable_aliases(http.caller, self._gateway.routes, self._gateway.policy)
+        aliases = usable_aliases(http.caller, self._gateway.routes, self._gateway.current().policy)
         await self._respond(http.send, http.headers, 200, models.render_list(aliases))
 
     async def _model(self, http: HttpRequest) -> None:
         from llm_functions.api_formats import models
 
-        alias = allowed_alias(http.caller, http.parameter, self._gateway.routes, self._gateway.policy)
-        await self._respond(http.send, http.headers, 200, models.render(self._usable(alias, http.caller)))
-
-    def _usable(self, alias: Alias, caller: Caller) -> Alias:
-        """Return what the rules leave of an alias. Raises the error 403 if it is nothing."""
-        return alias if self._gateway.policy is None else self._gateway.policy.usable(alias, caller)
+        policy = self._gateway.current().policy
+        alias = allowed_alias(http.caller, http.parameter, self._gateway.routes, policy)
+        if policy is not None:
+            alias = policy.usable(alias, http.caller)
+        await self._respond(http.send, http.headers, 200, models.render(alias))
 
     async def _websocket_ticket(self, http: HttpRequest) -> None:
         assert self._tickets is not None  # else there is no such operation

@@ -131,6 +131,8 @@ class Chats:
             head = await self._journal.resume(_key(caller, event.connection, message.id), event.connection, since)
             if head is None:
                 raise errors.unknown_generation(id=message.id)
+            if head.status == "ended" and not head.last:
+                raise errors.generation_not_kept(id=message.id)
             await self._send_missed_if_over(message.id, head, caller)
         except Gone:
             pass
@@ -258,7 +260,16 @@ class Chats:
         self, gateway: Gateway, id: str, head: Head, request: ChatRequest, caller: Caller, seconds_left: float
     ) -> None:
         deadline = asyncio.get_running_loop().time() + seconds_left - DEADLINE_MARGIN_SECONDS
-        generation = Generation(id, head, self._journal, self._connections, interval=self._interval, debug=self._debug)
+        policy = gateway.current().policy
+        generation = Generation(
+            id,
+            head,
+            self._journal,
+            self._connections,
+            interval=self._interval,
+            keeps=policy is None or policy.keeps(caller),
+            debug=self._debug,
+        )
         try:
             await generation.run(answer(gateway, request, caller, head.run, deadline, stop=generation.stop))
         except Superseded:

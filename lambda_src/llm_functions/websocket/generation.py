@@ -68,14 +68,23 @@ class Pace:
 
 class Generation:
     """One generation, from its first event to its end. `interval` is the least seconds between two messages. `stop` ends its
-    events when the client cancels it."""
+    events when the client cancels it. Without `keeps`, the journal has none of its messages: its client gets them again from
+    here while it runs, and not after that."""
 
     def __init__(
-        self, id: str, head: Head, journal: Journal, connections: Connections, *, interval: float, debug: bool = False
+        self,
+        id: str,
+        head: Head,
+        journal: Journal,
+        connections: Connections,
+        *,
+        interval: float,
+        keeps: bool = True,
+        debug: bool = False,
     ) -> None:
         self.stop = Stop()
         self._id = id
-        self._written = JournalWriter(journal, head, write_warning, self._head_written)
+        self._written = JournalWriter(journal, head, write_warning, self._head_written, keeps=keeps)
         self._connections = connections
         self._debug = debug
         self._loop = asyncio.get_running_loop()

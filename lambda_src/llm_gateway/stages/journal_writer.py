@@ -20,7 +20,8 @@ class JournalWriter:
     """The writer of one generation.
 
     `warn` is told which write failed, and of which `request_id`. `written` is called after each write, with the head before it.
-    `head` is as the last write returned it. `messages` are all of them: number n is at n - 1.
+    `head` is as the last write returned it. `messages` are all of them: number n is at n - 1. Without `keeps`, the journal gets
+    none of them: only that the writer lives, and the end.
     """
 
     def __init__(
@@ -29,18 +30,23 @@ class JournalWriter:
         head: Head,
         warn: Warn,
         written: Callable[[Head], None] = lambda before: None,
+        *,
+        keeps: bool = True,
     ) -> None:
         self.head = head
         self.messages: list[bytes] = []
         self._journal = journal
         self._warn = warn
         self._written = written
+        self._keeps = keeps
         self._flush = asyncio.Event()
         self._ending = False
         self._waiting = 0  # bytes of the messages that are not written
 
     def add(self, messages: Sequence[bytes]) -> None:
         self.messages += messages
+        if not self._keeps:
+            return
         self._waiting += sum(map(len, messages))
         if self._waiting >= FLUSH_BYTES:
             self._flush.set()
@@ -87,7 +93,7 @@ class JournalWriter:
                 await asyncio.sleep(0.1 * 2**attempt)
 
     async def _write(self, *, ended: bool = False, failed: bool = False) -> None:
-        new = self.messages[self.head.last :]
+        new = self.messages[self.head.last :] if self._keeps else []
         before, self.head = self.head, await self._journal.write(self.head, new, ended=ended, failed=failed)
         self._waiting -= sum(map(len, new))
         self._written(before)

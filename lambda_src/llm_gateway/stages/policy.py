@@ -1,12 +1,13 @@
 """Stage 2, after the alias is known: the rules of callers.
 
-All rules that are for a caller hold, each for the request as it came, so that one more rule never allows more. What a rule
-allows of an alias is a narrower alias: a target that it does not allow is not there, so no fallback leads to it.
+All rules that are for a caller hold, each for the request as it came, so that one more rule never allows more: the feature
+flags add theirs to the deployed ones. What a rule allows of an alias is a narrower alias: a target that it does not allow is
+not there, so no fallback leads to it.
 """
 
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import msgspec
@@ -17,32 +18,48 @@ from llm_gateway.errors import GatewayError, clipped
 from llm_gateway.identity.caller import Caller
 from llm_gateway.request import NEUTRAL, ChatRequest, Sampling
 from llm_gateway.routes import BEDROCK, Alias, Routes, Target
-from llm_gateway.rules import Rule
+from llm_gateway.rules import Rule, time_zone
 from llm_gateway.stages.authorize import allowed_models
 
 if TYPE_CHECKING:  # only requests for embeddings load it
     from llm_gateway.embeddings import EmbeddingRequest
 
 _Request = TypeVar("_Request", bound="ChatRequest | EmbeddingRequest")
-# Is told the name of a rule, and what it has changed or refused.
+# Is told what the log calls a rule, and what it has changed or refused.
 Decided = Callable[[str, str], None]
 
 # What asks a provider to keep parts of the prompt, besides cache points.
 _CACHE_HINTS = ("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention")
 
 
+def policy_of(routes: Routes, caching: Collection[str], added: Sequence[Rule] = ()) -> "Policy":
+    """Return the rules of a deployment, and those that are added to them. `caching` is as for `Policy`."""
+    guardrail = None if routes.safety is None else routes.safety.guardrail
+    elsewhere = () if guardrail is None else guardrail.regions
+    return Policy((*routes.rules, *added), caching, elsewhere)
+
+
 class Policy:
     """The rules. They may be replaced while others are in use: a request sees one set.
 
-    `caching` are the providers whose prompt cache cannot be switched off. `clock` gives seconds since the epoch. Raises
-    `ZoneInfoNotFoundError` for a time zone that this machine does not have: the function must not start.
+    `caching` are the providers whose prompt cache cannot be switched off. `elsewhere` is where a guardrail may take what any
+    target is sent. `clock` gives seconds since the epoch. Raises `ZoneInfoNotFoundError` for a time zone that this machine does
+    not have: the function must not start.
     """
 
-    def __init__(self, rules: Sequence[Rule], caching: Collection[str] = (), *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        caching: Collection[str] = (),
+        elsewhere: Collection[str] = (),
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._rules = tuple(rules)
         self._caching = frozenset(caching)
+        self._elsewhere = frozenset(elsewhere)
         self._clock = clock
-        self._zones = {hours.time_zone: _zone(hours.time_zone) for rule in rules for hours in rule.hours or ()}
+        self._zones = {hours.time_zone: time_zone(hours.time_zone) for rule in rules for hours in rule.hours or ()}
 
     def apply(
         self, request: _Request, alias: Alias, caller: Caller, routes: Routes, decided: Decided
@@ -72,6 +89,33 @@ class Policy:
             decided(denied.rule, denied.decision)
             raise denied.error from None
         return request, alias
+
+    def check_retention(self, caller: Caller, *, named_key: bool, decided: Decided) -> bool:
+        """Whether the answer to a request may be kept here.
+
+        Args:
+            named_key: The request names an idempotency key, under which its answer would be kept.
+
+        Raises:
+            GatewayError: 403, where it names one and its answer may not be kept.
+        """
+        rule = self._unkept(caller)
+        if rule is None:
+            return True
+        if named_key:
+            decided(rule.label, "refused Idempotency-Key")
+            reason = "keeps no answers, so none is sent again; leave the Idempotency-Key out"
+            raise errors.denied_by_rule(rule=rule.name, reason=reason, param="Idempotency-Key")
+        decided(rule.label, "keeps no answer")
+        return False
+
+    def keeps(self, caller: Caller) -> bool:
+        """Whether answers to a caller may be kept here."""
+        return self._unkept(caller) is None
+
+    def _unkept(self, caller: Caller) -> Rule | None:
+        """Return the first rule by which answers to the caller are not kept, None if there is none."""
+        return next((rule for rule in self._rules_of(caller) if rule.retention == "none"), None)
 
     def usable(self, alias: Alias, caller: Caller) -> Alias:
         """Return what the rules leave of an alias at any hour, as it is described. Raises the error 403 if it is nothing."""
@@ -125,7 +169,7 @@ class Policy:
             left = tuple(target for target in targets if self.allows(rule, target))
             if not left:
                 _deny(rule, "model", f"allows no target of {alias.name!r}, for {_why(rule)}")
-            dropped += [(rule.name, target.name) for target in targets if target not in left]
+            dropped += [(rule.label, target.name) for target in targets if target not in left]
             targets = left
         for name, target in dropped:
             decided(name, f"dropped {target}")
@@ -134,7 +178,7 @@ class Policy:
 
     def allows(self, rule: Rule, target: Target) -> bool:
         """Whether a request may go to a target, for all that this rule says."""
-        if rule.regions is not None and not (target.regions and all(region in rule.regions for region in target.regions)):
+        if rule.regions is not None and not (target.regions and self._elsewhere.union(target.regions).issubset(rule.regions)):
             return False
         if rule.temperature_min is not None and target.temperature_max < rule.temperature_min:
             return False
@@ -149,7 +193,7 @@ class Policy:
 
 
 class _Denied(Exception):
-    """A rule refuses the request: its name, what is logged, and the error of the caller."""
+    """A rule refuses the request: its label, what is logged, and the error of the caller."""
 
     def __init__(self, rule: str, decision: str, error: GatewayError) -> None:
         super().__init__(rule)
@@ -160,19 +204,11 @@ class _Denied(Exception):
 
 def _deny(rule: Rule, field: str, reason: str) -> NoReturn:
     error = errors.denied_by_rule(rule=rule.name, reason=reason, param=field or None)
-    raise _Denied(rule.name, f"refused {field or 'the hour'}", error)
+    raise _Denied(rule.label, f"refused {field or 'the hour'}", error)
 
 
 def _nobody(rule: str, decision: str) -> None:
     """Nobody is told."""
-
-
-def _zone(name: str) -> tzinfo:
-    if name == "UTC":
-        return UTC
-    from zoneinfo import ZoneInfo
-
-    return ZoneInfo(name)
 
 
 def _why(rule: Rule) -> str:
@@ -229,7 +265,7 @@ def _within(rules: Sequence[Rule], request: ChatRequest, decided: Decided) -> Ch
     sampling, defaults = request.sampling, request.defaults
     for rule in rules:
         for field, value, bounded in _out_of_bounds(rule, sampling):
-            decided(rule.name, f"{field} {value:g} to {bounded:g}")
+            decided(rule.label, f"{field} {value:g} to {bounded:g}")
             # Elsewhere the target's own bound lowers it, and a budget of thinking with it.
             if field != "max_tokens" or request.exact:
                 sampling = msgspec.structs.replace(sampling, **{field: bounded})
@@ -243,7 +279,7 @@ def _within(rules: Sequence[Rule], request: ChatRequest, decided: Decided) -> Ch
         if chosen is not None and _clamped(rule, chosen) != chosen:
             _deny(rule, "temperature", "and another one allow no temperature together")
     request = msgspec.structs.replace(request, sampling=sampling, defaults=defaults)
-    uncached = [rule.name for rule in rules if not rule.prompt_caching]
+    uncached = [rule.label for rule in rules if not rule.prompt_caching]
     if uncached and _asks_for_cache(request):
         decided(uncached[0], "prompt_caching off")
         return _without_cache(request)

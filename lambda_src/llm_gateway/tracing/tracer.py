@@ -54,6 +54,11 @@ class Tracer:
             trace.answered(events)
         return events
 
+    def leave_content_out(self) -> None:
+        """Say nothing of what this request asks and is answered, though the content is asked for."""
+        if (trace := current()) is not None:
+            trace.content = False
+
     def end(self, record: Record) -> None:
         """Export the request's spans and measurements. Returns at once, and never raises: the request has been answered."""
         trace = current()
@@ -80,7 +85,7 @@ class Tracer:
         if isinstance(exporter, Daemon):
             exporter.add(made)
             return
-        if trace.sampled and self._settings.content:
+        if trace.content:
             from llm_gateway.tracing.content import with_content
 
             made = with_content(made, trace, record)

@@ -146,6 +146,28 @@ async def test_an_alias_and_a_target_that_are_switched_off(appconfig: Deployed, 
     assert (await run.service.post("/chat", {"message": "Hi"})).status_code == 200
 
 
+@pytest.mark.parametrize(("path", "body"), OPERATIONS, ids=lambda part: part if isinstance(part, str) else None)
+async def test_a_rule_of_the_document_holds_on_every_operation(
+    appconfig: Deployed, start: Start, path: str, body: dict[str, Any]
+) -> None:
+    appconfig.put({"rules": {"incident": {"tenants": ["anonymous"], "models": ["other"]}}})
+    run = await start(appconfig.url)
+    await run.fetched()
+    refused = await run.service.post(path, {**body, "model": body.get("model", "main")})
+    error = run.service.error_of(refused)
+    assert (refused.status_code, error["code"], error["param"]) == (403, "denied_by_rule", "model")
+    assert error["message"].startswith("the rule 'incident' does not allow the model")
+    assert run.model.asked == []
+    listed = await run.service.http.get("/v1/models")
+    assert [model["id"] for model in listed.json()["data"]] == ["other"]
+    statuses = [(await run.service.http.get(f"/v1/models/{name}")).status_code for name in ("main", "other")]
+    counted = await run.service.post("/v1/messages/count_tokens", {"model": "main", "messages": HI})
+    assert [*statuses, counted.status_code] == [403, 200, 403]
+    appconfig.put({})
+    await run.again()
+    assert (await run.service.post(path, body)).status_code == 200
+
+
 async def test_a_document_that_the_validator_refuses_is_not_deployed(appconfig: Deployed, start: Start) -> None:
     appconfig.put({"models": {"main": {"enabled": False}}})
     with pytest.raises(Exception, match="does not satisfy the validators"):

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from llm_functions.compose import tracer
@@ -25,6 +26,7 @@ from llm_gateway.gateway import Gateway
 from llm_gateway.http.client import HttpClient
 from llm_gateway.router import Router
 from llm_gateway.routes import Alias, Endpoint, Routes, Target
+from llm_gateway.rules import Rule
 from llm_gateway.trace import Tracing
 from support.gateway_service import Service
 from support.otlp_receiver import Receiver, attributes, without_content
@@ -265,6 +267,22 @@ async def test_the_context_of_a_caller(
         assert abs(int(request.trace_id.hex()[:8], 16) - time.time()) < 60, "X-Ray takes it, too"
     else:
         assert request.trace_id.hex() == trace
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_of_a_caller_whose_answers_are_not_kept_a_trace_has_no_content(
+    gateway: Start, receiver: Receiver, stream: bool
+) -> None:
+    private = Rule("private", tenants=("shop",), retention="none")
+    traced = msgspec.structs.replace(routes(Tracing(receiver.url, content=True)), rules=(private,))
+    service = await gateway(provider=Models(), routes=traced, authorization="api_key")
+    path = "/chat/stream" if stream else "/chat"
+    for count, tenant in enumerate(("shop", "other"), 1):
+        body = {"message": f"{PROMPT}-{tenant}"}
+        await service.post(path, body, service.context({"tenant": tenant, "key": "web", "models": '"all"'}))
+        await receiver.came(count)
+    texts = str([attributes(span) for span in receiver.spans()])
+    assert f"{PROMPT}-other" in texts and texts.count(ANSWER) == 1 and f"{PROMPT}-shop" not in texts
 
 
 @pytest.mark.parametrize("told", [True, False])

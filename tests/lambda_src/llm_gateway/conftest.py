@@ -1,24 +1,14 @@
-"""What tests of the core share: the log, a clock that leaps, and a gateway in front of failing providers."""
+"""What tests of the core share: a clock that leaps, and a gateway in front of failing providers."""
 
 import contextlib
 import ssl
 import time
-from typing import Any
 
 import pytest
 
-from llm_gateway import telemetry
 from support.clock import Clock, Now
 from support.tls import Authority
 from wire.harness import Harness
-
-
-@pytest.fixture
-def records(monkeypatch) -> list[dict[str, Any]]:
-    """The lines that telemetry writes."""
-    lines: list[dict[str, Any]] = []
-    monkeypatch.setattr(telemetry, "write_log", lambda fields: lines.append(dict(fields)))
-    return lines
 
 
 @pytest.fixture(scope="session")

@@ -21,10 +21,13 @@ from llm_gateway.http.errors import ConnectError
 from llm_gateway.identity.caller import Caller
 from llm_gateway.limits import CallerLimits, Limit, Limits
 from llm_gateway.pipeline import answer
+from llm_gateway.request import ChatRequest, Sampling
 from llm_gateway.router import Router
 from llm_gateway.routes import Alias, Routes
+from llm_gateway.rules import Rule
 from llm_gateway.safety import Filter, GuardrailUse, Safety
 from llm_gateway.stages.ledger import Ledger
+from llm_gateway.stages.policy import Policy
 from support.clock import Now
 from support.scripted_provider import Scripted, said, target
 
@@ -44,6 +47,9 @@ ROUTES = Routes(
         GuardrailUse(shadow=False),
     ),
 )
+
+
+PLAIN = msgspec.structs.replace(ROUTES, limits=None, safety=None)
 
 
 class Source:
@@ -292,6 +298,12 @@ BAD: dict[str, tuple[str, str]] = {
     "a limit of nothing": ('{"limits": {"keys": {"web": {"requests": {"minute": 0}}}}}', "limits.keys[...].requests.minute"),
     "a window that is none": ('{"limits": {"keys": {"web": {"requests": {"week": 5}}}}}', "limits.keys[...].requests.week"),
     "a name with a line end": ('{"limits": {"keys": {"web\\n": {}}}}', "limits.keys"),
+    "a rule of an alias that is not there": ('{"rules": {"r": {"models": ["SECRET"]}}}', "rules[...].models[0]"),
+    "a rule of a zone that is not deployed": (
+        '{"rules": {"r": {"hours": [{"time_zone": "Asia/Tokyo"}]}}}',
+        "rules[...].hours[0].time_zone",
+    ),
+    "a rule with an unknown field": ('{"rules": {"r": {"modles": ["main"]}}}', "rules[...].modles"),
     "null": ('{"service": null}', "service"),
     "a good switch beside a bad name": ('{"service": {"enabled": false}, "models": {"SECRET-9": {}}}', "models.SECRET-9"),
     "deep": ("[" * 100_000, "the whole"),
@@ -327,6 +339,75 @@ async def test_a_document_that_a_deployment_has_outgrown_switches_the_service_of
     run.source.answers = [Received(b'{"models": {"gone": {"enabled": true}}}', "v2", 60.0)]
     await run.request(60)
     assert run.off() is None and len(run.warnings) == 2
+
+
+async def test_rules_are_added_to_the_deployed_ones(records) -> None:
+    """A request must be within both, so nothing that was deployed is ever widened; the log says which one came by flags."""
+    deployed = Rule("strict", keys=("ci",), max_tokens=5)
+    routes = msgspec.structs.replace(PLAIN, rules=(deployed,))
+    gateway = msgspec.structs.replace(gateway_of(Scripted(), routes), policy=Policy(routes.rules))
+    run = Running({"rules": {"strict": {"models": ["main"], "max_tokens": 900}}}, {}, gateway=gateway)
+    await run_answer(run.flags.deployed, "other")  # it comes before the document
+    for asked, reason in ((said(model="other"), "allows main"), (said(sampling=Sampling(max_tokens=6)), "at most 5, not 6")):
+        with pytest.raises(GatewayError, match=reason):
+            await run_answer(run.flags.deployed, asked)
+    await run.request(60)
+    await run_answer(run.flags.deployed, "other")
+    assert [record.get("policy.decisions") for record in records] == [
+        None,
+        ["strict (flags): refused model"],
+        ["strict: refused max_tokens"],
+        None,
+    ]
+    assert records[1]["flags.version"] == records[2]["flags.version"] != records[3]["flags.version"]
+
+
+async def test_a_rule_of_the_flags_holds_where_none_are_deployed_and_for_its_callers_alone() -> None:
+    document = {"rules": {"batch": {"keys": ["arn:aws:iam::123456789012:role/path/batch"], "retention": "none"}}}
+    run = Running(document, gateway=gateway_of(Scripted(), PLAIN))
+    await run.request()
+    policy = (await run.request()).policy
+    assert policy is not None and run.flags.deployed.policy is None
+    for role in ("batch", "web"):
+        assert policy.keeps(Caller("123456789012", f"arn:aws:sts::123456789012:assumed-role/{role}/any")) == (role == "web")
+
+
+async def test_a_guardrail_that_takes_data_elsewhere_is_where_a_rule_must_allow(records) -> None:
+    """At preview that is a mistake; a document that an operator deploys is held to it by each request."""
+    guardrail = GuardrailUse(regions=("us-east-1", "us-west-2"))
+    alias = Alias("main", (msgspec.structs.replace(target("a"), regions=("us-east-1",)),), retries=0)
+    routes = Routes((alias,), safety=Safety((), guardrail))
+    for weaker, allowed in (({}, False), ({"weaker_safety": {"guardrail": "off"}}, True)):
+        document = {**weaker, "rules": {"home": {"regions": ["us-east-1"]}}}
+        found = overlaid(
+            gateway_of(Scripted(), routes), flags.parse(json.dumps(document).encode(), flags.document_type(routes))
+        )
+        assert found.policy is not None
+        assert found.policy.allows(Rule("home", regions=("us-east-1",)), alias.targets[0]) is allowed
+
+
+@pytest.mark.parametrize(
+    ("rules", "holds"),
+    [
+        ('{"strict": {"models": ["gone"], "hours": [{"time_zone": "Asia/Tokyo"}]}}', True),
+        ('{"strict": {"models": ["gone"], "regions": ["mars"]}}', True),
+        ('{"strict": {"hours": [{"time_zone": "Mars/Base"}]}}', False),
+        ('{"strict": {"hours": [{"start": "25:00"}]}}', False),
+        ('{"strict": {"modles": ["main"]}}', False),
+        ('["strict"]', False),
+    ],
+)
+async def test_rules_of_a_document_that_a_deployment_has_outgrown_hold_nevertheless(rules: str, holds: bool) -> None:
+    """They only restrict, so what they name and is not there any more allows nothing."""
+    run = Running(f'{{"models": {{"gone": {{}}}}, "rules": {rules}}}', gateway=gateway_of(Scripted(), PLAIN))
+    await run.request()
+    assert ((await run.request()).policy is not None) is holds and run.flags.version == ""
+    if holds:
+        with pytest.raises(GatewayError, match="the rule 'strict'"):
+            await run_answer(run.flags.deployed)
+    run.source.answers = [Received(b'{"models": {"gone": {}}}', "v2", 60.0)]
+    await run.request(60)
+    assert (await run.request()).policy is None
 
 
 async def test_who_has_answered_waits_for_the_fetch_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,13 +466,11 @@ async def test_a_process_that_was_frozen_asks_anew() -> None:
     assert (run.source.asked, run.flags.version) == (2, "v2")
 
 
-async def run_answer(gateway: Gateway, model: str = "main") -> list[Event]:
+async def run_answer(gateway: Gateway, asked: ChatRequest | str = "main") -> list[Event]:
     deadline = asyncio.get_running_loop().time() + 10
-    batches = answer(gateway, said(model=model), Caller("acme", "ci"), "request-1", deadline)
+    request = said(model=asked) if isinstance(asked, str) else asked
+    batches = answer(gateway, request, Caller("acme", "ci"), "request-1", deadline)
     return [event async for batch in batches for event in batch]
-
-
-PLAIN = msgspec.structs.replace(ROUTES, limits=None, safety=None)
 
 
 async def test_the_first_answer_of_a_process_does_not_begin_when_its_flags_come_first(records) -> None:

@@ -152,6 +152,7 @@ RULE = {
     "out_of_bounds": "clamp",
     "streams": False,
     "prompt_caching": False,
+    "retention": "none",
 }
 # The route by which a stream is stopped, with the table.
 JOURNAL = (

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, cast
 
@@ -337,6 +338,44 @@ async def test_a_rule_of_the_caller_refuses_a_generation(
     assert (refused["type"], refused["error"]["code"], model.asked) == ("error", "denied_by_rule", 0)
     assert "the rule 'strict' allows" in refused["error"]["message"]
     assert await leases(table, "first") == []
+
+
+async def _kept_texts(dynamodb: DynamoDB) -> str:
+    """All that the journal's table holds."""
+    return json.dumps(await vars(DynamoDB)["_call"](dynamodb, "Scan", {"TableName": JOURNAL}))
+
+
+async def test_of_a_caller_whose_answers_are_not_kept_the_journal_has_no_text(
+    chats: Chats, clients: Clients, table: ConnectionTable, model: Model, dynamodb: DynamoDB
+) -> None:
+    """A client that comes back gets its messages from the function while that runs, and then learns that they are gone."""
+    for connection in ("first", "second", "third"):
+        await table.add(connection, CALLER, Credential(), limit=100)
+    policy = Policy([Rule("private", tenants=("acme",), retention="none")])
+    cached = Cache(dynamodb, JOURNAL, AnswerCache(60), [], lambda text: None)
+    routes = msgspec.structs.replace(ROUTES, cache=AnswerCache(60))
+    gateway = Gateway(routes, Router({"mock": model}), policy=policy, cache=cached)
+    asked = event(message="the-prompt", temperature=0)
+    running = asyncio.create_task(chats.chat(gateway, LIMITS, asked, FAR))
+    model.say("the-secret")
+    await clients.until("first", "delta")
+    clients.gone.add("first")
+    await chats.resume(event("second", "run-2", seq=1))
+    await clients.until("second", "delta")
+    assert [message["seq"] for message in clients.got["second"]] == [2]
+    assert not {"the-prompt", "the-secret"} & set(re.findall(r"the-\w+", await _kept_texts(dynamodb)))
+    model.say("-end")
+    model.done()
+    await running
+    assert clients.text("first", "second") == "the-secret-end"
+    table_text = await _kept_texts(dynamodb)
+    assert "the-" not in table_text.replace(JOURNAL, "") and table_text.count('"written"') == 1
+    # The head says that it has ended, so that nobody generates it again.
+    await chats.chat(gateway, LIMITS, asked, FAR)
+    await chats.chat(gateway, LIMITS, event("third", "run-4", message="the-prompt"), FAR)
+    await chats.resume(event("third", "run-3", seq=2))
+    assert model.asked == 1
+    assert [message["error"]["code"] for message in clients.got["third"]] == ["generation_exists", "generation_not_kept"]
 
 
 async def leases(table: ConnectionTable, holder: str) -> list[str]:
