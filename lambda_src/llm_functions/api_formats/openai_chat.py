@@ -190,14 +190,18 @@ async def render_complete(batches: AsyncIterator[list[Event]], *, logprobs: bool
             for call in answer.calls
         ]
     if answer.start.citations:
-        from llm_functions.api_formats.citations import url_citations  # only where answers have passages
-
-        cited = url_citations(answer.content, answer.start.citations)
-        message["annotations"] = [{"type": "url_citation", "url_citation": each} for each in cited]
+        message["annotations"] = _annotations(answer.content, answer.start)
     told = _logprobs(answer.logprobs, refusal=bool(answer.refusal)) if logprobs and answer.logprobs else None
     choice = {"index": 0, "message": message, "logprobs": told, "finish_reason": FINISH_REASONS[answer.stop_reason]}
     head = {**_head(answer.start.request_id, answer.start.model, "chat.completion"), **retrieval_fields(answer.start)}
     return answer.start, _encode({**head, "usage": usage_fields(answer.usage), "choices": [choice]})
+
+
+def _annotations(text: str, start: Start) -> list[dict[str, Any]]:
+    """Return where the text cites the passages that the model was given."""
+    from llm_functions.api_formats.citations import url_citations  # only where answers have passages
+
+    return [{"type": "url_citation", "url_citation": each} for each in url_citations(text, start.citations)]
 
 
 def _thinking_block(block: ReasoningBlock) -> dict[str, str]:
@@ -221,6 +225,8 @@ class StreamRenderer:
         self._reasoning: list[str] = []  # of the block that is not signed yet
         self._blocks = 0  # how many are signed
         self._before = self._after = b""  # a chunk's bytes before and after a delta's text
+        self._start: Start | None = None  # of an answer that may cite passages
+        self._citing: list[str] = []  # the text of that
 
     def opening(self) -> bytes:
         return b""
@@ -233,8 +239,11 @@ class StreamRenderer:
             case Delta(text=part):  # first, and with a fast path: most events are deltas
                 if event.refusal:
                     return self._chunk({"refusal": part})
+                if self._start is not None:
+                    self._citing.append(part)
                 return self._before + _encode(part) + self._after
             case Start(request_id=request_id, model=model):
+                self._start = event if event.citations else None
                 self._head = _head(request_id, model, "chat.completion.chunk")
                 self._before, self._after = self._chunk({"content": _MARK}).split(_encode(_MARK))
                 return self._chunk({"role": "assistant", "content": ""}, **retrieval_fields(event))
@@ -260,7 +269,7 @@ class StreamRenderer:
                 self._usage = event
                 return b""
             case Done(stop_reason=reason):
-                last = self._chunk({}, FINISH_REASONS[reason])
+                last = self._cited() + self._chunk({}, FINISH_REASONS[reason])
                 if self._include_usage and self._usage is not None:
                     last += _data({**self._head, "choices": [], "usage": usage_fields(self._usage)})
                 return last
@@ -270,6 +279,12 @@ class StreamRenderer:
 
     def closing(self) -> bytes:
         return b"data: [DONE]\n\n"
+
+    def _cited(self) -> bytes:
+        """Return a chunk that says where passages are cited, after the text, as OpenAI's models that search the web send it."""
+        if self._start is None or not (annotations := _annotations("".join(self._citing), self._start)):
+            return b""
+        return self._chunk({"annotations": annotations})
 
     def _chunk(
         self,
@@ -291,6 +306,8 @@ class LogprobsRenderer(StreamRenderer):
         for event, following in zip(batch, [*batch[1:], None], strict=True):
             if isinstance(event, Delta) and isinstance(following, Logprobs):
                 told = _logprobs(following.tokens, refusal=event.refusal)
+                if self._start is not None and not event.refusal:
+                    self._citing.append(event.text)
                 data.append(self._chunk({"refusal" if event.refusal else "content": event.text}, logprobs=told))
             elif not isinstance(event, Logprobs):
                 data.append(self._event(event))

@@ -1,6 +1,7 @@
 """Log probabilities through the openai SDK, in front of the local OpenAI."""
 
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,8 +9,10 @@ import httpx
 import openai
 import pytest
 
+from llm_functions.api_formats.openai_chat import LogprobsRenderer
 from llm_functions.compose import gateway_of
 from llm_functions.http.application import Application
+from llm_gateway.events import Citation, Delta, Done, Event, Logprobs, Start, Usage
 from llm_gateway.http.client import HttpClient
 from llm_gateway.routes import Alias, Endpoint, Routes, Target
 from pulumi_llm_local.upstreams.model import ModelTraits
@@ -79,3 +82,15 @@ async def test_other_formats_refuse_them_by_name() -> None:
             await client.completions.create(model="m", prompt="Hi", logprobs=2)
         with pytest.raises(openai.BadRequestError, match=r"include: .* is not possible in this format"):
             await client.responses.create(model="m", input="Hi", include=["message.output_text.logprobs"])
+
+
+def test_passages_that_are_cited_are_told_beside_them() -> None:
+    start = Start("r", "m", "own/m", 1, 0.0, 0.0, citations=(Citation(1, "s3://b/a.md", "a.md", "A."),))
+    batches: list[list[Event]] = [
+        *([start], [Delta("See "), Logprobs([{"token": "See ", "logprob": -0.1}])]),
+        *([Delta("[1"), Delta("]."), Logprobs([{"token": "].", "logprob": -0.1}])], [Usage(1, 1), Done("end_turn")]),
+    ]
+    renderer = LogprobsRenderer("r", False)
+    chunks = [json.loads(line[6:]) for batch in batches for line in renderer.events(batch).decode().split("\n\n")[:-1]]
+    (annotation,) = chunks[-2]["choices"][0]["delta"]["annotations"]
+    assert annotation["url_citation"] == {"start_index": 4, "end_index": 7, "url": "s3://b/a.md", "title": "a.md"}

@@ -134,6 +134,46 @@ async def test_openais_formats_say_where_a_passage_is_cited(harness: Harness) ->
     assert unscored(answer["citations"]) == CITED
 
 
+async def test_openais_streams_say_where_a_passage_is_cited(harness: Harness) -> None:
+    """With the SDK's own collectors: the streamed answer says what the whole one does."""
+    parts = ["By ", "[", "2] and [1][9", "], it is [2]."]
+    behind = await harness.replying(OPENAI, lambda stream: Reply(OPENAI.stream(*map(OPENAI.delta, parts))))
+    service = await harness.gateway(behind, retrieval=MAIN, knowledge_base=KnowledgeBaseUpstream(DOCUMENTS))
+    client = service.openai()
+    asked: dict[str, Any] = {"model": "main", "messages": [{"role": "user", "content": "Hello, who is there?"}]}
+    async with client.chat.completions.stream(**asked) as stream:
+        chunks = [event.chunk async for event in stream if event.type == "chunk"]
+        message = (await stream.get_final_completion()).choices[0].message
+    assert message.content == "".join(parts) and message.annotations is not None
+    cited = [each.url_citation.to_dict() for each in message.annotations]
+    first, second = {"url": CITED[0]["source"], "title": "Handbook"}, {"url": "s3://documents/all.txt", "title": "all.txt"}
+    assert cited == [
+        {"start_index": 3, "end_index": 6, **second},
+        {"start_index": 11, "end_index": 14, **first},
+        {"start_index": 25, "end_index": 28, **second},
+    ]
+    having = [chunk for chunk in chunks if "annotations" in chunk.choices[0].delta.to_dict()]
+    assert having == [chunks[-2]] and chunks[-1].choices[0].finish_reason == "stop"
+
+    async with client.responses.stream(model="main", input="Hello, who is there?", store=False) as responses:
+        events = [event async for event in responses]
+        answer = await responses.get_final_response()
+    added = [event for event in events if event.type == "response.output_text.annotation.added"]
+    names = [event.type for event in events]
+    assert names.index(added[0].type) < names.index("response.output_text.done")
+    assert [event.annotation_index for event in added] == [0, 1, 2]
+    text: Any = answer.output[0].content[0]  # pyright: ignore[reportAttributeAccessIssue]
+    assert [event.annotation.to_dict() for event in added] == [each.to_dict() for each in text.annotations]
+    assert text.annotations[1].to_dict() == {"type": "url_citation", **cited[1]}
+
+
+async def test_a_stream_that_cites_nothing_has_no_annotations(harness: Harness) -> None:
+    behind = await harness.healthy(OPENAI)
+    service = await harness.gateway(behind, retrieval=MAIN, knowledge_base=KnowledgeBaseUpstream(DOCUMENTS))
+    outcome = await TRANSPORTS["openai stream"].call(service)
+    assert outcome.text == TEXT and "annotations" not in outcome.raw
+
+
 async def test_anthropics_format_names_the_passages_beside_its_own_fields(harness: Harness) -> None:
     behind = await harness.healthy(OPENAI)
     service = await harness.gateway(behind, retrieval=MAIN, knowledge_base=KnowledgeBaseUpstream(DOCUMENTS))

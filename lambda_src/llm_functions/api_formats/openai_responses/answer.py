@@ -284,8 +284,18 @@ class StreamRenderer:
         place = self._place() if self._output else {}
         match kind:
             case "message":
-                done = self._event("response.output_text.done", **place, content_index=0, logprobs=[], text=text)
                 part = _text(text, self._start)
+                done = b"".join(
+                    self._event(
+                        "response.output_text.annotation.added",
+                        **place,
+                        content_index=0,
+                        annotation_index=number,
+                        annotation=annotation,
+                    )
+                    for number, annotation in enumerate(part["annotations"])
+                )
+                done += self._event("response.output_text.done", **place, content_index=0, logprobs=[], text=text)
                 done += self._event("response.content_part.done", **place, content_index=0, part=part)
                 return done + self._done(place["output_index"], _message(place["item_id"], [part], status))
             case "refusal":
