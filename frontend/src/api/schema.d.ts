@@ -536,6 +536,12 @@ export interface components {
              * @enum {unknown}
              */
             kind: "chat" | "embedding";
+            /** @description Whether the caller may ask for streams; missing for embeddings */
+            streams?: boolean;
+            /** @description The bound of an answer where a request of OpenAI's formats gives none; missing for embeddings */
+            default_max_tokens?: number;
+            /** @description The highest temperature; missing where it takes none */
+            temperature_max?: number;
             /** @description The lengths that the vectors of embeddings can have, the model's own first */
             dimensions?: number[];
             /** @description The parameters that a request may have */

@@ -13,19 +13,19 @@ from llm_gateway.routes import Alias
 _encode = msgspec.json.Encoder().encode
 
 
-def render_list(aliases: Sequence[Alias]) -> bytes:
-    """The answer of GET /v1/models: all of them in one page."""
+def render_list(aliases: Sequence[Alias], *, streams: bool) -> bytes:
+    """The answer of GET /v1/models: all of them in one page. `streams`: the caller may ask for streams."""
     names = [alias.name for alias in aliases]
     page = {"has_more": False, "first_id": names[0] if names else None, "last_id": names[-1] if names else None}
-    return _encode({"object": "list", "data": [_model(alias) for alias in aliases], **page})
+    return _encode({"object": "list", "data": [_model(alias, streams) for alias in aliases], **page})
 
 
-def render(alias: Alias) -> bytes:
+def render(alias: Alias, *, streams: bool) -> bytes:
     """The answer of GET /v1/models/{id}."""
-    return _encode(_model(alias))
+    return _encode(_model(alias, streams))
 
 
-def _model(alias: Alias) -> dict[str, Any]:
+def _model(alias: Alias, streams: bool) -> dict[str, Any]:
     """Describe an alias by its most able targets: a request that needs more than one target offers goes to another one."""
     accepted = {parameter for target in alias.targets for parameter in target.accepts}
     context = max(target.context_tokens for target in alias.targets)
@@ -48,6 +48,10 @@ def _model(alias: Alias) -> dict[str, Any]:
         "max_output_tokens": output,
         "accepts": sorted(accepted),
     }
+    if alias.kind == "chat":
+        described |= {"streams": streams, "default_max_tokens": min(alias.default_max_tokens, output)}
+    if temperatures := [target.temperature_max for target in alias.targets if "temperature" in target.accepts]:
+        described["temperature_max"] = max(temperatures)
     if alias.targets[0].dimensions:
         described["dimensions"] = list(alias.targets[0].dimensions)
     return described

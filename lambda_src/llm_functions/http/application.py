@@ -283,17 +283,19 @@ class Application:
     async def _models(self, http: HttpRequest) -> None:
         from llm_functions.api_formats import models
 
-        aliases = usable_aliases(http.caller, self._gateway.routes, self._gateway.current().policy)
-        await self._respond(http.send, http.headers, 200, models.render_list(aliases))
+        policy = self._gateway.current().policy
+        aliases = usable_aliases(http.caller, self._gateway.routes, policy)
+        streams = policy is None or policy.may_stream(http.caller)
+        await self._respond(http.send, http.headers, 200, models.render_list(aliases, streams=streams))
 
     async def _model(self, http: HttpRequest) -> None:
         from llm_functions.api_formats import models
 
-        policy = self._gateway.current().policy
+        policy, streams = self._gateway.current().policy, True
         alias = allowed_alias(http.caller, http.parameter, self._gateway.routes, policy)
         if policy is not None:
-            alias = policy.usable(alias, http.caller)
-        await self._respond(http.send, http.headers, 200, models.render(alias))
+            alias, streams = policy.usable(alias, http.caller), policy.may_stream(http.caller)
+        await self._respond(http.send, http.headers, 200, models.render(alias, streams=streams))
 
     async def _websocket_ticket(self, http: HttpRequest) -> None:
         assert self._tickets is not None  # else there is no such operation

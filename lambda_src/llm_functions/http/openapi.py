@@ -335,6 +335,12 @@ def _model() -> dict[str, Any]:
             "context_tokens": {**COUNT, "description": "The limit of the conversation and the answer together"},
             "max_output_tokens": {**COUNT, "description": "The model's own limit of an answer; 0 for embeddings"},
             "kind": {"enum": list(get_args(Kind)), "description": "What the model is for"},
+            "streams": {"type": "boolean", "description": "Whether the caller may ask for streams; missing for embeddings"},
+            "default_max_tokens": {
+                **COUNT,
+                "description": "The bound of an answer where a request of OpenAI's formats gives none; missing for embeddings",
+            },
+            "temperature_max": {"type": "number", "description": "The highest temperature; missing where it takes none"},
             "dimensions": {
                 "type": "array",
                 "items": {"type": "integer", "minimum": 1},

@@ -133,6 +133,10 @@ class Policy:
         )
         return msgspec.structs.replace(alias, targets=targets)
 
+    def may_stream(self, caller: Caller) -> bool:
+        """Whether the rules let a caller ask for streams."""
+        return all(rule.streams for rule in self._rules_of(caller))
+
     def _rules_of(self, caller: Caller) -> list[Rule]:
         return [rule for rule in self._rules if rule.is_for(caller.principal, caller.tenant)]
 

@@ -380,6 +380,9 @@ async def test_a_model_is_listed_with_what_can_be_asked_of_it(gateway) -> None:
     assert listed["bare"]["max_output_tokens"] == 100
     assert listed["bare"]["context_tokens"] == 100_000
     assert listed["bare"]["accepts"] == ["max_tokens"]
+    assert (listed["bare"]["streams"], listed["bare"]["default_max_tokens"]) == (True, 100)
+    assert "temperature_max" not in listed["bare"]
+    assert (listed["full"]["default_max_tokens"], listed["full"]["temperature_max"]) == (4096, 1.0)
     assert listed["whole-tools"]["accepts"] == ["max_tokens", "stop", "system", "temperature", "tools", "top_p"]
 
 

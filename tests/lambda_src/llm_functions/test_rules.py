@@ -122,6 +122,21 @@ async def test_the_list_of_models_has_what_the_caller_may_use(gateway: Start) ->
     assert response.json()["model"] == "home"
 
 
+async def test_a_model_is_described_as_the_caller_may_use_it(gateway: Start) -> None:
+    """What is described is what is answered: no streams, and bounds."""
+    rules = (Rule("whole", keys=("web",), streams=False), Rule("cool", keys=("web",), max_tokens=50, temperature_max=0.5))
+    service = await gateway(provider=Model(), authorization="api_key", routes=routes(*rules))
+    for key, expected in (("web", (False, 50, 0.5)), ("batch", (True, 4096, 1.0))):
+        one = (await service.http.get("/v1/models/home", headers=_headers(service, key))).json()
+        listed = (await service.http.get("/v1/models", headers=_headers(service, key))).json()["data"]
+        for model in (one, *(each for each in listed if each["id"] == "home")):
+            assert (model["streams"], model["default_max_tokens"], model["temperature_max"]) == expected
+        assert all("streams" not in model and "default_max_tokens" not in model for model in listed if model["id"] == "vectors")
+        body = {"model": "home", "messages": HI, "stream": True}
+        streamed = await service.post("/v1/chat/completions", body, _headers(service, key))
+        assert (streamed.status_code == 200) is expected[0]
+
+
 async def test_a_model_is_described_without_tools_where_a_rule_allows_none(gateway: Start) -> None:
     rules = (Rule("no-tools", keys=("web",), tools=()), Rule("search-only", keys=("batch",), tools=("search",)))
     service = await gateway(provider=Model(), authorization="api_key", routes=routes(*rules))
