@@ -185,7 +185,7 @@ def assemble(to: Path, python: str) -> Path:
     to.parent.mkdir(parents=True, exist_ok=True)
     key = [lock.read_bytes(), python.encode()]
     bundle._assemble(to, bundle._cached("dependencies-host", key, lambda made: bundle._install(made, "host", python)))
-    return _compiled(to, python)
+    return compiled(to, python)
 
 
 def _floor(to: Path, python: str) -> Path:
@@ -195,16 +195,16 @@ def _floor(to: Path, python: str) -> Path:
     def install(made: Path) -> None:
         command = [bundle._uv(), "pip", "install", "--quiet", "--python", python, "--target", str(made), *packages]
         subprocess.run(command, check=True)
-        _compiled(made, python)
+        compiled(made, python)
 
     installed = bundle._cached("bench-boto3", [python.encode(), *map(str.encode, packages)], install)
     to.mkdir(parents=True)
     (to / "floor.py").write_text(FLOOR)
     (to / bundle.RUN_SCRIPT).write_text(f"#!/bin/sh\nexport PYTHONPATH={installed}\nexec python3 -m floor\n")
-    return _compiled(to, python)
+    return compiled(to, python)
 
 
-def _compiled(root: Path, python: str) -> Path:
+def compiled(root: Path, python: str) -> Path:
     command = [python, "-m", "compileall", "-q", "-f", "-s", str(root), "-p", "/var/task"]
     subprocess.run([*command, "--invalidation-mode", "unchecked-hash", str(root)], check=True)
     return root
@@ -277,7 +277,7 @@ def free_port() -> int:
 @contextmanager
 def local_bedrock(script: Path) -> Iterator[str]:
     """Run ``script serve`` as a local Bedrock while the context lasts, and give its address."""
-    process = subprocess.Popen([sys.executable, str(script), "serve"], stdout=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, str(script), "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from cold_start import KEY, REGION, SECRET, TARGET, assemble, function_environment
+from cold_start import KEY, REGION, SECRET, TARGET, assemble, compiled, function_environment
 from peers_upstream import FAST, OPENAI_KEY, PACED
 
 from llm_gateway import environment
@@ -73,11 +73,13 @@ STAGES: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
 }
 
 
-def ours(folder: Path, python: str, stage: str = "") -> Gateway:
-    """The bundle of the current sources, with a stage on, or all. It gets no key, because API Gateway checks the callers."""
-    name = f"+{stage}" if stage else "ours"
+def ours(folder: Path, python: str, stage: str = "", before: str = "") -> Gateway:
+    """The bundle of the current sources or of the commit `before`, with a stage on, or all. It gets no key, because API Gateway
+    checks the callers.
+    """
+    name = f"+{stage}" if stage else "before" if before else "ours"
     stages = [STAGES[each] for each in STAGES if stage in (each, "all")]
-    root = assemble(folder / name, python)
+    root = _earlier(before, folder / name, python) if before else assemble(folder / name, python)
 
     def command(upstream: str, address: str, port: int) -> Command:
         variables = function_environment(root, python, address, TARGET)
@@ -102,6 +104,21 @@ def _routes(upstream: str, address: str) -> Routes:
     if upstream == "bedrock":
         return Routes(aliases)
     return Routes(aliases, endpoints=(Endpoint(name=provider, type="openai_compatible", base_url=f"{address}/v1"),))
+
+
+def _earlier(commit: str, to: Path, python: str) -> Path:
+    """The bundle of an earlier commit."""
+    assemble(to, python)
+    for package in ("llm_gateway", "llm_functions"):
+        shutil.rmtree(to / package)
+    archive = to.with_suffix(".tar")
+    top = PEERS.parents[1]
+    execute(["git", "-C", str(top), "archive", "-o", str(archive), commit, "lambda_src", "requirements/lambda.txt"])
+    source = to.with_suffix(".source")
+    shutil.unpack_archive(archive, source, filter="data")
+    pip_install(to, python, source / "requirements" / "lambda.txt")
+    shutil.copytree(source / "lambda_src", to, dirs_exist_ok=True)
+    return compiled(to, python)
 
 
 # What marks how fast a proxy can be. They pass OpenAI's API on, so they have no Bedrock behind them.
@@ -155,6 +172,31 @@ def bifrost(folder: Path, python: str) -> Gateway:
 
 
 # Peers.
+
+
+def fastapi_boto3(folder: Path, python: str) -> Gateway:
+    """What most people would write: bench/peers/fastapi_boto3.py, on the same Python as ours."""
+    lock = PEERS / "fastapi_boto3.txt"
+    packages = installed("fastapi_boto3", lock, python, lambda to: pip_install(to, python, lock))
+    script = folder / "fastapi_boto3"
+    script.mkdir()
+    shutil.copy(PEERS / "fastapi_boto3.py", script / "function.py")
+    compiled(script, python)
+
+    def command(upstream: str, address: str, port: int) -> Command:
+        variables = {
+            "PATH": "",
+            "PYTHONPATH": f"{packages}:{script}",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": address,
+        }
+        start = f"import function; function.serve({port})"
+        return Command([python, "-c", start], variables, folder)
+
+    return Gateway("fastapi", command, upstreams=("bedrock",))
+
 
 # Portkey listens on every address of the machine, and has no option for that.
 _LOOPBACK = """
@@ -258,6 +300,7 @@ GATEWAYS: dict[str, Callable[[Path, str], Gateway]] = {
     "nginx": nginx,
     "floor": python_floor,
     "bifrost": bifrost,
+    "fastapi": fastapi_boto3,
     "portkey": portkey,
     "litellm": litellm,
 }
@@ -286,7 +329,7 @@ def pip_install(to: Path, python: str, lock: Path) -> None:
     """Install a lock into a folder for PYTHONPATH, with bytecode as in the bundle."""
     options = ["--target", str(to), "--python", python, "--require-hashes", "--requirements", str(lock)]
     execute([bundle._uv(), "pip", "install", "--quiet", *options])
-    execute([python, "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash", str(to)])
+    compiled(to, python)
 
 
 def execute(command: list[str]) -> None:

@@ -78,10 +78,10 @@ async def proxy(scope: Any, receive: Any, send: Any) -> None:
     request = b"%b %b HTTP/1.1\r\nhost: provider\r\n%bcontent-length: %d\r\n\r\n%b"
     connection.send(request % (scope["method"].encode(), scope["raw_path"], head, len(body), body))
     part = await connection.body()
-    start = {"type": "http.response.start", "status": connection.status, "headers": connection.headers}
+    headers = connection.headers
     if connection.complete:
-        start["headers"].append((b"content-length", b"%d" % len(part)))
-    await send(start)
+        headers.append((b"content-length", b"%d" % len(part)))
+    await send({"type": "http.response.start", "status": connection.status, "headers": headers})
     while not connection.complete:
         await send({"type": "http.response.body", "body": part, "more_body": True})
         part = await connection.body()
