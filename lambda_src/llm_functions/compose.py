@@ -5,7 +5,6 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llm_gateway import environment
@@ -36,7 +35,8 @@ if TYPE_CHECKING:  # what a deployment does not use is not imported: it would co
 
 def gateway(client: HttpClient) -> Gateway:
     """Return the gateway that the deployed archive and the environment configure. It calls with `client`."""
-    return gateway_of(load(Path(os.environ["LAMBDA_TASK_ROOT"]) / ROUTES_FILE), client)
+    document = f"{os.environ['LAMBDA_TASK_ROOT']}/{ROUTES_FILE}"  # without pathlib, which takes 2 % of a start
+    return gateway_of(load(document), client)
 
 
 def gateway_of(

@@ -42,6 +42,7 @@ def main() -> None:
     # All objects so far live as long as the process, and an answer leaves no cycles behind: collect seldom.
     gc.freeze()
     gc.set_threshold(50_000)
+    gc.enable()  # the start script turns it off for the imports
     asyncio.run(_serve(server, served))
 
 

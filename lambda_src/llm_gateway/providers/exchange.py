@@ -8,7 +8,6 @@ import math
 import os
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -359,6 +358,7 @@ def _number(text: str) -> float | None:
 def _seconds_until(date: str) -> float | None:
     """Return the seconds from now until an HTTP date."""
     import time
+    from email.utils import parsedate_to_datetime
 
     try:
         return parsedate_to_datetime(date).timestamp() - time.time()

@@ -11,17 +11,17 @@ from llm_gateway.call import ModelCall
 from llm_gateway.events import Event
 from llm_gateway.http.client import Response
 from llm_gateway.providers.bedrock.converse import Converse
-from llm_gateway.providers.bedrock.invoke_model import InvokeModel
 from llm_gateway.providers.exchange import read_answer
 
-if TYPE_CHECKING:  # only requests for embeddings load it
+if TYPE_CHECKING:  # only requests for embeddings or to imported models load it
     from llm_gateway.embeddings import EmbeddingCall
+    from llm_gateway.providers.bedrock.invoke_model import InvokeModel
 
 _HEADERS = (("content-type", "application/json"),)
 
 _encode = msgspec.json.Encoder().encode
 
-_DIALECTS: dict[str, Converse | InvokeModel] = {"converse": Converse(), "invoke_model": InvokeModel()}
+_CONVERSE = Converse()
 
 
 class Bedrock:
@@ -32,8 +32,7 @@ class Bedrock:
         self._paths: dict[str, str] = {}
 
     def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
-        dialect = _DIALECTS[call.target.api]  # a target for chats has one of these
-        return read_answer(self._send, call, dialect, self._aws.redact)
+        return read_answer(self._send, call, _dialect(call), self._aws.redact)
 
     def embed(self, call: "EmbeddingCall") -> AsyncGenerator[list[Event], None]:
         from llm_gateway.providers.bedrock.embeddings import DIALECTS
@@ -45,7 +44,7 @@ class Bedrock:
         return embed(call, DIALECTS[call.target.api], send, self._aws.redact)
 
     async def _send(self, call: ModelCall) -> Response:
-        dialect = _DIALECTS[call.target.api]
+        dialect = _dialect(call)
         return await self._post(call, dialect.operations[call.stream], _encode(dialect.body(call)))
 
     async def _post(self, call: "ModelCall | EmbeddingCall", operation: str, body: bytes) -> Response:
@@ -61,3 +60,12 @@ class Bedrock:
             read_timeout=call.stall_seconds,
             deadline=call.deadline,
         )
+
+
+def _dialect(call: ModelCall) -> "Converse | InvokeModel":
+    """Return that of a target for chats, which has one of two."""
+    if call.target.api == "converse":
+        return _CONVERSE
+    from llm_gateway.providers.bedrock.invoke_model import InvokeModel
+
+    return InvokeModel()
