@@ -36,6 +36,7 @@ from pulumi_llm_local.services import (
     knowledge_base,
     lambda_function,
     moto,
+    scheduler,
     traces,
     waf,
 )
@@ -53,6 +54,7 @@ SERVICES = (
     moto,
     stack_upstreams,
     knowledge_base,
+    scheduler,
     traces,
     websocket_connections,
     appconfig,
@@ -158,7 +160,9 @@ async def _load(options: Options, environment: Mapping[str, str], progress: Prog
 def _not_played(graph: Graph) -> list[str]:
     types = {resource.type for resource in graph.resources} - _PLAYED - _IMPLIED
     return sorted(
-        types.union(*(service.not_played(graph) for service in (event_bus, function_url, waf, websocket_api, distribution)))
+        types.union(
+            *(service.not_played(graph) for service in (scheduler, event_bus, function_url, waf, websocket_api, distribution))
+        )
     )
 
 

@@ -1,6 +1,6 @@
 """The program's knowledge bases on this machine: each ingests its bucket, which moto holds, when a job is started.
 
-Nothing starts a job by the clock here. The run prints the variables by which `aws s3 cp` puts documents into the bucket, and
+`scheduler` starts jobs by the clock. The run prints the variables by which `aws s3 cp` puts documents into the bucket, and
 `aws bedrock-agent start-ingestion-job` ingests them.
 """
 
@@ -21,7 +21,7 @@ KNOWLEDGE_BASE = "aws:bedrock/agentKnowledgeBase:AgentKnowledgeBase"
 DATA_SOURCE = "aws:bedrock/agentDataSource:AgentDataSource"
 PLAYED = frozenset({KNOWLEDGE_BASE, DATA_SOURCE})
 IMPLIED = frozenset({"aws:s3/vectorsIndex:VectorsIndex", "aws:s3/vectorsVectorBucket:VectorsVectorBucket"})
-_AGENT, _RUNTIME = "AWS_ENDPOINT_URL_BEDROCK_AGENT", "AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME"
+AGENT, _RUNTIME = "AWS_ENDPOINT_URL_BEDROCK_AGENT", "AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME"
 
 
 async def start(run: LocalRun) -> None:
@@ -39,7 +39,7 @@ async def start(run: LocalRun) -> None:
     )
     run.variables[_RUNTIME] = url = await run.serve(app)
     if bases:
-        run.bedrock |= {_AGENT: url, _RUNTIME: url, moto.S3_ENDPOINT: documents.url}
+        run.bedrock |= {AGENT: url, _RUNTIME: url, moto.S3_ENDPOINT: documents.url}
 
 
 def knowledge_bases_of(graph: Graph) -> dict[str, LocalKnowledgeBase]:

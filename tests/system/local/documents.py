@@ -17,10 +17,10 @@ Documents = Mapping[str, tuple[str, Mapping[str, str]]]
 
 
 @contextlib.contextmanager
-def stack_with_documents(documents: Documents, *arguments: str, ingest: bool = True) -> Iterator[LocalStack]:
-    """Start the stack, and put documents into its bucket: each one's text and metadata, by its key.
+def stack_with_documents(documents: Documents, *arguments: str) -> Iterator[LocalStack]:
+    """Start the stack, and have documents ingested from its bucket: each one's text and metadata, by its key.
 
-    `outputs` are those of the stack that a test needs, with the `page`. A job ingests the documents, unless not `ingest`.
+    `outputs` are those of the stack that a test needs, its `page`, and the variables `bedrock` by which an SDK calls it.
     """
     with local_stack(*RETRIEVAL, *arguments, json_output=False) as stack:
         assert stack.process.stdout is not None
@@ -28,7 +28,6 @@ def stack_with_documents(documents: Documents, *arguments: str, ingest: bool = T
         while "Ctrl-C" not in (line := stack.process.stdout.readline()):
             lines.append(line)
         text = "".join(lines)
-        variables = dict(each.split("=", 1) for each in text.partition("  bedrock  ")[2].splitlines()[0].split())
         status = text.partition("  status   ")[2].split()[0]
         told = httpx.get(status, timeout=60).text
         names = ("documents_bucket", "knowledge_base_id", "data_source_id")
@@ -38,23 +37,24 @@ def stack_with_documents(documents: Documents, *arguments: str, ingest: bool = T
             api_key_value=text.partition("x-api-key: ")[2].partition("'")[0],
             websocket_url=text.partition("  ws       ")[2].split()[0],
             page=urljoin(status, "/"),
+            bedrock=dict(each.split("=", 1) for each in text.partition("  bedrock  ")[2].splitlines()[0].split()),
         )
-        _fill(stack.outputs, variables, documents, ingest=ingest)
+        s3 = aws_client("s3", stack)
+        for key, (body, metadata) in documents.items():
+            described = json.dumps({"metadataAttributes": metadata}).encode()
+            for name, data in ((key, body.encode()), (f"{key}.metadata.json", described)):
+                s3.put_object(Bucket=stack.outputs["documents_bucket"], Key=name, Body=data)
+        aws_client("bedrock-agent", stack).start_ingestion_job(**source_of(stack))
         yield stack
 
 
-def _fill(outputs: Mapping[str, Any], variables: Mapping[str, str], documents: Documents, *, ingest: bool) -> None:
-    s3 = _client("s3", variables)
-    for key, (text, metadata) in documents.items():
-        described = json.dumps({"metadataAttributes": metadata}).encode()
-        for name, body in ((key, text.encode()), (f"{key}.metadata.json", described)):
-            s3.put_object(Bucket=outputs["documents_bucket"], Key=name, Body=body)
-    if ingest:
-        agent = _client("bedrock-agent", variables)
-        agent.start_ingestion_job(knowledgeBaseId=outputs["knowledge_base_id"], dataSourceId=outputs["data_source_id"])
+def source_of(stack: LocalStack) -> dict[str, str]:
+    """What names the data source in calls of Bedrock."""
+    return {"knowledgeBaseId": stack.outputs["knowledge_base_id"], "dataSourceId": stack.outputs["data_source_id"]}
 
 
-def _client(service: str, variables: Mapping[str, str]) -> Any:
+def aws_client(service: str, stack: LocalStack) -> Any:
+    variables: Mapping[str, str] = stack.outputs["bedrock"]
     return boto3.client(
         service,  # pyright: ignore[reportArgumentType]
         endpoint_url=variables[f"AWS_ENDPOINT_URL_{service.upper().replace('-', '_')}"],

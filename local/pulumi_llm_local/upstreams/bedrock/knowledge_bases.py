@@ -132,6 +132,10 @@ class _Service:
             if request.method == "PUT" and not id:
                 read_document(_input("bedrock-agent", "StartIngestionJob"), body or b"{}")
                 return 202, {"ingestionJob": await self._ingest(base, job["base"], source)}
+            if request.method == "POST" and not id:
+                read_document(_input("bedrock-agent", "ListIngestionJobs"), body or b"{}")
+                jobs = [each for each in base.jobs.values() if each["dataSourceId"] == source]
+                return 200, {"ingestionJobSummaries": jobs}
             if request.method == "GET" and id:
                 if id not in base.jobs:
                     raise _not_found(f"Ingestion job with id {id} is not found.")
