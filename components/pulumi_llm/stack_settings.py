@@ -202,7 +202,8 @@ class StackSettings(RoutingSettings):
             )
         layer_problems = self.api.layer_problems(location) if location is not None else ()
         target_problems = self.api.target_problems(routing.routes, location) if location is not None else ()
-        for problem in [*self.api.model_problems(self.aliases()), *target_problems, *layer_problems]:
+        logged = self.api.logged_retention_problems() if baseline.bedrock_invocation_logs else ()
+        for problem in [*self.api.model_problems(self.aliases()), *target_problems, *layer_problems, *logged]:
             yield Problem(f"api.{problem.path}", problem.reason)
         yield from self._retrieval_problems(routing, location)
         if self.valid("websocket") and self.websocket.enabled:

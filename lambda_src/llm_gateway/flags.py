@@ -209,6 +209,8 @@ def _limits_type(routes: Routes, *, money: bool) -> type[Struct]:
 def _names_in_rules(routes: Routes) -> tuple[Any, Any, Any]:
     """Return the types of the aliases, places and time zones that a rule may name: those of the deployment."""
     places = {region for alias in routes.aliases for target in alias.targets for region in target.regions}
+    if routes.safety is not None and routes.safety.guardrail is not None:
+        places.update(routes.safety.guardrail.regions)
     zones = {hours.time_zone for rule in routes.rules for hours in rule.hours or ()}
     return (
         Literal[tuple(routes.names())],

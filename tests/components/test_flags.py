@@ -255,8 +255,13 @@ def test_both_apis_of_a_stack_take_the_same_documents() -> None:
         "flags": True,
         "limits": {"requests": {"minute": 5}},
         "tenant_limits": {"acme": {"usd": {"day": 5}}},
-        "safety": {"injection": {"mode": "shadow"}, "pii": {"email": "mask"}, "guardrail": {"profanity": True}},
+        "safety": {
+            "injection": {"mode": "shadow"},
+            "pii": {"email": "mask"},
+            "guardrail": {"profanity": True, "cross_region": True},
+        },
         "cache": {"ttl_seconds": 60},
+        "rules": [{"name": "night", "hours": [{"start": "08:00", "time_zone": "Europe/Berlin"}]}],
     }
     stack = programs.run_project(programs.ROOT, "dev", {"pulumi-llm:api": api})
     found: list[str] = []
@@ -265,7 +270,9 @@ def test_both_apis_of_a_stack_take_the_same_documents() -> None:
         routes = load(Path(function["code"].path) / ROUTES_FILE, function["environment"]["variables"])
         found.append(validator(routes))
     assert found[0] == found[1] == stack.inputs("chat-flags-profile")["validators"][0]["content"]
-    assert all(f'"{section}"' in found[0] for section in ("weaker_safety", "guardrail", "cache", "limits", "usd"))
+    assert all(f'"{section}"' in found[0] for section in ("weaker_safety", "guardrail", "cache", "limits", "usd", "rules"))
+    # What rules may name: the deployed ones' time zones, and where the guardrail may take texts.
+    assert all(f'"{name}"' in found[0] for name in ("Europe/Berlin", "us-west-2"))
 
 
 def test_the_documents_of_the_example_are_taken() -> None:

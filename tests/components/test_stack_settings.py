@@ -189,6 +189,16 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
             "'us-east-2'?",
         ],
     ),
+    "a rule that keeps nothing, and a log that keeps everything": (
+        {
+            "account_baseline": {"bedrock_invocation_logs": True, "api_gateway_logs": True},
+            "api": {"rules": [{"name": "private", "retention": "none"}, {"name": "short", "max_tokens": 5}]},
+        },
+        [
+            "pulumi-llm:api.rules[0].retention: 'none' cannot hold beside account_baseline.bedrock_invocation_logs, which keep "
+            "the prompts and answers of every call of Bedrock in the Region; leave one of them out",
+        ],
+    ),
     "a rule that leaves an alias no target": (
         {"models": ["claude-haiku-4-5"], "api": {"rules": [{"name": "home", "regions": ["us-east-1"]}]}},
         [

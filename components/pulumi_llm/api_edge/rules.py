@@ -174,6 +174,16 @@ class CallerRuleSettings(Settings):
             if named and of_tenants and not any(key in of_tenants for key in named):
                 yield Problem(f"{path}.tenants", "are those of none of its keys; the rule would be for nobody")
 
+    def logged_retention_problems(self) -> Iterator[Problem]:
+        """Yield which rules say that nothing is kept, where Bedrock's log of invocations keeps everything."""
+        for index, rule in valid_items(self.rules):
+            if rule.retention == "none":
+                reason = (
+                    "'none' cannot hold beside account_baseline.bedrock_invocation_logs, which keep the prompts and answers of "
+                    "every call of Bedrock in the Region; leave one of them out"
+                )
+                yield Problem(f"rules[{index}].retention", reason)
+
     def rule_target_problems(
         self, routes: Routes, region: str, keys: Sequence[Caller] | None, guardrail_regions: Collection[str]
     ) -> Iterator[Problem]:

@@ -377,13 +377,17 @@ async def test_a_guardrail_that_takes_data_elsewhere_is_where_a_rule_must_allow(
     guardrail = GuardrailUse(regions=("us-east-1", "us-west-2"))
     alias = Alias("main", (msgspec.structs.replace(target("a"), regions=("us-east-1",)),), retries=0)
     routes = Routes((alias,), safety=Safety((), guardrail))
-    for weaker, allowed in (({}, False), ({"weaker_safety": {"guardrail": "off"}}, True)):
-        document = {**weaker, "rules": {"home": {"regions": ["us-east-1"]}}}
+    for more, regions, allowed in (
+        ({}, ("us-east-1",), False),
+        ({}, ("us-east-1", "us-west-2"), True),
+        ({"weaker_safety": {"guardrail": "off"}}, ("us-east-1",), True),
+    ):
+        document = {**more, "rules": {"home": {"regions": regions}}}
         found = overlaid(
             gateway_of(Scripted(), routes), flags.parse(json.dumps(document).encode(), flags.document_type(routes))
         )
         assert found.policy is not None
-        assert found.policy.allows(Rule("home", regions=("us-east-1",)), alias.targets[0]) is allowed
+        assert found.policy.allows(Rule("home", regions=regions), alias.targets[0]) is allowed
 
 
 @pytest.mark.parametrize(

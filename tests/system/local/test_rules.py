@@ -15,6 +15,7 @@ SETTINGS = {
     "api.rules": [
         {"name": "home", "regions": ["us-east-1"], "models": ["gpt-oss-20b"]},
         {"name": "short", "keys": ["default"], "max_tokens": 20},
+        {"name": "private", "tenants": ["default"], "retention": "none"},
     ],
 }
 
@@ -42,3 +43,7 @@ async def test_a_caller_is_held_to_the_rules_on_every_transport() -> None:
             await ask(client, action="chat", id="two", message="Hi", max_tokens=21)
             (refused,) = await messages_until_end(client)
         assert (refused["type"], refused["error"]["code"]) == ("error", "denied_by_rule")
+        async with connected(stack) as client:
+            await ask(client, action="resume", id="one", seq=1)
+            (gone,) = await messages_until_end(client)
+        assert gone["error"]["code"] == "generation_not_kept"
