@@ -2,8 +2,12 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
+import anthropic
+import openai
 import pytest
 
 from llm_gateway import errors
@@ -141,6 +145,99 @@ async def test_windows_that_have_passed_stand_and_the_rest_never_leaves(harness:
     assert outcome.text == LONG[:-100] and "Volde" not in outcome.raw
     # The end of a window is checked again with the next one.
     assert guardrail.texts("OUTPUT") == [LONG, LONG[-100:] + "Voldemort"]
+
+
+# A call of an SDK, streamed, and what it raises when a stream that has begun is blocked. Each is a row of docs/safety.md.
+SDK_CALLS: dict[str, tuple[Callable[[Any, str], Any], type[Exception]]] = {
+    "chat completions": (
+        lambda service, text: _iterated(
+            service.openai().chat.completions.create(model="main", messages=_said(text), stream=True)
+        ),
+        openai.APIError,
+    ),
+    "completions": (
+        lambda service, text: _iterated(service.openai().completions.create(model="main", prompt=text, stream=True)),
+        openai.APIError,
+    ),
+    "responses' helper": (lambda service, text: _final_response(service.openai(), text), RuntimeError),
+    "messages": (
+        lambda service, text: _iterated(
+            service.anthropic().messages.create(model="main", max_tokens=9, messages=_said(text), stream=True)
+        ),
+        anthropic.APIStatusError,
+    ),
+    "messages' helper": (lambda service, text: _final_message(service.anthropic(), text), anthropic.APIStatusError),
+}
+
+
+def _said(text: str) -> Any:
+    return [{"role": "user", "content": text}]
+
+
+async def _iterated(stream: Any) -> list[Any]:
+    return [event async for event in await stream]
+
+
+async def _final_response(client: openai.AsyncOpenAI, text: str) -> Any:
+    async with client.responses.stream(model="main", input=text, store=False) as stream:
+        return await stream.get_final_response()
+
+
+async def _final_message(client: anthropic.AsyncAnthropic, text: str) -> Any:
+    async with client.messages.stream(model="main", max_tokens=9, messages=_said(text)) as stream:
+        return await stream.get_final_message()
+
+
+def _code(error: Any) -> str:
+    body = error.body
+    return body["error"]["code"] if isinstance(error, anthropic.APIError) else error.code
+
+
+@pytest.fixture
+async def blocking(harness: Harness) -> AsyncIterator[Any]:
+    """A service whose answers are blocked when their first window has left."""
+    passed = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        passed.clear()
+        await peer.send(OPENAI.head + OPENAI.opening() + OPENAI.delta(LONG))
+        await passed.wait()
+        await peer.send(OPENAI.delta("Voldemort") + OPENAI.ending() + STREAM_END)
+
+    def checked(body: Any) -> bytes:
+        if body["source"] == "OUTPUT":
+            passed.set()
+        texts = [block["text"]["text"] for block in body["content"]]
+        return response(200, assess(GuardrailRules(SETTINGS), body["source"], texts))
+
+    upstream = Fake(script)
+    await upstream.start()
+    yield await harness.gateway(ProviderAt(OPENAI, upstream.url), safety=GUARDED, guardrail=GuardrailUpstream(checked))
+    await upstream.stop()
+
+
+@pytest.mark.parametrize(("call", "kind"), SDK_CALLS.values(), ids=SDK_CALLS)
+async def test_what_sdks_raise_for_a_block(blocking: Any, call: Callable[[Any, str], Any], kind: type[Exception]) -> None:
+    refusal = (openai.BadRequestError, anthropic.BadRequestError)
+    with pytest.raises(refusal) as whole:
+        await call(blocking, "Voldemort?")
+    assert (whole.value.status_code, _code(whole.value)) == (400, "content_policy_violation")
+    with pytest.raises(kind) as begun:
+        await call(blocking, "Hi")
+    assert type(begun.value) is kind
+    if kind is not RuntimeError:
+        assert _code(begun.value) == "content_policy_violation"
+    if kind is anthropic.APIStatusError:
+        assert begun.value.status_code == 200  # pyright: ignore[reportAttributeAccessIssue]
+    page = (Path(__file__).parents[3] / "docs" / "safety.md").read_text()
+    assert f"`{kind.__name__}`" in page
+
+
+async def test_responses_tell_a_block_by_their_events(blocking: Any) -> None:
+    asked = blocking.openai().responses.create(model="main", input="Hi", stream=True, store=False)
+    *_, error, failed = await _iterated(asked)
+    assert (error.type, error.code, failed.type) == ("error", "content_policy_violation", "response.failed")
 
 
 async def test_a_streams_windows_add_up_to_its_text(harness: Harness) -> None:
