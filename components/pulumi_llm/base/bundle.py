@@ -203,7 +203,8 @@ def _uv() -> str:
 def _install(to: Path, target: Target, python: str) -> None:
     """The locked dependencies, and nothing that a function does not read."""
     command = [_uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
-    command += ["--no-compile-bytecode", "--target", str(to), "--requirements", str(_lock())]
+    # By its default uv links files to its cache: what is done to one of them would be done to every environment on the machine.
+    command += ["--link-mode", "copy", "--no-compile-bytecode", "--target", str(to), "--requirements", str(_lock())]
     if target == "lambda":
         command += ["--python-platform", "aarch64-manylinux2014", "--python-version", PYTHON]
     else:

@@ -387,6 +387,13 @@ def test_dependencies_that_are_not_what_was_locked_are_refused(
     assert cached() == []
 
 
+def test_what_is_installed_is_shared_with_nobody(small: Path, tmp_path: Path) -> None:
+    """Some files of a bundle are written anew. In uv's cache that would change every environment of the machine."""
+    bundle._install(tmp_path / "installed", "host", sys.executable)
+    files = [path for path in (tmp_path / "installed").rglob("*") if path.is_file()]
+    assert files and {path.stat().st_nlink for path in files} == {1}
+
+
 def test_without_uv_it_says_what_to_install(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uv", None)
     with pytest.raises(BundleError, match=r"^uv is needed .*: pip install 'pulumi-llm\[local\]'$"):
