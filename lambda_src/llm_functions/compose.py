@@ -3,7 +3,8 @@
 import os
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache as cache_result
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # what a deployment does not use is not imported: it would co
     from llm_gateway.demand import Demand
     from llm_gateway.identity.keys import KeyStore
     from llm_gateway.identity.tickets import TicketTable
+    from llm_gateway.jobs.store import JobStore
     from llm_gateway.retrieving_router import Retriever
     from llm_gateway.stages.cache import Cache
     from llm_gateway.stages.cancel import Cancels
@@ -94,6 +96,25 @@ def cancels(client: HttpClient, environ: Mapping[str, str] = os.environ) -> "Can
     from llm_gateway.stages.cancel import Cancels
 
     return Cancels(DynamoDB(Aws(client, environ)), table, write_warning)
+
+
+def job_store(client: HttpClient, environ: Mapping[str, str] = os.environ) -> "Callable[[], JobStore] | None":
+    """Return what makes the store of jobs, at its first call; None where the environment names no table."""
+    table = environ.get(environment.JOBS_TABLE)
+    if not table:
+        return None
+
+    @cache_result
+    def made() -> "JobStore":
+        from llm_gateway.aws.dynamodb import DynamoDB
+        from llm_gateway.aws.s3 import Bucket
+        from llm_gateway.jobs.store import JobStore
+        from llm_gateway.jobs.table import JobTable
+
+        aws = Aws(client, environ)
+        return JobStore(JobTable(DynamoDB(aws), table), Bucket(aws, environ[environment.JOBS_BUCKET]))
+
+    return made
 
 
 def safety(routes: Routes, client: HttpClient, environ: Mapping[str, str] = os.environ) -> "Safety | None":

@@ -258,6 +258,10 @@ unknown_route = ErrorKind(
 method_not_allowed = ErrorKind(
     "method_not_allowed", 405, INVALID_REQUEST, "{path} takes {allowed}, not {method}; GET /openapi.json lists what there is"
 )
+# Those of others are not there, either.
+unknown_job = ErrorKind(
+    "unknown_job", 404, NOT_FOUND, "there is no job {id!r} of this API key, or it has expired; GET /jobs lists what there is"
+)
 # With `Last-Event-ID`.
 nothing_to_resume = ErrorKind(
     "nothing_to_resume",
@@ -399,6 +403,14 @@ cancel_unavailable = ErrorKind(
     "the service could not record that the generation is to be stopped; try again shortly",
     retry_after=1,
 )
+# The table or the bucket of jobs cannot be read or written.
+jobs_unavailable = ErrorKind(
+    "jobs_unavailable",
+    503,
+    SERVER,
+    "the service could not read or write what it keeps of jobs; try again shortly, with the same Idempotency-Key",
+    retry_after=1,
+)
 # The guardrail cannot be asked. Nothing is passed on unchecked then.
 guardrail_unavailable = ErrorKind(
     "guardrail_unavailable",
@@ -517,6 +529,11 @@ WEBSOCKET_ERROR_KINDS = (
     generations_unavailable,
     too_many_connections,
     rate_limited,
+)
+
+# What only a job ends with, besides the kinds above.
+retries_exhausted = ErrorKind(
+    "retries_exhausted", 502, UPSTREAM, "the job was run {attempts} times, and ended each time without an answer; {reason}"
 )
 
 

@@ -13,11 +13,23 @@ from typing import Any
 import httpx
 import pytest
 
-from llm_functions.compose import cache, cancels, idempotency, key_store, ledger, policy, providers, ticket_table, tracer
+from llm_functions.compose import (
+    cache,
+    cancels,
+    idempotency,
+    job_store,
+    key_store,
+    ledger,
+    policy,
+    providers,
+    ticket_table,
+    tracer,
+)
 from llm_functions.http.application import Application
 from llm_gateway import demand, router, telemetry
 from llm_gateway.aws import dynamodb as dynamodb_module
 from llm_gateway.aws.dynamodb import DynamoDB
+from llm_gateway.aws.s3 import Bucket
 from llm_gateway.gateway import Gateway
 from llm_gateway.http.client import HttpClient
 from llm_gateway.router import Provider, Router
@@ -28,6 +40,8 @@ from pulumi_llm_local.upstreams.stand_in_model import StandInModel
 from support import websocket_api
 from support.clock import Clock, Now
 from support.gateway_service import ORIGIN, PATIENCE, Service, serve
+from support.jobs_table import BUCKET
+from support.jobs_table import TABLE as JOBS
 from support.local_bedrock import KEYS, REGION, running
 from support.websocket_api import JOURNAL, LEDGER, TICKETS
 from wire.bedrock import Wire
@@ -147,7 +161,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
 
     With `dynamodb`, the URL of the table of keys, it checks keys itself. With `tickets`, the URL of a DynamoDB with that table,
     it issues tickets. With `journal`, the URL of one with that table, it keeps answers to requests that name keys. `cached` is
-    that of one where the routes have a cache of answers. `limits` is
+    that of one where the routes have a cache of answers. `jobs` is that of a DynamoDB and an S3 with those of jobs. `limits` is
     that of a DynamoDB, where the routes have some, counted in the windows of `now`. `secrets` is
     the URL of Secrets Manager, `xray` that of X-Ray and of its daemon.
     """
@@ -167,6 +181,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
         now: Now | None = None,
         journal: str = "",
         cached: str = "",
+        jobs: str = "",
         secrets: str = "",
         xray: str = "",
     ) -> Service:
@@ -187,6 +202,8 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
             **({"TICKETS_TABLE": TICKETS, "AWS_ENDPOINT_URL_DYNAMODB": tickets} if tickets else {}),
             **({"LEDGER_TABLE": LEDGER, "AWS_ENDPOINT_URL_DYNAMODB": limits} if limits else {}),
             **({"JOURNAL_TABLE": JOURNAL, "AWS_ENDPOINT_URL_DYNAMODB": journal} if journal else {}),
+            **({"JOBS_TABLE": JOBS, "JOBS_BUCKET": BUCKET, "AWS_ENDPOINT_URL_S3": jobs} if jobs else {}),
+            **({"AWS_ENDPOINT_URL_DYNAMODB": jobs} if jobs else {}),
             **({"CACHE_TABLE": JOURNAL, "AWS_ENDPOINT_URL_DYNAMODB": cached} if cached else {}),
         }
         known = providers(routes.endpoints, client, environ) | ({} if provider is None else {"bedrock": provider})
@@ -210,6 +227,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
             tickets=ticket_table(client, environ),
             idempotency=idempotency(client, environ),
             cancels=cancels(client, environ),
+            jobs=job_store(client, environ),
         )
         url = await opened.enter_async_context(serve(application))
         http = httpx.AsyncClient(base_url=url, verify=False, trust_env=False, timeout=PATIENCE)
@@ -247,3 +265,13 @@ async def dynamodb(http: HttpClient, dynamodb_url: str, monkeypatch: pytest.Monk
     client = DynamoDB(websocket_api.aws(http, AWS_ENDPOINT_URL_DYNAMODB=dynamodb_url))
     await websocket_api.create_tables(client)
     return client
+
+
+@pytest.fixture
+async def bucket(http: HttpClient, dynamodb_url: str) -> Bucket:
+    """The bucket of jobs, without objects of its own test."""
+    aws = websocket_api.aws(http, AWS_ENDPOINT_URL_S3=dynamodb_url)
+    made = await aws.send("s3", "PUT", aws.bucket(BUCKET), "/", b"", response_timeout=60.0, read_timeout=60.0)
+    assert made.status in (200, 409), await made.read()
+    await made.read()
+    return Bucket(aws, BUCKET)

@@ -16,8 +16,10 @@ from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.http.client import HttpClient
 from llm_gateway.identity import connections, keys, tickets
 from llm_gateway.stages import journal, ledger
+from llm_gateway.tables import JOBS
 from pulumi_llm_local.services import moto_server
 from pulumi_llm_local.services.signature import SignatureError, verify_signature
+from support import jobs_table
 from support.local_bedrock import KEYS, REGION
 from support.web_app import listening
 
@@ -66,6 +68,20 @@ async def create_tables(dynamodb: DynamoDB) -> None:
             "BillingMode": "PAY_PER_REQUEST",
         }
         await call(dynamodb, "CreateTable", body)
+    await _create_jobs_table(call, dynamodb)
+
+
+async def _create_jobs_table(call: Any, dynamodb: DynamoDB) -> None:
+    if jobs_table.TABLE in (await call(dynamodb, "ListTables", {}))["TableNames"]:
+        await call(dynamodb, "DeleteTable", {"TableName": jobs_table.TABLE})
+    body = {
+        "TableName": jobs_table.TABLE,
+        "KeySchema": [{"AttributeName": JOBS.hash_key, "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in jobs_table.ATTRIBUTES],
+        "GlobalSecondaryIndexes": [jobs_table.INDEX],
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+    await call(dynamodb, "CreateTable", body)
 
 
 class Clients:

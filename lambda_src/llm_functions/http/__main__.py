@@ -5,7 +5,7 @@ import hmac
 import os
 from typing import TYPE_CHECKING, Any
 
-from llm_functions.compose import cancels, gateway, idempotency, key_store, ticket_table
+from llm_functions.compose import cancels, gateway, idempotency, job_store, key_store, ticket_table
 from llm_functions.http.application import Application
 from llm_gateway import environment
 from llm_gateway.http.client import HttpClient
@@ -34,6 +34,7 @@ def main() -> None:
         tickets=ticket_table(client),
         idempotency=idempotency(client),
         cancels=cancels(client),
+        jobs=job_store(client),
     )
     secret = os.environ.get(environment.INVOKER)
     server = (uvicorn.Server if served.tracer is None else _flushing(served.tracer))(

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from llm_gateway.embeddings import EmbeddingRequest
     from llm_gateway.identity.keys import KeyStore
     from llm_gateway.identity.tickets import TicketTable
+    from llm_gateway.jobs.store import JobStore
     from llm_gateway.stages.cancel import Cancels
     from llm_gateway.stages.idempotency import Claim, Idempotency
 
@@ -56,9 +57,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class HttpRequest(msgspec.Struct):
-    """One HTTP request, as its handler needs it. `headers` are those that every response to it has. `deadline` is a time of the
-    loop's clock. `authorizer` is the authorizer's context, if there is one. `parameter` is the value of the path's one. `claim`
-    is that of its idempotency key, if it names one. `cache_control` is that header, where answers are cached."""
+    """One HTTP request, as its handler needs it; `scope` is ASGI's. `headers` are those that every response to it has.
+    `deadline` is a time of the loop's clock. `authorizer` is the authorizer's context, if there is one. `parameter` is the
+    value of the path's one. `claim` is that of its idempotency key, if it names one. `cache_control` is that header, where
+    answers are cached."""
 
     request_id: str
     headers: Headers
@@ -71,6 +73,7 @@ class HttpRequest(msgspec.Struct):
     send: Send
     claim: "Claim | None" = None
     cache_control: str = ""
+    scope: Scope = msgspec.field(default_factory=dict[str, Any])
 
 
 class Application:
@@ -78,7 +81,8 @@ class Application:
 
     `keys` is the table of API keys, with which requests to the function's own URL are checked. `tickets` is the table of
     tickets for WebSockets; without it none are issued. `idempotency` keeps the answers to requests that name keys; without it,
-    these are answered as any others. `cancels` is what callers have asked to stop; without it, nobody can ask.
+    these are answered as any others. `cancels` is what callers have asked to stop; without it, nobody can ask. `jobs` returns
+    what is kept of jobs; without it there are none.
     """
 
     def __init__(
@@ -90,19 +94,29 @@ class Application:
         tickets: "TicketTable | None" = None,
         idempotency: "Idempotency | None" = None,
         cancels: "Cancels | None" = None,
+        jobs: "Callable[[], JobStore] | None" = None,
     ) -> None:
         self._gateway = gateway
         self._keys = keys
         self._tickets = tickets
         self._idempotency = idempotency
         self._cancels = cancels
-        served = operations(tickets=tickets is not None, limits=gateway.ledger is not None, journal=cancels is not None)
-        # The operations of each path by their methods; those with a parameter by what stands before it.
+        self._jobs = jobs
+        served = operations(
+            tickets=tickets is not None,
+            limits=gateway.ledger is not None,
+            journal=cancels is not None,
+            jobs=jobs is not None,
+        )
+        # The operations of each path by their methods; those with a parameter by what stands before it, and after it.
         self._by_path: dict[str, dict[str, Operation]] = {}
-        self._by_start: dict[str, dict[str, Operation]] = {}
+        self._by_ends: dict[tuple[str, str], dict[str, Operation]] = {}
         for each in served:
             start, _, parameter = each.path.partition("{")
-            (self._by_start if parameter else self._by_path).setdefault(start, {})[each.method] = each
+            if parameter:
+                self._by_ends.setdefault((start, parameter.partition("}")[2]), {})[each.method] = each
+            else:
+                self._by_path.setdefault(start, {})[each.method] = each
         self._auth = environ[environment.AUTHORIZATION]
         self._path_prefix = environ.get(environment.PATH_PREFIX, "")
         self._debug = environ.get(environment.DEBUG) == "true"
@@ -121,6 +135,11 @@ class Application:
             "websocket_ticket": self._websocket_ticket,
             "usage": self._usage,
             "cancel": self._cancel,
+            "submit_jobs": partial(self._of_jobs, "submit"),
+            "jobs": partial(self._of_jobs, "page"),
+            "job": partial(self._of_jobs, "get"),
+            "cancel_job": partial(self._of_jobs, "cancel"),
+            "job_events": self._job_events,
             "health": self._health,
             "openapi": self._openapi,
         }
@@ -141,7 +160,7 @@ class Application:
             caller = await self._caller(context, headers) if operation.authorized else ANONYMOUS
             body = await read_object(headers, receive) if operation.has_body else {}
             authorizer, deadline = context.get("authorizer"), _deadline(headers)
-            http = HttpRequest(request_id, common, caller, authorizer, parameter, body, deadline, receive, send)
+            http = HttpRequest(request_id, common, caller, authorizer, parameter, body, deadline, receive, send, scope=scope)
             if operation.generates and self._gateway.tracer is not None:
                 self._gateway.tracer.begin(headers, operation.method, operation.path)
             if operation.generates and self._idempotency is not None:
@@ -166,9 +185,9 @@ class Application:
     def _at(self, path: str) -> tuple[Mapping[str, Operation], str]:
         if (there := self._by_path.get(path)) is not None:
             return there, ""
-        for start, there in self._by_start.items():
-            if path.startswith(start) and path != start:
-                return there, path.removeprefix(start)
+        for (start, end), there in self._by_ends.items():
+            if path.startswith(start) and path.endswith(end) and (value := path[len(start) : len(path) - len(end)]):
+                return there, value
         return {}, ""
 
     def _no_operation(self, method: str, path: str, there: Mapping[str, Operation]) -> GatewayError:
@@ -317,6 +336,19 @@ class Application:
         await self._cancels.record(http.caller, request_id)
         await self._respond(http.send, http.headers, 202, _encode({"request_id": request_id, "status": "cancelling"}))
 
+    async def _of_jobs(self, name: str, http: HttpRequest) -> None:
+        from llm_functions.http import jobs
+
+        assert self._jobs is not None  # else there are no such operations
+        status, body, headers = await getattr(jobs, name)(self._gateway.current(), self._jobs(), http)
+        await self._respond(http.send, http.headers, status, _encode(body), headers)
+
+    async def _job_events(self, http: HttpRequest) -> None:
+        from llm_functions.http import jobs
+
+        assert self._jobs is not None  # else there is no such operation
+        await jobs.follow(self._jobs(), http)
+
     async def _health(self, http: HttpRequest) -> None:
         await self._respond(http.send, http.headers, 200, b'{"status":"ok"}')
 
@@ -333,6 +365,7 @@ class Application:
             idempotency=self._idempotency is not None,
             embedding_models=embeddings,
             is_cached=self._gateway.cache is not None,
+            jobs=self._jobs is not None,
         )
         # It is the same for everyone until the next deployment.
         headers = [(name, _SHARED if name == b"cache-control" else value) for name, value in http.headers]

@@ -8,7 +8,7 @@ import msgspec
 
 from llm_functions.api_formats import chat, fields, openai_chat, openai_media, openai_parameters
 from llm_functions.api_formats.answer_ids import PREFIXES
-from llm_functions.http import openapi_embeddings, openapi_messages, openapi_responses, openapi_usage
+from llm_functions.http import openapi_embeddings, openapi_jobs, openapi_messages, openapi_responses, openapi_usage
 from llm_functions.http.openapi_cache import add_cache
 from llm_functions.http.schemas import ANY, COUNT, DEFAULT_MAX_TOKENS, TEXT, WORDS, obj, or_null, ref, retrieval_fields
 from llm_gateway import errors
@@ -29,6 +29,7 @@ def _document(
     limits: bool,
     idempotency: bool,
     is_cached: bool,
+    jobs: bool,
 ) -> bytes:
     paths: dict[str, dict[str, Any]] = {}
     schemas = _schemas(models, embedding_models) | ({"WebSocketTicket": _ticket()} if tickets else {})
@@ -36,7 +37,9 @@ def _document(
         schemas |= openapi_usage.schemas()
     if idempotency:
         schemas["Cancelling"] = obj({"request_id": TEXT, "status": {"const": "cancelling"}}, ("request_id", "status"))
-    for operation in operations(tickets=tickets, limits=limits, journal=idempotency):
+    if jobs:
+        schemas |= openapi_jobs.schemas()
+    for operation in operations(tickets=tickets, limits=limits, journal=idempotency, jobs=jobs):
         described = _operation(operation, auth, keyed=idempotency and operation.generates)
         if is_cached and operation.generates and operation.id != "embeddings":
             add_cache(described)
@@ -78,15 +81,17 @@ def document(
     idempotency: bool = False,
     embedding_models: Sequence[str] = (),
     is_cached: bool = False,
+    jobs: bool = False,
 ) -> bytes:
     """Return the document as JSON. `models` are the aliases that chat, `embedding_models` the others. `tickets`: they are
     issued. `limits`: callers have them. `idempotency`: answers are kept for requests that name keys. `is_cached`: they
-    are cached."""
-    return _document(tuple(models), tuple(embedding_models), auth, tickets, limits, idempotency, is_cached)
+    are cached. `jobs`: there are jobs."""
+    return _document(tuple(models), tuple(embedding_models), auth, tickets, limits, idempotency, is_cached, jobs)
 
 
 def _operation(operation: Operation, auth: str, *, keyed: bool) -> dict[str, Any]:
-    answer = _answer(operation)
+    is_of_jobs = operation.id in openapi_jobs.PARAMETERS
+    answer = {**openapi_jobs.answer(operation.id), "headers": _REQUEST_ID} if is_of_jobs else _answer(operation)
     described: dict[str, Any] = {
         "operationId": operation.id,
         "summary": operation.summary,
@@ -94,6 +99,12 @@ def _operation(operation: Operation, auth: str, *, keyed: bool) -> dict[str, Any
     }
     if operation.id == "cancel":
         described["parameters"] = [_STREAM_IN_PATH]
+    if is_of_jobs:
+        described["parameters"] = openapi_jobs.PARAMETERS[operation.id]
+    if operation.id == "submit_jobs":
+        answer["headers"] = {**answer["headers"], **_REPLAYED}
+    if operation.id == "job_events":
+        described["responses"]["204"] = {"description": "The job has ended, and the client has all its events"}
     if keyed:
         described["parameters"] = [_KEY, _LAST_EVENT] if operation.id == "chat_stream" else [_KEY]
         answer["headers"] = {**answer["headers"], **_REPLAYED}
@@ -142,6 +153,7 @@ _REQUESTS = {
     "messages": "MessageRequest",
     "count_tokens": "TokenCountRequest",
     "embeddings": "EmbeddingRequest",
+    "submit_jobs": "JobRequest",
 }
 _ANSWERS = {
     "chat": "ChatAnswer",
@@ -161,7 +173,7 @@ _ANSWERS = {
 
 
 # Of the operations that answer with another one than 200.
-_STATUSES = {"cancel": "202"}
+_STATUSES = {"cancel": "202", "submit_jobs": "202"}
 
 
 def _header(description: str, kind: str = "string", *, required: bool = True) -> dict[str, Any]:
@@ -230,6 +242,7 @@ _OF_OPERATION = {
     "model": (errors.model_not_found,),
     "usage": (errors.limits_unavailable,),
     "cancel": (errors.invalid_value, errors.cancel_unavailable),
+    **openapi_jobs.ERRORS,
 }
 
 
@@ -238,13 +251,16 @@ def _errors(operation: Operation, auth: str, *, keyed: bool) -> dict[str, Any]:
     at_the_edge = [response.kind for response in GATEWAY_RESPONSES if not response.iam or auth == "iam"]
     found: dict[int, list[str]] = {}
     for kind in ERROR_KINDS:
-        possible = operation.has_body or (kind in at_the_edge and kind not in _OF_A_BODY)
-        possible = possible or kind in _OF_OPERATION.get(operation.id, ())
+        by_itself = kind in _OF_OPERATION.get(operation.id, ())
+        possible = by_itself or (kind in at_the_edge and kind not in _OF_A_BODY)
+        possible = possible or (operation.has_body and operation.id != "submit_jobs")
         if kind.type in (AUTHENTICATION, PERMISSION):
             possible = operation.authorized and auth in _SCHEMES
         if kind is errors.method_not_allowed:
             possible = False  # none of the operations here
-        if kind in _OF_A_KEY:
+        if kind in openapi_jobs.ONLY:
+            possible = by_itself
+        if kind in _OF_A_KEY and not by_itself:
             possible = keyed and operation.id not in _NOT_OF.get(kind.code, ())
         if kind is errors.cancelled:
             possible = keyed and operation.id not in ("chat", "embeddings")

@@ -82,18 +82,43 @@ class Aws:
         )
 
     async def send(
-        self, service: str, method: str, base: str, path: str, body: bytes, *, response_timeout: float, read_timeout: float
+        self,
+        service: str,
+        method: str,
+        base: str,
+        path: str,
+        body: bytes,
+        headers: Sequence[tuple[str, str]] = (),
+        *,
+        response_timeout: float,
+        read_timeout: float,
+        deadline: float = math.inf,
     ) -> Response:
-        """Sign and send a request to an address that is not the service's own in the Region, such as an API's.
+        """Sign and send a request to an address that is not the service's own in the Region, such as an API's or a bucket's.
 
         `base` is the URL before `path`, which is percent-encoded. Raises `HttpError`.
         """
         url = parse_url(base + path)
         signer = Signer(*self._credentials, self._region, service)
-        signed = signer.sign(method, url.host, url.path, (), body, time.time())
+        signed = signer.sign(method, url.host, url.path, headers, body, time.time())
         return await self._client.send(
-            method, base + path, signed, body, response_timeout=response_timeout, read_timeout=read_timeout
+            method,
+            base + path,
+            [*headers, *signed],
+            body,
+            response_timeout=response_timeout,
+            read_timeout=read_timeout,
+            deadline=deadline,
         )
+
+    def bucket(self, name: str) -> str:
+        """Return the base URL of an S3 bucket: a host of its own, or the path of one where the address of S3 is replaced.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
+        """
+        base = self.endpoint("s3")
+        regional = f"https://s3.{self._region}."
+        return base.replace("https://", f"https://{name}.", 1) if base.startswith(regional) else f"{base}/{name}"
 
     def _service(self, service: str) -> tuple[str, str, Signer]:
         base = self.endpoint(service)

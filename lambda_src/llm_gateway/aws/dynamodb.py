@@ -154,6 +154,27 @@ class DynamoDB:
                 return items
             body["ExclusiveStartKey"] = last
 
+    async def query_index(
+        self, table: str, index: str, condition: str, values: Item, *, names: Mapping[str, str], start: Item | None, limit: int
+    ) -> tuple[list[Item], Item | None]:
+        """Return a page of the items that fulfil a condition on the key of an index, the last ones of its sort key first.
+
+        `start` is the key of the item after which the page begins. The second result is that of the next page, None if there is
+        none. An index may lag behind its table.
+        """
+        body: dict[str, Any] = {
+            "TableName": table,
+            "IndexName": index,
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+            "ScanIndexForward": False,
+            "Limit": limit,
+            **({"ExclusiveStartKey": start} if start else {}),
+        }
+        answer = await self._call("Query", body)
+        return answer["Items"], answer.get("LastEvaluatedKey")
+
     async def _call(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
         end = loop.time() + _CALL_SECONDS

@@ -39,13 +39,11 @@ class Signer:
     """Signs requests to one service in one Region with one set of credentials.
 
     `service` is the service's name in the signature, which may differ from the host's: Bedrock's runtime signs as
-    ``bedrock``. ``s3`` is refused, for S3 encodes the path only once and needs the payload's hash as a header. Raises
-    `ValueError`. No text of an error and no `repr` holds a credential.
+    ``bedrock``. For ``s3`` the path is signed as it is sent, and the payload's hash is a header. Raises `ValueError`. No text
+    of an error and no `repr` holds a credential.
     """
 
     def __init__(self, access_key: str, secret_key: str, session_token: str | None, region: str, service: str) -> None:
-        if service == "s3":
-            raise ValueError("service: s3 has rules of its own, which this signer lacks; use it for another service")
         given = {"access_key": access_key, "secret_key": secret_key, "region": region, "service": service}
         if session_token:
             given["session_token"] = session_token
@@ -57,6 +55,7 @@ class Signer:
         self._token = session_token
         self._region = region
         self._service = service
+        self._is_s3 = service == "s3"
         self._day = ""
         self._scope = ""
         self._credential = ""
@@ -73,7 +72,8 @@ class Signer:
         now: float,
         query: str = "",
     ) -> list[tuple[str, str]]:
-        """Return the headers that sign a request: ``x-amz-date``, ``x-amz-security-token`` and ``authorization``.
+        """Return the headers that sign a request: ``x-amz-date``, ``x-amz-security-token`` and ``authorization``, and for S3
+        ``x-amz-content-sha256``.
 
         Send the request exactly as it is given here, with `host` as its Host header.
 
@@ -89,7 +89,10 @@ class Signer:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
         if stamp[:8] != self._day:
             self._derive_key(stamp[:8])
+        payload = hashlib.sha256(body).hexdigest()
         added = [("x-amz-date", stamp)]
+        if self._is_s3:
+            added.append(("x-amz-content-sha256", payload))
         if self._token:
             added.append(("x-amz-security-token", self._token))
         signed = dict(added)
@@ -106,7 +109,6 @@ class Signer:
         canonical_headers = "\n".join([f"{name}:{signed[name]}" for name in names])
         signed_names = ";".join(names)
         canonical_path = self._paths.get(path) or self._canonical_path(path)
-        payload = hashlib.sha256(body).hexdigest()
         canonical = f"{method}\n{canonical_path}\n{query}\n{canonical_headers}\n\n{signed_names}\n{payload}"
         try:
             digest = hashlib.sha256(canonical.encode()).hexdigest()
@@ -128,9 +130,15 @@ class Signer:
         self._day = day
 
     def _canonical_path(self, path: str) -> str:
-        """Return the canonical path: without empty and dot segments, and encoded once more than in the request."""
+        """Return the canonical path: without empty and dot segments, and encoded once more than in the request. For S3 it is
+        the request's.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+        """
         if not path.startswith("/") or not _visible(path) or "?" in path or "#" in path:
             raise ValueError("path: it must start with / and be percent-encoded, without a query or a fragment")
+        if self._is_s3:
+            return path
         canonical = quote(_normalized(path), safe="/")
         if len(self._paths) >= CACHED_PATHS:
             self._paths.clear()

@@ -1,7 +1,9 @@
-"""The call of SQS that the gateway makes.
+"""The calls of SQS that the gateway makes.
 
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-making-api-requests-json.html
 """
+
+from typing import Any
 
 import msgspec
 
@@ -9,20 +11,35 @@ from llm_gateway.aws.client import Aws
 
 
 class SqsError(Exception):
-    """SQS has refused a message."""
+    """SQS has refused a call."""
 
 
 class Sqs:
+    """A client. `timeout` is in seconds, for each wait. Every method raises `SqsError` or `HttpError`."""
+
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
 
     async def send_message(self, queue_url: str, body: str, *, timeout: float) -> None:
-        """Send a message to a standard queue. `timeout` is in seconds, for each wait. Raises `SqsError` or `HttpError`."""
+        """Send a message to a standard queue."""
+        await self._call("SendMessage", {"QueueUrl": queue_url, "MessageBody": body}, timeout)
+
+    async def change_visibility(self, queue_url: str, receipt: str, seconds: int, *, timeout: float) -> None:
+        """Hide a received message for so many seconds from now on, 0 to 43,200."""
+        body = {"QueueUrl": queue_url, "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
+        await self._call("ChangeMessageVisibility", body, timeout)
+
+    async def attributes(self, queue_url: str, names: list[str], *, timeout: float) -> dict[str, str]:
+        """Return those of the attributes that the queue has."""
+        answer = await self._call("GetQueueAttributes", {"QueueUrl": queue_url, "AttributeNames": names}, timeout)
+        return msgspec.json.decode(answer, type=_Attributes).Attributes
+
+    async def _call(self, operation: str, body: dict[str, Any], timeout: float) -> bytes:
         response = await self._aws.post(
             "sqs",
             "/",
-            [("content-type", "application/x-amz-json-1.0"), ("x-amz-target", "AmazonSQS.SendMessage")],
-            msgspec.json.encode({"QueueUrl": queue_url, "MessageBody": body}),
+            [("content-type", "application/x-amz-json-1.0"), ("x-amz-target", f"AmazonSQS.{operation}")],
+            msgspec.json.encode(body),
             response_timeout=timeout,
             read_timeout=timeout,
         )
@@ -30,3 +47,8 @@ class Sqs:
             received = await response.read()
         if response.status != 200:
             raise SqsError(f"status {response.status}: {received[:300].decode(errors='replace')}")
+        return received
+
+
+class _Attributes(msgspec.Struct):
+    Attributes: dict[str, str] = {}

@@ -77,9 +77,7 @@ class Idempotency:
         Raises:
             GatewayError: The error 400 of a key that has not the right form.
         """
-        if not _KEY.fullmatch(key):
-            form = "must be 1 to 255 characters of printable ASCII, such as a UUID, without spaces around it"
-            raise errors.invalid_request([Problem("Idempotency-Key", form)])
+        check_key(key)
         left = deadline - asyncio.get_running_loop().time()
         return Claim(
             self._streams if stream else self._answers,
@@ -92,6 +90,13 @@ class Idempotency:
             self._warn,
             self._clock,
         )
+
+
+def check_key(key: str) -> None:
+    """Raise the error 400 of a key that has not the right form."""
+    if not _KEY.fullmatch(key):
+        form = "must be 1 to 255 characters of printable ASCII, such as a UUID, without spaces around it"
+        raise errors.invalid_request([Problem("Idempotency-Key", form)])
 
 
 class Claim:

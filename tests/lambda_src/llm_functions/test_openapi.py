@@ -266,11 +266,12 @@ async def test_who_may_call_is_described(gateway, auth: str) -> None:
 
 def test_every_error_is_described() -> None:
     """Whatever this service or API Gateway in front of it sends is in the document, by its code and with its status."""
-    described = json.loads(document(["mock"], "api_key", idempotency=True))
+    described = json.loads(document(["mock"], "api_key", idempotency=True, jobs=True))
     paths = described["paths"]
     responses = paths["/chat/stream"]["post"]["responses"]
-    # What only a whole answer can be, and only what stops a stream.
-    others = [paths["/chat"]["post"]["responses"], paths["/chat/{request_id}"]["delete"]["responses"]]
+    # What only a whole answer can be, what only stops a stream, and what is only of jobs.
+    more = paths["/chat"]["post"], paths["/chat/{request_id}"]["delete"], paths["/jobs/{id}"]["get"]
+    others = [each["responses"] for each in more]
     enum = described["components"]["schemas"]["Error"]["properties"]["error"]["properties"]["code"]["enum"]
     edge = {"authorizer_failed", "bad_request", "expired_token", "unsupported_media_type", "function_timeout", "overloaded"}
     assert edge | {"invalid_value", "upstream_failed"} <= set(enum)

@@ -261,7 +261,6 @@ def assert_discreet(error: BaseException) -> None:
         ("session_token", f"{TOKEN}ä"),
         ("region", "eu central"),
         ("service", ""),
-        ("service", "s3"),
     ],
 )
 def test_signer_that_cannot_be_made(field: str, value: str) -> None:

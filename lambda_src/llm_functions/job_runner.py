@@ -1,0 +1,263 @@
+"""Runs jobs: each message of the queue leads to one of these ends.
+
+- its job is run, and ends, or has ended before: the message is done
+- it fails for a reason that may pass: the job waits again, and so does the message, for longer each time
+- that, and the queue hands the message out for the last time: the job has failed, and the message is given up. It goes to the
+  dead-letter queue; once it is taken from there, the job is run again
+- another run has the job: another message of the same job is done, and the same message waits until that run's lease is over
+
+While a job runs, its lease is renewed, and its message stays hidden for as long. A worker that dies renews neither, so another
+one gets the message soon. A run that can renew its lease no more is given up before the lease is over.
+"""
+
+import asyncio
+import random
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from llm_functions.api_formats.jobs import parse, render_complete
+from llm_gateway import errors
+from llm_gateway.aws.sqs import Sqs, SqsError
+from llm_gateway.errors import GatewayError
+from llm_gateway.gateway import Gateway
+from llm_gateway.http.errors import HttpError
+from llm_gateway.jobs.job import ENDED, Job
+from llm_gateway.jobs.store import JobStore, StoreErrors, unavailable
+from llm_gateway.jobs.table import LEASE_SECONDS, LeaseLost
+from llm_gateway.pipeline import answer
+from llm_gateway.stages.cancel import Stop
+from llm_gateway.telemetry import stacktrace, write_log, write_warning
+
+# A lease is renewed so often that two tries may fail.
+RENEW_SECONDS = LEASE_SECONDS / 4
+# A message stays hidden for a little longer than its lease lasts.
+_MARGIN_SECONDS = 5
+_HIDDEN_SECONDS = LEASE_SECONDS + _MARGIN_SECONDS
+# Seconds before the end of the invocation at which an answer times out, so that what became of it can still be written.
+END_SECONDS = 20.0
+# Seconds before the next try: at most so many after the first one, twice as many after each further one. At least half of them.
+FIRST_BACKOFF, LONGEST_BACKOFF = 10.0, 900.0
+# A message can be hidden for 12 hours after it was received. Of an error that lasts longer, the job fails.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
+LONGEST_WAIT = 11 * 3600
+_CALL_SECONDS = 3.0
+
+
+class Queue:
+    """The queue that the messages come from."""
+
+    def __init__(self, sqs: Sqs, url: str) -> None:
+        self._sqs = sqs
+        self._url = url
+        self._most_receives: float = 0
+
+    async def most_receives(self) -> float:
+        """Return how often the queue hands out a message: what it says once."""
+        if not self._most_receives:
+            found = await self._sqs.attributes(self._url, ["RedrivePolicy"], timeout=_CALL_SECONDS)
+            policy = msgspec.json.decode(found.get("RedrivePolicy", "{}"))
+            self._most_receives = float(policy.get("maxReceiveCount", "inf"))
+        return self._most_receives
+
+    async def hide(self, receipt: str, seconds: float) -> None:
+        """Hide a message for so long from now on. If that fails, it stays hidden for as long as it was."""
+        try:
+            await self._sqs.change_visibility(self._url, receipt, int(seconds), timeout=_CALL_SECONDS)
+        except (SqsError, HttpError) as error:
+            write_warning(f"the visibility of a message cannot be changed: {type(error).__name__}: {error}")
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One message. `receives` counts how often the queue has handed it out."""
+
+    id: str
+    receipt: str
+    job: str
+    receives: int
+
+
+class JobRunner:
+    """Runs jobs. A process has one."""
+
+    def __init__(self, gateway: Gateway, store: JobStore, queue: Queue, *, debug: bool = False) -> None:
+        self._gateway = gateway
+        self._store = store
+        self._table = store.table
+        self._queue = queue
+        self._debug = debug
+
+    async def run(self, records: Sequence[Any], seconds: float, trace: str = "") -> dict[str, Any]:
+        """Run the jobs of a batch, and return the messages that are not done, as Lambda wants them named.
+
+        Args:
+            records: Those of the event.
+            seconds: How long the function may still run.
+            trace: X-Ray's header of the event.
+        """
+        deadline = asyncio.get_running_loop().time() + seconds - END_SECONDS
+        most = await self._queue.most_receives()
+        try:
+            done = await asyncio.gather(*(self._is_done(record, most, deadline, trace) for record in records))
+        finally:
+            if self._gateway.tracer is not None:
+                await self._gateway.tracer.sent()
+        kept = [record["messageId"] for record, is_done in zip(records, done, strict=True) if not is_done]
+        return {"batchItemFailures": [{"itemIdentifier": id} for id in kept]}
+
+    async def _is_done(self, record: Any, most_receives: float, deadline: float, trace: str) -> bool:
+        """Do what a message asks for. Returns whether it is done."""
+        try:
+            message = _message(record)
+        except (KeyError, TypeError, ValueError) as error:
+            write_warning(f"a message that names no job: {type(error).__name__}: {error}", request_id=str(record["messageId"]))
+            return False
+        if self._gateway.tracer is not None:
+            self._gateway.tracer.begin_event(trace)
+        is_last = message.receives >= most_receives
+        run = f"{message.job}-{secrets.token_hex(4)}"
+        try:
+            job = await self._table.claim(message.job, run, message.id, is_last=is_last)
+            if job is None:  # it has expired
+                return True
+            if job.run == run:
+                return await self._keep_while(job, message, deadline)
+            return await self._is_done_elsewhere(job, message, is_last=is_last)
+        except LeaseLost:
+            write_warning("the job belongs to another run", request_id=run)
+        except StoreErrors as error:
+            write_warning(f"{type(error).__name__}: {error}", request_id=run)
+        return False
+
+    async def _is_done_elsewhere(self, job: Job, message: Message, *, is_last: bool) -> bool:
+        left = job.lease - self._table.clock()
+        if job.status == "running" and left < 0:  # it was to be cancelled, and its worker is dead
+            job = await self._table.end_cancelled(job)
+        if job.status != "running" or job.message != message.id:
+            return job.status in ENDED or job.status == "running"
+        if is_last:
+            await self._table.mark_last(job)
+        else:
+            await self._queue.hide(message.receipt, max(left, 0) + _MARGIN_SECONDS)
+        return False
+
+    async def _keep_while(self, job: Job, message: Message, deadline: float) -> bool:
+        """Run a job, and keep its lease and its message meanwhile. Returns whether the message is done. Raises `LeaseLost`."""
+        stop = Stop()
+        await self._queue.hide(message.receipt, _HIDDEN_SECONDS)
+        running = asyncio.create_task(self._run(job, message, stop, deadline))
+        keeping = asyncio.create_task(self._keep(job, message, stop))
+        try:
+            await asyncio.wait((running, keeping), return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                await keeping  # raises
+            pause = await running
+        finally:
+            for task in (running, keeping):
+                task.cancel()
+            await asyncio.gather(running, keeping, return_exceptions=True)
+        if pause is not None:
+            await self._queue.hide(message.receipt, pause)
+        return pause is None
+
+    async def _keep(self, job: Job, message: Message, stop: Stop) -> None:
+        """Renew the lease, until it is lost. Asks for the job to be stopped when that is wanted."""
+        run = job.run
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            try:
+                job = await self._table.renew(job)
+            except StoreErrors as error:
+                write_warning(f"a lease is not renewed: {type(error).__name__}: {error}", request_id=run)
+                if self._table.clock() + RENEW_SECONDS >= job.lease:
+                    raise LeaseLost(None) from error
+                continue
+            if job.cancel:
+                stop.request()
+            await self._queue.hide(message.receipt, _HIDDEN_SECONDS)
+
+    async def _run(self, job: Job, message: Message, stop: Stop, deadline: float) -> float | None:
+        """Run a job. Returns the seconds until its message is to come again; None: the message is done."""
+        try:
+            await self._answered(job, stop, deadline)
+            return None
+        except GatewayError as error:
+            failure = error
+        except StoreErrors as error:
+            failure = unavailable(error)
+        except LeaseLost:
+            raise
+        except Exception as error:
+            write_log({"level": "ERROR", "message": stacktrace(error), "request_id": job.run})
+            failure = errors.unexpected(error)
+        if stop.requested:
+            await self._table.finish(job, "cancelled")
+            return None
+        return await self._failed(job, message, failure)
+
+    async def _answered(self, job: Job, stop: Stop, deadline: float) -> None:
+        bucket = self._store.bucket
+        # A worker that died may have left an answer: it is paid for, and is the job's.
+        body = await bucket.get(job.result_key) if job.attempts > 1 else None
+        if body is None:
+            asked = await bucket.get(job.request_key)
+            if asked is None:
+                raise errors.internal_error(detail="what the job asks is not in the bucket")
+            endpoint, request = parse(msgspec.json.decode(asked))
+            answering = answer(self._gateway, request, job.caller, job.run, deadline, stop=stop)
+            _, body = await render_complete(endpoint, request, answering)
+            if stop.requested:  # what has come of the answer was paid for
+                await self._table.finish(job, "cancelled", usage=_decode(body).usage)
+                return
+            if not await bucket.put_new(job.result_key, body):  # its own write, of which the answer was lost, or a dead run's
+                body = await bucket.get(job.result_key) or body
+        await self._table.finish(job, "succeeded", usage=_decode(body).usage)
+
+    async def _failed(self, job: Job, message: Message, error: GatewayError) -> float | None:
+        """Do what follows an error. Returns as `_run` does."""
+        usage = None if error.usage is None else msgspec.to_builtins(error.usage)
+        failure: dict[str, Any] = error.body(job.run, debug=self._debug)["error"]
+        if not may_pass(error):
+            await self._table.finish(job, "failed", error=failure, usage=usage)
+            return None
+        if job.is_last:
+            exhausted = errors.retries_exhausted(attempts=job.attempts, reason=f"the last time: {error.code}: {error.message}")
+            exhausted.detail = error.detail
+            failure = exhausted.body(job.run, debug=self._debug)["error"]
+            await self._table.finish(job, "failed", error=failure, usage=usage, is_redrivable=True)
+            return 0
+        job = await self._table.release(job, failure)
+        return None if job.status in ENDED else backoff(message.receives, error.retry_after or 0)
+
+
+def may_pass(error: GatewayError) -> bool:
+    """Whether a job that ends with this error is run again. What is switched off, or used up, comes back at a known time."""
+    if error.status != 429 and error.status < 500:
+        return False
+    return error.retry_after <= LONGEST_WAIT if error.retry_after is not None else not error.lasts
+
+
+def backoff(receives: int, retry_after: float) -> float:
+    """Return the seconds before the next try. Jobs that failed together come back apart."""
+    most = min(FIRST_BACKOFF * 2 ** (receives - 1), LONGEST_BACKOFF)
+    return max(1.0, retry_after) + most * (0.5 + random.random() / 2)  # noqa: S311
+
+
+class _Answer(msgspec.Struct):
+    """What is read of an answer, in any format."""
+
+    usage: dict[str, Any] | None = None
+
+
+_decode = msgspec.json.Decoder(_Answer).decode
+
+
+def _message(record: Any) -> Message:
+    """Return what a record of the event holds. Raises `KeyError`, `TypeError` or `ValueError`."""
+    job = msgspec.json.decode(record["body"])["detail"]["job"]
+    if not isinstance(job, str):
+        raise TypeError("detail.job must be a string")
+    receives = int(record["attributes"]["ApproximateReceiveCount"])
+    return Message(record["messageId"], record["receiptHandle"], job, receives)

@@ -1,0 +1,103 @@
+"""The calls of S3 that the gateway makes: small objects, written and read as a whole.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html and API_GetObject.html there.
+"""
+
+import asyncio
+import random
+import re
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from llm_gateway.aws.client import Aws
+from llm_gateway.http.client import HttpError, Response
+
+# Attempts in all, and the seconds before the second one at most; each pause may be twice as long as the one before.
+_ATTEMPTS = 4
+_FIRST_PAUSE = 0.1
+# Seconds that an attempt may take, and a call with all its attempts.
+_ATTEMPT_SECONDS = 5.0
+_CALL_SECONDS = 15.0
+_JSON = (("content-type", "application/json"),)
+_CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,64})</Code>")
+
+
+class S3Error(Exception):
+    """S3 answered with an error. `temporary`: another attempt may succeed."""
+
+    def __init__(self, code: str, status: int) -> None:
+        super().__init__(f"{code} (status {status})")
+        self.code = code
+        # ConditionalRequestConflict: the same object is being written.
+        self.temporary = status >= 500 or status == 429 or code in ("RequestTimeout", "ConditionalRequestConflict")
+
+
+class Bucket:
+    """A client of one bucket. Every method raises `S3Error` or `HttpError`.
+
+    A call that fails for a reason that may pass is made again, so an object may be written twice, with the same content.
+    """
+
+    def __init__(self, aws: Aws, name: str) -> None:
+        self._aws = aws
+        self._base = aws.bucket(name)
+
+    async def put(self, key: str, content: bytes) -> None:
+        """Write an object of JSON, in the place of one with its key."""
+        await self._call("PUT", key, content, _JSON)
+
+    async def put_new(self, key: str, content: bytes) -> bool:
+        """Write an object of JSON, and return whether that was done: not where there is one with its key.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+        """
+        try:
+            await self._call("PUT", key, content, [*_JSON, ("if-none-match", "*")])
+        except S3Error as error:
+            if error.code == "PreconditionFailed":
+                return False
+            raise
+        return True
+
+    async def get(self, key: str) -> bytes | None:
+        """Return an object, None if there is none. A role that may not list a bucket is told 403 in place of 404."""
+        try:
+            return await self._call("GET", key, b"", ())
+        except S3Error as error:
+            if error.code in ("NoSuchKey", "AccessDenied"):
+                return None
+            raise
+
+    async def _call(self, method: str, key: str, content: bytes, headers: Sequence[tuple[str, str]]) -> bytes:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _CALL_SECONDS
+        pauses = [_FIRST_PAUSE * 2**n for n in range(_ATTEMPTS - 1)]
+        while True:
+            try:
+                return await self._attempt(method, key, content, headers, end)
+            except (S3Error, HttpError) as error:
+                lasting = isinstance(error, S3Error) and not error.temporary
+                if lasting or not pauses or loop.time() + pauses[0] > end:
+                    raise
+            await asyncio.sleep(pauses.pop(0) * random.random())  # noqa: S311  it only distributes load
+
+    async def _attempt(
+        self, method: str, key: str, content: bytes, headers: Sequence[tuple[str, str]], deadline: float
+    ) -> bytes:
+        response: Response = await self._aws.send(
+            "s3",
+            method,
+            self._base,
+            f"/{quote(key, safe='/')}",
+            content,
+            headers,
+            response_timeout=_ATTEMPT_SECONDS,
+            read_timeout=_ATTEMPT_SECONDS,
+            deadline=deadline,
+        )
+        async with response:
+            received = await response.read()
+        if response.status != 200:
+            found = _CODE.search(received)
+            raise S3Error(found[1].decode() if found else "error", response.status)
+        return received

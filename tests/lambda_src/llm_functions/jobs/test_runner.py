@@ -1,0 +1,375 @@
+"""What the worker makes of each message: of its job, of its answer, and of the message itself."""
+
+import asyncio
+import math
+import random
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from llm_functions.job_runner import LONGEST_WAIT, backoff
+from llm_gateway import errors
+from llm_gateway.aws.dynamodb import DynamoDBError
+from llm_gateway.aws.s3 import S3Error
+from llm_gateway.call import ModelCall
+from llm_gateway.errors import GatewayError
+from llm_gateway.events import Delta, Done, Event, Usage
+from llm_gateway.jobs.job import Job
+from llm_gateway.jobs.table import LEASE_SECONDS
+from support.jobs_queue import VISIBILITY_SECONDS
+from support.scripted_provider import Scripted
+
+pytestmark = pytest.mark.timeout(120)
+
+OPENAI = {"endpoint": "/v1/chat/completions", "body": {"model": "main", "messages": [{"role": "user", "content": "Hi"}]}}
+
+
+async def test_a_job_is_answered_as_chat_answers(worker) -> None:
+    at = worker(Scripted())
+    job = await at.submit()
+    assert await at.work() == [] and not at.queue.messages
+    ended = await at.known(job)
+    assert (ended.status, ended.attempts, ended.error, ended.lease) == ("succeeded", 1, None, 0)
+    assert ended.usage == {"input_tokens": 3, "output_tokens": 2}
+    assert ended.created <= ended.started <= ended.ended
+    result = at.result(job)
+    assert (result["message"], result["model"], result["stop_reason"]) == ("target!", "main", "end_turn")
+    assert result["request_id"] == ended.run and job.id in ended.run
+
+
+async def test_a_job_is_answered_as_openai_answers(worker) -> None:
+    at = worker(Scripted())
+    job = await at.submit(OPENAI)
+    await at.work()
+    result = at.result(job)
+    assert (result["object"], result["choices"][0]["message"]["content"]) == ("chat.completion", "target!")
+    assert (await at.known(job)).usage == result["usage"]
+
+
+# The error, at which of three receives -> whether the message is done, the job's status, its error's code, and for how many
+# seconds the message is hidden, from and to.
+ERRORS: dict[str, tuple[GatewayError, int, bool, str, str, tuple[float, float]]] = {
+    "refused by the provider": (errors.upstream_rejected(reason="no"), 1, True, "failed", "upstream_rejected", (65, 65)),
+    "content": (errors.content_filter(), 1, True, "failed", "content_filter", (65, 65)),
+    "too long": (errors.context_length_exceeded(), 1, True, "failed", "context_length_exceeded", (65, 65)),
+    "misconfigured": (errors.upstream_misconfigured(), 1, True, "failed", "upstream_misconfigured", (65, 65)),
+    "throttled": (errors.upstream_throttled(), 1, False, "queued", "upstream_throttled", (6, 11)),
+    "throttled again": (errors.upstream_throttled(), 2, False, "queued", "upstream_throttled", (11, 21)),
+    "throttled for long": (errors.upstream_throttled(retry_after=300), 1, False, "queued", "upstream_throttled", (305, 310)),
+    "used up today": (
+        errors.limit_reached(whose="k", limit="l", why="w", then="t", retry_after=9 * 3600),
+        *(1, False, "queued", "quota_exceeded", (32_405, 32_410)),
+    ),
+    "used up this month": (
+        errors.limit_reached(whose="k", limit="l", why="w", then="t", retry_after=LONGEST_WAIT + 1),
+        *(1, True, "failed", "quota_exceeded", (65, 65)),
+    ),
+    "not ready": (errors.model_not_ready(), 1, False, "queued", "model_not_ready", (35, 40)),
+    "down": (errors.upstream_unavailable(), 1, False, "queued", "upstream_unavailable", (6, 11)),
+    "failed": (errors.upstream_failed(), 1, False, "queued", "upstream_failed", (6, 11)),
+    "slow": (errors.upstream_timeout(), 1, False, "queued", "upstream_timeout", (6, 11)),
+    "switched off": (errors.service_disabled(then=""), 1, False, "queued", "service_disabled", (305, 310)),
+    "throttled for the last time": (errors.upstream_throttled(), 3, False, "failed", "retries_exhausted", (0, 0)),
+    "refused for the last time": (errors.upstream_rejected(reason="no"), 3, True, "failed", "upstream_rejected", (65, 65)),
+}
+
+
+@pytest.mark.parametrize(("error", "receive", "done", "status", "code", "hidden"), ERRORS.values(), ids=ERRORS)
+async def test_what_becomes_of_a_job_that_fails(worker, error, receive, done, status, code, hidden) -> None:
+    at = worker(Scripted(target=error))
+    job = await at.submit()
+    (message,) = at.queue.messages.values()
+    message.receives = receive - 1
+    assert await at.work() == ([] if done else [message.id])
+    known = await at.known(job)
+    assert known.error is not None
+    # Of one target, a failure that has others try is told as that of all targets.
+    told = {known.error["code"], *(word.strip(";:") for word in known.error["message"].split())}
+    assert known.status == status and code in told
+    assert set(known.error) >= {"type", "code", "message", "request_id"}
+    assert known.is_redrivable is (code == "retries_exhausted")
+    assert (message.id in at.queue.messages) is not done
+    low, high = hidden
+    assert low <= at.queue.hidden[message.id][-1] <= high
+    assert at.result(job) is None
+
+
+async def test_a_job_that_is_given_up_runs_again_from_the_dead_letter_queue(worker) -> None:
+    at = worker(Scripted(target=[errors.upstream_throttled(), 0.0]), most_receives=1)
+    job = await at.submit()
+    await at.work()
+    assert (await at.known(job)).error["code"] == "retries_exhausted"  # pyright: ignore[reportOptionalSubscript]
+    assert at.queue.receive() == [] and len(at.queue.dead) == 1
+    at.queue.redrive()
+    assert await at.work() == []
+    ended = await at.known(job)
+    assert (ended.status, ended.error, ended.attempts) == ("succeeded", None, 2)
+
+
+async def test_a_job_waits_until_its_next_try(worker, clock) -> None:
+    at = worker(Scripted(target=[errors.upstream_throttled(), 0.0]))
+    job = await at.submit()
+    await at.work()
+    assert at.queue.receive() == []
+    clock.forward(20)
+    assert await at.work() == []
+    ended = await at.known(job)
+    assert (ended.status, ended.attempts, ended.error) == ("succeeded", 2, None)
+
+
+# What a message says -> whether it is done.
+MESSAGES = {
+    "no JSON": ("Hi", False),
+    "no event": ("{}", False),
+    "no object": ("[]", False),
+    "no job": ('{"detail": {"job": 7}}', False),
+    "an unknown job": ('{"detail": {"job": "job_0"}}', True),
+}
+
+
+@pytest.mark.parametrize(("body", "done"), MESSAGES.values(), ids=MESSAGES)
+async def test_a_message_that_names_no_job(worker, body: str, done: bool) -> None:
+    """Poison goes to the dead-letter queue; what has expired is done. The others of its batch are run."""
+    at = worker(Scripted())
+    id = at.queue.send_body(body)
+    job = await at.submit()
+    assert await at.work() == ([] if done else [id])
+    assert (await at.known(job)).status == "succeeded"
+
+
+async def test_a_long_answer_keeps_its_lease_and_its_message(worker) -> None:
+    """Another message of the same job is done meanwhile, and the same message, delivered twice, waits."""
+    provider = Scripted(target=500.0)
+    at = worker(provider)
+    job = await at.submit()
+    (message,) = at.queue.messages.values()
+    working = asyncio.create_task(at.work())
+    await asyncio.sleep(300)
+    at.queue.send(job.id)
+    assert await at.work() == []
+    message.visible_at = 0
+    assert await at.work() == [message.id]
+    assert LEASE_SECONDS / 2 < at.queue.hidden[message.id][-1] <= LEASE_SECONDS + 5
+    assert provider.asked == ["target"]
+    assert await working == []
+    assert (await at.known(job)).status == "succeeded"
+    # The first delivery's receipt deletes it no more, so it comes again, and is done.
+    assert list(at.queue.messages) == [message.id]
+    await asyncio.sleep(VISIBILITY_SECONDS)
+    assert await at.work() == [] and not at.queue.messages
+    assert provider.asked == ["target"]
+
+
+async def test_the_job_of_a_dead_worker_is_run_again_within_a_minute_or_so(worker) -> None:
+    provider = Scripted(target=[math.inf, 0.0])
+    at = worker(provider)
+    job = await at.submit()
+    working = asyncio.create_task(at.work())
+    await asyncio.sleep(100)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    assert (await at.known(job)).status == "running" and at.queue.receive() == []
+    await asyncio.sleep(LEASE_SECONDS + 5)
+    assert await at.work() == []
+    assert (await at.known(job)).status == "succeeded" and provider.asked == ["target"] * 2
+
+
+async def test_an_answer_that_a_dead_worker_has_left_is_not_asked_for_again(worker, monkeypatch) -> None:
+    provider = Scripted()
+    at = worker(provider)
+    job = await at.submit()
+
+    async def dies(*_: Any, **__: Any) -> Any:
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(at.jobs, "finish", dies)
+        with pytest.raises(asyncio.CancelledError):
+            await at.work()
+    assert at.result(job) is not None and (await at.known(job)).status == "running"
+    await asyncio.sleep(LEASE_SECONDS + 6)
+    assert await at.work() == []
+    ended = await at.known(job)
+    assert (ended.status, ended.attempts, ended.usage) == ("succeeded", 2, {"input_tokens": 3, "output_tokens": 2})
+    assert provider.asked == ["target"]
+
+
+async def test_a_job_that_dies_with_its_last_worker_has_failed(worker) -> None:
+    """Nobody gets its message any more, so whoever reads it finds that out; from the dead-letter queue it is run again."""
+    provider = Scripted(target=[math.inf, 0.0])
+    at = worker(provider, most_receives=1)
+    job = await at.submit()
+    working = asyncio.create_task(at.work())
+    await asyncio.sleep(10)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    assert (await at.jobs.bury(await at.known(job))).status == "running"
+    await asyncio.sleep(LEASE_SECONDS + 6)
+    assert at.queue.receive() == []
+    found = await at.jobs.bury(await at.known(job))
+    assert found.error is not None and (found.status, found.error["code"]) == ("failed", "retries_exhausted")
+    at.queue.redrive()
+    assert await at.work() == []
+    assert (await at.known(job)).status == "succeeded"
+
+
+@pytest.mark.parametrize("when", ["before it is received", "while it runs", "after its worker died"])
+async def test_a_job_is_cancelled(worker, when: str) -> None:
+    provider = Scripted(target=math.inf)
+    at = worker(provider)
+    job = await at.submit()
+    if when == "before it is received":
+        assert (await at.jobs.cancel(job)).status == "cancelled"
+        assert await at.work() == [] and provider.asked == []
+    else:
+        working = asyncio.create_task(at.work())
+        await asyncio.sleep(20)
+        if when == "after its worker died":
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+        after = await at.jobs.cancel(await at.known(job))
+        assert (after.status, after.cancel) == ("running", True)
+        if when == "while it runs":
+            assert await working == []
+        else:
+            await asyncio.sleep(LEASE_SECONDS + 6)
+            assert await at.work() == []
+        assert provider.asked == ["target"] and provider.running == 0
+    known = await at.known(job)
+    assert known.status == "cancelled" and known.ended and not at.queue.messages
+    assert at.result(job) is None
+
+
+async def test_what_was_paid_for_an_answer_that_was_cancelled_is_told(worker) -> None:
+    class Talks(Scripted):
+        async def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
+            while True:
+                yield [Delta("word ")]
+                await asyncio.sleep(5)
+
+    at = worker(Talks())
+    job = await at.submit()
+    working = asyncio.create_task(at.work())
+    await asyncio.sleep(30)
+    await at.jobs.cancel(await at.known(job))
+    assert await working == []
+    known = await at.known(job)
+    assert known.status == "cancelled" and known.usage is not None and known.usage["output_tokens"] > 0
+
+
+async def test_a_run_that_cannot_renew_its_lease_is_given_up_before_it_is_over(worker, monkeypatch) -> None:
+    provider = Scripted(target=[math.inf, 0.0])
+    at = worker(provider)
+    job = await at.submit()
+    (message,) = at.queue.messages
+
+    async def down(*_: Any) -> Any:
+        raise DynamoDBError("InternalServerError", "no", 500)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(at.jobs, "renew", down)
+        began = at.clock()
+        assert await at.work() == [message]
+        assert at.clock() - began < LEASE_SECONDS and provider.running == 0
+    assert (await at.known(job)).status == "running"
+    await asyncio.sleep(LEASE_SECONDS)
+    assert await at.work() == [] and (await at.known(job)).status == "succeeded"
+
+
+# What cannot be done -> how often the model is asked in all.
+STORES = {"claim": 1, "finish": 1, "get": 1, "put_new": 2}
+
+
+@pytest.mark.parametrize(("method", "asked"), STORES.items(), ids=STORES)
+async def test_a_job_outlives_its_stores_being_down(worker, monkeypatch, method: str, asked: int) -> None:
+    provider = Scripted()
+    at = worker(provider)
+    job = await at.submit()
+
+    async def down(*_: Any, **__: Any) -> Any:
+        raise S3Error("InternalError", 500) if method in ("get", "put_new") else DynamoDBError("InternalServerError", "", 500)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(at.objects if method in ("get", "put_new") else at.jobs, method, down)
+        assert len(await at.work()) == 1
+    assert (await at.known(job)).status in ("queued", "running")
+    await asyncio.sleep(VISIBILITY_SECONDS)
+    assert await at.work() == []
+    assert (await at.known(job)).status == "succeeded" and len(provider.asked) == asked
+
+
+async def test_a_job_is_refused_by_what_holds_when_it_runs(worker) -> None:
+    """The caller's aliases are those that it had; the routes are those of now."""
+    at = worker(Scripted())
+    job = await at.submit({"message": "Hi", "model": "gone"})
+    assert await at.work() == []
+    known = await at.known(job)
+    assert known.error is not None and (known.status, known.error["code"]) == ("failed", "model_not_found")
+
+
+def test_tries_are_apart() -> None:
+    for receives in range(1, 20):
+        assert 1 <= backoff(receives, 0) <= 901
+        assert backoff(receives, 100) >= 105
+
+
+class Moody(Scripted):
+    """Answers after a while, or fails for a while, by chance. No two runs of a job are asked at the same time."""
+
+    def __init__(self, chance: random.Random) -> None:
+        super().__init__()
+        self.chance = chance
+        self.now: set[str] = set()
+
+    async def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
+        said = call.messages[-1].text
+        assert said not in self.now
+        self.now.add(said)
+        try:
+            await asyncio.sleep(self.chance.choice([0.1, 1, 5, 40]))
+            if said.startswith("poison"):
+                raise errors.upstream_rejected(reason="poison")
+            if self.chance.random() < 0.2:
+                raise errors.upstream_throttled()
+            yield [Delta(said)]
+            yield [Usage(1, 1), Done("end_turn")]
+        finally:
+            self.now.discard(said)
+
+
+async def test_none_is_lost_and_none_ends_twice_however_workers_die(worker, monkeypatch) -> None:
+    """Five hundred jobs at once, some of them delivered twice, and workers that are killed."""
+    chance = random.Random(20)
+    at = worker(Moody(chance), most_receives=50)
+    update = at.table.update_item
+
+    async def lossy(*args: Any, **more: Any) -> Any:
+        at.table.loses = chance.random() < 0.05
+        return await update(*args, **more)
+
+    monkeypatch.setattr(at.table, "update_item", lossy)
+    jobs: list[Job] = []
+    for number in range(500):
+        jobs.append(await at.submit({"message": f"{'poison' if number % 50 == 0 else 'job'} {number}"}))
+        if number % 10 == 0:
+            at.queue.send(jobs[-1].id)
+
+    async def worker_process() -> None:
+        while at.queue.messages:
+            working = asyncio.create_task(at.work(most=5))
+            done, _ = await asyncio.wait({working}, timeout=chance.uniform(1, 60) if chance.random() < 0.2 else None)
+            if not done:
+                working.cancel()
+                await asyncio.gather(working, return_exceptions=True)
+            else:
+                working.result()
+            await asyncio.sleep(chance.uniform(0.1, 10))
+
+    await asyncio.gather(*(worker_process() for _ in range(20)))
+    for number, job in enumerate(jobs):
+        known = await at.known(job)
+        assert known.status == ("failed" if number % 50 == 0 else "succeeded"), known
+        assert at.table.ends[job.id] == 1
+        assert number % 50 == 0 or at.result(job)["message"] == f"job {number}"
+    assert not at.queue.dead

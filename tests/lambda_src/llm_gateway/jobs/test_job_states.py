@@ -1,0 +1,220 @@
+"""The states of a job against a simple model of them: whoever claims, renews, ends, dies, cancels or reads, in whatever order.
+
+The table is moto's, without a server. A write may be carried out although its answer is lost; the client then makes it again.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
+
+from llm_gateway.identity.caller import Caller
+from llm_gateway.jobs.job import ENDED, Job, new_job
+from llm_gateway.jobs.table import LEASE_SECONDS, JobTable, LeaseLost
+from support.jobs_table import TABLE, Table
+
+START = 1_800_000_010.5
+CALLER = Caller("acme", "ci", ("small",))
+ERROR = {"type": "upstream_error", "code": "upstream_throttled", "message": "later", "request_id": "r"}
+
+
+@dataclass
+class Modelled:
+    """The model of a job. `ends` counts how often it has ended for good."""
+
+    status: str = "queued"
+    run: str = ""
+    lease: float = 0
+    attempts: int = 0
+    cancel: bool = False
+    is_last: bool = False
+    is_redrivable: bool = False
+    ends: int = 0
+    runs: list[str] = field(default_factory=list)
+
+    def is_free(self, now: float) -> bool:
+        if self.cancel:
+            return False
+        waits = self.status == "queued" or (self.status == "running" and self.lease < now)
+        return waits or (self.status == "failed" and self.is_redrivable)
+
+    def end(self, status: str, *, is_redrivable: bool = False) -> None:
+        self.status, self.is_redrivable = status, is_redrivable
+        self.ends += not is_redrivable
+
+
+class Jobs(RuleBasedStateMachine):
+    runs = Bundle("runs")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.now = START
+        self.table = Table()
+        self.jobs = JobTable(self.table, TABLE, clock=lambda: self.now)
+        self.model: dict[str, Modelled] = {}
+        self.ids: dict[str, str] = {}
+        self.number = 0
+
+    def teardown(self) -> None:
+        self.loop.close()
+
+    def _do(self, doing: Coroutine[Any, Any, Any]) -> Any:
+        return self.loop.run_until_complete(doing)
+
+    def _known(self, key: str) -> Job | None:
+        return self._do(self.jobs.get(self.ids[key])) if key in self.ids else None
+
+    def _owned(self, run: tuple[str, Job]) -> Modelled | None:
+        """The model of a run's job, None if the job is no longer the run's."""
+        model = self.model[run[0]]
+        return model if (model.status, model.run) == ("running", run[1].run) else None
+
+    @rule(key=st.sampled_from("ab"), body=st.sampled_from(["Hi", "Hi", "Hello"]), loses=st.booleans())
+    def submit(self, key: str, body: str, loses: bool) -> None:
+        self.table.loses = loses
+        new = new_job(CALLER, "small", {"message": body}, self.now, key=key)
+        known = self._known(key)
+        try:
+            job = self._do(self.jobs.add(new))
+        except Exception as error:
+            assert getattr(error, "code", "") == "idempotency_key_reused"
+            assert known is not None and known.fingerprint != new.fingerprint
+            return
+        assert job.fingerprint == new.fingerprint and job.id == new.id
+        if known is None:
+            self.model[key], self.ids[key] = Modelled(), job.id
+        else:
+            assert job == known
+
+    @rule(target=runs, key=st.sampled_from("ab"), is_last=st.booleans(), loses=st.booleans())
+    def claim(self, key: str, is_last: bool, loses: bool) -> Any:
+        if key not in self.model:
+            assert self._do(self.jobs.claim("job_0", "run-0", "m", is_last=is_last)) is None
+            return multiple()
+        model, self.table.loses = self.model[key], loses
+        self.number += 1
+        run, is_free = f"run-{self.number}", model.is_free(self.now)
+        job = self._do(self.jobs.claim(self.ids[key], run, "m", is_last=is_last))
+        assert (job.run == run) is is_free
+        if not is_free:
+            return multiple()
+        assert job.caller == CALLER and job.error is None and not job.ended
+        model.status, model.run, model.lease, model.is_last = "running", run, self.now + LEASE_SECONDS, is_last
+        model.is_redrivable = False
+        model.attempts += 1
+        return key, job
+
+    @rule(run=runs, loses=st.booleans())
+    def renew(self, run: tuple[str, Job], loses: bool) -> None:
+        model, self.table.loses = self._owned(run), loses
+        try:
+            job = self._do(self.jobs.renew(run[1]))
+        except LeaseLost:
+            assert model is None
+            return
+        assert model is not None and job.cancel is model.cancel
+        model.lease = self.now + LEASE_SECONDS
+
+    @rule(
+        run=consumes(runs),
+        end=st.sampled_from(["succeeded", "failed", "cancelled", "exhausted"]),
+        loses=st.booleans(),
+    )
+    def finish(self, run: tuple[str, Job], end: str, loses: bool) -> None:
+        model, self.table.loses = self._owned(run), loses
+        status: Any = "failed" if end == "exhausted" else end
+        error = ERROR if status == "failed" else None
+        try:
+            job = self._do(self.jobs.finish(run[1], status, error=error, is_redrivable=end == "exhausted"))
+        except LeaseLost:
+            assert model is None
+            return
+        assert model is not None and (job.status, job.error) == (status, error)
+        model.end(status, is_redrivable=end == "exhausted")
+
+    @rule(run=consumes(runs), loses=st.booleans())
+    def release(self, run: tuple[str, Job], loses: bool) -> None:
+        model, self.table.loses = self._owned(run), loses
+        try:
+            job = self._do(self.jobs.release(run[1], ERROR))
+        except LeaseLost:
+            assert model is None
+            return
+        assert model is not None
+        if model.cancel:
+            assert job.status == "cancelled"
+            model.end("cancelled")
+        else:
+            assert (job.status, job.error) == ("queued", ERROR)
+            model.status = "queued"
+
+    @rule(run=consumes(runs))
+    def die(self, run: tuple[str, Job]) -> None:
+        """Its function is killed: it does nothing any more."""
+
+    @rule(key=st.sampled_from("ab"), stale=st.booleans(), seconds=st.sampled_from([0, 61]), loses=st.booleans())
+    def cancel(self, key: str, stale: bool, seconds: int, loses: bool) -> None:
+        if (job := self._known(key)) is None:
+            return
+        model, self.table.loses = self.model[key], loses
+        if stale and job.status == "queued":  # a worker takes it between the look and the change
+            self.claim(key, is_last=False, loses=False)
+        self.now += seconds
+        after = self._do(self.jobs.cancel(job))
+        if model.status == "queued":
+            model.end("cancelled")
+        elif model.status == "running":
+            model.cancel = True
+        assert (after.status, after.cancel) == (model.status, model.cancel)
+
+    @rule(key=st.sampled_from("ab"), seconds=st.sampled_from([0, 61]))
+    def read(self, key: str, seconds: int) -> None:
+        """Whoever reads a job finds out that it died with its last run."""
+        self.now += seconds
+        if (job := self._known(key)) is None:
+            return
+        model = self.model[key]
+        if model.status == "running" and model.is_last and model.lease < self.now:
+            model.end("cancelled" if model.cancel else "failed", is_redrivable=not model.cancel)
+        assert self._do(self.jobs.bury(job)).status == model.status
+
+    @rule(key=st.sampled_from("ab"), seconds=st.sampled_from([0, 61]))
+    def find_dead(self, key: str, seconds: int) -> None:
+        """A worker finds a job that was to be cancelled, and whose worker is dead."""
+        self.now += seconds
+        if (job := self._known(key)) is None or job.status != "running" or not job.cancel:
+            return
+        model = self.model[key]
+        if model.lease < self.now:
+            model.end("cancelled")
+        assert self._do(self.jobs.end_cancelled(job)).status == model.status
+
+    @rule(key=st.sampled_from("ab"))
+    def mark_last(self, key: str) -> None:
+        if (job := self._known(key)) is not None and job.status == "running":
+            self._do(self.jobs.mark_last(job))
+            self.model[key].is_last = True
+
+    @rule(seconds=st.sampled_from([1, 20, 59, 61]))
+    def pass_time(self, seconds: int) -> None:
+        self.now += seconds
+
+    @invariant()
+    def each_job_is_what_the_model_says_and_has_ended_once(self) -> None:
+        for key, model in self.model.items():
+            job = self._known(key)
+            assert job is not None
+            assert (job.status, job.cancel, job.attempts) == (model.status, model.cancel, model.attempts)
+            assert job.status != "running" or (job.run, job.is_last) == (model.run, model.is_last)
+            assert job.is_redrivable is model.is_redrivable
+            assert bool(job.ended) is (job.status in ENDED)
+            assert model.ends <= 1
+
+
+TestJobs = Jobs.TestCase
+TestJobs.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
