@@ -205,7 +205,7 @@ class Function:
         self._session = self._session or aiohttp.ClientSession(
             auto_decompress=False,
             connector=aiohttp.TCPConnector(limit=0),
-            skip_auto_headers=("accept-encoding", "user-agent"),
+            skip_auto_headers=("accept", "accept-encoding", "content-type", "user-agent"),  # what no client has sent
         )
         environment = _Environment()
         port = await start_server(partial(self._spawn, environment), _START_SECONDS)
