@@ -65,7 +65,7 @@ class HttpClient:
 
     Args:
         connect_timeout: Seconds to connect, the TLS handshake included.
-        ssl_context: For https. Default: ``ssl.create_default_context()``, made at the first https URL.
+        ssl_context: For https. Default: the machine's authorities, read at the first https URL.
         idle_timeout: Seconds after which an idle connection is closed.
         max_idle: How many idle connections are kept for each origin.
         max_head: The largest header section, in bytes.
@@ -184,9 +184,9 @@ class HttpClient:
 
     def _tls(self) -> "SSLContext":
         if self._ssl_context is None:
-            import ssl
+            from llm_gateway.http.trust import client_context
 
-            self._ssl_context = ssl.create_default_context()
+            self._ssl_context = client_context()
             self._ssl_context.set_alpn_protocols(["http/1.1"])
         return self._ssl_context
 
