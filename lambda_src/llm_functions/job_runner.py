@@ -206,6 +206,8 @@ class JobRunner:
             if asked is None:
                 raise errors.internal_error(detail="what the job asks is not in the bucket")
             endpoint, request = parse(msgspec.json.decode(asked))
+            if (policy := self._gateway.current().policy) is not None:  # the rule may be newer than the job
+                policy.check_job(job.caller)
             answering = answer(self._gateway, request, job.caller, job.run, deadline, stop=stop)
             _, body = await render_complete(endpoint, request, answering)
             if stop.requested:  # what has come of the answer was paid for

@@ -215,6 +215,7 @@ def _alias(gateway: Gateway, caller: Caller, asked: Mapping[str, Any]) -> str:
         raise errors.invalid_request(problems)
     alias: Alias = authorize(caller, request.model, gateway.routes, request.kind, gateway.policy)
     if gateway.policy is not None:
+        gateway.policy.check_job(caller)
         _, alias = gateway.policy.apply(request, alias, caller, gateway.routes, _nobody)
     if gateway.flags is not None:
         gateway.flags.admit(alias.name)

@@ -109,6 +109,12 @@ class Policy:
         decided(rule.label, "keeps no answer")
         return False
 
+    def check_job(self, caller: Caller) -> None:
+        """Raise the error 403 if nothing is to be kept of what a caller asks, as a job and its answer are."""
+        if (rule := self._unkept(caller)) is not None:
+            reason = "keeps nothing of what is asked, and a job is kept: ask it at once, with POST /chat"
+            raise errors.denied_by_rule(rule=rule.name, reason=reason)
+
     def keeps(self, caller: Caller) -> bool:
         """Whether answers to a caller may be kept here."""
         return self._unkept(caller) is None

@@ -155,8 +155,10 @@ async def test_nothing_is_kept_of_what_is_refused(gateway: Any, name: str) -> No
     (await described(service))["/jobs"]["POST"].validate_response(refused)
 
 
-async def test_nothing_is_kept_of_what_a_rule_refuses(gateway: Any) -> None:
-    rule = Rule("closed", models=("bare",))
+@pytest.mark.parametrize(
+    "rule", [Rule("closed", models=("bare",)), Rule("private", retention="none")], ids=lambda rule: rule.name
+)
+async def test_nothing_is_kept_of_what_a_rule_refuses(gateway: Any, rule: Rule) -> None:
     service = await gateway(jobs=NOWHERE, authorization="api_key", routes=msgspec.structs.replace(ROUTES, rules=(rule,)))
     refused = await service.post("/jobs", MOCK, by())
     assert (refused.status_code, service.error_of(refused)["code"]) == (403, "denied_by_rule")

@@ -17,6 +17,9 @@ from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Event, Usage
 from llm_gateway.jobs.job import Job
 from llm_gateway.jobs.table import LEASE_SECONDS
+from llm_gateway.providers.registry import always_caching
+from llm_gateway.rules import Rule
+from llm_gateway.stages.policy import Policy
 from support.jobs_queue import VISIBILITY_SECONDS
 from support.scripted_provider import Scripted
 
@@ -306,6 +309,16 @@ async def test_a_job_is_refused_by_what_holds_when_it_runs(worker) -> None:
     assert await at.work() == []
     known = await at.known(job)
     assert known.error is not None and (known.status, known.error["code"]) == ("failed", "model_not_found")
+
+
+async def test_a_job_whose_answer_may_not_be_kept_any_more_is_not_asked(worker) -> None:
+    provider = Scripted()
+    at = worker(provider, policy=Policy((Rule("private", retention="none"),), always_caching(())))
+    job = await at.submit()
+    assert await at.work() == []
+    known = await at.known(job)
+    assert known.error is not None and (known.status, known.error["code"]) == ("failed", "denied_by_rule")
+    assert not provider.asked and at.result(job) is None
 
 
 def test_tries_are_apart() -> None:
