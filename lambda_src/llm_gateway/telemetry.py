@@ -187,7 +187,7 @@ class Record:
         status, fields = self._status, self._fields
         fields["server_errors"], fields["throttles"] = int(status >= 500), int(status == 429)
         fields["client_errors"] = int(400 <= status < 500 and status != 429)
-        if "cache.status" in fields:
+        if fields.get("cache.status") in ("hit", "miss"):
             fields["cache.hits"] = int(self._is_cached)
         if (cost := self._cost()) is not None:
             fields["cost_usd"] = cost

@@ -7,6 +7,7 @@ from typing import Any
 
 import jsonschema_rs
 import msgspec
+import pulumi
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -288,3 +289,15 @@ def test_a_validator_that_is_too_long_is_a_mistake() -> None:
     found, problems = read(ServerlessBedrockApiSettings, {"models": models, "auth": "none", "flags": True})
     (problem,) = [*problems, *found.problems_in(Location.of("us-east-1"))]
     assert problem.path == "flags" and f"AppConfig takes {VALIDATOR_CHARACTERS:,}" in problem.reason
+
+
+def test_a_name_leaves_room_for_appconfigs() -> None:
+    """https://docs.aws.amazon.com/appconfig/2019-10-09/APIReference/API_CreateApplication.html"""
+
+    def named(length: int, **customize: Any) -> None:
+        programs.run(lambda: programs.chat("x" * length, auth="iam", flags=True, customize=customize))
+
+    named(38)
+    with pytest.raises(pulumi.InputPropertiesError, match=r"at most 38 leave room for '-flags-(application|environment)'"):
+        named(39)
+    named(39, **{"flags-application": {"name": "f"}, "flags-environment": {"name": "f"}})

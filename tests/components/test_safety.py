@@ -90,7 +90,8 @@ def test_a_guardrail_is_made_with_a_version_which_the_function_asks() -> None:
     }
     assert inputs["sensitiveInformationPolicyConfig"] == {
         "piiEntitiesConfigs": [{"type": "EMAIL", **both("ANONYMIZE")}, {"type": "PASSWORD", **both("BLOCK")}],
-        "regexesConfigs": [{"name": "ticket", "pattern": r"TICKET-\d{4}", **both("ANONYMIZE")}],
+        # A description is always there, see test_what_is_left_out_of_a_guardrail_is_taken_out_of_it.
+        "regexesConfigs": [{"name": "ticket", "description": "ticket", "pattern": r"TICKET-\d{4}", **both("ANONYMIZE")}],
     }
     guardrail, version = recording.named("chat-guardrail").state, recording.named("chat-guardrail-version").state
     assert recording.inputs("chat-guardrail-version")["guardrailArn"] == guardrail["guardrailArn"]
@@ -107,6 +108,17 @@ def test_a_guardrail_for_attacks_alone_is_not_asked_of_answers() -> None:
     for more, expected in (({}, False), ({"answers": True}, True), ({"words": ["x"]}, True)):
         recording = api(guardrail={"content": {"PROMPT_ATTACK": "HIGH", "HATE": "NONE"}, **more})
         assert routes(recording, "chat-function") == Safety((), GuardrailUse(answers=expected))
+
+
+@pytest.mark.assumes("guardrail-empty")
+def test_what_is_left_out_of_a_guardrail_is_taken_out_of_it() -> None:
+    """The provider keeps what an update leaves out of a topic or an expression, so nothing is left out."""
+    topic = {"name": "Investments", "definition": "Advice on what to buy."}
+    regexes = [{"name": "a", "pattern": "A"}, {"name": "b", "pattern": "B", "description": "Numbers of tickets."}]
+    made = api(guardrail={"topics": [topic], "regexes": regexes}).inputs("chat-guardrail")
+    assert made["topicPolicyConfig"]["topicsConfigs"] == [{**topic, "type": "DENY", "examples": []}]
+    given = made["sensitiveInformationPolicyConfig"]["regexesConfigs"]
+    assert [each["description"] for each in given] == ["a", "Numbers of tickets."]
 
 
 def test_a_name_leaves_room_for_the_guardrails() -> None:

@@ -98,7 +98,7 @@ def _arguments(settings: GuardrailSettings) -> dict[str, Any]:
                 "name": topic.name,
                 "definition": topic.definition,
                 "type": "DENY",
-                **({"examples": list(topic.examples)} if topic.examples else {}),
+                "examples": list(topic.examples),
             }
             for topic in settings.topics
         ]
@@ -109,7 +109,9 @@ def _arguments(settings: GuardrailSettings) -> dict[str, Any]:
         found["word_policy_config"] = {**words, **profanity}
     if settings.pii or settings.regexes:
         entities = [{"type": kind, **_on_both_sides(action)} for kind, action in settings.pii.items()]
-        regexes = [{**regex.model_dump(exclude_none=True), **_on_both_sides(regex.action)} for regex in settings.regexes]
+        # The provider takes no empty description.
+        described = [{"description": regex.name, **regex.model_dump(exclude_none=True)} for regex in settings.regexes]
+        regexes = [{**regex, **_on_both_sides(regex["action"])} for regex in described]
         found["sensitive_information_policy_config"] = {
             **({"pii_entities_configs": entities} if entities else {}),
             **({"regexes_configs": regexes} if regexes else {}),

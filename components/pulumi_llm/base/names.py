@@ -25,7 +25,10 @@ class _Physical(NamedTuple):
 # https://docs.aws.amazon.com/bedrock/latest/APIReference/API_agent_CreateKnowledgeBase.html
 # https://docs.aws.amazon.com/bedrock/latest/APIReference/API_agent_CreateDataSource.html
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html
+# https://docs.aws.amazon.com/appconfig/2019-10-09/APIReference/API_CreateApplication.html, …/API_CreateEnvironment.html and
+# …/API_CreateDeploymentStrategy.html; a profile's name may have 128 characters
 _KNOWLEDGE = _Physical(100, r"[A-Za-z0-9](?:[_-]?[A-Za-z0-9])*", "letters and digits, with single '-' or '_' between them,")
+_APPCONFIG = _Physical(64, r"(?s).+", "any characters")
 _PHYSICAL = {
     "aws:lb/loadBalancer:LoadBalancer": _Physical(32, r"[A-Za-z0-9-]+", "letters, digits and '-'"),
     "aws:s3/bucket:Bucket": _Physical(63, r"[A-Za-z0-9-]+", "letters, digits and '-'"),
@@ -37,6 +40,9 @@ _PHYSICAL = {
     "aws:bedrock/agentDataSource:AgentDataSource": _KNOWLEDGE,
     "aws:lambda/function:Function": _Physical(64, r"[A-Za-z0-9_-]+", "letters, digits, '-' and '_'"),
     "aws:iam/role:Role": _Physical(64, r"[A-Za-z0-9_+=,.@-]+", "letters, digits and _ + = , . @ -"),
+    "aws:appconfig/application:Application": _APPCONFIG,
+    "aws:appconfig/environment:Environment": _APPCONFIG,
+    "aws:appconfig/deploymentStrategy:DeploymentStrategy": _APPCONFIG,
 }
 # What Pulumi adds to a logical name: a hyphen and seven random digits.
 # https://www.pulumi.com/docs/iac/concepts/resources/names/#autonaming

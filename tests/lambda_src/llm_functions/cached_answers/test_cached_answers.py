@@ -13,6 +13,7 @@ from llm_gateway.answer_cache import AnswerCache
 from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.events import Delta, Done, StopReason, ToolCall, ToolCallDelta, Usage
 from llm_gateway.limits import CallerLimits, Limit, Limits
+from llm_gateway.metrics import Metrics
 from llm_gateway.routes import Routes
 from llm_gateway.stages import journal_writer
 from support.cached_requests import BODIES, MESSAGES, ROUTES, STREAMS, alias, status
@@ -328,3 +329,15 @@ async def test_the_table_holds_no_prompt(api: Start, dynamodb: DynamoDB) -> None
     items = (await call(dynamodb, "Scan", {"TableName": JOURNAL}))["Items"]
     assert len(items) == 1
     assert "secret" not in json.dumps(items)
+
+
+async def test_metrics_tell_hits_from_misses_and_from_what_is_not_cached(api: Start, capfd: pytest.CaptureFixture[str]) -> None:
+    service = await api(routes=msgspec.structs.replace(ROUTES, metrics=Metrics("test")))
+    for body in (BODY, BODY, HOT):
+        await service.post(PATH, body)
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines() if line.startswith("{")]
+    measured = [{name: line[name] for name in ("cache.hits", "cache.saved_tokens") if name in line} for line in lines]
+    assert measured == [{"cache.hits": 0}, {"cache.hits": 1, "cache.saved_tokens": 5}, {}]
+    for line, fields in zip(lines, measured, strict=True):
+        (directive,) = line["_aws"]["CloudWatchMetrics"]
+        assert {metric["Name"] for metric in directive["Metrics"] if metric["Name"].startswith("cache.")} == set(fields)
