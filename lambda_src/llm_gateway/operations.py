@@ -115,7 +115,7 @@ PATHS: Mapping[str, str] = {operation.id: operation.path for operation in OPERAT
 
 # The headers of an answer that a web page may read. API Gateway's own answers have the first three.
 EXPOSED_HEADERS = (
-    "retry-after, x-should-retry, x-request-id, server-timing, x-llm-target, x-llm-dropped, x-llm-retrieval, "
+    "retry-after, x-should-retry, x-request-id, request-id, server-timing, x-llm-target, x-llm-dropped, x-llm-retrieval, "
     "idempotent-replayed, age, x-llm-cache, x-llm-saved-tokens, "
 ) + ", ".join(f"x-ratelimit-{what}-{measure}" for measure in ("requests", "tokens") for what in ("limit", "remaining", "reset"))
 

@@ -51,6 +51,23 @@ async def test_a_whole_answer_says_what_the_next_call_finds(
     assert limit["used"] < 500  # not what was reserved
 
 
+# What a page may read of any answer, what is the transport's, and what is for browsers and proxies.
+# https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name
+NOT_EXPOSED = {"cache-control", "content-length", "content-type", "date", "x-content-type-options", "vary"}
+
+
+@pytest.mark.parametrize(("path", "body"), ASKED.values(), ids=ASKED)
+async def test_a_page_of_another_origin_may_read_all_that_an_answer_says(
+    gateway: Gateway, dynamodb_url: str, path: str, body: dict[str, Any]
+) -> None:
+    service = await gateway(routes=limited(10_000), limits=dynamodb_url)
+    for asked in (body, {**body, "max_tokens": 0, "max_output_tokens": 0}):
+        answer = await service.post(path, asked)
+        said = {name for name in answer.headers if not name.startswith("access-control-")} - NOT_EXPOSED
+        exposed = set(answer.headers["access-control-expose-headers"].split(", "))
+        assert said <= exposed, said - exposed
+
+
 async def test_the_head_of_a_stream_says_what_the_call_may_leave(gateway: Gateway, dynamodb_url: str, now: Now) -> None:
     service = await gateway(routes=limited(10_000), limits=dynamodb_url, now=now)
     body = {"message": "Hi", "max_tokens": 500}
