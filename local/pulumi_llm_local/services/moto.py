@@ -25,7 +25,7 @@ QUEUE = "aws:sqs/queue:Queue"
 BUCKET = "aws:s3/bucket:Bucket"
 PLAYED = frozenset({TABLE, TABLE_ITEM, PARAMETER, QUEUE, BUCKET})
 # The run makes the keys that its stand-ins for the providers want.
-IMPLIED = frozenset({"aws:secretsmanager/secret:Secret"})
+IMPLIED = frozenset({"aws:secretsmanager/secret:Secret", "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy"})
 # The variables by which every AWS SDK finds these services.
 SQS_ENDPOINT, S3_ENDPOINT = "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL_S3"
 ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_SECRETSMANAGER", SQS_ENDPOINT, S3_ENDPOINT)

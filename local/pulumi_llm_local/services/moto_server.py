@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pulumi_llm_local.services.loopback import is_loopback
+from pulumi_llm_local.services.message_moves import with_message_moves
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -80,7 +81,7 @@ def server(port: int) -> "BaseWSGIServer":
     )
     from werkzeug.serving import make_server
 
-    app = guarded(bounded(atomic(DomainDispatcherApplication(create_backend_app))))
+    app = guarded(with_message_moves(bounded(atomic(DomainDispatcherApplication(create_backend_app)))))
     return make_server("127.0.0.1", port, app, threaded=True, request_handler=MotoRequestHandler)
 
 
