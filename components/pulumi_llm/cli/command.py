@@ -2,7 +2,7 @@
 
 import typer
 
-from pulumi_llm.cli import chat, cost, fit, load, local, preview, prune_versions
+from pulumi_llm.cli import chat, cost, fit, jobs, load, local, preview, prune_versions
 
 app = typer.Typer(
     name="pulumi-llm",
@@ -15,6 +15,7 @@ app.command("local")(local.run)
 app.command("preview")(preview.run)
 app.command("cost")(cost.run)
 app.command("chat")(chat.run)
+app.add_typer(jobs.app, name="jobs")
 app.command("load")(load.run)
 app.command("fit")(fit.run)
 app.command("prune-versions")(prune_versions.run)

@@ -50,7 +50,7 @@ _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
 class SseDecoder:
-    """Decodes Server-Sent Events from bytes that may be split anywhere. `id` and `retry` are ignored.
+    """Decodes Server-Sent Events from bytes that may be split anywhere. `last_id` is that of the newest; `retry` is ignored.
 
     https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
     """
@@ -59,6 +59,7 @@ class SseDecoder:
         self._rest = b""
         self._after_return = False  # the last byte was \r; a \n at the start of the next data belongs to it
         self._first = True
+        self.last_id = ""
         self._name = ""
         self._data: list[str] = []
 
@@ -90,3 +91,5 @@ class SseDecoder:
             self._data.append(value)
         elif name == "event":
             self._name = value
+        elif name == "id":
+            self.last_id = value

@@ -163,11 +163,8 @@ class Reading:
         return False
 
 
-class Transport(ABC):
-    """A service at an endpoint. Its methods raise `ChatError`, whose text never contains the API key.
-
-    It serves one call at a time. If the task of a call is cancelled, the generation is stopped where the transport can.
-    """
+class Service:
+    """A service at an endpoint. Its methods raise `ChatError`, whose text never contains the API key."""
 
     schemes: ClassVar[tuple[str, str]] = ("http", "https")
     # What else the URL of the endpoint may be for, by its schemes.
@@ -178,18 +175,6 @@ class Transport(ABC):
         self._key = api_key.strip()
         if not (self._key.isascii() and self._key.isprintable()):
             raise UsageError(errors.invalid_api_key.code, "it has a character that an HTTP header cannot carry")
-
-    @abstractmethod
-    async def models(self) -> list[str] | None:
-        """Return the names of the models that this key may use; None where this way does not tell."""
-
-    @abstractmethod
-    async def ask(self, body: dict[str, object], display: Display) -> Answer:
-        """Show the answer as it comes, and return it when it is complete."""
-
-    @abstractmethod
-    async def close(self) -> None:
-        """Close what is open."""
 
     def _headers(self) -> list[tuple[str, str]]:
         return [("authorization", f"Bearer {self._key}")] if self._key else []
@@ -238,6 +223,24 @@ class Transport(ABC):
             what = f"it must be a URL such as {cls.schemes[1]}://example.com/api, without a user name, a query or a fragment"
             raise UsageError("invalid_endpoint", what)
         return text.rstrip("/")
+
+
+class Transport(Service, ABC):
+    """A service that answers. It serves one call at a time. If the task of a call is cancelled, the generation is stopped where
+    the transport can.
+    """
+
+    @abstractmethod
+    async def models(self) -> list[str] | None:
+        """Return the names of the models that this key may use; None where this way does not tell."""
+
+    @abstractmethod
+    async def ask(self, body: dict[str, object], display: Display) -> Answer:
+        """Show the answer as it comes, and return it when it is complete."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close what is open."""
 
 
 def encoded(body: Mapping[str, object]) -> bytes:
