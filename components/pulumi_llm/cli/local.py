@@ -161,6 +161,7 @@ def _ready(options: "Options", run: "Running", seconds: float) -> str:
             *([f"  traces   {run.traces}/"] if run.traces else []),
             *([f"  bedrock  {' '.join(f'{name}={value}' for name, value in run.bedrock.items())}"] if run.bedrock else []),
             *([f"  flags    {' '.join(f'{name}={value}' for name, value in run.appconfig.items())}"] if run.appconfig else []),
+            *([f"  queues   {' '.join(f'{name}={value}' for name, value in run.queues.items())}"] if run.queues else []),
             "",
             *commands,
             _STOP,

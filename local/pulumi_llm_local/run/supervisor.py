@@ -81,6 +81,7 @@ class Running:
     `traces` is the address at which traces are shown; empty where requests are not traced.
     `bedrock` are the environment variables by which any AWS SDK calls the local Bedrock; empty where Amazon's own is called.
     `appconfig` are those by which it calls the local AppConfig; empty where the program makes nothing there.
+    `queues` are those by which it calls the local SQS; empty where the program makes no queue.
     """
 
     outputs: Mapping[str, Any]
@@ -94,6 +95,7 @@ class Running:
     pools: Mapping[str, str]
     bedrock: Mapping[str, str]
     appconfig: Mapping[str, str]
+    queues: Mapping[str, str]
     log_folder: Path
     traces: str = ""
 
@@ -129,6 +131,7 @@ async def running(options: Options, progress: Progress) -> AsyncGenerator[Runnin
             pools=run.pools,
             bedrock=run.bedrock,
             appconfig=run.appconfig,
+            queues=run.queues,
             log_folder=logs,
             traces=run.traces,
         )

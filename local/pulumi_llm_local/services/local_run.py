@@ -85,6 +85,7 @@ class LocalRun:
         addresses: The values that stand in the place of variables of the program.
         bedrock: The variables by which any AWS SDK calls the local Bedrock.
         appconfig: Those by which it calls the local AppConfig. Empty where the program makes nothing there.
+        queues: Those by which it calls the queues. Empty where the program makes none.
         provider_keys: The key that a provider's stand-in asks for, by its secret's ARN. Each is made when it is first read.
         pools: The URL of this machine that stands for the servers of a provider which may have none, by the provider's name.
         functions: Each `lambda_function.Function` by its name.
@@ -111,6 +112,7 @@ class LocalRun:
     addresses: dict[str, str] = field(default_factory=dict[str, str])
     bedrock: dict[str, str] = field(default_factory=dict[str, str])
     appconfig: dict[str, str] = field(default_factory=dict[str, str])
+    queues: dict[str, str] = field(default_factory=dict[str, str])
     provider_keys: dict[str, str] = field(default_factory=lambda: defaultdict[str, str](_provider_key))
     pools: dict[str, str] = field(default_factory=dict[str, str])
     functions: dict[str, Any] = field(default_factory=dict[str, Any])

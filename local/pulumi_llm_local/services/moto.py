@@ -51,6 +51,8 @@ async def start(run: LocalRun) -> None:
     secrets |= {arn: run.provider_keys[arn] for arn in tracing if arn}
     await moto.fill(graph, secrets, {each.wake_queue_url for each in endpoints if each.wake_queue_url})
     run.variables |= dict.fromkeys(ENDPOINTS, moto.url)
+    if any(True for _ in graph.of_type(QUEUE)):
+        run.queues |= {**run.aws_variables(), SQS_ENDPOINT: moto.url}
 
 
 class Moto:
