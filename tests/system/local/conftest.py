@@ -94,3 +94,23 @@ def dev() -> Iterator[LocalStack]:
     unthrottled = ("--config", 'api.throttle={"rate_limit": 1000, "burst_limit": 1000}')
     with local_stack("--model-delay", "0", *unthrottled) as stack:
         yield stack
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes below one."""
+    table = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    children: dict[int, list[int]] = {}
+    for line in table.splitlines():
+        child, parent = map(int, line.split())
+        children.setdefault(parent, []).append(child)
+    found, queue = [], [pid]
+    while queue:
+        for child in children.get(queue.pop(), []):
+            found.append(child)
+            queue.append(child)
+    return found
+
+
+def command_line(pid: int) -> str:
+    """What a process runs; empty where it has ended."""
+    return subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout

@@ -19,7 +19,7 @@ import pytest
 from botocore.config import Config
 
 from pulumi_llm.base.bundle import cache_folder
-from system.local.conftest import ROOT, LocalStack, events, failed_start, local_stack
+from system.local.conftest import ROOT, LocalStack, command_line, descendants, events, failed_start, local_stack
 
 OUTPUTS = {
     *("api_gateway_url", "stream_url", "websocket_url"),
@@ -322,8 +322,8 @@ def test_a_caller_that_leaves_does_not_end_the_function() -> None:
 
 def test_a_function_that_dies_is_started_again(dev: LocalStack) -> None:
     assert dev.post("/chat", {"message": "x"}).status_code == 200
-    for pid in _descendants(dev.process.pid):
-        if "llm_functions" in _command_line(pid):
+    for pid in descendants(dev.process.pid):
+        if "llm_functions" in command_line(pid):
             os.kill(pid, signal.SIGKILL)
     answers = [dev.post("/chat", {"message": "x"}) for _ in range(2)]
     assert answers[-1].status_code == 200
@@ -332,7 +332,7 @@ def test_a_function_that_dies_is_started_again(dev: LocalStack) -> None:
 
 def test_a_killed_run_leaves_no_process_behind() -> None:
     with local_stack() as stack:
-        left = _descendants(stack.process.pid)
+        left = descendants(stack.process.pid)
         assert len(left) >= 3
         stack.process.kill()
         stack.process.wait()
@@ -395,7 +395,7 @@ def test_somebody_elses_program_runs_and_what_is_not_played_is_listed(tmp_path: 
     (tmp_path / "Pulumi.dev.yaml").write_text("config:\n  aws:region: us-west-2\n")
     (tmp_path / "__main__.py").write_text(
         "import pulumi, pulumi_aws as aws, pulumi_llm\n"
-        "aws.s3.Bucket('documents')\n"
+        "aws.sns.Topic('news')\n"
         "api = pulumi_llm.ServerlessBedrockApi('mine', {'models': [{'name': 'echo', 'model': 'mock'}], 'auth': 'none'})\n"
         "pulumi.export('api_gateway_url', api.url)\n"
     )
@@ -406,26 +406,8 @@ def test_somebody_elses_program_runs_and_what_is_not_played_is_listed(tmp_path: 
         assert stack.process.stderr is not None
         while "not played" not in (line := stack.process.stderr.readline()):
             done.append(line)
-    assert "aws:s3/bucket:Bucket" in line
-
-
-def _descendants(pid: int) -> list[int]:
-    table = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    children: dict[int, list[int]] = {}
-    for line in table.splitlines():
-        child, parent = map(int, line.split())
-        children.setdefault(parent, []).append(child)
-    found, queue = [], [pid]
-    while queue:
-        for child in children.get(queue.pop(), []):
-            found.append(child)
-            queue.append(child)
-    return found
-
-
-def _command_line(pid: int) -> str:
-    return subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    assert "aws:sns/topic:Topic" in line
 
 
 def _alive(pid: int) -> bool:
-    return _command_line(pid).strip() not in ("", "<defunct>") and "defunct" not in _command_line(pid)
+    return command_line(pid).strip() not in ("", "<defunct>") and "defunct" not in command_line(pid)

@@ -23,7 +23,6 @@ from pulumi_llm_local.services.cloudfront.function_url_origin import ACCESS_CONT
 from pulumi_llm_local.services.cloudfront.origin import HttpOrigin, Origin, OriginError, OriginRequest, UnknownOrigin
 from pulumi_llm_local.services.cloudfront.response_headers import POLICY, find_policy
 from pulumi_llm_local.services.cloudfront.s3_origin import S3Origin, bucket_of
-from pulumi_llm_local.services.knowledge_base import buckets_of
 from pulumi_llm_local.services.local_run import LocalRun
 
 DISTRIBUTION = "aws:cloudfront/distribution:Distribution"
@@ -60,9 +59,8 @@ async def start(run: LocalRun) -> None:
 
 
 def not_played(graph: Graph) -> set[str]:
-    """The parts of distributions, and the buckets, that are not played."""
+    """The parts of distributions that are not played."""
     found: set[str] = set()
-    served = buckets_of(graph)
     for distribution in graph.of_type(DISTRIBUTION):
         state = distribution.state
         restrictions: dict[str, Any] = state["restrictions"]
@@ -80,9 +78,7 @@ def not_played(graph: Graph) -> set[str]:
             "a response headers policy": any(_headers_policy_missing(graph, behavior) for behavior in _behaviors(state)),
         }
         found |= {f"{DISTRIBUTION} ({part})" for part, given in parts.items() if given}
-        buckets = [bucket_of(graph, str(origin["domainName"])) for origin in state["origins"]]
-        served |= {bucket.id for bucket in buckets if bucket is not None}
-    return found | {s3_origin.BUCKET for bucket in graph.of_type(s3_origin.BUCKET) if bucket.id not in served}
+    return found
 
 
 class Distribution:
