@@ -183,7 +183,7 @@ def assemble(to: Path, python: str) -> Path:
     """The bundle for this machine and `python`, compiled as the deployed one is."""
     lock = bundle._lock()
     to.parent.mkdir(parents=True, exist_ok=True)
-    key = [lock.read_bytes(), python.encode()]
+    key = [lock.read_bytes(), python.encode(), repr((bundle._LEFT_OUT, bundle._REPLACED)).encode()]
     bundle._assemble(to, bundle._cached("dependencies-host", key, lambda made: bundle._install(made, "host", python)))
     return compiled(to, python)
 

@@ -12,7 +12,7 @@ import anthropic
 import httpx
 import httpx2
 import openai
-import uvicorn
+from uvicorn.server import Server
 
 from llm_functions.http import server as http_server
 
@@ -171,7 +171,7 @@ async def serve(application: Any) -> AsyncIterator[str]:
     listener.bind(("127.0.0.1", 0))
     config = http_server.config(application, log_config=None)
     config.load()
-    server = uvicorn.Server(config)
+    server = Server(config)
     server.lifespan = config.lifespan_class(config)
     await server.startup(sockets=[listener])
     try:

@@ -13,7 +13,7 @@ from llm_gateway.http.client import HttpClient
 if TYPE_CHECKING:
     from socket import socket
 
-    import uvicorn
+    from uvicorn.server import Server
 
     from llm_gateway.gateway import Gateway
     from llm_gateway.tracing.tracer import Tracer
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def main() -> None:
     import gc
 
-    import uvicorn
+    from uvicorn.server import Server
 
     from llm_functions.http.server import config
 
@@ -37,9 +37,8 @@ def main() -> None:
         jobs=job_store(client),
     )
     secret = os.environ.get(environment.INVOKER)
-    server = (uvicorn.Server if served.tracer is None else _flushing(served.tracer))(
-        config(_only_with(secret, application) if secret else application)
-    )
+    made = config(_only_with(secret, application) if secret else application)
+    server = (Server if served.tracer is None else _flushing(served.tracer))(made)
     # All objects so far live as long as the process, and an answer leaves no cycles behind: collect seldom.
     gc.freeze()
     gc.set_threshold(50_000)
@@ -47,20 +46,20 @@ def main() -> None:
     asyncio.run(_serve(server, served))
 
 
-async def _serve(server: "uvicorn.Server", served: "Gateway") -> None:
+async def _serve(server: "Server", served: "Gateway") -> None:
     served.current()  # what there are of feature flags is fetched while the server starts
     await server.serve()
 
 
-def _flushing(tracer: "Tracer") -> "type[uvicorn.Server]":
+def _flushing(tracer: "Tracer") -> "type[Server]":
     """A server that exports what is left of traces before it ends.
 
     The Web Adapter is an extension, so Lambda sends SIGTERM before it ends an environment, and waits for 300 ms.
     https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-shutdown
     """
-    import uvicorn
+    from uvicorn.server import Server
 
-    class Flushing(uvicorn.Server):
+    class Flushing(Server):
         async def shutdown(self, sockets: "list[socket] | None" = None) -> None:
             await super().shutdown(sockets)
             await tracer.flush()

@@ -23,6 +23,8 @@ async def read_object(headers: dict[bytes, bytes], receive: Receive) -> dict[str
     size = 0
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise errors.invalid_json(reason="the connection was closed before its end")
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > MAX_BODY_BYTES:

@@ -164,7 +164,7 @@ def test_an_answer_that_the_sdk_has_read_is_taken_back(answer: ChatCompletionMes
 
 
 @asynccontextmanager
-async def in_process() -> AsyncIterator[Any]:
+async def in_process(messages: list[dict[str, Any]] | None = None) -> AsyncIterator[Any]:
     """The application called as uvicorn calls it, one request after another."""
     environ = {"AUTHORIZATION": "none", "DEBUG": "true", "CORS_ALLOW_ORIGIN": "*"}
     routes = Routes(aliases=(Alias("full", (target((*SAMPLING, "tools"), stop_max=4),)),))
@@ -172,11 +172,11 @@ async def in_process() -> AsyncIterator[Any]:
 
     async def post(path: str, body: bytes) -> tuple[int, bytes]:
         sent: list[dict[str, Any]] = []
-        left: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
+        left = messages or [{"type": "http.request", "body": body, "more_body": False}]
 
         async def receive() -> dict[str, Any]:
             if left:
-                return left.pop()
+                return left.pop(0)
             return await asyncio.get_running_loop().create_future()  # the client stays
 
         async def send(message: dict[str, Any]) -> None:
@@ -237,3 +237,14 @@ def test_nothing_of_the_sdks_types_makes_the_service_fail(monkeypatch) -> None:
 def test_no_object_makes_the_service_fail(monkeypatch) -> None:
     monkeypatch.setattr(telemetry, "write_log", lambda fields: None)
     check_bodies(BODIES.map(lambda body: json.dumps({"model": "full", **body}).encode()), 200)
+
+
+async def test_a_body_that_was_cut_is_not_read_as_a_whole_one(monkeypatch) -> None:
+    """What has come of it can be JSON."""
+    recorded: list[dict[str, Any]] = []
+    monkeypatch.setattr(telemetry, "write_log", recorded.append)
+    left = [{"type": "http.request", "body": b'{"message": "Hi"}', "more_body": True}, {"type": "http.disconnect"}]
+    async with in_process(left) as post:
+        status, content = await post("/chat", b"")
+    assert status == 400 and "the connection was closed before its end" in json.loads(content)["error"]["message"]
+    assert [record["error.type"] for record in recorded] == ["invalid_json"]
