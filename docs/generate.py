@@ -422,7 +422,7 @@ def api_page() -> str:
         "api.md",
         _table(
             ("operation", "what it does"),
-            ((f"`{o.method} {o.path}`", o.summary) for o in operations(tickets=True, limits=True, journal=True)),
+            ((f"`{o.method} {o.path}`", o.summary) for o in operations(tickets=True, limits=True, journal=True, jobs=True)),
         ),
         _table(("field", "", "default"), (_field_row(name, field) for name, field in schema["properties"].items())),
         _table(("status", "code", "Retry-After", "tried again by SDKs", "message"), map(_error_row, ERROR_KINDS)),

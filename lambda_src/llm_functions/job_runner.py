@@ -99,8 +99,19 @@ class JobRunner:
         """
         deadline = asyncio.get_running_loop().time() + seconds - END_SECONDS
         most = await self._queue.most_receives()
+
+        async def is_done(record: Any) -> bool:
+            try:
+                done = await self._is_done(record, most, deadline, trace)
+            except Exception as error:  # the other messages of the batch are none the worse
+                write_log({"level": "ERROR", "message": stacktrace(error), "request_id": str(record["messageId"])})
+                return False
+            if done and len(records) > 1:  # it is deleted when the whole batch is done, and must not come again before
+                await self._queue.hide(record["receiptHandle"], seconds)
+            return done
+
         try:
-            done = await asyncio.gather(*(self._is_done(record, most, deadline, trace) for record in records))
+            done = await asyncio.gather(*map(is_done, records))
         finally:
             if self._gateway.tracer is not None:
                 await self._gateway.tracer.sent()

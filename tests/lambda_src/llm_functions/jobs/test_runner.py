@@ -141,6 +141,31 @@ async def test_a_message_that_names_no_job(worker, body: str, done: bool) -> Non
     assert (await at.known(job)).status == "succeeded"
 
 
+async def test_what_is_done_of_a_batch_does_not_come_again_while_the_rest_runs(worker) -> None:
+    at = worker(Scripted(target=[0.0, 300.0]))
+    jobs = [await at.submit() for _ in range(2)]
+    working = asyncio.create_task(at.work())
+    await asyncio.sleep(200)
+    assert sorted([(await at.known(job)).status for job in jobs]) == ["running", "succeeded"]
+    assert at.queue.receive() == []
+    assert await working == [] and not at.queue.messages
+
+
+async def test_an_item_that_cannot_be_read_keeps_only_its_own_message(worker, monkeypatch) -> None:
+    at = worker(Scripted())
+    jobs, messages = [await at.submit() for _ in range(2)], list(at.queue.messages)
+    claim = at.jobs.claim
+
+    async def claims(id: str, *args: Any, **more: Any) -> Any:
+        if id == jobs[0].id:
+            raise ValueError("an item of another version")
+        return await claim(id, *args, **more)
+
+    monkeypatch.setattr(at.jobs, "claim", claims)
+    assert await at.work() == messages[:1]
+    assert [(await at.known(job)).status for job in jobs] == ["queued", "succeeded"]
+
+
 async def test_a_long_answer_keeps_its_lease_and_its_message(worker) -> None:
     """Another message of the same job is done meanwhile, and the same message, delivered twice, waits."""
     provider = Scripted(target=500.0)

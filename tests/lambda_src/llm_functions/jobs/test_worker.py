@@ -113,6 +113,7 @@ def item(aws: Any, id: str) -> dict[str, Any]:
     return aws.table.get_item(TableName=TABLE, Key={JOBS.hash_key: {"S": id}})["Item"]
 
 
+@pytest.mark.assumes("job-states")
 def test_a_batch_of_jobs_is_run(aws: Any, handler: Any) -> None:
     ids = [submitted(aws, {"message": text}) for text in ("Hi", "Ho")]
     assert handler(received(aws), CONTEXT) == {"batchItemFailures": []}
@@ -123,6 +124,7 @@ def test_a_batch_of_jobs_is_run(aws: Any, handler: Any) -> None:
         assert result["message"] == f"You said: {text}" and "lease" not in kept
 
 
+@pytest.mark.assumes("message-visibility")
 def test_a_job_that_fails_as_often_as_it_may_is_given_up(aws: Any, handler: Any) -> None:
     """The queue itself says how often that is, and hides the message between the tries."""
     id = submitted(aws, {"message": "Hi"}, there=False)

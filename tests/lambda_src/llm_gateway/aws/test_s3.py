@@ -66,6 +66,7 @@ async def test_an_object_is_written_and_read(bucket: Bucket, key: str) -> None:
     assert await bucket.get(key) == b"{}"
 
 
+@pytest.mark.assumes("new-object")
 async def test_the_first_of_two_writers_of_a_new_object_wins(bucket: Bucket) -> None:
     key = f"{time.monotonic_ns()}.json"
     assert await bucket.put_new(key, b"1") is True
@@ -90,6 +91,7 @@ ANSWERS = {
 }
 
 
+@pytest.mark.assumes("new-object")
 @pytest.mark.parametrize(("answers", "expected"), ANSWERS.values(), ids=ANSWERS)
 async def test_what_may_pass_is_tried_again(http: HttpClient, monkeypatch, answers, expected) -> None:
     monkeypatch.setattr(s3, "_FIRST_PAUSE", 0.0)

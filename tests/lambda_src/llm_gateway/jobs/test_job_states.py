@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
@@ -216,5 +217,5 @@ class Jobs(RuleBasedStateMachine):
             assert model.ends <= 1
 
 
-TestJobs = Jobs.TestCase
+TestJobs = pytest.mark.assumes("job-states")(Jobs.TestCase)
 TestJobs.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
