@@ -1657,6 +1657,7 @@ def test_metrics_are_in_the_routes_document_with_the_prices_that_are_known() -> 
     read = document(run_chat(models=models, keys=keys, metrics={"namespace": "acme/llm", "tenants": ["tokens'"]}))
     assert read.metrics == Metrics("acme/llm", ("shop", "default", "tokens'"))
     assert [alias.targets[0].price is None for alias in read.aliases] == [False, True]
+    assert document(run_chat(models=models, keys=keys, metrics={"namespace": "n"})).metrics == Metrics("n", ("shop", "default"))
     assert document(run_chat(models=models, keys=keys)).metrics is None
 
 

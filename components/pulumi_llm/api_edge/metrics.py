@@ -38,6 +38,6 @@ class CallMetricsSettings(Settings):
 
     def call_metrics(self, tenants: Iterable[str]) -> document.Metrics | None:
         """Return the metrics as the functions read them, None where there are none. `tenants` are those of API keys."""
-        if self.metrics is None or not self.metrics.valid("namespace", "tenants"):
+        if self.metrics is None or not self.metrics.valid("namespace"):
             return None
         return document.Metrics(self.metrics.namespace, tuple(dict.fromkeys((*tenants, *(self.metrics.tenants or ())))))
