@@ -464,6 +464,16 @@ async def test_the_largest_body_is_read(lambda_, bedrock) -> None:
     assert chat.status == 200
 
 
+@pytest.mark.assumes("missing-content-type")
+async def test_a_body_without_a_type_has_none_behind_the_adapter(lambda_, bedrock) -> None:
+    asked = event("POST", "/chat", {"message": "Hello"})
+    headers = {name: value for name, value in asked["headers"].items() if name.lower() != "content-type"}
+    assert headers != asked["headers"]
+    asked |= {"headers": headers, "multiValueHeaders": {name: [value] for name, value in headers.items()}}
+    answer = await Answer(await lambda_(await bedrock()).invoke(asked)).head()
+    assert answer.status == 200, await answer.json()
+
+
 async def test_an_event_that_is_no_call_of_the_api(lambda_) -> None:
     """The adapter hands on what it does not know as POST /events, with no context."""
     function = lambda_(AUTHORIZATION="none")
