@@ -51,9 +51,16 @@ if settings.api.enabled:
 
     websocket = None
     if settings.websocket.enabled:
-        given = settings.websocket_args(api, network, cluster, knowledge_base)
-        websocket = pulumi_llm.WebSocketChat("websocket", given, after_baseline)
+        websocket_args = settings.websocket_args(api, network, cluster, knowledge_base)
+        websocket = pulumi_llm.WebSocketChat("websocket", websocket_args, after_baseline)
         pulumi.export("websocket_url", websocket.websocket_url)
+
+    if settings.async_inference.enabled:
+        jobs_args = settings.async_inference_args(api, network, cluster, knowledge_base)
+        jobs = pulumi_llm.AsyncInference("jobs", jobs_args)
+        pulumi.export("jobs_event_bus", jobs.event_bus_name)
+        pulumi.export("jobs_queue_url", jobs.queue_url)
+        pulumi.export("jobs_dead_letter_queue_arn", jobs.dead_letter_queue_arn)
 
     if settings.frontend.enabled:
         frontend = pulumi_llm.CdnFrontend("frontend", settings.frontend_args(api, websocket))

@@ -25,6 +25,7 @@ from llm_gateway.errors import ERROR_KINDS, GATEWAY_RESPONSES, ErrorKind, status
 from llm_gateway.operations import operations
 from llm_gateway.stages.prompt_filters import INJECTIONS, PII
 from pulumi_llm.account_baseline.args import AccountBaselineSettings
+from pulumi_llm.async_inference.args import AsyncInferenceSettings
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.settings import Settings
 from pulumi_llm.cdn_frontend.args import CdnFrontendSettings
@@ -55,6 +56,7 @@ UNPROVEN = "†"
 # The description of each component's arguments.
 ARGUMENTS: Sequence[type[Settings]] = (
     AccountBaselineSettings,
+    AsyncInferenceSettings,
     CdnFrontendSettings,
     GpuInferenceClusterSettings,
     InferenceNetworkSettings,

@@ -10,6 +10,8 @@ from pulumi_llm.base.lazy_modules import lazy_exports
 if TYPE_CHECKING:
     from pulumi_llm.account_baseline.args_types import AccountBaselineArgs
     from pulumi_llm.account_baseline.component import AccountBaseline
+    from pulumi_llm.async_inference.args_types import AsyncInferenceArgs
+    from pulumi_llm.async_inference.component import AsyncInference
     from pulumi_llm.cdn_frontend.args_types import CdnFrontendArgs
     from pulumi_llm.cdn_frontend.component import CdnFrontend
     from pulumi_llm.gpu_inference_cluster.args_types import GpuInferenceClusterArgs
@@ -31,6 +33,8 @@ else:
         {
             "AccountBaseline": "account_baseline.component",
             "AccountBaselineArgs": "account_baseline.args_types",
+            "AsyncInference": "async_inference.component",
+            "AsyncInferenceArgs": "async_inference.args_types",
             "CdnFrontend": "cdn_frontend.component",
             "CdnFrontendArgs": "cdn_frontend.args_types",
             "GpuInferenceCluster": "gpu_inference_cluster.component",
@@ -54,6 +58,8 @@ else:
 __all__ = [
     "AccountBaseline",
     "AccountBaselineArgs",
+    "AsyncInference",
+    "AsyncInferenceArgs",
     "CdnFrontend",
     "CdnFrontendArgs",
     "GpuInferenceCluster",

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field
 
 from pulumi_llm import stack_models
 from pulumi_llm.account_baseline.args import BaselineSettings
+from pulumi_llm.async_inference.args import AsyncInferenceBaseSettings
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.secret_settings import as_secrets
 from pulumi_llm.base.settings import Flag, Input, Name, Problem, Region, read, regional_problems
@@ -32,6 +33,7 @@ from pulumi_llm.websocket_chat.args import WebSocketSettings
 
 if TYPE_CHECKING:
     from pulumi_llm.account_baseline.args_types import AccountBaselineArgs
+    from pulumi_llm.async_inference.args_types import AsyncInferenceArgs
     from pulumi_llm.cdn_frontend.args_types import CdnFrontendArgs
     from pulumi_llm.gpu_inference_cluster import GpuInferenceCluster
     from pulumi_llm.gpu_inference_cluster.args_types import GpuInferenceClusterArgs
@@ -100,6 +102,15 @@ class StackKnowledgeBaseSettings(KnowledgeBaseBaseSettings):
     """Make SSM parameters `/pulumi-llm/ENVIRONMENT/knowledge/…` with the outputs, for other stacks."""
 
 
+class StackAsyncInferenceSettings(AsyncInferenceBaseSettings):
+    """Jobs: chats that callers submit (`POST /jobs`) and ask for later, and workers for them."""
+
+    enabled: Flag = False
+    """Let the API take jobs, and deploy their workers."""
+    parameters: Flag = True
+    """Make SSM parameters `/pulumi-llm/ENVIRONMENT/jobs/…` with the outputs, for other stacks."""
+
+
 class StackFrontendSettings(FrontendSettings):
     """The web client on a CDN, with the chat API at the same address."""
 
@@ -156,6 +167,8 @@ class StackSettings(RoutingSettings):
     """The chat API over WebSockets. Who may call the REST API may connect."""
     knowledge_base: StackKnowledgeBaseSettings = StackKnowledgeBaseSettings()
     """Documents, passages of which stand in the prompts: `api.retrieval` says in which."""
+    async_inference: StackAsyncInferenceSettings = StackAsyncInferenceSettings()
+    """Jobs: chats that callers submit (`POST /jobs`) and ask for later, and workers for them."""
     frontend: StackFrontendSettings = StackFrontendSettings()
     """The web client on a CDN, with the chat API at the same address."""
     network: StackNetworkSettings = StackNetworkSettings()
@@ -208,6 +221,8 @@ class StackSettings(RoutingSettings):
         yield from self._retrieval_problems(routing, location)
         if self.valid("websocket") and self.websocket.enabled:
             yield from self._websocket_problems()
+        if self._takes_jobs() and not self.api.enabled:
+            yield Problem("async_inference.enabled", "must be false without the API (api.enabled), which takes the jobs")
         if self.valid("frontend") and self.frontend.enabled:
             yield from _problems_behind_cdn(self.api)
         elif self.valid("frontend") and self.api.enabled and self.api.function_url:
@@ -333,6 +348,10 @@ class StackSettings(RoutingSettings):
         """Whether the REST API issues tickets for the WebSocket API: where there is one that does not let in anyone."""
         return self.websocket.enabled and self.api.auth in ("api_key", "jwt")
 
+    def _takes_jobs(self) -> bool:
+        """Whether the API takes jobs."""
+        return self.valid("async_inference") and self.async_inference.enabled
+
     def all_tags(self) -> dict[str, str]:
         """The tags of every resource. The configuration's own win."""
         own = {"Project": PROJECT, "Environment": self.environment, "ManagedBy": "Pulumi"}
@@ -375,6 +394,8 @@ class StackSettings(RoutingSettings):
             given["parameter_prefix"] = f"/{PROJECT}/{self.environment}/chat"
         if self._issues_tickets():
             given["websocket_tickets"] = True
+        if self._takes_jobs():
+            given["jobs"] = True
         given = {**self._vpc(network), **given, **self._retrieval(knowledge_base), **self._shared(cluster)}
         return cast("ServerlessBedrockApiArgs", {**given, "region": self.region, "tags": self.all_tags()})
 
@@ -390,32 +411,56 @@ class StackSettings(RoutingSettings):
         if self.websocket.parameters:
             given["parameter_prefix"] = f"/{PROJECT}/{self.environment}/websocket"
         given = {**self._vpc(network), **given, **self._shared(cluster)}
-        callers = self.api.model_dump(include={"auth", "jwt"}, exclude_unset=True)
+        callers = self.api.model_dump(include={"auth", "jwt", "cache"}, exclude_unset=True)
         if self.api.auth == "api_key":
             table = {"name": api.keys_table_name, "arn": api.keys_table_arn, "kms_key_arn": self.api.kms_key_arn}
             callers["keys_table"] = table
-            limited = [key for key in self.api.keys if key.given("limits")]
-            if limited:
-                callers["key_limits"] = {key.name: key.limits.model_dump(exclude_unset=True) for key in limited}
-        callers |= {"limits": {}, **self.api.model_dump(include={"limits", "tenant_limits"}, exclude_unset=True)}
-        callers |= self.api.model_dump(include={"rules", "cache", "otlp"}, exclude_unset=True)
+        if self._issues_tickets():
+            table = {"name": api.tickets_table_name, "arn": api.tickets_table_arn, "kms_key_arn": self.api.kms_key_arn}
+            callers["tickets_table"] = table
+        callers |= {"limits": {}, **self._beside(api, knowledge_base)}
+        return cast("WebSocketChatArgs", {**given, **callers, "region": self.region, "tags": self.all_tags()})
+
+    def async_inference_args(
+        self,
+        api: "ServerlessBedrockApi",
+        network: "InferenceNetwork | None" = None,
+        cluster: "GpuInferenceCluster | None" = None,
+        knowledge_base: "KnowledgeBase | None" = None,
+    ) -> "AsyncInferenceArgs":
+        """The arguments of AsyncInference, which works off the jobs that `api` takes."""
+        given = self.async_inference.model_dump(exclude={"enabled", "parameters"}, exclude_unset=True)
+        if self.async_inference.parameters:
+            given["parameter_prefix"] = f"/{PROJECT}/{self.environment}/jobs"
+        jobs = {
+            "table_name": api.jobs_table_name,
+            "table_arn": api.jobs_table_arn,
+            "stream_arn": api.jobs_stream_arn,
+            "bucket_name": api.jobs_bucket_name,
+            "kms_key_arn": self.api.kms_key_arn,
+        }
+        given = {**self._vpc(network), **given, **self._shared(cluster), **self._beside(api, knowledge_base), "jobs": jobs}
+        return cast("AsyncInferenceArgs", {**given, "region": self.region, "tags": self.all_tags()})
+
+    def _beside(self, api: "ServerlessBedrockApi", knowledge_base: "KnowledgeBase | None") -> dict[str, Any]:
+        """The arguments of what answers the callers of `api` as that does: limits, rules, safety and so on."""
+        given = self.api.model_dump(include={"limits", "tenant_limits", "rules", "otlp"}, exclude_unset=True)
+        limited = [key for key in self.api.keys if key.given("limits")] if self.api.auth == "api_key" else []
+        if limited:
+            given["key_limits"] = {key.name: key.limits.model_dump(exclude_unset=True) for key in limited}
         if self.api.all_limits() is not None:
             table = {"name": api.ledger_table_name, "arn": api.ledger_table_arn, "kms_key_arn": self.api.kms_key_arn}
-            callers["ledger_table"] = table
+            given["ledger_table"] = table
         if (metrics := self.api.all_metrics()) is not None:
-            callers["metrics"] = {
+            given["metrics"] = {
                 "namespace": metrics.namespace,
                 **({"tenants": list(metrics.tenants)} if metrics.tenants else {}),
             }
         if self.api.safety is not None:
-            callers["safety"] = self.api.safety_beside(api.guardrail_arn, api.guardrail_version)
+            given["safety"] = self.api.safety_beside(api.guardrail_arn, api.guardrail_version)
         if self.api.flags:
-            callers["flags"] = {"configuration": api.flags_configuration, "arn": api.flags_configuration_arn}
-        callers |= self._retrieval(knowledge_base)
-        if self._issues_tickets():
-            table = {"name": api.tickets_table_name, "arn": api.tickets_table_arn, "kms_key_arn": self.api.kms_key_arn}
-            callers["tickets_table"] = table
-        return cast("WebSocketChatArgs", {**given, **callers, "region": self.region, "tags": self.all_tags()})
+            given["flags"] = {"configuration": api.flags_configuration, "arn": api.flags_configuration_arn}
+        return {**given, **self._retrieval(knowledge_base)}
 
     def frontend_args(self, api: "ServerlessBedrockApi", websocket: "WebSocketChat | None") -> "CdnFrontendArgs":
         """The arguments of CdnFrontend in front of `api` and, where there is one, of `websocket`."""

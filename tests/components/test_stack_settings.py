@@ -72,8 +72,8 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a key with none near": (
         {"vpc": 1},
         [
-            "pulumi-llm:vpc: is not known; there are account_baseline, api, development, environment, frontend, gpu, "
-            "knowledge_base, models, network, observability, owner, providers, tags, websocket"
+            "pulumi-llm:vpc: is not known; there are account_baseline, api, async_inference, development, environment, "
+            "frontend, gpu, knowledge_base, models, network, observability, owner, providers, tags, websocket"
         ],
     ),
     "a key of a component": (
@@ -146,6 +146,20 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
             "pulumi-llm:api.retrieval.aliases[0]: there is no alias 'gpt-4'; there are gpt-oss-20b",
             "pulumi-llm:api.retrieval.knowledge_base_arn: is required, unless a knowledge base is made here "
             "(knowledge_base.enabled)",
+        ],
+    ),
+    "jobs of no API": (
+        {"api": {"enabled": False}, "async_inference": {"enabled": True, "batch_size": 20}},
+        [
+            "pulumi-llm:async_inference.batch_size: must be between 1 and 10, not 20",
+            "pulumi-llm:async_inference.enabled: must be false without the API (api.enabled), which takes the jobs",
+        ],
+    ),
+    "too few executions for jobs": (
+        {"async_inference": {"enabled": True, "reserved_concurrency": 3}},
+        [
+            "pulumi-llm:async_inference.reserved_concurrency: must be at least maximum_concurrency, which is 5, not 3: Lambda "
+            "would throttle the worker, and count each time as a try of its jobs",
         ],
     ),
     "retrieval from two": (
@@ -694,6 +708,7 @@ def test_a_program_with_five_mistakes_tells_exactly_these_and_creates_nothing() 
             "models": ["claude-haiku-4-5", "gpt-oss-20b"],
             "api": {"rules": [{"name": "home", "regions": ["us-east-1"], "models": ["gpt-oss-20b"], "tools": []}]},
         },
+        {"async_inference": {"enabled": True, "maximum_concurrency": 50, "reserved_concurrency": 50}},
         {"api": {"cors_allow_origin": "https://chat.example.com"}},
         {"models": ["claude-haiku-4-5"], "aws:region": "ap-southeast-2"},
         {"api": {"keys": [{"name": "k", "tenant": "acme", "models": ["gpt-oss-20b"]}]}},

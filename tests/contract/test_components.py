@@ -38,6 +38,12 @@ WAKE_QUEUE = {
     "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
 }
 KNOWLEDGE_BASE_ARN = "arn:aws:bedrock:us-east-1:123456789012:knowledge-base/A1B2C3D4E5"
+JOBS = {
+    "table_name": "chat-jobs-table-1a2b3c4",
+    "table_arn": "arn:aws:dynamodb:us-east-1:123456789012:table/chat-jobs-table-1a2b3c4",
+    "stream_arn": "arn:aws:dynamodb:us-east-1:123456789012:table/chat-jobs-table-1a2b3c4/stream/2026-01-01T00:00:00.000",
+    "bucket_name": "chat-jobs-bucket-1a2b3c4",
+}
 PROFILE_ARN = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4e5f6"
 GPU = {
     "network": {
@@ -62,6 +68,63 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
             "log_retention_days": 90,
         },
         "one part": {"github_oidc": True},
+    },
+    "AsyncInference": {
+        "least": {"models": MODELS, "jobs": JOBS},
+        "everything": {
+            "jobs": {**JOBS, "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"},
+            "limits": {"requests": {"minute": 60}},
+            "key_limits": {"web": {"tokens": {"day": 9_000}}},
+            "ledger_table": {
+                "name": "chat-ledger-table-1a2b3c4",
+                "arn": "arn:aws:dynamodb:us-east-1:123456789012:table/chat-ledger-table-1a2b3c4",
+            },
+            "safety": {
+                "length": {"max_characters": 9_000},
+                "guardrail": {"arn": "arn:aws:bedrock:us-east-1:123456789012:guardrail/a1b2c3d4e5f6", "version": "1"},
+            },
+            "flags": {
+                "configuration": "abcd123/efgh456/ijkl789",
+                "arn": "arn:aws:appconfig:us-east-1:123456789012:application/abcd123/environment/efgh456/configuration/ijkl789",
+            },
+            "retrieval": {"knowledge_base_arn": KNOWLEDGE_BASE_ARN},
+            "rules": [{"name": "short", "max_tokens": 100}],
+            "metrics": {"namespace": "llm/jobs"},
+            "models": [
+                *MODELS,
+                {
+                    "name": "other",
+                    "targets": [
+                        {"provider": "vllm", "model": "mine", "context_tokens": 8_192, "max_output_tokens": 2_048},
+                    ],
+                },
+            ],
+            "providers": {
+                "vllm": {
+                    "type": "openai_compatible",
+                    "base_url": "https://vllm.example.com/v1",
+                    "secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:vllm-AbCdEf",
+                    "wake_queue": WAKE_QUEUE,
+                },
+            },
+            "maximum_concurrency": 20,
+            "batch_size": 10,
+            "max_receives": 6,
+            "reserved_concurrency": 20,
+            "vpc": {"subnet_ids": ["subnet-0123456789abcdef0"], "security_group_ids": ["sg-0123456789abcdef0"]},
+            "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+            "tracing": True,
+            "otlp": {"endpoint": "xray"},
+            "policies": {
+                "managed": {"read": "arn:aws:iam::123456789012:policy/read"},
+                "inline": {
+                    "queue": [{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "arn:aws:sqs:us-east-1:1:q"}]
+                },
+            },
+            "environment": {"LEVEL": "debug"},
+            "parameter_prefix": "/llm/jobs",
+        },
+        "an Output": {"models": [{"name": "own", "model": PROFILE_ARN, "base_model": "claude-haiku-5-5"}], "jobs": JOBS},
     },
     "CdnFrontend": {
         "everything": {
@@ -200,6 +263,7 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
             "authorizer_cache_seconds": 300,
             "function_url": True,
             "websocket_tickets": True,
+            "jobs": True,
             "idempotency": True,
             "cache": {"ttl_seconds": 600},
             "reserved_concurrency": 20,

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any
 
 import pytest
@@ -110,6 +111,11 @@ NEEDS: Mapping[str, Sequence[str]] = {
     "aws:cloudwatch/logResourcePolicy:LogResourcePolicy": [
         "logs: PutResourcePolicy DescribeResourcePolicies DeleteResourcePolicy"
     ],
+    "aws:cloudwatch/eventBus:EventBus": [
+        f"events: CreateEventBus DescribeEventBus UpdateEventBus DeleteEventBus ListTagsForResource {_TAGS}"
+    ],
+    "aws:cloudwatch/eventRule:EventRule": [f"events: PutRule DescribeRule DeleteRule ListTagsForResource {_TAGS}"],
+    "aws:cloudwatch/eventTarget:EventTarget": ["events: PutTargets ListTargetsByRule RemoveTargets"],
     "aws:cloudwatch/logGroup:LogGroup": [
         "logs: CreateLogGroup DeleteLogGroup DescribeLogGroups PutRetentionPolicy DeleteRetentionPolicy ListTagsForResource "
         f"{_TAGS}"
@@ -199,6 +205,12 @@ NEEDS: Mapping[str, Sequence[str]] = {
     "aws:sqs/queue:Queue": [
         "sqs: CreateQueue GetQueueAttributes SetQueueAttributes DeleteQueue ListQueueTags TagQueue UntagQueue"
     ],
+    "aws:sqs/queuePolicy:QueuePolicy": ["sqs: SetQueueAttributes GetQueueAttributes"],
+    "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy": ["sqs: SetQueueAttributes GetQueueAttributes"],
+    "aws:pipes/pipe:Pipe": [
+        f"pipes: CreatePipe DescribePipe UpdatePipe DeletePipe ListTagsForResource {_TAGS}",
+        "iam: PassRole",
+    ],
     "aws:ec2/internetGateway:InternetGateway": [
         "ec2: CreateInternetGateway DescribeInternetGateways AttachInternetGateway DetachInternetGateway "
         f"DeleteInternetGateway {_EC2_TAGS}"
@@ -252,6 +264,10 @@ NEEDS: Mapping[str, Sequence[str]] = {
         "UpdateFunctionConfiguration PublishVersion ListVersionsByFunction PutFunctionConcurrency DeleteFunctionConcurrency "
         f"DeleteFunction GetLayerVersion ListTags {_TAGS}",
         "iam: PassRole",
+    ],
+    "aws:lambda/eventSourceMapping:EventSourceMapping": [
+        "lambda: CreateEventSourceMapping GetEventSourceMapping UpdateEventSourceMapping DeleteEventSourceMapping "
+        f"ListTags {_TAGS}"
     ],
     # An update puts it anew.
     "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": [
@@ -316,6 +332,7 @@ NOT_COVERED = {
 # The names that our stacks and examples give to components: the policies know resources by them.
 NAMES = {
     "AccountBaseline": "account",
+    "AsyncInference": "jobs",
     "CdnFrontend": "frontend",
     "GpuInferenceCluster": "gpu",
     "InferenceNetwork": "network",
@@ -326,8 +343,8 @@ NAMES = {
 }
 # What is written with the ARN of another resource.
 ON_ANOTHER = {"aws:iam/role:Role": ("aws:iam/rolePolicy:RolePolicy", "aws:iam/rolePolicyAttachment:RolePolicyAttachment")}
-# A layer is another resource than the function that uses it.
-ELSEWHERE = {"lambda:GetLayerVersion"}
+# A layer is another resource than the function that uses it, and what makes a mapping takes no resource.
+ELSEWHERE = {"lambda:GetLayerVersion", "lambda:CreateEventSourceMapping"}
 
 # What the deploy role has, each a policy of its own.
 DEPLOY = (
@@ -338,6 +355,7 @@ DEPLOY = (
     "deploy-gpu",
     "deploy-gpu-balancer",
     "deploy-knowledge-base",
+    "deploy-jobs",
 )
 
 
@@ -405,8 +423,7 @@ def test_the_deploy_role_may_do_what_a_stack_needs(stack: str, request: pytest.F
 @pytest.mark.parametrize(("component", "label"), CASES)
 def test_the_deploy_role_may_do_what_a_component_needs(component: str, label: str) -> None:
     """Each action, and the actions of a resource's own service on its ARN, with the name that autonaming makes."""
-    name = NAMES[component]
-    recording = programs.run(lambda: make(component, label, name), stack="prod")
+    recording = _as_in_a_stack(component, label)
     grants = list(allowed(deploy()))
     actions = {action for action, _ in grants}
     assert needed(kinds_of(recording)) - actions == set()
@@ -419,6 +436,12 @@ def test_the_deploy_role_may_do_what_a_component_needs(component: str, label: st
         wanted = {action for action in needed(kinds) if action.partition(":")[0] == arn.split(":")[2]} - ELSEWHERE
         denied += [f"{action} on {arn}" for action in sorted(wanted) if not _is_granted(grants, action, arn)]
     assert denied == []
+
+
+@cache
+def _as_in_a_stack(component: str, label: str) -> Recording:
+    """One component with the name that our stacks give it."""
+    return programs.run(lambda: make(component, label, NAMES[component]), stack="prod")
 
 
 def _in_prod(arn: str) -> str:
@@ -528,11 +551,11 @@ def test_a_cluster_has_none_of_aws_s_policies_that_reach_the_whole_account() -> 
 
 def test_the_boundary_leaves_our_roles_what_they_need() -> None:
     """The statements of the components' own; what a user adds to a role, the user adds to the boundary, too."""
-    wanted = {f"{name} {label}": _wanted(recorded(name, label)) for name, label in CASES}
+    wanted = {f"{name} {label}": _wanted(_as_in_a_stack(name, label)) for name, label in CASES}
     wanted["traces"] = _wanted(programs.run(_traced))
     assert sum(len(each) for each in wanted.values()) > 20
     grants = list(allowed(policy("boundary")))
-    denied = [f"{case}: {want}" for case, each in wanted.items() for want in each if not _granted(grants, *want[1:])]
+    denied = [f"{case}: {want}" for case, each in wanted.items() for want in each if not _is_granted(grants, *want[1:])]
     assert denied == []
 
 
@@ -564,17 +587,7 @@ def _wanted(recording: Recording) -> list[tuple[str, str, str]]:
 )
 def test_the_boundary_lets_every_kind_of_model_be_called(kind: str) -> None:
     grants = list(allowed(policy("boundary")))
-    assert _granted(grants, "bedrock:InvokeModel", f"arn:aws:bedrock:eu-west-1:123456789012:{kind}/abcdefghijkl")
-
-
-def _granted(grants: Iterable[tuple[str, str]], action: str, resource: str) -> bool:
-    # The stacks' components are called `chat` and `websocket`, and a test's by another name.
-    anyones = (
-        re.sub(r"(table/|function:|sqs:\*:\d+:|:bucket/|:::)(chat|websocket|gpu|knowledge)-", r"\1*-", on)
-        for granted, on in grants
-        if action == granted
-    )
-    return any(fnmatchcase(resource, on) for on in anyones)
+    assert _is_granted(grants, "bedrock:InvokeModel", f"arn:aws:bedrock:eu-west-1:123456789012:{kind}/abcdefghijkl")
 
 
 def _listed(value: str | list[str]) -> list[str]:

@@ -7,7 +7,7 @@ https://github.com/hashicorp/terraform-provider-aws/issues/31585
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import pulumi
 from pulumi_aws import appconfig
@@ -15,6 +15,7 @@ from pulumi_aws import appconfig
 from llm_gateway import environment as variables
 from llm_gateway.routes import Routes
 from pulumi_llm.api_edge.flags import validator
+from pulumi_llm.api_edge.used import FlagsSettings
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.iam import allow
 
@@ -35,6 +36,11 @@ class UsedFlags(NamedTuple):
     configuration: pulumi.Input[str]
     arn: pulumi.Input[str]
     strategy_id: pulumi.Input[str] = ""
+
+    @classmethod
+    def of(cls, settings: FlagsSettings) -> Self:
+        """The configuration of another component."""
+        return cls(settings.configuration, settings.arn)
 
     @property
     def variables(self) -> dict[str, pulumi.Input[str]]:

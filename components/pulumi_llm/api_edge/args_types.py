@@ -69,16 +69,6 @@ class RetrievalArgs(TypedDict):
     passages, and the answer says so. Default: "fail"."""
 
 
-class AnswerCacheArgs(TypedDict):
-    """A cache of answers to chats. Entries are a tenant's own."""
-
-    ttl_seconds: NotRequired[int]
-    """How long an answer is used, in seconds. From 1 to 2,592,000. Default: 3,600."""
-    when: NotRequired[str]
-    """Which requests get a cached answer: "deterministic" are those at temperature 0; with "asked", also those that ask for
-    one by `Cache-Control: max-age=…`. Default: "deterministic"."""
-
-
 class LengthFilterArgs(TypedDict):
     """How long a prompt may be."""
 
@@ -280,6 +270,52 @@ class LimitArgs(TypedDict):
     """How many calls may run at once. From 1 to 200. Default: none."""
     models: NotRequired[Mapping[str, ModelLimitArgs]]
     """Limits for single aliases, within the others. Default: none."""
+
+
+class JobsArgs(TypedDict):
+    """The jobs of a ServerlessBedrockApi."""
+
+    table_name: pulumi.Input[str]
+    """Their table, its output `jobs_table_name`."""
+    table_arn: pulumi.Input[str]
+    """The table's ARN, its output `jobs_table_arn`."""
+    stream_arn: pulumi.Input[str]
+    """The stream of the table's changes, its output `jobs_stream_arn`."""
+    bucket_name: pulumi.Input[str]
+    """The bucket of what jobs ask and of their results, its output `jobs_bucket_name`."""
+    kms_key_arn: NotRequired[pulumi.Input[str]]
+    """The customer key that encrypts table and bucket, its argument `kms_key_arn`. Default: keys of AWS."""
+
+
+class TableArgs(TypedDict):
+    """A table of another component, such as that of a ServerlessBedrockApi's keys or tickets."""
+
+    name: pulumi.Input[str]
+    """Its name, such as the output `keys_table_name` of a ServerlessBedrockApi."""
+    arn: pulumi.Input[str]
+    """Its ARN, such as the output `keys_table_arn` of a ServerlessBedrockApi."""
+    kms_key_arn: NotRequired[pulumi.Input[str]]
+    """The customer key that encrypts it. Default: AWS's own, which needs no permission."""
+
+
+class FlagsArgs(TypedDict):
+    """The feature flags of another component, whose aliases, limits and safety must be the same as here: a document that
+    names what there is not here is refused here."""
+
+    configuration: pulumi.Input[str]
+    """Their configuration in AppConfig, such as the output `flags_configuration` of a ServerlessBedrockApi."""
+    arn: pulumi.Input[str]
+    """Its ARN, such as the output `flags_configuration_arn` of a ServerlessBedrockApi."""
+
+
+class AnswerCacheArgs(TypedDict):
+    """A cache of answers to chats. Entries are a tenant's own."""
+
+    ttl_seconds: NotRequired[int]
+    """How long an answer is used, in seconds. From 1 to 2,592,000. Default: 3,600."""
+    when: NotRequired[str]
+    """Which requests get a cached answer: "deterministic" are those at temperature 0; with "asked", also those that ask for
+    one by `Cache-Control: max-age=…`. Default: "deterministic"."""
 
 
 class JwtArgs(TypedDict):

@@ -1,11 +1,12 @@
 """The tables of DynamoDB: how they are made, and what a function that uses another component's is allowed."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self, cast
 
 import pulumi
 from pulumi_aws import dynamodb
 
-from llm_gateway.tables import TableKeys
+from llm_gateway.tables import IndexKeys, TableKeys
+from pulumi_llm.api_edge.used import TableSettings
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.iam import allow, decrypt_table
 
@@ -16,6 +17,11 @@ class UsedTable(NamedTuple):
     name: pulumi.Input[str]
     arn: pulumi.Input[str]
     kms_key_arn: pulumi.Input[str] | None = None
+
+    @classmethod
+    def of(cls, settings: TableSettings) -> Self:
+        """The table of another component."""
+        return cls(settings.name, settings.arn, settings.kms_key_arn)
 
     def allow(self, verb: str, what: str, *actions: str) -> list[dict[str, Any]]:
         """Statements that allow actions on the table. `verb` and `what` name them."""
@@ -41,10 +47,14 @@ def expiring_table(
     reads: int,
     writes: int,
     deletion_protection: bool | None = None,
+    index: IndexKeys | None = None,
+    stream: bool = False,
 ) -> dynamodb.Table:
     """Make a table whose items expire. `reads` and `writes`, units a second, are bounds on what it may cost.
 
-    With `deletion_protection`, true or false, the table can be restored to any second of the last 35 days.
+    With `deletion_protection`, true or false, the table can be restored to any second of the last 35 days. `index` finds its
+    items in another way, by attributes that are strings. With a `stream`, every change of an item can be followed, with what
+    was there before.
 
     Items say until when they are valid, and are not used after that. DynamoDB's TTL deletes them later, within a few days.
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
@@ -52,13 +62,21 @@ def expiring_table(
     attributes: list[dynamodb.TableAttributeArgsDict] = [{"name": keys.hash_key, "type": "S"}]
     if keys.sort_key:
         attributes.append({"name": keys.sort_key, "type": "N"})
+    if index is not None:
+        for name in (index.hash_key, index.sort_key):
+            if name != keys.hash_key:
+                attributes.append({"name": name, "type": "S"})
+    bounds: dict[str, int] = {"max_read_request_units": reads, "max_write_request_units": writes}
     return dynamodb.Table(
         component.child_name(key),
         billing_mode="PAY_PER_REQUEST",
-        on_demand_throughput={"max_read_request_units": reads, "max_write_request_units": writes},
+        on_demand_throughput=cast(Any, bounds),
         hash_key=keys.hash_key,
         range_key=keys.sort_key or None,
         attributes=attributes,
+        global_secondary_indexes=None if index is None else [_index(index, bounds)],
+        stream_enabled=stream or None,
+        stream_view_type="NEW_AND_OLD_IMAGES" if stream else None,
         ttl={"attribute_name": keys.ttl_attribute, "enabled": True},
         server_side_encryption=encryption(kms_key_arn),
         deletion_protection_enabled=deletion_protection,
@@ -67,3 +85,14 @@ def expiring_table(
         # AWS refuses to delete the table alone; Pulumi refuses to destroy the stack before it has deleted anything.
         opts=component.child(key, protect=deletion_protection or None),
     )
+
+
+def _index(index: IndexKeys, bounds: dict[str, int]) -> dynamodb.TableGlobalSecondaryIndexArgsDict:
+    """An index with whole items, and bounds of its own: AWS gives it none of the table's."""
+    return {
+        "name": index.name,
+        "hash_key": index.hash_key,
+        "range_key": index.sort_key,
+        "projection_type": "ALL",
+        "on_demand_throughput": cast(Any, bounds),
+    }

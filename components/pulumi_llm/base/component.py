@@ -1,13 +1,14 @@
 """The base of every component: names and options of children, tags, every output registered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from typing import Any, Self, cast
 
 import pulumi
 
 from pulumi_llm.base.customize import INSTANCE, merged
 from pulumi_llm.base.inputs import properties_error
-from pulumi_llm.base.lazy_modules import load_lazy_modules
+from pulumi_llm.base.lazy_modules import load, load_lazy_modules
 from pulumi_llm.base.problems import Problem
 from pulumi_llm.base.settings import Customize
 from pulumi_llm.base.tags import OWN_TAG
@@ -77,6 +78,29 @@ class Component(pulumi.ComponentResource):
     def finish(self) -> None:
         """Register every output that the class declares."""
         self.register_outputs({name: getattr(self, name) for name in output_names(type(self))})
+
+
+class Children(Mapping[str, type[pulumi.Resource]]):
+    """The types of a component's children by their keys. One that is given by its name in pulumi_aws, such as "s3.Bucket", is
+    loaded when it is asked for: not every program with the component makes it."""
+
+    def __init__(self, types: Mapping[str, type[pulumi.Resource] | str]) -> None:
+        self._types = dict(types)
+
+    def __getitem__(self, key: str) -> type[pulumi.Resource]:
+        found = self._types[key]
+        if not isinstance(found, str):
+            return found
+        name, _, kind = found.partition(".")
+        module = import_module(f"pulumi_aws.{name}")
+        load(module)
+        return getattr(module, kind)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._types)
+
+    def __len__(self) -> int:
+        return len(self._types)
 
 
 def _check_call(kind: type[Component], given: Sequence[Any], named: Mapping[str, Any]) -> None:

@@ -28,11 +28,14 @@ def allow(sid: str, actions: Sequence[str], resources: Any, condition: dict[str,
     return statement
 
 
-def assume_role(service: str, source_account: str = "") -> dict[str, Any]:
-    """The trust policy that lets one AWS service take a role; with `source_account`, only where that account uses it."""
+def assume_role(service: str, source_account: str = "", source_arn: str = "") -> dict[str, Any]:
+    """The trust policy that lets one AWS service take a role; with `source_account`, only where that account uses it, and with
+    `source_arn` only for a resource with an ARN of this form."""
     statement: dict[str, Any] = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}
     if source_account:
         statement["Condition"] = {"StringEquals": {"aws:SourceAccount": source_account}}
+    if source_arn:
+        statement.setdefault("Condition", {})["ArnLike"] = {"aws:SourceArn": source_arn}
     return policy_document(statement)
 
 
@@ -154,4 +157,17 @@ def only_by_tls(bucket: str) -> dict[str, Any]:
         "Action": "s3:*",
         "Resource": [bucket, f"{bucket}/*"],
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
+def only_by_tls_to_queue(queue: str) -> dict[str, Any]:
+    """The statement of a queue's policy, by the queue's ARN, that refuses whoever asks without TLS."""
+    without_tls = {"Bool": {"aws:SecureTransport": "false"}}
+    return {
+        "Sid": "OnlyByTls",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sqs:*",
+        "Resource": queue,
+        "Condition": without_tls,
     }

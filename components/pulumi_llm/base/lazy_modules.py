@@ -53,3 +53,9 @@ def load_lazy_modules(module: str) -> None:
                     # A lazy module is of a type of its own, until the first access to an attribute loads it.
                     if issubclass(type(value), ModuleType) and type(value) is not ModuleType:
                         getattr(value, "loaded", None)
+
+
+def load(module: ModuleType) -> None:
+    """Load a module of pulumi_aws that a function imports itself, because most programs have no use for it."""
+    with _loading:
+        getattr(module, "loaded", None)

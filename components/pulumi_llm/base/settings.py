@@ -315,7 +315,7 @@ def read_arguments(
     customize = cast("Customize", getattr(settings, "customize", None) or {})
     instances = made(settings, location)
     problems += customize_problems(customize, children, instances, certain=not problems)
-    made_children = {key: child for key, child in children.items() if instances.get(key, [""])}
+    made_children = {key: children[key] for key in children if instances.get(key, [""])}
     problems += name_problems(name, made_children, customize)
     if problems:
         raise properties_error(component, problems)

@@ -4,20 +4,20 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping
-from types import MappingProxyType
 from typing import Any, cast
 
 import pulumi
 from pulumi_aws import bedrock, get_caller_identity_output, iam, s3, scheduler, sqs, ssm
 
-from pulumi_llm.base.component import Component
-from pulumi_llm.base.iam import policy_document
+from pulumi_llm.base.component import Children, Component
+from pulumi_llm.base.iam import assume_role, policy_document
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.parameters import create_parameters
 from pulumi_llm.base.settings import read_arguments
 from pulumi_llm.knowledge_base import permissions
 from pulumi_llm.knowledge_base.args import KnowledgeBaseSettings
 from pulumi_llm.knowledge_base.args_types import KnowledgeBaseArgs
+from pulumi_llm.knowledge_base.documents import CHILDREN as DOCUMENTS
 from pulumi_llm.knowledge_base.documents import create_bucket
 from pulumi_llm.models.catalogue import catalogue
 
@@ -36,15 +36,9 @@ class KnowledgeBase(Component):
     Raises `pulumi.InputPropertiesError` that lists every argument that is wrong.
     """
 
-    CHILDREN = MappingProxyType(
+    CHILDREN = Children(
         {
-            "documents": s3.Bucket,
-            "documents-ownership": s3.BucketOwnershipControls,
-            "documents-encryption": s3.BucketServerSideEncryptionConfiguration,
-            "documents-versioning": s3.BucketVersioning,
-            "documents-lifecycle": s3.BucketLifecycleConfiguration,
-            "documents-access-block": s3.BucketPublicAccessBlock,
-            "documents-policy": s3.BucketPolicy,
+            **DOCUMENTS,
             "vectors": s3.VectorsVectorBucket,
             "index": s3.VectorsIndex,
             "role": iam.Role,
@@ -226,7 +220,7 @@ class KnowledgeBase(Component):
 
     def _role(self, key: str, service: str, source_arn: pulumi.Output[str]) -> iam.Role:
         def document(values: list[str]) -> str:
-            return json.dumps(permissions.trust(service, *values))
+            return json.dumps(assume_role(service, *values))
 
         return iam.Role(
             self.child_name(key),
@@ -242,11 +236,10 @@ class KnowledgeBase(Component):
 
 def _made(settings: KnowledgeBaseSettings, location: Location) -> Mapping[str, Collection[str]]:
     """What stands behind the keys in the names of their children: nothing where there is none."""
-    documents = [key for key in KnowledgeBase.CHILDREN if key.partition("-")[0] == "documents"]
     schedule = ("failures", "schedule-role", "schedule-role-policy", "schedule")
     parameters = [output.replace("_", "-") for output in PARAMETERS] if settings.parameter_prefix else []
     return {
-        **dict.fromkeys(documents, ("",) if settings.bucket is None else ()),
+        **dict.fromkeys(DOCUMENTS, ("",) if settings.bucket is None else ()),
         **dict.fromkeys(schedule, ("",) if settings.is_scheduled else ()),
         "parameter": parameters,
     }

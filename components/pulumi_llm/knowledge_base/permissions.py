@@ -7,21 +7,10 @@ from typing import Any
 
 import pulumi
 
-from pulumi_llm.base.iam import allow, policy_document
+from pulumi_llm.base.iam import allow
 
 # What S3 Vectors needs for writing, and for questions with filters, of which GetVectors returns the metadata.
 _INDEX_ACTIONS = ("DeleteVectors", "GetIndex", "GetVectors", "PutVectors", "QueryVectors")
-
-
-def trust(service: str, account: str, source_arn: str) -> dict[str, Any]:
-    """Let a service take a role on behalf of this account, and for a source of this form."""
-    statement: dict[str, Any] = {
-        "Effect": "Allow",
-        "Action": "sts:AssumeRole",
-        "Principal": {"Service": service},
-        "Condition": {"StringEquals": {"aws:SourceAccount": account}, "ArnLike": {"aws:SourceArn": source_arn}},
-    }
-    return policy_document(statement)
 
 
 def ingest_and_search(

@@ -433,6 +433,8 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
 
     websocket_tickets: Flag = False
     """Issue tickets (`POST /ws/ticket`), with which browsers connect to a WebSocketChat. For `auth` "api_key" and "jwt"."""
+    jobs: Flag = False
+    """Take jobs (`POST /jobs`), which an AsyncInference works off. Makes a table and a bucket."""
     region: Region | None = None
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     parameter_prefix: ParameterPrefix | None = None
@@ -447,7 +449,8 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
         return self.traced(self.retrieving(self.cached(self.checked(routing, location))), xray=self.tracing)
 
     def operations(self) -> tuple[Operation, ...]:
-        return operations(tickets=self.websocket_tickets, limits=self.all_limits() is not None, journal=self.idempotency)
+        limits = self.all_limits() is not None
+        return operations(tickets=self.websocket_tickets, limits=limits, journal=self.idempotency, jobs=self.jobs)
 
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()

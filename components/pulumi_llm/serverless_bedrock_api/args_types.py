@@ -196,6 +196,8 @@ class ServerlessBedrockApiArgs(TypedDict):
     websocket_tickets: NotRequired[bool]
     """Issue tickets (`POST /ws/ticket`), with which browsers connect to a WebSocketChat. For `auth` "api_key" and "jwt".
     Default: false."""
+    jobs: NotRequired[bool]
+    """Take jobs (`POST /jobs`), which an AsyncInference works off. Makes a table and a bucket. Default: false."""
     region: NotRequired[str]
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     parameter_prefix: NotRequired[str]

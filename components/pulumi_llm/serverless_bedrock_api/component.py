@@ -3,7 +3,6 @@
 import math
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from types import MappingProxyType
 
 import pulumi
 from pulumi_aws import apigateway, bedrock, cloudwatch, dynamodb, iam, lambda_, route53, ssm
@@ -18,12 +17,14 @@ from pulumi_llm.api_edge.authorizer import authorizer as make_authorizer
 from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.api_edge.gateway_responses import create_gateway_responses, gateway_responses
 from pulumi_llm.api_edge.guardrail import UsedGuardrail, use_guardrail
+from pulumi_llm.api_edge.jobs import CHILDREN as JOBS
+from pulumi_llm.api_edge.jobs import make_jobs
 from pulumi_llm.api_edge.journal import journal_table
 from pulumi_llm.api_edge.ledger import ledger_table
 from pulumi_llm.api_edge.tables import UsedTable
 from pulumi_llm.api_edge.tickets import tickets_table
 from pulumi_llm.api_edge.usage_plans import has_own_plan, starvation_warnings, usage_plans
-from pulumi_llm.base.component import Component
+from pulumi_llm.base.component import Children, Component
 from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_invoke
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.parameters import create_parameters
@@ -70,12 +71,13 @@ class ServerlessBedrockApi(Component):
     Raises `pulumi.InputPropertiesError` that lists every argument that is wrong.
     """
 
-    CHILDREN = MappingProxyType(
+    CHILDREN = Children(
         {
             "keys-table": dynamodb.Table,
             "tickets-table": dynamodb.Table,
             "ledger-table": dynamodb.Table,
             "journal-table": dynamodb.Table,
+            **JOBS,
             "guardrail": bedrock.Guardrail,
             "guardrail-version": bedrock.GuardrailVersion,
             **FLAGS,
@@ -92,6 +94,7 @@ class ServerlessBedrockApi(Component):
             "tickets-policy": iam.RolePolicy,
             "ledger-policy": iam.RolePolicy,
             "journal-policy": iam.RolePolicy,
+            "jobs-policy": iam.RolePolicy,
             "guardrail-policy": iam.RolePolicy,
             "flags-policy": iam.RolePolicy,
             "retrieval-policy": iam.RolePolicy,
@@ -158,6 +161,14 @@ class ServerlessBedrockApi(Component):
     """The table of answers that are kept. Empty without `idempotency` and `cache`."""
     journal_table_arn: pulumi.Output[str]
     """Its ARN. Empty without `idempotency` and `cache`."""
+    jobs_table_name: pulumi.Output[str]
+    """The table of jobs. Empty without `jobs`."""
+    jobs_table_arn: pulumi.Output[str]
+    """Its ARN. Empty without `jobs`."""
+    jobs_stream_arn: pulumi.Output[str]
+    """The stream of its changes. Empty without `jobs`."""
+    jobs_bucket_name: pulumi.Output[str]
+    """The bucket of what jobs ask, and of their results. Empty without `jobs`."""
     guardrail_arn: pulumi.Output[str]
     """The guardrail that conversations are checked by. Empty without one."""
     guardrail_version: pulumi.Output[str]
@@ -293,7 +304,7 @@ class ServerlessBedrockApi(Component):
         self.finish()
 
     def _stores(self, routing: Routing) -> Stores:
-        """Make the tables that only the function uses."""
+        """Make what only the function keeps."""
         settings, key = self._settings, self._settings.kms_key_arn
         tickets = tickets_table(self, key) if settings.websocket_tickets else None
         self.tickets_table_name, self.tickets_table_arn = (tickets.name, tickets.arn) if tickets else (_nothing(), _nothing())
@@ -303,7 +314,12 @@ class ServerlessBedrockApi(Component):
         self.ledger_table_name, self.ledger_table_arn = (ledger.name, ledger.arn) if ledger else (_nothing(), _nothing())
         journal = journal_table(self, key) if settings.keeps_answers else None
         self.journal_table_name, self.journal_table_arn = (journal.name, journal.arn) if journal else (_nothing(), _nothing())
-        return Stores(*(UsedTable(made.name, made.arn) if made else None for made in (tickets, ledger, journal)))
+        jobs = make_jobs(self, key, deletion_protection=settings.deletion_protection) if settings.jobs else None
+        self.jobs_table_name, self.jobs_table_arn = (jobs.table.name, jobs.table.arn) if jobs else (_nothing(), _nothing())
+        self.jobs_stream_arn = jobs.table.stream_arn if jobs else _nothing()
+        self.jobs_bucket_name = pulumi.Output.from_input(jobs.used.bucket) if jobs else _nothing()
+        used = [UsedTable(made.name, made.arn) if made else None for made in (tickets, ledger, journal)]
+        return Stores(used[0], used[1], used[2], jobs.used if jobs else None)
 
     def _guardrail(self) -> UsedGuardrail | None:
         """Make the guardrail, unless one is given."""
@@ -438,6 +454,7 @@ def _made(settings: ServerlessBedrockApiSettings, location: Location) -> Mapping
         **dict.fromkeys(("tickets-table", "tickets-policy"), settings.websocket_tickets),
         **dict.fromkeys(("ledger-table", "ledger-policy"), routing.routes.limits is not None),
         **dict.fromkeys(("journal-table", "journal-policy"), settings.keeps_answers),
+        **dict.fromkeys((*JOBS, "jobs-policy"), settings.jobs),
         **dict.fromkeys(("guardrail", "guardrail-version"), settings.makes_guardrail),
         "guardrail-policy": settings.guardrail is not None,
         **dict.fromkeys((*FLAGS, "flags-policy"), settings.flags),

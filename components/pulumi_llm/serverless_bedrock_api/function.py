@@ -10,6 +10,7 @@ from llm_gateway.operations import PATHS
 from pulumi_llm.api_edge.appconfig import UsedFlags
 from pulumi_llm.api_edge.cors import Cors
 from pulumi_llm.api_edge.guardrail import UsedGuardrail, ask_guardrail
+from pulumi_llm.api_edge.jobs import UsedJobs
 from pulumi_llm.api_edge.journal import use_journal
 from pulumi_llm.api_edge.keys import read_keys
 from pulumi_llm.api_edge.ledger import use_ledger
@@ -28,11 +29,13 @@ from pulumi_llm.serverless_bedrock_api.args import ServerlessBedrockApiSettings
 
 
 class Stores(NamedTuple):
-    """The tables in which the function issues tickets, counts what callers with limits use, and keeps answers; each if any."""
+    """The tables in which the function issues tickets, counts what callers with limits use, and keeps answers, and where it
+    keeps jobs; each if any."""
 
     tickets: UsedTable | None
     ledger: UsedTable | None
     journal: UsedTable | None
+    jobs: UsedJobs | None
 
 
 def create_function(
@@ -52,7 +55,7 @@ def create_function(
     At a URL of its own, it reads the table of `keys`, because no authorizer has checked them. It asks the
     `guardrail`, and reads the feature `flags`, if there are any.
     """
-    tickets, ledger, journal = stores
+    tickets, ledger, journal, jobs = stores
     environment: dict[str, pulumi.Input[str]] = {
         variables.AUTHORIZATION: settings.auth,
         **({variables.PATH_PREFIX: settings.existing_api.path_prefix} if settings.existing_api else {}),
@@ -67,6 +70,7 @@ def create_function(
         **({variables.LEDGER_TABLE: ledger.name} if ledger else {}),
         **({variables.JOURNAL_TABLE: journal.name} if journal and settings.idempotency else {}),
         **({variables.CACHE_TABLE: journal.name} if journal and settings.cache else {}),
+        **(jobs.variables if jobs else {}),
         **(guardrail_variables(guardrail.arn, guardrail.version) if guardrail else {}),
         **(flags.variables if flags else {}),
         **retrieval_variables(settings.retrieval),
@@ -96,6 +100,7 @@ def create_function(
             **({"tickets-policy": issue_tickets(tickets)} if tickets else {}),
             **({"ledger-policy": use_ledger(ledger, read=True)} if ledger else {}),
             **({"journal-policy": use_journal(journal)} if journal else {}),
+            **({"jobs-policy": jobs.submit(location)} if jobs else {}),
             **({"traces-policy": put_spans()} if settings.sends_to_xray else {}),
             **({"guardrail-policy": ask_guardrail(component, guardrail, location)} if guardrail else {}),
             **({"flags-policy": flags.read()} if flags else {}),

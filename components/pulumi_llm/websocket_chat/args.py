@@ -25,6 +25,7 @@ from pulumi_llm.api_edge.settings import (
     key_problems,
 )
 from pulumi_llm.api_edge.tracing import TracedSettings
+from pulumi_llm.api_edge.used import FlagsSettings, TableSettings
 from pulumi_llm.base.function_settings import PolicySettings, Variables, VpcSettings, environment_problems
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import (
@@ -41,7 +42,6 @@ from pulumi_llm.base.settings import (
     RetentionDays,
     Settings,
     Tags,
-    form,
     region_problems,
     valid_items,
 )
@@ -52,42 +52,6 @@ Auth = Literal["api_key", "jwt", "none"]
 AUTHS: tuple[Auth, ...] = get_args(Auth)
 
 STAGE_THROTTLE = Throttle(rate_limit=100, burst_limit=200)
-
-_TableName = Annotated[str, form(r"[a-zA-Z0-9_.-]{3,255}", "a table's name")]
-_TableArn = Annotated[str, form(r"arn:aws[a-z-]*:dynamodb:[a-z0-9-]+:\d{12}:table/[a-zA-Z0-9_.-]{3,255}", "a table's ARN")]
-
-
-class TableSettings(Settings):
-    """A table of another component, such as that of a ServerlessBedrockApi's keys or tickets."""
-
-    regional = ("arn", "kms_key_arn")
-
-    name: Input[_TableName]
-    """Its name, such as the output `keys_table_name` of a ServerlessBedrockApi."""
-    arn: Input[_TableArn]
-    """Its ARN, such as the output `keys_table_arn` of a ServerlessBedrockApi."""
-    kms_key_arn: Input[KmsKeyArn] | None = None
-    """The customer key that encrypts it. Default: AWS's own, which needs no permission."""
-
-
-class FlagsSettings(Settings):
-    """The feature flags of another component, whose aliases, limits and safety must be the same as here: a document that names
-    what there is not here is refused here."""
-
-    regional = ("arn",)
-
-    configuration: Input[Annotated[str, form(r"[a-z0-9]+/[a-z0-9]+/[a-z0-9]+", "the ids APPLICATION/ENVIRONMENT/PROFILE")]]
-    """Their configuration in AppConfig, such as the output `flags_configuration` of a ServerlessBedrockApi."""
-    arn: Input[
-        Annotated[
-            str,
-            form(
-                r"arn:aws[a-z-]*:appconfig:[a-z0-9-]+:\d{12}:application/[a-z0-9]+/environment/[a-z0-9]+/configuration/[a-z0-9]+",
-                "the ARN of a configuration of an environment",
-            ),
-        ]
-    ]
-    """Its ARN, such as the output `flags_configuration_arn` of a ServerlessBedrockApi."""
 
 
 class WebSocketSettings(Settings):

@@ -8,6 +8,7 @@ import pulumi
 from pulumi_llm.api_edge.args_types import (
     AnswerCacheArgs,
     ApiKeyArgs,
+    FlagsArgs,
     JwtArgs,
     LimitArgs,
     MetricsArgs,
@@ -15,31 +16,11 @@ from pulumi_llm.api_edge.args_types import (
     RetrievalArgs,
     RuleArgs,
     SafetyArgs,
+    TableArgs,
     ThrottleArgs,
 )
 from pulumi_llm.base.args_types import PolicyArgs, VpcArgs
 from pulumi_llm.routing.args_types import ModelArgs, ProviderArgs
-
-
-class TableArgs(TypedDict):
-    """A table of another component, such as that of a ServerlessBedrockApi's keys or tickets."""
-
-    name: pulumi.Input[str]
-    """Its name, such as the output `keys_table_name` of a ServerlessBedrockApi."""
-    arn: pulumi.Input[str]
-    """Its ARN, such as the output `keys_table_arn` of a ServerlessBedrockApi."""
-    kms_key_arn: NotRequired[pulumi.Input[str]]
-    """The customer key that encrypts it. Default: AWS's own, which needs no permission."""
-
-
-class FlagsArgs(TypedDict):
-    """The feature flags of another component, whose aliases, limits and safety must be the same as here: a document that
-    names what there is not here is refused here."""
-
-    configuration: pulumi.Input[str]
-    """Their configuration in AppConfig, such as the output `flags_configuration` of a ServerlessBedrockApi."""
-    arn: pulumi.Input[str]
-    """Its ARN, such as the output `flags_configuration_arn` of a ServerlessBedrockApi."""
 
 
 class WebSocketChatArgs(TypedDict):

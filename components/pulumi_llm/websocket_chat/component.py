@@ -217,7 +217,7 @@ class WebSocketChat(Component):
         if settings.auth != "api_key":
             return {}, settings.jwt
         if settings.keys_table is not None:
-            return {}, UsedTable(settings.keys_table.name, settings.keys_table.arn, settings.keys_table.kms_key_arn)
+            return {}, UsedTable.of(settings.keys_table)
         throttle = settings.stage_throttle.over(STAGE_THROTTLE)
         table = keys.keys_table(
             self,
@@ -232,7 +232,7 @@ class WebSocketChat(Component):
         """Return the table of what callers have used, which is made unless another API's is given."""
         given = self._settings.ledger_table
         if given is not None:
-            return UsedTable(given.name, given.arn, given.kms_key_arn)
+            return UsedTable.of(given)
         table = ledger_table(self, self._settings.kms_key_arn, deletion_protection=self._settings.deletion_protection)
         return UsedTable(table.name, table.arn)
 
@@ -242,7 +242,7 @@ class WebSocketChat(Component):
         """Make the authorizer of $connect. Returns it, and what lets API Gateway call its function."""
         in_vpc = isinstance(checks, JwtSettings) and checks.in_vpc
         given = self._settings.tickets_table
-        tickets = None if given is None else UsedTable(given.name, given.arn, given.kms_key_arn)
+        tickets = None if given is None else UsedTable.of(given)
         vpc = self._settings.vpc if in_vpc else None
         published = authorizer_function(self, self._shared, checks, vpc, tickets, websocket=True)
         # A key may stand in any of three headers, so the source is one that is always there.

@@ -8,14 +8,10 @@ import pulumi
 from pulumi_aws import dynamodb, lambda_
 
 from llm_gateway import environment as variables
-from pulumi_llm.api_edge.appconfig import UsedFlags
-from pulumi_llm.api_edge.guardrail import UsedGuardrail, ask_guardrail
+from pulumi_llm.api_edge.generating import used_stages
+from pulumi_llm.api_edge.guardrail import UsedGuardrail
 from pulumi_llm.api_edge.keys import read_keys
-from pulumi_llm.api_edge.ledger import use_ledger
-from pulumi_llm.api_edge.retrieval import retrieval_variables, retrieve_passages
-from pulumi_llm.api_edge.safety import guardrail_variables
 from pulumi_llm.api_edge.tables import UsedTable
-from pulumi_llm.api_edge.tracing import put_spans
 from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.iam import allow
@@ -101,17 +97,21 @@ def generations_function(
 
     Where callers have limits, it counts in the `ledger` what they use. It asks the `guardrail`, if there is one.
     """
-    flags = None if settings.flags is None else UsedFlags(settings.flags.configuration, settings.flags.arn)
+    stages = used_stages(
+        component,
+        location,
+        ledger=ledger,
+        guardrail=guardrail,
+        flags=settings.flags,
+        retrieval=settings.retrieval,
+        sends_to_xray=settings.sends_to_xray,
+    )
     own = [
         *stores.use(
             ["GetItem", "PutItem", "UpdateItem"], ["GetItem", "PutItem", "Query", "UpdateItem"], ["POST", "GET", "DELETE"]
         ),
         *stores.read_keys(),
-        *(use_ledger(ledger) if ledger else []),
-        *(ask_guardrail(component, guardrail, location) if guardrail else []),
-        *(flags.read() if flags else []),
-        *(retrieve_passages(settings.retrieval) if settings.retrieval else []),
-        *(put_spans() if settings.sends_to_xray else []),
+        *stages.statements,
         allow("ReportFailures", ["lambda:InvokeFunction"], recovery.alias.arn),
     ]
     published = publish(
@@ -128,11 +128,8 @@ def generations_function(
             variables.GENERATIONS_PER_CONNECTION: str(settings.generations_per_connection),
             variables.GENERATIONS_PER_KEY: str(settings.generations_per_key),
             variables.MESSAGE_INTERVAL_MS: str(settings.message_interval_ms),
-            **({variables.LEDGER_TABLE: ledger.name} if ledger else {}),
             **({variables.CACHE_TABLE: stores.journal.name} if settings.cache else {}),
-            **(guardrail_variables(guardrail.arn, guardrail.version) if guardrail else {}),
-            **(flags.variables if flags else {}),
-            **retrieval_variables(settings.retrieval),
+            **stages.environment,
             **routing.environment,
             **settings.environment,
         },

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from pulumi_llm_local.aws_types.aws_type import AWS_DOCS, AwsType, Relation, ValueRule
+from pulumi_llm_local.aws_types.aws_type import AWS_DOCS, AwsType, Outputs, Relation, ValueRule
+from pulumi_llm_local.aws_types.draft import Draft
 
 _RETENTION: Final = (
     *(0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),
@@ -11,6 +12,25 @@ _RETENTION: Final = (
 
 
 _DELIVERY: Final = "aws:cloudwatch/logDelivery:LogDelivery"
+
+
+def _on_a_bus(draft: Draft, between: str) -> str:
+    """The name of an own bus, before what is on it; nothing before what is on the account's default bus."""
+    bus = draft.text("eventBusName", "default").rpartition("/")[2]
+    return "" if bus == "default" else f"{bus}{between}"
+
+
+def _event_rule(draft: Draft) -> Outputs:
+    """https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html"""
+    return {
+        "id": _on_a_bus(draft, "/") + "{name}",
+        "arn": "arn:{partition}:events:{region}:{account}:rule/" + _on_a_bus(draft, "/") + "{name}",
+        "state": "ENABLED",
+    }
+
+
+def _event_target(draft: Draft) -> Outputs:
+    return {"id": _on_a_bus(draft, "-") + "{rule}-{targetId}"}
 
 
 TYPES: Final[Mapping[str, AwsType]] = {
@@ -22,13 +42,18 @@ TYPES: Final[Mapping[str, AwsType]] = {
         outputs={"id": "{dashboardName}", "dashboardArn": "arn:{partition}:cloudwatch::{account}:dashboard/{dashboardName}"},
         replaced_by="dashboardName",
     ),
+    "aws:cloudwatch/eventBus:EventBus": AwsType(
+        outputs={"id": "{name}", "arn": "arn:{partition}:events:{region}:{account}:event-bus/{name}"},
+        replaced_by="eventSourceName name",
+        api="events CreateEventBus",
+    ),
     "aws:cloudwatch/eventRule:EventRule": AwsType(
-        outputs={"id": "{name}", "arn": "arn:{partition}:events:{region}:{account}:rule/{name}"},
+        outputs=_event_rule,
         replaced_by="eventBusName name namePrefix",
         api="events PutRule",
     ),
     "aws:cloudwatch/eventTarget:EventTarget": AwsType(
-        outputs={"id": "{rule}-{targetId}"},
+        outputs=_event_target,
         replaced_by="eventBusName rule targetId",
         name_property="targetId",
         api="events PutTargets PutTargets.Targets",

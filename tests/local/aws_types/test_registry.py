@@ -24,7 +24,6 @@ PLANNED = {
     "aws:route53/zone:Zone",
     "aws:s3/bucketNotification:BucketNotification",
     "aws:secretsmanager/secretVersion:SecretVersion",
-    "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy",
     "aws:sqs/redrivePolicy:RedrivePolicy",
     "aws:wafv2/ipSet:IpSet",
     "aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration",

@@ -95,6 +95,8 @@ AUTHORIZER = "authorizer authorizer-alias authorizer-function authorizer-logs au
 AUTHORIZER += "authorizer-role"
 TICKETS = "tickets-table tickets-policy resource-/ws resource-/ws/ticket method-websocket-ticket integration-websocket-ticket "
 TICKETS += "cors-method-/ws/ticket cors-integration-/ws/ticket cors-method-response-/ws/ticket cors-response-/ws/ticket"
+JOB_ROUTES = "resource-/jobs* method-*job* integration-*job* cors-method-/jobs* cors-integration-/jobs* "
+JOB_ROUTES += "cors-method-response-/jobs* cors-response-/jobs*"
 # Callers may ask for their use. The table of keys takes what one more route lets through.
 LEDGER = (
     f"{FUNCTION} keys-table; {DEPLOYMENT}; create ledger-table ledger-policy resource-/usage method-usage integration-usage "
@@ -495,6 +497,31 @@ CASES: list[tuple[dict[str, Any], str]] = [
             "api.log_role_exists": True,
         },
         f"create websocket websocket-* {TICKETS}; {FUNCTION} keys-table; {DEPLOYMENT}",
+    ),
+    (
+        {
+            "async_inference": {
+                "enabled": True,
+                "parameters": False,
+                "maximum_concurrency": 10,
+                "batch_size": 2,
+                "max_receives": 4,
+                "memory_mb": 1024,
+                "timeout_seconds": 600,
+                "log_retention_days": 90,
+                "reserved_concurrency": 10,
+                "vpc": VPC,
+                "policies": {
+                    "managed": {"read": "arn:aws:iam::123456789012:policy/read"},
+                    "inline": {"queue": [STATEMENT]},
+                },
+                "environment": {"LEVEL": "debug"},
+                "kms_key_arn": KEY_ARN,
+                "tracing": True,
+                "customize": {"bus": {"description": "ours"}},
+            },
+        },
+        f"create jobs jobs-* {JOB_ROUTES}; {FUNCTION} keys-table; {DEPLOYMENT}",
     ),
     # `test_frontend` changes a CDN that is there.
     (

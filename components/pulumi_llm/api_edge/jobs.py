@@ -1,0 +1,88 @@
+"""Where jobs are: their table, and the bucket of what they ask and of their results."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
+
+import pulumi
+from pulumi_aws import dynamodb
+
+from llm_gateway import environment as variables
+from llm_gateway.aws.regions import dns_suffix
+from llm_gateway.tables import JOBS, JOBS_BY_OWNER, JOBS_KEPT_DAYS, JOBS_PREFIX
+from pulumi_llm.api_edge.tables import UsedTable, expiring_table
+from pulumi_llm.api_edge.used import JobsSettings
+from pulumi_llm.base.component import Component
+from pulumi_llm.base.iam import allow
+from pulumi_llm.base.location import Location
+from pulumi_llm.base.private_bucket import children, private_bucket
+
+CHILDREN: Mapping[str, type[pulumi.Resource] | str] = {"jobs-table": dynamodb.Table, **children("jobs-bucket")}
+
+
+class UsedJobs(NamedTuple):
+    """The table and the bucket of jobs. `kms_key_arn` encrypts the bucket; None: S3's own keys."""
+
+    table: UsedTable
+    bucket: pulumi.Input[str]
+    bucket_arn: pulumi.Input[str]
+    kms_key_arn: pulumi.Input[str] | None
+
+    @classmethod
+    def of(cls, settings: JobsSettings, location: Location) -> Self:
+        """The jobs of another component."""
+        bucket_arn = pulumi.Output.format(f"arn:{location.partition}:s3:::{{}}", settings.bucket_name)
+        table = UsedTable(settings.table_name, settings.table_arn, settings.kms_key_arn)
+        return cls(table, settings.bucket_name, bucket_arn, settings.kms_key_arn)
+
+    @property
+    def variables(self) -> dict[str, pulumi.Input[str]]:
+        """The environment of a function that uses them."""
+        return {variables.JOBS_TABLE: self.table.name, variables.JOBS_BUCKET: self.bucket}
+
+    def submit(self, location: Location) -> list[dict[str, Any]]:
+        """Statements that allow to take jobs, to cancel them, and to tell their callers of them."""
+        index = pulumi.Output.concat(self.table.arn, f"/index/{JOBS_BY_OWNER.name}")
+        return [
+            *self.table.allow("Use", "Jobs", "GetItem", "PutItem", "UpdateItem"),
+            allow("ListJobs", ["dynamodb:Query"], index),
+            *self._objects(location),
+        ]
+
+    def work_off(self, location: Location) -> list[dict[str, Any]]:
+        """Statements that allow to work jobs off."""
+        return [*self.table.allow("Use", "Jobs", "GetItem", "UpdateItem"), *self._objects(location)]
+
+    def _objects(self, location: Location) -> list[dict[str, Any]]:
+        objects = pulumi.Output.concat(self.bucket_arn, f"/{JOBS_PREFIX}*")
+        statements = [allow("JobObjects", ["s3:GetObject", "s3:PutObject"], objects)]
+        if self.kms_key_arn is not None:
+            # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+            through = {"StringEquals": {"kms:ViaService": f"s3.{location.region}.{dns_suffix(location.region)}"}}
+            statements.append(allow("EncryptJobs", ["kms:Decrypt", "kms:GenerateDataKey"], self.kms_key_arn, through))
+        return statements
+
+
+class MadeJobs(NamedTuple):
+    """The table of jobs as it is made, and where jobs are."""
+
+    table: dynamodb.Table
+    used: UsedJobs
+
+
+def make_jobs(component: Component, kms_key_arn: pulumi.Input[str] | None, *, deletion_protection: bool) -> MadeJobs:
+    """Make the table, whose stream tells of every change of a job, and the bucket."""
+    # A job writes some six times, for its index as often again; who waits for it reads.
+    table = expiring_table(
+        component,
+        "jobs-table",
+        JOBS,
+        kms_key_arn,
+        reads=2_000,
+        writes=5_000,
+        deletion_protection=deletion_protection,
+        index=JOBS_BY_OWNER,
+        stream=True,
+    )
+    lifecycle = {"id": "jobs", "filter": {"prefix": JOBS_PREFIX}, "expiration": {"days": JOBS_KEPT_DAYS}}
+    bucket = private_bucket(component, "jobs-bucket", kms_key_arn, lifecycle=lifecycle, force_destroy=not deletion_protection)
+    return MadeJobs(table, UsedJobs(UsedTable(table.name, table.arn), bucket.bucket, bucket.arn, kms_key_arn))

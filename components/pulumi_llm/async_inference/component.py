@@ -1,0 +1,119 @@
+"""AsyncInference: works off the jobs that an API takes, and tells of them by events."""
+
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+
+import pulumi
+from pulumi_aws import ssm
+
+from pulumi_llm.async_inference import events, queues, worker
+from pulumi_llm.async_inference.args import AsyncInferenceSettings
+from pulumi_llm.async_inference.args_types import AsyncInferenceArgs
+from pulumi_llm.base.component import Component
+from pulumi_llm.base.location import Location
+from pulumi_llm.base.parameters import create_parameters
+from pulumi_llm.base.settings import read_arguments
+
+# The outputs that other stacks need.
+PARAMETERS = (
+    "event_bus_name",
+    "event_bus_arn",
+    "queue_url",
+    "queue_arn",
+    "dead_letter_queue_url",
+    "dead_letter_queue_arn",
+    "undelivered_queue_url",
+    "function_name",
+    "function_arn",
+    "function_alias_arn",
+    "role_name",
+    "role_arn",
+    "log_group_name",
+    "log_group_arn",
+)
+
+
+class AsyncInference(Component):
+    """Workers for the jobs that a ServerlessBedrockApi takes (`jobs: true`), fed by a queue, and a bus of events that tells of
+    each change of a job. Without jobs it costs next to nothing.
+
+    Raises `pulumi.InputPropertiesError` that lists every argument that is wrong.
+    """
+
+    CHILDREN = MappingProxyType({**queues.CHILDREN, **events.CHILDREN, **worker.CHILDREN, "parameter": ssm.Parameter})
+
+    event_bus_name: pulumi.Output[str]
+    """The bus of the events of jobs, for rules of your own."""
+    event_bus_arn: pulumi.Output[str]
+    """Its ARN."""
+    queue_url: pulumi.Output[str]
+    """The queue of the jobs that wait for a worker."""
+    queue_arn: pulumi.Output[str]
+    """Its ARN."""
+    dead_letter_queue_url: pulumi.Output[str]
+    """The queue of the jobs that have failed each time they were tried."""
+    dead_letter_queue_arn: pulumi.Output[str]
+    """Its ARN, from which its messages are moved back."""
+    undelivered_queue_url: pulumi.Output[str]
+    """The queue of the events that reached no queue."""
+    function_name: pulumi.Output[str]
+    """The worker."""
+    function_arn: pulumi.Output[str]
+    """Its ARN, without a version."""
+    function_alias_arn: pulumi.Output[str]
+    """Its alias `live`."""
+    role_name: pulumi.Output[str]
+    """Its role, for policies of your own."""
+    role_arn: pulumi.Output[str]
+    """The role's ARN."""
+    log_group_name: pulumi.Output[str]
+    """Its log group."""
+    log_group_arn: pulumi.Output[str]
+    """The log group's ARN."""
+
+    def __init__(self, name: str, args: AsyncInferenceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        settings, location = read_arguments(type(self).__name__, name, AsyncInferenceSettings, args, self.CHILDREN, opts, _made)
+        super().__init__(name, opts, settings.tags, settings.customize)
+        made = queues.create_queues(self, timeout_seconds=settings.timeout_seconds, max_receives=settings.max_receives)
+        published = worker.create_worker(self, settings, settings.routing(location), location, made.jobs)
+        worker.feed_worker(
+            self,
+            published,
+            made.jobs,
+            batch_size=settings.batch_size,
+            maximum_concurrency=settings.maximum_concurrency,
+        )
+        bus = events.create_bus(self)
+        rule = events.create_rule(self, bus)
+        ready = queues.protect_queues(self, made, rule.arn)
+        target = events.create_target(self, bus, rule, made, ready)
+        events.create_pipe(self, settings.jobs, location, bus, made, target)
+        self.event_bus_name, self.event_bus_arn = bus.name, bus.arn
+        self.queue_url, self.queue_arn = made.jobs.url, made.jobs.arn
+        self.dead_letter_queue_url, self.dead_letter_queue_arn = made.dead_letters.url, made.dead_letters.arn
+        self.undelivered_queue_url = made.undelivered.url
+        self.function_name, self.function_arn = published.function.name, published.function.arn
+        self.function_alias_arn = published.alias.arn
+        self.role_name, self.role_arn = published.role.name, published.role.arn
+        self.log_group_name, self.log_group_arn = published.log_group.name, published.log_group.arn
+        if settings.parameter_prefix is not None:
+            create_parameters(self, settings.parameter_prefix, PARAMETERS)
+        self.finish()
+
+
+def _made(settings: AsyncInferenceSettings, location: Location) -> Mapping[str, Collection[str]]:
+    """What stands behind the keys in the names of their children: "" where nothing does, nothing where there is none."""
+    routing = settings.routing(location)
+    single = {
+        "bedrock-policy": bool(routing.models),
+        "bedrock-output-policy": bool(routing.output_models),
+        "secrets-policy": bool(routing.secret_arns),
+        "wake-policy": bool(routing.queue_arns),
+        "worker-vpc-policy": settings.vpc is not None,
+    }
+    return {
+        **{key: [""] if made else [] for key, made in single.items()},
+        "managed-policy": list(settings.policies.managed) if settings.valid("policies") else [],
+        "inline-policy": list(settings.policies.inline) if settings.valid("policies") else [],
+        "parameter": [output.replace("_", "-") for output in PARAMETERS] if settings.parameter_prefix else [],
+    }

@@ -1,0 +1,172 @@
+"""The events of jobs: from the stream of their table to a bus, and from there to the queue of the workers.
+
+A job's item is the only thing that functions write. Every event is made of a change of it, so that none is told of a job which
+is not there, and none is lost between two writes.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+from pulumi_aws import cloudwatch, get_caller_identity_output, iam, pipes
+
+from llm_gateway.tables import JOB_ACCEPTED, JOB_ALIAS, JOB_EVENT, JOB_EVENT_SOURCE, JOB_STATUS, JOB_TENANT, JOBS
+from pulumi_llm.api_edge.used import JobsSettings
+from pulumi_llm.async_inference.queues import Queues
+from pulumi_llm.base.component import Component
+from pulumi_llm.base.iam import allow, assume_role, decrypt_table, policy_document
+from pulumi_llm.base.location import Location
+
+CHILDREN: Mapping[str, type[pulumi.Resource]] = {
+    "bus": cloudwatch.EventBus,
+    "pipe-role": iam.Role,
+    "pipe-role-policy": iam.RolePolicy,
+    "pipe": pipes.Pipe,
+    "rule": cloudwatch.EventRule,
+    "target": cloudwatch.EventTarget,
+}
+
+# A pipe takes no more records at once than the target does in one call.
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-batching-concurrency.html
+_BATCH = 10
+# An event that EventBridge has not taken for so long is dropped, and the queue of undelivered events has its place in the
+# stream, where it stays for 24 hours. Without a bound it would keep back all behind it for a day.
+_RECORD_AGE_SECONDS = 6 * 60 * 60
+# As long and as often as EventBridge takes. https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_RetryPolicy.html
+_RETRIES = {"maximum_event_age_in_seconds": 24 * 60 * 60, "maximum_retry_attempts": 185}
+_POOL = "standard"
+
+
+def create_bus(component: Component) -> cloudwatch.EventBus:
+    """Make the bus. It costs nothing but the events that come."""
+    return cloudwatch.EventBus(
+        component.child_name("bus"),
+        description="Events of the jobs of pulumi-llm",
+        tags=component.tags,
+        opts=component.child("bus"),
+    )
+
+
+def create_rule(component: Component, bus: cloudwatch.EventBus) -> cloudwatch.EventRule:
+    """Make the rule that chooses the jobs which are to be done."""
+    pattern = {"source": [JOB_EVENT_SOURCE], "detail-type": [JOB_ACCEPTED]}
+    return cloudwatch.EventRule(
+        component.child_name("rule"),
+        description="Jobs that wait for a worker",
+        event_bus_name=bus.name,
+        event_pattern=json.dumps(pattern),
+        tags=component.tags,
+        opts=component.child("rule"),
+    )
+
+
+def create_target(
+    component: Component,
+    bus: cloudwatch.EventBus,
+    rule: cloudwatch.EventRule,
+    queues: Queues,
+    ready: list[pulumi.Resource],
+) -> cloudwatch.EventTarget:
+    """Let the rule send to the queue, once `ready` lets it."""
+    return cloudwatch.EventTarget(
+        component.child_name("target"),
+        event_bus_name=bus.name,
+        rule=rule.name,
+        arn=queues.jobs.arn,
+        retry_policy=_RETRIES,  # pyright: ignore[reportArgumentType]
+        dead_letter_config={"arn": queues.undelivered.arn},
+        opts=component.child("target", depends_on=ready),
+    )
+
+
+def create_pipe(
+    component: Component,
+    jobs: JobsSettings,
+    location: Location,
+    bus: cloudwatch.EventBus,
+    queues: Queues,
+    target: cloudwatch.EventTarget,
+) -> pipes.Pipe:
+    """Make the pipe. It begins with what the stream has, so after all that an event needs on its way."""
+    account = get_caller_identity_output(opts=component.invoke_options()).account_id
+    role = iam.Role(
+        component.child_name("pipe-role"),
+        assume_role_policy=account.apply(lambda account: json.dumps(_trust(component, location, account))),
+        tags=component.tags,
+        opts=component.child("pipe-role"),
+    )
+    policy = iam.RolePolicy(
+        component.child_name("pipe-role-policy"),
+        role=role.name,
+        policy=pulumi.Output.json_dumps(policy_document(*_statements(jobs, bus, queues))),
+        opts=component.child("pipe-role-policy"),
+    )
+    return pipes.Pipe(
+        component.child_name("pipe"),
+        description="Changes of jobs become events",
+        role_arn=role.arn,
+        source=jobs.stream_arn,
+        source_parameters={
+            "dynamodb_stream_parameters": {
+                "starting_position": "TRIM_HORIZON",
+                "batch_size": _BATCH,
+                # Of one job, the events keep their order.
+                "parallelization_factor": 10,
+                "maximum_record_age_in_seconds": _RECORD_AGE_SECONDS,
+                "maximum_retry_attempts": -1,
+                "on_partial_batch_item_failure": "AUTOMATIC_BISECT",
+                "dead_letter_config": {"arn": queues.undelivered.arn},
+            },
+            "filter_criteria": {"filters": [{"pattern": json.dumps(pattern)} for pattern in _PATTERNS]},
+        },
+        target=bus.arn,
+        target_parameters={
+            "eventbridge_event_bus_parameters": {"detail_type": f"$.{_image(JOB_EVENT)}", "source": JOB_EVENT_SOURCE},
+            "input_template": _TEMPLATE,
+        },
+        tags=component.tags,
+        opts=component.child("pipe", depends_on=[policy, target]),
+    )
+
+
+def _image(attribute: str) -> str:
+    return f"dynamodb.NewImage.{attribute}.S"
+
+
+def _change(before: list[str], after: list[str]) -> dict[str, Any]:
+    images = {"OldImage": {JOB_STATUS: {"S": before}}, "NewImage": {JOB_STATUS: {"S": after}}}
+    return {"eventName": ["MODIFY"], "dynamodb": images}
+
+
+# The changes that are events: the acceptance, and each transition of the status, but not the return from running to queued, and
+# nothing that leaves the status as it is, such as a worker's sign of life. What TTL deletes is none either.
+_PATTERNS: tuple[dict[str, Any], ...] = (
+    {"eventName": ["INSERT"], "dynamodb": {"NewImage": {JOB_EVENT: {"S": [JOB_ACCEPTED]}}}},
+    _change(["queued", "failed"], ["running"]),
+    _change(["queued", "running"], ["succeeded", "failed", "cancelled"]),
+)
+
+# A path that stands alone becomes a JSON value, a text with its quotes, as the CDK's InputTransformation.fromObject has it.
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-input-transformation.html
+_DETAIL = {name: f"<$.{_image(name)}>" for name in (JOBS.hash_key, JOB_TENANT, JOB_ALIAS, JOB_STATUS)}
+_TEMPLATE = "{" + ", ".join(f'"{name}": {path}' for name, path in _DETAIL.items()) + f', "pool": "{_POOL}"' + "}"
+
+
+def _trust(component: Component, location: Location, account: str) -> dict[str, Any]:
+    """Only pipes of this component's may take the role. Its pipe's whole name is known after the role alone."""
+    pipe = f"arn:{location.partition}:pipes:{location.region}:{account}:pipe/{component.child_name('pipe')}-*"
+    return assume_role("pipes.amazonaws.com", account, pipe)
+
+
+def _statements(jobs: JobsSettings, bus: cloudwatch.EventBus, queues: Queues) -> list[dict[str, Any]]:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-permissions.html"""
+    read = [f"dynamodb:{action}" for action in ("DescribeStream", "GetRecords", "GetShardIterator")]
+    return [
+        allow("ReadChanges", read, jobs.stream_arn),
+        # It takes no resource.
+        allow("FindStream", ["dynamodb:ListStreams"], "*"),
+        allow("PutEvents", ["events:PutEvents"], bus.arn),
+        allow("KeepUndelivered", ["sqs:SendMessage"], queues.undelivered.arn),
+        *([] if jobs.kms_key_arn is None else [decrypt_table("DecryptChanges", jobs.kms_key_arn)]),
+    ]

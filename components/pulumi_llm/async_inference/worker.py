@@ -1,0 +1,101 @@
+"""The function that works jobs off, and the mapping by which Lambda calls it with messages of the queue."""
+
+from collections.abc import Mapping
+
+import pulumi
+from pulumi_aws import cloudwatch, iam, lambda_, sqs
+
+from llm_gateway import environment as variables
+from pulumi_llm.api_edge.generating import used_stages
+from pulumi_llm.api_edge.guardrail import use_guardrail
+from pulumi_llm.api_edge.jobs import UsedJobs
+from pulumi_llm.api_edge.tables import UsedTable
+from pulumi_llm.async_inference.args import AsyncInferenceSettings
+from pulumi_llm.base import bundle
+from pulumi_llm.base.component import Component
+from pulumi_llm.base.iam import allow
+from pulumi_llm.base.lambda_function import Published, Shared, publish
+from pulumi_llm.base.location import Location
+from pulumi_llm.routing import Routing, model_policies
+
+CHILDREN: Mapping[str, type[pulumi.Resource]] = {
+    "worker-logs": cloudwatch.LogGroup,
+    "worker-role": iam.Role,
+    "worker-logs-policy": iam.RolePolicy,
+    "worker-policy": iam.RolePolicy,
+    "worker-vpc-policy": iam.RolePolicy,
+    "bedrock-policy": iam.RolePolicy,
+    "bedrock-output-policy": iam.RolePolicy,
+    "secrets-policy": iam.RolePolicy,
+    "wake-policy": iam.RolePolicy,
+    "managed-policy": iam.RolePolicyAttachment,
+    "inline-policy": iam.RolePolicy,
+    "worker-function": lambda_.Function,
+    "worker-alias": lambda_.Alias,
+    "mapping": lambda_.EventSourceMapping,
+}
+
+
+def create_worker(
+    component: Component, settings: AsyncInferenceSettings, routing: Routing, location: Location, queue: sqs.Queue
+) -> Published:
+    """Make the worker, which may call exactly the models and read exactly the secrets of `routing`."""
+    jobs = UsedJobs.of(settings.jobs, location)
+    guardrail = None
+    if settings.guardrail is not None:
+        guardrail = use_guardrail(component, settings.guardrail, location, settings.customize)
+    stages = used_stages(
+        component,
+        location,
+        ledger=None if settings.ledger_table is None else UsedTable.of(settings.ledger_table),
+        guardrail=guardrail,
+        flags=settings.flags,
+        retrieval=settings.retrieval,
+        sends_to_xray=settings.sends_to_xray,
+    )
+    # Lambda receives and deletes messages with the function's role. The worker keeps those that are to come again from view.
+    # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+    actions = ("ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "ReceiveMessage")
+    own = [
+        *jobs.work_off(location),
+        allow("TakeMessages", [f"sqs:{action}" for action in actions], queue.arn),
+        *stages.statements,
+    ]
+    return publish(
+        component,
+        "worker-",
+        Shared(log_retention_days=settings.log_retention_days, kms_key_arn=settings.kms_key_arn, tracing=settings.tracing),
+        description="Works jobs off",
+        code=bundle.archive(routing.routes),
+        handler="llm_functions.worker.handler",
+        memory_mb=settings.memory_mb,
+        timeout_seconds=settings.timeout_seconds,
+        environment={
+            **jobs.variables,
+            variables.JOBS_QUEUE_URL: queue.url,
+            **stages.environment,
+            **routing.environment,
+            **settings.environment,
+        },
+        policies={"worker-policy": own, **model_policies(component, routing, location)},
+        layers=settings.collector_layers,
+        reserved_concurrency=settings.reserved_concurrency,
+        vpc=settings.vpc,
+        own_policies=settings.policies,
+    )
+
+
+def feed_worker(
+    component: Component, worker: Published, queue: sqs.Queue, *, batch_size: int, maximum_concurrency: int
+) -> lambda_.EventSourceMapping:
+    """Let Lambda call the worker with messages, in at most so many executions at once: it receives no more than these take."""
+    return lambda_.EventSourceMapping(
+        component.child_name("mapping"),
+        event_source_arn=queue.arn,
+        function_name=worker.alias.arn,
+        batch_size=batch_size,
+        scaling_config={"maximum_concurrency": maximum_concurrency},
+        function_response_types=["ReportBatchItemFailures"],
+        tags=component.tags,
+        opts=component.child("mapping"),
+    )

@@ -1,0 +1,271 @@
+"""The workers of jobs: the way of an event from the table to the worker, who may do what on it, and what is refused."""
+
+import json
+from typing import Any
+
+import pulumi
+import pytest
+
+import pulumi_llm
+from contract.test_components import ARGUMENTS
+from llm_gateway.tables import JOBS_KEPT_DAYS
+from support import programs
+from support.programs import MODELS, Recording
+
+ACCOUNT = "123456789012"
+KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+TABLE = f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/chat-jobs"
+JOBS: dict[str, Any] = {
+    "table_name": "chat-jobs",
+    "table_arn": TABLE,
+    "stream_arn": f"{TABLE}/stream/2026-01-01T00:00:00.000",
+    "bucket_name": "chat-jobs-bucket",
+}
+
+
+def made(**settings: Any) -> Recording:
+    args: Any = {"models": MODELS, "jobs": JOBS, **settings}
+    return programs.run(lambda: pulumi_llm.AsyncInference("jobs", args))
+
+
+def statements(recording: Recording, name: str, key: str = "policy") -> dict[str, Any]:
+    return {each["Sid"]: each for each in json.loads(recording.inputs(name)[key])["Statement"]}
+
+
+def arn(recording: Recording, name: str) -> str:
+    return recording.named(name).state["arn"]
+
+
+def record(name: str, before: str | None, after: str | None, event: str = "") -> dict[str, Any]:
+    """A record of the stream, as DynamoDB has it."""
+    images: dict[str, Any] = {}
+    if before is not None:
+        images["OldImage"] = {"job": {"S": "job_1"}, "status": {"S": before}}
+    if after is not None:
+        images["NewImage"] = {"job": {"S": "job_1"}, "status": {"S": after}, "event": {"S": event}}
+    return {"eventName": name, "eventSource": "aws:dynamodb", "dynamodb": images}
+
+
+def passes(pattern: Any, value: Any) -> bool:
+    """Whether a value fits a pattern of EventBridge's: lists of values that are possible, and objects of patterns."""
+    if isinstance(pattern, list):
+        return value in pattern
+    return isinstance(value, dict) and all(name in value and passes(each, value[name]) for name, each in pattern.items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_event"),
+    [
+        (("INSERT", None, "queued", "job.accepted"), True),
+        (("INSERT", None, "queued"), False),
+        (("MODIFY", "queued", "running", "job.started"), True),
+        (("MODIFY", "failed", "running", "job.started"), True),
+        *(
+            (("MODIFY", before, after), True)
+            for before in ("queued", "running")
+            for after in ("succeeded", "failed", "cancelled")
+        ),
+        (("MODIFY", "running", "running"), False),
+        (("MODIFY", "running", "queued", "job.started"), False),
+        (("MODIFY", "queued", "queued", "job.accepted"), False),
+        (("MODIFY", "succeeded", "succeeded"), False),
+        (("REMOVE", "succeeded", None), False),
+    ],
+)
+def test_the_acceptance_and_each_change_of_the_status_are_events_and_nothing_else(
+    changes: tuple[Any, ...], is_event: bool
+) -> None:
+    filters = made().inputs("jobs-pipe")["sourceParameters"]["filterCriteria"]["filters"]
+    assert 1 <= len(filters) <= 5
+    assert any(passes(json.loads(each["pattern"]), record(*changes)) for each in filters) is is_event
+
+
+@pytest.mark.assumes("pipe-event")
+def test_a_pipe_makes_an_event_of_the_item_s_own_attributes() -> None:
+    recording = made()
+    pipe = recording.inputs("jobs-pipe")
+    assert (pipe["source"], pipe["target"]) == (JOBS["stream_arn"], arn(recording, "jobs-bus"))
+    parameters = pipe["targetParameters"]
+    assert parameters["eventbridgeEventBusParameters"] == {
+        "detailType": "$.dynamodb.NewImage.event.S",
+        "source": "pulumi-llm.jobs",
+    }
+    values = {"job": '"job_1"', "tenant": r'"a \"b\""', "alias": '"fast"', "status": '"queued"'}
+    template = parameters["inputTemplate"]
+    for name, value in values.items():
+        template = template.replace(f"<$.dynamodb.NewImage.{name}.S>", value)
+    assert json.loads(template) == {
+        "job": "job_1",
+        "tenant": 'a "b"',
+        "alias": "fast",
+        "status": "queued",
+        "pool": "standard",
+    }
+
+
+def test_a_change_that_is_no_event_yet_is_tried_for_hours_and_what_is_dropped_leaves_a_trace() -> None:
+    recording = made()
+    stream = recording.inputs("jobs-pipe")["sourceParameters"]["dynamodbStreamParameters"]
+    # An event bus takes ten at once; a pipe with more is refused.
+    assert stream["batchSize"] == 10 and stream["startingPosition"] == "TRIM_HORIZON"
+    assert 3_600 <= stream["maximumRecordAgeInSeconds"] < 24 * 3_600
+    assert stream["deadLetterConfig"] == {"arn": arn(recording, "jobs-undelivered")}
+    target = recording.inputs("jobs-target")
+    assert target["deadLetterConfig"] == stream["deadLetterConfig"]
+    assert target["retryPolicy"] == {"maximumEventAgeInSeconds": 86_400, "maximumRetryAttempts": 185}
+
+
+@pytest.mark.assumes("pipe-role")
+def test_the_pipe_may_read_the_stream_and_put_events_and_only_it_takes_the_role() -> None:
+    recording = made(jobs={**JOBS, "kms_key_arn": KEY})
+    found = statements(recording, "jobs-pipe-role-policy")
+    assert {sid: (each["Action"], each["Resource"]) for sid, each in found.items()} == {
+        "ReadChanges": (
+            ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"],
+            JOBS["stream_arn"],
+        ),
+        "FindStream": (["dynamodb:ListStreams"], "*"),
+        "PutEvents": (["events:PutEvents"], arn(recording, "jobs-bus")),
+        "KeepUndelivered": (["sqs:SendMessage"], arn(recording, "jobs-undelivered")),
+        "DecryptChanges": (["kms:Decrypt"], KEY),
+    }
+    (trust,) = json.loads(recording.inputs("jobs-pipe-role")["assumeRolePolicy"])["Statement"]
+    assert trust["Principal"] == {"Service": "pipes.amazonaws.com"}
+    assert trust["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": ACCOUNT},
+        "ArnLike": {"aws:SourceArn": f"arn:aws:pipes:us-east-1:{ACCOUNT}:pipe/jobs-pipe-*"},
+    }
+
+
+def test_the_rule_sends_accepted_jobs_to_the_queue_and_only_it_may() -> None:
+    recording = made()
+    rule, bus = recording.inputs("jobs-rule"), recording.named("jobs-bus").state["name"]
+    assert json.loads(rule["eventPattern"]) == {"source": ["pulumi-llm.jobs"], "detail-type": ["job.accepted"]}
+    assert rule["eventBusName"] == bus and recording.inputs("jobs-target")["eventBusName"] == bus
+    assert recording.inputs("jobs-target")["arn"] == arn(recording, "jobs-queue")
+    for name in ("queue", "undelivered"):
+        policy = statements(recording, f"jobs-{name}-policy")
+        sends = policy["RuleSends"]
+        assert sends["Condition"] == {"ArnEquals": {"aws:SourceArn": arn(recording, "jobs-rule")}}
+        assert (sends["Action"], sends["Resource"]) == ("sqs:SendMessage", arn(recording, f"jobs-{name}"))
+    assert f"rule/{bus}/" in arn(recording, "jobs-rule")
+    for name in ("queue", "undelivered", "dead-letters"):
+        refused = statements(recording, f"jobs-{name}-policy")["OnlyByTls"]
+        assert (refused["Effect"], refused["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+    assert set(statements(recording, "jobs-dead-letters-policy")) == {"OnlyByTls"}
+
+
+@pytest.mark.parametrize("timeout", [30, 300, 900])
+def test_a_message_waits_longer_than_the_worker_works_and_as_long_as_there_is_a_job(timeout: int) -> None:
+    recording = made(timeout_seconds=timeout, max_receives=7)
+    queue, dead = recording.inputs("jobs-queue"), recording.inputs("jobs-dead-letters")
+    # Lambda refuses a mapping whose queue shows messages again before the function's timeout, and SQS more than 12 hours.
+    assert queue["visibilityTimeoutSeconds"] == 6 * timeout <= 43_200
+    assert queue["messageRetentionSeconds"] == JOBS_KEPT_DAYS * 86_400 < dead["messageRetentionSeconds"] == 1_209_600
+    redrive = json.loads(queue["redrivePolicy"])
+    assert redrive == {"deadLetterTargetArn": arn(recording, "jobs-dead-letters"), "maxReceiveCount": 7}
+    allowed = json.loads(recording.inputs("jobs-dead-letters-redrive")["redriveAllowPolicy"])
+    assert allowed == {"redrivePermission": "byQueue", "sourceQueueArns": [arn(recording, "jobs-queue")]}
+    assert queue["sqsManagedSseEnabled"] is dead["sqsManagedSseEnabled"] is True
+
+
+def test_the_worker_is_called_by_its_alias_with_a_bound_and_fails_single_messages() -> None:
+    recording = made(maximum_concurrency=9, batch_size=3)
+    mapping = recording.inputs("jobs-mapping")
+    assert mapping["functionName"] == arn(recording, "jobs-worker-alias")
+    assert mapping["eventSourceArn"] == arn(recording, "jobs-queue")
+    assert (mapping["batchSize"], mapping["scalingConfig"]) == (3, {"maximumConcurrency": 9})
+    assert mapping["functionResponseTypes"] == ["ReportBatchItemFailures"]
+    function = recording.inputs("jobs-worker-function")
+    assert (function["handler"], function["publish"]) == ("llm_functions.worker.handler", True)
+    variables = function["environment"]["variables"]
+    assert variables["JOBS_QUEUE_URL"] == recording.named("jobs-queue").state["url"]
+    assert (variables["JOBS_TABLE"], variables["JOBS_BUCKET"]) == ("chat-jobs", "chat-jobs-bucket")
+
+
+def test_the_worker_may_do_what_it_does_and_no_more() -> None:
+    recording = made(jobs={**JOBS, "kms_key_arn": KEY})
+    found = statements(recording, "jobs-worker-policy")
+    assert {sid: (each["Action"], each["Resource"]) for sid, each in found.items()} == {
+        "UseJobs": (["dynamodb:GetItem", "dynamodb:UpdateItem"], TABLE),
+        "DecryptJobs": (["kms:Decrypt"], KEY),
+        "JobObjects": (["s3:GetObject", "s3:PutObject"], "arn:aws:s3:::chat-jobs-bucket/jobs/*"),
+        "EncryptJobs": (["kms:Decrypt", "kms:GenerateDataKey"], KEY),
+        "TakeMessages": (
+            [
+                f"sqs:{action}"
+                for action in ("ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "ReceiveMessage")
+            ],
+            arn(recording, "jobs-queue"),
+        ),
+    }
+
+
+def test_the_worker_counts_checks_and_looks_up_as_the_api_does() -> None:
+    args: Any = ARGUMENTS["AsyncInference"]["everything"]
+    recording = programs.run(lambda: pulumi_llm.AsyncInference("jobs", args))
+    variables = recording.inputs("jobs-worker-function")["environment"]["variables"]
+    assert variables["LEDGER_TABLE"] == args["ledger_table"]["name"]
+    assert variables["GUARDRAIL_ARN"] == args["safety"]["guardrail"]["arn"]
+    assert variables["FLAGS_CONFIGURATION"] == args["flags"]["configuration"]
+    assert variables["KNOWLEDGE_BASE_ID"] == args["retrieval"]["knowledge_base_arn"].rpartition("/")[2]
+    assert {"UseLedger", "ReadFlags", "RetrievePassages", "Spans"} <= set(statements(recording, "jobs-worker-policy"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"maximum_concurrency": 1}, "maximum_concurrency"),
+        ({"batch_size": 11}, "batch_size"),
+        ({"maximum_concurrency": 30, "reserved_concurrency": 29}, "must be at least maximum_concurrency, which is 30"),
+        ({"limits": {"requests": {"day": 9}}}, "ledger_table"),
+        ({"ledger_table": {"name": "ledger", "arn": TABLE}}, "is only for limits"),
+        ({"safety": {"guardrail": {"profanity": True}}}, "safety.guardrail.arn"),
+        ({"jobs": {**JOBS, "stream_arn": TABLE}}, "jobs.stream_arn"),
+        ({"rules": [{"name": "none", "models": ["other"]}]}, "rules[0].models[0]"),
+    ],
+)
+def test_what_aws_or_the_worker_would_refuse_is_an_error(settings: dict[str, Any], problem: str) -> None:
+    with pytest.raises(pulumi.InputPropertiesError) as raised:
+        made(**settings)
+    told = [f"{each['property_path']} {each['reason']}" for each in raised.value.errors or ()]
+    assert any(problem in each for each in told), told
+
+
+# What the API makes for it.
+
+
+def test_an_api_that_takes_jobs_has_a_table_with_a_stream_and_a_private_bucket() -> None:
+    recording: Recording = programs.run(lambda: programs.chat(jobs=True, kms_key_arn=KEY))
+    table = recording.inputs("chat-jobs-table")
+    assert (table["hashKey"], table["streamEnabled"], table["streamViewType"]) == ("job", True, "NEW_AND_OLD_IMAGES")
+    assert table["ttl"] == {"attributeName": "expires", "enabled": True}
+    assert sorted(each["name"] for each in table["attributes"]) == ["created", "job", "owner"]
+    (index,) = table["globalSecondaryIndexes"]
+    assert (index["name"], index["hashKey"], index["rangeKey"]) == ("by-owner", "owner", "created")
+    assert index["onDemandThroughput"] == table["onDemandThroughput"]
+    assert table["serverSideEncryption"] == {"enabled": True, "kmsKeyArn": KEY}
+    assert table["pointInTimeRecovery"] == {"enabled": True} and table["deletionProtectionEnabled"] is True
+    (rule,) = recording.inputs("chat-jobs-bucket-lifecycle")["rules"]
+    assert (rule["filter"], rule["expiration"]) == ({"prefix": "jobs/"}, {"days": JOBS_KEPT_DAYS})
+    assert "chat-jobs-bucket-versioning" not in recording.names(), "an expired object would stay as an old version"
+    found = statements(recording, "chat-jobs-policy")
+    table_arn, bucket_arn = arn(recording, "chat-jobs-table"), arn(recording, "chat-jobs-bucket")
+    assert {sid: (each["Action"], each["Resource"]) for sid, each in found.items()} == {
+        "UseJobs": (["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], table_arn),
+        "ListJobs": (["dynamodb:Query"], f"{table_arn}/index/by-owner"),
+        "JobObjects": (["s3:GetObject", "s3:PutObject"], f"{bucket_arn}/jobs/*"),
+        "EncryptJobs": (["kms:Decrypt", "kms:GenerateDataKey"], KEY),
+    }
+    variables = recording.inputs("chat-function")["environment"]["variables"]
+    assert variables["JOBS_TABLE"] == recording.named("chat-jobs-table").state["name"]
+    outputs = recording.named("chat").outputs
+    assert outputs["jobs_stream_arn"] == recording.named("chat-jobs-table").state["streamArn"]
+    assert outputs["jobs_bucket_name"] == variables["JOBS_BUCKET"]
+
+
+def test_an_api_without_jobs_has_nothing_of_them() -> None:
+    recording: Recording = programs.run(programs.chat)
+    assert not [name for name in recording.names() if "jobs" in name]
+    assert recording.named("chat").outputs["jobs_stream_arn"] == ""
+    assert not {name for name in recording.inputs("chat-function")["environment"]["variables"] if name.startswith("JOBS")}
