@@ -127,14 +127,14 @@ class _Texts:
             text = _decoded(b64decode(data))
         except ValueError:  # its provider refuses what is no Base64
             return data
-        plain = text
-        if markup and "&" in text:
+        visited = self._text(text)
+        if markup and "&" in visited:
             from html import unescape
 
-            plain = unescape(text)
-        visited = self._text(text)
-        if visited == text and plain != text:
-            visited, text = self._text(plain), plain
+            plain = unescape(visited)
+            again = self._text(plain)
+            if again != plain:
+                visited = again
         return data if visited == text else b64encode(visited.encode()).decode()
 
     def _tool_use(self, use: ToolUse) -> ToolUse:

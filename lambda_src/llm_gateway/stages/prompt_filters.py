@@ -7,7 +7,7 @@ stack is previewed (`pulumi_llm.api_edge.safety`).
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from llm_gateway.safety import Filter
@@ -57,19 +57,27 @@ def _phone(text: str) -> bool:
     return 8 <= sum(each.isdigit() for each in text) <= 15
 
 
+# What continues a word or a number: of letters, Latin ones alone. Chinese, Japanese and Thai have no spaces between words.
+_L = "A-Za-z\u00c0-\u024f"
+_W = rf"{_L}_\d"
+
 # Kinds of personal data by their names. What is found is replaced by the name in braces, such as {EMAIL}, as Bedrock does.
 PII: Mapping[str, Pii] = {
     "email": Pii(
-        re.compile(r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![\w-])"),
+        re.compile(rf"(?<![{_W}.+-])[{_L}0-9][{_W}.+-]{{0,63}}@(?:[{_L}0-9-]{{1,63}}\.){{1,8}}[A-Za-z]{{2,24}}(?![{_W}-])"),
         "ada@example.com",
         needs=re.compile("@"),
     ),
-    "credit_card": Pii(re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])"), "4111 1111 1111 1111", _luhn),
-    "iban": Pii(re.compile(r"(?<![\w-])[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}(?![\w-])"), "DE89 3704 0044 0532 0130 00", _iban),
+    "credit_card": Pii(re.compile(rf"(?<![{_W}.+-])\d(?:[ -]?\d){{12,18}}(?![{_W}-])"), "4111 1111 1111 1111", _luhn),
+    "iban": Pii(
+        re.compile(rf"(?<![{_W}-])[A-Z]{{2}}\d{{2}}(?: ?[A-Z0-9]){{11,30}}(?![{_W}-])"), "DE89 3704 0044 0532 0130 00", _iban
+    ),
     # https://www.ssa.gov/employer/randomization.html: what no number begins with.
-    "us_ssn": Pii(re.compile(r"(?<![\w-])(?!000|666|9\d\d)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])"), "123-45-6789"),
+    "us_ssn": Pii(re.compile(rf"(?<![{_W}-])(?!000|666|9\d\d)\d{{3}}-(?!00)\d{{2}}-(?!0000)\d{{4}}(?![{_W}-])"), "123-45-6789"),
     "ip_address": Pii(
-        re.compile(r"(?<![\w.:-])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7})(?![\w:]|\.\d)"),
+        re.compile(
+            rf"(?<![{_W}.:-])(?:\d{{1,3}}(?:\.\d{{1,3}}){{3}}|[0-9A-Fa-f]{{0,4}}(?::[0-9A-Fa-f]{{0,4}}){{2,7}})(?![{_W}:]|\.\d)"
+        ),
         "203.0.113.7",
         _ip_address,
     ),
@@ -88,8 +96,9 @@ PII: Mapping[str, Pii] = {
     # After those above, for many of them hold as many digits.
     "phone": Pii(
         re.compile(
-            r"(?<![\w+])\+\d{1,3}(?:[ .-]?\(\d{1,4}\))?(?:[ .-]\d{2,8}){1,5}(?!\w)|(?<![\w+])\+\d{8,15}(?!\w)|"
-            r"(?<![\w.+-])(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}(?![\w-])"
+            rf"(?<![{_W}+])\+\d{{1,3}}(?:[ .-]?\(\d{{1,4}}\))?(?:[ -]\d)?(?:[ .-]\d{{2,8}}){{1,5}}(?![{_W}])|"
+            rf"(?<![{_W}+])\+\d{{8,15}}(?![{_W}])|"
+            rf"(?<![{_W}.+-])(?:1[ .-])?(?:\(\d{{3}}\) ?|\d{{3}}[ .-])\d{{3}}[ .-]\d{{4}}(?![{_W}-])"
         ),
         "+49 30 123456",
         _phone,
@@ -132,6 +141,11 @@ _CONTROL = re.compile(
     f"|(?<![\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])[{_SELECTORS}]"
 )
 _IGNORED = re.compile(f"[\u00ad\u200c-\u200f\u2066-\u2069\ufe00-\ufe0f{_INVISIBLE}{_SELECTORS}]")
+# Spaces and hyphens of web pages and word processors, a dash between digits, and the wide digits, letters and @ of Chinese and
+# Japanese writing.
+_WRITTEN = re.compile(
+    "[\u00a0\u2000-\u200a\u202f\u205f\u3000\u2010\u2011\uff10-\uff19\uff20-\uff3a\uff41-\uff5a]|(?<=\\d)[\u2012\u2013\u2212\uff0d](?=\\d)"
+)
 # Unicode's normalization sorts the marks of a letter by insertion, so a letter with thousands of marks would take hours.
 _NORMALIZED_AT_ONCE = 200
 
@@ -163,22 +177,40 @@ class TextFilter:
 
     def _without_pii(self, text: str) -> tuple[str, list[str]]:
         names: list[str] = []
+        read = _as_read(text)
         for kind, (expression, _, holds, needs) in self._kinds.items():
-            if needs.search(text) is None:
-                continue
-            masked = expression.sub(lambda match, holds=holds, kind=kind: _masked(match[0], kind, holds), text)
-            if masked != text:
+            found = [each for each in expression.finditer(read) if holds(each[0])] if needs.search(read) else []
+            if found:
                 names.append(f"pii:{kind}")
-                text = masked
+                text = _masked(text, read, kind, found)
+                read = _as_read(text)
         return text, names
 
 
-def _masked(text: str, kind: str, holds: Callable[[str], bool]) -> str:
-    if not holds(text):
-        return text
-    if kind == "aws_secret_key":  # its name stays
-        return text[:-40] + "{AWS_SECRET_KEY}"
-    return f"{{{kind.upper()}}}"
+def _as_read(text: str) -> str:
+    """Return a text as it reads: without what nobody sees, with plain spaces, hyphens and digits. No character becomes two."""
+    return text if text.isascii() else _WRITTEN.sub(_plain_character, _IGNORED.sub("", text))
+
+
+def _plain_character(match: re.Match[str]) -> str:
+    written = match[0]
+    if written.isspace():
+        return " "
+    return unicodedata.normalize("NFKC", written) if written >= "\uff10" else "-"
+
+
+def _masked(text: str, read: str, kind: str, found: Sequence[re.Match[str]]) -> str:
+    """Return the text with the kind in the place of what was found in it, as it reads. The rest stays as it is written."""
+    places = range(len(text))
+    if len(read) != len(text):
+        places = [at for at, character in enumerate(text) if not _IGNORED.match(character)]
+    pieces: list[str] = []
+    end = 0
+    for match in found:
+        start = match.end() - 40 if kind == "aws_secret_key" else match.start()  # its name stays
+        pieces += (text[end : places[start]], f"{{{kind.upper()}}}")
+        end = places[match.end() - 1] + 1
+    return "".join((*pieces, text[end:]))
 
 
 def _plain(text: str) -> str:

@@ -35,6 +35,39 @@ FOUND = {
     "an international number": ("call +49 30 1234567", "call {PHONE}"),
     "a number in one piece": ("call +4930123456", "call {PHONE}"),
     "an American number": ("(555) 123-4567", "{PHONE}"),
+    "an American number with the country's": ("call 1-555-123-4567", "call {PHONE}"),
+    "an area code of one digit": ("call +61 2 9876 5432", "call {PHONE}"),
+    # Web pages and word processors put these between digits.
+    "no-break spaces": ("4111\u00a01111\u202f1111\u20071111", "{CREDIT_CARD}"),
+    "no-break spaces in an account": ("IBAN\u00a0DE89\u00a03704\u00a00044\u00a00532\u00a00130\u00a000", "IBAN\u00a0{IBAN}"),
+    "no-break spaces in a number": ("T\u00e9l.\u00a0: +33\u00a01\u00a023\u00a045\u00a067\u00a089", "T\u00e9l.\u00a0: {PHONE}"),
+    "no-break hyphens": ("it is 123\u201145\u20116789\u00a0\u2014 his", "it is {US_SSN}\u00a0\u2014 his"),
+    "dashes": ("123\u201345\u20136789 or (555)\u00a0123\u20104567", "{US_SSN} or {PHONE}"),
+    # What nobody sees stays elsewhere in the text.
+    "soft hyphens": ("Zu\u00adcker, ada@exam\u00adple.com, Zu\u00adcker", "Zu\u00adcker, {EMAIL}, Zu\u00adcker"),
+    "joiners": ("\U0001f468\u200d\U0001f469 4111\u200d 1111 1111 1111", "\U0001f468\u200d\U0001f469 {CREDIT_CARD}"),
+    "a secret key among others": (
+        "caf\u00e9 secret\u00a0= wJalrXUtnFEMI/K7MDENG/bPxRfi\u00adCYEXAMPLEKEY.",
+        "caf\u00e9 secret\u00a0= {AWS_SECRET_KEY}.",
+    ),
+    "full-width forms": ("\uff41da\uff20example.com, \uff14\uff11\uff11\uff11 1111 1111 1111", "{EMAIL}, {CREDIT_CARD}"),
+    # Chinese, Japanese and Thai have no spaces between words.
+    "Chinese around an address": (
+        "\u90ae\u7bb1\u662fada@example.com\u8bf7\u56de\u590d",
+        "\u90ae\u7bb1\u662f{EMAIL}\u8bf7\u56de\u590d",
+    ),
+    "Chinese around a number": (
+        "\u7535\u8bdd+8613812345678\u6216(555) 123-4567\u3002",
+        "\u7535\u8bdd{PHONE}\u6216{PHONE}\u3002",
+    ),
+    "Chinese around a card": ("\u5361\u53f74111111111111111\u7684", "\u5361\u53f7{CREDIT_CARD}\u7684"),
+    "Chinese around a social security number": ("\u53f7\u7801123-45-6789\u662f", "\u53f7\u7801{US_SSN}\u662f"),
+    "Japanese around an account": ("\u53e3\u5ea7DE89370400440532013000\u3067\u3059", "\u53e3\u5ea7{IBAN}\u3067\u3059"),
+    "Thai around an IP address": (
+        "\u0e17\u0e35\u0e48203.0.113.7\u0e04\u0e23\u0e31\u0e1a",
+        "\u0e17\u0e35\u0e48{IP_ADDRESS}\u0e04\u0e23\u0e31\u0e1a",
+    ),
+    "an address with other letters": ("von j\u00f6rg@m\u00fcnchen.de an \u00e4da@example.com", "von {EMAIL} an {EMAIL}"),
 }
 
 
@@ -65,6 +98,8 @@ def test_the_documented_example_of_each_kind_is_found(kind: str) -> None:
         "in 2024 we sold 1,234,567 units",
         "def f(x): return x@y",
         "AKIAshort",
+        "stra\u00dfe\u00a012\u201314, 2024\u20132026, 1\u00a0234\u00a0567\u00a0890",
+        "caf\u00e9 x\u0663\u0661@y",
     ],
 )
 def test_what_is_none_is_left(text: str) -> None:
@@ -113,6 +148,7 @@ def test_control_characters_are_found_and_what_writing_needs_is_not() -> None:
 
 # Texts that are hard for expressions with repetitions, each of 200,000 characters.
 _PIECES = ["a", " ", "1", "1 ", "a@", "a.b.", "ignore ", "secret", "ab:", "+1 (1) ", "+1 11", "A1 ", "show me ", "a@b.", "1::"]
+_PIECES += ["\u662fa", "1\u00ad", "\u00a01", "a\u00e4@"]
 # Marks of one letter, which Unicode sorts, and what is too long for a bank account.
 _PIECES += ["\u0301\u0316", "AA11" + "A" * 33 + "_ "]
 HARD = [piece * (200_000 // len(piece)) for piece in _PIECES]
@@ -211,6 +247,8 @@ DOCUMENTS = {
     "UTF-16 without a mark": ("Mail a@b.de".encode("utf-16-le"), "text/plain", "Mail {EMAIL}"),
     "UTF-16 of the other order": ("Mail a@b.de".encode("utf-16-be"), "text/plain", "Mail {EMAIL}"),
     "entities": (b"<p>a&#64;b.de</p>", "text/html", "<p>{EMAIL}</p>"),
+    "entities and none": (b"<p>c@d.eu</p><p>a&#64;b.de</p>", "text/html", "<p>{EMAIL}</p><p>{EMAIL}</p>"),
+    "entities of spaces": (b"<p>4111&nbsp;1111&nbsp;1111&nbsp;1111</p>", "text/html", "<p>{CREDIT_CARD}</p>"),
     "entities that hide nothing": (b"<p>a &amp; b</p>", "text/html", "<p>a &amp; b</p>"),
     "entities in a text": (b"a&#64;b.de", "text/plain", "a&#64;b.de"),
 }
