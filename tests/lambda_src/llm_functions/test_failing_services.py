@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import httpx
@@ -217,9 +218,8 @@ def start(opened: contextlib.AsyncExitStack, dynamodb: DynamoDB, dynamodb_url: s
         opened.push_async_callback(client.close)
         tables = await opened.enter_async_context(Tables(dynamodb_url).serve())
         tables.failing, tables.after, tables.times = case.failing, case.after, case.times
-        if case.is_silent:  # what answers on this machine answers in less
-            for module in (guardrail, knowledge_base):
-                monkeypatch.setattr(module, "_ATTEMPT_SECONDS", 0.05)
+        if case.silent is not None:
+            monkeypatch.setattr(case.silent, "_ATTEMPT_SECONDS", 0.05)
         deployed = await opened.enter_async_context(Deployed().serve())
         if case.document is not None:
             deployed.put(case.document)
@@ -251,7 +251,7 @@ def start(opened: contextlib.AsyncExitStack, dynamodb: DynamoDB, dynamodb_url: s
         flags = gateway.flags
         assert isinstance(flags, FeatureFlags)
         flags.current()  # as the start of a process does
-        await flags.fetched()
+        await vars(flags)["_fetching"]
 
         url = await opened.enter_async_context(serve(Application(gateway, environ)))
         http = httpx.AsyncClient(base_url=url, trust_env=False, timeout=PATIENCE)
@@ -299,7 +299,8 @@ ROUTES = Routes(
 class Case:
     """What fails, and what a caller of an alias gets then.
 
-    `tokens` are those that are charged in the end, None where the reservation stays; `asked` the calls of the model.
+    `silent` is the stage that waits for what never answers. `tokens` are those that are charged in the end, None where the
+    reservation stays; `asked` the calls of the model.
     """
 
     expected: Answer
@@ -310,7 +311,7 @@ class Case:
     fail_open: bool = False
     knowledge_base: Callable[[], Fake] | None = lambda: KnowledgeBaseUpstream(DOCUMENTS)
     answer_without: bool = False
-    is_silent: bool = False
+    silent: ModuleType | None = None
     failing: dict[str, str] = field(default_factory=dict)
     after: dict[str, int] = field(default_factory=dict)
     times: dict[str, int] = field(default_factory=dict)
@@ -357,16 +358,16 @@ CASES: dict[str, Case] = {
     ),
     "the knowledge base is down": replace(UNINFORMED, knowledge_base=None),
     "the knowledge base throttles": replace(UNINFORMED, **BASE_THROTTLED),
-    "the knowledge base is silent": replace(UNINFORMED, knowledge_base=_silent, is_silent=True),
+    "the knowledge base is silent": replace(UNINFORMED, knowledge_base=_silent, silent=knowledge_base),
     "the knowledge base is down, and not needed": replace(NO_PASSAGES, knowledge_base=None),
     "the knowledge base throttles, and is not needed": replace(NO_PASSAGES, **BASE_THROTTLED),
-    "the knowledge base is silent, and not needed": replace(NO_PASSAGES, knowledge_base=_silent, is_silent=True),
+    "the knowledge base is silent, and not needed": replace(NO_PASSAGES, knowledge_base=_silent, silent=knowledge_base),
     "the guardrail is down": replace(UNCHECKED, guardrail=None),
     "the guardrail throttles": replace(UNCHECKED, **GUARDRAIL_THROTTLED),
-    "the guardrail is silent": replace(UNCHECKED, guardrail=_silent, is_silent=True),
+    "the guardrail is silent": replace(UNCHECKED, guardrail=_silent, silent=guardrail),
     "the guardrail is down, and fails open": replace(GOES_ON, guardrail=None, fail_open=True),
     "the guardrail throttles, and fails open": replace(GOES_ON, **GUARDRAIL_THROTTLED, fail_open=True),
-    "the guardrail is silent, and fails open": replace(GOES_ON, guardrail=_silent, fail_open=True, is_silent=True),
+    "the guardrail is silent, and fails open": replace(GOES_ON, guardrail=_silent, fail_open=True, silent=guardrail),
     "the knowledge base throttles once": replace(INFORMED, knowledge_base=_throttles_once),
     "the guardrail fails at the answer": replace(
         GOES_ON, guardrail=_fails_at_the_answer, expected=Answer("", "guardrail_unavailable")
