@@ -197,11 +197,11 @@ class _Usage(msgspec.Struct):
 
     def updated(self, later: "_Usage") -> "_Usage":
         """Return the counts with those that come later, at the end of a stream; they are totals."""
-        if later.input_tokens or later.cache_creation_input_tokens or later.cache_read_input_tokens:
-            return later  # all are counted again, after a search for example
-        return msgspec.structs.replace(
-            self, output_tokens=later.output_tokens, output_tokens_details=later.output_tokens_details
-        )
+        counts = {name: value for name, value in msgspec.structs.asdict(later).items() if value is not None}
+        # Anthropic counts the prompt again, after a search for example. Other servers repeat some of the counts, or tell zeros.
+        if not (later.input_tokens or later.cache_creation_input_tokens or later.cache_read_input_tokens):
+            counts = {name: value for name, value in counts.items() if name.startswith("output")}
+        return msgspec.structs.replace(self, **counts)
 
 
 class _Block(msgspec.Struct):

@@ -232,6 +232,59 @@ OTHERS: dict[str, tuple[Callable[[], list[Event]], Read]] = {
         ),
         (TEXT, "", [], "end_turn", CACHED),
     ),
+    "a stream in Anthropic's format that counts the prompt at its end": (
+        lambda: anthropic_stream(
+            {"type": "message_start", "message": {"usage": {"input_tokens": 0, "output_tokens": 0}}},
+            DELTA,
+            {
+                "type": "message_delta",
+                "delta": {"stop_reason": "end_turn"},
+                "usage": {
+                    "input_tokens": 5,
+                    "output_tokens": 3,
+                    "cache_read_input_tokens": 3,
+                    "cache_creation_input_tokens": 2,
+                },
+            },
+            {"type": "message_stop"},
+        ),
+        (TEXT, "", [], "end_turn", CACHED),
+    ),
+    "a stream in Anthropic's format that repeats a part of its counts": (
+        lambda: anthropic_stream(
+            {
+                "type": "message_start",
+                "message": {
+                    "usage": {
+                        "input_tokens": 5,
+                        "output_tokens": 1,
+                        "cache_read_input_tokens": 3,
+                        "cache_creation_input_tokens": 2,
+                    }
+                },
+            },
+            DELTA,
+            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"input_tokens": 5, "output_tokens": 3}},
+            {"type": "message_stop"},
+        ),
+        (TEXT, "", [], "end_turn", CACHED),
+    ),
+    "a stream in Anthropic's format with zeros at its end": (
+        lambda: anthropic_stream(
+            {
+                "type": "message_start",
+                "message": {"usage": {"input_tokens": 5, "cache_read_input_tokens": 3, "cache_creation_input_tokens": 2}},
+            },
+            DELTA,
+            {
+                "type": "message_delta",
+                "delta": {"stop_reason": "end_turn"},
+                "usage": {"input_tokens": 0, "output_tokens": 3, "cache_read_input_tokens": 0},
+            },
+            {"type": "message_stop"},
+        ),
+        (TEXT, "", [], "end_turn", CACHED),
+    ),
     "a stream in Anthropic's format without usage and with a new reason": (
         lambda: anthropic_stream(
             START, DELTA, {"type": "message_delta", "delta": {"stop_reason": "new"}}, {"type": "message_stop"}
