@@ -12,6 +12,9 @@ from llm_gateway.http.receiver import Receiver
 
 # Seconds in which a request has to arrive: from the first byte to the last, for the first request from the connection on.
 RECEIVE_SECONDS = 60.0
+# Seconds for which a connection may be idle. Long, because an execution environment is frozen between two requests: a shorter
+# time would be over when it continues, while the Web Adapter sends the next request on the connection.
+IDLE_SECONDS = 3600.0
 # Bytes of a head, or between two parts of a body (chunk extensions, trailers), beyond the read in which they begin (64 KiB).
 MAX_OVERHEAD = 64 * 1024
 
@@ -31,7 +34,6 @@ def config(application: Any, **more: Any) -> Config:
         "server_header": False,
         "date_header": False,
         "proxy_headers": False,
-        "timeout_keep_alive": 3600,
     }
     return Config(application, **{**settings, **more})
 
@@ -48,15 +50,17 @@ class _Connection(HttpToolsProtocol, Receiver):
         self._in_request = False
         self._progress = False  # the head or the body has gone on
         self._overhead = 0
+        self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(_CoalescingTransport(transport, self.loop))  # pyright: ignore[reportArgumentType]
-        self._start_timer()
+        self._await_client(RECEIVE_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._stop_timer()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def data_received(self, data: bytes) -> None:
         self._progress = False
@@ -65,14 +69,13 @@ class _Connection(HttpToolsProtocol, Receiver):
             self._overhead = 0 if self._progress else self._overhead + len(data)
             if self._overhead > MAX_OVERHEAD:
                 self.send_400_response(f"A head has at most {MAX_OVERHEAD} bytes.")
-            elif self._timer is None:
-                self._start_timer()
-        else:
-            self._stop_timer()
+            else:
+                self._set_timer()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_request = self._progress = True
+        self._deadline = self.loop.time() + RECEIVE_SECONDS
 
     def on_headers_complete(self) -> None:
         names = [name for name, _ in self.headers]
@@ -98,9 +101,15 @@ class _Connection(HttpToolsProtocol, Receiver):
         self._in_request = False
 
     def on_response_complete(self) -> None:
+        """Go on with the next request, as uvicorn does, but with one timer for many idle times."""
         if self.expect_100_continue and self._in_request:
             self.transport.close()  # whether the body comes after all, nobody knows
-        super().on_response_complete()
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        self._await_client(RECEIVE_SECONDS if self._in_request else IDLE_SECONDS)
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
 
     def send_400_response(self, msg: str) -> None:
         if not self.cycle or self.cycle.response_complete or not self.cycle.response_started:
@@ -108,19 +117,26 @@ class _Connection(HttpToolsProtocol, Receiver):
         else:
             self.transport.close()  # no error in the middle of an answer
 
-    def _start_timer(self) -> None:
-        self._timer = self.loop.call_later(RECEIVE_SECONDS, self._on_timer)
+    def _await_client(self, seconds: float) -> None:
+        self._deadline = self.loop.time() + seconds
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        """Have `_on_timer` called at the deadline or earlier. A deadline that moves to a later time keeps the timer."""
+        if self._timer is not None and self._timer.when() > self._deadline:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self.loop.call_at(self._deadline, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
-        is_answering = self.cycle and not (self.cycle.response_complete or self.cycle.more_body)
-        if not is_answering and not self.pipeline:
+        if self.pipeline or (self.cycle and not (self.cycle.response_complete or self.cycle.more_body)):
+            return  # it is not the client that is waited for; the end of the answer sets the next deadline
+        if self.loop.time() < self._deadline:
+            self._set_timer()
+        else:
             self.transport.close()
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
 
 class _CoalescingTransport:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from llm_functions.http.server import RECEIVE_SECONDS
+from llm_functions.http.server import IDLE_SECONDS, RECEIVE_SECONDS
 from support.clock import Clock
 from support.gateway_service import PATIENCE, serve
 
@@ -319,6 +319,17 @@ async def test_a_request_that_does_not_arrive_is_not_waited_for(clock: Clock, se
         client.writer.write(sent)
         await client.answers()
         assert RECEIVE_SECONDS <= clock.now() - began < RECEIVE_SECONDS + 1
+
+
+async def test_an_idle_connection_is_kept_for_an_hour(clock: Clock) -> None:
+    async with connected() as client:
+        for idle in (0, IDLE_SECONDS - 1):
+            await asyncio.sleep(idle)
+            client.writer.write(message())
+            assert await client.answer() == "POST /a"
+        began = clock.now()
+        assert await client.answers() == []
+        assert IDLE_SECONDS - 1 <= clock.now() - began < IDLE_SECONDS + 1
 
 
 async def test_a_long_answer_is_not_a_slow_request(clock: Clock) -> None:
