@@ -41,7 +41,7 @@ def submit(
     api_key: ApiKey = "",
     message: Annotated[str, typer.Option("--message", "-m", help="What one job asks; '-' reads it from standard input.")] = "",
     file: Annotated[
-        str, typer.Option("--file", "-f", help="JSON lines: the body of /chat in each; '-' reads them from standard input.")
+        str, typer.Option("--file", "-f", help="JSON lines: the body of a job in each; '-' reads them from standard input.")
     ] = "",
     model: Annotated[str, typer.Option(help="The alias of the model. Default: the first model of the service.")] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Wait until all have ended, and write each as a JSON line.")] = False,
@@ -179,7 +179,7 @@ def _asked(message: str, file: str, model: str) -> Iterator[dict[str, Any]]:
                 raise UsageError("invalid_message", f"{file}, line {number}: it is not JSON: {error}") from None
             if not isinstance(body, dict):
                 raise UsageError("invalid_message", f"{file}, line {number}: it is no JSON object")
-            yield {**chosen, **body}
+            yield cast("dict[str, Any]", body) if "endpoint" in body else {**chosen, **body}
 
 
 async def _submitted(jobs: JobsClient, asked: Sequence[Any]) -> list[Job]:

@@ -126,13 +126,14 @@ def test_one_job_is_submitted(service: Service) -> None:
 
 
 def test_many_jobs_are_submitted_in_parts(service: Service, tmp_path: Path) -> None:
-    lines = [json.dumps({"message": str(number), "model": "clever"}) for number in range(250)]
+    other = {"endpoint": "/v1/chat/completions", "body": {"model": "clever", "messages": []}}
+    lines = [json.dumps({"message": str(number), "model": "clever"}) for number in range(249)] + [json.dumps(other)]
     (tmp_path / "jobs.jsonl").write_text("\n".join([*lines, "", ""]))
     done = run("submit", "--file", str(tmp_path / "jobs.jsonl"), "--model", "quick")
     assert done.exit_code == 0
     assert done.stdout.splitlines() == [job(number)["id"] for number in range(250)]
     assert [len(part) for part in service.submitted] == [100, 100, 50]
-    assert service.submitted[0][0] == {"message": "0", "model": "clever"}
+    assert (service.submitted[0][0], service.submitted[2][-1]) == ({"message": "0", "model": "clever"}, other)
     assert len(set(service.keys)) == 3
 
 
