@@ -57,7 +57,7 @@ class AsyncInferenceArgs(TypedDict):
     10. Default: 4."""
     max_receives: NotRequired[int]
     """How often a job is tried while its error may pass, before it fails and its message is kept as a dead letter. From 2
-    to 20. Default: 5."""
+    to 20. Default: 10."""
     memory_mb: NotRequired[pulumi.Input[int]]
     """The worker's memory in MB; on Lambda it also sets its share of a processor. From 256 to 10,240. Default: 512."""
     timeout_seconds: NotRequired[int]
