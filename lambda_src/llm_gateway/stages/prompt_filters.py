@@ -146,6 +146,14 @@ _IGNORED = re.compile(f"[\u00ad\u200c-\u200f\u2066-\u2069\ufe00-\ufe0f{_INVISIBL
 _WRITTEN = re.compile(
     "[\u00a0\u2000-\u200a\u202f\u205f\u3000\u2010\u2011\uff10-\uff19\uff20-\uff3a\uff41-\uff5a]|(?<=\\d)[\u2012\u2013\u2212\uff0d](?=\\d)"
 )
+# Small letters of other alphabets that look like Latin ones: Cyrillic, Greek, Armenian.
+# https://www.unicode.org/Public/security/latest/confusables.txt
+_ALIKE = (
+    "\u0430\u0432\u0441\u0501\u0435\u0450\u0451\u04bb\u043d\u0456\u0457\u0458\u043a\u04cf\u043c\u043e\u0440\u051b\u0455\u0442"
+    "\u0443\u051d\u0445\u03b1\u03b5\u03b7\u03b9\u03ba\u03bd\u03bf\u03c1\u03c4\u03c5\u03c7\u03b3\u0131\u0261\u0578\u0585\u057d"
+)
+_LATIN = str.maketrans(_ALIKE, "abcdeeehhiijklmopqstywxaenikvoptuxyignou")
+_HAS_ALIKE = re.compile(f"[{_ALIKE}]")
 # Unicode's normalization sorts the marks of a letter by insertion, so a letter with thousands of marks would take hours.
 _NORMALIZED_AT_ONCE = 200
 
@@ -171,7 +179,10 @@ class TextFilter:
                 return masked, ["control_characters"] if masked != text else []
             case "injection":
                 plain = _plain(text)
-                return text, [f"injection:{name}" for name, pattern in self._patterns.items() if pattern.search(plain)]
+                # Own patterns may be in another alphabet, so the text is looked at with its own letters, too.
+                forms = [plain, plain.translate(_LATIN)] if _HAS_ALIKE.search(plain) else [plain]
+                found = (name for name, pattern in self._patterns.items() if any(pattern.search(form) for form in forms))
+                return text, [f"injection:{name}" for name in found]
             case _:
                 return self._without_pii(text)
 
