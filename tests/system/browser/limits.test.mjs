@@ -76,7 +76,12 @@ test("a limit says when it resets, and a block which policy it was, over each tr
       for (const name of NAMES) {
         await card(page, name).getByText("Blocked by a policy.").waitFor();
         assert.match(await card(page, name).locator(".problem").textContent(), notice);
-        assert.equal(await card(page, name).getByRole("button", { name: /Try again/ }).count(), 0);
+        assert.equal(
+          await card(page, name)
+            .getByRole("button", { name: /Try again/ })
+            .count(),
+          0,
+        );
       }
     }
     await page.getByLabel("Prompt", { exact: true }).fill("Hello");

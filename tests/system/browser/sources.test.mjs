@@ -57,7 +57,12 @@ for (const colorScheme of ["light", "dark"]) {
 test("a source on the web is a link, by the keyboard too, and no other one is", async () => {
   const { page, close } = await openPage(browser, stack);
   const addresses = ["https://docs.example/leave", "javascript:alert(1)", "s3://documents/leave.md"];
-  const citations = addresses.map((source, index) => ({ index: index + 1, source, title: `Document ${index + 1}`, excerpt: "" }));
+  const citations = addresses.map((source, index) => ({
+    index: index + 1,
+    source,
+    title: `Document ${index + 1}`,
+    excerpt: "",
+  }));
   await page.route("**/api/chat", async (route) => {
     const answer = await (await route.fetch()).json();
     await route.fulfill({ json: { ...answer, citations } });
@@ -65,10 +70,9 @@ test("a source on the web is a link, by the keyboard too, and no other one is", 
   await choose(page, "REST");
   await asked(page);
   const link = sources(page, "REST").getByRole("link");
-  assert.deepEqual(
-    await link.evaluateAll((links) => links.map(({ href, target, rel }) => [href, target, rel])),
-    [[addresses[0], "_blank", "noopener noreferrer"]],
-  );
+  assert.deepEqual(await link.evaluateAll((links) => links.map(({ href, target, rel }) => [href, target, rel])), [
+    [addresses[0], "_blank", "noopener noreferrer"],
+  ]);
   const text = card(page, "REST").getByRole("region", { name: "REST: answer" });
   await text.focus();
   for (let presses = 0; presses < 5 && !(await link.evaluate((element) => element === document.activeElement)); presses++)
