@@ -269,6 +269,18 @@ async def test_a_job_is_cancelled(worker, when: str) -> None:
     assert at.result(job) is None
 
 
+async def test_a_job_that_fails_before_it_is_seen_to_be_cancelled_is_not_run_again(worker) -> None:
+    class Fails(Scripted):
+        async def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
+            await at.jobs.cancel(await at.known(job))
+            raise errors.upstream_throttled()
+            yield []
+
+    at = worker(Fails())
+    job = await at.submit()
+    assert await at.work() == [] and (await at.known(job)).status == "cancelled"
+
+
 async def test_what_was_paid_for_an_answer_that_was_cancelled_is_told(worker) -> None:
     class Talks(Scripted):
         async def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
