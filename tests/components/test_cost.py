@@ -314,8 +314,8 @@ def test_dev_costs_nothing_while_idle_and_prod_its_web_acls(dev: Recording, prod
 def test_a_thousand_chats(prod: Recording) -> None:
     """Of 1,000 tokens in 20 s: what the largest parts cost, from the figures on AWS's pages."""
     parts = {each.component.name: each.chat_parts for each in cost(prod, Chat(100, 1000, 20)).components}
-    # 512 MB for 20 s, and 512 MB for 0.05 s of the authorizer.
-    assert parts["chat"]["Lambda on arm64"] == pytest.approx(1000 * 0.5 * 20.05 * 0.0000133334)
+    # 256 MB for 20 s, and 512 MB for 0.05 s of the authorizer.
+    assert parts["chat"]["Lambda on arm64"] == pytest.approx(1000 * (0.25 * 20 + 0.5 * 0.05) * 0.0000133334)
     assert parts["chat"]["REST API, requests"] == pytest.approx(0.0035)
     assert parts["chat"]["Lambda, requests"] == pytest.approx(2 * 0.0002)
     # A message each 50 ms, three more, and the question.

@@ -554,7 +554,7 @@ def test_the_function_is_what_the_web_adapter_runs(each: Recording) -> None:
 
 def test_what_is_asked_for_reaches_the_function(plain: Recording, full: Recording) -> None:
     before, after = plain.inputs("chat-function"), full.inputs("chat-function")
-    assert (before["memorySize"], before["timeout"]) == (512, 300)
+    assert (before["memorySize"], before["timeout"]) == (256, 300)
     assert (after["memorySize"], after["timeout"]) == (1024, 895)
     assert before["layers"][0].endswith(":30")
     assert after["layers"][0].endswith(":29")

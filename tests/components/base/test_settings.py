@@ -405,7 +405,7 @@ def test_outputs_that_are_not_known_yet_do_not_hide_what_is_wrong_with_another()
 @pytest.mark.parametrize(
     ("argument", "child", "of", "default"),
     [
-        ("memory_mb", "chat-function", ("memorySize",), 512),
+        ("memory_mb", "chat-function", ("memorySize",), 256),
         ("daily_quota", "chat-usage-plan", ("quotaSettings", "limit"), 1_000),
         ("log_retention_days", "chat-logs", ("retentionInDays",), 30),
     ],
