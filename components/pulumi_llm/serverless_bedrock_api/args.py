@@ -229,7 +229,7 @@ class ApiSettings(
     cors_allow_origin: Input[Origins] = ("*",)
     """The origins that browsers may call from, or "*", which is any. One origin need not be in a list. Default: "*"."""
     memory_mb: Input[Annotated[Count, Between(256, 10_240)]] = 256
-    """The function's memory in MB; on Lambda it also sets its share of a processor. docs/performance.md says what a size costs."""
+    """The function's memory in MB; on Lambda it also sets its share of a processor. What a size costs: docs/performance.md."""
     timeout_seconds: Annotated[Count, Between(10, 900 - INTEGRATION_MARGIN_SECONDS)] = 300
     """How long an answer may take, in seconds. API Gateway ends a connection on which nothing is sent for 5 minutes: a longer
     answer has to be streamed."""

@@ -131,8 +131,8 @@ class ServerlessBedrockApiArgs(TypedDict):
     cors_allow_origin: NotRequired[pulumi.Input[Sequence[pulumi.Input[str]]]]
     """The origins that browsers may call from, or "*", which is any. One origin need not be in a list. Default: "*"."""
     memory_mb: NotRequired[pulumi.Input[int]]
-    """The function's memory in MB; on Lambda it also sets its share of a processor. docs/performance.md says what a size
-    costs. From 256 to 10,240. Default: 256."""
+    """The function's memory in MB; on Lambda it also sets its share of a processor. What a size costs: docs/performance.md.
+    From 256 to 10,240. Default: 256."""
     timeout_seconds: NotRequired[int]
     """How long an answer may take, in seconds. API Gateway ends a connection on which nothing is sent for 5 minutes: a
     longer answer has to be streamed. From 10 to 895. Default: 300."""
