@@ -15,11 +15,13 @@ class TableKeys(NamedTuple):
 
 
 class IndexKeys(NamedTuple):
-    """The name of a table's global secondary index, and the attributes by which it finds items."""
+    """A table's global secondary index: its name, the attributes by which it finds items, and those that it has besides them
+    and the table's own key. A change of an item's other attributes does not write the index."""
 
     name: str
     hash_key: str
     sort_key: str
+    included: tuple[str, ...]
 
 
 CONNECTIONS: Final = TableKeys("id", "", "expires")
@@ -28,9 +30,6 @@ TICKETS: Final = TableKeys("ticket_hash", "", "expires")
 LEDGER: Final = TableKeys("holder", "", "expires")
 
 JOBS: Final = TableKeys("job", "", "expires")
-# `created` is a text such as 2026-11-30T19:02:44.123Z, so that jobs are listed in the order of time, whatever their ids.
-JOBS_BY_OWNER: Final = IndexKeys("by-owner", "owner", "created")
-
 # The attributes of a job, all strings, that the events of its table's stream are made from: whose it is, what it asks, what it
 # is now (queued, running, succeeded, failed or cancelled), and the name of the event that says so, such as "job.started". An
 # image without a change of the status is no event, and neither is a return from running to queued.
@@ -38,6 +37,17 @@ JOB_TENANT: Final = "tenant"
 JOB_ALIAS: Final = "alias"
 JOB_STATUS: Final = "status"
 JOB_EVENT: Final = "event"
+# `created` is a text such as 2026-11-30T19:02:44.123Z, so that jobs are listed in the order of time, whatever their ids. It has
+# what a list shows of a job, and what every job has; not what each sign of life of a worker changes.
+JOBS_BY_OWNER: Final = IndexKeys(
+    "by-owner",
+    "owner",
+    "created",
+    (
+        *(JOB_ALIAS, JOB_STATUS, "caller", "fingerprint", "expires", "version"),
+        *("started", "ended", "attempts", "cancel", "error", "usage"),
+    ),
+)
 # The first event of every job: its message is what a worker gets.
 JOB_ACCEPTED: Final = "job.accepted"
 # The source of these events.

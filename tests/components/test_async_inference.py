@@ -244,6 +244,9 @@ def test_an_api_that_takes_jobs_has_a_table_with_a_stream_and_a_private_bucket()
     (index,) = table["globalSecondaryIndexes"]
     assert (index["name"], index["hashKey"], index["rangeKey"]) == ("by-owner", "owner", "created")
     assert index["onDemandThroughput"] == table["onDemandThroughput"]
+    # A worker's sign of life changes the lease. It is to write the table alone.
+    assert index["projectionType"] == "INCLUDE" and {"status", "usage"} < set(index["nonKeyAttributes"])
+    assert not {"lease", "run", "message", "job", "owner", "created"} & set(index["nonKeyAttributes"])
     assert table["serverSideEncryption"] == {"enabled": True, "kmsKeyArn": KEY}
     assert table["pointInTimeRecovery"] == {"enabled": True} and table["deletionProtectionEnabled"] is True
     (rule,) = recording.inputs("chat-jobs-bucket-lifecycle")["rules"]

@@ -21,7 +21,7 @@ INDEX = {
         {"AttributeName": JOBS_BY_OWNER.hash_key, "KeyType": "HASH"},
         {"AttributeName": JOBS_BY_OWNER.sort_key, "KeyType": "RANGE"},
     ],
-    "Projection": {"ProjectionType": "ALL"},
+    "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(JOBS_BY_OWNER.included)},
 }
 
 

@@ -71,7 +71,7 @@ class MadeJobs(NamedTuple):
 
 def make_jobs(component: Component, kms_key_arn: pulumi.Input[str] | None, *, deletion_protection: bool) -> MadeJobs:
     """Make the table, whose stream tells of every change of a job, and the bucket."""
-    # A job writes some six times, for its index as often again; who waits for it reads.
+    # A job writes some six times, its index three times; who waits for it reads.
     table = expiring_table(
         component,
         "jobs-table",
