@@ -44,6 +44,9 @@ JOBS_TABLE = "JOBS_TABLE"
 JOBS_BUCKET = "JOBS_BUCKET"
 # The URL of the queue that the worker gets jobs from.
 JOBS_QUEUE_URL = "JOBS_QUEUE_URL"
+# How often a job is tried that fails, and the URL of the queue of dead letters, to which its message is sent after that.
+JOBS_MAX_TRIES = "JOBS_MAX_TRIES"
+JOBS_DEAD_LETTERS_URL = "JOBS_DEAD_LETTERS_URL"
 # The guardrail of Bedrock that conversations are checked by: its ARN and its version.
 GUARDRAIL_ARN = "GUARDRAIL_ARN"
 GUARDRAIL_VERSION = "GUARDRAIL_VERSION"
