@@ -30,9 +30,10 @@ CHILDREN: Mapping[str, type[pulumi.Resource]] = {
 # A pipe takes no more records at once than the target does in one call.
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-batching-concurrency.html
 _BATCH = 10
-# An event that EventBridge has not taken for so long is dropped, and the queue of undelivered events has its place in the
-# stream, where it stays for 24 hours. Without a bound it would keep back all behind it for a day.
-_RECORD_AGE_SECONDS = 6 * 60 * 60
+# A change that the bus has not taken for so long is dropped, which leaves its job undone, so it is tried nearly as long as the
+# stream has it, which is 24 hours: where the bus takes one change, it takes all. In the hour that is left, its place in the
+# stream, which the queue of undelivered events gets, can be read.
+_RECORD_AGE_SECONDS = 23 * 60 * 60
 # As long and as often as EventBridge takes. https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_RetryPolicy.html
 _RETRIES = {"maximum_event_age_in_seconds": 24 * 60 * 60, "maximum_retry_attempts": 185}
 _POOL = "standard"
