@@ -83,8 +83,9 @@ class _Connection(HttpToolsProtocol, Receiver):
             raise ValueError("the version is HTTP/1.1")
         if names.count(b"host") != 1:
             raise ValueError("a request has one Host header")
-        if b"transfer-encoding" in names and dict(self.headers)[b"transfer-encoding"].strip().lower() != b"chunked":
-            raise ValueError("the only transfer coding is chunked")
+        codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
+        if codings and codings != [b"chunked"]:
+            raise ValueError("the only transfer coding is chunked, once")
         # After an upgrade, llhttp would take the body for another protocol, and what follows for the next request.
         if self.parser.should_upgrade():  # pyright: ignore[reportOptionalMemberAccess]
             raise ValueError("there is no other protocol here")

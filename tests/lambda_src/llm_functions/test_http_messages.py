@@ -80,6 +80,11 @@ CODINGS = (
     ),
     refused("it twice", message(CHUNKED, CHUNKED, body=b"3\r\nabc\r\n0\r\n\r\n")),
     refused("it, and another", message(CHUNKED, b"Transfer-Encoding: identity", body=b"3\r\nabc\r\n0\r\n\r\n")),
+    *(
+        refused(f"{other.decode()!r}, and it", message(b"Transfer-Encoding: " + other, CHUNKED, body=b"3\r\nabc\r\n0\r\n\r\n"))
+        for other in (b"gzip", b"identity", b"deflate, gzip", b"x", b"")
+    ),
+    refused("it between others", message(b"TE: x", b"Transfer-Encoding: gzip", b"X-Other: a", CHUNKED, body=b"0\r\n\r\n")),
     refused("an empty one, and a length", message(b"Transfer-Encoding: ", b"Content-Length: 3", body=b"abc")),
     refused("on a folded line", message(b"Transfer-Encoding:\r\n chunked", body=b"0\r\n\r\n")),
     refused("a space before the colon", message(b"Transfer-Encoding : chunked", body=b"0\r\n\r\n")),
