@@ -539,11 +539,12 @@ def _path_of_operation(path: str, context: Mapping[str, Any], prefix: str) -> st
     """Return a request's path without the prefix, and without the base path of a custom domain, which API Gateway leaves in it.
 
     The resource's path, such as /v1/models, has none. https://github.com/aws/serverless-java-container/issues/112 shows both.
-    The value of a parameter may hold slashes, so what stands before that is looked for.
+    The value of a parameter may hold slashes, so what stands before that is looked for: from the end, for a base path may be
+    named as an operation is, such as /jobs.
     """
     resource = context.get("resourcePath")
     if isinstance(resource, str) and "{" in resource:
-        return path[max(0, path.find(resource.partition("{")[0])) :].removeprefix(prefix)
+        return path[max(0, path.rfind(resource.partition("{")[0])) :].removeprefix(prefix)
     more = path.count("/") - resource.count("/") if isinstance(resource, str) else 0
     return ("/" + path.split("/", more + 1)[-1] if more > 0 else path).removeprefix(prefix)
 

@@ -115,6 +115,28 @@ async def test_a_key_submits_once(service: Service, table: JobTable) -> None:
     assert {job["id"] for job in listed["jobs"]} == {job["id"] for job in first.json()["jobs"]}
 
 
+@pytest.mark.parametrize(
+    ("prefix", "base"), [("", "/jobs"), ("/jobs", ""), ("/jobs", "/jobs"), ("", "/v1/jobs"), ("/v1", "/jobs")]
+)
+async def test_a_base_path_and_a_prefix_may_be_named_as_an_operation(
+    gateway: Any, dynamodb: DynamoDB, bucket: Bucket, dynamodb_url: str, prefix: str, base: str
+) -> None:
+    service = await gateway(jobs=dynamodb_url, authorization="api_key", path_prefix=prefix)
+
+    async def status(method: str, resource: str, id: str = "", **more: Any) -> tuple[int, Any]:
+        context = json.loads(by()["x-amzn-request-context"]) | {"resourcePath": prefix + resource}
+        path = base + prefix + resource.replace("{id}", id)
+        headers = {"x-amzn-request-context": json.dumps(context)}
+        answer = await service.http.request(method, path, headers=headers, **more)
+        return answer.status_code, answer.json()
+
+    submitted, job = await status("POST", "/jobs", json=MOCK)
+    known = await status("GET", "/jobs/{id}", job["id"])
+    listed, _ = await status("GET", "/jobs")
+    cancelled, shown = await status("DELETE", "/jobs/{id}", job["id"])
+    assert (submitted, known, listed, cancelled) == (202, (200, job), 200, 200) and shown["status"] == "cancelled"
+
+
 def chats(**more: Any) -> dict[str, Any]:
     return {"endpoint": OPENAI["endpoint"], "body": {**OPENAI["body"], **more}}
 
