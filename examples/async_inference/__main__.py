@@ -64,6 +64,7 @@ aws.cloudwatch.EventTarget(
 
 pulumi.export("api_gateway_url", api.url)
 pulumi.export("api_keys", api.api_keys)
+pulumi.export("jobs_pipe", jobs.pipe_name)
 pulumi.export("jobs_queue_url", jobs.queue_url)
 pulumi.export("jobs_dead_letter_queue_arn", jobs.dead_letter_queue_arn)
 pulumi.export("failed_jobs_queue_url", failed.url)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pulumi
 import pytest
+from pulumi_aws import sns
 
 import pulumi_llm
 from contract.test_components import ARGUMENTS
@@ -136,6 +137,23 @@ def test_the_pipe_may_read_the_stream_and_put_events_and_only_it_takes_the_role(
         "StringEquals": {"aws:SourceAccount": ACCOUNT},
         "ArnLike": {"aws:SourceArn": f"arn:aws:pipes:us-east-1:{ACCOUNT}:pipe/jobs-pipe-*"},
     }
+
+
+@pytest.mark.assumes("pipe-first-up")
+def test_the_pipe_is_made_last_and_has_a_name_to_ask_for() -> None:
+    """What it reads with and where it sends must be known everywhere at AWS by then."""
+    args: Any = {"models": MODELS, "jobs": JOBS}
+
+    def program() -> None:
+        before = sns.Topic("before")
+        pulumi_llm.AsyncInference("jobs", args, pulumi.ResourceOptions(depends_on=[before]))
+
+    recording = programs.run(program)
+    pipe = recording.named("jobs-pipe")
+    first = ("jobs-pipe-role-policy", "jobs-queue-policy", "jobs-undelivered-policy", "jobs-target", "jobs-mapping")
+    assert {recording.named(name).urn for name in first} <= {*pipe.dependencies, *recording.named("jobs-target").dependencies}
+    assert recording.named("before").urn in pipe.dependencies
+    assert recording.named("jobs").outputs["pipe_name"] == pipe.state["name"]
 
 
 def test_the_rule_sends_accepted_jobs_to_the_queue_and_only_it_may() -> None:

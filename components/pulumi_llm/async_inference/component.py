@@ -54,6 +54,8 @@ class AsyncInference(Component):
     """The queue of the jobs that have failed each time they were tried."""
     dead_letter_queue_arn: pulumi.Output[str]
     """Its ARN, from which its messages are moved back."""
+    pipe_name: pulumi.Output[str]
+    """The pipe that makes events of the changes of jobs. It must be RUNNING after the first `up`."""
     undelivered_queue_url: pulumi.Output[str]
     """The queue of the events that reached no queue."""
     function_name: pulumi.Output[str]
@@ -76,7 +78,7 @@ class AsyncInference(Component):
         super().__init__(name, opts, settings.tags, settings.customize)
         made = queues.create_queues(self, timeout_seconds=settings.timeout_seconds, max_receives=settings.max_receives)
         published = worker.create_worker(self, settings, settings.routing(location), location, made.jobs)
-        worker.feed_worker(
+        mapping = worker.feed_worker(
             self,
             published,
             made.jobs,
@@ -87,11 +89,11 @@ class AsyncInference(Component):
         rule = events.create_rule(self, bus)
         ready = queues.protect_queues(self, made, rule.arn)
         target = events.create_target(self, bus, rule, made, ready)
-        events.create_pipe(self, settings.jobs, location, bus, made, target)
+        pipe = events.create_pipe(self, settings.jobs, location, bus, made, [target, mapping])
         self.event_bus_name, self.event_bus_arn = bus.name, bus.arn
         self.queue_url, self.queue_arn = made.jobs.url, made.jobs.arn
         self.dead_letter_queue_url, self.dead_letter_queue_arn = made.dead_letters.url, made.dead_letters.arn
-        self.undelivered_queue_url = made.undelivered.url
+        self.pipe_name, self.undelivered_queue_url = pipe.name, made.undelivered.url
         self.function_name, self.function_arn = published.function.name, published.function.arn
         self.function_alias_arn = published.alias.arn
         self.role_name, self.role_arn = published.role.name, published.role.arn

@@ -87,9 +87,14 @@ def create_pipe(
     location: Location,
     bus: cloudwatch.EventBus,
     queues: Queues,
-    target: cloudwatch.EventTarget,
+    ready: list[pulumi.Resource],
 ) -> pipes.Pipe:
-    """Make the pipe. It begins with what the stream has, so after all that an event needs on its way."""
+    """Make the pipe. It begins with what the stream has, so after all that an event needs on its way, which is `ready`.
+
+    EventBridge looks whether the role reaches the stream and the queue only once the pipe is there, and a pipe that has failed
+    stays so. So it is made last, when the role and the stream are as old as can be.
+    https://github.com/hashicorp/terraform-provider-aws/issues/40572
+    """
     account = get_caller_identity_output(opts=component.invoke_options()).account_id
     role = iam.Role(
         component.child_name("pipe-role"),
@@ -127,7 +132,7 @@ def create_pipe(
             "input_template": _TEMPLATE,
         },
         tags=component.tags,
-        opts=component.child("pipe", depends_on=[policy, target]),
+        opts=component.child("pipe", depends_on=[policy, *ready]),
     )
 
 
