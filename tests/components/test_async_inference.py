@@ -58,6 +58,7 @@ def passes(pattern: Any, value: Any) -> bool:
     ("changes", "is_event"),
     [
         (("INSERT", None, "queued", "job.accepted"), True),
+        (("MODIFY", "succeeded", "queued", "job.accepted"), True),
         (("INSERT", None, "queued"), False),
         (("MODIFY", "queued", "running", "job.started"), True),
         (("MODIFY", "failed", "running", "job.started"), True),
@@ -68,7 +69,8 @@ def passes(pattern: Any, value: Any) -> bool:
         ),
         (("MODIFY", "running", "running"), False),
         (("MODIFY", "running", "queued", "job.started"), False),
-        (("MODIFY", "queued", "queued", "job.accepted"), False),
+        # In the place of a job that has expired before anybody ran it: nothing else writes a job that waits, and leaves it so.
+        (("MODIFY", "queued", "queued", "job.accepted"), True),
         (("MODIFY", "succeeded", "succeeded"), False),
         (("REMOVE", "succeeded", None), False),
     ],

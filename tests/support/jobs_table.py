@@ -48,6 +48,10 @@ class Table(DynamoDB):
             **nothing,
         )
 
+    def ids(self) -> set[str]:
+        """Return the ids of all jobs, expired ones, too."""
+        return {_plain(item)[JOBS.hash_key]["S"] for item in self._backend.get_table(TABLE).all_items()}
+
     async def get_item(self, table: str, key: Item, *, consistent: bool = False) -> Item | None:
         found = self._backend.get_item(table, key)
         return None if found is None else _plain(found)

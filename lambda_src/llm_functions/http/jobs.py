@@ -14,15 +14,13 @@ from llm_gateway import errors
 from llm_gateway.errors import GatewayError, Problem, clipped
 from llm_gateway.gateway import Gateway
 from llm_gateway.identity.caller import Caller
-from llm_gateway.jobs.job import ENDED, STATUSES, Job, new_job, owner_of
+from llm_gateway.jobs.job import ENDED, STATUSES, Job, new_jobs, owner_of
 from llm_gateway.jobs.store import JobStore, StoreErrors, unavailable
 from llm_gateway.routes import Alias
 from llm_gateway.stages.authorize import authorize
 from llm_gateway.stages.idempotency import check_key
 from llm_gateway.stages.validate import conversation_problems
 
-# Jobs of one request that are written at once.
-_AT_ONCE = 16
 # Of a page of the list.
 DEFAULT_PAGE, LARGEST_PAGE = 20, 100
 # Seconds between two looks at a job that is followed: more and more of them, for the states of a job are few. Each who follows
@@ -66,21 +64,13 @@ async def submit(gateway: Gateway, store: JobStore, http: Request) -> Answer:
     key = _header(http.scope, b"idempotency-key")
     if key is not None:
         check_key(key)
-    now, places = store.table.clock(), asyncio.Semaphore(_AT_ONCE)
-
-    async def keep(index: int, alias: str) -> tuple[Job, bool]:
-        job = new_job(http.caller, alias, http.body, now, key=key or "", index=index)
-        async with places:
-            kept = await store.submit(job, _encode(asked[index]))
-        return kept, kept is not job
-
+    jobs = new_jobs(http.caller, aliases, http.body, store.table.clock(), key=key or "")
     try:
-        kept = await asyncio.gather(*(keep(index, alias) for index, alias in enumerate(aliases)))
+        kept, is_replayed = await store.submit(jobs, [_encode(each) for each in asked], has_key=bool(key))
     except StoreErrors as error:
         raise unavailable(error) from error
-    shown = [described(job) for job, _ in kept]
-    replayed = [("idempotent-replayed", "true")] if all(is_known for _, is_known in kept) else []
-    return 202, {"jobs": shown} if is_list else shown[0], replayed
+    shown = [described(job) for job in kept]
+    return 202, {"jobs": shown} if is_list else shown[0], [("idempotent-replayed", "true")] if is_replayed else []
 
 
 async def page(_gateway: Gateway, store: JobStore, http: Request) -> Answer:

@@ -52,26 +52,42 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def request_key(self) -> str:
-        """The key of what is asked. Another request with the same idempotency key has another."""
-        return f"{JOBS_PREFIX}{self.id}/request-{self.fingerprint[:16]}.json"
+        """The key of the object that holds what is asked."""
+        return f"{self._objects}/request.json"
 
     @property
     def result_key(self) -> str:
-        return f"{JOBS_PREFIX}{self.id}/result.json"
+        """The key of the object that holds the answer."""
+        return f"{self._objects}/result.json"
+
+    @property
+    def _objects(self) -> str:
+        """Another request with the same idempotency key, and the same one after its job has expired, has other objects."""
+        return f"{JOBS_PREFIX}{self.id}/{self.created.translate(_NO_PUNCTUATION)}-{self.fingerprint}"
 
 
-def new_job(caller: Caller, alias: str, asked: Any, now: float, *, key: str = "", index: int = 0) -> Job:
-    """Return a job that begins to exist now.
+_NO_PUNCTUATION = str.maketrans("", "", "-:.")
+
+
+def new_job(caller: Caller, alias: str, asked: Any, now: float, *, key: str = "") -> Job:
+    """Return a job that begins to exist now. See `new_jobs`."""
+    return new_jobs(caller, [alias], asked, now, key=key)[0]
+
+
+def new_jobs(caller: Caller, aliases: Sequence[str], asked: Any, now: float, *, key: str = "") -> list[Job]:
+    """Return the jobs of one request, which begin to exist now.
 
     Args:
-        asked: The body of the request that submits it, with all others of its list.
-        key: The idempotency key of that request: the same caller's same key finds the same job.
-        index: Its place in the list.
+        aliases: That of each job.
+        asked: The body of the request, with all of its jobs.
+        key: Its idempotency key: the same caller's same key finds the same jobs.
     """
-    owner = owner_of(caller)
-    id = _digest([owner, key, index])[:32] if key else uuid.uuid4().hex
-    expires = int(now) + JOBS_KEPT_DAYS * 86_400
-    return Job(f"job_{id}", owner, caller, alias, _digest(asked), timestamp(now), expires)
+    owner, fingerprint = owner_of(caller), _digest(asked)
+    created, expires = timestamp(now), int(now) + JOBS_KEPT_DAYS * 86_400
+    ids = [_digest([owner, key, index])[:32] if key else uuid.uuid4().hex for index in range(len(aliases))]
+    return [
+        Job(f"job_{id}", owner, caller, alias, fingerprint, created, expires) for id, alias in zip(ids, aliases, strict=True)
+    ]
 
 
 def owner_of(caller: Caller) -> str:

@@ -3,6 +3,9 @@
 What a job asks is written before its item, so that whoever finds the job finds that, too; and its result before its end.
 """
 
+import asyncio
+from collections.abc import Sequence
+
 import msgspec
 
 from llm_gateway import errors
@@ -12,6 +15,8 @@ from llm_gateway.http.errors import HttpError
 from llm_gateway.jobs.job import Job
 from llm_gateway.jobs.table import JobTable
 
+# Jobs of one request that are written at once.
+_AT_ONCE = 16
 # What the table and the bucket raise where they cannot be read or written.
 StoreErrors = (DynamoDBError, S3Error, HttpError)
 
@@ -22,10 +27,41 @@ class JobStore(msgspec.Struct, frozen=True):
     table: JobTable
     bucket: Bucket
 
-    async def submit(self, job: Job, asked: bytes) -> Job:
-        """Keep a new job, and return it, or the one that the same request has submitted before. Raises the error 409."""
-        await self.bucket.put(job.request_key, asked)
-        return await self.table.add(job)
+    async def submit(self, jobs: Sequence[Job], asked: Sequence[bytes], *, has_key: bool) -> tuple[list[Job], bool]:
+        """Keep the new jobs of one request. Raises the error 409, and has kept nothing then.
+
+        The first job holds the idempotency key for all of them. If it is there already, what is missing of the others is added
+        to it, and ends with it.
+
+        Args:
+            asked: What each of them asks.
+            has_key: The request has an idempotency key, so it may have been sent before.
+
+        Returns:
+            The jobs, those of the same request as they are now; and whether all of them were there before.
+        """
+        first, was_kept = await self._keep(jobs[0], asked[0], has_key=has_key)
+        others = [msgspec.structs.replace(job, created=first.created, expires=first.expires) for job in jobs[1:]]
+        places = asyncio.Semaphore(_AT_ONCE)
+
+        async def keep(job: Job, content: bytes) -> tuple[Job, bool]:
+            async with places:
+                return await self._keep(job, content, has_key=has_key)
+
+        kept = await asyncio.gather(*map(keep, others, asked[1:]), return_exceptions=True)  # none goes on after an error
+        found = [(first, was_kept)]
+        for each in kept:
+            if isinstance(each, BaseException):
+                raise each
+            found.append(each)
+        return [job for job, _ in found], all(is_known for _, is_known in found)
+
+    async def _keep(self, job: Job, asked: bytes, *, has_key: bool) -> tuple[Job, bool]:
+        if has_key and (known := await self.table.submitted(job)) is not None:
+            return known, True
+        await self.bucket.put_new(job.request_key, asked)
+        kept = await self.table.add(job)
+        return kept, kept is not job
 
 
 def unavailable(error: Exception) -> errors.GatewayError:

@@ -49,14 +49,24 @@ class JobTable:
     async def add(self, job: Job) -> Job:
         """Write a new job, and return it, or the one that the same request has submitted before. Raises the error 409."""
         try:
-            condition = f"attribute_not_exists({JOBS.hash_key})"
-            await self._dynamodb.put_item(self._table, item_of(job), condition=condition, item_on_failure=True)
+            await self._dynamodb.put_item(
+                self._table,
+                item_of(job),
+                # TTL deletes an expired job days later.
+                condition="attribute_not_exists(#job) OR #expires <= :now",
+                names={"#job": JOBS.hash_key, "#expires": JOBS.ttl_attribute},
+                values={":now": typed("expires", int(self.clock()))},
+                item_on_failure=True,
+            )
         except ConditionFailed as failed:
             known = job_of(failed.item)
-            if known.fingerprint != job.fingerprint:
-                raise errors.idempotency_key_reused(param="Idempotency-Key") from None
-            return known
+            return job if known == job else _of_the_same_request(known, job)
         return job
+
+    async def submitted(self, job: Job) -> Job | None:
+        """Return the job that the same request has submitted before, None if there is none. Raises the error 409."""
+        known = await self.get(job.id)
+        return None if known is None else _of_the_same_request(known, job)
 
     async def get(self, id: str) -> Job | None:
         """Return the job of that id, None if there is none, or it has expired."""
@@ -128,7 +138,7 @@ class JobTable:
 
     async def claim(self, id: str, run: str, message: str, *, is_last: bool) -> Job | None:
         """Begin a run. Returns the job: it is the run's own if it names that run. Any other is as it is: it has ended, another
-        run has it, or it was cancelled. None: there is no such job.
+        run has it, or it was cancelled. None: there is no such job, or it has expired.
 
         Args:
             message: The id of the queue's message.
@@ -141,6 +151,7 @@ class JobTable:
         failed = f"{status} = {change.value('status', 'failed')} AND attribute_exists({change.name('is_redrivable')})"
         free = f"attribute_not_exists({change.name('cancel')}) AND ({waiting} OR ({left}) OR ({failed}))"
         change.update.conditions.append(free)
+        change.update.conditions.append(f"{change.name('expires')} > {change.value('expires', int(now))}")
         change.set("status", "running")
         change.set_event("running")
         for field, value in {"run": run, "message": message, "lease": now + LEASE_SECONDS, "is_last": is_last}.items():
@@ -152,7 +163,7 @@ class JobTable:
         try:
             return await self._write(change, id)
         except LeaseLost as lost:
-            return lost.job
+            return None if lost.job is None or lost.job.expires <= now else lost.job
 
     async def renew(self, job: Job) -> Job:
         """Keep a running job for longer, and return what it is now. Raises `LeaseLost`."""
@@ -273,6 +284,12 @@ class Change:
 
     def remove(self, *fields: str) -> None:
         self.update.removes += [self.name(field) for field in fields]
+
+
+def _of_the_same_request(known: Job, job: Job) -> Job:
+    if known.fingerprint != job.fingerprint:
+        raise errors.idempotency_key_reused(param="Idempotency-Key")
+    return known
 
 
 def lost_with_its_worker(job: Job) -> dict[str, Any]:

@@ -37,11 +37,11 @@ class Worker:
             Gateway(self.routes, routing(provider), **gateway), JobStore(self.jobs, self.objects), self.queue
         )
 
-    async def submit(self, asked: Any = None, caller: Caller = CALLER, **more: Any) -> Job:
+    async def submit(self, asked: Any = None, caller: Caller = CALLER) -> Job:
         """Keep a job, and have its message in the queue."""
         asked = {"message": "Hi"} if asked is None else asked
-        job = new_job(caller, "main", asked, self.clock(), **more)
-        await JobStore(self.jobs, self.objects).submit(job, json.dumps(asked).encode())
+        job = new_job(caller, "main", asked, self.clock())
+        await JobStore(self.jobs, self.objects).submit([job], [json.dumps(asked).encode()], has_key=False)
         self.queue.send(job.id)
         return job
 

@@ -106,7 +106,7 @@ async def test_a_key_submits_once(service: Service, table: JobTable) -> None:
     again = await service.post("/jobs", {"jobs": [MOCK, OPENAI]}, by() | key)
     assert again.status_code == 202 and again.json() == first.json()
     assert "idempotent-replayed" not in first.headers and again.headers["idempotent-replayed"] == "true"
-    other = await service.post("/jobs", {"jobs": [MOCK]}, by() | key)
+    other = await service.post("/jobs", {"jobs": [MOCK, OPENAI, MOCK]}, by() | key)
     assert (other.status_code, service.error_of(other)["code"]) == (409, "idempotency_key_reused")
     theirs = await service.post("/jobs", {"jobs": [MOCK]}, by("other") | key)
     assert theirs.status_code == 202

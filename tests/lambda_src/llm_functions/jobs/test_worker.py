@@ -4,6 +4,7 @@ import importlib
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ import pytest
 
 from llm_gateway.http.client import HttpClient
 from llm_gateway.identity.caller import Caller
-from llm_gateway.jobs.job import item_of, new_job
+from llm_gateway.jobs.job import Job, item_of, new_job
 from llm_gateway.routes import ROUTES_FILE, Alias, Routes, Target
 from llm_gateway.tables import JOB_ACCEPTED, JOB_EVENT_SOURCE, JOBS
 from support import jobs_table
@@ -98,15 +99,15 @@ def received(aws: Any) -> dict[str, Any]:
     }
 
 
-def submitted(aws: Any, asked: Any, *, there: bool = True) -> str:
-    """Keep a job and send its message. Returns its id."""
-    job = new_job(Caller("acme", "ci"), "mock", asked, 1_800_000_000)
+def submitted(aws: Any, asked: Any, *, there: bool = True) -> Job:
+    """Keep a job and send its message."""
+    job = new_job(Caller("acme", "ci"), "mock", asked, time.time())
     if there:
         aws.objects.put_object(Bucket=BUCKET, Key=job.request_key, Body=json.dumps(asked).encode())
     aws.table.put_item(TableName=TABLE, Item=item_of(job))
     event = {"version": "0", "detail-type": JOB_ACCEPTED, "source": JOB_EVENT_SOURCE, "detail": {"job": job.id}}
     aws.queues.send_message(QueueUrl=aws.url, MessageBody=json.dumps(event))
-    return job.id
+    return job
 
 
 def item(aws: Any, id: str) -> dict[str, Any]:
@@ -115,19 +116,19 @@ def item(aws: Any, id: str) -> dict[str, Any]:
 
 @pytest.mark.assumes("job-states")
 def test_a_batch_of_jobs_is_run(aws: Any, handler: Any) -> None:
-    ids = [submitted(aws, {"message": text}) for text in ("Hi", "Ho")]
+    jobs = [submitted(aws, {"message": text}) for text in ("Hi", "Ho")]
     assert handler(received(aws), CONTEXT) == {"batchItemFailures": []}
-    for id, text in zip(ids, ("Hi", "Ho"), strict=True):
-        kept = item(aws, id)
+    for job, text in zip(jobs, ("Hi", "Ho"), strict=True):
+        kept = item(aws, job.id)
         assert (kept["status"], kept["event"], kept["tenant"]) == ({"S": "succeeded"}, {"S": "job.succeeded"}, {"S": "acme"})
-        result = json.load(aws.objects.get_object(Bucket=BUCKET, Key=f"jobs/{id}/result.json")["Body"])
+        result = json.load(aws.objects.get_object(Bucket=BUCKET, Key=job.result_key)["Body"])
         assert result["message"] == f"You said: {text}" and "lease" not in kept
 
 
 @pytest.mark.assumes("message-visibility")
 def test_a_job_that_fails_as_often_as_it_may_is_given_up(aws: Any, handler: Any) -> None:
     """The queue itself says how often that is, and hides the message between the tries."""
-    id = submitted(aws, {"message": "Hi"}, there=False)
+    id = submitted(aws, {"message": "Hi"}, there=False).id
     first = received(aws)
     failed = [{"itemIdentifier": first["Records"][0]["messageId"]}]
     assert handler(first, CONTEXT) == {"batchItemFailures": failed}
