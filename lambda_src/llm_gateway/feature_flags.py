@@ -4,11 +4,12 @@ What a document says is worked out once, when it has come: the result is another
 from their beginning to their end. A request pays for one look at the clock.
 
 A process asks when it starts, so that the first document comes while the server does, and then with the first request after
-`POLL_SECONDS`: Lambda freezes a process between requests, so nothing runs by a timer. A request never waits for the document.
-One that begins before the first document is there sees the deployment's own values; but the switches are looked at again before
-its answer begins. A request whose answer has ended waits for a fetch that it has begun, for half a second: else a process of
-short requests, frozen after each, would never see the end of one. A document that is wrong, and a failure of AppConfig, leave
-everything as it is.
+`POLL_SECONDS`: Lambda freezes a process between requests, so nothing runs by a timer. A request does not wait for the document
+before a model answers it. One that begins before the first document is there sees the deployment's own values; but the switches
+are looked at again before its answer begins. Every request waits for a fetch under way, for half a second, before the end of
+its answer is sent: else a process of short requests, frozen after each, would never see the end of one. What is kept for later
+(jobs) waits before it is kept, and the worker of jobs before it begins. A document that is wrong, and a failure of AppConfig,
+leave everything as it is.
 """
 
 import asyncio
@@ -90,10 +91,10 @@ class FeatureFlags:
         """Return a router whose answers do not begin where they have been switched off meanwhile."""
         return SwitchedRouter(router, self)
 
-    async def fetched(self) -> None:
-        """Wait for a fetch under way, for a limited time: Lambda may freeze a process when its request has ended."""
+    async def fetched(self, seconds: float | None = None) -> None:
+        """Wait for a fetch under way, for half a second or for so long: Lambda may freeze a process after its request."""
         if self._fetching is not None and not self._fetching.done():
-            await asyncio.wait([self._fetching], timeout=_END_SECONDS)
+            await asyncio.wait([self._fetching], timeout=_END_SECONDS if seconds is None else seconds)
 
     def _fetch_soon(self) -> None:
         is_asking = self._fetching is not None and not self._fetching.done()

@@ -51,8 +51,8 @@ class Flags(Protocol):
         """Return the gateway as that document has it."""
         ...
 
-    async def fetched(self) -> None:
-        """Wait for a fetch under way, for a limited time."""
+    async def fetched(self, seconds: float | None = None) -> None:
+        """Wait for a fetch under way, for a limited time: a short one, or so long."""
         ...
 
     def admit(self, alias: str) -> None:

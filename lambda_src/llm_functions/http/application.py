@@ -170,10 +170,12 @@ class Application:
             await self._handlers[operation.id](http)
         except Exception as error:
             failure = _failure(error, request_id)
+            respond = self._send
             if not failure.recorded:  # it failed before the pipeline, which records everything else
                 record_refusal(request_id, scope["method"], scope["path"], failure)
+                respond = self._respond
             body = _error_body(shape, failure, request_id, debug=self._debug)
-            await self._respond(send, common, failure.status, _encode(body), failure.headers())
+            await respond(send, common, failure.status, _encode(body), failure.headers())
 
     def _operations(self, path: str, context: dict[str, Any]) -> tuple[Mapping[str, Operation], str]:
         """Return the operations of a request's path by their methods, and the value of the path's parameter, which may hold
@@ -340,17 +342,23 @@ class Application:
         from llm_functions.http import jobs
 
         assert self._jobs is not None  # else there are no such operations
-        status, body, headers = await getattr(jobs, name)(self._gateway.current(), self._jobs(), http)
+        gateway = self._gateway.current()
+        if name == "submit":  # what is kept stays: the newest flags may forbid it
+            await self._flags_fetched()
+            gateway = self._gateway.current()
+        status, body, headers = await getattr(jobs, name)(gateway, self._jobs(), http)
         await self._respond(http.send, http.headers, status, _encode(body), headers)
 
     async def _job_events(self, http: HttpRequest) -> None:
         from llm_functions.http import jobs
 
         assert self._jobs is not None  # else there is no such operation
+        await self._flags_fetched()  # it may send all at once, and no more after that
         await jobs.follow(self._jobs(), http)
 
     async def _health(self, http: HttpRequest) -> None:
-        await self._respond(http.send, http.headers, 200, b'{"status":"ok"}')
+        # At once: the Web Adapter asks it while the process starts, and everybody waits for that.
+        await self._send(http.send, http.headers, 200, b'{"status":"ok"}')
 
     async def _openapi(self, http: HttpRequest) -> None:
         from llm_functions.http.openapi import document
@@ -386,7 +394,7 @@ class Application:
             from llm_functions.http import repeats
 
             headers, body = await repeats.complete(http.claim, rendering, kept)
-            await self._respond(http.send, http.headers, 200, body, headers)
+            await self._send(http.send, http.headers, 200, body, headers)
             return
         caller = CallerWatch(http.receive, _WATCH_AFTER)
         try:
@@ -397,9 +405,26 @@ class Application:
             return
         finally:
             caller.close()
-        await self._respond(http.send, http.headers, 200, body, routing_headers(start))
+        await self._send(http.send, http.headers, 200, body, routing_headers(start))
 
     async def _respond(
+        self,
+        send: Send,
+        common: list[tuple[bytes, bytes]],
+        status: int,
+        body: bytes,
+        headers: list[tuple[str, str]] | None = None,
+    ) -> None:
+        """Send a response that the pipeline has not made. Before, it waits for the feature flags, as the pipeline does: Lambda
+        freezes the process when the response has been sent, so without that they might never come."""
+        await self._flags_fetched()
+        await self._send(send, common, status, body, headers)
+
+    async def _flags_fetched(self) -> None:
+        if self._gateway.flags is not None:
+            await self._gateway.flags.fetched()
+
+    async def _send(
         self,
         send: Send,
         common: list[tuple[bytes, bytes]],
