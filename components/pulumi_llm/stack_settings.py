@@ -28,7 +28,7 @@ from pulumi_llm.knowledge_base.args import KnowledgeBaseBaseSettings
 from pulumi_llm.observability.args import ObservabilityBaseSettings
 from pulumi_llm.routing import Routing, RoutingSettings
 from pulumi_llm.routing import read as read_routing
-from pulumi_llm.serverless_bedrock_api.args import ApiSettings
+from pulumi_llm.serverless_bedrock_api.args import SHARED_JOBS, ApiSettings
 from pulumi_llm.websocket_chat.args import WebSocketSettings
 
 if TYPE_CHECKING:
@@ -223,6 +223,8 @@ class StackSettings(RoutingSettings):
             yield from self._websocket_problems()
         if self._takes_jobs() and not self.api.enabled:
             yield Problem("async_inference.enabled", "must be false without the API (api.enabled), which takes the jobs")
+        if self._takes_jobs() and self.api.enabled and self.api.auth == "none":
+            yield Problem("async_inference.enabled", f"must be false with api.auth 'none': {SHARED_JOBS}")
         if self.valid("frontend") and self.frontend.enabled:
             yield from _problems_behind_cdn(self.api)
         elif self.valid("frontend") and self.api.enabled and self.api.function_url:

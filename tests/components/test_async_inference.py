@@ -288,6 +288,15 @@ def test_an_api_that_takes_jobs_has_a_table_with_a_stream_and_a_private_bucket()
     assert outputs["jobs_bucket_name"] == variables["JOBS_BUCKET"]
 
 
+def test_jobs_need_callers_that_are_known() -> None:
+    with pytest.raises(pulumi.InputPropertiesError) as error:
+        programs.run(lambda: programs.chat(jobs=True, auth="none"))
+    (detail,) = error.value.errors or []
+    assert detail["property_path"] == "jobs" and "everyone's jobs" in detail["reason"]
+    for auth in ("api_key", "iam"):
+        assert "chat-jobs-table" in programs.run(lambda auth=auth: programs.chat(jobs=True, auth=auth)).names()
+
+
 def test_an_api_without_jobs_has_nothing_of_them() -> None:
     recording: Recording = programs.run(programs.chat)
     assert not [name for name in recording.names() if "jobs" in name]

@@ -155,6 +155,13 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
             "pulumi-llm:async_inference.enabled: must be false without the API (api.enabled), which takes the jobs",
         ],
     ),
+    "jobs of nobody": (
+        {"development": True, "api": {"auth": "none"}, "async_inference": {"enabled": True}},
+        [
+            "pulumi-llm:async_inference.enabled: must be false with api.auth 'none': nobody is known there, so everyone would "
+            "read and cancel everyone's jobs",
+        ],
+    ),
     "too few executions for jobs": (
         {"async_inference": {"enabled": True, "reserved_concurrency": 3}},
         [

@@ -194,6 +194,10 @@ KEY_THROTTLE = Throttle(rate_limit=0.5, burst_limit=20)
 STAGE_THROTTLE = Throttle(rate_limit=100, burst_limit=200)
 
 
+# Of an API with `auth` "none", all callers are one.
+SHARED_JOBS = "nobody is known there, so everyone would read and cancel everyone's jobs"
+
+
 class ApiSettings(
     CallerLimitSettings,
     CallerRuleSettings,
@@ -458,6 +462,8 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
         # Whoever signs has no key or token to check again while a connection lasts.
         if self.websocket_tickets and self.auth in ("iam", "none"):
             yield Problem("websocket_tickets", f"is only for auth 'api_key' and 'jwt', not {self.auth!r}")
+        if self.jobs and self.auth == "none":
+            yield Problem("jobs", f"is not for auth 'none': {SHARED_JOBS}")
 
     def problems_in(self, location: Location) -> Iterator[Problem]:
         region, partition = location
