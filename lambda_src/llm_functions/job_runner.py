@@ -44,6 +44,8 @@ FIRST_BACKOFF, LONGEST_BACKOFF = 10.0, 900.0
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
 LONGEST_WAIT = 11 * 3600
 _CALL_SECONDS = 3.0
+# Seconds for which a batch waits for newer feature flags.
+_FLAGS_SECONDS = 3.0
 
 
 class Queue:
@@ -98,7 +100,10 @@ class JobRunner:
             trace: X-Ray's header of the event.
         """
         deadline = asyncio.get_running_loop().time() + seconds - END_SECONDS
+        self._gateway.current()  # newer feature flags are fetched meanwhile
         most = await self._queue.most_receives()
+        if self._gateway.flags is not None:  # what is switched off, or forbidden, is not begun
+            await self._gateway.flags.fetched(_FLAGS_SECONDS)
 
         async def is_done(record: Any) -> bool:
             try:
