@@ -420,7 +420,7 @@ class StackSettings(RoutingSettings):
         if self._issues_tickets():
             table = {"name": api.tickets_table_name, "arn": api.tickets_table_arn, "kms_key_arn": self.api.kms_key_arn}
             callers["tickets_table"] = table
-        callers |= {"limits": {}, **self._beside(api, knowledge_base)}
+        callers |= self._beside(api, knowledge_base)
         return cast("WebSocketChatArgs", {**given, **callers, "region": self.region, "tags": self.all_tags()})
 
     def async_inference_args(
@@ -446,7 +446,8 @@ class StackSettings(RoutingSettings):
 
     def _beside(self, api: "ServerlessBedrockApi", knowledge_base: "KnowledgeBase | None") -> dict[str, Any]:
         """The arguments of what answers the callers of `api` as that does: limits, rules, safety and so on."""
-        given = self.api.model_dump(include={"limits", "tenant_limits", "rules", "otlp"}, exclude_unset=True)
+        none = {"limits": {}, "rules": [], "safety": {}}
+        given = none | self.api.model_dump(include={"limits", "tenant_limits", "rules", "otlp"}, exclude_unset=True)
         limited = [key for key in self.api.keys if key.given("limits")] if self.api.auth == "api_key" else []
         if limited:
             given["key_limits"] = {key.name: key.limits.model_dump(exclude_unset=True) for key in limited}

@@ -22,6 +22,10 @@ jobs = pulumi_llm.AsyncInference(
             "stream_arn": api.jobs_stream_arn,
             "bucket_name": api.jobs_bucket_name,
         },
+        # The API has none of these. If it had, they would be the same here.
+        "limits": {},
+        "rules": [],
+        "safety": {},
         # At most 40 calls of models at once.
         "maximum_concurrency": 10,
         "batch_size": 4,

@@ -22,6 +22,9 @@ live = pulumi_llm.WebSocketChat(
         # Browsers connect with a ticket that your server asks the REST API for, and never have the key.
         "tickets_table": {"name": api.tickets_table_name, "arn": api.tickets_table_arn},
         "limits": limits,
+        # The API has none of these. If it had, they would be the same here.
+        "rules": [],
+        "safety": {},
         "ledger_table": {"name": api.ledger_table_name, "arn": api.ledger_table_arn},
         "generations_per_connection": 2,
         "access_logs": False,

@@ -253,6 +253,17 @@ def test_what_aws_or_the_worker_would_refuse_is_an_error(settings: dict[str, Any
     assert any(problem in each for each in told), told
 
 
+SAID: dict[str, Any] = {"limits": {}, "rules": [], "safety": {}}
+
+
+@pytest.mark.parametrize("unsaid", ["", "limits", "rules", "safety", "limits, rules, safety"])
+def test_what_the_api_may_have_and_is_not_said_here_is_warned_of(unsaid: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda message, **_: told.append(message))
+    made(**{name: value for name, value in SAID.items() if name not in unsaid})
+    assert [message.partition(":")[0] for message in told] == ([unsaid] if unsaid else [])
+
+
 # What the API makes for it.
 
 

@@ -11,6 +11,7 @@ import pulumi
 import pytest
 import yaml
 
+import pulumi_llm
 from pulumi_llm import stack_models, stack_settings
 from pulumi_llm.stack_settings import SettingsError, StackSettings
 from support import programs
@@ -751,6 +752,22 @@ def test_what_is_likely_not_meant_is_told(changes: dict[str, Any], texts: list[s
     told = stack_settings.parse({**RIGHT, **changes}).warnings()
     assert len(told) == bool(texts)
     assert all(text in each for each in told for text in texts)
+
+
+def test_what_answers_the_api_s_callers_is_told_that_they_have_no_limits_rules_or_checks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda message, **_: told.append(message))
+    settings = stack_settings.parse({**RIGHT, "websocket": {"enabled": True}, "async_inference": {"enabled": True}})
+
+    def program() -> None:
+        api = pulumi_llm.ServerlessBedrockApi("chat", settings.api_args())
+        pulumi_llm.WebSocketChat("websocket", settings.websocket_args(api))
+        pulumi_llm.AsyncInference("jobs", settings.async_inference_args(api))
+
+    programs.run(program)
+    assert [message for message in told if "another API" in message] == []
 
 
 def loaded(stack: str = "test", **config: str) -> StackSettings:

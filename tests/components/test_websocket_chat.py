@@ -259,8 +259,9 @@ def test_what_is_used_counts_in_another_apis_table() -> None:
     assert _limits(recording).keys["a"].counted == (Limit("requests", "day", 1),)
 
 
-# Arguments -> whether it is warned of limits that the other API may have.
+# Arguments -> whether it is warned of limits, rules and safety that the other API may have.
 SHARED = {"keys_table": {"name": "keys", "arn": TABLE}}
+SAID: dict[str, Any] = {"rules": [], "safety": {}}
 OPEN: dict[str, tuple[dict[str, Any], bool]] = {
     "keys of its own": ({}, False),
     "shared keys": (SHARED, True),
@@ -272,21 +273,24 @@ OPEN: dict[str, tuple[dict[str, Any], bool]] = {
         },
         True,
     ),
-    "with limits": ({**SHARED, "limits": {"requests": {"day": 1}}}, False),
-    "with limits of a key": ({**SHARED, "key_limits": {"a": {"requests": {"day": 1}}}}, False),
-    "with limits of a tenant": ({**SHARED, "tenant_limits": {"a": {"requests": {"day": 1}}}}, False),
-    "without, as is said": ({**SHARED, "limits": {}}, False),
+    "with limits": ({**SHARED, **SAID, "limits": {"requests": {"day": 1}}}, False),
+    "with limits of a key": ({**SHARED, **SAID, "key_limits": {"a": {"requests": {"day": 1}}}}, False),
+    "with limits of a tenant": ({**SHARED, **SAID, "tenant_limits": {"a": {"requests": {"day": 1}}}}, False),
+    "without, as is said": ({**SHARED, **SAID, "limits": {}}, False),
+    "nothing of limits": ({**SHARED, **SAID}, True),
+    "nothing of rules": ({**SHARED, "limits": {}, "safety": {}}, True),
+    "nothing of safety": ({**SHARED, "limits": {}, "rules": []}, True),
 }
 
 
 @pytest.mark.parametrize(("args", "warned"), OPEN.values(), ids=OPEN)
-def test_callers_of_another_api_without_limits_are_warned_of(
+def test_callers_of_another_api_of_whom_nothing_is_said_are_warned_of(
     args: dict[str, Any], warned: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr(pulumi.log, "warn", lambda message, **_: said.append(message))
     made(**args)
-    assert [message.startswith("limits: callers of another API may connect") for message in said] == [True] * warned
+    assert [": callers come from another API, and have none here" in message for message in said] == [True] * warned
 
 
 def _routes(recording: Recording) -> Routes:

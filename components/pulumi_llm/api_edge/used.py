@@ -64,3 +64,22 @@ class JobsSettings(Settings):
     """The bucket of what jobs ask and of their results, its output `jobs_bucket_name`."""
     kms_key_arn: Input[KmsKeyArn] | None = None
     """The customer key that encrypts table and bucket, its argument `kms_key_arn`. Default: keys of AWS."""
+
+
+# What holds for the callers of an API, and the arguments of which each says something of it.
+_OF_CALLERS = {"limits": ("limits", "key_limits", "tenant_limits"), "rules": ("rules",), "safety": ("safety",)}
+
+
+def unsaid_warning(settings: Settings) -> str | None:
+    """Return a warning of what the callers of another API may have, and nothing is said of here; None where all is said.
+
+    What another API has decides which resources there are here, and outputs cannot, so it cannot be taken over from it.
+    """
+    unsaid = [name for name, arguments in _OF_CALLERS.items() if not any(map(settings.given, arguments))]
+    if not unsaid:
+        return None
+    return (
+        f"{', '.join(unsaid)}: callers come from another API, and have none here. If they have them there, give the same here, "
+        "limits with key_limits, tenant_limits and that API's ledger_table, and its flags, if it has them; empty ones, such as "
+        "limits: {} or rules: [], say that they have none"
+    )

@@ -6,6 +6,7 @@ from types import MappingProxyType
 import pulumi
 from pulumi_aws import ssm
 
+from pulumi_llm.api_edge.used import unsaid_warning
 from pulumi_llm.async_inference import events, queues, worker
 from pulumi_llm.async_inference.args import AsyncInferenceSettings
 from pulumi_llm.async_inference.args_types import AsyncInferenceArgs
@@ -76,6 +77,8 @@ class AsyncInference(Component):
     def __init__(self, name: str, args: AsyncInferenceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings, location = read_arguments(type(self).__name__, name, AsyncInferenceSettings, args, self.CHILDREN, opts, _made)
         super().__init__(name, opts, settings.tags, settings.customize)
+        if warning := unsaid_warning(settings):
+            pulumi.log.warn(warning, resource=self)
         made = queues.create_queues(self, timeout_seconds=settings.timeout_seconds, max_receives=settings.max_receives)
         published = worker.create_worker(self, settings, settings.routing(location), location, made.jobs)
         mapping = worker.feed_worker(

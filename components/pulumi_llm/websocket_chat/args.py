@@ -147,10 +147,9 @@ class WebSocketChatSettings(
     """Tags of every resource. Default: none but the component's own."""
 
     @property
-    def leaves_limits_open(self) -> bool:
-        """Whether callers of another API may connect, and nothing is said of their limits here."""
-        is_shared = self.keys_table is not None or self.tickets_table is not None
-        return is_shared and not any(map(self.given, ("limits", "key_limits", "tenant_limits")))
+    def shares_callers(self) -> bool:
+        """Whether callers of another API may connect."""
+        return self.keys_table is not None or self.tickets_table is not None
 
     def routing(self, location: Location) -> Routing:
         """What is routed where, within which limits and rules, what is checked and cached, and which answers have passages."""

@@ -14,6 +14,7 @@ from pulumi_llm.api_edge.journal import journal_table
 from pulumi_llm.api_edge.ledger import ledger_table
 from pulumi_llm.api_edge.settings import JwtSettings
 from pulumi_llm.api_edge.tables import UsedTable
+from pulumi_llm.api_edge.used import unsaid_warning
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_invoke
 from pulumi_llm.base.location import Location
@@ -46,13 +47,6 @@ PARAMETERS = (
 _IN_VPC = (
     "vpc: the function sends to clients by the API's public address, so its subnets need a way to the internet, such as a NAT "
     "gateway; without one every chat fails. No endpoint of a VPC leads there: one for execute-api must have its private DNS off"
-)
-
-# The other API's limits decide which resources there are here, and outputs cannot, so they cannot be taken over from it.
-_NO_LIMITS = (
-    "limits: callers of another API may connect (keys_table, tickets_table), and have no limits here. If they have limits "
-    "there, give the same limits, key_limits and tenant_limits here, with that API's ledger_table; limits: {} says that they "
-    "have none"
 )
 
 
@@ -148,8 +142,8 @@ class WebSocketChat(Component):
         self._settings = settings
         if settings.vpc is not None:
             pulumi.log.info(_IN_VPC, resource=self)
-        if settings.leaves_limits_open:
-            pulumi.log.warn(_NO_LIMITS, resource=self)
+        if settings.shares_callers and (warning := unsaid_warning(settings)):
+            pulumi.log.warn(warning, resource=self)
         self._shared = Shared(
             log_retention_days=settings.log_retention_days, kms_key_arn=settings.kms_key_arn, tracing=settings.tracing
         )
