@@ -191,7 +191,7 @@ def test_a_message_waits_longer_than_the_worker_works_and_as_long_as_there_is_a_
 
 
 def test_the_worker_is_called_by_its_alias_with_a_bound_and_fails_single_messages() -> None:
-    recording = made(maximum_concurrency=9, batch_size=3)
+    recording = made(maximum_concurrency=9, batch_size=3, max_receives=7)
     mapping = recording.inputs("jobs-mapping")
     assert mapping["functionName"] == arn(recording, "jobs-worker-alias")
     assert mapping["eventSourceArn"] == arn(recording, "jobs-queue")
@@ -201,6 +201,8 @@ def test_the_worker_is_called_by_its_alias_with_a_bound_and_fails_single_message
     assert (function["handler"], function["publish"]) == ("llm_functions.worker.handler", True)
     variables = function["environment"]["variables"]
     assert variables["JOBS_QUEUE_URL"] == recording.named("jobs-queue").state["url"]
+    assert variables["JOBS_DEAD_LETTERS_URL"] == recording.named("jobs-dead-letters").state["url"]
+    assert variables["JOBS_MAX_TRIES"] == "7"
     assert (variables["JOBS_TABLE"], variables["JOBS_BUCKET"]) == ("chat-jobs", "chat-jobs-bucket")
 
 
@@ -219,6 +221,7 @@ def test_the_worker_may_do_what_it_does_and_no_more() -> None:
             ],
             arn(recording, "jobs-queue"),
         ),
+        "GiveUp": (["sqs:SendMessage"], arn(recording, "jobs-dead-letters")),
     }
 
 

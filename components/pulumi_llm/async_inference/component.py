@@ -80,7 +80,7 @@ class AsyncInference(Component):
         if warning := unsaid_warning(settings):
             pulumi.log.warn(warning, resource=self)
         made = queues.create_queues(self, timeout_seconds=settings.timeout_seconds, max_receives=settings.max_receives)
-        published = worker.create_worker(self, settings, settings.routing(location), location, made.jobs)
+        published = worker.create_worker(self, settings, settings.routing(location), location, made)
         mapping = worker.feed_worker(
             self,
             published,

@@ -11,6 +11,7 @@ from pulumi_llm.api_edge.guardrail import use_guardrail
 from pulumi_llm.api_edge.jobs import UsedJobs
 from pulumi_llm.api_edge.tables import UsedTable
 from pulumi_llm.async_inference.args import AsyncInferenceSettings
+from pulumi_llm.async_inference.queues import Queues
 from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.iam import allow
@@ -37,7 +38,7 @@ CHILDREN: Mapping[str, type[pulumi.Resource]] = {
 
 
 def create_worker(
-    component: Component, settings: AsyncInferenceSettings, routing: Routing, location: Location, queue: sqs.Queue
+    component: Component, settings: AsyncInferenceSettings, routing: Routing, location: Location, queues: Queues
 ) -> Published:
     """Make the worker, which may call exactly the models and read exactly the secrets of `routing`."""
     jobs = UsedJobs.of(settings.jobs, location)
@@ -58,7 +59,8 @@ def create_worker(
     actions = ("ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "ReceiveMessage")
     own = [
         *jobs.work_off(location),
-        allow("TakeMessages", [f"sqs:{action}" for action in actions], queue.arn),
+        allow("TakeMessages", [f"sqs:{action}" for action in actions], queues.jobs.arn),
+        allow("GiveUp", ["sqs:SendMessage"], queues.dead_letters.arn),
         *stages.statements,
     ]
     return publish(
@@ -72,7 +74,9 @@ def create_worker(
         timeout_seconds=settings.timeout_seconds,
         environment={
             **jobs.variables,
-            variables.JOBS_QUEUE_URL: queue.url,
+            variables.JOBS_QUEUE_URL: queues.jobs.url,
+            variables.JOBS_DEAD_LETTERS_URL: queues.dead_letters.url,
+            variables.JOBS_MAX_TRIES: str(settings.max_receives),
             **stages.environment,
             **routing.environment,
             **settings.environment,
