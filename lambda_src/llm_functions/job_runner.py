@@ -1,13 +1,15 @@
 """Runs jobs: each message of the queue leads to one of these ends.
 
 - its job is run, and ends, or has ended before: the message is done
-- it fails for a reason that may pass: the job waits again, and so does the message, for longer each time
-- that, and the queue hands the message out for the last time: the job has failed, and the message is given up. It goes to the
-  dead-letter queue; once it is taken from there, the job is run again
+- it fails for a reason that may pass: the job waits again, and so does the message, for longer each time. Where it was only
+  postponed (by a limit, a switch, or something that is not available), that is no try of it, and goes on until a day before it
+  expires
+- that, and its tries are used up, or an operator has to mend something: the job has failed, and the message is sent to the
+  dead-letter queue; once it is sent back from there, the job is run again
 - another run has the job: another message of the same job is done, and the same message waits until that run's lease is over
 
 While a job runs, its lease is renewed, and its message stays hidden for as long. A worker that dies renews neither, so another
-one gets the message soon. A run that can renew its lease no more is given up before the lease is over.
+one gets the message soon; this was a try. A run that can renew its lease no more is given up before the lease is over.
 """
 
 import asyncio
@@ -43,26 +45,29 @@ FIRST_BACKOFF, LONGEST_BACKOFF = 10.0, 900.0
 # A message can be hidden for 12 hours after it was received. Of an error that lasts longer, the job fails.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
 LONGEST_WAIT = 11 * 3600
+# Seconds before a job expires from which on it is postponed no more: so long, its dead letter may have it run again.
+LAST_SECONDS = 24 * 3600
 _CALL_SECONDS = 3.0
 # Seconds for which a batch waits for newer feature flags.
 _FLAGS_SECONDS = 3.0
 
 
 class Queue:
-    """The queue that the messages come from."""
+    """The queue that the messages come from, and the one for the dead letters among them."""
 
-    def __init__(self, sqs: Sqs, url: str) -> None:
+    def __init__(self, sqs: Sqs, url: str, dead_letters_url: str) -> None:
         self._sqs = sqs
         self._url = url
-        self._most_receives: float = 0
+        self._dead_letters_url = dead_letters_url
 
-    async def most_receives(self) -> float:
-        """Return how often the queue hands out a message: what it says once."""
-        if not self._most_receives:
-            found = await self._sqs.attributes(self._url, ["RedrivePolicy"], timeout=_CALL_SECONDS)
-            policy = msgspec.json.decode(found.get("RedrivePolicy", "{}"))
-            self._most_receives = float(policy.get("maxReceiveCount", "inf"))
-        return self._most_receives
+    async def send_dead_letter(self, body: str) -> bool:
+        """Send what a message says to the dead letters. Returns whether that was done: the message itself is done then."""
+        try:
+            await self._sqs.send_message(self._dead_letters_url, body, timeout=_CALL_SECONDS)
+        except (SqsError, HttpError) as error:
+            write_warning(f"a dead letter cannot be sent: {type(error).__name__}: {error}")
+            return False
+        return True
 
     async def hide(self, receipt: str, seconds: float) -> None:
         """Hide a message for so long from now on. If that fails, it stays hidden for as long as it was."""
@@ -77,18 +82,20 @@ class Message(msgspec.Struct, frozen=True):
 
     id: str
     receipt: str
+    body: str
     job: str
     receives: int
 
 
 class JobRunner:
-    """Runs jobs. A process has one."""
+    """Runs jobs. A process has one. `max_tries` is how often a job is tried that fails."""
 
-    def __init__(self, gateway: Gateway, store: JobStore, queue: Queue, *, debug: bool = False) -> None:
+    def __init__(self, gateway: Gateway, store: JobStore, queue: Queue, max_tries: int, *, debug: bool = False) -> None:
         self._gateway = gateway
         self._store = store
         self._table = store.table
         self._queue = queue
+        self._max_tries = max_tries
         self._debug = debug
 
     async def run(self, records: Sequence[Any], seconds: float, trace: str = "") -> dict[str, Any]:
@@ -100,14 +107,13 @@ class JobRunner:
             trace: X-Ray's header of the event.
         """
         deadline = asyncio.get_running_loop().time() + seconds - END_SECONDS
-        self._gateway.current()  # newer feature flags are fetched meanwhile
-        most = await self._queue.most_receives()
+        self._gateway.current()  # newer feature flags are fetched
         if self._gateway.flags is not None:  # what is switched off, or forbidden, is not begun
             await self._gateway.flags.fetched(_FLAGS_SECONDS)
 
         async def is_done(record: Any) -> bool:
             try:
-                done = await self._is_done(record, most, deadline, trace)
+                done = await self._is_done(record, deadline, trace)
             except Exception as error:  # the other messages of the batch are none the worse
                 write_log({"level": "ERROR", "message": stacktrace(error), "request_id": str(record["messageId"])})
                 return False
@@ -123,41 +129,40 @@ class JobRunner:
         kept = [record["messageId"] for record, is_done in zip(records, done, strict=True) if not is_done]
         return {"batchItemFailures": [{"itemIdentifier": id} for id in kept]}
 
-    async def _is_done(self, record: Any, most_receives: float, deadline: float, trace: str) -> bool:
+    async def _is_done(self, record: Any, deadline: float, trace: str) -> bool:
         """Do what a message asks for. Returns whether it is done."""
         try:
             message = _message(record)
         except (KeyError, TypeError, ValueError) as error:
             write_warning(f"a message that names no job: {type(error).__name__}: {error}", request_id=str(record["messageId"]))
-            return False
+            return await self._queue.send_dead_letter(record["body"])
         if self._gateway.tracer is not None:
             self._gateway.tracer.begin_event(trace)
-        is_last = message.receives >= most_receives
         run = f"{message.job}-{secrets.token_hex(4)}"
         try:
-            job = await self._table.claim(message.job, run, message.id, is_last=is_last)
+            job = await self._table.claim(message.job, run, message.id)
             if job is None:  # it has expired
                 return True
             if job.run == run:
                 return await self._keep_while(job, message, deadline)
-            return await self._is_done_elsewhere(job, message, is_last=is_last)
+            return await self._is_done_elsewhere(job, message)
         except LeaseLost:
             write_warning("the job belongs to another run", request_id=run)
         except StoreErrors as error:
             write_warning(f"{type(error).__name__}: {error}", request_id=run)
         return False
 
-    async def _is_done_elsewhere(self, job: Job, message: Message, *, is_last: bool) -> bool:
+    async def _is_done_elsewhere(self, job: Job, message: Message) -> bool:
         left = job.lease - self._table.clock()
-        if job.status == "running" and left < 0:  # it was to be cancelled, and its worker is dead
+        if job.cancel and job.status == "running" and left < 0:  # its worker is dead
             job = await self._table.end_cancelled(job)
-        if job.status != "running" or job.message != message.id:
+        if job.message != message.id:
             return job.status in ENDED or job.status == "running"
-        if is_last:
-            await self._table.mark_last(job)
-        else:
+        if job.is_redrivable:  # with this message; whether it is a dead letter already, nobody knows
+            return await self._queue.send_dead_letter(message.body)
+        if job.status == "running":
             await self._queue.hide(message.receipt, max(left, 0) + _MARGIN_SECONDS)
-        return False
+        return job.status in ENDED
 
     async def _keep_while(self, job: Job, message: Message, deadline: float) -> bool:
         """Run a job, and keep its lease and its message meanwhile. Returns whether the message is done. Raises `LeaseLost`."""
@@ -218,6 +223,12 @@ class JobRunner:
         # A worker that died may have left an answer: it is paid for, and is the job's.
         body = await bucket.get(job.result_key) if job.attempts > 1 else None
         if body is None:
+            if job.tries > self._max_tries:  # its worker died with the last try
+                lost = errors.retries_exhausted(
+                    attempts=job.attempts - 1, reason="its worker ended before its answer was there"
+                )
+                lost.lasts = True
+                raise lost
             asked = await bucket.get(job.request_key)
             if asked is None:
                 raise errors.internal_error(detail="what the job asks is not in the bucket")
@@ -231,23 +242,35 @@ class JobRunner:
                 return
             if not await bucket.put_new(job.result_key, body):  # its own write, of which the answer was lost, or a dead run's
                 body = await bucket.get(job.result_key) or body
-        await self._table.finish(job, "succeeded", usage=_decode(body).usage)
+        ended = await self._table.finish(job, "succeeded", usage=_decode(body).usage)
+        if ended.status == "cancelled":  # while the answer was written; it is kept no longer
+            await bucket.put(job.result_key, b"{}")
 
     async def _failed(self, job: Job, message: Message, error: GatewayError) -> float | None:
         """Do what follows an error. Returns as `_run` does."""
         usage = None if error.usage is None else msgspec.to_builtins(error.usage)
         failure: dict[str, Any] = error.body(job.run, debug=self._debug)["error"]
-        if not may_pass(error):
-            await self._table.finish(job, "failed", error=failure, usage=usage)
-            return None
-        if job.is_last:
+        if may_pass(error):
+            postponed = is_postponed(error)
+            ends = job.expires - self._table.clock() <= LAST_SECONDS if postponed else job.tries >= self._max_tries
+            if not ends:
+                job = await self._table.release(job, failure, is_postponed=postponed)
+                return None if job.status in ENDED else backoff(message.receives, error.retry_after or 0)
             exhausted = errors.retries_exhausted(attempts=job.attempts, reason=f"the last time: {error.code}: {error.message}")
             exhausted.detail = error.detail
             failure = exhausted.body(job.run, debug=self._debug)["error"]
-            await self._table.finish(job, "failed", error=failure, usage=usage, is_redrivable=True)
-            return 0
-        job = await self._table.release(job, failure)
-        return None if job.status in ENDED else backoff(message.receives, error.retry_after or 0)
+        # What is wrong on this side, an operator mends.
+        ended = await self._table.finish(
+            job, "failed", error=failure, usage=usage, is_redrivable=may_pass(error) or error.status >= 500
+        )
+        if ended.is_redrivable and not await self._queue.send_dead_letter(message.body):
+            return backoff(message.receives, 0)
+        return None
+
+
+def is_postponed(error: GatewayError) -> bool:
+    """Whether a run that ends so is none of its job's tries: what it needs is used up, switched off, or not there."""
+    return error.status in (429, 503)
 
 
 def may_pass(error: GatewayError) -> bool:
@@ -259,7 +282,7 @@ def may_pass(error: GatewayError) -> bool:
 
 def backoff(receives: int, retry_after: float) -> float:
     """Return the seconds before the next try. Jobs that failed together come back apart."""
-    most = min(FIRST_BACKOFF * 2 ** (receives - 1), LONGEST_BACKOFF)
+    most = min(FIRST_BACKOFF * 2 ** min(receives - 1, 9), LONGEST_BACKOFF)
     return max(1.0, retry_after) + most * (0.5 + random.random() / 2)  # noqa: S311
 
 
@@ -274,8 +297,9 @@ _decode = msgspec.json.Decoder(_Answer).decode
 
 def _message(record: Any) -> Message:
     """Return what a record of the event holds. Raises `KeyError`, `TypeError` or `ValueError`."""
-    job = msgspec.json.decode(record["body"])["detail"]["job"]
+    body = record["body"]
+    job = msgspec.json.decode(body)["detail"]["job"]
     if not isinstance(job, str):
         raise TypeError("detail.job must be a string")
     receives = int(record["attributes"]["ApproximateReceiveCount"])
-    return Message(record["messageId"], record["receiptHandle"], job, receives)
+    return Message(record["messageId"], record["receiptHandle"], body, job, receives)

@@ -30,8 +30,10 @@ def _made() -> JobRunner:
     store = compose.job_store(_client)
     if store is None:
         raise ValueError(f"{environment.JOBS_TABLE}: it must name the table of jobs")
-    queue = Queue(Sqs(Aws(_client)), os.environ[environment.JOBS_QUEUE_URL])
-    return JobRunner(compose.gateway(_client), store(), queue, debug=os.environ.get(environment.DEBUG) == "true")
+    dead_letters = os.environ[environment.JOBS_DEAD_LETTERS_URL]
+    queue = Queue(Sqs(Aws(_client)), os.environ[environment.JOBS_QUEUE_URL], dead_letters)
+    max_tries, debug = int(os.environ[environment.JOBS_MAX_TRIES]), os.environ.get(environment.DEBUG) == "true"
+    return JobRunner(compose.gateway(_client), store(), queue, max_tries, debug=debug)
 
 
 # Made when the environment starts, so that a wrong configuration fails there. One loop serves all events and keeps connections.

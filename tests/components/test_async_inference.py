@@ -178,13 +178,13 @@ def test_the_rule_sends_accepted_jobs_to_the_queue_and_only_it_may() -> None:
 
 @pytest.mark.parametrize("timeout", [30, 300, 900])
 def test_a_message_waits_longer_than_the_worker_works_and_as_long_as_there_is_a_job(timeout: int) -> None:
-    recording = made(timeout_seconds=timeout, max_receives=7)
+    recording = made(timeout_seconds=timeout)
     queue, dead = recording.inputs("jobs-queue"), recording.inputs("jobs-dead-letters")
     # Lambda refuses a mapping whose queue shows messages again before the function's timeout, and SQS more than 12 hours.
     assert queue["visibilityTimeoutSeconds"] == 6 * timeout <= 43_200
     assert queue["messageRetentionSeconds"] == JOBS_KEPT_DAYS * 86_400 < dead["messageRetentionSeconds"] == 1_209_600
     redrive = json.loads(queue["redrivePolicy"])
-    assert redrive == {"deadLetterTargetArn": arn(recording, "jobs-dead-letters"), "maxReceiveCount": 7}
+    assert redrive == {"deadLetterTargetArn": arn(recording, "jobs-dead-letters"), "maxReceiveCount": 1_000}
     allowed = json.loads(recording.inputs("jobs-dead-letters-redrive")["redriveAllowPolicy"])
     assert allowed == {"redrivePermission": "byQueue", "sourceQueueArns": [arn(recording, "jobs-queue")]}
     assert queue["sqsManagedSseEnabled"] is dead["sqsManagedSseEnabled"] is True

@@ -79,7 +79,7 @@ class AsyncInference(Component):
         super().__init__(name, opts, settings.tags, settings.customize)
         if warning := unsaid_warning(settings):
             pulumi.log.warn(warning, resource=self)
-        made = queues.create_queues(self, timeout_seconds=settings.timeout_seconds, max_receives=settings.max_receives)
+        made = queues.create_queues(self, timeout_seconds=settings.timeout_seconds)
         published = worker.create_worker(self, settings, settings.routing(location), location, made)
         mapping = worker.feed_worker(
             self,

@@ -28,6 +28,10 @@ _LONGEST_SECONDS = 14 * _DAY
 # As AWS advises: invocations that Lambda throttles are tried again within it, and do not count as tries of their messages.
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 _TIMEOUTS_INVISIBLE = 6
+# The worker counts a job's tries itself, and sends what failed to the dead letters: a job that a limit or a switch postpones is
+# received every 15 minutes or so, for six days, and this is no try of it. So this is a net for what no worker can count. SQS's
+# most: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue.html
+_MOST_RECEIVES = 1_000
 
 
 class Queues(NamedTuple):
@@ -38,7 +42,7 @@ class Queues(NamedTuple):
     undelivered: sqs.Queue
 
 
-def create_queues(component: Component, *, timeout_seconds: int, max_receives: int) -> Queues:
+def create_queues(component: Component, *, timeout_seconds: int) -> Queues:
     """Make the queues. A message names a job, and has nothing of what it asks, so that SQS's own keys do."""
     dead_letters = _queue(component, "dead-letters", _LONGEST_SECONDS)
     # As long as there are jobs: an older message would find none.
@@ -47,7 +51,7 @@ def create_queues(component: Component, *, timeout_seconds: int, max_receives: i
         "queue",
         JOBS_KEPT_DAYS * _DAY,
         visibility_timeout_seconds=_TIMEOUTS_INVISIBLE * timeout_seconds,
-        redrive_policy=pulumi.Output.json_dumps({"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": max_receives}),
+        redrive_policy=pulumi.Output.json_dumps({"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": _MOST_RECEIVES}),
     )
     sqs.RedriveAllowPolicy(
         component.child_name("dead-letters-redrive"),

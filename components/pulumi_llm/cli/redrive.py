@@ -1,7 +1,7 @@
 """`pulumi-llm jobs redrive`: the jobs of the queue of dead letters are given back to the workers.
 
-SQS moves the messages itself.
-https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
+SQS moves the messages itself. It is told where to: workers send dead letters themselves, and SQS knows of no queue where such a
+message came from. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
 """
 
 import time
@@ -36,7 +36,8 @@ def run(
     try:
         session: Any = botocore.session.Session()
         sqs: Any = session.create_client("sqs", region_name=parts[3])
-        task = _moved(sqs, queue, {} if rate is None else {"MaxNumberOfMessagesPerSecond": rate})
+        options = {**_destination(sqs, parts), **({} if rate is None else {"MaxNumberOfMessagesPerSecond": rate})}
+        task = _moved(sqs, queue, options)
     except (BotoCoreError, ClientError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
@@ -46,9 +47,16 @@ def run(
         raise typer.Exit(1)
 
 
-def _moved(sqs: Any, queue: str, limits: dict[str, int]) -> dict[str, Any]:
+def _destination(sqs: Any, parts: list[str]) -> dict[str, str]:
+    """Return the queue of jobs, the one queue whose dead letters these are; it has their account and Region."""
+    url = sqs.get_queue_url(QueueName=parts[5])["QueueUrl"]
+    sources = sqs.list_dead_letter_source_queues(QueueUrl=url)["queueUrls"]
+    return {"DestinationArn": ":".join([*parts[:5], sources[0].rpartition("/")[2]])} if len(sources) == 1 else {}
+
+
+def _moved(sqs: Any, queue: str, options: dict[str, Any]) -> dict[str, Any]:
     """Move the messages, and return the task when it is over."""
-    sqs.start_message_move_task(SourceArn=queue, **limits)
+    sqs.start_message_move_task(SourceArn=queue, **options)
     while True:
         task: dict[str, Any] = sqs.list_message_move_tasks(SourceArn=queue, MaxResults=1)["Results"][0]
         if task["Status"] not in ("RUNNING", "CANCELLING"):

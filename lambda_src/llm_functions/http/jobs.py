@@ -29,7 +29,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 5.0
 FOLLOW_SECONDS = 300.0
 
 _JOB_ID = re.compile(r"job_[0-9a-f]{32}")
-_AFTER = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z),(job_[0-9a-f]{32})")
+_AFTER = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z),(job_[0-9a-f]{32})", re.ASCII)
 _encode = msgspec.json.Encoder().encode
 
 Answer = tuple[int, Any, list[tuple[str, str]]]
@@ -163,7 +163,7 @@ async def _found(store: JobStore, http: Request) -> Job:
     job = await store.table.get(id) if _JOB_ID.fullmatch(id) else None
     if job is None or job.owner != owner_of(http.caller):
         raise errors.unknown_job(id=clipped(id))
-    return await store.table.bury(job)
+    return job
 
 
 async def _shown(store: JobStore, job: Job) -> dict[str, Any]:

@@ -29,11 +29,6 @@ class Sqs:
         body = {"QueueUrl": queue_url, "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
         await self._call("ChangeMessageVisibility", body, timeout)
 
-    async def attributes(self, queue_url: str, names: list[str], *, timeout: float) -> dict[str, str]:
-        """Return those of the attributes that the queue has."""
-        answer = await self._call("GetQueueAttributes", {"QueueUrl": queue_url, "AttributeNames": names}, timeout)
-        return msgspec.json.decode(answer, type=_Attributes).Attributes
-
     async def _call(self, operation: str, body: dict[str, Any], timeout: float) -> bytes:
         response = await self._aws.post(
             "sqs",
@@ -48,7 +43,3 @@ class Sqs:
         if response.status != 200:
             raise SqsError(f"status {response.status}: {received[:300].decode(errors='replace')}")
         return received
-
-
-class _Attributes(msgspec.Struct):
-    Attributes: dict[str, str] = {}

@@ -23,10 +23,9 @@ class Job(msgspec.Struct, frozen=True):
     `owner` is who may see it, `caller` who it is answered for. `fingerprint` is that of the request that submitted it.
     `created`, `started` and `ended` are times such as 2026-11-30T19:02:44.123Z; empty: not yet. `expires` is in seconds since
     the epoch, as is `lease`: until then, a running job belongs to its run alone. `run` is the run's id, and `message` that of
-    the queue's message by which it got the job. `attempts` counts runs, and `version` the changes of the status. `cancel`: its
-    caller wants it stopped. `is_last`: the queue hands its message out no more, so nobody runs it after this run.
-    `is_redrivable`: it failed because its retries were used up, so that its message, from the dead-letter queue, may have it
-    run again.
+    the queue's message by which it got the job. `attempts` counts runs, `tries` those since it was last submitted or redriven
+    that were not postponed, and `version` the changes of the status. `cancel`: its caller wants it stopped. `is_redrivable`: it
+    failed, and its message is, or will be, a dead letter, from which it is run again once that is sent back.
     """
 
     id: str
@@ -43,9 +42,9 @@ class Job(msgspec.Struct, frozen=True):
     message: str = ""
     lease: float = 0
     attempts: int = 0
+    tries: int = 0
     version: int = 1
     cancel: bool = False
-    is_last: bool = False
     is_redrivable: bool = False
     error: dict[str, Any] | None = None
     usage: dict[str, Any] | None = None
@@ -109,11 +108,10 @@ _NAMES = {
     "expires": JOBS.ttl_attribute,
     "alias": JOB_ALIAS,
     "status": JOB_STATUS,
-    "is_last": "last",
     "is_redrivable": "redrivable",
 }
-_NUMBERS = ("expires", "lease", "attempts", "version")
-_BOOLEANS = ("cancel", "is_last", "is_redrivable")
+_NUMBERS = ("expires", "lease", "attempts", "tries", "version")
+_BOOLEANS = ("cancel", "is_redrivable")
 _DOCUMENTS = ("caller", "error", "usage")
 
 

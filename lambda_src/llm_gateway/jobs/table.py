@@ -4,13 +4,12 @@
     queued → cancelled
     running → queued            to be tried again later
     running → running           of another run, once the lease is over: the worker is dead
-    failed → running            once its message, which was given up, has been taken from the dead-letter queue
+    failed → running            once its message, which was a dead letter, has been sent back: it is another message then
 
 A run owns its job while its lease lasts, and changes it only as long as the job still names the run. A write may be carried out
 although its answer is lost, and is then made again: whoever finds its own change there has made it.
 """
 
-import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -105,10 +104,12 @@ class JobTable:
 
     async def cancel(self, job: Job) -> Job:
         """Cancel a job, and return what it is then: cancelled if it waits, to be cancelled soon if it runs; one that has ended
-        stays as it is."""
-        while job.status not in ENDED and not (job.cancel and job.status == "running"):
+        stays as it is, and is run no more if it has failed."""
+        while job.is_redrivable or (job.status not in ENDED and not (job.cancel and job.status == "running")):
             change = Change(job)
-            if job.status == "queued":
+            if job.is_redrivable:
+                change.remove("is_redrivable")
+            elif job.status == "queued":
                 self._end(change, "cancelled")
             else:
                 change.set("cancel", True)
@@ -120,45 +121,34 @@ class JobTable:
                 job = lost.job
         return job
 
-    async def bury(self, job: Job) -> Job:
-        """End a job as failed that died with its last run. Returns what it is then."""
-        if job.status != "running" or not job.is_last or job.lease >= self.clock():
-            return job
-        change = Change(job)
-        change.update.conditions.append(f"{change.name('lease')} = {change.value('lease', job.lease)}")
-        self._end(change, "cancelled" if job.cancel else "failed", error=None if job.cancel else lost_with_its_worker(job))
-        if not job.cancel:
-            change.set("is_redrivable", True)
-        try:
-            return await self._write(change)
-        except LeaseLost as lost:
-            return lost.job or job
-
     # For a worker.
 
-    async def claim(self, id: str, run: str, message: str, *, is_last: bool) -> Job | None:
+    async def claim(self, id: str, run: str, message: str) -> Job | None:
         """Begin a run. Returns the job: it is the run's own if it names that run. Any other is as it is: it has ended, another
         run has it, or it was cancelled. None: there is no such job, or it has expired.
 
         Args:
-            message: The id of the queue's message.
-            is_last: The queue hands this message out for the last time.
+            message: The id of the queue's message. The one with which the job has failed does not run it again.
         """
         change = Change(None)
         status, lease, now = change.name("status"), change.name("lease"), self.clock()
         waiting = f"{status} = {change.value('status', 'queued')}"
         left = f"{status} = {change.value('status', 'running')} AND {lease} < {change.value('lease', now)}"
-        failed = f"{status} = {change.value('status', 'failed')} AND attribute_exists({change.name('is_redrivable')})"
+        failed = (
+            f"{status} = {change.value('status', 'failed')} AND attribute_exists({change.name('is_redrivable')})"
+            f" AND {change.name('message')} <> {change.value('message', message)}"
+        )
         free = f"attribute_not_exists({change.name('cancel')}) AND ({waiting} OR ({left}) OR ({failed}))"
         change.update.conditions.append(free)
         change.update.conditions.append(f"{change.name('expires')} > {change.value('expires', int(now))}")
         change.set("status", "running")
         change.set_event("running")
-        for field, value in {"run": run, "message": message, "lease": now + LEASE_SECONDS, "is_last": is_last}.items():
+        for field, value in {"run": run, "message": message, "lease": now + LEASE_SECONDS}.items():
             change.set(field, value)
         started = change.name("started")
         change.update.sets.append(f"{started} = if_not_exists({started}, {change.value('started', timestamp(now))})")
-        change.update.adds.append(f"{change.name('attempts')} {change.value('attempts', 1)}")
+        change.add("attempts", 1)
+        change.add("tries", 1)
         change.remove("ended", "error", "is_redrivable")
         try:
             return await self._write(change, id)
@@ -180,25 +170,38 @@ class JobTable:
         usage: dict[str, Any] | None = None,
         is_redrivable: bool = False,
     ) -> Job:
-        """End a run's job. Raises `LeaseLost`."""
+        """End a run's job, as cancelled where that was wanted meanwhile. Returns what it is then. Raises `LeaseLost`."""
         change = Change(job)
+        if status != "cancelled":
+            change.update.conditions.append(f"attribute_not_exists({change.name('cancel')})")
         self._end(change, status, error=error, usage=usage)
         if is_redrivable:
             change.set("is_redrivable", True)
-        return await self._write(change, owned=lambda known: known.status == status)
+        try:
+            return await self._write(change, owned=lambda known: known.status == status)
+        except LeaseLost as lost:
+            if status == "cancelled" or not _is_still_run(lost.job, job):
+                raise
+            return await self.finish(job, "cancelled", usage=usage)
 
-    async def release(self, job: Job, error: dict[str, Any]) -> Job:
-        """Give a job back to be run later, or end it where it was to be cancelled. Raises `LeaseLost`."""
+    async def release(self, job: Job, error: dict[str, Any], *, is_postponed: bool) -> Job:
+        """Give a job back to be run later, or end it where it was to be cancelled. Raises `LeaseLost`.
+
+        Args:
+            is_postponed: This run does not count as a try.
+        """
         change = Change(job)
         change.update.conditions.append(f"attribute_not_exists({change.name('cancel')})")
         change.set("status", "queued")
         change.set("error", error)
         change.remove("lease")
+        if is_postponed:
+            change.add("tries", -1)
         try:
             # The run stays there, so that a repeated write finds itself.
             return await self._write(change, owned=lambda known: known.status == "queued")
         except LeaseLost as lost:
-            if lost.job is None or lost.job.run != job.run or lost.job.status != "running":
+            if not _is_still_run(lost.job, job):
                 raise
             return await self.finish(job, "cancelled")
 
@@ -212,20 +215,13 @@ class JobTable:
         except LeaseLost as lost:
             return lost.job or job
 
-    async def mark_last(self, job: Job) -> None:
-        """Note that the queue hands out the message of a running job no more."""
-        change = Change(job)
-        change.set("is_last", True)
-        with contextlib.suppress(LeaseLost):
-            await self._write(change)
-
     def _end(
         self, change: "Change", status: Status, *, error: dict[str, Any] | None = None, usage: dict[str, Any] | None = None
     ) -> None:
         change.set("status", status)
         change.set_event(status)
         change.set("ended", timestamp(self.clock()))
-        change.remove("lease", *(() if error else ("error",)))
+        change.remove("lease", "tries", *(() if error else ("error",)))
         if error:
             change.set("error", error)
         if usage:
@@ -277,7 +273,10 @@ class Change:
     def set(self, field: str, value: Any) -> None:
         self.update.sets.append(f"{self.name(field)} = {self.value(field, value)}")
         if field == "status":
-            self.update.adds.append(f"{self.name('version')} {self.value('version', 1)}")
+            self.add("version", 1)
+
+    def add(self, field: str, number: int) -> None:
+        self.update.adds.append(f"{self.name(field)} {self.value(field, number)}")
 
     def set_event(self, status: Status) -> None:
         self.update.sets.append(f"{self.update.name(JOB_EVENT)} = {self.update.value('S', event_of(status))}")
@@ -292,9 +291,9 @@ def _of_the_same_request(known: Job, job: Job) -> Job:
     return known
 
 
-def lost_with_its_worker(job: Job) -> dict[str, Any]:
-    error = errors.retries_exhausted(attempts=job.attempts, reason="the worker ended before its answer was there")
-    return error.body(job.run)["error"]
+def _is_still_run(known: Job | None, job: Job) -> bool:
+    """Whether a change of a run's job was refused although it is the run's: it is to be cancelled."""
+    return known is not None and known.run == job.run and known.status == "running"
 
 
 def _key(id: str) -> Item:

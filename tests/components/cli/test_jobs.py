@@ -255,6 +255,12 @@ class Sqs:
         self.states = list(states)
         self.started: list[dict[str, Any]] = []
 
+    def get_queue_url(self, QueueName: str) -> dict[str, str]:
+        return {"QueueUrl": f"https://sqs.eu-west-1.amazonaws.com/123456789012/{QueueName}"}
+
+    def list_dead_letter_source_queues(self, QueueUrl: str) -> dict[str, list[str]]:
+        return {"queueUrls": [QueueUrl.replace("dead", "jobs")]}
+
     def start_message_move_task(self, **arguments: Any) -> None:
         self.started.append(arguments)
 
@@ -284,7 +290,8 @@ def test_dead_letters_are_given_back(
     done = run("redrive", ARN, "--rate", "50")
     assert (done.exit_code, done.stdout, done.stderr) == (code, out, err)
     assert asked == [("sqs", "eu-west-1")]
-    assert sqs.started == [{"SourceArn": ARN, "MaxNumberOfMessagesPerSecond": 50}]
+    jobs = ARN.replace("dead", "jobs")  # where SQS has not made them dead letters, it cannot know where they came from
+    assert sqs.started == [{"SourceArn": ARN, "DestinationArn": jobs, "MaxNumberOfMessagesPerSecond": 50}]
 
 
 def test_a_queue_is_given_by_its_arn() -> None:

@@ -155,11 +155,11 @@ def test_a_worker_that_is_killed_loses_no_job(stack: LocalStack) -> None:
 
 
 def test_dead_letters_are_run_again() -> None:
-    with stack_with_jobs("--model-delay", "0", "--fault", "503", **{"async_inference.max_receives": 2}) as stack:
+    with stack_with_jobs("--model-delay", "0", "--fault", "500", **{"async_inference.max_receives": 2}) as stack:
         (ended,) = burst(stack, [SHORT])
         assert (ended["status"], ended["error"]["code"], ended["attempts"]) == ("failed", "retries_exhausted", 2)
         moved = ""
-        while not moved.startswith("1 "):  # the queue gives the message up when it is next asked
+        while not moved.startswith("1 "):  # the worker sends it when the job has failed
             time.sleep(0.2)
             done = command(stack, "redrive", stack.outputs["dead_letters"])
             assert (done.returncode, done.stderr) == (0, "")

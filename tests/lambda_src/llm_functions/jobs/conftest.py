@@ -13,6 +13,7 @@ from llm_gateway.jobs.job import Job, new_job
 from llm_gateway.jobs.store import JobStore
 from llm_gateway.jobs.table import JobTable
 from llm_gateway.routes import Routes
+from llm_gateway.tables import JOBS
 from support.clock import Clock
 from support.jobs_queue import StandInQueue
 from support.jobs_table import TABLE, Objects, Table
@@ -25,16 +26,16 @@ CALLER = Caller("acme", "ci")
 class Worker:
     """The worker and what it works with. `provider` answers; `target` is the name of the one target."""
 
-    def __init__(self, clock: Clock, provider: Any, most_receives: int, **gateway: Any) -> None:
+    def __init__(self, clock: Clock, provider: Any, max_tries: int, **gateway: Any) -> None:
         began = clock.now()
         self.clock = lambda: EPOCH + clock.now() - began
         self.table = Table()
         self.objects = Objects()
         self.jobs = JobTable(self.table, TABLE, clock=self.clock)
-        self.queue = StandInQueue(self.clock, most_receives)
+        self.queue = StandInQueue(self.clock)
         self.routes = Routes((alias("target"),))
         self.runner = JobRunner(
-            Gateway(self.routes, routing(provider), **gateway), JobStore(self.jobs, self.objects), self.queue
+            Gateway(self.routes, routing(provider), **gateway), JobStore(self.jobs, self.objects), self.queue, max_tries
         )
 
     async def submit(self, asked: Any = None, caller: Caller = CALLER) -> Job:
@@ -58,6 +59,11 @@ class Worker:
         assert found is not None
         return found
 
+    async def tried(self, job: Job, times: int) -> None:
+        """Have a job that waits have been tried so often."""
+        key, value = {JOBS.hash_key: {"S": job.id}}, {":times": {"N": str(times)}}
+        await self.table.update_item(TABLE, key, "SET tries = :times", values=value)
+
     def result(self, job: Job) -> Any:
         content = self.objects.kept.get(job.result_key)
         return None if content is None else json.loads(content)
@@ -67,7 +73,7 @@ class Worker:
 def worker(clock: Clock) -> Callable[..., Worker]:
     clock._quiet = 0.0  # nothing is on its way outside of this process
 
-    def make(provider: Any, most_receives: int = 3, **gateway: Any) -> Worker:
-        return Worker(clock, provider, most_receives, **gateway)
+    def make(provider: Any, max_tries: int = 3, **gateway: Any) -> Worker:
+        return Worker(clock, provider, max_tries, **gateway)
 
     return make

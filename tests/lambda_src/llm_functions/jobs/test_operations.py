@@ -47,7 +47,7 @@ async def described(service: Service) -> Any:
 
 
 async def claimed(table: JobTable, id: str) -> Job:
-    job = await table.claim(id, "run-1", "message-1", is_last=False)
+    job = await table.claim(id, "run-1", "message-1")
     assert job is not None and job.run == "run-1"
     return job
 
@@ -190,6 +190,7 @@ QUERIES = {
     "status": ("status=done", "status: must be one of queued, running"),
     "limit": ("limit=0", "limit: must be between 1 and 100"),
     "after": ("after=1", "after: must be"),
+    "after, in other digits": (f"after=%D9%A1026-11-30T19:02:44.123Z,job_{'0' * 32}", "after: must be"),
     "another": ("page=2", "page: is not known"),
 }
 

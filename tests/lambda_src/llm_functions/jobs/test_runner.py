@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from llm_functions.job_runner import LONGEST_WAIT, backoff
+from llm_functions.job_runner import LAST_SECONDS, LONGEST_WAIT, backoff
 from llm_gateway import errors
 from llm_gateway.aws.dynamodb import DynamoDBError
 from llm_gateway.aws.s3 import S3Error
@@ -50,7 +50,7 @@ async def test_a_job_is_answered_as_openai_answers(worker) -> None:
     assert (await at.known(job)).usage == result["usage"]
 
 
-# The error, at which of three receives -> whether the message is done, the job's status, its error's code, and for how many
+# The error, at which of three tries -> whether the message is done, the job's status, its error's code, and for how many
 # seconds the message is hidden, from and to.
 ERRORS: dict[str, tuple[GatewayError, int, bool, str, str, tuple[float, float]]] = {
     "refused by the provider": (errors.upstream_rejected(reason="no"), 1, True, "failed", "upstream_rejected", (65, 65)),
@@ -73,7 +73,12 @@ ERRORS: dict[str, tuple[GatewayError, int, bool, str, str, tuple[float, float]]]
     "failed": (errors.upstream_failed(), 1, False, "queued", "upstream_failed", (6, 11)),
     "slow": (errors.upstream_timeout(), 1, False, "queued", "upstream_timeout", (6, 11)),
     "switched off": (errors.service_disabled(then=""), 1, False, "queued", "service_disabled", (305, 310)),
-    "throttled for the last time": (errors.upstream_throttled(), 3, False, "failed", "retries_exhausted", (0, 0)),
+    # Postponed: none of the tries.
+    "throttled at the last try": (errors.upstream_throttled(), 3, False, "queued", "upstream_throttled", (21, 41)),
+    "down at the last try": (errors.upstream_unavailable(), 3, False, "queued", "upstream_unavailable", (21, 41)),
+    "switched off at the last try": (errors.service_disabled(then=""), 3, False, "queued", "service_disabled", (320, 340)),
+    "failed for the last time": (errors.upstream_failed(), 3, True, "failed", "retries_exhausted", (65, 65)),
+    "slow for the last time": (errors.upstream_timeout(), 3, True, "failed", "retries_exhausted", (65, 65)),
     "refused for the last time": (errors.upstream_rejected(reason="no"), 3, True, "failed", "upstream_rejected", (65, 65)),
 }
 
@@ -84,6 +89,7 @@ async def test_what_becomes_of_a_job_that_fails(worker, error, receive, done, st
     job = await at.submit()
     (message,) = at.queue.messages.values()
     message.receives = receive - 1
+    await at.tried(job, receive - 1)
     assert await at.work() == ([] if done else [message.id])
     known = await at.known(job)
     assert known.error is not None
@@ -91,7 +97,11 @@ async def test_what_becomes_of_a_job_that_fails(worker, error, receive, done, st
     told = {known.error["code"], *(word.strip(";:") for word in known.error["message"].split())}
     assert known.status == status and code in told
     assert set(known.error) >= {"type", "code", "message", "request_id"}
-    assert known.is_redrivable is (code == "retries_exhausted")
+    # What an operator can mend is a dead letter.
+    assert known.is_redrivable is (code in ("retries_exhausted", "upstream_misconfigured"))
+    assert [each.body for each in at.queue.dead.values()] == [message.body] * known.is_redrivable
+    # A job that is sent back is tried as often again.
+    assert known.tries == (0 if done else receive - 1 if error.status in (429, 503) else receive)
     assert (message.id in at.queue.messages) is not done
     low, high = hidden
     assert low <= at.queue.hidden[message.id][-1] <= high
@@ -99,15 +109,62 @@ async def test_what_becomes_of_a_job_that_fails(worker, error, receive, done, st
 
 
 async def test_a_job_that_is_given_up_runs_again_from_the_dead_letter_queue(worker) -> None:
-    at = worker(Scripted(target=[errors.upstream_throttled(), 0.0]), most_receives=1)
+    at = worker(Scripted(target=[errors.upstream_failed(), 0.0]), max_tries=1)
     job = await at.submit()
     await at.work()
     assert (await at.known(job)).error["code"] == "retries_exhausted"  # pyright: ignore[reportOptionalSubscript]
-    assert at.queue.receive() == [] and len(at.queue.dead) == 1
+    assert not at.queue.messages and len(at.queue.dead) == 1
     at.queue.redrive()
     assert await at.work() == []
     ended = await at.known(job)
     assert (ended.status, ended.error, ended.attempts) == ("succeeded", None, 2)
+
+
+async def test_a_short_outage_fails_no_job(worker, clock) -> None:
+    """However many tries it lasts; a job that cannot be answered until a day before it expires is a dead letter then."""
+    provider = Scripted(target=errors.upstream_unavailable())
+    at = worker(provider, max_tries=2)
+    job = await at.submit()
+    for _ in range(12):
+        assert len(await at.work()) == 1
+        clock.forward(1_000)
+    known = await at.known(job)
+    assert (known.status, known.attempts, known.tries) == ("queued", 12, 0) and not at.queue.dead
+    clock.forward(job.expires - LAST_SECONDS - at.clock())
+    assert await at.work() == []
+    known = await at.known(job)
+    assert (known.status, known.error["code"], known.is_redrivable) == ("failed", "retries_exhausted", True)
+    assert len(at.queue.dead) == 1
+
+
+async def test_a_dead_letter_that_cannot_be_sent_is_sent_later(worker, clock, monkeypatch) -> None:
+    """The message with which a job has failed does not run it again."""
+    provider = Scripted(target=errors.upstream_misconfigured())
+    at = worker(provider)
+    job = await at.submit()
+
+    async def down(_: str) -> bool:
+        return False
+
+    with monkeypatch.context() as patched:
+        patched.setattr(at.queue, "send_dead_letter", down)
+        assert len(await at.work()) == 1
+    assert (await at.known(job)).is_redrivable
+    clock.forward(VISIBILITY_SECONDS)
+    assert await at.work() == [] and len(at.queue.dead) == 1
+    known = await at.known(job)
+    assert (known.status, known.attempts, provider.asked) == ("failed", 1, ["target"])
+
+
+async def test_a_failed_job_that_is_cancelled_does_not_run_again(worker) -> None:
+    provider = Scripted(target=[errors.upstream_misconfigured(), 0.0])
+    at = worker(provider)
+    job = await at.submit()
+    await at.work()
+    after = await at.jobs.cancel(await at.known(job))
+    assert (after.status, after.is_redrivable) == ("failed", False)
+    at.queue.redrive()
+    assert await at.work() == [] and (await at.known(job)).status == "failed" and provider.asked == ["target"]
 
 
 async def test_a_job_waits_until_its_next_try(worker, clock) -> None:
@@ -121,23 +178,24 @@ async def test_a_job_waits_until_its_next_try(worker, clock) -> None:
     assert (ended.status, ended.attempts, ended.error) == ("succeeded", 2, None)
 
 
-# What a message says -> whether it is done.
+# What a message says -> whether it is a dead letter then.
 MESSAGES = {
-    "no JSON": ("Hi", False),
-    "no event": ("{}", False),
-    "no object": ("[]", False),
-    "no job": ('{"detail": {"job": 7}}', False),
-    "an unknown job": ('{"detail": {"job": "job_0"}}', True),
+    "no JSON": ("Hi", True),
+    "no event": ("{}", True),
+    "no object": ("[]", True),
+    "no job": ('{"detail": {"job": 7}}', True),
+    "an unknown job": ('{"detail": {"job": "job_0"}}', False),
 }
 
 
-@pytest.mark.parametrize(("body", "done"), MESSAGES.values(), ids=MESSAGES)
-async def test_a_message_that_names_no_job(worker, body: str, done: bool) -> None:
+@pytest.mark.parametrize(("body", "dead"), MESSAGES.values(), ids=MESSAGES)
+async def test_a_message_that_names_no_job(worker, body: str, dead: bool) -> None:
     """Poison goes to the dead-letter queue; what has expired is done. The others of its batch are run."""
     at = worker(Scripted())
-    id = at.queue.send_body(body)
+    at.queue.send_body(body)
     job = await at.submit()
-    assert await at.work() == ([] if done else [id])
+    assert await at.work() == [] and not at.queue.messages
+    assert [each.body for each in at.queue.dead.values()] == [body] * dead
     assert (await at.known(job)).status == "succeeded"
 
 
@@ -224,19 +282,19 @@ async def test_an_answer_that_a_dead_worker_has_left_is_not_asked_for_again(work
 
 
 async def test_a_job_that_dies_with_its_last_worker_has_failed(worker) -> None:
-    """Nobody gets its message any more, so whoever reads it finds that out; from the dead-letter queue it is run again."""
+    """The next one finds that out, and asks no model; from the dead-letter queue it is run again."""
     provider = Scripted(target=[math.inf, 0.0])
-    at = worker(provider, most_receives=1)
+    at = worker(provider, max_tries=1)
     job = await at.submit()
     working = asyncio.create_task(at.work())
     await asyncio.sleep(10)
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)
-    assert (await at.jobs.bury(await at.known(job))).status == "running"
     await asyncio.sleep(LEASE_SECONDS + 6)
-    assert at.queue.receive() == []
-    found = await at.jobs.bury(await at.known(job))
+    assert await at.work() == [] and provider.asked == ["target"]
+    found = await at.known(job)
     assert found.error is not None and (found.status, found.error["code"]) == ("failed", "retries_exhausted")
+    assert "run 1 times" in found.error["message"] and len(at.queue.dead) == 1
     at.queue.redrive()
     assert await at.work() == []
     assert (await at.known(job)).status == "succeeded"
@@ -279,6 +337,22 @@ async def test_a_job_that_fails_before_it_is_seen_to_be_cancelled_is_not_run_aga
     at = worker(Fails())
     job = await at.submit()
     assert await at.work() == [] and (await at.known(job)).status == "cancelled"
+
+
+async def test_a_job_that_is_cancelled_while_its_answer_is_kept_has_not_succeeded(worker, monkeypatch) -> None:
+    at = worker(Scripted())
+    job = await at.submit()
+    put_new = at.objects.put_new
+
+    async def cancels(*args: Any) -> bool:
+        assert (await at.jobs.cancel(await at.known(job))).cancel
+        return await put_new(*args)
+
+    monkeypatch.setattr(at.objects, "put_new", cancels)
+    assert await at.work() == [] and not at.queue.messages
+    known = await at.known(job)
+    assert (known.status, known.usage) == ("cancelled", {"input_tokens": 3, "output_tokens": 2})
+    assert at.result(job) == {}
 
 
 async def test_what_was_paid_for_an_answer_that_was_cancelled_is_told(worker) -> None:
@@ -359,7 +433,7 @@ async def test_a_job_whose_answer_may_not_be_kept_any_more_is_not_asked(worker) 
 
 
 def test_tries_are_apart() -> None:
-    for receives in range(1, 20):
+    for receives in (*range(1, 20), 1_000, 2_000):
         assert 1 <= backoff(receives, 0) <= 901
         assert backoff(receives, 100) >= 105
 
@@ -391,7 +465,7 @@ class Moody(Scripted):
 async def test_none_is_lost_and_none_ends_twice_however_workers_die(worker, monkeypatch) -> None:
     """Five hundred jobs at once, some of them delivered twice, and workers that are killed."""
     chance = random.Random(20)
-    at = worker(Moody(chance), most_receives=50)
+    at = worker(Moody(chance), max_tries=50)
     update = at.table.update_item
 
     async def lossy(*args: Any, **more: Any) -> Any:

@@ -34,19 +34,20 @@ class Modelled:
     lease: float = 0
     attempts: int = 0
     cancel: bool = False
-    is_last: bool = False
+    tries: int = 0
+    message: str = ""
     is_redrivable: bool = False
     ends: int = 0
     runs: list[str] = field(default_factory=list)
 
-    def is_free(self, now: float) -> bool:
+    def is_free(self, now: float, message: str) -> bool:
         if self.cancel:
             return False
         waits = self.status == "queued" or (self.status == "running" and self.lease < now)
-        return waits or (self.status == "failed" and self.is_redrivable)
+        return waits or (self.status == "failed" and self.is_redrivable and self.message != message)
 
     def end(self, status: str, *, is_redrivable: bool = False) -> None:
-        self.status, self.is_redrivable = status, is_redrivable
+        self.status, self.is_redrivable, self.tries = status, is_redrivable, 0
         self.ends += not is_redrivable
 
 
@@ -98,22 +99,23 @@ class Jobs(RuleBasedStateMachine):
         else:
             assert job == known
 
-    @rule(target=runs, key=KEYS, is_last=st.booleans(), loses=st.booleans())
-    def claim(self, key: str, is_last: bool, loses: bool) -> Any:
+    @rule(target=runs, key=KEYS, message=st.sampled_from(["m", "n"]), loses=st.booleans())
+    def claim(self, key: str, message: str, loses: bool) -> Any:
         if key not in self.model:
-            assert self._do(self.jobs.claim("job_0", "run-0", "m", is_last=is_last)) is None
+            assert self._do(self.jobs.claim("job_0", "run-0", message)) is None
             return multiple()
         model, self.table.loses = self.model[key], loses
         self.number += 1
-        run, is_free = f"run-{self.number}", model.is_free(self.now)
-        job = self._do(self.jobs.claim(self.ids[key], run, "m", is_last=is_last))
+        run, is_free = f"run-{self.number}", model.is_free(self.now, message)
+        job = self._do(self.jobs.claim(self.ids[key], run, message))
         assert (job.run == run) is is_free
         if not is_free:
             return multiple()
         assert job.caller == CALLER and job.error is None and not job.ended
-        model.status, model.run, model.lease, model.is_last = "running", run, self.now + LEASE_SECONDS, is_last
+        model.status, model.run, model.lease, model.message = "running", run, self.now + LEASE_SECONDS, message
         model.is_redrivable = False
         model.attempts += 1
+        model.tries += 1
         return key, job
 
     @rule(run=runs, loses=st.booleans())
@@ -144,14 +146,18 @@ class Jobs(RuleBasedStateMachine):
         if model is None:  # somebody else has ended it in the same way, while it named this run
             assert (self.model[run[0]].status, self.model[run[0]].run) == (status, run[1].run)
             return
+        if model.cancel:
+            assert (job.status, job.error) == ("cancelled", None)
+            model.end("cancelled")
+            return
         assert (job.status, job.error) == (status, error)
         model.end(status, is_redrivable=end == "exhausted")
 
-    @rule(run=consumes(runs), loses=st.booleans())
-    def release(self, run: tuple[str, Job], loses: bool) -> None:
+    @rule(run=consumes(runs), is_postponed=st.booleans(), loses=st.booleans())
+    def release(self, run: tuple[str, Job], is_postponed: bool, loses: bool) -> None:
         model, self.table.loses = self._owned(run), loses
         try:
-            job = self._do(self.jobs.release(run[1], ERROR))
+            job = self._do(self.jobs.release(run[1], ERROR, is_postponed=is_postponed))
         except LeaseLost:
             assert model is None
             return
@@ -162,6 +168,7 @@ class Jobs(RuleBasedStateMachine):
         else:
             assert (job.status, job.error) == ("queued", ERROR)
             model.status = "queued"
+            model.tries -= is_postponed
 
     @rule(run=consumes(runs))
     def die(self, run: tuple[str, Job]) -> None:
@@ -173,25 +180,16 @@ class Jobs(RuleBasedStateMachine):
             return
         model, self.table.loses = self.model[key], loses
         if stale and job.status == "queued":  # a worker takes it between the look and the change
-            self.claim(key, is_last=False, loses=False)
+            self.claim(key, "m", loses=False)
         self.now += seconds
         after = self._do(self.jobs.cancel(job))
         if model.status == "queued":
             model.end("cancelled")
         elif model.status == "running":
             model.cancel = True
+        elif model.is_redrivable:
+            model.end("failed")
         assert (after.status, after.cancel) == (model.status, model.cancel)
-
-    @rule(key=KEYS, seconds=st.sampled_from([0, 61]))
-    def read(self, key: str, seconds: int) -> None:
-        """Whoever reads a job finds out that it died with its last run."""
-        self.now += seconds
-        if (job := self._known(key)) is None:
-            return
-        model = self.model[key]
-        if model.status == "running" and model.is_last and model.lease < self.now:
-            model.end("cancelled" if model.cancel else "failed", is_redrivable=not model.cancel)
-        assert self._do(self.jobs.bury(job)).status == model.status
 
     @rule(key=KEYS, seconds=st.sampled_from([0, 61]))
     def find_dead(self, key: str, seconds: int) -> None:
@@ -204,12 +202,6 @@ class Jobs(RuleBasedStateMachine):
             model.end("cancelled")
         assert self._do(self.jobs.end_cancelled(job)).status == model.status
 
-    @rule(key=KEYS)
-    def mark_last(self, key: str) -> None:
-        if (job := self._known(key)) is not None and job.status == "running":
-            self._do(self.jobs.mark_last(job))
-            self.model[key].is_last = True
-
     @rule(seconds=st.sampled_from([1, 20, 59, 61]))
     def pass_time(self, seconds: int) -> None:
         self.now += seconds
@@ -220,7 +212,8 @@ class Jobs(RuleBasedStateMachine):
             job = self._known(key)
             assert job is not None
             assert (job.status, job.cancel, job.attempts) == (model.status, model.cancel, model.attempts)
-            assert job.status != "running" or (job.run, job.is_last) == (model.run, model.is_last)
+            assert job.tries == model.tries
+            assert job.status != "running" or job.run == model.run
             assert job.is_redrivable is model.is_redrivable
             assert bool(job.ended) is (job.status in ENDED)
             assert model.ends <= 1

@@ -95,12 +95,12 @@ async def test_what_is_missing_of_a_list_is_added_and_ends_with_it(kept: Store, 
 async def test_an_expired_job_that_is_still_there_does_not_answer(kept: Store, texts: tuple[str, ...]) -> None:
     """TTL deletes within days, and a bucket's lifecycle at some midnight."""
     old, _ = await kept.submit("a", "b")
-    job = await kept.jobs.claim(old[0].id, "run-1", "message-1", is_last=False)
+    job = await kept.jobs.claim(old[0].id, "run-1", "message-1")
     assert job is not None
     await kept.objects.put_new(job.result_key, b"an old answer")
     await kept.jobs.finish(job, "succeeded")
     kept.now += KEPT_SECONDS
-    assert await kept.jobs.claim(old[1].id, "run-2", "message-2", is_last=False) is None
+    assert await kept.jobs.claim(old[1].id, "run-2", "message-2") is None
     jobs, is_replayed = await kept.submit(*texts)
     assert not is_replayed and [job.id for job in jobs][:2] == [job.id for job in old]
     for job, text in zip(jobs, texts, strict=True):
