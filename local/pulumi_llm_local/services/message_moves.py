@@ -2,8 +2,9 @@
 
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
 
-A task is over at once here. Messages that somebody has received meanwhile stay, and come with the next task. "All redriven
-messages are considered new messages with a new messageID and enqueueTime."
+A task is over at once here. Without a destination it fails where others than SQS have sent a message to the queue. Messages
+that somebody has received meanwhile stay, and come with the next task. "All redriven messages are considered new messages with
+a new messageID and enqueueTime."
 """
 
 import json
@@ -56,13 +57,15 @@ def _start(asked: Mapping[str, Any], tasks: list[dict[str, Any]]) -> dict[str, A
         raise MoveError("InvalidParameterValue", f"Value {rate} for parameter MaxNumberOfMessagesPerSecond is invalid.")
     handle, began = str(uuid.uuid4()), int(time.time() * 1000)
     moved = _moved(str(asked.get("SourceArn")), str(asked.get("DestinationArn") or ""))
-    task = {"Status": "COMPLETED", "SourceArn": asked["SourceArn"], "StartedTimestamp": began}
+    task: dict[str, Any] = {"Status": "COMPLETED", "SourceArn": asked["SourceArn"], "StartedTimestamp": began}
+    if moved is None:
+        moved, task = 0, {**task, "Status": "FAILED", "FailureReason": "CouldNotDetermineMessageSource"}
     tasks.insert(0, {**task, "ApproximateNumberOfMessagesMoved": moved, "ApproximateNumberOfMessagesToMove": moved})
     return {"TaskHandle": handle}
 
 
-def _moved(source_arn: str, destination_arn: str) -> int:
-    """Move the messages, and return how many there were."""
+def _moved(source_arn: str, destination_arn: str) -> int | None:
+    """Move the messages, and return how many there were; None if it is not known where to."""
     from moto.sqs.models import sqs_backends  # pyright: ignore[reportMissingTypeStubs]
 
     parts = source_arn.split(":")
@@ -80,6 +83,10 @@ def _moved(source_arn: str, destination_arn: str) -> int:
         raise MoveError("InvalidParameterValue", "Source queue must be configured as a Dead Letter Queue.")
     destination = queues.get(destination_arn) or sources[0]
     waiting = [message for message in cast("list[Any]", dead_letters._messages) if message.visible]
+    # SQS moves a message that has been received so often. One that was not has been sent.
+    least = min(int(queue.redrive_policy["maxReceiveCount"]) for queue in sources)
+    if not destination_arn and any(message.approximate_receive_count < least for message in waiting):
+        return None
     for message in waiting:
         dead_letters._messages.remove(message)
         backend.send_message(destination.name, message.body, message_attributes=message.message_attributes)

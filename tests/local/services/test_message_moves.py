@@ -55,6 +55,16 @@ async def test_dead_letters_come_back_as_new_messages(sqs: Any) -> None:
     assert again["MessageAttributes"]["kind"]["StringValue"] == "x"
 
 
+async def test_what_was_sent_to_the_queue_comes_from_nowhere(sqs: Any) -> None:
+    sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName="dead")["QueueUrl"], MessageBody="hello")
+    sqs.start_message_move_task(SourceArn=ARN + "dead")
+    (task,) = sqs.list_message_move_tasks(SourceArn=ARN + "dead")["Results"]
+    assert (task["Status"], task["FailureReason"]) == ("FAILED", "CouldNotDetermineMessageSource")
+    assert (depth(sqs, "jobs"), depth(sqs, "dead")) == (0, 1)
+    sqs.start_message_move_task(SourceArn=ARN + "dead", DestinationArn=ARN + "jobs")
+    assert (depth(sqs, "jobs"), depth(sqs, "dead")) == (1, 0)
+
+
 async def test_what_is_refused(sqs: Any) -> None:
     asked: list[tuple[dict[str, Any], str]] = [
         ({"SourceArn": ARN + "jobs"}, "must be configured as a Dead Letter Queue"),
