@@ -422,9 +422,10 @@ async def test_a_job_is_refused_by_what_holds_when_it_runs(worker) -> None:
     assert known.error is not None and (known.status, known.error["code"]) == ("failed", "model_not_found")
 
 
-async def test_a_job_whose_answer_may_not_be_kept_any_more_is_not_asked(worker) -> None:
+@pytest.mark.parametrize("rule", [Rule("private", retention="none"), Rule("stolen", keys=("ci",), retention="none")], ids=str)
+async def test_a_job_that_a_newer_rule_forbids_is_not_asked(worker, rule: Rule) -> None:
     provider = Scripted()
-    at = worker(provider, policy=Policy((Rule("private", retention="none"),), always_caching(())))
+    at = worker(provider, policy=Policy((rule,), always_caching(())))
     job = await at.submit()
     assert await at.work() == []
     known = await at.known(job)
