@@ -100,9 +100,12 @@ class _Texts:
             for each in message.order
             if not isinstance(each, ReasoningBlock) or self._block(each) is not None
         )
+        texts = [(part, visited) for part, visited in zip(message.parts, parts, strict=True) if isinstance(part, str)]
+        # The text of one that has an image, too, is most often its one part of text, which has been visited.
+        is_part = len(texts) == 1 and texts[0][0] == message.text
         return _changed(
             message,
-            text=self._text(message.text),
+            text=texts[0][1] if is_part else self._text(message.text),
             parts=parts,
             reasoning=self._text(message.reasoning),
             reasoning_blocks=tuple(block for block in message.reasoning_blocks if blocks[id(block)] is not None),

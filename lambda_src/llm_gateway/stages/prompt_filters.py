@@ -7,7 +7,13 @@ stack is previewed (`pulumi_llm.api_edge.safety`).
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping
+from heapq import merge
+from io import StringIO
+from itertools import repeat
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import NamedTuple
 
 from llm_gateway.safety import Filter
@@ -25,12 +31,17 @@ class Pii(NamedTuple):
     needs: re.Pattern[str] = re.compile(r"\d")
 
 
+# Twice a digit, and the digits of that added up.
+_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+_FROM_10 = str.maketrans({letter: str(int(letter, 36)) for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"})
+_HAS_DIGIT = re.compile(r"\d")
+
+
 def _luhn(text: str) -> bool:
-    digits = [int(each) for each in text if each.isdigit()]
-    if not 13 <= len(digits) <= 19 or len(set(digits)) == 1:
+    digits = [*map(int, text.replace(" ", "").replace("-", ""))]
+    if not 13 <= len(digits) <= 19 or digits.count(digits[0]) == len(digits):
         return False
-    doubled = [sum(divmod(2 * each, 10)) for each in digits[-2::-2]]
-    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
+    return (sum(digits[-1::-2]) + sum(map(_DOUBLED.__getitem__, digits[-2::-2]))) % 10 == 0
 
 
 def _iban(text: str) -> bool:
@@ -38,23 +49,21 @@ def _iban(text: str) -> bool:
     plain = text.replace(" ", "")
     if not 15 <= len(plain) <= 34:
         return False
-    return int("".join(str(int(each, 36)) for each in plain[4:] + plain[:4])) % 97 == 1
+    return int((plain[4:] + plain[:4]).translate(_FROM_10)) % 97 == 1
 
 
 def _ip_address(text: str) -> bool:
-    from ipaddress import ip_address
-
-    if not any(each.isdigit() for each in text):  # such as a::b, which is an address, and code
+    if not _HAS_DIGIT.search(text):  # such as a::b, which is an address, and code
         return False
     try:
-        ip_address(text)
-    except ValueError:
+        inet_pton(AF_INET6 if ":" in text else AF_INET, text)  # a sixth of the time of `ipaddress`
+    except OSError:
         return False
     return True
 
 
 def _phone(text: str) -> bool:
-    return 8 <= sum(each.isdigit() for each in text) <= 15
+    return 8 <= sum(map(str.isdigit, text)) <= 15
 
 
 # What continues a word or a number: of letters, Latin ones alone. Chinese, Japanese and Thai have no spaces between words.
@@ -87,9 +96,10 @@ PII: Mapping[str, Pii] = {
         "AKIAIOSFODNN7EXAMPLE",
         needs=re.compile("A(?:K|S)IA"),
     ),
-    # It has no form of its own, so it is looked for where its name stands before it.
+    # It has no form of its own, so it is looked for where its name stands before it. Another kind between them (`_blotted`)
+    # counts as one character.
     "aws_secret_key": Pii(
-        re.compile(r"(?i:secret.{0,20}[\s:=\"']{1,4})[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])"),
+        re.compile(r"(?i:secret(?:}++|[^}\n]){0,20}[\s:=\"']{1,4})[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])"),
         "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
         needs=re.compile("(?i:secret)"),
     ),
@@ -146,6 +156,13 @@ _IGNORED = re.compile(f"[\u00ad\u200c-\u200f\u2066-\u2069\ufe00-\ufe0f{_INVISIBL
 _WRITTEN = re.compile(
     "[\u00a0\u2000-\u200a\u202f\u205f\u3000\u2010\u2011\uff10-\uff19\uff20-\uff3a\uff41-\uff5a]|(?<=\\d)[\u2012\u2013\u2212\uff0d](?=\\d)"
 )
+_PLAIN = {
+    **dict.fromkeys("\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " "),
+    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2212\uff0d", "-"),
+    **{chr(wide): chr(wide - 0xFEE0) for wide in (*range(0xFF10, 0xFF1A), *range(0xFF20, 0xFF3B), *range(0xFF41, 0xFF5B))},
+}
+# Characters of a text that are read at once.
+_READ_AT_ONCE = 64 * 1024
 # Small letters of other alphabets that look like Latin ones: Cyrillic, Greek, Armenian.
 # https://www.unicode.org/Public/security/latest/confusables.txt
 _ALIKE = (
@@ -187,41 +204,77 @@ class TextFilter:
                 return self._without_pii(text)
 
     def _without_pii(self, text: str) -> tuple[str, list[str]]:
-        names: list[str] = []
         read = _as_read(text)
+        is_longer = len(text) > len(read)
+        found: dict[str, array[int]] = {}
         for kind, (expression, _, holds, needs) in self._kinds.items():
-            found = [each for each in expression.finditer(read) if holds(each[0])] if needs.search(read) else []
-            if found:
-                names.append(f"pii:{kind}")
-                text = _masked(text, read, kind, found)
-                read = _as_read(text)
-        return text, names
+            if needs.search(read) and (places := _places(kind, expression, holds, read)):
+                found[kind] = places
+                read = _blotted(read, places)  # no other kind is looked for there
+        if not found:
+            return text, []
+        del read
+        return _masked(text, found, _hidden(text) if is_longer else array("I")), [f"pii:{kind}" for kind in found]
 
 
 def _as_read(text: str) -> str:
-    """Return a text as it reads: without what nobody sees, with plain spaces, hyphens and digits. No character becomes two."""
-    return text if text.isascii() else _WRITTEN.sub(_plain_character, _IGNORED.sub("", text))
+    """Return a text as it reads: without what nobody sees, with plain spaces, hyphens and digits. No character becomes two.
+
+    It is made piece by piece, for `sub` keeps an object for each match.
+    """
+    if text.isascii():
+        return text
+    starts = range(0, len(text), _READ_AT_ONCE)
+    text = "".join([_IGNORED.sub("", text[at : at + _READ_AT_ONCE]) for at in starts])
+    # Whether a dash is plain depends on the characters beside it.
+    pieces = (_WRITTEN.sub(_plain_character, text[max(0, at - 1) : at + _READ_AT_ONCE + 1]) for at in starts)
+    return "".join([piece[min(at, 1) :][:_READ_AT_ONCE] for at, piece in zip(starts, pieces, strict=True)])
 
 
 def _plain_character(match: re.Match[str]) -> str:
-    written = match[0]
-    if written.isspace():
-        return " "
-    return unicodedata.normalize("NFKC", written) if written >= "\uff10" else "-"
+    return _PLAIN[match[0]]
 
 
-def _masked(text: str, read: str, kind: str, found: Sequence[re.Match[str]]) -> str:
-    """Return the text with the kind in the place of what was found in it, as it reads. The rest stays as it is written."""
-    places = range(len(text))
-    if len(read) != len(text):
-        places = [at for at, character in enumerate(text) if not _IGNORED.match(character)]
-    pieces: list[str] = []
-    end = 0
-    for match in found:
-        start = match.end() - 40 if kind == "aws_secret_key" else match.start()  # its name stays
-        pieces += (text[end : places[start]], f"{{{kind.upper()}}}")
-        end = places[match.end() - 1] + 1
-    return "".join((*pieces, text[end:]))
+def _places(kind: str, expression: re.Pattern[str], holds: Callable[[str], bool], read: str) -> "array[int]":
+    """Return where a kind is found in a text as it reads: the beginning and the end of each place. A text of 4 MiB may have
+    a million of them, so they are numbers without objects."""
+    places = array("I")
+    for match in expression.finditer(read):
+        if holds(match[0]):
+            end = match.end()
+            places.append(end - 40 if kind == "aws_secret_key" else match.start())  # its name stays
+            places.append(end)
+    return places
+
+
+def _blotted(read: str, places: "array[int]") -> str:
+    """Return a text with what belongs to no kind in these places. All others stay where they are."""
+    written, at = StringIO(), 0
+    for start, end in zip(places[::2], places[1::2], strict=True):
+        written.write(read[at:start])
+        written.write("}" * (end - start))
+        at = end
+    written.write(read[at:])
+    return written.getvalue()
+
+
+def _hidden(text: str) -> "array[int]":
+    """Return for each character that nobody sees how many that are seen stand before it."""
+    return array("I", (match.start() - number for number, match in enumerate(_IGNORED.finditer(text))))
+
+
+def _masked(text: str, found: Mapping[str, "array[int]"], hidden: "array[int]") -> str:
+    """Return the text with the kinds in the places of what was found in it, as it reads. The rest stays as it is written."""
+    each = (zip(places[::2], places[1::2], repeat(f"{{{kind.upper()}}}")) for kind, places in found.items())
+    written, at, before = StringIO(), 0, 0
+    for start, end, mask in merge(*each):
+        before = bisect_right(hidden, start, before)
+        written.write(text[at : start + before])
+        written.write(mask)
+        before = bisect_right(hidden, end - 1, before)
+        at = end + before
+    written.write(text[at:])
+    return written.getvalue()
 
 
 def _plain(text: str) -> str:

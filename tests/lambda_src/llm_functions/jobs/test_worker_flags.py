@@ -36,7 +36,9 @@ UNKEPT = {"rules": {"private": {"tenants": ["acme"], "retention": "none"}}}
     [(FORBIDDING, 2.0, "queued", 0), (UNKEPT, 2.0, "failed", 0), (FORBIDDING, 1e6, "succeeded", 2)],
     ids=["switched off", "nothing is kept", "AppConfig does not answer"],
 )
-async def test_a_batch_begins_with_the_flags_of_now(worker, document: Any, seconds: float, status: str, asked: int) -> None:
+async def test_a_batch_begins_with_the_flags_of_now(
+    worker: Any, document: Any, seconds: float, status: str, asked: int
+) -> None:
     provider = Scripted()
     at = worker(provider)
     source = SlowFlags(document, seconds)

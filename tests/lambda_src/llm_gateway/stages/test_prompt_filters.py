@@ -2,6 +2,7 @@
 
 import base64
 import time
+import unicodedata
 
 import pytest
 
@@ -11,6 +12,7 @@ from llm_gateway.errors import GatewayError
 from llm_gateway.request import ChatRequest, Media, Message, ReasoningBlock, ResponseFormat, Sampling, Tool, ToolUse
 from llm_gateway.request_texts import characters, with_texts
 from llm_gateway.safety import Filter, Safety
+from llm_gateway.stages import prompt_filters
 from llm_gateway.stages.prompt_filters import INJECTIONS, PII, TextFilter
 from support.scripted_provider import Scripted, alias, routing
 
@@ -174,6 +176,51 @@ def test_no_text_makes_an_expression_slow(text: str) -> None:
     ALL_PII.found(text)
     INJECTION.found(text)
     assert time.process_time() - began < 20
+
+
+_HIDDEN = "\u00ad" * 70_000
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("a\u00adda@example.com, 4111\u200b 1111 1111 1\u00ad111\u00ad.", "{EMAIL}, {CREDIT_CARD}\u00ad."),
+        ("\u00ad203.0\u00ad.113.7 b\u00ad a@b.de\u00ad", "\u00ad{IP_ADDRESS} b\u00ad {EMAIL}\u00ad"),
+        (f"secret of a-long-name@long.example.com = {'A' * 40}", "secret of {EMAIL} = {AWS_SECRET_KEY}"),
+        (_HIDDEN + "a@b.de " + _HIDDEN + "1.2.3.4", _HIDDEN + "{EMAIL} " + _HIDDEN + "{IP_ADDRESS}"),
+        ("1\u2013" * 70_000, "1\u2013" * 70_000),
+        ("b " * 32_766 + " 123\u201345\u20136789", "b " * 32_766 + " {US_SSN}"),
+        ("b " * 32_765 + "  123\u201345\u20136789", "b " * 32_765 + "  {US_SSN}"),
+    ],
+    ids=range(7),
+)
+def test_what_is_masked_is_masked_where_it_is_written(text: str, masked: str) -> None:
+    assert ALL_PII.found(text)[0] == masked
+
+
+def test_every_character_that_is_read_in_another_way_has_one() -> None:
+    written = [chr(code) for code in range(0x11000) if vars(prompt_filters)["_WRITTEN"].fullmatch(chr(code))]
+    assert {each: vars(prompt_filters)["_PLAIN"][each] for each in written} == {
+        each: " " if each.isspace() else "-" if each < "\uff10" else unicodedata.normalize("NFKC", each) for each in written
+    }
+
+
+def test_a_text_beside_an_image_is_visited_once() -> None:
+    seen: list[str] = []
+
+    def see(text: str) -> str:
+        seen.append(text)
+        return text.replace("a", "b")
+
+    image = Media("image", url="https://x/y")
+    visited = with_texts(_message(text="Mail a", parts=("Mail a", image)), see)
+    assert isinstance(visited, ChatRequest)
+    (message,) = visited.messages
+    assert seen.count("Mail a") == 1 and (message.text, message.parts[0]) == ("Mbil b", "Mbil b")
+    visited = with_texts(_message(text="a\na", parts=("a", image, "a")), see)
+    assert isinstance(visited, ChatRequest)
+    (message,) = visited.messages
+    assert (message.text, message.parts) == ("b\nb", ("b", image, "b"))
 
 
 SECRET = "ada@example.com"
