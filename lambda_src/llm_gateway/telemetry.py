@@ -89,6 +89,11 @@ class Record:
         self._fields.setdefault("policy.decisions", []).append(f"{rule}: {decision}")
 
     @property
+    def has_alias(self) -> bool:
+        """Whether the request's model is an alias that its caller may use."""
+        return self._alias is not None
+
+    @property
     def is_unchecked(self) -> bool:
         """Whether something was passed on that could not be checked."""
         return "safety.failed" in self._fields

@@ -98,10 +98,11 @@ def spans(trace: Trace, record: Record, known: Mapping[str, Server], ended: int)
         }
     attributes |= {
         "gen_ai.operation.name": str(fields["gen_ai.operation.name"]),
-        "gen_ai.request.model": str(fields["gen_ai.request.model"]),
         "tenant": clipped(str(fields["tenant"]), _MOST_TEXT),
         "request_id": clipped(str(fields["request_id"]), _MOST_TEXT),
     }
+    if record.has_alias:  # else it is any text of the caller's, and may hold personal data
+        attributes["gen_ai.request.model"] = str(fields["gen_ai.request.model"])
     for name in ("target", "cache.status"):
         if name in fields:
             attributes[name] = str(fields[name])

@@ -190,6 +190,7 @@ async def test_a_request_that_its_caller_did_wrong_is_no_failure_of_the_service(
     (request,) = receiver.spans()
     found = attributes(request)
     assert (found["http.response.status_code"], found["error.type"]) == (404, "model_not_found") and request.status.code == 0
+    assert "gen_ai.request.model" not in found and PROMPT not in str(request), "what is no alias may be anything"
 
 
 async def test_embeddings(traced: Start, gateway: Start, receiver: Receiver) -> None:
