@@ -30,7 +30,7 @@ def full(status: Status) -> Job:
         attempts=3,
         version=4,
         cancel=True,
-        is_last=True,
+        tries=2,
         is_redrivable=True,
         error={"code": "throttled"},
         usage={"input_tokens": 3},
@@ -45,7 +45,7 @@ def test_a_job_in_a_list_is_shown_as_it_is(status: Status) -> None:
 
 
 def test_what_a_run_notes_of_itself_writes_the_table_alone() -> None:
-    assert set(item_of(full("running"))) - HELD == {"lease", "run", "message", "last", "redrivable", "tenant", "event"}
+    assert set(item_of(full("running"))) - HELD == {"lease", "run", "message", "tries", "redrivable", "tenant", "event"}
 
 
 def test_dynamodb_takes_as_many_attributes() -> None:
