@@ -167,7 +167,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"async_inference": {"enabled": True, "reserved_concurrency": 3}},
         [
             "pulumi-llm:async_inference.reserved_concurrency: must be at least maximum_concurrency, which is 5, not 3: Lambda "
-            "would throttle the worker, and count each time as a try of its jobs",
+            "would throttle the worker",
         ],
     ),
     "retrieval from two": (

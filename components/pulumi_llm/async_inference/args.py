@@ -77,7 +77,7 @@ class AsyncInferenceBaseSettings(Settings):
         if reserved is not None and self.valid("maximum_concurrency") and reserved < self.maximum_concurrency:
             reason = (
                 f"must be at least maximum_concurrency, which is {self.maximum_concurrency}, not {reserved}: Lambda would "
-                "throttle the worker, and count each time as a try of its jobs"
+                "throttle the worker"
             )
             yield Problem("reserved_concurrency", reason)
 
