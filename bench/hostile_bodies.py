@@ -22,7 +22,7 @@ import msgspec
 from llm_functions.api_formats import chat, openai_chat
 from llm_functions.api_formats.fields import MOST_MESSAGES
 from llm_functions.api_formats.openai_responses import request as openai_responses
-from llm_functions.http.application import _body
+from llm_functions.http.request_body import read_object
 from llm_functions.json_objects import MOST_VALUES
 from llm_gateway.call import model_call
 from llm_gateway.errors import GatewayError, invalid_request
@@ -190,10 +190,10 @@ def _parse(body: bytes, parser: Callable[[dict[str, Any]], Any]) -> str:
     chunks = [body[at : at + _CHUNK] for at in range(0, len(body), _CHUNK)]
 
     async def receive() -> dict[str, Any]:
-        return {"body": chunks.pop(0), "more_body": bool(chunks)}
+        return {"type": "http.request", "body": chunks.pop(0), "more_body": bool(chunks)}
 
     try:
-        request = parser(asyncio.run(_body({}, receive)))
+        request = parser(asyncio.run(read_object({}, receive)))
         problems = conversation_problems(request.messages)
         if problems:
             raise invalid_request(problems)
