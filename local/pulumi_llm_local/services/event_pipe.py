@@ -32,8 +32,9 @@ IMPLIED = frozenset[str]()
 _POLL_SECONDS = 0.25
 # Seconds before a failed record is tried again: AWS backs off, and does not say how.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
-# https://docs.aws.amazon.com/eventbridge/latest/pipes-reference/API_PipeSourceDynamoDBStreamParameters.html
-_BATCH_SIZE = 100
+# A pipe takes no more records at once than its target does in one call, which is ten for a bus.
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-batching-concurrency.html
+_BATCH_SIZE = 10
 # What is played of each part of a pipe. `onPartialBatchItemFailure` and `parallelizationFactor` change nothing here: each
 # record is tried alone.
 _SOURCE_KEYS = frozenset({"dynamodbStreamParameters", "filterCriteria"})
@@ -141,6 +142,8 @@ class Pipe:
         if self.starting_position not in ("TRIM_HORIZON", "LATEST"):
             raise self._error("a stream is read from the startingPosition TRIM_HORIZON or LATEST")
         self._batch_size = int(stream.get("batchSize") or _BATCH_SIZE)
+        if self._batch_size > _BATCH_SIZE:
+            raise self._error(f"a batch for an event bus has at most {_BATCH_SIZE} records, not {self._batch_size}")
         self._retries = _limit(stream.get("maximumRetryAttempts"))
         self._age_seconds = _limit(stream.get("maximumRecordAgeInSeconds"))
         dead_letters: Mapping[str, Any] = stream.get("deadLetterConfig") or {}

@@ -18,10 +18,13 @@ _EVENTS = "events.amazonaws.com"
 
 def queue_allows(graph: Graph, url: str, rule_arn: str) -> bool:
     """Tell whether the queue at a URL takes messages that EventBridge sends for a rule."""
-    documents = [each.state.get("policy") for each in graph.of_type(QUEUE) if each.state["url"] == url]
+    queues = [each.state for each in graph.of_type(QUEUE) if each.state["url"] == url]
+    arn = str(queues[0].get("arn") or "") if queues else ""
+    documents = [queue.get("policy") for queue in queues]
     documents += [each.state["policy"] for each in graph.of_type(QUEUE_POLICY) if each.state["queueUrl"] == url]
     statements = [statement for document in documents if document for statement in _statements(document)]
-    return any(_allows(statement, "sqs:SendMessage", rule_arn) for statement in statements)
+    effects = {statement["Effect"] for statement in statements if _fits(statement, "sqs:SendMessage", arn, rule_arn)}
+    return "Allow" in effects and "Deny" not in effects
 
 
 def function_allows(graph: Graph, name: str, qualifier: str | None, rule_arn: str) -> bool:
@@ -41,12 +44,13 @@ def _statements(document: Any) -> list[Mapping[str, Any]]:
     return list(_each(policy["Statement"]))
 
 
-def _allows(statement: Mapping[str, Any], action: str, rule_arn: str) -> bool:
+def _fits(statement: Mapping[str, Any], action: str, resource: str, rule_arn: str) -> bool:
+    """Tell whether a statement is about what EventBridge asks for a rule."""
     principal: Any = statement.get("Principal")
     services = list(_each(cast("dict[str, Any]", principal).get("Service", []))) if isinstance(principal, dict) else [principal]
     return (
-        statement["Effect"] == "Allow"
-        and (_EVENTS in services or "*" in services)
+        (_EVENTS in services or "*" in services or principal == {"AWS": "*"})
+        and any(fnmatchcase(resource, str(each)) for each in _each(statement.get("Resource", [])))
         and any(fnmatchcase(action.lower(), str(each).lower()) for each in _each(statement.get("Action", [])))
         and _is_met(statement.get("Condition") or {}, rule_arn)
     )

@@ -247,6 +247,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"targetParameters": {"eventbridgeEventBusParameters": {"detailType": "$.a[*]"}}},
         "the path \\$.a\\[\\*\\]",
     ),
+    "more than a bus takes": (stream_parameters(batchSize=11), "at most 10 records, not 11"),
     "another dead letter queue": (stream_parameters(deadLetterConfig={"arn": QUEUE_ARN + "other"}), "other is not played"),
 }
 
