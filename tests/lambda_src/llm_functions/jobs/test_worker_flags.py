@@ -43,7 +43,7 @@ async def test_a_batch_begins_with_the_flags_of_now(
     at = worker(provider)
     source = SlowFlags(document, seconds)
     flags = FeatureFlags(Gateway(at.routes, routing(provider)), source, print, clock=at.clock)
-    at.runner = JobRunner(flags.deployed, JobStore(at.jobs, at.objects), at.queue)
+    at.runner = JobRunner(flags.deployed, JobStore(at.jobs, at.objects), at.queue, 3)
     jobs = [await at.submit(), await at.submit()]
     await at.work()
     assert [(await at.known(job)).status for job in jobs] == [status] * 2
