@@ -19,7 +19,9 @@ from system.local.conftest import COMMAND, LocalStack, command_line, descendants
 
 pytestmark = pytest.mark.timeout(600)
 
-CONFIG = {"async_inference.enabled": True, "api.throttle": {"rate_limit": 1_000, "burst_limit": 1_000}}
+# Jobs are asked for until they have ended: more often than a key may ask by default.
+OFTEN = {"api.throttle": {"rate_limit": 1_000, "burst_limit": 1_000}, "api.daily_quota": 1_000_000}
+CONFIG = {"async_inference.enabled": True, **OFTEN}
 ENDED = ("succeeded", "failed", "cancelled")
 # A whole answer of the stand-in takes some 20 seconds: a worker looks every 15 whether a job is to be stopped.
 LONG = {"message": "Tell me a long story"}
