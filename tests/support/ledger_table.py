@@ -4,51 +4,21 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from moto.dynamodb.exceptions import ConditionalCheckFailed
-from moto.dynamodb.models import DynamoDBBackend
-
-from llm_gateway.aws.dynamodb import ConditionFailed, DynamoDB, Item
+from llm_gateway.aws.dynamodb import DynamoDB, Item
+from support.moto_table import MotoTable, plain
 
 TABLE = "the-ledger"
 
 
-class Table:
+class Table(MotoTable):
     """The table. Its updates are not torn apart by others."""
 
     def __init__(self) -> None:
-        self.backend = DynamoDBBackend("us-east-1", "123456789012")
-        schema = [{"AttributeName": "holder", "KeyType": "HASH"}]
-        attributes = [{"AttributeName": "holder", "AttributeType": "S"}]
-        nothing = dict.fromkeys(("global_indexes", "indexes", "streams", "sse_specification", "warm_throughput"))
-        self.backend.create_table(
-            TABLE,
-            schema=schema,
-            throughput=None,
-            attr=attributes,
-            billing_mode="PAY_PER_REQUEST",
-            tags=[],
-            deletion_protection_enabled=False,
-            **nothing,
-        )
-
-    def update(self, table: str, key: Item, update: str, **more: Any) -> Item:
-        try:
-            item = self.backend.update_item(
-                table,
-                key,
-                update,
-                more["names"],
-                more["values"],
-                condition_expression=more["condition"],
-                return_values_on_condition_check_failure="ALL_OLD",
-            )
-        except ConditionalCheckFailed as failed:
-            raise ConditionFailed("", "", 400, json.loads(failed.description).get("Item", {})) from None
-        return json.loads(json.dumps(item.to_json()["Attributes"], default=str))
+        super().__init__(TABLE, {"holder": ("HASH", "S")})
 
     def item(self, holder: str) -> Item:
         found = self.backend.get_item(TABLE, {"holder": {"S": holder}})
-        return json.loads(json.dumps(found.to_json()["Attributes"], default=str)) if found is not None else {}
+        return {} if found is None else plain(found)
 
     def counters(self, *holder: str) -> dict[str, int]:
         return counters_of(self.item(json.dumps(holder, separators=(",", ":"))))
@@ -68,7 +38,7 @@ class Client(DynamoDB):
         assert item_on_failure
         if self._before is not None:
             await self._before()
-        return self._table.update(*args, **more)
+        return await self._table.update_item(*args, **more)
 
 
 def counters_of(item: Item) -> dict[str, int]:

@@ -5,19 +5,16 @@ again, as the functions do.
 """
 
 import asyncio
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
-from moto.dynamodb.exceptions import ConditionalCheckFailed
-from moto.dynamodb.models import DynamoDBBackend
 
-from llm_gateway.aws.dynamodb import ConditionFailed, DynamoDB, DynamoDBError, Item
+from llm_gateway.aws.dynamodb import DynamoDBError, Item
 from llm_gateway.stages.journal import DEAD_SECONDS, HASH_KEY, SORT_KEY, Head, Journal, Superseded
+from support.moto_table import MotoTable, plain
 
 TABLE = "the-journal"
 START = 1_800_000_010.5
@@ -26,94 +23,32 @@ TTL = 900
 SEEN, AGE = 5, 300
 
 
-class Table(DynamoDB):
+class Table(MotoTable):
     """A client of the table. Where `loses` is set, the answer to the next change of a head is lost."""
 
     def __init__(self) -> None:
         self.loses = False
-        self._backend = DynamoDBBackend("us-east-1", "123456789012")
-        keys = {HASH_KEY: ("HASH", "S"), SORT_KEY: ("RANGE", "N")}
-        nothing = dict.fromkeys(("global_indexes", "indexes", "streams", "sse_specification", "warm_throughput"))
-        self._backend.create_table(
-            TABLE,
-            schema=[{"AttributeName": name, "KeyType": kind} for name, (kind, _) in keys.items()],
-            throughput=None,
-            attr=[{"AttributeName": name, "AttributeType": of} for name, (_, of) in keys.items()],
-            billing_mode="PAY_PER_REQUEST",
-            tags=[],
-            deletion_protection_enabled=False,
-            **nothing,
-        )
+        super().__init__(TABLE, {HASH_KEY: ("HASH", "S"), SORT_KEY: ("RANGE", "N")})
 
-    async def get_item(self, table: str, key: Item, *, consistent: bool = False) -> Item | None:
-        found = self._backend.get_item(table, key)
-        return None if found is None else _plain(found)
-
-    async def put_item(
-        self,
-        table: str,
-        item: Item,
-        *,
-        condition: str | None = None,
-        names: Mapping[str, str] | None = None,
-        values: Item | None = None,
-        item_on_failure: bool = False,
-    ) -> None:
-        try:
-            self._backend.put_item(
-                table,
-                item,
-                condition_expression=condition,
-                expression_attribute_names=dict(names or {}),
-                expression_attribute_values=dict(values or {}),
-                return_values_on_condition_check_failure="ALL_OLD",
-            )
-        except ConditionalCheckFailed as failed:
-            raise _failed(failed) from None
+    async def put_item(self, table: str, item: Item, **more: Any) -> None:
+        await super().put_item(table, item, **more)
         if item[SORT_KEY]["N"] == "0":
             self._lose()
 
-    async def update_item(
-        self,
-        table: str,
-        key: Item,
-        update: str,
-        *,
-        condition: str | None = None,
-        names: Mapping[str, str] | None = None,
-        values: Item | None = None,
-        item_on_failure: bool = False,
-    ) -> Item:
-        try:
-            item = self._backend.update_item(
-                table, key, update, dict(names or {}), dict(values or {}), condition_expression=condition
-            )
-        except ConditionalCheckFailed as failed:
-            raise _failed(failed) from None
+    async def update_item(self, table: str, key: Item, update: str, **more: Any) -> Item:
+        item = await super().update_item(table, key, update, **more)
         self._lose()
-        return _plain(item)
+        return item
 
     async def query(self, table: str, condition: str, values: Item) -> list[Item]:
         assert condition == f"{HASH_KEY} = :key AND {SORT_KEY} > :start"
-        items, _, _ = self._backend.query(table, values[":key"], "GT", [values[":start"]], 1_000, None, True, None)
-        return [_plain(item) for item in items]
+        items, _, _ = self.backend.query(table, values[":key"], "GT", [values[":start"]], 1_000, None, True, None)
+        return [plain(item) for item in items]
 
     def _lose(self) -> None:
         if self.loses:
             self.loses = False
             raise DynamoDBError("TimeoutError", "the answer is lost", 0)
-
-
-def _plain(item: Any) -> Item:
-    return json.loads(json.dumps(item.to_json()["Attributes"], default=str))
-
-
-def _failed(failed: ConditionalCheckFailed) -> ConditionFailed:
-    try:
-        item = json.loads(failed.description).get("Item", {})
-    except ValueError:
-        item = {}
-    return ConditionFailed("", "", 400, item)
 
 
 @dataclass

@@ -67,8 +67,8 @@ class Client(DynamoDB):
         if self._left < 0 or fate == "cut":
             raise ConnectionCut("cut")
         if fate == "twice":
-            self._table.update(*args, **more)
-        item = self._table.update(*args, **more)
+            await self._table.update_item(*args, **more)
+        item = await self._table.update_item(*args, **more)
         if fate == "lost":
             raise ConnectionCut("lost")
         return item
