@@ -8,8 +8,9 @@
   dead-letter queue; once it is sent back from there, the job is run again
 - another run has the job: another message of the same job is done, and the same message waits until that run's lease is over
 
-While a job runs, its lease is renewed, and its message stays hidden for as long. A worker that dies renews neither, so another
-one gets the message soon; this was a try. A run that can renew its lease no more is given up before the lease is over.
+A worker hides its messages for little longer than a lease, in the place of the queue's own time, which is far longer. While a
+job runs, its lease is renewed, and its message stays hidden for as long. A worker that dies renews neither, so another one gets
+the message soon; this was a try. A run that can renew its lease no more is given up before the lease is over.
 """
 
 import asyncio
@@ -37,7 +38,7 @@ from llm_gateway.telemetry import stacktrace, write_log, write_warning
 RENEW_SECONDS = LEASE_SECONDS / 4
 # A message stays hidden for a little longer than its lease lasts.
 _MARGIN_SECONDS = 5
-_HIDDEN_SECONDS = LEASE_SECONDS + _MARGIN_SECONDS
+HIDDEN_SECONDS = LEASE_SECONDS + _MARGIN_SECONDS
 # Seconds before the end of the invocation at which an answer times out, so that what became of it can still be written.
 END_SECONDS = 20.0
 # Seconds before the next try: at most so many after the first one, twice as many after each further one. At least half of them.
@@ -107,6 +108,7 @@ class JobRunner:
             trace: X-Ray's header of the event.
         """
         deadline = asyncio.get_running_loop().time() + seconds - END_SECONDS
+        await asyncio.gather(*(self._queue.hide(record["receiptHandle"], HIDDEN_SECONDS) for record in records))
         self._gateway.current()  # newer feature flags are fetched
         if self._gateway.flags is not None:  # what is switched off, or forbidden, is not begun
             await self._gateway.flags.fetched(_FLAGS_SECONDS)
@@ -167,7 +169,6 @@ class JobRunner:
     async def _keep_while(self, job: Job, message: Message, deadline: float) -> bool:
         """Run a job, and keep its lease and its message meanwhile. Returns whether the message is done. Raises `LeaseLost`."""
         stop = Stop()
-        await self._queue.hide(message.receipt, _HIDDEN_SECONDS)
         running = asyncio.create_task(self._run(job, message, stop, deadline))
         keeping = asyncio.create_task(self._keep(job, message, stop))
         try:
@@ -197,7 +198,7 @@ class JobRunner:
                 continue
             if job.cancel:
                 stop.request()
-            await self._queue.hide(message.receipt, _HIDDEN_SECONDS)
+            await self._queue.hide(message.receipt, HIDDEN_SECONDS)
 
     async def _run(self, job: Job, message: Message, stop: Stop, deadline: float) -> float | None:
         """Run a job. Returns the seconds until its message is to come again; None: the message is done."""

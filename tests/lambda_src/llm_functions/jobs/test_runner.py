@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from llm_functions.job_runner import LAST_SECONDS, LONGEST_WAIT, backoff
+from llm_functions.job_runner import HIDDEN_SECONDS, LAST_SECONDS, LONGEST_WAIT, backoff
 from llm_gateway import errors
 from llm_gateway.aws.dynamodb import DynamoDBError
 from llm_gateway.aws.s3 import S3Error
@@ -408,7 +408,7 @@ async def test_a_job_outlives_its_stores_being_down(worker, monkeypatch, method:
         patched.setattr(at.objects if method in ("get", "put_new") else at.jobs, method, down)
         assert len(await at.work()) == 1
     assert (await at.known(job)).status in ("queued", "running")
-    await asyncio.sleep(VISIBILITY_SECONDS)
+    await asyncio.sleep(HIDDEN_SECONDS)
     assert await at.work() == []
     assert (await at.known(job)).status == "succeeded" and len(provider.asked) == asked
 
