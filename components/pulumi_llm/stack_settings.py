@@ -446,8 +446,8 @@ class StackSettings(RoutingSettings):
 
     def _beside(self, api: "ServerlessBedrockApi", knowledge_base: "KnowledgeBase | None") -> dict[str, Any]:
         """The arguments of what answers the callers of `api` as that does: limits, rules, safety and so on."""
-        none = {"limits": {}, "rules": [], "safety": {}}
-        given = none | self.api.model_dump(include={"limits", "tenant_limits", "rules", "otlp"}, exclude_unset=True)
+        given: dict[str, Any] = {"limits": {}, "rules": [], "safety": {}}
+        given |= self.api.model_dump(include={"limits", "tenant_limits", "rules", "otlp"}, exclude_unset=True)
         limited = [key for key in self.api.keys if key.given("limits")] if self.api.auth == "api_key" else []
         if limited:
             given["key_limits"] = {key.name: key.limits.model_dump(exclude_unset=True) for key in limited}

@@ -191,7 +191,7 @@ def test_a_message_waits_longer_than_the_worker_works_and_as_long_as_there_is_a_
 
 
 def test_the_worker_is_called_by_its_alias_with_a_bound_and_fails_single_messages() -> None:
-    recording = made(maximum_concurrency=9, batch_size=3, max_receives=7)
+    recording = made(maximum_concurrency=9, batch_size=3, max_tries=7)
     mapping = recording.inputs("jobs-mapping")
     assert mapping["functionName"] == arn(recording, "jobs-worker-alias")
     assert mapping["eventSourceArn"] == arn(recording, "jobs-queue")

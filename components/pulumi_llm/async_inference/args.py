@@ -47,9 +47,10 @@ class AsyncInferenceBaseSettings(Settings):
     batch_size: Annotated[Count, Between(1, 10)] = 4
     """How many jobs a worker does at once. Most of its time it waits for models, so that more of them cost less."""
     # AWS advises five and more: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html. With ten, a job lives
-    # through half an hour in which a model throttles.
-    max_receives: Annotated[Count, Between(2, 20)] = 10
-    """How often a job is tried while its error may pass, before it fails and its message is kept as a dead letter."""
+    # through half an hour in which a model fails.
+    max_tries: Annotated[Count, Between(2, 20)] = 10
+    """How often a job is tried that fails by an error that may pass (500, 502, 504), or whose worker dies, before it has failed
+    and its message is kept as a dead letter. That it was postponed (429, 503) is no try."""
     memory_mb: Input[Annotated[Count, Between(256, 10_240)]] = 512
     """The worker's memory in MB; on Lambda it also sets its share of a processor."""
     timeout_seconds: Annotated[Count, Between(30, 900)] = 300

@@ -55,7 +55,7 @@ class AsyncInferenceArgs(TypedDict):
     batch_size: NotRequired[int]
     """How many jobs a worker does at once. Most of its time it waits for models, so that more of them cost less. From 1 to
     10. Default: 4."""
-    max_receives: NotRequired[int]
+    max_tries: NotRequired[int]
     """How often a job is tried while its error may pass, before it fails and its message is kept as a dead letter. From 2
     to 20. Default: 10."""
     memory_mb: NotRequired[pulumi.Input[int]]

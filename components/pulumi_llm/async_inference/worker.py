@@ -76,7 +76,7 @@ def create_worker(
             **jobs.variables,
             variables.JOBS_QUEUE_URL: queues.jobs.url,
             variables.JOBS_DEAD_LETTERS_URL: queues.dead_letters.url,
-            variables.JOBS_MAX_TRIES: str(settings.max_receives),
+            variables.JOBS_MAX_TRIES: str(settings.max_tries),
             **stages.environment,
             **routing.environment,
             **settings.environment,

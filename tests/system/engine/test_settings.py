@@ -505,7 +505,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
                 "parameters": False,
                 "maximum_concurrency": 10,
                 "batch_size": 2,
-                "max_receives": 4,
+                "max_tries": 4,
                 "memory_mb": 1024,
                 "timeout_seconds": 600,
                 "log_retention_days": 90,

@@ -163,7 +163,7 @@ def test_a_worker_that_is_killed_loses_no_job(stack: LocalStack) -> None:
 
 
 def test_dead_letters_are_run_again() -> None:
-    with stack_with_jobs("--model-delay", "0", "--fault", "500", **{"async_inference.max_receives": 2}) as stack:
+    with stack_with_jobs("--model-delay", "0", "--fault", "500", **{"async_inference.max_tries": 2}) as stack:
         (ended,) = burst(stack, [SHORT])
         assert (ended["status"], ended["error"]["code"], ended["attempts"]) == ("failed", "retries_exhausted", 2)
         moved = ""
