@@ -56,8 +56,9 @@ class AsyncInferenceArgs(TypedDict):
     """How many jobs a worker does at once. Most of its time it waits for models, so that more of them cost less. From 1 to
     10. Default: 4."""
     max_tries: NotRequired[int]
-    """How often a job is tried while its error may pass, before it fails and its message is kept as a dead letter. From 2
-    to 20. Default: 10."""
+    """How often a job is tried that fails by an error that may pass (500, 502, 504), or whose worker dies, before it has
+    failed and its message is kept as a dead letter. That it was postponed (429, 503) is no try. From 2 to 20. Default:
+    10."""
     memory_mb: NotRequired[pulumi.Input[int]]
     """The worker's memory in MB; on Lambda it also sets its share of a processor. From 256 to 10,240. Default: 512."""
     timeout_seconds: NotRequired[int]
