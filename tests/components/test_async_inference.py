@@ -102,7 +102,6 @@ def test_a_pipe_makes_an_event_of_the_item_s_own_attributes() -> None:
         "tenant": 'a "b"',
         "alias": "fast",
         "status": "queued",
-        "pool": "standard",
     }
 
 

@@ -36,7 +36,6 @@ _BATCH = 10
 _RECORD_AGE_SECONDS = 23 * 60 * 60
 # As long and as often as EventBridge takes. https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_RetryPolicy.html
 _RETRIES = {"maximum_event_age_in_seconds": 24 * 60 * 60, "maximum_retry_attempts": 185}
-_POOL = "standard"
 
 
 def create_bus(component: Component) -> cloudwatch.EventBus:
@@ -157,7 +156,7 @@ _PATTERNS: tuple[dict[str, Any], ...] = (
 # A path that stands alone becomes a JSON value, a text with its quotes, as the CDK's InputTransformation.fromObject has it.
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-input-transformation.html
 _DETAIL = {name: f"<$.{_image(name)}>" for name in (JOBS.hash_key, JOB_TENANT, JOB_ALIAS, JOB_STATUS)}
-_TEMPLATE = "{" + ", ".join(f'"{name}": {path}' for name, path in _DETAIL.items()) + f', "pool": "{_POOL}"' + "}"
+_TEMPLATE = "{" + ", ".join(f'"{name}": {path}' for name, path in _DETAIL.items()) + "}"
 
 
 def _trust(component: Component, location: Location, account: str) -> dict[str, Any]:
