@@ -58,3 +58,14 @@ JOBS_PREFIX: Final = "jobs/"
 # within days: until then, an expired job is no longer shown.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/intro-lifecycle-rules.html
 JOBS_KEPT_DAYS: Final = 7
+
+# Batches and files are items of the table of jobs, too: `job` is their id, and `owner` that of their caller's jobs with their
+# kind. The events of a batch are made as those of a job: `job` is the batch, `status` one of OpenAI's. Every change of a batch
+# changes `event`, so that only one that is new has this one.
+BATCH_ACCEPTED: Final = "batch.accepted"
+# Below the first are the contents of files, such as files/ID, below the second what a batch is split into, and its results.
+FILES_PREFIX: Final = "files/"
+BATCHES_PREFIX: Final = "batches/"
+# How long files are shown. Their objects are kept for longer, by the time of a batch that a file was named for at its end.
+FILES_KEPT_DAYS: Final = JOBS_KEPT_DAYS
+FILE_OBJECTS_KEPT_DAYS: Final = FILES_KEPT_DAYS + 2

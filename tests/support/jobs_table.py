@@ -5,7 +5,8 @@ from typing import Any
 
 from llm_gateway.aws.dynamodb import Item
 from llm_gateway.aws.s3 import Bucket
-from llm_gateway.jobs.job import ENDED
+from llm_gateway.batches.batch import ENDED as ENDED_BATCHES
+from llm_gateway.jobs.job import ENDED as ENDED_JOBS
 from llm_gateway.tables import JOBS, JOBS_BY_OWNER
 from support.moto_table import MotoTable, plain
 
@@ -46,13 +47,16 @@ class Table(MotoTable):
         for _ in range(self._times()):
             before = await self.get_item(table, key)
             item = await super().update_item(table, key, update, **more)
-            is_ended = item["status"]["S"] in ENDED and (before is None or before["status"]["S"] not in ENDED)
-            self.ends[key[JOBS.hash_key]["S"]] += is_ended
+            self.ends[key[JOBS.hash_key]["S"]] += _is_ended(item) and not _is_ended(before)
         return item
 
     def _times(self) -> int:
         times, self.loses = 2 if self.loses else 1, False
         return times
+
+
+def _is_ended(item: Item | None) -> bool:
+    return item is not None and item.get("status", {}).get("S") in ENDED_JOBS | ENDED_BATCHES
 
 
 class Objects(Bucket):
@@ -69,3 +73,6 @@ class Objects(Bucket):
 
     async def get(self, key: str) -> bytes | None:
         return self.kept.get(key)
+
+    async def delete(self, key: str) -> None:
+        self.kept.pop(key, None)

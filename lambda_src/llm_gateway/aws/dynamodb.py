@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Low
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -133,6 +133,16 @@ class DynamoDB:
         answer = await self._call("UpdateItem", body)
         return answer["Attributes"]
 
+    async def batch_get(self, table: str, keys: Sequence[Item]) -> list[Item]:
+        """Return the items with those keys, 100 at most, as they are now, in any order."""
+        items: list[Item] = []
+        left: dict[str, Any] = {table: {"Keys": list(keys), "ConsistentRead": True}}
+        while left:
+            answer = await self._call("BatchGetItem", {"RequestItems": left})
+            items += answer["Responses"].get(table, ())
+            left = answer.get("UnprocessedKeys") or {}
+        return items
+
     async def delete_item(self, table: str, key: Item) -> Item | None:
         """Delete the item with that key, and return it as it was; None if there is none."""
         answer = await self._call("DeleteItem", {"TableName": table, "Key": key, "ReturnValues": "ALL_OLD"})
@@ -155,9 +165,19 @@ class DynamoDB:
             body["ExclusiveStartKey"] = last
 
     async def query_index(
-        self, table: str, index: str, condition: str, values: Item, *, names: Mapping[str, str], start: Item | None, limit: int
+        self,
+        table: str,
+        index: str,
+        condition: str,
+        values: Item,
+        *,
+        names: Mapping[str, str],
+        start: Item | None,
+        limit: int,
+        ascending: bool = False,
     ) -> tuple[list[Item], Item | None]:
-        """Return a page of the items that fulfil a condition on the key of an index, the last ones of its sort key first.
+        """Return a page of the items that fulfil a condition on the key of an index, the last ones of its sort key first unless
+        `ascending`.
 
         `start` is the key of the item after which the page begins. The second result is that of the next page, None if there is
         none. An index may lag behind its table.
@@ -168,7 +188,7 @@ class DynamoDB:
             "KeyConditionExpression": condition,
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": values,
-            "ScanIndexForward": False,
+            "ScanIndexForward": ascending,
             "Limit": limit,
             **({"ExclusiveStartKey": start} if start else {}),
         }

@@ -68,6 +68,10 @@ class Bucket:
                 return None
             raise
 
+    async def delete(self, key: str) -> None:
+        """Delete an object, if there is one."""
+        await self._call("DELETE", key, b"", ())
+
     async def _call(self, method: str, key: str, content: bytes, headers: Sequence[tuple[str, str]]) -> bytes:
         loop = asyncio.get_running_loop()
         end = loop.time() + _CALL_SECONDS
@@ -97,7 +101,7 @@ class Bucket:
         )
         async with response:
             received = await response.read()
-        if response.status != 200:
+        if response.status not in (200, 204):
             found = _CODE.search(received)
             raise S3Error(found[1].decode() if found else "error", response.status)
         return received
