@@ -90,20 +90,22 @@ class Aws:
         body: bytes,
         headers: Sequence[tuple[str, str]] = (),
         *,
+        query: str = "",
         response_timeout: float,
         read_timeout: float,
         deadline: float = math.inf,
     ) -> Response:
         """Sign and send a request to an address that is not the service's own in the Region, such as an API's or a bucket's.
 
-        `base` is the URL before `path`, which is percent-encoded. Raises `HttpError`.
+        `base` is the URL before `path`, which is percent-encoded, as `query` is, with its parameters in order. Raises
+        `HttpError`.
         """
         url = parse_url(base + path)
         signer = Signer(*self._credentials, self._region, service)
-        signed = signer.sign(method, url.host, url.path, headers, body, time.time())
+        signed = signer.sign(method, url.host, url.path, headers, body, time.time(), query)
         return await self._client.send(
             method,
-            base + path,
+            f"{base}{path}?{query}" if query else base + path,
             [*headers, *signed],
             body,
             response_timeout=response_timeout,

@@ -13,8 +13,9 @@ from botocore.credentials import Credentials
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from llm_gateway.aws import s3
+from llm_gateway.aws import multipart, s3
 from llm_gateway.aws.client import Aws
+from llm_gateway.aws.multipart import ObjectWriter
 from llm_gateway.aws.s3 import Bucket, S3Error
 from llm_gateway.aws.sigv4 import Signer
 from llm_gateway.http.client import HttpClient
@@ -72,6 +73,48 @@ async def test_the_first_of_two_writers_of_a_new_object_wins(bucket: Bucket) -> 
     assert await bucket.put_new(key, b"1") is True
     assert await bucket.put_new(key, b"2") is False
     assert await bucket.get(key) == b"1"
+
+
+@pytest.mark.parametrize("size", [0, 1, 10, 25])
+async def test_a_large_object_is_written_in_parts_and_read_by_ranges(bucket: Bucket, monkeypatch, size: int) -> None:
+    monkeypatch.setattr(multipart, "PART_BYTES", least := 5 * 1024 * 1024)  # moto refuses smaller ones, as S3 does
+    key, line = f"{time.monotonic_ns()}/a b.jsonl", b"x" * (1024 * 1024 - 1) + b"\n"
+    writer = ObjectWriter(bucket, key, "application/jsonl")
+    for _ in range(size):
+        await writer.write(line)
+        assert len(writer._part) < least
+    assert await bucket.get(key) is None
+    await writer.close()
+    assert writer.size == size * len(line)
+    if size:
+        assert await bucket.get_range(key, len(line) - 2, len(line) + 1) == b"x\nx"[: 2 + (size > 1)]
+        assert await bucket.get_range(key, size * len(line) - 2, size * len(line) + 9) == b"x\n"
+    else:
+        assert await bucket.get(key) == b""
+
+
+async def test_an_object_that_is_given_up_is_not_there(bucket: Bucket) -> None:
+    key = f"{time.monotonic_ns()}.jsonl"
+    writer = ObjectWriter(bucket, key, "application/jsonl")
+    await writer.give_up()  # nothing was written
+    await writer.write(b"x" * multipart.PART_BYTES)
+    assert key.encode() in (await bucket._request("GET", "", b"", (), "uploads="))[1]
+    await writer.give_up()
+    assert key.encode() not in (await bucket._request("GET", "", b"", (), "uploads="))[1]
+    assert await bucket.get(key) is None
+
+
+async def test_an_error_after_the_status_200_is_one(http: HttpClient) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html"""
+
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(body=refusal("InternalError"))
+
+    app = web.Application()
+    app.router.add_post("/{path:.*}", handle)
+    async with listening(app) as url:
+        with pytest.raises(S3Error, match="InternalError"):
+            await Bucket(aws(http, AWS_ENDPOINT_URL_S3=url), BUCKET).complete_upload("k", "u", ["e"])
 
 
 def refusal(code: str) -> bytes:
