@@ -73,6 +73,18 @@ def passes(pattern: Any, value: Any) -> bool:
         (("MODIFY", "queued", "queued", "job.accepted"), True),
         (("MODIFY", "succeeded", "succeeded"), False),
         (("REMOVE", "succeeded", None), False),
+        (("INSERT", None, "validating", "batch.accepted"), True),
+        (("MODIFY", "completed", "validating", "batch.accepted"), True),
+        (("MODIFY", "validating", "validating", "batch.validating"), False),
+        (("MODIFY", "validating", "in_progress", "batch.started"), True),
+        (("MODIFY", "in_progress", "in_progress", "batch.started"), False),
+        (("MODIFY", "in_progress", "finalizing", "batch.finalizing"), False),
+        (("MODIFY", "in_progress", "cancelling", "batch.cancelling"), False),
+        *(
+            (("MODIFY", before, after, f"batch.{after}"), True)
+            for before in ("validating", "in_progress", "finalizing", "cancelling")
+            for after in ("completed", "failed", "expired", "cancelled")
+        ),
     ],
 )
 def test_the_acceptance_and_each_change_of_the_status_are_events_and_nothing_else(

@@ -11,7 +11,16 @@ from typing import Any
 import pulumi
 from pulumi_aws import cloudwatch, get_caller_identity_output, iam, pipes
 
-from llm_gateway.tables import JOB_ACCEPTED, JOB_ALIAS, JOB_EVENT, JOB_EVENT_SOURCE, JOB_STATUS, JOB_TENANT, JOBS
+from llm_gateway.tables import (
+    BATCH_ACCEPTED,
+    JOB_ACCEPTED,
+    JOB_ALIAS,
+    JOB_EVENT,
+    JOB_EVENT_SOURCE,
+    JOB_STATUS,
+    JOB_TENANT,
+    JOBS,
+)
 from pulumi_llm.api_edge.used import JobsSettings
 from pulumi_llm.async_inference.queues import Queues
 from pulumi_llm.base.component import Component
@@ -144,13 +153,18 @@ def _change(before: list[str], after: list[str]) -> dict[str, Any]:
     return {"eventName": ["MODIFY"], "dynamodb": images}
 
 
-# The changes that are events: the acceptance, and each transition of the status, but not the return from running to queued, and
-# nothing that leaves the status as it is, such as a worker's sign of life. What TTL deletes is none either.
+# The changes that are events: the acceptance, and each transition of the status, but not the return from running to queued, not
+# what is between the begin and the end of a batch, and nothing that leaves the status as it is, such as a worker's sign of life. What TTL deletes is none either.
 _PATTERNS: tuple[dict[str, Any], ...] = (
     # MODIFY: a job whose Idempotency-Key comes again takes the place of an expired one, until TTL has deleted that.
-    {"eventName": ["INSERT", "MODIFY"], "dynamodb": {"NewImage": {JOB_EVENT: {"S": [JOB_ACCEPTED]}}}},
-    _change(["queued", "failed"], ["running"]),
-    _change(["queued", "running"], ["succeeded", "failed", "cancelled"]),
+    {"eventName": ["INSERT", "MODIFY"], "dynamodb": {"NewImage": {JOB_EVENT: {"S": [JOB_ACCEPTED, BATCH_ACCEPTED]}}}},
+    # The states of a job and, where there are others, those of a batch: a pipe has five filters at most.
+    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-event-filtering.html
+    _change(["queued", "failed", "validating"], ["running", "in_progress"]),
+    _change(
+        ["queued", "running", "validating", "in_progress", "finalizing", "cancelling"],
+        ["succeeded", "failed", "cancelled", "completed", "expired"],
+    ),
 )
 
 # A path that stands alone becomes a JSON value, a text with its quotes, as the CDK's InputTransformation.fromObject has it.
