@@ -154,7 +154,8 @@ def _change(before: list[str], after: list[str]) -> dict[str, Any]:
 
 
 # The changes that are events: the acceptance, and each transition of the status, but not the return from running to queued, not
-# what is between the begin and the end of a batch, and nothing that leaves the status as it is, such as a worker's sign of life. What TTL deletes is none either.
+# what is between the begin and the end of a batch, and nothing that leaves the status as it is, such as a worker's sign of
+# life. What TTL deletes is none either.
 _PATTERNS: tuple[dict[str, Any], ...] = (
     # MODIFY: a job whose Idempotency-Key comes again takes the place of an expired one, until TTL has deleted that.
     {"eventName": ["INSERT", "MODIFY"], "dynamodb": {"NewImage": {JOB_EVENT: {"S": [JOB_ACCEPTED, BATCH_ACCEPTED]}}}},
