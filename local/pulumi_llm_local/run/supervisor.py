@@ -47,6 +47,7 @@ from pulumi_llm_local.services.cloudfront import distribution
 from pulumi_llm_local.services.lambda_function import Function
 from pulumi_llm_local.services.local_run import LocalError, LocalRun, Options, address, listen
 from pulumi_llm_local.services.signature import Credentials
+from pulumi_llm_local.services.step_functions import state_machine
 from pulumi_llm_local.upstreams import stack_upstreams
 
 # The stand-ins, in the order in which they start. Each says which types it plays, and which take effect in others.
@@ -59,6 +60,7 @@ SERVICES = (
     websocket_connections,
     appconfig,
     lambda_function,
+    state_machine,
     event_bus,
     event_pipe,
     event_source_mapping,

@@ -2,11 +2,12 @@
 
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-what-is.html
 
-A target is a queue of the program's, which gets the event as its message's body, or a function, which is invoked
-asynchronously. What cannot be delivered is tried again until the target's retry policy gives up, and goes to its dead letter
-queue. EventBridge needs to be allowed to reach a target by the target's own policy, or by the target's role; a run in which it
-is not would lose every event, and is refused. Not played: archives, schedules, and what changes an event on its way (input,
-input path, input transformer). Nothing is put on the default bus here, whose events are AWS's own.
+A target is a queue of the program's, which gets the event as its message's body, a function, which is invoked asynchronously,
+or a state machine, of which an execution is started with the event. What cannot be delivered is tried again until the target's
+retry policy gives up, and goes to its dead letter queue. EventBridge needs to be allowed to reach a target by the target's own
+policy, or by the target's role; a run in which it is not would lose every event, and is refused. Not played: archives,
+schedules, and what changes an event on its way (input, input path, input transformer). Nothing is put on the default bus here,
+whose events are AWS's own.
 """
 
 import asyncio
@@ -29,7 +30,9 @@ from pulumi_llm_local.services.event_pattern import EventPattern, EventPatternEr
 from pulumi_llm_local.services.lambda_function import Function, FunctionError
 from pulumi_llm_local.services.local_run import LocalError, LocalRun
 from pulumi_llm_local.services.queues import Queues
-from pulumi_llm_local.services.resource_policies import QUEUE_POLICY, function_allows, queue_allows
+from pulumi_llm_local.services.resource_policies import EVENTS, QUEUE_POLICY, function_allows, queue_allows
+from pulumi_llm_local.services.role_policies import role_allows, role_trusts
+from pulumi_llm_local.services.step_functions.state_machine import ExecutionRefused, StateMachine
 
 BUS = "aws:cloudwatch/eventBus:EventBus"
 RULE = "aws:cloudwatch/eventRule:EventRule"
@@ -60,7 +63,7 @@ async def start(run: LocalRun) -> None:
         return
     queues = Queues(run.graph, run.variables[moto.SQS_ENDPOINT])
     run.stop.push_async_callback(queues.close)
-    buses = EventBuses(run.graph, queues, run.functions, EventLog(run.logs / "event-buses.log"))
+    buses = EventBuses(run.graph, queues, run.functions, run.state_machines, EventLog(run.logs / "event-buses.log"))
     run.stop.push_async_callback(buses.stop)
     run.event_buses = buses
 
@@ -93,11 +96,19 @@ class Rule:
 class EventBuses:
     """The buses of a program, by their ARNs. Raises `LocalError` for what is not played, or would not work on AWS."""
 
-    def __init__(self, graph: Graph, queues: Queues, functions: Mapping[str, Function], log: EventLog) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        queues: Queues,
+        functions: Mapping[str, Function],
+        machines: Mapping[str, StateMachine],
+        log: EventLog,
+    ) -> None:
         self._graph = graph
         self._log = log
         self._queues = queues
         self._functions = functions
+        self._machines = machines
         self._tasks: set[asyncio.Task[None]] = set()
         self._invocations = EventInvocations(graph, functions) if _invokes(graph) else None
         arns = {str(bus.state["name"]): str(bus.state["arn"]) for bus in graph.of_type(BUS)}
@@ -159,7 +170,7 @@ class EventBuses:
             try:
                 await target.send(body)
                 return
-            except FunctionError as error:  # the event is too large, and stays so
+            except (FunctionError, ExecutionRefused) as error:  # the event is too large, and stays so
                 code, failure, condition = "INVALID_PARAMETER", error, ""
                 break
             except (moto.MotoError, aiohttp.ClientError) as error:
@@ -201,8 +212,15 @@ class EventBuses:
         elif url:
             send = partial(self._queues.send, url)
             allowed = bool(target.state.get("roleArn")) or queue_allows(self._graph, url, rule_arn)
+        elif arn in self._machines:
+            send = self._execute(self._machines[arn])
+            role = str(target.state.get("roleArn"))
+            allowed = role_trusts(self._graph, role, EVENTS, rule_arn)
+            allowed = allowed and role_allows(self._graph, role, "states:StartExecution", arn)
         else:
-            raise LocalError(f"{name}: {arn} is not played: only a queue or a function of the program's own is")
+            raise LocalError(
+                f"{name}: {arn} is not played: only a queue, a function or a state machine of the program's own is"
+            )
         dead_letter_config: Mapping[str, Any] = target.state.get("deadLetterConfig") or {}
         dead_letters = str(dead_letter_config.get("arn") or "")
         dead_letter_url = self._queues.url(dead_letters)
@@ -235,8 +253,16 @@ class EventBuses:
 
         return send
 
+    def _execute(self, machine: StateMachine) -> Send:
+        async def send(body: str) -> None:
+            machine.start(body)
+
+        return send
+
 
 def _not_allowed(arn: str, rule_arn: str) -> str:
+    if ":stateMachine:" in arn:
+        return f"its role does not allow events.amazonaws.com to start executions of {arn} for {rule_arn}"
     return f"the policy of {arn} does not allow events.amazonaws.com to reach it for {rule_arn}"
 
 

@@ -41,7 +41,27 @@ _MOST_STARTING = 8
 
 
 class FunctionError(Exception):
-    """The function did not start, died, or answered with nothing that can be understood."""
+    """The function did not start, died, or answered with nothing that can be understood.
+
+    `error_type` is what Lambda tells of it: an exception's class, or a name of Lambda's own.
+    https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html
+    """
+
+    error_type = "Runtime.ExitError"
+
+
+class FunctionTimedOut(FunctionError):
+    """The function took longer than it may."""
+
+    error_type = "Sandbox.Timedout"
+
+
+class FunctionRaised(FunctionError):
+    """The handler raised an exception."""
+
+    def __init__(self, message: str, error_type: str) -> None:
+        super().__init__(message)
+        self.error_type = error_type
 
 
 class FunctionThrottled(FunctionError):
@@ -49,6 +69,8 @@ class FunctionThrottled(FunctionError):
 
     https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
     """
+
+    error_type = "TooManyRequestsException"
 
 
 async def start(run: LocalRun) -> None:
@@ -181,7 +203,7 @@ class Function:
             self._idle.append(environment)
             self._freed.set()
         if response.status != 200:
-            raise FunctionError(str(answer["errorMessage"]))
+            raise FunctionRaised(str(answer["errorMessage"]), str(answer["errorType"]))
         return answer
 
     async def _free_environment(self) -> "_Environment":
@@ -224,7 +246,7 @@ class Function:
         try:
             return await send(f"http://127.0.0.1:{environment.port}{path}")
         except TimeoutError:
-            raise FunctionError(f"{self.name} timed out after {self.timeout:g} s") from None
+            raise FunctionTimedOut(f"{self.name} timed out after {self.timeout:g} s") from None
         except aiohttp.ClientConnectorError:
             raise
         except (aiohttp.ClientError, OSError) as error:

@@ -94,6 +94,7 @@ class LocalRun:
         function_urls: The URL of this machine that stands for a function's URL.
         service_callers: The services that sign requests, by their access keys.
         web_acls: Each `waf.WebAcl` by its ARN.
+        state_machines: Each `state_machine.StateMachine` by its ARN.
         event_buses: The `event_bus.EventBuses` of the program, None where it has none.
         hosts: The URL of this machine that stands for a host name of AWS's.
         distributions: Each `distribution.Distribution` of CloudFront with its address.
@@ -121,6 +122,7 @@ class LocalRun:
     function_urls: dict[str, str] = field(default_factory=dict[str, str])
     service_callers: dict[str, ServiceCaller] = field(default_factory=dict[str, ServiceCaller])
     web_acls: dict[str, Any] = field(default_factory=dict[str, Any])
+    state_machines: dict[str, Any] = field(default_factory=dict[str, Any])
     event_buses: Any = None
     hosts: dict[str, str] = field(default_factory=dict[str, str])
     distributions: list[tuple[Any, str]] = field(default_factory=list[tuple[Any, str]])

@@ -13,7 +13,7 @@ from pulumi_llm_local.program.graph import Graph
 from pulumi_llm_local.services.moto import QUEUE
 
 QUEUE_POLICY = "aws:sqs/queuePolicy:QueuePolicy"
-_EVENTS = "events.amazonaws.com"
+EVENTS = "events.amazonaws.com"
 
 
 def queue_allows(graph: Graph, url: str, rule_arn: str) -> bool:
@@ -22,7 +22,7 @@ def queue_allows(graph: Graph, url: str, rule_arn: str) -> bool:
     arn = str(queues[0].get("arn") or "") if queues else ""
     documents = [queue.get("policy") for queue in queues]
     documents += [each.state["policy"] for each in graph.of_type(QUEUE_POLICY) if each.state["queueUrl"] == url]
-    statements = [statement for document in documents if document for statement in _statements(document)]
+    statements = [statement for document in documents if document for statement in statements_of(document)]
     effects = {statement["Effect"] for statement in statements if _fits(statement, "sqs:SendMessage", arn, rule_arn)}
     return "Allow" in effects and "Deny" not in effects
 
@@ -33,42 +33,45 @@ def function_allows(graph: Graph, name: str, qualifier: str | None, rule_arn: st
         str(each.state["function"]).split(":")[-1] == name
         and (each.state.get("qualifier") or None) == qualifier
         and each.state["action"] in ("lambda:InvokeFunction", "lambda:*")
-        and each.state["principal"] == _EVENTS
+        and each.state["principal"] == EVENTS
         and fnmatchcase(rule_arn, each.state.get("sourceArn") or "*")
         for each in graph.of_type(PERMISSION)
     )
 
 
-def _statements(document: Any) -> list[Mapping[str, Any]]:
+def statements_of(document: Any) -> list[Mapping[str, Any]]:
+    """The statements of a policy, which is a text or an object."""
     policy: Any = json.loads(document) if isinstance(document, str) else document
-    return list(_each(policy["Statement"]))
+    return list(each_of(policy["Statement"]))
 
 
 def _fits(statement: Mapping[str, Any], action: str, resource: str, rule_arn: str) -> bool:
     """Tell whether a statement is about what EventBridge asks for a rule."""
     principal: Any = statement.get("Principal")
-    services = list(_each(cast("dict[str, Any]", principal).get("Service", []))) if isinstance(principal, dict) else [principal]
+    services = (
+        list(each_of(cast("dict[str, Any]", principal).get("Service", []))) if isinstance(principal, dict) else [principal]
+    )
     return (
-        (_EVENTS in services or "*" in services or principal == {"AWS": "*"})
-        and any(fnmatchcase(resource, str(each)) for each in _each(statement.get("Resource", [])))
-        and any(fnmatchcase(action.lower(), str(each).lower()) for each in _each(statement.get("Action", [])))
-        and _is_met(statement.get("Condition") or {}, rule_arn)
+        (EVENTS in services or "*" in services or principal == {"AWS": "*"})
+        and any(fnmatchcase(resource, str(each)) for each in each_of(statement.get("Resource", [])))
+        and any(fnmatchcase(action.lower(), str(each).lower()) for each in each_of(statement.get("Action", [])))
+        and is_met(statement.get("Condition") or {}, rule_arn)
     )
 
 
-def _is_met(condition: Mapping[str, Mapping[str, Any]], rule_arn: str) -> bool:
-    """Tell whether EventBridge's request meets a condition; one that it says nothing of is not met."""
-    known = {"aws:sourcearn": rule_arn, "aws:sourceaccount": rule_arn.split(":")[4], "aws:securetransport": "true"}
+def is_met(condition: Mapping[str, Mapping[str, Any]], source_arn: str) -> bool:
+    """Tell whether the request of a service for a resource of its own meets a condition; one that it says nothing of is not."""
+    known = {"aws:sourcearn": source_arn, "aws:sourceaccount": source_arn.split(":")[4], "aws:securetransport": "true"}
     for operator, keys in condition.items():
         for key, wanted in keys.items():
             value = known.get(key.lower(), "")
             equal = operator in ("ArnEquals", "ArnLike", "StringEquals", "StringLike", "Bool")
-            if not equal or not any(fnmatchcase(value, str(each)) for each in _each(wanted)):
+            if not equal or not any(fnmatchcase(value, str(each)) for each in each_of(wanted)):
                 return False
     return True
 
 
-def _each(value: Any) -> Iterator[Any]:
+def each_of(value: Any) -> Iterator[Any]:
     """In a policy one value stands for a list of one."""
     if isinstance(value, list):
         yield from cast("list[Any]", value)

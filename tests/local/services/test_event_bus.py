@@ -16,12 +16,16 @@ from pulumi_llm_local.services.event_log import EventLog
 from pulumi_llm_local.services.local_run import LocalError
 from pulumi_llm_local.services.moto import QUEUE, MotoError
 from pulumi_llm_local.services.resource_policies import QUEUE_POLICY
+from pulumi_llm_local.services.role_policies import ROLE, ROLE_POLICY
+from pulumi_llm_local.services.step_functions.state_machine import ExecutionRefused
 
 BUS_ARN = "arn:aws:events:us-east-1:123456789012:event-bus/jobs"
 RULE_ARN = "arn:aws:events:us-east-1:123456789012:rule/jobs/accepted"
 QUEUE_ARN = "arn:aws:sqs:us-east-1:123456789012:"
 URL = "https://sqs.us-east-1.amazonaws.com/123456789012/"
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:worker"
+MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:batches"
+ROLE_ARN = "arn:aws:iam::123456789012:role/starts"
 PATTERN = {"source": ["pulumi-llm.jobs"], "detail-type": ["job.accepted"]}
 
 
@@ -58,6 +62,30 @@ class Worker:
         self.called.set()
 
 
+class Machine:
+    """A state machine that refuses inputs which are too long."""
+
+    def __init__(self) -> None:
+        self.started: list[Any] = []
+        self.called = asyncio.Event()
+
+    def start(self, text: str) -> str:
+        if len(text) > 10_000:
+            raise ExecutionRefused("it is too long")
+        self.started.append(json.loads(text))
+        self.called.set()
+        return ""
+
+
+def role(*, service: str = "events.amazonaws.com", action: str = "states:StartExecution") -> list[Resource]:
+    trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    starts = {"Effect": "Allow", "Action": action, "Resource": MACHINE}
+    return [
+        resource(ROLE, name="starts", arn=ROLE_ARN, assumeRolePolicy=json.dumps({"Statement": [trust]})),
+        resource(ROLE_POLICY, role="starts", policy=json.dumps({"Statement": [starts]})),
+    ]
+
+
 def resource(type_: str, **state: Any) -> Resource:
     name = str(state.get("name") or state.get("targetId") or "r")
     return Resource(name, type_, name, name, state, state)
@@ -92,10 +120,17 @@ def target(**changes: Any) -> Resource:
     )
 
 
-def buses(tmp_path: Path, queues: Queues, *resources: Resource, worker: Worker | None = None) -> EventBuses:
+def buses(
+    tmp_path: Path,
+    queues: Queues,
+    *resources: Resource,
+    worker: Worker | None = None,
+    machine: Machine | None = None,
+) -> EventBuses:
     made = (resource(BUS, name="jobs", arn=BUS_ARN), *QUEUES, *resources)
     functions: Any = {"worker": worker} if worker else {}
-    return EventBuses(Graph("us-east-1", made, {}, ()), cast("Any", queues), functions, EventLog(tmp_path / "log"))
+    machines: Any = {MACHINE: machine} if machine else {}
+    return EventBuses(Graph("us-east-1", made, {}, ()), cast("Any", queues), functions, machines, EventLog(tmp_path / "log"))
 
 
 def put(bus: EventBuses, **changes: Any) -> None:
@@ -129,6 +164,32 @@ async def test_a_function_is_invoked_asynchronously(tmp_path: Path) -> None:
     put(buses(tmp_path, Queues(), permission, rule(), target(arn=FUNCTION + ":live"), worker=worker))
     await worker.called.wait()
     assert worker.events[0]["detail"] == {"job": "1"}
+
+
+async def test_an_execution_of_a_state_machine_is_started(tmp_path: Path) -> None:
+    machine = Machine()
+    put(buses(tmp_path, Queues(), *role(), rule(), target(arn=MACHINE, roleArn=ROLE_ARN), machine=machine))
+    await machine.called.wait()
+    assert machine.started[0]["detail"] == {"job": "1"}
+
+
+async def test_an_execution_that_is_refused_is_not_tried_again(tmp_path: Path) -> None:
+    queues, machine = Queues(), Machine()
+    sent = target(arn=MACHINE, roleArn=ROLE_ARN, deadLetterConfig={"arn": QUEUE_ARN + "dead"})
+    put(buses(tmp_path, queues, *POLICIES, *role(), rule(), sent, machine=machine), detail={"job": "x" * 10_000})
+    await queues.came.wait()
+    ((name, _, attributes),) = queues.sent
+    assert (name, attributes["RETRY_ATTEMPTS"], attributes["ERROR_MESSAGE"]) == ("dead", "0", "it is too long")
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [[], role(service="states.amazonaws.com"), role(action="states:StopExecution")],
+    ids=["no role", "a role of another service's", "a role that may not"],
+)
+def test_a_state_machine_that_a_rule_may_not_start(roles: list[Resource], tmp_path: Path) -> None:
+    with pytest.raises(LocalError, match=r"its role does not allow events\.amazonaws\.com to start executions"):
+        buses(tmp_path, Queues(), *roles, rule(), target(arn=MACHINE, roleArn=ROLE_ARN), machine=Machine())
 
 
 NOT_MATCHED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -209,8 +270,11 @@ REFUSED: dict[str, tuple[list[Resource], str]] = {
     "an unknown operator": ([rule(eventPattern='{"a": [{"begins": "x"}]}')], "the rule accepted: a: the operator begins"),
     "an input path": ([*POLICIES, rule(), target(inputPath="$.detail")], "inputPath is not played"),
     "a transformer": ([*POLICIES, rule(), target(inputTransformer={"inputTemplate": "x"})], "inputTransformer is not played"),
-    "another target": ([rule(), target(arn="arn:aws:sns:us-east-1:123456789012:t")], "only a queue or a function"),
-    "an unknown function": ([rule(), target(arn=FUNCTION + "-other")], "only a queue or a function"),
+    "another target": (
+        [rule(), target(arn="arn:aws:sns:us-east-1:123456789012:t")],
+        "only a queue, a function or a state machine",
+    ),
+    "an unknown function": ([rule(), target(arn=FUNCTION + "-other")], "only a queue, a function or a state machine"),
     "a queue without a policy": ([rule(), target()], NO_ACCESS),
     "a queue for another rule": ([queue_policy("jobs", statement()), rule(arn=RULE_ARN + "-2"), target()], NO_ACCESS),
     "a queue for another service": (
