@@ -110,9 +110,11 @@ def job_store(client: HttpClient, environ: Mapping[str, str] = os.environ) -> "C
         from llm_gateway.aws.s3 import Bucket
         from llm_gateway.jobs.store import JobStore
         from llm_gateway.jobs.table import JobTable
+        from llm_gateway.tables import DEFAULT_JOBS_PER_CALLER
 
         aws = Aws(client, environ)
-        return JobStore(JobTable(DynamoDB(aws), table), Bucket(aws, environ[environment.JOBS_BUCKET]))
+        most = int(environ.get(environment.JOBS_PER_CALLER, DEFAULT_JOBS_PER_CALLER))
+        return JobStore(JobTable(DynamoDB(aws), table), Bucket(aws, environ[environment.JOBS_BUCKET]), most)
 
     return made
 

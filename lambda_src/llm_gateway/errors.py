@@ -403,6 +403,14 @@ cancel_unavailable = ErrorKind(
     "the service could not record that the generation is to be stopped; try again shortly",
     retry_after=1,
 )
+# Jobs that are queued or running. They are counted when jobs are submitted.
+too_many_jobs = ErrorKind(
+    "too_many_jobs",
+    429,
+    RATE_LIMIT,
+    "with {number:,} more, this caller would have more than {most:,} jobs that have not ended; submit them when some have",
+    retry_after=30,
+)
 # The table or the bucket of jobs cannot be read or written.
 jobs_unavailable = ErrorKind(
     "jobs_unavailable",

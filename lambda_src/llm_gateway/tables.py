@@ -48,6 +48,13 @@ JOBS_BY_OWNER: Final = IndexKeys(
         *("started", "ended", "attempts", "cancel", "error", "usage"),
     ),
 )
+# The jobs that are queued or running, by whose they are, as `JOB_OPEN` has it: a job that has ended has no such attribute, and
+# is not in this index. A caller's are counted by it, and those that got stuck are found in it. Nothing that it has changes
+# while a job is open.
+JOB_OPEN: Final = "open_owner"
+JOBS_OPEN: Final = IndexKeys("open-by-owner", JOB_OPEN, "created", ("expires",))
+# How many jobs of a caller may be open.
+DEFAULT_JOBS_PER_CALLER: Final = 1_000
 # The first event of every job: its message is what a worker gets.
 JOB_ACCEPTED: Final = "job.accepted"
 # The source of these events.

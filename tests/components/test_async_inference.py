@@ -286,10 +286,13 @@ def test_an_api_that_takes_jobs_has_a_table_with_a_stream_and_a_private_bucket()
     table = recording.inputs("chat-jobs-table")
     assert (table["hashKey"], table["streamEnabled"], table["streamViewType"]) == ("job", True, "NEW_AND_OLD_IMAGES")
     assert table["ttl"] == {"attributeName": "expires", "enabled": True}
-    assert sorted(each["name"] for each in table["attributes"]) == ["created", "job", "owner"]
-    (index,) = table["globalSecondaryIndexes"]
+    assert sorted(each["name"] for each in table["attributes"]) == ["created", "job", "open_owner", "owner"]
+    index, open_ones = table["globalSecondaryIndexes"]
     assert (index["name"], index["hashKey"], index["rangeKey"]) == ("by-owner", "owner", "created")
-    assert index["onDemandThroughput"] == table["onDemandThroughput"]
+    assert (open_ones["name"], open_ones["hashKey"], open_ones["rangeKey"]) == ("open-by-owner", "open_owner", "created")
+    assert index["onDemandThroughput"] == open_ones["onDemandThroughput"] == table["onDemandThroughput"]
+    # What it has never changes while a job is open.
+    assert open_ones["nonKeyAttributes"] == ["expires"]
     # A worker's sign of life changes the lease. It is to write the table alone.
     assert index["projectionType"] == "INCLUDE" and {"status", "usage"} < set(index["nonKeyAttributes"])
     assert not {"lease", "run", "message", "job", "owner", "created"} & set(index["nonKeyAttributes"])
@@ -302,7 +305,7 @@ def test_an_api_that_takes_jobs_has_a_table_with_a_stream_and_a_private_bucket()
     table_arn, bucket_arn = arn(recording, "chat-jobs-table"), arn(recording, "chat-jobs-bucket")
     assert {sid: (each["Action"], each["Resource"]) for sid, each in found.items()} == {
         "UseJobs": (["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], table_arn),
-        "ListJobs": (["dynamodb:Query"], f"{table_arn}/index/by-owner"),
+        "ListJobs": (["dynamodb:Query"], [f"{table_arn}/index/by-owner", f"{table_arn}/index/open-by-owner"]),
         "JobObjects": (["s3:GetObject", "s3:PutObject"], f"{bucket_arn}/jobs/*"),
         "EncryptJobs": (["kms:Decrypt", "kms:GenerateDataKey"], KEY),
     }
@@ -311,6 +314,15 @@ def test_an_api_that_takes_jobs_has_a_table_with_a_stream_and_a_private_bucket()
     outputs = recording.named("chat").outputs
     assert outputs["jobs_stream_arn"] == recording.named("chat-jobs-table").state["streamArn"]
     assert outputs["jobs_bucket_name"] == variables["JOBS_BUCKET"]
+
+
+def test_how_many_jobs_of_a_caller_may_be_open() -> None:
+    recording: Recording = programs.run(lambda: programs.chat(jobs=True, jobs_per_caller=50))
+    assert recording.inputs("chat-function")["environment"]["variables"]["JOBS_PER_CALLER"] == "50"
+    with pytest.raises(pulumi.InputPropertiesError) as error:
+        programs.run(lambda: programs.chat(jobs_per_caller=50))
+    (detail,) = error.value.errors or []
+    assert detail == {"property_path": "jobs_per_caller", "reason": "is only for jobs, and there are none; leave it out"}
 
 
 def test_jobs_need_callers_that_are_known() -> None:

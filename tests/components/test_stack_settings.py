@@ -156,6 +156,10 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
             "pulumi-llm:async_inference.enabled: must be false without the API (api.enabled), which takes the jobs",
         ],
     ),
+    "jobs without end": (
+        {"async_inference": {"enabled": True, "jobs_per_caller": 100_000}},
+        ["pulumi-llm:async_inference.jobs_per_caller: must be between 1 and 20,000, not 100,000"],
+    ),
     "jobs of nobody": (
         {"development": True, "api": {"auth": "none"}, "async_inference": {"enabled": True}},
         [

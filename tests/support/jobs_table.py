@@ -7,19 +7,22 @@ from llm_gateway.aws.dynamodb import Item
 from llm_gateway.aws.s3 import Bucket
 from llm_gateway.batches.batch import ENDED as ENDED_BATCHES
 from llm_gateway.jobs.job import ENDED as ENDED_JOBS
-from llm_gateway.tables import JOBS, JOBS_BY_OWNER
+from llm_gateway.tables import JOB_OPEN, JOBS, JOBS_BY_OWNER, JOBS_OPEN
 from support.moto_table import MotoTable, plain
 
 TABLE, BUCKET = "the-jobs", "the-jobs-bucket"
-ATTRIBUTES = (JOBS.hash_key, JOBS_BY_OWNER.hash_key, JOBS_BY_OWNER.sort_key)
-INDEX = {
-    "IndexName": JOBS_BY_OWNER.name,
-    "KeySchema": [
-        {"AttributeName": JOBS_BY_OWNER.hash_key, "KeyType": "HASH"},
-        {"AttributeName": JOBS_BY_OWNER.sort_key, "KeyType": "RANGE"},
-    ],
-    "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(JOBS_BY_OWNER.included)},
-}
+ATTRIBUTES = (JOBS.hash_key, JOBS_BY_OWNER.hash_key, JOBS_BY_OWNER.sort_key, JOB_OPEN)
+INDEXES = [
+    {
+        "IndexName": index.name,
+        "KeySchema": [
+            {"AttributeName": index.hash_key, "KeyType": "HASH"},
+            {"AttributeName": index.sort_key, "KeyType": "RANGE"},
+        ],
+        "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(index.included)},
+    }
+    for index in (JOBS_BY_OWNER, JOBS_OPEN)
+]
 
 
 class Table(MotoTable):
@@ -31,8 +34,7 @@ class Table(MotoTable):
     def __init__(self) -> None:
         self.loses = False
         self.ends: Counter[str] = Counter()
-        others = dict.fromkeys((JOBS_BY_OWNER.hash_key, JOBS_BY_OWNER.sort_key), "S")
-        super().__init__(TABLE, {JOBS.hash_key: ("HASH", "S")}, others, [INDEX])
+        super().__init__(TABLE, {JOBS.hash_key: ("HASH", "S")}, dict.fromkeys(ATTRIBUTES[1:], "S"), INDEXES)
 
     def ids(self) -> set[str]:
         """Return the ids of all jobs, expired ones, too."""

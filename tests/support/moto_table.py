@@ -4,8 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from moto.dynamodb.comparisons import get_filter_expression
 from moto.dynamodb.exceptions import ConditionalCheckFailed
 from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.dynamo_type import DynamoType
 
 from llm_gateway.aws.dynamodb import ConditionFailed, DynamoDB, Item
 
@@ -89,6 +91,24 @@ class MotoTable(DynamoDB):
         except ConditionalCheckFailed as failed:
             raise _failed(failed) from None
         return plain(item)
+
+    async def count_index(
+        self, table: str, index: str, condition: str, values: Item, *, names: Mapping[str, str], only: str, most: int
+    ) -> int:
+        name, value = condition.split(" = ")
+        found, *_ = self.backend.get_table(table).query(
+            hash_key=DynamoType(values[value]),
+            hash_key_conditions=[(names[name], DynamoType(values[value]))],
+            range_comparison=None,
+            range_objs=[],
+            limit=most + 1,
+            exclusive_start_key=None,  # pyright: ignore[reportArgumentType]
+            scan_index_forward=True,
+            projection_expressions=None,
+            index_name=index,
+            filter_expression=get_filter_expression(only, dict(names), dict(values)),
+        )
+        return len(found)
 
 
 def plain(item: Any) -> Item:

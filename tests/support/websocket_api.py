@@ -78,7 +78,7 @@ async def _create_jobs_table(call: Any, dynamodb: DynamoDB) -> None:
         "TableName": jobs_table.TABLE,
         "KeySchema": [{"AttributeName": JOBS.hash_key, "KeyType": "HASH"}],
         "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in jobs_table.ATTRIBUTES],
-        "GlobalSecondaryIndexes": [jobs_table.INDEX],
+        "GlobalSecondaryIndexes": jobs_table.INDEXES,
         "BillingMode": "PAY_PER_REQUEST",
     }
     await call(dynamodb, "CreateTable", body)

@@ -8,7 +8,7 @@ from pulumi_aws import dynamodb
 
 from llm_gateway import environment as variables
 from llm_gateway.aws.regions import dns_suffix
-from llm_gateway.tables import JOBS, JOBS_BY_OWNER, JOBS_KEPT_DAYS, JOBS_PREFIX
+from llm_gateway.tables import JOBS, JOBS_BY_OWNER, JOBS_KEPT_DAYS, JOBS_OPEN, JOBS_PREFIX
 from pulumi_llm.api_edge.tables import UsedTable, expiring_table
 from pulumi_llm.api_edge.used import JobsSettings
 from pulumi_llm.base.component import Component
@@ -41,10 +41,10 @@ class UsedJobs(NamedTuple):
 
     def submit(self, location: Location) -> list[dict[str, Any]]:
         """Statements that allow to take jobs, to cancel them, and to tell their callers of them."""
-        index = pulumi.Output.concat(self.table.arn, f"/index/{JOBS_BY_OWNER.name}")
+        indexes = [pulumi.Output.concat(self.table.arn, f"/index/{index.name}") for index in (JOBS_BY_OWNER, JOBS_OPEN)]
         return [
             *self.table.allow("Use", "Jobs", "GetItem", "PutItem", "UpdateItem"),
-            allow("ListJobs", ["dynamodb:Query"], index),
+            allow("ListJobs", ["dynamodb:Query"], indexes),
             *self._objects(location),
         ]
 
@@ -71,7 +71,7 @@ class MadeJobs(NamedTuple):
 
 def make_jobs(component: Component, kms_key_arn: pulumi.Input[str] | None, *, deletion_protection: bool) -> MadeJobs:
     """Make the table, whose stream tells of every change of a job, and the bucket."""
-    # A job writes some six times, its index three times; who waits for it reads.
+    # A job writes some six times, its indexes five times; who waits for it reads.
     table = expiring_table(
         component,
         "jobs-table",
@@ -80,7 +80,7 @@ def make_jobs(component: Component, kms_key_arn: pulumi.Input[str] | None, *, de
         reads=2_000,
         writes=5_000,
         deletion_protection=deletion_protection,
-        index=JOBS_BY_OWNER,
+        indexes=(JOBS_BY_OWNER, JOBS_OPEN),
         stream=True,
     )
     lifecycle = {"id": "jobs", "filter": {"prefix": JOBS_PREFIX}, "expiration": {"days": JOBS_KEPT_DAYS}}

@@ -9,6 +9,9 @@ from llm_gateway.identity.caller import KEY_LENGTHS, Caller, is_key
 from pulumi_llm.api_edge.limits import LimitSettings
 from pulumi_llm.base.settings import Between, Count, Flag, Input, Name, Number, Problem, Settings, form, valid_items
 
+# Each request that submits jobs counts those of its caller, some 25 to 4 KB: for 10,000 it reads 200 units, of the 2,000 a
+# second that are the bound of the table's index.
+JobsPerCaller = Annotated[Count, Between(1, 20_000)]
 # Requests that a usage plan may count. https://docs.aws.amazon.com/apigateway/latest/api/APIQuotaSettings.html
 WebSocketConnections = Annotated[Count, Between(1, 100_000)]
 Quota = Annotated[Count, Between(1, 2_147_483_647)]

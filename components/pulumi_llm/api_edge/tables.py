@@ -1,5 +1,6 @@
 """The tables of DynamoDB: how they are made, and what a function that uses another component's is allowed."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Self, cast
 
 import pulumi
@@ -47,13 +48,13 @@ def expiring_table(
     reads: int,
     writes: int,
     deletion_protection: bool | None = None,
-    index: IndexKeys | None = None,
+    indexes: Sequence[IndexKeys] = (),
     stream: bool = False,
 ) -> dynamodb.Table:
     """Make a table whose items expire. `reads` and `writes`, units a second, are bounds on what it may cost.
 
-    With `deletion_protection`, true or false, the table can be restored to any second of the last 35 days. `index` finds its
-    items in another way, by attributes that are strings. With a `stream`, every change of an item can be followed, with what
+    With `deletion_protection`, true or false, the table can be restored to any second of the last 35 days. `indexes` find its
+    items in other ways, by attributes that are strings. With a `stream`, every change of an item can be followed, with what
     was there before.
 
     Items say until when they are valid, and are not used after that. DynamoDB's TTL deletes them later, within a few days.
@@ -62,10 +63,8 @@ def expiring_table(
     attributes: list[dynamodb.TableAttributeArgsDict] = [{"name": keys.hash_key, "type": "S"}]
     if keys.sort_key:
         attributes.append({"name": keys.sort_key, "type": "N"})
-    if index is not None:
-        for name in (index.hash_key, index.sort_key):
-            if name != keys.hash_key:
-                attributes.append({"name": name, "type": "S"})
+    names = dict.fromkeys(name for index in indexes for name in (index.hash_key, index.sort_key) if name != keys.hash_key)
+    attributes += [{"name": name, "type": "S"} for name in names]
     bounds: dict[str, int] = {"max_read_request_units": reads, "max_write_request_units": writes}
     return dynamodb.Table(
         component.child_name(key),
@@ -74,7 +73,7 @@ def expiring_table(
         hash_key=keys.hash_key,
         range_key=keys.sort_key or None,
         attributes=attributes,
-        global_secondary_indexes=None if index is None else [_index(index, bounds)],
+        global_secondary_indexes=[_index(index, bounds) for index in indexes] or None,
         stream_enabled=stream or None,
         stream_view_type="NEW_AND_OLD_IMAGES" if stream else None,
         ttl={"attribute_name": keys.ttl_attribute, "enabled": True},

@@ -23,6 +23,8 @@ MOST_JOBS = 100
 _TRIES, _PAUSE = 8, 2.0
 # Codes of failures after which nobody knows whether the service has the jobs: the same key asks again.
 _UNKNOWN = frozenset({"timeout", "connection_failed", "stream_interrupted"})
+# The code of the failure that as many jobs of the caller wait as may.
+_NO_ROOM = "too_many_jobs"
 # Jobs that one round of a wait looks at, and the seconds after a round in which none has ended.
 _LOOKED_AT, _ROUND_SECONDS = 20, 1.0
 
@@ -184,15 +186,16 @@ def _asked(message: str, file: str, model: str) -> Iterator[dict[str, Any]]:
 
 async def _submitted(jobs: JobsClient, asked: Sequence[Any]) -> list[Job]:
     """Submit jobs once, however often that takes: the same key finds the same jobs."""
-    key = str(uuid.uuid4())
-    for _ in range(_TRIES - 1):
+    key, tries = str(uuid.uuid4()), 0
+    while True:
         try:
             return await jobs.submit(asked, key)
         except ChatError as error:
-            if error.retry_after is None and error.code not in _UNKNOWN:
+            if error.code != _NO_ROOM:  # jobs of before are done sooner or later
+                tries += 1
+            if tries == _TRIES or (error.retry_after is None and error.code not in _UNKNOWN):
                 raise
             await asyncio.sleep(_PAUSE if error.retry_after is None else error.retry_after)
-    return await jobs.submit(asked, key)
 
 
 async def _waited(jobs: JobsClient, ids: Sequence[str]) -> bool:

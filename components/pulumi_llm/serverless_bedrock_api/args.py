@@ -11,6 +11,7 @@ from llm_gateway.limits import CallerLimits
 from llm_gateway.metrics import Metrics
 from llm_gateway.operations import Operation, operations, path_parameters
 from llm_gateway.routes import Routes
+from llm_gateway.tables import DEFAULT_JOBS_PER_CALLER
 from pulumi_llm.api_edge.answer_cache import CachedSettings
 from pulumi_llm.api_edge.api import STAGE
 from pulumi_llm.api_edge.cors import Origins
@@ -22,6 +23,7 @@ from pulumi_llm.api_edge.rules import CallerRuleSettings
 from pulumi_llm.api_edge.safety import CheckedSettings
 from pulumi_llm.api_edge.settings import (
     ApiKeySettings,
+    JobsPerCaller,
     JwtSettings,
     Quota,
     Throttle,
@@ -439,6 +441,8 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
     """Issue tickets (`POST /ws/ticket`), with which browsers connect to a WebSocketChat. For `auth` "api_key" and "jwt"."""
     jobs: Flag = False
     """Take jobs (`POST /jobs`), which an AsyncInference works off. Makes a table and a bucket."""
+    jobs_per_caller: JobsPerCaller = DEFAULT_JOBS_PER_CALLER
+    """How many jobs of a caller may be queued or running."""
     region: Region | None = None
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     parameter_prefix: ParameterPrefix | None = None
@@ -464,6 +468,8 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
             yield Problem("websocket_tickets", f"is only for auth 'api_key' and 'jwt', not {self.auth!r}")
         if self.jobs and self.auth == "none":
             yield Problem("jobs", f"is not for auth 'none': {SHARED_JOBS}")
+        if not self.jobs and self.given("jobs_per_caller"):
+            yield Problem("jobs_per_caller", "is only for jobs, and there are none; leave it out")
 
     def problems_in(self, location: Location) -> Iterator[Problem]:
         region, partition = location

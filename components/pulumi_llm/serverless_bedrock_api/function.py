@@ -71,6 +71,7 @@ def create_function(
         **({variables.JOURNAL_TABLE: journal.name} if journal and settings.idempotency else {}),
         **({variables.CACHE_TABLE: journal.name} if journal and settings.cache else {}),
         **(jobs.variables if jobs else {}),
+        **({variables.JOBS_PER_CALLER: str(settings.jobs_per_caller)} if jobs and settings.given("jobs_per_caller") else {}),
         **(guardrail_variables(guardrail.arn, guardrail.version) if guardrail else {}),
         **(flags.variables if flags else {}),
         **retrieval_variables(settings.retrieval),

@@ -19,6 +19,7 @@ ERRORS: dict[str, tuple[ErrorKind, ...]] = {
         errors.wrong_kind_of_model,
         errors.model_not_found,
         errors.idempotency_key_reused,
+        errors.too_many_jobs,
         errors.service_disabled,
         errors.model_disabled,
         errors.jobs_unavailable,
@@ -29,7 +30,7 @@ ERRORS: dict[str, tuple[ErrorKind, ...]] = {
     "job_events": (errors.invalid_value, errors.unknown_job, errors.jobs_unavailable),
 }
 # The kinds that no other operation answers.
-ONLY = (errors.unknown_job, errors.jobs_unavailable)
+ONLY = (errors.unknown_job, errors.too_many_jobs, errors.jobs_unavailable)
 
 _ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^job_[0-9a-f]{32}$"}}
 _KEY = {

@@ -195,6 +195,31 @@ class DynamoDB:
         answer = await self._call("Query", body)
         return answer["Items"], answer.get("LastEvaluatedKey")
 
+    async def count_index(
+        self, table: str, index: str, condition: str, values: Item, *, names: Mapping[str, str], only: str, most: int
+    ) -> int:
+        """Return how many items fulfil a condition on the key of an index, and the one on their attributes, `only`.
+
+        Of more than `most`, it is any number above that: only about so many are read. An index may lag behind its table.
+        """
+        count = 0
+        body: dict[str, Any] = {
+            "TableName": table,
+            "IndexName": index,
+            "Select": "COUNT",
+            "KeyConditionExpression": condition,
+            "FilterExpression": only,
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+            "Limit": most + 1,
+        }
+        while True:
+            answer = await self._call("Query", body)
+            count += answer["Count"]
+            if count > most or not (last := answer.get("LastEvaluatedKey")):
+                return count
+            body["ExclusiveStartKey"] = last
+
     async def _call(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
         end = loop.time() + _CALL_SECONDS

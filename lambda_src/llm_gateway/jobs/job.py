@@ -10,7 +10,17 @@ import msgspec
 
 from llm_gateway.aws.dynamodb import Item
 from llm_gateway.identity.caller import Caller
-from llm_gateway.tables import JOB_ALIAS, JOB_EVENT, JOB_STATUS, JOB_TENANT, JOBS, JOBS_BY_OWNER, JOBS_KEPT_DAYS, JOBS_PREFIX
+from llm_gateway.tables import (
+    JOB_ALIAS,
+    JOB_EVENT,
+    JOB_OPEN,
+    JOB_STATUS,
+    JOB_TENANT,
+    JOBS,
+    JOBS_BY_OWNER,
+    JOBS_KEPT_DAYS,
+    JOBS_PREFIX,
+)
 
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -117,7 +127,7 @@ _DOCUMENTS = ("caller", "error", "usage")
 
 def item_of(job: Job) -> Item:
     """Return the item of a job that is new."""
-    item: Item = {JOB_TENANT: {"S": job.caller.tenant}, JOB_EVENT: {"S": event_of(job.status)}}
+    item: Item = {JOB_TENANT: {"S": job.caller.tenant}, JOB_EVENT: {"S": event_of(job.status)}, JOB_OPEN: {"S": job.owner}}
     for name in job.__struct_fields__:
         value = getattr(job, name)
         if value:

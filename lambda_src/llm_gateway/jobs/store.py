@@ -14,6 +14,7 @@ from llm_gateway.aws.s3 import Bucket, S3Error
 from llm_gateway.http.errors import HttpError
 from llm_gateway.jobs.job import Job
 from llm_gateway.jobs.table import JobTable
+from llm_gateway.tables import DEFAULT_JOBS_PER_CALLER
 
 # Jobs of one request that are written at once.
 _AT_ONCE = 16
@@ -22,13 +23,14 @@ StoreErrors = (DynamoDBError, S3Error, HttpError)
 
 
 class JobStore(msgspec.Struct, frozen=True):
-    """The table and the bucket."""
+    """The table and the bucket. `most_open` is how many jobs of a caller may be queued or running."""
 
     table: JobTable
     bucket: Bucket
+    most_open: int = DEFAULT_JOBS_PER_CALLER
 
     async def submit(self, jobs: Sequence[Job], asked: Sequence[bytes], *, has_key: bool) -> tuple[list[Job], bool]:
-        """Keep the new jobs of one request. Raises the error 409, and has kept nothing then.
+        """Keep the new jobs of one request. Raises the errors 409 and 429, and has kept nothing then.
 
         The first job holds the idempotency key for all of them. If it is there already, what is missing of the others is added
         to it, and ends with it.
@@ -40,13 +42,18 @@ class JobStore(msgspec.Struct, frozen=True):
         Returns:
             The jobs, those of the same request as they are now; and whether all of them were there before.
         """
-        first, was_kept = await self._keep(jobs[0], asked[0], has_key=has_key)
+        known = await self.table.submitted(jobs[0]) if has_key else None
+        if known is None:  # else its jobs are open already
+            await self._admit(jobs)
+        first, was_kept = (known, True) if known is not None else await self._keep(jobs[0], asked[0])
         others = [msgspec.structs.replace(job, created=first.created, expires=first.expires) for job in jobs[1:]]
         places = asyncio.Semaphore(_AT_ONCE)
 
         async def keep(job: Job, content: bytes) -> tuple[Job, bool]:
             async with places:
-                return await self._keep(job, content, has_key=has_key)
+                if has_key and (known := await self.table.submitted(job)) is not None:
+                    return known, True
+                return await self._keep(job, content)
 
         kept = await asyncio.gather(*map(keep, others, asked[1:]), return_exceptions=True)  # none goes on after an error
         found = [(first, was_kept)]
@@ -56,9 +63,17 @@ class JobStore(msgspec.Struct, frozen=True):
             found.append(each)
         return [job for job, _ in found], all(is_known for _, is_known in found)
 
-    async def _keep(self, job: Job, asked: bytes, *, has_key: bool) -> tuple[Job, bool]:
-        if has_key and (known := await self.table.submitted(job)) is not None:
-            return known, True
+    async def _admit(self, jobs: Sequence[Job]) -> None:
+        """Raise the error 429 if the caller's open jobs would be too many with these ones.
+
+        They are counted, and not reserved: requests at the same moment do not know of each other's jobs. So what jobs are open
+        is told by the jobs alone, however they end, and there is no second number that could differ.
+        """
+        most = self.most_open - len(jobs)
+        if most < 0 or await self.table.count_open(jobs[0].owner, most) > most:
+            raise errors.too_many_jobs(most=self.most_open, number=len(jobs))
+
+    async def _keep(self, job: Job, asked: bytes) -> tuple[Job, bool]:
         await self.bucket.put_new(job.request_key, asked)
         kept = await self.table.add(job)
         return kept, kept is not job

@@ -18,7 +18,7 @@ from llm_gateway import errors
 from llm_gateway.aws.dynamodb import ConditionFailed, DynamoDB, Item, Update
 from llm_gateway.identity.caller import Caller
 from llm_gateway.jobs.job import ENDED, Job, Status, attribute, event_of, item_of, job_of, owner_of, timestamp, typed
-from llm_gateway.tables import JOB_EVENT, JOBS, JOBS_BY_OWNER
+from llm_gateway.tables import JOB_EVENT, JOB_OPEN, JOBS, JOBS_BY_OWNER, JOBS_OPEN
 
 # Seconds for which a job belongs to a run that says no more that it lives.
 LEASE_SECONDS = 60.0
@@ -102,6 +102,21 @@ class JobTable:
                 return found, None
         return found, position
 
+    async def count_open(self, owner: str, most: int) -> int:
+        """Return how many jobs of an owner are queued or running; of more than `most`, any number above it.
+
+        Jobs that were written a moment ago may be missing: an index lags behind its table.
+        """
+        return await self._dynamodb.count_index(
+            self._table,
+            JOBS_OPEN.name,
+            "#owner = :owner",
+            {":owner": {"S": owner}, ":now": typed("expires", int(self.clock()))},
+            names={"#owner": JOB_OPEN, "#expires": JOBS.ttl_attribute},
+            only="#expires > :now",  # TTL deletes days later
+            most=most,
+        )
+
     async def cancel(self, job: Job) -> Job:
         """Cancel a job, and return what it is then: cancelled if it waits, to be cancelled soon if it runs; one that has ended
         stays as it is, and is run no more if it has failed."""
@@ -150,6 +165,8 @@ class JobTable:
         change.add("attempts", 1)
         change.add("tries", 1)
         change.remove("ended", "error", "is_redrivable")
+        # It was open, unless it is redriven.
+        change.update.sets.append(f"{change.update.name(JOB_OPEN)} = {change.name('owner')}")
         try:
             return await self._write(change, id)
         except LeaseLost as lost:
@@ -222,6 +239,7 @@ class JobTable:
         change.set_event(status)
         change.set("ended", timestamp(self.clock()))
         change.remove("lease", "tries", *(() if error else ("error",)))
+        change.update.removes.append(change.update.name(JOB_OPEN))
         if error:
             change.set("error", error)
         if usage:

@@ -148,6 +148,13 @@ def test_what_may_succeed_later_is_asked_again_with_the_same_key(service: Servic
     assert len(set(service.keys)) == 1
 
 
+def test_jobs_wait_until_there_is_room(service: Service) -> None:
+    service.refusals = [(429, {"error": {"code": "too_many_jobs", "message": "wait"}}, {"retry-after": "0"})] * 20
+    done = run("submit", "-f", "-", stdin='{"message": "Hello"}\n')
+    assert (done.exit_code, done.stdout) == (0, f"{job(0)['id']}\n")
+    assert len(service.keys) == 21 and len(set(service.keys)) == 1
+
+
 def test_a_refusal_ends_the_command(service: Service) -> None:
     service.refusals = [(400, {"error": {"code": "invalid_value", "message": f"model: {KEY}"}}, {})]
     done = run("submit", "-m", "Hello")

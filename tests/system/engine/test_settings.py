@@ -503,6 +503,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
             "async_inference": {
                 "enabled": True,
                 "parameters": False,
+                "jobs_per_caller": 50,
                 "maximum_concurrency": 10,
                 "batch_size": 2,
                 "max_tries": 4,

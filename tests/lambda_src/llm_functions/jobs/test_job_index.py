@@ -5,10 +5,12 @@ import pytest
 from llm_functions.api_formats.jobs import described
 from llm_gateway.identity.caller import Caller
 from llm_gateway.jobs.job import STATUSES, Job, Status, item_of, job_of
-from llm_gateway.tables import JOBS, JOBS_BY_OWNER
+from llm_gateway.tables import JOB_OPEN, JOBS, JOBS_BY_OWNER
 
 CALLER = Caller("shop", "key-1")
 HELD = {JOBS.hash_key, JOBS_BY_OWNER.hash_key, JOBS_BY_OWNER.sort_key, *JOBS_BY_OWNER.included}
+
+NOTES = {"lease", "run", "message", "tries", "redrivable"}
 
 
 def full(status: Status) -> Job:
@@ -45,7 +47,7 @@ def test_a_job_in_a_list_is_shown_as_it_is(status: Status) -> None:
 
 
 def test_what_a_run_notes_of_itself_writes_the_table_alone() -> None:
-    assert set(item_of(full("running"))) - HELD == {"lease", "run", "message", "tries", "redrivable", "tenant", "event"}
+    assert set(item_of(full("running"))) - HELD == NOTES | {"tenant", "event", JOB_OPEN}
 
 
 def test_dynamodb_takes_as_many_attributes() -> None:

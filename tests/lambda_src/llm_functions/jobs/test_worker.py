@@ -41,7 +41,7 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dynamodb_url: str) -> I
         TableName=TABLE,
         KeySchema=[{"AttributeName": JOBS.hash_key, "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in jobs_table.ATTRIBUTES],
-        GlobalSecondaryIndexes=[jobs_table.INDEX],
+        GlobalSecondaryIndexes=jobs_table.INDEXES,
         BillingMode="PAY_PER_REQUEST",
     )
     if BUCKET not in {each["Name"] for each in client("s3").list_buckets()["Buckets"]}:

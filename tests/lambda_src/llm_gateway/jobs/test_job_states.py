@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
 from llm_gateway.identity.caller import Caller
-from llm_gateway.jobs.job import ENDED, Job, new_job
+from llm_gateway.jobs.job import ENDED, Job, new_job, owner_of
 from llm_gateway.jobs.table import LEASE_SECONDS, JobTable, LeaseLost
 from support.jobs_table import TABLE, Table
 
@@ -217,6 +217,8 @@ class Jobs(RuleBasedStateMachine):
             assert job.is_redrivable is model.is_redrivable
             assert bool(job.ended) is (job.status in ENDED)
             assert model.ends <= 1
+        open_ones = sum(model.status not in ENDED for model in self.model.values())
+        assert self._do(self.jobs.count_open(owner_of(CALLER), 9)) == open_ones
 
 
 TestJobs = pytest.mark.assumes("job-states")(Jobs.TestCase)

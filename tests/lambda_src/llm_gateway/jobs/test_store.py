@@ -26,7 +26,7 @@ class Store:
         self.table = Table()
         self.objects = Objects()
         self.jobs = JobTable(self.table, TABLE, clock=lambda: self.now)
-        self.store = JobStore(self.jobs, self.objects)
+        self.store = JobStore(self.jobs, self.objects, most_open=4)
 
     async def submit(self, *texts: str, key: str = "order-1") -> tuple[list[Job], bool]:
         jobs = new_jobs(CALLER, ["main"] * len(texts), {"jobs": texts}, self.now, key=key)
@@ -113,3 +113,47 @@ async def test_without_a_key_each_request_is_another(kept: Store) -> None:
     first, _ = await kept.submit("a", key="")
     second, is_replayed = await kept.submit("a", key="")
     assert not is_replayed and kept.table.ids() == {first[0].id, second[0].id}
+
+
+async def too_many(kept: Store, *texts: str, key: str = "") -> str:
+    """Return why a request was refused of which nothing was kept."""
+    before = kept.table.ids(), dict(kept.objects.kept)
+    with pytest.raises(GatewayError) as refused:
+        await kept.submit(*texts, key=key)
+    assert (refused.value.code, refused.value.status, refused.value.retry_after) == ("too_many_jobs", 429, 30)
+    assert before == (kept.table.ids(), kept.objects.kept)
+    return refused.value.message
+
+
+async def test_a_caller_has_so_many_open_jobs_and_no_more(kept: Store) -> None:
+    """Those that have ended are not counted, however they have ended, and neither are those of others."""
+    jobs, _ = await kept.submit("a", "b", "c", key="")
+    assert "more than 4 jobs" in await too_many(kept, "d", "e")
+    await kept.submit("d", key="")
+    assert "with 1 more" in await too_many(kept, "e")
+    other = new_jobs(Caller("acme", "other"), ["main"] * 4, {}, kept.now)
+    await kept.store.submit(other, [b"{}"] * 4, has_key=False)
+    await kept.jobs.cancel(jobs[0])
+    running = await kept.jobs.claim(jobs[1].id, "run-1", "message-1")
+    assert running is not None
+    await too_many(kept, "e", "f")
+    await kept.jobs.finish(running, "failed", is_redrivable=True)
+    await kept.submit("e", "f", key="")
+    # What is redriven is open again, and may be one too many.
+    again = await kept.jobs.claim(running.id, "run-2", "message-2")
+    assert again is not None and again.run == "run-2"
+    await too_many(kept, "g")
+    assert await kept.jobs.count_open(running.owner, 9) == 5
+    kept.now += KEPT_SECONDS  # TTL deletes later
+    await kept.submit("g", "h", "i", "j", key="")
+
+
+async def test_a_request_that_could_never_be_kept_is_refused(kept: Store) -> None:
+    assert "with 5 more" in await too_many(kept, *"abcde")
+
+
+async def test_a_repeated_request_is_none_too_many(kept: Store) -> None:
+    """Its jobs are open already."""
+    jobs, _ = await kept.submit("a", "b", "c", "d")
+    assert await kept.submit("a", "b", "c", "d") == (jobs, True)
+    await too_many(kept, "a", key="order-2")
