@@ -158,7 +158,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "jobs without end": (
         {"async_inference": {"enabled": True, "jobs_per_caller": 100_000}},
-        ["pulumi-llm:async_inference.jobs_per_caller: must be between 1 and 20,000, not 100,000"],
+        ["pulumi-llm:async_inference.jobs_per_caller: must be between 1 and 20000, not 100000"],
     ),
     "jobs of nobody": (
         {"development": True, "api": {"auth": "none"}, "async_inference": {"enabled": True}},
