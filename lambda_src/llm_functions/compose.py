@@ -21,6 +21,7 @@ from llm_gateway.routes import BEDROCK, MOCK, ROUTES_FILE, Endpoint, Routes, loa
 from llm_gateway.telemetry import write_warning
 
 if TYPE_CHECKING:  # what a deployment does not use is not imported: it would cost a cold start some milliseconds
+    from llm_gateway.batches.store import BatchStore
     from llm_gateway.checked_router import Safety
     from llm_gateway.demand import Demand
     from llm_gateway.identity.keys import KeyStore
@@ -115,6 +116,28 @@ def job_store(client: HttpClient, environ: Mapping[str, str] = os.environ) -> "C
         aws = Aws(client, environ)
         most = int(environ.get(environment.JOBS_PER_CALLER, DEFAULT_JOBS_PER_CALLER))
         return JobStore(JobTable(DynamoDB(aws), table), Bucket(aws, environ[environment.JOBS_BUCKET]), most)
+
+    return made
+
+
+def batch_store(client: HttpClient, environ: Mapping[str, str] = os.environ) -> "Callable[[], BatchStore] | None":
+    """Return what makes the store of batches, at its first call; None where the environment names no table."""
+    table = environ.get(environment.JOBS_TABLE)
+    if not table:
+        return None
+
+    @cache_result
+    def made() -> "BatchStore":
+        from llm_gateway.aws.dynamodb import DynamoDB
+        from llm_gateway.aws.s3 import Bucket
+        from llm_gateway.batches.files import FileTable
+        from llm_gateway.batches.store import BatchStore
+        from llm_gateway.batches.table import BatchTable
+
+        aws = Aws(client, environ)
+        dynamodb = DynamoDB(aws)
+        bucket = Bucket(aws, environ[environment.JOBS_BUCKET])
+        return BatchStore(BatchTable(dynamodb, table), FileTable(dynamodb, table), bucket)
 
     return made
 

@@ -49,6 +49,9 @@ JOBS_QUEUE_URL = "JOBS_QUEUE_URL"
 # How often a job is tried that fails, and the URL of the queue of dead letters, to which its message is sent after that.
 JOBS_MAX_TRIES = "JOBS_MAX_TRIES"
 JOBS_DEAD_LETTERS_URL = "JOBS_DEAD_LETTERS_URL"
+# How many lines of a batch's file are answered by one call of the function, and how many seconds an answer may take there.
+BATCH_LINES_PER_CALL = "BATCH_LINES_PER_CALL"
+BATCH_ANSWER_SECONDS = "BATCH_ANSWER_SECONDS"
 # The guardrail of Bedrock that conversations are checked by: its ARN and its version.
 GUARDRAIL_ARN = "GUARDRAIL_ARN"
 GUARDRAIL_VERSION = "GUARDRAIL_VERSION"

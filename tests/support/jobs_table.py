@@ -1,10 +1,11 @@
 """The table of jobs within a test's process: moto's, without a server, and a bucket that is a dictionary."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from llm_gateway.aws.dynamodb import Item
-from llm_gateway.aws.s3 import Bucket
+from llm_gateway.aws.s3 import Bucket, S3Error
 from llm_gateway.batches.batch import ENDED as ENDED_BATCHES
 from llm_gateway.jobs.job import ENDED as ENDED_JOBS
 from llm_gateway.tables import JOB_OPEN, JOBS, JOBS_BY_OWNER, JOBS_OPEN
@@ -62,10 +63,11 @@ def _is_ended(item: Item | None) -> bool:
 
 
 class Objects(Bucket):
-    """A bucket."""
+    """A bucket. `uploads` are those in parts that are neither completed nor given up."""
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
+        self.uploads: dict[str, list[bytes]] = {}
 
     async def put(self, key: str, content: bytes) -> None:
         self.kept[key] = content
@@ -78,3 +80,25 @@ class Objects(Bucket):
 
     async def delete(self, key: str) -> None:
         self.kept.pop(key, None)
+
+    async def get_range(self, key: str, start: int, end: int) -> bytes:
+        if key not in self.kept:
+            raise S3Error("AccessDenied", 403)
+        return self.kept[key][start:end]
+
+    async def begin_upload(self, key: str, content_type: str) -> str:
+        self.uploads[upload := f"{content_type}-{len(self.uploads)}"] = []
+        return upload
+
+    async def upload_part(self, key: str, upload: str, number: int, content: bytes) -> str:
+        self.uploads[upload].append(content)
+        assert len(self.uploads[upload]) == number
+        return f'"{number}"'
+
+    async def complete_upload(self, key: str, upload: str, etags: Sequence[str]) -> None:
+        assert list(etags) == [f'"{n}"' for n in range(1, len(self.uploads[upload]) + 1)]
+        self.kept[key] = b"".join(self.uploads.pop(upload))
+
+    async def abort_upload(self, key: str, upload: str) -> None:
+        if self.uploads.pop(upload, None) is None:
+            raise S3Error("NoSuchUpload", 404)

@@ -72,6 +72,16 @@ class Bucket:
                 return None
             raise
 
+    async def exists(self, key: str) -> bool:
+        """Whether there is an object, which is not empty, with that key."""
+        try:
+            await self.get_range(key, 0, 1)
+        except S3Error as error:
+            if error.code in ("NoSuchKey", "AccessDenied"):
+                return False
+            raise
+        return True
+
     async def delete(self, key: str) -> None:
         """Delete an object, if there is one."""
         await self._call("DELETE", key, b"", ())

@@ -27,6 +27,7 @@ class ItemType(Generic[T]):
         self._type = type
         self._names = _NAMES | dict(names or {})
         self._kinds = {field.name: _kind(field.type) for field in msgspec.structs.fields(type)}
+        self._required = {field.name for field in msgspec.structs.fields(type) if field.required}
 
     def attribute(self, field: str) -> str:
         """Return the name of a field's attribute."""
@@ -45,7 +46,8 @@ class ItemType(Generic[T]):
     def item(self, struct: T) -> Item:
         """Return the item of a struct."""
         values = {field: getattr(struct, field) for field in self._kinds}
-        return {self.attribute(field): self.value(field, value) for field, value in values.items() if value}
+        given = {field: value for field, value in values.items() if value or field in self._required}
+        return {self.attribute(field): self.value(field, value) for field, value in given.items()}
 
     def struct(self, item: Item) -> T:
         """Return the struct of an item."""
