@@ -10,6 +10,7 @@ from aiohttp import web
 from pulumi_llm.base import web_client
 from pulumi_llm.base.web_client import WebClientError
 from pulumi_llm_local.run.running_api import RunningApi, RunningWebSocketApi
+from pulumi_llm_local.services.step_functions.state_machine import ExecutionRecord, StateMachine
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -32,6 +33,7 @@ def with_pages(
     websocket_path: str,
     outputs: Mapping[str, Any],
     not_played: Sequence[str],
+    machines: Sequence[StateMachine] = (),
 ) -> Handler:
     """Serve the pages to this machine's own browser, and everything else by `api`.
 
@@ -47,8 +49,13 @@ def with_pages(
     for path, file in built.items():
         files[f"/{path}"] = (web_client.content_type(path), file.read_bytes(), web_client.cache_control(path))
     sections = "".join([*map(_section, apis), *map(_websocket_section, websockets)])
-    status = _status(sections, outputs, not_played, note if apis else _NO_REST_API).encode()
-    files[STATUS_PATH] = ("text/html; charset=utf-8", status, "no-store")
+
+    def status() -> bytes:
+        """The page as it is now: executions come and end."""
+        told = sections + "".join(map(_machine_section, machines))
+        return _status(told, outputs, not_played, note if apis else _NO_REST_API).encode()
+
+    files[STATUS_PATH] = ("text/html; charset=utf-8", b"", "no-store")
     files[_STYLE_PATH] = ("text/css; charset=utf-8", _STYLE.encode(), "no-cache")
     files["/"] = files[STATUS_PATH]
     if apis:  # the client asks the first one
@@ -59,7 +66,9 @@ def with_pages(
         # A name that somebody else's DNS points here must not read the API key.
         if request.path not in files or request.method not in ("GET", "HEAD") or not _local(request):
             return await api(request)
-        content_type, body, cache_control = files[request.path]
+        content_type, body, cache_control = found = files[request.path]
+        if found is files[STATUS_PATH]:
+            body = status()
         headers = {
             "cache-control": cache_control,
             "content-type": content_type,
@@ -114,3 +123,16 @@ def _websocket_section(api: RunningWebSocketApi) -> str:
         f"<h2>{escape(api.url)}</h2><p>Models: {escape(', '.join(api.models))}. Try it in the terminal:</p>"
         f'<pre tabindex="0"><code>{escape(api.chat("pulumi-llm"))}</code></pre>'
     )
+
+
+def _machine_section(machine: StateMachine) -> str:
+    rows = "".join(map(_execution, reversed(machine.executions)))
+    head = "<tr>" + "".join(
+        f"<th scope=col>{name}</th>" for name in ("execution", "status", "state", "failed tries", "started", "ended")
+    )
+    return f"<h2>{escape(machine.name)}</h2>" + (f"<table>{head}</tr>{rows}</table>" if rows else "<p>No execution yet.</p>")
+
+
+def _execution(record: ExecutionRecord) -> str:
+    texts = (record.name, record.status, record.state, str(record.failed_tries), record.started, record.ended)
+    return f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in texts)}</tr>"

@@ -224,6 +224,7 @@ def _shared(run: LocalRun, running: Running) -> Handler:
     rest: RestApi | None = run.apis[0][0] if run.apis else None
     websocket: WebSocketApi | None = next((api for api, url in run.websocket_apis if url == run.address), None)
     path = f"/{websocket.stage_name}" if websocket else ""
+    machines = list(run.state_machines.values())
 
     async def handle(request: web.Request) -> web.StreamResponse:
         if websocket is not None and (rest is None or f"{request.path}/".startswith(f"{path}/")):
@@ -231,7 +232,7 @@ def _shared(run: LocalRun, running: Running) -> Handler:
         assert rest is not None
         return await rest.handle(request)
 
-    return with_pages(handle, running.apis, running.websockets, path, running.outputs, running.not_played)
+    return with_pages(handle, running.apis, running.websockets, path, running.outputs, running.not_played, machines)
 
 
 def _with_addresses(run: LocalRun) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """The pages of a local run, and what stays the API's."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -9,6 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from pulumi_llm.base import web_client
 from pulumi_llm_local.run.page import with_pages
 from pulumi_llm_local.run.running_api import RunningApi
+from pulumi_llm_local.services.step_functions.state_machine import ExecutionRecord
 
 API = RunningApi(url="http://127.0.0.1:8787/api", keys=["the-key"], models=["m"])
 Client = TestClient[web.Request, web.Application]
@@ -28,9 +31,10 @@ async def client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Client:
     return await serve()
 
 
-async def serve() -> Client:
+async def serve(*machines: Any) -> Client:
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", with_pages(api, [API], [], "/ws", {"api_gateway_url": API.url}, ["aws:x/y:Z"]))
+    pages = with_pages(api, [API], [], "/ws", {"api_gateway_url": API.url}, ["aws:x/y:Z"], machines)
+    app.router.add_route("*", "/{path:.*}", pages)
     client = TestClient(TestServer(app))
     await client.start_server()
     return client
@@ -88,3 +92,12 @@ async def test_without_the_web_client_its_place_has_what_runs(monkeypatch: pytes
         text = await (await client.get("/")).text()
         assert "run &#x27;make frontend&#x27;" in text
         assert API.curl().split("'")[0] in text
+
+
+async def test_the_status_page_shows_executions_as_they_come() -> None:
+    machine = SimpleNamespace(name="batches", executions=[])
+    async with await serve(machine) as client:
+        assert "No execution yet." in await (await client.get("/status")).text()
+        machine.executions.append(ExecutionRecord("e-1", "now", "FAILED", "<Infer>", 2, "later"))
+        page = await (await client.get("/status")).text()
+        assert "<td>e-1</td><td>FAILED</td><td>&lt;Infer&gt;</td><td>2</td>" in page
