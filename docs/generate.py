@@ -25,6 +25,7 @@ from llm_gateway.errors import ERROR_KINDS, GATEWAY_RESPONSES, ErrorKind, status
 from llm_gateway.operations import operations
 from llm_gateway.stages.prompt_filters import INJECTIONS, PII
 from pulumi_llm.account_baseline.args import AccountBaselineSettings
+from pulumi_llm.async_inference import event_schemas
 from pulumi_llm.async_inference.args import AsyncInferenceSettings
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.settings import Settings
@@ -488,6 +489,10 @@ def safety_page() -> str:
     )
 
 
+def event_schema(event: str) -> str:
+    return json.dumps(event_schemas.schema(event), indent=2) + "\n"
+
+
 def _with_tables(name: str, *tables: str) -> str:
     """A page that is written by hand, with its generated tables between their markers as the code has them now."""
     page = (FOLDER / name).read_text(encoding="utf-8")
@@ -531,6 +536,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
         for package in packages_of(ARGUMENTS)
     },
     "providers.md": providers_page,
+    **{f"events/{event}.json": functools.partial(event_schema, event) for event in event_schemas.STATUS_OF},
 }
 
 if __name__ == "__main__":

@@ -30,12 +30,14 @@ TICKETS: Final = TableKeys("ticket_hash", "", "expires")
 LEDGER: Final = TableKeys("holder", "", "expires")
 
 JOBS: Final = TableKeys("job", "", "expires")
-# The attributes of a job, all strings, that the events of its table's stream are made from: whose it is, what it asks, what it
-# is now (queued, running, succeeded, failed or cancelled), and the name of the event that says so, such as "job.started". An
-# image without a change of the status is no event, and neither is a return from running to queued.
+# The attributes of a job that the events of its table's stream are made from: whose it is, what it asks, what it is now
+# (queued, running, succeeded, failed or cancelled), how many changes that has had (a number; the others are texts), and the
+# name of the event that says so, such as "job.started". An image without a change of the status is no event, nor is a return
+# from running to queued.
 JOB_TENANT: Final = "tenant"
 JOB_ALIAS: Final = "alias"
 JOB_STATUS: Final = "status"
+JOB_VERSION: Final = "version"
 JOB_EVENT: Final = "event"
 # `created` is a text such as 2026-11-30T19:02:44.123Z, so that jobs are listed in the order of time, whatever their ids. It has
 # what a list shows of a job, and what every job has; not what each sign of life of a worker changes.
@@ -44,7 +46,7 @@ JOBS_BY_OWNER: Final = IndexKeys(
     "owner",
     "created",
     (
-        *(JOB_ALIAS, JOB_STATUS, "caller", "fingerprint", "expires", "version"),
+        *(JOB_ALIAS, JOB_STATUS, "caller", "fingerprint", "expires", JOB_VERSION),
         *("started", "ended", "attempts", "cancel", "error", "usage"),
     ),
 )

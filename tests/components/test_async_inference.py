@@ -3,15 +3,20 @@
 import json
 from typing import Any
 
+import jsonschema_rs
+import msgspec
 import pulumi
 import pytest
 from pulumi_aws import sns
 
 import pulumi_llm
 from contract.test_components import ARGUMENTS
+from llm_gateway.identity.caller import Caller
+from llm_gateway.jobs.job import STATUSES, Status, item_of, new_job
 from llm_gateway.tables import JOBS_KEPT_DAYS
+from pulumi_llm_local.services.input_template import InputTemplate, value_at
 from support import programs
-from support.programs import MODELS, Recording
+from support.programs import MODELS, ROOT, Recording
 
 ACCOUNT = "123456789012"
 KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -105,15 +110,16 @@ def test_a_pipe_makes_an_event_of_the_item_s_own_attributes() -> None:
         "detailType": "$.dynamodb.NewImage.event.S",
         "source": "pulumi-llm.jobs",
     }
-    values = {"job": '"job_1"', "tenant": r'"a \"b\""', "alias": '"fast"', "status": '"queued"'}
+    image = {"job.S": '"job_1"', "tenant.S": r'"a \"b\""', "alias.S": '"fast"', "status.S": '"queued"', "version.N": "1"}
     template = parameters["inputTemplate"]
-    for name, value in values.items():
-        template = template.replace(f"<$.dynamodb.NewImage.{name}.S>", value)
+    for path, value in image.items():
+        template = template.replace(f"<$.dynamodb.NewImage.{path}>", value)
     assert json.loads(template) == {
         "job": "job_1",
         "tenant": 'a "b"',
         "alias": "fast",
         "status": "queued",
+        "version": "1",
     }
 
 
@@ -128,6 +134,40 @@ def test_a_change_that_is_no_event_yet_is_tried_as_long_as_the_stream_has_it_and
     target = recording.inputs("jobs-target")
     assert target["deadLetterConfig"] == stream["deadLetterConfig"]
     assert target["retryPolicy"] == {"maximumEventAgeInSeconds": 86_400, "maximumRetryAttempts": 185}
+
+
+def test_events_are_kept_and_described_where_that_is_wanted() -> None:
+    recording = made(event_archive_days=30, event_schemas=True)
+    archive = recording.inputs("jobs-archive")
+    assert (archive["eventSourceArn"], archive["retentionDays"]) == (arn(recording, "jobs-bus"), 30)
+    # The first event is kept, too.
+    assert recording.named("jobs-archive").urn in recording.named("jobs-pipe").dependencies
+    registry = recording.named("jobs-schemas").state["name"]
+    for event in ("accepted", "started", "succeeded", "failed", "cancelled"):
+        schema = recording.inputs(f"jobs-schema-job-{event}")
+        assert (schema["name"], schema["registryName"]) == (f"pulumi-llm.jobs@job.{event}", registry)
+        assert json.loads(schema["content"]) == json.loads((ROOT / f"docs/events/job.{event}.json").read_text())
+    without = {each.type for each in made().custom()}
+    assert not {kind for kind in without if "schemas" in kind or "Archive" in kind}
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_an_event_is_what_its_schema_says(status: Status) -> None:
+    """As the local run renders the pipe's template for an item that functions write."""
+    caller = Caller("shop", "key_1")
+    job = msgspec.structs.replace(new_job(caller, "fast", {"message": "Hello"}, 1_800_000_000), status=status, version=12)
+    parameters = made().inputs("jobs-pipe")["targetParameters"]
+    put: dict[str, Any] = parameters["eventbridgeEventBusParameters"]
+    event: dict[str, Any] = {"version": "0", "id": "1", "account": ACCOUNT, "time": "2026-01-01T00:00:00Z"}
+    event |= {"region": "us-east-1", "resources": []}
+    change = {"dynamodb": {"NewImage": item_of(job)}}
+    event |= {"source": put["source"], "detail-type": value_at(change, put["detailType"])}
+    event["detail"] = InputTemplate(parameters["inputTemplate"]).rendered(change, {})
+    assert event["detail"]["version"] == "12"
+    schema = json.loads((ROOT / f"docs/events/{event['detail-type']}.json").read_text())
+    jsonschema_rs.Draft4Validator(schema).validate(event)
+    wrong = {**event, "detail": {**event["detail"], "status": "done"}}
+    assert not jsonschema_rs.Draft4Validator(schema).is_valid(wrong)
 
 
 @pytest.mark.assumes("pipe-role")
@@ -169,10 +209,16 @@ def test_the_pipe_is_made_last_and_has_a_name_to_ask_for() -> None:
     assert recording.named("jobs").outputs["pipe_name"] == pipe.state["name"]
 
 
+@pytest.mark.assumes("replay-name")
 def test_the_rule_sends_accepted_jobs_to_the_queue_and_only_it_may() -> None:
     recording = made()
     rule, bus = recording.inputs("jobs-rule"), recording.named("jobs-bus").state["name"]
-    assert json.loads(rule["eventPattern"]) == {"source": ["pulumi-llm.jobs"], "detail-type": ["job.accepted"]}
+    assert json.loads(rule["eventPattern"]) == {
+        "source": ["pulumi-llm.jobs"],
+        "detail-type": ["job.accepted"],
+        # A replay runs no job again.
+        "replay-name": [{"exists": False}],
+    }
     assert rule["eventBusName"] == bus and recording.inputs("jobs-target")["eventBusName"] == bus
     assert recording.inputs("jobs-target")["arn"] == arn(recording, "jobs-queue")
     for name in ("queue", "undelivered"):

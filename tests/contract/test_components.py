@@ -111,6 +111,8 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
             "batch_size": 10,
             "max_tries": 6,
             "reserved_concurrency": 20,
+            "event_archive_days": 30,
+            "event_schemas": True,
             "vpc": {"subnet_ids": ["subnet-0123456789abcdef0"], "security_group_ids": ["sg-0123456789abcdef0"]},
             "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
             "tracing": True,

@@ -112,6 +112,13 @@ NEEDS: Mapping[str, Sequence[str]] = {
     "aws:cloudwatch/logResourcePolicy:LogResourcePolicy": [
         "logs: PutResourcePolicy DescribeResourcePolicies DeleteResourcePolicy"
     ],
+    "aws:cloudwatch/eventArchive:EventArchive": ["events: CreateArchive DescribeArchive UpdateArchive DeleteArchive"],
+    "aws:schemas/registry:Registry": [
+        f"schemas: CreateRegistry DescribeRegistry UpdateRegistry DeleteRegistry ListTagsForResource {_TAGS}"
+    ],
+    "aws:schemas/schema:Schema": [
+        f"schemas: CreateSchema DescribeSchema UpdateSchema DeleteSchema ListTagsForResource {_TAGS}"
+    ],
     "aws:cloudwatch/eventBus:EventBus": [
         f"events: CreateEventBus DescribeEventBus UpdateEventBus DeleteEventBus ListTagsForResource {_TAGS}"
     ],

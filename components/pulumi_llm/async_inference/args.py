@@ -70,6 +70,12 @@ class AsyncInferenceBaseSettings(Settings):
     """The KMS key of logs and environment; its policy must let CloudWatch Logs use it. Default: keys of AWS."""
     tracing: Flag = False
     """Trace invocations with X-Ray: Lambda's segments and, unless there is `otlp`, spans of the calls of models."""
+    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-archive.html
+    event_archive_days: Annotated[Count, Between(1, 3_650)] | None = None
+    """Days for which the events of jobs are kept, to be sent to rules of your own again. Default: they are not kept."""
+    event_schemas: Flag = False
+    """Make a schema registry of EventBridge's with the schemas of the events of jobs, for whoever writes rules and code for
+    them."""
     customize: Customize = Field(default_factory=dict)
     """Per child, arguments that are merged with the component's own. Default: none."""
 

@@ -80,6 +80,12 @@ class AsyncInferenceArgs(TypedDict):
     tracing: NotRequired[bool]
     """Trace invocations with X-Ray: Lambda's segments and, unless there is `otlp`, spans of the calls of models. Default:
     false."""
+    event_archive_days: NotRequired[int]
+    """Days for which the events of jobs are kept, to be sent to rules of your own again. From 1 to 3,650. Default: they are
+    not kept."""
+    event_schemas: NotRequired[bool]
+    """Make a schema registry of EventBridge's with the schemas of the events of jobs, for whoever writes rules and code for
+    them. Default: false."""
     customize: NotRequired[Mapping[str, Mapping[str, Any]]]
     """Per child, arguments that are merged with the component's own. Default: none."""
     jobs: JobsArgs

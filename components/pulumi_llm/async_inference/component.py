@@ -7,7 +7,7 @@ import pulumi
 from pulumi_aws import ssm
 
 from pulumi_llm.api_edge.used import unsaid_warning
-from pulumi_llm.async_inference import events, queues, worker
+from pulumi_llm.async_inference import event_schemas, events, queues, worker
 from pulumi_llm.async_inference.args import AsyncInferenceSettings
 from pulumi_llm.async_inference.args_types import AsyncInferenceArgs
 from pulumi_llm.base.component import Component
@@ -41,7 +41,9 @@ class AsyncInference(Component):
     Raises `pulumi.InputPropertiesError` that lists every argument that is wrong.
     """
 
-    CHILDREN = MappingProxyType({**queues.CHILDREN, **events.CHILDREN, **worker.CHILDREN, "parameter": ssm.Parameter})
+    CHILDREN = MappingProxyType(
+        {**queues.CHILDREN, **events.CHILDREN, **event_schemas.CHILDREN, **worker.CHILDREN, "parameter": ssm.Parameter}
+    )
 
     event_bus_name: pulumi.Output[str]
     """The bus of the events of jobs, for rules of your own."""
@@ -92,7 +94,12 @@ class AsyncInference(Component):
         rule = events.create_rule(self, bus)
         ready = queues.protect_queues(self, made, rule.arn)
         target = events.create_target(self, bus, rule, made, ready)
-        pipe = events.create_pipe(self, settings.jobs, location, bus, made, [target, mapping])
+        before_pipe: list[pulumi.Resource] = [target, mapping]
+        if settings.event_archive_days is not None:
+            before_pipe.append(events.create_archive(self, bus, settings.event_archive_days))
+        if settings.event_schemas:
+            event_schemas.create_schemas(self)
+        pipe = events.create_pipe(self, settings.jobs, location, bus, made, before_pipe)
         self.event_bus_name, self.event_bus_arn = bus.name, bus.arn
         self.queue_url, self.queue_arn = made.jobs.url, made.jobs.arn
         self.dead_letter_queue_url, self.dead_letter_queue_arn = made.dead_letters.url, made.dead_letters.arn
@@ -115,9 +122,12 @@ def _made(settings: AsyncInferenceSettings, location: Location) -> Mapping[str, 
         "secrets-policy": bool(routing.secret_arns),
         "wake-policy": bool(routing.queue_arns),
         "worker-vpc-policy": settings.vpc is not None,
+        "archive": settings.event_archive_days is not None,
+        "schemas": settings.event_schemas,
     }
     return {
         **{key: [""] if made else [] for key, made in single.items()},
+        "schema": [event.replace(".", "-") for event in event_schemas.STATUS_OF] if settings.event_schemas else [],
         "managed-policy": list(settings.policies.managed) if settings.valid("policies") else [],
         "inline-policy": list(settings.policies.inline) if settings.valid("policies") else [],
         "parameter": [output.replace("_", "-") for output in PARAMETERS] if settings.parameter_prefix else [],

@@ -11,17 +11,9 @@ from typing import Any
 import pulumi
 from pulumi_aws import cloudwatch, get_caller_identity_output, iam, pipes
 
-from llm_gateway.tables import (
-    BATCH_ACCEPTED,
-    JOB_ACCEPTED,
-    JOB_ALIAS,
-    JOB_EVENT,
-    JOB_EVENT_SOURCE,
-    JOB_STATUS,
-    JOB_TENANT,
-    JOBS,
-)
+from llm_gateway.tables import BATCH_ACCEPTED, JOB_ACCEPTED, JOB_EVENT, JOB_EVENT_SOURCE, JOB_STATUS, JOB_VERSION
 from pulumi_llm.api_edge.used import JobsSettings
+from pulumi_llm.async_inference.event_schemas import FIELDS
 from pulumi_llm.async_inference.queues import Queues
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.iam import allow, assume_role, decrypt_table, policy_document
@@ -34,6 +26,7 @@ CHILDREN: Mapping[str, type[pulumi.Resource]] = {
     "pipe": pipes.Pipe,
     "rule": cloudwatch.EventRule,
     "target": cloudwatch.EventTarget,
+    "archive": cloudwatch.EventArchive,
 }
 
 # A pipe takes no more records at once than the target does in one call.
@@ -45,6 +38,10 @@ _BATCH = 10
 _RECORD_AGE_SECONDS = 23 * 60 * 60
 # As long and as often as EventBridge takes. https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_RetryPolicy.html
 _RETRIES = {"maximum_event_age_in_seconds": 24 * 60 * 60, "maximum_retry_attempts": 185}
+# What a replay of the archive sends has its name. It is for rules of the user's own. To the queue of jobs it must not come: a
+# job that has failed would run again.
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-archive.html
+NO_REPLAY: Mapping[str, Any] = {"replay-name": [{"exists": False}]}
 
 
 def create_bus(component: Component) -> cloudwatch.EventBus:
@@ -57,9 +54,20 @@ def create_bus(component: Component) -> cloudwatch.EventBus:
     )
 
 
+def create_archive(component: Component, bus: cloudwatch.EventBus, retention_days: int) -> cloudwatch.EventArchive:
+    """Make the archive of all that comes to the bus, from which it can be sent to rules again."""
+    return cloudwatch.EventArchive(
+        component.child_name("archive"),
+        description="Events of the jobs of pulumi-llm",
+        event_source_arn=bus.arn,
+        retention_days=retention_days,
+        opts=component.child("archive"),
+    )
+
+
 def create_rule(component: Component, bus: cloudwatch.EventBus) -> cloudwatch.EventRule:
     """Make the rule that chooses the jobs which are to be done."""
-    pattern = {"source": [JOB_EVENT_SOURCE], "detail-type": [JOB_ACCEPTED]}
+    pattern = {"source": [JOB_EVENT_SOURCE], "detail-type": [JOB_ACCEPTED], **NO_REPLAY}
     return cloudwatch.EventRule(
         component.child_name("rule"),
         description="Jobs that wait for a worker",
@@ -136,7 +144,7 @@ def create_pipe(
         },
         target=bus.arn,
         target_parameters={
-            "eventbridge_event_bus_parameters": {"detail_type": f"$.{_image(JOB_EVENT)}", "source": JOB_EVENT_SOURCE},
+            "eventbridge_event_bus_parameters": {"detail_type": f"$.{_image(JOB_EVENT)}.S", "source": JOB_EVENT_SOURCE},
             "input_template": _TEMPLATE,
         },
         tags=component.tags,
@@ -145,7 +153,7 @@ def create_pipe(
 
 
 def _image(attribute: str) -> str:
-    return f"dynamodb.NewImage.{attribute}.S"
+    return f"dynamodb.NewImage.{attribute}"
 
 
 def _change(before: list[str], after: list[str]) -> dict[str, Any]:
@@ -170,7 +178,9 @@ _PATTERNS: tuple[dict[str, Any], ...] = (
 
 # A path that stands alone becomes a JSON value, a text with its quotes, as the CDK's InputTransformation.fromObject has it.
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-input-transformation.html
-_DETAIL = {name: f"<$.{_image(name)}>" for name in (JOBS.hash_key, JOB_TENANT, JOB_ALIAS, JOB_STATUS)}
+# Within quotes it is put in as it is, and one that is not there is nothing: so is the version, for a batch has none.
+_DETAIL = {name: f"<$.{_image(field.path)}>" for name, field in FIELDS.items()}
+_DETAIL[JOB_VERSION] = f'"{_DETAIL[JOB_VERSION]}"'
 _TEMPLATE = "{" + ", ".join(f'"{name}": {path}' for name, path in _DETAIL.items()) + "}"
 
 

@@ -16,6 +16,7 @@ from llm_gateway.tables import (
     JOB_OPEN,
     JOB_STATUS,
     JOB_TENANT,
+    JOB_VERSION,
     JOBS,
     JOBS_BY_OWNER,
     JOBS_KEPT_DAYS,
@@ -118,6 +119,7 @@ _NAMES = {
     "expires": JOBS.ttl_attribute,
     "alias": JOB_ALIAS,
     "status": JOB_STATUS,
+    "version": JOB_VERSION,
     "is_redrivable": "redrivable",
 }
 _NUMBERS = ("expires", "lease", "attempts", "tries", "version")

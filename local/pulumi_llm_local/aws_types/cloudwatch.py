@@ -42,6 +42,13 @@ TYPES: Final[Mapping[str, AwsType]] = {
         outputs={"id": "{dashboardName}", "dashboardArn": "arn:{partition}:cloudwatch::{account}:dashboard/{dashboardName}"},
         replaced_by="dashboardName",
     ),
+    # Replacement: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-events-archive.html
+    "aws:cloudwatch/eventArchive:EventArchive": AwsType(
+        outputs={"id": "{name}", "arn": "arn:{partition}:events:{region}:{account}:archive/{name}"},
+        replaced_by="eventSourceArn name",
+        stateful="its events are lost with it",
+        api="events CreateArchive",
+    ),
     "aws:cloudwatch/eventBus:EventBus": AwsType(
         outputs={"id": "{name}", "arn": "arn:{partition}:events:{region}:{account}:event-bus/{name}"},
         replaced_by="eventSourceName name",

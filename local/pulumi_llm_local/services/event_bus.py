@@ -38,7 +38,10 @@ BUS = "aws:cloudwatch/eventBus:EventBus"
 RULE = "aws:cloudwatch/eventRule:EventRule"
 TARGET = "aws:cloudwatch/eventTarget:EventTarget"
 PLAYED = frozenset({BUS, RULE, TARGET, QUEUE_POLICY})
-IMPLIED = frozenset({"aws:cloudwatch/eventBusPolicy:EventBusPolicy"})
+# A registry tells what events look like, and does nothing.
+IMPLIED = frozenset(
+    {"aws:cloudwatch/eventBusPolicy:EventBusPolicy", "aws:schemas/registry:Registry", "aws:schemas/schema:Schema"}
+)
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html#eb-putevent-size
 _MOST_BYTES = 256 * 1024
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html

@@ -519,6 +519,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
                 "environment": {"LEVEL": "debug"},
                 "kms_key_arn": KEY_ARN,
                 "tracing": True,
+                "event_archive_days": 30,
+                "event_schemas": True,
                 "customize": {"bus": {"description": "ours"}},
             },
         },
