@@ -421,11 +421,12 @@ def _level(config: Mapping[str, Any], rule: Rule) -> str:
 
 def api_page() -> str:
     schema = json.loads(document([], "none"))["components"]["schemas"]["ChatRequest"]
+    every = operations(tickets=True, limits=True, journal=True, jobs=True, batches=True)
     return _with_tables(
         "api.md",
         _table(
             ("operation", "what it does"),
-            ((f"`{o.method} {o.path}`", o.summary) for o in operations(tickets=True, limits=True, journal=True, jobs=True)),
+            ((f"`{o.method} {o.path}`", o.summary) for o in every),
         ),
         _table(("field", "", "default"), (_field_row(name, field) for name, field in schema["properties"].items())),
         _table(("status", "code", "Retry-After", "tried again by SDKs", "message"), map(_error_row, ERROR_KINDS)),

@@ -44,6 +44,8 @@ JOBS_TABLE = "JOBS_TABLE"
 JOBS_BUCKET = "JOBS_BUCKET"
 # How many jobs of a caller may be queued or running, where that is not the default.
 JOBS_PER_CALLER = "JOBS_PER_CALLER"
+# "true": callers may upload files and create batches of them, which are kept there, too.
+BATCHES = "BATCHES"
 # The URL of the queue that the worker gets jobs from.
 JOBS_QUEUE_URL = "JOBS_QUEUE_URL"
 # How often a job is tried that fails, and the URL of the queue of dead letters, to which its message is sent after that.

@@ -195,6 +195,9 @@ def _is_retried(status: int) -> bool:
 
 invalid_value = ErrorKind("invalid_value", 400, INVALID_REQUEST, "{problems}")
 invalid_json = ErrorKind("invalid_json", 400, INVALID_REQUEST, "the body must be a JSON object; {reason}")
+invalid_form = ErrorKind(
+    "invalid_form", 400, INVALID_REQUEST, "the body must be multipart/form-data, as OpenAI's clients send it; {reason}"
+)
 # The model's provider refused the request as the caller wrote it.
 upstream_rejected = ErrorKind("upstream_rejected", 400, INVALID_REQUEST, "the model's provider refused the request: {reason}")
 context_length_exceeded = ErrorKind(
@@ -262,6 +265,18 @@ method_not_allowed = ErrorKind(
 unknown_job = ErrorKind(
     "unknown_job", 404, NOT_FOUND, "there is no job {id!r} of this API key, or it has expired; GET /jobs lists what there is"
 )
+unknown_file = ErrorKind(
+    "unknown_file",
+    404,
+    NOT_FOUND,
+    "there is no file {id!r} of this API key, or it has expired; GET /v1/files lists what there is",
+)
+unknown_batch = ErrorKind(
+    "unknown_batch",
+    404,
+    NOT_FOUND,
+    "there is no batch {id!r} of this API key, or it has expired; GET /v1/batches lists what there is",
+)
 # With `Last-Event-ID`.
 nothing_to_resume = ErrorKind(
     "nothing_to_resume",
@@ -297,6 +312,12 @@ cancelled = ErrorKind(
 )
 request_too_large = ErrorKind(
     "request_too_large", 413, INVALID_REQUEST, "the body is larger than {limit:,} bytes; shorten the message or the history"
+)
+file_too_large = ErrorKind(
+    "file_too_large",
+    413,
+    INVALID_REQUEST,
+    "file: the request is larger than {limit:,} bytes; split the file, and create a batch of each part",
 )
 unsupported_media_type = ErrorKind(
     "unsupported_media_type",
@@ -411,12 +432,12 @@ too_many_jobs = ErrorKind(
     "with {number:,} more, this caller would have more than {most:,} jobs that have not ended; submit them when some have",
     retry_after=30,
 )
-# The table or the bucket of jobs cannot be read or written.
+# The table or the bucket of jobs cannot be read or written. Batches and files are there, too.
 jobs_unavailable = ErrorKind(
     "jobs_unavailable",
     503,
     SERVER,
-    "the service could not read or write what it keeps of jobs; try again shortly, with the same Idempotency-Key",
+    "the service could not read or write what it keeps; try again shortly, with the same Idempotency-Key",
     retry_after=1,
 )
 # The guardrail cannot be asked. Nothing is passed on unchecked then.

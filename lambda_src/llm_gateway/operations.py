@@ -97,13 +97,27 @@ _JOBS = (
     Operation("job", "GET", "/jobs/{id}", "Tell what has become of a job, with its result"),
     Operation("cancel_job", "DELETE", "/jobs/{id}", "Cancel a job"),
 )
+# Only of an API that takes batches. A path with more after its parameter stands before the one without.
+_BATCHES = (
+    Operation("create_file", "POST", "/v1/files", "Upload a file of requests in OpenAI's format, for a batch"),
+    Operation("files", "GET", "/v1/files", "List the caller's files, the newest first"),
+    Operation("file_content", "GET", "/v1/files/{id}/content", "Download a file"),
+    Operation("file", "GET", "/v1/files/{id}", "Describe a file"),
+    Operation("delete_file", "DELETE", "/v1/files/{id}", "Delete a file"),
+    Operation("create_batch", "POST", "/v1/batches", "Have the requests of a file answered within a day", has_body=True),
+    Operation("batches", "GET", "/v1/batches", "List the caller's batches, the newest first"),
+    Operation("cancel_batch", "POST", "/v1/batches/{id}/cancel", "Cancel a batch"),
+    Operation("batch", "GET", "/v1/batches/{id}", "Tell what has become of a batch"),
+)
 
 
-def operations(*, tickets: bool, limits: bool, journal: bool, jobs: bool = False) -> tuple[Operation, ...]:
+def operations(
+    *, tickets: bool, limits: bool, journal: bool, jobs: bool = False, batches: bool = False
+) -> tuple[Operation, ...]:
     """The operations of an API; with `tickets` also the one that issues them, with `limits` the one that says what is left,
-    with `journal` the one that stops a stream, and with `jobs` those of jobs."""
+    with `journal` the one that stops a stream, with `jobs` those of jobs, and with `batches` those of batches and files."""
     more = (*([_TICKET] if tickets else []), *([_USAGE] if limits else []), *([_CANCEL] if journal else []))
-    return (*OPERATIONS, *more, *(_JOBS if jobs else ()))
+    return (*OPERATIONS, *more, *(_JOBS if jobs else ()), *(_BATCHES if batches else ()))
 
 
 def path_parameters(path: str) -> list[str]:

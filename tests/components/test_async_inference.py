@@ -362,6 +362,34 @@ def test_an_api_that_takes_jobs_has_a_table_with_a_stream_and_a_private_bucket()
     assert outputs["jobs_bucket_name"] == variables["JOBS_BUCKET"]
 
 
+def test_an_api_that_takes_batches_has_their_operations_and_may_keep_files() -> None:
+    recording: Recording = programs.run(lambda: programs.chat(jobs=True, batches=True))
+    rules = recording.inputs("chat-jobs-bucket-lifecycle")["rules"]
+    # A batch may begin to read a file just before that is no longer shown, and reads it for a day.
+    assert {rule["filter"]["prefix"]: rule["expiration"]["days"] for rule in rules} == {
+        "jobs/": JOBS_KEPT_DAYS,
+        "batches/": JOBS_KEPT_DAYS,
+        "files/": JOBS_KEPT_DAYS + 2,
+    }
+    found = statements(recording, "chat-jobs-policy")
+    assert "dynamodb:BatchGetItem" in found["UseJobs"]["Action"]
+    files = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
+    assert (found["Files"]["Action"], found["Files"]["Resource"]) == (files, f"{arn(recording, 'chat-jobs-bucket')}/files/*")
+    assert recording.inputs("chat-function")["environment"]["variables"]["BATCHES"] == "true"
+    paths = {resource.inputs["pathPart"] for resource in recording.of_type("aws:apigateway/resource:Resource")}
+    assert {"files", "content", "batches", "cancel"} < paths
+
+
+def test_batches_need_jobs() -> None:
+    with pytest.raises(pulumi.InputPropertiesError) as error:
+        programs.run(lambda: programs.chat(batches=True))
+    (detail,) = error.value.errors or []
+    assert detail["property_path"] == "batches" and "jobs: true" in detail["reason"]
+    plain: Recording = programs.run(lambda: programs.chat(jobs=True))
+    assert "BATCHES" not in plain.inputs("chat-function")["environment"]["variables"]
+    assert not [each for each in plain.of_type("aws:apigateway/resource:Resource") if each.inputs["pathPart"] == "batches"]
+
+
 def test_how_many_jobs_of_a_caller_may_be_open() -> None:
     recording: Recording = programs.run(lambda: programs.chat(jobs=True, jobs_per_caller=50))
     assert recording.inputs("chat-function")["environment"]["variables"]["JOBS_PER_CALLER"] == "50"

@@ -266,6 +266,7 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
             "function_url": True,
             "websocket_tickets": True,
             "jobs": True,
+            "batches": True,
             "idempotency": True,
             "cache": {"ttl_seconds": 600},
             "reserved_concurrency": 20,

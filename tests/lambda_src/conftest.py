@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from llm_functions.compose import (
+    batch_store,
     cache,
     cancels,
     idempotency,
@@ -161,9 +162,9 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
 
     With `dynamodb`, the URL of the table of keys, it checks keys itself. With `tickets`, the URL of a DynamoDB with that table,
     it issues tickets. With `journal`, the URL of one with that table, it keeps answers to requests that name keys. `cached` is
-    that of one where the routes have a cache of answers. `jobs` is that of a DynamoDB and an S3 with those of jobs. `limits` is
-    that of a DynamoDB, where the routes have some, counted in the windows of `now`. `secrets` is
-    the URL of Secrets Manager, `xray` that of X-Ray and of its daemon.
+    that of one where the routes have a cache of answers. `jobs` is that of a DynamoDB and an S3 with those of jobs, and with
+    `batches` those of batches. `limits` is that of a DynamoDB, where the routes have some, counted in the windows of `now`.
+    `secrets` is the URL of Secrets Manager, `xray` that of X-Ray and of its daemon.
     """
 
     async def start(
@@ -182,6 +183,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
         journal: str = "",
         cached: str = "",
         jobs: str = "",
+        batches: bool = False,
         secrets: str = "",
         xray: str = "",
     ) -> Service:
@@ -228,6 +230,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
             idempotency=idempotency(client, environ),
             cancels=cancels(client, environ),
             jobs=job_store(client, environ),
+            batches=batch_store(client, environ) if batches else None,
         )
         url = await opened.enter_async_context(serve(application))
         http = httpx.AsyncClient(base_url=url, verify=False, trust_env=False, timeout=PATIENCE)

@@ -8,7 +8,16 @@ from pulumi_aws import dynamodb
 
 from llm_gateway import environment as variables
 from llm_gateway.aws.regions import dns_suffix
-from llm_gateway.tables import JOBS, JOBS_BY_OWNER, JOBS_KEPT_DAYS, JOBS_OPEN, JOBS_PREFIX
+from llm_gateway.tables import (
+    BATCHES_PREFIX,
+    FILE_OBJECTS_KEPT_DAYS,
+    FILES_PREFIX,
+    JOBS,
+    JOBS_BY_OWNER,
+    JOBS_KEPT_DAYS,
+    JOBS_OPEN,
+    JOBS_PREFIX,
+)
 from pulumi_llm.api_edge.tables import UsedTable, expiring_table
 from pulumi_llm.api_edge.used import JobsSettings
 from pulumi_llm.base.component import Component
@@ -39,13 +48,15 @@ class UsedJobs(NamedTuple):
         """The environment of a function that uses them."""
         return {variables.JOBS_TABLE: self.table.name, variables.JOBS_BUCKET: self.bucket}
 
-    def submit(self, location: Location) -> list[dict[str, Any]]:
-        """Statements that allow to take jobs, to cancel them, and to tell their callers of them."""
+    def submit(self, location: Location, *, batches: bool = False) -> list[dict[str, Any]]:
+        """Statements that allow to take jobs, to cancel them, and to tell their callers of them; and `batches`, with files."""
         indexes = [pulumi.Output.concat(self.table.arn, f"/index/{index.name}") for index in (JOBS_BY_OWNER, JOBS_OPEN)]
+        files = pulumi.Output.concat(self.bucket_arn, f"/{FILES_PREFIX}*")
         return [
-            *self.table.allow("Use", "Jobs", "GetItem", "PutItem", "UpdateItem"),
+            *self.table.allow("Use", "Jobs", *(["BatchGetItem"] if batches else []), "GetItem", "PutItem", "UpdateItem"),
             allow("ListJobs", ["dynamodb:Query"], indexes),
             *self._objects(location),
+            *([allow("Files", ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], files)] if batches else []),
         ]
 
     def work_off(self, location: Location) -> list[dict[str, Any]]:
@@ -69,8 +80,10 @@ class MadeJobs(NamedTuple):
     used: UsedJobs
 
 
-def make_jobs(component: Component, kms_key_arn: pulumi.Input[str] | None, *, deletion_protection: bool) -> MadeJobs:
-    """Make the table, whose stream tells of every change of a job, and the bucket."""
+def make_jobs(
+    component: Component, kms_key_arn: pulumi.Input[str] | None, *, deletion_protection: bool, batches: bool
+) -> MadeJobs:
+    """Make the table, whose stream tells of every change of a job, and the bucket, which holds `batches`, too."""
     # A job writes some six times, its indexes five times; who waits for it reads.
     table = expiring_table(
         component,
@@ -83,6 +96,14 @@ def make_jobs(component: Component, kms_key_arn: pulumi.Input[str] | None, *, de
         indexes=(JOBS_BY_OWNER, JOBS_OPEN),
         stream=True,
     )
-    lifecycle = {"id": "jobs", "filter": {"prefix": JOBS_PREFIX}, "expiration": {"days": JOBS_KEPT_DAYS}}
+    lifecycle = [_kept("jobs", JOBS_PREFIX, JOBS_KEPT_DAYS)]
+    if batches:
+        lifecycle.append(_kept("files", FILES_PREFIX, FILE_OBJECTS_KEPT_DAYS))
+        lifecycle.append(_kept("batches", BATCHES_PREFIX, JOBS_KEPT_DAYS))
     bucket = private_bucket(component, "jobs-bucket", kms_key_arn, lifecycle=lifecycle, force_destroy=not deletion_protection)
     return MadeJobs(table, UsedJobs(UsedTable(table.name, table.arn), bucket.bucket, bucket.arn, kms_key_arn))
+
+
+def _kept(id: str, prefix: str, days: int) -> dict[str, Any]:
+    """The rule of a bucket's lifecycle by which objects are kept for so many days."""
+    return {"id": id, "filter": {"prefix": prefix}, "expiration": {"days": days}}

@@ -1,7 +1,7 @@
 """A bucket that nobody outside the account gets into, and nobody without TLS."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import pulumi
@@ -32,7 +32,7 @@ def private_bucket(
     key: str,
     kms_key_arn: pulumi.Input[str] | None,
     *,
-    lifecycle: Mapping[str, Any],
+    lifecycle: Sequence[Mapping[str, Any]],
     versions: bool = False,
     protect: bool = False,
     force_destroy: bool = False,
@@ -43,7 +43,7 @@ def private_bucket(
         component: The component that has it.
         key: The key of the bucket itself.
         kms_key_arn: The customer key of its objects. None: S3's own keys.
-        lifecycle: The one rule of its lifecycle.
+        lifecycle: The rules of its lifecycle.
         versions: Keep old versions of objects.
         protect: Let Pulumi refuse to delete it.
         force_destroy: Delete its objects with it.
@@ -89,7 +89,8 @@ def private_bucket(
         component.child_name(f"{key}-lifecycle"),
         bucket=bucket.bucket,
         rules=[
-            cast(Any, {"status": "Enabled", "abort_incomplete_multipart_upload": {"days_after_initiation": 7}, **lifecycle})
+            cast(Any, {"status": "Enabled", "abort_incomplete_multipart_upload": {"days_after_initiation": 7}, **rule})
+            for rule in lifecycle
         ],
         opts=component.child(f"{key}-lifecycle", depends_on=before),
     )

@@ -24,7 +24,7 @@ def create_bucket(component: Component, kms_key_arn: pulumi.Input[str] | None, *
         component,
         "documents",
         kms_key_arn,
-        lifecycle=lifecycle,
+        lifecycle=[lifecycle],
         versions=True,
         protect=deletion_protection,
         force_destroy=not deletion_protection,

@@ -443,6 +443,9 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
     """Take jobs (`POST /jobs`), which an AsyncInference works off. Makes a table and a bucket."""
     jobs_per_caller: JobsPerCaller = DEFAULT_JOBS_PER_CALLER
     """How many jobs of a caller may be queued or running."""
+    batches: Flag = False
+    """Take files and batches as OpenAI's API does (`/v1/files`, `/v1/batches`), which an AsyncInference works off. Needs
+    `jobs`."""
     region: Region | None = None
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     parameter_prefix: ParameterPrefix | None = None
@@ -458,7 +461,8 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
 
     def operations(self) -> tuple[Operation, ...]:
         limits = self.all_limits() is not None
-        return operations(tickets=self.websocket_tickets, limits=limits, journal=self.idempotency, jobs=self.jobs)
+        tickets, journal = self.websocket_tickets, self.idempotency
+        return operations(tickets=tickets, limits=limits, journal=journal, jobs=self.jobs, batches=self.batches)
 
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()
@@ -470,6 +474,8 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
             yield Problem("jobs", f"is not for auth 'none': {SHARED_JOBS}")
         if not self.jobs and self.given("jobs_per_caller"):
             yield Problem("jobs_per_caller", "is only for jobs, and there are none; leave it out")
+        if self.batches and not self.jobs:
+            yield Problem("batches", "needs jobs: true, whose table and bucket hold batches, too")
 
     def problems_in(self, location: Location) -> Iterator[Problem]:
         region, partition = location

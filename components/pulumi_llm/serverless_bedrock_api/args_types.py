@@ -201,6 +201,9 @@ class ServerlessBedrockApiArgs(TypedDict):
     """Take jobs (`POST /jobs`), which an AsyncInference works off. Makes a table and a bucket. Default: false."""
     jobs_per_caller: NotRequired[int]
     """How many jobs of a caller may be queued or running. From 1 to 20,000. Default: 1,000."""
+    batches: NotRequired[bool]
+    """Take files and batches as OpenAI's API does (`/v1/files`, `/v1/batches`), which an AsyncInference works off. Needs
+    `jobs`. Default: false."""
     region: NotRequired[str]
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     parameter_prefix: NotRequired[str]

@@ -314,7 +314,8 @@ class ServerlessBedrockApi(Component):
         self.ledger_table_name, self.ledger_table_arn = (ledger.name, ledger.arn) if ledger else (_nothing(), _nothing())
         journal = journal_table(self, key) if settings.keeps_answers else None
         self.journal_table_name, self.journal_table_arn = (journal.name, journal.arn) if journal else (_nothing(), _nothing())
-        jobs = make_jobs(self, key, deletion_protection=settings.deletion_protection) if settings.jobs else None
+        protected = settings.deletion_protection
+        jobs = make_jobs(self, key, deletion_protection=protected, batches=settings.batches) if settings.jobs else None
         self.jobs_table_name, self.jobs_table_arn = (jobs.table.name, jobs.table.arn) if jobs else (_nothing(), _nothing())
         self.jobs_stream_arn = jobs.table.stream_arn if jobs else _nothing()
         self.jobs_bucket_name = pulumi.Output.from_input(jobs.used.bucket) if jobs else _nothing()

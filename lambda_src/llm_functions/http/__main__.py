@@ -5,7 +5,7 @@ import hmac
 import os
 from typing import TYPE_CHECKING, Any
 
-from llm_functions.compose import cancels, gateway, idempotency, job_store, key_store, ticket_table
+from llm_functions.compose import batch_store, cancels, gateway, idempotency, job_store, key_store, ticket_table
 from llm_functions.http.application import Application
 from llm_gateway import environment
 from llm_gateway.http.client import HttpClient
@@ -35,6 +35,7 @@ def main() -> None:
         idempotency=idempotency(client),
         cancels=cancels(client),
         jobs=job_store(client),
+        batches=batch_store(client) if os.environ.get(environment.BATCHES) == "true" else None,
     )
     secret = os.environ.get(environment.INVOKER)
     made = config(_only_with(secret, application) if secret else application)

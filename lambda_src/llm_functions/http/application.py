@@ -35,6 +35,7 @@ from llm_gateway.telemetry import record_refusal, stacktrace, write_log
 
 if TYPE_CHECKING:
     from llm_functions.http.repeats import Kept
+    from llm_gateway.batches.store import BatchStore
     from llm_gateway.embeddings import EmbeddingRequest
     from llm_gateway.identity.keys import KeyStore
     from llm_gateway.identity.tickets import TicketTable
@@ -50,6 +51,11 @@ DEFAULT_DEADLINE_SECONDS = 300.0
 DEADLINE_MARGIN_SECONDS = 1.0
 
 _JSON = b"application/json"
+# The operations of batches and files that answer with JSON.
+_OF_BATCHES = (
+    *("create_file", "files", "file", "delete_file"),
+    *("create_batch", "batches", "batch", "cancel_batch"),
+)
 # A shared cache may keep a response for five minutes, a browser must not.
 _SHARED = b"max-age=0, s-maxage=300"
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
@@ -82,7 +88,7 @@ class Application:
     `keys` is the table of API keys, with which requests to the function's own URL are checked. `tickets` is the table of
     tickets for WebSockets; without it none are issued. `idempotency` keeps the answers to requests that name keys; without it,
     these are answered as any others. `cancels` is what callers have asked to stop; without it, nobody can ask. `jobs` returns
-    what is kept of jobs; without it there are none.
+    what is kept of jobs, and `batches` what is kept of batches and files; without it there are none.
     """
 
     def __init__(
@@ -95,6 +101,7 @@ class Application:
         idempotency: "Idempotency | None" = None,
         cancels: "Cancels | None" = None,
         jobs: "Callable[[], JobStore] | None" = None,
+        batches: "Callable[[], BatchStore] | None" = None,
     ) -> None:
         self._gateway = gateway
         self._keys = keys
@@ -102,11 +109,13 @@ class Application:
         self._idempotency = idempotency
         self._cancels = cancels
         self._jobs = jobs
+        self._batches = batches
         served = operations(
             tickets=tickets is not None,
             limits=gateway.ledger is not None,
             journal=cancels is not None,
             jobs=jobs is not None,
+            batches=batches is not None,
         )
         # The operations of each path by their methods; those with a parameter by what stands before it, and after it.
         self._by_path: dict[str, dict[str, Operation]] = {}
@@ -140,6 +149,8 @@ class Application:
             "job": partial(self._of_jobs, "get"),
             "cancel_job": partial(self._of_jobs, "cancel"),
             "job_events": self._job_events,
+            **{id: partial(self._of_batches, id) for id in _OF_BATCHES},
+            "file_content": self._file_content,
             "health": self._health,
             "openapi": self._openapi,
         }
@@ -356,6 +367,22 @@ class Application:
         await self._flags_fetched()  # it may send all at once, and no more after that
         await jobs.follow(self._jobs(), http)
 
+    async def _of_batches(self, id: str, http: HttpRequest) -> None:
+        from llm_functions.http import batches
+
+        assert self._batches is not None  # else there are no such operations
+        if id in ("create_file", "create_batch"):  # what is kept stays: the newest flags may forbid it
+            await self._flags_fetched()
+        status, body, headers = await batches.respond(id, self._gateway.current(), self._batches(), http)
+        await self._respond(http.send, http.headers, status, _encode(body), headers)
+
+    async def _file_content(self, http: HttpRequest) -> None:
+        from llm_functions.http import batches
+
+        assert self._batches is not None  # else there is no such operation
+        await self._flags_fetched()  # it may send all at once, and no more after that
+        await batches.send_content(self._batches(), http)
+
     async def _health(self, http: HttpRequest) -> None:
         # At once: the Web Adapter asks it while the process starts, and everybody waits for that.
         await self._send(http.send, http.headers, 200, b'{"status":"ok"}')
@@ -374,6 +401,7 @@ class Application:
             embedding_models=embeddings,
             is_cached=self._gateway.cache is not None,
             jobs=self._jobs is not None,
+            batches=self._batches is not None,
         )
         # It is the same for everyone until the next deployment.
         headers = [(name, _SHARED if name == b"cache-control" else value) for name, value in http.headers]

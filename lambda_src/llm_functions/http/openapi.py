@@ -8,7 +8,14 @@ import msgspec
 
 from llm_functions.api_formats import chat, fields, openai_chat, openai_media, openai_parameters
 from llm_functions.api_formats.answer_ids import PREFIXES
-from llm_functions.http import openapi_embeddings, openapi_jobs, openapi_messages, openapi_responses, openapi_usage
+from llm_functions.http import (
+    openapi_batches,
+    openapi_embeddings,
+    openapi_jobs,
+    openapi_messages,
+    openapi_responses,
+    openapi_usage,
+)
 from llm_functions.http.openapi_cache import add_cache
 from llm_functions.http.schemas import ANY, COUNT, DEFAULT_MAX_TOKENS, TEXT, WORDS, obj, or_null, ref, retrieval_fields
 from llm_gateway import errors
@@ -30,6 +37,7 @@ def _document(
     idempotency: bool,
     is_cached: bool,
     jobs: bool,
+    batches: bool,
 ) -> bytes:
     paths: dict[str, dict[str, Any]] = {}
     schemas = _schemas(models, embedding_models) | ({"WebSocketTicket": _ticket()} if tickets else {})
@@ -39,7 +47,9 @@ def _document(
         schemas["Cancelling"] = obj({"request_id": TEXT, "status": {"const": "cancelling"}}, ("request_id", "status"))
     if jobs:
         schemas |= openapi_jobs.schemas()
-    for operation in operations(tickets=tickets, limits=limits, journal=idempotency, jobs=jobs):
+    if batches:
+        schemas |= openapi_batches.schemas()
+    for operation in operations(tickets=tickets, limits=limits, journal=idempotency, jobs=jobs, batches=batches):
         described = _operation(operation, auth, keyed=idempotency and operation.generates)
         if is_cached and operation.generates and operation.id != "embeddings":
             add_cache(described)
@@ -82,16 +92,18 @@ def document(
     embedding_models: Sequence[str] = (),
     is_cached: bool = False,
     jobs: bool = False,
+    batches: bool = False,
 ) -> bytes:
     """Return the document as JSON. `models` are the aliases that chat, `embedding_models` the others. `tickets`: they are
     issued. `limits`: callers have them. `idempotency`: answers are kept for requests that name keys. `is_cached`: they
-    are cached. `jobs`: there are jobs."""
-    return _document(tuple(models), tuple(embedding_models), auth, tickets, limits, idempotency, is_cached, jobs)
+    are cached. `jobs`: there are jobs. `batches`: there are batches, and files for them."""
+    return _document(tuple(models), tuple(embedding_models), auth, tickets, limits, idempotency, is_cached, jobs, batches)
 
 
 def _operation(operation: Operation, auth: str, *, keyed: bool) -> dict[str, Any]:
-    is_of_jobs = operation.id in openapi_jobs.PARAMETERS
-    answer = {**openapi_jobs.answer(operation.id), "headers": _REQUEST_ID} if is_of_jobs else _answer(operation)
+    rooms = (openapi_jobs, openapi_batches)
+    room = next((each for each in rooms if operation.id in each.PARAMETERS), None)
+    answer = {**room.answer(operation.id), "headers": _REQUEST_ID} if room is not None else _answer(operation)
     described: dict[str, Any] = {
         "operationId": operation.id,
         "summary": operation.summary,
@@ -99,9 +111,9 @@ def _operation(operation: Operation, auth: str, *, keyed: bool) -> dict[str, Any
     }
     if operation.id == "cancel":
         described["parameters"] = [_STREAM_IN_PATH]
-    if is_of_jobs:
-        described["parameters"] = openapi_jobs.PARAMETERS[operation.id]
-    if operation.id == "submit_jobs":
+    if room is not None and (parameters := room.PARAMETERS[operation.id]):
+        described["parameters"] = parameters
+    if operation.id in ("submit_jobs", "create_batch"):
         answer["headers"] = {**answer["headers"], **_REPLAYED}
     if operation.id == "job_events":
         described["responses"]["204"] = {"description": "The job has ended, and the client has all its events"}
@@ -110,6 +122,8 @@ def _operation(operation: Operation, auth: str, *, keyed: bool) -> dict[str, Any
         answer["headers"] = {**answer["headers"], **_REPLAYED}
         if operation.id == "chat_stream":
             described["responses"]["204"] = {"description": "The stream has ended, and the client has all its events"}
+    if operation.id == "create_file":
+        described["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": ref("FileRequest")}}}
     if operation.has_body:
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref(_REQUESTS[operation.id])}}}
     if operation.authorized and auth in _SCHEMES:
@@ -154,6 +168,7 @@ _REQUESTS = {
     "count_tokens": "TokenCountRequest",
     "embeddings": "EmbeddingRequest",
     "submit_jobs": "JobRequest",
+    "create_batch": "BatchRequest",
 }
 _ANSWERS = {
     "chat": "ChatAnswer",
@@ -243,6 +258,7 @@ _OF_OPERATION = {
     "usage": (errors.limits_unavailable,),
     "cancel": (errors.invalid_value, errors.cancel_unavailable),
     **openapi_jobs.ERRORS,
+    **openapi_batches.ERRORS,
 }
 
 
@@ -253,12 +269,12 @@ def _errors(operation: Operation, auth: str, *, keyed: bool) -> dict[str, Any]:
     for kind in ERROR_KINDS:
         by_itself = kind in _OF_OPERATION.get(operation.id, ())
         possible = by_itself or (kind in at_the_edge and kind not in _OF_A_BODY)
-        possible = possible or (operation.has_body and operation.id != "submit_jobs")
+        possible = possible or (operation.has_body and operation.id not in ("submit_jobs", "create_batch"))
         if kind.type in (AUTHENTICATION, PERMISSION):
             possible = operation.authorized and auth in _SCHEMES
         if kind is errors.method_not_allowed:
             possible = False  # none of the operations here
-        if kind in openapi_jobs.ONLY:
+        if kind in (*openapi_jobs.ONLY, *openapi_batches.ONLY):
             possible = by_itself
         if kind in _OF_A_KEY and not by_itself:
             possible = keyed and operation.id not in _NOT_OF.get(kind.code, ())

@@ -16,6 +16,25 @@ async def read_object(headers: dict[bytes, bytes], receive: Receive) -> dict[str
     """Read the request's JSON object. Raises the error 400, 413 or 415."""
     if (content_type := headers.get(b"content-type", _JSON)) != _JSON and not _is_json(content_type):
         raise errors.unsupported_media_type(given=errors.clipped(content_type.decode("latin-1")))
+    body = await read_bytes(headers, receive)
+    if not body or body.isspace():
+        raise errors.invalid_json(reason="the body is empty")
+    try:
+        return decode_object(body)
+    except TooManyValues as error:
+        raise errors.invalid_json(reason=str(error)) from None
+    except msgspec.ValidationError as error:
+        if body.lstrip().startswith(b"{"):
+            raise errors.invalid_json(reason=f"it cannot be read: {error}") from None
+        raise errors.invalid_json(reason='an example is {"message": "Hello"}') from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise errors.invalid_json(reason=f"it is not JSON: {error}") from None
+    except RecursionError:
+        raise errors.invalid_json(reason="it is nested too deeply") from None
+
+
+async def read_bytes(headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    """Read the request's body. Raises the error 400 or 413."""
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > MAX_BODY_BYTES:
         raise errors.request_too_large(limit=MAX_BODY_BYTES)
@@ -31,21 +50,7 @@ async def read_object(headers: dict[bytes, bytes], receive: Receive) -> dict[str
             raise errors.request_too_large(limit=MAX_BODY_BYTES)
         if not message.get("more_body"):
             break
-    body = b"".join(parts)
-    if not body or body.isspace():
-        raise errors.invalid_json(reason="the body is empty")
-    try:
-        return decode_object(body)
-    except TooManyValues as error:
-        raise errors.invalid_json(reason=str(error)) from None
-    except msgspec.ValidationError as error:
-        if body.lstrip().startswith(b"{"):
-            raise errors.invalid_json(reason=f"it cannot be read: {error}") from None
-        raise errors.invalid_json(reason='an example is {"message": "Hello"}') from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise errors.invalid_json(reason=f"it is not JSON: {error}") from None
-    except RecursionError:
-        raise errors.invalid_json(reason="it is nested too deeply") from None
+    return b"".join(parts)
 
 
 def _is_json(content_type: bytes) -> bool:
