@@ -7,7 +7,6 @@ https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
 import asyncio
 import json
 import random
-import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol, cast
@@ -28,6 +27,8 @@ from pulumi_llm_local.services.step_functions.paths import filtered, rendered, v
 MOST_BYTES: Final = 256 * 1024
 # "The default limit" of a Distributed Map. https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
 _MOST_CHILDREN: Final = 10_000
+# Stands between the name of an execution and the number of an item in the name of the item's: a log so tells whose it is.
+CHILD: Final = "_"
 
 
 class Actions(Protocol):
@@ -165,7 +166,7 @@ class Execution:
         selected = rendered(state["ItemSelector"], given, context) if "ItemSelector" in state else item
         _check_size(selected, f"The item {index} has a size")
         parent = self._context["Execution"]
-        name = str(uuid.uuid4())
+        name = f"{parent['Name']}{CHILD}{index}"
         execution = {
             **parent,
             "Id": f"{str(parent['Id']).rpartition(':')[0]}:{name}",

@@ -12,7 +12,7 @@ import json
 import uuid
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
@@ -25,7 +25,7 @@ from pulumi_llm_local.services.local_run import LocalError, LocalRun
 from pulumi_llm_local.services.role_policies import role_allows, role_trusts
 from pulumi_llm_local.services.step_functions import definition
 from pulumi_llm_local.services.step_functions.errors import ITEM_READER, PERMISSIONS, DefinitionError, StateError
-from pulumi_llm_local.services.step_functions.interpreter import MOST_BYTES, Execution, timestamp
+from pulumi_llm_local.services.step_functions.interpreter import CHILD, MOST_BYTES, Execution, timestamp
 
 STATE_MACHINE: Final = "aws:sfn/stateMachine:StateMachine"
 PLAYED: Final = frozenset({STATE_MACHINE})
@@ -80,34 +80,28 @@ class ExecutionRecord:
     ended: str = ""
 
 
-@dataclass
 class StateMachine:
     """One state machine. Raises `LocalError`."""
 
-    resource: Resource
-    graph: Graph
-    functions: Mapping[str, Function]
-    objects: Objects
-    log: EventLog
-    arn: str = field(init=False)
-    name: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        state = self.resource.state
+    def __init__(
+        self, resource: Resource, graph: Graph, functions: Mapping[str, Function], objects: Objects, log: EventLog
+    ) -> None:
+        state = resource.state
         self.arn, self.name = str(state["arn"]), str(state["name"])
+        # The latest executions, the oldest first. Those of a Map's items are not among them, as in the console.
+        self.executions: deque[ExecutionRecord] = deque(maxlen=_REMEMBERED)
+        self._resource, self._graph, self._functions, self._objects, self._log = resource, graph, functions, objects, log
         self._role = str(state["roleArn"])
+        self._records: dict[str, ExecutionRecord] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
         if state.get("type") not in (None, "STANDARD"):
             raise self._error(f"the type {state['type']} is not played: only STANDARD is")
         try:
             self._definition = definition.parse(str(state["definition"]))
         except DefinitionError as error:
             raise self._error(f"InvalidDefinition: {error}") from None
-        if not role_trusts(self.graph, self._role, _SERVICE, self.arn):
+        if not role_trusts(self._graph, self._role, _SERVICE, self.arn):
             raise self._error(f"{_SERVICE} is not authorized to assume the provided role {self._role}")
-        # The latest executions, the oldest first. Those of a Map's items are not among them, as in the console.
-        self.executions: deque[ExecutionRecord] = deque(maxlen=_REMEMBERED)
-        self._records: dict[str, ExecutionRecord] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, text: str) -> str:
         """Start an execution, and return its ARN. Raises `ExecutionRefused`.
@@ -140,14 +134,14 @@ class StateMachine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _run(self, record: ExecutionRecord, execution: Execution) -> None:
-        self.log.write(f"{record.name} started")
+        self._log.write(f"{record.name} started")
         try:
             await execution.run()
             record.status = "SUCCEEDED"
-            self.log.write(f"{record.name} succeeded")
+            self._log.write(f"{record.name} succeeded")
         except StateError as error:
             record.status = "FAILED"
-            self.log.write(f"{record.name} failed: {error}")
+            self._log.write(f"{record.name} failed: {error}")
         finally:
             record.ended = timestamp()
             del self._records[record.name]
@@ -160,7 +154,7 @@ class StateMachine:
 
     async def invoke(self, function: str, payload: Any, timeout: float | None) -> Any:
         self._check("lambda:InvokeFunction", function, "Lambda.AWSLambdaException")
-        played = self.functions.get(function.split(":")[6])
+        played = self._functions.get(function.split(":")[6])
         if played is None:
             raise StateError("Lambda.ResourceNotFoundException", f"Function not found: {function}")
         invoked = asyncio.ensure_future(played.invoke(payload))
@@ -179,7 +173,7 @@ class StateMachine:
     async def read_lines(self, bucket: str, key: str) -> Sequence[Any]:
         self._check("s3:GetObject", f"arn:{self.arn.split(':')[1]}:s3:::{bucket}/{key}", ITEM_READER)
         try:
-            text = await self.objects.read(bucket, key)
+            text = await self._objects.read(bucket, key)
             return [json.loads(line) for line in text.splitlines() if line.strip()]
         except (moto.MotoError, aiohttp.ClientError, ValueError) as error:
             raise StateError(ITEM_READER, str(error)) from None
@@ -191,19 +185,23 @@ class StateMachine:
         await asyncio.sleep(seconds)
 
     def entered(self, execution: str, state: str) -> None:
-        self.log.write(f"{execution} {state}")
-        if record := self._records.get(execution):
+        self._log.write(f"{execution} {state}")
+        if record := self._record(execution):
             record.state = state
 
     def failed(self, execution: str, state: str, error: StateError, retried_in: float | None) -> None:
         again = "" if retried_in is None else f"; again in {retried_in:.1f} s"
-        self.log.write(f"{execution} {state} failed: {error}{again}")
-        if record := self._records.get(execution):
+        self._log.write(f"{execution} {state} failed: {error}{again}")
+        if record := self._record(execution):
             record.failed_tries += 1
 
+    def _record(self, execution: str) -> ExecutionRecord | None:
+        """What is shown of an execution, or of that which has started it for an item."""
+        return self._records.get(execution.partition(CHILD)[0])
+
     def _check(self, action: str, resource: str, error: str) -> None:
-        if not role_allows(self.graph, self._role, action, resource):
+        if not role_allows(self._graph, self._role, action, resource):
             raise StateError(error, f"{self._role} is not authorized to perform: {action} on resource: {resource}")
 
     def _error(self, text: str) -> LocalError:
-        return LocalError(f"the state machine {self.resource.name}: {text}")
+        return LocalError(f"the state machine {self._resource.name}: {text}")

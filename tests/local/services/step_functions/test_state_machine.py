@@ -105,7 +105,7 @@ def made(
 
 
 def log_of(machine: StateMachine) -> Log:
-    return cast("Log", cast("Any", machine.log))
+    return cast("Log", cast("Any", machine)._log)
 
 
 async def ended(machine: StateMachine, given: Any = None) -> str:
@@ -153,6 +153,15 @@ async def test_what_the_role_does_not_allow_fails(missing: str) -> None:
 
 async def test_what_the_role_allows_succeeds() -> None:
     assert await ended(made(MAP, objects={"chunks.jsonl": b"{}\n"}), {"key": "batches/x/chunks.jsonl"}) == "succeeded"
+
+
+async def test_a_record_counts_the_failed_tries_of_the_items() -> None:
+    machine = made(
+        MAP | {"ToleratedFailurePercentage": 100}, Function(FunctionError("it died")), objects={"chunks.jsonl": b"{}\n{}\n"}
+    )
+    await ended(machine, {"key": "batches/x/chunks.jsonl"})
+    (record,) = machine.executions
+    assert (record.status, record.failed_tries) == ("SUCCEEDED", 2)
 
 
 async def test_an_object_elsewhere_is_not_read() -> None:
