@@ -43,11 +43,11 @@ _MOST_STARTING = 8
 class FunctionError(Exception):
     """The function did not start, died, or answered with nothing that can be understood.
 
-    `error_type` is what Lambda tells of it: an exception's class, or a name of Lambda's own.
-    https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html
+    `error_type` is its name in Step Functions: an exception's class, or one of Lambda's errors.
+    https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html#bp-lambda-serviceexception
     """
 
-    error_type = "Runtime.ExitError"
+    error_type = "Lambda.Unknown"
 
 
 class FunctionTimedOut(FunctionError):
@@ -70,7 +70,7 @@ class FunctionThrottled(FunctionError):
     https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
     """
 
-    error_type = "TooManyRequestsException"
+    error_type = "Lambda.TooManyRequestsException"
 
 
 async def start(run: LocalRun) -> None:

@@ -20,7 +20,7 @@ import aiohttp
 from pulumi_llm_local.program.graph import Graph, Resource
 from pulumi_llm_local.services import moto
 from pulumi_llm_local.services.event_log import EventLog
-from pulumi_llm_local.services.lambda_function import Function, FunctionError, FunctionThrottled
+from pulumi_llm_local.services.lambda_function import Function, FunctionError
 from pulumi_llm_local.services.local_run import LocalError, LocalRun
 from pulumi_llm_local.services.role_policies import role_allows, role_trusts
 from pulumi_llm_local.services.step_functions import definition
@@ -164,8 +164,6 @@ class StateMachine:
             raise StateError("States.Timeout", f"The task took longer than {timeout:g} seconds")
         try:
             return invoked.result()
-        except FunctionThrottled as error:
-            raise StateError("Lambda.TooManyRequestsException", str(error)) from None
         except FunctionError as error:
             cause = json.dumps({"errorMessage": str(error), "errorType": error.error_type})
             raise StateError(error.error_type, cause) from None

@@ -132,7 +132,7 @@ async def test_an_execution_s_data_is_in_no_log() -> None:
 
 FAILURES: dict[str, tuple[Exception, str]] = {
     "an exception of its own": (FunctionRaised("later", "Postponed"), "Postponed"),
-    "its death": (FunctionError("it died"), "Runtime.ExitError"),
+    "its death": (FunctionError("it died"), "Lambda.Unknown"),
     "a timeout": (FunctionTimedOut("too long"), "Sandbox.Timedout"),
     "no execution that is free": (FunctionThrottled("too many"), "Lambda.TooManyRequestsException"),
 }
