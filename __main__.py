@@ -55,6 +55,7 @@ if settings.api.enabled:
         websocket = pulumi_llm.WebSocketChat("websocket", websocket_args, after_baseline)
         pulumi.export("websocket_url", websocket.websocket_url)
 
+    jobs = None
     if settings.async_inference.enabled:
         jobs_args = settings.async_inference_args(api, network, cluster, knowledge_base)
         jobs = pulumi_llm.AsyncInference("jobs", jobs_args)
@@ -62,6 +63,10 @@ if settings.api.enabled:
         pulumi.export("jobs_pipe", jobs.pipe_name)
         pulumi.export("jobs_queue_url", jobs.queue_url)
         pulumi.export("jobs_dead_letter_queue_arn", jobs.dead_letter_queue_arn)
+
+    if settings.usage_analytics.enabled:
+        usage = pulumi_llm.UsageAnalytics("usage", settings.usage_analytics_args(api, websocket, jobs))
+        pulumi.export("usage_dead_letter_queue_url", usage.dead_letter_queue_url)
 
     if settings.frontend.enabled:
         frontend = pulumi_llm.CdnFrontend("frontend", settings.frontend_args(api, websocket))

@@ -1,6 +1,6 @@
 """Writes what says again what the code says: components.md and settings.md, models.md and the table of gpu-sizing.md from the
 catalogue, the tables of cost.md from the prices, policies.md from the rules, the tables of errors in api.md and providers.md,
-the fields of an answer in limits.md, and the TypedDicts of the arguments.
+the fields of answers in limits.md and usage.md, and the TypedDicts of the arguments.
 
 `make docs` runs it; tests/contract/test_docs.py fails where a file is out of date.
 """
@@ -39,6 +39,7 @@ from pulumi_llm.models.fit import Wishes, fits
 from pulumi_llm.observability.args import ObservabilitySettings
 from pulumi_llm.serverless_bedrock_api.args import ServerlessBedrockApiSettings
 from pulumi_llm.stack_settings import StackSettings
+from pulumi_llm.usage_analytics.args import UsageAnalyticsSettings
 from pulumi_llm.websocket_chat.args import WebSocketChatSettings
 
 FOLDER = Path(__file__).resolve().parent
@@ -64,6 +65,7 @@ ARGUMENTS: Sequence[type[Settings]] = (
     KnowledgeBaseSettings,
     ObservabilitySettings,
     ServerlessBedrockApiSettings,
+    UsageAnalyticsSettings,
     WebSocketChatSettings,
 )
 
@@ -434,21 +436,31 @@ def api_page() -> str:
 
 
 def limits_page() -> str:
-    schemas = json.loads(document([], "none", limits=True))["components"]["schemas"]
+    return _with_tables("limits.md", _fields_of("UsageReport"))
+
+
+def usage_page() -> str:
+    return _with_tables("usage.md", _fields_of("UsageHistory"))
+
+
+def _fields_of(answer: str) -> str:
+    """A table of the fields of an answer, those within its parts after them."""
+    schemas = json.loads(document([], "none", limits=True, usage=True))["components"]["schemas"]
     shown: set[str] = set()
 
     def rows(above: str, schema: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         for name, field in schema["properties"].items():
             yield f"`{above}{name}`", field["description"]
-            part, more = field.get("items", field), "[]" if "items" in field else ""
-            shape = part.get("$ref", "").rpartition("/")[2]
-            if shape and shape not in shown:
-                shown.add(shape)
-                yield from rows(f"{above}{name}{more}.", schemas[shape])
-            elif "properties" in part:
-                yield from rows(f"{above}{name}.", part)
+            whole, more = field.get("items", field), "[]" if "items" in field else ""
+            for part in whole.get("allOf", [whole]):
+                shape = part.get("$ref", "").rpartition("/")[2]
+                if shape and shape not in shown:
+                    shown.add(shape)
+                    yield from rows(f"{above}{name}{more}.", schemas[shape])
+                elif "properties" in part:
+                    yield from rows(f"{above}{name}{more}.", part)
 
-    return _with_tables("limits.md", _table(("field", ""), rows("", schemas["UsageReport"])))
+    return _table(("field", ""), rows("", schemas[answer]))
 
 
 def _field_row(name: str, field: Mapping[str, Any]) -> tuple[str, ...]:
@@ -524,6 +536,7 @@ def _joined(blocks: Iterable[str]) -> str:
 PAGES: Mapping[str, Callable[[], str]] = {
     "api.md": api_page,
     "limits.md": limits_page,
+    "usage.md": usage_page,
     "bootstrap.md": bootstrap_page,
     "components.md": components_page,
     "cost.md": cost_page,

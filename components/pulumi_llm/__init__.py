@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pulumi_llm.serverless_bedrock_api.args_types import ServerlessBedrockApiArgs
     from pulumi_llm.serverless_bedrock_api.component import ServerlessBedrockApi
     from pulumi_llm.stack_settings import SettingsError, StackSettings, load
+    from pulumi_llm.usage_analytics.args_types import UsageAnalyticsArgs
+    from pulumi_llm.usage_analytics.component import UsageAnalytics
     from pulumi_llm.websocket_chat.args_types import WebSocketChatArgs
     from pulumi_llm.websocket_chat.component import WebSocketChat
 else:
@@ -47,6 +49,8 @@ else:
             "ObservabilityArgs": "observability.args_types",
             "ServerlessBedrockApi": "serverless_bedrock_api.component",
             "ServerlessBedrockApiArgs": "serverless_bedrock_api.args_types",
+            "UsageAnalytics": "usage_analytics.component",
+            "UsageAnalyticsArgs": "usage_analytics.args_types",
             "WebSocketChat": "websocket_chat.component",
             "WebSocketChatArgs": "websocket_chat.args_types",
             "SettingsError": "stack_settings",
@@ -74,6 +78,8 @@ __all__ = [
     "ServerlessBedrockApiArgs",
     "SettingsError",
     "StackSettings",
+    "UsageAnalytics",
+    "UsageAnalyticsArgs",
     "WebSocketChat",
     "WebSocketChatArgs",
     "load",

@@ -30,11 +30,13 @@ from pulumi_llm.knowledge_base.args import KnowledgeBaseBaseSettings
 from pulumi_llm.observability.args import ObservabilityBaseSettings
 from pulumi_llm.routing import Routing, RoutingSettings
 from pulumi_llm.routing import read as read_routing
-from pulumi_llm.serverless_bedrock_api.args import SHARED_JOBS, ApiSettings
+from pulumi_llm.serverless_bedrock_api.args import SHARED_JOBS, ApiSettings, UsageSettings
+from pulumi_llm.usage_analytics.args import UsageAnalyticsBaseSettings
 from pulumi_llm.websocket_chat.args import WebSocketSettings
 
 if TYPE_CHECKING:
     from pulumi_llm.account_baseline.args_types import AccountBaselineArgs
+    from pulumi_llm.async_inference import AsyncInference
     from pulumi_llm.async_inference.args_types import AsyncInferenceArgs
     from pulumi_llm.cdn_frontend.args_types import CdnFrontendArgs
     from pulumi_llm.gpu_inference_cluster import GpuInferenceCluster
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from pulumi_llm.observability.args_types import ObservabilityArgs
     from pulumi_llm.serverless_bedrock_api import ServerlessBedrockApi
     from pulumi_llm.serverless_bedrock_api.args_types import ServerlessBedrockApiArgs
+    from pulumi_llm.usage_analytics.args_types import UsageAnalyticsArgs
     from pulumi_llm.websocket_chat import WebSocketChat
     from pulumi_llm.websocket_chat.args_types import WebSocketChatArgs
 
@@ -115,6 +118,13 @@ class StackAsyncInferenceSettings(AsyncInferenceBaseSettings):
     """Make SSM parameters `/pulumi-llm/ENVIRONMENT/jobs/…` with the outputs, for other stacks."""
 
 
+class StackUsageAnalyticsSettings(UsageAnalyticsBaseSettings, UsageSettings):
+    """What callers have used on past days, by alias and target (`GET /usage?by=alias`), counted from the logs."""
+
+    enabled: Flag = False
+    """Let the API tell it, and deploy what counts it."""
+
+
 class StackFrontendSettings(FrontendSettings):
     """The web client on a CDN, with the chat API at the same address."""
 
@@ -173,6 +183,8 @@ class StackSettings(RoutingSettings):
     """Documents, passages of which stand in the prompts: `api.retrieval` says in which."""
     async_inference: StackAsyncInferenceSettings = StackAsyncInferenceSettings()
     """Jobs: chats that callers submit (`POST /jobs`) and ask for later, and workers for them."""
+    usage_analytics: StackUsageAnalyticsSettings = StackUsageAnalyticsSettings()
+    """What callers have used on past days, by alias and target (`GET /usage?by=alias`), counted from the logs."""
     frontend: StackFrontendSettings = StackFrontendSettings()
     """The web client on a CDN, with the chat API at the same address."""
     network: StackNetworkSettings = StackNetworkSettings()
@@ -229,6 +241,8 @@ class StackSettings(RoutingSettings):
             yield Problem("async_inference.enabled", "must be false without the API (api.enabled), which takes the jobs")
         if self._takes_jobs() and self.api.enabled and self.api.auth == "none":
             yield Problem("async_inference.enabled", f"must be false with api.auth 'none': {SHARED_JOBS}")
+        if self._counts_usage() and not self.api.enabled:
+            yield Problem("usage_analytics.enabled", "must be false without the API (api.enabled), which tells what was used")
         if self.valid("frontend") and self.frontend.enabled:
             yield from _problems_behind_cdn(self.api)
         elif self.valid("frontend") and self.api.enabled and self.api.function_url:
@@ -358,6 +372,10 @@ class StackSettings(RoutingSettings):
         """Whether the API takes jobs."""
         return self.valid("async_inference") and self.async_inference.enabled
 
+    def _counts_usage(self) -> bool:
+        """Whether it is counted what callers use."""
+        return self.valid("usage_analytics") and self.usage_analytics.enabled
+
     def all_tags(self) -> dict[str, str]:
         """The tags of every resource. The configuration's own win."""
         own = {"Project": PROJECT, "Environment": self.environment, "ManagedBy": "Pulumi"}
@@ -403,6 +421,8 @@ class StackSettings(RoutingSettings):
         if self._takes_jobs():
             given["jobs"] = True
             given |= self.async_inference.model_dump(include={"jobs_per_caller"}, exclude_unset=True)
+        if self._counts_usage():
+            given["usage"] = self.usage_analytics.model_dump(include={"tenant_readers"}, exclude_unset=True)
         given = {**self._vpc(network), **given, **self._retrieval(knowledge_base), **self._shared(cluster)}
         return cast("ServerlessBedrockApiArgs", {**given, "region": self.region, "tags": self.all_tags()})
 
@@ -464,11 +484,27 @@ class StackSettings(RoutingSettings):
                 "namespace": metrics.namespace,
                 **({"tenants": list(metrics.tenants)} if metrics.tenants else {}),
             }
+        if self.api.log_costs or self._counts_usage():
+            given["log_costs"] = True
         if self.api.safety is not None:
             given["safety"] = self.api.safety_beside(api.guardrail_arn, api.guardrail_version)
         if self.api.flags:
             given["flags"] = {"configuration": api.flags_configuration, "arn": api.flags_configuration_arn}
         return {**given, **self._retrieval(knowledge_base)}
+
+    def usage_analytics_args(
+        self, api: "ServerlessBedrockApi", websocket: "WebSocketChat | None", jobs: "AsyncInference | None"
+    ) -> "UsageAnalyticsArgs":
+        """The arguments of UsageAnalytics, which counts what the callers of `api` use."""
+        excluded = {"enabled", "tenant_readers"}
+        given = self.usage_analytics.model_dump(exclude=excluded, exclude_unset=True)
+        made = {"chat": api, "websocket": websocket, "jobs": jobs}
+        groups = {
+            name: {"name": each.log_group_name, "arn": each.log_group_arn} for name, each in made.items() if each is not None
+        }
+        table = {"name": api.usage_table_name, "arn": api.usage_table_arn, "kms_key_arn": self.api.kms_key_arn}
+        given = {**given, "table": table, "log_groups": groups, "region": self.region, "tags": self.all_tags()}
+        return cast("UsageAnalyticsArgs", given)
 
     def frontend_args(self, api: "ServerlessBedrockApi", websocket: "WebSocketChat | None") -> "CdnFrontendArgs":
         """The arguments of CdnFrontend in front of `api` and, where there is one, of `websocket`."""

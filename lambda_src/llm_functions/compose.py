@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # what a deployment does not use is not imported: it would co
     from llm_gateway.stages.ledger import Ledger
     from llm_gateway.stages.policy import Policy
     from llm_gateway.tracing.tracer import Tracer
+    from llm_gateway.usage_history import UsageHistory
 
 
 def gateway(client: HttpClient) -> Gateway:
@@ -138,6 +139,25 @@ def batch_store(client: HttpClient, environ: Mapping[str, str] = os.environ) -> 
         dynamodb = DynamoDB(aws)
         bucket = Bucket(aws, environ[environment.JOBS_BUCKET])
         return BatchStore(BatchTable(dynamodb, table), FileTable(dynamodb, table), bucket)
+
+    return made
+
+
+def usage_history(client: HttpClient, environ: Mapping[str, str] = os.environ) -> "Callable[[], UsageHistory] | None":
+    """Return what makes the table of past days, at its first call; None where the environment names no table."""
+    table = environ.get(environment.USAGE_TABLE)
+    if not table:
+        return None
+
+    @cache_result
+    def made() -> "UsageHistory":
+        import msgspec
+
+        from llm_gateway.aws.dynamodb import DynamoDB
+        from llm_gateway.usage_history import UsageHistory
+
+        readers = msgspec.json.decode(environ.get(environment.USAGE_TENANT_READERS, "[]"), type=list[str])
+        return UsageHistory(DynamoDB(Aws(client, environ)), table, readers)
 
     return made
 

@@ -39,6 +39,9 @@ CACHE_TABLE = "CACHE_TABLE"
 TICKETS_TABLE = "TICKETS_TABLE"
 # The DynamoDB table of what callers have used, where they have limits.
 LEDGER_TABLE = "LEDGER_TABLE"
+# The DynamoDB table of what callers have used on past days, and the callers that may read all of their tenant's: a JSON array.
+USAGE_TABLE = "USAGE_TABLE"
+USAGE_TENANT_READERS = "USAGE_TENANT_READERS"
 # The DynamoDB table of jobs, and the bucket of what they ask and of their results. Without them there are none.
 JOBS_TABLE = "JOBS_TABLE"
 JOBS_BUCKET = "JOBS_BUCKET"

@@ -432,6 +432,14 @@ too_many_jobs = ErrorKind(
     "with {number:,} more, this caller would have more than {most:,} jobs that have not ended; submit them when some have",
     retry_after=30,
 )
+# The table of what callers have used on past days cannot be read.
+usage_unavailable = ErrorKind(
+    "usage_unavailable",
+    503,
+    SERVER,
+    "the service could not read what was used; try again shortly",
+    retry_after=1,
+)
 # The table or the bucket of jobs cannot be read or written. Batches and files are there, too.
 jobs_unavailable = ErrorKind(
     "jobs_unavailable",

@@ -25,6 +25,8 @@ UNITS: Final[Mapping[str, str]] = {
     "client_errors": "Count",
     "throttles": "Count",
 }
+# What the records of requests have as their `message`.
+MESSAGES: Final = ("chat", "embeddings")
 _ALIAS, _TARGET, _TENANT = "gen_ai.request.model", "target", "tenant"
 
 

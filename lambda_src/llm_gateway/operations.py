@@ -85,7 +85,7 @@ OPERATIONS = (
 _TICKET = Operation(
     "websocket_ticket", "POST", "/ws/ticket", "Issue a ticket, with which a browser connects to the WebSocket API"
 )
-# Only of an API whose callers have limits.
+# Only of an API whose callers have limits, or which knows what they have used.
 _USAGE = Operation("usage", "GET", "/usage", "Tell what the caller has used, and what is left of its limits")
 # Only of an API that has a journal.
 _CANCEL = Operation("cancel", "DELETE", "/chat/{request_id}", "Stop a stream that the caller has asked for")
@@ -112,11 +112,12 @@ _BATCHES = (
 
 
 def operations(
-    *, tickets: bool, limits: bool, journal: bool, jobs: bool = False, batches: bool = False
+    *, tickets: bool, limits: bool, journal: bool, jobs: bool = False, batches: bool = False, usage: bool = False
 ) -> tuple[Operation, ...]:
-    """The operations of an API; with `tickets` also the one that issues them, with `limits` the one that says what is left,
-    with `journal` the one that stops a stream, with `jobs` those of jobs, and with `batches` those of batches and files."""
-    more = (*([_TICKET] if tickets else []), *([_USAGE] if limits else []), *([_CANCEL] if journal else []))
+    """The operations of an API; with `tickets` also the one that issues them, with `limits` or `usage` the one that says
+    what was used, with `journal` the one that stops a stream, with `jobs` those of jobs, and with `batches` those of batches
+    and files."""
+    more = (*([_TICKET] if tickets else []), *([_USAGE] if limits or usage else []), *([_CANCEL] if journal else []))
     return (*OPERATIONS, *more, *(_JOBS if jobs else ()), *(_BATCHES if batches else ()))
 
 

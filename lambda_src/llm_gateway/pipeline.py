@@ -66,7 +66,7 @@ async def answer(
         AnsweredBefore: Before the first event, by the claim.
     """
     gateway = gateway.current()
-    record = Record(request_id, caller, request, gateway.routes.metrics)
+    record = Record(request_id, caller, request, gateway.routes.metrics, costs=gateway.routes.costs)
     reservation, lookup, usage = None, None, None
     try:
         if isinstance(request, ChatRequest) and (problems := conversation_problems(request.messages)):

@@ -90,7 +90,8 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     `text_characters` the limit of its characters, if there is one. `dimensions` are the lengths that its vectors can have, the
     model's own first; empty: the provider decides.
 
-    `price` is there where callers have limits of money, and, as far as it is known, where costs are a metric. `regions` are all
+    `price` is there where callers have limits of money, and, as far as it is known, where costs are
+    counted. `regions` are all
     places that a request's data may go to, that of the gateway among them; empty: nobody knows them, or it may go anywhere.
     """
 
@@ -150,7 +151,7 @@ class Alias(msgspec.Struct, frozen=True, omit_defaults=True):
 class Routes(msgspec.Struct, frozen=True, omit_defaults=True):
     """All aliases, of which the first is the default, the endpoints that their targets name, the limits and rules of callers,
     where metrics are, what conversations are checked for, how answers are cached, which have passages of a knowledge base, and
-    where traces are sent.
+    where traces are sent. `costs`: the record of a request says what it has cost.
     """
 
     aliases: tuple[Alias, ...]
@@ -162,6 +163,7 @@ class Routes(msgspec.Struct, frozen=True, omit_defaults=True):
     cache: AnswerCache | None = None
     retrieval: Retrieval | None = None
     tracing: Tracing | None = None
+    costs: bool = False
 
     def alias(self, name: str) -> Alias | None:
         """Return the alias of that name, the first one for an empty name, None for an unknown name."""
@@ -210,6 +212,7 @@ def load(path: "str | os.PathLike[str]", environ: Mapping[str, str] = os.environ
         cache=routes.cache,
         retrieval=routes.retrieval,
         tracing=routes.tracing and _tracing(routes.tracing, environ),
+        costs=routes.costs,
     )
 
 

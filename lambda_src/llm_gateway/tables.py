@@ -28,6 +28,10 @@ CONNECTIONS: Final = TableKeys("id", "", "expires")
 JOURNAL: Final = TableKeys("generation", "seq", "expires")
 TICKETS: Final = TableKeys("ticket_hash", "", "expires")
 LEDGER: Final = TableKeys("holder", "", "expires")
+# What callers have used, by days: the only one whose sort key is a text.
+USAGE: Final = TableKeys("holder", "slot", "expires")
+# How long it is kept: the year before, and some more.
+USAGE_KEPT_DAYS: Final = 400
 
 JOBS: Final = TableKeys("job", "", "expires")
 # The attributes of a job that the events of its table's stream are made from: whose it is, what it asks, what it is now

@@ -15,7 +15,7 @@ import msgspec
 from llm_gateway.errors import MOST_SHOWN, GatewayError, clipped
 from llm_gateway.events import CacheUse, Done, Event, Usage
 from llm_gateway.identity.caller import Caller
-from llm_gateway.metrics import Metrics
+from llm_gateway.metrics import MESSAGES, Metrics
 from llm_gateway.request import ChatRequest, Kind
 from llm_gateway.router import Attempt
 from llm_gateway.routes import BEDROCK, Alias, Target
@@ -25,18 +25,25 @@ if TYPE_CHECKING:  # only requests for embeddings load it
 
 _encode = msgspec.json.Encoder().encode
 
-_OPERATION_NAMES: dict[Kind, str] = {"chat": "chat", "embedding": "embeddings"}
+_OPERATION_NAMES: dict[Kind, str] = dict(zip(("chat", "embedding"), MESSAGES, strict=True))
 
 
 class Record:
     """The record of one request. It is filled while the request runs and written by `close`."""
 
     def __init__(
-        self, request_id: str, caller: Caller, request: "ChatRequest | EmbeddingRequest", metrics: Metrics | None = None
+        self,
+        request_id: str,
+        caller: Caller,
+        request: "ChatRequest | EmbeddingRequest",
+        metrics: Metrics | None = None,
+        *,
+        costs: bool = False,
     ) -> None:
         self.attempts: list[Attempt] = []
         self._request = request
         self._metrics = metrics
+        self._has_costs = costs or metrics is not None
         self._alias: Alias | None = None
         self._usage: Usage | None = None
         self._is_cached = False
@@ -175,6 +182,8 @@ class Record:
                 self._fields["failed_attempts.input_tokens"] = sum(usage.input_tokens for usage in used)
                 self._fields["failed_attempts.output_tokens"] = sum(usage.output_tokens for usage in used)
         self._fields["duration_ms"] = self._elapsed_ms()
+        if self._has_costs and (cost := self._cost()) is not None:
+            self._fields["cost_usd"] = cost
         if self._metrics is not None:
             self._add_metrics(self._metrics)
         write_log(self._fields)
@@ -194,13 +203,11 @@ class Record:
         fields["client_errors"] = int(400 <= status < 500 and status != 429)
         if fields.get("cache.status") in ("hit", "miss"):
             fields["cache.hits"] = int(self._is_cached)
-        if (cost := self._cost()) is not None:
-            fields["cost_usd"] = cost
         fields["_aws"] = metrics.describe(fields, time.time(), known_alias=self._alias is not None)
 
     def _cost(self) -> float | None:
         """Return what the calls cost whose usage is known, in US dollars; None where there is none, or it has no price."""
-        from llm_gateway import charge  # only where costs are a metric
+        from llm_gateway import charge  # only where costs are counted
 
         used = [(attempt.error.usage, attempt.call) for attempt in self.attempts if attempt.error and attempt.error.usage]
         if self._usage is not None and self.attempts:

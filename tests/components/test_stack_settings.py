@@ -156,6 +156,13 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
             "pulumi-llm:async_inference.enabled: must be false without the API (api.enabled), which takes the jobs",
         ],
     ),
+    "usage of no API": (
+        {"api": {"enabled": False}, "usage_analytics": {"enabled": True, "tenant_readers": [""]}},
+        [
+            "pulumi-llm:usage_analytics.enabled: must be false without the API (api.enabled), which tells what was used",
+            "pulumi-llm:usage_analytics.tenant_readers[0]: must be a caller: an API key's name, a token's subject, or a role's ARN",
+        ],
+    ),
     "jobs without end": (
         {"async_inference": {"enabled": True, "jobs_per_caller": 100_000}},
         ["pulumi-llm:async_inference.jobs_per_caller: must be between 1 and 20000, not 100000"],

@@ -58,6 +58,12 @@ GPU = {
     "domain": {"name": "models.example.com", "zone_id": "Z0123456789ABCDEFGHIJ"},
     "models": {"chat": QWEN},
 }
+USAGE_TABLE = {
+    "name": "chat-usage-table-1a2b3c4",
+    "arn": "arn:aws:dynamodb:us-east-1:123456789012:table/chat-usage-table-1a2b3c4",
+    "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+}
+LOG_GROUP = {"name": "chat-logs", "arn": "arn:aws:logs:us-east-1:123456789012:log-group:chat-logs"}
 ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
     "AccountBaseline": {
         "everything": {
@@ -267,6 +273,7 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
             "websocket_tickets": True,
             "jobs": True,
             "batches": True,
+            "usage": {"tenant_readers": ["web"]},
             "idempotency": True,
             "cache": {"ttl_seconds": 600},
             "reserved_concurrency": 20,
@@ -364,6 +371,15 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
                 "path_prefix": "/mine",
             },
         },
+    },
+    "UsageAnalytics": {
+        "everything": {
+            "table": USAGE_TABLE,
+            "log_groups": {"chat": LOG_GROUP, "jobs": {**LOG_GROUP, "name": "jobs"}},
+            "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+            "log_retention_days": 90,
+        },
+        "least": {"table": {**USAGE_TABLE, "kms_key_arn": None}, "log_groups": {"chat": LOG_GROUP}},
     },
     "WebSocketChat": {
         "least": {"models": MODELS},

@@ -128,6 +128,9 @@ NEEDS: Mapping[str, Sequence[str]] = {
         "logs: CreateLogGroup DeleteLogGroup DescribeLogGroups PutRetentionPolicy DeleteRetentionPolicy ListTagsForResource "
         f"{_TAGS}"
     ],
+    "aws:cloudwatch/logSubscriptionFilter:LogSubscriptionFilter": [
+        "logs: PutSubscriptionFilter DescribeSubscriptionFilters DeleteSubscriptionFilter"
+    ],
     # Kept when the stack is destroyed.
     "aws:costexplorer/anomalyMonitor:AnomalyMonitor": [
         f"ce: CreateAnomalyMonitor GetAnomalyMonitors UpdateAnomalyMonitor ListTagsForResource {_TAGS}"
@@ -349,6 +352,7 @@ NAMES = {
     "KnowledgeBase": "knowledge",
     "Observability": "observability",
     "ServerlessBedrockApi": "chat",
+    "UsageAnalytics": "usage",
     "WebSocketChat": "websocket",
 }
 # What is written with the ARN of another resource.
@@ -368,6 +372,7 @@ DEPLOY = (
     "deploy-gpu-balancer",
     "deploy-knowledge-base",
     "deploy-jobs",
+    "deploy-usage",
 )
 
 

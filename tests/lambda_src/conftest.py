@@ -25,6 +25,7 @@ from llm_functions.compose import (
     providers,
     ticket_table,
     tracer,
+    usage_history,
 )
 from llm_functions.http.application import Application
 from llm_gateway import demand, router, telemetry
@@ -44,7 +45,7 @@ from support.gateway_service import ORIGIN, PATIENCE, Service, serve
 from support.jobs_table import BUCKET
 from support.jobs_table import TABLE as JOBS
 from support.local_bedrock import KEYS, REGION, running
-from support.websocket_api import JOURNAL, LEDGER, TICKETS
+from support.websocket_api import JOURNAL, LEDGER, TICKETS, USAGE
 from wire.bedrock import Wire
 from wire.http import Fake, Script
 
@@ -163,7 +164,8 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
     With `dynamodb`, the URL of the table of keys, it checks keys itself. With `tickets`, the URL of a DynamoDB with that table,
     it issues tickets. With `journal`, the URL of one with that table, it keeps answers to requests that name keys. `cached` is
     that of one where the routes have a cache of answers. `jobs` is that of a DynamoDB and an S3 with those of jobs, and with
-    `batches` those of batches. `limits` is that of a DynamoDB, where the routes have some, counted in the windows of `now`.
+    `batches` those of batches. `usage` is that of one with what was used on past days, all of which
+    `tenant_readers` may read. `limits` is that of a DynamoDB, where the routes have some, counted in the windows of `now`.
     `secrets` is the URL of Secrets Manager, `xray` that of X-Ray and of its daemon.
     """
 
@@ -184,6 +186,8 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
         cached: str = "",
         jobs: str = "",
         batches: bool = False,
+        usage: str = "",
+        tenant_readers: str = "[]",
         secrets: str = "",
         xray: str = "",
     ) -> Service:
@@ -206,6 +210,8 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
             **({"JOURNAL_TABLE": JOURNAL, "AWS_ENDPOINT_URL_DYNAMODB": journal} if journal else {}),
             **({"JOBS_TABLE": JOBS, "JOBS_BUCKET": BUCKET, "AWS_ENDPOINT_URL_S3": jobs} if jobs else {}),
             **({"AWS_ENDPOINT_URL_DYNAMODB": jobs} if jobs else {}),
+            **({"USAGE_TABLE": USAGE, "USAGE_TENANT_READERS": tenant_readers} if usage else {}),
+            **({"AWS_ENDPOINT_URL_DYNAMODB": usage} if usage else {}),
             **({"CACHE_TABLE": JOURNAL, "AWS_ENDPOINT_URL_DYNAMODB": cached} if cached else {}),
         }
         known = providers(routes.endpoints, client, environ) | ({} if provider is None else {"bedrock": provider})
@@ -231,6 +237,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
             cancels=cancels(client, environ),
             jobs=job_store(client, environ),
             batches=batch_store(client, environ) if batches else None,
+            usage=usage_history(client, environ),
         )
         url = await opened.enter_async_context(serve(application))
         http = httpx.AsyncClient(base_url=url, verify=False, trust_env=False, timeout=PATIENCE)

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from llm_gateway import tables
 from llm_gateway.aws.client import Aws
 from llm_gateway.aws.dynamodb import DynamoDB
 from llm_gateway.http.client import HttpClient
@@ -24,7 +25,7 @@ from support.local_bedrock import KEYS, REGION
 from support.web_app import listening
 
 JOURNAL, CONNECTIONS, TICKETS, API_KEYS = "the-journal", "the-connections", "the-tickets", "the-keys"
-LEDGER = "the-ledger"
+LEDGER, USAGE = "the-ledger", "the-usage"
 
 
 @contextlib.contextmanager
@@ -53,6 +54,7 @@ async def create_tables(dynamodb: DynamoDB) -> None:
         TICKETS: {tickets.HASH_KEY: "S"},
         API_KEYS: {keys.HASH_KEY: "S"},
         LEDGER: {ledger.HASH_KEY: "S"},
+        USAGE: {tables.USAGE.hash_key: "S", tables.USAGE.sort_key: "S"},
     }
     call: Any = vars(DynamoDB)["_call"]
     for name, attributes in attributes_of.items():

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from llm_gateway import metrics as document
 from pulumi_llm.api_edge.limits import Tenant
-from pulumi_llm.base.settings import Settings, form
+from pulumi_llm.base.settings import Flag, Settings, form
 
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html and …/API_PutMetricData.html
 _Namespace = Annotated[
@@ -35,6 +35,10 @@ class CallMetricsSettings(Settings):
     metrics: MetricsSettings | None = None
     """Metrics of requests in CloudWatch: tokens, cost, time to the first token, errors. Default: none; the log has them of each
     request."""
+
+    log_costs: Flag = False
+    """Write what each request costs, by the prices of the models, to its record in the log, where `metrics` do, too. A
+    UsageAnalytics counts it."""
 
     def call_metrics(self, tenants: Iterable[str]) -> document.Metrics | None:
         """Return the metrics as the functions read them, None where there are none. `tenants` are those of API keys."""

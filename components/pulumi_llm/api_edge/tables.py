@@ -1,7 +1,7 @@
 """The tables of DynamoDB: how they are made, and what a function that uses another component's is allowed."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, Literal, NamedTuple, Self, cast
 
 import pulumi
 from pulumi_aws import dynamodb
@@ -50,6 +50,7 @@ def expiring_table(
     deletion_protection: bool | None = None,
     indexes: Sequence[IndexKeys] = (),
     stream: bool = False,
+    sort_type: Literal["N", "S"] = "N",
 ) -> dynamodb.Table:
     """Make a table whose items expire. `reads` and `writes`, units a second, are bounds on what it may cost.
 
@@ -62,7 +63,7 @@ def expiring_table(
     """
     attributes: list[dynamodb.TableAttributeArgsDict] = [{"name": keys.hash_key, "type": "S"}]
     if keys.sort_key:
-        attributes.append({"name": keys.sort_key, "type": "N"})
+        attributes.append({"name": keys.sort_key, "type": sort_type})
     names = dict.fromkeys(name for index in indexes for name in (index.hash_key, index.sort_key) if name != keys.hash_key)
     attributes += [{"name": name, "type": "S"} for name in names]
     bounds: dict[str, int] = {"max_read_request_units": reads, "max_write_request_units": writes}

@@ -121,7 +121,7 @@ class AsyncInferenceSettings(
     def routing(self, location: Location) -> Routing:
         """What is routed where, within which limits and rules, what is checked, and which answers have passages."""
         limits, metrics, rules = self.all_limits(), self.call_metrics(()), self.rule_documents()
-        routing = read(self, location, self.timeout_seconds, limits=limits, metrics=metrics, rules=rules)
+        routing = read(self, location, self.timeout_seconds, limits=limits, metrics=metrics, rules=rules, costs=self.log_costs)
         return self.traced(self.retrieving(self.checked(routing, location)), xray=self.tracing)
 
     def all_limits(self) -> CallerLimits | None:

@@ -34,6 +34,9 @@ class AsyncInferenceArgs(TypedDict):
     metrics: NotRequired[MetricsArgs]
     """Metrics of requests in CloudWatch: tokens, cost, time to the first token, errors. Default: none; the log has them of
     each request."""
+    log_costs: NotRequired[bool]
+    """Write what each request costs, by the prices of the models, to its record in the log, where `metrics` do, too. A
+    UsageAnalytics counts it. Default: false."""
     retrieval: NotRequired[RetrievalArgs]
     """A knowledge base, whose passages stand in the prompts and are cited in the answers. Default: none."""
     safety: NotRequired[SafetyArgs]

@@ -52,11 +52,13 @@ def publish(
     reserved_concurrency: pulumi.Input[int] | None = None,
     vpc: VpcSettings | None = None,
     own_policies: PolicySettings | None = None,
+    dead_letter_queue_arn: pulumi.Input[str] | None = None,
 ) -> Published:
     """Make a function whose children's keys begin with `prefix`.
 
     `policies` are statements by the key of the policy's child; the function may also write its own logs, and what `shared` asks
     for: decrypt with the key, send traces. Its network is `vpc`; `own_policies` are the user's.
+    What fails each time that it is called asynchronously goes to the queue of dead letters.
     """
     logs = log_group(component, f"{prefix}logs", shared)
     role = iam.Role(
@@ -104,6 +106,7 @@ def publish(
         if vpc is not None
         else None,
         tracing_config={"mode": "Active"} if shared.tracing else None,
+        dead_letter_config={"target_arn": dead_letter_queue_arn} if dead_letter_queue_arn is not None else None,
         publish=True,
         tags=component.tags,
         opts=component.child(f"{prefix}function", depends_on=made),

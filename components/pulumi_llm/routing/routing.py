@@ -53,6 +53,8 @@ def read(
     limits: CallerLimits | None = None,
     metrics: Metrics | None = None,
     rules: Sequence[Rule] = (),
+    *,
+    costs: bool = False,
 ) -> Routing:
     """Read what `models` and `providers` mean.
 
@@ -64,10 +66,11 @@ def read(
         limits: those of callers, which the routes document has, too. For limits of money, each target needs a price.
         metrics: those of requests, which the routes document has, too. Where a price is known, costs are among them.
         rules: those of callers, which the routes document has, too.
+        costs: whether the records of requests have what they cost, where a price is known.
     """
     problems: list[Problem] = []
     providers = Providers(settings.providers or {}, location.region if location else "", problems)
-    prices = "required" if limits is not None and limits.has_money else "known" if metrics is not None else None
+    prices = "required" if limits is not None and limits.has_money else "known" if costs or metrics is not None else None
     targets = Targets(providers.protocols, providers.regions, location, problems, served, prices=prices)
     aliases: list[Alias] = []
     names: set[str] = set()
@@ -86,7 +89,7 @@ def read(
     problems += _environment_problems(environment, "providers" if providers.environment else "models")
     return Routing(
         problems,
-        Routes(tuple(aliases), tuple(providers.endpoints), limits, metrics, rules=tuple(rules)),
+        Routes(tuple(aliases), tuple(providers.endpoints), limits, metrics, rules=tuple(rules), costs=costs),
         targets.models,
         targets.output_models,
         environment,

@@ -434,6 +434,18 @@ def _parts(path: str) -> Iterator[tuple[str, str]]:
         above += f"/{part}"
 
 
+# Who calls, as GET /usage names the caller.
+_Principal = Annotated[str, form(r"[^\x00-\x1f\x7f]{1,256}", "a caller: an API key's name, a token's subject, or a role's ARN")]
+
+
+class UsageSettings(Settings):
+    """What callers have used on past days, which a UsageAnalytics counts."""
+
+    tenant_readers: Annotated[tuple[_Principal, ...], Field(max_length=20)] = ()
+    """The callers that may read what all of their own tenant have used (`GET /usage?scope=tenant`): names of API keys,
+    subjects of tokens, or ARNs of roles, as `GET /usage` has them as `caller`. Default: none."""
+
+
 class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
     """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
 
@@ -446,6 +458,9 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
     batches: Flag = False
     """Take files and batches as OpenAI's API does (`/v1/files`, `/v1/batches`), which an AsyncInference works off. Needs
     `jobs`."""
+    usage: UsageSettings | None = None
+    """Tell callers what they have used on past days, by alias and target (`GET /usage?by=alias`), which a UsageAnalytics
+    counts. Makes a table. Default: it is not counted."""
     region: Region | None = None
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     parameter_prefix: ParameterPrefix | None = None
@@ -456,13 +471,24 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
     def routing(self, location: Location) -> Routing:
         """What is routed where, within which limits and rules, what is checked and cached, and which answers have passages."""
         limits, metrics, rules = self.all_limits(), self.all_metrics(), self.rule_documents()
-        routing = read(self, location, self.timeout_seconds, limits=limits, metrics=metrics, rules=rules)
+        routing = read(self, location, self.timeout_seconds, limits=limits, metrics=metrics, rules=rules, costs=self.has_costs)
         return self.traced(self.retrieving(self.cached(self.checked(routing, location))), xray=self.tracing)
 
     def operations(self) -> tuple[Operation, ...]:
         limits = self.all_limits() is not None
-        tickets, journal = self.websocket_tickets, self.idempotency
-        return operations(tickets=tickets, limits=limits, journal=journal, jobs=self.jobs, batches=self.batches)
+        return operations(
+            tickets=self.websocket_tickets,
+            limits=limits,
+            journal=self.idempotency,
+            jobs=self.jobs,
+            batches=self.batches,
+            usage=self.usage is not None,
+        )
+
+    @property
+    def has_costs(self) -> bool:
+        """Whether the records of requests have what they cost."""
+        return self.log_costs or self.usage is not None
 
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()

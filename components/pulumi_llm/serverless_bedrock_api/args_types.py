@@ -76,6 +76,14 @@ class DomainArgs(TypedDict):
     """Answer at API Gateway's own address, too. Default: false."""
 
 
+class UsageArgs(TypedDict):
+    """What callers have used on past days, which a UsageAnalytics counts."""
+
+    tenant_readers: NotRequired[Sequence[str]]
+    """The callers that may read what all of their own tenant have used (`GET /usage?scope=tenant`): names of API keys,
+    subjects of tokens, or ARNs of roles, as `GET /usage` has them as `caller`. Default: none."""
+
+
 class ServerlessBedrockApiArgs(TypedDict):
     """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
 
@@ -93,6 +101,9 @@ class ServerlessBedrockApiArgs(TypedDict):
     metrics: NotRequired[MetricsArgs]
     """Metrics of requests in CloudWatch: tokens, cost, time to the first token, errors. Default: none; the log has them of
     each request."""
+    log_costs: NotRequired[bool]
+    """Write what each request costs, by the prices of the models, to its record in the log, where `metrics` do, too. A
+    UsageAnalytics counts it. Default: false."""
     retrieval: NotRequired[RetrievalArgs]
     """A knowledge base, whose passages stand in the prompts and are cited in the answers. Default: none."""
     cache: NotRequired[AnswerCacheArgs]
@@ -204,6 +215,9 @@ class ServerlessBedrockApiArgs(TypedDict):
     batches: NotRequired[bool]
     """Take files and batches as OpenAI's API does (`/v1/files`, `/v1/batches`), which an AsyncInference works off. Needs
     `jobs`. Default: false."""
+    usage: NotRequired[UsageArgs]
+    """Tell callers what they have used on past days, by alias and target (`GET /usage?by=alias`), which a UsageAnalytics
+    counts. Makes a table. Default: it is not counted."""
     region: NotRequired[str]
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     parameter_prefix: NotRequired[str]

@@ -23,6 +23,7 @@ from pulumi_llm.api_edge.journal import journal_table
 from pulumi_llm.api_edge.ledger import ledger_table
 from pulumi_llm.api_edge.tables import UsedTable
 from pulumi_llm.api_edge.tickets import tickets_table
+from pulumi_llm.api_edge.usage import usage_table
 from pulumi_llm.api_edge.usage_plans import has_own_plan, starvation_warnings, usage_plans
 from pulumi_llm.base.component import Children, Component
 from pulumi_llm.base.lambda_function import Published, Shared, let_api_gateway_invoke
@@ -78,6 +79,7 @@ class ServerlessBedrockApi(Component):
             "ledger-table": dynamodb.Table,
             "journal-table": dynamodb.Table,
             **JOBS,
+            "usage-table": dynamodb.Table,
             "guardrail": bedrock.Guardrail,
             "guardrail-version": bedrock.GuardrailVersion,
             **FLAGS,
@@ -95,6 +97,7 @@ class ServerlessBedrockApi(Component):
             "ledger-policy": iam.RolePolicy,
             "journal-policy": iam.RolePolicy,
             "jobs-policy": iam.RolePolicy,
+            "usage-policy": iam.RolePolicy,
             "guardrail-policy": iam.RolePolicy,
             "flags-policy": iam.RolePolicy,
             "retrieval-policy": iam.RolePolicy,
@@ -169,6 +172,10 @@ class ServerlessBedrockApi(Component):
     """The stream of its changes. Empty without `jobs`."""
     jobs_bucket_name: pulumi.Output[str]
     """The bucket of what jobs ask, and of their results. Empty without `jobs`."""
+    usage_table_name: pulumi.Output[str]
+    """The table of what callers have used on past days, for a UsageAnalytics. Empty without `usage`."""
+    usage_table_arn: pulumi.Output[str]
+    """Its ARN. Empty without `usage`."""
     guardrail_arn: pulumi.Output[str]
     """The guardrail that conversations are checked by. Empty without one."""
     guardrail_version: pulumi.Output[str]
@@ -319,8 +326,12 @@ class ServerlessBedrockApi(Component):
         self.jobs_table_name, self.jobs_table_arn = (jobs.table.name, jobs.table.arn) if jobs else (_nothing(), _nothing())
         self.jobs_stream_arn = jobs.table.stream_arn if jobs else _nothing()
         self.jobs_bucket_name = pulumi.Output.from_input(jobs.used.bucket) if jobs else _nothing()
-        used = [UsedTable(made.name, made.arn) if made else None for made in (tickets, ledger, journal)]
-        return Stores(used[0], used[1], used[2], jobs.used if jobs else None)
+        usage = None
+        if settings.usage is not None:
+            usage = usage_table(self, key, deletion_protection=settings.deletion_protection)
+        self.usage_table_name, self.usage_table_arn = (usage.name, usage.arn) if usage else (_nothing(), _nothing())
+        used = [UsedTable(made.name, made.arn) if made else None for made in (tickets, ledger, journal, usage)]
+        return Stores(used[0], used[1], used[2], jobs.used if jobs else None, used[3])
 
     def _guardrail(self) -> UsedGuardrail | None:
         """Make the guardrail, unless one is given."""
@@ -456,6 +467,7 @@ def _made(settings: ServerlessBedrockApiSettings, location: Location) -> Mapping
         **dict.fromkeys(("ledger-table", "ledger-policy"), routing.routes.limits is not None),
         **dict.fromkeys(("journal-table", "journal-policy"), settings.keeps_answers),
         **dict.fromkeys((*JOBS, "jobs-policy"), settings.jobs),
+        **dict.fromkeys(("usage-table", "usage-policy"), settings.usage is not None),
         **dict.fromkeys(("guardrail", "guardrail-version"), settings.makes_guardrail),
         "guardrail-policy": settings.guardrail is not None,
         **dict.fromkeys((*FLAGS, "flags-policy"), settings.flags),

@@ -1,5 +1,6 @@
 """The function that answers: the bundle behind the Web Adapter, and what it may call."""
 
+import json
 from typing import NamedTuple
 
 import pulumi
@@ -19,6 +20,7 @@ from pulumi_llm.api_edge.safety import guardrail_variables
 from pulumi_llm.api_edge.tables import UsedTable
 from pulumi_llm.api_edge.tickets import issue_tickets
 from pulumi_llm.api_edge.tracing import put_spans
+from pulumi_llm.api_edge.usage import read_usage
 from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.lambda_function import Published, Shared, publish
@@ -29,13 +31,14 @@ from pulumi_llm.serverless_bedrock_api.args import ServerlessBedrockApiSettings
 
 
 class Stores(NamedTuple):
-    """The tables in which the function issues tickets, counts what callers with limits use, and keeps answers, and where it
-    keeps jobs; each if any."""
+    """The tables in which the function issues tickets, counts what callers with limits use, and keeps answers, where it
+    keeps jobs, and in which it finds what was used on past days; each if any."""
 
     tickets: UsedTable | None
     ledger: UsedTable | None
     journal: UsedTable | None
     jobs: UsedJobs | None
+    usage: UsedTable | None
 
 
 def create_function(
@@ -55,7 +58,8 @@ def create_function(
     At a URL of its own, it reads the table of `keys`, because no authorizer has checked them. It asks the
     `guardrail`, and reads the feature `flags`, if there are any.
     """
-    tickets, ledger, journal, jobs = stores
+    tickets, ledger, journal, jobs, usage = stores
+    readers = list(settings.usage.tenant_readers) if settings.usage else []
     environment: dict[str, pulumi.Input[str]] = {
         variables.AUTHORIZATION: settings.auth,
         **({variables.PATH_PREFIX: settings.existing_api.path_prefix} if settings.existing_api else {}),
@@ -73,6 +77,8 @@ def create_function(
         **(jobs.variables if jobs else {}),
         **({variables.JOBS_PER_CALLER: str(settings.jobs_per_caller)} if jobs and settings.given("jobs_per_caller") else {}),
         **({variables.BATCHES: "true"} if settings.batches else {}),
+        **({variables.USAGE_TABLE: usage.name} if usage else {}),
+        **({variables.USAGE_TENANT_READERS: json.dumps(readers)} if readers else {}),
         **(guardrail_variables(guardrail.arn, guardrail.version) if guardrail else {}),
         **(flags.variables if flags else {}),
         **retrieval_variables(settings.retrieval),
@@ -103,6 +109,7 @@ def create_function(
             **({"ledger-policy": use_ledger(ledger, read=True)} if ledger else {}),
             **({"journal-policy": use_journal(journal)} if journal else {}),
             **({"jobs-policy": jobs.submit(location, batches=settings.batches)} if jobs else {}),
+            **({"usage-policy": read_usage(usage)} if usage else {}),
             **({"traces-policy": put_spans()} if settings.sends_to_xray else {}),
             **({"guardrail-policy": ask_guardrail(component, guardrail, location)} if guardrail else {}),
             **({"flags-policy": flags.read()} if flags else {}),

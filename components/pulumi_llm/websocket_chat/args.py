@@ -154,7 +154,7 @@ class WebSocketChatSettings(
     def routing(self, location: Location) -> Routing:
         """What is routed where, within which limits and rules, what is checked and cached, and which answers have passages."""
         limits, metrics, rules = self.all_limits(), self.all_metrics(), self.rule_documents()
-        routing = read(self, location, self.timeout_seconds, limits=limits, metrics=metrics, rules=rules)
+        routing = read(self, location, self.timeout_seconds, limits=limits, metrics=metrics, rules=rules, costs=self.log_costs)
         return self.traced(self.retrieving(self.cached(self.checked(routing, location))), xray=self.tracing)
 
     def all_limits(self) -> CallerLimits | None:

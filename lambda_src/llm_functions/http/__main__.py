@@ -5,7 +5,7 @@ import hmac
 import os
 from typing import TYPE_CHECKING, Any
 
-from llm_functions.compose import batch_store, cancels, gateway, idempotency, job_store, key_store, ticket_table
+from llm_functions.compose import batch_store, cancels, gateway, idempotency, job_store, key_store, ticket_table, usage_history
 from llm_functions.http.application import Application
 from llm_gateway import environment
 from llm_gateway.http.client import HttpClient
@@ -36,6 +36,7 @@ def main() -> None:
         cancels=cancels(client),
         jobs=job_store(client),
         batches=batch_store(client) if os.environ.get(environment.BATCHES) == "true" else None,
+        usage=usage_history(client),
     )
     secret = os.environ.get(environment.INVOKER)
     made = config(_only_with(secret, application) if secret else application)

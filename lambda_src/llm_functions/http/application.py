@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from llm_gateway.jobs.store import JobStore
     from llm_gateway.stages.cancel import Cancels
     from llm_gateway.stages.idempotency import Claim, Idempotency
+    from llm_gateway.usage_history import UsageHistory
 
 Scope = dict[str, Any]
 
@@ -89,6 +90,7 @@ class Application:
     tickets for WebSockets; without it none are issued. `idempotency` keeps the answers to requests that name keys; without it,
     these are answered as any others. `cancels` is what callers have asked to stop; without it, nobody can ask. `jobs` returns
     what is kept of jobs, and `batches` what is kept of batches and files; without it there are none.
+    `usage` returns what was used on past days; without it, that is not counted.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class Application:
         cancels: "Cancels | None" = None,
         jobs: "Callable[[], JobStore] | None" = None,
         batches: "Callable[[], BatchStore] | None" = None,
+        usage: "Callable[[], UsageHistory] | None" = None,
     ) -> None:
         self._gateway = gateway
         self._keys = keys
@@ -110,12 +113,14 @@ class Application:
         self._cancels = cancels
         self._jobs = jobs
         self._batches = batches
+        self._history = usage
         served = operations(
             tickets=tickets is not None,
             limits=gateway.ledger is not None,
             journal=cancels is not None,
             jobs=jobs is not None,
             batches=batches is not None,
+            usage=usage is not None,
         )
         # The operations of each path by their methods; those with a parameter by what stands before it, and after it.
         self._by_path: dict[str, dict[str, Operation]] = {}
@@ -337,9 +342,15 @@ class Application:
         await self._respond(http.send, http.headers, 200, _encode(answer))
 
     async def _usage(self, http: HttpRequest) -> None:
-        from llm_gateway.usage import usage_of
+        from urllib.parse import parse_qsl
 
         ledger = self._gateway.current().ledger
+        asked = dict(parse_qsl(http.scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True))
+        if self._history is not None and (asked or ledger is None):
+            await self._respond(http.send, http.headers, 200, _encode(await self._history().answer(http.caller, asked)))
+            return
+        from llm_gateway.usage import usage_of
+
         assert ledger is not None  # else there is no such operation
         await self._respond(http.send, http.headers, 200, _encode(await usage_of(ledger, http.caller)))
 
@@ -402,6 +413,7 @@ class Application:
             is_cached=self._gateway.cache is not None,
             jobs=self._jobs is not None,
             batches=self._batches is not None,
+            usage=self._history is not None,
         )
         # It is the same for everyone until the next deployment.
         headers = [(name, _SHARED if name == b"cache-control" else value) for name, value in http.headers]

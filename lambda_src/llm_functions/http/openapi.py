@@ -38,21 +38,26 @@ def _document(
     is_cached: bool,
     jobs: bool,
     batches: bool,
+    usage: bool,
 ) -> bytes:
     paths: dict[str, dict[str, Any]] = {}
     schemas = _schemas(models, embedding_models) | ({"WebSocketTicket": _ticket()} if tickets else {})
     if limits:
         schemas |= openapi_usage.schemas()
+    if usage:
+        schemas |= openapi_usage.history_schemas()
     if idempotency:
         schemas["Cancelling"] = obj({"request_id": TEXT, "status": {"const": "cancelling"}}, ("request_id", "status"))
     if jobs:
         schemas |= openapi_jobs.schemas()
     if batches:
         schemas |= openapi_batches.schemas()
-    for operation in operations(tickets=tickets, limits=limits, journal=idempotency, jobs=jobs, batches=batches):
+    for operation in operations(tickets=tickets, limits=limits, journal=idempotency, jobs=jobs, batches=batches, usage=usage):
         described = _operation(operation, auth, keyed=idempotency and operation.generates)
         if is_cached and operation.generates and operation.id != "embeddings":
             add_cache(described)
+        if operation.id == "usage" and usage:
+            openapi_usage.add_history(described, limits=limits)
         if operation.id == "model":
             described["parameters"] = [_alias_in_path(models + embedding_models)]
         paths.setdefault(operation.path, {})[operation.method.lower()] = described
@@ -93,11 +98,15 @@ def document(
     is_cached: bool = False,
     jobs: bool = False,
     batches: bool = False,
+    usage: bool = False,
 ) -> bytes:
     """Return the document as JSON. `models` are the aliases that chat, `embedding_models` the others. `tickets`: they are
     issued. `limits`: callers have them. `idempotency`: answers are kept for requests that name keys. `is_cached`: they
-    are cached. `jobs`: there are jobs. `batches`: there are batches, and files for them."""
-    return _document(tuple(models), tuple(embedding_models), auth, tickets, limits, idempotency, is_cached, jobs, batches)
+    are cached. `jobs`: there are jobs. `batches`: there are batches, and files for them. `usage`: what was used is
+    counted by days."""
+    return _document(
+        tuple(models), tuple(embedding_models), auth, tickets, limits, idempotency, is_cached, jobs, batches, usage
+    )
 
 
 def _operation(operation: Operation, auth: str, *, keyed: bool) -> dict[str, Any]:
@@ -255,7 +264,7 @@ _OF_A_BODY = (errors.invalid_json, errors.request_too_large, errors.unsupported_
 # What an operation without a body answers by itself.
 _OF_OPERATION = {
     "model": (errors.model_not_found,),
-    "usage": (errors.limits_unavailable,),
+    "usage": (errors.invalid_value, errors.limits_unavailable, errors.usage_unavailable),
     "cancel": (errors.invalid_value, errors.cancel_unavailable),
     **openapi_jobs.ERRORS,
     **openapi_batches.ERRORS,
@@ -274,7 +283,7 @@ def _errors(operation: Operation, auth: str, *, keyed: bool) -> dict[str, Any]:
             possible = operation.authorized and auth in _SCHEMES
         if kind is errors.method_not_allowed:
             possible = False  # none of the operations here
-        if kind in (*openapi_jobs.ONLY, *openapi_batches.ONLY):
+        if kind in (*openapi_jobs.ONLY, *openapi_batches.ONLY, errors.usage_unavailable):
             possible = by_itself
         if kind in _OF_A_KEY and not by_itself:
             possible = keyed and operation.id not in _NOT_OF.get(kind.code, ())

@@ -1,9 +1,11 @@
-"""The schemas of what a caller has used, and of what is left of its limits. docs/limits.md has their texts."""
+"""The schemas of what a caller has used, and of what is left of its limits. docs/limits.md and docs/usage.md have
+their texts."""
 
 from typing import Any
 
 from llm_functions.http.schemas import COUNT, TEXT, obj, ref
 from llm_gateway.limits import WINDOWS
+from llm_gateway.usage_history import DIMENSIONS, MOST_DAYS, SCOPES
 
 _AMOUNT = {"type": "number", "minimum": 0}
 
@@ -58,6 +60,59 @@ def schemas() -> dict[str, Any]:
         "LimitUsage": obj(limit, tuple(name for name in limit if name != "model")),
         "CallsInFlight": obj(in_flight, ("used",)),
     }
+
+
+def history_schemas() -> dict[str, Any]:
+    """Return the schemas of what was used on past days."""
+    numbers = {
+        "requests": _count("Requests for which a target was asked, or the cache"),
+        "errors": _count("Those of them that ended with an error, or whose caller left"),
+        "cache_hits": _count("Those of them that the cache answered"),
+        "input_tokens": _count("Tokens of requests, those of targets that failed among them"),
+        "output_tokens": _count("Tokens of answers, likewise"),
+        "cached_tokens": _count("Those of the input tokens that a provider read from its prompt cache"),
+        "usd": _amount("US dollars, by the models' prices"),
+        "unpriced_requests": _count("Requests whose tokens have no price here, so that they are not in usd"),
+    }
+    names = {
+        "day": {**TEXT, "format": "date", "description": "The calendar's, in UTC, in which the request ended"},
+        "alias": _text("The alias"),
+        "target": _text("The target that answered, or was asked last"),
+    }
+    history = {
+        "at": _time("When this was read"),
+        "as_of": _time("When the newest part of it was counted; missing where there is nothing"),
+        "tenant": _text("Whose this is"),
+        "caller": _text("Which of the tenant's callers; missing with scope=tenant"),
+        "from": {**TEXT, "format": "date", "description": "The first day, in UTC"},
+        "to": {**TEXT, "format": "date", "description": "The last day"},
+        "by": {"type": "array", "items": {"enum": list(DIMENSIONS)}, "description": "By what the rows are divided"},
+        "total": {**ref("UsageCounts"), "description": "All of it"},
+        "rows": {
+            "type": "array",
+            "items": {"allOf": [obj(names), ref("UsageCounts")]},
+            "description": "A row for each day, alias and target, as asked, that has requests, in their order",
+        },
+    }
+    required = tuple(name for name in history if name not in ("as_of", "caller"))
+    return {"UsageHistory": obj(history, required), "UsageCounts": obj(numbers, tuple(numbers))}
+
+
+def add_history(described: dict[str, Any], *, limits: bool) -> None:
+    """Add what an operation says of past days to what it says of limits, if there are any."""
+    day = {**TEXT, "format": "date"}
+    by = f"By what the rows are divided, with commas: {', '.join(DIMENSIONS)}"
+    asked = {
+        "by": ({**TEXT, "default": "day"}, by),
+        "from": (day, f"The first day, in UTC, at most {MOST_DAYS - 1} days before to. Default: the first of the month of to"),
+        "to": (day, "The last day. Default: today"),
+        "scope": ({"enum": list(SCOPES), "default": "caller"}, "Whose: the caller's own, or all of its tenant's"),
+    }
+    described["parameters"] = [
+        {"name": name, "in": "query", "description": text, "schema": schema} for name, (schema, text) in asked.items()
+    ]
+    content = described["responses"]["200"]["content"]["application/json"]
+    content["schema"] = {"anyOf": [content["schema"], ref("UsageHistory")]} if limits else ref("UsageHistory")
 
 
 def _text(description: str) -> dict[str, Any]:

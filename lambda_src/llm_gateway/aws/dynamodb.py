@@ -25,6 +25,8 @@ _ATTEMPT_SECONDS = 2.0
 _CALL_SECONDS = 5.0
 # The errors that say that DynamoDB has done nothing, and may do it a moment later.
 _THROTTLED = frozenset({"ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"})
+# The reasons for which a transaction is canceled, and may succeed a moment later.
+_PASSING = frozenset({"TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError"})
 
 
 class DynamoDBError(Exception):
@@ -48,6 +50,18 @@ class ConditionFailed(DynamoDBError):
     def __init__(self, name: str, message: str, status: int, item: Item) -> None:
         super().__init__(name, message, status)
         self.item = item
+
+
+class TransactionCanceled(DynamoDBError):
+    """Nothing of a transaction was written. `reasons` has a code for each write, "None" where it is not the reason.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+    """
+
+    def __init__(self, name: str, message: str, status: int, reasons: Sequence[str]) -> None:
+        super().__init__(name, message, status)
+        self.reasons = reasons
+        self.temporary = bool(reasons) and all(reason == "None" or reason in _PASSING for reason in reasons)
 
 
 class Update:
@@ -142,6 +156,13 @@ class DynamoDB:
             items += answer["Responses"].get(table, ())
             left = answer.get("UnprocessedKeys") or {}
         return items
+
+    async def transact_write(self, writes: Sequence[Mapping[str, Any]]) -> None:
+        """Make up to 100 writes of different items, all or none of them, such as ``{"Put": {"TableName": …, "Item": …}}``.
+
+        Raises `TransactionCanceled` where a condition does not hold, or an item is being written by others.
+        """
+        await self._call("TransactWriteItems", {"TransactItems": writes})
 
     async def delete_item(self, table: str, key: Item) -> Item | None:
         """Delete the item with that key, and return it as it was; None if there is none."""
@@ -253,6 +274,9 @@ class DynamoDB:
         if response.status != 200:
             name = str(answer.get("__type", response.status)).split("#")[-1]
             text = self._aws.redact(str(answer.get("message") or answer.get("Message") or ""))
+            if name == "TransactionCanceledException":
+                reasons: list[dict[str, Any]] = answer.get("CancellationReasons") or []
+                raise TransactionCanceled(name, text, response.status, [str(each.get("Code")) for each in reasons])
             if name != "ConditionalCheckFailedException":
                 raise DynamoDBError(name, text, response.status)
             raise ConditionFailed(name, text, response.status, answer.get("Item", {}))

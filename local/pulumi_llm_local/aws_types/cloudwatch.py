@@ -132,6 +132,12 @@ TYPES: Final[Mapping[str, AwsType]] = {
         replaced_by="policyName resourceArn",
         api="logs PutResourcePolicy",
     ),
+    "aws:cloudwatch/logSubscriptionFilter:LogSubscriptionFilter": AwsType(
+        # The source of provider 6 hashes the log group's name.
+        outputs={"id": "cwlsf-{lower8}"},
+        replaced_by="logGroup name",
+        api="logs PutSubscriptionFilter",
+    ),
     "aws:cloudwatch/metricAlarm:MetricAlarm": AwsType(
         outputs={"id": "{name}", "arn": "arn:{partition}:cloudwatch:{region}:{account}:alarm:{name}"},
         replaced_by="name",

@@ -27,14 +27,14 @@ def queue_allows(graph: Graph, url: str, rule_arn: str) -> bool:
     return "Allow" in effects and "Deny" not in effects
 
 
-def function_allows(graph: Graph, name: str, qualifier: str | None, rule_arn: str) -> bool:
-    """Tell whether a function, by its name, lets EventBridge invoke it for a rule."""
+def function_allows(graph: Graph, name: str, qualifier: str | None, source_arn: str, *, principal: str = EVENTS) -> bool:
+    """Tell whether a function, by its name, lets a service, EventBridge by default, invoke it for a source, such as a rule."""
     return any(
         str(each.state["function"]).split(":")[-1] == name
         and (each.state.get("qualifier") or None) == qualifier
         and each.state["action"] in ("lambda:InvokeFunction", "lambda:*")
-        and each.state["principal"] == EVENTS
-        and fnmatchcase(rule_arn, each.state.get("sourceArn") or "*")
+        and each.state["principal"] == principal
+        and fnmatchcase(source_arn, each.state.get("sourceArn") or "*")
         for each in graph.of_type(PERMISSION)
     )
 

@@ -266,12 +266,17 @@ async def test_who_may_call_is_described(gateway, auth: str) -> None:
 
 def test_every_error_is_described() -> None:
     """Whatever this service or API Gateway in front of it sends is in the document, by its code and with its status."""
-    described = json.loads(document(["mock"], "api_key", idempotency=True, jobs=True, batches=True))
+    described = json.loads(document(["mock"], "api_key", idempotency=True, jobs=True, batches=True, usage=True))
     paths = described["paths"]
     responses = paths["/chat/stream"]["post"]["responses"]
-    # What only a whole answer can be, what only stops a stream, and what is only of jobs, files and batches.
+    # What only a whole answer can be, what only stops a stream, and what is only of jobs, files, batches and past use.
     more = [paths["/chat"]["post"], paths["/chat/{request_id}"]["delete"], paths["/jobs"]["post"], paths["/jobs/{id}"]["get"]]
-    more += [paths["/v1/files"]["post"], paths["/v1/files/{id}"]["get"], paths["/v1/batches/{id}"]["get"]]
+    more += [
+        paths["/v1/files"]["post"],
+        paths["/v1/files/{id}"]["get"],
+        paths["/v1/batches/{id}"]["get"],
+        paths["/usage"]["get"],
+    ]
     others = [each["responses"] for each in more]
     enum = described["components"]["schemas"]["Error"]["properties"]["error"]["properties"]["code"]["enum"]
     edge = {"authorizer_failed", "bad_request", "expired_token", "unsupported_media_type", "function_timeout", "overloaded"}

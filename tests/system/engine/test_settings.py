@@ -102,6 +102,7 @@ LEDGER = (
     f"{FUNCTION} keys-table; {DEPLOYMENT}; create ledger-table ledger-policy resource-/usage method-usage integration-usage "
 )
 LEDGER += "cors-method-/usage cors-integration-/usage cors-method-response-/usage cors-response-/usage"
+USAGE = LEDGER.replace("ledger-", "usage-")
 AMOUNTS: dict[str, Any] = {"requests": {"minute": 5}, "tokens": {"day": 9_000}, "usd": {"month": 2.5}}
 LIMITS: dict[str, Any] = {**AMOUNTS, "calls_in_flight": 3}
 PRICE = {"input": 1, "output": 5, "cache_read": 0.1, "cache_write": 1.25, "cache_write_hour": 2}
@@ -526,6 +527,19 @@ CASES: list[tuple[dict[str, Any], str]] = [
         },
         f"create jobs jobs-* {JOB_ROUTES}; {FUNCTION} keys-table; {DEPLOYMENT}",
     ),
+    (
+        {
+            "usage_analytics": {
+                "enabled": True,
+                "tenant_readers": ["default"],
+                "log_retention_days": 90,
+                "kms_key_arn": KEY_ARN,
+                "customize": {"dead-letters": {"messageRetentionSeconds": 600}},
+            },
+        },
+        f"{USAGE}; create usage usage-*",
+    ),
+    ({"api.log_costs": True}, FUNCTION),
     # `test_frontend` changes a CDN that is there.
     (
         {
