@@ -160,7 +160,8 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"api": {"enabled": False}, "usage_analytics": {"enabled": True, "tenant_readers": [""]}},
         [
             "pulumi-llm:usage_analytics.enabled: must be false without the API (api.enabled), which tells what was used",
-            "pulumi-llm:usage_analytics.tenant_readers[0]: must be a caller: an API key's name, a token's subject, or a role's ARN",
+            "pulumi-llm:usage_analytics.tenant_readers[0]: '' is not of the form of a caller: an API key's name, a "
+            "token's subject, or a role's ARN",
         ],
     ),
     "jobs without end": (
