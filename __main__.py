@@ -63,6 +63,8 @@ if settings.api.enabled:
         pulumi.export("jobs_pipe", jobs.pipe_name)
         pulumi.export("jobs_queue_url", jobs.queue_url)
         pulumi.export("jobs_dead_letter_queue_arn", jobs.dead_letter_queue_arn)
+        if settings.async_inference.notifications:
+            pulumi.export("jobs_webhook_dead_letter_queue_arn", jobs.webhook_dead_letter_queue_arn)
 
     if settings.usage_analytics.enabled:
         usage = pulumi_llm.UsageAnalytics("usage", settings.usage_analytics_args(api, websocket, jobs))

@@ -57,6 +57,11 @@ JOBS_DEAD_LETTERS_URL = "JOBS_DEAD_LETTERS_URL"
 # How many lines of a batch's file are answered by one call of the function, and how many seconds an answer may take there.
 BATCH_LINES_PER_CALL = "BATCH_LINES_PER_CALL"
 BATCH_ANSWER_SECONDS = "BATCH_ANSWER_SECONDS"
+# The webhooks that get events of jobs, as JSON: a list of objects with "name", "url", "secret_arn" and "queue_url".
+WEBHOOKS = "WEBHOOKS"
+# The URL below which the receivers of webhooks are in a local run, each by its name: nothing is sent to their own URLs then.
+# Not set on Lambda.
+WEBHOOKS_RECEIVER = "WEBHOOKS_RECEIVER"
 # The guardrail of Bedrock that conversations are checked by: its ARN and its version.
 GUARDRAIL_ARN = "GUARDRAIL_ARN"
 GUARDRAIL_VERSION = "GUARDRAIL_VERSION"

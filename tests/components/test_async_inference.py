@@ -223,7 +223,7 @@ def test_the_rule_sends_accepted_jobs_to_the_queue_and_only_it_may() -> None:
     assert recording.inputs("jobs-target")["arn"] == arn(recording, "jobs-queue")
     for name in ("queue", "undelivered"):
         policy = statements(recording, f"jobs-{name}-policy")
-        sends = policy["RuleSends"]
+        sends = policy["RulesSend"]
         assert sends["Condition"] == {"ArnEquals": {"aws:SourceArn": arn(recording, "jobs-rule")}}
         assert (sends["Action"], sends["Resource"]) == ("sqs:SendMessage", arn(recording, f"jobs-{name}"))
     assert f"rule/{bus}/" in arn(recording, "jobs-rule")

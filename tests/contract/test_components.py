@@ -119,6 +119,17 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
             "reserved_concurrency": 20,
             "event_archive_days": 30,
             "event_schemas": True,
+            "notifications": {
+                "shop": {
+                    "events": ["job.failed"],
+                    "tenants": ["shop"],
+                    "webhook": {
+                        "url": "https://shop.example.com/hooks",
+                        "secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:shop-AbCdEf",
+                        "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+                    },
+                },
+            },
             "vpc": {"subnet_ids": ["subnet-0123456789abcdef0"], "security_group_ids": ["sg-0123456789abcdef0"]},
             "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
             "tracing": True,

@@ -13,6 +13,7 @@ from pulumi_llm.api_edge.rules import CallerRuleSettings
 from pulumi_llm.api_edge.safety import CheckedSettings
 from pulumi_llm.api_edge.tracing import TracedSettings
 from pulumi_llm.api_edge.used import FlagsSettings, JobsSettings, TableSettings
+from pulumi_llm.async_inference.notification_settings import MOST_NOTIFICATIONS, NotificationName, NotificationSettings
 from pulumi_llm.base.function_settings import PolicySettings, Variables, VpcSettings, environment_problems
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import (
@@ -76,6 +77,10 @@ class AsyncInferenceBaseSettings(Settings):
     event_schemas: Flag = False
     """Make a schema registry of EventBridge's with the schemas of the events of jobs, for whoever writes rules and code for
     them."""
+    notifications: Annotated[Mapping[NotificationName, NotificationSettings], Field(max_length=MOST_NOTIFICATIONS)] = Field(
+        default_factory=dict
+    )
+    """Who is told of events of jobs, by names of your own, at most five. Default: nobody."""
     customize: Customize = Field(default_factory=dict)
     """Per child, arguments that are merged with the component's own. Default: none."""
 

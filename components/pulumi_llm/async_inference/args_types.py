@@ -20,6 +20,29 @@ from pulumi_llm.base.args_types import PolicyArgs, VpcArgs
 from pulumi_llm.routing.args_types import ModelArgs, ProviderArgs
 
 
+class WebhookArgs(TypedDict):
+    """A receiver that is told by HTTPS, signed as Standard Webhooks has it."""
+
+    url: pulumi.Input[str]
+    """Where the events are posted. Its host must have public addresses only."""
+    secret_arn: pulumi.Input[str]
+    """The Secrets Manager secret that holds what the events are signed with: `whsec_` and 24 to 64 random bytes in Base64,
+    or two of these with a space between them while the receiver changes from one to the other. The whole ARN."""
+    kms_key_arn: NotRequired[pulumi.Input[str]]
+    """The customer key that encrypts the secret. Default: AWS's own, which needs no permission."""
+
+
+class NotificationArgs(TypedDict):
+    """Who is told of which events of jobs."""
+
+    events: NotRequired[Sequence[str]]
+    """Of what they are told. Default: of the end of a job: `job.succeeded`, `job.failed`, `job.cancelled`."""
+    tenants: NotRequired[Sequence[str]]
+    """The tenants of whose jobs they are told. Default: all."""
+    webhook: WebhookArgs
+    """The receiver."""
+
+
 class AsyncInferenceArgs(TypedDict):
     """The arguments. What decides which resources there are is plain; the rest may be Outputs. `models`, `limits`, `rules`,
     `safety` and so on are to be those of the API that takes the jobs."""
@@ -89,6 +112,8 @@ class AsyncInferenceArgs(TypedDict):
     event_schemas: NotRequired[bool]
     """Make a schema registry of EventBridge's with the schemas of the events of jobs, for whoever writes rules and code for
     them. Default: false."""
+    notifications: NotRequired[Mapping[str, NotificationArgs]]
+    """Who is told of events of jobs, by names of your own, at most five. Default: nobody."""
     customize: NotRequired[Mapping[str, Mapping[str, Any]]]
     """Per child, arguments that are merged with the component's own. Default: none."""
     jobs: JobsArgs

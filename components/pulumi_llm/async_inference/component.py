@@ -7,7 +7,7 @@ import pulumi
 from pulumi_aws import ssm
 
 from pulumi_llm.api_edge.used import unsaid_warning
-from pulumi_llm.async_inference import event_schemas, events, queues, worker
+from pulumi_llm.async_inference import event_schemas, events, queues, webhooks, worker
 from pulumi_llm.async_inference.args import AsyncInferenceSettings
 from pulumi_llm.async_inference.args_types import AsyncInferenceArgs
 from pulumi_llm.base.component import Component
@@ -42,7 +42,14 @@ class AsyncInference(Component):
     """
 
     CHILDREN = MappingProxyType(
-        {**queues.CHILDREN, **events.CHILDREN, **event_schemas.CHILDREN, **worker.CHILDREN, "parameter": ssm.Parameter}
+        {
+            **queues.CHILDREN,
+            **events.CHILDREN,
+            **event_schemas.CHILDREN,
+            **webhooks.CHILDREN,
+            **worker.CHILDREN,
+            "parameter": ssm.Parameter,
+        }
     )
 
     event_bus_name: pulumi.Output[str]
@@ -61,6 +68,8 @@ class AsyncInference(Component):
     """The pipe that makes events of the changes of jobs. It must be RUNNING after the first `up`."""
     undelivered_queue_url: pulumi.Output[str]
     """The queue of the events that reached no queue."""
+    webhook_dead_letter_queue_arn: pulumi.Output[str]
+    """The queue of the events that a receiver of `notifications` has not taken; empty where there are none."""
     function_name: pulumi.Output[str]
     """The worker."""
     function_arn: pulumi.Output[str]
@@ -92,18 +101,26 @@ class AsyncInference(Component):
         )
         bus = events.create_bus(self)
         rule = events.create_rule(self, bus)
-        ready = queues.protect_queues(self, made, rule.arn)
+        notified = webhooks.create_rules(self, settings.notifications, bus)
+        ready = queues.protect_queues(self, made, rule.arn, [each.arn for each in notified.values()])
         target = events.create_target(self, bus, rule, made, ready)
         before_pipe: list[pulumi.Resource] = [target, mapping]
         if settings.event_archive_days is not None:
             before_pipe.append(events.create_archive(self, bus, settings.event_archive_days))
         if settings.event_schemas:
             event_schemas.create_schemas(self)
+        webhook_dead_letters = None
+        if notified:
+            webhook_dead_letters, sending = webhooks.create_webhooks(self, settings, location, bus, notified, made, ready)
+            before_pipe += sending
         pipe = events.create_pipe(self, settings.jobs, location, bus, made, before_pipe)
         self.event_bus_name, self.event_bus_arn = bus.name, bus.arn
         self.queue_url, self.queue_arn = made.jobs.url, made.jobs.arn
         self.dead_letter_queue_url, self.dead_letter_queue_arn = made.dead_letters.url, made.dead_letters.arn
         self.pipe_name, self.undelivered_queue_url = pipe.name, made.undelivered.url
+        self.webhook_dead_letter_queue_arn = pulumi.Output.from_input(
+            "" if webhook_dead_letters is None else webhook_dead_letters.arn
+        )
         self.function_name, self.function_arn = published.function.name, published.function.arn
         self.function_alias_arn = published.alias.arn
         self.role_name, self.role_arn = published.role.name, published.role.arn
@@ -116,6 +133,7 @@ class AsyncInference(Component):
 def _made(settings: AsyncInferenceSettings, location: Location) -> Mapping[str, Collection[str]]:
     """What stands behind the keys in the names of their children: "" where nothing does, nothing where there is none."""
     routing = settings.routing(location)
+    names = list(settings.notifications) if settings.valid("notifications") else []
     single = {
         "bedrock-policy": bool(routing.models),
         "bedrock-output-policy": bool(routing.output_models),
@@ -124,10 +142,12 @@ def _made(settings: AsyncInferenceSettings, location: Location) -> Mapping[str, 
         "worker-vpc-policy": settings.vpc is not None,
         "archive": settings.event_archive_days is not None,
         "schemas": settings.event_schemas,
+        **dict.fromkeys(webhooks.SHARED, bool(names)),
     }
     return {
         **{key: [""] if made else [] for key, made in single.items()},
         "schema": [event.replace(".", "-") for event in event_schemas.STATUS_OF] if settings.event_schemas else [],
+        **dict.fromkeys(webhooks.EACH, names),
         "managed-policy": list(settings.policies.managed) if settings.valid("policies") else [],
         "inline-policy": list(settings.policies.inline) if settings.valid("policies") else [],
         "parameter": [output.replace("_", "-") for output in PARAMETERS] if settings.parameter_prefix else [],

@@ -37,7 +37,7 @@ _BATCH = 10
 # stream, which the queue of undelivered events gets, can be read.
 _RECORD_AGE_SECONDS = 23 * 60 * 60
 # As long and as often as EventBridge takes. https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_RetryPolicy.html
-_RETRIES = {"maximum_event_age_in_seconds": 24 * 60 * 60, "maximum_retry_attempts": 185}
+RETRIES = {"maximum_event_age_in_seconds": 24 * 60 * 60, "maximum_retry_attempts": 185}
 # What a replay of the archive sends has its name. It is for rules of the user's own. To the queue of jobs it must not come: a
 # job that has failed would run again.
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-archive.html
@@ -91,7 +91,7 @@ def create_target(
         event_bus_name=bus.name,
         rule=rule.name,
         arn=queues.jobs.arn,
-        retry_policy=_RETRIES,  # pyright: ignore[reportArgumentType]
+        retry_policy=RETRIES,  # pyright: ignore[reportArgumentType]
         dead_letter_config={"arn": queues.undelivered.arn},
         opts=component.child("target", depends_on=ready),
     )

@@ -1,7 +1,7 @@
 """The queue of the jobs that wait for a worker, and the queues of what cannot be done or delivered."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pulumi
@@ -24,7 +24,7 @@ CHILDREN: Mapping[str, type[pulumi.Resource]] = {
 _DAY = 24 * 60 * 60
 # SQS keeps no message longer. It counts from a message's first queue on, in a queue of dead letters, too.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
-_LONGEST_SECONDS = 14 * _DAY
+LONGEST_SECONDS = 14 * _DAY
 # As AWS advises: invocations that Lambda throttles are tried again within it, and do not count as tries of their messages.
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 _TIMEOUTS_INVISIBLE = 6
@@ -44,9 +44,9 @@ class Queues(NamedTuple):
 
 def create_queues(component: Component, *, timeout_seconds: int) -> Queues:
     """Make the queues. A message names a job, and has nothing of what it asks, so that SQS's own keys do."""
-    dead_letters = _queue(component, "dead-letters", _LONGEST_SECONDS)
+    dead_letters = create_queue(component, "dead-letters", LONGEST_SECONDS)
     # As long as there are jobs: an older message would find none.
-    jobs = _queue(
+    jobs = create_queue(
         component,
         "queue",
         JOBS_KEPT_DAYS * _DAY,
@@ -59,19 +59,25 @@ def create_queues(component: Component, *, timeout_seconds: int) -> Queues:
         redrive_allow_policy=pulumi.Output.json_dumps({"redrivePermission": "byQueue", "sourceQueueArns": [jobs.arn]}),
         opts=component.child("dead-letters-redrive"),
     )
-    return Queues(jobs, dead_letters, _queue(component, "undelivered", _LONGEST_SECONDS))
+    return Queues(jobs, dead_letters, create_queue(component, "undelivered", LONGEST_SECONDS))
 
 
-def protect_queues(component: Component, queues: Queues, rule_arn: pulumi.Output[str]) -> list[pulumi.Resource]:
-    """Let this rule alone send to the queues of jobs and of undelivered events, and nobody without TLS use any queue."""
-    by_rule = {"queue": queues.jobs, "undelivered": queues.undelivered}
-    policies: list[pulumi.Resource] = [_policy(component, f"{key}-policy", queue, rule_arn) for key, queue in by_rule.items()]
-    return [*policies, _policy(component, "dead-letters-policy", queues.dead_letters, None)]
+def protect_queues(
+    component: Component, queues: Queues, rule_arn: pulumi.Output[str], others: Sequence[pulumi.Output[str]] = ()
+) -> list[pulumi.Resource]:
+    """Let this rule alone send to the queue of jobs, and it and the others to that of undelivered events. Let nobody use any
+    queue without TLS."""
+    return [
+        protect_queue(component, "queue-policy", queues.jobs, [rule_arn]),
+        protect_queue(component, "undelivered-policy", queues.undelivered, [rule_arn, *others]),
+        protect_queue(component, "dead-letters-policy", queues.dead_letters, []),
+    ]
 
 
-def _queue(component: Component, key: str, retention_seconds: int, **arguments: Any) -> sqs.Queue:
+def create_queue(component: Component, key: str, retention_seconds: int, *, name: str = "", **arguments: Any) -> sqs.Queue:
+    """Make a queue; `name` is what tells it from others of the same key."""
     return sqs.Queue(
-        component.child_name(key),
+        _child_name(component, key, name),
         message_retention_seconds=retention_seconds,
         sqs_managed_sse_enabled=True,
         **arguments,
@@ -80,26 +86,35 @@ def _queue(component: Component, key: str, retention_seconds: int, **arguments: 
     )
 
 
-def _policy(component: Component, key: str, queue: sqs.Queue, rule_arn: pulumi.Output[str] | None) -> sqs.QueuePolicy:
-    def document(arns: list[str]) -> str:
-        return json.dumps(policy_document(*(_let_rule_send(arns[0], rule) for rule in arns[1:]), only_by_tls_to_queue(arns[0])))
+def protect_queue(
+    component: Component, key: str, queue: sqs.Queue, rule_arns: Sequence[pulumi.Output[str]], *, name: str = ""
+) -> sqs.QueuePolicy:
+    """Let these rules send to a queue, and nobody without TLS use it."""
 
-    arns = [queue.arn] if rule_arn is None else [queue.arn, rule_arn]
+    def document(arns: list[str]) -> str:
+        rules = arns[1:]
+        send = [_let_rules_send(arns[0], rules[0] if len(rules) == 1 else rules)] if rules else []
+        return json.dumps(policy_document(*send, only_by_tls_to_queue(arns[0])))
+
     return sqs.QueuePolicy(
-        component.child_name(key),
+        _child_name(component, key, name),
         queue_url=queue.url,
-        policy=pulumi.Output.all(*arns).apply(document),
+        policy=pulumi.Output.all(queue.arn, *rule_arns).apply(document),
         opts=component.child(key),
     )
 
 
-def _let_rule_send(queue_arn: str, rule_arn: str) -> dict[str, Any]:
+def _child_name(component: Component, key: str, name: str) -> str:
+    return f"{component.child_name(key)}-{name}" if name else component.child_name(key)
+
+
+def _let_rules_send(queue_arn: str, rule_arns: str | list[str]) -> dict[str, Any]:
     """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sqs-permissions"""
     return {
-        "Sid": "RuleSends",
+        "Sid": "RulesSend",
         "Effect": "Allow",
         "Principal": {"Service": "events.amazonaws.com"},
         "Action": "sqs:SendMessage",
         "Resource": queue_arn,
-        "Condition": {"ArnEquals": {"aws:SourceArn": rule_arn}},
+        "Condition": {"ArnEquals": {"aws:SourceArn": rule_arns}},
     }

@@ -70,6 +70,7 @@ class HttpClient:
         max_idle: How many idle connections are kept for each origin.
         max_head: The largest header section, in bytes.
         max_buffer: Bytes of unread body above which the socket is not read.
+        public_only: Connect to public addresses only, for hosts that others name.
     """
 
     def __init__(
@@ -81,11 +82,13 @@ class HttpClient:
         max_idle: int = 128,
         max_head: int = 64 * KIB,
         max_buffer: int = 256 * KIB,
+        public_only: bool = False,
     ) -> None:
         self._connect_timeout = connect_timeout
         self._ssl_context = ssl_context
         self._max_head = max_head
         self._max_buffer = max_buffer
+        self._public_only = public_only
         self._pool = Pool(idle_timeout, max_idle)
         self._urls: dict[str, ParsedUrl] = {}
 
@@ -162,10 +165,11 @@ class HttpClient:
         context = self._tls() if origin.tls else None
         try:
             async with asyncio.timeout(timeout):
+                host = await self._public_address(origin) if self._public_only else origin.host
                 # asyncio sets TCP_NODELAY on every TCP transport.
                 await loop.create_connection(
                     lambda: connection,
-                    origin.host,
+                    host,
                     origin.port,
                     ssl=context,
                     server_hostname=origin.host if context is not None else None,
@@ -181,6 +185,11 @@ class HttpClient:
             connection.abort()
             raise HttpError(f"{origin}: the client was closed")
         return connection
+
+    async def _public_address(self, origin: Origin) -> str:
+        from llm_gateway.http.addresses import public_address
+
+        return await public_address(asyncio.get_running_loop(), origin.host, origin.port)
 
     def _tls(self) -> "SSLContext":
         if self._ssl_context is None:

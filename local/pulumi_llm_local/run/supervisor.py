@@ -40,6 +40,7 @@ from pulumi_llm_local.services import (
     scheduler,
     traces,
     waf,
+    webhooks,
 )
 from pulumi_llm_local.services.api_gateway import rest_api, websocket_api, websocket_connections
 from pulumi_llm_local.services.api_gateway.rest_api import REST_API, RestApi
@@ -60,6 +61,7 @@ SERVICES = (
     traces,
     websocket_connections,
     appconfig,
+    webhooks,
     lambda_function,
     state_machine,
     event_bus,

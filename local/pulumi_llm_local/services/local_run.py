@@ -87,6 +87,7 @@ class LocalRun:
         appconfig: Those by which it calls the local AppConfig. Empty where the program makes nothing there.
         queues: Those by which it calls the queues. Empty where the program makes none.
         provider_keys: The key that a provider's stand-in asks for, by its secret's ARN. Each is made when it is first read.
+        webhook_secrets: What a receiver of webhooks verifies with, by its secret's ARN.
         pools: The URL of this machine that stands for the servers of a provider which may have none, by the provider's name.
         functions: Each `lambda_function.Function` by its name.
         apis: Each `rest_api.RestApi` with its socket.
@@ -115,6 +116,7 @@ class LocalRun:
     appconfig: dict[str, str] = field(default_factory=dict[str, str])
     queues: dict[str, str] = field(default_factory=dict[str, str])
     provider_keys: dict[str, str] = field(default_factory=lambda: defaultdict[str, str](_provider_key))
+    webhook_secrets: dict[str, str] = field(default_factory=dict[str, str])
     pools: dict[str, str] = field(default_factory=dict[str, str])
     functions: dict[str, Any] = field(default_factory=dict[str, Any])
     apis: list[tuple[Any, socket.socket]] = field(default_factory=list[tuple[Any, socket.socket]])

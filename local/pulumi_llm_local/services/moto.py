@@ -15,6 +15,7 @@ import aiohttp
 
 from pulumi_llm_local.program.graph import Graph
 from pulumi_llm_local.program.routes import routes_documents
+from pulumi_llm_local.services import webhooks
 from pulumi_llm_local.services.local_run import LocalRun
 from pulumi_llm_local.services.process import spawn, start_server, stop_process
 
@@ -49,6 +50,8 @@ async def start(run: LocalRun) -> None:
     secrets = {each.secret_arn: run.provider_keys[each.secret_arn] for each in endpoints if each.secret_arn}
     tracing = [routes.tracing.secret_arn for routes in routes_documents(graph) if routes.tracing is not None]
     secrets |= {arn: run.provider_keys[arn] for arn in tracing if arn}
+    run.webhook_secrets |= {each["secret_arn"]: webhooks.new_secret() for each in webhooks.declared(graph).values()}
+    secrets |= run.webhook_secrets
     await moto.fill(graph, secrets, {each.wake_queue_url for each in endpoints if each.wake_queue_url})
     run.variables |= dict.fromkeys(ENDPOINTS, moto.url)
     if any(True for _ in graph.of_type(QUEUE)):

@@ -522,6 +522,17 @@ CASES: list[tuple[dict[str, Any], str]] = [
                 "tracing": True,
                 "event_archive_days": 30,
                 "event_schemas": True,
+                "notifications": {
+                    "shop": {
+                        "events": ["job.failed"],
+                        "tenants": ["shop"],
+                        "webhook": {
+                            "url": "https://shop.example.com/hooks",
+                            "secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:shop-AbCdEf",
+                            "kms_key_arn": KEY_ARN,
+                        },
+                    },
+                },
                 "customize": {"bus": {"description": "ours"}},
             },
         },

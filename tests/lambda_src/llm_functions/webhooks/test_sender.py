@@ -1,0 +1,204 @@
+"""Webhooks: how they are signed, what is sent, what a receiver's answers do, and what never gets into the log."""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from llm_functions import webhook_sender
+from llm_functions.webhook_sender import Webhook, WebhookSender, pause, signed_headers
+from llm_gateway import errors
+from llm_gateway.http.errors import ConnectError
+from pulumi_llm_local.services.webhooks import new_secret, problem_of
+
+QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/jobs-webhook-queue-shop"
+WEBHOOK = Webhook("shop", "https://shop.example.com/hooks?x=1", "arn:secret", QUEUE)
+SECRET = new_secret()
+EVENT: dict[str, Any] = {
+    "detail-type": "job.succeeded",
+    "time": "2026-11-30T19:02:44Z",
+    "detail": {"job": "job_1", "tenant": "shop", "alias": "fast", "status": "succeeded", "version": "3"},
+}
+
+
+class Response:
+    def __init__(self, status: int, headers: Mapping[str, str]) -> None:
+        self.status, self.headers, self.released = status, headers, False
+
+    def release(self) -> None:
+        self.released = True
+
+
+class Receiver:
+    """Stands for the client: the answers of a receiver, in turn."""
+
+    def __init__(self, *answers: int | tuple[int, dict[str, str]] | Exception) -> None:
+        self.answers, self.requests = list(answers), list[tuple[str, dict[str, str], bytes]]()
+        self.responses: list[Response] = []
+
+    async def send(self, method: str, url: str, headers: Any, body: bytes, **_: Any) -> Response:
+        assert method == "POST"
+        self.requests.append((url, dict(headers), body))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        status, head = answer if isinstance(answer, tuple) else (answer, {})
+        self.responses.append(Response(status, head))
+        return self.responses[-1]
+
+
+class Secrets:
+    def __init__(self, secret: str | Exception) -> None:
+        self.secret, self.forgotten = secret, list[str]()
+
+    async def get(self, arn: str, _deadline: float) -> str:
+        assert arn == WEBHOOK.secret_arn
+        if isinstance(self.secret, Exception):
+            raise self.secret
+        return self.secret
+
+    def forget(self, arn: str) -> None:
+        self.forgotten.append(arn)
+
+
+class Sqs:
+    def __init__(self) -> None:
+        self.hidden: list[tuple[str, str, int]] = []
+
+    async def change_visibility(self, url: str, receipt: str, seconds: int, *, timeout: float) -> None:
+        self.hidden.append((url, receipt, seconds))
+
+
+class Sent:
+    def __init__(self, *answers: Any, secret: str | Exception = SECRET, local: str = "") -> None:
+        self.receiver, self.secrets, self.sqs = Receiver(*answers), Secrets(secret), Sqs()
+        client: Any = self.receiver
+        given: Any = (self.secrets, self.sqs)
+        self.sender = WebhookSender([WEBHOOK], client, *given, local=local)
+
+    async def send(self, *bodies: Any, receives: int = 1) -> list[str]:
+        """Send a batch, and return the messages that come again."""
+        records = [
+            {
+                "messageId": str(number),
+                "receiptHandle": f"receipt {number}",
+                "body": body if isinstance(body, str) else json.dumps(body),
+                "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:jobs-webhook-queue-shop",
+                "attributes": {"ApproximateReceiveCount": str(receives)},
+            }
+            for number, body in enumerate(bodies)
+        ]
+        return [each["itemIdentifier"] for each in (await self.sender.send(records))["batchItemFailures"]]
+
+
+def test_a_message_is_signed_as_the_specification_s_libraries_sign_it() -> None:
+    """The vector of their tests: https://github.com/standard-webhooks/standard-webhooks/tree/main/libraries"""
+    headers = signed_headers(
+        "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}', "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    )
+    assert headers == [
+        ("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek"),
+        ("webhook-timestamp", "1614265330"),
+        ("webhook-signature", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
+    ]
+
+
+async def test_the_receiver_gets_the_event_once_signed_and_none_of_its_answer_is_read() -> None:
+    sent = Sent(204)
+    assert await sent.send(EVENT) == []
+    ((url, headers, body),) = sent.receiver.requests
+    assert (url, headers["content-type"]) == (WEBHOOK.url, "application/json")
+    assert problem_of(headers, body, SECRET) == ""
+    # The same change has the same id, whatever brings it again.
+    assert headers["webhook-id"] == "job_1-3"
+    assert json.loads(body) == {"type": "job.succeeded", "timestamp": EVENT["time"], "data": EVENT["detail"]}
+    assert sent.receiver.responses[0].released and sent.sqs.hidden == []
+
+
+async def test_while_a_secret_is_changed_a_receiver_that_knows_either_takes_the_message() -> None:
+    old, new = new_secret(), new_secret()
+    sent = Sent(200, secret=f"{new} {old}")
+    await sent.send(EVENT)
+    ((_, headers, body),) = sent.receiver.requests
+    assert [problem_of(headers, body, secret) for secret in (old, new)] == ["", ""]
+    assert problem_of(headers, body, new_secret()) == "no signature is right"
+
+
+async def test_in_a_local_run_no_real_receiver_is_called() -> None:
+    sent = Sent(204, local="http://127.0.0.1:1234")
+    await sent.send(EVENT)
+    assert sent.receiver.requests[0][0] == "http://127.0.0.1:1234/shop"
+
+
+@pytest.mark.parametrize(
+    ("answer", "least"),
+    [
+        (500, 5),
+        (400, 5),
+        (301, 5),  # it is not followed
+        (ConnectError("shop.example.com: refused"), 5),
+        ((429, {"retry-after": "120"}), 120),
+        ((503, {"retry-after": "999999"}), webhook_sender.LONGEST_PAUSE),
+    ],
+)
+async def test_what_is_not_received_comes_again_later(answer: Any, least: int, capfd: pytest.CaptureFixture[str]) -> None:
+    sent = Sent(answer, 204)
+    assert await sent.send(EVENT) == ["0"]
+    ((url, receipt, seconds),) = sent.sqs.hidden
+    assert (url, receipt) == (QUEUE, "receipt 0") and least <= seconds <= max(least, 6)
+    assert await sent.send(EVENT) == []
+    first, second = (headers for _, headers, _ in sent.receiver.requests)
+    assert first["webhook-id"] == second["webhook-id"]
+    (line,) = map(json.loads, capfd.readouterr().out.splitlines())
+    assert (line["level"], line["request_id"]) == ("WARN", "0") and line["message"].startswith("webhook shop: ")
+
+
+async def test_a_message_of_a_batch_that_fails_does_not_hold_up_the_others() -> None:
+    sent = Sent(500, 204)
+    assert len(await sent.send(EVENT, EVENT)) == 1
+
+
+async def test_a_receiver_that_is_gone_is_asked_no_more_for_this_event(capfd: pytest.CaptureFixture[str]) -> None:
+    sent = Sent(410)
+    assert await sent.send(EVENT) == [] and sent.sqs.hidden == []
+    assert "is gone (410)" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_receiver_that_refuses_the_signature_may_know_a_newer_secret(status: int) -> None:
+    sent = Sent(status)
+    assert await sent.send(EVENT) == ["0"] and sent.secrets.forgotten == [WEBHOOK.secret_arn]
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "hunter2hunter2hunter2hunter2hunter2",
+        "whsec_hunter2",
+        f"whsec_{base64.b64encode(b'hunter2').decode()}",
+        f"whsec_{base64.b64encode(b'hunter2' * 10).decode()}",
+        errors.upstream_misconfigured(detail="AccessDeniedException"),
+    ],
+)
+async def test_without_a_right_secret_nothing_is_sent_and_the_log_does_not_have_it(
+    secret: str | Exception, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sent = Sent(secret=secret)
+    assert await sent.send(EVENT) == ["0"] and sent.receiver.requests == []
+    text = capfd.readouterr().out
+    assert "secret" in text and "hunter2" not in text and "aHVudGVyMg" not in text
+
+
+@pytest.mark.parametrize("body", ["{", "[]", "{}", json.dumps({**EVENT, "detail": {"job": "job_1"}})])
+async def test_what_is_no_event_becomes_a_dead_letter(body: str) -> None:
+    sent = Sent()
+    assert await sent.send(body) == ["0"] and sent.receiver.requests == []
+
+
+def test_the_pauses_grow_and_are_none_that_sqs_refuses() -> None:
+    pauses = [pause(receives, None) for receives in range(1, 20)]
+    assert pauses[0] <= 6 and pauses[:6] == sorted(pauses[:6])
+    assert all(1 <= each <= 12 * 3600 for each in pauses)
+    assert sum(pauses[:9]) > 24 * 3600  # a receiver may be away for a day
