@@ -91,7 +91,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no receiver": ({"shop": {}}, "notifications.shop.webhook: is required"),
     "another event": (
         {"shop": {"events": ["job.done"], "webhook": SHOP}},
-        "notifications.shop.events[0]: must be 'job.accepted', ",
+        "events[0]: must be 'job.accepted', ",
     ),
     "an event twice": (
         {"shop": {"events": ["job.failed", "job.failed"], "webhook": SHOP}},
