@@ -11,6 +11,8 @@ from pulumi_aws import sns
 
 import pulumi_llm
 from contract.test_components import ARGUMENTS
+from llm_gateway.aws.dynamodb import Item
+from llm_gateway.batches import batch
 from llm_gateway.identity.caller import Caller
 from llm_gateway.jobs.job import STATUSES, Status, item_of, new_job
 from llm_gateway.tables import JOBS_KEPT_DAYS
@@ -143,24 +145,41 @@ def test_events_are_kept_and_described_where_that_is_wanted() -> None:
     # The first event is kept, too.
     assert recording.named("jobs-archive").urn in recording.named("jobs-pipe").dependencies
     registry = recording.named("jobs-schemas").state["name"]
-    for event in ("accepted", "started", "succeeded", "failed", "cancelled"):
-        schema = recording.inputs(f"jobs-schema-job-{event}")
-        assert (schema["name"], schema["registryName"]) == (f"pulumi-llm.jobs@job.{event}", registry)
-        assert json.loads(schema["content"]) == json.loads((ROOT / f"docs/events/job.{event}.json").read_text())
+    of_jobs = [f"job.{each}" for each in ("accepted", "started", "succeeded", "failed", "cancelled")]
+    of_batches = [f"batch.{each}" for each in ("accepted", "started", "completed", "failed", "expired", "cancelled")]
+    for event in (*of_jobs, *of_batches):
+        schema = recording.inputs(f"jobs-schema-{event.replace('.', '-')}")
+        assert (schema["name"], schema["registryName"]) == (f"pulumi-llm.jobs@{event}", registry)
+        assert json.loads(schema["content"]) == json.loads((ROOT / f"docs/events/{event}.json").read_text())
     without = {each.type for each in made().custom()}
     assert not {kind for kind in without if "schemas" in kind or "Archive" in kind}
 
 
-@pytest.mark.parametrize("status", STATUSES)
-def test_an_event_is_what_its_schema_says(status: Status) -> None:
+def job_item(status: Status) -> Item:
+    job = new_job(Caller("shop", "key_1"), "fast", {"message": "Hello"}, 1_800_000_000)
+    return item_of(msgspec.structs.replace(job, status=status, version=12))
+
+
+def batch_item(status: batch.Status) -> Item:
+    new = batch.new_batch(Caller("shop", "key_1"), {}, 1_800_000_000, endpoint="/v1/embeddings", input_file="file-1")
+    item = batch.item_of(msgspec.structs.replace(new, status=status, version=12))
+    return item if status == "validating" else item | {"event": {"S": batch.event_of(status)}}
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        *(pytest.param(job_item(status), id=f"job {status}") for status in STATUSES),
+        *(pytest.param(batch_item(status), id=f"batch {status}") for status in ("validating", "in_progress", *batch.ENDED_BY)),
+    ],
+)
+def test_an_event_is_what_its_schema_says(item: Item) -> None:
     """As the local run renders the pipe's template for an item that functions write."""
-    caller = Caller("shop", "key_1")
-    job = msgspec.structs.replace(new_job(caller, "fast", {"message": "Hello"}, 1_800_000_000), status=status, version=12)
     parameters = made().inputs("jobs-pipe")["targetParameters"]
     put: dict[str, Any] = parameters["eventbridgeEventBusParameters"]
     event: dict[str, Any] = {"version": "0", "id": "1", "account": ACCOUNT, "time": "2026-01-01T00:00:00Z"}
     event |= {"region": "us-east-1", "resources": []}
-    change = {"dynamodb": {"NewImage": item_of(job)}}
+    change = {"dynamodb": {"NewImage": item}}
     event |= {"source": put["source"], "detail-type": value_at(change, put["detailType"])}
     event["detail"] = InputTemplate(parameters["inputTemplate"]).rendered(change, {})
     assert event["detail"]["version"] == "12"

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import pulumi
 from pulumi_aws import schemas
 
-from llm_gateway.jobs.job import STATUSES, Status, event_of
-from llm_gateway.tables import JOB_ALIAS, JOB_EVENT_SOURCE, JOB_STATUS, JOB_TENANT, JOB_VERSION, JOBS
+from llm_gateway.batches import batch
+from llm_gateway.jobs.job import STATUSES, event_of
+from llm_gateway.tables import BATCH_ACCEPTED, JOB_ALIAS, JOB_EVENT_SOURCE, JOB_STATUS, JOB_TENANT, JOB_VERSION, JOBS
 from pulumi_llm.base.component import Component
 
 CHILDREN: Mapping[str, type[pulumi.Resource]] = {"schemas": schemas.Registry, "schema": schemas.Schema}
@@ -25,9 +26,14 @@ class Field(NamedTuple):
 
 
 FIELDS: Mapping[str, Field] = {
-    JOBS.hash_key: Field(f"{JOBS.hash_key}.S", "The job's id, by which its owner asks for it: GET /jobs/{id}."),
+    JOBS.hash_key: Field(
+        f"{JOBS.hash_key}.S",
+        "The id of the job, or of the batch, by which its owner asks for it: GET /jobs/{id}, or GET /v1/batches/{id}.",
+    ),
     JOB_TENANT: Field(f"{JOB_TENANT}.S", "The tenant of the caller who submitted it."),
-    JOB_ALIAS: Field(f"{JOB_ALIAS}.S", "The alias of the model that it asks."),
+    JOB_ALIAS: Field(
+        f"{JOB_ALIAS}.S", "The alias of the model that it asks; of a batch, once it has ended, and empty where it asks several."
+    ),
     JOB_STATUS: Field(f"{JOB_STATUS}.S", "What it is now."),
     JOB_VERSION: Field(
         f"{JOB_VERSION}.N",
@@ -35,7 +41,11 @@ FIELDS: Mapping[str, Field] = {
         "events of a job, the one with the larger number is later.",
     ),
 }
-STATUS_OF: Mapping[str, Status] = {event_of(status): status for status in STATUSES}
+STATUS_OF: Mapping[str, str] = {
+    **{event_of(status): status for status in STATUSES},
+    BATCH_ACCEPTED: "validating",
+    **{batch.event_of(status): status for status in ("in_progress", *batch.ENDED_BY)},
+}
 # What EventBridge puts around every event, as texts.
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-structure.html
 _ENVELOPE = ("version", "id", "account", "time", "region")
@@ -59,7 +69,7 @@ def schema(event: str) -> dict[str, Any]:
     return {
         "$schema": "http://json-schema.org/draft-04/schema#",
         "title": event,
-        "description": f"The status of a job is {status} now.",
+        "description": f"The status of a {event.partition('.')[0]} is {status} now.",
         "type": "object",
         "required": [name for name in properties if name != "replay-name"],
         "properties": properties,

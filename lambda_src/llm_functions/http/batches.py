@@ -102,20 +102,23 @@ async def create_batch(gateway: Gateway, store: BatchStore, http: Request) -> An
     key = "" if named is None else named.decode("latin-1")
     if named is not None:
         check_key(key)
-    found = await _file(store, http.caller, asked.input_file, param="input_file_id")
-    if found.purpose != "batch":
-        raise errors.invalid_request([Problem("input_file_id", "must be a file that was uploaded with purpose 'batch'")])
     new = new_batch(
         http.caller,
         http.body,
         store.batches.clock(),
         endpoint=asked.endpoint,
-        input_file=found.id,
+        input_file=asked.input_file,
         metadata=asked.metadata,
         output_seconds=asked.output_seconds,
         key=key,
     )
-    batch = await store.batches.add(new)
+    # Of a batch that is there, the file may be deleted.
+    batch = await store.batches.created(new) if key else None
+    if batch is None:
+        found = await _file(store, http.caller, asked.input_file, param="input_file_id")
+        if found.purpose != "batch":
+            raise errors.invalid_request([Problem("input_file_id", "must be a file that was uploaded with purpose 'batch'")])
+        batch = await store.batches.add(new)
     return 200, described_batch(batch), [] if batch is new else [("idempotent-replayed", "true")]
 
 

@@ -17,7 +17,8 @@ from llm_gateway.tables import BATCH_ACCEPTED, BATCHES_PREFIX, JOB_ALIAS, JOB_EV
 Status = Literal["validating", "in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled"]
 Ended = Literal["completed", "failed", "expired", "cancelled"]
 STATUSES: tuple[Status, ...] = get_args(Status)
-ENDED: frozenset[Status] = frozenset(get_args(Ended))
+ENDED_BY: tuple[Ended, ...] = get_args(Ended)
+ENDED: frozenset[Status] = frozenset(ENDED_BY)
 ENDPOINTS = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings")
 # The time that a batch has: OpenAI's one completion window.
 WINDOW, WINDOW_SECONDS = "24h", 86_400
@@ -33,7 +34,7 @@ class Batch(msgspec.Struct, frozen=True):
     What is not done at `expires_at` is done no more, and from `expires` on the batch is not there. `execution` is that of the
     state machine which has claimed it. `cancel`: its caller wants it stopped. `errors` are those of its file, as OpenAI's
     batches have them. `model` is the alias of its requests, empty where they have several. `output_seconds` is how long its
-    files are kept, 0: as long as any.
+    files are kept, 0: as long as any. `version` counts the changes of the status.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Batch(msgspec.Struct, frozen=True):
     errors: list[dict[str, Any]] | None = None
     output_file: str = ""
     error_file: str = ""
+    version: int = 1
 
     @property
     def created_at(self) -> int:

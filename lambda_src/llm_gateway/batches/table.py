@@ -47,12 +47,13 @@ class BatchTable:
             )
         except ConditionFailed as failed:
             known = batch_of(failed.item)
-            if known == batch:
-                return batch
-            if known.fingerprint != batch.fingerprint:
-                raise errors.idempotency_key_reused(param="Idempotency-Key") from None
-            return known
+            return batch if known == batch else _of_the_same_request(known, batch)
         return batch
+
+    async def created(self, batch: Batch) -> Batch | None:
+        """Return the batch that the same request has created before, None if there is none. Raises the error 409."""
+        known = await self.get(batch.id)
+        return None if known is None else _of_the_same_request(known, batch)
 
     async def get(self, id: str) -> Batch | None:
         """Return the batch of that id, None if there is none, or it is no longer kept."""
@@ -215,10 +216,17 @@ class _Change:
     def set_status(self, status: Status, **fields: Any) -> None:
         for field, value in {"status": status, **fields}.items():
             self.update.sets.append(f"{self.name(field)} = {self.value(field, value)}")
+        self.add(version=1)
         self.update.sets.append(f"{self.update.name(JOB_EVENT)} = {self.update.value('S', event_of(status))}")
 
     def add(self, **numbers: int) -> None:
         self.update.adds += [f"{self.name(field)} {self.value(field, number)}" for field, number in numbers.items() if number]
+
+
+def _of_the_same_request(known: Batch, batch: Batch) -> Batch:
+    if known.fingerprint != batch.fingerprint:
+        raise errors.idempotency_key_reused(param="Idempotency-Key")
+    return known
 
 
 def _key(id: str) -> Item:

@@ -188,7 +188,9 @@ async def test_an_idempotency_key_creates_one_batch(client: openai.AsyncOpenAI) 
             input_file_id=file.id, endpoint=endpoint, completion_window="24h", extra_headers=key
         )
 
-    first, again = await create(), await create()
+    first = await create()
+    await client.files.delete(file.id)
+    again = await create()
     assert first.parse() == again.parse() and again.headers["idempotent-replayed"] == "true"
     assert "idempotent-replayed" not in first.headers
     with pytest.raises(openai.ConflictError) as refused:

@@ -108,6 +108,8 @@ async def test_a_batch_from_its_claim_to_its_end(kept: Batches, loses: bool) -> 
     assert (ended.status, ended.total, ended.completed, ended.failed) == ("completed", 3, 2, 1)
     assert (ended.output_file, ended.error_file, ended.usage, ended.execution) == ("file-2", "", usage, "run-1")
     assert await kept.batches.get(batch.id) == ended and kept.table.ends[batch.id] == 1
+    # An event that comes twice has the same number, and later ones have larger ones.
+    assert (batch.version, claimed.version, begun.version, finalizing.version, ended.version) == (1, 2, 3, 4, 5)
     assert events == ["batch.validating", "batch.started", "batch.finalizing", "batch.completed"]
 
 
