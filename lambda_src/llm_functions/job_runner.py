@@ -1,12 +1,17 @@
 """Runs jobs: each message of the queue leads to one of these ends.
 
 - its job is run, and ends, or has ended before: the message is done
-- it fails for a reason that may pass: the job waits again, and so does the message, for longer each time. Where it was only
-  postponed (by a limit, a switch, or something that is not available), that is no try of it, and goes on until a day before it
-  expires
+- it fails for a reason that may pass: the job waits again, for longer each time, and the message is done: another one like it
+  was sent, which comes when the job is due. Where it was only postponed (by a limit, a switch, or something that is not
+  available), that is no try of it, and goes on until a day before it expires
+- it comes before its job is due: another one like it is sent
 - that, and its tries are used up, or an operator has to mend something: the job has failed, and the message is sent to the
   dead-letter queue; once it is sent back from there, the job is run again
 - another run has the job: another message of the same job is done, and the same message waits until that run's lease is over
+
+A message that waits with a delay is none of those in flight, of which a queue has 120,000 at most; above that it hands out no
+more. It is sent before the job is given back, and the message in hand is done after that. So a worker that dies between them
+leaves two messages, and whichever comes second is done: by the first one, the job runs, ends, or goes on by one of that run.
 
 A worker hides its messages for little longer than a lease, in the place of the queue's own time, which is far longer. While a
 job runs, its lease is renewed, and its message stays hidden for as long. A worker that dies renews neither, so another one gets
@@ -42,8 +47,11 @@ HIDDEN_SECONDS = LEASE_SECONDS + _MARGIN_SECONDS
 # Seconds before the end of the invocation at which an answer times out, so that what became of it can still be written.
 END_SECONDS = 20.0
 # Seconds before the next try: at most so many after the first one, twice as many after each further one. At least half of them.
-FIRST_BACKOFF, LONGEST_BACKOFF = 10.0, 900.0
-# A message can be hidden for 12 hours after it was received. Of an error that lasts longer, the job fails.
+FIRST_BACKOFF, LONGEST_BACKOFF = 10.0, 890.0
+# SQS delays a message no longer. One that is to come later is sent again.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-delay-queues.html
+LONGEST_DELAY = 900
+# Of an error that lasts longer, the job fails. Where no message can be sent, the one in hand is hidden, for 12 hours at most.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
 LONGEST_WAIT = 11 * 3600
 # Seconds before a job expires from which on it is postponed no more: so long, its dead letter may have it run again.
@@ -70,6 +78,16 @@ class Queue:
             return False
         return True
 
+    async def send_later(self, body: str, seconds: float) -> bool:
+        """Send a message that comes after so many seconds, or after the longest delay. Returns whether that was done."""
+        delay = min(int(seconds) + 1, LONGEST_DELAY)  # not a moment too early
+        try:
+            await self._sqs.send_message(self._url, body, delay=delay, timeout=_CALL_SECONDS)
+        except (SqsError, HttpError) as error:
+            write_warning(f"a message cannot be sent: {type(error).__name__}: {error}")
+            return False
+        return True
+
     async def hide(self, receipt: str, seconds: float) -> None:
         """Hide a message for so long from now on. If that fails, it stays hidden for as long as it was."""
         try:
@@ -79,13 +97,15 @@ class Queue:
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One message. `receives` counts how often the queue has handed it out."""
+    """One message. `receives` counts how often the queue has handed it out. `sent_by` is the run that has sent it; empty: it is
+    the event of the job."""
 
     id: str
     receipt: str
     body: str
     job: str
     receives: int
+    sent_by: str
 
 
 class JobRunner:
@@ -158,13 +178,22 @@ class JobRunner:
         left = job.lease - self._table.clock()
         if job.cancel and job.status == "running" and left < 0:  # its worker is dead
             job = await self._table.end_cancelled(job)
-        if job.message != message.id:
-            return job.status in ENDED or job.status == "running"
+        if message.id != job.message and message.sent_by != job.run:  # the job goes on by another one
+            return True
+        if job.status == "queued":
+            return await self._is_sent_later(job, message, job.due - self._table.clock())
         if job.is_redrivable:  # with this message; whether it is a dead letter already, nobody knows
             return await self._queue.send_dead_letter(message.body)
         if job.status == "running":
             await self._queue.hide(message.receipt, max(left, 0) + _MARGIN_SECONDS)
         return job.status in ENDED
+
+    async def _is_sent_later(self, job: Job, message: Message, seconds: float) -> bool:
+        """Have a job's message come after so many seconds. Returns whether this one is done."""
+        if await self._queue.send_later(_sent_by(job.run, message.body), seconds):
+            return True
+        await self._queue.hide(message.receipt, seconds)
+        return False
 
     async def _keep_while(self, job: Job, message: Message, deadline: float) -> bool:
         """Run a job, and keep its lease and its message meanwhile. Returns whether the message is done. Raises `LeaseLost`."""
@@ -180,7 +209,7 @@ class JobRunner:
             for task in (running, keeping):
                 task.cancel()
             await asyncio.gather(running, keeping, return_exceptions=True)
-        if pause is not None:
+        if pause is not None:  # and not before: while the job runs, its message is hidden for a lease
             await self._queue.hide(message.receipt, pause)
         return pause is None
 
@@ -255,8 +284,11 @@ class JobRunner:
             postponed = is_postponed(error)
             ends = job.expires - self._table.clock() <= LAST_SECONDS if postponed else job.tries >= self._max_tries
             if not ends:
-                job = await self._table.release(job, failure, is_postponed=postponed)
-                return None if job.status in ENDED else backoff(message.receives, error.retry_after or 0)
+                pause = backoff(job.waits + 1, error.retry_after or 0)
+                due = self._table.clock() + pause
+                is_sent = await self._queue.send_later(_sent_by(job.run, message.body), pause)
+                job = await self._table.release(job, failure, due=due, is_postponed=postponed)
+                return None if is_sent or job.status in ENDED else pause
             exhausted = errors.retries_exhausted(attempts=job.attempts, reason=f"the last time: {error.code}: {error.message}")
             exhausted.detail = error.detail
             failure = exhausted.body(job.run, debug=self._debug)["error"]
@@ -281,9 +313,9 @@ def may_pass(error: GatewayError) -> bool:
     return error.retry_after <= LONGEST_WAIT if error.retry_after is not None else not error.lasts
 
 
-def backoff(receives: int, retry_after: float) -> float:
-    """Return the seconds before the next try. Jobs that failed together come back apart."""
-    most = min(FIRST_BACKOFF * 2 ** min(receives - 1, 9), LONGEST_BACKOFF)
+def backoff(failures: int, retry_after: float) -> float:
+    """Return the seconds before the next try after so many failures. Jobs that failed together come back apart."""
+    most = min(FIRST_BACKOFF * 2 ** min(failures - 1, 9), LONGEST_BACKOFF)
     return max(1.0, retry_after) + most * (0.5 + random.random() / 2)  # noqa: S311
 
 
@@ -294,13 +326,21 @@ class _Answer(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
+# What the body of a message has besides the event, where a run has sent it.
+_SENT_BY = "sent_by"
 
 
 def _message(record: Any) -> Message:
     """Return what a record of the event holds. Raises `KeyError`, `TypeError` or `ValueError`."""
     body = record["body"]
-    job = msgspec.json.decode(body)["detail"]["job"]
+    event = msgspec.json.decode(body)
+    job = event["detail"]["job"]
     if not isinstance(job, str):
         raise TypeError("detail.job must be a string")
     receives = int(record["attributes"]["ApproximateReceiveCount"])
-    return Message(record["messageId"], record["receiptHandle"], body, job, receives)
+    return Message(record["messageId"], record["receiptHandle"], body, job, receives, str(event.get(_SENT_BY, "")))
+
+
+def _sent_by(run: str, body: str) -> str:
+    """Return the body of a message that a run sends in the place of its own."""
+    return msgspec.json.encode({**msgspec.json.decode(body), _SENT_BY: run}).decode()

@@ -293,7 +293,13 @@ def test_the_worker_may_do_what_it_does_and_no_more() -> None:
         "TakeMessages": (
             [
                 f"sqs:{action}"
-                for action in ("ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "ReceiveMessage")
+                for action in (
+                    "ChangeMessageVisibility",
+                    "DeleteMessage",
+                    "GetQueueAttributes",
+                    "ReceiveMessage",
+                    "SendMessage",
+                )
             ],
             arn(recording, "jobs-queue"),
         ),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from llm_functions.job_runner import Queue
+from llm_functions.job_runner import LONGEST_DELAY, Queue
 from llm_gateway.tables import JOB_ACCEPTED, JOB_EVENT_SOURCE
 
 VISIBILITY_SECONDS = 960.0
@@ -26,12 +26,14 @@ class Message:
 
 
 class StandInQueue(Queue):
-    """The queue. `clock` gives seconds; `hidden` is what messages have been hidden for, by their ids."""
+    """The queue. `clock` gives seconds; `hidden` is what messages have been hidden for, by their ids, and
+    `delays` after how many seconds those that a run has sent were to come."""
 
     def __init__(self, clock: Callable[[], float], most_receives: int = 1_000) -> None:
         self.messages: dict[str, Message] = {}
         self.dead: dict[str, Message] = {}
         self.hidden: dict[str, list[float]] = {}
+        self.delays: list[float] = []
         self._clock = clock
         self._most = most_receives
         self._number = 0
@@ -41,10 +43,10 @@ class StandInQueue(Queue):
         event = {"version": "0", "detail-type": JOB_ACCEPTED, "source": JOB_EVENT_SOURCE, "detail": {"job": job}}
         return self.send_body(json.dumps(event))
 
-    def send_body(self, body: str) -> str:
+    def send_body(self, body: str, delay: float = 0) -> str:
         self._number += 1
         id = f"message-{self._number}"
-        self.messages[id] = Message(id, body, self._clock())
+        self.messages[id] = Message(id, body, self._clock() + delay)
         return id
 
     def receive(self, most: int = 10) -> list[dict[str, Any]]:
@@ -89,6 +91,11 @@ class StandInQueue(Queue):
         self._number += 1
         id = f"dead-letter-{self._number}"
         self.dead[id] = Message(id, body, self._clock())
+        return True
+
+    async def send_later(self, body: str, seconds: float) -> bool:
+        self.delays.append(seconds)
+        self.send_body(body, min(int(seconds) + 1, LONGEST_DELAY))
         return True
 
     async def hide(self, receipt: str, seconds: float) -> None:

@@ -28,9 +28,8 @@ LONGEST_SECONDS = 14 * _DAY
 # As AWS advises: invocations that Lambda throttles are tried again within it, and do not count as tries of their messages.
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 _TIMEOUTS_INVISIBLE = 6
-# The worker counts a job's tries itself, and sends what failed to the dead letters: a job that a limit or a switch postpones is
-# received every 15 minutes or so, for six days, and this is no try of it. So this is a net for what no worker can count. SQS's
-# most: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue.html
+# The worker counts a job's tries itself, and sends what failed to the dead letters; and Lambda, while it throttles the worker,
+# receives a message again and again. So this is a net for what no worker can count. SQS's most: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue.html
 _MOST_RECEIVES = 1_000
 
 

@@ -54,9 +54,10 @@ def create_worker(
         retrieval=settings.retrieval,
         sends_to_xray=settings.sends_to_xray,
     )
-    # Lambda receives and deletes messages with the function's role. The worker keeps those that are to come again from view.
+    # Lambda receives and deletes messages with the function's role. The worker hides those in hand, and sends those that are to
+    # come later.
     # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
-    actions = ("ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "ReceiveMessage")
+    actions = ("ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "ReceiveMessage", "SendMessage")
     own = [
         *jobs.work_off(location),
         allow("TakeMessages", [f"sqs:{action}" for action in actions], queues.jobs.arn),

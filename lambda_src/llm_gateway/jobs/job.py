@@ -35,8 +35,9 @@ class Job(msgspec.Struct, frozen=True):
     `created`, `started` and `ended` are times such as 2026-11-30T19:02:44.123Z; empty: not yet. `expires` is in seconds since
     the epoch, as is `lease`: until then, a running job belongs to its run alone. `run` is the run's id, and `message` that of
     the queue's message by which it got the job. `attempts` counts runs, `tries` those since it was last submitted or redriven
-    that were not postponed, and `version` the changes of the status. `cancel`: its caller wants it stopped. `is_redrivable`: it
-    failed, and its message is, or will be, a dead letter, from which it is run again once that is sent back.
+    that were not postponed, `waits` how often it had to wait for the next one since then, and `version` the changes of the
+    status. `due`: a job that waits is not run before, in seconds since the epoch. `cancel`: its caller wants it stopped.
+    `is_redrivable`: it failed, and its message is, or will be, a dead letter; once that is sent back, it is run again.
     """
 
     id: str
@@ -54,6 +55,8 @@ class Job(msgspec.Struct, frozen=True):
     lease: float = 0
     attempts: int = 0
     tries: int = 0
+    waits: int = 0
+    due: float = 0
     version: int = 1
     cancel: bool = False
     is_redrivable: bool = False
@@ -122,7 +125,7 @@ _NAMES = {
     "version": JOB_VERSION,
     "is_redrivable": "redrivable",
 }
-_NUMBERS = ("expires", "lease", "attempts", "tries", "version")
+_NUMBERS = ("expires", "lease", "attempts", "tries", "waits", "due", "version")
 _BOOLEANS = ("cancel", "is_redrivable")
 _DOCUMENTS = ("caller", "error", "usage")
 

@@ -140,20 +140,21 @@ class JobTable:
 
     async def claim(self, id: str, run: str, message: str) -> Job | None:
         """Begin a run. Returns the job: it is the run's own if it names that run. Any other is as it is: it has ended, another
-        run has it, or it was cancelled. None: there is no such job, or it has expired.
+        run has it, it was cancelled, or it is not due yet. None: there is no such job, or it has expired.
 
         Args:
             message: The id of the queue's message. The one with which the job has failed does not run it again.
         """
         change = Change(None)
         status, lease, now = change.name("status"), change.name("lease"), self.clock()
-        waiting = f"{status} = {change.value('status', 'queued')}"
-        left = f"{status} = {change.value('status', 'running')} AND {lease} < {change.value('lease', now)}"
+        due, at = change.name("due"), change.value("due", now)
+        waiting = f"{status} = {change.value('status', 'queued')} AND (attribute_not_exists({due}) OR {due} <= {at})"
+        left = f"{status} = {change.value('status', 'running')} AND {lease} < {at}"
         failed = (
             f"{status} = {change.value('status', 'failed')} AND attribute_exists({change.name('is_redrivable')})"
             f" AND {change.name('message')} <> {change.value('message', message)}"
         )
-        free = f"attribute_not_exists({change.name('cancel')}) AND ({waiting} OR ({left}) OR ({failed}))"
+        free = f"attribute_not_exists({change.name('cancel')}) AND (({waiting}) OR ({left}) OR ({failed}))"
         change.update.conditions.append(free)
         change.update.conditions.append(f"{change.name('expires')} > {change.value('expires', int(now))}")
         change.set("status", "running")
@@ -164,7 +165,7 @@ class JobTable:
         change.update.sets.append(f"{started} = if_not_exists({started}, {change.value('started', timestamp(now))})")
         change.add("attempts", 1)
         change.add("tries", 1)
-        change.remove("ended", "error", "is_redrivable")
+        change.remove("ended", "error", "is_redrivable", "due")
         # It was open, unless it is redriven.
         change.update.sets.append(f"{change.update.name(JOB_OPEN)} = {change.name('owner')}")
         try:
@@ -201,8 +202,8 @@ class JobTable:
                 raise
             return await self.finish(job, "cancelled", usage=usage)
 
-    async def release(self, job: Job, error: dict[str, Any], *, is_postponed: bool) -> Job:
-        """Give a job back to be run later, or end it where it was to be cancelled. Raises `LeaseLost`.
+    async def release(self, job: Job, error: dict[str, Any], *, due: float, is_postponed: bool) -> Job:
+        """Give a job back to be run when it is `due`, or end it where it was to be cancelled. Raises `LeaseLost`.
 
         Args:
             is_postponed: This run does not count as a try.
@@ -211,6 +212,8 @@ class JobTable:
         change.update.conditions.append(f"attribute_not_exists({change.name('cancel')})")
         change.set("status", "queued")
         change.set("error", error)
+        change.set("due", due)
+        change.add("waits", 1)
         change.remove("lease")
         if is_postponed:
             change.add("tries", -1)
@@ -238,7 +241,7 @@ class JobTable:
         change.set("status", status)
         change.set_event(status)
         change.set("ended", timestamp(self.clock()))
-        change.remove("lease", "tries", *(() if error else ("error",)))
+        change.remove("lease", "tries", "waits", "due", *(() if error else ("error",)))
         change.update.removes.append(change.update.name(JOB_OPEN))
         if error:
             change.set("error", error)

@@ -10,7 +10,7 @@ from llm_gateway.tables import JOB_OPEN, JOBS, JOBS_BY_OWNER
 CALLER = Caller("shop", "key-1")
 HELD = {JOBS.hash_key, JOBS_BY_OWNER.hash_key, JOBS_BY_OWNER.sort_key, *JOBS_BY_OWNER.included}
 
-NOTES = {"lease", "run", "message", "tries", "redrivable"}
+NOTES = {"lease", "run", "message", "tries", "waits", "due", "redrivable"}
 
 
 def full(status: Status) -> Job:
@@ -33,6 +33,8 @@ def full(status: Status) -> Job:
         version=4,
         cancel=True,
         tries=2,
+        waits=1,
+        due=1_700_000_100.5,
         is_redrivable=True,
         error={"code": "throttled"},
         usage={"input_tokens": 3},

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from llm_functions.job_runner import HIDDEN_SECONDS, LAST_SECONDS, LONGEST_WAIT, backoff
+from llm_functions.job_runner import HIDDEN_SECONDS, LAST_SECONDS, LONGEST_DELAY, LONGEST_WAIT, backoff
 from llm_gateway import errors
 from llm_gateway.aws.dynamodb import DynamoDBError
 from llm_gateway.aws.s3 import S3Error
@@ -50,13 +50,13 @@ async def test_a_job_is_answered_as_openai_answers(worker) -> None:
     assert (await at.known(job)).usage == result["usage"]
 
 
-# The error, at which of three tries -> whether the message is done, the job's status, its error's code, and for how many
-# seconds the message is hidden, from and to.
-ERRORS: dict[str, tuple[GatewayError, int, bool, str, str, tuple[float, float]]] = {
-    "refused by the provider": (errors.upstream_rejected(reason="no"), 1, True, "failed", "upstream_rejected", (65, 65)),
-    "content": (errors.content_filter(), 1, True, "failed", "content_filter", (65, 65)),
-    "too long": (errors.context_length_exceeded(), 1, True, "failed", "context_length_exceeded", (65, 65)),
-    "misconfigured": (errors.upstream_misconfigured(), 1, True, "failed", "upstream_misconfigured", (65, 65)),
+# The error, at which of three tries -> whether the job is done, its status, its error's code, and after how many seconds its
+# next message comes, from and to.
+ERRORS: dict[str, tuple[GatewayError, int, bool, str, str, tuple[float, float] | None]] = {
+    "refused by the provider": (errors.upstream_rejected(reason="no"), 1, True, "failed", "upstream_rejected", None),
+    "content": (errors.content_filter(), 1, True, "failed", "content_filter", None),
+    "too long": (errors.context_length_exceeded(), 1, True, "failed", "context_length_exceeded", None),
+    "misconfigured": (errors.upstream_misconfigured(), 1, True, "failed", "upstream_misconfigured", None),
     "throttled": (errors.upstream_throttled(), 1, False, "queued", "upstream_throttled", (6, 11)),
     "throttled again": (errors.upstream_throttled(), 2, False, "queued", "upstream_throttled", (11, 21)),
     "throttled for long": (errors.upstream_throttled(retry_after=300), 1, False, "queued", "upstream_throttled", (305, 310)),
@@ -66,7 +66,7 @@ ERRORS: dict[str, tuple[GatewayError, int, bool, str, str, tuple[float, float]]]
     ),
     "used up this month": (
         errors.limit_reached(whose="k", limit="l", why="w", then="t", retry_after=LONGEST_WAIT + 1),
-        *(1, True, "failed", "quota_exceeded", (65, 65)),
+        *(1, True, "failed", "quota_exceeded", None),
     ),
     "not ready": (errors.model_not_ready(), 1, False, "queued", "model_not_ready", (35, 40)),
     "down": (errors.upstream_unavailable(), 1, False, "queued", "upstream_unavailable", (6, 11)),
@@ -77,20 +77,19 @@ ERRORS: dict[str, tuple[GatewayError, int, bool, str, str, tuple[float, float]]]
     "throttled at the last try": (errors.upstream_throttled(), 3, False, "queued", "upstream_throttled", (21, 41)),
     "down at the last try": (errors.upstream_unavailable(), 3, False, "queued", "upstream_unavailable", (21, 41)),
     "switched off at the last try": (errors.service_disabled(then=""), 3, False, "queued", "service_disabled", (320, 340)),
-    "failed for the last time": (errors.upstream_failed(), 3, True, "failed", "retries_exhausted", (65, 65)),
-    "slow for the last time": (errors.upstream_timeout(), 3, True, "failed", "retries_exhausted", (65, 65)),
-    "refused for the last time": (errors.upstream_rejected(reason="no"), 3, True, "failed", "upstream_rejected", (65, 65)),
+    "failed for the last time": (errors.upstream_failed(), 3, True, "failed", "retries_exhausted", None),
+    "slow for the last time": (errors.upstream_timeout(), 3, True, "failed", "retries_exhausted", None),
+    "refused for the last time": (errors.upstream_rejected(reason="no"), 3, True, "failed", "upstream_rejected", None),
 }
 
 
-@pytest.mark.parametrize(("error", "receive", "done", "status", "code", "hidden"), ERRORS.values(), ids=ERRORS)
-async def test_what_becomes_of_a_job_that_fails(worker, error, receive, done, status, code, hidden) -> None:
+@pytest.mark.parametrize(("error", "receive", "done", "status", "code", "delay"), ERRORS.values(), ids=ERRORS)
+async def test_what_becomes_of_a_job_that_fails(worker, error, receive, done, status, code, delay) -> None:
     at = worker(Scripted(target=error))
     job = await at.submit()
     (message,) = at.queue.messages.values()
-    message.receives = receive - 1
     await at.tried(job, receive - 1)
-    assert await at.work() == ([] if done else [message.id])
+    assert await at.work() == []
     known = await at.known(job)
     assert known.error is not None
     # Of one target, a failure that has others try is told as that of all targets.
@@ -102,10 +101,12 @@ async def test_what_becomes_of_a_job_that_fails(worker, error, receive, done, st
     assert [each.body for each in at.queue.dead.values()] == [message.body] * known.is_redrivable
     # A job that is sent back is tried as often again.
     assert known.tries == (0 if done else receive - 1 if error.status in (429, 503) else receive)
-    assert (message.id in at.queue.messages) is not done
-    low, high = hidden
-    assert low <= at.queue.hidden[message.id][-1] <= high
     assert at.result(job) is None
+    # The message in hand is done, so that it is none of those in flight; another one like it comes when the job is due.
+    assert message.id not in at.queue.messages and len(at.queue.messages) == len(at.queue.delays) == (not done)
+    if delay is not None:
+        low, high = delay
+        assert low <= at.queue.delays[0] <= high and known.due == pytest.approx(at.clock() + at.queue.delays[0], abs=1)
 
 
 async def test_a_job_that_is_given_up_runs_again_from_the_dead_letter_queue(worker) -> None:
@@ -126,7 +127,7 @@ async def test_a_short_outage_fails_no_job(worker, clock) -> None:
     at = worker(provider, max_tries=2)
     job = await at.submit()
     for _ in range(12):
-        assert len(await at.work()) == 1
+        assert await at.work() == [] and len(at.queue.messages) == 1
         clock.forward(1_000)
     known = await at.known(job)
     assert (known.status, known.attempts, known.tries) == ("queued", 12, 0) and not at.queue.dead
@@ -437,6 +438,75 @@ def test_tries_are_apart() -> None:
     for receives in (*range(1, 20), 1_000, 2_000):
         assert 1 <= backoff(receives, 0) <= 901
         assert backoff(receives, 100) >= 105
+
+
+USED_UP = errors.limit_reached(whose="k", limit="l", why="w", then="t", retry_after=3_000)
+
+
+async def test_a_job_that_waits_for_longer_than_a_message_is_not_run_before(worker, clock) -> None:
+    """SQS delays a message for 15 minutes: after that, another one is sent."""
+    provider = Scripted(target=[USED_UP, 0.0])
+    at = worker(provider)
+    job = await at.submit()
+    began = at.clock()
+    await at.work()
+    while not (await at.known(job)).ended:
+        assert len(at.queue.messages) == 1 and at.clock() - began < 3_100
+        clock.forward(LONGEST_DELAY / 2)
+        assert await at.work() == []
+        assert len(provider.asked) == 1 or at.clock() - began >= 3_000
+    ended = await at.known(job)
+    assert (ended.status, ended.attempts, ended.due, ended.waits) == ("succeeded", 2, 0, 0) and not at.queue.messages
+
+
+@pytest.mark.parametrize("step", ["before the job is given back", "before its message is deleted"])
+async def test_a_worker_that_dies_while_it_postpones_a_job_leaves_no_second_message(worker, clock, monkeypatch, step) -> None:
+    provider = Scripted(target=[USED_UP, USED_UP, 0.0])
+    at = worker(provider, max_tries=5)
+    job = await at.submit()
+    release = at.jobs.release
+
+    async def dies(*args: Any, **more: Any) -> Any:
+        if step == "before its message is deleted":
+            await release(*args, **more)
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(at.jobs, "release", dies)
+        with pytest.raises(asyncio.CancelledError):
+            await at.work()
+    assert len(at.queue.messages) == 2
+    for _ in range(12):
+        clock.forward(LEASE_SECONDS + 6)
+        await at.work()
+    for _ in range(12):
+        clock.forward(LONGEST_DELAY)
+        await at.work()
+    assert (await at.known(job)).status == "succeeded" and len(provider.asked) == 3 and not at.queue.messages
+
+
+async def test_where_no_message_can_be_sent_the_one_in_hand_waits(worker, clock, monkeypatch) -> None:
+    provider = Scripted(target=[USED_UP, 0.0])
+    at = worker(provider)
+    job = await at.submit()
+    (message,) = at.queue.messages
+
+    async def down(*_: Any) -> bool:
+        return False
+
+    with monkeypatch.context() as patched:
+        patched.setattr(at.queue, "send_later", down)
+        assert await at.work() == [message]
+        assert 3_000 < at.queue.hidden[message][-1] <= 3_010
+        # SQS may show it earlier all the same: as long as no other one can be sent, it stays.
+        at.queue.messages[message].visible_at = 0
+        assert await at.work() == [message] and list(at.queue.messages) == [message]
+    at.queue.messages[message].visible_at = 0
+    assert await at.work() == [] and len(at.queue.messages) == 1
+    for _ in range(4):
+        clock.forward(LONGEST_DELAY)
+        await at.work()
+    assert (await at.known(job)).status == "succeeded" and len(provider.asked) == 2
 
 
 class Moody(Scripted):

@@ -35,6 +35,7 @@ class Modelled:
     attempts: int = 0
     cancel: bool = False
     tries: int = 0
+    due: float = 0
     message: str = ""
     is_redrivable: bool = False
     ends: int = 0
@@ -43,7 +44,7 @@ class Modelled:
     def is_free(self, now: float, message: str) -> bool:
         if self.cancel:
             return False
-        waits = self.status == "queued" or (self.status == "running" and self.lease < now)
+        waits = (self.status == "queued" and self.due <= now) or (self.status == "running" and self.lease < now)
         return waits or (self.status == "failed" and self.is_redrivable and self.message != message)
 
     def end(self, status: str, *, is_redrivable: bool = False) -> None:
@@ -157,7 +158,7 @@ class Jobs(RuleBasedStateMachine):
     def release(self, run: tuple[str, Job], is_postponed: bool, loses: bool) -> None:
         model, self.table.loses = self._owned(run), loses
         try:
-            job = self._do(self.jobs.release(run[1], ERROR, is_postponed=is_postponed))
+            job = self._do(self.jobs.release(run[1], ERROR, due=self.now + 30, is_postponed=is_postponed))
         except LeaseLost:
             assert model is None
             return
@@ -167,7 +168,7 @@ class Jobs(RuleBasedStateMachine):
             model.end("cancelled")
         else:
             assert (job.status, job.error) == ("queued", ERROR)
-            model.status = "queued"
+            model.status, model.due = "queued", self.now + 30
             model.tries -= is_postponed
 
     @rule(run=consumes(runs))
