@@ -61,6 +61,7 @@ if settings.api.enabled:
         jobs = pulumi_llm.AsyncInference("jobs", jobs_args)
         pulumi.export("jobs_event_bus", jobs.event_bus_name)
         pulumi.export("jobs_pipe", jobs.pipe_name)
+        pulumi.export("jobs_table_arn", api.jobs_table_arn)
         pulumi.export("jobs_queue_url", jobs.queue_url)
         pulumi.export("jobs_dead_letter_queue_arn", jobs.dead_letter_queue_arn)
         if settings.async_inference.notifications:

@@ -1,4 +1,4 @@
-"""The commands `pulumi-llm jobs …`: submit jobs to a service, see what has become of them, and redrive those that failed."""
+"""The commands `pulumi-llm jobs …`: submit jobs to a service, follow them, and run those again that failed or got stuck."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from typing import Annotated, Any, cast
 import typer
 from rich.console import Console
 
-from pulumi_llm.cli import redrive
+from pulumi_llm.cli import redrive, requeue
 from pulumi_llm.cli.chat_screen import visible
 from pulumi_llm.cli.transports.jobs import ENDED, Job, JobsClient
 from pulumi_llm.cli.transports.transport import ChatError, UsageError
@@ -28,7 +28,9 @@ _NO_ROOM = "too_many_jobs"
 # Jobs that one round of a wait looks at, and the seconds after a round in which none has ended.
 _LOOKED_AT, _ROUND_SECONDS = 20, 1.0
 
-app = typer.Typer(help="Submit jobs to a service, follow them, and redrive those that failed.", no_args_is_help=True)
+app = typer.Typer(
+    help="Submit jobs to a service, follow them, and run those again that failed or got stuck.", no_args_is_help=True
+)
 
 Endpoint = Annotated[str, typer.Option(envvar="PULUMI_LLM_ENDPOINT", help="The service's URL: the output api_gateway_url.")]
 ApiKey = Annotated[
@@ -127,6 +129,7 @@ def cancel(endpoint: Endpoint, ids: Ids, api_key: ApiKey = "") -> None:
 
 
 app.command("redrive")(redrive.run)
+app.command("requeue")(requeue.run)
 
 
 def _run(endpoint: str, api_key: str, run: Callable[[JobsClient], Coroutine[Any, Any, bool]]) -> None:

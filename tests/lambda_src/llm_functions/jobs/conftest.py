@@ -60,9 +60,9 @@ class Worker:
         return found
 
     async def tried(self, job: Job, times: int) -> None:
-        """Have a job that waits have been tried so often."""
+        """Have a job that waits have been tried and have waited so often."""
         key, value = {JOBS.hash_key: {"S": job.id}}, {":times": {"N": str(times)}}
-        await self.table.update_item(TABLE, key, "SET tries = :times", values=value)
+        await self.table.update_item(TABLE, key, "SET tries = :times, waits = :times", values=value)
 
     def result(self, job: Job) -> Any:
         content = self.objects.kept.get(job.result_key)

@@ -23,7 +23,7 @@ from llm_gateway.stages.policy import Policy
 from support.jobs_queue import VISIBILITY_SECONDS
 from support.scripted_provider import Scripted
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(1200)
 
 OPENAI = {"endpoint": "/v1/chat/completions", "body": {"model": "main", "messages": [{"role": "user", "content": "Hi"}]}}
 
@@ -407,8 +407,8 @@ async def test_a_job_outlives_its_stores_being_down(worker, monkeypatch, method:
 
     with monkeypatch.context() as patched:
         patched.setattr(at.objects if method in ("get", "put_new") else at.jobs, method, down)
-        assert len(await at.work()) == 1
-    assert (await at.known(job)).status in ("queued", "running")
+        await at.work()
+    assert (await at.known(job)).status in ("queued", "running") and len(at.queue.messages) == 1
     await asyncio.sleep(HIDDEN_SECONDS)
     assert await at.work() == []
     assert (await at.known(job)).status == "succeeded" and len(provider.asked) == asked
