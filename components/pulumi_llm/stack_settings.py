@@ -243,6 +243,8 @@ class StackSettings(RoutingSettings):
             yield Problem("async_inference.enabled", f"must be false with api.auth 'none': {SHARED_JOBS}")
         if self._counts_usage() and not self.api.enabled:
             yield Problem("usage_analytics.enabled", "must be false without the API (api.enabled), which tells what was used")
+        if self._takes_jobs() and self.async_inference.debug and not self.development:
+            yield Problem("async_inference.debug", f"shows causes to callers, so it needs {PROJECT}:development to be true")
         if self.valid("frontend") and self.frontend.enabled:
             yield from _problems_behind_cdn(self.api)
         elif self.valid("frontend") and self.api.enabled and self.api.function_url:

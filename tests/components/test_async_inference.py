@@ -267,7 +267,7 @@ def test_a_message_waits_longer_than_the_worker_works_and_as_long_as_there_is_a_
 
 
 def test_the_worker_is_called_by_its_alias_with_a_bound_and_fails_single_messages() -> None:
-    recording = made(maximum_concurrency=9, batch_size=3, max_tries=7)
+    recording = made(maximum_concurrency=9, batch_size=3, max_tries=7, debug=True)
     mapping = recording.inputs("jobs-mapping")
     assert mapping["functionName"] == arn(recording, "jobs-worker-alias")
     assert mapping["eventSourceArn"] == arn(recording, "jobs-queue")
@@ -275,6 +275,7 @@ def test_the_worker_is_called_by_its_alias_with_a_bound_and_fails_single_message
     assert mapping["functionResponseTypes"] == ["ReportBatchItemFailures"]
     function = recording.inputs("jobs-worker-function")
     assert (function["handler"], function["publish"]) == ("llm_functions.worker.handler", True)
+    assert function["environment"]["variables"]["DEBUG"] == "true"
     variables = function["environment"]["variables"]
     assert variables["JOBS_QUEUE_URL"] == recording.named("jobs-queue").state["url"]
     assert variables["JOBS_DEAD_LETTERS_URL"] == recording.named("jobs-dead-letters").state["url"]

@@ -168,6 +168,10 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"async_inference": {"enabled": True, "jobs_per_caller": 100_000}},
         ["pulumi-llm:async_inference.jobs_per_caller: must be between 1 and 20000, not 100000"],
     ),
+    "causes told to the callers of jobs": (
+        {"async_inference": {"enabled": True, "debug": True}},
+        ["pulumi-llm:async_inference.debug: shows causes to callers, so it needs pulumi-llm:development to be true"],
+    ),
     "jobs of nobody": (
         {"development": True, "api": {"auth": "none"}, "async_inference": {"enabled": True}},
         [

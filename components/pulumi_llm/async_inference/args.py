@@ -81,6 +81,8 @@ class AsyncInferenceBaseSettings(Settings):
         default_factory=dict
     )
     """Who is told of events of jobs, by names of your own, at most five. Default: nobody."""
+    debug: Flag = False
+    """Show causes in the errors of jobs; for development."""
     customize: Customize = Field(default_factory=dict)
     """Per child, arguments that are merged with the component's own. Default: none."""
 

@@ -80,6 +80,7 @@ def create_worker(
             variables.JOBS_MAX_TRIES: str(settings.max_tries),
             **stages.environment,
             **routing.environment,
+            **({variables.DEBUG: "true"} if settings.debug else {}),
             **settings.environment,
         },
         policies={"worker-policy": own, **model_policies(component, routing, location)},

@@ -505,6 +505,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
                 "enabled": True,
                 "parameters": False,
                 "jobs_per_caller": 50,
+                "debug": True,
                 "maximum_concurrency": 10,
                 "batch_size": 2,
                 "max_tries": 4,
