@@ -176,7 +176,7 @@ class JobRunner:
 
     async def _is_done_elsewhere(self, job: Job, message: Message) -> bool:
         left = job.lease - self._table.clock()
-        if job.cancel and job.status == "running" and left < 0:  # its worker is dead
+        if job.cancel and job.status not in ENDED and left < 0:  # its worker is dead
             job = await self._table.end_cancelled(job)
         if message.id != job.message and message.sent_by != job.run:  # the job goes on by another one
             return True

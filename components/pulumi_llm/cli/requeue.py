@@ -1,8 +1,8 @@
 """`pulumi-llm jobs requeue`: open jobs that nothing has been heard of for long are given to the workers again.
 
 Such a job waits for a message that will not come: its event was lost, or its message was deleted or has expired. The command
-changes the job's item, and a new event is made of that, as of a new job. So a message goes the usual way to the queue of the
-job's alias. Where the job has a message all the same, whichever comes second is done.
+queues it anew, and an event is made of that, as of a new job. So a message goes the usual way to the queue of the job's alias.
+Where the job has a message all the same, whichever comes second is done.
 """
 
 import time
@@ -70,8 +70,7 @@ def _requeued(dynamodb: Any, table: str, now: float, seconds: int) -> int:
                 dynamodb.update_item(
                     TableName=table,
                     Key={JOBS.hash_key: id},
-                    # That it is due now is a change, without which the stream would have none.
-                    UpdateExpression="SET #event = :accepted, #due = :now",
+                    UpdateExpression="SET #event = :accepted, #status = :queued, #due = :now ADD #version :one REMOVE #lease",
                     ConditionExpression=_STUCK,
                     ExpressionAttributeNames={
                         "#event": JOB_EVENT,
@@ -79,11 +78,13 @@ def _requeued(dynamodb: Any, table: str, now: float, seconds: int) -> int:
                         "#expires": JOBS.ttl_attribute,
                         "#due": "due",
                         "#lease": "lease",
+                        "#version": "version",
                     },
                     ExpressionAttributeValues={
                         ":accepted": {"S": JOB_ACCEPTED},
                         ":queued": {"S": "queued"},
                         ":running": {"S": "running"},
+                        ":one": {"N": "1"},
                         ":now": {"N": str(int(now))},
                         ":then": {"N": str(int(then))},
                     },

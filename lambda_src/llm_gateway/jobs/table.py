@@ -228,7 +228,10 @@ class JobTable:
     async def end_cancelled(self, job: Job) -> Job:
         """End a job that was to be cancelled, and whose worker is dead. Returns what it is then."""
         change = Change(job)
-        change.update.conditions.append(f"{change.name('lease')} < {change.value('lease', self.clock())}")
+        lease = change.name("lease")
+        change.update.conditions.append(
+            f"(attribute_not_exists({lease}) OR {lease} < {change.value('lease', self.clock())})"  # it may be requeued
+        )
         self._end(change, "cancelled")
         try:
             return await self._write(change)

@@ -20,10 +20,12 @@ from llm_gateway.jobs.table import LEASE_SECONDS
 from llm_gateway.providers.registry import always_caching
 from llm_gateway.rules import Rule
 from llm_gateway.stages.policy import Policy
+from llm_gateway.tables import JOBS
 from support.jobs_queue import VISIBILITY_SECONDS
+from support.jobs_table import TABLE
 from support.scripted_provider import Scripted
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(120)
 
 OPENAI = {"endpoint": "/v1/chat/completions", "body": {"model": "main", "messages": [{"role": "user", "content": "Hi"}]}}
 
@@ -301,7 +303,9 @@ async def test_a_job_that_dies_with_its_last_worker_has_failed(worker) -> None:
     assert (await at.known(job)).status == "succeeded"
 
 
-@pytest.mark.parametrize("when", ["before it is received", "while it runs", "after its worker died"])
+@pytest.mark.parametrize(
+    "when", ["before it is received", "while it runs", "after its worker died", "after its worker died, and requeued"]
+)
 async def test_a_job_is_cancelled(worker, when: str) -> None:
     provider = Scripted(target=math.inf)
     at = worker(provider)
@@ -312,7 +316,7 @@ async def test_a_job_is_cancelled(worker, when: str) -> None:
     else:
         working = asyncio.create_task(at.work())
         await asyncio.sleep(20)
-        if when == "after its worker died":
+        if when.startswith("after its worker died"):
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
         after = await at.jobs.cancel(await at.known(job))
@@ -320,6 +324,11 @@ async def test_a_job_is_cancelled(worker, when: str) -> None:
         if when == "while it runs":
             assert await working == []
         else:
+            if "requeued" in when:
+                values = {":queued": {"S": "queued"}}
+                key, names = {JOBS.hash_key: {"S": job.id}}, {"#status": "status"}
+                await at.table.update_item(TABLE, key, "SET #status = :queued REMOVE lease", names=names, values=values)
+                at.queue.send(job.id)
             await asyncio.sleep(LEASE_SECONDS + 6)
             assert await at.work() == []
         assert provider.asked == ["target"] and provider.running == 0
@@ -534,7 +543,7 @@ class Moody(Scripted):
 
 
 async def test_none_is_lost_and_none_ends_twice_however_workers_die(worker, monkeypatch) -> None:
-    """Five hundred jobs at once, some of them delivered twice, and workers that are killed."""
+    """Two hundred jobs at once, some of them delivered twice, and workers that are killed."""
     chance = random.Random(20)
     at = worker(Moody(chance), max_tries=50)
     update = at.table.update_item
@@ -545,7 +554,7 @@ async def test_none_is_lost_and_none_ends_twice_however_workers_die(worker, monk
 
     monkeypatch.setattr(at.table, "update_item", lossy)
     jobs: list[Job] = []
-    for number in range(500):
+    for number in range(200):
         jobs.append(await at.submit({"message": f"{'poison' if number % 50 == 0 else 'job'} {number}"}))
         if number % 10 == 0:
             at.queue.send(jobs[-1].id)
