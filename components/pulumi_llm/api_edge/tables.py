@@ -65,7 +65,7 @@ def expiring_table(
     if keys.sort_key:
         attributes.append({"name": keys.sort_key, "type": sort_type})
     names = dict.fromkeys(name for index in indexes for name in (index.hash_key, index.sort_key) if name != keys.hash_key)
-    attributes += [{"name": name, "type": "S"} for name in names]
+    attributes.extend(dynamodb.TableAttributeArgsDict(name=name, type="S") for name in names)
     bounds: dict[str, int] = {"max_read_request_units": reads, "max_write_request_units": writes}
     return dynamodb.Table(
         component.child_name(key),

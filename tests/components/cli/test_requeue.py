@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
+import botocore.session
 import pytest
 from moto import mock_aws
 from typer.testing import CliRunner, Result
@@ -28,7 +28,8 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         monkeypatch.setenv(name, "testing")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
-        client: Any = boto3.client("dynamodb", region_name="eu-west-1")  # pyright: ignore[reportUnknownMemberType]
+        session: Any = botocore.session.Session()
+        client = session.create_client("dynamodb", region_name="eu-west-1")
         client.create_table(
             TableName=TABLE,
             KeySchema=[{"AttributeName": JOBS.hash_key, "KeyType": "HASH"}],
