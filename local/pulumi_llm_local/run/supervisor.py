@@ -87,7 +87,7 @@ class Running:
     `traces` is the address at which traces are shown; empty where requests are not traced.
     `bedrock` are the environment variables by which any AWS SDK calls the local Bedrock; empty where Amazon's own is called.
     `appconfig` are those by which it calls the local AppConfig; empty where the program makes nothing there.
-    `queues` are those by which it calls the local SQS; empty where the program makes no queue.
+    `queues` are those by which it calls the local SQS and DynamoDB; empty where the program makes no queue.
     """
 
     outputs: Mapping[str, Any]

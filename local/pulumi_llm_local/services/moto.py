@@ -28,8 +28,8 @@ PLAYED = frozenset({TABLE, TABLE_ITEM, PARAMETER, QUEUE, BUCKET})
 # The run makes the keys that its stand-ins for the providers want.
 IMPLIED = frozenset({"aws:secretsmanager/secret:Secret", "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy"})
 # The variables by which every AWS SDK finds these services.
-SQS_ENDPOINT, S3_ENDPOINT = "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL_S3"
-ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_SECRETSMANAGER", SQS_ENDPOINT, S3_ENDPOINT)
+SQS_ENDPOINT, S3_ENDPOINT, DYNAMODB_ENDPOINT = "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_DYNAMODB"
+ENDPOINTS = (DYNAMODB_ENDPOINT, "AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_SECRETSMANAGER", SQS_ENDPOINT, S3_ENDPOINT)
 # Seconds that moto may take to listen.
 _START_SECONDS = 30.0
 
@@ -55,7 +55,7 @@ async def start(run: LocalRun) -> None:
     await moto.fill(graph, secrets, {each.wake_queue_url for each in endpoints if each.wake_queue_url})
     run.variables |= dict.fromkeys(ENDPOINTS, moto.url)
     if any(True for _ in graph.of_type(QUEUE)):
-        run.queues |= {**run.aws_variables(), SQS_ENDPOINT: moto.url}
+        run.queues |= {**run.aws_variables(), SQS_ENDPOINT: moto.url, DYNAMODB_ENDPOINT: moto.url}
 
 
 class Moto:

@@ -48,6 +48,7 @@ def stack_with_jobs(*arguments: str, **config: Any) -> Iterator[LocalStack]:
             api_key_value=text.partition("x-api-key: ")[2].partition("'")[0],
             queues=dict(each.split("=", 1) for each in text.partition("  queues   ")[2].splitlines()[0].split()),
             logs=text.partition("  logs     ")[2].split()[0],
+            page=told,
             dead_letters=told.partition("jobs_dead_letter_queue_arn</th><td><code>")[2].partition("<")[0],
         )
         yield stack
