@@ -114,6 +114,8 @@ class AsyncInferenceArgs(TypedDict):
     them. Default: false."""
     notifications: NotRequired[Mapping[str, NotificationArgs]]
     """Who is told of events of jobs, by names of your own, at most five. Default: nobody."""
+    debug: NotRequired[bool]
+    """Show causes in the errors of jobs; for development. Default: false."""
     customize: NotRequired[Mapping[str, Mapping[str, Any]]]
     """Per child, arguments that are merged with the component's own. Default: none."""
     jobs: JobsArgs
