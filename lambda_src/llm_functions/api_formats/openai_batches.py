@@ -25,7 +25,7 @@ DEFAULT_PAGE, LARGEST_LIMIT_OF_FILES = 20, 10_000
 LONGEST_FILENAME = 255
 FILE_ID, BATCH_ID = re.compile(r"file-[0-9a-f]{32}"), re.compile(r"batch_[0-9a-f]{32}")
 _ANCHOR: Final = "created_at"
-# What stands in the place of bytes that are not UTF-8, where API Gateway passes a body on as text.
+# What stands in the place of bytes that are not UTF-8, where API Gateway passes a body on as a text.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-payload-encodings.html
 _REPLACEMENT: Final = "\ufffd"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

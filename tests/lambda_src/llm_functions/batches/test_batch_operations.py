@@ -315,6 +315,7 @@ WRONG_FILES: dict[str, tuple[list[tuple[str, bytes]], str, str]] = {
 }
 
 
+@pytest.mark.assumes("form-body")
 @pytest.mark.parametrize("case", WRONG_FILES)
 async def test_a_file_that_is_wrong_is_not_kept(service: Service, client: openai.AsyncOpenAI, case: str) -> None:
     parts, param, text = WRONG_FILES[case]
