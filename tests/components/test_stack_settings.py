@@ -74,7 +74,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"vpc": 1},
         [
             "pulumi-llm:vpc: is not known; there are account_baseline, api, async_inference, development, environment, "
-            "frontend, gpu, knowledge_base, models, network, observability, owner, providers, tags, websocket"
+            "frontend, gpu, knowledge_base, models, network, observability, owner, providers, tags, usage_analytics, websocket"
         ],
     ),
     "a key of a component": (
