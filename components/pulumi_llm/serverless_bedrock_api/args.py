@@ -441,7 +441,7 @@ _Principal = Annotated[str, form(r"[^\x00-\x1f\x7f]{1,256}", "a caller: an API k
 class UsageSettings(Settings):
     """What callers have used on past days, which a UsageAnalytics counts."""
 
-    tenant_readers: Annotated[tuple[_Principal, ...], Field(max_length=20)] = ()
+    tenant_readers: Annotated[tuple[_Principal, ...], Field(min_length=1, max_length=20)] | None = None
     """The callers that may read what all of their own tenant have used (`GET /usage?scope=tenant`): names of API keys,
     subjects of tokens, or ARNs of roles, as `GET /usage` has them as `caller`. Default: none."""
 

@@ -59,7 +59,7 @@ def create_function(
     `guardrail`, and reads the feature `flags`, if there are any.
     """
     tickets, ledger, journal, jobs, usage = stores
-    readers = list(settings.usage.tenant_readers) if settings.usage else []
+    readers = list(settings.usage.tenant_readers or ()) if settings.usage else []
     environment: dict[str, pulumi.Input[str]] = {
         variables.AUTHORIZATION: settings.auth,
         **({variables.PATH_PREFIX: settings.existing_api.path_prefix} if settings.existing_api else {}),
