@@ -422,6 +422,7 @@ class StackSettings(RoutingSettings):
             given["websocket_tickets"] = True
         if self._takes_jobs():
             given["jobs"] = True
+            given |= {"batches": True} if self.async_inference.batches is not None else {}
             given |= self.async_inference.model_dump(include={"jobs_per_caller"}, exclude_unset=True)
         if self._counts_usage():
             given["usage"] = self.usage_analytics.model_dump(include={"tenant_readers"}, exclude_unset=True)

@@ -1,6 +1,7 @@
 """The workers of jobs: the way of an event from the table to the worker, who may do what on it, and what is refused."""
 
 import json
+from fnmatch import fnmatchcase
 from typing import Any
 
 import jsonschema_rs
@@ -16,7 +17,9 @@ from llm_gateway.batches import batch
 from llm_gateway.identity.caller import Caller
 from llm_gateway.jobs.job import STATUSES, Status, item_of, new_job
 from llm_gateway.tables import JOBS_KEPT_DAYS
+from pulumi_llm_local.services.event_pattern import EventPattern
 from pulumi_llm_local.services.input_template import InputTemplate, value_at
+from pulumi_llm_local.services.step_functions.definition import parse
 from support import programs
 from support.programs import MODELS, ROOT, Recording
 
@@ -439,3 +442,90 @@ def test_an_api_without_jobs_has_nothing_of_them() -> None:
     assert not [name for name in recording.names() if "jobs" in name]
     assert recording.named("chat").outputs["jobs_stream_arn"] == ""
     assert not {name for name in recording.inputs("chat-function")["environment"]["variables"] if name.startswith("JOBS")}
+
+
+BATCHES: dict[str, Any] = {"maximum_concurrency": 7, "lines_per_call": 3, "memory_mb": 1024}
+
+
+def test_without_batches_there_is_nothing_of_them() -> None:
+    assert not [each.name for each in made().custom() if "batch" in each.name]
+
+
+@pytest.mark.assumes("batch-machine")
+def test_the_state_machine_of_batches_is_what_step_functions_takes() -> None:
+    recording = made(batches=BATCHES, max_tries=6)
+    machine = recording.inputs("jobs-batch-machine")
+    text = machine["definition"]
+    states = parse(text)["States"]
+    assert len(text) < 1_000_000 and machine["type"] == "STANDARD"
+    function = arn(recording, "jobs-batch-alias")
+    chunks = states["Answer"]["ItemProcessor"]["States"]
+    calls = [each for each in (*states.values(), *chunks.values()) if each["Type"] == "Task"]
+    assert len(calls) == 5 and {each["Parameters"]["FunctionName"] for each in calls} == {function}
+    # Lambda is waited for longer than it takes.
+    assert {each["TimeoutSeconds"] for each in calls} == {960}
+    assert recording.inputs("jobs-batch-function")["timeout"] == 900
+    assert states["Answer"]["MaxConcurrency"] == 7
+    # With the last one, what fails is tried as often as a job.
+    assert [each["MaxAttempts"] for each in chunks["Infer"]["Retry"] if each["ErrorEquals"] == ["States.ALL"]] == [4]
+    # A chunk never fails, and its result is short: those of 50,000 chunks fit into 256 KiB.
+    assert chunks["LastTry"]["Catch"][0]["Next"] == "Left" and chunks["Left"]["Result"] == 0
+    assert len(json.dumps([0] * 50_000, separators=(",", ":"))) < 256 * 1024
+    # Nothing but ids and keys is given from state to state.
+    assert machine["loggingConfiguration"] == {
+        "level": "ERROR",
+        "includeExecutionData": False,
+        "logDestination": arn(recording, "jobs-batch-machine-logs") + ":*",
+    }
+
+
+def test_the_function_of_batches_runs_as_the_workers_do() -> None:
+    recording = made(batches=BATCHES, timeout_seconds=200)
+    function, worker = recording.inputs("jobs-batch-function"), recording.inputs("jobs-worker-function")
+    assert function["role"] == worker["role"] and function["memorySize"] == 1024
+    own, others = function["environment"]["variables"], worker["environment"]["variables"]
+    assert (own["BATCH_LINES_PER_CALL"], own["BATCH_ANSWER_SECONDS"]) == ("3", "200")
+    assert own["JOBS_TABLE"] == others["JOBS_TABLE"] and own["JOBS_BUCKET"] == others["JOBS_BUCKET"]
+    found = statements(recording, "jobs-batch-policy")
+    assert found["WriteFiles"]["Resource"] == TABLE
+    bucket = "arn:aws:s3:::chat-jobs-bucket"
+    assert found["BatchObjects"]["Resource"] == [f"{bucket}/batches/*", f"{bucket}/files/*"]
+
+
+@pytest.mark.assumes("batch-machine")
+def test_the_state_machine_may_do_its_steps_and_nothing_else() -> None:
+    recording = made(batches=BATCHES, jobs={**JOBS, "kms_key_arn": KEY})
+    machine = arn(recording, "jobs-batch-machine")
+    found = statements(recording, "jobs-batch-machine-policy") | statements(recording, "jobs-batch-map-policy")
+    assert set(found) == {"DoSteps", "ReadChunks", "DecryptChunks", "DeliverLogs", "StartChunks", "FollowChunks"}
+    assert found["DoSteps"]["Resource"] == arn(recording, "jobs-batch-alias")
+    assert found["ReadChunks"]["Resource"] == "arn:aws:s3:::chat-jobs-bucket/batches/*/chunks.jsonl"
+    assert found["DecryptChunks"]["Condition"] == {"StringEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"}}
+    assert found["StartChunks"]["Resource"] == machine
+    executions = machine.replace(":stateMachine:", ":execution:")
+    assert found["FollowChunks"]["Resource"] == [f"{executions}:*", f"{executions}/*"]
+    trust = json.loads(recording.inputs("jobs-batch-machine-role")["assumeRolePolicy"])["Statement"][0]
+    assert trust["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": ACCOUNT},
+        "ArnLike": {"aws:SourceArn": f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:jobs-batch-machine-*"},
+    }
+    assert fnmatchcase(machine, trust["Condition"]["ArnLike"]["aws:SourceArn"])
+
+
+def test_an_accepted_batch_starts_the_state_machine_and_nothing_else_does() -> None:
+    recording = made(batches=BATCHES)
+    rule, target = recording.inputs("jobs-batch-rule"), recording.inputs("jobs-batch-target")
+    pattern = EventPattern(rule["eventPattern"])
+    accepted = {"source": "pulumi-llm.jobs", "detail-type": "batch.accepted"}
+    assert pattern.matches(accepted)
+    for other in ("job.accepted", "batch.started", "batch.completed"):
+        assert not pattern.matches({**accepted, "detail-type": other})
+    assert not pattern.matches({**accepted, "replay-name": "again"})
+    assert target["arn"] == arn(recording, "jobs-batch-machine")
+    assert target["deadLetterConfig"] == {"arn": arn(recording, "jobs-undelivered")}
+    found = statements(recording, "jobs-batch-rule-policy")
+    assert found["StartBatches"]["Resource"] == target["arn"]
+    # The rules of jobs and of batches may both send there what they cannot deliver.
+    policy = recording.inputs("jobs-undelivered-policy")["policy"]
+    for name in ("jobs-rule", "jobs-batch-rule"):
+        assert arn(recording, name) in policy

@@ -218,6 +218,12 @@ NEEDS: Mapping[str, Sequence[str]] = {
     ],
     "aws:sqs/queuePolicy:QueuePolicy": ["sqs: SetQueueAttributes GetQueueAttributes"],
     "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy": ["sqs: SetQueueAttributes GetQueueAttributes"],
+    # It has a definition checked before it makes or changes one.
+    "aws:sfn/stateMachine:StateMachine": [
+        "states: CreateStateMachine DescribeStateMachine UpdateStateMachine DeleteStateMachine ListStateMachineVersions "
+        f"ValidateStateMachineDefinition ListTagsForResource {_TAGS}",
+        "iam: PassRole",
+    ],
     "aws:pipes/pipe:Pipe": [
         f"pipes: CreatePipe DescribePipe UpdatePipe DeletePipe ListTagsForResource {_TAGS}",
         "iam: PassRole",
@@ -359,8 +365,8 @@ NAMES = {
 ON_ANOTHER = {"aws:iam/role:Role": ("aws:iam/rolePolicy:RolePolicy", "aws:iam/rolePolicyAttachment:RolePolicyAttachment")}
 # What is done to the objects of a bucket.
 ON_OBJECTS = {"s3:DeleteObject", "s3:DeleteObjectVersion"}
-# A layer is another resource than the function that uses it, and what makes a mapping takes no resource.
-ELSEWHERE = {"lambda:GetLayerVersion", "lambda:CreateEventSourceMapping"}
+# A layer is another resource than the function that uses it. What makes a mapping, or checks a definition, takes no resource.
+ELSEWHERE = {"lambda:GetLayerVersion", "lambda:CreateEventSourceMapping", "states:ValidateStateMachineDefinition"}
 
 # What the deploy role has, each a policy of its own.
 DEPLOY = (

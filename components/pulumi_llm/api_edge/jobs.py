@@ -63,14 +63,34 @@ class UsedJobs(NamedTuple):
         """Statements that allow to work jobs off."""
         return [*self.table.allow("Use", "Jobs", "GetItem", "UpdateItem"), *self._objects(location)]
 
+    def batch_steps(self) -> list[dict[str, Any]]:
+        """Statements that allow, besides those to work jobs off, to work batches off."""
+        places = [pulumi.Output.concat(self.bucket_arn, f"/{prefix}*") for prefix in (BATCHES_PREFIX, FILES_PREFIX)]
+        return [
+            allow("WriteFiles", ["dynamodb:PutItem"], self.table.arn),
+            allow("BatchObjects", ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"], places),
+        ]
+
+    def read_chunks(self, location: Location) -> list[dict[str, Any]]:
+        """Statements that allow to read what batches are divided into."""
+        chunks = pulumi.Output.concat(self.bucket_arn, f"/{BATCHES_PREFIX}*/chunks.jsonl")
+        statements = [allow("ReadChunks", ["s3:GetObject"], chunks)]
+        if self.kms_key_arn is not None:
+            statements.append(allow("DecryptChunks", ["kms:Decrypt"], self.kms_key_arn, _through_s3(location)))
+        return statements
+
     def _objects(self, location: Location) -> list[dict[str, Any]]:
         objects = pulumi.Output.concat(self.bucket_arn, f"/{JOBS_PREFIX}*")
         statements = [allow("JobObjects", ["s3:GetObject", "s3:PutObject"], objects)]
         if self.kms_key_arn is not None:
-            # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
-            through = {"StringEquals": {"kms:ViaService": f"s3.{location.region}.{dns_suffix(location.region)}"}}
-            statements.append(allow("EncryptJobs", ["kms:Decrypt", "kms:GenerateDataKey"], self.kms_key_arn, through))
+            actions = ["kms:Decrypt", "kms:GenerateDataKey"]
+            statements.append(allow("EncryptJobs", actions, self.kms_key_arn, _through_s3(location)))
         return statements
+
+
+def _through_s3(location: Location) -> dict[str, Any]:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html"""
+    return {"StringEquals": {"kms:ViaService": f"s3.{location.region}.{dns_suffix(location.region)}"}}
 
 
 class MadeJobs(NamedTuple):

@@ -13,6 +13,7 @@ from pulumi_llm.api_edge.rules import CallerRuleSettings
 from pulumi_llm.api_edge.safety import CheckedSettings
 from pulumi_llm.api_edge.tracing import TracedSettings
 from pulumi_llm.api_edge.used import FlagsSettings, JobsSettings, TableSettings
+from pulumi_llm.async_inference.batch_settings import BatchesSettings
 from pulumi_llm.async_inference.notification_settings import MOST_NOTIFICATIONS, NotificationName, NotificationSettings
 from pulumi_llm.base.function_settings import PolicySettings, Variables, VpcSettings, environment_problems
 from pulumi_llm.base.location import Location
@@ -56,6 +57,8 @@ class AsyncInferenceBaseSettings(Settings):
     """The worker's memory in MB; on Lambda it also sets its share of a processor."""
     timeout_seconds: Annotated[Count, Between(30, 900)] = 300
     """How long a job may take, in seconds."""
+    batches: BatchesSettings | None = None
+    """Work off batches, which an API with `batches: true` takes, by a state machine. Default: none are."""
     log_retention_days: Input[RetentionDays] = 30
     """How long logs are kept, in days; one of the numbers that CloudWatch Logs accepts."""
     reserved_concurrency: Annotated[Count, Between(2, 10_000)] | None = None

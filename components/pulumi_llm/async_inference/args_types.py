@@ -20,6 +20,19 @@ from pulumi_llm.base.args_types import PolicyArgs, VpcArgs
 from pulumi_llm.routing.args_types import ModelArgs, ProviderArgs
 
 
+class BatchesArgs(TypedDict):
+    """Batches: files of requests that are answered within a day."""
+
+    maximum_concurrency: NotRequired[int]
+    """How many calls of the function a batch may make at once. With `lines_per_call` it bounds the calls of models of each
+    batch: by default 5 x 4 = 20 at once. From 1 to 1,000. Default: 5."""
+    lines_per_call: NotRequired[int]
+    """How many requests a call of the function answers at once. Most of its time it waits for models, so that more of them
+    cost less. From 1 to 100. Default: 4."""
+    memory_mb: NotRequired[pulumi.Input[int]]
+    """The function's memory in MB; on Lambda it also sets its share of a processor. From 256 to 10,240. Default: 512."""
+
+
 class WebhookArgs(TypedDict):
     """A receiver that is told by HTTPS, signed as Standard Webhooks has it."""
 
@@ -89,6 +102,8 @@ class AsyncInferenceArgs(TypedDict):
     """The worker's memory in MB; on Lambda it also sets its share of a processor. From 256 to 10,240. Default: 512."""
     timeout_seconds: NotRequired[int]
     """How long a job may take, in seconds. From 30 to 900. Default: 300."""
+    batches: NotRequired[BatchesArgs]
+    """Work off batches, which an API with `batches: true` takes, by a state machine. Default: none are."""
     log_retention_days: NotRequired[pulumi.Input[int]]
     """How long logs are kept, in days; one of the numbers that CloudWatch Logs accepts. Default: 30."""
     reserved_concurrency: NotRequired[int]

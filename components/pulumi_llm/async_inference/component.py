@@ -6,11 +6,13 @@ from types import MappingProxyType
 import pulumi
 from pulumi_aws import ssm
 
+from pulumi_llm.api_edge.jobs import UsedJobs
 from pulumi_llm.api_edge.used import unsaid_warning
-from pulumi_llm.async_inference import event_schemas, events, queues, webhooks, worker
+from pulumi_llm.async_inference import batches, event_schemas, events, queues, webhooks, worker
 from pulumi_llm.async_inference.args import AsyncInferenceSettings
 from pulumi_llm.async_inference.args_types import AsyncInferenceArgs
 from pulumi_llm.base.component import Component
+from pulumi_llm.base.lambda_function import Shared
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.parameters import create_parameters
 from pulumi_llm.base.settings import read_arguments
@@ -48,6 +50,7 @@ class AsyncInference(Component):
             **event_schemas.CHILDREN,
             **webhooks.CHILDREN,
             **worker.CHILDREN,
+            **batches.CHILDREN,
             "parameter": ssm.Parameter,
         }
     )
@@ -84,6 +87,8 @@ class AsyncInference(Component):
     """Its log group."""
     log_group_arn: pulumi.Output[str]
     """The log group's ARN."""
+    batch_machine_arn: pulumi.Output[str]
+    """The state machine that works batches off. Empty without `batches`."""
 
     def __init__(self, name: str, args: AsyncInferenceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings, location = read_arguments(type(self).__name__, name, AsyncInferenceSettings, args, self.CHILDREN, opts, _made)
@@ -91,7 +96,10 @@ class AsyncInference(Component):
         if warning := unsaid_warning(settings):
             pulumi.log.warn(warning, resource=self)
         made = queues.create_queues(self, timeout_seconds=settings.timeout_seconds)
-        published = worker.create_worker(self, settings, settings.routing(location), location, made)
+        shared = Shared(
+            log_retention_days=settings.log_retention_days, kms_key_arn=settings.kms_key_arn, tracing=settings.tracing
+        )
+        published, of_batches = worker.create_workers(self, settings, settings.routing(location), location, shared, made)
         mapping = worker.feed_worker(
             self,
             published,
@@ -102,9 +110,22 @@ class AsyncInference(Component):
         bus = events.create_bus(self)
         rule = events.create_rule(self, bus)
         notified = webhooks.create_rules(self, settings.notifications, bus)
-        ready = queues.protect_queues(self, made, rule.arn, [each.arn for each in notified.values()])
+        others = [each.arn for each in notified.values()]
+        batch_rule = None if of_batches is None else batches.create_rule(self, bus)
+        if batch_rule is not None:
+            others.append(batch_rule.arn)
+        ready = queues.protect_queues(self, made, rule.arn, others)
         target = events.create_target(self, bus, rule, made, ready)
         before_pipe: list[pulumi.Resource] = [target, mapping]
+        self.batch_machine_arn = pulumi.Output.from_input("")
+        if settings.batches is not None and of_batches is not None and batch_rule is not None:
+            jobs = UsedJobs.of(settings.jobs, location)
+            machine, let_map = batches.create_machine(
+                self, settings.batches, shared, jobs, location, of_batches, max_tries=settings.max_tries
+            )
+            let_start = [*let_map, *ready]
+            before_pipe.append(batches.create_target(self, bus, batch_rule, machine, made.undelivered, let_start))
+            self.batch_machine_arn = machine.arn
         if settings.event_archive_days is not None:
             before_pipe.append(events.create_archive(self, bus, settings.event_archive_days))
         if settings.event_schemas:
@@ -148,6 +169,7 @@ def _made(settings: AsyncInferenceSettings, location: Location) -> Mapping[str, 
         **{key: [""] if made else [] for key, made in single.items()},
         "schema": [event.replace(".", "-") for event in event_schemas.STATUS_OF] if settings.event_schemas else [],
         **dict.fromkeys(webhooks.EACH, names),
+        **{key: [""] if settings.batches is not None else [] for key in batches.CHILDREN},
         "managed-policy": list(settings.policies.managed) if settings.valid("policies") else [],
         "inline-policy": list(settings.policies.inline) if settings.valid("policies") else [],
         "parameter": [output.replace("_", "-") for output in PARAMETERS] if settings.parameter_prefix else [],

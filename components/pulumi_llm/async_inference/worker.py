@@ -1,6 +1,7 @@
 """The function that works jobs off, and the mapping by which Lambda calls it with messages of the queue."""
 
 from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import pulumi
 from pulumi_aws import cloudwatch, iam, lambda_, sqs
@@ -12,10 +13,11 @@ from pulumi_llm.api_edge.jobs import UsedJobs
 from pulumi_llm.api_edge.tables import UsedTable
 from pulumi_llm.async_inference.args import AsyncInferenceSettings
 from pulumi_llm.async_inference.queues import Queues
+from pulumi_llm.async_inference.state_machine import FUNCTION_SECONDS
 from pulumi_llm.base import bundle
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.iam import allow
-from pulumi_llm.base.lambda_function import Published, Shared, publish
+from pulumi_llm.base.lambda_function import Published, Shared, create_identity, publish_as
 from pulumi_llm.base.location import Location
 from pulumi_llm.routing import Routing, model_policies
 
@@ -37,10 +39,25 @@ CHILDREN: Mapping[str, type[pulumi.Resource]] = {
 }
 
 
-def create_worker(
-    component: Component, settings: AsyncInferenceSettings, routing: Routing, location: Location, queues: Queues
-) -> Published:
-    """Make the worker, which may call exactly the models and read exactly the secrets of `routing`."""
+class Workers(NamedTuple):
+    """The worker, and the function of batches, if there is one."""
+
+    jobs: Published
+    batches: Published | None
+
+
+def create_workers(
+    component: Component,
+    settings: AsyncInferenceSettings,
+    routing: Routing,
+    location: Location,
+    shared: Shared,
+    queues: Queues,
+) -> Workers:
+    """Make the worker, which may call exactly the models and read exactly the secrets of `routing`.
+
+    The function of batches asks the same models, for the same callers, so it has the same role, and the same log group.
+    """
     jobs = UsedJobs.of(settings.jobs, location)
     guardrail = None
     if settings.guardrail is not None:
@@ -64,31 +81,46 @@ def create_worker(
         allow("GiveUp", ["sqs:SendMessage"], queues.dead_letters.arn),
         *stages.statements,
     ]
-    return publish(
-        component,
+    policies = {"worker-policy": own, **model_policies(component, routing, location)}
+    if settings.batches is not None:
+        policies["batch-policy"] = jobs.batch_steps()
+    identity = create_identity(component, "worker-", shared, policies, settings.vpc, settings.policies)
+    code = bundle.archive(routing.routes)
+
+    def published(prefix: str, environment: Mapping[str, pulumi.Input[str]], **more: Any) -> Published:
+        debug = {variables.DEBUG: "true"} if settings.debug else {}
+        made = {**jobs.variables, **environment, **stages.environment, **routing.environment, **debug}
+        common = {**made, **settings.environment}
+        layers, vpc = settings.collector_layers, settings.vpc
+        return publish_as(component, identity, prefix, shared, code=code, environment=common, layers=layers, vpc=vpc, **more)
+
+    of_jobs = published(
         "worker-",
-        Shared(log_retention_days=settings.log_retention_days, kms_key_arn=settings.kms_key_arn, tracing=settings.tracing),
-        description="Works jobs off",
-        code=bundle.archive(routing.routes),
-        handler="llm_functions.worker.handler",
-        memory_mb=settings.memory_mb,
-        timeout_seconds=settings.timeout_seconds,
-        environment={
-            **jobs.variables,
+        {
             variables.JOBS_QUEUE_URL: queues.jobs.url,
             variables.JOBS_DEAD_LETTERS_URL: queues.dead_letters.url,
             variables.JOBS_MAX_TRIES: str(settings.max_tries),
-            **stages.environment,
-            **routing.environment,
-            **({variables.DEBUG: "true"} if settings.debug else {}),
-            **settings.environment,
         },
-        policies={"worker-policy": own, **model_policies(component, routing, location)},
-        layers=settings.collector_layers,
+        description="Works jobs off",
+        handler="llm_functions.worker.handler",
+        memory_mb=settings.memory_mb,
+        timeout_seconds=settings.timeout_seconds,
         reserved_concurrency=settings.reserved_concurrency,
-        vpc=settings.vpc,
-        own_policies=settings.policies,
     )
+    if settings.batches is None:
+        return Workers(of_jobs, None)
+    of_batches = published(
+        "batch-",
+        {
+            variables.BATCH_LINES_PER_CALL: str(settings.batches.lines_per_call),
+            variables.BATCH_ANSWER_SECONDS: str(settings.timeout_seconds),
+        },
+        description="Does the steps of batches",
+        handler="llm_functions.batch.handler",
+        memory_mb=settings.batches.memory_mb,
+        timeout_seconds=FUNCTION_SECONDS,
+    )
+    return Workers(of_jobs, of_batches)
 
 
 def feed_worker(

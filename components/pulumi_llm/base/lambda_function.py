@@ -28,6 +28,15 @@ class Published:
 
 
 @dataclass(frozen=True)
+class Identity:
+    """What a function runs as: its role, which has these policies, and where it writes its logs."""
+
+    role: iam.Role
+    log_group: cloudwatch.LogGroup
+    policies: Sequence[pulumi.Resource]
+
+
+@dataclass(frozen=True)
 class Shared:
     """What the functions of one component have in common. `kms_key_arn` encrypts logs and environment; None: AWS's own key."""
 
@@ -54,11 +63,38 @@ def publish(
     own_policies: PolicySettings | None = None,
     dead_letter_queue_arn: pulumi.Input[str] | None = None,
 ) -> Published:
-    """Make a function whose children's keys begin with `prefix`.
+    """Make a function whose children's keys begin with `prefix`. `policies`, `vpc` and `own_policies` are those of
+    `create_identity`, and the rest of `publish_as`."""
+    return publish_as(
+        component,
+        create_identity(component, prefix, shared, policies, vpc, own_policies),
+        prefix,
+        shared,
+        description=description,
+        code=code,
+        handler=handler,
+        memory_mb=memory_mb,
+        timeout_seconds=timeout_seconds,
+        environment=environment,
+        layers=layers,
+        reserved_concurrency=reserved_concurrency,
+        vpc=vpc,
+        dead_letter_queue_arn=dead_letter_queue_arn,
+    )
 
-    `policies` are statements by the key of the policy's child; the function may also write its own logs, and what `shared` asks
-    for: decrypt with the key, send traces. Its network is `vpc`; `own_policies` are the user's.
-    What fails each time that it is called asynchronously goes to the queue of dead letters.
+
+def create_identity(
+    component: Component,
+    prefix: str,
+    shared: Shared,
+    policies: Mapping[str, pulumi.Input[Sequence[Mapping[str, Any]]]],
+    vpc: VpcSettings | None = None,
+    own_policies: PolicySettings | None = None,
+) -> Identity:
+    """Make the role and the log group of a function, or of several that do the same.
+
+    `policies` are statements by the key of the policy's child; the role may also write its own logs, and what `shared` asks
+    for: decrypt with the key, send traces. The network is `vpc`; `own_policies` are the user's.
     """
     logs = log_group(component, f"{prefix}logs", shared)
     role = iam.Role(
@@ -87,8 +123,32 @@ def publish(
     ]
     if own_policies is not None:
         made += _own_policies(component, role, own_policies)
+    return Identity(role, logs, made)
+
+
+def publish_as(
+    component: Component,
+    identity: Identity,
+    prefix: str,
+    shared: Shared,
+    *,
+    description: str,
+    code: pulumi.Archive,
+    handler: str,
+    memory_mb: pulumi.Input[int],
+    timeout_seconds: int,
+    environment: Mapping[str, pulumi.Input[str]],
+    layers: Sequence[pulumi.Input[str]] = (),
+    reserved_concurrency: pulumi.Input[int] | None = None,
+    vpc: VpcSettings | None = None,
+    suffix: str = "",
+    dead_letter_queue_arn: pulumi.Input[str] | None = None,
+) -> Published:
+    """Make a function with its alias, which runs as `identity`. `suffix` ends the names of both, where there are several.
+    What fails each time that it is called asynchronously goes to the queue of dead letters."""
+    role, logs = identity.role, identity.log_group
     function = lambda_.Function(
-        component.child_name(f"{prefix}function"),
+        component.child_name(f"{prefix}function") + suffix,
         description=description,
         runtime=bundle.RUNTIME,
         architectures=["arm64"],
@@ -109,10 +169,10 @@ def publish(
         dead_letter_config={"target_arn": dead_letter_queue_arn} if dead_letter_queue_arn is not None else None,
         publish=True,
         tags=component.tags,
-        opts=component.child(f"{prefix}function", depends_on=made),
+        opts=component.child(f"{prefix}function", depends_on=list(identity.policies)),
     )
     alias = lambda_.Alias(
-        component.child_name(f"{prefix}alias"),
+        component.child_name(f"{prefix}alias") + suffix,
         name=ALIAS,
         function_name=function.name,
         function_version=function.version,
