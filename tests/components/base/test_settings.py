@@ -120,12 +120,10 @@ LISTS = [
 ]
 # None of these is a mistake: a model takes all its parameters together, a topic is notified, there are no routes but ours; a
 # cluster is reached from within its VPC alone, a network has no such endpoints or subnets, a server has no more arguments and
-# calls nothing more; there are no rules, and a rule may allow no tools; a guardrail looks for nothing of a kind; nobody reads
-# what all of a tenant's callers have used.
+# calls nothing more; there are no rules, and a rule may allow no tools; a guardrail looks for nothing of a kind.
 EMPTY_MEANS_NONE = {"exclusive", "emails", "routes", "rules", "tools"}
 EMPTY_MEANS_NONE |= {"topics", "words", "regexes", "examples"}
 EMPTY_MEANS_NONE |= {"endpoint_public_cidrs", "interface_endpoints", "public_subnet_ids", "arguments", "egress_cidrs"}
-EMPTY_MEANS_NONE |= {"tenant_readers"}
 
 
 @pytest.mark.parametrize(("kind", "key"), LISTS, ids=lambda value: getattr(value, "__name__", value))
