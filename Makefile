@@ -92,7 +92,7 @@ destroy: $(READY) ## Delete from AWS (STACK=dev|prod)
 
 bench: $(READY) ## Measure, side by side with a peer or a floor
 	@$(FRONTEND_IF_POSSIBLE)
-	@for script in $(filter-out %_upstream.py %_gateways.py %_soak.py,$(wildcard bench/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in $(filter-out %_upstream.py %_gateways.py %_soak.py %_burst.py,$(wildcard bench/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 catalogue: $(READY) ## Compare the catalogue of models with LiteLLM's price map or models.dev (FILE=…; else an installed LiteLLM's)
 	@$(BIN)/python tools/catalogue_check.py $(if $(FILE),--file $(FILE))
