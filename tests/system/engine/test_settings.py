@@ -97,6 +97,13 @@ TICKETS = "tickets-table tickets-policy resource-/ws resource-/ws/ticket method-
 TICKETS += "cors-method-/ws/ticket cors-integration-/ws/ticket cors-method-response-/ws/ticket cors-response-/ws/ticket"
 JOB_ROUTES = "resource-/jobs* method-*job* integration-*job* cors-method-/jobs* cors-integration-/jobs* "
 JOB_ROUTES += "cors-method-response-/jobs* cors-response-/jobs*"
+# Those of files and batches.
+BATCH_ROUTES = " ".join(
+    f"{kind}-/v1/{name}*"
+    for kind in ("resource", "cors-method", "cors-integration", "cors-method-response", "cors-response")
+    for name in ("files", "batches")
+)
+BATCH_ROUTES += " method-*file* method-*batch* integration-*file* integration-*batch*"
 # Callers may ask for their use. The table of keys takes what one more route lets through.
 LEDGER = (
     f"{FUNCTION} keys-table; {DEPLOYMENT}; create ledger-table ledger-policy resource-/usage method-usage integration-usage "
@@ -538,7 +545,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
                 "customize": {"bus": {"description": "ours"}},
             },
         },
-        f"create jobs jobs-* {JOB_ROUTES}; {FUNCTION} keys-table; {DEPLOYMENT}",
+        f"create jobs jobs-* {JOB_ROUTES} {BATCH_ROUTES}; {FUNCTION} keys-table; {DEPLOYMENT}",
     ),
     (
         {
