@@ -238,9 +238,15 @@ class Crashes(RuleBasedStateMachine):
         self._work({}, reaction, seconds, most)
         self._pass(waits)
 
-    @rule(call=st.sampled_from(CALLS), fault=st.sampled_from(FAULTS), others=CALLS_THAT_FAIL, seconds=SECONDS, waits=WAITS)
-    def work_and_fail(self, call: str, fault: str, others: dict[str, str], seconds: float, waits: float) -> None:
-        self._work({**others, call: fault}, "answers", seconds, 1)
+    @rule(
+        call=st.sampled_from(CALLS),
+        fault=st.sampled_from(FAULTS),
+        others=CALLS_THAT_FAIL,
+        reaction=st.sampled_from(["answers", "is misconfigured"]),
+        waits=WAITS,
+    )
+    def work_and_fail(self, call: str, fault: str, others: dict[str, str], reaction: str, waits: float) -> None:
+        self._work({**others, call: fault}, reaction, 5.0, 1)
         self._pass(waits)
 
     @rule(seconds=st.sampled_from([0.01, 20.0, 66.0, 1_000.0, 7 * 86_400.0]))
