@@ -172,6 +172,7 @@ class JobRunner:
             write_warning("the job belongs to another run", request_id=run)
         except StoreErrors as error:
             write_warning(f"{type(error).__name__}: {error}", request_id=run)
+            await self._queue.hide(message.receipt, backoff(message.receives, 0))
         return False
 
     async def _is_done_elsewhere(self, job: Job, message: Message) -> bool:

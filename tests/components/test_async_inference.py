@@ -263,7 +263,7 @@ def test_a_message_waits_longer_than_the_worker_works_and_as_long_as_there_is_a_
     assert queue["visibilityTimeoutSeconds"] == 6 * timeout <= 43_200
     assert queue["messageRetentionSeconds"] == JOBS_KEPT_DAYS * 86_400 < dead["messageRetentionSeconds"] == 1_209_600
     redrive = json.loads(queue["redrivePolicy"])
-    assert redrive == {"deadLetterTargetArn": arn(recording, "jobs-dead-letters"), "maxReceiveCount": 1_000}
+    assert redrive == {"deadLetterTargetArn": arn(recording, "jobs-dead-letters"), "maxReceiveCount": 20}
     allowed = json.loads(recording.inputs("jobs-dead-letters-redrive")["redriveAllowPolicy"])
     assert allowed == {"redrivePermission": "byQueue", "sourceQueueArns": [arn(recording, "jobs-queue")]}
     assert queue["sqsManagedSseEnabled"] is dead["sqsManagedSseEnabled"] is True

@@ -29,7 +29,7 @@ class StandInQueue(Queue):
     """The queue. `clock` gives seconds; `hidden` is what messages have been hidden for, by their ids, and
     `delays` after how many seconds those that a run has sent were to come."""
 
-    def __init__(self, clock: Callable[[], float], most_receives: int = 1_000) -> None:
+    def __init__(self, clock: Callable[[], float], most_receives: int = 20) -> None:
         self.messages: dict[str, Message] = {}
         self.dead: dict[str, Message] = {}
         self.hidden: dict[str, list[float]] = {}

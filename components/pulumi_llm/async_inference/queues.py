@@ -29,8 +29,8 @@ LONGEST_SECONDS = 14 * _DAY
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 _TIMEOUTS_INVISIBLE = 6
 # The worker counts a job's tries itself, and sends what failed to the dead letters; and Lambda, while it throttles the worker,
-# receives a message again and again. So this is a net for what no worker can count. SQS's most: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue.html
-_MOST_RECEIVES = 1_000
+# receives a message again and again. So this is a net for what no worker can count: a message that has to wait is sent anew.
+_MOST_RECEIVES = 20
 
 
 class Queues(NamedTuple):

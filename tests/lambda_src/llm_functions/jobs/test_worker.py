@@ -48,7 +48,7 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dynamodb_url: str) -> I
         client("s3").create_bucket(Bucket=BUCKET)
     dead = queues.create_queue(QueueName=f"{QUEUE}-dead")["QueueUrl"]
     arn = queues.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1_000})
+    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 20})
     attributes = {"RedrivePolicy": redrive, "VisibilityTimeout": "0"}
     url = queues.create_queue(QueueName=QUEUE, Attributes=attributes)["QueueUrl"]
     (tmp_path / ROUTES_FILE).write_bytes(msgspec.json.encode(ROUTES))
