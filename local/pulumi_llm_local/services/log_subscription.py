@@ -79,9 +79,7 @@ class LogSubscription:
         self._matches = read_pattern(str(state["filterPattern"]))
         if self._matches is None:
             raise self._error(f"the pattern {state['filterPattern']} is not played")
-        writers = [
-            each for each in graph.of_type(FUNCTION) if (each.state.get("loggingConfig") or {}).get("logGroup") == self._group
-        ]
+        writers = [each for each in graph.of_type(FUNCTION) if _log_group(each.state) == self._group]
         if not writers:
             raise self._error(f"the log group {self._group} is not played: no function has its log there")
         self._files = [_LogFile(logs / f"{each.name}.log") for each in writers]
@@ -166,3 +164,8 @@ def read_pattern(pattern: str) -> Callable[[str], bool] | None:
         return any(fields.get(name) == text for name, text in wanted)
 
     return matches
+
+
+def _log_group(function: Mapping[str, Any]) -> Any:
+    logging: Mapping[str, Any] = function.get("loggingConfig") or {}
+    return logging.get("logGroup")
