@@ -503,7 +503,7 @@ def test_the_state_machine_may_do_its_steps_and_nothing_else() -> None:
     assert found["DecryptChunks"]["Condition"] == {"StringEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"}}
     assert found["StartChunks"]["Resource"] == machine
     executions = machine.replace(":stateMachine:", ":execution:")
-    assert found["FollowChunks"]["Resource"] == [f"{executions}:*", f"{executions}/*"]
+    assert found["FollowChunks"]["Resource"] == [f"{executions}:*", f"{executions}/*:*"]
     trust = json.loads(recording.inputs("jobs-batch-machine-role")["assumeRolePolicy"])["Statement"][0]
     assert trust["Condition"] == {
         "StringEquals": {"aws:SourceAccount": ACCOUNT},

@@ -28,6 +28,9 @@ ALSO_NAMED = {
     # With ":*" for all actions but those on tags.
     # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html
     ("logs", "log-group"): "arn:${Partition}:logs:${Region}:${Account}:log-group:${LogGroupName}:*",
+    # The execution of an item of a Distributed Map is named after the run of the map.
+    # https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
+    ("states", "execution"): "arn:${Partition}:states:${Region}:${Account}:execution:${StateMachineName}/${MapRunLabel}:${Id}",
 }
 
 

@@ -154,5 +154,5 @@ def _of_map(machine_arn: pulumi.Output[str]) -> list[dict[str, Any]]:
     of_map = ["states:DescribeExecution", "states:StopExecution"]
     return [
         allow("StartChunks", ["states:StartExecution"], machine_arn),
-        allow("FollowChunks", of_map, [pulumi.Output.concat(executions, end) for end in (":*", "/*")]),
+        allow("FollowChunks", of_map, [pulumi.Output.concat(executions, end) for end in (":*", "/*:*")]),
     ]
