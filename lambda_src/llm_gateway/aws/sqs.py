@@ -22,7 +22,8 @@ class Sqs:
 
     async def send_message(self, queue_url: str, body: str, *, delay: int = 0, timeout: float) -> None:
         """Send a message to a standard queue, which hands it out after `delay` seconds, 900 at most."""
-        await self._call("SendMessage", {"QueueUrl": queue_url, "MessageBody": body, "DelaySeconds": delay}, timeout)
+        message = {"QueueUrl": queue_url, "MessageBody": body, **({"DelaySeconds": delay} if delay else {})}
+        await self._call("SendMessage", message, timeout)
 
     async def change_visibility(self, queue_url: str, receipt: str, seconds: int, *, timeout: float) -> None:
         """Hide a received message for so many seconds from now on, 0 to 43,200."""
