@@ -502,9 +502,7 @@ class StackSettings(RoutingSettings):
         excluded = {"enabled", "tenant_readers"}
         given = self.usage_analytics.model_dump(exclude=excluded, exclude_unset=True)
         made = {"chat": api, "websocket": websocket, "jobs": jobs}
-        groups = {
-            name: {"name": each.log_group_name, "arn": each.log_group_arn} for name, each in made.items() if each is not None
-        }
+        groups = {name: each.log_group_arn for name, each in made.items() if each is not None}
         table = {"name": api.usage_table_name, "arn": api.usage_table_arn, "kms_key_arn": self.api.kms_key_arn}
         given = {**given, "table": table, "log_groups": groups, "region": self.region, "tags": self.all_tags()}
         return cast("UsageAnalyticsArgs", given)

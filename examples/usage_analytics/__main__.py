@@ -22,7 +22,7 @@ usage = pulumi_llm.UsageAnalytics(
     {
         "table": {"name": api.usage_table_name, "arn": api.usage_table_arn},
         # With a WebSocketChat or an AsyncInference, their log groups, too.
-        "log_groups": {"chat": {"name": api.log_group_name, "arn": api.log_group_arn}},
+        "log_groups": {"chat": api.log_group_arn},
         "tags": tags,
     },
 )

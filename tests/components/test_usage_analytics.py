@@ -24,13 +24,13 @@ def made(**settings: Any) -> Recording:
 
 @pytest.mark.assumes("usage-subscription")
 def test_each_log_group_has_its_records_handed_over_and_no_other_may_call() -> None:
-    other = {"name": "jobs-logs", "arn": f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:jobs-logs"}
+    other = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:jobs-logs"
     recording = made(log_groups={"chat": LOG_GROUP, "jobs": other})
-    for key, group in (("chat", LOG_GROUP), ("jobs", other)):
+    for key, arn, name in (("chat", LOG_GROUP, "chat-logs"), ("jobs", other, "jobs-logs")):
         filter_, permission = recording.inputs(f"usage-filter-{key}"), recording.inputs(f"usage-permission-{key}")
-        assert filter_["logGroup"] == group["name"]
+        assert filter_["logGroup"] == name
         assert filter_["destinationArn"] == recording.named("usage-writer-alias").state["arn"]
-        assert (permission["principal"], permission["sourceArn"]) == ("logs.amazonaws.com", f"{group['arn']}:*")
+        assert (permission["principal"], permission["sourceArn"]) == ("logs.amazonaws.com", f"{arn}:*")
         assert (permission["sourceAccount"], permission["qualifier"]) == (ACCOUNT, "live")
 
 
@@ -72,11 +72,8 @@ def test_it_may_add_to_the_table_and_give_up_and_nothing_else() -> None:
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "no log group": ({"log_groups": {}}, "log_groups"),
     "a name of no form": ({"log_groups": {"The API": LOG_GROUP}}, "log_groups"),
-    "an ARN of a stream": ({"log_groups": {"chat": {**LOG_GROUP, "arn": LOG_GROUP["arn"] + ":*"}}}, "log_groups.chat.arn"),
-    "of another Region": (
-        {"log_groups": {"chat": {**LOG_GROUP, "arn": f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:x"}}},
-        "log_groups.chat.arn",
-    ),
+    "an ARN of a stream": ({"log_groups": {"chat": f"{LOG_GROUP}:*"}}, "log_groups.chat"),
+    "of another Region": ({"log_groups": {"chat": f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:x"}}, "log_groups.chat"),
 }
 
 

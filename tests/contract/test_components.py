@@ -63,7 +63,7 @@ USAGE_TABLE = {
     "arn": "arn:aws:dynamodb:us-east-1:123456789012:table/chat-usage-table-1a2b3c4",
     "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
 }
-LOG_GROUP = {"name": "chat-logs", "arn": "arn:aws:logs:us-east-1:123456789012:log-group:chat-logs"}
+LOG_GROUP = "arn:aws:logs:us-east-1:123456789012:log-group:chat-logs"
 ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
     "AccountBaseline": {
         "everything": {
@@ -387,7 +387,7 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
     "UsageAnalytics": {
         "everything": {
             "table": USAGE_TABLE,
-            "log_groups": {"chat": LOG_GROUP, "jobs": {**LOG_GROUP, "name": "jobs"}},
+            "log_groups": {"chat": LOG_GROUP, "jobs": f"{LOG_GROUP}-of-jobs"},
             "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
             "log_retention_days": 90,
         },

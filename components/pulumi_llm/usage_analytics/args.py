@@ -25,22 +25,14 @@ from pulumi_llm.base.settings import (
 _GROUP = r"[A-Za-z0-9._/#-]{1,512}"
 
 
-class LogGroupSettings(Settings):
-    """A log group with the records of requests."""
-
-    regional = ("arn",)
-
-    name: Input[Annotated[str, form(_GROUP, "a log group's name")]]
-    """Its name, such as the output `log_group_name` of a ServerlessBedrockApi."""
-    arn: Input[Annotated[str, form(rf"arn:aws[a-z-]*:logs:[a-z0-9-]+:\d{{12}}:log-group:{_GROUP}", "a log group's ARN")]]
-    """Its ARN, such as the output `log_group_arn` of a ServerlessBedrockApi."""
+_ArnText = Annotated[str, form(rf"arn:aws[a-z-]*:logs:[a-z0-9-]+:\d{{12}}:log-group:{_GROUP}", "a log group's ARN")]
 
 
 class UsageAnalyticsBaseSettings(Settings):
     """What a stack's configuration and a program's arguments say alike."""
 
     free_text = ("customize",)
-    regional = ("kms_key_arn",)
+    regional = ("kms_key_arn", "log_groups")
 
     log_retention_days: Input[RetentionDays] = 30
     """How long the logs of the function that counts are kept, in days; one of the numbers that CloudWatch Logs accepts."""
@@ -55,10 +47,10 @@ class UsageAnalyticsSettings(UsageAnalyticsBaseSettings):
 
     table: TableSettings
     """The table of a ServerlessBedrockApi that has `usage`: its outputs `usage_table_name` and `usage_table_arn`."""
-    log_groups: Annotated[Mapping[Name, LogGroupSettings], Field(min_length=1, max_length=20)]
-    """The log groups whose records are counted, by any names: those of the API and, where there are some, of the WebSocket
-    API's function that answers and of the workers of jobs. What these cost is counted where they have `log_costs` or `metrics`.
-    A log group takes two subscription filters; one is made here."""
+    log_groups: Annotated[Mapping[Name, Input[_ArnText]], Field(min_length=1, max_length=20)]
+    """The ARNs of the log groups whose records are counted, by any names: those of the API and, where there are some, of the
+    WebSocket API's function that answers and of the workers of jobs. What these cost is counted where they have `log_costs` or
+    `metrics`. A log group takes two subscription filters; one is made here."""
     region: Region | None = None
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     tags: Tags = Field(default_factory=dict)

@@ -8,15 +8,6 @@ import pulumi
 from pulumi_llm.api_edge.args_types import TableArgs
 
 
-class LogGroupArgs(TypedDict):
-    """A log group with the records of requests."""
-
-    name: pulumi.Input[str]
-    """Its name, such as the output `log_group_name` of a ServerlessBedrockApi."""
-    arn: pulumi.Input[str]
-    """Its ARN, such as the output `log_group_arn` of a ServerlessBedrockApi."""
-
-
 class UsageAnalyticsArgs(TypedDict):
     """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
 
@@ -29,10 +20,10 @@ class UsageAnalyticsArgs(TypedDict):
     """Per child, arguments that are merged with the component's own. Default: none."""
     table: TableArgs
     """The table of a ServerlessBedrockApi that has `usage`: its outputs `usage_table_name` and `usage_table_arn`."""
-    log_groups: Mapping[str, LogGroupArgs]
-    """The log groups whose records are counted, by any names: those of the API and, where there are some, of the WebSocket
-    API's function that answers and of the workers of jobs. What these cost is counted where they have `log_costs` or
-    `metrics`. A log group takes two subscription filters; one is made here."""
+    log_groups: Mapping[str, pulumi.Input[str]]
+    """The ARNs of the log groups whose records are counted, by any names: those of the API and, where there are some, of
+    the WebSocket API's function that answers and of the workers of jobs. What these cost is counted where they have
+    `log_costs` or `metrics`. A log group takes two subscription filters; one is made here."""
     region: NotRequired[str]
     """The Region of the component's AWS provider; another one is a mistake. Default: the provider's."""
     tags: NotRequired[Mapping[str, pulumi.Input[str]]]

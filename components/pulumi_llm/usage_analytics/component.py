@@ -17,7 +17,7 @@ from pulumi_llm.base.iam import allow, only_by_tls_to_queue, policy_document
 from pulumi_llm.base.lambda_function import Published, Shared, publish
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.settings import read_arguments
-from pulumi_llm.usage_analytics.args import LogGroupSettings, UsageAnalyticsSettings
+from pulumi_llm.usage_analytics.args import UsageAnalyticsSettings
 from pulumi_llm.usage_analytics.args_types import UsageAnalyticsArgs
 
 # A batch may have thousands of records, of which a transaction writes some hundred.
@@ -70,8 +70,8 @@ class UsageAnalytics(Component):
         super().__init__(name, opts, settings.tags, settings.customize)
         queue = self._dead_letters()
         writer = self._writer(settings, queue)
-        for key, group in settings.log_groups.items():
-            self._subscribe(key, group, writer)
+        for key, arn in settings.log_groups.items():
+            self._subscribe(key, arn, writer)
         self.function_name, self.function_arn = writer.function.name, writer.function.arn
         self.role_name, self.log_group_name = writer.role.name, writer.log_group.name
         self.dead_letter_queue_url, self.dead_letter_queue_arn = queue.url, queue.arn
@@ -120,7 +120,7 @@ class UsageAnalytics(Component):
             dead_letter_queue_arn=queue.arn,
         )
 
-    def _subscribe(self, key: str, group: LogGroupSettings, writer: Published) -> None:
+    def _subscribe(self, key: str, arn: pulumi.Input[str], writer: Published) -> None:
         """Have the records of a log group handed to the function.
 
         https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/SubscriptionFilters.html#LambdaFunctionExample
@@ -131,13 +131,13 @@ class UsageAnalytics(Component):
             function=writer.function.name,
             qualifier=writer.alias.name,
             principal="logs.amazonaws.com",
-            source_arn=pulumi.Output.format("{}:*", group.arn),
+            source_arn=pulumi.Output.format("{}:*", arn),
             source_account=get_caller_identity_output(opts=self.invoke_options()).account_id,
             opts=self.child("permission"),
         )
         cloudwatch.LogSubscriptionFilter(
             f"{self.child_name('filter')}-{key}",
-            log_group=group.name,
+            log_group=pulumi.Output.from_input(arn).apply(lambda arn: arn.partition(":log-group:")[2]),
             filter_pattern=_PATTERN,
             destination_arn=writer.alias.arn,
             opts=self.child("filter", depends_on=[permission]),
