@@ -237,7 +237,7 @@ class Router:
         provider = self._providers[target.provider]
         events = _answer(provider, call) if isinstance(call, ModelCall) else cast(EmbeddingProvider, provider).embed(call)
         if (trace := trace_of_request()) is not None:
-            trace.begin_call()
+            trace.begin_call(began)
         try:
             first = await _first_batch(events, limit)
         except BaseException as error:

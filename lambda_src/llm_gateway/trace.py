@@ -86,9 +86,9 @@ class Trace:
         """Return the time at which `time.monotonic_ns` was `clock`, in nanoseconds since the epoch."""
         return self.began + clock - self._started
 
-    def begin_call(self) -> None:
-        """Begin the span of a call."""
-        self.calls.append(Call(self._new_id(), self.now()))
+    def begin_call(self, began: float) -> None:
+        """Begin the span of a call, which began at that time of `time.monotonic`."""
+        self.calls.append(Call(self._new_id(), self.at(int(began * 1e9))))
 
     def answered(self, events: Sequence[Event]) -> None:
         """Keep what the caller gets, where the content is asked for: a provider's answer may hold what a policy masks."""

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from llm_gateway import errors
+from llm_gateway import errors, trace
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import GatewayError, Problem
 from llm_gateway.events import Delta, Done, Event, Usage
+from llm_gateway.router import Attempt
 from support.scripted_provider import NEAR, Chance, Scripted, alias, once, opened, refused, routing, said, target
 
 # What follows a failure.
@@ -271,3 +272,12 @@ async def test_one_error_for_all(failures: list[GatewayError], expected: Any) ->
         await opened(routing(provider), alias("a", target("b", context_tokens=200_000)))
     error = failed.value
     assert ((error.status, error.type, error.retry_after), error.code) == (expected, "all_targets_failed")
+
+
+async def test_the_span_of_a_call_begins_with_its_attempt() -> None:
+    """The span's end is its beginning and the attempt's seconds: by another beginning it would end after the next one began."""
+    attempts: list[Attempt] = []
+    trace.begin(of_request := trace.Trace("0" * 32))
+    await opened(routing(Scripted(a=refused())), alias("a", "b"), attempts=attempts)
+    assert [call.began for call in of_request.calls] == [of_request.at(int(attempt.began * 1e9)) for attempt in attempts]
+    assert len(attempts) == 2
