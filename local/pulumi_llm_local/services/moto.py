@@ -7,7 +7,7 @@ moto is a mock of AWS's own APIs: https://docs.getmoto.org
 import asyncio
 import json
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from pulumi_llm_local.program.graph import Graph
 from pulumi_llm_local.program.routes import routes_documents
 from pulumi_llm_local.services import webhooks
 from pulumi_llm_local.services.local_run import LocalRun
+from pulumi_llm_local.services.moto_server import OWN_KEY
 from pulumi_llm_local.services.process import spawn, start_server, stop_process
+from pulumi_llm_local.upstreams.fault import Fault
 
 TABLE = "aws:dynamodb/table:Table"
 TABLE_ITEM = "aws:dynamodb/tableItem:TableItem"
@@ -30,6 +32,8 @@ IMPLIED = frozenset({"aws:secretsmanager/secret:Secret", "aws:sqs/redriveAllowPo
 # The variables by which every AWS SDK finds these services.
 SQS_ENDPOINT, S3_ENDPOINT, DYNAMODB_ENDPOINT = "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_DYNAMODB"
 ENDPOINTS = (DYNAMODB_ENDPOINT, "AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_SECRETSMANAGER", SQS_ENDPOINT, S3_ENDPOINT)
+# What `--fault` calls the tables.
+DYNAMODB = "dynamodb"
 # Seconds that moto may take to listen.
 _START_SECONDS = 30.0
 
@@ -40,7 +44,7 @@ class MotoError(Exception):
 
 async def start(run: LocalRun) -> None:
     """Start moto while the program is evaluated, and make what the program declares and names. Raises `MotoError`."""
-    moto = Moto(run.logs / "moto.log", run.environment)
+    moto = Moto(run.logs / "moto.log", run.environment, throttled_share(run.options.faults))
     run.stop.push_async_callback(moto.stop)
     started = asyncio.ensure_future(moto.start())  # it takes as long as the program, so both at once
     run.stop.callback(started.cancel)
@@ -58,12 +62,22 @@ async def start(run: LocalRun) -> None:
         run.queues |= {**run.aws_variables(), SQS_ENDPOINT: moto.url, DYNAMODB_ENDPOINT: moto.url}
 
 
-class Moto:
-    """moto as a server process of its own."""
+def throttled_share(faults: Sequence[Fault]) -> float:
+    """Return the share of DynamoDB's calls that is to be throttled. Raises `MotoError` for a fault of another kind."""
+    of_dynamodb = [fault for fault in faults if fault.upstream == DYNAMODB]
+    for fault in of_dynamodb:
+        if fault.kind != "throttle":
+            raise MotoError(f"--fault: {DYNAMODB} has the fault throttle alone, not {fault.kind}")
+    return min(1.0, sum(fault.rate for fault in of_dynamodb))
 
-    def __init__(self, log: Path, environment: Mapping[str, str]) -> None:
+
+class Moto:
+    """moto as a server process of its own, which throttles a share of DynamoDB's calls."""
+
+    def __init__(self, log: Path, environment: Mapping[str, str], throttled: float = 0) -> None:
         self._log = log
         self._environment = environment
+        self._throttled = throttled
         self._process: asyncio.subprocess.Process | None = None
         self.url = ""
 
@@ -104,7 +118,7 @@ class Moto:
         await stop_process(self._process)
 
     async def _spawn(self, port: int) -> asyncio.subprocess.Process:
-        command = [sys.executable, "-P", "-m", "pulumi_llm_local.services.moto_server", str(port)]
+        command = [sys.executable, "-P", "-m", "pulumi_llm_local.services.moto_server", str(port), str(self._throttled)]
         self._process = await spawn(sys.executable, command, self._environment, self._log, self._log.parent)
         return self._process
 
@@ -193,5 +207,5 @@ async def call(
 
 def scope(region: str, service: str) -> dict[str, str]:
     """The header by which moto knows the service and the Region. It checks no signature."""
-    signed_for = f"local/20000101/{region}/{service}/aws4_request"
-    return {"authorization": f"AWS4-HMAC-SHA256 Credential={signed_for}, SignedHeaders=host, Signature=0"}
+    signed_for = f"{OWN_KEY}20000101/{region}/{service}/aws4_request"
+    return {"authorization": f"AWS4-HMAC-SHA256 {signed_for}, SignedHeaders=host, Signature=0"}

@@ -38,9 +38,8 @@ async def start(run: LocalRun) -> None:
     graph, options = run.graph, run.options
     endpoints, models = _called(routes_documents(graph))
     for fault in options.faults:  # one of an upstream that the stack does not call would do nothing
-        if fault.upstream and fault.upstream not in models:
-            calls = ", ".join(models)
-            raise LocalError(f"--fault: the stack calls no upstream {fault.upstream!r}; it calls {calls}")
+        if fault.upstream and fault.upstream not in (names := (*models, moto.DYNAMODB)):
+            raise LocalError(f"--fault: the stack calls no upstream {fault.upstream!r}; it calls {', '.join(names)}")
     pools = {name for name, endpoint in endpoints.items() if _is_pool(endpoint)}
     for fault in options.faults:
         if fault.kind in POOL_FAULTS and not (pools if not fault.upstream else fault.upstream in pools):

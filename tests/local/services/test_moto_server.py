@@ -5,13 +5,18 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
+import aiohttp
 import httpx
 import pytest
 
+from pulumi_llm_local.program.graph import Graph, Resource
 from pulumi_llm_local.services import moto_server
 from pulumi_llm_local.services.loopback import is_foreign, is_loopback
-from pulumi_llm_local.services.moto import Moto
+from pulumi_llm_local.services.moto import TABLE, Moto, MotoError, call, scope, throttled_share
+from pulumi_llm_local.upstreams.fault import Fault
 
+_TABLE = {"name": "jobs", "hashKey": "pk", "attributes": [{"name": "pk", "type": "S"}]}
+GRAPH = Graph("us-east-1", (Resource("jobs", TABLE, "jobs", "jobs", _TABLE, _TABLE),), {}, ())
 PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "x-amz-target"}
 
 
@@ -35,6 +40,34 @@ async def test_no_page_reads_or_changes_the_tables(tmp_path: Path) -> None:
                 assert not [name for name in answer.headers if name.startswith("access-control-")]
     finally:
         await moto.stop()
+
+
+async def test_a_share_of_the_calls_of_items_is_throttled(tmp_path: Path) -> None:
+    moto = Moto(tmp_path / "moto.log", os.environ, 0.5)
+    await moto.start()
+    try:
+        async with (
+            aiohttp.ClientSession() as session,
+            httpx.AsyncClient(base_url=moto.url, trust_env=False, timeout=60) as client,
+        ):
+            await moto.fill(GRAPH, {}, ())
+            for _ in range(8):  # those of the run itself are not
+                await call(session, moto.url, "us-east-1", "dynamodb", "DynamoDB_20120810.Scan", {"TableName": "jobs"})
+            answers = []
+            for operation in ("Scan", "DescribeTable") * 8:
+                headers = scope("us-east-1", "dynamodb") | {"x-amz-target": f"DynamoDB_20120810.{operation}"}
+                headers["authorization"] = headers["authorization"].replace("local", "AKIAIOSFODNN7EXAMPLE")
+                answers.append(await client.post("/", json={"TableName": "jobs"}, headers=headers))
+            refused = [answer for answer in answers if answer.status_code == 400]
+            assert 0 < len(refused) < 8
+            assert {each.json()["__type"].partition("#")[2] for each in refused} == {"ThrottlingException"}
+    finally:
+        await moto.stop()
+
+
+def test_dynamodb_has_no_other_fault() -> None:
+    with pytest.raises(MotoError, match="--fault: dynamodb has the fault throttle alone, not stall"):
+        throttled_share([Fault("throttle", 0.1), Fault("stall", upstream="dynamodb")])
 
 
 @pytest.mark.parametrize(

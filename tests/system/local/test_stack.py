@@ -375,6 +375,7 @@ OPTIONS = [
     (("--fault", "flood"), 2, "--fault: "),
     (("--fault", "throttle:2"), 2, "--fault: "),
     (("--fault", "deepsek=throttle"), 1, "--fault: the stack calls no upstream 'deepsek'; it calls bedrock"),
+    (("--fault", "dynamodb=stall"), 1, "--fault: dynamodb has the fault throttle alone, not stall"),
     (("--model-delay", "soon"), 2, "--model-delay: must be seconds"),
     (("--bedrock", "azure"), 2, "--bedrock: must be 'local' or 'aws'"),
     (("--bedrock", "aws", "--fault", "500"), 2, "have nothing to act on"),
