@@ -307,11 +307,12 @@ def is_postponed(error: GatewayError) -> bool:
     return error.status in (429, 503)
 
 
-def may_pass(error: GatewayError) -> bool:
-    """Whether a job that ends with this error is run again. What is switched off, or used up, comes back at a known time."""
+def may_pass(error: GatewayError, longest_wait: float = LONGEST_WAIT) -> bool:
+    """Whether what ends with this error is run again. What is switched off, or used up, comes back at a known time: that must
+    be within `longest_wait` seconds."""
     if error.status != 429 and error.status < 500:
         return False
-    return error.retry_after <= LONGEST_WAIT if error.retry_after is not None else not error.lasts
+    return error.retry_after <= longest_wait if error.retry_after is not None else not error.lasts
 
 
 def backoff(failures: int, retry_after: float) -> float:

@@ -76,6 +76,9 @@ JOBS_KEPT_DAYS: Final = 7
 # kind. The events of a batch are made as those of a job: `job` is the batch, `status` one of OpenAI's. Every change of a batch
 # changes `event`, so that only one that is new has this one.
 BATCH_ACCEPTED: Final = "batch.accepted"
+# How long an execution of the state machine may work on a batch: the day that it has, the last calls, and the writing of its
+# files. What began before the batch expired has ended so long after that.
+BATCH_EXECUTION_SECONDS: Final = 28 * 60 * 60
 # Below the first are the contents of files, such as files/ID, below the second what a batch is split into, and its results.
 FILES_PREFIX: Final = "files/"
 BATCHES_PREFIX: Final = "batches/"

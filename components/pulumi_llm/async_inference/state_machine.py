@@ -11,11 +11,11 @@ https://states-language.net/spec.html
 
 from typing import Any, Final
 
+from llm_gateway.tables import BATCH_EXECUTION_SECONDS
+
 # Of each call of the function. Lambda's longest, and how long it is waited for.
 FUNCTION_SECONDS: Final = 900
 _CALL_SECONDS = FUNCTION_SECONDS + 60
-# A batch has a day, after which the function does nothing more of it: with the last calls and their pauses.
-_LONGEST_SECONDS = 28 * 60 * 60
 
 _Retrier = dict[str, Any]
 
@@ -100,7 +100,7 @@ def definition(partition: str, function_arn: str, *, maximum_concurrency: int, m
     routes = {"infer": "Answer", "finish": "Finish"}
     return {
         "StartAt": "Prepare",
-        "TimeoutSeconds": _LONGEST_SECONDS,
+        "TimeoutSeconds": BATCH_EXECUTION_SECONDS,
         "States": {
             "Prepare": step("prepare", Catch=_catch("GiveUp"), Next="Route"),
             "Route": {

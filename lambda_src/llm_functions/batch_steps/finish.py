@@ -15,6 +15,7 @@ from llm_gateway.aws.s3 import Bucket, S3Error
 from llm_gateway.batches.batch import ENDED, Batch, Ended
 from llm_gateway.batches.file import file_of_batch
 from llm_gateway.batches.store import BatchStore
+from llm_gateway.batches.table import NOT_WORKED_OFF
 from llm_gateway.tables import FILES_PREFIX
 
 # Results that are read at once: so many of them are in memory.
@@ -37,6 +38,8 @@ async def finish(store: BatchStore, id: str, execution: str) -> str:
     batch = await store.batches.finalize(batch)
     if batch.status in ENDED:
         return batch.status
+    if not batch.in_progress_at:  # its file was never divided
+        return (await _end_unbegun(store, batch)).status
     files = {kind: _File(store, batch, kind) for kind in _KINDS}
     tally = _Tally()
     expired = batch.expires_at <= store.batches.clock()
@@ -68,6 +71,14 @@ async def finish(store: BatchStore, id: str, execution: str) -> str:
         model=tally.models.pop() if len(tally.models) == 1 else "",
     )
     return ended.status
+
+
+async def _end_unbegun(store: BatchStore, batch: Batch) -> Batch:
+    if batch.cancel:
+        return await store.batches.end(batch, "cancelled")
+    if batch.expires_at <= store.batches.clock():
+        return await store.batches.end(batch, "expired")
+    return await store.batches.end(batch, "failed", errors=[NOT_WORKED_OFF])
 
 
 _KINDS: tuple[Literal["output", "error"], ...] = ("output", "error")

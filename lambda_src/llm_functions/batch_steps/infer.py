@@ -106,8 +106,7 @@ class Answering(msgspec.Struct, frozen=True):
 
     def _again(self, batch: Batch, error: GatewayError, *, is_last: bool) -> Outcome | None:
         """Return why a line is asked again after an error, None if it is not."""
-        left = batch.expires_at - self.store.batches.clock()
-        if not may_pass(error) or (error.retry_after or 0) > left:
+        if not may_pass(error, batch.expires_at - self.store.batches.clock()):
             return None
         if is_postponed(error):
             return "postponed"

@@ -18,6 +18,7 @@ from llm_functions.batch_steps.lines import Chunk, check
 from llm_gateway.aws.s3 import S3Error
 from llm_gateway.batches.batch import ENDED, Batch
 from llm_gateway.batches.store import BatchStore
+from llm_gateway.batches.table import NOT_WORKED_OFF
 from llm_gateway.gateway import Gateway
 from llm_gateway.telemetry import stacktrace, write_log
 
@@ -139,5 +140,4 @@ class BatchSteps:
         batch = await self._store.batches.get(id)
         if batch is None or batch.execution not in ("", execution):
             return ""
-        error = {"code": "internal_error", "message": "The batch could not be worked off.", "param": None, "line": None}
-        return (await self._store.batches.end(batch, "failed", errors=[error])).status
+        return (await self._store.batches.end(batch, "failed", errors=[NOT_WORKED_OFF])).status

@@ -3,6 +3,7 @@
     validating → in_progress → finalizing → completed | failed | expired
     validating → cancelled | expired                                        where no execution has claimed it
     validating | in_progress | finalizing → cancelling → cancelled | failed
+    all but the ended → failed | cancelled                                  long after it expired: its execution is gone
 
 An execution of the state machine claims a batch for good, and only that one changes it from then on; its caller may have it
 cancelled. A step that is repeated finds what it has done before, and goes on.
@@ -17,8 +18,14 @@ from llm_gateway.aws.dynamodb import ConditionFailed, DynamoDB, Item, Update
 from llm_gateway.batches.batch import BATCHES, ENDED, Batch, Ended, Status, batch_of, event_of, item_of, owner_of_batches
 from llm_gateway.batches.pages import Page, page_of
 from llm_gateway.identity.caller import Caller
-from llm_gateway.tables import JOB_EVENT, JOBS
+from llm_gateway.tables import BATCH_EXECUTION_SECONDS, JOB_EVENT, JOBS
 
+NOT_WORKED_OFF: dict[str, Any] = {
+    "code": "internal_error",
+    "message": "The batch could not be worked off.",
+    "param": None,
+    "line": None,
+}
 # The states of a batch that is worked on, and may become finalizing or end.
 _WORKED_ON: tuple[Status, ...] = ("validating", "in_progress", "finalizing", "cancelling")
 
@@ -82,12 +89,22 @@ class BatchTable:
         return batch
 
     async def expire(self, batch: Batch) -> Batch:
-        """End a batch that no execution has claimed in its time. Returns what it is then."""
-        if batch.status != "validating" or batch.execution or batch.expires_at > self.clock():
+        """End a batch that no execution has claimed in its time, or whose execution is gone and has not ended it.
+
+        Returns what it is then.
+        """
+        late = self.clock() - batch.expires_at
+        if batch.status in ENDED or late < 0:
             return batch
-        change = _Change(["validating"], execution="")
-        change.set_status("expired", expired_at=self._now)
-        return await self._write(batch.id, change) or batch
+        if batch.status == "validating" and not batch.execution:
+            change = _Change(["validating"], execution="")
+            change.set_status("expired", expired_at=self._now)
+            return await self._write(batch.id, change) or batch
+        if late < BATCH_EXECUTION_SECONDS:
+            return batch
+        return await self.end(
+            batch, "cancelled" if batch.cancel else "failed", errors=None if batch.cancel else [NOT_WORKED_OFF]
+        )
 
     # For the state machine.
 

@@ -15,6 +15,7 @@ from llm_gateway.batches.batch import WINDOW_SECONDS
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Event, Usage
+from llm_gateway.tables import BATCH_EXECUTION_SECONDS
 from support.scripted_provider import Scripted
 
 Make = Callable[..., Machine]
@@ -77,10 +78,21 @@ ONCE, LASTING = errors.upstream_failed(detail="x"), errors.upstream_misconfigure
         ([ONCE], "upstream_failed", 4),
         ([LASTING], "upstream_misconfigured", 1),
         ([errors.upstream_throttled(retry_after=1)] * 50 + [0.0], "target!", 51),
+        ([errors.upstream_throttled(retry_after=12 * 3600), 0.0], "target!", 2),
+        ([errors.upstream_throttled(retry_after=23 * 3600), 0.0], "target!", 2),
         ([errors.upstream_throttled(retry_after=30 * 3600)], "upstream_throttled", 1),
         ([errors.upstream_throttled(retry_after=1)], "batch_expired", 96),
     ],
-    ids=["passes", "fails each time", "lasts", "postponed", "beyond the window", "postponed for ever"],
+    ids=[
+        "passes",
+        "fails each time",
+        "lasts",
+        "postponed",
+        "for half of the window",
+        "for nearly all of it",
+        "beyond the window",
+        "postponed for ever",
+    ],
 )
 async def test_what_may_pass_is_tried_again(machine: Make, reactions: list[Any], expected: str, times: int) -> None:
     provider = Echo(b=reactions)
@@ -203,6 +215,46 @@ async def test_a_batch_that_is_taken_too_late_expires_without_an_execution(machi
     made.forward(WINDOW_SECONDS)
     assert (await made.step("prepare", batch))["route"] == "stop"
     assert (await made.known(batch)).status == "expired"
+
+
+async def test_a_batch_that_is_claimed_in_time_and_begun_too_late_has_expired(machine: Make) -> None:
+    made = machine(provider := Echo())
+    batch = await made.create(THREE)
+    assert await made.batches.claim(batch.id, "run")
+    made.forward(WINDOW_SECONDS)
+    assert (await made.work_off(batch)).status == "expired"
+    assert not provider.asked
+
+
+OPEN: dict[str, tuple[bool, bool, str]] = {
+    # whether it is prepared, and cancelled; how it ends
+    "validating": (False, False, "failed"),
+    "in_progress": (True, False, "failed"),
+    "finalizing": (True, False, "failed"),
+    "cancelling": (True, True, "cancelled"),
+}
+
+
+@pytest.mark.parametrize("status", OPEN)
+async def test_a_batch_whose_execution_is_gone_is_ended_when_it_is_read_long_after(machine: Make, status: str) -> None:
+    is_prepared, is_cancelled, expected = OPEN[status]
+    made = machine(Echo())
+    batch = await made.create(THREE)
+    await made.batches.claim(batch.id, "run")
+    if is_prepared:
+        await made.step("prepare", batch)
+    if is_cancelled:
+        await made.batches.cancel(await made.known(batch))
+    if status == "finalizing":
+        await made.batches.finalize(await made.known(batch))
+    made.forward(WINDOW_SECONDS + BATCH_EXECUTION_SECONDS - 1)
+    assert (await made.batches.expire(await made.known(batch))).status == status
+    made.forward(1)
+    ended = await made.batches.expire(await made.known(batch))
+    assert ended.status == expected and ended == await made.known(batch)
+    assert (ended.errors or [{"code": ""}])[0]["code"] == ("" if is_cancelled else "internal_error")
+    assert made.table.ends[batch.id] == 1
+    assert await made.batches.expire(ended) == ended
 
 
 @pytest.mark.parametrize(
