@@ -492,6 +492,32 @@ def test_the_function_of_batches_runs_as_the_workers_do() -> None:
     assert found["BatchObjects"]["Resource"] == [f"{bucket}/batches/*", f"{bucket}/files/*"]
 
 
+@pytest.mark.parametrize(
+    ("given", "reserved"),
+    [
+        ({}, 20),
+        ({"maximum_concurrency": 30}, 30),
+        ({"maximum_concurrency": 30, "reserved_concurrency": 45}, 45),
+        ({"reserved_concurrency": 0}, None),
+    ],
+)
+def test_all_batches_together_take_no_more_executions_than_are_reserved_for_them(
+    given: dict[str, Any], reserved: int | None
+) -> None:
+    function = made(batches=given).inputs("jobs-batch-function")
+    assert function.get("reservedConcurrentExecutions") == reserved
+
+
+def test_batches_wait_for_executions_as_long_as_they_last() -> None:
+    """All that are reserved may be held by others for hours; a chunk that gave up would lose its lines."""
+    states = parse(made(batches=BATCHES).inputs("jobs-batch-machine")["definition"])["States"]
+    calls = [states["Prepare"], states["Finish"], *states["Answer"]["ItemProcessor"]["States"].values()]
+    for call in (each for each in calls if each["Type"] == "Task"):
+        throttled = next(each for each in call["Retry"] if "Lambda.TooManyRequestsException" in each["ErrorEquals"])
+        longest = throttled["MaxAttempts"] * throttled["MaxDelaySeconds"] / 2
+        assert longest > 24 * 3600 and throttled["JitterStrategy"] == "FULL"
+
+
 @pytest.mark.assumes("batch-machine")
 def test_the_state_machine_may_do_its_steps_and_nothing_else() -> None:
     recording = made(batches=BATCHES, jobs={**JOBS, "kms_key_arn": KEY})

@@ -186,6 +186,13 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
             "would throttle the worker",
         ],
     ),
+    "too few executions for a batch": (
+        {"async_inference": {"enabled": True, "batches": {"maximum_concurrency": 9, "reserved_concurrency": 8}}},
+        [
+            "pulumi-llm:async_inference.batches.reserved_concurrency: must be 0, or at least maximum_concurrency, which is 9, "
+            "not 8",
+        ],
+    ),
     "retrieval from two": (
         {"knowledge_base": {"enabled": True}, "api": {"retrieval": {"knowledge_base_arn": KNOWLEDGE_BASE_ARN}}},
         [

@@ -116,7 +116,7 @@ ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
             "maximum_concurrency": 20,
             "batch_size": 10,
             "max_tries": 6,
-            "batches": {"maximum_concurrency": 10, "lines_per_call": 8, "memory_mb": 1024},
+            "batches": {"maximum_concurrency": 10, "lines_per_call": 8, "memory_mb": 1024, "reserved_concurrency": 30},
             "reserved_concurrency": 20,
             "event_archive_days": 30,
             "event_schemas": True,

@@ -31,6 +31,10 @@ class BatchesArgs(TypedDict):
     cost less. From 1 to 100. Default: 4."""
     memory_mb: NotRequired[pulumi.Input[int]]
     """The function's memory in MB; on Lambda it also sets its share of a processor. From 256 to 10,240. Default: 512."""
+    reserved_concurrency: NotRequired[int]
+    """How many calls of the function all batches together may make at once, at least `maximum_concurrency`. So many
+    executions of the account are kept for them, so that they never take those of the API. 0: none are kept, and nothing
+    bounds them. From 0 to 10,000. Default: 20, or `maximum_concurrency` where that is more."""
 
 
 class WebhookArgs(TypedDict):

@@ -1,8 +1,12 @@
 """The settings of batches."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Final
 
-from pulumi_llm.base.settings import Between, Count, Input, Settings
+from pulumi_llm.base.settings import Between, Count, Input, Problem, Settings
+
+# Four batches at once, each with its `maximum_concurrency`.
+_DEFAULT_RESERVED: Final = 20
 
 
 class BatchesSettings(Settings):
@@ -17,3 +21,19 @@ class BatchesSettings(Settings):
     less."""
     memory_mb: Input[Annotated[Count, Between(256, 10_240)]] = 512
     """The function's memory in MB; on Lambda it also sets its share of a processor."""
+    reserved_concurrency: Annotated[Count, Between(0, 10_000)] | None = None
+    """How many calls of the function all batches together may make at once, at least `maximum_concurrency`. So many executions
+    of the account are kept for them, so that they never take those of the API. 0: none are kept, and nothing bounds them.
+    Default: 20, or `maximum_concurrency` where that is more."""
+
+    @property
+    def reserved(self) -> int | None:
+        """The executions that are reserved for the function, None: none."""
+        asked = self.reserved_concurrency
+        return max(_DEFAULT_RESERVED, self.maximum_concurrency) if asked is None else asked or None
+
+    def problems(self) -> Iterator[Problem]:
+        reserved = self.reserved_concurrency
+        if reserved and self.valid("maximum_concurrency") and reserved < self.maximum_concurrency:
+            reason = f"must be 0, or at least maximum_concurrency, which is {self.maximum_concurrency}, not {reserved}"
+            yield Problem("reserved_concurrency", reason)

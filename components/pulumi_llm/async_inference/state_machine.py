@@ -26,15 +26,17 @@ def _retry(errors: list[str], *, first: int, rate: float, longest: int, attempts
     return {"ErrorEquals": errors, **pauses, "MaxAttempts": attempts}
 
 
-# What Lambda itself fails by; for an hour or so, for executions of the account may be used up.
+# What Lambda itself fails by, for an hour or so.
 # https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html#bp-lambda-serviceexception
 _OF_LAMBDA = _retry(
-    [f"Lambda.{name}" for name in ("ServiceException", "AWSLambdaException", "SdkClientException", "TooManyRequestsException")],
+    [f"Lambda.{name}" for name in ("ServiceException", "AWSLambdaException", "SdkClientException")],
     first=2,
     rate=2,
     longest=300,
     attempts=40,
 )
+# The executions that are reserved for batches are used up, by others: as long as the batch lasts.
+_THROTTLED = _retry(["Lambda.TooManyRequestsException"], first=2, rate=2, longest=120, attempts=10_000)
 # Something is used up, switched off or not there: as long as the batch lasts, for the function ends it then.
 _POSTPONED = _retry(["Postponed"], first=10, rate=2, longest=900, attempts=10_000)
 
@@ -66,11 +68,11 @@ def definition(partition: str, function_arn: str, *, maximum_concurrency: int, m
 
     def step(name: str, **more: Any) -> dict[str, Any]:
         payload = {"step": name, "batch.$": "$$.Execution.Input.detail.job", "execution.$": "$$.Execution.Id"}
-        return call({"Payload": payload}, [_OF_LAMBDA, _failing(5)], **more)
+        return call({"Payload": payload}, [_THROTTLED, _OF_LAMBDA, _failing(5)], **more)
 
     def chunk(last: dict[str, Any], failing: int, then: str) -> dict[str, Any]:
         payload = {"step": "infer", "chunk.$": "$", **last}
-        retries = [_POSTPONED, _OF_LAMBDA, _failing(failing)]
+        retries = [_POSTPONED, _THROTTLED, _OF_LAMBDA, _failing(failing)]
         return call({"Payload": payload}, retries, Catch=_catch(then), End=True)
 
     answer = {

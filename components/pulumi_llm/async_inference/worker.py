@@ -119,6 +119,7 @@ def create_workers(
         handler="llm_functions.batch.handler",
         memory_mb=settings.batches.memory_mb,
         timeout_seconds=FUNCTION_SECONDS,
+        reserved_concurrency=settings.batches.reserved,
     )
     return Workers(of_jobs, of_batches)
 

@@ -519,7 +519,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
                 "memory_mb": 1024,
                 "timeout_seconds": 600,
                 "log_retention_days": 90,
-                "batches": {"maximum_concurrency": 10, "lines_per_call": 8, "memory_mb": 1024},
+                "batches": {"maximum_concurrency": 10, "lines_per_call": 8, "memory_mb": 1024, "reserved_concurrency": 30},
                 "reserved_concurrency": 10,
                 "vpc": VPC,
                 "policies": {
