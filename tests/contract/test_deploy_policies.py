@@ -326,6 +326,23 @@ NEEDS: Mapping[str, Sequence[str]] = {
         "RemoveTagsFromResource ListTagsForResource"
     ],
 }
+# What a preview asks AWS for: the actions that the provider calls at plan time (`CustomizeDiff`, `ModifyPlan`) of a type, and
+# those of the functions that a component invokes.
+AT_PREVIEW: Mapping[str, set[str]] = {
+    # internal/service/sfn/state_machine.go, stateMachineDefinitionValidate: where the definition has changed and is known.
+    "aws:sfn/stateMachine:StateMachine": {"states:ValidateStateMachineDefinition"},
+}
+INVOKED: Mapping[str, set[str]] = {
+    "aws:index/getCallerIdentity:getCallerIdentity": set(),  # needs no permission
+    "aws:index/getRegion:getRegion": set(),  # answered by the provider itself
+    "aws:index/getPartition:getPartition": set(),
+}
+# deployment.md says who has to add these.
+INVOKED_IN_A_NETWORK: Mapping[str, set[str]] = {
+    "aws:index/getAvailabilityZones:getAvailabilityZones": {"ec2:DescribeAvailabilityZones"},
+    "aws:ec2/getPrefixList:getPrefixList": {"ec2:DescribePrefixLists"},
+    "aws:ec2/getSubnet:getSubnet": {"ec2:DescribeSubnets"},
+}
 # What Pulumi itself needs for its state in S3, encrypted with KMS. The backend lists, reads, writes and deletes objects.
 STATE_KEYS = {"arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"}
 STATE = {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "kms:Decrypt", "kms:Encrypt"}
@@ -624,9 +641,20 @@ def _listed(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
+@pytest.mark.parametrize(("component", "label"), CASES)
+def test_what_a_component_asks_aws_at_a_preview_is_allowed_or_on_the_page(component: str, label: str) -> None:
+    recording = _as_in_a_stack(component, label)
+    network = component in ("GpuInferenceCluster", "InferenceNetwork")
+    known = {**INVOKED, **(INVOKED_IN_A_NETWORK if network else {})}
+    assert {invoked.token for invoked in recording.invoked} - set(known) == set()
+    page = (ROOT / "docs" / "deployment.md").read_text()
+    assert [action for each in INVOKED_IN_A_NETWORK.values() for action in each if f"`{action}`" not in page] == []
+
+
 @pytest.mark.assumes("preview-objects")
 def test_a_preview_only_reads_and_only_its_stack_s_state() -> None:
-    assert {action for action, _ in allowed(policy("preview"))} == {"s3:ListBucket", "s3:GetObject", "kms:Decrypt"}
+    asked = set[str]().union(*AT_PREVIEW.values(), *INVOKED.values())
+    assert {action for action, _ in allowed(policy("preview"))} == {"s3:ListBucket", "s3:GetObject", "kms:Decrypt", *asked}
     objects = [resource for action, resource in allowed(policy("preview")) if action == "s3:GetObject"]
     for key, readable in {
         ".pulumi/meta.yaml": True,
