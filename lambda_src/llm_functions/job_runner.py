@@ -4,7 +4,7 @@
 - it fails for a reason that may pass: the job waits again, for longer each time, and the message is done: another one like it
   was sent, which comes when the job is due. Where it was only postponed (by a limit, a switch, or something that is not
   available), that is no try of it, and goes on until a day before it expires
-- it comes before its job is due: another one like it is sent
+- it comes before its job is due: another one like it is sent, and so is one whose job was queued anew by its event
 - that, and its tries are used up, or an operator has to mend something: the job has failed, and the message is sent to the
   dead-letter queue; once it is sent back from there, the job is run again
 - another run has the job: another message of the same job is done, and the same message waits until that run's lease is over
@@ -37,6 +37,7 @@ from llm_gateway.jobs.store import JobStore, StoreErrors, unavailable
 from llm_gateway.jobs.table import LEASE_SECONDS, LeaseLost
 from llm_gateway.pipeline import answer
 from llm_gateway.stages.cancel import Stop
+from llm_gateway.tables import JOB_VERSION
 from llm_gateway.telemetry import stacktrace, write_log, write_warning
 
 # A lease is renewed so often that two tries may fail.
@@ -98,7 +99,7 @@ class Queue:
 
 class Message(msgspec.Struct, frozen=True):
     """One message. `receives` counts how often the queue has handed it out. `sent_by` is the run that has sent it; empty: it is
-    the event of the job."""
+    the event of the job. `version` is what the event says of the job's version."""
 
     id: str
     receipt: str
@@ -106,6 +107,7 @@ class Message(msgspec.Struct, frozen=True):
     job: str
     receives: int
     sent_by: str
+    version: int
 
 
 class JobRunner:
@@ -179,7 +181,8 @@ class JobRunner:
         left = job.lease - self._table.clock()
         if job.cancel and job.status not in ENDED and left < 0:  # its worker is dead
             job = await self._table.end_cancelled(job)
-        if message.id != job.message and message.sent_by != job.run:  # the job goes on by another one
+        is_newest = message.version == job.version  # an operator has requeued the job
+        if message.id != job.message and message.sent_by != job.run and not is_newest:  # the job goes on by another one
             return True
         if job.status == "queued":
             return await self._is_sent_later(job, message, job.due - self._table.clock())
@@ -336,11 +339,11 @@ def _message(record: Any) -> Message:
     """Return what a record of the event holds. Raises `KeyError`, `TypeError` or `ValueError`."""
     body = record["body"]
     event = msgspec.json.decode(body)
-    job = event["detail"]["job"]
+    job, version = event["detail"]["job"], int(event["detail"].get(JOB_VERSION, 0))
     if not isinstance(job, str):
         raise TypeError("detail.job must be a string")
     receives = int(record["attributes"]["ApproximateReceiveCount"])
-    return Message(record["messageId"], record["receiptHandle"], body, job, receives, str(event.get(_SENT_BY, "")))
+    return Message(record["messageId"], record["receiptHandle"], body, job, receives, str(event.get(_SENT_BY, "")), version)
 
 
 def _sent_by(run: str, body: str) -> str:

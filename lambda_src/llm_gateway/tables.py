@@ -37,7 +37,7 @@ JOBS: Final = TableKeys("job", "", "expires")
 # The attributes of a job that the events of its table's stream are made from: whose it is, what it asks, what it is now
 # (queued, running, succeeded, failed or cancelled), how many changes that has had (a number; the others are texts), and the
 # name of the event that says so, such as "job.started". An image without a change of the status is no event, nor is a return
-# from running to queued.
+# from running to queued, unless an operator requeues the job.
 JOB_TENANT: Final = "tenant"
 JOB_ALIAS: Final = "alias"
 JOB_STATUS: Final = "status"
@@ -61,11 +61,11 @@ JOB_OPEN: Final = "open_owner"
 JOBS_OPEN: Final = IndexKeys("open-by-owner", JOB_OPEN, "created", ("expires",))
 # How many jobs of a caller may be open.
 DEFAULT_JOBS_PER_CALLER: Final = 1_000
-# The first event of every job: its message is what a worker gets.
+# The first event of every job, and that of one which is requeued: its message is what a worker gets.
 JOB_ACCEPTED: Final = "job.accepted"
 # The source of these events.
 JOB_EVENT_SOURCE: Final = "pulumi-llm.jobs"
-# Below this are the objects of jobs in their bucket, such as jobs/ID/result-RUN.json.
+# Below this are the objects of jobs in their bucket, such as jobs/ID/CREATED-FINGERPRINT/result.json.
 JOBS_PREFIX: Final = "jobs/"
 # How long jobs and their objects are kept. A bucket's lifecycle deletes at the next midnight (UTC) after so many days, a table
 # within days: until then, an expired job is no longer shown.

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from llm_functions.job_runner import LONGEST_DELAY, Queue
-from llm_gateway.tables import JOB_ACCEPTED, JOB_EVENT_SOURCE
+from llm_gateway.queues import MOST_RECEIVES
+from llm_gateway.tables import JOB_ACCEPTED, JOB_EVENT_SOURCE, JOB_VERSION
 
 VISIBILITY_SECONDS = 960.0
 
@@ -29,7 +30,7 @@ class StandInQueue(Queue):
     """The queue. `clock` gives seconds; `hidden` is what messages have been hidden for, by their ids, and
     `delays` after how many seconds those that a run has sent were to come."""
 
-    def __init__(self, clock: Callable[[], float], most_receives: int = 20) -> None:
+    def __init__(self, clock: Callable[[], float], most_receives: int = MOST_RECEIVES) -> None:
         self.messages: dict[str, Message] = {}
         self.dead: dict[str, Message] = {}
         self.hidden: dict[str, list[float]] = {}
@@ -38,9 +39,10 @@ class StandInQueue(Queue):
         self._most = most_receives
         self._number = 0
 
-    def send(self, job: str) -> str:
+    def send(self, job: str, version: int = 1) -> str:
         """Send the event of a job, as EventBridge hands it to a queue. Returns the message's id."""
-        event = {"version": "0", "detail-type": JOB_ACCEPTED, "source": JOB_EVENT_SOURCE, "detail": {"job": job}}
+        detail = {"job": job, JOB_VERSION: str(version)}
+        event = {"version": "0", "detail-type": JOB_ACCEPTED, "source": JOB_EVENT_SOURCE, "detail": detail}
         return self.send_body(json.dumps(event))
 
     def send_body(self, body: str, delay: float = 0) -> str:

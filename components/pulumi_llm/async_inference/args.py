@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from llm_gateway.limits import CallerLimits
+from llm_gateway.queues import MOST_JOB_TRIES
 from pulumi_llm.api_edge.limits import CallerLimitSettings, LimitSettings
 from pulumi_llm.api_edge.metrics import CallMetricsSettings
 from pulumi_llm.api_edge.retrieval import RetrievingSettings
@@ -50,7 +51,7 @@ class AsyncInferenceBaseSettings(Settings):
     """How many jobs a worker does at once. Most of its time it waits for models, so that more of them cost less."""
     # AWS advises five and more: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html. With ten, a job lives
     # through half an hour in which a model fails.
-    max_tries: Annotated[Count, Between(2, 20)] = 10
+    max_tries: Annotated[Count, Between(2, MOST_JOB_TRIES)] = 10
     """How often a job is tried that fails by an error that may pass (500, 502, 504), or whose worker dies, before it has failed
     and its message is kept as a dead letter. That it was postponed (429, 503) is no try."""
     memory_mb: Input[Annotated[Count, Between(256, 10_240)]] = 512

@@ -161,9 +161,9 @@ def _change(before: list[str], after: list[str]) -> dict[str, Any]:
     return {"eventName": ["MODIFY"], "dynamodb": images}
 
 
-# The changes that are events: the acceptance, and each transition of the status, but not the return from running to queued, not
-# what is between the begin and the end of a batch, and nothing that leaves the status as it is, such as a worker's sign of
-# life. What TTL deletes is none either.
+# The changes that are events: the acceptance, again where a job is requeued, and each transition of the status, but not a
+# worker's return from running to queued, not what is between the begin and the end of a batch, and nothing that leaves the
+# status as it is, such as a worker's sign of life. What TTL deletes is none either.
 _PATTERNS: tuple[dict[str, Any], ...] = (
     # MODIFY: a job whose Idempotency-Key comes again takes the place of an expired one, until TTL has deleted that.
     {"eventName": ["INSERT", "MODIFY"], "dynamodb": {"NewImage": {JOB_EVENT: {"S": [JOB_ACCEPTED, BATCH_ACCEPTED]}}}},
@@ -178,7 +178,7 @@ _PATTERNS: tuple[dict[str, Any], ...] = (
 
 # A path that stands alone becomes a JSON value, a text with its quotes, as the CDK's InputTransformation.fromObject has it.
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-input-transformation.html
-# Within quotes it is put in as it is, and one that is not there is nothing: so is the version, for a batch has none.
+# Within quotes it is put in as it is: so the version, a number, is a text like the others, as the schemas have it.
 _DETAIL = {name: f"<$.{_image(field.path)}>" for name, field in FIELDS.items()}
 _DETAIL[JOB_VERSION] = f'"{_DETAIL[JOB_VERSION]}"'
 _TEMPLATE = "{" + ", ".join(f'"{name}": {path}' for name, path in _DETAIL.items()) + "}"

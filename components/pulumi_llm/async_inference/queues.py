@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pulumi
 from pulumi_aws import sqs
 
+from llm_gateway.queues import MOST_RECEIVES
 from llm_gateway.tables import JOBS_KEPT_DAYS
 from pulumi_llm.base.component import Component
 from pulumi_llm.base.iam import only_by_tls_to_queue, policy_document
@@ -28,9 +29,6 @@ LONGEST_SECONDS = 14 * _DAY
 # As AWS advises: invocations that Lambda throttles are tried again within it, and do not count as tries of their messages.
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 _TIMEOUTS_INVISIBLE = 6
-# The worker counts a job's tries itself, and sends what failed to the dead letters; and Lambda, while it throttles the worker,
-# receives a message again and again. So this is a net for what no worker can count: a message that has to wait is sent anew.
-_MOST_RECEIVES = 20
 
 
 class Queues(NamedTuple):
@@ -44,13 +42,14 @@ class Queues(NamedTuple):
 def create_queues(component: Component, *, timeout_seconds: int) -> Queues:
     """Make the queues. A message names a job, and has nothing of what it asks, so that SQS's own keys do."""
     dead_letters = create_queue(component, "dead-letters", LONGEST_SECONDS)
-    # As long as there are jobs: an older message would find none.
+    # As long as there are jobs: an older message would find none. The worker counts a job's tries itself, sends what failed to
+    # the dead letters, and what has to wait anew. So the count of receives is a net for what no worker can count.
     jobs = create_queue(
         component,
         "queue",
         JOBS_KEPT_DAYS * _DAY,
         visibility_timeout_seconds=_TIMEOUTS_INVISIBLE * timeout_seconds,
-        redrive_policy=pulumi.Output.json_dumps({"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": _MOST_RECEIVES}),
+        redrive_policy=pulumi.Output.json_dumps({"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": MOST_RECEIVES}),
     )
     sqs.RedriveAllowPolicy(
         component.child_name("dead-letters-redrive"),

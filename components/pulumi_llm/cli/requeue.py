@@ -6,18 +6,11 @@ Where the job has a message all the same, whichever comes second is done.
 """
 
 import time
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
-from llm_gateway.tables import JOB_ACCEPTED, JOB_EVENT, JOB_STATUS, JOBS, JOBS_OPEN
-
-# What is stuck: a job that has been due for so long, or whose worker has not renewed its lease for so long.
-_STUCK = (
-    "#expires > :now AND (attribute_not_exists(#due) OR #due < :then)"
-    " AND (#status = :queued OR (#status = :running AND #lease < :then))"
-)
+from llm_gateway.tables import JOBS, JOBS_OPEN
 
 
 def run(
@@ -54,14 +47,17 @@ def run(
 
 def _requeued(dynamodb: Any, table: str, now: float, seconds: int) -> int:
     """Requeue what is stuck, and return how many jobs that are."""
-    then, count = now - seconds, 0
-    created = datetime.fromtimestamp(then, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    from llm_gateway.jobs.job import timestamp
+    from llm_gateway.jobs.table import requeue
+
+    since, count = now - seconds, 0
+    change = requeue(now, since)
     pages: Any = dynamodb.get_paginator("scan").paginate(
         TableName=table,
         IndexName=JOBS_OPEN.name,
-        FilterExpression="#created < :then",
+        FilterExpression="#created < :since",
         ExpressionAttributeNames={"#created": JOBS_OPEN.sort_key},
-        ExpressionAttributeValues={":then": {"S": created}},
+        ExpressionAttributeValues={":since": {"S": timestamp(since)}},
     )
     for page in pages:
         for item in page["Items"]:
@@ -70,24 +66,10 @@ def _requeued(dynamodb: Any, table: str, now: float, seconds: int) -> int:
                 dynamodb.update_item(
                     TableName=table,
                     Key={JOBS.hash_key: id},
-                    UpdateExpression="SET #event = :accepted, #status = :queued, #due = :now ADD #version :one REMOVE #lease",
-                    ConditionExpression=_STUCK,
-                    ExpressionAttributeNames={
-                        "#event": JOB_EVENT,
-                        "#status": JOB_STATUS,
-                        "#expires": JOBS.ttl_attribute,
-                        "#due": "due",
-                        "#lease": "lease",
-                        "#version": "version",
-                    },
-                    ExpressionAttributeValues={
-                        ":accepted": {"S": JOB_ACCEPTED},
-                        ":queued": {"S": "queued"},
-                        ":running": {"S": "running"},
-                        ":one": {"N": "1"},
-                        ":now": {"N": str(int(now))},
-                        ":then": {"N": str(int(then))},
-                    },
+                    UpdateExpression=change.expression(),
+                    ConditionExpression=" AND ".join(change.conditions),
+                    ExpressionAttributeNames=change.names,
+                    ExpressionAttributeValues=change.values,
                 )
             except dynamodb.exceptions.ConditionalCheckFailedException:
                 continue

@@ -2,7 +2,8 @@
 
     queued → running → succeeded | failed | cancelled
     queued → cancelled
-    running → queued            to be tried again later
+    running → queued            to be tried again later, or requeued by an operator: its worker has been dead for long
+    queued → queued             requeued by an operator: its message was lost
     running → running           of another run, once the lease is over: the worker is dead
     failed → running            once its message, which was a dead letter, has been sent back: it is another message then
 
@@ -307,6 +308,29 @@ class Change:
 
     def remove(self, *fields: str) -> None:
         self.update.removes += [self.name(field) for field in fields]
+
+
+def requeue(now: float, since: float) -> Update:
+    """Return the change by which an operator queues a job anew that has been stuck since then: that should have run, or whose
+    worker has renewed no lease. It is accepted again, so that it gets another message. It is due at once, and is stuck no more.
+
+    Args:
+        now: By the operator's clock, which may be minutes off: a worker that finds the job not due yet has its message wait.
+    """
+    change = Change(None)
+    status, due, at = change.name("status"), change.name("due"), change.value("due", int(since))
+    waiting = f"{status} = {change.value('status', 'queued')}"
+    left = f"{status} = {change.value('status', 'running')} AND {change.name('lease')} < {at}"
+    change.update.conditions += [
+        f"{change.name('expires')} > {change.value('expires', int(now))}",
+        f"(attribute_not_exists({due}) OR {due} < {at})",
+        f"({waiting} OR ({left}))",
+    ]
+    change.set("status", "queued")
+    change.set_event("queued")
+    change.set("due", int(now))
+    change.remove("lease")
+    return change.update
 
 
 def _of_the_same_request(known: Job, job: Job) -> Job:

@@ -32,6 +32,7 @@ from llm_gateway.jobs.table import JobTable
 from llm_gateway.routes import Routes
 from support.clock import Clock
 from support.jobs_queue import StandInQueue
+from support.jobs_requeue import requeue
 from support.jobs_table import TABLE, Objects, Table
 from support.moto_table import plain
 from support.scripted_provider import alias, routing
@@ -50,11 +51,26 @@ REACTIONS: dict[str, GatewayError | None] = {
     "rejects": errors.upstream_rejected(reason="no"),
 }
 # Which of a process's calls go wrong: the first, second or later one of a name.
-CALLS = ("get 1", "put_new 1", "put_new 1", "update_item 1", "update_item 2", "update_item 3", "hide 1", "send_dead_letter 1")
+CALLS = (
+    "get 1",
+    "put_new 1",
+    "put_new 1",
+    "update_item 1",
+    "update_item 2",
+    "update_item 3",
+    "hide 1",
+    "send_dead_letter 1",
+    "send_later 1",
+)
 CALLS_THAT_FAIL = st.dictionaries(st.sampled_from(CALLS), st.sampled_from(FAULTS), max_size=2)
 # How long a model takes, and what passes before the next thing happens.
 SECONDS = st.sampled_from([0.0, 0.0, 5.0, 40.0, 200.0])
 WAITS = st.sampled_from([0.0, 0.02, 1.0, 66.0, 1_000.0])
+# How far an operator's clock is off: AWS refuses what is signed more than five minutes before or after.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html
+OFF = st.sampled_from([-290.0, 0.0, 20.0, 290.0])
+# The least that `pulumi-llm jobs requeue` takes a job as stuck after, and after which all open jobs are that no worker has.
+STUCK_SECONDS, LATER_SECONDS = 900.0, 3_000.0
 
 
 class Process:
@@ -116,6 +132,12 @@ class QueueOf(StandInQueue):
     async def send_dead_letter(self, body: str) -> bool:
         try:
             return await self._process.call("send_dead_letter", lambda: self._queue.send_dead_letter(body))
+        except ConnectError:
+            return False
+
+    async def send_later(self, body: str, seconds: float) -> bool:
+        try:
+            return await self._process.call("send_later", lambda: self._queue.send_later(body, seconds))
         except ConnectError:
             return False
 
@@ -261,6 +283,23 @@ class Crashes(RuleBasedStateMachine):
     @rule()
     def redrive(self) -> None:
         self.queue.redrive()
+
+    @rule(off=OFF)
+    def requeue(self, off: float) -> None:
+        """An operator requeues what looks stuck, though there are messages."""
+        now = self.now() + off
+        for job in self.jobs().values():
+            self.loop.run_until_complete(requeue(self.table, self.queue, job.id, now, now - STUCK_SECONDS))
+
+    @rule(off=OFF)
+    def lose_and_requeue(self, off: float) -> None:
+        """The messages of all open jobs are lost, and after some time an operator requeues these."""
+        self._pass(LATER_SECONDS)
+        lost = {job.id for job in self.jobs().values() if job.status not in ENDED}
+        for id, message in list(self.queue.messages.items()):
+            if json.loads(message.body)["detail"]["job"] in lost:
+                del self.queue.messages[id]
+        self.requeue(off)
 
     @rule(key=st.sampled_from("abcd"))
     def cancel(self, key: str) -> None:

@@ -22,6 +22,7 @@ from llm_gateway.rules import Rule
 from llm_gateway.stages.policy import Policy
 from llm_gateway.tables import JOBS
 from support.jobs_queue import VISIBILITY_SECONDS
+from support.jobs_requeue import requeue
 from support.jobs_table import TABLE
 from support.scripted_provider import Scripted
 
@@ -335,6 +336,23 @@ async def test_a_job_is_cancelled(worker, when: str) -> None:
     known = await at.known(job)
     assert known.status == "cancelled" and known.ended and not at.queue.messages
     assert at.result(job) is None
+
+
+@pytest.mark.parametrize("off", [-250.0, 0.0, 250.0])
+async def test_a_requeued_job_runs_whatever_the_operator_s_clock_says(worker, off: float) -> None:
+    provider = Scripted(target=[errors.upstream_failed(), 0.0])
+    at = worker(provider)
+    job = await at.submit()
+    await at.work()  # it has run, and waits
+    at.queue.messages.clear()
+    await asyncio.sleep(2_000)
+    now = at.clock() + off
+    await requeue(at.table, at.queue, job.id, now, now - 900)
+    assert await at.work() == []
+    while at.queue.messages:
+        await asyncio.sleep(60)
+        await at.work()
+    assert (await at.known(job)).status == "succeeded" and provider.asked == ["target"] * 2
 
 
 async def test_a_job_that_fails_before_it_is_seen_to_be_cancelled_is_not_run_again(worker) -> None:
