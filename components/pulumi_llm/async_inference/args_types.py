@@ -100,7 +100,7 @@ class AsyncInferenceArgs(TypedDict):
     10. Default: 4."""
     max_tries: NotRequired[int]
     """How often a job is tried that fails by an error that may pass (500, 502, 504), or whose worker dies, before it has
-    failed and its message is kept as a dead letter. That it was postponed (429, 503) is no try. From 2 to 20. Default:
+    failed and its message is kept as a dead letter. That it was postponed (429, 503) is no try. From 2 to 15. Default:
     10."""
     memory_mb: NotRequired[pulumi.Input[int]]
     """The worker's memory in MB; on Lambda it also sets its share of a processor. From 256 to 10,240. Default: 512."""
