@@ -147,10 +147,24 @@ class Stack:
                     open_jobs.remove(id)
         return ended
 
+    async def submit(self, bodies: list[dict[str, Any]], key: str) -> list[str]:
+        """Submit jobs, again with the same key where the table is throttled. Returns their ids."""
+        for _ in range(20):
+            async with self.session.post("jobs", json={"jobs": bodies}, headers={"idempotency-key": key}) as response:
+                if response.status == 503:
+                    continue
+                response.raise_for_status()
+                return [each["id"] for each in (await response.json())["jobs"]]
+        raise RuntimeError("twenty times 503")
+
     async def get(self, path: str) -> Any:
-        async with self.session.get(path) as response:
-            response.raise_for_status()
-            return await response.json()
+        for _ in range(20):
+            async with self.session.get(path) as response:
+                if response.status == 503:  # the table is throttled
+                    continue
+                response.raise_for_status()
+                return await response.json()
+        raise RuntimeError("twenty times 503")
 
     async def redrive(self, count: int) -> int:
         """Redrive the dead letters, which come when their jobs have failed. Returns how many there were."""
@@ -208,9 +222,7 @@ async def burst(stack: Stack, model: Model, jobs: int, kill_seconds: float) -> i
     began, ids = time.monotonic(), list[str]()
     for first in range(0, jobs, 100):
         bodies = [{"message": f"burst-{number}", "max_tokens": 20} for number in range(first, min(first + 100, jobs))]
-        async with stack.session.post("jobs", json={"jobs": bodies}) as response:
-            response.raise_for_status()
-            ids += [each["id"] for each in (await response.json())["jobs"]]
+        ids += await stack.submit(bodies, key=f"from-{first}")
     submitted = time.monotonic() - began
     ended = await stack.ended(ids, kill_seconds)
     seconds = time.monotonic() - began
