@@ -148,23 +148,23 @@ class Stack:
         return ended
 
     async def submit(self, bodies: list[dict[str, Any]], key: str) -> list[str]:
-        """Submit jobs, again with the same key where the table is throttled. Returns their ids."""
+        """Submit jobs, again with the same key where the table is throttled or the machine busy. Returns their ids."""
         for _ in range(20):
             async with self.session.post("jobs", json={"jobs": bodies}, headers={"idempotency-key": key}) as response:
-                if response.status == 503:
+                if response.status >= 500:
                     continue
                 response.raise_for_status()
                 return [each["id"] for each in (await response.json())["jobs"]]
-        raise RuntimeError("twenty times 503")
+        raise RuntimeError("no answer in twenty tries")
 
     async def get(self, path: str) -> Any:
         for _ in range(20):
             async with self.session.get(path) as response:
-                if response.status == 503:  # the table is throttled
+                if response.status >= 500:
                     continue
                 response.raise_for_status()
                 return await response.json()
-        raise RuntimeError("twenty times 503")
+        raise RuntimeError("no answer in twenty tries")
 
     async def redrive(self, count: int) -> int:
         """Redrive the dead letters, which come when their jobs have failed. Returns how many there were."""

@@ -10,7 +10,7 @@ let stack;
 let browser;
 
 before(async () => {
-  [stack, browser] = await Promise.all([startStack(), startBrowser()]);
+  [stack, browser] = await Promise.all([startStack([], { first: 0.4, token: 0.015 }), startBrowser()]);
 });
 
 after(async () => {
