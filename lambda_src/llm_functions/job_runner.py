@@ -33,6 +33,7 @@ from llm_gateway.errors import GatewayError
 from llm_gateway.gateway import Gateway
 from llm_gateway.http.errors import HttpError
 from llm_gateway.jobs.job import ENDED, Job
+from llm_gateway.jobs.retries import is_postponed, may_pass
 from llm_gateway.jobs.store import JobStore, StoreErrors, unavailable
 from llm_gateway.jobs.table import LEASE_SECONDS, LeaseLost
 from llm_gateway.pipeline import answer
@@ -284,7 +285,7 @@ class JobRunner:
         """Do what follows an error. Returns as `_run` does."""
         usage = None if error.usage is None else msgspec.to_builtins(error.usage)
         failure: dict[str, Any] = error.body(job.run, debug=self._debug)["error"]
-        if may_pass(error):
+        if may_pass(error, LONGEST_WAIT):
             postponed = is_postponed(error)
             ends = job.expires - self._table.clock() <= LAST_SECONDS if postponed else job.tries >= self._max_tries
             if not ends:
@@ -298,24 +299,11 @@ class JobRunner:
             failure = exhausted.body(job.run, debug=self._debug)["error"]
         # What is wrong on this side, an operator mends.
         ended = await self._table.finish(
-            job, "failed", error=failure, usage=usage, is_redrivable=may_pass(error) or error.status >= 500
+            job, "failed", error=failure, usage=usage, is_redrivable=may_pass(error, LONGEST_WAIT) or error.status >= 500
         )
         if ended.is_redrivable and not await self._queue.send_dead_letter(message.body):
             return backoff(message.receives, 0)
         return None
-
-
-def is_postponed(error: GatewayError) -> bool:
-    """Whether a run that ends so is none of its job's tries: what it needs is used up, switched off, or not there."""
-    return error.status in (429, 503)
-
-
-def may_pass(error: GatewayError, longest_wait: float = LONGEST_WAIT) -> bool:
-    """Whether what ends with this error is run again. What is switched off, or used up, comes back at a known time: that must
-    be within `longest_wait` seconds."""
-    if error.status != 429 and error.status < 500:
-        return False
-    return error.retry_after <= longest_wait if error.retry_after is not None else not error.lasts
 
 
 def backoff(failures: int, retry_after: float) -> float:

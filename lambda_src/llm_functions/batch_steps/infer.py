@@ -12,13 +12,13 @@ import msgspec
 
 from llm_functions.api_formats.batch_lines import Line, answered, parse, read_line, refused, rendered
 from llm_functions.batch_steps.lines import Chunk
-from llm_functions.job_runner import is_postponed, may_pass
 from llm_gateway import errors
 from llm_gateway.aws.s3 import S3Error
 from llm_gateway.batches.batch import ENDED, Batch
 from llm_gateway.batches.store import BatchStore
 from llm_gateway.errors import GatewayError
 from llm_gateway.gateway import Gateway
+from llm_gateway.jobs.retries import is_postponed, may_pass
 from llm_gateway.jobs.store import StoreErrors
 from llm_gateway.pipeline import answer
 from llm_gateway.tables import FILES_PREFIX
