@@ -12,10 +12,9 @@ import pulumi
 from pulumi.runtime import config as runtime_config
 from pydantic import AfterValidator, Field
 
-from llm_gateway.tables import DEFAULT_JOBS_PER_CALLER
 from pulumi_llm import stack_models
 from pulumi_llm.account_baseline.args import BaselineSettings
-from pulumi_llm.api_edge.settings import JobsPerCaller
+from pulumi_llm.api_edge.settings import CallerJobsSettings
 from pulumi_llm.async_inference.args import AsyncInferenceBaseSettings
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.secret_settings import as_secrets
@@ -107,13 +106,11 @@ class StackKnowledgeBaseSettings(KnowledgeBaseBaseSettings):
     """Make SSM parameters `/pulumi-llm/ENVIRONMENT/knowledge/…` with the outputs, for other stacks."""
 
 
-class StackAsyncInferenceSettings(AsyncInferenceBaseSettings):
+class StackAsyncInferenceSettings(AsyncInferenceBaseSettings, CallerJobsSettings):
     """Jobs: chats that callers submit (`POST /jobs`) and ask for later, and workers for them."""
 
     enabled: Flag = False
     """Let the API take jobs, and deploy their workers."""
-    jobs_per_caller: JobsPerCaller = DEFAULT_JOBS_PER_CALLER
-    """How many jobs of a caller may be queued or running."""
     parameters: Flag = True
     """Make SSM parameters `/pulumi-llm/ENVIRONMENT/jobs/…` with the outputs, for other stacks."""
 
@@ -423,7 +420,7 @@ class StackSettings(RoutingSettings):
         if self._takes_jobs():
             given["jobs"] = True
             given |= {"batches": True} if self.async_inference.batches is not None else {}
-            given |= self.async_inference.model_dump(include={"jobs_per_caller"}, exclude_unset=True)
+            given |= self.async_inference.model_dump(include=set(CallerJobsSettings.model_fields), exclude_unset=True)
         if self._counts_usage():
             given["usage"] = self.usage_analytics.model_dump(include={"tenant_readers"}, exclude_unset=True)
         given = {**self._vpc(network), **given, **self._retrieval(knowledge_base), **self._shared(cluster)}
@@ -459,7 +456,8 @@ class StackSettings(RoutingSettings):
         knowledge_base: "KnowledgeBase | None" = None,
     ) -> "AsyncInferenceArgs":
         """The arguments of AsyncInference, which works off the jobs that `api` takes."""
-        given = self.async_inference.model_dump(exclude={"enabled", "parameters", "jobs_per_caller"}, exclude_unset=True)
+        of_stack = {"enabled", "parameters", *CallerJobsSettings.model_fields}
+        given = self.async_inference.model_dump(exclude=of_stack, exclude_unset=True)
         if self.async_inference.parameters:
             given["parameter_prefix"] = f"/{PROJECT}/{self.environment}/jobs"
         jobs = {

@@ -134,11 +134,19 @@ def batch_store(client: HttpClient, environ: Mapping[str, str] = os.environ) -> 
         from llm_gateway.batches.files import FileTable
         from llm_gateway.batches.store import BatchStore
         from llm_gateway.batches.table import BatchTable
+        from llm_gateway.tables import DEFAULT_BATCH_REQUESTS_PER_CALLER, DEFAULT_BATCHES_PER_CALLER, DEFAULT_FILES_PER_CALLER
 
         aws = Aws(client, environ)
         dynamodb = DynamoDB(aws)
         bucket = Bucket(aws, environ[environment.JOBS_BUCKET])
-        return BatchStore(BatchTable(dynamodb, table), FileTable(dynamodb, table), bucket)
+        return BatchStore(
+            BatchTable(dynamodb, table),
+            FileTable(dynamodb, table),
+            bucket,
+            most_open=int(environ.get(environment.BATCHES_PER_CALLER, DEFAULT_BATCHES_PER_CALLER)),
+            most_requests=int(environ.get(environment.BATCH_REQUESTS_PER_CALLER, DEFAULT_BATCH_REQUESTS_PER_CALLER)),
+            most_files=int(environ.get(environment.FILES_PER_CALLER, DEFAULT_FILES_PER_CALLER)),
+        )
 
     return made
 

@@ -49,6 +49,11 @@ JOBS_BUCKET = "JOBS_BUCKET"
 JOBS_PER_CALLER = "JOBS_PER_CALLER"
 # "true": callers may upload files and create batches of them, which are kept there, too.
 BATCHES = "BATCHES"
+# How many batches of a caller may be open, how many requests these may have, and how many files it may upload a day, each where
+# that is not the default.
+BATCHES_PER_CALLER = "BATCHES_PER_CALLER"
+BATCH_REQUESTS_PER_CALLER = "BATCH_REQUESTS_PER_CALLER"
+FILES_PER_CALLER = "FILES_PER_CALLER"
 # The URL of the queue that the worker gets jobs from.
 JOBS_QUEUE_URL = "JOBS_QUEUE_URL"
 # How often a job is tried that fails, and the URL of the queue of dead letters, to which its message is sent after that.

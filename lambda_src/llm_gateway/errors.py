@@ -432,6 +432,23 @@ too_many_jobs = ErrorKind(
     "with {number:,} more, this caller would have more than {most:,} jobs that have not ended; submit them when some have",
     retry_after=30,
 )
+# Batches that have not ended. They are counted when one is created.
+too_many_batches = ErrorKind(
+    "too_many_batches",
+    429,
+    RATE_LIMIT,
+    "with this one, this caller would have more than {batches:,} batches that have not ended, or more than {requests:,} "
+    "requests in them; create it when some have",
+    retry_after=60,
+)
+# Files are counted by the day (UTC), when they are uploaded.
+too_many_files = ErrorKind(
+    "too_many_files",
+    429,
+    RATE_LIMIT,
+    "this caller has uploaded {most:,} files today (UTC), as many as it may in a day; upload more of them tomorrow",
+    retry_after=3_600,
+)
 # The table of what callers have used on past days cannot be read.
 usage_unavailable = ErrorKind(
     "usage_unavailable",

@@ -84,4 +84,11 @@ FILES_PREFIX: Final = "files/"
 BATCHES_PREFIX: Final = "batches/"
 # How long files are shown. Their objects are kept for longer, by the time of a batch that a file was named for at its end.
 FILES_KEPT_DAYS: Final = JOBS_KEPT_DAYS
+# How many batches of a caller may be open, how many requests these may have, and how many files it may upload a day.
+DEFAULT_BATCHES_PER_CALLER: Final = 50
+DEFAULT_BATCH_REQUESTS_PER_CALLER: Final = 100_000
+DEFAULT_FILES_PER_CALLER: Final = 500
+# What one read of the table takes: those of a caller that are open are looked up by one.
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+MOST_BATCHES_PER_CALLER: Final = 100
 FILE_OBJECTS_KEPT_DAYS: Final = FILES_KEPT_DAYS + 2

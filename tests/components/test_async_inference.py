@@ -419,13 +419,22 @@ def test_batches_need_jobs() -> None:
     assert not [each for each in plain.of_type("aws:apigateway/resource:Resource") if each.inputs["pathPart"] == "batches"]
 
 
-def test_how_many_jobs_of_a_caller_may_be_open() -> None:
-    recording: Recording = programs.run(lambda: programs.chat(jobs=True, jobs_per_caller=50))
-    assert recording.inputs("chat-function")["environment"]["variables"]["JOBS_PER_CALLER"] == "50"
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("jobs_per_caller", "jobs"),
+        ("batches_per_caller", "batches"),
+        ("batch_requests_per_caller", "batches"),
+        ("files_per_caller", "batches"),
+    ],
+)
+def test_how_much_a_caller_may_have(name: str, kind: str) -> None:
+    recording: Recording = programs.run(lambda: programs.chat(jobs=True, batches=True, **{name: 50}))
+    assert recording.inputs("chat-function")["environment"]["variables"][name.upper()] == "50"
     with pytest.raises(pulumi.InputPropertiesError) as error:
-        programs.run(lambda: programs.chat(jobs_per_caller=50))
+        programs.run(lambda: programs.chat(**{name: 50}))
     (detail,) = error.value.errors or []
-    assert detail == {"property_path": "jobs_per_caller", "reason": "is only for jobs, and there are none; leave it out"}
+    assert detail == {"property_path": name, "reason": f"is only for {kind}, and there are none; leave it out"}
 
 
 def test_jobs_need_callers_that_are_known() -> None:

@@ -168,6 +168,21 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"async_inference": {"enabled": True, "jobs_per_caller": 100_000}},
         ["pulumi-llm:async_inference.jobs_per_caller: must be between 1 and 20000, not 100000"],
     ),
+    "batches and files without end": (
+        {
+            "async_inference": {
+                "enabled": True,
+                "batches_per_caller": 1_000,
+                "batch_requests_per_caller": 0,
+                "files_per_caller": 1_000_000,
+            }
+        },
+        [
+            "pulumi-llm:async_inference.batches_per_caller: must be between 1 and 100, not 1000",
+            "pulumi-llm:async_inference.batch_requests_per_caller: must be between 1 and 5000000, not 0",
+            "pulumi-llm:async_inference.files_per_caller: must be between 1 and 100000, not 1000000",
+        ],
+    ),
     "causes told to the callers of jobs": (
         {"async_inference": {"enabled": True, "debug": True}},
         ["pulumi-llm:async_inference.debug: shows causes to callers, so it needs pulumi-llm:development to be true"],

@@ -5,7 +5,7 @@ Everything runs in the test's own loop, and everything is closed when the test e
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -190,6 +190,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
         tenant_readers: str = "[]",
         secrets: str = "",
         xray: str = "",
+        bounds: Mapping[str, str] | None = None,
     ) -> Service:
         client = HttpClient()
         opened.push_async_callback(client.close)
@@ -213,6 +214,7 @@ def gateway(opened: contextlib.AsyncExitStack) -> Callable[..., Awaitable[Servic
             **({"USAGE_TABLE": USAGE, "USAGE_TENANT_READERS": tenant_readers} if usage else {}),
             **({"AWS_ENDPOINT_URL_DYNAMODB": usage} if usage else {}),
             **({"CACHE_TABLE": JOURNAL, "AWS_ENDPOINT_URL_DYNAMODB": cached} if cached else {}),
+            **(bounds or {}),
         }
         known = providers(routes.endpoints, client, environ) | ({} if provider is None else {"bedrock": provider})
         counted = ledger(routes, client, environ)

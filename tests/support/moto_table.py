@@ -1,7 +1,7 @@
 """A table of moto's within a test's process, without a server."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from moto.dynamodb.comparisons import get_filter_expression
@@ -44,6 +44,10 @@ class MotoTable(DynamoDB):
     async def get_item(self, table: str, key: Item, *, consistent: bool = False) -> Item | None:
         found = self.backend.get_item(table, key)
         return None if found is None else plain(found)
+
+    async def batch_get(self, table: str, keys: Sequence[Item]) -> list[Item]:
+        found = [await self.get_item(table, key) for key in keys]
+        return [item for item in found if item is not None]
 
     async def put_item(
         self,

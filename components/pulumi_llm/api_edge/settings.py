@@ -6,15 +6,39 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BeforeValidator, Field
 
 from llm_gateway.identity.caller import KEY_LENGTHS, Caller, is_key
+from llm_gateway.tables import (
+    DEFAULT_BATCH_REQUESTS_PER_CALLER,
+    DEFAULT_BATCHES_PER_CALLER,
+    DEFAULT_FILES_PER_CALLER,
+    DEFAULT_JOBS_PER_CALLER,
+    MOST_BATCHES_PER_CALLER,
+)
 from pulumi_llm.api_edge.limits import LimitSettings
 from pulumi_llm.base.settings import Between, Count, Flag, Input, Name, Number, Problem, Settings, form, valid_items
 
 # Each request that submits jobs counts those of its caller, some 25 to 4 KB: for 10,000 it reads 200 units, of the 2,000 a
 # second that are the bound of the table's index.
 JobsPerCaller = Annotated[Count, Between(1, 20_000)]
+BatchesPerCaller = Annotated[Count, Between(1, MOST_BATCHES_PER_CALLER)]
+BatchRequestsPerCaller = Annotated[Count, Between(1, 5_000_000)]
+FilesPerCaller = Annotated[Count, Between(1, 100_000)]
 # Requests that a usage plan may count. https://docs.aws.amazon.com/apigateway/latest/api/APIQuotaSettings.html
 WebSocketConnections = Annotated[Count, Between(1, 100_000)]
 Quota = Annotated[Count, Between(1, 2_147_483_647)]
+
+
+class CallerJobsSettings(Settings):
+    """What one caller may have of jobs, batches and files."""
+
+    jobs_per_caller: JobsPerCaller = DEFAULT_JOBS_PER_CALLER
+    """How many jobs of a caller may be queued or running."""
+    batches_per_caller: BatchesPerCaller = DEFAULT_BATCHES_PER_CALLER
+    """How many batches of a caller may be there that have not ended."""
+    batch_requests_per_caller: BatchRequestsPerCaller = DEFAULT_BATCH_REQUESTS_PER_CALLER
+    """How many requests, lines of their files, these may have. A batch has up to 50,000."""
+    files_per_caller: FilesPerCaller = DEFAULT_FILES_PER_CALLER
+    """How many files a caller may upload a day (UTC), each of up to 4 MiB; they are kept for some days."""
+
 
 # Loopback is for a local run with an issuer on the same machine.
 _Issuer = Annotated[

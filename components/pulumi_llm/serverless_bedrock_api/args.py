@@ -11,7 +11,6 @@ from llm_gateway.limits import CallerLimits
 from llm_gateway.metrics import Metrics
 from llm_gateway.operations import Operation, operations, path_parameters
 from llm_gateway.routes import Routes
-from llm_gateway.tables import DEFAULT_JOBS_PER_CALLER
 from pulumi_llm.api_edge.answer_cache import CachedSettings
 from pulumi_llm.api_edge.api import STAGE
 from pulumi_llm.api_edge.cors import Origins
@@ -23,7 +22,7 @@ from pulumi_llm.api_edge.rules import CallerRuleSettings
 from pulumi_llm.api_edge.safety import CheckedSettings
 from pulumi_llm.api_edge.settings import (
     ApiKeySettings,
-    JobsPerCaller,
+    CallerJobsSettings,
     JwtSettings,
     Quota,
     Throttle,
@@ -446,15 +445,13 @@ class UsageSettings(Settings):
     subjects of tokens, or ARNs of roles, as `GET /usage` has them as `caller`. Default: none."""
 
 
-class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
+class ServerlessBedrockApiSettings(ApiSettings, CallerJobsSettings, RoutingSettings):
     """The arguments. What decides which resources there are is plain; the rest may be Outputs."""
 
     websocket_tickets: Flag = False
     """Issue tickets (`POST /ws/ticket`), with which browsers connect to a WebSocketChat. For `auth` "api_key" and "jwt"."""
     jobs: Flag = False
     """Take jobs (`POST /jobs`), which an AsyncInference works off. Makes a table and a bucket."""
-    jobs_per_caller: JobsPerCaller = DEFAULT_JOBS_PER_CALLER
-    """How many jobs of a caller may be queued or running."""
     batches: Flag = False
     """Take files and batches as OpenAI's API does (`/v1/files`, `/v1/batches`), which an AsyncInference works off. Needs
     `jobs`."""
@@ -500,6 +497,10 @@ class ServerlessBedrockApiSettings(ApiSettings, RoutingSettings):
             yield Problem("jobs", f"is not for auth 'none': {SHARED_JOBS}")
         if not self.jobs and self.given("jobs_per_caller"):
             yield Problem("jobs_per_caller", "is only for jobs, and there are none; leave it out")
+        if not self.batches:
+            for name in ("batches_per_caller", "batch_requests_per_caller", "files_per_caller"):
+                if self.given(name):
+                    yield Problem(name, "is only for batches, and there are none; leave it out")
         if self.batches and not self.jobs:
             yield Problem("batches", "needs jobs: true, whose table and bucket hold batches, too")
 

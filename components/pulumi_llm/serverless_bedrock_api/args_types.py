@@ -91,6 +91,16 @@ class ServerlessBedrockApiArgs(TypedDict):
     """The models, in order; the first is the default. In a stack's file, a catalogue name alone is enough."""
     providers: NotRequired[Mapping[str, ProviderArgs]]
     """Providers of models besides Bedrock, by the names that targets have for them. Default: none."""
+    jobs_per_caller: NotRequired[int]
+    """How many jobs of a caller may be queued or running. From 1 to 20,000. Default: 1,000."""
+    batches_per_caller: NotRequired[int]
+    """How many batches of a caller may be there that have not ended. From 1 to 100. Default: 50."""
+    batch_requests_per_caller: NotRequired[int]
+    """How many requests, lines of their files, these may have. A batch has up to 50,000. From 1 to 5,000,000. Default:
+    100,000."""
+    files_per_caller: NotRequired[int]
+    """How many files a caller may upload a day (UTC), each of up to 4 MiB; they are kept for some days. From 1 to 100,000.
+    Default: 500."""
     otlp: NotRequired[OtlpArgs]
     """Send a span of each request and of each call of a model, with metrics, by OpenTelemetry's protocol. Default: none;
     with `tracing`, X-Ray has the spans."""
@@ -210,8 +220,6 @@ class ServerlessBedrockApiArgs(TypedDict):
     Default: false."""
     jobs: NotRequired[bool]
     """Take jobs (`POST /jobs`), which an AsyncInference works off. Makes a table and a bucket. Default: false."""
-    jobs_per_caller: NotRequired[int]
-    """How many jobs of a caller may be queued or running. From 1 to 20,000. Default: 1,000."""
     batches: NotRequired[bool]
     """Take files and batches as OpenAI's API does (`/v1/files`, `/v1/batches`), which an AsyncInference works off. Needs
     `jobs`. Default: false."""

@@ -1,6 +1,7 @@
 """The function that answers: the bundle behind the Web Adapter, and what it may call."""
 
 import json
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import pulumi
@@ -28,6 +29,13 @@ from pulumi_llm.base.location import Location
 from pulumi_llm.routing import Routing, model_policies
 from pulumi_llm.serverless_bedrock_api import web_adapter
 from pulumi_llm.serverless_bedrock_api.args import ServerlessBedrockApiSettings
+
+_PER_CALLER: Mapping[str, str] = {
+    "jobs_per_caller": variables.JOBS_PER_CALLER,
+    "batches_per_caller": variables.BATCHES_PER_CALLER,
+    "batch_requests_per_caller": variables.BATCH_REQUESTS_PER_CALLER,
+    "files_per_caller": variables.FILES_PER_CALLER,
+}
 
 
 class Stores(NamedTuple):
@@ -75,7 +83,7 @@ def create_function(
         **({variables.JOURNAL_TABLE: journal.name} if journal and settings.idempotency else {}),
         **({variables.CACHE_TABLE: journal.name} if journal and settings.cache else {}),
         **(jobs.variables if jobs else {}),
-        **({variables.JOBS_PER_CALLER: str(settings.jobs_per_caller)} if jobs and settings.given("jobs_per_caller") else {}),
+        **{variable: str(getattr(settings, name)) for name, variable in _PER_CALLER.items() if settings.given(name)},
         **({variables.BATCHES: "true"} if settings.batches else {}),
         **({variables.USAGE_TABLE: usage.name} if usage else {}),
         **({variables.USAGE_TENANT_READERS: json.dumps(readers)} if readers else {}),

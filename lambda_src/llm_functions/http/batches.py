@@ -67,7 +67,8 @@ async def create_file(gateway: Gateway, store: BatchStore, http: Request) -> Ans
             raise errors.file_too_large(limit=MAX_BODY_BYTES, param="file") from None
         raise
     asked = openai_batches.parse_file(read_form(headers.get(b"content-type", b"").decode("latin-1"), body))
-    file = new_file(http.caller, asked.filename, len(asked.content), store.files.clock(), seconds=asked.seconds)
+    size, lines = len(asked.content), asked.content.count(b"\n") + (not asked.content.endswith(b"\n"))
+    file = new_file(http.caller, asked.filename, size, store.files.clock(), lines=lines, seconds=asked.seconds)
     await store.keep(file, asked.content)
     return 200, described_file(file), []
 
@@ -118,7 +119,7 @@ async def create_batch(gateway: Gateway, store: BatchStore, http: Request) -> An
         found = await _file(store, http.caller, asked.input_file, param="input_file_id")
         if found.purpose != "batch":
             raise errors.invalid_request([Problem("input_file_id", "must be a file that was uploaded with purpose 'batch'")])
-        batch = await store.batches.add(new)
+        batch = await store.create(new, found)
     return 200, described_batch(batch), [] if batch is new else [("idempotent-replayed", "true")]
 
 

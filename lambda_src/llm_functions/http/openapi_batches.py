@@ -24,6 +24,7 @@ ERRORS: dict[str, tuple[ErrorKind, ...]] = {
         errors.invalid_form,
         errors.invalid_value,
         errors.file_too_large,
+        errors.too_many_files,
         errors.service_disabled,
         errors.jobs_unavailable,
     ),
@@ -38,6 +39,7 @@ ERRORS: dict[str, tuple[ErrorKind, ...]] = {
         errors.invalid_value,
         errors.unknown_file,
         errors.idempotency_key_reused,
+        errors.too_many_batches,
         errors.service_disabled,
         errors.jobs_unavailable,
     ),
@@ -46,7 +48,10 @@ ERRORS: dict[str, tuple[ErrorKind, ...]] = {
     "cancel_batch": (errors.unknown_batch, errors.jobs_unavailable),
 }
 # The kinds that no other operation answers.
-ONLY = (errors.invalid_form, errors.file_too_large, errors.unknown_file, errors.unknown_batch)
+ONLY = (
+    *(errors.invalid_form, errors.file_too_large, errors.unknown_file, errors.unknown_batch),
+    *(errors.too_many_files, errors.too_many_batches),
+)
 
 
 def _id(pattern: str) -> dict[str, Any]:

@@ -16,7 +16,8 @@ KEPT_SECONDS = FILES_KEPT_DAYS * 86_400
 
 
 class File(msgspec.Struct, frozen=True):
-    """One file, which `owner` may see, of so many `bytes`. From `expires` on, in seconds since the epoch, it is not there."""
+    """One file, which `owner` may see, of so many `bytes` and, if it was uploaded, `lines`. From `expires` on, in seconds since
+    the epoch, it is not there."""
 
     id: str
     owner: str
@@ -26,6 +27,7 @@ class File(msgspec.Struct, frozen=True):
     created: str
     created_at: int
     expires: int
+    lines: int = 0
 
     @property
     def key(self) -> str:
@@ -36,9 +38,10 @@ class File(msgspec.Struct, frozen=True):
 FILES = ItemType(File)
 
 
-def new_file(caller: Caller, filename: str, bytes: int, now: float, *, seconds: int = 0) -> File:
+def new_file(caller: Caller, filename: str, bytes: int, now: float, *, lines: int = 0, seconds: int = 0) -> File:
     """Return a file of requests that begins to exist now, for so many seconds; 0: for as long as files are kept."""
-    return _file(f"file-{uuid.uuid4().hex}", owner_of_files(caller), filename, bytes, "batch", now, seconds)
+    file = _file(f"file-{uuid.uuid4().hex}", owner_of_files(caller), filename, bytes, "batch", now, seconds)
+    return msgspec.structs.replace(file, lines=lines)
 
 
 def file_of_batch(batch: Batch, kind: Literal["output", "error"], bytes: int, now: float) -> File:

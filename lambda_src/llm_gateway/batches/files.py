@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
+from llm_gateway import errors
 from llm_gateway.aws.dynamodb import ConditionFailed, DynamoDB, Item
 from llm_gateway.batches.file import FILES, File, Purpose, owner_of_files
 from llm_gateway.batches.pages import Page, page_of
@@ -11,6 +13,8 @@ from llm_gateway.tables import JOBS, JOBS_BY_OWNER
 
 # Whose a file was that is deleted: the index lists it no more, for it has no owner, but a list that has come to it goes on.
 _OWNED_BY = "owned_by"
+_COUNT = "uploaded"
+_DAY = 86_400
 
 
 class FileTable:
@@ -24,6 +28,26 @@ class FileTable:
     async def add(self, file: File) -> None:
         """Write a file whose content is there already, in the place of one with its id."""
         await self._dynamodb.put_item(self._table, FILES.item(file))
+
+    async def count(self, file: File, most: int) -> None:
+        """Count a file that is about to be uploaded. Raises the error 429 where its owner has uploaded `most` today (UTC).
+
+        A counter of a day is one write, and nothing has to be taken off it: files live for so many days, so it bounds those
+        that are kept, too, whether they are deleted or expire.
+        """
+        now = int(self.clock())
+        day = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
+        try:
+            await self._dynamodb.update_item(
+                self._table,
+                _key(f"files#{file.owner}#{day}"),
+                "SET #expires = :expires ADD #count :one",
+                condition="attribute_not_exists(#count) OR #count < :most",
+                names={"#expires": JOBS.ttl_attribute, "#count": _COUNT},
+                values={":expires": {"N": str(now + 2 * _DAY)}, ":one": {"N": "1"}, ":most": {"N": str(most)}},
+            )
+        except ConditionFailed:
+            raise errors.too_many_files(most=most, retry_after=_DAY - now % _DAY) from None
 
     async def get(self, id: str) -> File | None:
         """Return the file of that id, None if there is none, or it has expired."""

@@ -16,6 +16,7 @@ from typing import Any
 from llm_gateway import errors
 from llm_gateway.aws.dynamodb import ConditionFailed, DynamoDB, Item, Update
 from llm_gateway.batches.batch import BATCHES, ENDED, Batch, Ended, Status, batch_of, event_of, item_of, owner_of_batches
+from llm_gateway.batches.open_batches import admit
 from llm_gateway.batches.pages import Page, page_of
 from llm_gateway.identity.caller import Caller
 from llm_gateway.tables import BATCH_EXECUTION_SECONDS, JOB_EVENT, JOBS
@@ -56,6 +57,10 @@ class BatchTable:
             known = batch_of(failed.item)
             return batch if known == batch else _of_the_same_request(known, batch)
         return batch
+
+    async def admit(self, batch: Batch, requests: int, *, batches: int, all_requests: int) -> None:
+        """Count a batch that is about to be created. Raises the errors 429 and 503; `open_batches` says which."""
+        await admit(self._dynamodb, self._table, self.clock, batch, requests, batches=batches, all_requests=all_requests)
 
     async def created(self, batch: Batch) -> Batch | None:
         """Return the batch that the same request has created before, None if there is none. Raises the error 409."""

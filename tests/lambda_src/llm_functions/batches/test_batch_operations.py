@@ -98,6 +98,28 @@ async def test_a_file_by_openais_own_client(service: Service, client: openai.Asy
     assert await bucket.get(f"files/{file.id}") is None and [each async for each in client.files.list()] == []
 
 
+async def test_a_caller_may_have_so_many_batches_and_files(gateway: Any, dynamodb: DynamoDB, dynamodb_url: str) -> None:
+    bounds = {"BATCHES_PER_CALLER": "3", "BATCH_REQUESTS_PER_CALLER": "5", "FILES_PER_CALLER": "3"}
+    service: Service = await gateway(jobs=dynamodb_url, batches=True, authorization="api_key", bounds=bounds)
+    client, given = service.openai(default_headers=by()), {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    one, two, _ = await uploaded(client), await uploaded(client, LINES * 2), await uploaded(client, LINES)
+    with pytest.raises(openai.RateLimitError) as refused:
+        await uploaded(client)
+    assert refused.value.code == "too_many_files" and int(refused.value.response.headers["retry-after"]) > 0
+    await client.batches.create(input_file_id=two.id, **given)
+    second = await client.batches.create(input_file_id=two.id, **given)
+    for file in (one, two):
+        if file is one:
+            await client.batches.create(input_file_id=one.id, **given)
+        with pytest.raises(openai.RateLimitError) as refused:
+            await client.batches.create(input_file_id=file.id, **given)
+        assert refused.value.code == "too_many_batches"
+    other = service.openai(default_headers=by("other"))
+    assert (await created(other)).status == "validating"
+    await client.batches.cancel(second.id)
+    await client.batches.create(input_file_id=two.id, **given)
+
+
 async def test_how_long_a_file_is_kept_is_its_callers_as_far_as_files_are(client: openai.AsyncOpenAI) -> None:
     for seconds, kept in ((3_600, 3_600), (2_592_000, KEPT_SECONDS)):
         file = await uploaded(client, expires_after={"anchor": "created_at", "seconds": seconds})
