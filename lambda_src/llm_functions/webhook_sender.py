@@ -1,8 +1,9 @@
-"""Sends events of jobs to receivers over HTTPS, signed as Standard Webhooks has it.
+"""Sends events of jobs and batches to receivers over HTTPS, signed as Standard Webhooks has it.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 
-A body is the event's type, its time, and which job it is about; nothing that a caller has written. Any answer of 2xx is a
+A body is the event's type, its time, and which job or batch it is about; nothing that a caller has
+written. Any answer of 2xx is a
 receipt. After 410 the event is dropped, for the receiver is gone. After any other answer, or none, its message is hidden for
 some time and comes again; its queue gives it up when it has been received often enough, and keeps it as a dead letter. A
 redirect is such an answer: following one would send the event to somebody whom nobody has named.
@@ -15,8 +16,9 @@ import hashlib
 import hmac
 import random
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
 
 import msgspec
 
@@ -25,6 +27,7 @@ from llm_gateway.aws.sqs import Sqs, SqsError
 from llm_gateway.errors import GatewayError
 from llm_gateway.http.client import HttpClient
 from llm_gateway.http.errors import HttpError
+from llm_gateway.job_events import STATUS_OF
 from llm_gateway.providers.exchange import retry_after
 from llm_gateway.telemetry import write_warning
 
@@ -89,7 +92,7 @@ class WebhookSender:
             return True
         except Failure as failure:
             wanted, reason = failure.retry_after, str(failure)
-        except (KeyError, TypeError, ValueError) as error:  # it is no event, and becomes a dead letter
+        except ValueError as error:  # it is no event, and becomes a dead letter
             wanted, reason = None, f"the message is no event of a job: {type(error).__name__}: {error}"
         write_warning(f"webhook {webhook.name}: {reason}", request_id=str(record["messageId"]))
         seconds = pause(int(record["attributes"]["ApproximateReceiveCount"]), wanted)
@@ -163,12 +166,44 @@ def pause(receives: int, wanted: float | None) -> int:
     return int(min(max(seconds, wanted or 0), LONGEST_PAUSE))
 
 
-def _message(text: str) -> tuple[str, bytes]:
-    """Return the id and the body of the message for an event. Raises `KeyError`, `TypeError` or `ValueError`.
+class _Detail(msgspec.Struct, frozen=True):
+    """What is sent of an event's detail: these fields, and only in the forms that this package's events have."""
 
-    A change of a job has one id, however often its event comes, so that a receiver knows what it has already.
+    job: Annotated[str, msgspec.Meta(pattern=r"^(job|batch)_[0-9a-f]{32}\Z")]
+    tenant: Annotated[str, msgspec.Meta(max_length=256)]
+    alias: Annotated[str, msgspec.Meta(max_length=256)]
+    status: str
+    created: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\Z")]
+    version: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,10}\Z")]
+
+
+class _Event(msgspec.Struct, frozen=True, rename={"type": "detail-type"}):
+    type: str
+    time: datetime
+    detail: _Detail
+
+
+_decode = msgspec.json.Decoder(_Event).decode
+_NO_PUNCTUATION = str.maketrans("", "", "-:.")
+
+
+def _message(text: str) -> tuple[str, bytes]:
+    """Return the id and the body of the message for an event. Raises `ValueError`.
+
+    A change of a job has one id, however often its event comes, so that a receiver knows what it has already. A job's id may
+    come again once the job has expired, so its time is in it, too.
+
+    What is told of a batch has the form of OpenAI's webhooks, so that their clients can read it.
+    https://platform.openai.com/docs/api-reference/webhook-events
     """
-    event: Mapping[str, Any] = msgspec.json.decode(text)
-    detail: Mapping[str, Any] = event["detail"]
-    body = {"type": event["detail-type"], "timestamp": event["time"], "data": detail}
-    return f"{detail['job']}-{detail['version']}", msgspec.json.encode(body)
+    event = _decode(text)
+    detail = event.detail
+    if STATUS_OF.get(event.type) != detail.status or not detail.job.startswith(event.type.partition(".")[0]):
+        raise ValueError("its type is not that of its job")
+    id = f"{detail.job}-{detail.created.translate(_NO_PUNCTUATION)}-{detail.version}"
+    body: dict[str, Any] = {"type": event.type, "timestamp": event.time, "data": detail}
+    if event.type.startswith("batch."):
+        fields: dict[str, Any] = msgspec.structs.asdict(detail)
+        data = {"id": fields.pop("job"), **fields}
+        body = {"id": id, "object": "event", "created_at": int(event.time.timestamp()), "type": event.type, "data": data}
+    return id, msgspec.json.encode(body)

@@ -116,6 +116,7 @@ def test_a_pipe_makes_an_event_of_the_item_s_own_attributes() -> None:
         "source": "pulumi-llm.jobs",
     }
     image = {"job.S": '"job_1"', "tenant.S": r'"a \"b\""', "alias.S": '"fast"', "status.S": '"queued"', "version.N": "1"}
+    image["created.S"] = '"2026-11-30T19:02:44.123Z"'
     template = parameters["inputTemplate"]
     for path, value in image.items():
         template = template.replace(f"<$.dynamodb.NewImage.{path}>", value)
@@ -124,6 +125,7 @@ def test_a_pipe_makes_an_event_of_the_item_s_own_attributes() -> None:
         "tenant": 'a "b"',
         "alias": "fast",
         "status": "queued",
+        "created": "2026-11-30T19:02:44.123Z",
         "version": "1",
     }
 

@@ -11,7 +11,8 @@ from components.test_async_inference import arn, made, statements
 ACCOUNT = "arn:aws:secretsmanager:us-east-1:123456789012:secret"
 SHOP = {"url": "https://shop.example.com/hooks", "secret_arn": f"{ACCOUNT}:shop-AbCdEf"}
 BANK = {"url": "https://bank.example.com/", "secret_arn": f"{ACCOUNT}:bank-AbCdEf"}
-ENDED = ["job.succeeded", "job.failed", "job.cancelled"]
+ENDED = [f"job.{each}" for each in ("succeeded", "failed", "cancelled")]
+ENDED += [f"batch.{each}" for each in ("completed", "failed", "expired", "cancelled")]
 NOTIFICATIONS: dict[str, Any] = {
     "shop": {"tenants": ["shop", "shop 2"], "webhook": SHOP},
     "bank": {"events": ["job.failed"], "webhook": BANK},

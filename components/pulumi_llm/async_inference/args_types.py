@@ -50,12 +50,13 @@ class WebhookArgs(TypedDict):
 
 
 class NotificationArgs(TypedDict):
-    """Who is told of which events of jobs."""
+    """Who is told of which events of jobs and batches."""
 
     events: NotRequired[Sequence[str]]
-    """Of what they are told. Default: of the end of a job: `job.succeeded`, `job.failed`, `job.cancelled`."""
+    """Of what they are told. Default: of the end of a job, `job.succeeded`, `job.failed`, `job.cancelled`, and of a batch,
+    `batch.completed`, `batch.failed`, `batch.expired`, `batch.cancelled`."""
     tenants: NotRequired[Sequence[str]]
-    """The tenants of whose jobs they are told. Default: all."""
+    """The tenants of whose jobs and batches they are told. Default: all."""
     webhook: WebhookArgs
     """The receiver."""
 

@@ -6,6 +6,7 @@ from types import MappingProxyType
 import pulumi
 from pulumi_aws import ssm
 
+from llm_gateway.job_events import STATUS_OF
 from pulumi_llm.api_edge.jobs import UsedJobs
 from pulumi_llm.api_edge.used import unsaid_warning
 from pulumi_llm.async_inference import batches, event_schemas, events, queues, webhooks, worker
@@ -167,7 +168,7 @@ def _made(settings: AsyncInferenceSettings, location: Location) -> Mapping[str, 
     }
     return {
         **{key: [""] if made else [] for key, made in single.items()},
-        "schema": [event.replace(".", "-") for event in event_schemas.STATUS_OF] if settings.event_schemas else [],
+        "schema": [event.replace(".", "-") for event in STATUS_OF] if settings.event_schemas else [],
         **dict.fromkeys(webhooks.EACH, names),
         **{key: [""] if settings.batches is not None else [] for key in batches.CHILDREN},
         "managed-policy": list(settings.policies.managed) if settings.valid("policies") else [],

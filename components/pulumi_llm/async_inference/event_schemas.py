@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 import pulumi
 from pulumi_aws import schemas
 
-from llm_gateway.batches import batch
-from llm_gateway.jobs.job import STATUSES, event_of
-from llm_gateway.tables import BATCH_ACCEPTED, JOB_ALIAS, JOB_EVENT_SOURCE, JOB_STATUS, JOB_TENANT, JOB_VERSION, JOBS
+from llm_gateway.job_events import STATUS_OF
+from llm_gateway.tables import JOB_ALIAS, JOB_EVENT_SOURCE, JOB_STATUS, JOB_TENANT, JOB_VERSION, JOBS, JOBS_BY_OWNER
 from pulumi_llm.base.component import Component
 
 CHILDREN: Mapping[str, type[pulumi.Resource]] = {"schemas": schemas.Registry, "schema": schemas.Schema}
@@ -35,16 +34,16 @@ FIELDS: Mapping[str, Field] = {
         f"{JOB_ALIAS}.S", "The alias of the model that it asks; of a batch, once it has ended, and empty where it asks several."
     ),
     JOB_STATUS: Field(f"{JOB_STATUS}.S", "What it is now."),
+    JOBS_BY_OWNER.sort_key: Field(
+        f"{JOBS_BY_OWNER.sort_key}.S",
+        "When it was submitted, in UTC, such as 2026-11-30T19:02:44.123Z. Once a job has expired, its Idempotency-Key makes "
+        "another one with the same id.",
+    ),
     JOB_VERSION: Field(
         f"{JOB_VERSION}.N",
         "How many changes its status has had, as digits. An event that comes twice has the same job and version, and of two "
         "events of a job, the one with the larger number is later.",
     ),
-}
-STATUS_OF: Mapping[str, str] = {
-    **{event_of(status): status for status in STATUSES},
-    BATCH_ACCEPTED: "validating",
-    **{batch.event_of(status): status for status in ("in_progress", *batch.ENDED_BY)},
 }
 # What EventBridge puts around every event, as texts.
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-structure.html

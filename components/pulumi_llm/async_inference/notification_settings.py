@@ -1,11 +1,12 @@
-"""The description of the settings of notifications: who is told when a job ends."""
+"""The description of the settings of notifications: who is told when a job or a batch ends."""
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from llm_gateway.job_events import ENDS, STATUS_OF
 from pulumi_llm.api_edge.limits import Tenant
 from pulumi_llm.base.settings import Input, KmsKeyArn, Problem, Settings, form
 from pulumi_llm.routing.settings import SecretArn
@@ -14,7 +15,10 @@ from pulumi_llm.routing.settings import SecretArn
 NotificationName = Annotated[str, form(r"[a-z0-9][a-z0-9-]{0,19}", "a name: small letters, digits and '-', at most 20")]
 # One function sends for all of them, whose environment has 4 KB.
 MOST_NOTIFICATIONS = 5
-_Event = Literal["job.accepted", "job.started", "job.succeeded", "job.failed", "job.cancelled"]
+if TYPE_CHECKING:
+    _Event = str
+else:
+    _Event = Literal[tuple(STATUS_OF)]
 _URL = re.compile(r"https://[a-z0-9-]+(\.[a-z0-9-]+)+(:\d{1,5})?(/[!-~]*)?")
 _LONGEST_URL = 256
 
@@ -44,12 +48,13 @@ class WebhookSettings(Settings):
 
 
 class NotificationSettings(Settings):
-    """Who is told of which events of jobs."""
+    """Who is told of which events of jobs and batches."""
 
-    events: Annotated[tuple[_Event, ...], Field(min_length=1)] = ("job.succeeded", "job.failed", "job.cancelled")
-    """Of what they are told. Default: of the end of a job: `job.succeeded`, `job.failed`, `job.cancelled`."""
+    events: Annotated[tuple[_Event, ...], Field(min_length=1)] = ENDS
+    """Of what they are told. Default: of the end of a job, `job.succeeded`, `job.failed`, `job.cancelled`, and of a batch,
+    `batch.completed`, `batch.failed`, `batch.expired`, `batch.cancelled`."""
     tenants: Annotated[tuple[Tenant, ...], Field(min_length=1, max_length=20)] | None = None
-    """The tenants of whose jobs they are told. Default: all."""
+    """The tenants of whose jobs and batches they are told. Default: all."""
     webhook: WebhookSettings
     """The receiver."""
 

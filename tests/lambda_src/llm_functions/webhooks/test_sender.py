@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import openai
 import pytest
 
 from llm_functions import webhook_sender
@@ -19,7 +20,14 @@ SECRET = new_secret()
 EVENT: dict[str, Any] = {
     "detail-type": "job.succeeded",
     "time": "2026-11-30T19:02:44Z",
-    "detail": {"job": "job_1", "tenant": "shop", "alias": "fast", "status": "succeeded", "version": "3"},
+    "detail": {
+        "job": f"job_{'1' * 32}",
+        "tenant": "shop",
+        "alias": "fast",
+        "status": "succeeded",
+        "created": "2026-11-30T19:01:00.123Z",
+        "version": "3",
+    },
 }
 
 
@@ -112,7 +120,7 @@ async def test_the_receiver_gets_the_event_once_signed_and_none_of_its_answer_is
     assert (url, headers["content-type"]) == (WEBHOOK.url, "application/json")
     assert problem_of(headers, body, SECRET) == ""
     # The same change has the same id, whatever brings it again.
-    assert headers["webhook-id"] == "job_1-3"
+    assert headers["webhook-id"] == f"job_{'1' * 32}-20261130T190100123Z-3"
     assert json.loads(body) == {"type": "job.succeeded", "timestamp": EVENT["time"], "data": EVENT["detail"]}
     assert sent.receiver.responses[0].released and sent.sqs.hidden == []
 
@@ -191,8 +199,56 @@ async def test_without_a_right_secret_nothing_is_sent_and_the_log_does_not_have_
     assert "secret" in text and "hunter2" not in text and "aHVudGVyMg" not in text
 
 
-@pytest.mark.parametrize("body", ["{", "[]", "{}", json.dumps({**EVENT, "detail": {"job": "job_1"}})])
-async def test_what_is_no_event_becomes_a_dead_letter(body: str) -> None:
+async def test_what_is_told_of_a_batch_is_what_openai_s_client_unwraps() -> None:
+    sent, id = Sent(204), f"batch_{'2' * 32}"
+    detail = {**EVENT["detail"], "job": id, "status": "completed"}
+    assert await sent.send({**EVENT, "detail-type": "batch.completed", "detail": detail}) == []
+    ((_, headers, body),) = sent.receiver.requests
+    event = openai.OpenAI(api_key="unused").webhooks.unwrap(body, headers, secret=SECRET)
+    assert event.type == "batch.completed" and event.object == "event" and event.data.id == id
+    assert (event.id, event.created_at) == (headers["webhook-id"], 1_796_065_364)
+    assert json.loads(body)["data"] == {"id": id, **{name: detail[name] for name in detail if name != "job"}}
+
+
+async def test_a_job_with_the_id_of_one_that_has_expired_is_another_one() -> None:
+    sent = Sent(204, 204)
+    later = {**EVENT["detail"], "created": "2026-12-08T19:01:00.123Z"}
+    await sent.send(EVENT, {**EVENT, "detail": later})
+    assert len({headers["webhook-id"] for _, headers, _ in sent.receiver.requests}) == 2
+
+
+async def test_nothing_is_sent_but_what_an_event_of_this_package_has() -> None:
+    sent = Sent(204)
+    await sent.send({**EVENT, "detail": {**EVENT["detail"], "more": "x"}, "account": "123456789012"})
+    assert json.loads(sent.receiver.requests[0][2])["data"] == EVENT["detail"]
+
+
+NO_EVENTS: dict[str, Any] = {
+    "no JSON": "{",
+    "no object": "[]",
+    "an empty one": "{}",
+    "no version": {**EVENT, "detail": {name: EVENT["detail"][name] for name in EVENT["detail"] if name != "version"}},
+    "another type": {**EVENT, "detail-type": "payment.succeeded"},
+    "another status": {**EVENT, "detail-type": "job.failed"},
+    "a batch's type": {**EVENT, "detail-type": "batch.failed", "detail": {**EVENT["detail"], "status": "failed"}},
+    "another time": {**EVENT, "time": "soon"},
+    **{
+        f"{name}: {value!r}"[:40]: {**EVENT, "detail": {**EVENT["detail"], name: value}}
+        for name, value in (
+            ("job", "job_1"),
+            ("job", f"job_{'1' * 32}\n"),
+            ("version", "3 "),
+            ("version", "9" * 11),
+            ("created", "now"),
+            ("tenant", "x" * 257),
+            ("alias", {"any": "thing"}),
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("body", NO_EVENTS.values(), ids=NO_EVENTS)
+async def test_what_is_no_event_of_this_package_is_not_signed_and_becomes_a_dead_letter(body: Any) -> None:
     sent = Sent()
     assert await sent.send(body) == ["0"] and sent.receiver.requests == []
 
